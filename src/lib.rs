@@ -1,0 +1,1 @@
+//! Keeps `PostHog` data-warehouse syncs healthy, and asks before it touches data.
