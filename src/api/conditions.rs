@@ -1,0 +1,164 @@
+//! Condition types and reasons: constants, so that code, docs and alerts cannot drift apart.
+
+/// The policy is accepted and the last poll worked, also when syncs are red.
+pub const READY: &str = "Ready";
+/// The first poll of this generation has not been made yet.
+pub const RECONCILING: &str = "Reconciling";
+/// Only a human can get this policy going.
+pub const STALLED: &str = "Stalled";
+/// The desired health holds for every selected table.
+pub const HEALTHY: &str = "Healthy";
+/// The operator may send what it decides.
+pub const REMEDIATION_ALLOWED: &str = "RemediationAllowed";
+
+/// Why a condition has its status.
+///
+/// Each reason says what happened; the message beside it in the condition says what a human does about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// Ready: `PostHog` was read.
+    Polled,
+    /// Reconciling: finished. Stalled: nothing blocks.
+    Proceeding,
+    /// Reconciling: no poll of this generation yet.
+    FirstPoll,
+    /// The spec cannot be used although the API server took it.
+    InvalidSpec,
+    /// The host is not on the operator's list.
+    HostNotAllowed,
+    /// The referenced Secret does not exist.
+    SecretMissing,
+    /// The Secret exists but has not been released for this use.
+    SecretNotLabelled,
+    /// The Secret lacks the key that the policy names.
+    SecretKeyMissing,
+    /// The value in the Secret cannot be an API key.
+    SecretInvalid,
+    /// `PostHog` does not accept the API key (401).
+    KeyRejected,
+    /// The key may not read this project or these objects (403).
+    ProjectForbidden,
+    /// The key lacks the scope `external_data_source:read`.
+    KeyLacksReadScope,
+    /// The key lacks the scope `external_data_source:write`.
+    KeyLacksWriteScope,
+    /// `PostHog` knows no such project (404).
+    ProjectNotFound,
+    /// No connection to the host.
+    HostUnreachable,
+    /// `PostHog` asked to wait (429).
+    RateLimited,
+    /// `PostHog` answered with a server error.
+    PostHogUnavailable,
+    /// The answer was not what `PostHog`'s API sends.
+    UnexpectedAnswer,
+    /// The list is empty although there were sources before.
+    SourcesVanished,
+    /// Healthy: nothing to report.
+    AllHealthy,
+    /// Healthy: at least one finding of severity Error.
+    SyncsUnhealthy,
+    /// Healthy: not known, because `PostHog` could not be read.
+    NotObserved,
+    /// Healthy: `PostHog` says something of a table that cannot be relied on.
+    CannotTell,
+    /// Healthy: the selector matches no table.
+    NothingSelected,
+    /// Remediation: Enforce, and nothing blocks it.
+    Enforcing,
+    /// Remediation: mode is Observe.
+    Observing,
+    /// Remediation: `spec.suspend` is true.
+    Suspended,
+}
+
+impl Reason {
+    /// Every reason, for the documentation and its drift check.
+    pub const ALL: [Self; 27] = [
+        Self::Polled,
+        Self::Proceeding,
+        Self::FirstPoll,
+        Self::InvalidSpec,
+        Self::HostNotAllowed,
+        Self::SecretMissing,
+        Self::SecretNotLabelled,
+        Self::SecretKeyMissing,
+        Self::SecretInvalid,
+        Self::KeyRejected,
+        Self::ProjectForbidden,
+        Self::KeyLacksReadScope,
+        Self::KeyLacksWriteScope,
+        Self::ProjectNotFound,
+        Self::HostUnreachable,
+        Self::RateLimited,
+        Self::PostHogUnavailable,
+        Self::UnexpectedAnswer,
+        Self::SourcesVanished,
+        Self::AllHealthy,
+        Self::SyncsUnhealthy,
+        Self::NotObserved,
+        Self::CannotTell,
+        Self::NothingSelected,
+        Self::Enforcing,
+        Self::Observing,
+        Self::Suspended,
+    ];
+
+    /// The reason as it stands in a condition.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Polled => "Polled",
+            Self::Proceeding => "Proceeding",
+            Self::FirstPoll => "FirstPoll",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::HostNotAllowed => "HostNotAllowed",
+            Self::SecretMissing => "SecretMissing",
+            Self::SecretNotLabelled => "SecretNotLabelled",
+            Self::SecretKeyMissing => "SecretKeyMissing",
+            Self::SecretInvalid => "SecretInvalid",
+            Self::KeyRejected => "KeyRejected",
+            Self::ProjectForbidden => "ProjectForbidden",
+            Self::KeyLacksReadScope => "KeyLacksReadScope",
+            Self::KeyLacksWriteScope => "KeyLacksWriteScope",
+            Self::ProjectNotFound => "ProjectNotFound",
+            Self::HostUnreachable => "HostUnreachable",
+            Self::RateLimited => "RateLimited",
+            Self::PostHogUnavailable => "PostHogUnavailable",
+            Self::UnexpectedAnswer => "UnexpectedAnswer",
+            Self::SourcesVanished => "SourcesVanished",
+            Self::AllHealthy => "AllHealthy",
+            Self::SyncsUnhealthy => "SyncsUnhealthy",
+            Self::NotObserved => "NotObserved",
+            Self::CannotTell => "CannotTell",
+            Self::NothingSelected => "NothingSelected",
+            Self::Enforcing => "Enforcing",
+            Self::Observing => "Observing",
+            Self::Suspended => "Suspended",
+        }
+    }
+
+    /// True when waiting cannot help: a human has to change something.
+    #[must_use]
+    pub const fn stalls(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidSpec
+                | Self::HostNotAllowed
+                | Self::SecretMissing
+                | Self::SecretNotLabelled
+                | Self::SecretKeyMissing
+                | Self::SecretInvalid
+                | Self::KeyRejected
+                | Self::ProjectForbidden
+                | Self::KeyLacksReadScope
+                | Self::ProjectNotFound
+        )
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,18 @@
+//! What does a user write and read?
+//!
+//! The custom resource `WarehouseSyncPolicy`: its spec, its status, the names of conditions, reasons, labels and
+//! annotations, and the checks that turn a spec into a [`ValidatedPolicy`]. No client and no clock in this folder.
+
+pub mod conditions;
+pub mod duration;
+pub mod host;
+pub mod names;
+pub mod policy;
+pub mod status;
+pub mod timings;
+pub mod validated;
+
+pub use policy::{WarehouseSyncPolicy, WarehouseSyncPolicySpec};
+pub use status::WarehouseSyncPolicyStatus;
+pub use timings::Timings;
+pub use validated::ValidatedPolicy;

@@ -1,0 +1,325 @@
+//! The spec of `WarehouseSyncPolicy`: what a user writes.
+//!
+//! Doc comments become `kubectl explain`: each names the default, the unit, and what absence means. The API server
+//! enforces every bound here, so that a wrong policy is refused by `kubectl apply` and not found at run time.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The health that a team wants of its PostHog data-warehouse syncs. The operator polls PostHog, says in status what is
+/// wrong and why, and in mode Enforce does by itself what is safe: it cancels a run that hangs and reloads it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "warehousesync.dev",
+    version = "v1alpha1",
+    kind = "WarehouseSyncPolicy",
+    plural = "warehousesyncpolicies",
+    shortname = "wsp",
+    category = "warehouse",
+    namespaced,
+    status = "crate::api::status::WarehouseSyncPolicyStatus",
+    derive = "PartialEq",
+    doc = "Declares the health that a team wants of its PostHog data-warehouse syncs, and what the operator may do by itself to restore it.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+        description = "Whether PostHog could be read at the last poll"
+    ),
+    printcolumn(
+        name = "Healthy",
+        type_ = "string",
+        json_path = ".status.summary.healthyOf",
+        description = "Healthy tables of all that are switched on"
+    ),
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Healthy")].reason"#,
+        description = "Why the policy is healthy or not",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Last Action",
+        type_ = "string",
+        json_path = ".status.history[0].what",
+        description = "The newest step that the operator took or saw",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Next Action",
+        type_ = "string",
+        json_path = ".status.nextAction.what",
+        description = "What the operator waits for or would do",
+        priority = 1
+    )
+)]
+#[x_kube(validation = Rule::new(
+    "self.posthog.host.startsWith('http://127.0.0.1:') || !self.health.stuck.after.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') || duration(self.health.stuck.after) >= duration('1h')"
+).message("spec.health.stuck.after must be at least 1h: legal runs are that long (shorter only for a host on 127.0.0.1)"))]
+#[x_kube(validation = Rule::new(
+    "self.posthog.host.startsWith('http://127.0.0.1:') || !self.health.stuck.noProgressFor.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') || duration(self.health.stuck.noProgressFor) >= duration('6h')"
+).message("spec.health.stuck.noProgressFor must be at least 6h: PostHog's own sweep acts then, and ours comes after it (shorter only for a host on 127.0.0.1)"))]
+pub struct WarehouseSyncPolicySpec {
+    /// Which PostHog project to look after, and with which API key.
+    pub posthog: PostHogProject,
+
+    /// Observe (default) only reports: status says what the operator would do. Enforce lets it do what is safe.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// True stops everything that the operator would send to PostHog, at once, also in the middle of an incident.
+    /// Observation goes on. Default: false.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// How often PostHog is polled, from 5s to 24h. Default: 2m. Policies of one project and API key share their polls.
+    #[serde(default = "defaults::interval")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new(
+        "self.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') && duration(self) >= duration('5s') && duration(self) <= duration('24h')"
+    ).message("interval must be a duration from 5s to 24h, for example 2m or 1h30m"))]
+    pub interval: String,
+
+    /// Which tables this policy looks after. Absent or empty: every table of the project.
+    #[serde(default)]
+    pub selector: Selector,
+
+    /// The desired health. Absent: the defaults of each field.
+    #[serde(default)]
+    pub health: Health,
+
+    /// What the operator may do by itself in mode Enforce, and how much of it. Absent: the defaults of each field.
+    #[serde(default)]
+    pub remediation: Remediation,
+}
+
+/// A PostHog project and the API key to read it with.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PostHogProject {
+    /// Base URL of PostHog, for example https://us.posthog.com. Must be https and on the operator's list
+    /// (--allowed-host). http is accepted only for http://127.0.0.1:PORT. Immutable: make a new policy for another host.
+    #[schemars(length(max = 253))]
+    #[x_kube(
+        validation = Rule::new(r"self.matches('^(https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?|http://127[.]0[.]0[.]1:[0-9]{1,5})/?$')")
+            .message("host must be https://HOST or https://HOST:PORT without a path, for example https://us.posthog.com (http only for http://127.0.0.1:PORT)"),
+        validation = Rule::new("self == oldSelf").message("host is immutable: make a new policy for another host")
+    )]
+    pub host: String,
+
+    /// Numeric id of the project, as in the URL of PostHog's UI (/project/12345). `@current` follows a person's last click
+    /// and is refused. Immutable: make a new policy for another project.
+    #[schemars(with = "i64", range(min = 1))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("projectId is immutable: make a new policy for another project"))]
+    pub project_id: i64,
+
+    /// The Secret, in the policy's namespace, that holds a personal API key of PostHog. It must carry the label
+    /// `warehousesync.dev/use: posthog-api-key`. The key needs the scope `external_data_source:read`, in mode Enforce also
+    /// `external_data_source:write`.
+    pub api_key_secret_ref: SecretKeyRef,
+}
+
+/// One key of a Secret in the policy's namespace.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key below the Secret's `data`.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// What the operator may do.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Only report.
+    #[default]
+    Observe,
+    /// Also do what is safe.
+    Enforce,
+}
+
+/// Which tables a policy looks after. All given fields must match; of a list, one entry must.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Selector {
+    /// Limits by source. Absent: every source.
+    #[serde(default)]
+    pub sources: SourceSelector,
+    /// Limits by table. Absent: every table of the selected sources.
+    #[serde(default)]
+    pub schemas: SchemaSelector,
+}
+
+/// Which sources. Fields combine with AND, the entries of one list with OR.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceSelector {
+    /// Types as PostHog names them, for example Postgres or Stripe. Upper and lower case do not matter. Empty: every type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 64)))]
+    pub types: Vec<String>,
+    /// Prefixes of sources, matched exactly. Empty: every prefix.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 100)))]
+    pub prefixes: Vec<String>,
+    /// Ids of sources (UUIDs). Empty: every id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 64)))]
+    pub ids: Vec<String>,
+}
+
+/// Which tables, by name.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaSelector {
+    /// Globs on the table's name, for example `public.*`: `*` stands for any text, `?` for one character. Empty: every table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$")))]
+    pub include: Vec<String>,
+    /// Globs of tables to leave out, also when `include` matches them. Empty: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$")))]
+    pub exclude: Vec<String>,
+}
+
+/// The desired health.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// When a running sync counts as stuck.
+    #[serde(default)]
+    pub stuck: Stuck,
+    /// When a failed sync is reported.
+    #[serde(default)]
+    pub failing: Failing,
+    /// How long a table must stay healthy before its incident is closed, from 0s to 24h. Default: 10m.
+    #[serde(default = "defaults::healthy_for")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') && duration(self) <= duration('24h')")
+        .message("healthyFor must be a duration from 0s to 24h, for example 10m"))]
+    pub healthy_for: String,
+}
+
+/// When a running sync counts as stuck: both limits must be passed.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Stuck {
+    /// A run younger than this is never stuck. From 1h (shorter only for a host on 127.0.0.1) to 720h. Default: 6h.
+    #[serde(default = "defaults::stuck_after")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')")
+        .message("after must be a duration from 1h to 720h, for example 6h"))]
+    pub after: String,
+    /// How long neither the count of synced rows may have moved nor a line of the run's log have appeared. From 6h (shorter
+    /// only for a host on 127.0.0.1) to 720h. Default: 7h, because PostHog's own sweep acts after 6h.
+    #[serde(default = "defaults::no_progress_for")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')")
+        .message("noProgressFor must be a duration from 6h to 720h, for example 7h"))]
+    pub no_progress_for: String,
+}
+
+/// When a failed sync is reported.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Failing {
+    /// How long the newest run must have been failed before it is reported, from 0s to 24h. Default: 5m.
+    #[serde(rename = "for", default = "defaults::failing_for")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') && duration(self) <= duration('24h')")
+        .message("for must be a duration from 0s to 24h, for example 5m"))]
+    pub for_: String,
+}
+
+/// What the operator may do by itself in mode Enforce.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Remediation {
+    /// Auto (default): cancel a run that is stuck, then reload it; reload a table that says Running without a run. Off: report.
+    #[serde(default)]
+    pub cancel_stuck: Switch,
+    /// How much the operator may do at once and again.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Whether a safe action is taken without asking.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Switch {
+    /// Do it.
+    #[default]
+    Auto,
+    /// Only report.
+    Off,
+}
+
+/// How much the operator may do at once and again.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// How many incidents may be in flight at a time, from 1 to 50; one counts until its new run has been seen. Default: 2.
+    #[serde(default = "defaults::max_concurrent")]
+    #[schemars(with = "i64", range(min = 1, max = 50))]
+    pub max_concurrent: i64,
+    /// How often one incident may be tried before a human is asked, from 1 to 10. Default: 3.
+    #[serde(default = "defaults::attempts_per_incident")]
+    #[schemars(with = "i64", range(min = 1, max = 10))]
+    pub attempts_per_incident: i64,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { stuck: Stuck::default(), failing: Failing::default(), healthy_for: defaults::healthy_for() }
+    }
+}
+
+impl Default for Stuck {
+    fn default() -> Self {
+        Self { after: defaults::stuck_after(), no_progress_for: defaults::no_progress_for() }
+    }
+}
+
+impl Default for Failing {
+    fn default() -> Self {
+        Self { for_: defaults::failing_for() }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_concurrent: defaults::max_concurrent(), attempts_per_incident: defaults::attempts_per_incident() }
+    }
+}
+
+/// The defaults, as serde and the CRD's schema take them.
+mod defaults {
+    pub(super) fn interval() -> String {
+        "2m".to_owned()
+    }
+    pub(super) fn stuck_after() -> String {
+        "6h".to_owned()
+    }
+    pub(super) fn no_progress_for() -> String {
+        "7h".to_owned()
+    }
+    pub(super) fn failing_for() -> String {
+        "5m".to_owned()
+    }
+    pub(super) fn healthy_for() -> String {
+        "10m".to_owned()
+    }
+    pub(super) const fn max_concurrent() -> i64 {
+        2
+    }
+    pub(super) const fn attempts_per_incident() -> i64 {
+        3
+    }
+}

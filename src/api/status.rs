@@ -1,0 +1,374 @@
+//! The status of `WarehouseSyncPolicy`: what a user reads, and what the operator must remember across restarts.
+//!
+//! Every list is bounded. Everything that came from `PostHog` has been redacted and capped before it is put here.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Most findings kept in a status; `findingsTruncated` counts the rest.
+pub const MAX_FINDINGS: usize = 50;
+/// Most incidents kept in a status. When full, nothing new starts.
+pub const MAX_INCIDENTS: usize = 256;
+/// Most tables whose progress marks are kept in a status.
+pub const MAX_MARKS: usize = 256;
+/// Most entries of the history.
+pub const MAX_HISTORY: usize = 10;
+
+/// What the operator found, did and remembers.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct WarehouseSyncPolicyStatus {
+    /// The `metadata.generation` that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Reconciling, Stalled, Healthy, RemediationAllowed. Each carries `observedGeneration`, a reason and a message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Counts at the last successful poll.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
+    /// What is wrong or unknown, most severe first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub findings: Vec<Finding>,
+    /// How many findings did not fit into `findings`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub findings_truncated: Option<i64>,
+    /// What the operator is putting right, one row for each table and cause.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub incidents: Vec<Incident>,
+    /// The last ten steps that the operator took or saw, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub history: Vec<HistoryEntry>,
+    /// What must survive a restart; not for people.
+    #[serde(default, skip_serializing_if = "State::is_empty")]
+    pub state: State,
+    /// When PostHog was last read. Moved at most hourly, so that a dead operator shows without a write at every poll.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub last_checked_at: Option<Timestamp>,
+    /// What the operator waits for, or would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_action: Option<NextAction>,
+}
+
+/// Counts at the last successful poll.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Summary {
+    /// Counts of the selected sources.
+    pub sources: SourceCounts,
+    /// Counts of the selected tables.
+    pub schemas: SchemaCounts,
+    /// Healthy and running tables of all that are switched on, for example 118/120.
+    pub healthy_of: String,
+}
+
+/// Counts of the selected sources.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SourceCounts {
+    /// All.
+    pub total: i64,
+    /// Those of which no selected table is stuck, failing, billing or unknown.
+    pub healthy: i64,
+    /// The others.
+    pub failing: i64,
+}
+
+/// Counts of the selected tables. Each table counts once, in `total` and in one other field.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SchemaCounts {
+    /// All.
+    pub total: i64,
+    /// The last run completed.
+    pub healthy: i64,
+    /// A run is in progress and not stuck.
+    pub running: i64,
+    /// A run hangs, or the operator is putting a hung run right.
+    pub stuck: i64,
+    /// The last run failed.
+    pub failing: i64,
+    /// Syncing is switched off.
+    pub disabled: i64,
+    /// PostHog's billing limit holds the table back.
+    pub billing: i64,
+    /// Cannot tell; also tables that wait for their first run.
+    pub unknown: i64,
+}
+
+/// Why something is not as desired.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RootCause {
+    /// A run in Running that makes no progress, or a table that says Running without a run.
+    Stuck,
+    /// PostHog's billing limit was reached. Not a technical failure.
+    BillingLimit,
+    /// Somebody stopped the run in PostHog. Not a failure.
+    OperatorAction,
+    /// Not known, or not to be told from what PostHog says.
+    Unknown,
+}
+
+/// How bad a finding is. Ordered: the worst is the smallest.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// Data is not arriving.
+    Error,
+    /// Somebody should look.
+    Warning,
+    /// Good to know.
+    Info,
+}
+
+/// How sure the operator is of a finding's cause.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confidence {
+    /// Rests on a structured signal.
+    High,
+    /// Rests on a text or on one sign of several.
+    Medium,
+    /// A guess, or no cause at all.
+    Low,
+}
+
+/// Something that is not as desired, and what comes next.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// The source, for example `Postgres prod`.
+    pub source: String,
+    /// Name of the table in PostHog.
+    pub schema: String,
+    /// Id of the table in PostHog.
+    pub schema_id: String,
+    /// Why.
+    pub cause: RootCause,
+    /// How bad.
+    pub severity: Severity,
+    /// How sure the operator is of the cause.
+    pub confidence: Confidence,
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// The facts that this rests on, redacted and capped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub evidence: Vec<String>,
+    /// Since when, as far as the operator knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub since: Option<Timestamp>,
+    /// What the operator does next, or would do, or why nothing.
+    pub next_action: String,
+}
+
+/// Where an incident stands.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The cancel is being sent.
+    Cancelling,
+    /// Waiting until the cancelled job has ended.
+    WaitTerminal,
+    /// Waiting, because a run started right after a cancel is skipped.
+    Settle,
+    /// The reload is being sent.
+    Reloading,
+    /// Waiting until PostHog shows a new job.
+    WaitNewJob,
+    /// Waiting until the new job ends.
+    WaitSuccess,
+    /// A new job completed; kept until the table was healthy for `healthyFor`.
+    Recovered,
+    /// The operator is at its end: a human is needed.
+    Escalated,
+}
+
+/// One thing that the operator is putting right.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Incident {
+    /// Id of the table in PostHog.
+    pub schema_id: String,
+    /// Name of the table in PostHog.
+    pub schema: String,
+    /// Name of the source.
+    pub source: String,
+    /// Id of the source in PostHog.
+    pub source_id: String,
+    /// Why the incident was opened.
+    pub cause: RootCause,
+    /// Where it stands.
+    pub step: Step,
+    /// Which try this is, from 1.
+    pub attempt: i64,
+    /// The job that hung; absent if the table said Running without a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// The newest job when the attempt began: a newer one is what the operator waits for. Absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_job_id: Option<String>,
+    /// The job that the reload brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_job_id: Option<String>,
+    /// When the incident was opened.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub opened_at: Timestamp,
+    /// When the present step began.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub step_since: Timestamp,
+    /// When the present step is given up; absent if it may last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub deadline: Option<Timestamp>,
+    /// Since when the table has been healthy again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub healthy_since: Option<Timestamp>,
+    /// What was sent in this attempt, oldest first. Written before the sending, so that a crash cannot hide it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 6))]
+    pub sends: Vec<Send>,
+    /// What was seen last, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// A call that the operator sends to PostHog.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// Cancel the running job of a table.
+    Cancel,
+    /// Start a sync of a table as it is configured.
+    Reload,
+}
+
+/// What became of a call.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// Answered with 2xx.
+    Accepted,
+    /// Answered with a refusal that had no effect.
+    Refused,
+    /// Provably did not leave, or was turned away before PostHog looked at it.
+    NotSent,
+    /// Sent, but nobody knows what came of it.
+    Unknown,
+}
+
+/// One call of an incident.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Send {
+    /// Which call.
+    pub call: Call,
+    /// When it was about to be sent.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub started_at: Timestamp,
+    /// What became of it; absent until the answer is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fate: Option<Fate>,
+    /// The HTTP status of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub http_status: Option<i64>,
+    /// What PostHog or the connection said, redacted and capped.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// A step that the operator took or saw.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// When.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: Timestamp,
+    /// What, in a sentence.
+    pub what: String,
+}
+
+/// What must survive a restart.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct State {
+    /// One row for each table of which something must be remembered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub schemas: Vec<SchemaState>,
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.schemas.is_empty()
+    }
+}
+
+/// What is remembered of one table.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaState {
+    /// Id of the table in PostHog.
+    pub id: String,
+    /// How far its run was when it was last seen to move.
+    pub marks: Mark,
+}
+
+/// How far a run was when it was last seen to move.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Mark {
+    /// The newest job; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// Whether that job was running. False: the table says Running without a running job.
+    pub running: bool,
+    /// Rows that the job had synced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub rows: Option<i64>,
+    /// Time stamp of the newest line in the run's log, by PostHog's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub log_at: Option<Timestamp>,
+    /// Since when nothing has moved, by the operator's clock.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
+}
+
+/// What the operator waits for, or would do.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct NextAction {
+    /// What, in a sentence.
+    pub what: String,
+    /// When at the latest; absent if it depends on PostHog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub when: Option<Timestamp>,
+    /// The guard that holds it back; absent if none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_by: Option<String>,
+}
+
+impl WarehouseSyncPolicyStatus {
+    /// The condition of this type, if it is there.
+    #[must_use]
+    pub fn condition(&self, type_: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|c| c.type_ == type_)
+    }
+
+    /// Adds a step to the history, newest first, and drops the oldest.
+    pub fn remember(&mut self, at: Timestamp, what: String) {
+        self.history.insert(0, HistoryEntry { at, what });
+        self.history.truncate(MAX_HISTORY);
+    }
+}

@@ -1,0 +1,68 @@
+//! The fixed durations of remediation: those that no field sets.
+
+use jiff::SignedDuration;
+
+/// How long each wait of the stuck-run procedure lasts, and how soon to look again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timings {
+    /// How long a table may say Running without a running job. `PostHog` may defer a start by up to an hour.
+    pub phantom_after: SignedDuration,
+    /// How long a cancelled job may take to end.
+    pub wait_terminal: SignedDuration,
+    /// Pause between the end of a cancelled job and the reload: a run started right after a cancel is skipped, although
+    /// `PostHog` answers 200 and paints Running.
+    pub settle: SignedDuration,
+    /// When the reload is sent again, counted from the first, if no new job has appeared.
+    pub reload_again: [SignedDuration; 2],
+    /// How long after the first reload a new job may take to appear.
+    pub wait_new_job: SignedDuration,
+    /// How often an incident is looked at while its outcome is being verified.
+    pub verify_every: SignedDuration,
+    /// How long an empty list is held to be an error where there were sources before.
+    pub believe_empty_after: SignedDuration,
+}
+
+impl Timings {
+    /// The durations of production.
+    pub const PRODUCTION: Self = Self {
+        phantom_after: SignedDuration::from_mins(75),
+        wait_terminal: SignedDuration::from_mins(15),
+        settle: SignedDuration::from_mins(3),
+        reload_again: [SignedDuration::from_mins(15), SignedDuration::from_mins(75)],
+        wait_new_job: SignedDuration::from_mins(150),
+        verify_every: SignedDuration::from_secs(15),
+        believe_empty_after: SignedDuration::from_hours(24),
+    };
+
+    /// The same, `factor` times shorter: for demos and tests against a host on this machine.
+    #[must_use]
+    pub fn divided_by(factor: u32) -> Self {
+        let Self { phantom_after, wait_terminal, settle, reload_again, wait_new_job, verify_every, believe_empty_after } =
+            Self::PRODUCTION;
+        let shorter = |duration: SignedDuration| duration / i32::try_from(factor.max(1)).unwrap_or(i32::MAX);
+        Self {
+            phantom_after: shorter(phantom_after),
+            wait_terminal: shorter(wait_terminal),
+            settle: shorter(settle),
+            reload_again: reload_again.map(shorter),
+            wait_new_job: shorter(wait_new_job),
+            verify_every: shorter(verify_every),
+            believe_empty_after: shorter(believe_empty_after),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_factor_divides_every_duration() {
+        assert_eq!(Timings::divided_by(1), Timings::PRODUCTION);
+        assert_eq!(Timings::divided_by(0), Timings::PRODUCTION);
+        let fast = Timings::divided_by(60);
+        assert_eq!(fast.settle, SignedDuration::from_secs(3));
+        assert_eq!(fast.reload_again[1], SignedDuration::from_secs(75));
+        assert_eq!(fast.verify_every, SignedDuration::from_millis(250));
+    }
+}

@@ -1,0 +1,200 @@
+//! From a spec that the API server took to one that the rest of the operator can use without a second look.
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    WarehouseSyncPolicy,
+    duration::{self, DurationError},
+    host::{Host, HostError},
+    policy::{Mode, SchemaSelector, SecretKeyRef, SourceSelector, Switch},
+};
+
+/// Why a policy that the API server took cannot be used. The CRD's rules make this rare: an object that is older than they
+/// are, or written past them.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidPolicy {
+    /// The object has no name, namespace or uid.
+    #[error("the object has no {0}: it did not come from the API server")]
+    Incomplete(&'static str),
+    /// A duration cannot be read.
+    #[error("spec.{0}")]
+    Duration(#[from] DurationError),
+    /// The host cannot be read.
+    #[error("spec.posthog.host: {0}")]
+    Host(#[from] HostError),
+    /// A glob cannot be read.
+    #[error("spec.selector.schemas: {0}")]
+    Glob(#[from] globset::Error),
+}
+
+/// Name and namespace of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PolicyRef {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl std::fmt::Display for PolicyRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A `PostHog` project: all that policies have in common that look at the same tables.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Project {
+    /// The host.
+    pub host: Host,
+    /// The numeric id.
+    pub id: i64,
+}
+
+/// A policy whose every field has been read and checked.
+#[derive(Debug, Clone)]
+pub struct ValidatedPolicy {
+    /// Where the policy is.
+    pub at: PolicyRef,
+    /// Its uid: a policy that was made anew has another.
+    pub uid: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// When it was made; the oldest policy owns a table.
+    pub created: Timestamp,
+    /// The project.
+    pub project: Project,
+    /// Where the API key is.
+    pub api_key: SecretKeyRef,
+    /// Whether it may act.
+    pub mode: Mode,
+    /// Whether everything is stopped.
+    pub suspend: bool,
+    /// How often to poll.
+    pub interval: SignedDuration,
+    /// Which tables.
+    pub selector: Selector,
+    /// When a run is stuck.
+    pub stuck_after: SignedDuration,
+    /// How long nothing may have moved.
+    pub no_progress_for: SignedDuration,
+    /// How long a failure must last.
+    pub failing_for: SignedDuration,
+    /// How long a table must be healthy before its incident is closed.
+    pub healthy_for: SignedDuration,
+    /// Whether stuck runs are cancelled.
+    pub cancel_stuck: Switch,
+    /// How many incidents at a time.
+    pub max_concurrent: usize,
+    /// How many tries of one incident.
+    pub attempts_per_incident: i64,
+}
+
+impl ValidatedPolicy {
+    /// Reads and checks `policy`.
+    pub fn new(policy: &WarehouseSyncPolicy) -> Result<Self, InvalidPolicy> {
+        let meta = &policy.metadata;
+        let text = |value: &Option<String>, what| value.clone().ok_or(InvalidPolicy::Incomplete(what));
+        let spec = &policy.spec;
+        let limits = &spec.remediation.limits;
+        Ok(Self {
+            at: PolicyRef { namespace: text(&meta.namespace, "namespace")?, name: text(&meta.name, "name")? },
+            uid: text(&meta.uid, "uid")?,
+            generation: meta.generation.unwrap_or_default(),
+            created: meta.creation_timestamp.as_ref().ok_or(InvalidPolicy::Incomplete("creationTimestamp"))?.0,
+            project: Project { host: Host::parse(&spec.posthog.host)?, id: spec.posthog.project_id },
+            api_key: spec.posthog.api_key_secret_ref.clone(),
+            mode: spec.mode,
+            suspend: spec.suspend,
+            interval: duration::parse("interval", &spec.interval)?,
+            selector: Selector::new(&spec.selector.sources, &spec.selector.schemas)?,
+            stuck_after: duration::parse("health.stuck.after", &spec.health.stuck.after)?,
+            no_progress_for: duration::parse("health.stuck.noProgressFor", &spec.health.stuck.no_progress_for)?,
+            failing_for: duration::parse("health.failing.for", &spec.health.failing.for_)?,
+            healthy_for: duration::parse("health.healthyFor", &spec.health.healthy_for)?,
+            cancel_stuck: spec.remediation.cancel_stuck,
+            max_concurrent: usize::try_from(limits.max_concurrent).unwrap_or(0),
+            attempts_per_incident: limits.attempts_per_incident,
+        })
+    }
+
+    /// True if this policy may send anything at all: Enforce, and not suspended.
+    #[must_use]
+    pub fn may_act(&self) -> bool {
+        self.mode == Mode::Enforce && !self.suspend
+    }
+}
+
+/// A compiled selector.
+#[derive(Debug, Clone)]
+pub struct Selector {
+    sources: SourceSelector,
+    include: Option<GlobSet>,
+    exclude: GlobSet,
+}
+
+impl Selector {
+    fn new(sources: &SourceSelector, schemas: &SchemaSelector) -> Result<Self, globset::Error> {
+        let include = (!schemas.include.is_empty()).then(|| globs(&schemas.include)).transpose()?;
+        Ok(Self { sources: sources.clone(), include, exclude: globs(&schemas.exclude)? })
+    }
+
+    /// True if sources of this type, prefix and id are selected.
+    #[must_use]
+    pub fn selects_source(&self, source_type: &str, prefix: &str, id: &str) -> bool {
+        let SourceSelector { types, prefixes, ids } = &self.sources;
+        (types.is_empty() || types.iter().any(|t| t.eq_ignore_ascii_case(source_type)))
+            && (prefixes.is_empty() || prefixes.iter().any(|p| p == prefix))
+            && (ids.is_empty() || ids.iter().any(|i| i.eq_ignore_ascii_case(id)))
+    }
+
+    /// True if tables of this name are selected, in a selected source.
+    #[must_use]
+    pub fn selects_schema(&self, name: &str) -> bool {
+        self.include.as_ref().is_none_or(|set| set.is_match(name)) && !self.exclude.is_match(name)
+    }
+}
+
+fn globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern)?);
+    }
+    set.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selector(include: &[&str], exclude: &[&str]) -> Selector {
+        let own = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
+        let schemas = SchemaSelector { include: own(include), exclude: own(exclude) };
+        Selector::new(&SourceSelector::default(), &schemas).unwrap()
+    }
+
+    #[test]
+    fn an_empty_selector_selects_everything() {
+        let all = selector(&[], &[]);
+        assert!(all.selects_source("Stripe", "", "x") && all.selects_schema("public.orders"));
+    }
+
+    #[test]
+    fn exclude_wins_over_include() {
+        let some = selector(&["public.*"], &["*_tmp"]);
+        assert!(some.selects_schema("public.orders"));
+        assert!(!some.selects_schema("public.orders_tmp"));
+        assert!(!some.selects_schema("audit.orders"));
+    }
+
+    #[test]
+    fn lists_of_sources_combine_with_and() {
+        let sources =
+            SourceSelector { types: vec!["postgres".into()], prefixes: vec!["prod".into()], ids: Vec::new() };
+        let one = Selector::new(&sources, &SchemaSelector::default()).unwrap();
+        assert!(one.selects_source("Postgres", "prod", "1"));
+        assert!(!one.selects_source("Postgres", "prod2", "1"), "prefixes are exact");
+        assert!(!one.selects_source("Stripe", "prod", "1"));
+    }
+}

@@ -1,0 +1,264 @@
+//! The verdict on each table. The rules lean to "not stuck": cancelling a healthy run is the worst that could happen.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::cause;
+use crate::{
+    api::{
+        Timings, ValidatedPolicy,
+        status::{RootCause, SchemaCounts, SourceCounts, Summary},
+    },
+    observe::{Newest, Seen, Snapshot},
+    posthog::{
+        lax::Lax,
+        redact,
+        wire::{JobStatus, Schema, SchemaStatus, Source},
+    },
+};
+
+/// Longest error text that is kept, in characters.
+const TEXT_CAP: usize = 300;
+
+/// How a table is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The last run completed.
+    Healthy,
+    /// Switched on and never run.
+    Pending,
+    /// A run is in progress, and nothing says that it hangs.
+    Running,
+    /// The running job hangs.
+    StuckJob {
+        /// The job.
+        job_id: String,
+        /// When it began.
+        began: Timestamp,
+        /// Since when nothing has moved.
+        since: Timestamp,
+    },
+    /// The table says Running, and no job runs.
+    StuckWithoutJob {
+        /// The newest job, if there was one.
+        newest_job_id: Option<String>,
+        /// Since when, as far as the operator saw.
+        since: Timestamp,
+    },
+    /// The newest run failed, long enough ago to be reported.
+    Failing {
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        cause: RootCause,
+        /// What `PostHog` says, redacted.
+        text: Option<String>,
+    },
+    /// The newest run failed so recently that it is not yet reported.
+    JustFailed,
+    /// Syncing is switched off; `after` holds what `PostHog` said of the failure before that, redacted.
+    Disabled {
+        /// The error text beside which it was switched off, if there was a failure.
+        after: Option<String>,
+    },
+    /// Billing holds it back.
+    Billing,
+    /// A legacy state that `PostHog` no longer sets.
+    Paused,
+    /// What `PostHog` says cannot be relied on.
+    CannotTell {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// A table that is not simply well, and its verdict.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// What people call its source.
+    pub source: String,
+    /// Id of its source.
+    pub source_id: String,
+    /// True only if its source is certainly one that `PostHog` imports from.
+    pub warehouse: bool,
+    /// Id of the table.
+    pub schema_id: String,
+    /// Name of the table.
+    pub schema: String,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What the last look found, in words.
+    pub evidence: Vec<String>,
+}
+
+/// The verdicts on all selected tables.
+#[derive(Debug, Clone, Default)]
+pub struct Diagnosis {
+    /// Every table that is not Healthy, in the order of the list.
+    pub judged: Vec<Judged>,
+    /// Ids of the healthy tables of incidents, for which it matters.
+    pub summary: Summary,
+}
+
+impl Diagnosis {
+    /// The verdict on one table; Healthy is not kept, so none means healthy or not selected.
+    #[must_use]
+    pub fn of(&self, schema_id: &str) -> Option<&Judged> {
+        self.judged.iter().find(|judged| judged.schema_id == schema_id)
+    }
+}
+
+/// Judges every selected table. `in_repair` says of which tables an incident is in flight: they count as stuck, whatever
+/// `PostHog` paints meanwhile.
+#[must_use]
+pub fn diagnose(
+    policy: &ValidatedPolicy,
+    snapshot: &Snapshot,
+    in_repair: impl Fn(&str) -> bool,
+    timings: &Timings,
+    now: Timestamp,
+) -> Diagnosis {
+    let mut judged = Vec::new();
+    let mut schemas = SchemaCounts::default();
+    let mut sources = SourceCounts::default();
+    let mut last_source: Option<(&str, bool)> = None;
+    for (source, schema) in snapshot.selected(&policy.selector) {
+        let verdict = judge(policy, schema, snapshot.runs.get(&schema.id), timings, now);
+        let well = count(&mut schemas, &verdict, in_repair(&schema.id));
+        match &mut last_source {
+            Some((id, all_well)) if *id == source.id => *all_well &= well,
+            _ => {
+                close_source(&mut sources, last_source);
+                last_source = Some((&source.id, well));
+            }
+        }
+        if verdict != Verdict::Healthy {
+            judged.push(describe(source, schema, verdict, snapshot.runs.get(&schema.id)));
+        }
+    }
+    close_source(&mut sources, last_source);
+    let on = schemas.total - schemas.disabled;
+    let healthy_of = format!("{}/{on}", schemas.healthy + schemas.running);
+    Diagnosis { judged, summary: Summary { sources, schemas, healthy_of } }
+}
+
+fn close_source(counts: &mut SourceCounts, source: Option<(&str, bool)>) {
+    let Some((_, well)) = source else { return };
+    counts.total += 1;
+    if well {
+        counts.healthy += 1;
+    } else {
+        counts.failing += 1;
+    }
+}
+
+/// Counts a table once, and says whether it lets its source count as healthy.
+fn count(counts: &mut SchemaCounts, verdict: &Verdict, in_repair: bool) -> bool {
+    counts.total += 1;
+    let (field, well) = match verdict {
+        Verdict::Healthy => (&mut counts.healthy, true),
+        _ if in_repair => (&mut counts.stuck, false),
+        Verdict::Running => (&mut counts.running, true),
+        Verdict::StuckJob { .. } | Verdict::StuckWithoutJob { .. } => (&mut counts.stuck, false),
+        Verdict::Failing { .. } | Verdict::JustFailed => (&mut counts.failing, false),
+        Verdict::Disabled { after } => (&mut counts.disabled, after.is_none()),
+        Verdict::Paused => (&mut counts.disabled, true),
+        Verdict::Billing => (&mut counts.billing, false),
+        Verdict::Pending => (&mut counts.unknown, true),
+        Verdict::CannotTell { .. } => (&mut counts.unknown, false),
+    };
+    *field += 1;
+    well
+}
+
+fn describe(source: &Source, schema: &Schema, verdict: Verdict, seen: Option<&Seen>) -> Judged {
+    Judged {
+        source: redact::one_line(&source.title(), 80),
+        source_id: source.id.clone(),
+        warehouse: source.is_warehouse(),
+        schema_id: schema.id.clone(),
+        schema: schema.name.clone(),
+        verdict,
+        evidence: seen.and_then(|seen| seen.look.as_ref()).map(super::suspects::describe).unwrap_or_default(),
+    }
+}
+
+fn cannot_tell(reason: impl Into<String>) -> Verdict {
+    Verdict::CannotTell { reason: reason.into() }
+}
+
+/// The verdict on one table.
+fn judge(policy: &ValidatedPolicy, schema: &Schema, seen: Option<&Seen>, timings: &Timings, now: Timestamp) -> Verdict {
+    let status = schema.status();
+    match &schema.should_sync {
+        Lax::Is(true) => {}
+        Lax::Is(false) => return disabled(schema, status),
+        Lax::Missing | Lax::Null | Lax::Odd => return cannot_tell("PostHog does not say whether syncing is switched on"),
+    }
+    match status {
+        SchemaStatus::Never => Verdict::Pending,
+        SchemaStatus::Billing => Verdict::Billing,
+        SchemaStatus::Paused => Verdict::Paused,
+        SchemaStatus::Unknown => {
+            let shown = schema.status.get().map_or_else(|| "without a value".to_owned(), |s| format!("{:?}", redact::text(s, 40)));
+            cannot_tell(format!("its status is {shown}, which this version of the operator does not know"))
+        }
+        SchemaStatus::Completed if schema.last_synced_at.is_unknown() => {
+            cannot_tell("its status is Completed, but the time of its last sync cannot be read")
+        }
+        SchemaStatus::Completed => Verdict::Healthy,
+        SchemaStatus::Failed => failed(policy, schema, seen, now),
+        SchemaStatus::Running => running(policy, seen, timings),
+    }
+}
+
+fn disabled(schema: &Schema, status: SchemaStatus) -> Verdict {
+    let text = schema.latest_error.get().filter(|text| !text.is_empty());
+    let failed = status == SchemaStatus::Failed && cause::of_failure(text.map(String::as_str)) != RootCause::OperatorAction;
+    Verdict::Disabled { after: text.filter(|_| failed).map(|text| redact::text(text, TEXT_CAP)) }
+}
+
+fn failed(policy: &ValidatedPolicy, schema: &Schema, seen: Option<&Seen>, now: Timestamp) -> Verdict {
+    let Some(seen) = seen else { return Verdict::JustFailed };
+    let job = match seen.look.as_ref().map(crate::observe::Look::newest) {
+        Some(Newest::Job(job, _)) => Some(job),
+        Some(Newest::Unclear(reason)) => return cannot_tell(format!("its last run failed, but {reason}")),
+        Some(Newest::None) | None => None,
+    };
+    // The list is older than the look: a new run has begun.
+    if job.is_some_and(|job| job.status() == JobStatus::Running) {
+        return Verdict::Running;
+    }
+    let failed_at = job.filter(|job| job.status() == JobStatus::Failed).and_then(|job| job.finished_at.get().copied());
+    let since = failed_at.unwrap_or(seen.row_since);
+    if now.duration_since(since) < policy.failing_for {
+        return Verdict::JustFailed;
+    }
+    let text = schema.latest_error.get().or_else(|| job.and_then(|job| job.latest_error.get()));
+    let cause = cause::of_failure(text.map(String::as_str));
+    Verdict::Failing { since, cause, text: text.map(|text| redact::text(text, TEXT_CAP)) }
+}
+
+fn running(policy: &ValidatedPolicy, seen: Option<&Seen>, timings: &Timings) -> Verdict {
+    let Some((seen, look)) = seen.and_then(|seen| seen.look.as_ref().map(|look| (seen, look))) else {
+        return Verdict::Running;
+    };
+    if let Some(reason) = &seen.unclear {
+        return cannot_tell(format!("it says Running, but {reason}"));
+    }
+    let Some(mark) = seen.mark.as_ref().filter(|_| seen.frozen) else { return Verdict::Running };
+    // Only what two looks have proved: nothing is assumed of the time after the last.
+    let still: SignedDuration = look.at.duration_since(mark.since);
+    match look.newest() {
+        Newest::Job(job, began) if job.status() == JobStatus::Running => {
+            if still >= policy.no_progress_for && look.at.duration_since(began) >= policy.stuck_after {
+                Verdict::StuckJob { job_id: job.id.clone(), began, since: mark.since }
+            } else {
+                Verdict::Running
+            }
+        }
+        _ if still >= timings.phantom_after => {
+            Verdict::StuckWithoutJob { newest_job_id: mark.job_id.clone(), since: mark.since }
+        }
+        _ => Verdict::Running,
+    }
+}

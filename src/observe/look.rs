@@ -1,0 +1,178 @@
+//! A closer look at one table: its newest runs and the newest line of the newest run's log.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::posthog::{
+    Client, Transport,
+    lax::Lax,
+    wire::{Job, JobStatus, LogPage},
+};
+
+/// A job that claims to have begun later than this after now tells nothing: some clock is wrong.
+const BELIEVED_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
+
+/// What one look found.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// When, by the operator's clock.
+    pub at: Timestamp,
+    /// The runs of the table, newest first, or why they are not known.
+    jobs: Result<Vec<Job>, String>,
+    /// The log of the newest run.
+    pub log: Log,
+}
+
+/// What the log of the newest run says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Log {
+    /// Not read, because the newest run is not running.
+    NotRead,
+    /// The time stamp of its newest line, by `PostHog`'s clock; none if it is empty.
+    Newest(Option<Timestamp>),
+    /// Could not be read, or could not be understood.
+    Unreadable(String),
+}
+
+/// The newest run of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Newest<'a> {
+    /// There is none.
+    None,
+    /// This one.
+    Job(&'a Job, Timestamp),
+    /// Not to be told, for this reason.
+    Unclear(&'a str),
+}
+
+impl Look {
+    /// A look from what `PostHog` answered. Jobs of other tables are dropped: `PostHog` filters by name only.
+    #[must_use]
+    pub fn new(at: Timestamp, schema_id: &str, jobs: Result<Vec<Job>, String>, log: Log) -> Self {
+        Self { at, jobs: jobs.and_then(|jobs| sort(jobs, schema_id, at)), log }
+    }
+
+    /// Takes a look at a table through `client`. The log is read only of a run in progress.
+    pub async fn take<T: Transport>(client: &Client<T>, at: Timestamp, source_id: &str, schema_id: &str, name: &str) -> Self {
+        let jobs = client.jobs(source_id, name).await.map_err(|e| e.to_string());
+        let mut look = Self::new(at, schema_id, jobs, Log::NotRead);
+        if let Newest::Job(job, _) = look.newest()
+            && job.status() == JobStatus::Running
+        {
+            let run_id = job.workflow_run_id.get().map(String::as_str);
+            look.log = match client.logs(schema_id, run_id).await {
+                Ok(page) => newest_line(&page),
+                Err(error) => Log::Unreadable(error.to_string()),
+            };
+        }
+        look
+    }
+
+    /// The newest run.
+    #[must_use]
+    pub fn newest(&self) -> Newest<'_> {
+        match &self.jobs {
+            Err(reason) => Newest::Unclear(reason),
+            Ok(jobs) => match jobs.first() {
+                None => Newest::None,
+                // `sort` lets no job through whose time cannot be read.
+                Some(job) => job.created_at.get().map_or(Newest::Unclear("no time"), |created| Newest::Job(job, *created)),
+            },
+        }
+    }
+
+    /// The run with this id, if it is among the newest.
+    #[must_use]
+    pub fn job(&self, id: &str) -> Option<&Job> {
+        self.jobs.as_ref().ok()?.iter().find(|job| job.id == id)
+    }
+}
+
+fn sort(jobs: Vec<Job>, schema_id: &str, now: Timestamp) -> Result<Vec<Job>, String> {
+    let mut dated = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        match &job.schema {
+            Some(schema) if schema.id == schema_id => {}
+            Some(_) => continue,
+            None => return Err(format!("job {} does not say which table it is of", job.id)),
+        }
+        let Lax::Is(created) = job.created_at else {
+            return Err(format!("the time at which job {} began cannot be read", job.id));
+        };
+        if created.duration_since(now) > BELIEVED_CLOCK_SKEW {
+            return Err(format!("job {} began in the future ({created})", job.id));
+        }
+        dated.push((created, job));
+    }
+    // PostHog sends the newest first; the order is what decides which run a cancel would hit, so it is not left to trust.
+    // Stable: of two with the same time the one that PostHog sent first is the newer.
+    dated.sort_by_key(|(created, _)| std::cmp::Reverse(*created));
+    Ok(dated.into_iter().map(|(_, job)| job).collect())
+}
+
+fn newest_line(page: &LogPage) -> Log {
+    let mut times = Vec::with_capacity(page.results.len());
+    for line in &page.results {
+        match line.timestamp {
+            Lax::Is(at) => times.push(at),
+            Lax::Missing | Lax::Null | Lax::Odd => return Log::Unreadable("a line of the log has no time that can be read".into()),
+        }
+    }
+    let newest = times.iter().max().copied();
+    // Were the oldest lines sent first, a page that is not the last would hide the newest.
+    let complete = page.next.get().is_none();
+    if complete || times.first().copied() == newest {
+        Log::Newest(newest)
+    } else {
+        Log::Unreadable("the log was not sent newest line first".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-10-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn look(jobs: &str) -> Look {
+        Look::new(now(), "a1", Ok(serde_json::from_str(jobs).unwrap()), Log::NotRead)
+    }
+
+    #[test]
+    fn the_newest_job_is_found_whatever_the_order_and_other_tables_are_dropped() {
+        let look = look(
+            r#"[{"id":"old","created_at":"2026-10-01T01:00:00Z","schema":{"id":"a1"}},
+                {"id":"other","created_at":"2026-10-01T03:00:00Z","schema":{"id":"b2"}},
+                {"id":"new","created_at":"2026-10-01T04:00:00+02:00","schema":{"id":"a1"}}]"#,
+        );
+        assert!(matches!(look.newest(), Newest::Job(job, _) if job.id == "new"));
+        assert!(look.job("other").is_none() && look.job("old").is_some());
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_makes_all_unclear() {
+        for odd in [r#""2026-10-01T01:00:00""#, "null", "5", r#""2030-01-01T00:00:00Z""#] {
+            let look = look(&format!(
+                r#"[{{"id":"x","created_at":{odd},"schema":{{"id":"a1"}}}},{{"id":"y","created_at":"2026-10-01T01:00:00Z","schema":{{"id":"a1"}}}}]"#
+            ));
+            assert!(matches!(look.newest(), Newest::Unclear(_)), "{odd}");
+        }
+        assert!(matches!(look(r#"[{"id":"x","created_at":"2026-10-01T01:00:00Z"}]"#).newest(), Newest::Unclear(_)));
+    }
+
+    #[test]
+    fn a_page_of_the_log_that_may_hide_the_newest_line_is_not_believed() {
+        let page = |json| newest_line(&serde_json::from_str(json).unwrap());
+        let (a, b) = ("2026-10-01T01:00:00Z", "2026-10-01T02:00:00Z");
+        let at = |text: &str| Log::Newest(Some(text.parse().unwrap()));
+        assert_eq!(page(&format!(r#"{{"next":"x","results":[{{"timestamp":"{b}"}},{{"timestamp":"{a}"}}]}}"#)), at(b));
+        assert_eq!(page(&format!(r#"{{"next":null,"results":[{{"timestamp":"{a}"}},{{"timestamp":"{b}"}}]}}"#)), at(b));
+        assert!(matches!(
+            page(&format!(r#"{{"next":"x","results":[{{"timestamp":"{a}"}},{{"timestamp":"{b}"}}]}}"#)),
+            Log::Unreadable(_)
+        ));
+        assert!(matches!(page(r#"{"results":[{"timestamp":null}]}"#), Log::Unreadable(_)));
+        assert_eq!(page(r#"{"results":[]}"#), Log::Newest(None));
+    }
+}

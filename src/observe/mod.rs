@@ -1,0 +1,14 @@
+//! What is true now?
+//!
+//! One shared list of a project for each API key, and closer looks at single runs, on request. Says nothing about what is
+//! wrong: that is `diagnose`.
+
+pub mod look;
+pub mod observer;
+pub mod progress;
+pub mod snapshot;
+
+pub use look::{Log, Look, Newest};
+pub use observer::{Observer, ProjectView};
+pub use progress::Seen;
+pub use snapshot::{Rival, Snapshot, WriteScope};

@@ -1,0 +1,208 @@
+//! One poll for each project and key, shared by every policy on them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Look, Seen, WriteScope};
+use crate::{
+    api::{
+        status::SchemaState,
+        validated::{PolicyRef, Project},
+    },
+    posthog::{
+        ApiKey, Client, PostHogError, Transport,
+        client::KeyGate,
+        key::KeyId,
+        wire::{SchemaStatus, Source},
+    },
+};
+
+type Key = (Project, KeyId);
+type Listed = Result<Arc<Vec<Source>>, PostHogError>;
+
+/// Shares polls, looks and what is known of keys between policies. Lives as long as the process; what it forgets at a
+/// restart is only read anew.
+#[derive(Debug)]
+pub struct Observer<T> {
+    transport: Arc<T>,
+    projects: Mutex<HashMap<Key, Arc<Shared>>>,
+}
+
+/// What policies of one project and key have in common.
+#[derive(Debug)]
+struct Shared {
+    gate: Arc<KeyGate>,
+    /// The last poll. Held while a poll is under way, so that policies that come meanwhile wait for it and make none.
+    poll: tokio::sync::Mutex<Option<(Timestamp, Listed)>>,
+    seen: Mutex<HashMap<String, Seen>>,
+    write_scope: Mutex<WriteScope>,
+    policies: Mutex<HashSet<PolicyRef>>,
+}
+
+impl<T: Transport> Observer<T> {
+    /// An observer that has seen nothing.
+    pub fn new(transport: Arc<T>) -> Self {
+        Self { transport, projects: Mutex::default() }
+    }
+
+    /// The project as the policy at `at` sees it with `key`. The policy shares in it from now on, and in no other.
+    pub fn project(&self, at: &PolicyRef, project: &Project, key: ApiKey, now: Timestamp) -> ProjectView<T> {
+        let wanted = (project.clone(), key.id());
+        let mut projects = lock(&self.projects);
+        // A rotated key or a deleted policy leaves an entry that nobody uses.
+        projects.retain(|key, shared| {
+            let mut policies = lock(&shared.policies);
+            if *key != wanted {
+                policies.remove(at);
+            }
+            *key == wanted || !policies.is_empty()
+        });
+        let shared = projects.entry(wanted).or_insert_with(|| Arc::new(Shared::new())).clone();
+        lock(&shared.policies).insert(at.clone());
+        let client = Client::new(self.transport.clone(), project.clone(), key, shared.gate.clone(), now);
+        ProjectView { client, shared, at: at.clone(), now }
+    }
+
+    /// Forgets a policy that is gone.
+    pub fn forget(&self, at: &PolicyRef) {
+        lock(&self.projects).retain(|_, shared| {
+            let mut policies = lock(&shared.policies);
+            policies.remove(at);
+            !policies.is_empty()
+        });
+    }
+}
+
+impl Shared {
+    fn new() -> Self {
+        Self {
+            gate: Arc::default(),
+            poll: tokio::sync::Mutex::default(),
+            seen: Mutex::default(),
+            write_scope: Mutex::new(WriteScope::Unknown),
+            policies: Mutex::default(),
+        }
+    }
+}
+
+/// The project as one policy sees it, for the length of one pass.
+#[derive(Debug)]
+pub struct ProjectView<T> {
+    /// How to reach it.
+    pub client: Client<T>,
+    shared: Arc<Shared>,
+    at: PolicyRef,
+    now: Timestamp,
+}
+
+/// A list of sources, and whether this call fetched it.
+#[derive(Debug)]
+pub struct Polled {
+    /// The list, or why there is none.
+    pub listed: Listed,
+    /// True if it was fetched just now: the other policies do not know it yet.
+    pub fresh: bool,
+}
+
+impl<T: Transport> ProjectView<T> {
+    /// The list of sources, not older than `max_age`. Whoever comes first fetches it, the others share it.
+    pub async fn poll(&self, max_age: SignedDuration) -> Polled {
+        let mut poll = self.shared.poll.lock().await;
+        if let Some((taken, listed)) = &*poll {
+            let age = self.now.duration_since(*taken);
+            // Younger than nothing: the clock was set back, and the age is not known.
+            if age >= SignedDuration::ZERO && age < max_age {
+                return Polled { listed: listed.clone(), fresh: false };
+            }
+        }
+        let listed = self.client.sources().await.map(Arc::new);
+        if let Ok(sources) = &listed {
+            self.note_rows(sources);
+        }
+        *poll = Some((self.now, listed.clone()));
+        Polled { listed, fresh: true }
+    }
+
+    /// Keeps what is known of tables that run or failed; the others need no closer look.
+    fn note_rows(&self, sources: &[Source]) {
+        let mut seen = lock(&self.shared.seen);
+        let mut still = HashMap::with_capacity(seen.len());
+        for schema in sources.iter().flat_map(|source| &source.schemas) {
+            if !matches!(schema.status(), SchemaStatus::Running | SchemaStatus::Failed) {
+                continue;
+            }
+            let known = match seen.remove(&schema.id) {
+                Some(mut known) => {
+                    known.row(schema, self.now);
+                    known
+                }
+                None => Seen::first(schema, self.now),
+            };
+            still.insert(schema.id.clone(), known);
+        }
+        *seen = still;
+    }
+
+    /// Takes over marks from a status, for runs of which this process knows nothing yet.
+    pub fn recall(&self, marks: &[SchemaState]) {
+        let mut seen = lock(&self.shared.seen);
+        for SchemaState { id, marks } in marks {
+            if let Some(known) = seen.get_mut(id)
+                && known.mark.is_none()
+            {
+                known.mark = Some(marks.clone());
+            }
+        }
+    }
+
+    /// Takes a closer look at one table and remembers it.
+    pub async fn look(&self, source_id: &str, schema_id: &str, name: &str) {
+        let look = Look::take(&self.client, self.now, source_id, schema_id, name).await;
+        let mut seen = lock(&self.shared.seen);
+        seen.entry(schema_id.to_owned()).or_insert_with(|| Seen::without_row(self.now)).looked(look);
+    }
+
+    /// What is known of tables beyond the list.
+    #[must_use]
+    pub fn seen(&self) -> HashMap<String, Seen> {
+        lock(&self.shared.seen).clone()
+    }
+
+    /// Whether the key may write, as far as it is known.
+    #[must_use]
+    pub fn write_scope(&self) -> WriteScope {
+        *lock(&self.shared.write_scope)
+    }
+
+    /// Asks `PostHog` whether the key may write, by a call on `schema_id` that needs the scope and changes nothing.
+    pub async fn ask_write_scope(&self, schema_id: &str) -> WriteScope {
+        let answer = match self.client.incremental_fields(schema_id).await {
+            Err(error) if error.lacks_scope("external_data_source:write") => WriteScope::Missing,
+            // A refusal for another reason comes after the scope was checked; 401, 403 and 404 say nothing of it.
+            Ok(()) | Err(PostHogError::Refused { status: 400, .. }) => WriteScope::Granted,
+            Err(_) => return self.write_scope(),
+        };
+        self.set_write_scope(answer);
+        answer
+    }
+
+    /// Takes note of what an answer said of the write scope.
+    pub fn set_write_scope(&self, scope: WriteScope) {
+        *lock(&self.shared.write_scope) = scope;
+    }
+
+    /// The other policies that share the poll.
+    #[must_use]
+    pub fn others(&self) -> Vec<PolicyRef> {
+        lock(&self.shared.policies).iter().filter(|other| **other != self.at).cloned().collect()
+    }
+}
+
+fn lock<A>(mutex: &Mutex<A>) -> MutexGuard<'_, A> {
+    // A panic elsewhere leaves data that is at worst old.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

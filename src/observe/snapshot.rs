@@ -1,0 +1,70 @@
+//! All that a decision may rest on.
+
+use std::{collections::HashMap, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::Seen;
+use crate::{
+    api::validated::{PolicyRef, Selector},
+    posthog::wire::{Schema, Source},
+};
+
+/// What is known of a project at one moment, for one policy.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The list of sources, shared by all policies of the project and key.
+    pub sources: Arc<Vec<Source>>,
+    /// What closer looks found, by id of the table.
+    pub runs: HashMap<String, Seen>,
+    /// Whether the key may write.
+    pub write_scope: WriteScope,
+    /// The other policies on the project.
+    pub rivals: Vec<Rival>,
+}
+
+impl Snapshot {
+    /// The tables that `selector` selects, with their sources.
+    pub fn selected<'a>(&'a self, selector: &'a Selector) -> impl Iterator<Item = (&'a Source, &'a Schema)> {
+        self.sources
+            .iter()
+            .filter(|source| selector.selects_source(source.type_name(), source.prefix_name(), &source.id))
+            .flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)))
+            .filter(|(_, schema)| selector.selects_schema(&schema.name))
+    }
+
+    /// The row of one table.
+    #[must_use]
+    pub fn row(&self, source_id: &str, schema_id: &str) -> Option<(&Source, &Schema)> {
+        let source = self.sources.iter().find(|source| source.id == source_id)?;
+        Some((source, source.schemas.iter().find(|schema| schema.id == schema_id)?))
+    }
+}
+
+/// Whether the key may write, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteScope {
+    /// Not asked, or the answer told nothing.
+    Unknown,
+    /// It may.
+    Granted,
+    /// It lacks the scope.
+    Missing,
+}
+
+/// Another policy on the same project.
+#[derive(Debug, Clone)]
+pub struct Rival {
+    /// Where it is.
+    pub at: PolicyRef,
+    /// Its uid.
+    pub uid: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Whether it is in Enforce and not suspended.
+    pub may_act: bool,
+    /// What it selects.
+    pub selector: Selector,
+    /// Tables of which it has an incident in flight, with the deadline of the present step.
+    pub in_flight: Vec<(String, Option<Timestamp>)>,
+}

@@ -1,0 +1,205 @@
+//! The reading calls, and the one function through which every call goes.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+
+use super::{
+    ApiKey, PostHogError, Transport, redact,
+    transport::{Method, Request, Response, TransportError},
+    wire::{ErrorBody, Job, LogPage, Page, Schema, Source},
+};
+use crate::api::validated::Project;
+
+/// Sources asked for in one request. `PostHog` sends all tables of each.
+const PAGE_SIZE: usize = 100;
+/// Pages read at most: a list that never ends must not hold a poll for ever.
+const MAX_PAGES: usize = 100;
+/// Lines of a run's log asked for. The newest is what counts.
+const LOG_LINES: usize = 50;
+
+/// Deadline of a call that `PostHog` answers from its own database.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+/// Deadline of a call for which `PostHog` asks the customer's source; its gateway gives up after about 120 s.
+pub const LIVE_DEADLINE: Duration = Duration::from_secs(130);
+
+/// Largest page of sources: 20,000 tables are about 12 MB.
+const MAX_LIST: usize = 64 * 1024 * 1024;
+/// Largest answer of any other call.
+pub const MAX_ANSWER: usize = 4 * 1024 * 1024;
+
+/// Wait after a 429 that does not say how long.
+const DEFAULT_WAIT: SignedDuration = SignedDuration::from_secs(60);
+
+/// Holds back every call with one key after `PostHog` answered 429: the limits are per key.
+#[derive(Debug, Default)]
+pub struct KeyGate(Mutex<Option<Timestamp>>);
+
+impl KeyGate {
+    fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).filter(|until| *until > now)
+    }
+
+    fn close(&self, until: Timestamp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+}
+
+/// A project, a key, and how to reach them, for the length of one pass.
+#[derive(Debug)]
+pub struct Client<T> {
+    transport: Arc<T>,
+    project: Project,
+    key: ApiKey,
+    gate: Arc<KeyGate>,
+    now: Timestamp,
+}
+
+impl<T: Transport> Client<T> {
+    /// A client as of `now`.
+    pub fn new(transport: Arc<T>, project: Project, key: ApiKey, gate: Arc<KeyGate>, now: Timestamp) -> Self {
+        Self { transport, project, key, gate, now }
+    }
+
+    /// What tells its key from another.
+    pub const fn key_id(&self) -> super::key::KeyId {
+        self.key.id()
+    }
+
+    /// Every source with its tables. Pages are asked for by offset: `next` is never followed, it could point anywhere.
+    pub async fn sources(&self) -> Result<Vec<Source>, PostHogError> {
+        const CALL: &str = "list sources";
+        let mut sources: Vec<Source> = Vec::new();
+        let mut seen = HashSet::new();
+        for page_number in 0..MAX_PAGES {
+            let offset = page_number * PAGE_SIZE;
+            let path = self.path(&format!("external_data_sources/?limit={PAGE_SIZE}&offset={offset}"));
+            let request = Request { max_body: MAX_LIST, ..get(CALL, path) };
+            let page: Page<Source> = decode(CALL, &self.send(request).await?)?;
+            let (got, count) = (page.results.len(), page.count);
+            // A source that was made meanwhile moves the others to the next page, where they would appear twice.
+            sources.extend(page.results.into_iter().filter(|source| seen.insert(source.id.clone())));
+            let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+            if got == 0 || offset + got >= wanted {
+                return if sources.len() < wanted {
+                    Err(unexpected(CALL, format!("{} of {count} sources were sent: the list changed while it was read", sources.len())))
+                } else {
+                    Ok(sources)
+                };
+            }
+            if got != PAGE_SIZE {
+                return Err(unexpected(CALL, format!("a page of {got} sources where {PAGE_SIZE} were asked for and more remain")));
+            }
+        }
+        Err(unexpected(CALL, format!("the list does not end after {} sources", MAX_PAGES * PAGE_SIZE)))
+    }
+
+    /// The newest runs of a table, at most 50. `PostHog` filters by name; the caller keeps only those with the table's id.
+    pub async fn jobs(&self, source_id: &str, schema_name: &str) -> Result<Vec<Job>, PostHogError> {
+        const CALL: &str = "list jobs";
+        let name: String = form_urlencoded::byte_serialize(schema_name.as_bytes()).collect();
+        let path = self.path(&format!("external_data_sources/{source_id}/jobs/?schemas={name}"));
+        decode(CALL, &self.send(get(CALL, path)).await?)
+    }
+
+    /// The newest lines of a table's log, of the run `run_id` if it is known.
+    pub async fn logs(&self, schema_id: &str, run_id: Option<&str>) -> Result<LogPage, PostHogError> {
+        const CALL: &str = "read log";
+        let mut path = self.path(&format!("external_data_schemas/{schema_id}/logs/?limit={LOG_LINES}"));
+        if let Some(run_id) = run_id {
+            path.push_str("&instance_id=");
+            path.extend(form_urlencoded::byte_serialize(run_id.as_bytes()));
+        }
+        decode(CALL, &self.send(get(CALL, path)).await?)
+    }
+
+    /// One table as it is now.
+    pub async fn schema(&self, schema_id: &str) -> Result<Schema, PostHogError> {
+        const CALL: &str = "read table";
+        let path = self.path(&format!("external_data_schemas/{schema_id}/"));
+        decode(CALL, &self.send(get(CALL, path)).await?)
+    }
+
+    /// Asks `PostHog` to look at the table in the customer's source. Changes nothing, yet needs the write scope, which
+    /// makes it the way to find out whether the key has it.
+    pub async fn incremental_fields(&self, schema_id: &str) -> Result<(), PostHogError> {
+        const CALL: &str = "read incremental fields";
+        let path = self.path(&format!("external_data_schemas/{schema_id}/incremental_fields/"));
+        let request = Request { method: Method::Post, deadline: LIVE_DEADLINE, ..get(CALL, path) };
+        self.send(request).await.map(drop)
+    }
+
+    /// The path of `rest` below the project.
+    pub(crate) fn path(&self, rest: &str) -> String {
+        format!("/api/projects/{}/{rest}", self.project.id)
+    }
+
+    /// Sends one request, once. The only way out of this process to `PostHog`; a test allows its use only in this folder
+    /// and in `execute/calls.rs`.
+    pub(crate) async fn send(&self, request: Request) -> Result<Response, PostHogError> {
+        let call = request.call;
+        if let Some(until) = self.gate.closed_until(self.now) {
+            return Err(PostHogError::Waiting { call, until });
+        }
+        let host = self.project.host.as_str().to_owned();
+        let response = match self.transport.send(&self.project.host, &self.key, request).await {
+            Ok(response) => response,
+            Err(TransportError::NotSent(reason)) => return Err(PostHogError::NotSent { call, host, reason }),
+            Err(TransportError::NoAnswer(reason)) => return Err(PostHogError::NoAnswer { call, host, reason }),
+            Err(TransportError::TooLarge) => return Err(unexpected(call, "the answer is larger than PostHog's can be".into())),
+        };
+        match response.status {
+            200..=299 => Ok(response),
+            429 => {
+                let wait = response.retry_after.and_then(|w| SignedDuration::try_from(w).ok()).unwrap_or(DEFAULT_WAIT);
+                if let Ok(until) = self.now.checked_add(wait) {
+                    self.gate.close(until);
+                }
+                Err(PostHogError::RateLimited { call, wait })
+            }
+            300..=399 => Err(unexpected(call, format!("{} redirects ({}): is it the address of PostHog itself?", host, response.status))),
+            status => Err(PostHogError::Refused { call, status, detail: detail(&response) }),
+        }
+    }
+}
+
+const fn get(call: &'static str, path: String) -> Request {
+    Request { call, method: Method::Get, path, deadline: DEADLINE, max_body: MAX_ANSWER }
+}
+
+fn unexpected(call: &'static str, reason: String) -> PostHogError {
+    PostHogError::Unexpected { call, reason }
+}
+
+/// The sentence in an error body; for what is not one of `PostHog`'s, what it is.
+fn detail(response: &Response) -> String {
+    let body: Option<ErrorBody> = serde_json::from_slice(&response.body).ok();
+    match body.and_then(ErrorBody::text) {
+        Some(text) => redact::text(&text, 300),
+        None if response.body.is_empty() => "without a reason".to_owned(),
+        None => format!("with a body that is not PostHog's ({})", shown_type(response)),
+    }
+}
+
+/// Reads the body of a successful answer.
+pub(crate) fn decode<A: DeserializeOwned>(call: &'static str, response: &Response) -> Result<A, PostHogError> {
+    serde_json::from_slice(&response.body).map_err(|error| {
+        let what = if response.body.is_empty() {
+            "an empty body".to_owned()
+        } else if error.is_eof() {
+            "half an answer".to_owned()
+        } else {
+            format!("{}: {}", shown_type(response), redact::text(&error.to_string(), 120))
+        };
+        unexpected(call, format!("the answer is not PostHog's JSON but {what}"))
+    })
+}
+
+fn shown_type(response: &Response) -> String {
+    if response.content_type.is_empty() { "no content type".into() } else { redact::one_line(&response.content_type, 60) }
+}

@@ -1,0 +1,84 @@
+//! What can go wrong with a call to `PostHog`.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Why a call gave no usable answer. Every text in it is redacted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PostHogError {
+    /// The request provably did not leave: DNS, connection or TLS failed.
+    #[error("{call}: no connection to {host}: {reason}")]
+    NotSent {
+        /// Which call.
+        call: &'static str,
+        /// The host.
+        host: String,
+        /// What the connection said.
+        reason: String,
+    },
+    /// The request may have left, but no whole answer came back.
+    #[error("{call}: no answer from {host}: {reason}")]
+    NoAnswer {
+        /// Which call.
+        call: &'static str,
+        /// The host.
+        host: String,
+        /// What the connection said.
+        reason: String,
+    },
+    /// This process waits, because `PostHog` asked it to.
+    #[error("{call}: waiting until {until} because PostHog answered 429")]
+    Waiting {
+        /// Which call.
+        call: &'static str,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// 429.
+    #[error("{call}: PostHog answered 429 and asks to wait {} s", wait.as_secs())]
+    RateLimited {
+        /// Which call.
+        call: &'static str,
+        /// How long.
+        wait: SignedDuration,
+    },
+    /// Any other status of 400 or more.
+    #[error("{call}: PostHog answered {status}: {detail}")]
+    Refused {
+        /// Which call.
+        call: &'static str,
+        /// The HTTP status.
+        status: u16,
+        /// The sentence in the body.
+        detail: String,
+    },
+    /// A status that means success with a body that is not what the API sends, or a redirect.
+    #[error("{call}: {reason}")]
+    Unexpected {
+        /// Which call.
+        call: &'static str,
+        /// What was odd about it.
+        reason: String,
+    },
+}
+
+impl PostHogError {
+    /// A bounded name for metrics.
+    #[must_use]
+    pub const fn category(&self) -> &'static str {
+        match self {
+            Self::NotSent { .. } => "not_sent",
+            Self::NoAnswer { .. } => "no_answer",
+            Self::Waiting { .. } => "waiting",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Refused { status: 500.., .. } => "server_error",
+            Self::Refused { .. } => "refused",
+            Self::Unexpected { .. } => "unexpected",
+        }
+    }
+
+    /// True if the key lacks the scope that this call needs.
+    #[must_use]
+    pub fn lacks_scope(&self, scope: &str) -> bool {
+        matches!(self, Self::Refused { status: 403, detail, .. } if detail.contains(scope))
+    }
+}

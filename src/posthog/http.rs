@@ -1,0 +1,110 @@
+//! The transport of production: reqwest over rustls.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use reqwest::{
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    redirect, retry,
+};
+
+use super::{
+    ApiKey,
+    guard::HostList,
+    redact,
+    transport::{self, Method, Request, Response, Transport, TransportError},
+};
+use crate::api::host::Host;
+
+/// Connecting takes this long at most; the deadline of the whole call is the request's own.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sends requests over HTTP. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HttpTransport {
+    remote: reqwest::Client,
+    loopback: reqwest::Client,
+    hosts: HostList,
+}
+
+impl HttpTransport {
+    /// Makes the clients. Fails if TLS cannot be set up, for example without any CA certificate on the machine.
+    pub fn new(hosts: HostList) -> Result<Self, reqwest::Error> {
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("warehouse-sync-operator/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_TIMEOUT)
+                // A redirect could carry the key to another host.
+                .redirect(redirect::Policy::none())
+                // A repeated POST could start something twice; repeating is decided where the consequences are known.
+                .retry(retry::never())
+        };
+        // A proxy for the outside world must not see what goes to this machine.
+        Ok(Self { remote: builder().https_only(true).build()?, loopback: builder().no_proxy().build()?, hosts })
+    }
+
+    async fn exchange(&self, host: &Host, key: &ApiKey, request: &Request) -> Result<Response, TransportError> {
+        // Checked here too, at the last line before the network, whatever a caller forgot.
+        self.hosts.check(host).map_err(|e| TransportError::NotSent(e.to_string()))?;
+        let mut bearer =
+            HeaderValue::from_str(&key.bearer()).map_err(|_| TransportError::NotSent("the key cannot be sent".into()))?;
+        bearer.set_sensitive(true);
+        let client = if host.is_http_loopback() { &self.loopback } else { &self.remote };
+        let url = format!("{host}{}", request.path);
+        let builder = match request.method {
+            Method::Get => client.get(url),
+            Method::Post => client.post(url),
+        };
+        let answer = builder
+            .header(AUTHORIZATION, bearer)
+            .header(ACCEPT, "application/json")
+            .timeout(request.deadline)
+            .send()
+            .await
+            .map_err(|e| failure(&e))?;
+        let header = |name| answer.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let (status, content_type, wait) = (answer.status().as_u16(), header(CONTENT_TYPE), header(RETRY_AFTER));
+        let body = read_body(answer, request.max_body).await?;
+        Ok(Response { status, content_type, retry_after: transport::retry_after(&wait, Timestamp::now()), body })
+    }
+}
+
+impl Transport for HttpTransport {
+    async fn send(&self, host: &Host, key: &ApiKey, request: Request) -> Result<Response, TransportError> {
+        self.exchange(host, key, &request).await
+    }
+}
+
+/// Reads chunk by chunk, so that a body (or what a small compressed one unfolds into) never exceeds the cap in memory.
+async fn read_body(answer: reqwest::Response, max: usize) -> Result<Vec<u8>, TransportError> {
+    let mut body = Vec::new();
+    let mut chunks = answer.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|e| failure(&e))?;
+        if body.len() + chunk.len() > max {
+            return Err(TransportError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn failure(error: &reqwest::Error) -> TransportError {
+    let mut reason = String::new();
+    // reqwest's own line repeats the URL; what went wrong stands in its sources.
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if !reason.is_empty() {
+            reason.push_str(": ");
+        }
+        reason.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    if error.is_timeout() && !error.is_connect() {
+        reason = "the deadline passed".into();
+    }
+    let reason = redact::text(&reason, 300);
+    // Name resolution, connecting and the TLS handshake come before the first byte of a request.
+    if error.is_connect() || error.is_builder() { TransportError::NotSent(reason) } else { TransportError::NoAnswer(reason) }
+}

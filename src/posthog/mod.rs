@@ -1,0 +1,19 @@
+//! How do we speak to `PostHog`?
+//!
+//! Wire types, the client with its reading calls, errors, the guard over hosts, redaction. The calls that write are not
+//! here: they live in `execute/calls.rs` and need a permit. Nothing in this folder knows Kubernetes or a policy.
+
+pub mod client;
+pub mod error;
+pub mod guard;
+pub mod http;
+pub mod key;
+pub mod lax;
+pub mod redact;
+pub mod transport;
+pub mod wire;
+
+pub use client::Client;
+pub use error::PostHogError;
+pub use key::ApiKey;
+pub use transport::Transport;

@@ -1,0 +1,139 @@
+//! Makes texts from outside fit to be shown: secrets masked, control characters removed, length capped.
+//!
+//! `PostHog` masks most secrets in the errors of tables, but not in those of jobs, and it passes on what databases and
+//! vendors say. Every text that came from outside goes through [`text`] before it reaches status, an event or a log.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// What stands in place of a secret.
+pub const MASK: &str = "***";
+
+/// Patterns of secrets, each with what takes its place. Order matters: the specific ones come first.
+const PATTERNS: [(&str, &str); 9] = [
+    // PEM blocks, also cut off ones.
+    (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", MASK),
+    // user:password@ in URLs of any scheme.
+    (r"://[^\s/@:]*:[^\s@]*@", "://***@"),
+    // Keys that name themselves: PostHog, Stripe, Slack, GitHub, Google, AWS, Shopify, Databricks.
+    (
+        r"\b(ph[a-z]_|[rspw]k_(live|test)_|whsec_|xox[a-z]-|gh[a-z]_|github_pat_|ya29\.|AIza|AKIA|ASIA|shp[a-z]{2}_|dapi|glpat-|pat-)[A-Za-z0-9_\-./+]{6,}",
+        MASK,
+    ),
+    // JSON web tokens.
+    (r"\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}(\.[A-Za-z0-9_\-]*)?", MASK),
+    (r"(?i)\b(bearer|basic)\s+[A-Za-z0-9_\-.~+/=]{8,}", "${1} ***"),
+    // key=value and "key": "value" of telling names, quoted or not.
+    (
+        r#"(?i)\b([a-z0-9_\-]*(password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signature|sig|credential)[a-z0-9_\-]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&)}\]]+)"#,
+        "${1}***",
+    ),
+    // Query strings of signed URLs.
+    (r"(?i)([?&](x-amz-[a-z\-]+|code|key|auth|session)=)[^&\s]+", "${1}***"),
+    // Long hexadecimal texts. UUIDs have dashes and stay readable.
+    (r"\b[0-9A-Fa-f]{32,}\b", MASK),
+    // Long base64 texts with at least one digit somewhere are caught by their length alone.
+    (r"\b[A-Za-z0-9+/_]{40,}={0,2}", MASK),
+];
+
+static COMPILED: LazyLock<Vec<(Regex, &str)>> =
+    LazyLock::new(|| PATTERNS.iter().filter_map(|(pattern, with)| Regex::new(pattern).ok().map(|r| (r, *with))).collect());
+
+/// Longest input that is looked at, in bytes: the patterns run over no more than this.
+const LOOKED_AT: usize = 16 * 1024;
+
+/// `raw` without secrets and control characters, on one line, at most `cap` characters.
+#[must_use]
+pub fn text(raw: &str, cap: usize) -> String {
+    let mut end = raw.len().min(LOOKED_AT);
+    while !raw.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut masked = raw[..end].to_owned();
+    for (pattern, with) in COMPILED.iter() {
+        masked = pattern.replace_all(&masked, *with).into_owned();
+    }
+    one_line(&masked, cap)
+}
+
+/// `raw` on one line without control characters, at most `cap` characters. For names, which hold no secrets.
+#[must_use]
+pub fn one_line(raw: &str, cap: usize) -> String {
+    let mut line = String::with_capacity(raw.len().min(cap * 4));
+    let mut gap = false;
+    let mut length = 0;
+    for c in raw.chars() {
+        if c.is_whitespace() || c.is_control() || is_invisible(c) {
+            gap = length > 0;
+            continue;
+        }
+        if length + usize::from(gap) >= cap.saturating_sub(1) {
+            line.push('…');
+            return line;
+        }
+        if std::mem::take(&mut gap) {
+            line.push(' ');
+            length += 1;
+        }
+        line.push(c);
+        length += 1;
+    }
+    line
+}
+
+/// Characters that reorder or hide the text around them.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_compiles() {
+        assert_eq!(COMPILED.len(), PATTERNS.len());
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        for (raw, secret) in [
+            ("connect postgresql://app:hunter2@db:5432/x failed", "hunter2"),
+            ("key sk_live_51Habcdefgh is invalid", "51Habcdefgh"),
+            ("Authorization: Bearer abcdef123456789", "abcdef123456789"),
+            ("password='p w' rejected", "p w"),
+            (r#"{"client_secret": "s3cr3t"}"#, "s3cr3t"),
+            ("api_key=abc123, retry", "abc123"),
+            ("phx_9f8e7d6c5b4a is not valid", "9f8e7d6c5b4a"),
+            ("token eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJ", "eyJzdWIiOiIx"),
+            ("GET /f?X-Amz-Signature=deadbeef&x=1", "deadbeef"),
+            ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "MIIE"),
+            ("digest 0123456789abcdef0123456789abcdef", "0123456789abcdef"),
+        ] {
+            let shown = text(raw, 500);
+            assert!(!shown.contains(secret), "{shown}");
+            assert!(shown.contains(MASK), "{shown}");
+        }
+    }
+
+    #[test]
+    fn ordinary_texts_stay_as_they_are() {
+        for raw in [
+            "password authentication failed for user \"app\"",
+            "relation \"public.billing_events\" does not exist",
+            "job 0196f0aa-0000-7000-8000-0000000000a1 failed at 16/4010A3F8",
+            "401 Client Error: Unauthorized for url: https://api.stripe.com/v1/charges",
+        ] {
+            assert_eq!(text(raw, 500), raw);
+        }
+    }
+
+    #[test]
+    fn control_characters_go_and_length_is_capped() {
+        assert_eq!(text("a\u{1b}[31m\r\n\tb\u{202e}c", 500), "a [31m b c");
+        let long = text(&"é ".repeat(4_000), 100);
+        assert!(long.chars().count() <= 100 && long.ends_with('…'));
+        assert_eq!(one_line("", 10), "");
+    }
+}

@@ -1,0 +1,303 @@
+//! What `PostHog` sends: only the fields that the operator uses, each tolerant of values it does not know.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::lax::{self, Lax};
+
+/// One page of a paged list.
+#[derive(Debug, Deserialize)]
+pub struct Page<T> {
+    /// How many items there are in all.
+    pub count: u64,
+    /// The URL of the next page; only its presence is used, it is never followed.
+    #[serde(default)]
+    pub next: Lax<String>,
+    /// The items of this page.
+    pub results: Vec<T>,
+}
+
+/// A source, as a row of the sources list.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Source {
+    /// UUID.
+    #[serde(deserialize_with = "lax::id")]
+    pub id: String,
+    /// For example `Postgres`.
+    #[serde(default)]
+    pub source_type: Lax<String>,
+    /// The prefix that a user gave it, null or empty if none.
+    #[serde(default)]
+    pub prefix: Lax<String>,
+    /// `warehouse` or `direct`.
+    #[serde(default)]
+    pub access_method: Lax<String>,
+    /// Its tables.
+    pub schemas: Vec<Schema>,
+}
+
+impl Source {
+    /// Type as text; empty if unknown.
+    #[must_use]
+    pub fn type_name(&self) -> &str {
+        self.source_type.get().map_or("", String::as_str)
+    }
+
+    /// Prefix as text; empty if there is none.
+    #[must_use]
+    pub fn prefix_name(&self) -> &str {
+        self.prefix.get().map_or("", String::as_str)
+    }
+
+    /// What people call it: type and prefix.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match (self.type_name(), self.prefix_name()) {
+            ("", _) => self.id.clone(),
+            (kind, "") => kind.to_owned(),
+            (kind, prefix) => format!("{kind} {prefix}"),
+        }
+    }
+
+    /// True only if this is certainly a source that `PostHog` imports from. A direct one is observed, never written to.
+    #[must_use]
+    pub fn is_warehouse(&self) -> bool {
+        self.access_method.get().is_some_and(|method| method == "warehouse")
+    }
+}
+
+/// A table ("schema" in `PostHog`'s terms), as it stands in a row of the sources list and alone.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Schema {
+    /// UUID.
+    #[serde(deserialize_with = "lax::id")]
+    pub id: String,
+    /// For example `public.orders`.
+    pub name: String,
+    /// Whether syncing is switched on.
+    #[serde(default)]
+    pub should_sync: Lax<bool>,
+    /// Status of the newest run, as `PostHog` paints it.
+    #[serde(default)]
+    pub status: Lax<String>,
+    /// Start of the last *successful* run; not a sign of life of the present one.
+    #[serde(default)]
+    pub last_synced_at: Lax<Timestamp>,
+    /// Text of the last error. Not cleared before the next success: only to be trusted beside `Failed`.
+    #[serde(default)]
+    pub latest_error: Lax<String>,
+}
+
+/// What `PostHog` says of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SchemaStatus {
+    /// Never run, or its data was deleted.
+    Never,
+    /// A run is in progress, or `PostHog` believes so.
+    Running,
+    /// The last run completed.
+    Completed,
+    /// The last run failed, or was cancelled.
+    Failed,
+    /// A legacy state; nothing sets it any more.
+    Paused,
+    /// Held back by billing.
+    Billing,
+    /// A value that this version does not know.
+    Unknown,
+}
+
+impl Schema {
+    /// The status, read. Serialised and stored spellings are both known.
+    #[must_use]
+    pub fn status(&self) -> SchemaStatus {
+        match &self.status {
+            Lax::Null => SchemaStatus::Never,
+            Lax::Missing | Lax::Odd => SchemaStatus::Unknown,
+            Lax::Is(text) => match text.as_str() {
+                "Running" => SchemaStatus::Running,
+                "Completed" => SchemaStatus::Completed,
+                "Failed" => SchemaStatus::Failed,
+                "Paused" => SchemaStatus::Paused,
+                other if is_billing(other) => SchemaStatus::Billing,
+                _ => SchemaStatus::Unknown,
+            },
+        }
+    }
+}
+
+/// One run of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Job {
+    /// UUID.
+    #[serde(deserialize_with = "lax::id")]
+    pub id: String,
+    /// When it began.
+    #[serde(default)]
+    pub created_at: Lax<Timestamp>,
+    /// When it ended; null while it runs.
+    #[serde(default)]
+    pub finished_at: Lax<Timestamp>,
+    /// How it stands.
+    #[serde(default)]
+    pub status: Lax<String>,
+    /// Its table.
+    #[serde(default)]
+    pub schema: Option<JobSchema>,
+    /// Rows that it has synced so far.
+    #[serde(default)]
+    pub rows_synced: Lax<i64>,
+    /// Text of its error.
+    #[serde(default)]
+    pub latest_error: Lax<String>,
+    /// Id of the run in the log.
+    #[serde(default)]
+    pub workflow_run_id: Lax<String>,
+}
+
+/// The table of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct JobSchema {
+    /// UUID.
+    pub id: String,
+}
+
+/// How a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobStatus {
+    /// In progress.
+    Running,
+    /// Ended well.
+    Completed,
+    /// Ended badly, or was cancelled.
+    Failed,
+    /// Held back by billing.
+    Billing,
+    /// A value that this version does not know.
+    Unknown,
+}
+
+impl Job {
+    /// The status, read.
+    #[must_use]
+    pub fn status(&self) -> JobStatus {
+        match self.status.get().map(String::as_str) {
+            Some("Running") => JobStatus::Running,
+            Some("Completed") => JobStatus::Completed,
+            Some("Failed") => JobStatus::Failed,
+            Some(text) if is_billing(text) => JobStatus::Billing,
+            Some(_) | None => JobStatus::Unknown,
+        }
+    }
+}
+
+/// The stored names and what the serialisers make of them; the job's differs from the table's by one letter.
+fn is_billing(status: &str) -> bool {
+    matches!(
+        status,
+        "BillingLimitReached" | "BillingLimitTooLow" | "Billing limits" | "Billing limits too low" | "Billing limit too low"
+    )
+}
+
+/// A line of a run's log.
+#[derive(Debug, Deserialize)]
+pub struct LogLine {
+    /// When it was written.
+    #[serde(default)]
+    pub timestamp: Lax<Timestamp>,
+}
+
+/// A page of a run's log.
+#[derive(Debug, Deserialize)]
+pub struct LogPage {
+    /// The URL of the next page, if there is one.
+    #[serde(default)]
+    pub next: Lax<String>,
+    /// The lines, newest first.
+    pub results: Vec<LogLine>,
+}
+
+/// An error body, in any of `PostHog`'s four shapes.
+#[derive(Debug, Default, Deserialize)]
+pub struct ErrorBody {
+    #[serde(default)]
+    detail: Lax<String>,
+    #[serde(default)]
+    message: Lax<String>,
+    #[serde(default)]
+    error: Lax<String>,
+    #[serde(default)]
+    errors: Option<serde_json::Value>,
+}
+
+impl ErrorBody {
+    /// The sentence in it, wherever it stands.
+    #[must_use]
+    pub fn text(self) -> Option<String> {
+        let first = |errors: serde_json::Value| match errors {
+            serde_json::Value::Array(list) => list.into_iter().next().map(|e| e.as_str().map_or_else(|| e.to_string(), str::to_owned)),
+            serde_json::Value::String(text) => Some(text),
+            _ => None,
+        };
+        let own = |lax: Lax<String>| lax.get().cloned();
+        own(self.detail).or_else(|| own(self.message)).or_else(|| own(self.error)).or_else(|| self.errors.and_then(first))
+    }
+}
+
+/// The answer of cancel: empty, or a sentence.
+#[derive(Debug, Default, Deserialize)]
+pub struct Detail {
+    /// The sentence.
+    #[serde(default)]
+    pub detail: Lax<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(status: &str) -> SchemaStatus {
+        let json = format!(r#"{{"id":"a1","name":"public.orders","status":{status}}}"#);
+        serde_json::from_str::<Schema>(&json).unwrap().status()
+    }
+
+    #[test]
+    fn both_spellings_of_billing_are_known_and_nothing_else_is_guessed() {
+        assert_eq!(schema(r#""Billing limits too low""#), SchemaStatus::Billing);
+        assert_eq!(schema(r#""BillingLimitReached""#), SchemaStatus::Billing);
+        assert_eq!(schema("null"), SchemaStatus::Never);
+        for odd in [r#""running""#, r#""Cancelled""#, "7", "{}"] {
+            assert_eq!(schema(odd), SchemaStatus::Unknown, "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_four_error_shapes_are_read() {
+        for (body, text) in [
+            (r#"{"type":"validation_error","code":"invalid_input","detail":"No such field.","attr":null}"#, "No such field."),
+            (r#"{"message":"Monthly sync limit reached."}"#, "Monthly sync limit reached."),
+            (r#"{"detail":"The sync already finished."}"#, "The sync already finished."),
+            (r#"{"success":false,"error":"No inputs provided"}"#, "No inputs provided"),
+            (r#"{"errors":["slot missing","other"]}"#, "slot missing"),
+        ] {
+            assert_eq!(serde_json::from_str::<ErrorBody>(body).unwrap().text().as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn a_source_row_with_unknown_fields_and_values_is_read() {
+        let json = r#"{"id":"0196f0aa-0000","source_type":null,"prefix":7,"brand_new":{"x":[1]},"access_method":"teleport",
+            "schemas":[{"id":"a1","name":"t","should_sync":"yes","last_synced_at":"soon","table":{"row_count":1}}]}"#;
+        let source: Source = serde_json::from_str(json).unwrap();
+        assert!(!source.is_warehouse());
+        assert_eq!(source.title(), "0196f0aa-0000");
+        assert!(source.schemas[0].should_sync.is_unknown() && source.schemas[0].last_synced_at.is_unknown());
+    }
+
+    #[test]
+    fn an_id_that_could_change_the_path_is_refused() {
+        for id in ["", "../other", "a/b", "a?b"] {
+            assert!(serde_json::from_str::<Schema>(&format!(r#"{{"id":"{id}","name":"t"}}"#)).is_err());
+        }
+    }
+}
