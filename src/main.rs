@@ -1,2 +1,21 @@
 //! The operator's binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use warehouse_sync_operator::cli::Cli;
+
+fn main() -> ExitCode {
+    // First of all: kube and reqwest must find one and the same crypto provider.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        eprintln!("error: another crypto provider was installed before");
+        return ExitCode::FAILURE;
+    }
+    match Cli::parse().execute() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -95,8 +95,8 @@ pub struct Judged {
 pub struct Diagnosis {
     /// Every table that is not Healthy, in the order of the list.
     pub judged: Vec<Judged>,
-    /// Ids of the healthy tables of incidents, for which it matters.
-    pub summary: Summary,
+    sources: SourceCounts,
+    schemas: SchemaCounts,
 }
 
 impl Diagnosis {
@@ -105,43 +105,49 @@ impl Diagnosis {
     pub fn of(&self, schema_id: &str) -> Option<&Judged> {
         self.judged.iter().find(|judged| judged.schema_id == schema_id)
     }
+
+    /// The counts. `in_repair` says which tables count as stuck, whatever `PostHog` paints meanwhile, because an incident
+    /// of theirs is in flight.
+    #[must_use]
+    pub fn summary(&self, in_repair: impl Fn(&str) -> bool) -> Summary {
+        let mut schemas = self.schemas.clone();
+        for judged in self.judged.iter().filter(|judged| in_repair(&judged.schema_id)) {
+            *field(&mut schemas, &judged.verdict) -= 1;
+            schemas.stuck += 1;
+        }
+        let on = schemas.total - schemas.disabled;
+        let healthy_of = format!("{}/{on}", schemas.healthy + schemas.running);
+        Summary { sources: self.sources.clone(), schemas, healthy_of }
+    }
 }
 
-/// Judges every selected table. `in_repair` says of which tables an incident is in flight: they count as stuck, whatever
-/// `PostHog` paints meanwhile.
+/// Judges every selected table.
 #[must_use]
-pub fn diagnose(
-    policy: &ValidatedPolicy,
-    snapshot: &Snapshot,
-    in_repair: impl Fn(&str) -> bool,
-    timings: &Timings,
-    now: Timestamp,
-) -> Diagnosis {
-    let mut judged = Vec::new();
-    let mut schemas = SchemaCounts::default();
-    let mut sources = SourceCounts::default();
-    let mut last_source: Option<(&str, bool)> = None;
+pub fn diagnose(policy: &ValidatedPolicy, snapshot: &Snapshot, timings: &Timings, now: Timestamp) -> Diagnosis {
+    let mut diagnosis = Diagnosis::default();
+    let mut source_well: Option<(&str, bool)> = None;
     for (source, schema) in snapshot.selected(&policy.selector) {
-        let verdict = judge(policy, schema, snapshot.runs.get(&schema.id), timings, now);
-        let well = count(&mut schemas, &verdict, in_repair(&schema.id));
-        match &mut last_source {
+        let seen = snapshot.runs.get(&schema.id);
+        let verdict = judge(policy, schema, seen, timings, now);
+        diagnosis.schemas.total += 1;
+        *field(&mut diagnosis.schemas, &verdict) += 1;
+        let well = lets_source_be_healthy(&verdict);
+        match &mut source_well {
             Some((id, all_well)) if *id == source.id => *all_well &= well,
             _ => {
-                close_source(&mut sources, last_source);
-                last_source = Some((&source.id, well));
+                count_source(&mut diagnosis.sources, source_well);
+                source_well = Some((&source.id, well));
             }
         }
         if verdict != Verdict::Healthy {
-            judged.push(describe(source, schema, verdict, snapshot.runs.get(&schema.id)));
+            diagnosis.judged.push(describe(source, schema, verdict, seen));
         }
     }
-    close_source(&mut sources, last_source);
-    let on = schemas.total - schemas.disabled;
-    let healthy_of = format!("{}/{on}", schemas.healthy + schemas.running);
-    Diagnosis { judged, summary: Summary { sources, schemas, healthy_of } }
+    count_source(&mut diagnosis.sources, source_well);
+    diagnosis
 }
 
-fn close_source(counts: &mut SourceCounts, source: Option<(&str, bool)>) {
+fn count_source(counts: &mut SourceCounts, source: Option<(&str, bool)>) {
     let Some((_, well)) = source else { return };
     counts.total += 1;
     if well {
@@ -151,23 +157,30 @@ fn close_source(counts: &mut SourceCounts, source: Option<(&str, bool)>) {
     }
 }
 
-/// Counts a table once, and says whether it lets its source count as healthy.
-fn count(counts: &mut SchemaCounts, verdict: &Verdict, in_repair: bool) -> bool {
-    counts.total += 1;
-    let (field, well) = match verdict {
-        Verdict::Healthy => (&mut counts.healthy, true),
-        _ if in_repair => (&mut counts.stuck, false),
-        Verdict::Running => (&mut counts.running, true),
-        Verdict::StuckJob { .. } | Verdict::StuckWithoutJob { .. } => (&mut counts.stuck, false),
-        Verdict::Failing { .. } | Verdict::JustFailed => (&mut counts.failing, false),
-        Verdict::Disabled { after } => (&mut counts.disabled, after.is_none()),
-        Verdict::Paused => (&mut counts.disabled, true),
-        Verdict::Billing => (&mut counts.billing, false),
-        Verdict::Pending => (&mut counts.unknown, true),
-        Verdict::CannotTell { .. } => (&mut counts.unknown, false),
-    };
-    *field += 1;
-    well
+/// The count in which a table of this verdict stands.
+const fn field<'a>(counts: &'a mut SchemaCounts, verdict: &Verdict) -> &'a mut i64 {
+    match verdict {
+        Verdict::Healthy => &mut counts.healthy,
+        Verdict::Running => &mut counts.running,
+        Verdict::StuckJob { .. } | Verdict::StuckWithoutJob { .. } => &mut counts.stuck,
+        Verdict::Failing { .. } | Verdict::JustFailed => &mut counts.failing,
+        Verdict::Disabled { .. } | Verdict::Paused => &mut counts.disabled,
+        Verdict::Billing => &mut counts.billing,
+        Verdict::Pending | Verdict::CannotTell { .. } => &mut counts.unknown,
+    }
+}
+
+const fn lets_source_be_healthy(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Healthy | Verdict::Running | Verdict::Pending | Verdict::Paused | Verdict::Disabled { after: None } => true,
+        Verdict::StuckJob { .. }
+        | Verdict::StuckWithoutJob { .. }
+        | Verdict::Failing { .. }
+        | Verdict::JustFailed
+        | Verdict::Disabled { after: Some(_) }
+        | Verdict::Billing
+        | Verdict::CannotTell { .. } => false,
+    }
 }
 
 fn describe(source: &Source, schema: &Schema, verdict: Verdict, seen: Option<&Seen>) -> Judged {

@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// How long a question after the write scope that brought no answer is not asked again.
+const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+
 type Key = (Project, KeyId);
 type Listed = Result<Arc<Vec<Source>>, PostHogError>;
 
@@ -39,7 +42,7 @@ struct Shared {
     /// The last poll. Held while a poll is under way, so that policies that come meanwhile wait for it and make none.
     poll: tokio::sync::Mutex<Option<(Timestamp, Listed)>>,
     seen: Mutex<HashMap<String, Seen>>,
-    write_scope: Mutex<WriteScope>,
+    write_scope: Mutex<(WriteScope, Option<Timestamp>)>,
     policies: Mutex<HashSet<PolicyRef>>,
 }
 
@@ -83,7 +86,7 @@ impl Shared {
             gate: Arc::default(),
             poll: tokio::sync::Mutex::default(),
             seen: Mutex::default(),
-            write_scope: Mutex::new(WriteScope::Unknown),
+            write_scope: Mutex::new((WriteScope::Unknown, None)),
             policies: Mutex::default(),
         }
     }
@@ -175,24 +178,31 @@ impl<T: Transport> ProjectView<T> {
     /// Whether the key may write, as far as it is known.
     #[must_use]
     pub fn write_scope(&self) -> WriteScope {
-        *lock(&self.shared.write_scope)
+        lock(&self.shared.write_scope).0
     }
 
-    /// Asks `PostHog` whether the key may write, by a call on `schema_id` that needs the scope and changes nothing.
-    pub async fn ask_write_scope(&self, schema_id: &str) -> WriteScope {
-        let answer = match self.client.incremental_fields(schema_id).await {
-            Err(error) if error.lacks_scope("external_data_source:write") => WriteScope::Missing,
-            // A refusal for another reason comes after the scope was checked; 401, 403 and 404 say nothing of it.
-            Ok(()) | Err(PostHogError::Refused { status: 400, .. }) => WriteScope::Granted,
-            Err(_) => return self.write_scope(),
-        };
-        self.set_write_scope(answer);
-        answer
+    /// Asks `PostHog` whether the key may write, by a call on `schema_id` that needs the scope and changes nothing. It
+    /// makes `PostHog` look into the customer's source, so it is made only while it can tell something new.
+    pub async fn ask_write_scope(&self, schema_id: &str) {
+        {
+            let mut known = lock(&self.shared.write_scope);
+            let asked_lately = known.1.is_some_and(|at| self.now.duration_since(at).abs() < ASK_AGAIN);
+            if known.0 == WriteScope::Granted || (known.0 == WriteScope::Unknown && asked_lately) {
+                return;
+            }
+            known.1 = Some(self.now);
+        }
+        match self.client.incremental_fields(schema_id).await {
+            Err(error) if error.lacks_scope("external_data_source:write") => self.set_write_scope(WriteScope::Missing),
+            // A refusal for another reason comes after the scope was checked; other answers say nothing of it.
+            Ok(()) | Err(PostHogError::Refused { status: 400, .. }) => self.set_write_scope(WriteScope::Granted),
+            Err(_) => {}
+        }
     }
 
     /// Takes note of what an answer said of the write scope.
     pub fn set_write_scope(&self, scope: WriteScope) {
-        *lock(&self.shared.write_scope) = scope;
+        lock(&self.shared.write_scope).0 = scope;
     }
 
     /// The other policies that share the poll.

@@ -1,0 +1,152 @@
+//! The port to Kubernetes of production.
+
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+    core::DeserializeGuard,
+    runtime::{
+        events::{Event, EventType, Recorder, Reporter},
+        reflector::Store,
+    },
+};
+use k8s_openapi::api::core::v1::ObjectReference;
+use serde::Serialize;
+
+use super::{secrets::ApiKeys, timed};
+use crate::{
+    api::{
+        ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        names::{FIELD_MANAGER, REPORTER},
+        policy::SecretKeyRef,
+        validated::{PolicyRef, Project},
+    },
+    decide::ownership::is_in_flight,
+    observe::Rival,
+    posthog::ApiKey,
+    report::{Kubernetes, KubernetesError, Metrics, events::Notice, kubernetes::SecretRefused},
+};
+
+/// A policy as it comes from a watch: one that cannot be read is told by name and does not stop the others.
+pub type Watched = DeserializeGuard<WarehouseSyncPolicy>;
+
+/// Talks to the API server.
+pub struct Cluster {
+    client: Client,
+    metrics: Metrics,
+    recorder: Recorder,
+    api_keys: ApiKeys,
+    /// All policies that are watched.
+    policies: Vec<Store<Watched>>,
+}
+
+/// What a status apply sends: nothing but the status, and the version that it was computed from.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusApply<'a> {
+    api_version: String,
+    kind: String,
+    metadata: ApplyMetadata<'a>,
+    status: &'a WarehouseSyncPolicyStatus,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ApplyMetadata<'a> {
+    name: &'a str,
+    resource_version: &'a str,
+}
+
+impl Cluster {
+    /// Talks through `client`; `policies` are the stores of the watches.
+    #[must_use]
+    pub fn new(client: Client, metrics: Metrics, api_keys: ApiKeys, policies: Vec<Store<Watched>>) -> Self {
+        let reporter = Reporter { controller: REPORTER.to_owned(), instance: std::env::var("HOSTNAME").ok() };
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, metrics, recorder, api_keys, policies }
+    }
+
+    fn api(&self, at: &PolicyRef) -> Api<WarehouseSyncPolicy> {
+        Api::namespaced(self.client.clone(), &at.namespace)
+    }
+}
+
+impl Kubernetes for Cluster {
+    async fn policy(&self, at: &PolicyRef) -> Result<Option<WarehouseSyncPolicy>, KubernetesError> {
+        let name = at.to_string();
+        timed::kubernetes(&self.metrics, "get_policy", &name, self.api(at).get_opt(&at.name))
+            .await
+            .map_err(|e| timed::failed("read policy", &name, &e))
+    }
+
+    async fn apply_status(
+        &self,
+        at: &PolicyRef,
+        resource_version: &str,
+        status: &WarehouseSyncPolicyStatus,
+    ) -> Result<String, KubernetesError> {
+        let body = StatusApply {
+            api_version: WarehouseSyncPolicy::api_version(&()).into_owned(),
+            kind: WarehouseSyncPolicy::kind(&()).into_owned(),
+            metadata: ApplyMetadata { name: &at.name, resource_version },
+            status,
+        };
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let name = at.to_string();
+        let api = self.api(at);
+        let patch = Patch::Apply(&body);
+        match timed::kubernetes(&self.metrics, "apply_status", &name, api.patch_status(&at.name, &params, &patch)).await {
+            Ok(applied) => Ok(applied.resource_version().unwrap_or_default()),
+            Err(kube::Error::Api(status)) if status.code == 409 => Err(KubernetesError::Conflict(at.clone())),
+            Err(kube::Error::Api(status)) if status.code == 404 => Err(KubernetesError::Gone(at.clone())),
+            Err(error) => Err(timed::failed("write status of", &name, &error)),
+        }
+    }
+
+    async fn api_key(&self, namespace: &str, secret: &SecretKeyRef) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
+        self.api_keys.read(namespace, secret).await
+    }
+
+    fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival> {
+        let policies = self.policies.iter().flat_map(Store::state);
+        policies.filter_map(|policy| rival(policy.0.as_ref().ok()?, at, project)).collect()
+    }
+
+    async fn publish(&self, policy: &WarehouseSyncPolicy, notice: Notice) {
+        let Notice { warning, reason, action, note, schema_id } = notice;
+        let event = Event {
+            type_: if warning { EventType::Warning } else { EventType::Normal },
+            reason: reason.to_owned(),
+            note: Some(note),
+            action: action.to_owned(),
+            // Events that differ in nothing but their note are merged, and the first note stays: the table makes them differ.
+            secondary: schema_id.map(|id| ObjectReference { kind: Some("ExternalDataSchema".into()), name: Some(id), ..Default::default() }),
+        };
+        let reference = policy.object_ref(&());
+        let name = policy.name_any();
+        // An event is a courtesy: a reconcile never fails for one.
+        if let Err(error) = timed::kubernetes(&self.metrics, "publish_event", &name, self.recorder.publish(&event, &reference)).await {
+            tracing::debug!(policy = name, reason, "event not published: {}", timed::reason(&error));
+        }
+    }
+}
+
+fn rival(policy: &WarehouseSyncPolicy, at: &PolicyRef, project: &Project) -> Option<Rival> {
+    // Cheap checks first: most policies are of other projects.
+    if policy.spec.posthog.project_id != project.id {
+        return None;
+    }
+    let policy = (ValidatedPolicy::new(policy).ok()?, policy);
+    let (validated, object) = policy;
+    if validated.project != *project || validated.at == *at {
+        return None;
+    }
+    let in_flight = object.status.iter().flat_map(|status| &status.incidents).filter(|incident| is_in_flight(incident));
+    Some(Rival {
+        in_flight: in_flight.map(|incident| (incident.schema_id.clone(), incident.deadline)).collect(),
+        may_act: validated.may_act(),
+        at: validated.at,
+        uid: validated.uid,
+        created: validated.created,
+        selector: validated.selector,
+    })
+}

@@ -1,0 +1,16 @@
+//! Wiring: watches, the reconcile driver, Secrets, shutdown. The only folder that asks a clock.
+
+pub mod backoff;
+pub mod health;
+pub mod kubernetes;
+pub mod obstacle;
+pub mod reconcile;
+pub mod run;
+pub mod secrets;
+pub mod startup;
+pub mod timed;
+pub mod watch;
+
+pub use health::Health;
+pub use reconcile::{Reconciled, Reconciler};
+pub use run::{Options, run};

@@ -1,0 +1,271 @@
+//! The reconcile core: list → suspects → looks → diagnose → decide → execute → report.
+//!
+//! Reaches `PostHog` and Kubernetes only through two narrow ports, and the time only through a function, so that the
+//! deterministic simulation can drive it.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::obstacle;
+use crate::{
+    api::{
+        Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        status::{Incident, Step},
+        validated::PolicyRef,
+    },
+    decide::{
+        Action, Held, Plan, decide,
+        incident::{self, Facts, Next},
+        ownership::is_in_flight,
+        plan::in_words,
+    },
+    diagnose::{Diagnosis, diagnose, suspects::suspects},
+    execute::{self, Ledger, run::Ran},
+    observe::{Observer, Snapshot, WriteScope, observer::ProjectView},
+    posthog::{Transport, guard::HostList, lax::Lax},
+    report::{
+        Kubernetes, KubernetesError, Metrics, StatusWriter,
+        compose::{self, Obstacle},
+        metrics::SendLabels,
+    },
+};
+
+/// How soon a poll that failed is tried again, at the latest.
+const RETRY: SignedDuration = SignedDuration::from_secs(30);
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Reconciles policies.
+pub struct Reconciler<T, K> {
+    /// What is shared between policies of one project and key.
+    pub observer: Observer<T>,
+    /// Kubernetes.
+    pub kubernetes: Arc<K>,
+    /// The operator's list of hosts.
+    pub hosts: HostList,
+    /// The fixed durations.
+    pub timings: Timings,
+    /// Sends whose outcome the status may not know.
+    pub ledger: Ledger,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// What comes after a reconcile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconciled {
+    /// When to come back; none if the policy is gone.
+    pub again_in: Option<SignedDuration>,
+    /// Policies that share a poll which was made just now.
+    pub tell: Vec<PolicyRef>,
+}
+
+/// What a pass knows of its policy.
+struct Pass<'a, T> {
+    policy: ValidatedPolicy,
+    view: ProjectView<T>,
+    /// The status at the beginning, completed by what this process knows.
+    old: WarehouseSyncPolicyStatus,
+    snapshot: Snapshot,
+    now: Timestamp,
+    tell: Vec<PolicyRef>,
+    timings: &'a Timings,
+}
+
+impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
+    /// One pass over one policy.
+    pub async fn reconcile(&self, at: &PolicyRef) -> Result<Reconciled, KubernetesError> {
+        let Some(object) = self.kubernetes.policy(at).await? else {
+            self.observer.forget(at);
+            return Ok(Reconciled { again_in: None, tell: Vec::new() });
+        };
+        let mut writer = StatusWriter::new(&*self.kubernetes, &self.metrics, &object, at.clone());
+        match self.observe(&object).await? {
+            Err((obstacle, policy, tell)) => {
+                let now = (self.clock)();
+                let generation = object.metadata.generation.unwrap_or_default();
+                let status = compose::hindered(policy.as_ref(), generation, writer.written(), &obstacle, now);
+                tracing::warn!(policy = %at, reason = %obstacle.reason, "{}", obstacle.message);
+                writer.write(status, now).await?;
+                let interval = policy.map_or(RETRY, |policy| policy.interval);
+                let again_in = Some(if obstacle.reason.stalls() { interval } else { interval.min(RETRY) });
+                Ok(Reconciled { again_in, tell })
+            }
+            Ok(pass) => {
+                let diagnosis = diagnose(&pass.policy, &pass.snapshot, pass.timings, pass.now);
+                let plan = decide(&pass.policy, &pass.snapshot, &diagnosis, &pass.old.incidents, pass.timings, pass.now);
+                let again_in = self.execute(&pass, &diagnosis, plan, &mut writer).await?;
+                Ok(Reconciled { again_in: Some(again_in), tell: pass.tell })
+            }
+        }
+    }
+
+    /// Reads all that the decision may rest on, or finds what is in the way.
+    #[expect(clippy::type_complexity, reason = "an obstacle is told with the policy it hinders and the policies it concerns")]
+    async fn observe(
+        &self,
+        object: &WarehouseSyncPolicy,
+    ) -> Result<Result<Pass<'_, T>, (Obstacle, Option<ValidatedPolicy>, Vec<PolicyRef>)>, KubernetesError> {
+        let policy = match ValidatedPolicy::new(object) {
+            Ok(policy) => policy,
+            Err(error) => return Ok(Err((error.into(), None, Vec::new()))),
+        };
+        if let Err(error) = self.hosts.check(&policy.project.host) {
+            return Ok(Err((error.into(), Some(policy), Vec::new())));
+        }
+        let key = match self.kubernetes.api_key(&policy.at.namespace, &policy.api_key).await? {
+            Ok(key) => key,
+            Err(refused) => return Ok(Err((refused.into(), Some(policy), Vec::new()))),
+        };
+        let now = (self.clock)();
+        let view = self.observer.project(&policy.at, &policy.project, key, now);
+        let mut old = object.status.clone().unwrap_or_default();
+        self.ledger.complete(&policy.uid, &mut old.incidents);
+
+        let polled = view.poll(self.max_age(&policy, &old)).await;
+        let tell = if polled.fresh { view.others() } else { Vec::new() };
+        let sources = match polled.listed {
+            Ok(sources) => sources,
+            Err(error) => return Ok(Err((obstacle::of_poll(&error, &policy), Some(policy), tell))),
+        };
+        if let Some(obstacle) = obstacle::of_vanished(&sources, &old, &self.timings, now) {
+            return Ok(Err((obstacle, Some(policy), tell)));
+        }
+        let rivals = self.kubernetes.rivals(&policy.at, &policy.project);
+        let mut snapshot = Snapshot { sources, runs: Default::default(), write_scope: WriteScope::Unknown, rivals };
+        self.look(&policy, &view, &old, &mut snapshot, now).await;
+        Ok(Ok(Pass { policy, view, old, snapshot, now, tell, timings: &self.timings }))
+    }
+
+    /// Closer looks at suspects, and at the key.
+    async fn look(
+        &self,
+        policy: &ValidatedPolicy,
+        view: &ProjectView<T>,
+        old: &WarehouseSyncPolicyStatus,
+        snapshot: &mut Snapshot,
+        now: Timestamp,
+    ) {
+        view.recall(&old.state.schemas);
+        snapshot.runs = view.seen();
+        for suspect in suspects(policy, snapshot, &old.incidents, &self.timings, now) {
+            view.look(&suspect.source_id, &suspect.schema_id, &suspect.name).await;
+        }
+        snapshot.runs = view.seen();
+        if policy.may_act()
+            && let Some(schema_id) = table_to_ask_of(policy, snapshot)
+        {
+            view.ask_write_scope(&schema_id).await;
+        }
+        snapshot.write_scope = view.write_scope();
+    }
+
+    /// How old a list may be. A tenth less than the interval, so that a policy that comes a little early does not have to
+    /// wait for a whole interval more.
+    fn max_age(&self, policy: &ValidatedPolicy, old: &WarehouseSyncPolicyStatus) -> SignedDuration {
+        self.again_in(policy, &old.incidents) * 9 / 10
+    }
+
+    fn again_in(&self, policy: &ValidatedPolicy, incidents: &[Incident]) -> SignedDuration {
+        let verifying = incidents.iter().any(|incident| is_in_flight(incident) && incident.step != Step::WaitSuccess);
+        if verifying { policy.interval.min(self.timings.verify_every) } else { policy.interval }
+    }
+
+    /// Sends what the plan says, one call after the other, and reports.
+    async fn execute(
+        &self,
+        pass: &Pass<'_, T>,
+        diagnosis: &Diagnosis,
+        mut plan: Plan,
+        writer: &mut StatusWriter<'_, K>,
+    ) -> Result<SignedDuration, KubernetesError> {
+        let compose = |plan: &Plan, now| compose::observed(&pass.policy, &pass.old, &pass.snapshot, diagnosis, plan, now);
+        while !plan.actions.is_empty() {
+            let action = plan.actions[0].clone();
+            let call = action.call;
+            let intent = async |incident: &Incident| {
+                let mut intended = plan.clone();
+                put(&mut intended.incidents, incident.clone());
+                let now = (self.clock)();
+                writer.write(compose(&intended, now), now).await
+            };
+            let ran = execute::run(&pass.policy, &pass.view, &self.ledger, action, &*self.clock, intent).await?;
+            let action = plan.actions.remove(0);
+            self.note(pass, &mut plan, &action, ran);
+            let now = (self.clock)();
+            tracing::info!(policy = %pass.policy.at, schema = %action.incident.schema, ?call, "{}", plan.notes.last().map_or("", String::as_str));
+            writer.write(compose(&plan, now), now).await?;
+        }
+        let now = (self.clock)();
+        writer.write(compose(&plan, now), now).await?;
+        Ok(self.again_in(&pass.policy, &plan.incidents))
+    }
+
+    /// Puts what came of an action into the plan.
+    fn note(&self, pass: &Pass<'_, T>, plan: &mut Plan, action: &Action, ran: Ran) {
+        let what = in_words(action.call, &action.incident);
+        match ran {
+            Ran::GateClosed(blocked_by) => {
+                plan.held.push(Held { schema_id: action.incident.schema_id.clone(), what, blocked_by });
+            }
+            Ran::Sent(mut incident) => {
+                let send = incident.sends.last();
+                let fate = send.and_then(|send| send.fate);
+                let said = send.map(|send| send.detail.as_str()).filter(|said| !said.is_empty());
+                let call = format!("{:?}", action.call).to_lowercase();
+                plan.notes.push(format!(
+                    "{}: {call} {}{}",
+                    incident.schema,
+                    fate.map_or("", in_a_word),
+                    said.map_or_else(String::new, |said| format!(" ({said})"))
+                ));
+                self.metrics.sends.get_or_create(&SendLabels { call: call_label(action), fate: fate.map_or("", in_a_word) }).inc();
+                let row = pass.snapshot.row(&incident.source_id, &incident.schema_id).map(|(_, schema)| schema);
+                let facts = Facts { look: None, row, timings: pass.timings, now: (self.clock)() };
+                match incident::advance(&mut incident, &facts) {
+                    Next::Close(reason) => {
+                        plan.notes.push(format!("{}: {reason}", incident.schema));
+                        plan.incidents.retain(|known| known.schema_id != incident.schema_id);
+                    }
+                    // What is to be sent again is sent at the next pass, behind its gate.
+                    Next::Wait | Next::Send(_) => put(&mut plan.incidents, incident),
+                }
+            }
+        }
+    }
+}
+
+const fn call_label(action: &Action) -> &'static str {
+    match action.call {
+        crate::api::status::Call::Cancel => "cancel",
+        crate::api::status::Call::Reload => "reload",
+    }
+}
+
+const fn in_a_word(fate: crate::api::status::Fate) -> &'static str {
+    use crate::api::status::Fate;
+    match fate {
+        Fate::Accepted => "accepted",
+        Fate::Refused => "refused",
+        Fate::NotSent => "not sent",
+        Fate::Unknown => "of unknown fate",
+    }
+}
+
+fn put(incidents: &mut Vec<Incident>, incident: Incident) {
+    match incidents.iter_mut().find(|known| known.schema_id == incident.schema_id) {
+        Some(known) => *known = incident,
+        None => incidents.push(incident),
+    }
+}
+
+/// A table that is switched on, if there is one, of a source that can be written to.
+fn table_to_ask_of(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Option<String> {
+    let writable = || snapshot.selected(&policy.selector).filter(|(source, _)| source.is_warehouse()).map(|(_, schema)| schema);
+    let on = writable().find(|schema| schema.should_sync == Lax::Is(true));
+    on.or_else(|| writable().next()).map(|schema| schema.id.clone())
+}

@@ -1,0 +1,257 @@
+//! The long-running operator: clients, watches, one controller for each scope, health, shutdown.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures::{StreamExt, channel::mpsc, future};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    core::PartialObjectMeta,
+    runtime::{
+        Controller,
+        controller::{self, Action},
+        reflector::{self, ObjectRef, Store, store::Writer},
+    },
+};
+use tokio::{sync::watch as signal, task::JoinHandle};
+
+use super::{
+    Health, Reconciler, backoff::TriggerBackoff, kubernetes::{Cluster, Watched}, reconcile::Clock, secrets::ApiKeys,
+    startup::{self, Clients, StartError}, timed::Counted, watch,
+};
+use crate::{
+    api::{Timings, validated::PolicyRef},
+    execute::Ledger,
+    observe::Observer,
+    posthog::{guard::HostList, http::HttpTransport},
+    report::{KubernetesError, Metrics, metrics::OutcomeLabels},
+};
+
+/// Reconciles at a time. More would only queue up at the API server.
+const CONCURRENT: u16 = 64;
+/// How long a reconcile that is under way may take to end after a signal: a call to `PostHog` may last 130 s.
+const GRACE: Duration = Duration::from_secs(140);
+
+/// What the command line says.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Namespaces to watch; empty means all.
+    pub namespaces: Vec<String>,
+    /// Hosts that may get an API key.
+    pub hosts: HostList,
+    /// The fixed durations.
+    pub timings: Timings,
+}
+
+type Real = Reconciler<Counted<HttpTransport>, Cluster>;
+type Tell = mpsc::UnboundedSender<ObjectRef<Watched>>;
+
+struct Context {
+    reconciler: Real,
+    /// Where to send a trigger for a policy: by namespace, or one for all.
+    tell: HashMap<Option<String>, Tell>,
+}
+
+/// What is watched together: a namespace, or everything.
+struct Scope {
+    namespace: Option<String>,
+    policies: Store<Watched>,
+    policies_writer: Writer<Watched>,
+    secrets: Store<PartialObjectMeta<Secret>>,
+    secrets_writer: Writer<PartialObjectMeta<Secret>>,
+    told: mpsc::UnboundedReceiver<ObjectRef<Watched>>,
+    tell: Tell,
+}
+
+impl Scope {
+    fn new(namespace: Option<String>) -> Self {
+        let (policies, policies_writer) = reflector::store();
+        let (secrets, secrets_writer) = reflector::store();
+        let (tell, told) = mpsc::unbounded();
+        Self { namespace, policies, policies_writer, secrets, secrets_writer, told, tell }
+    }
+}
+
+/// Runs until `stop` resolves, then lets what is under way end.
+pub async fn run(
+    options: Options,
+    health: Health,
+    metrics: Metrics,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), StartError> {
+    let stopped = fan_out(stop);
+    let clients = startup::clients().await?;
+    let namespaces: Vec<Option<String>> =
+        if options.namespaces.is_empty() { vec![None] } else { options.namespaces.iter().cloned().map(Some).collect() };
+    let pending = |what| health.pending(&[what]);
+    tokio::select! {
+        () = startup::wait_for_cluster(&clients.calls, &metrics, &namespaces, pending) => {}
+        () = stopped_now(stopped.clone()) => return Ok(()),
+    }
+    let scopes: Vec<Scope> = namespaces.into_iter().map(Scope::new).collect();
+    let context = context(&options, &clients, &scopes, metrics)?;
+    let ready = announce_ready(&scopes, health.clone());
+    let controllers: Vec<JoinHandle<()>> =
+        scopes.into_iter().map(|scope| tokio::spawn(control(scope, &clients, context.clone(), stopped.clone()))).collect();
+    let ended = future::join_all(controllers);
+    tokio::select! {
+        _ = ended => stopped.borrow().then_some(()).ok_or(StartError::Ended("a controller")),
+        () = past_grace(stopped.clone(), &health) => Ok(()),
+    }
+    .inspect(|()| {
+        ready.abort();
+        tracing::info!("stopped");
+    })
+}
+
+fn context(options: &Options, clients: &Clients, scopes: &[Scope], metrics: Metrics) -> Result<Arc<Context>, StartError> {
+    let http = HttpTransport::new(options.hosts.clone()).map_err(|e| StartError::Http(e.to_string()))?;
+    let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
+    let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
+    let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
+    let clock: Clock = Arc::new(Timestamp::now);
+    Ok(Arc::new(Context {
+        reconciler: Reconciler {
+            observer: Observer::new(Counted::new(http, metrics.clone())),
+            kubernetes: Arc::new(Cluster::new(clients.calls.clone(), metrics.clone(), api_keys, policies)),
+            hosts: options.hosts.clone(),
+            timings: options.timings,
+            ledger: Ledger::default(),
+            metrics,
+            clock,
+        },
+        tell: scopes.iter().map(|scope| (scope.namespace.clone(), scope.tell.clone())).collect(),
+    }))
+}
+
+/// One controller over one scope, until it is stopped.
+fn control(
+    scope: Scope,
+    clients: &Clients,
+    context: Arc<Context>,
+    stopped: signal::Receiver<bool>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let Scope { namespace, policies, policies_writer, secrets: _, secrets_writer, told, tell: _ } = scope;
+    let namespace = namespace.as_deref();
+    let forget = context.clone();
+    let policy_events = watch::policies(watch::api(&clients.watches, namespace), policies_writer, move |gone| {
+        forget.reconciler.observer.forget(&gone);
+    });
+    let secret_events = watch::secrets(watch::api(&clients.watches, namespace), secrets_writer);
+    let users = policies.clone();
+    Controller::for_stream(policy_events, policies)
+        .watches_stream(secret_events, move |secret| watch::users_of(&secret, &users))
+        .reconcile_on(told)
+        .with_config(controller::Config::default().concurrency(CONCURRENT))
+        .trigger_backoff(TriggerBackoff)
+        .graceful_shutdown_on(stopped_now(stopped))
+        .run(reconcile, on_error, context)
+        .for_each(|result| {
+            // Errors of reconciles are logged where they occur; here are those of watches.
+            if let Err(error @ (controller::Error::QueueError(_) | controller::Error::RunnerError(_))) = result {
+                tracing::warn!("a watch broke and is started anew: {}", super::timed::reason(&error));
+            }
+            future::ready(())
+        })
+}
+
+async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action, KubernetesError> {
+    let at = watch::at(&policy);
+    if let Err(invalid) = &policy.0 {
+        tracing::error!(policy = %at, "the policy cannot be read and is left alone: {}", invalid.error);
+        return Ok(Action::await_change());
+    }
+    let done = context.reconciler.reconcile(&at).await?;
+    for other in done.tell {
+        context.tell(&other);
+    }
+    context.count("ok");
+    Ok(done.again_in.map_or_else(Action::await_change, |wait| Action::requeue(jittered(wait.unsigned_abs(), &at))))
+}
+
+fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>) -> Action {
+    let at = watch::at(&policy);
+    match error {
+        // Somebody changed the object while it was looked at: look again, at what it is now.
+        KubernetesError::Conflict(_) => {
+            context.count("conflict");
+            tracing::debug!(policy = %at, "{error}");
+            Action::requeue(jittered(Duration::from_millis(200), &at))
+        }
+        KubernetesError::Gone(_) => {
+            context.count("gone");
+            Action::await_change()
+        }
+        KubernetesError::Failed { .. } => {
+            context.count("failed");
+            tracing::warn!(policy = %at, "{error}; trying again");
+            Action::requeue(jittered(Duration::from_secs(2), &at))
+        }
+    }
+}
+
+impl Context {
+    fn count(&self, outcome: &'static str) {
+        self.reconciler.metrics.reconciles.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Triggers a reconcile of another policy.
+    fn tell(&self, other: &PolicyRef) {
+        let to = self.tell.get(&None).or_else(|| self.tell.get(&Some(other.namespace.clone())));
+        if let Some(to) = to {
+            // It fails only at shutdown.
+            let _ = to.unbounded_send(ObjectRef::new(&other.name).within(&other.namespace));
+        }
+    }
+}
+
+/// Up to 5 % earlier, by the policy's name, so that policies that were made together do not poll together for ever.
+fn jittered(wait: Duration, at: &PolicyRef) -> Duration {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    at.hash(&mut hasher);
+    let share = u32::try_from(hasher.finish() % 50).unwrap_or(0);
+    wait - wait * share / 1_000
+}
+
+/// Turns one signal into one that many can wait for.
+fn fan_out(stop: impl Future<Output = ()> + Send + 'static) -> signal::Receiver<bool> {
+    let (sender, receiver) = signal::channel(false);
+    tokio::spawn(async move {
+        stop.await;
+        tracing::info!("stopping: what is under way is brought to an end");
+        // Kept alive until the process ends: a dropped sender would look like a signal.
+        let _ = sender.send(true);
+        sender.closed().await;
+    });
+    receiver
+}
+
+async fn stopped_now(mut stopped: signal::Receiver<bool>) {
+    // An error means that the sender is gone, with the runtime.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// After a signal: at once if nothing has begun, because a controller that has not listed never ends; else after the grace.
+async fn past_grace(stopped: signal::Receiver<bool>, health: &Health) {
+    stopped_now(stopped).await;
+    if health.is_ready() {
+        health.pending(&["stopping".to_owned()]);
+        tokio::time::sleep(GRACE).await;
+        tracing::warn!("a reconcile did not end within {} s; stopping without it", GRACE.as_secs());
+    }
+}
+
+/// Says ready once every first list is there.
+fn announce_ready(scopes: &[Scope], health: Health) -> JoinHandle<()> {
+    health.pending(&["the first list of policies and Secrets".to_owned()]);
+    let lists: Vec<_> = scopes.iter().map(|scope| (scope.policies.clone(), scope.secrets.clone())).collect();
+    tokio::spawn(async move {
+        for (policies, secrets) in lists {
+            watch::listed(policies).await;
+            watch::listed(secrets).await;
+        }
+        health.pending(&[]);
+        tracing::info!("ready");
+    })
+}

@@ -1,0 +1,97 @@
+//! Before anything runs: the clients, and a look whether the cluster is there and knows our resource.
+
+use std::time::Duration;
+
+use kube::{Client, Config, api::ListParams};
+
+use super::{timed, watch};
+use crate::{api::WarehouseSyncPolicy, report::Metrics};
+
+/// Connecting to the API server takes this long at most.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A watch that is silent for longer than this is broken: the API server ends an idle one after less than 300 s.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(330);
+/// How often the cluster is looked for while it is not there.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Why the operator cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No kubeconfig and no service account.
+    #[error(
+        "no cluster is configured: {0}. Set KUBECONFIG to a kubeconfig file (or have one at ~/.kube/config), or run in a pod with a service account"
+    )]
+    NoCluster(String),
+    /// The clients could not be made.
+    #[error("the Kubernetes client could not be made: {0}. Check the certificates and the credentials in the kubeconfig")]
+    Client(String),
+    /// TLS towards `PostHog` could not be set up.
+    #[error("the HTTP client could not be made: {0}. Check that the machine has CA certificates")]
+    Http(String),
+    /// A vital task ended by itself.
+    #[error("{0} ended unexpectedly")]
+    Ended(&'static str),
+}
+
+/// A client for calls and one for watches, which are silent for long by nature.
+pub struct Clients {
+    /// For calls.
+    pub calls: Client,
+    /// For watches.
+    pub watches: Client,
+}
+
+/// Makes the clients from the kubeconfig or the pod's service account.
+pub async fn clients() -> Result<Clients, StartError> {
+    let mut config = Config::infer().await.map_err(|e| StartError::NoCluster(timed::reason(&e)))?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.write_timeout = Some(timed::KUBERNETES_DEADLINE);
+    // kube repeats 429 and 5xx up to 15 times without a word; our own loops repeat, visibly.
+    config.default_retry = false;
+    config.reset_reader_on_write = true;
+    let with = |read_timeout| {
+        let mut config = config.clone();
+        config.read_timeout = Some(read_timeout);
+        Client::try_from(config).map_err(|e| StartError::Client(timed::reason(&e)))
+    };
+    Ok(Clients { calls: with(timed::KUBERNETES_DEADLINE)?, watches: with(WATCH_TIMEOUT)? })
+}
+
+/// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched.
+pub async fn wait_for_cluster(client: &Client, metrics: &Metrics, namespaces: &[Option<String>], pending: impl Fn(String)) {
+    let mut told = String::new();
+    for namespace in namespaces {
+        let api: kube::Api<WarehouseSyncPolicy> = watch::api(client, namespace.as_deref());
+        loop {
+            // Only metadata: a policy that cannot be read must not look like a missing resource.
+            let one = ListParams::default().limit(1);
+            let list = api.list_metadata(&one);
+            let name = namespace.as_deref().unwrap_or("in all namespaces");
+            let Err(error) = timed::kubernetes(metrics, "list_policies", name, list).await else { break };
+            let missing = what_is_missing(&error, namespace.as_deref());
+            if missing != told {
+                tracing::warn!("{missing}; waiting for it");
+                told.clone_from(&missing);
+            }
+            pending(missing);
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+    if !told.is_empty() {
+        tracing::info!("the cluster is there");
+    }
+}
+
+fn what_is_missing(error: &kube::Error, namespace: Option<&str>) -> String {
+    let scope = namespace.map_or_else(|| "in all namespaces".to_owned(), |namespace| format!("in namespace {namespace}"));
+    match error {
+        kube::Error::Api(status) if status.code == 404 => {
+            "the CustomResourceDefinition warehousesyncpolicies.warehousesync.dev is not installed: run `warehouse-sync-operator crd | kubectl apply -f -`".to_owned()
+        }
+        kube::Error::Api(status) if status.code == 401 => "the API server does not accept the operator's credentials (401)".to_owned(),
+        kube::Error::Api(status) if status.code == 403 => {
+            format!("the operator may not list warehousesyncpolicies {scope} (403): bind its role, or name the namespaces that it may see with --namespace")
+        }
+        other => format!("the API server does not answer: {}", timed::reason(other)),
+    }
+}

@@ -1,0 +1,281 @@
+//! A stuck run, step by step: cancel → wait for its end → settle → reload → wait for a new job → wait for its success.
+//!
+//! ```text
+//! Cancelling → WaitTerminal → Settle → Reloading → WaitNewJob → WaitSuccess → Recovered
+//!      └────────────┴───────────┴─────────┴────────────┴─────────────┴──────→ Escalated, or closed
+//! ```
+//! A table that says Running without a job begins at Reloading. Jobs are believed, answers are not: an answer only says
+//! how to go on looking. Each step is a function of the incident, a look, and the time.
+
+use jiff::Timestamp;
+
+use super::ownership::is_in_flight;
+use crate::{
+    api::{
+        Timings,
+        status::{Call, Fate, Incident, RootCause, Send, Step},
+    },
+    diagnose::cause,
+    observe::{Look, Newest},
+    posthog::{
+        lax::Lax,
+        redact,
+        wire::{Job, JobStatus, Schema, SchemaStatus},
+    },
+};
+
+/// What comes of looking at an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing to do now.
+    Wait,
+    /// Send this call, if no guard and no gate holds it back.
+    Send(Call),
+    /// The incident is over, for this reason, and leaves the list.
+    Close(String),
+}
+
+/// What an incident is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// A look of this pass.
+    pub look: Option<&'a Look>,
+    /// The table's row in the list; absent if it vanished from it.
+    pub row: Option<&'a Schema>,
+    /// The fixed durations.
+    pub timings: &'a Timings,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Moves an incident as far as the facts allow, and says what comes next.
+pub fn advance(incident: &mut Incident, facts: &Facts<'_>) -> Next {
+    // Each turn either stays or moves to a later step, so this ends.
+    loop {
+        let before = incident.step;
+        let next = step(incident, facts);
+        if next != Next::Wait || incident.step == before {
+            return next;
+        }
+    }
+}
+
+fn step(incident: &mut Incident, facts: &Facts<'_>) -> Next {
+    match incident.step {
+        Step::Cancelling => cancelling(incident, facts),
+        Step::WaitTerminal => wait_terminal(incident, facts),
+        Step::Settle => settle(incident, facts),
+        Step::Reloading => reloading(incident, facts),
+        Step::WaitNewJob => wait_new_job(incident, facts),
+        Step::WaitSuccess => wait_success(incident, facts),
+        Step::Recovered | Step::Escalated => Next::Wait,
+    }
+}
+
+/// Goes to `step`, until `deadline` at the latest.
+fn go(incident: &mut Incident, step: Step, deadline: Option<Timestamp>, now: Timestamp, message: String) {
+    incident.step = step;
+    incident.step_since = now;
+    incident.deadline = deadline;
+    incident.message = message;
+}
+
+fn escalate(incident: &mut Incident, now: Timestamp, message: String) {
+    go(incident, Step::Escalated, None, now, message);
+}
+
+fn after(from: Timestamp, wait: jiff::SignedDuration) -> Option<Timestamp> {
+    from.checked_add(wait).ok()
+}
+
+fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
+    let Some(cancel) = last(incident, Call::Cancel) else { return Next::Send(Call::Cancel) };
+    let deadline = after(facts.now, facts.timings.wait_terminal);
+    let job = incident.job_id.clone().unwrap_or_default();
+    match (cancel.fate, cancel.http_status) {
+        // Provably never left: as if it had not been tried, but not for ever.
+        (Some(Fate::NotSent), _) if incident.deadline.is_some_and(|at| at <= facts.now) => {
+            return Next::Close(format!("the cancel of job {job} could not be sent: {}", cancel.detail));
+        }
+        (Some(Fate::NotSent), _) => return Next::Send(Call::Cancel),
+        (Some(Fate::Refused), Some(403)) => {
+            let message = format!("PostHog refused to cancel job {job}: {}. Give the key's user editor access to the table", cancel.detail);
+            escalate(incident, facts.now, message);
+        }
+        (Some(Fate::Refused), Some(404)) => return Next::Close("PostHog no longer knows the table".to_owned()),
+        (Some(Fate::Accepted | Fate::Refused | Fate::Unknown) | None, _) => {
+            let message = format!("cancelled job {job}; waiting for it to end");
+            go(incident, Step::WaitTerminal, deadline, facts.now, message);
+        }
+    }
+    Next::Wait
+}
+
+fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
+    let Some(look) = facts.look else { return Next::Wait };
+    let id = incident.job_id.clone().unwrap_or_default();
+    let status = look.job(&id).map(Job::status);
+    match status {
+        Some(JobStatus::Completed) => {
+            recovered(incident, facts.now, format!("job {id} completed by itself; no reload was needed"));
+        }
+        Some(JobStatus::Billing) => return Next::Close(format!("job {id} was held back by billing")),
+        Some(JobStatus::Failed) if found_new_job(incident, facts) => {}
+        Some(JobStatus::Failed) => {
+            let deadline = after(facts.now, facts.timings.settle);
+            go(incident, Step::Settle, deadline, facts.now, format!("job {id} has ended; reloading after a pause"));
+        }
+        Some(JobStatus::Running | JobStatus::Unknown) | None => {
+            if incident.deadline.is_some_and(|at| at <= facts.now) {
+                let cancel = last(incident, Call::Cancel).map(|send| send.detail.clone()).unwrap_or_default();
+                let said = if cancel.is_empty() { String::new() } else { format!(" ({cancel})") };
+                escalate(
+                    incident,
+                    facts.now,
+                    format!("job {id} survived its cancel{said}: it is not cancelled again. Ask PostHog's support to end the run"),
+                );
+            }
+        }
+    }
+    Next::Wait
+}
+
+fn settle(incident: &mut Incident, facts: &Facts<'_>) -> Next {
+    if !found_new_job(incident, facts) && incident.deadline.is_none_or(|at| at <= facts.now) {
+        go(incident, Step::Reloading, None, facts.now, "reloading".to_owned());
+    }
+    Next::Wait
+}
+
+fn reloading(incident: &mut Incident, facts: &Facts<'_>) -> Next {
+    if found_new_job(incident, facts) {
+        return Next::Wait;
+    }
+    if let Some(reason) = not_to_be_reloaded(facts.row) {
+        return Next::Close(reason);
+    }
+    let Some(reload) = last(incident, Call::Reload).cloned() else { return Next::Send(Call::Reload) };
+    match reload.fate {
+        Some(Fate::NotSent) => return Next::Send(Call::Reload),
+        Some(Fate::Refused) if is_final(&reload) => escalate(incident, facts.now, refused(&reload)),
+        Some(Fate::Accepted | Fate::Refused | Fate::Unknown) | None => {
+            let deadline = after(reload.started_at, facts.timings.wait_new_job);
+            go(incident, Step::WaitNewJob, deadline, facts.now, "reloaded; waiting for a new job".to_owned());
+        }
+    }
+    Next::Wait
+}
+
+fn wait_new_job(incident: &mut Incident, facts: &Facts<'_>) -> Next {
+    if found_new_job(incident, facts) {
+        return Next::Wait;
+    }
+    if let Some(reload) = last(incident, Call::Reload).filter(|send| send.fate == Some(Fate::Refused) && is_final(send)) {
+        let message = refused(reload);
+        escalate(incident, facts.now, message);
+        return Next::Wait;
+    }
+    if incident.deadline.is_some_and(|at| at <= facts.now) {
+        let message = "no new job appeared after the reload: the cancelled run may still hold its place in PostHog. \
+            Ask PostHog's support to end it, then reload the table";
+        escalate(incident, facts.now, message.to_owned());
+        return Next::Wait;
+    }
+    if let Some(reason) = not_to_be_reloaded(facts.row) {
+        return Next::Close(reason);
+    }
+    if reload_is_due(incident, facts) { Next::Send(Call::Reload) } else { Next::Wait }
+}
+
+/// A reload that answered and brought no job is sent again at fixed times; one of unknown fate at most once more.
+fn reload_is_due(incident: &Incident, facts: &Facts<'_>) -> bool {
+    let left: Vec<&Send> =
+        incident.sends.iter().filter(|send| send.call == Call::Reload && send.fate != Some(Fate::NotSent)).collect();
+    let Some(first) = left.first() else { return true };
+    let uncertain = left.iter().any(|send| matches!(send.fate, Some(Fate::Unknown) | None));
+    let most = if uncertain { 1 } else { facts.timings.reload_again.len() };
+    facts.timings.reload_again[..most]
+        .get(left.len() - 1)
+        .is_some_and(|wait| facts.now.duration_since(first.started_at) >= *wait)
+}
+
+fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
+    let Some(Newest::Job(job, _)) = facts.look.map(Look::newest) else { return Next::Wait };
+    if Some(&job.id) == incident.baseline_job_id.as_ref() {
+        // The new job is no longer listed, the old one is: nothing to conclude.
+        return Next::Wait;
+    }
+    incident.new_job_id = Some(job.id.clone());
+    match job.status() {
+        JobStatus::Running | JobStatus::Unknown => {}
+        JobStatus::Completed => recovered(incident, facts.now, format!("new job {} completed", job.id)),
+        JobStatus::Billing => return Next::Close(format!("new job {} was held back by billing", job.id)),
+        JobStatus::Failed => {
+            let text = job.latest_error.get().map(String::as_str);
+            return Next::Close(if cause::of_failure(text) == RootCause::OperatorAction {
+                format!("somebody stopped new job {} in PostHog; it is left alone", job.id)
+            } else {
+                let said = text.map_or_else(String::new, |text| format!(": {}", redact::text(text, 160)));
+                format!("new job {} failed{said}", job.id)
+            });
+        }
+    }
+    Next::Wait
+}
+
+fn recovered(incident: &mut Incident, now: Timestamp, message: String) {
+    incident.healthy_since = None;
+    go(incident, Step::Recovered, None, now, message);
+}
+
+/// If a newer job than the baseline is there, goes to `WaitSuccess`.
+fn found_new_job(incident: &mut Incident, facts: &Facts<'_>) -> bool {
+    let Some(Newest::Job(job, _)) = facts.look.map(Look::newest) else { return false };
+    if Some(&job.id) == incident.baseline_job_id.as_ref() || Some(&job.id) == incident.job_id.as_ref() {
+        return false;
+    }
+    incident.new_job_id = Some(job.id.clone());
+    let message = format!("new job {} has begun; waiting for it to complete", job.id);
+    go(incident, Step::WaitSuccess, None, facts.now, message);
+    true
+}
+
+/// Why the table is not to be reloaded, as far as the list says.
+fn not_to_be_reloaded(row: Option<&Schema>) -> Option<String> {
+    let row = row?;
+    if row.should_sync == Lax::Is(false) {
+        return Some("syncing was switched off meanwhile; it is not reloaded".to_owned());
+    }
+    (row.status() == SchemaStatus::Billing).then(|| "billing holds the table back; it is not reloaded".to_owned())
+}
+
+/// True if the same reload would be refused again.
+fn is_final(reload: &Send) -> bool {
+    let text = reload.detail.to_ascii_lowercase();
+    matches!(reload.http_status, Some(403 | 404)) || text.contains("monthly sync limit") || text.contains("no sync frequency")
+}
+
+fn refused(reload: &Send) -> String {
+    format!("PostHog refused the reload: {}. Mend that in PostHog, then reload the table there", reload.detail)
+}
+
+fn last(incident: &Incident, call: Call) -> Option<&Send> {
+    incident.sends.iter().rev().find(|send| send.call == call)
+}
+
+/// Keeps account of how long a table has been well after its incident ended; true when the incident can be closed.
+pub fn healed(incident: &mut Incident, healthy: bool, healthy_for: jiff::SignedDuration, now: Timestamp) -> bool {
+    if is_in_flight(incident) {
+        return false;
+    }
+    if !healthy {
+        incident.healthy_since = None;
+        return false;
+    }
+    let since = *incident.healthy_since.get_or_insert(now);
+    now.duration_since(since) >= healthy_for
+}
+
+#[cfg(test)]
+#[path = "incident_tests.rs"]
+mod tests;

@@ -1,0 +1,12 @@
+//! What should happen?
+//!
+//! Which calls are safe, who owns a table, what holds an action back, how an incident goes from step to step, and the plan
+//! that comes of it. Pure: time is an argument, and there is no client.
+
+pub mod gate;
+pub mod incident;
+pub mod ownership;
+pub mod plan;
+pub mod safety;
+
+pub use plan::{Action, Held, Plan, decide};

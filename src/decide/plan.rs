@@ -1,0 +1,288 @@
+//! The plan of one pass: which incidents move, which calls are to be sent, and what is held back by which guard.
+
+use jiff::Timestamp;
+
+use super::{
+    gate::Hanging,
+    incident::{self, Facts, Next},
+    ownership::{Table, is_in_flight, owned_by},
+};
+use crate::{
+    api::{
+        Timings, ValidatedPolicy,
+        policy::{Mode, Switch},
+        status::{Call, Incident, MAX_INCIDENTS, RootCause, Step},
+    },
+    diagnose::{Diagnosis, Judged, Verdict},
+    observe::{Snapshot, WriteScope},
+};
+
+/// What is to happen in this pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The incidents as they stand before anything is sent.
+    pub incidents: Vec<Incident>,
+    /// What to send, each behind its live gate.
+    pub actions: Vec<Action>,
+    /// What would be sent, and what holds it back.
+    pub held: Vec<Held>,
+    /// Steps seen in this pass, for the history.
+    pub notes: Vec<String>,
+}
+
+/// A call to send for an incident. The permit is made only after its live gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// The incident, which is in [`Plan::incidents`] only if it was opened before this pass.
+    pub incident: Incident,
+    /// What to send.
+    pub call: Call,
+    /// For a cancel: how far the run was when it was judged.
+    pub hanging: Option<Hanging>,
+    /// Whether its source is certainly one that `PostHog` imports from.
+    pub warehouse: bool,
+}
+
+/// Something that would be done, and the guard that stopped it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Id of the table.
+    pub schema_id: String,
+    /// What would be done.
+    pub what: String,
+    /// Why it is not.
+    pub blocked_by: String,
+}
+
+/// Decides what happens in this pass.
+#[must_use]
+pub fn decide(
+    policy: &ValidatedPolicy,
+    snapshot: &Snapshot,
+    diagnosis: &Diagnosis,
+    incidents: &[Incident],
+    timings: &Timings,
+    now: Timestamp,
+) -> Plan {
+    let mut plan = Plan::default();
+    let pass = Pass { policy, snapshot, diagnosis, timings, now };
+    for incident in incidents {
+        pass.go_on(incident.clone(), &mut plan);
+    }
+    for judged in &diagnosis.judged {
+        if !incidents.iter().any(|incident| incident.schema_id == judged.schema_id) {
+            pass.consider(judged, &mut plan);
+        }
+    }
+    plan
+}
+
+struct Pass<'a> {
+    policy: &'a ValidatedPolicy,
+    snapshot: &'a Snapshot,
+    diagnosis: &'a Diagnosis,
+    timings: &'a Timings,
+    now: Timestamp,
+}
+
+impl Pass<'_> {
+    /// Moves an incident that was opened before.
+    fn go_on(&self, mut incident: Incident, plan: &mut Plan) {
+        let before = (incident.step, incident.attempt);
+        let row = self.snapshot.row(&incident.source_id, &incident.schema_id);
+        let facts = Facts {
+            look: self.snapshot.runs.get(&incident.schema_id).and_then(|seen| seen.look.as_ref()).filter(|look| look.at == self.now),
+            row: row.map(|(_, schema)| schema),
+            timings: self.timings,
+            now: self.now,
+        };
+        let next = incident::advance(&mut incident, &facts);
+        let again = next == Next::Wait && self.stuck_again(&mut incident);
+        if before != (incident.step, incident.attempt) {
+            plan.notes.push(format!("{}: {}", incident.schema, incident.message));
+        }
+        match next {
+            Next::Close(reason) => {
+                plan.notes.push(format!("{}: {reason}", incident.schema));
+                return;
+            }
+            Next::Send(Call::Cancel) if self.moves_again(&incident) => {
+                plan.notes.push(format!("{}: the run no longer hangs; it is left alone", incident.schema));
+                return;
+            }
+            Next::Send(call) => self.want(&incident, call, plan),
+            Next::Wait if again => self.want(&incident, Call::Cancel, plan),
+            Next::Wait => {
+                let well = self.is_well(&incident);
+                if incident::healed(&mut incident, well, self.policy.healthy_for, self.now) {
+                    plan.notes.push(format!("{}: healthy again; the incident is closed", incident.schema));
+                    return;
+                }
+            }
+        }
+        plan.incidents.push(incident);
+    }
+
+    /// After a human was asked, only a completed run counts; a run in progress may be the one that hangs.
+    fn is_well(&self, incident: &Incident) -> bool {
+        match self.diagnosis.of(&incident.schema_id).map(|judged| &judged.verdict) {
+            None => self.snapshot.row(&incident.source_id, &incident.schema_id).is_some(),
+            Some(Verdict::Running) => incident.step == Step::Recovered,
+            Some(_) => false,
+        }
+    }
+
+    /// If the run that came of a reload hangs too: the next attempt, or the end of them.
+    fn stuck_again(&self, incident: &mut Incident) -> bool {
+        let Some(Verdict::StuckJob { job_id, .. }) = self.diagnosis.of(&incident.schema_id).map(|judged| &judged.verdict) else {
+            return false;
+        };
+        if !matches!(incident.step, Step::WaitSuccess | Step::Recovered) || incident.job_id.as_ref() == Some(job_id) {
+            return false;
+        }
+        if incident.attempt >= self.policy.attempts_per_incident {
+            incident.step = Step::Escalated;
+            incident.step_since = self.now;
+            incident.message = format!("job {job_id} hangs too, after {} attempts: somebody has to look at the source", incident.attempt);
+            return false;
+        }
+        *incident = Incident {
+            attempt: incident.attempt + 1,
+            opened_at: incident.opened_at,
+            ..self.open(incident.schema_id.clone(), incident.schema.clone(), incident.source.clone(), incident.source_id.clone())
+        };
+        incident.job_id = Some(job_id.clone());
+        incident.baseline_job_id = Some(job_id.clone());
+        incident.message = format!("job {job_id} hangs too; attempt {}", incident.attempt);
+        true
+    }
+
+    /// Opens an incident for a table that hangs, if every guard lets it.
+    fn consider(&self, judged: &Judged, plan: &mut Plan) {
+        let blank = || self.open(judged.schema_id.clone(), judged.schema.clone(), judged.source.clone(), judged.source_id.clone());
+        let (incident, call) = match &judged.verdict {
+            Verdict::StuckJob { job_id, .. } => {
+                let (job_id, baseline_job_id) = (Some(job_id.clone()), Some(job_id.clone()));
+                (Incident { job_id, baseline_job_id, ..blank() }, Call::Cancel)
+            }
+            Verdict::StuckWithoutJob { newest_job_id, .. } => {
+                let baseline_job_id = newest_job_id.clone();
+                (Incident { baseline_job_id, step: Step::Reloading, deadline: None, ..blank() }, Call::Reload)
+            }
+            _ => return,
+        };
+        if let Some(blocked_by) = self.start_guard(plan) {
+            plan.held.push(Held { schema_id: judged.schema_id.clone(), what: in_words(call, &incident), blocked_by });
+            return;
+        }
+        self.want(&incident, call, plan);
+    }
+
+    fn open(&self, schema_id: String, schema: String, source: String, source_id: String) -> Incident {
+        Incident {
+            schema_id,
+            schema,
+            source,
+            source_id,
+            cause: RootCause::Stuck,
+            step: Step::Cancelling,
+            attempt: 1,
+            job_id: None,
+            baseline_job_id: None,
+            new_job_id: None,
+            opened_at: self.now,
+            step_since: self.now,
+            deadline: self.now.checked_add(self.timings.wait_terminal).ok(),
+            healthy_since: None,
+            sends: Vec::new(),
+            message: String::new(),
+        }
+    }
+
+    /// What holds back the start of an incident. One that is under way is not held back by these: a cancel reserves its
+    /// reload.
+    fn start_guard(&self, plan: &Plan) -> Option<String> {
+        if self.policy.cancel_stuck == Switch::Off {
+            return Some("spec.remediation.cancelStuck is Off".to_owned());
+        }
+        let waiting_for_a_job = |incident: &&Incident| is_in_flight(incident) && incident.step != Step::WaitSuccess;
+        let started = plan.actions.iter().map(|action| &action.incident);
+        let under_way = plan.incidents.iter().filter(waiting_for_a_job).count()
+            + started.filter(|new| !plan.incidents.iter().any(|old| old.schema_id == new.schema_id)).count();
+        if under_way >= self.policy.max_concurrent {
+            return Some(format!("spec.remediation.limits.maxConcurrent: {under_way} of {} incidents are under way", self.policy.max_concurrent));
+        }
+        (plan.incidents.len() + plan.actions.len() >= MAX_INCIDENTS).then(|| "StateFull: the list of incidents is full".to_owned())
+    }
+
+    /// What holds back every send.
+    fn send_guard(&self, incident: &Incident) -> Option<String> {
+        if self.policy.mode == Mode::Observe {
+            return Some("spec.mode is Observe".to_owned());
+        }
+        if self.policy.suspend {
+            return Some("spec.suspend is true".to_owned());
+        }
+        if self.snapshot.write_scope == WriteScope::Missing {
+            return Some("KeyLacksWriteScope: the API key lacks the scope external_data_source:write".to_owned());
+        }
+        let Some((source, schema)) = self.snapshot.row(&incident.source_id, &incident.schema_id) else {
+            return Some("the table is not in PostHog's list just now".to_owned());
+        };
+        if !source.is_warehouse() {
+            return Some(super::safety::NotWarehouse.to_string());
+        }
+        let table = Table {
+            source_type: source.type_name(),
+            prefix: source.prefix_name(),
+            source_id: &source.id,
+            schema_id: &schema.id,
+            name: &schema.name,
+        };
+        let in_flight = !incident.sends.is_empty();
+        let owner = owned_by(self.policy, in_flight, &self.snapshot.rivals, &table, self.now)?;
+        Some(if owner.namespace == self.policy.at.namespace {
+            format!("BlockedBy: policy {} owns this table", owner.name)
+        } else {
+            "BlockedBy: a policy in another namespace owns this table".to_owned()
+        })
+    }
+
+    fn want(&self, incident: &Incident, call: Call, plan: &mut Plan) {
+        if let Some(blocked_by) = self.send_guard(incident) {
+            plan.held.push(Held { schema_id: incident.schema_id.clone(), what: in_words(call, incident), blocked_by });
+            return;
+        }
+        let hanging = self.hanging(incident);
+        if call == Call::Cancel && hanging.is_none() {
+            let blocked_by = "the run is not seen to hang any more".to_owned();
+            plan.held.push(Held { schema_id: incident.schema_id.clone(), what: in_words(call, incident), blocked_by });
+            return;
+        }
+        // The guards let only warehouse sources through; the safety table asks again.
+        plan.actions.push(Action { incident: incident.clone(), call, hanging, warehouse: true });
+    }
+
+    /// True if a look that could tell says that the incident's run does not hang.
+    fn moves_again(&self, incident: &Incident) -> bool {
+        let seen = self.snapshot.runs.get(&incident.schema_id);
+        self.hanging(incident).is_none()
+            && seen.is_some_and(|seen| seen.unclear.is_none() && seen.look.as_ref().is_some_and(|look| look.at == self.now))
+    }
+
+    /// How far the incident's run was when it was judged stuck.
+    fn hanging(&self, incident: &Incident) -> Option<Hanging> {
+        let seen = self.snapshot.runs.get(&incident.schema_id).filter(|seen| seen.frozen)?;
+        let mark = seen.mark.as_ref().filter(|mark| mark.running && mark.job_id == incident.job_id)?;
+        Some(Hanging { job_id: mark.job_id.clone()?, rows: mark.rows, log_at: mark.log_at })
+    }
+}
+
+/// What sending `call` for `incident` does, in words.
+#[must_use]
+pub fn in_words(call: Call, incident: &Incident) -> String {
+    match call {
+        Call::Cancel => format!("cancel job {} of {}, then reload it", incident.job_id.as_deref().unwrap_or("?"), incident.schema),
+        Call::Reload => format!("reload {}", incident.schema),
+    }
+}

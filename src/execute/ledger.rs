@@ -1,0 +1,98 @@
+//! What this process knows of its sends that the status may not yet say.
+//!
+//! A status write can fail after a call was sent, or fail so that nobody knows whether it landed. The status alone would
+//! then say "sent, outcome unknown" of a call of which this process knows the outcome. A crash empties the ledger: what it
+//! held is then unknown in truth.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::calls::Outcome;
+use crate::api::{
+    status::{Call, Incident},
+    validated::Project,
+};
+
+/// How long an outcome is remembered that no status asked for: a write that was given up may still land late.
+const REMEMBER: SignedDuration = SignedDuration::from_mins(30);
+
+/// One send: uid of the policy, id of the table, call, when it was about to be sent.
+type Key = (String, String, Call, Timestamp);
+
+/// How long a table that one policy acted on is closed to the others of this process: by then every watch has told them of
+/// the incident.
+const CLAIM: SignedDuration = SignedDuration::from_mins(5);
+
+/// Outcomes by send, and the tables that policies act on just now.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    outcomes: Mutex<HashMap<Key, Outcome>>,
+    claims: Mutex<HashMap<(Project, String), (String, Timestamp)>>,
+}
+
+impl Ledger {
+    /// Notes what became of a send.
+    pub fn note(&self, uid: &str, schema_id: &str, call: Call, started_at: Timestamp, outcome: Outcome) {
+        let mut known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(.., at), _| started_at.duration_since(*at) < REMEMBER);
+        known.insert((uid.to_owned(), schema_id.to_owned(), call, started_at), outcome);
+    }
+
+    /// Claims a table for the policy `uid`; false if another policy of this process has claimed it lately. Ownership is
+    /// decided on what watches tell, and two policies could both believe for a moment that they own a table.
+    pub fn claim(&self, project: &Project, schema_id: &str, uid: &str, now: Timestamp) -> bool {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.retain(|_, (_, at)| now.duration_since(*at).abs() < CLAIM);
+        let claim = claims.entry((project.clone(), schema_id.to_owned())).or_insert_with(|| (uid.to_owned(), now));
+        if claim.0 == uid {
+            claim.1 = now;
+        }
+        claim.0 == uid
+    }
+
+    /// Completes incidents, as a status told them, with outcomes that it does not know.
+    pub fn complete(&self, uid: &str, incidents: &mut [Incident]) {
+        let known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        for incident in incidents {
+            let schema_id = incident.schema_id.clone();
+            for send in incident.sends.iter_mut().filter(|send| send.fate.is_none()) {
+                let key = (uid.to_owned(), schema_id.clone(), send.call, send.started_at);
+                if let Some(outcome) = known.get(&key) {
+                    outcome.clone().write_to(send);
+                }
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// Writes the outcome into the record of its send.
+    pub fn write_to(self, send: &mut crate::api::status::Send) {
+        let Self { fate, http_status, detail, lacks_scope: _ } = self;
+        send.fate = Some(fate);
+        send.http_status = http_status.map(i64::from);
+        send.detail = detail;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::host::Host;
+
+    #[test]
+    fn a_table_is_claimed_by_one_policy_at_a_time() {
+        let ledger = Ledger::default();
+        let project = Project { host: Host::parse("https://us.posthog.com").unwrap(), id: 1 };
+        let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
+        assert!(ledger.claim(&project, "a1", "first", at(0)));
+        assert!(!ledger.claim(&project, "a1", "second", at(1)));
+        assert!(ledger.claim(&project, "a1", "first", at(2)), "the one that has it may go on");
+        assert!(ledger.claim(&project, "b2", "second", at(2)));
+        assert!(ledger.claim(&project, "a1", "second", at(8)));
+    }
+}

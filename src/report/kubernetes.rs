@@ -1,0 +1,64 @@
+//! The narrow port to Kubernetes. Two users: the real client, and the deterministic simulation of the tests.
+
+use super::events::Notice;
+use crate::{
+    api::{WarehouseSyncPolicy, WarehouseSyncPolicyStatus, policy::SecretKeyRef, validated::{PolicyRef, Project}},
+    observe::Rival,
+    posthog::ApiKey,
+};
+use crate::api::conditions::Reason;
+
+/// Why Kubernetes could not be asked or told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KubernetesError {
+    /// The object was changed since it was read.
+    #[error("{0}: it was changed meanwhile")]
+    Conflict(PolicyRef),
+    /// The object is gone.
+    #[error("{0}: it is gone")]
+    Gone(PolicyRef),
+    /// Anything else; perhaps the request was carried out all the same.
+    #[error("{what}: {reason}")]
+    Failed {
+        /// What was tried, on which object.
+        what: String,
+        /// What the API server or the connection said.
+        reason: String,
+    },
+}
+
+/// A Secret that cannot be used, and why: a reason for the condition, and a sentence that says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretRefused {
+    /// The reason.
+    pub reason: Reason,
+    /// The sentence.
+    pub message: String,
+}
+
+/// What the reconcile core asks of Kubernetes.
+pub trait Kubernetes: Send + Sync + 'static {
+    /// The policy as the API server has it now; none if it is gone.
+    fn policy(&self, at: &PolicyRef) -> impl Future<Output = Result<Option<WarehouseSyncPolicy>, KubernetesError>> + Send;
+
+    /// Applies the whole status, if the object still has this resourceVersion. Returns the new one.
+    fn apply_status(
+        &self,
+        at: &PolicyRef,
+        resource_version: &str,
+        status: &WarehouseSyncPolicyStatus,
+    ) -> impl Future<Output = Result<String, KubernetesError>> + Send;
+
+    /// The API key in a labelled Secret of the namespace.
+    fn api_key(
+        &self,
+        namespace: &str,
+        secret: &SecretKeyRef,
+    ) -> impl Future<Output = Result<Result<ApiKey, SecretRefused>, KubernetesError>> + Send;
+
+    /// The other policies on a project.
+    fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival>;
+
+    /// Publishes an event. Best effort: never an error, never long.
+    fn publish(&self, policy: &WarehouseSyncPolicy, notice: Notice) -> impl Future<Output = ()> + Send;
+}

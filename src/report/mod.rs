@@ -1,0 +1,16 @@
+//! What do people see?
+//!
+//! The status and its one writer, conditions, events, metrics. Composing them is pure; only the writer reaches Kubernetes,
+//! through a narrow port.
+
+pub mod compose;
+pub mod conditions;
+pub mod events;
+pub mod kubernetes;
+pub mod metrics;
+pub mod words;
+pub mod writer;
+
+pub use kubernetes::{Kubernetes, KubernetesError};
+pub use metrics::Metrics;
+pub use writer::StatusWriter;
