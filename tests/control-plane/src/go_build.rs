@@ -1,0 +1,156 @@
+//! Builds a program from the Go modules that go.mod pins.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{self, Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::wait::wait_for;
+
+/// What pins the versions; README.md says how to bump them.
+pub(crate) const GO_MOD: &str = include_str!("../go.mod");
+/// What the modules of [`GO_MOD`] must contain.
+pub(crate) const GO_SUM: &str = include_str!("../go.sum");
+
+/// A program of the control plane.
+pub(crate) struct Program {
+    /// The name of the file, which is also the one that `KUBEBUILDER_ASSETS` has.
+    pub(crate) name: &'static str,
+    package: &'static str,
+    /// How long it takes on two processors, with the modules still to be downloaded.
+    takes: &'static str,
+}
+
+pub(crate) const ETCD: Program = Program {
+    name: "etcd",
+    package: "go.etcd.io/etcd/server/v3",
+    takes: "1 minute",
+};
+pub(crate) const KUBE_APISERVER: Program = Program {
+    name: "kube-apiserver",
+    package: "k8s.io/kubernetes/cmd/kube-apiserver",
+    takes: "5 minutes",
+};
+pub(crate) const KUBECTL: Program = Program {
+    name: "kubectl",
+    package: "k8s.io/kubernetes/cmd/kubectl",
+    takes: "1 minute",
+};
+/// In the order in which they are built: kubectl shares most of kube-apiserver's packages.
+pub(crate) const PROGRAMS: [Program; 3] = [ETCD, KUBE_APISERVER, KUBECTL];
+
+/// How often to say that a build still goes on: a silent test looks like one that hangs.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// Builds the program into the folder. Whoever calls holds the folder's lock.
+pub(crate) fn build(program: &Program, folder: &Path) -> Result<(), Error> {
+    let Program { name, takes, .. } = program;
+    let number = 1 + PROGRAMS
+        .iter()
+        .take_while(|other| other.name != *name)
+        .count();
+    say(&format!(
+        "building {name} ({number}/{}), takes about {takes} the first time; cached in {}",
+        PROGRAMS.len(),
+        folder.display()
+    ));
+    // Under the final name there is only ever a complete program. The process id keeps apart the
+    // `go` of an owner that was killed, which goes on, from the one of the next owner of the lock.
+    let partial = folder.join(format!("{name}.partial-{}", process::id()));
+    let log = folder.join(format!("{name}.log"));
+    let mut go = start_go(program, &partial, &log)?;
+    let status = wait_with_heartbeat(name, &mut go)?;
+    if !status.success() {
+        return Err(Error::GoFailed {
+            program: name,
+            status,
+            log: tail(&log),
+        });
+    }
+    fs::rename(&partial, folder.join(name))
+        .map_err(Error::io(format!("rename {}", partial.display())))
+}
+
+fn start_go(program: &Program, output: &Path, log: &Path) -> Result<Child, Error> {
+    let log = File::create(log).map_err(Error::io(format!("create {}", log.display())))?;
+    Command::new("go")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("CGO_ENABLED", "0") // no C compiler needed, and the same program on every machine
+        .env("GOWORK", "off") // a workspace further up must not change the versions
+        .args(["build", "-mod=readonly", "-trimpath", "-ldflags"])
+        .arg(linker_flags()?)
+        .arg("-o")
+        .arg(output)
+        .arg(program.package)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::GoMissing {
+                program: program.name,
+            },
+            _ => Error::io("run go")(error),
+        })
+}
+
+/// Without the version, `kubectl version` and `/version` say v0.0.0.
+fn linker_flags() -> Result<String, Error> {
+    let version = pinned_version().ok_or(Error::NoPinnedVersion)?;
+    let mut numbers = version.trim_start_matches('v').split('.');
+    let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
+        return Err(Error::NoPinnedVersion);
+    };
+    let package = "k8s.io/component-base/version";
+    Ok(format!(
+        "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
+    ))
+}
+
+/// The version of Kubernetes in go.mod, such as `v1.36.3`.
+fn pinned_version() -> Option<&'static str> {
+    GO_MOD
+        .lines()
+        .find_map(|line| {
+            line.trim()
+                .strip_prefix("k8s.io/kubernetes v")
+                .map(|_| line.trim())
+        })
+        .and_then(|line| line.split_whitespace().nth(1))
+}
+
+fn wait_with_heartbeat(name: &str, go: &mut Child) -> Result<ExitStatus, Error> {
+    let start = Instant::now();
+    loop {
+        let ended = wait_for(HEARTBEAT, || go.try_wait()).map_err(Error::io("wait for go"))?;
+        let seconds = start.elapsed().as_secs();
+        match ended {
+            Some(status) => {
+                say(&format!("building {name} ended after {seconds} s"));
+                return Ok(status);
+            }
+            None => say(&format!("building {name}: {seconds} s so far")),
+        }
+    }
+}
+
+/// Writes a line to stderr in a way that the output capture of `cargo test` does not swallow.
+pub(crate) fn say(line: &str) {
+    // Progress that cannot be shown is no reason to fail.
+    let _ = io::stderr().write_all(format!("control-plane: {line}\n").as_bytes());
+}
+
+/// The last lines of a log.
+pub(crate) fn tail(log: &Path) -> String {
+    const LINES: usize = 30;
+    match fs::read(log) {
+        Ok(content) => {
+            let text = String::from_utf8_lossy(&content);
+            let lines: Vec<_> = text.lines().collect();
+            lines[lines.len().saturating_sub(LINES)..].join("\n")
+        }
+        Err(error) => format!("(cannot read {}: {error})", log.display()),
+    }
+}

@@ -1,0 +1,76 @@
+//! The real kubectl, kept apart from whatever the user's home holds.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::control_plane::ControlPlane;
+use crate::error::Error;
+use crate::go_build::KUBECTL;
+
+impl ControlPlane {
+    /// The program. Prefer [`kubectl`](Self::kubectl) or
+    /// [`kubectl_command`](Self::kubectl_command).
+    #[must_use]
+    pub fn kubectl_path(&self) -> PathBuf {
+        self.tools.path(&KUBECTL)
+    }
+
+    /// kubectl as the administrator, to which a test adds arguments, stdin, or another
+    /// `KUBECONFIG`.
+    #[must_use]
+    pub fn kubectl_command(&self) -> Command {
+        let mut command = Command::new(self.kubectl_path());
+        command
+            .env("KUBECONFIG", self.admin_kubeconfig())
+            // The user's preferences must not change what a test sees, nor a test fill the user's
+            // cache.
+            .env("HOME", self.folder.path().join("home"))
+            .env_remove("KUBECACHEDIR")
+            .env_remove("KUBERC")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs kubectl as the administrator and returns what it wrote to stdout.
+    ///
+    /// Fails if kubectl does, with its stderr in [`Error::stderr`]: a test cannot forget to check.
+    pub fn kubectl(
+        &self,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Result<String, Error> {
+        run(self.kubectl_command().args(arguments))
+    }
+
+    /// `kubectl apply` of one or more documents, as the administrator.
+    pub fn apply(&self, yaml: &str) -> Result<String, Error> {
+        let stdin = file_with(yaml).map_err(Error::io("write a temporary file"))?;
+        run(self
+            .kubectl_command()
+            .args(["apply", "-f", "-"])
+            .stdin(stdin))
+    }
+}
+
+/// A file rather than a pipe: kubectl may end before it has read everything.
+fn file_with(content: &str) -> std::io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(content.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
+}
+
+fn run(command: &mut Command) -> Result<String, Error> {
+    let output = command.output().map_err(Error::io("run kubectl"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let arguments: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
+    Err(Error::Kubectl {
+        arguments: arguments.join(" "),
+        status: output.status,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}

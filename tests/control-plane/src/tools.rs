@@ -1,0 +1,102 @@
+//! Where the programs are: in `KUBEBUILDER_ASSETS`, or in the user's cache, built there once.
+
+use std::env;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::Error;
+use crate::go_build::{self, GO_MOD, GO_SUM, Program};
+
+/// The programs that a control plane is made of.
+pub(crate) struct Tools {
+    folder: PathBuf,
+}
+
+impl Tools {
+    /// Finds the programs, and builds them if that has not been done yet.
+    pub(crate) fn find() -> Result<Self, Error> {
+        match env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()) {
+            Some(folder) => Self::given(PathBuf::from(folder)),
+            None => Self::built(cache_folder()?),
+        }
+    }
+
+    pub(crate) fn path(&self, program: &Program) -> PathBuf {
+        self.folder.join(program.name)
+    }
+
+    fn given(folder: PathBuf) -> Result<Self, Error> {
+        let missing = missing_in(&folder);
+        if missing.is_empty() {
+            return Ok(Self { folder });
+        }
+        let names: Vec<_> = missing.iter().map(|program| program.name).collect();
+        Err(Error::AssetsIncomplete {
+            folder,
+            missing: names.join(", "),
+        })
+    }
+
+    fn built(folder: PathBuf) -> Result<Self, Error> {
+        if missing_in(&folder).is_empty() {
+            return Ok(Self { folder });
+        }
+        fs::create_dir_all(&folder)
+            .map_err(Error::io(format!("make the folder {}", folder.display())))?;
+        let _lock = lock(&folder)?;
+        // Only now: another process may have built some, or all, while this one waited.
+        for program in missing_in(&folder) {
+            go_build::build(program, &folder)?;
+        }
+        Ok(Self { folder })
+    }
+}
+
+/// The programs that are not in the folder.
+fn missing_in(folder: &Path) -> Vec<&'static Program> {
+    go_build::PROGRAMS
+        .iter()
+        .filter(|program| !folder.join(program.name).is_file())
+        .collect()
+}
+
+/// One folder per content of go.mod and go.sum: a bumped version is built beside the old one, not
+/// over it.
+fn cache_folder() -> Result<PathBuf, Error> {
+    let absolute = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let cache = absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        .ok_or(Error::NoCacheFolder)?;
+    let hash = Sha256::new()
+        .chain_update(GO_MOD)
+        .chain_update(GO_SUM)
+        .finalize();
+    let key = format!("{hash:x}");
+    Ok(cache
+        .join("warehouse-sync-operator/control-plane")
+        .join(&key[..16]))
+}
+
+/// Holds until dropped, or until this process ends, the right to build into the folder.
+fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join("lock");
+    let file = File::create(&path).map_err(Error::io(format!("open {}", path.display())))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            go_build::say("another process builds etcd, kube-apiserver and kubectl: waiting");
+        }
+        Err(TryLockError::Error(error)) => {
+            return Err(Error::io(format!("lock {}", path.display()))(error));
+        }
+    }
+    file.lock()
+        .map_err(Error::io(format!("lock {}", path.display())))?;
+    Ok(file)
+}
