@@ -127,17 +127,25 @@ fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         }
         Some(JobStatus::Running | JobStatus::Unknown) | None => {
             if incident.deadline.is_some_and(|at| at <= facts.now) {
-                let cancel = last(incident, Call::Cancel).map(|send| send.detail.clone()).unwrap_or_default();
-                let said = if cancel.is_empty() { String::new() } else { format!(" ({cancel})") };
-                escalate(
-                    incident,
-                    facts.now,
-                    format!("job {id} survived its cancel{said}: it is not cancelled again. Ask PostHog's support to end the run"),
-                );
+                let what_happened = survived(last(incident, Call::Cancel));
+                let message = format!("job {id} still runs: {what_happened}. It is not cancelled again; look at it in PostHog, or ask PostHog's support to end the run");
+                escalate(incident, facts.now, message);
             }
         }
     }
     Next::Wait
+}
+
+/// Why a job may still run after the time for its end has passed.
+fn survived(cancel: Option<&Send>) -> String {
+    let said = cancel.map(|send| send.detail.as_str()).filter(|said| !said.is_empty());
+    let said = said.map_or_else(String::new, |said| format!(" ({said})"));
+    match cancel.and_then(|send| send.fate) {
+        Some(Fate::Accepted) => format!("PostHog accepted its cancel, which had no effect{said}"),
+        Some(Fate::Refused) => format!("PostHog refused to cancel it{said}"),
+        Some(Fate::Unknown | Fate::NotSent) => format!("nobody knows whether its cancel arrived{said}"),
+        None => "the operator was interrupted while it sent the cancel, and nobody knows whether that arrived".to_owned(),
+    }
 }
 
 fn settle(incident: &mut Incident, facts: &Facts<'_>) -> Next {

@@ -1,1 +1,46 @@
-//! See README.md.
+//! A stateful look-alike of PostHog's `external_data_sources` and `external_data_schemas` REST API.
+//!
+//! [`Simulator`] is the whole of it: a synchronous state machine with a virtual clock, without sockets, threads or
+//! real time. A deterministic simulation calls [`Simulator::handle`]; [`Server`] puts the same thing behind HTTP.
+//! What it imitates, and what not, is told in the README beside this crate.
+
+mod action;
+mod auth;
+mod clock;
+mod control;
+mod effect;
+mod error;
+mod fault;
+mod http;
+mod id;
+mod journal;
+mod listing;
+mod load;
+mod log_line;
+mod message;
+mod patch;
+mod period;
+mod probe;
+mod route;
+mod row;
+mod run;
+mod scenario;
+mod server;
+mod settle;
+mod simulator;
+mod state;
+mod throttle;
+mod times;
+mod webhook;
+
+pub use clock::Clock;
+pub use effect::{Effect, EffectKind, Trigger};
+pub use error::Error;
+pub use fault::{Fault, FaultKind, Matches, Times};
+pub use journal::Logged;
+pub use message::{Answer, Outcome, Partial, Request, Response};
+pub use run::{Behaviour, OnCancel, RunPlan};
+pub use scenario::{KeySpec, PastJob, RateLimits, RunInFlight, Scenario, SchemaSpec, SourceSpec};
+pub use server::{Options, Server};
+pub use simulator::Simulator;
+pub use state::Status;

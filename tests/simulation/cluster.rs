@@ -1,0 +1,133 @@
+//! A model of what the API server does with one policy: versions, preconditions, and reads that may be old.
+
+use std::sync::{Arc, Mutex};
+
+use warehouse_sync_operator::{
+    api::{
+        WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        policy::SecretKeyRef,
+        validated::{PolicyRef, Project},
+    },
+    observe::Rival,
+    posthog::ApiKey,
+    report::{Kubernetes, KubernetesError, events::Notice, kubernetes::SecretRefused},
+};
+
+use crate::faults::{Fault, Faults};
+
+#[derive(Clone)]
+pub struct Cluster {
+    state: Arc<Mutex<State>>,
+    faults: Faults,
+}
+
+struct State {
+    policy: WarehouseSyncPolicy,
+    before: WarehouseSyncPolicy,
+    stale_reads: usize,
+    events: Vec<Notice>,
+    rivals: Vec<Rival>,
+}
+
+impl Cluster {
+    pub fn new(policy: WarehouseSyncPolicy, faults: Faults) -> Self {
+        let before = policy.clone();
+        let state = State { policy, before, stale_reads: 0, events: Vec::new(), rivals: Vec::new() };
+        Self { state: Arc::new(Mutex::new(state)), faults }
+    }
+
+    pub fn status(&self) -> WarehouseSyncPolicyStatus {
+        self.state.lock().unwrap().policy.status.clone().unwrap_or_default()
+    }
+
+    pub fn events(&self) -> Vec<Notice> {
+        self.state.lock().unwrap().events.clone()
+    }
+
+    pub fn set_rivals(&self, rivals: Vec<Rival>) {
+        self.state.lock().unwrap().rivals = rivals;
+    }
+
+    /// Changes the spec, as `kubectl edit` would.
+    pub fn edit(&self, change: impl FnOnce(&mut WarehouseSyncPolicy)) {
+        let mut state = self.state.lock().unwrap();
+        change(&mut state.policy);
+        let generation = state.policy.metadata.generation.unwrap() + 1;
+        state.policy.metadata.generation = Some(generation);
+        state.bump();
+    }
+}
+
+impl State {
+    fn bump(&mut self) {
+        let version: u64 = self.policy.metadata.resource_version.as_ref().unwrap().parse().unwrap();
+        self.policy.metadata.resource_version = Some((version + 1).to_string());
+    }
+
+    fn apply(&mut self, version: &str, status: &WarehouseSyncPolicyStatus, at: &PolicyRef) -> Result<String, KubernetesError> {
+        if self.policy.metadata.resource_version.as_deref() != Some(version) {
+            return Err(KubernetesError::Conflict(at.clone()));
+        }
+        self.before = self.policy.clone();
+        // Through JSON, as the wire does.
+        let status = serde_json::from_value(serde_json::to_value(status).unwrap()).unwrap();
+        self.policy.status = Some(status);
+        self.bump();
+        Ok(self.policy.metadata.resource_version.clone().unwrap())
+    }
+}
+
+impl Kubernetes for Cluster {
+    async fn policy(&self, _: &PolicyRef) -> Result<Option<WarehouseSyncPolicy>, KubernetesError> {
+        let mut state = self.state.lock().unwrap();
+        if state.stale_reads > 0 {
+            state.stale_reads -= 1;
+            return Ok(Some(state.before.clone()));
+        }
+        Ok(Some(state.policy.clone()))
+    }
+
+    async fn apply_status(
+        &self,
+        at: &PolicyRef,
+        version: &str,
+        status: &WarehouseSyncPolicyStatus,
+    ) -> Result<String, KubernetesError> {
+        let apply = || self.state.lock().unwrap().apply(version, status, at);
+        let failed = || Err(KubernetesError::Failed { what: "write status".into(), reason: "away".into() });
+        match self.faults.next("status") {
+            Some(Fault::CrashBefore) => self.faults.crash().await,
+            Some(Fault::CrashAfter) => {
+                let _ = apply();
+                self.faults.crash().await
+            }
+            Some(Fault::AnswerLost) => {
+                let _ = apply();
+                failed()
+            }
+            Some(Fault::RequestLost | Fault::NotSent) => failed(),
+            Some(Fault::SecondWriter) => {
+                self.state.lock().unwrap().bump();
+                apply()
+            }
+            Some(Fault::StaleRead) => {
+                let applied = apply();
+                self.state.lock().unwrap().stale_reads = 1;
+                applied
+            }
+            None => apply(),
+        }
+    }
+
+    async fn api_key(&self, _: &str, _: &SecretKeyRef) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
+        Ok(Ok(ApiKey::new(b"phx_demo").unwrap()))
+    }
+
+    fn rivals(&self, _: &PolicyRef, _: &Project) -> Vec<Rival> {
+        self.state.lock().unwrap().rivals.clone()
+    }
+
+    async fn publish(&self, _: &WarehouseSyncPolicy, notice: Notice) {
+        self.state.lock().unwrap().events.push(notice);
+    }
+}

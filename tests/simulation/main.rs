@@ -1,0 +1,18 @@
+//! Layer 2: the reconcile core against models of PostHog and the API server, in one thread, without sockets or real time.
+//!
+//! Each plan puts faults (a crash, a lost answer, a stale read, a second writer, …) at chosen effects of a scenario. The
+//! oracle is the run without faults, plus invariants that hold in every plan.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod cluster;
+mod faults;
+mod plans;
+mod scenarios;
+mod transport;
+mod verdicts;
+mod world;

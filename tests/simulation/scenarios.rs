@@ -1,0 +1,44 @@
+//! What PostHog looks like at the start.
+
+/// A hung run among healthy tables; the run after it completes.
+pub const STUCK: &str = "
+sources:
+  - type: Postgres
+    prefix: prod
+    schemas:
+      - {name: public.orders, last_synced_ago: 33h, rows: 1000, run: {started_ago: 9h, rows: 500, hangs: {}}}
+      - {name: public.users, last_synced_ago: 1h, rows: 10}
+  - type: Stripe
+    schemas:
+      - {name: charge, last_synced_ago: 2h, rows: 10}
+";
+
+/// A table that says Running without a run; a reload starts one.
+pub const PHANTOM: &str = "
+sources:
+  - type: Postgres
+    prefix: prod
+    schemas:
+      - {name: public.orders, last_synced_ago: 9h, rows: 1000, phantom: true}
+";
+
+/// A hung run whose workflow survives its cancel: reloads are swallowed for ever.
+pub const WORKFLOW_SURVIVES: &str = "
+sources:
+  - type: Postgres
+    prefix: prod
+    schemas:
+      - {name: public.orders, last_synced_ago: 33h, rows: 1000, run: {started_ago: 9h, rows: 500, hangs: {}, on_cancel: workflow_survives}}
+";
+
+/// A hung run on which a cancel has no effect.
+pub const JOB_SURVIVES: &str = "
+sources:
+  - type: Postgres
+    prefix: prod
+    schemas:
+      - {name: public.orders, last_synced_ago: 33h, rows: 1000, run: {started_ago: 9h, rows: 500, hangs: {}, on_cancel: job_survives}}
+";
+
+/// Enforce, and the defaults.
+pub const ENFORCE: &str = "mode: Enforce, interval: 5m";

@@ -1,0 +1,128 @@
+//! A policy, a PostHog, an operator that can die, and a clock that is moved by hand.
+
+use std::sync::{Arc, Mutex};
+
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use posthog_simulator::{Clock, EffectKind, Scenario, Simulator};
+use warehouse_sync_operator::{
+    api::{Timings, WarehouseSyncPolicy, WarehouseSyncPolicyStatus, validated::PolicyRef},
+    controller::Reconciler,
+    execute::Ledger,
+    observe::Observer,
+    posthog::guard::HostList,
+    report::Metrics,
+};
+
+use crate::{cluster::Cluster, faults::Faults, transport::SimTransport};
+
+pub struct World {
+    pub simulator: Arc<Mutex<Simulator>>,
+    pub cluster: Cluster,
+    pub faults: Faults,
+    operator: Reconciler<SimTransport, Cluster>,
+}
+
+pub fn start() -> Timestamp {
+    "2026-10-01T00:00:00Z".parse().unwrap()
+}
+
+pub fn policy(spec: &str) -> WarehouseSyncPolicy {
+    let spec = format!(
+        "{{apiVersion: warehousesync.dev/v1alpha1, kind: WarehouseSyncPolicy, metadata: {{name: p, namespace: n, uid: u1, \
+         generation: 1, resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z'}}, \
+         spec: {{posthog: {{host: 'http://127.0.0.1:1', projectId: 12345, apiKeySecretRef: {{name: s, key: k}}}}, {spec}}}}}"
+    );
+    serde_saphyr::from_str(&spec).unwrap()
+}
+
+impl World {
+    pub fn new(scenario: &str, spec: &str, faults: Faults) -> Self {
+        let scenario = Scenario::from_yaml(scenario).unwrap();
+        let simulator = Arc::new(Mutex::new(Simulator::from_scenario(&scenario, Clock::Manual(start())).unwrap()));
+        let cluster = Cluster::new(policy(spec), faults.clone());
+        let operator = operator(&simulator, &cluster, &faults);
+        Self { simulator, cluster, faults, operator }
+    }
+
+    /// The process dies; another takes its place, which knows only what the status says.
+    pub fn restart(&mut self) {
+        self.operator = operator(&self.simulator, &self.cluster, &self.faults);
+    }
+
+    /// One reconcile; how long until the next.
+    pub fn pass(&mut self) -> SignedDuration {
+        let at = PolicyRef { namespace: "n".into(), name: "p".into() };
+        let done = self.operator.reconcile(&at).now_or_never();
+        match done {
+            Some(Ok(done)) => done.again_in.expect("the policy is there"),
+            Some(Err(_)) => SignedDuration::from_secs(2),
+            None => {
+                assert!(self.faults.take_crash(), "nothing but a crash waits in this world");
+                self.restart();
+                SignedDuration::from_secs(5)
+            }
+        }
+    }
+
+    /// Reconciles for `time`, as often as the operator wants.
+    pub fn run_for(&mut self, time: SignedDuration) {
+        let end = self.now() + time;
+        while self.now() < end {
+            let wait = self.pass();
+            self.check_invariants();
+            self.simulator.lock().unwrap().advance(wait);
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.simulator.lock().unwrap().now()
+    }
+
+    pub fn status(&self) -> WarehouseSyncPolicyStatus {
+        self.cluster.status()
+    }
+
+    /// Requests to cancel or reload that reached PostHog.
+    pub fn count(&self, call: &str) -> usize {
+        self.simulator.lock().unwrap().count("POST", &format!("/{call}/"))
+    }
+
+    pub fn schema_id(&self, name: &str) -> String {
+        self.simulator.lock().unwrap().schema_id(name).unwrap()
+    }
+
+    /// What holds in every plan, at every step.
+    pub fn check_invariants(&self) {
+        let simulator = self.simulator.lock().unwrap();
+        let cancelled: Vec<_> = simulator
+            .effects()
+            .iter()
+            .filter(|effect| matches!(effect.kind, EffectKind::Cancelled | EffectKind::CancelIgnored))
+            .map(|effect| effect.job_id.clone().unwrap())
+            .collect();
+        for job in &cancelled {
+            assert_eq!(cancelled.iter().filter(|other| *other == job).count(), 1, "job {job} was cancelled twice");
+        }
+        for request in simulator.requests().iter().filter(|request| request.method != "GET") {
+            let allowed = ["/cancel/", "/reload/", "/incremental_fields/"];
+            assert!(allowed.iter().any(|call| request.path.ends_with(call)), "{} {}", request.method, request.path);
+        }
+        let size = serde_json::to_vec(&self.status()).unwrap().len();
+        assert!(size <= 256 * 1024, "status of {size} bytes");
+    }
+}
+
+fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Faults) -> Reconciler<SimTransport, Cluster> {
+    let transport = SimTransport { simulator: simulator.clone(), faults: faults.clone() };
+    let time = simulator.clone();
+    Reconciler {
+        observer: Observer::new(Arc::new(transport)),
+        kubernetes: Arc::new(cluster.clone()),
+        hosts: HostList::new(&[], true),
+        timings: Timings::PRODUCTION,
+        ledger: Ledger::default(),
+        metrics: Metrics::default(),
+        clock: Arc::new(move || time.lock().unwrap().now()),
+    }
+}

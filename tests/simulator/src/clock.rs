@@ -1,0 +1,107 @@
+//! The simulator's time. It moves by hand, or after the system's clock; the state machine only ever sees `now`.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// How a simulator's time moves.
+#[derive(Debug, Clone, Copy)]
+pub enum Clock {
+    /// Stands at this instant until `advance` or `set_now` moves it.
+    Manual(Timestamp),
+    /// Follows the system's clock.
+    Real {
+        /// How far ahead of the system's clock it starts (behind, if negative).
+        offset: SignedDuration,
+        /// Virtual seconds for each real second; 1 is real time.
+        speed: u32,
+    },
+}
+
+impl Clock {
+    /// The system's clock, neither shifted nor sped up.
+    #[must_use]
+    pub fn real() -> Self {
+        Self::Real {
+            offset: SignedDuration::ZERO,
+            speed: 1,
+        }
+    }
+}
+
+/// A clock that has been started.
+#[derive(Debug, Clone)]
+pub(crate) struct Ticker {
+    now: Timestamp,
+    real: Option<Real>,
+}
+
+#[derive(Debug, Clone)]
+struct Real {
+    wall_origin: Timestamp,
+    origin: Timestamp,
+    speed: u32,
+}
+
+impl Ticker {
+    pub(crate) fn start(clock: Clock) -> Self {
+        match clock {
+            Clock::Manual(now) => Self { now, real: None },
+            Clock::Real { offset, speed } => {
+                let wall_origin = Timestamp::now();
+                let origin = plus(wall_origin, offset);
+                Self {
+                    now: origin,
+                    real: Some(Real {
+                        wall_origin,
+                        origin,
+                        speed,
+                    }),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Follows the system's clock, which the caller has read. Never backwards: a request after another is not earlier.
+    pub(crate) fn observe(&mut self, wall: Timestamp) {
+        if let Some(real) = &self.real {
+            let passed = wall.duration_since(real.wall_origin);
+            let passed = passed
+                .checked_mul(i32::try_from(real.speed).unwrap_or(i32::MAX))
+                .unwrap_or(passed);
+            self.now = self.now.max(plus(real.origin, passed));
+        }
+    }
+
+    pub(crate) fn advance(&mut self, by: SignedDuration) {
+        self.now = plus(self.now, by);
+        if let Some(real) = &mut self.real {
+            real.origin = plus(real.origin, by);
+        }
+    }
+
+    pub(crate) fn set(&mut self, now: Timestamp) {
+        self.advance(now.duration_since(self.now));
+    }
+}
+
+/// Adds, and stays at the end of representable time instead of failing.
+pub(crate) fn plus(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.saturating_add(by).unwrap_or(at)
+}
+
+/// Subtracts, and stays at the beginning of representable time instead of failing.
+pub(crate) fn minus(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.saturating_sub(by).unwrap_or(at)
+}
+
+/// As PostHog writes times: UTC, microseconds only if there are any.
+pub(crate) fn text(at: Timestamp) -> String {
+    if at.subsec_nanosecond() / 1000 == 0 {
+        at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    } else {
+        at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+    }
+}

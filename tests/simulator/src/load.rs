@@ -1,0 +1,202 @@
+//! From a scenario to the state at its start.
+
+use jiff::Timestamp;
+
+use crate::auth::Key;
+use crate::clock::{minus, plus};
+use crate::error::Error;
+use crate::id::{Ids, Kind};
+use crate::run::RunPlan;
+use crate::scenario::{KeySpec, PastJob, RunInFlight, Scenario, SchemaSpec, SourceSpec};
+use crate::state::{Job, Schema, Source, Status, Table, Workflow};
+use crate::times;
+
+/// Makes ids and knows the start.
+pub(crate) struct Loader<'a> {
+    pub(crate) ids: &'a mut Ids,
+    pub(crate) start: Timestamp,
+    pub(crate) schedule: bool,
+}
+
+impl Loader<'_> {
+    pub(crate) fn sources(&mut self, scenario: &Scenario) -> Result<(Vec<Source>, Vec<Schema>), Error> {
+        let mut sources = Vec::new();
+        let mut schemas = Vec::new();
+        for (index, spec) in scenario.sources.iter().enumerate() {
+            let source = self.source(index, spec, scenario.project);
+            for (place, schema) in spec.schemas.iter().enumerate() {
+                check(schema, spec)?;
+                // Each a second younger than the one before, so that `-created_at` is an order.
+                let created_at = plus(source.created_at, jiff::SignedDuration::from_secs(1 + number(place)));
+                schemas.push(self.schema(index, schema.clone(), created_at));
+            }
+            sources.push(source);
+        }
+        Ok((sources, schemas))
+    }
+
+    fn source(&mut self, index: usize, spec: &SourceSpec, project: u64) -> Source {
+        let mut kept = spec.clone();
+        kept.schemas.clear();
+        let created_at = plus(minus(self.start, spec.created_ago), jiff::SignedDuration::from_mins(number(index)));
+        Source {
+            id: spec.id.clone().unwrap_or_else(|| self.ids.next(Kind::Source)),
+            project: spec.project.unwrap_or(project),
+            created_at,
+            stored_status: spec.stored_status.clone(),
+            job_inputs: spec.job_inputs.clone(),
+            probe_error: spec.probe_error.clone(),
+            webhook: spec.webhook.clone(),
+            spec: kept,
+        }
+    }
+
+    pub(crate) fn schema(&mut self, source: usize, spec: SchemaSpec, created_at: Timestamp) -> Schema {
+        let id = spec.id.clone().unwrap_or_else(|| self.ids.next(Kind::Schema));
+        let mut jobs = self.past_jobs(&spec);
+        let workflow = spec.run.as_ref().map(|run| {
+            jobs.push(self.job_in_flight(run));
+            Workflow::Running
+        });
+        let status = spec.status.or_else(|| initial_status(&spec, &jobs));
+        let last_failed_at = (spec.failed_in_a_row > 0)
+            .then(|| jobs.iter().rev().find(|job| job.status == Status::Failed).and_then(|job| job.finished_at))
+            .flatten();
+        let mut schema = Schema {
+            id,
+            source,
+            created_at,
+            should_sync: spec.should_sync,
+            status,
+            latest_error: spec.latest_error.clone(),
+            last_synced_at: last_synced_at(&spec, &jobs, self.start),
+            table: spec.rows.map(|rows| Table {
+                id: self.ids.next(Kind::Table),
+                rows,
+            }),
+            has_schedule: spec.should_sync || !jobs.is_empty(),
+            jobs,
+            workflow,
+            next_runs: spec.next_runs.clone().into(),
+            next_due: None,
+            teardown_at: None,
+            failed_in_a_row: spec.failed_in_a_row,
+            last_failed_at: last_failed_at.or((spec.failed_in_a_row > 0).then_some(self.start)),
+            reset_armed: spec.reset_armed,
+            spec,
+        };
+        schema.next_due = next_due(&schema, self.schedule, self.start);
+        schema
+    }
+
+    fn past_jobs(&mut self, spec: &SchemaSpec) -> Vec<Job> {
+        let mut past = spec.jobs.clone();
+        if past.is_empty() {
+            past = made_up(spec);
+        }
+        past.sort_by_key(|job| std::cmp::Reverse(job.started_ago));
+        past.into_iter().map(|job| self.past_job(job)).collect()
+    }
+
+    fn past_job(&mut self, past: PastJob) -> Job {
+        let created_at = minus(self.start, past.started_ago);
+        let finished_at = plus(created_at, past.took.min(past.started_ago));
+        let plan = RunPlan::completes(past.took, past.rows);
+        Job {
+            id: past.id.unwrap_or_else(|| self.ids.next(Kind::Job)),
+            run_id: self.ids.next(Kind::Run),
+            created_at,
+            finished_at: Some(finished_at),
+            status: past.status,
+            latest_error: past.error,
+            plan,
+            since: created_at,
+            rows_before: 0,
+            rows_at_end: Some(past.rows),
+            last_log_before: None,
+            lines: Vec::new(),
+        }
+    }
+
+    fn job_in_flight(&mut self, run: &RunInFlight) -> Job {
+        Job {
+            id: run.id.clone().unwrap_or_else(|| self.ids.next(Kind::Job)),
+            run_id: self.ids.next(Kind::Run),
+            created_at: minus(self.start, run.started_ago),
+            finished_at: None,
+            status: Status::Running,
+            latest_error: None,
+            plan: run.plan.clone(),
+            since: self.start,
+            rows_before: run.rows,
+            rows_at_end: None,
+            last_log_before: run.last_log_ago.map(|ago| minus(self.start, ago)),
+            lines: Vec::new(),
+        }
+    }
+}
+
+pub(crate) fn keys(specs: &[KeySpec]) -> Vec<Key> {
+    let numbered = specs.iter().cloned().enumerate();
+    numbered.map(|(index, spec)| Key::new(spec, index + 1)).collect()
+}
+
+/// When a schedule fires next: a whole number of intervals after the newest job, as an interval schedule does.
+pub(crate) fn next_due(schema: &Schema, schedules: bool, now: Timestamp) -> Option<Timestamp> {
+    if !schema.spec.schedule.unwrap_or(schedules) || !schema.should_sync {
+        return None;
+    }
+    let interval = times::interval(schema.spec.frequency.as_deref()?)?;
+    let mut due = schema.jobs.last().map_or(now, |job| job.created_at);
+    while due <= now {
+        due = plus(due, interval);
+    }
+    Some(due)
+}
+
+fn made_up(spec: &SchemaSpec) -> Vec<PastJob> {
+    let success = spec.last_synced_ago.map(|started_ago| PastJob {
+        started_ago,
+        rows: spec.rows.unwrap_or_default(),
+        ..PastJob::default()
+    });
+    let ended = spec.status.filter(|status| {
+        matches!(status, Status::Failed | Status::BillingLimitReached | Status::BillingLimitTooLow)
+    });
+    let bad_end = ended.map(|status| PastJob {
+        started_ago: spec.last_run_ago,
+        status,
+        error: spec.latest_error.clone(),
+        ..PastJob::default()
+    });
+    success.into_iter().chain(bad_end).collect()
+}
+
+fn initial_status(spec: &SchemaSpec, jobs: &[Job]) -> Option<Status> {
+    if spec.phantom {
+        return Some(Status::Running);
+    }
+    jobs.last().map(|job| job.status)
+}
+
+fn last_synced_at(spec: &SchemaSpec, jobs: &[Job], start: Timestamp) -> Option<Timestamp> {
+    let success = jobs.iter().rev().find(|job| job.status == Status::Completed);
+    spec.last_synced_ago
+        .map(|ago| minus(start, ago))
+        .or_else(|| success.map(|job| job.created_at))
+}
+
+fn check(schema: &SchemaSpec, source: &SourceSpec) -> Result<(), Error> {
+    let wrong = |what: &str| Err(Error::Scenario(format!("a schema of the {} source {what}", source.source_type)));
+    if schema.name.is_empty() {
+        return wrong("has no name");
+    }
+    if schema.phantom && schema.run.is_some() {
+        return wrong(&format!("({}) is a phantom and has a run", schema.name));
+    }
+    Ok(())
+}
+
+fn number(index: usize) -> i64 {
+    i64::try_from(index).unwrap_or(i64::MAX)
+}

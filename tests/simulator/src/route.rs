@@ -1,0 +1,136 @@
+//! Which path is which route, with what method and scope.
+
+use crate::auth::Scope;
+
+/// A path below `/api/projects/{project}/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Path {
+    /// As it stands there: a number, or `@current`, or anything.
+    pub(crate) project: String,
+    pub(crate) route: Route,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Route {
+    Sources,
+    Source(String),
+    SourceAction(String, SourceAction),
+    Schemas,
+    Schema(String),
+    SchemaAction(String, SchemaAction),
+    /// PostHog has it, the simulator does not.
+    Foreign(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SourceAction {
+    Jobs,
+    Reload,
+    WebhookInfo,
+    CreateWebhook,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SchemaAction {
+    Logs,
+    Cancel,
+    Reload,
+    Resync,
+    DeleteData,
+    IncrementalFields,
+}
+
+/// The other routes of a source that PostHog has.
+const FOREIGN_OF_SOURCE: [&str; 13] = [
+    "refresh_schemas",
+    "bulk_update_schemas",
+    "check_cdc_prerequisites_for_source",
+    "cdc_status",
+    "repair_cdc",
+    "resume_cdc",
+    "enable_cdc",
+    "disable_cdc",
+    "update_cdc_settings",
+    "update_webhook_inputs",
+    "delete_webhook",
+    "destinations",
+    "revenue_analytics_config",
+];
+
+impl Path {
+    /// None for a path that PostHog does not have. The slash at the end is optional.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        let path = path.strip_prefix("/api/projects/")?;
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let parts: Vec<&str> = path.split('/').collect();
+        let (project, rest) = parts.split_first()?;
+        Some(Self {
+            project: (*project).to_owned(),
+            route: route(rest)?,
+        })
+    }
+}
+
+fn route(parts: &[&str]) -> Option<Route> {
+    let route = match *parts {
+        ["external_data_sources"] => Route::Sources,
+        ["external_data_sources", collection @ ("wizard" | "check_cdc_prerequisites" | "setup" | "database_schema")] => {
+            Route::Foreign(collection.to_owned())
+        }
+        ["external_data_sources", id] => Route::Source(id.to_owned()),
+        ["external_data_sources", id, action] => match source_action(action) {
+            Some(action) => Route::SourceAction(id.to_owned(), action),
+            None if FOREIGN_OF_SOURCE.contains(&action) => Route::Foreign(action.to_owned()),
+            None => return None,
+        },
+        ["external_data_schemas"] => Route::Schemas,
+        ["external_data_schemas", id] => Route::Schema(id.to_owned()),
+        ["external_data_schemas", _, "destinations"] => Route::Foreign("destinations".to_owned()),
+        ["external_data_schemas", id, action] => Route::SchemaAction(id.to_owned(), schema_action(action)?),
+        ["query"] => Route::Foreign("query".to_owned()),
+        _ => return None,
+    };
+    Some(route)
+}
+
+fn source_action(name: &str) -> Option<SourceAction> {
+    match name {
+        "jobs" => Some(SourceAction::Jobs),
+        "reload" => Some(SourceAction::Reload),
+        "webhook_info" => Some(SourceAction::WebhookInfo),
+        "create_webhook" => Some(SourceAction::CreateWebhook),
+        _ => None,
+    }
+}
+
+fn schema_action(name: &str) -> Option<SchemaAction> {
+    match name {
+        "logs" => Some(SchemaAction::Logs),
+        "cancel" => Some(SchemaAction::Cancel),
+        "reload" => Some(SchemaAction::Reload),
+        "resync" => Some(SchemaAction::Resync),
+        "delete_data" => Some(SchemaAction::DeleteData),
+        "incremental_fields" => Some(SchemaAction::IncrementalFields),
+        _ => None,
+    }
+}
+
+impl Route {
+    /// The methods it answers, each with the scope it needs.
+    pub(crate) fn methods(&self) -> &'static [(&'static str, Scope)] {
+        match self {
+            Self::Sources => &[("GET", Scope::Read), ("POST", Scope::Write)],
+            Self::Source(_) | Self::Schema(_) => {
+                &[("GET", Scope::Read), ("PUT", Scope::Write), ("PATCH", Scope::Write), ("DELETE", Scope::Write)]
+            }
+            Self::Schemas => &[("GET", Scope::Read)],
+            Self::SourceAction(_, SourceAction::Jobs | SourceAction::WebhookInfo)
+            | Self::SchemaAction(_, SchemaAction::Logs) => &[("GET", Scope::Read)],
+            Self::SchemaAction(_, SchemaAction::DeleteData) => &[("DELETE", Scope::Write)],
+            Self::SourceAction(..) | Self::SchemaAction(..) => &[("POST", Scope::Write)],
+            Self::Foreign(_) => {
+                &[("GET", Scope::Read), ("POST", Scope::Read), ("PATCH", Scope::Read), ("DELETE", Scope::Read)]
+            }
+        }
+    }
+}

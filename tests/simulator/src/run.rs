@@ -1,0 +1,434 @@
+//! How a run behaves: what its rows and its log do, when it ends, and what a cancel does to it.
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use crate::period;
+
+/// How often a run writes to its log unless told otherwise.
+const LOG_EVERY: SignedDuration = SignedDuration::from_secs(30);
+
+/// What a run does from its start to its end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Behaviour {
+    /// Rows and log stand still, after a while or from the start.
+    Hangs {
+        /// How long it works before it hangs.
+        after: SignedDuration,
+        /// The rows it has read by then.
+        rows: u64,
+        /// How long after its start PostHog's own sweep makes it Failed; never, if none.
+        swept_after: Option<SignedDuration>,
+    },
+    /// Rows move and log lines appear.
+    Progresses {
+        /// How fast.
+        rows_per_second: u64,
+        /// How often a line appears in its log.
+        log_every: SignedDuration,
+        /// How long until it completes; never, if none.
+        finishes_after: Option<SignedDuration>,
+    },
+    /// Rows stand still while log lines go on appearing: the load phase, or a repartition before the extraction.
+    LogsOnly {
+        /// How often a line appears in its log.
+        log_every: SignedDuration,
+        /// How long until it completes; never, if none.
+        finishes_after: Option<SignedDuration>,
+    },
+    /// Ends well.
+    Completes {
+        /// How long it takes.
+        after: SignedDuration,
+        /// How many rows it reads.
+        rows: u64,
+    },
+    /// Ends badly.
+    Fails {
+        /// How long it takes.
+        after: SignedDuration,
+        /// How many rows it reads before.
+        rows: u64,
+        /// The job's `latest_error`.
+        error: String,
+        /// What the schema's `latest_error` says instead, where PostHog has a friendly text.
+        friendly: Option<String>,
+        /// PostHog then disables the schema.
+        non_retryable: bool,
+    },
+    /// Ends at the billing limit.
+    BillingLimit {
+        /// How long it takes.
+        after: SignedDuration,
+        /// The limit would be passed by this run (counted before), and is not reached yet.
+        too_low: bool,
+    },
+}
+
+/// What a cancel does to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCancel {
+    /// The job is Failed at once, its workflow ends a little later: a reload in between is dropped.
+    #[default]
+    Ends,
+    /// The job is Failed, the workflow lives on: every later reload is answered 200 and dropped.
+    WorkflowSurvives,
+    /// Answered 200, and the job stays Running.
+    JobSurvives,
+    /// The run completes just before the cancel gets to it: 400 `The sync already finished.`
+    AlreadyFinished,
+    /// 400 `Could not cancel the running sync. Please try again.`
+    Refused,
+}
+
+/// One run to come.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "PlanFields")]
+pub struct RunPlan {
+    /// What it does.
+    pub behaviour: Behaviour,
+    /// How long after the trigger its job appears.
+    pub starts_after: SignedDuration,
+    /// The trigger is answered 200, the schema painted Running, and no job ever appears.
+    pub never_starts: bool,
+    /// What a cancel does to it.
+    pub on_cancel: OnCancel,
+    /// How long its workflow goes on after a cancel ([`OnCancel::Ends`]).
+    pub cancel_takes: SignedDuration,
+    /// How long its workflow goes on after a cancel ([`OnCancel::WorkflowSurvives`]); for ever, if none.
+    pub workflow_ends_after: Option<SignedDuration>,
+}
+
+impl Default for RunPlan {
+    fn default() -> Self {
+        Self::completes(SignedDuration::from_secs(5), 100)
+    }
+}
+
+impl From<Behaviour> for RunPlan {
+    fn from(behaviour: Behaviour) -> Self {
+        Self {
+            behaviour,
+            starts_after: SignedDuration::from_secs(1),
+            never_starts: false,
+            on_cancel: OnCancel::Ends,
+            cancel_takes: SignedDuration::from_secs(20),
+            workflow_ends_after: None,
+        }
+    }
+}
+
+impl RunPlan {
+    /// Completes after `after` with `rows` rows.
+    #[must_use]
+    pub fn completes(after: SignedDuration, rows: u64) -> Self {
+        Behaviour::Completes { after, rows }.into()
+    }
+
+    /// Hangs from the start.
+    #[must_use]
+    pub fn hangs() -> Self {
+        Behaviour::Hangs {
+            after: SignedDuration::ZERO,
+            rows: 0,
+            swept_after: None,
+        }
+        .into()
+    }
+
+    /// Fails after `after` with a text that PostHog retries by itself.
+    #[must_use]
+    pub fn fails(after: SignedDuration, error: &str) -> Self {
+        Self::failing(after, error, false)
+    }
+
+    /// Fails after `after` with a text after which PostHog disables the schema.
+    #[must_use]
+    pub fn fails_for_good(after: SignedDuration, error: &str) -> Self {
+        Self::failing(after, error, true)
+    }
+
+    fn failing(after: SignedDuration, error: &str, non_retryable: bool) -> Self {
+        Behaviour::Fails {
+            after,
+            rows: 0,
+            error: error.to_owned(),
+            friendly: None,
+            non_retryable,
+        }
+        .into()
+    }
+
+    /// Goes on for ever at that speed, with a line in the log twice a minute.
+    #[must_use]
+    pub fn progresses(rows_per_second: u64) -> Self {
+        Behaviour::Progresses {
+            rows_per_second,
+            log_every: LOG_EVERY,
+            finishes_after: None,
+        }
+        .into()
+    }
+
+    /// Writes to its log twice a minute without a new row, for ever.
+    #[must_use]
+    pub fn logs_only() -> Self {
+        Behaviour::LogsOnly {
+            log_every: LOG_EVERY,
+            finishes_after: None,
+        }
+        .into()
+    }
+
+    /// The same, with another reaction to a cancel.
+    #[must_use]
+    pub fn on_cancel(mut self, on_cancel: OnCancel) -> Self {
+        self.on_cancel = on_cancel;
+        self
+    }
+
+    /// The same, with its job appearing later.
+    #[must_use]
+    pub fn starts_after(mut self, after: SignedDuration) -> Self {
+        self.starts_after = after;
+        self
+    }
+
+    /// The same, but its job never appears.
+    #[must_use]
+    pub fn never_starts(mut self) -> Self {
+        self.never_starts = true;
+        self
+    }
+}
+
+impl Behaviour {
+    /// How many rows have been read that long after its start.
+    pub(crate) fn rows_after(&self, passed: SignedDuration) -> u64 {
+        match self {
+            Self::Hangs { after, rows, .. } => share(*rows, passed, *after),
+            Self::Completes { after, rows } | Self::Fails { after, rows, .. } => share(*rows, passed, *after),
+            Self::Progresses { rows_per_second, .. } => {
+                let millis = u64::try_from(passed.as_millis().max(0)).unwrap_or(u64::MAX);
+                rows_per_second.saturating_mul(millis) / 1000
+            }
+            Self::LogsOnly { .. } | Self::BillingLimit { .. } => 0,
+        }
+    }
+
+    /// When it ends by itself.
+    pub(crate) fn ends_after(&self) -> Option<SignedDuration> {
+        match self {
+            Self::Hangs { swept_after, .. } => *swept_after,
+            Self::Progresses { finishes_after, .. } | Self::LogsOnly { finishes_after, .. } => *finishes_after,
+            Self::Completes { after, .. } | Self::Fails { after, .. } | Self::BillingLimit { after, .. } => Some(*after),
+        }
+    }
+
+    /// How often, and until when, lines appear in its log.
+    pub(crate) fn log_lines(&self) -> (SignedDuration, Option<SignedDuration>) {
+        match self {
+            Self::Hangs { after, .. } => (LOG_EVERY, Some(*after)),
+            Self::Progresses { log_every, .. } | Self::LogsOnly { log_every, .. } => {
+                ((*log_every).max(SignedDuration::from_secs(1)), None)
+            }
+            Self::Completes { .. } | Self::Fails { .. } | Self::BillingLimit { .. } => (LOG_EVERY, None),
+        }
+    }
+}
+
+/// The part of `rows` that is read when `passed` of `whole` has gone by.
+fn share(rows: u64, passed: SignedDuration, whole: SignedDuration) -> u64 {
+    if passed >= whole {
+        return rows;
+    }
+    let passed = u128::try_from(passed.as_millis().max(0)).unwrap_or(0);
+    let whole = u128::try_from(whole.as_millis().max(1)).unwrap_or(1);
+    u64::try_from(u128::from(rows) * passed / whole).unwrap_or(rows)
+}
+
+/// A plan as a scenario writes it: one behaviour by name, beside what a start and a cancel do.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PlanFields {
+    hangs: Option<Hangs>,
+    progresses: Option<Progresses>,
+    logs_only: Option<LogsOnly>,
+    completes: Option<Completes>,
+    fails: Option<Fails>,
+    billing_limit: Option<BillingLimit>,
+    #[serde(deserialize_with = "period::option::deserialize")]
+    starts_after: Option<SignedDuration>,
+    never_starts: bool,
+    on_cancel: OnCancel,
+    #[serde(deserialize_with = "period::option::deserialize")]
+    cancel_takes: Option<SignedDuration>,
+    #[serde(deserialize_with = "period::option::deserialize")]
+    workflow_ends_after: Option<SignedDuration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Hangs {
+    #[serde(deserialize_with = "period::option::deserialize")]
+    after: Option<SignedDuration>,
+    rows: u64,
+    #[serde(deserialize_with = "period::option::deserialize")]
+    swept_after: Option<SignedDuration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Progresses {
+    rows_per_second: u64,
+    #[serde(deserialize_with = "period::option::deserialize")]
+    log_every: Option<SignedDuration>,
+    #[serde(deserialize_with = "period::option::deserialize")]
+    finishes_after: Option<SignedDuration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LogsOnly {
+    #[serde(deserialize_with = "period::option::deserialize")]
+    log_every: Option<SignedDuration>,
+    #[serde(deserialize_with = "period::option::deserialize")]
+    finishes_after: Option<SignedDuration>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Completes {
+    #[serde(deserialize_with = "period::deserialize")]
+    after: SignedDuration,
+    #[serde(default)]
+    rows: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fails {
+    #[serde(deserialize_with = "period::deserialize")]
+    after: SignedDuration,
+    #[serde(default)]
+    rows: u64,
+    error: String,
+    #[serde(default)]
+    friendly: Option<String>,
+    #[serde(default)]
+    non_retryable: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BillingLimit {
+    #[serde(deserialize_with = "period::deserialize")]
+    after: SignedDuration,
+    #[serde(default)]
+    too_low: bool,
+}
+
+impl TryFrom<PlanFields> for RunPlan {
+    type Error = String;
+
+    fn try_from(fields: PlanFields) -> Result<Self, String> {
+        let PlanFields {
+            hangs,
+            progresses,
+            logs_only,
+            completes,
+            fails,
+            billing_limit,
+            starts_after,
+            never_starts,
+            on_cancel,
+            cancel_takes,
+            workflow_ends_after,
+        } = fields;
+        let mut named = [
+            hangs.map(Behaviour::from),
+            progresses.map(Behaviour::from),
+            logs_only.map(Behaviour::from),
+            completes.map(Behaviour::from),
+            fails.map(Behaviour::from),
+            billing_limit.map(Behaviour::from),
+        ]
+        .into_iter()
+        .flatten();
+        let mut plan = match (named.next(), named.next()) {
+            (Some(behaviour), None) => RunPlan::from(behaviour),
+            (None, None) => RunPlan::default(),
+            _ => {
+                return Err("a run has one behaviour: hangs, progresses, logs_only, completes, fails or \
+                            billing_limit"
+                    .to_owned());
+            }
+        };
+        plan.starts_after = starts_after.unwrap_or(plan.starts_after);
+        plan.never_starts = never_starts;
+        plan.on_cancel = on_cancel;
+        plan.cancel_takes = cancel_takes.unwrap_or(plan.cancel_takes);
+        plan.workflow_ends_after = workflow_ends_after;
+        Ok(plan)
+    }
+}
+
+impl From<Hangs> for Behaviour {
+    fn from(hangs: Hangs) -> Self {
+        Self::Hangs {
+            after: hangs.after.unwrap_or_default(),
+            rows: hangs.rows,
+            swept_after: hangs.swept_after,
+        }
+    }
+}
+
+impl From<Progresses> for Behaviour {
+    fn from(progresses: Progresses) -> Self {
+        Self::Progresses {
+            rows_per_second: progresses.rows_per_second,
+            log_every: progresses.log_every.unwrap_or(LOG_EVERY),
+            finishes_after: progresses.finishes_after,
+        }
+    }
+}
+
+impl From<LogsOnly> for Behaviour {
+    fn from(logs_only: LogsOnly) -> Self {
+        Self::LogsOnly {
+            log_every: logs_only.log_every.unwrap_or(LOG_EVERY),
+            finishes_after: logs_only.finishes_after,
+        }
+    }
+}
+
+impl From<Completes> for Behaviour {
+    fn from(completes: Completes) -> Self {
+        Self::Completes {
+            after: completes.after,
+            rows: completes.rows,
+        }
+    }
+}
+
+impl From<Fails> for Behaviour {
+    fn from(fails: Fails) -> Self {
+        Self::Fails {
+            after: fails.after,
+            rows: fails.rows,
+            error: fails.error,
+            friendly: fails.friendly,
+            non_retryable: fails.non_retryable,
+        }
+    }
+}
+
+impl From<BillingLimit> for Behaviour {
+    fn from(limit: BillingLimit) -> Self {
+        Self::BillingLimit {
+            after: limit.after,
+            too_low: limit.too_low,
+        }
+    }
+}

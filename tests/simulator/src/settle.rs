@@ -1,0 +1,264 @@
+//! Time: everything that was due up to now happens, in the order in which it was due.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::plus;
+use crate::effect::{Effect, EffectKind, Trigger};
+use crate::id::Kind;
+use crate::run::{Behaviour, RunPlan};
+use crate::simulator::Simulator;
+use crate::state::{Job, Schema, Status, Table, Workflow};
+use crate::times;
+
+/// Failed runs in a row after which starts are deferred.
+const GIVE_UP_AFTER: u32 = 5;
+const SHORTEST_GAP: SignedDuration = SignedDuration::from_mins(10);
+const LONGEST_GAP: SignedDuration = SignedDuration::from_hours(1);
+
+enum Event {
+    JobStarts,
+    JobEnds,
+    WorkflowEnds,
+    Teardown,
+    Due,
+}
+
+impl Simulator {
+    /// Lets everything happen that is due.
+    pub(crate) fn settle(&mut self) {
+        let now = self.now();
+        while let Some((at, index, event)) = self.earliest(now) {
+            match event {
+                Event::JobStarts => self.start_job(index, at),
+                Event::JobEnds => self.end_job(index, at),
+                Event::WorkflowEnds => self.edit(index, |schema| schema.workflow = None),
+                Event::Teardown => self.tear_down(index, at),
+                Event::Due => self.fire_schedule(index, at),
+            }
+        }
+    }
+
+    fn earliest(&self, now: Timestamp) -> Option<(Timestamp, usize, Event)> {
+        let events = self.schemas.iter().enumerate().filter_map(|(index, schema)| {
+            let (at, event) = next_event(schema)?;
+            (at <= now).then_some((at, index, event))
+        });
+        events.min_by_key(|(at, index, _)| (*at, *index))
+    }
+
+    pub(crate) fn edit(&mut self, index: usize, change: impl FnOnce(&mut Schema)) {
+        if let Some(schema) = self.schemas.get_mut(index) {
+            change(schema);
+        }
+    }
+
+    pub(crate) fn note(&mut self, index: usize, at: Timestamp, kind: EffectKind, trigger: Option<Trigger>) {
+        let Some(schema) = self.schemas.get(index) else { return };
+        let about_job = !matches!(kind, EffectKind::TriggerDropped | EffectKind::TriggerDeferred);
+        self.effects.push(Effect {
+            at,
+            kind,
+            trigger,
+            source_id: self.sources.get(schema.source).map(|source| source.id.clone()).unwrap_or_default(),
+            schema_id: Some(schema.id.clone()),
+            schema: Some(schema.spec.name.clone()),
+            job_id: schema.jobs.last().filter(|_| about_job).map(|job| job.id.clone()),
+        });
+    }
+
+    /// Asks Temporal for a run. Whether one comes of it is not told to whom asked.
+    pub(crate) fn trigger(&mut self, index: usize, at: Timestamp, trigger: Trigger) {
+        let Some(schema) = self.schemas.get_mut(index) else { return };
+        if schema.workflow.is_some() {
+            self.note(index, at, EffectKind::TriggerDropped, Some(trigger));
+            return;
+        }
+        if schema.spec.cdc_broken || deferred(schema, at) {
+            self.note(index, at, EffectKind::TriggerDeferred, Some(trigger));
+            return;
+        }
+        let plan = schema.next_runs.pop_front().unwrap_or_else(|| schema.spec.then.clone());
+        if plan.never_starts {
+            self.note(index, at, EffectKind::TriggerDeferred, Some(trigger));
+            return;
+        }
+        schema.has_schedule = true;
+        let at = plus(at, plan.starts_after);
+        schema.workflow = Some(Workflow::Starting { at, plan, trigger });
+    }
+
+    fn start_job(&mut self, index: usize, at: Timestamp) {
+        let (id, run_id) = (self.ids.next(Kind::Job), self.ids.next(Kind::Run));
+        let Some(schema) = self.schemas.get_mut(index) else { return };
+        let Some(Workflow::Starting { plan, trigger, .. }) = schema.workflow.replace(Workflow::Running) else {
+            return;
+        };
+        schema.jobs.push(new_job(id, run_id, at, plan));
+        schema.paint(Status::Running);
+        let wipes = schema.reset_armed && !keeps_its_table(schema);
+        if wipes && let Some(table) = &mut schema.table {
+            table.rows = 0;
+        }
+        self.note(index, at, EffectKind::RunStarted, Some(trigger));
+        if wipes {
+            self.note(index, at, EffectKind::TableWiped, Some(trigger));
+        }
+    }
+
+    fn end_job(&mut self, index: usize, at: Timestamp) {
+        let table = self.ids.clone().next(Kind::Table);
+        let Some(schema) = self.schemas.get_mut(index) else { return };
+        let Some(behaviour) = schema.jobs.last().map(|job| job.plan.behaviour.clone()) else { return };
+        let mut disabled = false;
+        match behaviour {
+            Behaviour::Hangs { .. } => fail(schema, at, "Sync got stuck and was reset by PostHog", None),
+            Behaviour::Fails { error, friendly, non_retryable, .. } => {
+                fail(schema, at, &error, friendly.as_deref());
+                disabled = non_retryable && schema.should_sync;
+            }
+            Behaviour::BillingLimit { too_low, .. } => hit_limit(schema, at, too_low),
+            Behaviour::Completes { .. } | Behaviour::Progresses { .. } | Behaviour::LogsOnly { .. } => {
+                if complete(schema, at, table) {
+                    self.ids.next(Kind::Table);
+                }
+            }
+        }
+        self.note(index, at, EffectKind::RunEnded, None);
+        if disabled {
+            self.edit(index, |schema| {
+                schema.should_sync = false;
+                schema.next_due = None;
+            });
+            self.note(index, at, EffectKind::AutoDisabled, None);
+        }
+    }
+
+    /// A run that has just completed although a cancel was on its way.
+    pub(crate) fn complete_now(&mut self, index: usize) {
+        let now = self.now();
+        let table = self.ids.next(Kind::Table);
+        self.edit(index, |schema| {
+            complete(schema, now, table);
+        });
+        self.note(index, now, EffectKind::RunEnded, None);
+    }
+
+    fn tear_down(&mut self, index: usize, at: Timestamp) {
+        let Some(schema) = self.schemas.get_mut(index) else { return };
+        schema.teardown_at = None;
+        schema.workflow = None;
+        if schema.jobs.last().is_some_and(Job::is_running) {
+            stop_job(schema, at, "Sync stopped because syncing was turned off");
+            self.note(index, at, EffectKind::RunEnded, None);
+        }
+    }
+
+    fn fire_schedule(&mut self, index: usize, at: Timestamp) {
+        let Some(schema) = self.schemas.get_mut(index) else { return };
+        let interval = schema.spec.frequency.as_deref().and_then(times::interval);
+        schema.next_due = interval.map(|interval| plus(at, interval));
+        self.trigger(index, at, Trigger::Schedule);
+    }
+}
+
+fn next_event(schema: &Schema) -> Option<(Timestamp, Event)> {
+    let of_workflow = match &schema.workflow {
+        None => None,
+        Some(Workflow::Starting { at, .. }) => Some((*at, Event::JobStarts)),
+        Some(Workflow::Lingering { until }) => until.map(|until| (until, Event::WorkflowEnds)),
+        Some(Workflow::Running) => schema.jobs.last().and_then(|job| {
+            let after = job.plan.behaviour.ends_after()?;
+            Some((plus(job.since, after), Event::JobEnds))
+        }),
+    };
+    let events = [
+        of_workflow,
+        schema.teardown_at.map(|at| (at, Event::Teardown)),
+        schema.next_due.map(|at| (at, Event::Due)),
+    ];
+    events.into_iter().flatten().min_by_key(|(at, _)| *at)
+}
+
+fn new_job(id: String, run_id: String, at: Timestamp, plan: RunPlan) -> Job {
+    Job {
+        id,
+        run_id,
+        created_at: at,
+        finished_at: None,
+        status: Status::Running,
+        latest_error: None,
+        plan,
+        since: at,
+        rows_before: 0,
+        rows_at_end: None,
+        last_log_before: None,
+        lines: Vec::new(),
+    }
+}
+
+/// Whether a start now would return without a job, because the schema keeps failing.
+fn deferred(schema: &Schema, at: Timestamp) -> bool {
+    let Some(doublings) = schema.failed_in_a_row.checked_sub(GIVE_UP_AFTER) else { return false };
+    let gap = SHORTEST_GAP.checked_mul(1 << doublings.min(8)).map_or(LONGEST_GAP, |gap| gap.min(LONGEST_GAP));
+    schema.last_failed_at.is_some_and(|failed| at < plus(failed, gap))
+}
+
+/// A table that only webhooks fill cannot be filled again, so PostHog keeps it.
+fn keeps_its_table(schema: &Schema) -> bool {
+    schema.spec.incremental_fields.get("webhook_only").and_then(serde_json::Value::as_bool) == Some(true)
+}
+
+/// Ends the newest job well. Says whether a table was made.
+fn complete(schema: &mut Schema, at: Timestamp, table_id: String) -> bool {
+    schema.workflow = None;
+    schema.teardown_at = None;
+    let Some(job) = schema.jobs.last_mut() else { return false };
+    job.end(at, Status::Completed, None);
+    let (started, rows) = (job.created_at, job.rows(at));
+    let replaces = schema.is("full_refresh");
+    let made = schema.table.is_none();
+    let table = schema.table.get_or_insert(Table { id: table_id, rows: 0 });
+    table.rows = if replaces { rows } else { table.rows + rows };
+    schema.failed_in_a_row = 0;
+    schema.reset_armed = false;
+    schema.last_synced_at = Some(started);
+    schema.paint(Status::Completed);
+    schema.latest_error = None;
+    made
+}
+
+fn fail(schema: &mut Schema, at: Timestamp, error: &str, friendly: Option<&str>) {
+    schema.workflow = None;
+    schema.teardown_at = None;
+    if let Some(job) = schema.jobs.last_mut() {
+        job.end(at, Status::Failed, Some(error.to_owned()));
+    }
+    schema.failed_in_a_row += 1;
+    schema.last_failed_at = Some(at);
+    schema.paint(Status::Failed);
+    schema.latest_error = Some(friendly.unwrap_or(error).to_owned());
+}
+
+/// A run at the billing limit keeps the text of an earlier failure.
+fn hit_limit(schema: &mut Schema, at: Timestamp, too_low: bool) {
+    schema.workflow = None;
+    schema.teardown_at = None;
+    let status = if too_low { Status::BillingLimitTooLow } else { Status::BillingLimitReached };
+    let name = schema.spec.name.clone();
+    let error = too_low
+        .then(|| format!("Your account will hit your Data Warehouse billing limits syncing {name} with 250000 rows"));
+    if let Some(job) = schema.jobs.last_mut() {
+        job.end(at, status, error);
+    }
+    schema.paint(status);
+}
+
+/// Ends the newest job by somebody's will, which is not a failure of the source.
+pub(crate) fn stop_job(schema: &mut Schema, at: Timestamp, text: &str) {
+    if let Some(job) = schema.jobs.last_mut() {
+        job.end(at, Status::Failed, Some(text.to_owned()));
+    }
+    schema.teardown_at = None;
+    schema.paint(Status::Failed);
+    schema.latest_error = Some(text.to_owned());
+}
