@@ -7,7 +7,10 @@ use warehouse_sync_operator::cli::Cli;
 
 fn main() -> ExitCode {
     // First of all: kube and reqwest must find one and the same crypto provider.
-    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
         eprintln!("error: another crypto provider was installed before");
         return ExitCode::FAILURE;
     }

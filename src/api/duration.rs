@@ -17,9 +17,16 @@ pub struct DurationError {
 
 /// Reads the duration that a user wrote in `field`.
 pub fn parse(field: &'static str, text: &str) -> Result<SignedDuration, DurationError> {
-    let error = || DurationError { field, text: text.to_owned() };
+    let error = || DurationError {
+        field,
+        text: text.to_owned(),
+    };
     // jiff also reads "2 days" and "-1h"; the CRD does not, and both must agree.
-    if text.is_empty() || !text.chars().all(|c| c.is_ascii_digit() || "hms".contains(c)) {
+    if text.is_empty()
+        || !text
+            .chars()
+            .all(|c| c.is_ascii_digit() || "hms".contains(c))
+    {
         return Err(error());
     }
     text.parse().map_err(|_| error())
@@ -31,17 +38,33 @@ mod tests {
 
     #[test]
     fn the_usual_forms_are_read() {
-        for (text, seconds) in [("90s", 90), ("2m", 120), ("1h30m", 5_400), ("7h", 25_200), ("168h", 604_800)] {
-            assert_eq!(parse("interval", text), Ok(SignedDuration::from_secs(seconds)), "{text}");
+        for (text, seconds) in [
+            ("90s", 90),
+            ("2m", 120),
+            ("1h30m", 5_400),
+            ("7h", 25_200),
+            ("168h", 604_800),
+        ] {
+            assert_eq!(
+                parse("interval", text),
+                Ok(SignedDuration::from_secs(seconds)),
+                "{text}"
+            );
         }
-        assert_eq!(parse("interval", "250ms"), Ok(SignedDuration::from_millis(250)));
+        assert_eq!(
+            parse("interval", "250ms"),
+            Ok(SignedDuration::from_millis(250))
+        );
     }
 
     #[test]
     fn anything_else_is_refused_with_the_field_and_an_example() {
         for text in ["", "10", "1d", "-1h", "2 h", "PT1H", "h", "1h 5m"] {
             let error = parse("interval", text).unwrap_err().to_string();
-            assert!(error.contains("interval") && error.contains("90s"), "{error}");
+            assert!(
+                error.contains("interval") && error.contains("90s"),
+                "{error}"
+            );
         }
     }
 }

@@ -24,12 +24,16 @@ impl Host {
             Some((name, port)) => (name, Some(port)),
             None => (authority, None),
         };
-        let port_ok = port.is_none_or(|p| p.bytes().all(|b| b.is_ascii_digit()) && p.parse::<u16>().is_ok());
+        let port_ok =
+            port.is_none_or(|p| p.bytes().all(|b| b.is_ascii_digit()) && p.parse::<u16>().is_ok());
         let name_ok = !name.is_empty()
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
             && !name.starts_with(['.', '-'])
             && !name.ends_with(['.', '-']);
-        let scheme_ok = scheme == "https" || (scheme == "http" && name == "127.0.0.1" && port.is_some());
+        let scheme_ok =
+            scheme == "https" || (scheme == "http" && name == "127.0.0.1" && port.is_some());
         if !(port_ok && name_ok && scheme_ok) {
             return Err(error());
         }
@@ -74,20 +78,39 @@ mod tests {
 
     #[test]
     fn https_hosts_and_http_on_loopback_are_accepted() {
-        for text in
-            ["https://us.posthog.com", "https://posthog.internal:8443", "http://127.0.0.1:8010", "https://EU.posthog.com/"]
-        {
+        for text in [
+            "https://us.posthog.com",
+            "https://posthog.internal:8443",
+            "http://127.0.0.1:8010",
+            "https://EU.posthog.com/",
+        ] {
             assert!(Host::parse(text).is_ok(), "{text}");
         }
-        assert_eq!(Host::parse("https://EU.posthog.com:443/").map(|h| h.authority().to_owned()), Ok("eu.posthog.com:443".into()));
+        assert_eq!(
+            Host::parse("https://EU.posthog.com:443/").map(|h| h.authority().to_owned()),
+            Ok("eu.posthog.com:443".into())
+        );
     }
 
     #[test]
     fn anything_else_is_refused() {
         for text in [
-            "", "us.posthog.com", "ftp://us.posthog.com", "http://us.posthog.com", "http://localhost:80", "http://127.0.0.1",
-            "http://127.0.0.1.evil.com:80", "https://us.posthog.com/api", "https://user@us.posthog.com", "https://us.posthog.com?x=1",
-            "https://us.posthog.com:99999", "https://us.posthog.com:", "https://[::1]", "https://-x", "https://x.", "https://a b",
+            "",
+            "us.posthog.com",
+            "ftp://us.posthog.com",
+            "http://us.posthog.com",
+            "http://localhost:80",
+            "http://127.0.0.1",
+            "http://127.0.0.1.evil.com:80",
+            "https://us.posthog.com/api",
+            "https://user@us.posthog.com",
+            "https://us.posthog.com?x=1",
+            "https://us.posthog.com:99999",
+            "https://us.posthog.com:",
+            "https://[::1]",
+            "https://-x",
+            "https://x.",
+            "https://a b",
         ] {
             assert!(Host::parse(text).is_err(), "{text}");
         }

@@ -35,7 +35,11 @@ use serde::{Deserialize, Serialize};
         description = "Healthy tables of all that are switched on"
     ),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
     printcolumn(
         name = "Reason",
         type_ = "string",
@@ -182,11 +186,17 @@ pub struct SourceSelector {
 pub struct SchemaSelector {
     /// Globs on the table's name, for example `public.*`: `*` stands for any text, `?` for one character. Empty: every table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$")))]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$"))
+    )]
     pub include: Vec<String>,
     /// Globs of tables to leave out, also when `include` matches them. Empty: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$")))]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$"))
+    )]
     pub exclude: Vec<String>,
 }
 
@@ -277,25 +287,37 @@ pub struct Limits {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { stuck: Stuck::default(), failing: Failing::default(), healthy_for: defaults::healthy_for() }
+        Self {
+            stuck: Stuck::default(),
+            failing: Failing::default(),
+            healthy_for: defaults::healthy_for(),
+        }
     }
 }
 
 impl Default for Stuck {
     fn default() -> Self {
-        Self { after: defaults::stuck_after(), no_progress_for: defaults::no_progress_for() }
+        Self {
+            after: defaults::stuck_after(),
+            no_progress_for: defaults::no_progress_for(),
+        }
     }
 }
 
 impl Default for Failing {
     fn default() -> Self {
-        Self { for_: defaults::failing_for() }
+        Self {
+            for_: defaults::failing_for(),
+        }
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_concurrent: defaults::max_concurrent(), attempts_per_incident: defaults::attempts_per_incident() }
+        Self {
+            max_concurrent: defaults::max_concurrent(),
+            attempts_per_incident: defaults::attempts_per_incident(),
+        }
     }
 }
 

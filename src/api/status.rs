@@ -107,7 +107,9 @@ pub struct SchemaCounts {
 }
 
 /// Why something is not as desired.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
 pub enum RootCause {
     /// A run in Running that makes no progress, or a table that says Running without a run.
     Stuck,
@@ -120,7 +122,9 @@ pub enum RootCause {
 }
 
 /// How bad a finding is. Ordered: the worst is the smallest.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
 pub enum Severity {
     /// Data is not arriving.
     Error,

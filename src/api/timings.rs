@@ -37,9 +37,17 @@ impl Timings {
     /// The same, `factor` times shorter: for demos and tests against a host on this machine.
     #[must_use]
     pub fn divided_by(factor: u32) -> Self {
-        let Self { phantom_after, wait_terminal, settle, reload_again, wait_new_job, verify_every, believe_empty_after } =
-            Self::PRODUCTION;
-        let shorter = |duration: SignedDuration| duration / i32::try_from(factor.max(1)).unwrap_or(i32::MAX);
+        let Self {
+            phantom_after,
+            wait_terminal,
+            settle,
+            reload_again,
+            wait_new_job,
+            verify_every,
+            believe_empty_after,
+        } = Self::PRODUCTION;
+        let shorter =
+            |duration: SignedDuration| duration / i32::try_from(factor.max(1)).unwrap_or(i32::MAX);
         Self {
             phantom_after: shorter(phantom_after),
             wait_terminal: shorter(wait_terminal),

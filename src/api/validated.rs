@@ -95,22 +95,36 @@ impl ValidatedPolicy {
     /// Reads and checks `policy`.
     pub fn new(policy: &WarehouseSyncPolicy) -> Result<Self, InvalidPolicy> {
         let meta = &policy.metadata;
-        let text = |value: &Option<String>, what| value.clone().ok_or(InvalidPolicy::Incomplete(what));
+        let text =
+            |value: &Option<String>, what| value.clone().ok_or(InvalidPolicy::Incomplete(what));
         let spec = &policy.spec;
         let limits = &spec.remediation.limits;
         Ok(Self {
-            at: PolicyRef { namespace: text(&meta.namespace, "namespace")?, name: text(&meta.name, "name")? },
+            at: PolicyRef {
+                namespace: text(&meta.namespace, "namespace")?,
+                name: text(&meta.name, "name")?,
+            },
             uid: text(&meta.uid, "uid")?,
             generation: meta.generation.unwrap_or_default(),
-            created: meta.creation_timestamp.as_ref().ok_or(InvalidPolicy::Incomplete("creationTimestamp"))?.0,
-            project: Project { host: Host::parse(&spec.posthog.host)?, id: spec.posthog.project_id },
+            created: meta
+                .creation_timestamp
+                .as_ref()
+                .ok_or(InvalidPolicy::Incomplete("creationTimestamp"))?
+                .0,
+            project: Project {
+                host: Host::parse(&spec.posthog.host)?,
+                id: spec.posthog.project_id,
+            },
             api_key: spec.posthog.api_key_secret_ref.clone(),
             mode: spec.mode,
             suspend: spec.suspend,
             interval: duration::parse("interval", &spec.interval)?,
             selector: Selector::new(&spec.selector.sources, &spec.selector.schemas)?,
             stuck_after: duration::parse("health.stuck.after", &spec.health.stuck.after)?,
-            no_progress_for: duration::parse("health.stuck.noProgressFor", &spec.health.stuck.no_progress_for)?,
+            no_progress_for: duration::parse(
+                "health.stuck.noProgressFor",
+                &spec.health.stuck.no_progress_for,
+            )?,
             failing_for: duration::parse("health.failing.for", &spec.health.failing.for_)?,
             healthy_for: duration::parse("health.healthyFor", &spec.health.healthy_for)?,
             cancel_stuck: spec.remediation.cancel_stuck,
@@ -136,14 +150,24 @@ pub struct Selector {
 
 impl Selector {
     fn new(sources: &SourceSelector, schemas: &SchemaSelector) -> Result<Self, globset::Error> {
-        let include = (!schemas.include.is_empty()).then(|| globs(&schemas.include)).transpose()?;
-        Ok(Self { sources: sources.clone(), include, exclude: globs(&schemas.exclude)? })
+        let include = (!schemas.include.is_empty())
+            .then(|| globs(&schemas.include))
+            .transpose()?;
+        Ok(Self {
+            sources: sources.clone(),
+            include,
+            exclude: globs(&schemas.exclude)?,
+        })
     }
 
     /// True if sources of this type, prefix and id are selected.
     #[must_use]
     pub fn selects_source(&self, source_type: &str, prefix: &str, id: &str) -> bool {
-        let SourceSelector { types, prefixes, ids } = &self.sources;
+        let SourceSelector {
+            types,
+            prefixes,
+            ids,
+        } = &self.sources;
         (types.is_empty() || types.iter().any(|t| t.eq_ignore_ascii_case(source_type)))
             && (prefixes.is_empty() || prefixes.iter().any(|p| p == prefix))
             && (ids.is_empty() || ids.iter().any(|i| i.eq_ignore_ascii_case(id)))
@@ -170,7 +194,10 @@ mod tests {
 
     fn selector(include: &[&str], exclude: &[&str]) -> Selector {
         let own = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-        let schemas = SchemaSelector { include: own(include), exclude: own(exclude) };
+        let schemas = SchemaSelector {
+            include: own(include),
+            exclude: own(exclude),
+        };
         Selector::new(&SourceSelector::default(), &schemas).unwrap()
     }
 
@@ -190,11 +217,17 @@ mod tests {
 
     #[test]
     fn lists_of_sources_combine_with_and() {
-        let sources =
-            SourceSelector { types: vec!["postgres".into()], prefixes: vec!["prod".into()], ids: Vec::new() };
+        let sources = SourceSelector {
+            types: vec!["postgres".into()],
+            prefixes: vec!["prod".into()],
+            ids: Vec::new(),
+        };
         let one = Selector::new(&sources, &SchemaSelector::default()).unwrap();
         assert!(one.selects_source("Postgres", "prod", "1"));
-        assert!(!one.selects_source("Postgres", "prod2", "1"), "prefixes are exact");
+        assert!(
+            !one.selects_source("Postgres", "prod2", "1"),
+            "prefixes are exact"
+        );
         assert!(!one.selects_source("Stripe", "prod", "1"));
     }
 }

@@ -18,15 +18,31 @@ impl Health {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what.to_vec();
     }
 
+    /// Says that something is no longer pending.
+    pub fn done(&self, what: &str) {
+        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = pending.len();
+        pending.retain(|one| one != what);
+        if before > 0 && pending.is_empty() {
+            tracing::info!("ready");
+        }
+    }
+
     /// What is pending.
     #[must_use]
     pub fn what_is_pending(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// True when nothing is pending.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
     }
 }

@@ -1,5 +1,6 @@
 //! The port to Kubernetes of production.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -9,7 +10,6 @@ use kube::{
         reflector::Store,
     },
 };
-use k8s_openapi::api::core::v1::ObjectReference;
 use serde::Serialize;
 
 use super::{secrets::ApiKeys, timed};
@@ -59,10 +59,24 @@ struct ApplyMetadata<'a> {
 impl Cluster {
     /// Talks through `client`; `policies` are the stores of the watches.
     #[must_use]
-    pub fn new(client: Client, metrics: Metrics, api_keys: ApiKeys, policies: Vec<Store<Watched>>) -> Self {
-        let reporter = Reporter { controller: REPORTER.to_owned(), instance: std::env::var("HOSTNAME").ok() };
+    pub fn new(
+        client: Client,
+        metrics: Metrics,
+        api_keys: ApiKeys,
+        policies: Vec<Store<Watched>>,
+    ) -> Self {
+        let reporter = Reporter {
+            controller: REPORTER.to_owned(),
+            instance: std::env::var("HOSTNAME").ok(),
+        };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, metrics, recorder, api_keys, policies }
+        Self {
+            client,
+            metrics,
+            recorder,
+            api_keys,
+            policies,
+        }
     }
 
     fn api(&self, at: &PolicyRef) -> Api<WarehouseSyncPolicy> {
@@ -73,9 +87,14 @@ impl Cluster {
 impl Kubernetes for Cluster {
     async fn policy(&self, at: &PolicyRef) -> Result<Option<WarehouseSyncPolicy>, KubernetesError> {
         let name = at.to_string();
-        timed::kubernetes(&self.metrics, "get_policy", &name, self.api(at).get_opt(&at.name))
-            .await
-            .map_err(|e| timed::failed("read policy", &name, &e))
+        timed::kubernetes(
+            &self.metrics,
+            "get_policy",
+            &name,
+            self.api(at).get_opt(&at.name),
+        )
+        .await
+        .map_err(|e| timed::failed("read policy", &name, &e))
     }
 
     async fn apply_status(
@@ -87,45 +106,91 @@ impl Kubernetes for Cluster {
         let body = StatusApply {
             api_version: WarehouseSyncPolicy::api_version(&()).into_owned(),
             kind: WarehouseSyncPolicy::kind(&()).into_owned(),
-            metadata: ApplyMetadata { name: &at.name, resource_version },
+            metadata: ApplyMetadata {
+                name: &at.name,
+                resource_version,
+            },
             status,
         };
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let name = at.to_string();
         let api = self.api(at);
         let patch = Patch::Apply(&body);
-        match timed::kubernetes(&self.metrics, "apply_status", &name, api.patch_status(&at.name, &params, &patch)).await {
+        match timed::kubernetes(
+            &self.metrics,
+            "apply_status",
+            &name,
+            api.patch_status(&at.name, &params, &patch),
+        )
+        .await
+        {
             Ok(applied) => Ok(applied.resource_version().unwrap_or_default()),
-            Err(kube::Error::Api(status)) if status.code == 409 => Err(KubernetesError::Conflict(at.clone())),
-            Err(kube::Error::Api(status)) if status.code == 404 => Err(KubernetesError::Gone(at.clone())),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                Err(KubernetesError::Conflict(at.clone()))
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                Err(KubernetesError::Gone(at.clone()))
+            }
             Err(error) => Err(timed::failed("write status of", &name, &error)),
         }
     }
 
-    async fn api_key(&self, namespace: &str, secret: &SecretKeyRef) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
+    async fn api_key(
+        &self,
+        namespace: &str,
+        secret: &SecretKeyRef,
+    ) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
         self.api_keys.read(namespace, secret).await
     }
 
     fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival> {
         let policies = self.policies.iter().flat_map(Store::state);
-        policies.filter_map(|policy| rival(policy.0.as_ref().ok()?, at, project)).collect()
+        policies
+            .filter_map(|policy| rival(policy.0.as_ref().ok()?, at, project))
+            .collect()
     }
 
     async fn publish(&self, policy: &WarehouseSyncPolicy, notice: Notice) {
-        let Notice { warning, reason, action, note, schema_id } = notice;
+        let Notice {
+            warning,
+            reason,
+            action,
+            note,
+            schema_id,
+        } = notice;
         let event = Event {
-            type_: if warning { EventType::Warning } else { EventType::Normal },
+            type_: if warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
             reason: reason.to_owned(),
             note: Some(note),
             action: action.to_owned(),
             // Events that differ in nothing but their note are merged, and the first note stays: the table makes them differ.
-            secondary: schema_id.map(|id| ObjectReference { kind: Some("ExternalDataSchema".into()), name: Some(id), ..Default::default() }),
+            secondary: schema_id.map(|id| ObjectReference {
+                kind: Some("ExternalDataSchema".into()),
+                name: Some(id),
+                ..Default::default()
+            }),
         };
         let reference = policy.object_ref(&());
         let name = policy.name_any();
         // An event is a courtesy: a reconcile never fails for one.
-        if let Err(error) = timed::kubernetes(&self.metrics, "publish_event", &name, self.recorder.publish(&event, &reference)).await {
-            tracing::debug!(policy = name, reason, "event not published: {}", timed::reason(&error));
+        if let Err(error) = timed::kubernetes(
+            &self.metrics,
+            "publish_event",
+            &name,
+            self.recorder.publish(&event, &reference),
+        )
+        .await
+        {
+            tracing::debug!(
+                policy = name,
+                reason,
+                "event not published: {}",
+                timed::reason(&error)
+            );
         }
     }
 }
@@ -140,9 +205,15 @@ fn rival(policy: &WarehouseSyncPolicy, at: &PolicyRef, project: &Project) -> Opt
     if validated.project != *project || validated.at == *at {
         return None;
     }
-    let in_flight = object.status.iter().flat_map(|status| &status.incidents).filter(|incident| is_in_flight(incident));
+    let in_flight = object
+        .status
+        .iter()
+        .flat_map(|status| &status.incidents)
+        .filter(|incident| is_in_flight(incident));
     Some(Rival {
-        in_flight: in_flight.map(|incident| (incident.schema_id.clone(), incident.deadline)).collect(),
+        in_flight: in_flight
+            .map(|incident| (incident.schema_id.clone(), incident.deadline))
+            .collect(),
         may_act: validated.may_act(),
         at: validated.at,
         uid: validated.uid,

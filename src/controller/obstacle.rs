@@ -14,13 +14,19 @@ use crate::{
 
 impl From<InvalidPolicy> for Obstacle {
     fn from(error: InvalidPolicy) -> Self {
-        Self { reason: Reason::InvalidSpec, message: error.to_string() }
+        Self {
+            reason: Reason::InvalidSpec,
+            message: error.to_string(),
+        }
     }
 }
 
 impl From<HostNotAllowed> for Obstacle {
     fn from(error: HostNotAllowed) -> Self {
-        Self { reason: Reason::HostNotAllowed, message: error.to_string() }
+        Self {
+            reason: Reason::HostNotAllowed,
+            message: error.to_string(),
+        }
     }
 }
 
@@ -33,7 +39,10 @@ impl From<SecretRefused> for Obstacle {
 /// The obstacle that a failed poll is.
 #[must_use]
 pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> Obstacle {
-    let secret = format!("key {} of Secret {}", policy.api_key.key, policy.api_key.name);
+    let secret = format!(
+        "key {} of Secret {}",
+        policy.api_key.key, policy.api_key.name
+    );
     let (project, host) = (policy.project.id, &policy.project.host);
     let (reason, advice) = match error {
         PostHogError::NotSent { .. } | PostHogError::NoAnswer { .. } => {
@@ -60,7 +69,10 @@ pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> Obstacle {
             format!("Nothing is done on an answer that is not understood. Check that {host} is PostHog itself; it is tried again"),
         ),
     };
-    Obstacle { reason, message: format!("{error}. {advice}") }
+    Obstacle {
+        reason,
+        message: format!("{error}. {advice}"),
+    }
 }
 
 /// The obstacle that an empty list is where there were sources: a list that shrinks to nothing is more often an error of
@@ -72,14 +84,19 @@ pub fn of_vanished(
     timings: &Timings,
     now: Timestamp,
 ) -> Option<Obstacle> {
-    let before = old.summary.as_ref().map_or(0, |summary| summary.sources.total);
+    let before = old
+        .summary
+        .as_ref()
+        .map_or(0, |summary| summary.sources.total);
     if !sources.is_empty() || before == 0 {
         return None;
     }
     let long_enough = old
         .condition(READY)
         .filter(|ready| ready.reason == Reason::SourcesVanished.as_str())
-        .is_some_and(|ready| now.duration_since(ready.last_transition_time.0) >= timings.believe_empty_after);
+        .is_some_and(|ready| {
+            now.duration_since(ready.last_transition_time.0) >= timings.believe_empty_after
+        });
     if long_enough {
         return None;
     }
@@ -87,5 +104,8 @@ pub fn of_vanished(
         "PostHog lists no source, but there were {before} before: nothing is done until they are back. Check what the API key's user may see. \
          If all sources were deleted on purpose, this is believed after 24 h, or at once by a policy made anew"
     );
-    Some(Obstacle { reason: Reason::SourcesVanished, message })
+    Some(Obstacle {
+        reason: Reason::SourcesVanished,
+        message,
+    })
 }

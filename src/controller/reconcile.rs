@@ -81,35 +81,64 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     pub async fn reconcile(&self, at: &PolicyRef) -> Result<Reconciled, KubernetesError> {
         let Some(object) = self.kubernetes.policy(at).await? else {
             self.observer.forget(at);
-            return Ok(Reconciled { again_in: None, tell: Vec::new() });
+            return Ok(Reconciled {
+                again_in: None,
+                tell: Vec::new(),
+            });
         };
         let mut writer = StatusWriter::new(&*self.kubernetes, &self.metrics, &object, at.clone());
         match self.observe(&object).await? {
             Err((obstacle, policy, tell)) => {
                 let now = (self.clock)();
                 let generation = object.metadata.generation.unwrap_or_default();
-                let status = compose::hindered(policy.as_ref(), generation, writer.written(), &obstacle, now);
+                let status = compose::hindered(
+                    policy.as_ref(),
+                    generation,
+                    writer.written(),
+                    &obstacle,
+                    now,
+                );
                 tracing::warn!(policy = %at, reason = %obstacle.reason, "{}", obstacle.message);
                 writer.write(status, now).await?;
                 let interval = policy.map_or(RETRY, |policy| policy.interval);
-                let again_in = Some(if obstacle.reason.stalls() { interval } else { interval.min(RETRY) });
+                let again_in = Some(if obstacle.reason.stalls() {
+                    interval
+                } else {
+                    interval.min(RETRY)
+                });
                 Ok(Reconciled { again_in, tell })
             }
             Ok(pass) => {
                 let diagnosis = diagnose(&pass.policy, &pass.snapshot, pass.timings, pass.now);
-                let plan = decide(&pass.policy, &pass.snapshot, &diagnosis, &pass.old.incidents, pass.timings, pass.now);
+                let plan = decide(
+                    &pass.policy,
+                    &pass.snapshot,
+                    &diagnosis,
+                    &pass.old.incidents,
+                    pass.timings,
+                    pass.now,
+                );
                 let again_in = self.execute(&pass, &diagnosis, plan, &mut writer).await?;
-                Ok(Reconciled { again_in: Some(again_in), tell: pass.tell })
+                Ok(Reconciled {
+                    again_in: Some(again_in),
+                    tell: pass.tell,
+                })
             }
         }
     }
 
     /// Reads all that the decision may rest on, or finds what is in the way.
-    #[expect(clippy::type_complexity, reason = "an obstacle is told with the policy it hinders and the policies it concerns")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "an obstacle is told with the policy it hinders and the policies it concerns"
+    )]
     async fn observe(
         &self,
         object: &WarehouseSyncPolicy,
-    ) -> Result<Result<Pass<'_, T>, (Obstacle, Option<ValidatedPolicy>, Vec<PolicyRef>)>, KubernetesError> {
+    ) -> Result<
+        Result<Pass<'_, T>, (Obstacle, Option<ValidatedPolicy>, Vec<PolicyRef>)>,
+        KubernetesError,
+    > {
         let policy = match ValidatedPolicy::new(object) {
             Ok(policy) => policy,
             Err(error) => return Ok(Err((error.into(), None, Vec::new()))),
@@ -117,7 +146,11 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         if let Err(error) = self.hosts.check(&policy.project.host) {
             return Ok(Err((error.into(), Some(policy), Vec::new())));
         }
-        let key = match self.kubernetes.api_key(&policy.at.namespace, &policy.api_key).await? {
+        let key = match self
+            .kubernetes
+            .api_key(&policy.at.namespace, &policy.api_key)
+            .await?
+        {
             Ok(key) => key,
             Err(refused) => return Ok(Err((refused.into(), Some(policy), Vec::new()))),
         };
@@ -127,18 +160,41 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         self.ledger.complete(&policy.uid, &mut old.incidents);
 
         let polled = view.poll(self.max_age(&policy, &old)).await;
-        let tell = if polled.fresh { view.others() } else { Vec::new() };
+        let tell = if polled.fresh {
+            view.others()
+        } else {
+            Vec::new()
+        };
         let sources = match polled.listed {
             Ok(sources) => sources,
-            Err(error) => return Ok(Err((obstacle::of_poll(&error, &policy), Some(policy), tell))),
+            Err(error) => {
+                return Ok(Err((
+                    obstacle::of_poll(&error, &policy),
+                    Some(policy),
+                    tell,
+                )));
+            }
         };
         if let Some(obstacle) = obstacle::of_vanished(&sources, &old, &self.timings, now) {
             return Ok(Err((obstacle, Some(policy), tell)));
         }
         let rivals = self.kubernetes.rivals(&policy.at, &policy.project);
-        let mut snapshot = Snapshot { sources, runs: Default::default(), write_scope: WriteScope::Unknown, rivals };
+        let mut snapshot = Snapshot {
+            sources,
+            runs: Default::default(),
+            write_scope: WriteScope::Unknown,
+            rivals,
+        };
         self.look(&policy, &view, &old, &mut snapshot, now).await;
-        Ok(Ok(Pass { policy, view, old, snapshot, now, tell, timings: &self.timings }))
+        Ok(Ok(Pass {
+            policy,
+            view,
+            old,
+            snapshot,
+            now,
+            tell,
+            timings: &self.timings,
+        }))
     }
 
     /// Closer looks at suspects, and at the key.
@@ -153,7 +209,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         view.recall(&old.state.schemas);
         snapshot.runs = view.seen();
         for suspect in suspects(policy, snapshot, &old.incidents, &self.timings, now) {
-            view.look(&suspect.source_id, &suspect.schema_id, &suspect.name).await;
+            view.look(&suspect.source_id, &suspect.schema_id, &suspect.name)
+                .await;
         }
         snapshot.runs = view.seen();
         if policy.may_act()
@@ -171,8 +228,14 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     }
 
     fn again_in(&self, policy: &ValidatedPolicy, incidents: &[Incident]) -> SignedDuration {
-        let verifying = incidents.iter().any(|incident| is_in_flight(incident) && incident.step != Step::WaitSuccess);
-        if verifying { policy.interval.min(self.timings.verify_every) } else { policy.interval }
+        let verifying = incidents
+            .iter()
+            .any(|incident| is_in_flight(incident) && incident.step != Step::WaitSuccess);
+        if verifying {
+            policy.interval.min(self.timings.verify_every)
+        } else {
+            policy.interval
+        }
     }
 
     /// Sends what the plan says, one call after the other, and reports.
@@ -183,7 +246,16 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         mut plan: Plan,
         writer: &mut StatusWriter<'_, K>,
     ) -> Result<SignedDuration, KubernetesError> {
-        let compose = |plan: &Plan, now| compose::observed(&pass.policy, &pass.old, &pass.snapshot, diagnosis, plan, now);
+        let compose = |plan: &Plan, now| {
+            compose::observed(
+                &pass.policy,
+                &pass.old,
+                &pass.snapshot,
+                diagnosis,
+                plan,
+                now,
+            )
+        };
         while !plan.actions.is_empty() {
             let action = plan.actions[0].clone();
             let call = action.call;
@@ -193,7 +265,15 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 let now = (self.clock)();
                 writer.write(compose(&intended, now), now).await
             };
-            let ran = execute::run(&pass.policy, &pass.view, &self.ledger, action, &*self.clock, intent).await?;
+            let ran = execute::run(
+                &pass.policy,
+                &pass.view,
+                &self.ledger,
+                action,
+                &*self.clock,
+                intent,
+            )
+            .await?;
             let action = plan.actions.remove(0);
             self.note(pass, &mut plan, &action, ran);
             let now = (self.clock)();
@@ -210,12 +290,18 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let what = in_words(action.call, &action.incident);
         match ran {
             Ran::GateClosed(blocked_by) => {
-                plan.held.push(Held { schema_id: action.incident.schema_id.clone(), what, blocked_by });
+                plan.held.push(Held {
+                    schema_id: action.incident.schema_id.clone(),
+                    what,
+                    blocked_by,
+                });
             }
             Ran::Sent(mut incident) => {
                 let send = incident.sends.last();
                 let fate = send.and_then(|send| send.fate);
-                let said = send.map(|send| send.detail.as_str()).filter(|said| !said.is_empty());
+                let said = send
+                    .map(|send| send.detail.as_str())
+                    .filter(|said| !said.is_empty());
                 let call = format!("{:?}", action.call).to_lowercase();
                 plan.notes.push(format!(
                     "{}: {call} {}{}",
@@ -223,13 +309,28 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     fate.map_or("", in_a_word),
                     said.map_or_else(String::new, |said| format!(" ({said})"))
                 ));
-                self.metrics.sends.get_or_create(&SendLabels { call: call_label(action), fate: fate.map_or("", in_a_word) }).inc();
-                let row = pass.snapshot.row(&incident.source_id, &incident.schema_id).map(|(_, schema)| schema);
-                let facts = Facts { look: None, row, timings: pass.timings, now: (self.clock)() };
+                self.metrics
+                    .sends
+                    .get_or_create(&SendLabels {
+                        call: call_label(action),
+                        fate: fate.map_or("", in_a_word),
+                    })
+                    .inc();
+                let row = pass
+                    .snapshot
+                    .row(&incident.source_id, &incident.schema_id)
+                    .map(|(_, schema)| schema);
+                let facts = Facts {
+                    look: None,
+                    row,
+                    timings: pass.timings,
+                    now: (self.clock)(),
+                };
                 match incident::advance(&mut incident, &facts) {
                     Next::Close(reason) => {
                         plan.notes.push(format!("{}: {reason}", incident.schema));
-                        plan.incidents.retain(|known| known.schema_id != incident.schema_id);
+                        plan.incidents
+                            .retain(|known| known.schema_id != incident.schema_id);
                     }
                     // What is to be sent again is sent at the next pass, behind its gate.
                     Next::Wait | Next::Send(_) => put(&mut plan.incidents, incident),
@@ -257,7 +358,10 @@ const fn in_a_word(fate: crate::api::status::Fate) -> &'static str {
 }
 
 fn put(incidents: &mut Vec<Incident>, incident: Incident) {
-    match incidents.iter_mut().find(|known| known.schema_id == incident.schema_id) {
+    match incidents
+        .iter_mut()
+        .find(|known| known.schema_id == incident.schema_id)
+    {
         Some(known) => *known = incident,
         None => incidents.push(incident),
     }
@@ -265,7 +369,13 @@ fn put(incidents: &mut Vec<Incident>, incident: Incident) {
 
 /// A table that is switched on, if there is one, of a source that can be written to.
 fn table_to_ask_of(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Option<String> {
-    let writable = || snapshot.selected(&policy.selector).filter(|(source, _)| source.is_warehouse()).map(|(_, schema)| schema);
+    let writable = || {
+        snapshot
+            .selected(&policy.selector)
+            .filter(|(source, _)| source.is_warehouse())
+            .map(|(_, schema)| schema)
+    };
     let on = writable().find(|schema| schema.should_sync == Lax::Is(true));
-    on.or_else(|| writable().next()).map(|schema| schema.id.clone())
+    on.or_else(|| writable().next())
+        .map(|schema| schema.id.clone())
 }

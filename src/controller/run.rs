@@ -16,8 +16,14 @@ use kube::{
 use tokio::{sync::watch as signal, task::JoinHandle};
 
 use super::{
-    Health, Reconciler, backoff::TriggerBackoff, kubernetes::{Cluster, Watched}, reconcile::Clock, secrets::ApiKeys,
-    startup::{self, Clients, StartError}, timed::Counted, watch,
+    Health, Reconciler,
+    backoff::TriggerBackoff,
+    kubernetes::{Cluster, Watched},
+    reconcile::Clock,
+    secrets::ApiKeys,
+    startup::{self, Clients, StartError},
+    timed::Counted,
+    watch,
 };
 use crate::{
     api::{Timings, validated::PolicyRef},
@@ -68,7 +74,27 @@ impl Scope {
         let (policies, policies_writer) = reflector::store();
         let (secrets, secrets_writer) = reflector::store();
         let (tell, told) = mpsc::unbounded();
-        Self { namespace, policies, policies_writer, secrets, secrets_writer, told, tell }
+        Self {
+            namespace,
+            policies,
+            policies_writer,
+            secrets,
+            secrets_writer,
+            told,
+            tell,
+        }
+    }
+
+    /// The first lists of this scope, as readiness names them.
+    fn lists(&self) -> [String; 2] {
+        let scope = self.namespace.as_ref().map_or_else(
+            || "in all namespaces".to_owned(),
+            |namespace| format!("in namespace {namespace}"),
+        );
+        [
+            format!("the first list of policies {scope}"),
+            format!("the first list of labelled Secrets {scope}"),
+        ]
     }
 }
 
@@ -81,8 +107,11 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let stopped = fan_out(stop);
     let clients = startup::clients().await?;
-    let namespaces: Vec<Option<String>> =
-        if options.namespaces.is_empty() { vec![None] } else { options.namespaces.iter().cloned().map(Some).collect() };
+    let namespaces: Vec<Option<String>> = if options.namespaces.is_empty() {
+        vec![None]
+    } else {
+        options.namespaces.iter().cloned().map(Some).collect()
+    };
     let pending = |what| health.pending(&[what]);
     tokio::select! {
         () = startup::wait_for_cluster(&clients.calls, &metrics, &namespaces, pending) => {}
@@ -90,22 +119,36 @@ pub async fn run(
     }
     let scopes: Vec<Scope> = namespaces.into_iter().map(Scope::new).collect();
     let context = context(&options, &clients, &scopes, metrics)?;
-    let ready = announce_ready(&scopes, health.clone());
-    let controllers: Vec<JoinHandle<()>> =
-        scopes.into_iter().map(|scope| tokio::spawn(control(scope, &clients, context.clone(), stopped.clone()))).collect();
+    let lists: Vec<String> = scopes.iter().flat_map(|scope| scope.lists()).collect();
+    health.pending(&lists);
+    let controllers: Vec<JoinHandle<()>> = scopes
+        .into_iter()
+        .map(|scope| {
+            tokio::spawn(control(
+                scope,
+                &clients,
+                context.clone(),
+                health.clone(),
+                stopped.clone(),
+            ))
+        })
+        .collect();
     let ended = future::join_all(controllers);
     tokio::select! {
         _ = ended => stopped.borrow().then_some(()).ok_or(StartError::Ended("a controller")),
         () = past_grace(stopped.clone(), &health) => Ok(()),
     }
-    .inspect(|()| {
-        ready.abort();
-        tracing::info!("stopped");
-    })
+    .inspect(|()| tracing::info!("stopped"))
 }
 
-fn context(options: &Options, clients: &Clients, scopes: &[Scope], metrics: Metrics) -> Result<Arc<Context>, StartError> {
-    let http = HttpTransport::new(options.hosts.clone()).map_err(|e| StartError::Http(e.to_string()))?;
+fn context(
+    options: &Options,
+    clients: &Clients,
+    scopes: &[Scope],
+    metrics: Metrics,
+) -> Result<Arc<Context>, StartError> {
+    let http =
+        HttpTransport::new(options.hosts.clone()).map_err(|e| StartError::Http(e.to_string()))?;
     let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
@@ -113,14 +156,22 @@ fn context(options: &Options, clients: &Clients, scopes: &[Scope], metrics: Metr
     Ok(Arc::new(Context {
         reconciler: Reconciler {
             observer: Observer::new(Counted::new(http, metrics.clone())),
-            kubernetes: Arc::new(Cluster::new(clients.calls.clone(), metrics.clone(), api_keys, policies)),
+            kubernetes: Arc::new(Cluster::new(
+                clients.calls.clone(),
+                metrics.clone(),
+                api_keys,
+                policies,
+            )),
             hosts: options.hosts.clone(),
             timings: options.timings,
             ledger: Ledger::default(),
             metrics,
             clock,
         },
-        tell: scopes.iter().map(|scope| (scope.namespace.clone(), scope.tell.clone())).collect(),
+        tell: scopes
+            .iter()
+            .map(|scope| (scope.namespace.clone(), scope.tell.clone()))
+            .collect(),
     }))
 }
 
@@ -129,18 +180,36 @@ fn control(
     scope: Scope,
     clients: &Clients,
     context: Arc<Context>,
+    health: Health,
     stopped: signal::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let Scope { namespace, policies, policies_writer, secrets: _, secrets_writer, told, tell: _ } = scope;
+    let [policies_listed, secrets_listed] = scope.lists();
+    let Scope {
+        namespace,
+        policies,
+        policies_writer,
+        secrets: _,
+        secrets_writer,
+        told,
+        tell: _,
+    } = scope;
     let namespace = namespace.as_deref();
     let forget = context.clone();
-    let policy_events = watch::policies(watch::api(&clients.watches, namespace), policies_writer, move |gone| {
-        forget.reconciler.observer.forget(&gone);
+    let forget = move |gone| forget.reconciler.observer.forget(&gone);
+    let also = health.clone();
+    let policies_api = watch::api(&clients.watches, namespace);
+    let policy_events = watch::policies(policies_api, policies_writer, forget, move || {
+        also.done(&policies_listed)
     });
-    let secret_events = watch::secrets(watch::api(&clients.watches, namespace), secrets_writer);
+    let secrets_api = watch::api(&clients.watches, namespace);
+    let secret_events = watch::secrets(secrets_api, secrets_writer, move || {
+        health.done(&secrets_listed)
+    });
     let users = policies.clone();
     Controller::for_stream(policy_events, policies)
-        .watches_stream(secret_events, move |secret| watch::users_of(&secret, &users))
+        .watches_stream(secret_events, move |secret| {
+            watch::users_of(&secret, &users)
+        })
         .reconcile_on(told)
         .with_config(controller::Config::default().concurrency(CONCURRENT))
         .trigger_backoff(TriggerBackoff)
@@ -148,8 +217,14 @@ fn control(
         .run(reconcile, on_error, context)
         .for_each(|result| {
             // Errors of reconciles are logged where they occur; here are those of watches.
-            if let Err(error @ (controller::Error::QueueError(_) | controller::Error::RunnerError(_))) = result {
-                tracing::warn!("a watch broke and is started anew: {}", super::timed::reason(&error));
+            if let Err(
+                error @ (controller::Error::QueueError(_) | controller::Error::RunnerError(_)),
+            ) = result
+            {
+                tracing::warn!(
+                    "a watch broke and is started anew: {}",
+                    super::timed::reason(&error)
+                );
             }
             future::ready(())
         })
@@ -166,7 +241,9 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
         context.tell(&other);
     }
     context.count("ok");
-    Ok(done.again_in.map_or_else(Action::await_change, |wait| Action::requeue(jittered(wait.unsigned_abs(), &at))))
+    Ok(done.again_in.map_or_else(Action::await_change, |wait| {
+        Action::requeue(jittered(wait.unsigned_abs(), &at))
+    }))
 }
 
 fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>) -> Action {
@@ -192,12 +269,19 @@ fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>
 
 impl Context {
     fn count(&self, outcome: &'static str) {
-        self.reconciler.metrics.reconciles.get_or_create(&OutcomeLabels { outcome }).inc();
+        self.reconciler
+            .metrics
+            .reconciles
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc();
     }
 
     /// Triggers a reconcile of another policy.
     fn tell(&self, other: &PolicyRef) {
-        let to = self.tell.get(&None).or_else(|| self.tell.get(&Some(other.namespace.clone())));
+        let to = self
+            .tell
+            .get(&None)
+            .or_else(|| self.tell.get(&Some(other.namespace.clone())));
         if let Some(to) = to {
             // It fails only at shutdown.
             let _ = to.unbounded_send(ObjectRef::new(&other.name).within(&other.namespace));
@@ -238,20 +322,9 @@ async fn past_grace(stopped: signal::Receiver<bool>, health: &Health) {
     if health.is_ready() {
         health.pending(&["stopping".to_owned()]);
         tokio::time::sleep(GRACE).await;
-        tracing::warn!("a reconcile did not end within {} s; stopping without it", GRACE.as_secs());
+        tracing::warn!(
+            "a reconcile did not end within {} s; stopping without it",
+            GRACE.as_secs()
+        );
     }
-}
-
-/// Says ready once every first list is there.
-fn announce_ready(scopes: &[Scope], health: Health) -> JoinHandle<()> {
-    health.pending(&["the first list of policies and Secrets".to_owned()]);
-    let lists: Vec<_> = scopes.iter().map(|scope| (scope.policies.clone(), scope.secrets.clone())).collect();
-    tokio::spawn(async move {
-        for (policies, secrets) in lists {
-            watch::listed(policies).await;
-            watch::listed(secrets).await;
-        }
-        health.pending(&[]);
-        tracing::info!("ready");
-    })
 }

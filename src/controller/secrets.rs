@@ -37,12 +37,25 @@ pub struct ApiKeys {
 impl ApiKeys {
     /// Reads with `client`; `stores` tell which labelled Secrets there are.
     #[must_use]
-    pub fn new(client: Client, metrics: Metrics, stores: Vec<Store<PartialObjectMeta<Secret>>>) -> Self {
-        Self { client, metrics, stores, cache: Mutex::default() }
+    pub fn new(
+        client: Client,
+        metrics: Metrics,
+        stores: Vec<Store<PartialObjectMeta<Secret>>>,
+    ) -> Self {
+        Self {
+            client,
+            metrics,
+            stores,
+            cache: Mutex::default(),
+        }
     }
 
     /// The key that `wanted` names.
-    pub async fn read(&self, namespace: &str, wanted: &SecretKeyRef) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
+    pub async fn read(
+        &self,
+        namespace: &str,
+        wanted: &SecretKeyRef,
+    ) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
         let cache_key = (namespace.to_owned(), wanted.clone());
         let watched = self.watched_version(namespace, &wanted.name);
         if let Some((version, key)) = self.lock().get(&cache_key)
@@ -53,18 +66,31 @@ impl ApiKeys {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let name = &wanted.name;
         let what = "read Secret";
-        let meta = timed::kubernetes(&self.metrics, "get_secret_metadata", name, api.get_metadata_opt(name))
-            .await
-            .map_err(|e| timed::failed(what, name, &e))?;
-        let Some(meta) = meta else { return Ok(Err(missing(wanted))) };
+        let meta = timed::kubernetes(
+            &self.metrics,
+            "get_secret_metadata",
+            name,
+            api.get_metadata_opt(name),
+        )
+        .await
+        .map_err(|e| timed::failed(what, name, &e))?;
+        let Some(meta) = meta else {
+            return Ok(Err(missing(wanted)));
+        };
         // The label first: of a Secret that was not released, not a byte is read.
-        if meta.labels().get(USE_LABEL).is_none_or(|used_for| used_for != USE_API_KEY) {
+        if meta
+            .labels()
+            .get(USE_LABEL)
+            .is_none_or(|used_for| used_for != USE_API_KEY)
+        {
             return Ok(Err(not_labelled(namespace, wanted)));
         }
         let secret = timed::kubernetes(&self.metrics, "get_secret", name, api.get_opt(name))
             .await
             .map_err(|e| timed::failed(what, name, &e))?;
-        let Some(secret) = secret else { return Ok(Err(missing(wanted))) };
+        let Some(secret) = secret else {
+            return Ok(Err(missing(wanted)));
+        };
         let version = secret.resource_version().unwrap_or_default();
         let read = take_key(&secret, wanted);
         if let Ok(key) = &read {
@@ -92,7 +118,9 @@ fn take_key(secret: &Secret, wanted: &SecretKeyRef) -> Result<ApiKey, SecretRefu
     let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) else {
         return Err(SecretRefused {
             reason: Reason::SecretKeyMissing,
-            message: format!("Secret {name} has no key {key:?}: add it, or name another in spec.posthog.apiKeySecretRef.key"),
+            message: format!(
+                "Secret {name} has no key {key:?}: add it, or name another in spec.posthog.apiKeySecretRef.key"
+            ),
         });
     };
     ApiKey::new(&value.0).map_err(|error| SecretRefused {
@@ -105,7 +133,9 @@ fn missing(wanted: &SecretKeyRef) -> SecretRefused {
     let SecretKeyRef { name, key } = wanted;
     SecretRefused {
         reason: Reason::SecretMissing,
-        message: format!("There is no Secret {name} in this namespace: create it with a personal API key of PostHog under {key:?} and the label {USE_LABEL}={USE_API_KEY}"),
+        message: format!(
+            "There is no Secret {name} in this namespace: create it with a personal API key of PostHog under {key:?} and the label {USE_LABEL}={USE_API_KEY}"
+        ),
     }
 }
 

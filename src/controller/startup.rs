@@ -23,7 +23,9 @@ pub enum StartError {
     )]
     NoCluster(String),
     /// The clients could not be made.
-    #[error("the Kubernetes client could not be made: {0}. Check the certificates and the credentials in the kubeconfig")]
+    #[error(
+        "the Kubernetes client could not be made: {0}. Check the certificates and the credentials in the kubeconfig"
+    )]
     Client(String),
     /// TLS towards `PostHog` could not be set up.
     #[error("the HTTP client could not be made: {0}. Check that the machine has CA certificates")]
@@ -43,7 +45,9 @@ pub struct Clients {
 
 /// Makes the clients from the kubeconfig or the pod's service account.
 pub async fn clients() -> Result<Clients, StartError> {
-    let mut config = Config::infer().await.map_err(|e| StartError::NoCluster(timed::reason(&e)))?;
+    let mut config = Config::infer()
+        .await
+        .map_err(|e| StartError::NoCluster(timed::reason(&e)))?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(timed::KUBERNETES_DEADLINE);
     // kube repeats 429 and 5xx up to 15 times without a word; our own loops repeat, visibly.
@@ -54,11 +58,19 @@ pub async fn clients() -> Result<Clients, StartError> {
         config.read_timeout = Some(read_timeout);
         Client::try_from(config).map_err(|e| StartError::Client(timed::reason(&e)))
     };
-    Ok(Clients { calls: with(timed::KUBERNETES_DEADLINE)?, watches: with(WATCH_TIMEOUT)? })
+    Ok(Clients {
+        calls: with(timed::KUBERNETES_DEADLINE)?,
+        watches: with(WATCH_TIMEOUT)?,
+    })
 }
 
 /// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched.
-pub async fn wait_for_cluster(client: &Client, metrics: &Metrics, namespaces: &[Option<String>], pending: impl Fn(String)) {
+pub async fn wait_for_cluster(
+    client: &Client,
+    metrics: &Metrics,
+    namespaces: &[Option<String>],
+    pending: impl Fn(String),
+) {
     let mut told = String::new();
     for namespace in namespaces {
         let api: kube::Api<WarehouseSyncPolicy> = watch::api(client, namespace.as_deref());
@@ -67,7 +79,9 @@ pub async fn wait_for_cluster(client: &Client, metrics: &Metrics, namespaces: &[
             let one = ListParams::default().limit(1);
             let list = api.list_metadata(&one);
             let name = namespace.as_deref().unwrap_or("in all namespaces");
-            let Err(error) = timed::kubernetes(metrics, "list_policies", name, list).await else { break };
+            let Err(error) = timed::kubernetes(metrics, "list_policies", name, list).await else {
+                break;
+            };
             let missing = what_is_missing(&error, namespace.as_deref());
             if missing != told {
                 tracing::warn!("{missing}; waiting for it");
@@ -83,7 +97,10 @@ pub async fn wait_for_cluster(client: &Client, metrics: &Metrics, namespaces: &[
 }
 
 fn what_is_missing(error: &kube::Error, namespace: Option<&str>) -> String {
-    let scope = namespace.map_or_else(|| "in all namespaces".to_owned(), |namespace| format!("in namespace {namespace}"));
+    let scope = namespace.map_or_else(
+        || "in all namespaces".to_owned(),
+        |namespace| format!("in namespace {namespace}"),
+    );
     match error {
         kube::Error::Api(status) if status.code == 404 => {
             "the CustomResourceDefinition warehousesyncpolicies.warehousesync.dev is not installed: run `warehouse-sync-operator crd | kubectl apply -f -`".to_owned()

@@ -1,6 +1,9 @@
 //! Deadlines and counts around calls: no await without a deadline.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     api::host::Host,
@@ -29,7 +32,12 @@ impl<T> Counted<T> {
 }
 
 impl<T: Transport> Transport for Counted<T> {
-    async fn send(&self, host: &Host, key: &ApiKey, request: Request) -> Result<Response, TransportError> {
+    async fn send(
+        &self,
+        host: &Host,
+        key: &ApiKey,
+        request: Request,
+    ) -> Result<Response, TransportError> {
         let (call, began) = (request.call, Instant::now());
         let answer = self.inner.send(host, key, request).await;
         let outcome = match &answer {
@@ -60,7 +68,10 @@ pub async fn kubernetes<A>(
     let answer = match tokio::time::timeout(KUBERNETES_DEADLINE, future).await {
         Ok(answer) => answer,
         Err(_) => {
-            let late = std::io::Error::new(std::io::ErrorKind::TimedOut, format!("{call} {name}: no answer from the API server"));
+            let late = std::io::Error::new(
+                std::io::ErrorKind::TimedOut,
+                format!("{call} {name}: no answer from the API server"),
+            );
             Err(kube::Error::Service(Box::new(late)))
         }
     };
@@ -78,7 +89,10 @@ pub async fn kubernetes<A>(
 
 /// An error of the API server or the connection to it, in the terms of the port.
 pub fn failed(call: &str, name: &str, error: &kube::Error) -> KubernetesError {
-    KubernetesError::Failed { what: format!("{call} {name}"), reason: reason(error) }
+    KubernetesError::Failed {
+        what: format!("{call} {name}"),
+        reason: reason(error),
+    }
 }
 
 /// What an error says, with its sources: kube's own line often says only that something failed.
@@ -95,4 +109,3 @@ pub fn reason(error: &dyn std::error::Error) -> String {
     }
     crate::posthog::redact::text(&text, 400)
 }
-

@@ -13,7 +13,9 @@ use kube::{
 };
 
 use super::{backoff::WatchBackoff, kubernetes::Watched};
-use crate::api::{WarehouseSyncPolicy, WarehouseSyncPolicyStatus, names::USE_LABEL, validated::PolicyRef};
+use crate::api::{
+    WarehouseSyncPolicy, WarehouseSyncPolicyStatus, names::USE_LABEL, validated::PolicyRef,
+};
 
 /// Policies, as triggers of reconciles: a change of spec or annotations, not of status or labels. `gone` is told of those
 /// that were deleted.
@@ -21,34 +23,49 @@ pub fn policies(
     api: Api<Watched>,
     writer: Writer<Watched>,
     gone: impl Fn(PolicyRef) + Send + 'static,
+    listed: impl Fn() + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<Watched>> + Send {
     watcher(api, watcher::Config::default().streaming_lists())
         .backoff(WatchBackoff::default())
         .modify(strip)
         .reflect(writer)
-        .inspect_ok(move |event| {
-            if let watcher::Event::Delete(policy) = event {
-                gone(at(policy));
-            }
+        .inspect_ok(move |event| match event {
+            watcher::Event::Delete(policy) => gone(at(policy)),
+            watcher::Event::InitDone => listed(),
+            _ => {}
         })
         .applied_objects()
-        .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default())
+        .predicate_filter(
+            predicates::generation.combine(predicates::annotations),
+            PredicateConfig::default(),
+        )
 }
 
-/// Labelled Secrets, without their data, at every change.
+/// Labelled Secrets, without their data, at every change; `listed` is told of every complete list.
 pub fn secrets(
     api: Api<PartialObjectMeta<Secret>>,
     writer: Writer<PartialObjectMeta<Secret>>,
+    listed: impl Fn() + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<Secret>>> + Send {
-    watcher(api, watcher::Config::default().labels(USE_LABEL).streaming_lists())
-        .backoff(WatchBackoff::default())
-        .modify(|secret| {
-            secret.managed_fields_mut().clear();
-            secret.annotations_mut().clear();
-        })
-        .reflect(writer)
-        .touched_objects()
-        .predicate_filter(predicates::resource_version, PredicateConfig::default())
+    watcher(
+        api,
+        watcher::Config::default()
+            .labels(USE_LABEL)
+            .streaming_lists(),
+    )
+    .backoff(WatchBackoff::default())
+    .modify(|secret| {
+        secret.managed_fields_mut().clear();
+        secret.annotations_mut().clear();
+    })
+    .reflect(writer)
+    .inspect_ok(move |event| {
+        if matches!(event, watcher::Event::InitDone) {
+            listed();
+        }
+    })
+    .touched_objects()
+    .predicate_filter(predicates::resource_version, PredicateConfig::default())
 }
 
 /// Keeps of a policy what other policies must know of it: 10,000 of them must fit into little memory.
@@ -56,22 +73,37 @@ fn strip(policy: &mut Watched) {
     let Ok(policy) = &mut policy.0 else { return };
     policy.metadata.managed_fields = None;
     if let Some(status) = policy.status.take() {
-        policy.status = Some(WarehouseSyncPolicyStatus { incidents: status.incidents, ..Default::default() });
+        policy.status = Some(WarehouseSyncPolicyStatus {
+            incidents: status.incidents,
+            ..Default::default()
+        });
     }
 }
 
 /// Where a watched policy is.
 pub fn at(policy: &Watched) -> PolicyRef {
-    PolicyRef { namespace: policy.namespace().unwrap_or_default(), name: policy.name_any() }
+    PolicyRef {
+        namespace: policy.namespace().unwrap_or_default(),
+        name: policy.name_any(),
+    }
 }
 
 /// The policies whose API key is in `secret`.
-pub fn users_of(secret: &PartialObjectMeta<Secret>, policies: &Store<Watched>) -> Vec<ObjectRef<Watched>> {
+pub fn users_of(
+    secret: &PartialObjectMeta<Secret>,
+    policies: &Store<Watched>,
+) -> Vec<ObjectRef<Watched>> {
     let namespace = secret.namespace();
     let name = secret.name_any();
-    let uses = |policy: &WarehouseSyncPolicy| policy.namespace() == namespace && policy.spec.posthog.api_key_secret_ref.name == name;
+    let uses = |policy: &WarehouseSyncPolicy| {
+        policy.namespace() == namespace && policy.spec.posthog.api_key_secret_ref.name == name
+    };
     let policies = policies.state();
-    policies.iter().filter(|policy| policy.0.as_ref().is_ok_and(uses)).map(|policy| ObjectRef::from_obj(&**policy)).collect()
+    policies
+        .iter()
+        .filter(|policy| policy.0.as_ref().is_ok_and(uses))
+        .map(|policy| ObjectRef::from_obj(&**policy))
+        .collect()
 }
 
 /// One scope of watches: a namespace, or all.
@@ -80,15 +112,8 @@ where
     K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
     K::DynamicType: Default,
 {
-    namespace.map_or_else(|| Api::all(client.clone()), |namespace| Api::namespaced(client.clone(), namespace))
-}
-
-/// Waits until a store has its first list.
-pub async fn listed<K>(store: Store<K>)
-where
-    K: kube::runtime::reflector::Lookup + Clone + 'static,
-    K::DynamicType: Eq + std::hash::Hash + Clone + Default,
-{
-    // It fails only when its writer is gone, which is at shutdown.
-    let _ = store.wait_until_ready().await;
+    namespace.map_or_else(
+        || Api::all(client.clone()),
+        |namespace| Api::namespaced(client.clone(), namespace),
+    )
 }

@@ -51,9 +51,15 @@ impl NothingRuns {
 pub type Closed = String;
 
 /// Holds a live look against what was judged stuck.
-pub fn still_hangs(schema_id: &str, hanging: &Hanging, live: &Look) -> Result<RunStillHangs, Closed> {
+pub fn still_hangs(
+    schema_id: &str,
+    hanging: &Hanging,
+    live: &Look,
+) -> Result<RunStillHangs, Closed> {
     let job = match live.newest() {
-        Newest::Unclear(reason) => return Err(format!("its runs are not known just now: {reason}")),
+        Newest::Unclear(reason) => {
+            return Err(format!("its runs are not known just now: {reason}"));
+        }
         Newest::None => return Err("PostHog lists no run any more".to_owned()),
         Newest::Job(job, _) => job,
     };
@@ -66,13 +72,20 @@ pub fn still_hangs(schema_id: &str, hanging: &Hanging, live: &Look) -> Result<Ru
     let rows = match job.rows_synced {
         Lax::Is(rows) => Some(rows),
         Lax::Null => None,
-        Lax::Missing | Lax::Odd => return Err(format!("run {} does not say how many rows it has synced", job.id)),
+        Lax::Missing | Lax::Odd => {
+            return Err(format!(
+                "run {} does not say how many rows it has synced",
+                job.id
+            ));
+        }
     };
     if rows != hanging.rows {
         return Err(format!("run {} moves again", job.id));
     }
     match &live.log {
-        Log::Newest(at) if *at == hanging.log_at => Ok(RunStillHangs { schema_id: schema_id.to_owned() }),
+        Log::Newest(at) if *at == hanging.log_at => Ok(RunStillHangs {
+            schema_id: schema_id.to_owned(),
+        }),
         Log::Newest(_) => Err(format!("run {} logs again", job.id)),
         Log::NotRead => Err("its log was not read".to_owned()),
         Log::Unreadable(reason) => Err(format!("its log cannot be read: {reason}")),
@@ -81,9 +94,15 @@ pub fn still_hangs(schema_id: &str, hanging: &Hanging, live: &Look) -> Result<Ru
 
 /// Holds live reads of runs and table against what a reload rests on: nothing runs, nothing new began since the
 /// incident's attempt did, and syncing is on.
-pub fn nothing_runs(incident: &Incident, live: &Look, schema: &Schema) -> Result<NothingRuns, Closed> {
+pub fn nothing_runs(
+    incident: &Incident,
+    live: &Look,
+    schema: &Schema,
+) -> Result<NothingRuns, Closed> {
     match live.newest() {
-        Newest::Unclear(reason) => return Err(format!("its runs are not known just now: {reason}")),
+        Newest::Unclear(reason) => {
+            return Err(format!("its runs are not known just now: {reason}"));
+        }
         Newest::None if incident.baseline_job_id.is_none() => {}
         Newest::None => return Err("PostHog lists no run any more".to_owned()),
         Newest::Job(job, _) => {
@@ -99,11 +118,15 @@ pub fn nothing_runs(incident: &Incident, live: &Look, schema: &Schema) -> Result
         return Err("syncing is not switched on".to_owned());
     }
     match schema.status() {
-        SchemaStatus::Running | SchemaStatus::Failed => Ok(NothingRuns { schema_id: incident.schema_id.clone() }),
+        SchemaStatus::Running | SchemaStatus::Failed => Ok(NothingRuns {
+            schema_id: incident.schema_id.clone(),
+        }),
         // A table that PostHog calls Completed is well: whatever was wrong has passed.
-        SchemaStatus::Completed | SchemaStatus::Never | SchemaStatus::Paused | SchemaStatus::Billing | SchemaStatus::Unknown => {
-            Err(format!("its status is {:?} by now", schema.status()))
-        }
+        SchemaStatus::Completed
+        | SchemaStatus::Never
+        | SchemaStatus::Paused
+        | SchemaStatus::Billing
+        | SchemaStatus::Unknown => Err(format!("its status is {:?} by now", schema.status())),
     }
 }
 
@@ -113,33 +136,88 @@ mod tests {
 
     fn live(job: &str, log: Log) -> Look {
         let jobs = format!("[{job}]");
-        Look::new("2026-10-01T12:00:00Z".parse().unwrap(), "a1", Ok(serde_json::from_str(&jobs).unwrap()), log)
+        Look::new(
+            "2026-10-01T12:00:00Z".parse().unwrap(),
+            "a1",
+            Ok(serde_json::from_str(&jobs).unwrap()),
+            log,
+        )
     }
 
     fn job(id: &str, status: &str, rows: &str) -> String {
-        format!(r#"{{"id":"{id}","created_at":"2026-10-01T01:00:00Z","status":"{status}","rows_synced":{rows},"schema":{{"id":"a1"}}}}"#)
+        format!(
+            r#"{{"id":"{id}","created_at":"2026-10-01T01:00:00Z","status":"{status}","rows_synced":{rows},"schema":{{"id":"a1"}}}}"#
+        )
     }
 
     fn hanging() -> Hanging {
-        Hanging { job_id: "j1".into(), rows: Some(5), log_at: None }
+        Hanging {
+            job_id: "j1".into(),
+            rows: Some(5),
+            log_at: None,
+        }
     }
 
     #[test]
     fn only_the_same_job_that_has_not_moved_may_be_cancelled() {
-        assert!(still_hangs("a1", &hanging(), &live(&job("j1", "Running", "5"), Log::Newest(None))).is_ok());
+        assert!(
+            still_hangs(
+                "a1",
+                &hanging(),
+                &live(&job("j1", "Running", "5"), Log::Newest(None))
+            )
+            .is_ok()
+        );
         let newer = Log::Newest(Some("2026-10-01T11:59:59Z".parse().unwrap()));
         for (why, look) in [
-            ("another job", live(&job("j2", "Running", "5"), Log::Newest(None))),
+            (
+                "another job",
+                live(&job("j2", "Running", "5"), Log::Newest(None)),
+            ),
             ("ended", live(&job("j1", "Completed", "5"), Log::NotRead)),
-            ("status unknown", live(&job("j1", "running", "5"), Log::Newest(None))),
-            ("rows moved", live(&job("j1", "Running", "6"), Log::Newest(None))),
-            ("rows gone", live(&job("j1", "Running", "null"), Log::Newest(None))),
-            ("rows odd", live(&job("j1", "Running", r#""5""#), Log::Newest(None))),
+            (
+                "status unknown",
+                live(&job("j1", "running", "5"), Log::Newest(None)),
+            ),
+            (
+                "rows moved",
+                live(&job("j1", "Running", "6"), Log::Newest(None)),
+            ),
+            (
+                "rows gone",
+                live(&job("j1", "Running", "null"), Log::Newest(None)),
+            ),
+            (
+                "rows odd",
+                live(&job("j1", "Running", r#""5""#), Log::Newest(None)),
+            ),
             ("log moved", live(&job("j1", "Running", "5"), newer)),
-            ("log not readable", live(&job("j1", "Running", "5"), Log::Unreadable("403".into()))),
-            ("log not read", live(&job("j1", "Running", "5"), Log::NotRead)),
-            ("no jobs", Look::new("2026-10-01T12:00:00Z".parse().unwrap(), "a1", Ok(vec![]), Log::NotRead)),
-            ("jobs unknown", Look::new("2026-10-01T12:00:00Z".parse().unwrap(), "a1", Err("500".into()), Log::NotRead)),
+            (
+                "log not readable",
+                live(&job("j1", "Running", "5"), Log::Unreadable("403".into())),
+            ),
+            (
+                "log not read",
+                live(&job("j1", "Running", "5"), Log::NotRead),
+            ),
+            (
+                "no jobs",
+                Look::new(
+                    "2026-10-01T12:00:00Z".parse().unwrap(),
+                    "a1",
+                    Ok(vec![]),
+                    Log::NotRead,
+                ),
+            ),
+            (
+                "jobs unknown",
+                Look::new(
+                    "2026-10-01T12:00:00Z".parse().unwrap(),
+                    "a1",
+                    Err("500".into()),
+                    Log::NotRead,
+                ),
+            ),
         ] {
             assert!(still_hangs("a1", &hanging(), &look).is_err(), "{why}");
         }

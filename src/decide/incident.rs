@@ -73,7 +73,13 @@ fn step(incident: &mut Incident, facts: &Facts<'_>) -> Next {
 }
 
 /// Goes to `step`, until `deadline` at the latest.
-fn go(incident: &mut Incident, step: Step, deadline: Option<Timestamp>, now: Timestamp, message: String) {
+fn go(
+    incident: &mut Incident,
+    step: Step,
+    deadline: Option<Timestamp>,
+    now: Timestamp,
+    message: String,
+) {
     incident.step = step;
     incident.step_since = now;
     incident.deadline = deadline;
@@ -89,20 +95,30 @@ fn after(from: Timestamp, wait: jiff::SignedDuration) -> Option<Timestamp> {
 }
 
 fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
-    let Some(cancel) = last(incident, Call::Cancel) else { return Next::Send(Call::Cancel) };
+    let Some(cancel) = last(incident, Call::Cancel) else {
+        return Next::Send(Call::Cancel);
+    };
     let deadline = after(facts.now, facts.timings.wait_terminal);
     let job = incident.job_id.clone().unwrap_or_default();
     match (cancel.fate, cancel.http_status) {
         // Provably never left: as if it had not been tried, but not for ever.
         (Some(Fate::NotSent), _) if incident.deadline.is_some_and(|at| at <= facts.now) => {
-            return Next::Close(format!("the cancel of job {job} could not be sent: {}", cancel.detail));
+            return Next::Close(format!(
+                "the cancel of job {job} could not be sent: {}",
+                cancel.detail
+            ));
         }
         (Some(Fate::NotSent), _) => return Next::Send(Call::Cancel),
         (Some(Fate::Refused), Some(403)) => {
-            let message = format!("PostHog refused to cancel job {job}: {}. Give the key's user editor access to the table", cancel.detail);
+            let message = format!(
+                "PostHog refused to cancel job {job}: {}. Give the key's user editor access to the table",
+                cancel.detail
+            );
             escalate(incident, facts.now, message);
         }
-        (Some(Fate::Refused), Some(404)) => return Next::Close("PostHog no longer knows the table".to_owned()),
+        (Some(Fate::Refused), Some(404)) => {
+            return Next::Close("PostHog no longer knows the table".to_owned());
+        }
         (Some(Fate::Accepted | Fate::Refused | Fate::Unknown) | None, _) => {
             let message = format!("cancelled job {job}; waiting for it to end");
             go(incident, Step::WaitTerminal, deadline, facts.now, message);
@@ -112,23 +128,39 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
 }
 
 fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
-    let Some(look) = facts.look else { return Next::Wait };
+    let Some(look) = facts.look else {
+        return Next::Wait;
+    };
     let id = incident.job_id.clone().unwrap_or_default();
     let status = look.job(&id).map(Job::status);
     match status {
         Some(JobStatus::Completed) => {
-            recovered(incident, facts.now, format!("job {id} completed by itself; no reload was needed"));
+            recovered(
+                incident,
+                facts.now,
+                format!("job {id} completed by itself; no reload was needed"),
+            );
         }
-        Some(JobStatus::Billing) => return Next::Close(format!("job {id} was held back by billing")),
+        Some(JobStatus::Billing) => {
+            return Next::Close(format!("job {id} was held back by billing"));
+        }
         Some(JobStatus::Failed) if found_new_job(incident, facts) => {}
         Some(JobStatus::Failed) => {
             let deadline = after(facts.now, facts.timings.settle);
-            go(incident, Step::Settle, deadline, facts.now, format!("job {id} has ended; reloading after a pause"));
+            go(
+                incident,
+                Step::Settle,
+                deadline,
+                facts.now,
+                format!("job {id} has ended; reloading after a pause"),
+            );
         }
         Some(JobStatus::Running | JobStatus::Unknown) | None => {
             if incident.deadline.is_some_and(|at| at <= facts.now) {
                 let what_happened = survived(last(incident, Call::Cancel));
-                let message = format!("job {id} still runs: {what_happened}. It is not cancelled again; look at it in PostHog, or ask PostHog's support to end the run");
+                let message = format!(
+                    "job {id} still runs: {what_happened}. It is not cancelled again; look at it in PostHog, or ask PostHog's support to end the run"
+                );
                 escalate(incident, facts.now, message);
             }
         }
@@ -138,7 +170,9 @@ fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
 
 /// Why a job may still run after the time for its end has passed.
 fn survived(cancel: Option<&Send>) -> String {
-    let said = cancel.map(|send| send.detail.as_str()).filter(|said| !said.is_empty());
+    let said = cancel
+        .map(|send| send.detail.as_str())
+        .filter(|said| !said.is_empty());
     let said = said.map_or_else(String::new, |said| format!(" ({said})"));
     match cancel.and_then(|send| send.fate) {
         Some(Fate::Accepted) => format!("PostHog accepted its cancel, which had no effect{said}"),
@@ -150,7 +184,13 @@ fn survived(cancel: Option<&Send>) -> String {
 
 fn settle(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     if !found_new_job(incident, facts) && incident.deadline.is_none_or(|at| at <= facts.now) {
-        go(incident, Step::Reloading, None, facts.now, "reloading".to_owned());
+        go(
+            incident,
+            Step::Reloading,
+            None,
+            facts.now,
+            "reloading".to_owned(),
+        );
     }
     Next::Wait
 }
@@ -162,13 +202,21 @@ fn reloading(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     if let Some(reason) = not_to_be_reloaded(facts.row) {
         return Next::Close(reason);
     }
-    let Some(reload) = last(incident, Call::Reload).cloned() else { return Next::Send(Call::Reload) };
+    let Some(reload) = last(incident, Call::Reload).cloned() else {
+        return Next::Send(Call::Reload);
+    };
     match reload.fate {
         Some(Fate::NotSent) => return Next::Send(Call::Reload),
         Some(Fate::Refused) if is_final(&reload) => escalate(incident, facts.now, refused(&reload)),
         Some(Fate::Accepted | Fate::Refused | Fate::Unknown) | None => {
             let deadline = after(reload.started_at, facts.timings.wait_new_job);
-            go(incident, Step::WaitNewJob, deadline, facts.now, "reloaded; waiting for a new job".to_owned());
+            go(
+                incident,
+                Step::WaitNewJob,
+                deadline,
+                facts.now,
+                "reloaded; waiting for a new job".to_owned(),
+            );
         }
     }
     Next::Wait
@@ -178,7 +226,9 @@ fn wait_new_job(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     if found_new_job(incident, facts) {
         return Next::Wait;
     }
-    if let Some(reload) = last(incident, Call::Reload).filter(|send| send.fate == Some(Fate::Refused) && is_final(send)) {
+    if let Some(reload) = last(incident, Call::Reload)
+        .filter(|send| send.fate == Some(Fate::Refused) && is_final(send))
+    {
         let message = refused(reload);
         escalate(incident, facts.now, message);
         return Next::Wait;
@@ -192,23 +242,40 @@ fn wait_new_job(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     if let Some(reason) = not_to_be_reloaded(facts.row) {
         return Next::Close(reason);
     }
-    if reload_is_due(incident, facts) { Next::Send(Call::Reload) } else { Next::Wait }
+    if reload_is_due(incident, facts) {
+        Next::Send(Call::Reload)
+    } else {
+        Next::Wait
+    }
 }
 
 /// A reload that answered and brought no job is sent again at fixed times; one of unknown fate at most once more.
 fn reload_is_due(incident: &Incident, facts: &Facts<'_>) -> bool {
-    let left: Vec<&Send> =
-        incident.sends.iter().filter(|send| send.call == Call::Reload && send.fate != Some(Fate::NotSent)).collect();
-    let Some(first) = left.first() else { return true };
-    let uncertain = left.iter().any(|send| matches!(send.fate, Some(Fate::Unknown) | None));
-    let most = if uncertain { 1 } else { facts.timings.reload_again.len() };
+    let left: Vec<&Send> = incident
+        .sends
+        .iter()
+        .filter(|send| send.call == Call::Reload && send.fate != Some(Fate::NotSent))
+        .collect();
+    let Some(first) = left.first() else {
+        return true;
+    };
+    let uncertain = left
+        .iter()
+        .any(|send| matches!(send.fate, Some(Fate::Unknown) | None));
+    let most = if uncertain {
+        1
+    } else {
+        facts.timings.reload_again.len()
+    };
     facts.timings.reload_again[..most]
         .get(left.len() - 1)
         .is_some_and(|wait| facts.now.duration_since(first.started_at) >= *wait)
 }
 
 fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
-    let Some(Newest::Job(job, _)) = facts.look.map(Look::newest) else { return Next::Wait };
+    let Some(Newest::Job(job, _)) = facts.look.map(Look::newest) else {
+        return Next::Wait;
+    };
     if Some(&job.id) == incident.baseline_job_id.as_ref() {
         // The new job is no longer listed, the old one is: nothing to conclude.
         return Next::Wait;
@@ -216,14 +283,22 @@ fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     incident.new_job_id = Some(job.id.clone());
     match job.status() {
         JobStatus::Running | JobStatus::Unknown => {}
-        JobStatus::Completed => recovered(incident, facts.now, format!("new job {} completed", job.id)),
-        JobStatus::Billing => return Next::Close(format!("new job {} was held back by billing", job.id)),
+        JobStatus::Completed => {
+            recovered(incident, facts.now, format!("new job {} completed", job.id))
+        }
+        JobStatus::Billing => {
+            return Next::Close(format!("new job {} was held back by billing", job.id));
+        }
         JobStatus::Failed => {
             let text = job.latest_error.get().map(String::as_str);
             return Next::Close(if cause::of_failure(text) == RootCause::OperatorAction {
-                format!("somebody stopped new job {} in PostHog; it is left alone", job.id)
+                format!(
+                    "somebody stopped new job {} in PostHog; it is left alone",
+                    job.id
+                )
             } else {
-                let said = text.map_or_else(String::new, |text| format!(": {}", redact::text(text, 160)));
+                let said =
+                    text.map_or_else(String::new, |text| format!(": {}", redact::text(text, 160)));
                 format!("new job {} failed{said}", job.id)
             });
         }
@@ -238,8 +313,12 @@ fn recovered(incident: &mut Incident, now: Timestamp, message: String) {
 
 /// If a newer job than the baseline is there, goes to `WaitSuccess`.
 fn found_new_job(incident: &mut Incident, facts: &Facts<'_>) -> bool {
-    let Some(Newest::Job(job, _)) = facts.look.map(Look::newest) else { return false };
-    if Some(&job.id) == incident.baseline_job_id.as_ref() || Some(&job.id) == incident.job_id.as_ref() {
+    let Some(Newest::Job(job, _)) = facts.look.map(Look::newest) else {
+        return false;
+    };
+    if Some(&job.id) == incident.baseline_job_id.as_ref()
+        || Some(&job.id) == incident.job_id.as_ref()
+    {
         return false;
     }
     incident.new_job_id = Some(job.id.clone());
@@ -254,17 +333,23 @@ fn not_to_be_reloaded(row: Option<&Schema>) -> Option<String> {
     if row.should_sync == Lax::Is(false) {
         return Some("syncing was switched off meanwhile; it is not reloaded".to_owned());
     }
-    (row.status() == SchemaStatus::Billing).then(|| "billing holds the table back; it is not reloaded".to_owned())
+    (row.status() == SchemaStatus::Billing)
+        .then(|| "billing holds the table back; it is not reloaded".to_owned())
 }
 
 /// True if the same reload would be refused again.
 fn is_final(reload: &Send) -> bool {
     let text = reload.detail.to_ascii_lowercase();
-    matches!(reload.http_status, Some(403 | 404)) || text.contains("monthly sync limit") || text.contains("no sync frequency")
+    matches!(reload.http_status, Some(403 | 404))
+        || text.contains("monthly sync limit")
+        || text.contains("no sync frequency")
 }
 
 fn refused(reload: &Send) -> String {
-    format!("PostHog refused the reload: {}. Mend that in PostHog, then reload the table there", reload.detail)
+    format!(
+        "PostHog refused the reload: {}. Mend that in PostHog, then reload the table there",
+        reload.detail
+    )
 }
 
 fn last(incident: &Incident, call: Call) -> Option<&Send> {
@@ -272,7 +357,12 @@ fn last(incident: &Incident, call: Call) -> Option<&Send> {
 }
 
 /// Keeps account of how long a table has been well after its incident ended; true when the incident can be closed.
-pub fn healed(incident: &mut Incident, healthy: bool, healthy_for: jiff::SignedDuration, now: Timestamp) -> bool {
+pub fn healed(
+    incident: &mut Incident,
+    healthy: bool,
+    healthy_for: jiff::SignedDuration,
+    now: Timestamp,
+) -> bool {
     if is_in_flight(incident) {
         return false;
     }

@@ -23,7 +23,10 @@ pub fn owned_by<'a>(
     table: &Table<'_>,
     now: Timestamp,
 ) -> Option<&'a PolicyRef> {
-    if let Some(rival) = rivals.iter().find(|rival| holds(rival, table.schema_id, now)) {
+    if let Some(rival) = rivals
+        .iter()
+        .find(|rival| holds(rival, table.schema_id, now))
+    {
         // Both in flight cannot come about by itself; then the older one goes on.
         if !own_in_flight || older(rival, policy) {
             return Some(&rival.at);
@@ -36,7 +39,9 @@ pub fn owned_by<'a>(
         .iter()
         .filter(|rival| rival.may_act && older(rival, policy))
         .find(|rival| {
-            rival.selector.selects_source(table.source_type, table.prefix, table.source_id)
+            rival
+                .selector
+                .selects_source(table.source_type, table.prefix, table.source_id)
                 && rival.selector.selects_schema(table.name)
         })
         .map(|rival| &rival.at)
@@ -58,7 +63,9 @@ pub struct Table<'a> {
 }
 
 fn holds(rival: &Rival, schema_id: &str, now: Timestamp) -> bool {
-    rival.in_flight.iter().any(|(id, deadline)| id == schema_id && (rival.may_act || deadline.is_some_and(|at| at > now)))
+    rival.in_flight.iter().any(|(id, deadline)| {
+        id == schema_id && (rival.may_act || deadline.is_some_and(|at| at > now))
+    })
 }
 
 fn older(rival: &Rival, policy: &ValidatedPolicy) -> bool {

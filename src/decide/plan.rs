@@ -65,12 +65,21 @@ pub fn decide(
     now: Timestamp,
 ) -> Plan {
     let mut plan = Plan::default();
-    let pass = Pass { policy, snapshot, diagnosis, timings, now };
+    let pass = Pass {
+        policy,
+        snapshot,
+        diagnosis,
+        timings,
+        now,
+    };
     for incident in incidents {
         pass.go_on(incident.clone(), &mut plan);
     }
     for judged in &diagnosis.judged {
-        if !incidents.iter().any(|incident| incident.schema_id == judged.schema_id) {
+        if !incidents
+            .iter()
+            .any(|incident| incident.schema_id == judged.schema_id)
+        {
             pass.consider(judged, &mut plan);
         }
     }
@@ -91,7 +100,12 @@ impl Pass<'_> {
         let before = (incident.step, incident.attempt);
         let row = self.snapshot.row(&incident.source_id, &incident.schema_id);
         let facts = Facts {
-            look: self.snapshot.runs.get(&incident.schema_id).and_then(|seen| seen.look.as_ref()).filter(|look| look.at == self.now),
+            look: self
+                .snapshot
+                .runs
+                .get(&incident.schema_id)
+                .and_then(|seen| seen.look.as_ref())
+                .filter(|look| look.at == self.now),
             row: row.map(|(_, schema)| schema),
             timings: self.timings,
             now: self.now,
@@ -99,7 +113,8 @@ impl Pass<'_> {
         let next = incident::advance(&mut incident, &facts);
         let again = next == Next::Wait && self.stuck_again(&mut incident);
         if before != (incident.step, incident.attempt) {
-            plan.notes.push(format!("{}: {}", incident.schema, incident.message));
+            plan.notes
+                .push(format!("{}: {}", incident.schema, incident.message));
         }
         match next {
             Next::Close(reason) => {
@@ -107,7 +122,10 @@ impl Pass<'_> {
                 return;
             }
             Next::Send(Call::Cancel) if self.moves_again(&incident) => {
-                plan.notes.push(format!("{}: the run no longer hangs; it is left alone", incident.schema));
+                plan.notes.push(format!(
+                    "{}: the run no longer hangs; it is left alone",
+                    incident.schema
+                ));
                 return;
             }
             Next::Send(call) => self.want(&incident, call, plan),
@@ -115,7 +133,10 @@ impl Pass<'_> {
             Next::Wait => {
                 let well = self.is_well(&incident);
                 if incident::healed(&mut incident, well, self.policy.healthy_for, self.now) {
-                    plan.notes.push(format!("{}: healthy again; the incident is closed", incident.schema));
+                    plan.notes.push(format!(
+                        "{}: healthy again; the incident is closed",
+                        incident.schema
+                    ));
                     return;
                 }
             }
@@ -125,8 +146,15 @@ impl Pass<'_> {
 
     /// After a human was asked, only a completed run counts; a run in progress may be the one that hangs.
     fn is_well(&self, incident: &Incident) -> bool {
-        match self.diagnosis.of(&incident.schema_id).map(|judged| &judged.verdict) {
-            None => self.snapshot.row(&incident.source_id, &incident.schema_id).is_some(),
+        match self
+            .diagnosis
+            .of(&incident.schema_id)
+            .map(|judged| &judged.verdict)
+        {
+            None => self
+                .snapshot
+                .row(&incident.source_id, &incident.schema_id)
+                .is_some(),
             Some(Verdict::Running) => incident.step == Step::Recovered,
             Some(_) => false,
         }
@@ -134,22 +162,36 @@ impl Pass<'_> {
 
     /// If the run that came of a reload hangs too: the next attempt, or the end of them.
     fn stuck_again(&self, incident: &mut Incident) -> bool {
-        let Some(Verdict::StuckJob { job_id, .. }) = self.diagnosis.of(&incident.schema_id).map(|judged| &judged.verdict) else {
+        let Some(Verdict::StuckJob { job_id, .. }) = self
+            .diagnosis
+            .of(&incident.schema_id)
+            .map(|judged| &judged.verdict)
+        else {
             return false;
         };
-        if !matches!(incident.step, Step::WaitSuccess | Step::Recovered) || incident.job_id.as_ref() == Some(job_id) {
+        if !matches!(incident.step, Step::WaitSuccess | Step::Recovered)
+            || incident.job_id.as_ref() == Some(job_id)
+        {
             return false;
         }
         if incident.attempt >= self.policy.attempts_per_incident {
             incident.step = Step::Escalated;
             incident.step_since = self.now;
-            incident.message = format!("job {job_id} hangs too, after {} attempts: somebody has to look at the source", incident.attempt);
+            incident.message = format!(
+                "job {job_id} hangs too, after {} attempts: somebody has to look at the source",
+                incident.attempt
+            );
             return false;
         }
         *incident = Incident {
             attempt: incident.attempt + 1,
             opened_at: incident.opened_at,
-            ..self.open(incident.schema_id.clone(), incident.schema.clone(), incident.source.clone(), incident.source_id.clone())
+            ..self.open(
+                incident.schema_id.clone(),
+                incident.schema.clone(),
+                incident.source.clone(),
+                incident.source_id.clone(),
+            )
         };
         incident.job_id = Some(job_id.clone());
         incident.baseline_job_id = Some(job_id.clone());
@@ -159,26 +201,58 @@ impl Pass<'_> {
 
     /// Opens an incident for a table that hangs, if every guard lets it.
     fn consider(&self, judged: &Judged, plan: &mut Plan) {
-        let blank = || self.open(judged.schema_id.clone(), judged.schema.clone(), judged.source.clone(), judged.source_id.clone());
+        let blank = || {
+            self.open(
+                judged.schema_id.clone(),
+                judged.schema.clone(),
+                judged.source.clone(),
+                judged.source_id.clone(),
+            )
+        };
         let (incident, call) = match &judged.verdict {
             Verdict::StuckJob { job_id, .. } => {
                 let (job_id, baseline_job_id) = (Some(job_id.clone()), Some(job_id.clone()));
-                (Incident { job_id, baseline_job_id, ..blank() }, Call::Cancel)
+                (
+                    Incident {
+                        job_id,
+                        baseline_job_id,
+                        ..blank()
+                    },
+                    Call::Cancel,
+                )
             }
             Verdict::StuckWithoutJob { newest_job_id, .. } => {
                 let baseline_job_id = newest_job_id.clone();
-                (Incident { baseline_job_id, step: Step::Reloading, deadline: None, ..blank() }, Call::Reload)
+                (
+                    Incident {
+                        baseline_job_id,
+                        step: Step::Reloading,
+                        deadline: None,
+                        ..blank()
+                    },
+                    Call::Reload,
+                )
             }
             _ => return,
         };
         if let Some(blocked_by) = self.start_guard(plan) {
-            plan.held.push(Held { schema_id: judged.schema_id.clone(), what: in_words(call, &incident), blocked_by });
+            plan.held.push(Held {
+                schema_id: judged.schema_id.clone(),
+                what: in_words(call, &incident),
+                blocked_by,
+            });
             return;
         }
         self.want(&incident, call, plan);
     }
 
-    fn open(&self, schema_id: String, schema: String, source: String, source_id: String) -> Incident {
+    fn open(
+        &self,
+        schema_id: String,
+        schema: String,
+        source: String,
+        source_id: String,
+    ) -> Incident {
         Incident {
             schema_id,
             schema,
@@ -205,14 +279,26 @@ impl Pass<'_> {
         if self.policy.cancel_stuck == Switch::Off {
             return Some("spec.remediation.cancelStuck is Off".to_owned());
         }
-        let waiting_for_a_job = |incident: &&Incident| is_in_flight(incident) && incident.step != Step::WaitSuccess;
+        let waiting_for_a_job =
+            |incident: &&Incident| is_in_flight(incident) && incident.step != Step::WaitSuccess;
         let started = plan.actions.iter().map(|action| &action.incident);
         let under_way = plan.incidents.iter().filter(waiting_for_a_job).count()
-            + started.filter(|new| !plan.incidents.iter().any(|old| old.schema_id == new.schema_id)).count();
+            + started
+                .filter(|new| {
+                    !plan
+                        .incidents
+                        .iter()
+                        .any(|old| old.schema_id == new.schema_id)
+                })
+                .count();
         if under_way >= self.policy.max_concurrent {
-            return Some(format!("spec.remediation.limits.maxConcurrent: {under_way} of {} incidents are under way", self.policy.max_concurrent));
+            return Some(format!(
+                "spec.remediation.limits.maxConcurrent: {under_way} of {} incidents are under way",
+                self.policy.max_concurrent
+            ));
         }
-        (plan.incidents.len() + plan.actions.len() >= MAX_INCIDENTS).then(|| "StateFull: the list of incidents is full".to_owned())
+        (plan.incidents.len() + plan.actions.len() >= MAX_INCIDENTS)
+            .then(|| "StateFull: the list of incidents is full".to_owned())
     }
 
     /// What holds back every send.
@@ -224,9 +310,13 @@ impl Pass<'_> {
             return Some("spec.suspend is true".to_owned());
         }
         if self.snapshot.write_scope == WriteScope::Missing {
-            return Some("KeyLacksWriteScope: the API key lacks the scope external_data_source:write".to_owned());
+            return Some(
+                "KeyLacksWriteScope: the API key lacks the scope external_data_source:write"
+                    .to_owned(),
+            );
         }
-        let Some((source, schema)) = self.snapshot.row(&incident.source_id, &incident.schema_id) else {
+        let Some((source, schema)) = self.snapshot.row(&incident.source_id, &incident.schema_id)
+        else {
             return Some("the table is not in PostHog's list just now".to_owned());
         };
         if !source.is_warehouse() {
@@ -240,7 +330,13 @@ impl Pass<'_> {
             name: &schema.name,
         };
         let in_flight = !incident.sends.is_empty();
-        let owner = owned_by(self.policy, in_flight, &self.snapshot.rivals, &table, self.now)?;
+        let owner = owned_by(
+            self.policy,
+            in_flight,
+            &self.snapshot.rivals,
+            &table,
+            self.now,
+        )?;
         Some(if owner.namespace == self.policy.at.namespace {
             format!("BlockedBy: policy {} owns this table", owner.name)
         } else {
@@ -250,31 +346,57 @@ impl Pass<'_> {
 
     fn want(&self, incident: &Incident, call: Call, plan: &mut Plan) {
         if let Some(blocked_by) = self.send_guard(incident) {
-            plan.held.push(Held { schema_id: incident.schema_id.clone(), what: in_words(call, incident), blocked_by });
+            plan.held.push(Held {
+                schema_id: incident.schema_id.clone(),
+                what: in_words(call, incident),
+                blocked_by,
+            });
             return;
         }
         let hanging = self.hanging(incident);
         if call == Call::Cancel && hanging.is_none() {
             let blocked_by = "the run is not seen to hang any more".to_owned();
-            plan.held.push(Held { schema_id: incident.schema_id.clone(), what: in_words(call, incident), blocked_by });
+            plan.held.push(Held {
+                schema_id: incident.schema_id.clone(),
+                what: in_words(call, incident),
+                blocked_by,
+            });
             return;
         }
         // The guards let only warehouse sources through; the safety table asks again.
-        plan.actions.push(Action { incident: incident.clone(), call, hanging, warehouse: true });
+        plan.actions.push(Action {
+            incident: incident.clone(),
+            call,
+            hanging,
+            warehouse: true,
+        });
     }
 
     /// True if a look that could tell says that the incident's run does not hang.
     fn moves_again(&self, incident: &Incident) -> bool {
         let seen = self.snapshot.runs.get(&incident.schema_id);
         self.hanging(incident).is_none()
-            && seen.is_some_and(|seen| seen.unclear.is_none() && seen.look.as_ref().is_some_and(|look| look.at == self.now))
+            && seen.is_some_and(|seen| {
+                seen.unclear.is_none() && seen.look.as_ref().is_some_and(|look| look.at == self.now)
+            })
     }
 
     /// How far the incident's run was when it was judged stuck.
     fn hanging(&self, incident: &Incident) -> Option<Hanging> {
-        let seen = self.snapshot.runs.get(&incident.schema_id).filter(|seen| seen.frozen)?;
-        let mark = seen.mark.as_ref().filter(|mark| mark.running && mark.job_id == incident.job_id)?;
-        Some(Hanging { job_id: mark.job_id.clone()?, rows: mark.rows, log_at: mark.log_at })
+        let seen = self
+            .snapshot
+            .runs
+            .get(&incident.schema_id)
+            .filter(|seen| seen.frozen)?;
+        let mark = seen
+            .mark
+            .as_ref()
+            .filter(|mark| mark.running && mark.job_id == incident.job_id)?;
+        Some(Hanging {
+            job_id: mark.job_id.clone()?,
+            rows: mark.rows,
+            log_at: mark.log_at,
+        })
     }
 }
 
@@ -282,7 +404,11 @@ impl Pass<'_> {
 #[must_use]
 pub fn in_words(call: Call, incident: &Incident) -> String {
     match call {
-        Call::Cancel => format!("cancel job {} of {}, then reload it", incident.job_id.as_deref().unwrap_or("?"), incident.schema),
+        Call::Cancel => format!(
+            "cancel job {} of {}, then reload it",
+            incident.job_id.as_deref().unwrap_or("?"),
+            incident.schema
+        ),
         Call::Reload => format!("reload {}", incident.schema),
     }
 }

@@ -24,7 +24,9 @@ enum Permitted {
 
 /// A source that the operator never writes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("its source is not one that PostHog imports from (access_method is not \"warehouse\"): such sources are only observed")]
+#[error(
+    "its source is not one that PostHog imports from (access_method is not \"warehouse\"): such sources are only observed"
+)]
 pub struct NotWarehouse;
 
 /// The permit to cancel the run that `proof` speaks of.
@@ -32,7 +34,9 @@ pub fn cancel(warehouse: bool, proof: RunStillHangs) -> Result<Permit, NotWareho
     if !warehouse {
         return Err(NotWarehouse);
     }
-    Ok(Permit(Permitted::Cancel { schema_id: proof.into_schema_id() }))
+    Ok(Permit(Permitted::Cancel {
+        schema_id: proof.into_schema_id(),
+    }))
 }
 
 /// The permit to reload the table that `proof` speaks of.
@@ -40,7 +44,9 @@ pub fn reload(warehouse: bool, proof: NothingRuns) -> Result<Permit, NotWarehous
     if !warehouse {
         return Err(NotWarehouse);
     }
-    Ok(Permit(Permitted::Reload { schema_id: proof.into_schema_id() }))
+    Ok(Permit(Permitted::Reload {
+        schema_id: proof.into_schema_id(),
+    }))
 }
 
 impl Permit {

@@ -32,20 +32,35 @@ pub struct Suspect {
 /// The tables to look at now, most urgent first: those of incidents in flight, then those that were not looked at for the
 /// longest time.
 #[must_use]
-pub fn suspects(policy: &ValidatedPolicy, snapshot: &Snapshot, incidents: &[Incident], timings: &Timings, now: Timestamp) -> Vec<Suspect> {
+pub fn suspects(
+    policy: &ValidatedPolicy,
+    snapshot: &Snapshot,
+    incidents: &[Incident],
+    timings: &Timings,
+    now: Timestamp,
+) -> Vec<Suspect> {
     let in_flight = |step| !matches!(step, Step::Recovered | Step::Escalated);
     let mut urgent: Vec<Suspect> = incidents
         .iter()
         .filter(|incident| in_flight(incident.step))
-        .map(|i| Suspect { source_id: i.source_id.clone(), schema_id: i.schema_id.clone(), name: i.schema.clone() })
+        .map(|i| Suspect {
+            source_id: i.source_id.clone(),
+            schema_id: i.schema_id.clone(),
+            name: i.schema.clone(),
+        })
         .collect();
     let mut due: Vec<(Option<Timestamp>, Suspect)> = snapshot
         .selected(&policy.selector)
         .filter(|(_, schema)| !urgent.iter().any(|suspect| suspect.schema_id == schema.id))
         .filter_map(|(source, schema)| {
             let seen = snapshot.runs.get(&schema.id)?;
-            let suspect = || Suspect { source_id: source.id.clone(), schema_id: schema.id.clone(), name: schema.name.clone() };
-            is_due(policy, schema, seen, timings, now).then(|| (seen.look.as_ref().map(|look| look.at), suspect()))
+            let suspect = || Suspect {
+                source_id: source.id.clone(),
+                schema_id: schema.id.clone(),
+                name: schema.name.clone(),
+            };
+            is_due(policy, schema, seen, timings, now)
+                .then(|| (seen.look.as_ref().map(|look| look.at), suspect()))
         })
         .collect();
     due.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.schema_id.cmp(&y.schema_id)));
@@ -54,20 +69,41 @@ pub fn suspects(policy: &ValidatedPolicy, snapshot: &Snapshot, incidents: &[Inci
     urgent
 }
 
-fn is_due(policy: &ValidatedPolicy, schema: &Schema, seen: &Seen, timings: &Timings, now: Timestamp) -> bool {
+fn is_due(
+    policy: &ValidatedPolicy,
+    schema: &Schema,
+    seen: &Seen,
+    timings: &Timings,
+    now: Timestamp,
+) -> bool {
     if schema.should_sync == Lax::Is(false) {
         return false;
     }
     match schema.status() {
         SchemaStatus::Running => running_is_due(policy, seen, timings, now),
         // When and how it failed; once, unless that could not be read.
-        SchemaStatus::Failed => seen.look.as_ref().is_none_or(|look| seen.unclear.is_some() && now.duration_since(look.at) >= timings.verify_every),
-        SchemaStatus::Never | SchemaStatus::Completed | SchemaStatus::Paused | SchemaStatus::Billing | SchemaStatus::Unknown => false,
+        SchemaStatus::Failed => seen.look.as_ref().is_none_or(|look| {
+            seen.unclear.is_some() && now.duration_since(look.at) >= timings.verify_every
+        }),
+        SchemaStatus::Never
+        | SchemaStatus::Completed
+        | SchemaStatus::Paused
+        | SchemaStatus::Billing
+        | SchemaStatus::Unknown => false,
     }
 }
 
-fn running_is_due(policy: &ValidatedPolicy, seen: &Seen, timings: &Timings, now: Timestamp) -> bool {
-    let Spacing { first, run, phantom } = spacing(policy, timings);
+fn running_is_due(
+    policy: &ValidatedPolicy,
+    seen: &Seen,
+    timings: &Timings,
+    now: Timestamp,
+) -> bool {
+    let Spacing {
+        first,
+        run,
+        phantom,
+    } = spacing(policy, timings);
     let Some(look) = &seen.look else {
         // Most runs are over before it is worth asking. A mark from before a restart is looked after at once.
         return seen.mark.is_some() || now.duration_since(seen.row_since) >= first;
@@ -75,7 +111,11 @@ fn running_is_due(policy: &ValidatedPolicy, seen: &Seen, timings: &Timings, now:
     let Some(mark) = seen.mark.as_ref().filter(|_| seen.unclear.is_none()) else {
         return now.duration_since(look.at) >= run.min(phantom);
     };
-    let (every, threshold) = if mark.running { (run, policy.no_progress_for) } else { (phantom, timings.phantom_after) };
+    let (every, threshold) = if mark.running {
+        (run, policy.no_progress_for)
+    } else {
+        (phantom, timings.phantom_after)
+    };
     let passed = |at: Timestamp| at.duration_since(mark.since) >= threshold;
     now.duration_since(look.at) >= every || (passed(now) && !passed(look.at)) || passed(look.at)
 }
@@ -91,8 +131,15 @@ struct Spacing {
 }
 
 fn spacing(policy: &ValidatedPolicy, timings: &Timings) -> Spacing {
-    let shortest = policy.no_progress_for.min(policy.stuck_after).min(timings.phantom_after);
-    Spacing { first: shortest / 4, run: policy.no_progress_for / 8, phantom: timings.phantom_after / 8 }
+    let shortest = policy
+        .no_progress_for
+        .min(policy.stuck_after)
+        .min(timings.phantom_after);
+    Spacing {
+        first: shortest / 4,
+        run: policy.no_progress_for / 8,
+        phantom: timings.phantom_after / 8,
+    }
 }
 
 /// What a look says of the newest run, in words for evidence.
@@ -109,13 +156,21 @@ pub fn describe(look: &Look) -> Vec<String> {
                 JobStatus::Billing => "held back by billing",
                 JobStatus::Unknown => "in a status that is not known",
             };
-            let rows = job.rows_synced.get().map_or_else(String::new, |rows| format!(", {rows} rows"));
-            let mut facts = vec![format!("newest job {} began {created} and is {status}{rows}", job.id)];
+            let rows = job
+                .rows_synced
+                .get()
+                .map_or_else(String::new, |rows| format!(", {rows} rows"));
+            let mut facts = vec![format!(
+                "newest job {} began {created} and is {status}{rows}",
+                job.id
+            )];
             match &look.log {
                 Log::NotRead => {}
                 Log::Newest(Some(at)) => facts.push(format!("newest line of its log: {at}")),
                 Log::Newest(None) => facts.push("its log is empty".to_owned()),
-                Log::Unreadable(reason) => facts.push(format!("its log could not be read: {reason}")),
+                Log::Unreadable(reason) => {
+                    facts.push(format!("its log could not be read: {reason}"))
+                }
             }
             facts
         }

@@ -103,7 +103,9 @@ impl Diagnosis {
     /// The verdict on one table; Healthy is not kept, so none means healthy or not selected.
     #[must_use]
     pub fn of(&self, schema_id: &str) -> Option<&Judged> {
-        self.judged.iter().find(|judged| judged.schema_id == schema_id)
+        self.judged
+            .iter()
+            .find(|judged| judged.schema_id == schema_id)
     }
 
     /// The counts. `in_repair` says which tables count as stuck, whatever `PostHog` paints meanwhile, because an incident
@@ -111,19 +113,32 @@ impl Diagnosis {
     #[must_use]
     pub fn summary(&self, in_repair: impl Fn(&str) -> bool) -> Summary {
         let mut schemas = self.schemas.clone();
-        for judged in self.judged.iter().filter(|judged| in_repair(&judged.schema_id)) {
+        for judged in self
+            .judged
+            .iter()
+            .filter(|judged| in_repair(&judged.schema_id))
+        {
             *field(&mut schemas, &judged.verdict) -= 1;
             schemas.stuck += 1;
         }
         let on = schemas.total - schemas.disabled;
         let healthy_of = format!("{}/{on}", schemas.healthy + schemas.running);
-        Summary { sources: self.sources.clone(), schemas, healthy_of }
+        Summary {
+            sources: self.sources.clone(),
+            schemas,
+            healthy_of,
+        }
     }
 }
 
 /// Judges every selected table.
 #[must_use]
-pub fn diagnose(policy: &ValidatedPolicy, snapshot: &Snapshot, timings: &Timings, now: Timestamp) -> Diagnosis {
+pub fn diagnose(
+    policy: &ValidatedPolicy,
+    snapshot: &Snapshot,
+    timings: &Timings,
+    now: Timestamp,
+) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
     let mut source_well: Option<(&str, bool)> = None;
     for (source, schema) in snapshot.selected(&policy.selector) {
@@ -140,7 +155,9 @@ pub fn diagnose(policy: &ValidatedPolicy, snapshot: &Snapshot, timings: &Timings
             }
         }
         if verdict != Verdict::Healthy {
-            diagnosis.judged.push(describe(source, schema, verdict, seen));
+            diagnosis
+                .judged
+                .push(describe(source, schema, verdict, seen));
         }
     }
     count_source(&mut diagnosis.sources, source_well);
@@ -172,7 +189,11 @@ const fn field<'a>(counts: &'a mut SchemaCounts, verdict: &Verdict) -> &'a mut i
 
 const fn lets_source_be_healthy(verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::Healthy | Verdict::Running | Verdict::Pending | Verdict::Paused | Verdict::Disabled { after: None } => true,
+        Verdict::Healthy
+        | Verdict::Running
+        | Verdict::Pending
+        | Verdict::Paused
+        | Verdict::Disabled { after: None } => true,
         Verdict::StuckJob { .. }
         | Verdict::StuckWithoutJob { .. }
         | Verdict::Failing { .. }
@@ -191,29 +212,47 @@ fn describe(source: &Source, schema: &Schema, verdict: Verdict, seen: Option<&Se
         schema_id: schema.id.clone(),
         schema: schema.name.clone(),
         verdict,
-        evidence: seen.and_then(|seen| seen.look.as_ref()).map(super::suspects::describe).unwrap_or_default(),
+        evidence: seen
+            .and_then(|seen| seen.look.as_ref())
+            .map(super::suspects::describe)
+            .unwrap_or_default(),
     }
 }
 
 fn cannot_tell(reason: impl Into<String>) -> Verdict {
-    Verdict::CannotTell { reason: reason.into() }
+    Verdict::CannotTell {
+        reason: reason.into(),
+    }
 }
 
 /// The verdict on one table.
-fn judge(policy: &ValidatedPolicy, schema: &Schema, seen: Option<&Seen>, timings: &Timings, now: Timestamp) -> Verdict {
+fn judge(
+    policy: &ValidatedPolicy,
+    schema: &Schema,
+    seen: Option<&Seen>,
+    timings: &Timings,
+    now: Timestamp,
+) -> Verdict {
     let status = schema.status();
     match &schema.should_sync {
         Lax::Is(true) => {}
         Lax::Is(false) => return disabled(schema, status),
-        Lax::Missing | Lax::Null | Lax::Odd => return cannot_tell("PostHog does not say whether syncing is switched on"),
+        Lax::Missing | Lax::Null | Lax::Odd => {
+            return cannot_tell("PostHog does not say whether syncing is switched on");
+        }
     }
     match status {
         SchemaStatus::Never => Verdict::Pending,
         SchemaStatus::Billing => Verdict::Billing,
         SchemaStatus::Paused => Verdict::Paused,
         SchemaStatus::Unknown => {
-            let shown = schema.status.get().map_or_else(|| "without a value".to_owned(), |s| format!("{:?}", redact::text(s, 40)));
-            cannot_tell(format!("its status is {shown}, which this version of the operator does not know"))
+            let shown = schema.status.get().map_or_else(
+                || "without a value".to_owned(),
+                |s| format!("{:?}", redact::text(s, 40)),
+            );
+            cannot_tell(format!(
+                "its status is {shown}, which this version of the operator does not know"
+            ))
         }
         SchemaStatus::Completed if schema.last_synced_at.is_unknown() => {
             cannot_tell("its status is Completed, but the time of its last sync cannot be read")
@@ -226,52 +265,85 @@ fn judge(policy: &ValidatedPolicy, schema: &Schema, seen: Option<&Seen>, timings
 
 fn disabled(schema: &Schema, status: SchemaStatus) -> Verdict {
     let text = schema.latest_error.get().filter(|text| !text.is_empty());
-    let failed = status == SchemaStatus::Failed && cause::of_failure(text.map(String::as_str)) != RootCause::OperatorAction;
-    Verdict::Disabled { after: text.filter(|_| failed).map(|text| redact::text(text, TEXT_CAP)) }
+    let failed = status == SchemaStatus::Failed
+        && cause::of_failure(text.map(String::as_str)) != RootCause::OperatorAction;
+    Verdict::Disabled {
+        after: text
+            .filter(|_| failed)
+            .map(|text| redact::text(text, TEXT_CAP)),
+    }
 }
 
-fn failed(policy: &ValidatedPolicy, schema: &Schema, seen: Option<&Seen>, now: Timestamp) -> Verdict {
-    let Some(seen) = seen else { return Verdict::JustFailed };
+fn failed(
+    policy: &ValidatedPolicy,
+    schema: &Schema,
+    seen: Option<&Seen>,
+    now: Timestamp,
+) -> Verdict {
+    let Some(seen) = seen else {
+        return Verdict::JustFailed;
+    };
     let job = match seen.look.as_ref().map(crate::observe::Look::newest) {
         Some(Newest::Job(job, _)) => Some(job),
-        Some(Newest::Unclear(reason)) => return cannot_tell(format!("its last run failed, but {reason}")),
+        Some(Newest::Unclear(reason)) => {
+            return cannot_tell(format!("its last run failed, but {reason}"));
+        }
         Some(Newest::None) | None => None,
     };
     // The list is older than the look: a new run has begun.
     if job.is_some_and(|job| job.status() == JobStatus::Running) {
         return Verdict::Running;
     }
-    let failed_at = job.filter(|job| job.status() == JobStatus::Failed).and_then(|job| job.finished_at.get().copied());
+    let failed_at = job
+        .filter(|job| job.status() == JobStatus::Failed)
+        .and_then(|job| job.finished_at.get().copied());
     let since = failed_at.unwrap_or(seen.row_since);
     if now.duration_since(since) < policy.failing_for {
         return Verdict::JustFailed;
     }
-    let text = schema.latest_error.get().or_else(|| job.and_then(|job| job.latest_error.get()));
+    let text = schema
+        .latest_error
+        .get()
+        .or_else(|| job.and_then(|job| job.latest_error.get()));
     let cause = cause::of_failure(text.map(String::as_str));
-    Verdict::Failing { since, cause, text: text.map(|text| redact::text(text, TEXT_CAP)) }
+    Verdict::Failing {
+        since,
+        cause,
+        text: text.map(|text| redact::text(text, TEXT_CAP)),
+    }
 }
 
 fn running(policy: &ValidatedPolicy, seen: Option<&Seen>, timings: &Timings) -> Verdict {
-    let Some((seen, look)) = seen.and_then(|seen| seen.look.as_ref().map(|look| (seen, look))) else {
+    let Some((seen, look)) = seen.and_then(|seen| seen.look.as_ref().map(|look| (seen, look)))
+    else {
         return Verdict::Running;
     };
     if let Some(reason) = &seen.unclear {
         return cannot_tell(format!("it says Running, but {reason}"));
     }
-    let Some(mark) = seen.mark.as_ref().filter(|_| seen.frozen) else { return Verdict::Running };
+    let Some(mark) = seen.mark.as_ref().filter(|_| seen.frozen) else {
+        return Verdict::Running;
+    };
     // Only what two looks have proved: nothing is assumed of the time after the last.
     let still: SignedDuration = look.at.duration_since(mark.since);
     match look.newest() {
         Newest::Job(job, began) if job.status() == JobStatus::Running => {
-            if still >= policy.no_progress_for && look.at.duration_since(began) >= policy.stuck_after {
-                Verdict::StuckJob { job_id: job.id.clone(), began, since: mark.since }
+            if still >= policy.no_progress_for
+                && look.at.duration_since(began) >= policy.stuck_after
+            {
+                Verdict::StuckJob {
+                    job_id: job.id.clone(),
+                    began,
+                    since: mark.since,
+                }
             } else {
                 Verdict::Running
             }
         }
-        _ if still >= timings.phantom_after => {
-            Verdict::StuckWithoutJob { newest_job_id: mark.job_id.clone(), since: mark.since }
-        }
+        _ if still >= timings.phantom_after => Verdict::StuckWithoutJob {
+            newest_job_id: mark.job_id.clone(),
+            since: mark.since,
+        },
         _ => Verdict::Running,
     }
 }

@@ -32,7 +32,12 @@ impl Outcome {
     /// The outcome of a call that was not even tried.
     #[must_use]
     pub fn not_sent(detail: impl Into<String>) -> Self {
-        Self { fate: Fate::NotSent, http_status: None, detail: detail.into(), lacks_scope: false }
+        Self {
+            fate: Fate::NotSent,
+            http_status: None,
+            detail: detail.into(),
+            lacks_scope: false,
+        }
     }
 }
 
@@ -48,8 +53,14 @@ pub async fn send<T: Transport>(client: &Client<T>, permit: Permit) -> Outcome {
     match client.send(request).await {
         Ok(response) => {
             let said: Option<Detail> = serde_json::from_slice(&response.body).ok();
-            let detail = said.and_then(|said| said.detail.get().map(|text| redact::text(text, DETAIL_CAP)));
-            Outcome { fate: Fate::Accepted, http_status: Some(response.status), detail: detail.unwrap_or_default(), lacks_scope: false }
+            let detail =
+                said.and_then(|said| said.detail.get().map(|text| redact::text(text, DETAIL_CAP)));
+            Outcome {
+                fate: Fate::Accepted,
+                http_status: Some(response.status),
+                detail: detail.unwrap_or_default(),
+                lacks_scope: false,
+            }
         }
         Err(error) => of_error(&error),
     }
@@ -71,7 +82,12 @@ fn of_error(error: &PostHogError) -> Outcome {
         PostHogError::Refused { detail, .. } => redact::one_line(detail, DETAIL_CAP),
         other => redact::one_line(&other.to_string(), DETAIL_CAP),
     };
-    Outcome { fate, http_status, detail, lacks_scope }
+    Outcome {
+        fate,
+        http_status,
+        detail,
+        lacks_scope,
+    }
 }
 
 #[cfg(test)]
@@ -79,22 +95,46 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, detail: &str) -> Outcome {
-        of_error(&PostHogError::Refused { call: "write", status, detail: detail.into() })
+        of_error(&PostHogError::Refused {
+            call: "write",
+            status,
+            detail: detail.into(),
+        })
     }
 
     #[test]
     fn only_what_was_turned_away_before_it_was_looked_at_counts_as_not_sent() {
-        let waiting = PostHogError::RateLimited { call: "write", wait: jiff::SignedDuration::from_secs(1) };
+        let waiting = PostHogError::RateLimited {
+            call: "write",
+            wait: jiff::SignedDuration::from_secs(1),
+        };
         assert_eq!(of_error(&waiting).fate, Fate::NotSent);
         assert_eq!(refused(401, "x").fate, Fate::NotSent);
-        let scope = refused(403, "API key missing required scope 'external_data_source:write'");
+        let scope = refused(
+            403,
+            "API key missing required scope 'external_data_source:write'",
+        );
         assert_eq!((scope.fate, scope.lacks_scope), (Fate::NotSent, true));
-        assert_eq!(refused(403, "You do not have editor access to this table.").fate, Fate::Refused);
-        assert_eq!(refused(400, "The sync already finished.").fate, Fate::Refused);
+        assert_eq!(
+            refused(403, "You do not have editor access to this table.").fate,
+            Fate::Refused
+        );
+        assert_eq!(
+            refused(400, "The sync already finished.").fate,
+            Fate::Refused
+        );
         for status in [500, 502, 503, 504] {
-            assert_eq!(refused(status, "x").fate, Fate::Unknown, "{status} may have had its effect");
+            assert_eq!(
+                refused(status, "x").fate,
+                Fate::Unknown,
+                "{status} may have had its effect"
+            );
         }
-        let lost = PostHogError::NoAnswer { call: "write", host: "h".into(), reason: "x".into() };
+        let lost = PostHogError::NoAnswer {
+            call: "write",
+            host: "h".into(),
+            reason: "x".into(),
+        };
         assert_eq!(of_error(&lost).fate, Fate::Unknown);
     }
 }

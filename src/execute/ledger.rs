@@ -36,10 +36,20 @@ pub struct Ledger {
 
 impl Ledger {
     /// Notes what became of a send.
-    pub fn note(&self, uid: &str, schema_id: &str, call: Call, started_at: Timestamp, outcome: Outcome) {
+    pub fn note(
+        &self,
+        uid: &str,
+        schema_id: &str,
+        call: Call,
+        started_at: Timestamp,
+        outcome: Outcome,
+    ) {
         let mut known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(.., at), _| started_at.duration_since(*at) < REMEMBER);
-        known.insert((uid.to_owned(), schema_id.to_owned(), call, started_at), outcome);
+        known.insert(
+            (uid.to_owned(), schema_id.to_owned(), call, started_at),
+            outcome,
+        );
     }
 
     /// Claims a table for the policy `uid`; false if another policy of this process has claimed it lately. Ownership is
@@ -47,7 +57,9 @@ impl Ledger {
     pub fn claim(&self, project: &Project, schema_id: &str, uid: &str, now: Timestamp) -> bool {
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         claims.retain(|_, (_, at)| now.duration_since(*at).abs() < CLAIM);
-        let claim = claims.entry((project.clone(), schema_id.to_owned())).or_insert_with(|| (uid.to_owned(), now));
+        let claim = claims
+            .entry((project.clone(), schema_id.to_owned()))
+            .or_insert_with(|| (uid.to_owned(), now));
         if claim.0 == uid {
             claim.1 = now;
         }
@@ -60,7 +72,12 @@ impl Ledger {
         for incident in incidents {
             let schema_id = incident.schema_id.clone();
             for send in incident.sends.iter_mut().filter(|send| send.fate.is_none()) {
-                let key = (uid.to_owned(), schema_id.clone(), send.call, send.started_at);
+                let key = (
+                    uid.to_owned(),
+                    schema_id.clone(),
+                    send.call,
+                    send.started_at,
+                );
                 if let Some(outcome) = known.get(&key) {
                     outcome.clone().write_to(send);
                 }
@@ -72,7 +89,12 @@ impl Ledger {
 impl Outcome {
     /// Writes the outcome into the record of its send.
     pub fn write_to(self, send: &mut crate::api::status::Send) {
-        let Self { fate, http_status, detail, lacks_scope: _ } = self;
+        let Self {
+            fate,
+            http_status,
+            detail,
+            lacks_scope: _,
+        } = self;
         send.fate = Some(fate);
         send.http_status = http_status.map(i64::from);
         send.detail = detail;
@@ -87,11 +109,17 @@ mod tests {
     #[test]
     fn a_table_is_claimed_by_one_policy_at_a_time() {
         let ledger = Ledger::default();
-        let project = Project { host: Host::parse("https://us.posthog.com").unwrap(), id: 1 };
+        let project = Project {
+            host: Host::parse("https://us.posthog.com").unwrap(),
+            id: 1,
+        };
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
         assert!(ledger.claim(&project, "a1", "first", at(0)));
         assert!(!ledger.claim(&project, "a1", "second", at(1)));
-        assert!(ledger.claim(&project, "a1", "first", at(2)), "the one that has it may go on");
+        assert!(
+            ledger.claim(&project, "a1", "first", at(2)),
+            "the one that has it may go on"
+        );
         assert!(ledger.claim(&project, "b2", "second", at(2)));
         assert!(ledger.claim(&project, "a1", "second", at(8)));
     }

@@ -43,10 +43,19 @@ pub async fn run<T: Transport, E>(
         Ok(permit) => permit,
         Err(closed) => return Ok(Ran::GateClosed(closed)),
     };
-    if !ledger.claim(&policy.project, &action.incident.schema_id, &policy.uid, clock()) {
-        return Ok(Ran::GateClosed("another policy acts on this table just now".to_owned()));
+    if !ledger.claim(
+        &policy.project,
+        &action.incident.schema_id,
+        &policy.uid,
+        clock(),
+    ) {
+        return Ok(Ran::GateClosed(
+            "another policy acts on this table just now".to_owned(),
+        ));
     }
-    let Action { mut incident, call, .. } = action;
+    let Action {
+        mut incident, call, ..
+    } = action;
     let started_at = to_millis(clock());
     record(&mut incident, call, started_at);
     if let Err(error) = intent(&incident).await {
@@ -59,7 +68,13 @@ pub async fn run<T: Transport, E>(
     if outcome.lacks_scope {
         view.set_write_scope(WriteScope::Missing);
     }
-    ledger.note(&policy.uid, &incident.schema_id, call, started_at, outcome.clone());
+    ledger.note(
+        &policy.uid,
+        &incident.schema_id,
+        call,
+        started_at,
+        outcome.clone(),
+    );
     if let Some(send) = incident.sends.last_mut() {
         outcome.write_to(send);
     }
@@ -67,9 +82,25 @@ pub async fn run<T: Transport, E>(
 }
 
 /// The live gate. Nothing that was read before counts here.
-async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action, now: Timestamp) -> Result<Permit, Closed> {
-    let Action { incident, call, hanging, warehouse } = action;
-    let live = Look::take(&view.client, now, &incident.source_id, &incident.schema_id, &incident.schema).await;
+async fn permit<T: Transport>(
+    view: &ProjectView<T>,
+    action: &Action,
+    now: Timestamp,
+) -> Result<Permit, Closed> {
+    let Action {
+        incident,
+        call,
+        hanging,
+        warehouse,
+    } = action;
+    let live = Look::take(
+        &view.client,
+        now,
+        &incident.source_id,
+        &incident.schema_id,
+        &incident.schema,
+    )
+    .await;
     match (call, hanging) {
         (Call::Cancel, Some(hanging)) => {
             let proof = gate::still_hangs(&incident.schema_id, hanging, &live)?;
@@ -77,7 +108,11 @@ async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action, now: Times
         }
         (Call::Cancel, None) => Err("it is not known how far the run was".to_owned()),
         (Call::Reload, _) => {
-            let schema = view.client.schema(&incident.schema_id).await.map_err(|e| e.to_string())?;
+            let schema = view
+                .client
+                .schema(&incident.schema_id)
+                .await
+                .map_err(|e| e.to_string())?;
             let proof = gate::nothing_runs(incident, &live, &schema)?;
             safety::reload(*warehouse, proof).map_err(|e| e.to_string())
         }
@@ -86,11 +121,20 @@ async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action, now: Times
 
 fn record(incident: &mut Incident, call: Call, started_at: Timestamp) {
     if incident.sends.len() >= MAX_SENDS
-        && let Some(position) = incident.sends.iter().position(|send| send.fate == Some(crate::api::status::Fate::NotSent))
+        && let Some(position) = incident
+            .sends
+            .iter()
+            .position(|send| send.fate == Some(crate::api::status::Fate::NotSent))
     {
         incident.sends.remove(position);
     }
-    incident.sends.push(Send { call, started_at, fate: None, http_status: None, detail: String::new() });
+    incident.sends.push(Send {
+        call,
+        started_at,
+        fate: None,
+        http_status: None,
+        detail: String::new(),
+    });
 }
 
 /// Status keeps milliseconds; the record of a send is found again by its time.

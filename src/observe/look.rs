@@ -48,12 +48,25 @@ impl Look {
     /// A look from what `PostHog` answered. Jobs of other tables are dropped: `PostHog` filters by name only.
     #[must_use]
     pub fn new(at: Timestamp, schema_id: &str, jobs: Result<Vec<Job>, String>, log: Log) -> Self {
-        Self { at, jobs: jobs.and_then(|jobs| sort(jobs, schema_id, at)), log }
+        Self {
+            at,
+            jobs: jobs.and_then(|jobs| sort(jobs, schema_id, at)),
+            log,
+        }
     }
 
     /// Takes a look at a table through `client`. The log is read only of a run in progress.
-    pub async fn take<T: Transport>(client: &Client<T>, at: Timestamp, source_id: &str, schema_id: &str, name: &str) -> Self {
-        let jobs = client.jobs(source_id, name).await.map_err(|e| e.to_string());
+    pub async fn take<T: Transport>(
+        client: &Client<T>,
+        at: Timestamp,
+        source_id: &str,
+        schema_id: &str,
+        name: &str,
+    ) -> Self {
+        let jobs = client
+            .jobs(source_id, name)
+            .await
+            .map_err(|e| e.to_string());
         let mut look = Self::new(at, schema_id, jobs, Log::NotRead);
         if let Newest::Job(job, _) = look.newest()
             && job.status() == JobStatus::Running
@@ -75,7 +88,12 @@ impl Look {
             Ok(jobs) => match jobs.first() {
                 None => Newest::None,
                 // `sort` lets no job through whose time cannot be read.
-                Some(job) => job.created_at.get().map_or(Newest::Unclear("no time"), |created| Newest::Job(job, *created)),
+                Some(job) => job
+                    .created_at
+                    .get()
+                    .map_or(Newest::Unclear("no time"), |created| {
+                        Newest::Job(job, *created)
+                    }),
             },
         }
     }
@@ -96,7 +114,10 @@ fn sort(jobs: Vec<Job>, schema_id: &str, now: Timestamp) -> Result<Vec<Job>, Str
             None => return Err(format!("job {} does not say which table it is of", job.id)),
         }
         let Lax::Is(created) = job.created_at else {
-            return Err(format!("the time at which job {} began cannot be read", job.id));
+            return Err(format!(
+                "the time at which job {} began cannot be read",
+                job.id
+            ));
         };
         if created.duration_since(now) > BELIEVED_CLOCK_SKEW {
             return Err(format!("job {} began in the future ({created})", job.id));
@@ -114,7 +135,9 @@ fn newest_line(page: &LogPage) -> Log {
     for line in &page.results {
         match line.timestamp {
             Lax::Is(at) => times.push(at),
-            Lax::Missing | Lax::Null | Lax::Odd => return Log::Unreadable("a line of the log has no time that can be read".into()),
+            Lax::Missing | Lax::Null | Lax::Odd => {
+                return Log::Unreadable("a line of the log has no time that can be read".into());
+            }
         }
     }
     let newest = times.iter().max().copied();
@@ -136,7 +159,12 @@ mod tests {
     }
 
     fn look(jobs: &str) -> Look {
-        Look::new(now(), "a1", Ok(serde_json::from_str(jobs).unwrap()), Log::NotRead)
+        Look::new(
+            now(),
+            "a1",
+            Ok(serde_json::from_str(jobs).unwrap()),
+            Log::NotRead,
+        )
     }
 
     #[test]
@@ -152,13 +180,21 @@ mod tests {
 
     #[test]
     fn a_time_that_cannot_be_read_makes_all_unclear() {
-        for odd in [r#""2026-10-01T01:00:00""#, "null", "5", r#""2030-01-01T00:00:00Z""#] {
+        for odd in [
+            r#""2026-10-01T01:00:00""#,
+            "null",
+            "5",
+            r#""2030-01-01T00:00:00Z""#,
+        ] {
             let look = look(&format!(
                 r#"[{{"id":"x","created_at":{odd},"schema":{{"id":"a1"}}}},{{"id":"y","created_at":"2026-10-01T01:00:00Z","schema":{{"id":"a1"}}}}]"#
             ));
             assert!(matches!(look.newest(), Newest::Unclear(_)), "{odd}");
         }
-        assert!(matches!(look(r#"[{"id":"x","created_at":"2026-10-01T01:00:00Z"}]"#).newest(), Newest::Unclear(_)));
+        assert!(matches!(
+            look(r#"[{"id":"x","created_at":"2026-10-01T01:00:00Z"}]"#).newest(),
+            Newest::Unclear(_)
+        ));
     }
 
     #[test]
@@ -166,13 +202,28 @@ mod tests {
         let page = |json| newest_line(&serde_json::from_str(json).unwrap());
         let (a, b) = ("2026-10-01T01:00:00Z", "2026-10-01T02:00:00Z");
         let at = |text: &str| Log::Newest(Some(text.parse().unwrap()));
-        assert_eq!(page(&format!(r#"{{"next":"x","results":[{{"timestamp":"{b}"}},{{"timestamp":"{a}"}}]}}"#)), at(b));
-        assert_eq!(page(&format!(r#"{{"next":null,"results":[{{"timestamp":"{a}"}},{{"timestamp":"{b}"}}]}}"#)), at(b));
+        assert_eq!(
+            page(&format!(
+                r#"{{"next":"x","results":[{{"timestamp":"{b}"}},{{"timestamp":"{a}"}}]}}"#
+            )),
+            at(b)
+        );
+        assert_eq!(
+            page(&format!(
+                r#"{{"next":null,"results":[{{"timestamp":"{a}"}},{{"timestamp":"{b}"}}]}}"#
+            )),
+            at(b)
+        );
         assert!(matches!(
-            page(&format!(r#"{{"next":"x","results":[{{"timestamp":"{a}"}},{{"timestamp":"{b}"}}]}}"#)),
+            page(&format!(
+                r#"{{"next":"x","results":[{{"timestamp":"{a}"}},{{"timestamp":"{b}"}}]}}"#
+            )),
             Log::Unreadable(_)
         ));
-        assert!(matches!(page(r#"{"results":[{"timestamp":null}]}"#), Log::Unreadable(_)));
+        assert!(matches!(
+            page(r#"{"results":[{"timestamp":null}]}"#),
+            Log::Unreadable(_)
+        ));
         assert_eq!(page(r#"{"results":[]}"#), Log::Newest(None));
     }
 }

@@ -49,11 +49,20 @@ struct Shared {
 impl<T: Transport> Observer<T> {
     /// An observer that has seen nothing.
     pub fn new(transport: Arc<T>) -> Self {
-        Self { transport, projects: Mutex::default() }
+        Self {
+            transport,
+            projects: Mutex::default(),
+        }
     }
 
     /// The project as the policy at `at` sees it with `key`. The policy shares in it from now on, and in no other.
-    pub fn project(&self, at: &PolicyRef, project: &Project, key: ApiKey, now: Timestamp) -> ProjectView<T> {
+    pub fn project(
+        &self,
+        at: &PolicyRef,
+        project: &Project,
+        key: ApiKey,
+        now: Timestamp,
+    ) -> ProjectView<T> {
         let wanted = (project.clone(), key.id());
         let mut projects = lock(&self.projects);
         // A rotated key or a deleted policy leaves an entry that nobody uses.
@@ -64,10 +73,24 @@ impl<T: Transport> Observer<T> {
             }
             *key == wanted || !policies.is_empty()
         });
-        let shared = projects.entry(wanted).or_insert_with(|| Arc::new(Shared::new())).clone();
+        let shared = projects
+            .entry(wanted)
+            .or_insert_with(|| Arc::new(Shared::new()))
+            .clone();
         lock(&shared.policies).insert(at.clone());
-        let client = Client::new(self.transport.clone(), project.clone(), key, shared.gate.clone(), now);
-        ProjectView { client, shared, at: at.clone(), now }
+        let client = Client::new(
+            self.transport.clone(),
+            project.clone(),
+            key,
+            shared.gate.clone(),
+            now,
+        );
+        ProjectView {
+            client,
+            shared,
+            at: at.clone(),
+            now,
+        }
     }
 
     /// Forgets a policy that is gone.
@@ -119,7 +142,10 @@ impl<T: Transport> ProjectView<T> {
             let age = self.now.duration_since(*taken);
             // Younger than nothing: the clock was set back, and the age is not known.
             if age >= SignedDuration::ZERO && age < max_age {
-                return Polled { listed: listed.clone(), fresh: false };
+                return Polled {
+                    listed: listed.clone(),
+                    fresh: false,
+                };
             }
         }
         let listed = self.client.sources().await.map(Arc::new);
@@ -127,7 +153,10 @@ impl<T: Transport> ProjectView<T> {
             self.note_rows(sources);
         }
         *poll = Some((self.now, listed.clone()));
-        Polled { listed, fresh: true }
+        Polled {
+            listed,
+            fresh: true,
+        }
     }
 
     /// Keeps what is known of tables that run or failed; the others need no closer look.
@@ -135,7 +164,10 @@ impl<T: Transport> ProjectView<T> {
         let mut seen = lock(&self.shared.seen);
         let mut still = HashMap::with_capacity(seen.len());
         for schema in sources.iter().flat_map(|source| &source.schemas) {
-            if !matches!(schema.status(), SchemaStatus::Running | SchemaStatus::Failed) {
+            if !matches!(
+                schema.status(),
+                SchemaStatus::Running | SchemaStatus::Failed
+            ) {
                 continue;
             }
             let known = match seen.remove(&schema.id) {
@@ -166,7 +198,9 @@ impl<T: Transport> ProjectView<T> {
     pub async fn look(&self, source_id: &str, schema_id: &str, name: &str) {
         let look = Look::take(&self.client, self.now, source_id, schema_id, name).await;
         let mut seen = lock(&self.shared.seen);
-        seen.entry(schema_id.to_owned()).or_insert_with(|| Seen::without_row(self.now)).looked(look);
+        seen.entry(schema_id.to_owned())
+            .or_insert_with(|| Seen::without_row(self.now))
+            .looked(look);
     }
 
     /// What is known of tables beyond the list.
@@ -186,16 +220,22 @@ impl<T: Transport> ProjectView<T> {
     pub async fn ask_write_scope(&self, schema_id: &str) {
         {
             let mut known = lock(&self.shared.write_scope);
-            let asked_lately = known.1.is_some_and(|at| self.now.duration_since(at).abs() < ASK_AGAIN);
+            let asked_lately = known
+                .1
+                .is_some_and(|at| self.now.duration_since(at).abs() < ASK_AGAIN);
             if known.0 == WriteScope::Granted || (known.0 == WriteScope::Unknown && asked_lately) {
                 return;
             }
             known.1 = Some(self.now);
         }
         match self.client.incremental_fields(schema_id).await {
-            Err(error) if error.lacks_scope("external_data_source:write") => self.set_write_scope(WriteScope::Missing),
+            Err(error) if error.lacks_scope("external_data_source:write") => {
+                self.set_write_scope(WriteScope::Missing)
+            }
             // A refusal for another reason comes after the scope was checked; other answers say nothing of it.
-            Ok(()) | Err(PostHogError::Refused { status: 400, .. }) => self.set_write_scope(WriteScope::Granted),
+            Ok(()) | Err(PostHogError::Refused { status: 400, .. }) => {
+                self.set_write_scope(WriteScope::Granted)
+            }
             Err(_) => {}
         }
     }
@@ -208,7 +248,11 @@ impl<T: Transport> ProjectView<T> {
     /// The other policies that share the poll.
     #[must_use]
     pub fn others(&self) -> Vec<PolicyRef> {
-        lock(&self.shared.policies).iter().filter(|other| **other != self.at).cloned().collect()
+        lock(&self.shared.policies)
+            .iter()
+            .filter(|other| **other != self.at)
+            .cloned()
+            .collect()
     }
 }
 

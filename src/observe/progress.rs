@@ -34,14 +34,28 @@ impl Seen {
     /// A table whose row was first seen at `now`.
     #[must_use]
     pub fn first(schema: &Schema, now: Timestamp) -> Self {
-        Self { print: print(schema), row_since: now, look: None, mark: None, frozen: false, unclear: None }
+        Self {
+            print: print(schema),
+            row_since: now,
+            look: None,
+            mark: None,
+            frozen: false,
+            unclear: None,
+        }
     }
 
     /// A table of which there is no row in the list at `now`.
     #[must_use]
     pub const fn without_row(now: Timestamp) -> Self {
         let print = (Lax::Missing, Lax::Missing, Lax::Missing, Lax::Missing);
-        Self { print, row_since: now, look: None, mark: None, frozen: false, unclear: None }
+        Self {
+            print,
+            row_since: now,
+            look: None,
+            mark: None,
+            frozen: false,
+            unclear: None,
+        }
     }
 
     /// Takes note of the row at a later poll. A row that changed makes the last look worthless, not the mark: the mark
@@ -65,22 +79,46 @@ impl Seen {
 }
 
 fn print(schema: &Schema) -> RowPrint {
-    (schema.status.clone(), schema.last_synced_at.clone(), schema.latest_error.clone(), schema.should_sync.clone())
+    (
+        schema.status.clone(),
+        schema.last_synced_at.clone(),
+        schema.latest_error.clone(),
+        schema.should_sync.clone(),
+    )
 }
 
 /// The mark after `look`, whether nothing moved since it, and why that cannot be told.
 fn advance(mark: Option<Mark>, look: &Look) -> (Option<Mark>, bool, Option<String>) {
     let fresh = match look.newest() {
         Newest::Unclear(reason) => return (mark, false, Some(reason.to_owned())),
-        Newest::None => Mark { job_id: None, running: false, rows: None, log_at: None, since: look.at },
+        Newest::None => Mark {
+            job_id: None,
+            running: false,
+            rows: None,
+            log_at: None,
+            since: look.at,
+        },
         Newest::Job(job, _) => match job.status() {
-            JobStatus::Unknown => return (mark, false, Some(format!("job {} has a status that is not known", job.id))),
+            JobStatus::Unknown => {
+                return (
+                    mark,
+                    false,
+                    Some(format!("job {} has a status that is not known", job.id)),
+                );
+            }
             JobStatus::Running => {
                 let rows = match &job.rows_synced {
                     Lax::Is(rows) => Some(*rows),
                     Lax::Null => None,
                     Lax::Missing | Lax::Odd => {
-                        return (mark, false, Some(format!("job {} does not say how many rows it has synced", job.id)));
+                        return (
+                            mark,
+                            false,
+                            Some(format!(
+                                "job {} does not say how many rows it has synced",
+                                job.id
+                            )),
+                        );
                     }
                 };
                 let log_at = match &look.log {
@@ -88,16 +126,28 @@ fn advance(mark: Option<Mark>, look: &Look) -> (Option<Mark>, bool, Option<Strin
                     Log::NotRead => return (mark, false, Some("its log was not read".to_owned())),
                     Log::Unreadable(reason) => return (mark, false, Some(reason.clone())),
                 };
-                Mark { job_id: Some(job.id.clone()), running: true, rows, log_at, since: look.at }
+                Mark {
+                    job_id: Some(job.id.clone()),
+                    running: true,
+                    rows,
+                    log_at,
+                    since: look.at,
+                }
             }
-            JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => {
-                Mark { job_id: Some(job.id.clone()), running: false, rows: None, log_at: None, since: look.at }
-            }
+            JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => Mark {
+                job_id: Some(job.id.clone()),
+                running: false,
+                rows: None,
+                log_at: None,
+                since: look.at,
+            },
         },
     };
     match mark {
         // A clock that was set back must not make a mark from the future: it would never grow old.
-        Some(old) if same_place(&old, &fresh) && old.since <= fresh.since => (Some(old), true, None),
+        Some(old) if same_place(&old, &fresh) && old.since <= fresh.since => {
+            (Some(old), true, None)
+        }
         _ => (Some(fresh), false, None),
     }
 }
@@ -105,7 +155,13 @@ fn advance(mark: Option<Mark>, look: &Look) -> (Option<Mark>, bool, Option<Strin
 /// True if nothing moved from one mark to the other. Log lines are compared with each other, never with the operator's
 /// clock, so that a skew between the clocks cannot hide a line.
 fn same_place(a: &Mark, b: &Mark) -> bool {
-    let Mark { job_id, running, rows, log_at, since: _ } = a;
+    let Mark {
+        job_id,
+        running,
+        rows,
+        log_at,
+        since: _,
+    } = a;
     *job_id == b.job_id && *running == b.running && *rows == b.rows && *log_at == b.log_at
 }
 
@@ -125,14 +181,24 @@ mod tests {
         let json = format!(
             r#"[{{"id":"{job}","created_at":"2026-10-01T00:00:00Z","status":"Running","rows_synced":{rows},"schema":{{"id":"a1"}}}}]"#
         );
-        Look::new(at(when), "a1", Ok(serde_json::from_str(&json).unwrap()), log)
+        Look::new(
+            at(when),
+            "a1",
+            Ok(serde_json::from_str(&json).unwrap()),
+            log,
+        )
     }
 
     fn line(when: &str) -> Log {
         Log::Newest(Some(at(when)))
     }
 
-    const LATER: [&str; 4] = ["2026-10-01T01:00:00Z", "2026-10-01T02:00:00Z", "2026-10-01T03:00:00Z", "2026-10-01T04:00:00Z"];
+    const LATER: [&str; 4] = [
+        "2026-10-01T01:00:00Z",
+        "2026-10-01T02:00:00Z",
+        "2026-10-01T03:00:00Z",
+        "2026-10-01T04:00:00Z",
+    ];
 
     #[test]
     fn a_run_is_frozen_only_when_neither_rows_nor_log_moved_between_two_looks() {
@@ -160,7 +226,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_never_frozen_and_keeps_the_mark() {
-        for (rows, log) in [("5", Log::Unreadable("403".into())), (r#""many""#, line(LATER[0])), ("5", Log::NotRead)] {
+        for (rows, log) in [
+            ("5", Log::Unreadable("403".into())),
+            (r#""many""#, line(LATER[0])),
+            ("5", Log::NotRead),
+        ] {
             let mut seen = Seen::first(&schema(), at(LATER[0]));
             seen.looked(look(LATER[0], "j1", "5", line(LATER[0])));
             seen.looked(look(LATER[1], "j1", rows, log));

@@ -25,10 +25,15 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The tables that `selector` selects, with their sources.
-    pub fn selected<'a>(&'a self, selector: &'a Selector) -> impl Iterator<Item = (&'a Source, &'a Schema)> {
+    pub fn selected<'a>(
+        &'a self,
+        selector: &'a Selector,
+    ) -> impl Iterator<Item = (&'a Source, &'a Schema)> {
         self.sources
             .iter()
-            .filter(|source| selector.selects_source(source.type_name(), source.prefix_name(), &source.id))
+            .filter(|source| {
+                selector.selects_source(source.type_name(), source.prefix_name(), &source.id)
+            })
             .flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)))
             .filter(|(_, schema)| selector.selects_schema(&schema.name))
     }
@@ -37,7 +42,13 @@ impl Snapshot {
     #[must_use]
     pub fn row(&self, source_id: &str, schema_id: &str) -> Option<(&Source, &Schema)> {
         let source = self.sources.iter().find(|source| source.id == source_id)?;
-        Some((source, source.schemas.iter().find(|schema| schema.id == schema_id)?))
+        Some((
+            source,
+            source
+                .schemas
+                .iter()
+                .find(|schema| schema.id == schema_id)?,
+        ))
     }
 }
 

@@ -42,7 +42,10 @@ pub struct KeyGate(Mutex<Option<Timestamp>>);
 
 impl KeyGate {
     fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).filter(|until| *until > now)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .filter(|until| *until > now)
     }
 
     fn close(&self, until: Timestamp) {
@@ -62,8 +65,20 @@ pub struct Client<T> {
 
 impl<T: Transport> Client<T> {
     /// A client as of `now`.
-    pub fn new(transport: Arc<T>, project: Project, key: ApiKey, gate: Arc<KeyGate>, now: Timestamp) -> Self {
-        Self { transport, project, key, gate, now }
+    pub fn new(
+        transport: Arc<T>,
+        project: Project,
+        key: ApiKey,
+        gate: Arc<KeyGate>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            transport,
+            project,
+            key,
+            gate,
+            now,
+        }
     }
 
     /// What tells its key from another.
@@ -78,39 +93,73 @@ impl<T: Transport> Client<T> {
         let mut seen = HashSet::new();
         for page_number in 0..MAX_PAGES {
             let offset = page_number * PAGE_SIZE;
-            let path = self.path(&format!("external_data_sources/?limit={PAGE_SIZE}&offset={offset}"));
-            let request = Request { max_body: MAX_LIST, ..get(CALL, path) };
+            let path = self.path(&format!(
+                "external_data_sources/?limit={PAGE_SIZE}&offset={offset}"
+            ));
+            let request = Request {
+                max_body: MAX_LIST,
+                ..get(CALL, path)
+            };
             let page: Page<Source> = decode(CALL, &self.send(request).await?)?;
             let (got, count) = (page.results.len(), page.count);
             // A source that was made meanwhile moves the others to the next page, where they would appear twice.
-            sources.extend(page.results.into_iter().filter(|source| seen.insert(source.id.clone())));
+            sources.extend(
+                page.results
+                    .into_iter()
+                    .filter(|source| seen.insert(source.id.clone())),
+            );
             let wanted = usize::try_from(count).unwrap_or(usize::MAX);
             if got == 0 || offset + got >= wanted {
                 return if sources.len() < wanted {
-                    Err(unexpected(CALL, format!("{} of {count} sources were sent: the list changed while it was read", sources.len())))
+                    Err(unexpected(
+                        CALL,
+                        format!(
+                            "{} of {count} sources were sent: the list changed while it was read",
+                            sources.len()
+                        ),
+                    ))
                 } else {
                     Ok(sources)
                 };
             }
             if got != PAGE_SIZE {
-                return Err(unexpected(CALL, format!("a page of {got} sources where {PAGE_SIZE} were asked for and more remain")));
+                return Err(unexpected(
+                    CALL,
+                    format!(
+                        "a page of {got} sources where {PAGE_SIZE} were asked for and more remain"
+                    ),
+                ));
             }
         }
-        Err(unexpected(CALL, format!("the list does not end after {} sources", MAX_PAGES * PAGE_SIZE)))
+        Err(unexpected(
+            CALL,
+            format!(
+                "the list does not end after {} sources",
+                MAX_PAGES * PAGE_SIZE
+            ),
+        ))
     }
 
     /// The newest runs of a table, at most 50. `PostHog` filters by name; the caller keeps only those with the table's id.
     pub async fn jobs(&self, source_id: &str, schema_name: &str) -> Result<Vec<Job>, PostHogError> {
         const CALL: &str = "list jobs";
         let name: String = form_urlencoded::byte_serialize(schema_name.as_bytes()).collect();
-        let path = self.path(&format!("external_data_sources/{source_id}/jobs/?schemas={name}"));
+        let path = self.path(&format!(
+            "external_data_sources/{source_id}/jobs/?schemas={name}"
+        ));
         decode(CALL, &self.send(get(CALL, path)).await?)
     }
 
     /// The newest lines of a table's log, of the run `run_id` if it is known.
-    pub async fn logs(&self, schema_id: &str, run_id: Option<&str>) -> Result<LogPage, PostHogError> {
+    pub async fn logs(
+        &self,
+        schema_id: &str,
+        run_id: Option<&str>,
+    ) -> Result<LogPage, PostHogError> {
         const CALL: &str = "read log";
-        let mut path = self.path(&format!("external_data_schemas/{schema_id}/logs/?limit={LOG_LINES}"));
+        let mut path = self.path(&format!(
+            "external_data_schemas/{schema_id}/logs/?limit={LOG_LINES}"
+        ));
         if let Some(run_id) = run_id {
             path.push_str("&instance_id=");
             path.extend(form_urlencoded::byte_serialize(run_id.as_bytes()));
@@ -129,8 +178,14 @@ impl<T: Transport> Client<T> {
     /// makes it the way to find out whether the key has it.
     pub async fn incremental_fields(&self, schema_id: &str) -> Result<(), PostHogError> {
         const CALL: &str = "read incremental fields";
-        let path = self.path(&format!("external_data_schemas/{schema_id}/incremental_fields/"));
-        let request = Request { method: Method::Post, deadline: LIVE_DEADLINE, ..get(CALL, path) };
+        let path = self.path(&format!(
+            "external_data_schemas/{schema_id}/incremental_fields/"
+        ));
+        let request = Request {
+            method: Method::Post,
+            deadline: LIVE_DEADLINE,
+            ..get(CALL, path)
+        };
         self.send(request).await.map(drop)
     }
 
@@ -147,29 +202,61 @@ impl<T: Transport> Client<T> {
             return Err(PostHogError::Waiting { call, until });
         }
         let host = self.project.host.as_str().to_owned();
-        let response = match self.transport.send(&self.project.host, &self.key, request).await {
+        let response = match self
+            .transport
+            .send(&self.project.host, &self.key, request)
+            .await
+        {
             Ok(response) => response,
-            Err(TransportError::NotSent(reason)) => return Err(PostHogError::NotSent { call, host, reason }),
-            Err(TransportError::NoAnswer(reason)) => return Err(PostHogError::NoAnswer { call, host, reason }),
-            Err(TransportError::TooLarge) => return Err(unexpected(call, "the answer is larger than PostHog's can be".into())),
+            Err(TransportError::NotSent(reason)) => {
+                return Err(PostHogError::NotSent { call, host, reason });
+            }
+            Err(TransportError::NoAnswer(reason)) => {
+                return Err(PostHogError::NoAnswer { call, host, reason });
+            }
+            Err(TransportError::TooLarge) => {
+                return Err(unexpected(
+                    call,
+                    "the answer is larger than PostHog's can be".into(),
+                ));
+            }
         };
         match response.status {
             200..=299 => Ok(response),
             429 => {
-                let wait = response.retry_after.and_then(|w| SignedDuration::try_from(w).ok()).unwrap_or(DEFAULT_WAIT);
+                let wait = response
+                    .retry_after
+                    .and_then(|w| SignedDuration::try_from(w).ok())
+                    .unwrap_or(DEFAULT_WAIT);
                 if let Ok(until) = self.now.checked_add(wait) {
                     self.gate.close(until);
                 }
                 Err(PostHogError::RateLimited { call, wait })
             }
-            300..=399 => Err(unexpected(call, format!("{} redirects ({}): is it the address of PostHog itself?", host, response.status))),
-            status => Err(PostHogError::Refused { call, status, detail: detail(&response) }),
+            300..=399 => Err(unexpected(
+                call,
+                format!(
+                    "{} redirects ({}): is it the address of PostHog itself?",
+                    host, response.status
+                ),
+            )),
+            status => Err(PostHogError::Refused {
+                call,
+                status,
+                detail: detail(&response),
+            }),
         }
     }
 }
 
 const fn get(call: &'static str, path: String) -> Request {
-    Request { call, method: Method::Get, path, deadline: DEADLINE, max_body: MAX_ANSWER }
+    Request {
+        call,
+        method: Method::Get,
+        path,
+        deadline: DEADLINE,
+        max_body: MAX_ANSWER,
+    }
 }
 
 fn unexpected(call: &'static str, reason: String) -> PostHogError {
@@ -182,24 +269,38 @@ fn detail(response: &Response) -> String {
     match body.and_then(ErrorBody::text) {
         Some(text) => redact::text(&text, 300),
         None if response.body.is_empty() => "without a reason".to_owned(),
-        None => format!("with a body that is not PostHog's ({})", shown_type(response)),
+        None => format!(
+            "with a body that is not PostHog's ({})",
+            shown_type(response)
+        ),
     }
 }
 
 /// Reads the body of a successful answer.
-pub(crate) fn decode<A: DeserializeOwned>(call: &'static str, response: &Response) -> Result<A, PostHogError> {
+pub(crate) fn decode<A: DeserializeOwned>(
+    call: &'static str,
+    response: &Response,
+) -> Result<A, PostHogError> {
     serde_json::from_slice(&response.body).map_err(|error| {
         let what = if response.body.is_empty() {
             "an empty body".to_owned()
         } else if error.is_eof() {
             "half an answer".to_owned()
         } else {
-            format!("{}: {}", shown_type(response), redact::text(&error.to_string(), 120))
+            format!(
+                "{}: {}",
+                shown_type(response),
+                redact::text(&error.to_string(), 120)
+            )
         };
         unexpected(call, format!("the answer is not PostHog's JSON but {what}"))
     })
 }
 
 fn shown_type(response: &Response) -> String {
-    if response.content_type.is_empty() { "no content type".into() } else { redact::one_line(&response.content_type, 60) }
+    if response.content_type.is_empty() {
+        "no content type".into()
+    } else {
+        redact::one_line(&response.content_type, 60)
+    }
 }

@@ -9,7 +9,9 @@ pub const DEFAULT_HOSTS: [&str; 2] = ["us.posthog.com", "eu.posthog.com"];
 
 /// A host that is not on the operator's list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("host {host} is not on the operator's list ({allowed}): start the operator with {flag} to allow it")]
+#[error(
+    "host {host} is not on the operator's list ({allowed}): start the operator with {flag} to allow it"
+)]
 pub struct HostNotAllowed {
     host: String,
     allowed: String,
@@ -27,16 +29,29 @@ impl HostList {
     /// A list of `HOST` or `HOST:PORT` entries; `http_loopback` allows `http://127.0.0.1:PORT` besides.
     #[must_use]
     pub fn new(allowed: &[String], http_loopback: bool) -> Self {
-        Self { allowed: allowed.iter().map(|entry| entry.to_ascii_lowercase()).collect(), http_loopback }
+        Self {
+            allowed: allowed
+                .iter()
+                .map(|entry| entry.to_ascii_lowercase())
+                .collect(),
+            http_loopback,
+        }
     }
 
     /// Says whether a key may be sent to `host`.
     pub fn check(&self, host: &Host) -> Result<(), HostNotAllowed> {
         if host.is_http_loopback() {
-            return if self.http_loopback { Ok(()) } else { Err(self.refusal(host, "--allow-http-loopback".to_owned())) };
+            return if self.http_loopback {
+                Ok(())
+            } else {
+                Err(self.refusal(host, "--allow-http-loopback".to_owned()))
+            };
         }
         // https://HOST and https://HOST:443 are the same place.
-        let authority = host.authority().strip_suffix(":443").unwrap_or_else(|| host.authority());
+        let authority = host
+            .authority()
+            .strip_suffix(":443")
+            .unwrap_or_else(|| host.authority());
         let listed = |entry: &String| entry.strip_suffix(":443").unwrap_or(entry) == authority;
         if self.allowed.iter().any(listed) {
             return Ok(());
@@ -45,8 +60,16 @@ impl HostList {
     }
 
     fn refusal(&self, host: &Host, flag: String) -> HostNotAllowed {
-        let allowed = if self.allowed.is_empty() { "it is empty".to_owned() } else { self.allowed.join(", ") };
-        HostNotAllowed { host: host.as_str().to_owned(), allowed, flag }
+        let allowed = if self.allowed.is_empty() {
+            "it is empty".to_owned()
+        } else {
+            self.allowed.join(", ")
+        };
+        HostNotAllowed {
+            host: host.as_str().to_owned(),
+            allowed,
+            flag,
+        }
     }
 }
 
@@ -55,8 +78,13 @@ impl HostList {
 pub fn is_loopback(entry: &str) -> bool {
     let name = entry.rsplit_once(':').map_or(entry, |(name, _)| name);
     name.eq_ignore_ascii_case("localhost")
-        || entry.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        || entry
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
+        || name
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -73,7 +101,12 @@ mod tests {
         assert_eq!(check(&list, "https://us.posthog.com"), Ok(()));
         assert_eq!(check(&list, "https://us.posthog.com:443"), Ok(()));
         assert_eq!(check(&list, "https://ph.internal:8443"), Ok(()));
-        for other in ["https://ph.internal", "https://us.posthog.com.evil.example", "https://xus.posthog.com", "https://us.posthog.com:444"] {
+        for other in [
+            "https://ph.internal",
+            "https://us.posthog.com.evil.example",
+            "https://xus.posthog.com",
+            "https://us.posthog.com:444",
+        ] {
             assert!(check(&list, other).is_err(), "{other}");
         }
     }
@@ -81,7 +114,9 @@ mod tests {
     #[test]
     fn the_refusal_names_the_flag() {
         let list = HostList::new(&["us.posthog.com".into()], false);
-        let text = check(&list, "https://ph.example:8443").unwrap_err().to_string();
+        let text = check(&list, "https://ph.example:8443")
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("--allowed-host=ph.example:8443"), "{text}");
         let text = check(&list, "http://127.0.0.1:80").unwrap_err().to_string();
         assert!(text.contains("--allow-http-loopback"), "{text}");
@@ -89,7 +124,14 @@ mod tests {
 
     #[test]
     fn loopback_entries_are_recognised() {
-        for entry in ["127.0.0.1", "127.0.0.1:8000", "localhost", "localhost:80", "::1", "[::1]:80"] {
+        for entry in [
+            "127.0.0.1",
+            "127.0.0.1:8000",
+            "localhost",
+            "localhost:80",
+            "::1",
+            "[::1]:80",
+        ] {
             assert!(is_loopback(entry), "{entry}");
         }
         for entry in ["us.posthog.com", "127.0.0.1.evil.com", "10.0.0.1:80"] {

@@ -33,7 +33,10 @@ impl HttpTransport {
     pub fn new(hosts: HostList) -> Result<Self, reqwest::Error> {
         let builder = || {
             reqwest::Client::builder()
-                .user_agent(concat!("warehouse-sync-operator/", env!("CARGO_PKG_VERSION")))
+                .user_agent(concat!(
+                    "warehouse-sync-operator/",
+                    env!("CARGO_PKG_VERSION")
+                ))
                 .connect_timeout(CONNECT_TIMEOUT)
                 // A redirect could carry the key to another host.
                 .redirect(redirect::Policy::none())
@@ -41,16 +44,31 @@ impl HttpTransport {
                 .retry(retry::never())
         };
         // A proxy for the outside world must not see what goes to this machine.
-        Ok(Self { remote: builder().https_only(true).build()?, loopback: builder().no_proxy().build()?, hosts })
+        Ok(Self {
+            remote: builder().https_only(true).build()?,
+            loopback: builder().no_proxy().build()?,
+            hosts,
+        })
     }
 
-    async fn exchange(&self, host: &Host, key: &ApiKey, request: &Request) -> Result<Response, TransportError> {
+    async fn exchange(
+        &self,
+        host: &Host,
+        key: &ApiKey,
+        request: &Request,
+    ) -> Result<Response, TransportError> {
         // Checked here too, at the last line before the network, whatever a caller forgot.
-        self.hosts.check(host).map_err(|e| TransportError::NotSent(e.to_string()))?;
-        let mut bearer =
-            HeaderValue::from_str(&key.bearer()).map_err(|_| TransportError::NotSent("the key cannot be sent".into()))?;
+        self.hosts
+            .check(host)
+            .map_err(|e| TransportError::NotSent(e.to_string()))?;
+        let mut bearer = HeaderValue::from_str(&key.bearer())
+            .map_err(|_| TransportError::NotSent("the key cannot be sent".into()))?;
         bearer.set_sensitive(true);
-        let client = if host.is_http_loopback() { &self.loopback } else { &self.remote };
+        let client = if host.is_http_loopback() {
+            &self.loopback
+        } else {
+            &self.remote
+        };
         let url = format!("{host}{}", request.path);
         let builder = match request.method {
             Method::Get => client.get(url),
@@ -63,15 +81,36 @@ impl HttpTransport {
             .send()
             .await
             .map_err(|e| failure(&e))?;
-        let header = |name| answer.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-        let (status, content_type, wait) = (answer.status().as_u16(), header(CONTENT_TYPE), header(RETRY_AFTER));
+        let header = |name| {
+            answer
+                .headers()
+                .get(name)
+                .and_then(|v| v.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let (status, content_type, wait) = (
+            answer.status().as_u16(),
+            header(CONTENT_TYPE),
+            header(RETRY_AFTER),
+        );
         let body = read_body(answer, request.max_body).await?;
-        Ok(Response { status, content_type, retry_after: transport::retry_after(&wait, Timestamp::now()), body })
+        Ok(Response {
+            status,
+            content_type,
+            retry_after: transport::retry_after(&wait, Timestamp::now()),
+            body,
+        })
     }
 }
 
 impl Transport for HttpTransport {
-    async fn send(&self, host: &Host, key: &ApiKey, request: Request) -> Result<Response, TransportError> {
+    async fn send(
+        &self,
+        host: &Host,
+        key: &ApiKey,
+        request: Request,
+    ) -> Result<Response, TransportError> {
         self.exchange(host, key, &request).await
     }
 }
@@ -106,5 +145,9 @@ fn failure(error: &reqwest::Error) -> TransportError {
     }
     let reason = redact::text(&reason, 300);
     // Name resolution, connecting and the TLS handshake come before the first byte of a request.
-    if error.is_connect() || error.is_builder() { TransportError::NotSent(reason) } else { TransportError::NoAnswer(reason) }
+    if error.is_connect() || error.is_builder() {
+        TransportError::NotSent(reason)
+    } else {
+        TransportError::NoAnswer(reason)
+    }
 }

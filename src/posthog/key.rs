@@ -36,7 +36,9 @@ pub struct KeyId([u8; 16]);
 impl ApiKey {
     /// Takes the bytes of a Secret. White space at both ends is dropped: an editor's trailing newline is the usual slip.
     pub fn new(bytes: &[u8]) -> Result<Self, KeyError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| KeyError::Characters)?.trim();
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| KeyError::Characters)?
+            .trim();
         match text.len() {
             0 => return Err(KeyError::Empty),
             n if n > MAX_LENGTH => return Err(KeyError::TooLong),
@@ -46,7 +48,10 @@ impl ApiKey {
         let digest = Sha256::digest(text.as_bytes());
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
-        Ok(Self { secret: SecretString::from(text.to_owned()), id: KeyId(id) })
+        Ok(Self {
+            secret: SecretString::from(text.to_owned()),
+            id: KeyId(id),
+        })
     }
 
     /// What tells this key from another.
@@ -81,10 +86,21 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_key_is_refused_without_being_shown() {
-        for bytes in [&b""[..], b" \n", b"phx_a b", b"phx_a\nb", b"\xff\xfe", "phx_ä".as_bytes(), &[b'x'; 600]] {
+        for bytes in [
+            &b""[..],
+            b" \n",
+            b"phx_a b",
+            b"phx_a\nb",
+            b"\xff\xfe",
+            "phx_ä".as_bytes(),
+            &[b'x'; 600],
+        ] {
             let error = ApiKey::new(bytes).unwrap_err();
             assert!(!error.to_string().contains("phx_"));
         }
-        assert_eq!(format!("{:?}", ApiKey::new(b"phx_abc").unwrap()), "ApiKey(***)");
+        assert_eq!(
+            format!("{:?}", ApiKey::new(b"phx_abc").unwrap()),
+            "ApiKey(***)"
+        );
     }
 }

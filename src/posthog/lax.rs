@@ -108,7 +108,9 @@ impl<'de, T: Scalar> Visitor<'de> for LaxVisitor<T> {
         Ok(Self::is(T::from_integer(number)))
     }
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Lax<T>, E> {
-        Ok(Self::is(i64::try_from(number).ok().and_then(T::from_integer)))
+        Ok(Self::is(
+            i64::try_from(number).ok().and_then(T::from_integer),
+        ))
     }
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<Lax<T>, E> {
         Ok(Lax::Odd)
@@ -133,7 +135,12 @@ impl<'de, T: Scalar> Visitor<'de> for LaxVisitor<T> {
 pub fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let id = String::deserialize(deserializer)?;
     // An id becomes part of a URL path; PostHog's are UUIDs.
-    if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+    if id.is_empty()
+        || id.len() > 64
+        || !id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    {
         return Err(D::Error::custom("an id that is not a UUID"));
     }
     Ok(id)
@@ -159,7 +166,12 @@ mod tests {
     fn null_is_told_from_absent_and_from_odd() {
         assert_eq!(row("{}").at, Lax::Missing);
         assert_eq!(row(r#"{"at":null}"#).at, Lax::Null);
-        for odd in [r#"{"at":5}"#, r#"{"at":{"a":[1]}}"#, r#"{"at":"yesterday"}"#, r#"{"at":"2026-10-01T00:00:12"}"#] {
+        for odd in [
+            r#"{"at":5}"#,
+            r#"{"at":{"a":[1]}}"#,
+            r#"{"at":"yesterday"}"#,
+            r#"{"at":"2026-10-01T00:00:12"}"#,
+        ] {
             assert_eq!(row(odd).at, Lax::Odd, "{odd}");
         }
         assert_eq!(row(r#"{"flag":"true"}"#).flag, Lax::Odd);
@@ -169,7 +181,11 @@ mod tests {
     #[test]
     fn times_with_any_offset_are_read() {
         let expected: Timestamp = "2026-10-01T00:00:12Z".parse().unwrap();
-        for text in ["2026-10-01T00:00:12Z", "2026-10-01T02:00:12+02:00", "2026-10-01T00:00:12.000000Z"] {
+        for text in [
+            "2026-10-01T00:00:12Z",
+            "2026-10-01T02:00:12+02:00",
+            "2026-10-01T00:00:12.000000Z",
+        ] {
             assert_eq!(row(&format!(r#"{{"at":"{text}"}}"#)).at, Lax::Is(expected));
         }
     }

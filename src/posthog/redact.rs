@@ -13,7 +13,10 @@ pub const MASK: &str = "***";
 /// Patterns of secrets, each with what takes its place. Order matters: the specific ones come first.
 const PATTERNS: [(&str, &str); 9] = [
     // PEM blocks, also cut off ones.
-    (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", MASK),
+    (
+        r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)",
+        MASK,
+    ),
     // user:password@ in URLs of any scheme.
     (r"://[^\s/@:]*:[^\s@]*@", "://***@"),
     // Keys that name themselves: PostHog, Stripe, Slack, GitHub, Google, AWS, Shopify, Databricks.
@@ -22,23 +25,36 @@ const PATTERNS: [(&str, &str); 9] = [
         MASK,
     ),
     // JSON web tokens.
-    (r"\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}(\.[A-Za-z0-9_\-]*)?", MASK),
-    (r"(?i)\b(bearer|basic)\s+[A-Za-z0-9_\-.~+/=]{8,}", "${1} ***"),
+    (
+        r"\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}(\.[A-Za-z0-9_\-]*)?",
+        MASK,
+    ),
+    (
+        r"(?i)\b(bearer|basic)\s+[A-Za-z0-9_\-.~+/=]{8,}",
+        "${1} ***",
+    ),
     // key=value and "key": "value" of telling names, quoted or not.
     (
         r#"(?i)\b([a-z0-9_\-]*(password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signature|sig|credential)[a-z0-9_\-]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&)}\]]+)"#,
         "${1}***",
     ),
     // Query strings of signed URLs.
-    (r"(?i)([?&](x-amz-[a-z\-]+|code|key|auth|session)=)[^&\s]+", "${1}***"),
+    (
+        r"(?i)([?&](x-amz-[a-z\-]+|code|key|auth|session)=)[^&\s]+",
+        "${1}***",
+    ),
     // Long hexadecimal texts. UUIDs have dashes and stay readable.
     (r"\b[0-9A-Fa-f]{32,}\b", MASK),
     // Long base64 texts with at least one digit somewhere are caught by their length alone.
     (r"\b[A-Za-z0-9+/_]{40,}={0,2}", MASK),
 ];
 
-static COMPILED: LazyLock<Vec<(Regex, &str)>> =
-    LazyLock::new(|| PATTERNS.iter().filter_map(|(pattern, with)| Regex::new(pattern).ok().map(|r| (r, *with))).collect());
+static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    PATTERNS
+        .iter()
+        .filter_map(|(pattern, with)| Regex::new(pattern).ok().map(|r| (r, *with)))
+        .collect()
+});
 
 /// Longest input that is looked at, in bytes: the patterns run over no more than this.
 const LOOKED_AT: usize = 16 * 1024;
@@ -99,7 +115,10 @@ mod tests {
     #[test]
     fn secrets_are_masked() {
         for (raw, secret) in [
-            ("connect postgresql://app:hunter2@db:5432/x failed", "hunter2"),
+            (
+                "connect postgresql://app:hunter2@db:5432/x failed",
+                "hunter2",
+            ),
             ("key sk_live_51Habcdefgh is invalid", "51Habcdefgh"),
             ("Authorization: Bearer abcdef123456789", "abcdef123456789"),
             ("password='p w' rejected", "p w"),
@@ -108,8 +127,14 @@ mod tests {
             ("phx_9f8e7d6c5b4a is not valid", "9f8e7d6c5b4a"),
             ("token eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJ", "eyJzdWIiOiIx"),
             ("GET /f?X-Amz-Signature=deadbeef&x=1", "deadbeef"),
-            ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "MIIE"),
-            ("digest 0123456789abcdef0123456789abcdef", "0123456789abcdef"),
+            (
+                "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
+                "MIIE",
+            ),
+            (
+                "digest 0123456789abcdef0123456789abcdef",
+                "0123456789abcdef",
+            ),
         ] {
             let shown = text(raw, 500);
             assert!(!shown.contains(secret), "{shown}");

@@ -86,10 +86,19 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 pub fn retry_after(header: &str, now: jiff::Timestamp) -> Option<Duration> {
     let header = header.trim();
     if !header.is_empty() && header.bytes().all(|b| b.is_ascii_digit()) {
-        return Some(header.parse().map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT));
+        return Some(
+            header
+                .parse()
+                .map_or(LONGEST_WAIT, Duration::from_secs)
+                .min(LONGEST_WAIT),
+        );
     }
     let at = jiff::fmt::rfc2822::parse(header).ok()?.timestamp();
-    Some(Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))
+    Some(
+        Duration::try_from(at.duration_since(now))
+            .unwrap_or(Duration::ZERO)
+            .min(LONGEST_WAIT),
+    )
 }
 
 #[cfg(test)]
@@ -101,7 +110,10 @@ mod tests {
         let now = "2026-10-01T00:00:00Z".parse().unwrap();
         let read = |header| retry_after(header, now);
         assert_eq!(read("37"), Some(Duration::from_secs(37)));
-        assert_eq!(read("Thu, 01 Oct 2026 00:01:00 GMT"), Some(Duration::from_secs(60)));
+        assert_eq!(
+            read("Thu, 01 Oct 2026 00:01:00 GMT"),
+            Some(Duration::from_secs(60))
+        );
         assert_eq!(read("Wed, 30 Sep 2026 00:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(read("99999999999999999999999"), Some(LONGEST_WAIT));
         assert_eq!(read("Fri, 01 Oct 2027 00:00:00 GMT"), Some(LONGEST_WAIT));

@@ -62,7 +62,9 @@ impl Source {
     /// True only if this is certainly a source that `PostHog` imports from. A direct one is observed, never written to.
     #[must_use]
     pub fn is_warehouse(&self) -> bool {
-        self.access_method.get().is_some_and(|method| method == "warehouse")
+        self.access_method
+            .get()
+            .is_some_and(|method| method == "warehouse")
     }
 }
 
@@ -195,7 +197,11 @@ impl Job {
 fn is_billing(status: &str) -> bool {
     matches!(
         status,
-        "BillingLimitReached" | "BillingLimitTooLow" | "Billing limits" | "Billing limits too low" | "Billing limit too low"
+        "BillingLimitReached"
+            | "BillingLimitTooLow"
+            | "Billing limits"
+            | "Billing limits too low"
+            | "Billing limit too low"
     )
 }
 
@@ -235,12 +241,18 @@ impl ErrorBody {
     #[must_use]
     pub fn text(self) -> Option<String> {
         let first = |errors: serde_json::Value| match errors {
-            serde_json::Value::Array(list) => list.into_iter().next().map(|e| e.as_str().map_or_else(|| e.to_string(), str::to_owned)),
+            serde_json::Value::Array(list) => list
+                .into_iter()
+                .next()
+                .map(|e| e.as_str().map_or_else(|| e.to_string(), str::to_owned)),
             serde_json::Value::String(text) => Some(text),
             _ => None,
         };
         let own = |lax: Lax<String>| lax.get().cloned();
-        own(self.detail).or_else(|| own(self.message)).or_else(|| own(self.error)).or_else(|| self.errors.and_then(first))
+        own(self.detail)
+            .or_else(|| own(self.message))
+            .or_else(|| own(self.error))
+            .or_else(|| self.errors.and_then(first))
     }
 }
 
@@ -274,13 +286,31 @@ mod tests {
     #[test]
     fn the_four_error_shapes_are_read() {
         for (body, text) in [
-            (r#"{"type":"validation_error","code":"invalid_input","detail":"No such field.","attr":null}"#, "No such field."),
-            (r#"{"message":"Monthly sync limit reached."}"#, "Monthly sync limit reached."),
-            (r#"{"detail":"The sync already finished."}"#, "The sync already finished."),
-            (r#"{"success":false,"error":"No inputs provided"}"#, "No inputs provided"),
+            (
+                r#"{"type":"validation_error","code":"invalid_input","detail":"No such field.","attr":null}"#,
+                "No such field.",
+            ),
+            (
+                r#"{"message":"Monthly sync limit reached."}"#,
+                "Monthly sync limit reached.",
+            ),
+            (
+                r#"{"detail":"The sync already finished."}"#,
+                "The sync already finished.",
+            ),
+            (
+                r#"{"success":false,"error":"No inputs provided"}"#,
+                "No inputs provided",
+            ),
             (r#"{"errors":["slot missing","other"]}"#, "slot missing"),
         ] {
-            assert_eq!(serde_json::from_str::<ErrorBody>(body).unwrap().text().as_deref(), Some(text));
+            assert_eq!(
+                serde_json::from_str::<ErrorBody>(body)
+                    .unwrap()
+                    .text()
+                    .as_deref(),
+                Some(text)
+            );
         }
     }
 
@@ -291,13 +321,18 @@ mod tests {
         let source: Source = serde_json::from_str(json).unwrap();
         assert!(!source.is_warehouse());
         assert_eq!(source.title(), "0196f0aa-0000");
-        assert!(source.schemas[0].should_sync.is_unknown() && source.schemas[0].last_synced_at.is_unknown());
+        assert!(
+            source.schemas[0].should_sync.is_unknown()
+                && source.schemas[0].last_synced_at.is_unknown()
+        );
     }
 
     #[test]
     fn an_id_that_could_change_the_path_is_refused() {
         for id in ["", "../other", "a/b", "a?b"] {
-            assert!(serde_json::from_str::<Schema>(&format!(r#"{{"id":"{id}","name":"t"}}"#)).is_err());
+            assert!(
+                serde_json::from_str::<Schema>(&format!(r#"{{"id":"{id}","name":"t"}}"#)).is_err()
+            );
         }
     }
 }

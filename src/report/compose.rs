@@ -11,7 +11,9 @@ use crate::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
         conditions::{HEALTHY, REMEDIATION_ALLOWED, Reason},
         policy::Mode,
-        status::{MAX_FINDINGS, MAX_MARKS, NextAction, SchemaState, Severity, State, Step, Summary},
+        status::{
+            MAX_FINDINGS, MAX_MARKS, NextAction, SchemaState, Severity, State, Step, Summary,
+        },
     },
     decide::{Plan, ownership::is_in_flight, plan::in_words},
     diagnose::{Diagnosis, Verdict},
@@ -39,14 +41,19 @@ pub fn observed(
 ) -> WarehouseSyncPolicyStatus {
     let mut findings = words::findings(&diagnosis.judged, plan);
     let in_repair = |id: &str| {
-        plan.incidents.iter().any(|i| i.schema_id == id && is_in_flight(i) && i.step != Step::WaitSuccess)
+        plan.incidents
+            .iter()
+            .any(|i| i.schema_id == id && is_in_flight(i) && i.step != Step::WaitSuccess)
     };
     let summary = diagnosis.summary(in_repair);
     let healthy = healthy(diagnosis, &summary, &findings);
     let truncated = findings.len().saturating_sub(MAX_FINDINGS);
     findings.truncate(MAX_FINDINGS);
     let total = summary.schemas.total;
-    let mut sayings = conditions::readiness(Ok(format!("PostHog was read; {total} tables are selected")), false);
+    let mut sayings = conditions::readiness(
+        Ok(format!("PostHog was read; {total} tables are selected")),
+        false,
+    );
     sayings.extend([healthy, remediation(policy, snapshot.write_scope)]);
     let mut status = WarehouseSyncPolicyStatus {
         observed_generation: Some(policy.generation),
@@ -56,7 +63,9 @@ pub fn observed(
         findings_truncated: (truncated > 0).then(|| i64::try_from(truncated).unwrap_or(i64::MAX)),
         incidents: plan.incidents.clone(),
         history: old.history.clone(),
-        state: State { schemas: marks(snapshot, diagnosis, plan, old) },
+        state: State {
+            schemas: marks(snapshot, diagnosis, plan, old),
+        },
         last_checked_at: Some(now),
         next_action: next_action(plan),
     };
@@ -68,11 +77,22 @@ pub fn observed(
 
 /// The status after a pass that could not observe: what was found and is being done stays as it was last known.
 #[must_use]
-pub fn hindered(policy: Option<&ValidatedPolicy>, generation: i64, old: &WarehouseSyncPolicyStatus, obstacle: &Obstacle, now: Timestamp) -> WarehouseSyncPolicyStatus {
+pub fn hindered(
+    policy: Option<&ValidatedPolicy>,
+    generation: i64,
+    old: &WarehouseSyncPolicyStatus,
+    obstacle: &Obstacle,
+    now: Timestamp,
+) -> WarehouseSyncPolicyStatus {
     let first = old.observed_generation != Some(generation) || old.summary.is_none();
     let Obstacle { reason, message } = obstacle.clone();
     let mut sayings = conditions::readiness(Err((reason, message.clone())), first);
-    sayings.push(Saying { type_: HEALTHY, truth: Truth::Unknown, reason: Reason::NotObserved, message });
+    sayings.push(Saying {
+        type_: HEALTHY,
+        truth: Truth::Unknown,
+        reason: Reason::NotObserved,
+        message,
+    });
     sayings.extend(policy.map(|policy| remediation(policy, WriteScope::Unknown)));
     WarehouseSyncPolicyStatus {
         observed_generation: Some(generation),
@@ -82,31 +102,76 @@ pub fn hindered(policy: Option<&ValidatedPolicy>, generation: i64, old: &Warehou
     }
 }
 
-fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &[crate::api::status::Finding]) -> Saying {
-    let say = |truth, reason, message| Saying { type_: HEALTHY, truth, reason, message };
-    let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+fn healthy(
+    diagnosis: &Diagnosis,
+    summary: &Summary,
+    findings: &[crate::api::status::Finding],
+) -> Saying {
+    let say = |truth, reason, message| Saying {
+        type_: HEALTHY,
+        truth,
+        reason,
+        message,
+    };
+    let errors: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .collect();
     if let Some(worst) = errors.first() {
-        let more = if errors.len() > 1 { format!(" (and {} more)", errors.len() - 1) } else { String::new() };
+        let more = if errors.len() > 1 {
+            format!(" (and {} more)", errors.len() - 1)
+        } else {
+            String::new()
+        };
         let message = format!("{} {}: {}{more}", worst.source, worst.schema, worst.message);
         return say(Truth::False, Reason::SyncsUnhealthy, message);
     }
     if summary.schemas.total == 0 {
-        return say(Truth::Unknown, Reason::NothingSelected, "The selector matches no table of the project".to_owned());
+        return say(
+            Truth::Unknown,
+            Reason::NothingSelected,
+            "The selector matches no table of the project".to_owned(),
+        );
     }
-    let unclear = diagnosis.judged.iter().filter(|judged| matches!(judged.verdict, Verdict::CannotTell { .. })).count();
+    let unclear = diagnosis
+        .judged
+        .iter()
+        .filter(|judged| matches!(judged.verdict, Verdict::CannotTell { .. }))
+        .count();
     if unclear > 0 {
-        return say(Truth::Unknown, Reason::CannotTell, format!("Of {unclear} tables it cannot be told how they are; see findings"));
+        return say(
+            Truth::Unknown,
+            Reason::CannotTell,
+            format!("Of {unclear} tables it cannot be told how they are; see findings"),
+        );
     }
-    say(Truth::True, Reason::AllHealthy, format!("{} tables are healthy", summary.healthy_of))
+    say(
+        Truth::True,
+        Reason::AllHealthy,
+        format!("{} tables are healthy", summary.healthy_of),
+    )
 }
 
 fn remediation(policy: &ValidatedPolicy, write_scope: WriteScope) -> Saying {
-    let say = |truth, reason, message: &str| Saying { type_: REMEDIATION_ALLOWED, truth, reason, message: message.to_owned() };
+    let say = |truth, reason, message: &str| Saying {
+        type_: REMEDIATION_ALLOWED,
+        truth,
+        reason,
+        message: message.to_owned(),
+    };
     if policy.suspend {
-        return say(Truth::False, Reason::Suspended, "spec.suspend is true: nothing is sent to PostHog");
+        return say(
+            Truth::False,
+            Reason::Suspended,
+            "spec.suspend is true: nothing is sent to PostHog",
+        );
     }
     if policy.mode == Mode::Observe {
-        return say(Truth::False, Reason::Observing, "spec.mode is Observe: the operator only reports; set it to Enforce to let it act");
+        return say(
+            Truth::False,
+            Reason::Observing,
+            "spec.mode is Observe: the operator only reports; set it to Enforce to let it act",
+        );
     }
     if write_scope == WriteScope::Missing {
         return say(
@@ -115,12 +180,21 @@ fn remediation(policy: &ValidatedPolicy, write_scope: WriteScope) -> Saying {
             "The API key lacks the scope external_data_source:write: add it to the key in PostHog, or put a key that has it into the Secret",
         );
     }
-    say(Truth::True, Reason::Enforcing, "The operator does what is safe")
+    say(
+        Truth::True,
+        Reason::Enforcing,
+        "The operator does what is safe",
+    )
 }
 
 /// The marks worth a write: of runs that were found not to move, and of incidents. A run that moves has none, so that a
 /// busy project writes nothing.
-fn marks(snapshot: &Snapshot, diagnosis: &Diagnosis, plan: &Plan, old: &WarehouseSyncPolicyStatus) -> Vec<SchemaState> {
+fn marks(
+    snapshot: &Snapshot,
+    diagnosis: &Diagnosis,
+    plan: &Plan,
+    old: &WarehouseSyncPolicyStatus,
+) -> Vec<SchemaState> {
     let remembered = |id: &str| old.state.schemas.iter().any(|state| state.id == id);
     let mut marks: Vec<SchemaState> = diagnosis
         .judged
@@ -129,18 +203,37 @@ fn marks(snapshot: &Snapshot, diagnosis: &Diagnosis, plan: &Plan, old: &Warehous
         .filter_map(|id| {
             let seen = snapshot.runs.get(id)?;
             // What cannot be told just now does not undo what was known.
-            let keep = seen.frozen || (seen.look.is_none() || seen.unclear.is_some()) && remembered(id);
+            let keep =
+                seen.frozen || (seen.look.is_none() || seen.unclear.is_some()) && remembered(id);
             let marks = seen.mark.clone().filter(|_| keep)?;
-            Some(SchemaState { id: id.clone(), marks })
+            Some(SchemaState {
+                id: id.clone(),
+                marks,
+            })
         })
         .collect();
     // Those that have stood still for the longest are the ones worth keeping.
-    marks.sort_by(|a, b| a.marks.since.cmp(&b.marks.since).then_with(|| a.id.cmp(&b.id)));
+    marks.sort_by(|a, b| {
+        a.marks
+            .since
+            .cmp(&b.marks.since)
+            .then_with(|| a.id.cmp(&b.id))
+    });
     marks.truncate(MAX_MARKS);
     // A table that is missing from the list just now, in the middle of its incident.
-    for incident in plan.incidents.iter().filter(|incident| is_in_flight(incident)) {
+    for incident in plan
+        .incidents
+        .iter()
+        .filter(|incident| is_in_flight(incident))
+    {
         if marks.len() < MAX_MARKS && !marks.iter().any(|state| state.id == incident.schema_id) {
-            marks.extend(old.state.schemas.iter().find(|state| state.id == incident.schema_id).cloned());
+            marks.extend(
+                old.state
+                    .schemas
+                    .iter()
+                    .find(|state| state.id == incident.schema_id)
+                    .cloned(),
+            );
         }
     }
     marks
@@ -148,11 +241,23 @@ fn marks(snapshot: &Snapshot, diagnosis: &Diagnosis, plan: &Plan, old: &Warehous
 
 fn next_action(plan: &Plan) -> Option<NextAction> {
     if let Some(action) = plan.actions.first() {
-        return Some(NextAction { what: in_words(action.call, &action.incident), when: None, blocked_by: None });
+        return Some(NextAction {
+            what: in_words(action.call, &action.incident),
+            when: None,
+            blocked_by: None,
+        });
     }
     let waiting = |incident: &&crate::api::status::Incident| is_in_flight(incident);
-    if let Some(incident) = plan.incidents.iter().filter(waiting).min_by_key(|incident| (incident.step == Step::WaitSuccess, incident.opened_at)) {
-        let held = plan.held.iter().find(|held| held.schema_id == incident.schema_id);
+    if let Some(incident) = plan
+        .incidents
+        .iter()
+        .filter(waiting)
+        .min_by_key(|incident| (incident.step == Step::WaitSuccess, incident.opened_at))
+    {
+        let held = plan
+            .held
+            .iter()
+            .find(|held| held.schema_id == incident.schema_id);
         return Some(NextAction {
             what: format!("{}: {}", incident.schema, incident.message),
             when: incident.deadline,
@@ -160,5 +265,9 @@ fn next_action(plan: &Plan) -> Option<NextAction> {
         });
     }
     let held = plan.held.first()?;
-    Some(NextAction { what: held.what.clone(), when: None, blocked_by: Some(held.blocked_by.clone()) })
+    Some(NextAction {
+        what: held.what.clone(),
+        when: None,
+        blocked_by: Some(held.blocked_by.clone()),
+    })
 }

@@ -47,10 +47,23 @@ pub struct Saying {
 
 /// The conditions that say `sayings`, given the ones before.
 #[must_use]
-pub fn compose(old: &[Condition], sayings: Vec<Saying>, generation: i64, now: Timestamp) -> Vec<Condition> {
-    let compose_one = |Saying { type_, truth, reason, message }: Saying| {
+pub fn compose(
+    old: &[Condition],
+    sayings: Vec<Saying>,
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let compose_one = |Saying {
+                           type_,
+                           truth,
+                           reason,
+                           message,
+                       }: Saying| {
         let status = truth.as_str();
-        let since = old.iter().find(|c| c.type_ == type_ && c.status == status).map_or(Time(now), |c| c.last_transition_time.clone());
+        let since = old
+            .iter()
+            .find(|c| c.type_ == type_ && c.status == status)
+            .map_or(Time(now), |c| c.last_transition_time.clone());
         Condition {
             type_: type_.to_owned(),
             status: status.to_owned(),
@@ -74,17 +87,39 @@ pub fn readiness(polled: Result<String, (Reason, String)>, first: bool) -> Vec<S
     let stalled = ready == Truth::False && reason.stalls();
     let reconciling = ready == Truth::False && !stalled && first;
     let proceeding = |text: &str| (Truth::False, Reason::Proceeding, text.to_owned());
-    let (stalled, stalled_reason, stalled_message) =
-        if stalled { (Truth::True, reason, message.clone()) } else { proceeding("Nothing needs a human to go on") };
+    let (stalled, stalled_reason, stalled_message) = if stalled {
+        (Truth::True, reason, message.clone())
+    } else {
+        proceeding("Nothing needs a human to go on")
+    };
     let (reconciling, reconciling_reason, reconciling_message) = if reconciling {
-        (Truth::True, Reason::FirstPoll, format!("This generation has not been polled yet: {message}"))
+        (
+            Truth::True,
+            Reason::FirstPoll,
+            format!("This generation has not been polled yet: {message}"),
+        )
     } else {
         proceeding("This generation has been taken up")
     };
     vec![
-        Saying { type_: READY, truth: ready, reason, message },
-        Saying { type_: RECONCILING, truth: reconciling, reason: reconciling_reason, message: reconciling_message },
-        Saying { type_: STALLED, truth: stalled, reason: stalled_reason, message: stalled_message },
+        Saying {
+            type_: READY,
+            truth: ready,
+            reason,
+            message,
+        },
+        Saying {
+            type_: RECONCILING,
+            truth: reconciling,
+            reason: reconciling_reason,
+            message: reconciling_message,
+        },
+        Saying {
+            type_: STALLED,
+            truth: stalled,
+            reason: stalled_reason,
+            message: stalled_message,
+        },
     ]
 }
 
@@ -95,24 +130,42 @@ mod tests {
     #[test]
     fn the_time_of_a_transition_moves_only_with_the_status() {
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
-        let say = |truth, reason| vec![Saying { type_: READY, truth, reason, message: String::new() }];
+        let say = |truth, reason| {
+            vec![Saying {
+                type_: READY,
+                truth,
+                reason,
+                message: String::new(),
+            }]
+        };
         let first = compose(&[], say(Truth::False, Reason::KeyRejected), 1, at(1));
         let second = compose(&first, say(Truth::False, Reason::HostUnreachable), 2, at(2));
         assert_eq!(second[0].last_transition_time, Time(at(1)));
-        assert_eq!((second[0].reason.as_str(), second[0].observed_generation), ("HostUnreachable", Some(2)));
+        assert_eq!(
+            (second[0].reason.as_str(), second[0].observed_generation),
+            ("HostUnreachable", Some(2))
+        );
         let third = compose(&second, say(Truth::True, Reason::Polled), 2, at(3));
         assert_eq!(third[0].last_transition_time, Time(at(3)));
     }
 
     #[test]
     fn what_only_a_human_can_mend_stalls_and_what_may_pass_does_not() {
-        let truth = |sayings: &[Saying], type_| sayings.iter().find(|s| s.type_ == type_).map(|s| s.truth);
+        let truth =
+            |sayings: &[Saying], type_| sayings.iter().find(|s| s.type_ == type_).map(|s| s.truth);
         let wrong_key = readiness(Err((Reason::KeyRejected, String::new())), true);
         assert_eq!(truth(&wrong_key, STALLED), Some(Truth::True));
         assert_eq!(truth(&wrong_key, RECONCILING), Some(Truth::False));
         let outage = readiness(Err((Reason::PostHogUnavailable, String::new())), true);
-        assert_eq!((truth(&outage, STALLED), truth(&outage, RECONCILING)), (Some(Truth::False), Some(Truth::True)));
+        assert_eq!(
+            (truth(&outage, STALLED), truth(&outage, RECONCILING)),
+            (Some(Truth::False), Some(Truth::True))
+        );
         let later = readiness(Err((Reason::PostHogUnavailable, String::new())), false);
-        assert_eq!(truth(&later, RECONCILING), Some(Truth::False), "a Flux wait must not hang on an outage");
+        assert_eq!(
+            truth(&later, RECONCILING),
+            Some(Truth::False),
+            "a Flux wait must not hang on an outage"
+        );
     }
 }

@@ -26,30 +26,64 @@ pub struct Notice {
 
 /// The events that lead from `old` to `new`.
 #[must_use]
-pub fn transitions(old: &WarehouseSyncPolicyStatus, new: &WarehouseSyncPolicyStatus) -> Vec<Notice> {
-    let mut notices: Vec<Notice> = [READY, HEALTHY, REMEDIATION_ALLOWED].iter().filter_map(|type_| condition(old, new, type_)).collect();
+pub fn transitions(
+    old: &WarehouseSyncPolicyStatus,
+    new: &WarehouseSyncPolicyStatus,
+) -> Vec<Notice> {
+    let mut notices: Vec<Notice> = [READY, HEALTHY, REMEDIATION_ALLOWED]
+        .iter()
+        .filter_map(|type_| condition(old, new, type_))
+        .collect();
     for finding in &new.findings {
-        if !old.findings.iter().any(|known| same_finding(known, finding)) {
+        if !old
+            .findings
+            .iter()
+            .any(|known| same_finding(known, finding))
+        {
             notices.push(found(finding));
         }
     }
     for incident in &new.incidents {
-        notices.extend(incident_notices(old.incidents.iter().find(|known| known.schema_id == incident.schema_id), incident));
+        notices.extend(incident_notices(
+            old.incidents
+                .iter()
+                .find(|known| known.schema_id == incident.schema_id),
+            incident,
+        ));
     }
     notices
 }
 
-fn notice(warning: bool, reason: &'static str, action: &'static str, note: &str, schema_id: Option<&str>) -> Notice {
+fn notice(
+    warning: bool,
+    reason: &'static str,
+    action: &'static str,
+    note: &str,
+    schema_id: Option<&str>,
+) -> Notice {
     let note = crate::posthog::redact::one_line(note, NOTE_CAP);
-    Notice { warning, reason, action, note, schema_id: schema_id.map(str::to_owned) }
+    Notice {
+        warning,
+        reason,
+        action,
+        note,
+        schema_id: schema_id.map(str::to_owned),
+    }
 }
 
-fn condition(old: &WarehouseSyncPolicyStatus, new: &WarehouseSyncPolicyStatus, type_: &'static str) -> Option<Notice> {
+fn condition(
+    old: &WarehouseSyncPolicyStatus,
+    new: &WarehouseSyncPolicyStatus,
+    type_: &'static str,
+) -> Option<Notice> {
     let now = new.condition(type_)?;
     let before = old.condition(type_);
-    let same = before.is_some_and(|before| before.status == now.status && before.reason == now.reason);
+    let same =
+        before.is_some_and(|before| before.status == now.status && before.reason == now.reason);
     // Nobody needs to hear that a new policy observes.
-    if same || (before.is_none() && type_ == REMEDIATION_ALLOWED && now.reason != "KeyLacksWriteScope") {
+    if same
+        || (before.is_none() && type_ == REMEDIATION_ALLOWED && now.reason != "KeyLacksWriteScope")
+    {
         return None;
     }
     let (good, bad) = match type_ {
@@ -59,7 +93,13 @@ fn condition(old: &WarehouseSyncPolicyStatus, new: &WarehouseSyncPolicyStatus, t
     };
     let true_now = now.status == "True";
     let note = format!("{}: {}", now.reason, now.message);
-    Some(notice(!true_now, if true_now { good } else { bad }, "Poll", &note, None))
+    Some(notice(
+        !true_now,
+        if true_now { good } else { bad },
+        "Poll",
+        &note,
+        None,
+    ))
 }
 
 fn same_finding(a: &Finding, b: &Finding) -> bool {
@@ -67,29 +107,79 @@ fn same_finding(a: &Finding, b: &Finding) -> bool {
 }
 
 fn found(finding: &Finding) -> Notice {
-    let note = format!("{} {}: {} Next: {}", finding.source, finding.schema, finding.message, finding.next_action);
-    notice(finding.severity != Severity::Info, "FindingOpened", "Diagnose", &note, Some(&finding.schema_id))
+    let note = format!(
+        "{} {}: {} Next: {}",
+        finding.source, finding.schema, finding.message, finding.next_action
+    );
+    notice(
+        finding.severity != Severity::Info,
+        "FindingOpened",
+        "Diagnose",
+        &note,
+        Some(&finding.schema_id),
+    )
 }
 
 /// What changed in an incident: answers that came in, then the step that was reached.
 fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
     let mut notices = Vec::new();
     let about = |warning, reason, action, note: String| {
-        notice(warning, reason, action, &format!("{} {}: {note}", now.source, now.schema), Some(&now.schema_id))
+        notice(
+            warning,
+            reason,
+            action,
+            &format!("{} {}: {note}", now.source, now.schema),
+            Some(&now.schema_id),
+        )
     };
     for (index, send) in now.sends.iter().enumerate() {
-        let known = before.filter(|before| before.attempt == now.attempt).and_then(|before| before.sends.get(index));
-        let Some(fate) = send.fate.filter(|fate| known.and_then(|known| known.fate) != Some(*fate)) else { continue };
+        let known = before
+            .filter(|before| before.attempt == now.attempt)
+            .and_then(|before| before.sends.get(index));
+        let Some(fate) = send
+            .fate
+            .filter(|fate| known.and_then(|known| known.fate) != Some(*fate))
+        else {
+            continue;
+        };
         let (reason, action, what) = match send.call {
-            Call::Cancel => ("CancelSent", "Cancel", format!("cancel of job {}", now.job_id.as_deref().unwrap_or("?"))),
+            Call::Cancel => (
+                "CancelSent",
+                "Cancel",
+                format!("cancel of job {}", now.job_id.as_deref().unwrap_or("?")),
+            ),
             Call::Reload => ("ReloadSent", "Reload", "reload".to_owned()),
         };
-        let said = if send.detail.is_empty() { String::new() } else { format!(" ({})", send.detail) };
+        let said = if send.detail.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", send.detail)
+        };
         notices.push(match fate {
-            Fate::Accepted => about(false, reason, action, format!("{what} accepted by PostHog{said}; {}", now.message)),
-            Fate::Refused => about(true, "SendRefused", action, format!("{what} refused by PostHog{said}")),
-            Fate::NotSent => about(true, "SendFailed", action, format!("{what} did not leave{said}; it is tried again")),
-            Fate::Unknown => about(true, "SendUnknown", action, format!("nobody knows whether the {what} arrived{said}; looking at jobs instead")),
+            Fate::Accepted => about(
+                false,
+                reason,
+                action,
+                format!("{what} accepted by PostHog{said}; {}", now.message),
+            ),
+            Fate::Refused => about(
+                true,
+                "SendRefused",
+                action,
+                format!("{what} refused by PostHog{said}"),
+            ),
+            Fate::NotSent => about(
+                true,
+                "SendFailed",
+                action,
+                format!("{what} did not leave{said}; it is tried again"),
+            ),
+            Fate::Unknown => about(
+                true,
+                "SendUnknown",
+                action,
+                format!("nobody knows whether the {what} arrived{said}; looking at jobs instead"),
+            ),
         });
     }
     if before.map(|before| (before.step, before.attempt)) != Some((now.step, now.attempt)) {
@@ -101,7 +191,11 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
             Step::Recovered => Some((false, "Recovered", "Verify")),
             Step::Escalated => Some((true, "Escalated", "Verify")),
         };
-        notices.extend(reached.map(|(warning, reason, action)| about(warning, reason, action, now.message.clone())));
+        notices.extend(
+            reached.map(|(warning, reason, action)| {
+                about(warning, reason, action, now.message.clone())
+            }),
+        );
     }
     notices
 }

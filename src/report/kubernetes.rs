@@ -1,12 +1,16 @@
 //! The narrow port to Kubernetes. Two users: the real client, and the deterministic simulation of the tests.
 
 use super::events::Notice;
+use crate::api::conditions::Reason;
 use crate::{
-    api::{WarehouseSyncPolicy, WarehouseSyncPolicyStatus, policy::SecretKeyRef, validated::{PolicyRef, Project}},
+    api::{
+        WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        policy::SecretKeyRef,
+        validated::{PolicyRef, Project},
+    },
     observe::Rival,
     posthog::ApiKey,
 };
-use crate::api::conditions::Reason;
 
 /// Why Kubernetes could not be asked or told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +43,10 @@ pub struct SecretRefused {
 /// What the reconcile core asks of Kubernetes.
 pub trait Kubernetes: Send + Sync + 'static {
     /// The policy as the API server has it now; none if it is gone.
-    fn policy(&self, at: &PolicyRef) -> impl Future<Output = Result<Option<WarehouseSyncPolicy>, KubernetesError>> + Send;
+    fn policy(
+        &self,
+        at: &PolicyRef,
+    ) -> impl Future<Output = Result<Option<WarehouseSyncPolicy>, KubernetesError>> + Send;
 
     /// Applies the whole status, if the object still has this resourceVersion. Returns the new one.
     fn apply_status(
@@ -60,5 +67,9 @@ pub trait Kubernetes: Send + Sync + 'static {
     fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival>;
 
     /// Publishes an event. Best effort: never an error, never long.
-    fn publish(&self, policy: &WarehouseSyncPolicy, notice: Notice) -> impl Future<Output = ()> + Send;
+    fn publish(
+        &self,
+        policy: &WarehouseSyncPolicy,
+        notice: Notice,
+    ) -> impl Future<Output = ()> + Send;
 }

@@ -1,6 +1,9 @@
 //! Metrics. Labels are bounded: never the name of an object.
 
-use std::{sync::{Arc, atomic::AtomicU64}, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -72,19 +75,39 @@ impl Default for Metrics {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the operator", version);
         let posthog_requests = Family::default();
-        registry.register("posthog_requests", "Requests to PostHog by call and outcome", posthog_requests.clone());
+        registry.register(
+            "posthog_requests",
+            "Requests to PostHog by call and outcome",
+            posthog_requests.clone(),
+        );
         let posthog_seconds = Times::new_with_constructor(histogram);
-        registry.register("posthog_request_seconds", "Time of requests to PostHog by call", posthog_seconds.clone());
+        registry.register(
+            "posthog_request_seconds",
+            "Time of requests to PostHog by call",
+            posthog_seconds.clone(),
+        );
         let kubernetes_requests = Family::default();
-        registry.register("kubernetes_requests", "Requests to the API server by call and outcome", kubernetes_requests.clone());
+        registry.register(
+            "kubernetes_requests",
+            "Requests to the API server by call and outcome",
+            kubernetes_requests.clone(),
+        );
         let kubernetes_seconds = Times::new_with_constructor(histogram);
-        registry.register("kubernetes_request_seconds", "Time of requests to the API server by call", kubernetes_seconds.clone());
+        registry.register(
+            "kubernetes_request_seconds",
+            "Time of requests to the API server by call",
+            kubernetes_seconds.clone(),
+        );
         let reconciles = Family::default();
         registry.register("reconciles", "Reconciles by outcome", reconciles.clone());
         let status_writes = Counter::default();
         registry.register("status_writes", "Statuses written", status_writes.clone());
         let sends = Family::default();
-        registry.register("sends", "Calls that write, sent to PostHog, by call and fate", sends.clone());
+        registry.register(
+            "sends",
+            "Calls that write, sent to PostHog, by call and fate",
+            sends.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             posthog_requests,
@@ -101,14 +124,22 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts and times a request to `PostHog`.
     pub fn posthog(&self, call: &'static str, outcome: &'static str, took: Duration) {
-        self.posthog_requests.get_or_create(&RequestLabels { call, outcome }).inc();
-        self.posthog_seconds.get_or_create(&CallLabels { call }).observe(took.as_secs_f64());
+        self.posthog_requests
+            .get_or_create(&RequestLabels { call, outcome })
+            .inc();
+        self.posthog_seconds
+            .get_or_create(&CallLabels { call })
+            .observe(took.as_secs_f64());
     }
 
     /// Counts and times a request to the API server.
     pub fn kubernetes(&self, call: &'static str, outcome: &'static str, took: Duration) {
-        self.kubernetes_requests.get_or_create(&RequestLabels { call, outcome }).inc();
-        self.kubernetes_seconds.get_or_create(&CallLabels { call }).observe(took.as_secs_f64());
+        self.kubernetes_requests
+            .get_or_create(&RequestLabels { call, outcome })
+            .inc();
+        self.kubernetes_seconds
+            .get_or_create(&CallLabels { call })
+            .observe(took.as_secs_f64());
     }
 
     /// Everything in the OpenMetrics text format.
@@ -129,7 +160,15 @@ mod tests {
         metrics.posthog("list sources", "2xx", Duration::from_millis(20));
         metrics.status_writes.inc();
         let text = metrics.encode().unwrap();
-        assert!(text.contains(r#"warehouse_sync_posthog_requests_total{call="list sources",outcome="2xx"} 1"#), "{text}");
-        assert!(text.contains("warehouse_sync_status_writes_total 1") && text.ends_with("# EOF\n"), "{text}");
+        assert!(
+            text.contains(
+                r#"warehouse_sync_posthog_requests_total{call="list sources",outcome="2xx"} 1"#
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("warehouse_sync_status_writes_total 1") && text.ends_with("# EOF\n"),
+            "{text}"
+        );
     }
 }

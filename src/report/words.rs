@@ -15,19 +15,35 @@ const SENTENCE_CAP: usize = 500;
 /// The findings of a pass, most severe first.
 #[must_use]
 pub fn findings(judged: &[Judged], plan: &Plan) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = judged.iter().filter_map(|judged| finding(judged, plan)).collect();
+    let mut findings: Vec<Finding> = judged
+        .iter()
+        .filter_map(|judged| finding(judged, plan))
+        .collect();
     for incident in &plan.incidents {
-        let told = findings.iter().any(|finding| finding.schema_id == incident.schema_id);
-        if !told && incident.step != Step::Recovered && !judged.iter().any(|j| j.schema_id == incident.schema_id && j.verdict == Verdict::Running) {
+        let told = findings
+            .iter()
+            .any(|finding| finding.schema_id == incident.schema_id);
+        if !told
+            && incident.step != Step::Recovered
+            && !judged
+                .iter()
+                .any(|j| j.schema_id == incident.schema_id && j.verdict == Verdict::Running)
+        {
             findings.push(of_incident(incident, &[], plan));
         }
     }
-    findings.sort_by(|a, b| (a.severity, &a.source, &a.schema).cmp(&(b.severity, &b.source, &b.schema)));
+    findings.sort_by(|a, b| {
+        (a.severity, &a.source, &a.schema).cmp(&(b.severity, &b.source, &b.schema))
+    });
     findings
 }
 
 fn finding(judged: &Judged, plan: &Plan) -> Option<Finding> {
-    if let Some(incident) = plan.incidents.iter().find(|incident| incident.schema_id == judged.schema_id) {
+    if let Some(incident) = plan
+        .incidents
+        .iter()
+        .find(|incident| incident.schema_id == judged.schema_id)
+    {
         return match incident.step {
             // The row may still show what the new job has mended.
             Step::Recovered => None,
@@ -110,7 +126,11 @@ fn finding(judged: &Judged, plan: &Plan) -> Option<Finding> {
         severity,
         confidence,
         message: redact::one_line(&message, SENTENCE_CAP),
-        evidence: judged.evidence.iter().map(|fact| redact::text(fact, SENTENCE_CAP)).collect(),
+        evidence: judged
+            .evidence
+            .iter()
+            .map(|fact| redact::text(fact, SENTENCE_CAP))
+            .collect(),
         since,
         next_action: next_action(&judged.schema_id, plan).unwrap_or(advice),
     })
@@ -118,11 +138,24 @@ fn finding(judged: &Judged, plan: &Plan) -> Option<Finding> {
 
 /// What the operator does about a table next, or would do.
 fn next_action(schema_id: &str, plan: &Plan) -> Option<String> {
-    if let Some(action) = plan.actions.iter().find(|action| action.incident.schema_id == schema_id) {
-        return Some(format!("The operator will {}.", in_words(action.call, &action.incident)));
+    if let Some(action) = plan
+        .actions
+        .iter()
+        .find(|action| action.incident.schema_id == schema_id)
+    {
+        return Some(format!(
+            "The operator will {}.",
+            in_words(action.call, &action.incident)
+        ));
     }
     let held = plan.held.iter().find(|held| held.schema_id == schema_id)?;
-    Some(redact::one_line(&format!("The operator would {}; held: {}.", held.what, held.blocked_by), SENTENCE_CAP))
+    Some(redact::one_line(
+        &format!(
+            "The operator would {}; held: {}.",
+            held.what, held.blocked_by
+        ),
+        SENTENCE_CAP,
+    ))
 }
 
 fn of_incident(incident: &Incident, evidence: &[String], plan: &Plan) -> Finding {
@@ -143,8 +176,14 @@ fn of_incident(incident: &Incident, evidence: &[String], plan: &Plan) -> Finding
         cause: incident.cause,
         severity: Severity::Error,
         confidence: Confidence::High,
-        message: redact::one_line(&format!("{:?}: {}", incident.step, incident.message), SENTENCE_CAP),
-        evidence: evidence.iter().map(|fact| redact::text(fact, SENTENCE_CAP)).collect(),
+        message: redact::one_line(
+            &format!("{:?}: {}", incident.step, incident.message),
+            SENTENCE_CAP,
+        ),
+        evidence: evidence
+            .iter()
+            .map(|fact| redact::text(fact, SENTENCE_CAP))
+            .collect(),
         since: Some(incident.opened_at),
         next_action: next_action(&incident.schema_id, plan).unwrap_or_else(|| next.to_owned()),
     }

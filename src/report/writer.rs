@@ -5,9 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Kubernetes, KubernetesError, Metrics, events,
-};
+use super::{Kubernetes, KubernetesError, Metrics, events};
 use crate::api::{WarehouseSyncPolicy, WarehouseSyncPolicyStatus, validated::PolicyRef};
 
 /// `lastCheckedAt` moves no more often than this, so that a steady poll writes nothing.
@@ -29,9 +27,21 @@ pub struct StatusWriter<'a, K> {
 
 impl<'a, K: Kubernetes> StatusWriter<'a, K> {
     /// A writer for `policy` as it was just read.
-    pub fn new(kubernetes: &'a K, metrics: &'a Metrics, policy: &'a WarehouseSyncPolicy, at: PolicyRef) -> Self {
+    pub fn new(
+        kubernetes: &'a K,
+        metrics: &'a Metrics,
+        policy: &'a WarehouseSyncPolicy,
+        at: PolicyRef,
+    ) -> Self {
         let resource_version = policy.metadata.resource_version.clone().unwrap_or_default();
-        Self { kubernetes, metrics, policy, at, resource_version, written: policy.status.clone().unwrap_or_default() }
+        Self {
+            kubernetes,
+            metrics,
+            policy,
+            at,
+            resource_version,
+            written: policy.status.clone().unwrap_or_default(),
+        }
     }
 
     /// The status as the API server has it.
@@ -41,12 +51,19 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
     }
 
     /// Writes `next` if it says anything new, and publishes what changed.
-    pub async fn write(&mut self, mut next: WarehouseSyncPolicyStatus, now: Timestamp) -> Result<(), KubernetesError> {
+    pub async fn write(
+        &mut self,
+        mut next: WarehouseSyncPolicyStatus,
+        now: Timestamp,
+    ) -> Result<(), KubernetesError> {
         fit(&mut next);
         if !says_more(&self.written, &mut next, now) {
             return Ok(());
         }
-        self.resource_version = self.kubernetes.apply_status(&self.at, &self.resource_version, &next).await?;
+        self.resource_version = self
+            .kubernetes
+            .apply_status(&self.at, &self.resource_version, &next)
+            .await?;
         self.metrics.status_writes.inc();
         for notice in events::transitions(&self.written, &next) {
             self.kubernetes.publish(self.policy, notice).await;
@@ -57,7 +74,11 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
 }
 
 /// True if `next` is worth a write. Keeps the old `lastCheckedAt` in it until that is an hour old.
-fn says_more(old: &WarehouseSyncPolicyStatus, next: &mut WarehouseSyncPolicyStatus, now: Timestamp) -> bool {
+fn says_more(
+    old: &WarehouseSyncPolicyStatus,
+    next: &mut WarehouseSyncPolicyStatus,
+    now: Timestamp,
+) -> bool {
     let due = old.last_checked_at.is_none_or(|at| {
         let age = now.duration_since(at);
         age >= CHECKED_EVERY || age < SignedDuration::ZERO
@@ -73,12 +94,19 @@ fn says_more(old: &WarehouseSyncPolicyStatus, next: &mut WarehouseSyncPolicyStat
 
 /// Drops findings from the end, the least severe, until the status is small enough.
 fn fit(status: &mut WarehouseSyncPolicyStatus) {
-    let size = |status: &WarehouseSyncPolicyStatus| serde_json::to_vec(status).map_or(0, |json| json.len());
+    let size = |status: &WarehouseSyncPolicyStatus| {
+        serde_json::to_vec(status).map_or(0, |json| json.len())
+    };
     while size(status) > MAX_BYTES && !status.findings.is_empty() {
         let keep = status.findings.len() / 2;
         let dropped = i64::try_from(status.findings.len() - keep).unwrap_or(i64::MAX);
         status.findings.truncate(keep);
-        status.findings_truncated = Some(status.findings_truncated.unwrap_or(0).saturating_add(dropped));
+        status.findings_truncated = Some(
+            status
+                .findings_truncated
+                .unwrap_or(0)
+                .saturating_add(dropped),
+        );
     }
 }
 
@@ -92,18 +120,38 @@ mod tests {
 
     #[test]
     fn a_steady_poll_writes_only_once_an_hour() {
-        let old = WarehouseSyncPolicyStatus { last_checked_at: Some(at(1)), ..Default::default() };
-        let mut next = WarehouseSyncPolicyStatus { last_checked_at: Some(at(1) + SignedDuration::from_mins(59)), ..Default::default() };
-        assert!(!says_more(&old, &mut next, at(1) + SignedDuration::from_mins(59)));
-        let mut next = WarehouseSyncPolicyStatus { last_checked_at: Some(at(2)), ..Default::default() };
+        let old = WarehouseSyncPolicyStatus {
+            last_checked_at: Some(at(1)),
+            ..Default::default()
+        };
+        let mut next = WarehouseSyncPolicyStatus {
+            last_checked_at: Some(at(1) + SignedDuration::from_mins(59)),
+            ..Default::default()
+        };
+        assert!(!says_more(
+            &old,
+            &mut next,
+            at(1) + SignedDuration::from_mins(59)
+        ));
+        let mut next = WarehouseSyncPolicyStatus {
+            last_checked_at: Some(at(2)),
+            ..Default::default()
+        };
         assert!(says_more(&old, &mut next, at(2)));
         assert_eq!(next.last_checked_at, Some(at(2)));
     }
 
     #[test]
     fn a_change_is_written_at_once() {
-        let old = WarehouseSyncPolicyStatus { last_checked_at: Some(at(1)), ..Default::default() };
-        let mut next = WarehouseSyncPolicyStatus { observed_generation: Some(2), last_checked_at: Some(at(1)), ..Default::default() };
+        let old = WarehouseSyncPolicyStatus {
+            last_checked_at: Some(at(1)),
+            ..Default::default()
+        };
+        let mut next = WarehouseSyncPolicyStatus {
+            observed_generation: Some(2),
+            last_checked_at: Some(at(1)),
+            ..Default::default()
+        };
         assert!(says_more(&old, &mut next, at(1)));
     }
 }

@@ -5,7 +5,10 @@
 
 use std::net::SocketAddr;
 
-use axum::{Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
+use axum::{
+    Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse,
+    routing::get,
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{controller::Health, report::Metrics};
@@ -16,8 +19,14 @@ use crate::{controller::Health, report::Metrics};
 pub struct BindError(SocketAddr, std::io::Error);
 
 /// Serves on `address` until the process ends.
-pub async fn start(address: SocketAddr, health: Health, metrics: Metrics) -> Result<JoinHandle<std::io::Result<()>>, BindError> {
-    let listener = TcpListener::bind(address).await.map_err(|e| BindError(address, e))?;
+pub async fn start(
+    address: SocketAddr,
+    health: Health,
+    metrics: Metrics,
+) -> Result<JoinHandle<std::io::Result<()>>, BindError> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|e| BindError(address, e))?;
     if let Ok(bound) = listener.local_addr() {
         tracing::info!("health and metrics on http://{bound}");
     }
@@ -26,7 +35,9 @@ pub async fn start(address: SocketAddr, health: Health, metrics: Metrics) -> Res
         .route("/readyz", get(readyz))
         .with_state(health)
         .route("/metrics", get(async move || encode(&metrics)));
-    Ok(tokio::spawn(async move { axum::serve(listener, app).await }))
+    Ok(tokio::spawn(
+        async move { axum::serve(listener, app).await },
+    ))
 }
 
 async fn readyz(State(health): State<Health>) -> impl IntoResponse {
@@ -34,13 +45,27 @@ async fn readyz(State(health): State<Health>) -> impl IntoResponse {
     if pending.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("pending: {pending}\n"))
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("pending: {pending}\n"),
+        )
     }
 }
 
 fn encode(metrics: &Metrics) -> impl IntoResponse + use<> {
     match metrics.encode() {
-        Ok(text) => (StatusCode::OK, [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, "text/plain")], format!("{error}\n")),
+        Ok(text) => (
+            StatusCode::OK,
+            [(
+                CONTENT_TYPE,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            text,
+        ),
+        Err(error) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            [(CONTENT_TYPE, "text/plain")],
+            format!("{error}\n"),
+        ),
     }
 }

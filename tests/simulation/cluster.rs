@@ -32,12 +32,27 @@ struct State {
 impl Cluster {
     pub fn new(policy: WarehouseSyncPolicy, faults: Faults) -> Self {
         let before = policy.clone();
-        let state = State { policy, before, stale_reads: 0, events: Vec::new(), rivals: Vec::new() };
-        Self { state: Arc::new(Mutex::new(state)), faults }
+        let state = State {
+            policy,
+            before,
+            stale_reads: 0,
+            events: Vec::new(),
+            rivals: Vec::new(),
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            faults,
+        }
     }
 
     pub fn status(&self) -> WarehouseSyncPolicyStatus {
-        self.state.lock().unwrap().policy.status.clone().unwrap_or_default()
+        self.state
+            .lock()
+            .unwrap()
+            .policy
+            .status
+            .clone()
+            .unwrap_or_default()
     }
 
     pub fn events(&self) -> Vec<Notice> {
@@ -60,11 +75,23 @@ impl Cluster {
 
 impl State {
     fn bump(&mut self) {
-        let version: u64 = self.policy.metadata.resource_version.as_ref().unwrap().parse().unwrap();
+        let version: u64 = self
+            .policy
+            .metadata
+            .resource_version
+            .as_ref()
+            .unwrap()
+            .parse()
+            .unwrap();
         self.policy.metadata.resource_version = Some((version + 1).to_string());
     }
 
-    fn apply(&mut self, version: &str, status: &WarehouseSyncPolicyStatus, at: &PolicyRef) -> Result<String, KubernetesError> {
+    fn apply(
+        &mut self,
+        version: &str,
+        status: &WarehouseSyncPolicyStatus,
+        at: &PolicyRef,
+    ) -> Result<String, KubernetesError> {
         if self.policy.metadata.resource_version.as_deref() != Some(version) {
             return Err(KubernetesError::Conflict(at.clone()));
         }
@@ -94,7 +121,12 @@ impl Kubernetes for Cluster {
         status: &WarehouseSyncPolicyStatus,
     ) -> Result<String, KubernetesError> {
         let apply = || self.state.lock().unwrap().apply(version, status, at);
-        let failed = || Err(KubernetesError::Failed { what: "write status".into(), reason: "away".into() });
+        let failed = || {
+            Err(KubernetesError::Failed {
+                what: "write status".into(),
+                reason: "away".into(),
+            })
+        };
         match self.faults.next("status") {
             Some(Fault::CrashBefore) => self.faults.crash().await,
             Some(Fault::CrashAfter) => {
@@ -119,7 +151,11 @@ impl Kubernetes for Cluster {
         }
     }
 
-    async fn api_key(&self, _: &str, _: &SecretKeyRef) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
+    async fn api_key(
+        &self,
+        _: &str,
+        _: &SecretKeyRef,
+    ) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
         Ok(Ok(ApiKey::new(b"phx_demo").unwrap()))
     }
 

@@ -51,8 +51,13 @@ struct Inner {
 
 impl Faults {
     pub fn new(plan: &[(usize, Fault)]) -> Self {
-        let inner = Inner { plan: plan.iter().copied().collect(), ..Inner::default() };
-        Self { inner: Arc::new(Mutex::new(inner)) }
+        let inner = Inner {
+            plan: plan.iter().copied().collect(),
+            ..Inner::default()
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+        }
     }
 
     /// The fault of the next effect.

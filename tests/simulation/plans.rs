@@ -34,7 +34,11 @@ fn play(scenario: &str, plan: &[(usize, Fault)]) -> Ended {
     let mut world = World::new(scenario, SOON, Faults::new(plan));
     let end = world.now() + LONG;
     while !is_over(&world) {
-        assert!(world.now() < end, "{plan:?} does not end: {:?}", world.status().incidents);
+        assert!(
+            world.now() < end,
+            "{plan:?} does not end: {:?}",
+            world.status().incidents
+        );
         world.run_for(SignedDuration::from_secs(1));
     }
     let status = world.status();
@@ -45,13 +49,24 @@ fn play(scenario: &str, plan: &[(usize, Fault)]) -> Ended {
     };
     if end == End::Recovered {
         let summary = status.summary.as_ref().unwrap();
-        assert_eq!(summary.schemas.healthy, summary.schemas.total, "{plan:?}: {status:?}");
+        assert_eq!(
+            summary.schemas.healthy, summary.schemas.total,
+            "{plan:?}: {status:?}"
+        );
     }
     // One run came of all reloads, or none where the operator gave up.
     let id = world.schema_id("public.orders");
-    let started = world.simulator.lock().unwrap().reloads_that_started(&id).len();
+    let started = world
+        .simulator
+        .lock()
+        .unwrap()
+        .reloads_that_started(&id)
+        .len();
     assert!(started <= 1, "{plan:?} started {started} runs");
-    assert!(end == End::Escalated || started == 1, "{plan:?} recovered without a run");
+    assert!(
+        end == End::Escalated || started == 1,
+        "{plan:?} recovered without a run"
+    );
     let effects = world.faults.effects();
     steady_polls_write_nothing(&mut world, plan);
     Ended { end, effects }
@@ -61,21 +76,32 @@ fn play(scenario: &str, plan: &[(usize, Fault)]) -> Ended {
 fn is_over(world: &World) -> bool {
     let incidents = world.status().incidents;
     let began = world.count("cancel") + world.count("reload") + incidents.len() > 0;
-    began && incidents.iter().all(|incident| incident.step == Step::Escalated)
+    began
+        && incidents
+            .iter()
+            .all(|incident| incident.step == Step::Escalated)
 }
 
 fn steady_polls_write_nothing(world: &mut World, plan: &[(usize, Fault)]) {
     let before = world.faults.effects().len();
     world.run_for(SignedDuration::from_mins(50));
     let writes = world.faults.effects().len() - before;
-    assert!(writes <= 1, "{plan:?}: {writes} effects in steady polls: {:?}", &world.faults.effects()[before..]);
+    assert!(
+        writes <= 1,
+        "{plan:?}: {writes} effects in steady polls: {:?}",
+        &world.faults.effects()[before..]
+    );
 }
 
 #[test]
 fn without_faults_a_stuck_run_is_cancelled_once_and_reloaded_once() {
     let ended = play(STUCK, &[]);
     assert_eq!(ended.end, End::Recovered);
-    let sends: Vec<_> = ended.effects.iter().filter(|effect| *effect != "status").collect();
+    let sends: Vec<_> = ended
+        .effects
+        .iter()
+        .filter(|effect| *effect != "status")
+        .collect();
     assert_eq!(sends, ["cancel", "reload"]);
 }
 
@@ -83,7 +109,10 @@ fn without_faults_a_stuck_run_is_cancelled_once_and_reloaded_once() {
 fn without_faults_a_table_without_a_run_is_reloaded_and_never_cancelled() {
     let ended = play(PHANTOM, &[]);
     assert_eq!(ended.end, End::Recovered);
-    assert!(ended.effects.contains(&"reload".to_owned()) && !ended.effects.contains(&"cancel".to_owned()));
+    assert!(
+        ended.effects.contains(&"reload".to_owned())
+            && !ended.effects.contains(&"cancel".to_owned())
+    );
 }
 
 #[test]
@@ -106,8 +135,14 @@ fn each_fault_at_each_effect_ends_recovered_or_visibly_escalated() {
 #[test]
 fn pairs_of_faults_around_the_sends_end_recovered_or_visibly_escalated() {
     let effects = play(STUCK, &[]).effects;
-    let first_send = effects.iter().position(|effect| effect == "cancel").unwrap();
-    let last_send = effects.iter().rposition(|effect| effect == "reload").unwrap();
+    let first_send = effects
+        .iter()
+        .position(|effect| effect == "cancel")
+        .unwrap();
+    let last_send = effects
+        .iter()
+        .rposition(|effect| effect == "reload")
+        .unwrap();
     let mut plans = 0;
     for first in first_send.saturating_sub(1)..=last_send {
         for second in first + 1..=last_send + 2 {
@@ -128,10 +163,22 @@ fn a_run_that_survives_its_cancel_is_escalated_and_never_cancelled_again() {
         let mut world = World::new(scenario, ENFORCE, Faults::default());
         world.run_for(SignedDuration::from_hours(30));
         assert_eq!(world.count("cancel"), 1);
-        assert!(world.count("reload") <= 3, "{} reloads", world.count("reload"));
+        assert!(
+            world.count("reload") <= 3,
+            "{} reloads",
+            world.count("reload")
+        );
         let status = world.status();
-        assert_eq!(status.incidents.iter().map(|i| i.step).collect::<Vec<_>>(), [Step::Escalated]);
-        let escalated = world.cluster.events().iter().filter(|event| event.reason == "Escalated").count();
+        assert_eq!(
+            status.incidents.iter().map(|i| i.step).collect::<Vec<_>>(),
+            [Step::Escalated]
+        );
+        let escalated = world
+            .cluster
+            .events()
+            .iter()
+            .filter(|event| event.reason == "Escalated")
+            .count();
         assert_eq!(escalated, 1);
     }
 }
@@ -139,12 +186,25 @@ fn a_run_that_survives_its_cancel_is_escalated_and_never_cancelled_again() {
 #[test]
 fn a_reload_that_was_dropped_is_sent_again_until_a_new_job_appears() {
     // The workflow outlives its cancel by twenty minutes: the first reload is swallowed.
-    let scenario = WORKFLOW_SURVIVES.replace("on_cancel: workflow_survives", "on_cancel: workflow_survives, workflow_ends_after: 20m");
+    let scenario = WORKFLOW_SURVIVES.replace(
+        "on_cancel: workflow_survives",
+        "on_cancel: workflow_survives, workflow_ends_after: 20m",
+    );
     let mut world = World::new(&scenario, ENFORCE, Faults::default());
     world.run_for(SignedDuration::from_hours(14));
     assert_eq!((world.count("cancel"), world.count("reload")), (1, 3));
-    assert!(world.status().incidents.is_empty(), "{:?}", world.status().incidents);
+    assert!(
+        world.status().incidents.is_empty(),
+        "{:?}",
+        world.status().incidents
+    );
     let simulator = world.simulator.lock().unwrap();
     let started = simulator.effects_of(EffectKind::RunStarted);
-    assert_eq!(started.iter().filter(|effect| effect.trigger == Some(Trigger::Reload)).count(), 1);
+    assert_eq!(
+        started
+            .iter()
+            .filter(|effect| effect.trigger == Some(Trigger::Reload))
+            .count(),
+        1
+    );
 }

@@ -24,11 +24,21 @@ fn is_write(request: &Request) -> bool {
 }
 
 impl Transport for SimTransport {
-    async fn send(&self, _: &Host, key: &ApiKey, request: Request) -> Result<Response, TransportError> {
+    async fn send(
+        &self,
+        _: &Host,
+        key: &ApiKey,
+        request: Request,
+    ) -> Result<Response, TransportError> {
         if !is_write(&request) {
             return self.ask(key, &request);
         }
-        let what = request.path.rsplit('/').nth(1).unwrap_or_default().to_owned();
+        let what = request
+            .path
+            .rsplit('/')
+            .nth(1)
+            .unwrap_or_default()
+            .to_owned();
         match self.faults.next(&what) {
             Some(Fault::CrashBefore) => self.faults.crash().await,
             Some(Fault::CrashAfter) => {
@@ -60,8 +70,13 @@ impl SimTransport {
             Answer::Cut(_) => Err(TransportError::NoAnswer("cut".into())),
             Answer::Response(answer) => Ok(Response {
                 status: answer.status,
-                content_type: answer.header_value("content-type").unwrap_or_default().to_owned(),
-                retry_after: answer.header_value("retry-after").and_then(|wait| retry_after(wait, simulator.now())),
+                content_type: answer
+                    .header_value("content-type")
+                    .unwrap_or_default()
+                    .to_owned(),
+                retry_after: answer
+                    .header_value("retry-after")
+                    .and_then(|wait| retry_after(wait, simulator.now())),
                 body: answer.body,
             }),
         }

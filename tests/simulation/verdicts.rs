@@ -23,29 +23,44 @@ fn is_never_stuck(schema: &str) {
     for _ in 0..36 {
         world.run_for(SignedDuration::from_mins(40));
         let status = world.status();
-        assert!(status.findings.iter().all(|finding| finding.cause != RootCause::Stuck), "{:?}", status.findings);
+        assert!(
+            status
+                .findings
+                .iter()
+                .all(|finding| finding.cause != RootCause::Stuck),
+            "{:?}",
+            status.findings
+        );
     }
     assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
 }
 
 #[test]
 fn a_daily_sync_that_just_started_is_not_stuck() {
-    is_never_stuck("{name: t, frequency: 24hour, last_synced_ago: 24h, run: {started_ago: 1m, completes: {after: 4h, rows: 9}}}");
+    is_never_stuck(
+        "{name: t, frequency: 24hour, last_synced_ago: 24h, run: {started_ago: 1m, completes: {after: 4h, rows: 9}}}",
+    );
 }
 
 #[test]
 fn a_first_sync_that_just_started_is_not_stuck() {
-    is_never_stuck("{name: t, run: {started_ago: 1m, progresses: {rows_per_second: 1, finishes_after: 20h}}}");
+    is_never_stuck(
+        "{name: t, run: {started_ago: 1m, progresses: {rows_per_second: 1, finishes_after: 20h}}}",
+    );
 }
 
 #[test]
 fn a_nine_hour_run_whose_rows_still_move_is_not_stuck() {
-    is_never_stuck("{name: t, last_synced_ago: 33h, run: {started_ago: 9h, rows: 5, progresses: {rows_per_second: 1, log_every: 9999h}}}");
+    is_never_stuck(
+        "{name: t, last_synced_ago: 33h, run: {started_ago: 9h, rows: 5, progresses: {rows_per_second: 1, log_every: 9999h}}}",
+    );
 }
 
 #[test]
 fn a_nine_hour_run_that_only_logs_is_not_stuck() {
-    is_never_stuck("{name: t, last_synced_ago: 33h, run: {started_ago: 9h, rows: 5, logs_only: {log_every: 5h}}}");
+    is_never_stuck(
+        "{name: t, last_synced_ago: 33h, run: {started_ago: 9h, rows: 5, logs_only: {log_every: 5h}}}",
+    );
 }
 
 #[test]
@@ -56,7 +71,11 @@ fn a_run_whose_log_cannot_be_read_is_not_cancelled() {
     assert_eq!(world.count("cancel"), 0);
     let status = world.status();
     assert_eq!(status.findings[0].cause, RootCause::Unknown);
-    assert!(status.findings[0].message.contains("500"), "{}", status.findings[0].message);
+    assert!(
+        status.findings[0].message.contains("500"),
+        "{}",
+        status.findings[0].message
+    );
     assert_eq!(status.condition(HEALTHY).unwrap().status, "Unknown");
 }
 
@@ -67,11 +86,24 @@ fn a_run_that_moves_between_the_verdict_and_the_cancel_is_left_alone() {
     world.run_for(SignedDuration::from_hours(9));
     assert_eq!(world.status().findings[0].cause, RootCause::Stuck);
     let id = world.schema_id("public.orders");
-    world.simulator.lock().unwrap().write_log(&id, "still here").unwrap();
-    world.cluster.edit(|policy| policy.spec.mode = warehouse_sync_operator::api::policy::Mode::Enforce);
+    world
+        .simulator
+        .lock()
+        .unwrap()
+        .write_log(&id, "still here")
+        .unwrap();
+    world
+        .cluster
+        .edit(|policy| policy.spec.mode = warehouse_sync_operator::api::policy::Mode::Enforce);
     world.run_for(SignedDuration::from_mins(30));
     assert_eq!(world.count("cancel"), 0);
-    assert!(world.status().findings.iter().all(|finding| finding.cause != RootCause::Stuck));
+    assert!(
+        world
+            .status()
+            .findings
+            .iter()
+            .all(|finding| finding.cause != RootCause::Stuck)
+    );
 }
 
 #[test]
@@ -86,8 +118,19 @@ fn what_was_seen_survives_a_restart_at_every_poll() {
         world.run_for(SignedDuration::from_mins(20));
     }
     assert_eq!(world.count("cancel"), 1);
-    let opened = world.simulator.lock().unwrap().effects().first().unwrap().at;
-    assert!(opened.duration_since(since) < SignedDuration::from_hours(8), "found {}", opened.duration_since(since));
+    let opened = world
+        .simulator
+        .lock()
+        .unwrap()
+        .effects()
+        .first()
+        .unwrap()
+        .at;
+    assert!(
+        opened.duration_since(since) < SignedDuration::from_hours(8),
+        "found {}",
+        opened.duration_since(since)
+    );
 }
 
 #[test]
@@ -97,8 +140,15 @@ fn observe_says_what_it_would_do_and_sends_nothing() {
     assert_eq!(world.simulator.lock().unwrap().count("POST", "/"), 0);
     let status = world.status();
     let finding = &status.findings[0];
-    assert_eq!((finding.cause, finding.severity), (RootCause::Stuck, Severity::Error));
-    assert!(finding.next_action.contains("would cancel job") && finding.next_action.contains("Observe"), "{}", finding.next_action);
+    assert_eq!(
+        (finding.cause, finding.severity),
+        (RootCause::Stuck, Severity::Error)
+    );
+    assert!(
+        finding.next_action.contains("would cancel job") && finding.next_action.contains("Observe"),
+        "{}",
+        finding.next_action
+    );
     assert!(status.incidents.is_empty());
     assert_eq!(status.condition(HEALTHY).unwrap().status, "False");
     assert_eq!(status.summary.unwrap().healthy_of, "2/3");
@@ -122,20 +172,38 @@ fn suspend_stops_an_incident_between_cancel_and_reload_and_lifting_it_goes_on() 
 
 #[test]
 fn cancel_stuck_off_reports_only() {
-    let mut world = World::new(STUCK, "mode: Enforce, interval: 5m, remediation: {cancelStuck: Off}", Faults::default());
+    let mut world = World::new(
+        STUCK,
+        "mode: Enforce, interval: 5m, remediation: {cancelStuck: Off}",
+        Faults::default(),
+    );
     world.run_for(SignedDuration::from_hours(12));
     assert_eq!(world.count("cancel"), 0);
-    assert!(world.status().findings[0].next_action.contains("cancelStuck"), "{}", world.status().findings[0].next_action);
+    assert!(
+        world.status().findings[0]
+            .next_action
+            .contains("cancelStuck"),
+        "{}",
+        world.status().findings[0].next_action
+    );
 }
 
 #[test]
 fn a_direct_source_is_never_written_to() {
     for access in ["direct", "teleport"] {
-        let scenario = STUCK.replacen("prefix: prod", &format!("prefix: prod\n    access_method: {access}"), 1);
+        let scenario = STUCK.replacen(
+            "prefix: prod",
+            &format!("prefix: prod\n    access_method: {access}"),
+            1,
+        );
         let mut world = World::new(&scenario, ENFORCE, Faults::default());
         world.run_for(SignedDuration::from_hours(12));
         assert_eq!(world.count("cancel"), 0, "{access}");
-        assert!(world.status().findings[0].next_action.contains("access_method"));
+        assert!(
+            world.status().findings[0]
+                .next_action
+                .contains("access_method")
+        );
     }
 }
 
@@ -158,16 +226,29 @@ fn a_failed_run_is_a_finding_after_five_minutes_with_its_text_redacted() {
     assert!(world.status().findings.is_empty(), "not yet");
     world.run_for(SignedDuration::from_mins(10));
     let finding = world.status().findings[0].clone();
-    assert_eq!((finding.cause, finding.severity), (RootCause::Unknown, Severity::Error));
-    assert!(!serde_json::to_string(&world.status()).unwrap().contains("hunter2"));
+    assert_eq!(
+        (finding.cause, finding.severity),
+        (RootCause::Unknown, Severity::Error)
+    );
+    assert!(
+        !serde_json::to_string(&world.status())
+            .unwrap()
+            .contains("hunter2")
+    );
 }
 
 #[test]
 fn a_run_that_a_person_cancelled_is_information_and_is_not_reloaded() {
-    let mut world = world("{name: t, last_synced_ago: 9h, status: Failed, latest_error: 'Sync cancelled by user'}", ENFORCE);
+    let mut world = world(
+        "{name: t, last_synced_ago: 9h, status: Failed, latest_error: 'Sync cancelled by user'}",
+        ENFORCE,
+    );
     world.run_for(SignedDuration::from_hours(5));
     let status = world.status();
-    assert_eq!((status.findings[0].cause, status.findings[0].severity), (RootCause::OperatorAction, Severity::Info));
+    assert_eq!(
+        (status.findings[0].cause, status.findings[0].severity),
+        (RootCause::OperatorAction, Severity::Info)
+    );
     assert_eq!(world.count("reload"), 0);
     assert_eq!(status.condition(HEALTHY).unwrap().status, "True");
 }
@@ -181,7 +262,14 @@ fn a_table_that_was_switched_off_is_counted_and_only_told_if_it_had_failed() {
     world.run_for(SignedDuration::from_mins(10));
     let status = world.status();
     assert_eq!(status.summary.as_ref().unwrap().schemas.disabled, 2);
-    assert_eq!(status.findings.iter().map(|f| (f.schema.as_str(), f.severity)).collect::<Vec<_>>(), [("b", Severity::Warning)]);
+    assert_eq!(
+        status
+            .findings
+            .iter()
+            .map(|f| (f.schema.as_str(), f.severity))
+            .collect::<Vec<_>>(),
+        [("b", Severity::Warning)]
+    );
 }
 
 #[test]
@@ -196,12 +284,27 @@ fn what_is_not_understood_is_told_and_never_acted_on() {
         "run: {started_ago: 9h, hangs: {}}, job_raw: {rows_synced: many}",
         "run: {started_ago: 9h, hangs: {}}, job_raw: {created_at: '2099-01-01T00:00:00Z'}",
     ] {
-        let mut world = world(&format!("{{name: t, last_synced_ago: 33h, {raw}}}"), ENFORCE);
+        let mut world = world(
+            &format!("{{name: t, last_synced_ago: 33h, {raw}}}"),
+            ENFORCE,
+        );
         world.run_for(SignedDuration::from_hours(20));
         let status = world.status();
-        assert_eq!((world.count("cancel"), world.count("reload")), (0, 0), "{raw}");
-        assert_eq!(status.findings.first().map(|f| f.cause), Some(RootCause::Unknown), "{raw}: {status:?}");
-        assert_eq!(status.condition(HEALTHY).unwrap().status, "Unknown", "{raw}");
+        assert_eq!(
+            (world.count("cancel"), world.count("reload")),
+            (0, 0),
+            "{raw}"
+        );
+        assert_eq!(
+            status.findings.first().map(|f| f.cause),
+            Some(RootCause::Unknown),
+            "{raw}: {status:?}"
+        );
+        assert_eq!(
+            status.condition(HEALTHY).unwrap().status,
+            "Unknown",
+            "{raw}"
+        );
         assert_eq!(status.summary.unwrap().schemas.unknown, 1, "{raw}");
     }
 }
@@ -211,8 +314,13 @@ fn an_empty_list_where_there_were_sources_holds_everything() {
     let mut world = World::new(STUCK, ENFORCE, Faults::default());
     world.run_for(SignedDuration::from_mins(20));
     let before = world.status();
-    let fault = "{matches: {path_contains: /external_data_sources/?}, times: forever, kind: empty_list}";
-    world.simulator.lock().unwrap().add_fault(serde_saphyr::from_str(fault).unwrap());
+    let fault =
+        "{matches: {path_contains: /external_data_sources/?}, times: forever, kind: empty_list}";
+    world
+        .simulator
+        .lock()
+        .unwrap()
+        .add_fault(serde_saphyr::from_str(fault).unwrap());
     world.run_for(SignedDuration::from_hours(10));
     let status = world.status();
     assert_eq!(status.condition(READY).unwrap().reason, "SourcesVanished");
@@ -226,18 +334,34 @@ fn an_empty_list_where_there_were_sources_holds_everything() {
 
 #[test]
 fn max_concurrent_holds_further_incidents_back_and_says_so() {
-    let stuck = |name| format!("{{name: {name}, last_synced_ago: 33h, run: {{started_ago: 9h, hangs: {{}}, on_cancel: workflow_survives}}}}");
+    let stuck = |name| {
+        format!(
+            "{{name: {name}, last_synced_ago: 33h, run: {{started_ago: 9h, hangs: {{}}, on_cancel: workflow_survives}}}}"
+        )
+    };
     let tables = [stuck("a"), stuck("b"), stuck("c")].join(", ");
-    let mut world = world(&tables, "mode: Enforce, interval: 5m, remediation: {limits: {maxConcurrent: 2}}");
+    let mut world = world(
+        &tables,
+        "mode: Enforce, interval: 5m, remediation: {limits: {maxConcurrent: 2}}",
+    );
     while world.count("cancel") < 2 {
         world.run_for(SignedDuration::from_mins(5));
     }
     world.run_for(SignedDuration::from_mins(30));
     assert_eq!(world.count("cancel"), 2);
-    let held = world.status().findings.iter().filter(|f| f.next_action.contains("maxConcurrent")).count();
+    let held = world
+        .status()
+        .findings
+        .iter()
+        .filter(|f| f.next_action.contains("maxConcurrent"))
+        .count();
     assert_eq!(held, 1);
     world.run_for(SignedDuration::from_hours(5));
-    assert_eq!(world.count("cancel"), 3, "the third had its turn once the others were escalated");
+    assert_eq!(
+        world.count("cancel"),
+        3,
+        "the third had its turn once the others were escalated"
+    );
 }
 
 #[test]
@@ -248,12 +372,18 @@ fn a_run_that_hangs_again_is_tried_as_often_as_the_policy_says() {
     world.run_for(SignedDuration::from_hours(40));
     assert_eq!((world.count("cancel"), world.count("reload")), (2, 2));
     let status = world.status();
-    assert_eq!((status.incidents[0].step, status.incidents[0].attempt), (Step::Escalated, 2));
+    assert_eq!(
+        (status.incidents[0].step, status.incidents[0].attempt),
+        (Step::Escalated, 2)
+    );
 }
 
 #[test]
 fn a_healthy_project_costs_one_list_a_poll_and_no_write() {
-    let mut world = world("{name: a, last_synced_ago: 1h}, {name: b, last_synced_ago: 2h}", ENFORCE);
+    let mut world = world(
+        "{name: a, last_synced_ago: 1h}, {name: b, last_synced_ago: 2h}",
+        ENFORCE,
+    );
     world.run_for(SignedDuration::from_mins(6));
     let effects = world.faults.effects().len();
     world.simulator.lock().unwrap().forget_requests();

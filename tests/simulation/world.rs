@@ -39,10 +39,17 @@ pub fn policy(spec: &str) -> WarehouseSyncPolicy {
 impl World {
     pub fn new(scenario: &str, spec: &str, faults: Faults) -> Self {
         let scenario = Scenario::from_yaml(scenario).unwrap();
-        let simulator = Arc::new(Mutex::new(Simulator::from_scenario(&scenario, Clock::Manual(start())).unwrap()));
+        let simulator = Arc::new(Mutex::new(
+            Simulator::from_scenario(&scenario, Clock::Manual(start())).unwrap(),
+        ));
         let cluster = Cluster::new(policy(spec), faults.clone());
         let operator = operator(&simulator, &cluster, &faults);
-        Self { simulator, cluster, faults, operator }
+        Self {
+            simulator,
+            cluster,
+            faults,
+            operator,
+        }
     }
 
     /// The process dies; another takes its place, which knows only what the status says.
@@ -52,13 +59,19 @@ impl World {
 
     /// One reconcile; how long until the next.
     pub fn pass(&mut self) -> SignedDuration {
-        let at = PolicyRef { namespace: "n".into(), name: "p".into() };
+        let at = PolicyRef {
+            namespace: "n".into(),
+            name: "p".into(),
+        };
         let done = self.operator.reconcile(&at).now_or_never();
         match done {
             Some(Ok(done)) => done.again_in.expect("the policy is there"),
             Some(Err(_)) => SignedDuration::from_secs(2),
             None => {
-                assert!(self.faults.take_crash(), "nothing but a crash waits in this world");
+                assert!(
+                    self.faults.take_crash(),
+                    "nothing but a crash waits in this world"
+                );
                 self.restart();
                 SignedDuration::from_secs(5)
             }
@@ -85,7 +98,10 @@ impl World {
 
     /// Requests to cancel or reload that reached PostHog.
     pub fn count(&self, call: &str) -> usize {
-        self.simulator.lock().unwrap().count("POST", &format!("/{call}/"))
+        self.simulator
+            .lock()
+            .unwrap()
+            .count("POST", &format!("/{call}/"))
     }
 
     pub fn schema_id(&self, name: &str) -> String {
@@ -98,23 +114,48 @@ impl World {
         let cancelled: Vec<_> = simulator
             .effects()
             .iter()
-            .filter(|effect| matches!(effect.kind, EffectKind::Cancelled | EffectKind::CancelIgnored))
+            .filter(|effect| {
+                matches!(
+                    effect.kind,
+                    EffectKind::Cancelled | EffectKind::CancelIgnored
+                )
+            })
             .map(|effect| effect.job_id.clone().unwrap())
             .collect();
         for job in &cancelled {
-            assert_eq!(cancelled.iter().filter(|other| *other == job).count(), 1, "job {job} was cancelled twice");
+            assert_eq!(
+                cancelled.iter().filter(|other| *other == job).count(),
+                1,
+                "job {job} was cancelled twice"
+            );
         }
-        for request in simulator.requests().iter().filter(|request| request.method != "GET") {
+        for request in simulator
+            .requests()
+            .iter()
+            .filter(|request| request.method != "GET")
+        {
             let allowed = ["/cancel/", "/reload/", "/incremental_fields/"];
-            assert!(allowed.iter().any(|call| request.path.ends_with(call)), "{} {}", request.method, request.path);
+            assert!(
+                allowed.iter().any(|call| request.path.ends_with(call)),
+                "{} {}",
+                request.method,
+                request.path
+            );
         }
         let size = serde_json::to_vec(&self.status()).unwrap().len();
         assert!(size <= 256 * 1024, "status of {size} bytes");
     }
 }
 
-fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Faults) -> Reconciler<SimTransport, Cluster> {
-    let transport = SimTransport { simulator: simulator.clone(), faults: faults.clone() };
+fn operator(
+    simulator: &Arc<Mutex<Simulator>>,
+    cluster: &Cluster,
+    faults: &Faults,
+) -> Reconciler<SimTransport, Cluster> {
+    let transport = SimTransport {
+        simulator: simulator.clone(),
+        faults: faults.clone(),
+    };
     let time = simulator.clone();
     Reconciler {
         observer: Observer::new(Arc::new(transport)),

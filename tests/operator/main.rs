@@ -1,0 +1,12 @@
+//! Layers 3 and 4: the real binary against a real etcd and kube-apiserver, real kubectl, and the simulator over real HTTP.
+//!
+//! Every test has a namespace, a simulator and an operator process of its own; the control plane is shared.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod main_job;
+mod support;

@@ -1,0 +1,332 @@
+//! A namespace, a simulator, an operator process, and ways to wait.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, Instant},
+};
+
+use control_plane::ControlPlane;
+use posthog_simulator::{Clock, Scenario, Server, Simulator};
+use warehouse_sync_operator::{api::WarehouseSyncPolicyStatus, cli::crd_yaml};
+
+/// How long anything may take that a test waits for. Generous: it is a deadline, not a measure.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The rights that the operator needs in a namespace, and no more.
+const ROLE: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: operator}
+rules:
+  - {apiGroups: [warehousesync.dev], resources: [warehousesyncpolicies], verbs: [get, list, watch]}
+  - {apiGroups: [warehousesync.dev], resources: [warehousesyncpolicies/status], verbs: [patch]}
+  - {apiGroups: [''], resources: [secrets], verbs: [get, list, watch]}
+  - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: operator}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: operator}
+subjects: [{kind: ServiceAccount, name: operator}]
+";
+
+/// The shared control plane, with the CRD.
+pub fn control_plane() -> &'static ControlPlane {
+    static READY: OnceLock<()> = OnceLock::new();
+    let plane = ControlPlane::shared().unwrap_or_else(|error| panic!("{error}"));
+    READY.get_or_init(|| {
+        plane.apply(&crd_yaml().unwrap()).unwrap();
+        plane
+            .kubectl([
+                "wait",
+                "--for=condition=Established",
+                "crd/warehousesyncpolicies.warehousesync.dev",
+                "--timeout=30s",
+            ])
+            .unwrap();
+    });
+    plane
+}
+
+/// What one test works in.
+pub struct Env {
+    pub plane: &'static ControlPlane,
+    pub namespace: String,
+    pub posthog: Server,
+    kubeconfig: PathBuf,
+}
+
+impl Env {
+    /// A namespace with a ServiceAccount for the operator, a labelled Secret with the key of the scenario, and the
+    /// simulated PostHog.
+    pub fn new(scenario: &str) -> Self {
+        let plane = control_plane();
+        let namespace = namespace(plane);
+        let simulator =
+            Simulator::from_scenario(&Scenario::from_yaml(scenario).unwrap(), Clock::real())
+                .unwrap();
+        let kubeconfig = plane
+            .service_account_kubeconfig(&namespace, "operator")
+            .unwrap();
+        let env = Self {
+            plane,
+            namespace,
+            posthog: Server::start(simulator).unwrap(),
+            kubeconfig,
+        };
+        env.apply(ROLE).unwrap();
+        env.put_key("phx_demo");
+        env
+    }
+
+    /// Applies YAML in the test's namespace; the error is what kubectl says.
+    pub fn apply(&self, yaml: &str) -> Result<String, String> {
+        use std::io::Write;
+        let mut kubectl = self.plane.kubectl_command();
+        kubectl.args(["apply", "--namespace", &self.namespace, "-f", "-"]);
+        let mut child = kubectl
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(yaml.as_bytes())
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
+    }
+
+    /// kubectl in the test's namespace.
+    pub fn kubectl(&self, args: &[&str]) -> String {
+        let all = ["--namespace", &self.namespace]
+            .into_iter()
+            .chain(args.iter().copied());
+        self.plane
+            .kubectl(all)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Creates or changes the Secret `posthog`, released for its use.
+    pub fn put_key(&self, token: &str) {
+        self.apply(&format!(
+            "{{apiVersion: v1, kind: Secret, metadata: {{name: posthog, labels: {{warehousesync.dev/use: posthog-api-key}}}}, stringData: {{api-key: '{token}'}}}}"
+        ))
+        .unwrap();
+    }
+
+    /// A policy `wsp` on the simulator, with limits that a test can wait for.
+    pub fn policy(&self, name: &str, spec: &str) -> String {
+        format!(
+            "{{apiVersion: warehousesync.dev/v1alpha1, kind: WarehouseSyncPolicy, metadata: {{name: {name}}}, spec: {{posthog: {{host: '{}', \
+             projectId: 12345, apiKeySecretRef: {{name: posthog, key: api-key}}}}, interval: 5s, \
+             health: {{stuck: {{after: 2s, noProgressFor: 2s}}, failing: {{for: 0s}}, healthyFor: 1s}}{}{spec}}}}}",
+            self.posthog.url(),
+            if spec.is_empty() { "" } else { ", " }
+        )
+    }
+
+    /// The operator over this namespace, with the rights of its ServiceAccount.
+    pub fn operator(&self) -> Operator {
+        self.operator_with(&["--allow-http-loopback", "--time-factor", "600"])
+    }
+
+    /// The same with these flags besides the namespace.
+    pub fn operator_with(&self, args: &[&str]) -> Operator {
+        let mut all = vec!["--namespace", &self.namespace];
+        all.extend(args);
+        Operator::start(&self.kubeconfig, &all)
+    }
+
+    /// The status of a policy.
+    pub fn status(&self, name: &str) -> WarehouseSyncPolicyStatus {
+        let json = self.kubectl(&["get", "wsp", name, "-o", "jsonpath={.status}"]);
+        if json.is_empty() {
+            WarehouseSyncPolicyStatus::default()
+        } else {
+            serde_json::from_str(&json).unwrap()
+        }
+    }
+
+    /// Waits until the status of a policy is as wanted.
+    pub fn wait_for(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&WarehouseSyncPolicyStatus) -> bool,
+    ) -> WarehouseSyncPolicyStatus {
+        let mut last = WarehouseSyncPolicyStatus::default();
+        wait_until(what, || {
+            last = self.status(name);
+            wanted(&last)
+                .then(|| last.clone())
+                .ok_or_else(|| format!("{last:#?}"))
+        })
+    }
+
+    /// Waits until a condition has this reason.
+    pub fn wait_for_reason(
+        &self,
+        name: &str,
+        condition: &str,
+        reason: &str,
+    ) -> WarehouseSyncPolicyStatus {
+        let has = |status: &WarehouseSyncPolicyStatus| {
+            status
+                .condition(condition)
+                .is_some_and(|c| c.reason == reason)
+        };
+        self.wait_for(name, &format!("{condition}: {reason}"), has)
+    }
+
+    /// Requests of this method whose path contains this text, that reached the simulator.
+    pub fn count(&self, method: &str, path: &str) -> usize {
+        self.posthog.simulator().count(method, path)
+    }
+
+    /// Reasons of the events in the namespace, in the order of their making.
+    pub fn event_reasons(&self) -> Vec<String> {
+        let args = [
+            "get",
+            "events.events.k8s.io",
+            "--sort-by=.metadata.creationTimestamp",
+            "-o",
+            "jsonpath={range .items[*]}{.reason}{\"\\n\"}{end}",
+        ];
+        self.kubectl(&args).lines().map(str::to_owned).collect()
+    }
+}
+
+fn namespace(plane: &ControlPlane) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(plane.namespace("test")).unwrap()
+}
+
+/// Calls `check` until it is satisfied; panics with its last complaint when the deadline has passed.
+pub fn wait_until<A>(what: &str, mut check: impl FnMut() -> Result<A, String>) -> A {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match check() {
+            Ok(found) => return found,
+            Err(complaint) if Instant::now() > deadline => {
+                panic!("waited in vain for {what}: {complaint}")
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// An operator process, killed when dropped.
+pub struct Operator {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    pub url: String,
+}
+
+impl Operator {
+    pub fn start(kubeconfig: &Path, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_warehouse-sync-operator"))
+            .arg("run")
+            .args(["--bind", "127.0.0.1:0"])
+            .args(args)
+            .env("KUBECONFIG", kubeconfig)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (lines, copy) = (BufReader::new(child.stderr.take().unwrap()), log.clone());
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut log = copy.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let mut operator = Self {
+            child,
+            log,
+            url: String::new(),
+        };
+        operator.url = wait_until("the operator's address", || {
+            let log = operator.log();
+            let address = log
+                .split("health and metrics on ")
+                .nth(1)
+                .and_then(|rest| rest.split_whitespace().next());
+            address.map(str::to_owned).ok_or(log)
+        });
+        operator
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn wait_for_log(&self, text: &str) {
+        wait_until(&format!("{text:?} in the log"), || {
+            let log = self.log();
+            if log.contains(text) { Ok(()) } else { Err(log) }
+        });
+    }
+
+    /// Status and body of a page of the operator.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let url = format!("{}{path}", self.url);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let answer = client.get(url).send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        })
+    }
+
+    /// SIGKILL, as a crash.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; how it ended and how long that took.
+    pub fn terminate(mut self) -> (std::process::ExitStatus, Duration) {
+        let begun = Instant::now();
+        Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        let status = wait_until("the operator's end", || {
+            self.child.try_wait().unwrap().ok_or_else(|| self.log())
+        });
+        (status, begun.elapsed())
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        // A test that ended it before has nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of the operator\n{}", self.log());
+        }
+    }
+}
