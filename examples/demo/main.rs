@@ -1,0 +1,144 @@
+//! The main job, end to end, on real parts: etcd, kube-apiserver, kubectl, the operator's binary, and a simulated PostHog
+//! over HTTP.
+//!
+//! `cargo run --example demo` shows it and ends; `cargo run --example demo -- --keep` leaves everything running until
+//! Ctrl-C, to be explored with kubectl.
+#![allow(clippy::print_stdout, reason = "a demo speaks to a person")]
+
+use std::{
+    error::Error,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use control_plane::ControlPlane;
+use posthog_simulator::{Clock, Scenario, Server, Simulator};
+
+type Result<A> = std::result::Result<A, Box<dyn Error>>;
+
+/// Divides the fixed waits of minutes and hours, so that the demo takes seconds.
+const TIME_FACTOR: &str = "60";
+/// The whole story takes about half a minute; longer means that something is wrong.
+const DEADLINE: Duration = Duration::from_secs(180);
+
+fn main() -> Result<()> {
+    let keep = std::env::args().any(|argument| argument == "--keep");
+    let binary = build_operator()?;
+
+    say("Starting etcd and kube-apiserver (the first time, they are built: minutes) …");
+    let plane = ControlPlane::start()?;
+    let scenario = Scenario::from_yaml(include_str!("scenario.yaml"))?;
+    let posthog = Server::start(Simulator::from_scenario(&scenario, Clock::real())?)?;
+    say(&format!("The simulated PostHog listens on {}. Its table public.orders has hung in Running for 9 h.", posthog.url()));
+
+    say("$ warehouse-sync-operator crd | kubectl apply -f -");
+    let crd = Command::new(&binary).arg("crd").output()?.stdout;
+    print!("{}", plane.apply(&String::from_utf8(crd)?)?);
+    kubectl(&plane, &["wait", "--for=condition=Established", "crd/warehousesyncpolicies.warehousesync.dev"])?;
+
+    say(&format!("$ warehouse-sync-operator run --allow-http-loopback --time-factor {TIME_FACTOR}"));
+    let operator = Operator::start(&binary, &plane)?;
+    say("$ kubectl apply -f policy.yaml");
+    print!("{}", plane.apply(&include_str!("policy.yaml").replace("HOST", &posthog.url()))?);
+
+    watch(&plane)?;
+    say("$ kubectl wait --for=condition=Healthy wsp/production");
+    kubectl(&plane, &["wait", "--for=condition=Healthy", "--timeout=60s", "wsp/production"])?;
+    say("$ kubectl describe wsp production");
+    kubectl(&plane, &["describe", "wsp", "production"])?;
+    say("What reached PostHog, of all that writes:");
+    for request in posthog.simulator().requests().iter().filter(|request| request.method != "GET") {
+        println!("{} {} → {}", request.method, request.path, request.status.unwrap_or(0));
+    }
+    if keep {
+        say(&format!(
+            "Everything keeps running. In another terminal:\n  export KUBECONFIG={}\n  {} get wsp -o wide\nCtrl-C ends it.",
+            plane.admin_kubeconfig().display(),
+            plane.kubectl_path().display()
+        ));
+        operator.wait()?;
+    }
+    Ok(())
+}
+
+fn say(text: &str) {
+    println!("\n\x1b[1m{text}\x1b[0m");
+}
+
+/// Builds the operator beside this example and says where it is.
+fn build_operator() -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo).args(["build", "--quiet", "--bin", "warehouse-sync-operator"]).status()?;
+    if !built.success() {
+        return Err("the operator does not build".into());
+    }
+    let examples = std::env::current_exe()?;
+    let target = examples.parent().and_then(std::path::Path::parent).ok_or("the demo is not in a target folder")?;
+    Ok(target.join("warehouse-sync-operator"))
+}
+
+fn kubectl(plane: &ControlPlane, args: &[&str]) -> Result<()> {
+    print!("{}", plane.kubectl(args)?);
+    Ok(())
+}
+
+/// Prints the policy whenever its row changes, and new events, until the incident is over.
+fn watch(plane: &ControlPlane) -> Result<()> {
+    say("$ kubectl get wsp -o wide --watch     and     kubectl get events --watch");
+    let deadline = Instant::now() + DEADLINE;
+    let (mut row_before, mut events_before) = (String::new(), 0);
+    let columns = "custom-columns=READY:.status.conditions[?(@.type==\"Ready\")].status,HEALTHY:.status.summary.healthyOf,STEP:.status.incidents[*].step,LAST ACTION:.status.history[0].what";
+    loop {
+        let row = plane.kubectl(["get", "wsp", "production", "-o", columns, "--no-headers"])?;
+        let events = plane.kubectl([
+            "get",
+            "events.events.k8s.io",
+            "--sort-by=.metadata.creationTimestamp",
+            "-o",
+            "jsonpath={range .items[*]}{.type} {.reason}: {.note}{\"\\n\"}{end}",
+        ])?;
+        for event in events.lines().skip(events_before) {
+            println!("  event   {event}");
+        }
+        events_before = events.lines().count();
+        if row != row_before {
+            println!("  status  {}", row.trim_end());
+        }
+        if events.contains("Recovered") && row.contains("5/5") && row.contains("<none>") {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err("the sync did not recover in time; see the operator's log above".into());
+        }
+        row_before = row;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// The operator's process, ended when dropped.
+struct Operator(Child);
+
+impl Operator {
+    fn start(binary: &PathBuf, plane: &ControlPlane) -> Result<Self> {
+        let child = Command::new(binary)
+            .args(["run", "--allow-http-loopback", "--time-factor", TIME_FACTOR, "--bind", "127.0.0.1:0"])
+            .env("KUBECONFIG", plane.admin_kubeconfig())
+            .stdin(Stdio::null())
+            .spawn()?;
+        Ok(Self(child))
+    }
+
+    fn wait(mut self) -> Result<()> {
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        // One that has ended by itself has nothing to kill.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
