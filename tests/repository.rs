@@ -1,5 +1,10 @@
 //! Structure and drift: what the folders may use, where requests may be sent, and whether generated files are up to date.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::{
     fs,
@@ -9,8 +14,18 @@ use std::{
 use warehouse_sync_operator::{api::conditions::Reason, cli::crd_yaml};
 
 /// The pipeline, top to bottom: a folder may use those before it.
-const FOLDERS: [&str; 10] =
-    ["api", "posthog", "observe", "diagnose", "decide", "report", "execute", "controller", "serve", "cli"];
+const FOLDERS: [&str; 10] = [
+    "api",
+    "posthog",
+    "observe",
+    "diagnose",
+    "decide",
+    "report",
+    "execute",
+    "controller",
+    "serve",
+    "cli",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -47,7 +62,9 @@ fn no_folder_uses_one_below_it() {
                 let used = [format!("crate::{below}"), format!("crate::{{{below}")];
                 let in_group = text.split("use crate::{").skip(1).any(|group| {
                     let group = group.split("};").next().unwrap_or_default();
-                    group.lines().any(|line| line.trim_start().starts_with(&format!("{below}::")))
+                    group
+                        .lines()
+                        .any(|line| line.trim_start().starts_with(&format!("{below}::")))
                 });
                 assert!(
                     !used.iter().any(|path| text.contains(path.as_str())) && !in_group,
@@ -62,10 +79,19 @@ fn no_folder_uses_one_below_it() {
 #[test]
 fn requests_to_posthog_are_sent_only_where_they_may_be() {
     for file in rust_files(&root().join("src")) {
-        let name = file.strip_prefix(root().join("src")).unwrap().display().to_string();
+        let name = file
+            .strip_prefix(root().join("src"))
+            .unwrap()
+            .display()
+            .to_string();
         let text = fs::read_to_string(&file).unwrap();
-        let may = name.starts_with("posthog/") || name == "execute/calls.rs" || name == "controller/timed.rs";
-        assert!(may || !text.contains(".send(request)"), "{name} sends requests");
+        let may = name.starts_with("posthog/")
+            || name == "execute/calls.rs"
+            || name == "controller/timed.rs";
+        assert!(
+            may || !text.contains(".send(request)"),
+            "{name} sends requests"
+        );
         let makes_permits = text.contains("Permit(") && name != "decide/safety.rs";
         assert!(!makes_permits, "{name} makes permits");
     }
@@ -74,12 +100,24 @@ fn requests_to_posthog_are_sent_only_where_they_may_be() {
 #[test]
 fn every_reason_is_in_the_documentation() {
     let docs = fs::read_to_string(root().join("docs/conditions.md")).unwrap();
-    let missing: Vec<_> = Reason::ALL.iter().filter(|reason| !docs.contains(&format!("| `{reason}` |"))).collect();
-    assert!(missing.is_empty(), "docs/conditions.md lacks a row `| \\`{{reason}}\\` | …` for {missing:?}");
+    let missing: Vec<_> = Reason::ALL
+        .iter()
+        .filter(|reason| !docs.contains(&format!("| `{reason}` |")))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/conditions.md lacks a row `| \\`{{reason}}\\` | …` for {missing:?}"
+    );
     for row in docs.lines().filter(|line| line.starts_with("| `")) {
         let name = row.split('`').nth(1).unwrap();
         let known = Reason::ALL.iter().any(|reason| reason.as_str() == name);
-        let event = docs.split("## Events").nth(1).is_some_and(|events| events.contains(row));
-        assert!(known || event, "docs/conditions.md speaks of {name}, which is no reason");
+        let event = docs
+            .split("## Events")
+            .nth(1)
+            .is_some_and(|events| events.contains(row));
+        assert!(
+            known || event,
+            "docs/conditions.md speaks of {name}, which is no reason"
+        );
     }
 }

@@ -30,26 +30,59 @@ fn main() -> Result<()> {
     let plane = ControlPlane::start()?;
     let scenario = Scenario::from_yaml(include_str!("scenario.yaml"))?;
     let posthog = Server::start(Simulator::from_scenario(&scenario, Clock::real())?)?;
-    say(&format!("The simulated PostHog listens on {}. Its table public.orders has hung in Running for 9 h.", posthog.url()));
+    say(&format!(
+        "The simulated PostHog listens on {}. Its table public.orders has hung in Running for 9 h.",
+        posthog.url()
+    ));
 
     say("$ warehouse-sync-operator crd | kubectl apply -f -");
     let crd = Command::new(&binary).arg("crd").output()?.stdout;
     print!("{}", plane.apply(&String::from_utf8(crd)?)?);
-    kubectl(&plane, &["wait", "--for=condition=Established", "crd/warehousesyncpolicies.warehousesync.dev"])?;
+    kubectl(
+        &plane,
+        &[
+            "wait",
+            "--for=condition=Established",
+            "crd/warehousesyncpolicies.warehousesync.dev",
+        ],
+    )?;
 
-    say(&format!("$ warehouse-sync-operator run --allow-http-loopback --time-factor {TIME_FACTOR}"));
+    say(&format!(
+        "$ warehouse-sync-operator run --allow-http-loopback --time-factor {TIME_FACTOR}"
+    ));
     let operator = Operator::start(&binary, &plane)?;
     say("$ kubectl apply -f policy.yaml");
-    print!("{}", plane.apply(&include_str!("policy.yaml").replace("HOST", &posthog.url()))?);
+    print!(
+        "{}",
+        plane.apply(&include_str!("policy.yaml").replace("HOST", &posthog.url()))?
+    );
 
     watch(&plane)?;
     say("$ kubectl wait --for=condition=Healthy wsp/production");
-    kubectl(&plane, &["wait", "--for=condition=Healthy", "--timeout=60s", "wsp/production"])?;
+    kubectl(
+        &plane,
+        &[
+            "wait",
+            "--for=condition=Healthy",
+            "--timeout=60s",
+            "wsp/production",
+        ],
+    )?;
     say("$ kubectl describe wsp production");
     kubectl(&plane, &["describe", "wsp", "production"])?;
     say("What reached PostHog, of all that writes:");
-    for request in posthog.simulator().requests().iter().filter(|request| request.method != "GET") {
-        println!("{} {} → {}", request.method, request.path, request.status.unwrap_or(0));
+    for request in posthog
+        .simulator()
+        .requests()
+        .iter()
+        .filter(|request| request.method != "GET")
+    {
+        println!(
+            "{} {} → {}",
+            request.method,
+            request.path,
+            request.status.unwrap_or(0)
+        );
     }
     if keep {
         say(&format!(
@@ -69,12 +102,17 @@ fn say(text: &str) {
 /// Builds the operator beside this example and says where it is.
 fn build_operator() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo).args(["build", "--quiet", "--bin", "warehouse-sync-operator"]).status()?;
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--bin", "warehouse-sync-operator"])
+        .status()?;
     if !built.success() {
         return Err("the operator does not build".into());
     }
     let examples = std::env::current_exe()?;
-    let target = examples.parent().and_then(std::path::Path::parent).ok_or("the demo is not in a target folder")?;
+    let target = examples
+        .parent()
+        .and_then(std::path::Path::parent)
+        .ok_or("the demo is not in a target folder")?;
     Ok(target.join("warehouse-sync-operator"))
 }
 
@@ -122,7 +160,14 @@ struct Operator(Child);
 impl Operator {
     fn start(binary: &PathBuf, plane: &ControlPlane) -> Result<Self> {
         let child = Command::new(binary)
-            .args(["run", "--allow-http-loopback", "--time-factor", TIME_FACTOR, "--bind", "127.0.0.1:0"])
+            .args([
+                "run",
+                "--allow-http-loopback",
+                "--time-factor",
+                TIME_FACTOR,
+                "--bind",
+                "127.0.0.1:0",
+            ])
             .env("KUBECONFIG", plane.admin_kubeconfig())
             .stdin(Stdio::null())
             .spawn()?;

@@ -152,7 +152,11 @@ fn context(
     let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
-    let clock: Clock = Arc::new(Timestamp::now);
+    // Milliseconds are what people can read, and more than any decision needs.
+    let clock: Clock = Arc::new(|| {
+        let now = Timestamp::now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    });
     Ok(Arc::new(Context {
         reconciler: Reconciler {
             observer: Observer::new(Counted::new(http, metrics.clone())),

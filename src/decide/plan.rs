@@ -112,7 +112,8 @@ impl Pass<'_> {
         };
         let next = incident::advance(&mut incident, &facts);
         let again = next == Next::Wait && self.stuck_again(&mut incident);
-        if before != (incident.step, incident.attempt) {
+        // Reloading only leads to the call, which has a note of its own.
+        if before != (incident.step, incident.attempt) && incident.step != Step::Reloading {
             plan.notes
                 .push(format!("{}: {}", incident.schema, incident.message));
         }
@@ -162,16 +163,14 @@ impl Pass<'_> {
 
     /// If the run that came of a reload hangs too: the next attempt, or the end of them.
     fn stuck_again(&self, incident: &mut Incident) -> bool {
-        let Some(Verdict::StuckJob { job_id, .. }) = self
-            .diagnosis
-            .of(&incident.schema_id)
-            .map(|judged| &judged.verdict)
+        let hangs = self.diagnosis.of(&incident.schema_id);
+        let Some((judged, Verdict::StuckJob { job_id, .. })) =
+            hangs.map(|judged| (judged, &judged.verdict))
         else {
             return false;
         };
-        if !matches!(incident.step, Step::WaitSuccess | Step::Recovered)
-            || incident.job_id.as_ref() == Some(job_id)
-        {
+        let over = matches!(incident.step, Step::WaitSuccess | Step::Recovered);
+        if !over || incident.job_id.as_ref() == Some(job_id) {
             return false;
         }
         if incident.attempt >= self.policy.attempts_per_incident {
@@ -183,62 +182,27 @@ impl Pass<'_> {
             );
             return false;
         }
+        let Some((next, _)) = self.open(judged) else {
+            return false;
+        };
         *incident = Incident {
             attempt: incident.attempt + 1,
             opened_at: incident.opened_at,
-            ..self.open(
-                incident.schema_id.clone(),
-                incident.schema.clone(),
-                incident.source.clone(),
-                incident.source_id.clone(),
-            )
+            ..next
         };
-        incident.job_id = Some(job_id.clone());
-        incident.baseline_job_id = Some(job_id.clone());
-        incident.message = format!("job {job_id} hangs too; attempt {}", incident.attempt);
         true
     }
 
     /// Opens an incident for a table that hangs, if every guard lets it.
     fn consider(&self, judged: &Judged, plan: &mut Plan) {
-        let blank = || {
-            self.open(
-                judged.schema_id.clone(),
-                judged.schema.clone(),
-                judged.source.clone(),
-                judged.source_id.clone(),
-            )
-        };
-        let (incident, call) = match &judged.verdict {
-            Verdict::StuckJob { job_id, .. } => {
-                let (job_id, baseline_job_id) = (Some(job_id.clone()), Some(job_id.clone()));
-                (
-                    Incident {
-                        job_id,
-                        baseline_job_id,
-                        ..blank()
-                    },
-                    Call::Cancel,
-                )
-            }
-            Verdict::StuckWithoutJob { newest_job_id, .. } => {
-                let baseline_job_id = newest_job_id.clone();
-                (
-                    Incident {
-                        baseline_job_id,
-                        step: Step::Reloading,
-                        deadline: None,
-                        ..blank()
-                    },
-                    Call::Reload,
-                )
-            }
-            _ => return,
+        let Some((incident, call)) = self.open(judged) else {
+            return;
         };
         if let Some(blocked_by) = self.start_guard(plan) {
+            let what = in_words(call, &incident);
             plan.held.push(Held {
-                schema_id: judged.schema_id.clone(),
-                what: in_words(call, &incident),
+                schema_id: incident.schema_id,
+                what,
                 blocked_by,
             });
             return;
@@ -246,31 +210,48 @@ impl Pass<'_> {
         self.want(&incident, call, plan);
     }
 
-    fn open(
-        &self,
-        schema_id: String,
-        schema: String,
-        source: String,
-        source_id: String,
-    ) -> Incident {
-        Incident {
-            schema_id,
-            schema,
-            source,
-            source_id,
+    /// The incident of a table that hangs, at its first step, and the call that it begins with.
+    fn open(&self, judged: &Judged) -> Option<(Incident, Call)> {
+        let (step, call, job_id, baseline_job_id, deadline) = match &judged.verdict {
+            Verdict::StuckJob { job_id, .. } => {
+                let deadline = self.now.checked_add(self.timings.wait_terminal).ok();
+                (
+                    Step::Cancelling,
+                    Call::Cancel,
+                    Some(job_id.clone()),
+                    Some(job_id.clone()),
+                    deadline,
+                )
+            }
+            // There is nothing to cancel, and a reload cannot kill a run.
+            Verdict::StuckWithoutJob { newest_job_id, .. } => (
+                Step::Reloading,
+                Call::Reload,
+                None,
+                newest_job_id.clone(),
+                None,
+            ),
+            _ => return None,
+        };
+        let incident = Incident {
+            schema_id: judged.schema_id.clone(),
+            schema: judged.schema.clone(),
+            source: judged.source.clone(),
+            source_id: judged.source_id.clone(),
             cause: RootCause::Stuck,
-            step: Step::Cancelling,
+            step,
             attempt: 1,
-            job_id: None,
-            baseline_job_id: None,
+            job_id,
+            baseline_job_id,
             new_job_id: None,
             opened_at: self.now,
             step_since: self.now,
-            deadline: self.now.checked_add(self.timings.wait_terminal).ok(),
+            deadline,
             healthy_since: None,
             sends: Vec::new(),
-            message: String::new(),
-        }
+            message: judged.verdict.why_stuck().unwrap_or_default(),
+        };
+        Some((incident, call))
     }
 
     /// What holds back the start of an incident. One that is under way is not held back by these: a cancel reserves its

@@ -71,6 +71,26 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// Why a table counts as stuck, in a sentence without its full stop; none if it does not.
+    #[must_use]
+    pub fn why_stuck(&self) -> Option<String> {
+        match self {
+            Self::StuckJob {
+                job_id,
+                began,
+                since,
+            } => Some(format!(
+                "job {job_id} has been Running since {began}, and since {since} neither its rows nor its log have moved"
+            )),
+            Self::StuckWithoutJob { since, .. } => Some(format!(
+                "it has said Running since {since} at least, but no job of it runs"
+            )),
+            _ => None,
+        }
+    }
+}
+
 /// A table that is not simply well, and its verdict.
 #[derive(Debug, Clone)]
 pub struct Judged {

@@ -56,7 +56,7 @@ pub async fn run<T: Transport, E>(
     let Action {
         mut incident, call, ..
     } = action;
-    let started_at = to_millis(clock());
+    let started_at = clock();
     record(&mut incident, call, started_at);
     if let Err(error) = intent(&incident).await {
         // Whether or not the write landed: this process knows that nothing was sent.
@@ -135,9 +135,4 @@ fn record(incident: &mut Incident, call: Call, started_at: Timestamp) {
         http_status: None,
         detail: String::new(),
     });
-}
-
-/// Status keeps milliseconds; the record of a send is found again by its time.
-fn to_millis(at: Timestamp) -> Timestamp {
-    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }

@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_page_of_the_log_that_may_hide_the_newest_line_is_not_believed() {
-        let page = |json| newest_line(&serde_json::from_str(json).unwrap());
+        let page = |json: &str| newest_line(&serde_json::from_str(json).unwrap());
         let (a, b) = ("2026-10-01T01:00:00Z", "2026-10-01T02:00:00Z");
         let at = |text: &str| Log::Newest(Some(text.parse().unwrap()));
         assert_eq!(

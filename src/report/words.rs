@@ -53,21 +53,13 @@ fn finding(judged: &Judged, plan: &Plan) -> Option<Finding> {
     }
     let (cause, severity, confidence, since, message, advice) = match &judged.verdict {
         Verdict::Healthy | Verdict::Pending | Verdict::Running | Verdict::JustFailed | Verdict::Disabled { after: None } => return None,
-        Verdict::StuckJob { job_id, began, since } => (
+        stuck @ (Verdict::StuckJob { since, .. } | Verdict::StuckWithoutJob { since, .. }) => (
             RootCause::Stuck,
             Severity::Error,
             Confidence::High,
             Some(*since),
-            format!("Job {job_id} has been Running since {began}; since {since} neither its rows nor its log have moved."),
-            "Cancel the run in PostHog, wait a few minutes, then reload the table.".to_owned(),
-        ),
-        Verdict::StuckWithoutJob { since, .. } => (
-            RootCause::Stuck,
-            Severity::Error,
-            Confidence::High,
-            Some(*since),
-            format!("The table has said Running since {since} at least, but no job of it runs."),
-            "Reload the table in PostHog.".to_owned(),
+            stuck.why_stuck().unwrap_or_default(),
+            "Cancel the run in PostHog if there is one, wait a few minutes, then reload the table.".to_owned(),
         ),
         Verdict::Failing { since, cause: RootCause::OperatorAction, text } => (
             RootCause::OperatorAction,
@@ -176,10 +168,7 @@ fn of_incident(incident: &Incident, evidence: &[String], plan: &Plan) -> Finding
         cause: incident.cause,
         severity: Severity::Error,
         confidence: Confidence::High,
-        message: redact::one_line(
-            &format!("{:?}: {}", incident.step, incident.message),
-            SENTENCE_CAP,
-        ),
+        message: redact::one_line(&incident.message, SENTENCE_CAP),
         evidence: evidence
             .iter()
             .map(|fact| redact::text(fact, SENTENCE_CAP))
