@@ -17,50 +17,67 @@ use crate::state::{Job, Schema, Status, Workflow};
 /// The list of jobs is cut off there, over the whole source.
 const MOST_JOBS: usize = 50;
 
-const LIMIT_REACHED: &str = "Monthly sync limit reached. Please increase your billing limit to resume syncing.";
-const NO_FREQUENCY: &str =
-    "This table has no sync frequency, so its sync cannot be scheduled. Set a sync frequency first.";
+const LIMIT_REACHED: &str =
+    "Monthly sync limit reached. Please increase your billing limit to resume syncing.";
+const NO_FREQUENCY: &str = "This table has no sync frequency, so its sync cannot be scheduled. Set a sync frequency first.";
 
 impl Simulator {
-    pub(crate) fn list_sources(&self, call: &Call<'_>) -> Result<Response, Response> {
+    pub(crate) fn list_sources(&self, call: &Call<'_>) -> Response {
         let search = call.request.parameter("search");
         let mut sources: Vec<usize> = (0..self.sources.len())
             .filter(|index| {
                 self.sources.get(*index).is_some_and(|source| {
                     let prefix = source.spec.prefix.as_deref().unwrap_or_default();
-                    source.project == call.project && found(search.as_deref(), &[&source.spec.source_type, prefix])
+                    source.project == call.project
+                        && found(search.as_deref(), &[&source.spec.source_type, prefix])
                 })
             })
             .collect();
-        sources.sort_by_key(|index| std::cmp::Reverse(self.sources.get(*index).map(|source| source.created_at)));
-        let page = Page::of(call.request, &self.base_url)?;
+        sources.sort_by_key(|index| {
+            std::cmp::Reverse(self.sources.get(*index).map(|source| source.created_at))
+        });
+        let page = Page::of(call.request, &self.base_url);
         let shown = sources.get(page.range(sources.len())).unwrap_or_default();
-        let rows = shown.iter().map(|index| self.source_row(*index, Depth::Trimmed)).collect();
-        Ok(page.answer_part(sources.len(), rows))
+        let rows = shown
+            .iter()
+            .map(|index| self.source_row(*index, Depth::Trimmed))
+            .collect();
+        page.answer_part(sources.len(), &rows)
     }
 
-    pub(crate) fn retrieve_source(&self, source: usize) -> Result<Response, Response> {
-        Ok(Response::json(200, &self.source_row(source, Depth::Full)))
+    pub(crate) fn retrieve_source(&self, source: usize) -> Response {
+        Response::json(200, &self.source_row(source, Depth::Full))
     }
 
-    pub(crate) fn list_schemas(&self, call: &Call<'_>) -> Result<Response, Response> {
+    pub(crate) fn list_schemas(&self, call: &Call<'_>) -> Response {
         let search = call.request.parameter("search");
         let mut schemas: Vec<&Schema> = self.schemas_of_project(call.project);
-        schemas.retain(|schema| !schema.spec.invisible && found(search.as_deref(), &[&schema.spec.name]));
+        schemas.retain(|schema| {
+            !schema.spec.invisible && found(search.as_deref(), &[&schema.spec.name])
+        });
         schemas.sort_by_key(|schema| std::cmp::Reverse(schema.created_at));
-        let page = Page::of(call.request, &self.base_url)?;
+        let page = Page::of(call.request, &self.base_url);
         let shown = schemas.get(page.range(schemas.len())).unwrap_or_default();
-        let rows = shown.iter().map(|schema| self.schema_row(schema, false)).collect();
-        Ok(page.answer_part(schemas.len(), rows))
+        let rows = shown
+            .iter()
+            .map(|schema| self.schema_row(schema, false))
+            .collect();
+        page.answer_part(schemas.len(), &rows)
     }
 
     pub(crate) fn retrieve_schema(&self, index: usize) -> Result<Response, Response> {
-        let schema = self.schemas.get(index).ok_or_else(|| http::not_found("Not found."))?;
+        let schema = self
+            .schemas
+            .get(index)
+            .ok_or_else(|| http::not_found("Not found."))?;
         Ok(Response::json(200, &self.schema_row(schema, true)))
     }
 
     pub(crate) fn logs(&self, index: usize, call: &Call<'_>) -> Result<Response, Response> {
-        let schema = self.schemas.get(index).ok_or_else(|| http::not_found("Not found."))?;
+        let schema = self
+            .schemas
+            .get(index)
+            .ok_or_else(|| http::not_found("Not found."))?;
         log_line::logs(schema, call.request, self.now(), &self.base_url)
     }
 
@@ -77,33 +94,43 @@ impl Simulator {
             .filter(wanted)
             .flat_map(|schema| schema.jobs.iter().map(move |job| (job, schema)))
             .filter(|(job, _)| {
-                after.is_none_or(|after| job.created_at > after) && before.is_none_or(|before| job.created_at < before)
+                after.is_none_or(|after| job.created_at > after)
+                    && before.is_none_or(|before| job.created_at < before)
             })
             .collect();
         jobs.sort_by_key(|(job, _)| std::cmp::Reverse(job.created_at));
         jobs.truncate(MOST_JOBS);
-        let rows: Vec<Value> = jobs.into_iter().map(|(job, schema)| job_row(job, schema, self.now())).collect();
+        let rows: Vec<Value> = jobs
+            .into_iter()
+            .map(|(job, schema)| job_row(job, schema, self.now()))
+            .collect();
         Ok(Response::json(200, &Value::Array(rows)))
     }
 
     fn schemas_of_project(&self, project: u64) -> Vec<&Schema> {
-        let of_project =
-            |schema: &&Schema| self.sources.get(schema.source).is_some_and(|source| source.project == project);
+        let of_project = |schema: &&Schema| {
+            self.sources
+                .get(schema.source)
+                .is_some_and(|source| source.project == project)
+        };
         self.schemas.iter().filter(of_project).collect()
     }
 
     /// Looks at the newest job of the schema, whichever the client meant.
     pub(crate) fn cancel(&mut self, index: usize) -> Result<Response, Response> {
         let now = self.now();
-        let Some(schema) = self.schemas.get_mut(index) else { return Err(http::not_found("Not found.")) };
+        let Some(schema) = self.schemas.get_mut(index) else {
+            return Err(http::not_found("Not found."));
+        };
         let Some(job) = schema.jobs.last().filter(|job| job.is_running()) else {
             return self.heal(index);
         };
         let plan = job.plan.clone();
         match plan.on_cancel {
-            OnCancel::Refused => {
-                Err(http::detail(400, "Could not cancel the running sync. Please try again."))
-            }
+            OnCancel::Refused => Err(http::detail(
+                400,
+                "Could not cancel the running sync. Please try again.",
+            )),
             OnCancel::AlreadyFinished => {
                 self.complete_now(index);
                 Err(http::detail(400, "The sync already finished."))
@@ -128,7 +155,9 @@ impl Simulator {
     /// A schema that says Running without a running job takes over what its newest job says.
     fn heal(&mut self, index: usize) -> Result<Response, Response> {
         let now = self.now();
-        let Some(schema) = self.schemas.get_mut(index) else { return Err(http::not_found("Not found.")) };
+        let Some(schema) = self.schemas.get_mut(index) else {
+            return Err(http::not_found("Not found."));
+        };
         if schema.status != Some(Status::Running) || schema.spec.cdc_broken {
             return Err(http::detail(400, "No running sync to cancel."));
         }
@@ -140,7 +169,10 @@ impl Simulator {
             None => schema.status = Some(Status::Failed),
         }
         self.note(index, now, EffectKind::StatusHealed, None);
-        Ok(http::detail(200, "No sync was running. The sync status has been updated."))
+        Ok(http::detail(
+            200,
+            "No sync was running. The sync status has been updated.",
+        ))
     }
 
     /// 200 says that Temporal was asked, and no more.
@@ -167,7 +199,9 @@ impl Simulator {
         self.trigger(index, now, Trigger::Resync);
         self.edit(index, |schema| {
             schema.paint(Status::Running);
-            if let (Some(until), Some(Workflow::Starting { at, .. })) = (still_ends, &mut schema.workflow) {
+            if let (Some(until), Some(Workflow::Starting { at, .. })) =
+                (still_ends, &mut schema.workflow)
+            {
                 *at = (*at).max(until);
             }
         });
@@ -178,11 +212,20 @@ impl Simulator {
     fn cancel_for_resync(&mut self, index: usize) -> Option<jiff::Timestamp> {
         let now = self.now();
         let schema = self.schemas.get_mut(index)?;
-        let plan = schema.jobs.last().filter(|job| job.is_running())?.plan.clone();
+        let plan = schema
+            .jobs
+            .last()
+            .filter(|job| job.is_running())?
+            .plan
+            .clone();
         match plan.on_cancel {
             OnCancel::Ends | OnCancel::AlreadyFinished => {
-                stop_job(schema, now, "This sync run was cancelled before it finished. This usually happens when a \
-                    newer run replaces it or the source is paused.");
+                stop_job(
+                    schema,
+                    now,
+                    "This sync run was cancelled before it finished. This usually happens when a \
+                    newer run replaces it or the source is paused.",
+                );
                 schema.workflow = None;
                 self.note(index, now, EffectKind::Cancelled, Some(Trigger::Resync));
                 Some(plus(now, plan.cancel_takes))
@@ -195,7 +238,9 @@ impl Simulator {
     pub(crate) fn delete_data(&mut self, index: usize) -> Response {
         let now = self.now();
         let direct = self.is_direct(index);
-        let Some(schema) = self.schemas.get_mut(index) else { return Response::empty(200) };
+        let Some(schema) = self.schemas.get_mut(index) else {
+            return Response::empty(200);
+        };
         if direct {
             schema.should_sync = false;
             schema.table = None;
@@ -208,18 +253,36 @@ impl Simulator {
     }
 
     /// Only enabled schemas are touched; what goes wrong with one of them is not told.
-    pub(crate) fn reload_source(&mut self, source: usize, call: &Call<'_>) -> Result<Response, Response> {
+    pub(crate) fn reload_source(
+        &mut self,
+        source: usize,
+        call: &Call<'_>,
+    ) -> Result<Response, Response> {
         let of_source = |schema: &&Schema| schema.source == source && schema.should_sync;
-        if self.schemas.iter().filter(of_source).any(|schema| !schema.spec.editor) {
-            return Err(http::denied("You do not have editor access to every table in this source."));
+        if self
+            .schemas
+            .iter()
+            .filter(of_source)
+            .any(|schema| !schema.spec.editor)
+        {
+            return Err(http::denied(
+                "You do not have editor access to every table in this source.",
+            ));
         }
-        if self.sources.get(source).is_some_and(|source| source.spec.access_method == "direct") {
+        if self
+            .sources
+            .get(source)
+            .is_some_and(|source| source.spec.access_method == "direct")
+        {
             return Err(http::not_simulated("refresh_schemas"));
         }
         self.check_not_paused(call.project)?;
         let now = self.now();
-        let enabled = (0..self.schemas.len())
-            .filter(|index| self.schemas.get(*index).is_some_and(|schema| of_source(&schema)));
+        let enabled = (0..self.schemas.len()).filter(|index| {
+            self.schemas
+                .get(*index)
+                .is_some_and(|schema| of_source(&schema))
+        });
         for index in enabled.collect::<Vec<_>>() {
             if self.check_trigger(index).is_ok() {
                 self.trigger(index, now, Trigger::SourceReload);
@@ -233,25 +296,52 @@ impl Simulator {
     }
 
     pub(crate) fn is_direct(&self, index: usize) -> bool {
-        let source = self.schemas.get(index).and_then(|schema| self.sources.get(schema.source));
+        let source = self
+            .schemas
+            .get(index)
+            .and_then(|schema| self.sources.get(schema.source));
         source.is_some_and(|source| source.spec.access_method == "direct")
     }
 
     /// Not a look at the bill: any Paused schema of the project will do.
     fn check_not_paused(&self, project: u64) -> Result<(), Response> {
-        let paused = self.schemas_of_project(project).iter().any(|schema| schema.status == Some(Status::Paused));
-        if paused { Err(http::message(LIMIT_REACHED)) } else { Ok(()) }
+        let paused = self
+            .schemas_of_project(project)
+            .iter()
+            .any(|schema| schema.status == Some(Status::Paused));
+        if paused {
+            Err(http::message(LIMIT_REACHED))
+        } else {
+            Ok(())
+        }
     }
 
     fn check_startable(&self, index: usize, call: &Call<'_>) -> Result<(), Response> {
         self.check_not_paused(call.project)?;
-        let has_frequency = self.schemas.get(index).is_some_and(|schema| schema.spec.frequency.is_some());
-        if has_frequency { Ok(()) } else { Err(http::validation(Some("sync_frequency"), NO_FREQUENCY)) }
+        let has_frequency = self
+            .schemas
+            .get(index)
+            .is_some_and(|schema| schema.spec.frequency.is_some());
+        if has_frequency {
+            Ok(())
+        } else {
+            Err(http::validation(Some("sync_frequency"), NO_FREQUENCY))
+        }
     }
 
     pub(crate) fn check_trigger(&self, index: usize) -> Result<(), Response> {
-        let fails = self.schemas.get(index).is_some_and(|schema| schema.spec.trigger_fails);
-        if fails { Err(http::detail(400, "Couldn't start the sync. Try again in a few minutes.")) } else { Ok(()) }
+        let fails = self
+            .schemas
+            .get(index)
+            .is_some_and(|schema| schema.spec.trigger_fails);
+        if fails {
+            Err(http::detail(
+                400,
+                "Couldn't start the sync. Try again in a few minutes.",
+            ))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -259,5 +349,8 @@ type Times = (Option<jiff::Timestamp>, Option<jiff::Timestamp>);
 
 fn job_times(request: &Request) -> Result<Times, Response> {
     let bad = |()| http::validation(None, "after and before must be ISO 8601 timestamps.");
-    Ok((time_parameter(request, "after").map_err(bad)?, time_parameter(request, "before").map_err(bad)?))
+    Ok((
+        time_parameter(request, "after").map_err(bad)?,
+        time_parameter(request, "before").map_err(bad)?,
+    ))
 }

@@ -13,28 +13,42 @@ pub(crate) struct Key {
 
 impl Key {
     pub(crate) fn new(spec: KeySpec, number: usize) -> Self {
-        let label = spec.label.clone().unwrap_or_else(|| format!("key-{number}"));
+        let label = spec
+            .label
+            .clone()
+            .unwrap_or_else(|| format!("key-{number}"));
         Self { spec, label }
     }
 
     /// Write satisfies read, `*` satisfies both.
     pub(crate) fn check_scope(&self, scope: Scope) -> Result<(), Response> {
-        let has = |wanted: &str| self.spec.scopes.iter().any(|scope| scope == "*" || scope == wanted);
+        let has = |wanted: &str| {
+            self.spec
+                .scopes
+                .iter()
+                .any(|scope| scope == "*" || scope == wanted)
+        };
         let write = has("external_data_source:write");
         let (enough, name) = match scope {
-            Scope::Read => (write || has("external_data_source:read"), "external_data_source:read"),
+            Scope::Read => (
+                write || has("external_data_source:read"),
+                "external_data_source:read",
+            ),
             Scope::Write => (write, "external_data_source:write"),
         };
         if enough {
             return Ok(());
         }
-        Err(http::denied(&format!("API key missing required scope '{name}'")))
+        Err(http::denied(&format!(
+            "API key missing required scope '{name}'"
+        )))
     }
 
     pub(crate) fn check_project(&self, project: u64) -> Result<(), Response> {
         match &self.spec.projects {
             Some(projects) if !projects.contains(&project) => {
-                let text = format!("API key does not have access to the requested project: ID {project}.");
+                let text =
+                    format!("API key does not have access to the requested project: ID {project}.");
                 Err(http::denied(&text))
             }
             _ => Ok(()),
@@ -50,20 +64,35 @@ pub(crate) enum Scope {
 }
 
 pub(crate) fn token(request: &Request) -> Option<&str> {
-    request.authorization.as_deref()?.strip_prefix("Bearer ").map(str::trim)
+    request
+        .authorization
+        .as_deref()?
+        .strip_prefix("Bearer ")
+        .map(str::trim)
 }
 
 /// The key of a request.
-pub(crate) fn authenticate<'a>(keys: &'a [Key], request: &Request, base: &str) -> Result<&'a Key, Response> {
+pub(crate) fn authenticate<'a>(
+    keys: &'a [Key],
+    request: &Request,
+    base: &str,
+) -> Result<&'a Key, Response> {
     let refuse = |code: &str, text: &str| {
-        let challenge = format!("Bearer resource_metadata=\"{base}/.well-known/oauth-protected-resource\"");
-        http::framework(401, "authentication_error", code, text).header("WWW-Authenticate", challenge)
+        let challenge =
+            format!("Bearer resource_metadata=\"{base}/.well-known/oauth-protected-resource\"");
+        http::framework(401, "authentication_error", code, text)
+            .header("WWW-Authenticate", challenge)
     };
     let Some(token) = token(request) else {
-        return Err(refuse("not_authenticated", "Authentication credentials were not provided."));
+        return Err(refuse(
+            "not_authenticated",
+            "Authentication credentials were not provided.",
+        ));
     };
-    keys.iter().find(|key| key.spec.token == token).ok_or_else(|| {
-        let text = "Personal API key found in request Authorization header is invalid.";
-        refuse("authentication_failed", text)
-    })
+    keys.iter()
+        .find(|key| key.spec.token == token)
+        .ok_or_else(|| {
+            let text = "Personal API key found in request Authorization header is invalid.";
+            refuse("authentication_failed", text)
+        })
 }

@@ -46,7 +46,7 @@ impl Ticker {
         match clock {
             Clock::Manual(now) => Self { now, real: None },
             Clock::Real { offset, speed } => {
-                let wall_origin = Timestamp::now();
+                let wall_origin = whole_micros(Timestamp::now());
                 let origin = plus(wall_origin, offset);
                 Self {
                     now: origin,
@@ -71,7 +71,7 @@ impl Ticker {
             let passed = passed
                 .checked_mul(i32::try_from(real.speed).unwrap_or(i32::MAX))
                 .unwrap_or(passed);
-            self.now = self.now.max(plus(real.origin, passed));
+            self.now = self.now.max(whole_micros(plus(real.origin, passed)));
         }
     }
 
@@ -85,6 +85,11 @@ impl Ticker {
     pub(crate) fn set(&mut self, now: Timestamp) {
         self.advance(now.duration_since(self.now));
     }
+}
+
+/// PostHog keeps microseconds: a time that a client sends back must be the one that it was shown.
+fn whole_micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
 /// Adds, and stays at the end of representable time instead of failing.

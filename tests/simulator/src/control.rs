@@ -39,7 +39,12 @@ pub(crate) fn handle(simulator: &mut Simulator, request: &Request) -> Option<Res
         }),
         ("DELETE", ["keys", token]) => Ok(json!({"removed": simulator.remove_key(token)})),
         ("POST", ["schemas", id]) => change(simulator, id, request),
-        _ => return Some(Response::json(404, &json!({"error": "no such control route"}))),
+        _ => {
+            return Some(Response::json(
+                404,
+                &json!({"error": "no such control route"}),
+            ));
+        }
     };
     Some(match answer {
         Ok(answer) => Response::json(200, &answer),
@@ -143,7 +148,12 @@ fn state(simulator: &Simulator) -> Value {
         .map(|index| simulator.source_row(index, Depth::Trimmed))
         .collect();
     let schemas = simulator.schemas.iter().map(|schema| {
-        let jobs: Vec<Value> = schema.jobs.iter().rev().map(|job| job_row(job, schema, now)).collect();
+        let jobs: Vec<Value> = schema
+            .jobs
+            .iter()
+            .rev()
+            .map(|job| job_row(job, schema, now))
+            .collect();
         json!({
             "row": simulator.schema_row(schema, true),
             "jobs": jobs,

@@ -56,9 +56,16 @@ impl Fault {
     }
 
     fn takes(&mut self, request: &Request) -> bool {
-        let Matches { method, path_contains } = &self.matches;
-        let method_fits = method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(&request.method));
-        let path_fits = path_contains.as_ref().is_none_or(|part| request.path_and_query.contains(part.as_str()));
+        let Matches {
+            method,
+            path_contains,
+        } = &self.matches;
+        let method_fits = method
+            .as_ref()
+            .is_none_or(|method| method.eq_ignore_ascii_case(&request.method));
+        let path_fits = path_contains
+            .as_ref()
+            .is_none_or(|part| request.path_and_query.contains(part.as_str()));
         if !method_fits || !path_fits {
             return false;
         }
@@ -212,7 +219,12 @@ impl FaultKind {
     /// the effect does not call it.
     pub(crate) fn apply(&self, answer: impl FnOnce() -> Response) -> Outcome {
         match self {
-            Self::Status { status, body, headers, after_effect } => {
+            Self::Status {
+                status,
+                body,
+                headers,
+                after_effect,
+            } => {
                 if *after_effect {
                     drop(answer());
                 }
@@ -245,12 +257,16 @@ impl FaultKind {
             Self::NextElsewhere { to } => {
                 let response = answer();
                 let mut body = response.value();
-                if let Some(row) = body.as_object_mut() {
-                    row.insert("next".to_owned(), json!(to));
+                if let Some(next) = body.get_mut("next") {
+                    *next = json!(to);
                 }
                 Response::json(response.status, &body).into()
             }
-            Self::Html200 | Self::Garbage200 | Self::EmptyList | Self::HugeBody { .. } | Self::GzipBomb { .. }
+            Self::Html200
+            | Self::Garbage200
+            | Self::EmptyList
+            | Self::HugeBody { .. }
+            | Self::GzipBomb { .. }
             | Self::Redirect { .. } => self.instead().into(),
         }
     }
@@ -266,15 +282,22 @@ impl FaultKind {
             Self::Garbage200 => Response::text(200, "application/json", "\u{0}%not json"),
             Self::HugeBody { bytes } => huge(*bytes),
             Self::GzipBomb { bytes } => gzip_bomb(*bytes),
-            Self::Redirect { to, status } => Response::empty(status.unwrap_or(302)).header("Location", to.clone()),
-            _ => Response::json(200, &json!({"count": 0, "next": null, "previous": null, "results": []})),
+            Self::Redirect { to, status } => {
+                Response::empty(status.unwrap_or(302)).header("Location", to.clone())
+            }
+            _ => Response::json(
+                200,
+                &json!({"count": 0, "next": null, "previous": null, "results": []}),
+            ),
         }
     }
 }
 
 /// The fault for a request, counted down.
 pub(crate) fn take(faults: &mut Vec<Fault>, request: &Request) -> Option<FaultKind> {
-    let met = faults.iter_mut().find_map(|fault| fault.takes(request).then(|| fault.kind.clone()));
+    let met = faults
+        .iter_mut()
+        .find_map(|fault| fault.takes(request).then(|| fault.kind.clone()));
     faults.retain(|fault| fault.times != Times::Count(0));
     met
 }
@@ -287,14 +310,20 @@ fn cut(sent: Option<Partial>) -> Outcome {
     }
 }
 
-fn status_answer(status: u16, body: Option<&Value>, headers: &BTreeMap<String, String>) -> Response {
+fn status_answer(
+    status: u16,
+    body: Option<&Value>,
+    headers: &BTreeMap<String, String>,
+) -> Response {
     let mut response = match body {
         None => http::typical(status),
         Some(Value::String(text)) => Response::text(status, "text/plain", text.clone()),
         Some(body) => Response::json(status, body),
     };
     for (name, value) in headers {
-        response.headers.retain(|(usual, _)| !usual.eq_ignore_ascii_case(name));
+        response
+            .headers
+            .retain(|(usual, _)| !usual.eq_ignore_ascii_case(name));
         response = response.header(name, value.clone());
     }
     response

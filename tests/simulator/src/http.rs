@@ -10,7 +10,10 @@ pub(crate) fn framework(status: u16, kind: &str, code: &str, detail: &str) -> Re
 }
 
 fn with_attr(status: u16, kind: &str, code: &str, detail: &str, attr: &Value) -> Response {
-    Response::json(status, &json!({"type": kind, "code": code, "detail": detail, "attr": attr}))
+    Response::json(
+        status,
+        &json!({"type": kind, "code": code, "detail": detail, "attr": attr}),
+    )
 }
 
 /// Shape 2: `{"message"}`.
@@ -37,7 +40,12 @@ pub(crate) fn denied(text: &str) -> Response {
 }
 
 pub(crate) fn unparsable(text: &str) -> Response {
-    framework(400, "invalid_request", "parse_error", &format!("JSON parse error - {text}"))
+    framework(
+        400,
+        "invalid_request",
+        "parse_error",
+        &format!("JSON parse error - {text}"),
+    )
 }
 
 pub(crate) fn wrong_method(method: &str, allowed: &str) -> Response {
@@ -53,7 +61,12 @@ pub(crate) fn throttled(seconds: i64) -> Response {
 
 /// PostHog has this route, the simulator does not. A client must never mistake that for an answer of PostHog's.
 pub(crate) fn not_simulated(what: &str) -> Response {
-    framework(501, "simulator_error", "not_simulated", &format!("posthog-simulator does not imitate {what}"))
+    framework(
+        501,
+        "simulator_error",
+        "not_simulated",
+        &format!("posthog-simulator does not imitate {what}"),
+    )
 }
 
 /// The body PostHog would send with a status, for a fault that names only the status.
@@ -74,9 +87,16 @@ pub(crate) fn typical(status: u16) -> Response {
             "text/html",
             format!("<html><head><title>{status}</title></head><body>upstream</body></html>"),
         ),
-        503 => framework(503, "server_error", "service_unavailable", "The database is temporarily unavailable.")
-            .header("Retry-After", "5"),
-        _ if status >= 500 => framework(status, "server_error", "error", "A server error occurred."),
+        503 => framework(
+            503,
+            "server_error",
+            "service_unavailable",
+            "The database is temporarily unavailable.",
+        )
+        .header("Retry-After", "5"),
+        _ if status >= 500 => {
+            framework(status, "server_error", "error", "A server error occurred.")
+        }
         _ => Response::json(status, &json!({})),
     }
 }

@@ -4,6 +4,8 @@
 //! real time. A deterministic simulation calls [`Simulator::handle`]; [`Server`] puts the same thing behind HTTP.
 //! What it imitates, and what not, is told in the README beside this crate.
 
+#![allow(clippy::doc_markdown, reason = "PostHog is a name and no identifier")]
+
 mod action;
 mod auth;
 mod clock;
@@ -28,6 +30,7 @@ mod scenario;
 mod server;
 mod settle;
 mod simulator;
+mod stage;
 mod state;
 mod throttle;
 mod times;

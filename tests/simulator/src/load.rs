@@ -19,7 +19,10 @@ pub(crate) struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    pub(crate) fn sources(&mut self, scenario: &Scenario) -> Result<(Vec<Source>, Vec<Schema>), Error> {
+    pub(crate) fn sources(
+        &mut self,
+        scenario: &Scenario,
+    ) -> Result<(Vec<Source>, Vec<Schema>), Error> {
         let mut sources = Vec::new();
         let mut schemas = Vec::new();
         for (index, spec) in scenario.sources.iter().enumerate() {
@@ -27,7 +30,10 @@ impl Loader<'_> {
             for (place, schema) in spec.schemas.iter().enumerate() {
                 check(schema, spec)?;
                 // Each a second younger than the one before, so that `-created_at` is an order.
-                let created_at = plus(source.created_at, jiff::SignedDuration::from_secs(1 + number(place)));
+                let created_at = plus(
+                    source.created_at,
+                    jiff::SignedDuration::from_secs(1 + number(place)),
+                );
                 schemas.push(self.schema(index, schema.clone(), created_at));
             }
             sources.push(source);
@@ -38,9 +44,15 @@ impl Loader<'_> {
     fn source(&mut self, index: usize, spec: &SourceSpec, project: u64) -> Source {
         let mut kept = spec.clone();
         kept.schemas.clear();
-        let created_at = plus(minus(self.start, spec.created_ago), jiff::SignedDuration::from_mins(number(index)));
+        let created_at = plus(
+            minus(self.start, spec.created_ago),
+            jiff::SignedDuration::from_mins(number(index)),
+        );
         Source {
-            id: spec.id.clone().unwrap_or_else(|| self.ids.next(Kind::Source)),
+            id: spec
+                .id
+                .clone()
+                .unwrap_or_else(|| self.ids.next(Kind::Source)),
             project: spec.project.unwrap_or(project),
             created_at,
             stored_status: spec.stored_status.clone(),
@@ -51,8 +63,16 @@ impl Loader<'_> {
         }
     }
 
-    pub(crate) fn schema(&mut self, source: usize, spec: SchemaSpec, created_at: Timestamp) -> Schema {
-        let id = spec.id.clone().unwrap_or_else(|| self.ids.next(Kind::Schema));
+    pub(crate) fn schema(
+        &mut self,
+        source: usize,
+        spec: SchemaSpec,
+        created_at: Timestamp,
+    ) -> Schema {
+        let id = spec
+            .id
+            .clone()
+            .unwrap_or_else(|| self.ids.next(Kind::Schema));
         let mut jobs = self.past_jobs(&spec);
         let workflow = spec.run.as_ref().map(|run| {
             jobs.push(self.job_in_flight(run));
@@ -60,7 +80,12 @@ impl Loader<'_> {
         });
         let status = spec.status.or_else(|| initial_status(&spec, &jobs));
         let last_failed_at = (spec.failed_in_a_row > 0)
-            .then(|| jobs.iter().rev().find(|job| job.status == Status::Failed).and_then(|job| job.finished_at))
+            .then(|| {
+                jobs.iter()
+                    .rev()
+                    .find(|job| job.status == Status::Failed)
+                    .and_then(|job| job.finished_at)
+            })
             .flatten();
         let mut schema = Schema {
             id,
@@ -138,7 +163,9 @@ impl Loader<'_> {
 
 pub(crate) fn keys(specs: &[KeySpec]) -> Vec<Key> {
     let numbered = specs.iter().cloned().enumerate();
-    numbered.map(|(index, spec)| Key::new(spec, index + 1)).collect()
+    numbered
+        .map(|(index, spec)| Key::new(spec, index + 1))
+        .collect()
 }
 
 /// When a schedule fires next: a whole number of intervals after the newest job, as an interval schedule does.
@@ -161,7 +188,10 @@ fn made_up(spec: &SchemaSpec) -> Vec<PastJob> {
         ..PastJob::default()
     });
     let ended = spec.status.filter(|status| {
-        matches!(status, Status::Failed | Status::BillingLimitReached | Status::BillingLimitTooLow)
+        matches!(
+            status,
+            Status::Failed | Status::BillingLimitReached | Status::BillingLimitTooLow
+        )
     });
     let bad_end = ended.map(|status| PastJob {
         started_ago: spec.last_run_ago,
@@ -180,14 +210,22 @@ fn initial_status(spec: &SchemaSpec, jobs: &[Job]) -> Option<Status> {
 }
 
 fn last_synced_at(spec: &SchemaSpec, jobs: &[Job], start: Timestamp) -> Option<Timestamp> {
-    let success = jobs.iter().rev().find(|job| job.status == Status::Completed);
+    let success = jobs
+        .iter()
+        .rev()
+        .find(|job| job.status == Status::Completed);
     spec.last_synced_ago
         .map(|ago| minus(start, ago))
         .or_else(|| success.map(|job| job.created_at))
 }
 
 fn check(schema: &SchemaSpec, source: &SourceSpec) -> Result<(), Error> {
-    let wrong = |what: &str| Err(Error::Scenario(format!("a schema of the {} source {what}", source.source_type)));
+    let wrong = |what: &str| {
+        Err(Error::Scenario(format!(
+            "a schema of the {} source {what}",
+            source.source_type
+        )))
+    };
     if schema.name.is_empty() {
         return wrong("has no name");
     }

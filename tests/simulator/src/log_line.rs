@@ -21,32 +21,61 @@ struct Line {
 
 /// `GET schemas/{id}/logs/`. The count is that of the lines within `limit`, not of all there are: PostHog pages over
 /// what it has already cut off.
-pub(crate) fn logs(schema: &Schema, request: &Request, now: Timestamp, base: &str) -> Result<Response, Response> {
+pub(crate) fn logs(
+    schema: &Schema,
+    request: &Request,
+    now: Timestamp,
+    base: &str,
+) -> Result<Response, Response> {
     let limit = number_parameter(request, "limit", 50)?;
     if !(1..=500).contains(&limit) {
-        let bound = if limit < 1 { "greater than or equal to 1" } else { "less than or equal to 500" };
-        return Err(http::validation(Some("limit"), &format!("Ensure this value is {bound}.")));
+        let bound = if limit < 1 {
+            "greater than or equal to 1"
+        } else {
+            "less than or equal to 500"
+        };
+        return Err(http::validation(
+            Some("limit"),
+            &format!("Ensure this value is {bound}."),
+        ));
     }
-    let bad_time = |name: &str| http::validation(Some(name), "Datetime has wrong format. Use one of these formats \
-        instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].");
+    let bad_time = |name: &str| {
+        http::validation(
+            Some(name),
+            "Datetime has wrong format. Use one of these formats \
+        instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].",
+        )
+    };
     let after = time_parameter(request, "after").map_err(|()| bad_time("after"))?;
     let before = time_parameter(request, "before").map_err(|()| bad_time("before"))?;
-    let levels = request.parameter("level").map(|levels| levels.to_uppercase());
-    let search = request.parameter("search").map(|search| search.to_lowercase());
+    let levels = request
+        .parameter("level")
+        .map(|levels| levels.to_uppercase());
+    let search = request
+        .parameter("search")
+        .map(|search| search.to_lowercase());
     let run = request.parameter("instance_id");
 
-    let mut lines: Vec<Line> = schema.jobs.iter().flat_map(|job| lines_of(job, &schema.spec.name, now)).collect();
+    let mut lines: Vec<Line> = schema
+        .jobs
+        .iter()
+        .flat_map(|job| lines_of(job, &schema.spec.name, now))
+        .collect();
     lines.retain(|line| {
         run.as_ref().is_none_or(|run| *run == line.run)
             && after.is_none_or(|after| line.at > after)
             && before.is_none_or(|before| line.at < before)
-            && levels.as_ref().is_none_or(|levels| levels.split(',').any(|level| level == line.level))
-            && search.as_ref().is_none_or(|search| line.message.to_lowercase().contains(search))
+            && levels
+                .as_ref()
+                .is_none_or(|levels| levels.split(',').any(|level| level == line.level))
+            && search
+                .as_ref()
+                .is_none_or(|search| line.message.to_lowercase().contains(search))
     });
     lines.sort_by_key(|line| std::cmp::Reverse(line.at));
     lines.truncate(limit);
     let rows = lines.iter().map(|line| row(schema, line)).collect();
-    Ok(Page::of(request, base)?.answer(rows))
+    Ok(Page::of(request, base).answer(rows))
 }
 
 fn row(schema: &Schema, line: &Line) -> Value {
@@ -66,12 +95,20 @@ fn lines_of(job: &Job, name: &str, now: Timestamp) -> Vec<Line> {
         level,
         message,
     };
-    let mut lines = vec![line(job.created_at, "INFO", format!("Starting sync for {name}"))];
+    let mut lines = vec![line(
+        job.created_at,
+        "INFO",
+        format!("Starting sync for {name}"),
+    )];
     if let Some(at) = job.last_log_before {
         lines.push(line(at, "INFO", "Processing batch".to_owned()));
     }
     for at in ticks(job, now) {
-        lines.push(line(at, "INFO", format!("Synced {} rows so far", job.rows(at))));
+        lines.push(line(
+            at,
+            "INFO",
+            format!("Synced {} rows so far", job.rows(at)),
+        ));
     }
     for (at, message) in &job.lines {
         lines.push(line(*at, "INFO", message.clone()));
@@ -83,10 +120,20 @@ fn lines_of(job: &Job, name: &str, now: Timestamp) -> Vec<Line> {
     lines
 }
 
-fn last_line(job: &Job, at: Timestamp, line: &impl Fn(Timestamp, &'static str, String) -> Line) -> Line {
+fn last_line(
+    job: &Job,
+    at: Timestamp,
+    line: &impl Fn(Timestamp, &'static str, String) -> Line,
+) -> Line {
     match job.status {
         Status::Completed => line(at, "INFO", format!("Sync completed, {} rows", job.rows(at))),
-        _ => line(at, "ERROR", job.latest_error.clone().unwrap_or_else(|| "Sync ended".to_owned())),
+        _ => line(
+            at,
+            "ERROR",
+            job.latest_error
+                .clone()
+                .unwrap_or_else(|| "Sync ended".to_owned()),
+        ),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Runs the simulator by hand: `posthog-simulator --scenario tests/simulator/scenarios/demo.yaml --port 8010`.
 #![allow(clippy::print_stdout, reason = "what it prints is its result")]
+#![allow(clippy::doc_markdown, reason = "PostHog is a name and no identifier")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,13 +44,18 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         offset: SignedDuration::ZERO,
         speed: arguments.speed,
     };
-    let simulator = Simulator::from_scenario(&scenario, clock).map_err(|error| error.to_string())?;
+    let simulator =
+        Simulator::from_scenario(&scenario, clock).map_err(|error| error.to_string())?;
     let options = Options {
         port: arguments.port,
         log_requests: true,
     };
     let mut server = Server::start_with(simulator, options).map_err(|error| error.to_string())?;
-    println!("PostHog simulator on {} (project {}); Ctrl-C stops it", server.url(), scenario.project);
+    println!(
+        "PostHog simulator on {} (project {}); Ctrl-C stops it",
+        server.url(),
+        scenario.project
+    );
     for line in server.simulator().summary() {
         println!("{line}");
     }
@@ -63,5 +69,7 @@ fn wait_for_ctrl_c() -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    runtime.block_on(tokio::signal::ctrl_c()).map_err(|error| error.to_string())
+    runtime
+        .block_on(tokio::signal::ctrl_c())
+        .map_err(|error| error.to_string())
 }

@@ -39,16 +39,23 @@ impl Request {
     }
 
     pub(crate) fn path(&self) -> &str {
-        self.path_and_query.split_once('?').map_or(self.path_and_query.as_str(), |(path, _)| path)
+        self.path_and_query
+            .split_once('?')
+            .map_or(self.path_and_query.as_str(), |(path, _)| path)
     }
 
     pub(crate) fn query(&self) -> &str {
-        self.path_and_query.split_once('?').map_or("", |(_, query)| query)
+        self.path_and_query
+            .split_once('?')
+            .map_or("", |(_, query)| query)
     }
 
     /// The first value of a query parameter; an empty one counts as absent, as PostHog has it.
     pub(crate) fn parameter(&self, name: &str) -> Option<String> {
-        self.parameters(name).into_iter().next().filter(|value| !value.is_empty())
+        self.parameters(name)
+            .into_iter()
+            .next()
+            .filter(|value| !value.is_empty())
     }
 
     pub(crate) fn parameters(&self, name: &str) -> Vec<String> {

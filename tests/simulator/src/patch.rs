@@ -31,12 +31,21 @@ const TEARDOWN: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 
 impl Simulator {
     /// Fields that are read-only or unknown are ignored, as PostHog does.
-    pub(crate) fn patch_schema(&mut self, index: usize, call: &Call<'_>) -> Result<Response, Response> {
+    pub(crate) fn patch_schema(
+        &mut self,
+        index: usize,
+        call: &Call<'_>,
+    ) -> Result<Response, Response> {
         let body = object(&call.request.body)?;
-        if let Some(field) = NOT_SIMULATED.iter().find(|field| body.contains_key(**field)) {
+        if let Some(field) = NOT_SIMULATED
+            .iter()
+            .find(|field| body.contains_key(**field))
+        {
             return Err(http::not_simulated(&format!("a PATCH of {field}")));
         }
-        let Some(schema) = self.schemas.get(index) else { return Err(http::not_found("Not found.")) };
+        let Some(schema) = self.schemas.get(index) else {
+            return Err(http::not_found("Not found."));
+        };
         let changes = Changes::checked(&body, schema)?;
         self.apply(index, changes);
         self.retrieve_schema(index)
@@ -44,33 +53,43 @@ impl Simulator {
 
     fn apply(&mut self, index: usize, changes: Changes) {
         let now = self.now();
-        let Changes { should_sync, frequency, keys, field, field_type } = changes;
+        let Changes {
+            should_sync,
+            frequency,
+            keys,
+            field,
+            field_type,
+        } = changes;
         self.edit(index, |schema| {
             schema.spec.frequency = frequency.or_else(|| schema.spec.frequency.take());
             if let Some(keys) = keys {
-                schema.spec.primary_key_columns = keys;
+                schema.spec.primary_key_columns = Some(keys).filter(|keys| !keys.is_empty());
             }
             if let Some(field_type) = field_type {
-                schema.spec.incremental_field_type = field_type;
+                schema.spec.incremental_field_type = field_type.as_str().map(str::to_owned);
             }
         });
         if let Some(field) = field {
-            self.change_incremental_field(index, field);
+            self.change_incremental_field(index, field.as_str());
         }
         if let Some(on) = should_sync {
             self.switch(index, on);
         }
         let schedule = self.schedule;
-        self.edit(index, |schema| schema.next_due = next_due(schema, schedule, now));
+        self.edit(index, |schema| {
+            schema.next_due = next_due(schema, schedule, now);
+        });
     }
 
     /// A field whose largest stored value PostHog cannot tell sets off a full import.
-    fn change_incremental_field(&mut self, index: usize, field: Option<String>) {
+    fn change_incremental_field(&mut self, index: usize, field: Option<&str>) {
         let now = self.now();
-        let Some(schema) = self.schemas.get_mut(index) else { return };
-        let changed = schema.spec.incremental_field != field;
-        let known = field.as_deref().is_some_and(|field| is_candidate(schema, field));
-        schema.spec.incremental_field = field;
+        let Some(schema) = self.schemas.get_mut(index) else {
+            return;
+        };
+        let changed = schema.spec.incremental_field.as_deref() != field;
+        let known = field.is_some_and(|field| is_candidate(schema, field));
+        schema.spec.incremental_field = field.map(str::to_owned);
         if changed && !known && schema.table.is_some() {
             schema.reset_armed = true;
             self.note(index, now, EffectKind::ResetArmed, Some(Trigger::Change));
@@ -81,7 +100,9 @@ impl Simulator {
     /// Turns a schema on or off, by a request or by a human.
     pub(crate) fn switch(&mut self, index: usize, on: bool) {
         let now = self.now();
-        let Some(schema) = self.schemas.get_mut(index) else { return };
+        let Some(schema) = self.schemas.get_mut(index) else {
+            return;
+        };
         let was_on = std::mem::replace(&mut schema.should_sync, on);
         if !on {
             schema.next_due = None;
@@ -94,7 +115,9 @@ impl Simulator {
             return;
         }
         let had_schedule = std::mem::replace(&mut schema.has_schedule, true);
-        let forces_reset = !was_on && (schema.is("webhook") || schema.is("cdc")) && schema.last_synced_at.is_some();
+        let forces_reset = !was_on
+            && (schema.is("webhook") || schema.is("cdc"))
+            && schema.last_synced_at.is_some();
         schema.reset_armed |= forces_reset;
         schema.teardown_at = None;
         if !was_on {
@@ -107,19 +130,36 @@ impl Simulator {
             self.trigger(index, now, Trigger::Change);
         }
         let schedule = self.schedule;
-        self.edit(index, |schema| schema.next_due = next_due(schema, schedule, now));
+        self.edit(index, |schema| {
+            schema.next_due = next_due(schema, schedule, now);
+        });
     }
 
     /// New credentials neither reload nor enable anything.
-    pub(crate) fn patch_source(&mut self, index: usize, call: &Call<'_>) -> Result<Response, Response> {
+    pub(crate) fn patch_source(
+        &mut self,
+        index: usize,
+        call: &Call<'_>,
+    ) -> Result<Response, Response> {
         let body = object(&call.request.body)?;
-        if let Some(field) = body.keys().find(|field| !["job_inputs", "description"].contains(&field.as_str())) {
-            return Err(http::not_simulated(&format!("a PATCH of a source's {field}")));
+        if let Some(field) = body
+            .keys()
+            .find(|field| !["job_inputs", "description"].contains(&field.as_str()))
+        {
+            return Err(http::not_simulated(&format!(
+                "a PATCH of a source's {field}"
+            )));
         }
         let now = self.now();
-        let Some(source) = self.sources.get_mut(index) else { return Err(http::not_found("Not found.")) };
+        let Some(source) = self.sources.get_mut(index) else {
+            return Err(http::not_found("Not found."));
+        };
         if let Some(inputs) = body.get("job_inputs").and_then(Value::as_object) {
-            check_inputs(inputs, source.spec.accepts_inputs.as_ref(), source.probe_error.as_deref())?;
+            check_inputs(
+                inputs,
+                source.spec.accepts_inputs.as_ref(),
+                source.probe_error.as_deref(),
+            )?;
             source.probe_error = None;
             store_visible(&mut source.job_inputs, inputs);
             self.effects.push(Effect {
@@ -143,9 +183,12 @@ impl Simulator {
 struct Changes {
     should_sync: Option<bool>,
     frequency: Option<String>,
-    keys: Option<Option<Vec<String>>>,
-    field: Option<Option<String>>,
-    field_type: Option<Option<String>>,
+    /// Empty takes the key away, as null does.
+    keys: Option<Vec<String>>,
+    /// A text or null.
+    field: Option<Value>,
+    /// A text or null.
+    field_type: Option<Value>,
 }
 
 impl Changes {
@@ -154,8 +197,8 @@ impl Changes {
             should_sync: body.get("should_sync").map(boolean).transpose()?,
             frequency: frequency(body)?,
             keys: body.get("primary_key_columns").map(strings),
-            field: body.get("incremental_field").map(|field| field.as_str().map(str::to_owned)),
-            field_type: body.get("incremental_field_type").map(|kind| kind.as_str().map(str::to_owned)),
+            field: body.get("incremental_field").cloned(),
+            field_type: body.get("incremental_field_type").cloned(),
         };
         check_config(body, schema)?;
         changes.check_keys(schema)?;
@@ -166,14 +209,27 @@ impl Changes {
     /// A key may be set on a table that has none; one that has merged rows may not be changed.
     fn check_keys(&self, schema: &Schema) -> Result<(), Response> {
         let Some(new) = &self.keys else { return Ok(()) };
-        let old = schema.spec.primary_key_columns.as_ref().filter(|keys| !keys.is_empty());
-        if schema.is("incremental") && old.is_some() && new.as_ref() != old && schema.table.is_some() {
-            return Err(http::validation(None, "Primary key cannot be changed after data has been synced. Delete the \
-                synced data first, then change the primary key."));
+        let old = schema
+            .spec
+            .primary_key_columns
+            .as_ref()
+            .filter(|keys| !keys.is_empty());
+        if schema.is("incremental") && old.is_some_and(|old| old != new) && schema.table.is_some() {
+            return Err(http::validation(
+                None,
+                "Primary key cannot be changed after data has been synced. Delete the \
+                synced data first, then change the primary key.",
+            ));
         }
-        if schema.is("incremental") && new.as_ref().is_none_or(Vec::is_empty) {
-            return Err(http::validation(None, &format!("'{}' has no primary key to sync incrementally on. Choose a \
-                primary key for it, or switch it to full table replication.", schema.spec.name)));
+        if schema.is("incremental") && new.is_empty() {
+            return Err(http::validation(
+                None,
+                &format!(
+                    "'{}' has no primary key to sync incrementally on. Choose a \
+                primary key for it, or switch it to full table replication.",
+                    schema.spec.name
+                ),
+            ));
         }
         Ok(())
     }
@@ -183,16 +239,32 @@ impl Changes {
             return Ok(());
         }
         if self.frequency.is_none() && schema.spec.frequency.is_none() {
-            return Err(http::validation(Some("sync_frequency"), "This table has no sync frequency, so its sync \
-                cannot be scheduled. Set a sync frequency first."));
+            return Err(http::validation(
+                Some("sync_frequency"),
+                "This table has no sync frequency, so its sync \
+                cannot be scheduled. Set a sync frequency first.",
+            ));
         }
         if schema.spec.sync_type.is_none() {
-            return Err(http::validation(None, "Sync type must be set up first before enabling schema"));
+            return Err(http::validation(
+                None,
+                "Sync type must be set up first before enabling schema",
+            ));
         }
-        let keyless = schema.spec.primary_key_columns.as_ref().is_none_or(Vec::is_empty);
+        let keyless = schema
+            .spec
+            .primary_key_columns
+            .as_ref()
+            .is_none_or(Vec::is_empty);
         if schema.is("cdc") && !schema.should_sync && keyless {
-            return Err(http::validation(None, &format!("CDC requires a primary key on table '{}'. Add a primary key \
-                on the source table and retry.", schema.spec.name)));
+            return Err(http::validation(
+                None,
+                &format!(
+                    "CDC requires a primary key on table '{}'. Add a primary key \
+                on the source table and retry.",
+                    schema.spec.name
+                ),
+            ));
         }
         Ok(())
     }
@@ -200,10 +272,16 @@ impl Changes {
 
 /// Some fields mean something only to some sync types.
 fn check_config(body: &Map<String, Value>, schema: &Schema) -> Result<(), Response> {
-    let applies = ["incremental", "append", "webhook"].iter().any(|sync_type| schema.is(sync_type));
-    let given = ["incremental_field", "incremental_field_type", "primary_key_columns"]
-        .into_iter()
-        .filter(|field| body.get(*field).is_some_and(|value| !value.is_null()));
+    let applies = ["incremental", "append", "webhook"]
+        .iter()
+        .any(|sync_type| schema.is(sync_type));
+    let given = [
+        "incremental_field",
+        "incremental_field_type",
+        "primary_key_columns",
+    ]
+    .into_iter()
+    .filter(|field| body.get(*field).is_some_and(|value| !value.is_null()));
     let given: Vec<&str> = given.collect();
     if applies || given.is_empty() {
         return Ok(());
@@ -218,38 +296,55 @@ fn check_config(body: &Map<String, Value>, schema: &Schema) -> Result<(), Respon
 }
 
 fn frequency(body: &Map<String, Value>) -> Result<Option<String>, Response> {
-    let Some(value) = body.get("sync_frequency").filter(|value| !value.is_null()) else { return Ok(None) };
+    let Some(value) = body.get("sync_frequency").filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
     let text = value.as_str().unwrap_or_default();
     if times::ACCEPTED.contains(&text) {
         return Ok(Some(text.to_owned()));
     }
     let text = if text == "never" {
-        "\"never\" is not a sync frequency. Set should_sync to false to stop syncing this table.".to_owned()
+        "\"never\" is not a sync frequency. Set should_sync to false to stop syncing this table."
+            .to_owned()
     } else {
-        format!("\"{text}\" is not a valid sync frequency. The fastest sync frequency is 5 minutes.")
+        format!(
+            "\"{text}\" is not a valid sync frequency. The fastest sync frequency is 5 minutes."
+        )
     };
     Err(http::validation(Some("sync_frequency"), &text))
 }
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, Response> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| http::unparsable(&error.to_string()))?;
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| http::unparsable(&error.to_string()))?;
     match value {
         Value::Object(object) => Ok(object),
-        _ => Err(http::validation(None, "Invalid data. Expected a dictionary.")),
+        _ => Err(http::validation(
+            None,
+            "Invalid data. Expected a dictionary.",
+        )),
     }
 }
 
 fn boolean(value: &Value) -> Result<bool, Response> {
-    value.as_bool().ok_or_else(|| http::validation(Some("should_sync"), "Must be a valid boolean."))
+    value
+        .as_bool()
+        .ok_or_else(|| http::validation(Some("should_sync"), "Must be a valid boolean."))
 }
 
-fn strings(value: &Value) -> Option<Vec<String>> {
-    let values = value.as_array()?;
-    Some(values.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+fn strings(value: &Value) -> Vec<String> {
+    let values = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    values
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn is_candidate(schema: &Schema, field: &str) -> bool {
-    crate::probe::candidates(schema).iter().any(|candidate| candidate["field"] == json!(field))
+    crate::probe::candidates(schema)
+        .iter()
+        .any(|candidate| candidate["field"] == json!(field))
 }
 
 fn check_inputs(
@@ -258,7 +353,9 @@ fn check_inputs(
     error: Option<&str>,
 ) -> Result<(), Response> {
     let right = match accepted {
-        Some(accepted) => accepted.iter().all(|(name, value)| given.get(name) == Some(value)),
+        Some(accepted) => accepted
+            .iter()
+            .all(|(name, value)| given.get(name) == Some(value)),
         None => error.is_none(),
     };
     if right {
@@ -271,8 +368,12 @@ fn check_inputs(
 /// Secrets are never shown again, not even masked.
 fn store_visible(stored: &mut Map<String, Value>, given: &Map<String, Value>) {
     const SHOWN: [&str; 6] = ["host", "port", "database", "user", "schema", "cdc_enabled"];
-    let shown = given.iter().filter(|(name, _)| SHOWN.contains(&name.as_str()));
-    let shown: Map<String, Value> = shown.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let shown = given
+        .iter()
+        .filter(|(name, _)| SHOWN.contains(&name.as_str()));
+    let shown: Map<String, Value> = shown
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     let mut row = Value::Object(std::mem::take(stored));
     merge(&mut row, &shown);
     if let Value::Object(row) = row {

@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 pub(crate) fn parse(text: &str) -> Result<SignedDuration, String> {
-    let span: Span = text
-        .parse()
-        .map_err(|error| format!("`{text}` is not a length of time such as `5s`, `9h` or `30d`: {error}"))?;
+    let span: Span = text.parse().map_err(|error| {
+        format!("`{text}` is not a length of time such as `5s`, `9h` or `30d`: {error}")
+    })?;
     span.to_duration(SpanRelativeTo::days_are_24_hours())
         .map_err(|error| format!("`{text}` is not a fixed length of time: {error}"))
 }
@@ -20,7 +20,9 @@ pub(crate) mod option {
     use super::{Deserialize, Deserializer, SignedDuration, parse};
     use serde::de::Error as _;
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SignedDuration>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<SignedDuration>, D::Error> {
         Option::<String>::deserialize(from)?
             .map(|text| parse(&text).map_err(D::Error::custom))
             .transpose()

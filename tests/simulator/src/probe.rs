@@ -10,13 +10,22 @@ use crate::state::Schema;
 
 impl Simulator {
     pub(crate) fn incremental_fields(&self, index: usize) -> Result<Response, Response> {
-        let schema = self.schemas.get(index).ok_or_else(|| http::not_found("Not found."))?;
-        let source_error = self.sources.get(schema.source).and_then(|source| source.probe_error.as_deref());
+        let schema = self
+            .schemas
+            .get(index)
+            .ok_or_else(|| http::not_found("Not found."))?;
+        let source_error = self
+            .sources
+            .get(schema.source)
+            .and_then(|source| source.probe_error.as_deref());
         if let Some(error) = source_error.or(schema.spec.probe_error.as_deref()) {
             return Err(http::message(error));
         }
         if schema.spec.table_gone {
-            return Err(http::message(&format!("Schema with name {} not found", schema.spec.name)));
+            return Err(http::message(&format!(
+                "Schema with name {} not found",
+                schema.spec.name
+            )));
         }
         Ok(Response::json(200, &look(schema)))
     }
@@ -24,11 +33,19 @@ impl Simulator {
 
 /// The fields by which the table can be synced incrementally.
 pub(crate) fn candidates(schema: &Schema) -> Vec<Value> {
-    look(schema)["incremental_fields"].as_array().cloned().unwrap_or_default()
+    look(schema)["incremental_fields"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn look(schema: &Schema) -> Value {
-    let candidates: Vec<Value> = schema.spec.incremental_field.iter().map(|field| candidate(schema, field)).collect();
+    let candidates: Vec<Value> = schema
+        .spec
+        .incremental_field
+        .iter()
+        .map(|field| candidate(schema, field))
+        .collect();
     let mut look = json!({
         "incremental_available": !candidates.is_empty(),
         "append_available": !candidates.is_empty(),
@@ -47,7 +64,11 @@ fn look(schema: &Schema) -> Value {
 }
 
 fn candidate(schema: &Schema, field: &str) -> Value {
-    let kind = schema.spec.incremental_field_type.as_deref().unwrap_or("timestamp");
+    let kind = schema
+        .spec
+        .incremental_field_type
+        .as_deref()
+        .unwrap_or("timestamp");
     json!({
         "label": field,
         "type": kind,

@@ -74,9 +74,10 @@ impl Path {
 fn route(parts: &[&str]) -> Option<Route> {
     let route = match *parts {
         ["external_data_sources"] => Route::Sources,
-        ["external_data_sources", collection @ ("wizard" | "check_cdc_prerequisites" | "setup" | "database_schema")] => {
-            Route::Foreign(collection.to_owned())
-        }
+        [
+            "external_data_sources",
+            collection @ ("wizard" | "check_cdc_prerequisites" | "setup" | "database_schema"),
+        ] => Route::Foreign(collection.to_owned()),
         ["external_data_sources", id] => Route::Source(id.to_owned()),
         ["external_data_sources", id, action] => match source_action(action) {
             Some(action) => Route::SourceAction(id.to_owned(), action),
@@ -86,7 +87,9 @@ fn route(parts: &[&str]) -> Option<Route> {
         ["external_data_schemas"] => Route::Schemas,
         ["external_data_schemas", id] => Route::Schema(id.to_owned()),
         ["external_data_schemas", _, "destinations"] => Route::Foreign("destinations".to_owned()),
-        ["external_data_schemas", id, action] => Route::SchemaAction(id.to_owned(), schema_action(action)?),
+        ["external_data_schemas", id, action] => {
+            Route::SchemaAction(id.to_owned(), schema_action(action)?)
+        }
         ["query"] => Route::Foreign("query".to_owned()),
         _ => return None,
     };
@@ -120,17 +123,23 @@ impl Route {
     pub(crate) fn methods(&self) -> &'static [(&'static str, Scope)] {
         match self {
             Self::Sources => &[("GET", Scope::Read), ("POST", Scope::Write)],
-            Self::Source(_) | Self::Schema(_) => {
-                &[("GET", Scope::Read), ("PUT", Scope::Write), ("PATCH", Scope::Write), ("DELETE", Scope::Write)]
-            }
-            Self::Schemas => &[("GET", Scope::Read)],
-            Self::SourceAction(_, SourceAction::Jobs | SourceAction::WebhookInfo)
+            Self::Source(_) | Self::Schema(_) => &[
+                ("GET", Scope::Read),
+                ("PUT", Scope::Write),
+                ("PATCH", Scope::Write),
+                ("DELETE", Scope::Write),
+            ],
+            Self::Schemas
+            | Self::SourceAction(_, SourceAction::Jobs | SourceAction::WebhookInfo)
             | Self::SchemaAction(_, SchemaAction::Logs) => &[("GET", Scope::Read)],
             Self::SchemaAction(_, SchemaAction::DeleteData) => &[("DELETE", Scope::Write)],
             Self::SourceAction(..) | Self::SchemaAction(..) => &[("POST", Scope::Write)],
-            Self::Foreign(_) => {
-                &[("GET", Scope::Read), ("POST", Scope::Read), ("PATCH", Scope::Read), ("DELETE", Scope::Read)]
-            }
+            Self::Foreign(_) => &[
+                ("GET", Scope::Read),
+                ("POST", Scope::Read),
+                ("PATCH", Scope::Read),
+                ("DELETE", Scope::Read),
+            ],
         }
     }
 }

@@ -18,8 +18,14 @@ pub(crate) enum Depth {
 
 impl Simulator {
     pub(crate) fn source_row(&self, index: usize, depth: Depth) -> Value {
-        let Some(source) = self.sources.get(index) else { return Value::Null };
-        let mut schemas: Vec<&Schema> = self.schemas.iter().filter(|schema| schema.source == index).collect();
+        let Some(source) = self.sources.get(index) else {
+            return Value::Null;
+        };
+        let mut schemas: Vec<&Schema> = self
+            .schemas
+            .iter()
+            .filter(|schema| schema.source == index)
+            .collect();
         schemas.sort_by(|one, other| one.spec.name.cmp(&other.spec.name));
         let last_run = schemas
             .iter()
@@ -31,7 +37,7 @@ impl Simulator {
         let rows: Vec<Value> = visible
             .map(|schema| match depth {
                 Depth::Trimmed => trimmed(schema, source),
-                Depth::Full => full(schema, source, Value::Null),
+                Depth::Full => full(schema, source, &Value::Null),
             })
             .collect();
         let mut row = json!({
@@ -65,8 +71,21 @@ impl Simulator {
 
     /// A schema by itself; only there does it say which source it belongs to.
     pub(crate) fn schema_row(&self, schema: &Schema, names_its_source: bool) -> Value {
-        let Some(source) = self.sources.get(schema.source) else { return Value::Null };
-        let summary = json!({
+        let Some(source) = self.sources.get(schema.source) else {
+            return Value::Null;
+        };
+        let summary = if names_its_source {
+            summary(source)
+        } else {
+            Value::Null
+        };
+        full(schema, source, &summary)
+    }
+}
+
+/// What a schema's row says of its source.
+fn summary(source: &Source) -> Value {
+    json!({
             "id": source.id,
             "source_type": source.spec.source_type,
             "access_method": source.spec.access_method,
@@ -76,12 +95,10 @@ impl Simulator {
             "user_access_level": "editor",
             "api_version": null,
             "supported_api_versions": [],
-        });
-        full(schema, source, if names_its_source { summary } else { Value::Null })
-    }
+    })
 }
 
-fn full(schema: &Schema, source: &Source, summary: Value) -> Value {
+fn full(schema: &Schema, source: &Source, summary: &Value) -> Value {
     let mut row = json!({
         "incremental": schema.is("incremental") || schema.is("append"),
         "incremental_field": schema.spec.incremental_field,
@@ -110,7 +127,10 @@ fn full(schema: &Schema, source: &Source, summary: Value) -> Value {
     }
     if let Some(table) = row.get_mut("table").and_then(Value::as_object_mut) {
         table.insert("hogql_name".to_owned(), json!(hogql_name(schema, source)));
-        table.insert("columns".to_owned(), json!([{"name": "id", "type": "integer"}]));
+        table.insert(
+            "columns".to_owned(),
+            json!([{"name": "id", "type": "integer"}]),
+        );
         table.insert("user_access_level".to_owned(), json!("editor"));
     }
     merge(&mut row, &schema.spec.raw);
@@ -122,7 +142,11 @@ fn trimmed(schema: &Schema, source: &Source) -> Value {
     let mut row = common(schema, source);
     let raw = schema.spec.raw.clone().into_iter();
     // A value of a field that only full rows have must not turn up in a trimmed one.
-    merge(&mut row, &raw.filter(|(name, _)| !ONLY_FULL.contains(&name.as_str())).collect());
+    merge(
+        &mut row,
+        &raw.filter(|(name, _)| !ONLY_FULL.contains(&name.as_str()))
+            .collect(),
+    );
     remove(&mut row, &schema.spec.raw_remove);
     row
 }
@@ -200,7 +224,8 @@ pub(crate) fn job_row(job: &Job, schema: &Schema, now: Timestamp) -> Value {
 fn source_status(source: &Source, schemas: &[&Schema]) -> String {
     let active = |wanted: Status| {
         schemas.iter().any(|schema| {
-            let counts = schema.should_sync || (wanted != Status::Failed && schema.latest_error.is_some());
+            let counts =
+                schema.should_sync || (wanted != Status::Failed && schema.latest_error.is_some());
             counts && schema.status == Some(wanted)
         })
     };
@@ -214,13 +239,18 @@ fn source_status(source: &Source, schemas: &[&Schema]) -> String {
     ]
     .into_iter()
     .find(|status| active(*status))
-    .map_or_else(|| source.stored_status.clone(), |status| status.of_schema().to_owned())
+    .map_or_else(
+        || source.stored_status.clone(),
+        |status| status.of_schema().to_owned(),
+    )
 }
 
 /// PostHog derives this from the text of the last error.
 fn blocked(latest_error: Option<&str>) -> Option<&'static str> {
     let error = latest_error?;
-    if error.contains("Primary key required for incremental syncs") || error.contains("needs a primary key to sync") {
+    if error.contains("Primary key required for incremental syncs")
+        || error.contains("needs a primary key to sync")
+    {
         return Some("missing_primary_key");
     }
     let repeated = error.contains("primary keys for this table are not unique")

@@ -208,8 +208,12 @@ impl Behaviour {
     pub(crate) fn rows_after(&self, passed: SignedDuration) -> u64 {
         match self {
             Self::Hangs { after, rows, .. } => share(*rows, passed, *after),
-            Self::Completes { after, rows } | Self::Fails { after, rows, .. } => share(*rows, passed, *after),
-            Self::Progresses { rows_per_second, .. } => {
+            Self::Completes { after, rows } | Self::Fails { after, rows, .. } => {
+                share(*rows, passed, *after)
+            }
+            Self::Progresses {
+                rows_per_second, ..
+            } => {
                 let millis = u64::try_from(passed.as_millis().max(0)).unwrap_or(u64::MAX);
                 rows_per_second.saturating_mul(millis) / 1000
             }
@@ -221,8 +225,12 @@ impl Behaviour {
     pub(crate) fn ends_after(&self) -> Option<SignedDuration> {
         match self {
             Self::Hangs { swept_after, .. } => *swept_after,
-            Self::Progresses { finishes_after, .. } | Self::LogsOnly { finishes_after, .. } => *finishes_after,
-            Self::Completes { after, .. } | Self::Fails { after, .. } | Self::BillingLimit { after, .. } => Some(*after),
+            Self::Progresses { finishes_after, .. } | Self::LogsOnly { finishes_after, .. } => {
+                *finishes_after
+            }
+            Self::Completes { after, .. }
+            | Self::Fails { after, .. }
+            | Self::BillingLimit { after, .. } => Some(*after),
         }
     }
 
@@ -233,7 +241,9 @@ impl Behaviour {
             Self::Progresses { log_every, .. } | Self::LogsOnly { log_every, .. } => {
                 ((*log_every).max(SignedDuration::from_secs(1)), None)
             }
-            Self::Completes { .. } | Self::Fails { .. } | Self::BillingLimit { .. } => (LOG_EVERY, None),
+            Self::Completes { .. } | Self::Fails { .. } | Self::BillingLimit { .. } => {
+                (LOG_EVERY, None)
+            }
         }
     }
 }
@@ -360,9 +370,11 @@ impl TryFrom<PlanFields> for RunPlan {
             (Some(behaviour), None) => RunPlan::from(behaviour),
             (None, None) => RunPlan::default(),
             _ => {
-                return Err("a run has one behaviour: hangs, progresses, logs_only, completes, fails or \
+                return Err(
+                    "a run has one behaviour: hangs, progresses, logs_only, completes, fails or \
                             billing_limit"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
         };
         plan.starts_after = starts_after.unwrap_or(plan.starts_after);

@@ -75,7 +75,10 @@ impl Default for KeySpec {
         Self {
             token: "phx_demo".to_owned(),
             label: None,
-            scopes: vec!["external_data_source:read".to_owned(), "external_data_source:write".to_owned()],
+            scopes: vec![
+                "external_data_source:read".to_owned(),
+                "external_data_source:write".to_owned(),
+            ],
             projects: None,
             current_project: None,
         }
@@ -164,7 +167,10 @@ impl Default for SourceSpec {
 /// A schema: one table of a source.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that a scenario names")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that a scenario names"
+)]
 pub struct SchemaSpec {
     /// Its id; given by the simulator, if none.
     pub id: Option<String>,
@@ -357,11 +363,16 @@ impl TryFrom<RunFields> for RunInFlight {
     type Error = String;
 
     fn try_from(RunFields(fields): RunFields) -> Result<Self, String> {
-        let (own, plan): (Map<_, _>, Map<_, _>) = fields
-            .into_iter()
-            .partition(|(name, _)| matches!(name.as_str(), "id" | "started_ago" | "rows" | "last_log_ago"));
-        let own: OwnRunFields = serde_json::from_value(Value::Object(own)).map_err(|error| error.to_string())?;
-        let plan: PlanFields = serde_json::from_value(Value::Object(plan)).map_err(|error| error.to_string())?;
+        let (own, plan): (Map<_, _>, Map<_, _>) = fields.into_iter().partition(|(name, _)| {
+            matches!(
+                name.as_str(),
+                "id" | "started_ago" | "rows" | "last_log_ago"
+            )
+        });
+        let own: OwnRunFields =
+            serde_json::from_value(Value::Object(own)).map_err(|error| error.to_string())?;
+        let plan: PlanFields =
+            serde_json::from_value(Value::Object(plan)).map_err(|error| error.to_string())?;
         Ok(Self {
             id: own.id,
             started_ago: own.started_ago.unwrap_or(SignedDuration::from_mins(1)),

@@ -96,8 +96,8 @@ impl Server {
     pub fn stop(&mut self) {
         if let Some(Running { stop, thread }) = self.running.take() {
             // Both fail only if the thread has ended already, which is what is asked for.
-            drop(stop.send(()));
-            drop(thread.join());
+            stop.send(()).ok();
+            thread.join().ok();
         }
     }
 
@@ -107,7 +107,9 @@ impl Server {
         let failed = |port: u16| move |source: io::Error| Error::Start { port, source };
         let listener = TcpListener::bind(self.address).map_err(failed(self.address.port()))?;
         self.address = listener.local_addr().map_err(failed(self.address.port()))?;
-        listener.set_nonblocking(true).map_err(failed(self.address.port()))?;
+        listener
+            .set_nonblocking(true)
+            .map_err(failed(self.address.port()))?;
         let (stop, stopped) = oneshot::channel();
         let state = Arc::clone(&self.state);
         let log_requests = self.options.log_requests;
@@ -146,7 +148,9 @@ async fn serve(
     log_requests: bool,
     mut stopped: oneshot::Receiver<()>,
 ) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+        return;
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -159,8 +163,10 @@ async fn serve(
         };
         let state = Arc::clone(&state);
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&state), log_requests, request));
-            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let service =
+                service_fn(move |request| answer(Arc::clone(&state), log_requests, request));
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
             // A connection that ends badly is what cuts are, and what clients do.
             drop(connection.await);
         });
@@ -184,8 +190,13 @@ async fn answer(
                 logged.at,
                 logged.method,
                 request.path_and_query,
-                logged.status.map_or_else(|| "cut".to_owned(), |status| status.to_string()),
-                logged.fault.map(|fault| format!(" [{fault}]")).unwrap_or_default()
+                logged
+                    .status
+                    .map_or_else(|| "cut".to_owned(), |status| status.to_string()),
+                logged
+                    .fault
+                    .map(|fault| format!(" [{fault}]"))
+                    .unwrap_or_default()
             );
         }
         outcome
@@ -202,7 +213,11 @@ async fn read(request: hyper::Request<Incoming>) -> io::Result<Request> {
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     Ok(Request {
         method: head.method.as_str().to_owned(),
-        path_and_query: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+        path_and_query: head
+            .uri
+            .path_and_query()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         authorization: header(hyper::header::AUTHORIZATION),
         user_agent: header(hyper::header::USER_AGENT),
         body: body.to_vec(),
@@ -214,13 +229,24 @@ fn respond(outcome: Outcome) -> io::Result<hyper::Response<Payload>> {
         Answer::Cut(None) => Err(io::Error::other("cut before the headers")),
         Answer::Cut(Some(Partial { response, promised })) => {
             let body = Bytes::from(response.body.clone());
-            build(&response, promised, Payload::Partial { body: Some(body), wait: None })
+            build(
+                &response,
+                promised,
+                Payload::Partial {
+                    body: Some(body),
+                    wait: None,
+                },
+            )
         }
         Answer::Response(response) => {
             let body = Bytes::from(response.body.clone());
             let length = body.len();
             let payload = match outcome.bytes_per_second {
-                Some(rate) => Payload::Slow { body, rate, wait: None },
+                Some(rate) => Payload::Slow {
+                    body,
+                    rate,
+                    wait: None,
+                },
                 None => Payload::Whole(Some(body)),
             };
             build(&response, length, payload)
@@ -228,7 +254,11 @@ fn respond(outcome: Outcome) -> io::Result<hyper::Response<Payload>> {
     }
 }
 
-fn build(response: &Response, length: usize, payload: Payload) -> io::Result<hyper::Response<Payload>> {
+fn build(
+    response: &Response,
+    length: usize,
+    payload: Payload,
+) -> io::Result<hyper::Response<Payload>> {
     let mut answer = hyper::Response::builder().status(response.status);
     for (name, value) in &response.headers {
         answer = answer.header(name, value);
@@ -257,9 +287,16 @@ impl hyper::body::Body for Payload {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.get_mut() {
-            Self::Whole(body) => Poll::Ready(body.take().filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body)))),
+            Self::Whole(body) => Poll::Ready(
+                body.take()
+                    .filter(|body| !body.is_empty())
+                    .map(|body| Ok(Frame::data(body))),
+            ),
             Self::Slow { body, rate, wait } => poll_slow(body, *rate, wait, context),
             Self::Partial { body, wait } => poll_partial(body, wait, context),
         }
@@ -267,7 +304,9 @@ impl hyper::body::Body for Payload {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(body) => SizeHint::with_exact(u64::try_from(body.as_ref().map_or(0, Bytes::len)).unwrap_or(0)),
+            Self::Whole(body) => SizeHint::with_exact(
+                u64::try_from(body.as_ref().map_or(0, Bytes::len)).unwrap_or(0),
+            ),
             // Said by the header.
             Self::Slow { .. } | Self::Partial { .. } => SizeHint::default(),
         }
@@ -276,11 +315,17 @@ impl hyper::body::Body for Payload {
 
 type Polled = Poll<Option<Result<Frame<Bytes>, io::Error>>>;
 
-fn poll_slow(body: &mut Bytes, rate: u32, wait: &mut Option<Pin<Box<Sleep>>>, context: &mut Context<'_>) -> Polled {
+fn poll_slow(
+    body: &mut Bytes,
+    rate: u32,
+    wait: &mut Option<Pin<Box<Sleep>>>,
+    context: &mut Context<'_>,
+) -> Polled {
     if body.is_empty() {
         return Poll::Ready(None);
     }
-    let sleep = wait.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_secs(1) / rate)));
+    let sleep =
+        wait.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_secs(1) / rate)));
     if sleep.as_mut().poll_is_pending(context) {
         return Poll::Pending;
     }
@@ -288,7 +333,11 @@ fn poll_slow(body: &mut Bytes, rate: u32, wait: &mut Option<Pin<Box<Sleep>>>, co
     Poll::Ready(Some(Ok(Frame::data(body.split_to(1)))))
 }
 
-fn poll_partial(body: &mut Option<Bytes>, wait: &mut Option<Pin<Box<Sleep>>>, context: &mut Context<'_>) -> Polled {
+fn poll_partial(
+    body: &mut Option<Bytes>,
+    wait: &mut Option<Pin<Box<Sleep>>>,
+    context: &mut Context<'_>,
+) -> Polled {
     if let Some(body) = body.take().filter(|body| !body.is_empty()) {
         return Poll::Ready(Some(Ok(Frame::data(body))));
     }

@@ -15,6 +15,10 @@ const GIVE_UP_AFTER: u32 = 5;
 const SHORTEST_GAP: SignedDuration = SignedDuration::from_mins(10);
 const LONGEST_GAP: SignedDuration = SignedDuration::from_hours(1);
 
+/// What becomes of a job whose workflow died without cleaning up, when the next run takes its place.
+const TAKEN_OVER: &str = "A previous sync run did not shut down cleanly and was still marked as running. PostHog \
+                          cleaned it up so syncing can continue. No action is needed.";
+
 enum Event {
     JobStarts,
     JobEnds,
@@ -39,10 +43,14 @@ impl Simulator {
     }
 
     fn earliest(&self, now: Timestamp) -> Option<(Timestamp, usize, Event)> {
-        let events = self.schemas.iter().enumerate().filter_map(|(index, schema)| {
-            let (at, event) = next_event(schema)?;
-            (at <= now).then_some((at, index, event))
-        });
+        let events = self
+            .schemas
+            .iter()
+            .enumerate()
+            .filter_map(|(index, schema)| {
+                let (at, event) = next_event(schema)?;
+                (at <= now).then_some((at, index, event))
+            });
         events.min_by_key(|(at, index, _)| (*at, *index))
     }
 
@@ -52,23 +60,44 @@ impl Simulator {
         }
     }
 
-    pub(crate) fn note(&mut self, index: usize, at: Timestamp, kind: EffectKind, trigger: Option<Trigger>) {
-        let Some(schema) = self.schemas.get(index) else { return };
-        let about_job = !matches!(kind, EffectKind::TriggerDropped | EffectKind::TriggerDeferred);
+    pub(crate) fn note(
+        &mut self,
+        index: usize,
+        at: Timestamp,
+        kind: EffectKind,
+        trigger: Option<Trigger>,
+    ) {
+        let Some(schema) = self.schemas.get(index) else {
+            return;
+        };
+        let about_job = !matches!(
+            kind,
+            EffectKind::TriggerDropped | EffectKind::TriggerDeferred
+        );
         self.effects.push(Effect {
             at,
             kind,
             trigger,
-            source_id: self.sources.get(schema.source).map(|source| source.id.clone()).unwrap_or_default(),
+            source_id: self
+                .sources
+                .get(schema.source)
+                .map(|source| source.id.clone())
+                .unwrap_or_default(),
             schema_id: Some(schema.id.clone()),
             schema: Some(schema.spec.name.clone()),
-            job_id: schema.jobs.last().filter(|_| about_job).map(|job| job.id.clone()),
+            job_id: schema
+                .jobs
+                .last()
+                .filter(|_| about_job)
+                .map(|job| job.id.clone()),
         });
     }
 
     /// Asks Temporal for a run. Whether one comes of it is not told to whom asked.
     pub(crate) fn trigger(&mut self, index: usize, at: Timestamp, trigger: Trigger) {
-        let Some(schema) = self.schemas.get_mut(index) else { return };
+        let Some(schema) = self.schemas.get_mut(index) else {
+            return;
+        };
         if schema.workflow.is_some() {
             self.note(index, at, EffectKind::TriggerDropped, Some(trigger));
             return;
@@ -77,7 +106,10 @@ impl Simulator {
             self.note(index, at, EffectKind::TriggerDeferred, Some(trigger));
             return;
         }
-        let plan = schema.next_runs.pop_front().unwrap_or_else(|| schema.spec.then.clone());
+        let plan = schema
+            .next_runs
+            .pop_front()
+            .unwrap_or_else(|| schema.spec.then.clone());
         if plan.never_starts {
             self.note(index, at, EffectKind::TriggerDeferred, Some(trigger));
             return;
@@ -89,10 +121,17 @@ impl Simulator {
 
     fn start_job(&mut self, index: usize, at: Timestamp) {
         let (id, run_id) = (self.ids.next(Kind::Job), self.ids.next(Kind::Run));
-        let Some(schema) = self.schemas.get_mut(index) else { return };
-        let Some(Workflow::Starting { plan, trigger, .. }) = schema.workflow.replace(Workflow::Running) else {
+        let Some(schema) = self.schemas.get_mut(index) else {
             return;
         };
+        let Some(Workflow::Starting { plan, trigger, .. }) =
+            schema.workflow.replace(Workflow::Running)
+        else {
+            return;
+        };
+        if let Some(dead) = schema.jobs.last_mut().filter(|job| job.is_running()) {
+            dead.end(at, Status::Failed, Some(TAKEN_OVER.to_owned()));
+        }
         schema.jobs.push(new_job(id, run_id, at, plan));
         schema.paint(Status::Running);
         let wipes = schema.reset_armed && !keeps_its_table(schema);
@@ -107,17 +146,30 @@ impl Simulator {
 
     fn end_job(&mut self, index: usize, at: Timestamp) {
         let table = self.ids.clone().next(Kind::Table);
-        let Some(schema) = self.schemas.get_mut(index) else { return };
-        let Some(behaviour) = schema.jobs.last().map(|job| job.plan.behaviour.clone()) else { return };
+        let Some(schema) = self.schemas.get_mut(index) else {
+            return;
+        };
+        let Some(behaviour) = schema.jobs.last().map(|job| job.plan.behaviour.clone()) else {
+            return;
+        };
         let mut disabled = false;
         match behaviour {
-            Behaviour::Hangs { .. } => fail(schema, at, "Sync got stuck and was reset by PostHog", None),
-            Behaviour::Fails { error, friendly, non_retryable, .. } => {
+            Behaviour::Hangs { .. } => {
+                fail(schema, at, "Sync got stuck and was reset by PostHog", None);
+            }
+            Behaviour::Fails {
+                error,
+                friendly,
+                non_retryable,
+                ..
+            } => {
                 fail(schema, at, &error, friendly.as_deref());
                 disabled = non_retryable && schema.should_sync;
             }
             Behaviour::BillingLimit { too_low, .. } => hit_limit(schema, at, too_low),
-            Behaviour::Completes { .. } | Behaviour::Progresses { .. } | Behaviour::LogsOnly { .. } => {
+            Behaviour::Completes { .. }
+            | Behaviour::Progresses { .. }
+            | Behaviour::LogsOnly { .. } => {
                 if complete(schema, at, table) {
                     self.ids.next(Kind::Table);
                 }
@@ -144,7 +196,9 @@ impl Simulator {
     }
 
     fn tear_down(&mut self, index: usize, at: Timestamp) {
-        let Some(schema) = self.schemas.get_mut(index) else { return };
+        let Some(schema) = self.schemas.get_mut(index) else {
+            return;
+        };
         schema.teardown_at = None;
         schema.workflow = None;
         if schema.jobs.last().is_some_and(Job::is_running) {
@@ -154,7 +208,9 @@ impl Simulator {
     }
 
     fn fire_schedule(&mut self, index: usize, at: Timestamp) {
-        let Some(schema) = self.schemas.get_mut(index) else { return };
+        let Some(schema) = self.schemas.get_mut(index) else {
+            return;
+        };
         let interval = schema.spec.frequency.as_deref().and_then(times::interval);
         schema.next_due = interval.map(|interval| plus(at, interval));
         self.trigger(index, at, Trigger::Schedule);
@@ -198,26 +254,42 @@ fn new_job(id: String, run_id: String, at: Timestamp, plan: RunPlan) -> Job {
 
 /// Whether a start now would return without a job, because the schema keeps failing.
 fn deferred(schema: &Schema, at: Timestamp) -> bool {
-    let Some(doublings) = schema.failed_in_a_row.checked_sub(GIVE_UP_AFTER) else { return false };
-    let gap = SHORTEST_GAP.checked_mul(1 << doublings.min(8)).map_or(LONGEST_GAP, |gap| gap.min(LONGEST_GAP));
-    schema.last_failed_at.is_some_and(|failed| at < plus(failed, gap))
+    let Some(doublings) = schema.failed_in_a_row.checked_sub(GIVE_UP_AFTER) else {
+        return false;
+    };
+    let gap = SHORTEST_GAP
+        .checked_mul(1 << doublings.min(8))
+        .map_or(LONGEST_GAP, |gap| gap.min(LONGEST_GAP));
+    schema
+        .last_failed_at
+        .is_some_and(|failed| at < plus(failed, gap))
 }
 
 /// A table that only webhooks fill cannot be filled again, so PostHog keeps it.
 fn keeps_its_table(schema: &Schema) -> bool {
-    schema.spec.incremental_fields.get("webhook_only").and_then(serde_json::Value::as_bool) == Some(true)
+    schema
+        .spec
+        .incremental_fields
+        .get("webhook_only")
+        .and_then(serde_json::Value::as_bool)
+        == Some(true)
 }
 
 /// Ends the newest job well. Says whether a table was made.
 fn complete(schema: &mut Schema, at: Timestamp, table_id: String) -> bool {
     schema.workflow = None;
     schema.teardown_at = None;
-    let Some(job) = schema.jobs.last_mut() else { return false };
+    let Some(job) = schema.jobs.last_mut() else {
+        return false;
+    };
     job.end(at, Status::Completed, None);
     let (started, rows) = (job.created_at, job.rows(at));
     let replaces = schema.is("full_refresh");
     let made = schema.table.is_none();
-    let table = schema.table.get_or_insert(Table { id: table_id, rows: 0 });
+    let table = schema.table.get_or_insert(Table {
+        id: table_id,
+        rows: 0,
+    });
     table.rows = if replaces { rows } else { table.rows + rows };
     schema.failed_in_a_row = 0;
     schema.reset_armed = false;
@@ -243,7 +315,11 @@ fn fail(schema: &mut Schema, at: Timestamp, error: &str, friendly: Option<&str>)
 fn hit_limit(schema: &mut Schema, at: Timestamp, too_low: bool) {
     schema.workflow = None;
     schema.teardown_at = None;
-    let status = if too_low { Status::BillingLimitTooLow } else { Status::BillingLimitReached };
+    let status = if too_low {
+        Status::BillingLimitTooLow
+    } else {
+        Status::BillingLimitReached
+    };
     let name = schema.spec.name.clone();
     let error = too_low
         .then(|| format!("Your account will hit your Data Warehouse billing limits syncing {name} with 250000 rows"));

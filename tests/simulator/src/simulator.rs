@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::auth::{self, Key};
 use crate::clock::{Clock, Ticker};
 use crate::control;
-use crate::effect::{Effect, EffectKind, Trigger};
+use crate::effect::Effect;
 use crate::error::Error;
 use crate::fault::{self, Fault};
 use crate::http;
@@ -14,9 +14,8 @@ use crate::journal::Logged;
 use crate::load::{self, Loader};
 use crate::message::{Answer, Outcome, Request, Response};
 use crate::route::{Path, Route, SchemaAction, SourceAction};
-use crate::run::RunPlan;
-use crate::scenario::{KeySpec, RateLimits, Scenario};
-use crate::state::{Schema, Source, Status};
+use crate::scenario::{RateLimits, Scenario};
+use crate::state::{Schema, Source};
 use crate::throttle::Throttle;
 
 /// A simulated PostHog.
@@ -113,7 +112,11 @@ impl Simulator {
             Some(kind) => kind.apply(|| self.answer(request)),
             None => self.answer(request).into(),
         };
-        self.log(request, &outcome, fault.as_ref().map(fault::FaultKind::name));
+        self.log(
+            request,
+            &outcome,
+            fault.as_ref().map(fault::FaultKind::name),
+        );
         outcome
     }
 
@@ -144,7 +147,8 @@ impl Simulator {
     }
 
     fn route(&mut self, request: &Request) -> Result<Response, Response> {
-        let path = Path::parse(request.path()).ok_or_else(|| http::not_found("Endpoint not found."))?;
+        let path =
+            Path::parse(request.path()).ok_or_else(|| http::not_found("Endpoint not found."))?;
         let key = auth::authenticate(&self.keys, request, &self.base_url)?;
         let project = self.resolve_project(&path.project, key)?;
         key.check_project(project)?;
@@ -175,22 +179,32 @@ impl Simulator {
                 || self.other_projects.contains(number)
                 || self.sources.iter().any(|source| source.project == *number)
         };
-        number.filter(exists).ok_or_else(|| http::not_found("Project not found."))
+        number
+            .filter(exists)
+            .ok_or_else(|| http::not_found("Project not found."))
     }
 
     fn dispatch(&mut self, route: &Route, call: &Call<'_>) -> Result<Response, Response> {
         let method = call.request.method.as_str();
         match route {
             Route::Foreign(what) => Err(http::not_simulated(what)),
-            Route::Sources if method == "GET" => self.list_sources(call),
-            Route::Schemas => self.list_schemas(call),
-            Route::Source(id) if method == "GET" => self.retrieve_source(self.find_source(id, call)?),
-            Route::Source(id) if method == "PATCH" => self.patch_source(self.find_source(id, call)?, call),
-            Route::Schema(id) if method == "GET" => self.retrieve_schema(self.find_schema(id, call)?),
-            Route::Schema(id) if method == "PATCH" => self.patch_schema(self.editable(id, call)?, call),
-            Route::Sources | Route::Source(_) | Route::Schema(_) => {
-                Err(http::not_simulated(&format!("{method} {}", call.request.path())))
+            Route::Sources if method == "GET" => Ok(self.list_sources(call)),
+            Route::Schemas => Ok(self.list_schemas(call)),
+            Route::Source(id) if method == "GET" => {
+                Ok(self.retrieve_source(self.find_source(id, call)?))
             }
+            Route::Source(id) if method == "PATCH" => {
+                self.patch_source(self.find_source(id, call)?, call)
+            }
+            Route::Schema(id) if method == "GET" => {
+                self.retrieve_schema(self.find_schema(id, call)?)
+            }
+            Route::Schema(id) if method == "PATCH" => {
+                self.patch_schema(self.editable(id, call)?, call)
+            }
+            Route::Sources | Route::Source(_) | Route::Schema(_) => Err(http::not_simulated(
+                &format!("{method} {}", call.request.path()),
+            )),
             Route::SourceAction(id, action) => {
                 let source = self.find_source(id, call)?;
                 match action {
@@ -200,7 +214,9 @@ impl Simulator {
                     SourceAction::CreateWebhook => self.create_webhook(source),
                 }
             }
-            Route::SchemaAction(id, SchemaAction::Logs) => self.logs(self.find_schema(id, call)?, call),
+            Route::SchemaAction(id, SchemaAction::Logs) => {
+                self.logs(self.find_schema(id, call)?, call)
+            }
             Route::SchemaAction(id, action) => {
                 let schema = self.editable(id, call)?;
                 match action {
@@ -216,7 +232,10 @@ impl Simulator {
     }
 
     fn find_source(&self, id: &str, call: &Call<'_>) -> Result<usize, Response> {
-        let found = self.sources.iter().position(|source| source.id == id && source.project == call.project);
+        let found = self
+            .sources
+            .iter()
+            .position(|source| source.id == id && source.project == call.project);
         found.ok_or_else(|| http::not_found("Not found."))
     }
 
@@ -237,265 +256,5 @@ impl Simulator {
             }
             _ => Ok(index),
         }
-    }
-}
-
-/// For tests: what happened, and changes from outside.
-impl Simulator {
-    /// Every request so far, in order.
-    #[must_use]
-    pub fn requests(&self) -> &[Logged] {
-        &self.requests
-    }
-
-    /// How many requests had that method and that text in their path.
-    #[must_use]
-    pub fn count(&self, method: &str, path_contains: &str) -> usize {
-        let fits = |logged: &&Logged| logged.method == method && logged.path.contains(path_contains);
-        self.requests.iter().filter(fits).count()
-    }
-
-    /// Forgets the requests so far; what happened stays known.
-    pub fn forget_requests(&mut self) {
-        self.requests.clear();
-    }
-
-    /// Everything that happened so far, in order.
-    #[must_use]
-    pub fn effects(&self) -> &[Effect] {
-        &self.effects
-    }
-
-    /// What happened of that kind.
-    #[must_use]
-    pub fn effects_of(&self, kind: EffectKind) -> Vec<&Effect> {
-        self.effects.iter().filter(|effect| effect.kind == kind).collect()
-    }
-
-    /// How many cancels took effect on that job.
-    #[must_use]
-    pub fn cancels_of(&self, job_id: &str) -> usize {
-        let fits = |effect: &&&Effect| effect.job_id.as_deref() == Some(job_id);
-        self.effects_of(EffectKind::Cancelled).iter().filter(fits).count()
-    }
-
-    /// The reloads of that schema from which a job came.
-    #[must_use]
-    pub fn reloads_that_started(&self, schema_id: &str) -> Vec<&Effect> {
-        let mut started = self.effects_of(EffectKind::RunStarted);
-        started.retain(|effect| {
-            effect.trigger == Some(Trigger::Reload) && effect.schema_id.as_deref() == Some(schema_id)
-        });
-        started
-    }
-
-    /// Puts a fault in the way of requests, behind those already there.
-    pub fn add_fault(&mut self, fault: Fault) {
-        self.faults.push(fault);
-    }
-
-    /// Takes all faults away.
-    pub fn clear_faults(&mut self) {
-        self.faults.clear();
-    }
-
-    /// Adds a key, or replaces the one with the same token.
-    pub fn put_key(&mut self, key: KeySpec) {
-        let number = self.keys.len() + 1;
-        let mut key = Key::new(key, number);
-        if let Some(old) = self.keys.iter_mut().find(|old| old.spec.token == key.spec.token) {
-            if key.spec.label.is_none() {
-                key.label.clone_from(&old.label);
-            }
-            *old = key;
-        } else {
-            self.keys.push(key);
-        }
-    }
-
-    /// Removes a key. Says whether there was one.
-    pub fn remove_key(&mut self, token: &str) -> bool {
-        let before = self.keys.len();
-        self.keys.retain(|key| key.spec.token != token);
-        self.keys.len() < before
-    }
-
-    /// Changes the limits on requests, and forgets the requests counted so far.
-    pub fn set_rate_limits(&mut self, limits: RateLimits) {
-        self.limits = limits;
-        self.throttle = Throttle::default();
-    }
-
-    /// The id of the first schema of that name.
-    #[must_use]
-    pub fn schema_id(&self, name: &str) -> Option<String> {
-        self.schemas.iter().find(|schema| schema.spec.name == name).map(|schema| schema.id.clone())
-    }
-
-    /// The id of the first source of that prefix, or else of that type.
-    #[must_use]
-    pub fn source_id(&self, prefix_or_type: &str) -> Option<String> {
-        let by_prefix = self.sources.iter().find(|source| source.spec.prefix.as_deref() == Some(prefix_or_type));
-        let by_type = || self.sources.iter().find(|source| source.spec.source_type == prefix_or_type);
-        by_prefix.or_else(by_type).map(|source| source.id.clone())
-    }
-
-    /// Sources and schemas with their ids, one line each.
-    #[must_use]
-    pub fn summary(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (index, source) in self.sources.iter().enumerate() {
-            let prefix = source.spec.prefix.as_deref().unwrap_or("-");
-            lines.push(format!("source {} {} {prefix}", source.id, source.spec.source_type));
-            for schema in self.schemas.iter().filter(|schema| schema.source == index) {
-                let status = schema.status.map_or("null", Status::of_schema);
-                lines.push(format!("  schema {} {} {status}", schema.id, schema.spec.name));
-            }
-        }
-        lines
-    }
-
-    /// The id of a schema's newest job.
-    #[must_use]
-    pub fn newest_job(&self, schema_id: &str) -> Option<String> {
-        self.schema(schema_id).and_then(|schema| schema.jobs.last()).map(|job| job.id.clone())
-    }
-
-    /// A schema's stored status.
-    #[must_use]
-    pub fn status(&self, schema_id: &str) -> Option<Status> {
-        self.schema(schema_id).and_then(|schema| schema.status)
-    }
-
-    /// Whether the next run of a schema would wipe its table, which the API never shows.
-    #[must_use]
-    pub fn reset_armed(&self, schema_id: &str) -> bool {
-        self.schema(schema_id).is_some_and(|schema| schema.reset_armed)
-    }
-
-    /// What a schema's next runs will do, instead of what was planned.
-    pub fn set_next_runs(&mut self, schema_id: &str, runs: impl IntoIterator<Item = RunPlan>) -> Result<(), Error> {
-        self.schema_mut(schema_id)?.next_runs = runs.into_iter().collect();
-        Ok(())
-    }
-
-    /// Starts a run now, as its schedule would. Whether a job comes of it depends on the plan.
-    pub fn start_run(&mut self, schema_id: &str) -> Result<(), Error> {
-        let index = self.schema_index(schema_id)?;
-        let now = self.now();
-        self.trigger(index, now, Trigger::Schedule);
-        Ok(())
-    }
-
-    /// Changes how the newest, running job goes on from now on.
-    pub fn change_run(&mut self, schema_id: &str, plan: RunPlan) -> Result<(), Error> {
-        let now = self.now();
-        let schema = self.schema_mut(schema_id)?;
-        if let Some(job) = schema.jobs.last_mut().filter(|job| job.is_running()) {
-            job.rows_before = job.rows(now);
-            job.since = now;
-            job.plan = plan;
-        }
-        Ok(())
-    }
-
-    /// Writes a line into the log of a schema's newest job.
-    pub fn write_log(&mut self, schema_id: &str, message: &str) -> Result<(), Error> {
-        let now = self.now();
-        if let Some(job) = self.schema_mut(schema_id)?.jobs.last_mut() {
-            job.lines.push((now, message.to_owned()));
-        }
-        Ok(())
-    }
-
-    /// Changes what a scenario says about a schema beyond its runs: `raw`, `probe_error`, `trigger_fails`,
-    /// `cdc_broken`, … Fields about the start (`run`, `jobs`, `rows`) have no effect any more.
-    pub fn change_schema(
-        &mut self,
-        schema_id: &str,
-        change: impl FnOnce(&mut crate::SchemaSpec),
-    ) -> Result<(), Error> {
-        change(&mut self.schema_mut(schema_id)?.spec);
-        Ok(())
-    }
-
-    /// Ends the workflow that outlived a cancelled run.
-    pub fn end_workflow(&mut self, schema_id: &str) -> Result<(), Error> {
-        self.schema_mut(schema_id)?.workflow = None;
-        Ok(())
-    }
-
-    /// Sets a schema's `should_sync`, as a human would in the web interface: without a request of the client's.
-    pub fn set_should_sync(&mut self, schema_id: &str, on: bool) -> Result<(), Error> {
-        let index = self.schema_index(schema_id)?;
-        self.switch(index, on);
-        Ok(())
-    }
-
-    /// Sets a schema's stored status and `latest_error`, whatever its jobs say.
-    pub fn set_status(
-        &mut self,
-        schema_id: &str,
-        status: Option<Status>,
-        latest_error: Option<&str>,
-    ) -> Result<(), Error> {
-        let schema = self.schema_mut(schema_id)?;
-        schema.status = status;
-        schema.latest_error = latest_error.map(str::to_owned);
-        Ok(())
-    }
-
-    /// What every live look at a source is answered, for example `Invalid credentials`; `None` mends it.
-    pub fn set_source_probe_error(&mut self, source_id: &str, error: Option<&str>) -> Result<(), Error> {
-        let found = self.sources.iter_mut().find(|source| source.id == source_id);
-        let source = found.ok_or_else(|| Error::Unknown {
-            kind: "source",
-            name: source_id.to_owned(),
-        })?;
-        source.probe_error = error.map(str::to_owned);
-        Ok(())
-    }
-
-    /// Removes a schema, as a human would in the web interface.
-    pub fn remove_schema(&mut self, schema_id: &str) -> Result<(), Error> {
-        let index = self.schema_index(schema_id)?;
-        self.schemas.remove(index);
-        Ok(())
-    }
-
-    /// Adds a schema to a source, as PostHog's discovery does. Gives its id.
-    pub fn add_schema(&mut self, source_id: &str, spec: crate::SchemaSpec) -> Result<String, Error> {
-        let found = self.sources.iter().position(|source| source.id == source_id);
-        let source = found.ok_or_else(|| Error::Unknown {
-            kind: "source",
-            name: source_id.to_owned(),
-        })?;
-        let now = self.now();
-        let schedule = self.schedule;
-        let mut loader = Loader { ids: &mut self.ids, start: now, schedule };
-        let schema = loader.schema(source, spec, now);
-        let id = schema.id.clone();
-        self.schemas.push(schema);
-        Ok(id)
-    }
-
-    fn schema(&self, id: &str) -> Option<&Schema> {
-        self.schemas.iter().find(|schema| schema.id == id)
-    }
-
-    pub(crate) fn schema_index(&self, id: &str) -> Result<usize, Error> {
-        let found = self.schemas.iter().position(|schema| schema.id == id);
-        found.ok_or_else(|| Error::Unknown {
-            kind: "schema",
-            name: id.to_owned(),
-        })
-    }
-
-    pub(crate) fn schema_mut(&mut self, id: &str) -> Result<&mut Schema, Error> {
-        let found = self.schemas.iter_mut().find(|schema| schema.id == id);
-        found.ok_or_else(|| Error::Unknown {
-            kind: "schema",
-            name: id.to_owned(),
-        })
     }
 }

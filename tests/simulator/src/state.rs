@@ -158,7 +158,11 @@ impl Job {
 
     pub(crate) fn rows(&self, now: Timestamp) -> u64 {
         self.rows_at_end.unwrap_or_else(|| {
-            self.rows_before + self.plan.behaviour.rows_after(now.duration_since(self.since))
+            self.rows_before
+                + self
+                    .plan
+                    .behaviour
+                    .rows_after(now.duration_since(self.since))
         })
     }
 

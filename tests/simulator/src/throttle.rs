@@ -22,14 +22,32 @@ impl Throttle {
         }
         let minute = SignedDuration::from_mins(1);
         let hour = SignedDuration::from_hours(1);
-        let burst = take(self.burst.entry(token.to_owned()).or_default(), now, minute, limits.burst_per_minute);
-        let sustained = take(self.sustained.entry(token.to_owned()).or_default(), now, hour, limits.sustained_per_hour);
+        let burst = take(
+            self.burst.entry(token.to_owned()).or_default(),
+            now,
+            minute,
+            limits.burst_per_minute,
+        );
+        let sustained = take(
+            self.sustained.entry(token.to_owned()).or_default(),
+            now,
+            hour,
+            limits.sustained_per_hour,
+        );
         burst.max(sustained)
     }
 }
 
-fn take(seen: &mut VecDeque<Timestamp>, now: Timestamp, window: SignedDuration, most: u32) -> Option<i64> {
-    while seen.front().is_some_and(|first| plus(*first, window) <= now) {
+fn take(
+    seen: &mut VecDeque<Timestamp>,
+    now: Timestamp,
+    window: SignedDuration,
+    most: u32,
+) -> Option<i64> {
+    while seen
+        .front()
+        .is_some_and(|first| plus(*first, window) <= now)
+    {
         seen.pop_front();
     }
     if seen.len() < usize::try_from(most).unwrap_or(usize::MAX) {

@@ -3,8 +3,9 @@
 use jiff::SignedDuration;
 
 /// What `sync_frequency` accepts on write.
-pub(crate) const ACCEPTED: [&str; 9] =
-    ["5min", "15min", "30min", "1hour", "6hour", "12hour", "24hour", "7day", "30day"];
+pub(crate) const ACCEPTED: [&str; 9] = [
+    "5min", "15min", "30min", "1hour", "6hour", "12hour", "24hour", "7day", "30day",
+];
 
 /// How long a frequency's interval is; none for what is not an interval (`never`, odd values).
 pub(crate) fn interval(frequency: &str) -> Option<SignedDuration> {

@@ -17,7 +17,9 @@ impl Simulator {
     /// Makes an endpoint at the vendor each time it is called, as PostHog does.
     pub(crate) fn create_webhook(&mut self, index: usize) -> Result<Response, Response> {
         let now = self.now();
-        let Some(source) = self.sources.get_mut(index) else { return Err(http::not_found("Not found.")) };
+        let Some(source) = self.sources.get_mut(index) else {
+            return Err(http::not_found("Not found."));
+        };
         if info(source)["supports_webhooks"] != Value::Bool(true) {
             return Err(http::message("This source type does not support webhooks"));
         }
@@ -28,9 +30,17 @@ impl Simulator {
         }
         let id = source.id.clone();
         source.webhook.insert("exists".to_owned(), json!(true));
-        source.webhook.insert("hog_function".to_owned(), json!({"id": id, "name": "webhook", "enabled": true}));
-        source.webhook.insert("external_status".to_owned(), json!({"exists": true, "status": "enabled", "error": null}));
-        source.webhook.insert("missing_events".to_owned(), json!([]));
+        source.webhook.insert(
+            "hog_function".to_owned(),
+            json!({"id": id, "name": "webhook", "enabled": true}),
+        );
+        source.webhook.insert(
+            "external_status".to_owned(),
+            json!({"exists": true, "status": "enabled", "error": null}),
+        );
+        source
+            .webhook
+            .insert("missing_events".to_owned(), json!([]));
         self.effects.push(Effect {
             at: now,
             kind: EffectKind::WebhookCreated,
@@ -41,7 +51,10 @@ impl Simulator {
             job_id: None,
         });
         let url = "https://webhooks.posthog.invalid/public/webhooks/1";
-        Ok(Response::json(200, &json!({"success": true, "webhook_url": url, "error": null, "pending_inputs": []})))
+        Ok(Response::json(
+            200,
+            &json!({"success": true, "webhook_url": url, "error": null, "pending_inputs": []}),
+        ))
     }
 }
 

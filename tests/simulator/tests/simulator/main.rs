@@ -1,0 +1,22 @@
+//! Facts about the simulated PostHog, each of them one about PostHog.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where its ground gives way"
+)]
+#![allow(clippy::doc_markdown, reason = "PostHog is a name and no identifier")]
+
+mod access;
+mod actions;
+mod cancel;
+mod config;
+mod control;
+mod faults;
+mod http;
+mod listing;
+mod reload;
+mod rows;
+mod runs;
+mod scenarios;
+mod world;
