@@ -20,7 +20,7 @@ type Result<A> = std::result::Result<A, Box<dyn Error>>;
 /// Divides the fixed waits of minutes and hours, so that the demo takes seconds.
 const TIME_FACTOR: &str = "60";
 /// The whole story takes about half a minute; longer means that something is wrong.
-const DEADLINE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 fn main() -> Result<()> {
     let keep = std::env::args().any(|argument| argument == "--keep");

@@ -3,6 +3,13 @@
 //! Doc comments become `kubectl explain`: each names the default, the unit, and what absence means. The API server
 //! enforces every bound here, so that a wrong policy is refused by `kubectl apply` and not found at run time.
 
+#![allow(
+    clippy::duplicated_attributes,
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "printer columns repeat keys, and doc comments become plain text in `kubectl explain`"
+)]
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -2,6 +2,11 @@
 //!
 //! Every list is bounded. Everything that came from `PostHog` has been redacted and capped before it is put here.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments become plain text in `kubectl explain`"
+)]
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;

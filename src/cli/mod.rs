@@ -1,5 +1,10 @@
 //! The command line of `warehouse-sync-operator`.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments become the text of --help"
+)]
+
 use std::{io::IsTerminal, net::SocketAddr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -109,7 +114,7 @@ impl Cli {
     /// Runs the command that was given.
     pub fn execute(self) -> Result<(), CliError> {
         match self.command {
-            Command::Run(args) => run(args),
+            Command::Run(args) => run(&args),
             Command::Crd => print_crd(),
         }
     }
@@ -137,8 +142,8 @@ fn print_crd() -> Result<(), CliError> {
     }
 }
 
-fn run(args: RunArgs) -> Result<(), CliError> {
-    let options = options(&args)?;
+fn run(args: &RunArgs) -> Result<(), CliError> {
+    let options = options(args)?;
     start_log(args.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -36,7 +36,7 @@ impl Backoff for WatchBackoff {
 
 /// A constant pause of 50 ms. The controller puts all its triggers behind one back-off: were it long, one broken watch
 /// would silence the others, which have a back-off of their own.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct TriggerBackoff;
 
 impl Iterator for TriggerBackoff {

@@ -3,7 +3,7 @@
 //! Reaches `PostHog` and Kubernetes only through two narrow ports, and the time only through a function, so that the
 //! deterministic simulation can drive it.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -128,10 +128,6 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     }
 
     /// Reads all that the decision may rest on, or finds what is in the way.
-    #[expect(
-        clippy::type_complexity,
-        reason = "an obstacle is told with the policy it hinders and the policies it concerns"
-    )]
     async fn observe(
         &self,
         object: &WarehouseSyncPolicy,
@@ -181,7 +177,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let rivals = self.kubernetes.rivals(&policy.at, &policy.project);
         let mut snapshot = Snapshot {
             sources,
-            runs: Default::default(),
+            runs: HashMap::new(),
             write_scope: WriteScope::Unknown,
             rivals,
         };
@@ -333,7 +329,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                             .retain(|known| known.schema_id != incident.schema_id);
                     }
                     // What is to be sent again is sent at the next pass, behind its gate.
-                    Next::Wait | Next::Send(_) => put(&mut plan.incidents, incident),
+                    Next::Wait | Next::Send(_) => put(&mut plan.incidents, *incident),
                 }
             }
         }

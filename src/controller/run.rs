@@ -119,7 +119,7 @@ pub async fn run(
     }
     let scopes: Vec<Scope> = namespaces.into_iter().map(Scope::new).collect();
     let context = context(&options, &clients, &scopes, metrics)?;
-    let lists: Vec<String> = scopes.iter().flat_map(|scope| scope.lists()).collect();
+    let lists: Vec<String> = scopes.iter().flat_map(Scope::lists).collect();
     health.pending(&lists);
     let controllers: Vec<JoinHandle<()>> = scopes
         .into_iter()
@@ -203,11 +203,11 @@ fn control(
     let also = health.clone();
     let policies_api = watch::api(&clients.watches, namespace);
     let policy_events = watch::policies(policies_api, policies_writer, forget, move || {
-        also.done(&policies_listed)
+        also.done(&policies_listed);
     });
     let secrets_api = watch::api(&clients.watches, namespace);
     let secret_events = watch::secrets(secrets_api, secrets_writer, move || {
-        health.done(&secrets_listed)
+        health.done(&secrets_listed);
     });
     let users = policies.clone();
     Controller::for_stream(policy_events, policies)
@@ -250,6 +250,7 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
     }))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>) -> Action {
     let at = watch::at(&policy);
     match error {
@@ -299,7 +300,7 @@ fn jittered(wait: Duration, at: &PolicyRef) -> Duration {
     let mut hasher = DefaultHasher::new();
     at.hash(&mut hasher);
     let share = u32::try_from(hasher.finish() % 50).unwrap_or(0);
-    wait - wait * share / 1_000
+    wait.saturating_sub(wait * share / 1_000)
 }
 
 /// Turns one signal into one that many can wait for.

@@ -65,16 +65,13 @@ pub async fn kubernetes<A>(
     future: impl Future<Output = Result<A, kube::Error>>,
 ) -> Result<A, kube::Error> {
     let began = Instant::now();
-    let answer = match tokio::time::timeout(KUBERNETES_DEADLINE, future).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            let late = std::io::Error::new(
-                std::io::ErrorKind::TimedOut,
-                format!("{call} {name}: no answer from the API server"),
-            );
+    let answer = tokio::time::timeout(KUBERNETES_DEADLINE, future)
+        .await
+        .unwrap_or_else(|_| {
+            let late = format!("{call} {name}: no answer from the API server");
+            let late = std::io::Error::new(std::io::ErrorKind::TimedOut, late);
             Err(kube::Error::Service(Box::new(late)))
-        }
-    };
+        });
     let outcome = match &answer {
         Ok(_) => "ok",
         Err(kube::Error::Api(status)) if status.code == 404 => "not_found",

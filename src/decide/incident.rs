@@ -284,7 +284,7 @@ fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     match job.status() {
         JobStatus::Running | JobStatus::Unknown => {}
         JobStatus::Completed => {
-            recovered(incident, facts.now, format!("new job {} completed", job.id))
+            recovered(incident, facts.now, format!("new job {} completed", job.id));
         }
         JobStatus::Billing => {
             return Next::Close(format!("new job {} was held back by billing", job.id));

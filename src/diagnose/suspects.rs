@@ -169,7 +169,7 @@ pub fn describe(look: &Look) -> Vec<String> {
                 Log::Newest(Some(at)) => facts.push(format!("newest line of its log: {at}")),
                 Log::Newest(None) => facts.push("its log is empty".to_owned()),
                 Log::Unreadable(reason) => {
-                    facts.push(format!("its log could not be read: {reason}"))
+                    facts.push(format!("its log could not be read: {reason}"));
                 }
             }
             facts

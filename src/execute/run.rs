@@ -26,7 +26,7 @@ pub enum Ran {
     /// The live gate was closed; nothing was sent and nothing written.
     GateClosed(Closed),
     /// The call was tried; its outcome stands in the incident.
-    Sent(Incident),
+    Sent(Box<Incident>),
 }
 
 /// Runs `action`: the live gate on fresh reads, then `intent` (which must have put the incident into the status, durably,
@@ -78,7 +78,7 @@ pub async fn run<T: Transport, E>(
     if let Some(send) = incident.sends.last_mut() {
         outcome.write_to(send);
     }
-    Ok(Ran::Sent(incident))
+    Ok(Ran::Sent(Box::new(incident)))
 }
 
 /// The live gate. Nothing that was read before counts here.

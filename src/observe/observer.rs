@@ -230,11 +230,11 @@ impl<T: Transport> ProjectView<T> {
         }
         match self.client.incremental_fields(schema_id).await {
             Err(error) if error.lacks_scope("external_data_source:write") => {
-                self.set_write_scope(WriteScope::Missing)
+                self.set_write_scope(WriteScope::Missing);
             }
             // A refusal for another reason comes after the scope was checked; other answers say nothing of it.
             Ok(()) | Err(PostHogError::Refused { status: 400, .. }) => {
-                self.set_write_scope(WriteScope::Granted)
+                self.set_write_scope(WriteScope::Granted);
             }
             Err(_) => {}
         }

@@ -79,7 +79,7 @@ pub trait Transport: Send + Sync + 'static {
 }
 
 /// Longest wait that is believed of a `Retry-After`.
-const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// Reads a `Retry-After` header: seconds or an HTTP date. Absurd values are cut to one hour, unreadable ones are none.
 #[must_use]

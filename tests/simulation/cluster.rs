@@ -59,10 +59,6 @@ impl Cluster {
         self.state.lock().unwrap().events.clone()
     }
 
-    pub fn set_rivals(&self, rivals: Vec<Rival>) {
-        self.state.lock().unwrap().rivals = rivals;
-    }
-
     /// Changes the spec, as `kubectl edit` would.
     pub fn edit(&self, change: impl FnOnce(&mut WarehouseSyncPolicy)) {
         let mut state = self.state.lock().unwrap();

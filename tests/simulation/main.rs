@@ -12,6 +12,7 @@
 mod cluster;
 mod faults;
 mod plans;
+mod properties;
 mod scenarios;
 mod transport;
 mod verdicts;
