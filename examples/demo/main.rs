@@ -124,6 +124,7 @@ fn kubectl(plane: &ControlPlane, args: &[&str]) -> Result<()> {
 /// Prints the policy whenever its row changes, and new events, until the incident is over.
 fn watch(plane: &ControlPlane) -> Result<()> {
     say("$ kubectl get wsp -o wide --watch     and     kubectl get events --watch");
+    println!("  status  READY  HEALTHY  STEP  LAST ACTION");
     let deadline = Instant::now() + DEADLINE;
     let (mut row_before, mut events_before) = (String::new(), 0);
     let columns = "custom-columns=READY:.status.conditions[?(@.type==\"Ready\")].status,HEALTHY:.status.summary.healthyOf,STEP:.status.incidents[*].step,LAST ACTION:.status.history[0].what";

@@ -76,19 +76,23 @@ impl Verdict {
     #[must_use]
     pub fn why_stuck(&self) -> Option<String> {
         match self {
-            Self::StuckJob {
-                job_id,
-                began,
-                since,
-            } => Some(format!(
-                "job {job_id} has been Running since {began}, and since {since} neither its rows nor its log have moved"
+            Self::StuckJob { job_id, began, since } => Some(format!(
+                "job {job_id} has been Running since {}, and since {} neither its rows nor its log have moved",
+                seconds(*began),
+                seconds(*since)
             )),
             Self::StuckWithoutJob { since, .. } => Some(format!(
-                "it has said Running since {since} at least, but no job of it runs"
+                "it has said Running since {} at least, but no job of it runs",
+                seconds(*since)
             )),
             _ => None,
         }
     }
+}
+
+/// A time as a sentence needs it.
+fn seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// A table that is not simply well, and its verdict.

@@ -108,8 +108,11 @@ fn same_finding(a: &Finding, b: &Finding) -> bool {
 
 fn found(finding: &Finding) -> Notice {
     let note = format!(
-        "{} {}: {} Next: {}",
-        finding.source, finding.schema, finding.message, finding.next_action
+        "{} {}: {}. Next: {}",
+        finding.source,
+        finding.schema,
+        finding.message.trim_end_matches('.'),
+        finding.next_action
     );
     notice(
         finding.severity != Severity::Info,
