@@ -33,8 +33,8 @@ use crate::{
     report::{KubernetesError, Metrics, metrics::OutcomeLabels},
 };
 
-/// Reconciles at a time. More would only queue up at the API server.
-const CONCURRENT: u16 = 64;
+/// Reconciles at a time. Many, because one that waits for a slow PostHog costs little and must not hold up the others.
+const CONCURRENT: u16 = 1_000;
 /// How long a reconcile that is under way may take to end after a signal: a call to `PostHog` may last 130 s.
 const GRACE: Duration = Duration::from_secs(140);
 

@@ -24,6 +24,9 @@ use crate::{
 /// How long a question after the write scope that brought no answer is not asked again.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
+/// How long a failed poll is shared before it is tried again.
+const FAILURE_LASTS: SignedDuration = SignedDuration::from_secs(20);
+
 type Key = (Project, KeyId);
 type Listed = Result<Arc<Vec<Source>>, PostHogError>;
 
@@ -141,6 +144,7 @@ impl<T: Transport> ProjectView<T> {
         if let Some((taken, listed)) = &*poll {
             let age = self.now.duration_since(*taken);
             // Younger than nothing: the clock was set back, and the age is not known.
+            let max_age = if listed.is_err() { max_age.min(FAILURE_LASTS) } else { max_age };
             if age >= SignedDuration::ZERO && age < max_age {
                 return Polled {
                     listed: listed.clone(),
