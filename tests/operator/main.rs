@@ -5,8 +5,18 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::doc_markdown,
     reason = "a test that cannot go on has failed"
 )]
 
+mod api_server;
+mod canary;
+mod conditions;
+mod crd;
+mod crd_refusals;
+mod flags;
+mod garbage;
 mod main_job;
+mod sharing;
+mod startup;
 mod support;

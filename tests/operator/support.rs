@@ -13,7 +13,7 @@ use posthog_simulator::{Clock, Scenario, Server, Simulator};
 use warehouse_sync_operator::{api::WarehouseSyncPolicyStatus, cli::crd_yaml};
 
 /// How long anything may take that a test waits for. Generous: it is a deadline, not a measure.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The rights that the operator needs in a namespace, and no more.
 const ROLE: &str = "
@@ -37,34 +37,59 @@ subjects: [{kind: ServiceAccount, name: operator}]
 pub fn control_plane() -> &'static ControlPlane {
     static READY: OnceLock<()> = OnceLock::new();
     let plane = ControlPlane::shared().unwrap_or_else(|error| panic!("{error}"));
-    READY.get_or_init(|| {
-        plane.apply(&crd_yaml().unwrap()).unwrap();
-        plane
-            .kubectl([
-                "wait",
-                "--for=condition=Established",
-                "crd/warehousesyncpolicies.warehousesync.dev",
-                "--timeout=30s",
-            ])
-            .unwrap();
-    });
+    READY.get_or_init(|| install_crd(plane));
     plane
+}
+
+/// Applies the CRD and waits until the API server serves it.
+pub fn install_crd(plane: &ControlPlane) {
+    plane.apply(&crd_yaml().unwrap()).unwrap();
+    plane
+        .kubectl([
+            "wait",
+            "--for=condition=Established",
+            "crd/warehousesyncpolicies.warehousesync.dev",
+            "--timeout=30s",
+        ])
+        .unwrap();
+}
+
+/// The control plane that a test works on.
+pub enum Plane {
+    Shared(&'static ControlPlane),
+    /// For a test that would disturb the others.
+    Own(Box<ControlPlane>),
+}
+
+impl std::ops::Deref for Plane {
+    type Target = ControlPlane;
+
+    fn deref(&self) -> &ControlPlane {
+        match self {
+            Self::Shared(plane) => plane,
+            Self::Own(plane) => plane,
+        }
+    }
 }
 
 /// What one test works in.
 pub struct Env {
-    pub plane: &'static ControlPlane,
+    pub plane: Plane,
     pub namespace: String,
     pub posthog: Server,
-    kubeconfig: PathBuf,
+    pub kubeconfig: PathBuf,
 }
 
 impl Env {
     /// A namespace with a ServiceAccount for the operator, a labelled Secret with the key of the scenario, and the
     /// simulated PostHog.
     pub fn new(scenario: &str) -> Self {
-        let plane = control_plane();
-        let namespace = namespace(plane);
+        Self::on(Plane::Shared(control_plane()), scenario)
+    }
+
+    /// The same on this control plane.
+    pub fn on(plane: Plane, scenario: &str) -> Self {
+        let namespace = namespace(&plane);
         let simulator =
             Simulator::from_scenario(&Scenario::from_yaml(scenario).unwrap(), Clock::real())
                 .unwrap();
@@ -217,8 +242,17 @@ fn namespace(plane: &ControlPlane) -> String {
 }
 
 /// Calls `check` until it is satisfied; panics with its last complaint when the deadline has passed.
-pub fn wait_until<A>(what: &str, mut check: impl FnMut() -> Result<A, String>) -> A {
-    let deadline = Instant::now() + DEADLINE;
+pub fn wait_until<A>(what: &str, check: impl FnMut() -> Result<A, String>) -> A {
+    wait_until_within(DEADLINE, what, check)
+}
+
+/// The same with another deadline.
+pub fn wait_until_within<A>(
+    within: Duration,
+    what: &str,
+    mut check: impl FnMut() -> Result<A, String>,
+) -> A {
+    let deadline = Instant::now() + within;
     loop {
         match check() {
             Ok(found) => return found,
@@ -239,12 +273,18 @@ pub struct Operator {
 
 impl Operator {
     pub fn start(kubeconfig: &Path, args: &[&str]) -> Self {
+        Self::start_with(kubeconfig, args, &[])
+    }
+
+    /// The same with these environment variables besides.
+    pub fn start_with(kubeconfig: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_warehouse-sync-operator"))
             .arg("run")
             .args(["--bind", "127.0.0.1:0"])
             .args(args)
             .env("KUBECONFIG", kubeconfig)
             .env_remove("RUST_LOG")
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -269,7 +309,7 @@ impl Operator {
             let address = log
                 .split("health and metrics on ")
                 .nth(1)
-                .and_then(|rest| rest.split_whitespace().next());
+                .and_then(|rest| rest.split(['"', '\n']).next());
             address.map(str::to_owned).ok_or(log)
         });
         operator

@@ -1,0 +1,152 @@
+//! The `CustomResourceDefinition`, as a real API server and a real kubectl take it.
+
+use serde_json::{Value, json};
+use warehouse_sync_operator::cli::crd_yaml;
+
+use crate::support::Env;
+
+pub const CLOUD: &str = "https://us.posthog.com";
+
+/// The least that a user has to write.
+pub fn minimal(name: &str, host: &str) -> Value {
+    json!({
+        "apiVersion": "warehousesync.dev/v1alpha1",
+        "kind": "WarehouseSyncPolicy",
+        "metadata": {"name": name},
+        "spec": {"posthog": {"host": host, "projectId": 12345, "apiKeySecretRef": {"name": "posthog", "key": "api-key"}}},
+    })
+}
+
+pub fn env() -> Env {
+    Env::new("sources: []")
+}
+
+#[test]
+fn the_least_policy_is_accepted_and_its_defaults_are_written_out() {
+    let env = env();
+    env.apply(&minimal("least", CLOUD).to_string()).unwrap();
+    let object = env.kubectl(&["get", "wsp", "least", "-o", "json"]);
+    let spec = serde_json::from_str::<Value>(&object).unwrap()["spec"].take();
+    assert_eq!(
+        spec,
+        json!({
+            "posthog": {"host": CLOUD, "projectId": 12345, "apiKeySecretRef": {"name": "posthog", "key": "api-key"}},
+            "mode": "Observe",
+            "suspend": false,
+            "interval": "2m",
+            "selector": {"sources": {}, "schemas": {}},
+            "health": {"stuck": {"after": "6h", "noProgressFor": "7h"}, "failing": {"for": "5m"}, "healthyFor": "10m"},
+            "remediation": {"cancelStuck": "Auto", "limits": {"maxConcurrent": 2, "attemptsPerIncident": 3}},
+        })
+    );
+}
+
+/// kubectl reads YAML 1.1, in which some words are no text: `off` is false, `on` and `yes` are true.
+#[test]
+fn no_value_needs_quotes_that_a_person_would_not_write() {
+    let env = env();
+    let least = env.policy("p", "");
+    for spec in [
+        "mode: Observe",
+        "mode: Enforce",
+        "remediation: {cancelStuck: Auto}",
+        "remediation: {cancelStuck: Off}",
+    ] {
+        let policy = least.replace("spec: {", &format!("spec: {{{spec}, "));
+        env.apply(&policy)
+            .unwrap_or_else(|said| panic!("{spec}: {said}"));
+    }
+}
+
+#[test]
+fn kubectl_explains_every_field_of_the_spec() {
+    let env = env();
+    let crd: Value = serde_saphyr::from_str(&crd_yaml().unwrap()).unwrap();
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+    let mut undescribed = Vec::new();
+    let mut fields = Vec::new();
+    for top in ["spec", "status"] {
+        walk(&schema[top], top, &mut |path, property| {
+            let text = property["description"].as_str().unwrap_or_default().trim();
+            if text.is_empty() {
+                undescribed.push(path.to_owned());
+            }
+            fields.push((path.to_owned(), text.to_owned()));
+        });
+    }
+    assert_eq!(undescribed, Vec::<String>::new());
+    assert!(fields.len() > 60, "the walk found {} fields", fields.len());
+    for (path, text) in fields.iter().filter(|(path, _)| path.starts_with("spec")) {
+        let said = env.kubectl(&["explain", &format!("wsp.{path}")]);
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            one_line(&said).contains(&one_line(text)),
+            "{path}: {text:?} is missing in {said}"
+        );
+    }
+}
+
+/// Visits a property and all below it, also those of a list's items.
+fn walk(property: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
+    visit(path, property);
+    for holder in [property, &property["items"]] {
+        for (name, below) in holder["properties"].as_object().into_iter().flatten() {
+            walk(below, &format!("{path}.{name}"), visit);
+        }
+    }
+}
+
+#[test]
+fn policies_are_listed_by_short_name_and_category_with_their_columns() {
+    let env = env();
+    env.apply(&minimal("listed", CLOUD).to_string()).unwrap();
+    for name in ["wsp", "warehouse", "warehousesyncpolicies"] {
+        let table = env.kubectl(&["get", name]);
+        let header: Vec<_> = table.lines().next().unwrap().split_whitespace().collect();
+        assert_eq!(header, ["NAME", "READY", "HEALTHY", "MODE", "AGE"]);
+        assert!(
+            table.contains("listed") && table.contains("Observe"),
+            "{table}"
+        );
+    }
+}
+
+#[test]
+fn the_crd_in_the_repository_is_the_one_that_the_code_makes() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/crds/warehousesyncpolicies.yaml"
+    );
+    assert!(
+        std::fs::read_to_string(path).unwrap_or_default() == crd_yaml().unwrap(),
+        "{path} is old; regenerate it: cargo run -- crd > crds/warehousesyncpolicies.yaml"
+    );
+}
+
+#[test]
+fn create_and_replace_cannot_set_the_status() {
+    let env = env();
+    let generation = |number: i64| json!({"observedGeneration": number});
+    let file = std::env::temp_dir().join(format!("{}-status.json", env.namespace));
+    let mut policy = minimal("p", CLOUD);
+    policy["status"] = generation(99);
+    std::fs::write(&file, policy.to_string()).unwrap();
+    let policy_file = file.to_str().unwrap();
+    let status = || env.kubectl(&["get", "wsp", "p", "-o", "jsonpath={.status}"]);
+    env.kubectl(&["create", "-f", policy_file]);
+    assert_eq!(status(), "");
+    let patch = json!({"status": generation(1)}).to_string();
+    let patch = [
+        "patch",
+        "wsp",
+        "p",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &patch,
+    ];
+    env.kubectl(&patch);
+    env.kubectl(&["replace", "-f", policy_file]);
+    assert_eq!(status(), generation(1).to_string());
+    std::fs::remove_file(file).unwrap();
+}

@@ -1,0 +1,150 @@
+//! What the API server refuses, and what it says.
+
+use serde_json::{Value, json};
+
+use crate::{
+    crd::{CLOUD, env, minimal},
+    support::Env,
+};
+
+const LOOPBACK: &str = "http://127.0.0.1:8010";
+
+const HOSTS: [&str; 11] = [
+    "ftp://us.posthog.com",
+    "http://us.posthog.com",
+    "http://localhost:8010",
+    "http://127.0.0.1.evil.example:80",
+    "http://127.0.0.1",
+    "https://us.posthog.com/api",
+    "https://user@us.posthog.com",
+    "https://us.posthog.com?x=1",
+    "https://us.posthog.com:99999",
+    "us.posthog.com",
+    "",
+];
+
+/// A field below the spec, a value that it must not have (null: it is left out), and what the refusal says.
+const ROWS: &str = r#"
+posthog.projectId | "@current" | spec.posthog.projectId | integer
+posthog.projectId | 0 | spec.posthog.projectId | greater than or equal to 1
+posthog.projectId | -1 | spec.posthog.projectId | greater than or equal to 1
+posthog.projectId | null | spec.posthog.projectId | Required
+posthog.apiKeySecretRef | null | spec.posthog.apiKeySecretRef | Required
+posthog.apiKeySecretRef.key | null | spec.posthog.apiKeySecretRef.key | Required
+posthog.apiKeySecretRef.name | "" | spec.posthog.apiKeySecretRef.name | at least 1
+interval | "10" | spec.interval | from 5s to 24h
+interval | "1s" | spec.interval | from 5s to 24h
+interval | "25h" | spec.interval | from 5s to 24h
+interval | "2 minutes" | spec.interval | from 5s to 24h
+interval | "-5m" | spec.interval | from 5s to 24h
+interval | "" | spec.interval | from 5s to 24h
+interval | "999999h999999h999999h" | spec.interval
+health.stuck.after | "30m" | spec.health.stuck.after | at least 1h
+health.stuck.after | "721h" | spec.health.stuck.after | 720h
+health.stuck.after | "soon" | spec.health.stuck.after | 1h to 720h
+health.stuck.noProgressFor | "5h59m" | spec.health.stuck.noProgressFor | at least 6h
+health.stuck.noProgressFor | "soon" | spec.health.stuck.noProgressFor | 6h to 720h
+health.failing.for | "25h" | spec.health.failing.for | 0s to 24h
+health.healthyFor | "25h" | spec.health.healthyFor | 0s to 24h
+mode | "Auto" | spec.mode | "Observe", "Enforce"
+remediation.cancelStuck | "Propose" | spec.remediation.cancelStuck | supported values
+remediation.limits.maxConcurrent | 0 | spec.remediation.limits.maxConcurrent | greater than or equal to 1
+remediation.limits.maxConcurrent | 51 | spec.remediation.limits.maxConcurrent | less than or equal to 50
+remediation.limits.attemptsPerIncident | 11 | spec.remediation.limits.attemptsPerIncident | less than or equal to 10
+selector.schemas.include | ["public.[ab]"] | spec.selector.schemas.include[0] | should match
+selector.schemas.exclude | ["{a,b}"] | spec.selector.schemas.exclude[0] | should match
+intervall | "2m" | unknown field | spec.intervall
+health.stuck.noProgresFor | "7h" | unknown field | spec.health.stuck.noProgresFor
+"#;
+
+/// The same with one field set, or taken away by null. `path` has dots.
+fn with(mut policy: Value, path: &str, value: Value) -> Value {
+    let mut place = &mut policy["spec"];
+    let mut names = path.split('.').peekable();
+    while let Some(name) = names.next() {
+        if names.peek().is_none() && value.is_null() {
+            place.as_object_mut().unwrap().remove(name);
+            return policy;
+        }
+        place = &mut place[name];
+    }
+    *place = value;
+    policy
+}
+
+fn refused(env: &Env, policy: &Value) -> String {
+    match env.apply(&policy.to_string()) {
+        Err(said) => said,
+        Ok(_) => panic!("accepted: {policy}"),
+    }
+}
+
+#[test]
+fn a_wrong_field_is_refused_with_its_name_and_what_is_allowed() {
+    let env = env();
+    let host = |host| {
+        (
+            "posthog.host",
+            json!(host),
+            vec!["spec.posthog.host", "https://HOST"],
+        )
+    };
+    let rows = ROWS.trim().lines().map(|row| {
+        let mut cells = row.split(" | ");
+        let (path, value) = (cells.next().unwrap(), cells.next().unwrap());
+        (path, serde_json::from_str(value).unwrap(), cells.collect())
+    });
+    let mut wrong = Vec::new();
+    for (path, value, says) in HOSTS.into_iter().map(host).chain(rows) {
+        let policy = with(minimal("wrong", CLOUD), path, value.clone());
+        match env.apply(&policy.to_string()) {
+            Ok(_) => wrong.push(format!("{path} = {value} was accepted")),
+            Err(said) if says.iter().all(|wanted| said.contains(wanted)) => {}
+            Err(said) => wrong.push(format!("{path} = {value}: {says:?} is missing in {said}")),
+        }
+        env.kubectl(&["delete", "wsp", "wrong", "--ignore-not-found"]);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn short_limits_are_for_this_machine_only() {
+    let env = env();
+    for (number, field) in ["health.stuck.after", "health.stuck.noProgressFor"]
+        .into_iter()
+        .enumerate()
+    {
+        let name = format!("loopback-{number}");
+        let here = with(minimal(&name, LOOPBACK), field, json!("2s"));
+        env.apply(&here.to_string()).unwrap();
+        let said = refused(&env, &with(minimal("cloud", CLOUD), field, json!("2s")));
+        assert!(
+            said.contains(&format!("spec.{field}")) && said.contains("127.0.0.1"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn host_and_project_cannot_be_changed_but_the_rest_can() {
+    let env = env();
+    env.apply(&minimal("p", CLOUD).to_string()).unwrap();
+    for (field, value) in [
+        ("posthog.host", json!("https://eu.posthog.com")),
+        ("posthog.projectId", json!(12346)),
+    ] {
+        let said = refused(&env, &with(minimal("p", CLOUD), field, value));
+        assert!(
+            said.contains(&format!("spec.{field}"))
+                && said.contains("immutable: make a new policy"),
+            "{said}"
+        );
+    }
+    let other_key = with(
+        minimal("p", CLOUD),
+        "posthog.apiKeySecretRef.name",
+        json!("other"),
+    );
+    env.apply(&with(other_key, "mode", json!("Enforce")).to_string())
+        .unwrap();
+}

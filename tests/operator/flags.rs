@@ -1,0 +1,165 @@
+//! Flags, their twins in the environment, and what is said of wrong ones.
+
+use std::{
+    net::TcpListener,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::support::DEADLINE;
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_warehouse-sync-operator"));
+    command
+        .env_remove("RUST_LOG")
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .env("KUBECONFIG", "/nonexistent/kubeconfig")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs what must end by itself.
+fn ends(command: &mut Command) -> Output {
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("{command:?} went on: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// Exit code and standard error of `run` with these flags.
+fn run(args: &[&str]) -> (Option<i32>, String) {
+    let output = ends(program().arg("run").args(args));
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), said)
+}
+
+#[test]
+fn without_a_cluster_it_ends_and_says_where_it_looked() {
+    let home = std::env::temp_dir().join(format!("no-kubeconfig-{}", std::process::id()));
+    std::fs::create_dir_all(&home).unwrap();
+    for kubeconfig in [Some("/nonexistent/kubeconfig"), None] {
+        let mut command = program();
+        command
+            .args(["run", "--bind", "127.0.0.1:0"])
+            .env("HOME", &home);
+        match kubeconfig {
+            Some(path) => command.env("KUBECONFIG", path),
+            None => command.env_remove("KUBECONFIG"),
+        };
+        let output = ends(&mut command);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("error: ") && said.contains("Set KUBECONFIG"),
+            "{said}"
+        );
+    }
+    std::fs::remove_dir_all(home).unwrap();
+}
+
+#[test]
+fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
+    let rows: [(&[&str], &str); 9] = [
+        (&["--time-factor", "5"], "--allow-http-loopback"),
+        (
+            &[
+                "--time-factor",
+                "5",
+                "--allow-http-loopback",
+                "--allowed-host",
+                "us.posthog.com",
+            ],
+            "every --allowed-host must be loopback",
+        ),
+        (&["--time-factor", "0"], "1..=100000"),
+        (&["--allowed-host", "https://x/"], "HOST or HOST:PORT"),
+        (&["--allowed-host", "x/path"], "HOST or HOST:PORT"),
+        (&["--allowed-host", ""], "HOST or HOST:PORT"),
+        (&["--bind", "nonsense"], "ADDRESS:PORT"),
+        (&["--log-format", "xml"], "human, json"),
+        (&["--nonsense"], "--nonsense"),
+    ];
+    for (args, allowed) in rows {
+        let (code, said) = run(args);
+        assert_eq!(code, Some(2), "{args:?}: {said}");
+        assert!(
+            said.contains(allowed),
+            "{args:?}: {allowed} is missing in {said}"
+        );
+    }
+}
+
+/// It would be watched for ever, and nothing would be found in it.
+#[test]
+fn a_name_that_no_namespace_can_have_is_refused() {
+    for name in ["Not_A_Namespace", "a/b"] {
+        let (code, said) = run(&["--namespace", name, "--bind", "127.0.0.1:0"]);
+        assert_eq!(code, Some(2), "{name}: {said}");
+        assert!(said.contains(name), "{said}");
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let by_flag = ends(program().args(["run", "--bind", &address]));
+    let by_variable = ends(program().arg("run").env("WAREHOUSE_SYNC_BIND", &address));
+    for output in [by_flag, by_variable] {
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&address) && said.contains("--bind"), "{said}");
+    }
+}
+
+#[test]
+fn help_names_every_flag_and_its_variable_and_no_switch_for_tests() {
+    let help = String::from_utf8(ends(program().args(["run", "--help"])).stdout).unwrap();
+    for (flag, variable) in [
+        ("--namespace", "WAREHOUSE_SYNC_NAMESPACES"),
+        ("--allowed-host", "WAREHOUSE_SYNC_ALLOWED_HOSTS"),
+        (
+            "--allow-http-loopback",
+            "WAREHOUSE_SYNC_ALLOW_HTTP_LOOPBACK",
+        ),
+        ("--bind", "WAREHOUSE_SYNC_BIND"),
+        ("--log-format", "WAREHOUSE_SYNC_LOG_FORMAT"),
+    ] {
+        assert!(
+            help.contains(flag) && help.contains(variable),
+            "{flag}: {help}"
+        );
+    }
+    assert!(!help.to_lowercase().contains("time-factor"), "{help}");
+    assert!(!help.contains("TIME_FACTOR"), "{help}");
+
+    let top = String::from_utf8(ends(program().arg("--help")).stdout).unwrap();
+    assert!(top.contains("run") && top.contains("crd"), "{top}");
+    let version = ends(program().arg("--version"));
+    let expected = concat!("warehouse-sync-operator ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(String::from_utf8(version.stdout).unwrap(), expected);
+}
+
+#[test]
+fn the_crd_can_be_piped_to_a_reader_that_stops_early() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let child = program()
+        .arg("crd")
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn();
+    let output = child.unwrap().wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}

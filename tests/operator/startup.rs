@@ -1,0 +1,174 @@
+//! What a person sees who starts the operator before the cluster is as it should be: no answer, no rights, no CRD.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use control_plane::ControlPlane;
+use serde_json::Value;
+
+use crate::support::{Env, Operator, Plane, install_crd, wait_until};
+
+const EMPTY: &str = "sources: []";
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// The text of a kubeconfig for an API server at another address.
+fn kubeconfig_at(env: &Env, address: &str) -> PathBuf {
+    let text = std::fs::read_to_string(&env.kubeconfig).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["clusters"][0]["cluster"]["server"] = format!("https://{address}").into();
+    let path = env
+        .plane
+        .folder()
+        .join(format!("{}.kubeconfig", env.namespace));
+    std::fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+/// Waits until the operator says in its log and at /readyz what it waits for.
+fn waits_visibly(operator: &Operator, what: &str) {
+    operator.wait_for_log(what);
+    wait_until("/readyz", || match operator.get("/readyz") {
+        (503, body) if body.contains(what) => Ok(()),
+        (status, body) => Err(format!("{status} {body}")),
+    });
+    assert_eq!(
+        operator.get("/livez").0,
+        200,
+        "waiting is no reason to be killed"
+    );
+}
+
+fn becomes_ready(operator: &Operator) {
+    wait_until("readiness", || match operator.get("/readyz") {
+        (200, _) => Ok(()),
+        (status, body) => Err(format!("{status} {body}")),
+    });
+}
+
+#[test]
+fn every_flag_has_a_twin_in_the_environment() {
+    let env = Env::new(EMPTY);
+    let other = Env::new(EMPTY);
+    let namespaces = format!("{},{}", env.namespace, other.namespace);
+    let twins = [
+        ("WAREHOUSE_SYNC_NAMESPACES", namespaces.as_str()),
+        ("WAREHOUSE_SYNC_ALLOW_HTTP_LOOPBACK", "true"),
+        (
+            "WAREHOUSE_SYNC_ALLOWED_HOSTS",
+            "localhost,ph.example.org:8443",
+        ),
+        ("WAREHOUSE_SYNC_LOG_FORMAT", "json"),
+    ];
+    // The ServiceAccount of the first has no rights in the second.
+    let operator = Operator::start_with(&env.kubeconfig, &[], &twins);
+    waits_visibly(&operator, &format!("in namespace {}", other.namespace));
+    drop(operator);
+
+    let operator = Operator::start_with(env.plane.admin_kubeconfig(), &[], &twins);
+    becomes_ready(&operator);
+    for env in [&env, &other] {
+        env.apply(&env.policy("p", "")).unwrap();
+        env.wait_for_reason("p", "Ready", "Polled");
+    }
+    let not_listed = env
+        .policy("q", "")
+        .replace(&env.posthog.url(), "https://q.example.org");
+    let not_listed = not_listed.replace("2s, noProgressFor: 2s", "6h, noProgressFor: 7h");
+    env.apply(&not_listed).unwrap();
+    let status = env.wait_for_reason("q", "Ready", "HostNotAllowed");
+    let said = &status.condition("Ready").unwrap().message;
+    assert!(said.contains("localhost, ph.example.org:8443"), "{said}");
+}
+
+#[test]
+fn each_line_of_a_json_log_is_an_object() {
+    let env = Env::new(EMPTY);
+    let operator = env.operator_with(&["--allow-http-loopback", "--log-format", "json"]);
+    env.apply(&env.policy("p", "").replace("api-key}", "no-such-key}"))
+        .unwrap();
+    env.wait_for_reason("p", "Ready", "SecretKeyMissing");
+    operator.wait_for_log("SecretKeyMissing");
+    for line in operator.log().lines() {
+        let object: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        for field in ["timestamp", "level", "message"] {
+            assert!(object[field].is_string(), "{field}: {line}");
+        }
+    }
+}
+
+#[test]
+fn an_api_server_that_does_not_answer_is_waited_for() {
+    let env = Env::new(EMPTY);
+    let kubeconfig = kubeconfig_at(&env, &free_address());
+    let operator = Operator::start(&kubeconfig, &["--namespace", &env.namespace]);
+    waits_visibly(&operator, "the API server does not answer");
+    let (ended, took) = operator.terminate();
+    assert!(ended.success(), "{ended}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn without_rights_it_waits_and_goes_on_when_it_has_them() {
+    let env = Env::new(EMPTY);
+    let nobody = env
+        .plane
+        .service_account_kubeconfig(&env.namespace, "nobody")
+        .unwrap();
+    let operator = Operator::start(&nobody, &["--namespace", &env.namespace]);
+    waits_visibly(&operator, "(403)");
+    env.kubectl(&[
+        "create",
+        "rolebinding",
+        "nobody",
+        "--role=operator",
+        &format!("--serviceaccount={}:nobody", env.namespace),
+    ]);
+    becomes_ready(&operator);
+
+    let everywhere = Operator::start(&nobody, &[]);
+    waits_visibly(&everywhere, "in all namespaces (403)");
+}
+
+/// As a template leaves it that has no value to fill in.
+#[test]
+fn an_empty_variable_is_as_none() {
+    let env = Env::new(EMPTY);
+    let empty = [("WAREHOUSE_SYNC_NAMESPACES", "")];
+    let operator = Operator::start_with(&env.kubeconfig, &[], &empty);
+    waits_visibly(&operator, "in all namespaces (403)");
+}
+
+#[test]
+fn a_token_that_is_not_accepted_is_told() {
+    let env = Env::new(EMPTY);
+    let text = std::fs::read_to_string(&env.kubeconfig).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["users"][0]["user"]["token"] = "not-a-token".into();
+    let path: &Path = &env.plane.folder().join(format!("{}.bad", env.namespace));
+    std::fs::write(path, config.to_string()).unwrap();
+    let operator = Operator::start(path, &["--namespace", &env.namespace]);
+    waits_visibly(&operator, "(401)");
+}
+
+#[test]
+fn a_crd_that_is_not_installed_is_waited_for() {
+    // The others need the CRD: this control plane is for this test alone.
+    let plane = Plane::Own(Box::new(ControlPlane::start().unwrap()));
+    let env = Env::on(plane, EMPTY);
+    let operator = env.operator();
+    waits_visibly(
+        &operator,
+        "warehouse-sync-operator crd | kubectl apply -f -",
+    );
+    install_crd(&env.plane);
+    becomes_ready(&operator);
+    env.apply(&env.policy("p", "")).unwrap();
+    env.wait_for_reason("p", "Ready", "Polled");
+}
