@@ -30,6 +30,8 @@ pub enum Reason {
     SecretMissing,
     /// The Secret exists but has not been released for this use.
     SecretNotLabelled,
+    /// The operator may not read the Secret.
+    SecretForbidden,
     /// The Secret lacks the key that the policy names.
     SecretKeyMissing,
     /// The value in the Secret cannot be an API key.
@@ -74,7 +76,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for the documentation and its drift check.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Polled,
         Self::Proceeding,
         Self::FirstPoll,
@@ -82,6 +84,7 @@ impl Reason {
         Self::HostNotAllowed,
         Self::SecretMissing,
         Self::SecretNotLabelled,
+        Self::SecretForbidden,
         Self::SecretKeyMissing,
         Self::SecretInvalid,
         Self::KeyRejected,
@@ -115,6 +118,7 @@ impl Reason {
             Self::HostNotAllowed => "HostNotAllowed",
             Self::SecretMissing => "SecretMissing",
             Self::SecretNotLabelled => "SecretNotLabelled",
+            Self::SecretForbidden => "SecretForbidden",
             Self::SecretKeyMissing => "SecretKeyMissing",
             Self::SecretInvalid => "SecretInvalid",
             Self::KeyRejected => "KeyRejected",
@@ -147,6 +151,7 @@ impl Reason {
                 | Self::HostNotAllowed
                 | Self::SecretMissing
                 | Self::SecretNotLabelled
+                | Self::SecretForbidden
                 | Self::SecretKeyMissing
                 | Self::SecretInvalid
                 | Self::KeyRejected

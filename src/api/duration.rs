@@ -2,9 +2,6 @@
 
 use jiff::SignedDuration;
 
-/// The pattern of a duration, the same in the CRD's rules and here: up to three numbers with `ms`, `s`, `m` or `h`.
-pub const PATTERN: &str = "^([0-9]{1,6}(ms|s|m|h)){1,3}$";
-
 /// A text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {text:?}, which is not a duration: write for example 90s, 2m or 1h30m")]

@@ -15,7 +15,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Reads a base URL. Accepts what the CRD's rule for `spec.posthog.host` accepts, and nothing else.
+    /// Reads a base URL, by the same rules as the CRD's for `spec.posthog.host`.
     pub fn parse(text: &str) -> Result<Self, HostError> {
         let error = || HostError(text.to_owned());
         let base = text.strip_suffix('/').unwrap_or(text).to_ascii_lowercase();
@@ -51,12 +51,6 @@ impl Host {
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.base[self.authority_at..]
-    }
-
-    /// The name without the port.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.authority().split(':').next().unwrap_or_default()
     }
 
     /// True for `http://127.0.0.1:PORT`.

@@ -70,10 +70,10 @@ use serde::{Deserialize, Serialize};
     )
 )]
 #[x_kube(validation = Rule::new(
-    "self.posthog.host.startsWith('http://127.0.0.1:') || !self.health.stuck.after.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') || duration(self.health.stuck.after) >= duration('1h')"
+    "self.posthog.host.startsWith('http://127.0.0.1:') || !self.health.stuck.after.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') || self.health.stuck.after == '' || duration(self.health.stuck.after) >= duration('1h')"
 ).message("spec.health.stuck.after must be at least 1h: legal runs are that long (shorter only for a host on 127.0.0.1)"))]
 #[x_kube(validation = Rule::new(
-    "self.posthog.host.startsWith('http://127.0.0.1:') || !self.health.stuck.noProgressFor.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') || duration(self.health.stuck.noProgressFor) >= duration('6h')"
+    "self.posthog.host.startsWith('http://127.0.0.1:') || !self.health.stuck.noProgressFor.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') || self.health.stuck.noProgressFor == '' || duration(self.health.stuck.noProgressFor) >= duration('6h')"
 ).message("spec.health.stuck.noProgressFor must be at least 6h: PostHog's own sweep acts then, and ours comes after it (shorter only for a host on 127.0.0.1)"))]
 pub struct WarehouseSyncPolicySpec {
     /// Which PostHog project to look after, and with which API key.
@@ -92,7 +92,7 @@ pub struct WarehouseSyncPolicySpec {
     #[serde(default = "defaults::interval")]
     #[schemars(with = "String", length(max = 16))]
     #[x_kube(validation = Rule::new(
-        "self.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') && duration(self) >= duration('5s') && duration(self) <= duration('24h')"
+        "self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('5s') && duration(self) <= duration('24h')"
     ).message("interval must be a duration from 5s to 24h, for example 2m or 1h30m"))]
     pub interval: String,
 
@@ -117,7 +117,7 @@ pub struct PostHogProject {
     /// (--allowed-host). http is accepted only for http://127.0.0.1:PORT. Immutable: make a new policy for another host.
     #[schemars(length(max = 253))]
     #[x_kube(
-        validation = Rule::new(r"self.matches('^(https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?|http://127[.]0[.]0[.]1:[0-9]{1,5})/?$')")
+        validation = Rule::new(r"self.matches('^(https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?|http://127[.]0[.]0[.]1:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))/?$')")
             .message("host must be https://HOST or https://HOST:PORT without a path, for example https://us.posthog.com (http only for http://127.0.0.1:PORT)"),
         validation = Rule::new("self == oldSelf").message("host is immutable: make a new policy for another host")
     )]
@@ -220,7 +220,7 @@ pub struct Health {
     /// How long a table must stay healthy before its incident is closed, from 0s to 24h. Default: 10m.
     #[serde(default = "defaults::healthy_for")]
     #[schemars(with = "String", length(max = 16))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') && duration(self) <= duration('24h')")
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) <= duration('24h')")
         .message("healthyFor must be a duration from 0s to 24h, for example 10m"))]
     pub healthy_for: String,
 }
@@ -232,14 +232,14 @@ pub struct Stuck {
     /// A run younger than this is never stuck. From 1h (shorter only for a host on 127.0.0.1) to 720h. Default: 6h.
     #[serde(default = "defaults::stuck_after")]
     #[schemars(with = "String", length(max = 16))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')")
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('1s') && duration(self) <= duration('720h')")
         .message("after must be a duration from 1h to 720h, for example 6h"))]
     pub after: String,
     /// How long neither the count of synced rows may have moved nor a line of the run's log have appeared. From 6h (shorter
     /// only for a host on 127.0.0.1) to 720h. Default: 7h, because PostHog's own sweep acts after 6h.
     #[serde(default = "defaults::no_progress_for")]
     #[schemars(with = "String", length(max = 16))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')")
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('1s') && duration(self) <= duration('720h')")
         .message("noProgressFor must be a duration from 6h to 720h, for example 7h"))]
     pub no_progress_for: String,
 }
@@ -251,7 +251,7 @@ pub struct Failing {
     /// How long the newest run must have been failed before it is reported, from 0s to 24h. Default: 5m.
     #[serde(rename = "for", default = "defaults::failing_for")]
     #[schemars(with = "String", length(max = 16))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}(ms|s|m|h)){1,3}$') && duration(self) <= duration('24h')")
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) <= duration('24h')")
         .message("for must be a duration from 0s to 24h, for example 5m"))]
     pub for_: String,
 }
@@ -260,7 +260,8 @@ pub struct Failing {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Remediation {
-    /// Auto (default): cancel a run that is stuck, then reload it; reload a table that says Running without a run. Off: report.
+    /// Auto (default): cancel a run that is stuck, then reload it; reload a table that says Running without a run. "Off":
+    /// report. Write "Off" in quotes, because YAML reads a bare Off as false.
     #[serde(default)]
     pub cancel_stuck: Switch,
     /// How much the operator may do at once and again.

@@ -313,11 +313,15 @@ pub struct State {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub schemas: Vec<SchemaState>,
+    /// Since when PostHog has listed no source although there were some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub empty_since: Option<Timestamp>,
 }
 
 impl State {
     fn is_empty(&self) -> bool {
-        self.schemas.is_empty()
+        self.schemas.is_empty() && self.empty_since.is_none()
     }
 }
 

@@ -23,6 +23,14 @@ pub enum InvalidPolicy {
     /// The host cannot be read.
     #[error("spec.posthog.host: {0}")]
     Host(#[from] HostError),
+    /// A limit is below what keeps healthy runs safe.
+    #[error("spec.health.stuck.{field} is below {floor}: only a host on 127.0.0.1 may have that")]
+    TooShort {
+        /// The field.
+        field: &'static str,
+        /// The least that is allowed.
+        floor: &'static str,
+    },
     /// A glob cannot be read.
     #[error("spec.selector.schemas: {0}")]
     Glob(#[from] globset::Error),
@@ -99,7 +107,7 @@ impl ValidatedPolicy {
             |value: &Option<String>, what| value.clone().ok_or(InvalidPolicy::Incomplete(what));
         let spec = &policy.spec;
         let limits = &spec.remediation.limits;
-        Ok(Self {
+        Self {
             at: PolicyRef {
                 namespace: text(&meta.namespace, "namespace")?,
                 name: text(&meta.name, "name")?,
@@ -130,7 +138,29 @@ impl ValidatedPolicy {
             cancel_stuck: spec.remediation.cancel_stuck,
             max_concurrent: usize::try_from(limits.max_concurrent).unwrap_or(0),
             attempts_per_incident: limits.attempts_per_incident,
-        })
+        }
+        .check_floors()
+    }
+
+    /// The floors of the CRD once more: an object may be older than its rules, and a healthy run must not depend on them.
+    fn check_floors(self) -> Result<Self, InvalidPolicy> {
+        let hours = SignedDuration::from_hours;
+        if self.project.host.is_http_loopback() {
+            return Ok(self);
+        }
+        if self.stuck_after < hours(1) {
+            return Err(InvalidPolicy::TooShort {
+                field: "after",
+                floor: "1h",
+            });
+        }
+        if self.no_progress_for < hours(6) {
+            return Err(InvalidPolicy::TooShort {
+                field: "noProgressFor",
+                floor: "6h",
+            });
+        }
+        Ok(self)
     }
 
     /// True if this policy may send anything at all: Enforce, and not suspended.

@@ -41,7 +41,8 @@ struct RunArgs {
         long = "namespace",
         value_name = "NAME",
         env = "WAREHOUSE_SYNC_NAMESPACES",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = namespace
     )]
     namespaces: Vec<String>,
 
@@ -171,20 +172,47 @@ fn options(args: &RunArgs) -> Result<Options, CliError> {
             "--time-factor is for demos and tests on this machine: it needs --allow-http-loopback, and every --allowed-host must be loopback".to_owned(),
         ));
     }
+    let listed: Vec<String> = args
+        .allowed_hosts
+        .iter()
+        .filter(|host| !host.is_empty())
+        .cloned()
+        .collect();
     // With shortened durations no PostHog but one on this machine may be reached, also not by default.
-    let hosts = match args.allowed_hosts.as_slice() {
+    let hosts = match listed.as_slice() {
         [] if fast => Vec::new(),
         [] => DEFAULT_HOSTS.map(str::to_owned).to_vec(),
         listed => listed.to_vec(),
     };
+    // A chart sets a variable that has no value to nothing; and two watches of one namespace would be two controllers.
+    let mut namespaces: Vec<String> = args
+        .namespaces
+        .iter()
+        .filter(|name| !name.is_empty())
+        .cloned()
+        .collect();
+    namespaces.sort();
+    namespaces.dedup();
     Ok(Options {
-        namespaces: args.namespaces.clone(),
+        namespaces,
         hosts: HostList::new(&hosts, args.allow_http_loopback),
         timings: Timings::divided_by(args.time_factor),
     })
 }
 
+fn namespace(text: &str) -> Result<String, String> {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if text.len() <= 63 && text.bytes().all(fits) && !text.starts_with('-') && !text.ends_with('-')
+    {
+        return Ok(text.to_owned());
+    }
+    Err("a namespace has at most 63 lower-case letters, digits and dashes, and begins and ends with a letter or digit".to_owned())
+}
+
 fn host(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
     crate::api::host::Host::parse(&format!("https://{text}"))
         .map(|host| host.authority().to_owned())
         .map_err(|_| "write HOST or HOST:PORT without https:// and without a path, for example posthog.example.com".to_owned())

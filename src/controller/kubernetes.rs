@@ -18,6 +18,7 @@ use crate::{
         ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
         names::{FIELD_MANAGER, REPORTER},
         policy::SecretKeyRef,
+        status::{Call, Fate, Incident, Send},
         validated::{PolicyRef, Project},
     },
     decide::ownership::is_in_flight,
@@ -214,10 +215,25 @@ fn rival(policy: &WarehouseSyncPolicy, at: &PolicyRef, project: &Project) -> Opt
         in_flight: in_flight
             .map(|incident| (incident.schema_id.clone(), incident.deadline))
             .collect(),
+        cancelled: object
+            .status
+            .iter()
+            .flat_map(|status| &status.incidents)
+            .filter_map(cancelled_job)
+            .collect(),
         may_act: validated.may_act(),
         at: validated.at,
         uid: validated.uid,
         created: validated.created,
         selector: validated.selector,
     })
+}
+
+/// The job that an incident has cancelled, or may have.
+fn cancelled_job(incident: &Incident) -> Option<String> {
+    let left = |send: &Send| send.call == Call::Cancel && send.fate != Some(Fate::NotSent);
+    incident
+        .job_id
+        .clone()
+        .filter(|_| incident.sends.iter().any(left))
 }

@@ -4,8 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::{
-        Timings, ValidatedPolicy, WarehouseSyncPolicyStatus,
-        conditions::{READY, Reason},
+        Timings, ValidatedPolicy, WarehouseSyncPolicyStatus, conditions::Reason,
         validated::InvalidPolicy,
     },
     posthog::{PostHogError, guard::HostNotAllowed, wire::Source},
@@ -92,11 +91,9 @@ pub fn of_vanished(
         return None;
     }
     let long_enough = old
-        .condition(READY)
-        .filter(|ready| ready.reason == Reason::SourcesVanished.as_str())
-        .is_some_and(|ready| {
-            now.duration_since(ready.last_transition_time.0) >= timings.believe_empty_after
-        });
+        .state
+        .empty_since
+        .is_some_and(|since| now.duration_since(since) >= timings.believe_empty_after);
     if long_enough {
         return None;
     }

@@ -3,7 +3,10 @@
 //! Reaches `PostHog` and Kubernetes only through two narrow ports, and the time only through a function, so that the
 //! deterministic simulation can drive it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -23,7 +26,7 @@ use crate::{
     diagnose::{Diagnosis, diagnose, suspects::suspects},
     execute::{self, Ledger, run::Ran},
     observe::{Observer, Snapshot, WriteScope, observer::ProjectView},
-    posthog::{Transport, guard::HostList, lax::Lax},
+    posthog::{Transport, client::Clock, guard::HostList, lax::Lax},
     report::{
         Kubernetes, KubernetesError, Metrics, StatusWriter,
         compose::{self, Obstacle},
@@ -33,9 +36,6 @@ use crate::{
 
 /// How soon a poll that failed is tried again, at the latest.
 const RETRY: SignedDuration = SignedDuration::from_secs(30);
-
-/// Tells the time.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Reconciles policies.
 pub struct Reconciler<T, K> {
@@ -100,6 +100,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 );
                 tracing::warn!(policy = %at, reason = %obstacle.reason, "{}", obstacle.message);
                 writer.write(status, now).await?;
+                writer.publish().await;
                 let interval = policy.map_or(RETRY, |policy| policy.interval);
                 let again_in = Some(if obstacle.reason.stalls() {
                     interval
@@ -150,8 +151,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             Ok(key) => key,
             Err(refused) => return Ok(Err((refused.into(), Some(policy), Vec::new()))),
         };
-        let now = (self.clock)();
-        let view = self.observer.project(&policy.at, &policy.project, key, now);
+        let view = self.observer.project(&policy.at, &policy.project, key);
         let mut old = object.status.clone().unwrap_or_default();
         self.ledger.complete(&policy.uid, &mut old.incidents);
 
@@ -171,6 +171,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 )));
             }
         };
+        let now = (self.clock)();
         if let Some(obstacle) = obstacle::of_vanished(&sources, &old, &self.timings, now) {
             return Ok(Err((obstacle, Some(policy), tell)));
         }
@@ -178,6 +179,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let mut snapshot = Snapshot {
             sources,
             runs: HashMap::new(),
+            looked: HashSet::new(),
             write_scope: WriteScope::Unknown,
             rivals,
         };
@@ -187,7 +189,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             view,
             old,
             snapshot,
-            now,
+            // Looks may have taken minutes.
+            now: (self.clock)(),
             tell,
             timings: &self.timings,
         }))
@@ -207,6 +210,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         for suspect in suspects(policy, snapshot, &old.incidents, &self.timings, now) {
             view.look(&suspect.source_id, &suspect.schema_id, &suspect.name)
                 .await;
+            snapshot.looked.insert(suspect.schema_id);
         }
         snapshot.runs = view.seen();
         if policy.may_act()
@@ -227,7 +231,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let verifying = incidents
             .iter()
             .any(|incident| is_in_flight(incident) && incident.step != Step::WaitSuccess);
-        if verifying {
+        // What is held back by the mode may be so for long; it is not worth a poll every few seconds.
+        if verifying && policy.may_act() {
             policy.interval.min(self.timings.verify_every)
         } else {
             policy.interval
@@ -242,7 +247,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         mut plan: Plan,
         writer: &mut StatusWriter<'_, K>,
     ) -> Result<SignedDuration, KubernetesError> {
-        let compose = |plan: &Plan, now| {
+        // One time for all that this pass writes: a condition that changes in it changes once.
+        let now = pass.now;
+        let compose = |plan: &Plan| {
             compose::observed(
                 &pass.policy,
                 &pass.old,
@@ -258,26 +265,17 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             let intent = async |incident: &Incident| {
                 let mut intended = plan.clone();
                 put(&mut intended.incidents, incident.clone());
-                let now = (self.clock)();
-                writer.write(compose(&intended, now), now).await
+                writer.write(compose(&intended), now).await
             };
-            let ran = execute::run(
-                &pass.policy,
-                &pass.view,
-                &self.ledger,
-                action,
-                &*self.clock,
-                intent,
-            )
-            .await?;
+            let ran = execute::run(&pass.policy, &pass.view, &self.ledger, action, intent).await?;
             let action = plan.actions.remove(0);
             self.note(pass, &mut plan, &action, ran);
-            let now = (self.clock)();
-            tracing::info!(policy = %pass.policy.at, schema = %action.incident.schema, ?call, "{}", plan.notes.last().map_or("", String::as_str));
-            writer.write(compose(&plan, now), now).await?;
+            tracing::info!(policy = %pass.policy.at, schema = %action.incident.schema, ?call, "{}", plan.notes.last().or(plan.held.last().map(|held| &held.blocked_by)).map_or("", String::as_str));
+            writer.write(compose(&plan), now).await?;
+            writer.publish().await;
         }
-        let now = (self.clock)();
-        writer.write(compose(&plan, now), now).await?;
+        writer.write(compose(&plan), now).await?;
+        writer.publish().await;
         Ok(self.again_in(&pass.policy, &plan.incidents))
     }
 

@@ -1,8 +1,12 @@
 //! The long-running operator: clients, watches, one controller for each scope, health, shutdown.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use futures::{StreamExt, channel::mpsc, future};
+use futures::{StreamExt, channel::mpsc, future, stream::FuturesUnordered};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -19,7 +23,6 @@ use super::{
     Health, Reconciler,
     backoff::TriggerBackoff,
     kubernetes::{Cluster, Watched},
-    reconcile::Clock,
     secrets::ApiKeys,
     startup::{self, Clients, StartError},
     timed::Counted,
@@ -29,12 +32,15 @@ use crate::{
     api::{Timings, validated::PolicyRef},
     execute::Ledger,
     observe::Observer,
-    posthog::{guard::HostList, http::HttpTransport},
+    posthog::{client::Clock, guard::HostList, http::HttpTransport},
     report::{KubernetesError, Metrics, metrics::OutcomeLabels},
 };
 
 /// Reconciles at a time. Many, because one that waits for a slow PostHog costs little and must not hold up the others.
 const CONCURRENT: u16 = 1_000;
+/// After the first failure of a pass, and at most.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const LAST_RETRY: Duration = Duration::from_mins(1);
 /// How long a reconcile that is under way may take to end after a signal: a call to `PostHog` may last 130 s.
 const GRACE: Duration = Duration::from_secs(140);
 
@@ -56,6 +62,8 @@ struct Context {
     reconciler: Real,
     /// Where to send a trigger for a policy: by namespace, or one for all.
     tell: HashMap<Option<String>, Tell>,
+    /// Failures in a row, of policies whose last pass failed.
+    failures: Mutex<HashMap<PolicyRef, u32>>,
 }
 
 /// What is watched together: a namespace, or everything.
@@ -133,9 +141,8 @@ pub async fn run(
             ))
         })
         .collect();
-    let ended = future::join_all(controllers);
     tokio::select! {
-        _ = ended => stopped.borrow().then_some(()).ok_or(StartError::Ended("a controller")),
+        result = all_ended(controllers, &stopped) => result,
         () = past_grace(stopped.clone(), &health) => Ok(()),
     }
     .inspect(|()| tracing::info!("stopped"))
@@ -159,7 +166,7 @@ fn context(
     });
     Ok(Arc::new(Context {
         reconciler: Reconciler {
-            observer: Observer::new(Counted::new(http, metrics.clone())),
+            observer: Observer::new(Counted::new(http, metrics.clone()), clock.clone()),
             kubernetes: Arc::new(Cluster::new(
                 clients.calls.clone(),
                 metrics.clone(),
@@ -172,6 +179,7 @@ fn context(
             metrics,
             clock,
         },
+        failures: Mutex::default(),
         tell: scopes
             .iter()
             .map(|scope| (scope.namespace.clone(), scope.tell.clone()))
@@ -244,6 +252,7 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
     for other in done.tell {
         context.tell(&other);
     }
+    context.succeeded(&at);
     context.count("ok");
     Ok(done.again_in.map_or_else(Action::await_change, |wait| {
         Action::requeue(jittered(wait.unsigned_abs(), &at))
@@ -266,13 +275,32 @@ fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>
         }
         KubernetesError::Failed { .. } => {
             context.count("failed");
-            tracing::warn!(policy = %at, "{error}; trying again");
-            Action::requeue(jittered(Duration::from_secs(2), &at))
+            let wait = context.back_off(&at);
+            tracing::warn!(policy = %at, "{error}; trying again in {} s", wait.as_secs());
+            Action::requeue(jittered(wait, &at))
         }
     }
 }
 
 impl Context {
+    /// How long a policy waits after another failure in a row: 2 s, doubling, to 1 min.
+    fn back_off(&self, at: &PolicyRef) -> Duration {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(at.clone()).or_insert(0);
+        *count += 1;
+        FIRST_RETRY
+            .saturating_mul(1 << (*count - 1).min(5))
+            .min(LAST_RETRY)
+    }
+
+    /// A pass that went through ends a row of failures.
+    fn succeeded(&self, at: &PolicyRef) {
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(at);
+    }
+
     fn count(&self, outcome: &'static str) {
         self.reconciler
             .metrics
@@ -303,6 +331,20 @@ fn jittered(wait: Duration, at: &PolicyRef) -> Duration {
     wait.saturating_sub(wait * share / 1_000)
 }
 
+/// Waits for every controller; one that ends before it was told to would leave its policies to nobody.
+async fn all_ended(
+    controllers: Vec<JoinHandle<()>>,
+    stopped: &signal::Receiver<bool>,
+) -> Result<(), StartError> {
+    let mut running: FuturesUnordered<_> = controllers.into_iter().collect();
+    while running.next().await.is_some() {
+        if !*stopped.borrow() {
+            return Err(StartError::Ended("a controller"));
+        }
+    }
+    Ok(())
+}
+
 /// Turns one signal into one that many can wait for.
 fn fan_out(stop: impl Future<Output = ()> + Send + 'static) -> signal::Receiver<bool> {
     let (sender, receiver) = signal::channel(false);
@@ -321,11 +363,11 @@ async fn stopped_now(mut stopped: signal::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// After a signal: at once if nothing has begun, because a controller that has not listed never ends; else after the grace.
+/// After a signal: the grace for what is under way. A controller that has not listed its policies never ends by itself, but
+/// has begun nothing either: if that is so of all, there is nothing to wait for.
 async fn past_grace(stopped: signal::Receiver<bool>, health: &Health) {
     stopped_now(stopped).await;
-    if health.is_ready() {
-        health.pending(&["stopping".to_owned()]);
+    if health.has_begun() {
         tokio::time::sleep(GRACE).await;
         tracing::warn!(
             "a reconcile did not end within {} s; stopping without it",

@@ -1,7 +1,7 @@
 //! API keys from Secrets: only from those whose owner released them for it by a label.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
 };
 
@@ -63,54 +63,77 @@ impl ApiKeys {
         {
             return Ok(Ok(key.clone()));
         }
+        // A key that is no longer to be had is not kept.
+        self.lock().remove(&cache_key);
+        let found = self.fetch(namespace, wanted).await?;
+        Ok(found.map(|(version, key)| {
+            self.lock().insert(cache_key, (version, key.clone()));
+            key
+        }))
+    }
+
+    async fn fetch(
+        &self,
+        namespace: &str,
+        wanted: &SecretKeyRef,
+    ) -> Result<Result<(String, ApiKey), SecretRefused>, KubernetesError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let name = &wanted.name;
-        let what = "read Secret";
-        let meta = timed::kubernetes(
-            &self.metrics,
-            "get_secret_metadata",
-            name,
-            api.get_metadata_opt(name),
-        )
-        .await
-        .map_err(|e| timed::failed(what, name, &e))?;
-        let Some(meta) = meta else {
-            return Ok(Err(missing(wanted)));
+        let get = api.get_metadata_opt(name);
+        let meta = match timed::kubernetes(&self.metrics, "get_secret_metadata", name, get).await {
+            Ok(Some(meta)) => meta,
+            Ok(None) => return Ok(Err(missing(wanted))),
+            Err(error) => return refused(namespace, wanted, &error),
         };
         // The label first: of a Secret that was not released, not a byte is read.
-        if meta
-            .labels()
-            .get(USE_LABEL)
-            .is_none_or(|used_for| used_for != USE_API_KEY)
-        {
+        if !is_released(meta.labels()) {
             return Ok(Err(not_labelled(namespace, wanted)));
         }
-        let secret = timed::kubernetes(&self.metrics, "get_secret", name, api.get_opt(name))
-            .await
-            .map_err(|e| timed::failed(what, name, &e))?;
-        let Some(secret) = secret else {
-            return Ok(Err(missing(wanted)));
-        };
+        let secret =
+            match timed::kubernetes(&self.metrics, "get_secret", name, api.get_opt(name)).await {
+                Ok(Some(secret)) if is_released(secret.labels()) => secret,
+                Ok(Some(_)) => return Ok(Err(not_labelled(namespace, wanted))),
+                Ok(None) => return Ok(Err(missing(wanted))),
+                Err(error) => return refused(namespace, wanted, &error),
+            };
         let version = secret.resource_version().unwrap_or_default();
-        let read = take_key(&secret, wanted);
-        if let Ok(key) = &read {
-            self.lock().insert(cache_key, (version, key.clone()));
-        } else {
-            self.lock().remove(&cache_key);
-        }
-        Ok(read)
+        Ok(take_key(&secret, wanted).map(|key| (version, key)))
     }
 
     /// The version of a labelled Secret, as its watch last told.
     fn watched_version(&self, namespace: &str, name: &str) -> Option<String> {
         let secret = ObjectRef::new(name).within(namespace);
         let labelled = self.stores.iter().find_map(|store| store.get(&secret))?;
-        (labelled.labels().get(USE_LABEL)? == USE_API_KEY).then(|| labelled.resource_version())?
+        is_released(labelled.labels()).then(|| labelled.resource_version())?
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CacheKey, (String, ApiKey)>> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_released(labels: &BTreeMap<String, String>) -> bool {
+    labels
+        .get(USE_LABEL)
+        .is_some_and(|used_for| used_for == USE_API_KEY)
+}
+
+/// 403 is the user's to mend, and told on the policy; the rest is tried again.
+fn refused<A>(
+    namespace: &str,
+    wanted: &SecretKeyRef,
+    error: &kube::Error,
+) -> Result<Result<A, SecretRefused>, KubernetesError> {
+    let name = &wanted.name;
+    if !matches!(error, kube::Error::Api(status) if status.code == 403) {
+        return Err(timed::failed("read Secret", name, error));
+    }
+    Ok(Err(SecretRefused {
+        reason: Reason::SecretForbidden,
+        message: format!(
+            "The operator may not read Secret {name}: give its ServiceAccount get, list and watch on secrets in namespace {namespace}"
+        ),
+    }))
 }
 
 fn take_key(secret: &Secret, wanted: &SecretKeyRef) -> Result<ApiKey, SecretRefused> {

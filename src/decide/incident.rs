@@ -7,7 +7,7 @@
 //! A table that says Running without a job begins at Reloading. Jobs are believed, answers are not: an answer only says
 //! how to go on looking. Each step is a function of the incident, a look, and the time.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::ownership::is_in_flight;
 use crate::{
@@ -23,6 +23,9 @@ use crate::{
         wire::{Job, JobStatus, Schema, SchemaStatus},
     },
 };
+
+/// How long after a deadline a table that cannot be looked at is waited for.
+const UNSEEN: SignedDuration = SignedDuration::from_hours(24);
 
 /// What comes of looking at an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,13 +87,17 @@ fn go(
     incident.step_since = now;
     incident.deadline = deadline;
     incident.message = message;
+    if !is_in_flight(incident) {
+        // Rows stay small. The cancel stays: it says which job must never be cancelled again.
+        incident.sends.retain(|send| send.call == Call::Cancel);
+    }
 }
 
 fn escalate(incident: &mut Incident, now: Timestamp, message: String) {
     go(incident, Step::Escalated, None, now, message);
 }
 
-fn after(from: Timestamp, wait: jiff::SignedDuration) -> Option<Timestamp> {
+fn after(from: Timestamp, wait: SignedDuration) -> Option<Timestamp> {
     from.checked_add(wait).ok()
 }
 
@@ -128,11 +135,8 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
 }
 
 fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
-    let Some(look) = facts.look else {
-        return Next::Wait;
-    };
     let id = incident.job_id.clone().unwrap_or_default();
-    let status = look.job(&id).map(Job::status);
+    let status = facts.look.and_then(|look| look.job(&id)).map(Job::status);
     match status {
         Some(JobStatus::Completed) => {
             recovered(
@@ -156,16 +160,31 @@ fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
             );
         }
         Some(JobStatus::Running | JobStatus::Unknown) | None => {
-            if incident.deadline.is_some_and(|at| at <= facts.now) {
+            if is_overdue(incident, facts) {
                 let what_happened = survived(last(incident, Call::Cancel));
                 let message = format!(
-                    "job {id} still runs: {what_happened}. It is not cancelled again; look at it in PostHog, or ask PostHog's support to end the run"
+                    "job {id} is not seen to have ended: {what_happened}. It is not cancelled again; look at it in PostHog, or ask PostHog's support to end the run"
                 );
                 escalate(incident, facts.now, message);
             }
         }
     }
     Next::Wait
+}
+
+/// True if the deadline has passed and a look says how things stand. Without one, nothing is concluded for a day more.
+fn is_overdue(incident: &Incident, facts: &Facts<'_>) -> bool {
+    let can_tell = facts
+        .look
+        .is_some_and(|look| !matches!(look.newest(), Newest::Unclear(_)));
+    let patience = if can_tell {
+        SignedDuration::ZERO
+    } else {
+        UNSEEN
+    };
+    incident
+        .deadline
+        .is_some_and(|at| facts.now.duration_since(at) >= patience)
 }
 
 /// Why a job may still run after the time for its end has passed.
@@ -233,9 +252,13 @@ fn wait_new_job(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         escalate(incident, facts.now, message);
         return Next::Wait;
     }
-    if incident.deadline.is_some_and(|at| at <= facts.now) {
-        let message = "no new job appeared after the reload: the cancelled run may still hold its place in PostHog. \
-            Ask PostHog's support to end it, then reload the table";
+    if is_overdue(incident, facts) {
+        let message = if incident.job_id.is_some() {
+            "no new job appeared after the reload: the cancelled run may still hold its place in PostHog. \
+             Ask PostHog's support to end it, then reload the table"
+        } else {
+            "no job appeared after the reload: look at the table in PostHog, or ask PostHog's support"
+        };
         escalate(incident, facts.now, message.to_owned());
         return Next::Wait;
     }
@@ -311,14 +334,15 @@ fn recovered(incident: &mut Incident, now: Timestamp, message: String) {
     go(incident, Step::Recovered, None, now, message);
 }
 
-/// If a newer job than the baseline is there, goes to `WaitSuccess`.
+/// If a newer job than the baseline is there, goes to `WaitSuccess`. The baseline must be listed too: without it an older
+/// job could be taken for a new one.
 fn found_new_job(incident: &mut Incident, facts: &Facts<'_>) -> bool {
-    let Some(Newest::Job(job, _)) = facts.look.map(Look::newest) else {
+    let Some(look) = facts.look else { return false };
+    let Newest::Job(job, _) = look.newest() else {
         return false;
     };
-    if Some(&job.id) == incident.baseline_job_id.as_ref()
-        || Some(&job.id) == incident.job_id.as_ref()
-    {
+    let baseline = incident.baseline_job_id.as_ref();
+    if baseline.is_some_and(|id| *id == job.id || look.job(id).is_none()) {
         return false;
     }
     incident.new_job_id = Some(job.id.clone());
@@ -333,8 +357,19 @@ fn not_to_be_reloaded(row: Option<&Schema>) -> Option<String> {
     if row.should_sync == Lax::Is(false) {
         return Some("syncing was switched off meanwhile; it is not reloaded".to_owned());
     }
-    (row.status() == SchemaStatus::Billing)
-        .then(|| "billing holds the table back; it is not reloaded".to_owned())
+    match row.status() {
+        SchemaStatus::Billing => {
+            Some("billing holds the table back; it is not reloaded".to_owned())
+        }
+        SchemaStatus::Completed => {
+            Some("it has completed meanwhile; no reload is needed".to_owned())
+        }
+        SchemaStatus::Never
+        | SchemaStatus::Running
+        | SchemaStatus::Failed
+        | SchemaStatus::Paused
+        | SchemaStatus::Unknown => None,
+    }
 }
 
 /// True if the same reload would be refused again.
@@ -356,22 +391,28 @@ fn last(incident: &Incident, call: Call) -> Option<&Send> {
     incident.sends.iter().rev().find(|send| send.call == call)
 }
 
-/// Keeps account of how long a table has been well after its incident ended; true when the incident can be closed.
+/// Keeps account of how long a table has been well after its incident ended; true when the incident can be closed. `well`
+/// is none when that cannot be said just now.
 pub fn healed(
     incident: &mut Incident,
-    healthy: bool,
-    healthy_for: jiff::SignedDuration,
+    well: Option<bool>,
+    healthy_for: SignedDuration,
     now: Timestamp,
 ) -> bool {
     if is_in_flight(incident) {
         return false;
     }
-    if !healthy {
-        incident.healthy_since = None;
-        return false;
+    match well {
+        None => false,
+        Some(false) => {
+            incident.healthy_since = None;
+            false
+        }
+        Some(true) => {
+            let since = *incident.healthy_since.get_or_insert(now);
+            now.duration_since(since) >= healthy_for
+        }
     }
-    let since = *incident.healthy_since.get_or_insert(now);
-    now.duration_since(since) >= healthy_for
 }
 
 #[cfg(test)]

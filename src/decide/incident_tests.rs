@@ -353,9 +353,13 @@ fn a_look_that_cannot_tell_moves_nothing_but_deadlines() {
 fn an_ended_incident_is_closed_after_the_table_was_well_without_a_break() {
     let mut incident = incident(Step::Recovered, vec![]);
     let for_ten = SignedDuration::from_mins(10);
-    assert!(!healed(&mut incident, true, for_ten, at(0)));
-    assert!(!healed(&mut incident, false, for_ten, at(5)));
-    assert!(!healed(&mut incident, true, for_ten, at(6)));
-    assert!(!healed(&mut incident, true, for_ten, at(15)));
-    assert!(healed(&mut incident, true, for_ten, at(16)));
+    assert!(!healed(&mut incident, Some(true), for_ten, at(0)));
+    assert!(!healed(&mut incident, Some(false), for_ten, at(5)));
+    assert!(!healed(&mut incident, Some(true), for_ten, at(6)));
+    assert!(!healed(&mut incident, Some(true), for_ten, at(15)));
+    assert!(
+        !healed(&mut incident, None, for_ten, at(16)),
+        "a run in progress says nothing"
+    );
+    assert!(healed(&mut incident, Some(true), for_ten, at(16)));
 }

@@ -1,6 +1,6 @@
 //! The plan of one pass: which incidents move, which calls are to be sent, and what is held back by which guard.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     gate::Hanging,
@@ -14,8 +14,15 @@ use crate::{
         status::{Call, Incident, MAX_INCIDENTS, RootCause, Step},
     },
     diagnose::{Diagnosis, Judged, Verdict},
-    observe::{Snapshot, WriteScope},
+    observe::{Look, Newest, Snapshot, WriteScope},
+    posthog::{redact, wire::SchemaStatus},
 };
+
+const NOT_LISTED: &str = "the table is not in PostHog's list just now";
+const OFF: &str = "spec.remediation.cancelStuck is Off";
+
+/// How long a table that left `PostHog`'s list keeps its incident.
+const GONE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is to happen in this pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,6 +46,8 @@ pub struct Action {
     pub call: Call,
     /// For a cancel: how far the run was when it was judged.
     pub hanging: Option<Hanging>,
+    /// The table's name, as `PostHog` has it.
+    pub name: String,
     /// Whether its source is certainly one that `PostHog` imports from.
     pub warehouse: bool,
 }
@@ -100,12 +109,7 @@ impl Pass<'_> {
         let before = (incident.step, incident.attempt);
         let row = self.snapshot.row(&incident.source_id, &incident.schema_id);
         let facts = Facts {
-            look: self
-                .snapshot
-                .runs
-                .get(&incident.schema_id)
-                .and_then(|seen| seen.look.as_ref())
-                .filter(|look| look.at == self.now),
+            look: self.snapshot.fresh_look(&incident.schema_id),
             row: row.map(|(_, schema)| schema),
             timings: self.timings,
             now: self.now,
@@ -132,6 +136,20 @@ impl Pass<'_> {
             Next::Send(call) => self.want(&incident, call, plan),
             Next::Wait if again => self.want(&incident, Call::Cancel, plan),
             Next::Wait => {
+                if let Some(reason) = self.overtaken(&incident) {
+                    plan.notes.push(format!(
+                        "{}: {reason}; the incident is closed",
+                        incident.schema
+                    ));
+                    return;
+                }
+                if row.is_none() && self.now.duration_since(incident.step_since) >= GONE_AFTER {
+                    plan.notes.push(format!(
+                        "{}: it has left PostHog's list; the incident is closed",
+                        incident.schema
+                    ));
+                    return;
+                }
                 let well = self.is_well(&incident);
                 if incident::healed(&mut incident, well, self.policy.healthy_for, self.now) {
                     plan.notes.push(format!(
@@ -145,19 +163,39 @@ impl Pass<'_> {
         plan.incidents.push(incident);
     }
 
-    /// After a human was asked, only a completed run counts; a run in progress may be the one that hangs.
-    fn is_well(&self, incident: &Incident) -> bool {
-        match self
-            .diagnosis
-            .of(&incident.schema_id)
-            .map(|judged| &judged.verdict)
-        {
-            None => self
-                .snapshot
-                .row(&incident.source_id, &incident.schema_id)
-                .is_some(),
-            Some(Verdict::Running) => incident.step == Step::Recovered,
-            Some(_) => false,
+    /// Whether the table is well: only if it is listed as Completed. None while a run is in progress, which may be one that
+    /// hangs: that neither counts nor begins anew.
+    fn is_well(&self, incident: &Incident) -> Option<bool> {
+        let row = self.snapshot.row(&incident.source_id, &incident.schema_id);
+        let judged = self.diagnosis.of(&incident.schema_id);
+        match (
+            row.map(|(_, schema)| schema.status()),
+            judged.map(|judged| &judged.verdict),
+        ) {
+            (Some(SchemaStatus::Completed), None) => Some(true),
+            (Some(SchemaStatus::Running), None | Some(Verdict::Running)) => None,
+            _ => Some(false),
+        }
+    }
+
+    /// Why an incident that has ended has nothing more to say: something else is the matter with the table now.
+    fn overtaken(&self, incident: &Incident) -> Option<String> {
+        if is_in_flight(incident) {
+            return None;
+        }
+        let judged = self.diagnosis.of(&incident.schema_id)?;
+        let newest = self
+            .snapshot
+            .runs
+            .get(&incident.schema_id)
+            .and_then(|seen| seen.look.as_ref());
+        let handled = [incident.job_id.as_ref(), incident.new_job_id.as_ref()];
+        let later_job = matches!(newest.map(Look::newest), Some(Newest::Job(job, _)) if !handled.contains(&Some(&job.id)));
+        match &judged.verdict {
+            Verdict::Disabled { .. } => Some("syncing was switched off".to_owned()),
+            Verdict::Billing => Some("billing holds the table back".to_owned()),
+            Verdict::Failing { .. } if later_job => Some("a later run failed".to_owned()),
+            _ => None,
         }
     }
 
@@ -235,7 +273,7 @@ impl Pass<'_> {
         };
         let incident = Incident {
             schema_id: judged.schema_id.clone(),
-            schema: judged.schema.clone(),
+            schema: redact::one_line(&judged.schema, 160),
             source: judged.source.clone(),
             source_id: judged.source_id.clone(),
             cause: RootCause::Stuck,
@@ -258,7 +296,7 @@ impl Pass<'_> {
     /// reload.
     fn start_guard(&self, plan: &Plan) -> Option<String> {
         if self.policy.cancel_stuck == Switch::Off {
-            return Some("spec.remediation.cancelStuck is Off".to_owned());
+            return Some(OFF.to_owned());
         }
         let waiting_for_a_job =
             |incident: &&Incident| is_in_flight(incident) && incident.step != Step::WaitSuccess;
@@ -298,7 +336,7 @@ impl Pass<'_> {
         }
         let Some((source, schema)) = self.snapshot.row(&incident.source_id, &incident.schema_id)
         else {
-            return Some("the table is not in PostHog's list just now".to_owned());
+            return Some(NOT_LISTED.to_owned());
         };
         if !source.is_warehouse() {
             return Some(super::safety::NotWarehouse.to_string());
@@ -326,40 +364,56 @@ impl Pass<'_> {
     }
 
     fn want(&self, incident: &Incident, call: Call, plan: &mut Plan) {
-        if let Some(blocked_by) = self.send_guard(incident) {
-            plan.held.push(Held {
-                schema_id: incident.schema_id.clone(),
-                what: in_words(call, incident),
-                blocked_by,
-            });
-            return;
-        }
         let hanging = self.hanging(incident);
-        if call == Call::Cancel && hanging.is_none() {
-            let blocked_by = "the run is not seen to hang any more".to_owned();
-            plan.held.push(Held {
+        let doubts = || match call {
+            Call::Cancel if hanging.is_none() => {
+                Some("the run is not seen to hang any more".to_owned())
+            }
+            Call::Cancel => self.cancel_guard(incident),
+            Call::Reload => None,
+        };
+        let row = self.snapshot.row(&incident.source_id, &incident.schema_id);
+        match (self.send_guard(incident).or_else(doubts), row) {
+            (None, Some((source, schema))) => plan.actions.push(Action {
+                incident: incident.clone(),
+                call,
+                hanging,
+                name: schema.name.clone(),
+                warehouse: source.is_warehouse(),
+            }),
+            (blocked_by, _) => plan.held.push(Held {
                 schema_id: incident.schema_id.clone(),
                 what: in_words(call, incident),
-                blocked_by,
-            });
-            return;
+                blocked_by: blocked_by.unwrap_or_else(|| NOT_LISTED.to_owned()),
+            }),
         }
-        // The guards let only warehouse sources through; the safety table asks again.
-        plan.actions.push(Action {
-            incident: incident.clone(),
-            call,
-            hanging,
-            warehouse: true,
-        });
     }
 
     /// True if a look that could tell says that the incident's run does not hang.
     fn moves_again(&self, incident: &Incident) -> bool {
         let seen = self.snapshot.runs.get(&incident.schema_id);
         self.hanging(incident).is_none()
-            && seen.is_some_and(|seen| {
-                seen.unclear.is_none() && seen.look.as_ref().is_some_and(|look| look.at == self.now)
-            })
+            && seen.is_some_and(|seen| seen.unclear.is_none())
+            && self.snapshot.fresh_look(&incident.schema_id).is_some()
+    }
+
+    /// What holds back a cancel, also the one of a later attempt.
+    fn cancel_guard(&self, incident: &Incident) -> Option<String> {
+        if self.policy.cancel_stuck == Switch::Off {
+            return Some(OFF.to_owned());
+        }
+        if self.diagnosis.of(&incident.schema_id).is_none() {
+            return Some("the policy does not select this table".to_owned());
+        }
+        let job = incident.job_id.as_ref()?;
+        let already = self
+            .snapshot
+            .rivals
+            .iter()
+            .any(|rival| rival.cancelled.contains(job));
+        already.then(|| {
+            format!("another policy has cancelled job {job} before: no job is cancelled twice")
+        })
     }
 
     /// How far the incident's run was when it was judged stuck.

@@ -76,7 +76,11 @@ impl Verdict {
     #[must_use]
     pub fn why_stuck(&self) -> Option<String> {
         match self {
-            Self::StuckJob { job_id, began, since } => Some(format!(
+            Self::StuckJob {
+                job_id,
+                began,
+                since,
+            } => Some(format!(
                 "job {job_id} has been Running since {}, and since {} neither its rows nor its log have moved",
                 seconds(*began),
                 seconds(*since)
@@ -102,8 +106,6 @@ pub struct Judged {
     pub source: String,
     /// Id of its source.
     pub source_id: String,
-    /// True only if its source is certainly one that `PostHog` imports from.
-    pub warehouse: bool,
     /// Id of the table.
     pub schema_id: String,
     /// Name of the table.
@@ -232,7 +234,6 @@ fn describe(source: &Source, schema: &Schema, verdict: Verdict, seen: Option<&Se
     Judged {
         source: redact::one_line(&source.title(), 80),
         source_id: source.id.clone(),
-        warehouse: source.is_warehouse(),
         schema_id: schema.id.clone(),
         schema: schema.name.clone(),
         verdict,
@@ -349,12 +350,16 @@ fn running(policy: &ValidatedPolicy, seen: Option<&Seen>, timings: &Timings) -> 
         return Verdict::Running;
     };
     // Only what two looks have proved: nothing is assumed of the time after the last.
-    let still: SignedDuration = look.at.duration_since(mark.since);
+    let still: SignedDuration = look.began.duration_since(mark.since);
     match look.newest() {
         Newest::Job(job, began) if job.status() == JobStatus::Running => {
-            if still >= policy.no_progress_for
-                && look.at.duration_since(began) >= policy.stuck_after
-            {
+            let old = look.began.duration_since(began) >= policy.stuck_after;
+            // PostHog's own time of the last line must say the same: were our clock set right only after the mark was
+            // made, two looks minutes apart would seem to prove hours.
+            let silent = mark
+                .log_at
+                .is_none_or(|at| look.began.duration_since(at) >= policy.no_progress_for);
+            if still >= policy.no_progress_for && old && silent {
                 Verdict::StuckJob {
                     job_id: job.id.clone(),
                     began,

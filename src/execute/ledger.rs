@@ -5,7 +5,7 @@
 //! held is then unknown in truth.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -31,6 +31,7 @@ const CLAIM: SignedDuration = SignedDuration::from_mins(5);
 #[derive(Debug, Default)]
 pub struct Ledger {
     outcomes: Mutex<HashMap<Key, Outcome>>,
+    cancelled: Mutex<HashSet<String>>,
     claims: Mutex<HashMap<(Project, String), (String, Timestamp)>>,
 }
 
@@ -64,6 +65,24 @@ impl Ledger {
             claim.1 = now;
         }
         claim.0 == uid
+    }
+
+    /// Notes that a job is about to be cancelled; false if it was before, by whatever policy, also one that is gone.
+    pub fn cancels(&self, job_id: &str) -> bool {
+        let mut cancelled = self
+            .cancelled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        cancelled.insert(job_id.to_owned())
+    }
+
+    /// Takes that back for a cancel that provably did not leave.
+    pub fn did_not_cancel(&self, job_id: &str) {
+        let mut cancelled = self
+            .cancelled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        cancelled.remove(job_id);
     }
 
     /// Completes incidents, as a status told them, with outcomes that it does not know.

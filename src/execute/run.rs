@@ -1,12 +1,15 @@
 //! Sends one planned call: gate, intent, send, outcome.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Ledger, calls};
+use super::{
+    Ledger,
+    calls::{self, Outcome},
+};
 use crate::{
     api::{
         ValidatedPolicy,
-        status::{Call, Incident, Send},
+        status::{Call, Fate, Incident, Send},
     },
     decide::{
         Action,
@@ -29,44 +32,59 @@ pub enum Ran {
     Sent(Box<Incident>),
 }
 
+/// Longest time from the live gate to the send. What was seen any earlier may no longer hold.
+const GATE_HOLDS: SignedDuration = SignedDuration::from_secs(10);
+
 /// Runs `action`: the live gate on fresh reads, then `intent` (which must have put the incident into the status, durably,
-/// before it returns), then the call, once. `clock` tells the time at each step.
+/// before it returns), then the call, once.
 pub async fn run<T: Transport, E>(
     policy: &ValidatedPolicy,
     view: &ProjectView<T>,
     ledger: &Ledger,
     action: Action,
-    clock: &(dyn Fn() -> Timestamp + Sync),
     intent: impl AsyncFnOnce(&Incident) -> Result<(), E>,
 ) -> Result<Ran, E> {
-    let permit = match permit(view, &action, clock()).await {
-        Ok(permit) => permit,
-        Err(closed) => return Ok(Ran::GateClosed(closed)),
-    };
+    let now = || view.client.now();
     if !ledger.claim(
         &policy.project,
         &action.incident.schema_id,
         &policy.uid,
-        clock(),
+        now(),
     ) {
         return Ok(Ran::GateClosed(
             "another policy acts on this table just now".to_owned(),
         ));
     }
+    let gated_at = now();
+    let permit = match permit(view, &action).await {
+        Ok(permit) => permit,
+        Err(closed) => return Ok(Ran::GateClosed(closed)),
+    };
     let Action {
         mut incident, call, ..
     } = action;
-    let started_at = clock();
-    record(&mut incident, call, started_at);
-    if let Err(error) = intent(&incident).await {
-        // Whether or not the write landed: this process knows that nothing was sent.
-        let outcome = calls::Outcome::not_sent("the intent could not be written down first");
-        ledger.note(&policy.uid, &incident.schema_id, call, started_at, outcome);
-        return Err(error);
+    let job = incident.job_id.clone().filter(|_| call == Call::Cancel);
+    if job.as_ref().is_some_and(|job| !ledger.cancels(job)) {
+        return Ok(Ran::GateClosed(
+            "this job was cancelled before: no job is cancelled twice".to_owned(),
+        ));
     }
-    let outcome = calls::send(&view.client, permit).await;
+    let started_at = now();
+    record(&mut incident, call, started_at);
+    let written = intent(&incident).await;
+    let outcome = match &written {
+        // Whether or not the write landed: this process knows that nothing was sent.
+        Err(_) => Outcome::not_sent("the intent could not be written down first"),
+        Ok(()) if now().duration_since(gated_at).abs() > GATE_HOLDS => Outcome::not_sent(
+            "writing the intent down took so long that the facts may have changed",
+        ),
+        Ok(()) => calls::send(&view.client, permit).await,
+    };
     if outcome.lacks_scope {
         view.set_write_scope(WriteScope::Missing);
+    }
+    if let Some(job) = job.filter(|_| outcome.fate == Fate::NotSent) {
+        ledger.did_not_cancel(&job);
     }
     ledger.note(
         &policy.uid,
@@ -75,6 +93,7 @@ pub async fn run<T: Transport, E>(
         started_at,
         outcome.clone(),
     );
+    written?;
     if let Some(send) = incident.sends.last_mut() {
         outcome.write_to(send);
     }
@@ -82,35 +101,26 @@ pub async fn run<T: Transport, E>(
 }
 
 /// The live gate. Nothing that was read before counts here.
-async fn permit<T: Transport>(
-    view: &ProjectView<T>,
-    action: &Action,
-    now: Timestamp,
-) -> Result<Permit, Closed> {
+async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action) -> Result<Permit, Closed> {
     let Action {
         incident,
         call,
         hanging,
+        name,
         warehouse,
     } = action;
-    let live = Look::take(
-        &view.client,
-        now,
-        &incident.source_id,
-        &incident.schema_id,
-        &incident.schema,
-    )
-    .await;
+    let (source_id, schema_id) = (&incident.source_id, &incident.schema_id);
+    let live = Look::take(&view.client, source_id, schema_id, name).await;
     match (call, hanging) {
         (Call::Cancel, Some(hanging)) => {
-            let proof = gate::still_hangs(&incident.schema_id, hanging, &live)?;
+            let proof = gate::still_hangs(schema_id, hanging, &live)?;
             safety::cancel(*warehouse, proof).map_err(|e| e.to_string())
         }
         (Call::Cancel, None) => Err("it is not known how far the run was".to_owned()),
         (Call::Reload, _) => {
             let schema = view
                 .client
-                .schema(&incident.schema_id)
+                .schema(schema_id)
                 .await
                 .map_err(|e| e.to_string())?;
             let proof = gate::nothing_runs(incident, &live, &schema)?;
@@ -124,7 +134,7 @@ fn record(incident: &mut Incident, call: Call, started_at: Timestamp) {
         && let Some(position) = incident
             .sends
             .iter()
-            .position(|send| send.fate == Some(crate::api::status::Fate::NotSent))
+            .position(|send| send.fate == Some(Fate::NotSent))
     {
         incident.sends.remove(position);
     }

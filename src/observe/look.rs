@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::posthog::{
     Client, Transport,
+    client::LOG_LINES,
     lax::Lax,
     wire::{Job, JobStatus, LogPage},
 };
@@ -14,7 +15,9 @@ const BELIEVED_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
 /// What one look found.
 #[derive(Debug, Clone)]
 pub struct Look {
-    /// When, by the operator's clock.
+    /// When it was begun, by the operator's clock: up to then, nothing had moved if nothing has.
+    pub began: Timestamp,
+    /// When it was over: what it saw is certain from then on.
     pub at: Timestamp,
     /// The runs of the table, newest first, or why they are not known.
     jobs: Result<Vec<Job>, String>,
@@ -49,6 +52,7 @@ impl Look {
     #[must_use]
     pub fn new(at: Timestamp, schema_id: &str, jobs: Result<Vec<Job>, String>, log: Log) -> Self {
         Self {
+            began: at,
             at,
             jobs: jobs.and_then(|jobs| sort(jobs, schema_id, at)),
             log,
@@ -58,25 +62,23 @@ impl Look {
     /// Takes a look at a table through `client`. The log is read only of a run in progress.
     pub async fn take<T: Transport>(
         client: &Client<T>,
-        at: Timestamp,
         source_id: &str,
         schema_id: &str,
         name: &str,
     ) -> Self {
+        let began = client.now();
         let jobs = client
             .jobs(source_id, name)
             .await
             .map_err(|e| e.to_string());
-        let mut look = Self::new(at, schema_id, jobs, Log::NotRead);
+        let mut look = Self::new(began, schema_id, jobs, Log::NotRead);
         if let Newest::Job(job, _) = look.newest()
             && job.status() == JobStatus::Running
         {
-            let run_id = job.workflow_run_id.get().map(String::as_str);
-            look.log = match client.logs(schema_id, run_id).await {
-                Ok(page) => newest_line(&page),
-                Err(error) => Log::Unreadable(error.to_string()),
-            };
+            let run_id = job.workflow_run_id.get().cloned();
+            look.log = read_log(client, schema_id, run_id.as_deref()).await;
         }
+        look.at = client.now();
         look
     }
 
@@ -130,6 +132,21 @@ fn sort(jobs: Vec<Job>, schema_id: &str, now: Timestamp) -> Result<Vec<Job>, Str
     Ok(dated.into_iter().map(|(_, job)| job).collect())
 }
 
+/// The log of a run; where that is empty, the log of the whole table, because lines of a later phase may be filed elsewhere.
+async fn read_log<T: Transport>(client: &Client<T>, schema_id: &str, run_id: Option<&str>) -> Log {
+    let mut log = Log::Newest(None);
+    for id in [run_id, None] {
+        log = match client.logs(schema_id, id).await {
+            Ok(page) => newest_line(&page),
+            Err(error) => Log::Unreadable(error.to_string()),
+        };
+        if log != Log::Newest(None) || id.is_none() {
+            break;
+        }
+    }
+    log
+}
+
 fn newest_line(page: &LogPage) -> Log {
     let mut times = Vec::with_capacity(page.results.len());
     for line in &page.results {
@@ -141,9 +158,10 @@ fn newest_line(page: &LogPage) -> Log {
         }
     }
     let newest = times.iter().max().copied();
-    // Were the oldest lines sent first, a page that is not the last would hide the newest.
-    let complete = page.next.get().is_none();
-    if complete || times.first().copied() == newest {
+    // A full page hides lines. Were the oldest sent first, the newest would be among the hidden ones; and PostHog's `next`
+    // does not tell, because it pages over what the limit has already cut.
+    let newest_first = times.first().copied() == newest && times.last().copied() != newest;
+    if times.len() < LOG_LINES || newest_first {
         Log::Newest(newest)
     } else {
         Log::Unreadable("the log was not sent newest line first".into())
@@ -199,31 +217,34 @@ mod tests {
 
     #[test]
     fn a_page_of_the_log_that_may_hide_the_newest_line_is_not_believed() {
-        let page = |json: &str| newest_line(&serde_json::from_str(json).unwrap());
-        let (a, b) = ("2026-10-01T01:00:00Z", "2026-10-01T02:00:00Z");
-        let at = |text: &str| Log::Newest(Some(text.parse().unwrap()));
+        let page = |times: &[String]| {
+            let lines: Vec<_> = times
+                .iter()
+                .map(|at| format!(r#"{{"timestamp":"{at}"}}"#))
+                .collect();
+            newest_line(
+                &serde_json::from_str(&format!(r#"{{"results":[{}]}}"#, lines.join(","))).unwrap(),
+            )
+        };
+        let line = |minute: usize| format!("2026-10-01T01:{minute:02}:00Z");
+        let rising: Vec<_> = (0..LOG_LINES).map(line).collect();
+        let falling: Vec<_> = rising.iter().rev().cloned().collect();
+        let newest = Log::Newest(rising.last().map(|at| at.parse().unwrap()));
+        assert_eq!(page(&falling), newest);
         assert_eq!(
-            page(&format!(
-                r#"{{"next":"x","results":[{{"timestamp":"{b}"}},{{"timestamp":"{a}"}}]}}"#
-            )),
-            at(b)
+            page(&rising[1..]),
+            newest,
+            "a page that is not full hides nothing"
         );
-        assert_eq!(
-            page(&format!(
-                r#"{{"next":null,"results":[{{"timestamp":"{a}"}},{{"timestamp":"{b}"}}]}}"#
-            )),
-            at(b)
+        assert!(matches!(page(&rising), Log::Unreadable(_)));
+        assert!(
+            matches!(page(&vec![line(1); LOG_LINES]), Log::Unreadable(_)),
+            "equal times prove no order"
         );
         assert!(matches!(
-            page(&format!(
-                r#"{{"next":"x","results":[{{"timestamp":"{a}"}},{{"timestamp":"{b}"}}]}}"#
-            )),
+            page(&["yesterday".to_owned()]),
             Log::Unreadable(_)
         ));
-        assert!(matches!(
-            page(r#"{"results":[{"timestamp":null}]}"#),
-            Log::Unreadable(_)
-        ));
-        assert_eq!(page(r#"{"results":[]}"#), Log::Newest(None));
+        assert_eq!(page(&[]), Log::Newest(None));
     }
 }

@@ -10,12 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Look, Seen, WriteScope};
 use crate::{
     api::{
+        host::Host,
         status::SchemaState,
         validated::{PolicyRef, Project},
     },
     posthog::{
         ApiKey, Client, PostHogError, Transport,
-        client::KeyGate,
+        client::{Clock, KeyGate},
         key::KeyId,
         wire::{SchemaStatus, Source},
     },
@@ -32,10 +33,11 @@ type Listed = Result<Arc<Vec<Source>>, PostHogError>;
 
 /// Shares polls, looks and what is known of keys between policies. Lives as long as the process; what it forgets at a
 /// restart is only read anew.
-#[derive(Debug)]
 pub struct Observer<T> {
     transport: Arc<T>,
+    clock: Clock,
     projects: Mutex<HashMap<Key, Arc<Shared>>>,
+    gates: Mutex<HashMap<(Host, KeyId), Arc<KeyGate>>>,
 }
 
 /// What policies of one project and key have in common.
@@ -50,22 +52,18 @@ struct Shared {
 }
 
 impl<T: Transport> Observer<T> {
-    /// An observer that has seen nothing.
-    pub fn new(transport: Arc<T>) -> Self {
+    /// An observer that has seen nothing and asks `clock` for the time.
+    pub fn new(transport: Arc<T>, clock: Clock) -> Self {
         Self {
             transport,
+            clock,
             projects: Mutex::default(),
+            gates: Mutex::default(),
         }
     }
 
     /// The project as the policy at `at` sees it with `key`. The policy shares in it from now on, and in no other.
-    pub fn project(
-        &self,
-        at: &PolicyRef,
-        project: &Project,
-        key: ApiKey,
-        now: Timestamp,
-    ) -> ProjectView<T> {
+    pub fn project(&self, at: &PolicyRef, project: &Project, key: ApiKey) -> ProjectView<T> {
         let wanted = (project.clone(), key.id());
         let mut projects = lock(&self.projects);
         // A rotated key or a deleted policy leaves an entry that nobody uses.
@@ -78,7 +76,7 @@ impl<T: Transport> Observer<T> {
         });
         let shared = projects
             .entry(wanted)
-            .or_insert_with(|| Arc::new(Shared::new()))
+            .or_insert_with_key(|(project, key)| Arc::new(Shared::new(self.gate(project, *key))))
             .clone();
         lock(&shared.policies).insert(at.clone());
         let client = Client::new(
@@ -86,14 +84,23 @@ impl<T: Transport> Observer<T> {
             project.clone(),
             key,
             shared.gate.clone(),
-            now,
+            self.clock.clone(),
         );
         ProjectView {
             client,
             shared,
             at: at.clone(),
-            now,
         }
+    }
+
+    /// The gate of a key at a host: PostHog's limits are for the key, over all its projects.
+    fn gate(&self, project: &Project, key: KeyId) -> Arc<KeyGate> {
+        let mut gates = lock(&self.gates);
+        gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+        gates
+            .entry((project.host.clone(), key))
+            .or_default()
+            .clone()
     }
 
     /// Forgets a policy that is gone.
@@ -107,9 +114,9 @@ impl<T: Transport> Observer<T> {
 }
 
 impl Shared {
-    fn new() -> Self {
+    fn new(gate: Arc<KeyGate>) -> Self {
         Self {
-            gate: Arc::default(),
+            gate,
             poll: tokio::sync::Mutex::default(),
             seen: Mutex::default(),
             write_scope: Mutex::new((WriteScope::Unknown, None)),
@@ -119,13 +126,11 @@ impl Shared {
 }
 
 /// The project as one policy sees it, for the length of one pass.
-#[derive(Debug)]
 pub struct ProjectView<T> {
     /// How to reach it.
     pub client: Client<T>,
     shared: Arc<Shared>,
     at: PolicyRef,
-    now: Timestamp,
 }
 
 /// A list of sources, and whether this call fetched it.
@@ -141,10 +146,15 @@ impl<T: Transport> ProjectView<T> {
     /// The list of sources, not older than `max_age`. Whoever comes first fetches it, the others share it.
     pub async fn poll(&self, max_age: SignedDuration) -> Polled {
         let mut poll = self.shared.poll.lock().await;
+        let now = self.client.now();
         if let Some((taken, listed)) = &*poll {
-            let age = self.now.duration_since(*taken);
+            let age = now.duration_since(*taken);
+            let max_age = if listed.is_err() {
+                max_age.min(FAILURE_LASTS)
+            } else {
+                max_age
+            };
             // Younger than nothing: the clock was set back, and the age is not known.
-            let max_age = if listed.is_err() { max_age.min(FAILURE_LASTS) } else { max_age };
             if age >= SignedDuration::ZERO && age < max_age {
                 return Polled {
                     listed: listed.clone(),
@@ -154,9 +164,9 @@ impl<T: Transport> ProjectView<T> {
         }
         let listed = self.client.sources().await.map(Arc::new);
         if let Ok(sources) = &listed {
-            self.note_rows(sources);
+            self.note_rows(sources, now);
         }
-        *poll = Some((self.now, listed.clone()));
+        *poll = Some((now, listed.clone()));
         Polled {
             listed,
             fresh: true,
@@ -164,7 +174,7 @@ impl<T: Transport> ProjectView<T> {
     }
 
     /// Keeps what is known of tables that run or failed; the others need no closer look.
-    fn note_rows(&self, sources: &[Source]) {
+    fn note_rows(&self, sources: &[Source], now: Timestamp) {
         let mut seen = lock(&self.shared.seen);
         let mut still = HashMap::with_capacity(seen.len());
         for schema in sources.iter().flat_map(|source| &source.schemas) {
@@ -176,10 +186,10 @@ impl<T: Transport> ProjectView<T> {
             }
             let known = match seen.remove(&schema.id) {
                 Some(mut known) => {
-                    known.row(schema, self.now);
+                    known.row(schema, now);
                     known
                 }
-                None => Seen::first(schema, self.now),
+                None => Seen::first(schema, now),
             };
             still.insert(schema.id.clone(), known);
         }
@@ -200,10 +210,11 @@ impl<T: Transport> ProjectView<T> {
 
     /// Takes a closer look at one table and remembers it.
     pub async fn look(&self, source_id: &str, schema_id: &str, name: &str) {
-        let look = Look::take(&self.client, self.now, source_id, schema_id, name).await;
+        let look = Look::take(&self.client, source_id, schema_id, name).await;
         let mut seen = lock(&self.shared.seen);
-        seen.entry(schema_id.to_owned())
-            .or_insert_with(|| Seen::without_row(self.now))
+        let known = seen.entry(schema_id.to_owned());
+        known
+            .or_insert_with(|| Seen::without_row(look.began))
             .looked(look);
     }
 
@@ -223,14 +234,15 @@ impl<T: Transport> ProjectView<T> {
     /// makes `PostHog` look into the customer's source, so it is made only while it can tell something new.
     pub async fn ask_write_scope(&self, schema_id: &str) {
         {
+            let now = self.client.now();
             let mut known = lock(&self.shared.write_scope);
             let asked_lately = known
                 .1
-                .is_some_and(|at| self.now.duration_since(at).abs() < ASK_AGAIN);
+                .is_some_and(|at| now.duration_since(at).abs() < ASK_AGAIN);
             if known.0 == WriteScope::Granted || (known.0 == WriteScope::Unknown && asked_lately) {
                 return;
             }
-            known.1 = Some(self.now);
+            known.1 = Some(now);
         }
         match self.client.incremental_fields(schema_id).await {
             Err(error) if error.lacks_scope("external_data_source:write") => {

@@ -1,6 +1,6 @@
 //! Does a run move? What two looks at it say.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Log, Look, Newest};
 use crate::{
@@ -67,6 +67,8 @@ impl Seen {
             self.row_since = now;
             self.look = None;
             self.frozen = false;
+            // A mark without a run counts from when the table said Running; one from before says nothing of now.
+            self.mark = self.mark.take().filter(|mark| mark.running);
         }
     }
 
@@ -89,67 +91,79 @@ fn print(schema: &Schema) -> RowPrint {
 
 /// The mark after `look`, whether nothing moved since it, and why that cannot be told.
 fn advance(mark: Option<Mark>, look: &Look) -> (Option<Mark>, bool, Option<String>) {
-    let fresh = match look.newest() {
-        Newest::Unclear(reason) => return (mark, false, Some(reason.to_owned())),
-        Newest::None => Mark {
-            job_id: None,
-            running: false,
-            rows: None,
-            log_at: None,
-            since: look.at,
-        },
-        Newest::Job(job, _) => match job.status() {
-            JobStatus::Unknown => {
-                return (
-                    mark,
-                    false,
-                    Some(format!("job {} has a status that is not known", job.id)),
-                );
-            }
-            JobStatus::Running => {
-                let rows = match &job.rows_synced {
-                    Lax::Is(rows) => Some(*rows),
-                    Lax::Null => None,
-                    Lax::Missing | Lax::Odd => {
-                        return (
-                            mark,
-                            false,
-                            Some(format!(
-                                "job {} does not say how many rows it has synced",
-                                job.id
-                            )),
-                        );
-                    }
-                };
-                let log_at = match &look.log {
-                    Log::Newest(at) => *at,
-                    Log::NotRead => return (mark, false, Some("its log was not read".to_owned())),
-                    Log::Unreadable(reason) => return (mark, false, Some(reason.clone())),
-                };
-                Mark {
-                    job_id: Some(job.id.clone()),
-                    running: true,
-                    rows,
-                    log_at,
-                    since: look.at,
-                }
-            }
-            JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => Mark {
-                job_id: Some(job.id.clone()),
-                running: false,
-                rows: None,
-                log_at: None,
-                since: look.at,
-            },
-        },
+    let fresh = match sighting(mark.as_ref(), look) {
+        Ok(fresh) => fresh,
+        Err(unclear) => return (mark, false, Some(unclear)),
     };
     match mark {
-        // A clock that was set back must not make a mark from the future: it would never grow old.
-        Some(old) if same_place(&old, &fresh) && old.since <= fresh.since => {
+        // A clock that was set back by hours must not leave a mark from the future: it would never grow old.
+        Some(old)
+            if same_place(&old, &fresh)
+                && old.since.duration_since(fresh.since) < SignedDuration::from_hours(1) =>
+        {
             (Some(old), true, None)
         }
         _ => (Some(fresh), false, None),
     }
+}
+
+/// Where the table stands now, as a new mark; or why that cannot be told. What was there and is gone is no evidence.
+fn sighting(before: Option<&Mark>, look: &Look) -> Result<Mark, String> {
+    let nothing = Mark {
+        job_id: None,
+        running: false,
+        rows: None,
+        log_at: None,
+        since: look.at,
+    };
+    let job = match look.newest() {
+        Newest::Unclear(reason) => return Err(reason.to_owned()),
+        Newest::None if before.is_some_and(|mark| mark.job_id.is_some()) => {
+            return Err("PostHog lists no run where there was one before".to_owned());
+        }
+        Newest::None => return Ok(nothing),
+        Newest::Job(job, _) => job,
+    };
+    let ended = Mark {
+        job_id: Some(job.id.clone()),
+        ..nothing
+    };
+    match job.status() {
+        JobStatus::Unknown => return Err(format!("job {} has a status that is not known", job.id)),
+        JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => return Ok(ended),
+        JobStatus::Running => {}
+    }
+    let rows = match &job.rows_synced {
+        Lax::Is(rows) => Some(*rows),
+        Lax::Null => None,
+        Lax::Missing | Lax::Odd => {
+            return Err(format!(
+                "job {} does not say how many rows it has synced",
+                job.id
+            ));
+        }
+    };
+    let log_at = match &look.log {
+        Log::Newest(at) => *at,
+        Log::NotRead => return Err("its log was not read".to_owned()),
+        Log::Unreadable(reason) => return Err(reason.clone()),
+    };
+    let had_lines = before.is_some_and(|mark| mark.job_id == ended.job_id && mark.log_at.is_some());
+    if log_at.is_none() && had_lines {
+        return Err(format!(
+            "the log of job {} is empty, but had lines before",
+            job.id
+        ));
+    }
+    if log_at.is_none() && rows.is_none() {
+        return Err(format!("job {} shows neither rows nor a log", job.id));
+    }
+    Ok(Mark {
+        running: true,
+        rows,
+        log_at,
+        ..ended
+    })
 }
 
 /// True if nothing moved from one mark to the other. Log lines are compared with each other, never with the operator's

@@ -1,10 +1,13 @@
 //! All that a decision may rest on.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
-use super::Seen;
+use super::{Look, Seen};
 use crate::{
     api::validated::{PolicyRef, Selector},
     posthog::wire::{Schema, Source},
@@ -17,6 +20,8 @@ pub struct Snapshot {
     pub sources: Arc<Vec<Source>>,
     /// What closer looks found, by id of the table.
     pub runs: HashMap<String, Seen>,
+    /// Ids of the tables that were looked at in this pass.
+    pub looked: HashSet<String>,
     /// Whether the key may write.
     pub write_scope: WriteScope,
     /// The other policies on the project.
@@ -36,6 +41,16 @@ impl Snapshot {
             })
             .flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)))
             .filter(|(_, schema)| selector.selects_schema(&schema.name))
+    }
+
+    /// The look of this pass at a table, if there was one.
+    #[must_use]
+    pub fn fresh_look(&self, schema_id: &str) -> Option<&Look> {
+        self.runs
+            .get(schema_id)?
+            .look
+            .as_ref()
+            .filter(|_| self.looked.contains(schema_id))
     }
 
     /// The row of one table.
@@ -78,4 +93,6 @@ pub struct Rival {
     pub selector: Selector,
     /// Tables of which it has an incident in flight, with the deadline of the present step.
     pub in_flight: Vec<(String, Option<Timestamp>)>,
+    /// Jobs that it has cancelled, or may have.
+    pub cancelled: Vec<String>,
 }

@@ -21,7 +21,7 @@ const PAGE_SIZE: usize = 100;
 /// Pages read at most: a list that never ends must not hold a poll for ever.
 const MAX_PAGES: usize = 100;
 /// Lines of a run's log asked for. The newest is what counts.
-const LOG_LINES: usize = 50;
+pub const LOG_LINES: usize = 50;
 
 /// Deadline of a call that `PostHog` answers from its own database.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -49,41 +49,44 @@ impl KeyGate {
     }
 
     fn close(&self, until: Timestamp) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        let mut closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *closed = (*closed).max(Some(until));
     }
 }
 
 /// A project, a key, and how to reach them, for the length of one pass.
-#[derive(Debug)]
 pub struct Client<T> {
     transport: Arc<T>,
     project: Project,
     key: ApiKey,
     gate: Arc<KeyGate>,
-    now: Timestamp,
+    clock: Clock,
 }
 
+/// Tells the time. Handed down from the controller, which alone may ask a clock.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 impl<T: Transport> Client<T> {
-    /// A client as of `now`.
+    /// A client that asks `clock` for the time.
     pub fn new(
         transport: Arc<T>,
         project: Project,
         key: ApiKey,
         gate: Arc<KeyGate>,
-        now: Timestamp,
+        clock: Clock,
     ) -> Self {
         Self {
             transport,
             project,
             key,
             gate,
-            now,
+            clock,
         }
     }
 
-    /// What tells its key from another.
-    pub const fn key_id(&self) -> super::key::KeyId {
-        self.key.id()
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 
     /// Every source with its tables. Pages are asked for by offset: `next` is never followed, it could point anywhere.
@@ -198,7 +201,7 @@ impl<T: Transport> Client<T> {
     /// and in `execute/calls.rs`.
     pub(crate) async fn send(&self, request: Request) -> Result<Response, PostHogError> {
         let call = request.call;
-        if let Some(until) = self.gate.closed_until(self.now) {
+        if let Some(until) = self.gate.closed_until(self.now()) {
             return Err(PostHogError::Waiting { call, until });
         }
         let host = self.project.host.as_str().to_owned();
@@ -228,7 +231,7 @@ impl<T: Transport> Client<T> {
                     .retry_after
                     .and_then(|w| SignedDuration::try_from(w).ok())
                     .unwrap_or(DEFAULT_WAIT);
-                if let Ok(until) = self.now.checked_add(wait) {
+                if let Ok(until) = self.now().checked_add(wait) {
                     self.gate.close(until);
                 }
                 Err(PostHogError::RateLimited { call, wait })

@@ -26,7 +26,7 @@ pub enum PostHogError {
         reason: String,
     },
     /// This process waits, because `PostHog` asked it to.
-    #[error("{call}: waiting until {until} because PostHog answered 429")]
+    #[error("{call}: PostHog answered 429; every call with this key waits")]
     Waiting {
         /// Which call.
         call: &'static str,
@@ -34,7 +34,7 @@ pub enum PostHogError {
         until: Timestamp,
     },
     /// 429.
-    #[error("{call}: PostHog answered 429 and asks to wait {} s", wait.as_secs())]
+    #[error("{call}: PostHog answered 429; every call with this key waits")]
     RateLimited {
         /// Which call.
         call: &'static str,
@@ -62,20 +62,6 @@ pub enum PostHogError {
 }
 
 impl PostHogError {
-    /// A bounded name for metrics.
-    #[must_use]
-    pub const fn category(&self) -> &'static str {
-        match self {
-            Self::NotSent { .. } => "not_sent",
-            Self::NoAnswer { .. } => "no_answer",
-            Self::Waiting { .. } => "waiting",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::Refused { status: 500.., .. } => "server_error",
-            Self::Refused { .. } => "refused",
-            Self::Unexpected { .. } => "unexpected",
-        }
-    }
-
     /// True if the key lacks the scope that this call needs.
     #[must_use]
     pub fn lacks_scope(&self, scope: &str) -> bool {

@@ -17,11 +17,11 @@ const PATTERNS: [(&str, &str); 9] = [
         r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)",
         MASK,
     ),
-    // user:password@ in URLs of any scheme.
-    (r"://[^\s/@:]*:[^\s@]*@", "://***@"),
+    // What stands before the host in URLs of any scheme; a password may itself contain an @.
+    (r"://[^\s/]*@", "://***@"),
     // Keys that name themselves: PostHog, Stripe, Slack, GitHub, Google, AWS, Shopify, Databricks.
     (
-        r"\b(ph[a-z]_|[rspw]k_(live|test)_|whsec_|xox[a-z]-|gh[a-z]_|github_pat_|ya29\.|AIza|AKIA|ASIA|shp[a-z]{2}_|dapi|glpat-|pat-)[A-Za-z0-9_\-./+]{6,}",
+        r"\b(ph[a-z]_|[rspw]k_(live|test)_|whsec_|xox[a-z]-|gh[a-z]_|github_pat_|ya29\.|AIza|AKIA|ASIA|shp[a-z]{2}_|dapi|glpat-|pat-|sk-|SG\.)[A-Za-z0-9_\-./+]{6,}",
         MASK,
     ),
     // JSON web tokens.
@@ -45,8 +45,8 @@ const PATTERNS: [(&str, &str); 9] = [
     ),
     // Long hexadecimal texts. UUIDs have dashes and stay readable.
     (r"\b[0-9A-Fa-f]{32,}\b", MASK),
-    // Long base64 texts with at least one digit somewhere are caught by their length alone.
-    (r"\b[A-Za-z0-9+/_]{40,}={0,2}", MASK),
+    // Long base64 texts are caught by their length alone.
+    (r"\b[A-Za-z0-9+/_\-]{40,}={0,2}", MASK),
 ];
 
 static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
@@ -119,6 +119,9 @@ mod tests {
                 "connect postgresql://app:hunter2@db:5432/x failed",
                 "hunter2",
             ),
+            ("connect mysql://app:p@ss2@db:3306/x failed", "ss2"),
+            ("clone https://tok3n12345@host/x failed", "tok3n12345"),
+            ("key sk-ant-api03-abcdef is wrong", "api03"),
             ("key sk_live_51Habcdefgh is invalid", "51Habcdefgh"),
             ("Authorization: Bearer abcdef123456789", "abcdef123456789"),
             ("password='p w' rejected", "p w"),

@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(read("37"), Some(Duration::from_secs(37)));
         assert_eq!(
             read("Thu, 01 Oct 2026 00:01:00 GMT"),
-            Some(Duration::from_secs(60))
+            Some(Duration::from_mins(1))
         );
         assert_eq!(read("Wed, 30 Sep 2026 00:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(read("99999999999999999999999"), Some(LONGEST_WAIT));

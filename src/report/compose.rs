@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
-        conditions::{HEALTHY, REMEDIATION_ALLOWED, Reason},
+        conditions::{HEALTHY, RECONCILING, REMEDIATION_ALLOWED, Reason},
         policy::Mode,
         status::{
             MAX_FINDINGS, MAX_MARKS, NextAction, SchemaState, Severity, State, Step, Summary,
@@ -65,6 +65,7 @@ pub fn observed(
         history: old.history.clone(),
         state: State {
             schemas: marks(snapshot, diagnosis, plan, old),
+            empty_since: None,
         },
         last_checked_at: Some(now),
         next_action: next_action(plan),
@@ -84,7 +85,10 @@ pub fn hindered(
     obstacle: &Obstacle,
     now: Timestamp,
 ) -> WarehouseSyncPolicyStatus {
-    let first = old.observed_generation != Some(generation) || old.summary.is_none();
+    let was_first = old
+        .condition(RECONCILING)
+        .is_some_and(|c| c.status == Truth::True.as_str());
+    let first = old.observed_generation != Some(generation) || old.summary.is_none() || was_first;
     let Obstacle { reason, message } = obstacle.clone();
     let mut sayings = conditions::readiness(Err((reason, message.clone())), first);
     sayings.push(Saying {
@@ -93,8 +97,22 @@ pub fn hindered(
         reason: Reason::NotObserved,
         message,
     });
-    sayings.extend(policy.map(|policy| remediation(policy, WriteScope::Unknown)));
+    // What is known of the key does not change because PostHog cannot be read.
+    let lacked = old
+        .condition(REMEDIATION_ALLOWED)
+        .is_some_and(|c| c.reason == Reason::KeyLacksWriteScope.as_str());
+    let write_scope = if lacked {
+        WriteScope::Missing
+    } else {
+        WriteScope::Unknown
+    };
+    sayings.extend(policy.map(|policy| remediation(policy, write_scope)));
+    let mut state = old.state.clone();
+    if obstacle.reason == Reason::SourcesVanished {
+        state.empty_since.get_or_insert(now);
+    }
     WarehouseSyncPolicyStatus {
+        state,
         observed_generation: Some(generation),
         conditions: conditions::compose(&old.conditions, sayings, generation, now),
         last_checked_at: old.last_checked_at,
@@ -148,8 +166,25 @@ fn healthy(
     say(
         Truth::True,
         Reason::AllHealthy,
-        format!("{} tables are healthy", summary.healthy_of),
+        format!(
+            "{} tables are healthy{}",
+            summary.healthy_of,
+            besides(findings)
+        ),
     )
+}
+
+/// What a healthy policy should not hide: findings that are no errors.
+fn besides(findings: &[crate::api::status::Finding]) -> String {
+    let warnings = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Warning)
+        .count();
+    if warnings == 0 {
+        String::new()
+    } else {
+        format!("; warnings: {warnings}, see findings")
+    }
 }
 
 fn remediation(policy: &ValidatedPolicy, write_scope: WriteScope) -> Saying {
@@ -199,12 +234,18 @@ fn marks(
     let mut marks: Vec<SchemaState> = diagnosis
         .judged
         .iter()
-        .map(|judged| &judged.schema_id)
-        .filter_map(|id| {
+        .filter_map(|judged| {
+            let id = &judged.schema_id;
             let seen = snapshot.runs.get(id)?;
             // What cannot be told just now does not undo what was known.
             let keep =
                 seen.frozen || (seen.look.is_none() || seen.unclear.is_some()) && remembered(id);
+            // Of a table that is not said to run, there is nothing to remember.
+            let keep = keep
+                && !matches!(
+                    judged.verdict,
+                    Verdict::Failing { .. } | Verdict::JustFailed
+                );
             let marks = seen.mark.clone().filter(|_| keep)?;
             Some(SchemaState {
                 id: id.clone(),

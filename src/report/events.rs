@@ -51,6 +51,15 @@ pub fn transitions(
             incident,
         ));
     }
+    for gone in &old.incidents {
+        if !new
+            .incidents
+            .iter()
+            .any(|incident| incident.schema_id == gone.schema_id)
+        {
+            notices.push(closed(gone, new));
+        }
+    }
     notices
 }
 
@@ -120,6 +129,28 @@ fn found(finding: &Finding) -> Notice {
         "Diagnose",
         &note,
         Some(&finding.schema_id),
+    )
+}
+
+/// Why an incident left the list stands in the history, as its newest entry on the table.
+fn closed(gone: &Incident, new: &WarehouseSyncPolicyStatus) -> Notice {
+    let prefix = format!("{}: ", gone.schema);
+    let why = new
+        .history
+        .iter()
+        .find_map(|entry| entry.what.strip_prefix(&prefix));
+    let note = format!(
+        "{} {}: {}",
+        gone.source,
+        gone.schema,
+        why.unwrap_or("the incident is closed")
+    );
+    notice(
+        false,
+        "IncidentClosed",
+        "Verify",
+        &note,
+        Some(&gone.schema_id),
     )
 }
 

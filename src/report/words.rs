@@ -45,7 +45,7 @@ fn finding(judged: &Judged, plan: &Plan) -> Option<Finding> {
         .find(|incident| incident.schema_id == judged.schema_id)
     {
         return match incident.step {
-            // The row may still show what the new job has mended.
+            // The list may still show what the new job has mended; it tells of what came after at the next poll.
             Step::Recovered => None,
             Step::WaitSuccess if judged.verdict == Verdict::Running => None,
             _ => Some(of_incident(incident, &judged.evidence, plan)),

@@ -5,7 +5,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Kubernetes, KubernetesError, Metrics, events};
+use super::{
+    Kubernetes, KubernetesError, Metrics,
+    events::{self, Notice},
+};
 use crate::api::{WarehouseSyncPolicy, WarehouseSyncPolicyStatus, validated::PolicyRef};
 
 /// `lastCheckedAt` moves no more often than this, so that a steady poll writes nothing.
@@ -23,6 +26,7 @@ pub struct StatusWriter<'a, K> {
     at: PolicyRef,
     resource_version: String,
     written: WarehouseSyncPolicyStatus,
+    unpublished: Vec<Notice>,
 }
 
 impl<'a, K: Kubernetes> StatusWriter<'a, K> {
@@ -41,6 +45,7 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
             at,
             resource_version,
             written: policy.status.clone().unwrap_or_default(),
+            unpublished: Vec::new(),
         }
     }
 
@@ -50,7 +55,8 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
         &self.written
     }
 
-    /// Writes `next` if it says anything new, and publishes what changed.
+    /// Writes `next` if it says anything new. What changed is published by [`Self::publish`], because nothing may come
+    /// between an intent and its call.
     pub async fn write(
         &mut self,
         mut next: WarehouseSyncPolicyStatus,
@@ -65,11 +71,17 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
             .apply_status(&self.at, &self.resource_version, &next)
             .await?;
         self.metrics.status_writes.inc();
-        for notice in events::transitions(&self.written, &next) {
-            self.kubernetes.publish(self.policy, notice).await;
-        }
+        self.unpublished
+            .extend(events::transitions(&self.written, &next));
         self.written = next;
         Ok(())
+    }
+
+    /// Publishes what has changed since the last time.
+    pub async fn publish(&mut self) {
+        for notice in std::mem::take(&mut self.unpublished) {
+            self.kubernetes.publish(self.policy, notice).await;
+        }
     }
 }
 

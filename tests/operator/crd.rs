@@ -41,21 +41,23 @@ fn the_least_policy_is_accepted_and_its_defaults_are_written_out() {
     );
 }
 
-/// kubectl reads YAML 1.1, in which some words are no text: `off` is false, `on` and `yes` are true.
+/// kubectl reads YAML 1.1, in which a bare `Off` is false: it must not be taken for something else.
 #[test]
-fn no_value_needs_quotes_that_a_person_would_not_write() {
+fn off_in_quotes_is_accepted_and_without_them_refused_with_its_field() {
     let env = env();
-    let least = env.policy("p", "");
-    for spec in [
-        "mode: Observe",
-        "mode: Enforce",
-        "remediation: {cancelStuck: Auto}",
-        "remediation: {cancelStuck: Off}",
-    ] {
-        let policy = least.replace("spec: {", &format!("spec: {{{spec}, "));
-        env.apply(&policy)
-            .unwrap_or_else(|said| panic!("{spec}: {said}"));
-    }
+    let with = |value: &str| {
+        let spec = format!("spec: {{remediation: {{cancelStuck: {value}}}, ");
+        env.apply(&env.policy("p", "").replace("spec: {", &spec))
+    };
+    with("Auto").unwrap();
+    with("'Off'").unwrap();
+    let said = with("Off").unwrap_err();
+    assert!(
+        said.contains("spec.remediation.cancelStuck") && said.contains("string"),
+        "{said}"
+    );
+    let explained = env.kubectl(&["explain", "wsp.spec.remediation.cancelStuck"]);
+    assert!(explained.contains("in quotes"), "{explained}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use warehouse_sync_operator::{
     controller::Reconciler,
     execute::Ledger,
     observe::Observer,
-    posthog::guard::HostList,
+    posthog::{client, guard::HostList},
     report::Metrics,
 };
 
@@ -157,13 +157,14 @@ fn operator(
         faults: faults.clone(),
     };
     let time = simulator.clone();
+    let clock: client::Clock = Arc::new(move || time.lock().unwrap().now());
     Reconciler {
-        observer: Observer::new(Arc::new(transport)),
+        observer: Observer::new(Arc::new(transport), clock.clone()),
         kubernetes: Arc::new(cluster.clone()),
         hosts: HostList::new(&[], true),
         timings: Timings::PRODUCTION,
         ledger: Ledger::default(),
         metrics: Metrics::default(),
-        clock: Arc::new(move || time.lock().unwrap().now()),
+        clock,
     }
 }
