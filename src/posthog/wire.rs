@@ -5,14 +5,11 @@ use serde::Deserialize;
 
 use super::lax::{self, Lax};
 
-/// One page of a paged list.
+/// One page of a paged list. `next` is left out on purpose: it is never followed, it could point anywhere.
 #[derive(Debug, Deserialize)]
 pub struct Page<T> {
     /// How many items there are in all.
     pub count: u64,
-    /// The URL of the next page; only its presence is used, it is never followed.
-    #[serde(default)]
-    pub next: Lax<String>,
     /// The items of this page.
     pub results: Vec<T>,
 }
@@ -216,9 +213,6 @@ pub struct LogLine {
 /// A page of a run's log.
 #[derive(Debug, Deserialize)]
 pub struct LogPage {
-    /// The URL of the next page, if there is one.
-    #[serde(default)]
-    pub next: Lax<String>,
     /// The lines, newest first.
     pub results: Vec<LogLine>,
 }
