@@ -55,11 +55,11 @@ pub async fn run<T: Transport, E>(
             "another policy acts on this table just now".to_owned(),
         ));
     }
-    let gated_at = now();
     let permit = match permit(view, &action).await {
         Ok(permit) => permit,
         Err(closed) => return Ok(Ran::GateClosed(closed)),
     };
+    let gated_at = now();
     let Action {
         mut incident, call, ..
     } = action;
