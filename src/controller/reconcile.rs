@@ -296,7 +296,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 let said = send
                     .map(|send| send.detail.as_str())
                     .filter(|said| !said.is_empty());
-                let call = format!("{:?}", action.call).to_lowercase();
+                let call = call_label(action);
                 plan.notes.push(format!(
                     "{}: {call} {}{}",
                     incident.schema,
@@ -306,7 +306,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 self.metrics
                     .sends
                     .get_or_create(&SendLabels {
-                        call: call_label(action),
+                        call,
                         fate: fate.map_or("", in_a_word),
                     })
                     .inc();

@@ -121,46 +121,44 @@ impl Pass<'_> {
             plan.notes
                 .push(format!("{}: {}", incident.schema, incident.message));
         }
-        match next {
-            Next::Close(reason) => {
-                plan.notes.push(format!("{}: {reason}", incident.schema));
-                return;
-            }
+        let over = match &next {
+            Next::Close(reason) => Some(reason.clone()),
             Next::Send(Call::Cancel) if self.moves_again(&incident) => {
-                plan.notes.push(format!(
-                    "{}: the run no longer hangs; it is left alone",
-                    incident.schema
-                ));
-                return;
+                Some("the run no longer hangs; it is left alone".to_owned())
             }
+            Next::Wait if !again => self.why_over(&mut incident),
+            Next::Send(_) | Next::Wait => None,
+        };
+        if let Some(reason) = over {
+            plan.notes.push(format!("{}: {reason}", incident.schema));
+            return;
+        }
+        match next {
             Next::Send(call) => self.want(&incident, call, plan),
             Next::Wait if again => self.want(&incident, Call::Cancel, plan),
-            Next::Wait => {
-                if let Some(reason) = self.overtaken(&incident) {
-                    plan.notes.push(format!(
-                        "{}: {reason}; the incident is closed",
-                        incident.schema
-                    ));
-                    return;
-                }
-                if row.is_none() && self.now.duration_since(incident.step_since) >= GONE_AFTER {
-                    plan.notes.push(format!(
-                        "{}: it has left PostHog's list; the incident is closed",
-                        incident.schema
-                    ));
-                    return;
-                }
-                let well = self.is_well(&incident);
-                if incident::healed(&mut incident, well, self.policy.healthy_for, self.now) {
-                    plan.notes.push(format!(
-                        "{}: healthy again; the incident is closed",
-                        incident.schema
-                    ));
-                    return;
-                }
-            }
+            Next::Wait | Next::Close(_) => {}
         }
         plan.incidents.push(incident);
+    }
+
+    /// Why an incident for which nothing is to be done leaves the list, if it does.
+    fn why_over(&self, incident: &mut Incident) -> Option<String> {
+        let listed = self
+            .snapshot
+            .row(&incident.source_id, &incident.schema_id)
+            .is_some();
+        let gone = !listed && self.now.duration_since(incident.step_since) >= GONE_AFTER;
+        let well = self.is_well(incident);
+        let reason = if let Some(reason) = self.overtaken(incident) {
+            reason
+        } else if gone {
+            "it has left PostHog's list".to_owned()
+        } else if incident::healed(incident, well, self.policy.healthy_for, self.now) {
+            "healthy again".to_owned()
+        } else {
+            return None;
+        };
+        Some(format!("{reason}; the incident is closed"))
     }
 
     /// Whether the table is well: only if it is listed as Completed. None while a run is in progress, which may be one that
