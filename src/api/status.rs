@@ -111,19 +111,113 @@ pub struct SchemaCounts {
     pub unknown: i64,
 }
 
-/// Why something is not as desired.
+/// Why something is not as desired. A closed list: each cause has a row in every table that is kept by cause.
 #[derive(
     JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
 )]
 pub enum RootCause {
-    /// A run in Running that makes no progress, or a table that says Running without a run.
-    Stuck,
+    /// The source rejects the user name, password, key or token.
+    CredentialsInvalid,
+    /// The source knows who asks and does not allow it.
+    PermissionDenied,
+    /// The account that was connected in PostHog has gone or was revoked.
+    IntegrationMissing,
+    /// The SSH tunnel to the source cannot be set up.
+    SshTunnel,
+    /// The source cannot be reached: name, route, firewall, allowlist.
+    NetworkUnreachable,
+    /// An encrypted connection to the source cannot be set up.
+    TlsFailure,
+    /// The table has no primary key to sync incrementally on.
+    PrimaryKeyMissing,
+    /// The table's primary key is not unique.
+    PrimaryKeyDuplicate,
+    /// A column that the sync depends on has gone or was renamed.
+    SchemaDrift,
+    /// The table has gone from the source or was renamed.
+    TableMissing,
+    /// A table or a column has gone from the source; not known which.
+    SourceObjectMissing,
+    /// Change data capture cannot go on: publication, settings or stream.
+    CdcBroken,
+    /// The replication slot was lost, and with it the place in the log.
+    CdcSlotLost,
     /// PostHog's billing limit was reached. Not a technical failure.
     BillingLimit,
+    /// A quota, plan or bill at the vendor holds the source back.
+    VendorQuota,
+    /// The webhook channel does not deliver.
+    WebhookBroken,
+    /// The source asks to be called less often.
+    RateLimited,
+    /// A passing trouble of the source: trying again is the cure.
+    Transient,
+    /// A passing trouble inside PostHog.
+    PlatformInternal,
+    /// Many sources turned bad at once: PostHog itself is the likely cause.
+    PlatformOutage,
+    /// A value or a column's type does not fit what is stored.
+    DataTypeMismatch,
+    /// The source or its connection is set up in a way that cannot work.
+    SourceConfig,
+    /// The source cut a query off because it took too long.
+    SourceTimeout,
     /// Somebody stopped the run in PostHog. Not a failure.
     OperatorAction,
+    /// A run in Running that makes no progress, or a table that says Running without a run.
+    Stuck,
+    /// No sync has completed for several of the table's own intervals.
+    Stale,
+    /// Rows were lost in a resync.
+    RowLoss,
+    /// A data check of the policy did not hold.
+    DataCheckFailed,
+    /// A person asked for an action.
+    Requested,
+    /// A new table that nobody has set up. Information.
+    NotConfigured,
+    /// The table has left PostHog's list; the key may no longer see it.
+    NotVisible,
     /// Not known, or not to be told from what PostHog says.
     Unknown,
+}
+
+impl RootCause {
+    /// Every cause.
+    pub const ALL: [Self; 32] = [
+        Self::CredentialsInvalid,
+        Self::PermissionDenied,
+        Self::IntegrationMissing,
+        Self::SshTunnel,
+        Self::NetworkUnreachable,
+        Self::TlsFailure,
+        Self::PrimaryKeyMissing,
+        Self::PrimaryKeyDuplicate,
+        Self::SchemaDrift,
+        Self::TableMissing,
+        Self::SourceObjectMissing,
+        Self::CdcBroken,
+        Self::CdcSlotLost,
+        Self::BillingLimit,
+        Self::VendorQuota,
+        Self::WebhookBroken,
+        Self::RateLimited,
+        Self::Transient,
+        Self::PlatformInternal,
+        Self::PlatformOutage,
+        Self::DataTypeMismatch,
+        Self::SourceConfig,
+        Self::SourceTimeout,
+        Self::OperatorAction,
+        Self::Stuck,
+        Self::Stale,
+        Self::RowLoss,
+        Self::DataCheckFailed,
+        Self::Requested,
+        Self::NotConfigured,
+        Self::NotVisible,
+        Self::Unknown,
+    ];
 }
 
 /// How bad a finding is. Ordered: the worst is the smallest.
