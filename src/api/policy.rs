@@ -217,6 +217,20 @@ pub struct Health {
     /// When a failed sync is reported.
     #[serde(default)]
     pub failing: Failing,
+    /// When a table that says Completed counts as stale.
+    #[serde(default)]
+    pub freshness: Freshness,
+    /// How often the webhooks of sources are checked.
+    #[serde(default)]
+    pub webhooks: Webhooks,
+    /// How often change data capture of sources is checked, and how much lag is reported.
+    #[serde(default)]
+    pub cdc: Cdc,
+    /// Checks of the data itself, each on one table. They run queries in PostHog, after a new completed sync and at most
+    /// hourly, and need an API key with the scope `query:read`. Empty (default): none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub data_checks: Vec<DataCheck>,
     /// How long a table must stay healthy before its incident is closed, from 0s to 24h. Default: 10m.
     #[serde(default = "defaults::healthy_for")]
     #[schemars(with = "String", length(max = 16))]
@@ -254,6 +268,135 @@ pub struct Failing {
     #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) <= duration('24h')")
         .message("for must be a duration from 0s to 24h, for example 5m"))]
     pub for_: String,
+}
+
+/// When a table that says Completed counts as stale: its schedule may have stopped without an error. A run that finds nothing
+/// new counts as a sync.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.errorAfterIntervals >= self.warnAfterIntervals")
+    .message("errorAfterIntervals must not be less than warnAfterIntervals"))]
+pub struct Freshness {
+    /// After how many of the table's own sync intervals without a completed run a Warning is reported, from 2 to 1000.
+    /// Default: 2.
+    #[serde(default = "defaults::warn_after_intervals")]
+    #[schemars(with = "i64", range(min = 2, max = 1000))]
+    pub warn_after_intervals: i64,
+    /// After how many of them an Error is reported, from 2 to 1000. Default: 4.
+    #[serde(default = "defaults::error_after_intervals")]
+    #[schemars(with = "i64", range(min = 2, max = 1000))]
+    pub error_after_intervals: i64,
+    /// Report an Error when no run has completed for this long, whatever the table's sync interval, from 1m to 8760h.
+    /// Absent (default): only the intervals count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('1m') && duration(self) <= duration('8760h')")
+        .message("maxAge must be a duration from 1m to 8760h, for example 26h"))]
+    pub max_age: Option<String>,
+}
+
+/// How often webhooks are checked.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Webhooks {
+    /// How often PostHog is asked how the webhook of a source stands, from 5m to 24h. Asked only of sources with a table that
+    /// is synced by webhook. Default: 1h.
+    #[serde(default = "defaults::check_every")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('5m') && duration(self) <= duration('24h')")
+        .message("checkEvery must be a duration from 5m to 24h, for example 1h"))]
+    pub check_every: String,
+}
+
+/// How change data capture is checked.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Cdc {
+    /// How often PostHog is asked how change data capture of a source stands, from 5m to 24h. Asked only of sources with a
+    /// table that is synced by CDC. Default: 1h.
+    #[serde(default = "defaults::check_every")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('5m') && duration(self) <= duration('24h')")
+        .message("checkEvery must be a duration from 5m to 24h, for example 1h"))]
+    pub check_every: String,
+    /// Report a Warning from this share of the lag at which PostHog drops its replication slot (lag_critical_threshold_mb of
+    /// the source), in percent from 1 to 100. Default: 50.
+    #[serde(default = "defaults::lag_warn_percent")]
+    #[schemars(with = "i64", range(min = 1, max = 100))]
+    pub lag_warn_percent: i64,
+}
+
+/// A check of the data of one table: either `uniqueKey` or `newestRow`. Only counts and times are read, never values.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.uniqueKey) && size(self.uniqueKey) > 0) != has(self.newestRow)")
+    .message("a data check has either uniqueKey or newestRow"))]
+pub struct DataCheck {
+    /// The source of the table. It must match exactly one source.
+    pub source: SourceRef,
+    /// Name of the table in PostHog, for example public.orders.
+    #[schemars(length(min = 1, max = 256))]
+    pub schema: String,
+    /// Columns that together must be different in each row, from 1 to 8. Reports how many keys occur more than once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 128)))]
+    pub unique_key: Vec<String>,
+    /// A column with a time, and how old its newest value may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_row: Option<NewestRow>,
+}
+
+/// How old the newest row of a table may be.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+#[serde(rename_all = "camelCase")]
+pub struct NewestRow {
+    /// The column, for example created_at: a date or a time, in UTC unless it says otherwise.
+    #[schemars(length(min = 1, max = 128))]
+    pub column: String,
+    /// How old its newest value may be, from 1m to 8760h.
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('1m') && duration(self) <= duration('8760h')")
+        .message("maxAge must be a duration from 1m to 8760h, for example 26h"))]
+    pub max_age: String,
+}
+
+/// One source: by its id, or by type and prefix.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.id) ? !has(self.type) && !has(self.prefix) : has(self.type) || has(self.prefix)")
+    .message("a source is named by its id, or by type, prefix or both"))]
+pub struct SourceRef {
+    /// Id of the source (UUID).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub id: Option<String>,
+    /// Type as PostHog names it, for example Postgres. Upper and lower case do not matter.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub type_: Option<String>,
+    /// Prefix of the source, matched exactly; empty for a source without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub prefix: Option<String>,
+}
+
+impl SourceRef {
+    /// True if a source of this type, prefix and id is meant.
+    #[must_use]
+    pub fn matches(&self, source_type: &str, prefix: &str, id: &str) -> bool {
+        let Self {
+            id: own_id,
+            type_,
+            prefix: own_prefix,
+        } = self;
+        own_id
+            .as_ref()
+            .is_none_or(|own| own.eq_ignore_ascii_case(id))
+            && type_
+                .as_ref()
+                .is_none_or(|own| own.eq_ignore_ascii_case(source_type))
+            && own_prefix.as_ref().is_none_or(|own| own == prefix)
+    }
 }
 
 /// What the operator may do by itself in mode Enforce.
@@ -298,6 +441,10 @@ impl Default for Health {
         Self {
             stuck: Stuck::default(),
             failing: Failing::default(),
+            freshness: Freshness::default(),
+            webhooks: Webhooks::default(),
+            cdc: Cdc::default(),
+            data_checks: Vec::new(),
             healthy_for: defaults::healthy_for(),
         }
     }
@@ -316,6 +463,33 @@ impl Default for Failing {
     fn default() -> Self {
         Self {
             for_: defaults::failing_for(),
+        }
+    }
+}
+
+impl Default for Freshness {
+    fn default() -> Self {
+        Self {
+            warn_after_intervals: defaults::warn_after_intervals(),
+            error_after_intervals: defaults::error_after_intervals(),
+            max_age: None,
+        }
+    }
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self {
+            check_every: defaults::check_every(),
+        }
+    }
+}
+
+impl Default for Cdc {
+    fn default() -> Self {
+        Self {
+            check_every: defaults::check_every(),
+            lag_warn_percent: defaults::lag_warn_percent(),
         }
     }
 }
@@ -345,6 +519,18 @@ mod defaults {
     }
     pub(super) fn healthy_for() -> String {
         "10m".to_owned()
+    }
+    pub(super) const fn warn_after_intervals() -> i64 {
+        2
+    }
+    pub(super) const fn error_after_intervals() -> i64 {
+        4
+    }
+    pub(super) fn check_every() -> String {
+        "1h".to_owned()
+    }
+    pub(super) const fn lag_warn_percent() -> i64 {
+        50
     }
     pub(super) const fn max_concurrent() -> i64 {
         2

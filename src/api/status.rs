@@ -19,6 +19,12 @@ pub const MAX_FINDINGS: usize = 50;
 pub const MAX_INCIDENTS: usize = 256;
 /// Most tables whose progress marks are kept in a status.
 pub const MAX_MARKS: usize = 256;
+/// Most tables kept in a status of those that have left PostHog's list.
+pub const MAX_MISSING: usize = 100;
+/// Most names of affected tables in a finding.
+pub const MAX_AFFECTED: usize = 20;
+/// Most facts in a finding.
+pub const MAX_EVIDENCE: usize = 8;
 /// Most entries of the history.
 pub const MAX_HISTORY: usize = 10;
 
@@ -103,7 +109,9 @@ pub struct SchemaCounts {
     pub stuck: i64,
     /// The last run failed.
     pub failing: i64,
-    /// Syncing is switched off.
+    /// It says Completed, but no run has completed for several of its own intervals.
+    pub stale: i64,
+    /// Syncing is switched off, or was never set up.
     pub disabled: i64,
     /// PostHog's billing limit holds the table back.
     pub billing: i64,
@@ -183,6 +191,45 @@ pub enum RootCause {
 }
 
 impl RootCause {
+    /// Its name, as status and metrics show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CredentialsInvalid => "CredentialsInvalid",
+            Self::PermissionDenied => "PermissionDenied",
+            Self::IntegrationMissing => "IntegrationMissing",
+            Self::SshTunnel => "SshTunnel",
+            Self::NetworkUnreachable => "NetworkUnreachable",
+            Self::TlsFailure => "TlsFailure",
+            Self::PrimaryKeyMissing => "PrimaryKeyMissing",
+            Self::PrimaryKeyDuplicate => "PrimaryKeyDuplicate",
+            Self::SchemaDrift => "SchemaDrift",
+            Self::TableMissing => "TableMissing",
+            Self::SourceObjectMissing => "SourceObjectMissing",
+            Self::CdcBroken => "CdcBroken",
+            Self::CdcSlotLost => "CdcSlotLost",
+            Self::BillingLimit => "BillingLimit",
+            Self::VendorQuota => "VendorQuota",
+            Self::WebhookBroken => "WebhookBroken",
+            Self::RateLimited => "RateLimited",
+            Self::Transient => "Transient",
+            Self::PlatformInternal => "PlatformInternal",
+            Self::PlatformOutage => "PlatformOutage",
+            Self::DataTypeMismatch => "DataTypeMismatch",
+            Self::SourceConfig => "SourceConfig",
+            Self::SourceTimeout => "SourceTimeout",
+            Self::OperatorAction => "OperatorAction",
+            Self::Stuck => "Stuck",
+            Self::Stale => "Stale",
+            Self::RowLoss => "RowLoss",
+            Self::DataCheckFailed => "DataCheckFailed",
+            Self::Requested => "Requested",
+            Self::NotConfigured => "NotConfigured",
+            Self::NotVisible => "NotVisible",
+            Self::Unknown => "Unknown",
+        }
+    }
+
     /// Every cause.
     pub const ALL: [Self; 32] = [
         Self::CredentialsInvalid,
@@ -248,11 +295,16 @@ pub enum Confidence {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// The source, for example `Postgres prod`.
+    /// The source, for example `Postgres prod`; `PostHog` for what concerns the whole project.
     pub source: String,
-    /// Name of the table in PostHog.
+    /// Id of the source in PostHog; absent for what concerns the whole project.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source_id: String,
+    /// Name of the table in PostHog; absent for what concerns the source as a whole, see `affected`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
-    /// Id of the table in PostHog.
+    /// Id of the table in PostHog; absent for what concerns the source as a whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema_id: String,
     /// Why.
     pub cause: RootCause,
@@ -262,16 +314,82 @@ pub struct Finding {
     pub confidence: Confidence,
     /// What is wrong, in a sentence.
     pub message: String,
+    /// The rule that named the cause, for example `postgres/password` or `status/billing`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rule: String,
     /// The facts that this rests on, redacted and capped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub evidence: Vec<String>,
+    /// Which tables suffer from it; absent if it is only the table that the finding names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affected: Option<Affected>,
     /// Since when, as far as the operator knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub since: Option<Timestamp>,
+    /// What a person should do about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub advice: String,
+    /// The operator's action that fits; absent if only a person can help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
     /// What the operator does next, or would do, or why nothing.
     pub next_action: String,
+}
+
+impl Finding {
+    /// What it is about: source and table, or the source alone.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.source, self.schema)
+            .trim_end()
+            .to_owned()
+    }
+
+    /// Id of what it is about.
+    #[must_use]
+    pub fn subject_id(&self) -> &str {
+        if self.schema_id.is_empty() {
+            &self.source_id
+        } else {
+            &self.schema_id
+        }
+    }
+}
+
+/// The tables that suffer from a finding.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Affected {
+    /// How many.
+    pub count: i64,
+    /// The names of the first twenty.
+    #[schemars(length(max = 20))]
+    pub schemas: Vec<String>,
+}
+
+/// What can be done about a finding, in the operator's terms.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Cancel a run that hangs, then reload the table.
+    CancelAndReload,
+    /// Start a sync as it is configured.
+    Reload,
+    /// Hand new credentials from a Secret to PostHog.
+    ApplyCredentials,
+    /// Register the webhook anew, or hand it its signing secret.
+    RegisterWebhook,
+    /// Let PostHog read the list of tables anew. Needs approval: rows of tables that vanished are deleted.
+    RefreshSchemas,
+    /// Change the incremental field or set a first primary key. Needs approval.
+    RepairConfig,
+    /// Wipe the table and import it anew. Needs approval.
+    Resync,
+    /// Delete the table's data, set its keys, import it anew. Needs approval.
+    DeleteData,
+    /// Rebuild change data capture with new snapshots. Needs approval.
+    RepairCdc,
 }
 
 /// Where an incident stands.
@@ -407,6 +525,10 @@ pub struct State {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub schemas: Vec<SchemaState>,
+    /// Tables that have left PostHog's list. Kept for a day.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub missing: Vec<Missing>,
     /// Since when PostHog has listed no source although there were some.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -415,7 +537,12 @@ pub struct State {
 
 impl State {
     fn is_empty(&self) -> bool {
-        self.schemas.is_empty() && self.empty_since.is_none()
+        let Self {
+            schemas,
+            missing,
+            empty_since,
+        } = self;
+        schemas.is_empty() && missing.is_empty() && empty_since.is_none()
     }
 }
 
@@ -425,8 +552,32 @@ impl State {
 pub struct SchemaState {
     /// Id of the table in PostHog.
     pub id: String,
-    /// How far its run was when it was last seen to move.
-    pub marks: Mark,
+    /// How far its run was when it was last seen to move; absent if it does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<Mark>,
+    /// When PostHog was seen to switch syncing off because of a failure; absent if nobody saw who did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub disabled_seen: Option<Timestamp>,
+}
+
+/// A table that has left PostHog's list.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Missing {
+    /// Id of the table in PostHog.
+    pub schema_id: String,
+    /// Name of the table in PostHog.
+    pub schema: String,
+    /// Id of the source in PostHog.
+    pub source_id: String,
+    /// Name of the source.
+    pub source: String,
+    /// When it was first missed.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
+    /// Polls in which it was missing, counted up to three.
+    pub polls: i64,
 }
 
 /// How far a run was when it was last seen to move.

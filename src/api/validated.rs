@@ -7,7 +7,7 @@ use super::{
     WarehouseSyncPolicy,
     duration::{self, DurationError},
     host::{Host, HostError},
-    policy::{Mode, SchemaSelector, SecretKeyRef, SourceSelector, Switch},
+    policy::{self, Mode, SchemaSelector, SecretKeyRef, SourceRef, SourceSelector, Switch},
 };
 
 /// Why a policy that the API server took cannot be used. The CRD's rules make this rare: an object that is older than they
@@ -31,6 +31,9 @@ pub enum InvalidPolicy {
         /// The least that is allowed.
         floor: &'static str,
     },
+    /// A data check says nothing to check.
+    #[error("spec.health.dataChecks: a check has neither uniqueKey nor newestRow")]
+    EmptyCheck,
     /// A glob cannot be read.
     #[error("spec.selector.schemas: {0}")]
     Glob(#[from] globset::Error),
@@ -89,6 +92,18 @@ pub struct ValidatedPolicy {
     pub no_progress_for: SignedDuration,
     /// How long a failure must last.
     pub failing_for: SignedDuration,
+    /// After how many of its own intervals without a completed run a table is stale: a Warning, and an Error.
+    pub stale_after: (i32, i32),
+    /// After how long without a completed run a table is stale, whatever its interval.
+    pub max_age: Option<SignedDuration>,
+    /// How often webhooks are checked.
+    pub check_webhooks_every: SignedDuration,
+    /// How often change data capture is checked.
+    pub check_cdc_every: SignedDuration,
+    /// From which share of the critical lag a warning is due, in percent.
+    pub lag_warn_percent: i64,
+    /// The checks of the data.
+    pub data_checks: Vec<DataCheck>,
     /// How long a table must be healthy before its incident is closed.
     pub healthy_for: SignedDuration,
     /// Whether stuck runs are cancelled.
@@ -134,6 +149,32 @@ impl ValidatedPolicy {
                 &spec.health.stuck.no_progress_for,
             )?,
             failing_for: duration::parse("health.failing.for", &spec.health.failing.for_)?,
+            stale_after: (
+                intervals(spec.health.freshness.warn_after_intervals),
+                intervals(spec.health.freshness.error_after_intervals),
+            ),
+            max_age: spec
+                .health
+                .freshness
+                .max_age
+                .as_deref()
+                .map(|text| duration::parse("health.freshness.maxAge", text))
+                .transpose()?,
+            check_webhooks_every: duration::parse(
+                "health.webhooks.checkEvery",
+                &spec.health.webhooks.check_every,
+            )?,
+            check_cdc_every: duration::parse(
+                "health.cdc.checkEvery",
+                &spec.health.cdc.check_every,
+            )?,
+            lag_warn_percent: spec.health.cdc.lag_warn_percent,
+            data_checks: spec
+                .health
+                .data_checks
+                .iter()
+                .map(DataCheck::new)
+                .collect::<Result<_, _>>()?,
             healthy_for: duration::parse("health.healthyFor", &spec.health.healthy_for)?,
             cancel_stuck: spec.remediation.cancel_stuck,
             max_concurrent: usize::try_from(limits.max_concurrent).unwrap_or(0),
@@ -170,6 +211,60 @@ impl ValidatedPolicy {
     }
 }
 
+/// A number of intervals; one that is not within the CRD's bounds becomes the nearest that is.
+fn intervals(count: i64) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX).clamp(2, 1000)
+}
+
+/// A check of the data of one table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DataCheck {
+    /// The source.
+    pub source: SourceRef,
+    /// Name of the table.
+    pub schema: String,
+    /// What must hold.
+    pub rule: DataRule,
+}
+
+/// What must hold of the data.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DataRule {
+    /// These columns together are different in each row.
+    UniqueKey(Vec<String>),
+    /// The newest value of this column is not older than this.
+    NewestRow {
+        /// The column.
+        column: String,
+        /// The age.
+        max_age: SignedDuration,
+    },
+}
+
+impl DataCheck {
+    fn new(check: &policy::DataCheck) -> Result<Self, InvalidPolicy> {
+        let policy::DataCheck {
+            source,
+            schema,
+            unique_key,
+            newest_row,
+        } = check;
+        let rule = match newest_row {
+            Some(policy::NewestRow { column, max_age }) => DataRule::NewestRow {
+                column: column.clone(),
+                max_age: duration::parse("health.dataChecks[].newestRow.maxAge", max_age)?,
+            },
+            None if unique_key.is_empty() => return Err(InvalidPolicy::EmptyCheck),
+            None => DataRule::UniqueKey(unique_key.clone()),
+        };
+        Ok(Self {
+            source: source.clone(),
+            schema: schema.clone(),
+            rule,
+        })
+    }
+}
+
 /// A compiled selector.
 #[derive(Debug, Clone)]
 pub struct Selector {
@@ -201,6 +296,13 @@ impl Selector {
         (types.is_empty() || types.iter().any(|t| t.eq_ignore_ascii_case(source_type)))
             && (prefixes.is_empty() || prefixes.iter().any(|p| p == prefix))
             && (ids.is_empty() || ids.iter().any(|i| i.eq_ignore_ascii_case(id)))
+    }
+
+    /// True if a source is selected of which only what people call it (type and prefix) and the id are left.
+    #[must_use]
+    pub fn selects_title(&self, title: &str, id: &str) -> bool {
+        let (source_type, prefix) = title.split_once(' ').unwrap_or((title, ""));
+        self.selects_source(source_type, prefix, id)
     }
 
     /// True if tables of this name are selected, in a selected source.

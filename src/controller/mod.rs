@@ -8,6 +8,7 @@ pub mod reconcile;
 pub mod run;
 pub mod secrets;
 pub mod startup;
+pub mod survey;
 pub mod timed;
 pub mod watch;
 

@@ -3,14 +3,14 @@
 //! Reaches `PostHog` and Kubernetes only through two narrow ports, and the time only through a function, so that the
 //! deterministic simulation can drive it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::obstacle;
+use super::{
+    obstacle,
+    survey::{Budget, Survey},
+};
 use crate::{
     api::{
         Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
@@ -23,10 +23,10 @@ use crate::{
         ownership::is_in_flight,
         plan::in_words,
     },
-    diagnose::{Diagnosis, diagnose, suspects::suspects},
+    diagnose::{Diagnosis, Known, diagnose},
     execute::{self, Ledger, run::Ran},
-    observe::{Observer, Snapshot, WriteScope, observer::ProjectView},
-    posthog::{Transport, client::Clock, guard::HostList, lax::Lax},
+    observe::{Observer, Snapshot, observer::ProjectView},
+    posthog::{Transport, client::Clock, guard::HostList},
     report::{
         Kubernetes, KubernetesError, Metrics, StatusWriter,
         compose::{self, Obstacle},
@@ -81,6 +81,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     pub async fn reconcile(&self, at: &PolicyRef) -> Result<Reconciled, KubernetesError> {
         let Some(object) = self.kubernetes.policy(at).await? else {
             self.observer.forget(at);
+            self.metrics.gauges.forget(at);
             return Ok(Reconciled {
                 again_in: None,
                 tell: Vec::new(),
@@ -110,7 +111,15 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 Ok(Reconciled { again_in, tell })
             }
             Ok(pass) => {
-                let diagnosis = diagnose(&pass.policy, &pass.snapshot, pass.timings, pass.now);
+                let diagnosis = diagnose(&Known {
+                    policy: &pass.policy,
+                    snapshot: &pass.snapshot,
+                    state: &pass.old.state,
+                    timings: pass.timings,
+                    now: pass.now,
+                });
+                let counts = diagnosis.summary(|_| false).schemas;
+                self.metrics.gauges.set(at, &diagnosis.problems, &counts);
                 let plan = decide(
                     &pass.policy,
                     &pass.snapshot,
@@ -176,14 +185,16 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             return Ok(Err((obstacle, Some(policy), tell)));
         }
         let rivals = self.kubernetes.rivals(&policy.at, &policy.project);
-        let mut snapshot = Snapshot {
-            sources,
-            runs: HashMap::new(),
-            looked: HashSet::new(),
-            write_scope: WriteScope::Unknown,
-            rivals,
+        let survey = Survey {
+            policy: &policy,
+            view: &view,
+            state: &old.state,
+            incidents: &old.incidents,
+            timings: &self.timings,
+            budget: Budget::RECONCILE,
+            progress: &|_, _| {},
         };
-        self.look(&policy, &view, &old, &mut snapshot, now).await;
+        let snapshot = survey.make(sources, rivals).await;
         Ok(Ok(Pass {
             policy,
             view,
@@ -194,31 +205,6 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             tell,
             timings: &self.timings,
         }))
-    }
-
-    /// Closer looks at suspects, and at the key.
-    async fn look(
-        &self,
-        policy: &ValidatedPolicy,
-        view: &ProjectView<T>,
-        old: &WarehouseSyncPolicyStatus,
-        snapshot: &mut Snapshot,
-        now: Timestamp,
-    ) {
-        view.recall(&old.state.schemas);
-        snapshot.runs = view.seen();
-        for suspect in suspects(policy, snapshot, &old.incidents, &self.timings, now) {
-            view.look(&suspect.source_id, &suspect.schema_id, &suspect.name)
-                .await;
-            snapshot.looked.insert(suspect.schema_id);
-        }
-        snapshot.runs = view.seen();
-        if policy.may_act()
-            && let Some(schema_id) = table_to_ask_of(policy, snapshot)
-        {
-            view.ask_write_scope(&schema_id).await;
-        }
-        snapshot.write_scope = view.write_scope();
     }
 
     /// How old a list may be. A tenth less than the interval, so that a policy that comes a little early does not have to
@@ -359,17 +345,4 @@ fn put(incidents: &mut Vec<Incident>, incident: Incident) {
         Some(known) => *known = incident,
         None => incidents.push(incident),
     }
-}
-
-/// A table that is switched on, if there is one, of a source that can be written to.
-fn table_to_ask_of(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Option<String> {
-    let writable = || {
-        snapshot
-            .selected(&policy.selector)
-            .filter(|(source, _)| source.is_warehouse())
-            .map(|(_, schema)| schema)
-    };
-    let on = writable().find(|schema| schema.should_sync == Lax::Is(true));
-    on.or_else(|| writable().next())
-        .map(|schema| schema.id.clone())
 }

@@ -7,6 +7,7 @@ pub mod gate;
 pub mod incident;
 pub mod ownership;
 pub mod plan;
+pub mod remedy;
 pub mod safety;
 
 pub use plan::{Action, Held, Plan, decide};

@@ -1,9 +1,27 @@
 //! Why?
 //!
-//! From what was observed to verdicts on tables, and from verdicts to findings and counts. Pure: no client, no clock.
+//! From what was observed to verdicts on tables, and from verdicts to problems and counts. Pure: no client, no clock.
+//!
+//! [`suspects`] and [`probing`] say what deserves a closer look; [`verdict`] judges each table, with [`failure`] for why a run
+//! failed, which reads its text by [`classify`]; [`problems`] puts together what somebody should know.
 
+pub mod advice;
 pub mod cause;
+pub mod cdc;
+pub mod classify;
+pub mod data_checks;
+pub mod failure;
+pub mod freshness;
+pub mod missing;
+pub mod not_configured;
+pub mod outage;
+pub mod probing;
+pub mod problem;
+pub mod problems;
+pub mod sources;
 pub mod suspects;
 pub mod verdict;
+pub mod webhooks;
 
-pub use verdict::{Diagnosis, Judged, Verdict, diagnose};
+pub use problem::Problem;
+pub use verdict::{Diagnosis, Judged, Known, Verdict, diagnose};

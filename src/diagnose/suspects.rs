@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::freshness;
 use crate::{
     api::{
         Timings, ValidatedPolicy,
@@ -15,8 +16,9 @@ use crate::{
     },
 };
 
-/// Most looks of one pass. At the default interval that is far below the key's quota, and the rest follow at the next.
-const MAX_LOOKS: usize = 30;
+/// How often a table that may be stale is looked at: at most and at least.
+const STALE_LOOKS: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_mins(15), SignedDuration::from_hours(6));
 
 /// A table to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,44 +55,67 @@ pub fn suspects(
         .selected(&policy.selector)
         .filter(|(_, schema)| !urgent.iter().any(|suspect| suspect.schema_id == schema.id))
         .filter_map(|(source, schema)| {
-            let seen = snapshot.runs.get(&schema.id)?;
+            let seen = snapshot.runs.get(&schema.id);
             let suspect = || Suspect {
                 source_id: source.id.clone(),
                 schema_id: schema.id.clone(),
                 name: schema.name.clone(),
             };
-            is_due(policy, schema, seen, timings, now)
-                .then(|| (seen.look.as_ref().map(|look| look.at), suspect()))
+            is_due(policy, schema, seen, timings, now).then(|| {
+                (
+                    seen.and_then(|seen| seen.look.as_ref()).map(|look| look.at),
+                    suspect(),
+                )
+            })
         })
         .collect();
     due.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.schema_id.cmp(&y.schema_id)));
     urgent.extend(due.into_iter().map(|(_, suspect)| suspect));
-    urgent.truncate(MAX_LOOKS);
     urgent
 }
 
 fn is_due(
     policy: &ValidatedPolicy,
     schema: &Schema,
-    seen: &Seen,
+    seen: Option<&Seen>,
     timings: &Timings,
     now: Timestamp,
 ) -> bool {
-    if schema.should_sync == Lax::Is(false) {
-        return false;
-    }
+    let off = schema.should_sync == Lax::Is(false);
     match schema.status() {
-        SchemaStatus::Running => running_is_due(policy, seen, timings, now),
-        // When and how it failed; once, unless that could not be read.
-        SchemaStatus::Failed => seen.look.as_ref().is_none_or(|look| {
-            seen.unclear.is_some() && now.duration_since(look.at) >= timings.verify_every
-        }),
+        SchemaStatus::Running => {
+            !off && seen.is_some_and(|seen| running_is_due(policy, seen, timings, now))
+        }
+        // When and how it failed; once, unless that could not be read. Also of a table that was switched off: by whom?
+        SchemaStatus::Failed => {
+            let said = schema
+                .latest_error
+                .get()
+                .is_some_and(|text| !text.trim().is_empty());
+            (!off || said) && seen.is_some_and(|seen| failed_is_due(seen, timings, now))
+        }
+        SchemaStatus::Completed => {
+            freshness::is_suspect(policy, schema, now) && stale_is_due(schema, seen, now)
+        }
         SchemaStatus::Never
-        | SchemaStatus::Completed
         | SchemaStatus::Paused
         | SchemaStatus::Billing
         | SchemaStatus::Unknown => false,
     }
+}
+
+fn failed_is_due(seen: &Seen, timings: &Timings, now: Timestamp) -> bool {
+    seen.look.as_ref().is_none_or(|look| {
+        seen.unclear.is_some() && now.duration_since(look.at) >= timings.verify_every
+    })
+}
+
+/// A table that says Completed and looks stale: its runs tell, and they change no faster than its interval.
+fn stale_is_due(schema: &Schema, seen: Option<&Seen>, now: Timestamp) -> bool {
+    let every = schema.frequency().unwrap_or(STALE_LOOKS.1);
+    let every = every.clamp(STALE_LOOKS.0, STALE_LOOKS.1);
+    seen.and_then(|seen| seen.look.as_ref())
+        .is_none_or(|look| now.duration_since(look.at) >= every)
 }
 
 fn running_is_due(

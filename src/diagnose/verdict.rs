@@ -2,11 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::cause;
+use super::{
+    failure::{Failure, failure},
+    freshness,
+    problem::Problem,
+    problems,
+};
 use crate::{
     api::{
         Timings, ValidatedPolicy,
-        status::{RootCause, SchemaCounts, SourceCounts, Summary},
+        status::{RootCause, SchemaCounts, Severity, SourceCounts, State, Summary},
     },
     observe::{Newest, Seen, Snapshot},
     posthog::{
@@ -15,9 +20,6 @@ use crate::{
         wire::{JobStatus, Schema, SchemaStatus, Source},
     },
 };
-
-/// Longest error text that is kept, in characters.
-const TEXT_CAP: usize = 300;
 
 /// How a table is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,17 +51,28 @@ pub enum Verdict {
         /// Since when.
         since: Timestamp,
         /// Why.
-        cause: RootCause,
-        /// What `PostHog` says, redacted.
-        text: Option<String>,
+        failure: Failure,
     },
     /// The newest run failed so recently that it is not yet reported.
     JustFailed,
-    /// Syncing is switched off; `after` holds what `PostHog` said of the failure before that, redacted.
+    /// Syncing is switched off.
     Disabled {
-        /// The error text beside which it was switched off, if there was a failure.
-        after: Option<String>,
+        /// The failure before that; none if it was not after one.
+        after: Option<Failure>,
+        /// When `PostHog` was seen to do it; none if it may have been a person.
+        by_posthog: Option<Timestamp>,
     },
+    /// It says Completed, but no run has completed for long.
+    Stale {
+        /// When the last one did.
+        since: Timestamp,
+        /// How long that may be.
+        allowed: SignedDuration,
+        /// How bad that is.
+        severity: Severity,
+    },
+    /// Nobody has set it up.
+    NotConfigured,
     /// Billing holds it back.
     Billing,
     /// A legacy state that `PostHog` no longer sets.
@@ -95,7 +108,7 @@ impl Verdict {
 }
 
 /// A time as a sentence needs it.
-fn seconds(at: Timestamp) -> Timestamp {
+pub(super) fn seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
@@ -121,6 +134,8 @@ pub struct Judged {
 pub struct Diagnosis {
     /// Every table that is not Healthy, in the order of the list.
     pub judged: Vec<Judged>,
+    /// What somebody should know, most severe first.
+    pub problems: Vec<Problem>,
     sources: SourceCounts,
     schemas: SchemaCounts,
 }
@@ -159,17 +174,13 @@ impl Diagnosis {
 
 /// Judges every selected table.
 #[must_use]
-pub fn diagnose(
-    policy: &ValidatedPolicy,
-    snapshot: &Snapshot,
-    timings: &Timings,
-    now: Timestamp,
-) -> Diagnosis {
+pub fn diagnose(known: &Known<'_>) -> Diagnosis {
+    let snapshot = known.snapshot;
     let mut diagnosis = Diagnosis::default();
     let mut source_well: Option<(&str, bool)> = None;
-    for (source, schema) in snapshot.selected(&policy.selector) {
+    for (source, schema) in snapshot.selected(&known.policy.selector) {
         let seen = snapshot.runs.get(&schema.id);
-        let verdict = judge(policy, schema, seen, timings, now);
+        let verdict = known.judge(source, schema, seen);
         diagnosis.schemas.total += 1;
         *field(&mut diagnosis.schemas, &verdict) += 1;
         let well = lets_source_be_healthy(&verdict);
@@ -187,7 +198,23 @@ pub fn diagnose(
         }
     }
     count_source(&mut diagnosis.sources, source_well);
+    diagnosis.problems = problems::all(known, &diagnosis.judged);
     diagnosis
+}
+
+/// All that a verdict may rest on.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The policy.
+    pub policy: &'a ValidatedPolicy,
+    /// What was observed.
+    pub snapshot: &'a Snapshot,
+    /// What is remembered of earlier passes.
+    pub state: &'a State,
+    /// The fixed durations.
+    pub timings: &'a Timings,
+    /// The time.
+    pub now: Timestamp,
 }
 
 fn count_source(counts: &mut SourceCounts, source: Option<(&str, bool)>) {
@@ -207,7 +234,8 @@ const fn field<'a>(counts: &'a mut SchemaCounts, verdict: &Verdict) -> &'a mut i
         Verdict::Running => &mut counts.running,
         Verdict::StuckJob { .. } | Verdict::StuckWithoutJob { .. } => &mut counts.stuck,
         Verdict::Failing { .. } | Verdict::JustFailed => &mut counts.failing,
-        Verdict::Disabled { .. } | Verdict::Paused => &mut counts.disabled,
+        Verdict::Stale { .. } => &mut counts.stale,
+        Verdict::Disabled { .. } | Verdict::NotConfigured | Verdict::Paused => &mut counts.disabled,
         Verdict::Billing => &mut counts.billing,
         Verdict::Pending | Verdict::CannotTell { .. } => &mut counts.unknown,
     }
@@ -219,12 +247,14 @@ const fn lets_source_be_healthy(verdict: &Verdict) -> bool {
         | Verdict::Running
         | Verdict::Pending
         | Verdict::Paused
-        | Verdict::Disabled { after: None } => true,
+        | Verdict::NotConfigured
+        | Verdict::Disabled { after: None, .. } => true,
         Verdict::StuckJob { .. }
         | Verdict::StuckWithoutJob { .. }
         | Verdict::Failing { .. }
         | Verdict::JustFailed
-        | Verdict::Disabled { after: Some(_) }
+        | Verdict::Stale { .. }
+        | Verdict::Disabled { after: Some(_), .. }
         | Verdict::Billing
         | Verdict::CannotTell { .. } => false,
     }
@@ -250,92 +280,152 @@ fn cannot_tell(reason: impl Into<String>) -> Verdict {
     }
 }
 
-/// The verdict on one table.
-fn judge(
-    policy: &ValidatedPolicy,
-    schema: &Schema,
-    seen: Option<&Seen>,
-    timings: &Timings,
-    now: Timestamp,
-) -> Verdict {
-    let status = schema.status();
-    match &schema.should_sync {
-        Lax::Is(true) => {}
-        Lax::Is(false) => return disabled(schema, status),
-        Lax::Missing | Lax::Null | Lax::Odd => {
-            return cannot_tell("PostHog does not say whether syncing is switched on");
+impl Known<'_> {
+    /// The verdict on one table.
+    fn judge(&self, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
+        let status = schema.status();
+        match &schema.should_sync {
+            Lax::Is(true) => {}
+            Lax::Is(false) => return self.disabled(source, schema, status, seen),
+            Lax::Missing | Lax::Null | Lax::Odd => {
+                return cannot_tell("PostHog does not say whether syncing is switched on");
+            }
+        }
+        match status {
+            SchemaStatus::Never => Verdict::Pending,
+            SchemaStatus::Billing => Verdict::Billing,
+            SchemaStatus::Paused => Verdict::Paused,
+            SchemaStatus::Unknown => {
+                let shown = schema.status.get().map_or_else(
+                    || "without a value".to_owned(),
+                    |s| format!("{:?}", redact::text(s, 40)),
+                );
+                cannot_tell(format!(
+                    "its status is {shown}, which this version of the operator does not know"
+                ))
+            }
+            SchemaStatus::Completed if schema.last_synced_at.is_unknown() => {
+                cannot_tell("its status is Completed, but the time of its last sync cannot be read")
+            }
+            SchemaStatus::Completed => {
+                freshness::verdict(self, schema, seen).unwrap_or(Verdict::Healthy)
+            }
+            SchemaStatus::Failed => self.failed(source, schema, seen),
+            SchemaStatus::Running => running(self.policy, seen, self.timings),
         }
     }
-    match status {
-        SchemaStatus::Never => Verdict::Pending,
-        SchemaStatus::Billing => Verdict::Billing,
-        SchemaStatus::Paused => Verdict::Paused,
-        SchemaStatus::Unknown => {
-            let shown = schema.status.get().map_or_else(
-                || "without a value".to_owned(),
-                |s| format!("{:?}", redact::text(s, 40)),
-            );
-            cannot_tell(format!(
-                "its status is {shown}, which this version of the operator does not know"
-            ))
+
+    fn disabled(
+        &self,
+        source: &Source,
+        schema: &Schema,
+        status: SchemaStatus,
+        seen: Option<&Seen>,
+    ) -> Verdict {
+        if is_not_configured(schema) {
+            return Verdict::NotConfigured;
         }
-        SchemaStatus::Completed if schema.last_synced_at.is_unknown() => {
-            cannot_tell("its status is Completed, but the time of its last sync cannot be read")
+        let has_text = schema
+            .latest_error
+            .get()
+            .is_some_and(|text| !text.trim().is_empty());
+        if status != SchemaStatus::Failed || !has_text {
+            return Verdict::Disabled {
+                after: None,
+                by_posthog: None,
+            };
         }
-        SchemaStatus::Completed => Verdict::Healthy,
-        SchemaStatus::Failed => failed(policy, schema, seen, now),
-        SchemaStatus::Running => running(policy, seen, timings),
+        let failed_at = seen.and_then(failed_at);
+        let failure = failure(self.snapshot, source, schema, failed_at);
+        if failure.cause == RootCause::OperatorAction {
+            return Verdict::Disabled {
+                after: None,
+                by_posthog: None,
+            };
+        }
+        let by_posthog = self.seen_disabled(schema, &failure, failed_at);
+        Verdict::Disabled {
+            after: Some(failure),
+            by_posthog,
+        }
+    }
+
+    /// When `PostHog` was seen to switch a table off. Nobody else switches off in the moment in which a run fails for a
+    /// reason that `PostHog` does not retry; a person who switches off a failing table does it at another time.
+    fn seen_disabled(
+        &self,
+        schema: &Schema,
+        failure: &Failure,
+        failed_at: Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        let remembered = self
+            .state
+            .schemas
+            .iter()
+            .find(|state| state.id == schema.id)
+            .and_then(|state| state.disabled_seen);
+        if remembered.is_some() {
+            return remembered;
+        }
+        let off = self.snapshot.changes.switched_off.get(&schema.id)?;
+        let fresh = failed_at? > off.after && failed_at? <= off.by;
+        (fresh && !is_retried(failure.cause)).then_some(off.by)
+    }
+
+    fn failed(&self, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
+        let Some(seen) = seen else {
+            return Verdict::JustFailed;
+        };
+        let job = match seen.look.as_ref().map(crate::observe::Look::newest) {
+            Some(Newest::Job(job, _)) => Some(job),
+            Some(Newest::Unclear(reason)) => {
+                return cannot_tell(format!("its last run failed, but {reason}"));
+            }
+            Some(Newest::None) | None => None,
+        };
+        // The list is older than the look: a new run has begun.
+        if job.is_some_and(|job| job.status() == JobStatus::Running) {
+            return Verdict::Running;
+        }
+        let failed_at = failed_at(seen);
+        let since = failed_at.unwrap_or(seen.row_since);
+        if self.now.duration_since(since) < self.policy.failing_for {
+            return Verdict::JustFailed;
+        }
+        Verdict::Failing {
+            since,
+            failure: failure(self.snapshot, source, schema, failed_at),
+        }
     }
 }
 
-fn disabled(schema: &Schema, status: SchemaStatus) -> Verdict {
-    let text = schema.latest_error.get().filter(|text| !text.is_empty());
-    let failed = status == SchemaStatus::Failed
-        && cause::of_failure(text.map(String::as_str)) != RootCause::OperatorAction;
-    Verdict::Disabled {
-        after: text
-            .filter(|_| failed)
-            .map(|text| redact::text(text, TEXT_CAP)),
+/// True for a table that nobody has ever set up.
+#[must_use]
+pub fn is_not_configured(schema: &Schema) -> bool {
+    schema.should_sync == Lax::Is(false)
+        && schema.status() == SchemaStatus::Never
+        && schema.sync_type == Lax::Null
+}
+
+/// When the newest run failed, if that is known.
+#[must_use]
+pub fn failed_at(seen: &Seen) -> Option<Timestamp> {
+    match seen.look.as_ref()?.newest() {
+        Newest::Job(job, _) if job.status() == JobStatus::Failed => job.finished_at.get().copied(),
+        _ => None,
     }
 }
 
-fn failed(
-    policy: &ValidatedPolicy,
-    schema: &Schema,
-    seen: Option<&Seen>,
-    now: Timestamp,
-) -> Verdict {
-    let Some(seen) = seen else {
-        return Verdict::JustFailed;
-    };
-    let job = match seen.look.as_ref().map(crate::observe::Look::newest) {
-        Some(Newest::Job(job, _)) => Some(job),
-        Some(Newest::Unclear(reason)) => {
-            return cannot_tell(format!("its last run failed, but {reason}"));
-        }
-        Some(Newest::None) | None => None,
-    };
-    // The list is older than the look: a new run has begun.
-    if job.is_some_and(|job| job.status() == JobStatus::Running) {
-        return Verdict::Running;
-    }
-    let failed_at = job
-        .filter(|job| job.status() == JobStatus::Failed)
-        .and_then(|job| job.finished_at.get().copied());
-    let since = failed_at.unwrap_or(seen.row_since);
-    if now.duration_since(since) < policy.failing_for {
-        return Verdict::JustFailed;
-    }
-    let text = schema
-        .latest_error
-        .get()
-        .or_else(|| job.and_then(|job| job.latest_error.get()));
-    let cause = cause::of_failure(text.map(String::as_str));
-    Verdict::Failing {
-        since,
+/// True for causes after which `PostHog` tries again by itself, and for those that name none.
+const fn is_retried(cause: RootCause) -> bool {
+    matches!(
         cause,
-        text: text.map(|text| redact::text(text, TEXT_CAP)),
-    }
+        RootCause::Transient
+            | RootCause::RateLimited
+            | RootCause::PlatformInternal
+            | RootCause::OperatorAction
+            | RootCause::Unknown
+    )
 }
 
 fn running(policy: &ValidatedPolicy, seen: Option<&Seen>, timings: &Timings) -> Verdict {

@@ -49,6 +49,7 @@ pub async fn send<T: Transport>(client: &Client<T>, permit: Permit) -> Outcome {
         path: client.path(&permit.into_path()),
         deadline: DEADLINE,
         max_body: MAX_ANSWER,
+        body: None,
     };
     match client.send(request).await {
         Ok(response) => {

@@ -123,7 +123,7 @@ async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action) -> Result<
                 .schema(schema_id)
                 .await
                 .map_err(|e| e.to_string())?;
-            let proof = gate::nothing_runs(incident, &live, &schema)?;
+            let proof = gate::nothing_runs(incident, &live, &schema.row)?;
             safety::reload(*warehouse, proof).map_err(|e| e.to_string())
         }
     }

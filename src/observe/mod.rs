@@ -3,12 +3,17 @@
 //! One shared list of a project for each API key, and closer looks at single runs, on request. Says nothing about what is
 //! wrong: that is `diagnose`.
 
+pub mod changes;
+pub mod data;
 pub mod look;
 pub mod observer;
+pub mod probes;
 pub mod progress;
 pub mod snapshot;
 
+pub use changes::Changes;
 pub use look::{Log, Look, Newest};
 pub use observer::{Observer, ProjectView};
+pub use probes::{Probe, Probes};
 pub use progress::Seen;
 pub use snapshot::{Rival, Snapshot, WriteScope};

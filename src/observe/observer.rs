@@ -7,20 +7,26 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Look, Seen, WriteScope};
+use super::{
+    Changes, Look, Probe, Probes, Seen, WriteScope, data,
+    probes::{DataAnswer, DataProbe, Found, Probed},
+};
 use crate::{
     api::{
         host::Host,
-        status::SchemaState,
+        status::{SchemaState, State},
         validated::{PolicyRef, Project},
     },
     posthog::{
         ApiKey, Client, PostHogError, Transport,
         client::{Clock, KeyGate},
         key::KeyId,
-        wire::{SchemaStatus, Source},
+        wire::{Schema, SchemaStatus, Source},
     },
 };
+
+/// The scope without which nothing can be changed.
+const WRITE_SCOPE: &str = "external_data_source:write";
 
 /// How long a question after the write scope that brought no answer is not asked again.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(1);
@@ -47,6 +53,10 @@ struct Shared {
     /// The last poll. Held while a poll is under way, so that policies that come meanwhile wait for it and make none.
     poll: tokio::sync::Mutex<Option<(Timestamp, Listed)>>,
     seen: Mutex<HashMap<String, Seen>>,
+    changes: Mutex<Changes>,
+    probes: Mutex<Probes>,
+    /// The last list that could be read, and when.
+    last_list: Mutex<Option<(Timestamp, Arc<Vec<Source>>)>>,
     write_scope: Mutex<(WriteScope, Option<Timestamp>)>,
     policies: Mutex<HashSet<PolicyRef>>,
 }
@@ -119,6 +129,9 @@ impl Shared {
             gate,
             poll: tokio::sync::Mutex::default(),
             seen: Mutex::default(),
+            changes: Mutex::default(),
+            probes: Mutex::default(),
+            last_list: Mutex::default(),
             write_scope: Mutex::new((WriteScope::Unknown, None)),
             policies: Mutex::default(),
         }
@@ -165,6 +178,7 @@ impl<T: Transport> ProjectView<T> {
         let listed = self.client.sources().await.map(Arc::new);
         if let Ok(sources) = &listed {
             self.note_rows(sources, now);
+            self.note_changes(sources, now);
         }
         *poll = Some((now, listed.clone()));
         Polled {
@@ -173,49 +187,141 @@ impl<T: Transport> ProjectView<T> {
         }
     }
 
-    /// Keeps what is known of tables that run or failed; the others need no closer look.
+    fn note_changes(&self, sources: &Arc<Vec<Source>>, now: Timestamp) {
+        let before = lock(&self.shared.last_list).replace((now, sources.clone()));
+        // An empty list where there were sources is not believed elsewhere either.
+        let before = before.filter(|_| !sources.is_empty());
+        let before = before.as_ref().map(|(then, list)| (list.as_slice(), *then));
+        lock(&self.shared.changes).note(before, sources, now);
+        let listed = sources.iter().map(|source| source.id.as_str()).collect();
+        let schemas = sources.iter().flat_map(|source| &source.schemas);
+        let schemas = schemas.map(|schema| schema.id.as_str()).collect();
+        lock(&self.shared.probes).retain(&listed, &schemas);
+    }
+
+    /// Keeps what is known of tables that run or failed, and of others that were looked at and have not changed since.
     fn note_rows(&self, sources: &[Source], now: Timestamp) {
         let mut seen = lock(&self.shared.seen);
         let mut still = HashMap::with_capacity(seen.len());
         for schema in sources.iter().flat_map(|source| &source.schemas) {
-            if !matches!(
+            let watched = matches!(
                 schema.status(),
                 SchemaStatus::Running | SchemaStatus::Failed
-            ) {
-                continue;
-            }
+            );
             let known = match seen.remove(&schema.id) {
                 Some(mut known) => {
                     known.row(schema, now);
+                    if !watched && known.look.is_none() {
+                        continue;
+                    }
                     known
                 }
-                None => Seen::first(schema, now),
+                None if watched => Seen::first(schema, now),
+                None => continue,
             };
             still.insert(schema.id.clone(), known);
         }
         *seen = still;
     }
 
-    /// Takes over marks from a status, for runs of which this process knows nothing yet.
-    pub fn recall(&self, marks: &[SchemaState]) {
+    /// Takes over from a status what a process before this one knew of `sources`, where this one knows nothing yet.
+    pub fn recall(&self, state: &State, sources: &[Source]) {
         let mut seen = lock(&self.shared.seen);
-        for SchemaState { id, marks } in marks {
+        for SchemaState { id, marks, .. } in &state.schemas {
             if let Some(known) = seen.get_mut(id)
                 && known.mark.is_none()
             {
-                known.mark = Some(marks.clone());
+                known.mark.clone_from(marks);
+            }
+        }
+        let now = self.client.now();
+        lock(&self.shared.changes).recall(&state.missing, sources, now);
+    }
+
+    /// Takes a closer look at one table and remembers it. `row` is the table in the list, if it is there.
+    pub async fn look(&self, source_id: &str, schema_id: &str, name: &str, row: Option<&Schema>) {
+        let look = Look::take(&self.client, source_id, schema_id, name).await;
+        let mut seen = lock(&self.shared.seen);
+        let first = || match row {
+            Some(row) => Seen::first(row, look.began),
+            None => Seen::without_row(look.began),
+        };
+        let known = seen.entry(schema_id.to_owned()).or_insert_with(first);
+        known.looked(look);
+    }
+
+    /// Asks one closer question and remembers the answer. `row` is the table that it is about, if it is about one.
+    pub async fn probe(&self, probe: Probe, row: Option<&Schema>) {
+        let client = &self.client;
+        let probes = &self.shared.probes;
+        match probe {
+            Probe::Detail(id) => {
+                let answer = self.dated(client.schema(&id).await);
+                lock(probes).details.insert(id, answer);
+            }
+            Probe::Fields(id) => {
+                let answer = self.dated(client.incremental_fields(&id).await);
+                self.note_scope(&answer);
+                lock(probes).fields.insert(id, answer);
+            }
+            Probe::Webhook(id) => {
+                let answer = self.dated(client.webhook_info(&id).await);
+                lock(probes).webhooks.insert(id, answer);
+            }
+            Probe::Cdc(id) => {
+                let answer = self.dated(client.cdc_status(&id).await);
+                lock(probes).note_cdc(id, answer);
+            }
+            Probe::Prerequisites(id) => {
+                let answer = self.dated(client.cdc_prerequisites(&id).await);
+                self.note_scope(&answer);
+                lock(probes).prerequisites.insert(id, answer);
+            }
+            Probe::Data(check) => {
+                let synced_at = row.and_then(|row| row.last_synced_at.get().copied());
+                let found = self.look_into(&check).await;
+                let answer = found.map(|found| DataAnswer { synced_at, found });
+                lock(probes).data.insert(check, self.dated(answer));
             }
         }
     }
 
-    /// Takes a closer look at one table and remembers it.
-    pub async fn look(&self, source_id: &str, schema_id: &str, name: &str) {
-        let look = Look::take(&self.client, source_id, schema_id, name).await;
-        let mut seen = lock(&self.shared.seen);
-        let known = seen.entry(schema_id.to_owned());
-        known
-            .or_insert_with(|| Seen::without_row(look.began))
-            .looked(look);
+    fn note_scope<A>(&self, probed: &Probed<A>) {
+        let answer = probed.answer.as_ref();
+        if answer.is_err_and(|error| error.lacks_scope(WRITE_SCOPE)) {
+            self.set_write_scope(WriteScope::Missing);
+        }
+    }
+
+    fn dated<A>(&self, answer: Result<A, PostHogError>) -> Probed<A> {
+        Probed {
+            at: self.client.now(),
+            answer,
+        }
+    }
+
+    /// Runs the query of a data check. The inner error says why the check cannot be made as the policy says.
+    async fn look_into(&self, check: &DataProbe) -> Result<Result<Found, String>, PostHogError> {
+        let detail = self.client.schema(&check.schema_id).await?;
+        let Some(stored) = &detail.stored else {
+            return Ok(Err("the table has no data yet".to_owned()));
+        };
+        match data::query(&check.rule, stored) {
+            Ok(sql) => Ok(data::read(&check.rule, &self.client.query(&sql).await?)),
+            Err(reason) => Ok(Err(reason)),
+        }
+    }
+
+    /// What was seen to change from list to list.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        lock(&self.shared.changes).clone()
+    }
+
+    /// The answers to closer questions.
+    #[must_use]
+    pub fn probes(&self) -> Probes {
+        lock(&self.shared.probes).clone()
     }
 
     /// What is known of tables beyond the list.
@@ -245,11 +351,11 @@ impl<T: Transport> ProjectView<T> {
             known.1 = Some(now);
         }
         match self.client.incremental_fields(schema_id).await {
-            Err(error) if error.lacks_scope("external_data_source:write") => {
+            Err(error) if error.lacks_scope(WRITE_SCOPE) => {
                 self.set_write_scope(WriteScope::Missing);
             }
             // A refusal for another reason comes after the scope was checked; other answers say nothing of it.
-            Ok(()) | Err(PostHogError::Refused { status: 400, .. }) => {
+            Ok(_) | Err(PostHogError::Refused { status: 400, .. }) => {
                 self.set_write_scope(WriteScope::Granted);
             }
             Err(_) => {}

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Look, Seen};
+use super::{Changes, Look, Probes, Seen};
 use crate::{
     api::validated::{PolicyRef, Selector},
     posthog::wire::{Schema, Source},
@@ -20,6 +20,10 @@ pub struct Snapshot {
     pub sources: Arc<Vec<Source>>,
     /// What closer looks found, by id of the table.
     pub runs: HashMap<String, Seen>,
+    /// What was seen to change from list to list.
+    pub changes: Changes,
+    /// Answers to closer questions.
+    pub probes: Probes,
     /// Ids of the tables that were looked at in this pass.
     pub looked: HashSet<String>,
     /// Whether the key may write.
@@ -34,13 +38,19 @@ impl Snapshot {
         &'a self,
         selector: &'a Selector,
     ) -> impl Iterator<Item = (&'a Source, &'a Schema)> {
-        self.sources
-            .iter()
-            .filter(|source| {
-                selector.selects_source(source.type_name(), source.prefix_name(), &source.id)
-            })
+        self.selected_sources(selector)
             .flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)))
             .filter(|(_, schema)| selector.selects_schema(&schema.name))
+    }
+
+    /// The sources that `selector` selects.
+    pub fn selected_sources<'a>(
+        &'a self,
+        selector: &'a Selector,
+    ) -> impl Iterator<Item = &'a Source> {
+        self.sources.iter().filter(|source| {
+            selector.selects_source(source.type_name(), source.prefix_name(), &source.id)
+        })
     }
 
     /// The look of this pass at a table, if there was one.

@@ -10,9 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 
 use super::{
-    ApiKey, PostHogError, Transport, redact,
+    ApiKey, PostHogError, Transport,
+    probe::{
+        CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail, WebhookInfo,
+    },
+    redact,
     transport::{Method, Request, Response, TransportError},
-    wire::{ErrorBody, Job, LogPage, Page, Schema, Source},
+    wire::{ErrorBody, Job, LogPage, Page, Source},
 };
 use crate::api::validated::Project;
 
@@ -170,26 +174,103 @@ impl<T: Transport> Client<T> {
         decode(CALL, &self.send(get(CALL, path)).await?)
     }
 
+    /// One source with its tables. Seconds on a large project: `PostHog` builds its whole database for it.
+    pub async fn source(&self, source_id: &str) -> Result<Source, PostHogError> {
+        self.read(
+            "read source",
+            &format!("external_data_sources/{source_id}/"),
+        )
+        .await
+    }
+
+    /// A page of the tables of all sources, from `offset`. The rows do not say which source they are of, and each costs
+    /// `PostHog` more than in [`Client::sources`].
+    pub async fn schemas(&self, offset: usize) -> Result<Page<SchemaDetail>, PostHogError> {
+        let rest = format!("external_data_schemas/?limit={PAGE_SIZE}&offset={offset}");
+        self.read("list tables", &rest).await
+    }
+
     /// One table as it is now.
-    pub async fn schema(&self, schema_id: &str) -> Result<Schema, PostHogError> {
-        const CALL: &str = "read table";
-        let path = self.path(&format!("external_data_schemas/{schema_id}/"));
-        decode(CALL, &self.send(get(CALL, path)).await?)
+    pub async fn schema(&self, schema_id: &str) -> Result<SchemaDetail, PostHogError> {
+        self.read("read table", &format!("external_data_schemas/{schema_id}/"))
+            .await
     }
 
     /// Asks `PostHog` to look at the table in the customer's source. Changes nothing, yet needs the write scope, which
     /// makes it the way to find out whether the key has it.
-    pub async fn incremental_fields(&self, schema_id: &str) -> Result<(), PostHogError> {
-        const CALL: &str = "read incremental fields";
-        let path = self.path(&format!(
-            "external_data_schemas/{schema_id}/incremental_fields/"
-        ));
+    pub async fn incremental_fields(
+        &self,
+        schema_id: &str,
+    ) -> Result<IncrementalFields, PostHogError> {
+        let path = format!("external_data_schemas/{schema_id}/incremental_fields/");
+        self.ask("read incremental fields", &path, None).await
+    }
+
+    /// How the webhook of a source stands. `PostHog` asks the vendor.
+    pub async fn webhook_info(&self, source_id: &str) -> Result<WebhookInfo, PostHogError> {
+        let path = format!("external_data_sources/{source_id}/webhook_info/");
+        self.read_live("read webhook", &path).await
+    }
+
+    /// How change data capture of a source stands. `PostHog` asks the database; 400 if it cannot be reached.
+    pub async fn cdc_status(&self, source_id: &str) -> Result<CdcStatus, PostHogError> {
+        let path = format!("external_data_sources/{source_id}/cdc_status/");
+        self.read_live("read CDC status", &path).await
+    }
+
+    /// What a database lacks for change data capture. Changes nothing, yet needs the write scope; 400 if the database cannot
+    /// be reached.
+    pub async fn cdc_prerequisites(
+        &self,
+        source_id: &str,
+    ) -> Result<CdcPrerequisites, PostHogError> {
+        let path = format!("external_data_sources/{source_id}/check_cdc_prerequisites_for_source/");
+        self.ask("check CDC prerequisites", &path, Some("{}".to_owned()))
+            .await
+    }
+
+    /// Runs a query of `PostHog`'s SQL. Needs the scope `query:read` and has limits of its own.
+    pub async fn query(&self, sql: &str) -> Result<QueryAnswer, PostHogError> {
+        let body = serde_json::json!({"query": {"kind": "HogQLQuery", "query": sql}});
+        self.ask("query", "query/", Some(body.to_string())).await
+    }
+
+    /// GET of what `PostHog` has in its own database.
+    async fn read<A: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        rest: &str,
+    ) -> Result<A, PostHogError> {
+        decode(call, &self.send(get(call, self.path(rest))).await?)
+    }
+
+    /// GET of what `PostHog` has to ask somebody else for.
+    async fn read_live<A: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        rest: &str,
+    ) -> Result<A, PostHogError> {
+        let request = Request {
+            deadline: LIVE_DEADLINE,
+            ..get(call, self.path(rest))
+        };
+        decode(call, &self.send(request).await?)
+    }
+
+    /// POST that only reads, of what `PostHog` has to ask somebody else for.
+    async fn ask<A: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        rest: &str,
+        body: Option<String>,
+    ) -> Result<A, PostHogError> {
         let request = Request {
             method: Method::Post,
             deadline: LIVE_DEADLINE,
-            ..get(CALL, path)
+            body,
+            ..get(call, self.path(rest))
         };
-        self.send(request).await.map(drop)
+        decode(call, &self.send(request).await?)
     }
 
     /// The path of `rest` below the project.
@@ -259,6 +340,7 @@ const fn get(call: &'static str, path: String) -> Request {
         path,
         deadline: DEADLINE,
         max_body: MAX_ANSWER,
+        body: None,
     }
 }
 

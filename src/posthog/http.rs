@@ -74,6 +74,12 @@ impl HttpTransport {
             Method::Get => client.get(url),
             Method::Post => client.post(url),
         };
+        let builder = match &request.body {
+            Some(json) => builder
+                .header(CONTENT_TYPE, "application/json")
+                .body(json.clone()),
+            None => builder,
+        };
         let answer = builder
             .header(AUTHORIZATION, bearer)
             .header(ACCEPT, "application/json")

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod http;
 pub mod key;
 pub mod lax;
+pub mod probe;
 pub mod redact;
 pub mod transport;
 pub mod wire;

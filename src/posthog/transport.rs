@@ -41,6 +41,8 @@ pub struct Request {
     pub deadline: Duration,
     /// Largest body that is read, after decompression, in bytes.
     pub max_body: usize,
+    /// JSON to send along; none for a request without a body.
+    pub body: Option<String>,
 }
 
 /// An answer with its whole body.

@@ -1,6 +1,6 @@
 //! What `PostHog` sends: only the fields that the operator uses, each tolerant of values it does not know.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::lax::{self, Lax};
@@ -85,6 +85,23 @@ pub struct Schema {
     /// Text of the last error. Not cleared before the next success: only to be trusted beside `Failed`.
     #[serde(default)]
     pub latest_error: Lax<String>,
+    /// How it is synced: `full_refresh`, `incremental`, `append`, `webhook`, `cdc`, `xmin`; null if nobody has set it up.
+    #[serde(default)]
+    pub sync_type: Lax<String>,
+    /// How often it is synced, in `PostHog`'s words; see [`Schema::frequency`].
+    #[serde(default)]
+    pub sync_frequency: Lax<String>,
+    /// The table that the rows are kept in; null before the first sync.
+    #[serde(default)]
+    pub table: Option<Table>,
+}
+
+/// The table that a schema's rows are kept in.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Table {
+    /// Rows in it.
+    #[serde(default)]
+    pub row_count: Lax<i64>,
 }
 
 /// What `PostHog` says of a table.
@@ -107,6 +124,33 @@ pub enum SchemaStatus {
 }
 
 impl Schema {
+    /// How often it is synced; none if `PostHog` says `never`, nothing, or a word that this version does not know. Months do
+    /// not occur: the longest is `30day`.
+    #[must_use]
+    pub fn frequency(&self) -> Option<SignedDuration> {
+        let hours = SignedDuration::from_hours;
+        Some(match self.sync_frequency.get()?.as_str() {
+            // Legacy: still shown, no longer accepted.
+            "1min" => SignedDuration::from_mins(1),
+            "5min" => SignedDuration::from_mins(5),
+            "15min" => SignedDuration::from_mins(15),
+            "30min" => SignedDuration::from_mins(30),
+            "1hour" => hours(1),
+            "6hour" => hours(6),
+            "12hour" => hours(12),
+            "24hour" => hours(24),
+            "7day" => hours(7 * 24),
+            "30day" => hours(30 * 24),
+            _ => return None,
+        })
+    }
+
+    /// True if it is synced by this method.
+    #[must_use]
+    pub fn syncs_by(&self, method: &str) -> bool {
+        self.sync_type.get().is_some_and(|own| own == method)
+    }
+
     /// The status, read. Serialised and stored spellings are both known.
     #[must_use]
     pub fn status(&self) -> SchemaStatus {

@@ -12,11 +12,12 @@ use crate::{
         conditions::{HEALTHY, RECONCILING, REMEDIATION_ALLOWED, Reason},
         policy::Mode,
         status::{
-            MAX_FINDINGS, MAX_MARKS, NextAction, SchemaState, Severity, State, Step, Summary,
+            MAX_FINDINGS, MAX_MARKS, MAX_MISSING, Missing, NextAction, SchemaState, Severity,
+            State, Step, Summary,
         },
     },
     decide::{Plan, ownership::is_in_flight, plan::in_words},
-    diagnose::{Diagnosis, Verdict},
+    diagnose::{Diagnosis, Verdict, missing},
     observe::{Snapshot, WriteScope},
 };
 
@@ -39,7 +40,7 @@ pub fn observed(
     plan: &Plan,
     now: Timestamp,
 ) -> WarehouseSyncPolicyStatus {
-    let mut findings = words::findings(&diagnosis.judged, plan);
+    let mut findings = words::findings(diagnosis, plan);
     let in_repair = |id: &str| {
         plan.incidents
             .iter()
@@ -64,7 +65,8 @@ pub fn observed(
         incidents: plan.incidents.clone(),
         history: old.history.clone(),
         state: State {
-            schemas: marks(snapshot, diagnosis, plan, old),
+            schemas: remembered(snapshot, diagnosis, plan, old),
+            missing: missing(policy, snapshot),
             empty_since: None,
         },
         last_checked_at: Some(now),
@@ -141,7 +143,7 @@ fn healthy(
         } else {
             String::new()
         };
-        let message = format!("{} {}: {}{more}", worst.source, worst.schema, worst.message);
+        let message = format!("{}: {}{more}", worst.title(), worst.message);
         return say(Truth::False, Reason::SyncsUnhealthy, message);
     }
     if summary.schemas.total == 0 {
@@ -224,13 +226,13 @@ fn remediation(policy: &ValidatedPolicy, write_scope: WriteScope) -> Saying {
 
 /// The marks worth a write: of runs that were found not to move, and of incidents. A run that moves has none, so that a
 /// busy project writes nothing.
-fn marks(
+fn remembered(
     snapshot: &Snapshot,
     diagnosis: &Diagnosis,
     plan: &Plan,
     old: &WarehouseSyncPolicyStatus,
 ) -> Vec<SchemaState> {
-    let remembered = |id: &str| old.state.schemas.iter().any(|state| state.id == id);
+    let known = |id: &str| old.state.schemas.iter().any(|state| state.id == id);
     let mut marks: Vec<SchemaState> = diagnosis
         .judged
         .iter()
@@ -238,27 +240,25 @@ fn marks(
             let id = &judged.schema_id;
             let seen = snapshot.runs.get(id)?;
             // What cannot be told just now does not undo what was known.
-            let keep =
-                seen.frozen || (seen.look.is_none() || seen.unclear.is_some()) && remembered(id);
+            let keep = seen.frozen || (seen.look.is_none() || seen.unclear.is_some()) && known(id);
             // Of a table that is not said to run, there is nothing to remember.
             let keep = keep
                 && !matches!(
                     judged.verdict,
-                    Verdict::Failing { .. } | Verdict::JustFailed
+                    Verdict::Failing { .. } | Verdict::Disabled { .. } | Verdict::JustFailed
                 );
             let marks = seen.mark.clone().filter(|_| keep)?;
             Some(SchemaState {
                 id: id.clone(),
-                marks,
+                marks: Some(marks),
+                disabled_seen: None,
             })
         })
         .collect();
     // Those that have stood still for the longest are the ones worth keeping.
     marks.sort_by(|a, b| {
-        a.marks
-            .since
-            .cmp(&b.marks.since)
-            .then_with(|| a.id.cmp(&b.id))
+        let since = |state: &SchemaState| state.marks.as_ref().map(|mark| mark.since);
+        since(a).cmp(&since(b)).then_with(|| a.id.cmp(&b.id))
     });
     marks.truncate(MAX_MARKS);
     // A table that is missing from the list just now, in the middle of its incident.
@@ -277,7 +277,30 @@ fn marks(
             );
         }
     }
+    marks.extend(disabled(diagnosis).take(MAX_MARKS - marks.len()));
     marks
+}
+
+/// Tables that `PostHog` was seen to switch off: nothing else will ever tell.
+fn disabled(diagnosis: &Diagnosis) -> impl Iterator<Item = SchemaState> {
+    diagnosis.judged.iter().filter_map(|judged| {
+        let Verdict::Disabled { by_posthog, .. } = &judged.verdict else {
+            return None;
+        };
+        by_posthog.map(|at| SchemaState {
+            id: judged.schema_id.clone(),
+            marks: None,
+            disabled_seen: Some(at),
+        })
+    })
+}
+
+/// The tables that have left the list, as far as the policy selects them.
+fn missing(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<Missing> {
+    missing::selected(&policy.selector, snapshot)
+        .take(MAX_MISSING)
+        .cloned()
+        .collect()
 }
 
 fn next_action(plan: &Plan) -> Option<NextAction> {

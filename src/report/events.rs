@@ -112,15 +112,17 @@ fn condition(
 }
 
 fn same_finding(a: &Finding, b: &Finding) -> bool {
-    a.schema_id == b.schema_id && a.cause == b.cause && a.severity == b.severity
+    (&a.source_id, &a.schema_id, a.cause, a.severity)
+        == (&b.source_id, &b.schema_id, b.cause, b.severity)
 }
 
 fn found(finding: &Finding) -> Notice {
     let note = format!(
-        "{} {}: {}. Next: {}",
-        finding.source,
-        finding.schema,
+        "{}: {} ({}). {} Next: {}",
+        finding.title(),
         finding.message.trim_end_matches('.'),
+        finding.cause.as_str(),
+        finding.advice,
         finding.next_action
     );
     notice(
@@ -128,7 +130,7 @@ fn found(finding: &Finding) -> Notice {
         "FindingOpened",
         "Diagnose",
         &note,
-        Some(&finding.schema_id),
+        Some(finding.subject_id()),
     )
 }
 

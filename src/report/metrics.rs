@@ -11,6 +11,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::gauges::Gauges;
+
 /// Upper bounds of the buckets for request times, in seconds; the last is the longest deadline.
 const BUCKETS: [f64; 8] = [0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 30.0, 130.0];
 
@@ -63,6 +65,8 @@ pub struct Metrics {
     pub status_writes: Counter<u64, AtomicU64>,
     /// Calls that write, sent to `PostHog`.
     pub sends: Family<SendLabels, Counter>,
+    /// What is wrong now.
+    pub gauges: Gauges,
 }
 
 fn histogram() -> Histogram {
@@ -108,6 +112,7 @@ impl Default for Metrics {
             "Calls that write, sent to PostHog, by call and fate",
             sends.clone(),
         );
+        let gauges = Gauges::registered(&mut registry);
         Self {
             registry: Arc::new(registry),
             posthog_requests,
@@ -117,6 +122,7 @@ impl Default for Metrics {
             reconciles,
             status_writes,
             sends,
+            gauges,
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod compose;
 pub mod conditions;
 pub mod events;
+pub mod gauges;
 pub mod kubernetes;
 pub mod metrics;
 pub mod words;

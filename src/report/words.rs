@@ -1,135 +1,117 @@
-//! Findings: each verdict that somebody should know of, in words.
+//! Findings: each problem that somebody should know of, with what the operator does about it.
 
 use crate::{
-    api::status::{Confidence, Finding, Incident, RootCause, Severity, Step},
-    decide::{Plan, plan::in_words},
-    diagnose::{Judged, Verdict},
+    api::status::{
+        Affected, Confidence, Finding, Incident, MAX_AFFECTED, MAX_EVIDENCE, Severity, Step,
+    },
+    decide::{
+        Plan,
+        plan::in_words,
+        remedy::{Remedy, remedy},
+    },
+    diagnose::{Diagnosis, Judged, Problem, Verdict, problem::NAME_CAP},
     posthog::redact,
 };
 
-/// Longest name of a table that is shown, in characters.
-const NAME_CAP: usize = 160;
 /// Longest sentence of a finding, in characters.
 const SENTENCE_CAP: usize = 500;
 
 /// The findings of a pass, most severe first.
 #[must_use]
-pub fn findings(judged: &[Judged], plan: &Plan) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = judged
+pub fn findings(diagnosis: &Diagnosis, plan: &Plan) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = diagnosis
+        .problems
         .iter()
-        .filter_map(|judged| finding(judged, plan))
+        .filter(|problem| !is_told_by_incident(problem, plan))
+        .map(|problem| of_problem(problem, plan))
         .collect();
-    for incident in &plan.incidents {
-        let told = findings
-            .iter()
-            .any(|finding| finding.schema_id == incident.schema_id);
-        if !told
-            && incident.step != Step::Recovered
-            && !judged
-                .iter()
-                .any(|j| j.schema_id == incident.schema_id && j.verdict == Verdict::Running)
-        {
-            findings.push(of_incident(incident, &[], plan));
+    findings.extend(plan.incidents.iter().filter_map(|incident| {
+        let judged = diagnosis.of(&incident.schema_id);
+        let runs = judged.is_some_and(|judged| judged.verdict == Verdict::Running);
+        match incident.step {
+            // The list may still show what the new job has mended; it tells of what came after at the next poll.
+            Step::Recovered => None,
+            Step::WaitSuccess if runs => None,
+            _ => Some(of_incident(incident, judged, plan)),
         }
-    }
+    }));
     findings.sort_by(|a, b| {
         (a.severity, &a.source, &a.schema).cmp(&(b.severity, &b.source, &b.schema))
     });
     findings
 }
 
-fn finding(judged: &Judged, plan: &Plan) -> Option<Finding> {
-    if let Some(incident) = plan
-        .incidents
-        .iter()
-        .find(|incident| incident.schema_id == judged.schema_id)
-    {
-        return match incident.step {
-            // The list may still show what the new job has mended; it tells of what came after at the next poll.
-            Step::Recovered => None,
-            Step::WaitSuccess if judged.verdict == Verdict::Running => None,
-            _ => Some(of_incident(incident, &judged.evidence, plan)),
-        };
-    }
-    let (cause, severity, confidence, since, message, advice) = match &judged.verdict {
-        Verdict::Healthy | Verdict::Pending | Verdict::Running | Verdict::JustFailed | Verdict::Disabled { after: None } => return None,
-        stuck @ (Verdict::StuckJob { since, .. } | Verdict::StuckWithoutJob { since, .. }) => (
-            RootCause::Stuck,
-            Severity::Error,
-            Confidence::High,
-            Some(*since),
-            stuck.why_stuck().unwrap_or_default(),
-            "Cancel the run in PostHog if there is one, wait a few minutes, then reload the table.".to_owned(),
-        ),
-        Verdict::Failing { since, cause: RootCause::OperatorAction, text } => (
-            RootCause::OperatorAction,
-            Severity::Info,
-            Confidence::High,
-            Some(*since),
-            format!("Somebody stopped the last run in PostHog: {}.", text.as_deref().unwrap_or_default()),
-            "Nothing: the next scheduled run goes on.".to_owned(),
-        ),
-        Verdict::Failing { since, cause, text } => (
-            *cause,
-            Severity::Error,
-            Confidence::Low,
-            Some(*since),
-            format!("The last run failed: {}", text.as_deref().unwrap_or("PostHog gives no reason.")),
-            "Look at the error in PostHog and mend its cause; the operator does nothing about failed runs.".to_owned(),
-        ),
-        Verdict::Disabled { after: Some(text) } => (
-            RootCause::Unknown,
-            Severity::Warning,
-            Confidence::Low,
-            None,
-            format!("Syncing is switched off after a failure, by PostHog or by a person: {text}"),
-            "If it was not on purpose: mend the cause, then switch syncing on again in PostHog.".to_owned(),
-        ),
-        Verdict::Billing => (
-            RootCause::BillingLimit,
-            Severity::Warning,
-            Confidence::High,
-            None,
-            "PostHog's billing limit holds the table back.".to_owned(),
-            "Raise the limit in PostHog, or switch off tables that matter less. Retrying does not help.".to_owned(),
-        ),
-        Verdict::Paused => (
-            RootCause::Unknown,
-            Severity::Info,
-            Confidence::Low,
-            None,
-            "PostHog calls the table Paused, a state that it no longer sets itself.".to_owned(),
-            "Switch syncing off and on again in PostHog if the table is wanted.".to_owned(),
-        ),
-        Verdict::CannotTell { reason } => (
-            RootCause::Unknown,
-            Severity::Warning,
-            Confidence::Low,
-            None,
-            format!("Cannot tell how this table is: {reason}."),
-            "Nothing is done about a table that is not understood; look at it in PostHog.".to_owned(),
-        ),
+/// True for the problem of a table of which an incident tells more.
+fn is_told_by_incident(problem: &Problem, plan: &Plan) -> bool {
+    let Some((id, _)) = problem
+        .table
+        .as_ref()
+        .filter(|_| problem.affected.is_empty())
+    else {
+        return false;
     };
-    Some(Finding {
-        source: judged.source.clone(),
-        schema: redact::one_line(&judged.schema, NAME_CAP),
-        schema_id: judged.schema_id.clone(),
+    plan.incidents
+        .iter()
+        .any(|incident| incident.schema_id == *id)
+}
+
+fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
+    let Problem {
+        source,
+        source_id,
+        table,
         cause,
         severity,
         confidence,
-        message: redact::one_line(&message, SENTENCE_CAP),
-        evidence: judged
-            .evidence
-            .iter()
-            .map(|fact| redact::text(fact, SENTENCE_CAP))
-            .collect(),
+        rule,
+        message,
+        evidence,
         since,
-        next_action: next_action(&judged.schema_id, plan).unwrap_or(advice),
-    })
+        affected,
+        advice,
+    } = problem;
+    let (schema_id, schema) = table.clone().unwrap_or_default();
+    let next_action = next_action(&schema_id, plan);
+    Finding {
+        source: source.clone(),
+        source_id: source_id.clone(),
+        schema,
+        cause: *cause,
+        severity: *severity,
+        confidence: *confidence,
+        rule: (*rule).to_owned(),
+        message: sentence(message),
+        evidence: capped(evidence),
+        affected: (!affected.is_empty()).then(|| Affected {
+            count: i64::try_from(affected.len()).unwrap_or(i64::MAX),
+            schemas: affected.iter().take(MAX_AFFECTED).cloned().collect(),
+        }),
+        since: *since,
+        advice: (*advice).to_owned(),
+        action: remedy(*cause).action(),
+        next_action: next_action.unwrap_or_else(|| by_hand(remedy(*cause)).to_owned()),
+        schema_id,
+    }
+}
+
+/// What the operator does about a cause for which it has no procedure yet.
+const fn by_hand(remedy: Remedy) -> &'static str {
+    match remedy {
+        Remedy::Safe(_) => {
+            "Nothing by itself: this version of the operator leaves the action to a person."
+        }
+        Remedy::NeedsApproval(_) => {
+            "Nothing by itself: the action could cost data, and this version of the operator leaves it to a person."
+        }
+        Remedy::Nothing => "Nothing: there is nothing that the operator could do about it.",
+    }
 }
 
 /// What the operator does about a table next, or would do.
 fn next_action(schema_id: &str, plan: &Plan) -> Option<String> {
+    if schema_id.is_empty() {
+        return None;
+    }
     if let Some(action) = plan
         .actions
         .iter()
@@ -150,7 +132,7 @@ fn next_action(schema_id: &str, plan: &Plan) -> Option<String> {
     ))
 }
 
-fn of_incident(incident: &Incident, evidence: &[String], plan: &Plan) -> Finding {
+fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Finding {
     let next = match incident.step {
         Step::Cancelling => "The operator cancels the run, then reloads the table.",
         Step::WaitTerminal => "The operator waits for the run to end, then reloads the table.",
@@ -163,17 +145,38 @@ fn of_incident(incident: &Incident, evidence: &[String], plan: &Plan) -> Finding
     };
     Finding {
         source: incident.source.clone(),
+        source_id: incident.source_id.clone(),
         schema: redact::one_line(&incident.schema, NAME_CAP),
         schema_id: incident.schema_id.clone(),
         cause: incident.cause,
         severity: Severity::Error,
         confidence: Confidence::High,
-        message: redact::one_line(&incident.message, SENTENCE_CAP),
-        evidence: evidence
-            .iter()
-            .map(|fact| redact::text(fact, SENTENCE_CAP))
-            .collect(),
+        rule: "run/no-progress".to_owned(),
+        message: sentence(&incident.message),
+        evidence: judged
+            .map(|judged| capped(&judged.evidence))
+            .unwrap_or_default(),
+        affected: None,
         since: Some(incident.opened_at),
+        advice: crate::diagnose::advice::advice(incident.cause).to_owned(),
+        action: remedy(incident.cause).action(),
         next_action: next_action(&incident.schema_id, plan).unwrap_or_else(|| next.to_owned()),
     }
+}
+
+/// A message as a sentence with its full stop, capped.
+fn sentence(message: &str) -> String {
+    let mut sentence = redact::one_line(message, SENTENCE_CAP);
+    if !sentence.is_empty() && !sentence.ends_with(['.', '!', '?', '…']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+fn capped(facts: &[String]) -> Vec<String> {
+    facts
+        .iter()
+        .take(MAX_EVIDENCE)
+        .map(|fact| redact::text(fact, SENTENCE_CAP))
+        .collect()
 }

@@ -7,10 +7,10 @@ sources:
     prefix: prod
     schemas:
       - {name: public.orders, last_synced_ago: 33h, rows: 1000, run: {started_ago: 9h, rows: 500, hangs: {}}}
-      - {name: public.users, last_synced_ago: 1h, rows: 10}
+      - {name: public.users, frequency: 30day, last_synced_ago: 1h, rows: 10}
   - type: Stripe
     schemas:
-      - {name: charge, last_synced_ago: 2h, rows: 10}
+      - {name: charge, frequency: 30day, last_synced_ago: 2h, rows: 10}
 ";
 
 /// A table that says Running without a run; a reload starts one.

@@ -18,9 +18,14 @@ pub struct SimTransport {
     pub faults: Faults,
 }
 
-/// Calls that write. `incremental_fields` is a POST that only reads.
+/// Calls that write. Some POSTs only read.
 fn is_write(request: &Request) -> bool {
-    request.method.as_str() == "POST" && !request.path.contains("incremental_fields")
+    let reads = [
+        "incremental_fields",
+        "check_cdc_prerequisites_for_source",
+        "query",
+    ];
+    request.method.as_str() == "POST" && !reads.iter().any(|call| request.path.contains(call))
 }
 
 impl Transport for SimTransport {
@@ -64,7 +69,7 @@ impl SimTransport {
             path_and_query: request.path.clone(),
             authorization: Some(key.bearer()),
             user_agent: None,
-            body: Vec::new(),
+            body: request.body.clone().unwrap_or_default().into_bytes(),
         });
         match outcome.answer {
             Answer::Cut(_) => Err(TransportError::NoAnswer("cut".into())),

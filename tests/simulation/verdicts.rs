@@ -112,7 +112,11 @@ fn what_was_seen_survives_a_restart_at_every_poll() {
     // Two looks are needed before anything is remembered; from then on, a restart costs nothing.
     world.run_for(SignedDuration::from_hours(2));
     assert_eq!(world.status().state.schemas.len(), 1);
-    let since = world.status().state.schemas[0].marks.since;
+    let since = world.status().state.schemas[0]
+        .marks
+        .as_ref()
+        .unwrap()
+        .since;
     for _ in 0..20 {
         world.restart();
         world.run_for(SignedDuration::from_mins(20));

@@ -1,0 +1,273 @@
+//! Does change data capture of a source work, and will it go on working? The status of its tables shows trouble late.
+
+use super::{
+    failure::{read, text_of},
+    problem::{NAME_CAP, Problem},
+    verdict::Known,
+};
+use crate::{
+    api::status::{RootCause, Severity},
+    observe::probes::Probed,
+    posthog::{
+        lax::Lax,
+        probe::CdcStatus,
+        redact,
+        wire::{Schema, SchemaStatus, Source},
+    },
+};
+
+const MB: i64 = 1024 * 1024;
+
+/// How many of its own intervals a table may wait for `PostHog` to rebuild a lost slot by itself.
+const SLOT_COMES_BACK: i32 = 2;
+
+/// The tables of a source that are synced by change data capture and switched on, or were before they failed.
+pub fn tables<'a>(known: &Known<'a>, source: &'a Source) -> impl Iterator<Item = &'a Schema> {
+    let selector = &known.policy.selector;
+    source
+        .schemas
+        .iter()
+        .filter(|schema| schema.syncs_by("cdc"))
+        .filter(|schema| {
+            schema.should_sync == Lax::Is(true) || schema.status() == SchemaStatus::Failed
+        })
+        .filter(|schema| selector.selects_schema(&schema.name))
+}
+
+/// True if something speaks for trouble, so that it is worth asking the database what is missing.
+pub fn is_suspect(known: &Known<'_>, source: &Source) -> bool {
+    let status = known.snapshot.probes.cdc.get(&source.id);
+    let broken = status
+        .and_then(|probed| probed.answer.as_ref().ok())
+        .is_some_and(|status| trouble(status, known.policy.lag_warn_percent).is_some());
+    broken
+        || tables(known, source).any(|schema| {
+            let text = text_of(schema, known.snapshot.runs.get(&schema.id));
+            schema.status() == SchemaStatus::Failed
+                && matches!(
+                    read(text, source).cause,
+                    RootCause::CdcBroken | RootCause::CdcSlotLost
+                )
+        })
+}
+
+/// The problems of change data capture.
+pub fn problems(known: &Known<'_>) -> Vec<Problem> {
+    known
+        .snapshot
+        .selected_sources(&known.policy.selector)
+        .filter_map(|source| {
+            let probed = known.snapshot.probes.cdc.get(&source.id)?;
+            tables(known, source).next()?;
+            problem(known, source, probed)
+        })
+        .collect()
+}
+
+fn problem(known: &Known<'_>, source: &Source, probed: &Probed<CdcStatus>) -> Option<Problem> {
+    let status = probed.answer.as_ref().ok()?;
+    let Trouble {
+        cause,
+        severity,
+        rule,
+        message,
+    } = trouble(status, known.policy.lag_warn_percent)?;
+    let mut problem = Problem::of_source(
+        redact::one_line(&source.title(), 80),
+        &source.id,
+        cause,
+        rule,
+        message,
+    );
+    problem.severity = severity;
+    problem.evidence = facts(status);
+    problem.affected = tables(known, source)
+        .map(|schema| redact::one_line(&schema.name, NAME_CAP))
+        .collect();
+    if cause == RootCause::CdcSlotLost && comes_back(known, source) {
+        problem.severity = Severity::Warning;
+        problem
+            .evidence
+            .push("PostHog usually makes a lost slot anew at the next sync; this becomes an Error if it does not within two intervals".to_owned());
+    }
+    problem.evidence.extend(lacks(known, source));
+    Some(problem)
+}
+
+/// True while `PostHog` may still rebuild the slot by itself.
+fn comes_back(known: &Known<'_>, source: &Source) -> bool {
+    let Some(since) = known.snapshot.probes.slot_lost_since.get(&source.id) else {
+        return false;
+    };
+    let shortest = tables(known, source).filter_map(Schema::frequency).min();
+    let failed = tables(known, source).any(|schema| schema.status() == SchemaStatus::Failed);
+    !failed
+        && shortest.is_some_and(|every| known.now.duration_since(*since) < every * SLOT_COMES_BACK)
+}
+
+/// What the database lacks, where it was asked.
+fn lacks(known: &Known<'_>, source: &Source) -> Vec<String> {
+    let Some(probed) = known.snapshot.probes.prerequisites.get(&source.id) else {
+        return Vec::new();
+    };
+    match &probed.answer {
+        Ok(check) if check.valid => {
+            vec!["PostHog's check of the prerequisites found nothing missing".to_owned()]
+        }
+        Ok(check) => check
+            .errors
+            .iter()
+            .take(4)
+            .map(|error| format!("missing: {}", redact::text(error, 200)))
+            .collect(),
+        Err(error) => vec![format!(
+            "the prerequisites could not be checked: {}",
+            redact::text(&error.to_string(), 200)
+        )],
+    }
+}
+
+fn facts(status: &CdcStatus) -> Vec<String> {
+    let name = |lax: &Lax<String>| {
+        lax.get()
+            .map_or_else(|| "?".to_owned(), |name| redact::one_line(name, 63))
+    };
+    vec![format!(
+        "PostHog's cdc_status: slot {}, publication {}, managed by {}, lag {}",
+        name(&status.slot_name),
+        name(&status.publication_name),
+        name(&status.management_mode),
+        status.lag_bytes.get().map_or_else(
+            || "not known".to_owned(),
+            |bytes| format!("{} MB", bytes / MB)
+        )
+    )]
+}
+
+struct Trouble {
+    cause: RootCause,
+    severity: Severity,
+    rule: &'static str,
+    message: String,
+}
+
+/// What is wrong with change data capture, the worst first. What `PostHog` does not know is not wrong.
+fn trouble(status: &CdcStatus, lag_warn_percent: i64) -> Option<Trouble> {
+    let broken = |cause, rule, message: &str| {
+        Some(Trouble {
+            cause,
+            severity: Severity::Error,
+            rule,
+            message: message.to_owned(),
+        })
+    };
+    if status.enabled == Lax::Is(false) {
+        return broken(
+            RootCause::CdcBroken,
+            "cdc/not-enabled",
+            "Tables are synced by change data capture, but it is switched off for the source",
+        );
+    }
+    if status.slot_exists == Lax::Is(false) {
+        return broken(
+            RootCause::CdcSlotLost,
+            "cdc/slot-gone",
+            "The database no longer has the replication slot",
+        );
+    }
+    if status.publication_exists == Lax::Is(false) {
+        return broken(
+            RootCause::CdcBroken,
+            "cdc/publication-gone",
+            "The database no longer has the publication",
+        );
+    }
+    if status.schedule_paused == Lax::Is(true) {
+        return broken(
+            RootCause::CdcBroken,
+            "cdc/schedule-paused",
+            "The schedule of change data capture stands still: PostHog stopped it, or a person did",
+        );
+    }
+    lag(status, lag_warn_percent)
+}
+
+fn lag(status: &CdcStatus, lag_warn_percent: i64) -> Option<Trouble> {
+    let lag = *status.lag_bytes.get()?;
+    let critical = status
+        .lag_critical_threshold_mb
+        .get()
+        .filter(|mb| **mb > 0)
+        .and_then(|mb| mb.checked_mul(MB))?;
+    let warn = i128::from(critical) * i128::from(lag_warn_percent) / 100;
+    if i128::from(lag) < warn {
+        return None;
+    }
+    let (severity, rule) = if lag >= critical {
+        (Severity::Error, "cdc/lag-critical")
+    } else {
+        (Severity::Warning, "cdc/lag")
+    };
+    Some(Trouble {
+        cause: RootCause::CdcBroken,
+        severity,
+        rule,
+        message: format!(
+            "The replication slot is {} MB behind; at {} MB PostHog drops a slot of its own, and the tables must be read anew",
+            lag / MB,
+            critical / MB
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(json: &str) -> Option<(&'static str, Severity)> {
+        trouble(&serde_json::from_str(json).unwrap(), 50).map(|t| (t.rule, t.severity))
+    }
+
+    #[test]
+    fn what_is_healthy_or_not_known_is_no_trouble() {
+        for json in [
+            "{}",
+            r#"{"enabled":true,"slot_exists":true,"publication_exists":true,"schedule_paused":false,"lag_bytes":1000,"lag_critical_threshold_mb":10240}"#,
+            r#"{"enabled":true,"slot_exists":null,"lag_bytes":null}"#,
+            r#"{"lag_bytes":99999999999999,"lag_critical_threshold_mb":0}"#,
+            r#"{"lag_bytes":5368709119,"lag_critical_threshold_mb":10240}"#,
+        ] {
+            assert_eq!(found(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn each_way_to_be_broken_has_its_rule() {
+        let (error, warning) = (Severity::Error, Severity::Warning);
+        for (json, expected) in [
+            (r#"{"enabled":false}"#, ("cdc/not-enabled", error)),
+            (
+                r#"{"slot_exists":false,"publication_exists":false}"#,
+                ("cdc/slot-gone", error),
+            ),
+            (
+                r#"{"publication_exists":false}"#,
+                ("cdc/publication-gone", error),
+            ),
+            (
+                r#"{"schedule_paused":true}"#,
+                ("cdc/schedule-paused", error),
+            ),
+            (
+                r#"{"lag_bytes":5368709120,"lag_critical_threshold_mb":10240}"#,
+                ("cdc/lag", warning),
+            ),
+            (
+                r#"{"lag_bytes":10737418240,"lag_critical_threshold_mb":10240}"#,
+                ("cdc/lag-critical", error),
+            ),
+        ] {
+            assert_eq!(found(json), Some(expected), "{json}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Does the data hold what the policy says of it? Counts and times are shown, never values.
+
+use jiff::Timestamp;
+
+use super::{
+    problem::{NAME_CAP, Problem, in_words},
+    verdict::Known,
+};
+use crate::{
+    api::{
+        status::{Confidence, RootCause, Severity},
+        validated::{DataCheck, DataRule},
+    },
+    observe::probes::{DataProbe, Found},
+    posthog::{
+        PostHogError, redact,
+        wire::{Schema, Source},
+    },
+};
+
+/// The one table that a check is about, or why there is none.
+pub fn target<'a>(
+    known: &Known<'a>,
+    check: &DataCheck,
+) -> Result<(&'a Source, &'a Schema), String> {
+    let mut sources = known.snapshot.sources.iter().filter(|source| {
+        check
+            .source
+            .matches(source.type_name(), source.prefix_name(), &source.id)
+    });
+    let source = sources
+        .next()
+        .ok_or("no source of the project is the one that it names")?;
+    if sources.next().is_some() {
+        return Err("it matches more than one source: name its id".to_owned());
+    }
+    source
+        .schemas
+        .iter()
+        .find(|schema| schema.name == check.schema)
+        .map(|schema| (source, schema))
+        .ok_or_else(|| {
+            format!(
+                "{} has no table of this name",
+                redact::one_line(&source.title(), 80)
+            )
+        })
+}
+
+/// The question that a check asks of a table.
+#[must_use]
+pub fn probe(check: &DataCheck, schema: &Schema) -> DataProbe {
+    DataProbe {
+        schema_id: schema.id.clone(),
+        rule: check.rule.clone(),
+    }
+}
+
+/// The problems that checks of the data found.
+pub fn problems(known: &Known<'_>) -> Vec<Problem> {
+    let checks = known.policy.data_checks.iter().enumerate();
+    checks
+        .filter_map(|(place, check)| match target(known, check) {
+            Ok((source, schema)) => of_check(known, place, check, source, schema),
+            Err(reason) => Some(Problem {
+                severity: Severity::Warning,
+                confidence: Confidence::High,
+                advice: "Correct the check in the policy, or remove it.",
+                ..Problem::of_source(
+                    "PostHog".to_owned(),
+                    "",
+                    RootCause::Unknown,
+                    "data-check/no-table",
+                    format!(
+                        "spec.health.dataChecks[{place}] on {:?} cannot be made: {reason}",
+                        redact::one_line(&check.schema, 80)
+                    ),
+                )
+            }),
+        })
+        .collect()
+}
+
+fn of_check(
+    known: &Known<'_>,
+    place: usize,
+    check: &DataCheck,
+    source: &Source,
+    schema: &Schema,
+) -> Option<Problem> {
+    let probed = known.snapshot.probes.data.get(&probe(check, schema))?;
+    let base = |cause, rule, message| Problem {
+        table: Some((schema.id.clone(), redact::one_line(&schema.name, NAME_CAP))),
+        evidence: vec![format!("a query for spec.health.dataChecks[{place}]")],
+        ..Problem::of_source(
+            redact::one_line(&source.title(), 80),
+            &source.id,
+            cause,
+            rule,
+            message,
+        )
+    };
+    let impossible = |reason: String, advice| Problem {
+        severity: Severity::Info,
+        confidence: Confidence::Low,
+        advice,
+        ..base(
+            RootCause::Unknown,
+            "data-check/not-possible",
+            format!("spec.health.dataChecks[{place}] cannot be made: {reason}"),
+        )
+    };
+    match probed.answer.as_ref().map(|answer| answer.found.as_ref()) {
+        Ok(Ok(found)) => {
+            let (rule, message) = broken(&check.rule, *found, probed.at)?;
+            Some(base(RootCause::DataCheckFailed, rule, message))
+        }
+        Ok(Err(reason)) => Some(impossible(
+            redact::text(reason, 200),
+            "Correct the check in the policy; `kubectl explain wsp.spec.health.dataChecks` says what it may hold.",
+        )),
+        Err(error) => impossible_because(error)
+            .map(|(reason, advice)| impossible(redact::text(&reason, 200), advice)),
+    }
+}
+
+/// Why `PostHog` did not answer; none for what the next try may mend.
+fn impossible_because(error: &PostHogError) -> Option<(String, &'static str)> {
+    match error {
+        PostHogError::Refused {
+            status: 401 | 403, ..
+        } => Some((
+            error.to_string(),
+            "Give the API key the scope query:read in PostHog, or remove the data checks from the policy.",
+        )),
+        PostHogError::Refused { status: 400, .. } => Some((
+            error.to_string(),
+            "Look at the table's columns in PostHog and correct the check in the policy.",
+        )),
+        _ => None,
+    }
+}
+
+/// What a finding breaks; none if it holds.
+fn broken(rule: &DataRule, found: Found, at: Timestamp) -> Option<(&'static str, String)> {
+    match (rule, found) {
+        (DataRule::UniqueKey(columns), Found::Duplicates { keys, rows }) if keys > 0 => Some((
+            "data-check/unique-key",
+            format!(
+                "{keys} keys of ({}) occur more than once, in {rows} rows",
+                redact::one_line(&columns.join(", "), 160)
+            ),
+        )),
+        (DataRule::NewestRow { column, max_age }, Found::Newest(Some(newest)))
+            if at.duration_since(newest) > *max_age =>
+        {
+            Some((
+                "data-check/newest-row",
+                format!(
+                    "the newest {} is of {newest}, {} old; {} are allowed",
+                    redact::one_line(column, 80),
+                    in_words(at.duration_since(newest)),
+                    in_words(*max_age)
+                ),
+            ))
+        }
+        (DataRule::NewestRow { .. }, Found::Newest(None)) => Some((
+            "data-check/newest-row",
+            "the table has no row with a time in this column".to_owned(),
+        )),
+        _ => None,
+    }
+}

@@ -1,0 +1,221 @@
+//! Why a run failed: structured signals first, then the text, then what a probe or the siblings say of an ambiguous text.
+
+use jiff::Timestamp;
+
+use super::{
+    advice::advice,
+    classify::{Reading, classify},
+};
+use crate::{
+    api::status::{Confidence, RootCause},
+    observe::{Newest, Seen, Snapshot},
+    posthog::{
+        PostHogError,
+        lax::Lax,
+        redact,
+        wire::{Schema, SchemaStatus, Source},
+    },
+};
+
+/// Longest error text that is kept, in characters.
+const TEXT_CAP: usize = 300;
+
+/// A failure, and why it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub cause: RootCause,
+    /// How sure that is.
+    pub confidence: Confidence,
+    /// The rule that says so.
+    pub rule: &'static str,
+    /// What a person should do.
+    pub advice: &'static str,
+    /// What `PostHog` says, redacted and capped; none if it says nothing.
+    pub text: Option<String>,
+    /// What else speaks for the cause.
+    pub facts: Vec<String>,
+}
+
+/// Why the newest run of a table failed at `failed_at`.
+#[must_use]
+pub fn failure(
+    snapshot: &Snapshot,
+    source: &Source,
+    schema: &Schema,
+    failed_at: Option<Timestamp>,
+) -> Failure {
+    let text = text_of(schema, snapshot.runs.get(&schema.id));
+    let reading = read(text, source);
+    let mut failure = Failure {
+        cause: reading.cause,
+        confidence: reading.confidence,
+        rule: reading.rule,
+        advice: reading.advice(),
+        text: text.map(|text| redact::text(text, TEXT_CAP)),
+        facts: Vec::new(),
+    };
+    if let Some(blocked) = blocked(snapshot, schema) {
+        failure.becomes(blocked, Confidence::High, "field/incremental_sync_blocked");
+        failure
+            .facts
+            .push("PostHog's field incremental_sync_blocked says so".to_owned());
+    }
+    match failure.cause {
+        // Only the status tells of PostHog's billing: a text may be old, or speak of the vendor's.
+        RootCause::BillingLimit => {
+            failure.becomes(RootCause::Unknown, Confidence::Low, "none");
+            failure.facts.push(
+                "the text speaks of billing limits, but PostHog does not call the table limited"
+                    .to_owned(),
+            );
+        }
+        RootCause::SourceObjectMissing => ask_the_source(&mut failure, snapshot, schema),
+        RootCause::CredentialsInvalid => ask_the_siblings(&mut failure, source, schema, failed_at),
+        _ => {}
+    }
+    failure
+}
+
+/// What `PostHog` says of a failed run: the table's text, else the newest job's.
+#[must_use]
+pub fn text_of<'a>(schema: &'a Schema, seen: Option<&'a Seen>) -> Option<&'a str> {
+    let job = seen
+        .and_then(|seen| seen.look.as_ref())
+        .and_then(|look| match look.newest() {
+            Newest::Job(job, _) => job.latest_error.get(),
+            Newest::None | Newest::Unclear(_) => None,
+        });
+    [schema.latest_error.get(), job]
+        .into_iter()
+        .flatten()
+        .map(|text| text.trim())
+        .find(|text| !text.is_empty())
+}
+
+/// What a text says, without anything else.
+#[must_use]
+pub fn read(text: Option<&str>, source: &Source) -> Reading {
+    classify(
+        text.unwrap_or_default(),
+        source.source_type.get().map(String::as_str),
+    )
+}
+
+impl Failure {
+    fn becomes(&mut self, cause: RootCause, confidence: Confidence, rule: &'static str) {
+        *self = Self {
+            cause,
+            confidence,
+            rule,
+            advice: advice(cause),
+            text: self.text.take(),
+            facts: std::mem::take(&mut self.facts),
+        };
+    }
+}
+
+/// What the table alone says, if it was asked for.
+fn blocked(snapshot: &Snapshot, schema: &Schema) -> Option<RootCause> {
+    let detail = snapshot
+        .probes
+        .details
+        .get(&schema.id)?
+        .answer
+        .as_ref()
+        .ok()?;
+    match detail.incremental_sync_blocked.get()?.as_str() {
+        "missing_primary_key" => Some(RootCause::PrimaryKeyMissing),
+        "duplicate_primary_key" => Some(RootCause::PrimaryKeyDuplicate),
+        _ => None,
+    }
+}
+
+/// Table or column? The customer's source was asked for the table.
+fn ask_the_source(failure: &mut Failure, snapshot: &Snapshot, schema: &Schema) {
+    let Some(probe) = snapshot.probes.fields.get(&schema.id) else {
+        return;
+    };
+    match &probe.answer {
+        Ok(fields) => {
+            let wanted = snapshot
+                .probes
+                .details
+                .get(&schema.id)
+                .and_then(|detail| detail.answer.as_ref().ok())
+                .and_then(|detail| detail.incremental_field.get());
+            let gone = wanted.filter(|column| fields.has_column(column) == Some(false));
+            failure.facts.push(match gone {
+                Some(column) => format!(
+                    "the source has the table, but not its incremental field {}",
+                    redact::one_line(column, 80)
+                ),
+                None => "the source has the table, so it is a column that it lacks".to_owned(),
+            });
+            let confidence = if gone.is_some() {
+                Confidence::High
+            } else {
+                Confidence::Medium
+            };
+            failure.becomes(RootCause::SchemaDrift, confidence, "probe/table-found");
+        }
+        Err(PostHogError::Refused {
+            status: 400,
+            detail,
+            ..
+        }) if says_gone(detail) => {
+            failure
+                .facts
+                .push("PostHog looked into the source and found no such table".to_owned());
+            failure.becomes(
+                RootCause::TableMissing,
+                Confidence::High,
+                "probe/table-not-found",
+            );
+        }
+        Err(error) => failure.facts.push(format!(
+            "the source could not be asked for the table: {}",
+            redact::text(&error.to_string(), 200)
+        )),
+    }
+}
+
+/// `Schema with name X not found`, or that it could not be discovered: the name stands in the middle and does not matter.
+fn says_gone(detail: &str) -> bool {
+    let detail = detail.to_lowercase();
+    (detail.starts_with("schema with name") && detail.trim_end_matches('.').ends_with("not found"))
+        || detail.starts_with("could not discover schema")
+}
+
+/// A dead key fails every table. If a sibling succeeded after this table failed, the key works, and it is this table that it
+/// may not read.
+fn ask_the_siblings(
+    failure: &mut Failure,
+    source: &Source,
+    schema: &Schema,
+    failed_at: Option<Timestamp>,
+) {
+    let Some(failed_at) = failed_at else { return };
+    let proof = source
+        .schemas
+        .iter()
+        .filter(|sibling| sibling.id != schema.id && sibling.status() == SchemaStatus::Completed)
+        .filter(|sibling| sibling.should_sync == Lax::Is(true))
+        .find(|sibling| {
+            sibling
+                .last_synced_at
+                .get()
+                .is_some_and(|at| *at > failed_at)
+        });
+    if let Some(sibling) = proof {
+        failure.facts.push(format!(
+            "{} was synced after this failure, so the credentials work",
+            redact::one_line(&sibling.name, 80)
+        ));
+        failure.becomes(
+            RootCause::PermissionDenied,
+            Confidence::Medium,
+            "siblings/succeed",
+        );
+    }
+}

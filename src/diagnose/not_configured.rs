@@ -1,0 +1,48 @@
+//! Tables that `PostHog` lists and nobody has set up: information, one line for each source.
+
+use super::{
+    problem::{NAME_CAP, Problem},
+    verdict::{Known, is_not_configured},
+};
+use crate::{
+    api::status::{RootCause, Severity},
+    posthog::redact,
+};
+
+/// One problem for each source that has such tables.
+pub fn problems(known: &Known<'_>) -> Vec<Problem> {
+    let selector = &known.policy.selector;
+    known
+        .snapshot
+        .selected_sources(selector)
+        .filter_map(|source| {
+            let tables: Vec<_> = source
+                .schemas
+                .iter()
+                .filter(|schema| is_not_configured(schema) && selector.selects_schema(&schema.name))
+                .collect();
+            let message = match tables.as_slice() {
+                [] => return None,
+                [one] => format!(
+                    "{} is not set up to be synced",
+                    redact::one_line(&one.name, NAME_CAP)
+                ),
+                many => format!("{} tables are not set up to be synced", many.len()),
+            };
+            Some(Problem {
+                severity: Severity::Info,
+                affected: tables
+                    .iter()
+                    .map(|schema| redact::one_line(&schema.name, NAME_CAP))
+                    .collect(),
+                ..Problem::of_source(
+                    redact::one_line(&source.title(), 80),
+                    &source.id,
+                    RootCause::NotConfigured,
+                    "list/not-configured",
+                    message,
+                )
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,60 @@
+//! Everything that somebody should know of a project: the problems of single tables, folded where one cause lies behind many,
+//! and what no table shows.
+
+use std::collections::HashSet;
+
+use crate::api::status::Severity;
+
+use super::{
+    cdc, data_checks, missing, not_configured, outage,
+    problem::Problem,
+    sources,
+    verdict::{Judged, Known},
+    webhooks,
+};
+
+/// The problems of a pass, most severe first.
+#[must_use]
+pub fn all(known: &Known<'_>, judged: &[Judged]) -> Vec<Problem> {
+    let mut told: HashSet<String> = HashSet::new();
+    let mut problems = Vec::new();
+    // Widest first: what one problem explains, no other repeats.
+    for wide in [outage::problems, sources::problems] {
+        for Wide { problem, tables } in wide(known, judged, &told) {
+            told.extend(tables);
+            problems.push(problem);
+        }
+    }
+    problems.extend(
+        judged
+            .iter()
+            .filter(|judged| !told.contains(&judged.schema_id))
+            .filter_map(Problem::of_table),
+    );
+    for beside in [
+        webhooks::problems,
+        cdc::problems,
+        data_checks::problems,
+        missing::problems,
+        not_configured::problems,
+    ] {
+        problems.extend(beside(known));
+    }
+    problems.sort_by(|a, b| place(a).cmp(&place(b)));
+    problems
+}
+
+/// Errors before warnings, what concerns a source before its tables.
+fn place(problem: &Problem) -> (Severity, &str, Option<&str>) {
+    let table = problem.table.as_ref().map(|(_, name)| name.as_str());
+    (problem.severity, &problem.source, table)
+}
+
+/// A problem that explains those of many tables.
+#[derive(Debug)]
+pub struct Wide {
+    /// The problem.
+    pub problem: Problem,
+    /// Ids of the tables.
+    pub tables: Vec<String>,
+}

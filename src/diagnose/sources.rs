@@ -1,0 +1,182 @@
+//! One cause behind all tables of a source: one problem with its blast radius instead of forty. Never from the source's own
+//! status, which `PostHog` derives from its tables.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use super::{
+    failure::{read, text_of},
+    problem::{NAME_CAP, Problem},
+    problems::Wide,
+    verdict::{Judged, Known, Verdict, failed_at},
+};
+use crate::{
+    api::status::{Confidence, RootCause},
+    posthog::{
+        lax::Lax,
+        redact,
+        wire::{Schema, SchemaStatus, Source},
+    },
+};
+
+/// The problems of whole sources.
+pub(super) fn problems(known: &Known<'_>, judged: &[Judged], told: &HashSet<String>) -> Vec<Wide> {
+    let suspects: HashSet<&str> = judged
+        .iter()
+        .filter(|judged| !told.contains(&judged.schema_id) && failed(judged).is_some())
+        .map(|judged| judged.source_id.as_str())
+        .collect();
+    known
+        .snapshot
+        .sources
+        .iter()
+        .filter(|source| suspects.contains(source.id.as_str()))
+        .filter_map(|source| wide(known, source, judged))
+        .collect()
+}
+
+/// What a table's newest result says.
+enum Newest {
+    /// It has none, or one that says nothing of the source.
+    Nothing,
+    /// It worked.
+    Success,
+    /// It failed.
+    Failure(RootCause),
+}
+
+fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> Newest {
+    let status = schema.status();
+    let has_text = schema
+        .latest_error
+        .get()
+        .is_some_and(|text| !text.trim().is_empty());
+    // Switched off by a person, or never set up: says nothing of today.
+    if schema.should_sync != Lax::Is(true) && !(status == SchemaStatus::Failed && has_text) {
+        return Newest::Nothing;
+    }
+    let cause = || read(text_of(schema, known.snapshot.runs.get(&schema.id)), source).cause;
+    match status {
+        SchemaStatus::Completed => Newest::Success,
+        // The text outlives the start of the next run, and a success clears it.
+        SchemaStatus::Running if !has_text && schema.last_synced_at.get().is_some() => {
+            Newest::Success
+        }
+        SchemaStatus::Running if !has_text => Newest::Nothing,
+        SchemaStatus::Failed | SchemaStatus::Running => match cause() {
+            RootCause::OperatorAction => Newest::Nothing,
+            cause => Newest::Failure(cause),
+        },
+        SchemaStatus::Never
+        | SchemaStatus::Paused
+        | SchemaStatus::Billing
+        | SchemaStatus::Unknown => Newest::Nothing,
+    }
+}
+
+/// The one cause of all newest results, if there is one. Where every table is refused, it is the key that is refused.
+fn shared_cause(known: &Known<'_>, source: &Source) -> Option<(RootCause, bool)> {
+    let mut causes = HashSet::new();
+    let mut count = 0;
+    for schema in &source.schemas {
+        match newest(known, source, schema) {
+            Newest::Nothing => {}
+            Newest::Success => return None,
+            Newest::Failure(cause) => {
+                causes.insert(cause);
+                count += 1;
+            }
+        }
+    }
+    let refused = [RootCause::CredentialsInvalid, RootCause::PermissionDenied];
+    if causes.len() == 2 && refused.iter().all(|cause| causes.contains(cause)) {
+        return Some((RootCause::CredentialsInvalid, true));
+    }
+    let cause = *causes.iter().next().filter(|_| causes.len() == 1)?;
+    match cause {
+        RootCause::CredentialsInvalid
+        | RootCause::IntegrationMissing
+        | RootCause::SshTunnel
+        | RootCause::TlsFailure
+        | RootCause::NetworkUnreachable => Some((cause, false)),
+        RootCause::PermissionDenied if count >= 2 => Some((cause, false)),
+        _ => None,
+    }
+}
+
+fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
+    let (cause, mixed) = shared_cause(known, source)?;
+    let failing: Vec<&Judged> = judged
+        .iter()
+        .filter(|judged| judged.source_id == source.id)
+        .filter(|judged| judged.verdict == Verdict::JustFailed || failed(judged).is_some())
+        .collect();
+    let first = failing
+        .iter()
+        .filter_map(|judged| known.snapshot.runs.get(&judged.schema_id))
+        .filter_map(failed_at)
+        .min();
+    if first.is_some_and(|first| succeeded_after(source, first)) {
+        return None;
+    }
+    // The most telling failure speaks for all.
+    let speaker = failing
+        .iter()
+        .filter(|judged| failed(judged).is_some_and(|(own, _)| own == cause))
+        .max_by_key(|judged| matches!(judged.verdict, Verdict::Failing { .. }))?;
+    let mut problem = Problem::of_table(speaker)?;
+    let affected: Vec<String> = failing
+        .iter()
+        .map(|judged| redact::one_line(&judged.schema, NAME_CAP))
+        .collect();
+    problem.evidence.insert(
+        0,
+        format!(
+            "the newest result of every table of the source has this cause ({} of them selected), and none succeeded since the first",
+            affected.len()
+        ),
+    );
+    if mixed {
+        problem.confidence = Confidence::Medium;
+        problem
+            .evidence
+            .push("some tables are refused with 401, the others with 403".to_owned());
+    } else if failing.len() >= 2 {
+        // What several tables say alike is surer than what one does.
+        problem.confidence = Confidence::High;
+        problem.table = None;
+    }
+    problem.since = first.or(problem.since);
+    problem.severity = failing
+        .iter()
+        .filter_map(|judged| Problem::of_table(judged))
+        .map(|own| own.severity)
+        .min()
+        .unwrap_or(problem.severity);
+    problem.affected = affected;
+    let tables = failing
+        .iter()
+        .map(|judged| judged.schema_id.clone())
+        .collect();
+    Some(Wide { problem, tables })
+}
+
+fn succeeded_after(source: &Source, first: Timestamp) -> bool {
+    source
+        .schemas
+        .iter()
+        .any(|schema| schema.last_synced_at.get().is_some_and(|at| *at > first))
+}
+
+/// The cause and time of a table that failed, also of one that was switched off after it.
+fn failed(judged: &Judged) -> Option<(RootCause, Option<Timestamp>)> {
+    match &judged.verdict {
+        Verdict::Failing { since, failure } => Some((failure.cause, Some(*since))),
+        Verdict::Disabled {
+            after: Some(failure),
+            by_posthog,
+        } => Some((failure.cause, *by_posthog)),
+        _ => None,
+    }
+}

@@ -1,0 +1,219 @@
+//! What changed from one list to the next. Some of it shows only in passing: who switched a table off, that a table has left
+//! the list, that a schedule was changed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    api::status::Missing,
+    posthog::{
+        lax::Lax,
+        redact,
+        wire::{Schema, SchemaStatus, Source},
+    },
+};
+
+/// In how many polls a table must be missing before it counts as gone from sight.
+pub const MISSING_POLLS: i64 = 3;
+
+/// How long a missing table is spoken of.
+const MISSING_LASTS: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long a changed schedule is remembered: longer than the longest interval.
+const SCHEDULE_LASTS: SignedDuration = SignedDuration::from_hours(31 * 24);
+
+/// Most missing tables that are remembered.
+const MAX_MISSING: usize = 1_000;
+
+/// What was seen to change, by id of the table.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// When a table was last switched on or given another interval: its next run may be a whole interval away.
+    pub rescheduled: HashMap<String, Timestamp>,
+    /// Tables that were switched off between two polls while `PostHog` called them Failed.
+    pub switched_off: HashMap<String, SwitchedOff>,
+    /// Tables that have left the list.
+    pub missing: BTreeMap<String, Missing>,
+}
+
+/// Between which polls a table was switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SwitchedOff {
+    /// The poll that saw it on.
+    pub after: Timestamp,
+    /// The poll that saw it off.
+    pub by: Timestamp,
+}
+
+impl Changes {
+    /// Takes note of a list read at `now`; `before` is the last one that could be read, and when.
+    pub fn note(
+        &mut self,
+        before: Option<(&[Source], Timestamp)>,
+        after: &[Source],
+        now: Timestamp,
+    ) {
+        let rows: HashMap<&str, &Schema> = after
+            .iter()
+            .flat_map(|source| &source.schemas)
+            .map(|schema| (schema.id.as_str(), schema))
+            .collect();
+        self.rescheduled
+            .retain(|_, at| now.duration_since(*at) < SCHEDULE_LASTS);
+        self.switched_off.retain(|id, _| {
+            rows.get(id.as_str())
+                .is_some_and(|row| row.should_sync == Lax::Is(false))
+        });
+        self.count_missing(&rows, now);
+        let Some((before, then)) = before else { return };
+        for source in before {
+            for old in &source.schemas {
+                match rows.get(old.id.as_str()) {
+                    Some(new) => self.compare(old, new, then, now),
+                    None => self.miss(source, old, now),
+                }
+            }
+        }
+    }
+
+    /// Takes over from a status what a process before this one saw, as far as `sources` does not say otherwise.
+    pub fn recall(&mut self, missing: &[Missing], sources: &[Source], now: Timestamp) {
+        let new: Vec<&Missing> = missing
+            .iter()
+            .filter(|gone| !self.missing.contains_key(&gone.schema_id))
+            .filter(|gone| now.duration_since(gone.since) < MISSING_LASTS)
+            .collect();
+        if new.is_empty() {
+            return;
+        }
+        let listed: HashSet<&str> = sources
+            .iter()
+            .flat_map(|source| &source.schemas)
+            .map(|schema| schema.id.as_str())
+            .collect();
+        for gone in new {
+            if !listed.contains(gone.schema_id.as_str()) {
+                self.missing.insert(gone.schema_id.clone(), gone.clone());
+            }
+        }
+    }
+
+    fn compare(&mut self, old: &Schema, new: &Schema, then: Timestamp, now: Timestamp) {
+        let turned = |from, to| old.should_sync == Lax::Is(from) && new.should_sync == Lax::Is(to);
+        if turned(false, true) || old.sync_frequency != new.sync_frequency {
+            self.rescheduled.insert(new.id.clone(), now);
+        }
+        if turned(true, false) && new.status() == SchemaStatus::Failed {
+            let when = SwitchedOff {
+                after: then,
+                by: now,
+            };
+            self.switched_off.insert(new.id.clone(), when);
+        }
+    }
+
+    fn count_missing(&mut self, rows: &HashMap<&str, &Schema>, now: Timestamp) {
+        self.missing.retain(|id, gone| {
+            gone.polls = (gone.polls + 1).min(MISSING_POLLS);
+            !rows.contains_key(id.as_str()) && now.duration_since(gone.since) < MISSING_LASTS
+        });
+    }
+
+    fn miss(&mut self, source: &Source, schema: &Schema, now: Timestamp) {
+        if self.missing.len() >= MAX_MISSING {
+            return;
+        }
+        let gone = Missing {
+            schema_id: schema.id.clone(),
+            schema: redact::one_line(&schema.name, 160),
+            source_id: source.id.clone(),
+            source: redact::one_line(&source.title(), 80),
+            since: now,
+            polls: 1,
+        };
+        self.missing.entry(schema.id.clone()).or_insert(gone);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(schemas: &str) -> Vec<Source> {
+        serde_json::from_str(&format!(
+            r#"[{{"id":"s1","source_type":"Postgres","schemas":[{schemas}]}}]"#
+        ))
+        .unwrap()
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).unwrap()
+    }
+
+    #[test]
+    fn a_table_that_left_counts_its_polls_and_is_forgotten_when_it_returns_or_after_a_day() {
+        let (with, without) = (list(r#"{"id":"a","name":"t"}"#), list(""));
+        let mut changes = Changes::default();
+        changes.note(None, &with, at(0));
+        changes.note(Some((&with, at(0))), &without, at(1));
+        assert_eq!(changes.missing["a"].polls, 1);
+        for minute in 2..9 {
+            changes.note(Some((&without, at(minute - 1))), &without, at(minute));
+        }
+        assert_eq!(changes.missing["a"].polls, MISSING_POLLS);
+        let remembered: Vec<_> = changes.missing.values().cloned().collect();
+        changes.note(Some((&without, at(8))), &with, at(9));
+        assert!(changes.missing.is_empty(), "it is back");
+        changes.recall(&remembered, &with, at(10));
+        assert!(
+            changes.missing.is_empty(),
+            "an old status does not make it go again"
+        );
+        changes.recall(&remembered, &without, at(10));
+        changes.note(Some((&without, at(10))), &without, at(60 * 24 + 2));
+        assert!(changes.missing.is_empty(), "a day has passed");
+    }
+
+    #[test]
+    fn only_a_switch_that_was_seen_together_with_a_failure_counts() {
+        let row = |on, status| {
+            list(&format!(
+                r#"{{"id":"a","name":"t","should_sync":{on},"status":"{status}"}}"#
+            ))
+        };
+        let seen = |before: &[Source], after: &[Source]| {
+            let mut changes = Changes::default();
+            changes.note(Some((before, at(0))), after, at(1));
+            changes.switched_off.contains_key("a")
+        };
+        assert!(seen(&row(true, "Running"), &row(false, "Failed")));
+        assert!(!seen(&row(true, "Completed"), &row(false, "Completed")));
+        assert!(!seen(&row(false, "Failed"), &row(false, "Failed")));
+        let mut unseen = Changes::default();
+        unseen.note(None, &row(false, "Failed"), at(1));
+        assert!(unseen.switched_off.is_empty());
+    }
+
+    #[test]
+    fn another_interval_and_a_switch_on_make_a_schedule_new() {
+        let row = |on, every| {
+            list(&format!(
+                r#"{{"id":"a","name":"t","should_sync":{on},"sync_frequency":"{every}"}}"#
+            ))
+        };
+        let mut changes = Changes::default();
+        changes.note(
+            Some((&row(true, "30day"), at(0))),
+            &row(true, "5min"),
+            at(1),
+        );
+        assert_eq!(changes.rescheduled["a"], at(1));
+        changes.note(
+            Some((&row(false, "5min"), at(1))),
+            &row(true, "5min"),
+            at(2),
+        );
+        assert_eq!(changes.rescheduled["a"], at(2));
+    }
+}

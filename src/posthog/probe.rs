@@ -1,0 +1,204 @@
+//! What `PostHog` answers to closer questions about one table or one source. As everywhere on the wire: only the fields that
+//! are used, each tolerant of values that this version does not know.
+
+use serde::Deserialize;
+
+use super::{lax::Lax, wire::Schema};
+
+/// A table alone, with what the list leaves out.
+#[derive(Debug, Clone, Deserialize)]
+pub struct SchemaDetail {
+    /// What the list says of it, too.
+    #[serde(flatten)]
+    pub row: Schema,
+    /// The column by which new rows are found.
+    #[serde(default)]
+    pub incremental_field: Lax<String>,
+    /// `missing_primary_key` or `duplicate_primary_key`: the best sign of the two, better than any text.
+    #[serde(default)]
+    pub incremental_sync_blocked: Lax<String>,
+    /// Columns of the declared primary key; null if none is declared.
+    #[serde(default)]
+    pub primary_key_columns: Option<Vec<String>>,
+    /// The table in the warehouse; null before the first sync.
+    #[serde(default, rename = "table")]
+    pub stored: Option<StoredTable>,
+}
+
+/// A table in the warehouse, as queries see it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StoredTable {
+    /// Its name in a query, for example `postgres.prod.orders`.
+    #[serde(default)]
+    pub hogql_name: Lax<String>,
+    /// Its columns.
+    #[serde(default)]
+    pub columns: Vec<Column>,
+}
+
+/// A column.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Column {
+    /// Its name.
+    #[serde(default)]
+    pub name: Lax<String>,
+}
+
+/// What `PostHog` found when it looked at a table in the customer's source.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct IncrementalFields {
+    /// Columns by which new rows could be found.
+    pub incremental_fields: Vec<Field>,
+    /// All columns, where the source tells them.
+    pub available_columns: Vec<Field>,
+    /// Columns of the primary key that the source declares.
+    pub detected_primary_keys: Option<Vec<String>>,
+}
+
+impl IncrementalFields {
+    /// Whether the source has a column of this name; none if the answer lists no column at all.
+    #[must_use]
+    pub fn has_column(&self, name: &str) -> Option<bool> {
+        let mut columns = self
+            .available_columns
+            .iter()
+            .chain(&self.incremental_fields)
+            .filter_map(|column| column.field.get())
+            .peekable();
+        columns.peek()?;
+        Some(columns.any(|column| column == name))
+    }
+}
+
+/// A column in the customer's source.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Field {
+    /// Its name.
+    #[serde(default)]
+    pub field: Lax<String>,
+}
+
+/// How the webhook of a source stands, at `PostHog` and at the vendor.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct WebhookInfo {
+    /// Whether the source can have one.
+    pub supports_webhooks: Lax<bool>,
+    /// Whether `PostHog` has its side of it. Says nothing of the vendor's.
+    pub exists: Lax<bool>,
+    /// `PostHog`'s side.
+    pub hog_function: Option<HogFunction>,
+    /// The vendor's side; null if the source cannot tell or may not read it: unknown, not broken.
+    pub external_status: Option<ExternalStatus>,
+    /// Events of enabled tables that the vendor does not send.
+    pub missing_events: Option<Vec<String>>,
+}
+
+/// `PostHog`'s side of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct HogFunction {
+    /// Whether it is switched on.
+    #[serde(default)]
+    pub enabled: Lax<bool>,
+}
+
+/// The vendor's side of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ExternalStatus {
+    /// Whether the vendor has it.
+    #[serde(default)]
+    pub exists: Lax<bool>,
+    /// `enabled`, or what the vendor calls the contrary.
+    #[serde(default)]
+    pub status: Lax<String>,
+    /// Why the vendor's side could not be read; mostly a permission that the key lacks.
+    #[serde(default)]
+    pub error: Lax<String>,
+}
+
+/// How change data capture of a source stands. `PostHog` asks the database for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct CdcStatus {
+    /// Whether it is switched on.
+    pub enabled: Lax<bool>,
+    /// `posthog` or `self_managed`: who looks after slot and publication.
+    pub management_mode: Lax<String>,
+    /// The replication slot.
+    pub slot_name: Lax<String>,
+    /// The publication.
+    pub publication_name: Lax<String>,
+    /// Lag from which `PostHog` warns, in MB.
+    pub lag_warning_threshold_mb: Lax<i64>,
+    /// Lag at which `PostHog` drops a slot of its own, in MB.
+    pub lag_critical_threshold_mb: Lax<i64>,
+    /// Whether the schedule stands still.
+    pub schedule_paused: Lax<bool>,
+    /// Whether the database still has the slot.
+    pub slot_exists: Lax<bool>,
+    /// Whether the database still has the publication.
+    pub publication_exists: Lax<bool>,
+    /// How far the slot is behind, in bytes.
+    pub lag_bytes: Lax<i64>,
+}
+
+/// Whether a database fulfils what change data capture needs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CdcPrerequisites {
+    /// Whether it does.
+    pub valid: bool,
+    /// What is missing, a sentence each.
+    #[serde(default)]
+    pub errors: Vec<String>,
+}
+
+/// Answer to a query.
+#[derive(Debug, Clone, Deserialize)]
+pub struct QueryAnswer {
+    /// The rows.
+    pub results: Vec<Vec<serde_json::Value>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_alone_is_read_with_its_row() {
+        let json = r#"{"id":"a1","name":"public.orders","status":"Failed","should_sync":true,"sync_type":"incremental",
+            "sync_frequency":"6hour","incremental_field":"updated_at","incremental_sync_blocked":"duplicate_primary_key",
+            "primary_key_columns":null,"table":{"id":"t","hogql_name":"postgres.prod.orders","row_count":3,
+            "columns":[{"name":"id","type":"integer"}]},"available_columns":[]}"#;
+        let detail: SchemaDetail = serde_json::from_str(json).unwrap();
+        assert_eq!(detail.row.id, "a1");
+        assert_eq!(detail.stored.unwrap().columns[0].name, Lax::Is("id".into()));
+    }
+
+    #[test]
+    fn answers_without_any_known_field_are_read_as_unknown() {
+        assert_eq!(
+            serde_json::from_str::<WebhookInfo>("{}").unwrap(),
+            WebhookInfo::default()
+        );
+        assert_eq!(
+            serde_json::from_str::<CdcStatus>(r#"{"lag_bytes":"many"}"#)
+                .unwrap()
+                .lag_bytes,
+            Lax::Odd
+        );
+    }
+
+    #[test]
+    fn an_answer_that_lists_no_column_does_not_say_that_one_is_gone() {
+        let fields: IncrementalFields =
+            serde_json::from_str(r#"{"incremental_fields":[]}"#).unwrap();
+        assert_eq!(fields.has_column("id"), None);
+        let fields: IncrementalFields =
+            serde_json::from_str(r#"{"available_columns":[{"field":"id"}]}"#).unwrap();
+        assert_eq!(
+            (fields.has_column("id"), fields.has_column("gone")),
+            (Some(true), Some(false))
+        );
+    }
+}
