@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use warehouse_sync_operator::cli::Cli;
 
 fn main() -> ExitCode {
@@ -14,8 +13,8 @@ fn main() -> ExitCode {
         eprintln!("error: another crypto provider was installed before");
         return ExitCode::FAILURE;
     }
-    match Cli::parse().execute() {
-        Ok(()) => ExitCode::SUCCESS,
+    match Cli::from_args().execute() {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(error.exit_code())

@@ -191,6 +191,57 @@ pub enum RootCause {
 }
 
 impl RootCause {
+    /// What it means, in a sentence; the same as `kubectl explain` shows.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::CredentialsInvalid => "The source rejects the user name, password, key or token",
+            Self::PermissionDenied => "The source knows who asks and does not allow it",
+            Self::IntegrationMissing => {
+                "The account that was connected in PostHog has gone or was revoked"
+            }
+            Self::SshTunnel => "The SSH tunnel to the source cannot be set up",
+            Self::NetworkUnreachable => {
+                "The source cannot be reached: name, route, firewall, allowlist"
+            }
+            Self::TlsFailure => "An encrypted connection to the source cannot be set up",
+            Self::PrimaryKeyMissing => "The table has no primary key to sync incrementally on",
+            Self::PrimaryKeyDuplicate => "The table's primary key is not unique",
+            Self::SchemaDrift => "A column that the sync depends on has gone or was renamed",
+            Self::TableMissing => "The table has gone from the source or was renamed",
+            Self::SourceObjectMissing => {
+                "A table or a column has gone from the source; not known which"
+            }
+            Self::CdcBroken => "Change data capture cannot go on: publication, settings or stream",
+            Self::CdcSlotLost => "The replication slot was lost, and with it the place in the log",
+            Self::BillingLimit => "PostHog's billing limit was reached. Not a technical failure",
+            Self::VendorQuota => "A quota, plan or bill at the vendor holds the source back",
+            Self::WebhookBroken => "The webhook channel does not deliver",
+            Self::RateLimited => "The source asks to be called less often",
+            Self::Transient => "A passing trouble of the source: trying again is the cure",
+            Self::PlatformInternal => "A passing trouble inside PostHog",
+            Self::PlatformOutage => {
+                "Many sources turned bad at once: PostHog itself is the likely cause"
+            }
+            Self::DataTypeMismatch => "A value or a column's type does not fit what is stored",
+            Self::SourceConfig => {
+                "The source or its connection is set up in a way that cannot work"
+            }
+            Self::SourceTimeout => "The source cut a query off because it took too long",
+            Self::OperatorAction => "Somebody stopped the run in PostHog. Not a failure",
+            Self::Stuck => {
+                "A run in Running that makes no progress, or a table that says Running without a run"
+            }
+            Self::Stale => "No sync has completed for several of the table's own intervals",
+            Self::RowLoss => "Rows were lost in a resync",
+            Self::DataCheckFailed => "A data check of the policy did not hold",
+            Self::Requested => "A person asked for an action",
+            Self::NotConfigured => "A new table that nobody has set up. Information",
+            Self::NotVisible => "The table has left PostHog's list; the key may no longer see it",
+            Self::Unknown => "Not known, or not to be told from what PostHog says",
+        }
+    }
+
     /// Its name, as status and metrics show it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -5,18 +5,18 @@
     reason = "doc comments become the text of --help"
 )]
 
-use std::{io::IsTerminal, net::SocketAddr, time::Duration};
+mod diagnose;
+mod explain;
+mod output;
+mod report;
+mod run;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 use kube::CustomResourceExt;
 
-use crate::{
-    api::{Timings, WarehouseSyncPolicy},
-    controller::{self, Health, Options, startup::StartError},
-    posthog::guard::{DEFAULT_HOSTS, HostList, is_loopback},
-    report::Metrics,
-    serve::{self, BindError},
-};
+use crate::{api::WarehouseSyncPolicy, controller::startup::StartError, serve::BindError};
 
 /// Keeps `PostHog` data-warehouse syncs healthy, and asks before it touches data.
 #[derive(Debug, Parser)]
@@ -29,55 +29,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the operator until SIGTERM or Ctrl-C
-    Run(RunArgs),
+    Run(run::RunArgs),
+    /// Read a project and say what is wrong with its syncs, why, and what to do. Needs no cluster and changes nothing
+    Diagnose(diagnose::DiagnoseArgs),
+    /// Say what the error text of a sync means and what to do about it. Needs neither cluster nor PostHog
+    Explain(explain::ExplainArgs),
     /// Print the CustomResourceDefinition as YAML: `warehouse-sync-operator crd | kubectl apply -f -`
     Crd,
-}
-
-#[derive(Debug, Args)]
-struct RunArgs {
-    /// Namespace whose policies are looked after; repeat it, or separate with commas. Default: all namespaces
-    #[arg(
-        long = "namespace",
-        value_name = "NAME",
-        env = "WAREHOUSE_SYNC_NAMESPACES",
-        value_delimiter = ',',
-        value_parser = namespace
-    )]
-    namespaces: Vec<String>,
-
-    /// Host (or HOST:PORT) of a PostHog that may get API keys; repeat it, or separate with commas. Default: us.posthog.com and eu.posthog.com
-    #[arg(long = "allowed-host", value_name = "HOST", env = "WAREHOUSE_SYNC_ALLOWED_HOSTS", value_delimiter = ',', value_parser = host)]
-    allowed_hosts: Vec<String>,
-
-    /// Also permit http://127.0.0.1:PORT, for a PostHog (or a simulator) on this machine
-    #[arg(long, env = "WAREHOUSE_SYNC_ALLOW_HTTP_LOOPBACK")]
-    allow_http_loopback: bool,
-
-    /// Address for /livez, /readyz and /metrics
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        env = "WAREHOUSE_SYNC_BIND",
-        default_value = "0.0.0.0:8080"
-    )]
-    bind: SocketAddr,
-
-    /// How log lines look. What is logged is set by RUST_LOG
-    #[arg(long, value_name = "FORMAT", env = "WAREHOUSE_SYNC_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
-    log_format: LogFormat,
-
-    /// Divide the fixed durations of remediation, for demos and tests on this machine
-    #[arg(long, value_name = "N", env = "WAREHOUSE_SYNC_TIME_FACTOR", hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    time_factor: u32,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogFormat {
-    /// Lines for people
-    Human,
-    /// One JSON object per line
-    Json,
 }
 
 /// Why a command ended badly.
@@ -92,164 +50,61 @@ pub enum CliError {
     /// Health and metrics could not be served.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The CRD could not be written.
-    #[error("cannot print the CustomResourceDefinition: {0}")]
+    /// The output could not be written.
+    #[error("cannot write the output: {0}")]
     Print(String),
     /// No runtime.
     #[error("cannot start: {0}")]
     Runtime(#[from] std::io::Error),
+    /// The project could not be read.
+    #[error("{0}")]
+    CannotRead(String),
 }
 
 impl CliError {
-    /// The exit code: 2 for wrong flags, as clap has it, else 1.
+    /// The exit code: 2 for wrong flags, as clap has it, 3 if `diagnose` could not read, else 1.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
+            Self::CannotRead(_) => 3,
             Self::Start(_) | Self::Bind(_) | Self::Print(_) | Self::Runtime(_) => 1,
         }
     }
 }
 
 impl Cli {
+    /// Reads the arguments of the process; where they are wrong, says so and ends it.
+    #[must_use]
+    pub fn from_args() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            // A printer that fails has nothing to tell and nobody to tell it to.
+            let _ = error.print();
+            // 2 means findings of severity Error there.
+            let diagnose = std::env::args().nth(1).is_some_and(|arg| arg == "diagnose");
+            std::process::exit(if error.use_stderr() && diagnose {
+                3
+            } else {
+                error.exit_code()
+            })
+        })
+    }
+
     /// Runs the command that was given.
-    pub fn execute(self) -> Result<(), CliError> {
+    pub fn execute(self) -> Result<ExitCode, CliError> {
         match self.command {
-            Command::Run(args) => run(&args),
-            Command::Crd => print_crd(),
+            Command::Run(args) => run::run(&args).map(|()| ExitCode::SUCCESS),
+            Command::Diagnose(args) => diagnose::diagnose(&args),
+            Command::Explain(args) => explain::explain(&args),
+            Command::Crd => output::print(&crd_yaml()?).map(|()| ExitCode::SUCCESS),
         }
     }
 }
 
 /// The CRD as YAML, with a line that says where it comes from.
 pub fn crd_yaml() -> Result<String, CliError> {
-    let yaml = serde_saphyr::to_string(&WarehouseSyncPolicy::crd())
-        .map_err(|e| CliError::Print(e.to_string()))?;
     Ok(format!(
         "# Generated by `warehouse-sync-operator crd`; do not edit.\n{}\n",
-        yaml.trim_end()
+        output::yaml(&WarehouseSyncPolicy::crd())?.trim_end()
     ))
-}
-
-fn print_crd() -> Result<(), CliError> {
-    use std::io::Write;
-    let yaml = crd_yaml()?;
-    // A reader that stops early, such as `head`, is no error.
-    match std::io::stdout().write_all(yaml.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CliError::Print(error.to_string()))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn run(args: &RunArgs) -> Result<(), CliError> {
-    let options = options(args)?;
-    start_log(args.log_format);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    let result = runtime.block_on(operate(options, args.bind));
-    // What is still waiting for a connection must not hold the process.
-    runtime.shutdown_timeout(Duration::from_millis(100));
-    result
-}
-
-async fn operate(options: Options, bind: SocketAddr) -> Result<(), CliError> {
-    let (health, metrics) = (Health::default(), Metrics::default());
-    let server = serve::start(bind, health.clone(), metrics.clone()).await?;
-    tokio::select! {
-        ended = controller::run(options, health, metrics, stop_signal()) => Ok(ended?),
-        _ = server => Err(StartError::Ended("the health server").into()),
-    }
-}
-
-fn options(args: &RunArgs) -> Result<Options, CliError> {
-    let fast = args.time_factor > 1;
-    let all_loopback = args.allowed_hosts.iter().all(|host| is_loopback(host));
-    if fast && !(args.allow_http_loopback && all_loopback) {
-        return Err(CliError::Usage(
-            "--time-factor is for demos and tests on this machine: it needs --allow-http-loopback, and every --allowed-host must be loopback".to_owned(),
-        ));
-    }
-    let listed: Vec<String> = args
-        .allowed_hosts
-        .iter()
-        .filter(|host| !host.is_empty())
-        .cloned()
-        .collect();
-    // With shortened durations no PostHog but one on this machine may be reached, also not by default.
-    let hosts = match listed.as_slice() {
-        [] if fast => Vec::new(),
-        [] => DEFAULT_HOSTS.map(str::to_owned).to_vec(),
-        listed => listed.to_vec(),
-    };
-    // A chart sets a variable that has no value to nothing; and two watches of one namespace would be two controllers.
-    let mut namespaces: Vec<String> = args
-        .namespaces
-        .iter()
-        .filter(|name| !name.is_empty())
-        .cloned()
-        .collect();
-    namespaces.sort();
-    namespaces.dedup();
-    Ok(Options {
-        namespaces,
-        hosts: HostList::new(&hosts, args.allow_http_loopback),
-        timings: Timings::divided_by(args.time_factor),
-    })
-}
-
-fn namespace(text: &str) -> Result<String, String> {
-    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if text.len() <= 63 && text.bytes().all(fits) && !text.starts_with('-') && !text.ends_with('-')
-    {
-        return Ok(text.to_owned());
-    }
-    Err("a namespace has at most 63 lower-case letters, digits and dashes, and begins and ends with a letter or digit".to_owned())
-}
-
-fn host(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        return Ok(String::new());
-    }
-    crate::api::host::Host::parse(&format!("https://{text}"))
-        .map(|host| host.authority().to_owned())
-        .map_err(|_| "write HOST or HOST:PORT without https:// and without a path, for example posthog.example.com".to_owned())
-}
-
-fn start_log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,kube=warn"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Human => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-}
-
-/// Resolves at SIGTERM or Ctrl-C. A second one ends the process at once.
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        std::process::exit(130);
-    });
 }

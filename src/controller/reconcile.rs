@@ -192,6 +192,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             incidents: &old.incidents,
             timings: &self.timings,
             budget: Budget::RECONCILE,
+            every_run: false,
             progress: &|_, _| {},
         };
         let snapshot = survey.make(sources, rivals).await;

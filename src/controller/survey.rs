@@ -11,7 +11,10 @@ use crate::{
         Timings, ValidatedPolicy,
         status::{Incident, State},
     },
-    diagnose::{Known, probing, suspects::suspects},
+    diagnose::{
+        Known, probing,
+        suspects::{running, suspects},
+    },
     observe::{Changes, Probe, Probes, ProjectView, Rival, Snapshot, WriteScope},
     posthog::{Transport, lax::Lax, wire::Source},
 };
@@ -47,6 +50,8 @@ pub struct Survey<'a, T> {
     pub timings: &'a Timings,
     /// How much may be asked.
     pub budget: Budget,
+    /// Look at every run in progress, for one who looks only once.
+    pub every_run: bool,
     /// Told how many requests are done, of how many.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
@@ -86,6 +91,9 @@ impl<T: Transport> Survey<'_, T> {
     async fn look(&self, snapshot: &mut Snapshot) {
         let now = self.view.client.now();
         let mut suspects = suspects(self.policy, snapshot, self.incidents, self.timings, now);
+        if self.every_run {
+            suspects.extend(running(self.policy, snapshot));
+        }
         suspects.truncate(self.budget.looks);
         for (done, suspect) in suspects.iter().enumerate() {
             (self.progress)(done, suspects.len());

@@ -14,6 +14,7 @@ pub mod failure;
 pub mod freshness;
 pub mod missing;
 pub mod not_configured;
+pub mod one_look;
 pub mod outage;
 pub mod probing;
 pub mod problem;

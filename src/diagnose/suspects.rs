@@ -74,6 +74,26 @@ pub fn suspects(
     urgent
 }
 
+/// Every selected table that says Running and was never looked at.
+#[must_use]
+pub fn running(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<Suspect> {
+    snapshot
+        .selected(&policy.selector)
+        .filter(|(_, schema)| {
+            schema.should_sync == Lax::Is(true) && schema.status() == SchemaStatus::Running
+        })
+        .filter(|(_, schema)| {
+            let seen = snapshot.runs.get(&schema.id);
+            seen.is_none_or(|seen| seen.look.is_none())
+        })
+        .map(|(source, schema)| Suspect {
+            source_id: source.id.clone(),
+            schema_id: schema.id.clone(),
+            name: schema.name.clone(),
+        })
+        .collect()
+}
+
 fn is_due(
     policy: &ValidatedPolicy,
     schema: &Schema,
