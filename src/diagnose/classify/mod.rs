@@ -1,29 +1,68 @@
-//! stub
+//! What does an error text say went wrong?
+//!
+//! A text is made plain ([`clean`]), stripped of the names it mentions ([`mask`]), and then asked about in the order of the
+//! rules ([`rules`]): the first that holds decides, and a text that none decides is Unknown. Pure: the same text gives the
+//! same answer, whatever it holds. Texts come from outside; what they ask for is never done.
+
+mod clean;
+mod mask;
+mod matcher;
+mod numbers;
+pub mod rule;
+mod rules;
+
+pub use rule::{Rule, When};
+
+use super::advice::advice;
 use crate::api::status::{Confidence, RootCause};
-/// What a text was read as.
+
+/// The tables of rules, in the order in which they are asked.
+pub const RULES: &[&[Rule]] = rules::TABLES;
+
+/// The `rule` of a reading that no rule decided.
+pub const NO_RULE: &str = "none";
+
+/// What a text says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// The cause.
+    /// The cause that it names, or Unknown.
     pub cause: RootCause,
-    /// How sure.
+    /// How sure that is.
     pub confidence: Confidence,
-    /// The rule.
+    /// The rule that decided, or [`NO_RULE`].
     pub rule: &'static str,
 }
+
 impl Reading {
-    /// Advice.
-    #[must_use]
+    /// What a human should do next, as precisely as the text allows.
     pub fn advice(&self) -> &'static str {
-        super::advice::advice(self.cause)
+        rule(self.rule)
+            .and_then(|rule| rule.advice)
+            .unwrap_or_else(|| advice(self.cause))
     }
 }
-/// Reads a text.
-#[must_use]
-pub fn classify(text: &str, _source_type: Option<&str>) -> Reading {
-    let cause = super::cause::of_failure(Some(text));
-    Reading {
-        cause,
-        confidence: Confidence::Low,
-        rule: "none",
-    }
+
+/// The cause that `text` names; `source_type` is `PostHog`'s name for the kind of source, where it is known.
+pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
+    let text = mask::mask(&clean::clean(text));
+    matcher::MATCHER.first(&text, source_type).map_or(
+        Reading {
+            cause: RootCause::Unknown,
+            confidence: Confidence::Low,
+            rule: NO_RULE,
+        },
+        |rule| Reading {
+            cause: rule.cause,
+            confidence: rule.confidence,
+            rule: rule.id,
+        },
+    )
 }
+
+/// The rule of this id.
+pub fn rule(id: &str) -> Option<&'static Rule> {
+    rules::all().find(|rule| rule.id == id)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! A text as it came, on its way to the rules: one case, one kind of quote, one kind of blank, bounded length.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// How much of a long text is looked at, in bytes, at its beginning and again at its end: what went wrong stands in one
+/// of the two, and the time per text stays bounded.
+pub const WINDOW: usize = 4 * 1024;
+
+/// `raw` in lower case, with plain quotes, dashes and blanks, without invisible characters, escapes and stack frames.
+/// Line ends survive, because quoted queries end there.
+pub fn clean(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len().min(2 * WINDOW) + 8);
+    if raw.len() <= 2 * WINDOW {
+        part(raw, &mut out);
+    } else {
+        part(&raw[..boundary(raw, WINDOW)], &mut out);
+        out.push('\n');
+        part(&raw[boundary(raw, raw.len() - WINDOW)..], &mut out);
+    }
+    out
+}
+
+/// The end of the character that stands at `at`, so that a cut never splits one.
+fn boundary(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at += 1;
+    }
+    at
+}
+
+fn part(raw: &str, out: &mut String) {
+    if is_traceback(raw) {
+        // The frames of a traceback are indented; they show code, which says nothing of what happened.
+        for line in raw.lines().filter(|line| !line.starts_with("  ")) {
+            characters(line, out);
+            out.push('\n');
+        }
+    } else {
+        characters(raw, out);
+    }
+}
+
+fn is_traceback(raw: &str) -> bool {
+    const HEAD: &[u8] = b"most recent call last";
+    raw.contains('\n')
+        && raw
+            .as_bytes()
+            .windows(HEAD.len())
+            .any(|window| window.eq_ignore_ascii_case(HEAD))
+}
+
+fn characters(raw: &str, out: &mut String) {
+    let mut rest = raw.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            'A'..='Z' => out.push(c.to_ascii_lowercase()),
+            '\\' => escape(&mut rest, out),
+            '\u{1b}' => colour(&mut rest, out),
+            '&' => entity(&mut rest, out),
+            ' '..='~' => push(c, out),
+            _ => foreign(c, out),
+        }
+    }
+}
+
+/// Adds a character, and a blank only where none is. A line end wins over blanks before it.
+fn push(c: char, out: &mut String) {
+    match c {
+        '\n' => {
+            while out.ends_with(' ') {
+                out.pop();
+            }
+            if !out.is_empty() && !out.ends_with('\n') {
+                out.push('\n');
+            }
+        }
+        ' ' => {
+            if !out.is_empty() && !out.ends_with([' ', '\n']) {
+                out.push(' ');
+            }
+        }
+        _ => out.push(c),
+    }
+}
+
+/// Texts come through `repr` and JSON: `\n`, `\'`, `\u2019`.
+fn escape(rest: &mut Peekable<Chars<'_>>, out: &mut String) {
+    match rest.peek().copied() {
+        Some('n' | 'r' | 't' | 'N' | 'R' | 'T') => {
+            rest.next();
+            push(' ', out);
+        }
+        Some('u' | 'U') => {
+            let code: String = rest.clone().skip(1).take(4).collect();
+            let known = u32::from_str_radix(&code, 16).ok().and_then(char::from_u32);
+            if let Some(c) = known.filter(|_| code.len() == 4) {
+                rest.nth(4);
+                foreign(c, out);
+            }
+        }
+        // A backslash before anything else is left out: what follows speaks for itself.
+        _ => {}
+    }
+}
+
+/// A terminal's colour codes.
+fn colour(rest: &mut Peekable<Chars<'_>>, out: &mut String) {
+    if rest.peek() == Some(&'[') {
+        rest.next();
+        while rest.next_if(|c| c.is_ascii_digit() || *c == ';').is_some() {}
+        rest.next_if(char::is_ascii_alphabetic);
+    }
+    push(' ', out);
+}
+
+/// The entities that stand for quotes in answers written as HTML.
+fn entity(rest: &mut Peekable<Chars<'_>>, out: &mut String) {
+    const ENTITIES: [(&str, char); 5] = [
+        ("#39;", '\''),
+        ("#x27;", '\''),
+        ("apos;", '\''),
+        ("quot;", '"'),
+        ("nbsp;", ' '),
+    ];
+    for (name, c) in ENTITIES {
+        if rest
+            .clone()
+            .zip(name.chars())
+            .filter(|(a, b)| a.eq_ignore_ascii_case(b))
+            .count()
+            == name.len()
+        {
+            rest.nth(name.len() - 1);
+            push(c, out);
+            return;
+        }
+    }
+    out.push('&');
+}
+
+/// Everything outside printable ASCII.
+fn foreign(c: char, out: &mut String) {
+    match c {
+        '\n' | '\r' | '\u{2028}' | '\u{2029}' => push('\n', out),
+        '‘' | '’' | '‚' | '‛' | '′' | '´' | '＇' => out.push('\''),
+        '“' | '”' | '„' | '‟' | '«' | '»' | '″' | '「' | '」' | '『' | '』' => {
+            out.push('"')
+        }
+        '‐'..='―' | '−' => out.push('-'),
+        '…' => out.push_str("..."),
+        '。' | '．' => out.push('.'),
+        '\u{ad}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}' => {}
+        // The full-width forms of ASCII.
+        '\u{ff01}'..='\u{ff5e}' => {
+            if let Some(plain) = char::from_u32(u32::from(c) - 0xfee0) {
+                push(plain.to_ascii_lowercase(), out);
+            }
+        }
+        _ if c.is_whitespace() || c.is_control() => push(' ', out),
+        _ => out.extend(c.to_lowercase()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_blanks_and_escapes_are_made_plain() {
+        for (raw, plain) in [
+            ("  Couldn’t\t\tconnect ", "couldn't connect "),
+            (r#"(2003, "Can\'t connect")"#, r#"(2003, "can't connect")"#),
+            ("pass\u{200b}word", "password"),
+            ("ＨＴＴＰ　４０１", "http 401"),
+            ("a\\nb \\u2019", "a b '"),
+            ("doesn&#39;t & more", "doesn't & more"),
+            ("\u{1b}[31mred\u{1b}[0m", "red "),
+            ("a \r\n\n b", "a\nb"),
+        ] {
+            assert_eq!(clean(raw), plain, "{raw}");
+        }
+    }
+
+    #[test]
+    fn frames_of_a_traceback_are_left_out() {
+        let raw = "Traceback (most recent call last):\n  File \"a.py\", line 401, in rate_limit\n    raise Denied(1)\nValueError: bad";
+        assert_eq!(
+            clean(raw),
+            "traceback (most recent call last):\nvalueerror: bad\n"
+        );
+    }
+
+    #[test]
+    fn of_a_long_text_both_ends_are_read() {
+        let raw = format!("first {} last", "é".repeat(100_000));
+        let plain = clean(&raw);
+        assert!(plain.starts_with("first") && plain.ends_with("last"));
+        assert!(plain.len() <= 2 * WINDOW + 8);
+    }
+}

@@ -1,0 +1,302 @@
+//! Finds all phrases of all rules in one pass, then asks only the rules that have one of theirs in the text.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
+use super::{
+    mask::{Masked, is_word},
+    rule::{Rule, When},
+    rules,
+};
+
+/// How far the parts of a phrase may stand apart, in bytes.
+const GAP: usize = 90;
+
+/// Built once; what [`super::classify`] asks.
+pub static MATCHER: LazyLock<Matcher> = LazyLock::new(|| Matcher::new(rules::all()));
+
+/// All rules, ready to be asked.
+pub struct Matcher {
+    automaton: Option<AhoCorasick>,
+    fragments: Vec<Fragment>,
+    rules: Vec<Compiled>,
+}
+
+/// A piece of a phrase without gaps.
+#[derive(PartialEq, Eq, Hash, Clone)]
+struct Fragment {
+    text: String,
+    open_left: bool,
+    open_right: bool,
+    /// The rules, by rank, that are worth asking when this was found. Filled in at the end.
+    wakes: Vec<u16>,
+}
+
+struct Compiled {
+    rule: &'static Rule,
+    tests: Vec<Test>,
+}
+
+/// Fragments in their order.
+type Phrase = Vec<u16>;
+
+enum Test {
+    Any(Vec<Phrase>),
+    All(Vec<Phrase>),
+    Without(Vec<Phrase>),
+    Whole(Vec<Phrase>),
+    Start(Vec<Phrase>),
+    Source(&'static [&'static str]),
+}
+
+#[derive(Clone, Copy)]
+struct Hit {
+    fragment: u16,
+    start: usize,
+    end: usize,
+}
+
+impl Matcher {
+    fn new(all: impl Iterator<Item = &'static Rule>) -> Self {
+        let mut builder = Builder::default();
+        let rules: Vec<Compiled> = all
+            .enumerate()
+            .map(|(rank, rule)| builder.rule(u16::try_from(rank).unwrap_or(u16::MAX), rule))
+            .collect();
+        let automaton = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(builder.fragments.iter().map(|fragment| &fragment.text))
+            .ok();
+        Self {
+            automaton,
+            fragments: builder.fragments,
+            rules,
+        }
+    }
+
+    /// The first rule that decides the text.
+    pub fn first(&self, text: &Masked, source_type: Option<&str>) -> Option<&'static Rule> {
+        let hits = self.hits(text);
+        let mut awake: Vec<u16> = hits
+            .iter()
+            .flat_map(|hit| &self.fragments[usize::from(hit.fragment)].wakes)
+            .copied()
+            .collect();
+        awake.sort_unstable();
+        awake.dedup();
+        let seen = Seen {
+            hits: &hits,
+            text,
+            source_type,
+        };
+        awake
+            .into_iter()
+            .filter_map(|rank| self.rules.get(usize::from(rank)))
+            .find(|compiled| compiled.tests.iter().all(|test| seen.holds(test)))
+            .map(|compiled| compiled.rule)
+    }
+
+    fn hits(&self, text: &Masked) -> Vec<Hit> {
+        let Some(automaton) = &self.automaton else {
+            return Vec::new();
+        };
+        let bytes = text.text.as_bytes();
+        let mut hits = Vec::with_capacity(32);
+        for found in automaton.find_overlapping_iter(&text.text) {
+            let place = found.pattern().as_usize();
+            let fragment = &self.fragments[place];
+            let (start, end) = (found.start(), found.end());
+            let whole = (fragment.open_left || ends_word(bytes, start))
+                && (fragment.open_right || ends_word(bytes, end));
+            if whole && !is_negated(&text.text[..start]) {
+                hits.push(Hit {
+                    fragment: u16::try_from(place).unwrap_or(u16::MAX),
+                    start,
+                    end,
+                });
+            }
+        }
+        hits
+    }
+}
+
+/// Whether no word goes on over this place.
+fn ends_word(bytes: &[u8], at: usize) -> bool {
+    let is_letter = |byte: Option<&u8>| byte.is_some_and(|byte| is_word(*byte) && *byte < 0x80);
+    at == 0 || !(is_letter(bytes.get(at - 1)) && is_letter(bytes.get(at)))
+}
+
+/// Whether a text that goes on here says that the following is not so.
+fn is_negated(before: &str) -> bool {
+    let Some(before) = before.strip_suffix(' ') else {
+        return false;
+    };
+    let mut words = before.rsplit(' ');
+    match words.next() {
+        Some("not" | "never" | "without" | "isn't" | "wasn't" | "aren't" | "weren't" | "non") => {
+            true
+        }
+        Some("a" | "an" | "the" | "been" | "being" | "any" | "currently" | "yet" | "really") => {
+            matches!(
+                words.next(),
+                Some("not" | "never" | "without" | "isn't" | "wasn't" | "aren't")
+            )
+        }
+        Some("to" | "by") => words.next() == Some("due") && words.next() == Some("not"),
+        _ => false,
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    fragments: Vec<Fragment>,
+    known: HashMap<(String, bool, bool), u16>,
+}
+
+impl Builder {
+    fn rule(&mut self, rank: u16, rule: &'static Rule) -> Compiled {
+        let tests: Vec<Test> = rule.when.iter().map(|when| self.test(when)).collect();
+        let key: Vec<u16> = match tests.first() {
+            Some(Test::Any(phrases) | Test::Whole(phrases) | Test::Start(phrases)) => phrases
+                .iter()
+                .filter_map(|phrase| phrase.first().copied())
+                .collect(),
+            Some(Test::All(phrases)) => phrases
+                .first()
+                .and_then(|phrase| phrase.first())
+                .copied()
+                .into_iter()
+                .collect(),
+            _ => Vec::new(),
+        };
+        for fragment in key {
+            self.fragments[usize::from(fragment)].wakes.push(rank);
+        }
+        Compiled { rule, tests }
+    }
+
+    fn test(&mut self, when: &'static When) -> Test {
+        match when {
+            When::Any(phrases) => Test::Any(self.phrases(phrases)),
+            When::All(phrases) => Test::All(self.phrases(phrases)),
+            When::Without(phrases) => Test::Without(self.phrases(phrases)),
+            When::Whole(phrases) => Test::Whole(self.phrases(phrases)),
+            When::Start(phrases) => Test::Start(self.phrases(phrases)),
+            When::Code(codes) => Test::Any(self.signs("code", codes)),
+            When::SqlState(states) => Test::Any(self.signs("sqlstate", states)),
+            When::Http(statuses) => Test::Any(self.signs("http", statuses)),
+            When::Source(types) => Test::Source(types),
+        }
+    }
+
+    fn signs<T: std::fmt::Display>(&mut self, kind: &str, values: &[T]) -> Vec<Phrase> {
+        values
+            .iter()
+            .map(|value| vec![self.fragment(&format!("{kind}:{value}"))])
+            .collect()
+    }
+
+    fn phrases(&mut self, phrases: &[&str]) -> Vec<Phrase> {
+        phrases
+            .iter()
+            .map(|phrase| {
+                phrase
+                    .split(" .. ")
+                    .map(|part| self.fragment(part))
+                    .collect()
+            })
+            .collect()
+    }
+
+    fn fragment(&mut self, part: &str) -> u16 {
+        let open_left = part.starts_with('*');
+        let open_right = part.ends_with('*');
+        let text = part.trim_matches('*').to_owned();
+        let next = u16::try_from(self.fragments.len()).unwrap_or(u16::MAX);
+        let place = *self
+            .known
+            .entry((text.clone(), open_left, open_right))
+            .or_insert(next);
+        if place == next {
+            self.fragments.push(Fragment {
+                text,
+                open_left,
+                open_right,
+                wakes: Vec::new(),
+            });
+        }
+        place
+    }
+}
+
+struct Seen<'a> {
+    hits: &'a [Hit],
+    text: &'a Masked,
+    source_type: Option<&'a str>,
+}
+
+impl Seen<'_> {
+    fn holds(&self, test: &Test) -> bool {
+        match test {
+            Test::Any(phrases) => phrases.iter().any(|phrase| self.has(phrase)),
+            Test::All(phrases) => phrases.iter().all(|phrase| self.has(phrase)),
+            Test::Without(phrases) => !phrases.iter().any(|phrase| self.has(phrase)),
+            Test::Whole(phrases) => phrases.iter().any(|phrase| self.is_whole(phrase)),
+            Test::Start(phrases) => phrases.iter().any(|phrase| self.starts(phrase)),
+            Test::Source(types) => self
+                .source_type
+                .is_some_and(|source| types.iter().any(|known| known.eq_ignore_ascii_case(source))),
+        }
+    }
+
+    fn has(&self, phrase: &[u16]) -> bool {
+        if let [fragment] = phrase {
+            return self.hits.iter().any(|hit| hit.fragment == *fragment);
+        }
+        // The latest end of each part so far.
+        let mut ends = [None::<usize>; 6];
+        for hit in self.hits {
+            for (part, fragment) in phrase.iter().enumerate().take(ends.len()).rev() {
+                if hit.fragment != *fragment {
+                    continue;
+                }
+                let follows = part
+                    .checked_sub(1)
+                    .is_none_or(|last| ends[last].is_some_and(|end| self.is_near(end, hit.start)));
+                if follows {
+                    if part + 1 == phrase.len() {
+                        return true;
+                    }
+                    ends[part] = Some(hit.end);
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether two places are near each other, in this order, and in one sentence.
+    fn is_near(&self, end: usize, start: usize) -> bool {
+        start >= end
+            && start - end <= GAP
+            && self
+                .text
+                .text
+                .get(end..start)
+                .is_some_and(|between| !between.contains(". "))
+    }
+
+    fn starts(&self, phrase: &[u16]) -> bool {
+        self.hits
+            .iter()
+            .any(|hit| hit.start == 0 && phrase == [hit.fragment])
+    }
+
+    fn is_whole(&self, phrase: &[u16]) -> bool {
+        let text = self.text.text.get(..self.text.body).unwrap_or_default();
+        let length = text.trim_end_matches(['.', ' ']).len();
+        self.hits
+            .iter()
+            .any(|hit| hit.start == 0 && hit.end >= length && phrase == [hit.fragment])
+    }
+}

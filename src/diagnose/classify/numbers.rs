@@ -1,0 +1,363 @@
+//! Numbers that mean something: only in the form in which HTTP clients and drivers write their codes.
+
+/// What stands right before an HTTP status.
+const BEFORE_STATUS: &[&str] = &[
+    "http",
+    "http/1.0",
+    "http/1.1",
+    "http/2",
+    "http/2.0",
+    "http/3",
+    "status",
+    "status_code",
+    "statuscode",
+    "httpstatus",
+    "http_status",
+    "httpstatuscode",
+    "http_code",
+    "http code",
+    "status code",
+    "http error",
+    "httperror",
+    "http-error",
+    "httpstatuserror",
+    "httpexception",
+    "apierror",
+    "apiexception",
+    "api error",
+    "response code",
+    "responsecode",
+    "response_code",
+    "response",
+    "http response",
+    "responded",
+    "responded with",
+    "response with",
+    "answered",
+    "answered with",
+    "replied with",
+    "returned",
+    "returned a",
+    "returned an",
+    "returned with",
+    "returned error",
+    "returned code",
+    "received",
+    "received a",
+    "got",
+    "got a",
+    "request failed with",
+    "request failed",
+    "failed with",
+    "failed with error",
+    "server error",
+    "client error",
+    "clientresponseerror",
+    "responseerror",
+    "error response",
+    "with a",
+    "too many",
+    "unexpected response",
+    "unexpected status",
+    "unexpected status code",
+];
+
+/// What stands right before an HTTP status if the text speaks of HTTP elsewhere.
+const BEFORE_CODE: &[&str] = &[
+    "code",
+    "error code",
+    "errorcode",
+    "error_code",
+    "error",
+    "err",
+];
+
+/// Words that show that a text speaks of HTTP.
+const HTTP_WORDS: &[&str] = &[
+    "http",
+    " api ",
+    " api:",
+    "rest ",
+    "url",
+    "request",
+    "endpoint",
+    "unauthorized",
+    "forbidden",
+    "gateway",
+    "oauth",
+    "token",
+    "webhook",
+    "response",
+    "unauthenticated",
+    "permission_denied",
+    "resource_exhausted",
+    "cloudflare",
+];
+
+/// What stands right after an HTTP status, whatever the status.
+const AFTER_STATUS: &[&str] = &[
+    "client error",
+    "server error",
+    "response",
+    "error response",
+    "http",
+    "post ",
+    "get ",
+    "put ",
+    "patch ",
+    "for url",
+    "error for",
+    "request failed",
+    "status code",
+    "message=",
+    "error:",
+    "error from",
+    "error from",
+    "error while",
+];
+
+/// The names of statuses.
+const NAMES: &[(&str, &[&str])] = &[
+    ("400", &["bad request"]),
+    (
+        "401",
+        &[
+            "unauthorized",
+            "unauthorised",
+            "authorization required",
+            "unauthenticated",
+            "not authorized",
+            "invalid",
+        ],
+    ),
+    ("402", &["payment required"]),
+    (
+        "403",
+        &[
+            "forbidden",
+            "access denied",
+            "permission denied",
+            "permission_denied",
+        ],
+    ),
+    ("404", &["not found", "not_found"]),
+    ("405", &["method not allowed"]),
+    ("407", &["proxy auth"]),
+    ("408", &["request time"]),
+    ("409", &["conflict"]),
+    ("410", &["gone"]),
+    ("422", &["unprocessable"]),
+    (
+        "429",
+        &[
+            "too many",
+            "rate limit",
+            "resource_exhausted",
+            "quota",
+            "throttl",
+        ],
+    ),
+    ("500", &["internal", "server error"]),
+    ("502", &["bad gateway", "proxy error"]),
+    (
+        "503",
+        &[
+            "service unavailable",
+            "service temporarily",
+            "backend",
+            "unavailable",
+            "slow down",
+            "slowdown",
+        ],
+    ),
+    ("504", &["gateway time", "deadline"]),
+    ("520", &["web server", "origin", "unknown error"]),
+    ("521", &["web server", "origin"]),
+    ("522", &["connection timed", "origin"]),
+    ("523", &["origin"]),
+    ("524", &["a timeout"]),
+    ("525", &["ssl handshake"]),
+    ("529", &["overloaded", "site is"]),
+];
+
+/// What stands right before a driver's error number.
+const BEFORE_NUMBER: &[&str] = &[
+    "error",
+    "errors",
+    "error code",
+    "errorcode",
+    "error_code",
+    "code",
+    "errno",
+    "err",
+    "msg",
+    "message",
+    "number",
+    "error number",
+    "sqlcode",
+    "sql error",
+    "mysql error",
+    "server error",
+    "native error",
+    "errcode",
+    "errornumber",
+];
+
+/// Whether `token` is an HTTP status in HTTP context; `before` is the masked text before it.
+pub fn is_http(token: &str, before: &str, after: &str) -> bool {
+    let is_status = token.len() == 3 && (token.starts_with('4') || token.starts_with('5'));
+    if !is_status {
+        return false;
+    }
+    let head = trimmed(before);
+    ends_with_any(head, BEFORE_STATUS)
+        || follows(token, after)
+        || (ends_with_any(head, BEFORE_CODE) && speaks_of_http(before, after))
+        // `[429]` and `(403)` beside a word of HTTP.
+        || (before.ends_with(['[', '(']) && after.starts_with([']', ')']) && speaks_of_http(before, after))
+}
+
+fn follows(token: &str, after: &str) -> bool {
+    let tail = after.trim_start_matches([' ', ':', '-', ',', ')', ']', '.', '(', '"', '\'', '<']);
+    if after.len() - tail.len() > 4 {
+        return false;
+    }
+    let named = NAMES
+        .iter()
+        .find(|(status, _)| *status == token)
+        .is_some_and(|(_, names)| names.iter().any(|name| tail.starts_with(name)));
+    named || AFTER_STATUS.iter().any(|words| tail.starts_with(words)) || is_word_error(tail)
+}
+
+/// `500 error`, but not `403 errors in rows`.
+fn is_word_error(tail: &str) -> bool {
+    tail.strip_prefix("error")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', ',', ')', '!', '\n']))
+}
+
+fn speaks_of_http(before: &str, after: &str) -> bool {
+    let (before, after) = (last(before, 120), first(after, 120));
+    HTTP_WORDS
+        .iter()
+        .any(|word| before.contains(word) || after.contains(word))
+}
+
+/// Whether `token` is a driver's error number in its form: `(1045, "…")`, `error 18456`, `Code: 516.`, `250001 (08001):`.
+pub fn is_code(token: &str, before: &str, after: &str) -> bool {
+    if token.len() > 6 {
+        return false;
+    }
+    let in_tuple = before.ends_with('(') && after.starts_with(',');
+    let snowflake = token.len() == 6 && after.starts_with(" (");
+    in_tuple || snowflake || ends_with_any(trimmed(before), BEFORE_NUMBER)
+}
+
+/// Whether `token` is an SQLSTATE in its form: `SQLSTATE 42P01`, `[42S02]`, `(28000)`.
+pub fn is_sql_state(token: &str, before: &str, after: &str) -> bool {
+    if token.len() != 5 || !token.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return false;
+    }
+    let enclosed = (before.ends_with('[') && after.starts_with(']'))
+        || (before.ends_with('(') && after.starts_with(')'))
+        || (before.ends_with("('") && after.starts_with("',"));
+    enclosed
+        || ends_with_any(
+            trimmed(before),
+            &["sqlstate", "sql state", "sql_state", "pgcode", "estado sql"],
+        )
+}
+
+fn trimmed(before: &str) -> &str {
+    last(before, 64).trim_end_matches([
+        ' ', ':', '=', '[', '(', '"', '\'', '<', '>', '{', '#', '-', ',',
+    ])
+}
+
+fn ends_with_any(text: &str, endings: &[&str]) -> bool {
+    endings.iter().any(|ending| {
+        text.strip_suffix(ending).is_some_and(|rest| {
+            !rest
+                .as_bytes()
+                .last()
+                .copied()
+                .is_some_and(super::mask::is_word)
+        })
+    })
+}
+
+fn last(text: &str, bytes: usize) -> &str {
+    let mut start = text.len().saturating_sub(bytes);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
+fn first(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{clean::clean, mask::mask};
+
+    fn signs(raw: &str) -> String {
+        let masked = mask(&clean(raw));
+        masked.text[masked.body..].trim().to_owned()
+    }
+
+    #[test]
+    fn a_status_counts_only_in_the_context_of_http() {
+        for raw in [
+            "401 Client Error: Unauthorized",
+            "Hubspot API error (retryable): status=401",
+            "HTTP 401",
+            "HTTP/1.1 401",
+            "HTTP Error 401: Unauthorized",
+            "APIError: [401]",
+            "failed with status code: 401",
+            "(401) Unauthorized",
+            "401 POST https://bigquery.googleapis.com/x: no",
+            r#"{"status":401}"#,
+            r#"HTTP call failed: {"error": {"code": 401, "message": "x"}}"#,
+            "Client error '401 Unauthorized' for url 'https://x.y'",
+            "401, message='Unauthorized', url=URL('https://x')",
+        ] {
+            assert!(signs(raw).contains("http:401"), "{raw}: {}", signs(raw));
+        }
+        for raw in [
+            "req_4013fA failed",
+            "port 401",
+            "error 40100",
+            "table t_401",
+            "syncing 401 rows",
+            "16/4010A3F8",
+            "401 errors in rows",
+            "at line 401",
+        ] {
+            assert!(!signs(raw).contains("http:"), "{raw}: {}", signs(raw));
+        }
+    }
+
+    #[test]
+    fn codes_of_drivers_count_only_in_their_form() {
+        for (raw, sign) in [
+            (r#"(1045, "Access denied")"#, "code:1045"),
+            ("ERROR 1045 (28000): no", "code:1045 sqlstate:28000"),
+            ("Code: 516. DB::Exception", "code:516"),
+            ("250001 (08001): Failed", "code:250001 sqlstate:08001"),
+            ("SQLSTATE[42S02]: gone", "sqlstate:42s02"),
+            ("SQLSTATE: 42P01", "sqlstate:42p01"),
+            ("Login failed. Error 18456", "code:18456"),
+        ] {
+            assert_eq!(signs(raw), sign, "{raw}");
+        }
+        for raw in ["1045 rows", "id 18456 is new", "table 42P01"] {
+            assert_eq!(signs(raw), "", "{raw}");
+        }
+    }
+}

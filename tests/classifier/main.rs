@@ -1,0 +1,46 @@
+//! The classifier of error texts against corpora of labelled texts, and against texts that nobody would write.
+//!
+//! `seen` holds the texts that the rules were written with, `held-out` texts that nobody who writes rules may look at.
+//! The misses among those are printed only if `SHOW_HELD_OUT_MISSES` is set, so that nobody tunes the rules on them by accident.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod corpus;
+mod properties;
+
+use corpus::{Miss, Score, read};
+
+#[test]
+fn texts_that_the_rules_were_written_with_are_read_rightly() {
+    let score = Score::of(&read("seen"));
+    score.print("seen");
+    for miss in &score.misses {
+        println!("{miss}");
+    }
+    assert_eq!(score.unsafe_misses(), 0, "a wrong guess leads to an action");
+    assert!(score.accuracy() >= 0.98, "{:.4}", score.accuracy());
+}
+
+#[test]
+fn texts_that_the_rules_never_saw_are_read_rightly() {
+    let score = Score::of(&read("held-out"));
+    score.print("held-out");
+    if std::env::var_os("SHOW_HELD_OUT_MISSES").is_some() {
+        score
+            .misses
+            .iter()
+            .for_each(|miss: &Miss| println!("{miss}"));
+    }
+    assert!(score.accuracy() >= 0.90, "{:.4}", score.accuracy());
+    assert!(
+        score.unsafe_misses() * 100 <= score.total,
+        "{} of {} are wrong guesses that lead to an action",
+        score.unsafe_misses(),
+        score.total
+    );
+}
