@@ -81,11 +81,16 @@ struct Document<'a> {
 pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
     let policy = policy(args)?;
     let key = key(args)?;
+    let began = Timestamp::now();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let (diagnosis, read_at) = runtime.block_on(read(args, &policy, key))?;
-    let findings = words::findings(&diagnosis, &Plan::default());
+    let mut findings = words::findings(&diagnosis, &Plan::default());
+    for finding in &mut findings {
+        // What was first seen just now began some time before, and nobody knows when.
+        finding.since = finding.since.filter(|at| *at < began);
+    }
     let summary = diagnosis.summary(|_| false);
     let host = policy.project.host.as_str();
     let document = Document {

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::freshness;
+use super::{freshness, verdict::seconds};
 use crate::{
     api::{
         Timings, ValidatedPolicy,
@@ -206,12 +206,15 @@ pub fn describe(look: &Look) -> Vec<String> {
                 .get()
                 .map_or_else(String::new, |rows| format!(", {rows} rows"));
             let mut facts = vec![format!(
-                "newest job {} began {created} and is {status}{rows}",
-                job.id
+                "newest job {} began {} and is {status}{rows}",
+                job.id,
+                seconds(created)
             )];
             match &look.log {
                 Log::NotRead => {}
-                Log::Newest(Some(at)) => facts.push(format!("newest line of its log: {at}")),
+                Log::Newest(Some(at)) => {
+                    facts.push(format!("newest line of its log: {}", seconds(*at)))
+                }
                 Log::Newest(None) => facts.push("its log is empty".to_owned()),
                 Log::Unreadable(reason) => {
                     facts.push(format!("its log could not be read: {reason}"));

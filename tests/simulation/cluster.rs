@@ -59,6 +59,13 @@ impl Cluster {
         self.state.lock().unwrap().events.clone()
     }
 
+    /// The resource version: one more after each write.
+    pub fn version(&self) -> u64 {
+        let state = self.state.lock().unwrap();
+        let version = state.policy.metadata.resource_version.as_ref();
+        version.unwrap().parse().unwrap()
+    }
+
     /// Changes the spec, as `kubectl edit` would.
     pub fn edit(&self, change: impl FnOnce(&mut WarehouseSyncPolicy)) {
         let mut state = self.state.lock().unwrap();

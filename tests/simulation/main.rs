@@ -10,6 +10,7 @@
 )]
 
 mod cluster;
+mod diagnosis;
 mod faults;
 mod plans;
 mod properties;
