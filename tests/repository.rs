@@ -121,3 +121,28 @@ fn every_reason_is_in_the_documentation() {
         );
     }
 }
+
+#[test]
+fn every_cause_is_in_the_documentation_with_its_meaning_and_action() {
+    use warehouse_sync_operator::{
+        api::status::RootCause,
+        decide::remedy::{Remedy, remedy},
+    };
+    let docs = fs::read_to_string(root().join("docs/diagnosis.md")).unwrap();
+    let rows: Vec<String> = RootCause::ALL
+        .iter()
+        .map(|cause| {
+            let action = match remedy(*cause) {
+                Remedy::Safe(action) => format!("{action:?}"),
+                Remedy::NeedsApproval(action) => format!("{action:?} (approval)"),
+                Remedy::Nothing => "–".to_owned(),
+            };
+            format!("| `{}` | {} | {action} |", cause.as_str(), cause.meaning())
+        })
+        .collect();
+    let table = rows.join("\n");
+    assert!(
+        docs.contains(&table),
+        "docs/diagnosis.md: the table of causes has drifted; it must be\n{table}"
+    );
+}

@@ -1,7 +1,7 @@
 //! Does change data capture of a source work, and will it go on working? The status of its tables shows trouble late.
 
 use super::{
-    failure::{read, text_of},
+    failure::read,
     problem::{NAME_CAP, Problem},
     verdict::Known,
 };
@@ -42,10 +42,9 @@ pub fn is_suspect(known: &Known<'_>, source: &Source) -> bool {
         .is_some_and(|status| trouble(status, known.policy.lag_warn_percent).is_some());
     broken
         || tables(known, source).any(|schema| {
-            let text = text_of(schema, known.snapshot.runs.get(&schema.id));
             schema.status() == SchemaStatus::Failed
                 && matches!(
-                    read(text, source).cause,
+                    read(known.snapshot, source, schema).1.cause,
                     RootCause::CdcBroken | RootCause::CdcSlotLost
                 )
         })

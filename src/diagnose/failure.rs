@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::status::{Confidence, RootCause},
-    observe::{Newest, Seen, Snapshot},
+    observe::{Newest, Snapshot},
     posthog::{
         PostHogError,
         lax::Lax,
@@ -45,8 +45,7 @@ pub fn failure(
     schema: &Schema,
     failed_at: Option<Timestamp>,
 ) -> Failure {
-    let text = text_of(schema, snapshot.runs.get(&schema.id));
-    let reading = read(text, source);
+    let (text, reading) = read(snapshot, source, schema);
     let mut failure = Failure {
         cause: reading.cause,
         confidence: reading.confidence,
@@ -77,29 +76,40 @@ pub fn failure(
     failure
 }
 
-/// What `PostHog` says of a failed run: the table's text, else the newest job's.
+/// What `PostHog` says of a failed run, and what that means, without anything else. The table's text counts first, then the
+/// newest job's, which may say more: some texts of tables only say that the run stopped.
 #[must_use]
-pub fn text_of<'a>(schema: &'a Schema, seen: Option<&'a Seen>) -> Option<&'a str> {
-    let job = seen
-        .and_then(|seen| seen.look.as_ref())
-        .and_then(|look| match look.newest() {
+pub fn read<'a>(
+    snapshot: &'a Snapshot,
+    source: &Source,
+    schema: &'a Schema,
+) -> (Option<&'a str>, Reading) {
+    let job = || {
+        let look = snapshot.runs.get(&schema.id)?.look.as_ref()?;
+        match look.newest() {
             Newest::Job(job, _) => job.latest_error.get(),
             Newest::None | Newest::Unclear(_) => None,
-        });
-    [schema.latest_error.get(), job]
+        }
+    };
+    let detail = || {
+        let detail = snapshot.probes.details.get(&schema.id)?;
+        detail.answer.as_ref().ok()?.row.latest_error.get()
+    };
+    let source_type = source.source_type.get().map(String::as_str);
+    let mut readings = [schema.latest_error.get(), job(), detail()]
         .into_iter()
         .flatten()
         .map(|text| text.trim())
-        .find(|text| !text.is_empty())
-}
-
-/// What a text says, without anything else.
-#[must_use]
-pub fn read(text: Option<&str>, source: &Source) -> Reading {
-    classify(
-        text.unwrap_or_default(),
-        source.source_type.get().map(String::as_str),
-    )
+        .filter(|text| !text.is_empty())
+        .map(|text| (Some(text), classify(text, source_type)));
+    let first = readings.next();
+    match first {
+        None => (None, classify("", source_type)),
+        Some(first) if first.1.cause != RootCause::Unknown => first,
+        Some(first) => readings
+            .find(|(_, reading)| reading.cause != RootCause::Unknown)
+            .unwrap_or(first),
+    }
 }
 
 impl Failure {

@@ -19,6 +19,7 @@ pub mod outage;
 pub mod probing;
 pub mod problem;
 pub mod problems;
+mod source_status;
 pub mod sources;
 pub mod suspects;
 pub mod verdict;

@@ -3,12 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    cdc, data_checks,
-    failure::{read, text_of},
-    verdict::Known,
-    webhooks,
-};
+use super::{cdc, data_checks, failure::read, verdict::Known, webhooks};
 use crate::{
     api::status::RootCause,
     observe::{Probe, WriteScope, probes::Probed},
@@ -78,7 +73,7 @@ fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Vec
     let probes = &known.snapshot.probes;
     let seen = known.snapshot.runs.get(&schema.id);
     let row_since = seen.map(|seen| seen.row_since);
-    let cause = read(text_of(schema, seen), source).cause;
+    let cause = read(known.snapshot, source, schema).1.cause;
     // The table alone has signals that the list lacks: a better reason than a text that says little.
     let unclear = matches!(
         cause,

@@ -8,7 +8,7 @@ use crate::api::status::Severity;
 use super::{
     cdc, data_checks, missing, not_configured, outage,
     problem::Problem,
-    sources,
+    source_status, sources,
     verdict::{Judged, Known},
     webhooks,
 };
@@ -40,6 +40,7 @@ pub fn all(known: &Known<'_>, judged: &[Judged]) -> Vec<Problem> {
     ] {
         problems.extend(beside(known));
     }
+    problems.extend(source_status::problems(known, &problems));
     problems.sort_by(|a, b| place(a).cmp(&place(b)));
     problems
 }

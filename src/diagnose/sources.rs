@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::{
-    failure::{read, text_of},
+    failure::read,
     problem::{NAME_CAP, Problem},
     problems::Wide,
     verdict::{Judged, Known, Verdict, failed_at},
@@ -56,7 +56,7 @@ fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> Newest {
     if schema.should_sync != Lax::Is(true) && !(status == SchemaStatus::Failed && has_text) {
         return Newest::Nothing;
     }
-    let cause = || read(text_of(schema, known.snapshot.runs.get(&schema.id)), source).cause;
+    let cause = || read(known.snapshot, source, schema).1.cause;
     match status {
         SchemaStatus::Completed => Newest::Success,
         // The text outlives the start of the next run, and a success clears it.

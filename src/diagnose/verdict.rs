@@ -311,7 +311,10 @@ impl Known<'_> {
                 freshness::verdict(self, schema, seen).unwrap_or(Verdict::Healthy)
             }
             SchemaStatus::Failed => self.failed(source, schema, seen),
-            SchemaStatus::Running => running(self.policy, seen, self.timings),
+            SchemaStatus::Running => match running(self.policy, seen, self.timings) {
+                Verdict::Running => self.failing_still(source, schema, seen),
+                other => other,
+            },
         }
     }
 
@@ -372,6 +375,26 @@ impl Known<'_> {
         (fresh && !is_retried(failure.cause)).then_some(off.by)
     }
 
+    /// A table that failed again and again is not well because it tries once more. One failure may have been chance.
+    fn failing_still(&self, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
+        let streak = seen
+            .and_then(|seen| seen.streak)
+            .filter(|streak| streak.count >= 2);
+        let Some(streak) = streak else {
+            return Verdict::Running;
+        };
+        let failure = failure(self.snapshot, source, schema, None);
+        let note = failure.cause == RootCause::OperatorAction;
+        let short = self.now.duration_since(streak.since) < self.policy.failing_for;
+        if note || short || failure.text.is_none() {
+            return Verdict::Running;
+        }
+        Verdict::Failing {
+            since: streak.since,
+            failure,
+        }
+    }
+
     fn failed(&self, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
         let Some(seen) = seen else {
             return Verdict::JustFailed;
@@ -388,7 +411,8 @@ impl Known<'_> {
             return Verdict::Running;
         }
         let failed_at = failed_at(seen);
-        let since = failed_at.unwrap_or(seen.row_since);
+        let streak = seen.streak.map(|streak| streak.since);
+        let since = streak.or(failed_at).unwrap_or(seen.row_since);
         if self.now.duration_since(since) < self.policy.failing_for {
             return Verdict::JustFailed;
         }

@@ -36,6 +36,15 @@ pub enum Log {
     Unreadable(String),
 }
 
+/// Failures in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Streak {
+    /// How many.
+    pub count: usize,
+    /// When the first of them ended.
+    pub since: Timestamp,
+}
+
 /// The newest run of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Newest<'a> {
@@ -98,6 +107,22 @@ impl Look {
                     }),
             },
         }
+    }
+
+    /// The failures in a row with which the listed runs end: how many, and when the first of them ended. None if the newest
+    /// run did not fail, or the times cannot be read.
+    #[must_use]
+    pub fn streak(&self) -> Option<Streak> {
+        let jobs = self.jobs.as_ref().ok()?;
+        let failed = || {
+            jobs.iter()
+                .take_while(|job| job.status() == JobStatus::Failed)
+        };
+        let since = failed().last()?.finished_at.get().copied()?;
+        Some(Streak {
+            count: failed().count(),
+            since,
+        })
     }
 
     /// The run with this id, if it is among the newest.

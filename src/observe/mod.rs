@@ -12,7 +12,7 @@ pub mod progress;
 pub mod snapshot;
 
 pub use changes::Changes;
-pub use look::{Log, Look, Newest};
+pub use look::{Log, Look, Newest, Streak};
 pub use observer::{Observer, ProjectView};
 pub use probes::{Probe, Probes};
 pub use progress::Seen;

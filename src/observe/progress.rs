@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Log, Look, Newest};
+use super::{Log, Look, Newest, Streak};
 use crate::{
     api::status::Mark,
     posthog::{
@@ -28,6 +28,8 @@ pub struct Seen {
     pub frozen: bool,
     /// Why the last look could not tell whether the run moves.
     pub unclear: Option<String>,
+    /// The failures in a row that the last look at a failed table found. Kept while the next run is in progress.
+    pub streak: Option<Streak>,
 }
 
 impl Seen {
@@ -41,6 +43,7 @@ impl Seen {
             mark: None,
             frozen: false,
             unclear: None,
+            streak: None,
         }
     }
 
@@ -55,6 +58,7 @@ impl Seen {
             mark: None,
             frozen: false,
             unclear: None,
+            streak: None,
         }
     }
 
@@ -67,6 +71,12 @@ impl Seen {
             self.row_since = now;
             self.look = None;
             self.frozen = false;
+            // A success clears the error; a run in progress leaves it.
+            let error_stays = schema
+                .latest_error
+                .get()
+                .is_some_and(|text| !text.is_empty());
+            self.streak = self.streak.take().filter(|_| error_stays);
             // A mark without a run counts from when the table said Running; one from before says nothing of now.
             self.mark = self.mark.take().filter(|mark| mark.running);
         }
@@ -76,6 +86,12 @@ impl Seen {
     pub fn looked(&mut self, look: Look) {
         let (mark, frozen, unclear) = advance(self.mark.take(), &look);
         (self.mark, self.frozen, self.unclear) = (mark, frozen, unclear);
+        self.streak = match look.newest() {
+            Newest::Job(job, _) if job.status() == JobStatus::Failed => look.streak(),
+            Newest::Job(job, _) if job.status() == JobStatus::Running => self.streak,
+            Newest::Unclear(_) => self.streak,
+            Newest::Job(..) | Newest::None => None,
+        };
         self.look = Some(look);
     }
 }

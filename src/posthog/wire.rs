@@ -26,6 +26,9 @@ pub struct Source {
     /// The prefix that a user gave it, null or empty if none.
     #[serde(default)]
     pub prefix: Lax<String>,
+    /// Derived from its tables by `PostHog`; `Error` only where none of them has anything to say.
+    #[serde(default)]
+    pub status: Lax<String>,
     /// `warehouse` or `direct`.
     #[serde(default)]
     pub access_method: Lax<String>,

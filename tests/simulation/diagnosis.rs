@@ -576,6 +576,37 @@ fn a_structured_signal_is_worth_more_than_a_text_that_nobody_knows() {
     );
 }
 
+// --- Again and again ------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_table_that_fails_at_every_run_is_told_although_each_failure_is_young() {
+    let scenario = "schedule: true\nsources: [{schemas: [{name: a, frequency: 5min, last_synced_ago: 1m, then: {fails: {after: 2m, rows: 0, error: 'relation \"a\" does not exist'}}}]}]";
+    let mut world = World::new(scenario, "interval: 1m", Faults::default());
+    world.run_for(SignedDuration::from_mins(40));
+    for _ in 0..20 {
+        world.run_for(SignedDuration::from_mins(1));
+        assert_eq!(
+            found(&world.status()),
+            [("a", RootCause::TableMissing, Severity::Error)],
+            "at {}",
+            world.now()
+        );
+    }
+}
+
+#[test]
+fn one_failure_is_forgotten_when_the_next_run_begins() {
+    let scenario = "schedule: true\nsources: [{schemas: [{name: a, frequency: 1hour, last_synced_ago: 59m, next_runs: [{fails: {after: 1m, rows: 0, error: 'relation \"a\" does not exist'}}, {progresses: {rows_per_second: 1, finishes_after: 50m}}]}]}]";
+    let mut world = World::new(scenario, "interval: 1m", Faults::default());
+    world.run_for(SignedDuration::from_mins(30));
+    assert_eq!(
+        found(&world.status()),
+        [("a", RootCause::TableMissing, Severity::Error)]
+    );
+    world.run_for(SignedDuration::from_mins(40));
+    is_quiet(&world.status());
+}
+
 // --- Odds and ends ------------------------------------------------------------------------------------------------
 
 #[test]
@@ -589,6 +620,19 @@ fn tables_that_nobody_set_up_are_one_line_of_information() {
         (RootCause::NotConfigured, Severity::Info)
     );
     assert_eq!(finding.affected.as_ref().unwrap().schemas, ["b", "c"]);
+}
+
+#[test]
+fn a_source_in_error_whose_tables_say_nothing_is_a_warning() {
+    let status = of(
+        "sources: [{type: Hubspot, stored_status: Error, schemas: []}, {type: Stripe, schemas: [{name: b, last_synced_ago: 1h}]}]",
+        OBSERVE,
+    );
+    let finding = only(&status);
+    assert_eq!(
+        (finding.source.as_str(), finding.cause, finding.severity),
+        ("Hubspot", RootCause::Unknown, Severity::Warning)
+    );
 }
 
 #[test]

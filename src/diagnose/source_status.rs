@@ -1,0 +1,35 @@
+//! A source that `PostHog` calls Error while none of its tables says why. The status of a source is derived from its tables; only
+//! where none has anything to say does one of its own show, left by a set-up or a discovery that failed.
+
+use super::{problem::Problem, verdict::Known};
+use crate::{
+    api::status::{Confidence, RootCause, Severity},
+    posthog::redact,
+};
+
+/// One problem for each such source of which `told` says nothing.
+pub(super) fn problems(known: &Known<'_>, told: &[Problem]) -> Vec<Problem> {
+    known
+        .snapshot
+        .selected_sources(&known.policy.selector)
+        .filter(|source| source.status.get().is_some_and(|status| status == "Error"))
+        .filter(|source| {
+            let says_why = |problem: &Problem| {
+                problem.source_id == source.id && problem.severity != Severity::Info
+            };
+            !told.iter().any(says_why)
+        })
+        .map(|source| Problem {
+            severity: Severity::Warning,
+            confidence: Confidence::Low,
+            advice: "Open the source in PostHog and look why its set-up or its list of tables failed.",
+            ..Problem::of_source(
+                redact::one_line(&source.title(), 80),
+                &source.id,
+                RootCause::Unknown,
+                "source/error",
+                "PostHog calls the source Error, and none of its tables says why".to_owned(),
+            )
+        })
+        .collect()
+}
