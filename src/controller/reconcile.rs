@@ -80,8 +80,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     /// One pass over one policy.
     pub async fn reconcile(&self, at: &PolicyRef) -> Result<Reconciled, KubernetesError> {
         let Some(object) = self.kubernetes.policy(at).await? else {
-            self.observer.forget(at);
-            self.metrics.gauges.forget(at);
+            self.forget(at);
             return Ok(Reconciled {
                 again_in: None,
                 tell: Vec::new(),
@@ -118,8 +117,6 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     timings: pass.timings,
                     now: pass.now,
                 });
-                let counts = diagnosis.summary(|_| false).schemas;
-                self.metrics.gauges.set(at, &diagnosis.problems, &counts);
                 let plan = decide(
                     &pass.policy,
                     &pass.snapshot,
@@ -129,12 +126,21 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     pass.now,
                 );
                 let again_in = self.execute(&pass, &diagnosis, plan, &mut writer).await?;
+                // Only now: the status was written, so the policy was still there.
+                let counts = diagnosis.summary(|_| false).schemas;
+                self.metrics.gauges.set(at, &diagnosis.problems, &counts);
                 Ok(Reconciled {
                     again_in: Some(again_in),
                     tell: pass.tell,
                 })
             }
         }
+    }
+
+    /// Forgets a policy that is gone.
+    pub fn forget(&self, at: &PolicyRef) {
+        self.observer.forget(at);
+        self.metrics.gauges.forget(at);
     }
 
     /// Reads all that the decision may rest on, or finds what is in the way.

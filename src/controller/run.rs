@@ -207,7 +207,7 @@ fn control(
     } = scope;
     let namespace = namespace.as_deref();
     let forget = context.clone();
-    let forget = move |gone| forget.reconciler.observer.forget(&gone);
+    let forget = move |gone| forget.reconciler.forget(&gone);
     let also = health.clone();
     let policies_api = watch::api(&clients.watches, namespace);
     let policy_events = watch::policies(policies_api, policies_writer, forget, move || {

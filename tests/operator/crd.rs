@@ -35,7 +35,9 @@ fn the_least_policy_is_accepted_and_its_defaults_are_written_out() {
             "suspend": false,
             "interval": "2m",
             "selector": {"sources": {}, "schemas": {}},
-            "health": {"stuck": {"after": "6h", "noProgressFor": "7h"}, "failing": {"for": "5m"}, "healthyFor": "10m"},
+            "health": {"stuck": {"after": "6h", "noProgressFor": "7h"}, "failing": {"for": "5m"},
+                "freshness": {"warnAfterIntervals": 2, "errorAfterIntervals": 4}, "webhooks": {"checkEvery": "1h"},
+                "cdc": {"checkEvery": "1h", "lagWarnPercent": 50}, "healthyFor": "10m"},
             "remediation": {"cancelStuck": "Auto", "limits": {"maxConcurrent": 2, "attemptsPerIncident": 3}},
         })
     );

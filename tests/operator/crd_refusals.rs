@@ -46,6 +46,19 @@ health.stuck.noProgressFor | "5h59m" | spec.health.stuck.noProgressFor | at leas
 health.stuck.noProgressFor | "soon" | spec.health.stuck.noProgressFor | 6h to 720h
 health.failing.for | "25h" | spec.health.failing.for | 0s to 24h
 health.healthyFor | "25h" | spec.health.healthyFor | 0s to 24h
+health.freshness.warnAfterIntervals | 1 | spec.health.freshness.warnAfterIntervals | greater than or equal to 2
+health.freshness | {"warnAfterIntervals": 5, "errorAfterIntervals": 4} | spec.health.freshness | errorAfterIntervals must not be less
+health.freshness.maxAge | "30s" | spec.health.freshness.maxAge | from 1m to 8760h
+health.webhooks.checkEvery | "1m" | spec.health.webhooks.checkEvery | from 5m to 24h
+health.cdc.checkEvery | "25h" | spec.health.cdc.checkEvery | from 5m to 24h
+health.cdc.lagWarnPercent | 101 | spec.health.cdc.lagWarnPercent | less than or equal to 100
+health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t"}] | spec.health.dataChecks[0] | either uniqueKey or newestRow
+health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t", "uniqueKey": []}] | spec.health.dataChecks[0] | either uniqueKey or newestRow
+health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t", "uniqueKey": ["id"], "newestRow": {"column": "c", "maxAge": "1h"}}] | spec.health.dataChecks[0] | either uniqueKey or newestRow
+health.dataChecks | [{"source": {}, "schema": "t", "uniqueKey": ["id"]}] | spec.health.dataChecks[0].source | named by its id, or by type
+health.dataChecks | [{"source": {"id": "x", "prefix": "prod"}, "schema": "t", "uniqueKey": ["id"]}] | spec.health.dataChecks[0].source | named by its id, or by type
+health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t", "newestRow": {"column": "c", "maxAge": "soon"}}] | newestRow.maxAge | from 1m to 8760h
+health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t", "sql": "SELECT 1"}] | unknown field | dataChecks[0].sql
 mode | "Auto" | spec.mode | "Observe", "Enforce"
 remediation.cancelStuck | "Propose" | spec.remediation.cancelStuck | supported values
 remediation.limits.maxConcurrent | 0 | spec.remediation.limits.maxConcurrent | greater than or equal to 1

@@ -52,6 +52,11 @@ pub fn install_crd(plane: &ControlPlane) {
             "--timeout=30s",
         ])
         .unwrap();
+    // What `kubectl explain` reads is published a little later.
+    wait_until("the API server to explain the CRD", || {
+        let explained = plane.kubectl(["explain", "wsp"]);
+        explained.map_err(|error| error.to_string())
+    });
 }
 
 /// The control plane that a test works on.
