@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod client;
 mod cluster;
 mod diagnosis;
 mod faults;
