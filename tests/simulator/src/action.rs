@@ -290,7 +290,7 @@ impl Simulator {
             }
         }
         if let Some(source) = self.sources.get_mut(source) {
-            "Running".clone_into(&mut source.stored_status);
+            "Running".clone_into(&mut source.spec.stored_status);
         }
         Ok(Response::empty(200))
     }

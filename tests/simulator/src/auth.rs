@@ -35,6 +35,7 @@ impl Key {
                 "external_data_source:read",
             ),
             Scope::Write => (write, "external_data_source:write"),
+            Scope::Query => (has("query:read") || has("query:write"), "query:read"),
         };
         if enough {
             return Ok(());
@@ -59,8 +60,12 @@ impl Key {
 /// What a key must be allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
+    /// Looking at sources and schemas.
     Read,
+    /// Changing them.
     Write,
+    /// Looking into tables.
+    Query,
 }
 
 pub(crate) fn token(request: &Request) -> Option<&str> {

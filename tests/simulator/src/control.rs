@@ -1,14 +1,14 @@
 //! The control routes, `/_simulator/…`: what the library's methods do, for those who stand behind HTTP.
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::change;
 use crate::clock::text;
 use crate::fault::Fault;
 use crate::message::{Request, Response};
 use crate::period;
 use crate::row::{Depth, job_row};
-use crate::run::RunPlan;
 use crate::scenario::KeySpec;
 use crate::simulator::Simulator;
 
@@ -38,7 +38,12 @@ pub(crate) fn handle(simulator: &mut Simulator, request: &Request) -> Option<Res
             json!({})
         }),
         ("DELETE", ["keys", token]) => Ok(json!({"removed": simulator.remove_key(token)})),
-        ("POST", ["schemas", id]) => change(simulator, id, request),
+        ("POST", ["schemas", id]) => {
+            body(request).and_then(|change| change::schema(simulator, id, change))
+        }
+        ("POST", ["sources", id]) => {
+            body(request).and_then(|change| change::source(simulator, id, change))
+        }
         _ => {
             return Some(Response::json(
                 404,
@@ -67,79 +72,6 @@ fn advance(simulator: &mut Simulator, request: &Request) -> Result<Value, String
     let Advance { by } = body(request)?;
     simulator.advance(by);
     Ok(json!({"now": text(simulator.now())}))
-}
-
-/// What can be changed about a schema while the simulator runs; what is not named stays as it is.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Change {
-    /// Its next runs.
-    next_runs: Option<Vec<RunPlan>>,
-    /// How the run in flight goes on from now.
-    run: Option<RunPlan>,
-    /// Starts a run now.
-    #[serde(default)]
-    start: bool,
-    /// Turns it on or off, as a human would.
-    should_sync: Option<bool>,
-    /// Replaces the values merged over its row.
-    raw: Option<Map<String, Value>>,
-    /// Replaces the fields removed from its row.
-    raw_remove: Option<Vec<String>>,
-    /// A line for the log of its newest run.
-    log: Option<String>,
-    table_gone: Option<bool>,
-    trigger_fails: Option<bool>,
-    cdc_broken: Option<bool>,
-    /// An empty text mends it.
-    probe_error: Option<String>,
-}
-
-/// A schema is named by its id, or by its name.
-fn change(simulator: &mut Simulator, id: &str, request: &Request) -> Result<Value, String> {
-    let Change {
-        next_runs,
-        run,
-        start,
-        should_sync,
-        raw,
-        raw_remove,
-        log,
-        table_gone,
-        trigger_fails,
-        cdc_broken,
-        probe_error,
-    } = body(request)?;
-    let id = simulator.schema_id(id).unwrap_or_else(|| id.to_owned());
-    let said = |error: crate::Error| error.to_string();
-    simulator
-        .change_schema(&id, |spec| {
-            spec.raw = raw.unwrap_or_else(|| std::mem::take(&mut spec.raw));
-            spec.raw_remove = raw_remove.unwrap_or_else(|| std::mem::take(&mut spec.raw_remove));
-            spec.table_gone = table_gone.unwrap_or(spec.table_gone);
-            spec.trigger_fails = trigger_fails.unwrap_or(spec.trigger_fails);
-            spec.cdc_broken = cdc_broken.unwrap_or(spec.cdc_broken);
-            if let Some(error) = probe_error {
-                spec.probe_error = Some(error).filter(|error| !error.is_empty());
-            }
-        })
-        .map_err(said)?;
-    if let Some(runs) = next_runs {
-        simulator.set_next_runs(&id, runs).map_err(said)?;
-    }
-    if let Some(plan) = run {
-        simulator.change_run(&id, plan).map_err(said)?;
-    }
-    if let Some(on) = should_sync {
-        simulator.set_should_sync(&id, on).map_err(said)?;
-    }
-    if let Some(line) = log {
-        simulator.write_log(&id, &line).map_err(said)?;
-    }
-    if start {
-        simulator.start_run(&id).map_err(said)?;
-    }
-    Ok(json!({ "id": id }))
 }
 
 fn state(simulator: &Simulator) -> Value {

@@ -1,4 +1,5 @@
-//! A stateful look-alike of PostHog's `external_data_sources` and `external_data_schemas` REST API.
+//! A stateful look-alike of PostHog's `external_data_sources` and `external_data_schemas` REST API,
+//! and of as much of `query` as looks at synced tables.
 //!
 //! [`Simulator`] is the whole of it: a synchronous state machine with a virtual clock, without sockets, threads or
 //! real time. A deterministic simulation calls [`Simulator::handle`]; [`Server`] puts the same thing behind HTTP.
@@ -8,8 +9,13 @@
 
 mod action;
 mod auth;
+mod cdc;
+mod change;
 mod clock;
+mod column;
 mod control;
+mod copies;
+mod data;
 mod effect;
 mod error;
 mod fault;
@@ -23,6 +29,7 @@ mod message;
 mod patch;
 mod period;
 mod probe;
+mod query;
 mod route;
 mod row;
 mod run;
@@ -30,13 +37,17 @@ mod scenario;
 mod server;
 mod settle;
 mod simulator;
+mod sql;
 mod stage;
 mod state;
 mod throttle;
 mod times;
 mod webhook;
 
+pub use cdc::CdcSpec;
 pub use clock::Clock;
+pub use column::Column;
+pub use data::{DataSpec, Duplicates, Newest};
 pub use effect::{Effect, EffectKind, Trigger};
 pub use error::Error;
 pub use fault::{Fault, FaultKind, Matches, Times};

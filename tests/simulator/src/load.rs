@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::auth::Key;
 use crate::clock::{minus, plus};
+use crate::copies;
 use crate::error::Error;
 use crate::id::{Ids, Kind};
 use crate::run::RunPlan;
@@ -25,25 +26,40 @@ impl Loader<'_> {
     ) -> Result<(Vec<Source>, Vec<Schema>), Error> {
         let mut sources = Vec::new();
         let mut schemas = Vec::new();
-        for (index, spec) in scenario.sources.iter().enumerate() {
-            let source = self.source(index, spec, scenario.project);
-            for (place, schema) in spec.schemas.iter().enumerate() {
-                check(schema, spec)?;
-                // Each a second younger than the one before, so that `-created_at` is an order.
-                let created_at = plus(
-                    source.created_at,
-                    jiff::SignedDuration::from_secs(1 + number(place)),
-                );
-                schemas.push(self.schema(index, schema.clone(), created_at));
+        for entry in &scenario.sources {
+            for spec in copies::of_source(entry)? {
+                let index = sources.len();
+                let source = self.source(index, &spec, scenario.project);
+                schemas.extend(self.schemas(index, &spec, source.created_at)?);
+                sources.push(source);
             }
-            sources.push(source);
         }
         Ok((sources, schemas))
     }
 
+    fn schemas(
+        &mut self,
+        source: usize,
+        spec: &SourceSpec,
+        from: Timestamp,
+    ) -> Result<Vec<Schema>, Error> {
+        let mut schemas = Vec::new();
+        for entry in &spec.schemas {
+            check(entry, spec)?;
+            for schema in copies::of_schema(entry)? {
+                // Each a second younger than the one before, so that `-created_at` is an order.
+                let after = jiff::SignedDuration::from_secs(1 + number(schemas.len()));
+                schemas.push(self.schema(source, schema, plus(from, after)));
+            }
+        }
+        Ok(schemas)
+    }
+
     fn source(&mut self, index: usize, spec: &SourceSpec, project: u64) -> Source {
-        let mut kept = spec.clone();
-        kept.schemas.clear();
+        let kept = SourceSpec {
+            schemas: Vec::new(),
+            ..spec.clone()
+        };
         let created_at = plus(
             minus(self.start, spec.created_ago),
             jiff::SignedDuration::from_mins(number(index)),
@@ -55,10 +71,6 @@ impl Loader<'_> {
                 .unwrap_or_else(|| self.ids.next(Kind::Source)),
             project: spec.project.unwrap_or(project),
             created_at,
-            stored_status: spec.stored_status.clone(),
-            job_inputs: spec.job_inputs.clone(),
-            probe_error: spec.probe_error.clone(),
-            webhook: spec.webhook.clone(),
             spec: kept,
         }
     }
@@ -108,6 +120,7 @@ impl Loader<'_> {
             failed_in_a_row: spec.failed_in_a_row,
             last_failed_at: last_failed_at.or((spec.failed_in_a_row > 0).then_some(self.start)),
             reset_armed: spec.reset_armed,
+            data_since: self.start,
             spec,
         };
         schema.next_due = next_due(&schema, self.schedule, self.start);
@@ -231,6 +244,9 @@ fn check(schema: &SchemaSpec, source: &SourceSpec) -> Result<(), Error> {
     }
     if schema.phantom && schema.run.is_some() {
         return wrong(&format!("({}) is a phantom and has a run", schema.name));
+    }
+    if let Err(what) = schema.data.check() {
+        return wrong(&format!("({}) {what}", schema.name));
     }
     Ok(())
 }

@@ -158,10 +158,10 @@ impl Simulator {
             check_inputs(
                 inputs,
                 source.spec.accepts_inputs.as_ref(),
-                source.probe_error.as_deref(),
+                source.spec.probe_error.as_deref(),
             )?;
-            source.probe_error = None;
-            store_visible(&mut source.job_inputs, inputs);
+            source.spec.probe_error = None;
+            store_visible(&mut source.spec.job_inputs, inputs);
             self.effects.push(Effect {
                 at: now,
                 kind: EffectKind::InputsChanged,
@@ -314,7 +314,7 @@ fn frequency(body: &Map<String, Value>) -> Result<Option<String>, Response> {
     Err(http::validation(Some("sync_frequency"), &text))
 }
 
-fn object(body: &[u8]) -> Result<Map<String, Value>, Response> {
+pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, Response> {
     let value: Value =
         serde_json::from_slice(body).map_err(|error| http::unparsable(&error.to_string()))?;
     match value {
@@ -365,9 +365,9 @@ fn check_inputs(
     Err(http::validation(None, text))
 }
 
-/// Secrets are never shown again, not even masked.
+/// Secrets are never shown again, not even masked. Those of CDC are not PATCHed at all.
 fn store_visible(stored: &mut Map<String, Value>, given: &Map<String, Value>) {
-    const SHOWN: [&str; 6] = ["host", "port", "database", "user", "schema", "cdc_enabled"];
+    const SHOWN: [&str; 5] = ["host", "port", "database", "user", "schema"];
     let shown = given
         .iter()
         .filter(|(name, _)| SHOWN.contains(&name.as_str()));

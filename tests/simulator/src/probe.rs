@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::column::{Column, columns};
 use crate::http;
 use crate::message::Response;
 use crate::row::merge;
@@ -17,7 +18,7 @@ impl Simulator {
         let source_error = self
             .sources
             .get(schema.source)
-            .and_then(|source| source.probe_error.as_deref());
+            .and_then(|source| source.spec.probe_error.as_deref());
         if let Some(error) = source_error.or(schema.spec.probe_error.as_deref()) {
             return Err(http::message(error));
         }
@@ -46,6 +47,7 @@ fn look(schema: &Schema) -> Value {
         .iter()
         .map(|field| candidate(schema, field))
         .collect();
+    let columns = columns(&schema.spec);
     let mut look = json!({
         "incremental_available": !candidates.is_empty(),
         "append_available": !candidates.is_empty(),
@@ -55,7 +57,7 @@ fn look(schema: &Schema) -> Value {
         "full_refresh_available": true,
         "supports_webhooks": false,
         "webhook_only": false,
-        "available_columns": [{"field": "id", "label": "id", "type": "integer", "nullable": false}],
+        "available_columns": columns.iter().map(Column::at_source).collect::<Vec<_>>(),
         "detected_primary_keys": schema.spec.primary_key_columns,
         "primary_key_detection_supported": true,
     });

@@ -18,6 +18,7 @@ pub(crate) enum Route {
     Schemas,
     Schema(String),
     SchemaAction(String, SchemaAction),
+    Query,
     /// PostHog has it, the simulator does not.
     Foreign(String),
 }
@@ -28,6 +29,8 @@ pub(crate) enum SourceAction {
     Reload,
     WebhookInfo,
     CreateWebhook,
+    CdcStatus,
+    CheckCdc,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +44,9 @@ pub(crate) enum SchemaAction {
 }
 
 /// The other routes of a source that PostHog has.
-const FOREIGN_OF_SOURCE: [&str; 13] = [
+const FOREIGN_OF_SOURCE: [&str; 11] = [
     "refresh_schemas",
     "bulk_update_schemas",
-    "check_cdc_prerequisites_for_source",
-    "cdc_status",
     "repair_cdc",
     "resume_cdc",
     "enable_cdc",
@@ -90,7 +91,7 @@ fn route(parts: &[&str]) -> Option<Route> {
         ["external_data_schemas", id, action] => {
             Route::SchemaAction(id.to_owned(), schema_action(action)?)
         }
-        ["query"] => Route::Foreign("query".to_owned()),
+        ["query"] => Route::Query,
         _ => return None,
     };
     Some(route)
@@ -102,6 +103,8 @@ fn source_action(name: &str) -> Option<SourceAction> {
         "reload" => Some(SourceAction::Reload),
         "webhook_info" => Some(SourceAction::WebhookInfo),
         "create_webhook" => Some(SourceAction::CreateWebhook),
+        "cdc_status" => Some(SourceAction::CdcStatus),
+        "check_cdc_prerequisites_for_source" => Some(SourceAction::CheckCdc),
         _ => None,
     }
 }
@@ -130,10 +133,14 @@ impl Route {
                 ("DELETE", Scope::Write),
             ],
             Self::Schemas
-            | Self::SourceAction(_, SourceAction::Jobs | SourceAction::WebhookInfo)
+            | Self::SourceAction(
+                _,
+                SourceAction::Jobs | SourceAction::WebhookInfo | SourceAction::CdcStatus,
+            )
             | Self::SchemaAction(_, SchemaAction::Logs) => &[("GET", Scope::Read)],
             Self::SchemaAction(_, SchemaAction::DeleteData) => &[("DELETE", Scope::Write)],
             Self::SourceAction(..) | Self::SchemaAction(..) => &[("POST", Scope::Write)],
+            Self::Query => &[("POST", Scope::Query)],
             Self::Foreign(_) => &[
                 ("GET", Scope::Read),
                 ("POST", Scope::Read),

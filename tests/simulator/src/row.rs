@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::cdc::CdcSpec;
 use crate::clock::text;
+use crate::column::{Column, columns};
 use crate::simulator::Simulator;
 use crate::state::{Job, Schema, Source, Status};
+use crate::webhook::supports_webhooks;
 
 /// How much of a schema a row shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +50,7 @@ impl Simulator {
             "created_via": "api",
             "status": source_status(source, &schemas),
             "source_type": source.spec.source_type,
-            "latest_error": schemas.iter().find_map(|schema| schema.latest_error.as_deref()),
+            "latest_error": schemas.iter().find_map(|schema| shown_error(schema)),
             "prefix": source.spec.prefix,
             "description": source.spec.description,
             "access_method": source.spec.access_method,
@@ -57,10 +60,10 @@ impl Simulator {
             "engine": null,
             "last_run_at": last_run.map(text),
             "schemas": rows,
-            "job_inputs": source.job_inputs,
+            "job_inputs": job_inputs(source),
             "revenue_analytics_config": {"enabled": false, "include_invoiceless_charges": true},
             "user_access_level": "editor",
-            "supports_webhooks": source.webhook.get("supports_webhooks") == Some(&Value::Bool(true)),
+            "supports_webhooks": supports_webhooks(source),
             "supports_column_selection": true,
             "api_version": null,
             "api_version_deprecation": null,
@@ -99,23 +102,29 @@ fn summary(source: &Source) -> Value {
 }
 
 fn full(schema: &Schema, source: &Source, summary: &Value) -> Value {
+    let columns = columns(&schema.spec);
+    let by_field = schema.has_incremental_field();
+    let field = schema.spec.incremental_field.as_ref();
+    let keys = schema.spec.primary_key_columns.as_ref();
+    let set_up = schema.spec.sync_type.is_some();
+    let field_type = schema.spec.incremental_field_type.as_ref();
     let mut row = json!({
         "incremental": schema.is("incremental") || schema.is("append"),
-        "incremental_field": schema.spec.incremental_field,
-        "incremental_field_type": schema.spec.incremental_field_type,
+        "incremental_field": field.filter(|_| by_field),
+        "incremental_field_type": field_type.filter(|_| by_field),
         "incremental_field_lookback_seconds": null,
         "sync_time_of_day": null,
         "full_refresh_interval_days": null,
         "full_refresh_time_of_day": null,
         "next_full_refresh_at": null,
         "description": null,
-        "primary_key_columns": schema.spec.primary_key_columns,
+        "primary_key_columns": keys.filter(|_| set_up),
         "cdc_table_mode": schema.spec.cdc_table_mode.as_deref().unwrap_or("consolidated"),
-        "incremental_sync_blocked": blocked(schema.latest_error.as_deref()),
+        "incremental_sync_blocked": blocked(shown_error(schema)),
         "enabled_columns": null,
         "row_filters": null,
         "row_filter_columns": [],
-        "available_columns": [],
+        "available_columns": columns.iter().map(Column::available).collect::<Vec<_>>(),
         "source_column_metadata_available": true,
         "source": summary,
         "api_version": null,
@@ -127,10 +136,8 @@ fn full(schema: &Schema, source: &Source, summary: &Value) -> Value {
     }
     if let Some(table) = row.get_mut("table").and_then(Value::as_object_mut) {
         table.insert("hogql_name".to_owned(), json!(hogql_name(schema, source)));
-        table.insert(
-            "columns".to_owned(),
-            json!([{"name": "id", "type": "integer"}]),
-        );
+        let columns = columns.iter().map(Column::of_table).collect();
+        table.insert("columns".to_owned(), Value::Array(columns));
         table.insert("user_access_level".to_owned(), json!("editor"));
     }
     merge(&mut row, &schema.spec.raw);
@@ -240,9 +247,25 @@ fn source_status(source: &Source, schemas: &[&Schema]) -> String {
     .into_iter()
     .find(|status| active(*status))
     .map_or_else(
-        || source.stored_status.clone(),
+        || source.spec.stored_status.clone(),
         |status| status.of_schema().to_owned(),
     )
+}
+
+/// What its row says, be it by `raw`: what is derived from a text must fit the text that is shown.
+fn shown_error(schema: &Schema) -> Option<&str> {
+    match schema.spec.raw.get("latest_error") {
+        Some(raw) => raw.as_str(),
+        None => schema.latest_error.as_deref(),
+    }
+}
+
+/// What the scenario says wins over what follows from `cdc`.
+fn job_inputs(source: &Source) -> Map<String, Value> {
+    let cdc = source.spec.cdc.as_ref();
+    let mut inputs = cdc.map(CdcSpec::inputs).unwrap_or_default();
+    inputs.extend(source.spec.job_inputs.clone());
+    inputs
 }
 
 /// PostHog derives this from the text of the last error.
@@ -258,7 +281,7 @@ fn blocked(latest_error: Option<&str>) -> Option<&'static str> {
     repeated.then_some("duplicate_primary_key")
 }
 
-fn table_name(schema: &Schema, source: &Source) -> String {
+pub(crate) fn table_name(schema: &Schema, source: &Source) -> String {
     let bare = schema.spec.name.rsplit('.').next().unwrap_or_default();
     let kind = source.spec.source_type.to_lowercase();
     match &source.spec.prefix {
@@ -267,7 +290,7 @@ fn table_name(schema: &Schema, source: &Source) -> String {
     }
 }
 
-fn hogql_name(schema: &Schema, source: &Source) -> String {
+pub(crate) fn hogql_name(schema: &Schema, source: &Source) -> String {
     let bare = schema.spec.name.rsplit('.').next().unwrap_or_default();
     let kind = source.spec.source_type.to_lowercase();
     match &source.spec.prefix {

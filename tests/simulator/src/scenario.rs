@@ -7,6 +7,9 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::cdc::CdcSpec;
+use crate::column::Column;
+use crate::data::DataSpec;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::period;
@@ -62,7 +65,7 @@ pub struct KeySpec {
     pub token: String,
     /// What the request log calls it; `key-1`, `key-2`, … if none.
     pub label: Option<String>,
-    /// `external_data_source:read`, `external_data_source:write`, or `*`.
+    /// `external_data_source:read`, `external_data_source:write`, `query:read`, or `*`.
     pub scopes: Vec<String>,
     /// The projects that it is limited to; all, if none.
     pub projects: Option<Vec<u64>>,
@@ -95,6 +98,10 @@ pub struct RateLimits {
     pub burst_per_minute: u32,
     /// Requests in any hour.
     pub sustained_per_hour: u32,
+    /// Queries in any minute: they count apart from all other requests.
+    pub queries_per_minute: u32,
+    /// Queries in any hour.
+    pub queries_per_hour: u32,
 }
 
 impl Default for RateLimits {
@@ -103,6 +110,8 @@ impl Default for RateLimits {
             enabled: true,
             burst_per_minute: 480,
             sustained_per_hour: 4800,
+            queries_per_minute: 240,
+            queries_per_hour: 1200,
         }
     }
 }
@@ -113,6 +122,8 @@ impl Default for RateLimits {
 pub struct SourceSpec {
     /// Its id; given by the simulator, if none.
     pub id: Option<String>,
+    /// So many of it, with prefixes that end in `_0001`, `_0002`, …
+    pub copies: Option<u32>,
     /// The project it belongs to; the scenario's, if none.
     pub project: Option<u64>,
     /// `Postgres`, `Stripe`, …
@@ -135,8 +146,10 @@ pub struct SourceSpec {
     pub probe_error: Option<String>,
     /// A `PATCH` of `job_inputs` with exactly these values mends `probe_error`. Any other is refused while it is set.
     pub accepts_inputs: Option<Map<String, Value>>,
-    /// What `webhook_info` answers, merged over that of a source without webhooks.
+    /// What `webhook_info` answers, merged over that of a source without webhooks. Objects in it are made complete.
     pub webhook: Map<String, Value>,
+    /// Its change data capture; off, if none.
+    pub cdc: Option<CdcSpec>,
     /// Merged over its row, as the last thing: values that PostHog does not have yet, or should not have.
     pub raw: Map<String, Value>,
     /// Its schemas.
@@ -147,6 +160,7 @@ impl Default for SourceSpec {
     fn default() -> Self {
         Self {
             id: None,
+            copies: None,
             project: None,
             source_type: "Postgres".to_owned(),
             prefix: None,
@@ -158,6 +172,7 @@ impl Default for SourceSpec {
             probe_error: None,
             accepts_inputs: None,
             webhook: Map::new(),
+            cdc: None,
             raw: Map::new(),
             schemas: Vec::new(),
         }
@@ -176,6 +191,8 @@ pub struct SchemaSpec {
     pub id: Option<String>,
     /// Its name, which must be there.
     pub name: String,
+    /// So many of it, with names that end in `_0001`, `_0002`, …
+    pub copies: Option<u32>,
     /// Its label.
     pub label: Option<String>,
     /// Whether it is enabled.
@@ -230,6 +247,10 @@ pub struct SchemaSpec {
     pub primary_key_columns: Option<Vec<String>>,
     /// `consolidated`, `cdc_only` or `both`.
     pub cdc_table_mode: Option<String>,
+    /// Its columns; by default the primary key, the incremental field, and what `data` speaks of.
+    pub columns: Vec<Column>,
+    /// What queries find in its table.
+    pub data: DataSpec,
     /// The key's owner does not see it: it is missing from lists, and 404 by itself.
     pub invisible: bool,
     /// The key's owner may change it.
@@ -247,6 +268,7 @@ impl Default for SchemaSpec {
         Self {
             id: None,
             name: String::new(),
+            copies: None,
             label: None,
             should_sync: true,
             sync_type: Some("incremental".to_owned()),
@@ -273,6 +295,8 @@ impl Default for SchemaSpec {
             incremental_field_type: Some("timestamp".to_owned()),
             primary_key_columns: Some(vec!["id".to_owned()]),
             cdc_table_mode: None,
+            columns: Vec::new(),
+            data: DataSpec::default(),
             invisible: false,
             editor: true,
             raw: Map::new(),

@@ -1,5 +1,8 @@
 //! Time: everything that was due up to now happens, in the order in which it was due.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::plus;
@@ -31,27 +34,28 @@ impl Simulator {
     /// Lets everything happen that is due.
     pub(crate) fn settle(&mut self) {
         let now = self.now();
-        while let Some((at, index, event)) = self.earliest(now) {
-            match event {
-                Event::JobStarts => self.start_job(index, at),
-                Event::JobEnds => self.end_job(index, at),
-                Event::WorkflowEnds => self.edit(index, |schema| schema.workflow = None),
-                Event::Teardown => self.tear_down(index, at),
-                Event::Due => self.fire_schedule(index, at),
+        let all = 0..self.schemas.len();
+        let mut due: BinaryHeap<Reverse<(Timestamp, usize)>> =
+            all.filter_map(|index| self.due(index, now)).collect();
+        while let Some(Reverse((at, index))) = due.pop() {
+            match self.schemas.get(index).and_then(next_event) {
+                Some((_, Event::JobStarts)) => self.start_job(index, at),
+                Some((_, Event::JobEnds)) => self.end_job(index, at),
+                Some((_, Event::WorkflowEnds)) => {
+                    self.edit(index, |schema| schema.workflow = None);
+                }
+                Some((_, Event::Teardown)) => self.tear_down(index, at),
+                Some((_, Event::Due)) => self.fire_schedule(index, at),
+                None => {}
             }
+            // What happens to a schema makes nothing due but its own next event.
+            due.extend(self.due(index, now));
         }
     }
 
-    fn earliest(&self, now: Timestamp) -> Option<(Timestamp, usize, Event)> {
-        let events = self
-            .schemas
-            .iter()
-            .enumerate()
-            .filter_map(|(index, schema)| {
-                let (at, event) = next_event(schema)?;
-                (at <= now).then_some((at, index, event))
-            });
-        events.min_by_key(|(at, index, _)| (*at, *index))
+    fn due(&self, index: usize, now: Timestamp) -> Option<Reverse<(Timestamp, usize)>> {
+        let (at, _) = next_event(self.schemas.get(index)?)?;
+        (at <= now).then_some(Reverse((at, index)))
     }
 
     pub(crate) fn edit(&mut self, index: usize, change: impl FnOnce(&mut Schema)) {

@@ -16,7 +16,7 @@ use crate::message::{Answer, Outcome, Request, Response};
 use crate::route::{Path, Route, SchemaAction, SourceAction};
 use crate::scenario::{RateLimits, Scenario};
 use crate::state::{Schema, Source};
-use crate::throttle::Throttle;
+use crate::throttle::{Throttle, Windows};
 
 /// A simulated PostHog.
 #[derive(Debug, Clone)]
@@ -157,8 +157,8 @@ impl Simulator {
         if let Some((_, scope)) = allowed {
             key.check_scope(*scope)?;
         }
-        let token = key.spec.token.clone();
-        if let Some(seconds) = self.throttle.count(&token, self.clock.now(), self.limits) {
+        let windows = Windows::of(&path.route, &key.spec.token, self.limits);
+        if let Some(seconds) = self.throttle.count(&windows, self.clock.now()) {
             return Err(http::throttled(seconds));
         }
         if allowed.is_none() {
@@ -188,6 +188,7 @@ impl Simulator {
         let method = call.request.method.as_str();
         match route {
             Route::Foreign(what) => Err(http::not_simulated(what)),
+            Route::Query => self.query(call),
             Route::Sources if method == "GET" => Ok(self.list_sources(call)),
             Route::Schemas => Ok(self.list_schemas(call)),
             Route::Source(id) if method == "GET" => {
@@ -212,6 +213,8 @@ impl Simulator {
                     SourceAction::Reload => self.reload_source(source, call),
                     SourceAction::WebhookInfo => Ok(self.webhook_info(source)),
                     SourceAction::CreateWebhook => self.create_webhook(source),
+                    SourceAction::CdcStatus => self.cdc_status(source),
+                    SourceAction::CheckCdc => self.check_cdc(source, call),
                 }
             }
             Route::SchemaAction(id, SchemaAction::Logs) => {

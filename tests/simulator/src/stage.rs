@@ -6,9 +6,9 @@ use crate::effect::{Effect, EffectKind, Trigger};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::journal::Logged;
-use crate::load::Loader;
+use crate::load::{Loader, next_due};
 use crate::run::RunPlan;
-use crate::scenario::{KeySpec, RateLimits};
+use crate::scenario::{KeySpec, RateLimits, SourceSpec};
 use crate::simulator::Simulator;
 use crate::state::{Schema, Status};
 use crate::throttle::Throttle;
@@ -134,6 +134,16 @@ impl Simulator {
         by_prefix.or_else(by_type).map(|source| source.id.clone())
     }
 
+    /// The ids of a source's schemas, in the order of the scenario.
+    #[must_use]
+    pub fn schema_ids(&self, source_id: &str) -> Vec<String> {
+        let Ok(source) = self.source_index(source_id) else {
+            return Vec::new();
+        };
+        let own = self.schemas.iter().filter(|schema| schema.source == source);
+        own.map(|schema| schema.id.clone()).collect()
+    }
+
     /// Sources and schemas with their ids, one line each.
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
@@ -167,6 +177,12 @@ impl Simulator {
     #[must_use]
     pub fn status(&self, schema_id: &str) -> Option<Status> {
         self.schema(schema_id).and_then(|schema| schema.status)
+    }
+
+    /// Whether a schema is enabled.
+    #[must_use]
+    pub fn should_sync(&self, schema_id: &str) -> Option<bool> {
+        self.schema(schema_id).map(|schema| schema.should_sync)
     }
 
     /// Whether the next run of a schema would wipe its table, which the API never shows.
@@ -222,7 +238,30 @@ impl Simulator {
         schema_id: &str,
         change: impl FnOnce(&mut crate::SchemaSpec),
     ) -> Result<(), Error> {
-        change(&mut self.schema_mut(schema_id)?.spec);
+        let (now, schedule) = (self.now(), self.schedule);
+        let schema = self.schema_mut(schema_id)?;
+        let (data, frequency) = (schema.spec.data.clone(), schema.spec.frequency.clone());
+        change(&mut schema.spec);
+        if schema.spec.data != data {
+            schema.data_since = now;
+        }
+        if schema.spec.frequency != frequency {
+            schema.next_due = next_due(schema, schedule, now);
+        }
+        Ok(())
+    }
+
+    /// Changes what a scenario says about a source: `probe_error`, `webhook`, `cdc`, `job_inputs`, `raw`, … Fields about
+    /// the start (`created_ago`, `schemas`) have no effect any more.
+    pub fn change_source(
+        &mut self,
+        source_id: &str,
+        change: impl FnOnce(&mut SourceSpec),
+    ) -> Result<(), Error> {
+        let index = self.source_index(source_id)?;
+        if let Some(source) = self.sources.get_mut(index) {
+            change(&mut source.spec);
+        }
         Ok(())
     }
 
@@ -259,16 +298,9 @@ impl Simulator {
         source_id: &str,
         error: Option<&str>,
     ) -> Result<(), Error> {
-        let found = self
-            .sources
-            .iter_mut()
-            .find(|source| source.id == source_id);
-        let source = found.ok_or_else(|| Error::Unknown {
-            kind: "source",
-            name: source_id.to_owned(),
-        })?;
-        source.probe_error = error.map(str::to_owned);
-        Ok(())
+        self.change_source(source_id, |source| {
+            source.probe_error = error.map(str::to_owned);
+        })
     }
 
     /// Removes a schema, as a human would in the web interface.
@@ -284,14 +316,7 @@ impl Simulator {
         source_id: &str,
         spec: crate::SchemaSpec,
     ) -> Result<String, Error> {
-        let found = self
-            .sources
-            .iter()
-            .position(|source| source.id == source_id);
-        let source = found.ok_or_else(|| Error::Unknown {
-            kind: "source",
-            name: source_id.to_owned(),
-        })?;
+        let source = self.source_index(source_id)?;
         let now = self.now();
         let schedule = self.schedule;
         let mut loader = Loader {
@@ -307,6 +332,14 @@ impl Simulator {
 
     fn schema(&self, id: &str) -> Option<&Schema> {
         self.schemas.iter().find(|schema| schema.id == id)
+    }
+
+    fn source_index(&self, id: &str) -> Result<usize, Error> {
+        let found = self.sources.iter().position(|source| source.id == id);
+        found.ok_or_else(|| Error::Unknown {
+            kind: "source",
+            name: id.to_owned(),
+        })
     }
 
     pub(crate) fn schema_index(&self, id: &str) -> Result<usize, Error> {

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::effect::Trigger;
 use crate::run::RunPlan;
@@ -32,7 +31,7 @@ impl Status {
     pub(crate) fn of_schema(self) -> &'static str {
         match self {
             Self::BillingLimitTooLow => "Billing limits too low",
-            other => other.shared(),
+            other => other.plain(),
         }
     }
 
@@ -40,11 +39,11 @@ impl Status {
     pub(crate) fn of_job(self) -> &'static str {
         match self {
             Self::BillingLimitTooLow => "Billing limit too low",
-            other => other.shared(),
+            other => other.plain(),
         }
     }
 
-    fn shared(self) -> &'static str {
+    fn plain(self) -> &'static str {
         match self {
             Self::Running => "Running",
             Self::Completed => "Completed",
@@ -60,11 +59,7 @@ pub(crate) struct Source {
     pub(crate) id: String,
     pub(crate) project: u64,
     pub(crate) created_at: Timestamp,
-    pub(crate) stored_status: String,
-    pub(crate) job_inputs: Map<String, Value>,
-    pub(crate) probe_error: Option<String>,
-    pub(crate) webhook: Map<String, Value>,
-    /// What does not change by itself; its `schemas` are empty.
+    /// What changes only by a request or a test; its `schemas` are empty.
     pub(crate) spec: SourceSpec,
 }
 
@@ -99,6 +94,8 @@ pub(crate) struct Schema {
     pub(crate) last_failed_at: Option<Timestamp>,
     /// The next run begins with wiping the table. The API never shows this.
     pub(crate) reset_armed: bool,
+    /// When its `data` was said, from which its `at_ago` counts back.
+    pub(crate) data_since: Timestamp,
     /// What changes only by a request or a test.
     pub(crate) spec: SchemaSpec,
 }
@@ -106,6 +103,11 @@ pub(crate) struct Schema {
 impl Schema {
     pub(crate) fn is(&self, sync_type: &str) -> bool {
         self.spec.sync_type.as_deref() == Some(sync_type)
+    }
+
+    /// Whether its sync type goes by an incremental field at all.
+    pub(crate) fn has_incremental_field(&self) -> bool {
+        self.is("incremental") || self.is("append") || self.is("webhook")
     }
 
     /// Statuses of a schema with broken CDC are not written: markers absorb them.

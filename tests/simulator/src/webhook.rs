@@ -1,17 +1,20 @@
 //! Webhooks of a source, as far as a client looks at them: `webhook_info`, and `create_webhook`.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::clock::text;
 use crate::effect::{Effect, EffectKind};
 use crate::http;
 use crate::message::Response;
 use crate::row::merge;
 use crate::simulator::Simulator;
-use crate::state::Source;
+use crate::state::{Schema, Source};
 
 impl Simulator {
-    pub(crate) fn webhook_info(&self, source: usize) -> Response {
-        Response::json(200, &self.sources.get(source).map_or(Value::Null, info))
+    pub(crate) fn webhook_info(&self, index: usize) -> Response {
+        let source = self.sources.get(index);
+        let info = source.map_or(Value::Null, |source| info(source, self.mapping(index)));
+        Response::json(200, &info)
     }
 
     /// Makes an endpoint at the vendor each time it is called, as PostHog does.
@@ -20,27 +23,20 @@ impl Simulator {
         let Some(source) = self.sources.get_mut(index) else {
             return Err(http::not_found("Not found."));
         };
-        if info(source)["supports_webhooks"] != Value::Bool(true) {
+        if !supports_webhooks(source) {
             return Err(http::message("This source type does not support webhooks"));
         }
         // 200 even so: only the body tells.
-        if let Some(error) = &source.probe_error {
+        if let Some(error) = &source.spec.probe_error {
             let answer = json!({"success": false, "webhook_url": null, "error": error, "pending_inputs": []});
             return Ok(Response::json(200, &answer));
         }
-        let id = source.id.clone();
-        source.webhook.insert("exists".to_owned(), json!(true));
-        source.webhook.insert(
-            "hog_function".to_owned(),
-            json!({"id": id, "name": "webhook", "enabled": true}),
-        );
-        source.webhook.insert(
-            "external_status".to_owned(),
-            json!({"exists": true, "status": "enabled", "error": null}),
-        );
-        source
-            .webhook
-            .insert("missing_events".to_owned(), json!([]));
+        let (id, url) = (source.id.clone(), address(source));
+        let webhook = &mut source.spec.webhook;
+        webhook.insert("exists".to_owned(), json!(true));
+        webhook.insert("hog_function".to_owned(), json!({}));
+        webhook.insert("external_status".to_owned(), json!({}));
+        webhook.insert("missing_events".to_owned(), json!([]));
         self.effects.push(Effect {
             at: now,
             kind: EffectKind::WebhookCreated,
@@ -50,26 +46,89 @@ impl Simulator {
             schema: None,
             job_id: None,
         });
-        let url = "https://webhooks.posthog.invalid/public/webhooks/1";
         Ok(Response::json(
             200,
             &json!({"success": true, "webhook_url": url, "error": null, "pending_inputs": []}),
         ))
     }
+
+    /// Which of the vendor's objects goes into which schema.
+    fn mapping(&self, source: usize) -> Map<String, Value> {
+        let pushed = |schema: &&Schema| schema.source == source && schema.is("webhook");
+        let pushed = self.schemas.iter().filter(pushed);
+        pushed
+            .map(|schema| (schema.spec.name.to_lowercase(), json!(schema.id)))
+            .collect()
+    }
 }
 
-fn info(source: &Source) -> Value {
+pub(crate) fn supports_webhooks(source: &Source) -> bool {
+    source.spec.webhook.get("supports_webhooks") == Some(&Value::Bool(true))
+}
+
+/// `exists` speaks of PostHog's side only, and that side is there if it does. What the vendor has is not known unless
+/// the scenario says it.
+fn info(source: &Source, mapping: Map<String, Value>) -> Value {
+    let said = &source.spec.webhook;
+    let exists = said.get("exists") == Some(&Value::Bool(true));
+    let inputs = json!({"signing_secret": {"secret": true}});
     let mut info = json!({
         "supports_webhooks": false,
-        "exists": false,
+        "exists": exists,
         "auto_creation_blocked_reason": null,
-        "hog_function": null,
-        "webhook_url": null,
-        "schema_mapping": {},
-        "inputs": {},
+        "hog_function": exists.then(|| hog_function(source)),
+        "webhook_url": exists.then(|| address(source)),
+        "schema_mapping": if exists { mapping } else { Map::new() },
+        "inputs": if exists { inputs } else { json!({}) },
         "external_status": null,
         "missing_events": [],
     });
-    merge(&mut info, &source.webhook);
+    merge(&mut info, said);
+    complete(&mut info, "hog_function", hog_function(source));
+    let external = external(source, info.get("external_status"));
+    complete(&mut info, "external_status", external);
     info
+}
+
+/// Adds what an object of the scenario leaves out. Null stays null.
+fn complete(info: &mut Value, name: &str, mut whole: Value) {
+    if let Some(said @ Value::Object(_)) = info.get_mut(name) {
+        let parts = said.as_object().cloned().unwrap_or_default();
+        merge(&mut whole, &parts);
+        *said = whole;
+    }
+}
+
+fn hog_function(source: &Source) -> Value {
+    json!({
+        "id": source.id,
+        "name": format!("{} webhook", source.spec.source_type),
+        "enabled": true,
+        "created_at": text(source.created_at),
+        "status": {"state": 1, "tokens": 10000},
+    })
+}
+
+/// The vendor's side: well, unless the scenario says that it is gone or cannot be read.
+fn external(source: &Source, said: Option<&Value>) -> Value {
+    let part = |name: &str| said.and_then(|said| said.get(name));
+    let unread = part("error").is_some_and(|error| !error.is_null());
+    let exists = part("exists").and_then(Value::as_bool).unwrap_or(!unread);
+    json!({
+        "exists": exists,
+        "url": exists.then(|| address(source)),
+        "enabled_events": [],
+        "status": exists.then_some("enabled"),
+        "description": null,
+        "created_at": exists.then(|| text(source.created_at)),
+        "api_version": null,
+        "error": null,
+    })
+}
+
+fn address(source: &Source) -> String {
+    format!(
+        "https://webhooks.posthog.invalid/public/webhooks/{}",
+        source.id
+    )
 }

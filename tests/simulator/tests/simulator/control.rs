@@ -1,19 +1,9 @@
 //! The control routes.
 
-use posthog_simulator::{Request, Simulator};
-use serde_json::{Value, json};
+use posthog_simulator::Simulator;
+use serde_json::json;
 
-use crate::world::{get, jobs, row, send, send_raw, with_schemas};
-
-fn control(posthog: &mut Simulator, method: &str, path: &str, body: &Value) -> (u16, Value) {
-    let request = Request {
-        method: method.to_owned(),
-        path_and_query: format!("/_simulator/{path}"),
-        ..Request::default()
-    };
-    let answer = send_raw(posthog, &request.with_json(body));
-    (answer.status, answer.value())
-}
+use crate::world::{control, get, jobs, row, send, with_schemas};
 
 fn hung() -> Simulator {
     with_schemas("- {name: a, run: {started_ago: 9h, rows: 5, hangs: {}}}")

@@ -3,7 +3,9 @@
 use jiff::SignedDuration;
 use posthog_simulator::{Behaviour, Clock, Error, OnCancel, Scenario, Simulator};
 
-use crate::world::{START, jobs, post, row, secs, with};
+use serde_json::json;
+
+use crate::world::{START, get, jobs, post, row, secs, source_path, with};
 
 #[test]
 fn every_shipped_scenario_can_be_loaded() {
@@ -17,7 +19,7 @@ fn every_shipped_scenario_can_be_loaded() {
         Simulator::from_scenario(&scenario, Clock::Manual(START.parse().unwrap())).unwrap();
         seen += 1;
     }
-    assert!(seen >= 5);
+    assert!(seen >= 6);
 }
 
 #[test]
@@ -37,6 +39,60 @@ fn the_demo_has_one_hung_run_whose_successor_completes_in_five_seconds() {
         row(&mut posthog, "public.orders")["table"]["row_count"],
         120_134
     );
+}
+
+#[test]
+fn the_diagnosis_zoo_shows_what_it_says() {
+    let mut posthog = with(include_str!("../../scenarios/diagnosis-zoo.yaml"));
+    let schema =
+        |posthog: &mut Simulator, name: &str, field: &str| row(posthog, name)[field].clone();
+    for (name, field, shown) in [
+        ("billing_limit", "status", json!("Billing limits")),
+        (
+            "billing_limit_too_low_with_an_old_text",
+            "status",
+            json!("Billing limits too low"),
+        ),
+        ("paused", "status", json!("Paused")),
+        ("never_run", "status", json!(null)),
+        ("unknown_status", "status", json!("Reticulating")),
+        ("fine_not_configured", "sync_type", json!(null)),
+        (
+            "missing_primary_key",
+            "incremental_sync_blocked",
+            json!("missing_primary_key"),
+        ),
+        (
+            "duplicate_primary_key",
+            "incremental_sync_blocked",
+            json!("duplicate_primary_key"),
+        ),
+    ] {
+        assert_eq!(schema(&mut posthog, name, field), shown, "{name}");
+    }
+    let looks = [
+        ("public.orders", "Invalid credentials"),
+        ("table_gone", "Schema with name table_gone not found"),
+        (
+            "ambiguous_table_gone",
+            "Schema with name ambiguous_table_gone not found",
+        ),
+    ];
+    for (name, text) in looks {
+        let look = post(&mut posthog, name, "incremental_fields");
+        assert_eq!(look.value()["message"], text, "{name}");
+    }
+    let look = post(&mut posthog, "ambiguous_column_gone", "incremental_fields");
+    assert_eq!(look.value()["incremental_fields"], json!([]));
+    let payout = row(&mut posthog, "Payout");
+    let page = get(&mut posthog, "external_data_sources/?search=one_forbidden");
+    assert_eq!(
+        (&payout["status"], &page["results"][0]["status"]),
+        (&json!("Failed"), &json!("Completed"))
+    );
+    let path = source_path(&posthog, "cdc_slot_lost", "cdc_status/");
+    assert_eq!(get(&mut posthog, &path)["slot_exists"], false);
+    assert_eq!(post(&mut posthog, "fine_orders", "reload").status, 400);
 }
 
 #[test]
@@ -70,6 +126,9 @@ fn what_cannot_be_is_refused() {
     for text in [
         "sources: [{schemas: [{label: a}]}]",
         "sources: [{schemas: [{name: a, phantom: true, run: {}}]}]",
+        "sources: [{schemas: [{name: a, data: {duplicates: {columns: [id], groups: 3, extra_rows: 2}}}]}]",
+        "sources: [{schemas: [{name: a, data: {newest: {column: at}}}]}]",
+        "sources: [{schemas: [{name: a, data: {newest: {column: at, at_ago: 1h, value: 1}}}]}]",
     ] {
         let scenario = Scenario::from_yaml(text).unwrap();
         let made = Simulator::from_scenario(&scenario, Clock::Manual(START.parse().unwrap()));

@@ -100,6 +100,28 @@ pub(crate) fn logs(simulator: &mut Simulator, schema: &str, query: &str) -> Vec<
     answer["results"].as_array().unwrap().clone()
 }
 
+/// A path of a source below the project's.
+pub(crate) fn source_path(simulator: &Simulator, source: &str, action: &str) -> String {
+    let id = simulator.source_id(source).unwrap();
+    format!("external_data_sources/{id}/{action}")
+}
+
+/// A control route: its status and answer.
+pub(crate) fn control(
+    simulator: &mut Simulator,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> (u16, Value) {
+    let request = Request {
+        method: method.to_owned(),
+        path_and_query: format!("/_simulator/{path}"),
+        ..Request::default()
+    };
+    let answer = send_raw(simulator, &request.with_json(body));
+    (answer.status, answer.value())
+}
+
 pub(crate) fn detail(response: &Response) -> String {
     response.value()["detail"]
         .as_str()
