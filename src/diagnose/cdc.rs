@@ -1,9 +1,12 @@
 //! Does change data capture of a source work, and will it go on working? The status of its tables shows trouble late.
 
+use std::collections::HashSet;
+
 use super::{
     failure::read,
     problem::{NAME_CAP, Problem},
-    verdict::Known,
+    problems::Wide,
+    verdict::{Judged, Known, Verdict},
 };
 use crate::{
     api::status::{RootCause, Severity},
@@ -50,17 +53,35 @@ pub fn is_suspect(known: &Known<'_>, source: &Source) -> bool {
         })
 }
 
-/// The problems of change data capture.
-pub fn problems(known: &Known<'_>) -> Vec<Problem> {
+/// The problems of change data capture. Each explains those of its tables that speak of it.
+pub(super) fn problems(known: &Known<'_>, judged: &[Judged], _: &HashSet<String>) -> Vec<Wide> {
     known
         .snapshot
         .selected_sources(&known.policy.selector)
         .filter_map(|source| {
             let probed = known.snapshot.probes.cdc.get(&source.id)?;
             tables(known, source).next()?;
-            problem(known, source, probed)
+            let problem = problem(known, source, probed)?;
+            let tables = judged
+                .iter()
+                .filter(|judged| judged.source_id == source.id && speaks_of_it(&judged.verdict))
+                .map(|judged| judged.schema_id.clone())
+                .collect();
+            Some(Wide { problem, tables })
         })
         .collect()
+}
+
+fn speaks_of_it(verdict: &Verdict) -> bool {
+    let failure = match verdict {
+        Verdict::Failing { failure, .. }
+        | Verdict::Disabled {
+            after: Some(failure),
+            ..
+        } => failure,
+        _ => return false,
+    };
+    matches!(failure.cause, RootCause::CdcBroken | RootCause::CdcSlotLost)
 }
 
 fn problem(known: &Known<'_>, source: &Source, probed: &Probed<CdcStatus>) -> Option<Problem> {

@@ -19,7 +19,7 @@ pub fn all(known: &Known<'_>, judged: &[Judged]) -> Vec<Problem> {
     let mut told: HashSet<String> = HashSet::new();
     let mut problems = Vec::new();
     // Widest first: what one problem explains, no other repeats.
-    for wide in [outage::problems, sources::problems] {
+    for wide in [outage::problems, sources::problems, cdc::problems] {
         for Wide { problem, tables } in wide(known, judged, &told) {
             told.extend(tables);
             problems.push(problem);
@@ -33,7 +33,6 @@ pub fn all(known: &Known<'_>, judged: &[Judged]) -> Vec<Problem> {
     );
     for beside in [
         webhooks::problems,
-        cdc::problems,
         data_checks::problems,
         missing::problems,
         not_configured::problems,

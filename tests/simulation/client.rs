@@ -163,3 +163,48 @@ fn webhook_info_is_read() {
     let info = now(posthog.client.webhook_info(&posthog.source("Stripe"))).unwrap();
     assert_eq!((info.exists, info.external_status), (Lax::Is(true), None));
 }
+
+const CDC: &str = "
+sources:
+  - type: Postgres
+    prefix: prod
+    cdc: {enabled: true, lag_bytes: 7, publication_exists: false, errors: ['Publication does not exist']}
+    schemas: [{name: t, sync_type: cdc, last_synced_ago: 1h, rows: 5}]
+  - {type: Stripe, schemas: [{name: c, last_synced_ago: 1h}]}
+";
+
+#[test]
+fn change_data_capture_is_read_and_its_prerequisites_are_checked_with_an_empty_body() {
+    let posthog = posthog(CDC);
+    let status = now(posthog.client.cdc_status(&posthog.source("prod"))).unwrap();
+    assert_eq!(
+        (status.enabled, status.publication_exists, status.lag_bytes),
+        (Lax::Is(true), Lax::Is(false), Lax::Is(7))
+    );
+    let check = now(posthog.client.cdc_prerequisites(&posthog.source("prod"))).unwrap();
+    assert_eq!((check.valid, check.errors.len()), (false, 1));
+    assert!(posthog.last_request().starts_with("POST "));
+    let other = now(posthog.client.cdc_prerequisites(&posthog.source("Stripe")));
+    is_refused(other, 400, "CDC is not supported");
+}
+
+#[test]
+fn a_query_needs_its_own_scope_and_gives_rows() {
+    let scenario = |scopes: &str| {
+        format!(
+            "keys: [{{token: phx_demo, scopes: [{scopes}]}}]\nsources: [{{type: Postgres, prefix: prod, schemas: [{{name: t, last_synced_ago: 1h, rows: 5, columns: [{{name: at, type: datetime}}], data: {{newest: {{column: at, at_ago: 2h}}}}}}]}}]"
+        )
+    };
+    let with = posthog(&scenario("'external_data_source:read', 'query:read'"));
+    let answer = now(with
+        .client
+        .query("SELECT max(`at`) FROM `postgres`.`prod`.`t`"))
+    .unwrap();
+    assert_eq!((answer.results.len(), answer.results[0].len()), (1, 1));
+    let without = posthog(&scenario("'external_data_source:read'"));
+    is_refused(
+        now(without.client.query("SELECT 1")).map(|_| ()),
+        403,
+        "query:read",
+    );
+}

@@ -576,6 +576,202 @@ fn a_structured_signal_is_worth_more_than_a_text_that_nobody_knows() {
     );
 }
 
+// --- Change data capture --------------------------------------------------------------------------------------------
+
+fn cdc(cdc: &str, table: &str) -> WarehouseSyncPolicyStatus {
+    of(
+        &format!(
+            "sources: [{{type: Postgres, prefix: prod, cdc: {cdc}, schemas: [{{name: t, sync_type: cdc, frequency: 1hour, rows: 5, {table}}}]}}]"
+        ),
+        OBSERVE,
+    )
+}
+
+const SYNCED: &str = "last_synced_ago: 30m";
+
+#[test]
+fn a_slot_that_keeps_up_and_a_database_that_cannot_be_asked_are_no_trouble() {
+    is_quiet(&cdc("{enabled: true, lag_bytes: 1000000}", SYNCED));
+    is_quiet(&cdc("{enabled: true, unreachable: 'timed out'}", SYNCED));
+    is_quiet(&cdc(
+        "{enabled: true, raw: {slot_exists: null, lag_bytes: null, publication_exists: perhaps}}",
+        SYNCED,
+    ));
+}
+
+#[test]
+fn lag_is_a_warning_before_posthog_drops_the_slot() {
+    let gib = 1024_i64 * 1024 * 1024;
+    let status = cdc(
+        &format!(
+            "{{enabled: true, lag_critical_threshold_mb: 10240, lag_bytes: {}}}",
+            6 * gib
+        ),
+        SYNCED,
+    );
+    let finding = only(&status);
+    assert_eq!(
+        (finding.cause, finding.severity, finding.schema.as_str()),
+        (RootCause::CdcBroken, Severity::Warning, "")
+    );
+    assert!(finding.message.contains("6144 MB"), "{}", finding.message);
+    let status = cdc(
+        &format!(
+            "{{enabled: true, lag_critical_threshold_mb: 10240, lag_bytes: {}}}",
+            10 * gib
+        ),
+        SYNCED,
+    );
+    assert_eq!(only(&status).severity, Severity::Error);
+}
+
+#[test]
+fn what_the_database_lacks_is_listed() {
+    let status = cdc(
+        "{enabled: true, publication_exists: false, errors: [\"Publication 'p' does not exist\"]}",
+        SYNCED,
+    );
+    let finding = only(&status);
+    assert_eq!(
+        (finding.cause, finding.severity),
+        (RootCause::CdcBroken, Severity::Error)
+    );
+    assert!(
+        finding
+            .evidence
+            .iter()
+            .any(|fact| fact.contains("Publication 'p' does not exist")),
+        "{:?}",
+        finding.evidence
+    );
+}
+
+#[test]
+fn a_lost_slot_is_a_warning_for_two_intervals_and_then_an_error() {
+    let scenario = "schedule: true\nsources: [{type: Postgres, prefix: prod, cdc: {enabled: true, slot_exists: false}, schemas: [{name: t, sync_type: cdc, frequency: 1hour, rows: 5, last_synced_ago: 30m}]}]";
+    let mut world = World::new(scenario, OBSERVE, Faults::default());
+    world.run_for(SignedDuration::from_mins(20));
+    assert_eq!(
+        (only(&world.status()).cause, only(&world.status()).severity),
+        (RootCause::CdcSlotLost, Severity::Warning)
+    );
+    world.run_for(SignedDuration::from_hours(2));
+    assert_eq!(only(&world.status()).severity, Severity::Error);
+    let id = simulator(&world, |posthog| posthog.source_id("prod").unwrap());
+    simulator(&world, |posthog| {
+        posthog
+            .change_source(&id, |source| source.cdc = None)
+            .unwrap()
+    });
+}
+
+#[test]
+fn a_table_that_says_that_its_slot_is_gone_is_believed_at_once() {
+    let status = cdc(
+        "{enabled: true, slot_exists: false}",
+        "last_synced_ago: 9h, status: Failed, last_run_ago: 2h, latest_error: 'The replication slot no longer exists on the source database. Use Repair CDC.'",
+    );
+    assert!(
+        status
+            .findings
+            .iter()
+            .all(|finding| (finding.cause, finding.severity)
+                == (RootCause::CdcSlotLost, Severity::Error)),
+        "{:#?}",
+        status.findings
+    );
+}
+
+// --- Data checks ----------------------------------------------------------------------------------------------------
+
+const CHECKS: &str = "interval: 5m, health: {dataChecks: [{source: {prefix: prod}, schema: t, uniqueKey: [id]}, {source: {type: postgres}, schema: t, newestRow: {column: at, maxAge: 26h}}]}";
+
+fn data(data: &str) -> String {
+    format!(
+        "schedule: true\nkeys: [{{token: phx_demo, scopes: ['external_data_source:read', 'query:read']}}]\nsources: [{{type: Postgres, prefix: prod, schemas: [{{name: t, frequency: 1hour, last_synced_ago: 50m, rows: 5, columns: [{{name: id}}, {{name: at}}], data: {data}}}]}}]"
+    )
+}
+
+#[test]
+fn data_that_holds_says_nothing_and_is_looked_at_once_for_each_sync() {
+    let mut world = World::new(
+        &data("{newest: {column: at, behind_sync: 10m}}"),
+        CHECKS,
+        Faults::default(),
+    );
+    world.run_for(SignedDuration::from_mins(5 * 60));
+    is_quiet(&world.status());
+    let queries = simulator(&world, |posthog| posthog.count("POST", "/query/"));
+    assert!(
+        (8..=12).contains(&queries),
+        "two checks, five or six syncs: {queries}"
+    );
+}
+
+#[test]
+fn duplicate_keys_and_old_rows_are_told_with_counts_and_times() {
+    let status = of(
+        &data(
+            "{duplicates: {columns: [id], groups: 3, extra_rows: 4}, newest: {column: at, at_ago: 50h}}",
+        ),
+        CHECKS,
+    );
+    assert_eq!(
+        found(&status),
+        [
+            ("t", RootCause::DataCheckFailed, Severity::Error),
+            ("t", RootCause::DataCheckFailed, Severity::Error)
+        ]
+    );
+    assert!(
+        status
+            .findings
+            .iter()
+            .any(|finding| finding.message.contains("3 keys of (id)")
+                && finding.message.contains("7 rows")),
+        "{:#?}",
+        status.findings
+    );
+}
+
+#[test]
+fn a_check_that_cannot_be_made_is_information_that_says_why() {
+    let no_scope = data("{}").replace(", 'query:read'", "");
+    for (scenario, spec, says) in [
+        (no_scope, CHECKS, "query:read"),
+        (
+            data("{}"),
+            "interval: 5m, health: {dataChecks: [{source: {prefix: prod}, schema: t, uniqueKey: [gone]}]}",
+            "no column",
+        ),
+    ] {
+        let status = of(&scenario, spec);
+        assert!(!status.findings.is_empty());
+        for finding in &status.findings {
+            assert_eq!(
+                (finding.cause, finding.severity),
+                (RootCause::Unknown, Severity::Info)
+            );
+            assert!(
+                finding.message.contains(says) || finding.advice.contains(says),
+                "{finding:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_check_that_names_no_table_is_a_warning() {
+    let spec = "interval: 5m, health: {dataChecks: [{source: {prefix: other}, schema: t, uniqueKey: [id]}]}";
+    let status = of(&data("{}"), spec);
+    assert_eq!(only(&status).severity, Severity::Warning);
+    assert!(
+        only(&status).message.contains("dataChecks[0]"),
+        "{}",
+        only(&status).message
+    );
+}
+
 // --- Again and again ------------------------------------------------------------------------------------------------
 
 #[test]

@@ -134,7 +134,14 @@ impl World {
             .iter()
             .filter(|request| request.method != "GET")
         {
-            let allowed = ["/cancel/", "/reload/", "/incremental_fields/"];
+            // The last three only read.
+            let allowed = [
+                "/cancel/",
+                "/reload/",
+                "/incremental_fields/",
+                "/check_cdc_prerequisites_for_source/",
+                "/query/",
+            ];
             assert!(
                 allowed.iter().any(|call| request.path.ends_with(call)),
                 "{} {}",
