@@ -8,7 +8,7 @@ use crate::{
     },
     diagnose::classify::rule::{
         Rule,
-        When::{Any, Start, Without},
+        When::{All, Any, Start, Without},
     },
 };
 
@@ -28,10 +28,24 @@ pub const RULES: &[Rule] = &[
         "PostHog couldn't reach your source over the network. This is on PostHog's side and usually clears on its own. The next sync will try again.",
         ("PostHog reached the network but couldn't open a connection to the database host. Check host and port.", NetworkUnreachable),
     ),
+    Rule::words(
+        "posthog/our-side",
+        PlatformInternal,
+        &[All(&["posthog", "on our side"])],
+        "PostHog couldn't authenticate with Google to read the sheet. This looks like a problem on our side.",
+        ("Something went wrong on our side, HTTP 500", Transient),
+    ),
+    Rule::words(
+        "posthog/instance",
+        PlatformInternal,
+        &[Any(&["on this posthog instance", "posthog instance .. not configured", "*_private_key is not configured", "*_client_secret is not configured", "*_client_id is not configured", "*_app_id is not configured", "*_secret_key is not configured"])],
+        "GITHUB_APP_PRIVATE_KEY is not configured",
+        ("The incremental field is not configured", Unknown),
+    ),
     Rule::exact(
         "posthog/run-budget",
         PlatformInternal,
-        &[Any(&[
+        &[Any(&["over the time we allow", "time posthog allows", "allow for a single sync", "longer than the maximum time", "ran for longer than posthog", "exceeded posthog's time limit", "exceeded the maximum run time", "maximum sync duration", "longer than we allow",
             "this sync ran longer than posthog allows",
             "sync ran longer than posthog allows",
             "this table was added to posthog too recently",
@@ -179,14 +193,14 @@ pub const RULES: &[Rule] = &[
     Rule::exact(
         "posthog/pooler",
         Transient,
-        &[Any(&["ecircuitbreaker", "eauthquery", "failed to retrieve database credentials"])],
+        &[Any(&["ecircuitbreaker", "eauthquery", "failed to retrieve database credentials"]), Without(&["too many authentication failures", "user not found", "password authentication failed"])],
         "connection to server at \"aws-0-eu.pooler.supabase.com\", port 6543 failed: FATAL: (ECIRCUITBREAKER) failed to retrieve database credentials",
         ("FATAL: server login has been failing, try again later (server_login_retry)", CredentialsInvalid),
     ),
     Rule::words(
         "posthog/webhook-source-limit",
         WebhookBroken,
-        &[Any(&[
+        &[Any(&["permission to create webhook*", "permissions to create webhook*", "permission to manage webhook*", "automatic webhook creation", "create the webhook manually", "webhookverificationerror", "webhook .. manually", "webhook .. failing", "webhook .. could not be", "webhook .. cannot be", "webhook setup", "webhook secret .. not match", "webhook payload*", "set up the webhook", "webhook delivery",
             "webhook is failing to deliver",
             "webhook delivery is failing",
             "webhook deliveries are failing",
