@@ -14,7 +14,7 @@ pub const ALLOWLIST: &[Rule] = &[
         "network/allowlist",
         NetworkUnreachable,
         &[
-            Any(&["your ip address", "your ip .. blocked", "banned your ip", "ip .. banned", "posthog's ip*", "ip address is not", "allow list",
+            Any(&["from a blocked network", "blocked network", "not allowed to connect from", "connections from .. not allowed", "connection from .. not allowed", "connection from .. rejected", "ip .. blocked", "source ip", "your ip address", "your ip .. blocked", "banned your ip", "ip .. banned", "posthog's ip*", "ip address is not", "allow list",
                 "no pg_hba.conf entry",
                 "pg_hba.conf rejects",
                 "pg_hba.conf",
@@ -81,7 +81,7 @@ pub const ALLOWLIST: &[Rule] = &[
                 "login from .. ip",
                 "login ip restricted",
                 "restricted ip",
-                "ora-12547",
+
                 "kein pg_hba.conf-eintrag",
                 "darf sich nicht mit diesem mysql-server verbinden",
             ]),
@@ -105,7 +105,7 @@ pub const PERMISSIONS: &[Rule] = &[
     Rule::words(
         "permission/words",
         PermissionDenied,
-        &[Any(&["name:app", "permission denied for", "permission denied on", "permission denied to", "permission_denied", "not authorized on .. to execute", "not authorized to perform", "must be granted", "request is prohibited by organization's policy", "denied access", "resource not accessible by", "has no .. permission*", "has no .. privilege*", "plan does not include", "plan doesn't include", "plan does not give", "plan doesn't give", "not have .. permission*", "needs access to", "ask .. admin*", "ask your admin*", "api_disabled_for_org", "is not enabled for this organization", "not enabled for this org*", "must be site admin", "requires a site-admin", "admin access", "only admins", "admins only", "not part of your plan", "plan required", "higher plan", "requires an enterprise", "enterprise plan", "granted access to", "grant .. access to", "grant access to", "add the .. permission", "user has no", "can't access", "cannot access", "may not access", "not shared with", "no read access", "read access .. denied",
+        &[Any(&["permesso negato", "is not able to access the database", "user is not allowed to do action", "not able to access", "name:app", "permission denied for", "permission denied on", "permission denied to", "permission_denied", "not authorized on .. to execute", "not authorized to perform", "must be granted", "request is prohibited by organization's policy", "denied access", "resource not accessible by", "has no .. permission*", "has no .. privilege*", "plan does not include", "plan doesn't include", "plan does not give", "plan doesn't give", "not have .. permission*", "needs access to", "ask .. admin*", "ask your admin*", "api_disabled_for_org", "is not enabled for this organization", "not enabled for this org*", "must be site admin", "requires a site-admin", "admin access", "only admins", "admins only", "not part of your plan", "plan required", "higher plan", "requires an enterprise", "enterprise plan", "granted access to", "grant .. access to", "grant access to", "add the .. permission", "user has no", "can't access", "cannot access", "may not access", "not shared with", "no read access", "read access .. denied",
 
             "permissiondenied",
             "permission_denied",
@@ -383,14 +383,14 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::exact(
         "mysql/database-denied",
         PermissionDenied,
-        &[Any(&["access denied for user .. to database"])],
+        &[Any(&["access denied for user .. to database", "code:1044"])],
         "(1044, \"Access denied for user 'app'@'%' to database 'shop'\")",
         ("(1045, \"Access denied for user 'app'@'%' (using password: YES)\")", CredentialsInvalid),
     ),
     Rule::exact(
         "postgres/password",
         CredentialsInvalid,
-        &[Any(&[
+        &[Any(&["autenticazione con password fallita", "autenticazione .. fallita", "has no credentials for the role", "no credentials for the role", "auth failed", "login rejected", "user was not found", "no password for user", "role .. is not permitted to log in", "is locked. contact",
             "password authentication failed",
             "database rejected the username or password",
             "rejected the username or password",
@@ -790,7 +790,7 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::words(
         "mongodb/login",
         CredentialsInvalid,
-        &[Code(&[18, 8000]), Any(&["errmsg", "mongo*", "codename", "atlaserror"])],
+        &[Code(&[18, 8000]), Any(&["errmsg", "mongo*", "codename", "atlaserror"]), Without(&["not allowed", "quota", "not authorized"])],
         "{'ok': 0, 'errmsg': 'x', 'code': 18}",
         ("(18, 'x')", Unknown),
     ),

@@ -45,6 +45,12 @@ pub const RULES: &[Rule] = &[
         DataTypeMismatch,
         &[
             Any(&[
+                "value too long for type",
+                "value too long",
+                "too long for character type",
+                "load into table .. failed",
+                "stl_load_errors",
+                "invalid datetime",
                 "invalid input syntax for",
                 "invalid input value for enum",
                 "value out of range",

@@ -31,7 +31,7 @@ pub const TIMEOUTS: &[Rule] = &[
     Rule::words(
         "source/statement-timeout",
         SourceTimeout,
-        &[Any(&[
+        &[Any(&["context deadline exceeded", "code = deadlineexceeded", "killing query", "query killed", "deadlineexceeded .. query", "durch anweisungszeitüberschreitung", "délai .. instruction", "tempo limite .. instrução", "per timeout dell'istruzione", "timeout dell'istruzione", "istruzione .. timeout",
             "due to statement timeout",
             "statement timeout",
             "statement timed out",
@@ -64,7 +64,7 @@ pub const TIMEOUTS: &[Rule] = &[
             "maxtimemsexpired",
             "executiontimeout",
             "execution timeout expired",
-            "query_wait_timeout",
+
             "command timeout",
             "reading from your read replica timed out",
             "read replica timed out",
@@ -471,6 +471,9 @@ pub const RATE: &[Rule] = &[
                 "请求次数过多",
             ]),
             Without(&[
+                "for the database",
+                "vttablet",
+                "for this database",
                 "password",
                 "login attempts",
                 "failed login*",

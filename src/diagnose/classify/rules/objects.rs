@@ -118,6 +118,8 @@ pub const RULES: &[Rule] = &[
         SchemaDrift,
         &[
             Any(&[
+                "la colonna .. non esiste",
+                "colonna .. non esiste",
                 "no mapping found for",
                 "undefined column*",
                 "undefined name .. column",
@@ -271,6 +273,11 @@ pub const RULES: &[Rule] = &[
         SourceConfig,
         &[
             Any(&[
+                "il database .. non esiste",
+                "database .. non esiste",
+                "non esiste il database",
+                "データベース .. 存在しません",
+                "banco de dados .. não foi encontrado",
                 "account .. has been deleted",
                 "property <> was not found",
                 "property <> not found",
@@ -368,10 +375,23 @@ pub const RULES: &[Rule] = &[
         ),
     ),
     Rule::words(
+        "mysql/definer",
+        SourceConfig,
+        &[Any(&[
+            "specified as a definer",
+            "code:1449",
+            "definer .. does not exist",
+        ])],
+        "(1449, \"The user specified as a definer ('app'@'%') does not exist\")",
+        ("FATAL: role \"definer\" does not exist", CredentialsInvalid),
+    ),
+    Rule::words(
         "role/missing",
         CredentialsInvalid,
         &[
             Any(&[
+                "il ruolo .. non esiste",
+                "ruolo .. non esiste",
                 "role <> does not exist",
                 "role .. does not exist",
                 "user <> does not exist",
@@ -408,6 +428,10 @@ pub const RULES: &[Rule] = &[
         TableMissing,
         &[
             Any(&[
+                "la relazione .. non esiste",
+                "relazione .. non esiste",
+                "tabella .. non esiste",
+                "tabella o vista inesistente",
                 "sheet could not be found",
                 "sheet .. could not be found",
                 "spreadsheet .. could not be found",
@@ -610,7 +634,7 @@ pub const RULES: &[Rule] = &[
     Rule::exact(
         "code/table",
         TableMissing,
-        &[Code(&[1146, 1051, 208, 942]), Without(&["db::exception"])],
+        &[Code(&[1146, 1051, 208]), Without(&["db::exception"])],
         "(1146, \"Tabelle gibt es nicht\")",
         ("1146 rows read", Unknown),
     ),

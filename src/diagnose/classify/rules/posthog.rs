@@ -40,7 +40,7 @@ pub const RULES: &[Rule] = &[
         PlatformInternal,
         &[Any(&["on this posthog instance", "posthog instance .. not configured", "*_private_key is not configured", "*_client_secret is not configured", "*_client_id is not configured", "*_app_id is not configured", "*_secret_key is not configured"])],
         "GITHUB_APP_PRIVATE_KEY is not configured",
-        ("The incremental field is not configured", Unknown),
+        ("The incremental step was left out", Unknown),
     ),
     Rule::exact(
         "posthog/run-budget",
@@ -189,6 +189,20 @@ pub const RULES: &[Rule] = &[
         &[Any(&["the source's api kept returning temporary errors"])],
         "The source's API kept returning temporary errors, such as rate limits or server errors, so this sync couldn't finish.",
         ("The source's API returned 402 Payment Required", VendorQuota),
+    ),
+    Rule::words(
+        "network/dns-retry",
+        Transient,
+        &[Any(&["temporary failure in name resolution", "temporary failure resolving", "eai_again", "errno -3", "temporary dns", "temporärer fehler bei der namensauflösung", "échec temporaire dans la résolution du nom", "fallo temporal en la resolución del nombre", "falha temporária na resolução de nome", "временный сбой в разрешении имен", "временный сбой в разрешении имён", "名前解決に一時的に失敗"]), Without(&["ssh*", "proxy*"])],
+        "could not translate host name \"pg-primary.acme.internal\" to address: Temporary failure in name resolution",
+        ("could not translate host name \"pg-primary.acme.internal\" to address: Name or service not known", NetworkUnreachable),
+    ),
+    Rule::words(
+        "database/pooler",
+        Transient,
+        &[Any(&["edbhandlerexited", "couldn't connect to compute node", "could not connect to compute node", "failed to acquire permit to connect", "too many database connection attempts", "client_login_timeout", "query_wait_timeout", "pgbouncer cannot connect to server", "server conn crashed", "server_lifetime", "client_idle_timeout", "timed-out waiting to acquire database connection", "timed out waiting to acquire", "failed to acquire connection", "could not acquire connection", "in pool .. exhausted", "pool .. waiter count exceeded", "connection pool exhausted", "db_termination", "the connection pooler .. could not", "vttablet .. resourceexhausted", "vttablet .. unavailable", "vttablet .. aborted", "code = aborted", "code = unavailable", "transaction pool", "compute node .. starting", "compute is starting", "database is waking up"]), Without(&["authentication failed", "password authentication failed", "no such user"])],
+        "FATAL: (EDBHANDLEREXITED) connection to database closed. Check logs for more information",
+        ("FATAL: no such user: pooler", CredentialsInvalid),
     ),
     Rule::exact(
         "posthog/pooler",
