@@ -257,8 +257,8 @@ pub const PERMISSIONS: &[Rule] = &[
             "not enough privileges",
             "not enough permissions",
             "no_permission*",
-            "ora-01031",
-            "ora-01045",
+
+
             "ora-41900",
             "ora-00990",
             "dpy-4009",
@@ -383,7 +383,7 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::exact(
         "mysql/database-denied",
         PermissionDenied,
-        &[Any(&["access denied for user .. to database", "code:1044"])],
+        &[Any(&["access denied for user .. to database", "code:1044", "ora-01045", "ora-01031"])],
         "(1044, \"Access denied for user 'app'@'%' to database 'shop'\")",
         ("(1045, \"Access denied for user 'app'@'%' (using password: YES)\")", CredentialsInvalid),
     ),

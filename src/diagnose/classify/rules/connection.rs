@@ -18,6 +18,16 @@ pub const TLS: &[Rule] = &[
         TlsFailure,
         &[
             Any(&[
+                "only accepts encrypted connections",
+                "encrypted connection*",
+                "encryption is required",
+                "requires encryption",
+                "encryption required",
+                "ssl is turned off",
+                "ssl is not enabled",
+                "use ssl",
+                "enable ssl",
+                "requires an encrypted",
                 "sslv3_alert_handshake_failure",
                 "sslv3 alert handshake failure",
                 "sslv3 alert",
@@ -155,6 +165,7 @@ pub const TLS: &[Rule] = &[
                 "ssl-verbindung .. fehlgeschlagen",
             ]),
             Without(&[
+                "forward secrecy",
                 "unexpected_eof_while_reading",
                 "eof occurred in violation of protocol",
                 "ssh*",
@@ -225,6 +236,10 @@ pub const DROPPED: &[Rule] = &[
         Transient,
         &[
             Any(&[
+                "ora-12516",
+                "08s01",
+                "tcp provider: error code",
+                "could not find available handler",
                 "das datenbanksystem startet",
                 "datenbanksystem startet",
                 "datenbanksystem fährt",

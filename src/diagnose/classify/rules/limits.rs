@@ -164,7 +164,7 @@ pub const QUOTA: &[Rule] = &[
     Rule::exact(
         "posthog/vendor-plan",
         VendorQuota,
-        &[Any(&[
+        &[Any(&["reached its size quota", "reached its storage limit", "code:40544",
             "exceeded the compute time quota",
             "exceeded the data transfer quota",
             "quota. upgrade your plan",

@@ -18,6 +18,7 @@ pub const RULES: &[Rule] = &[
         SourceObjectMissing,
         &[
             Any(&[
+                "ora-04043",
                 "a table or schema .. no longer exists",
                 "exists .. or your role is no longer",
                 "does not exist, cannot be loaded",
@@ -428,6 +429,11 @@ pub const RULES: &[Rule] = &[
         TableMissing,
         &[
             Any(&[
+                "could not find table*",
+                "couldn't find table",
+                "invalid table name",
+                "could not find view",
+                "couldn't find view",
                 "la relazione .. non esiste",
                 "relazione .. non esiste",
                 "tabella .. non esiste",
@@ -488,7 +494,6 @@ pub const RULES: &[Rule] = &[
                 "view .. not found",
                 "invalid object name",
                 "ora-00942",
-                "ora-04043",
                 "table_or_view_not_found",
                 "table_not_found",
                 "unknown_table",

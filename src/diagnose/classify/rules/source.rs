@@ -303,7 +303,6 @@ pub const RULES: &[Rule] = &[
                 "ora-12154",
                 "ora-12521",
                 "ora-12504",
-                "ora-12516",
                 "dpy-4026",
                 "dpy-4027",
                 "dpy-6001",
