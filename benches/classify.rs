@@ -13,7 +13,7 @@ const USUAL: &str = "connection to server at \"db.example.com\" (203.0.113.7), p
 const UNKNOWN: &str = "KeyError: 'billing_events' while reading page 1403000 of the listing for https://api.example.com/v1/rate_limits?cursor=4031";
 
 fn classifying(c: &mut Criterion) {
-    let long = format!("{}{USUAL}", "File \"/app/worker.py\", line 403, in read_rows: SELECT id, updated_at FROM \"public\".\"orders\"; ".repeat(85));
+    let long = format!("{}{USUAL}", "File \"/app/worker.py\", line 403, in read_rows: SELECT id, updated_at FROM \"public\".\"orders\"; ".repeat(120));
     let hostile = "'\"`[(401 relation \\u".repeat(50_000);
     let batch: Vec<&str> = RULES
         .iter()

@@ -438,7 +438,7 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::exact(
         "code/login",
         CredentialsInvalid,
-        &[Code(&[1045, 1698, 1820, 1862, 3118, 3955, 4151, 18456, 18452, 18470, 18486, 18487, 18488, 250_001_0, 390_100, 390_101, 390_102, 390_144, 390_114, 394_508, 390_318]), Without(&["db::exception"])],
+        &[Code(&[1045, 1698, 1820, 1862, 3118, 3955, 4151, 18456, 18452, 18470, 18486, 18487, 18488, 390_100, 390_101, 390_102, 390_144, 390_114, 394_508, 390_318]), Without(&["db::exception"])],
         "(1045, \"Zugriff verweigert fuer Benutzer 'app'\")",
         ("1045 rows were read", Unknown),
     ),
@@ -459,7 +459,7 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::words(
         "login/words",
         CredentialsInvalid,
-        &[Any(&["user not found in the database", "no such login", "user not found", "could not find user", "couldn't find user", "cannot find user", "check your .. client id", "client id and secret", "client id and client secret", "check your api key", "check your api token", "check your .. api key", "check the api key", "check your .. credentials", "check your credentials", "check the credentials", "check your .. key and secret", "check your consumer key", "check .. username and password", "check your .. password", "rejected the api key", "rejected the key", "rejected the token", "rejected the access token", "rejected your", "rejected the credentials", "rejected these credentials", "did not accept .. key", "did not accept .. token", "did not accept .. password", "didn't accept .. key", "didn't accept .. token", "didn't accept .. password", "could not sign in", "couldn't sign in", "could not log in", "couldn't log in", "cannot log in", "can't log in", "unable to log in", "unable to login", "unable to sign in", "login unsuccessful", "login was rejected", "login .. rejected", "sign in failed", "signin failed", "wrong user",
+        &[Any(&["authentication to .. failed", "authentication with .. failed", "authentication against .. failed", "authentication for .. failed", "user not found in the database", "no such login", "user not found", "could not find user", "couldn't find user", "cannot find user", "check your .. client id", "client id and secret", "client id and client secret", "check your api key", "check your api token", "check your .. api key", "check the api key", "check your .. credentials", "check your credentials", "check the credentials", "check your .. key and secret", "check your consumer key", "check .. username and password", "check your .. password", "rejected the api key", "rejected the key", "rejected the token", "rejected the access token", "rejected your", "rejected the credentials", "rejected these credentials", "did not accept .. key", "did not accept .. token", "did not accept .. password", "didn't accept .. key", "didn't accept .. token", "didn't accept .. password", "could not sign in", "couldn't sign in", "could not log in", "couldn't log in", "cannot log in", "can't log in", "unable to log in", "unable to login", "unable to sign in", "login unsuccessful", "login was rejected", "login .. rejected", "sign in failed", "signin failed", "wrong user",
             "access denied for user",
             "login failed for user",
             "login failed for",

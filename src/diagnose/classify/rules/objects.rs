@@ -391,12 +391,13 @@ pub const RULES: &[Rule] = &[
         CredentialsInvalid,
         &[
             Any(&[
+                "user does not exist",
+                "role does not exist",
+                "login .. does not exist",
                 "il ruolo .. non esiste",
                 "ruolo .. non esiste",
                 "role <> does not exist",
-                "role .. does not exist",
                 "user <> does not exist",
-                "user .. does not exist",
                 "no such user",
                 "no such role",
                 "unknown user",
@@ -590,6 +591,7 @@ pub const RULES: &[Rule] = &[
                 "对象名<>无效",
             ]),
             Without(&[
+                "or perhaps it does not exist",
                 "missing from-clause",
                 "invalid reference to from-clause",
                 "not found: job",

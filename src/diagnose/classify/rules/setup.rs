@@ -416,7 +416,7 @@ pub const INTEGRATION: &[Rule] = &[
         "oauth/reconnect",
         IntegrationMissing,
         &[
-            Any(&["reconnect", "reconnected", "reconnecting your", "reauthorize", "re-authorize", "reauthorise", "connect .. account again", "connect .. again", "sign in to .. again", "sign in again", "log in to .. again", "log in again", "link .. account again", "authorize .. again"]),
+            Any(&["reauthori*", "re-authori*", "reconnect", "reconnected", "reconnecting your",    "connect .. account again", "connect .. again", "sign in to .. again", "sign in again", "log in to .. again", "log in again", "link .. account again", "authorize .. again"]),
             Without(&["integration .. plan",
                 "couldn't reconnect", "could not reconnect", "api key*", "api token*", "personal access token*", "generate a new", "create a new", "new token", "new key", "permission*", "scope*", "does not have access", "doesn't have access", "lacks", "plan", "password", "not found", "could not find", "couldn't find", "subdomain", "no .. account found",
                 "client secret", "client id", "secret key", "denied access", "ssh*", "administrator", "account id", "correct the", "temporarily", "database", "lost .. connection", "role .. needs", "grant it", "grant .. access", "will reconnect", "automatically", "trying to reconnect", "reconnect attempt*", "failed to reconnect", "unable to reconnect", "check the .. url", "customer id", "advertiser id", "read access", "username", "credentials",
