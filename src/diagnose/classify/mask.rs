@@ -301,7 +301,7 @@ impl Masker<'_> {
         } else if after_word {
             // An apostrophe, or the end of a quotation.
             if quote == b'\'' && next.is_some_and(is_word) {
-                self.out.push('\'');
+                self.apostrophe();
             }
             self.at += 1;
             return;
@@ -326,6 +326,23 @@ impl Masker<'_> {
             self.at = close + 1;
             self.name();
         }
+    }
+
+    /// Writes `isn't` as `is not`, and keeps every other apostrophe.
+    fn apostrophe(&mut self) {
+        let is_not =
+            self.byte(self.at + 1) == Some(b't') && !self.byte(self.at + 2).is_some_and(is_word);
+        if !is_not || !self.out.ends_with('n') {
+            self.out.push('\'');
+            return;
+        }
+        if self.out.ends_with("can") {
+            self.out.push_str("not");
+        } else {
+            self.out.pop();
+            self.out.push_str(" not");
+        }
+        self.at += 1;
     }
 
     /// The `b` of `b'…'`, which Python writes before bytes.
@@ -582,7 +599,7 @@ mod tests {
             ),
             (
                 "couldn’t reach it, doesn't answer",
-                "couldn't reach it, doesn't answer",
+                "could not reach it, does not answer",
             ),
             (
                 r#"{"message": "Invalid API key"}"#,

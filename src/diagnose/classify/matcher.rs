@@ -130,14 +130,14 @@ fn is_negated(before: &str) -> bool {
     };
     let mut words = before.rsplit(' ');
     match words.next() {
-        Some("not" | "never" | "without" | "isn't" | "wasn't" | "aren't" | "weren't" | "non") => {
-            true
-        }
+        // What could not be done is no denial of what follows: `could not connect to`.
+        Some("not") => !matches!(
+            words.next(),
+            Some("could" | "can" | "did" | "would" | "may")
+        ),
+        Some("never" | "without" | "non") => true,
         Some("a" | "an" | "the" | "been" | "being" | "any" | "currently" | "yet" | "really") => {
-            matches!(
-                words.next(),
-                Some("not" | "never" | "without" | "isn't" | "wasn't" | "aren't")
-            )
+            matches!(words.next(), Some("not" | "never" | "without"))
         }
         Some("to" | "by") => words.next() == Some("due") && words.next() == Some("not"),
         _ => false,
@@ -194,7 +194,7 @@ impl Builder {
         phrases
             .iter()
             .map(|phrase| {
-                phrase
+                expanded(phrase)
                     .split(" .. ")
                     .map(|part| self.fragment(part))
                     .collect()
@@ -221,6 +221,11 @@ impl Builder {
         }
         place
     }
+}
+
+/// A phrase with `isn't` written as `is not`, as masked texts have it.
+fn expanded(phrase: &str) -> String {
+    phrase.replace("can't", "cannot").replace("n't", " not")
 }
 
 struct Seen<'a> {

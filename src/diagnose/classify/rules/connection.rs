@@ -18,6 +18,11 @@ pub const TLS: &[Rule] = &[
         TlsFailure,
         &[
             Any(&[
+                "certificate .. has expired",
+                "certificate .. expired",
+                "certificate .. not trusted",
+                "certificate .. could not be verified",
+                "certificate could not be",
                 "only accepts encrypted connections",
                 "encrypted connection*",
                 "encryption is required",

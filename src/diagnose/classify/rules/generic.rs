@@ -51,6 +51,10 @@ pub const RULES: &[Rule] = &[
                 "not configured correctly",
             ]),
             Without(&[
+                "token",
+                "key",
+                "credentials",
+                "certificate*",
                 "on posthog's side",
                 "temporary",
                 "temporarily",

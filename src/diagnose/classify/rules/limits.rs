@@ -31,7 +31,7 @@ pub const TIMEOUTS: &[Rule] = &[
     Rule::words(
         "source/statement-timeout",
         SourceTimeout,
-        &[Any(&["context deadline exceeded", "code = deadlineexceeded", "killing query", "query killed", "deadlineexceeded .. query", "durch anweisungszeitüberschreitung", "délai .. instruction", "tempo limite .. instrução", "per timeout dell'istruzione", "timeout dell'istruzione", "istruzione .. timeout",
+        &[Any(&["query took longer", "query .. took longer than", "statement took longer", "longer than the .. server allows", "query ran for longer", "context deadline exceeded", "code = deadlineexceeded", "killing query", "query killed", "deadlineexceeded .. query", "durch anweisungszeitüberschreitung", "délai .. instruction", "tempo limite .. instrução", "per timeout dell'istruzione", "timeout dell'istruzione", "istruzione .. timeout",
             "due to statement timeout",
             "statement timeout",
             "statement timed out",

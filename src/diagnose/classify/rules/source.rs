@@ -205,6 +205,13 @@ pub const RULES: &[Rule] = &[
         SourceConfig,
         &[
             Any(&[
+                "no store at",
+                "store name is wrong",
+                "no shop at",
+                "no site at",
+                "no account at",
+                "no workspace at",
+                "no instance at",
                 "unknown database",
                 "invalid project id",
                 "invalid dataset id",
