@@ -13,7 +13,7 @@ const USUAL: &str = "connection to server at \"db.example.com\" (203.0.113.7), p
 const UNKNOWN: &str = "KeyError: 'billing_events' while reading page 1403000 of the listing for https://api.example.com/v1/rate_limits?cursor=4031";
 
 fn classifying(c: &mut Criterion) {
-    let long = format!("{}{USUAL}", "File \"/app/worker.py\", line 403, in read_rows: SELECT id, updated_at FROM \"public\".\"orders\"; ".repeat(85));
+    let long = format!("{}{USUAL}", "File \"/app/worker.py\", line 403, in read_rows: SELECT id, updated_at FROM \"public\".\"orders\"; ".repeat(120));
     let hostile = "'\"`[(401 relation \\u".repeat(50_000);
     let batch: Vec<&str> = RULES
         .iter()
@@ -24,25 +24,23 @@ fn classifying(c: &mut Criterion) {
     classify(USUAL, None);
 
     c.bench_function("usual text", |b| {
-        b.iter(|| classify(black_box(USUAL), Some("Postgres")))
+        b.iter(|| classify(black_box(USUAL), Some("Postgres")));
     });
     c.bench_function("text that decides nothing", |b| {
-        b.iter(|| classify(black_box(UNKNOWN), None))
+        b.iter(|| classify(black_box(UNKNOWN), None));
     });
     c.bench_function("8 KiB of traceback", |b| {
-        b.iter(|| classify(black_box(&long[..8192]), None))
+        b.iter(|| classify(black_box(&long[..8192]), None));
     });
     c.bench_function("1 MB of hostile text", |b| {
-        b.iter(|| classify(black_box(&hostile), None))
+        b.iter(|| classify(black_box(&hostile), None));
     });
     let mut group = c.benchmark_group("batch");
     group.throughput(Throughput::Elements(batch.len() as u64));
     group.bench_function("one text of each rule", |b| {
         b.iter(|| {
-            batch
-                .iter()
-                .filter(|text| classify(black_box(text), None).rule != "none")
-                .count()
+            let decided = |text: &&&str| classify(black_box(text), None).rule != "none";
+            batch.iter().filter(decided).count()
         });
     });
     group.finish();

@@ -73,13 +73,13 @@ pub(super) fn problems(known: &Known<'_>, judged: &[Judged], _: &HashSet<String>
 }
 
 fn speaks_of_it(verdict: &Verdict) -> bool {
-    let failure = match verdict {
-        Verdict::Failing { failure, .. }
-        | Verdict::Disabled {
-            after: Some(failure),
-            ..
-        } => failure,
-        _ => return false,
+    let (Verdict::Failing { failure, .. }
+    | Verdict::Disabled {
+        after: Some(failure),
+        ..
+    }) = verdict
+    else {
+        return false;
     };
     matches!(failure.cause, RootCause::CdcBroken | RootCause::CdcSlotLost)
 }

@@ -213,7 +213,7 @@ pub fn describe(look: &Look) -> Vec<String> {
             match &look.log {
                 Log::NotRead => {}
                 Log::Newest(Some(at)) => {
-                    facts.push(format!("newest line of its log: {}", seconds(*at)))
+                    facts.push(format!("newest line of its log: {}", seconds(*at)));
                 }
                 Log::Newest(None) => facts.push("its log is empty".to_owned()),
                 Log::Unreadable(reason) => {

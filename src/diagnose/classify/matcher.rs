@@ -29,8 +29,8 @@ struct Fragment {
     text: String,
     open_left: bool,
     open_right: bool,
-    /// The rules, by rank, that are worth asking when this was found. Filled in at the end.
-    wakes: Vec<u16>,
+    /// The rules worth asking when this was found: their rank, and which phrase of their first condition begins here.
+    wakes: Vec<(u16, u16)>,
 }
 
 struct Compiled {
@@ -78,23 +78,19 @@ impl Matcher {
     /// The first rule that decides the text.
     pub fn first(&self, text: &Masked, source_type: Option<&str>) -> Option<&'static Rule> {
         let hits = self.hits(text);
-        let mut awake: Vec<u16> = hits
+        let mut awake: Vec<(u16, u16)> = hits
             .iter()
             .flat_map(|hit| &self.fragments[usize::from(hit.fragment)].wakes)
             .copied()
             .collect();
         awake.sort_unstable();
         awake.dedup();
-        let seen = Seen {
-            hits: &hits,
-            text,
-            source_type,
-        };
+        let seen = Seen::new(&hits, text, source_type, self.fragments.len());
         awake
-            .into_iter()
-            .filter_map(|rank| self.rules.get(usize::from(rank)))
-            .find(|compiled| compiled.tests.iter().all(|test| seen.holds(test)))
-            .map(|compiled| compiled.rule)
+            .chunk_by(|one, other| one.0 == other.0)
+            .filter_map(|phrases| Some((self.rules.get(usize::from(phrases.first()?.0))?, phrases)))
+            .find(|(compiled, phrases)| seen.decides(compiled, phrases))
+            .map(|(compiled, _)| compiled.rule)
     }
 
     fn hits(&self, text: &Masked) -> Vec<Hit> {
@@ -134,14 +130,14 @@ fn is_negated(before: &str) -> bool {
     };
     let mut words = before.rsplit(' ');
     match words.next() {
-        Some("not" | "never" | "without" | "isn't" | "wasn't" | "aren't" | "weren't" | "non") => {
-            true
-        }
+        // What could not be done is no denial of what follows: `could not connect to`.
+        Some("not") => !matches!(
+            words.next(),
+            Some("could" | "can" | "did" | "would" | "may")
+        ),
+        Some("never" | "without" | "non") => true,
         Some("a" | "an" | "the" | "been" | "being" | "any" | "currently" | "yet" | "really") => {
-            matches!(
-                words.next(),
-                Some("not" | "never" | "without" | "isn't" | "wasn't" | "aren't")
-            )
+            matches!(words.next(), Some("not" | "never" | "without"))
         }
         Some("to" | "by") => words.next() == Some("due") && words.next() == Some("not"),
         _ => false,
@@ -157,21 +153,18 @@ struct Builder {
 impl Builder {
     fn rule(&mut self, rank: u16, rule: &'static Rule) -> Compiled {
         let tests: Vec<Test> = rule.when.iter().map(|when| self.test(when)).collect();
-        let key: Vec<u16> = match tests.first() {
-            Some(Test::Any(phrases) | Test::Whole(phrases) | Test::Start(phrases)) => phrases
-                .iter()
-                .filter_map(|phrase| phrase.first().copied())
-                .collect(),
-            Some(Test::All(phrases)) => phrases
-                .first()
-                .and_then(|phrase| phrase.first())
-                .copied()
-                .into_iter()
-                .collect(),
-            _ => Vec::new(),
+        let key = match tests.first() {
+            Some(Test::Any(phrases) | Test::Whole(phrases) | Test::Start(phrases)) => {
+                phrases.as_slice()
+            }
+            Some(Test::All(phrases)) => phrases.get(..1).unwrap_or_default(),
+            _ => &[],
         };
-        for fragment in key {
-            self.fragments[usize::from(fragment)].wakes.push(rank);
+        for (place, fragment) in key.iter().filter_map(|phrase| phrase.first()).enumerate() {
+            let place = u16::try_from(place).unwrap_or(u16::MAX);
+            self.fragments[usize::from(*fragment)]
+                .wakes
+                .push((rank, place));
         }
         Compiled { rule, tests }
     }
@@ -201,7 +194,7 @@ impl Builder {
         phrases
             .iter()
             .map(|phrase| {
-                phrase
+                expanded(phrase)
                     .split(" .. ")
                     .map(|part| self.fragment(part))
                     .collect()
@@ -230,13 +223,53 @@ impl Builder {
     }
 }
 
+/// A phrase with `isn't` written as `is not`, as masked texts have it.
+fn expanded(phrase: &str) -> String {
+    phrase.replace("can't", "cannot").replace("n't", " not")
+}
+
 struct Seen<'a> {
     hits: &'a [Hit],
+    /// A bit for each fragment that was hit.
+    bits: Vec<u64>,
     text: &'a Masked,
     source_type: Option<&'a str>,
 }
 
-impl Seen<'_> {
+impl<'a> Seen<'a> {
+    fn new(
+        hits: &'a [Hit],
+        text: &'a Masked,
+        source_type: Option<&'a str>,
+        fragments: usize,
+    ) -> Self {
+        let mut bits = vec![0_u64; fragments / 64 + 1];
+        for hit in hits {
+            bits[usize::from(hit.fragment) / 64] |= 1 << (hit.fragment % 64);
+        }
+        Self {
+            hits,
+            bits,
+            text,
+            source_type,
+        }
+    }
+
+    /// Whether all conditions of a rule hold. Of the first one only the phrases that woke the rule are looked at.
+    fn decides(&self, compiled: &Compiled, awake: &[(u16, u16)]) -> bool {
+        let Some((first, others)) = compiled.tests.split_first() else {
+            return false;
+        };
+        let holds = match first {
+            Test::Any(phrases) => awake
+                .iter()
+                .filter_map(|(_, place)| phrases.get(usize::from(*place)))
+                .any(|phrase| self.has(phrase)),
+            _ => self.holds(first),
+        };
+        holds && others.iter().all(|test| self.holds(test))
+    }
+
     fn holds(&self, test: &Test) -> bool {
         match test {
             Test::Any(phrases) => phrases.iter().any(|phrase| self.has(phrase)),
@@ -251,8 +284,10 @@ impl Seen<'_> {
     }
 
     fn has(&self, phrase: &[u16]) -> bool {
-        if let [fragment] = phrase {
-            return self.hits.iter().any(|hit| hit.fragment == *fragment);
+        let hit =
+            |fragment: &u16| self.bits[usize::from(*fragment) / 64] & (1 << (fragment % 64)) != 0;
+        if phrase.len() == 1 || !phrase.iter().all(hit) {
+            return phrase.iter().all(hit);
         }
         // The latest end of each part so far.
         let mut ends = [None::<usize>; 6];

@@ -114,6 +114,7 @@ const AFTER_STATUS: &[&str] = &[
     "error from",
     "error from",
     "error while",
+    "when ",
 ];
 
 /// The names of statuses.
@@ -155,6 +156,7 @@ const NAMES: &[(&str, &[&str])] = &[
             "resource_exhausted",
             "quota",
             "throttl",
+            "exhausted",
         ],
     ),
     ("500", &["internal", "server error"]),
@@ -210,7 +212,11 @@ pub fn is_http(token: &str, before: &str, after: &str) -> bool {
         return false;
     }
     let head = trimmed(before);
-    ends_with_any(head, BEFORE_STATUS)
+    let raised = before
+        .strip_suffix('(')
+        .is_some_and(|word| word.ends_with("error") || word.ends_with("exception"));
+    (raised && after.starts_with(','))
+        || ends_with_any(head, BEFORE_STATUS)
         || follows(token, after)
         || (ends_with_any(head, BEFORE_CODE) && speaks_of_http(before, after))
         // `[429]` and `(403)` beside a word of HTTP.

@@ -4,7 +4,7 @@ use crate::{
     api::status::RootCause::{CredentialsInvalid, NetworkUnreachable, PermissionDenied, Unknown},
     diagnose::classify::rule::{
         Rule,
-        When::{All, Any, Code, Http, SqlState, Without},
+        When::{Any, Code, Http, SqlState, Without},
     },
 };
 
@@ -14,7 +14,7 @@ pub const ALLOWLIST: &[Rule] = &[
         "network/allowlist",
         NetworkUnreachable,
         &[
-            Any(&[
+            Any(&["from a blocked network", "blocked network", "not allowed to connect from", "connections from .. not allowed", "connection from .. not allowed", "connection from .. rejected", "ip .. blocked", "source ip", "your ip address", "your ip .. blocked", "banned your ip", "ip .. banned", "posthog's ip*", "ip address is not", "allow list",
                 "no pg_hba.conf entry",
                 "pg_hba.conf rejects",
                 "pg_hba.conf",
@@ -67,21 +67,21 @@ pub const ALLOWLIST: &[Rule] = &[
                 "network policies",
                 "network security",
                 "firewall",
-                "vpc service controls",
-                "vpc_service_controls",
-                "organization's policy .. ip",
+
+
+
                 "client with ip address",
                 "host <> is not allowed to connect",
                 "host .. blocked because of many connection errors",
                 "is blocked because of many connection errors",
-                "request is prohibited by organization's policy",
+
                 "not allowed by network",
                 "untrusted network",
                 "access from .. not allowed",
                 "login from .. ip",
                 "login ip restricted",
                 "restricted ip",
-                "ora-12547",
+
                 "kein pg_hba.conf-eintrag",
                 "darf sich nicht mit diesem mysql-server verbinden",
             ]),
@@ -105,11 +105,11 @@ pub const PERMISSIONS: &[Rule] = &[
     Rule::words(
         "permission/words",
         PermissionDenied,
-        &[Any(&[
-            "permission denied",
+        &[Any(&["may not read", "not allowed to read", "enable the .. scope", "add the .. scope", "enable .. scope", "not allowed to see", "can't see", "is not allowed to use", "permesso negato", "is not able to access the database", "user is not allowed to do action", "not able to access", "name:app", "permission denied for", "permission denied on", "permission denied to", "permission_denied", "not authorized on .. to execute", "not authorized to perform", "must be granted", "request is prohibited by organization's policy", "denied access", "resource not accessible by", "has no .. permission*", "has no .. privilege*", "plan does not include", "plan doesn't include", "plan does not give", "plan doesn't give", "not have .. permission*", "needs access to", "ask .. admin*", "ask your admin*", "api_disabled_for_org", "is not enabled for this organization", "not enabled for this org*", "must be site admin", "requires a site-admin", "admin access", "only admins", "admins only", "not part of your plan", "plan required", "higher plan", "requires an enterprise", "enterprise plan", "granted access to", "grant .. access to", "grant access to", "add the .. permission", "user has no", "can't access", "cannot access", "may not access", "not shared with", "no read access", "read access .. denied",
+
             "permissiondenied",
             "permission_denied",
-            "permissionerror",
+
             "permission error",
             "permissions error",
             "permissions denied",
@@ -150,7 +150,7 @@ pub const PERMISSIONS: &[Rule] = &[
             "requires the .. permission*",
             "requires .. permission*",
             "requires .. privilege*",
-            "requires .. role",
+
             "requires admin*",
             "requires merchant approval",
             "does not have the required permission*",
@@ -201,39 +201,39 @@ pub const PERMISSIONS: &[Rule] = &[
             "must be superuser",
             "must be a member of",
             "must be an admin*",
-            "not authorized to",
-            "not authorised to",
-            "not authorized on",
-            "not authorized for",
-            "not authorized",
-            "unauthorized to",
-            "is not permitted to",
-            "not permitted to",
-            "not permitted for",
-            "not permitted",
-            "is not allowed to",
-            "not allowed to",
-            "not allowed for",
-            "are not allowed",
+
+
+
+
+
+
+
+
+
+
+
+
+
+
             "is not entitled",
             "not entitled",
             "not approved to",
             "not approved for",
-            "not eligible",
-            "access denied",
-            "access_denied",
-            "accessdenied",
+
+
+
+
             "accessdeniedexception",
-            "access is denied",
-            "access was denied",
+
+
             "access not granted",
             "access is not granted",
-            "access forbidden",
-            "access to .. denied",
-            "access to .. forbidden",
+
+
+
             "access to .. not allowed",
             "access restricted",
-            "access to this resource",
+
             "command denied to user",
             "command denied",
             "select command denied",
@@ -249,32 +249,32 @@ pub const PERMISSIONS: &[Rule] = &[
             "unrecognized configuration parameter app*",
             "authorizationfailure",
             "authorizationpermissionmismatch",
-            "authorization failed",
-            "authorization_error",
-            "not_authorized*",
-            "notauthorized*",
+
+
+
+
             "not_enough_privileges",
             "not enough privileges",
             "not enough permissions",
             "no_permission*",
-            "ora-01031",
-            "ora-01045",
+
+
             "ora-41900",
             "ora-00990",
             "dpy-4009",
             "is not authorized to perform",
             "with an explicit deny",
-            "operation not permitted",
-            "operation is not allowed",
-            "operation not allowed",
-            "action not allowed",
+
+
+
+
             "user_permission_denied",
             "developer_token_not_approved",
             "developer_token_prohibited",
             "developer token .. not approved",
             "developer token .. only approved",
-            "forbidden",
-            "forbiddenerror",
+
+
             "api access is enabled on your",
             "api access .. not enabled",
             "api access .. disabled",
@@ -307,9 +307,9 @@ pub const PERMISSIONS: &[Rule] = &[
             "advanced access",
             "only stripe connect platforms",
             "external ids .. not shared",
-            "unable to access",
+
             "keine berechtigung",
-            "zugriff verweigert",
+
             "unzureichende berechtigung*",
             "unzureichende privilegien",
             "nicht ausreichende berechtigung*",
@@ -317,32 +317,32 @@ pub const PERMISSIONS: &[Rule] = &[
             "droit refusé",
             "permission refusée",
             "droits refusés",
-            "accès refusé",
+
             "privilèges insuffisants",
             "permiso denegado",
             "permiso .. denegado",
             "se denegó el permiso",
-            "acceso denegado",
+
             "privilegios insuficientes",
             "permissão negada",
-            "acesso negado",
+
             "privilégios insuficientes",
             "нет доступа",
-            "доступ запрещен",
-            "доступ запрещён",
-            "отказано в доступе",
+
+
+
             "нет прав",
             "недостаточно прав",
             "привилегий недостаточно",
             "недостаточно привилегий",
             "権限がありません",
-            "アクセスが拒否",
+
             "権限が不足",
             "权限不足",
             "权限不够",
             "没有权限",
-            "拒绝访问",
-            "拒絕存取",
+
+
         ]), Without(&["(publickey*", "is not permitted to log in", "connection not permitted", "http:407", "http:500", "http:502", "http:503", "http:504", "http:429"])],
         "permission denied for table customers",
         ("psycopg2.OperationalError: user is not permitted to log in", CredentialsInvalid),
@@ -376,13 +376,6 @@ pub const PERMISSIONS: &[Rule] = &[
         "ERREUR: SQLSTATE 42501",
         ("SQLSTATE 28P01", CredentialsInvalid),
     ),
-    Rule::sign(
-        "http/403",
-        PermissionDenied,
-        &[Http(&[403])],
-        "HTTP 403 from the source",
-        ("port 403 of host db: Connection refused", NetworkUnreachable),
-    ),
 ];
 
 /// Not known, or not believed.
@@ -390,14 +383,14 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::exact(
         "mysql/database-denied",
         PermissionDenied,
-        &[Any(&["access denied for user .. to database"])],
+        &[Any(&["access denied for user .. to database", "code:1044", "ora-01045", "ora-01031"])],
         "(1044, \"Access denied for user 'app'@'%' to database 'shop'\")",
         ("(1045, \"Access denied for user 'app'@'%' (using password: YES)\")", CredentialsInvalid),
     ),
     Rule::exact(
         "postgres/password",
         CredentialsInvalid,
-        &[Any(&[
+        &[Any(&["autenticazione con password fallita", "autenticazione .. fallita", "has no credentials for the role", "no credentials for the role", "auth failed", "login rejected", "user was not found", "no password for user", "role .. is not permitted to log in", "is locked. contact",
             "password authentication failed",
             "database rejected the username or password",
             "rejected the username or password",
@@ -445,7 +438,7 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::exact(
         "code/login",
         CredentialsInvalid,
-        &[Code(&[1045, 1698, 1820, 1862, 3118, 3955, 4151, 18456, 18452, 18470, 18486, 18487, 18488, 250_001_0, 390_100, 390_101, 390_102, 390_144, 390_114, 394_508, 390_318]), Without(&["db::exception"])],
+        &[Code(&[1045, 1698, 1820, 1862, 3118, 3955, 4151, 18456, 18452, 18470, 18486, 18487, 18488, 390_100, 390_101, 390_102, 390_144, 390_114, 394_508, 390_318]), Without(&["db::exception"])],
         "(1045, \"Zugriff verweigert fuer Benutzer 'app'\")",
         ("1045 rows were read", Unknown),
     ),
@@ -466,7 +459,7 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::words(
         "login/words",
         CredentialsInvalid,
-        &[Any(&[
+        &[Any(&["or password .. wrong", "or password .. incorrect", "or password .. not accepted", "or password .. not match", "token is no longer valid", "key is no longer valid", "token .. no longer valid", "key .. no longer valid", "key is not valid", "authentication to .. failed", "authentication with .. failed", "authentication against .. failed", "authentication for .. failed", "user not found in the database", "no such login", "user not found", "could not find user", "couldn't find user", "cannot find user", "check your .. client id", "client id and secret", "client id and client secret", "check your api key", "check your api token", "check your .. api key", "check the api key", "check your .. credentials", "check your credentials", "check the credentials", "check your .. key and secret", "check your consumer key", "check .. username and password", "check your .. password", "rejected the api key", "rejected the key", "rejected the token", "rejected the access token", "rejected your", "rejected the credentials", "rejected these credentials", "did not accept .. key", "did not accept .. token", "did not accept .. password", "didn't accept .. key", "didn't accept .. token", "didn't accept .. password", "could not sign in", "couldn't sign in", "could not log in", "couldn't log in", "cannot log in", "can't log in", "unable to log in", "unable to login", "unable to sign in", "login unsuccessful", "login was rejected", "login .. rejected", "sign in failed", "signin failed", "wrong user",
             "access denied for user",
             "login failed for user",
             "login failed for",
@@ -557,7 +550,7 @@ pub const CREDENTIALS: &[Rule] = &[
             "authentication token .. expired",
             "authentication token .. invalid",
             "authentication token .. missing",
-            "authentication token",
+
             "authentication was not successful",
             "failed to authenticate",
             "unable to authenticate",
@@ -591,8 +584,8 @@ pub const CREDENTIALS: &[Rule] = &[
             "credentials .. revoked",
             "credentials .. rejected",
             "credentials .. wrong",
-            "missing credentials",
-            "no credentials",
+
+
             "could not verify credentials",
             "unable to locate credentials",
             "nocredentialserror",
@@ -606,7 +599,7 @@ pub const CREDENTIALS: &[Rule] = &[
             "invalid api-key",
             "invalid api token",
             "invalid api secret",
-            "invalid key",
+
             "invalid secret",
             "invalid client secret",
             "invalid_client",
@@ -629,12 +622,12 @@ pub const CREDENTIALS: &[Rule] = &[
             "api key .. disabled",
             "api key .. deactivated",
             "api key .. deleted",
-            "api key .. missing",
-            "api key .. not found",
+
+
             "api key .. incorrect",
             "api key .. wrong",
-            "api key .. required",
-            "api key .. does not exist",
+
+
             "api key not valid",
             "api_key_invalid",
             "api_key_expired",
@@ -668,7 +661,7 @@ pub const CREDENTIALS: &[Rule] = &[
             "token .. was not valid",
             "token .. revoked",
             "token .. rejected",
-            "token not found",
+
             "token is missing",
             "token is required",
             "token is malformed",
@@ -711,7 +704,7 @@ pub const CREDENTIALS: &[Rule] = &[
             "invalid_session_id",
             "session expired or invalid",
             "session has expired",
-            "session .. expired",
+
             "invalidaccesskeyid",
             "invalidclienttokenid",
             "unrecognizedclientexception",
@@ -734,11 +727,11 @@ pub const CREDENTIALS: &[Rule] = &[
             "aadsts50055",
             "aadsts50053",
             "aadsts700016",
-            "aadsts90002",
+
             "aadsts700027",
-            "unauthorized",
-            "unauthorised",
-            "unauthorizederror",
+
+
+
             "anmeldung fehlgeschlagen",
             "anmeldung .. fehlgeschlagen",
             "fehler bei der anmeldung",
@@ -791,20 +784,13 @@ pub const CREDENTIALS: &[Rule] = &[
         ]), Without(&[
             "(publickey*", "no such api key permission", "unexpected token", "continuation token", "page token", "pagination token", "next page token", "resume token", "invalid json", "sync token", "cursor token", "unauthorized to", "invalid key type", "invalid key format", "token limit", "max_tokens", "syntax error", "invalid character", "http:500", "http:502", "http:503", "http:504", "http:429", "try again later .. temporarily unavailable", "authentication service is .. unavailable", "authentication succeeded", "insufficient*", "access_token_scope_insufficient", "missing scope*", "missing_scope*", "required scope*", "required_scope*", "required permission*", "permission denied for", "oauth scope*", "csrf*", "token bucket", "start token", "lexer",
         ])],
-        "Invalid API Key provided: rk_live_***",
+        "Incorrect username or password was specified.",
         ("Unexpected token < in JSON at position 0, invalid token", Unknown),
-    ),
-    Rule::words(
-        "login/insufficient-401",
-        PermissionDenied,
-        &[All(&["http:401"]), Any(&["scope*", "permission*"]), Without(&["invalid api key", "invalid token", "expired"])],
-        "401 Client Error: Unauthorized: missing scopes crm.read",
-        ("401 Client Error: Unauthorized for url: https://api.example.com/v1", CredentialsInvalid),
     ),
     Rule::words(
         "mongodb/login",
         CredentialsInvalid,
-        &[Code(&[18, 8000]), Any(&["errmsg", "mongo*", "codename", "atlaserror"])],
+        &[Code(&[18, 8000]), Any(&["errmsg", "mongo*", "codename", "atlaserror"]), Without(&["not allowed", "quota", "not authorized"])],
         "{'ok': 0, 'errmsg': 'x', 'code': 18}",
         ("(18, 'x')", Unknown),
     ),
@@ -815,11 +801,126 @@ pub const CREDENTIALS: &[Rule] = &[
         "ERREUR: SQLSTATE 28P01",
         ("SQLSTATE 42501", PermissionDenied),
     ),
+];
+
+/// What could be a matter of rights as well, and is asked after them.
+pub const LOOSE: &[Rule] = &[
+    Rule::words(
+        "permission/bare",
+        PermissionDenied,
+        &[
+            Any(&[
+                "permission denied",
+                "permissionerror",
+                "access denied",
+                "access_denied",
+                "accessdenied",
+                "access is denied",
+                "access was denied",
+                "access forbidden",
+                "forbidden",
+                "forbiddenerror",
+                "not authorized to",
+                "not authorised to",
+                "not authorized on",
+                "not authorized for",
+                "not authorized",
+                "unauthorized to",
+                "not_authorized*",
+                "notauthorized*",
+                "authorization failed",
+                "authorization_error",
+                "unable to access",
+                "access to .. denied",
+                "access to .. forbidden",
+                "not allowed to",
+                "is not allowed to",
+                "not permitted to",
+                "is not permitted to",
+                "not permitted",
+                "are not allowed",
+                "not allowed for",
+                "not permitted for",
+                "operation not permitted",
+                "operation is not allowed",
+                "operation not allowed",
+                "action not allowed",
+                "access to this resource",
+                "not eligible",
+                "zugriff verweigert",
+                "accès refusé",
+                "acceso denegado",
+                "acesso negado",
+                "доступ запрещен",
+                "доступ запрещён",
+                "отказано в доступе",
+                "アクセスが拒否",
+                "拒绝访问",
+                "拒絕存取",
+                "requires .. role",
+            ]),
+            Without(&[
+                "http:401",
+                "http:407",
+                "http:500",
+                "http:502",
+                "http:503",
+                "http:504",
+                "http:429",
+                "connection not permitted",
+            ]),
+        ],
+        "Access denied to this object",
+        ("401 Client Error: access denied", CredentialsInvalid),
+    ),
     Rule::sign(
-        "http/401",
+        "http/403",
+        PermissionDenied,
+        &[Http(&[403])],
+        "HTTP 403 from the source",
+        (
+            "port 403 of host db: Connection refused",
+            NetworkUnreachable,
+        ),
+    ),
+    Rule::sign(
+        "login/loose",
         CredentialsInvalid,
-        &[Http(&[401])],
-        "HTTP 401 from the source",
-        ("port 401 of host db: Connection refused", NetworkUnreachable),
+        &[
+            Any(&[
+                ": unauthorized",
+                "unauthorized:",
+                "unauthorized access",
+                "unauthorized request",
+                "request unauthorized",
+                "unauthorized for url",
+                "[unauthorized]",
+                "(unauthorized)",
+                "error unauthorized",
+                "unauthorized error",
+                "unauthorizedexception",
+                "unauthorizederror",
+                "unauthorized client",
+                "unauthorized user",
+                "http:401",
+                "authentication token",
+                "api key is missing",
+                "api key missing",
+                "api key is required",
+                "api key required",
+                "api key not found",
+                "no credentials",
+                "missing credentials",
+                "api key does not exist",
+                "token not found",
+                "your session has expired",
+                "session token .. expired",
+            ]),
+            Without(&[
+                "http:500", "http:502", "http:503", "http:504", "http:429", "not a",
+            ]),
+        ],
+        "Error: Unauthorized",
+        ("AssertionError: forms/unauthorized-401", Unknown),
     ),
 ];

@@ -33,6 +33,7 @@ pub const TABLES: &[&[Rule]] = &[
     access::ALLOWLIST,
     access::CREDENTIALS,
     access::PERMISSIONS,
+    access::LOOSE,
     connection::TLS,
     connection::DROPPED,
     connection::UNREACHABLE,

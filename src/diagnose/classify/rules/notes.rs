@@ -2,15 +2,41 @@
 //! an error that quotes such a note is an error.
 
 use crate::{
-    api::status::RootCause::{CredentialsInvalid, OperatorAction, Unknown},
+    api::status::RootCause::{
+        CredentialsInvalid, NetworkUnreachable, OperatorAction, PermissionDenied, Unknown,
+    },
     diagnose::classify::rule::{
         Rule,
-        When::{Start, Whole},
+        When::{Any, Start, Whole, Without},
     },
 };
 
 /// The first to be asked.
 pub const RULES: &[Rule] = &[
+    Rule::words(
+        "text/denies",
+        Unknown,
+        &[Any(&[
+            "is not the cause",
+            "was not the cause",
+            "isn't the cause",
+            "is not the problem",
+            "was not the problem",
+            "is not the reason",
+            "was not the reason",
+            "is not to blame",
+            "not an authentication problem",
+            "not a permission problem",
+            "not a permissions problem",
+            "not a network problem",
+            "no errors occurred",
+            "no error occurred",
+            "completed successfully",
+            "succeeded without",
+        ])],
+        "Connection refused is not the cause: the server answered 200 OK",
+        ("Connection refused", NetworkUnreachable),
+    ),
     Rule::exact(
         "posthog/cancelled",
         OperatorAction,
@@ -38,16 +64,48 @@ pub const RULES: &[Rule] = &[
             Unknown,
         ),
     ),
+    Rule::words(
+        "posthog/no-action",
+        OperatorAction,
+        &[
+            Any(&[
+                "no action is needed",
+                "no action needed",
+                "no action is required",
+            ]),
+            Any(&["posthog*", "sync", "run"]),
+            Without(&["failed", "error*", "exception*", "denied", "refused"]),
+        ],
+        "An older run was still open, so PostHog closed it. No action is needed.",
+        (
+            "No action is needed, said the error: permission denied for table x",
+            PermissionDenied,
+        ),
+    ),
     Rule::exact(
         "posthog/superseded",
         OperatorAction,
         &[Start(&[
+            "an earlier run of this sync was",
+            "this run was cancelled by",
+            "this run was canceled by",
+            "this sync was cancelled by",
+            "this sync was canceled by",
+            "this sync run was cancelled by",
+            "sync was cancelled by a",
+            "run cancelled by",
+            "sync cancelled by a",
+            "cancelled by user",
+            "syncing was turned off",
+            "sync was turned off",
+            "this run was replaced by a newer",
+            "a newer run replaced this",
             "this sync run was cancelled before it finished",
             "this sync run was canceled before it finished",
             "a previous sync run did not shut down cleanly",
             "sync got stuck and was reset by posthog",
         ])],
-        "A previous sync run did not shut down cleanly and was still marked as running. It has been reset. No action is needed.",
+        "A previous sync run did not shut down cleanly and was still marked as running.",
         (
             "password authentication failed: a previous sync run did not shut down cleanly",
             CredentialsInvalid,

@@ -8,7 +8,7 @@ use crate::{
     },
     diagnose::classify::rule::{
         Rule,
-        When::{Any, Start, Without},
+        When::{All, Any, Start, Without},
     },
 };
 
@@ -28,10 +28,24 @@ pub const RULES: &[Rule] = &[
         "PostHog couldn't reach your source over the network. This is on PostHog's side and usually clears on its own. The next sync will try again.",
         ("PostHog reached the network but couldn't open a connection to the database host. Check host and port.", NetworkUnreachable),
     ),
+    Rule::words(
+        "posthog/our-side",
+        PlatformInternal,
+        &[All(&["posthog", "on our side"])],
+        "PostHog couldn't authenticate with Google to read the sheet. This looks like a problem on our side.",
+        ("Something went wrong on our side, HTTP 500", Transient),
+    ),
+    Rule::words(
+        "posthog/instance",
+        PlatformInternal,
+        &[Any(&["on this posthog instance", "posthog instance .. not configured", "*_private_key is not configured", "*_client_secret is not configured", "*_client_id is not configured", "*_app_id is not configured", "*_secret_key is not configured"])],
+        "GITHUB_APP_PRIVATE_KEY is not configured",
+        ("The incremental step was left out", Unknown),
+    ),
     Rule::exact(
         "posthog/run-budget",
         PlatformInternal,
-        &[Any(&[
+        &[Any(&["over the time we allow", "time posthog allows", "allow for a single sync", "longer than the maximum time", "ran for longer than posthog", "exceeded posthog's time limit", "exceeded the maximum run time", "maximum sync duration", "longer than we allow",
             "this sync ran longer than posthog allows",
             "sync ran longer than posthog allows",
             "this table was added to posthog too recently",
@@ -176,17 +190,31 @@ pub const RULES: &[Rule] = &[
         "The source's API kept returning temporary errors, such as rate limits or server errors, so this sync couldn't finish.",
         ("The source's API returned 402 Payment Required", VendorQuota),
     ),
+    Rule::words(
+        "network/dns-retry",
+        Transient,
+        &[Any(&["temporary failure in name resolution", "temporary failure resolving", "eai_again", "errno -3", "temporary dns", "temporärer fehler bei der namensauflösung", "échec temporaire dans la résolution du nom", "fallo temporal en la resolución del nombre", "falha temporária na resolução de nome", "временный сбой в разрешении имен", "временный сбой в разрешении имён", "名前解決に一時的に失敗"]), Without(&["ssh*", "proxy*"])],
+        "could not translate host name \"pg-primary.acme.internal\" to address: Temporary failure in name resolution",
+        ("could not translate host name \"pg-primary.acme.internal\" to address: Name or service not known", NetworkUnreachable),
+    ),
+    Rule::words(
+        "database/pooler",
+        Transient,
+        &[Any(&["edbhandlerexited", "couldn't connect to compute node", "could not connect to compute node", "failed to acquire permit to connect", "too many database connection attempts", "client_login_timeout", "query_wait_timeout", "pgbouncer cannot connect to server", "server conn crashed", "server_lifetime", "client_idle_timeout", "timed-out waiting to acquire database connection", "timed out waiting to acquire", "failed to acquire connection", "could not acquire connection", "in pool .. exhausted", "pool .. waiter count exceeded", "connection pool exhausted", "db_termination", "the connection pooler .. could not", "vttablet .. resourceexhausted", "vttablet .. unavailable", "vttablet .. aborted", "code = aborted", "code = unavailable", "transaction pool", "compute node .. starting", "compute is starting", "database is waking up"]), Without(&["authentication failed", "password authentication failed", "no such user"])],
+        "FATAL: (EDBHANDLEREXITED) connection to database closed. Check logs for more information",
+        ("FATAL: no such user: pooler", CredentialsInvalid),
+    ),
     Rule::exact(
         "posthog/pooler",
         Transient,
-        &[Any(&["ecircuitbreaker", "eauthquery", "failed to retrieve database credentials"])],
+        &[Any(&["ecircuitbreaker", "eauthquery", "failed to retrieve database credentials"]), Without(&["too many authentication failures", "user not found", "password authentication failed"])],
         "connection to server at \"aws-0-eu.pooler.supabase.com\", port 6543 failed: FATAL: (ECIRCUITBREAKER) failed to retrieve database credentials",
         ("FATAL: server login has been failing, try again later (server_login_retry)", CredentialsInvalid),
     ),
     Rule::words(
         "posthog/webhook-source-limit",
         WebhookBroken,
-        &[Any(&[
+        &[Any(&["permission to create webhook*", "permissions to create webhook*", "permission to manage webhook*", "automatic webhook creation", "create the webhook manually", "webhookverificationerror", "webhook .. manually", "webhook .. failing", "webhook .. could not be", "webhook .. cannot be", "webhook setup", "webhook secret .. not match", "webhook payload*", "set up the webhook", "webhook delivery",
             "webhook is failing to deliver",
             "webhook delivery is failing",
             "webhook deliveries are failing",

@@ -54,7 +54,7 @@ pub const SSH: &[Rule] = &[
     Rule::words(
         "ssh/words",
         SshTunnel,
-        &[Any(&[
+        &[Any(&["transport shut down or saw eof", "kex_exchange_identification", "ssh_exchange_identification", "kexinit*", "kex*algorithm", "no matching host key", "no matching key exchange", "no acceptable kex", "no acceptable host key", "unable to negotiate with", "authenticationexception: authentication failed.", "server refused our key", "publickey denied", "permission denied (password", "could not open connection to gateway", "could not open connection to the gateway", "tunnel is not alive", "ssh-rsa", "port forwarding failed", "remote port forwarding", "channelexception", "pubkey auth", "public key authentication failed",
             "paramiko*",
             "ssh tunnel",
             "ssh gateway",
@@ -117,6 +117,18 @@ pub const KEYS: &[Rule] = &[
         "posthog/primary-key-missing",
         PrimaryKeyMissing,
         &[Any(&[
+            "no primary key has been",
+            "no primary key is",
+            "no primary key was",
+            "no primary key set",
+            "no primary key",
+            "missing a primary key",
+            "primary key is missing",
+            "primary key missing",
+            "primary key has not been",
+            "primary key isn't set",
+            "primary key is not set",
+            "primary key .. required .. incremental",
             "primary key required for incremental sync*",
             "this table needs a primary key",
             "needs a primary key to sync incrementally",
@@ -142,6 +154,15 @@ pub const KEYS: &[Rule] = &[
         "posthog/primary-key-duplicate",
         PrimaryKeyDuplicate,
         &[Any(&[
+            "key picked for this table has repeated",
+            "has repeated values",
+            "columns that are unique together",
+            "primary key .. isn't unique",
+            "primary key .. not unique",
+            "primary key .. duplicate values",
+            "primary key .. repeated",
+            "primary key .. same value",
+            "rows share the same primary key",
             "primary keys for this table are not unique",
             "primary key set for this table isn't unique",
             "primary key set for this table is not unique",
@@ -178,6 +199,45 @@ pub const INTEGRATION: &[Rule] = &[
         ("database \"integration\" does not exist", SourceConfig),
     ),
     Rule::words(
+        "oauth/scope",
+        PermissionDenied,
+        &[Any(&[
+            "missing required scope*", "missing required oauth scope*", "missing the required scope*", "missing scope*", "missing the scope*", "missing a required scope*", "missing the access", "missing access",
+            "missing the permission*", "missing permission*", "missing required permission*", "missing a permission*", "missing a required permission*", "missing the required permission*",
+            "lacks the .. scope*", "lacks .. scope*", "lacks .. permission*", "lacks permission*", "does not have the required scope*", "doesn't have the required scope*", "doesn't include the .. scope*",
+            "insufficient scope*", "insufficient_scope*", "insufficient authentication scope*", "insufficient permission*", "access_token_scope_insufficient", "admin consent", "has not consented", "administrator has restricted", "admin has restricted", "restricted api access",
+            "administrator .. restricted", "admin .. approve", "administrator .. approve", "grant .. scope*", "required scope*", "required read scope*", "required oauth scope*",
+        ]), Without(&["does not exist", "doesn't exist", "no longer exists", "invalid_grant", "refresh token", "expired or been revoked", "expired or revoked", "password authentication failed", "temporarily"])],
+        "Your Slack integration is missing required scopes. Please reconnect the source.",
+        ("Your Slack connection has expired or been revoked. Please reconnect the source.", IntegrationMissing),
+    )
+    .advice("Give PostHog's app or key the missing scope or consent at the vendor, then reconnect the account in PostHog."),
+    Rule::words(
+        "login/pasted-key",
+        CredentialsInvalid,
+        &[
+            Any(&["api key", "api keys", "api token", "api secret", "apikey", "personal access token", "private app token", "access key", "secret key", "consumer key", "client secret", "private key", "app password", "bot token", "auth token", "service account key", "api password", "private token", "generate a new", "create a new"]),
+            Any(&["invalid", "expired", "revoked", "rejected", "incorrect", "wrong", "not valid", "isn't valid", "not authenticated", "authentication failed", "deactivated", "has been deleted", "was deleted", "no longer valid", "not accepted", "couldn't authenticate", "could not authenticate", "unable to authenticate", "did not accept", "didn't accept", "does not recognize", "doesn't recognize", "not recognized", "could not issue", "unauthorized", "failed to authenticate"]),
+            Without(&[
+                "scope*", "permission*", "privilege*", "does not have access", "doesn't have access", "plan", "plans", "rate limit*", "too many requests", "invalid_grant", "refresh token", "oauth", "reauthorize", "ip address", "not allowed", "forbidden", "account id", "could not find", "couldn't find", "credit*",
+                "ssh*", "passphrase", "http:5*", "http:429", "http:403", "http:500", "http:502", "http:503", "http:504", "replication", "permission", "domain", "subdomain", "column", "invalid endpoint", "region", "webhook*", "temporarily", "database host", "project id", "on posthog's side", "certificate", "relation",
+                "primary key", "tenant", "host key", "app_private_key", "view", "permissiondenied", "try again later", "invalid request", "json", "request limit", "uri", "url",
+            ]),
+        ],
+        "Your GitGuardian API token is invalid or has been revoked. Create a new token in the settings, then reconnect.",
+        ("Your Close API key does not have access to this resource. Please check the key's permissions.", PermissionDenied),
+    ),
+    Rule::words(
+        "google/service-account",
+        CredentialsInvalid,
+        &[
+            Any(&["invalid authentication credentials", "unauthenticated"]),
+            Source(&["bigquery", "googlecloudstorage", "gcs"]),
+        ],
+        "401 GET https://bigquery.googleapis.com/x: Request had invalid authentication credentials. Expected OAuth 2 access token.",
+        ("Request had invalid authentication credentials. Expected OAuth 2 access token.", IntegrationMissing),
+    ),
+    Rule::words(
         "google/service-account-key",
         CredentialsInvalid,
         &[Any(&["invalid jwt signature", "invalid_grant .. jwt signature", "invalid jwt: token must be a short-lived token", "invalid_grant: account not found", "invalid grant: account not found"])],
@@ -188,7 +248,7 @@ pub const INTEGRATION: &[Rule] = &[
     Rule::words(
         "oauth/grant",
         IntegrationMissing,
-        &[Any(&[
+        &[Any(&["connection has expired", "connection expired", "connection is expired", "connection is invalid", "connection is no longer", "invalid oauth*", "item_login_required", "login_required", "user .. is inactive", "saved authorization", "authorization is no longer", "oauth .. revoked", "oauth .. expired",  "connection .. revoked", "connection .. no longer valid",  "authorization .. expired", "authorization .. revoked", "authorization .. no longer", "access .. has been revoked", "access .. was revoked",  "no longer connected", "has been disconnected", "was disconnected", "aadsts65001", "aadsts700081", "disconnected the app*", "removed the app*", "user removed", "oauth app .. suspended",
             "invalid_grant",
             "invalid grant",
             "invalidgranterror",
@@ -256,19 +316,19 @@ pub const INTEGRATION: &[Rule] = &[
             "user hasn't authorized",
             "has not authorized the app*",
             "has not authorized application",
-            "reauthorize",
-            "re-authorize",
+
+
             "reauthorization",
             "reauthenticate",
             "re-authenticate",
             "reauthentication",
             "reauth*",
-            "please reconnect",
-            "reconnect your",
-            "reconnect the account",
-            "reconnect the source's account",
-            "reconnect it",
-            "reconnect this",
+
+
+
+
+
+
             "needs to be reconnected",
             "must be reconnected",
             "connection has expired or been revoked",
@@ -291,7 +351,7 @@ pub const INTEGRATION: &[Rule] = &[
             "aadsts50078",
             "aadsts50076",
             "aadsts50079",
-            "aadsts65001",
+
             "aadsts54005",
             "aadsts50057",
             "aadsts700003",
@@ -342,6 +402,30 @@ pub const INTEGRATION: &[Rule] = &[
         ("Request had insufficient authentication scopes.", PermissionDenied),
     ),
     Rule::words(
+        "oauth/integration",
+        IntegrationMissing,
+        &[
+            Any(&["this integration", "your .. integration", "the integration", "the connected account", "your connected account"]),
+            Any(&["reconnect*", "rejected", "expired", "revoked", "no longer valid", "invalid", "disconnected", "removed"]),
+            Without(&["permission*", "scope*", "does not have access", "doesn't have access", "lacks", "plan", "not found", "could not find", "api key*", "api token*", "administrator", "missing the access", "temporarily", "rate limit*"]),
+        ],
+        "TikTok rejected the credentials for this integration. Please reconnect your TikTok Ads integration.",
+        ("TikTok rejected the credentials: incorrect username or password", CredentialsInvalid),
+    ),
+    Rule::words(
+        "oauth/reconnect",
+        IntegrationMissing,
+        &[
+            Any(&["reauthori*", "re-authori*", "reconnect", "reconnected", "reconnecting your",    "connect .. account again", "connect .. again", "sign in to .. again", "sign in again", "log in to .. again", "log in again", "link .. account again", "authorize .. again"]),
+            Without(&["integration .. plan",
+                "couldn't reconnect", "could not reconnect", "api key*", "api token*", "personal access token*", "generate a new", "create a new", "new token", "new key", "permission*", "scope*", "does not have access", "doesn't have access", "lacks", "plan", "password", "not found", "could not find", "couldn't find", "subdomain", "no .. account found",
+                "client secret", "client id", "secret key", "denied access", "ssh*", "administrator", "account id", "correct the", "temporarily", "database", "lost .. connection", "role .. needs", "grant it", "grant .. access", "will reconnect", "automatically", "trying to reconnect", "reconnect attempt*", "failed to reconnect", "unable to reconnect", "check the .. url", "customer id", "advertiser id", "read access", "username", "credentials",
+            ]),
+        ],
+        "Salesforce no longer lets us in. Sign in to Salesforce again from the source page, or reconnect.",
+        ("No Kommo account found at this subdomain. Check the account subdomain and reconnect.", SourceConfig),
+    ),
+    Rule::words(
         "oauth/token-endpoint",
         IntegrationMissing,
         &[Any(&["url:oauth-token"]), Http(&[401, 403])],
@@ -372,6 +456,17 @@ pub const CDC: &[Rule] = &[
         "cdc/slot-lost",
         CdcSlotLost,
         &[Any(&[
+            "replication slot is gone",
+            "replication slot .. gone",
+            "slot is gone",
+            "slot .. is gone",
+            "slot .. was dropped",
+            "slot .. has been dropped",
+            "slot .. was lost",
+            "slot .. was removed",
+            "replication slot .. was removed",
+            "replication slot .. was deleted",
+            "slot fell .. behind",
             "replication slot no longer exists",
             "replication slot .. no longer exists",
             "replication slot .. does not exist",
@@ -485,6 +580,24 @@ pub const CDC: &[Rule] = &[
         CdcBroken,
         &[
             Any(&[
+                "publication_names parameter missing",
+                "was not created in this database",
+                "replication slot .. not created in",
+                "replication is not enabled",
+                "rds.logical_replication",
+                "cloudsql.logical_decoding",
+                "logical replication",
+                "logical decoding",
+                "walsender",
+                "wal sender",
+                "could not find .. publication",
+                "no publication*",
+                "replication origin",
+                "binlog",
+                "change stream is .. behind",
+                "manage this replication slot yourself",
+                "replication slot yourself",
+                "change stream",
                 "publication used for change data capture",
                 "publication <> does not exist",
                 "publication .. does not exist",
@@ -533,6 +646,10 @@ pub const CDC: &[Rule] = &[
                 "replication slots .. limit",
             ]),
             Without(&[
+                "terminating walsender process due to replication timeout",
+                "does not own table",
+                "deleted change stream",
+                "change stream history",
                 "password authentication failed",
                 "publication> does not exist",
             ]),
