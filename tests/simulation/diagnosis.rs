@@ -94,7 +94,7 @@ fn a_table_that_was_just_given_a_shorter_interval_has_time_for_its_first_run() {
     world.run_for(SignedDuration::from_mins(10));
     let id = world.schema_id("a");
     change(&world, &id, |schema| {
-        schema.frequency = Some("24hour".to_owned())
+        schema.frequency = Some("24hour".to_owned());
     });
     world.run_for(SignedDuration::from_hours(23));
     is_quiet(&world.status());
@@ -348,7 +348,7 @@ fn a_person_who_switches_off_a_failing_table_is_not_mistaken_for_posthog() {
     world.run_for(SignedDuration::from_mins(10));
     let id = world.schema_id("a");
     simulator(&world, |posthog| {
-        posthog.set_should_sync(&id, false).unwrap()
+        posthog.set_should_sync(&id, false).unwrap();
     });
     world.run_for(SignedDuration::from_mins(20));
     let status = world.status();
@@ -371,7 +371,7 @@ fn a_healthy_table_that_a_person_switches_off_is_nobodys_business() {
     world.run_for(SignedDuration::from_mins(10));
     let id = world.schema_id("a");
     simulator(&world, |posthog| {
-        posthog.set_should_sync(&id, false).unwrap()
+        posthog.set_should_sync(&id, false).unwrap();
     });
     world.run_for(SignedDuration::from_mins(20));
     is_quiet(&world.status());
@@ -661,7 +661,7 @@ fn a_lost_slot_is_a_warning_for_two_intervals_and_then_an_error() {
     simulator(&world, |posthog| {
         posthog
             .change_source(&id, |source| source.cdc = None)
-            .unwrap()
+            .unwrap();
     });
 }
 
