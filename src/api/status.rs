@@ -21,6 +21,8 @@ pub const MAX_INCIDENTS: usize = 256;
 pub const MAX_MARKS: usize = 256;
 /// Most tables kept in a status of those that have left PostHog's list.
 pub const MAX_MISSING: usize = 100;
+/// Most sources without their replication slot that a status remembers.
+pub const MAX_LOST_SLOTS: usize = 50;
 /// Most names of affected tables in a finding.
 pub const MAX_AFFECTED: usize = 20;
 /// Most facts in a finding.
@@ -580,6 +582,10 @@ pub struct State {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub missing: Vec<Missing>,
+    /// Sources that lack their replication slot.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub lost_slots: Vec<LostSlot>,
     /// Since when PostHog has listed no source although there were some.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -591,9 +597,10 @@ impl State {
         let Self {
             schemas,
             missing,
+            lost_slots,
             empty_since,
         } = self;
-        schemas.is_empty() && missing.is_empty() && empty_since.is_none()
+        schemas.is_empty() && missing.is_empty() && lost_slots.is_empty() && empty_since.is_none()
     }
 }
 
@@ -610,6 +617,34 @@ pub struct SchemaState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub disabled_seen: Option<Timestamp>,
+    /// When the table was seen to be switched on or given another interval; absent once its first run is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub rescheduled: Option<Timestamp>,
+}
+
+impl SchemaState {
+    /// A row that remembers nothing yet.
+    #[must_use]
+    pub const fn of(id: String) -> Self {
+        Self {
+            id,
+            marks: None,
+            disabled_seen: None,
+            rescheduled: None,
+        }
+    }
+}
+
+/// A source whose database was found without the replication slot.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LostSlot {
+    /// Id of the source in PostHog.
+    pub source_id: String,
+    /// When the slot was first missed.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
 }
 
 /// A table that has left PostHog's list.

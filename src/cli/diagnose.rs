@@ -86,7 +86,7 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
         .enable_all()
         .build()?;
     let (diagnosis, read_at) = runtime.block_on(read(args, &policy, key))?;
-    let mut findings = words::findings(&diagnosis, &Plan::default());
+    let mut findings = words::findings(&diagnosis, &Plan::default(), usize::MAX).shown;
     for finding in &mut findings {
         // What was first seen just now began some time before, and nobody knows when.
         finding.since = finding.since.filter(|at| *at < began);

@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::SignedDuration;
+
 use crate::{
     api::{
         Timings, ValidatedPolicy,
@@ -15,9 +17,16 @@ use crate::{
         Known, probing,
         suspects::{running, suspects},
     },
-    observe::{Changes, Probe, Probes, ProjectView, Rival, Snapshot, WriteScope},
-    posthog::{Transport, lax::Lax, wire::Source},
+    observe::{Changes, Probe, Probes, ProjectView, Rival, Snapshot, WriteScope, probes::About},
+    posthog::{
+        Transport,
+        lax::Lax,
+        wire::{Schema, Source},
+    },
 };
+
+/// How long a survey goes on asking closer questions. Some take minutes, because `PostHog` asks the customer's source.
+const PROBING: SignedDuration = SignedDuration::from_secs(60);
 
 /// How many requests one survey may make beyond the list. A look costs one or two.
 #[derive(Debug, Clone, Copy)]
@@ -76,8 +85,7 @@ impl<T: Transport> Survey<'_, T> {
             self.view.ask_write_scope(&schema_id).await;
         }
         self.take_over(&mut snapshot);
-        self.probe(&snapshot).await;
-        self.take_over(&mut snapshot);
+        self.probe(&mut snapshot).await;
         snapshot
     }
 
@@ -108,42 +116,80 @@ impl<T: Transport> Survey<'_, T> {
         snapshot.looked.extend(looked);
     }
 
-    /// Asks what the looks left open. An answer may raise another question, of the same budget: what a database lacks is asked
-    /// only when change data capture turns out to be broken.
-    async fn probe(&self, snapshot: &Snapshot) {
-        let mut snapshot = snapshot.clone();
+    /// Asks what the looks left open, until the budget or the time for it is spent. An answer may raise another question: what a
+    /// database lacks is asked only when change data capture turns out to be broken. A source that does not answer is asked
+    /// nothing more in this pass: one that hangs must not hold up the others.
+    async fn probe(&self, snapshot: &mut Snapshot) {
+        let began = self.view.client.now();
         let mut asked: HashSet<Probe> = HashSet::new();
+        let mut silent: HashSet<String> = HashSet::new();
         loop {
-            let known = Known {
-                policy: self.policy,
-                snapshot: &snapshot,
-                state: self.state,
-                timings: self.timings,
-                now: self.view.client.now(),
-            };
-            let mut due = probing::due(&known, self.budget.probes);
-            due.retain(|probe| !asked.contains(probe));
-            due.truncate(self.budget.probes.saturating_sub(asked.len()));
-            if due.is_empty() {
+            let questions = self.questions(snapshot, &asked, &silent);
+            if questions.is_empty() {
                 return;
             }
-            let rows: HashMap<&str, _> = known
-                .snapshot
-                .sources
-                .iter()
-                .flat_map(|source| &source.schemas)
-                .map(|schema| (schema.id.as_str(), schema))
-                .collect();
-            let all = asked.len() + due.len();
-            for probe in due {
+            let all = (asked.len() + questions.len()).min(self.budget.probes);
+            for (probe, source_id, row) in questions {
+                let spent = self.view.client.now().duration_since(began) >= PROBING;
+                if spent || asked.len() >= self.budget.probes {
+                    return;
+                }
                 (self.progress)(asked.len(), all);
-                let row = probe.schema_id().and_then(|id| rows.get(id)).copied();
-                self.view.probe(probe.clone(), row).await;
+                let answered = silent.contains(&source_id)
+                    || self.view.probe(probe.clone(), row.as_ref()).await;
+                if !answered {
+                    silent.insert(source_id);
+                }
                 asked.insert(probe);
             }
-            self.take_over(&mut snapshot);
+            self.take_over(snapshot);
         }
     }
+
+    /// The next questions, with the source and the table that each is about.
+    fn questions(
+        &self,
+        snapshot: &Snapshot,
+        asked: &HashSet<Probe>,
+        silent: &HashSet<String>,
+    ) -> Vec<(Probe, String, Option<Schema>)> {
+        let known = Known {
+            policy: self.policy,
+            snapshot,
+            state: self.state,
+            timings: self.timings,
+            now: self.view.client.now(),
+        };
+        let due = probing::due(&known);
+        let due: Vec<Probe> = due
+            .into_iter()
+            .filter(|probe| !asked.contains(probe))
+            .collect();
+        if due.is_empty() {
+            return Vec::new();
+        }
+        let rows: HashMap<&str, (&Source, &Schema)> = rows(snapshot);
+        due.into_iter()
+            .filter_map(|probe| match probe.about() {
+                About::Source(id) => Some((probe.clone(), id.to_owned(), None)),
+                About::Schema(id) => {
+                    let (source, row) = rows.get(id)?;
+                    Some((probe.clone(), source.id.clone(), Some((*row).clone())))
+                }
+            })
+            .filter(|(_, source_id, _)| !silent.contains(source_id))
+            .take(self.budget.probes)
+            .collect()
+    }
+}
+
+fn rows(snapshot: &Snapshot) -> HashMap<&str, (&Source, &Schema)> {
+    snapshot
+        .sources
+        .iter()
+        .flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)))
+        .map(|(source, schema)| (schema.id.as_str(), (source, schema)))
+        .collect()
 }
 
 /// A table that is switched on, if there is one, of a source that can be written to.

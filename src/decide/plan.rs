@@ -184,8 +184,7 @@ impl Pass<'_> {
         let judged = self.diagnosis.of(&incident.schema_id)?;
         let newest = self
             .snapshot
-            .runs
-            .get(&incident.schema_id)
+            .seen(&incident.schema_id)
             .and_then(|seen| seen.look.as_ref());
         let handled = [incident.job_id.as_ref(), incident.new_job_id.as_ref()];
         let later_job = matches!(newest.map(Look::newest), Some(Newest::Job(job, _)) if !handled.contains(&Some(&job.id)));
@@ -389,7 +388,7 @@ impl Pass<'_> {
 
     /// True if a look that could tell says that the incident's run does not hang.
     fn moves_again(&self, incident: &Incident) -> bool {
-        let seen = self.snapshot.runs.get(&incident.schema_id);
+        let seen = self.snapshot.seen(&incident.schema_id);
         self.hanging(incident).is_none()
             && seen.is_some_and(|seen| seen.unclear.is_none())
             && self.snapshot.fresh_look(&incident.schema_id).is_some()
@@ -418,8 +417,7 @@ impl Pass<'_> {
     fn hanging(&self, incident: &Incident) -> Option<Hanging> {
         let seen = self
             .snapshot
-            .runs
-            .get(&incident.schema_id)
+            .seen(&incident.schema_id)
             .filter(|seen| seen.frozen)?;
         let mark = seen
             .mark

@@ -24,6 +24,19 @@ impl Remedy {
     }
 }
 
+/// The remedy for what `rule` found to have `cause`. Some findings have the cause that an action mends, but not in the form in
+/// which it would.
+#[must_use]
+pub fn remedy_for(cause: RootCause, rule: &str) -> Remedy {
+    let registers = ["webhook/not-registered", "webhook/gone-at-vendor"];
+    match cause {
+        RootCause::WebhookBroken if !registers.contains(&rule) => Remedy::Nothing,
+        // A slot that lags is read by the next run anyway.
+        RootCause::CdcBroken if rule.starts_with("cdc/lag") => Remedy::Nothing,
+        cause => remedy(cause),
+    }
+}
+
 /// The remedy for a cause.
 #[must_use]
 pub const fn remedy(cause: RootCause) -> Remedy {
@@ -60,5 +73,37 @@ pub const fn remedy(cause: RootCause) -> Remedy {
         | RootCause::NotConfigured
         | RootCause::NotVisible
         | RootCause::Unknown => Remedy::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_is_named_only_where_it_would_help() {
+        let registers = Remedy::Safe(Action::RegisterWebhook);
+        let reload = Remedy::Safe(Action::Reload);
+        for (cause, rule, expected) in [
+            (
+                RootCause::WebhookBroken,
+                "webhook/not-registered",
+                registers,
+            ),
+            (
+                RootCause::WebhookBroken,
+                "webhook/gone-at-vendor",
+                registers,
+            ),
+            (
+                RootCause::WebhookBroken,
+                "webhook/disabled-at-vendor",
+                Remedy::Nothing,
+            ),
+            (RootCause::CdcBroken, "cdc/publication-gone", reload),
+            (RootCause::CdcBroken, "cdc/lag-critical", Remedy::Nothing),
+        ] {
+            assert_eq!(remedy_for(cause, rule), expected, "{rule}");
+        }
     }
 }

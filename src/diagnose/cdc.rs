@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 
+use jiff::Timestamp;
+
 use super::{
     failure::read,
+    probing::as_of,
     problem::{NAME_CAP, Problem},
     problems::Wide,
     verdict::{Judged, Known, Verdict},
@@ -24,15 +27,17 @@ const MB: i64 = 1024 * 1024;
 /// How many of its own intervals a table may wait for `PostHog` to rebuild a lost slot by itself.
 const SLOT_COMES_BACK: i32 = 2;
 
-/// The tables of a source that are synced by change data capture and switched on, or were before they failed.
+/// The tables of a source that are synced by change data capture and switched on, or were until `PostHog` switched them off.
 pub fn tables<'a>(known: &Known<'a>, source: &'a Source) -> impl Iterator<Item = &'a Schema> {
     let selector = &known.policy.selector;
+    let states = &known.state.schemas;
     source
         .schemas
         .iter()
         .filter(|schema| schema.syncs_by("cdc"))
         .filter(|schema| {
-            schema.should_sync == Lax::Is(true) || schema.status() == SchemaStatus::Failed
+            let mut seen = states.iter().filter(|state| state.id == schema.id);
+            schema.should_sync == Lax::Is(true) || seen.any(|state| state.disabled_seen.is_some())
         })
         .filter(|schema| selector.selects_schema(&schema.name))
 }
@@ -64,7 +69,9 @@ pub(super) fn problems(known: &Known<'_>, judged: &[Judged], _: &HashSet<String>
             let problem = problem(known, source, probed)?;
             let tables = judged
                 .iter()
-                .filter(|judged| judged.source_id == source.id && speaks_of_it(&judged.verdict))
+                .filter(|judged| {
+                    judged.source_id == source.id && explains(&problem, &judged.verdict)
+                })
                 .map(|judged| judged.schema_id.clone())
                 .collect();
             Some(Wide { problem, tables })
@@ -72,7 +79,8 @@ pub(super) fn problems(known: &Known<'_>, judged: &[Judged], _: &HashSet<String>
         .collect()
 }
 
-fn speaks_of_it(verdict: &Verdict) -> bool {
+/// True if the problem of the source says all that there is to say of a table.
+fn explains(problem: &Problem, verdict: &Verdict) -> bool {
     let (Verdict::Failing { failure, .. }
     | Verdict::Disabled {
         after: Some(failure),
@@ -81,7 +89,7 @@ fn speaks_of_it(verdict: &Verdict) -> bool {
     else {
         return false;
     };
-    matches!(failure.cause, RootCause::CdcBroken | RootCause::CdcSlotLost)
+    failure.cause == problem.cause && problem.severity == Severity::Error
 }
 
 fn problem(known: &Known<'_>, source: &Source, probed: &Probed<CdcStatus>) -> Option<Problem> {
@@ -100,11 +108,11 @@ fn problem(known: &Known<'_>, source: &Source, probed: &Probed<CdcStatus>) -> Op
         message,
     );
     problem.severity = severity;
-    problem.evidence = facts(status);
+    problem.evidence = vec![facts(status, &as_of(probed))];
     problem.affected = tables(known, source)
         .map(|schema| redact::one_line(&schema.name, NAME_CAP))
         .collect();
-    if cause == RootCause::CdcSlotLost && comes_back(known, source) {
+    if cause == RootCause::CdcSlotLost && comes_back(known, source, probed.at) {
         problem.severity = Severity::Warning;
         problem
             .evidence
@@ -114,15 +122,15 @@ fn problem(known: &Known<'_>, source: &Source, probed: &Probed<CdcStatus>) -> Op
     Some(problem)
 }
 
-/// True while `PostHog` may still rebuild the slot by itself.
-fn comes_back(known: &Known<'_>, source: &Source) -> bool {
+/// True while `PostHog` may still rebuild the slot by itself, as far as the last answer proves.
+fn comes_back(known: &Known<'_>, source: &Source, probed_at: Timestamp) -> bool {
     let Some(since) = known.snapshot.probes.slot_lost_since.get(&source.id) else {
         return false;
     };
     let shortest = tables(known, source).filter_map(Schema::frequency).min();
     let failed = tables(known, source).any(|schema| schema.status() == SchemaStatus::Failed);
     !failed
-        && shortest.is_some_and(|every| known.now.duration_since(*since) < every * SLOT_COMES_BACK)
+        && shortest.is_some_and(|every| probed_at.duration_since(*since) < every * SLOT_COMES_BACK)
 }
 
 /// What the database lacks, where it was asked.
@@ -147,13 +155,13 @@ fn lacks(known: &Known<'_>, source: &Source) -> Vec<String> {
     }
 }
 
-fn facts(status: &CdcStatus) -> Vec<String> {
+fn facts(status: &CdcStatus, as_of: &str) -> String {
     let name = |lax: &Lax<String>| {
         lax.get()
             .map_or_else(|| "?".to_owned(), |name| redact::one_line(name, 63))
     };
-    vec![format!(
-        "PostHog's cdc_status: slot {}, publication {}, managed by {}, lag {}",
+    format!(
+        "PostHog's cdc_status{as_of}: slot {}, publication {}, managed by {}, lag {}",
         name(&status.slot_name),
         name(&status.publication_name),
         name(&status.management_mode),
@@ -161,7 +169,7 @@ fn facts(status: &CdcStatus) -> Vec<String> {
             || "not known".to_owned(),
             |bytes| format!("{} MB", bytes / MB)
         )
-    )]
+    )
 }
 
 struct Trouble {
@@ -214,29 +222,38 @@ fn trouble(status: &CdcStatus, lag_warn_percent: i64) -> Option<Trouble> {
 
 fn lag(status: &CdcStatus, lag_warn_percent: i64) -> Option<Trouble> {
     let lag = *status.lag_bytes.get()?;
-    let critical = status
-        .lag_critical_threshold_mb
-        .get()
-        .filter(|mb| **mb > 0)
-        .and_then(|mb| mb.checked_mul(MB))?;
-    let warn = i128::from(critical) * i128::from(lag_warn_percent) / 100;
+    let limit = |mb: &Lax<i64>| mb.get().filter(|mb| **mb > 0)?.checked_mul(MB);
+    let critical = limit(&status.lag_critical_threshold_mb);
+    let share = |critical: i64| i128::from(critical) * i128::from(lag_warn_percent) / 100;
+    let warn = critical
+        .map(share)
+        .or_else(|| limit(&status.lag_warning_threshold_mb).map(i128::from))?;
     if i128::from(lag) < warn {
         return None;
     }
-    let (severity, rule) = if lag >= critical {
+    // A slot that somebody else manages is never dropped by PostHog.
+    let own = status
+        .management_mode
+        .get()
+        .is_none_or(|mode| mode != "self_managed");
+    let beyond = critical.filter(|critical| own && lag >= *critical);
+    let (severity, rule) = if beyond.is_some() {
         (Severity::Error, "cdc/lag-critical")
     } else {
         (Severity::Warning, "cdc/lag")
+    };
+    let ahead = match critical {
+        Some(critical) if own => format!(
+            "; at {} MB PostHog drops the slot, and the tables must be read anew",
+            critical / MB
+        ),
+        _ => "; what it holds back fills the disk of the database".to_owned(),
     };
     Some(Trouble {
         cause: RootCause::CdcBroken,
         severity,
         rule,
-        message: format!(
-            "The replication slot is {} MB behind; at {} MB PostHog drops a slot of its own, and the tables must be read anew",
-            lag / MB,
-            critical / MB
-        ),
+        message: format!("The replication slot is {} MB behind{ahead}", lag / MB),
     })
 }
 
@@ -285,6 +302,14 @@ mod tests {
             (
                 r#"{"lag_bytes":10737418240,"lag_critical_threshold_mb":10240}"#,
                 ("cdc/lag-critical", error),
+            ),
+            (
+                r#"{"lag_bytes":10737418240,"lag_critical_threshold_mb":10240,"management_mode":"self_managed"}"#,
+                ("cdc/lag", warning),
+            ),
+            (
+                r#"{"lag_bytes":1073741824,"lag_warning_threshold_mb":1024}"#,
+                ("cdc/lag", warning),
             ),
         ] {
             assert_eq!(found(json), Some(expected), "{json}");

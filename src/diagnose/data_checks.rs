@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
+    missing,
     problem::{NAME_CAP, Problem, in_words},
     verdict::Known,
 };
@@ -62,6 +63,8 @@ pub fn problems(known: &Known<'_>) -> Vec<Problem> {
     checks
         .filter_map(|(place, check)| match target(known, check) {
             Ok((source, schema)) => of_check(known, place, check, source, schema),
+            // A table that is missing from one list may be back in the next.
+            Err(_) if missing::is_just_missing(known.snapshot, &check.schema) => None,
             Err(reason) => Some(Problem {
                 severity: Severity::Warning,
                 confidence: Confidence::High,

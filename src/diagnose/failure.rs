@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     advice::advice,
-    classify::{Reading, classify},
+    classify::{Reading, classify, is_bare_refusal},
 };
 use crate::{
     api::status::{Confidence, RootCause},
@@ -70,7 +70,10 @@ pub fn failure(
             );
         }
         RootCause::SourceObjectMissing => ask_the_source(&mut failure, snapshot, schema),
-        RootCause::CredentialsInvalid => ask_the_siblings(&mut failure, source, schema, failed_at),
+        RootCause::CredentialsInvalid => {
+            let bare = text.is_some_and(is_bare_refusal);
+            ask_the_siblings(&mut failure, source, schema, failed_at, bare);
+        }
         _ => {}
     }
     failure
@@ -85,16 +88,13 @@ pub fn read<'a>(
     schema: &'a Schema,
 ) -> (Option<&'a str>, Reading) {
     let job = || {
-        let look = snapshot.runs.get(&schema.id)?.look.as_ref()?;
+        let look = snapshot.seen(&schema.id)?.readable()?;
         match look.newest() {
             Newest::Job(job, _) => job.latest_error.get(),
             Newest::None | Newest::Unclear(_) => None,
         }
     };
-    let detail = || {
-        let detail = snapshot.probes.details.get(&schema.id)?;
-        detail.answer.as_ref().ok()?.row.latest_error.get()
-    };
+    let detail = || snapshot.detail(&schema.id)?.row.latest_error.get();
     let source_type = source.source_type.get().map(String::as_str);
     let mut readings = [schema.latest_error.get(), job(), detail()]
         .into_iter()
@@ -127,13 +127,7 @@ impl Failure {
 
 /// What the table alone says, if it was asked for.
 fn blocked(snapshot: &Snapshot, schema: &Schema) -> Option<RootCause> {
-    let detail = snapshot
-        .probes
-        .details
-        .get(&schema.id)?
-        .answer
-        .as_ref()
-        .ok()?;
+    let detail = snapshot.detail(&schema.id)?;
     match detail.incremental_sync_blocked.get()?.as_str() {
         "missing_primary_key" => Some(RootCause::PrimaryKeyMissing),
         "duplicate_primary_key" => Some(RootCause::PrimaryKeyDuplicate),
@@ -143,16 +137,13 @@ fn blocked(snapshot: &Snapshot, schema: &Schema) -> Option<RootCause> {
 
 /// Table or column? The customer's source was asked for the table.
 fn ask_the_source(failure: &mut Failure, snapshot: &Snapshot, schema: &Schema) {
-    let Some(probe) = snapshot.probes.fields.get(&schema.id) else {
+    let Some(answer) = snapshot.fields(&schema.id) else {
         return;
     };
-    match &probe.answer {
+    match answer {
         Ok(fields) => {
             let wanted = snapshot
-                .probes
-                .details
-                .get(&schema.id)
-                .and_then(|detail| detail.answer.as_ref().ok())
+                .detail(&schema.id)
                 .and_then(|detail| detail.incremental_field.get());
             let gone = wanted.filter(|column| fields.has_column(column) == Some(false));
             failure.facts.push(match gone {
@@ -197,13 +188,14 @@ fn says_gone(detail: &str) -> bool {
         || detail.starts_with("could not discover schema")
 }
 
-/// A dead key fails every table. If a sibling succeeded after this table failed, the key works, and it is this table that it
-/// may not read.
+/// A dead key fails every table. If a sibling succeeded after this table failed, the key works now; and if an API only
+/// refused the request (`bare`), it is this table that the key may not read.
 fn ask_the_siblings(
     failure: &mut Failure,
     source: &Source,
     schema: &Schema,
     failed_at: Option<Timestamp>,
+    bare: bool,
 ) {
     let Some(failed_at) = failed_at else { return };
     let proof = source
@@ -219,13 +211,15 @@ fn ask_the_siblings(
         });
     if let Some(sibling) = proof {
         failure.facts.push(format!(
-            "{} was synced after this failure, so the credentials work",
+            "{} was synced after this failure, so the credentials work now",
             redact::one_line(&sibling.name, 80)
         ));
-        failure.becomes(
-            RootCause::PermissionDenied,
-            Confidence::Medium,
-            "siblings/succeed",
-        );
+        if bare {
+            failure.becomes(
+                RootCause::PermissionDenied,
+                Confidence::Medium,
+                "siblings/succeed",
+            );
+        }
     }
 }

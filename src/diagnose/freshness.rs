@@ -6,29 +6,27 @@ use jiff::{SignedDuration, Timestamp};
 use super::verdict::{Known, Verdict};
 use crate::{
     api::{ValidatedPolicy, status::Severity},
-    observe::{Newest, Seen},
+    observe::{Newest, Seen, Snapshot},
     posthog::{
         lax::Lax,
-        wire::{JobStatus, Schema, SchemaStatus},
+        wire::{JobStatus, Schema, SchemaStatus, Source},
     },
 };
 
-/// How old the last completed run may be, and how bad it is beyond.
+/// How old the last completed run may be, and how bad it is beyond. Empty for a table that has no schedule that is known:
+/// nobody can say when it is due.
 fn limits(policy: &ValidatedPolicy, schema: &Schema) -> Vec<(SignedDuration, Severity)> {
+    let Some(every) = schema.frequency() else {
+        return Vec::new();
+    };
     let (warn, error) = policy.stale_after;
-    let mut limits: Vec<_> = policy
-        .max_age
-        .map(|age| (age, Severity::Error))
-        .into_iter()
-        .collect();
-    if let Some(every) = schema.frequency() {
-        let times = |count: i32| every.checked_mul(count).unwrap_or(SignedDuration::MAX);
-        limits.extend([
-            (times(error), Severity::Error),
-            (times(warn), Severity::Warning),
-        ]);
-    }
-    limits
+    let times = |count: i32| every.checked_mul(count).unwrap_or(SignedDuration::MAX);
+    let max_age = policy.max_age.map(|age| (age, Severity::Error));
+    let limits = [
+        (times(error), Severity::Error),
+        (times(warn), Severity::Warning),
+    ];
+    max_age.into_iter().chain(limits).collect()
 }
 
 /// The worst limit that an age has passed; of two, the one that was passed first.
@@ -47,23 +45,41 @@ fn passed(
 
 /// True if the list alone lets a table look stale.
 #[must_use]
-pub fn is_suspect(policy: &ValidatedPolicy, schema: &Schema, now: Timestamp) -> bool {
-    schema.should_sync == Lax::Is(true)
-        && schema.status() == SchemaStatus::Completed
+pub fn is_suspect(
+    policy: &ValidatedPolicy,
+    source: &Source,
+    schema: &Schema,
+    now: Timestamp,
+) -> bool {
+    let age = |at: &Timestamp| now.duration_since(*at);
+    is_scheduled(source, schema)
         && schema
             .last_synced_at
             .get()
-            .is_some_and(|at| passed(policy, schema, now.duration_since(*at)).is_some())
+            .is_some_and(|at| passed(policy, schema, age(at)).is_some())
+}
+
+/// Sources that are only queried have no schedule of syncs.
+fn is_scheduled(source: &Source, schema: &Schema) -> bool {
+    source.is_warehouse()
+        && schema.should_sync == Lax::Is(true)
+        && schema.status() == SchemaStatus::Completed
 }
 
 /// The verdict on a table that says Completed; none if it is not stale, or nobody can tell yet.
 #[must_use]
-pub fn verdict(known: &Known<'_>, schema: &Schema, seen: Option<&Seen>) -> Option<Verdict> {
-    if !is_suspect(known.policy, schema, known.now) {
+pub fn verdict(
+    known: &Known<'_>,
+    source: &Source,
+    schema: &Schema,
+    seen: Option<&Seen>,
+) -> Option<Verdict> {
+    if !is_suspect(known.policy, source, schema, known.now) {
         return None;
     }
     let synced = schema.last_synced_at.get()?;
-    let last = match seen?.look.as_ref()?.newest() {
+    let look = seen?.readable()?;
+    let last = match look.newest() {
         Newest::Unclear(_) => return None,
         Newest::None => *synced,
         Newest::Job(job, began) => match job.status() {
@@ -74,11 +90,10 @@ pub fn verdict(known: &Known<'_>, schema: &Schema, seen: Option<&Seen>) -> Optio
             }
         },
     };
-    let (allowed, severity) = passed(known.policy, schema, known.now.duration_since(last))?;
-    // A new schedule has a whole interval for its first run.
-    let rescheduled = known.snapshot.changes.rescheduled.get(&schema.id);
-    let grace = schema.frequency().unwrap_or(allowed);
-    if rescheduled.is_some_and(|at| known.now.duration_since(*at) < grace) {
+    // Only what the look proved: a run may have completed since.
+    let age = look.began.duration_since(last);
+    let (allowed, severity) = passed(known.policy, schema, age)?;
+    if grace(known.snapshot, schema, known.now).is_some() {
         return None;
     }
     Some(Verdict::Stale {
@@ -86,4 +101,26 @@ pub fn verdict(known: &Known<'_>, schema: &Schema, seen: Option<&Seen>) -> Optio
         allowed,
         severity,
     })
+}
+
+/// When the schedule of a table was changed, as long as its first run is not due: a new schedule has a whole interval for it.
+fn grace(snapshot: &Snapshot, schema: &Schema, now: Timestamp) -> Option<Timestamp> {
+    let at = *snapshot.changes.rescheduled.get(&schema.id)?;
+    (now.duration_since(at) < schema.frequency()?).then_some(at)
+}
+
+/// The selected tables that would look stale before the first run of their new schedule, and when that was changed.
+pub fn rescheduled<'a>(
+    policy: &'a ValidatedPolicy,
+    snapshot: &'a Snapshot,
+    now: Timestamp,
+) -> impl Iterator<Item = (&'a Schema, Timestamp)> {
+    snapshot
+        .selected(&policy.selector)
+        .filter(|(source, schema)| is_scheduled(source, schema))
+        .filter_map(move |(_, schema)| {
+            let at = grace(snapshot, schema, now)?;
+            let age = now.duration_since(*schema.last_synced_at.get()?);
+            (age > schema.frequency()?).then_some((schema, at))
+        })
 }

@@ -36,6 +36,12 @@ pub fn selected<'a>(
         })
 }
 
+/// True if a table of this name left the list so lately that it may be back in the next.
+pub fn is_just_missing(snapshot: &Snapshot, name: &str) -> bool {
+    let mut missing = snapshot.changes.missing.values();
+    missing.any(|gone| gone.schema == name && gone.polls < MISSING_POLLS)
+}
+
 /// One problem for each source that misses tables: information only.
 pub fn problems(known: &Known<'_>) -> Vec<Problem> {
     let mut by_source: BTreeMap<(&str, bool), Vec<&Missing>> = BTreeMap::new();

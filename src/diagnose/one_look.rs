@@ -26,7 +26,7 @@ pub fn add(known: &Known<'_>, diagnosis: &mut Diagnosis) {
 }
 
 fn problem(known: &Known<'_>, judged: &Judged) -> Option<Problem> {
-    let look = known.snapshot.runs.get(&judged.schema_id)?.look.as_ref()?;
+    let look = known.snapshot.seen(&judged.schema_id)?.look.as_ref()?;
     let (since, message) = match look.newest() {
         Newest::Unclear(_) => return None,
         Newest::Job(job, began) if job.status() == JobStatus::Running => {

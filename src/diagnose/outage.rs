@@ -7,15 +7,19 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    failure::failure,
     problem::Problem,
     problems::Wide,
+    sources::succeeded_after,
+    suspects::Suspect,
     verdict::{Judged, Known, Verdict, failed_at},
 };
 use crate::{
     api::status::{Confidence, RootCause},
+    observe::{Seen, Snapshot},
     posthog::{
         lax::Lax,
-        wire::{SchemaStatus, Source},
+        wire::{Schema, SchemaStatus, Source},
     },
 };
 
@@ -26,44 +30,95 @@ const MIN_PERCENT: usize = 50;
 /// Within which time.
 const WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// The outage, if there is one.
+/// The outage, if there is one. Judged by all sources of the list, not only by those that the policy selects.
 pub(super) fn problems(known: &Known<'_>, judged: &[Judged], _: &HashSet<String>) -> Vec<Wide> {
-    let mut turned: Vec<(Timestamp, &Source)> = known
-        .snapshot
-        .sources
+    let sources = &known.snapshot.sources;
+    let mut turned: Vec<(Timestamp, &Source)> = sources
         .iter()
-        .filter_map(|source| Some((turned_bad(known, source, judged)?, source)))
+        .filter_map(|source| Some((turned_bad(known, source)?, source)))
         .collect();
     turned.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.id.cmp(&y.id)));
-    let active = known
-        .snapshot
-        .sources
-        .iter()
-        .filter(|source| is_active(source))
-        .count();
+    let active = sources.iter().filter(|source| is_active(source)).count();
     let at_once = largest_cluster(&turned);
-    if at_once.len() < MIN_SOURCES || at_once.len() * 100 < active * MIN_PERCENT {
+    if !is_most(at_once.len(), active) {
         return Vec::new();
     }
-    vec![wide(at_once, active, judged)]
+    let wide = wide(at_once, active, judged);
+    // Nothing that the policy selects suffers from it.
+    if wide.tables.is_empty() {
+        return Vec::new();
+    }
+    vec![wide]
 }
 
-/// When a source turned bad: its first failure of those that an outage may cause.
-fn turned_bad(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Timestamp> {
-    judged
+const fn is_most(bad: usize, active: usize) -> bool {
+    bad >= MIN_SOURCES && bad * 100 >= active * MIN_PERCENT
+}
+
+/// One table of each source that has failed ones and none that was looked at, if so many sources are bad that it matters when
+/// each turned.
+pub fn to_look_at(snapshot: &Snapshot) -> impl Iterator<Item = Suspect> {
+    let has_failed = |source: &&Source| source.schemas.iter().any(is_failed);
+    let bad = snapshot.sources.iter().filter(has_failed).count();
+    let active = snapshot.sources.iter().filter(|s| is_active(s)).count();
+    let looked = |schema: &Schema| {
+        snapshot
+            .seen(&schema.id)
+            .is_some_and(|seen| seen.look.is_some())
+    };
+    let sources = snapshot.sources.iter();
+    sources
+        .filter(move |_| is_most(bad, active))
+        .filter(move |source| !source.schemas.iter().any(|s| is_failed(s) && looked(s)))
+        .filter_map(|source| {
+            let schema = source.schemas.iter().find(|schema| is_failed(schema))?;
+            Some(Suspect::new(source, schema))
+        })
+}
+
+fn is_failed(schema: &Schema) -> bool {
+    schema.should_sync == Lax::Is(true) && schema.status() == SchemaStatus::Failed
+}
+
+/// When a source turned bad: the first of those failures in a row that an outage may cause, if none of its tables was synced
+/// since.
+fn turned_bad(known: &Known<'_>, source: &Source) -> Option<Timestamp> {
+    let snapshot = known.snapshot;
+    let first = source
+        .schemas
         .iter()
-        .filter(|judged| judged.source_id == source.id && may_be_outage(&judged.verdict))
-        .filter_map(|judged| failed_at(known.snapshot.runs.get(&judged.schema_id)?))
-        .min()
+        .filter(|schema| is_failed(schema) || is_failing_still(schema))
+        .filter_map(|schema| {
+            let at = failing_since(snapshot.seen(&schema.id)?)?;
+            let long = known.now.duration_since(at) >= known.policy.failing_for;
+            let cause = failure(snapshot, source, schema, Some(at)).cause;
+            (long && may_be_outage(cause)).then_some(at)
+        })
+        .min()?;
+    (!succeeded_after(source, first)).then_some(first)
+}
+
+/// A run in progress leaves the error of the last one until it succeeds.
+fn is_failing_still(schema: &Schema) -> bool {
+    schema.should_sync == Lax::Is(true)
+        && schema.status() == SchemaStatus::Running
+        && schema
+            .latest_error
+            .get()
+            .is_some_and(|text| !text.is_empty())
+}
+
+/// By the time at which runs failed, not at which that was seen: an operator that starts sees all failures at once.
+fn failing_since(seen: &Seen) -> Option<Timestamp> {
+    seen.streak
+        .map(|streak| streak.since)
+        .or_else(|| failed_at(seen))
 }
 
 /// What an outage of `PostHog` looks like from outside. A key that is not unique or a column that has gone is none.
-fn may_be_outage(verdict: &Verdict) -> bool {
-    let Verdict::Failing { failure, .. } = verdict else {
-        return false;
-    };
+const fn may_be_outage(cause: RootCause) -> bool {
     matches!(
-        failure.cause,
+        cause,
         RootCause::CredentialsInvalid
             | RootCause::PermissionDenied
             | RootCause::IntegrationMissing
@@ -79,10 +134,10 @@ fn may_be_outage(verdict: &Verdict) -> bool {
 }
 
 fn is_active(source: &Source) -> bool {
-    source
-        .schemas
-        .iter()
-        .any(|schema| schema.should_sync == Lax::Is(true) && schema.status() != SchemaStatus::Never)
+    source.is_warehouse()
+        && source.schemas.iter().any(|schema| {
+            schema.should_sync == Lax::Is(true) && schema.status() != SchemaStatus::Never
+        })
 }
 
 /// The most sources that turned bad within the time, of those sorted by time.
@@ -105,7 +160,10 @@ fn wide(at_once: &[(Timestamp, &Source)], active: usize, judged: &[Judged]) -> W
     let covered: Vec<&Judged> = judged
         .iter()
         .filter(|judged| ids.contains(judged.source_id.as_str()))
-        .filter(|judged| may_be_outage(&judged.verdict) || judged.verdict == Verdict::JustFailed)
+        .filter(|judged| match &judged.verdict {
+            Verdict::Failing { failure, .. } => may_be_outage(failure.cause),
+            verdict => *verdict == Verdict::JustFailed,
+        })
         .collect();
     let first = at_once.first().map(|(at, _)| *at);
     let mut problem = Problem::of_source(

@@ -3,9 +3,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{cdc, data_checks, failure::read, verdict::Known, webhooks};
+use super::{
+    cdc, data_checks,
+    failure::read,
+    verdict::{Known, seconds},
+    webhooks,
+};
 use crate::{
-    api::status::RootCause,
+    api::{status::RootCause, validated::DataRule},
     observe::{Probe, WriteScope, probes::Probed},
     posthog::{
         lax::Lax,
@@ -15,15 +20,19 @@ use crate::{
 
 /// How long the answer about a table that has not changed is used.
 const ANSWER_LASTS: SignedDuration = SignedDuration::from_hours(6);
-/// How soon a question that brought no answer is asked again.
-const ASK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+/// How soon a question that brought no answer is asked again: at first, and at last. Doubled from time to time.
+const ASK_AGAIN: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_mins(10), SignedDuration::from_hours(6));
 /// How often the data of a table is looked at, at most.
 const DATA_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
-/// The questions to ask now, at most `most`; the cheap ones and those of sources first.
+/// The questions to ask now, those first that were not asked for the longest time.
 #[must_use]
-pub fn due(known: &Known<'_>, most: usize) -> Vec<Probe> {
-    let mut due = Vec::new();
+pub fn due(known: &Known<'_>) -> Vec<Probe> {
+    let mut due = Due {
+        now: known.now,
+        probes: Vec::new(),
+    };
     for source in known.snapshot.selected_sources(&known.policy.selector) {
         of_source(known, source, &mut due);
     }
@@ -33,34 +42,73 @@ pub fn due(known: &Known<'_>, most: usize) -> Vec<Probe> {
         }
     }
     of_data(known, &mut due);
-    due.truncate(most);
-    due
+    // Stable: of those that were never asked, the cheap ones and those of sources come first.
+    due.probes.sort_by_key(|(asked, _)| *asked);
+    due.probes.into_iter().map(|(_, probe)| probe).collect()
 }
 
-fn of_source(known: &Known<'_>, source: &Source, due: &mut Vec<Probe>) {
+/// Of when an answer is, if it is not of now.
+pub(super) fn as_of<A>(probed: &Probed<A>) -> String {
+    match probed.in_vain {
+        0 => String::new(),
+        _ => format!(", as of {}: it has not answered since", seconds(probed.at)),
+    }
+}
+
+/// What was found to be due, each with when it was last asked.
+struct Due {
+    now: Timestamp,
+    probes: Vec<(Option<Timestamp>, Probe)>,
+}
+
+impl Due {
+    /// Adds a question that was never asked, or not for `every`, or in vain.
+    fn add<A>(&mut self, probe: Probe, probed: Option<&Probed<A>>, every: SignedDuration) {
+        self.add_if(probe, probed, |_| every);
+    }
+
+    /// The same with `every` by what was answered.
+    fn add_if<A>(
+        &mut self,
+        probe: Probe,
+        probed: Option<&Probed<A>>,
+        every: impl FnOnce(&Probed<A>) -> SignedDuration,
+    ) {
+        let is_due = probed.is_none_or(|probed| {
+            let wait = if probed.in_vain == 0 {
+                every(probed)
+            } else {
+                back_off(probed.in_vain).min(ASK_AGAIN.1)
+            };
+            // Asked in the future: the clock was set back.
+            self.now.duration_since(probed.asked).abs() >= wait
+        });
+        if is_due {
+            self.probes.push((probed.map(|probed| probed.asked), probe));
+        }
+    }
+}
+
+fn back_off(in_vain: u32) -> SignedDuration {
+    let doubled = 1_i32.checked_shl(in_vain - 1).unwrap_or(i32::MAX);
+    ASK_AGAIN.0.checked_mul(doubled).unwrap_or(ASK_AGAIN.1)
+}
+
+fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
     let probes = &known.snapshot.probes;
-    let old = |at: Option<Timestamp>, every: SignedDuration| {
-        at.is_none_or(|at| known.now.duration_since(at) >= every)
-    };
     let id = &source.id;
-    let every = known.policy.check_webhooks_every;
-    if webhooks::tables(known, source).next().is_some()
-        && old(probes.webhooks.get(id).map(|probed| probed.at), every)
-    {
-        due.push(Probe::Webhook(id.clone()));
+    if webhooks::tables(known, source).next().is_some() {
+        let every = known.policy.check_webhooks_every;
+        due.add(Probe::Webhook(id.clone()), probes.webhooks.get(id), every);
     }
     if cdc::tables(known, source).next().is_none() {
         return;
     }
     let every = known.policy.check_cdc_every;
-    if old(probes.cdc.get(id).map(|probed| probed.at), every) {
-        due.push(Probe::Cdc(id.clone()));
-    }
-    if may_ask_live(known)
-        && old(probes.prerequisites.get(id).map(|probed| probed.at), every)
-        && cdc::is_suspect(known, source)
-    {
-        due.push(Probe::Prerequisites(id.clone()));
+    due.add(Probe::Cdc(id.clone()), probes.cdc.get(id), every);
+    if may_ask_live(known) && cdc::is_suspect(known, source) {
+        let before = probes.prerequisites.get(id);
+        due.add(Probe::Prerequisites(id.clone()), before, every);
     }
 }
 
@@ -69,11 +117,9 @@ fn may_ask_live(known: &Known<'_>) -> bool {
     known.snapshot.write_scope != WriteScope::Missing
 }
 
-fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Vec<Probe>) {
-    let probes = &known.snapshot.probes;
-    let seen = known.snapshot.runs.get(&schema.id);
-    let row_since = seen.map(|seen| seen.row_since);
-    let cause = read(known.snapshot, source, schema).1.cause;
+fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due) {
+    let snapshot = known.snapshot;
+    let cause = read(snapshot, source, schema).1.cause;
     // The table alone has signals that the list lacks: a better reason than a text that says little.
     let unclear = matches!(
         cause,
@@ -82,36 +128,29 @@ fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Vec
             | RootCause::PrimaryKeyDuplicate
             | RootCause::SourceObjectMissing
     );
-    if unclear && outdated(known, probes.details.get(&schema.id), row_since) {
-        due.push(Probe::Detail(schema.id.clone()));
+    let row_since = snapshot.seen(&schema.id).map(|seen| seen.row_since);
+    if unclear {
+        let probed = snapshot.probes.details.get(&schema.id);
+        due.add_if(Probe::Detail(schema.id.clone()), probed, lasts(row_since));
     }
-    if cause == RootCause::SourceObjectMissing
-        && may_ask_live(known)
-        && outdated(known, probes.fields.get(&schema.id), row_since)
-    {
-        due.push(Probe::Fields(schema.id.clone()));
+    if cause == RootCause::SourceObjectMissing && may_ask_live(known) {
+        let probed = snapshot.probes.fields.get(&schema.id);
+        due.add_if(Probe::Fields(schema.id.clone()), probed, lasts(row_since));
     }
 }
 
-/// True if an answer is missing, or older than what the list says of the table now.
-fn outdated<A>(
-    known: &Known<'_>,
-    probed: Option<&Probed<A>>,
-    row_since: Option<Timestamp>,
-) -> bool {
-    let Some(Probed { at, answer }) = probed else {
-        return true;
-    };
-    let age = known.now.duration_since(*at);
-    let lasts = if answer.is_ok() {
-        ANSWER_LASTS
-    } else {
-        ASK_AGAIN
-    };
-    age >= lasts || (row_since.is_some_and(|since| since > *at) && answer.is_ok())
+/// How long an answer about a table lasts: no longer than what the list says of it.
+fn lasts<A>(row_since: Option<Timestamp>) -> impl FnOnce(&Probed<A>) -> SignedDuration {
+    move |probed| {
+        if row_since.is_some_and(|since| since > probed.at) {
+            SignedDuration::ZERO
+        } else {
+            ANSWER_LASTS
+        }
+    }
 }
 
-fn of_data(known: &Known<'_>, due: &mut Vec<Probe>) {
+fn of_data(known: &Known<'_>, due: &mut Due) {
     for check in &known.policy.data_checks {
         let Ok((_, schema)) = data_checks::target(known, check) else {
             continue;
@@ -121,19 +160,32 @@ fn of_data(known: &Known<'_>, due: &mut Vec<Probe>) {
             continue;
         }
         let probe = data_checks::probe(check, schema);
-        let asked = known.snapshot.probes.data.get(&probe);
-        let new = match asked {
-            None => true,
-            Some(Probed { at, answer }) => {
-                let synced_at = schema.last_synced_at.get().copied();
-                let same_sync = answer
-                    .as_ref()
-                    .is_ok_and(|answer| answer.synced_at == synced_at);
-                known.now.duration_since(*at) >= DATA_EVERY && !same_sync
+        let probed = known.snapshot.probes.data.get(&probe);
+        let synced_at = schema.last_synced_at.get().copied();
+        due.add_if(Probe::Data(probe), probed, |probed| {
+            let answer = probed.answer.as_ref();
+            let same_sync = answer.is_ok_and(|answer| answer.synced_at == synced_at);
+            // Duplicates come only with a sync; the newest row grows old by itself.
+            let stands = same_sync && matches!(check.rule, DataRule::UniqueKey(_));
+            if stands {
+                SignedDuration::MAX
+            } else {
+                DATA_EVERY
             }
-        };
-        if new {
-            due.push(Probe::Data(probe));
-        }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_in_vain_is_asked_ever_more_rarely() {
+        let minutes: Vec<i64> = (1..9)
+            .map(|n| back_off(n).min(ASK_AGAIN.1).as_mins())
+            .collect();
+        assert_eq!(minutes, [10, 20, 40, 80, 160, 320, 360, 360]);
+        assert!(back_off(u32::MAX) >= ASK_AGAIN.1);
     }
 }

@@ -6,6 +6,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::{
+    advice::advice,
+    classify::is_bare_refusal,
     failure::read,
     problem::{NAME_CAP, Problem},
     problems::Wide,
@@ -43,7 +45,12 @@ enum Newest {
     /// It worked.
     Success,
     /// It failed.
-    Failure(RootCause),
+    Failure {
+        /// Why.
+        cause: RootCause,
+        /// True if an API only refused the request.
+        refused: bool,
+    },
 }
 
 fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> Newest {
@@ -56,7 +63,6 @@ fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> Newest {
     if schema.should_sync != Lax::Is(true) && !(status == SchemaStatus::Failed && has_text) {
         return Newest::Nothing;
     }
-    let cause = || read(known.snapshot, source, schema).1.cause;
     match status {
         SchemaStatus::Completed => Newest::Success,
         // The text outlives the start of the next run, and a success clears it.
@@ -64,10 +70,7 @@ fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> Newest {
             Newest::Success
         }
         SchemaStatus::Running if !has_text => Newest::Nothing,
-        SchemaStatus::Failed | SchemaStatus::Running => match cause() {
-            RootCause::OperatorAction => Newest::Nothing,
-            cause => Newest::Failure(cause),
-        },
+        SchemaStatus::Failed | SchemaStatus::Running => failure(known, source, schema),
         SchemaStatus::Never
         | SchemaStatus::Paused
         | SchemaStatus::Billing
@@ -75,38 +78,63 @@ fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> Newest {
     }
 }
 
-/// The one cause of all newest results, if there is one. Where every table is refused, it is the key that is refused.
-fn shared_cause(known: &Known<'_>, source: &Source) -> Option<(RootCause, bool)> {
+fn failure(known: &Known<'_>, source: &Source, schema: &Schema) -> Newest {
+    let (text, reading) = read(known.snapshot, source, schema);
+    match reading.cause {
+        RootCause::OperatorAction => Newest::Nothing,
+        cause => Newest::Failure {
+            cause,
+            refused: cause == RootCause::CredentialsInvalid || text.is_some_and(is_bare_refusal),
+        },
+    }
+}
+
+/// What all newest results of a source have in common.
+struct Shared {
+    cause: RootCause,
+    /// True if it shows only in all of them together: where every table is refused, it is the key that is refused.
+    together: bool,
+}
+
+/// The one cause of all newest results, if there is one.
+fn shared(known: &Known<'_>, source: &Source) -> Option<Shared> {
     let mut causes = HashSet::new();
-    let mut count = 0;
+    let (mut count, mut all_refused) = (0, true);
     for schema in &source.schemas {
         match newest(known, source, schema) {
             Newest::Nothing => {}
             Newest::Success => return None,
-            Newest::Failure(cause) => {
+            Newest::Failure { cause, refused } => {
                 causes.insert(cause);
                 count += 1;
+                all_refused &= refused;
             }
         }
     }
-    let refused = [RootCause::CredentialsInvalid, RootCause::PermissionDenied];
-    if causes.len() == 2 && refused.iter().all(|cause| causes.contains(cause)) {
-        return Some((RootCause::CredentialsInvalid, true));
-    }
-    let cause = *causes.iter().next().filter(|_| causes.len() == 1)?;
+    let cause = *causes.iter().next()?;
     match cause {
         RootCause::CredentialsInvalid
         | RootCause::IntegrationMissing
         | RootCause::SshTunnel
         | RootCause::TlsFailure
-        | RootCause::NetworkUnreachable => Some((cause, false)),
-        RootCause::PermissionDenied if count >= 2 => Some((cause, false)),
+        | RootCause::NetworkUnreachable
+            if causes.len() == 1 =>
+        {
+            Some(Shared {
+                cause,
+                together: false,
+            })
+        }
+        _ if all_refused && count >= 2 => Some(Shared {
+            cause: RootCause::CredentialsInvalid,
+            together: true,
+        }),
         _ => None,
     }
 }
 
 fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
-    let (cause, mixed) = shared_cause(known, source)?;
+    let Shared { cause, together } = shared(known, source)?;
     let failing: Vec<&Judged> = judged
         .iter()
         .filter(|judged| judged.source_id == source.id)
@@ -114,7 +142,7 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
         .collect();
     let first = failing
         .iter()
-        .filter_map(|judged| known.snapshot.runs.get(&judged.schema_id))
+        .filter_map(|judged| known.snapshot.seen(&judged.schema_id))
         .filter_map(failed_at)
         .min();
     if first.is_some_and(|first| succeeded_after(source, first)) {
@@ -123,7 +151,7 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
     // The most telling failure speaks for all.
     let speaker = failing
         .iter()
-        .filter(|judged| failed(judged).is_some_and(|(own, _)| own == cause))
+        .filter(|judged| failed(judged).is_some_and(|(own, _)| together || own == cause))
         .max_by_key(|judged| matches!(judged.verdict, Verdict::Failing { .. }))?;
     let mut problem = Problem::of_table(speaker)?;
     let affected: Vec<String> = failing
@@ -133,15 +161,20 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
     problem.evidence.insert(
         0,
         format!(
-            "the newest result of every table of the source has this cause ({} of them selected), and none succeeded since the first",
+            "the newest result of every table of the source says so ({} of them selected), and none succeeded since the first",
             affected.len()
         ),
     );
-    if mixed {
+    if together {
+        problem.cause = cause;
         problem.confidence = Confidence::Medium;
-        problem
-            .evidence
-            .push("some tables are refused with 401, the others with 403".to_owned());
+        problem.rule = "siblings/all-refused";
+        problem.advice = advice(cause);
+        problem.table = None;
+        problem.evidence.push(
+            "every table is refused: one that lacks a right would leave the others working"
+                .to_owned(),
+        );
     } else if failing.len() >= 2 {
         // What several tables say alike is surer than what one does.
         problem.confidence = Confidence::High;
@@ -162,7 +195,8 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
     Some(Wide { problem, tables })
 }
 
-fn succeeded_after(source: &Source, first: Timestamp) -> bool {
+/// True if a table of the source was synced after `first`.
+pub(super) fn succeeded_after(source: &Source, first: Timestamp) -> bool {
     source
         .schemas
         .iter()

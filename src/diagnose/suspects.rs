@@ -1,9 +1,11 @@
 //! Which tables deserve a closer look, and when. A look costs one or two requests of a quota that is shared with the
 //! team's own use, so a table that is well gets none.
 
+use std::collections::HashSet;
+
 use jiff::{SignedDuration, Timestamp};
 
-use super::{freshness, verdict::seconds};
+use super::{freshness, outage, verdict::seconds};
 use crate::{
     api::{
         Timings, ValidatedPolicy,
@@ -12,7 +14,7 @@ use crate::{
     observe::{Log, Look, Newest, Seen, Snapshot},
     posthog::{
         lax::Lax,
-        wire::{JobStatus, Schema, SchemaStatus},
+        wire::{JobStatus, Schema, SchemaStatus, Source},
     },
 };
 
@@ -29,6 +31,18 @@ pub struct Suspect {
     pub schema_id: String,
     /// Name of the table.
     pub name: String,
+}
+
+impl Suspect {
+    /// This table.
+    #[must_use]
+    pub fn new(source: &Source, schema: &Schema) -> Self {
+        Self {
+            source_id: source.id.clone(),
+            schema_id: schema.id.clone(),
+            name: schema.name.clone(),
+        }
+    }
 }
 
 /// The tables to look at now, most urgent first: those of incidents in flight, then those that were not looked at for the
@@ -51,27 +65,40 @@ pub fn suspects(
             name: i.schema.clone(),
         })
         .collect();
-    let mut due: Vec<(Option<Timestamp>, Suspect)> = snapshot
+    let looked_at = |id: &str| Some(snapshot.seen(id)?.look.as_ref()?.at);
+    let mut due: Vec<(bool, Option<Timestamp>, Suspect)> = snapshot
         .selected(&policy.selector)
-        .filter(|(_, schema)| !urgent.iter().any(|suspect| suspect.schema_id == schema.id))
-        .filter_map(|(source, schema)| {
-            let seen = snapshot.runs.get(&schema.id);
-            let suspect = || Suspect {
-                source_id: source.id.clone(),
-                schema_id: schema.id.clone(),
-                name: schema.name.clone(),
-            };
-            is_due(policy, schema, seen, timings, now).then(|| {
-                (
-                    seen.and_then(|seen| seen.look.as_ref()).map(|look| look.at),
-                    suspect(),
-                )
-            })
+        .filter(|(source, schema)| {
+            let seen = snapshot.seen(&schema.id);
+            is_due(policy, source, schema, seen, timings, now)
+        })
+        .map(|(source, schema)| {
+            let quiet = schema.status() == SchemaStatus::Completed;
+            (quiet, looked_at(&schema.id), Suspect::new(source, schema))
         })
         .collect();
-    due.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.schema_id.cmp(&y.schema_id)));
-    urgent.extend(due.into_iter().map(|(_, suspect)| suspect));
+    due.sort_by(|(_, a, x), (_, b, y)| a.cmp(b).then_with(|| x.schema_id.cmp(&y.schema_id)));
+    let (quiet, loud): (Vec<_>, Vec<_>) = due.into_iter().partition(|(quiet, ..)| *quiet);
+    urgent.extend(outage::to_look_at(snapshot));
+    urgent.extend(two_to_one(loud, quiet).map(|(.., suspect)| suspect));
+    let mut known = HashSet::new();
+    urgent.retain(|suspect| known.insert(suspect.schema_id.clone()));
     urgent
+}
+
+/// Two of the first for each of the second: tables that look stale are many when schedules stop, and must not crowd out runs
+/// that hang, nor be crowded out.
+fn two_to_one<A>(first: Vec<A>, second: Vec<A>) -> impl Iterator<Item = A> {
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut place = 0_usize;
+    std::iter::from_fn(move || {
+        place += 1;
+        if place.is_multiple_of(3) {
+            second.next().or_else(|| first.next())
+        } else {
+            first.next().or_else(|| second.next())
+        }
+    })
 }
 
 /// Every selected table that says Running and was never looked at.
@@ -83,19 +110,16 @@ pub fn running(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<Suspect> {
             schema.should_sync == Lax::Is(true) && schema.status() == SchemaStatus::Running
         })
         .filter(|(_, schema)| {
-            let seen = snapshot.runs.get(&schema.id);
+            let seen = snapshot.seen(&schema.id);
             seen.is_none_or(|seen| seen.look.is_none())
         })
-        .map(|(source, schema)| Suspect {
-            source_id: source.id.clone(),
-            schema_id: schema.id.clone(),
-            name: schema.name.clone(),
-        })
+        .map(|(source, schema)| Suspect::new(source, schema))
         .collect()
 }
 
 fn is_due(
     policy: &ValidatedPolicy,
+    source: &Source,
     schema: &Schema,
     seen: Option<&Seen>,
     timings: &Timings,
@@ -115,7 +139,8 @@ fn is_due(
             (!off || said) && seen.is_some_and(|seen| failed_is_due(seen, timings, now))
         }
         SchemaStatus::Completed => {
-            freshness::is_suspect(policy, schema, now) && stale_is_due(schema, seen, now)
+            freshness::is_suspect(policy, source, schema, now)
+                && stale_is_due(schema, seen, timings, now)
         }
         SchemaStatus::Never
         | SchemaStatus::Paused
@@ -131,11 +156,17 @@ fn failed_is_due(seen: &Seen, timings: &Timings, now: Timestamp) -> bool {
 }
 
 /// A table that says Completed and looks stale: its runs tell, and they change no faster than its interval.
-fn stale_is_due(schema: &Schema, seen: Option<&Seen>, now: Timestamp) -> bool {
+fn stale_is_due(schema: &Schema, seen: Option<&Seen>, timings: &Timings, now: Timestamp) -> bool {
+    let Some((seen, look)) = seen.and_then(|seen| Some((seen, seen.look.as_ref()?))) else {
+        return true;
+    };
     let every = schema.frequency().unwrap_or(STALE_LOOKS.1);
-    let every = every.clamp(STALE_LOOKS.0, STALE_LOOKS.1);
-    seen.and_then(|seen| seen.look.as_ref())
-        .is_none_or(|look| now.duration_since(look.at) >= every)
+    let every = if seen.unclear.is_some() {
+        timings.verify_every
+    } else {
+        every.clamp(STALE_LOOKS.0, STALE_LOOKS.1)
+    };
+    now.duration_since(look.at) >= every
 }
 
 fn running_is_due(

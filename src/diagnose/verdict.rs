@@ -123,6 +123,8 @@ pub struct Judged {
     pub schema_id: String,
     /// Name of the table.
     pub schema: String,
+    /// What `PostHog` calls it.
+    pub status: SchemaStatus,
     /// How it is.
     pub verdict: Verdict,
     /// What the last look found, in words.
@@ -179,7 +181,7 @@ pub fn diagnose(known: &Known<'_>) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
     let mut source_well: Option<(&str, bool)> = None;
     for (source, schema) in snapshot.selected(&known.policy.selector) {
-        let seen = snapshot.runs.get(&schema.id);
+        let seen = snapshot.seen(&schema.id);
         let verdict = known.judge(source, schema, seen);
         diagnosis.schemas.total += 1;
         *field(&mut diagnosis.schemas, &verdict) += 1;
@@ -266,6 +268,7 @@ fn describe(source: &Source, schema: &Schema, verdict: Verdict, seen: Option<&Se
         source_id: source.id.clone(),
         schema_id: schema.id.clone(),
         schema: schema.name.clone(),
+        status: schema.status(),
         verdict,
         evidence: seen
             .and_then(|seen| seen.look.as_ref())
@@ -308,7 +311,7 @@ impl Known<'_> {
                 cannot_tell("its status is Completed, but the time of its last sync cannot be read")
             }
             SchemaStatus::Completed => {
-                freshness::verdict(self, schema, seen).unwrap_or(Verdict::Healthy)
+                freshness::verdict(self, source, schema, seen).unwrap_or(Verdict::Healthy)
             }
             SchemaStatus::Failed => self.failed(source, schema, seen),
             SchemaStatus::Running => match running(self.policy, seen, self.timings) {
@@ -372,7 +375,9 @@ impl Known<'_> {
         }
         let off = self.snapshot.changes.switched_off.get(&schema.id)?;
         let fresh = failed_at? > off.after && failed_at? <= off.by;
-        (fresh && !is_retried(failure.cause)).then_some(off.by)
+        let look = self.snapshot.seen(&schema.id)?.readable()?;
+        let stopped = matches!(look.newest(), Newest::Job(job, _) if job.was_stopped());
+        (fresh && !stopped && !is_retried(failure.cause)).then_some(off.by)
     }
 
     /// A table that failed again and again is not well because it tries once more. One failure may have been chance.
@@ -383,7 +388,7 @@ impl Known<'_> {
         let Some(streak) = streak else {
             return Verdict::Running;
         };
-        let failure = failure(self.snapshot, source, schema, None);
+        let failure = failure(self.snapshot, source, schema, Some(streak.last));
         let note = failure.cause == RootCause::OperatorAction;
         let short = self.now.duration_since(streak.since) < self.policy.failing_for;
         if note || short || failure.text.is_none() {
@@ -399,12 +404,10 @@ impl Known<'_> {
         let Some(seen) = seen else {
             return Verdict::JustFailed;
         };
-        let job = match seen.look.as_ref().map(crate::observe::Look::newest) {
+        let job = match seen.readable().map(crate::observe::Look::newest) {
             Some(Newest::Job(job, _)) => Some(job),
-            Some(Newest::Unclear(reason)) => {
-                return cannot_tell(format!("its last run failed, but {reason}"));
-            }
-            Some(Newest::None) | None => None,
+            // The list says enough to report it: that it failed, and why.
+            Some(Newest::Unclear(_) | Newest::None) | None => None,
         };
         // The list is older than the look: a new run has begun.
         if job.is_some_and(|job| job.status() == JobStatus::Running) {
@@ -412,7 +415,9 @@ impl Known<'_> {
         }
         let failed_at = failed_at(seen);
         let streak = seen.streak.map(|streak| streak.since);
-        let since = streak.or(failed_at).unwrap_or(seen.row_since);
+        // A time to come is another clock's.
+        let since = streak.or(failed_at).filter(|at| *at <= self.now);
+        let since = since.unwrap_or(seen.row_since);
         if self.now.duration_since(since) < self.policy.failing_for {
             return Verdict::JustFailed;
         }
@@ -434,7 +439,7 @@ pub fn is_not_configured(schema: &Schema) -> bool {
 /// When the newest run failed, if that is known.
 #[must_use]
 pub fn failed_at(seen: &Seen) -> Option<Timestamp> {
-    match seen.look.as_ref()?.newest() {
+    match seen.readable()?.newest() {
         Newest::Job(job, _) if job.status() == JobStatus::Failed => job.finished_at.get().copied(),
         _ => None,
     }

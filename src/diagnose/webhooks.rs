@@ -2,6 +2,7 @@
 
 use super::{
     advice::advice,
+    probing::as_of,
     problem::{NAME_CAP, Problem},
     verdict::Known,
 };
@@ -65,7 +66,7 @@ fn problem(
     );
     problem.severity = severity;
     problem.evidence = vec![
-        "PostHog's webhook_info says so".to_owned(),
+        format!("PostHog's webhook_info says so{}", as_of(probed)),
         "the status of the tables does not show it: their bulk sync still works".to_owned(),
     ];
     problem.affected = affected;
@@ -131,6 +132,17 @@ fn trouble(info: &WebhookInfo) -> Option<Trouble> {
         .or_else(|| missing(missing_events.as_deref().unwrap_or_default()))
 }
 
+/// What vendors call a webhook that sends nothing.
+const OFF: [&str; 7] = [
+    "disabled",
+    "inactive",
+    "deactivated",
+    "paused",
+    "suspended",
+    "failed",
+    "deleted",
+];
+
 fn at_vendor(external: &ExternalStatus) -> Option<Trouble> {
     let error = external
         .error
@@ -164,12 +176,22 @@ fn at_vendor(external: &ExternalStatus) -> Option<Trouble> {
         ));
     }
     let status = external.status.get()?;
-    (!status.eq_ignore_ascii_case("enabled")).then(|| {
-        broken(
+    if status.eq_ignore_ascii_case("enabled") {
+        return None;
+    }
+    let off = OFF.iter().any(|word| status.eq_ignore_ascii_case(word));
+    Some(Trouble {
+        severity: if off {
+            Severity::Error
+        } else {
+            Severity::Warning
+        },
+        ..broken(
             "webhook/disabled-at-vendor",
             format!(
-                "The vendor calls the webhook {:?} instead of enabled: it sends nothing",
-                redact::one_line(status, 40)
+                "The vendor calls the webhook {:?} instead of enabled{}",
+                redact::one_line(status, 40),
+                if off { ": it sends nothing" } else { "" }
             ),
             "Enable the webhook again on the vendor's dashboard (Stripe: Developers, Webhooks); it is usually switched off after repeated failures to deliver.",
         )

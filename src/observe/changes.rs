@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::status::Missing,
+    api::status::{Missing, SchemaState, State},
     posthog::{
         lax::Lax,
         redact,
@@ -36,6 +36,9 @@ pub struct Changes {
     /// Tables that have left the list.
     pub missing: BTreeMap<String, Missing>,
 }
+
+/// Between two polls further apart than this, a person may have switched a table off as well as `PostHog`.
+const WATCHED: SignedDuration = SignedDuration::from_mins(15);
 
 /// Between which polls a table was switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +81,17 @@ impl Changes {
     }
 
     /// Takes over from a status what a process before this one saw, as far as `sources` does not say otherwise.
-    pub fn recall(&mut self, missing: &[Missing], sources: &[Source], now: Timestamp) {
-        let new: Vec<&Missing> = missing
+    pub fn recall(&mut self, state: &State, sources: &[Source], now: Timestamp) {
+        for SchemaState {
+            id, rescheduled, ..
+        } in &state.schemas
+        {
+            if let Some(at) = rescheduled {
+                self.rescheduled.entry(id.clone()).or_insert(*at);
+            }
+        }
+        let new: Vec<&Missing> = state
+            .missing
             .iter()
             .filter(|gone| !self.missing.contains_key(&gone.schema_id))
             .filter(|gone| now.duration_since(gone.since) < MISSING_LASTS)
@@ -104,7 +116,8 @@ impl Changes {
         if turned(false, true) || old.sync_frequency != new.sync_frequency {
             self.rescheduled.insert(new.id.clone(), now);
         }
-        if turned(true, false) && new.status() == SchemaStatus::Failed {
+        let watched = now.duration_since(then) <= WATCHED;
+        if watched && turned(true, false) && new.status() == SchemaStatus::Failed {
             let when = SwitchedOff {
                 after: then,
                 by: now,
@@ -162,7 +175,10 @@ mod tests {
             changes.note(Some((&without, at(minute - 1))), &without, at(minute));
         }
         assert_eq!(changes.missing["a"].polls, MISSING_POLLS);
-        let remembered: Vec<_> = changes.missing.values().cloned().collect();
+        let remembered = State {
+            missing: changes.missing.values().cloned().collect(),
+            ..State::default()
+        };
         changes.note(Some((&without, at(8))), &with, at(9));
         assert!(changes.missing.is_empty(), "it is back");
         changes.recall(&remembered, &with, at(10));
@@ -190,6 +206,16 @@ mod tests {
         assert!(seen(&row(true, "Running"), &row(false, "Failed")));
         assert!(!seen(&row(true, "Completed"), &row(false, "Completed")));
         assert!(!seen(&row(false, "Failed"), &row(false, "Failed")));
+        let mut rarely = Changes::default();
+        rarely.note(
+            Some((&row(true, "Running"), at(0))),
+            &row(false, "Failed"),
+            at(30),
+        );
+        assert!(
+            rarely.switched_off.is_empty(),
+            "half an hour is time for a person"
+        );
         let mut unseen = Changes::default();
         unseen.note(None, &row(false, "Failed"), at(1));
         assert!(unseen.switched_off.is_empty());
@@ -215,5 +241,15 @@ mod tests {
             at(2),
         );
         assert_eq!(changes.rescheduled["a"], at(2));
+        let mut next = Changes::default();
+        let state = State {
+            schemas: vec![SchemaState {
+                rescheduled: Some(at(2)),
+                ..SchemaState::of("a".to_owned())
+            }],
+            ..State::default()
+        };
+        next.recall(&state, &row(true, "5min"), at(3));
+        assert_eq!(next.rescheduled["a"], at(2), "a restart forgets nothing");
     }
 }

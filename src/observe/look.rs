@@ -43,6 +43,8 @@ pub struct Streak {
     pub count: usize,
     /// When the first of them ended.
     pub since: Timestamp,
+    /// When the last of them ended.
+    pub last: Timestamp,
 }
 
 /// The newest run of a table.
@@ -109,19 +111,20 @@ impl Look {
         }
     }
 
-    /// The failures in a row with which the listed runs end: how many, and when the first of them ended. None if the newest
-    /// run did not fail, or the times cannot be read.
+    /// The failures in a row before the run in progress, if there is one. Runs that somebody stopped are not counted. None
+    /// if the last run that ended did not fail, or the times cannot be read.
     #[must_use]
     pub fn streak(&self) -> Option<Streak> {
-        let jobs = self.jobs.as_ref().ok()?;
-        let failed = || {
-            jobs.iter()
-                .take_while(|job| job.status() == JobStatus::Failed)
-        };
-        let since = failed().last()?.finished_at.get().copied()?;
+        let ended = self.jobs.as_ref().ok()?.iter();
+        let failed: Vec<&Job> = ended
+            .skip_while(|job| job.status() == JobStatus::Running)
+            .take_while(|job| job.status() == JobStatus::Failed)
+            .filter(|job| !job.was_stopped())
+            .collect();
         Some(Streak {
-            count: failed().count(),
-            since,
+            count: failed.len(),
+            since: *failed.last()?.finished_at.get()?,
+            last: *failed.first()?.finished_at.get()?,
         })
     }
 
@@ -238,6 +241,35 @@ mod tests {
             look(r#"[{"id":"x","created_at":"2026-10-01T01:00:00Z"}]"#).newest(),
             Newest::Unclear(_)
         ));
+    }
+
+    #[test]
+    fn failures_in_a_row_are_told_by_one_look_while_the_next_run_goes_on() {
+        let job = |hour: u8, status: &str, said: &str| {
+            format!(
+                r#"{{"id":"j{hour}","created_at":"2026-10-01T{hour:02}:00:00Z","finished_at":"2026-10-01T{hour:02}:30:00Z",
+                "status":"{status}","latest_error":{said},"schema":{{"id":"a1"}}}}"#
+            )
+        };
+        let streak = |jobs: &[String]| look(&format!("[{}]", jobs.join(","))).streak();
+        let (failed, stopped) = (r#""boom""#, r#""Sync cancelled by user""#);
+        let jobs = [
+            job(6, "Running", "null"),
+            job(5, "Failed", failed),
+            job(4, "Failed", stopped),
+            job(3, "Failed", failed),
+            job(2, "Completed", "null"),
+            job(1, "Failed", failed),
+        ];
+        let expected = Streak {
+            count: 2,
+            since: "2026-10-01T03:30:00Z".parse().unwrap(),
+            last: "2026-10-01T05:30:00Z".parse().unwrap(),
+        };
+        assert_eq!(streak(&jobs), Some(expected));
+        assert_eq!(streak(&jobs[1..]), Some(expected));
+        assert_eq!(streak(&jobs[2..3]), None, "stopped by a person");
+        assert_eq!(streak(&jobs[4..]), None, "the last one completed");
     }
 
     #[test]

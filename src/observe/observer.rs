@@ -9,12 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Changes, Look, Probe, Probes, Seen, WriteScope, data,
-    probes::{DataAnswer, DataProbe, Found, Probed},
+    probes::{DataAnswer, DataProbe, Found, note},
 };
 use crate::{
     api::{
         host::Host,
-        status::{SchemaState, State},
+        status::{LostSlot, SchemaState, State},
         validated::{PolicyRef, Project},
     },
     posthog::{
@@ -52,7 +52,7 @@ struct Shared {
     gate: Arc<KeyGate>,
     /// The last poll. Held while a poll is under way, so that policies that come meanwhile wait for it and make none.
     poll: tokio::sync::Mutex<Option<(Timestamp, Listed)>>,
-    seen: Mutex<HashMap<String, Seen>>,
+    seen: Mutex<HashMap<String, Arc<Seen>>>,
     changes: Mutex<Changes>,
     probes: Mutex<Probes>,
     /// The last list that could be read, and when.
@@ -194,9 +194,14 @@ impl<T: Transport> ProjectView<T> {
         let before = before.as_ref().map(|(then, list)| (list.as_slice(), *then));
         lock(&self.shared.changes).note(before, sources, now);
         let listed = sources.iter().map(|source| source.id.as_str()).collect();
-        let schemas = sources.iter().flat_map(|source| &source.schemas);
-        let schemas = schemas.map(|schema| schema.id.as_str()).collect();
-        lock(&self.shared.probes).retain(&listed, &schemas);
+        let rows = || sources.iter().flat_map(|source| &source.schemas);
+        let schemas = rows().map(|schema| schema.id.as_str()).collect();
+        // The error stays while the next run is in progress, and so does what explains it.
+        let failed = rows()
+            .filter(|schema| has_trouble(schema))
+            .map(|schema| schema.id.as_str())
+            .collect();
+        lock(&self.shared.probes).retain(&listed, &schemas, &failed);
     }
 
     /// Keeps what is known of tables that run or failed, and of others that were looked at and have not changed since.
@@ -204,19 +209,16 @@ impl<T: Transport> ProjectView<T> {
         let mut seen = lock(&self.shared.seen);
         let mut still = HashMap::with_capacity(seen.len());
         for schema in sources.iter().flat_map(|source| &source.schemas) {
-            let watched = matches!(
-                schema.status(),
-                SchemaStatus::Running | SchemaStatus::Failed
-            );
+            let watched = has_trouble(schema);
             let known = match seen.remove(&schema.id) {
                 Some(mut known) => {
-                    known.row(schema, now);
+                    Arc::make_mut(&mut known).row(schema, now);
                     if !watched && known.look.is_none() {
                         continue;
                     }
                     known
                 }
-                None if watched => Seen::first(schema, now),
+                None if watched => Arc::new(Seen::first(schema, now)),
                 None => continue,
             };
             still.insert(schema.id.clone(), known);
@@ -231,11 +233,17 @@ impl<T: Transport> ProjectView<T> {
             if let Some(known) = seen.get_mut(id)
                 && known.mark.is_none()
             {
-                known.mark.clone_from(marks);
+                Arc::make_mut(known).mark.clone_from(marks);
             }
         }
         let now = self.client.now();
-        lock(&self.shared.changes).recall(&state.missing, sources, now);
+        lock(&self.shared.changes).recall(state, sources, now);
+        let mut known = self.known();
+        for LostSlot { source_id, since } in &state.lost_slots {
+            if !known.cdc.contains_key(source_id) {
+                known.slot_lost_since.insert(source_id.clone(), *since);
+            }
+        }
     }
 
     /// Takes a closer look at one table and remembers it. `row` is the table in the list, if it is there.
@@ -243,60 +251,58 @@ impl<T: Transport> ProjectView<T> {
         let look = Look::take(&self.client, source_id, schema_id, name).await;
         let mut seen = lock(&self.shared.seen);
         let first = || match row {
-            Some(row) => Seen::first(row, look.began),
-            None => Seen::without_row(look.began),
+            Some(row) => Arc::new(Seen::first(row, look.began)),
+            None => Arc::new(Seen::without_row(look.began)),
         };
         let known = seen.entry(schema_id.to_owned()).or_insert_with(first);
-        known.looked(look);
+        Arc::make_mut(known).looked(look);
     }
 
-    /// Asks one closer question and remembers the answer. `row` is the table that it is about, if it is about one.
-    pub async fn probe(&self, probe: Probe, row: Option<&Schema>) {
+    /// Asks one closer question and remembers the answer; false if there was none. `row` is the table that it is about, if it is
+    /// about one.
+    pub async fn probe(&self, probe: Probe, row: Option<&Schema>) -> bool {
         let client = &self.client;
-        let probes = &self.shared.probes;
         match probe {
             Probe::Detail(id) => {
-                let answer = self.dated(client.schema(&id).await);
-                lock(probes).details.insert(id, answer);
+                let answer = client.schema(&id).await;
+                note(&mut self.known().details, id, client.now(), answer)
             }
             Probe::Fields(id) => {
-                let answer = self.dated(client.incremental_fields(&id).await);
+                let answer = client.incremental_fields(&id).await;
                 self.note_scope(&answer);
-                lock(probes).fields.insert(id, answer);
+                note(&mut self.known().fields, id, client.now(), answer)
             }
             Probe::Webhook(id) => {
-                let answer = self.dated(client.webhook_info(&id).await);
-                lock(probes).webhooks.insert(id, answer);
+                let answer = client.webhook_info(&id).await;
+                note(&mut self.known().webhooks, id, client.now(), answer)
             }
             Probe::Cdc(id) => {
-                let answer = self.dated(client.cdc_status(&id).await);
-                lock(probes).note_cdc(id, answer);
+                let answer = client.cdc_status(&id).await;
+                self.known().note_cdc(id, client.now(), answer)
             }
             Probe::Prerequisites(id) => {
-                let answer = self.dated(client.cdc_prerequisites(&id).await);
+                let answer = client.cdc_prerequisites(&id).await;
                 self.note_scope(&answer);
-                lock(probes).prerequisites.insert(id, answer);
+                note(&mut self.known().prerequisites, id, client.now(), answer)
             }
             Probe::Data(check) => {
                 let synced_at = row.and_then(|row| row.last_synced_at.get().copied());
                 let found = self.look_into(&check).await;
                 let answer = found.map(|found| DataAnswer { synced_at, found });
-                lock(probes).data.insert(check, self.dated(answer));
+                note(&mut self.known().data, check, client.now(), answer)
             }
         }
     }
 
-    fn note_scope<A>(&self, probed: &Probed<A>) {
-        let answer = probed.answer.as_ref();
-        if answer.is_err_and(|error| error.lacks_scope(WRITE_SCOPE)) {
-            self.set_write_scope(WriteScope::Missing);
-        }
+    fn known(&self) -> MutexGuard<'_, Probes> {
+        lock(&self.shared.probes)
     }
 
-    fn dated<A>(&self, answer: Result<A, PostHogError>) -> Probed<A> {
-        Probed {
-            at: self.client.now(),
-            answer,
+    fn note_scope<A>(&self, answer: &Result<A, PostHogError>) {
+        if let Err(error) = answer
+            && error.lacks_scope(WRITE_SCOPE)
+        {
+            self.set_write_scope(WriteScope::Missing);
         }
     }
 
@@ -326,29 +332,35 @@ impl<T: Transport> ProjectView<T> {
 
     /// What is known of tables beyond the list.
     #[must_use]
-    pub fn seen(&self) -> HashMap<String, Seen> {
+    pub fn seen(&self) -> HashMap<String, Arc<Seen>> {
         lock(&self.shared.seen).clone()
     }
 
-    /// Whether the key may write, as far as it is known.
+    /// Whether the key may write, as far as it is known. A scope that was missing may have been granted since.
     #[must_use]
     pub fn write_scope(&self) -> WriteScope {
-        lock(&self.shared.write_scope).0
+        let known = lock(&self.shared.write_scope);
+        match *known {
+            (WriteScope::Missing, Some(at)) if !self.is_recent(at) => WriteScope::Unknown,
+            (scope, _) => scope,
+        }
+    }
+
+    fn is_recent(&self, at: Timestamp) -> bool {
+        self.client.now().duration_since(at).abs() < ASK_AGAIN
     }
 
     /// Asks `PostHog` whether the key may write, by a call on `schema_id` that needs the scope and changes nothing. It
     /// makes `PostHog` look into the customer's source, so it is made only while it can tell something new.
     pub async fn ask_write_scope(&self, schema_id: &str) {
         {
-            let now = self.client.now();
             let mut known = lock(&self.shared.write_scope);
-            let asked_lately = known
-                .1
-                .is_some_and(|at| now.duration_since(at).abs() < ASK_AGAIN);
+            let asked_lately = known.1.is_some_and(|at| self.is_recent(at));
+            // A key that lacks the scope is refused before anything is looked into: that costs little.
             if known.0 == WriteScope::Granted || (known.0 == WriteScope::Unknown && asked_lately) {
                 return;
             }
-            known.1 = Some(now);
+            known.1 = Some(self.client.now());
         }
         match self.client.incremental_fields(schema_id).await {
             Err(error) if error.lacks_scope(WRITE_SCOPE) => {
@@ -364,7 +376,7 @@ impl<T: Transport> ProjectView<T> {
 
     /// Takes note of what an answer said of the write scope.
     pub fn set_write_scope(&self, scope: WriteScope) {
-        lock(&self.shared.write_scope).0 = scope;
+        *lock(&self.shared.write_scope) = (scope, Some(self.client.now()));
     }
 
     /// The other policies that share the poll.
@@ -376,6 +388,14 @@ impl<T: Transport> ProjectView<T> {
             .cloned()
             .collect()
     }
+}
+
+/// True for a table that runs or failed: the list does not say enough of it.
+fn has_trouble(schema: &Schema) -> bool {
+    matches!(
+        schema.status(),
+        SchemaStatus::Running | SchemaStatus::Failed
+    )
 }
 
 fn lock<A>(mutex: &Mutex<A>) -> MutexGuard<'_, A> {

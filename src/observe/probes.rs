@@ -1,7 +1,10 @@
 //! Answers to closer questions about single tables and sources, kept so that a question is not asked twice without need.
 //! What is to be asked, `diagnose` says.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+};
 
 use jiff::Timestamp;
 
@@ -32,15 +35,24 @@ pub enum Probe {
 }
 
 impl Probe {
-    /// Id of the table that it is about, if it is about one.
+    /// What it is about.
     #[must_use]
-    pub fn schema_id(&self) -> Option<&str> {
+    pub fn about(&self) -> About<'_> {
         match self {
-            Self::Detail(id) | Self::Fields(id) => Some(id),
-            Self::Data(probe) => Some(&probe.schema_id),
-            Self::Webhook(_) | Self::Cdc(_) | Self::Prerequisites(_) => None,
+            Self::Detail(id) | Self::Fields(id) => About::Schema(id),
+            Self::Data(probe) => About::Schema(&probe.schema_id),
+            Self::Webhook(id) | Self::Cdc(id) | Self::Prerequisites(id) => About::Source(id),
         }
     }
+}
+
+/// A table or a source, by its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About<'a> {
+    /// This source.
+    Source(&'a str),
+    /// This table.
+    Schema(&'a str),
 }
 
 /// A question about the data of a table.
@@ -59,6 +71,42 @@ pub struct Probed<A> {
     pub at: Timestamp,
     /// The answer, or why there is none.
     pub answer: Result<A, PostHogError>,
+    /// When it was last asked: later than `at` if that brought no answer.
+    pub asked: Timestamp,
+    /// How often it was asked in vain since the last good answer.
+    pub in_vain: u32,
+}
+
+impl<A> Probed<A> {
+    /// An answer given at `at`, after the one `before`. A good answer outlives what only says that `PostHog` or the customer's
+    /// source could not answer just now.
+    #[must_use]
+    pub fn new(at: Timestamp, answer: Result<A, PostHogError>, before: Option<Self>) -> Self {
+        let in_vain = match &answer {
+            Ok(_) => 0,
+            Err(_) => before.as_ref().map_or(0, |before| before.in_vain) + 1,
+        };
+        let refused = matches!(
+            &answer,
+            Err(PostHogError::Refused {
+                status: 400..=499,
+                ..
+            })
+        );
+        match before {
+            Some(good) if good.answer.is_ok() && answer.is_err() && !refused => Self {
+                asked: at,
+                in_vain,
+                ..good
+            },
+            _ => Self {
+                at,
+                answer,
+                asked: at,
+                in_vain,
+            },
+        }
+    }
 }
 
 /// What a query found in the data of a table.
@@ -105,20 +153,30 @@ pub struct Probes {
 
 impl Probes {
     /// Takes note of how change data capture of a source stands.
-    pub fn note_cdc(&mut self, source_id: String, probed: Probed<CdcStatus>) {
-        if let Ok(status) = &probed.answer {
+    pub fn note_cdc(
+        &mut self,
+        source_id: String,
+        at: Timestamp,
+        answer: Result<CdcStatus, PostHogError>,
+    ) -> bool {
+        if let Ok(status) = &answer {
             if status.slot_exists == Lax::Is(false) {
-                let since = self.slot_lost_since.entry(source_id.clone());
-                since.or_insert(probed.at);
+                self.slot_lost_since.entry(source_id.clone()).or_insert(at);
             } else {
                 self.slot_lost_since.remove(&source_id);
             }
         }
-        self.cdc.insert(source_id, probed);
+        note(&mut self.cdc, source_id, at, answer)
     }
 
-    /// Forgets what is about tables and sources that are no longer listed.
-    pub fn retain(&mut self, sources: &HashSet<&str>, schemas: &HashSet<&str>) {
+    /// Forgets what is about sources and tables that are no longer listed, and what explained failures of tables that are not
+    /// `failed` any more.
+    pub fn retain(
+        &mut self,
+        sources: &HashSet<&str>,
+        schemas: &HashSet<&str>,
+        failed: &HashSet<&str>,
+    ) {
         let Self {
             details,
             fields,
@@ -128,12 +186,66 @@ impl Probes {
             prerequisites,
             data,
         } = self;
-        details.retain(|id, _| schemas.contains(id.as_str()));
-        fields.retain(|id, _| schemas.contains(id.as_str()));
+        details.retain(|id, _| failed.contains(id.as_str()));
+        fields.retain(|id, _| failed.contains(id.as_str()));
         webhooks.retain(|id, _| sources.contains(id.as_str()));
         cdc.retain(|id, _| sources.contains(id.as_str()));
         slot_lost_since.retain(|id, _| sources.contains(id.as_str()));
         prerequisites.retain(|id, _| sources.contains(id.as_str()));
         data.retain(|probe, _| schemas.contains(probe.schema_id.as_str()));
+    }
+}
+
+/// Takes note of an answer; false if there was none. A question that was held back was not asked.
+pub(super) fn note<K: Eq + Hash, A>(
+    answers: &mut HashMap<K, Probed<A>>,
+    key: K,
+    at: Timestamp,
+    answer: Result<A, PostHogError>,
+) -> bool {
+    if matches!(answer, Err(PostHogError::Waiting { .. })) {
+        return false;
+    }
+    let answered = matches!(
+        answer,
+        Ok(_)
+            | Err(PostHogError::Refused {
+                status: 400..=499,
+                ..
+            })
+    );
+    let before = answers.remove(&key);
+    answers.insert(key, Probed::new(at, answer, before));
+    answered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).unwrap()
+    }
+
+    fn error(status: u16) -> PostHogError {
+        PostHogError::Refused {
+            call: "x",
+            status,
+            detail: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_good_answer_outlives_silence_and_not_a_refusal() {
+        let good = Probed::new(at(1), Ok(5), None);
+        let kept = Probed::new(at(2), Err(error(503)), Some(good.clone()));
+        assert_eq!((kept.at, kept.asked, kept.in_vain), (at(1), at(2), 1));
+        assert!(kept.answer.is_ok());
+        let kept = Probed::new(at(3), Err(error(503)), Some(kept));
+        assert_eq!((kept.at, kept.in_vain), (at(1), 2));
+        let refused = Probed::new(at(4), Err(error(400)), Some(kept));
+        assert!(refused.answer.is_err() && refused.at == at(4));
+        let again = Probed::new(at(5), Ok(6), Some(refused));
+        assert_eq!((again.at, again.in_vain, again.answer), (at(5), 0, Ok(6)));
     }
 }

@@ -20,15 +20,19 @@ pub struct Seen {
     print: RowPrint,
     /// Since when its row has looked as it does, as far as this process saw.
     pub row_since: Timestamp,
+    /// Since when its error text has been as it is, as far as this process saw.
+    pub text_since: Timestamp,
     /// The last closer look.
     pub look: Option<Look>,
+    /// The last closer look whose runs could be read, if the last look was none.
+    readable: Option<Look>,
     /// How far its run was when it was last seen to move.
     pub mark: Option<Mark>,
     /// True if two looks, the last of them `look`, found no movement since the mark.
     pub frozen: bool,
     /// Why the last look could not tell whether the run moves.
     pub unclear: Option<String>,
-    /// The failures in a row that the last look at a failed table found. Kept while the next run is in progress.
+    /// The failures in a row that the last readable look found.
     pub streak: Option<Streak>,
 }
 
@@ -39,7 +43,9 @@ impl Seen {
         Self {
             print: print(schema),
             row_since: now,
+            text_since: now,
             look: None,
+            readable: None,
             mark: None,
             frozen: false,
             unclear: None,
@@ -54,7 +60,9 @@ impl Seen {
         Self {
             print,
             row_since: now,
+            text_since: now,
             look: None,
+            readable: None,
             mark: None,
             frozen: false,
             unclear: None,
@@ -66,10 +74,14 @@ impl Seen {
     /// speaks of a job, and holds as long as that job is the newest.
     pub fn row(&mut self, schema: &Schema, now: Timestamp) {
         let print = print(schema);
+        if print.2 != self.print.2 {
+            self.text_since = now;
+        }
         if print != self.print {
             self.print = print;
             self.row_since = now;
             self.look = None;
+            self.readable = None;
             self.frozen = false;
             // A success clears the error; a run in progress leaves it.
             let error_stays = schema
@@ -86,13 +98,21 @@ impl Seen {
     pub fn looked(&mut self, look: Look) {
         let (mark, frozen, unclear) = advance(self.mark.take(), &look);
         (self.mark, self.frozen, self.unclear) = (mark, frozen, unclear);
-        self.streak = match look.newest() {
-            Newest::Job(job, _) if job.status() == JobStatus::Failed => look.streak(),
-            Newest::Job(job, _) if job.status() == JobStatus::Running => self.streak,
-            Newest::Unclear(_) => self.streak,
-            Newest::Job(..) | Newest::None => None,
-        };
+        let is_readable = |look: &Look| !matches!(look.newest(), Newest::Unclear(_));
+        if is_readable(&look) {
+            self.streak = look.streak();
+            self.readable = None;
+        } else if self.look.as_ref().is_some_and(is_readable) {
+            self.readable = self.look.take();
+        }
         self.look = Some(look);
+    }
+
+    /// The last look since the row changed whose runs could be read; else the last look. What cannot be read just now does not
+    /// undo what was known.
+    #[must_use]
+    pub fn readable(&self) -> Option<&Look> {
+        self.readable.as_ref().or(self.look.as_ref())
     }
 }
 

@@ -7,10 +7,14 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Changes, Look, Probes, Seen};
+use super::{Changes, Look, Probes, Seen, probes::Probed};
 use crate::{
     api::validated::{PolicyRef, Selector},
-    posthog::wire::{Schema, Source},
+    posthog::{
+        PostHogError,
+        probe::{IncrementalFields, SchemaDetail},
+        wire::{Schema, Source},
+    },
 };
 
 /// What is known of a project at one moment, for one policy.
@@ -19,7 +23,7 @@ pub struct Snapshot {
     /// The list of sources, shared by all policies of the project and key.
     pub sources: Arc<Vec<Source>>,
     /// What closer looks found, by id of the table.
-    pub runs: HashMap<String, Seen>,
+    pub runs: HashMap<String, Arc<Seen>>,
     /// What was seen to change from list to list.
     pub changes: Changes,
     /// Answers to closer questions.
@@ -56,11 +60,36 @@ impl Snapshot {
     /// The look of this pass at a table, if there was one.
     #[must_use]
     pub fn fresh_look(&self, schema_id: &str) -> Option<&Look> {
-        self.runs
-            .get(schema_id)?
+        self.seen(schema_id)?
             .look
             .as_ref()
             .filter(|_| self.looked.contains(schema_id))
+    }
+
+    /// What closer looks found of a table.
+    #[must_use]
+    pub fn seen(&self, schema_id: &str) -> Option<&Seen> {
+        self.runs.get(schema_id).map(Arc::as_ref)
+    }
+
+    /// The table alone, if it was asked for since it has had its present error.
+    #[must_use]
+    pub fn detail(&self, schema_id: &str) -> Option<&SchemaDetail> {
+        let probed = self.probes.details.get(schema_id)?;
+        self.is_of_now(schema_id, probed)
+            .then_some(probed.answer.as_ref().ok()?)
+    }
+
+    /// What the customer's source said of a table, if it was asked since the table has had its present error.
+    #[must_use]
+    pub fn fields(&self, schema_id: &str) -> Option<&Result<IncrementalFields, PostHogError>> {
+        let probed = self.probes.fields.get(schema_id)?;
+        self.is_of_now(schema_id, probed).then_some(&probed.answer)
+    }
+
+    fn is_of_now<A>(&self, schema_id: &str, probed: &Probed<A>) -> bool {
+        self.seen(schema_id)
+            .is_some_and(|seen| probed.at >= seen.text_since)
     }
 
     /// The row of one table.

@@ -37,14 +37,34 @@ const MAX_LIST: usize = 64 * 1024 * 1024;
 /// Largest answer of any other call.
 pub const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
+/// The call that has limits of its own.
+const QUERY: &str = "query";
+
 /// Wait after a 429 that does not say how long.
 const DEFAULT_WAIT: SignedDuration = SignedDuration::from_secs(60);
 
-/// Holds back every call with one key after `PostHog` answered 429: the limits are per key.
+/// Holds back calls with one key after `PostHog` answered 429: the limits are per key. Queries have limits of their own, and
+/// must not hold back what a repair needs.
 #[derive(Debug, Default)]
-pub struct KeyGate(Mutex<Option<Timestamp>>);
+pub struct KeyGate {
+    calls: Gate,
+    queries: Gate,
+}
 
 impl KeyGate {
+    fn of(&self, call: &str) -> &Gate {
+        if call == QUERY {
+            &self.queries
+        } else {
+            &self.calls
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Gate(Mutex<Option<Timestamp>>);
+
+impl Gate {
     fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.0
             .lock()
@@ -232,7 +252,7 @@ impl<T: Transport> Client<T> {
     /// Runs a query of `PostHog`'s SQL. Needs the scope `query:read` and has limits of its own.
     pub async fn query(&self, sql: &str) -> Result<QueryAnswer, PostHogError> {
         let body = serde_json::json!({"query": {"kind": "HogQLQuery", "query": sql}});
-        self.ask("query", "query/", Some(body.to_string())).await
+        self.ask(QUERY, "query/", Some(body.to_string())).await
     }
 
     /// GET of what `PostHog` has in its own database.
@@ -282,7 +302,7 @@ impl<T: Transport> Client<T> {
     /// and in `execute/calls.rs`.
     pub(crate) async fn send(&self, request: Request) -> Result<Response, PostHogError> {
         let call = request.call;
-        if let Some(until) = self.gate.closed_until(self.now()) {
+        if let Some(until) = self.gate.of(call).closed_until(self.now()) {
             return Err(PostHogError::Waiting { call, until });
         }
         let host = self.project.host.as_str().to_owned();
@@ -313,7 +333,7 @@ impl<T: Transport> Client<T> {
                     .and_then(|w| SignedDuration::try_from(w).ok())
                     .unwrap_or(DEFAULT_WAIT);
                 if let Ok(until) = self.now().checked_add(wait) {
-                    self.gate.close(until);
+                    self.gate.of(call).close(until);
                 }
                 Err(PostHogError::RateLimited { call, wait })
             }

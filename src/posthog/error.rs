@@ -26,7 +26,7 @@ pub enum PostHogError {
         reason: String,
     },
     /// This process waits, because `PostHog` asked it to.
-    #[error("{call}: PostHog answered 429; every call with this key waits")]
+    #[error("{call}: PostHog answered 429; calls of this kind with this key wait")]
     Waiting {
         /// Which call.
         call: &'static str,
@@ -34,7 +34,7 @@ pub enum PostHogError {
         until: Timestamp,
     },
     /// 429.
-    #[error("{call}: PostHog answered 429; every call with this key waits")]
+    #[error("{call}: PostHog answered 429; calls of this kind with this key wait")]
     RateLimited {
         /// Which call.
         call: &'static str,

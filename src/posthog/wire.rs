@@ -235,7 +235,24 @@ impl Job {
             Some(_) | None => JobStatus::Unknown,
         }
     }
+
+    /// True if somebody stopped it: it is called Failed, but nothing failed.
+    #[must_use]
+    pub fn was_stopped(&self) -> bool {
+        let said = self
+            .latest_error
+            .get()
+            .map(|text| text.trim().trim_end_matches('.'));
+        said.is_some_and(|said| STOPPED.iter().any(|note| said.eq_ignore_ascii_case(note)))
+    }
 }
+
+/// What `PostHog` leaves as the error of a run that somebody stopped.
+pub const STOPPED: [&str; 3] = [
+    "Sync cancelled by user",
+    "Cancelled",
+    "Sync stopped because syncing was turned off",
+];
 
 /// The stored names and what the serialisers make of them; the job's differs from the table's by one letter.
 fn is_billing(status: &str) -> bool {

@@ -1,10 +1,12 @@
 //! The whole status from what a pass observed and decided. Pure.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::{
     conditions::{self, Saying, Truth},
-    words,
+    words::{self, Findings},
 };
 use crate::{
     api::{
@@ -12,13 +14,14 @@ use crate::{
         conditions::{HEALTHY, RECONCILING, REMEDIATION_ALLOWED, Reason},
         policy::Mode,
         status::{
-            MAX_FINDINGS, MAX_MARKS, MAX_MISSING, Missing, NextAction, SchemaState, Severity,
-            State, Step, Summary,
+            LostSlot, MAX_FINDINGS, MAX_LOST_SLOTS, MAX_MARKS, MAX_MISSING, Missing, NextAction,
+            SchemaState, State, Step, Summary,
         },
     },
     decide::{Plan, ownership::is_in_flight, plan::in_words},
-    diagnose::{Diagnosis, Verdict, missing},
+    diagnose::{Diagnosis, Verdict, freshness, missing},
     observe::{Snapshot, WriteScope},
+    posthog::wire::SchemaStatus,
 };
 
 /// Why `PostHog` could not be read in a pass: a reason for the conditions, and a sentence that says what to do.
@@ -40,7 +43,7 @@ pub fn observed(
     plan: &Plan,
     now: Timestamp,
 ) -> WarehouseSyncPolicyStatus {
-    let mut findings = words::findings(diagnosis, plan);
+    let findings = words::findings(diagnosis, plan, MAX_FINDINGS);
     let in_repair = |id: &str| {
         plan.incidents
             .iter()
@@ -48,8 +51,7 @@ pub fn observed(
     };
     let summary = diagnosis.summary(in_repair);
     let healthy = healthy(diagnosis, &summary, &findings);
-    let truncated = findings.len().saturating_sub(MAX_FINDINGS);
-    findings.truncate(MAX_FINDINGS);
+    let truncated = findings.total - findings.shown.len();
     let total = summary.schemas.total;
     let mut sayings = conditions::readiness(
         Ok(format!("PostHog was read; {total} tables are selected")),
@@ -60,13 +62,14 @@ pub fn observed(
         observed_generation: Some(policy.generation),
         conditions: conditions::compose(&old.conditions, sayings, policy.generation, now),
         summary: Some(summary),
-        findings,
+        findings: findings.shown,
         findings_truncated: (truncated > 0).then(|| i64::try_from(truncated).unwrap_or(i64::MAX)),
         incidents: plan.incidents.clone(),
         history: old.history.clone(),
         state: State {
-            schemas: remembered(snapshot, diagnosis, plan, old),
+            schemas: remembered(policy, snapshot, diagnosis, plan, old, now),
             missing: missing(policy, snapshot),
+            lost_slots: lost_slots(policy, snapshot),
             empty_since: None,
         },
         last_checked_at: Some(now),
@@ -122,24 +125,16 @@ pub fn hindered(
     }
 }
 
-fn healthy(
-    diagnosis: &Diagnosis,
-    summary: &Summary,
-    findings: &[crate::api::status::Finding],
-) -> Saying {
+fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) -> Saying {
     let say = |truth, reason, message| Saying {
         type_: HEALTHY,
         truth,
         reason,
         message,
     };
-    let errors: Vec<_> = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .collect();
-    if let Some(worst) = errors.first() {
-        let more = if errors.len() > 1 {
-            format!(" (and {} more)", errors.len() - 1)
+    if let Some(worst) = findings.shown.first().filter(|_| findings.errors > 0) {
+        let more = if findings.errors > 1 {
+            format!(" (and {} more)", findings.errors - 1)
         } else {
             String::new()
         };
@@ -177,15 +172,10 @@ fn healthy(
 }
 
 /// What a healthy policy should not hide: findings that are no errors.
-fn besides(findings: &[crate::api::status::Finding]) -> String {
-    let warnings = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Warning)
-        .count();
-    if warnings == 0 {
-        String::new()
-    } else {
-        format!("; warnings: {warnings}, see findings")
+fn besides(findings: &Findings) -> String {
+    match findings.warnings {
+        0 => String::new(),
+        warnings => format!("; warnings: {warnings}, see findings"),
     }
 }
 
@@ -224,34 +214,50 @@ fn remediation(policy: &ValidatedPolicy, write_scope: WriteScope) -> Saying {
     )
 }
 
-/// The marks worth a write: of runs that were found not to move, and of incidents. A run that moves has none, so that a
-/// busy project writes nothing.
+/// What is worth a write of each table, one row for each.
 fn remembered(
+    policy: &ValidatedPolicy,
     snapshot: &Snapshot,
     diagnosis: &Diagnosis,
     plan: &Plan,
+    old: &WarehouseSyncPolicyStatus,
+    now: Timestamp,
+) -> Vec<SchemaState> {
+    let rescheduled =
+        freshness::rescheduled(policy, snapshot, now).map(|(schema, at)| SchemaState {
+            rescheduled: Some(at),
+            ..SchemaState::of(schema.id.clone())
+        });
+    let mut known = HashSet::new();
+    marks(snapshot, diagnosis, old)
+        .into_iter()
+        .chain(of_incidents(plan, old))
+        .chain(disabled(diagnosis))
+        .chain(rescheduled)
+        .filter(|state| known.insert(state.id.clone()))
+        .take(MAX_MARKS)
+        .collect()
+}
+
+/// The marks of runs that were found not to move. A run that moves has none, so that a busy project writes nothing.
+fn marks(
+    snapshot: &Snapshot,
+    diagnosis: &Diagnosis,
     old: &WarehouseSyncPolicyStatus,
 ) -> Vec<SchemaState> {
     let known = |id: &str| old.state.schemas.iter().any(|state| state.id == id);
     let mut marks: Vec<SchemaState> = diagnosis
         .judged
         .iter()
+        .filter(|judged| judged.status == SchemaStatus::Running)
         .filter_map(|judged| {
             let id = &judged.schema_id;
-            let seen = snapshot.runs.get(id)?;
+            let seen = snapshot.seen(id)?;
             // What cannot be told just now does not undo what was known.
             let keep = seen.frozen || (seen.look.is_none() || seen.unclear.is_some()) && known(id);
-            // Of a table that is not said to run, there is nothing to remember.
-            let keep = keep
-                && !matches!(
-                    judged.verdict,
-                    Verdict::Failing { .. } | Verdict::Disabled { .. } | Verdict::JustFailed
-                );
-            let marks = seen.mark.clone().filter(|_| keep)?;
             Some(SchemaState {
-                id: id.clone(),
-                marks: Some(marks),
-                disabled_seen: None,
+                marks: Some(seen.mark.clone().filter(|_| keep)?),
+                ..SchemaState::of(id.clone())
             })
         })
         .collect();
@@ -260,25 +266,21 @@ fn remembered(
         let since = |state: &SchemaState| state.marks.as_ref().map(|mark| mark.since);
         since(a).cmp(&since(b)).then_with(|| a.id.cmp(&b.id))
     });
-    marks.truncate(MAX_MARKS);
-    // A table that is missing from the list just now, in the middle of its incident.
-    for incident in plan
-        .incidents
+    marks
+}
+
+/// What was known of the tables of incidents in flight: one may be missing from the list just now.
+fn of_incidents<'a>(
+    plan: &'a Plan,
+    old: &'a WarehouseSyncPolicyStatus,
+) -> impl Iterator<Item = SchemaState> + use<'a> {
+    plan.incidents
         .iter()
         .filter(|incident| is_in_flight(incident))
-    {
-        if marks.len() < MAX_MARKS && !marks.iter().any(|state| state.id == incident.schema_id) {
-            marks.extend(
-                old.state
-                    .schemas
-                    .iter()
-                    .find(|state| state.id == incident.schema_id)
-                    .cloned(),
-            );
-        }
-    }
-    marks.extend(disabled(diagnosis).take(MAX_MARKS - marks.len()));
-    marks
+        .filter_map(|incident| {
+            let states = &mut old.state.schemas.iter();
+            states.find(|state| state.id == incident.schema_id).cloned()
+        })
 }
 
 /// Tables that `PostHog` was seen to switch off: nothing else will ever tell.
@@ -287,12 +289,26 @@ fn disabled(diagnosis: &Diagnosis) -> impl Iterator<Item = SchemaState> {
         let Verdict::Disabled { by_posthog, .. } = &judged.verdict else {
             return None;
         };
-        by_posthog.map(|at| SchemaState {
-            id: judged.schema_id.clone(),
-            marks: None,
-            disabled_seen: Some(at),
+        Some(SchemaState {
+            disabled_seen: Some((*by_posthog)?),
+            ..SchemaState::of(judged.schema_id.clone())
         })
     })
+}
+
+/// The sources that lack their replication slot, as far as the policy selects them.
+fn lost_slots(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<LostSlot> {
+    let since = &snapshot.probes.slot_lost_since;
+    snapshot
+        .selected_sources(&policy.selector)
+        .filter_map(|source| {
+            Some(LostSlot {
+                source_id: source.id.clone(),
+                since: *since.get(&source.id)?,
+            })
+        })
+        .take(MAX_LOST_SLOTS)
+        .collect()
 }
 
 /// The tables that have left the list, as far as the policy selects them.

@@ -112,8 +112,8 @@ fn condition(
 }
 
 fn same_finding(a: &Finding, b: &Finding) -> bool {
-    (&a.source_id, &a.schema_id, a.cause, a.severity)
-        == (&b.source_id, &b.schema_id, b.cause, b.severity)
+    (&a.source_id, &a.schema_id, a.cause, a.severity, &a.rule)
+        == (&b.source_id, &b.schema_id, b.cause, b.severity, &b.rule)
 }
 
 fn found(finding: &Finding) -> Notice {

@@ -1,5 +1,7 @@
 //! Findings: each problem that somebody should know of, with what the operator does about it.
 
+use std::collections::HashSet;
+
 use crate::{
     api::status::{
         Affected, Confidence, Finding, Incident, MAX_AFFECTED, MAX_EVIDENCE, Severity, Step,
@@ -7,52 +9,89 @@ use crate::{
     decide::{
         Plan,
         plan::in_words,
-        remedy::{Remedy, remedy},
+        remedy::{Remedy, remedy, remedy_for},
     },
-    diagnose::{Diagnosis, Judged, Problem, Verdict, problem::NAME_CAP},
-    posthog::redact,
+    diagnose::{Diagnosis, Judged, Problem, problem::NAME_CAP},
+    posthog::{redact, wire::SchemaStatus},
 };
 
 /// Longest sentence of a finding, in characters.
 const SENTENCE_CAP: usize = 500;
 
-/// The findings of a pass, most severe first.
+/// The findings of a pass: the most severe of them, and how many there are.
+#[derive(Debug)]
+pub struct Findings {
+    /// The first, most severe first.
+    pub shown: Vec<Finding>,
+    /// How many there are.
+    pub total: usize,
+    /// How many of them are errors.
+    pub errors: usize,
+    /// How many of them are warnings.
+    pub warnings: usize,
+}
+
+/// The findings of a pass, of which at most `most` are shown. Only those are put into words: there may be thousands.
 #[must_use]
-pub fn findings(diagnosis: &Diagnosis, plan: &Plan) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = diagnosis
+pub fn findings(diagnosis: &Diagnosis, plan: &Plan, most: usize) -> Findings {
+    let incidents: HashSet<&str> = plan
+        .incidents
+        .iter()
+        .map(|incident| incident.schema_id.as_str())
+        .collect();
+    // Sorted, the most severe first.
+    let problems: Vec<&Problem> = diagnosis
         .problems
         .iter()
-        .filter(|problem| !is_told_by_incident(problem, plan))
-        .map(|problem| of_problem(problem, plan))
+        .filter(|problem| !is_told_by_incident(problem, &incidents))
         .collect();
-    findings.extend(plan.incidents.iter().filter_map(|incident| {
-        let judged = diagnosis.of(&incident.schema_id);
-        let runs = judged.is_some_and(|judged| judged.verdict == Verdict::Running);
-        match incident.step {
-            // The list may still show what the new job has mended; it tells of what came after at the next poll.
-            Step::Recovered => None,
-            Step::WaitSuccess if runs => None,
-            _ => Some(of_incident(incident, judged, plan)),
-        }
-    }));
-    findings.sort_by(|a, b| {
+    let mut shown: Vec<Finding> = plan
+        .incidents
+        .iter()
+        .filter_map(|incident| told(incident, diagnosis, plan))
+        .collect();
+    let count = |severity| {
+        let problems = problems.iter().filter(|p| p.severity == severity).count();
+        problems + shown.iter().filter(|f| f.severity == severity).count()
+    };
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let total = problems.len() + shown.len();
+    let first = problems.into_iter().take(most);
+    shown.extend(first.map(|problem| of_problem(problem, plan)));
+    shown.sort_by(|a, b| {
         (a.severity, &a.source, &a.schema).cmp(&(b.severity, &b.source, &b.schema))
     });
-    findings
+    shown.truncate(most);
+    Findings {
+        shown,
+        total,
+        errors,
+        warnings,
+    }
+}
+
+/// The finding of an incident; none if there is nothing to say of it any more.
+fn told(incident: &Incident, diagnosis: &Diagnosis, plan: &Plan) -> Option<Finding> {
+    let judged = diagnosis.of(&incident.schema_id);
+    // The new run may still show the error of the one before.
+    let runs = judged.is_some_and(|judged| {
+        judged.status == SchemaStatus::Running && judged.verdict.why_stuck().is_none()
+    });
+    match incident.step {
+        // The list may still show what the new job has mended; it tells of what came after at the next poll.
+        Step::Recovered => None,
+        Step::WaitSuccess if runs => None,
+        _ => Some(of_incident(incident, judged, plan)),
+    }
 }
 
 /// True for the problem of a table of which an incident tells more.
-fn is_told_by_incident(problem: &Problem, plan: &Plan) -> bool {
-    let Some((id, _)) = problem
+fn is_told_by_incident(problem: &Problem, incidents: &HashSet<&str>) -> bool {
+    let table = problem
         .table
         .as_ref()
-        .filter(|_| problem.affected.is_empty())
-    else {
-        return false;
-    };
-    plan.incidents
-        .iter()
-        .any(|incident| incident.schema_id == *id)
+        .filter(|_| problem.affected.is_empty());
+    table.is_some_and(|(id, _)| incidents.contains(id.as_str()))
 }
 
 fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
@@ -88,8 +127,8 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
         }),
         since: *since,
         advice: (*advice).to_owned(),
-        action: remedy(*cause).action(),
-        next_action: next_action.unwrap_or_else(|| by_hand(remedy(*cause)).to_owned()),
+        action: remedy_for(*cause, rule).action(),
+        next_action: next_action.unwrap_or_else(|| by_hand(remedy_for(*cause, rule)).to_owned()),
         schema_id,
     }
 }

@@ -59,6 +59,20 @@ pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
     )
 }
 
+/// True if a text only says that an HTTP API refused a request: for the key, or for what was asked for.
+pub fn is_bare_refusal(text: &str) -> bool {
+    let masked = mask::mask(&clean::clean(text));
+    let (said, signs) = masked.text.split_at(masked.body);
+    let refused = ["http:401", "http:403"]
+        .iter()
+        .any(|sign| signs.contains(sign));
+    let names_a_right = ["table <>", "permission <>", "scope"]
+        .iter()
+        .any(|right| said.contains(right));
+    // The sentence that `PostHog` makes of both of Stripe's refusals.
+    (refused && !names_a_right) || said.contains("credentials do not have permission")
+}
+
 /// The rule of this id.
 pub fn rule(id: &str) -> Option<&'static Rule> {
     rules::all().find(|rule| rule.id == id)
