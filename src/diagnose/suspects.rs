@@ -128,7 +128,9 @@ fn is_due(
     let off = schema.should_sync == Lax::Is(false);
     match schema.status() {
         SchemaStatus::Running => {
-            !off && seen.is_some_and(|seen| running_is_due(policy, seen, timings, now))
+            !off && seen.is_some_and(|seen| {
+                tries_again(schema, seen) || running_is_due(policy, seen, timings, now)
+            })
         }
         // When and how it failed; once, unless that could not be read. Also of a table that was switched off: by whom?
         SchemaStatus::Failed => {
@@ -147,6 +149,15 @@ fn is_due(
         | SchemaStatus::Billing
         | SchemaStatus::Unknown => false,
     }
+}
+
+/// True for a run in progress after a failure: only the runs before it tell whether that was the first.
+fn tries_again(schema: &Schema, seen: &Seen) -> bool {
+    let said = schema
+        .latest_error
+        .get()
+        .is_some_and(|text| !text.trim().is_empty());
+    said && seen.look.is_none() && seen.streak.is_none()
 }
 
 fn failed_is_due(seen: &Seen, timings: &Timings, now: Timestamp) -> bool {

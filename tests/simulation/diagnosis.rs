@@ -9,17 +9,17 @@ use warehouse_sync_operator::api::{
 
 use crate::{faults::Faults, world::World};
 
-const OBSERVE: &str = "interval: 5m";
+pub const OBSERVE: &str = "interval: 5m";
 
 /// A project of one Postgres source with these tables, watched for a while.
-fn watched(schemas: &str) -> WarehouseSyncPolicyStatus {
+pub fn watched(schemas: &str) -> WarehouseSyncPolicyStatus {
     of(
         &format!("sources: [{{type: Postgres, prefix: prod, schemas: [{schemas}]}}]"),
         OBSERVE,
     )
 }
 
-fn of(scenario: &str, spec: &str) -> WarehouseSyncPolicyStatus {
+pub fn of(scenario: &str, spec: &str) -> WarehouseSyncPolicyStatus {
     let mut world = World::new(scenario, spec, Faults::default());
     world.run_for(SignedDuration::from_mins(20));
     assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
@@ -27,7 +27,7 @@ fn of(scenario: &str, spec: &str) -> WarehouseSyncPolicyStatus {
 }
 
 /// Cause and severity of each finding, with the table's name.
-fn found(status: &WarehouseSyncPolicyStatus) -> Vec<(&str, RootCause, Severity)> {
+pub fn found(status: &WarehouseSyncPolicyStatus) -> Vec<(&str, RootCause, Severity)> {
     status
         .findings
         .iter()
@@ -35,20 +35,20 @@ fn found(status: &WarehouseSyncPolicyStatus) -> Vec<(&str, RootCause, Severity)>
         .collect()
 }
 
-fn is_quiet(status: &WarehouseSyncPolicyStatus) {
+pub fn is_quiet(status: &WarehouseSyncPolicyStatus) {
     assert!(status.findings.is_empty(), "{:#?}", status.findings);
 }
 
-fn only(status: &WarehouseSyncPolicyStatus) -> &Finding {
+pub fn only(status: &WarehouseSyncPolicyStatus) -> &Finding {
     assert_eq!(status.findings.len(), 1, "{:#?}", status.findings);
     &status.findings[0]
 }
 
-fn simulator<A>(world: &World, change: impl FnOnce(&mut Simulator) -> A) -> A {
+pub fn simulator<A>(world: &World, change: impl FnOnce(&mut Simulator) -> A) -> A {
     change(&mut world.simulator.lock().unwrap())
 }
 
-fn change(world: &World, id: &str, change: impl FnOnce(&mut SchemaSpec)) {
+pub fn change(world: &World, id: &str, change: impl FnOnce(&mut SchemaSpec)) {
     simulator(world, |posthog| posthog.change_schema(id, change).unwrap());
 }
 
@@ -126,9 +126,9 @@ fn an_absolute_age_counts_whatever_the_interval() {
 
 // --- A source against its tables ----------------------------------------------------------------------------------
 
-const WRONG_PASSWORD: &str = "The database rejected the username or password. Check the user and password configured for this source, then re-enable the sync.";
+pub const WRONG_PASSWORD: &str = "The database rejected the username or password. Check the user and password configured for this source, then re-enable the sync.";
 
-fn failed(name: &str, ago: &str, text: &str) -> String {
+pub fn failed(name: &str, ago: &str, text: &str) -> String {
     format!(
         "{{name: {name}, status: Failed, last_synced_ago: 40h, last_run_ago: {ago}, latest_error: '{text}'}}"
     )
@@ -242,7 +242,7 @@ fn different_causes_stay_with_their_tables() {
 
 // --- Many sources at once -----------------------------------------------------------------------------------------
 
-fn sources_failing(times: &[&str], healthy: usize) -> String {
+pub fn sources_failing(times: &[&str], healthy: usize) -> String {
     let bad = times.iter().enumerate().map(|(n, ago)| {
         format!(
             "{{type: Postgres, prefix: bad{n}, schemas: [{}]}}",
@@ -407,7 +407,7 @@ fn billing_is_told_by_status_and_never_by_text() {
 
 // --- Webhooks -----------------------------------------------------------------------------------------------------
 
-fn webhook(info: &str) -> WarehouseSyncPolicyStatus {
+pub fn webhook(info: &str) -> WarehouseSyncPolicyStatus {
     let scenario = format!(
         "sources: [{{type: Stripe, prefix: pay, webhook: {info}, schemas: [{{name: Charge, sync_type: webhook, last_synced_ago: 1h, rows: 9}}]}}]"
     );
@@ -497,7 +497,7 @@ fn a_table_that_comes_back_is_as_if_it_had_never_been_away() {
 
 // --- Probes resolve what a text leaves open -----------------------------------------------------------------------
 
-const GONE: &str = "Something this sync depends on (a table, column, or other object) no longer exists in your source database. Check the source and re-enable the sync.";
+pub const GONE: &str = "Something this sync depends on (a table, column, or other object) no longer exists in your source database. Check the source and re-enable the sync.";
 
 #[test]
 fn a_missing_table_and_a_missing_column_are_told_apart_by_asking_the_source() {
@@ -578,7 +578,7 @@ fn a_structured_signal_is_worth_more_than_a_text_that_nobody_knows() {
 
 // --- Change data capture --------------------------------------------------------------------------------------------
 
-fn cdc(cdc: &str, table: &str) -> WarehouseSyncPolicyStatus {
+pub fn cdc(cdc: &str, table: &str) -> WarehouseSyncPolicyStatus {
     of(
         &format!(
             "sources: [{{type: Postgres, prefix: prod, cdc: {cdc}, schemas: [{{name: t, sync_type: cdc, frequency: 1hour, rows: 5, {table}}}]}}]"
@@ -587,7 +587,7 @@ fn cdc(cdc: &str, table: &str) -> WarehouseSyncPolicyStatus {
     )
 }
 
-const SYNCED: &str = "last_synced_ago: 30m";
+pub const SYNCED: &str = "last_synced_ago: 30m";
 
 #[test]
 fn a_slot_that_keeps_up_and_a_database_that_cannot_be_asked_are_no_trouble() {
@@ -684,9 +684,9 @@ fn a_table_that_says_that_its_slot_is_gone_is_believed_at_once() {
 
 // --- Data checks ----------------------------------------------------------------------------------------------------
 
-const CHECKS: &str = "interval: 5m, health: {dataChecks: [{source: {prefix: prod}, schema: t, uniqueKey: [id]}, {source: {type: postgres}, schema: t, newestRow: {column: at, maxAge: 26h}}]}";
+pub const CHECKS: &str = "interval: 5m, health: {dataChecks: [{source: {prefix: prod}, schema: t, uniqueKey: [id]}, {source: {type: postgres}, schema: t, newestRow: {column: at, maxAge: 26h}}]}";
 
-fn data(data: &str) -> String {
+pub fn data(data: &str) -> String {
     format!(
         "schedule: true\nkeys: [{{token: phx_demo, scopes: ['external_data_source:read', 'query:read']}}]\nsources: [{{type: Postgres, prefix: prod, schemas: [{{name: t, frequency: 1hour, last_synced_ago: 50m, rows: 5, columns: [{{name: id}}, {{name: at}}], data: {data}}}]}}]"
     )

@@ -12,6 +12,7 @@
 mod client;
 mod cluster;
 mod diagnosis;
+mod evidence;
 mod faults;
 mod plans;
 mod properties;
