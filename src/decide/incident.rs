@@ -13,9 +13,8 @@ use super::ownership::is_in_flight;
 use crate::{
     api::{
         Timings,
-        status::{Call, Fate, Incident, RootCause, Send, Step},
+        status::{Call, Fate, Incident, Send, Step},
     },
-    diagnose::cause,
     observe::{Look, Newest},
     posthog::{
         lax::Lax,
@@ -314,7 +313,7 @@ fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         }
         JobStatus::Failed => {
             let text = job.latest_error.get().map(String::as_str);
-            return Next::Close(if cause::of_failure(text) == RootCause::OperatorAction {
+            return Next::Close(if job.was_stopped() {
                 format!(
                     "somebody stopped new job {} in PostHog; it is left alone",
                     job.id

@@ -223,3 +223,33 @@ fn ask_the_siblings(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::posthog::wire::{Job, STOPPED};
+
+    #[test]
+    fn a_run_that_somebody_stopped_is_a_note_and_an_error_that_quotes_it_is_an_error() {
+        for note in STOPPED {
+            assert_eq!(
+                classify(note, None).cause,
+                RootCause::OperatorAction,
+                "{note}"
+            );
+        }
+        let stopped = |said: &str| {
+            let json = serde_json::json!({"id": "j", "status": "Failed", "latest_error": said});
+            serde_json::from_value::<Job>(json).unwrap().was_stopped()
+        };
+        assert!(stopped(" sync cancelled by user. "));
+        for error in [
+            "",
+            "statement cancelled: Sync cancelled by user",
+            "query Cancelled by server",
+        ] {
+            assert!(!stopped(error));
+            assert_eq!(classify(error, None).cause, RootCause::Unknown, "{error}");
+        }
+    }
+}

@@ -6,7 +6,6 @@
 //! failed, which reads its text by [`classify`]; [`problems`] puts together what somebody should know.
 
 pub mod advice;
-pub mod cause;
 pub mod cdc;
 pub mod classify;
 pub mod data_checks;
