@@ -8,6 +8,7 @@ use super::{
     duration::{self, DurationError},
     host::{Host, HostError},
     policy::{self, Mode, SchemaSelector, SecretKeyRef, SourceRef, SourceSelector, Switch},
+    window::Window,
 };
 
 /// Why a policy that the API server took cannot be used. The CRD's rules make this rare: an object that is older than they
@@ -34,6 +35,9 @@ pub enum InvalidPolicy {
     /// A data check says nothing to check.
     #[error("spec.health.dataChecks: a check has neither uniqueKey nor newestRow")]
     EmptyCheck,
+    /// A window cannot be read.
+    #[error("spec.remediation.windows: {0}")]
+    Window(String),
     /// A glob cannot be read.
     #[error("spec.selector.schemas: {0}")]
     Glob(#[from] globset::Error),
@@ -108,10 +112,85 @@ pub struct ValidatedPolicy {
     pub healthy_for: SignedDuration,
     /// Whether stuck runs are cancelled.
     pub cancel_stuck: Switch,
+    /// Whether runs that failed for a passing reason are repeated.
+    pub reload_transient: Switch,
+    /// Whether stale tables are reloaded.
+    pub reload_stale: Switch,
+    /// When something may be started.
+    pub windows: Vec<Window>,
+    /// How much may be done.
+    pub limits: Limits,
+}
+
+/// How much may be done at once and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
     /// How many incidents at a time.
     pub max_concurrent: usize,
     /// How many tries of one incident.
     pub attempts_per_incident: i64,
+    /// How many calls in an hour.
+    pub max_actions_per_hour: usize,
+    /// How long to wait after a failure.
+    pub backoff: Backoff,
+    /// When so much fails at once that nothing is started.
+    pub breaker: Breaker,
+}
+
+/// How long to wait after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// At first.
+    pub initial: SignedDuration,
+    /// By how much longer each time.
+    pub factor: i32,
+    /// At most.
+    pub max: SignedDuration,
+}
+
+/// When so much fails at once that nothing is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// How many sources at least.
+    pub min_sources: usize,
+    /// Which share of the active sources at least, in percent.
+    pub max_bad_sources_percent: usize,
+    /// Within which time.
+    pub within: SignedDuration,
+    /// How long nothing is started.
+    pub cooldown: SignedDuration,
+}
+
+impl Limits {
+    fn new(limits: &policy::Limits) -> Result<Self, InvalidPolicy> {
+        let policy::Limits {
+            max_concurrent,
+            attempts_per_incident,
+            max_actions_per_hour,
+            backoff,
+            breaker,
+        } = limits;
+        let count = |value: i64| usize::try_from(value).unwrap_or(0);
+        Ok(Self {
+            max_concurrent: count(*max_concurrent),
+            attempts_per_incident: *attempts_per_incident,
+            max_actions_per_hour: count(*max_actions_per_hour),
+            backoff: Backoff {
+                initial: duration::parse("remediation.limits.backoff.initial", &backoff.initial)?,
+                factor: i32::try_from(backoff.factor).unwrap_or(10).clamp(1, 10),
+                max: duration::parse("remediation.limits.backoff.max", &backoff.max)?,
+            },
+            breaker: Breaker {
+                min_sources: count(breaker.min_sources).max(2),
+                max_bad_sources_percent: count(breaker.max_bad_sources_percent).max(1),
+                within: duration::parse("remediation.limits.breaker.within", &breaker.within)?,
+                cooldown: duration::parse(
+                    "remediation.limits.breaker.cooldown",
+                    &breaker.cooldown,
+                )?,
+            },
+        })
+    }
 }
 
 impl ValidatedPolicy {
@@ -121,7 +200,6 @@ impl ValidatedPolicy {
         let text =
             |value: &Option<String>, what| value.clone().ok_or(InvalidPolicy::Incomplete(what));
         let spec = &policy.spec;
-        let limits = &spec.remediation.limits;
         Self {
             at: PolicyRef {
                 namespace: text(&meta.namespace, "namespace")?,
@@ -177,8 +255,15 @@ impl ValidatedPolicy {
                 .collect::<Result<_, _>>()?,
             healthy_for: duration::parse("health.healthyFor", &spec.health.healthy_for)?,
             cancel_stuck: spec.remediation.cancel_stuck,
-            max_concurrent: usize::try_from(limits.max_concurrent).unwrap_or(0),
-            attempts_per_incident: limits.attempts_per_incident,
+            reload_transient: spec.remediation.reload_transient,
+            reload_stale: spec.remediation.reload_stale,
+            windows: spec
+                .remediation
+                .windows
+                .iter()
+                .map(|window| Window::new(window).map_err(InvalidPolicy::Window))
+                .collect::<Result<_, _>>()?,
+            limits: Limits::new(&spec.remediation.limits)?,
         }
         .check_floors()
     }

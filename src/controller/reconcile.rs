@@ -14,7 +14,7 @@ use super::{
 use crate::{
     api::{
         Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
-        status::{Incident, Step},
+        status::{Fate, Incident, Step},
         validated::PolicyRef,
     },
     decide::{
@@ -110,21 +110,15 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 Ok(Reconciled { again_in, tell })
             }
             Ok(pass) => {
-                let diagnosis = diagnose(&Known {
+                let known = Known {
                     policy: &pass.policy,
                     snapshot: &pass.snapshot,
                     state: &pass.old.state,
                     timings: pass.timings,
                     now: pass.now,
-                });
-                let plan = decide(
-                    &pass.policy,
-                    &pass.snapshot,
-                    &diagnosis,
-                    &pass.old.incidents,
-                    pass.timings,
-                    pass.now,
-                );
+                };
+                let diagnosis = diagnose(&known);
+                let plan = decide(&known, &diagnosis, &pass.old.incidents);
                 let again_in = self.execute(&pass, &diagnosis, plan, &mut writer).await?;
                 // Only now: the status was written, so the policy was still there.
                 let counts = diagnosis.summary(|_| false).schemas;
@@ -221,9 +215,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     }
 
     fn again_in(&self, policy: &ValidatedPolicy, incidents: &[Incident]) -> SignedDuration {
-        let verifying = incidents
-            .iter()
-            .any(|incident| is_in_flight(incident) && incident.step != Step::WaitSuccess);
+        let verifying = incidents.iter().any(|incident| {
+            is_in_flight(incident) && !matches!(incident.step, Step::WaitSuccess | Step::BackOff)
+        });
         // What is held back by the mode may be so for long; it is not worth a poll every few seconds.
         if verifying && policy.may_act() {
             policy.interval.min(self.timings.verify_every)
@@ -257,6 +251,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             let call = action.call;
             let intent = async |incident: &Incident| {
                 let mut intended = plan.clone();
+                intended.sent(incident.sends.last().map(|send| send.started_at));
                 put(&mut intended.incidents, incident.clone());
                 writer.write(compose(&intended), now).await
             };
@@ -285,6 +280,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             }
             Ran::Sent(mut incident) => {
                 let send = incident.sends.last();
+                let left = send.filter(|send| send.fate != Some(Fate::NotSent));
+                plan.sent(left.map(|send| send.started_at));
                 let fate = send.and_then(|send| send.fate);
                 let said = send
                     .map(|send| send.detail.as_str())
@@ -334,8 +331,7 @@ const fn call_label(action: &Action) -> &'static str {
     }
 }
 
-const fn in_a_word(fate: crate::api::status::Fate) -> &'static str {
-    use crate::api::status::Fate;
+const fn in_a_word(fate: Fate) -> &'static str {
     match fate {
         Fate::Accepted => "accepted",
         Fate::Refused => "refused",

@@ -4,7 +4,7 @@
 //! and no newer line in its log; whatever is unclear closes it.
 
 use crate::{
-    api::status::Incident,
+    api::status::{Incident, RootCause},
     observe::{Log, Look, Newest},
     posthog::{
         lax::Lax,
@@ -119,6 +119,10 @@ pub fn nothing_runs(
     }
     match schema.status() {
         SchemaStatus::Running | SchemaStatus::Failed => Ok(NothingRuns {
+            schema_id: incident.schema_id.clone(),
+        }),
+        // A stale table says so, and its newest run is still the one that was too old.
+        SchemaStatus::Completed if incident.cause == RootCause::Stale => Ok(NothingRuns {
             schema_id: incident.schema_id.clone(),
         }),
         // A table that PostHog calls Completed is well: whatever was wrong has passed.

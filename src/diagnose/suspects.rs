@@ -55,7 +55,7 @@ pub fn suspects(
     timings: &Timings,
     now: Timestamp,
 ) -> Vec<Suspect> {
-    let in_flight = |step| !matches!(step, Step::Recovered | Step::Escalated);
+    let in_flight = |step| !matches!(step, Step::BackOff | Step::Recovered | Step::Escalated);
     let mut urgent: Vec<Suspect> = incidents
         .iter()
         .filter(|incident| in_flight(incident.step))
@@ -79,7 +79,7 @@ pub fn suspects(
         .collect();
     due.sort_by(|(_, a, x), (_, b, y)| a.cmp(b).then_with(|| x.schema_id.cmp(&y.schema_id)));
     let (quiet, loud): (Vec<_>, Vec<_>) = due.into_iter().partition(|(quiet, ..)| *quiet);
-    urgent.extend(outage::to_look_at(snapshot));
+    urgent.extend(outage::to_look_at(&policy.limits.breaker, snapshot));
     urgent.extend(two_to_one(loud, quiet).map(|(.., suspect)| suspect));
     let mut known = HashSet::new();
     urgent.retain(|suspect| known.insert(suspect.schema_id.clone()));

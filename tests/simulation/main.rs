@@ -16,6 +16,7 @@ mod evidence;
 mod faults;
 mod plans;
 mod properties;
+mod remediation;
 mod scenarios;
 mod transport;
 mod verdicts;
