@@ -324,13 +324,10 @@ mod tests {
     fn a_line_that_is_too_long_costs_only_itself() {
         let question = |length: usize| {
             let rest = r#"{"text":""}"#.len();
-            format!("{{"text":"{}"}}", "x".repeat(length - rest))
+            format!("{{\"text\":\"{}\"}}", "x".repeat(length - rest))
         };
         let (fits, too_long) = (question(LONGEST), question(LONGEST + 1));
-        let input = format!("{too_long}
-{{"id":2,"text":"x"}}
-{too_long}
-{fits}");
+        let input = format!("{too_long}\n{{\"id\":2,\"text\":\"x\"}}\n{too_long}\n{fits}");
         let (answers, code) = run(input.as_bytes());
         let broken: Vec<_> = answers
             .iter()

@@ -156,11 +156,13 @@ async fn until_interrupted<A>(
     read: impl Future<Output = Result<A, CliError>>,
 ) -> Result<A, CliError> {
     tokio::select! {
-        result = read => result,
+        // In this order, so that Ctrl-C is listened for before anything is sent.
+        biased;
         Ok(()) = tokio::signal::ctrl_c() => {
             Progress::new().clears();
             Err(CliError::Interrupted)
         }
+        result = read => result,
     }
 }
 
