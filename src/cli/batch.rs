@@ -90,6 +90,7 @@ struct Lines<R> {
 /// A line, or that there was one which is too long.
 type Line<'a> = Result<&'a [u8], TooLong>;
 
+#[derive(Debug, Clone, Copy)]
 struct TooLong;
 
 impl<R: Read> Lines<R> {

@@ -3,6 +3,9 @@
 use super::patient::PATIENCE;
 use crate::{diagnose::problem::in_words, posthog::PostHogError};
 
+/// What the client says of a refusal whose body `PostHog` would not send.
+const NOT_POSTHOG: &str = "a body that is not PostHog's";
+
 /// Why the project could not be read, and what to do.
 pub(super) fn why(error: &PostHogError, host: &str, project: i64) -> String {
     let advice = match error {
@@ -30,7 +33,11 @@ pub(super) fn why(error: &PostHogError, host: &str, project: i64) -> String {
         PostHogError::Refused { status: 403, .. } => {
             format!("Give the API key access to project {project} in PostHog")
         }
-        PostHogError::Refused { status: 404, .. } => {
+        PostHogError::Refused {
+            status: 404,
+            detail,
+            ..
+        } if !detail.contains(NOT_POSTHOG) => {
             format!(
                 "PostHog at {host} knows no project {project} for this key: check --project, the number in the URL of PostHog's UI, and --host"
             )
@@ -42,5 +49,6 @@ pub(super) fn why(error: &PostHogError, host: &str, project: i64) -> String {
             format!("Check that {host} is the address of PostHog itself, without a path")
         }
     };
-    format!("{error}. {advice}.")
+    let error = error.to_string();
+    format!("{}. {advice}.", error.trim_end_matches('.'))
 }

@@ -20,7 +20,7 @@ use crate::{
 /// How long one command waits in all. A key's limit for a minute has passed by then; that for an hour may not have.
 pub(super) const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
 /// Wait after a 429 that does not say how long.
-const DEFAULT_WAIT: Duration = Duration::from_secs(60);
+const DEFAULT_WAIT: Duration = Duration::from_mins(1);
 /// Shortest wait: `Retry-After: 0` must not make a loop without a pause.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -87,5 +87,23 @@ impl<T: Transport> Transport for Patient<T> {
             ));
             tokio::time::sleep(wait).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_for_all_waits_together_and_ends_for_good() {
+        let patient = Patient::new((), Progress::new());
+        let patience = patient.patience();
+        let most = PATIENCE.unsigned_abs();
+        assert!(patient.grants(most / 2) && patient.grants(most / 2) && !patience.has_ended());
+        assert!(!patient.grants(SHORTEST_WAIT) && patience.has_ended());
+        assert!(
+            !patient.grants(Duration::ZERO),
+            "what came after was not read either"
+        );
     }
 }

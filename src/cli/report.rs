@@ -78,10 +78,7 @@ impl Report<'_> {
     }
 
     fn paragraph(&self, text: &str) -> String {
-        let options = textwrap::Options::new(self.width)
-            .subsequent_indent("  ")
-            .break_words(false);
-        textwrap::fill(text, options) + "\n"
+        wrapped(text, self.width, "", "  ")
     }
 
     /// Findings of one source, cause and rule.
@@ -158,7 +155,7 @@ fn messages(group: &[&Finding]) -> Vec<(&'static str, String)> {
     shown.chain(rest).collect()
 }
 
-/// Findings of `severity`, those of one source, cause and rule together; what concerns a source before its tables.
+/// Findings of `severity`, those that have the same to say together; what concerns a source before its tables.
 fn groups(findings: &[Finding], severity: Severity) -> Vec<Vec<&Finding>> {
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
     for finding in findings
@@ -166,19 +163,8 @@ fn groups(findings: &[Finding], severity: Severity) -> Vec<Vec<&Finding>> {
         .filter(|finding| finding.severity == severity)
     {
         let same = |group: &&mut Vec<&Finding>| {
-            group.first().is_some_and(|first| {
-                (
-                    &first.source_id,
-                    first.cause,
-                    &first.rule,
-                    first.schema.is_empty(),
-                ) == (
-                    &finding.source_id,
-                    finding.cause,
-                    &finding.rule,
-                    finding.schema.is_empty(),
-                )
-            })
+            let first = group.first();
+            first.is_some_and(|first| kind(first) == kind(finding))
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.push(finding),
@@ -197,6 +183,18 @@ fn groups(findings: &[Finding], severity: Severity) -> Vec<Vec<&Finding>> {
         })
     });
     groups
+}
+
+/// What findings have in common that are told together.
+fn kind(finding: &Finding) -> impl PartialEq + use<'_> {
+    (
+        &finding.source_id,
+        finding.schema.is_empty(),
+        finding.cause,
+        &finding.rule,
+        finding.confidence,
+        &finding.advice,
+    )
 }
 
 fn subject(group: &[&Finding]) -> String {
@@ -259,7 +257,7 @@ fn counts(summary: &Summary) -> String {
 }
 
 /// A number with what it counts.
-pub(super) fn plural<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+pub(super) fn plural<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
     let ending = if count == N::from(1) { "" } else { "s" };
     format!("{count} {what}{ending}")
 }
@@ -287,14 +285,19 @@ pub(super) fn fields(indent: &str, fields: &[(&str, String)], width: usize) -> S
         let shown = if *name == before { "" } else { name };
         before = name;
         let first = format!("{indent}{shown:column$}");
-        let options = textwrap::Options::new(width)
-            .initial_indent(&first)
-            .subsequent_indent(&rest)
-            .break_words(false);
-        text.push_str(&textwrap::fill(value, options));
-        text.push('\n');
+        text.push_str(&wrapped(value, width, &first, &rest));
     }
     text
+}
+
+/// A paragraph. Ids and times stay whole, so that they can be copied.
+fn wrapped(text: &str, width: usize, first: &str, rest: &str) -> String {
+    let options = textwrap::Options::new(width)
+        .initial_indent(first)
+        .subsequent_indent(rest)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(text, options) + "\n"
 }
 
 fn minute(at: Timestamp) -> String {

@@ -201,6 +201,10 @@ fn the_report_of_every_kind_of_trouble_is_for_people_without_an_operator() {
     for line in ran.out.lines() {
         assert!(line.chars().count() <= 100, "{line}");
         assert!(
+            !line.ends_with('-'),
+            "an id or a time is cut in two: {line}"
+        );
+        assert!(
             !line.contains('\u{1b}'),
             "colours where nobody sees them: {line}"
         );
@@ -481,6 +485,11 @@ fn ten_thousand_tables_are_read_and_told_in_one_page() {
 fn fails(ran: &Ran, says: &[&str]) {
     assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
     assert!(ran.out.is_empty(), "{}", ran.out);
+    assert!(
+        ran.err.starts_with("error: ") && !ran.err.contains(".. "),
+        "{}",
+        ran.err
+    );
     for part in says {
         assert!(
             ran.err.contains(part),
@@ -552,8 +561,8 @@ fn a_wrong_key_a_missing_scope_and_a_missing_project_say_what_to_do_and_never_sh
     fails(&with("phx_other", "777"), &["no project 777", "--project"]);
 }
 
-#[test]
-fn a_host_that_is_not_posthog_or_not_there_is_said_to_be_so() {
+/// A web server that is no PostHog; its URL.
+fn web_server(status: &'static str) -> String {
     let web = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", web.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -562,16 +571,25 @@ fn a_host_that_is_not_posthog_or_not_there_is_said_to_be_so() {
             let page = "<html>hello</html>";
             let _ = write!(
                 stream,
-                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
+                "HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
                 page.len()
             );
         }
     });
+    url
+}
+
+#[test]
+fn a_host_that_is_not_posthog_or_not_there_is_said_to_be_so() {
     let at = |url: &str| {
         let mut command = binary(&["diagnose", "--host", url, "--project", "1"]);
         run(command.env("POSTHOG_API_KEY", "phx_demo"), b"")
     };
-    fails(&at(&url), &["text/html", "address of PostHog"]);
+    for status in ["200 OK", "404 Not Found"] {
+        let ran = at(&web_server(status));
+        fails(&ran, &["text/html", "is the address of PostHog itself"]);
+        assert!(!ran.err.contains("no project"), "{}", ran.err);
+    }
     fails(
         &at("http://127.0.0.1:9"),
         &["no connection", "can be reached"],
