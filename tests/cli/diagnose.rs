@@ -644,6 +644,13 @@ fn wrong_flags_end_with_3_because_2_means_errors_were_found() {
         &["--project".as_ref(), OsStr::from_bytes(b"1\xff")],
         "UTF-8",
     );
+    let nameless = run(binary(&[]).arg(OsStr::from_bytes(b"\xff")), b"");
+    assert_eq!((nameless.code, nameless.out.as_str()), (2, ""));
+    assert!(
+        nameless.err.contains("unrecognized subcommand"),
+        "{}",
+        nameless.err
+    );
     let help = run(&mut binary(&["diagnose", "--help"]), b"");
     assert_eq!((help.code, help.err.as_str()), (0, ""));
     assert!(
