@@ -98,7 +98,7 @@ fn table(text: &str, reading: &Reading) -> String {
             by_hand(reading.cause, reading.advice()).to_owned(),
         ),
     ];
-    fields.extend(report::operator(reading.cause).map(|could| ("Operator", could)));
+    fields.extend(report::operator(remedy(reading.cause)).map(|could| ("Operator", could)));
     report::fields("", &fields, output::width())
 }
 

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
 use crate::{
-    api::status::{Finding, RootCause, SchemaCounts, Severity, Summary},
+    api::status::{Finding, SchemaCounts, Severity, Summary},
     decide::remedy::{Remedy, remedy},
     diagnose::problem::in_words,
 };
@@ -120,7 +120,8 @@ impl Report<'_> {
             format!("rule {}, confidence {:?}", first.rule, first.confidence),
         ));
         lines.push(("What to do", first.advice.clone()));
-        lines.extend(operator(first.cause).map(|could| ("Operator", could)));
+        let could = operator(remedy(first.cause));
+        lines.extend(could.map(|could| ("Operator", could)));
         title + &fields("  ", &lines, self.width)
     }
 
@@ -262,9 +263,9 @@ pub(super) fn plural<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &
     format!("{count} {what}{ending}")
 }
 
-/// What the operator could do about a cause, if there is anything.
-pub(super) fn operator(cause: RootCause) -> Option<String> {
-    match remedy(cause) {
+/// What the operator could do, if there is anything.
+pub(super) fn operator(remedy: Remedy) -> Option<String> {
+    match remedy {
         Remedy::Safe(action) => Some(format!(
             "{action:?} fits and is safe: in mode Enforce it needs nobody's approval"
         )),

@@ -383,6 +383,21 @@ fn tables_beyond_the_budget_are_counted_and_judged_by_the_list() {
     );
 }
 
+#[test]
+fn questions_beyond_the_budget_are_counted() {
+    let server = posthog(
+        "sources: [{type: Stripe, prefix: w, copies: 61, webhook: {supports_webhooks: true, exists: true}, schemas: [{name: Charge, sync_type: webhook, last_synced_ago: 1h}]}]",
+    );
+    let (code, said) = json(&server);
+    assert_eq!(code, 0, "{said:#}");
+    assert_eq!(
+        said["notes"],
+        serde_json::json!([
+            "1 closer question on webhooks, change data capture and columns left out, so that this command ends in time."
+        ])
+    );
+}
+
 // --- 429: wait, within reason --------------------------------------------------------------------------------------
 
 fn asked_to_wait(scenario: &str, requests: &str, times: &str, seconds: &str) -> Server {
