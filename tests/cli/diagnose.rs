@@ -334,12 +334,12 @@ fn a_failure_of_this_moment_is_told_also_if_the_clocks_disagree() {
 fn tables_beyond_the_budget_are_counted_and_judged_by_the_list() {
     let gone = "latest_error: 'relation \"gone\" does not exist'";
     let server = posthog(&format!(
-        "sources: [{{type: Postgres, prefix: many, schemas: [{{name: t, copies: 200, {FAILED}, {gone}}}]}}, \
+        "sources: [{{type: Postgres, prefix: many, schemas: [{{name: t, copies: 200, {FAILED}, {gone}}}, {{name: s, copies: 200, frequency: 1hour, last_synced_ago: 50h}}]}}, \
          {{type: Postgres, prefix: late, schemas: [{{name: failed, {FAILED}, {gone}}}, {{name: stale, frequency: 1hour, last_synced_ago: 50h}}, {{name: fine, last_synced_ago: 1h}}]}}]"
     ));
     let (code, said) = json(&server);
     assert_eq!(code, 2);
-    assert_eq!(said["findings"].as_array().unwrap().len(), 202, "{said:#}");
+    assert_eq!(said["findings"].as_array().unwrap().len(), 402, "{said:#}");
     for (table, cause, severity) in [
         ("failed", "TableMissing", "Error"),
         ("stale", "Stale", "Warning"),
@@ -366,20 +366,20 @@ fn tables_beyond_the_budget_are_counted_and_judged_by_the_list() {
             &said["summary"]["schemas"]["stale"],
             &said["summary"]["schemas"]["healthy"]
         ),
-        (&201.into(), &1.into(), &1.into())
+        (&201.into(), &201.into(), &1.into())
     );
     let notes = said["notes"].as_array().unwrap();
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(
         notes[0].as_str().unwrap().starts_with(
-            "2 tables that deserve a closer look got none: one call looks at 200 at most."
+            "202 tables that deserve a closer look got none: one call looks at 200 at most."
         ),
         "{notes:?}"
     );
     assert!(
         diagnose(&server, &[])
             .words()
-            .contains("Note: 2 tables that deserve")
+            .contains("Note: 202 tables that deserve")
     );
 }
 
