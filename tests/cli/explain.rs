@@ -47,23 +47,18 @@ fn a_text_that_no_rule_knows_is_said_to_be_unknown() {
 }
 
 #[test]
-fn the_type_of_the_source_counts() {
-    let of = |args: &[&str]| {
-        let ran = explain(
-            &[
-                &[
-                    "Access denied for user 'app'@'%' to database 'x'",
-                    "-o",
-                    "json",
-                ],
-                args,
-            ]
-            .concat(),
-        );
-        serde_json::from_str::<Value>(&ran.out).unwrap()
-    };
-    assert_eq!(of(&["--source-type", "MySQL"])["cause"], "PermissionDenied");
-    assert!(of(&[])["rule"].is_string());
+fn the_type_of_the_source_counts_alone_and_in_a_batch() {
+    let text = "401 Request had invalid authentication credentials.";
+    for (kind, cause) in [
+        ("BigQuery", "CredentialsInvalid"),
+        ("GoogleAds", "IntegrationMissing"),
+    ] {
+        let ran = explain(&[text, "--source-type", kind, "-o", "json"]);
+        let said: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(said["cause"], cause, "{kind}");
+        let line = json!({"text": text, "sourceType": kind}).to_string();
+        assert_eq!(answers(&batch(line.as_bytes()))[0]["cause"], cause);
+    }
 }
 
 #[test]
