@@ -14,7 +14,7 @@ pub(super) fn by_hand(cause: RootCause, said: &'static str) -> &'static str {
 }
 
 /// The general advice for a cause, without an operator that would do a part of it.
-pub(super) const fn general(cause: RootCause) -> &'static str {
+const fn general(cause: RootCause) -> &'static str {
     match cause {
         RootCause::CredentialsInvalid => {
             "Put a user name, password or key that the source accepts into the source's settings in PostHog, and switch the tables on again that PostHog switched off."
