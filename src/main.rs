@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use warehouse_sync_operator::cli::Cli;
+use warehouse_sync_operator::cli::{CANNOT, Cli, complain};
 
 fn main() -> ExitCode {
     // First of all: kube and reqwest must find one and the same crypto provider.
@@ -10,13 +10,13 @@ fn main() -> ExitCode {
         .install_default()
         .is_err()
     {
-        eprintln!("error: another crypto provider was installed before");
-        return ExitCode::FAILURE;
+        complain("error: another crypto provider was installed before");
+        return ExitCode::from(CANNOT);
     }
     match Cli::from_args().execute() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(&format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

@@ -1,13 +1,21 @@
 //! `diagnose`: reads a project once and says what is wrong. Read-only by construction: it has a client, which only reads, and
 //! nothing of `execute`.
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{CliError, output, report::Report};
+use super::{
+    CANNOT, CliError,
+    by_hand::by_hand,
+    cannot_read::why,
+    output,
+    patient::{PATIENCE, Patient},
+    progress::Progress,
+    report::{Report, plural},
+};
 use crate::{
     api::{
         Timings, ValidatedPolicy, WarehouseSyncPolicy,
@@ -16,14 +24,21 @@ use crate::{
     },
     controller::survey::{Budget, Survey},
     decide::Plan,
-    diagnose::{Diagnosis, Known, diagnose as judge, one_look},
+    diagnose::{
+        Diagnosis, Known, diagnose as judge,
+        one_look::{self, Unlooked},
+        probing,
+        problem::in_words,
+    },
     observe::{Observer, Snapshot},
-    posthog::{ApiKey, PostHogError, client::Clock, guard::HostList, http::HttpTransport},
+    posthog::{ApiKey, client::Clock, guard::HostList, http::HttpTransport, redact},
     report::words,
 };
 
 /// The variable that holds the API key.
 const KEY_VARIABLE: &str = "POSTHOG_API_KEY";
+/// How a personal API key of `PostHog` begins.
+const KEY_BEGINS: &str = "phx_";
 
 /// What one call may ask beyond the list: well below the 480 requests a minute of a key.
 const BUDGET: Budget = Budget {
@@ -36,7 +51,8 @@ const BUDGET: Budget = Budget {
 #[command(
     after_help = "The API key is read from the environment variable POSTHOG_API_KEY, or from the file of --api-key-file. It needs the scope\n\
 external_data_source:read; with external_data_source:write some causes are told more precisely (nothing is ever changed).\n\n\
-Exit code: 0 nothing is wrong or only for information, 1 warnings, 2 errors, 3 the project could not be read."
+Exit code: 0 nothing is wrong or only for information, 1 warnings, 2 errors, 3 the project could not be read (or not enough\n\
+of it to say that nothing is wrong), the report not be written, or wrong flags."
 )]
 pub(super) struct DiagnoseArgs {
     /// Base URL of PostHog, for example https://us.posthog.com; http only for http://127.0.0.1:PORT
@@ -74,6 +90,8 @@ struct Document<'a> {
     project: i64,
     read_at: Timestamp,
     summary: &'a Summary,
+    /// What was not looked at, and why.
+    notes: &'a [String],
     findings: &'a [Finding],
 }
 
@@ -85,19 +103,19 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let (diagnosis, read_at) = runtime.block_on(read(args, &policy, key))?;
-    let mut findings = words::findings(&diagnosis, &Plan::default(), usize::MAX).shown;
-    for finding in &mut findings {
-        // What was first seen just now began some time before, and nobody knows when.
-        finding.since = finding.since.filter(|at| *at < began);
-    }
-    let summary = diagnosis.summary(|_| false);
+    let read = runtime.block_on(until_interrupted(read(args, &policy, key)));
+    // What is still waiting for a connection must not hold the process.
+    runtime.shutdown_background();
+    let mut read = read?;
+    let findings = findings(&mut read.diagnosis, began);
+    let summary = read.diagnosis.summary(|_| false);
     let host = policy.project.host.as_str();
     let document = Document {
         host,
         project: args.project,
-        read_at,
+        read_at: read.at,
         summary: &summary,
+        notes: &read.notes,
         findings: &findings,
     };
     output::print(&match args.output {
@@ -106,19 +124,54 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
         Format::Table => Report {
             host,
             project: args.project,
-            read_at,
+            read_at: read.at,
             summary: &summary,
+            notes: &read.notes,
             findings: &findings,
+            width: output::width(),
         }
         .text(),
     })?;
-    Ok(exit_code(&findings))
+    Ok(exit_code(&findings, read.cut_off))
 }
 
-fn exit_code(findings: &[Finding]) -> ExitCode {
+/// The findings as one sees them who has no operator.
+fn findings(diagnosis: &mut Diagnosis, began: Timestamp) -> Vec<Finding> {
+    for problem in &mut diagnosis.problems {
+        problem.advice = by_hand(problem.cause, problem.advice);
+    }
+    let mut findings = words::findings(diagnosis, &Plan::default(), usize::MAX).shown;
+    for finding in &mut findings {
+        // What was first seen just now began some time before, and nobody knows when.
+        finding.since = finding.since.filter(|at| *at < began);
+        "Nothing: this command only reads.".clone_into(&mut finding.next_action);
+    }
+    // What concerns the whole project comes before its sources.
+    findings.sort_by_key(|finding| (finding.severity, !finding.source_id.is_empty()));
+    findings
+}
+
+/// Who ends a read by Ctrl-C finds an empty line and no half of a progress message.
+async fn until_interrupted<A>(
+    read: impl Future<Output = Result<A, CliError>>,
+) -> Result<A, CliError> {
+    tokio::select! {
+        // In this order, so that Ctrl-C is listened for before anything is sent.
+        biased;
+        Ok(()) = tokio::signal::ctrl_c() => {
+            Progress::new().clears();
+            Err(CliError::Interrupted)
+        }
+        result = read => result,
+    }
+}
+
+/// By the worst finding. That nothing was found says nothing if not all was read.
+fn exit_code(findings: &[Finding], cut_off: bool) -> ExitCode {
     match findings.iter().map(|finding| finding.severity).min() {
         Some(Severity::Error) => ExitCode::from(2),
         Some(Severity::Warning) => ExitCode::from(1),
+        Some(Severity::Info) | None if cut_off => ExitCode::from(CANNOT),
         Some(Severity::Info) | None => ExitCode::SUCCESS,
     }
 }
@@ -130,7 +183,12 @@ fn cannot(what: impl std::fmt::Display) -> CliError {
 fn key(args: &DiagnoseArgs) -> Result<ApiKey, CliError> {
     let (bytes, from) = match &args.api_key_file {
         Some(path) => {
-            let shown = path.display();
+            let shown = path.display().to_string();
+            if shown.starts_with(KEY_BEGINS) {
+                return Err(cannot(format!(
+                    "--api-key-file names a file, and this looks like the key itself: put it into {KEY_VARIABLE} instead"
+                )));
+            }
             let bytes = std::fs::read(path).map_err(|error| {
                 cannot(format!("cannot read the API key from {shown}: {error}"))
             })?;
@@ -151,7 +209,9 @@ fn key(args: &DiagnoseArgs) -> Result<ApiKey, CliError> {
 
 /// A policy with every default that selects the whole project.
 fn policy(args: &DiagnoseArgs) -> Result<ValidatedPolicy, CliError> {
-    let host = Host::parse(&args.host).map_err(|error| cannot(format!("--host: {error}")))?;
+    // What stands before an @ may be a password.
+    let host = Host::parse(&args.host)
+        .map_err(|error| cannot(format!("--host: {}", redact::text(&error.to_string(), 300))))?;
     let object: WarehouseSyncPolicy = serde_json::from_value(serde_json::json!({
         "apiVersion": "warehousesync.dev/v1alpha1",
         "kind": "WarehouseSyncPolicy",
@@ -166,23 +226,35 @@ fn policy(args: &DiagnoseArgs) -> Result<ValidatedPolicy, CliError> {
     ValidatedPolicy::new(&object).map_err(cannot)
 }
 
+/// What was read of a project.
+struct Read {
+    diagnosis: Diagnosis,
+    at: Timestamp,
+    notes: Vec<String>,
+    /// `PostHog` answered no more before all was asked.
+    cut_off: bool,
+}
+
 async fn read(
     args: &DiagnoseArgs,
     policy: &ValidatedPolicy,
     key: ApiKey,
-) -> Result<(Diagnosis, Timestamp), CliError> {
+) -> Result<Read, CliError> {
+    let progress = Progress::new();
     let hosts = HostList::new(&[policy.project.host.authority().to_owned()], true);
-    let transport = HttpTransport::new(hosts).map_err(cannot)?;
+    let transport = Patient::new(HttpTransport::new(hosts).map_err(cannot)?, progress);
+    let patience = transport.patience();
     let clock: Clock = Arc::new(Timestamp::now);
     let observer = Observer::new(Arc::new(transport), clock.clone());
     let view = observer.project(&policy.at, &policy.project, key);
-    let progress = Progress::new();
     progress.says("reading the list of sources");
     let polled = view.poll(jiff::SignedDuration::ZERO).await;
     progress.clears();
-    let sources = polled.listed.map_err(|error| cannot(why(&error, args)))?;
+    let sources = polled
+        .listed
+        .map_err(|error| cannot(why(&error, &args.host, args.project)))?;
     let state = State::default();
-    let snapshot = Survey {
+    let mut snapshot = Survey {
         policy,
         view: &view,
         state: &state,
@@ -195,81 +267,70 @@ async fn read(
     .make(sources, Vec::new())
     .await;
     progress.clears();
-    let now = clock();
-    Ok((judged(policy, &snapshot, &state, now), now))
+    Ok(judged(
+        policy,
+        &mut snapshot,
+        &state,
+        clock(),
+        patience.has_ended(),
+    ))
 }
 
 fn judged(
     policy: &ValidatedPolicy,
-    snapshot: &Snapshot,
+    snapshot: &mut Snapshot,
     state: &State,
     now: Timestamp,
-) -> Diagnosis {
+    cut_off: bool,
+) -> Read {
+    let timings = &Timings::PRODUCTION;
+    let unlooked = Unlooked::of(policy, snapshot, timings, now, cut_off);
     let known = Known {
         policy,
         snapshot,
         state,
-        timings: &Timings::PRODUCTION,
+        timings,
         now,
     };
     let mut diagnosis = judge(&known);
-    one_look::add(&known, &mut diagnosis);
-    diagnosis
+    one_look::add(&known, &unlooked, &mut diagnosis);
+    let questions = probing::due(&known).len();
+    Read {
+        diagnosis,
+        at: now,
+        notes: notes(&unlooked, questions, cut_off),
+        cut_off,
+    }
 }
 
-/// Why the project could not be read, and what to do.
-fn why(error: &PostHogError, args: &DiagnoseArgs) -> String {
-    let (host, project) = (&args.host, args.project);
-    let advice = match error {
-        PostHogError::NotSent { .. } | PostHogError::NoAnswer { .. } => {
-            format!("Check that {host} is the address of PostHog and can be reached from here")
-        }
-        PostHogError::Waiting { .. } | PostHogError::RateLimited { .. } => {
-            "The limits of the API key are shared with everything else that uses it: try again in a minute".to_owned()
-        }
-        PostHogError::Refused { status: 401, .. } => {
-            "Use a valid personal API key of PostHog (it begins with phx_), made on this host".to_owned()
-        }
-        PostHogError::Refused { status: 403, .. } if error.lacks_scope("external_data_source:read") => {
-            "Add the scope external_data_source:read to the API key in PostHog".to_owned()
-        }
-        PostHogError::Refused { status: 403, .. } => {
-            format!("Give the API key access to project {project} in PostHog")
-        }
-        PostHogError::Refused { status: 404, .. } => {
-            format!("PostHog at {host} knows no project {project} for this key: check --project, the number in the URL of PostHog's UI, and --host")
-        }
-        PostHogError::Refused { status: 500.., .. } => {
-            "PostHog has trouble of its own: try again in some minutes".to_owned()
-        }
-        PostHogError::Refused { .. } | PostHogError::Unexpected { .. } => {
-            format!("Check that {host} is the address of PostHog itself, without a path")
-        }
-    };
-    format!("{error}. {advice}")
-}
-
-/// A line on a terminal that says how far a long read is.
-struct Progress {
-    shown: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self {
-            shown: std::io::stderr().is_terminal(),
-        }
+/// What was not looked at, and why.
+fn notes(unlooked: &Unlooked, questions: usize, cut_off: bool) -> Vec<String> {
+    const BY_LIST: &str = "What is said of them is what PostHog's list of tables says.";
+    let mut notes = Vec::new();
+    if cut_off {
+        notes.push(format!(
+            "PostHog answered 429 and asked for a longer wait than the {} that this command waits, so this report is not complete. The limits of an API key are shared with everything else that uses it: try again later.",
+            in_words(PATIENCE)
+        ));
     }
-
-    fn says(&self, what: &str) {
-        if self.shown {
-            anstream::eprint!("\r\x1b[K{what} …");
-        }
+    if unlooked.no_answer > 0 {
+        let reason = unlooked.reason.as_deref().unwrap_or("no answer");
+        let tables = plural(unlooked.no_answer, "table");
+        notes.push(format!(
+            "The runs of {tables} could not be read ({reason}). {BY_LIST}"
+        ));
     }
-
-    fn clears(&self) {
-        if self.shown {
-            anstream::eprint!("\r\x1b[K");
-        }
+    if unlooked.not_asked > 0 {
+        let (tables, most) = (plural(unlooked.not_asked, "table"), BUDGET.looks);
+        notes.push(format!(
+            "{tables} that deserve a closer look got none: one call looks at {most} at most. {BY_LIST}"
+        ));
     }
+    if questions > 0 {
+        let questions = plural(questions, "closer question");
+        notes.push(format!(
+            "{questions} on webhooks, change data capture and columns left out, so that this command ends in time."
+        ));
+    }
+    notes
 }

@@ -1,19 +1,15 @@
 //! `explain`: what an error text means. Reads no network and no cluster.
 
-use std::{
-    io::{BufRead, BufWriter, ErrorKind, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
 
-use super::{CliError, output, report};
+use super::{CliError, batch::batch, by_hand::by_hand, output, report};
 use crate::{
     api::status::{Action, Confidence, RootCause},
     decide::remedy::{Remedy, remedy},
-    diagnose::classify::{Reading, classify},
+    diagnose::classify::{NO_RULE, Reading, classify},
     posthog::redact,
 };
 
@@ -22,6 +18,10 @@ const SHOWN: usize = 300;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code: 0 every text was read (also one that no rule knows: its cause is Unknown), 1 a line of the batch was broken, 2 wrong\n\
+flags, 3 the input could not be read or the output not be written."
+)]
 pub(super) struct ExplainArgs {
     /// The error text, as PostHog shows it in `latest_error`
     #[arg(required_unless_present = "batch", conflicts_with = "batch")]
@@ -36,7 +36,7 @@ pub(super) struct ExplainArgs {
     output: Format,
 
     /// Read one JSON object per line from standard input, {"id", "text", "sourceType"?}, and write one per line, {"id", "cause",
-    /// "confidence", "rule", "advice"}. A broken line gets cause Unknown and a field "error"; the exit code is then 1
+    /// "confidence", "rule", "advice"}. A broken line gets cause Unknown and a field "error", and is named on standard error
     #[arg(long)]
     batch: bool,
 }
@@ -72,7 +72,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode, CliError> {
         cause: reading.cause,
         confidence: reading.confidence,
         rule: reading.rule,
-        advice: reading.advice(),
+        advice: by_hand(reading.cause, reading.advice()),
         action: remedy(reading.cause).action(),
         needs_approval: matches!(remedy(reading.cause), Remedy::NeedsApproval(_)),
     };
@@ -85,7 +85,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode, CliError> {
 }
 
 fn table(text: &str, reading: &Reading) -> String {
-    let fields = [
+    let mut fields = vec![
         ("Text", redact::text(text, SHOWN)),
         (
             "Cause",
@@ -93,151 +93,19 @@ fn table(text: &str, reading: &Reading) -> String {
         ),
         ("Confidence", format!("{:?}", reading.confidence)),
         ("Why", why(reading)),
-        ("What to do", reading.advice().to_owned()),
-        ("Operator", report::operator(reading.cause)),
+        (
+            "What to do",
+            by_hand(reading.cause, reading.advice()).to_owned(),
+        ),
     ];
-    report::fields("", &fields)
+    fields.extend(report::operator(remedy(reading.cause)).map(|could| ("Operator", could)));
+    report::fields("", &fields, output::width())
 }
 
 fn why(reading: &Reading) -> String {
-    if reading.rule == "none" {
+    if reading.rule == NO_RULE {
         "no rule knows this text; a wrong cause would be worse than none".to_owned()
     } else {
         format!("rule {}", reading.rule)
-    }
-}
-
-/// A line of the batch.
-#[derive(Debug, Deserialize)]
-struct Question {
-    #[serde(default)]
-    id: Value,
-    text: String,
-    #[serde(default, rename = "sourceType", alias = "source_type")]
-    source_type: Option<String>,
-}
-
-/// An answer of the batch.
-#[derive(Debug, Serialize)]
-struct Answer<'a> {
-    id: Value,
-    cause: RootCause,
-    confidence: Confidence,
-    rule: &'a str,
-    advice: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-fn batch(mut input: impl BufRead, output: impl Write) -> Result<ExitCode, CliError> {
-    let mut output = BufWriter::with_capacity(1 << 16, output);
-    let mut line = Vec::new();
-    let (mut number, mut broken) = (0_u64, 0_u64);
-    loop {
-        line.clear();
-        if input.read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        number += 1;
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let answer = answer(&line, number);
-        if let Some(error) = &answer.error {
-            broken += 1;
-            anstream::eprintln!("{error}");
-        }
-        match write_line(&mut output, &answer) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-            written => written.map_err(|error| CliError::Print(error.to_string()))?,
-        }
-    }
-    match output.flush() {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(CliError::Print(error.to_string()))
-        }
-        _ => Ok(ExitCode::from(u8::from(broken > 0))),
-    }
-}
-
-fn write_line(output: &mut impl Write, answer: &Answer<'_>) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *output, answer)?;
-    output.write_all(b"\n")
-}
-
-fn answer(line: &[u8], number: u64) -> Answer<'static> {
-    // A file that was saved on Windows begins with a mark.
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    match serde_json::from_slice::<Question>(line) {
-        Ok(question) => {
-            let reading = classify(&question.text, question.source_type.as_deref());
-            Answer {
-                id: question.id,
-                cause: reading.cause,
-                confidence: reading.confidence,
-                rule: reading.rule,
-                advice: reading.advice(),
-                error: None,
-            }
-        }
-        Err(error) => Answer {
-            // What can be read of it, so that whoever asked finds the line again.
-            id: serde_json::from_slice::<Value>(line)
-                .ok()
-                .and_then(|value| value.get("id").cloned())
-                .unwrap_or(Value::Null),
-            cause: RootCause::Unknown,
-            confidence: Confidence::Low,
-            rule: "none",
-            advice: "Write the line as a JSON object with the fields id, text and, if known, sourceType.",
-            error: Some(format!(
-                "line {number} is not {{\"id\", \"text\", \"sourceType\"?}}: {error}"
-            )),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(input: &[u8]) -> (Vec<Value>, ExitCode) {
-        let mut output = Vec::new();
-        let code = batch(input, &mut output).unwrap();
-        let lines = String::from_utf8(output).unwrap();
-        (
-            lines
-                .lines()
-                .map(|line| serde_json::from_str(line).unwrap())
-                .collect(),
-            code,
-        )
-    }
-
-    #[test]
-    fn each_line_gets_an_answer_with_its_id_also_a_broken_one() {
-        let input = b"\xef\xbb\xbf{\"id\":7,\"text\":\"x\"}\r\n\n{\"id\":\"b\",\"text\":null}\nnonsense\n\xff\xfe\n{\"id\":\"c\",\"text\":\"Sync cancelled by user\",\"sourceType\":null,\"more\":1}";
-        let (answers, code) = run(input);
-        let ids: Vec<_> = answers.iter().map(|answer| answer["id"].clone()).collect();
-        assert_eq!(
-            ids,
-            [7.into(), "b".into(), Value::Null, Value::Null, "c".into()]
-        );
-        assert_eq!(answers[4]["cause"], "OperatorAction");
-        for broken in &answers[1..4] {
-            assert_eq!(broken["cause"], "Unknown");
-            assert!(
-                broken["error"].as_str().unwrap().starts_with("line "),
-                "{broken}"
-            );
-        }
-        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(1)));
-    }
-
-    #[test]
-    fn nothing_in_is_nothing_out() {
-        let (answers, code) = run(b"");
-        assert!(answers.is_empty());
-        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
     }
 }

@@ -5,9 +5,14 @@
     reason = "doc comments become the text of --help"
 )]
 
+mod batch;
+mod by_hand;
+mod cannot_read;
 mod diagnose;
 mod explain;
 mod output;
+mod patient;
+mod progress;
 mod report;
 mod run;
 
@@ -15,6 +20,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use kube::CustomResourceExt;
+
+pub use output::complain;
 
 use crate::{api::WarehouseSyncPolicy, controller::startup::StartError, serve::BindError};
 
@@ -53,22 +60,36 @@ pub enum CliError {
     /// The output could not be written.
     #[error("cannot write the output: {0}")]
     Print(String),
+    /// Standard input could not be read.
+    #[error("cannot read standard input: {0}")]
+    Input(std::io::Error),
     /// No runtime.
     #[error("cannot start: {0}")]
     Runtime(#[from] std::io::Error),
     /// The project could not be read.
     #[error("{0}")]
     CannotRead(String),
+    /// Ctrl-C.
+    #[error("interrupted; nothing was changed")]
+    Interrupted,
 }
 
+/// Wrong flags, as clap has it.
+const USAGE: u8 = 2;
+/// What was asked for could not be done. Of `diagnose` 0, 1 and 2 are results, and wrong flags count as this too.
+pub const CANNOT: u8 = 3;
+/// As a shell has it for a command that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
 impl CliError {
-    /// The exit code: 2 for wrong flags, as clap has it, 3 if `diagnose` could not read, else 1.
+    /// The exit code.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
-            Self::CannotRead(_) => 3,
-            Self::Start(_) | Self::Bind(_) | Self::Print(_) | Self::Runtime(_) => 1,
+            Self::Usage(_) => USAGE,
+            Self::CannotRead(_) | Self::Input(_) | Self::Print(_) | Self::Runtime(_) => CANNOT,
+            Self::Start(_) | Self::Bind(_) => 1,
+            Self::Interrupted => INTERRUPTED,
         }
     }
 }
@@ -80,10 +101,12 @@ impl Cli {
         Self::try_parse().unwrap_or_else(|error| {
             // A printer that fails has nothing to tell and nobody to tell it to.
             let _ = error.print();
-            // 2 means findings of severity Error there.
-            let diagnose = std::env::args().nth(1).is_some_and(|arg| arg == "diagnose");
+            // 2 means findings of severity Error there. Arguments need not be UTF-8.
+            let diagnose = std::env::args_os()
+                .nth(1)
+                .is_some_and(|command| command == "diagnose");
             std::process::exit(if error.use_stderr() && diagnose {
-                3
+                CANNOT.into()
             } else {
                 error.exit_code()
             })

@@ -1,19 +1,43 @@
-//! What goes to standard output.
+//! What goes to standard output and standard error.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use serde::Serialize;
 
 use super::CliError;
 
+/// Widest line of a report, in characters: longer ones are hard to read. Where no terminal is, every line is as wide as that.
+const WIDEST: usize = 100;
+/// Narrowest line: below that, names in a column leave no place for a text.
+const NARROWEST: usize = 50;
+
 /// Writes `text`. A reader that stops early, such as `head`, is no error. Colours are left out where nobody sees them.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
     let mut out = anstream::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Whether a write worked; one that nobody reads any more did.
+pub(super) fn written(result: std::io::Result<()>) -> Result<(), CliError> {
+    match result {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(CliError::Print(error.to_string()))
         }
         _ => Ok(()),
+    }
+}
+
+/// Writes a line to standard error. If that is closed too, there is nobody left to tell.
+pub fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// How wide a line may be.
+pub(super) fn width() -> usize {
+    if std::io::stdout().is_terminal() {
+        textwrap::termwidth().clamp(NARROWEST, WIDEST)
+    } else {
+        WIDEST
     }
 }
 

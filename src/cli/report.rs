@@ -1,18 +1,16 @@
 //! The report of `diagnose` for people: grouped, most severe first.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
 use crate::{
-    api::status::{Finding, RootCause, SchemaCounts, Severity, Summary},
-    decide::remedy::{Remedy, remedy},
+    api::status::{Finding, SchemaCounts, Severity, Summary},
+    decide::remedy::{Remedy, remedy_for},
     diagnose::problem::in_words,
 };
 
-/// Widest line, in characters.
-const WIDTH: usize = 100;
 /// Most messages of a group that are shown.
 const SHOWN: usize = 5;
 /// Most names of tables that are shown in a line.
@@ -28,19 +26,24 @@ pub(super) struct Report<'a> {
     pub project: i64,
     pub read_at: Timestamp,
     pub summary: &'a Summary,
+    pub notes: &'a [String],
     pub findings: &'a [Finding],
+    pub width: usize,
 }
 
 impl Report<'_> {
     /// The whole report.
     pub(super) fn text(&self) -> String {
-        let mut text = format!(
-            "{BOLD}PostHog project {} at {}{BOLD:#}, read {}\n{}\n",
+        let mut text = self.paragraph(&format!(
+            "{BOLD}PostHog project {} at {}{BOLD:#}, read {}",
             self.project,
             self.host,
-            minute(self.read_at),
-            counts(self.summary)
-        );
+            minute(self.read_at)
+        ));
+        text.push_str(&self.paragraph(&counts(self.summary)));
+        for note in self.notes {
+            text.push_str(&self.paragraph(&format!("{BOLD}Note:{BOLD:#} {note}")));
+        }
         for (severity, title, colour) in [
             (Severity::Error, "ERRORS", AnsiColor::Red),
             (Severity::Warning, "WARNINGS", AnsiColor::Yellow),
@@ -51,78 +54,109 @@ impl Report<'_> {
                 continue;
             }
             let style = Style::new().bold().fg_color(Some(colour.into()));
-            let _ = write!(text, "\n{style}{title}{style:#}\n");
+            let count: usize = groups.iter().map(Vec::len).sum();
+            let _ = write!(text, "\n{style}{title} ({count}){style:#}\n");
             for group in groups {
                 text.push('\n');
                 text.push_str(&self.group(&group));
             }
         }
         if self.findings.is_empty() {
-            text.push_str(if self.summary.schemas.total == 0 {
-                "\nThe project has no data-warehouse tables, so there is nothing to say.\n"
-            } else {
-                "\nNothing is wrong.\n"
-            });
+            text.push_str(self.nothing_found());
         }
         text
     }
 
-    /// Findings of one source and cause.
+    fn nothing_found(&self) -> &'static str {
+        if self.summary.schemas.total == 0 {
+            "\nThe project has no data-warehouse tables, so there is nothing to say.\n"
+        } else if self.notes.is_empty() {
+            "\nNothing is wrong.\n"
+        } else {
+            "\nNothing is wrong as far as it was looked at.\n"
+        }
+    }
+
+    fn paragraph(&self, text: &str) -> String {
+        wrapped(text, self.width, "", "  ")
+    }
+
+    /// Findings of one source, cause and rule.
     fn group(&self, group: &[&Finding]) -> String {
         let Some(first) = group.first() else {
             return String::new();
         };
-        let mut text = format!(
-            "{BOLD}{}{BOLD:#}: {} {DIM}({}){DIM:#}\n",
+        let title = self.paragraph(&format!(
+            "{BOLD}{}{BOLD:#}: {} {DIM}({}){DIM:#}",
             subject(group),
             first.cause.as_str(),
             first.cause.meaning()
+        ));
+        let mut lines = messages(group);
+        lines.extend(
+            group
+                .iter()
+                .filter_map(|finding| finding.since)
+                .min()
+                .map(|at| ("Since", self.since(at))),
         );
-        let mut lines = Vec::new();
-        for finding in group.iter().take(SHOWN) {
-            let what = if group.len() > 1 && !finding.schema.is_empty() {
-                format!("{}: {}", finding.schema, finding.message)
-            } else {
-                finding.message.clone()
-            };
-            let since = finding.since.map_or_else(String::new, |at| self.since(at));
-            lines.push(("What", format!("{what}{since}")));
-        }
-        if group.len() > SHOWN {
-            lines.push((
-                "What",
-                format!("and {} more tables likewise", group.len() - SHOWN),
-            ));
-        }
         if let Some(affected) = first
             .affected
             .as_ref()
             .filter(|affected| affected.count > 1)
         {
             let count = usize::try_from(affected.count).unwrap_or(usize::MAX);
-            lines.push((
-                "Tables",
-                names(affected.schemas.iter().map(String::as_str), count),
-            ));
+            let names = names(affected.schemas.iter().map(String::as_str), count);
+            lines.push(("Tables", format!("{count}: {names}")));
         }
-        lines.extend(first.evidence.iter().map(|fact| ("Evidence", fact.clone())));
+        // Of several tables the first stands for all: their facts differ in little more than ids and times.
+        let of = |fact: &String| match group {
+            [_] => fact.clone(),
+            _ => format!("{}: {fact}", first.schema),
+        };
+        lines.extend(first.evidence.iter().map(|fact| ("Evidence", of(fact))));
         lines.push((
             "Known by",
             format!("rule {}, confidence {:?}", first.rule, first.confidence),
         ));
         lines.push(("What to do", first.advice.clone()));
-        lines.push(("Operator", operator(first.cause)));
-        text.push_str(&fields("  ", &lines));
-        text
+        let could = operator(remedy_for(first.cause, &first.rule));
+        lines.extend(could.map(|could| ("Operator", could)));
+        title + &fields("  ", &lines, self.width)
     }
 
     fn since(&self, at: Timestamp) -> String {
         let ago = self.read_at.duration_since(at);
-        format!(" Since {} ({} ago).", minute(at), in_words(ago))
+        format!("{} ({} ago)", minute(at), in_words(ago))
     }
 }
 
-/// Findings of `severity`, those of one source and cause together, in the order in which they come.
+/// What is wrong with the tables of a group, each message once.
+fn messages(group: &[&Finding]) -> Vec<(&'static str, String)> {
+    let mut messages: Vec<(&str, Vec<&str>)> = Vec::new();
+    for finding in group {
+        let name = finding.schema.as_str();
+        match messages
+            .iter_mut()
+            .find(|(said, _)| *said == finding.message)
+        {
+            Some((_, names)) => names.push(name),
+            None => messages.push((&finding.message, vec![name])),
+        }
+    }
+    let hidden: usize = messages.iter().skip(SHOWN).map(|(_, of)| of.len()).sum();
+    let shown = messages.iter().take(SHOWN).map(|(message, of)| {
+        if group.len() == 1 {
+            return ("What", (*message).to_owned());
+        }
+        let names = names(of.iter().copied(), of.len());
+        ("What", format!("{names}: {message}"))
+    });
+    let rest = (hidden > 0).then(|| ("What", format!("and {hidden} more tables likewise")));
+    shown.chain(rest).collect()
+}
+
+/// Findings of `severity`, those that have the same to say together; what concerns a source before its tables.
 fn groups(findings: &[Finding], severity: Severity) -> Vec<Vec<&Finding>> {
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
     for finding in findings
@@ -130,23 +164,45 @@ fn groups(findings: &[Finding], severity: Severity) -> Vec<Vec<&Finding>> {
         .filter(|finding| finding.severity == severity)
     {
         let same = |group: &&mut Vec<&Finding>| {
-            group.first().is_some_and(|first| {
-                (&first.source_id, first.cause, &first.rule)
-                    == (&finding.source_id, finding.cause, &finding.rule)
-            })
+            let first = group.first();
+            first.is_some_and(|first| kind(first) == kind(finding))
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.push(finding),
             None => groups.push(vec![finding]),
         }
     }
+    groups.sort_by_key(|group| {
+        group.first().map(|first| {
+            let of_tables = !first.schema.is_empty();
+            (
+                !first.source_id.is_empty(),
+                &first.source,
+                of_tables,
+                first.cause.as_str(),
+            )
+        })
+    });
     groups
+}
+
+/// What findings have in common that are told together.
+fn kind(finding: &Finding) -> impl PartialEq + use<'_> {
+    (
+        &finding.source_id,
+        finding.schema.is_empty(),
+        finding.cause,
+        &finding.rule,
+        finding.confidence,
+        &finding.advice,
+    )
 }
 
 fn subject(group: &[&Finding]) -> String {
     match group {
         [] => String::new(),
         [one] => one.title(),
+        [first, ..] if first.schema.is_empty() => first.source.clone(),
         [first, ..] => format!("{}, {} tables", first.source, group.len()),
     }
 }
@@ -159,7 +215,7 @@ fn names<'a>(names: impl Iterator<Item = &'a str>, count: usize) -> String {
     } else {
         String::new()
     };
-    format!("{count}: {}{more}", shown.join(", "))
+    format!("{}{more}", shown.join(", "))
 }
 
 fn counts(summary: &Summary) -> String {
@@ -189,8 +245,6 @@ fn counts(summary: &Summary) -> String {
         .filter(|(count, _)| **count > 0)
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
-    let plural =
-        |count: i64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let list = if parts.is_empty() {
         String::new()
     } else {
@@ -203,21 +257,27 @@ fn counts(summary: &Summary) -> String {
     )
 }
 
-/// What the operator would do about a cause.
-pub(super) fn operator(cause: RootCause) -> String {
-    match remedy(cause) {
-        Remedy::Safe(action) => format!("{action:?} fits, and is safe"),
-        Remedy::NeedsApproval(action) => {
-            format!(
-                "{action:?} fits, and needs a person's approval because it could cost data or changes the configuration"
-            )
-        }
-        Remedy::Nothing => "there is nothing that it could do".to_owned(),
+/// A number with what it counts.
+pub(super) fn plural<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {what}{ending}")
+}
+
+/// What the operator could do, if there is anything.
+pub(super) fn operator(remedy: Remedy) -> Option<String> {
+    match remedy {
+        Remedy::Safe(action) => Some(format!(
+            "{action:?} fits and is safe: in mode Enforce it needs nobody's approval"
+        )),
+        Remedy::NeedsApproval(action) => Some(format!(
+            "{action:?} fits, and needs a person's approval because it could cost data or changes the configuration"
+        )),
+        Remedy::Nothing => None,
     }
 }
 
 /// Lines of names and values, wrapped, the names in a column. A name that repeats is shown once.
-pub(super) fn fields(indent: &str, fields: &[(&str, String)]) -> String {
+pub(super) fn fields(indent: &str, fields: &[(&str, String)], width: usize) -> String {
     let column = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
     let rest = format!("{indent}{:column$}", "");
     let mut text = String::new();
@@ -226,14 +286,19 @@ pub(super) fn fields(indent: &str, fields: &[(&str, String)]) -> String {
         let shown = if *name == before { "" } else { name };
         before = name;
         let first = format!("{indent}{shown:column$}");
-        let options = textwrap::Options::new(WIDTH)
-            .initial_indent(&first)
-            .subsequent_indent(&rest)
-            .break_words(false);
-        text.push_str(&textwrap::fill(value, options));
-        text.push('\n');
+        text.push_str(&wrapped(value, width, &first, &rest));
     }
     text
+}
+
+/// A paragraph. Ids and times stay whole, so that they can be copied.
+fn wrapped(text: &str, width: usize, first: &str, rest: &str) -> String {
+    let options = textwrap::Options::new(width)
+        .initial_indent(first)
+        .subsequent_indent(rest)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(text, options) + "\n"
 }
 
 fn minute(at: Timestamp) -> String {

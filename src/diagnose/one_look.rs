@@ -1,34 +1,133 @@
-//! What a single look can say of runs in progress. The operator looks for hours before it calls a run stuck; whoever asks once
-//! on the command line gets what `PostHog`'s own times say, as a warning and with a doubt.
+//! What a single look can say. The operator looks for hours before it calls a run stuck, and comes back to what it had no time for;
+//! whoever asks once on the command line gets what `PostHog`'s own times and its list say, with a doubt.
+
+use std::{collections::HashSet, sync::Arc};
 
 use jiff::Timestamp;
 
 use super::{
     advice::advice,
     problem::{Problem, in_words},
+    suspects::{running, suspects},
     verdict::{Diagnosis, Judged, Known, Verdict, seconds},
 };
 use crate::{
-    api::status::{Confidence, RootCause, Severity},
-    observe::{Log, Newest},
-    posthog::wire::JobStatus,
+    api::{
+        Timings, ValidatedPolicy,
+        status::{Confidence, RootCause, Severity},
+    },
+    observe::{Log, Look, Newest, Seen, Snapshot},
+    posthog::wire::{JobStatus, SchemaStatus},
 };
 
-/// Adds a warning for each run that looks stuck.
-pub fn add(known: &Known<'_>, diagnosis: &mut Diagnosis) {
-    let warnings: Vec<Problem> = diagnosis
+/// How the fact begins that only one who keeps watching can leave out.
+const NOBODY_WATCHED: &str = "nobody saw who switched it off";
+
+/// The tables that deserved a closer look of which nothing is known but what the list says.
+#[derive(Debug, Default)]
+pub struct Unlooked {
+    ids: HashSet<String>,
+    /// How many of them nobody asked about.
+    pub not_asked: usize,
+    /// How many of them brought no usable answer.
+    pub no_answer: usize,
+    /// Why the first of those did not.
+    pub reason: Option<String>,
+}
+
+impl Unlooked {
+    /// Finds them in `snapshot`, and prepares it so that the list decides about them. `cut_off` says that answers ended before
+    /// the questions did: then a run of which nothing could be read is no oddity of its own.
+    #[must_use]
+    pub fn of(
+        policy: &ValidatedPolicy,
+        snapshot: &mut Snapshot,
+        timings: &Timings,
+        now: Timestamp,
+        cut_off: bool,
+    ) -> Self {
+        let mut unlooked = Self::default();
+        unlooked.drop_empty_looks(snapshot, cut_off);
+        let due = suspects(policy, snapshot, &[], timings, now);
+        for suspect in due.into_iter().chain(running(policy, snapshot)) {
+            let id = suspect.schema_id;
+            let looked = |seen: &Seen| seen.look.is_some();
+            if !snapshot.seen(&id).is_some_and(looked) && unlooked.ids.insert(id.clone()) {
+                unlooked.not_asked += usize::from(!snapshot.looked.contains(&id));
+                let_the_list_decide(snapshot, &suspect.source_id, &id, now);
+            }
+        }
+        unlooked
+    }
+
+    /// Looks that could not read the runs of a table hide what the list says of it.
+    fn drop_empty_looks(&mut self, snapshot: &mut Snapshot, cut_off: bool) {
+        let sources = snapshot.sources.clone();
+        for schema in sources.iter().flat_map(|source| &source.schemas) {
+            // The list says nothing of a run in progress: that it cannot be read is all that there is to tell.
+            let tells = cut_off || schema.status() != SchemaStatus::Running;
+            let Some(seen) = snapshot.runs.get_mut(&schema.id).filter(|_| tells) else {
+                continue;
+            };
+            if let Some(Newest::Unclear(reason)) = seen.look.as_ref().map(Look::newest) {
+                self.no_answer += 1;
+                self.reason.get_or_insert_with(|| reason.to_owned());
+                let seen = Arc::make_mut(seen);
+                (seen.look, seen.unclear) = (None, None);
+            }
+        }
+    }
+
+    /// Makes a problem of a table that rests on the list alone no surer than that.
+    fn weaken(&self, problem: &mut Problem) {
+        let of = |(id, _): &(String, String)| self.ids.contains(id);
+        if !problem.table.as_ref().is_some_and(of) {
+            return;
+        }
+        problem.confidence = Confidence::Low;
+        let mut fact = "its runs were not read: this is what PostHog's list says".to_owned();
+        if problem.cause == RootCause::Stale {
+            // No worse than that, and nothing of the look that stands in.
+            problem.severity = problem.severity.max(Severity::Warning);
+            problem.evidence.clear();
+            fact.push_str(", in which a run that found nothing new may not show");
+        }
+        problem.evidence.insert(0, fact);
+    }
+}
+
+/// The age of a completed run is judged only beside a look. One that knows no run stands in, so that the list's time counts.
+fn let_the_list_decide(snapshot: &mut Snapshot, source_id: &str, id: &str, now: Timestamp) {
+    let row = snapshot.row(source_id, id).map(|(_, row)| row);
+    let Some(row) = row.filter(|row| row.status() == SchemaStatus::Completed) else {
+        return;
+    };
+    let mut seen = Seen::first(row, now);
+    seen.look = Some(Look::new(now, id, Ok(Vec::new()), Log::NotRead));
+    snapshot.runs.insert(id.to_owned(), Arc::new(seen));
+}
+
+/// Adds what one look can say, and takes away what it cannot.
+pub fn add(known: &Known<'_>, unlooked: &Unlooked, diagnosis: &mut Diagnosis) {
+    let more: Vec<Problem> = diagnosis
         .judged
         .iter()
         .filter(|judged| judged.verdict == Verdict::Running)
-        .filter_map(|judged| problem(known, judged))
+        .filter_map(|judged| of_run(known, judged))
         .collect();
-    diagnosis.problems.extend(warnings);
+    diagnosis.problems.extend(more);
+    for problem in &mut diagnosis.problems {
+        unlooked.weaken(problem);
+        problem
+            .evidence
+            .retain(|fact| !fact.starts_with(NOBODY_WATCHED));
+    }
 }
 
-fn problem(known: &Known<'_>, judged: &Judged) -> Option<Problem> {
+fn of_run(known: &Known<'_>, judged: &Judged) -> Option<Problem> {
     let look = known.snapshot.seen(&judged.schema_id)?.look.as_ref()?;
-    let (since, message) = match look.newest() {
-        Newest::Unclear(_) => return None,
+    match look.newest() {
+        Newest::Unclear(_) => None,
         Newest::Job(job, began) if job.status() == JobStatus::Running => {
             let silent_since = silent(known, began, &look.log)?;
             let message = format!(
@@ -37,38 +136,52 @@ fn problem(known: &Known<'_>, judged: &Judged) -> Option<Problem> {
                 seconds(began),
                 in_words(known.now.duration_since(silent_since))
             );
-            (Some(silent_since), message)
+            Some(looks_stuck(judged, message, silent_since))
         }
-        // A run may be deferred for up to an hour after it was asked for.
         Newest::Job(job, began) => {
             let ended = job.finished_at.get().copied().unwrap_or(began);
-            if known.now.duration_since(ended) < known.timings.phantom_after {
-                return None;
-            }
-            (
-                Some(ended),
-                "it says Running, but no job of it runs".to_owned(),
-            )
+            let long = known.now.duration_since(ended) >= known.timings.phantom_after;
+            long.then(|| without_job(judged, "it says Running, but no job of it runs"))
         }
-        Newest::None => (None, "it says Running, but it has no job".to_owned()),
-    };
-    Some(Problem {
-        table: Some((judged.schema_id.clone(), judged.schema.clone())),
-        severity: Severity::Warning,
-        confidence: Confidence::Low,
-        since,
+        Newest::None => Some(without_job(judged, "it says Running, but it has no job")),
+    }
+}
+
+fn looks_stuck(judged: &Judged, message: String, since: Timestamp) -> Problem {
+    Problem {
+        since: Some(since),
         evidence: vec![
             "this is a single look: a run that works silently looks the same; look again later whether its rows have moved".to_owned(),
         ],
+        ..stuck(judged, "run/looks-stuck", message)
+    }
+}
+
+/// Since when it says Running nobody knows who looks only once: it may have said so for a minute.
+fn without_job(judged: &Judged, message: &str) -> Problem {
+    Problem {
+        severity: Severity::Info,
+        evidence: vec![
+            "this is a single look: PostHog may start a run up to an hour after it was asked for; look again after that".to_owned(),
+        ],
+        ..stuck(judged, "run/no-job", message.to_owned())
+    }
+}
+
+fn stuck(judged: &Judged, rule: &'static str, message: String) -> Problem {
+    Problem {
+        table: Some((judged.schema_id.clone(), judged.schema.clone())),
+        severity: Severity::Warning,
+        confidence: Confidence::Low,
         advice: advice(RootCause::Stuck),
         ..Problem::of_source(
             judged.source.clone(),
             &judged.source_id,
             RootCause::Stuck,
-            "run/looks-stuck",
+            rule,
             message,
         )
-    })
+    }
 }
 
 /// Since when a run that is old enough has been silent for long enough, by `PostHog`'s own times.

@@ -1,21 +1,63 @@
-use serde_json::Value;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
-use crate::{Ran, binary, run};
+use serde_json::{Value, json};
+
+use crate::{Ran, binary, full_disk, run, run_unheard};
 
 fn explain(args: &[&str]) -> Ran {
     run(binary(&["explain"]).args(args), b"")
 }
 
+fn batch(input: &[u8]) -> Ran {
+    run(&mut binary(&["explain", "--batch"]), input)
+}
+
+fn answers(ran: &Ran) -> Vec<Value> {
+    let lines = ran.out.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
 #[test]
 fn a_text_gets_its_cause_why_and_what_to_do() {
-    let ran = explain(&[
-        "password authentication failed for user \"app\"",
-        "--source-type",
-        "Postgres",
-    ]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    for part in ["CredentialsInvalid", "Why", "rule ", "What to do"] {
-        assert!(ran.out.contains(part), "{}", ran.out);
+    let ran = explain(&["Sync cancelled by user", "--source-type", "Postgres"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_eq!(
+        ran.out,
+        "Text        Sync cancelled by user\n\
+         Cause       OperatorAction (Somebody stopped the run in PostHog. Not a failure)\n\
+         Confidence  High\n\
+         Why         rule posthog/cancelled\n\
+         What to do  Nothing to do: this is a note and no failure.\n"
+    );
+}
+
+#[test]
+fn a_text_that_no_rule_knows_is_said_to_be_unknown() {
+    let ran = explain(&["the frobnicator is out of cheese"]);
+    assert_eq!(ran.code, 0);
+    for line in [
+        "Cause       Unknown (Not known, or not to be told from what PostHog says)\n",
+        "Confidence  Low\n",
+        "Why         no rule knows this text; a wrong cause would be worse than none\n",
+    ] {
+        assert!(ran.out.contains(line), "{}", ran.out);
+    }
+}
+
+#[test]
+fn the_type_of_the_source_counts_alone_and_in_a_batch() {
+    let text = "401 Request had invalid authentication credentials.";
+    for (kind, cause) in [
+        ("BigQuery", "CredentialsInvalid"),
+        ("GoogleAds", "IntegrationMissing"),
+    ] {
+        let ran = explain(&[text, "--source-type", kind, "-o", "json"]);
+        let said: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(said["cause"], cause, "{kind}");
+        let line = json!({"text": text, "sourceType": kind}).to_string();
+        assert_eq!(answers(&batch(line.as_bytes()))[0]["cause"], cause);
     }
 }
 
@@ -27,59 +69,116 @@ fn json_says_the_same_for_programs() {
         "json",
     ]);
     let said: Value = serde_json::from_str(&ran.out).unwrap();
+    let advice = said["advice"].as_str().unwrap();
+    assert!(advice.starts_with("If the table was renamed"), "{advice}");
     assert_eq!(
-        (said["cause"].as_str(), said["needsApproval"].as_bool()),
-        (Some("TableMissing"), Some(true))
+        said,
+        json!({
+            "cause": "TableMissing", "confidence": "Medium", "rule": "tables/missing", "advice": advice,
+            "action": "RefreshSchemas", "needsApproval": true,
+        })
     );
+}
+
+#[test]
+fn advice_is_for_a_person_who_may_have_no_operator() {
+    let texts = [
+        "Lost connection to MySQL server during query",
+        "429 Client Error: Too Many Requests for url: https://api.example.com/v1",
+        "the frobnicator is out of cheese",
+        "A column's type changed in your source and no longer fits the type we stored. To recover, please reset and fully re-sync this table",
+    ];
+    for text in texts {
+        let json: Value = serde_json::from_str(&explain(&[text, "-o", "json"]).out).unwrap();
+        let advice = json["advice"].as_str().unwrap();
+        assert!(
+            !advice.contains("operator") && !advice.contains("approve"),
+            "{text}: {advice}"
+        );
+        let table = explain(&[text]).words();
+        assert!(table.contains(&format!("What to do {advice}")), "{table}");
+        let line = json!({"text": text}).to_string();
+        assert_eq!(answers(&batch(line.as_bytes()))[0]["advice"], advice);
+    }
 }
 
 #[test]
 fn a_secret_in_a_text_is_not_shown_again() {
     let ran =
         explain(&["connect postgresql://app:hunter2@db.example.com/x failed: Connection refused"]);
-    assert!(!ran.out.contains("hunter2"), "{}", ran.out);
+    assert!(
+        ran.out
+            .contains("connect postgresql://***@db.example.com/x failed"),
+        "{}",
+        ran.out
+    );
+    assert!(!ran.words().contains("hunter2"), "{}", ran.out);
 }
 
 #[test]
-fn without_a_text_it_says_what_is_missing() {
+fn wrong_flags_end_with_2_and_say_what_is_wrong() {
     let ran = explain(&[]);
-    assert_eq!(ran.code, 2);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
     assert!(ran.err.contains("<TEXT>"), "{}", ran.err);
+    let ran = run(
+        binary(&["explain"]).arg(OsStr::from_bytes(b"\xff\xfe")),
+        b"",
+    );
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("invalid UTF-8"), "{}", ran.err);
 }
 
 #[test]
-fn a_batch_answers_each_line_in_order_and_names_the_broken_one() {
+fn a_batch_answers_each_line_in_order_and_names_the_broken_ones() {
     let input = concat!(
+        "\u{feff}",
         r#"{"id": "a", "text": "SSHTunnel auth is not valid", "sourceType": "Postgres"}"#,
-        "\n",
+        "\r\n\r\n",
         r#"{"id": "b", "text": "#,
         "\n",
         r#"{"id": 3, "text": "Sync cancelled by user"}"#,
         "\n",
+        r#"{"id": 4, "text": 5}"#,
+        "\n",
     );
-    let ran = run(&mut binary(&["explain", "--batch"]), input.as_bytes());
-    let lines: Vec<Value> = ran
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
+    let ran = batch(input.as_bytes());
+    let answers = answers(&ran);
+    let said: Vec<_> = answers
+        .iter()
+        .map(|answer| (&answer["id"], &answer["cause"], answer["error"].is_string()))
         .collect();
-    assert_eq!(lines.len(), 3);
     assert_eq!(
-        (&lines[0]["id"], &lines[0]["cause"]),
-        (&"a".into(), &"SshTunnel".into())
+        said,
+        [
+            (&"a".into(), &"SshTunnel".into(), false),
+            (&Value::Null, &"Unknown".into(), true),
+            (&3.into(), &"OperatorAction".into(), false),
+            (&4.into(), &"Unknown".into(), true),
+        ]
     );
-    assert!(lines[1]["error"].as_str().unwrap().contains("line 2"));
-    assert_eq!(
-        (&lines[2]["id"], &lines[2]["cause"]),
-        (&3.into(), &"OperatorAction".into())
-    );
-    for line in &lines {
-        for field in ["id", "cause", "confidence", "rule", "advice"] {
-            assert!(line.get(field).is_some(), "{line} lacks {field}");
+    for answer in &answers {
+        for field in ["confidence", "rule", "advice"] {
+            assert!(answer[field].is_string(), "{answer} lacks {field}");
         }
     }
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("line 2 is not"), "{}", ran.err);
+    let expected = r#"expected is {"id": …, "text": "…", "sourceType": "…"}, of which sourceType may be absent"#;
+    assert_eq!(
+        ran.err,
+        format!(
+            "error: line 3 is not JSON: it ends too early; {expected}\n\
+             error: line 5 is wrong: its field text is a number and no string; {expected}\n"
+        )
+    );
+}
+
+#[test]
+fn a_broken_line_is_never_quoted() {
+    let input = b"\"postgres://u:hunter2@h\"\nhunter2\n{\"text\": [\"hunter2\"]}\n{\"text\": \"x\", \"sourceType\": {\"hunter2\": 1}}\n{\"hunter2\": 1}\n{\"text\": \"hunter2\", \"text\": \"x\"}\n{\"text\": \"hunter2 \xff\"}\n";
+    let ran = batch(input);
+    assert_eq!((ran.code, ran.err.lines().count()), (1, 7), "{}", ran.err);
+    assert_eq!(answers(&ran).len(), 7);
+    assert!(!ran.words().contains("hunter2"), "{}", ran.words());
 }
 
 #[test]
@@ -89,8 +188,41 @@ fn a_large_batch_with_huge_and_hostile_lines_is_answered_to_the_end() {
         input.extend(format!("{{\"id\":{id},\"text\":\"401 Client Error: Unauthorized for url: https://api.stripe.com/v1/{id}\"}}\n").into_bytes());
     }
     let huge = "'\"`".repeat(400_000);
-    input.extend(serde_json::to_vec(&serde_json::json!({"id": "huge", "text": huge})).unwrap());
-    let ran = run(&mut binary(&["explain", "--batch"]), &input);
-    assert_eq!((ran.code, ran.out.lines().count()), (0, 20_001));
-    assert!(ran.out.lines().last().unwrap().contains("\"huge\""));
+    input.extend(serde_json::to_vec(&json!({"id": "huge", "text": huge})).unwrap());
+    let ran = batch(&input);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let answers = answers(&ran);
+    assert_eq!(answers.len(), 20_001);
+    for (id, answer) in (0..20_000).zip(&answers) {
+        assert_eq!(
+            (&answer["id"], &answer["cause"]),
+            (&id.into(), &"CredentialsInvalid".into())
+        );
+    }
+    assert_eq!(answers[20_000]["id"], "huge");
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_error_and_a_full_disk_is_one() {
+    let line = "{\"id\": 1, \"text\": \"x\"}\n";
+    let many = format!("nonsense\n{}", line.repeat(20_000));
+    let unheard = run_unheard(
+        &mut binary(&["explain", "--batch"]),
+        many.as_bytes(),
+        |child| drop(child.stdout.take()),
+    );
+    assert_eq!(unheard.code, 1);
+    assert_eq!(unheard.err.lines().count(), 1, "{}", unheard.err);
+    // Nobody hears the complaint either: that is no reason to answer less.
+    let unheard = run_unheard(
+        &mut binary(&["explain", "--batch"]),
+        many.as_bytes(),
+        |child| drop(child.stderr.take()),
+    );
+    assert_eq!((unheard.code, unheard.out.lines().count()), (1, 20_001));
+    if cfg!(target_os = "linux") {
+        full_disk(&mut binary(&["explain", "--batch"]), line.as_bytes());
+        full_disk(&mut binary(&["explain", "x"]), b"");
+        full_disk(&mut binary(&["crd"]), b"");
+    }
 }

@@ -64,7 +64,8 @@ fn causes_are_told_in_status_conditions_events_and_metrics_and_no_secret_is() {
                 "Stripe".to_owned(),
                 RootCause::WebhookBroken,
                 Severity::Error,
-                Some(Action::RegisterWebhook)
+                // Only the vendor can switch it on again.
+                None
             ),
         ]
     );
