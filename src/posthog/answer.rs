@@ -53,7 +53,7 @@ pub struct Done {
 
 impl Answer {
     /// Reads the answer to `call`.
-    pub(crate) fn read(call: &Write, response: &Response) -> Result<Self, PostHogError> {
+    pub fn read(call: &Write, response: &Response) -> Result<Self, PostHogError> {
         let name = call.name();
         match call {
             Write::Cancel { .. }

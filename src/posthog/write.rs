@@ -238,7 +238,8 @@ impl Write {
     }
 
     /// The request; `path` puts the rest of a path below the project's.
-    pub(crate) fn request(&self, path: impl Fn(&str) -> String) -> Request {
+    #[must_use]
+    pub fn request(&self, path: impl Fn(&str) -> String) -> Request {
         let (method, rest) = self.endpoint();
         Request {
             call: self.name(),
