@@ -184,7 +184,7 @@ fn call() -> impl Strategy<Value = Write> {
 struct Kept {
     rows: Option<u64>,
     position: Option<u64>,
-    not_armed: bool,
+    armed: bool,
 }
 
 fn kept(simulator: &Simulator) -> BTreeMap<String, Kept> {
@@ -193,7 +193,7 @@ fn kept(simulator: &Simulator) -> BTreeMap<String, Kept> {
         let kept = Kept {
             rows: simulator.rows(&id),
             position: simulator.position(&id),
-            not_armed: !simulator.reset_armed(&id),
+            armed: simulator.reset_armed(&id),
         };
         (id, kept)
     })
@@ -206,8 +206,7 @@ fn losses(before: &BTreeMap<String, Kept>, after: &BTreeMap<String, Kept>) -> Ve
         let Some(has) = after.get(id) else {
             return Some(format!("{id} is gone"));
         };
-        let less =
-            has.rows < had.rows || has.position < had.position || has.not_armed < had.not_armed;
+        let less = has.rows < had.rows || has.position < had.position || (has.armed && !had.armed);
         less.then(|| format!("{id} had {had:?} and has {has:?}"))
     };
     before.iter().filter_map(lost).collect()

@@ -87,12 +87,24 @@ fn done(answer: &Answer) -> bool {
 
 /// In an order in which each finds what it needs.
 fn exchanges() -> Vec<Exchange> {
-    let schema = |id: &str| id.to_owned();
-    let source = |id: &str| id.to_owned();
-    let field = IncrementalField {
-        name: "id".into(),
-        kind: FieldType::Integer,
-    };
+    let all = [
+        on_runs_and_data(),
+        of_settings(),
+        on_sources(),
+        on_webhooks(),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn schema(id: &str) -> String {
+    id.to_owned()
+}
+
+fn source(id: &str) -> String {
+    id.to_owned()
+}
+
+fn on_runs_and_data() -> Vec<Exchange> {
     vec![
         (
             Write::Cancel {
@@ -126,6 +138,15 @@ fn exchanges() -> Vec<Exchange> {
             Value::Null,
             taken,
         ),
+    ]
+}
+
+fn of_settings() -> Vec<Exchange> {
+    let field = IncrementalField {
+        name: "id".into(),
+        kind: FieldType::Integer,
+    };
+    vec![
         (
             Write::PatchSchema(switch_on("t2")),
             "PATCH external_data_schemas/t2/",
@@ -168,6 +189,11 @@ fn exchanges() -> Vec<Exchange> {
             json!({"job_inputs": {"password": "new"}}),
             |answer| matches!(answer, Answer::Source(row) if row.id == "s1"),
         ),
+    ]
+}
+
+fn on_sources() -> Vec<Exchange> {
+    vec![
         (
             Write::ReloadSource {
                 source_id: source("s1"),
@@ -192,6 +218,19 @@ fn exchanges() -> Vec<Exchange> {
                 )
             },
         ),
+        (
+            Write::RepairCdc {
+                source_id: source("s1"),
+            },
+            "POST external_data_sources/s1/repair_cdc/",
+            Value::Null,
+            done,
+        ),
+    ]
+}
+
+fn on_webhooks() -> Vec<Exchange> {
+    vec![
         (
             Write::CreateWebhook {
                 source_id: source("s2"),
@@ -234,14 +273,6 @@ fn exchanges() -> Vec<Exchange> {
             "PATCH external_data_schemas/d1/",
             json!({"sync_type": "full_refresh"}),
             |answer| matches!(answer, Answer::Schema(row) if row.row.syncs_by("full_refresh")),
-        ),
-        (
-            Write::RepairCdc {
-                source_id: source("s1"),
-            },
-            "POST external_data_sources/s1/repair_cdc/",
-            Value::Null,
-            done,
         ),
     ]
 }
@@ -294,69 +325,102 @@ fn refusal(posthog: &Posthog, call: &Write) -> (u16, String) {
     (response.status, body.text().unwrap_or_default())
 }
 
-#[test]
-fn the_refusals_of_each_call_are_read() {
-    let paused = "
+/// Every call is refused here, for one reason or another.
+const REFUSING: &str = "
 sources:
   - {type: Postgres, prefix: prod, id: s1, probe_error: 'Could not authenticate with the source.', schemas: [
       {id: t1, name: a, rows: 5, last_synced_ago: 1h}, {id: t2, name: b, status: Paused}, {id: t3, name: c, sync_type: null, should_sync: false}]}
   - {type: Stripe, id: s2, webhook: {supports_webhooks: true}, schemas: [{id: c1, name: Charge, sync_type: webhook}]}
   - {type: Zendesk, id: s3, schemas: [{id: z1, name: tickets}]}
 ";
-    let posthog = posthog(paused);
-    let limit = "Monthly sync limit reached. Please increase your billing limit to resume syncing.";
-    let (t1, s1, s2, s3) = (
-        || "t1".to_owned(),
-        || "s1".to_owned(),
-        || "s2".to_owned(),
-        || "s3".to_owned(),
-    );
+
+const LIMIT: &str =
+    "Monthly sync limit reached. Please increase your billing limit to resume syncing.";
+const NOT_SET_UP: &str = "Sync type must be set up first before enabling schema";
+
+fn check_refusals(rows: Vec<(Write, u16, &str)>) {
+    let posthog = posthog(REFUSING);
+    for (call, status, says) in rows {
+        assert_eq!(
+            refusal(&posthog, &call),
+            (status, says.to_owned()),
+            "{call:?}"
+        );
+    }
+}
+
+#[test]
+fn the_refusals_of_calls_on_tables_are_read() {
     let keys = SchemaPatch {
         primary_key_columns: Some(vec!["other".into()]),
         ..patch("t1")
     };
-    for (call, status, says) in [
+    let both = vec![switch_on("t1"), switch_on("t3")];
+    check_refusals(vec![
         (
-            Write::Cancel { schema_id: t1() },
+            Write::Cancel {
+                schema_id: schema("t1"),
+            },
             400,
             "No running sync to cancel.",
         ),
-        (Write::Reload { schema_id: t1() }, 400, limit),
-        (Write::Resync { schema_id: t1() }, 400, limit),
-        (Write::ReloadSource { source_id: s1() }, 400, limit),
+        (
+            Write::Reload {
+                schema_id: schema("t1"),
+            },
+            400,
+            LIMIT,
+        ),
+        (
+            Write::Resync {
+                schema_id: schema("t1"),
+            },
+            400,
+            LIMIT,
+        ),
         (
             Write::PatchSchema(keys),
             400,
             "Primary key cannot be changed after data has been synced. Delete the synced data first, then change the primary key.",
         ),
-        (
-            Write::PatchSchema(switch_on("t3")),
-            400,
-            "Sync type must be set up first before enabling schema",
-        ),
+        (Write::PatchSchema(switch_on("t3")), 400, NOT_SET_UP),
         (
             Write::BulkUpdateSchemas {
-                source_id: s1(),
-                patches: vec![switch_on("t1"), switch_on("t3")],
+                source_id: source("s1"),
+                patches: both,
             },
             400,
-            "Sync type must be set up first before enabling schema",
+            NOT_SET_UP,
         ),
+        (
+            Write::DeleteData {
+                schema_id: schema("t9"),
+            },
+            404,
+            "Not found.",
+        ),
+    ]);
+}
+
+#[test]
+fn the_refusals_of_calls_on_sources_are_read() {
+    let (s1, s2) = (|| source("s1"), || source("s2"));
+    let cannot = "Could not authenticate with the source.";
+    check_refusals(vec![
+        (Write::ReloadSource { source_id: s1() }, 400, LIMIT),
         (
             Write::PatchSource {
                 source_id: s1(),
                 job_inputs: inputs("password", "guess"),
             },
             400,
-            "Could not authenticate with the source.",
+            cannot,
         ),
+        (Write::RefreshSchemas { source_id: s1() }, 400, cannot),
         (
-            Write::RefreshSchemas { source_id: s1() },
-            400,
-            "Could not authenticate with the source.",
-        ),
-        (
-            Write::CreateWebhook { source_id: s3() },
+            Write::CreateWebhook {
+                source_id: source("s3"),
+            },
             400,
             "This source type does not support webhooks",
         ),
@@ -391,20 +455,7 @@ sources:
             400,
             "CDC is not supported for source type: Stripe",
         ),
-        (
-            Write::DeleteData {
-                schema_id: "t9".into(),
-            },
-            404,
-            "Not found.",
-        ),
-    ] {
-        assert_eq!(
-            refusal(&posthog, &call),
-            (status, says.to_owned()),
-            "{call:?}"
-        );
-    }
+    ]);
 }
 
 /// What is known of a source as it is listed, with nothing in doubt that a list cannot tell.
@@ -538,36 +589,26 @@ fn webhook_inputs_that_are_answered_400_may_be_stored_all_the_same() {
 
 #[test]
 fn a_bulk_update_that_is_answered_400_may_be_half_done() {
-    let scenario = "
-sources: [{type: Postgres, id: s1, schemas: [
-  {id: t1, name: a, should_sync: false, status: Failed, rows: 1, jobs: [], trigger_fails: true},
-  {id: t2, name: b, should_sync: false, status: Failed, rows: 1}]}]";
-    let posthog = posthog(scenario);
+    let posthog = posthog(
+        "sources: [{type: Postgres, id: s1, schemas: [{id: t2, name: b, should_sync: false, status: Failed, rows: 1}]}]",
+    );
     let simulated = posthog.simulator.clone();
-    let call = Write::BulkUpdateSchemas {
-        source_id: "s1".into(),
-        patches: vec![switch_on("t1"), switch_on("t2")],
-    };
-    // A table whose schedule has to be made is started at once.
-    let added = serde_json::from_value(
-        json!({"id": "t3", "name": "c", "should_sync": false, "trigger_fails": true}),
-    )
-    .unwrap();
-    simulated.lock().unwrap().add_schema("s1", added).unwrap();
+    // A table whose schedule has to be made is started at once, which fails.
+    let fails =
+        json!({"id": "t1", "name": "a", "should_sync": false, "trigger_fails": true, "jobs": []});
+    let fails = serde_json::from_value(fails).unwrap();
+    let failed = Some(posthog_simulator::Status::Failed);
+    simulated.lock().unwrap().add_schema("s1", fails).unwrap();
     simulated
         .lock()
         .unwrap()
-        .set_status("t3", Some(posthog_simulator::Status::Failed), Some("boom"))
+        .set_status("t1", failed, Some("boom"))
         .unwrap();
-    let Write::BulkUpdateSchemas {
-        source_id,
-        mut patches,
-    } = call
-    else {
-        unreachable!()
+    let patches = vec![switch_on("t1"), switch_on("t2")];
+    let call = Write::BulkUpdateSchemas {
+        source_id: source("s1"),
+        patches,
     };
-    patches.insert(0, switch_on("t3"));
-    let call = Write::BulkUpdateSchemas { source_id, patches };
     let outcome = now(calls::send(&posthog.client, allowed(&posthog, "s1", call)));
     assert_eq!(
         (outcome.fate, outcome.http_status),
