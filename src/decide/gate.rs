@@ -36,14 +36,16 @@ pub struct NothingRuns {
 }
 
 impl RunStillHangs {
-    pub(super) fn into_schema_id(self) -> String {
-        self.schema_id
+    /// The table of the run.
+    pub(super) fn schema_id(&self) -> &str {
+        &self.schema_id
     }
 }
 
 impl NothingRuns {
-    pub(super) fn into_schema_id(self) -> String {
-        self.schema_id
+    /// The table.
+    pub(super) fn schema_id(&self) -> &str {
+        &self.schema_id
     }
 }
 

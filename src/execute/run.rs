@@ -14,10 +14,10 @@ use crate::{
     decide::{
         Action,
         gate::{self, Closed},
-        safety::{self, Permit},
+        safety::{self, Known, NextRun, Permit, Run, Table},
     },
     observe::{Look, WriteScope, observer::ProjectView},
-    posthog::Transport,
+    posthog::{Transport, write::Write},
 };
 
 /// Most sends that an incident remembers; the oldest that never left makes room.
@@ -111,22 +111,38 @@ async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action) -> Result<
     } = action;
     let (source_id, schema_id) = (&incident.source_id, &incident.schema_id);
     let live = Look::take(&view.client, source_id, schema_id, name).await;
-    match (call, hanging) {
+    let (call, table) = match (call, hanging) {
         (Call::Cancel, Some(hanging)) => {
-            let proof = gate::still_hangs(schema_id, hanging, &live)?;
-            safety::cancel(*warehouse, proof).map_err(|e| e.to_string())
+            let table = Table {
+                run: Run::StillHangs(gate::still_hangs(schema_id, hanging, &live)?),
+                ..Table::unknown(schema_id)
+            };
+            let call = Write::Cancel {
+                schema_id: schema_id.clone(),
+            };
+            (call, table)
         }
-        (Call::Cancel, None) => Err("it is not known how far the run was".to_owned()),
+        (Call::Cancel, None) => return Err("it is not known how far the run was".to_owned()),
         (Call::Reload, _) => {
             let schema = view
                 .client
                 .schema(schema_id)
                 .await
                 .map_err(|e| e.to_string())?;
-            let proof = gate::nothing_runs(incident, &live, &schema.row)?;
-            safety::reload(*warehouse, proof).map_err(|e| e.to_string())
+            let table = Table {
+                run: Run::Nothing(gate::nothing_runs(incident, &live, &schema.row)?),
+                // Nothing that can arm a reset is sent by this version.
+                next_run: NextRun::Ordinary,
+                ..Table::listed(&schema.row)
+            };
+            let call = Write::Reload {
+                schema_id: schema_id.clone(),
+            };
+            (call, table)
         }
-    }
+    };
+    let known = Known::one_table(source_id, *warehouse, table).map_err(|e| e.to_string())?;
+    safety::permit(call, known).map_err(|why| why.to_string())
 }
 
 fn record(incident: &mut Incident, call: Call, started_at: Timestamp) {

@@ -25,7 +25,7 @@ fn is_write(request: &Request) -> bool {
         "check_cdc_prerequisites_for_source",
         "query",
     ];
-    request.method.as_str() == "POST" && !reads.iter().any(|call| request.path.contains(call))
+    request.method.as_str() != "GET" && !reads.iter().any(|call| request.path.contains(call))
 }
 
 impl Transport for SimTransport {
@@ -62,7 +62,7 @@ impl Transport for SimTransport {
 }
 
 impl SimTransport {
-    fn ask(&self, key: &ApiKey, request: &Request) -> Result<Response, TransportError> {
+    pub fn ask(&self, key: &ApiKey, request: &Request) -> Result<Response, TransportError> {
         let mut simulator = self.simulator.lock().unwrap();
         let outcome = simulator.handle(&posthog_simulator::Request {
             method: request.method.as_str().to_owned(),
