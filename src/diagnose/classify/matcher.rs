@@ -43,11 +43,18 @@ type Phrase = Vec<u16>;
 
 enum Test {
     Any(Vec<Phrase>),
+    Near(Near),
     All(Vec<Phrase>),
     Without(Vec<Phrase>),
     Whole(Vec<Phrase>),
     Start(Vec<Phrase>),
     Source(&'static [&'static str]),
+}
+
+/// Two lists of fragments, each in ascending order.
+struct Near {
+    one: Vec<u16>,
+    other: Vec<u16>,
 }
 
 #[derive(Clone, Copy)]
@@ -153,16 +160,17 @@ struct Builder {
 impl Builder {
     fn rule(&mut self, rank: u16, rule: &'static Rule) -> Compiled {
         let tests: Vec<Test> = rule.when.iter().map(|when| self.test(when)).collect();
-        let key = match tests.first() {
+        let keys: Vec<u16> = match tests.first() {
             Some(Test::Any(phrases) | Test::Whole(phrases) | Test::Start(phrases)) => {
-                phrases.as_slice()
+                phrases.iter().filter_map(|phrase| phrase.first()).copied().collect()
             }
-            Some(Test::All(phrases)) => phrases.get(..1).unwrap_or_default(),
-            _ => &[],
+            Some(Test::All(phrases)) => phrases.iter().take(1).filter_map(|phrase| phrase.first()).copied().collect(),
+            Some(Test::Near(near)) => near.one.clone(),
+            _ => Vec::new(),
         };
-        for (place, fragment) in key.iter().filter_map(|phrase| phrase.first()).enumerate() {
+        for (place, fragment) in keys.into_iter().enumerate() {
             let place = u16::try_from(place).unwrap_or(u16::MAX);
-            self.fragments[usize::from(*fragment)]
+            self.fragments[usize::from(fragment)]
                 .wakes
                 .push((rank, place));
         }
@@ -172,6 +180,10 @@ impl Builder {
     fn test(&mut self, when: &'static When) -> Test {
         match when {
             When::Any(phrases) => Test::Any(self.phrases(phrases)),
+            When::Near(one, other) => Test::Near(Near {
+                one: self.words(one),
+                other: self.words(other),
+            }),
             When::All(phrases) => Test::All(self.phrases(phrases)),
             When::Without(phrases) => Test::Without(self.phrases(phrases)),
             When::Whole(phrases) => Test::Whole(self.phrases(phrases)),
@@ -188,6 +200,15 @@ impl Builder {
             .iter()
             .map(|value| vec![self.fragment(&format!("{kind}:{value}"))])
             .collect()
+    }
+
+    fn words(&mut self, words: &[&str]) -> Vec<u16> {
+        let mut fragments: Vec<u16> = words
+            .iter()
+            .map(|word| self.fragment(&expanded(word)))
+            .collect();
+        fragments.sort_unstable();
+        fragments
     }
 
     fn phrases(&mut self, phrases: &[&str]) -> Vec<Phrase> {
@@ -273,6 +294,7 @@ impl<'a> Seen<'a> {
     fn holds(&self, test: &Test) -> bool {
         match test {
             Test::Any(phrases) => phrases.iter().any(|phrase| self.has(phrase)),
+            Test::Near(near) => self.are_near(near),
             Test::All(phrases) => phrases.iter().all(|phrase| self.has(phrase)),
             Test::Without(phrases) => !phrases.iter().any(|phrase| self.has(phrase)),
             Test::Whole(phrases) => phrases.iter().any(|phrase| self.is_whole(phrase)),
@@ -308,6 +330,20 @@ impl<'a> Seen<'a> {
             }
         }
         false
+    }
+
+    fn are_near(&self, near: &Near) -> bool {
+        self.found(&near.one).any(|one| {
+            self.found(&near.other).any(|other| {
+                self.is_near(one.end, other.start) || self.is_near(other.end, one.start)
+            })
+        })
+    }
+
+    fn found(&self, fragments: &[u16]) -> impl Iterator<Item = &Hit> {
+        self.hits
+            .iter()
+            .filter(|hit| fragments.binary_search(&hit.fragment).is_ok())
     }
 
     /// Whether two places are near each other, in this order, and in one sentence.

@@ -15,6 +15,7 @@ const BEFORE_STATUS: &[&str] = &[
     "http_status",
     "httpstatuscode",
     "http_code",
+    "http_status_code",
     "http code",
     "status code",
     "http error",
@@ -182,6 +183,12 @@ const NAMES: &[(&str, &[&str])] = &[
     ("529", &["overloaded", "site is"]),
 ];
 
+/// What is counted, and makes a status a number like any other: `returned 500 rows`.
+const COUNTED: &[&str] = &[
+    "bytes", "columns", "entries", "errors in", "events", "files", "items", "lines", "messages", "objects", "pages",
+    "records", "results", "rows", "tables", "tickets", "users", "values",
+];
+
 /// What stands right before a driver's error number.
 const BEFORE_NUMBER: &[&str] = &[
     "error",
@@ -208,7 +215,10 @@ const BEFORE_NUMBER: &[&str] = &[
 /// Whether `token` is an HTTP status in HTTP context; `before` is the masked text before it.
 pub fn is_http(token: &str, before: &str, after: &str) -> bool {
     let is_status = token.len() == 3 && (token.starts_with('4') || token.starts_with('5'));
-    if !is_status {
+    let is_count = after
+        .strip_prefix(' ')
+        .is_some_and(|rest| COUNTED.iter().any(|word| rest.starts_with(word)));
+    if !is_status || is_count {
         return false;
     }
     let head = trimmed(before);
@@ -343,6 +353,7 @@ mod tests {
             "syncing 401 rows",
             "16/4010A3F8",
             "401 errors in rows",
+            "Query returned 500 rows",
             "at line 401",
         ] {
             assert!(!signs(raw).contains("http:"), "{raw}: {}", signs(raw));

@@ -1,10 +1,11 @@
 //! Who we are, and what we may.
 
 use crate::{
-    api::status::RootCause::{CredentialsInvalid, NetworkUnreachable, PermissionDenied, Unknown},
+    api::status::RootCause::{CredentialsInvalid, NetworkUnreachable, PermissionDenied, SourceConfig, SshTunnel, TableMissing, TlsFailure, Unknown},
+    diagnose::classify::rules::vocabulary::{NOT_THERE, PLACES, REFUSED, SECRETS},
     diagnose::classify::rule::{
         Rule,
-        When::{Any, Code, Http, SqlState, Without},
+        When::{Any, Code, Http, Near, SqlState, Without},
     },
 };
 
@@ -105,7 +106,7 @@ pub const PERMISSIONS: &[Rule] = &[
     Rule::words(
         "permission/words",
         PermissionDenied,
-        &[Any(&["may not read", "not allowed to read", "enable the .. scope", "add the .. scope", "enable .. scope", "not allowed to see", "can't see", "is not allowed to use", "permesso negato", "is not able to access the database", "user is not allowed to do action", "not able to access", "name:app", "permission denied for", "permission denied on", "permission denied to", "permission_denied", "not authorized on .. to execute", "not authorized to perform", "must be granted", "request is prohibited by organization's policy", "denied access", "resource not accessible by", "has no .. permission*", "has no .. privilege*", "plan does not include", "plan doesn't include", "plan does not give", "plan doesn't give", "not have .. permission*", "needs access to", "ask .. admin*", "ask your admin*", "api_disabled_for_org", "is not enabled for this organization", "not enabled for this org*", "must be site admin", "requires a site-admin", "admin access", "only admins", "admins only", "not part of your plan", "plan required", "higher plan", "requires an enterprise", "enterprise plan", "granted access to", "grant .. access to", "grant access to", "add the .. permission", "user has no", "can't access", "cannot access", "may not access", "not shared with", "no read access", "read access .. denied",
+        &[Any(&["may not read", "must be member of role", "must be a member of role", "cannot read this", "can't read this", "not allowed to list", "may not list", "may not see", "api_plan_restricted", "not allowed to read", "enable the .. scope", "add the .. scope", "enable .. scope", "not allowed to see", "can't see", "is not allowed to use", "permesso negato", "is not able to access the database", "user is not allowed to do action", "not able to access", "name:app", "permission denied for", "permission denied on", "permission denied to", "permission_denied", "not authorized on .. to execute", "not authorized to perform", "must be granted", "request is prohibited by organization's policy", "denied access", "resource not accessible by", "has no .. permission*", "has no .. privilege*", "plan does not include", "plan doesn't include", "plan does not give", "plan doesn't give", "not have .. permission*", "needs access to", "ask .. admin*", "ask your admin*", "api_disabled_for_org", "is not enabled for this organization", "not enabled for this org*", "must be site admin", "requires a site-admin", "admin access", "only admins", "admins only", "not part of your plan", "plan required", "higher plan", "requires an enterprise", "enterprise plan", "granted access to", "grant .. access to", "grant access to", "add the .. permission", "user has no", "can't access", "cannot access", "may not access", "not shared with", "no read access", "read access .. denied",
 
             "permissiondenied",
             "permission_denied",
@@ -377,6 +378,11 @@ pub const PERMISSIONS: &[Rule] = &[
         ("SQLSTATE 28P01", CredentialsInvalid),
     ),
 ];
+
+/// Texts that speak of tokens and keys, and not of logging in.
+const NOT_A_LOGIN: &[&str] = &[
+            "(publickey*", "no such api key permission", "unexpected token", "continuation token", "page token", "pagination token", "next page token", "resume token", "invalid json", "sync token", "cursor token", "unauthorized to", "invalid key type", "invalid key format", "token limit", "max_tokens", "syntax error", "invalid character", "http:500", "http:502", "http:503", "http:504", "http:429", "try again later .. temporarily unavailable", "authentication service is .. unavailable", "authentication succeeded", "insufficient*", "access_token_scope_insufficient", "missing scope*", "missing_scope*", "required scope*", "required_scope*", "required permission*", "permission denied for", "oauth scope*", "csrf*", "token bucket", "start token", "lexer",
+        ];
 
 /// Not known, or not believed.
 pub const CREDENTIALS: &[Rule] = &[
@@ -781,11 +787,34 @@ pub const CREDENTIALS: &[Rule] = &[
             "用户名或密码",
             "密码错误",
             "访问被拒绝 .. 用户",
-        ]), Without(&[
-            "(publickey*", "no such api key permission", "unexpected token", "continuation token", "page token", "pagination token", "next page token", "resume token", "invalid json", "sync token", "cursor token", "unauthorized to", "invalid key type", "invalid key format", "token limit", "max_tokens", "syntax error", "invalid character", "http:500", "http:502", "http:503", "http:504", "http:429", "try again later .. temporarily unavailable", "authentication service is .. unavailable", "authentication succeeded", "insufficient*", "access_token_scope_insufficient", "missing scope*", "missing_scope*", "required scope*", "required_scope*", "required permission*", "permission denied for", "oauth scope*", "csrf*", "token bucket", "start token", "lexer",
-        ])],
+        ]), Without(NOT_A_LOGIN)],
         "Incorrect username or password was specified.",
         ("Unexpected token < in JSON at position 0, invalid token", Unknown),
+    ),
+    Rule::words(
+        "login/encrypted-key",
+        CredentialsInvalid,
+        &[Any(&["private key is encrypted", "private key is not encrypted", "public key .. not registered"])],
+        "Password was not given but private key is encrypted",
+        ("Private key file is encrypted", SshTunnel),
+    ),
+    Rule::words(
+        "login/near",
+        CredentialsInvalid,
+        &[
+            Near(SECRETS, REFUSED),
+            Without(NOT_A_LOGIN),
+            Without(&["column", "scope*", "permission*", "json", "url", "account id", "region", "subdomain", "project", "unexpected", "parse*", "connection string", "server certificate", "webhook*", "cursor", "pagination", "row", "rows"]),
+        ],
+        "SQL30082N Security processing failed (\"USERNAME AND/OR PASSWORD INVALID\").",
+        ("column \"password\" is invalid", Unknown),
+    ),
+    Rule::words(
+        "login/client-certificate",
+        CredentialsInvalid,
+        &[Near(&["client certificate"], &["expired", "rejected", "revoked", "not accepted"])],
+        "This source's client certificate has been revoked. Update the source with a new client certificate and key.",
+        ("connection requires a valid client certificate", TlsFailure),
     ),
     Rule::words(
         "mongodb/login",
@@ -922,5 +951,15 @@ pub const LOOSE: &[Rule] = &[
         ],
         "Error: Unauthorized",
         ("AssertionError: forms/unauthorized-401", Unknown),
+    ),
+    Rule::words(
+        "source/place",
+        SourceConfig,
+        &[
+            Near(PLACES, NOT_THERE),
+            Without(&["http:500", "http:502", "http:503", "http:504", "http:429", "password", "temporarily", "try again*", "table", "user", "users", "spreadsheet", "api key*", "token", "certificate*", "handshake", "connection", "object"]),
+        ],
+        "Couldn't find a Shopify store at that address. Check that your store id is correct.",
+        ("404 Not found: Table acme:store.site was not found", TableMissing),
     ),
 ];

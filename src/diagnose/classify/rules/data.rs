@@ -2,11 +2,11 @@
 
 use crate::{
     api::status::RootCause::{
-        CredentialsInvalid, DataTypeMismatch, SchemaDrift, SourceConfig, TableMissing, Unknown,
+        CredentialsInvalid, DataTypeMismatch, SchemaDrift, SourceConfig, TableMissing, Unknown, VendorQuota,
     },
     diagnose::classify::rule::{
         Rule,
-        When::{Any, Code, SqlState, Without},
+        When::{Any, Code, Near, SqlState, Without},
     },
 };
 
@@ -24,6 +24,9 @@ pub const RULES: &[Rule] = &[
             "has a type .. can't",
             "types are not supported",
             "is incompatible with type",
+            "numeric data overflow",
+            "overflow for",
+            "does not fit into precision",
             "column type .. incompatible",
             "source column type changed",
             "a column's type changed in your source",
@@ -39,6 +42,16 @@ pub const RULES: &[Rule] = &[
         ])],
         "Source column type changed: column \"amount\" was int64 and is now string",
         ("column \"source_type\" does not exist", SchemaDrift),
+    ),
+    Rule::words(
+        "values/fit",
+        DataTypeMismatch,
+        &[Near(
+            &["value", "values", "type", "types", "number", "numbers", "column"],
+            &["can't be stored", "cannot be stored", "can't widen", "cannot widen", "do not fit", "don't fit", "does not fit", "doesn't fit", "no longer fit", "no longer fits"],
+        )],
+        "This column started receiving values that don't fit the type stored from earlier syncs.",
+        ("The plan does not fit: HTTP 402", VendorQuota),
     ),
     Rule::words(
         "postgres/value",
@@ -288,6 +301,7 @@ pub const RULES: &[Rule] = &[
                 "precision .. exceeds",
             ]),
             Without(&[
+                "permission denied for",
                 "command not recognized",
                 "api version",
                 "api key",

@@ -7,7 +7,7 @@ use crate::{
     },
     diagnose::classify::rule::{
         Rule,
-        When::{Any, Code, Http, Without},
+        When::{Any, Code, Http, Near, Without},
     },
 };
 
@@ -16,7 +16,7 @@ pub const TIMEOUTS: &[Rule] = &[
     Rule::words(
         "vendor/lock",
         Transient,
-        &[Any(&["lock_timeout", "another api request or stripe process", "currently accessing it", "unable_to_lock_row", "unable to obtain exclusive access"]), Without(&["column <> does not exist", "statement_timeout"])],
+        &[Any(&["lock_timeout", "another api request or stripe process", "currently accessing it", "unable_to_lock_row", "unable to obtain exclusive access"]), Without(&["column <> does not exist", "statement_timeout", "throttled"])],
         "This object cannot be accessed right now because another API request or Stripe process is currently accessing it. (lock_timeout)",
         ("unrecognized lock_timeouts in the setup", Unknown),
     ),
@@ -88,7 +88,8 @@ pub const TIMEOUTS: &[Rule] = &[
             "canceling statement due to idle",
             "execution time limit",
             "cursor .. exceeded .. time",
-            "query_execution_timeout",
+            "query_execution_timeout*",
+            "execution timeout exceeded",
             "queryexecutiontimeout",
             "the query exceeded",
             "execution of query timed out",
@@ -283,6 +284,19 @@ pub const QUOTA: &[Rule] = &[
         ("table \"payment_method\" does not exist", TableMissing),
     ),
     Rule::words(
+        "vendor/used-up",
+        VendorQuota,
+        &[
+            Near(
+                &["credit", "credits", "included in your plan", "your plan", "free tier", "monthly", "subscription"],
+                &["depleted", "exceeded", "exhausted", "lapsed", "ran out", "run out", "used all", "used up", "you've used", "have used"],
+            ),
+            Without(&["per minute", "per second", "rate limit*", "too many requests", "out of data credits", "credit card"]),
+        ],
+        "401 {\"errors\":[{\"message\":\"Maximum credits exceeded\",\"field\":null,\"help\":null}]}",
+        ("relation \"credits_exceeded\" does not exist", TableMissing),
+    ),
+    Rule::words(
         "vendor/long-quota",
         VendorQuota,
         &[Any(&[
@@ -339,7 +353,7 @@ pub const QUOTA: &[Rule] = &[
             "request_limit_exceeded",
         ]), Any(&[
             "limit*", "quota*", "exceed*", "exhaust*", "reach*", "used up", "run out", "consumed", "too many", "request_limit_exceeded", "daily_limit*", "dailylimit*", "monthly_limit*", "monthlylimit*", "allowance", "http:429", "hit",
-        ]), Without(&["concurrentrequests"])],
+        ]), Without(&["concurrentrequests", "exceeded the rate limit"])],
         "[{'message': 'TotalRequests Limit exceeded.', 'errorCode': 'REQUEST_LIMIT_EXCEEDED'}]",
         ("Quota exceeded for quota metric 'Read requests' and limit 'Read requests per minute per user'", RateLimited),
     ),
@@ -422,6 +436,11 @@ pub const RATE: &[Rule] = &[
                 "short-term limit",
                 "concurrent request limit",
                 "too many queries",
+                "too frequently",
+                "too frequent",
+                "too quickly",
+                "too fast",
+                "request count exceed*",
                 "too many search requests",
                 "too many requests",
                 "too_many_requests",

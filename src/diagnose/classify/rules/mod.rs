@@ -6,6 +6,7 @@
 mod access;
 mod connection;
 mod data;
+mod foreign;
 mod generic;
 mod limits;
 mod notes;
@@ -13,6 +14,7 @@ mod objects;
 mod posthog;
 mod setup;
 mod source;
+mod vocabulary;
 
 use super::rule::Rule;
 
@@ -24,6 +26,7 @@ pub const TABLES: &[&[Rule]] = &[
     setup::KEYS,
     setup::INTEGRATION,
     setup::CDC,
+    foreign::RULES,
     data::RULES,
     objects::RULES,
     limits::TIMEOUTS,

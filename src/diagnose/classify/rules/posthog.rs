@@ -3,12 +3,12 @@
 
 use crate::{
     api::status::RootCause::{
-        BillingLimit, CredentialsInvalid, NetworkUnreachable, PlatformInternal, RateLimited,
+        BillingLimit, CredentialsInvalid, NetworkUnreachable, PermissionDenied, PlatformInternal, RateLimited,
         SourceTimeout, TableMissing, Transient, Unknown, VendorQuota, WebhookBroken,
     },
     diagnose::classify::rule::{
         Rule,
-        When::{All, Any, Start, Without},
+        When::{All, Any, Near, Start, Without},
     },
 };
 
@@ -34,6 +34,19 @@ pub const RULES: &[Rule] = &[
         &[All(&["posthog", "on our side"])],
         "PostHog couldn't authenticate with Google to read the sheet. This looks like a problem on our side.",
         ("Something went wrong on our side, HTTP 500", Transient),
+    ),
+    Rule::words(
+        "posthog/inside",
+        PlatformInternal,
+        &[
+            Near(
+                &["inside posthog", "within posthog", "posthog's pipeline", "posthog's loader", "posthog's workers", "posthog had an internal", "posthog's servers", "our engineers", "our pipeline", "our workers"],
+                &["problem*", "trouble", "failure", "failed", "crash*", "error*", "restart*", "deploy*", "overloaded", "notified", "stopped", "interrupted"],
+            ),
+            Without(&["password", "permission denied", "unauthorized", "does not exist"]),
+        ],
+        "A networking problem inside PostHog stopped us from reaching your source. Nothing to change on your end.",
+        ("PostHog's pipelines table failed to load: relation \"pipelines\" does not exist", TableMissing),
     ),
     Rule::words(
         "posthog/instance",
@@ -252,5 +265,18 @@ pub const RULES: &[Rule] = &[
         ])],
         "Your webhook is failing to deliver events. Check the endpoint in your Stripe dashboard.",
         ("relation \"webhook_limit\" does not exist", TableMissing),
+    ),
+    Rule::words(
+        "webhook/near",
+        WebhookBroken,
+        &[
+            Near(
+                &["webhook", "webhooks"],
+                &["creat*", "deliver*", "deleted", "disabled", "failed", "failing", "inactive", "not enabled", "not found", "register*", "registration", "rejected", "set up", "signature*", "signatures", "signing secret"],
+            ),
+            Without(&["table webhook*", "view webhook*", "relation", "column", "table <>"]),
+        ],
+        "SparkPost rejected the webhook registration (HTTP 429).",
+        ("permission denied for table webhooks", PermissionDenied),
     ),
 ];
