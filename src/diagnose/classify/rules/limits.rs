@@ -31,7 +31,7 @@ pub const TIMEOUTS: &[Rule] = &[
     Rule::words(
         "source/statement-timeout",
         SourceTimeout,
-        &[Any(&["query took longer", "query .. took longer than", "statement took longer", "longer than the .. server allows", "query ran for longer", "context deadline exceeded", "code = deadlineexceeded", "killing query", "query killed", "deadlineexceeded .. query", "durch anweisungszeitüberschreitung", "délai .. instruction", "tempo limite .. instrução", "per timeout dell'istruzione", "timeout dell'istruzione", "istruzione .. timeout",
+        &[Any(&["query took longer", "query because it ran", "ran longer than the limit", "query .. ran too long", "query .. took too long", "query .. took longer than", "statement took longer", "longer than the .. server allows", "query ran for longer", "context deadline exceeded", "code = deadlineexceeded", "killing query", "query killed", "deadlineexceeded .. query", "durch anweisungszeitüberschreitung", "délai .. instruction", "tempo limite .. instrução", "per timeout dell'istruzione", "timeout dell'istruzione", "istruzione .. timeout",
             "due to statement timeout",
             "statement timeout",
             "statement timed out",
@@ -185,7 +185,7 @@ pub const QUOTA: &[Rule] = &[
     Rule::words(
         "vendor/plan",
         VendorQuota,
-        &[Any(&["used them all", "free plan includes", "free tier .. used", "free tier .. exceeded", "free tier .. limit", "not paid up", "is not paid", "isn't paid", "unpaid", "used all .. included", "limit reached .. included in your plan", "units included in your plan", "space quota", "over your .. quota", "over your plan", "account is past due", "plan has expired", "plan expired", "plan has ended", "your plan has", "quota of your plan", "upgrade your subscription", "out of data credits", "payment is required", "paid plan has", "suspended because of", "account is delinquent", "delinquent",
+        &[Any(&["used them all", "free plan includes", "free tier .. used", "free tier .. exceeded", "free tier .. limit", "not paid up", "is not paid", "isn't paid", "unpaid", "used all .. included", "limit reached .. included in your plan", "units included in your plan", "space quota", "over your .. quota", "over your plan", "account is past due", "plan has expired", "plan expired", "plan has ended", "your plan has", "quota of your plan", "upgrade your subscription", "out of data credits", "payment is required", "paid plan has", "units left", "credits left", "calls left", "until it renews", "until your plan renews", "suspended because of", "account is delinquent", "delinquent",
             "trial .. ended",
             "trial .. expired",
             "trial .. is over",
@@ -436,6 +436,10 @@ pub const RATE: &[Rule] = &[
                 "short-term limit",
                 "concurrent request limit",
                 "too many queries",
+                "too many queued",
+                "query_queue_full",
+                "complexity budget",
+                "how often we can call",
                 "too frequently",
                 "too frequent",
                 "too quickly",

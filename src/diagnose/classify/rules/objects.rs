@@ -266,6 +266,32 @@ pub const RULES: &[Rule] = &[
         ("relation \"column_names\" does not exist", TableMissing),
     ),
     Rule::words(
+        "columns/gone",
+        SchemaDrift,
+        &[
+            Near(
+                &["column", "columns", "field", "fields", "property"],
+                &[
+                    "does not exist anymore",
+                    "doesn't exist anymore",
+                    "has been removed",
+                    "is gone",
+                    "no longer exists",
+                    "was dropped",
+                    "was removed",
+                    "was renamed",
+                    "were removed",
+                ],
+            ),
+            Without(&["table <>", "project", "account", "ga4", "relation <>"]),
+        ],
+        "The property you sync on is gone from HubSpot.",
+        (
+            "The property of this account is gone: HTTP 401",
+            CredentialsInvalid,
+        ),
+    ),
+    Rule::words(
         "columns/identifier",
         SchemaDrift,
         &[
@@ -457,6 +483,15 @@ pub const RULES: &[Rule] = &[
                 "module name",
                 "not found or has no columns",
                 "unconfigured table",
+                "is an undefined name",
+                "object_not_found",
+                "renamed or deleted",
+                "deleted or renamed",
+                "deleted or moved",
+                "moved or deleted",
+                "report type .. no longer",
+                "report .. no longer offered",
+                "report .. no longer available",
                 "no such view",
                 "table .. is gone",
                 "collection .. was dropped",
@@ -637,6 +672,8 @@ pub const RULES: &[Rule] = &[
         &[
             Near(
                 &[
+                    "base",
+                    "board",
                     "collection",
                     "custom object",
                     "list",

@@ -40,7 +40,7 @@ pub const RULES: &[Rule] = &[
         PlatformInternal,
         &[
             Near(
-                &["inside posthog", "within posthog", "posthog's pipeline", "posthog's loader", "posthog's workers", "posthog had an internal", "posthog's servers", "our engineers", "our pipeline", "our workers"],
+                &["inside posthog", "within posthog", "posthog's pipeline", "posthog's loader", "posthog's workers", "posthog's import workers", "posthog's import",  "posthog had an internal", "posthog's servers", "our engineers", "our pipeline", "our workers"],
                 &["problem*", "trouble", "failure", "failed", "crash*", "error*", "restart*", "deploy*", "overloaded", "notified", "stopped", "interrupted"],
             ),
             Without(&["password", "permission denied", "unauthorized", "does not exist"]),
@@ -213,7 +213,7 @@ pub const RULES: &[Rule] = &[
     Rule::words(
         "database/pooler",
         Transient,
-        &[Any(&["edbhandlerexited", "couldn't connect to compute node", "could not connect to compute node", "failed to acquire permit to connect", "too many database connection attempts", "client_login_timeout", "query_wait_timeout", "pgbouncer cannot connect to server", "server conn crashed", "server_lifetime", "client_idle_timeout", "timed-out waiting to acquire database connection", "timed out waiting to acquire", "failed to acquire connection", "could not acquire connection", "in pool .. exhausted", "pool .. waiter count exceeded", "connection pool exhausted", "db_termination", "the connection pooler .. could not", "vttablet .. resourceexhausted", "vttablet .. unavailable", "vttablet .. aborted", "code = aborted", "code = unavailable", "transaction pool", "compute node .. starting", "compute is starting", "database is waking up"]), Without(&["authentication failed", "password authentication failed", "no such user"])],
+        &[Any(&["edbhandlerexited", "couldn't connect to compute node", "could not connect to compute node", "failed to acquire permit to connect", "too many database connection attempts", "client_login_timeout", "query_wait_timeout", "pgbouncer cannot connect to server", "server conn crashed", "server_lifetime", "client_idle_timeout", "timed-out waiting to acquire database connection", "timed out waiting to acquire", "failed to acquire connection", "could not acquire connection", "in pool .. exhausted", "pool .. waiter count exceeded", "connection pool exhausted", "db_termination", "the connection pooler .. could not", "vttablet .. resourceexhausted", "vttablet .. unavailable", "vttablet .. aborted", "code = aborted", "code = unavailable", "transaction pool", "compute node .. starting", "compute is starting", "database is waking up"]), Without(&["row count exceeded", "memory", "authentication failed", "password authentication failed", "no such user"])],
         "FATAL: (EDBHANDLEREXITED) connection to database closed. Check logs for more information",
         ("FATAL: no such user: pooler", CredentialsInvalid),
     ),
