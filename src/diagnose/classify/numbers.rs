@@ -225,7 +225,10 @@ pub fn is_http(token: &str, before: &str, after: &str) -> bool {
     let raised = before
         .strip_suffix('(')
         .is_some_and(|word| word.ends_with("error") || word.ends_with("exception"));
-    (raised && after.starts_with(','))
+    // All that Cloudflare says in plain text: `error code: 522`.
+    let is_all = before == "error code: " && after.is_empty();
+    is_all
+        || (raised && after.starts_with(','))
         || ends_with_any(head, BEFORE_STATUS)
         || follows(token, after)
         || (ends_with_any(head, BEFORE_CODE) && speaks_of_http(before, after))
@@ -335,6 +338,7 @@ mod tests {
             "HTTP/1.1 401",
             "HTTP Error 401: Unauthorized",
             "APIError: [401]",
+            "error code: 401",
             "failed with status code: 401",
             "(401) Unauthorized",
             "401 POST https://bigquery.googleapis.com/x: no",

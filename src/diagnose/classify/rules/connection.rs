@@ -390,6 +390,8 @@ pub const DROPPED: &[Rule] = &[
                 "connection to server was lost",
                 "connection was lost",
                 "connection is lost",
+                "connection broke",
+                "connection .. broke while",
                 "connection .. dropped in the middle",
                 "dropped in the middle",
                 "dropped midway",
@@ -772,7 +774,7 @@ pub const UNREACHABLE: &[Rule] = &[
         "network/words",
         NetworkUnreachable,
         &[
-            Any(&["connessione rifiutata", "connessione scaduta", "impossibile connettersi", "connexion refus*", "не удалось открыть соединение", "found in dns", "in dns", "dns record*", "ora-03136", "tls: no route", "could not be contacted", "nothing is listening", "a communication error has been detected", "tcp connect error", "does not resolve to", "doesn't resolve", "unable to contact", "could not find host", "can't find host", "cannot find host", "hostname could not", "host could not", "host name could not", "handshake timed out", "host .. is not known", "cannot assign requested address", "software caused connection abort", "dial tcp", "i/o timeout",
+            Any(&["connessione rifiutata", "connessione scaduta", "impossibile connettersi", "connexion refus*", "не удалось открыть соединение", "found in dns", "in dns", "dns record*", "ora-03136", "tls: no route", "could not be contacted", "nothing is listening", "refused our connection*", "refused our", "no route to", "not allow connections from", "not accept connections from", "a communication error has been detected", "tcp connect error", "does not resolve to", "doesn't resolve", "unable to contact", "could not find host", "can't find host", "cannot find host", "hostname could not", "host could not", "host name could not", "handshake timed out", "host .. is not known", "cannot assign requested address", "software caused connection abort", "dial tcp", "i/o timeout",
                 "connection refused",
                 "connectionrefusederror",
                 "actively refused",

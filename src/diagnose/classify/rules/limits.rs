@@ -185,7 +185,7 @@ pub const QUOTA: &[Rule] = &[
     Rule::words(
         "vendor/plan",
         VendorQuota,
-        &[Any(&["used them all", "free plan includes", "free tier .. used", "free tier .. exceeded", "free tier .. limit", "not paid up", "is not paid", "isn't paid", "unpaid", "used all .. included", "limit reached .. included in your plan", "units included in your plan", "space quota", "over your .. quota", "over your plan", "account is past due", "plan has expired", "plan expired", "plan has ended", "your plan has", "quota of your plan", "upgrade your subscription", "out of data credits", "payment is required", "paid plan has", "units left", "credits left", "calls left", "until it renews", "until your plan renews", "suspended because of", "account is delinquent", "delinquent",
+        &[Any(&["used them all", "free plan includes", "free tier .. used", "free tier .. exceeded", "free tier .. limit", "not paid up", "not paid", "unpaid", "used all .. included", "limit reached .. included in your plan", "units included in your plan", "space quota", "over your .. quota", "over your plan", "account is past due", "plan has expired", "plan expired", "plan has ended", "your plan has", "quota of your plan", "upgrade your subscription", "out of data credits", "payment is required", "paid plan has", "units left", "credits left", "calls left", "until it renews", "until your plan renews", "suspended because of", "account is delinquent", "delinquent",
             "trial .. ended",
             "trial .. expired",
             "trial .. is over",
@@ -611,6 +611,8 @@ pub const RATE: &[Rule] = &[
                 "too many",
                 "exhausted",
                 "allowed",
+                "allows",
+                "went over",
             ]),
             Without(&["http:401", "connection limit*"]),
         ],

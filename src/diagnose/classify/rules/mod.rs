@@ -12,6 +12,7 @@ mod limits;
 mod notes;
 mod objects;
 mod posthog;
+mod sentences;
 mod setup;
 mod source;
 mod vocabulary;
@@ -40,6 +41,7 @@ pub const TABLES: &[&[Rule]] = &[
     connection::TLS,
     connection::DROPPED,
     connection::UNREACHABLE,
+    sentences::RULES,
     generic::RULES,
 ];
 

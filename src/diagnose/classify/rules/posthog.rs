@@ -272,7 +272,7 @@ pub const RULES: &[Rule] = &[
         &[
             Near(
                 &["webhook", "webhooks"],
-                &["creat*", "deliver*", "deleted", "disabled", "failed", "failing", "inactive", "not enabled", "not found", "register*", "registration", "rejected", "set up", "signature*", "signatures", "signing secret"],
+                &["creat*", "deliver*", "deleted", "disabled", "failed", "failing", "inactive", "no longer exist*", "not enabled", "not found", "register*", "registration", "rejected", "set up", "signature*", "signatures", "signing secret"],
             ),
             Without(&["table webhook*", "view webhook*", "relation", "column", "table <>"]),
         ],
