@@ -33,6 +33,13 @@ struct Fragment {
     wakes: Vec<(u16, u16)>,
 }
 
+impl Fragment {
+    /// Whether the word may go on with this byte. A word without a join does not go on with one: `deadlock_events` is a name.
+    fn goes_on(&self, byte: Option<&u8>) -> bool {
+        self.open_right && (byte != Some(&b'_') || self.text.contains('_'))
+    }
+}
+
 struct Compiled {
     rule: &'static Rule,
     tests: Vec<Test>,
@@ -111,7 +118,7 @@ impl Matcher {
             let fragment = &self.fragments[place];
             let (start, end) = (found.start(), found.end());
             let whole = (fragment.open_left || ends_word(bytes, start))
-                && (fragment.open_right || ends_word(bytes, end));
+                && (ends_word(bytes, end) || fragment.goes_on(bytes.get(end)));
             if whole && !is_negated(&text.text[..start]) {
                 hits.push(Hit {
                     fragment: u16::try_from(place).unwrap_or(u16::MAX),

@@ -381,7 +381,7 @@ pub const PERMISSIONS: &[Rule] = &[
 
 /// Texts that speak of tokens and keys, and not of logging in.
 const NOT_A_LOGIN: &[&str] = &[
-            "(publickey*", "no such api key permission", "unexpected token", "continuation token", "page token", "pagination token", "next page token", "resume token", "invalid json", "sync token", "cursor token", "unauthorized to", "invalid key type", "invalid key format", "token limit", "max_tokens", "syntax error", "invalid character", "http:500", "http:502", "http:503", "http:504", "http:429", "try again later .. temporarily unavailable", "authentication service is .. unavailable", "authentication succeeded", "insufficient*", "access_token_scope_insufficient", "missing scope*", "missing_scope*", "required scope*", "required_scope*", "required permission*", "permission denied for", "oauth scope*", "csrf*", "token bucket", "start token", "lexer",
+            "(publickey*", "no such api key permission", "unexpected token", "unrecognized token", "continuation token", "page token", "pagination token", "next page token", "resume token", "invalid json", "sync token", "cursor token", "unauthorized to", "invalid key type", "invalid key format", "token limit", "max_tokens", "syntax error", "invalid character", "http:500", "http:502", "http:503", "http:504", "http:429", "try again later .. temporarily unavailable", "authentication service is .. unavailable", "authentication succeeded", "insufficient*", "access_token_scope_insufficient", "missing scope*", "missing_scope*", "required scope*", "required_scope*", "required permission*", "permission denied for", "oauth scope*", "csrf*", "token bucket", "start token", "lexer",
         ];
 
 /// Not known, or not believed.
@@ -396,7 +396,7 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::exact(
         "postgres/password",
         CredentialsInvalid,
-        &[Any(&["autenticazione con password fallita", "autenticazione .. fallita", "has no credentials for the role", "no credentials for the role", "auth failed", "login rejected", "user was not found", "no password for user", "role .. is not permitted to log in", "is locked. contact",
+        &[Any(&["autenticazione con password fallita", "autenticazione .. fallita", "has no credentials for the role", "no credentials for the role", "auth failed", "login rejected", "expected password response", "user was not found", "no password for user", "role .. is not permitted to log in", "is locked. contact",
             "password authentication failed",
             "database rejected the username or password",
             "rejected the username or password",

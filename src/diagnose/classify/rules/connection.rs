@@ -390,6 +390,8 @@ pub const DROPPED: &[Rule] = &[
                 "connection to server was lost",
                 "connection was lost",
                 "connection is lost",
+                "networktimeout",
+                "ended prematurely",
                 "connection broke",
                 "connection .. broke while",
                 "connection .. dropped in the middle",
@@ -774,7 +776,7 @@ pub const UNREACHABLE: &[Rule] = &[
         "network/words",
         NetworkUnreachable,
         &[
-            Any(&["connessione rifiutata", "connessione scaduta", "impossibile connettersi", "connexion refus*", "не удалось открыть соединение", "found in dns", "in dns", "dns record*", "ora-03136", "tls: no route", "could not be contacted", "nothing is listening", "refused our connection*", "refused our", "no route to", "not allow connections from", "not accept connections from", "a communication error has been detected", "tcp connect error", "does not resolve to", "doesn't resolve", "unable to contact", "could not find host", "can't find host", "cannot find host", "hostname could not", "host could not", "host name could not", "handshake timed out", "host .. is not known", "cannot assign requested address", "software caused connection abort", "dial tcp", "i/o timeout",
+            Any(&["connessione rifiutata", "connessione scaduta", "impossibile connettersi", "connexion refus*", "не удалось открыть соединение", "found in dns", "in dns", "dns record*", "ora-03136", "tls: no route", "could not be contacted", "nothing is listening", "connection is bad", "connection to server .. no such file or directory", "refused our connection*", "refused our", "no route to", "not allow connections from", "not accept connections from", "a communication error has been detected", "tcp connect error", "does not resolve to", "doesn't resolve", "unable to contact", "could not find host", "can't find host", "cannot find host", "hostname could not", "host could not", "host name could not", "handshake timed out", "host .. is not known", "cannot assign requested address", "software caused connection abort", "dial tcp", "i/o timeout",
                 "connection refused",
                 "connectionrefusederror",
                 "actively refused",

@@ -106,6 +106,7 @@ pub const RULES: &[Rule] = &[
             "incremental field .. no longer exists",
             "no longer matches the current table schema",
             "does not have a column named",
+            "column <> of relation <> does not exist",
             "doesn't have a column named",
             "cursor column .. not found",
             "cursor field .. not found",

@@ -664,6 +664,7 @@ pub const CDC: &[Rule] = &[
                 "cloudsql.logical_decoding",
                 "logical replication",
                 "logical decoding",
+                "logically-decoded",
                 "walsender",
                 "wal sender",
                 "could not find .. publication",

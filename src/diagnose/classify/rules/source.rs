@@ -395,6 +395,9 @@ pub const RULES: &[Rule] = &[
                 "failed to parse view",
                 "is ambiguous",
                 "header row",
+                "could not load library",
+                "delta_unsupported*",
+                "config_not_available",
                 "invalid .. api version",
                 "deprecated version",
                 "nonexistent_version",
@@ -536,6 +539,19 @@ pub const RULES: &[Rule] = &[
         (
             "invalid input syntax for type integer: \"url\"",
             DataTypeMismatch,
+        ),
+    ),
+    Rule::words(
+        "postgres/parameter",
+        SourceConfig,
+        &[
+            Any(&["unrecognized configuration parameter"]),
+            Without(&["name:app"]),
+        ],
+        "ERROR: unrecognized configuration parameter \"idle_session_timeout\"",
+        (
+            "ERROR: unrecognized configuration parameter \"app.tenant\"",
+            PermissionDenied,
         ),
     ),
     Rule::exact(
