@@ -47,6 +47,9 @@ pub const TIMEOUTS: &[Rule] = &[
             "query took too long",
             "query was cancelled because it ran",
             "query_timeout*",
+            "exceeded the job timeout",
+            "cut our query off",
+            "cut the query off",
             "query ran longer",
             "query .. exceeded its time limit",
             "exceeded statement timeout",
@@ -289,7 +292,7 @@ pub const QUOTA: &[Rule] = &[
         &[
             Near(
                 &["credit", "credits", "included in your plan", "your plan", "free tier", "monthly", "subscription"],
-                &["depleted", "exceeded", "exhausted", "lapsed", "ran out", "run out", "used all", "used up", "you've used", "have used"],
+                &["depleted", "exceeded", "exhausted", "lapsed", "ran out", "run out", "used all", "used up", "you've used", "have used", "has used"],
             ),
             Without(&["per minute", "per second", "rate limit*", "too many requests", "out of data credits", "credit card"]),
         ],

@@ -24,7 +24,7 @@ pub const RULES: &[Rule] = &[
     Rule::exact(
         "posthog/own-side",
         PlatformInternal,
-        &[Any(&["on posthog's side", "on our side .. posthog", "posthog's own side"])],
+        &[Any(&["on posthog's side", "on our side .. posthog", "posthog .. internal problem", "posthog .. internal failure", "posthog was being deployed", "posthog's own side"])],
         "PostHog couldn't reach your source over the network. This is on PostHog's side and usually clears on its own. The next sync will try again.",
         ("PostHog reached the network but couldn't open a connection to the database host. Check host and port.", NetworkUnreachable),
     ),

@@ -231,6 +231,8 @@ pub const INTEGRATION: &[Rule] = &[
         &[Any(&[
             "integration matching query does not exist",
             "integration not found",
+            "could not find the connected account",
+            "couldn't find the connected account",
             "missing integration id",
             "connected account for this source is no longer available",
             "integration does not exist",
@@ -353,6 +355,7 @@ pub const INTEGRATION: &[Rule] = &[
             "token .. could not be refreshed",
             "token .. couldn't be refreshed",
             "consent .. withdrawn",
+            "consent .. expired",
             "consent .. revoked",
             "removed access",
             "failed to refresh oauth*",
@@ -492,7 +495,7 @@ pub const INTEGRATION: &[Rule] = &[
         "oauth/reconnect",
         IntegrationMissing,
         &[
-            Any(&["reauthori*", "re-authori*", "reconnect", "reconnected", "reconnecting your",    "connect .. account again", "connect .. again", "sign in to .. again", "sign in again", "log in to .. again", "log in again", "link .. account again", "link it again", "connect it again", "re-link*", "relink*", "reinstall*", "authorize .. again"]),
+            Any(&["reauthori*", "re-authori*", "reconnect", "reconnected", "reconnecting your",    "connect .. account again", "connect .. again", "sign in to .. again", "sign in again", "sign in with .. again", "log in to .. again", "log in again", "link .. account again", "link it again", "connect it again", "re-link*", "relink*", "reinstall*", "authorize .. again"]),
             Without(&["ora-02396", "idle time", "integration .. plan",
                 "couldn't reconnect", "could not reconnect", "api key*", "api token*", "personal access token*", "generate a new", "create a new", "new token", "new key", "permission*", "scope*", "does not have access", "doesn't have access", "lacks", "plan", "password", "not found", "could not find", "couldn't find", "subdomain", "no .. account found",
                 "client secret", "client id", "secret key", "denied access", "ssh*", "administrator", "account id", "correct the", "temporarily", "database", "lost .. connection", "role .. needs", "grant it", "grant .. access", "will reconnect", "automatically", "trying to reconnect", "reconnect attempt*", "failed to reconnect", "unable to reconnect", "check the .. url", "customer id", "advertiser id", "read access", "username", "credentials",
