@@ -505,6 +505,32 @@ pub const RULES: &[Rule] = &[
         ("There is no news", Unknown),
     ),
     Rule::sign(
+        "sentence/part-missing",
+        SourceConfig,
+        &[Near(
+            &[
+                "access method",
+                "aggregate",
+                "collation",
+                "configuration",
+                "encoding",
+                "extension",
+                "foreign-data wrapper",
+                "language",
+                "operator class",
+                "procedure",
+                "server <>",
+                "tablespace",
+            ],
+            &["does not exist", "doesn't exist", "is not installed"],
+        )],
+        "ERROR: extension \"postgis\" does not exist",
+        (
+            "ERROR: relation \"extension\" does not exist",
+            TableMissing,
+        ),
+    ),
+    Rule::sign(
         "sentence/setting",
         SourceConfig,
         &[

@@ -673,6 +673,8 @@ pub const CDC: &[Rule] = &[
                 "could not find .. publication",
                 "no publication*",
                 "replication origin",
+                "replication slot .. already exists",
+                "publication .. already exists",
                 "binlog",
                 "binary logging not",
                 "binary log is",
