@@ -11,6 +11,7 @@ const BEFORE_STATUS: &[&str] = &[
     "status",
     "status_code",
     "statuscode",
+    "status-code",
     "httpstatus",
     "http_status",
     "httpstatuscode",

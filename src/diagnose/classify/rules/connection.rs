@@ -564,6 +564,7 @@ pub const DROPPED: &[Rule] = &[
                 "concurrent update",
                 "concurrentmodification*",
                 "concurrent_append",
+                "concurrentappendexception",
                 "try again (nameresolution)",
                 "read timed out",
                 "readtimeout",

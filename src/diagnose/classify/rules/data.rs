@@ -215,6 +215,8 @@ pub const RULES: &[Rule] = &[
             Any(&[
                 "is too long and would be truncated",
                 "invalid numeric value",
+                "date value is out of",
+                "out of supported range",
                 "invalid date value",
                 "invalid timestamp value",
                 "invalid int64 value",

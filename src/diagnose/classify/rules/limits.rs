@@ -439,6 +439,7 @@ pub const RATE: &[Rule] = &[
                 "short-term limit",
                 "concurrent request limit",
                 "too many queries",
+                "qps limit",
                 "too many queued",
                 "query_queue_full",
                 "complexity budget",

@@ -484,6 +484,8 @@ pub const RULES: &[Rule] = &[
                 "module name",
                 "not found or has no columns",
                 "unconfigured table",
+                "path does not exist",
+                "path_not_found",
                 "is an undefined name",
                 "object_not_found",
                 "list_not_found",

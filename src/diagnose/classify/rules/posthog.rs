@@ -127,6 +127,8 @@ pub const RULES: &[Rule] = &[
                 "cast error",
                 "invalid data type",
                 "databricks",
+                "delta_concurrent*",
+                "sqlstate:2d521",
                 "type mismatch",
             ]),
         ],
@@ -227,7 +229,7 @@ pub const RULES: &[Rule] = &[
     Rule::words(
         "posthog/webhook-source-limit",
         WebhookBroken,
-        &[Any(&["permission to create webhook*", "permissions to create webhook*", "permission to manage webhook*", "automatic webhook creation", "create the webhook manually", "webhookverificationerror", "webhook .. manually", "webhook .. failing", "webhook .. could not be", "webhook .. cannot be", "webhook setup", "webhook secret .. not match", "webhook payload*", "set up the webhook", "webhook delivery",
+        &[Any(&["permission to create webhook*", "permissions to create webhook*", "permission to manage webhook*", "automatic webhook creation", "create the webhook manually", "webhookverificationerror", "signatureverificationerror", "expected signature for payload", "webhook .. manually", "webhook .. failing", "webhook .. could not be", "webhook .. cannot be", "webhook setup", "webhook secret .. not match", "webhook payload*", "set up the webhook", "webhook delivery",
             "webhook is failing to deliver",
             "webhook delivery is failing",
             "webhook deliveries are failing",

@@ -295,7 +295,7 @@ pub const INTEGRATION: &[Rule] = &[
             Without(&[
                 "scope*", "permission*", "privilege*", "does not have access", "doesn't have access", "plan", "plans", "rate limit*", "too many requests", "invalid_grant", "refresh token", "oauth", "reauthorize", "ip address", "not allowed", "forbidden", "account id", "could not find", "couldn't find", "credit*",
                 "ssh*", "passphrase", "http:5*", "http:429", "http:403", "http:500", "http:502", "http:503", "http:504", "replication", "permission", "domain", "subdomain", "column", "invalid endpoint", "region", "webhook*", "temporarily", "database host", "project id", "on posthog's side", "certificate", "relation",
-                "primary key", "tenant", "host key", "app_private_key", "view", "permissiondenied", "try again later", "invalid request", "json", "request limit", "uri", "url",
+                "grant has expired", "grant is expired", "primary key", "tenant", "host key", "app_private_key", "view", "permissiondenied", "try again later", "invalid request", "json", "request limit", "uri", "url",
             ]),
         ],
         "Your GitGuardian API token is invalid or has been revoked. Create a new token in the settings, then reconnect.",
@@ -355,6 +355,9 @@ pub const INTEGRATION: &[Rule] = &[
             "token .. could not be refreshed",
             "token .. couldn't be refreshed",
             "consent .. withdrawn",
+            "aadsts50173",
+            "provided grant has expired",
+            "grant is expired",
             "consent .. expired",
             "consent .. revoked",
             "removed access",
