@@ -165,8 +165,6 @@ pub const RULES: &[Rule] = &[
                 "workflow execution already",
                 "workflow task failed",
                 "temporalio.exceptions",
-                "temporal server",
-                "temporal cluster",
                 "pod was evicted",
                 "pod evicted",
                 "oomkilled",

@@ -99,6 +99,8 @@ pub const RIGHTS: &[&str] = &[
     "access rights",
     "admin access",
     "admin rights",
+    "entitlement",
+    "entitlements",
     "permission",
     "permissions",
     "privilege",
