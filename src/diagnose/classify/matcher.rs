@@ -168,10 +168,17 @@ impl Builder {
     fn rule(&mut self, rank: u16, rule: &'static Rule) -> Compiled {
         let tests: Vec<Test> = rule.when.iter().map(|when| self.test(when)).collect();
         let keys: Vec<u16> = match tests.first() {
-            Some(Test::Any(phrases) | Test::Whole(phrases) | Test::Start(phrases)) => {
-                phrases.iter().filter_map(|phrase| phrase.first()).copied().collect()
-            }
-            Some(Test::All(phrases)) => phrases.iter().take(1).filter_map(|phrase| phrase.first()).copied().collect(),
+            Some(Test::Any(phrases) | Test::Whole(phrases) | Test::Start(phrases)) => phrases
+                .iter()
+                .filter_map(|phrase| phrase.first())
+                .copied()
+                .collect(),
+            Some(Test::All(phrases)) => phrases
+                .iter()
+                .take(1)
+                .filter_map(|phrase| phrase.first())
+                .copied()
+                .collect(),
             Some(Test::Near(near)) => near.one.clone(),
             _ => Vec::new(),
         };

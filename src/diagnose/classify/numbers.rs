@@ -186,8 +186,24 @@ const NAMES: &[(&str, &[&str])] = &[
 
 /// What is counted, and makes a status a number like any other: `returned 500 rows`.
 const COUNTED: &[&str] = &[
-    "bytes", "columns", "entries", "errors in", "events", "files", "items", "lines", "messages", "objects", "pages",
-    "records", "results", "rows", "tables", "tickets", "users", "values",
+    "bytes",
+    "columns",
+    "entries",
+    "errors in",
+    "events",
+    "files",
+    "items",
+    "lines",
+    "messages",
+    "objects",
+    "pages",
+    "records",
+    "results",
+    "rows",
+    "tables",
+    "tickets",
+    "users",
+    "values",
 ];
 
 /// What stands right before a driver's error number.

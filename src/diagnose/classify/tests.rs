@@ -65,7 +65,11 @@ fn phrases_are_written_as_masked_texts_are() {
             };
             let gapless = matches!(when, When::Near(..));
             for phrase in phrases.iter().chain(more) {
-                assert!(!gapless || !phrase.contains(" .. "), "{}: {phrase}", rule.id);
+                assert!(
+                    !gapless || !phrase.contains(" .. "),
+                    "{}: {phrase}",
+                    rule.id
+                );
                 let plain = phrase.to_lowercase() == **phrase
                     && phrase.trim() == *phrase
                     && !phrase.contains(['"', '’']);

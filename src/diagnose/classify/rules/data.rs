@@ -2,7 +2,8 @@
 
 use crate::{
     api::status::RootCause::{
-        CredentialsInvalid, DataTypeMismatch, SchemaDrift, SourceConfig, TableMissing, Unknown, VendorQuota,
+        CredentialsInvalid, DataTypeMismatch, SchemaDrift, SourceConfig, TableMissing, Unknown,
+        VendorQuota,
     },
     diagnose::classify::rule::{
         Rule,
@@ -47,8 +48,21 @@ pub const RULES: &[Rule] = &[
         "values/fit",
         DataTypeMismatch,
         &[Near(
-            &["value", "values", "type", "types", "number", "numbers", "column"],
-            &["can't be stored", "cannot be stored", "can't widen", "cannot widen", "do not fit", "don't fit", "does not fit", "doesn't fit", "no longer fit", "no longer fits"],
+            &[
+                "value", "values", "type", "types", "number", "numbers", "column",
+            ],
+            &[
+                "can't be stored",
+                "cannot be stored",
+                "can't widen",
+                "cannot widen",
+                "do not fit",
+                "don't fit",
+                "does not fit",
+                "doesn't fit",
+                "no longer fit",
+                "no longer fits",
+            ],
         )],
         "This column started receiving values that don't fit the type stored from earlier syncs.",
         ("The plan does not fit: HTTP 402", VendorQuota),
@@ -106,15 +120,8 @@ pub const RULES: &[Rule] = &[
                 "failed to cast",
                 "unable to cast",
                 "datetime field overflow",
-                "неверный синтаксис для типа",
-                "ungültige eingabesyntax",
-                "syntaxe en entrée invalide",
-                "la sintaxis de entrada no es válida",
                 "sintaxe de entrada é inválida",
-                "型の入力構文が不正",
                 "型の入力構文が無効",
-                "输入语法无效",
-                "输入语法错误",
                 "无效的类型",
             ]),
             Without(&[

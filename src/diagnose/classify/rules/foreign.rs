@@ -172,10 +172,7 @@ pub const RULES: &[Rule] = &[
             IS_MISSING,
         )],
         "ERRORE:  la colonna \"updated_at\" non esiste",
-        (
-            "ERRORE:  la relazione \"colonna\" non esiste",
-            TableMissing,
-        ),
+        ("ERRORE:  la relazione \"colonna\" non esiste", TableMissing),
     ),
     Rule::words(
         "foreign/table",
@@ -539,7 +536,10 @@ pub const RULES: &[Rule] = &[
             "neočekávaně ukončil spojení",
         ])],
         "СБОЙ:  закрытие подключения по команде администратора",
-        ("строка по команде: столбец \"x\" не существует", SchemaDrift),
+        (
+            "строка по команде: столбец \"x\" не существует",
+            SchemaDrift,
+        ),
     ),
     Rule::words(
         "foreign/value",

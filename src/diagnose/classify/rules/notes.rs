@@ -3,7 +3,8 @@
 
 use crate::{
     api::status::RootCause::{
-        CredentialsInvalid, NetworkUnreachable, OperatorAction, PermissionDenied, Transient, Unknown,
+        CredentialsInvalid, NetworkUnreachable, OperatorAction, PermissionDenied, Transient,
+        Unknown,
     },
     diagnose::classify::rule::{
         Rule,

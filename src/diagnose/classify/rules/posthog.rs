@@ -3,8 +3,8 @@
 
 use crate::{
     api::status::RootCause::{
-        BillingLimit, CredentialsInvalid, NetworkUnreachable, PermissionDenied, PlatformInternal, RateLimited,
-        SourceTimeout, TableMissing, Transient, Unknown, VendorQuota, WebhookBroken,
+        BillingLimit, CredentialsInvalid, NetworkUnreachable, PermissionDenied, PlatformInternal,
+        RateLimited, SourceTimeout, TableMissing, Transient, Unknown, VendorQuota, WebhookBroken,
     },
     diagnose::classify::rule::{
         Rule,

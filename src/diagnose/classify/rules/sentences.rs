@@ -123,7 +123,13 @@ pub const RULES: &[Rule] = &[
         &[Near(
             &["primary key", "primary keys"],
             &[
-                "add a", "choose a", "define a", "select a", "set a", "set up a", "specify a",
+                "add a",
+                "choose a",
+                "define a",
+                "select a",
+                "set a",
+                "set up a",
+                "specify a",
             ],
         )],
         "Set a primary key for this table, or use full refresh.",
@@ -371,7 +377,17 @@ pub const RULES: &[Rule] = &[
         "sentence/value",
         DataTypeMismatch,
         &[Near(
-            &["column", "date", "dates", "number", "numeric column", "type", "types", "value", "values"],
+            &[
+                "column",
+                "date",
+                "dates",
+                "number",
+                "numeric column",
+                "type",
+                "types",
+                "value",
+                "values",
+            ],
             &[
                 "can't store",
                 "cannot store",
@@ -525,10 +541,7 @@ pub const RULES: &[Rule] = &[
             &["does not exist", "doesn't exist", "is not installed"],
         )],
         "ERROR: extension \"postgis\" does not exist",
-        (
-            "ERROR: relation \"extension\" does not exist",
-            TableMissing,
-        ),
+        ("ERROR: relation \"extension\" does not exist", TableMissing),
     ),
     Rule::sign(
         "sentence/setting",

@@ -6,11 +6,11 @@ use crate::{
         NetworkUnreachable, PermissionDenied, PrimaryKeyDuplicate, PrimaryKeyMissing, SourceConfig,
         SshTunnel, TableMissing, TlsFailure, Transient, Unknown,
     },
-    diagnose::classify::rules::vocabulary::{LACKING, PASTED, REFUSED, RIGHTS},
     diagnose::classify::rule::{
         Rule,
         When::{Any, Http, Near, Source, Without},
     },
+    diagnose::classify::rules::vocabulary::{LACKING, PASTED, REFUSED, RIGHTS},
 };
 
 /// SSH comes before credentials: its texts speak of keys and passwords.
@@ -187,17 +187,47 @@ pub const KEYS: &[Rule] = &[
         "keys/repeated",
         PrimaryKeyDuplicate,
         &[
-            Near(&["primary key", "primary keys"], &["duplicate*", "isn't unique", "not unique", "more than one row", "non-unique", "repeat*", "same"]),
+            Near(
+                &["primary key", "primary keys"],
+                &[
+                    "duplicate*",
+                    "isn't unique",
+                    "not unique",
+                    "more than one row",
+                    "non-unique",
+                    "repeat*",
+                    "same",
+                ],
+            ),
             Without(&["violat*", "constraint", "syntax"]),
         ],
         "Duplicate values found in the primary key of this table, so rows can't be matched",
-        ("Violation of PRIMARY KEY constraint 'PK_orders'. Cannot insert duplicate key in object 'dbo.orders'.", Unknown),
+        (
+            "Violation of PRIMARY KEY constraint 'PK_orders'. Cannot insert duplicate key in object 'dbo.orders'.",
+            Unknown,
+        ),
     ),
     Rule::words(
         "keys/none",
         PrimaryKeyMissing,
         &[
-            Near(&["primary key", "primary keys"], &["add one", "choose one", "declare one", "missing", "needs one", "no", "none", "not set", "pick one", "required", "set one", "without"]),
+            Near(
+                &["primary key", "primary keys"],
+                &[
+                    "add one",
+                    "choose one",
+                    "declare one",
+                    "missing",
+                    "needs one",
+                    "no",
+                    "none",
+                    "not set",
+                    "pick one",
+                    "required",
+                    "set one",
+                    "without",
+                ],
+            ),
             Without(&["violat*", "constraint", "syntax", "private key"]),
         ],
         "Incremental syncs need a key on this table: pick one as the primary key.",
@@ -398,19 +428,11 @@ pub const INTEGRATION: &[Rule] = &[
             "user hasn't authorized",
             "has not authorized the app*",
             "has not authorized application",
-
-
             "reauthorization",
             "reauthenticate",
             "re-authenticate",
             "reauthentication",
             "reauth*",
-
-
-
-
-
-
             "needs to be reconnected",
             "must be reconnected",
             "connection has expired or been revoked",
@@ -433,7 +455,6 @@ pub const INTEGRATION: &[Rule] = &[
             "aadsts50078",
             "aadsts50076",
             "aadsts50079",
-
             "aadsts54005",
             "aadsts50057",
             "aadsts700003",
