@@ -19,7 +19,7 @@ const ACTED_ON: [RootCause; 5] = [
     BillingLimit,
 ];
 
-/// A text with its label.
+/// A text with its label. Where it comes from, `source`, is for people.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {

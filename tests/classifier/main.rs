@@ -36,11 +36,7 @@ fn texts_that_the_rules_never_saw_are_read_rightly() {
             .iter()
             .for_each(|miss: &Miss| println!("{miss}"));
     }
-    assert!(score.accuracy() >= 0.90, "{:.4}", score.accuracy());
-    assert!(
-        score.unsafe_misses() * 100 <= score.total,
-        "{} of {} are wrong guesses that lead to an action",
-        score.unsafe_misses(),
-        score.total
-    );
+    assert!(score.total >= 200, "the held-out texts have gone");
+    assert!(score.accuracy() >= 0.855, "{:.4}", score.accuracy());
+    assert_eq!(score.unsafe_misses(), 0, "a wrong guess leads to an action");
 }

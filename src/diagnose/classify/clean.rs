@@ -1,6 +1,5 @@
 //! A text as it came, on its way to the rules: one case, one kind of quote, one kind of blank, bounded length.
 
-use std::iter::Peekable;
 use std::str::Chars;
 
 /// How much of a long text is looked at, in bytes, at its beginning and again at its end: what went wrong stands in one
@@ -43,7 +42,7 @@ fn part(raw: &str, out: &mut String) {
 
 fn is_traceback(raw: &str) -> bool {
     const HEAD: &[u8] = b"most recent call last";
-    raw.contains('\n')
+    raw.contains("\n  ")
         && raw
             .as_bytes()
             .windows(HEAD.len())
@@ -51,17 +50,36 @@ fn is_traceback(raw: &str) -> bool {
 }
 
 fn characters(raw: &str, out: &mut String) {
-    let mut rest = raw.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            'A'..='Z' => out.push(c.to_ascii_lowercase()),
-            '\\' => escape(&mut rest, out),
-            '\u{1b}' => colour(&mut rest, out),
-            '&' => entity(&mut rest, out),
-            ' '..='~' => push(c, out),
-            _ => foreign(c, out),
-        }
+    let mut rest = raw;
+    while !rest.is_empty() {
+        let plain = rest
+            .bytes()
+            .position(|byte| !is_plain(byte))
+            .unwrap_or(rest.len());
+        let start = out.len();
+        out.push_str(&rest[..plain]);
+        out[start..].make_ascii_lowercase();
+        rest = other(&rest[plain..], out);
     }
+}
+
+/// Whether a byte is a character that stays as it is, but for its case.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'&')
+}
+
+/// Adds the character at the beginning of `text`, which is not plain; returns what follows.
+fn other<'a>(text: &'a str, out: &mut String) -> &'a str {
+    let mut rest = text.chars();
+    match rest.next() {
+        Some('\\') => escape(&mut rest, out),
+        Some('\u{1b}') => colour(&mut rest, out),
+        Some('&') => entity(&mut rest, out),
+        Some(' ') => push(' ', out),
+        Some(c) => foreign(c, out),
+        None => {}
+    }
+    rest.as_str()
 }
 
 /// Adds a character, and a blank only where none is. A line end wins over blanks before it.
@@ -85,8 +103,8 @@ fn push(c: char, out: &mut String) {
 }
 
 /// Texts come through `repr` and JSON: `\n`, `\'`, `\u2019`.
-fn escape(rest: &mut Peekable<Chars<'_>>, out: &mut String) {
-    match rest.peek().copied() {
+fn escape(rest: &mut Chars<'_>, out: &mut String) {
+    match rest.clone().next() {
         Some('n' | 'r' | 't' | 'N' | 'R' | 'T') => {
             rest.next();
             push(' ', out);
@@ -105,17 +123,19 @@ fn escape(rest: &mut Peekable<Chars<'_>>, out: &mut String) {
 }
 
 /// A terminal's colour codes.
-fn colour(rest: &mut Peekable<Chars<'_>>, out: &mut String) {
-    if rest.peek() == Some(&'[') {
-        rest.next();
-        while rest.next_if(|c| c.is_ascii_digit() || *c == ';').is_some() {}
-        rest.next_if(char::is_ascii_alphabetic);
+fn colour(rest: &mut Chars<'_>, out: &mut String) {
+    if let Some(code) = rest.as_str().strip_prefix('[') {
+        let code = code.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        *rest = code
+            .strip_prefix(|c: char| c.is_ascii_alphabetic())
+            .unwrap_or(code)
+            .chars();
     }
     push(' ', out);
 }
 
 /// The entities that stand for quotes in answers written as HTML.
-fn entity(rest: &mut Peekable<Chars<'_>>, out: &mut String) {
+fn entity(rest: &mut Chars<'_>, out: &mut String) {
     const ENTITIES: [(&str, char); 5] = [
         ("#39;", '\''),
         ("#x27;", '\''),
@@ -123,15 +143,11 @@ fn entity(rest: &mut Peekable<Chars<'_>>, out: &mut String) {
         ("quot;", '"'),
         ("nbsp;", ' '),
     ];
+    let text = rest.as_str();
     for (name, c) in ENTITIES {
-        if rest
-            .clone()
-            .zip(name.chars())
-            .filter(|(a, b)| a.eq_ignore_ascii_case(b))
-            .count()
-            == name.len()
-        {
-            rest.nth(name.len() - 1);
+        let head = text.get(..name.len());
+        if head.is_some_and(|head| head.eq_ignore_ascii_case(name)) {
+            *rest = text[name.len()..].chars();
             push(c, out);
             return;
         }

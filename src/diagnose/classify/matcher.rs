@@ -29,8 +29,34 @@ struct Fragment {
     text: String,
     open_left: bool,
     open_right: bool,
-    /// The rules worth asking when this was found: their rank, and which phrase of their first condition begins here.
-    wakes: Vec<(u16, u16)>,
+    /// The rules worth asking when this was found.
+    wakes: Vec<Wake>,
+}
+
+impl Fragment {
+    /// Whether the word may go on with this byte. A word without a join does not go on with one: `deadlock_events` is a name.
+    fn goes_on(&self, byte: Option<&u8>) -> bool {
+        self.open_right && (byte != Some(&b'_') || self.text.contains('_'))
+    }
+}
+
+/// A rule that is worth asking: its rank, and behind it which phrase of its first condition begins here. One number, so
+/// that they sort fast.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Wake(u32);
+
+impl Wake {
+    fn new(rank: u16, place: u16) -> Self {
+        Self(u32::from(rank) << 16 | u32::from(place))
+    }
+
+    const fn rank(self) -> usize {
+        (self.0 >> 16) as usize
+    }
+
+    const fn place(self) -> usize {
+        (self.0 & 0xffff) as usize
+    }
 }
 
 struct Compiled {
@@ -43,11 +69,18 @@ type Phrase = Vec<u16>;
 
 enum Test {
     Any(Vec<Phrase>),
+    Near(Near),
     All(Vec<Phrase>),
     Without(Vec<Phrase>),
     Whole(Vec<Phrase>),
     Start(Vec<Phrase>),
     Source(&'static [&'static str]),
+}
+
+/// Two lists of fragments, each in ascending order.
+struct Near {
+    one: Vec<u16>,
+    other: Vec<u16>,
 }
 
 #[derive(Clone, Copy)]
@@ -78,17 +111,16 @@ impl Matcher {
     /// The first rule that decides the text.
     pub fn first(&self, text: &Masked, source_type: Option<&str>) -> Option<&'static Rule> {
         let hits = self.hits(text);
-        let mut awake: Vec<(u16, u16)> = hits
-            .iter()
-            .flat_map(|hit| &self.fragments[usize::from(hit.fragment)].wakes)
-            .copied()
-            .collect();
+        let mut awake = Vec::with_capacity(2 * hits.len());
+        for hit in &hits {
+            awake.extend_from_slice(&self.fragments[usize::from(hit.fragment)].wakes);
+        }
         awake.sort_unstable();
         awake.dedup();
         let seen = Seen::new(&hits, text, source_type, self.fragments.len());
         awake
-            .chunk_by(|one, other| one.0 == other.0)
-            .filter_map(|phrases| Some((self.rules.get(usize::from(phrases.first()?.0))?, phrases)))
+            .chunk_by(|one, other| one.rank() == other.rank())
+            .filter_map(|phrases| Some((self.rules.get(phrases.first()?.rank())?, phrases)))
             .find(|(compiled, phrases)| seen.decides(compiled, phrases))
             .map(|(compiled, _)| compiled.rule)
     }
@@ -98,14 +130,15 @@ impl Matcher {
             return Vec::new();
         };
         let bytes = text.text.as_bytes();
-        let mut hits = Vec::with_capacity(32);
+        let denies = DENIALS.iter().any(|word| text.text.contains(word));
+        let mut hits = Vec::with_capacity(64);
         for found in automaton.find_overlapping_iter(&text.text) {
             let place = found.pattern().as_usize();
             let fragment = &self.fragments[place];
             let (start, end) = (found.start(), found.end());
             let whole = (fragment.open_left || ends_word(bytes, start))
-                && (fragment.open_right || ends_word(bytes, end));
-            if whole && !is_negated(&text.text[..start]) {
+                && (ends_word(bytes, end) || fragment.goes_on(bytes.get(end)));
+            if whole && !(denies && is_negated(&text.text[..start])) {
                 hits.push(Hit {
                     fragment: u16::try_from(place).unwrap_or(u16::MAX),
                     start,
@@ -122,6 +155,9 @@ fn ends_word(bytes: &[u8], at: usize) -> bool {
     let is_letter = |byte: Option<&u8>| byte.is_some_and(|byte| is_word(*byte) && *byte < 0x80);
     at == 0 || !(is_letter(bytes.get(at - 1)) && is_letter(bytes.get(at)))
 }
+
+/// Without one of these, a text denies nothing.
+const DENIALS: [&str; 4] = ["not ", "never ", "without ", "non "];
 
 /// Whether a text that goes on here says that the following is not so.
 fn is_negated(before: &str) -> bool {
@@ -153,18 +189,26 @@ struct Builder {
 impl Builder {
     fn rule(&mut self, rank: u16, rule: &'static Rule) -> Compiled {
         let tests: Vec<Test> = rule.when.iter().map(|when| self.test(when)).collect();
-        let key = match tests.first() {
-            Some(Test::Any(phrases) | Test::Whole(phrases) | Test::Start(phrases)) => {
-                phrases.as_slice()
-            }
-            Some(Test::All(phrases)) => phrases.get(..1).unwrap_or_default(),
-            _ => &[],
+        let keys: Vec<u16> = match tests.first() {
+            Some(Test::Any(phrases) | Test::Whole(phrases) | Test::Start(phrases)) => phrases
+                .iter()
+                .filter_map(|phrase| phrase.first())
+                .copied()
+                .collect(),
+            Some(Test::All(phrases)) => phrases
+                .iter()
+                .take(1)
+                .filter_map(|phrase| phrase.first())
+                .copied()
+                .collect(),
+            Some(Test::Near(near)) => near.one.clone(),
+            _ => Vec::new(),
         };
-        for (place, fragment) in key.iter().filter_map(|phrase| phrase.first()).enumerate() {
+        for (place, fragment) in keys.into_iter().enumerate() {
             let place = u16::try_from(place).unwrap_or(u16::MAX);
-            self.fragments[usize::from(*fragment)]
+            self.fragments[usize::from(fragment)]
                 .wakes
-                .push((rank, place));
+                .push(Wake::new(rank, place));
         }
         Compiled { rule, tests }
     }
@@ -172,6 +216,10 @@ impl Builder {
     fn test(&mut self, when: &'static When) -> Test {
         match when {
             When::Any(phrases) => Test::Any(self.phrases(phrases)),
+            When::Near(one, other) => Test::Near(Near {
+                one: self.words(one),
+                other: self.words(other),
+            }),
             When::All(phrases) => Test::All(self.phrases(phrases)),
             When::Without(phrases) => Test::Without(self.phrases(phrases)),
             When::Whole(phrases) => Test::Whole(self.phrases(phrases)),
@@ -188,6 +236,15 @@ impl Builder {
             .iter()
             .map(|value| vec![self.fragment(&format!("{kind}:{value}"))])
             .collect()
+    }
+
+    fn words(&mut self, words: &[&str]) -> Vec<u16> {
+        let mut fragments: Vec<u16> = words
+            .iter()
+            .map(|word| self.fragment(&expanded(word)))
+            .collect();
+        fragments.sort_unstable();
+        fragments
     }
 
     fn phrases(&mut self, phrases: &[&str]) -> Vec<Phrase> {
@@ -256,14 +313,14 @@ impl<'a> Seen<'a> {
     }
 
     /// Whether all conditions of a rule hold. Of the first one only the phrases that woke the rule are looked at.
-    fn decides(&self, compiled: &Compiled, awake: &[(u16, u16)]) -> bool {
+    fn decides(&self, compiled: &Compiled, awake: &[Wake]) -> bool {
         let Some((first, others)) = compiled.tests.split_first() else {
             return false;
         };
         let holds = match first {
             Test::Any(phrases) => awake
                 .iter()
-                .filter_map(|(_, place)| phrases.get(usize::from(*place)))
+                .filter_map(|wake| phrases.get(wake.place()))
                 .any(|phrase| self.has(phrase)),
             _ => self.holds(first),
         };
@@ -273,6 +330,7 @@ impl<'a> Seen<'a> {
     fn holds(&self, test: &Test) -> bool {
         match test {
             Test::Any(phrases) => phrases.iter().any(|phrase| self.has(phrase)),
+            Test::Near(near) => self.are_near(near),
             Test::All(phrases) => phrases.iter().all(|phrase| self.has(phrase)),
             Test::Without(phrases) => !phrases.iter().any(|phrase| self.has(phrase)),
             Test::Whole(phrases) => phrases.iter().any(|phrase| self.is_whole(phrase)),
@@ -308,6 +366,20 @@ impl<'a> Seen<'a> {
             }
         }
         false
+    }
+
+    fn are_near(&self, near: &Near) -> bool {
+        self.found(&near.one).any(|one| {
+            self.found(&near.other).any(|other| {
+                self.is_near(one.end, other.start) || self.is_near(other.end, one.start)
+            })
+        })
+    }
+
+    fn found(&self, fragments: &[u16]) -> impl Iterator<Item = &Hit> {
+        self.hits
+            .iter()
+            .filter(|hit| fragments.binary_search(&hit.fragment).is_ok())
     }
 
     /// Whether two places are near each other, in this order, and in one sentence.

@@ -1,7 +1,7 @@
 //! What does an error text say went wrong?
 //!
-//! A text is made plain ([`clean`]), stripped of the names it mentions ([`mask`]), and then asked about in the order of the
-//! rules ([`rules`]): the first that holds decides, and a text that none decides is Unknown. Pure: the same text gives the
+//! A text is made plain (`clean`), stripped of the names it mentions (`mask`), and then asked about in the order of the
+//! rules (`rules`): the first that holds decides, and a text that none decides is Unknown. Pure: the same text gives the
 //! same answer, whatever it holds. Texts come from outside; what they ask for is never done.
 
 mod clean;

@@ -11,10 +11,12 @@ const BEFORE_STATUS: &[&str] = &[
     "status",
     "status_code",
     "statuscode",
+    "status-code",
     "httpstatus",
     "http_status",
     "httpstatuscode",
     "http_code",
+    "http_status_code",
     "http code",
     "status code",
     "http error",
@@ -182,6 +184,28 @@ const NAMES: &[(&str, &[&str])] = &[
     ("529", &["overloaded", "site is"]),
 ];
 
+/// What is counted, and makes a status a number like any other: `returned 500 rows`.
+const COUNTED: &[&str] = &[
+    "bytes",
+    "columns",
+    "entries",
+    "errors in",
+    "events",
+    "files",
+    "items",
+    "lines",
+    "messages",
+    "objects",
+    "pages",
+    "records",
+    "results",
+    "rows",
+    "tables",
+    "tickets",
+    "users",
+    "values",
+];
+
 /// What stands right before a driver's error number.
 const BEFORE_NUMBER: &[&str] = &[
     "error",
@@ -208,14 +232,20 @@ const BEFORE_NUMBER: &[&str] = &[
 /// Whether `token` is an HTTP status in HTTP context; `before` is the masked text before it.
 pub fn is_http(token: &str, before: &str, after: &str) -> bool {
     let is_status = token.len() == 3 && (token.starts_with('4') || token.starts_with('5'));
-    if !is_status {
+    let is_count = after
+        .strip_prefix(' ')
+        .is_some_and(|rest| COUNTED.iter().any(|word| rest.starts_with(word)));
+    if !is_status || is_count {
         return false;
     }
     let head = trimmed(before);
     let raised = before
         .strip_suffix('(')
         .is_some_and(|word| word.ends_with("error") || word.ends_with("exception"));
-    (raised && after.starts_with(','))
+    // All that Cloudflare says in plain text: `error code: 522`.
+    let is_all = before == "error code: " && after.is_empty();
+    is_all
+        || (raised && after.starts_with(','))
         || ends_with_any(head, BEFORE_STATUS)
         || follows(token, after)
         || (ends_with_any(head, BEFORE_CODE) && speaks_of_http(before, after))
@@ -325,6 +355,7 @@ mod tests {
             "HTTP/1.1 401",
             "HTTP Error 401: Unauthorized",
             "APIError: [401]",
+            "error code: 401",
             "failed with status code: 401",
             "(401) Unauthorized",
             "401 POST https://bigquery.googleapis.com/x: no",
@@ -343,6 +374,7 @@ mod tests {
             "syncing 401 rows",
             "16/4010A3F8",
             "401 errors in rows",
+            "Query returned 500 rows",
             "at line 401",
         ] {
             assert!(!signs(raw).contains("http:"), "{raw}: {}", signs(raw));

@@ -29,6 +29,8 @@ pub struct Rule {
 pub enum When {
     /// One of these phrases is in the text.
     Any(&'static [&'static str]),
+    /// One of the first and one of the second stand near each other in one sentence, whichever comes first. Without ` .. `.
+    Near(&'static [&'static str], &'static [&'static str]),
     /// All of these phrases are in the text.
     All(&'static [&'static str]),
     /// None of these phrases is in the text.

@@ -54,15 +54,22 @@ fn ids_are_unique_and_conditions_ask_for_something() {
 fn phrases_are_written_as_masked_texts_are() {
     for rule in rules::all() {
         for when in rule.when {
-            let (When::Any(phrases)
-            | When::All(phrases)
-            | When::Without(phrases)
-            | When::Whole(phrases)
-            | When::Start(phrases)) = when
-            else {
-                continue;
+            let (phrases, more): (&[&str], &[&str]) = match when {
+                When::Any(phrases)
+                | When::All(phrases)
+                | When::Without(phrases)
+                | When::Whole(phrases)
+                | When::Start(phrases) => (phrases, &[]),
+                When::Near(one, other) => (one, other),
+                _ => continue,
             };
-            for phrase in *phrases {
+            let gapless = matches!(when, When::Near(..));
+            for phrase in phrases.iter().chain(more) {
+                assert!(
+                    !gapless || !phrase.contains(" .. "),
+                    "{}: {phrase}",
+                    rule.id
+                );
                 let plain = phrase.to_lowercase() == **phrase
                     && phrase.trim() == *phrase
                     && !phrase.contains(['"', '’']);

@@ -1,11 +1,15 @@
 //! Who we are, and what we may.
 
 use crate::{
-    api::status::RootCause::{CredentialsInvalid, NetworkUnreachable, PermissionDenied, Unknown},
+    api::status::RootCause::{
+        CredentialsInvalid, NetworkUnreachable, PermissionDenied, SourceConfig, SshTunnel,
+        TableMissing, TlsFailure, Unknown,
+    },
     diagnose::classify::rule::{
         Rule,
-        When::{Any, Code, Http, SqlState, Without},
+        When::{Any, Code, Http, Near, SqlState, Without},
     },
+    diagnose::classify::rules::vocabulary::{NOT_THERE, PLACES, REFUSED, SECRETS},
 };
 
 /// Doors that open only for known addresses. Before logins: a 403 of this kind is no question of who we are.
@@ -67,21 +71,16 @@ pub const ALLOWLIST: &[Rule] = &[
                 "network policies",
                 "network security",
                 "firewall",
-
-
-
                 "client with ip address",
                 "host <> is not allowed to connect",
                 "host .. blocked because of many connection errors",
                 "is blocked because of many connection errors",
-
                 "not allowed by network",
                 "untrusted network",
                 "access from .. not allowed",
                 "login from .. ip",
                 "login ip restricted",
                 "restricted ip",
-
                 "kein pg_hba.conf-eintrag",
                 "darf sich nicht mit diesem mysql-server verbinden",
             ]),
@@ -105,11 +104,9 @@ pub const PERMISSIONS: &[Rule] = &[
     Rule::words(
         "permission/words",
         PermissionDenied,
-        &[Any(&["may not read", "not allowed to read", "enable the .. scope", "add the .. scope", "enable .. scope", "not allowed to see", "can't see", "is not allowed to use", "permesso negato", "is not able to access the database", "user is not allowed to do action", "not able to access", "name:app", "permission denied for", "permission denied on", "permission denied to", "permission_denied", "not authorized on .. to execute", "not authorized to perform", "must be granted", "request is prohibited by organization's policy", "denied access", "resource not accessible by", "has no .. permission*", "has no .. privilege*", "plan does not include", "plan doesn't include", "plan does not give", "plan doesn't give", "not have .. permission*", "needs access to", "ask .. admin*", "ask your admin*", "api_disabled_for_org", "is not enabled for this organization", "not enabled for this org*", "must be site admin", "requires a site-admin", "admin access", "only admins", "admins only", "not part of your plan", "plan required", "higher plan", "requires an enterprise", "enterprise plan", "granted access to", "grant .. access to", "grant access to", "add the .. permission", "user has no", "can't access", "cannot access", "may not access", "not shared with", "no read access", "read access .. denied",
-
+        &[Any(&["may not read", "not have the capability", "not allow api access", "can't read", "can't list", "can't export", "can't view", "cannot list", "cannot export", "cannot view", "can only send", "isn't shared", "is not shared", "not been shared", "owners can", "admins can", "only .. owners", "ask an owner", "ask an admin", "not_in_channel", "insufficientscope", "doesn't let", "does not let", "must be member of role", "must be a member of role", "cannot read this", "can't read this", "not allowed to list", "may not list", "may not see", "api_plan_restricted", "not allowed to read", "enable the .. scope", "add the .. scope", "enable .. scope", "not allowed to see", "can't see", "is not allowed to use", "is not able to access the database", "user is not allowed to do action", "not able to access", "name:app", "permission denied for", "permission denied on", "permission denied to", "permission_denied", "not authorized on .. to execute", "not authorized to perform", "must be granted", "request is prohibited by organization's policy", "denied access", "resource not accessible by", "has no .. permission*", "has no .. privilege*", "plan does not include", "plan doesn't include", "plan does not give", "plan doesn't give", "not have .. permission*", "needs access to", "ask .. admin*", "ask your admin*", "api_disabled_for_org", "is not enabled for this organization", "not enabled for this org*", "must be site admin", "requires a site-admin", "admin access", "only admins", "admins only", "not part of your plan", "plan required", "higher plan", "requires an enterprise", "enterprise plan", "granted access to", "grant .. access to", "grant access to", "add the .. permission", "user has no", "can't access", "cannot access", "may not access", "not shared with", "no read access", "read access .. denied",
             "permissiondenied",
             "permission_denied",
-
             "permission error",
             "permissions error",
             "permissions denied",
@@ -150,7 +147,6 @@ pub const PERMISSIONS: &[Rule] = &[
             "requires the .. permission*",
             "requires .. permission*",
             "requires .. privilege*",
-
             "requires admin*",
             "requires merchant approval",
             "does not have the required permission*",
@@ -201,39 +197,15 @@ pub const PERMISSIONS: &[Rule] = &[
             "must be superuser",
             "must be a member of",
             "must be an admin*",
-
-
-
-
-
-
-
-
-
-
-
-
-
-
             "is not entitled",
             "not entitled",
             "not approved to",
             "not approved for",
-
-
-
-
             "accessdeniedexception",
-
-
             "access not granted",
             "access is not granted",
-
-
-
             "access to .. not allowed",
             "access restricted",
-
             "command denied to user",
             "command denied",
             "select command denied",
@@ -249,32 +221,20 @@ pub const PERMISSIONS: &[Rule] = &[
             "unrecognized configuration parameter app*",
             "authorizationfailure",
             "authorizationpermissionmismatch",
-
-
-
-
             "not_enough_privileges",
             "not enough privileges",
             "not enough permissions",
             "no_permission*",
-
-
             "ora-41900",
             "ora-00990",
             "dpy-4009",
             "is not authorized to perform",
             "with an explicit deny",
-
-
-
-
             "user_permission_denied",
             "developer_token_not_approved",
             "developer_token_prohibited",
             "developer token .. not approved",
             "developer token .. only approved",
-
-
             "api access is enabled on your",
             "api access .. not enabled",
             "api access .. disabled",
@@ -307,42 +267,27 @@ pub const PERMISSIONS: &[Rule] = &[
             "advanced access",
             "only stripe connect platforms",
             "external ids .. not shared",
-
             "keine berechtigung",
-
             "unzureichende berechtigung*",
             "unzureichende privilegien",
             "nicht ausreichende berechtigung*",
             "berechtigung .. verweigert",
-            "droit refusé",
             "permission refusée",
             "droits refusés",
-
             "privilèges insuffisants",
-            "permiso denegado",
             "permiso .. denegado",
             "se denegó el permiso",
-
             "privilegios insuficientes",
-            "permissão negada",
-
             "privilégios insuficientes",
             "нет доступа",
-
-
-
             "нет прав",
             "недостаточно прав",
             "привилегий недостаточно",
             "недостаточно привилегий",
             "権限がありません",
-
             "権限が不足",
             "权限不足",
-            "权限不够",
             "没有权限",
-
-
         ]), Without(&["(publickey*", "is not permitted to log in", "connection not permitted", "http:407", "http:500", "http:502", "http:503", "http:504", "http:429"])],
         "permission denied for table customers",
         ("psycopg2.OperationalError: user is not permitted to log in", CredentialsInvalid),
@@ -378,6 +323,50 @@ pub const PERMISSIONS: &[Rule] = &[
     ),
 ];
 
+/// Texts that speak of tokens and keys, and not of logging in.
+const NOT_A_LOGIN: &[&str] = &[
+    "(publickey*",
+    "no such api key permission",
+    "unexpected token",
+    "unrecognized token",
+    "continuation token",
+    "page token",
+    "pagination token",
+    "next page token",
+    "resume token",
+    "invalid json",
+    "sync token",
+    "cursor token",
+    "unauthorized to",
+    "invalid key type",
+    "invalid key format",
+    "token limit",
+    "max_tokens",
+    "syntax error",
+    "invalid character",
+    "http:500",
+    "http:502",
+    "http:503",
+    "http:504",
+    "http:429",
+    "try again later .. temporarily unavailable",
+    "authentication service is .. unavailable",
+    "authentication succeeded",
+    "insufficient*",
+    "access_token_scope_insufficient",
+    "missing scope*",
+    "missing_scope*",
+    "required scope*",
+    "required_scope*",
+    "required permission*",
+    "permission denied for",
+    "oauth scope*",
+    "csrf*",
+    "token bucket",
+    "start token",
+    "lexer",
+];
+
 /// Not known, or not believed.
 pub const CREDENTIALS: &[Rule] = &[
     Rule::exact(
@@ -390,7 +379,7 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::exact(
         "postgres/password",
         CredentialsInvalid,
-        &[Any(&["autenticazione con password fallita", "autenticazione .. fallita", "has no credentials for the role", "no credentials for the role", "auth failed", "login rejected", "user was not found", "no password for user", "role .. is not permitted to log in", "is locked. contact",
+        &[Any(&[ "autenticazione .. fallita", "has no credentials for the role", "no credentials for the role", "auth failed", "login rejected", "must be authenticated", "expected password response", "user was not found", "no password for user", "role .. is not permitted to log in", "is locked. contact",
             "password authentication failed",
             "database rejected the username or password",
             "rejected the username or password",
@@ -410,23 +399,13 @@ pub const CREDENTIALS: &[Rule] = &[
             "no password provided",
             "password is required",
             "empty password returned",
-            "passwort-authentifizierung für benutzer",
-            "passwort-authentifizierung .. fehlgeschlagen",
-            "authentification par mot de passe échouée",
-            "l'authentification par mot de passe",
-            "la autentificación password falló",
             "la autenticación .. falló",
             "autenticación .. falló",
             "autentificación .. falló",
             "falló la autentificación",
             "falló la autenticación",
-            "autenticação do tipo senha falhou",
             "falha na autenticação",
-            "пользователь .. не прошёл проверку подлинности",
-            "не прошёл проверку подлинности",
             "не прошел проверку подлинности",
-            "パスワード認証に失敗",
-            "パスワード認証が失敗",
             "认证失败",
             "身份验证失败",
             "密码认证失败",
@@ -459,7 +438,7 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::words(
         "login/words",
         CredentialsInvalid,
-        &[Any(&["or password .. wrong", "or password .. incorrect", "or password .. not accepted", "or password .. not match", "token is no longer valid", "key is no longer valid", "token .. no longer valid", "key .. no longer valid", "key is not valid", "authentication to .. failed", "authentication with .. failed", "authentication against .. failed", "authentication for .. failed", "user not found in the database", "no such login", "user not found", "could not find user", "couldn't find user", "cannot find user", "check your .. client id", "client id and secret", "client id and client secret", "check your api key", "check your api token", "check your .. api key", "check the api key", "check your .. credentials", "check your credentials", "check the credentials", "check your .. key and secret", "check your consumer key", "check .. username and password", "check your .. password", "rejected the api key", "rejected the key", "rejected the token", "rejected the access token", "rejected your", "rejected the credentials", "rejected these credentials", "did not accept .. key", "did not accept .. token", "did not accept .. password", "didn't accept .. key", "didn't accept .. token", "didn't accept .. password", "could not sign in", "couldn't sign in", "could not log in", "couldn't log in", "cannot log in", "can't log in", "unable to log in", "unable to login", "unable to sign in", "login unsuccessful", "login was rejected", "login .. rejected", "sign in failed", "signin failed", "wrong user",
+        &[Any(&["or password .. wrong", "or password .. incorrect", "or password .. not accepted", "or password .. not match", "token is no longer valid", "key is no longer valid", "token .. no longer valid", "key .. no longer valid", "key is not valid", "authentication to .. failed", "authentication with .. failed", "authentication against .. failed", "authentication for .. failed", "user not found in the database", "no such login", "user not found", "could not find user", "couldn't find user", "cannot find user", "check your .. client id", "client id and secret", "client id and client secret", "check your api key", "check your api token", "check your .. api key", "check the api key", "check your .. credentials", "check your credentials", "check the credentials", "check your .. key and secret", "check your consumer key", "check .. username and password", "check your .. password", "rejected the api key", "rejected the key", "rejected the token", "rejected the access token", "rejected your", "rejected the credentials", "rejected these credentials", "did not accept .. key", "did not accept .. token", "did not accept .. password", "didn't accept .. key", "didn't accept .. token", "didn't accept .. password", "could not sign in", "couldn't sign in", "could not log in", "couldn't log in", "cannot log in", "can't log in", "unable to log in", "unable to login", "unable to sign in", "login unsuccessful", "authorization has been denied for this request", "user has been disabled", "user was disabled", "user has been deactivated", "unknown user", "isn't one that", "login was rejected", "login .. rejected", "sign in failed", "signin failed", "wrong user",
             "access denied for user",
             "login failed for user",
             "login failed for",
@@ -550,7 +529,6 @@ pub const CREDENTIALS: &[Rule] = &[
             "authentication token .. expired",
             "authentication token .. invalid",
             "authentication token .. missing",
-
             "authentication was not successful",
             "failed to authenticate",
             "unable to authenticate",
@@ -584,8 +562,6 @@ pub const CREDENTIALS: &[Rule] = &[
             "credentials .. revoked",
             "credentials .. rejected",
             "credentials .. wrong",
-
-
             "could not verify credentials",
             "unable to locate credentials",
             "nocredentialserror",
@@ -599,7 +575,6 @@ pub const CREDENTIALS: &[Rule] = &[
             "invalid api-key",
             "invalid api token",
             "invalid api secret",
-
             "invalid secret",
             "invalid client secret",
             "invalid_client",
@@ -622,12 +597,8 @@ pub const CREDENTIALS: &[Rule] = &[
             "api key .. disabled",
             "api key .. deactivated",
             "api key .. deleted",
-
-
             "api key .. incorrect",
             "api key .. wrong",
-
-
             "api key not valid",
             "api_key_invalid",
             "api_key_expired",
@@ -661,7 +632,6 @@ pub const CREDENTIALS: &[Rule] = &[
             "token .. was not valid",
             "token .. revoked",
             "token .. rejected",
-
             "token is missing",
             "token is required",
             "token is malformed",
@@ -704,7 +674,6 @@ pub const CREDENTIALS: &[Rule] = &[
             "invalid_session_id",
             "session expired or invalid",
             "session has expired",
-
             "invalidaccesskeyid",
             "invalidclienttokenid",
             "unrecognizedclientexception",
@@ -727,11 +696,7 @@ pub const CREDENTIALS: &[Rule] = &[
             "aadsts50055",
             "aadsts50053",
             "aadsts700016",
-
             "aadsts700027",
-
-
-
             "anmeldung fehlgeschlagen",
             "anmeldung .. fehlgeschlagen",
             "fehler bei der anmeldung",
@@ -781,11 +746,34 @@ pub const CREDENTIALS: &[Rule] = &[
             "用户名或密码",
             "密码错误",
             "访问被拒绝 .. 用户",
-        ]), Without(&[
-            "(publickey*", "no such api key permission", "unexpected token", "continuation token", "page token", "pagination token", "next page token", "resume token", "invalid json", "sync token", "cursor token", "unauthorized to", "invalid key type", "invalid key format", "token limit", "max_tokens", "syntax error", "invalid character", "http:500", "http:502", "http:503", "http:504", "http:429", "try again later .. temporarily unavailable", "authentication service is .. unavailable", "authentication succeeded", "insufficient*", "access_token_scope_insufficient", "missing scope*", "missing_scope*", "required scope*", "required_scope*", "required permission*", "permission denied for", "oauth scope*", "csrf*", "token bucket", "start token", "lexer",
-        ])],
+        ]), Without(NOT_A_LOGIN)],
         "Incorrect username or password was specified.",
         ("Unexpected token < in JSON at position 0, invalid token", Unknown),
+    ),
+    Rule::words(
+        "login/encrypted-key",
+        CredentialsInvalid,
+        &[Any(&["private key is encrypted", "private key is not encrypted", "public key .. not registered"])],
+        "Password was not given but private key is encrypted",
+        ("Private key file is encrypted", SshTunnel),
+    ),
+    Rule::words(
+        "login/near",
+        CredentialsInvalid,
+        &[
+            Near(SECRETS, REFUSED),
+            Without(NOT_A_LOGIN),
+            Without(&["column", "scope*", "permission*", "json", "url", "account id", "region", "subdomain", "project", "unexpected", "parse*", "connection string", "server certificate", "webhook*", "cursor", "pagination", "row", "rows"]),
+        ],
+        "SQL30082N Security processing failed (\"USERNAME AND/OR PASSWORD INVALID\").",
+        ("column \"password\" is invalid", Unknown),
+    ),
+    Rule::words(
+        "login/client-certificate",
+        CredentialsInvalid,
+        &[Near(&["client certificate"], &["expired", "rejected", "revoked", "not accepted"])],
+        "This source's client certificate has been revoked. Update the source with a new client certificate and key.",
+        ("connection requires a valid client certificate", TlsFailure),
     ),
     Rule::words(
         "mongodb/login",
@@ -922,5 +910,37 @@ pub const LOOSE: &[Rule] = &[
         ],
         "Error: Unauthorized",
         ("AssertionError: forms/unauthorized-401", Unknown),
+    ),
+    Rule::words(
+        "source/place",
+        SourceConfig,
+        &[
+            Near(PLACES, NOT_THERE),
+            Without(&[
+                "http:500",
+                "http:502",
+                "http:503",
+                "http:504",
+                "http:429",
+                "password",
+                "temporarily",
+                "try again*",
+                "table",
+                "user",
+                "users",
+                "spreadsheet",
+                "api key*",
+                "token",
+                "certificate*",
+                "handshake",
+                "connection",
+                "object",
+            ]),
+        ],
+        "Couldn't find a Shopify store at that address. Check that your store id is correct.",
+        (
+            "404 Not found: Table acme:store.site was not found",
+            TableMissing,
+        ),
     ),
 ];

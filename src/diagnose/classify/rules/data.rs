@@ -3,10 +3,11 @@
 use crate::{
     api::status::RootCause::{
         CredentialsInvalid, DataTypeMismatch, SchemaDrift, SourceConfig, TableMissing, Unknown,
+        VendorQuota,
     },
     diagnose::classify::rule::{
         Rule,
-        When::{Any, Code, SqlState, Without},
+        When::{Any, Code, Near, SqlState, Without},
     },
 };
 
@@ -24,6 +25,9 @@ pub const RULES: &[Rule] = &[
             "has a type .. can't",
             "types are not supported",
             "is incompatible with type",
+            "numeric data overflow",
+            "overflow for",
+            "does not fit into precision",
             "column type .. incompatible",
             "source column type changed",
             "a column's type changed in your source",
@@ -41,6 +45,29 @@ pub const RULES: &[Rule] = &[
         ("column \"source_type\" does not exist", SchemaDrift),
     ),
     Rule::words(
+        "values/fit",
+        DataTypeMismatch,
+        &[Near(
+            &[
+                "value", "values", "type", "types", "number", "numbers", "column",
+            ],
+            &[
+                "can't be stored",
+                "cannot be stored",
+                "can't widen",
+                "cannot widen",
+                "do not fit",
+                "don't fit",
+                "does not fit",
+                "doesn't fit",
+                "no longer fit",
+                "no longer fits",
+            ],
+        )],
+        "This column started receiving values that don't fit the type stored from earlier syncs.",
+        ("The plan does not fit: HTTP 402", VendorQuota),
+    ),
+    Rule::words(
         "postgres/value",
         DataTypeMismatch,
         &[
@@ -56,6 +83,12 @@ pub const RULES: &[Rule] = &[
                 "value out of range",
                 "numeric field overflow",
                 "integer out of range",
+                "interval out of range",
+                "timestamptz out of range",
+                "money out of range",
+                "displacement out of range",
+                "input is out of range",
+                "result is out of range",
                 "bigint out of range",
                 "smallint out of range",
                 "is out of range for type",
@@ -87,15 +120,8 @@ pub const RULES: &[Rule] = &[
                 "failed to cast",
                 "unable to cast",
                 "datetime field overflow",
-                "неверный синтаксис для типа",
-                "ungültige eingabesyntax",
-                "syntaxe en entrée invalide",
-                "la sintaxis de entrada no es válida",
                 "sintaxe de entrada é inválida",
-                "型の入力構文が不正",
                 "型の入力構文が無効",
-                "输入语法无效",
-                "输入语法错误",
                 "无效的类型",
             ]),
             Without(&[
@@ -196,6 +222,8 @@ pub const RULES: &[Rule] = &[
             Any(&[
                 "is too long and would be truncated",
                 "invalid numeric value",
+                "date value is out of",
+                "out of supported range",
                 "invalid date value",
                 "invalid timestamp value",
                 "invalid int64 value",
@@ -288,6 +316,7 @@ pub const RULES: &[Rule] = &[
                 "precision .. exceeds",
             ]),
             Without(&[
+                "permission denied for",
                 "command not recognized",
                 "api version",
                 "api key",
@@ -313,7 +342,10 @@ pub const RULES: &[Rule] = &[
             Any(&[
                 "arrowinvalid",
                 "arrowtypeerror",
-                "pyarrow.lib.arrow*",
+                "pyarrow.lib.arrowinvalid",
+                "pyarrow.lib.arrowtypeerror",
+                "arrownotimplementederror",
+                "arrowcapacityerror",
                 "could not convert string to float",
                 "invalid literal for int*",
                 "expected bytes, got a",
@@ -358,6 +390,9 @@ pub const RULES: &[Rule] = &[
                 "type mismatch",
                 "data type mismatch",
                 "datatype mismatch",
+                "datatypemismatch",
+                "is of type .. but expression",
+                "could not append value of type",
                 "invalid data type",
                 "wrong data type",
                 "unexpected data type",

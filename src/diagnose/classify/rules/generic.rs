@@ -87,7 +87,7 @@ pub const RULES: &[Rule] = &[
                 "table",
             ]),
         ],
-        "APIError: [404]: spreadsheet gone",
+        "APIError: [404]: spreadsheet",
         (
             "404 Client Error: Not Found for url: https://api.example.com/v1/x",
             Unknown,

@@ -6,13 +6,16 @@
 mod access;
 mod connection;
 mod data;
+mod foreign;
 mod generic;
 mod limits;
 mod notes;
 mod objects;
 mod posthog;
+mod sentences;
 mod setup;
 mod source;
+mod vocabulary;
 
 use super::rule::Rule;
 
@@ -24,6 +27,7 @@ pub const TABLES: &[&[Rule]] = &[
     setup::KEYS,
     setup::INTEGRATION,
     setup::CDC,
+    foreign::RULES,
     data::RULES,
     objects::RULES,
     limits::TIMEOUTS,
@@ -37,6 +41,7 @@ pub const TABLES: &[&[Rule]] = &[
     connection::TLS,
     connection::DROPPED,
     connection::UNREACHABLE,
+    sentences::RULES,
     generic::RULES,
 ];
 

@@ -3,11 +3,12 @@
 
 use crate::{
     api::status::RootCause::{
-        CredentialsInvalid, NetworkUnreachable, OperatorAction, PermissionDenied, Unknown,
+        CredentialsInvalid, NetworkUnreachable, OperatorAction, PermissionDenied, Transient,
+        Unknown,
     },
     diagnose::classify::rule::{
         Rule,
-        When::{Any, Start, Whole, Without},
+        When::{Any, Near, Start, Whole, Without},
     },
 };
 
@@ -82,6 +83,16 @@ pub const RULES: &[Rule] = &[
             PermissionDenied,
         ),
     ),
+    Rule::words(
+        "posthog/reset",
+        OperatorAction,
+        &[
+            Near(&["posthog"], &["reset it", "was reset by", "has reset it"]),
+            Near(&["stuck", "no progress", "hung"], &["posthog"]),
+        ],
+        "This sync had been stuck for a while, so PostHog reset it.",
+        ("PostHog was stuck: connection reset by peer", Transient),
+    ),
     Rule::exact(
         "posthog/superseded",
         OperatorAction,
@@ -91,6 +102,10 @@ pub const RULES: &[Rule] = &[
             "this run was canceled by",
             "this sync was cancelled by",
             "this sync was canceled by",
+            "the sync was stopped by a teammate",
+            "the sync was stopped by a user",
+            "the sync was cancelled by",
+            "the sync was canceled by",
             "this sync run was cancelled by",
             "sync was cancelled by a",
             "run cancelled by",

@@ -3,12 +3,12 @@
 
 use crate::{
     api::status::RootCause::{
-        BillingLimit, CredentialsInvalid, NetworkUnreachable, PlatformInternal, RateLimited,
-        SourceTimeout, TableMissing, Transient, Unknown, VendorQuota, WebhookBroken,
+        BillingLimit, CredentialsInvalid, NetworkUnreachable, PermissionDenied, PlatformInternal,
+        RateLimited, SourceTimeout, TableMissing, Transient, Unknown, VendorQuota, WebhookBroken,
     },
     diagnose::classify::rule::{
         Rule,
-        When::{All, Any, Start, Without},
+        When::{All, Any, Near, Start, Without},
     },
 };
 
@@ -24,7 +24,7 @@ pub const RULES: &[Rule] = &[
     Rule::exact(
         "posthog/own-side",
         PlatformInternal,
-        &[Any(&["on posthog's side", "on our side .. posthog", "posthog's own side"])],
+        &[Any(&["on posthog's side", "on our side .. posthog", "posthog .. internal problem", "posthog .. internal failure", "posthog was being deployed", "posthog's own side"])],
         "PostHog couldn't reach your source over the network. This is on PostHog's side and usually clears on its own. The next sync will try again.",
         ("PostHog reached the network but couldn't open a connection to the database host. Check host and port.", NetworkUnreachable),
     ),
@@ -34,6 +34,19 @@ pub const RULES: &[Rule] = &[
         &[All(&["posthog", "on our side"])],
         "PostHog couldn't authenticate with Google to read the sheet. This looks like a problem on our side.",
         ("Something went wrong on our side, HTTP 500", Transient),
+    ),
+    Rule::words(
+        "posthog/inside",
+        PlatformInternal,
+        &[
+            Near(
+                &["inside posthog", "within posthog", "posthog's pipeline", "posthog's loader", "posthog's workers", "posthog's import workers", "posthog's import",  "posthog had an internal", "posthog's servers", "our engineers", "our pipeline", "our workers"],
+                &["problem*", "trouble", "failure", "failed", "crash*", "error*", "restart*", "deploy*", "overloaded", "notified", "stopped", "interrupted"],
+            ),
+            Without(&["password", "permission denied", "unauthorized", "does not exist"]),
+        ],
+        "A networking problem inside PostHog stopped us from reaching your source. Nothing to change on your end.",
+        ("PostHog's pipelines table failed to load: relation \"pipelines\" does not exist", TableMissing),
     ),
     Rule::words(
         "posthog/instance",
@@ -114,6 +127,8 @@ pub const RULES: &[Rule] = &[
                 "cast error",
                 "invalid data type",
                 "databricks",
+                "delta_concurrent*",
+                "sqlstate:2d521",
                 "type mismatch",
             ]),
         ],
@@ -150,8 +165,6 @@ pub const RULES: &[Rule] = &[
                 "workflow execution already",
                 "workflow task failed",
                 "temporalio.exceptions",
-                "temporal server",
-                "temporal cluster",
                 "pod was evicted",
                 "pod evicted",
                 "oomkilled",
@@ -200,7 +213,7 @@ pub const RULES: &[Rule] = &[
     Rule::words(
         "database/pooler",
         Transient,
-        &[Any(&["edbhandlerexited", "couldn't connect to compute node", "could not connect to compute node", "failed to acquire permit to connect", "too many database connection attempts", "client_login_timeout", "query_wait_timeout", "pgbouncer cannot connect to server", "server conn crashed", "server_lifetime", "client_idle_timeout", "timed-out waiting to acquire database connection", "timed out waiting to acquire", "failed to acquire connection", "could not acquire connection", "in pool .. exhausted", "pool .. waiter count exceeded", "connection pool exhausted", "db_termination", "the connection pooler .. could not", "vttablet .. resourceexhausted", "vttablet .. unavailable", "vttablet .. aborted", "code = aborted", "code = unavailable", "transaction pool", "compute node .. starting", "compute is starting", "database is waking up"]), Without(&["authentication failed", "password authentication failed", "no such user"])],
+        &[Any(&["edbhandlerexited", "couldn't connect to compute node", "could not connect to compute node", "failed to acquire permit to connect", "too many database connection attempts", "client_login_timeout", "query_wait_timeout", "pgbouncer cannot connect to server", "server conn crashed", "server_lifetime", "client_idle_timeout", "timed-out waiting to acquire database connection", "timed out waiting to acquire", "failed to acquire connection", "could not acquire connection", "in pool .. exhausted", "pool .. waiter count exceeded", "connection pool exhausted", "db_termination", "the connection pooler .. could not", "vttablet .. resourceexhausted", "vttablet .. unavailable", "vttablet .. aborted", "code = aborted", "code = unavailable", "transaction pool", "compute node .. starting", "compute is starting", "database is waking up"]), Without(&["row count exceeded", "memory", "authentication failed", "password authentication failed", "no such user"])],
         "FATAL: (EDBHANDLEREXITED) connection to database closed. Check logs for more information",
         ("FATAL: no such user: pooler", CredentialsInvalid),
     ),
@@ -214,7 +227,7 @@ pub const RULES: &[Rule] = &[
     Rule::words(
         "posthog/webhook-source-limit",
         WebhookBroken,
-        &[Any(&["permission to create webhook*", "permissions to create webhook*", "permission to manage webhook*", "automatic webhook creation", "create the webhook manually", "webhookverificationerror", "webhook .. manually", "webhook .. failing", "webhook .. could not be", "webhook .. cannot be", "webhook setup", "webhook secret .. not match", "webhook payload*", "set up the webhook", "webhook delivery",
+        &[Any(&["permission to create webhook*", "permissions to create webhook*", "permission to manage webhook*", "automatic webhook creation", "create the webhook manually", "webhookverificationerror", "signatureverificationerror", "expected signature for payload", "webhook .. manually", "webhook .. failing", "webhook .. could not be", "webhook .. cannot be", "webhook setup", "webhook secret .. not match", "webhook payload*", "set up the webhook", "webhook delivery",
             "webhook is failing to deliver",
             "webhook delivery is failing",
             "webhook deliveries are failing",
@@ -252,5 +265,18 @@ pub const RULES: &[Rule] = &[
         ])],
         "Your webhook is failing to deliver events. Check the endpoint in your Stripe dashboard.",
         ("relation \"webhook_limit\" does not exist", TableMissing),
+    ),
+    Rule::words(
+        "webhook/near",
+        WebhookBroken,
+        &[
+            Near(
+                &["webhook", "webhooks"],
+                &["creat*", "deliver*", "deleted", "disabled", "failed", "failing", "inactive", "no longer exist*", "not enabled", "not found", "register*", "registration", "rejected", "set up", "signature*", "signatures", "signing secret"],
+            ),
+            Without(&["table webhook*", "view webhook*", "relation", "column", "table <>"]),
+        ],
+        "SparkPost rejected the webhook registration (HTTP 429).",
+        ("permission denied for table webhooks", PermissionDenied),
     ),
 ];

@@ -8,8 +8,9 @@ use crate::{
     },
     diagnose::classify::rule::{
         Rule,
-        When::{Any, Http, Source, Without},
+        When::{Any, Http, Near, Source, Without},
     },
+    diagnose::classify::rules::vocabulary::{LACKING, PASTED, REFUSED, RIGHTS},
 };
 
 /// SSH comes before credentials: its texts speak of keys and passwords.
@@ -54,9 +55,12 @@ pub const SSH: &[Rule] = &[
     Rule::words(
         "ssh/words",
         SshTunnel,
-        &[Any(&["transport shut down or saw eof", "kex_exchange_identification", "ssh_exchange_identification", "kexinit*", "kex*algorithm", "no matching host key", "no matching key exchange", "no acceptable kex", "no acceptable host key", "unable to negotiate with", "authenticationexception: authentication failed.", "server refused our key", "publickey denied", "permission denied (password", "could not open connection to gateway", "could not open connection to the gateway", "tunnel is not alive", "ssh-rsa", "port forwarding failed", "remote port forwarding", "channelexception", "pubkey auth", "public key authentication failed",
+        &[Any(&["transport shut down or saw eof", "kex_exchange_identification", "ssh_exchange_identification", "kexinit*", "kex*algorithm", "no matching host key", "no matching key exchange", "no acceptable kex", "no acceptable host key", "unable to negotiate with", "authenticationexception: authentication failed.", "server refused our key", "publickey denied", "permission denied (password", "could not open connection to gateway", "could not open connection to the gateway", "tunnel is not alive", "jump host", "jump server", "the bastion", "opening tunnels", "opening the tunnel", "before the tunnel was", "tunnel was up", "ssh-rsa", "port forwarding failed", "remote port forwarding", "channelexception", "pubkey auth", "public key authentication failed",
             "paramiko*",
             "ssh tunnel",
+            "ssh login",
+            "ssh user",
+            "ssh password",
             "ssh gateway",
             "ssh connection",
             "ssh session",
@@ -179,6 +183,74 @@ pub const KEYS: &[Rule] = &[
             Unknown,
         ),
     ),
+    Rule::words(
+        "keys/repeated",
+        PrimaryKeyDuplicate,
+        &[
+            Near(
+                &["primary key", "primary keys"],
+                &[
+                    "duplicate*",
+                    "isn't unique",
+                    "not unique",
+                    "more than one row",
+                    "non-unique",
+                    "repeat*",
+                    "same",
+                ],
+            ),
+            Without(&["violat*", "constraint", "syntax"]),
+        ],
+        "Duplicate values found in the primary key of this table, so rows can't be matched",
+        (
+            "Violation of PRIMARY KEY constraint 'PK_orders'. Cannot insert duplicate key in object 'dbo.orders'.",
+            Unknown,
+        ),
+    ),
+    Rule::words(
+        "keys/none",
+        PrimaryKeyMissing,
+        &[
+            Near(
+                &["primary key", "primary keys"],
+                &[
+                    "add one",
+                    "choose one",
+                    "declare one",
+                    "missing",
+                    "needs one",
+                    "no",
+                    "none",
+                    "not set",
+                    "pick one",
+                    "required",
+                    "set one",
+                    "without",
+                ],
+            ),
+            Without(&["violat*", "constraint", "syntax", "private key"]),
+        ],
+        "Incremental syncs need a key on this table: pick one as the primary key.",
+        ("Violation of PRIMARY KEY constraint 'PK_none'", Unknown),
+    ),
+];
+
+/// Sources that are only ever reached through an account that was connected in `PostHog`.
+const CONNECTED: &[&str] = &[
+    "Salesforce",
+    "GoogleAds",
+    "GoogleSheets",
+    "GoogleAnalytics",
+    "GoogleSearchConsole",
+    "MetaAds",
+    "LinkedinAds",
+    "TikTokAds",
+    "RedditAds",
+    "BingAds",
+    "SnapchatAds",
+    "PinterestAds",
+    "Hubspot",
+    "Slack",
 ];
 
 /// Connected accounts.
@@ -189,6 +261,8 @@ pub const INTEGRATION: &[Rule] = &[
         &[Any(&[
             "integration matching query does not exist",
             "integration not found",
+            "could not find the connected account",
+            "couldn't find the connected account",
             "missing integration id",
             "connected account for this source is no longer available",
             "integration does not exist",
@@ -204,8 +278,8 @@ pub const INTEGRATION: &[Rule] = &[
         &[Any(&[
             "missing required scope*", "missing required oauth scope*", "missing the required scope*", "missing scope*", "missing the scope*", "missing a required scope*", "missing the access", "missing access",
             "missing the permission*", "missing permission*", "missing required permission*", "missing a permission*", "missing a required permission*", "missing the required permission*",
-            "lacks the .. scope*", "lacks .. scope*", "lacks .. permission*", "lacks permission*", "does not have the required scope*", "doesn't have the required scope*", "doesn't include the .. scope*",
-            "insufficient scope*", "insufficient_scope*", "insufficient authentication scope*", "insufficient permission*", "access_token_scope_insufficient", "admin consent", "has not consented", "administrator has restricted", "admin has restricted", "restricted api access",
+            "lacks the .. scope*", "lacks .. scope*", "lacks .. permission*", "lacks permission*", "does not contain scope*", "does not have the required scope*", "doesn't have the required scope*", "doesn't include the .. scope*",
+            "insufficient scope*", "insufficient_scope*", "insufficient authentication scope*", "insufficient permission*", "access_token_scope_insufficient", "admin consent", "admin approval", "needs admin approval", "has not consented", "administrator has restricted", "admin has restricted", "restricted api access",
             "administrator .. restricted", "admin .. approve", "administrator .. approve", "grant .. scope*", "required scope*", "required read scope*", "required oauth scope*",
         ]), Without(&["does not exist", "doesn't exist", "no longer exists", "invalid_grant", "refresh token", "expired or been revoked", "expired or revoked", "password authentication failed", "temporarily"])],
         "Your Slack integration is missing required scopes. Please reconnect the source.",
@@ -213,15 +287,45 @@ pub const INTEGRATION: &[Rule] = &[
     )
     .advice("Give PostHog's app or key the missing scope or consent at the vendor, then reconnect the account in PostHog."),
     Rule::words(
+        "permission/near",
+        PermissionDenied,
+        &[
+            Near(RIGHTS, LACKING),
+            Without(&["does not exist", "doesn't exist", "no longer exist*", "not exist", "not found", "invalid_grant", "refresh token", "expired or been revoked", "expired or revoked", "password authentication failed", "temporarily", "http:5*", "http:500", "http:502", "http:503", "http:504", "http:429", "http:407", "pg_hba.conf", "ip address", "ip", "allow list", "allowlist*", "role <>", "publication", "replication", "slot", "ssh*", "column", "publickey", "couldn't find", "could not find", "payment*", "connection slots", "webhook*"]),
+        ],
+        "This table needs push access to the repository.",
+        ("FATAL: role \"permissions_missing\" does not exist", CredentialsInvalid),
+    )
+    .advice("Grant PostHog's user or key the right that the text names at the source; a new key or a reconnected account may be needed for it."),
+    Rule::words(
+        "oauth/account-gone",
+        IntegrationMissing,
+        &[
+            Near(&["integration", "connected account", "linked account", "linked to"], &["deleted", "disconnected", "gone", "is missing", "no longer available", "removed", "suspended"]),
+            Without(&["account id", "permission*", "scope*", "plan", "project"]),
+        ],
+        "The account this source was linked to has been removed from PostHog. Link it again.",
+        ("relation \"integration\" does not exist", TableMissing),
+    ),
+    Rule::words(
+        "oauth/session",
+        IntegrationMissing,
+        &[
+            Any(&["access token .. revoked", "expired access token", "expired session", "expired_access_token", "invalid_session_id", "revoked_access_token", "session expired", "session has expired", "token .. expired", "token expired", "token has expired", "token .. revoked", "token_expired", "token_revoked", "authenticationtokenexpired"]),
+            Source(CONNECTED),
+        ],
+        "[{'message': 'Session expired or invalid', 'errorCode': 'INVALID_SESSION_ID'}]",
+        ("401 Unauthorized: the token has expired", CredentialsInvalid),
+    ),
+    Rule::words(
         "login/pasted-key",
         CredentialsInvalid,
         &[
-            Any(&["api key", "api keys", "api token", "api secret", "apikey", "personal access token", "private app token", "access key", "secret key", "consumer key", "client secret", "private key", "app password", "bot token", "auth token", "service account key", "api password", "private token", "generate a new", "create a new"]),
-            Any(&["invalid", "expired", "revoked", "rejected", "incorrect", "wrong", "not valid", "isn't valid", "not authenticated", "authentication failed", "deactivated", "has been deleted", "was deleted", "no longer valid", "not accepted", "couldn't authenticate", "could not authenticate", "unable to authenticate", "did not accept", "didn't accept", "does not recognize", "doesn't recognize", "not recognized", "could not issue", "unauthorized", "failed to authenticate"]),
+            Near(PASTED, REFUSED),
             Without(&[
                 "scope*", "permission*", "privilege*", "does not have access", "doesn't have access", "plan", "plans", "rate limit*", "too many requests", "invalid_grant", "refresh token", "oauth", "reauthorize", "ip address", "not allowed", "forbidden", "account id", "could not find", "couldn't find", "credit*",
                 "ssh*", "passphrase", "http:5*", "http:429", "http:403", "http:500", "http:502", "http:503", "http:504", "replication", "permission", "domain", "subdomain", "column", "invalid endpoint", "region", "webhook*", "temporarily", "database host", "project id", "on posthog's side", "certificate", "relation",
-                "primary key", "tenant", "host key", "app_private_key", "view", "permissiondenied", "try again later", "invalid request", "json", "request limit", "uri", "url",
+                "grant has expired", "grant is expired", "primary key", "tenant", "host key", "app_private_key", "view", "permissiondenied", "try again later", "invalid request", "json", "request limit", "uri", "url",
             ]),
         ],
         "Your GitGuardian API token is invalid or has been revoked. Create a new token in the settings, then reconnect.",
@@ -278,6 +382,15 @@ pub const INTEGRATION: &[Rule] = &[
             "failed to refresh .. token",
             "failed refreshing .. token",
             "token refresh failed",
+            "token .. could not be refreshed",
+            "token .. couldn't be refreshed",
+            "consent .. withdrawn",
+            "aadsts50173",
+            "provided grant has expired",
+            "grant is expired",
+            "consent .. expired",
+            "consent .. revoked",
+            "removed access",
             "failed to refresh oauth*",
             "refresh token is no longer valid",
             "expired access/refresh token",
@@ -303,7 +416,6 @@ pub const INTEGRATION: &[Rule] = &[
             "user has revoked",
             "access has been revoked",
             "access was revoked",
-            "access token .. revoked",
             "app was uninstalled",
             "app has been uninstalled",
             "application was uninstalled",
@@ -316,19 +428,11 @@ pub const INTEGRATION: &[Rule] = &[
             "user hasn't authorized",
             "has not authorized the app*",
             "has not authorized application",
-
-
             "reauthorization",
             "reauthenticate",
             "re-authenticate",
             "reauthentication",
             "reauth*",
-
-
-
-
-
-
             "needs to be reconnected",
             "must be reconnected",
             "connection has expired or been revoked",
@@ -351,7 +455,6 @@ pub const INTEGRATION: &[Rule] = &[
             "aadsts50078",
             "aadsts50076",
             "aadsts50079",
-
             "aadsts54005",
             "aadsts50057",
             "aadsts700003",
@@ -416,8 +519,8 @@ pub const INTEGRATION: &[Rule] = &[
         "oauth/reconnect",
         IntegrationMissing,
         &[
-            Any(&["reauthori*", "re-authori*", "reconnect", "reconnected", "reconnecting your",    "connect .. account again", "connect .. again", "sign in to .. again", "sign in again", "log in to .. again", "log in again", "link .. account again", "authorize .. again"]),
-            Without(&["integration .. plan",
+            Any(&["reauthori*", "re-authori*", "reconnect", "reconnected", "reconnecting your",    "connect .. account again", "connect .. again", "sign in to .. again", "sign in again", "sign in with .. again", "log in to .. again", "log in again", "link .. account again", "link it again", "connect it again", "re-link*", "relink*", "reinstall*", "authorize .. again"]),
+            Without(&["ora-02396", "idle time", "integration .. plan",
                 "couldn't reconnect", "could not reconnect", "api key*", "api token*", "personal access token*", "generate a new", "create a new", "new token", "new key", "permission*", "scope*", "does not have access", "doesn't have access", "lacks", "plan", "password", "not found", "could not find", "couldn't find", "subdomain", "no .. account found",
                 "client secret", "client id", "secret key", "denied access", "ssh*", "administrator", "account id", "correct the", "temporarily", "database", "lost .. connection", "role .. needs", "grant it", "grant .. access", "will reconnect", "automatically", "trying to reconnect", "reconnect attempt*", "failed to reconnect", "unable to reconnect", "check the .. url", "customer id", "advertiser id", "read access", "username", "credentials",
             ]),
@@ -588,12 +691,17 @@ pub const CDC: &[Rule] = &[
                 "cloudsql.logical_decoding",
                 "logical replication",
                 "logical decoding",
+                "logically-decoded",
                 "walsender",
                 "wal sender",
                 "could not find .. publication",
                 "no publication*",
                 "replication origin",
+                "replication slot .. already exists",
+                "publication .. already exists",
                 "binlog",
+                "binary logging not",
+                "binary log is",
                 "change stream is .. behind",
                 "manage this replication slot yourself",
                 "replication slot yourself",
