@@ -75,6 +75,9 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new(
     "self.posthog.host.startsWith('http://127.0.0.1:') || !self.health.stuck.noProgressFor.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') || self.health.stuck.noProgressFor == '' || duration(self.health.stuck.noProgressFor) >= duration('6h')"
 ).message("spec.health.stuck.noProgressFor must be at least 6h: PostHog's own sweep acts then, and ours comes after it (shorter only for a host on 127.0.0.1)"))]
+#[x_kube(validation = Rule::new(
+    "self.posthog.host.startsWith('http://127.0.0.1:') || !has(self.overrides) || self.overrides.all(o, !has(o.stuck) || !o.stuck.after.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') || o.stuck.after == '' || !o.stuck.noProgressFor.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') || o.stuck.noProgressFor == '' || (duration(o.stuck.after) >= duration('1h') && duration(o.stuck.noProgressFor) >= duration('6h')))"
+).message("spec.overrides[].stuck: after must be at least 1h and noProgressFor at least 6h, as in spec.health (shorter only for a host on 127.0.0.1)"))]
 pub struct WarehouseSyncPolicySpec {
     /// Which PostHog project to look after, and with which API key.
     pub posthog: PostHogProject,
@@ -103,6 +106,11 @@ pub struct WarehouseSyncPolicySpec {
     /// The desired health. Absent: the defaults of each field.
     #[serde(default)]
     pub health: Health,
+
+    /// Other health for single tables: of those entries that match a table, the first counts. Empty (default): none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub overrides: Vec<Override>,
 
     /// What the operator may do by itself in mode Enforce, and how much of it. Absent: the defaults of each field.
     #[serde(default)]
@@ -237,6 +245,29 @@ pub struct Health {
     #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) <= duration('24h')")
         .message("healthyFor must be a duration from 0s to 24h, for example 10m"))]
     pub healthy_for: String,
+}
+
+/// Other health for some tables of one source. What is absent here is as in `spec.health`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Override {
+    /// The sources of the tables.
+    pub source: SourceRef,
+    /// Globs on the tables' names, for example `public.*`.
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$"))
+    )]
+    pub schemas: Vec<String>,
+    /// When a running sync counts as stuck. Fields that are absent in it have their own defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<Stuck>,
+    /// When a failed sync is reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
+    /// When a table that says Completed counts as stale. Fields that are absent in it have their own defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Freshness>,
 }
 
 /// When a running sync counts as stuck: both limits must be passed.

@@ -590,6 +590,9 @@ pub struct State {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>", length(max = 100))]
     pub sends: Vec<Timestamp>,
+    /// The value of the annotation `reconcile.warehousesync.dev/resetAt` that was last acted upon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset_handled: Option<String>,
     /// The breaker; absent while it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<BreakerState>,
@@ -609,12 +612,14 @@ impl State {
             schemas,
             missing,
             sends,
+            reset_handled,
             breaker,
             lost_slots,
             empty_since,
         } = self;
         schemas.is_empty()
             && sends.is_empty()
+            && reset_handled.is_none()
             && breaker.is_none()
             && missing.is_empty()
             && lost_slots.is_empty()

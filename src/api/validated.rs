@@ -2,11 +2,13 @@
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
     WarehouseSyncPolicy,
     duration::{self, DurationError},
     host::{Host, HostError},
+    names::{MAX_TOKEN, RESET_AT},
     policy::{self, Mode, SchemaSelector, SecretKeyRef, SourceRef, SourceSelector, Switch},
     window::Window,
 };
@@ -90,16 +92,10 @@ pub struct ValidatedPolicy {
     pub interval: SignedDuration,
     /// Which tables.
     pub selector: Selector,
-    /// When a run is stuck.
-    pub stuck_after: SignedDuration,
-    /// How long nothing may have moved.
-    pub no_progress_for: SignedDuration,
-    /// How long a failure must last.
-    pub failing_for: SignedDuration,
-    /// After how many of its own intervals without a completed run a table is stale: a Warning, and an Error.
-    pub stale_after: (i32, i32),
-    /// After how long without a completed run a table is stale, whatever its interval.
-    pub max_age: Option<SignedDuration>,
+    /// The desired health of tables that no override is for.
+    health: Health,
+    /// The desired health of others.
+    overrides: Vec<Override>,
     /// How often webhooks are checked.
     pub check_webhooks_every: SignedDuration,
     /// How often change data capture is checked.
@@ -120,6 +116,8 @@ pub struct ValidatedPolicy {
     pub windows: Vec<Window>,
     /// How much may be done.
     pub limits: Limits,
+    /// The token of the last request of a person to begin anew; none if there was none.
+    pub reset_at: Option<String>,
 }
 
 /// How much may be done at once and again.
@@ -200,6 +198,14 @@ impl ValidatedPolicy {
         let text =
             |value: &Option<String>, what| value.clone().ok_or(InvalidPolicy::Incomplete(what));
         let spec = &policy.spec;
+        let policy::Health {
+            stuck,
+            failing,
+            freshness,
+            ..
+        } = &spec.health;
+        let health =
+            Health::default().with("health", Some(stuck), Some(failing), Some(freshness))?;
         Self {
             at: PolicyRef {
                 namespace: text(&meta.namespace, "namespace")?,
@@ -221,23 +227,12 @@ impl ValidatedPolicy {
             suspend: spec.suspend,
             interval: duration::parse("interval", &spec.interval)?,
             selector: Selector::new(&spec.selector.sources, &spec.selector.schemas)?,
-            stuck_after: duration::parse("health.stuck.after", &spec.health.stuck.after)?,
-            no_progress_for: duration::parse(
-                "health.stuck.noProgressFor",
-                &spec.health.stuck.no_progress_for,
-            )?,
-            failing_for: duration::parse("health.failing.for", &spec.health.failing.for_)?,
-            stale_after: (
-                intervals(spec.health.freshness.warn_after_intervals),
-                intervals(spec.health.freshness.error_after_intervals),
-            ),
-            max_age: spec
-                .health
-                .freshness
-                .max_age
-                .as_deref()
-                .map(|text| duration::parse("health.freshness.maxAge", text))
-                .transpose()?,
+            health: health.clone(),
+            overrides: spec
+                .overrides
+                .iter()
+                .map(|own| Override::new(own, &health))
+                .collect::<Result<_, _>>()?,
             check_webhooks_every: duration::parse(
                 "health.webhooks.checkEvery",
                 &spec.health.webhooks.check_every,
@@ -264,6 +259,7 @@ impl ValidatedPolicy {
                 .map(|window| Window::new(window).map_err(InvalidPolicy::Window))
                 .collect::<Result<_, _>>()?,
             limits: Limits::new(&spec.remediation.limits)?,
+            reset_at: annotation(meta, RESET_AT),
         }
         .check_floors()
     }
@@ -274,25 +270,121 @@ impl ValidatedPolicy {
         if self.project.host.is_http_loopback() {
             return Ok(self);
         }
-        if self.stuck_after < hours(1) {
-            return Err(InvalidPolicy::TooShort {
-                field: "after",
-                floor: "1h",
-            });
-        }
-        if self.no_progress_for < hours(6) {
-            return Err(InvalidPolicy::TooShort {
-                field: "noProgressFor",
-                floor: "6h",
-            });
+        let own = self.overrides.iter().map(|own| &own.health);
+        for health in std::iter::once(&self.health).chain(own) {
+            if health.stuck_after < hours(1) {
+                return Err(InvalidPolicy::TooShort {
+                    field: "after",
+                    floor: "1h",
+                });
+            }
+            if health.no_progress_for < hours(6) {
+                return Err(InvalidPolicy::TooShort {
+                    field: "noProgressFor",
+                    floor: "6h",
+                });
+            }
         }
         Ok(self)
+    }
+
+    /// The desired health of a table of a source of this type, prefix and id.
+    #[must_use]
+    pub fn health(&self, source_type: &str, prefix: &str, id: &str, schema: &str) -> &Health {
+        let mut overrides = self.overrides.iter();
+        let own = overrides.find(|own| {
+            own.source.matches(source_type, prefix, id) && own.schemas.is_match(schema)
+        });
+        own.map_or(&self.health, |own| &own.health)
     }
 
     /// True if this policy may send anything at all: Enforce, and not suspended.
     #[must_use]
     pub fn may_act(&self) -> bool {
         self.mode == Mode::Enforce && !self.suspend
+    }
+}
+
+/// The value of an annotation, cut to what a status can remember.
+fn annotation(meta: &ObjectMeta, key: &str) -> Option<String> {
+    let value = meta.annotations.as_ref()?.get(key)?;
+    Some(value.chars().take(MAX_TOKEN).collect())
+}
+
+/// The desired health of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// When a run is stuck.
+    pub stuck_after: SignedDuration,
+    /// How long nothing may have moved.
+    pub no_progress_for: SignedDuration,
+    /// How long a failure must last.
+    pub failing_for: SignedDuration,
+    /// After how many of its own intervals without a completed run a table is stale: a Warning, and an Error.
+    pub stale_after: (i32, i32),
+    /// After how long without a completed run a table is stale, whatever its interval.
+    pub max_age: Option<SignedDuration>,
+}
+
+impl Health {
+    /// The same, but for what is given. `field` is where it stands in the spec.
+    fn with(
+        &self,
+        field: &str,
+        stuck: Option<&policy::Stuck>,
+        failing: Option<&policy::Failing>,
+        freshness: Option<&policy::Freshness>,
+    ) -> Result<Self, InvalidPolicy> {
+        let mut health = self.clone();
+        let read = |name: &str, text: &str| duration::parse(&format!("{field}.{name}"), text);
+        if let Some(stuck) = stuck {
+            health.stuck_after = read("stuck.after", &stuck.after)?;
+            health.no_progress_for = read("stuck.noProgressFor", &stuck.no_progress_for)?;
+        }
+        if let Some(failing) = failing {
+            health.failing_for = read("failing.for", &failing.for_)?;
+        }
+        if let Some(freshness) = freshness {
+            health.stale_after = (
+                intervals(freshness.warn_after_intervals),
+                intervals(freshness.error_after_intervals),
+            );
+            let max_age = freshness.max_age.as_deref();
+            health.max_age = max_age
+                .map(|text| read("freshness.maxAge", text))
+                .transpose()?;
+        }
+        Ok(health)
+    }
+}
+
+/// Other health for some tables.
+#[derive(Debug, Clone)]
+struct Override {
+    source: SourceRef,
+    schemas: GlobSet,
+    health: Health,
+}
+
+impl Override {
+    fn new(own: &policy::Override, health: &Health) -> Result<Self, InvalidPolicy> {
+        let policy::Override {
+            source,
+            schemas,
+            stuck,
+            failing,
+            freshness,
+        } = own;
+        Ok(Self {
+            source: source.clone(),
+            schemas: globs(schemas)?,
+            health: health.with(
+                "overrides[]",
+                stuck.as_ref(),
+                failing.as_ref(),
+                freshness.as_ref(),
+            )?,
+        })
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Plan {
     pub sends: Vec<Timestamp>,
     /// The breaker; none while it is closed.
     pub breaker: Option<BreakerState>,
+    /// The request to begin anew that was last acted upon.
+    pub reset_handled: Option<String>,
 }
 
 /// A call to send for an incident. The permit is made only after its live gate.
@@ -81,14 +83,30 @@ pub fn decide(known: &Known<'_>, diagnosis: &Diagnosis, incidents: &[Incident]) 
         ..Plan::default()
     };
     let pass = Pass { known, diagnosis };
+    let reset = policy.reset_at.is_some() && policy.reset_at != state.reset_handled;
+    plan.reset_handled.clone_from(if reset {
+        &policy.reset_at
+    } else {
+        &state.reset_handled
+    });
+    if reset {
+        plan.breaker = plan.breaker.map(|open| breaker::reset(limits, open, now));
+    }
     for incident in incidents {
-        pass.go_on(incident.clone(), &mut plan);
+        let mut incident = incident.clone();
+        if reset && pass.begins_anew(&mut incident, &mut plan) {
+            continue;
+        }
+        pass.go_on(incident, &mut plan);
     }
     for judged in &diagnosis.judged {
-        if !incidents
+        // One that a person reset is opened anew at once.
+        let known_before = |incident: &&Incident| incident.schema_id == judged.schema_id;
+        let open = plan
+            .incidents
             .iter()
-            .any(|incident| incident.schema_id == judged.schema_id)
-        {
+            .any(|incident| known_before(&incident));
+        if !open && (reset || !incidents.iter().any(|incident| known_before(&incident))) {
             pass.consider(judged, &mut plan);
         }
     }
@@ -141,6 +159,28 @@ impl Pass<'_> {
             (Next::Wait, None) | (Next::Close(_), _) => {}
         }
         plan.incidents.push(incident);
+    }
+
+    /// What a person's request to begin anew does to an incident: true if it leaves the list. A job that was cancelled once
+    /// is never cancelled again, so an incident about it stays until another job hangs.
+    fn begins_anew(&self, incident: &mut Incident, plan: &mut Plan) -> bool {
+        if incident.step != Step::Escalated {
+            return false;
+        }
+        if incident.job_id.is_none() {
+            plan.notes.push(format!(
+                "{}: the incident is closed, because a person asked to begin anew",
+                incident.schema
+            ));
+            return true;
+        }
+        let judged = self.diagnosis.of(&incident.schema_id);
+        if matches!(judged.map(|judged| &judged.verdict), Some(Verdict::StuckJob { job_id, .. }) if incident.job_id.as_ref() != Some(job_id))
+        {
+            incident.step = Step::Recovered;
+            incident.attempt = 0;
+        }
+        false
     }
 
     /// Why an incident for which nothing is to be done leaves the list, if it does.

@@ -135,7 +135,7 @@ fn turned_bad(known: &Known<'_>, source: &Source) -> Option<Timestamp> {
         .filter(|schema| is_failed(schema) || is_failing_still(schema))
         .filter_map(|schema| {
             let at = failing_since(snapshot.seen(&schema.id)?)?;
-            let long = known.now.duration_since(at) >= known.policy.failing_for;
+            let long = known.now.duration_since(at) >= known.health(source, schema).failing_for;
             let cause = failure(snapshot, source, schema, Some(at)).cause;
             (long && may_be_outage(cause)).then_some(at)
         })

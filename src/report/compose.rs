@@ -76,6 +76,7 @@ pub fn observed(
             lost_slots: lost_slots(policy, snapshot),
             sends: latest(&plan.sends),
             breaker: plan.breaker.clone(),
+            reset_handled: plan.reset_handled.clone(),
             empty_since: None,
         },
         last_checked_at: Some(now),

@@ -37,6 +37,16 @@ pub fn next(
     })
 }
 
+/// An open breaker that a person asked to try again at once.
+#[must_use]
+pub fn reset(limits: &Breaker, open: BreakerState, now: Timestamp) -> BreakerState {
+    BreakerState {
+        open_since: now.checked_sub(limits.cooldown).unwrap_or(now),
+        trial_at: None,
+        ..open
+    }
+}
+
 /// What an open breaker lets pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pass {
