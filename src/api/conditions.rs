@@ -11,6 +11,9 @@ pub const HEALTHY: &str = "Healthy";
 /// The operator may send what it decides.
 pub const REMEDIATION_ALLOWED: &str = "RemediationAllowed";
 
+/// A proposal waits for a person.
+pub const PENDING_APPROVAL: &str = "PendingApproval";
+
 /// Why a condition has its status.
 ///
 /// Each reason says what happened; the message beside it in the condition says what a human does about it.
@@ -72,11 +75,15 @@ pub enum Reason {
     Observing,
     /// Remediation: `spec.suspend` is true.
     Suspended,
+    /// Pending approval: proposals wait for a person.
+    ProposalsWait,
+    /// Pending approval: none does.
+    NothingToApprove,
 }
 
 impl Reason {
     /// Every reason, for the documentation and its drift check.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Polled,
         Self::Proceeding,
         Self::FirstPoll,
@@ -105,6 +112,8 @@ impl Reason {
         Self::Enforcing,
         Self::Observing,
         Self::Suspended,
+        Self::ProposalsWait,
+        Self::NothingToApprove,
     ];
 
     /// The reason as it stands in a condition.
@@ -139,6 +148,8 @@ impl Reason {
             Self::Enforcing => "Enforcing",
             Self::Observing => "Observing",
             Self::Suspended => "Suspended",
+            Self::ProposalsWait => "ProposalsWait",
+            Self::NothingToApprove => "NothingToApprove",
         }
     }
 

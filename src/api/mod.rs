@@ -8,6 +8,7 @@ pub mod duration;
 pub mod host;
 pub mod names;
 pub mod policy;
+pub mod proposal;
 pub mod status;
 pub mod timings;
 pub mod validated;

@@ -18,3 +18,6 @@ pub const RESET_AT: &str = "reconcile.warehousesync.dev/resetAt";
 
 /// Longest value of such an annotation that is told apart, in characters.
 pub const MAX_TOKEN: usize = 128;
+
+/// Prefix of the annotation by which a person approves a proposal; its id follows.
+pub const APPROVE: &str = "approve.warehousesync.dev/";

@@ -41,6 +41,12 @@ use serde::{Deserialize, Serialize};
         json_path = ".status.summary.healthyOf",
         description = "Healthy tables of all that are switched on"
     ),
+    printcolumn(
+        name = "Pending",
+        type_ = "integer",
+        json_path = ".status.summary.pendingApproval",
+        description = "Proposals that wait for a person"
+    ),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
     printcolumn(
         name = "Age",
@@ -115,6 +121,10 @@ pub struct WarehouseSyncPolicySpec {
     /// What the operator may do by itself in mode Enforce, and how much of it. Absent: the defaults of each field.
     #[serde(default)]
     pub remediation: Remediation,
+
+    /// How proposals are approved. Absent: the defaults of each field.
+    #[serde(default)]
+    pub approval: Approval,
 }
 
 /// A PostHog project and the API key to read it with.
@@ -268,6 +278,12 @@ pub struct Override {
     /// When a table that says Completed counts as stale. Fields that are absent in it have their own defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freshness: Option<Freshness>,
+    /// Columns that together are different in each row, from 1 to 8: what only a person can know. Used in proposals only,
+    /// where the primary key of a table is missing or not unique. Empty (default): what PostHog detects at the source, if
+    /// anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 128)))]
+    pub primary_keys: Vec<String>,
 }
 
 /// When a running sync counts as stuck: both limits must be passed.
@@ -446,6 +462,25 @@ pub struct Remediation {
     /// because that costs rows. "Off": report.
     #[serde(default)]
     pub reload_stale: Switch,
+    /// Propose (default): where a table has gone from its source, propose to let PostHog read the source's list of tables
+    /// anew, which deletes what it has of tables that vanished. "Off": report.
+    #[serde(default)]
+    pub refresh_schemas: Proposing,
+    /// Propose (default): where the incremental field has gone, or a table has no primary key, propose the one that fits.
+    /// "Off": report.
+    #[serde(default)]
+    pub repair_config: Proposing,
+    /// Propose (default): where data is bad or no longer fits, propose to wipe the table and import it anew. "Off": report.
+    #[serde(default)]
+    pub resync: Proposing,
+    /// Propose (default): where the primary key of a table is not unique, propose to delete its data, set another key and
+    /// import it anew. "Off": report.
+    #[serde(default)]
+    pub delete_data: Proposing,
+    /// Propose (default): where a replication slot was lost and PostHog has not made it anew, propose to rebuild change data
+    /// capture, which imports every captured table anew. "Off": report.
+    #[serde(default)]
+    pub repair_cdc: Proposing,
     /// When the operator may start something. What it has started it ends. Only Deny windows: always but then. Any Allow
     /// window: only then. Deny wins. Empty (default): always.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -496,6 +531,30 @@ pub enum Switch {
     Auto,
     /// Only report.
     Off,
+}
+
+/// Whether an action that could cost data is proposed. It is never taken without a person's approval. Write "Off" in quotes,
+/// because YAML reads a bare Off as false.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proposing {
+    /// Propose it.
+    #[default]
+    Propose,
+    /// Only report.
+    Off,
+}
+
+/// How proposals are approved.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Approval {
+    /// How long a proposal waits for an answer, from 1m to 8760h. After that it is made anew, with another id, as long as its
+    /// finding holds. Default: 168h.
+    #[serde(default = "defaults::expires_after")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('1m') && duration(self) <= duration('8760h')")
+        .message("expiresAfter must be a duration from 1m to 8760h, for example 168h"))]
+    pub expires_after: String,
 }
 
 /// How much the operator may do at once and again.
@@ -581,6 +640,14 @@ impl Default for Health {
             cdc: Cdc::default(),
             data_checks: Vec::new(),
             healthy_for: defaults::healthy_for(),
+        }
+    }
+}
+
+impl Default for Approval {
+    fn default() -> Self {
+        Self {
+            expires_after: defaults::expires_after(),
         }
     }
 }
@@ -720,6 +787,9 @@ mod defaults {
     }
     pub(super) fn breaker_cooldown() -> String {
         "30m".to_owned()
+    }
+    pub(super) fn expires_after() -> String {
+        "168h".to_owned()
     }
     pub(super) fn time_zone() -> String {
         "UTC".to_owned()

@@ -13,6 +13,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::proposal::Proposal;
+
 /// Most findings kept in a status; `findingsTruncated` counts the rest.
 pub const MAX_FINDINGS: usize = 50;
 /// Most incidents kept in a status. When full, nothing new starts.
@@ -39,7 +41,7 @@ pub struct WarehouseSyncPolicyStatus {
     /// The `metadata.generation` that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled, Healthy, RemediationAllowed. Each carries `observedGeneration`, a reason and a message.
+    /// Ready, Reconciling, Stalled, Healthy, RemediationAllowed, PendingApproval. Each carries `observedGeneration`, a reason and a message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -59,6 +61,11 @@ pub struct WarehouseSyncPolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub incidents: Vec<Incident>,
+    /// What the operator would do once a person has approved it, oldest first; some that no longer wait are kept for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
+    pub proposals: Vec<Proposal>,
     /// The last ten steps that the operator took or saw, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
@@ -85,6 +92,8 @@ pub struct Summary {
     pub schemas: SchemaCounts,
     /// Healthy and running tables of all that are switched on, for example 118/120.
     pub healthy_of: String,
+    /// Proposals that wait for a person's approval.
+    pub pending_approval: i64,
 }
 
 /// Counts of the selected sources.

@@ -9,7 +9,10 @@ use super::{
     duration::{self, DurationError},
     host::{Host, HostError},
     names::{MAX_TOKEN, RESET_AT},
-    policy::{self, Mode, SchemaSelector, SecretKeyRef, SourceRef, SourceSelector, Switch},
+    policy::{
+        self, Mode, Proposing, SchemaSelector, SecretKeyRef, SourceRef, SourceSelector, Switch,
+    },
+    proposal::ProposedAction,
     window::Window,
 };
 
@@ -112,12 +115,50 @@ pub struct ValidatedPolicy {
     pub reload_transient: Switch,
     /// Whether stale tables are reloaded.
     pub reload_stale: Switch,
+    /// Whether each action that needs approval is proposed.
+    pub proposing: ProposingSwitches,
+    /// How long a proposal waits for an answer.
+    pub proposals_expire_after: SignedDuration,
     /// When something may be started.
     pub windows: Vec<Window>,
     /// How much may be done.
     pub limits: Limits,
     /// The token of the last request of a person to begin anew; none if there was none.
     pub reset_at: Option<String>,
+}
+
+/// Whether each action that needs approval is proposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProposingSwitches {
+    refresh_schemas: Proposing,
+    repair_config: Proposing,
+    resync: Proposing,
+    delete_data: Proposing,
+    repair_cdc: Proposing,
+}
+
+impl ProposingSwitches {
+    const fn new(remediation: &policy::Remediation) -> Self {
+        Self {
+            refresh_schemas: remediation.refresh_schemas,
+            repair_config: remediation.repair_config,
+            resync: remediation.resync,
+            delete_data: remediation.delete_data,
+            repair_cdc: remediation.repair_cdc,
+        }
+    }
+
+    /// Whether this action is proposed.
+    #[must_use]
+    pub const fn of(&self, action: ProposedAction) -> Proposing {
+        match action {
+            ProposedAction::RefreshSchemas => self.refresh_schemas,
+            ProposedAction::RepairConfig => self.repair_config,
+            ProposedAction::Resync => self.resync,
+            ProposedAction::DeleteData => self.delete_data,
+            ProposedAction::RepairCdc => self.repair_cdc,
+        }
+    }
 }
 
 /// How much may be done at once and again.
@@ -252,6 +293,11 @@ impl ValidatedPolicy {
             cancel_stuck: spec.remediation.cancel_stuck,
             reload_transient: spec.remediation.reload_transient,
             reload_stale: spec.remediation.reload_stale,
+            proposing: ProposingSwitches::new(&spec.remediation),
+            proposals_expire_after: duration::parse(
+                "approval.expiresAfter",
+                &spec.approval.expires_after,
+            )?,
             windows: spec
                 .remediation
                 .windows
@@ -291,11 +337,27 @@ impl ValidatedPolicy {
     /// The desired health of a table of a source of this type, prefix and id.
     #[must_use]
     pub fn health(&self, source_type: &str, prefix: &str, id: &str, schema: &str) -> &Health {
-        let mut overrides = self.overrides.iter();
-        let own = overrides.find(|own| {
-            own.source.matches(source_type, prefix, id) && own.schemas.is_match(schema)
-        });
-        own.map_or(&self.health, |own| &own.health)
+        self.own(source_type, prefix, id, schema)
+            .map_or(&self.health, |own| &own.health)
+    }
+
+    /// The primary key that a person declared for a table; empty if nobody did.
+    #[must_use]
+    pub fn primary_keys(
+        &self,
+        source_type: &str,
+        prefix: &str,
+        id: &str,
+        schema: &str,
+    ) -> &[String] {
+        self.own(source_type, prefix, id, schema)
+            .map_or(&[], |own| &own.primary_keys)
+    }
+
+    fn own(&self, source_type: &str, prefix: &str, id: &str, schema: &str) -> Option<&Override> {
+        self.overrides
+            .iter()
+            .find(|own| own.source.matches(source_type, prefix, id) && own.schemas.is_match(schema))
     }
 
     /// True if this policy may send anything at all: Enforce, and not suspended.
@@ -364,6 +426,7 @@ struct Override {
     source: SourceRef,
     schemas: GlobSet,
     health: Health,
+    primary_keys: Vec<String>,
 }
 
 impl Override {
@@ -374,8 +437,10 @@ impl Override {
             stuck,
             failing,
             freshness,
+            primary_keys,
         } = own;
         Ok(Self {
+            primary_keys: primary_keys.clone(),
             source: source.clone(),
             schemas: globs(schemas)?,
             health: health.with(

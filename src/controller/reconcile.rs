@@ -22,6 +22,7 @@ use crate::{
         incident::{self, Facts, Next},
         ownership::is_in_flight,
         plan::in_words,
+        proposal::Seed,
     },
     diagnose::{Diagnosis, Known, diagnose},
     execute::{self, Ledger, run::Ran},
@@ -53,7 +54,12 @@ pub struct Reconciler<T, K> {
     pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
+    /// Randomness.
+    pub seed: DrawSeed,
 }
+
+/// Draws a seed; none if the system has no random numbers to give.
+pub type DrawSeed = Arc<dyn Fn() -> Option<Seed> + Send + Sync>;
 
 /// What comes after a reconcile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,11 +124,13 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     now: pass.now,
                 };
                 let diagnosis = diagnose(&known);
-                let plan = decide(&known, &diagnosis, &pass.old.incidents);
+                let plan = decide(&known, &diagnosis, &pass.old, (self.seed)().as_ref());
                 let again_in = self.execute(&pass, &diagnosis, plan, &mut writer).await?;
                 // Only now: the status was written, so the policy was still there.
                 let counts = diagnosis.summary(|_| false).schemas;
-                self.metrics.gauges.set(at, &diagnosis.problems, &counts);
+                let proposals = &writer.written().proposals;
+                let gauges = &self.metrics.gauges;
+                gauges.set(at, &diagnosis.problems, &counts, proposals);
                 Ok(Reconciled {
                     again_in: Some(again_in),
                     tell: pass.tell,

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     api::{Timings, validated::PolicyRef},
+    decide::proposal::Seed,
     execute::Ledger,
     observe::Observer,
     posthog::{client::Clock, guard::HostList, http::HttpTransport},
@@ -166,6 +167,7 @@ fn context(
     });
     Ok(Arc::new(Context {
         reconciler: Reconciler {
+            seed: Arc::new(draw_seed),
             observer: Observer::new(Counted::new(http, metrics.clone()), clock.clone()),
             kubernetes: Arc::new(Cluster::new(
                 clients.calls.clone(),
@@ -374,4 +376,11 @@ async fn past_grace(stopped: signal::Receiver<bool>, health: &Health) {
             GRACE.as_secs()
         );
     }
+}
+
+fn draw_seed() -> Option<Seed> {
+    let mut seed = Seed::default();
+    let random = rustls::crypto::aws_lc_rs::default_provider().secure_random;
+    random.fill(&mut seed).ok()?;
+    Some(seed)
 }

@@ -9,6 +9,7 @@ pub mod guards;
 pub mod incident;
 pub mod ownership;
 pub mod plan;
+pub mod proposal;
 pub mod remedy;
 pub mod safety;
 

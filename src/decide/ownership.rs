@@ -9,6 +9,7 @@ use crate::{
         validated::PolicyRef,
     },
     observe::Rival,
+    posthog::wire::Source,
 };
 
 /// Says which other policy owns the table, if one does.
@@ -45,6 +46,38 @@ pub fn owned_by<'a>(
                 && rival.selector.selects_schema(table.name)
         })
         .map(|rival| &rival.at)
+}
+
+/// Says which other policy owns the source as a whole, if one does: the oldest that may act and selects any of its tables.
+#[must_use]
+pub fn source_owned_by<'a>(
+    policy: &ValidatedPolicy,
+    rivals: &'a [Rival],
+    source: &Source,
+) -> Option<&'a PolicyRef> {
+    let selects = |rival: &Rival| {
+        let selector = &rival.selector;
+        selector.selects_source(source.type_name(), source.prefix_name(), &source.id)
+            && source
+                .schemas
+                .iter()
+                .any(|schema| selector.selects_schema(&schema.name))
+    };
+    rivals
+        .iter()
+        .filter(|rival| rival.may_act && older(rival, policy))
+        .find(|rival| selects(rival))
+        .map(|rival| &rival.at)
+}
+
+/// Who owns it, as a sentence of this policy may name it: by name only within its own namespace.
+#[must_use]
+pub fn blocked_by(policy: &ValidatedPolicy, owner: &PolicyRef, what: &str) -> String {
+    if owner.namespace == policy.at.namespace {
+        format!("BlockedBy: policy {} owns this {what}", owner.name)
+    } else {
+        format!("BlockedBy: a policy in another namespace owns this {what}")
+    }
 }
 
 /// What ownership is decided on.

@@ -1,5 +1,7 @@
 //! The plan of one pass: which incidents move, which calls are to be sent, and what is held back by which guard.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -7,11 +9,14 @@ use super::{
     gate::Hanging,
     guards::{breaker, budget, windows},
     incident::{self, Facts, Next},
-    ownership::{Table, is_in_flight, owned_by},
+    ownership::{Table, blocked_by, is_in_flight, owned_by},
+    proposal::{self, Key, Proposals, Said, Seed},
 };
 use crate::{
     api::{
+        WarehouseSyncPolicyStatus,
         policy::{Mode, Switch},
+        proposal::Proposal,
         status::{BreakerState, Call, Incident, MAX_INCIDENTS, RootCause, Step},
     },
     diagnose::{Diagnosis, Judged, Known, Verdict, outage},
@@ -41,6 +46,10 @@ pub struct Plan {
     pub breaker: Option<BreakerState>,
     /// The request to begin anew that was last acted upon.
     pub reset_handled: Option<String>,
+    /// What needs a person's approval. Described, never sent.
+    pub proposals: Vec<Proposal>,
+    /// What to say of findings that a proposal would mend.
+    pub said: BTreeMap<Key, Said>,
 }
 
 /// A call to send for an incident. The permit is made only after its live gate.
@@ -69,9 +78,15 @@ pub struct Held {
     pub blocked_by: String,
 }
 
-/// Decides what happens in this pass.
+/// Decides what happens in this pass, after the one that ended with the status `before`.
 #[must_use]
-pub fn decide(known: &Known<'_>, diagnosis: &Diagnosis, incidents: &[Incident]) -> Plan {
+pub fn decide(
+    known: &Known<'_>,
+    diagnosis: &Diagnosis,
+    before: &WarehouseSyncPolicyStatus,
+    seed: Option<&Seed>,
+) -> Plan {
+    let incidents = &before.incidents;
     let Known {
         policy, state, now, ..
     } = *known;
@@ -110,6 +125,10 @@ pub fn decide(known: &Known<'_>, diagnosis: &Diagnosis, incidents: &[Incident]) 
             pass.consider(judged, &mut plan);
         }
     }
+    let Proposals { rows, said, notes } =
+        proposal::decide(known, diagnosis, &plan.incidents, &before.proposals, seed);
+    (plan.proposals, plan.said) = (rows, said);
+    plan.notes.extend(notes);
     plan
 }
 
@@ -400,11 +419,7 @@ impl Pass<'_> {
             &table,
             self.known.now,
         )?;
-        Some(if owner.namespace == self.known.policy.at.namespace {
-            format!("BlockedBy: policy {} owns this table", owner.name)
-        } else {
-            "BlockedBy: a policy in another namespace owns this table".to_owned()
-        })
+        Some(blocked_by(self.known.policy, owner, "table"))
     }
 
     fn want(&self, incident: &Incident, call: Call, plan: &mut Plan) {

@@ -124,13 +124,36 @@ fn problem(known: &Known<'_>, source: &Source, probed: &Probed<CdcStatus>) -> Op
 
 /// True while `PostHog` may still rebuild the slot by itself, as far as the last answer proves.
 fn comes_back(known: &Known<'_>, source: &Source, probed_at: Timestamp) -> bool {
-    let Some(since) = known.snapshot.probes.slot_lost_since.get(&source.id) else {
-        return false;
-    };
-    let shortest = tables(known, source).filter_map(Schema::frequency).min();
     let failed = tables(known, source).any(|schema| schema.status() == SchemaStatus::Failed);
-    !failed
-        && shortest.is_some_and(|every| probed_at.duration_since(*since) < every * SLOT_COMES_BACK)
+    !failed && has_time_left(known, source, probed_at) == Some(true)
+}
+
+/// Whether `PostHog` has had fewer than two intervals of the source's tables to rebuild the slot; none if it is not known.
+fn has_time_left(known: &Known<'_>, source: &Source, probed_at: Timestamp) -> Option<bool> {
+    let since = known.snapshot.probes.slot_lost_since.get(&source.id)?;
+    let shortest = tables(known, source).filter_map(Schema::frequency).min()?;
+    Some(probed_at.duration_since(*since) < shortest * SLOT_COMES_BACK)
+}
+
+/// True if the database was asked, has no slot, and `PostHog` has had two intervals to make it anew.
+#[must_use]
+pub fn has_lost_its_slot(known: &Known<'_>, source: &Source) -> bool {
+    let probed = known.snapshot.probes.cdc.get(&source.id);
+    probed.is_some_and(|probed| {
+        let gone = probed
+            .answer
+            .as_ref()
+            .is_ok_and(|status| status.slot_exists == Lax::Is(false));
+        gone && has_time_left(known, source, probed.at) != Some(true)
+    })
+}
+
+/// True if the database was asked and has its slot.
+#[must_use]
+pub fn has_its_slot(known: &Known<'_>, source_id: &str) -> bool {
+    let probed = known.snapshot.probes.cdc.get(source_id);
+    let answer = probed.and_then(|probed| probed.answer.as_ref().ok());
+    answer.is_some_and(|status| status.slot_exists == Lax::Is(true))
 }
 
 /// What the database lacks, where it was asked.

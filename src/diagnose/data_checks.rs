@@ -12,7 +12,7 @@ use crate::{
         status::{Confidence, RootCause, Severity},
         validated::{DataCheck, DataRule},
     },
-    observe::probes::{DataProbe, Found},
+    observe::probes::{DataAnswer, DataProbe, Found, Probed},
     posthog::{
         PostHogError, redact,
         wire::{Schema, Source},
@@ -142,6 +142,31 @@ fn impossible_because(error: &PostHogError) -> Option<(String, &'static str)> {
         )),
         _ => None,
     }
+}
+
+/// True if the last answer says that a check does not hold.
+pub(super) fn is_broken(check: &DataCheck, probed: Option<&Probed<DataAnswer>>) -> bool {
+    let found = probed.and_then(|probed| {
+        let answer = probed.answer.as_ref().ok()?;
+        Some((*answer.found.as_ref().ok()?, probed.at))
+    });
+    found.is_some_and(|(found, at)| broken(&check.rule, found, at).is_some())
+}
+
+/// True if every check of a table has been made since this process began, or none is left.
+#[must_use]
+pub fn are_made(known: &Known<'_>, schema_id: &str) -> bool {
+    known.policy.data_checks.iter().all(|check| {
+        let Ok((_, schema)) = target(known, check) else {
+            return true;
+        };
+        let probed = known.snapshot.probes.data.get(&probe(check, schema));
+        schema.id != schema_id
+            || probed.is_some_and(|probed| {
+                let answer = probed.answer.as_ref();
+                answer.is_ok_and(|answer| answer.found.is_ok())
+            })
+    })
 }
 
 /// What a finding breaks; none if it holds.

@@ -126,7 +126,7 @@ impl Failure {
 }
 
 /// What the table alone says, if it was asked for.
-fn blocked(snapshot: &Snapshot, schema: &Schema) -> Option<RootCause> {
+pub(super) fn blocked(snapshot: &Snapshot, schema: &Schema) -> Option<RootCause> {
     let detail = snapshot.detail(&schema.id)?;
     match detail.incremental_sync_blocked.get()?.as_str() {
         "missing_primary_key" => Some(RootCause::PrimaryKeyMissing),

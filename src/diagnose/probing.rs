@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     cdc, data_checks,
-    failure::read,
+    failure::{blocked, read},
     verdict::{Known, seconds},
     webhooks,
 };
@@ -120,6 +120,7 @@ fn may_ask_live(known: &Known<'_>) -> bool {
 fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due) {
     let snapshot = known.snapshot;
     let cause = read(snapshot, source, schema).1.cause;
+    let cause = blocked(snapshot, schema).unwrap_or(cause);
     // The table alone has signals that the list lacks: a better reason than a text that says little.
     let unclear = matches!(
         cause,
@@ -128,12 +129,21 @@ fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due
             | RootCause::PrimaryKeyDuplicate
             | RootCause::SourceObjectMissing
     );
+    // What would be proposed rests on how the table is set up and on what its source has now.
+    let proposes = matches!(cause, RootCause::SchemaDrift | RootCause::DataTypeMismatch);
     let row_since = snapshot.seen(&schema.id).map(|seen| seen.row_since);
-    if unclear {
+    if unclear || proposes {
         let probed = snapshot.probes.details.get(&schema.id);
         due.add_if(Probe::Detail(schema.id.clone()), probed, lasts(row_since));
     }
-    if cause == RootCause::SourceObjectMissing && may_ask_live(known) {
+    let at_source = matches!(
+        cause,
+        RootCause::SourceObjectMissing
+            | RootCause::SchemaDrift
+            | RootCause::PrimaryKeyMissing
+            | RootCause::PrimaryKeyDuplicate
+    );
+    if at_source && may_ask_live(known) {
         let probed = snapshot.probes.fields.get(&schema.id);
         due.add_if(Probe::Fields(schema.id.clone()), probed, lasts(row_since));
     }
@@ -161,6 +171,10 @@ fn of_data(known: &Known<'_>, due: &mut Due) {
         }
         let probe = data_checks::probe(check, schema);
         let probed = known.snapshot.probes.data.get(&probe);
+        if data_checks::is_broken(check, probed) {
+            let detail = known.snapshot.probes.details.get(&schema.id);
+            due.add(Probe::Detail(schema.id.clone()), detail, ANSWER_LASTS);
+        }
         let synced_at = schema.last_synced_at.get().copied();
         due.add_if(Probe::Data(probe), probed, |probed| {
             let answer = probed.answer.as_ref();

@@ -171,6 +171,7 @@ impl Diagnosis {
             sources: self.sources.clone(),
             schemas,
             healthy_of,
+            pending_approval: 0,
         }
     }
 }

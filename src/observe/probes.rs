@@ -170,7 +170,7 @@ impl Probes {
     }
 
     /// Forgets what is about sources and tables that are no longer listed, and what explained failures of tables that are not
-    /// `failed` any more.
+    /// `failed` any more, unless their data is checked.
     pub fn retain(
         &mut self,
         sources: &HashSet<&str>,
@@ -186,7 +186,8 @@ impl Probes {
             prerequisites,
             data,
         } = self;
-        details.retain(|id, _| failed.contains(id.as_str()));
+        let checked: HashSet<&str> = data.keys().map(|probe| probe.schema_id.as_str()).collect();
+        details.retain(|id, _| failed.contains(id.as_str()) || checked.contains(id.as_str()));
         fields.retain(|id, _| failed.contains(id.as_str()));
         webhooks.retain(|id, _| sources.contains(id.as_str()));
         cdc.retain(|id, _| sources.contains(id.as_str()));

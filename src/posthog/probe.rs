@@ -69,6 +69,18 @@ impl IncrementalFields {
         columns.peek()?;
         Some(columns.any(|column| column == name))
     }
+
+    /// The same of every column, also of one that new rows cannot be found by; none if the source does not tell its columns.
+    #[must_use]
+    pub fn tells_of(&self, name: &str) -> Option<bool> {
+        let mut columns = self
+            .available_columns
+            .iter()
+            .filter_map(|column| column.field.get())
+            .peekable();
+        columns.peek()?;
+        Some(columns.any(|column| column == name))
+    }
 }
 
 /// A column in the customer's source.
@@ -77,6 +89,9 @@ pub struct Field {
     /// Its name.
     #[serde(default)]
     pub field: Lax<String>,
+    /// Its type as an incremental field, in `PostHog`'s words; only of those that can be one.
+    #[serde(default)]
+    pub field_type: Lax<String>,
 }
 
 /// How the webhook of a source stands, at `PostHog` and at the vendor.

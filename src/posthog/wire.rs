@@ -102,6 +102,9 @@ pub struct Schema {
 /// The table that a schema's rows are kept in.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Table {
+    /// UUID. Another one after the table was deleted and imported anew.
+    #[serde(default)]
+    pub id: Lax<String>,
     /// Rows in it.
     #[serde(default)]
     pub row_count: Lax<i64>,

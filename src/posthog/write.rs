@@ -152,7 +152,23 @@ impl NewSyncType {
 }
 
 impl FieldType {
-    const fn as_str(self) -> &'static str {
+    /// Reads `PostHog`'s word for it; none for a type that this version does not know.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [
+            Self::Integer,
+            Self::Numeric,
+            Self::DateTime,
+            Self::Date,
+            Self::Timestamp,
+            Self::ObjectId,
+        ];
+        all.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// `PostHog`'s word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Integer => "integer",
             Self::Numeric => "numeric",

@@ -11,8 +11,9 @@ use super::{
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
-        conditions::{HEALTHY, RECONCILING, REMEDIATION_ALLOWED, Reason},
+        conditions::{HEALTHY, PENDING_APPROVAL, RECONCILING, REMEDIATION_ALLOWED, Reason},
         policy::Mode,
+        proposal::Proposal,
         status::{
             Call, Fate, Incident, LostSlot, MAX_FINDINGS, MAX_LOST_SLOTS, MAX_MARKS, MAX_MISSING,
             MAX_SENDS_REMEMBERED, Missing, NextAction, RootCause, SchemaState, State, Step,
@@ -61,14 +62,22 @@ pub fn observed(
         Ok(format!("PostHog was read; {total} tables are selected")),
         false,
     );
-    sayings.extend([healthy, remediation(policy, snapshot.write_scope)]);
+    sayings.extend([
+        healthy,
+        remediation(policy, snapshot.write_scope),
+        pending(&plan.proposals),
+    ]);
     let mut status = WarehouseSyncPolicyStatus {
         observed_generation: Some(policy.generation),
         conditions: conditions::compose(&old.conditions, sayings, policy.generation, now),
-        summary: Some(summary),
+        summary: Some(Summary {
+            pending_approval: i64::try_from(waiting(&plan.proposals).count()).unwrap_or(i64::MAX),
+            ..summary
+        }),
         findings: findings.shown,
         findings_truncated: (truncated > 0).then(|| i64::try_from(truncated).unwrap_or(i64::MAX)),
         incidents: plan.incidents.clone(),
+        proposals: plan.proposals.clone(),
         history: old.history.clone(),
         state: State {
             schemas: remembered(policy, snapshot, diagnosis, plan, old, now),
@@ -119,6 +128,7 @@ pub fn hindered(
         WriteScope::Unknown
     };
     sayings.extend(policy.map(|policy| remediation(policy, write_scope)));
+    sayings.push(pending(&old.proposals));
     let mut state = old.state.clone();
     if obstacle.reason == Reason::SourcesVanished {
         state.empty_since.get_or_insert(now);
@@ -219,6 +229,33 @@ fn remediation(policy: &ValidatedPolicy, write_scope: WriteScope) -> Saying {
         Reason::Enforcing,
         "The operator does what is safe",
     )
+}
+
+fn waiting(proposals: &[Proposal]) -> impl Iterator<Item = &Proposal> {
+    proposals.iter().filter(|proposal| proposal.is_open())
+}
+
+fn pending(proposals: &[Proposal]) -> Saying {
+    let (truth, reason, message) = match waiting(proposals).count() {
+        0 => (
+            Truth::False,
+            Reason::NothingToApprove,
+            "Nothing waits for approval".to_owned(),
+        ),
+        count => (
+            Truth::True,
+            Reason::ProposalsWait,
+            format!(
+                "{count} wait for approval: see status.proposals, each with its approveCommand"
+            ),
+        ),
+    };
+    Saying {
+        type_: PENDING_APPROVAL,
+        truth,
+        reason,
+        message,
+    }
 }
 
 /// What is worth a write of each table, one row for each.
@@ -373,11 +410,11 @@ fn next_action(plan: &Plan) -> Option<NextAction> {
             blocked_by: None,
         });
     }
-    let waiting = |incident: &&Incident| is_in_flight(incident);
+    let under_way = |incident: &&Incident| is_in_flight(incident);
     if let Some(incident) = plan
         .incidents
         .iter()
-        .filter(waiting)
+        .filter(under_way)
         .min_by_key(|incident| (incident.step == Step::WaitSuccess, incident.opened_at))
     {
         let held = plan
@@ -390,10 +427,17 @@ fn next_action(plan: &Plan) -> Option<NextAction> {
             blocked_by: held.map(|held| held.blocked_by.clone()),
         });
     }
-    let held = plan.held.first()?;
+    if let Some(held) = plan.held.first() {
+        return Some(NextAction {
+            what: held.what.clone(),
+            when: None,
+            blocked_by: Some(held.blocked_by.clone()),
+        });
+    }
+    let proposal = waiting(&plan.proposals).next()?;
     Some(NextAction {
-        what: held.what.clone(),
+        what: proposal.steps.join(", then "),
         when: None,
-        blocked_by: Some(held.blocked_by.clone()),
+        blocked_by: Some(format!("approval of {}", proposal.id)),
     })
 }

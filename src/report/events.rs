@@ -1,9 +1,13 @@
 //! Events: what changed from one status to the next, each saying what, why and what next. A steady state publishes none.
 
-use crate::api::{
-    WarehouseSyncPolicyStatus,
-    conditions::{HEALTHY, READY, REMEDIATION_ALLOWED},
-    status::{Call, Fate, Finding, Incident, Severity, Step},
+use crate::{
+    api::{
+        WarehouseSyncPolicyStatus,
+        conditions::{HEALTHY, READY, REMEDIATION_ALLOWED},
+        proposal::Proposal,
+        status::{Call, Fate, Finding, Incident, Severity, Step},
+    },
+    posthog::redact,
 };
 
 /// Longest note of an event, in characters; the API server refuses more than 1,024.
@@ -51,6 +55,9 @@ pub fn transitions(
             incident,
         ));
     }
+    let known = |id: &str| old.proposals.iter().any(|row| row.id == id);
+    let new_ones = new.proposals.iter().filter(|row| row.is_open());
+    notices.extend(new_ones.filter(|row| !known(&row.id)).map(proposed));
     for gone in &old.incidents {
         if !new
             .incidents
@@ -70,7 +77,7 @@ fn notice(
     note: &str,
     schema_id: Option<&str>,
 ) -> Notice {
-    let note = crate::posthog::redact::one_line(note, NOTE_CAP);
+    let note = redact::one_line(note, NOTE_CAP);
     Notice {
         warning,
         reason,
@@ -131,6 +138,32 @@ fn found(finding: &Finding) -> Notice {
         "Diagnose",
         &note,
         Some(finding.subject_id()),
+    )
+}
+
+fn proposed(proposal: &Proposal) -> Notice {
+    let Proposal {
+        action,
+        steps,
+        reason,
+        impact,
+        approve_command,
+        ..
+    } = proposal;
+    let note = format!(
+        "{}: {} proposed, to {}. Why: {}. Cost: {} To approve: {approve_command}",
+        proposal.title(),
+        action.as_str(),
+        redact::one_line(&steps.join(", then "), 200),
+        redact::one_line(reason.trim_end_matches('.'), 150),
+        impact.cost,
+    );
+    notice(
+        false,
+        "ProposalOpened",
+        "Propose",
+        &note,
+        Some(proposal.subject_id()),
     )
 }
 

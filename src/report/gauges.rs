@@ -13,6 +13,7 @@ use prometheus_client::{
 
 use crate::{
     api::{
+        proposal::{Proposal, ProposedAction},
         status::{SchemaCounts, Severity},
         validated::PolicyRef,
     },
@@ -32,6 +33,12 @@ struct SchemaLabels {
     verdict: &'static str,
 }
 
+/// Labels of proposals.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProposalLabels {
+    action: &'static str,
+}
+
 type Counted<L> = HashMap<L, i64>;
 
 /// Gauges that are sums over policies. Cheap to clone.
@@ -39,6 +46,7 @@ type Counted<L> = HashMap<L, i64>;
 pub struct Gauges {
     findings: Family<FindingLabels, Gauge>,
     schemas: Family<SchemaLabels, Gauge>,
+    proposals: Family<ProposalLabels, Gauge>,
     /// What each policy has added, so that it can be taken away again.
     shares: Arc<Mutex<HashMap<PolicyRef, Share>>>,
 }
@@ -47,6 +55,7 @@ pub struct Gauges {
 struct Share {
     findings: Counted<FindingLabels>,
     schemas: Counted<SchemaLabels>,
+    proposals: Counted<ProposalLabels>,
 }
 
 impl Gauges {
@@ -63,11 +72,22 @@ impl Gauges {
             "Selected tables by verdict, over all policies",
             gauges.schemas.clone(),
         );
+        registry.register(
+            "proposals",
+            "Proposals that wait for approval by action, over all policies",
+            gauges.proposals.clone(),
+        );
         gauges
     }
 
     /// Replaces what the policy at `at` has added.
-    pub fn set(&self, at: &PolicyRef, problems: &[Problem], counts: &SchemaCounts) {
+    pub fn set(
+        &self,
+        at: &PolicyRef,
+        problems: &[Problem],
+        counts: &SchemaCounts,
+        proposals: &[Proposal],
+    ) {
         let mut findings: Counted<FindingLabels> = HashMap::new();
         for problem in problems {
             let labels = FindingLabels {
@@ -80,7 +100,28 @@ impl Gauges {
             .into_iter()
             .map(|(verdict, count)| (SchemaLabels { verdict }, count))
             .collect();
-        self.replace(at, Some(Share { findings, schemas }));
+        let waiting = |action: ProposedAction| {
+            let rows = proposals.iter();
+            let count = rows.filter(|row| row.is_open() && row.action == action);
+            i64::try_from(count.count()).unwrap_or(i64::MAX)
+        };
+        let proposals = ProposedAction::ALL
+            .into_iter()
+            .map(|action| {
+                let labels = ProposalLabels {
+                    action: action.as_str(),
+                };
+                (labels, waiting(action))
+            })
+            .collect();
+        self.replace(
+            at,
+            Some(Share {
+                findings,
+                schemas,
+                proposals,
+            }),
+        );
     }
 
     /// Takes away what a policy that is gone has added.
@@ -90,16 +131,24 @@ impl Gauges {
 
     fn replace(&self, at: &PolicyRef, new: Option<Share>) {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Share { findings, schemas }) = shares.remove(at) {
-            add(&self.findings, &findings, -1);
-            add(&self.schemas, &schemas, -1);
+        if let Some(share) = shares.remove(at) {
+            self.count(&share, -1);
         }
         if let Some(share) = new {
-            let Share { findings, schemas } = &share;
-            add(&self.findings, findings, 1);
-            add(&self.schemas, schemas, 1);
+            self.count(&share, 1);
             shares.insert(at.clone(), share);
         }
+    }
+
+    fn count(&self, share: &Share, sign: i64) {
+        let Share {
+            findings,
+            schemas,
+            proposals,
+        } = share;
+        add(&self.findings, findings, sign);
+        add(&self.schemas, schemas, sign);
+        add(&self.proposals, proposals, sign);
     }
 }
 
@@ -163,9 +212,9 @@ mod tests {
             let labels = SchemaLabels { verdict: "failing" };
             gauges.schemas.get_or_create(&labels).get()
         };
-        gauges.set(&at("a"), &[], &counts(3));
-        gauges.set(&at("a"), &[], &counts(2));
-        gauges.set(&at("b"), &[], &counts(5));
+        gauges.set(&at("a"), &[], &counts(3), &[]);
+        gauges.set(&at("a"), &[], &counts(2), &[]);
+        gauges.set(&at("b"), &[], &counts(5), &[]);
         assert_eq!(failing(), 7);
         gauges.forget(&at("b"));
         gauges.forget(&at("b"));

@@ -10,6 +10,7 @@ use crate::{
     decide::{
         Plan,
         plan::in_words,
+        proposal::Key,
         remedy::{Remedy, remedy, remedy_for},
     },
     diagnose::{Diagnosis, Judged, Problem, problem::NAME_CAP},
@@ -112,6 +113,10 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
     } = problem;
     let (schema_id, schema) = table.clone().unwrap_or_default();
     let next_action = next_action(&schema_id, plan);
+    let said = plan.said.get(&Key::of(problem));
+    let next_action =
+        next_action.or_else(|| said.map(|said| redact::one_line(&said.next, SENTENCE_CAP)));
+    let fits = said.map(|said| said.action.of_finding());
     Finding {
         source: source.clone(),
         source_id: source_id.clone(),
@@ -128,7 +133,7 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
         }),
         since: *since,
         advice: (*advice).to_owned(),
-        action: remedy_for(*cause, rule).action(),
+        action: fits.or(remedy_for(*cause, rule).action()),
         next_action: next_action.unwrap_or_else(|| by_hand(remedy_for(*cause, rule)).to_owned()),
         schema_id,
     }

@@ -104,7 +104,7 @@ fn says_more(
     *next != *old
 }
 
-/// Drops findings from the end, the least severe, until the status is small enough.
+/// Drops findings from the end, the least severe, then what is told of proposals, until the status is small enough.
 fn fit(status: &mut WarehouseSyncPolicyStatus) {
     let size = |status: &WarehouseSyncPolicyStatus| {
         serde_json::to_vec(status).map_or(0, |json| json.len())
@@ -119,6 +119,16 @@ fn fit(status: &mut WarehouseSyncPolicyStatus) {
                 .unwrap_or(0)
                 .saturating_add(dropped),
         );
+    }
+    // Those that no longer wait tell only what was.
+    while size(status) > MAX_BYTES
+        && let Some(over) = status.proposals.iter().position(|row| !row.is_open())
+    {
+        status.proposals.remove(over);
+    }
+    if size(status) > MAX_BYTES {
+        let rows = status.proposals.iter_mut();
+        rows.for_each(|row| row.evidence.clear());
     }
 }
 

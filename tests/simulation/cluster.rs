@@ -59,6 +59,11 @@ impl Cluster {
         self.state.lock().unwrap().events.clone()
     }
 
+    /// Another policy on the same project.
+    pub fn add_rival(&self, rival: Rival) {
+        self.state.lock().unwrap().rivals.push(rival);
+    }
+
     /// The resource version: one more after each write.
     pub fn version(&self) -> u64 {
         let state = self.state.lock().unwrap();

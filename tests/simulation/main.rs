@@ -16,6 +16,7 @@ mod evidence;
 mod faults;
 mod plans;
 mod properties;
+mod proposals;
 mod remediation;
 mod safety;
 mod safety_properties;

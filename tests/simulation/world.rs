@@ -164,6 +164,7 @@ fn operator(
         faults: faults.clone(),
     };
     let time = simulator.clone();
+    let seeds = simulator.clone();
     let clock: client::Clock = Arc::new(move || time.lock().unwrap().now());
     Reconciler {
         observer: Observer::new(Arc::new(transport), clock.clone()),
@@ -172,6 +173,13 @@ fn operator(
         timings: Timings::PRODUCTION,
         ledger: Ledger::default(),
         metrics: Metrics::default(),
+        // Another one in each pass, and the same in each run of a test.
+        seed: Arc::new(move || {
+            let nanos = seeds.lock().unwrap().now().as_nanosecond().to_le_bytes();
+            let mut seed = [0; 32];
+            seed[..16].copy_from_slice(&nanos);
+            Some(seed)
+        }),
         clock,
     }
 }

@@ -1,5 +1,7 @@
 //! Why a call needs a human, and what it could cost.
 
+pub use crate::api::proposal::LosesData;
+
 /// Why a call is not safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Why {
@@ -69,17 +71,6 @@ pub enum Why {
     /// Repair of change data capture.
     #[error("it imports every captured table anew")]
     ImportsCapturedTablesAnew,
-}
-
-/// Whether a call can lose data. In this order, so that the worst of several doubts is the greatest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LosesData {
-    /// It cannot.
-    No,
-    /// It can.
-    Maybe,
-    /// It does.
-    Yes,
 }
 
 impl Why {

@@ -1,0 +1,311 @@
+//! Proposals: what the operator would do and may not without a person, as status shows it.
+//!
+//! Plain data. Nothing here can be sent: there is no way from a proposal to a call.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments become plain text in `kubectl explain`"
+)]
+
+use jiff::Timestamp;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::status::{Action, RootCause};
+
+/// Most proposals kept in a status. When all of them wait for an answer, nothing new is proposed.
+pub const MAX_PROPOSALS: usize = 32;
+/// Most columns of a primary key.
+pub const MAX_KEY_COLUMNS: usize = 16;
+/// Longest name of a column, in characters.
+pub const MAX_COLUMN: usize = 128;
+
+/// What is proposed. Its two letters begin the proposal's id.
+#[derive(
+    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
+pub enum ProposedAction {
+    /// rf: let PostHog read the source's list of tables anew.
+    RefreshSchemas,
+    /// cf: change the incremental field, or set a first primary key.
+    RepairConfig,
+    /// rs: wipe the table and import it anew.
+    Resync,
+    /// dd: delete the table's data, set its primary key, import it anew.
+    DeleteData,
+    /// rc: make slot and publication anew and import every captured table anew.
+    RepairCdc,
+}
+
+impl ProposedAction {
+    /// Every action.
+    pub const ALL: [Self; 5] = [
+        Self::RefreshSchemas,
+        Self::RepairConfig,
+        Self::Resync,
+        Self::DeleteData,
+        Self::RepairCdc,
+    ];
+
+    /// The two letters with which the ids of its proposals begin.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::RefreshSchemas => "rf",
+            Self::RepairConfig => "cf",
+            Self::Resync => "rs",
+            Self::DeleteData => "dd",
+            Self::RepairCdc => "rc",
+        }
+    }
+
+    /// Its name, as status and metrics show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RefreshSchemas => "RefreshSchemas",
+            Self::RepairConfig => "RepairConfig",
+            Self::Resync => "Resync",
+            Self::DeleteData => "DeleteData",
+            Self::RepairCdc => "RepairCdc",
+        }
+    }
+
+    /// The field of `spec.remediation` that switches it off.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::RefreshSchemas => "refreshSchemas",
+            Self::RepairConfig => "repairConfig",
+            Self::Resync => "resync",
+            Self::DeleteData => "deleteData",
+            Self::RepairCdc => "repairCdc",
+        }
+    }
+
+    /// The same, as findings name it.
+    #[must_use]
+    pub const fn of_finding(self) -> Action {
+        match self {
+            Self::RefreshSchemas => Action::RefreshSchemas,
+            Self::RepairConfig => Action::RepairConfig,
+            Self::Resync => Action::Resync,
+            Self::DeleteData => Action::DeleteData,
+            Self::RepairCdc => Action::RepairCdc,
+        }
+    }
+}
+
+/// Where a proposal stands.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// A person has to say yes or no.
+    AwaitingApproval,
+    /// Nobody answered in time. Proposed again, with another id, as long as the finding holds.
+    Expired,
+    /// What it was for has gone, or the policy no longer wants it.
+    Withdrawn,
+    /// What would be done, or to what, has changed: another proposal takes its place.
+    Superseded,
+}
+
+/// Whether data can be lost. In this order, so that the worst is the greatest.
+#[derive(
+    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
+pub enum LosesData {
+    /// It cannot.
+    No,
+    /// It can.
+    Maybe,
+    /// It is.
+    Yes,
+}
+
+/// Something that the operator would do once a person has approved it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Proposal {
+    /// Two letters for the action and 26 characters of the SHA-256 of `material`, in base32: what is approved is exactly what
+    /// the material says. Anything else in it has another id.
+    #[schemars(length(min = 29, max = 29))]
+    pub id: String,
+    /// What is proposed.
+    pub action: ProposedAction,
+    /// What it would be done to.
+    pub target: Target,
+    /// What would be done, in words, one after the other.
+    #[schemars(length(max = 6))]
+    pub steps: Vec<String>,
+    /// All that the id is made of. Nothing of it changes while the proposal stands.
+    pub material: Material,
+    /// The finding that it is for, as it was when the proposal was made.
+    pub reason: String,
+    /// The facts that the finding rested on then, redacted and capped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub evidence: Vec<String>,
+    /// What it could cost.
+    pub impact: Impact,
+    /// The command that approves it, ready to paste.
+    pub approve_command: String,
+    /// When it was made.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub created_at: Timestamp,
+    /// When it is given up without an answer.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub expires_at: Timestamp,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Why it is no longer waiting; absent while it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl Proposal {
+    /// True while a person may say yes.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::AwaitingApproval
+    }
+
+    /// What it is about, for people: the table, or the source alone.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        if self.target.schema.is_empty() {
+            &self.target.source
+        } else {
+            &self.target.schema
+        }
+    }
+
+    /// Id of what it is about.
+    #[must_use]
+    pub fn subject_id(&self) -> &str {
+        if self.target.schema_id.is_empty() {
+            &self.target.source_id
+        } else {
+            &self.target.schema_id
+        }
+    }
+}
+
+/// What a proposal would be done to.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Numeric id of the project in PostHog.
+    pub project_id: i64,
+    /// The source, for example `Postgres prod`.
+    pub source: String,
+    /// Id of the source in PostHog.
+    pub source_id: String,
+    /// Name of the table in PostHog; absent for what is done to the source as a whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub schema: String,
+    /// Id of the table in PostHog; absent for what is done to the source as a whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub schema_id: String,
+}
+
+/// What a proposal could cost, as of when it was made.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Impact {
+    /// Whether data can be lost.
+    pub loses_data: LosesData,
+    /// Rows of the tables that it touches; absent if not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub rows: Option<i64>,
+    /// How the table is synced; absent for a source, or if not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_type: Option<String>,
+    /// What happens to the data, in a sentence or two.
+    pub cost: String,
+}
+
+/// All that a proposal's id is made of.
+///
+/// Left out on purpose: the generation of the policy, time stamps, texts of errors, counts of rows, and the newest job, which
+/// changes with every sync and would leave nobody the time to look.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Material {
+    /// Version of this format.
+    pub version: i64,
+    /// Drawn at random when the proposal was made, so that nobody can approve what nobody has seen. 32 hexadecimal digits.
+    pub nonce: String,
+    /// `metadata.uid` of the policy.
+    pub policy_uid: String,
+    /// What is proposed.
+    pub action: ProposedAction,
+    /// The calls, one after the other, with all that they say.
+    #[schemars(length(max = 6))]
+    pub steps: Vec<ProposedStep>,
+    /// The host that PostHog runs at.
+    pub host: String,
+    /// Numeric id of the project in PostHog.
+    pub project_id: i64,
+    /// Id of the source in PostHog.
+    pub source_id: String,
+    /// Id of the table in PostHog; absent for what is done to the source as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_id: Option<String>,
+    /// How the table is synced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_type: Option<String>,
+    /// The column by which new rows are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incremental_field: Option<String>,
+    /// Columns of the declared primary key; absent if none is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub primary_keys: Option<Vec<String>>,
+    /// Why.
+    pub cause: RootCause,
+    /// The rule that named the cause.
+    pub rule: String,
+    /// Id of the table in the warehouse; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_id: Option<String>,
+}
+
+/// A call of a proposal. A description: it cannot be sent.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ProposedStep {
+    /// Which call.
+    pub call: ProposedCall,
+    /// PatchSchema: `should_sync: true`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub switch_on: bool,
+    /// PatchSchema: the column by which new rows are to be found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incremental_field: Option<String>,
+    /// PatchSchema: the type of that column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incremental_field_type: Option<String>,
+    /// PatchSchema: the columns of the primary key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub primary_key_columns: Option<Vec<String>>,
+}
+
+/// The calls of which proposals are made.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProposedCall {
+    /// Change how the table is synced.
+    PatchSchema,
+    /// Wipe the table and import it anew.
+    Resync,
+    /// Delete the table's data.
+    DeleteData,
+    /// Start a sync of the table.
+    Reload,
+    /// Read the source's list of tables anew.
+    RefreshSchemas,
+    /// Rebuild change data capture of the source.
+    RepairCdc,
+}

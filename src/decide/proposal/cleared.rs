@@ -1,0 +1,94 @@
+//! Whether the finding of a proposal is certainly over. What cannot be told just now is not: after a restart much is asked
+//! anew, and a run in progress may fail again.
+
+use super::Key;
+use crate::{
+    api::status::RootCause,
+    diagnose::{
+        Diagnosis, Known, Verdict, cdc, data_checks,
+        failure::{Failure, read},
+    },
+    posthog::wire::SchemaStatus,
+};
+
+/// True if the finding that `key` is about has cleared.
+pub fn has_cleared(known: &Known<'_>, diagnosis: &Diagnosis, key: &Key) -> bool {
+    if is_away(known, key) {
+        return false;
+    }
+    match (&key.schema_id, key.cause) {
+        (None, RootCause::CdcSlotLost) => cdc::has_its_slot(known, &key.source_id),
+        (None, _) => no_table_is_missing(known, &key.source_id),
+        (Some(id), RootCause::DataCheckFailed) => data_checks::are_made(known, id),
+        (Some(id), cause) => fails_no_more(known, diagnosis, id, cause),
+    }
+}
+
+/// True while what the key is about, or a table of it, is not in `PostHog`'s list: that may be a matter of the API key.
+fn is_away(known: &Known<'_>, key: &Key) -> bool {
+    let mut missing = known.snapshot.changes.missing.values();
+    let mut sources = known.snapshot.sources.iter();
+    match &key.schema_id {
+        Some(id) => known.snapshot.row(&key.source_id, id).is_none(),
+        None => {
+            sources.all(|source| source.id != key.source_id)
+                || missing.any(|gone| gone.source_id == key.source_id)
+        }
+    }
+}
+
+/// The text of an error stays until a run completes, also while the next one is in progress.
+fn no_table_is_missing(known: &Known<'_>, source_id: &str) -> bool {
+    let selector = &known.policy.selector;
+    let tables = known.snapshot.selected(selector);
+    let mut of_source = tables.filter(|(source, _)| source.id == source_id);
+    !of_source.any(|(source, schema)| {
+        let ended_well = schema.status() == SchemaStatus::Completed;
+        let cause = || read(known.snapshot, source, schema).1.cause;
+        !ended_well
+            && matches!(
+                cause(),
+                RootCause::TableMissing | RootCause::SourceObjectMissing
+            )
+    })
+}
+
+fn fails_no_more(
+    known: &Known<'_>,
+    diagnosis: &Diagnosis,
+    schema_id: &str,
+    cause: RootCause,
+) -> bool {
+    let Some(judged) = diagnosis.of(schema_id) else {
+        return true;
+    };
+    match &judged.verdict {
+        Verdict::Failing { failure, .. }
+        | Verdict::Disabled {
+            after: Some(failure),
+            ..
+        } => failure.cause != cause && !is_open(known, schema_id, failure),
+        Verdict::Healthy
+        | Verdict::Stale { .. }
+        | Verdict::NotConfigured
+        | Verdict::Disabled { after: None, .. } => true,
+        Verdict::Pending
+        | Verdict::Running
+        | Verdict::StuckJob { .. }
+        | Verdict::StuckWithoutJob { .. }
+        | Verdict::JustFailed
+        | Verdict::Billing
+        | Verdict::Paused
+        | Verdict::CannotTell { .. } => false,
+    }
+}
+
+/// True for a failure of which a question may still tell the cause.
+fn is_open(known: &Known<'_>, schema_id: &str, failure: &Failure) -> bool {
+    let snapshot = known.snapshot;
+    match failure.cause {
+        RootCause::Unknown => snapshot.detail(schema_id).is_none(),
+        RootCause::SourceObjectMissing => !matches!(snapshot.fields(schema_id), Some(Ok(_))),
+        _ => false,
+    }
+}

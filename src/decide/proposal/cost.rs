@@ -1,0 +1,33 @@
+//! What a proposal costs, in a sentence or two.
+
+use crate::api::proposal::ProposedAction;
+
+/// What an action on `title` costs if it touches `rows` rows. `stays_off`: the table is switched off, and not by `PostHog` as
+/// far as anybody saw, so that it stays so.
+pub fn in_words(action: ProposedAction, rows: Option<i64>, stays_off: bool) -> String {
+    let all = match rows {
+        Some(rows) => format!("all {rows} rows"),
+        None => "all rows".to_owned(),
+    };
+    let mut cost = match action {
+        ProposedAction::RefreshSchemas => format!(
+            "PostHog deletes what it has of every table that vanished from the source, {all} of the missing tables and of others that nobody can name before. A renamed table begins anew under its new name."
+        ),
+        ProposedAction::RepairConfig => format!(
+            "Stored rows stay. PostHog goes on from what is stored; where it cannot, it imports {all} anew."
+        ),
+        ProposedAction::Resync => format!(
+            "PostHog deletes {all} when the new run begins and imports the table from its beginning. What the source no longer has is gone; what it has is read and counted once more."
+        ),
+        ProposedAction::DeleteData => format!(
+            "PostHog deletes {all} at once; queries find no table until the reload has imported it from its beginning. What the source no longer has is gone; what it has is read and counted once more."
+        ),
+        ProposedAction::RepairCdc => format!(
+            "PostHog imports every captured table from its beginning, {all}. Changes since the slot was lost that the source no longer has are gone."
+        ),
+    };
+    if stays_off {
+        cost.push_str(" Syncing stays switched off, because nobody saw PostHog do that: switch it on yourself if it is wanted.");
+    }
+    cost
+}

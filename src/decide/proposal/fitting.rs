@@ -1,0 +1,347 @@
+//! Which proposal fits which finding.
+//!
+//! | cause | proposal |
+//! |---|---|
+//! | `SchemaDrift`, also found by asking about a `SourceObjectMissing` | `cf`: set the one incremental field that fits |
+//! | `PrimaryKeyMissing`, none declared | `cf`: set the first key, then reload |
+//! | `PrimaryKeyMissing` with one, `PrimaryKeyDuplicate` | `dd`: delete the data, set another key, reload |
+//! | `TableMissing` | `rf`, one for each source |
+//! | `DataCheckFailed`, `DataTypeMismatch` | `rs` |
+//! | `CdcSlotLost`, after two intervals | `rc` |
+//!
+//! What a proposal rests on must be known for certain; until then it stays open, and nothing changes.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Key,
+    draft::Draft,
+    keys,
+    steps::{call, set_field, set_key, switch_on},
+};
+use crate::{
+    api::{
+        proposal::{ProposedAction, ProposedCall, ProposedStep},
+        status::{RootCause, Severity},
+    },
+    diagnose::{Diagnosis, Known, Problem, Verdict, cdc},
+    posthog::{
+        lax::Lax,
+        probe::{IncrementalFields, SchemaDetail},
+        wire::{Schema, Source},
+    },
+};
+
+/// What fits a finding.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The action, as far as it can be told.
+    pub action: ProposedAction,
+    /// Whether it can be proposed.
+    pub fit: Fit,
+}
+
+/// Whether an action can be proposed.
+#[derive(Debug)]
+pub enum Fit {
+    /// It can.
+    Draft(Box<Draft>),
+    /// Not known yet, for this reason: what was proposed before stands.
+    Open(&'static str),
+    /// It cannot: what a person has to do instead, as a sentence.
+    Nothing(String),
+}
+
+const NOT_ASKED: &str = "PostHog has not yet been asked how the table is set up";
+const SOURCE_NOT_ASKED: &str = "the source could not yet be asked for the table's columns";
+
+/// What fits each finding, by what it is for.
+pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted> {
+    let mut groups: BTreeMap<Key, Vec<&Problem>> = BTreeMap::new();
+    for problem in &diagnosis.problems {
+        if needs_approval(problem) {
+            groups.entry(Key::of(problem)).or_default().push(problem);
+        }
+    }
+    groups
+        .into_iter()
+        .filter_map(|(key, mut problems)| {
+            // Of several, always the same one gives its name to the proposal.
+            problems.sort_by_key(|problem| (problem.table.is_some(), problem.rule, &problem.table));
+            let wanted = wanted(known, diagnosis, &problems)?;
+            Some((key, wanted))
+        })
+        .collect()
+}
+
+const fn needs_approval(problem: &Problem) -> bool {
+    matches!(
+        problem.cause,
+        RootCause::SchemaDrift
+            | RootCause::SourceObjectMissing
+            | RootCause::PrimaryKeyMissing
+            | RootCause::PrimaryKeyDuplicate
+            | RootCause::TableMissing
+            | RootCause::DataCheckFailed
+            | RootCause::DataTypeMismatch
+            | RootCause::CdcSlotLost
+    )
+}
+
+fn wanted(known: &Known<'_>, diagnosis: &Diagnosis, problems: &[&Problem]) -> Option<Wanted> {
+    let problem = *problems.first()?;
+    let sources = &known.snapshot.sources;
+    let source = sources
+        .iter()
+        .find(|source| source.id == problem.source_id)?;
+    match problem.cause {
+        RootCause::TableMissing => Some(refresh(known, source, problems)),
+        RootCause::CdcSlotLost => Some(repair_cdc(known, source, problem)),
+        _ => {
+            let (id, _) = problem.table.as_ref()?;
+            let schema = source.schemas.iter().find(|schema| schema.id == *id)?;
+            Some(OfTable::new(known, diagnosis, problem, source, schema).wanted())
+        }
+    }
+}
+
+fn refresh(known: &Known<'_>, source: &Source, problems: &[&Problem]) -> Wanted {
+    let action = ProposedAction::RefreshSchemas;
+    // A person who has switched a missing table off has done what there is to do.
+    let mut missing = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error);
+    let fit = match missing.next() {
+        None => Fit::Nothing(
+            "Nothing: the table is switched off, and nobody saw PostHog do that.".to_owned(),
+        ),
+        Some(problem) => {
+            let tables = problems.iter().filter_map(|problem| problem.table.as_ref());
+            let rows = tables.map(|(id, _)| {
+                let schema = source.schemas.iter().find(|schema| schema.id == *id);
+                schema.and_then(rows)
+            });
+            let planned = (action, vec![call(ProposedCall::RefreshSchemas)]);
+            Fit::draft(Draft::of_source(
+                known.policy,
+                problem,
+                source,
+                planned,
+                rows.sum(),
+            ))
+        }
+    };
+    Wanted { action, fit }
+}
+
+fn repair_cdc(known: &Known<'_>, source: &Source, problem: &Problem) -> Wanted {
+    let action = ProposedAction::RepairCdc;
+    let sure = problem.table.is_none() && problem.severity == Severity::Error;
+    let fit = if sure && cdc::has_lost_its_slot(known, source) {
+        let planned = (action, vec![call(ProposedCall::RepairCdc)]);
+        let rows = cdc::tables(known, source).map(rows).sum();
+        Fit::draft(Draft::of_source(
+            known.policy,
+            problem,
+            source,
+            planned,
+            rows,
+        ))
+    } else {
+        Fit::Open("PostHog makes a lost slot anew by itself, within two sync intervals")
+    };
+    Wanted { action, fit }
+}
+
+fn rows(schema: &Schema) -> Option<i64> {
+    schema.table.as_ref()?.row_count.get().copied()
+}
+
+impl Fit {
+    fn draft(draft: Draft) -> Self {
+        Self::Draft(Box::new(draft))
+    }
+}
+
+/// What is known of a table that something is the matter with.
+struct OfTable<'a> {
+    known: &'a Known<'a>,
+    problem: &'a Problem,
+    source: &'a Source,
+    schema: &'a Schema,
+    detail: Option<&'a SchemaDetail>,
+    at_source: Option<&'a IncrementalFields>,
+    /// Whether syncing is off, and whether `PostHog` was seen to switch it off.
+    off: Off,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Off {
+    No,
+    ByPostHog,
+    ByWhom,
+}
+
+impl<'a> OfTable<'a> {
+    fn new(
+        known: &'a Known<'a>,
+        diagnosis: &Diagnosis,
+        problem: &'a Problem,
+        source: &'a Source,
+        schema: &'a Schema,
+    ) -> Self {
+        let snapshot = known.snapshot;
+        // What is known of a failure must be of after it; data that is bad says nothing of when.
+        let detail = if problem.cause == RootCause::DataCheckFailed {
+            let probed = snapshot.probes.details.get(&schema.id);
+            probed.and_then(|probed| probed.answer.as_ref().ok())
+        } else {
+            snapshot.detail(&schema.id)
+        };
+        let verdict = diagnosis.of(&schema.id).map(|judged| &judged.verdict);
+        let by_posthog =
+            matches!(verdict, Some(Verdict::Disabled { by_posthog, .. }) if by_posthog.is_some());
+        let off = match &schema.should_sync {
+            Lax::Is(true) => Off::No,
+            _ if by_posthog => Off::ByPostHog,
+            _ => Off::ByWhom,
+        };
+        Self {
+            known,
+            problem,
+            source,
+            schema,
+            detail,
+            at_source: snapshot
+                .fields(&schema.id)
+                .and_then(|answer| answer.as_ref().ok()),
+            off,
+        }
+    }
+
+    fn wanted(&self) -> Wanted {
+        match self.problem.cause {
+            RootCause::SourceObjectMissing => Wanted {
+                action: ProposedAction::RepairConfig,
+                fit: Fit::Open(SOURCE_NOT_ASKED),
+            },
+            RootCause::SchemaDrift => Wanted {
+                action: ProposedAction::RepairConfig,
+                fit: self.other_field(),
+            },
+            RootCause::PrimaryKeyMissing if !self.has_key() => Wanted {
+                action: ProposedAction::RepairConfig,
+                fit: self.first_key(),
+            },
+            RootCause::PrimaryKeyMissing | RootCause::PrimaryKeyDuplicate => Wanted {
+                action: ProposedAction::DeleteData,
+                fit: self.other_key(),
+            },
+            _ => Wanted {
+                action: ProposedAction::Resync,
+                fit: self.resync(),
+            },
+        }
+    }
+
+    fn has_key(&self) -> bool {
+        self.detail
+            .is_some_and(|detail| detail.primary_key_columns.is_some())
+    }
+
+    fn other_field(&self) -> Fit {
+        let (Some(detail), Some(at_source)) = (self.detail, self.at_source) else {
+            return Fit::Open(SOURCE_NOT_ASKED);
+        };
+        let syncs_by_field = ["incremental", "append"]
+            .iter()
+            .any(|method| self.schema.syncs_by(method));
+        if !syncs_by_field {
+            return Fit::Nothing(
+                "A human: the table is not synced by an incremental field; compare its columns and row filter in PostHog with the source.".to_owned(),
+            );
+        }
+        match keys::field(detail, at_source) {
+            Ok(field) => self.draft(ProposedAction::RepairConfig, detail, vec![set_field(field)]),
+            Err(instead) => Fit::Nothing(instead),
+        }
+    }
+
+    fn first_key(&self) -> Fit {
+        let Some(detail) = self.detail else {
+            return Fit::Open(NOT_ASKED);
+        };
+        let declared = self.declared();
+        if declared.is_empty() && self.at_source.is_none() {
+            return Fit::Open(SOURCE_NOT_ASKED);
+        }
+        match keys::key(declared, self.at_source, None) {
+            Ok(key) => self.draft(ProposedAction::RepairConfig, detail, vec![set_key(key)]),
+            Err(instead) => Fit::Nothing(instead),
+        }
+    }
+
+    fn other_key(&self) -> Fit {
+        let Some(detail) = self.detail else {
+            return Fit::Open(NOT_ASKED);
+        };
+        let failed = detail.primary_key_columns.as_deref();
+        let declared = self.declared();
+        // Without a declared key PostHog took the one that it detects: it is that one which failed.
+        let at_source = self
+            .at_source
+            .filter(|_| failed.is_some() || !declared.is_empty());
+        if declared.is_empty() && failed.is_some() && at_source.is_none() {
+            return Fit::Open(SOURCE_NOT_ASKED);
+        }
+        match keys::key(declared, at_source, failed) {
+            Ok(key) => {
+                let steps = vec![call(ProposedCall::DeleteData), set_key(key)];
+                self.draft(ProposedAction::DeleteData, detail, steps)
+            }
+            Err(instead) => Fit::Nothing(instead),
+        }
+    }
+
+    fn resync(&self) -> Fit {
+        match self.detail {
+            None => Fit::Open(NOT_ASKED),
+            Some(detail) => {
+                let steps = vec![call(ProposedCall::Resync)];
+                self.draft(ProposedAction::Resync, detail, steps)
+            }
+        }
+    }
+
+    fn declared(&self) -> &'a [String] {
+        self.known.policy.primary_keys(
+            self.source.type_name(),
+            self.source.prefix_name(),
+            &self.source.id,
+            &self.schema.name,
+        )
+    }
+
+    /// What `PostHog` switched off is switched on again; what has another key is synced at once.
+    fn draft(
+        &self,
+        action: ProposedAction,
+        detail: &SchemaDetail,
+        mut steps: Vec<ProposedStep>,
+    ) -> Fit {
+        let reload = steps.iter().any(|step| step.primary_key_columns.is_some());
+        if self.off == Off::ByPostHog {
+            steps.push(switch_on());
+        }
+        if reload {
+            steps.push(call(ProposedCall::Reload));
+        }
+        Fit::draft(Draft::of_table(
+            self.known.policy,
+            self.problem,
+            (self.source, self.schema, detail),
+            (action, steps),
+            self.off == Off::ByWhom,
+        ))
+    }
+}

@@ -1,0 +1,178 @@
+//! Which primary key would be proposed, and which incremental field.
+
+use crate::{
+    api::proposal::{MAX_COLUMN, MAX_KEY_COLUMNS},
+    posthog::{
+        probe::{Field, IncrementalFields, SchemaDetail},
+        redact,
+        write::{FieldType, IncrementalField},
+    },
+};
+
+/// How to say which columns are unique.
+const DECLARE: &str = "find columns that together are different in each row, and declare them under spec.overrides[].primaryKeys";
+
+/// The key to propose for a table whose key did not do, or why none can be: what a person has to do then.
+///
+/// `declared` is what the policy says, `at_source` what the customer's source answered, `failed` the key with which syncing
+/// failed.
+pub fn key(
+    declared: &[String],
+    at_source: Option<&IncrementalFields>,
+    failed: Option<&[String]>,
+) -> Result<Vec<String>, String> {
+    let detected = at_source.and_then(|fields| fields.detected_primary_keys.as_deref());
+    let (key, whose) = match (declared, detected, failed) {
+        ([], Some(detected @ [_, ..]), _) => (detected, "PostHog detects at the source"),
+        ([], _, _) => {
+            return Err(format!(
+                "A human: {DECLARE}; the operator then proposes it."
+            ));
+        }
+        (declared, _, _) => (declared, "spec.overrides[].primaryKeys declares"),
+    };
+    let shown = redact::one_line(&key.join(", "), 160);
+    if failed.is_some_and(|failed| same(failed, key)) {
+        return Err(format!(
+            "A human: the key that {whose} ({shown}) is the one that failed; {DECLARE}."
+        ));
+    }
+    if let Some(gone) = declared
+        .iter()
+        .find(|column| at_source.and_then(|fields| fields.tells_of(column)) == Some(false))
+    {
+        return Err(format!(
+            "A human: of the key that {whose} ({shown}), the source has no column {}; {DECLARE}.",
+            redact::one_line(gone, 80)
+        ));
+    }
+    if key.len() > MAX_KEY_COLUMNS || !key.iter().all(|column| is_plain(column)) {
+        return Err(format!(
+            "A human: the key that {whose} ({shown}) is too long for a proposal; set it in PostHog."
+        ));
+    }
+    Ok(key.to_vec())
+}
+
+/// True if two keys are of the same columns, in whatever order.
+fn same(a: &[String], b: &[String]) -> bool {
+    let sorted = |key: &[String]| {
+        let mut key = key.to_vec();
+        key.sort();
+        key
+    };
+    sorted(a) == sorted(b)
+}
+
+/// The incremental field to propose for a table whose own has gone, or what a person has to do.
+pub fn field(
+    detail: &SchemaDetail,
+    at_source: &IncrementalFields,
+) -> Result<IncrementalField, String> {
+    const CHOOSE: &str = "choose one in the table's sync settings in PostHog";
+    let own = detail.incremental_field.get();
+    let Some(own) = own.filter(|own| at_source.has_column(own) == Some(false)) else {
+        return Err(
+            "A human: the table's incremental field is there, so it is another column that the sync depends on; compare row filter and columns in the table's sync settings in PostHog.".to_owned(),
+        );
+    };
+    let mut candidates = at_source.incremental_fields.iter().filter_map(candidate);
+    let own = redact::one_line(own, 80);
+    match (candidates.next(), candidates.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(format!(
+            "A human: the source no longer has {own}, nor any other column that the table could be synced on; {CHOOSE}, or change its sync method."
+        )),
+        (Some(one), Some(other)) => Err(format!(
+            "A human: the source no longer has {own}, and more than one column could take its place ({}, {}, …); {CHOOSE}.",
+            one.name, other.name
+        )),
+    }
+}
+
+fn candidate(field: &Field) -> Option<IncrementalField> {
+    let name = field.field.get().filter(|name| is_plain(name))?;
+    let kind = FieldType::parse(field.field_type.get()?)?;
+    Some(IncrementalField {
+        name: name.clone(),
+        kind,
+    })
+}
+
+/// True for a name that is shown as it is: what a person approves must be what is sent.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && redact::one_line(name, MAX_COLUMN) == name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(json: &str) -> IncrementalFields {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn own(columns: &[&str]) -> Vec<String> {
+        columns.iter().map(|column| (*column).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_declared_key_comes_before_a_detected_one_and_neither_is_the_one_that_failed() {
+        let detected = fields(r#"{"detected_primary_keys":["id"]}"#);
+        let failed = own(&["a", "b"]);
+        for (declared, at_source, failed, expected) in [
+            (&["x"][..], Some(&detected), None, Some("x")),
+            (&[], Some(&detected), None, Some("id")),
+            (&[], Some(&detected), Some(&failed), Some("id")),
+            (&["b", "a"], Some(&detected), Some(&failed), None),
+            (&[], None, None, None),
+        ] {
+            let key = key(&own(declared), at_source, failed.map(Vec::as_slice));
+            assert_eq!(key.ok(), expected.map(|one| own(&[one])), "{declared:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_a_column_that_the_source_lacks_is_not_proposed() {
+        let fields = fields(r#"{"available_columns":[{"field":"id"}]}"#);
+        assert!(key(&own(&["id"]), Some(&fields), None).is_ok());
+        let refused = key(&own(&["id", "line"]), Some(&fields), None).unwrap_err();
+        assert!(refused.contains("no column line"), "{refused}");
+    }
+
+    #[test]
+    fn a_field_is_proposed_only_if_its_own_has_gone_and_one_other_fits() {
+        let detail = |field: &str| -> SchemaDetail {
+            let json = format!(r#"{{"id":"a","name":"t","incremental_field":{field}}}"#);
+            serde_json::from_str(&json).unwrap()
+        };
+        let one = r#"{"field":"b","field_type":"timestamp"}"#;
+        for (own, candidates, fits) in [
+            (r#""a""#, one.to_owned(), true),
+            (r#""b""#, one.to_owned(), false),
+            ("null", one.to_owned(), false),
+            (r#""a""#, String::new(), false),
+            (
+                r#""a""#,
+                format!(r#"{one},{{"field":"c","field_type":"date"}}"#),
+                false,
+            ),
+            (
+                r#""a""#,
+                format!(r#"{one},{{"field":"c","field_type":"xid"}}"#),
+                true,
+            ),
+            (
+                r#""a""#,
+                r#"{"field":"b\nb","field_type":"date"}"#.to_owned(),
+                false,
+            ),
+        ] {
+            let at_source = fields(&format!(
+                r#"{{"incremental_fields":[{candidates}],"available_columns":[{{"field":"id"}}]}}"#
+            ));
+            let found = field(&detail(own), &at_source);
+            assert_eq!(found.is_ok(), fits, "{own} {candidates}: {found:?}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The steps of proposals: as data, in words, and whether they can lose data.
+
+use crate::{
+    api::proposal::{LosesData, ProposedCall, ProposedStep},
+    decide::safety::Why,
+    posthog::write::{FieldType, IncrementalField},
+};
+
+/// A call without parameters.
+pub const fn call(call: ProposedCall) -> ProposedStep {
+    ProposedStep {
+        call,
+        switch_on: false,
+        incremental_field: None,
+        incremental_field_type: None,
+        primary_key_columns: None,
+    }
+}
+
+/// Sets another incremental field.
+pub fn set_field(IncrementalField { name, kind }: IncrementalField) -> ProposedStep {
+    ProposedStep {
+        incremental_field: Some(name),
+        incremental_field_type: Some(FieldType::as_str(kind).to_owned()),
+        ..call(ProposedCall::PatchSchema)
+    }
+}
+
+/// Sets the primary key.
+pub fn set_key(columns: Vec<String>) -> ProposedStep {
+    ProposedStep {
+        primary_key_columns: Some(columns),
+        ..call(ProposedCall::PatchSchema)
+    }
+}
+
+/// Switches the table on again.
+pub fn switch_on() -> ProposedStep {
+    ProposedStep {
+        switch_on: true,
+        ..call(ProposedCall::PatchSchema)
+    }
+}
+
+/// A step in words, for the table or source called `title`.
+pub fn in_words(step: &ProposedStep, title: &str) -> String {
+    match step.call {
+        ProposedCall::PatchSchema => {
+            let field = step.incremental_field.as_ref().map(|field| {
+                let kind = step.incremental_field_type.as_deref().unwrap_or("?");
+                format!("set the incremental field of {title} to {field} ({kind})")
+            });
+            let key = step.primary_key_columns.as_ref().map(|columns| {
+                format!("set the primary key of {title} to ({})", columns.join(", "))
+            });
+            let on = step
+                .switch_on
+                .then(|| format!("switch syncing of {title} on again"));
+            let parts: Vec<String> = [field, key, on].into_iter().flatten().collect();
+            parts.join(" and ")
+        }
+        ProposedCall::Resync => format!("wipe {title} and import it anew"),
+        ProposedCall::DeleteData => format!("delete the data of {title}"),
+        ProposedCall::Reload => format!("reload {title}"),
+        ProposedCall::RefreshSchemas => {
+            format!("let PostHog read the list of tables of {title} anew")
+        }
+        ProposedCall::RepairCdc => {
+            format!("rebuild change data capture of {title} and import every captured table anew")
+        }
+    }
+}
+
+/// The worst that a step can do to data, by the same reasons as the safety table's. `wipes_when_switched_on`: the table syncs
+/// by webhook or change data capture.
+pub fn loses_data(step: &ProposedStep, wipes_when_switched_on: bool) -> LosesData {
+    let why = match step.call {
+        ProposedCall::Resync => Some(Why::WipesTable),
+        ProposedCall::DeleteData => Some(Why::DeletesData),
+        ProposedCall::RefreshSchemas => Some(Why::DeletesVanishedTables),
+        ProposedCall::RepairCdc => Some(Why::ImportsCapturedTablesAnew),
+        ProposedCall::Reload => None,
+        ProposedCall::PatchSchema if step.switch_on && wipes_when_switched_on => {
+            Some(Why::SwitchingOnWipes)
+        }
+        ProposedCall::PatchSchema if step.incremental_field.is_some() => {
+            Some(Why::ChangesIncrementalField)
+        }
+        ProposedCall::PatchSchema if step.primary_key_columns.is_some() => {
+            Some(Why::ChangesPrimaryKey)
+        }
+        ProposedCall::PatchSchema => None,
+    };
+    why.map_or(LosesData::No, Why::loses_data)
+}
