@@ -151,7 +151,7 @@ fn proposed(proposal: &Proposal) -> Notice {
         ..
     } = proposal;
     let note = format!(
-        "{}: {} proposed, to {}. Why: {}. Cost: {} To approve: {approve_command}",
+        "{}: {} proposed, to {}. Why: {}. To approve: {approve_command} Cost: {}",
         proposal.title(),
         action.as_str(),
         redact::one_line(&steps.join(", then "), 200),

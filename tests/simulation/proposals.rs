@@ -1,7 +1,7 @@
 //! What is proposed for which finding, and for how long. Nothing of it is ever sent.
 
 use jiff::SignedDuration;
-use posthog_simulator::{EffectKind, SchemaSpec, Simulator};
+use posthog_simulator::{DataSpec, EffectKind, SchemaSpec, Simulator};
 use proptest::{prelude::*, sample::select};
 use warehouse_sync_operator::{
     api::{
@@ -249,6 +249,26 @@ fn what_does_not_fit_any_more_is_imported_anew_at_the_cost_of_its_rows() {
     assert!(proposal.material.table_id.is_some());
 }
 
+#[test]
+fn data_that_breaks_a_check_is_imported_anew_and_a_check_that_holds_again_withdraws_that() {
+    let spec = "mode: Enforce, interval: 5m, health: {dataChecks: [{source: {prefix: prod}, schema: t, uniqueKey: [id]}]}";
+    let scenario = "keys: [{token: phx_demo, scopes: ['external_data_source:read', 'external_data_source:write', 'query:read']}]\n\
+        sources: [{type: Postgres, prefix: prod, schemas: [{name: t, frequency: 30day, last_synced_ago: 50m, rows: 5, \
+        columns: [{name: id}], data: {duplicates: {columns: [id], groups: 3}}}]}]";
+    let mut world = world(scenario, spec);
+    let proposal = only(&world);
+    assert_eq!(calls(&proposal), [ProposedCall::Resync]);
+    assert_eq!(proposal.material.rule, "data-check/unique-key");
+    world.restart();
+    run(&mut world, 180);
+    assert_eq!(only(&world), proposal);
+    change(&world, "t", |schema| schema.data = DataSpec::default());
+    let id = world.schema_id("t");
+    simulator(&world, |posthog| posthog.start_run(&id).unwrap());
+    run(&mut world, 30);
+    assert_eq!(phases(&world), [Phase::Withdrawn]);
+}
+
 const SLOT_LOST: &str = "sources: [{type: Postgres, prefix: prod, cdc: {enabled: true, slot_exists: false}, schemas: [{name: t, sync_type: cdc, frequency: 1hour, rows: 5, last_synced_ago: 30m}]}]";
 
 #[test]
@@ -465,7 +485,7 @@ fn what_is_not_known_just_now_does_not_withdraw_a_proposal() {
     let proposal = only(&world);
     // The source does not answer after a restart, and the table is away for a while.
     change(&world, "a", |schema| {
-        schema.probe_error = Some("Could not connect".to_owned())
+        schema.probe_error = Some("Could not connect".to_owned());
     });
     world.restart();
     run(&mut world, 60);

@@ -26,18 +26,18 @@ pub struct Forbidden {
 }
 
 impl Forbidden {
-    fn withdraws(why: impl Into<String>) -> Option<Self> {
-        Some(Self {
+    fn withdraws(why: impl Into<String>) -> Self {
+        Self {
             why: why.into(),
             withdraws: true,
-        })
+        }
     }
 
-    fn holds(why: impl Into<String>) -> Option<Self> {
-        Some(Self {
+    fn holds(why: impl Into<String>) -> Self {
+        Self {
             why: why.into(),
             withdraws: false,
-        })
+        }
     }
 }
 
@@ -50,38 +50,41 @@ pub fn forbidden(
 ) -> Option<Forbidden> {
     let policy = known.policy;
     if policy.proposing.of(action) == Proposing::Off {
-        return Forbidden::withdraws(format!("spec.remediation.{} is Off", action.field()));
+        return Some(Forbidden::withdraws(format!(
+            "spec.remediation.{} is Off",
+            action.field()
+        )));
     }
     if policy.mode == Mode::Observe {
-        return Forbidden::withdraws("spec.mode is Observe");
+        return Some(Forbidden::withdraws("spec.mode is Observe"));
     }
     // Who is suspended owns nothing, but only for as long.
     if policy.suspend {
-        return Forbidden::holds("spec.suspend is true");
+        return Some(Forbidden::holds("spec.suspend is true"));
     }
     if known.snapshot.write_scope == WriteScope::Missing {
-        return Forbidden::holds(
+        return Some(Forbidden::holds(
             "KeyLacksWriteScope: the API key lacks the scope external_data_source:write",
-        );
+        ));
     }
     let mut sources = known.snapshot.sources.iter();
     let Some(source) = sources.find(|source| source.id == key.source_id) else {
-        return not_listed(known, key);
+        return Some(not_listed(known, key));
     };
     if !source.is_warehouse() {
-        return Forbidden::withdraws(NotWarehouse.to_string());
+        return Some(Forbidden::withdraws(NotWarehouse.to_string()));
     }
     match &key.schema_id {
         None => of_source(known, source),
         Some(id) => match source.schemas.iter().find(|schema| schema.id == *id) {
-            None => not_listed(known, key),
+            None => Some(not_listed(known, key)),
             Some(schema) => of_table(known, incidents, source, schema),
         },
     }
 }
 
 /// What has left `PostHog`'s list is held for as long as that is remembered: a key with fewer rights sees fewer tables.
-fn not_listed(known: &Known<'_>, key: &Key) -> Option<Forbidden> {
+fn not_listed(known: &Known<'_>, key: &Key) -> Forbidden {
     let mut missing = known.snapshot.changes.missing.values();
     let remembered = missing.any(|gone| match &key.schema_id {
         Some(id) => gone.schema_id == *id,
@@ -101,10 +104,12 @@ fn of_source(known: &Known<'_>, source: &Source) -> Option<Forbidden> {
         .iter()
         .any(|schema| selects(known, source, schema));
     if !selects {
-        return Forbidden::withdraws("the policy does not select this source");
+        return Some(Forbidden::withdraws(
+            "the policy does not select this source",
+        ));
     }
     let owner = source_owned_by(policy, &known.snapshot.rivals, source)?;
-    Forbidden::withdraws(blocked_by(policy, owner, "source"))
+    Some(Forbidden::withdraws(blocked_by(policy, owner, "source")))
 }
 
 fn of_table(
@@ -115,7 +120,9 @@ fn of_table(
 ) -> Option<Forbidden> {
     let policy = known.policy;
     if !selects(known, source, schema) {
-        return Forbidden::withdraws("the policy does not select this table");
+        return Some(Forbidden::withdraws(
+            "the policy does not select this table",
+        ));
     }
     let table = Table {
         source_type: source.type_name(),
@@ -128,7 +135,7 @@ fn of_table(
         .iter()
         .any(|incident| incident.schema_id == schema.id && is_in_flight(incident));
     let owner = owned_by(policy, in_flight, &known.snapshot.rivals, &table, known.now)?;
-    Forbidden::withdraws(blocked_by(policy, owner, "table"))
+    Some(Forbidden::withdraws(blocked_by(policy, owner, "table")))
 }
 
 fn selects(known: &Known<'_>, source: &Source, schema: &Schema) -> bool {

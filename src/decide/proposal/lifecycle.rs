@@ -112,12 +112,11 @@ impl Pass<'_> {
                 let why = "what would be done, or to what, has changed".to_owned();
                 Some((Phase::Superseded, why))
             }
-            Some(Fit::Open(_)) => None,
             Some(Fit::Nothing(instead)) => withdrawn(format!("it no longer fits. {instead}")),
             None if has_cleared(self.known, self.diagnosis, &key) => {
                 withdrawn("the finding has cleared".to_owned())
             }
-            None => None,
+            Some(Fit::Open(_)) | None => None,
         }
     }
 

@@ -199,9 +199,9 @@ mod tests {
         ];
         let mut ids = std::collections::HashSet::from([id(&material())]);
         for (place, change) in changes.iter().enumerate() {
-            let mut changed = material();
-            change(&mut changed);
-            assert!(ids.insert(id(&changed)), "change {place}");
+            let mut other = material();
+            change(&mut other);
+            assert!(ids.insert(id(&other)), "change {place}");
         }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! A proposal is a description. Nothing here makes a call or a permit, and there is no way from a [`Proposal`] to one.
 //!
-//! [`fitting`] says what would be proposed for each finding, from [`steps`] and [`keys`]; [`forbidden`] what speaks against
-//! it; [`cleared`] whether a finding is certainly over; [`lifecycle`] brings these and the proposals of before together.
+//! `fitting` says what would be proposed for each finding, from `steps` and `keys`; `forbidden` what speaks against it;
+//! `cleared` whether a finding is certainly over; `draft` and [`material`] what a proposal is made of; `lifecycle` brings these
+//! and the proposals of before together.
 //!
 //! [`Proposal`]: crate::api::proposal::Proposal
 

@@ -79,7 +79,6 @@ pub fn loses_data(step: &ProposedStep, wipes_when_switched_on: bool) -> LosesDat
         ProposedCall::DeleteData => Some(Why::DeletesData),
         ProposedCall::RefreshSchemas => Some(Why::DeletesVanishedTables),
         ProposedCall::RepairCdc => Some(Why::ImportsCapturedTablesAnew),
-        ProposedCall::Reload => None,
         ProposedCall::PatchSchema if step.switch_on && wipes_when_switched_on => {
             Some(Why::SwitchingOnWipes)
         }
@@ -89,7 +88,7 @@ pub fn loses_data(step: &ProposedStep, wipes_when_switched_on: bool) -> LosesDat
         ProposedCall::PatchSchema if step.primary_key_columns.is_some() => {
             Some(Why::ChangesPrimaryKey)
         }
-        ProposedCall::PatchSchema => None,
+        ProposedCall::PatchSchema | ProposedCall::Reload => None,
     };
     why.map_or(LosesData::No, Why::loses_data)
 }
