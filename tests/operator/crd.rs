@@ -38,7 +38,13 @@ fn the_least_policy_is_accepted_and_its_defaults_are_written_out() {
             "health": {"stuck": {"after": "6h", "noProgressFor": "7h"}, "failing": {"for": "5m"},
                 "freshness": {"warnAfterIntervals": 2, "errorAfterIntervals": 4}, "webhooks": {"checkEvery": "1h"},
                 "cdc": {"checkEvery": "1h", "lagWarnPercent": 50}, "healthyFor": "10m"},
-            "remediation": {"cancelStuck": "Auto", "limits": {"maxConcurrent": 2, "attemptsPerIncident": 3}},
+            "remediation": {"cancelStuck": "Auto", "reloadTransient": "Auto", "reloadStale": "Auto",
+                "refreshSchemas": "Propose", "repairConfig": "Propose", "resync": "Propose", "deleteData": "Propose",
+                "repairCdc": "Propose",
+                "limits": {"maxConcurrent": 2, "attemptsPerIncident": 3, "maxActionsPerHour": 20,
+                    "backoff": {"initial": "10m", "factor": 2, "max": "6h"},
+                    "breaker": {"minSources": 3, "maxBadSourcesPercent": 50, "within": "10m", "cooldown": "30m"}}},
+            "approval": {"expiresAfter": "168h"},
         })
     );
 }
@@ -107,7 +113,10 @@ fn policies_are_listed_by_short_name_and_category_with_their_columns() {
     for name in ["wsp", "warehouse", "warehousesyncpolicies"] {
         let table = env.kubectl(&["get", name]);
         let header: Vec<_> = table.lines().next().unwrap().split_whitespace().collect();
-        assert_eq!(header, ["NAME", "READY", "HEALTHY", "MODE", "AGE"]);
+        assert_eq!(
+            header,
+            ["NAME", "READY", "HEALTHY", "PENDING", "MODE", "AGE"]
+        );
         assert!(
             table.contains("listed") && table.contains("Observe"),
             "{table}"
