@@ -6,7 +6,7 @@ use warehouse_sync_operator::api::status::Step;
 
 use crate::{
     faults::{Fault, Faults},
-    scenarios::{ENFORCE, JOB_SURVIVES, PHANTOM, STUCK, WORKFLOW_SURVIVES},
+    scenarios::{ENFORCE, FAILED, JOB_SURVIVES, PHANTOM, STALE, STUCK, WORKFLOW_SURVIVES},
     world::World,
 };
 
@@ -117,7 +117,7 @@ fn without_faults_a_table_without_a_run_is_reloaded_and_never_cancelled() {
 
 #[test]
 fn each_fault_at_each_effect_ends_recovered_or_visibly_escalated() {
-    for scenario in [STUCK, PHANTOM] {
+    for scenario in [STUCK, PHANTOM, FAILED, STALE] {
         let effects = play(scenario, &[]).effects.len();
         let mut escalated = 0;
         for index in 0..effects {
