@@ -1,5 +1,7 @@
 //! The calls that write. Each needs a [`Permit`], which only the safety table makes, and is sent once.
 
+use std::time::Duration;
+
 use crate::{
     api::status::Fate,
     decide::safety::Permit,
@@ -41,13 +43,19 @@ impl Outcome {
     }
 }
 
+/// How long the permitted call may take.
+#[must_use]
+pub const fn deadline(_: &Permit) -> Duration {
+    DEADLINE
+}
+
 /// Sends the permitted call, once. Never an error: whatever happens is an outcome that must be written down.
 pub async fn send<T: Transport>(client: &Client<T>, permit: Permit) -> Outcome {
     let request = Request {
         call: "write",
         method: Method::Post,
+        deadline: deadline(&permit),
         path: client.path(&permit.into_path()),
-        deadline: DEADLINE,
         max_body: MAX_ANSWER,
         body: None,
     };
