@@ -194,14 +194,10 @@ impl Campaign {
         self.claim.send_if_modified(|claim| {
             let now = Instant::now();
             let valid = |claim: &Claim| claim.covers(now, Duration::ZERO);
-            let before = claim.take();
-            *claim = renewed.filter(valid);
+            let before = std::mem::replace(claim, renewed.filter(valid));
             (led, leads) = (before.is_some(), claim.is_some());
-            if leads {
-                before.filter(valid).is_none()
-            } else {
-                led
-            }
+            let without_a_gap = before.as_ref().is_some_and(valid);
+            if leads { !without_a_gap } else { led }
         });
         self.metrics.leader.set(i64::from(leads));
         if led && !leads {

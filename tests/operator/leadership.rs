@@ -199,7 +199,7 @@ fn a_leader_that_cannot_renew_sends_nothing_until_it_leads_again() {
     let (readiness, why) = operator.get("/readyz");
     assert!(readiness == 503 && why.contains("Lease"), "{why}");
     assert_eq!(operator.get("/livez").0, 200);
-    assert_eq!(env.count("POST", "/"), 0);
+    assert_eq!(env.count("POST", "/cancel/"), 0);
     env.plane.resume_apiserver().unwrap();
     wait_until_leads(&operator, true);
     wait_until_ready(&operator);

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    task::Poll,
 };
 
 /// What goes wrong at an effect.
@@ -99,13 +98,8 @@ impl Faults {
     /// Lets another process lead; returns when that has made its first pass.
     pub async fn be_succeeded(&self, known: bool) {
         self.inner.lock().unwrap().succession = Some(Succession { known });
-        let mut waited = false;
-        // Pending once: the driver polls again.
-        std::future::poll_fn(|_| match std::mem::replace(&mut waited, true) {
-            false => Poll::Pending,
-            true => Poll::Ready(()),
-        })
-        .await;
+        // The driver polls again.
+        futures::pending!();
     }
 
     /// Some once after another process was to lead.
