@@ -145,13 +145,14 @@ pub async fn run(
     );
     let context = context(&options, &clients, &scopes, metrics, leadership)?;
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
-    tokio::spawn(follow_leadership(context.clone(), policies));
+    let follower = tokio::spawn(follow_leadership(context.clone(), policies));
     let (finished, told) = oneshot::channel();
     let mut campaign = tokio::spawn(campaign.run(stopped.clone(), told));
     let controllers = start_controllers(scopes, &clients, &context, &health, &stopped);
     tokio::select! {
         result = all_ended(controllers, &stopped) => result?,
         _ = &mut campaign => return Err(StartError::Ended("the campaign for the Lease")),
+        _ = follower => return Err(StartError::Ended("what follows leadership")),
         nothing_runs = past_grace(stopped.clone(), &health) => if !nothing_runs {
             // The Lease runs out by itself, when what did not end can do no more.
             return Ok(());
@@ -166,6 +167,7 @@ pub async fn run(
     Ok(())
 }
 
+/// Watches every scope, and reconciles what is in it.
 fn start_controllers(
     scopes: Vec<Scope>,
     clients: &Clients,
