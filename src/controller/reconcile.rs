@@ -3,7 +3,7 @@
 //! Reaches `PostHog` and Kubernetes only through two narrow ports, and the time only through a function, so that the
 //! deterministic simulation can drive it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,7 +24,7 @@ use crate::{
         plan::in_words,
     },
     diagnose::{Diagnosis, Known, diagnose},
-    execute::{self, Ledger, run::Ran},
+    execute::{self, Leads, Ledger, run::Ran},
     observe::{Observer, Snapshot, observer::ProjectView},
     posthog::{Transport, client::Clock, guard::HostList},
     report::{
@@ -49,6 +49,8 @@ pub struct Reconciler<T, K> {
     pub timings: Timings,
     /// Sends whose outcome the status may not know.
     pub ledger: Ledger,
+    /// Whether this process leads.
+    pub leads: Leads,
     /// Metrics.
     pub metrics: Metrics,
     /// The time.
@@ -87,7 +89,10 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             });
         };
         let mut writer = StatusWriter::new(&*self.kubernetes, &self.metrics, &object, at.clone());
-        match self.observe(&object).await? {
+        let observed = self.observe(&object).await?;
+        // That may have taken minutes.
+        self.check_leads(at)?;
+        match observed {
             Err((obstacle, policy, tell)) => {
                 let now = (self.clock)();
                 let generation = object.metadata.generation.unwrap_or_default();
@@ -122,6 +127,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 let again_in = self.execute(&pass, &diagnosis, plan, &mut writer).await?;
                 // Only now: the status was written, so the policy was still there.
                 let counts = diagnosis.summary(|_| false).schemas;
+                self.check_leads(at)?;
                 self.metrics.gauges.set(at, &diagnosis.problems, &counts);
                 Ok(Reconciled {
                     again_in: Some(again_in),
@@ -131,7 +137,17 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         }
     }
 
-    /// Forgets a policy that is gone.
+    /// A pass that is under way when leadership is lost ends here. What came of a call is written all the same: it goes through
+    /// only if the next leader has not written yet, which then need not find it out.
+    fn check_leads(&self, at: &PolicyRef) -> Result<(), KubernetesError> {
+        if (self.leads)(Duration::ZERO) {
+            Ok(())
+        } else {
+            Err(KubernetesError::NotLeading(at.clone()))
+        }
+    }
+
+    /// Forgets a policy that is gone, or another's to look after.
     pub fn forget(&self, at: &PolicyRef) {
         self.observer.forget(at);
         self.metrics.gauges.forget(at);
@@ -250,12 +266,14 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             let action = plan.actions[0].clone();
             let call = action.call;
             let intent = async |incident: &Incident| {
+                self.check_leads(&pass.policy.at)?;
                 let mut intended = plan.clone();
                 intended.sent(incident.sends.last().map(|send| send.started_at));
                 put(&mut intended.incidents, incident.clone());
                 writer.write(compose(&intended), now).await
             };
-            let ran = execute::run(&pass.policy, &pass.view, &self.ledger, action, intent).await?;
+            let (view, ledger, leads) = (&pass.view, &self.ledger, &self.leads);
+            let ran = execute::run(&pass.policy, view, ledger, leads, action, intent).await?;
             let action = plan.actions.remove(0);
             self.note(pass, &mut plan, &action, ran);
             tracing::info!(policy = %pass.policy.at, schema = %action.incident.schema, ?call, "{}", plan.notes.last().or(plan.held.last().map(|held| &held.blocked_by)).map_or("", String::as_str));

@@ -1,5 +1,7 @@
 //! The calls that write. Each needs a [`Permit`], which only the safety table makes, and is sent once.
 
+use std::time::Duration;
+
 use crate::{
     api::status::Fate,
     decide::safety::Permit,
@@ -33,6 +35,12 @@ impl Outcome {
             lacks_scope: false,
         }
     }
+}
+
+/// How long the permitted call may take.
+#[must_use]
+pub fn deadline(permit: &Permit) -> Duration {
+    permit.call().deadline()
 }
 
 /// Sends the permitted call, once, and reads status and answer. The call comes from the permit: nothing else can be sent with it.

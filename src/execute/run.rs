@@ -1,5 +1,7 @@
 //! Sends one planned call: gate, intent, send, outcome.
 
+use std::{sync::Arc, time::Duration};
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -32,15 +34,19 @@ pub enum Ran {
     Sent(Box<Incident>),
 }
 
+/// Whether this process leads, and still will for as long as a call with this deadline may take.
+pub type Leads = Arc<dyn Fn(Duration) -> bool + std::marker::Send + Sync>;
+
 /// Longest time from the live gate to the send. What was seen any earlier may no longer hold.
 const GATE_HOLDS: SignedDuration = SignedDuration::from_secs(10);
 
 /// Runs `action`: the live gate on fresh reads, then `intent` (which must have put the incident into the status, durably,
-/// before it returns), then the call, once.
+/// before it returns), then the call, once, if this process `leads`.
 pub async fn run<T: Transport, E>(
     policy: &ValidatedPolicy,
     view: &ProjectView<T>,
     ledger: &Ledger,
+    leads: &Leads,
     action: Action,
     intent: impl AsyncFnOnce(&Incident) -> Result<(), E>,
 ) -> Result<Ran, E> {
@@ -78,6 +84,10 @@ pub async fn run<T: Transport, E>(
         Ok(()) if now().duration_since(gated_at).abs() > GATE_HOLDS => Outcome::not_sent(
             "writing the intent down took so long that the facts may have changed",
         ),
+        // The last thing before the call: writing the intent down may have taken as long as the claim had left.
+        Ok(()) if !leads(calls::deadline(&permit)) => {
+            Outcome::not_sent("this process no longer leads")
+        }
         Ok(()) => calls::send(&view.client, permit).await,
     };
     if outcome.lacks_scope {

@@ -17,6 +17,7 @@ mod crd_refusals;
 mod diagnosis;
 mod flags;
 mod garbage;
+mod leadership;
 mod main_job;
 mod sharing;
 mod startup;

@@ -14,6 +14,7 @@ mod cluster;
 mod diagnosis;
 mod evidence;
 mod faults;
+mod leadership;
 mod plans;
 mod properties;
 mod remediation;
