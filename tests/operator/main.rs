@@ -19,6 +19,7 @@ mod flags;
 mod garbage;
 mod leadership;
 mod main_job;
+mod remediation;
 mod sharing;
 mod startup;
 mod support;
