@@ -60,6 +60,11 @@ pub(super) struct RunArgs {
     )]
     lease_name: String,
 
+    /// Calls that may be sent to one project of PostHog in an hour, by all policies on it together; a policy's maxActionsPerHour can only
+    /// lower it
+    #[arg(long, value_name = "N", env = "WAREHOUSE_SYNC_MAX_ACTIONS_PER_HOUR", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    max_actions_per_hour: u32,
+
     /// How log lines look. What is logged is set by RUST_LOG
     #[arg(long, value_name = "FORMAT", env = "WAREHOUSE_SYNC_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
     log_format: LogFormat,
@@ -129,6 +134,7 @@ fn options(args: &RunArgs) -> Result<Options, CliError> {
     namespaces.sort();
     namespaces.dedup();
     Ok(Options {
+        max_actions_per_hour: usize::try_from(args.max_actions_per_hour).unwrap_or(usize::MAX),
         namespaces,
         election: election(args),
         hosts: HostList::new(&hosts, args.allow_http_loopback),

@@ -47,6 +47,8 @@ pub struct Reconciler<T, K> {
     pub hosts: HostList,
     /// The fixed durations.
     pub timings: Timings,
+    /// Calls that may be sent to one project in an hour, by all policies on it together.
+    pub max_actions_per_hour: usize,
     /// Sends whose outcome the status may not know.
     pub ledger: Ledger,
     /// Whether this process leads.
@@ -123,7 +125,12 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     now: pass.now,
                 };
                 let diagnosis = diagnose(&known);
-                let plan = decide(&known, &diagnosis, &pass.old.incidents);
+                let plan = decide(
+                    &known,
+                    &diagnosis,
+                    &pass.old.incidents,
+                    self.max_actions_per_hour,
+                );
                 let again_in = self.execute(&pass, &diagnosis, plan, &mut writer).await?;
                 // Only now: the status was written, so the policy was still there.
                 let counts = diagnosis.summary(|_| false).schemas;

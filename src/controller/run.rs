@@ -57,6 +57,8 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Hosts that may get an API key.
     pub hosts: HostList,
+    /// Calls that may be sent to one project in an hour.
+    pub max_actions_per_hour: usize,
     /// The Lease by which replicas agree on who leads.
     pub election: Election,
     /// The fixed durations.
@@ -221,6 +223,7 @@ fn context(
     });
     Ok(Arc::new(Context {
         reconciler: Reconciler {
+            max_actions_per_hour: options.max_actions_per_hour,
             observer: Observer::new(Counted::new(http, metrics.clone()), clock.clone()),
             kubernetes: Arc::new(Cluster::new(
                 clients.calls.clone(),

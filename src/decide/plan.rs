@@ -69,9 +69,14 @@ pub struct Held {
     pub blocked_by: String,
 }
 
-/// Decides what happens in this pass.
+/// Decides what happens in this pass. `max_actions_per_hour` is the operator's own cap for the project.
 #[must_use]
-pub fn decide(known: &Known<'_>, diagnosis: &Diagnosis, incidents: &[Incident]) -> Plan {
+pub fn decide(
+    known: &Known<'_>,
+    diagnosis: &Diagnosis,
+    incidents: &[Incident],
+    max_actions_per_hour: usize,
+) -> Plan {
     let Known {
         policy, state, now, ..
     } = *known;
@@ -82,7 +87,11 @@ pub fn decide(known: &Known<'_>, diagnosis: &Diagnosis, incidents: &[Incident]) 
         breaker: breaker::next(limits, state.breaker.as_ref(), together.as_ref(), now),
         ..Plan::default()
     };
-    let pass = Pass { known, diagnosis };
+    let pass = Pass {
+        known,
+        diagnosis,
+        max_actions_per_hour,
+    };
     let reset = policy.reset_at.is_some() && policy.reset_at != state.reset_handled;
     plan.reset_handled.clone_from(if reset {
         &policy.reset_at
@@ -116,6 +125,7 @@ pub fn decide(known: &Known<'_>, diagnosis: &Diagnosis, incidents: &[Incident]) 
 struct Pass<'a> {
     known: &'a Known<'a>,
     diagnosis: &'a Diagnosis,
+    max_actions_per_hour: usize,
 }
 
 impl Pass<'_> {
@@ -355,10 +365,18 @@ impl Pass<'_> {
         if plan.incidents.len() + plan.actions.len() >= MAX_INCIDENTS {
             return Some("StateFull: the list of incidents is full".to_owned());
         }
-        let reserved = others().map(budget::reserved).sum();
+        let reserved: usize = others().map(budget::reserved).sum();
         let wanted = if call == Call::Cancel { 2 } else { 1 };
-        let most = limits.max_actions_per_hour;
-        budget::holds(&plan.sends, reserved, wanted, most, self.known.now)
+        let planned = reserved + wanted;
+        let now = self.known.now;
+        let own = "spec.remediation.limits.maxActionsPerHour";
+        budget::holds(own, &plan.sends, planned, limits.max_actions_per_hour, now).or_else(|| {
+            let rivals = &self.known.snapshot.rivals;
+            let others = rivals.iter().flat_map(|rival| &rival.sends);
+            let all: Vec<Timestamp> = plan.sends.iter().chain(others).copied().collect();
+            let cap = "--max-actions-per-hour of the operator, for all policies of the project";
+            budget::holds(cap, &all, planned, self.max_actions_per_hour, now)
+        })
     }
 
     /// What holds back every send.

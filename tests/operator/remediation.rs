@@ -62,3 +62,32 @@ fn what_is_held_back_is_said_with_the_guard() {
         finding.next_action
     );
 }
+
+#[test]
+fn the_operators_own_cap_is_for_all_policies_of_a_project_together() {
+    let env = Env::new(&format!(
+        "{FAILED}  - {{type: Stripe, schemas: [{{name: charge, status: Failed, frequency: 24hour, last_synced_ago: 30h, last_run_ago: 5h, latest_error: 'server closed the connection unexpectedly'}}]}}\n"
+    ));
+    let _operator = env.operator_with(&[
+        "--allow-http-loopback",
+        "--time-factor",
+        "600",
+        "--max-actions-per-hour",
+        "1",
+    ]);
+    let of = |source: &str| format!("mode: Enforce, selector: {{sources: {{types: [{source}]}}}}");
+    env.apply(&env.policy("p", &of("Postgres"))).unwrap();
+    env.wait_for("p", "its recovery", |status| {
+        status.findings.is_empty() && !status.history.is_empty()
+    });
+    env.apply(&env.policy("q", &of("Stripe"))).unwrap();
+    let status = env.wait_for("q", "a finding", |status| !status.findings.is_empty());
+    assert!(
+        status.findings[0]
+            .next_action
+            .contains("--max-actions-per-hour"),
+        "{}",
+        status.findings[0].next_action
+    );
+    assert_eq!(env.posthog.simulator().count("POST", "/reload/"), 1);
+}

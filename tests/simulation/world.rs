@@ -199,6 +199,7 @@ fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Fault
     let leads = Arc::new(AtomicBool::new(true));
     let (told, claim) = (leads.clone(), faults.clone());
     let reconciler = Reconciler {
+        max_actions_per_hour: 60,
         observer: Observer::new(Arc::new(transport), clock.clone()),
         kubernetes: Arc::new(cluster.clone()),
         hosts: HostList::new(&[], true),
