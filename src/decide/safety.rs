@@ -2,8 +2,8 @@
 //!
 //! | call | safe when |
 //! |---|---|
-//! | cancel | a live look proved that the very run still hangs ([`RunStillHangs`]) |
-//! | reload | a live look proved that nothing runs and syncing is on ([`NothingRuns`]), and its next run wipes nothing |
+//! | cancel | a live look proved that the very run still hangs ([`RunStillHangs`](super::gate::RunStillHangs)) |
+//! | reload | a live look proved that nothing runs and syncing is on ([`NothingRuns`](super::gate::NothingRuns)), and its next run wipes nothing |
 //! | source reload | the policy owns every table that is on, and the next run of none of them wipes anything |
 //! | PATCH of a table | it only switches the table on again, which `PostHog` was seen to switch off after a failure, which syncs by neither webhook nor CDC, and of which the next run wipes nothing |
 //! | bulk update | each of its patches is safe by itself |
