@@ -5,6 +5,7 @@ pub mod health;
 pub mod kubernetes;
 pub mod obstacle;
 pub mod reconcile;
+pub mod released;
 pub mod run;
 pub mod secrets;
 pub mod startup;

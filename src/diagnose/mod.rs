@@ -8,6 +8,7 @@
 pub mod advice;
 pub mod cdc;
 pub mod classify;
+pub mod credentials;
 pub mod data_checks;
 pub mod failure;
 pub mod freshness;

@@ -111,7 +111,7 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
         advice,
     } = problem;
     let (schema_id, schema) = table.clone().unwrap_or_default();
-    let next_action = next_action(&schema_id, plan);
+    let next_action = next_action(&schema_id, plan).or_else(|| of_source(source_id, *cause, plan));
     Finding {
         source: source.clone(),
         source_id: source_id.clone(),
@@ -175,8 +175,25 @@ fn next_action(schema_id: &str, plan: &Plan) -> Option<String> {
     ))
 }
 
+/// What the operator hands over for a source next, or would hand over.
+fn of_source(source_id: &str, cause: RootCause, plan: &Plan) -> Option<String> {
+    let handed = matches!(
+        cause,
+        RootCause::CredentialsInvalid | RootCause::WebhookBroken
+    );
+    if !handed || source_id.is_empty() {
+        return None;
+    }
+    let mut handings = plan.handings.iter();
+    if let Some(handing) = handings.find(|handing| handing.source_id == source_id) {
+        return Some(format!("The operator will {}.", handing.words));
+    }
+    next_action(source_id, plan)
+}
+
 fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Finding {
     let next = match incident.step {
+        Step::Enabling => "The operator switches the table on, then reloads it.",
         Step::Cancelling => "The operator cancels the run, then reloads the table.",
         Step::WaitTerminal => "The operator waits for the run to end, then reloads the table.",
         Step::Settle => "The operator reloads the table after a short pause.",

@@ -30,7 +30,10 @@ pub fn reserved(incident: &Incident) -> usize {
     }
     match incident.step {
         Step::Cancelling if !sent(Call::Cancel) => 2,
-        Step::Cancelling | Step::WaitTerminal | Step::Settle | Step::Reloading => 1,
+        Step::Enabling if !sent(Call::Enable) => 2,
+        Step::Enabling | Step::Cancelling | Step::WaitTerminal | Step::Settle | Step::Reloading => {
+            1
+        }
         Step::WaitNewJob
         | Step::WaitSuccess
         | Step::BackOff
