@@ -122,10 +122,7 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn credentials(&self, diagnosis: &Diagnosis, plan: &mut Plan) {
-        let rejected = diagnosis.problems.iter().any(|problem| {
-            problem.cause == RootCause::CredentialsInvalid && problem.source_id == self.source.id
-        });
-        let Some(content) = self.job_inputs.filter(|_| rejected) else {
+        let Some(content) = self.job_inputs.filter(|_| self.rejects(diagnosis)) else {
             return;
         };
         let Content { inputs, hmac, from } = content;
@@ -145,6 +142,20 @@ impl Pass<'_> {
         let handing = self.handing(What::Credentials(inputs.clone()), hmac.clone(), words);
         let switch = (self.known.policy.apply_credentials, "applyCredentials");
         self.want(handing, switch, plan);
+    }
+
+    /// Whether the source rejects its credentials. A problem that is wider than the source, an outage, may hide that.
+    fn rejects(&self, diagnosis: &Diagnosis) -> bool {
+        let rejected = RootCause::CredentialsInvalid;
+        let as_a_whole = || {
+            (diagnosis.problems.iter())
+                .any(|problem| problem.cause == rejected && problem.source_id == self.source.id)
+        };
+        let mut judged = diagnosis.judged.iter();
+        judged.any(|judged| {
+            judged.source_id == self.source.id
+                && (judged.verdict.failure()).is_some_and(|failure| failure.cause == rejected)
+        }) || as_a_whole()
     }
 
     fn webhook(&self, plan: &mut Plan) {

@@ -6,7 +6,8 @@
 //!      │            │           │         └────┼───────┼──── BackOff │
 //!      └────────────┴───────────┴──────────────┴───────┴─────────────┴─→ Escalated, or closed
 //! ```
-//! A table that says Running without a job begins at Reloading, and so does one that failed for a passing reason or is stale. Jobs are believed, answers are not: an answer only says
+//! A table that `PostHog` switched off begins at Enabling, which leads to Reloading. One that says Running without a job begins
+//! at Reloading, and so does one that failed for a passing reason or is stale. Jobs are believed, answers are not: an answer only says
 //! how to go on looking. Each step is a function of the incident, a look, and the time.
 
 use jiff::{SignedDuration, Timestamp};
@@ -149,11 +150,10 @@ fn enabling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     }
     let is_late = incident.deadline.is_some_and(|at| at <= facts.now);
     match last(incident, Call::Enable).map(|send| (send.fate, send.detail.clone())) {
-        None => return Next::Send(Call::Enable),
         Some((Some(Fate::NotSent), detail)) if is_late => {
             return Next::Close(format!("it could not be switched on: {detail}"));
         }
-        Some((Some(Fate::NotSent), _)) => return Next::Send(Call::Enable),
+        None | Some((Some(Fate::NotSent), _)) => return Next::Send(Call::Enable),
         Some((Some(Fate::Refused), detail)) => {
             let message = format!("PostHog refused to switch it on: {detail}");
             escalate(incident, facts.now, message);

@@ -86,6 +86,19 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The failure that it tells of, also of a table that was switched off after it.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failing { failure, .. }
+            | Self::Disabled {
+                after: Some(failure),
+                ..
+            } => Some(failure),
+            _ => None,
+        }
+    }
+
     /// True if `PostHog` was seen to switch the table off.
     #[must_use]
     pub const fn is_disabled_by_posthog(&self) -> bool {

@@ -125,6 +125,13 @@ mod tests {
     }
 
     #[test]
+    fn what_an_answer_repeats_is_masked_also_where_it_was_cut_off() {
+        let inputs = inputs(&[("password", "correct-horse"), ("user", "app")]);
+        let shown = inputs.conceal("app: correct-horse is wrong, said correct-h…");
+        assert_eq!(shown, "app: *** is wrong, said ***");
+    }
+
+    #[test]
     fn a_name_with_dots_leads_into_containers() {
         let inputs = inputs(&[
             ("password", "p"),

@@ -137,12 +137,10 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
 /// What the operator does about a cause for which it has no procedure yet.
 const fn by_hand(remedy: Remedy) -> &'static str {
     match remedy {
-        Remedy::Safe(Action::Reload | Action::CancelAndReload) => {
-            "Nothing yet: not every condition for it is fulfilled."
+        Remedy::Safe(Action::ApplyCredentials) => {
+            "Nothing: spec.credentials has no credentials for the source that could be handed over."
         }
-        Remedy::Safe(_) => {
-            "Nothing by itself: this version of the operator leaves the action to a person."
-        }
+        Remedy::Safe(_) => "Nothing yet: not every condition for it is fulfilled.",
         Remedy::NeedsApproval(_) => {
             "Nothing by itself: the action could cost data, and this version of the operator leaves it to a person."
         }
