@@ -1,5 +1,7 @@
 //! From a spec that the API server took to one that the rest of the operator can use without a second look.
 
+use std::collections::HashSet;
+
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -9,7 +11,9 @@ use super::{
     duration::{self, DurationError},
     host::{Host, HostError},
     names::{MAX_TOKEN, RESET_AT},
-    policy::{self, Mode, SchemaSelector, SecretKeyRef, SourceRef, SourceSelector, Switch},
+    policy::{
+        self, Credentials, Mode, SchemaSelector, SecretKeyRef, SourceRef, SourceSelector, Switch,
+    },
     window::Window,
 };
 
@@ -112,6 +116,14 @@ pub struct ValidatedPolicy {
     pub reload_transient: Switch,
     /// Whether stale tables are reloaded.
     pub reload_stale: Switch,
+    /// Whether new credentials are handed over.
+    pub apply_credentials: Switch,
+    /// Whether tables that `PostHog` switched off come back after a fix.
+    pub reenable_after_fix: Switch,
+    /// Whether webhooks are registered and given their inputs.
+    pub register_webhook: Switch,
+    /// Which Secrets hold the credentials of sources.
+    pub credentials: Vec<Credentials>,
     /// When something may be started.
     pub windows: Vec<Window>,
     /// How much may be done.
@@ -252,6 +264,10 @@ impl ValidatedPolicy {
             cancel_stuck: spec.remediation.cancel_stuck,
             reload_transient: spec.remediation.reload_transient,
             reload_stale: spec.remediation.reload_stale,
+            apply_credentials: spec.remediation.apply_credentials,
+            reenable_after_fix: spec.remediation.reenable_after_fix,
+            register_webhook: spec.remediation.register_webhook,
+            credentials: spec.credentials.clone(),
             windows: spec
                 .remediation
                 .windows
@@ -296,6 +312,14 @@ impl ValidatedPolicy {
             own.source.matches(source_type, prefix, id) && own.schemas.is_match(schema)
         });
         own.map_or(&self.health, |own| &own.health)
+    }
+
+    /// Where the credentials of sources are.
+    #[must_use]
+    pub fn secrets(&self) -> HashSet<SecretKeyRef> {
+        let entries = self.credentials.iter();
+        let inputs = entries.flat_map(Credentials::inputs);
+        inputs.map(|input| input.secret_ref.clone()).collect()
     }
 
     /// True if this policy may send anything at all: Enforce, and not suspended.

@@ -10,6 +10,7 @@ use kube::{
         reflector::Store,
     },
 };
+use secrecy::SecretString;
 use serde::Serialize;
 
 use super::{secrets::ApiKeys, timed};
@@ -142,6 +143,17 @@ impl Kubernetes for Cluster {
         secret: &SecretKeyRef,
     ) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
         self.api_keys.read(namespace, secret).await
+    }
+
+    async fn source_secret(
+        &self,
+        namespace: &str,
+        secret: &SecretKeyRef,
+        project_id: i64,
+    ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
+        self.api_keys
+            .read_source(namespace, secret, project_id)
+            .await
     }
 
     fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival> {

@@ -7,6 +7,7 @@ pub mod leadership;
 pub mod lease;
 pub mod obstacle;
 pub mod reconcile;
+pub mod released;
 pub mod run;
 pub mod secrets;
 pub mod startup;

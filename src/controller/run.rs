@@ -312,7 +312,8 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
         tracing::error!(policy = %at, "the policy cannot be read and is left alone: {}", invalid.error);
         return Ok(Action::await_change());
     }
-    let done = context.reconciler.reconcile(&at).await?;
+    // Boxed: all that a pass may wait for adds up.
+    let done = Box::pin(context.reconciler.reconcile(&at)).await?;
     for other in done.tell {
         context.tell(&other);
     }

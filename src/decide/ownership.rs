@@ -9,6 +9,7 @@ use crate::{
         validated::PolicyRef,
     },
     observe::Rival,
+    posthog::wire::Source,
 };
 
 /// Says which other policy owns the table, if one does.
@@ -44,6 +45,26 @@ pub fn owned_by<'a>(
                 .selects_source(table.source_type, table.prefix, table.source_id)
                 && rival.selector.selects_schema(table.name)
         })
+        .map(|rival| &rival.at)
+}
+
+/// Says which other policy owns the source, if one does: the oldest that may act and selects any of its tables.
+#[must_use]
+pub fn source_owned_by<'a>(
+    policy: &ValidatedPolicy,
+    rivals: &'a [Rival],
+    source: &Source,
+    now: Timestamp,
+) -> Option<&'a PolicyRef> {
+    let (type_, prefix) = (source.type_name(), source.prefix_name());
+    let selects = |rival: &Rival| {
+        rival.selector.selects_source(type_, prefix, &source.id)
+            && (source.schemas.iter()).any(|table| rival.selector.selects_schema(&table.name))
+    };
+    let acts = |rival: &Rival| (source.schemas.iter()).any(|table| holds(rival, &table.id, now));
+    rivals
+        .iter()
+        .find(|rival| older(rival, policy) && (rival.may_act && selects(rival) || acts(rival)))
         .map(|rival| &rival.at)
 }
 

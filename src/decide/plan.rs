@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     attempt,
+    credentials::{self, Handing},
     gate::Hanging,
     guards::{breaker, budget, windows},
     incident::{self, Facts, Next},
@@ -12,12 +13,16 @@ use super::{
 use crate::{
     api::{
         policy::{Mode, Switch},
-        status::{BreakerState, Call, Incident, MAX_INCIDENTS, RootCause, Step},
+        status::{BreakerState, Call, Incident, MAX_INCIDENTS, RootCause, SourceState, Step},
     },
     diagnose::{Diagnosis, Judged, Known, Verdict, outage},
     observe::{Look, Newest, WriteScope},
     posthog::wire::SchemaStatus,
 };
+
+/// Why nothing is sent with a key that may only read.
+pub(super) const LACKS_SCOPE: &str =
+    "KeyLacksWriteScope: the API key lacks the scope external_data_source:write";
 
 const NOT_LISTED: &str = "the table is not in PostHog's list just now";
 
@@ -35,6 +40,10 @@ pub struct Plan {
     pub held: Vec<Held>,
     /// Steps seen in this pass, for the history.
     pub notes: Vec<String>,
+    /// What of the user's Secrets is to be handed over.
+    pub handings: Vec<Handing>,
+    /// What was handed over.
+    pub sources: Vec<SourceState>,
     /// When calls were sent lately, those of this pass included.
     pub sends: Vec<Timestamp>,
     /// The breaker; none while it is closed.
@@ -119,6 +128,7 @@ pub fn decide(
             pass.consider(judged, &mut plan);
         }
     }
+    credentials::consider(known, diagnosis, max_actions_per_hour, &mut plan);
     plan
 }
 
@@ -325,7 +335,8 @@ impl Pass<'_> {
             .or_else(|| attempt::holds(self.known, incident, incident.attempt))
             .or_else(|| windows::hold(&policy.windows, now))
             .or_else(|| self.start_guard(incident, call, plan));
-        if held.is_some() {
+        // The breaker never holds what comes after a fix.
+        if held.is_some() || incident.cause == RootCause::CredentialsInvalid {
             return held;
         }
         match breaker::pass(&policy.limits.breaker, plan.breaker.as_ref(), now) {
@@ -366,17 +377,13 @@ impl Pass<'_> {
             return Some("StateFull: the list of incidents is full".to_owned());
         }
         let reserved: usize = others().map(budget::reserved).sum();
-        let wanted = if call == Call::Cancel { 2 } else { 1 };
-        let planned = reserved + wanted;
-        let now = self.known.now;
-        let own = "spec.remediation.limits.maxActionsPerHour";
-        budget::holds(own, &plan.sends, planned, limits.max_actions_per_hour, now).or_else(|| {
-            let rivals = &self.known.snapshot.rivals;
-            let others = rivals.iter().flat_map(|rival| &rival.sends);
-            let all: Vec<Timestamp> = plan.sends.iter().chain(others).copied().collect();
-            let cap = "--max-actions-per-hour of the operator, for all policies of the project";
-            budget::holds(cap, &all, planned, self.max_actions_per_hour, now)
-        })
+        let wanted = if call == Call::Reload { 1 } else { 2 };
+        budget::hold(
+            self.known,
+            &plan.sends,
+            reserved + wanted,
+            self.max_actions_per_hour,
+        )
     }
 
     /// What holds back every send.
@@ -388,10 +395,7 @@ impl Pass<'_> {
             return Some("spec.suspend is true".to_owned());
         }
         if self.known.snapshot.write_scope == WriteScope::Missing {
-            return Some(
-                "KeyLacksWriteScope: the API key lacks the scope external_data_source:write"
-                    .to_owned(),
-            );
+            return Some(LACKS_SCOPE.to_owned());
         }
         let Some((source, schema)) = self
             .known
@@ -432,7 +436,10 @@ impl Pass<'_> {
                 Some("the run is not seen to hang any more".to_owned())
             }
             Call::Cancel => self.cancel_guard(incident),
-            Call::Reload => None,
+            Call::Enable if !self.seen_disabled(incident) => Some(
+                "nobody saw PostHog switch the table off: a person may have done it".to_owned(),
+            ),
+            Call::Reload | Call::Enable => None,
         };
         let row = self
             .known
@@ -451,6 +458,13 @@ impl Pass<'_> {
                 plan.held.push(Held::of(incident, call, blocked_by));
             }
         }
+    }
+
+    /// Whether `PostHog` was seen to switch the incident's table off.
+    fn seen_disabled(&self, incident: &Incident) -> bool {
+        let judged = self.diagnosis.of(&incident.schema_id);
+        let seen = Verdict::is_disabled_by_posthog;
+        judged.is_some_and(|judged| seen(&judged.verdict))
     }
 
     /// True if a look that could tell says that the incident's run does not hang.
@@ -549,5 +563,9 @@ pub fn in_words(call: Call, incident: &Incident) -> String {
             incident.schema
         ),
         Call::Reload => format!("reload {}", incident.schema),
+        Call::Enable => format!(
+            "switch {} on again, which PostHog switched off, then reload it",
+            incident.schema
+        ),
     }
 }

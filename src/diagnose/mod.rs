@@ -9,6 +9,7 @@ pub mod advice;
 mod billing;
 pub mod cdc;
 pub mod classify;
+pub mod credentials;
 pub mod data_checks;
 pub mod failure;
 pub mod freshness;

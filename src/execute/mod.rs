@@ -4,6 +4,7 @@
 //! status from which the next process goes on without sending anything twice.
 
 pub mod calls;
+pub mod handover;
 pub mod ledger;
 pub mod run;
 

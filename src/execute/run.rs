@@ -19,7 +19,10 @@ use crate::{
         safety::{self, Known, NextRun, Permit, Run, Table},
     },
     observe::{Look, WriteScope, observer::ProjectView},
-    posthog::{Transport, write::Write},
+    posthog::{
+        Transport,
+        write::{SchemaPatch, Write},
+    },
 };
 
 /// Most sends that an incident remembers; the oldest that never left makes room.
@@ -99,7 +102,7 @@ pub async fn run<T: Transport, E>(
     ledger.note(
         &policy.uid,
         &incident.schema_id,
-        call,
+        call.as_str(),
         started_at,
         outcome.clone(),
     );
@@ -133,6 +136,25 @@ async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action) -> Result<
             (call, table)
         }
         (Call::Cancel, None) => return Err("it is not known how far the run was".to_owned()),
+        (Call::Enable, _) => {
+            let schema = view
+                .client
+                .schema(schema_id)
+                .await
+                .map_err(|e| e.to_string())?;
+            let table = Table {
+                // The plan has no such action of a table that PostHog was not seen to switch off.
+                disabled_by_posthog: true,
+                next_run: NextRun::Ordinary,
+                ..Table::listed(&schema.row)
+            };
+            let call = Write::PatchSchema(SchemaPatch {
+                schema_id: schema_id.clone(),
+                switch_on: true,
+                ..SchemaPatch::default()
+            });
+            (call, table)
+        }
         (Call::Reload, _) => {
             let schema = view
                 .client

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Changes, Look, Probes, Seen, probes::Probed};
+use super::{Changes, Look, Offers, Probes, Seen, probes::Probed};
 use crate::{
     api::validated::{PolicyRef, Selector},
     posthog::{
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub write_scope: WriteScope,
     /// The other policies on the project.
     pub rivals: Vec<Rival>,
+    /// What the Secrets of `spec.credentials` hold.
+    pub offers: Offers,
 }
 
 impl Snapshot {

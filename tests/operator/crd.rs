@@ -39,6 +39,7 @@ fn the_least_policy_is_accepted_and_its_defaults_are_written_out() {
                 "freshness": {"warnAfterIntervals": 2, "errorAfterIntervals": 4}, "webhooks": {"checkEvery": "1h"},
                 "cdc": {"checkEvery": "1h", "lagWarnPercent": 50}, "healthyFor": "10m"},
             "remediation": {"cancelStuck": "Auto", "reloadTransient": "Auto", "reloadStale": "Auto",
+                "applyCredentials": "Auto", "reenableAfterFix": "Auto", "registerWebhook": "Auto",
                 "limits": {"maxConcurrent": 2, "attemptsPerIncident": 3, "maxActionsPerHour": 20,
                     "backoff": {"initial": "10m", "factor": 2, "max": "6h"},
                     "breaker": {"minSources": 3, "maxBadSourcesPercent": 50, "within": "10m", "cooldown": "30m"}}},

@@ -14,6 +14,7 @@ mod canary;
 mod conditions;
 mod crd;
 mod crd_refusals;
+mod credentials;
 mod diagnosis;
 mod flags;
 mod garbage;

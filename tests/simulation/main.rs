@@ -11,6 +11,7 @@
 
 mod client;
 mod cluster;
+mod credentials;
 mod diagnosis;
 mod evidence;
 mod faults;

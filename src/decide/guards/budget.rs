@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     api::status::{Call, Fate, Incident, Step},
     decide::ownership::is_in_flight,
+    diagnose::Known,
 };
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -30,7 +31,10 @@ pub fn reserved(incident: &Incident) -> usize {
     }
     match incident.step {
         Step::Cancelling if !sent(Call::Cancel) => 2,
-        Step::Cancelling | Step::WaitTerminal | Step::Settle | Step::Reloading => 1,
+        Step::Enabling if !sent(Call::Enable) => 2,
+        Step::Enabling | Step::Cancelling | Step::WaitTerminal | Step::Settle | Step::Reloading => {
+            1
+        }
         Step::WaitNewJob
         | Step::WaitSuccess
         | Step::BackOff
@@ -39,9 +43,32 @@ pub fn reserved(incident: &Incident) -> usize {
     }
 }
 
+/// Why a start is held back by the policy's own number of calls in an hour, or by the operator's for the whole project, if
+/// `planned` more are still to come with it. `sends` are the policy's own.
+#[must_use]
+pub fn hold(
+    known: &Known<'_>,
+    sends: &[Timestamp],
+    planned: usize,
+    operators: usize,
+) -> Option<String> {
+    let own = "spec.remediation.limits.maxActionsPerHour";
+    let most = known.policy.limits.max_actions_per_hour;
+    holds(own, sends, planned, most, known.now).or_else(|| {
+        let rivals = known.snapshot.rivals.iter();
+        let all: Vec<Timestamp> = rivals
+            .flat_map(|rival| &rival.sends)
+            .chain(sends)
+            .copied()
+            .collect();
+        let cap = "--max-actions-per-hour of the operator, for all policies of the project";
+        holds(cap, &all, planned, operators, known.now)
+    })
+}
+
 /// Why a start is held back by `limit`, of at most `most` calls in an hour, if `planned` more are still to come with it.
 #[must_use]
-pub fn holds(
+fn holds(
     limit: &str,
     sends: &[Timestamp],
     planned: usize,
