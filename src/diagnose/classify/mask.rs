@@ -212,10 +212,39 @@ pub fn mask(text: &str) -> Masked {
     };
     masker.run();
     let mut out = masker.out;
+    drop_requests(&mut out);
     out.truncate(out.trim_end().len());
     let body = out.len();
     out.push_str(&masker.signs);
     Masked { text: out, body }
+}
+
+/// Drops `then reconnect the source` and its like. `PostHog` ends sentences of every kind with it, so it says nothing; a
+/// request that stands for itself (`Please reconnect …`) or names what to reconnect stays.
+fn drop_requests(out: &mut String) {
+    let mut from = 0;
+    while let Some(at) = out[from..].find("reconnect").map(|at| at + from) {
+        let end = at + "reconnect".len();
+        let start = ["and ", "then "]
+            .iter()
+            .find_map(|join| out[..at].strip_suffix(join))
+            .map(str::len);
+        let object = [" the source", " this source", ""]
+            .iter()
+            .find(|object| {
+                out[end..]
+                    .strip_prefix(**object)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+            .map(|object| end + object.len());
+        from = match (start, object) {
+            (Some(start), Some(end)) => {
+                out.replace_range(start..end, "");
+                start
+            }
+            _ => end,
+        };
+    }
 }
 
 /// A text that is ready for the rules.

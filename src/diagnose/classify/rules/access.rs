@@ -525,6 +525,9 @@ pub const CREDENTIALS: &[Rule] = &[
             "authentication_required",
             "authentication is required",
             "authentication credentials were not provided",
+            "user account .. disabled",
+            "user account .. deactivated",
+            "user account .. locked",
             "authentication credentials .. invalid",
             "authentication token .. expired",
             "authentication token .. invalid",
@@ -758,12 +761,25 @@ pub const CREDENTIALS: &[Rule] = &[
         ("Private key file is encrypted", SshTunnel),
     ),
     Rule::words(
+        "login/key-form",
+        CredentialsInvalid,
+        &[
+            Near(
+                &["private key", "key file", "pem", "pem key"],
+                &["isn't a valid", "is not a valid", "isn't encrypted", "is not encrypted", "could not be read", "couldn't be read", "could not be parsed", "couldn't be parsed"],
+            ),
+            Without(&["ssh*", "tunnel", "bastion", "host key", "table", "column", "http:5*", "posthog instance"]),
+        ],
+        "The private key isn't a valid PEM. Paste the key again.",
+        ("The SSH private key isn't a valid PEM.", SshTunnel),
+    ),
+    Rule::words(
         "login/near",
         CredentialsInvalid,
         &[
             Near(SECRETS, REFUSED),
             Without(NOT_A_LOGIN),
-            Without(&["column", "scope*", "permission*", "json", "url", "account id", "region", "subdomain", "project", "unexpected", "parse*", "connection string", "server certificate", "webhook*", "cursor", "pagination", "row", "rows"]),
+            Without(&["column", "scope*", "permission*", "json", "url", "account id", "region", "subdomain", "project", "unexpected", "parse*", "connection string", "server certificate", "webhook*", "cursor", "pagination", "row", "rows", "does not provide", "doesn't provide"]),
         ],
         "SQL30082N Security processing failed (\"USERNAME AND/OR PASSWORD INVALID\").",
         ("column \"password\" is invalid", Unknown),

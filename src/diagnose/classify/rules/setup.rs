@@ -15,6 +15,16 @@ use crate::{
 
 /// SSH comes before credentials: its texts speak of keys and passwords.
 pub const SSH: &[Rule] = &[
+    Rule::words(
+        "sftp/login",
+        CredentialsInvalid,
+        &[
+            Any(&["rejected these credentials", "private key could not be read", "private key couldn't be read", "authentication failed"]),
+            Source(&["SFTP"]),
+        ],
+        "The SSH private key couldn't be read. Paste the full private key.",
+        ("The SSH private key of the tunnel couldn't be read.", SshTunnel),
+    ),
     Rule::exact(
         "posthog/ssh-credentials",
         SshTunnel,
@@ -273,6 +283,17 @@ pub const INTEGRATION: &[Rule] = &[
         ("database \"integration\" does not exist", SourceConfig),
     ),
     Rule::words(
+        "oauth/rejected-connection",
+        IntegrationMissing,
+        &[
+            Any(&["no longer authorized", "no longer authorised", "rejected this connection", "credentials for this connection"]),
+            Any(&["reconnect*", "re-authori*", "reauthori*", "re-authenticate", "connect it again"]),
+            Without(&["no longer authorized to", "no longer authorised to", "could not reach", "couldn't reach"]),
+        ],
+        "Google rejected the credentials for this connection. Reconnect your Google account, then pick a property.",
+        ("Your role is no longer authorized to access the table orders.", PermissionDenied),
+    ),
+    Rule::words(
         "oauth/scope",
         PermissionDenied,
         &[Any(&[
@@ -522,7 +543,7 @@ pub const INTEGRATION: &[Rule] = &[
             Any(&["reauthori*", "re-authori*", "reconnect", "reconnected", "reconnecting your",    "connect .. account again", "connect .. again", "sign in to .. again", "sign in again", "sign in with .. again", "log in to .. again", "log in again", "link .. account again", "link it again", "connect it again", "re-link*", "relink*", "reinstall*", "authorize .. again"]),
             Without(&["ora-02396", "idle time", "integration .. plan",
                 "couldn't reconnect", "could not reconnect", "api key*", "api token*", "personal access token*", "generate a new", "create a new", "new token", "new key", "permission*", "scope*", "does not have access", "doesn't have access", "lacks", "plan", "password", "not found", "could not find", "couldn't find", "subdomain", "no .. account found",
-                "client secret", "client id", "secret key", "denied access", "ssh*", "administrator", "account id", "correct the", "temporarily", "database", "lost .. connection", "role .. needs", "grant it", "grant .. access", "will reconnect", "automatically", "trying to reconnect", "reconnect attempt*", "failed to reconnect", "unable to reconnect", "check the .. url", "customer id", "advertiser id", "read access", "username", "credentials",
+                "client secret", "client id", "secret key", "denied access", "ssh*", "administrator", "account id", "correct the", "temporarily", "database", "lost .. connection", "role .. needs", "grant it", "grant .. access", "will reconnect", "automatically", "trying to reconnect", "reconnect attempt*", "failed to reconnect", "unable to reconnect", "check the .. url", "customer id", "advertiser id", "read access", "username", "check your credentials", "check the credentials", "update your credentials", "not approved", "single sign-on", "can't read", "not authorized", "re-enable the", "private key", "client data", "update the source",
             ]),
         ],
         "Salesforce no longer lets us in. Sign in to Salesforce again from the source page, or reconnect.",
