@@ -438,7 +438,7 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::words(
         "login/words",
         CredentialsInvalid,
-        &[Any(&["or password .. wrong", "or password .. incorrect", "or password .. not accepted", "or password .. not match", "token is no longer valid", "key is no longer valid", "token .. no longer valid", "key .. no longer valid", "key is not valid", "authentication to .. failed", "authentication with .. failed", "authentication against .. failed", "authentication for .. failed", "user not found in the database", "no such login", "user not found", "could not find user", "couldn't find user", "cannot find user", "check your .. client id", "client id and secret", "client id and client secret", "check your api key", "check your api token", "check your .. api key", "check the api key", "check your .. credentials", "check your credentials", "check the credentials", "check your .. key and secret", "check your consumer key", "check .. username and password", "check your .. password", "rejected the api key", "rejected the key", "rejected the token", "rejected the access token", "rejected your", "rejected the credentials", "rejected these credentials", "did not accept .. key", "did not accept .. token", "did not accept .. password", "didn't accept .. key", "didn't accept .. token", "didn't accept .. password", "could not sign in", "couldn't sign in", "could not log in", "couldn't log in", "cannot log in", "can't log in", "unable to log in", "unable to login", "unable to sign in", "login unsuccessful", "authorization has been denied for this request", "user has been disabled", "user was disabled", "user has been deactivated", "unknown user", "isn't one that", "login was rejected", "login .. rejected", "sign in failed", "signin failed", "wrong user",
+        &[Any(&["or password .. wrong", "or password .. incorrect", "or password .. not accepted", "or password .. not match", "token is no longer valid", "key is no longer valid", "token .. no longer valid", "key .. no longer valid", "key is not valid", "authentication to .. failed", "authentication with .. failed", "authentication against .. failed", "authentication for .. failed", "user not found in the database", "no such login", "user not found", "could not find user", "couldn't find user", "cannot find user", "rejected the api key", "rejected the key", "rejected the token", "rejected the access token", "rejected the credentials", "rejected these credentials", "did not accept .. key", "did not accept .. token", "did not accept .. password", "didn't accept .. key", "didn't accept .. token", "didn't accept .. password", "could not sign in", "couldn't sign in", "could not log in", "couldn't log in", "cannot log in", "can't log in", "unable to log in", "unable to login", "unable to sign in", "login unsuccessful", "authorization has been denied for this request", "user has been disabled", "user was disabled", "user has been deactivated", "unknown user", "isn't one that", "login was rejected", "login .. rejected", "sign in failed", "signin failed", "wrong user",
             "access denied for user",
             "login failed for user",
             "login failed for",
@@ -752,6 +752,26 @@ pub const CREDENTIALS: &[Rule] = &[
         ]), Without(NOT_A_LOGIN)],
         "Incorrect username or password was specified.",
         ("Unexpected token < in JSON at position 0, invalid token", Unknown),
+    ),
+    Rule::words(
+        "login/advice",
+        CredentialsInvalid,
+        &[
+            Any(&[
+                "check your .. client id", "client id and secret", "client id and client secret", "check your api key", "check your api token",
+                "check your .. api key", "check the api key", "check your .. credentials", "check your credentials", "check the credentials",
+                "check your .. key and secret", "check your consumer key", "check .. username and password", "check your .. password",
+                "rejected your",
+            ]),
+            Without(NOT_A_LOGIN),
+            Without(&[
+                "denied access", "access denied", "does not have access", "doesn't have access", "does not have permission", "doesn't have permission",
+                "have access to", "has access to", "is not allowed", "isn't allowed", "not authorized", "forbidden", "can read", "permission*", "scope*",
+                "rejected your request", "rejected your query", "could not reach", "couldn't reach", "rate limit*", "temporar*",
+            ]),
+        ],
+        "Ramp could not be read. Please check your client ID and client secret.",
+        ("Ramp denied access. Check that the client ID and client secret can read this account's data.", PermissionDenied),
     ),
     Rule::words(
         "login/encrypted-key",

@@ -620,6 +620,28 @@ pub const RULES: &[Rule] = &[
         ("The id of this row must be unique", Unknown),
     ),
     Rule::sign(
+        "sentence/form-of-place",
+        SourceConfig,
+        &[
+            Near(
+                PLACES,
+                &[
+                    "does not look like",
+                    "doesn't look like",
+                    "enter just",
+                    "is not allowed",
+                    "isn't allowed",
+                ],
+            ),
+            Without(&["token", "password", "certificate*", "column", "connect to"]),
+        ],
+        "That doesn't look like a Lever workspace. Enter just the workspace name.",
+        (
+            "This account is not allowed to read the orders",
+            PermissionDenied,
+        ),
+    ),
+    Rule::sign(
         "sentence/configure",
         SourceConfig,
         &[

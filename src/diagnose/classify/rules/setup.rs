@@ -339,6 +339,23 @@ pub const INTEGRATION: &[Rule] = &[
         ("401 Unauthorized: the token has expired", CredentialsInvalid),
     ),
     Rule::words(
+        "login/new-token",
+        CredentialsInvalid,
+        &[
+            Near(
+                &["access token", "auth token", "bearer token", "connection token", "integration token", "server token", "token"],
+                &["expired", "has been revoked", "was revoked", "invalid", "rejected"],
+            ),
+            Any(&["create a new one", "create a new token", "generate a new one", "generate a new token", "generate another", "paste a new", "paste the new"]),
+            Without(&[
+                "scope*", "permission*", "refresh token", "oauth", "invalid_grant", "ssh*", "column", "json", "page token", "http:403", "http:429", "http:500",
+                "http:502", "http:503", "http:504", "plan", "does not have access", "doesn't have access",
+            ]),
+        ],
+        "Your Mux access token has been revoked. Create a new one, then reconnect.",
+        ("Your HubSpot refresh token has been revoked. Generate a new one and reconnect.", IntegrationMissing),
+    ),
+    Rule::words(
         "login/pasted-key",
         CredentialsInvalid,
         &[
@@ -349,7 +366,7 @@ pub const INTEGRATION: &[Rule] = &[
                 "grant has expired", "grant is expired", "primary key", "tenant", "host key", "app_private_key", "view", "permissiondenied", "try again later", "invalid request", "json", "request limit", "uri", "url",
             ]),
         ],
-        "Your GitGuardian API token is invalid or has been revoked. Create a new token in the settings, then reconnect.",
+        "Your GitGuardian API key is invalid or was switched off. Put another one into the settings.",
         ("Your Close API key does not have access to this resource. Please check the key's permissions.", PermissionDenied),
     ),
     Rule::words(
