@@ -228,6 +228,7 @@ fn drop_requests(out: &mut String) {
         let start = ["and ", "then "]
             .iter()
             .find_map(|join| out[..at].strip_suffix(join))
+            .filter(|before| before.is_empty() || before.ends_with(' '))
             .map(str::len);
         let object = [" the source", " this source", ""]
             .iter()
@@ -662,6 +663,32 @@ mod tests {
             ("table Order\"s \"unbalanced", "table orders unbalanced"),
         ] {
             assert_eq!(mask(&clean(raw)).text, masked, "{raw}");
+        }
+    }
+
+    #[test]
+    fn the_request_at_the_end_goes_and_one_that_stands_for_itself_stays() {
+        for (raw, masked) in [
+            (
+                "key is invalid. check it and reconnect.",
+                "key is invalid. check it .",
+            ),
+            (
+                "grant the right, then reconnect the source",
+                "grant the right,",
+            ),
+            ("and reconnect. then reconnect this source.", ". ."),
+            (
+                "please reconnect the source.",
+                "please reconnect the source.",
+            ),
+            (
+                "ask, then reconnect your account.",
+                "ask, then reconnect your account.",
+            ),
+            ("band reconnect", "band reconnect"),
+        ] {
+            assert_eq!(mask(raw).text, masked, "{raw}");
         }
     }
 

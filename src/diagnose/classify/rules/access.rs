@@ -460,7 +460,8 @@ pub const CREDENTIALS: &[Rule] = &[
             "username or password .. invalid",
             "username or password is incorrect",
             "username and password .. not match",
-            "username, password",
+            "check your username, password",
+            "check the username, password",
             "bad username or password",
             "wrong username",
             "wrong user name",
@@ -765,7 +766,7 @@ pub const CREDENTIALS: &[Rule] = &[
             ]),
             Without(NOT_A_LOGIN),
             Without(&[
-                "denied access", "access denied", "does not have access", "doesn't have access", "does not have permission", "doesn't have permission",
+                "your refresh token", "denied access", "access denied", "does not have access", "doesn't have access", "does not have permission", "doesn't have permission",
                 "have access to", "has access to", "is not allowed", "isn't allowed", "not authorized", "forbidden", "can read", "permission*", "scope*",
                 "rejected your request", "rejected your query", "could not reach", "couldn't reach", "rate limit*", "temporar*",
             ]),
@@ -799,7 +800,7 @@ pub const CREDENTIALS: &[Rule] = &[
         &[
             Near(SECRETS, REFUSED),
             Without(NOT_A_LOGIN),
-            Without(&["column", "scope*", "permission*", "json", "url", "account id", "region", "subdomain", "project", "unexpected", "parse*", "connection string", "server certificate", "webhook*", "cursor", "pagination", "row", "rows", "does not provide", "doesn't provide"]),
+            Without(&["column", "scope*", "permission*", "json", "url", "account id", "region", "subdomain", "project", "unexpected", "parse*", "connection string", "server certificate", "webhook*", "cursor", "pagination", "row", "rows", "your refresh token", "does not provide", "doesn't provide"]),
         ],
         "SQL30082N Security processing failed (\"USERNAME AND/OR PASSWORD INVALID\").",
         ("column \"password\" is invalid", Unknown),

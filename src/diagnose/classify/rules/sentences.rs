@@ -503,7 +503,14 @@ pub const RULES: &[Rule] = &[
                     "was restarting",
                 ],
             ),
-            Without(&["posthog*", "refused", "password", "denied", "never"]),
+            Without(&[
+                "posthog*",
+                "refused",
+                "password",
+                "denied",
+                "never",
+                "no usable index",
+            ]),
         ],
         "The database restarted while we were reading.",
         (
