@@ -7,15 +7,15 @@ use jiff::SignedDuration;
 #[error("{field} is {text:?}, which is not a duration: write for example 90s, 2m or 1h30m")]
 pub struct DurationError {
     /// The field that held the text, as its path below `spec`.
-    pub field: &'static str,
+    pub field: String,
     /// The text as the user wrote it.
     pub text: String,
 }
 
 /// Reads the duration that a user wrote in `field`.
-pub fn parse(field: &'static str, text: &str) -> Result<SignedDuration, DurationError> {
+pub fn parse(field: &str, text: &str) -> Result<SignedDuration, DurationError> {
     let error = || DurationError {
-        field,
+        field: field.to_owned(),
         text: text.to_owned(),
     };
     // jiff also reads "2 days" and "-1h"; the CRD does not, and both must agree.

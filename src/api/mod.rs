@@ -11,6 +11,7 @@ pub mod policy;
 pub mod status;
 pub mod timings;
 pub mod validated;
+pub mod window;
 
 pub use policy::{WarehouseSyncPolicy, WarehouseSyncPolicySpec};
 pub use status::WarehouseSyncPolicyStatus;

@@ -11,3 +11,10 @@ pub const FIELD_MANAGER: &str = "warehouse-sync-operator";
 
 /// Name under which events are reported (`kubectl get events`, column SOURCE).
 pub const REPORTER: &str = "warehouse-sync-operator";
+
+/// Annotation by which a person asks the operator to begin anew where it has given up: attempts are counted from one again,
+/// and an open breaker lets one trial pass. Each value counts once.
+pub const RESET_AT: &str = "reconcile.warehousesync.dev/resetAt";
+
+/// Longest value of such an annotation that is told apart, in characters.
+pub const MAX_TOKEN: usize = 128;

@@ -75,6 +75,9 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new(
     "self.posthog.host.startsWith('http://127.0.0.1:') || !self.health.stuck.noProgressFor.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') || self.health.stuck.noProgressFor == '' || duration(self.health.stuck.noProgressFor) >= duration('6h')"
 ).message("spec.health.stuck.noProgressFor must be at least 6h: PostHog's own sweep acts then, and ours comes after it (shorter only for a host on 127.0.0.1)"))]
+#[x_kube(validation = Rule::new(
+    "self.posthog.host.startsWith('http://127.0.0.1:') || !has(self.overrides) || self.overrides.all(o, !has(o.stuck) || !o.stuck.after.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') || o.stuck.after == '' || !o.stuck.noProgressFor.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') || o.stuck.noProgressFor == '' || (duration(o.stuck.after) >= duration('1h') && duration(o.stuck.noProgressFor) >= duration('6h')))"
+).message("spec.overrides[].stuck: after must be at least 1h and noProgressFor at least 6h, as in spec.health (shorter only for a host on 127.0.0.1)"))]
 pub struct WarehouseSyncPolicySpec {
     /// Which PostHog project to look after, and with which API key.
     pub posthog: PostHogProject,
@@ -103,6 +106,11 @@ pub struct WarehouseSyncPolicySpec {
     /// The desired health. Absent: the defaults of each field.
     #[serde(default)]
     pub health: Health,
+
+    /// Other health for single tables: of those entries that match a table, the first counts. Empty (default): none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub overrides: Vec<Override>,
 
     /// What the operator may do by itself in mode Enforce, and how much of it. Absent: the defaults of each field.
     #[serde(default)]
@@ -237,6 +245,29 @@ pub struct Health {
     #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) <= duration('24h')")
         .message("healthyFor must be a duration from 0s to 24h, for example 10m"))]
     pub healthy_for: String,
+}
+
+/// Other health for some tables of one source. What is absent here is as in `spec.health`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Override {
+    /// The sources of the tables.
+    pub source: SourceRef,
+    /// Globs on the tables' names, for example `public.*`.
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$"))
+    )]
+    pub schemas: Vec<String>,
+    /// When a running sync counts as stuck. Fields that are absent in it have their own defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<Stuck>,
+    /// When a failed sync is reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
+    /// When a table that says Completed counts as stale. Fields that are absent in it have their own defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Freshness>,
 }
 
 /// When a running sync counts as stuck: both limits must be passed.
@@ -407,9 +438,54 @@ pub struct Remediation {
     /// report. Write "Off" in quotes, because YAML reads a bare Off as false.
     #[serde(default)]
     pub cancel_stuck: Switch,
+    /// Auto (default): reload a table whose run failed for a passing reason (Transient, RateLimited, PlatformInternal), after a
+    /// pause, and one whose change data capture was mended. "Off": report.
+    #[serde(default)]
+    pub reload_transient: Switch,
+    /// Auto (default): reload a table that is stale (severity Error) once; one that is synced in full at most once a day,
+    /// because that costs rows. "Off": report.
+    #[serde(default)]
+    pub reload_stale: Switch,
+    /// When the operator may start something. What it has started it ends. Only Deny windows: always but then. Any Allow
+    /// window: only then. Deny wins. Empty (default): always.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub windows: Vec<Window>,
     /// How much the operator may do at once and again.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// A window of time that comes again and again.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// Whether the operator may start something in it.
+    pub kind: WindowKind,
+    /// When it begins, as five fields of cron: minute, hour, day of the month, month, day of the week. For example
+    /// `0 8 * * 1-5`: at eight from Monday to Friday.
+    #[schemars(length(min = 9, max = 64))]
+    #[x_kube(validation = Rule::new(r"self.matches('^[^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+$')")
+        .message("schedule must be five fields of cron, for example 0 8 * * 1-5"))]
+    pub schedule: String,
+    /// How long it lasts, from 1m to 168h.
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('1m') && duration(self) <= duration('168h')")
+        .message("duration must be a duration from 1m to 168h, for example 10h"))]
+    pub duration: String,
+    /// The time zone of the schedule, by its name in the IANA database, for example Europe/Berlin. Default: UTC.
+    #[serde(default = "defaults::time_zone")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: String,
+}
+
+/// What a window is for.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowKind {
+    /// The operator may start something in it.
+    Allow,
+    /// The operator may not start anything in it.
+    Deny,
 }
 
 /// Whether a safe action is taken without asking.
@@ -434,6 +510,65 @@ pub struct Limits {
     #[serde(default = "defaults::attempts_per_incident")]
     #[schemars(with = "i64", range(min = 1, max = 10))]
     pub attempts_per_incident: i64,
+    /// How many calls the operator may send in an hour for this policy, from 1 to 1000; the operator's own cap
+    /// (--max-actions-per-hour) holds beside it. Default: 20.
+    #[serde(default = "defaults::max_actions_per_hour")]
+    #[schemars(with = "i64", range(min = 1, max = 1000))]
+    pub max_actions_per_hour: i64,
+    /// How long to wait after a failure before the table is reloaded.
+    #[serde(default)]
+    pub backoff: Backoff,
+    /// When the operator stops itself, because so much fails at once that the cause is not in single tables.
+    #[serde(default)]
+    pub breaker: Breaker,
+}
+
+/// How long to wait after a failure: `initial`, and with each attempt of an incident `factor` times longer, up to `max`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Backoff {
+    /// Before the first reload, counted from the end of the failed run, from 1s to 24h. Default: 10m.
+    #[serde(default = "defaults::backoff_initial")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('1s') && duration(self) <= duration('24h')")
+        .message("initial must be a duration from 1s to 24h, for example 10m"))]
+    pub initial: String,
+    /// By how much longer with each attempt, from 1 to 10. Default: 2.
+    #[serde(default = "defaults::backoff_factor")]
+    #[schemars(with = "i64", range(min = 1, max = 10))]
+    pub factor: i64,
+    /// At most, from 1s to 168h. Default: 6h.
+    #[serde(default = "defaults::backoff_max")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('1s') && duration(self) <= duration('168h')")
+        .message("max must be a duration from 1s to 168h, for example 6h"))]
+    pub max: String,
+}
+
+/// When the operator stops itself: many sources turned bad at once. Sources are counted, not tables, over the whole project.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Breaker {
+    /// How many sources at least, from 2 to 1000. Default: 3.
+    #[serde(default = "defaults::breaker_min_sources")]
+    #[schemars(with = "i64", range(min = 2, max = 1000))]
+    pub min_sources: i64,
+    /// Which share of the active sources at least, in percent from 1 to 100. Default: 50.
+    #[serde(default = "defaults::breaker_max_bad_sources_percent")]
+    #[schemars(with = "i64", range(min = 1, max = 100))]
+    pub max_bad_sources_percent: i64,
+    /// Within which time their runs failed, from 1m to 24h. Default: 10m.
+    #[serde(default = "defaults::breaker_within")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('1m') && duration(self) <= duration('24h')")
+        .message("within must be a duration from 1m to 24h, for example 10m"))]
+    pub within: String,
+    /// How long the operator then starts nothing, before it tries one table, from 1s to 168h. Default: 30m.
+    #[serde(default = "defaults::breaker_cooldown")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('1s') && duration(self) <= duration('168h')")
+        .message("cooldown must be a duration from 1s to 168h, for example 30m"))]
+    pub cooldown: String,
 }
 
 impl Default for Health {
@@ -499,6 +634,30 @@ impl Default for Limits {
         Self {
             max_concurrent: defaults::max_concurrent(),
             attempts_per_incident: defaults::attempts_per_incident(),
+            max_actions_per_hour: defaults::max_actions_per_hour(),
+            backoff: Backoff::default(),
+            breaker: Breaker::default(),
+        }
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            initial: defaults::backoff_initial(),
+            factor: defaults::backoff_factor(),
+            max: defaults::backoff_max(),
+        }
+    }
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            min_sources: defaults::breaker_min_sources(),
+            max_bad_sources_percent: defaults::breaker_max_bad_sources_percent(),
+            within: defaults::breaker_within(),
+            cooldown: defaults::breaker_cooldown(),
         }
     }
 }
@@ -537,5 +696,32 @@ mod defaults {
     }
     pub(super) const fn attempts_per_incident() -> i64 {
         3
+    }
+    pub(super) const fn max_actions_per_hour() -> i64 {
+        20
+    }
+    pub(super) fn backoff_initial() -> String {
+        "10m".to_owned()
+    }
+    pub(super) const fn backoff_factor() -> i64 {
+        2
+    }
+    pub(super) fn backoff_max() -> String {
+        "6h".to_owned()
+    }
+    pub(super) const fn breaker_min_sources() -> i64 {
+        3
+    }
+    pub(super) const fn breaker_max_bad_sources_percent() -> i64 {
+        50
+    }
+    pub(super) fn breaker_within() -> String {
+        "10m".to_owned()
+    }
+    pub(super) fn breaker_cooldown() -> String {
+        "30m".to_owned()
+    }
+    pub(super) fn time_zone() -> String {
+        "UTC".to_owned()
     }
 }

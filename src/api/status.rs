@@ -21,6 +21,8 @@ pub const MAX_INCIDENTS: usize = 256;
 pub const MAX_MARKS: usize = 256;
 /// Most tables kept in a status of those that have left PostHog's list.
 pub const MAX_MISSING: usize = 100;
+/// Most sends of the last hour that a status remembers.
+pub const MAX_SENDS_REMEMBERED: usize = 100;
 /// Most sources without their replication slot that a status remembers.
 pub const MAX_LOST_SLOTS: usize = 50;
 /// Most names of affected tables in a finding.
@@ -460,6 +462,8 @@ pub enum Step {
     WaitNewJob,
     /// Waiting until the new job ends.
     WaitSuccess,
+    /// Waiting before the next attempt, because the new run failed as well.
+    BackOff,
     /// A new job completed; kept until the table was healthy for `healthyFor`.
     Recovered,
     /// The operator is at its end: a human is needed.
@@ -582,6 +586,16 @@ pub struct State {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub missing: Vec<Missing>,
+    /// When calls were sent in the last hour, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>", length(max = 100))]
+    pub sends: Vec<Timestamp>,
+    /// The value of the annotation `reconcile.warehousesync.dev/resetAt` that was last acted upon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset_handled: Option<String>,
+    /// The breaker; absent while it is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerState>,
     /// Sources that lack their replication slot.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
@@ -597,10 +611,19 @@ impl State {
         let Self {
             schemas,
             missing,
+            sends,
+            reset_handled,
+            breaker,
             lost_slots,
             empty_since,
         } = self;
-        schemas.is_empty() && missing.is_empty() && lost_slots.is_empty() && empty_since.is_none()
+        schemas.is_empty()
+            && sends.is_empty()
+            && reset_handled.is_none()
+            && breaker.is_none()
+            && missing.is_empty()
+            && lost_slots.is_empty()
+            && empty_since.is_none()
     }
 }
 
@@ -621,6 +644,10 @@ pub struct SchemaState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub rescheduled: Option<Timestamp>,
+    /// When the operator last reloaded the table in full because it was stale; absent after a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub reloaded_in_full: Option<Timestamp>,
 }
 
 impl SchemaState {
@@ -632,8 +659,25 @@ impl SchemaState {
             marks: None,
             disabled_seen: None,
             rescheduled: None,
+            reloaded_in_full: None,
         }
     }
+}
+
+/// The breaker, which stops the operator while many sources fail at once.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakerState {
+    /// When it opened.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub open_since: Timestamp,
+    /// When one table was last tried; absent before the first trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub trial_at: Option<Timestamp>,
+    /// How many sources turned bad, of how many, and since when, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 /// A source whose database was found without the replication slot.

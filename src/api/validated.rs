@@ -2,12 +2,15 @@
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
     WarehouseSyncPolicy,
     duration::{self, DurationError},
     host::{Host, HostError},
+    names::{MAX_TOKEN, RESET_AT},
     policy::{self, Mode, SchemaSelector, SecretKeyRef, SourceRef, SourceSelector, Switch},
+    window::Window,
 };
 
 /// Why a policy that the API server took cannot be used. The CRD's rules make this rare: an object that is older than they
@@ -34,6 +37,9 @@ pub enum InvalidPolicy {
     /// A data check says nothing to check.
     #[error("spec.health.dataChecks: a check has neither uniqueKey nor newestRow")]
     EmptyCheck,
+    /// A window cannot be read.
+    #[error("spec.remediation.windows: {0}")]
+    Window(String),
     /// A glob cannot be read.
     #[error("spec.selector.schemas: {0}")]
     Glob(#[from] globset::Error),
@@ -86,16 +92,10 @@ pub struct ValidatedPolicy {
     pub interval: SignedDuration,
     /// Which tables.
     pub selector: Selector,
-    /// When a run is stuck.
-    pub stuck_after: SignedDuration,
-    /// How long nothing may have moved.
-    pub no_progress_for: SignedDuration,
-    /// How long a failure must last.
-    pub failing_for: SignedDuration,
-    /// After how many of its own intervals without a completed run a table is stale: a Warning, and an Error.
-    pub stale_after: (i32, i32),
-    /// After how long without a completed run a table is stale, whatever its interval.
-    pub max_age: Option<SignedDuration>,
+    /// The desired health of tables that no override is for.
+    health: Health,
+    /// The desired health of others.
+    overrides: Vec<Override>,
     /// How often webhooks are checked.
     pub check_webhooks_every: SignedDuration,
     /// How often change data capture is checked.
@@ -108,10 +108,87 @@ pub struct ValidatedPolicy {
     pub healthy_for: SignedDuration,
     /// Whether stuck runs are cancelled.
     pub cancel_stuck: Switch,
+    /// Whether runs that failed for a passing reason are repeated.
+    pub reload_transient: Switch,
+    /// Whether stale tables are reloaded.
+    pub reload_stale: Switch,
+    /// When something may be started.
+    pub windows: Vec<Window>,
+    /// How much may be done.
+    pub limits: Limits,
+    /// The token of the last request of a person to begin anew; none if there was none.
+    pub reset_at: Option<String>,
+}
+
+/// How much may be done at once and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
     /// How many incidents at a time.
     pub max_concurrent: usize,
     /// How many tries of one incident.
     pub attempts_per_incident: i64,
+    /// How many calls in an hour.
+    pub max_actions_per_hour: usize,
+    /// How long to wait after a failure.
+    pub backoff: Backoff,
+    /// When so much fails at once that nothing is started.
+    pub breaker: Breaker,
+}
+
+/// How long to wait after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// At first.
+    pub initial: SignedDuration,
+    /// By how much longer each time.
+    pub factor: i32,
+    /// At most.
+    pub max: SignedDuration,
+}
+
+/// When so much fails at once that nothing is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// How many sources at least.
+    pub min_sources: usize,
+    /// Which share of the active sources at least, in percent.
+    pub max_bad_sources_percent: usize,
+    /// Within which time.
+    pub within: SignedDuration,
+    /// How long nothing is started.
+    pub cooldown: SignedDuration,
+}
+
+impl Limits {
+    fn new(limits: &policy::Limits) -> Result<Self, InvalidPolicy> {
+        let policy::Limits {
+            max_concurrent,
+            attempts_per_incident,
+            max_actions_per_hour,
+            backoff,
+            breaker,
+        } = limits;
+        let count = |value: i64| usize::try_from(value).unwrap_or(0);
+        Ok(Self {
+            max_concurrent: count(*max_concurrent),
+            attempts_per_incident: *attempts_per_incident,
+            max_actions_per_hour: count(*max_actions_per_hour),
+            backoff: Backoff {
+                initial: duration::parse("remediation.limits.backoff.initial", &backoff.initial)?,
+                factor: i32::try_from(backoff.factor).unwrap_or(10).clamp(1, 10),
+                max: duration::parse("remediation.limits.backoff.max", &backoff.max)?,
+            },
+            breaker: Breaker {
+                min_sources: count(breaker.min_sources).max(2),
+                max_bad_sources_percent: count(breaker.max_bad_sources_percent).max(1),
+                within: duration::parse("remediation.limits.breaker.within", &breaker.within)?,
+                cooldown: duration::parse(
+                    "remediation.limits.breaker.cooldown",
+                    &breaker.cooldown,
+                )?,
+            },
+        })
+    }
 }
 
 impl ValidatedPolicy {
@@ -121,7 +198,14 @@ impl ValidatedPolicy {
         let text =
             |value: &Option<String>, what| value.clone().ok_or(InvalidPolicy::Incomplete(what));
         let spec = &policy.spec;
-        let limits = &spec.remediation.limits;
+        let policy::Health {
+            stuck,
+            failing,
+            freshness,
+            ..
+        } = &spec.health;
+        let health =
+            Health::default().with("health", Some(stuck), Some(failing), Some(freshness))?;
         Self {
             at: PolicyRef {
                 namespace: text(&meta.namespace, "namespace")?,
@@ -143,23 +227,12 @@ impl ValidatedPolicy {
             suspend: spec.suspend,
             interval: duration::parse("interval", &spec.interval)?,
             selector: Selector::new(&spec.selector.sources, &spec.selector.schemas)?,
-            stuck_after: duration::parse("health.stuck.after", &spec.health.stuck.after)?,
-            no_progress_for: duration::parse(
-                "health.stuck.noProgressFor",
-                &spec.health.stuck.no_progress_for,
-            )?,
-            failing_for: duration::parse("health.failing.for", &spec.health.failing.for_)?,
-            stale_after: (
-                intervals(spec.health.freshness.warn_after_intervals),
-                intervals(spec.health.freshness.error_after_intervals),
-            ),
-            max_age: spec
-                .health
-                .freshness
-                .max_age
-                .as_deref()
-                .map(|text| duration::parse("health.freshness.maxAge", text))
-                .transpose()?,
+            health: health.clone(),
+            overrides: spec
+                .overrides
+                .iter()
+                .map(|own| Override::new(own, &health))
+                .collect::<Result<_, _>>()?,
             check_webhooks_every: duration::parse(
                 "health.webhooks.checkEvery",
                 &spec.health.webhooks.check_every,
@@ -177,8 +250,16 @@ impl ValidatedPolicy {
                 .collect::<Result<_, _>>()?,
             healthy_for: duration::parse("health.healthyFor", &spec.health.healthy_for)?,
             cancel_stuck: spec.remediation.cancel_stuck,
-            max_concurrent: usize::try_from(limits.max_concurrent).unwrap_or(0),
-            attempts_per_incident: limits.attempts_per_incident,
+            reload_transient: spec.remediation.reload_transient,
+            reload_stale: spec.remediation.reload_stale,
+            windows: spec
+                .remediation
+                .windows
+                .iter()
+                .map(|window| Window::new(window).map_err(InvalidPolicy::Window))
+                .collect::<Result<_, _>>()?,
+            limits: Limits::new(&spec.remediation.limits)?,
+            reset_at: annotation(meta, RESET_AT),
         }
         .check_floors()
     }
@@ -189,25 +270,121 @@ impl ValidatedPolicy {
         if self.project.host.is_http_loopback() {
             return Ok(self);
         }
-        if self.stuck_after < hours(1) {
-            return Err(InvalidPolicy::TooShort {
-                field: "after",
-                floor: "1h",
-            });
-        }
-        if self.no_progress_for < hours(6) {
-            return Err(InvalidPolicy::TooShort {
-                field: "noProgressFor",
-                floor: "6h",
-            });
+        let own = self.overrides.iter().map(|own| &own.health);
+        for health in std::iter::once(&self.health).chain(own) {
+            if health.stuck_after < hours(1) {
+                return Err(InvalidPolicy::TooShort {
+                    field: "after",
+                    floor: "1h",
+                });
+            }
+            if health.no_progress_for < hours(6) {
+                return Err(InvalidPolicy::TooShort {
+                    field: "noProgressFor",
+                    floor: "6h",
+                });
+            }
         }
         Ok(self)
+    }
+
+    /// The desired health of a table of a source of this type, prefix and id.
+    #[must_use]
+    pub fn health(&self, source_type: &str, prefix: &str, id: &str, schema: &str) -> &Health {
+        let mut overrides = self.overrides.iter();
+        let own = overrides.find(|own| {
+            own.source.matches(source_type, prefix, id) && own.schemas.is_match(schema)
+        });
+        own.map_or(&self.health, |own| &own.health)
     }
 
     /// True if this policy may send anything at all: Enforce, and not suspended.
     #[must_use]
     pub fn may_act(&self) -> bool {
         self.mode == Mode::Enforce && !self.suspend
+    }
+}
+
+/// The value of an annotation, cut to what a status can remember.
+fn annotation(meta: &ObjectMeta, key: &str) -> Option<String> {
+    let value = meta.annotations.as_ref()?.get(key)?;
+    Some(value.chars().take(MAX_TOKEN).collect())
+}
+
+/// The desired health of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// When a run is stuck.
+    pub stuck_after: SignedDuration,
+    /// How long nothing may have moved.
+    pub no_progress_for: SignedDuration,
+    /// How long a failure must last.
+    pub failing_for: SignedDuration,
+    /// After how many of its own intervals without a completed run a table is stale: a Warning, and an Error.
+    pub stale_after: (i32, i32),
+    /// After how long without a completed run a table is stale, whatever its interval.
+    pub max_age: Option<SignedDuration>,
+}
+
+impl Health {
+    /// The same, but for what is given. `field` is where it stands in the spec.
+    fn with(
+        &self,
+        field: &str,
+        stuck: Option<&policy::Stuck>,
+        failing: Option<&policy::Failing>,
+        freshness: Option<&policy::Freshness>,
+    ) -> Result<Self, InvalidPolicy> {
+        let mut health = self.clone();
+        let read = |name: &str, text: &str| duration::parse(&format!("{field}.{name}"), text);
+        if let Some(stuck) = stuck {
+            health.stuck_after = read("stuck.after", &stuck.after)?;
+            health.no_progress_for = read("stuck.noProgressFor", &stuck.no_progress_for)?;
+        }
+        if let Some(failing) = failing {
+            health.failing_for = read("failing.for", &failing.for_)?;
+        }
+        if let Some(freshness) = freshness {
+            health.stale_after = (
+                intervals(freshness.warn_after_intervals),
+                intervals(freshness.error_after_intervals),
+            );
+            let max_age = freshness.max_age.as_deref();
+            health.max_age = max_age
+                .map(|text| read("freshness.maxAge", text))
+                .transpose()?;
+        }
+        Ok(health)
+    }
+}
+
+/// Other health for some tables.
+#[derive(Debug, Clone)]
+struct Override {
+    source: SourceRef,
+    schemas: GlobSet,
+    health: Health,
+}
+
+impl Override {
+    fn new(own: &policy::Override, health: &Health) -> Result<Self, InvalidPolicy> {
+        let policy::Override {
+            source,
+            schemas,
+            stuck,
+            failing,
+            freshness,
+        } = own;
+        Ok(Self {
+            source: source.clone(),
+            schemas: globs(schemas)?,
+            health: health.with(
+                "overrides[]",
+                stuck.as_ref(),
+                failing.as_ref(),
+                freshness.as_ref(),
+            )?,
+        })
     }
 }
 

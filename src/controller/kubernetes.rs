@@ -211,7 +211,9 @@ fn rival(policy: &WarehouseSyncPolicy, at: &PolicyRef, project: &Project) -> Opt
         .iter()
         .flat_map(|status| &status.incidents)
         .filter(|incident| is_in_flight(incident));
+    let sends = object.status.iter().flat_map(|status| &status.state.sends);
     Some(Rival {
+        sends: sends.copied().collect(),
         in_flight: in_flight
             .map(|incident| (incident.schema_id.clone(), incident.deadline))
             .collect(),

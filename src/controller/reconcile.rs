@@ -3,7 +3,7 @@
 //! Reaches `PostHog` and Kubernetes only through two narrow ports, and the time only through a function, so that the
 //! deterministic simulation can drive it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     api::{
         Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
-        status::{Incident, Step},
+        status::{Fate, Incident, Step},
         validated::PolicyRef,
     },
     decide::{
@@ -24,7 +24,7 @@ use crate::{
         plan::in_words,
     },
     diagnose::{Diagnosis, Known, diagnose},
-    execute::{self, Ledger, run::Ran},
+    execute::{self, Leads, Ledger, run::Ran},
     observe::{Observer, Snapshot, observer::ProjectView},
     posthog::{Transport, client::Clock, guard::HostList},
     report::{
@@ -47,8 +47,12 @@ pub struct Reconciler<T, K> {
     pub hosts: HostList,
     /// The fixed durations.
     pub timings: Timings,
+    /// Calls that may be sent to one project in an hour, by all policies on it together.
+    pub max_actions_per_hour: usize,
     /// Sends whose outcome the status may not know.
     pub ledger: Ledger,
+    /// Whether this process leads.
+    pub leads: Leads,
     /// Metrics.
     pub metrics: Metrics,
     /// The time.
@@ -87,7 +91,10 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             });
         };
         let mut writer = StatusWriter::new(&*self.kubernetes, &self.metrics, &object, at.clone());
-        match self.observe(&object).await? {
+        let observed = self.observe(&object).await?;
+        // That may have taken minutes.
+        self.check_leads(at)?;
+        match observed {
             Err((obstacle, policy, tell)) => {
                 let now = (self.clock)();
                 let generation = object.metadata.generation.unwrap_or_default();
@@ -110,24 +117,24 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 Ok(Reconciled { again_in, tell })
             }
             Ok(pass) => {
-                let diagnosis = diagnose(&Known {
+                let known = Known {
                     policy: &pass.policy,
                     snapshot: &pass.snapshot,
                     state: &pass.old.state,
                     timings: pass.timings,
                     now: pass.now,
-                });
+                };
+                let diagnosis = diagnose(&known);
                 let plan = decide(
-                    &pass.policy,
-                    &pass.snapshot,
+                    &known,
                     &diagnosis,
                     &pass.old.incidents,
-                    pass.timings,
-                    pass.now,
+                    self.max_actions_per_hour,
                 );
                 let again_in = self.execute(&pass, &diagnosis, plan, &mut writer).await?;
                 // Only now: the status was written, so the policy was still there.
                 let counts = diagnosis.summary(|_| false).schemas;
+                self.check_leads(at)?;
                 self.metrics.gauges.set(at, &diagnosis.problems, &counts);
                 Ok(Reconciled {
                     again_in: Some(again_in),
@@ -137,7 +144,17 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         }
     }
 
-    /// Forgets a policy that is gone.
+    /// A pass that is under way when leadership is lost ends here. What came of a call is written all the same: it goes through
+    /// only if the next leader has not written yet, which then need not find it out.
+    fn check_leads(&self, at: &PolicyRef) -> Result<(), KubernetesError> {
+        if (self.leads)(Duration::ZERO) {
+            Ok(())
+        } else {
+            Err(KubernetesError::NotLeading(at.clone()))
+        }
+    }
+
+    /// Forgets a policy that is gone, or another's to look after.
     pub fn forget(&self, at: &PolicyRef) {
         self.observer.forget(at);
         self.metrics.gauges.forget(at);
@@ -221,9 +238,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     }
 
     fn again_in(&self, policy: &ValidatedPolicy, incidents: &[Incident]) -> SignedDuration {
-        let verifying = incidents
-            .iter()
-            .any(|incident| is_in_flight(incident) && incident.step != Step::WaitSuccess);
+        let verifying = incidents.iter().any(|incident| {
+            is_in_flight(incident) && !matches!(incident.step, Step::WaitSuccess | Step::BackOff)
+        });
         // What is held back by the mode may be so for long; it is not worth a poll every few seconds.
         if verifying && policy.may_act() {
             policy.interval.min(self.timings.verify_every)
@@ -256,11 +273,14 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             let action = plan.actions[0].clone();
             let call = action.call;
             let intent = async |incident: &Incident| {
+                self.check_leads(&pass.policy.at)?;
                 let mut intended = plan.clone();
+                intended.sent(incident.sends.last().map(|send| send.started_at));
                 put(&mut intended.incidents, incident.clone());
                 writer.write(compose(&intended), now).await
             };
-            let ran = execute::run(&pass.policy, &pass.view, &self.ledger, action, intent).await?;
+            let (view, ledger, leads) = (&pass.view, &self.ledger, &self.leads);
+            let ran = execute::run(&pass.policy, view, ledger, leads, action, intent).await?;
             let action = plan.actions.remove(0);
             self.note(pass, &mut plan, &action, ran);
             tracing::info!(policy = %pass.policy.at, schema = %action.incident.schema, ?call, "{}", plan.notes.last().or(plan.held.last().map(|held| &held.blocked_by)).map_or("", String::as_str));
@@ -285,6 +305,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             }
             Ran::Sent(mut incident) => {
                 let send = incident.sends.last();
+                let left = send.filter(|send| send.fate != Some(Fate::NotSent));
+                plan.sent(left.map(|send| send.started_at));
                 let fate = send.and_then(|send| send.fate);
                 let said = send
                     .map(|send| send.detail.as_str())
@@ -334,8 +356,7 @@ const fn call_label(action: &Action) -> &'static str {
     }
 }
 
-const fn in_a_word(fate: crate::api::status::Fate) -> &'static str {
-    use crate::api::status::Fate;
+const fn in_a_word(fate: Fate) -> &'static str {
     match fate {
         Fate::Accepted => "accepted",
         Fate::Refused => "refused",

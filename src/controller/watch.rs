@@ -14,7 +14,8 @@ use kube::{
 
 use super::{backoff::WatchBackoff, kubernetes::Watched};
 use crate::api::{
-    WarehouseSyncPolicy, WarehouseSyncPolicyStatus, names::USE_LABEL, validated::PolicyRef,
+    WarehouseSyncPolicy, WarehouseSyncPolicyStatus, names::USE_LABEL, status::State,
+    validated::PolicyRef,
 };
 
 /// Policies, as triggers of reconciles: a change of spec or annotations, not of status or labels. `gone` is told of those
@@ -75,6 +76,10 @@ fn strip(policy: &mut Watched) {
     if let Some(status) = policy.status.take() {
         policy.status = Some(WarehouseSyncPolicyStatus {
             incidents: status.incidents,
+            state: State {
+                sends: status.state.sends,
+                ..State::default()
+            },
             ..Default::default()
         });
     }

@@ -4,7 +4,7 @@
 //! and no newer line in its log; whatever is unclear closes it.
 
 use crate::{
-    api::status::Incident,
+    api::status::{Incident, RootCause},
     observe::{Log, Look, Newest},
     posthog::{
         lax::Lax,
@@ -36,14 +36,16 @@ pub struct NothingRuns {
 }
 
 impl RunStillHangs {
-    pub(super) fn into_schema_id(self) -> String {
-        self.schema_id
+    /// The table of the run.
+    pub(super) fn schema_id(&self) -> &str {
+        &self.schema_id
     }
 }
 
 impl NothingRuns {
-    pub(super) fn into_schema_id(self) -> String {
-        self.schema_id
+    /// The table.
+    pub(super) fn schema_id(&self) -> &str {
+        &self.schema_id
     }
 }
 
@@ -119,6 +121,10 @@ pub fn nothing_runs(
     }
     match schema.status() {
         SchemaStatus::Running | SchemaStatus::Failed => Ok(NothingRuns {
+            schema_id: incident.schema_id.clone(),
+        }),
+        // A stale table says so, and its newest run is still the one that was too old.
+        SchemaStatus::Completed if incident.cause == RootCause::Stale => Ok(NothingRuns {
             schema_id: incident.schema_id.clone(),
         }),
         // A table that PostHog calls Completed is well: whatever was wrong has passed.

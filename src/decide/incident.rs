@@ -2,18 +2,20 @@
 //!
 //! ```text
 //! Cancelling → WaitTerminal → Settle → Reloading → WaitNewJob → WaitSuccess → Recovered
-//!      └────────────┴───────────┴─────────┴────────────┴─────────────┴──────→ Escalated, or closed
+//!      │            │           │         ↑    │       │        ↓    │
+//!      │            │           │         └────┼───────┼──── BackOff │
+//!      └────────────┴───────────┴──────────────┴───────┴─────────────┴─→ Escalated, or closed
 //! ```
-//! A table that says Running without a job begins at Reloading. Jobs are believed, answers are not: an answer only says
+//! A table that says Running without a job begins at Reloading, and so does one that failed for a passing reason or is stale. Jobs are believed, answers are not: an answer only says
 //! how to go on looking. Each step is a function of the incident, a look, and the time.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::ownership::is_in_flight;
+use super::{attempt::is_reloaded, ownership::is_in_flight};
 use crate::{
     api::{
         Timings,
-        status::{Call, Fate, Incident, Send, Step},
+        status::{Call, Fate, Incident, RootCause, Send, Step},
     },
     observe::{Look, Newest},
     posthog::{
@@ -70,6 +72,7 @@ fn step(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         Step::Reloading => reloading(incident, facts),
         Step::WaitNewJob => wait_new_job(incident, facts),
         Step::WaitSuccess => wait_success(incident, facts),
+        Step::BackOff => back_off(incident, facts),
         Step::Recovered | Step::Escalated => Next::Wait,
     }
 }
@@ -217,7 +220,7 @@ fn reloading(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     if found_new_job(incident, facts) {
         return Next::Wait;
     }
-    if let Some(reason) = not_to_be_reloaded(facts.row) {
+    if let Some(reason) = not_to_be_reloaded(incident, facts.row) {
         return Next::Close(reason);
     }
     let Some(reload) = last(incident, Call::Reload).cloned() else {
@@ -261,7 +264,7 @@ fn wait_new_job(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         escalate(incident, facts.now, message.to_owned());
         return Next::Wait;
     }
-    if let Some(reason) = not_to_be_reloaded(facts.row) {
+    if let Some(reason) = not_to_be_reloaded(incident, facts.row) {
         return Next::Close(reason);
     }
     if reload_is_due(incident, facts) {
@@ -312,20 +315,36 @@ fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
             return Next::Close(format!("new job {} was held back by billing", job.id));
         }
         JobStatus::Failed => {
-            let text = job.latest_error.get().map(String::as_str);
-            return Next::Close(if job.was_stopped() {
-                format!(
+            if job.was_stopped() {
+                return Next::Close(format!(
                     "somebody stopped new job {} in PostHog; it is left alone",
                     job.id
-                )
-            } else {
-                let said =
-                    text.map_or_else(String::new, |text| format!(": {}", redact::text(text, 160)));
-                format!("new job {} failed{said}", job.id)
-            });
+                ));
+            }
+            let text = job.latest_error.get().map(String::as_str);
+            let said =
+                text.map_or_else(String::new, |text| format!(": {}", redact::text(text, 160)));
+            let message = format!("new job {} failed{said}", job.id);
+            if !is_reloaded(incident.cause) {
+                return Next::Close(message);
+            }
+            go(incident, Step::BackOff, None, facts.now, message);
         }
     }
     Next::Wait
+}
+
+/// Between two attempts: the table may recover by itself, or be switched off.
+fn back_off(incident: &mut Incident, facts: &Facts<'_>) -> Next {
+    let Some(row) = facts.row else {
+        return Next::Wait;
+    };
+    if row.status() == SchemaStatus::Completed {
+        let message = "it has completed meanwhile".to_owned();
+        recovered(incident, facts.now, message);
+        return Next::Wait;
+    }
+    not_to_be_reloaded(incident, Some(row)).map_or(Next::Wait, Next::Close)
 }
 
 fn recovered(incident: &mut Incident, now: Timestamp, message: String) {
@@ -351,7 +370,7 @@ fn found_new_job(incident: &mut Incident, facts: &Facts<'_>) -> bool {
 }
 
 /// Why the table is not to be reloaded, as far as the list says.
-fn not_to_be_reloaded(row: Option<&Schema>) -> Option<String> {
+fn not_to_be_reloaded(incident: &Incident, row: Option<&Schema>) -> Option<String> {
     let row = row?;
     if row.should_sync == Lax::Is(false) {
         return Some("syncing was switched off meanwhile; it is not reloaded".to_owned());
@@ -360,10 +379,12 @@ fn not_to_be_reloaded(row: Option<&Schema>) -> Option<String> {
         SchemaStatus::Billing => {
             Some("billing holds the table back; it is not reloaded".to_owned())
         }
-        SchemaStatus::Completed => {
+        // A stale table has said so all the time.
+        SchemaStatus::Completed if incident.cause != RootCause::Stale => {
             Some("it has completed meanwhile; no reload is needed".to_owned())
         }
-        SchemaStatus::Never
+        SchemaStatus::Completed
+        | SchemaStatus::Never
         | SchemaStatus::Running
         | SchemaStatus::Failed
         | SchemaStatus::Paused

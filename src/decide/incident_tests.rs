@@ -3,7 +3,6 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::api::status::RootCause;
 use crate::observe::Log;
 
 const OLD: &str = "j-old";

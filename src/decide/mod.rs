@@ -3,7 +3,9 @@
 //! Which calls are safe, who owns a table, what holds an action back, how an incident goes from step to step, and the plan
 //! that comes of it. Pure: time is an argument, and there is no client.
 
+pub mod attempt;
 pub mod gate;
+pub mod guards;
 pub mod incident;
 pub mod ownership;
 pub mod plan;

@@ -3,23 +3,23 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    attempt,
     gate::Hanging,
+    guards::{breaker, budget, windows},
     incident::{self, Facts, Next},
     ownership::{Table, is_in_flight, owned_by},
 };
 use crate::{
     api::{
-        Timings, ValidatedPolicy,
         policy::{Mode, Switch},
-        status::{Call, Incident, MAX_INCIDENTS, RootCause, Step},
+        status::{BreakerState, Call, Incident, MAX_INCIDENTS, RootCause, Step},
     },
-    diagnose::{Diagnosis, Judged, Verdict},
-    observe::{Look, Newest, Snapshot, WriteScope},
-    posthog::{redact, wire::SchemaStatus},
+    diagnose::{Diagnosis, Judged, Known, Verdict, outage},
+    observe::{Look, Newest, WriteScope},
+    posthog::wire::SchemaStatus,
 };
 
 const NOT_LISTED: &str = "the table is not in PostHog's list just now";
-const OFF: &str = "spec.remediation.cancelStuck is Off";
 
 /// How long a table that left `PostHog`'s list keeps its incident.
 const GONE_AFTER: SignedDuration = SignedDuration::from_hours(24);
@@ -35,6 +35,12 @@ pub struct Plan {
     pub held: Vec<Held>,
     /// Steps seen in this pass, for the history.
     pub notes: Vec<String>,
+    /// When calls were sent lately, those of this pass included.
+    pub sends: Vec<Timestamp>,
+    /// The breaker; none while it is closed.
+    pub breaker: Option<BreakerState>,
+    /// The request to begin anew that was last acted upon.
+    pub reset_handled: Option<String>,
 }
 
 /// A call to send for an incident. The permit is made only after its live gate.
@@ -63,32 +69,53 @@ pub struct Held {
     pub blocked_by: String,
 }
 
-/// Decides what happens in this pass.
+/// Decides what happens in this pass. `max_actions_per_hour` is the operator's own cap for the project.
 #[must_use]
 pub fn decide(
-    policy: &ValidatedPolicy,
-    snapshot: &Snapshot,
+    known: &Known<'_>,
     diagnosis: &Diagnosis,
     incidents: &[Incident],
-    timings: &Timings,
-    now: Timestamp,
+    max_actions_per_hour: usize,
 ) -> Plan {
-    let mut plan = Plan::default();
-    let pass = Pass {
-        policy,
-        snapshot,
-        diagnosis,
-        timings,
-        now,
+    let Known {
+        policy, state, now, ..
+    } = *known;
+    let together = outage::together(known);
+    let limits = &policy.limits.breaker;
+    let mut plan = Plan {
+        sends: state.sends.clone(),
+        breaker: breaker::next(limits, state.breaker.as_ref(), together.as_ref(), now),
+        ..Plan::default()
     };
+    let pass = Pass {
+        known,
+        diagnosis,
+        max_actions_per_hour,
+    };
+    let reset = policy.reset_at.is_some() && policy.reset_at != state.reset_handled;
+    plan.reset_handled.clone_from(if reset {
+        &policy.reset_at
+    } else {
+        &state.reset_handled
+    });
+    if reset {
+        plan.breaker = plan.breaker.map(|open| breaker::reset(limits, open, now));
+    }
     for incident in incidents {
-        pass.go_on(incident.clone(), &mut plan);
+        let mut incident = incident.clone();
+        if reset && pass.begins_anew(&mut incident, &mut plan) {
+            continue;
+        }
+        pass.go_on(incident, &mut plan);
     }
     for judged in &diagnosis.judged {
-        if !incidents
+        // One that a person reset is opened anew at once.
+        let known_before = |incident: &&Incident| incident.schema_id == judged.schema_id;
+        let open = plan
+            .incidents
             .iter()
-            .any(|incident| incident.schema_id == judged.schema_id)
-        {
+            .any(|incident| known_before(&incident));
+        if !open && (reset || !incidents.iter().any(|incident| known_before(&incident))) {
             pass.consider(judged, &mut plan);
         }
     }
@@ -96,26 +123,30 @@ pub fn decide(
 }
 
 struct Pass<'a> {
-    policy: &'a ValidatedPolicy,
-    snapshot: &'a Snapshot,
+    known: &'a Known<'a>,
     diagnosis: &'a Diagnosis,
-    timings: &'a Timings,
-    now: Timestamp,
+    max_actions_per_hour: usize,
 }
 
 impl Pass<'_> {
     /// Moves an incident that was opened before.
     fn go_on(&self, mut incident: Incident, plan: &mut Plan) {
         let before = (incident.step, incident.attempt);
-        let row = self.snapshot.row(&incident.source_id, &incident.schema_id);
+        let row = self
+            .known
+            .snapshot
+            .row(&incident.source_id, &incident.schema_id);
         let facts = Facts {
-            look: self.snapshot.fresh_look(&incident.schema_id),
+            look: self.known.snapshot.fresh_look(&incident.schema_id),
             row: row.map(|(_, schema)| schema),
-            timings: self.timings,
-            now: self.now,
+            timings: self.known.timings,
+            now: self.known.now,
         };
         let next = incident::advance(&mut incident, &facts);
-        let again = next == Next::Wait && self.stuck_again(&mut incident);
+        let again = match next {
+            Next::Wait => self.again(&mut incident, plan),
+            Next::Send(_) | Next::Close(_) => None,
+        };
         // Reloading only leads to the call, which has a note of its own.
         if before != (incident.step, incident.attempt) && incident.step != Step::Reloading {
             plan.notes
@@ -126,34 +157,61 @@ impl Pass<'_> {
             Next::Send(Call::Cancel) if self.moves_again(&incident) => {
                 Some("the run no longer hangs; it is left alone".to_owned())
             }
-            Next::Wait if !again => self.why_over(&mut incident),
+            Next::Wait if again.is_none() => self.why_over(&mut incident),
             Next::Send(_) | Next::Wait => None,
         };
         if let Some(reason) = over {
             plan.notes.push(format!("{}: {reason}", incident.schema));
             return;
         }
-        match next {
-            Next::Send(call) => self.want(&incident, call, plan),
-            Next::Wait if again => self.want(&incident, Call::Cancel, plan),
-            Next::Wait | Next::Close(_) => {}
+        match (next, again) {
+            (Next::Send(call), _) | (Next::Wait, Some(call)) => self.want(&incident, call, plan),
+            (Next::Wait, None) | (Next::Close(_), _) => {}
         }
         plan.incidents.push(incident);
+    }
+
+    /// What a person's request to begin anew does to an incident: true if it leaves the list. A job that was cancelled once
+    /// is never cancelled again, so an incident about it stays until another job hangs.
+    fn begins_anew(&self, incident: &mut Incident, plan: &mut Plan) -> bool {
+        if incident.step != Step::Escalated {
+            return false;
+        }
+        if incident.job_id.is_none() {
+            plan.notes.push(format!(
+                "{}: the incident is closed, because a person asked to begin anew",
+                incident.schema
+            ));
+            return true;
+        }
+        let judged = self.diagnosis.of(&incident.schema_id);
+        if matches!(judged.map(|judged| &judged.verdict), Some(Verdict::StuckJob { job_id, .. }) if incident.job_id.as_ref() != Some(job_id))
+        {
+            incident.step = Step::Recovered;
+            incident.attempt = 0;
+        }
+        false
     }
 
     /// Why an incident for which nothing is to be done leaves the list, if it does.
     fn why_over(&self, incident: &mut Incident) -> Option<String> {
         let listed = self
+            .known
             .snapshot
             .row(&incident.source_id, &incident.schema_id)
             .is_some();
-        let gone = !listed && self.now.duration_since(incident.step_since) >= GONE_AFTER;
+        let gone = !listed && self.known.now.duration_since(incident.step_since) >= GONE_AFTER;
         let well = self.is_well(incident);
         let reason = if let Some(reason) = self.overtaken(incident) {
             reason
         } else if gone {
             "it has left PostHog's list".to_owned()
-        } else if incident::healed(incident, well, self.policy.healthy_for, self.now) {
+        } else if incident::healed(
+            incident,
+            well,
+            self.known.policy.healthy_for,
+            self.known.now,
+        ) {
             "healthy again".to_owned()
         } else {
             return None;
@@ -164,7 +222,10 @@ impl Pass<'_> {
     /// Whether the table is well: only if it is listed as Completed. None while a run is in progress, which may be one that
     /// hangs: that neither counts nor begins anew.
     fn is_well(&self, incident: &Incident) -> Option<bool> {
-        let row = self.snapshot.row(&incident.source_id, &incident.schema_id);
+        let row = self
+            .known
+            .snapshot
+            .row(&incident.source_id, &incident.schema_id);
         let judged = self.diagnosis.of(&incident.schema_id);
         match (
             row.map(|(_, schema)| schema.status()),
@@ -178,11 +239,12 @@ impl Pass<'_> {
 
     /// Why an incident that has ended has nothing more to say: something else is the matter with the table now.
     fn overtaken(&self, incident: &Incident) -> Option<String> {
-        if is_in_flight(incident) {
+        if is_in_flight(incident) && incident.step != Step::BackOff {
             return None;
         }
         let judged = self.diagnosis.of(&incident.schema_id)?;
         let newest = self
+            .known
             .snapshot
             .seen(&incident.schema_id)
             .and_then(|seen| seen.look.as_ref());
@@ -191,147 +253,150 @@ impl Pass<'_> {
         match &judged.verdict {
             Verdict::Disabled { .. } => Some("syncing was switched off".to_owned()),
             Verdict::Billing => Some("billing holds the table back".to_owned()),
-            Verdict::Failing { .. } if later_job => Some("a later run failed".to_owned()),
+            // The same trouble goes on: a new incident would begin to count from one again.
+            Verdict::Failing { failure, .. }
+                if attempt::is_reloaded(incident.cause) && attempt::is_reloaded(failure.cause) =>
+            {
+                None
+            }
+            Verdict::Failing { .. } if later_job || incident.step == Step::BackOff => {
+                Some("a later run failed for another reason".to_owned())
+            }
             _ => None,
         }
     }
 
-    /// If the run that came of a reload hangs too: the next attempt, or the end of them.
-    fn stuck_again(&self, incident: &mut Incident) -> bool {
-        let hangs = self.diagnosis.of(&incident.schema_id);
-        let Some((judged, Verdict::StuckJob { job_id, .. })) =
-            hangs.map(|judged| (judged, &judged.verdict))
-        else {
-            return false;
-        };
-        let over = matches!(incident.step, Step::WaitSuccess | Step::Recovered);
-        if !over || incident.job_id.as_ref() == Some(job_id) {
-            return false;
+    /// If what came of a reload is no better: the next attempt, once nothing holds it back, or the end of them.
+    fn again(&self, incident: &mut Incident, plan: &mut Plan) -> Option<Call> {
+        let judged = self.diagnosis.of(&incident.schema_id)?;
+        let (next, call) = attempt::first(self.known, judged)?;
+        if !goes_on(incident, &next) {
+            return None;
         }
-        if incident.attempt >= self.policy.attempts_per_incident {
-            incident.step = Step::Escalated;
-            incident.step_since = self.now;
-            incident.message = format!(
-                "job {job_id} hangs too, after {} attempts: somebody has to look at the source",
-                incident.attempt
-            );
-            return false;
+        let attempt = incident.attempt + 1;
+        if attempt > self.known.policy.limits.attempts_per_incident {
+            self.escalate(incident, &next);
+            return None;
         }
-        let Some((next, _)) = self.open(judged) else {
-            return false;
-        };
-        *incident = Incident {
-            attempt: incident.attempt + 1,
+        let next = Incident {
+            attempt,
             opened_at: incident.opened_at,
             ..next
         };
-        true
+        if let Some(blocked_by) = self.hold(&next, call, plan) {
+            plan.held.push(Held::of(&next, call, blocked_by));
+            return None;
+        }
+        *incident = next;
+        Some(call)
     }
 
-    /// Opens an incident for a table that hangs, if every guard lets it.
+    fn escalate(&self, incident: &mut Incident, next: &Incident) {
+        incident.step = Step::Escalated;
+        incident.step_since = self.known.now;
+        incident.deadline = None;
+        let what = match &next.job_id {
+            Some(job_id) => format!("job {job_id} hangs too"),
+            None => next.message.clone(),
+        };
+        incident.message = format!(
+            "{what}, after {} attempts: somebody has to look at the source",
+            incident.attempt
+        );
+    }
+
+    /// Opens an incident for a table that needs a call, if every guard lets it.
     fn consider(&self, judged: &Judged, plan: &mut Plan) {
-        let Some((incident, call)) = self.open(judged) else {
+        let Some((incident, call)) = attempt::first(self.known, judged) else {
             return;
         };
-        if let Some(blocked_by) = self.start_guard(plan) {
-            let what = in_words(call, &incident);
-            plan.held.push(Held {
-                schema_id: incident.schema_id,
-                what,
-                blocked_by,
-            });
+        if let Some(blocked_by) = self.hold(&incident, call, plan) {
+            plan.held.push(Held::of(&incident, call, blocked_by));
             return;
         }
         self.want(&incident, call, plan);
     }
 
-    /// The incident of a table that hangs, at its first step, and the call that it begins with.
-    fn open(&self, judged: &Judged) -> Option<(Incident, Call)> {
-        let (step, call, job_id, baseline_job_id, deadline) = match &judged.verdict {
-            Verdict::StuckJob { job_id, .. } => {
-                let deadline = self.now.checked_add(self.timings.wait_terminal).ok();
-                (
-                    Step::Cancelling,
-                    Call::Cancel,
-                    Some(job_id.clone()),
-                    Some(job_id.clone()),
-                    deadline,
-                )
+    /// What holds back the start of an attempt. A trial that the breaker lets pass is used up by it.
+    fn hold(&self, incident: &Incident, call: Call, plan: &mut Plan) -> Option<String> {
+        let Known { policy, now, .. } = *self.known;
+        let held = self
+            .send_guard(incident)
+            .or_else(|| attempt::holds(self.known, incident, incident.attempt))
+            .or_else(|| windows::hold(&policy.windows, now))
+            .or_else(|| self.start_guard(incident, call, plan));
+        if held.is_some() {
+            return held;
+        }
+        match breaker::pass(&policy.limits.breaker, plan.breaker.as_ref(), now) {
+            breaker::Pass::All => None,
+            breaker::Pass::Nothing(reason) => Some(reason),
+            breaker::Pass::Trial => {
+                if let Some(state) = &mut plan.breaker {
+                    state.trial_at = Some(now);
+                }
+                None
             }
-            // There is nothing to cancel, and a reload cannot kill a run.
-            Verdict::StuckWithoutJob { newest_job_id, .. } => (
-                Step::Reloading,
-                Call::Reload,
-                None,
-                newest_job_id.clone(),
-                None,
-            ),
-            _ => return None,
-        };
-        let incident = Incident {
-            schema_id: judged.schema_id.clone(),
-            schema: redact::one_line(&judged.schema, 160),
-            source: judged.source.clone(),
-            source_id: judged.source_id.clone(),
-            cause: RootCause::Stuck,
-            step,
-            attempt: 1,
-            job_id,
-            baseline_job_id,
-            new_job_id: None,
-            opened_at: self.now,
-            step_since: self.now,
-            deadline,
-            healthy_since: None,
-            sends: Vec::new(),
-            message: judged.verdict.why_stuck().unwrap_or_default(),
-        };
-        Some((incident, call))
+        }
     }
 
-    /// What holds back the start of an incident. One that is under way is not held back by these: a cancel reserves its
-    /// reload.
-    fn start_guard(&self, plan: &Plan) -> Option<String> {
-        if self.policy.cancel_stuck == Switch::Off {
-            return Some(OFF.to_owned());
-        }
-        let waiting_for_a_job =
-            |incident: &&Incident| is_in_flight(incident) && incident.step != Step::WaitSuccess;
+    /// What holds back the start of an attempt for the sake of the number of them. One that is under way is not held back
+    /// by these: a cancel reserves its reload.
+    fn start_guard(&self, incident: &Incident, call: Call, plan: &Plan) -> Option<String> {
+        let limits = &self.known.policy.limits;
         let started = plan.actions.iter().map(|action| &action.incident);
-        let under_way = plan.incidents.iter().filter(waiting_for_a_job).count()
-            + started
-                .filter(|new| {
-                    !plan
-                        .incidents
-                        .iter()
-                        .any(|old| old.schema_id == new.schema_id)
-                })
-                .count();
-        if under_way >= self.policy.max_concurrent {
+        let others = || {
+            plan.incidents
+                .iter()
+                .filter(|old| !started.clone().any(|new| new.schema_id == old.schema_id))
+                .chain(started.clone())
+                .filter(|other| other.schema_id != incident.schema_id)
+        };
+        let waits_for_a_job = |incident: &&Incident| {
+            is_in_flight(incident) && !matches!(incident.step, Step::WaitSuccess | Step::BackOff)
+        };
+        let under_way = others().filter(waits_for_a_job).count();
+        if under_way >= limits.max_concurrent {
             return Some(format!(
                 "spec.remediation.limits.maxConcurrent: {under_way} of {} incidents are under way",
-                self.policy.max_concurrent
+                limits.max_concurrent
             ));
         }
-        (plan.incidents.len() + plan.actions.len() >= MAX_INCIDENTS)
-            .then(|| "StateFull: the list of incidents is full".to_owned())
+        if plan.incidents.len() + plan.actions.len() >= MAX_INCIDENTS {
+            return Some("StateFull: the list of incidents is full".to_owned());
+        }
+        let reserved: usize = others().map(budget::reserved).sum();
+        let wanted = if call == Call::Cancel { 2 } else { 1 };
+        let planned = reserved + wanted;
+        let now = self.known.now;
+        let own = "spec.remediation.limits.maxActionsPerHour";
+        budget::holds(own, &plan.sends, planned, limits.max_actions_per_hour, now).or_else(|| {
+            let rivals = &self.known.snapshot.rivals;
+            let others = rivals.iter().flat_map(|rival| &rival.sends);
+            let all: Vec<Timestamp> = plan.sends.iter().chain(others).copied().collect();
+            let cap = "--max-actions-per-hour of the operator, for all policies of the project";
+            budget::holds(cap, &all, planned, self.max_actions_per_hour, now)
+        })
     }
 
     /// What holds back every send.
     fn send_guard(&self, incident: &Incident) -> Option<String> {
-        if self.policy.mode == Mode::Observe {
+        if self.known.policy.mode == Mode::Observe {
             return Some("spec.mode is Observe".to_owned());
         }
-        if self.policy.suspend {
+        if self.known.policy.suspend {
             return Some("spec.suspend is true".to_owned());
         }
-        if self.snapshot.write_scope == WriteScope::Missing {
+        if self.known.snapshot.write_scope == WriteScope::Missing {
             return Some(
                 "KeyLacksWriteScope: the API key lacks the scope external_data_source:write"
                     .to_owned(),
             );
         }
-        let Some((source, schema)) = self.snapshot.row(&incident.source_id, &incident.schema_id)
+        let Some((source, schema)) = self
+            .known
+            .snapshot
+            .row(&incident.source_id, &incident.schema_id)
         else {
             return Some(NOT_LISTED.to_owned());
         };
@@ -347,13 +412,13 @@ impl Pass<'_> {
         };
         let in_flight = !incident.sends.is_empty();
         let owner = owned_by(
-            self.policy,
+            self.known.policy,
             in_flight,
-            &self.snapshot.rivals,
+            &self.known.snapshot.rivals,
             &table,
-            self.now,
+            self.known.now,
         )?;
-        Some(if owner.namespace == self.policy.at.namespace {
+        Some(if owner.namespace == self.known.policy.at.namespace {
             format!("BlockedBy: policy {} owns this table", owner.name)
         } else {
             "BlockedBy: a policy in another namespace owns this table".to_owned()
@@ -369,7 +434,10 @@ impl Pass<'_> {
             Call::Cancel => self.cancel_guard(incident),
             Call::Reload => None,
         };
-        let row = self.snapshot.row(&incident.source_id, &incident.schema_id);
+        let row = self
+            .known
+            .snapshot
+            .row(&incident.source_id, &incident.schema_id);
         match (self.send_guard(incident).or_else(doubts), row) {
             (None, Some((source, schema))) => plan.actions.push(Action {
                 incident: incident.clone(),
@@ -378,32 +446,36 @@ impl Pass<'_> {
                 name: schema.name.clone(),
                 warehouse: source.is_warehouse(),
             }),
-            (blocked_by, _) => plan.held.push(Held {
-                schema_id: incident.schema_id.clone(),
-                what: in_words(call, incident),
-                blocked_by: blocked_by.unwrap_or_else(|| NOT_LISTED.to_owned()),
-            }),
+            (blocked_by, _) => {
+                let blocked_by = blocked_by.unwrap_or_else(|| NOT_LISTED.to_owned());
+                plan.held.push(Held::of(incident, call, blocked_by));
+            }
         }
     }
 
     /// True if a look that could tell says that the incident's run does not hang.
     fn moves_again(&self, incident: &Incident) -> bool {
-        let seen = self.snapshot.seen(&incident.schema_id);
+        let seen = self.known.snapshot.seen(&incident.schema_id);
         self.hanging(incident).is_none()
             && seen.is_some_and(|seen| seen.unclear.is_none())
-            && self.snapshot.fresh_look(&incident.schema_id).is_some()
+            && self
+                .known
+                .snapshot
+                .fresh_look(&incident.schema_id)
+                .is_some()
     }
 
     /// What holds back a cancel, also the one of a later attempt.
     fn cancel_guard(&self, incident: &Incident) -> Option<String> {
-        if self.policy.cancel_stuck == Switch::Off {
-            return Some(OFF.to_owned());
+        if self.known.policy.cancel_stuck == Switch::Off {
+            return Some("spec.remediation.cancelStuck is Off".to_owned());
         }
         if self.diagnosis.of(&incident.schema_id).is_none() {
             return Some("the policy does not select this table".to_owned());
         }
         let job = incident.job_id.as_ref()?;
         let already = self
+            .known
             .snapshot
             .rivals
             .iter()
@@ -416,6 +488,7 @@ impl Pass<'_> {
     /// How far the incident's run was when it was judged stuck.
     fn hanging(&self, incident: &Incident) -> Option<Hanging> {
         let seen = self
+            .known
             .snapshot
             .seen(&incident.schema_id)
             .filter(|seen| seen.frozen)?;
@@ -429,6 +502,41 @@ impl Pass<'_> {
             log_at: mark.log_at,
         })
     }
+}
+
+impl Plan {
+    /// Takes note of a send. Only then are old ones forgotten: a steady poll changes nothing.
+    pub fn sent(&mut self, at: Option<Timestamp>) {
+        let Some(at) = at else { return };
+        self.sends = budget::last_hour(&self.sends, at).collect();
+        self.sends.push(at);
+    }
+}
+
+impl Held {
+    fn of(incident: &Incident, call: Call, blocked_by: String) -> Self {
+        Self {
+            schema_id: incident.schema_id.clone(),
+            what: in_words(call, incident),
+            blocked_by,
+        }
+    }
+}
+
+/// True if `next` is a further attempt at what `incident` was opened for: another run that hangs, or that failed too.
+fn goes_on(incident: &Incident, next: &Incident) -> bool {
+    let over = matches!(
+        incident.step,
+        Step::WaitSuccess | Step::BackOff | Step::Recovered
+    );
+    let same_trouble = match incident.cause {
+        RootCause::Stuck => next.job_id.is_some() && incident.job_id != next.job_id,
+        cause if attempt::is_reloaded(cause) => {
+            attempt::is_reloaded(next.cause) && incident.baseline_job_id != next.baseline_job_id
+        }
+        _ => false,
+    };
+    over && same_trouble
 }
 
 /// What sending `call` for `incident` does, in words.

@@ -2,60 +2,238 @@
 //!
 //! | call | safe when |
 //! |---|---|
-//! | cancel | a live look proved that the very run still hangs ([`RunStillHangs`]), in a warehouse source |
-//! | reload | a live look proved that no run is in progress and syncing is switched on ([`NothingRuns`]), in a warehouse source |
+//! | cancel | a live look proved that the very run still hangs ([`RunStillHangs`](super::gate::RunStillHangs)) |
+//! | reload | a live look proved that nothing runs and syncing is on ([`NothingRuns`](super::gate::NothingRuns)), and its next run wipes nothing |
+//! | source reload | the policy owns every table that is on, and the next run of none of them wipes anything |
+//! | PATCH of a table | it only switches the table on again, which `PostHog` was seen to switch off after a failure, which syncs by neither webhook nor CDC, and of which the next run wipes nothing |
+//! | bulk update | each of its patches is safe by itself |
+//! | PATCH of a source | it hands over nothing but credentials |
+//! | create webhook | a table uses webhook sync, and `PostHog` or the vendor certainly has no webhook |
+//! | webhook inputs | `PostHog` certainly has the webhook |
+//! | resync, delete data, refresh tables, delete webhook, repair CDC | never |
 //!
-//! Everything else is not safe, and there is no permit for it.
+//! Everything else needs approval, and so does whatever is not known. Of a source that is not certainly one that `PostHog`
+//! imports from nothing can be [`Known`], so that no call on it can be judged at all.
 
-use super::gate::{NothingRuns, RunStillHangs};
+mod known;
+mod why;
+
+pub use known::{Known, NextRun, NotWarehouse, Run, SyncType, Table, Webhook};
+pub use why::{LosesData, Why};
+
+use crate::posthog::{
+    inputs::Inputs,
+    wire::SchemaStatus,
+    write::{SchemaPatch, Write},
+};
 
 /// The right to send one call, once. Only this module can make one; sending uses it up.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Permit(Permitted);
-
-/// What a permit allows.
-#[derive(Debug, PartialEq, Eq)]
-enum Permitted {
-    /// Cancel the running job of this table.
-    Cancel { schema_id: String },
-    /// Reload this table.
-    Reload { schema_id: String },
-}
-
-/// A source that the operator never writes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "its source is not one that PostHog imports from (access_method is not \"warehouse\"): such sources are only observed"
-)]
-pub struct NotWarehouse;
-
-/// The permit to cancel the run that `proof` speaks of.
-pub fn cancel(warehouse: bool, proof: RunStillHangs) -> Result<Permit, NotWarehouse> {
-    if !warehouse {
-        return Err(NotWarehouse);
-    }
-    Ok(Permit(Permitted::Cancel {
-        schema_id: proof.into_schema_id(),
-    }))
-}
-
-/// The permit to reload the table that `proof` speaks of.
-pub fn reload(warehouse: bool, proof: NothingRuns) -> Result<Permit, NotWarehouse> {
-    if !warehouse {
-        return Err(NotWarehouse);
-    }
-    Ok(Permit(Permitted::Reload {
-        schema_id: proof.into_schema_id(),
-    }))
-}
+pub struct Permit(Write);
 
 impl Permit {
-    /// Uses the permit up for the path of its call below the project.
+    /// The call that it allows.
     #[must_use]
-    pub fn into_path(self) -> String {
-        match self.0 {
-            Permitted::Cancel { schema_id } => format!("external_data_schemas/{schema_id}/cancel/"),
-            Permitted::Reload { schema_id } => format!("external_data_schemas/{schema_id}/reload/"),
+    pub const fn call(&self) -> &Write {
+        &self.0
+    }
+
+    /// Uses the permit up for the call that it allows.
+    #[must_use]
+    pub fn into_call(self) -> Write {
+        self.0
+    }
+}
+
+/// Whether a call needs a human.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It destroys nothing and changes nothing that a person decided.
+    Safe,
+    /// It could, or it is not known that it does not.
+    NeedsApproval(Why),
+}
+
+/// The permit to send a safe call.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a proof is good for one call: what is known is used up"
+)]
+pub fn permit(call: Write, known: Known) -> Result<Permit, Why> {
+    match judge(&call, &known) {
+        Verdict::Safe => Ok(Permit(call)),
+        Verdict::NeedsApproval(why) => Err(why),
+    }
+}
+
+/// The safety table.
+#[must_use]
+pub fn judge(call: &Write, known: &Known) -> Verdict {
+    let doubt = match call {
+        Write::Cancel { schema_id } => of_table(known, schema_id, cancel),
+        Write::Reload { schema_id } => of_table(known, schema_id, reload),
+        Write::Resync { .. } => Some(Why::WipesTable),
+        Write::DeleteData { .. } => Some(Why::DeletesData),
+        Write::PatchSchema(change) => patch(known, change),
+        Write::BulkUpdateSchemas { source_id, patches } => worst([
+            of_source(known, source_id, |_| None),
+            worst(patches.iter().map(|change| patch(known, change))),
+        ]),
+        Write::PatchSource {
+            source_id,
+            job_inputs,
+        } => of_source(known, source_id, |_| credentials(job_inputs)),
+        Write::ReloadSource { source_id } => of_source(known, source_id, reload_source),
+        Write::RefreshSchemas { .. } => Some(Why::DeletesVanishedTables),
+        Write::CreateWebhook { source_id } => of_source(known, source_id, create_webhook),
+        Write::UpdateWebhookInputs { source_id, .. } => {
+            of_source(known, source_id, update_webhook_inputs)
         }
+        Write::DeleteWebhook { .. } => Some(Why::StopsWebhook),
+        Write::RepairCdc { .. } => Some(Why::ImportsCapturedTablesAnew),
+    };
+    doubt.map_or(Verdict::Safe, Verdict::NeedsApproval)
+}
+
+/// The doubt that weighs most.
+fn worst(doubts: impl IntoIterator<Item = Option<Why>>) -> Option<Why> {
+    doubts
+        .into_iter()
+        .flatten()
+        .max_by_key(|why| why.loses_data())
+}
+
+fn of_table(known: &Known, schema_id: &str, row: fn(&Table) -> Option<Why>) -> Option<Why> {
+    known.table(schema_id).map_or(Some(Why::TableUnknown), row)
+}
+
+fn of_source(
+    known: &Known,
+    source_id: &str,
+    row: impl FnOnce(&Known) -> Option<Why>,
+) -> Option<Why> {
+    if known.source_id() == source_id {
+        row(known)
+    } else {
+        Some(Why::SourceUnknown)
+    }
+}
+
+/// Cancelling a healthy run is the worst mistake there is.
+fn cancel(table: &Table) -> Option<Why> {
+    match &table.run {
+        Run::StillHangs(proof) if proof.schema_id() == table.schema_id => None,
+        Run::StillHangs(_) | Run::Nothing(_) | Run::NotLooked => Some(Why::RunMayBeAlive),
+    }
+}
+
+fn reload(table: &Table) -> Option<Why> {
+    let looked = match &table.run {
+        Run::Nothing(proof) if proof.schema_id() == table.schema_id => None,
+        Run::Nothing(_) | Run::StillHangs(_) | Run::NotLooked => Some(Why::SomethingMayRun),
+    };
+    worst([next_run(table), looked])
+}
+
+/// A reset that was armed earlier shows nowhere: the next run would carry it out.
+const fn next_run(table: &Table) -> Option<Why> {
+    match table.next_run {
+        NextRun::Ordinary => None,
+        NextRun::MayWipe => Some(Why::NextRunMayWipe),
+        NextRun::Unknown => Some(Why::NextRunUnknown),
+    }
+}
+
+/// It touches every table that is on, also those that the policy does not select.
+fn reload_source(known: &Known) -> Option<Why> {
+    let Some(tables) = known.all_tables() else {
+        return Some(Why::TableUnknown);
+    };
+    worst(tables.iter().map(|table| match table.should_sync {
+        Some(false) => None,
+        None => Some(Why::TableUnknown),
+        Some(true) => worst([next_run(table), (!table.owned).then_some(Why::NotOwned)]),
+    }))
+}
+
+fn patch(known: &Known, change: &SchemaPatch) -> Option<Why> {
+    let SchemaPatch {
+        schema_id,
+        switch_on,
+        sync_type,
+        incremental_field,
+        primary_key_columns,
+    } = change;
+    of_table(known, schema_id, |_| None).or_else(|| {
+        worst([
+            sync_type.map(|_| Why::ChangesSyncType),
+            incremental_field
+                .as_ref()
+                .map(|_| Why::ChangesIncrementalField),
+            primary_key_columns.as_ref().map(|_| Why::ChangesPrimaryKey),
+            switch_on
+                .then(|| of_table(known, schema_id, switch_table_on))
+                .flatten(),
+        ])
+    })
+}
+
+fn switch_table_on(table: &Table) -> Option<Why> {
+    let by_type = match table.sync_type {
+        SyncType::FullRefresh | SyncType::Incremental | SyncType::Append | SyncType::Xmin => None,
+        SyncType::Webhook | SyncType::Cdc => Some(Why::SwitchingOnWipes),
+        SyncType::NotSetUp | SyncType::Unknown => Some(Why::SyncTypeUnknown),
+    };
+    let by_posthog = table.disabled_by_posthog
+        && table.should_sync == Some(false)
+        && table.status == SchemaStatus::Failed;
+    worst([
+        by_type,
+        next_run(table),
+        (!by_posthog).then_some(Why::NotDisabledByPostHog),
+    ])
+}
+
+fn credentials(job_inputs: &Inputs) -> Option<Why> {
+    let only = job_inputs.names().all(is_credential);
+    (!only).then_some(Why::MoreThanCredentials)
+}
+
+/// Names of inputs that say who asks, and not where or what. Others could turn a table to another database.
+fn is_credential(name: &str) -> bool {
+    const EXACTLY: [&str; 4] = ["user", "username", "private_key", "service_account_key"];
+    const ENDINGS: [&str; 6] = [
+        "password",
+        "passphrase",
+        "secret",
+        "token",
+        "api_key",
+        "secret_key",
+    ];
+    let last = name.rsplit('.').next().unwrap_or_default();
+    EXACTLY.contains(&last) || ENDINGS.iter().any(|ending| last.ends_with(ending))
+}
+
+/// Each call makes one more endpoint at the vendor.
+fn create_webhook(known: &Known) -> Option<Why> {
+    let Some(tables) = known.all_tables() else {
+        return Some(Why::TableUnknown);
+    };
+    if !tables
+        .iter()
+        .any(|table| table.sync_type == SyncType::Webhook)
+    {
+        return Some(Why::NoTableUsesWebhook);
+    }
+    match known.webhook {
+        Webhook::NotRegistered | Webhook::GoneAtVendor => None,
+        Webhook::Registered | Webhook::Unknown => Some(Why::WebhookMayExist),
+    }
+}
+
+const fn update_webhook_inputs(known: &Known) -> Option<Why> {
+    match known.webhook {
+        Webhook::Registered | Webhook::GoneAtVendor => None,
+        Webhook::NotRegistered | Webhook::Unknown => Some(Why::WebhookMayNotExist),
     }
 }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::verdict::{Known, Verdict};
 use crate::{
-    api::{ValidatedPolicy, status::Severity},
+    api::{ValidatedPolicy, status::Severity, validated::Health},
     observe::{Newest, Seen, Snapshot},
     posthog::{
         lax::Lax,
@@ -15,13 +15,13 @@ use crate::{
 
 /// How old the last completed run may be, and how bad it is beyond. Empty for a table that has no schedule that is known:
 /// nobody can say when it is due.
-fn limits(policy: &ValidatedPolicy, schema: &Schema) -> Vec<(SignedDuration, Severity)> {
+fn limits(health: &Health, schema: &Schema) -> Vec<(SignedDuration, Severity)> {
     let Some(every) = schema.frequency() else {
         return Vec::new();
     };
-    let (warn, error) = policy.stale_after;
+    let (warn, error) = health.stale_after;
     let times = |count: i32| every.checked_mul(count).unwrap_or(SignedDuration::MAX);
-    let max_age = policy.max_age.map(|age| (age, Severity::Error));
+    let max_age = health.max_age.map(|age| (age, Severity::Error));
     let limits = [
         (times(error), Severity::Error),
         (times(warn), Severity::Warning),
@@ -31,11 +31,11 @@ fn limits(policy: &ValidatedPolicy, schema: &Schema) -> Vec<(SignedDuration, Sev
 
 /// The worst limit that an age has passed; of two, the one that was passed first.
 fn passed(
-    policy: &ValidatedPolicy,
+    health: &Health,
     schema: &Schema,
     age: SignedDuration,
 ) -> Option<(SignedDuration, Severity)> {
-    let mut passed: Vec<_> = limits(policy, schema)
+    let mut passed: Vec<_> = limits(health, schema)
         .into_iter()
         .filter(|(limit, _)| age > *limit)
         .collect();
@@ -45,18 +45,13 @@ fn passed(
 
 /// True if the list alone lets a table look stale.
 #[must_use]
-pub fn is_suspect(
-    policy: &ValidatedPolicy,
-    source: &Source,
-    schema: &Schema,
-    now: Timestamp,
-) -> bool {
+pub fn is_suspect(health: &Health, source: &Source, schema: &Schema, now: Timestamp) -> bool {
     let age = |at: &Timestamp| now.duration_since(*at);
     is_scheduled(source, schema)
         && schema
             .last_synced_at
             .get()
-            .is_some_and(|at| passed(policy, schema, age(at)).is_some())
+            .is_some_and(|at| passed(health, schema, age(at)).is_some())
 }
 
 /// Sources that are only queried have no schedule of syncs.
@@ -74,7 +69,8 @@ pub fn verdict(
     schema: &Schema,
     seen: Option<&Seen>,
 ) -> Option<Verdict> {
-    if !is_suspect(known.policy, source, schema, known.now) {
+    let health = known.health(source, schema);
+    if !is_suspect(health, source, schema, known.now) {
         return None;
     }
     let synced = schema.last_synced_at.get()?;
@@ -92,7 +88,7 @@ pub fn verdict(
     };
     // Only what the look proved: a run may have completed since.
     let age = look.began.duration_since(last);
-    let (allowed, severity) = passed(known.policy, schema, age)?;
+    let (allowed, severity) = passed(health, schema, age)?;
     if grace(known.snapshot, schema, known.now).is_some() {
         return None;
     }

@@ -6,6 +6,7 @@
 //! failed, which reads its text by [`classify`]; [`problems`] puts together what somebody should know.
 
 pub mod advice;
+mod billing;
 pub mod cdc;
 pub mod classify;
 pub mod data_checks;

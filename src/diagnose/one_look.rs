@@ -129,7 +129,7 @@ fn of_run(known: &Known<'_>, judged: &Judged) -> Option<Problem> {
     match look.newest() {
         Newest::Unclear(_) => None,
         Newest::Job(job, began) if job.status() == JobStatus::Running => {
-            let silent_since = silent(known, began, &look.log)?;
+            let silent_since = silent(known, judged, began, &look.log)?;
             let message = format!(
                 "job {} has been Running since {}, and its log has been silent for {}",
                 job.id,
@@ -185,11 +185,13 @@ fn stuck(judged: &Judged, rule: &'static str, message: String) -> Problem {
 }
 
 /// Since when a run that is old enough has been silent for long enough, by `PostHog`'s own times.
-fn silent(known: &Known<'_>, began: Timestamp, log: &Log) -> Option<Timestamp> {
+fn silent(known: &Known<'_>, judged: &Judged, began: Timestamp, log: &Log) -> Option<Timestamp> {
+    let (source, schema) = known.snapshot.row(&judged.source_id, &judged.schema_id)?;
+    let health = known.health(source, schema);
     let last = match log {
         Log::Newest(at) => at.unwrap_or(began),
         Log::NotRead | Log::Unreadable(_) => return None,
     };
-    let old = known.now.duration_since(began) >= known.policy.stuck_after;
-    (old && known.now.duration_since(last) >= known.policy.no_progress_for).then_some(last)
+    let old = known.now.duration_since(began) >= health.stuck_after;
+    (old && known.now.duration_since(last) >= health.no_progress_for).then_some(last)
 }

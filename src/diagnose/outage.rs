@@ -15,7 +15,10 @@ use super::{
     verdict::{Judged, Known, Verdict, failed_at},
 };
 use crate::{
-    api::status::{Confidence, RootCause},
+    api::{
+        status::{Confidence, RootCause},
+        validated::Breaker,
+    },
     observe::{Seen, Snapshot},
     posthog::{
         lax::Lax,
@@ -23,27 +26,68 @@ use crate::{
     },
 };
 
-/// How many sources at least.
-const MIN_SOURCES: usize = 3;
-/// Which share of the active sources at least, in percent.
-const MIN_PERCENT: usize = 50;
-/// Within which time.
-const WITHIN: SignedDuration = SignedDuration::from_mins(10);
+/// Sources that turned bad together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Together {
+    /// How many.
+    pub bad: usize,
+    /// Of how many that sync at all.
+    pub active: usize,
+    /// When the first of them did.
+    pub since: Timestamp,
+}
+
+/// The sources that turned bad together, if they are so many that the cause is more likely in `PostHog` than in each of them.
+#[must_use]
+pub fn together(known: &Known<'_>) -> Option<Together> {
+    let found = Found::new(known);
+    let at_once = found.at_once(known)?;
+    Some(Together {
+        bad: at_once.len(),
+        active: found.active,
+        since: at_once.first()?.0,
+    })
+}
+
+/// Sources that turned bad, by time, and how many are active.
+struct Found<'a> {
+    turned: Vec<(Timestamp, &'a Source)>,
+    active: usize,
+}
+
+impl<'a> Found<'a> {
+    fn new(known: &Known<'a>) -> Self {
+        let sources = &known.snapshot.sources;
+        let mut turned: Vec<(Timestamp, &Source)> = sources
+            .iter()
+            .filter_map(|source| Some((turned_bad(known, source)?, source)))
+            .collect();
+        turned.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.id.cmp(&y.id)));
+        Self {
+            turned,
+            active: sources.iter().filter(|source| is_active(source)).count(),
+        }
+    }
+
+    fn at_once(&self, known: &Known<'_>) -> Option<&[(Timestamp, &'a Source)]> {
+        let limits = &known.policy.limits.breaker;
+        let most = largest_cluster(&self.turned, limits.within);
+        is_most(limits, most.len(), self.active).then_some(most)
+    }
+}
 
 /// The outage, if there is one. Judged by all sources of the list, not only by those that the policy selects.
 pub(super) fn problems(known: &Known<'_>, judged: &[Judged], _: &HashSet<String>) -> Vec<Wide> {
-    let sources = &known.snapshot.sources;
-    let mut turned: Vec<(Timestamp, &Source)> = sources
-        .iter()
-        .filter_map(|source| Some((turned_bad(known, source)?, source)))
-        .collect();
-    turned.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.id.cmp(&y.id)));
-    let active = sources.iter().filter(|source| is_active(source)).count();
-    let at_once = largest_cluster(&turned);
-    if !is_most(at_once.len(), active) {
+    let found = Found::new(known);
+    let Some(at_once) = found.at_once(known) else {
         return Vec::new();
-    }
-    let wide = wide(at_once, active, judged);
+    };
+    let wide = wide(
+        at_once,
+        found.active,
+        known.policy.limits.breaker.within,
+        judged,
+    );
     // Nothing that the policy selects suffers from it.
     if wide.tables.is_empty() {
         return Vec::new();
@@ -51,13 +95,13 @@ pub(super) fn problems(known: &Known<'_>, judged: &[Judged], _: &HashSet<String>
     vec![wide]
 }
 
-const fn is_most(bad: usize, active: usize) -> bool {
-    bad >= MIN_SOURCES && bad * 100 >= active * MIN_PERCENT
+const fn is_most(limits: &Breaker, bad: usize, active: usize) -> bool {
+    bad >= limits.min_sources && bad * 100 >= active * limits.max_bad_sources_percent
 }
 
 /// One table of each source that has failed ones and none that was looked at, if so many sources are bad that it matters when
 /// each turned.
-pub fn to_look_at(snapshot: &Snapshot) -> impl Iterator<Item = Suspect> {
+pub fn to_look_at(limits: &Breaker, snapshot: &Snapshot) -> impl Iterator<Item = Suspect> {
     let has_failed = |source: &&Source| source.schemas.iter().any(is_failed);
     let bad = snapshot.sources.iter().filter(has_failed).count();
     let active = snapshot.sources.iter().filter(|s| is_active(s)).count();
@@ -66,9 +110,10 @@ pub fn to_look_at(snapshot: &Snapshot) -> impl Iterator<Item = Suspect> {
             .seen(&schema.id)
             .is_some_and(|seen| seen.look.is_some())
     };
+    let matters = is_most(limits, bad, active);
     let sources = snapshot.sources.iter();
     sources
-        .filter(move |_| is_most(bad, active))
+        .filter(move |_| matters)
         .filter(move |source| !source.schemas.iter().any(|s| is_failed(s) && looked(s)))
         .filter_map(|source| {
             let schema = source.schemas.iter().find(|schema| is_failed(schema))?;
@@ -90,7 +135,7 @@ fn turned_bad(known: &Known<'_>, source: &Source) -> Option<Timestamp> {
         .filter(|schema| is_failed(schema) || is_failing_still(schema))
         .filter_map(|schema| {
             let at = failing_since(snapshot.seen(&schema.id)?)?;
-            let long = known.now.duration_since(at) >= known.policy.failing_for;
+            let long = known.now.duration_since(at) >= known.health(source, schema).failing_for;
             let cause = failure(snapshot, source, schema, Some(at)).cause;
             (long && may_be_outage(cause)).then_some(at)
         })
@@ -141,10 +186,13 @@ fn is_active(source: &Source) -> bool {
 }
 
 /// The most sources that turned bad within the time, of those sorted by time.
-fn largest_cluster<'a, 'b>(turned: &'a [(Timestamp, &'b Source)]) -> &'a [(Timestamp, &'b Source)] {
+fn largest_cluster<'a, 'b>(
+    turned: &'a [(Timestamp, &'b Source)],
+    within: SignedDuration,
+) -> &'a [(Timestamp, &'b Source)] {
     let mut best = &turned[..0];
     for (start, (began, _)) in turned.iter().enumerate() {
-        let length = turned[start..].partition_point(|(at, _)| at.duration_since(*began) <= WITHIN);
+        let length = turned[start..].partition_point(|(at, _)| at.duration_since(*began) <= within);
         if length > best.len() {
             best = &turned[start..start + length];
         }
@@ -152,7 +200,12 @@ fn largest_cluster<'a, 'b>(turned: &'a [(Timestamp, &'b Source)]) -> &'a [(Times
     best
 }
 
-fn wide(at_once: &[(Timestamp, &Source)], active: usize, judged: &[Judged]) -> Wide {
+fn wide(
+    at_once: &[(Timestamp, &Source)],
+    active: usize,
+    within: SignedDuration,
+    judged: &[Judged],
+) -> Wide {
     let ids: HashSet<&str> = at_once
         .iter()
         .map(|(_, source)| source.id.as_str())
@@ -174,7 +227,7 @@ fn wide(at_once: &[(Timestamp, &Source)], active: usize, judged: &[Judged]) -> W
         format!(
             "{} of {active} active sources turned bad within {}: the cause is more likely in PostHog than in each of them",
             at_once.len(),
-            super::problem::in_words(WITHIN)
+            super::problem::in_words(within)
         ),
     );
     problem.confidence = Confidence::Medium;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use crate::api::status::Severity;
 
 use super::{
-    cdc, data_checks, missing, not_configured, outage,
+    billing, cdc, data_checks, missing, not_configured, outage,
     problem::Problem,
     source_status, sources,
     verdict::{Judged, Known},
@@ -40,6 +40,7 @@ pub fn all(known: &Known<'_>, judged: &[Judged]) -> Vec<Problem> {
         problems.extend(beside(known));
     }
     problems.extend(source_status::problems(known, &problems));
+    billing::name_the_heaviest(known, &mut problems);
     problems.sort_by(|a, b| place(a).cmp(&place(b)));
     problems
 }

@@ -10,6 +10,7 @@ use crate::{
     api::{
         Timings, ValidatedPolicy,
         status::{Incident, Step},
+        validated::Health,
     },
     observe::{Log, Look, Newest, Seen, Snapshot},
     posthog::{
@@ -55,7 +56,7 @@ pub fn suspects(
     timings: &Timings,
     now: Timestamp,
 ) -> Vec<Suspect> {
-    let in_flight = |step| !matches!(step, Step::Recovered | Step::Escalated);
+    let in_flight = |step| !matches!(step, Step::BackOff | Step::Recovered | Step::Escalated);
     let mut urgent: Vec<Suspect> = incidents
         .iter()
         .filter(|incident| in_flight(incident.step))
@@ -79,7 +80,7 @@ pub fn suspects(
         .collect();
     due.sort_by(|(_, a, x), (_, b, y)| a.cmp(b).then_with(|| x.schema_id.cmp(&y.schema_id)));
     let (quiet, loud): (Vec<_>, Vec<_>) = due.into_iter().partition(|(quiet, ..)| *quiet);
-    urgent.extend(outage::to_look_at(snapshot));
+    urgent.extend(outage::to_look_at(&policy.limits.breaker, snapshot));
     urgent.extend(two_to_one(loud, quiet).map(|(.., suspect)| suspect));
     let mut known = HashSet::new();
     urgent.retain(|suspect| known.insert(suspect.schema_id.clone()));
@@ -125,11 +126,17 @@ fn is_due(
     timings: &Timings,
     now: Timestamp,
 ) -> bool {
+    let health = policy.health(
+        source.type_name(),
+        source.prefix_name(),
+        &source.id,
+        &schema.name,
+    );
     let off = schema.should_sync == Lax::Is(false);
     match schema.status() {
         SchemaStatus::Running => {
             !off && seen.is_some_and(|seen| {
-                tries_again(schema, seen) || running_is_due(policy, seen, timings, now)
+                tries_again(schema, seen) || running_is_due(health, seen, timings, now)
             })
         }
         // When and how it failed; once, unless that could not be read. Also of a table that was switched off: by whom?
@@ -141,7 +148,7 @@ fn is_due(
             (!off || said) && seen.is_some_and(|seen| failed_is_due(seen, timings, now))
         }
         SchemaStatus::Completed => {
-            freshness::is_suspect(policy, source, schema, now)
+            freshness::is_suspect(health, source, schema, now)
                 && stale_is_due(schema, seen, timings, now)
         }
         SchemaStatus::Never
@@ -180,17 +187,12 @@ fn stale_is_due(schema: &Schema, seen: Option<&Seen>, timings: &Timings, now: Ti
     now.duration_since(look.at) >= every
 }
 
-fn running_is_due(
-    policy: &ValidatedPolicy,
-    seen: &Seen,
-    timings: &Timings,
-    now: Timestamp,
-) -> bool {
+fn running_is_due(health: &Health, seen: &Seen, timings: &Timings, now: Timestamp) -> bool {
     let Spacing {
         first,
         run,
         phantom,
-    } = spacing(policy, timings);
+    } = spacing(health, timings);
     let Some(look) = &seen.look else {
         // Most runs are over before it is worth asking. A mark from before a restart is looked after at once.
         return seen.mark.is_some() || now.duration_since(seen.row_since) >= first;
@@ -199,7 +201,7 @@ fn running_is_due(
         return now.duration_since(look.at) >= run.min(phantom);
     };
     let (every, threshold) = if mark.running {
-        (run, policy.no_progress_for)
+        (run, health.no_progress_for)
     } else {
         (phantom, timings.phantom_after)
     };
@@ -217,14 +219,14 @@ struct Spacing {
     phantom: SignedDuration,
 }
 
-fn spacing(policy: &ValidatedPolicy, timings: &Timings) -> Spacing {
-    let shortest = policy
+fn spacing(health: &Health, timings: &Timings) -> Spacing {
+    let shortest = health
         .no_progress_for
-        .min(policy.stuck_after)
+        .min(health.stuck_after)
         .min(timings.phantom_after);
     Spacing {
         first: shortest / 4,
-        run: policy.no_progress_for / 8,
+        run: health.no_progress_for / 8,
         phantom: timings.phantom_after / 8,
     }
 }

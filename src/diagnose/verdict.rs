@@ -12,6 +12,7 @@ use crate::{
     api::{
         Timings, ValidatedPolicy,
         status::{RootCause, SchemaCounts, Severity, SourceCounts, State, Summary},
+        validated::Health,
     },
     observe::{Newest, Seen, Snapshot},
     posthog::{
@@ -283,7 +284,18 @@ fn cannot_tell(reason: impl Into<String>) -> Verdict {
     }
 }
 
-impl Known<'_> {
+impl<'a> Known<'a> {
+    /// The desired health of a table.
+    #[must_use]
+    pub fn health(&self, source: &Source, schema: &Schema) -> &'a Health {
+        self.policy.health(
+            source.type_name(),
+            source.prefix_name(),
+            &source.id,
+            &schema.name,
+        )
+    }
+
     /// The verdict on one table.
     fn judge(&self, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
         let status = schema.status();
@@ -314,7 +326,8 @@ impl Known<'_> {
                 freshness::verdict(self, source, schema, seen).unwrap_or(Verdict::Healthy)
             }
             SchemaStatus::Failed => self.failed(source, schema, seen),
-            SchemaStatus::Running => match running(self.policy, seen, self.timings) {
+            SchemaStatus::Running => match running(self.health(source, schema), seen, self.timings)
+            {
                 Verdict::Running => self.failing_still(source, schema, seen),
                 other => other,
             },
@@ -390,7 +403,7 @@ impl Known<'_> {
         };
         let failure = failure(self.snapshot, source, schema, Some(streak.last));
         let note = failure.cause == RootCause::OperatorAction;
-        let short = self.now.duration_since(streak.since) < self.policy.failing_for;
+        let short = self.now.duration_since(streak.since) < self.health(source, schema).failing_for;
         if note || short || failure.text.is_none() {
             return Verdict::Running;
         }
@@ -418,7 +431,7 @@ impl Known<'_> {
         // A time to come is another clock's.
         let since = streak.or(failed_at).filter(|at| *at <= self.now);
         let since = since.unwrap_or(seen.row_since);
-        if self.now.duration_since(since) < self.policy.failing_for {
+        if self.now.duration_since(since) < self.health(source, schema).failing_for {
             return Verdict::JustFailed;
         }
         Verdict::Failing {
@@ -457,7 +470,7 @@ const fn is_retried(cause: RootCause) -> bool {
     )
 }
 
-fn running(policy: &ValidatedPolicy, seen: Option<&Seen>, timings: &Timings) -> Verdict {
+fn running(health: &Health, seen: Option<&Seen>, timings: &Timings) -> Verdict {
     let Some((seen, look)) = seen.and_then(|seen| seen.look.as_ref().map(|look| (seen, look)))
     else {
         return Verdict::Running;
@@ -472,13 +485,13 @@ fn running(policy: &ValidatedPolicy, seen: Option<&Seen>, timings: &Timings) -> 
     let still: SignedDuration = look.began.duration_since(mark.since);
     match look.newest() {
         Newest::Job(job, began) if job.status() == JobStatus::Running => {
-            let old = look.began.duration_since(began) >= policy.stuck_after;
+            let old = look.began.duration_since(began) >= health.stuck_after;
             // PostHog's own time of the last line must say the same: were our clock set right only after the mark was
             // made, two looks minutes apart would seem to prove hours.
             let silent = mark
                 .log_at
-                .is_none_or(|at| look.began.duration_since(at) >= policy.no_progress_for);
-            if still >= policy.no_progress_for && old && silent {
+                .is_none_or(|at| look.began.duration_since(at) >= health.no_progress_for);
+            if still >= health.no_progress_for && old && silent {
                 Verdict::StuckJob {
                     job_id: job.id.clone(),
                     began,

@@ -1,15 +1,11 @@
 //! The calls that write. Each needs a [`Permit`], which only the safety table makes, and is sent once.
 
+use std::time::Duration;
+
 use crate::{
     api::status::Fate,
     decide::safety::Permit,
-    posthog::{
-        Client, PostHogError, Transport,
-        client::{DEADLINE, MAX_ANSWER},
-        redact,
-        transport::{Method, Request},
-        wire::Detail,
-    },
+    posthog::{Client, PostHogError, Transport, answer::Answer, lax::Lax, redact},
 };
 
 /// Longest sentence of an answer that is kept, in characters.
@@ -41,33 +37,50 @@ impl Outcome {
     }
 }
 
+/// How long the permitted call may take.
+#[must_use]
+pub fn deadline(permit: &Permit) -> Duration {
+    permit.call().deadline()
+}
+
+/// Sends the permitted call, once, and reads status and answer. The call comes from the permit: nothing else can be sent with it.
+pub async fn execute<T: Transport>(
+    client: &Client<T>,
+    permit: Permit,
+) -> Result<(u16, Answer), PostHogError> {
+    let call = permit.into_call();
+    let response = client.send(call.request(|rest| client.path(rest))).await?;
+    Ok((response.status, Answer::read(&call, &response)?))
+}
+
 /// Sends the permitted call, once. Never an error: whatever happens is an outcome that must be written down.
 pub async fn send<T: Transport>(client: &Client<T>, permit: Permit) -> Outcome {
-    let request = Request {
-        call: "write",
-        method: Method::Post,
-        path: client.path(&permit.into_path()),
-        deadline: DEADLINE,
-        max_body: MAX_ANSWER,
-        body: None,
-    };
-    match client.send(request).await {
-        Ok(response) => {
-            let said: Option<Detail> = serde_json::from_slice(&response.body).ok();
-            let detail =
-                said.and_then(|said| said.detail.get().map(|text| redact::text(text, DETAIL_CAP)));
-            Outcome {
-                fate: Fate::Accepted,
-                http_status: Some(response.status),
-                detail: detail.unwrap_or_default(),
-                lacks_scope: false,
-            }
-        }
-        Err(error) => of_error(&error),
+    let may_act_despite_400 = permit.call().may_act_despite_400();
+    match execute(client, permit).await {
+        Ok((status, answer)) => of_answer(status, &answer),
+        Err(error) => of_error(&error, may_act_despite_400),
     }
 }
 
-fn of_error(error: &PostHogError) -> Outcome {
+fn of_answer(status: u16, answer: &Answer) -> Outcome {
+    let (fate, said) = match answer {
+        Answer::Taken(said) => (Fate::Accepted, said.detail.get()),
+        Answer::Done(done) if done.success == Lax::Is(true) => (Fate::Accepted, None),
+        // 200 with a failure: what it did before it failed is not told.
+        Answer::Done(done) => (Fate::Unknown, done.error.get()),
+        Answer::Schema(_) | Answer::Schemas(_) | Answer::Source(_) | Answer::Refreshed(_) => {
+            (Fate::Accepted, None)
+        }
+    };
+    Outcome {
+        fate,
+        http_status: Some(status),
+        detail: said.map_or_else(String::new, |text| redact::text(text, DETAIL_CAP)),
+        lacks_scope: false,
+    }
+}
+
+fn of_error(error: &PostHogError, may_act_despite_400: bool) -> Outcome {
     let lacks_scope = error.lacks_scope("external_data_source:write");
     let (fate, http_status) = match error {
         PostHogError::NotSent { .. } | PostHogError::Waiting { .. } => (Fate::NotSent, None),
@@ -75,6 +88,9 @@ fn of_error(error: &PostHogError) -> Outcome {
         PostHogError::RateLimited { .. } => (Fate::NotSent, Some(429)),
         PostHogError::Refused { status: 401, .. } => (Fate::NotSent, Some(401)),
         PostHogError::Refused { status: 403, .. } if lacks_scope => (Fate::NotSent, Some(403)),
+        PostHogError::Refused { status: 400, .. } if may_act_despite_400 => {
+            (Fate::Unknown, Some(400))
+        }
         PostHogError::Refused { status, .. } if *status < 500 => (Fate::Refused, Some(*status)),
         PostHogError::Refused { status, .. } => (Fate::Unknown, Some(*status)),
         PostHogError::NoAnswer { .. } | PostHogError::Unexpected { .. } => (Fate::Unknown, None),
@@ -96,20 +112,21 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, detail: &str) -> Outcome {
-        of_error(&PostHogError::Refused {
-            call: "write",
+        let refused = PostHogError::Refused {
+            call: "cancel",
             status,
             detail: detail.into(),
-        })
+        };
+        of_error(&refused, false)
     }
 
     #[test]
     fn only_what_was_turned_away_before_it_was_looked_at_counts_as_not_sent() {
         let waiting = PostHogError::RateLimited {
-            call: "write",
+            call: "cancel",
             wait: jiff::SignedDuration::from_secs(1),
         };
-        assert_eq!(of_error(&waiting).fate, Fate::NotSent);
+        assert_eq!(of_error(&waiting, true).fate, Fate::NotSent);
         assert_eq!(refused(401, "x").fate, Fate::NotSent);
         let scope = refused(
             403,
@@ -132,10 +149,16 @@ mod tests {
             );
         }
         let lost = PostHogError::NoAnswer {
-            call: "write",
+            call: "cancel",
             host: "h".into(),
             reason: "x".into(),
         };
-        assert_eq!(of_error(&lost).fate, Fate::Unknown);
+        assert_eq!(of_error(&lost, false).fate, Fate::Unknown);
+        let armed = PostHogError::Refused {
+            call: "resync",
+            status: 400,
+            detail: "Couldn't start the sync. Try again in a few minutes.".into(),
+        };
+        assert_eq!(of_error(&armed, true).fate, Fate::Unknown);
     }
 }

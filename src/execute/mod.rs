@@ -8,4 +8,4 @@ pub mod ledger;
 pub mod run;
 
 pub use ledger::Ledger;
-pub use run::run;
+pub use run::{Leads, run};

@@ -1,5 +1,7 @@
 //! Sends one planned call: gate, intent, send, outcome.
 
+use std::{sync::Arc, time::Duration};
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -14,10 +16,10 @@ use crate::{
     decide::{
         Action,
         gate::{self, Closed},
-        safety::{self, Permit},
+        safety::{self, Known, NextRun, Permit, Run, Table},
     },
     observe::{Look, WriteScope, observer::ProjectView},
-    posthog::Transport,
+    posthog::{Transport, write::Write},
 };
 
 /// Most sends that an incident remembers; the oldest that never left makes room.
@@ -32,15 +34,19 @@ pub enum Ran {
     Sent(Box<Incident>),
 }
 
+/// Whether this process leads, and still will for as long as a call with this deadline may take.
+pub type Leads = Arc<dyn Fn(Duration) -> bool + std::marker::Send + Sync>;
+
 /// Longest time from the live gate to the send. What was seen any earlier may no longer hold.
 const GATE_HOLDS: SignedDuration = SignedDuration::from_secs(10);
 
 /// Runs `action`: the live gate on fresh reads, then `intent` (which must have put the incident into the status, durably,
-/// before it returns), then the call, once.
+/// before it returns), then the call, once, if this process `leads`.
 pub async fn run<T: Transport, E>(
     policy: &ValidatedPolicy,
     view: &ProjectView<T>,
     ledger: &Ledger,
+    leads: &Leads,
     action: Action,
     intent: impl AsyncFnOnce(&Incident) -> Result<(), E>,
 ) -> Result<Ran, E> {
@@ -78,6 +84,10 @@ pub async fn run<T: Transport, E>(
         Ok(()) if now().duration_since(gated_at).abs() > GATE_HOLDS => Outcome::not_sent(
             "writing the intent down took so long that the facts may have changed",
         ),
+        // The last thing before the call: writing the intent down may have taken as long as the claim had left.
+        Ok(()) if !leads(calls::deadline(&permit)) => {
+            Outcome::not_sent("this process no longer leads")
+        }
         Ok(()) => calls::send(&view.client, permit).await,
     };
     if outcome.lacks_scope {
@@ -111,22 +121,38 @@ async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action) -> Result<
     } = action;
     let (source_id, schema_id) = (&incident.source_id, &incident.schema_id);
     let live = Look::take(&view.client, source_id, schema_id, name).await;
-    match (call, hanging) {
+    let (call, table) = match (call, hanging) {
         (Call::Cancel, Some(hanging)) => {
-            let proof = gate::still_hangs(schema_id, hanging, &live)?;
-            safety::cancel(*warehouse, proof).map_err(|e| e.to_string())
+            let table = Table {
+                run: Run::StillHangs(gate::still_hangs(schema_id, hanging, &live)?),
+                ..Table::unknown(schema_id)
+            };
+            let call = Write::Cancel {
+                schema_id: schema_id.clone(),
+            };
+            (call, table)
         }
-        (Call::Cancel, None) => Err("it is not known how far the run was".to_owned()),
+        (Call::Cancel, None) => return Err("it is not known how far the run was".to_owned()),
         (Call::Reload, _) => {
             let schema = view
                 .client
                 .schema(schema_id)
                 .await
                 .map_err(|e| e.to_string())?;
-            let proof = gate::nothing_runs(incident, &live, &schema.row)?;
-            safety::reload(*warehouse, proof).map_err(|e| e.to_string())
+            let table = Table {
+                run: Run::Nothing(gate::nothing_runs(incident, &live, &schema.row)?),
+                // Nothing that can arm a reset is sent by this version.
+                next_run: NextRun::Ordinary,
+                ..Table::listed(&schema.row)
+            };
+            let call = Write::Reload {
+                schema_id: schema_id.clone(),
+            };
+            (call, table)
         }
-    }
+    };
+    let known = Known::one_table(source_id, *warehouse, table).map_err(|e| e.to_string())?;
+    safety::permit(call, known).map_err(|why| why.to_string())
 }
 
 fn record(incident: &mut Incident, call: Call, started_at: Timestamp) {

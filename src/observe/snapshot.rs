@@ -132,6 +132,8 @@ pub struct Rival {
     pub selector: Selector,
     /// Tables of which it has an incident in flight, with the deadline of the present step.
     pub in_flight: Vec<(String, Option<Timestamp>)>,
+    /// When it sent calls lately.
+    pub sends: Vec<Timestamp>,
     /// Jobs that it has cancelled, or may have.
     pub cancelled: Vec<String>,
 }

@@ -33,7 +33,7 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub const LIVE_DEADLINE: Duration = Duration::from_secs(130);
 
 /// Largest page of sources: 20,000 tables are about 12 MB.
-const MAX_LIST: usize = 64 * 1024 * 1024;
+pub const MAX_LIST: usize = 64 * 1024 * 1024;
 /// Largest answer of any other call.
 pub const MAX_ANSWER: usize = 4 * 1024 * 1024;
 

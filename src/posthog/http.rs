@@ -73,6 +73,8 @@ impl HttpTransport {
         let builder = match request.method {
             Method::Get => client.get(url),
             Method::Post => client.post(url),
+            Method::Patch => client.patch(url),
+            Method::Delete => client.delete(url),
         };
         let builder = match &request.body {
             Some(json) => builder

@@ -1,18 +1,21 @@
 //! How do we speak to `PostHog`?
 //!
-//! Wire types, the client with its reading calls, errors, the guard over hosts, redaction. The calls that write are not
-//! here: they live in `execute/calls.rs` and need a permit. Nothing in this folder knows Kubernetes or a policy.
+//! Wire types, the client with its reading calls, errors, the guard over hosts, redaction. The calls that write are only
+//! described here (`write`, `answer`): they are sent in `execute/calls.rs` and need a permit. Nothing in this folder knows Kubernetes or a policy.
 
+pub mod answer;
 pub mod client;
 pub mod error;
 pub mod guard;
 pub mod http;
+pub mod inputs;
 pub mod key;
 pub mod lax;
 pub mod probe;
 pub mod redact;
 pub mod transport;
 pub mod wire;
+pub mod write;
 
 pub use client::Client;
 pub use error::PostHogError;

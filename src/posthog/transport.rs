@@ -2,7 +2,7 @@
 //!
 //! Two users: [`super::http::HttpTransport`], and the deterministic simulation of the tests, which has no sockets.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::api::host::Host;
 
@@ -15,6 +15,10 @@ pub enum Method {
     Get,
     /// Starts something, or reads with a live call to the source.
     Post,
+    /// Changes a source or a table.
+    Patch,
+    /// Deletes the data of a table.
+    Delete,
 }
 
 impl Method {
@@ -24,12 +28,14 @@ impl Method {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
         }
     }
 }
 
 /// A request without host and key.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     /// A bounded name of the endpoint, for metrics and messages.
     pub call: &'static str,
@@ -43,6 +49,14 @@ pub struct Request {
     pub max_body: usize,
     /// JSON to send along; none for a request without a body.
     pub body: Option<String>,
+}
+
+/// The body may hold secrets on their way to `PostHog`.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = self.method.as_str();
+        write!(f, "{method} {} ({})", self.path, self.call)
+    }
 }
 
 /// An answer with its whole body.

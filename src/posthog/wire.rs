@@ -315,7 +315,7 @@ impl ErrorBody {
 }
 
 /// The answer of cancel: empty, or a sentence.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct Detail {
     /// The sentence.
     #[serde(default)]

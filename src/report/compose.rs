@@ -14,11 +14,12 @@ use crate::{
         conditions::{HEALTHY, RECONCILING, REMEDIATION_ALLOWED, Reason},
         policy::Mode,
         status::{
-            LostSlot, MAX_FINDINGS, MAX_LOST_SLOTS, MAX_MARKS, MAX_MISSING, Missing, NextAction,
-            SchemaState, State, Step, Summary,
+            Call, Fate, Incident, LostSlot, MAX_FINDINGS, MAX_LOST_SLOTS, MAX_MARKS, MAX_MISSING,
+            MAX_SENDS_REMEMBERED, Missing, NextAction, RootCause, SchemaState, State, Step,
+            Summary,
         },
     },
-    decide::{Plan, ownership::is_in_flight, plan::in_words},
+    decide::{Plan, attempt, ownership::is_in_flight, plan::in_words},
     diagnose::{Diagnosis, Verdict, freshness, missing},
     observe::{Snapshot, WriteScope},
     posthog::wire::SchemaStatus,
@@ -45,9 +46,12 @@ pub fn observed(
 ) -> WarehouseSyncPolicyStatus {
     let findings = words::findings(diagnosis, plan, MAX_FINDINGS);
     let in_repair = |id: &str| {
-        plan.incidents
-            .iter()
-            .any(|i| i.schema_id == id && is_in_flight(i) && i.step != Step::WaitSuccess)
+        plan.incidents.iter().any(|i| {
+            i.schema_id == id
+                && i.cause == RootCause::Stuck
+                && is_in_flight(i)
+                && i.step != Step::WaitSuccess
+        })
     };
     let summary = diagnosis.summary(in_repair);
     let healthy = healthy(diagnosis, &summary, &findings);
@@ -70,6 +74,9 @@ pub fn observed(
             schemas: remembered(policy, snapshot, diagnosis, plan, old, now),
             missing: missing(policy, snapshot),
             lost_slots: lost_slots(policy, snapshot),
+            sends: latest(&plan.sends),
+            breaker: plan.breaker.clone(),
+            reset_handled: plan.reset_handled.clone(),
             empty_since: None,
         },
         last_checked_at: Some(now),
@@ -228,14 +235,48 @@ fn remembered(
             rescheduled: Some(at),
             ..SchemaState::of(schema.id.clone())
         });
+    let in_full = reloaded_in_full(snapshot, plan, old, now);
     let mut known = HashSet::new();
     marks(snapshot, diagnosis, old)
         .into_iter()
         .chain(of_incidents(plan, old))
         .chain(disabled(diagnosis))
         .chain(rescheduled)
+        .chain(in_full)
         .filter(|state| known.insert(state.id.clone()))
         .take(MAX_MARKS)
+        .collect()
+}
+
+/// Tables that are synced in full and were reloaded because they were stale.
+fn reloaded_in_full(
+    snapshot: &Snapshot,
+    plan: &Plan,
+    old: &WarehouseSyncPolicyStatus,
+    now: Timestamp,
+) -> Vec<SchemaState> {
+    let reload = |incident: &Incident| {
+        let (_, schema) = snapshot.row(&incident.source_id, &incident.schema_id)?;
+        let mut sends = incident.sends.iter();
+        let send =
+            sends.find(|send| send.call == Call::Reload && send.fate != Some(Fate::NotSent))?;
+        (incident.cause == RootCause::Stale && attempt::costs_all_rows(schema))
+            .then(|| (incident.schema_id.clone(), send.started_at))
+    };
+    let before = old
+        .state
+        .schemas
+        .iter()
+        .filter_map(|state| Some((state.id.clone(), state.reloaded_in_full?)));
+    plan.incidents
+        .iter()
+        .filter_map(reload)
+        .chain(before)
+        .filter(|(_, at)| attempt::still_counts(*at, now))
+        .map(|(id, at)| SchemaState {
+            reloaded_in_full: Some(at),
+            ..SchemaState::of(id)
+        })
         .collect()
 }
 
@@ -296,6 +337,11 @@ fn disabled(diagnosis: &Diagnosis) -> impl Iterator<Item = SchemaState> {
     })
 }
 
+/// The newest sends, as many as a status remembers: more than may be sent in an hour.
+fn latest(sends: &[Timestamp]) -> Vec<Timestamp> {
+    sends[sends.len().saturating_sub(MAX_SENDS_REMEMBERED)..].to_vec()
+}
+
 /// The sources that lack their replication slot, as far as the policy selects them.
 fn lost_slots(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<LostSlot> {
     let since = &snapshot.probes.slot_lost_since;
@@ -327,7 +373,7 @@ fn next_action(plan: &Plan) -> Option<NextAction> {
             blocked_by: None,
         });
     }
-    let waiting = |incident: &&crate::api::status::Incident| is_in_flight(incident);
+    let waiting = |incident: &&Incident| is_in_flight(incident);
     if let Some(incident) = plan
         .incidents
         .iter()

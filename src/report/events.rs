@@ -225,6 +225,7 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
             Step::Settle => Some((false, "JobEnded", "Cancel")),
             Step::WaitSuccess => Some((false, "NewJobSeen", "Reload")),
             Step::Recovered => Some((false, "Recovered", "Verify")),
+            Step::BackOff => Some((true, "NewJobFailed", "Verify")),
             Step::Escalated => Some((true, "Escalated", "Verify")),
         };
         notices.extend(

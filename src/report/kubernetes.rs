@@ -18,6 +18,9 @@ pub enum KubernetesError {
     /// The object was changed since it was read.
     #[error("{0}: it was changed meanwhile")]
     Conflict(PolicyRef),
+    /// Another process leads now; this one writes no more.
+    #[error("{0}: this process no longer leads")]
+    NotLeading(PolicyRef),
     /// The object is gone.
     #[error("{0}: it is gone")]
     Gone(PolicyRef),

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use crate::{
     api::status::{
-        Affected, Confidence, Finding, Incident, MAX_AFFECTED, MAX_EVIDENCE, Severity, Step,
+        Action, Affected, Confidence, Finding, Incident, MAX_AFFECTED, MAX_EVIDENCE, RootCause,
+        Severity, Step,
     },
     decide::{
         Plan,
@@ -136,6 +137,9 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
 /// What the operator does about a cause for which it has no procedure yet.
 const fn by_hand(remedy: Remedy) -> &'static str {
     match remedy {
+        Remedy::Safe(Action::Reload | Action::CancelAndReload) => {
+            "Nothing yet: not every condition for it is fulfilled."
+        }
         Remedy::Safe(_) => {
             "Nothing by itself: this version of the operator leaves the action to a person."
         }
@@ -179,9 +183,24 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         Step::Reloading => "The operator reloads the table.",
         Step::WaitNewJob => "The operator waits for a new job.",
         Step::WaitSuccess => "The operator waits for the new job to complete.",
+        Step::BackOff => "The operator reloads the table again after a pause.",
         Step::Recovered => "Nothing.",
         Step::Escalated => "A human: the operator has done what is safe.",
     };
+    let next_action = next_action(&incident.schema_id, plan).unwrap_or_else(|| next.to_owned());
+    // What failed says why, and of what kind the trouble is; what hangs, or runs again, only the incident does.
+    let problem = judged
+        .filter(|_| incident.cause != RootCause::Stuck)
+        .and_then(Problem::of_table);
+    if let Some(problem) = problem {
+        let mut finding = of_problem(&problem, plan);
+        finding.evidence.insert(0, sentence(&incident.message));
+        finding.evidence.truncate(MAX_EVIDENCE);
+        return Finding {
+            next_action,
+            ..finding
+        };
+    }
     Finding {
         source: incident.source.clone(),
         source_id: incident.source_id.clone(),
@@ -190,7 +209,11 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         cause: incident.cause,
         severity: Severity::Error,
         confidence: Confidence::High,
-        rule: "run/no-progress".to_owned(),
+        rule: if incident.cause == RootCause::Stuck {
+            "run/no-progress".to_owned()
+        } else {
+            String::new()
+        },
         message: sentence(&incident.message),
         evidence: judged
             .map(|judged| capped(&judged.evidence))
@@ -199,7 +222,7 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         since: Some(incident.opened_at),
         advice: crate::diagnose::advice::advice(incident.cause).to_owned(),
         action: remedy(incident.cause).action(),
-        next_action: next_action(&incident.schema_id, plan).unwrap_or_else(|| next.to_owned()),
+        next_action,
     }
 }
 

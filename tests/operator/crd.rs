@@ -38,7 +38,10 @@ fn the_least_policy_is_accepted_and_its_defaults_are_written_out() {
             "health": {"stuck": {"after": "6h", "noProgressFor": "7h"}, "failing": {"for": "5m"},
                 "freshness": {"warnAfterIntervals": 2, "errorAfterIntervals": 4}, "webhooks": {"checkEvery": "1h"},
                 "cdc": {"checkEvery": "1h", "lagWarnPercent": 50}, "healthyFor": "10m"},
-            "remediation": {"cancelStuck": "Auto", "limits": {"maxConcurrent": 2, "attemptsPerIncident": 3}},
+            "remediation": {"cancelStuck": "Auto", "reloadTransient": "Auto", "reloadStale": "Auto",
+                "limits": {"maxConcurrent": 2, "attemptsPerIncident": 3, "maxActionsPerHour": 20,
+                    "backoff": {"initial": "10m", "factor": 2, "max": "6h"},
+                    "breaker": {"minSources": 3, "maxBadSourcesPercent": 50, "within": "10m", "cooldown": "30m"}}},
         })
     );
 }

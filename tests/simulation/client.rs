@@ -16,12 +16,12 @@ use warehouse_sync_operator::{
 
 use crate::{faults::Faults, transport::SimTransport, world::start};
 
-struct Posthog {
-    simulator: Arc<Mutex<Simulator>>,
-    client: Client<SimTransport>,
+pub struct Posthog {
+    pub simulator: Arc<Mutex<Simulator>>,
+    pub client: Client<SimTransport>,
 }
 
-fn posthog(scenario: &str) -> Posthog {
+pub fn posthog(scenario: &str) -> Posthog {
     let scenario = Scenario::from_yaml(scenario).unwrap();
     let simulator = Simulator::from_scenario(&scenario, Clock::Manual(start())).unwrap();
     let simulator = Arc::new(Mutex::new(simulator));
@@ -43,11 +43,11 @@ fn posthog(scenario: &str) -> Posthog {
 }
 
 impl Posthog {
-    fn source(&self, name: &str) -> String {
+    pub fn source(&self, name: &str) -> String {
         self.simulator.lock().unwrap().source_id(name).unwrap()
     }
 
-    fn schema(&self, name: &str) -> String {
+    pub fn schema(&self, name: &str) -> String {
         self.simulator.lock().unwrap().schema_id(name).unwrap()
     }
 
@@ -60,7 +60,7 @@ impl Posthog {
 }
 
 /// Nothing waits in this world.
-fn now<A>(call: impl Future<Output = A>) -> A {
+pub fn now<A>(call: impl Future<Output = A>) -> A {
     call.now_or_never().unwrap()
 }
 

@@ -145,9 +145,18 @@ impl Kubernetes for Cluster {
                 self.state.lock().unwrap().bump();
                 apply()
             }
+            Some(fault @ (Fault::LeaderLost | Fault::LeaderFrozen)) => {
+                self.faults.be_succeeded(fault == Fault::LeaderLost).await;
+                apply()
+            }
             Some(Fault::StaleRead) => {
                 let applied = apply();
                 self.state.lock().unwrap().stale_reads = 1;
+                applied
+            }
+            Some(Fault::ClaimRunsOut) => {
+                let applied = apply();
+                self.faults.run_out();
                 applied
             }
             None => apply(),

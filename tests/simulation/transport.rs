@@ -25,7 +25,7 @@ fn is_write(request: &Request) -> bool {
         "check_cdc_prerequisites_for_source",
         "query",
     ];
-    request.method.as_str() == "POST" && !reads.iter().any(|call| request.path.contains(call))
+    request.method.as_str() != "GET" && !reads.iter().any(|call| request.path.contains(call))
 }
 
 impl Transport for SimTransport {
@@ -56,13 +56,22 @@ impl Transport for SimTransport {
             }
             Some(Fault::RequestLost) => Err(TransportError::NoAnswer("cut".into())),
             Some(Fault::NotSent) => Err(TransportError::NotSent("connection refused".into())),
+            Some(fault @ (Fault::LeaderLost | Fault::LeaderFrozen)) => {
+                self.faults.be_succeeded(fault == Fault::LeaderLost).await;
+                self.ask(key, &request)
+            }
+            Some(Fault::ClaimRunsOut) => {
+                let answer = self.ask(key, &request);
+                self.faults.run_out();
+                answer
+            }
             Some(Fault::SecondWriter | Fault::StaleRead) | None => self.ask(key, &request),
         }
     }
 }
 
 impl SimTransport {
-    fn ask(&self, key: &ApiKey, request: &Request) -> Result<Response, TransportError> {
+    pub fn ask(&self, key: &ApiKey, request: &Request) -> Result<Response, TransportError> {
         let mut simulator = self.simulator.lock().unwrap();
         let outcome = simulator.handle(&posthog_simulator::Request {
             method: request.method.as_str().to_owned(),

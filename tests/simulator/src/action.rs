@@ -189,12 +189,9 @@ impl Simulator {
     pub(crate) fn resync(&mut self, index: usize, call: &Call<'_>) -> Result<Response, Response> {
         self.check_startable(index, call)?;
         let now = self.now();
-        self.edit(index, |schema| {
-            schema.reset_armed = true;
-            schema.failed_in_a_row = 0;
-        });
+        self.edit(index, |schema| schema.failed_in_a_row = 0);
         let still_ends = self.cancel_for_resync(index);
-        self.note(index, now, EffectKind::ResetArmed, Some(Trigger::Resync));
+        self.arm(index, Trigger::Resync);
         self.check_trigger(index)?;
         self.trigger(index, now, Trigger::Resync);
         self.edit(index, |schema| {
@@ -248,6 +245,7 @@ impl Simulator {
             schema.status = None;
             schema.last_synced_at = None;
             self.note(index, now, EffectKind::DataDeleted, None);
+            self.lose_position(index, now, None);
         }
         Response::empty(200)
     }
@@ -274,7 +272,7 @@ impl Simulator {
             .get(source)
             .is_some_and(|source| source.spec.access_method == "direct")
         {
-            return Err(http::not_simulated("refresh_schemas"));
+            return self.refresh_schemas(source);
         }
         self.check_not_paused(call.project)?;
         let now = self.now();
@@ -304,7 +302,7 @@ impl Simulator {
     }
 
     /// Not a look at the bill: any Paused schema of the project will do.
-    fn check_not_paused(&self, project: u64) -> Result<(), Response> {
+    pub(crate) fn check_not_paused(&self, project: u64) -> Result<(), Response> {
         let paused = self
             .schemas_of_project(project)
             .iter()

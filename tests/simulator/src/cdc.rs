@@ -156,7 +156,7 @@ impl Simulator {
         ))
     }
 
-    fn with_cdc(&self, index: usize) -> Result<&Source, Response> {
+    pub(crate) fn with_cdc(&self, index: usize) -> Result<&Source, Response> {
         let source = self
             .sources
             .get(index)
@@ -185,7 +185,7 @@ impl Simulator {
 }
 
 /// Whether the database answers.
-fn reach(source: &Source) -> Result<(), &str> {
+pub(crate) fn reach(source: &Source) -> Result<(), &str> {
     let own = source.spec.cdc.as_ref();
     let own = own.and_then(|cdc| cdc.unreachable.as_deref());
     own.or(source.spec.probe_error.as_deref())

@@ -91,6 +91,7 @@ fn state(simulator: &Simulator) -> Value {
             "jobs": jobs,
             "run_in_flight": schema.workflow.is_some(),
             "reset_armed": schema.reset_armed,
+            "position": schema.position,
             "failed_in_a_row": schema.failed_in_a_row,
             "next_due": schema.next_due.map(text),
         })

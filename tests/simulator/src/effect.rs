@@ -15,6 +15,8 @@ pub enum Trigger {
     SourceReload,
     /// `PATCH` of a schema that starts a run.
     Change,
+    /// `POST sources/{id}/repair_cdc/`
+    Repair,
     /// The schema's own schedule.
     Schedule,
 }
@@ -41,6 +43,10 @@ pub enum EffectKind {
     TableWiped,
     /// `delete_data` removed the table.
     DataDeleted,
+    /// How far the source had been read is forgotten.
+    PositionLost,
+    /// `refresh_schemas` deleted a schema whose table is gone at the source.
+    SchemaDeleted,
     /// `should_sync` went from false to true.
     Enabled,
     /// `should_sync` went from true to false by a request.
@@ -51,8 +57,14 @@ pub enum EffectKind {
     RunEnded,
     /// `PATCH sources/{id}/` changed `job_inputs`.
     InputsChanged,
-    /// `create_webhook` made an endpoint at the vendor.
+    /// An endpoint was made at the vendor, by `create_webhook` or by a `PATCH` to webhook sync.
     WebhookCreated,
+    /// `update_webhook_inputs` stored new inputs.
+    WebhookInputsChanged,
+    /// `delete_webhook` removed PostHog's side and the vendor's.
+    WebhookDeleted,
+    /// `repair_cdc` made slot and publication anew.
+    CdcRepaired,
 }
 
 /// One thing that happened.

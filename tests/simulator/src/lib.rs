@@ -9,6 +9,7 @@
 
 mod action;
 mod auth;
+mod bulk;
 mod cdc;
 mod change;
 mod clock;
@@ -30,6 +31,8 @@ mod patch;
 mod period;
 mod probe;
 mod query;
+mod refresh;
+mod repair;
 mod route;
 mod row;
 mod run;
@@ -37,9 +40,11 @@ mod scenario;
 mod server;
 mod settle;
 mod simulator;
+mod source_patch;
 mod sql;
 mod stage;
 mod state;
+mod sync_type;
 mod throttle;
 mod times;
 mod webhook;

@@ -71,6 +71,8 @@ impl Loader<'_> {
                 .unwrap_or_else(|| self.ids.next(Kind::Source)),
             project: spec.project.unwrap_or(project),
             created_at,
+            secrets: serde_json::Map::new(),
+            repairing_until: None,
             spec: kept,
         }
     }
@@ -120,9 +122,13 @@ impl Loader<'_> {
             failed_in_a_row: spec.failed_in_a_row,
             last_failed_at: last_failed_at.or((spec.failed_in_a_row > 0).then_some(self.start)),
             reset_armed: spec.reset_armed,
+            position: None,
             data_since: self.start,
             spec,
         };
+        if schema.keeps_a_position() && schema.last_synced_at.is_some() {
+            schema.position = schema.table.as_ref().map(|table| table.rows);
+        }
         schema.next_due = next_due(&schema, self.schedule, self.start);
         schema
     }

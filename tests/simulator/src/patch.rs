@@ -1,25 +1,23 @@
-//! `PATCH` of schemas and sources: the fields that the simulator knows, with what they set off.
+//! `PATCH` of schemas: the fields that the simulator knows, with what they set off.
 
 use serde_json::{Map, Value, json};
 
 use crate::clock::plus;
-use crate::effect::{Effect, EffectKind, Trigger};
+use crate::effect::{EffectKind, Trigger};
 use crate::http;
 use crate::load::next_due;
 use crate::message::Response;
-use crate::row::{Depth, merge};
 use crate::simulator::{Call, Simulator};
 use crate::state::Schema;
+use crate::sync_type::SyncChange;
 use crate::times;
 
 /// Writable at PostHog, and not simulated: refused, lest a test believe them written.
-const NOT_SIMULATED: [&str; 10] = [
-    "sync_type",
+const NOT_SIMULATED: [&str; 8] = [
     "incremental_field_lookback_seconds",
     "sync_time_of_day",
     "full_refresh_interval_days",
     "full_refresh_time_of_day",
-    "cdc_table_mode",
     "enabled_columns",
     "row_filters",
     "api_version",
@@ -37,24 +35,39 @@ impl Simulator {
         call: &Call<'_>,
     ) -> Result<Response, Response> {
         let body = object(&call.request.body)?;
+        let changes = self.checked(index, &body, call)?;
+        self.apply(index, changes)?;
+        self.retrieve_schema(index)
+    }
+
+    /// The changes of a body, if PostHog would make them. Nothing is changed yet.
+    pub(crate) fn checked(
+        &self,
+        index: usize,
+        body: &Map<String, Value>,
+        call: &Call<'_>,
+    ) -> Result<Changes, Response> {
         if let Some(field) = NOT_SIMULATED
             .iter()
             .find(|field| body.contains_key(**field))
         {
             return Err(http::not_simulated(&format!("a PATCH of {field}")));
         }
-        let Some(schema) = self.schemas.get(index) else {
-            return Err(http::not_found("Not found."));
-        };
-        let changes = Changes::checked(&body, schema)?;
-        self.apply(index, changes);
-        self.retrieve_schema(index)
+        let schema = self
+            .schemas
+            .get(index)
+            .ok_or_else(|| http::not_found("Not found."))?;
+        let changes = Changes::checked(body, schema)?;
+        self.check_sync_change(index, &changes.sync, call)?;
+        Ok(changes)
     }
 
-    fn apply(&mut self, index: usize, changes: Changes) {
+    /// Writes first and starts a run afterwards, if the changes need one: when that fails, what is written stays.
+    pub(crate) fn apply(&mut self, index: usize, changes: Changes) -> Result<(), Response> {
         let now = self.now();
         let Changes {
             should_sync,
+            sync,
             frequency,
             keys,
             field,
@@ -69,39 +82,62 @@ impl Simulator {
                 schema.spec.incremental_field_type = field_type.as_str().map(str::to_owned);
             }
         });
+        let mut starts = self.change_sync(index, sync);
         if let Some(field) = field {
-            self.change_incremental_field(index, field.as_str());
+            starts |= self.change_incremental_field(index, field.as_str());
         }
         if let Some(on) = should_sync {
-            self.switch(index, on);
+            starts |= self.switch(index, on);
         }
         let schedule = self.schedule;
         self.edit(index, |schema| {
             schema.next_due = next_due(schema, schedule, now);
         });
+        if starts {
+            self.check_trigger(index)?;
+            self.trigger(index, now, Trigger::Change);
+        }
+        Ok(())
     }
 
-    /// A field whose largest stored value PostHog cannot tell sets off a full import.
-    fn change_incremental_field(&mut self, index: usize, field: Option<&str>) {
-        let now = self.now();
+    /// A field whose largest stored value PostHog cannot tell sets off a full import; the same field again sets off a run
+    /// while there is no value yet. Says whether a run is to start.
+    fn change_incremental_field(&mut self, index: usize, field: Option<&str>) -> bool {
         let Some(schema) = self.schemas.get_mut(index) else {
-            return;
+            return false;
         };
         let changed = schema.spec.incremental_field.as_deref() != field;
         let known = field.is_some_and(|field| is_candidate(schema, field));
         schema.spec.incremental_field = field.map(str::to_owned);
-        if changed && !known && schema.table.is_some() {
-            schema.reset_armed = true;
-            self.note(index, now, EffectKind::ResetArmed, Some(Trigger::Change));
-            self.trigger(index, now, Trigger::Change);
+        if !changed {
+            return schema.position.is_none();
+        }
+        if known || schema.table.is_none() {
+            return false;
+        }
+        self.arm(index, Trigger::Change);
+        true
+    }
+
+    /// The next run wipes the table. What PostHog knows of its place in the database's log is gone at once.
+    pub(crate) fn arm(&mut self, index: usize, why: Trigger) {
+        let now = self.now();
+        self.edit(index, |schema| schema.reset_armed = true);
+        self.note(index, now, EffectKind::ResetArmed, Some(why));
+        if self
+            .schemas
+            .get(index)
+            .is_some_and(|schema| schema.is("cdc"))
+        {
+            self.lose_position(index, now, Some(why));
         }
     }
 
-    /// Turns a schema on or off, by a request or by a human.
-    pub(crate) fn switch(&mut self, index: usize, on: bool) {
+    /// Turns a schema on or off, by a request or by a human. Says whether a run is to start.
+    pub(crate) fn switch(&mut self, index: usize, on: bool) -> bool {
         let now = self.now();
         let Some(schema) = self.schemas.get_mut(index) else {
-            return;
+            return false;
         };
         let was_on = std::mem::replace(&mut schema.should_sync, on);
         if !on {
@@ -112,76 +148,30 @@ impl Simulator {
             if was_on {
                 self.note(index, now, EffectKind::Disabled, None);
             }
-            return;
+            return false;
         }
         let had_schedule = std::mem::replace(&mut schema.has_schedule, true);
-        let forces_reset = !was_on
-            && (schema.is("webhook") || schema.is("cdc"))
-            && schema.last_synced_at.is_some();
-        schema.reset_armed |= forces_reset;
+        // Also where no run has ever completed: a table that webhooks have filled meanwhile is wiped all the same.
+        let forces_reset = !was_on && (schema.is("webhook") || schema.is("cdc"));
         schema.teardown_at = None;
         if !was_on {
             self.note(index, now, EffectKind::Enabled, None);
         }
         if forces_reset {
-            self.note(index, now, EffectKind::ResetArmed, Some(Trigger::Change));
-        }
-        if forces_reset || !had_schedule {
-            self.trigger(index, now, Trigger::Change);
+            self.arm(index, Trigger::Change);
         }
         let schedule = self.schedule;
         self.edit(index, |schema| {
             schema.next_due = next_due(schema, schedule, now);
         });
-    }
-
-    /// New credentials neither reload nor enable anything.
-    pub(crate) fn patch_source(
-        &mut self,
-        index: usize,
-        call: &Call<'_>,
-    ) -> Result<Response, Response> {
-        let body = object(&call.request.body)?;
-        if let Some(field) = body
-            .keys()
-            .find(|field| !["job_inputs", "description"].contains(&field.as_str()))
-        {
-            return Err(http::not_simulated(&format!(
-                "a PATCH of a source's {field}"
-            )));
-        }
-        let now = self.now();
-        let Some(source) = self.sources.get_mut(index) else {
-            return Err(http::not_found("Not found."));
-        };
-        if let Some(inputs) = body.get("job_inputs").and_then(Value::as_object) {
-            check_inputs(
-                inputs,
-                source.spec.accepts_inputs.as_ref(),
-                source.spec.probe_error.as_deref(),
-            )?;
-            source.spec.probe_error = None;
-            store_visible(&mut source.spec.job_inputs, inputs);
-            self.effects.push(Effect {
-                at: now,
-                kind: EffectKind::InputsChanged,
-                trigger: None,
-                source_id: source.id.clone(),
-                schema_id: None,
-                schema: None,
-                job_id: None,
-            });
-        }
-        if let Some(description) = body.get("description") {
-            source.spec.description = description.as_str().map(str::to_owned);
-        }
-        Ok(Response::json(200, &self.source_row(index, Depth::Full)))
+        forces_reset || !had_schedule
     }
 }
 
 /// A `PATCH` of a schema that may be applied.
-struct Changes {
+pub(crate) struct Changes {
     should_sync: Option<bool>,
+    sync: SyncChange,
     frequency: Option<String>,
     /// Empty takes the key away, as null does.
     keys: Option<Vec<String>>,
@@ -195,43 +185,70 @@ impl Changes {
     fn checked(body: &Map<String, Value>, schema: &Schema) -> Result<Self, Response> {
         let changes = Self {
             should_sync: body.get("should_sync").map(boolean).transpose()?,
+            sync: SyncChange::checked(body)?,
             frequency: frequency(body)?,
             keys: body.get("primary_key_columns").map(strings),
             field: body.get("incremental_field").cloned(),
             field_type: body.get("incremental_field_type").cloned(),
         };
-        check_config(body, schema)?;
+        check_config(body, schema, changes.sync_type(schema))?;
         changes.check_keys(schema)?;
         changes.check_enabling(schema)?;
         Ok(changes)
     }
 
+    /// As it will be.
+    fn sync_type<'a>(&'a self, schema: &'a Schema) -> Option<&'a str> {
+        let new = self.sync.to.as_deref();
+        new.or(schema.spec.sync_type.as_deref())
+    }
+
+    fn keys<'a>(&'a self, schema: &'a Schema) -> &'a [String] {
+        let new = self.keys.as_ref();
+        let keys = new.or(schema.spec.primary_key_columns.as_ref());
+        keys.map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// A key may be set on a table that has none; one that has merged rows may not be changed.
     fn check_keys(&self, schema: &Schema) -> Result<(), Response> {
-        let Some(new) = &self.keys else { return Ok(()) };
+        let incremental = self.sync_type(schema) == Some("incremental");
         let old = schema
             .spec
             .primary_key_columns
             .as_ref()
             .filter(|keys| !keys.is_empty());
-        if schema.is("incremental") && old.is_some_and(|old| old != new) && schema.table.is_some() {
+        let changed = self
+            .keys
+            .as_ref()
+            .is_some_and(|new| old.is_some_and(|old| old != new));
+        if schema.is("incremental") && changed && schema.table.is_some() {
             return Err(http::validation(
                 None,
                 "Primary key cannot be changed after data has been synced. Delete the \
                 synced data first, then change the primary key.",
             ));
         }
-        if schema.is("incremental") && new.is_empty() {
+        let name = &schema.spec.name;
+        let touched = self.keys.is_some() || self.sync.to.is_some();
+        if incremental && touched && self.keys(schema).is_empty() {
             return Err(http::validation(
                 None,
                 &format!(
-                    "'{}' has no primary key to sync incrementally on. Choose a \
-                primary key for it, or switch it to full table replication.",
-                    schema.spec.name
+                    "'{name}' has no primary key to sync incrementally on. Choose a \
+                primary key for it, or switch it to full table replication."
                 ),
             ));
         }
-        Ok(())
+        // Without columns of the scenario's, those of the table are a guess.
+        let known = |key: &String| schema.spec.columns.iter().any(|own| own.name == *key);
+        let missing = self.keys.iter().flatten().find(|key| !known(key));
+        match missing.filter(|_| !schema.spec.columns.is_empty()) {
+            Some(key) => Err(http::validation(
+                None,
+                &format!("'{name}' has no column named {key} to merge on."),
+            )),
+            None => Ok(()),
+        }
     }
 
     fn check_enabling(&self, schema: &Schema) -> Result<(), Response> {
@@ -245,45 +262,46 @@ impl Changes {
                 cannot be scheduled. Set a sync frequency first.",
             ));
         }
-        if schema.spec.sync_type.is_none() {
+        let Some(sync_type) = self.sync_type(schema) else {
             return Err(http::validation(
                 None,
                 "Sync type must be set up first before enabling schema",
             ));
-        }
-        let keyless = schema
-            .spec
-            .primary_key_columns
-            .as_ref()
-            .is_none_or(Vec::is_empty);
-        if schema.is("cdc") && !schema.should_sync && keyless {
-            return Err(http::validation(
-                None,
-                &format!(
-                    "CDC requires a primary key on table '{}'. Add a primary key \
-                on the source table and retry.",
-                    schema.spec.name
-                ),
-            ));
+        };
+        if sync_type == "cdc" && !schema.should_sync && self.keys(schema).is_empty() {
+            return Err(http::validation(None, &needs_key(&schema.spec.name)));
         }
         Ok(())
     }
 }
 
+/// What is said of a table without a key that is to be captured.
+pub(crate) fn needs_key(name: &str) -> String {
+    format!(
+        "CDC requires a primary key on table '{name}'. Add a primary key on the source table and retry."
+    )
+}
+
 /// Some fields mean something only to some sync types.
-fn check_config(body: &Map<String, Value>, schema: &Schema) -> Result<(), Response> {
-    let applies = ["incremental", "append", "webhook"]
-        .iter()
-        .any(|sync_type| schema.is(sync_type));
-    let given = [
-        "incremental_field",
-        "incremental_field_type",
-        "primary_key_columns",
-    ]
-    .into_iter()
-    .filter(|field| body.get(*field).is_some_and(|value| !value.is_null()));
+fn check_config(
+    body: &Map<String, Value>,
+    schema: &Schema,
+    sync_type: Option<&str>,
+) -> Result<(), Response> {
+    let fields: &[&str] = match sync_type {
+        Some("incremental" | "append" | "webhook") => &["cdc_table_mode"],
+        Some("cdc") => &["incremental_field", "incremental_field_type"],
+        _ => &[
+            "incremental_field",
+            "incremental_field_type",
+            "primary_key_columns",
+            "cdc_table_mode",
+        ],
+    };
+    let given = fields.iter().copied();
+    let given = given.filter(|field| body.get(*field).is_some_and(|value| !value.is_null()));
     let given: Vec<&str> = given.collect();
-    if applies || given.is_empty() {
+    if given.is_empty() {
         return Ok(());
     }
     let sync_type = schema.spec.sync_type.as_deref().unwrap_or("not set");
@@ -345,38 +363,4 @@ fn is_candidate(schema: &Schema, field: &str) -> bool {
     crate::probe::candidates(schema)
         .iter()
         .any(|candidate| candidate["field"] == json!(field))
-}
-
-fn check_inputs(
-    given: &Map<String, Value>,
-    accepted: Option<&Map<String, Value>>,
-    error: Option<&str>,
-) -> Result<(), Response> {
-    let right = match accepted {
-        Some(accepted) => accepted
-            .iter()
-            .all(|(name, value)| given.get(name) == Some(value)),
-        None => error.is_none(),
-    };
-    if right {
-        return Ok(());
-    }
-    let text = error.unwrap_or("We couldn't validate those credentials. Check them and try again.");
-    Err(http::validation(None, text))
-}
-
-/// Secrets are never shown again, not even masked. Those of CDC are not PATCHed at all.
-fn store_visible(stored: &mut Map<String, Value>, given: &Map<String, Value>) {
-    const SHOWN: [&str; 5] = ["host", "port", "database", "user", "schema"];
-    let shown = given
-        .iter()
-        .filter(|(name, _)| SHOWN.contains(&name.as_str()));
-    let shown: Map<String, Value> = shown
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    let mut row = Value::Object(std::mem::take(stored));
-    merge(&mut row, &shown);
-    if let Value::Object(row) = row {
-        *stored = row;
-    }
 }

@@ -29,6 +29,12 @@ pub(crate) enum SourceAction {
     Reload,
     WebhookInfo,
     CreateWebhook,
+    UpdateWebhookInputs,
+    DeleteWebhook,
+    RefreshSchemas,
+    BulkUpdateSchemas,
+    RepairCdc,
+    ResumeCdc,
     CdcStatus,
     CheckCdc,
 }
@@ -44,16 +50,10 @@ pub(crate) enum SchemaAction {
 }
 
 /// The other routes of a source that PostHog has.
-const FOREIGN_OF_SOURCE: [&str; 11] = [
-    "refresh_schemas",
-    "bulk_update_schemas",
-    "repair_cdc",
-    "resume_cdc",
+const FOREIGN_OF_SOURCE: [&str; 5] = [
     "enable_cdc",
     "disable_cdc",
     "update_cdc_settings",
-    "update_webhook_inputs",
-    "delete_webhook",
     "destinations",
     "revenue_analytics_config",
 ];
@@ -103,6 +103,12 @@ fn source_action(name: &str) -> Option<SourceAction> {
         "reload" => Some(SourceAction::Reload),
         "webhook_info" => Some(SourceAction::WebhookInfo),
         "create_webhook" => Some(SourceAction::CreateWebhook),
+        "update_webhook_inputs" => Some(SourceAction::UpdateWebhookInputs),
+        "delete_webhook" => Some(SourceAction::DeleteWebhook),
+        "refresh_schemas" => Some(SourceAction::RefreshSchemas),
+        "bulk_update_schemas" => Some(SourceAction::BulkUpdateSchemas),
+        "repair_cdc" => Some(SourceAction::RepairCdc),
+        "resume_cdc" => Some(SourceAction::ResumeCdc),
         "cdc_status" => Some(SourceAction::CdcStatus),
         "check_cdc_prerequisites_for_source" => Some(SourceAction::CheckCdc),
         _ => None,
@@ -139,6 +145,7 @@ impl Route {
             )
             | Self::SchemaAction(_, SchemaAction::Logs) => &[("GET", Scope::Read)],
             Self::SchemaAction(_, SchemaAction::DeleteData) => &[("DELETE", Scope::Write)],
+            Self::SourceAction(_, SourceAction::BulkUpdateSchemas) => &[("PATCH", Scope::Write)],
             Self::SourceAction(..) | Self::SchemaAction(..) => &[("POST", Scope::Write)],
             Self::Query => &[("POST", Scope::Query)],
             Self::Foreign(_) => &[

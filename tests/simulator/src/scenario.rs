@@ -150,6 +150,8 @@ pub struct SourceSpec {
     pub webhook: Map<String, Value>,
     /// Its change data capture; off, if none.
     pub cdc: Option<CdcSpec>,
+    /// Tables at the source of which PostHog does not know yet; `refresh_schemas` finds them.
+    pub new_tables: Vec<String>,
     /// Merged over its row, as the last thing: values that PostHog does not have yet, or should not have.
     pub raw: Map<String, Value>,
     /// Its schemas.
@@ -173,6 +175,7 @@ impl Default for SourceSpec {
             accepts_inputs: None,
             webhook: Map::new(),
             cdc: None,
+            new_tables: Vec::new(),
             raw: Map::new(),
             schemas: Vec::new(),
         }

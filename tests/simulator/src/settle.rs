@@ -97,6 +97,30 @@ impl Simulator {
         });
     }
 
+    /// The next run reads the source from its beginning.
+    pub(crate) fn lose_position(&mut self, index: usize, at: Timestamp, trigger: Option<Trigger>) {
+        let schema = self.schemas.get_mut(index);
+        if schema.and_then(|schema| schema.position.take()).is_some() {
+            self.note(index, at, EffectKind::PositionLost, trigger);
+        }
+    }
+
+    /// Something that happened to a source and to none of its schemas.
+    pub(crate) fn note_source(&mut self, index: usize, kind: EffectKind) {
+        let Some(source) = self.sources.get(index) else {
+            return;
+        };
+        self.effects.push(Effect {
+            at: self.now(),
+            kind,
+            trigger: None,
+            source_id: source.id.clone(),
+            schema_id: None,
+            schema: None,
+            job_id: None,
+        });
+    }
+
     /// Asks Temporal for a run. Whether one comes of it is not told to whom asked.
     pub(crate) fn trigger(&mut self, index: usize, at: Timestamp, trigger: Trigger) {
         let Some(schema) = self.schemas.get_mut(index) else {
@@ -145,6 +169,7 @@ impl Simulator {
         self.note(index, at, EffectKind::RunStarted, Some(trigger));
         if wipes {
             self.note(index, at, EffectKind::TableWiped, Some(trigger));
+            self.lose_position(index, at, Some(trigger));
         }
     }
 
@@ -295,6 +320,10 @@ fn complete(schema: &mut Schema, at: Timestamp, table_id: String) -> bool {
         rows: 0,
     });
     table.rows = if replaces { rows } else { table.rows + rows };
+    let read = table.rows;
+    if schema.keeps_a_position() {
+        schema.position = schema.position.max(Some(read));
+    }
     schema.failed_in_a_row = 0;
     schema.reset_armed = false;
     schema.last_synced_at = Some(started);

@@ -212,7 +212,15 @@ impl Simulator {
                     SourceAction::Jobs => self.jobs(source, call),
                     SourceAction::Reload => self.reload_source(source, call),
                     SourceAction::WebhookInfo => Ok(self.webhook_info(source)),
-                    SourceAction::CreateWebhook => self.create_webhook(source),
+                    SourceAction::CreateWebhook => self.create_webhook(source, call),
+                    SourceAction::UpdateWebhookInputs => self.update_webhook_inputs(source, call),
+                    SourceAction::DeleteWebhook => self.delete_webhook(source),
+                    SourceAction::RefreshSchemas => self.refresh_schemas(source),
+                    SourceAction::BulkUpdateSchemas => self.bulk_update_schemas(source, call),
+                    SourceAction::RepairCdc => self.repair_cdc(source),
+                    SourceAction::ResumeCdc => Err(http::denied(
+                        "This action does not support personal API key access",
+                    )),
                     SourceAction::CdcStatus => self.cdc_status(source),
                     SourceAction::CheckCdc => self.check_cdc(source, call),
                 }
@@ -251,7 +259,7 @@ impl Simulator {
     }
 
     /// A schema that the key's owner may change.
-    fn editable(&self, id: &str, call: &Call<'_>) -> Result<usize, Response> {
+    pub(crate) fn editable(&self, id: &str, call: &Call<'_>) -> Result<usize, Response> {
         let index = self.find_schema(id, call)?;
         match self.schemas.get(index) {
             Some(schema) if !schema.spec.editor => {

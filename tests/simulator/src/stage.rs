@@ -192,6 +192,19 @@ impl Simulator {
             .is_some_and(|schema| schema.reset_armed)
     }
 
+    /// The rows of a schema's table; none if it has no table.
+    #[must_use]
+    pub fn rows(&self, schema_id: &str) -> Option<u64> {
+        let table = self.schema(schema_id)?.table.as_ref()?;
+        Some(table.rows)
+    }
+
+    /// How far a schema's source has been read, which the API never shows.
+    #[must_use]
+    pub fn position(&self, schema_id: &str) -> Option<u64> {
+        self.schema(schema_id)?.position
+    }
+
     /// What a schema's next runs will do, instead of what was planned.
     pub fn set_next_runs(
         &mut self,
@@ -275,7 +288,10 @@ impl Simulator {
     /// Sets a schema's `should_sync`, as a human would in the web interface: without a request of the client's.
     pub fn set_should_sync(&mut self, schema_id: &str, on: bool) -> Result<(), Error> {
         let index = self.schema_index(schema_id)?;
-        self.switch(index, on);
+        if self.switch(index, on) {
+            let now = self.now();
+            self.trigger(index, now, Trigger::Change);
+        }
         Ok(())
     }
 

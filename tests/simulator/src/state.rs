@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::effect::Trigger;
 use crate::run::RunPlan;
@@ -59,6 +60,10 @@ pub(crate) struct Source {
     pub(crate) id: String,
     pub(crate) project: u64,
     pub(crate) created_at: Timestamp,
+    /// The secret `job_inputs` that were PATCHed in. They are never shown.
+    pub(crate) secrets: Map<String, Value>,
+    /// Until when a repair of its CDC keeps another one out.
+    pub(crate) repairing_until: Option<Timestamp>,
     /// What changes only by a request or a test; its `schemas` are empty.
     pub(crate) spec: SourceSpec,
 }
@@ -94,6 +99,9 @@ pub(crate) struct Schema {
     pub(crate) last_failed_at: Option<Timestamp>,
     /// The next run begins with wiping the table. The API never shows this.
     pub(crate) reset_armed: bool,
+    /// How far the source has been read: the largest value of the incremental field, or the place in the database's log.
+    /// The API never shows this.
+    pub(crate) position: Option<u64>,
     /// When its `data` was said, from which its `at_ago` counts back.
     pub(crate) data_since: Timestamp,
     /// What changes only by a request or a test.
@@ -108,6 +116,11 @@ impl Schema {
     /// Whether its sync type goes by an incremental field at all.
     pub(crate) fn has_incremental_field(&self) -> bool {
         self.is("incremental") || self.is("append") || self.is("webhook")
+    }
+
+    /// Whether its runs go on from where the last one ended.
+    pub(crate) fn keeps_a_position(&self) -> bool {
+        self.has_incremental_field() || self.is("cdc") || self.is("xmin")
     }
 
     /// Statuses of a schema with broken CDC are not written: markers absorb them.

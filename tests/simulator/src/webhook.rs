@@ -1,14 +1,18 @@
-//! Webhooks of a source, as far as a client looks at them: `webhook_info`, and `create_webhook`.
+//! Webhooks of a source: `webhook_info`, and the calls that make, change and delete one.
 
 use serde_json::{Map, Value, json};
 
 use crate::clock::text;
-use crate::effect::{Effect, EffectKind};
+use crate::effect::EffectKind;
 use crate::http;
 use crate::message::Response;
+use crate::patch::object;
 use crate::row::merge;
-use crate::simulator::Simulator;
+use crate::simulator::{Call, Simulator};
 use crate::state::{Schema, Source};
+
+/// The one input that a webhook takes here.
+const SIGNING_SECRET: &str = "signing_secret";
 
 impl Simulator {
     pub(crate) fn webhook_info(&self, index: usize) -> Response {
@@ -18,38 +22,112 @@ impl Simulator {
     }
 
     /// Makes an endpoint at the vendor each time it is called, as PostHog does.
-    pub(crate) fn create_webhook(&mut self, index: usize) -> Result<Response, Response> {
-        let now = self.now();
-        let Some(source) = self.sources.get_mut(index) else {
+    pub(crate) fn create_webhook(
+        &mut self,
+        index: usize,
+        call: &Call<'_>,
+    ) -> Result<Response, Response> {
+        let Some(source) = self.sources.get(index) else {
             return Err(http::not_found("Not found."));
         };
         if !supports_webhooks(source) {
             return Err(http::message("This source type does not support webhooks"));
+        }
+        let inputs = inputs(&call.request.body)?;
+        if inputs.keys().any(|name| name != SIGNING_SECRET) {
+            return Err(http::message("Invalid webhook inputs"));
         }
         // 200 even so: only the body tells.
         if let Some(error) = &source.spec.probe_error {
             let answer = json!({"success": false, "webhook_url": null, "error": error, "pending_inputs": []});
             return Ok(Response::json(200, &answer));
         }
-        let (id, url) = (source.id.clone(), address(source));
-        let webhook = &mut source.spec.webhook;
-        webhook.insert("exists".to_owned(), json!(true));
-        webhook.insert("hog_function".to_owned(), json!({}));
-        webhook.insert("external_status".to_owned(), json!({}));
-        webhook.insert("missing_events".to_owned(), json!([]));
-        self.effects.push(Effect {
-            at: now,
-            kind: EffectKind::WebhookCreated,
-            trigger: None,
-            source_id: id,
-            schema_id: None,
-            schema: None,
-            job_id: None,
-        });
-        Ok(Response::json(
-            200,
-            &json!({"success": true, "webhook_url": url, "error": null, "pending_inputs": []}),
-        ))
+        let answer = json!({"success": true, "webhook_url": address(source), "error": null, "pending_inputs": []});
+        self.register_webhook(index);
+        Ok(Response::json(200, &answer))
+    }
+
+    /// A `PATCH` to webhook sync sets the webhook up, too.
+    pub(crate) fn register_webhook_if_missing(&mut self, index: usize) {
+        let source = self.sources.get(index);
+        let exists = source.and_then(|source| source.spec.webhook.get("exists"));
+        if exists != Some(&Value::Bool(true)) {
+            self.register_webhook(index);
+        }
+    }
+
+    fn register_webhook(&mut self, index: usize) {
+        if let Some(source) = self.sources.get_mut(index) {
+            let webhook = &mut source.spec.webhook;
+            webhook.insert("exists".to_owned(), json!(true));
+            webhook.insert("hog_function".to_owned(), json!({}));
+            webhook.insert("external_status".to_owned(), json!({}));
+            webhook.insert("missing_events".to_owned(), json!([]));
+            webhook.remove("inputs");
+        }
+        self.note_source(index, EffectKind::WebhookCreated);
+    }
+
+    pub(crate) fn update_webhook_inputs(
+        &mut self,
+        index: usize,
+        call: &Call<'_>,
+    ) -> Result<Response, Response> {
+        let inputs = inputs(&call.request.body)?;
+        let Some(source) = self.sources.get_mut(index) else {
+            return Err(http::not_found("Not found."));
+        };
+        let refused = |text: &str| Response::json(400, &json!({"success": false, "error": text}));
+        if inputs.is_empty() {
+            return Err(refused("No inputs provided"));
+        }
+        if source.spec.webhook.get("exists") != Some(&Value::Bool(true)) {
+            return Err(refused(
+                "No webhook function found for this source. Create a webhook first.",
+            ));
+        }
+        let odd: Vec<&str> = inputs
+            .keys()
+            .map(String::as_str)
+            .filter(|name| *name != SIGNING_SECRET)
+            .collect();
+        if !odd.is_empty() {
+            return Err(refused(&format!("Invalid input keys: {}", odd.join(", "))));
+        }
+        let error = source.spec.probe_error.clone();
+        // Never shown again, only that there is one.
+        let shown = json!({SIGNING_SECRET: {"secret": true}});
+        source.spec.webhook.insert("inputs".to_owned(), shown);
+        self.note_source(index, EffectKind::WebhookInputsChanged);
+        // Stored even so.
+        match error {
+            Some(error) => Err(refused(&error)),
+            None => Ok(Response::json(200, &json!({"success": true}))),
+        }
+    }
+
+    pub(crate) fn delete_webhook(&mut self, index: usize) -> Result<Response, Response> {
+        let using = self.schemas.iter();
+        let using = using.filter(|schema| schema.source == index && schema.is("webhook"));
+        let using: Vec<&str> = using.map(|schema| schema.spec.name.as_str()).collect();
+        if !using.is_empty() {
+            return Err(http::message(&format!(
+                "Cannot delete webhook while tables are using webhook sync: {}. Switch them to another sync method first.",
+                using.join(", ")
+            )));
+        }
+        if let Some(source) = self.sources.get_mut(index) {
+            let webhook = &mut source.spec.webhook;
+            webhook.insert("exists".to_owned(), json!(false));
+            webhook.insert(
+                "external_status".to_owned(),
+                json!({"exists": false, "status": null}),
+            );
+            webhook.remove("hog_function");
+        }
+        self.note_source(index, EffectKind::WebhookDeleted);
+        let answer = json!({"success": true, "external_deleted": true, "error": null});
+        Ok(Response::json(200, &answer))
     }
 
     /// Which of the vendor's objects goes into which schema.
@@ -60,6 +138,16 @@ impl Simulator {
             .map(|schema| (schema.spec.name.to_lowercase(), json!(schema.id)))
             .collect()
     }
+}
+
+/// The `inputs` of a body; none of an empty one.
+fn inputs(body: &[u8]) -> Result<Map<String, Value>, Response> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    let body = object(body)?;
+    let inputs = body.get("inputs").and_then(Value::as_object);
+    Ok(inputs.cloned().unwrap_or_default())
 }
 
 pub(crate) fn supports_webhooks(source: &Source) -> bool {

@@ -166,7 +166,7 @@ fn routes_that_are_not_imitated_say_so() {
     let answer = send(
         &mut posthog,
         "POST",
-        &format!("external_data_sources/{source}/repair_cdc/"),
+        &format!("external_data_sources/{source}/disable_cdc/"),
     );
     assert_eq!(answer.status, 501);
 }

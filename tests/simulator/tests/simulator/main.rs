@@ -23,6 +23,8 @@ mod reload;
 mod rows;
 mod runs;
 mod scenarios;
+mod source_writes;
 mod sources;
+mod sync_type;
 mod webhook;
 mod world;

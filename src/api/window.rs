@@ -1,0 +1,106 @@
+//! Windows of time that come again and again, by the clock of a place.
+
+use croner::Cron;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+use super::{
+    duration,
+    policy::{self, WindowKind},
+};
+
+/// A window whose schedule and time zone have been read.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// Whether something may be started in it.
+    pub kind: WindowKind,
+    schedule: Cron,
+    length: SignedDuration,
+    time_zone: TimeZone,
+}
+
+impl Window {
+    pub(super) fn new(window: &policy::Window) -> Result<Self, String> {
+        let policy::Window {
+            kind,
+            schedule,
+            duration,
+            time_zone,
+        } = window;
+        Ok(Self {
+            kind: *kind,
+            schedule: schedule
+                .parse()
+                .map_err(|error| format!("schedule {schedule:?}: {error}"))?,
+            length: duration::parse("remediation.windows[].duration", duration)
+                .map_err(|error| error.to_string())?,
+            time_zone: TimeZone::get(time_zone).map_err(|_| {
+                format!(
+                    "timeZone {time_zone:?} is not in the IANA database; Europe/Berlin or UTC are"
+                )
+            })?,
+        })
+    }
+
+    /// Until when the window that holds `now` lasts; none if it is closed.
+    #[must_use]
+    pub fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let here = now.to_zoned(self.time_zone.clone());
+        let began = self.schedule.find_previous_occurrence(&here, true).ok()?;
+        let end = began.timestamp().checked_add(self.length).ok()?;
+        (now < end).then_some(end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(schedule: &str, duration: &str, time_zone: &str) -> Result<Window, String> {
+        Window::new(&policy::Window {
+            kind: WindowKind::Deny,
+            schedule: schedule.to_owned(),
+            duration: duration.to_owned(),
+            time_zone: time_zone.to_owned(),
+        })
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_window_follows_the_clock_of_its_place_also_when_that_is_moved() {
+        let office = window("0 8 * * 1-5", "10h", "Europe/Berlin").unwrap();
+        for (now, until) in [
+            // Thursday, summer time: eight in Berlin is six in UTC.
+            ("2026-10-01T05:59:59Z", None),
+            ("2026-10-01T06:00:00Z", Some("2026-10-01T16:00:00Z")),
+            ("2026-10-01T15:59:59Z", Some("2026-10-01T16:00:00Z")),
+            ("2026-10-01T16:00:00Z", None),
+            // Saturday.
+            ("2026-10-03T09:00:00Z", None),
+            // Monday, winter time.
+            ("2026-10-26T06:59:59Z", None),
+            ("2026-10-26T07:00:00Z", Some("2026-10-26T17:00:00Z")),
+        ] {
+            assert_eq!(office.open_until(at(now)), until.map(at), "{now}");
+        }
+    }
+
+    #[test]
+    fn a_window_over_midnight_is_open_on_both_days() {
+        let night = window("0 22 * * *", "8h", "UTC").unwrap();
+        let end = Some(at("2026-10-02T06:00:00Z"));
+        assert_eq!(night.open_until(at("2026-10-01T23:00:00Z")), end);
+        assert_eq!(night.open_until(at("2026-10-02T05:00:00Z")), end);
+        assert_eq!(night.open_until(at("2026-10-02T06:00:00Z")), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_what_is_wrong() {
+        let error = window("0 25 * * *", "1h", "UTC").unwrap_err();
+        assert!(error.contains("schedule \"0 25 * * *\""), "{error}");
+        let error = window("0 8 * * *", "1h", "Europe/Berlim").unwrap_err();
+        assert!(error.contains("Europe/Berlim"), "{error}");
+    }
+}

@@ -1,0 +1,136 @@
+//! Many sources that fail at once have one cause, and it is not in their tables: then nothing is started but, after a while, one
+//! trial.
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{status::BreakerState, validated::Breaker},
+    diagnose::outage::Together,
+};
+
+/// How the breaker stands after a look at the sources that fail `together`, if enough of them do.
+#[must_use]
+pub fn next(
+    limits: &Breaker,
+    before: Option<&BreakerState>,
+    together: Option<&Together>,
+    now: Timestamp,
+) -> Option<BreakerState> {
+    let Some(together) = together else {
+        // It stays open for as long as it was to be, also when the sources recover: they may flap.
+        return before
+            .filter(|state| !cooled_down(limits, state, now))
+            .cloned();
+    };
+    let Together { bad, active, since } = together;
+    let why = format!("{bad} of {active} sources turned bad since {since}");
+    Some(match before {
+        Some(state) => BreakerState {
+            why,
+            ..state.clone()
+        },
+        None => BreakerState {
+            open_since: now,
+            trial_at: None,
+            why,
+        },
+    })
+}
+
+/// An open breaker that a person asked to try again at once.
+#[must_use]
+pub fn reset(limits: &Breaker, open: BreakerState, now: Timestamp) -> BreakerState {
+    BreakerState {
+        open_since: now.checked_sub(limits.cooldown).unwrap_or(now),
+        trial_at: None,
+        ..open
+    }
+}
+
+/// What an open breaker lets pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pass {
+    /// Everything: it is closed.
+    All,
+    /// One start, to see whether it is over.
+    Trial,
+    /// Nothing, for this reason.
+    Nothing(String),
+}
+
+/// What may be started.
+#[must_use]
+pub fn pass(limits: &Breaker, state: Option<&BreakerState>, now: Timestamp) -> Pass {
+    match state {
+        None => Pass::All,
+        Some(state) if cooled_down(limits, state, now) => Pass::Trial,
+        Some(state) => {
+            let until = last(state).checked_add(limits.cooldown).ok();
+            let until = until.map_or_else(String::new, |at| format!("; one trial at {at}"));
+            Pass::Nothing(format!("breaker open, {}{until}", state.why))
+        }
+    }
+}
+
+fn last(state: &BreakerState) -> Timestamp {
+    state.trial_at.unwrap_or(state.open_since)
+}
+
+fn cooled_down(limits: &Breaker, state: &BreakerState, now: Timestamp) -> bool {
+    now.duration_since(last(state)) >= limits.cooldown
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    fn limits() -> Breaker {
+        Breaker {
+            min_sources: 3,
+            max_bad_sources_percent: 50,
+            within: SignedDuration::from_mins(10),
+            cooldown: SignedDuration::from_mins(30),
+        }
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).unwrap()
+    }
+
+    fn together() -> Together {
+        Together {
+            bad: 7,
+            active: 9,
+            since: at(0),
+        }
+    }
+
+    #[test]
+    fn it_opens_tries_one_after_the_cool_down_and_closes_when_the_sources_recover() {
+        let limits = limits();
+        assert_eq!(pass(&limits, None, at(5)), Pass::All);
+        let open = next(&limits, None, Some(&together()), at(5)).unwrap();
+        let Pass::Nothing(why) = pass(&limits, Some(&open), at(34)) else {
+            panic!("it is open");
+        };
+        assert!(
+            why.contains("7 of 9 sources turned bad since 1970-01-01T00:00:00Z"),
+            "{why}"
+        );
+        assert_eq!(pass(&limits, Some(&open), at(35)), Pass::Trial);
+        let tried = BreakerState {
+            trial_at: Some(at(35)),
+            ..open.clone()
+        };
+        assert!(matches!(
+            pass(&limits, Some(&tried), at(64)),
+            Pass::Nothing(_)
+        ));
+        assert_eq!(pass(&limits, Some(&tried), at(65)), Pass::Trial);
+        // Recovered: closed, but not before the cool-down is over.
+        assert!(next(&limits, Some(&open), None, at(20)).is_some());
+        assert!(next(&limits, Some(&open), None, at(35)).is_none());
+    }
+}

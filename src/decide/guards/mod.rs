@@ -1,0 +1,6 @@
+//! What keeps the operator from becoming the problem: each guard holds back the start of something, and says why.
+
+pub mod backoff;
+pub mod breaker;
+pub mod budget;
+pub mod windows;

@@ -1,0 +1,220 @@
+//! What is known when a call is judged. Everything begins as unknown; only what was seen is filled in.
+
+use crate::{
+    decide::gate::{NothingRuns, RunStillHangs},
+    posthog::{
+        lax::Lax,
+        probe::WebhookInfo,
+        wire::{Schema, SchemaStatus, Source},
+    },
+};
+
+/// A source that the operator never writes to, approved or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "its source is not one that PostHog imports from (access_method is not \"warehouse\"): such sources are only observed"
+)]
+pub struct NotWarehouse;
+
+/// What is known of a source and of its tables.
+#[derive(Debug)]
+pub struct Known {
+    source_id: String,
+    tables: Vec<Table>,
+    /// Whether `tables` are all tables of the source.
+    whole: bool,
+    /// Its webhook.
+    pub webhook: Webhook,
+}
+
+/// What is known of a table.
+#[derive(Debug)]
+pub struct Table {
+    /// Id of the table.
+    pub schema_id: String,
+    /// How it is synced.
+    pub sync_type: SyncType,
+    /// Whether syncing is switched on; none if not known.
+    pub should_sync: Option<bool>,
+    /// What `PostHog` says of it.
+    pub status: SchemaStatus,
+    /// Whether `PostHog` was seen to switch it off after a failure. A person who does that leaves the same picture.
+    pub disabled_by_posthog: bool,
+    /// Whether the policy owns it.
+    pub owned: bool,
+    /// What its next run does to the data.
+    pub next_run: NextRun,
+    /// What a live look found of its run.
+    pub run: Run,
+}
+
+/// How a table is synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SyncType {
+    /// Read whole each time.
+    FullRefresh,
+    /// New and changed rows, merged by key.
+    Incremental,
+    /// New rows.
+    Append,
+    /// Pushed by the vendor.
+    Webhook,
+    /// Changes read from the database's log.
+    Cdc,
+    /// By the row version of Postgres.
+    Xmin,
+    /// Nobody has set it up.
+    NotSetUp,
+    /// A value that this version does not know, or none.
+    Unknown,
+}
+
+/// What the next run of a table does to its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NextRun {
+    /// Not known.
+    Unknown,
+    /// What the sync type says.
+    Ordinary,
+    /// A call that can arm a reset was answered with an error, or nobody knows how, and no run has completed since.
+    MayWipe,
+}
+
+/// What a live look found of a table's run.
+#[derive(Debug)]
+pub enum Run {
+    /// Nobody looked.
+    NotLooked,
+    /// It still hangs.
+    StillHangs(RunStillHangs),
+    /// None runs, and syncing is on.
+    Nothing(NothingRuns),
+}
+
+/// How the webhook of a source stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Webhook {
+    /// Not asked, or the answer does not tell.
+    Unknown,
+    /// `PostHog` has none.
+    NotRegistered,
+    /// `PostHog` has one, and the vendor certainly has none.
+    GoneAtVendor,
+    /// `PostHog` has one.
+    Registered,
+}
+
+impl Known {
+    /// A whole source as it is listed. What the list does not tell is for the caller to fill in, table by table.
+    pub fn source(source: &Source) -> Result<Self, NotWarehouse> {
+        Ok(Self {
+            whole: true,
+            tables: source.schemas.iter().map(Table::listed).collect(),
+            ..Self::nothing(&source.id, source.is_warehouse())?
+        })
+    }
+
+    /// One table of a source. `warehouse` is [`Source::is_warehouse`].
+    pub fn one_table(source_id: &str, warehouse: bool, table: Table) -> Result<Self, NotWarehouse> {
+        Ok(Self {
+            tables: vec![table],
+            ..Self::nothing(source_id, warehouse)?
+        })
+    }
+
+    fn nothing(source_id: &str, warehouse: bool) -> Result<Self, NotWarehouse> {
+        if !warehouse {
+            return Err(NotWarehouse);
+        }
+        Ok(Self {
+            source_id: source_id.to_owned(),
+            tables: Vec::new(),
+            whole: false,
+            webhook: Webhook::Unknown,
+        })
+    }
+
+    pub(super) fn source_id(&self) -> &str {
+        &self.source_id
+    }
+
+    pub(super) fn table(&self, schema_id: &str) -> Option<&Table> {
+        self.tables
+            .iter()
+            .find(|table| table.schema_id == schema_id)
+    }
+
+    /// What is known of a table, to fill in more.
+    pub fn table_mut(&mut self, schema_id: &str) -> Option<&mut Table> {
+        self.tables
+            .iter_mut()
+            .find(|table| table.schema_id == schema_id)
+    }
+
+    /// All tables; none if not all of them are known.
+    pub(super) fn all_tables(&self) -> Option<&[Table]> {
+        self.whole.then_some(&self.tables)
+    }
+}
+
+impl Table {
+    /// A table of which nothing is known.
+    #[must_use]
+    pub fn unknown(schema_id: &str) -> Self {
+        Self {
+            schema_id: schema_id.to_owned(),
+            sync_type: SyncType::Unknown,
+            should_sync: None,
+            status: SchemaStatus::Unknown,
+            disabled_by_posthog: false,
+            owned: false,
+            next_run: NextRun::Unknown,
+            run: Run::NotLooked,
+        }
+    }
+
+    /// A table as it is listed.
+    #[must_use]
+    pub fn listed(row: &Schema) -> Self {
+        Self {
+            sync_type: SyncType::of(&row.sync_type),
+            should_sync: row.should_sync.get().copied(),
+            status: row.status(),
+            ..Self::unknown(&row.id)
+        }
+    }
+}
+
+impl SyncType {
+    fn of(said: &Lax<String>) -> Self {
+        match said {
+            Lax::Null => Self::NotSetUp,
+            Lax::Missing | Lax::Odd => Self::Unknown,
+            Lax::Is(text) => match text.as_str() {
+                "full_refresh" => Self::FullRefresh,
+                "incremental" => Self::Incremental,
+                "append" => Self::Append,
+                "webhook" => Self::Webhook,
+                "cdc" => Self::Cdc,
+                "xmin" => Self::Xmin,
+                _ => Self::Unknown,
+            },
+        }
+    }
+}
+
+impl Webhook {
+    /// From what `PostHog` says of it. That the vendor's side could not be read says nothing of it.
+    #[must_use]
+    pub fn of(info: &WebhookInfo) -> Self {
+        let gone = info.external_status.as_ref().is_some_and(|external| {
+            external.exists == Lax::Is(false) && external.error == Lax::Null
+        });
+        match info.exists {
+            Lax::Is(false) => Self::NotRegistered,
+            Lax::Is(true) if gone => Self::GoneAtVendor,
+            Lax::Is(true) => Self::Registered,
+            Lax::Missing | Lax::Null | Lax::Odd => Self::Unknown,
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The calls that write: what each may say, and how it stands on the wire.
+//!
+//! A closed list. What `PostHog` could do and the operator never does cannot be said here: switching a table off, deleting a
+//! source or a table, switching change data capture on or off, saying where a source is reached. To name a call is not to
+//! be allowed to send it: that takes a permit of `decide/safety.rs`.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    client::{DEADLINE, LIVE_DEADLINE, MAX_ANSWER, MAX_LIST},
+    inputs::Inputs,
+    transport::{Method, Request},
+};
+
+/// A call that writes, with its arguments.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Cancels whatever run of the table is newest when it arrives. 200 with an empty body, or with a sentence if there was
+    /// no run and only the status was put right. The job is Failed at once; its workflow may live on, for ever.
+    Cancel {
+        /// The table.
+        schema_id: String,
+    },
+    /// Asks for a run. 200 says nothing: beside a run in flight the wish is dropped. Also of a table that is switched off.
+    /// 400 `Monthly sync limit reached` while any table of the project is Paused, whatever the bill says.
+    Reload {
+        /// The table.
+        schema_id: String,
+    },
+    /// Wipes the table and imports it anew. A 400 may leave it armed, invisibly: the next run then wipes it.
+    Resync {
+        /// The table.
+        schema_id: String,
+    },
+    /// Deletes the data of a table, at once and also beside a run. Keeps the error and starts nothing.
+    DeleteData {
+        /// The table.
+        schema_id: String,
+    },
+    /// Changes how a table is synced. Some changes wipe it, and a 400 may leave that armed.
+    PatchSchema(SchemaPatch),
+    /// Changes several tables of one source. A 400 may come after some of them were changed.
+    BulkUpdateSchemas {
+        /// The source.
+        source_id: String,
+        /// What changes.
+        patches: Vec<SchemaPatch>,
+    },
+    /// Hands over new `job_inputs`, which `PostHog` tries at the source. Neither reloads nor switches anything on. Secrets
+    /// that are left out stay; those of change data capture are ignored silently.
+    PatchSource {
+        /// The source.
+        source_id: String,
+        /// What changes.
+        job_inputs: Inputs,
+    },
+    /// Asks for a run of each table that is switched on, and does not tell for which it worked. Of a direct source it is
+    /// `refresh_schemas`.
+    ReloadSource {
+        /// The source.
+        source_id: String,
+    },
+    /// Reads the source's list of tables anew and deletes what `PostHog` has of those that vanished.
+    RefreshSchemas {
+        /// The source.
+        source_id: String,
+    },
+    /// Makes an endpoint at the vendor, another one each time. 200 also when it failed: `success` tells.
+    CreateWebhook {
+        /// The source.
+        source_id: String,
+    },
+    /// Hands over inputs of the webhook. They are stored even where the answer says that they failed.
+    UpdateWebhookInputs {
+        /// The source.
+        source_id: String,
+        /// The inputs, for example `signing_secret`.
+        inputs: Inputs,
+    },
+    /// Removes the webhook at `PostHog` and at the vendor. 400 while a table uses webhook sync.
+    DeleteWebhook {
+        /// The source.
+        source_id: String,
+    },
+    /// Makes slot and publication anew and imports every captured table from its beginning. 409 while another repair is
+    /// under way.
+    RepairCdc {
+        /// The source.
+        source_id: String,
+    },
+}
+
+/// A change of a table; what is not named stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SchemaPatch {
+    /// The table.
+    pub schema_id: String,
+    /// `should_sync: true`. Off is not for the operator to say. Wipes tables that sync by webhook or change data capture.
+    pub switch_on: bool,
+    /// Another `sync_type`.
+    pub sync_type: Option<NewSyncType>,
+    /// Another column by which new rows are found. Sent again unchanged, it may start a run: only for a real difference.
+    pub incremental_field: Option<IncrementalField>,
+    /// Another primary key. Refused while the table has data, unless it had no key.
+    pub primary_key_columns: Option<Vec<String>>,
+}
+
+/// The sync types between which a webhook that is registered anew has to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewSyncType {
+    /// `full_refresh`
+    FullRefresh,
+    /// `webhook`: the table is wiped.
+    Webhook,
+}
+
+/// A column by which new rows are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncrementalField {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: FieldType,
+}
+
+/// Type of a column by which new rows are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldType {
+    /// `integer`
+    Integer,
+    /// `numeric`
+    Numeric,
+    /// `datetime`
+    DateTime,
+    /// `date`
+    Date,
+    /// `timestamp`
+    Timestamp,
+    /// `objectid`
+    ObjectId,
+}
+
+impl NewSyncType {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::FullRefresh => "full_refresh",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+impl FieldType {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Numeric => "numeric",
+            Self::DateTime => "datetime",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+            Self::ObjectId => "objectid",
+        }
+    }
+}
+
+impl SchemaPatch {
+    fn fields(&self) -> Map<String, Value> {
+        let Self {
+            schema_id: _,
+            switch_on,
+            sync_type,
+            incremental_field,
+            primary_key_columns,
+        } = self;
+        let mut fields = Map::new();
+        if *switch_on {
+            fields.insert("should_sync".into(), json!(true));
+        }
+        if let Some(sync_type) = sync_type {
+            fields.insert("sync_type".into(), json!(sync_type.as_str()));
+        }
+        if let Some(IncrementalField { name, kind }) = incremental_field {
+            fields.insert("incremental_field".into(), json!(name));
+            fields.insert("incremental_field_type".into(), json!(kind.as_str()));
+        }
+        if let Some(columns) = primary_key_columns {
+            fields.insert("primary_key_columns".into(), json!(columns));
+        }
+        fields
+    }
+
+    /// Whether the change can make the next run wipe the table, be it answered with an error.
+    const fn may_arm_a_reset(&self) -> bool {
+        self.switch_on || self.sync_type.is_some() || self.incremental_field.is_some()
+    }
+}
+
+impl Write {
+    /// A bounded name, for metrics and messages.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Cancel { .. } => "cancel",
+            Self::Reload { .. } => "reload",
+            Self::Resync { .. } => "resync",
+            Self::DeleteData { .. } => "delete data",
+            Self::PatchSchema(_) => "change table",
+            Self::BulkUpdateSchemas { .. } => "change tables",
+            Self::PatchSource { .. } => "change source",
+            Self::ReloadSource { .. } => "reload source",
+            Self::RefreshSchemas { .. } => "refresh tables",
+            Self::CreateWebhook { .. } => "create webhook",
+            Self::UpdateWebhookInputs { .. } => "change webhook inputs",
+            Self::DeleteWebhook { .. } => "delete webhook",
+            Self::RepairCdc { .. } => "repair CDC",
+        }
+    }
+
+    /// Whether a 400 may come after the call has had its effect, or half of it.
+    #[must_use]
+    pub fn may_act_despite_400(&self) -> bool {
+        match self {
+            Self::Resync { .. }
+            | Self::BulkUpdateSchemas { .. }
+            | Self::UpdateWebhookInputs { .. } => true,
+            Self::PatchSchema(patch) => patch.may_arm_a_reset(),
+            Self::Cancel { .. }
+            | Self::Reload { .. }
+            | Self::DeleteData { .. }
+            | Self::PatchSource { .. }
+            | Self::ReloadSource { .. }
+            | Self::RefreshSchemas { .. }
+            | Self::CreateWebhook { .. }
+            | Self::DeleteWebhook { .. }
+            | Self::RepairCdc { .. } => false,
+        }
+    }
+
+    /// The request; `path` puts the rest of a path below the project's.
+    #[must_use]
+    pub fn request(&self, path: impl Fn(&str) -> String) -> Request {
+        let (method, rest) = self.endpoint();
+        Request {
+            call: self.name(),
+            method,
+            path: path(&rest),
+            deadline: self.deadline(),
+            max_body: match self {
+                // Answered with whole rows, of as many tables as the source has.
+                Self::PatchSource { .. } | Self::BulkUpdateSchemas { .. } => MAX_LIST,
+                _ => MAX_ANSWER,
+            },
+            body: self.body().map(|body| body.to_string()),
+        }
+    }
+
+    fn endpoint(&self) -> (Method, String) {
+        let schema = |id: &str, action: &str| format!("external_data_schemas/{id}/{action}");
+        let source = |id: &str, action: &str| format!("external_data_sources/{id}/{action}");
+        match self {
+            Self::Cancel { schema_id } => (Method::Post, schema(schema_id, "cancel/")),
+            Self::Reload { schema_id } => (Method::Post, schema(schema_id, "reload/")),
+            Self::Resync { schema_id } => (Method::Post, schema(schema_id, "resync/")),
+            Self::DeleteData { schema_id } => (Method::Delete, schema(schema_id, "delete_data/")),
+            Self::PatchSchema(patch) => (Method::Patch, schema(&patch.schema_id, "")),
+            Self::BulkUpdateSchemas { source_id, .. } => {
+                (Method::Patch, source(source_id, "bulk_update_schemas/"))
+            }
+            Self::PatchSource { source_id, .. } => (Method::Patch, source(source_id, "")),
+            Self::ReloadSource { source_id } => (Method::Post, source(source_id, "reload/")),
+            Self::RefreshSchemas { source_id } => {
+                (Method::Post, source(source_id, "refresh_schemas/"))
+            }
+            Self::CreateWebhook { source_id } => {
+                (Method::Post, source(source_id, "create_webhook/"))
+            }
+            Self::UpdateWebhookInputs { source_id, .. } => {
+                (Method::Post, source(source_id, "update_webhook_inputs/"))
+            }
+            Self::DeleteWebhook { source_id } => {
+                (Method::Post, source(source_id, "delete_webhook/"))
+            }
+            Self::RepairCdc { source_id } => (Method::Post, source(source_id, "repair_cdc/")),
+        }
+    }
+
+    fn body(&self) -> Option<Value> {
+        match self {
+            Self::PatchSchema(patch) => Some(Value::Object(patch.fields())),
+            Self::BulkUpdateSchemas { patches, .. } => {
+                let schemas = patches.iter().map(|patch| {
+                    let mut fields = patch.fields();
+                    fields.insert("id".into(), json!(patch.schema_id));
+                    Value::Object(fields)
+                });
+                Some(json!({"schemas": schemas.collect::<Vec<_>>()}))
+            }
+            Self::PatchSource { job_inputs, .. } => Some(json!({"job_inputs": job_inputs.json()})),
+            Self::UpdateWebhookInputs { inputs, .. } => Some(json!({"inputs": inputs.json()})),
+            Self::CreateWebhook { .. } => Some(json!({})),
+            Self::Cancel { .. }
+            | Self::Reload { .. }
+            | Self::Resync { .. }
+            | Self::DeleteData { .. }
+            | Self::ReloadSource { .. }
+            | Self::RefreshSchemas { .. }
+            | Self::DeleteWebhook { .. }
+            | Self::RepairCdc { .. } => None,
+        }
+    }
+
+    /// `PostHog` answers some of them from its own database, for others it asks source or vendor first.
+    #[must_use]
+    pub const fn deadline(&self) -> Duration {
+        match self {
+            Self::Cancel { .. }
+            | Self::Reload { .. }
+            | Self::Resync { .. }
+            | Self::DeleteData { .. }
+            | Self::ReloadSource { .. } => DEADLINE,
+            Self::PatchSchema(_)
+            | Self::BulkUpdateSchemas { .. }
+            | Self::PatchSource { .. }
+            | Self::RefreshSchemas { .. }
+            | Self::CreateWebhook { .. }
+            | Self::UpdateWebhookInputs { .. }
+            | Self::DeleteWebhook { .. }
+            | Self::RepairCdc { .. } => LIVE_DEADLINE,
+        }
+    }
+}

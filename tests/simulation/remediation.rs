@@ -1,0 +1,360 @@
+//! What the operator repairs by itself besides hanging runs, and what holds it back.
+
+use jiff::SignedDuration;
+use posthog_simulator::Simulator;
+use warehouse_sync_operator::api::status::{RootCause, Severity, Step};
+
+use crate::{faults::Faults, world::World};
+
+const ENFORCE: &str = "mode: Enforce, interval: 1m";
+const PASSING: &str = "server closed the connection unexpectedly";
+
+fn world(scenario: &str, spec: &str) -> World {
+    World::new(scenario, spec, Faults::default())
+}
+
+fn run(world: &mut World, minutes: i64) {
+    world.run_for(SignedDuration::from_mins(minutes));
+}
+
+fn simulator<A>(world: &World, change: impl FnOnce(&mut Simulator) -> A) -> A {
+    change(&mut world.simulator.lock().unwrap())
+}
+
+/// A table of a source of its own that failed `ago` with `text`; what its next runs do.
+fn failed(name: &str, ago: &str, text: &str, then: &str) -> String {
+    format!(
+        "{{type: Postgres, prefix: p{name}, schemas: [{{name: {name}, status: Failed, frequency: 24hour, last_synced_ago: 30h, \
+         last_run_ago: {ago}, latest_error: '{text}', then: {then}}}]}}"
+    )
+}
+
+const WORKS: &str = "{completes: {after: 2m, rows: 5}}";
+const FAILS: &str =
+    "{fails: {after: 1m, rows: 0, error: 'server closed the connection unexpectedly'}}";
+
+fn sources(sources: &[String]) -> String {
+    format!("sources: [{}]", sources.join(", "))
+}
+
+/// A person annotates the policy.
+fn reset(world: &World, token: &str) {
+    world.cluster.edit(|policy| {
+        let annotations = policy.metadata.annotations.get_or_insert_default();
+        let key = "reconcile.warehousesync.dev/resetAt";
+        annotations.insert(key.to_owned(), token.to_owned());
+    });
+}
+
+/// What is said to hold the operator back, of the only finding.
+fn held(world: &World) -> String {
+    let status = world.status();
+    let finding = status
+        .findings
+        .iter()
+        .find(|finding| finding.next_action.contains("held:"))
+        .unwrap_or_else(|| panic!("{:#?}", status.findings));
+    finding.next_action.clone()
+}
+
+// --- A: reload after a passing failure ----------------------------------------------------------------------------
+
+#[test]
+fn a_passing_failure_is_reloaded_once_after_a_pause_and_recovers() {
+    let mut world = world(&sources(&[failed("a", "1m", PASSING, WORKS)]), ENFORCE);
+    run(&mut world, 8);
+    assert_eq!(world.count("reload"), 0, "the pause is ten minutes");
+    assert!(held(&world).contains("limits.backoff: attempt 1 at"));
+    run(&mut world, 30);
+    assert_eq!(world.count("reload"), 1);
+    let status = world.status();
+    assert!(status.findings.is_empty(), "{:#?}", status.findings);
+    assert!(status.incidents.is_empty(), "{:#?}", status.incidents);
+    assert!(
+        status
+            .history
+            .iter()
+            .any(|entry| entry.what.contains("completed")),
+        "{:#?}",
+        status.history
+    );
+}
+
+#[test]
+fn what_is_not_understood_or_needs_a_person_is_never_reloaded() {
+    let mut world = world(
+        &sources(&[
+            failed("a", "1h", "Gremlins in the warehouse", WORKS),
+            failed(
+                "b",
+                "2h",
+                "password authentication failed for user \"x\"",
+                WORKS,
+            ),
+            failed("c", "3h", "relation \"c\" does not exist", WORKS),
+            failed("d", "4h", "Sync cancelled by user", WORKS),
+        ]),
+        ENFORCE,
+    );
+    run(&mut world, 120);
+    assert_eq!((world.count("reload"), world.count("cancel")), (0, 0));
+}
+
+#[test]
+fn observe_suspend_and_off_name_what_they_hold_back_and_send_nothing() {
+    for (spec, says) in [
+        ("mode: Observe, interval: 1m", "spec.mode is Observe"),
+        (
+            "mode: Enforce, suspend: true, interval: 1m",
+            "spec.suspend is true",
+        ),
+        (
+            "mode: Enforce, interval: 1m, remediation: {reloadTransient: 'Off'}",
+            "spec.remediation.reloadTransient is Off",
+        ),
+    ] {
+        let mut world = world(&sources(&[failed("a", "1h", PASSING, WORKS)]), spec);
+        run(&mut world, 60);
+        assert_eq!(world.count("reload"), 0, "{spec}");
+        assert!(held(&world).contains(says), "{}", held(&world));
+    }
+}
+
+#[test]
+fn attempts_are_counted_across_restarts_wait_ever_longer_and_end_with_a_person() {
+    let mut world = world(&sources(&[failed("a", "1h", PASSING, FAILS)]), ENFORCE);
+    run(&mut world, 5);
+    assert_eq!(world.count("reload"), 1);
+    // Failed after a minute; the second attempt after 20 minutes more, the third after 40.
+    run(&mut world, 10);
+    world.restart();
+    assert_eq!(world.status().incidents[0].step, Step::BackOff);
+    assert!(held(&world).contains("attempt 2 at"), "{}", held(&world));
+    run(&mut world, 15);
+    assert_eq!(world.count("reload"), 2);
+    world.restart();
+    run(&mut world, 30);
+    assert_eq!(world.count("reload"), 2);
+    run(&mut world, 20);
+    assert_eq!(world.count("reload"), 3);
+    run(&mut world, 24 * 60);
+    assert_eq!(world.count("reload"), 3, "three attempts, then a person");
+    let status = world.status();
+    assert_eq!(status.incidents[0].step, Step::Escalated);
+    let finding = &status.findings[0];
+    assert_eq!(
+        (finding.cause, finding.severity),
+        (RootCause::Transient, Severity::Error)
+    );
+    assert!(
+        finding.next_action.starts_with("A human"),
+        "{}",
+        finding.next_action
+    );
+}
+
+#[test]
+fn a_table_that_fails_for_another_reason_after_the_reload_is_that_reasons() {
+    let other = "{fails: {after: 1m, rows: 0, error: 'relation \"a\" does not exist'}}";
+    let mut world = world(&sources(&[failed("a", "1h", PASSING, other)]), ENFORCE);
+    run(&mut world, 120);
+    assert_eq!(world.count("reload"), 1);
+    let status = world.status();
+    assert!(status.incidents.is_empty(), "{:#?}", status.incidents);
+    assert_eq!(status.findings[0].cause, RootCause::TableMissing);
+}
+
+#[test]
+fn a_run_that_posthog_started_itself_meanwhile_is_not_doubled() {
+    let mut world = world(&sources(&[failed("a", "1m", PASSING, WORKS)]), ENFORCE);
+    run(&mut world, 8);
+    let id = world.schema_id("a");
+    simulator(&world, |posthog| posthog.start_run(&id).unwrap());
+    run(&mut world, 60);
+    assert_eq!(world.count("reload"), 0);
+    assert!(world.status().findings.is_empty());
+}
+
+// --- Stale --------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_stale_table_is_reloaded_once_and_a_full_one_at_most_once_a_day() {
+    let scenario = "sources: [{schemas: [{name: a, sync_type: full_refresh, frequency: 1hour, last_synced_ago: 9h}]}]";
+    let mut world = world(scenario, ENFORCE);
+    run(&mut world, 20);
+    assert_eq!(world.count("reload"), 1);
+    assert!(world.status().findings.is_empty());
+    // The schedule is still dead: stale again after four intervals.
+    run(&mut world, 10 * 60);
+    assert_eq!(world.count("reload"), 1);
+    assert!(
+        held(&world).contains("at most once a day"),
+        "{}",
+        held(&world)
+    );
+    run(&mut world, 15 * 60);
+    assert_eq!(world.count("reload"), 2);
+}
+
+#[test]
+fn a_warning_of_staleness_is_no_reason_to_reload() {
+    let scenario = "sources: [{schemas: [{name: a, frequency: 24hour, last_synced_ago: 50h}]}]";
+    let mut world = world(scenario, ENFORCE);
+    run(&mut world, 120);
+    assert_eq!(world.count("reload"), 0);
+    assert_eq!(world.status().findings[0].severity, Severity::Warning);
+}
+
+// --- Guards -------------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_budget_of_an_hour_holds_across_a_restart() {
+    let many: Vec<String> = (0..6)
+        .map(|n| failed(&format!("t{n}"), &format!("{}h", 2 + n), PASSING, WORKS))
+        .collect();
+    let spec = "mode: Enforce, interval: 1m, remediation: {limits: {maxActionsPerHour: 2, maxConcurrent: 50}}";
+    let mut world = world(&sources(&many), spec);
+    run(&mut world, 20);
+    assert_eq!(world.count("reload"), 2);
+    assert!(
+        held(&world).contains("maxActionsPerHour"),
+        "{}",
+        held(&world)
+    );
+    world.restart();
+    run(&mut world, 30);
+    assert_eq!(world.count("reload"), 2);
+    run(&mut world, 30);
+    assert_eq!(world.count("reload"), 4);
+}
+
+#[test]
+fn a_closed_window_holds_the_start_and_not_what_was_started() {
+    // The simulated day begins at 2026-10-01T00:00:00Z, a Thursday.
+    let spec = "mode: Enforce, interval: 1m, remediation: {windows: [{kind: Deny, schedule: '0 0 * * *', duration: 2h, timeZone: UTC}]}";
+    let mut world = world(&sources(&[failed("a", "1h", PASSING, WORKS)]), spec);
+    run(&mut world, 110);
+    assert_eq!(world.count("reload"), 0);
+    assert!(
+        held(&world).contains("a Deny window is open until 2026-10-01T02:00:00Z"),
+        "{}",
+        held(&world)
+    );
+    run(&mut world, 20);
+    assert_eq!(world.count("reload"), 1);
+}
+
+#[test]
+fn the_breaker_lets_one_trial_pass_after_the_cool_down() {
+    let many: Vec<String> = (0..4)
+        .map(|n| failed(&format!("t{n}"), "20m", PASSING, FAILS))
+        .collect();
+    let mut world = world(&sources(&many), ENFORCE);
+    run(&mut world, 25);
+    assert_eq!(world.count("reload"), 0);
+    let status = world.status();
+    assert_eq!(status.findings[0].cause, RootCause::PlatformOutage);
+    assert!(status.state.breaker.is_some());
+    world.restart();
+    run(&mut world, 10);
+    assert_eq!(world.count("reload"), 1, "one trial");
+    run(&mut world, 20);
+    assert_eq!(world.count("reload"), 1, "it failed as well");
+}
+
+#[test]
+fn the_breaker_closes_when_the_sources_recover() {
+    let many: Vec<String> = (0..4)
+        .map(|n| failed(&format!("t{n}"), "20m", PASSING, WORKS))
+        .collect();
+    let mut world = world(&sources(&many), ENFORCE);
+    run(&mut world, 5 * 60);
+    let status = world.status();
+    assert!(status.findings.is_empty(), "{:#?}", status.findings);
+    assert!(status.state.breaker.is_none());
+    assert_eq!(world.count("reload"), 4);
+}
+
+#[test]
+fn a_person_can_ask_to_begin_anew_once_for_each_token() {
+    let mut world = world(&sources(&[failed("a", "1h", PASSING, FAILS)]), ENFORCE);
+    run(&mut world, 4 * 60);
+    assert_eq!(world.count("reload"), 3);
+    assert_eq!(world.status().incidents[0].step, Step::Escalated);
+    reset(&world, "2026-10-01");
+    run(&mut world, 10);
+    assert_eq!(world.count("reload"), 4);
+    run(&mut world, 24 * 60);
+    assert_eq!(world.count("reload"), 6, "three attempts more, and no more");
+    assert_eq!(
+        world.status().state.reset_handled.as_deref(),
+        Some("2026-10-01")
+    );
+}
+
+#[test]
+fn a_token_lets_the_breaker_try_one_at_once() {
+    let many: Vec<String> = (0..4)
+        .map(|n| failed(&format!("t{n}"), "20m", PASSING, FAILS))
+        .collect();
+    let mut world = world(&sources(&many), ENFORCE);
+    run(&mut world, 5);
+    assert_eq!(world.count("reload"), 0);
+    reset(&world, "now");
+    run(&mut world, 10);
+    assert_eq!(world.count("reload"), 1);
+}
+
+// --- Guards in pairs ----------------------------------------------------------------------------------------------
+
+#[test]
+fn two_guards_hold_until_the_last_of_them_lets_go() {
+    let window = "windows: [{kind: Deny, schedule: '0 0 * * *', duration: 1h, timeZone: UTC}]";
+    // The window ends after an hour; the pause of two hours and the budget of the hour do not.
+    let pause = format!(
+        "mode: Enforce, interval: 1m, remediation: {{{window}, limits: {{backoff: {{initial: 2h}}}}}}"
+    );
+    let mut held_by_pause = world(&sources(&[failed("a", "1m", PASSING, WORKS)]), &pause);
+    run(&mut held_by_pause, 110);
+    assert_eq!(held_by_pause.count("reload"), 0);
+    assert!(held(&held_by_pause).contains("limits.backoff"));
+    run(&mut held_by_pause, 20);
+    assert_eq!(held_by_pause.count("reload"), 1);
+
+    let budget = format!(
+        "mode: Enforce, interval: 1m, remediation: {{{window}, limits: {{maxActionsPerHour: 1, maxConcurrent: 1}}}}"
+    );
+    let two = [
+        failed("a", "2h", PASSING, WORKS),
+        failed("b", "4h", PASSING, WORKS),
+    ];
+    let mut held_by_budget = world(&sources(&two), &budget);
+    run(&mut held_by_budget, 115);
+    assert_eq!(
+        held_by_budget.count("reload"),
+        1,
+        "one in the hour after the window"
+    );
+    run(&mut held_by_budget, 15);
+    assert_eq!(held_by_budget.count("reload"), 2);
+}
+
+// --- Overrides ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_first_override_that_matches_a_table_is_its_health() {
+    let scenario = "sources: [{type: Postgres, prefix: prod, schemas: [\
+        {name: public.slow, frequency: 1hour, last_synced_ago: 9h}, {name: public.fast, frequency: 1hour, last_synced_ago: 9h}]}]";
+    let spec = "interval: 1m, overrides: [\
+        {source: {prefix: prod}, schemas: ['public.s*'], freshness: {warnAfterIntervals: 100, errorAfterIntervals: 200}}, \
+        {source: {prefix: prod}, schemas: ['*'], freshness: {warnAfterIntervals: 3, errorAfterIntervals: 20}}]";
+    let mut world = world(scenario, spec);
+    run(&mut world, 20);
+    let status = world.status();
+    let told: Vec<_> = status
+        .findings
+        .iter()
+        .map(|finding| (finding.schema.as_str(), finding.severity))
+        .collect();
+    assert_eq!(told, [("public.fast", Severity::Warning)]);
+}
