@@ -11,7 +11,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use warehouse_sync_operator::{api::conditions::Reason, cli::crd_yaml};
+use kube::CustomResourceExt as _;
+use warehouse_sync_operator::{
+    api::{WarehouseSyncPolicy, conditions::Reason, status::RootCause},
+    cli::crd_yaml,
+    decide::remedy::{Remedy, remedy},
+};
 
 /// The pipeline, top to bottom: a folder may use those before it.
 const FOLDERS: [&str; 10] = [
@@ -124,10 +129,6 @@ fn every_reason_is_in_the_documentation() {
 
 #[test]
 fn every_cause_is_in_the_documentation_with_its_meaning_and_action() {
-    use warehouse_sync_operator::{
-        api::status::RootCause,
-        decide::remedy::{Remedy, remedy},
-    };
     let docs = fs::read_to_string(root().join("docs/diagnosis.md")).unwrap();
     let rows: Vec<String> = RootCause::ALL
         .iter()
@@ -145,4 +146,99 @@ fn every_cause_is_in_the_documentation_with_its_meaning_and_action() {
         docs.contains(&table),
         "docs/diagnosis.md: the table of causes has drifted; it must be\n{table}"
     );
+}
+
+/// The cells of each row of the tables in a file whose first cell is code.
+fn rows(file: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let cells = |line: &str| -> Vec<String> {
+        let line = line.trim().trim_start_matches('|').trim_end_matches('|');
+        line.split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    text.lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(cells)
+        .collect()
+}
+
+#[test]
+fn every_cause_is_in_the_table_of_remediation_with_what_is_done_about_it() {
+    let rows = rows("docs/remediation.md");
+    for cause in RootCause::ALL {
+        let name = format!("`{}`", cause.as_str());
+        let row = rows.iter().find(|row| row[0] == name);
+        let row = row.unwrap_or_else(|| panic!("docs/remediation.md lacks {name}"));
+        let (own, proposed) = match remedy(cause) {
+            Remedy::Safe(action) => (Some(action), None),
+            Remedy::NeedsApproval(action) => (None, Some(action)),
+            Remedy::Nothing => (None, None),
+        };
+        for (cell, action) in [(&row[1], own), (&row[2], proposed)] {
+            match action {
+                Some(action) => assert!(cell.starts_with(&format!("`{action:?}`")), "{row:?}"),
+                None => assert_eq!(cell, "–", "{row:?}"),
+            }
+        }
+        assert!(!row[3].is_empty(), "{row:?}");
+    }
+    assert_eq!(rows.len(), RootCause::ALL.len());
+}
+
+#[test]
+fn every_guard_is_in_the_documentation_with_its_default_and_what_status_says() {
+    let crd = serde_json::to_value(WarehouseSyncPolicy::crd()).unwrap();
+    let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let field = |path: &str| {
+        let names = path.trim_start_matches("spec.").split('.');
+        names.fold(spec.clone(), |schema, name| {
+            schema["properties"][name].clone()
+        })
+    };
+    let source: String = rust_files(&root().join("src"))
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let rows: Vec<_> = rows("docs/guards.md")
+        .into_iter()
+        .filter(|row| row[0].starts_with("`spec."))
+        .collect();
+    for row in &rows {
+        let path = row[0].trim_matches('`');
+        let default = match &field(path)["default"] {
+            serde_json::Value::String(text) => format!("`{text}`"),
+            serde_json::Value::Null => "none".to_owned(),
+            other => format!("`{other}`"),
+        };
+        assert_eq!(row[1], default, "{path}");
+        // What status says begins with words of the code.
+        if let Some(said) = row[3].strip_prefix('`') {
+            let words = said.split([':', '`']).next().unwrap();
+            let words = words
+                .split(" is ")
+                .next()
+                .unwrap()
+                .split(',')
+                .next()
+                .unwrap();
+            let words = words.rsplit('.').next().unwrap();
+            assert!(source.contains(words), "no code says {words:?}");
+        }
+    }
+    let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    for part in [
+        "remediation",
+        "remediation.limits",
+        "remediation.limits.backoff",
+        "remediation.limits.breaker",
+    ] {
+        let fields = field(&format!("spec.{part}"));
+        for (name, schema) in fields["properties"].as_object().unwrap() {
+            let path = format!("spec.{part}.{name}");
+            let is_leaf = schema.get("properties").is_none();
+            assert!(
+                !is_leaf || documented.contains(&path.as_str()),
+                "docs/guards.md lacks {path}"
+            );
+        }
+    }
 }

@@ -6,6 +6,12 @@ pub const USE_LABEL: &str = "warehousesync.dev/use";
 /// Value of [`USE_LABEL`] for a Secret that holds a `PostHog` personal API key.
 pub const USE_API_KEY: &str = "posthog-api-key";
 
+/// Value of [`USE_LABEL`] for a Secret that holds credentials of sources.
+pub const USE_SOURCE: &str = "source-credentials";
+
+/// Annotation of such a Secret: the id of the `PostHog` project that it may be handed to.
+pub const PROJECT_ANNOTATION: &str = "warehousesync.dev/project";
+
 /// The one server-side-apply field manager of the operator.
 pub const FIELD_MANAGER: &str = "warehouse-sync-operator";
 

@@ -10,6 +10,8 @@
     reason = "printer columns repeat keys, and doc comments become plain text in `kubectl explain`"
 )]
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -125,6 +127,48 @@ pub struct WarehouseSyncPolicySpec {
     /// How proposals are approved. Absent: the defaults of each field.
     #[serde(default)]
     pub approval: Approval,
+    /// Secrets of the policy's namespace from which new credentials flow into sources: when a source rejects its credentials
+    /// and the Secret has changed, it is handed to PostHog once. Empty (default): none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub credentials: Vec<Credentials>,
+}
+
+/// Which keys of Secrets hold the credentials of one source. Each Secret must carry the label
+/// `warehousesync.dev/use: source-credentials` and the annotation `warehousesync.dev/project` with the project's id.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.jobInputs) && size(self.jobInputs) > 0) || (has(self.webhookInputs) && size(self.webhookInputs) > 0)")
+    .message("an entry of credentials has jobInputs, webhookInputs or both"))]
+pub struct Credentials {
+    /// The source. It must match exactly one.
+    pub source: SourceRef,
+    /// Inputs of the source by name; a dot leads into a container, for example auth_method.stripe_secret_key. Only inputs
+    /// that say who asks: user names, passwords, keys, tokens. Those that say where (host, port, database, …) are refused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = Rule::new("self.all(k, k.matches('^([A-Za-z0-9_]+[.])*((user|username|private_key|service_account_key)|[A-Za-z0-9_]*(password|passphrase|secret|token|api_key|secret_key))$'))")
+        .message("jobInputs may name only inputs that say who asks, for example user, password, api_key, auth_method.stripe_secret_key; inputs that say where or what (host, port, database, schema, account, …) could turn a table to another database"))]
+    pub job_inputs: BTreeMap<String, FromSecret>,
+    /// Inputs of the source's webhook by name, for example signing_secret. Pushed when the Secret has changed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub webhook_inputs: BTreeMap<String, FromSecret>,
+}
+
+impl Credentials {
+    /// All values that it names.
+    pub fn inputs(&self) -> impl Iterator<Item = &FromSecret> {
+        self.job_inputs.values().chain(self.webhook_inputs.values())
+    }
+}
+
+/// A value that is in a Secret.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FromSecret {
+    /// The Secret, in the policy's namespace, and the key in it.
+    pub secret_ref: SecretKeyRef,
 }
 
 /// A PostHog project and the API key to read it with.
@@ -481,6 +525,17 @@ pub struct Remediation {
     /// capture, which imports every captured table anew. "Off": report.
     #[serde(default)]
     pub repair_cdc: Proposing,
+    /// Auto (default): when a source rejects its credentials and the Secret that `spec.credentials` names has changed, hand it
+    /// to PostHog once and reload the tables. "Off": report.
+    #[serde(default)]
+    pub apply_credentials: Switch,
+    /// Auto (default): after a proved fix, switch those tables on again that PostHog was seen to switch off. "Off": report.
+    #[serde(default)]
+    pub reenable_after_fix: Switch,
+    /// Auto (default): register a webhook that PostHog or the vendor certainly lacks, once, and push `webhookInputs` when their
+    /// Secret has changed. "Off": report.
+    #[serde(default)]
+    pub register_webhook: Switch,
     /// When the operator may start something. What it has started it ends. Only Deny windows: always but then. Any Allow
     /// window: only then. Deny wins. Empty (default): always.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

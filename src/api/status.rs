@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::proposal::Proposal;
 
+/// Most sources of which a status remembers what was handed over.
+pub const MAX_SOURCES: usize = 128;
 /// Most findings kept in a status; `findingsTruncated` counts the rest.
 pub const MAX_FINDINGS: usize = 50;
 /// Most incidents kept in a status. When full, nothing new starts.
@@ -459,6 +461,8 @@ pub enum Action {
 /// Where an incident stands.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
+    /// The table is being switched on again.
+    Enabling,
     /// The cancel is being sent.
     Cancelling,
     /// Waiting until the cancelled job has ended.
@@ -536,6 +540,20 @@ pub enum Call {
     Cancel,
     /// Start a sync of a table as it is configured.
     Reload,
+    /// Switch a table on again that PostHog switched off.
+    Enable,
+}
+
+impl Call {
+    /// A bounded name, for metrics and messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Reload => "reload",
+            Self::Enable => "enable",
+        }
+    }
 }
 
 /// What became of a call.
@@ -591,6 +609,10 @@ pub struct State {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub schemas: Vec<SchemaState>,
+    /// One row for each source that was handed something.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub sources: Vec<SourceState>,
     /// Tables that have left PostHog's list. Kept for a day.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
@@ -619,6 +641,7 @@ impl State {
     fn is_empty(&self) -> bool {
         let Self {
             schemas,
+            sources,
             missing,
             sends,
             reset_handled,
@@ -627,6 +650,7 @@ impl State {
             empty_since,
         } = self;
         schemas.is_empty()
+            && sources.is_empty()
             && sends.is_empty()
             && reset_handled.is_none()
             && breaker.is_none()
@@ -671,6 +695,40 @@ impl SchemaState {
             reloaded_in_full: None,
         }
     }
+}
+
+/// What was handed to PostHog for one source.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SourceState {
+    /// Id of the source in PostHog.
+    pub id: String,
+    /// The credentials that were handed over last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Handover>,
+    /// The inputs of the webhook that were pushed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_inputs: Option<Handover>,
+    /// The last registration of its webhook; absent once the webhook is seen to be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Handover>,
+}
+
+/// Something that was handed to PostHog once. Written before the sending, so that a crash cannot hide it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Handover {
+    /// What it was: an HMAC of the Secret's values, keyed with the API key. The same is not handed over twice.
+    pub hmac: String,
+    /// When it was about to be sent.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: Timestamp,
+    /// What became of it; absent until the answer is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fate: Option<Fate>,
+    /// What PostHog or the connection said, without secrets.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
 }
 
 /// The breaker, which stops the operator while many sources fail at once.

@@ -1,5 +1,7 @@
 //! From a spec that the API server took to one that the rest of the operator can use without a second look.
 
+use std::collections::HashSet;
+
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -10,7 +12,8 @@ use super::{
     host::{Host, HostError},
     names::{MAX_TOKEN, RESET_AT},
     policy::{
-        self, Mode, Proposing, SchemaSelector, SecretKeyRef, SourceRef, SourceSelector, Switch,
+        self, Credentials, Mode, Proposing, SchemaSelector, SecretKeyRef, SourceRef,
+        SourceSelector, Switch,
     },
     proposal::ProposedAction,
     window::Window,
@@ -119,6 +122,14 @@ pub struct ValidatedPolicy {
     pub proposing: ProposingSwitches,
     /// How long a proposal waits for an answer.
     pub proposals_expire_after: SignedDuration,
+    /// Whether new credentials are handed over.
+    pub apply_credentials: Switch,
+    /// Whether tables that `PostHog` switched off come back after a fix.
+    pub reenable_after_fix: Switch,
+    /// Whether webhooks are registered and given their inputs.
+    pub register_webhook: Switch,
+    /// Which Secrets hold the credentials of sources.
+    pub credentials: Vec<Credentials>,
     /// When something may be started.
     pub windows: Vec<Window>,
     /// How much may be done.
@@ -298,6 +309,10 @@ impl ValidatedPolicy {
                 "approval.expiresAfter",
                 &spec.approval.expires_after,
             )?,
+            apply_credentials: spec.remediation.apply_credentials,
+            reenable_after_fix: spec.remediation.reenable_after_fix,
+            register_webhook: spec.remediation.register_webhook,
+            credentials: spec.credentials.clone(),
             windows: spec
                 .remediation
                 .windows
@@ -358,6 +373,14 @@ impl ValidatedPolicy {
         self.overrides
             .iter()
             .find(|own| own.source.matches(source_type, prefix, id) && own.schemas.is_match(schema))
+    }
+
+    /// Where the credentials of sources are.
+    #[must_use]
+    pub fn secrets(&self) -> HashSet<SecretKeyRef> {
+        let entries = self.credentials.iter();
+        let inputs = entries.flat_map(Credentials::inputs);
+        inputs.map(|input| input.secret_ref.clone()).collect()
     }
 
     /// True if this policy may send anything at all: Enforce, and not suspended.

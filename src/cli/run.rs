@@ -7,11 +7,14 @@ use clap::{Args, ValueEnum};
 use super::CliError;
 use crate::{
     api::Timings,
-    controller::{self, Health, Options, startup::StartError},
+    controller::{self, Health, Options, leadership::Election, lease::Times, startup::StartError},
     posthog::guard::{DEFAULT_HOSTS, HostList, is_loopback},
     report::Metrics,
     serve,
 };
+
+/// Name of the Lease unless a flag says otherwise.
+const LEASE_NAME: &str = "warehouse-sync-operator";
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -22,7 +25,7 @@ pub(super) struct RunArgs {
         value_name = "NAME",
         env = "WAREHOUSE_SYNC_NAMESPACES",
         value_delimiter = ',',
-        value_parser = namespace
+        value_parser = name
     )]
     namespaces: Vec<String>,
 
@@ -42,6 +45,25 @@ pub(super) struct RunArgs {
         default_value = "0.0.0.0:8080"
     )]
     bind: SocketAddr,
+
+    /// Namespace of the Lease by which replicas agree on who leads. Default: that of the pod, or of the kubeconfig
+    #[arg(long, value_name = "NAME", env = "WAREHOUSE_SYNC_LEASE_NAMESPACE", value_parser = name)]
+    lease_namespace: Option<String>,
+
+    /// Name of that Lease. Operators in one namespace that look after different policies need one each
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "WAREHOUSE_SYNC_LEASE_NAME",
+        default_value = LEASE_NAME,
+        value_parser = name
+    )]
+    lease_name: String,
+
+    /// Calls that may be sent to one project of PostHog in an hour, by all policies on it together; a policy's maxActionsPerHour can only
+    /// lower it
+    #[arg(long, value_name = "N", env = "WAREHOUSE_SYNC_MAX_ACTIONS_PER_HOUR", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    max_actions_per_hour: u32,
 
     /// How log lines look. What is logged is set by RUST_LOG
     #[arg(long, value_name = "FORMAT", env = "WAREHOUSE_SYNC_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
@@ -112,19 +134,31 @@ fn options(args: &RunArgs) -> Result<Options, CliError> {
     namespaces.sort();
     namespaces.dedup();
     Ok(Options {
+        max_actions_per_hour: usize::try_from(args.max_actions_per_hour).unwrap_or(usize::MAX),
         namespaces,
+        election: election(args),
         hosts: HostList::new(&hosts, args.allow_http_loopback),
         timings: Timings::divided_by(args.time_factor),
     })
 }
 
-fn namespace(text: &str) -> Result<String, String> {
+fn election(args: &RunArgs) -> Election {
+    let given = |name: &String| !name.is_empty();
+    let name = Some(&args.lease_name).filter(|name| given(name));
+    Election {
+        namespace: args.lease_namespace.clone().filter(given),
+        name: name.map_or_else(|| LEASE_NAME.to_owned(), Clone::clone),
+        times: Times::divided_by(args.time_factor),
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if text.len() <= 63 && text.bytes().all(fits) && !text.starts_with('-') && !text.ends_with('-')
     {
         return Ok(text.to_owned());
     }
-    Err("a namespace has at most 63 lower-case letters, digits and dashes, and begins and ends with a letter or digit".to_owned())
+    Err("a name has at most 63 lower-case letters, digits and dashes, and begins and ends with a letter or digit".to_owned())
 }
 
 fn host(text: &str) -> Result<String, String> {

@@ -9,6 +9,7 @@ use std::sync::{
 #[derive(Debug, Clone)]
 pub struct Health {
     pending: Arc<Mutex<Vec<String>>>,
+    hindered: Arc<Mutex<Option<String>>>,
     begun: Arc<AtomicBool>,
 }
 
@@ -16,6 +17,7 @@ impl Default for Health {
     fn default() -> Self {
         Self {
             pending: Arc::new(Mutex::new(vec!["starting".to_owned()])),
+            hindered: Arc::default(),
             begun: Arc::default(),
         }
     }
@@ -38,13 +40,17 @@ impl Health {
         }
     }
 
+    /// Says what keeps the process from leading, and from standing by; none if nothing does.
+    pub fn hindered(&self, why: Option<String>) {
+        *self.hindered.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
     /// What is pending.
     #[must_use]
     pub fn what_is_pending(&self) -> Vec<String> {
-        self.pending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let hindered = self.hindered.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.iter().chain(&*hindered).cloned().collect()
     }
 
     /// True once any first list is there, so that reconciles may be under way.

@@ -10,6 +10,7 @@ use kube::{
         reflector::Store,
     },
 };
+use secrecy::SecretString;
 use serde::Serialize;
 
 use super::{secrets::ApiKeys, timed};
@@ -144,6 +145,17 @@ impl Kubernetes for Cluster {
         self.api_keys.read(namespace, secret).await
     }
 
+    async fn source_secret(
+        &self,
+        namespace: &str,
+        secret: &SecretKeyRef,
+        project_id: i64,
+    ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
+        self.api_keys
+            .read_source(namespace, secret, project_id)
+            .await
+    }
+
     fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival> {
         let policies = self.policies.iter().flat_map(Store::state);
         policies
@@ -211,7 +223,9 @@ fn rival(policy: &WarehouseSyncPolicy, at: &PolicyRef, project: &Project) -> Opt
         .iter()
         .flat_map(|status| &status.incidents)
         .filter(|incident| is_in_flight(incident));
+    let sends = object.status.iter().flat_map(|status| &status.state.sends);
     Some(Rival {
+        sends: sends.copied().collect(),
         in_flight: in_flight
             .map(|incident| (incident.schema_id.clone(), incident.deadline))
             .collect(),

@@ -1,10 +1,13 @@
-//! Wiring: watches, the reconcile driver, Secrets, shutdown. The only folder that asks a clock.
+//! Wiring: watches, the reconcile driver, Secrets, leadership, shutdown. The only folder that asks a clock.
 
 pub mod backoff;
 pub mod health;
 pub mod kubernetes;
+pub mod leadership;
+pub mod lease;
 pub mod obstacle;
 pub mod reconcile;
+pub mod released;
 pub mod run;
 pub mod secrets;
 pub mod startup;

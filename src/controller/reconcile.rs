@@ -3,7 +3,7 @@
 //! Reaches `PostHog` and Kubernetes only through two narrow ports, and the time only through a function, so that the
 //! deterministic simulation can drive it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,20 +14,22 @@ use super::{
 use crate::{
     api::{
         Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
-        status::{Fate, Incident, Step},
+        status::{Fate, Handover, Incident, Step},
         validated::PolicyRef,
     },
     decide::{
-        Action, Held, Plan, decide,
+        Action, Held, Plan,
+        credentials::Handing,
+        decide,
         incident::{self, Facts, Next},
         ownership::is_in_flight,
         plan::in_words,
         proposal::Seed,
     },
     diagnose::{Diagnosis, Known, diagnose},
-    execute::{self, Ledger, run::Ran},
-    observe::{Observer, Snapshot, observer::ProjectView},
-    posthog::{Transport, client::Clock, guard::HostList},
+    execute::{self, Leads, Ledger, handover, run::Ran},
+    observe::{Observer, Offers, Snapshot, observer::ProjectView},
+    posthog::{ApiKey, Transport, client::Clock, guard::HostList},
     report::{
         Kubernetes, KubernetesError, Metrics, StatusWriter,
         compose::{self, Obstacle},
@@ -48,8 +50,12 @@ pub struct Reconciler<T, K> {
     pub hosts: HostList,
     /// The fixed durations.
     pub timings: Timings,
+    /// Calls that may be sent to one project in an hour, by all policies on it together.
+    pub max_actions_per_hour: usize,
     /// Sends whose outcome the status may not know.
     pub ledger: Ledger,
+    /// Whether this process leads.
+    pub leads: Leads,
     /// Metrics.
     pub metrics: Metrics,
     /// The time.
@@ -93,7 +99,10 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             });
         };
         let mut writer = StatusWriter::new(&*self.kubernetes, &self.metrics, &object, at.clone());
-        match self.observe(&object).await? {
+        let observed = self.observe(&object).await?;
+        // That may have taken minutes.
+        self.check_leads(at)?;
+        match observed {
             Err((obstacle, policy, tell)) => {
                 let now = (self.clock)();
                 let generation = object.metadata.generation.unwrap_or_default();
@@ -124,10 +133,17 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     now: pass.now,
                 };
                 let diagnosis = diagnose(&known);
-                let plan = decide(&known, &diagnosis, &pass.old, (self.seed)().as_ref());
+                let plan = decide(
+                    &known,
+                    &diagnosis,
+                    &pass.old,
+                    self.max_actions_per_hour,
+                    (self.seed)().as_ref(),
+                );
                 let again_in = self.execute(&pass, &diagnosis, plan, &mut writer).await?;
                 // Only now: the status was written, so the policy was still there.
                 let counts = diagnosis.summary(|_| false).schemas;
+                self.check_leads(at)?;
                 let proposals = &writer.written().proposals;
                 let gauges = &self.metrics.gauges;
                 gauges.set(at, &diagnosis.problems, &counts, proposals);
@@ -139,7 +155,17 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         }
     }
 
-    /// Forgets a policy that is gone.
+    /// A pass that is under way when leadership is lost ends here. What came of a call is written all the same: it goes through
+    /// only if the next leader has not written yet, which then need not find it out.
+    fn check_leads(&self, at: &PolicyRef) -> Result<(), KubernetesError> {
+        if (self.leads)(Duration::ZERO) {
+            Ok(())
+        } else {
+            Err(KubernetesError::NotLeading(at.clone()))
+        }
+    }
+
+    /// Forgets a policy that is gone, or another's to look after.
     pub fn forget(&self, at: &PolicyRef) {
         self.observer.forget(at);
         self.metrics.gauges.forget(at);
@@ -168,9 +194,12 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             Ok(key) => key,
             Err(refused) => return Ok(Err((refused.into(), Some(policy), Vec::new()))),
         };
+        let offers = self.offers(&policy, &key).await?;
         let view = self.observer.project(&policy.at, &policy.project, key);
         let mut old = object.status.clone().unwrap_or_default();
         self.ledger.complete(&policy.uid, &mut old.incidents);
+        self.ledger
+            .complete_sources(&policy.uid, &mut old.state.sources);
 
         let polled = view.poll(self.max_age(&policy, &old)).await;
         let tell = if polled.fresh {
@@ -203,7 +232,10 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             every_run: false,
             progress: &|_, _| {},
         };
-        let snapshot = survey.make(sources, rivals).await;
+        let snapshot = Snapshot {
+            offers,
+            ..survey.make(sources, rivals).await
+        };
         Ok(Ok(Pass {
             policy,
             view,
@@ -214,6 +246,24 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             tell,
             timings: &self.timings,
         }))
+    }
+
+    /// What the Secrets of `spec.credentials` hold.
+    async fn offers(
+        &self,
+        policy: &ValidatedPolicy,
+        key: &ApiKey,
+    ) -> Result<Offers, KubernetesError> {
+        let mut offers = Offers::default();
+        for at in policy.secrets() {
+            let (namespace, project) = (&policy.at.namespace, policy.project.id);
+            let value = self
+                .kubernetes
+                .source_secret(namespace, &at, project)
+                .await?;
+            offers.add(at, value.map_err(|refused| refused.message), key);
+        }
+        Ok(offers)
     }
 
     /// How old a list may be. A tenth less than the interval, so that a policy that comes a little early does not have to
@@ -254,16 +304,44 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 now,
             )
         };
+        let hands_over = !plan.handings.is_empty();
+        while !plan.handings.is_empty() {
+            let handing = plan.handings[0].clone();
+            let intent = async |handover: &Handover| {
+                self.check_leads(&pass.policy.at)?;
+                let mut intended = plan.clone();
+                intended.sent(Some(handover.at));
+                intended.handed(&handing, handover.clone());
+                writer.write(compose(&intended), now).await
+            };
+            let ran = handover::run(
+                &pass.policy,
+                &pass.view,
+                &self.ledger,
+                &self.leads,
+                &pass.snapshot,
+                &handing,
+                intent,
+            )
+            .await?;
+            plan.handings.remove(0);
+            self.note_handover(&mut plan, &handing, ran);
+            tracing::info!(policy = %pass.policy.at, source = %handing.source, call = handing.what.as_str(), "{}", plan.notes.last().map_or("", String::as_str));
+            writer.write(compose(&plan), now).await?;
+            writer.publish().await;
+        }
         while !plan.actions.is_empty() {
             let action = plan.actions[0].clone();
             let call = action.call;
             let intent = async |incident: &Incident| {
+                self.check_leads(&pass.policy.at)?;
                 let mut intended = plan.clone();
                 intended.sent(incident.sends.last().map(|send| send.started_at));
                 put(&mut intended.incidents, incident.clone());
                 writer.write(compose(&intended), now).await
             };
-            let ran = execute::run(&pass.policy, &pass.view, &self.ledger, action, intent).await?;
+            let (view, ledger, leads) = (&pass.view, &self.ledger, &self.leads);
+            let ran = execute::run(&pass.policy, view, ledger, leads, action, intent).await?;
             let action = plan.actions.remove(0);
             self.note(pass, &mut plan, &action, ran);
             tracing::info!(policy = %pass.policy.at, schema = %action.incident.schema, ?call, "{}", plan.notes.last().or(plan.held.last().map(|held| &held.blocked_by)).map_or("", String::as_str));
@@ -272,7 +350,44 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         }
         writer.write(compose(&plan), now).await?;
         writer.publish().await;
-        Ok(self.again_in(&pass.policy, &plan.incidents))
+        let again_in = self.again_in(&pass.policy, &plan.incidents);
+        Ok(if hands_over {
+            again_in.min(self.timings.verify_every)
+        } else {
+            again_in
+        })
+    }
+
+    /// Puts what came of a handover into the plan.
+    fn note_handover(&self, plan: &mut Plan, handing: &Handing, ran: handover::Ran) {
+        let Handing { source, words, .. } = handing;
+        let handed = match ran {
+            handover::Ran::GateClosed(blocked_by) => {
+                plan.held.push(Held {
+                    schema_id: handing.source_id.clone(),
+                    what: words.clone(),
+                    blocked_by,
+                });
+                return;
+            }
+            handover::Ran::Sent(handed) => handed,
+        };
+        let (call, fate) = (handing.what.as_str(), handed.fate.map_or("", in_a_word));
+        let said = if handed.detail.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", handed.detail)
+        };
+        plan.notes.push(format!("{source}: {call} {fate}{said}"));
+        self.metrics
+            .sends
+            .get_or_create(&SendLabels { call, fate })
+            .inc();
+        // What did not leave leaves what was handed over before as it was.
+        if handover::has_left(&handed) {
+            plan.sent(Some(handed.at));
+            plan.handed(handing, handed);
+        }
     }
 
     /// Puts what came of an action into the plan.
@@ -294,7 +409,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 let said = send
                     .map(|send| send.detail.as_str())
                     .filter(|said| !said.is_empty());
-                let call = call_label(action);
+                let call = action.call.as_str();
                 plan.notes.push(format!(
                     "{}: {call} {}{}",
                     incident.schema,
@@ -329,13 +444,6 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 }
             }
         }
-    }
-}
-
-const fn call_label(action: &Action) -> &'static str {
-    match action.call {
-        crate::api::status::Call::Cancel => "cancel",
-        crate::api::status::Call::Reload => "reload",
     }
 }
 

@@ -17,12 +17,16 @@ use kube::{
         reflector::{self, ObjectRef, Store, store::Writer},
     },
 };
-use tokio::{sync::watch as signal, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch as signal},
+    task::JoinHandle,
+};
 
 use super::{
     Health, Reconciler,
     backoff::TriggerBackoff,
     kubernetes::{Cluster, Watched},
+    leadership::{Campaign, Election, Leadership},
     secrets::ApiKeys,
     startup::{self, Clients, StartError},
     timed::Counted,
@@ -44,6 +48,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 /// How long a reconcile that is under way may take to end after a signal: a call to `PostHog` may last 130 s.
 const GRACE: Duration = Duration::from_secs(140);
+/// How long the release of the Lease may take after that. Together they are less than the 150 s that a pod is given.
+const RELEASE: Duration = Duration::from_secs(5);
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -52,6 +58,10 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Hosts that may get an API key.
     pub hosts: HostList,
+    /// Calls that may be sent to one project in an hour.
+    pub max_actions_per_hour: usize,
+    /// The Lease by which replicas agree on who leads.
+    pub election: Election,
     /// The fixed durations.
     pub timings: Timings,
 }
@@ -63,6 +73,7 @@ struct Context {
     reconciler: Real,
     /// Where to send a trigger for a policy: by namespace, or one for all.
     tell: HashMap<Option<String>, Tell>,
+    leadership: Leadership,
     /// Failures in a row, of policies whose last pass failed.
     failures: Mutex<HashMap<PolicyRef, u32>>,
 }
@@ -127,26 +138,70 @@ pub async fn run(
         () = stopped_now(stopped.clone()) => return Ok(()),
     }
     let scopes: Vec<Scope> = namespaces.into_iter().map(Scope::new).collect();
-    let context = context(&options, &clients, &scopes, metrics)?;
+    // Not before the cluster is as it should be: whoever leads must be able to work.
+    let (campaign, leadership) = Campaign::new(
+        &clients.calls,
+        &clients.namespace,
+        &options.election,
+        health.clone(),
+        metrics.clone(),
+    );
+    let context = context(&options, &clients, &scopes, metrics, leadership)?;
+    let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
+    let follower = tokio::spawn(follow_leadership(context.clone(), policies));
+    let (finished, told) = oneshot::channel();
+    let mut campaign = tokio::spawn(campaign.run(stopped.clone(), told));
+    let controllers = start_controllers(scopes, &clients, &context, &health, &stopped);
+    tokio::select! {
+        result = all_ended(controllers, &stopped) => result?,
+        _ = &mut campaign => return Err(StartError::Ended("the campaign for the Lease")),
+        _ = follower => return Err(StartError::Ended("what follows leadership")),
+        nothing_runs = past_grace(stopped.clone(), &health) => if !nothing_runs {
+            // The Lease runs out by itself, when what did not end can do no more.
+            return Ok(());
+        },
+    }
+    // It fails only if the campaign is over.
+    let _ = finished.send(());
+    if tokio::time::timeout(RELEASE, campaign).await.is_err() {
+        tracing::warn!("the Lease could not be released in time and runs out by itself");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Watches every scope, and reconciles what is in it.
+fn start_controllers(
+    scopes: Vec<Scope>,
+    clients: &Clients,
+    context: &Arc<Context>,
+    health: &Health,
+    stopped: &signal::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
     let lists: Vec<String> = scopes.iter().flat_map(Scope::lists).collect();
     health.pending(&lists);
-    let controllers: Vec<JoinHandle<()>> = scopes
+    scopes
         .into_iter()
         .map(|scope| {
-            tokio::spawn(control(
-                scope,
-                &clients,
-                context.clone(),
-                health.clone(),
-                stopped.clone(),
-            ))
+            let (context, health) = (context.clone(), health.clone());
+            tokio::spawn(control(scope, clients, context, health, stopped.clone()))
         })
-        .collect();
-    tokio::select! {
-        result = all_ended(controllers, &stopped) => result,
-        () = past_grace(stopped.clone(), &health) => Ok(()),
+        .collect()
+}
+
+/// Whenever leadership is won, every policy is looked at. What this process remembers of PostHog is old by then, and statuses
+/// know more; a standby remembers nothing, and its gauges are empty.
+async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>) {
+    let mut leadership = context.leadership.clone();
+    while leadership.changed().await {
+        for policy in policies.iter().flat_map(Store::state) {
+            let at = watch::at(&policy);
+            context.reconciler.forget(&at);
+            if context.leads() {
+                context.tell(&at);
+            }
+        }
     }
-    .inspect(|()| tracing::info!("stopped"))
 }
 
 fn context(
@@ -154,12 +209,14 @@ fn context(
     clients: &Clients,
     scopes: &[Scope],
     metrics: Metrics,
+    leadership: Leadership,
 ) -> Result<Arc<Context>, StartError> {
     let http =
         HttpTransport::new(options.hosts.clone()).map_err(|e| StartError::Http(e.to_string()))?;
     let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
+    let leads = leadership.clone();
     // Milliseconds are what people can read, and more than any decision needs.
     let clock: Clock = Arc::new(|| {
         let now = Timestamp::now();
@@ -168,6 +225,7 @@ fn context(
     Ok(Arc::new(Context {
         reconciler: Reconciler {
             seed: Arc::new(draw_seed),
+            max_actions_per_hour: options.max_actions_per_hour,
             observer: Observer::new(Counted::new(http, metrics.clone()), clock.clone()),
             kubernetes: Arc::new(Cluster::new(
                 clients.calls.clone(),
@@ -178,10 +236,12 @@ fn context(
             hosts: options.hosts.clone(),
             timings: options.timings,
             ledger: Ledger::default(),
+            leads: Arc::new(move |deadline| leads.leads(deadline)),
             metrics,
             clock,
         },
         failures: Mutex::default(),
+        leadership,
         tell: scopes
             .iter()
             .map(|scope| (scope.namespace.clone(), scope.tell.clone()))
@@ -245,11 +305,16 @@ fn control(
 }
 
 async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action, KubernetesError> {
+    // A standby does nothing. When it leads, every policy is triggered.
+    if !context.leads() {
+        return Ok(Action::await_change());
+    }
     let at = watch::at(&policy);
     if let Err(invalid) = &policy.0 {
         tracing::error!(policy = %at, "the policy cannot be read and is left alone: {}", invalid.error);
         return Ok(Action::await_change());
     }
+    // Boxed: all that a pass may wait for adds up.
     let done = Box::pin(context.reconciler.reconcile(&at)).await?;
     for other in done.tell {
         context.tell(&other);
@@ -275,6 +340,11 @@ fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>
             context.count("gone");
             Action::await_change()
         }
+        KubernetesError::NotLeading(_) => {
+            context.count("not_leading");
+            tracing::info!(policy = %at, "{error}");
+            Action::await_change()
+        }
         KubernetesError::Failed { .. } => {
             context.count("failed");
             let wait = context.back_off(&at);
@@ -285,6 +355,11 @@ fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>
 }
 
 impl Context {
+    /// True if this process leads.
+    fn leads(&self) -> bool {
+        self.leadership.leads(Duration::ZERO)
+    }
+
     /// How long a policy waits after another failure in a row: 2 s, doubling, to 1 min.
     fn back_off(&self, at: &PolicyRef) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -366,16 +441,18 @@ async fn stopped_now(mut stopped: signal::Receiver<bool>) {
 }
 
 /// After a signal: the grace for what is under way. A controller that has not listed its policies never ends by itself, but
-/// has begun nothing either: if that is so of all, there is nothing to wait for.
-async fn past_grace(stopped: signal::Receiver<bool>, health: &Health) {
+/// has begun nothing either: if that is so of all, there is nothing to wait for, and this is true.
+async fn past_grace(stopped: signal::Receiver<bool>, health: &Health) -> bool {
     stopped_now(stopped).await;
-    if health.has_begun() {
-        tokio::time::sleep(GRACE).await;
-        tracing::warn!(
-            "a reconcile did not end within {} s; stopping without it",
-            GRACE.as_secs()
-        );
+    if !health.has_begun() {
+        return true;
     }
+    tokio::time::sleep(GRACE).await;
+    tracing::warn!(
+        "a reconcile did not end within {} s; stopping without it",
+        GRACE.as_secs()
+    );
+    false
 }
 
 fn draw_seed() -> Option<Seed> {

@@ -1,4 +1,4 @@
-//! API keys from Secrets: only from those whose owner released them for it by a label.
+//! API keys and credentials from Secrets: only from those whose owner released them for it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,8 +11,12 @@ use kube::{
     core::PartialObjectMeta,
     runtime::reflector::{ObjectRef, Store},
 };
+use secrecy::SecretString;
 
-use super::timed;
+use super::{
+    released::{Use, source_value},
+    timed,
+};
 use crate::{
     api::{
         conditions::Reason,
@@ -65,39 +69,55 @@ impl ApiKeys {
         }
         // A key that is no longer to be had is not kept.
         self.lock().remove(&cache_key);
-        let found = self.fetch(namespace, wanted).await?;
-        Ok(found.map(|(version, key)| {
+        let secret = match self.fetch(namespace, wanted, Use::ApiKey).await? {
+            Ok(secret) => secret,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let version = secret.resource_version().unwrap_or_default();
+        Ok(take_key(&secret, wanted).inspect(|key| {
             self.lock().insert(cache_key, (version, key.clone()));
-            key
         }))
     }
 
+    /// The credential of a source that `wanted` names. Not kept: a value that is in no memory leaks from none.
+    pub async fn read_source(
+        &self,
+        namespace: &str,
+        wanted: &SecretKeyRef,
+        project_id: i64,
+    ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
+        let wanted_for = Use::Source { project_id };
+        let found = self.fetch(namespace, wanted, wanted_for).await?;
+        Ok(found.and_then(|secret| source_value(Some(&secret), namespace, wanted, project_id)))
+    }
+
+    /// The whole Secret, if it was released for this use.
     async fn fetch(
         &self,
         namespace: &str,
         wanted: &SecretKeyRef,
-    ) -> Result<Result<(String, ApiKey), SecretRefused>, KubernetesError> {
+        wanted_for: Use,
+    ) -> Result<Result<Secret, SecretRefused>, KubernetesError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let name = &wanted.name;
         let get = api.get_metadata_opt(name);
         let meta = match timed::kubernetes(&self.metrics, "get_secret_metadata", name, get).await {
             Ok(Some(meta)) => meta,
-            Ok(None) => return Ok(Err(missing(wanted))),
+            Ok(None) => return Ok(Err(wanted_for.missing(wanted))),
             Err(error) => return refused(namespace, wanted, &error),
         };
-        // The label first: of a Secret that was not released, not a byte is read.
-        if !is_released(meta.labels()) {
-            return Ok(Err(not_labelled(namespace, wanted)));
+        // Released first: of a Secret that was not, not a byte is read.
+        if let Err(refused) = wanted_for.check(&meta.metadata, namespace, wanted) {
+            return Ok(Err(refused));
         }
-        let secret =
-            match timed::kubernetes(&self.metrics, "get_secret", name, api.get_opt(name)).await {
-                Ok(Some(secret)) if is_released(secret.labels()) => secret,
-                Ok(Some(_)) => return Ok(Err(not_labelled(namespace, wanted))),
-                Ok(None) => return Ok(Err(missing(wanted))),
-                Err(error) => return refused(namespace, wanted, &error),
-            };
-        let version = secret.resource_version().unwrap_or_default();
-        Ok(take_key(&secret, wanted).map(|key| (version, key)))
+        match timed::kubernetes(&self.metrics, "get_secret", name, api.get_opt(name)).await {
+            Ok(Some(secret)) => {
+                let released = wanted_for.check(&secret.metadata, namespace, wanted);
+                Ok(released.map(|()| secret))
+            }
+            Ok(None) => Ok(Err(wanted_for.missing(wanted))),
+            Err(error) => refused(namespace, wanted, &error),
+        }
     }
 
     /// The version of a labelled Secret, as its watch last told.
@@ -150,24 +170,4 @@ fn take_key(secret: &Secret, wanted: &SecretKeyRef) -> Result<ApiKey, SecretRefu
         reason: Reason::SecretInvalid,
         message: format!("Key {key:?} of Secret {name} cannot be an API key: {error}. Put a personal API key of PostHog (phx_…) there"),
     })
-}
-
-fn missing(wanted: &SecretKeyRef) -> SecretRefused {
-    let SecretKeyRef { name, key } = wanted;
-    SecretRefused {
-        reason: Reason::SecretMissing,
-        message: format!(
-            "There is no Secret {name} in this namespace: create it with a personal API key of PostHog under {key:?} and the label {USE_LABEL}={USE_API_KEY}"
-        ),
-    }
-}
-
-fn not_labelled(namespace: &str, wanted: &SecretKeyRef) -> SecretRefused {
-    let name = &wanted.name;
-    SecretRefused {
-        reason: Reason::SecretNotLabelled,
-        message: format!(
-            "Secret {name} has not been released for this use: its owner runs kubectl label secret {name} --namespace {namespace} --overwrite {USE_LABEL}={USE_API_KEY}"
-        ),
-    }
 }

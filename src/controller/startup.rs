@@ -41,6 +41,8 @@ pub struct Clients {
     pub calls: Client,
     /// For watches.
     pub watches: Client,
+    /// The namespace of the pod, or of the kubeconfig.
+    pub namespace: String,
 }
 
 /// Makes the clients from the kubeconfig or the pod's service account.
@@ -61,6 +63,7 @@ pub async fn clients() -> Result<Clients, StartError> {
     Ok(Clients {
         calls: with(timed::KUBERNETES_DEADLINE)?,
         watches: with(WATCH_TIMEOUT)?,
+        namespace: config.default_namespace.clone(),
     })
 }
 

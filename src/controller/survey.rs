@@ -17,7 +17,9 @@ use crate::{
         Known, probing,
         suspects::{running, suspects},
     },
-    observe::{Changes, Probe, Probes, ProjectView, Rival, Snapshot, WriteScope, probes::About},
+    observe::{
+        Changes, Offers, Probe, Probes, ProjectView, Rival, Snapshot, WriteScope, probes::About,
+    },
     posthog::{
         Transport,
         lax::Lax,
@@ -77,6 +79,7 @@ impl<T: Transport> Survey<'_, T> {
             looked: HashSet::new(),
             write_scope: WriteScope::Unknown,
             rivals,
+            offers: Offers::default(),
         };
         self.look(&mut snapshot).await;
         if self.policy.may_act()

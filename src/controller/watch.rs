@@ -14,7 +14,8 @@ use kube::{
 
 use super::{backoff::WatchBackoff, kubernetes::Watched};
 use crate::api::{
-    WarehouseSyncPolicy, WarehouseSyncPolicyStatus, names::USE_LABEL, validated::PolicyRef,
+    WarehouseSyncPolicy, WarehouseSyncPolicyStatus, names::USE_LABEL, policy::Credentials,
+    status::State, validated::PolicyRef,
 };
 
 /// Policies, as triggers of reconciles: a change of spec or annotations, not of status or labels. `gone` is told of those
@@ -75,6 +76,10 @@ fn strip(policy: &mut Watched) {
     if let Some(status) = policy.status.take() {
         policy.status = Some(WarehouseSyncPolicyStatus {
             incidents: status.incidents,
+            state: State {
+                sends: status.state.sends,
+                ..State::default()
+            },
             ..Default::default()
         });
     }
@@ -88,16 +93,20 @@ pub fn at(policy: &Watched) -> PolicyRef {
     }
 }
 
-/// The policies whose API key is in `secret`.
+/// The policies whose API key or credentials of sources are in `secret`.
 pub fn users_of(
     secret: &PartialObjectMeta<Secret>,
     policies: &Store<Watched>,
 ) -> Vec<ObjectRef<Watched>> {
     let namespace = secret.namespace();
     let name = secret.name_any();
-    let uses = |policy: &WarehouseSyncPolicy| {
-        policy.namespace() == namespace && policy.spec.posthog.api_key_secret_ref.name == name
+    let names = |policy: &WarehouseSyncPolicy| {
+        let entries = policy.spec.credentials.iter();
+        let mut inputs = entries.flat_map(Credentials::inputs);
+        policy.spec.posthog.api_key_secret_ref.name == name
+            || inputs.any(|input| input.secret_ref.name == name)
     };
+    let uses = |policy: &WarehouseSyncPolicy| policy.namespace() == namespace && names(policy);
     let policies = policies.state();
     policies
         .iter()

@@ -2,14 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::guards::backoff;
+use super::{credentials, guards::backoff};
 use crate::{
     api::{
         policy::Switch,
         status::{Call, Incident, RootCause, Severity, Step},
     },
     diagnose::{Judged, Known, Verdict},
-    observe::Newest,
+    observe::{Look, Newest, Seen},
     posthog::{
         redact,
         wire::{JobStatus, Schema, SchemaStatus},
@@ -45,9 +45,23 @@ pub fn first(known: &Known<'_>, judged: &Judged) -> Option<(Incident, Call)> {
             severity: Severity::Error,
             ..
         } => reload(RootCause::Stale, ended_job(known, judged)?),
+        Verdict::Failing { failure, .. }
+            if failure.cause == RootCause::CredentialsInvalid
+                && judged.status == SchemaStatus::Failed
+                && were_renewed(known, judged) =>
+        {
+            reload(failure.cause, ended_job(known, judged)?)
+        }
+        Verdict::Disabled {
+            after: Some(failure),
+            ..
+        } if failure.cause == RootCause::CredentialsInvalid && were_renewed(known, judged) => {
+            let baseline = ended_job(known, judged)?;
+            (failure.cause, Step::Enabling, Call::Enable, None, baseline)
+        }
         _ => return None,
     };
-    let deadline = (call == Call::Cancel).then_some(known.timings.wait_terminal);
+    let deadline = (call != Call::Reload).then_some(known.timings.wait_terminal);
     let incident = Incident {
         schema_id: judged.schema_id.clone(),
         schema: redact::one_line(&judged.schema, 160),
@@ -81,6 +95,17 @@ pub const fn is_reloaded(cause: RootCause) -> bool {
     )
 }
 
+/// True if the source was given new credentials since the table's newest run began.
+fn were_renewed(known: &Known<'_>, judged: &Judged) -> bool {
+    let seen = known.snapshot.seen(&judged.schema_id);
+    let began = match seen.and_then(Seen::readable).map(Look::newest) {
+        Some(Newest::Job(job, _)) => job.created_at.get().copied(),
+        Some(Newest::None) => seen.map(|seen| seen.text_since),
+        Some(Newest::Unclear(_)) | None => None,
+    };
+    began.is_some_and(|began| credentials::were_renewed(known, &judged.source_id, began))
+}
+
 /// The newest job, if it is known to have ended as the verdict says; `Some(None)` if there is none.
 #[expect(
     clippy::option_option,
@@ -101,10 +126,16 @@ fn ended_job(known: &Known<'_>, judged: &Judged) -> Option<Option<String>> {
 
 fn why(verdict: &Verdict) -> String {
     match verdict {
+        Verdict::Failing { failure, .. } if failure.cause == RootCause::CredentialsInvalid => {
+            "its run failed because of credentials that have been renewed since".to_owned()
+        }
         Verdict::Failing { failure, .. } => format!(
             "its run failed for a reason that may have passed ({})",
             failure.cause.as_str()
         ),
+        Verdict::Disabled { .. } => {
+            "PostHog switched it off because of credentials that have been renewed since".to_owned()
+        }
         Verdict::Stale { since, .. } => format!("no run has completed since {since}"),
         stuck => stuck.why_stuck().unwrap_or_default(),
     }
@@ -115,6 +146,10 @@ fn why(verdict: &Verdict) -> String {
 pub fn holds(known: &Known<'_>, incident: &Incident, attempt: i64) -> Option<String> {
     let policy = known.policy;
     let (switch, field) = match incident.cause {
+        RootCause::CredentialsInvalid if incident.step == Step::Enabling => {
+            (policy.reenable_after_fix, "reenableAfterFix")
+        }
+        RootCause::CredentialsInvalid => (policy.apply_credentials, "applyCredentials"),
         RootCause::Stuck => (policy.cancel_stuck, "cancelStuck"),
         RootCause::Stale => (policy.reload_stale, "reloadStale"),
         _ => (policy.reload_transient, "reloadTransient"),
@@ -123,7 +158,7 @@ pub fn holds(known: &Known<'_>, incident: &Incident, attempt: i64) -> Option<Str
         return Some(format!("spec.remediation.{field} is Off"));
     }
     match incident.cause {
-        RootCause::Stuck => None,
+        RootCause::Stuck | RootCause::CredentialsInvalid => None,
         RootCause::Stale => in_full_lately(known, incident),
         RootCause::CdcBroken if !is_mended(known, incident) => Some(
             "change data capture is not known to be mended: PostHog's check of its prerequisites does not say so"

@@ -6,7 +6,8 @@
 //!      │            │           │         └────┼───────┼──── BackOff │
 //!      └────────────┴───────────┴──────────────┴───────┴─────────────┴─→ Escalated, or closed
 //! ```
-//! A table that says Running without a job begins at Reloading, and so does one that failed for a passing reason or is stale. Jobs are believed, answers are not: an answer only says
+//! A table that `PostHog` switched off begins at Enabling, which leads to Reloading. One that says Running without a job begins
+//! at Reloading, and so does one that failed for a passing reason or is stale. Jobs are believed, answers are not: an answer only says
 //! how to go on looking. Each step is a function of the incident, a look, and the time.
 
 use jiff::{SignedDuration, Timestamp};
@@ -66,6 +67,7 @@ pub fn advance(incident: &mut Incident, facts: &Facts<'_>) -> Next {
 
 fn step(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     match incident.step {
+        Step::Enabling => enabling(incident, facts),
         Step::Cancelling => cancelling(incident, facts),
         Step::WaitTerminal => wait_terminal(incident, facts),
         Step::Settle => settle(incident, facts),
@@ -132,6 +134,35 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
             let message = format!("cancelled job {job}; waiting for it to end");
             go(incident, Step::WaitTerminal, deadline, facts.now, message);
         }
+    }
+    Next::Wait
+}
+
+/// Sent once. Whatever was answered: the list says whether the table is on.
+fn enabling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
+    let is_on = facts
+        .row
+        .is_some_and(|row| row.should_sync == Lax::Is(true));
+    if is_on {
+        let message = "it is switched on; reloading".to_owned();
+        go(incident, Step::Reloading, None, facts.now, message);
+        return Next::Wait;
+    }
+    let is_late = incident.deadline.is_some_and(|at| at <= facts.now);
+    match last(incident, Call::Enable).map(|send| (send.fate, send.detail.clone())) {
+        Some((Some(Fate::NotSent), detail)) if is_late => {
+            return Next::Close(format!("it could not be switched on: {detail}"));
+        }
+        None | Some((Some(Fate::NotSent), _)) => return Next::Send(Call::Enable),
+        Some((Some(Fate::Refused), detail)) => {
+            let message = format!("PostHog refused to switch it on: {detail}");
+            escalate(incident, facts.now, message);
+        }
+        Some(_) if is_late => {
+            let message = "it is not seen to be on; switch it on in PostHog".to_owned();
+            escalate(incident, facts.now, message);
+        }
+        Some(_) => {}
     }
     Next::Wait
 }

@@ -4,6 +4,7 @@
 //! that comes of it. Pure: time is an argument, and there is no client.
 
 pub mod attempt;
+pub mod credentials;
 pub mod gate;
 pub mod guards;
 pub mod incident;

@@ -48,25 +48,23 @@ pub fn owned_by<'a>(
         .map(|rival| &rival.at)
 }
 
-/// Says which other policy owns the source as a whole, if one does: the oldest that may act and selects any of its tables.
+/// Says which other policy owns the source, if one does: the oldest that may act and selects any of its tables.
 #[must_use]
 pub fn source_owned_by<'a>(
     policy: &ValidatedPolicy,
     rivals: &'a [Rival],
     source: &Source,
+    now: Timestamp,
 ) -> Option<&'a PolicyRef> {
+    let (type_, prefix) = (source.type_name(), source.prefix_name());
     let selects = |rival: &Rival| {
-        let selector = &rival.selector;
-        selector.selects_source(source.type_name(), source.prefix_name(), &source.id)
-            && source
-                .schemas
-                .iter()
-                .any(|schema| selector.selects_schema(&schema.name))
+        rival.selector.selects_source(type_, prefix, &source.id)
+            && (source.schemas.iter()).any(|table| rival.selector.selects_schema(&table.name))
     };
+    let acts = |rival: &Rival| (source.schemas.iter()).any(|table| holds(rival, &table.id, now));
     rivals
         .iter()
-        .filter(|rival| rival.may_act && older(rival, policy))
-        .find(|rival| selects(rival))
+        .find(|rival| older(rival, policy) && (rival.may_act && selects(rival) || acts(rival)))
         .map(|rival| &rival.at)
 }
 

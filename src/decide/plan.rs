@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     attempt,
+    credentials::{self, Handing},
     gate::Hanging,
     guards::{breaker, budget, windows},
     incident::{self, Facts, Next},
@@ -17,12 +18,16 @@ use crate::{
         WarehouseSyncPolicyStatus,
         policy::{Mode, Switch},
         proposal::Proposal,
-        status::{BreakerState, Call, Incident, MAX_INCIDENTS, RootCause, Step},
+        status::{BreakerState, Call, Incident, MAX_INCIDENTS, RootCause, SourceState, Step},
     },
     diagnose::{Diagnosis, Judged, Known, Verdict, outage},
     observe::{Look, Newest, WriteScope},
     posthog::wire::SchemaStatus,
 };
+
+/// Why nothing is sent with a key that may only read.
+pub(super) const LACKS_SCOPE: &str =
+    "KeyLacksWriteScope: the API key lacks the scope external_data_source:write";
 
 const NOT_LISTED: &str = "the table is not in PostHog's list just now";
 
@@ -40,6 +45,10 @@ pub struct Plan {
     pub held: Vec<Held>,
     /// Steps seen in this pass, for the history.
     pub notes: Vec<String>,
+    /// What of the user's Secrets is to be handed over.
+    pub handings: Vec<Handing>,
+    /// What was handed over.
+    pub sources: Vec<SourceState>,
     /// When calls were sent lately, those of this pass included.
     pub sends: Vec<Timestamp>,
     /// The breaker; none while it is closed.
@@ -78,12 +87,14 @@ pub struct Held {
     pub blocked_by: String,
 }
 
-/// Decides what happens in this pass, after the one that ended with the status `before`.
+/// Decides what happens in this pass, after the one that ended with the status `before`. `max_actions_per_hour` is the operator's
+/// own cap for the project.
 #[must_use]
 pub fn decide(
     known: &Known<'_>,
     diagnosis: &Diagnosis,
     before: &WarehouseSyncPolicyStatus,
+    max_actions_per_hour: usize,
     seed: Option<&Seed>,
 ) -> Plan {
     let incidents = &before.incidents;
@@ -97,7 +108,11 @@ pub fn decide(
         breaker: breaker::next(limits, state.breaker.as_ref(), together.as_ref(), now),
         ..Plan::default()
     };
-    let pass = Pass { known, diagnosis };
+    let pass = Pass {
+        known,
+        diagnosis,
+        max_actions_per_hour,
+    };
     let reset = policy.reset_at.is_some() && policy.reset_at != state.reset_handled;
     plan.reset_handled.clone_from(if reset {
         &policy.reset_at
@@ -125,6 +140,7 @@ pub fn decide(
             pass.consider(judged, &mut plan);
         }
     }
+    credentials::consider(known, diagnosis, max_actions_per_hour, &mut plan);
     let Proposals { rows, said, notes } =
         proposal::decide(known, diagnosis, &plan.incidents, &before.proposals, seed);
     (plan.proposals, plan.said) = (rows, said);
@@ -135,6 +151,7 @@ pub fn decide(
 struct Pass<'a> {
     known: &'a Known<'a>,
     diagnosis: &'a Diagnosis,
+    max_actions_per_hour: usize,
 }
 
 impl Pass<'_> {
@@ -334,7 +351,8 @@ impl Pass<'_> {
             .or_else(|| attempt::holds(self.known, incident, incident.attempt))
             .or_else(|| windows::hold(&policy.windows, now))
             .or_else(|| self.start_guard(incident, call, plan));
-        if held.is_some() {
+        // The breaker never holds what comes after a fix.
+        if held.is_some() || incident.cause == RootCause::CredentialsInvalid {
             return held;
         }
         match breaker::pass(&policy.limits.breaker, plan.breaker.as_ref(), now) {
@@ -374,10 +392,14 @@ impl Pass<'_> {
         if plan.incidents.len() + plan.actions.len() >= MAX_INCIDENTS {
             return Some("StateFull: the list of incidents is full".to_owned());
         }
-        let reserved = others().map(budget::reserved).sum();
-        let wanted = if call == Call::Cancel { 2 } else { 1 };
-        let most = limits.max_actions_per_hour;
-        budget::holds(&plan.sends, reserved, wanted, most, self.known.now)
+        let reserved: usize = others().map(budget::reserved).sum();
+        let wanted = if call == Call::Reload { 1 } else { 2 };
+        budget::hold(
+            self.known,
+            &plan.sends,
+            reserved + wanted,
+            self.max_actions_per_hour,
+        )
     }
 
     /// What holds back every send.
@@ -389,10 +411,7 @@ impl Pass<'_> {
             return Some("spec.suspend is true".to_owned());
         }
         if self.known.snapshot.write_scope == WriteScope::Missing {
-            return Some(
-                "KeyLacksWriteScope: the API key lacks the scope external_data_source:write"
-                    .to_owned(),
-            );
+            return Some(LACKS_SCOPE.to_owned());
         }
         let Some((source, schema)) = self
             .known
@@ -429,7 +448,10 @@ impl Pass<'_> {
                 Some("the run is not seen to hang any more".to_owned())
             }
             Call::Cancel => self.cancel_guard(incident),
-            Call::Reload => None,
+            Call::Enable if !self.seen_disabled(incident) => Some(
+                "nobody saw PostHog switch the table off: a person may have done it".to_owned(),
+            ),
+            Call::Reload | Call::Enable => None,
         };
         let row = self
             .known
@@ -448,6 +470,13 @@ impl Pass<'_> {
                 plan.held.push(Held::of(incident, call, blocked_by));
             }
         }
+    }
+
+    /// Whether `PostHog` was seen to switch the incident's table off.
+    fn seen_disabled(&self, incident: &Incident) -> bool {
+        let judged = self.diagnosis.of(&incident.schema_id);
+        let seen = Verdict::is_disabled_by_posthog;
+        judged.is_some_and(|judged| seen(&judged.verdict))
     }
 
     /// True if a look that could tell says that the incident's run does not hang.
@@ -546,5 +575,9 @@ pub fn in_words(call: Call, incident: &Incident) -> String {
             incident.schema
         ),
         Call::Reload => format!("reload {}", incident.schema),
+        Call::Enable => format!(
+            "switch {} on again, which PostHog switched off, then reload it",
+            incident.schema
+        ),
     }
 }

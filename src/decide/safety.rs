@@ -2,8 +2,8 @@
 //!
 //! | call | safe when |
 //! |---|---|
-//! | cancel | a live look proved that the very run still hangs ([`RunStillHangs`]) |
-//! | reload | a live look proved that nothing runs and syncing is on ([`NothingRuns`]), and its next run wipes nothing |
+//! | cancel | a live look proved that the very run still hangs ([`RunStillHangs`](super::gate::RunStillHangs)) |
+//! | reload | a live look proved that nothing runs and syncing is on ([`NothingRuns`](super::gate::NothingRuns)), and its next run wipes nothing |
 //! | source reload | the policy owns every table that is on, and the next run of none of them wipes anything |
 //! | PATCH of a table | it only switches the table on again, which `PostHog` was seen to switch off after a failure, which syncs by neither webhook nor CDC, and of which the next run wipes nothing |
 //! | bulk update | each of its patches is safe by itself |
@@ -22,7 +22,7 @@ pub use known::{Known, NextRun, NotWarehouse, Run, SyncType, Table, Webhook};
 pub use why::{LosesData, Why};
 
 use crate::posthog::{
-    inputs::Inputs,
+    inputs::{Inputs, is_credential},
     wire::SchemaStatus,
     write::{SchemaPatch, Write},
 };
@@ -197,21 +197,6 @@ fn switch_table_on(table: &Table) -> Option<Why> {
 fn credentials(job_inputs: &Inputs) -> Option<Why> {
     let only = job_inputs.names().all(is_credential);
     (!only).then_some(Why::MoreThanCredentials)
-}
-
-/// Names of inputs that say who asks, and not where or what. Others could turn a table to another database.
-fn is_credential(name: &str) -> bool {
-    const EXACTLY: [&str; 4] = ["user", "username", "private_key", "service_account_key"];
-    const ENDINGS: [&str; 6] = [
-        "password",
-        "passphrase",
-        "secret",
-        "token",
-        "api_key",
-        "secret_key",
-    ];
-    let last = name.rsplit('.').next().unwrap_or_default();
-    EXACTLY.contains(&last) || ENDINGS.iter().any(|ending| last.ends_with(ending))
 }
 
 /// Each call makes one more endpoint at the vendor.

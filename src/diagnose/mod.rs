@@ -6,8 +6,10 @@
 //! failed, which reads its text by [`classify`]; [`problems`] puts together what somebody should know.
 
 pub mod advice;
+mod billing;
 pub mod cdc;
 pub mod classify;
+pub mod credentials;
 pub mod data_checks;
 pub mod failure;
 pub mod freshness;

@@ -99,7 +99,21 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
     let id = &source.id;
     if webhooks::tables(known, source).next().is_some() {
         let every = known.policy.check_webhooks_every;
-        due.add(Probe::Webhook(id.clone()), probes.webhooks.get(id), every);
+        let mut states = known.state.sources.iter();
+        let handed = states.find(|state| state.id == *id);
+        let handed = handed.and_then(|state| Some(state.webhook.as_ref()?.at));
+        due.add_if(
+            Probe::Webhook(id.clone()),
+            probes.webhooks.get(id),
+            |probed| {
+                // What the operator registered is looked at once more, soon.
+                if handed.is_some_and(|at| at > probed.asked) {
+                    SignedDuration::ZERO
+                } else {
+                    every
+                }
+            },
+        );
     }
     if cdc::tables(known, source).next().is_none() {
         return;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use crate::api::status::Severity;
 
 use super::{
-    cdc, data_checks, missing, not_configured, outage,
+    billing, cdc, credentials, data_checks, missing, not_configured, outage,
     problem::Problem,
     source_status, sources,
     verdict::{Judged, Known},
@@ -33,6 +33,7 @@ pub fn all(known: &Known<'_>, judged: &[Judged]) -> Vec<Problem> {
     );
     for beside in [
         webhooks::problems,
+        credentials::problems,
         data_checks::problems,
         missing::problems,
         not_configured::problems,
@@ -40,6 +41,7 @@ pub fn all(known: &Known<'_>, judged: &[Judged]) -> Vec<Problem> {
         problems.extend(beside(known));
     }
     problems.extend(source_status::problems(known, &problems));
+    billing::name_the_heaviest(known, &mut problems);
     problems.sort_by(|a, b| place(a).cmp(&place(b)));
     problems
 }

@@ -86,6 +86,31 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The failure that it tells of, also of a table that was switched off after it.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failing { failure, .. }
+            | Self::Disabled {
+                after: Some(failure),
+                ..
+            } => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// True if `PostHog` was seen to switch the table off.
+    #[must_use]
+    pub const fn is_disabled_by_posthog(&self) -> bool {
+        matches!(
+            self,
+            Self::Disabled {
+                by_posthog: Some(_),
+                ..
+            }
+        )
+    }
+
     /// Why a table counts as stuck, in a sentence without its full stop; none if it does not.
     #[must_use]
     pub fn why_stuck(&self) -> Option<String> {

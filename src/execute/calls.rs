@@ -1,9 +1,14 @@
 //! The calls that write. Each needs a [`Permit`], which only the safety table makes, and is sent once.
 
+use std::time::Duration;
+
 use crate::{
     api::status::Fate,
     decide::safety::Permit,
-    posthog::{Client, PostHogError, Transport, answer::Answer, lax::Lax, redact},
+    posthog::{
+        Client, PostHogError, Transport, answer::Answer, inputs::Inputs, lax::Lax, redact,
+        write::Write,
+    },
 };
 
 /// Longest sentence of an answer that is kept, in characters.
@@ -35,6 +40,12 @@ impl Outcome {
     }
 }
 
+/// How long the permitted call may take.
+#[must_use]
+pub fn deadline(permit: &Permit) -> Duration {
+    permit.call().deadline()
+}
+
 /// Sends the permitted call, once, and reads status and answer. The call comes from the permit: nothing else can be sent with it.
 pub async fn execute<T: Transport>(
     client: &Client<T>,
@@ -48,16 +59,34 @@ pub async fn execute<T: Transport>(
 /// Sends the permitted call, once. Never an error: whatever happens is an outcome that must be written down.
 pub async fn send<T: Transport>(client: &Client<T>, permit: Permit) -> Outcome {
     let may_act_despite_400 = permit.call().may_act_despite_400();
-    match execute(client, permit).await {
+    let secrets = secrets(permit.call());
+    let outcome = match execute(client, permit).await {
         Ok((status, answer)) => of_answer(status, &answer),
         Err(error) => of_error(&error, may_act_despite_400),
+    };
+    Outcome {
+        detail: redact::text(&secrets.conceal(&outcome.detail), DETAIL_CAP),
+        ..outcome
+    }
+}
+
+/// What the call hands over: an answer may repeat it.
+fn secrets(call: &Write) -> Inputs {
+    match call {
+        Write::PatchSource { job_inputs, .. } => job_inputs.clone(),
+        Write::UpdateWebhookInputs { inputs, .. } => inputs.clone(),
+        _ => Inputs::default(),
     }
 }
 
 fn of_answer(status: u16, answer: &Answer) -> Outcome {
     let (fate, said) = match answer {
         Answer::Taken(said) => (Fate::Accepted, said.detail.get()),
-        Answer::Done(done) if done.success == Lax::Is(true) => (Fate::Accepted, None),
+        Answer::Done(done) if done.success == Lax::Is(true) => {
+            let lacks = done.pending_inputs.join(", ");
+            let lacks = (!lacks.is_empty()).then(|| format!("it still lacks {lacks}"));
+            return accepted(status, lacks.unwrap_or_default());
+        }
         // 200 with a failure: what it did before it failed is not told.
         Answer::Done(done) => (Fate::Unknown, done.error.get()),
         Answer::Schema(_) | Answer::Schemas(_) | Answer::Source(_) | Answer::Refreshed(_) => {
@@ -67,7 +96,16 @@ fn of_answer(status: u16, answer: &Answer) -> Outcome {
     Outcome {
         fate,
         http_status: Some(status),
-        detail: said.map_or_else(String::new, |text| redact::text(text, DETAIL_CAP)),
+        detail: said.cloned().unwrap_or_default(),
+        lacks_scope: false,
+    }
+}
+
+const fn accepted(status: u16, detail: String) -> Outcome {
+    Outcome {
+        fate: Fate::Accepted,
+        http_status: Some(status),
+        detail,
         lacks_scope: false,
     }
 }
@@ -88,8 +126,8 @@ fn of_error(error: &PostHogError, may_act_despite_400: bool) -> Outcome {
         PostHogError::NoAnswer { .. } | PostHogError::Unexpected { .. } => (Fate::Unknown, None),
     };
     let detail = match error {
-        PostHogError::Refused { detail, .. } => redact::one_line(detail, DETAIL_CAP),
-        other => redact::one_line(&other.to_string(), DETAIL_CAP),
+        PostHogError::Refused { detail, .. } => detail.clone(),
+        other => other.to_string(),
     };
     Outcome {
         fate,

@@ -13,15 +13,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::calls::Outcome;
 use crate::api::{
-    status::{Call, Incident},
+    status::{Handover, Incident, SourceState},
     validated::Project,
 };
 
 /// How long an outcome is remembered that no status asked for: a write that was given up may still land late.
 const REMEMBER: SignedDuration = SignedDuration::from_mins(30);
 
-/// One send: uid of the policy, id of the table, call, when it was about to be sent.
-type Key = (String, String, Call, Timestamp);
+/// One send: uid of the policy, id of the table or source, call, when it was about to be sent.
+type Key = (String, String, &'static str, Timestamp);
 
 /// How long a table that one policy acted on is closed to the others of this process: by then every watch has told them of
 /// the incident.
@@ -40,17 +40,14 @@ impl Ledger {
     pub fn note(
         &self,
         uid: &str,
-        schema_id: &str,
-        call: Call,
+        id: &str,
+        call: &'static str,
         started_at: Timestamp,
         outcome: Outcome,
     ) {
         let mut known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(.., at), _| started_at.duration_since(*at) < REMEMBER);
-        known.insert(
-            (uid.to_owned(), schema_id.to_owned(), call, started_at),
-            outcome,
-        );
+        known.insert((uid.to_owned(), id.to_owned(), call, started_at), outcome);
     }
 
     /// Claims a table for the policy `uid`; false if another policy of this process has claimed it lately. Ownership is
@@ -94,7 +91,7 @@ impl Ledger {
                 let key = (
                     uid.to_owned(),
                     schema_id.clone(),
-                    send.call,
+                    send.call.as_str(),
                     send.started_at,
                 );
                 if let Some(outcome) = known.get(&key) {
@@ -103,9 +100,51 @@ impl Ledger {
             }
         }
     }
+
+    /// The same for what was handed over.
+    pub fn complete_sources(&self, uid: &str, sources: &mut [SourceState]) {
+        let known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        for state in sources {
+            let id = state.id.clone();
+            for (call, handed) in handovers(state).filter(|(_, handed)| handed.fate.is_none()) {
+                let key = (uid.to_owned(), id.clone(), call, handed.at);
+                if let Some(outcome) = known.get(&key) {
+                    *handed = outcome.clone().handover(handed.hmac.clone(), handed.at);
+                }
+            }
+        }
+    }
+}
+
+/// What was handed over for a source, each with the name of its call.
+fn handovers(state: &mut SourceState) -> impl Iterator<Item = (&'static str, &mut Handover)> {
+    let SourceState {
+        id: _,
+        credentials,
+        webhook_inputs,
+        webhook,
+    } = state;
+    [
+        ("apply credentials", credentials),
+        ("push webhook inputs", webhook_inputs),
+        ("register webhook", webhook),
+    ]
+    .into_iter()
+    .filter_map(|(call, handover)| Some((call, handover.as_mut()?)))
 }
 
 impl Outcome {
+    /// What is remembered of a handover that ended so.
+    #[must_use]
+    pub fn handover(self, hmac: String, at: Timestamp) -> Handover {
+        Handover {
+            hmac,
+            at,
+            fate: Some(self.fate),
+            detail: self.detail,
+        }
+    }
+
     /// Writes the outcome into the record of its send.
     pub fn write_to(self, send: &mut crate::api::status::Send) {
         let Self {

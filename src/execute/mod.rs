@@ -4,8 +4,9 @@
 //! status from which the next process goes on without sending anything twice.
 
 pub mod calls;
+pub mod handover;
 pub mod ledger;
 pub mod run;
 
 pub use ledger::Ledger;
-pub use run::run;
+pub use run::{Leads, run};

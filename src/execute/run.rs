@@ -1,5 +1,7 @@
 //! Sends one planned call: gate, intent, send, outcome.
 
+use std::{sync::Arc, time::Duration};
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -17,7 +19,10 @@ use crate::{
         safety::{self, Known, NextRun, Permit, Run, Table},
     },
     observe::{Look, WriteScope, observer::ProjectView},
-    posthog::{Transport, write::Write},
+    posthog::{
+        Transport,
+        write::{SchemaPatch, Write},
+    },
 };
 
 /// Most sends that an incident remembers; the oldest that never left makes room.
@@ -32,15 +37,19 @@ pub enum Ran {
     Sent(Box<Incident>),
 }
 
+/// Whether this process leads, and still will for as long as a call with this deadline may take.
+pub type Leads = Arc<dyn Fn(Duration) -> bool + std::marker::Send + Sync>;
+
 /// Longest time from the live gate to the send. What was seen any earlier may no longer hold.
 const GATE_HOLDS: SignedDuration = SignedDuration::from_secs(10);
 
 /// Runs `action`: the live gate on fresh reads, then `intent` (which must have put the incident into the status, durably,
-/// before it returns), then the call, once.
+/// before it returns), then the call, once, if this process `leads`.
 pub async fn run<T: Transport, E>(
     policy: &ValidatedPolicy,
     view: &ProjectView<T>,
     ledger: &Ledger,
+    leads: &Leads,
     action: Action,
     intent: impl AsyncFnOnce(&Incident) -> Result<(), E>,
 ) -> Result<Ran, E> {
@@ -78,6 +87,10 @@ pub async fn run<T: Transport, E>(
         Ok(()) if now().duration_since(gated_at).abs() > GATE_HOLDS => Outcome::not_sent(
             "writing the intent down took so long that the facts may have changed",
         ),
+        // The last thing before the call: writing the intent down may have taken as long as the claim had left.
+        Ok(()) if !leads(calls::deadline(&permit)) => {
+            Outcome::not_sent("this process no longer leads")
+        }
         Ok(()) => calls::send(&view.client, permit).await,
     };
     if outcome.lacks_scope {
@@ -89,7 +102,7 @@ pub async fn run<T: Transport, E>(
     ledger.note(
         &policy.uid,
         &incident.schema_id,
-        call,
+        call.as_str(),
         started_at,
         outcome.clone(),
     );
@@ -123,6 +136,25 @@ async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action) -> Result<
             (call, table)
         }
         (Call::Cancel, None) => return Err("it is not known how far the run was".to_owned()),
+        (Call::Enable, _) => {
+            let schema = view
+                .client
+                .schema(schema_id)
+                .await
+                .map_err(|e| e.to_string())?;
+            let table = Table {
+                // The plan has no such action of a table that PostHog was not seen to switch off.
+                disabled_by_posthog: true,
+                next_run: NextRun::Ordinary,
+                ..Table::listed(&schema.row)
+            };
+            let call = Write::PatchSchema(SchemaPatch {
+                schema_id: schema_id.clone(),
+                switch_on: true,
+                ..SchemaPatch::default()
+            });
+            (call, table)
+        }
         (Call::Reload, _) => {
             let schema = view
                 .client

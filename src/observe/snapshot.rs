@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Changes, Look, Probes, Seen, probes::Probed};
+use super::{Changes, Look, Offers, Probes, Seen, probes::Probed};
 use crate::{
     api::validated::{PolicyRef, Selector},
     posthog::{
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub write_scope: WriteScope,
     /// The other policies on the project.
     pub rivals: Vec<Rival>,
+    /// What the Secrets of `spec.credentials` hold.
+    pub offers: Offers,
 }
 
 impl Snapshot {
@@ -132,6 +134,8 @@ pub struct Rival {
     pub selector: Selector,
     /// Tables of which it has an incident in flight, with the deadline of the present step.
     pub in_flight: Vec<(String, Option<Timestamp>)>,
+    /// When it sent calls lately.
+    pub sends: Vec<Timestamp>,
     /// Jobs that it has cancelled, or may have.
     pub cancelled: Vec<String>,
 }

@@ -5,6 +5,26 @@ use std::{collections::BTreeMap, fmt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+/// Shortest value that is looked for in texts, in bytes.
+const SHORTEST_SECRET: usize = 6;
+
+/// Names of inputs that say who asks, and not where or what. Others could turn a table to another database. The CRD's rule on
+/// `jobInputs` says the same.
+#[must_use]
+pub fn is_credential(name: &str) -> bool {
+    const EXACTLY: [&str; 4] = ["user", "username", "private_key", "service_account_key"];
+    const ENDINGS: [&str; 6] = [
+        "password",
+        "passphrase",
+        "secret",
+        "token",
+        "api_key",
+        "secret_key",
+    ];
+    let last = name.rsplit('.').next().unwrap_or_default();
+    EXACTLY.contains(&last) || ENDINGS.iter().any(|ending| last.ends_with(ending))
+}
+
 /// Inputs of a source or of its webhook, by name. A name may lead into a container: `auth_method.stripe_secret_key`.
 #[derive(Clone, Default)]
 pub struct Inputs(BTreeMap<String, SecretString>);
@@ -15,6 +35,20 @@ impl Inputs {
         self.0.keys().map(String::as_str)
     }
 
+    /// `text` without the values, should an answer repeat one. Short ones could be any word.
+    #[must_use]
+    pub fn conceal(&self, text: &str) -> String {
+        let mut concealed = text.to_owned();
+        for value in self.0.values() {
+            let value = value.expose_secret();
+            if value.len() >= SHORTEST_SECRET {
+                concealed = concealed.replace(value, super::redact::MASK);
+                mask_cut_off(&mut concealed, value);
+            }
+        }
+        concealed
+    }
+
     /// As `PostHog` takes them. Containers are merged there, so that what is not named stays.
     pub(super) fn json(&self) -> Map<String, Value> {
         let mut inputs = Map::new();
@@ -22,6 +56,21 @@ impl Inputs {
             put(&mut inputs, name, value.expose_secret());
         }
         inputs
+    }
+}
+
+/// A text that was capped may end in the beginning of a secret.
+fn mask_cut_off(text: &mut String, secret: &str) {
+    let Some(kept) = text.strip_suffix('…').map(str::len) else {
+        return;
+    };
+    let ends = (4..=secret.len())
+        .rev()
+        .filter(|end| secret.is_char_boundary(*end))
+        .find(|end| text[..kept].ends_with(&secret[..*end]));
+    if let Some(end) = ends {
+        text.truncate(kept - end);
+        text.push_str(super::redact::MASK);
     }
 }
 
@@ -73,6 +122,13 @@ mod tests {
         pairs
             .map(|(name, value)| ((*name).to_owned(), SecretString::from((*value).to_owned())))
             .collect()
+    }
+
+    #[test]
+    fn what_an_answer_repeats_is_masked_also_where_it_was_cut_off() {
+        let inputs = inputs(&[("password", "correct-horse"), ("user", "app")]);
+        let shown = inputs.conceal("app: correct-horse is wrong, said correct-h…");
+        assert_eq!(shown, "app: *** is wrong, said ***");
     }
 
     #[test]

@@ -60,11 +60,34 @@ impl ApiKey {
         self.id
     }
 
+    /// Tells two texts apart without showing either, to whoever does not have this key: an HMAC-SHA-256 (RFC 2104).
+    #[must_use]
+    pub fn hmac(&self, text: &[u8]) -> String {
+        hmac(self.secret.expose_secret().as_bytes(), text)
+    }
+
     /// The value of the `Authorization` header. Callers mark it sensitive and drop it.
     #[must_use]
     pub fn bearer(&self) -> String {
         format!("Bearer {}", self.secret.expose_secret())
     }
+}
+
+fn hmac(key: &[u8], text: &[u8]) -> String {
+    const BLOCK: usize = 64;
+    let mut padded = [0; BLOCK];
+    if key.len() > BLOCK {
+        padded[..32].copy_from_slice(&Sha256::digest(key));
+    } else {
+        padded[..key.len()].copy_from_slice(key);
+    }
+    let inner = Sha256::new()
+        .chain_update(padded.map(|byte| byte ^ 0x36))
+        .chain_update(text);
+    let outer = Sha256::new()
+        .chain_update(padded.map(|byte| byte ^ 0x5c))
+        .chain_update(inner.finalize());
+    format!("{:x}", outer.finalize())
 }
 
 impl fmt::Debug for ApiKey {
@@ -82,6 +105,22 @@ mod tests {
         let plain = ApiKey::new(b"phx_abc").unwrap();
         assert_eq!(plain.id(), ApiKey::new(b"phx_abc\n").unwrap().id());
         assert_eq!(plain.bearer(), "Bearer phx_abc");
+    }
+
+    /// Test cases 2 and 6 of RFC 4231: a short key, and one that is longer than a block.
+    #[test]
+    fn an_hmac_is_that_of_the_rfc() {
+        assert_eq!(
+            hmac(b"Jefe", b"what do ya want for nothing?"),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert_eq!(
+            hmac(
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First"
+            ),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
     }
 
     #[test]

@@ -327,7 +327,8 @@ impl Write {
     }
 
     /// `PostHog` answers some of them from its own database, for others it asks source or vendor first.
-    const fn deadline(&self) -> Duration {
+    #[must_use]
+    pub const fn deadline(&self) -> Duration {
         match self {
             Self::Cancel { .. }
             | Self::Reload { .. }

@@ -23,7 +23,7 @@ use crate::{
     decide::{Plan, attempt, ownership::is_in_flight, plan::in_words},
     diagnose::{Diagnosis, Verdict, freshness, missing},
     observe::{Snapshot, WriteScope},
-    posthog::wire::SchemaStatus,
+    posthog::{lax::Lax, wire::SchemaStatus},
 };
 
 /// Why `PostHog` could not be read in a pass: a reason for the conditions, and a sentence that says what to do.
@@ -81,6 +81,7 @@ pub fn observed(
         history: old.history.clone(),
         state: State {
             schemas: remembered(policy, snapshot, diagnosis, plan, old, now),
+            sources: plan.sources.clone(),
             missing: missing(policy, snapshot),
             lost_slots: lost_slots(policy, snapshot),
             sends: latest(&plan.sends),
@@ -276,7 +277,7 @@ fn remembered(
     let mut known = HashSet::new();
     marks(snapshot, diagnosis, old)
         .into_iter()
-        .chain(of_incidents(plan, old))
+        .chain(of_incidents(plan, old, snapshot))
         .chain(disabled(diagnosis))
         .chain(rescheduled)
         .chain(in_full)
@@ -351,13 +352,21 @@ fn marks(
 fn of_incidents<'a>(
     plan: &'a Plan,
     old: &'a WarehouseSyncPolicyStatus,
+    snapshot: &'a Snapshot,
 ) -> impl Iterator<Item = SchemaState> + use<'a> {
     plan.incidents
         .iter()
         .filter(|incident| is_in_flight(incident))
-        .filter_map(|incident| {
-            let states = &mut old.state.schemas.iter();
-            states.find(|state| state.id == incident.schema_id).cloned()
+        .filter_map(move |incident| {
+            let mut states = old.state.schemas.iter();
+            let state = states.find(|state| state.id == incident.schema_id)?.clone();
+            let row = snapshot.row(&incident.source_id, &incident.schema_id);
+            // Of one that is on again, it is not known who will switch it off next.
+            let is_on = row.is_some_and(|(_, schema)| schema.should_sync == Lax::Is(true));
+            Some(SchemaState {
+                disabled_seen: state.disabled_seen.filter(|_| !is_on),
+                ..state
+            })
         })
 }
 

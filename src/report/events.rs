@@ -5,7 +5,7 @@ use crate::{
         WarehouseSyncPolicyStatus,
         conditions::{HEALTHY, READY, REMEDIATION_ALLOWED},
         proposal::Proposal,
-        status::{Call, Fate, Finding, Incident, Severity, Step},
+        status::{Call, Fate, Finding, Handover, Incident, Severity, SourceState, Step},
     },
     posthog::redact,
 };
@@ -58,6 +58,10 @@ pub fn transitions(
     let known = |id: &str| old.proposals.iter().any(|row| row.id == id);
     let new_ones = new.proposals.iter().filter(|row| row.is_open());
     notices.extend(new_ones.filter(|row| !known(&row.id)).map(proposed));
+    for state in &new.state.sources {
+        let before = old.state.sources.iter().find(|old| old.id == state.id);
+        notices.extend(handovers(before, state));
+    }
     for gone in &old.incidents {
         if !new
             .incidents
@@ -167,6 +171,52 @@ fn proposed(proposal: &Proposal) -> Notice {
     )
 }
 
+/// What was handed over for a source, once its fate is known.
+fn handovers(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
+    type Part = fn(&SourceState) -> Option<&Handover>;
+    let parts: [(Part, &str, &str); 3] = [
+        (
+            |state| state.credentials.as_ref(),
+            "CredentialsApplied",
+            "the credentials in the Secret",
+        ),
+        (
+            |state| state.webhook.as_ref(),
+            "WebhookRegistered",
+            "the registration of the webhook",
+        ),
+        (
+            |state| state.webhook_inputs.as_ref(),
+            "WebhookInputsPushed",
+            "the inputs of the webhook",
+        ),
+    ];
+    parts
+        .into_iter()
+        .filter_map(|(part, reason, what)| {
+            let handed = part(now)?;
+            let fate = handed.fate?;
+            if before.and_then(part) == Some(handed) {
+                return None;
+            }
+            let said = if handed.detail.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", handed.detail)
+            };
+            let (reason, became) = match fate {
+                Fate::Accepted => (reason, "accepted by PostHog"),
+                Fate::Refused => ("SendRefused", "refused by PostHog"),
+                Fate::NotSent => ("SendFailed", "did not leave; it is tried again"),
+                Fate::Unknown => ("SendUnknown", "failed, or nobody knows whether it arrived"),
+            };
+            let note = format!("source {}: {what} {became}{said}", now.id);
+            let warning = fate != Fate::Accepted;
+            Some(notice(warning, reason, "HandOver", &note, Some(&now.id)))
+        })
+        .collect()
+}
+
 /// Why an incident left the list stands in the history, as its newest entry on the table.
 fn closed(gone: &Incident, new: &WarehouseSyncPolicyStatus) -> Notice {
     let prefix = format!("{}: ", gone.schema);
@@ -218,6 +268,7 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
                 format!("cancel of job {}", now.job_id.as_deref().unwrap_or("?")),
             ),
             Call::Reload => ("ReloadSent", "Reload", "reload".to_owned()),
+            Call::Enable => ("TableEnabled", "Enable", "switching on".to_owned()),
         };
         let said = if send.detail.is_empty() {
             String::new()
@@ -254,7 +305,11 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
     if before.map(|before| (before.step, before.attempt)) != Some((now.step, now.attempt)) {
         let reached = match now.step {
             // Told by the sends, or only a pause.
-            Step::Cancelling | Step::WaitTerminal | Step::Reloading | Step::WaitNewJob => None,
+            Step::Enabling
+            | Step::Cancelling
+            | Step::WaitTerminal
+            | Step::Reloading
+            | Step::WaitNewJob => None,
             Step::Settle => Some((false, "JobEnded", "Cancel")),
             Step::WaitSuccess => Some((false, "NewJobSeen", "Reload")),
             Step::Recovered => Some((false, "Recovered", "Verify")),

@@ -1,5 +1,7 @@
 //! The narrow port to Kubernetes. Two users: the real client, and the deterministic simulation of the tests.
 
+use secrecy::SecretString;
+
 use super::events::Notice;
 use crate::api::conditions::Reason;
 use crate::{
@@ -18,6 +20,9 @@ pub enum KubernetesError {
     /// The object was changed since it was read.
     #[error("{0}: it was changed meanwhile")]
     Conflict(PolicyRef),
+    /// Another process leads now; this one writes no more.
+    #[error("{0}: this process no longer leads")]
+    NotLeading(PolicyRef),
     /// The object is gone.
     #[error("{0}: it is gone")]
     Gone(PolicyRef),
@@ -62,6 +67,14 @@ pub trait Kubernetes: Send + Sync + 'static {
         namespace: &str,
         secret: &SecretKeyRef,
     ) -> impl Future<Output = Result<Result<ApiKey, SecretRefused>, KubernetesError>> + Send;
+
+    /// A value of a Secret that its owner released for sources of the project.
+    fn source_secret(
+        &self,
+        namespace: &str,
+        secret: &SecretKeyRef,
+        project_id: i64,
+    ) -> impl Future<Output = Result<Result<SecretString, SecretRefused>, KubernetesError>> + Send;
 
     /// The other policies on a project.
     fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival>;

@@ -7,7 +7,7 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, histogram::Histogram, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
 
@@ -65,6 +65,8 @@ pub struct Metrics {
     pub status_writes: Counter<u64, AtomicU64>,
     /// Calls that write, sent to `PostHog`.
     pub sends: Family<SendLabels, Counter>,
+    /// 1 if this process leads.
+    pub leader: Gauge,
     /// What is wrong now.
     pub gauges: Gauges,
 }
@@ -106,6 +108,12 @@ impl Default for Metrics {
         registry.register("reconciles", "Reconciles by outcome", reconciles.clone());
         let status_writes = Counter::default();
         registry.register("status_writes", "Statuses written", status_writes.clone());
+        let leader = Gauge::default();
+        registry.register(
+            "leader",
+            "1 if this process leads, 0 if it stands by",
+            leader.clone(),
+        );
         let sends = Family::default();
         registry.register(
             "sends",
@@ -122,6 +130,7 @@ impl Default for Metrics {
             reconciles,
             status_writes,
             sends,
+            leader,
             gauges,
         }
     }

@@ -112,7 +112,7 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
         advice,
     } = problem;
     let (schema_id, schema) = table.clone().unwrap_or_default();
-    let next_action = next_action(&schema_id, plan);
+    let next_action = next_action(&schema_id, plan).or_else(|| of_source(source_id, *cause, plan));
     let said = plan.said.get(&Key::of(problem));
     let next_action =
         next_action.or_else(|| said.map(|said| redact::one_line(&said.next, SENTENCE_CAP)));
@@ -142,12 +142,10 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
 /// What the operator does about a cause for which it has no procedure yet.
 const fn by_hand(remedy: Remedy) -> &'static str {
     match remedy {
-        Remedy::Safe(Action::Reload | Action::CancelAndReload) => {
-            "Nothing yet: not every condition for it is fulfilled."
+        Remedy::Safe(Action::ApplyCredentials) => {
+            "Nothing: spec.credentials has no credentials for the source that could be handed over."
         }
-        Remedy::Safe(_) => {
-            "Nothing by itself: this version of the operator leaves the action to a person."
-        }
+        Remedy::Safe(_) => "Nothing yet: not every condition for it is fulfilled.",
         Remedy::NeedsApproval(_) => {
             "Nothing by itself: the action could cost data, and this version of the operator leaves it to a person."
         }
@@ -180,8 +178,25 @@ fn next_action(schema_id: &str, plan: &Plan) -> Option<String> {
     ))
 }
 
+/// What the operator hands over for a source next, or would hand over.
+fn of_source(source_id: &str, cause: RootCause, plan: &Plan) -> Option<String> {
+    let handed = matches!(
+        cause,
+        RootCause::CredentialsInvalid | RootCause::WebhookBroken
+    );
+    if !handed || source_id.is_empty() {
+        return None;
+    }
+    let mut handings = plan.handings.iter();
+    if let Some(handing) = handings.find(|handing| handing.source_id == source_id) {
+        return Some(format!("The operator will {}.", handing.words));
+    }
+    next_action(source_id, plan)
+}
+
 fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Finding {
     let next = match incident.step {
+        Step::Enabling => "The operator switches the table on, then reloads it.",
         Step::Cancelling => "The operator cancels the run, then reloads the table.",
         Step::WaitTerminal => "The operator waits for the run to end, then reloads the table.",
         Step::Settle => "The operator reloads the table after a short pause.",

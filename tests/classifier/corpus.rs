@@ -28,8 +28,9 @@ pub struct Row {
     #[serde(default)]
     source_type: Option<String>,
     cause: RootCause,
+    /// The file that it stands in.
     #[serde(skip)]
-    family: String,
+    pub family: String,
 }
 
 /// The rows of a folder beside this file; none if there is no such folder.

@@ -28,15 +28,28 @@ fn texts_that_the_rules_were_written_with_are_read_rightly() {
 
 #[test]
 fn texts_that_the_rules_never_saw_are_read_rightly() {
-    let score = Score::of(&read("held-out"));
-    score.print("held-out");
-    if std::env::var_os("SHOW_HELD_OUT_MISSES").is_some() {
-        score
-            .misses
-            .iter()
-            .for_each(|miss: &Miss| println!("{miss}"));
+    let (sentences, others): (Vec<_>, Vec<_>) = read("held-out")
+        .into_iter()
+        .partition(|row| row.family == "connectors");
+    for (rows, name, least, floor) in [
+        (&others, "held-out", 200, 0.875),
+        (
+            &sentences,
+            "held-out, sentences of PostHog's connectors",
+            180,
+            0.795,
+        ),
+    ] {
+        let score = Score::of(rows);
+        score.print(name);
+        if std::env::var_os("SHOW_HELD_OUT_MISSES").is_some() {
+            score
+                .misses
+                .iter()
+                .for_each(|miss: &Miss| println!("{miss}"));
+        }
+        assert!(score.total >= least, "the held-out texts have gone");
+        assert!(score.accuracy() >= floor, "{name}: {:.4}", score.accuracy());
+        assert_eq!(score.unsafe_misses(), 0, "a wrong guess leads to an action");
     }
-    assert!(score.total >= 200, "the held-out texts have gone");
-    assert!(score.accuracy() >= 0.855, "{:.4}", score.accuracy());
-    assert_eq!(score.unsafe_misses(), 0, "a wrong guess leads to an action");
 }

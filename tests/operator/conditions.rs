@@ -276,7 +276,8 @@ fn a_host_that_is_not_on_the_list_gets_no_request() {
         "True",
         "--allowed-host=posthog.example.org",
     );
-    operator.kill();
+    // Not killed: the next would have to wait until its claim has run out.
+    operator.terminate();
     let _operator = env.operator_with(&["--allowed-host=posthog.example.org"]);
     env.wait_for_reason("p", "Ready", "HostUnreachable");
 }
@@ -288,7 +289,7 @@ fn http_on_loopback_wants_a_flag() {
     env.apply(&daily(&env)).unwrap();
     hindered(&env, "HostNotAllowed", "True", "--allow-http-loopback");
     assert!(env.posthog.simulator().requests().is_empty());
-    operator.kill();
+    operator.terminate();
     let _operator = env.operator();
     recovered(&env);
 }

@@ -39,6 +39,7 @@ fn the_least_policy_is_accepted_and_its_defaults_are_written_out() {
                 "freshness": {"warnAfterIntervals": 2, "errorAfterIntervals": 4}, "webhooks": {"checkEvery": "1h"},
                 "cdc": {"checkEvery": "1h", "lagWarnPercent": 50}, "healthyFor": "10m"},
             "remediation": {"cancelStuck": "Auto", "reloadTransient": "Auto", "reloadStale": "Auto",
+                "applyCredentials": "Auto", "reenableAfterFix": "Auto", "registerWebhook": "Auto",
                 "refreshSchemas": "Propose", "repairConfig": "Propose", "resync": "Propose", "deleteData": "Propose",
                 "repairCdc": "Propose",
                 "limits": {"maxConcurrent": 2, "attemptsPerIncident": 3, "maxActionsPerHour": 20,

@@ -64,6 +64,18 @@ remediation.cancelStuck | "Propose" | spec.remediation.cancelStuck | supported v
 remediation.limits.maxConcurrent | 0 | spec.remediation.limits.maxConcurrent | greater than or equal to 1
 remediation.limits.maxConcurrent | 51 | spec.remediation.limits.maxConcurrent | less than or equal to 50
 remediation.limits.attemptsPerIncident | 11 | spec.remediation.limits.attemptsPerIncident | less than or equal to 10
+remediation.reloadStale | "Never" | spec.remediation.reloadStale | supported values
+remediation.limits.maxActionsPerHour | 0 | spec.remediation.limits.maxActionsPerHour | greater than or equal to 1
+remediation.limits.backoff.factor | 11 | spec.remediation.limits.backoff.factor | less than or equal to 10
+remediation.limits.backoff.initial | "25h" | spec.remediation.limits.backoff.initial | from 1s to 24h
+remediation.limits.breaker.minSources | 1 | spec.remediation.limits.breaker.minSources | greater than or equal to 2
+remediation.limits.breaker.within | "10 min" | spec.remediation.limits.breaker.within | from 1m to 24h
+remediation.windows | [{"kind": "Never", "schedule": "0 8 * * *", "duration": "1h"}] | spec.remediation.windows[0].kind | "Allow", "Deny"
+remediation.windows | [{"kind": "Deny", "schedule": "every day", "duration": "1h"}] | spec.remediation.windows[0].schedule | five fields of cron
+remediation.windows | [{"kind": "Deny", "schedule": "0 8 * * *", "duration": "200h"}] | spec.remediation.windows[0].duration | from 1m to 168h
+overrides | [{"source": {"prefix": "prod"}, "schemas": ["a"], "stuck": {"noProgressFor": "1h"}}] | spec.overrides[].stuck | at least 6h
+overrides | [{"source": {"prefix": "prod"}, "schemas": []}] | spec.overrides[0].schemas | at least 1
+overrides | [{"source": {}, "schemas": ["a"]}] | spec.overrides[0].source | named by its id, or by type
 selector.schemas.include | ["public.[ab]"] | spec.selector.schemas.include[0] | should match
 selector.schemas.exclude | ["{a,b}"] | spec.selector.schemas.exclude[0] | should match
 intervall | "2m" | unknown field | spec.intervall

@@ -69,7 +69,7 @@ fn without_a_cluster_it_ends_and_says_where_it_looked() {
 
 #[test]
 fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
-    let rows: [(&[&str], &str); 8] = [
+    let rows: [(&[&str], &str); 10] = [
         (&["--time-factor", "5"], "--allow-http-loopback"),
         (
             &[
@@ -86,6 +86,14 @@ fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
         (&["--allowed-host", "x/path"], "HOST or HOST:PORT"),
         (&["--bind", "nonsense"], "ADDRESS:PORT"),
         (&["--log-format", "xml"], "human, json"),
+        (
+            &["--lease-name", "a/b"],
+            "lower-case letters, digits and dashes",
+        ),
+        (
+            &["--lease-namespace", "A"],
+            "lower-case letters, digits and dashes",
+        ),
         (&["--nonsense"], "--nonsense"),
     ];
     for (args, allowed) in rows {
@@ -132,6 +140,8 @@ fn help_names_every_flag_and_its_variable_and_no_switch_for_tests() {
             "WAREHOUSE_SYNC_ALLOW_HTTP_LOOPBACK",
         ),
         ("--bind", "WAREHOUSE_SYNC_BIND"),
+        ("--lease-namespace", "WAREHOUSE_SYNC_LEASE_NAMESPACE"),
+        ("--lease-name", "WAREHOUSE_SYNC_LEASE_NAME"),
         ("--log-format", "WAREHOUSE_SYNC_LOG_FORMAT"),
     ] {
         assert!(

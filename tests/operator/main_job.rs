@@ -19,7 +19,7 @@ sources:
 ";
 
 /// What must have happened in the end, however it came about.
-fn assert_one_cancel_and_one_reload(env: &Env) {
+pub fn assert_one_cancel_and_one_reload(env: &Env) {
     let simulator = env.posthog.simulator();
     let id = simulator.schema_id("public.orders").unwrap();
     let cancels: Vec<_> = simulator
@@ -38,7 +38,7 @@ fn assert_one_cancel_and_one_reload(env: &Env) {
     );
 }
 
-fn wait_until_recovered(env: &Env) {
+pub fn wait_until_recovered(env: &Env) {
     env.wait_for("p", "the end of the incident", |status| {
         status.incidents.is_empty()
             && status
@@ -146,7 +146,7 @@ fn the_operator_killed_in_the_middle_goes_on_where_it_was() {
 }
 
 /// True if an incident has come to this step, or past it.
-fn later(step: Step, wanted: Step) -> bool {
+pub fn later(step: Step, wanted: Step) -> bool {
     let order = [
         Step::Cancelling,
         Step::WaitTerminal,

@@ -25,6 +25,7 @@ rules:
   - {apiGroups: [warehousesync.dev], resources: [warehousesyncpolicies/status], verbs: [patch]}
   - {apiGroups: [''], resources: [secrets], verbs: [get, list, watch]}
   - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+  - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding

@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
+use k8s_openapi::api::core::v1::Secret;
+use secrecy::SecretString;
 use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
         policy::SecretKeyRef,
         validated::{PolicyRef, Project},
     },
+    controller::released::source_value,
     observe::Rival,
     posthog::ApiKey,
     report::{Kubernetes, KubernetesError, events::Notice, kubernetes::SecretRefused},
@@ -27,6 +30,7 @@ struct State {
     stale_reads: usize,
     events: Vec<Notice>,
     rivals: Vec<Rival>,
+    secrets: Vec<Secret>,
 }
 
 impl Cluster {
@@ -38,6 +42,7 @@ impl Cluster {
             stale_reads: 0,
             events: Vec::new(),
             rivals: Vec::new(),
+            secrets: Vec::new(),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -59,9 +64,23 @@ impl Cluster {
         self.state.lock().unwrap().events.clone()
     }
 
-    /// Another policy on the same project.
-    pub fn add_rival(&self, rival: Rival) {
-        self.state.lock().unwrap().rivals.push(rival);
+    /// Creates or changes a Secret, as `kubectl apply` would.
+    pub fn put_secret(&self, yaml: &str) {
+        let secret: Secret = serde_saphyr::from_str(yaml).unwrap();
+        let mut state = self.state.lock().unwrap();
+        state
+            .secrets
+            .retain(|known| known.metadata.name != secret.metadata.name);
+        state.secrets.push(secret);
+    }
+
+    /// The other policies on the same project.
+    pub fn set_rivals(&self, rivals: Vec<Rival>) {
+        self.state.lock().unwrap().rivals = rivals;
+    }
+
+    pub fn object(&self) -> WarehouseSyncPolicy {
+        self.state.lock().unwrap().policy.clone()
     }
 
     /// The resource version: one more after each write.
@@ -150,9 +169,18 @@ impl Kubernetes for Cluster {
                 self.state.lock().unwrap().bump();
                 apply()
             }
+            Some(fault @ (Fault::LeaderLost | Fault::LeaderFrozen)) => {
+                self.faults.be_succeeded(fault == Fault::LeaderLost).await;
+                apply()
+            }
             Some(Fault::StaleRead) => {
                 let applied = apply();
                 self.state.lock().unwrap().stale_reads = 1;
+                applied
+            }
+            Some(Fault::ClaimRunsOut) => {
+                let applied = apply();
+                self.faults.run_out();
                 applied
             }
             None => apply(),
@@ -165,6 +193,18 @@ impl Kubernetes for Cluster {
         _: &SecretKeyRef,
     ) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
         Ok(Ok(ApiKey::new(b"phx_demo").unwrap()))
+    }
+
+    async fn source_secret(
+        &self,
+        namespace: &str,
+        wanted: &SecretKeyRef,
+        project_id: i64,
+    ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
+        let state = self.state.lock().unwrap();
+        let named = |secret: &&Secret| secret.metadata.name.as_deref() == Some(&wanted.name);
+        let secret = state.secrets.iter().find(named);
+        Ok(source_value(secret, namespace, wanted, project_id))
     }
 
     fn rivals(&self, _: &PolicyRef, _: &Project) -> Vec<Rival> {

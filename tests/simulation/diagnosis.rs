@@ -405,6 +405,29 @@ fn billing_is_told_by_status_and_never_by_text() {
     );
 }
 
+#[test]
+fn who_is_limited_by_billing_is_told_which_tables_cost_the_most() {
+    let status = watched(
+        "{name: limited, status: BillingLimitReached, last_synced_ago: 9h}, \
+         {name: big, sync_type: full_refresh, frequency: 24hour, last_synced_ago: 1h, rows: 9000}, \
+         {name: often, sync_type: full_refresh, frequency: 1hour, last_synced_ago: 10m, rows: 1000}, \
+         {name: small, sync_type: full_refresh, frequency: 24hour, last_synced_ago: 1h, rows: 10}, \
+         {name: least, sync_type: full_refresh, frequency: 24hour, last_synced_ago: 1h, rows: 1}, \
+         {name: new_rows_only, last_synced_ago: 1h, rows: 100000}",
+    );
+    let evidence = only(&status).evidence.join("; ");
+    assert!(
+        evidence.contains(
+            "Postgres prod often (1000 rows every 60 minutes), Postgres prod big (9000 rows every 24 hours), Postgres prod small (10"
+        ),
+        "{evidence}"
+    );
+    assert!(
+        !evidence.contains("least") && !evidence.contains("new_rows_only"),
+        "{evidence}"
+    );
+}
+
 // --- Webhooks -----------------------------------------------------------------------------------------------------
 
 pub fn webhook(info: &str) -> WarehouseSyncPolicyStatus {

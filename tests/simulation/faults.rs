@@ -22,10 +22,19 @@ pub enum Fault {
     SecondWriter,
     /// The next read of the object is an old one.
     StaleRead,
+    /// Another process leads from now on, and acts at once; this one knows.
+    LeaderLost,
+    /// The same, but this one was frozen and finds out only after its pass.
+    LeaderFrozen,
+    /// The claim of this process runs out right after; the next to lead begins when its pass has ended.
+    ClaimRunsOut,
 }
 
 impl Fault {
-    pub const ALL: [Self; 7] = [
+    /// Those of leadership.
+    pub const OF_LEADERS: [Self; 3] = [Self::LeaderLost, Self::LeaderFrozen, Self::ClaimRunsOut];
+
+    pub const ALL: [Self; 10] = [
         Self::CrashBefore,
         Self::CrashAfter,
         Self::AnswerLost,
@@ -33,6 +42,9 @@ impl Fault {
         Self::NotSent,
         Self::SecondWriter,
         Self::StaleRead,
+        Self::LeaderLost,
+        Self::LeaderFrozen,
+        Self::ClaimRunsOut,
     ];
 }
 
@@ -47,6 +59,15 @@ struct Inner {
     plan: BTreeMap<usize, Fault>,
     effects: Vec<String>,
     crashed: bool,
+    succession: Option<Succession>,
+    claim_ran_out: bool,
+}
+
+/// Another process leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Succession {
+    /// Whether the one before it knows at once.
+    pub known: bool,
 }
 
 impl Faults {
@@ -72,6 +93,33 @@ impl Faults {
     pub async fn crash<A>(&self) -> A {
         self.inner.lock().unwrap().crashed = true;
         std::future::pending().await
+    }
+
+    /// Lets another process lead; returns when that has made its first pass.
+    pub async fn be_succeeded(&self, known: bool) {
+        self.inner.lock().unwrap().succession = Some(Succession { known });
+        // The driver polls again.
+        futures::pending!();
+    }
+
+    /// Some once after another process was to lead.
+    pub fn take_succession(&self) -> Option<Succession> {
+        self.inner.lock().unwrap().succession.take()
+    }
+
+    /// Ends the claim of the process that leads.
+    pub fn run_out(&self) {
+        self.inner.lock().unwrap().claim_ran_out = true;
+    }
+
+    /// True while nobody leads.
+    pub fn ran_out(&self) -> bool {
+        self.inner.lock().unwrap().claim_ran_out
+    }
+
+    /// True once after a claim ran out; then somebody leads again.
+    pub fn take_ran_out(&self) -> bool {
+        std::mem::take(&mut self.inner.lock().unwrap().claim_ran_out)
     }
 
     /// True once after a crash.

@@ -11,9 +11,11 @@
 
 mod client;
 mod cluster;
+mod credentials;
 mod diagnosis;
 mod evidence;
 mod faults;
+mod leadership;
 mod plans;
 mod properties;
 mod proposals;

@@ -6,7 +6,7 @@ use warehouse_sync_operator::api::status::Step;
 
 use crate::{
     faults::{Fault, Faults},
-    scenarios::{ENFORCE, JOB_SURVIVES, PHANTOM, STUCK, WORKFLOW_SURVIVES},
+    scenarios::{ENFORCE, FAILED, JOB_SURVIVES, PHANTOM, STALE, STUCK, WORKFLOW_SURVIVES},
     world::World,
 };
 
@@ -117,7 +117,7 @@ fn without_faults_a_table_without_a_run_is_reloaded_and_never_cancelled() {
 
 #[test]
 fn each_fault_at_each_effect_ends_recovered_or_visibly_escalated() {
-    for scenario in [STUCK, PHANTOM] {
+    for scenario in [STUCK, PHANTOM, FAILED, STALE] {
         let effects = play(scenario, &[]).effects.len();
         let mut escalated = 0;
         for index in 0..effects {
@@ -132,8 +132,8 @@ fn each_fault_at_each_effect_ends_recovered_or_visibly_escalated() {
     }
 }
 
-#[test]
-fn pairs_of_faults_around_the_sends_end_recovered_or_visibly_escalated() {
+/// Plays two faults, as `pairs` has them, at every two effects from before the first send to after the last.
+fn play_pairs(pairs: &[(Fault, Fault)]) -> usize {
     let effects = play(STUCK, &[]).effects;
     let first_send = effects
         .iter()
@@ -146,15 +146,38 @@ fn pairs_of_faults_around_the_sends_end_recovered_or_visibly_escalated() {
     let mut plans = 0;
     for first in first_send.saturating_sub(1)..=last_send {
         for second in first + 1..=last_send + 2 {
-            for a in Fault::ALL {
-                for b in Fault::ALL {
-                    play(STUCK, &[(first, a), (second, b)]);
-                    plans += 1;
-                }
+            for (a, b) in pairs {
+                play(STUCK, &[(first, *a), (second, *b)]);
+                plans += 1;
             }
         }
     }
+    plans
+}
+
+fn pairs(first: &[Fault], second: &[Fault]) -> Vec<(Fault, Fault)> {
+    let with = |a: &Fault| second.iter().map(|b| (*a, *b)).collect::<Vec<_>>();
+    first.iter().flat_map(with).collect()
+}
+
+#[test]
+fn pairs_of_faults_around_the_sends_end_recovered_or_visibly_escalated() {
+    let of_leaders = |fault: &Fault| Fault::OF_LEADERS.contains(fault);
+    let others: Vec<_> = Fault::ALL.into_iter().filter(|f| !of_leaders(f)).collect();
+    let plans = play_pairs(&pairs(&others, &others));
     assert!(plans >= 600, "{plans} plans");
+}
+
+#[test]
+fn two_changes_of_the_leader_end_recovered_or_visibly_escalated() {
+    play_pairs(&pairs(&Fault::OF_LEADERS, &Fault::OF_LEADERS));
+}
+
+#[test]
+fn a_change_of_the_leader_and_a_crash_end_recovered_or_visibly_escalated() {
+    let deaths = [Fault::CrashAfter, Fault::AnswerLost];
+    play_pairs(&pairs(&Fault::OF_LEADERS, &deaths));
+    play_pairs(&pairs(&deaths, &Fault::OF_LEADERS));
 }
 
 #[test]

@@ -454,6 +454,7 @@ fn only_the_owner_proposes() {
             selector: other.selector,
             in_flight: Vec::new(),
             cancelled: Vec::new(),
+            sends: Vec::new(),
         }
     };
     for (rival, text, proposed) in [
@@ -463,7 +464,7 @@ fn only_the_owner_proposes() {
         (owns("2026-06-01T00:00:00Z", true), GONE, true),
     ] {
         let mut world = World::new(&failed(text, ""), ENFORCE, Faults::default());
-        world.cluster.add_rival(rival);
+        world.cluster.set_rivals(vec![rival]);
         run(&mut world, 20);
         assert_eq!(
             world.status().proposals.len(),

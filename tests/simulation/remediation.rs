@@ -37,6 +37,15 @@ fn sources(sources: &[String]) -> String {
     format!("sources: [{}]", sources.join(", "))
 }
 
+/// A person annotates the policy.
+fn reset(world: &World, token: &str) {
+    world.cluster.edit(|policy| {
+        let annotations = policy.metadata.annotations.get_or_insert_default();
+        let key = "reconcile.warehousesync.dev/resetAt";
+        annotations.insert(key.to_owned(), token.to_owned());
+    });
+}
+
 /// What is said to hold the operator back, of the only finding.
 fn held(world: &World) -> String {
     let status = world.status();
@@ -264,4 +273,88 @@ fn the_breaker_closes_when_the_sources_recover() {
     assert!(status.findings.is_empty(), "{:#?}", status.findings);
     assert!(status.state.breaker.is_none());
     assert_eq!(world.count("reload"), 4);
+}
+
+#[test]
+fn a_person_can_ask_to_begin_anew_once_for_each_token() {
+    let mut world = world(&sources(&[failed("a", "1h", PASSING, FAILS)]), ENFORCE);
+    run(&mut world, 4 * 60);
+    assert_eq!(world.count("reload"), 3);
+    assert_eq!(world.status().incidents[0].step, Step::Escalated);
+    reset(&world, "2026-10-01");
+    run(&mut world, 10);
+    assert_eq!(world.count("reload"), 4);
+    run(&mut world, 24 * 60);
+    assert_eq!(world.count("reload"), 6, "three attempts more, and no more");
+    assert_eq!(
+        world.status().state.reset_handled.as_deref(),
+        Some("2026-10-01")
+    );
+}
+
+#[test]
+fn a_token_lets_the_breaker_try_one_at_once() {
+    let many: Vec<String> = (0..4)
+        .map(|n| failed(&format!("t{n}"), "20m", PASSING, FAILS))
+        .collect();
+    let mut world = world(&sources(&many), ENFORCE);
+    run(&mut world, 5);
+    assert_eq!(world.count("reload"), 0);
+    reset(&world, "now");
+    run(&mut world, 10);
+    assert_eq!(world.count("reload"), 1);
+}
+
+// --- Guards in pairs ----------------------------------------------------------------------------------------------
+
+#[test]
+fn two_guards_hold_until_the_last_of_them_lets_go() {
+    let window = "windows: [{kind: Deny, schedule: '0 0 * * *', duration: 1h, timeZone: UTC}]";
+    // The window ends after an hour; the pause of two hours and the budget of the hour do not.
+    let pause = format!(
+        "mode: Enforce, interval: 1m, remediation: {{{window}, limits: {{backoff: {{initial: 2h}}}}}}"
+    );
+    let mut held_by_pause = world(&sources(&[failed("a", "1m", PASSING, WORKS)]), &pause);
+    run(&mut held_by_pause, 110);
+    assert_eq!(held_by_pause.count("reload"), 0);
+    assert!(held(&held_by_pause).contains("limits.backoff"));
+    run(&mut held_by_pause, 20);
+    assert_eq!(held_by_pause.count("reload"), 1);
+
+    let budget = format!(
+        "mode: Enforce, interval: 1m, remediation: {{{window}, limits: {{maxActionsPerHour: 1, maxConcurrent: 1}}}}"
+    );
+    let two = [
+        failed("a", "2h", PASSING, WORKS),
+        failed("b", "4h", PASSING, WORKS),
+    ];
+    let mut held_by_budget = world(&sources(&two), &budget);
+    run(&mut held_by_budget, 115);
+    assert_eq!(
+        held_by_budget.count("reload"),
+        1,
+        "one in the hour after the window"
+    );
+    run(&mut held_by_budget, 15);
+    assert_eq!(held_by_budget.count("reload"), 2);
+}
+
+// --- Overrides ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_first_override_that_matches_a_table_is_its_health() {
+    let scenario = "sources: [{type: Postgres, prefix: prod, schemas: [\
+        {name: public.slow, frequency: 1hour, last_synced_ago: 9h}, {name: public.fast, frequency: 1hour, last_synced_ago: 9h}]}]";
+    let spec = "interval: 1m, overrides: [\
+        {source: {prefix: prod}, schemas: ['public.s*'], freshness: {warnAfterIntervals: 100, errorAfterIntervals: 200}}, \
+        {source: {prefix: prod}, schemas: ['*'], freshness: {warnAfterIntervals: 3, errorAfterIntervals: 20}}]";
+    let mut world = world(scenario, spec);
+    run(&mut world, 20);
+    let status = world.status();
+    let told: Vec<_> = status
+        .findings
+        .iter()
+        .map(|finding| (finding.schema.as_str(), finding.severity))
+        .collect();
+    assert_eq!(told, [("public.fast", Severity::Warning)]);
 }

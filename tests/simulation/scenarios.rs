@@ -40,5 +40,23 @@ sources:
       - {name: public.orders, last_synced_ago: 33h, rows: 1000, run: {started_ago: 9h, rows: 500, hangs: {}, on_cancel: job_survives}}
 ";
 
+/// A table whose run failed for a passing reason; the next run completes.
+pub const FAILED: &str = "
+sources:
+  - type: Postgres
+    prefix: prod
+    schemas:
+      - {name: public.orders, status: Failed, frequency: 30day, last_synced_ago: 9h, last_run_ago: 2h, latest_error: 'server closed the connection unexpectedly', rows: 1000}
+";
+
+/// A table whose schedule has silently stopped.
+pub const STALE: &str = "
+sources:
+  - type: Postgres
+    prefix: prod
+    schemas:
+      - {name: public.orders, frequency: 12hour, last_synced_ago: 60h, rows: 1000}
+";
+
 /// Enforce, and the defaults.
 pub const ENFORCE: &str = "mode: Enforce, interval: 5m";

@@ -56,6 +56,15 @@ impl Transport for SimTransport {
             }
             Some(Fault::RequestLost) => Err(TransportError::NoAnswer("cut".into())),
             Some(Fault::NotSent) => Err(TransportError::NotSent("connection refused".into())),
+            Some(fault @ (Fault::LeaderLost | Fault::LeaderFrozen)) => {
+                self.faults.be_succeeded(fault == Fault::LeaderLost).await;
+                self.ask(key, &request)
+            }
+            Some(Fault::ClaimRunsOut) => {
+                let answer = self.ask(key, &request);
+                self.faults.run_out();
+                answer
+            }
             Some(Fault::SecondWriter | Fault::StaleRead) | None => self.ask(key, &request),
         }
     }

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     api::status::{Call, Fate, Incident, Step},
     decide::ownership::is_in_flight,
+    diagnose::Known,
 };
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -30,7 +31,10 @@ pub fn reserved(incident: &Incident) -> usize {
     }
     match incident.step {
         Step::Cancelling if !sent(Call::Cancel) => 2,
-        Step::Cancelling | Step::WaitTerminal | Step::Settle | Step::Reloading => 1,
+        Step::Enabling if !sent(Call::Enable) => 2,
+        Step::Enabling | Step::Cancelling | Step::WaitTerminal | Step::Settle | Step::Reloading => {
+            1
+        }
         Step::WaitNewJob
         | Step::WaitSuccess
         | Step::BackOff
@@ -39,27 +43,50 @@ pub fn reserved(incident: &Incident) -> usize {
     }
 }
 
-/// Why a start that needs `wanted` calls is held back.
+/// Why a start is held back by the policy's own number of calls in an hour, or by the operator's for the whole project, if
+/// `planned` more are still to come with it. `sends` are the policy's own.
 #[must_use]
-pub fn holds(
+pub fn hold(
+    known: &Known<'_>,
     sends: &[Timestamp],
-    reserved: usize,
-    wanted: usize,
+    planned: usize,
+    operators: usize,
+) -> Option<String> {
+    let own = "spec.remediation.limits.maxActionsPerHour";
+    let most = known.policy.limits.max_actions_per_hour;
+    holds(own, sends, planned, most, known.now).or_else(|| {
+        let rivals = known.snapshot.rivals.iter();
+        let all: Vec<Timestamp> = rivals
+            .flat_map(|rival| &rival.sends)
+            .chain(sends)
+            .copied()
+            .collect();
+        let cap = "--max-actions-per-hour of the operator, for all policies of the project";
+        holds(cap, &all, planned, operators, known.now)
+    })
+}
+
+/// Why a start is held back by `limit`, of at most `most` calls in an hour, if `planned` more are still to come with it.
+#[must_use]
+fn holds(
+    limit: &str,
+    sends: &[Timestamp],
+    planned: usize,
     most: usize,
     now: Timestamp,
 ) -> Option<String> {
     let mut recent: Vec<Timestamp> = last_hour(sends, now).collect();
     recent.sort_unstable();
-    let planned = recent.len() + reserved + wanted;
-    if planned <= most {
+    let all = recent.len() + planned;
+    if all <= most {
         return None;
     }
     // As many as are too many must leave the hour first.
-    let until = recent.get((planned - most - 1).min(recent.len().saturating_sub(1)));
+    let until = recent.get((all - most - 1).min(recent.len().saturating_sub(1)));
     let until = until.and_then(|at| at.checked_add(HOUR).ok());
     let until = until.map_or_else(String::new, |at| format!(", until {}", whole(at)));
     Some(format!(
-        "spec.remediation.limits.maxActionsPerHour: {} of {most} calls were sent in the last hour{until}",
+        "{limit}: {} of {most} calls were sent in the last hour{until}",
         recent.len()
     ))
 }
@@ -84,9 +111,9 @@ mod tests {
             1,
             "an hour is over at its end"
         );
-        assert_eq!(holds(&sends, 0, 2, 3, at(70)), None);
-        assert!(holds(&sends, 1, 2, 3, at(70)).is_some());
-        let held = holds(&sends, 0, 2, 3, at(69)).unwrap();
+        assert_eq!(holds("x", &sends, 2, 3, at(70)), None);
+        assert!(holds("x", &sends, 3, 3, at(70)).is_some());
+        let held = holds("x", &sends, 2, 3, at(69)).unwrap();
         assert!(
             held.contains("2 of 3") && held.contains("01:10:00"),
             "{held}"

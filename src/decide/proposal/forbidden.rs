@@ -108,7 +108,7 @@ fn of_source(known: &Known<'_>, source: &Source) -> Option<Forbidden> {
             "the policy does not select this source",
         ));
     }
-    let owner = source_owned_by(policy, &known.snapshot.rivals, source)?;
+    let owner = source_owned_by(policy, &known.snapshot.rivals, source, known.now)?;
     Some(Forbidden::withdraws(blocked_by(policy, owner, "source")))
 }
 

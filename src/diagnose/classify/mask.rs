@@ -212,10 +212,40 @@ pub fn mask(text: &str) -> Masked {
     };
     masker.run();
     let mut out = masker.out;
+    drop_requests(&mut out);
     out.truncate(out.trim_end().len());
     let body = out.len();
     out.push_str(&masker.signs);
     Masked { text: out, body }
+}
+
+/// Drops `then reconnect the source` and its like. `PostHog` ends sentences of every kind with it, so it says nothing; a
+/// request that stands for itself (`Please reconnect …`) or names what to reconnect stays.
+fn drop_requests(out: &mut String) {
+    let mut from = 0;
+    while let Some(at) = out[from..].find("reconnect").map(|at| at + from) {
+        let end = at + "reconnect".len();
+        let start = ["and ", "then "]
+            .iter()
+            .find_map(|join| out[..at].strip_suffix(join))
+            .filter(|before| before.is_empty() || before.ends_with(' '))
+            .map(str::len);
+        let object = [" the source", " this source", ""]
+            .iter()
+            .find(|object| {
+                out[end..]
+                    .strip_prefix(**object)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+            .map(|object| end + object.len());
+        from = match (start, object) {
+            (Some(start), Some(end)) => {
+                out.replace_range(start..end, "");
+                start
+            }
+            _ => end,
+        };
+    }
 }
 
 /// A text that is ready for the rules.
@@ -633,6 +663,32 @@ mod tests {
             ("table Order\"s \"unbalanced", "table orders unbalanced"),
         ] {
             assert_eq!(mask(&clean(raw)).text, masked, "{raw}");
+        }
+    }
+
+    #[test]
+    fn the_request_at_the_end_goes_and_one_that_stands_for_itself_stays() {
+        for (raw, masked) in [
+            (
+                "key is invalid. check it and reconnect.",
+                "key is invalid. check it .",
+            ),
+            (
+                "grant the right, then reconnect the source",
+                "grant the right,",
+            ),
+            ("and reconnect. then reconnect this source.", ". ."),
+            (
+                "please reconnect the source.",
+                "please reconnect the source.",
+            ),
+            (
+                "ask, then reconnect your account.",
+                "ask, then reconnect your account.",
+            ),
+            ("band reconnect", "band reconnect"),
+        ] {
+            assert_eq!(mask(raw).text, masked, "{raw}");
         }
     }
 

@@ -142,7 +142,7 @@ fn what_decides_nothing_is_unknown() {
 }
 
 #[test]
-fn hostile_texts_are_read_in_the_time_of_others() {
+fn hostile_texts_of_a_megabyte_come_to_an_end_and_say_nothing() {
     for piece in [
         "'",
         "\"",
@@ -159,8 +159,11 @@ fn hostile_texts_are_read_in_the_time_of_others() {
         "&",
     ] {
         let text = piece.repeat(1024 * 1024 / piece.len());
-        let start = std::time::Instant::now();
-        classify(&text, Some("Postgres"));
-        assert!(start.elapsed().as_millis() < 500, "{piece}");
+        // Were the time to grow with the square of the length, this would take hours. Times are measured in the benchmark.
+        assert_eq!(
+            classify(&text, Some("Postgres")).cause,
+            RootCause::Unknown,
+            "{piece}"
+        );
     }
 }

@@ -19,11 +19,11 @@ impl ControlPlane {
     /// Such a user may do nothing until RBAC says so.
     pub fn user_kubeconfig(&self, name: &str, groups: &[&str]) -> Result<PathBuf, Error> {
         let identity = self.authority.user(name, groups)?;
-        self.write_kubeconfig(Credentials::Certificate(identity))
+        self.write_kubeconfig(Credentials::Certificate(identity), "default")
     }
 
     /// A kubeconfig for a `ServiceAccount`, which is created if absent, with a token that the API
-    /// server issued.
+    /// server issued. Its namespace is that of the account, as in a pod.
     pub fn service_account_kubeconfig(
         &self,
         namespace: &str,
@@ -45,7 +45,7 @@ impl ControlPlane {
             name,
             "--duration=24h",
         ])?;
-        self.write_kubeconfig(Credentials::Token(token.trim().to_owned()))
+        self.write_kubeconfig(Credentials::Token(token.trim().to_owned()), namespace)
     }
 
     /// A client for the administrator: a new one each time, because a client works in one runtime
@@ -90,12 +90,17 @@ impl ControlPlane {
         Ok(created.name_any())
     }
 
-    pub(crate) fn write_kubeconfig(&self, credentials: Credentials) -> Result<PathBuf, Error> {
+    pub(crate) fn write_kubeconfig(
+        &self,
+        credentials: Credentials,
+        namespace: &str,
+    ) -> Result<PathBuf, Error> {
         let number = self.kubeconfigs.fetch_add(1, Ordering::Relaxed);
         let content = kubeconfig(
             self.apiserver.port(),
             self.authority.certificate(),
             credentials,
+            namespace,
         );
         self.folder
             .write(&format!("user-{number}.kubeconfig"), content)

@@ -40,7 +40,7 @@ impl ControlPlane {
         let apiserver = Server::apiserver(&tools, &folder, &authority, &etcd)?;
         // Members of this group may do everything, whatever RBAC says.
         let admin = Credentials::Certificate(authority.user("admin", &["system:masters"])?);
-        let admin = kubeconfig(apiserver.port(), authority.certificate(), admin);
+        let admin = kubeconfig(apiserver.port(), authority.certificate(), admin, "default");
         let this = Self {
             running_apiserver: Mutex::new(None),
             // kube-apiserver waits for what else etcd needs.

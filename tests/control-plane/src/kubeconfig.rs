@@ -13,7 +13,12 @@ pub(crate) enum Credentials {
 
 /// The content of a kubeconfig that needs no other file. It is JSON, which every reader of YAML
 /// understands.
-pub(crate) fn kubeconfig(port: u16, authority: &str, credentials: Credentials) -> String {
+pub(crate) fn kubeconfig(
+    port: u16,
+    authority: &str,
+    credentials: Credentials,
+    namespace: &str,
+) -> String {
     let user = match credentials {
         Credentials::Certificate(Identity { certificate, key }) => json!({
             "client-certificate-data": base64(&certificate),
@@ -29,7 +34,9 @@ pub(crate) fn kubeconfig(port: u16, authority: &str, credentials: Credentials) -
             "certificate-authority-data": base64(authority),
         }}],
         "users": [{ "name": "test", "user": user }],
-        "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
+        "contexts": [{ "name": "test", "context": {
+            "cluster": "test", "user": "test", "namespace": namespace,
+        }}],
         "current-context": "test",
     })
     .to_string()

@@ -438,7 +438,7 @@ pub const CREDENTIALS: &[Rule] = &[
     Rule::words(
         "login/words",
         CredentialsInvalid,
-        &[Any(&["or password .. wrong", "or password .. incorrect", "or password .. not accepted", "or password .. not match", "token is no longer valid", "key is no longer valid", "token .. no longer valid", "key .. no longer valid", "key is not valid", "authentication to .. failed", "authentication with .. failed", "authentication against .. failed", "authentication for .. failed", "user not found in the database", "no such login", "user not found", "could not find user", "couldn't find user", "cannot find user", "check your .. client id", "client id and secret", "client id and client secret", "check your api key", "check your api token", "check your .. api key", "check the api key", "check your .. credentials", "check your credentials", "check the credentials", "check your .. key and secret", "check your consumer key", "check .. username and password", "check your .. password", "rejected the api key", "rejected the key", "rejected the token", "rejected the access token", "rejected your", "rejected the credentials", "rejected these credentials", "did not accept .. key", "did not accept .. token", "did not accept .. password", "didn't accept .. key", "didn't accept .. token", "didn't accept .. password", "could not sign in", "couldn't sign in", "could not log in", "couldn't log in", "cannot log in", "can't log in", "unable to log in", "unable to login", "unable to sign in", "login unsuccessful", "authorization has been denied for this request", "user has been disabled", "user was disabled", "user has been deactivated", "unknown user", "isn't one that", "login was rejected", "login .. rejected", "sign in failed", "signin failed", "wrong user",
+        &[Any(&["or password .. wrong", "or password .. incorrect", "or password .. not accepted", "or password .. not match", "token is no longer valid", "key is no longer valid", "token .. no longer valid", "key .. no longer valid", "key is not valid", "authentication to .. failed", "authentication with .. failed", "authentication against .. failed", "authentication for .. failed", "user not found in the database", "no such login", "user not found", "could not find user", "couldn't find user", "cannot find user", "rejected the api key", "rejected the key", "rejected the token", "rejected the access token", "rejected the credentials", "rejected these credentials", "did not accept .. key", "did not accept .. token", "did not accept .. password", "didn't accept .. key", "didn't accept .. token", "didn't accept .. password", "could not sign in", "couldn't sign in", "could not log in", "couldn't log in", "cannot log in", "can't log in", "unable to log in", "unable to login", "unable to sign in", "login unsuccessful", "authorization has been denied for this request", "user has been disabled", "user was disabled", "user has been deactivated", "unknown user", "isn't one that", "login was rejected", "login .. rejected", "sign in failed", "signin failed", "wrong user",
             "access denied for user",
             "login failed for user",
             "login failed for",
@@ -460,7 +460,8 @@ pub const CREDENTIALS: &[Rule] = &[
             "username or password .. invalid",
             "username or password is incorrect",
             "username and password .. not match",
-            "username, password",
+            "check your username, password",
+            "check the username, password",
             "bad username or password",
             "wrong username",
             "wrong user name",
@@ -525,6 +526,9 @@ pub const CREDENTIALS: &[Rule] = &[
             "authentication_required",
             "authentication is required",
             "authentication credentials were not provided",
+            "user account .. disabled",
+            "user account .. deactivated",
+            "user account .. locked",
             "authentication credentials .. invalid",
             "authentication token .. expired",
             "authentication token .. invalid",
@@ -751,6 +755,26 @@ pub const CREDENTIALS: &[Rule] = &[
         ("Unexpected token < in JSON at position 0, invalid token", Unknown),
     ),
     Rule::words(
+        "login/advice",
+        CredentialsInvalid,
+        &[
+            Any(&[
+                "check your .. client id", "client id and secret", "client id and client secret", "check your api key", "check your api token",
+                "check your .. api key", "check the api key", "check your .. credentials", "check your credentials", "check the credentials",
+                "check your .. key and secret", "check your consumer key", "check .. username and password", "check your .. password",
+                "rejected your",
+            ]),
+            Without(NOT_A_LOGIN),
+            Without(&[
+                "your refresh token", "denied access", "access denied", "does not have access", "doesn't have access", "does not have permission", "doesn't have permission",
+                "have access to", "has access to", "is not allowed", "isn't allowed", "not authorized", "forbidden", "can read", "permission*", "scope*",
+                "rejected your request", "rejected your query", "could not reach", "couldn't reach", "rate limit*", "temporar*",
+            ]),
+        ],
+        "Ramp could not be read. Please check your client ID and client secret.",
+        ("Ramp denied access. Check that the client ID and client secret can read this account's data.", PermissionDenied),
+    ),
+    Rule::words(
         "login/encrypted-key",
         CredentialsInvalid,
         &[Any(&["private key is encrypted", "private key is not encrypted", "public key .. not registered"])],
@@ -758,12 +782,25 @@ pub const CREDENTIALS: &[Rule] = &[
         ("Private key file is encrypted", SshTunnel),
     ),
     Rule::words(
+        "login/key-form",
+        CredentialsInvalid,
+        &[
+            Near(
+                &["private key", "key file", "pem", "pem key"],
+                &["isn't a valid", "is not a valid", "isn't encrypted", "is not encrypted", "could not be read", "couldn't be read", "could not be parsed", "couldn't be parsed"],
+            ),
+            Without(&["ssh*", "tunnel", "bastion", "host key", "table", "column", "http:5*", "posthog instance"]),
+        ],
+        "The private key isn't a valid PEM. Paste the key again.",
+        ("The SSH private key isn't a valid PEM.", SshTunnel),
+    ),
+    Rule::words(
         "login/near",
         CredentialsInvalid,
         &[
             Near(SECRETS, REFUSED),
             Without(NOT_A_LOGIN),
-            Without(&["column", "scope*", "permission*", "json", "url", "account id", "region", "subdomain", "project", "unexpected", "parse*", "connection string", "server certificate", "webhook*", "cursor", "pagination", "row", "rows"]),
+            Without(&["column", "scope*", "permission*", "json", "url", "account id", "region", "subdomain", "project", "unexpected", "parse*", "connection string", "server certificate", "webhook*", "cursor", "pagination", "row", "rows", "your refresh token", "does not provide", "doesn't provide"]),
         ],
         "SQL30082N Security processing failed (\"USERNAME AND/OR PASSWORD INVALID\").",
         ("column \"password\" is invalid", Unknown),

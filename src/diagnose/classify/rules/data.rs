@@ -62,6 +62,8 @@ pub const RULES: &[Rule] = &[
                 "doesn't fit",
                 "no longer fit",
                 "no longer fits",
+                "can't represent",
+                "cannot represent",
             ],
         )],
         "This column started receiving values that don't fit the type stored from earlier syncs.",

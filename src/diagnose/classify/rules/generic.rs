@@ -70,7 +70,7 @@ pub const RULES: &[Rule] = &[
                 "http:401",
             ]),
         ],
-        "Bing Ads Account ID must be numeric. Update the Account ID in the source settings and try again.",
+        "The sync window does not work. Update it in the source settings and try again.",
         ("Something went wrong in settings 403", Unknown),
     ),
     Rule::sign(

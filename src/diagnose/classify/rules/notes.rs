@@ -3,8 +3,8 @@
 
 use crate::{
     api::status::RootCause::{
-        CredentialsInvalid, NetworkUnreachable, OperatorAction, PermissionDenied, Transient,
-        Unknown,
+        CredentialsInvalid, NetworkUnreachable, OperatorAction, PermissionDenied, SshTunnel,
+        Transient, Unknown,
     },
     diagnose::classify::rule::{
         Rule,
@@ -37,6 +37,26 @@ pub const RULES: &[Rule] = &[
         ])],
         "Connection refused is not the cause: the server answered 200 OK",
         ("Connection refused", NetworkUnreachable),
+    ),
+    Rule::words(
+        "text/hedges",
+        Unknown,
+        &[Any(&["for another reason", "for some other reason"])],
+        "The vendor rejected the request. Your access token may be expired, or it failed for another reason.",
+        ("Your access token has expired.", CredentialsInvalid),
+    ),
+    Rule::words(
+        "posthog/fallback",
+        Unknown,
+        &[
+            Any(&["check all connection details"]),
+            Without(&["ssh*", "tunnel"]),
+        ],
+        "Could not connect to Firebird. Please check all connection details are valid.",
+        (
+            "Could not connect to the database over the SSH tunnel. Please check all connection details are valid.",
+            SshTunnel,
+        ),
     ),
     Rule::exact(
         "posthog/cancelled",

@@ -204,6 +204,50 @@ pub const RULES: &[Rule] = &[
         ("The source's API returned 402 Payment Required", VendorQuota),
     ),
     Rule::words(
+        "posthog/retryable",
+        Transient,
+        &[
+            Any(&["(retryable)"]),
+            Any(&["malformed*", "non-json", "incomplete*", "truncated", "empty response", "connection broken", "timed out"]),
+            Without(&[
+                "http:400", "http:401", "http:403", "http:404", "http:429", "rate limit*", "rate-limit*", "ratelimit*", "quota*",
+                "throttl*", "too many requests",
+            ]),
+        ],
+        "Zuora API malformed JSON response (retryable)",
+        ("Zuora API error (retryable): status=429, url=https://rest.zuora.com/v1/accounts", RateLimited),
+    ),
+    Rule::words(
+        "posthog/passing",
+        Transient,
+        &[
+            Any(&[
+                "usually a brief", "may be a temporary", "be a temporary", "clears on its own", "usually clears once", "having trouble responding",
+                "kept returning temporary errors", "returned a temporary error", "too busy to", "temporarily busy",
+            ]),
+            Without(&[
+                "rate limit", "rate limits", "rate limited", "rate limiting", "throttl*", "posthog's side", "our side", "inside posthog", "proxy*",
+                "denied", "blocked", "rejected", "refused", "password", "publication", "replication", "slot", "ssh*", "quota*", "billing", "plan",
+            ]),
+        ],
+        "Instagram is having trouble responding right now. Please try again in a few minutes.",
+        ("Your address is blocked by the firewall, this may be a temporary measure.", NetworkUnreachable),
+    ),
+    Rule::words(
+        "posthog/not-reached-once",
+        Transient,
+        &[
+            Any(&["could not reach", "couldn't reach"]),
+            Any(&["please try again", "try again in a"]),
+            Without(&[
+                "check*", "allow*", "firewall*", "host", "port", "database", "cluster", "server", "url", "address*", "password", "ssh*",
+                "tunnel", "proxy*", "rate limit*", "posthog's side", "our side", "correct*", "verify", "make sure", "network settings",
+            ]),
+        ],
+        "Could not reach Reddit to refresh the credentials for this integration. Please try again.",
+        ("Could not reach your SQL Server. Check that the server is running and please try again.", NetworkUnreachable),
+    ),
+    Rule::words(
         "network/dns-retry",
         Transient,
         &[Any(&["temporary failure in name resolution", "temporary failure resolving", "eai_again", "errno -3", "temporary dns", "temporärer fehler bei der namensauflösung", "échec temporaire dans la résolution du nom", "fallo temporal en la resolución del nombre", "falha temporária na resolução de nome", "временный сбой в разрешении имен", "временный сбой в разрешении имён", "名前解決に一時的に失敗"]), Without(&["ssh*", "proxy*"])],

@@ -15,6 +15,16 @@ use crate::{
 
 /// SSH comes before credentials: its texts speak of keys and passwords.
 pub const SSH: &[Rule] = &[
+    Rule::words(
+        "sftp/login",
+        CredentialsInvalid,
+        &[
+            Any(&["rejected these credentials", "private key could not be read", "private key couldn't be read", "authentication failed"]),
+            Source(&["SFTP"]),
+        ],
+        "The SSH private key couldn't be read. Paste the full private key.",
+        ("The SSH private key of the tunnel couldn't be read.", SshTunnel),
+    ),
     Rule::exact(
         "posthog/ssh-credentials",
         SshTunnel,
@@ -273,6 +283,17 @@ pub const INTEGRATION: &[Rule] = &[
         ("database \"integration\" does not exist", SourceConfig),
     ),
     Rule::words(
+        "oauth/rejected-connection",
+        IntegrationMissing,
+        &[
+            Any(&["no longer authorized", "no longer authorised", "rejected this connection", "credentials for this connection"]),
+            Any(&["reconnect*", "re-authori*", "reauthori*", "re-authenticate", "connect it again"]),
+            Without(&["no longer authorized to", "no longer authorised to", "could not reach", "couldn't reach"]),
+        ],
+        "Google rejected the credentials for this connection. Reconnect your Google account, then pick a property.",
+        ("Your role is no longer authorized to access the table orders.", PermissionDenied),
+    ),
+    Rule::words(
         "oauth/scope",
         PermissionDenied,
         &[Any(&[
@@ -318,6 +339,23 @@ pub const INTEGRATION: &[Rule] = &[
         ("401 Unauthorized: the token has expired", CredentialsInvalid),
     ),
     Rule::words(
+        "login/new-token",
+        CredentialsInvalid,
+        &[
+            Near(
+                &["access token", "auth token", "bearer token", "connection token", "integration token", "server token", "token"],
+                &["expired", "has been revoked", "was revoked", "invalid", "rejected"],
+            ),
+            Any(&["create a new one", "create a new token", "generate a new one", "generate a new token", "generate another", "paste a new", "paste the new"]),
+            Without(&[
+                "scope*", "permission*", "refresh token", "oauth", "invalid_grant", "ssh*", "column", "json", "page token", "http:403", "http:429", "http:500",
+                "http:502", "http:503", "http:504", "plan", "does not have access", "doesn't have access",
+            ]),
+        ],
+        "Your Mux access token has been revoked. Create a new one, then reconnect.",
+        ("Your HubSpot refresh token has been revoked. Generate a new one and reconnect.", IntegrationMissing),
+    ),
+    Rule::words(
         "login/pasted-key",
         CredentialsInvalid,
         &[
@@ -328,7 +366,7 @@ pub const INTEGRATION: &[Rule] = &[
                 "grant has expired", "grant is expired", "primary key", "tenant", "host key", "app_private_key", "view", "permissiondenied", "try again later", "invalid request", "json", "request limit", "uri", "url",
             ]),
         ],
-        "Your GitGuardian API token is invalid or has been revoked. Create a new token in the settings, then reconnect.",
+        "Your GitGuardian API key is invalid or was switched off. Put another one into the settings.",
         ("Your Close API key does not have access to this resource. Please check the key's permissions.", PermissionDenied),
     ),
     Rule::words(
@@ -522,7 +560,7 @@ pub const INTEGRATION: &[Rule] = &[
             Any(&["reauthori*", "re-authori*", "reconnect", "reconnected", "reconnecting your",    "connect .. account again", "connect .. again", "sign in to .. again", "sign in again", "sign in with .. again", "log in to .. again", "log in again", "link .. account again", "link it again", "connect it again", "re-link*", "relink*", "reinstall*", "authorize .. again"]),
             Without(&["ora-02396", "idle time", "integration .. plan",
                 "couldn't reconnect", "could not reconnect", "api key*", "api token*", "personal access token*", "generate a new", "create a new", "new token", "new key", "permission*", "scope*", "does not have access", "doesn't have access", "lacks", "plan", "password", "not found", "could not find", "couldn't find", "subdomain", "no .. account found",
-                "client secret", "client id", "secret key", "denied access", "ssh*", "administrator", "account id", "correct the", "temporarily", "database", "lost .. connection", "role .. needs", "grant it", "grant .. access", "will reconnect", "automatically", "trying to reconnect", "reconnect attempt*", "failed to reconnect", "unable to reconnect", "check the .. url", "customer id", "advertiser id", "read access", "username", "credentials",
+                "client secret", "client id", "secret key", "denied access", "ssh*", "administrator", "account id", "correct the", "temporarily", "database", "lost .. connection", "role .. needs", "grant it", "grant .. access", "will reconnect", "automatically", "trying to reconnect", "reconnect attempt*", "failed to reconnect", "unable to reconnect", "check the .. url", "customer id", "advertiser id", "read access", "username", "check your credentials", "check the credentials", "update your credentials", "not approved", "single sign-on", "can't read", "not authorized", "re-enable the", "private key", "client data", "update the source",
             ]),
         ],
         "Salesforce no longer lets us in. Sign in to Salesforce again from the source page, or reconnect.",

@@ -339,6 +339,7 @@ pub const RULES: &[Rule] = &[
                 "login failed for",
                 "payment",
                 "credentials",
+                "user account",
             ]),
         ],
         "000606 (57P03): No active warehouse selected in the current session.",

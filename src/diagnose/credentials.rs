@@ -1,0 +1,288 @@
+//! What `spec.credentials` offers to each source, and what is wrong with an entry of it. A wrong entry is told also while
+//! the source works: a rotation must not be the moment at which it comes out.
+
+use std::collections::{BTreeMap, HashSet};
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use super::{
+    problem::{NAME_CAP, Problem},
+    verdict::Known,
+};
+use crate::{
+    api::{
+        policy::{Credentials, FromSecret, SecretKeyRef, SourceRef},
+        status::{Fate, Handover, RootCause, Severity},
+    },
+    posthog::{
+        inputs::{Inputs, is_credential},
+        redact,
+        wire::Source,
+    },
+};
+
+/// Longest value that is taken for a credential, in bytes. Keys of service accounts have about 3 KiB.
+const LONGEST: usize = 16 * 1024;
+
+/// What is offered to a source.
+#[derive(Debug)]
+pub struct Offer<'a> {
+    /// The source.
+    pub source: &'a Source,
+    /// Its credentials; none if the entry has none or something is wrong with them.
+    pub job_inputs: Option<Content>,
+    /// Inputs of its webhook; none as above.
+    pub webhook_inputs: Option<Content>,
+}
+
+/// What Secrets hold for one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The values.
+    pub inputs: Inputs,
+    /// What tells them from others.
+    pub hmac: String,
+    /// Where they are, in words.
+    pub from: String,
+}
+
+/// What is offered to the sources that the policy selects.
+#[must_use]
+pub fn offers<'a>(known: &Known<'a>) -> Vec<Offer<'a>> {
+    read(known).0
+}
+
+/// What is wrong with entries of `spec.credentials`, or with what was handed over because of them.
+pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
+    let (offers, mut problems) = read(known);
+    problems.extend(offers.iter().filter_map(|offer| not_taken(known, offer)));
+    problems
+}
+
+fn read<'a>(known: &Known<'a>) -> (Vec<Offer<'a>>, Vec<Problem>) {
+    let mut mapped = HashSet::new();
+    let (mut offers, mut problems) = (Vec::new(), Vec::new());
+    for entry in &known.policy.credentials {
+        let source = match source(known, entry) {
+            Ok(source) if mapped.insert(&source.id) => source,
+            Ok(source) => {
+                let twice = "another entry of spec.credentials matches this source as well";
+                problems.push(wrong(Some(source), entry, "credentials/twice", twice));
+                continue;
+            }
+            Err((rule, message)) => {
+                problems.push(wrong(None, entry, rule, &message));
+                continue;
+            }
+        };
+        let mut tell = |(rule, message): Wrong| {
+            problems.push(wrong(Some(source), entry, rule, &message));
+        };
+        offers.push(Offer {
+            source,
+            job_inputs: content(known, &entry.job_inputs, is_credential, &mut tell),
+            webhook_inputs: content(known, &entry.webhook_inputs, |_| true, &mut tell),
+        });
+    }
+    (offers, problems)
+}
+
+/// A rule, and what is wrong, in words.
+type Wrong = (&'static str, String);
+
+/// The one source that an entry means.
+fn source<'a>(known: &Known<'a>, entry: &Credentials) -> Result<&'a Source, Wrong> {
+    let meant = |source: &&Source| {
+        let (type_, prefix) = (source.type_name(), source.prefix_name());
+        entry.source.matches(type_, prefix, &source.id)
+    };
+    let mut matching = known.snapshot.sources.iter().filter(meant);
+    let Some(source) = matching.next() else {
+        let message = "it matches no source of the project".to_owned();
+        return Err(("credentials/no-source", message));
+    };
+    let more = matching.count();
+    if more > 0 {
+        let message = format!(
+            "it matches {} sources of the project, and must match one: name it by its id",
+            more + 1
+        );
+        return Err(("credentials/many-sources", message));
+    }
+    let selector = &known.policy.selector;
+    let mut selected = known.snapshot.selected_sources(selector);
+    let selects = selected.any(|other| other.id == source.id)
+        && (source.schemas.iter()).any(|schema| selector.selects_schema(&schema.name));
+    if !selects {
+        let message = "the policy selects no table of this source".to_owned();
+        return Err(("credentials/not-selected", message));
+    }
+    Ok(source)
+}
+
+/// All values of one call, or nothing: half of a user name and a password would lock an account.
+fn content(
+    known: &Known<'_>,
+    wanted: &BTreeMap<String, FromSecret>,
+    may: impl Fn(&str) -> bool,
+    tell: &mut impl FnMut(Wrong),
+) -> Option<Content> {
+    let mut values: Vec<(String, SecretString)> = Vec::new();
+    let mut digest = Sha256::new();
+    for (name, FromSecret { secret_ref }) in wanted {
+        if !may(name) {
+            let message = format!(
+                "jobInputs names {name}, which does not say who asks but where or what: it could turn a table to another database"
+            );
+            tell(("credentials/says-where", message));
+            continue;
+        }
+        match known.snapshot.offers.get(secret_ref)? {
+            Ok(offered) => match shape(name, offered.value.expose_secret()) {
+                Ok(()) => {
+                    digest.update(format!("{name}={}\n", offered.hmac));
+                    values.push((name.clone(), offered.value.clone()));
+                }
+                Err(why) => {
+                    let at = in_words(secret_ref);
+                    tell(("credentials/shape", format!("{at} cannot be {name}: {why}")));
+                }
+            },
+            Err(why) => tell(("credentials/secret", why.to_owned())),
+        }
+    }
+    if values.is_empty() || values.len() < wanted.len() {
+        return None;
+    }
+    let from: HashSet<&SecretKeyRef> = wanted.values().map(|value| &value.secret_ref).collect();
+    let mut from: Vec<String> = from.into_iter().map(in_words).collect();
+    from.sort_unstable();
+    Some(Content {
+        inputs: values.into_iter().collect(),
+        hmac: format!("{:x}", digest.finalize()),
+        from: from.join(", "),
+    })
+}
+
+fn in_words(SecretKeyRef { name, key }: &SecretKeyRef) -> String {
+    format!("key {key:?} of Secret {name}")
+}
+
+/// Why a value cannot be what the input wants, without a byte of it.
+fn shape(input: &str, value: &str) -> Result<(), &'static str> {
+    let last = input.rsplit('.').next().unwrap_or_default();
+    let starts: &[&str] = match last {
+        "stripe_secret_key" => &["sk_", "rk_"],
+        "signing_secret" => &["whsec_"],
+        _ => &[],
+    };
+    let lines = value.starts_with("-----BEGIN") || value.starts_with('{');
+    if value.trim().is_empty() {
+        Err("it is empty")
+    } else if value.trim() != value {
+        Err(
+            "it begins or ends with white space, mostly the line break of an editor: write it without (printf %s, not echo)",
+        )
+    } else if value.len() > LONGEST {
+        Err("it is longer than a credential can be")
+    } else if value
+        .chars()
+        .any(|c| c.is_control() && !(lines && matches!(c, '\n' | '\r')))
+    {
+        Err("it has line breaks or control characters")
+    } else if !starts.is_empty() && !starts.iter().any(|start| value.starts_with(start)) {
+        Err(
+            "it does not begin as such a secret does (Stripe: sk_ or rk_ for keys, whsec_ for signing secrets)",
+        )
+    } else {
+        Ok(())
+    }
+}
+
+/// The problem of an entry.
+fn wrong(source: Option<&Source>, entry: &Credentials, rule: &'static str, why: &str) -> Problem {
+    let (title, id) = source.map_or_else(
+        || ("PostHog".to_owned(), ""),
+        |source| (redact::one_line(&source.title(), 80), source.id.as_str()),
+    );
+    let message = format!("spec.credentials for {}: {why}", meant(&entry.source));
+    Problem {
+        severity: Severity::Warning,
+        advice: "Mend the entry in spec.credentials or the Secret that it names. Until then nothing is handed over for it.",
+        ..Problem::of_source(title, id, RootCause::SourceConfig, rule, message)
+    }
+}
+
+/// How an entry names its source.
+fn meant(source: &SourceRef) -> String {
+    let SourceRef { id, type_, prefix } = source;
+    let parts = [("id", id), ("type", type_), ("prefix", prefix)];
+    let said = parts
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
+    redact::one_line(&said.collect::<Vec<_>>().join(", "), NAME_CAP)
+}
+
+/// Inputs of a webhook that were pushed, not to `PostHog`'s liking. Nothing else would tell.
+fn not_taken(known: &Known<'_>, offer: &Offer<'_>) -> Option<Problem> {
+    let mut states = known.state.sources.iter();
+    let state = states.find(|state| state.id == offer.source.id)?;
+    let Handover {
+        hmac,
+        at,
+        fate,
+        detail,
+    } = state.webhook_inputs.as_ref()?;
+    let Content {
+        hmac: now, from, ..
+    } = offer.webhook_inputs.as_ref()?;
+    if hmac != now || matches!(fate, Some(Fate::Accepted | Fate::NotSent)) {
+        return None;
+    }
+    let mut problem = Problem::of_source(
+        redact::one_line(&offer.source.title(), 80),
+        &offer.source.id,
+        RootCause::WebhookBroken,
+        "webhook/inputs-not-taken",
+        format!(
+            "The inputs of the webhook ({from}) were pushed, and PostHog did not say that it took them: {detail}"
+        ),
+    );
+    problem.severity = Severity::Warning;
+    problem.since = Some(*at);
+    problem.advice = "Compare the signing secret with the one on the vendor's dashboard. It is pushed again when the Secret changes.";
+    Some(problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_a_credential_is_refused_without_being_shown() {
+        for (input, value) in [
+            ("password", ""),
+            ("password", " \n"),
+            ("password", "hunter22\n"),
+            ("password", "hunter\u{0}22"),
+            ("password", "two\nlines"),
+            ("auth_method.stripe_secret_key", "pk_live_hunter22"),
+            ("signing_secret", "hunter22"),
+        ] {
+            let why = shape(input, value).unwrap_err();
+            assert!(!why.contains("hunter"), "{why}");
+        }
+        for (input, value) in [
+            ("password", "correct horse"),
+            (
+                "private_key",
+                "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----",
+            ),
+            ("auth_method.stripe_secret_key", "rk_live_x"),
+            ("signing_secret", "whsec_x"),
+        ] {
+            assert_eq!(shape(input, value), Ok(()), "{input}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What the Secrets hold that `spec.credentials` names: read once for each pass, and shown nowhere.
+
+use std::{collections::HashMap, fmt};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{api::policy::SecretKeyRef, posthog::ApiKey};
+
+/// The values by where they are, or why one is not to be had, in a sentence that names Secret and key.
+#[derive(Debug, Clone, Default)]
+pub struct Offers(HashMap<SecretKeyRef, Result<Offered, String>>);
+
+/// A value, and what tells it from another.
+#[derive(Clone)]
+pub struct Offered {
+    /// The value.
+    pub value: SecretString,
+    /// Its HMAC, keyed with the API key.
+    pub hmac: String,
+}
+
+impl Offers {
+    /// Takes note of what a Secret holds.
+    pub fn add(&mut self, at: SecretKeyRef, value: Result<SecretString, String>, key: &ApiKey) {
+        let offered = value.map(|value| Offered {
+            hmac: key.hmac(value.expose_secret().as_bytes()),
+            value,
+        });
+        self.0.insert(at, offered);
+    }
+
+    /// The value at a place; none if nobody read it.
+    #[must_use]
+    pub fn get(&self, at: &SecretKeyRef) -> Option<Result<&Offered, &str>> {
+        let found = self.0.get(at)?;
+        Some(found.as_ref().map_err(String::as_str))
+    }
+}
+
+impl fmt::Debug for Offered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Offered(***)")
+    }
+}

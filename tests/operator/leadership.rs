@@ -1,0 +1,276 @@
+//! Two operators on one Lease: one acts, the other stands by and goes on where the first was; and what becomes of the Lease when
+//! somebody or something else has it in hand.
+
+use std::time::{Duration, Instant};
+
+use control_plane::ControlPlane;
+use warehouse_sync_operator::api::status::Step;
+
+use crate::{
+    main_job::{STUCK, assert_one_cancel_and_one_reload, later, wait_until_recovered},
+    support::{Env, Operator, Plane, install_crd, wait_until},
+};
+
+/// A claim lasts 3 s with these, and is renewed every 0.5 s.
+const FLAGS: [&str; 3] = ["--allow-http-loopback", "--time-factor", "60"];
+const LEASE: Duration = Duration::from_secs(3);
+
+fn metric(operator: &Operator, name: &str) -> Option<u64> {
+    let (_, metrics) = operator.get("/metrics");
+    let line = metrics.lines().find(|line| line.starts_with(name))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+fn leads(operator: &Operator) -> bool {
+    metric(operator, "warehouse_sync_leader ") == Some(1)
+}
+
+fn wait_until_leads(operator: &Operator, wanted: bool) {
+    wait_until("leadership to change", || {
+        if leads(operator) == wanted {
+            Ok(())
+        } else {
+            Err(operator.log())
+        }
+    });
+}
+
+fn wait_until_ready(operator: &Operator) {
+    wait_until("readiness", || match operator.get("/readyz") {
+        (200, _) => Ok(()),
+        (status, body) => Err(format!("{status} {body}")),
+    });
+}
+
+/// Waits until the operator has looked at the Lease several times more: about 2 s in which it could have done something else.
+fn wait_for_looks(operator: &Operator) {
+    let looks = || {
+        let name = "warehouse_sync_kubernetes_requests_total{call=\"get_lease\",outcome=\"ok\"}";
+        metric(operator, name).unwrap_or(0)
+    };
+    let before = looks();
+    wait_until("looks at the Lease", || match looks() - before {
+        4.. => Ok(()),
+        few => Err(few.to_string()),
+    });
+}
+
+/// A leader and a standby that knows of it.
+fn leader_and_standby(env: &Env) -> (Operator, Operator) {
+    let leader = env.operator_with(&FLAGS);
+    wait_until_leads(&leader, true);
+    let standby = env.operator_with(&FLAGS);
+    standby.wait_for_log("stands by: ");
+    wait_until_ready(&standby);
+    (leader, standby)
+}
+
+/// Starts an incident and waits until its cancel was accepted.
+fn begin_incident(env: &Env) {
+    env.apply(&env.policy("p", "mode: Enforce")).unwrap();
+    env.wait_for("p", "the cancel", |status| {
+        let incident = status.incidents.first();
+        incident.is_some_and(|incident| later(incident.step, Step::WaitTerminal))
+    });
+}
+
+fn assert_recovered_once(env: &Env) {
+    wait_until_recovered(env);
+    assert_one_cancel_and_one_reload(env);
+}
+
+/// Writes into the Lease as `kubectl edit` would.
+fn hold_by_hand(env: &Env, holder: &str) {
+    let spec = format!(r#"{{"spec":{{"holderIdentity":"{holder}","leaseDurationSeconds":3600}}}}"#);
+    let patch = ["patch", "lease", "warehouse-sync-operator", "--type=merge"];
+    let patch = patch.iter().copied().chain(["-p", spec.as_str()]);
+    env.kubectl(&patch.collect::<Vec<_>>());
+}
+
+fn requests(env: &Env) -> usize {
+    env.posthog.simulator().requests().len()
+}
+
+#[test]
+fn of_two_operators_that_start_at_once_one_acts() {
+    let env = Env::new(STUCK);
+    env.apply(&env.policy("p", "mode: Enforce")).unwrap();
+    let operators = [env.operator_with(&FLAGS), env.operator_with(&FLAGS)];
+    assert_recovered_once(&env);
+    operators.iter().for_each(wait_until_ready);
+    wait_until("one leader", || {
+        let leaders = operators.iter().filter(|operator| leads(operator)).count();
+        (leaders == 1).then_some(()).ok_or(leaders.to_string())
+    });
+}
+
+#[test]
+fn a_standby_goes_on_at_once_when_the_leader_is_told_to_end() {
+    let env = Env::new(STUCK);
+    let (leader, standby) = leader_and_standby(&env);
+    begin_incident(&env);
+    let begun = Instant::now();
+    let (ended, _) = leader.terminate();
+    wait_until_leads(&standby, true);
+    let took = begun.elapsed();
+    assert!(ended.success(), "{ended}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_recovered_once(&env);
+}
+
+#[test]
+fn a_standby_goes_on_when_the_claim_of_a_dead_leader_has_run_out() {
+    let env = Env::new(STUCK);
+    let (leader, standby) = leader_and_standby(&env);
+    begin_incident(&env);
+    let begun = Instant::now();
+    leader.kill();
+    wait_until_leads(&standby, true);
+    let took = begun.elapsed();
+    assert!(took > Duration::from_secs(2), "{took:?}");
+    assert!(took < LEASE + Duration::from_secs(2), "{took:?}");
+    assert_recovered_once(&env);
+}
+
+#[test]
+fn a_standby_is_ready_and_does_nothing_until_the_lease_is_free() {
+    let env = Env::new(STUCK);
+    env.apply(
+        "{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: warehouse-sync-operator}, \
+         spec: {holderIdentity: somebody, leaseDurationSeconds: 3600}}",
+    )
+    .unwrap();
+    env.apply(&env.policy("p", "mode: Enforce")).unwrap();
+    let standby = env.operator_with(&FLAGS);
+    standby.wait_for_log("stands by: somebody holds Lease");
+    wait_until_ready(&standby);
+    wait_for_looks(&standby);
+    assert_eq!(requests(&env), 0);
+    assert!(env.status("p").conditions.is_empty());
+    assert!(!leads(&standby));
+    hold_by_hand(&env, "");
+    assert_recovered_once(&env);
+}
+
+#[test]
+fn a_leader_that_is_robbed_stops_and_goes_on_when_it_leads_again() {
+    let env = Env::new(STUCK);
+    let operator = env.operator_with(&FLAGS);
+    begin_incident(&env);
+    hold_by_hand(&env, "thief");
+    wait_until_leads(&operator, false);
+    operator.wait_for_log("stands by: thief holds Lease");
+    // A pass that was under way may end.
+    wait_for_looks(&operator);
+    let (requests_before, status) = (requests(&env), env.status("p"));
+    wait_for_looks(&operator);
+    assert_eq!(requests(&env), requests_before);
+    assert_eq!(env.status("p"), status);
+    wait_until_ready(&operator);
+    hold_by_hand(&env, "");
+    assert_recovered_once(&env);
+}
+
+#[test]
+fn a_lease_that_is_deleted_is_made_anew_by_its_holder() {
+    let env = Env::new(STUCK);
+    let (leader, standby) = leader_and_standby(&env);
+    begin_incident(&env);
+    env.kubectl(&["delete", "lease", "warehouse-sync-operator"]);
+    leader.wait_for_log("leads no longer");
+    wait_until_leads(&leader, true);
+    assert!(!leads(&standby));
+    assert_recovered_once(&env);
+}
+
+#[test]
+fn a_leader_that_cannot_renew_sends_nothing_until_it_leads_again() {
+    let plane = ControlPlane::start().unwrap();
+    install_crd(&plane);
+    let env = Env::on(Plane::Own(Box::new(plane)), STUCK);
+    let operator = env.operator_with(&FLAGS);
+    let later = env.policy("p", "mode: Enforce");
+    // Time enough to pause the API server before anything is sent.
+    let later = later.replace("2s, noProgressFor: 2s", "10s, noProgressFor: 10s");
+    env.apply(&later).unwrap();
+    env.wait_for_reason("p", "Ready", "Polled");
+    env.plane.pause_apiserver().unwrap();
+    wait_until_leads(&operator, false);
+    let (readiness, why) = operator.get("/readyz");
+    assert!(readiness == 503 && why.contains("Lease"), "{why}");
+    assert_eq!(operator.get("/livez").0, 200);
+    assert_eq!(env.count("POST", "/cancel/"), 0);
+    env.plane.resume_apiserver().unwrap();
+    wait_until_leads(&operator, true);
+    wait_until_ready(&operator);
+    assert_recovered_once(&env);
+}
+
+/// Says so in log and readiness, is alive, and goes on by itself when it is mended.
+fn is_hindered(operator: &Operator, why: &str) {
+    operator.wait_for_log(why);
+    wait_until("the reason at /readyz", || match operator.get("/readyz") {
+        (503, body) if body.contains(why) => Ok(()),
+        (status, body) => Err(format!("{status} {body}")),
+    });
+    assert_eq!(operator.get("/livez").0, 200);
+}
+
+#[test]
+fn without_rights_on_leases_it_says_which_and_waits() {
+    let env = Env::new("sources: []");
+    env.kubectl(&[
+        "create",
+        "role",
+        "no-leases",
+        "--resource=warehousesyncpolicies.warehousesync.dev,secrets",
+        "--verb=get,list,watch",
+    ]);
+    env.kubectl(&[
+        "create",
+        "rolebinding",
+        "nobody",
+        "--role=no-leases",
+        &format!("--serviceaccount={}:nobody", env.namespace),
+    ]);
+    let account = env
+        .plane
+        .service_account_kubeconfig(&env.namespace, "nobody");
+    let operator = Operator::start(&account.unwrap(), &["--namespace", &env.namespace]);
+    is_hindered(
+        &operator,
+        "(403): give it get, create and update on leases.coordination.k8s.io",
+    );
+    env.kubectl(&[
+        "create",
+        "rolebinding",
+        "somebody",
+        "--role=operator",
+        &format!("--serviceaccount={}:nobody", env.namespace),
+    ]);
+    wait_until_leads(&operator, true);
+    wait_until_ready(&operator);
+}
+
+#[test]
+fn a_namespace_that_is_missing_is_named_and_waited_for() {
+    let env = Env::new("sources: []");
+    let elsewhere = format!("{}-leases", env.namespace);
+    let args = [
+        ["--namespace", &env.namespace],
+        ["--lease-namespace", &elsewhere],
+        ["--lease-name", "other"],
+    ];
+    let operator = Operator::start(env.plane.admin_kubeconfig(), args.as_flattened());
+    is_hindered(&operator, &format!("there is no namespace {elsewhere}"));
+    env.kubectl(&["create", "namespace", &elsewhere]);
+    wait_until_leads(&operator, true);
+    env.kubectl(&["get", "lease", "other", "--namespace", &elsewhere]);
+    // With it, nobody has to wait.
+    assert!(operator.terminate().0.success());
+    let lease = ["get", "lease", "other", "-o", "jsonpath={.spec}"];
+    let lease = env
+        .plane
+        .kubectl(lease.into_iter().chain(["--namespace", &elsewhere]));
+    assert!(!lease.unwrap().contains("holderIdentity"));
+}

@@ -1,0 +1,506 @@
+//! Rotated credentials: from a Secret to PostHog, once, and the tables come back.
+
+use jiff::SignedDuration;
+use posthog_simulator::EffectKind;
+use warehouse_sync_operator::{
+    api::{
+        ValidatedPolicy,
+        status::{RootCause, Severity},
+    },
+    observe::Rival,
+};
+
+use crate::{
+    faults::{Fault, Faults},
+    world::World,
+};
+
+const MAPPING: &str = "credentials: [{source: {type: Postgres, prefix: prod}, jobInputs: {password: {secretRef: {name: db, key: password}}}}]";
+const OLD: &str = "old-canary-1111";
+const NEW: &str = "new-canary-2222";
+
+/// Two tables of a source whose password is changed at the source: the first run that fails with it switches a table off.
+const ROTATED: &str = "
+sources:
+  - type: Postgres
+    prefix: prod
+    job_inputs: {host: db.example.com, port: '5432', database: app, user: posthog}
+    probe_error: Invalid credentials
+    accepts_inputs: {password: new-canary-2222}
+    schemas:
+      - name: public.orders
+        frequency: 6hour
+        last_synced_ago: 5h
+        rows: 10
+        run: {started_ago: 10s, fails: {after: 20s, rows: 0, non_retryable: true, error: 'password authentication failed for user \"posthog\"'}}
+        then: {completes: {after: 1m, rows: 5}}
+";
+
+fn enforce() -> String {
+    format!("mode: Enforce, interval: 1m, {MAPPING}")
+}
+
+fn secret(value: &str) -> String {
+    secret_with(
+        value,
+        "labels: {warehousesync.dev/use: source-credentials}, annotations: {warehousesync.dev/project: '12345'}",
+    )
+}
+
+fn secret_with(value: &str, meta: &str) -> String {
+    let value = serde_json::to_string(&k8s_openapi::ByteString(value.as_bytes().to_vec())).unwrap();
+    format!(
+        "{{apiVersion: v1, kind: Secret, metadata: {{name: db, namespace: n, {meta}}}, data: {{password: {value}}}}}"
+    )
+}
+
+fn world(scenario: &str, spec: &str, value: &str, faults: Faults) -> World {
+    let world = World::new(scenario, spec, faults);
+    world.cluster.put_secret(&secret(value));
+    world
+}
+
+fn run(world: &mut World, minutes: i64) {
+    world.run_for(SignedDuration::from_mins(minutes));
+    nothing_shows_a_secret(world);
+}
+
+fn nothing_shows_a_secret(world: &World) {
+    let status = serde_json::to_string(&world.status()).unwrap();
+    let events = format!("{:?}", world.cluster.events());
+    for secret in [OLD, NEW, "canary"] {
+        assert!(!status.contains(secret), "{status}");
+        assert!(!events.contains(secret), "{events}");
+    }
+}
+
+/// `PATCH`es of the source that reached PostHog.
+fn patches(world: &World) -> usize {
+    let simulator = world.simulator.lock().unwrap();
+    simulator.count("PATCH", "/external_data_sources/")
+}
+
+fn effects(world: &World, kind: EffectKind) -> usize {
+    world.simulator.lock().unwrap().effects_of(kind).len()
+}
+
+fn next_actions(world: &World) -> String {
+    let findings = world.status().findings;
+    let said = findings.iter().map(|finding| finding.next_action.clone());
+    said.collect::<Vec<_>>().join("\n")
+}
+
+fn recovered(world: &World) {
+    let status = world.status();
+    assert!(status.findings.is_empty(), "{:#?}", status.findings);
+    assert!(status.incidents.is_empty(), "{:#?}", status.incidents);
+    assert_eq!(status.summary.unwrap().healthy_of, "1/1");
+}
+
+#[test]
+fn a_rotated_secret_is_handed_over_once_and_the_table_comes_back() {
+    let mut world = world(ROTATED, &enforce(), NEW, Faults::default());
+    run(&mut world, 60);
+    assert_eq!(patches(&world), 1);
+    assert_eq!(effects(&world, EffectKind::InputsChanged), 1);
+    assert_eq!(effects(&world, EffectKind::Enabled), 1);
+    assert_eq!(world.count("reload"), 1);
+    recovered(&world);
+    let reasons: Vec<_> = world.cluster.events().iter().map(|e| e.reason).collect();
+    for reason in ["CredentialsApplied", "TableEnabled", "Recovered"] {
+        assert!(reasons.contains(&reason), "{reasons:?}");
+    }
+}
+
+#[test]
+fn the_same_content_is_never_handed_over_twice() {
+    let mut world = world(ROTATED, &enforce(), OLD, Faults::default());
+    run(&mut world, 30);
+    assert_eq!(patches(&world), 1, "an unknown baseline counts as changed");
+    let said = next_actions(&world);
+    assert!(
+        said.contains("key \"password\" of Secret db") && said.contains("refused it"),
+        "{said}"
+    );
+    world.restart();
+    run(&mut world, 24 * 60);
+    assert_eq!(patches(&world), 1);
+    assert_eq!(
+        (effects(&world, EffectKind::Enabled), world.count("reload")),
+        (0, 0)
+    );
+
+    world.cluster.put_secret(&secret(NEW));
+    run(&mut world, 60);
+    assert_eq!(patches(&world), 2);
+    recovered(&world);
+}
+
+#[test]
+fn credentials_that_posthog_takes_and_the_source_rejects_are_not_repeated() {
+    // PostHog takes anything, and the next run is rejected all the same.
+    let scenario = ROTATED
+        .replace("    accepts_inputs: {password: new-canary-2222}\n", "")
+        .replace("    probe_error: Invalid credentials\n", "")
+        .replace(
+            "then: {completes: {after: 1m, rows: 5}}",
+            "then: {fails: {after: 1m, rows: 0, non_retryable: true, error: 'password authentication failed for user \"posthog\"'}}",
+        );
+    let mut world = world(&scenario, &enforce(), OLD, Faults::default());
+    run(&mut world, 12 * 60);
+    assert_eq!(patches(&world), 1);
+    assert_eq!(effects(&world, EffectKind::Enabled), 1);
+    assert_eq!(world.count("reload"), 1);
+    let status = world.status();
+    assert_eq!(status.findings[0].cause, RootCause::CredentialsInvalid);
+    let said = next_actions(&world);
+    assert!(
+        said.contains("PostHog took it") && said.contains("Rotate it"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_table_that_nobody_saw_posthog_switch_off_stays_off() {
+    let scenario = "
+sources:
+  - type: Postgres
+    prefix: prod
+    probe_error: Invalid credentials
+    accepts_inputs: {password: new-canary-2222}
+    schemas: [{name: public.orders, should_sync: false, status: Failed, latest_error: 'password authentication failed for user \"posthog\"', last_synced_ago: 12h, rows: 10}]
+";
+    let mut world = world(scenario, &enforce(), NEW, Faults::default());
+    run(&mut world, 120);
+    assert_eq!(patches(&world), 1);
+    assert_eq!(
+        (effects(&world, EffectKind::Enabled), world.count("reload")),
+        (0, 0)
+    );
+    let said = next_actions(&world);
+    assert!(
+        said.contains("nobody saw PostHog switch the table off"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_table_that_is_still_on_is_only_reloaded() {
+    let scenario = ROTATED.replace("non_retryable: true, ", "");
+    let mut world = world(&scenario, &enforce(), NEW, Faults::default());
+    run(&mut world, 60);
+    assert_eq!(patches(&world), 1);
+    assert_eq!(
+        (effects(&world, EffectKind::Enabled), world.count("reload")),
+        (0, 1)
+    );
+    recovered(&world);
+}
+
+#[test]
+fn while_the_source_works_nothing_is_handed_over() {
+    let scenario = "sources: [{type: Postgres, prefix: prod, schemas: [{name: a, last_synced_ago: 10m, frequency: 6hour}]}]";
+    let mut world = world(scenario, &enforce(), NEW, Faults::default());
+    run(&mut world, 60);
+    world.cluster.put_secret(&secret(OLD));
+    run(&mut world, 60);
+    assert_eq!(patches(&world), 0);
+    assert!(world.status().findings.is_empty());
+}
+
+#[test]
+fn observe_suspend_and_off_say_what_they_would_hand_over_and_send_nothing() {
+    for (spec, says) in [
+        ("mode: Observe", "spec.mode is Observe"),
+        ("mode: Enforce, suspend: true", "spec.suspend is true"),
+        (
+            "mode: Enforce, remediation: {applyCredentials: 'Off'}",
+            "spec.remediation.applyCredentials is Off",
+        ),
+    ] {
+        let spec = format!("{spec}, interval: 1m, {MAPPING}");
+        let mut world = world(ROTATED, &spec, NEW, Faults::default());
+        run(&mut world, 60);
+        assert_eq!((patches(&world), world.count("reload")), (0, 0), "{spec}");
+        let said = next_actions(&world);
+        assert!(said.contains(says) && said.contains("would hand"), "{said}");
+    }
+    let spec =
+        format!("mode: Enforce, remediation: {{reenableAfterFix: 'Off'}}, interval: 1m, {MAPPING}");
+    let mut world = world(ROTATED, &spec, NEW, Faults::default());
+    run(&mut world, 60);
+    assert_eq!(
+        (patches(&world), effects(&world, EffectKind::Enabled)),
+        (1, 0)
+    );
+    let said = next_actions(&world);
+    assert!(
+        said.contains("spec.remediation.reenableAfterFix is Off"),
+        "{said}"
+    );
+}
+
+#[test]
+fn only_the_owner_of_the_source_hands_over() {
+    let mut world = world(ROTATED, &enforce(), NEW, Faults::default());
+    let mut older = world.cluster.object();
+    older.metadata.name = Some("older".into());
+    older.metadata.uid = Some("u0".into());
+    let older = ValidatedPolicy::new(&older).unwrap();
+    world.cluster.set_rivals(vec![Rival {
+        at: older.at.clone(),
+        uid: older.uid.clone(),
+        created: older.created,
+        may_act: true,
+        selector: older.selector,
+        in_flight: Vec::new(),
+        cancelled: Vec::new(),
+        sends: Vec::new(),
+    }]);
+    run(&mut world, 60);
+    assert_eq!(patches(&world), 0);
+    let said = next_actions(&world);
+    assert!(said.contains("BlockedBy: policy older owns"), "{said}");
+}
+
+#[test]
+fn the_breaker_never_holds_credentials() {
+    let source = |n: usize| {
+        ROTATED
+            .replace("\nsources:\n", "")
+            .replace("prefix: prod", &format!("prefix: prod{n}"))
+            .replace("non_retryable: true, ", "")
+    };
+    let scenario = format!(
+        "sources:\n{}{}{}{}",
+        source(0),
+        source(1),
+        source(2),
+        source(3)
+    );
+    let mapping = MAPPING.replace("prefix: prod", "prefix: prod0");
+    let spec = format!("mode: Enforce, interval: 1m, {mapping}");
+    let mut world = world(&scenario, &spec, NEW, Faults::default());
+    run(&mut world, 10);
+    let status = world.status();
+    assert!(status.state.breaker.is_some(), "{status:#?}");
+    assert_eq!((patches(&world), world.count("reload")), (1, 1));
+}
+
+// --- What is wrong with a mapping ----------------------------------------------------------------------------------
+
+#[test]
+fn a_secret_that_cannot_be_used_is_a_finding_that_names_it_and_no_call() {
+    const LABEL: &str = "labels: {warehousesync.dev/use: source-credentials}";
+    const PROJECT: &str = "annotations: {warehousesync.dev/project: '12345'}";
+    let good = format!("{LABEL}, {PROJECT}");
+    let label = "kubectl label secret db --namespace n --overwrite warehousesync.dev/use=source-credentials";
+    let annotate =
+        "kubectl annotate secret db --namespace n --overwrite warehousesync.dev/project=12345";
+    let other_use = format!("labels: {{warehousesync.dev/use: posthog-api-key}}, {PROJECT}");
+    let other_project = format!("{LABEL}, annotations: {{warehousesync.dev/project: '1'}}");
+    for (given, says) in [
+        (None, "There is no Secret db"),
+        (Some(secret_with(NEW, PROJECT)), label),
+        (Some(secret_with(NEW, &other_use)), label),
+        (Some(secret_with(NEW, LABEL)), annotate),
+        (Some(secret_with(NEW, &other_project)), annotate),
+        (Some(secret_with("", &good)), "it is empty"),
+        (Some(secret_with(&format!("{NEW}\n"), &good)), "white space"),
+        (
+            Some(secret_with(&format!("{NEW}\n{OLD}"), &good)),
+            "line breaks",
+        ),
+        (
+            Some(secret_with(NEW, &good).replace("data: {password:", "data: {other:")),
+            "has no key \"password\"",
+        ),
+    ] {
+        let mut world = World::new(ROTATED, &enforce(), Faults::default());
+        if let Some(given) = given {
+            world.cluster.put_secret(&given);
+        }
+        run(&mut world, 30);
+        assert_eq!((patches(&world), world.count("reload")), (0, 0), "{says}");
+        let status = world.status();
+        let wrong = status.findings.iter();
+        let wrong: Vec<_> = wrong
+            .filter(|f| f.rule.starts_with("credentials/"))
+            .collect();
+        assert_eq!(wrong.len(), 1, "{:#?}", status.findings);
+        let (message, severity) = (&wrong[0].message, wrong[0].severity);
+        assert_eq!(severity, Severity::Warning);
+        assert!(
+            message.contains(says)
+                && message.contains("Secret db")
+                && message.contains("\"password\""),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_mapping_without_one_source_or_with_an_input_that_says_where_is_a_finding_and_no_call() {
+    let two = format!(
+        "{ROTATED}  - {{type: Postgres, prefix: prod, schemas: [{{name: other, last_synced_ago: 1h}}]}}\n"
+    );
+    let where_ = MAPPING.replace("password: {secretRef", "host: {secretRef");
+    let none = MAPPING.replace("prefix: prod", "prefix: nope");
+    let twice = format!(
+        "{}, {}",
+        MAPPING.trim_end_matches(']'),
+        MAPPING.trim_start_matches("credentials: [")
+    );
+    for (scenario, mapping, rule, calls) in [
+        (ROTATED, none.as_str(), "credentials/no-source", 0),
+        (two.as_str(), MAPPING, "credentials/many-sources", 0),
+        (ROTATED, where_.as_str(), "credentials/says-where", 0),
+        (ROTATED, twice.as_str(), "credentials/twice", 1),
+    ] {
+        let spec = format!("mode: Enforce, interval: 1m, {mapping}");
+        let mut world = world(scenario, &spec, NEW, Faults::default());
+        run(&mut world, 30);
+        assert_eq!(patches(&world), calls, "{rule}");
+        let findings = world.status().findings;
+        assert!(
+            findings.iter().any(|f| f.rule == rule),
+            "{rule}: {findings:#?}"
+        );
+    }
+}
+
+// --- Crashes and lost answers --------------------------------------------------------------------------------------
+
+/// How a plan with faults ended: effects, and how many times each thing happened at PostHog.
+fn play(plan: &[(usize, Fault)]) -> Vec<String> {
+    let mut world = world(ROTATED, &enforce(), NEW, Faults::new(plan));
+    run(&mut world, 60);
+    let changed = effects(&world, EffectKind::InputsChanged);
+    // What does not leave does not arrive: one is the most in every plan.
+    assert!(
+        patches(&world) <= 1,
+        "{plan:?}: {} PATCHes",
+        patches(&world)
+    );
+    assert!(effects(&world, EffectKind::Enabled) <= 1, "{plan:?}");
+    assert!(changed <= 1, "{plan:?}");
+    let status = world.status();
+    let well = status.findings.is_empty() && status.incidents.is_empty();
+    // What never arrived is not sent again, and what nobody saw is left alone; that is said.
+    let said = next_actions(&world);
+    assert!(
+        well || said.contains("nobody") || status.incidents.len() == 1,
+        "{plan:?} ends with {status:#?}"
+    );
+    world.faults.effects()
+}
+
+#[test]
+fn no_fault_at_any_effect_makes_a_second_handover_of_the_same_content() {
+    let effects = play(&[]);
+    assert!(effects.len() > 6, "{effects:?}");
+    for index in 0..effects.len() {
+        for fault in Fault::ALL {
+            play(&[(index, fault)]);
+        }
+    }
+    for first in 1..effects.len() {
+        for second in first + 1..effects.len().min(first + 4) {
+            for fault in [Fault::CrashBefore, Fault::CrashAfter, Fault::NotSent] {
+                play(&[(first, Fault::CrashAfter), (second, fault)]);
+                play(&[(first, Fault::NotSent), (second, fault)]);
+            }
+        }
+    }
+}
+
+// --- I: webhooks ---------------------------------------------------------------------------------------------------
+
+const STRIPE: &str = "
+sources:
+  - type: Stripe
+    prefix: pay
+    webhook: {supports_webhooks: true, exists: false}
+    schemas: [{name: Charge, sync_type: webhook, last_synced_ago: 10m, frequency: 6hour}]
+";
+const HOOK: &str = "credentials: [{source: {type: Stripe}, webhookInputs: {signing_secret: {secretRef: {name: db, key: password}}}}]";
+const WHSEC: &str = "whsec_canary-3333";
+
+#[test]
+fn a_webhook_that_is_not_there_is_registered_once() {
+    let mut world = World::new(STRIPE, "mode: Enforce, interval: 1m", Faults::default());
+    run(&mut world, 180);
+    assert_eq!(effects(&world, EffectKind::WebhookCreated), 1);
+    let status = world.status();
+    assert!(status.findings.is_empty(), "{:#?}", status.findings);
+    let reasons: Vec<_> = world.cluster.events().iter().map(|e| e.reason).collect();
+    assert!(reasons.contains(&"WebhookRegistered"), "{reasons:?}");
+}
+
+#[test]
+fn a_registration_that_fails_with_200_is_told_and_not_repeated_until_something_changes() {
+    let scenario = STRIPE.replace(
+        "    schemas:",
+        "    probe_error: The key lacks the permission to make webhooks\n    schemas:",
+    );
+    let spec = format!("mode: Enforce, interval: 1m, {HOOK}");
+    let mut world = world(&scenario, &spec, WHSEC, Faults::default());
+    run(&mut world, 12 * 60);
+    assert_eq!(world.count("create_webhook"), 1);
+    let said = next_actions(&world);
+    assert!(
+        said.contains("lacks the permission to make webhooks") && said.contains("not tried again"),
+        "{said}"
+    );
+    world.cluster.put_secret(&secret("whsec_canary-4444"));
+    run(&mut world, 120);
+    assert_eq!(world.count("create_webhook"), 2);
+}
+
+#[test]
+fn a_webhook_of_which_the_vendor_is_not_known_is_left_alone() {
+    for state in [
+        "exists: true",
+        "exists: true, external_status: {exists: false, error: 'no permission to read'}",
+        "exists: true, external_status: {status: disabled}",
+    ] {
+        let scenario = STRIPE.replace("exists: false", state);
+        let mut world = World::new(&scenario, "mode: Enforce, interval: 1m", Faults::default());
+        run(&mut world, 180);
+        assert_eq!(world.count("create_webhook"), 0, "{state}");
+    }
+}
+
+#[test]
+fn the_signing_secret_is_pushed_once_and_again_when_it_changes() {
+    let scenario = STRIPE.replace("exists: false", "exists: true");
+    let spec = format!("mode: Enforce, interval: 1m, {HOOK}");
+    let mut world = world(&scenario, &spec, WHSEC, Faults::default());
+    run(&mut world, 180);
+    assert_eq!(effects(&world, EffectKind::WebhookInputsChanged), 1);
+    world.restart();
+    world.cluster.put_secret(&secret("whsec_canary-4444"));
+    run(&mut world, 180);
+    assert_eq!(effects(&world, EffectKind::WebhookInputsChanged), 2);
+    assert!(world.status().findings.is_empty());
+}
+
+#[test]
+fn observe_and_off_name_the_webhook_that_they_would_register() {
+    for (spec, says) in [
+        ("mode: Observe", "spec.mode is Observe"),
+        (
+            "mode: Enforce, remediation: {registerWebhook: 'Off'}",
+            "spec.remediation.registerWebhook is Off",
+        ),
+    ] {
+        let mut world = World::new(STRIPE, &format!("{spec}, interval: 1m"), Faults::default());
+        run(&mut world, 180);
+        assert_eq!(world.count("create_webhook"), 0);
+        let said = next_actions(&world);
+        assert!(
+            said.contains(says) && said.contains("would register"),
+            "{said}"
+        );
+    }
+}
