@@ -525,6 +525,10 @@ pub struct Remediation {
     /// capture, which imports every captured table anew. "Off": report.
     #[serde(default)]
     pub repair_cdc: Proposing,
+    /// Propose (default): where the vendor has switched a webhook off and its tables can be synced without one, propose to
+    /// remove it and make another one, which wipes the tables that sync by it. "Off": report.
+    #[serde(default)]
+    pub reregister_webhook: Proposing,
     /// Auto (default): when a source rejects its credentials and the Secret that `spec.credentials` names has changed, hand it
     /// to PostHog once and reload the tables. "Off": report.
     #[serde(default)]
@@ -603,6 +607,13 @@ pub enum Proposing {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Approval {
+    /// How long an approved proposal may wait for its execution, from 1m to 8760h, counting only time in which
+    /// `spec.remediation.windows` are open. After that it has expired. Default: 24h.
+    #[serde(default = "defaults::execute_within")]
+    #[schemars(with = "String", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self != '' && duration(self) >= duration('1m') && duration(self) <= duration('8760h')")
+        .message("executeWithin must be a duration from 1m to 8760h, for example 24h"))]
+    pub execute_within: String,
     /// How long a proposal waits for an answer, from 1m to 8760h. After that it is made anew, with another id, as long as its
     /// finding holds. Default: 168h.
     #[serde(default = "defaults::expires_after")]
@@ -702,6 +713,7 @@ impl Default for Health {
 impl Default for Approval {
     fn default() -> Self {
         Self {
+            execute_within: defaults::execute_within(),
             expires_after: defaults::expires_after(),
         }
     }
@@ -842,6 +854,9 @@ mod defaults {
     }
     pub(super) fn breaker_cooldown() -> String {
         "30m".to_owned()
+    }
+    pub(super) fn execute_within() -> String {
+        "24h".to_owned()
     }
     pub(super) fn expires_after() -> String {
         "168h".to_owned()

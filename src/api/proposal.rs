@@ -12,7 +12,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::status::{Action, RootCause};
+use super::status::{Action, Fate, RootCause};
 
 /// Most proposals kept in a status. When all of them wait for an answer, nothing new is proposed.
 pub const MAX_PROPOSALS: usize = 32;
@@ -36,16 +36,25 @@ pub enum ProposedAction {
     DeleteData,
     /// rc: make slot and publication anew and import every captured table anew.
     RepairCdc,
+    /// re: switch tables of a source on again that are off, and of which nobody saw who did that.
+    Reenable,
+    /// rl: start a sync of a table that may be wiped by it, because an earlier call may have armed that.
+    Reload,
+    /// rw: remove the webhook at the vendor and make another one; tables that sync by it are wiped.
+    ReregisterWebhook,
 }
 
 impl ProposedAction {
     /// Every action.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::RefreshSchemas,
         Self::RepairConfig,
         Self::Resync,
         Self::DeleteData,
         Self::RepairCdc,
+        Self::Reenable,
+        Self::Reload,
+        Self::ReregisterWebhook,
     ];
 
     /// The two letters with which the ids of its proposals begin.
@@ -57,6 +66,9 @@ impl ProposedAction {
             Self::Resync => "rs",
             Self::DeleteData => "dd",
             Self::RepairCdc => "rc",
+            Self::Reenable => "re",
+            Self::Reload => "rl",
+            Self::ReregisterWebhook => "rw",
         }
     }
 
@@ -69,6 +81,9 @@ impl ProposedAction {
             Self::Resync => "Resync",
             Self::DeleteData => "DeleteData",
             Self::RepairCdc => "RepairCdc",
+            Self::Reenable => "Reenable",
+            Self::Reload => "Reload",
+            Self::ReregisterWebhook => "ReregisterWebhook",
         }
     }
 
@@ -81,6 +96,9 @@ impl ProposedAction {
             Self::Resync => "resync",
             Self::DeleteData => "deleteData",
             Self::RepairCdc => "repairCdc",
+            Self::Reenable => "reenableAfterFix",
+            Self::Reload => "reloadTransient",
+            Self::ReregisterWebhook => "reregisterWebhook",
         }
     }
 
@@ -93,6 +111,9 @@ impl ProposedAction {
             Self::Resync => Action::Resync,
             Self::DeleteData => Action::DeleteData,
             Self::RepairCdc => Action::RepairCdc,
+            Self::Reenable => Action::Reenable,
+            Self::Reload => Action::Reload,
+            Self::ReregisterWebhook => Action::ReregisterWebhook,
         }
     }
 }
@@ -102,12 +123,44 @@ impl ProposedAction {
 pub enum Phase {
     /// A person has to say yes or no.
     AwaitingApproval,
-    /// Nobody answered in time. Proposed again, with another id, as long as the finding holds.
+    /// A person said yes; it is done as soon as every check right before it says the same.
+    Approved,
+    /// Its calls are being sent.
+    Executing,
+    /// All calls were taken; the proof that they did what they should is awaited.
+    Verifying,
+    /// It is proved to be done.
+    Executed,
+    /// PostHog refused it, and nothing has changed.
+    Failed,
+    /// Nobody knows how far it came. It is never sent again; another proposal needs another approval.
+    OutcomeUnknown,
+    /// A person said no. Not proposed again until the finding has cleared.
+    Denied,
+    /// Nobody answered in time, or its time after the approval has run out. Proposed again, with another id, as long as the
+    /// finding holds.
     Expired,
     /// What it was for has gone, or the policy no longer wants it.
     Withdrawn,
     /// What would be done, or to what, has changed: another proposal takes its place.
     Superseded,
+}
+
+impl Phase {
+    /// True for a phase that nothing follows.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        match self {
+            Self::AwaitingApproval | Self::Approved | Self::Executing | Self::Verifying => false,
+            Self::Executed
+            | Self::Failed
+            | Self::OutcomeUnknown
+            | Self::Denied
+            | Self::Expired
+            | Self::Withdrawn
+            | Self::Superseded => true,
+        }
+    }
 }
 
 /// Whether data can be lost. In this order, so that the worst is the greatest.
@@ -158,9 +211,16 @@ pub struct Proposal {
     pub expires_at: Timestamp,
     /// Where it stands.
     pub phase: Phase,
-    /// Why it is no longer waiting; absent while it is.
+    /// Why it stands where it does; absent while it waits for an answer.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 400))]
     pub message: String,
+    /// Who said yes; absent while nobody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalSeen>,
+    /// What was sent, and what came of it; absent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<Execution>,
 }
 
 impl Proposal {
@@ -168,6 +228,12 @@ impl Proposal {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.phase == Phase::AwaitingApproval
+    }
+
+    /// True if nothing more comes of it.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.phase.is_terminal()
     }
 
     /// What it is about, for people: the table, or the source alone.
@@ -189,6 +255,91 @@ impl Proposal {
             &self.target.schema_id
         }
     }
+}
+
+/// An approval as the operator saw it, and keeps it whatever becomes of the annotation.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalSeen {
+    /// The value of the annotation: the user name of who approved, or `on-behalf:` and a name.
+    #[schemars(length(max = 256))]
+    pub by: String,
+    /// True if the API server made sure that the name is the user's own. False for `on-behalf:`, where whoever may write to git
+    /// says whose approval it is.
+    pub verified: bool,
+    /// When the operator saw it.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub observed_at: Timestamp,
+}
+
+/// What was done for an approved proposal.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Execution {
+    /// Names this one execution: written down before the first call, and never used again.
+    pub intent_id: String,
+    /// The newest job of the table before the first call; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_before: Option<String>,
+    /// Rows of the table before the first call; absent if not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub rows_before: Option<i64>,
+    /// Rows of the table after the proof; absent before, or if not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub rows_after: Option<i64>,
+    /// The job that came of it; absent until it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_job: Option<String>,
+    /// Until when the proof must have come; absent while a job is at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub deadline: Option<Timestamp>,
+    /// Polls since the last call that could have shown the proof and did not.
+    #[serde(default, skip_serializing_if = "crate::api::proposal::is_zero")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub polls: u32,
+    /// The calls so far, one for each step that was begun.
+    #[schemars(length(max = 6))]
+    pub steps: Vec<ExecutedStep>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A call that was sent, or was about to be.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecutedStep {
+    /// Which call.
+    pub call: ProposedCall,
+    /// When it was about to be sent: written down before.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub started_at: Timestamp,
+    /// How often it was tried, counting only those of which it is proved that they did not leave, and the last.
+    #[schemars(range(min = 1, max = 10))]
+    pub tries: u32,
+    /// What became of the call; absent while that is not known, also after a crash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fate: Option<Fate>,
+    /// HTTP status of the answer; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u16>")]
+    pub http_status: Option<u16>,
+    /// When the answer came; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub finished_at: Option<Timestamp>,
+    /// What PostHog or the connection said, without secrets.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 400))]
+    pub detail: String,
 }
 
 /// What a proposal would be done to.
@@ -278,7 +429,7 @@ pub struct Material {
 pub struct ProposedStep {
     /// Which call.
     pub call: ProposedCall,
-    /// PatchSchema: `should_sync: true`.
+    /// PatchSchema and PatchTables: `should_sync: true`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub switch_on: bool,
     /// PatchSchema: the column by which new rows are to be found.
@@ -291,6 +442,13 @@ pub struct ProposedStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub primary_key_columns: Option<Vec<String>>,
+    /// PatchTables: how the tables are to be synced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_type: Option<String>,
+    /// PatchTables: ids of the tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub schema_ids: Vec<String>,
 }
 
 /// The calls of which proposals are made.
@@ -298,6 +456,8 @@ pub struct ProposedStep {
 pub enum ProposedCall {
     /// Change how the table is synced.
     PatchSchema,
+    /// Change how several tables of the source are synced.
+    PatchTables,
     /// Wipe the table and import it anew.
     Resync,
     /// Delete the table's data.
@@ -308,4 +468,8 @@ pub enum ProposedCall {
     RefreshSchemas,
     /// Rebuild change data capture of the source.
     RepairCdc,
+    /// Remove the webhook of the source, at the vendor too.
+    DeleteWebhook,
+    /// Make a webhook for the source, at the vendor too.
+    CreateWebhook,
 }

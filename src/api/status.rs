@@ -456,6 +456,10 @@ pub enum Action {
     DeleteData,
     /// Rebuild change data capture with new snapshots. Needs approval.
     RepairCdc,
+    /// Switch tables on again. Needs approval where nobody saw PostHog switch them off.
+    Reenable,
+    /// Remove the webhook at the vendor and make another one. Needs approval: tables that sync by it are wiped.
+    ReregisterWebhook,
 }
 
 /// Where an incident stands.

@@ -120,6 +120,8 @@ pub struct ValidatedPolicy {
     pub reload_stale: Switch,
     /// Whether each action that needs approval is proposed.
     pub proposing: ProposingSwitches,
+    /// How much time in open windows an approved proposal has to begin.
+    pub execute_within: SignedDuration,
     /// How long a proposal waits for an answer.
     pub proposals_expire_after: SignedDuration,
     /// Whether new credentials are handed over.
@@ -146,6 +148,9 @@ pub struct ProposingSwitches {
     resync: Proposing,
     delete_data: Proposing,
     repair_cdc: Proposing,
+    reregister_webhook: Proposing,
+    reenable: Switch,
+    reload: Switch,
 }
 
 impl ProposingSwitches {
@@ -156,6 +161,9 @@ impl ProposingSwitches {
             resync: remediation.resync,
             delete_data: remediation.delete_data,
             repair_cdc: remediation.repair_cdc,
+            reregister_webhook: remediation.reregister_webhook,
+            reenable: remediation.reenable_after_fix,
+            reload: remediation.reload_transient,
         }
     }
 
@@ -168,7 +176,18 @@ impl ProposingSwitches {
             ProposedAction::Resync => self.resync,
             ProposedAction::DeleteData => self.delete_data,
             ProposedAction::RepairCdc => self.repair_cdc,
+            ProposedAction::ReregisterWebhook => self.reregister_webhook,
+            // What is done without asking where it is safe is proposed where it is not.
+            ProposedAction::Reenable => unless_off(self.reenable),
+            ProposedAction::Reload => unless_off(self.reload),
         }
+    }
+}
+
+const fn unless_off(switch: Switch) -> Proposing {
+    match switch {
+        Switch::Auto => Proposing::Propose,
+        Switch::Off => Proposing::Off,
     }
 }
 
@@ -305,6 +324,10 @@ impl ValidatedPolicy {
             reload_transient: spec.remediation.reload_transient,
             reload_stale: spec.remediation.reload_stale,
             proposing: ProposingSwitches::new(&spec.remediation),
+            execute_within: duration::parse(
+                "approval.executeWithin",
+                &spec.approval.execute_within,
+            )?,
             proposals_expire_after: duration::parse(
                 "approval.expiresAfter",
                 &spec.approval.expires_after,

@@ -41,11 +41,11 @@ fn the_least_policy_is_accepted_and_its_defaults_are_written_out() {
             "remediation": {"cancelStuck": "Auto", "reloadTransient": "Auto", "reloadStale": "Auto",
                 "applyCredentials": "Auto", "reenableAfterFix": "Auto", "registerWebhook": "Auto",
                 "refreshSchemas": "Propose", "repairConfig": "Propose", "resync": "Propose", "deleteData": "Propose",
-                "repairCdc": "Propose",
+                "repairCdc": "Propose", "reregisterWebhook": "Propose",
                 "limits": {"maxConcurrent": 2, "attemptsPerIncident": 3, "maxActionsPerHour": 20,
                     "backoff": {"initial": "10m", "factor": 2, "max": "6h"},
                     "breaker": {"minSources": 3, "maxBadSourcesPercent": 50, "within": "10m", "cooldown": "30m"}}},
-            "approval": {"expiresAfter": "168h"},
+            "approval": {"executeWithin": "24h", "expiresAfter": "168h"},
         })
     );
 }

@@ -25,6 +25,15 @@ pub fn in_words(action: ProposedAction, rows: Option<i64>, stays_off: bool) -> S
         ProposedAction::RepairCdc => format!(
             "PostHog imports every captured table from its beginning, {all}. Changes since the slot was lost that the source no longer has are gone."
         ),
+        ProposedAction::Reenable => format!(
+            "The tables sync again from where they stopped. Those that sync by webhook or change data capture are wiped first and imported from their beginning: {all} of them."
+        ),
+        ProposedAction::Reload => format!(
+            "An earlier call may have made the next run wipe the table: then PostHog deletes {all} and imports it from its beginning."
+        ),
+        ProposedAction::ReregisterWebhook => format!(
+            "PostHog deletes {all} of the tables that sync by the webhook and imports them from their beginning. What the vendor sends while there is no webhook is lost."
+        ),
     };
     if stays_off {
         cost.push_str(" Syncing stays switched off, because nobody saw PostHog do that: switch it on yourself if it is wanted.");

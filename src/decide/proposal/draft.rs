@@ -168,6 +168,8 @@ impl Draft {
             expires_at: expires_at.unwrap_or(now),
             phase: Phase::AwaitingApproval,
             message: String::new(),
+            approval: None,
+            execution: None,
             material,
         }
     }
@@ -179,6 +181,10 @@ impl Draft {
             .is_some_and(|by| matches!(by, "webhook" | "cdc"));
         let steps = self.material.steps.iter();
         let worst = steps.map(|step| steps::loses_data(step, wipes)).max();
+        let worst = match self.material.action {
+            ProposedAction::Reload => Some(LosesData::Maybe),
+            _ => worst,
+        };
         Impact {
             loses_data: worst.unwrap_or(LosesData::Maybe),
             rows: self.rows,

@@ -80,6 +80,13 @@ pub fn decide(
 const fn in_a_word(phase: Phase) -> &'static str {
     match phase {
         Phase::AwaitingApproval => "waits",
+        Phase::Approved => "is approved",
+        Phase::Executing => "is being executed",
+        Phase::Verifying => "is being verified",
+        Phase::Executed => "is executed",
+        Phase::Failed => "failed",
+        Phase::OutcomeUnknown => "has an unknown outcome",
+        Phase::Denied => "was denied",
         Phase::Expired => "expired",
         Phase::Withdrawn => "withdrawn",
         Phase::Superseded => "superseded",

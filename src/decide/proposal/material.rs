@@ -114,6 +114,8 @@ mod tests {
                 incremental_field: Some("modified_at".to_owned()),
                 incremental_field_type: Some("timestamp".to_owned()),
                 primary_key_columns: None,
+                sync_type: None,
+                schema_ids: Vec::new(),
             }],
             host: "https://us.posthog.com".to_owned(),
             project_id: 12345,
@@ -173,7 +175,7 @@ mod tests {
             rule: _,
             table_id: _,
         } = material();
-        let changes: [fn(&mut Material); 22] = [
+        let changes: [fn(&mut Material); 24] = [
             |m| m.version = 2,
             |m| m.nonce = "0f".repeat(16),
             |m| m.policy_uid = "u2".to_owned(),
@@ -185,6 +187,8 @@ mod tests {
             |m| m.steps[0].incremental_field = None,
             |m| m.steps[0].incremental_field_type = Some("date".to_owned()),
             |m| m.steps[0].primary_key_columns = Some(vec!["id".to_owned()]),
+            |m| m.steps[0].sync_type = Some("webhook".to_owned()),
+            |m| m.steps[0].schema_ids = vec!["a1".to_owned()],
             |m| m.host = "https://eu.posthog.com".to_owned(),
             |m| m.project_id = 1,
             |m| m.source_id = "s2".to_owned(),

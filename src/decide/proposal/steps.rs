@@ -14,6 +14,8 @@ pub const fn call(call: ProposedCall) -> ProposedStep {
         incremental_field: None,
         incremental_field_type: None,
         primary_key_columns: None,
+        sync_type: None,
+        schema_ids: Vec::new(),
     }
 }
 
@@ -59,6 +61,18 @@ pub fn in_words(step: &ProposedStep, title: &str) -> String {
             let parts: Vec<String> = [field, key, on].into_iter().flatten().collect();
             parts.join(" and ")
         }
+        ProposedCall::PatchTables => {
+            let tables = step.schema_ids.len();
+            let how = step.sync_type.as_ref();
+            let how = how.map(|how| format!("let {tables} tables of {title} sync by {how}"));
+            let on = step
+                .switch_on
+                .then(|| format!("switch syncing of {tables} tables of {title} on again"));
+            let parts: Vec<String> = [how, on].into_iter().flatten().collect();
+            parts.join(" and ")
+        }
+        ProposedCall::DeleteWebhook => format!("remove the webhook of {title}"),
+        ProposedCall::CreateWebhook => format!("make a webhook for {title}"),
         ProposedCall::Resync => format!("wipe {title} and import it anew"),
         ProposedCall::DeleteData => format!("delete the data of {title}"),
         ProposedCall::Reload => format!("reload {title}"),
@@ -79,7 +93,9 @@ pub fn loses_data(step: &ProposedStep, wipes_when_switched_on: bool) -> LosesDat
         ProposedCall::DeleteData => Some(Why::DeletesData),
         ProposedCall::RefreshSchemas => Some(Why::DeletesVanishedTables),
         ProposedCall::RepairCdc => Some(Why::ImportsCapturedTablesAnew),
-        ProposedCall::PatchSchema if step.switch_on && wipes_when_switched_on => {
+        ProposedCall::PatchSchema | ProposedCall::PatchTables
+            if step.switch_on && wipes_when_switched_on =>
+        {
             Some(Why::SwitchingOnWipes)
         }
         ProposedCall::PatchSchema if step.incremental_field.is_some() => {
@@ -88,7 +104,13 @@ pub fn loses_data(step: &ProposedStep, wipes_when_switched_on: bool) -> LosesDat
         ProposedCall::PatchSchema if step.primary_key_columns.is_some() => {
             Some(Why::ChangesPrimaryKey)
         }
-        ProposedCall::PatchSchema | ProposedCall::Reload => None,
+        ProposedCall::PatchTables if step.sync_type.is_some() => Some(Why::ChangesSyncType),
+        ProposedCall::DeleteWebhook => Some(Why::StopsWebhook),
+        // A reload is proposed where the next run may wipe the table, or behind a step that says what it costs.
+        ProposedCall::PatchSchema
+        | ProposedCall::PatchTables
+        | ProposedCall::CreateWebhook
+        | ProposedCall::Reload => None,
     };
     why.map_or(LosesData::No, Why::loses_data)
 }
