@@ -635,6 +635,10 @@ pub struct State {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub lost_slots: Vec<LostSlot>,
+    /// The admission policies and bindings that were in force when approvals were last believed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub guard: Vec<GuardPart>,
     /// Since when PostHog has listed no source although there were some.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -651,6 +655,7 @@ impl State {
             reset_handled,
             breaker,
             lost_slots,
+            guard,
             empty_since,
         } = self;
         schemas.is_empty()
@@ -660,8 +665,23 @@ impl State {
             && breaker.is_none()
             && missing.is_empty()
             && lost_slots.is_empty()
+            && guard.is_empty()
             && empty_since.is_none()
     }
+}
+
+/// An admission policy or a binding, as it was.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardPart {
+    /// Its kind and name, for example ValidatingAdmissionPolicy/approvals.
+    #[schemars(length(max = 300))]
+    pub name: String,
+    /// Its metadata.uid: one that was deleted and made anew has another.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// Its metadata.generation: one that was altered and put back has another.
+    pub generation: i64,
 }
 
 /// What is remembered of one table.

@@ -8,6 +8,7 @@ use super::CliError;
 use crate::{
     api::Timings,
     controller::{self, Health, Options, leadership::Election, lease::Times, startup::StartError},
+    decide::approval,
     posthog::guard::{DEFAULT_HOSTS, HostList, is_loopback},
     report::Metrics,
     serve,
@@ -64,6 +65,14 @@ pub(super) struct RunArgs {
     /// lower it
     #[arg(long, value_name = "N", env = "WAREHOUSE_SYNC_MAX_ACTIONS_PER_HOUR", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     max_actions_per_hour: u32,
+
+    /// Believe approvals also where the admission policies of approvals are not in force: then anybody who may edit a policy can approve
+    #[arg(long, env = "WAREHOUSE_SYNC_ALLOW_UNGUARDED_APPROVALS")]
+    allow_unguarded_approvals: bool,
+
+    /// Believe only approvals whose name the API server has checked, not those that come from git on behalf of somebody
+    #[arg(long, env = "WAREHOUSE_SYNC_REQUIRE_VERIFIED_APPROVALS")]
+    require_verified_approvals: bool,
 
     /// How log lines look. What is logged is set by RUST_LOG
     #[arg(long, value_name = "FORMAT", env = "WAREHOUSE_SYNC_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
@@ -135,6 +144,10 @@ fn options(args: &RunArgs) -> Result<Options, CliError> {
     namespaces.dedup();
     Ok(Options {
         max_actions_per_hour: usize::try_from(args.max_actions_per_hour).unwrap_or(usize::MAX),
+        approvals: approval::Rules {
+            allow_unguarded: args.allow_unguarded_approvals,
+            require_verified: args.require_verified_approvals,
+        },
         namespaces,
         election: election(args),
         hosts: HostList::new(&hosts, args.allow_http_loopback),

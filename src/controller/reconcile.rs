@@ -18,7 +18,7 @@ use crate::{
         validated::PolicyRef,
     },
     decide::{
-        Action, Held, Plan,
+        Action, Held, Plan, approval,
         credentials::Handing,
         decide,
         incident::{self, Facts, Next},
@@ -52,6 +52,8 @@ pub struct Reconciler<T, K> {
     pub timings: Timings,
     /// Calls that may be sent to one project in an hour, by all policies on it together.
     pub max_actions_per_hour: usize,
+    /// Which approvals count.
+    pub approvals: approval::Rules,
     /// Sends whose outcome the status may not know.
     pub ledger: Ledger,
     /// Whether this process leads.
@@ -195,6 +197,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             Err(refused) => return Ok(Err((refused.into(), Some(policy), Vec::new()))),
         };
         let offers = self.offers(&policy, &key).await?;
+        let approval_guard = self.kubernetes.approval_guard().await?;
         let view = self.observer.project(&policy.at, &policy.project, key);
         let mut old = object.status.clone().unwrap_or_default();
         self.ledger.complete(&policy.uid, &mut old.incidents);
@@ -234,6 +237,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         };
         let snapshot = Snapshot {
             offers,
+            approval_guard,
             ..survey.make(sources, rivals).await
         };
         Ok(Ok(Pass {

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     api::{Timings, validated::PolicyRef},
-    decide::proposal::Seed,
+    decide::{approval, proposal::Seed},
     execute::Ledger,
     observe::Observer,
     posthog::{client::Clock, guard::HostList, http::HttpTransport},
@@ -60,6 +60,8 @@ pub struct Options {
     pub hosts: HostList,
     /// Calls that may be sent to one project in an hour.
     pub max_actions_per_hour: usize,
+    /// Which approvals count.
+    pub approvals: approval::Rules,
     /// The Lease by which replicas agree on who leads.
     pub election: Election,
     /// The fixed durations.
@@ -226,6 +228,7 @@ fn context(
         reconciler: Reconciler {
             seed: Arc::new(draw_seed),
             max_actions_per_hour: options.max_actions_per_hour,
+            approvals: options.approvals,
             observer: Observer::new(Counted::new(http, metrics.clone()), clock.clone()),
             kubernetes: Arc::new(Cluster::new(
                 clients.calls.clone(),

@@ -18,7 +18,8 @@ use crate::{
         suspects::{running, suspects},
     },
     observe::{
-        Changes, Offers, Probe, Probes, ProjectView, Rival, Snapshot, WriteScope, probes::About,
+        ApprovalGuard, Changes, Offers, Probe, Probes, ProjectView, Rival, Snapshot, WriteScope,
+        probes::About,
     },
     posthog::{
         Transport,
@@ -80,6 +81,7 @@ impl<T: Transport> Survey<'_, T> {
             write_scope: WriteScope::Unknown,
             rivals,
             offers: Offers::default(),
+            approval_guard: ApprovalGuard::broken("it was not looked at"),
         };
         self.look(&mut snapshot).await;
         if self.policy.may_act()

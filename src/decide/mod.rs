@@ -3,6 +3,7 @@
 //! Which calls are safe, who owns a table, what holds an action back, how an incident goes from step to step, and the plan
 //! that comes of it. Pure: time is an argument, and there is no client.
 
+pub mod approval;
 pub mod attempt;
 pub mod credentials;
 pub mod gate;

@@ -3,6 +3,7 @@
 //! One shared list of a project for each API key, and closer looks at single runs, on request. Says nothing about what is
 //! wrong: that is `diagnose`.
 
+pub mod approval_guard;
 pub mod changes;
 pub mod data;
 pub mod look;
@@ -12,6 +13,7 @@ pub mod probes;
 pub mod progress;
 pub mod snapshot;
 
+pub use approval_guard::ApprovalGuard;
 pub use changes::Changes;
 pub use look::{Log, Look, Newest, Streak};
 pub use observer::{Observer, ProjectView};

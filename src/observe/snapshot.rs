@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Changes, Look, Offers, Probes, Seen, probes::Probed};
+use super::{ApprovalGuard, Changes, Look, Offers, Probes, Seen, probes::Probed};
 use crate::{
     api::validated::{PolicyRef, Selector},
     posthog::{
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub rivals: Vec<Rival>,
     /// What the Secrets of `spec.credentials` hold.
     pub offers: Offers,
+    /// Whether annotations can be believed to be approvals.
+    pub approval_guard: ApprovalGuard,
 }
 
 impl Snapshot {

@@ -87,6 +87,7 @@ pub fn observed(
             sends: latest(&plan.sends),
             breaker: plan.breaker.clone(),
             reset_handled: plan.reset_handled.clone(),
+            guard: old.state.guard.clone(),
             empty_since: None,
         },
         last_checked_at: Some(now),

@@ -10,7 +10,7 @@ use crate::{
         policy::SecretKeyRef,
         validated::{PolicyRef, Project},
     },
-    observe::Rival,
+    observe::{ApprovalGuard, Rival},
     posthog::ApiKey,
 };
 
@@ -75,6 +75,10 @@ pub trait Kubernetes: Send + Sync + 'static {
         secret: &SecretKeyRef,
         project_id: i64,
     ) -> impl Future<Output = Result<Result<SecretString, SecretRefused>, KubernetesError>> + Send;
+
+    /// Whether the admission policies stand that make an annotation an approval.
+    fn approval_guard(&self)
+    -> impl Future<Output = Result<ApprovalGuard, KubernetesError>> + Send;
 
     /// The other policies on a project.
     fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival>;

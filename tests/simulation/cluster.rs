@@ -8,10 +8,11 @@ use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
         policy::SecretKeyRef,
+        status::GuardPart,
         validated::{PolicyRef, Project},
     },
     controller::released::source_value,
-    observe::Rival,
+    observe::{ApprovalGuard, Rival},
     posthog::ApiKey,
     report::{Kubernetes, KubernetesError, events::Notice, kubernetes::SecretRefused},
 };
@@ -31,6 +32,19 @@ struct State {
     events: Vec<Notice>,
     rivals: Vec<Rival>,
     secrets: Vec<Secret>,
+    approval_guard: ApprovalGuard,
+}
+
+/// A guard that stands, of this generation.
+pub fn guard(generation: i64) -> ApprovalGuard {
+    ApprovalGuard {
+        broken: None,
+        parts: vec![GuardPart {
+            name: "ValidatingAdmissionPolicy/approvals".to_owned(),
+            uid: "g".to_owned(),
+            generation,
+        }],
+    }
 }
 
 impl Cluster {
@@ -43,6 +57,7 @@ impl Cluster {
             events: Vec::new(),
             rivals: Vec::new(),
             secrets: Vec::new(),
+            approval_guard: guard(1),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -72,6 +87,11 @@ impl Cluster {
             .secrets
             .retain(|known| known.metadata.name != secret.metadata.name);
         state.secrets.push(secret);
+    }
+
+    /// What becomes of the guard of approvals.
+    pub fn set_approval_guard(&self, guard: ApprovalGuard) {
+        self.state.lock().unwrap().approval_guard = guard;
     }
 
     /// The other policies on the same project.
@@ -139,6 +159,10 @@ impl Kubernetes for Cluster {
             return Ok(Some(state.before.clone()));
         }
         Ok(Some(state.policy.clone()))
+    }
+
+    async fn approval_guard(&self) -> Result<ApprovalGuard, KubernetesError> {
+        Ok(self.state.lock().unwrap().approval_guard.clone())
     }
 
     async fn apply_status(

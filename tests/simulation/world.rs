@@ -14,6 +14,7 @@ use posthog_simulator::{Clock, EffectKind, Scenario, Simulator};
 use warehouse_sync_operator::{
     api::{Timings, WarehouseSyncPolicy, WarehouseSyncPolicyStatus, validated::PolicyRef},
     controller::Reconciler,
+    decide::approval,
     execute::Ledger,
     observe::Observer,
     posthog::{client, guard::HostList},
@@ -206,6 +207,7 @@ fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Fault
     let (told, claim) = (leads.clone(), faults.clone());
     let reconciler = Reconciler {
         max_actions_per_hour: 60,
+        approvals: approval::Rules::default(),
         observer: Observer::new(Arc::new(transport), clock.clone()),
         kubernetes: Arc::new(cluster.clone()),
         hosts: HostList::new(&[], true),
