@@ -6,6 +6,7 @@
 pub mod conditions;
 pub mod duration;
 pub mod host;
+pub mod marks;
 pub mod names;
 pub mod policy;
 pub mod proposal;

@@ -27,3 +27,12 @@ pub const MAX_TOKEN: usize = 128;
 
 /// Prefix of the annotation by which a person approves a proposal; its id follows.
 pub const APPROVE: &str = "approve.warehousesync.dev/";
+
+/// Prefix of the annotation by which a person denies a proposal; its id follows, the value is the reason.
+pub const DENY: &str = "deny.warehousesync.dev/";
+
+/// Prefix of the annotation by which a person asks for a proposal; the id of the table follows.
+pub const REQUEST: &str = "request.warehousesync.dev/";
+
+/// How the value of an approval begins that somebody writes for another, as git does: nobody has checked the name behind it.
+pub const ON_BEHALF: &str = "on-behalf:";

@@ -147,6 +147,12 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// True from the approval to the end of it.
+    #[must_use]
+    pub const fn is_under_way(self) -> bool {
+        matches!(self, Self::Approved | Self::Executing | Self::Verifying)
+    }
+
     /// True for a phase that nothing follows.
     #[must_use]
     pub const fn is_terminal(self) -> bool {

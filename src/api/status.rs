@@ -705,6 +705,15 @@ pub struct SchemaState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub reloaded_in_full: Option<Timestamp>,
+    /// Since when the next run may wipe the table, because a call that arms a reset was answered with an error or not at all;
+    /// absent once a later run has completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub poisoned: Option<Timestamp>,
+    /// The last request of a person for this table that led to a proposal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub request_handled: Option<String>,
 }
 
 impl SchemaState {
@@ -717,6 +726,8 @@ impl SchemaState {
             disabled_seen: None,
             rescheduled: None,
             reloaded_in_full: None,
+            poisoned: None,
+            request_handled: None,
         }
     }
 }

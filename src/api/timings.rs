@@ -16,6 +16,8 @@ pub struct Timings {
     pub reload_again: [SignedDuration; 2],
     /// How long after the first reload a new job may take to appear.
     pub wait_new_job: SignedDuration,
+    /// How long the effect of a call may take to show that needs no job for it.
+    pub prove_within: SignedDuration,
     /// How often an incident is looked at while its outcome is being verified.
     pub verify_every: SignedDuration,
     /// How long an empty list is held to be an error where there were sources before.
@@ -30,6 +32,7 @@ impl Timings {
         settle: SignedDuration::from_mins(3),
         reload_again: [SignedDuration::from_mins(15), SignedDuration::from_mins(75)],
         wait_new_job: SignedDuration::from_mins(150),
+        prove_within: SignedDuration::from_mins(10),
         verify_every: SignedDuration::from_secs(15),
         believe_empty_after: SignedDuration::from_hours(24),
     };
@@ -43,6 +46,7 @@ impl Timings {
             settle,
             reload_again,
             wait_new_job,
+            prove_within,
             verify_every,
             believe_empty_after,
         } = Self::PRODUCTION;
@@ -54,6 +58,7 @@ impl Timings {
             settle: shorter(settle),
             reload_again: reload_again.map(shorter),
             wait_new_job: shorter(wait_new_job),
+            prove_within: shorter(prove_within),
             verify_every: shorter(verify_every),
             believe_empty_after: shorter(believe_empty_after),
         }

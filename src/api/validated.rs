@@ -10,6 +10,7 @@ use super::{
     WarehouseSyncPolicy,
     duration::{self, DurationError},
     host::{Host, HostError},
+    marks::Marks,
     names::{MAX_TOKEN, RESET_AT},
     policy::{
         self, Credentials, Mode, Proposing, SchemaSelector, SecretKeyRef, SourceRef,
@@ -138,6 +139,8 @@ pub struct ValidatedPolicy {
     pub limits: Limits,
     /// The token of the last request of a person to begin anew; none if there was none.
     pub reset_at: Option<String>,
+    /// What people say of proposals.
+    pub marks: Marks,
 }
 
 /// Whether each action that needs approval is proposed.
@@ -344,6 +347,7 @@ impl ValidatedPolicy {
                 .collect::<Result<_, _>>()?,
             limits: Limits::new(&spec.remediation.limits)?,
             reset_at: annotation(meta, RESET_AT),
+            marks: Marks::new(meta),
         }
         .check_floors()
     }

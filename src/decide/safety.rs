@@ -12,7 +12,8 @@
 //! | webhook inputs | `PostHog` certainly has the webhook |
 //! | resync, delete data, refresh tables, delete webhook, repair CDC | never |
 //!
-//! Everything else needs approval, and so does whatever is not known. Of a source that is not certainly one that `PostHog`
+//! Everything else needs approval, and so does whatever is not known: it is permitted only with an [`Approved`] step of a
+//! proposal. Of a source that is not certainly one that `PostHog`
 //! imports from nothing can be [`Known`], so that no call on it can be judged at all.
 
 mod known;
@@ -21,6 +22,7 @@ mod why;
 pub use known::{Known, NextRun, NotWarehouse, Run, SyncType, Table, Webhook};
 pub use why::{LosesData, Why};
 
+use super::approval::Approved;
 use crate::posthog::{
     inputs::{Inputs, is_credential},
     wire::SchemaStatus,
@@ -64,6 +66,12 @@ pub fn permit(call: Write, known: Known) -> Result<Permit, Why> {
         Verdict::Safe => Ok(Permit(call)),
         Verdict::NeedsApproval(why) => Err(why),
     }
+}
+
+/// The permit to send what a person has approved, whatever the table says of it.
+#[must_use]
+pub fn permit_approved(approved: Approved) -> Permit {
+    Permit(approved.into_call())
 }
 
 /// The safety table.

@@ -128,6 +128,15 @@ impl Look {
         })
     }
 
+    /// The first run that began after the one called `before`, or the first of all; the reason if the runs are not known.
+    pub fn first_after(&self, before: Option<&str>) -> Result<Option<&Job>, &str> {
+        let jobs = self.jobs.as_ref().map_err(String::as_str)?;
+        let newer = jobs
+            .iter()
+            .take_while(|job| Some(job.id.as_str()) != before);
+        Ok(newer.last())
+    }
+
     /// The run with this id, if it is among the newest.
     #[must_use]
     pub fn job(&self, id: &str) -> Option<&Job> {

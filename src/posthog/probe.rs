@@ -3,7 +3,10 @@
 
 use serde::Deserialize;
 
-use super::{lax::Lax, wire::Schema};
+use super::{
+    lax::Lax,
+    wire::{Schema, Table},
+};
 
 /// A table alone, with what the list leaves out.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,9 +28,23 @@ pub struct SchemaDetail {
     pub stored: Option<StoredTable>,
 }
 
+impl SchemaDetail {
+    /// The table as a row of the list.
+    #[must_use]
+    pub fn listed(&self) -> Schema {
+        Schema {
+            table: self.stored.as_ref().map(|stored| stored.table.clone()),
+            ..self.row.clone()
+        }
+    }
+}
+
 /// A table in the warehouse, as queries see it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct StoredTable {
+    /// What the list says of it, too.
+    #[serde(flatten)]
+    pub table: Table,
     /// Its name in a query, for example `postgres.prod.orders`.
     #[serde(default)]
     pub hogql_name: Lax<String>,
@@ -108,6 +125,26 @@ pub struct WebhookInfo {
     pub external_status: Option<ExternalStatus>,
     /// Events of enabled tables that the vendor does not send.
     pub missing_events: Option<Vec<String>>,
+}
+
+impl WebhookInfo {
+    /// True if both sides certainly stand, as far as the vendor's can be read, and no event is missing.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        let function = self.hog_function.as_ref();
+        let vendor = self.external_status.as_ref().is_none_or(|external| {
+            external.exists == Lax::Is(true)
+                && external
+                    .status
+                    .get()
+                    .is_some_and(|status| status == "enabled")
+                && external.error == Lax::Null
+        });
+        self.exists == Lax::Is(true)
+            && function.is_some_and(|function| function.enabled == Lax::Is(true))
+            && vendor
+            && self.missing_events.as_ref().is_none_or(Vec::is_empty)
+    }
 }
 
 /// `PostHog`'s side of a webhook.

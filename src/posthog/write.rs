@@ -143,7 +143,16 @@ pub enum FieldType {
 }
 
 impl NewSyncType {
-    const fn as_str(self) -> &'static str {
+    /// Reads `PostHog`'s word for it; none for one between which the operator does not go.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [Self::FullRefresh, Self::Webhook];
+        all.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// `PostHog`'s word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::FullRefresh => "full_refresh",
             Self::Webhook => "webhook",

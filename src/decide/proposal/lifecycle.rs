@@ -103,7 +103,7 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Why a proposal no longer waits, if it does not.
     fn ends(&self, proposal: &Proposal) -> Option<(Phase, String)> {
-        let key = key_of(proposal);
+        let key = Key::of_proposal(proposal);
         let withdrawn = |why: String| Some((Phase::Withdrawn, why));
         let forbidden = forbidden(self.known, self.incidents, &key, proposal.action);
         if let Some(forbidden) = forbidden.filter(|forbidden| forbidden.withdraws) {
@@ -135,7 +135,7 @@ impl Pass<'_> {
         proposals: &mut Proposals,
         seed: Option<&Seed>,
     ) -> String {
-        let open = |row: &&Proposal| row.is_open() && key_of(row) == *key;
+        let open = |row: &&Proposal| row.is_open() && Key::of_proposal(row) == *key;
         if let Some(proposal) = proposals.rows.iter().find(open) {
             return asks(proposal);
         }
@@ -188,15 +188,6 @@ impl Pass<'_> {
         proposals.notes.push(note);
         proposals.rows.push(proposal);
         proposals.rows.last()
-    }
-}
-
-fn key_of(proposal: &Proposal) -> Key {
-    let target = &proposal.target;
-    Key {
-        source_id: target.source_id.clone(),
-        schema_id: Some(target.schema_id.clone()).filter(|id| !id.is_empty()),
-        cause: proposal.material.cause,
     }
 }
 

@@ -11,16 +11,19 @@
 mod cleared;
 mod cost;
 mod draft;
-mod fitting;
-mod forbidden;
+pub(super) mod fitting;
+pub(super) mod forbidden;
 mod keys;
 mod lifecycle;
 pub mod material;
-mod steps;
+pub(super) mod steps;
 
 pub use lifecycle::{Proposals, Said, decide};
 
-use crate::{api::status::RootCause, diagnose::Problem};
+use crate::{
+    api::{proposal::Proposal, status::RootCause},
+    diagnose::Problem,
+};
 
 /// 32 random bytes, drawn anew for each pass: the nonces of its proposals come from them.
 pub type Seed = [u8; 32];
@@ -37,6 +40,17 @@ pub struct Key {
 }
 
 impl Key {
+    /// The key of what a proposal is for.
+    #[must_use]
+    pub fn of_proposal(proposal: &Proposal) -> Self {
+        let target = &proposal.target;
+        Self {
+            source_id: target.source_id.clone(),
+            schema_id: Some(target.schema_id.clone()).filter(|id| !id.is_empty()),
+            cause: proposal.material.cause,
+        }
+    }
+
     /// The key of a finding.
     #[must_use]
     pub fn of(problem: &Problem) -> Self {

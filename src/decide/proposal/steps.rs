@@ -1,9 +1,9 @@
 //! The steps of proposals: as data, in words, and whether they can lose data.
 
 use crate::{
-    api::proposal::{LosesData, ProposedCall, ProposedStep},
+    api::proposal::{LosesData, Material, ProposedCall, ProposedStep},
     decide::safety::Why,
-    posthog::write::{FieldType, IncrementalField},
+    posthog::write::{FieldType, IncrementalField, NewSyncType, SchemaPatch, Write},
 };
 
 /// A call without parameters.
@@ -42,6 +42,59 @@ pub fn switch_on() -> ProposedStep {
         switch_on: true,
         ..call(ProposedCall::PatchSchema)
     }
+}
+
+/// The call that a step of `material` stands for; none if this version cannot say it, which a status of another one can bring
+/// about.
+pub fn write(material: &Material, step: &ProposedStep) -> Option<Write> {
+    let source_id = material.source_id.clone();
+    let schema_id = || material.schema_id.clone();
+    Some(match step.call {
+        ProposedCall::PatchSchema => Write::PatchSchema(patch(step, &schema_id()?)?),
+        ProposedCall::PatchTables => Write::BulkUpdateSchemas {
+            source_id,
+            patches: step
+                .schema_ids
+                .iter()
+                .map(|id| patch(step, id))
+                .collect::<Option<_>>()?,
+        },
+        ProposedCall::Resync => Write::Resync {
+            schema_id: schema_id()?,
+        },
+        ProposedCall::DeleteData => Write::DeleteData {
+            schema_id: schema_id()?,
+        },
+        ProposedCall::Reload => Write::Reload {
+            schema_id: schema_id()?,
+        },
+        ProposedCall::RefreshSchemas => Write::RefreshSchemas { source_id },
+        ProposedCall::RepairCdc => Write::RepairCdc { source_id },
+        ProposedCall::DeleteWebhook => Write::DeleteWebhook { source_id },
+        ProposedCall::CreateWebhook => Write::CreateWebhook { source_id },
+    })
+}
+
+fn patch(step: &ProposedStep, schema_id: &str) -> Option<SchemaPatch> {
+    let incremental_field = match (&step.incremental_field, &step.incremental_field_type) {
+        (Some(name), Some(kind)) => Some(IncrementalField {
+            name: name.clone(),
+            kind: FieldType::parse(kind)?,
+        }),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => return None,
+    };
+    let sync_type = match step.sync_type.as_deref() {
+        None => None,
+        Some(word) => Some(NewSyncType::parse(word)?),
+    };
+    Some(SchemaPatch {
+        schema_id: schema_id.to_owned(),
+        switch_on: step.switch_on,
+        sync_type,
+        incremental_field,
+        primary_key_columns: step.primary_key_columns.clone(),
+    })
 }
 
 /// A step in words, for the table or source called `title`.

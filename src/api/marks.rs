@@ -1,0 +1,58 @@
+//! What people say of proposals, by annotations.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::names::{APPROVE, DENY, MAX_TOKEN, REQUEST};
+
+/// Longest user name or reason that is kept, in characters.
+const MAX_VALUE: usize = 256;
+
+/// The annotations that answer proposals or ask for one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks {
+    approvals: BTreeMap<String, String>,
+    denials: BTreeMap<String, String>,
+    requests: BTreeMap<String, String>,
+}
+
+impl Marks {
+    /// Those of an object.
+    #[must_use]
+    pub fn new(meta: &ObjectMeta) -> Self {
+        let mut marks = Self::default();
+        for (key, value) in meta.annotations.iter().flatten() {
+            if let Some(id) = key.strip_prefix(APPROVE) {
+                marks.approvals.insert(id.to_owned(), cut(value, MAX_VALUE));
+            } else if let Some(id) = key.strip_prefix(DENY) {
+                marks.denials.insert(id.to_owned(), cut(value, MAX_VALUE));
+            } else if let Some(id) = key.strip_prefix(REQUEST) {
+                marks.requests.insert(id.to_owned(), cut(value, MAX_TOKEN));
+            }
+        }
+        marks
+    }
+
+    /// Who approves the proposal with this id, as the annotation says.
+    #[must_use]
+    pub fn approval(&self, id: &str) -> Option<&str> {
+        self.approvals.get(id).map(String::as_str)
+    }
+
+    /// Why somebody denies it.
+    #[must_use]
+    pub fn denial(&self, id: &str) -> Option<&str> {
+        self.denials.get(id).map(String::as_str)
+    }
+
+    /// What is asked for, by id of the table.
+    pub fn requests(&self) -> impl Iterator<Item = (&str, &str)> {
+        let requests = self.requests.iter();
+        requests.map(|(id, value)| (id.as_str(), value.as_str()))
+    }
+}
+
+fn cut(value: &str, most: usize) -> String {
+    value.chars().take(most).collect()
+}

@@ -1,0 +1,105 @@
+//! What a person has answered to a proposal.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    api::{
+        ValidatedPolicy,
+        names::ON_BEHALF,
+        proposal::{ApprovalSeen, Proposal},
+    },
+    decide::guards::windows,
+    observe::ApprovalGuard,
+};
+
+/// Which approvals count, by the operator's command line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Believe them also while the guard does not stand (`--allow-unguarded-approvals`).
+    pub allow_unguarded: bool,
+    /// Only those whose name the API server has checked (`--require-verified-approvals`).
+    pub require_verified: bool,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// None yet.
+    None,
+    /// Yes.
+    Yes(ApprovalSeen),
+    /// No, for this reason.
+    No(String),
+    /// There is a yes, and it does not count, for this reason.
+    Inert(String),
+}
+
+/// The answer to `proposal`. No wins: it can do no harm, so it also counts while the guard does not stand.
+#[must_use]
+pub fn answer(
+    policy: &ValidatedPolicy,
+    guard: &ApprovalGuard,
+    rules: Rules,
+    proposal: &Proposal,
+    now: Timestamp,
+) -> Answer {
+    if let Some(reason) = policy.marks.denial(&proposal.id) {
+        return Answer::No(reason.to_owned());
+    }
+    let Some(by) = policy.marks.approval(&proposal.id) else {
+        return Answer::None;
+    };
+    if by.trim().is_empty() || by == ON_BEHALF {
+        let why = "its approval has no value: it must be the user name of who approves";
+        return Answer::Inert(why.to_owned());
+    }
+    if let Some(why) = unguarded(guard, rules) {
+        return Answer::Inert(why);
+    }
+    let verified = guard.is_active() && !by.starts_with(ON_BEHALF);
+    if rules.require_verified && !verified {
+        let why = format!(
+            "the operator runs with --require-verified-approvals, and nobody has checked who {by:?} is: approve it with kubectl as yourself"
+        );
+        return Answer::Inert(why);
+    }
+    Answer::Yes(ApprovalSeen {
+        by: by.to_owned(),
+        verified,
+        observed_at: now,
+    })
+}
+
+/// Why no approval counts, if none does.
+#[must_use]
+pub fn unguarded(guard: &ApprovalGuard, rules: Rules) -> Option<String> {
+    let broken = guard.broken.as_ref().filter(|_| !rules.allow_unguarded)?;
+    Some(format!("ApprovalGuardActive is False: {broken}"))
+}
+
+/// True if what was approved at `approved` has had its time. Only the time counts in which the windows were open.
+#[must_use]
+pub fn has_run_out(policy: &ValidatedPolicy, approved: Timestamp, now: Timestamp) -> bool {
+    /// As many looks at the windows as a pass can afford.
+    const MOST: i64 = 2_000;
+    let span = now.duration_since(approved);
+    if span < policy.execute_within {
+        return false;
+    }
+    if policy.windows.is_empty() {
+        return true;
+    }
+    let pace = SignedDuration::from_secs((span.as_secs() / MOST).max(60));
+    let mut at = approved;
+    let mut open = SignedDuration::ZERO;
+    while at < now && open < policy.execute_within {
+        if windows::hold(&policy.windows, at).is_none() {
+            open += pace;
+        }
+        let Ok(next) = at.checked_add(pace) else {
+            break;
+        };
+        at = next;
+    }
+    open >= policy.execute_within
+}

@@ -1,0 +1,96 @@
+//! Tables of which the next run may wipe the data, because a call that arms a reset was answered with an error, or nobody knows
+//! how. `PostHog` does not show it. It is over when a later run has completed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{
+        proposal::{ExecutedStep, Proposal, ProposedCall, ProposedStep},
+        status::{Fate, State},
+    },
+    observe::Snapshot,
+    posthog::{
+        lax::Lax,
+        wire::{Schema, SchemaStatus},
+    },
+};
+
+/// The tables, by id, and since when: those remembered in `state`, and those that `proposals` have come to since.
+#[must_use]
+pub fn poisoned(
+    state: &State,
+    proposals: &[Proposal],
+    snapshot: &Snapshot,
+) -> BTreeMap<String, Timestamp> {
+    let mut poisoned = BTreeMap::new();
+    for row in &state.schemas {
+        if let Some(since) = row.poisoned {
+            poisoned.insert(row.id.clone(), since);
+        }
+    }
+    for proposal in proposals {
+        for (id, since) in armed(proposal, snapshot) {
+            let known = poisoned.entry(id).or_insert(since);
+            *known = since.max(*known);
+        }
+    }
+    poisoned.retain(|id, since| !has_run_since(snapshot, id, *since));
+    poisoned
+}
+
+fn armed(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
+    let begun = super::begun(proposal).iter();
+    let steps = begun.zip(&proposal.material.steps);
+    let armed = steps.filter(|(sent, _)| may_have_armed(sent));
+    armed
+        .flat_map(|(sent, step)| {
+            let ids = touched(proposal, step, snapshot);
+            ids.into_iter().map(|id| (id, sent.started_at))
+        })
+        .collect()
+}
+
+/// Whether a call may have left something behind that does not show: what was accepted shows, what did not leave is nowhere.
+const fn may_have_armed(sent: &ExecutedStep) -> bool {
+    !matches!(sent.fate, Some(Fate::Accepted | Fate::NotSent))
+}
+
+/// Ids of the tables that a step can arm a reset of.
+fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec<String> {
+    let target = &proposal.target;
+    let row = |id: &str| snapshot.row(&target.source_id, id).map(|(_, row)| row);
+    let resets_when_on = |id: &str| {
+        let plain = |row: &Schema| !row.syncs_by("webhook") && !row.syncs_by("cdc");
+        !row(id).is_some_and(plain)
+    };
+    match step.call {
+        ProposedCall::Resync => vec![target.schema_id.clone()],
+        ProposedCall::PatchSchema => {
+            let id = &target.schema_id;
+            let arms = step.incremental_field.is_some() || step.switch_on && resets_when_on(id);
+            arms.then(|| id.clone()).into_iter().collect()
+        }
+        ProposedCall::PatchTables => {
+            let ids = step.schema_ids.iter();
+            let arms = |id: &&String| step.sync_type.is_some() || resets_when_on(id);
+            ids.filter(arms).cloned().collect()
+        }
+        ProposedCall::DeleteData
+        | ProposedCall::Reload
+        | ProposedCall::RefreshSchemas
+        | ProposedCall::RepairCdc
+        | ProposedCall::DeleteWebhook
+        | ProposedCall::CreateWebhook => Vec::new(),
+    }
+}
+
+/// True if a run that began after `since` has completed. `last_synced_at` is the start of the last such run.
+fn has_run_since(snapshot: &Snapshot, schema_id: &str, since: Timestamp) -> bool {
+    let mut rows = snapshot.sources.iter().flat_map(|source| &source.schemas);
+    rows.find(|row| row.id == schema_id).is_some_and(|row| {
+        row.status() == SchemaStatus::Completed
+            && matches!(row.last_synced_at, Lax::Is(at) if at > since)
+    })
+}

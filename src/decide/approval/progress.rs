@@ -1,0 +1,420 @@
+//! How an approved proposal goes from phase to phase: at most one call at a time, each written down before it is sent, none
+//! sent twice of which it is not proved that it did not leave.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Approved, Rules, begun, gate,
+    proof::{self, Proof},
+    step,
+};
+use crate::{
+    api::{
+        Timings,
+        proposal::{ExecutedStep, Execution, Phase, Proposal, ProposedAction},
+        status::Fate,
+    },
+    decide::Plan,
+    diagnose::{Diagnosis, Known},
+    observe::{Live, Newest},
+};
+
+/// How often a call is tried of which it is proved each time that it did not leave.
+pub const TRIES: u32 = 3;
+/// How many polls must have looked for a proof in vain.
+pub const POLLS: u32 = 3;
+
+/// A proposal, and what fresh reads say of it. `known` and `diagnosis` are made of them.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// It.
+    pub proposal: &'a Proposal,
+    /// What was read for it.
+    pub live: &'a Live,
+    /// All that is known.
+    pub known: &'a Known<'a>,
+    /// What is wrong.
+    pub diagnosis: &'a Diagnosis,
+    /// What else happens in this pass.
+    pub plan: &'a Plan,
+    /// Which approvals count.
+    pub rules: Rules,
+    /// The operator's own cap of calls in an hour.
+    pub max_actions_per_hour: usize,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Next {
+    /// Nothing is sent; this is how it stands.
+    Stay(Box<Proposal>),
+    /// The call of a step, with the proposal as it must be written down before.
+    Send(Approved, Box<Proposal>),
+}
+
+/// What comes next.
+#[must_use]
+pub fn next(case: &Case<'_>) -> Next {
+    match case.proposal.phase {
+        Phase::Approved => case.begin(),
+        Phase::Executing => case.go_on(),
+        Phase::Verifying => case.verify(false),
+        _ => case.stay(),
+    }
+}
+
+impl Case<'_> {
+    fn stay(&self) -> Next {
+        Next::Stay(Box::new(self.proposal.clone()))
+    }
+
+    /// As it is, with another sentence.
+    fn say(&self, message: String) -> Next {
+        Next::Stay(Box::new(Proposal {
+            message,
+            ..self.proposal.clone()
+        }))
+    }
+
+    fn become_(&self, phase: Phase, message: String) -> Next {
+        Next::Stay(Box::new(Proposal {
+            phase,
+            message,
+            ..self.proposal.clone()
+        }))
+    }
+
+    fn held(&self) -> Option<String> {
+        let cap = self.max_actions_per_hour;
+        gate::held(self.known, self.plan, self.proposal, self.rules, cap)
+    }
+
+    fn facts(&self) -> Result<(), String> {
+        gate::facts(self.known, self.diagnosis, self.live, self.proposal)
+    }
+
+    fn begin(&self) -> Next {
+        let closed = self.held().or_else(|| self.facts().err());
+        if let Some(why) = closed {
+            return self.say(format!("held: {why}"));
+        }
+        let id = &self.proposal.target.schema_id;
+        let newest = self.live.look(id).map(crate::observe::Look::newest);
+        let job_before = match newest {
+            Some(Newest::Job(job, _)) => Some(job.id.clone()),
+            Some(Newest::None | Newest::Unclear(_)) | None => None,
+        };
+        let row = self.live.row(id);
+        let execution = Execution {
+            intent_id: format!("{}@{}", self.proposal.id, self.known.now),
+            job_before,
+            rows_before: row
+                .and_then(|row| row.table)
+                .and_then(|table| table.row_count.get().copied()),
+            rows_after: None,
+            observed_job: None,
+            deadline: None,
+            polls: 0,
+            steps: Vec::new(),
+        };
+        self.send(execution, 0, 1)
+    }
+
+    /// The intent to send step `place`, for the `tries`th time.
+    fn send(&self, mut execution: Execution, place: usize, tries: u32) -> Next {
+        let material = &self.proposal.material;
+        let Some((call, approved)) = material
+            .steps
+            .get(place)
+            .and_then(|described| Some((described.call, step(material, place)?)))
+        else {
+            let why = "this version of the operator does not know how to send it".to_owned();
+            return self.become_(failed(place), why);
+        };
+        execution.steps.truncate(place);
+        execution.steps.push(ExecutedStep {
+            call,
+            started_at: self.known.now,
+            tries,
+            fate: None,
+            http_status: None,
+            finished_at: None,
+            detail: String::new(),
+        });
+        execution.polls = 0;
+        execution.deadline = None;
+        let proposal = Proposal {
+            phase: Phase::Executing,
+            message: String::new(),
+            execution: Some(execution),
+            ..self.proposal.clone()
+        };
+        Next::Send(approved, Box::new(proposal))
+    }
+
+    /// After a call of which the outcome stands in status, or never came.
+    fn go_on(&self) -> Next {
+        let (Some(execution), Some(last)) = (&self.proposal.execution, begun(self.proposal).last())
+        else {
+            return self.become_(
+                Phase::OutcomeUnknown,
+                "status does not say what was sent".to_owned(),
+            );
+        };
+        let place = execution.steps.len() - 1;
+        match last.fate {
+            Some(Fate::Accepted) => self.after_proof(execution, place),
+            Some(Fate::NotSent) if last.tries >= TRIES => {
+                let why = format!("it could not be sent, {TRIES} times: {}", last.detail);
+                self.become_(failed(place), self.with_steps_done(why, place))
+            }
+            Some(Fate::NotSent) => {
+                let closed = if place == 0 {
+                    self.held().or_else(|| self.facts().err())
+                } else {
+                    gate::stopped(self.known, self.plan, self.proposal)
+                };
+                match closed {
+                    Some(why) => self.say(format!("held: {why}")),
+                    None => self.send(execution.clone(), place, last.tries + 1),
+                }
+            }
+            Some(Fate::Refused) => {
+                let why = format!("PostHog refused it: {}", last.detail);
+                self.become_(failed(place), self.with_steps_done(why, place))
+            }
+            Some(Fate::Unknown) | None => self.verify(true),
+        }
+    }
+
+    /// The next step, once the effect of the one before can be seen.
+    fn after_proof(&self, execution: &Execution, place: usize) -> Next {
+        let material = &self.proposal.material;
+        let seen = material
+            .steps
+            .get(place)
+            .and_then(|step| proof::of_step(step, material, self.live));
+        if seen != Some(true) {
+            let why = format!(
+                "step {} was accepted, and its effect does not show",
+                place + 1
+            );
+            return self.wait(execution, &why, seen.is_some());
+        }
+        match gate::stopped(self.known, self.plan, self.proposal) {
+            Some(why) => self.say(format!("held: {why}")),
+            None => self.send(execution.clone(), place + 1, 1),
+        }
+    }
+
+    /// Looks for the proof of the whole. `lost`: the outcome of the last call is not known.
+    fn verify(&self, lost: bool) -> Next {
+        let Some(execution) = &self.proposal.execution else {
+            return self.become_(
+                Phase::OutcomeUnknown,
+                "status does not say what was sent".to_owned(),
+            );
+        };
+        let all_begun = execution.steps.len() == self.proposal.material.steps.len();
+        let proof = if all_begun {
+            proof::of_whole(self.proposal, self.live, lost)
+        } else {
+            Proof::Absent
+        };
+        match proof {
+            Proof::Done { job } => self.done(execution, job),
+            Proof::AtWork(job) => {
+                let mut proposal = self.proposal.clone();
+                proposal.message = format!("job {job} is at work");
+                proposal.execution = Some(Execution {
+                    observed_job: Some(job),
+                    deadline: None,
+                    ..execution.clone()
+                });
+                Next::Stay(Box::new(proposal))
+            }
+            Proof::Failed(why) => {
+                let place = execution.steps.len().saturating_sub(1);
+                self.become_(Phase::OutcomeUnknown, self.with_steps_done(why, place + 1))
+            }
+            Proof::Unread(why) => self.say(format!("waiting for the proof: {why}")),
+            Proof::Absent if lost => self.wait(
+                execution,
+                "nobody knows whether the last call arrived",
+                true,
+            ),
+            Proof::Absent => self.wait(execution, "nothing shows yet that it is done", true),
+        }
+    }
+
+    fn done(&self, execution: &Execution, job: Option<String>) -> Next {
+        let row = self.live.row(&self.proposal.target.schema_id);
+        let rows_after = row
+            .and_then(|row| row.table)
+            .and_then(|table| table.row_count.get().copied());
+        let rows = match (execution.rows_before, rows_after) {
+            (Some(before), Some(after)) => format!("; rows before and after: {before}, {after}"),
+            _ => String::new(),
+        };
+        let by = job
+            .as_ref()
+            .map_or_else(String::new, |job| format!(" by job {job}"));
+        let mut proposal = self.proposal.clone();
+        proposal.phase = Phase::Executed;
+        proposal.message = format!("done{by}{rows}");
+        proposal.execution = Some(Execution {
+            observed_job: job.or_else(|| execution.observed_job.clone()),
+            rows_after,
+            deadline: None,
+            ..execution.clone()
+        });
+        Next::Stay(Box::new(proposal))
+    }
+
+    /// Waits for what should show, until the deadline and three polls have passed. `polled`: this one could have shown it.
+    fn wait(&self, execution: &Execution, why: &str, polled: bool) -> Next {
+        let now = self.known.now;
+        let deadline = execution
+            .deadline
+            .unwrap_or_else(|| after(now, self.known.timings.prove_within));
+        let polls = (execution.polls + u32::from(polled)).min(POLLS);
+        if now >= deadline && polls >= POLLS {
+            let place = execution.steps.len().saturating_sub(1);
+            return self.become_(
+                Phase::OutcomeUnknown,
+                self.with_steps_done(why.to_owned(), place),
+            );
+        }
+        let mut proposal = self.proposal.clone();
+        proposal.message = format!("{why}; waiting for the proof");
+        proposal.execution = Some(Execution {
+            deadline: Some(deadline),
+            polls,
+            ..execution.clone()
+        });
+        Next::Stay(Box::new(proposal))
+    }
+
+    /// A sentence, and which steps were done before it came to that.
+    fn with_steps_done(&self, why: String, done: usize) -> String {
+        with_steps_done(self.proposal, why, done)
+    }
+}
+
+/// How the proposal stands after a call whose intent it has, at `now`.
+#[must_use]
+pub fn after_call(
+    mut proposal: Proposal,
+    outcome: &Sent,
+    timings: &Timings,
+    now: Timestamp,
+) -> Proposal {
+    let all = proposal.material.steps.len();
+    let action = proposal.action;
+    let Some(execution) = &mut proposal.execution else {
+        return proposal;
+    };
+    let place = execution.steps.len().saturating_sub(1);
+    let is_last = place + 1 == all;
+    let Some(last) = execution.steps.last_mut() else {
+        return proposal;
+    };
+    last.fate = Some(outcome.fate);
+    last.http_status = outcome.http_status;
+    last.finished_at = Some(now);
+    last.detail.clone_from(&outcome.detail);
+    let tries = last.tries;
+    match outcome.fate {
+        Fate::Accepted if is_last && action == ProposedAction::RefreshSchemas => {
+            proposal.phase = Phase::Executed;
+            proposal.message = format!("done: {}", outcome.detail);
+        }
+        Fate::Accepted => {
+            let (phase, wait) = if is_last {
+                (Phase::Verifying, proof_deadline(action, timings))
+            } else {
+                (Phase::Executing, timings.prove_within)
+            };
+            execution.deadline = Some(after(now, wait));
+            proposal.phase = phase;
+        }
+        Fate::Refused => {
+            let why = format!("PostHog refused it: {}", outcome.detail);
+            proposal.message = with_steps_done(&proposal, why, place);
+            proposal.phase = failed(place);
+        }
+        Fate::NotSent if tries >= TRIES => {
+            let why = format!("it could not be sent, {TRIES} times: {}", outcome.detail);
+            proposal.message = with_steps_done(&proposal, why, place);
+            proposal.phase = failed(place);
+        }
+        Fate::NotSent => {
+            proposal.message = format!("it did not leave and is tried again: {}", outcome.detail);
+        }
+        // An error that comes after the call had its effect, or half of it: no proof could be told from a scheduled run.
+        Fate::Unknown if outcome.http_status == Some(400) => {
+            let why = format!(
+                "PostHog answered with an error, and may have armed it all the same, so that the next run wipes the table: {}",
+                outcome.detail
+            );
+            proposal.message = with_steps_done(&proposal, why, place);
+            proposal.phase = Phase::OutcomeUnknown;
+        }
+        Fate::Unknown => {
+            execution.deadline = Some(after(now, timings.prove_within));
+            proposal.message = format!(
+                "nobody knows whether it arrived; waiting for the proof: {}",
+                outcome.detail
+            );
+        }
+    }
+    proposal.message = crate::posthog::redact::text(&proposal.message, 400);
+    proposal
+}
+
+/// What is to be noted of a call that was sent, or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// What became of it.
+    pub fate: Fate,
+    /// The HTTP status, if there was an answer.
+    pub http_status: Option<u16>,
+    /// What was said.
+    pub detail: String,
+}
+
+fn with_steps_done(proposal: &Proposal, why: String, done: usize) -> String {
+    match proposal.steps.get(..done) {
+        Some(steps) if !steps.is_empty() => {
+            format!("{why}. Done before: {}", steps.join(", then "))
+        }
+        _ => why,
+    }
+}
+
+/// What a proposal becomes whose step `place` was turned away: if it was the first, nothing has changed.
+const fn failed(place: usize) -> Phase {
+    if place == 0 {
+        Phase::Failed
+    } else {
+        Phase::OutcomeUnknown
+    }
+}
+
+/// How long the proof may take: where it takes a job, until that shows.
+const fn proof_deadline(action: ProposedAction, timings: &Timings) -> SignedDuration {
+    match action {
+        ProposedAction::Resync
+        | ProposedAction::DeleteData
+        | ProposedAction::RepairCdc
+        | ProposedAction::Reload => timings.wait_new_job,
+        ProposedAction::RepairConfig
+        | ProposedAction::RefreshSchemas
+        | ProposedAction::Reenable
+        | ProposedAction::ReregisterWebhook => timings.prove_within,
+    }
+}
+
+fn after(now: Timestamp, wait: SignedDuration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(now)
+}

@@ -1,0 +1,178 @@
+//! What proves that a call did what it should. A 200 alone does not.
+
+use crate::{
+    api::proposal::{Execution, Material, Proposal, ProposedAction, ProposedCall, ProposedStep},
+    observe::{Live, Newest},
+    posthog::{
+        lax::Lax,
+        probe::SchemaDetail,
+        wire::{Job, JobStatus},
+    },
+};
+
+/// What fresh reads say of a proposal that was sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It is done.
+    Done {
+        /// The job that did it, if it takes one.
+        job: Option<String>,
+    },
+    /// This job is doing it.
+    AtWork(String),
+    /// What came of it has failed, for this reason.
+    Failed(String),
+    /// Nothing shows that it is done.
+    Absent,
+    /// It could not be read, for this reason.
+    Unread(String),
+}
+
+/// What proves the whole of `proposal`. `lost`: the answer to its last call is not known, so that a job alone proves nothing.
+pub fn of_whole(proposal: &Proposal, live: &Live, lost: bool) -> Proof {
+    let Some(execution) = &proposal.execution else {
+        return Proof::Absent;
+    };
+    let schema_id = &proposal.target.schema_id;
+    match proposal.action {
+        ProposedAction::Resync => job(live, schema_id, execution, lost),
+        ProposedAction::DeleteData if lost => Proof::Absent,
+        ProposedAction::DeleteData => job(live, schema_id, execution, false),
+        ProposedAction::Reload => match job(live, schema_id, execution, false) {
+            Proof::AtWork(job) => Proof::Done { job: Some(job) },
+            Proof::Failed(_) => Proof::Done { job: None },
+            other => other,
+        },
+        // Proved by its answer, which is read where it comes.
+        ProposedAction::RefreshSchemas => Proof::Absent,
+        ProposedAction::RepairConfig | ProposedAction::Reenable => values(&proposal.material, live),
+        ProposedAction::RepairCdc => captured(live, execution),
+        ProposedAction::ReregisterWebhook => webhook(live),
+    }
+}
+
+/// Whether the effect of one step can be seen; none if it could not be read.
+pub fn of_step(step: &ProposedStep, material: &Material, live: &Live) -> Option<bool> {
+    match step.call {
+        ProposedCall::PatchSchema => live.detail().map(|detail| has_values(step, detail)),
+        ProposedCall::DeleteData => {
+            let row = live.row(material.schema_id.as_ref()?)?;
+            Some(row.table.is_none())
+        }
+        ProposedCall::PatchTables => Some(tables_have_values(step, live)?),
+        ProposedCall::DeleteWebhook | ProposedCall::CreateWebhook => {
+            let info = live.webhook.as_ref()?.as_ref().ok()?;
+            let there = *info.exists.get()?;
+            Some(there == (step.call == ProposedCall::CreateWebhook))
+        }
+        // A job is at work or done: what follows does not have to wait for its end.
+        ProposedCall::Resync
+        | ProposedCall::Reload
+        | ProposedCall::RefreshSchemas
+        | ProposedCall::RepairCdc => Some(true),
+    }
+}
+
+/// The first job after the one of before.
+fn job(live: &Live, schema_id: &str, execution: &Execution, lost: bool) -> Proof {
+    let Some(look) = live.look(schema_id) else {
+        return Proof::Unread("the table could not be read".to_owned());
+    };
+    let first = match look.first_after(execution.job_before.as_deref()) {
+        Err(why) => return Proof::Unread(why.to_owned()),
+        Ok(None) => return Proof::Absent,
+        Ok(Some(job)) => job,
+    };
+    let id = || first.id.clone();
+    match first.status() {
+        JobStatus::Completed if lost && !has_all_rows(first, execution) => Proof::Absent,
+        JobStatus::Completed => Proof::Done { job: Some(id()) },
+        JobStatus::Failed => Proof::Failed(format!("job {} failed", id())),
+        JobStatus::Running => Proof::AtWork(id()),
+        other => Proof::Unread(format!("job {} says {other:?}", id())),
+    }
+}
+
+/// A run that reads as many rows as there were has begun anew; one that goes on from where it was reads fewer.
+fn has_all_rows(job: &Job, execution: &Execution) -> bool {
+    match (job.rows_synced.get(), execution.rows_before) {
+        (Some(rows), Some(before)) => {
+            rows.saturating_mul(10) >= before.saturating_mul(9) && before > 0
+        }
+        _ => false,
+    }
+}
+
+/// Whether the tables say what every PATCH of the proposal asked for.
+fn values(material: &Material, live: &Live) -> Proof {
+    let patches = material.steps.iter().filter(|step| {
+        matches!(
+            step.call,
+            ProposedCall::PatchSchema | ProposedCall::PatchTables
+        )
+    });
+    for step in patches {
+        match of_step(step, material, live) {
+            Some(true) => {}
+            Some(false) => return Proof::Absent,
+            None => return Proof::Unread("the table could not be read".to_owned()),
+        }
+    }
+    Proof::Done { job: None }
+}
+
+fn has_values(step: &ProposedStep, detail: &SchemaDetail) -> bool {
+    let field = step.incremental_field.as_ref();
+    let same = |wanted: &Vec<String>| detail.primary_key_columns.as_ref() == Some(wanted);
+    field.is_none_or(|field| detail.incremental_field.get() == Some(field))
+        && step.primary_key_columns.as_ref().is_none_or(same)
+        && (!step.switch_on || detail.row.should_sync == Lax::Is(true))
+}
+
+fn tables_have_values(step: &ProposedStep, live: &Live) -> Option<bool> {
+    let source = live.source()?;
+    let has = |id: &String| {
+        let row = source.schemas.iter().find(|row| row.id == *id);
+        row.is_some_and(|row| {
+            (!step.switch_on || row.should_sync == Lax::Is(true))
+                && step.sync_type.as_ref().is_none_or(|by| row.syncs_by(by))
+        })
+    };
+    Some(step.schema_ids.iter().all(has))
+}
+
+/// A repair is done when the slot is there and every captured table was imported after it.
+fn captured(live: &Live, execution: &Execution) -> Proof {
+    let has_slot = match &live.cdc {
+        Some(Ok(status)) => status.slot_exists == Lax::Is(true),
+        Some(Err(why)) => return Proof::Unread(why.clone()),
+        None => return Proof::Absent,
+    };
+    let Some(sent) = execution.steps.first().map(|step| step.started_at) else {
+        return Proof::Absent;
+    };
+    if !has_slot || live.looks.is_empty() {
+        return Proof::Absent;
+    }
+    for (_, look) in &live.looks {
+        match look.newest() {
+            Newest::Unclear(why) => return Proof::Unread(why.to_owned()),
+            Newest::Job(job, created) if created >= sent => match job.status() {
+                JobStatus::Completed => {}
+                JobStatus::Failed => return Proof::Failed(format!("job {} failed", job.id)),
+                _ => return Proof::AtWork(job.id.clone()),
+            },
+            Newest::None | Newest::Job(..) => return Proof::Absent,
+        }
+    }
+    Proof::Done { job: None }
+}
+
+fn webhook(live: &Live) -> Proof {
+    match &live.webhook {
+        None => Proof::Absent,
+        Some(Err(why)) => Proof::Unread(why.clone()),
+        Some(Ok(info)) if info.is_healthy() => Proof::Done { job: None },
+        Some(Ok(_)) => Proof::Absent,
+    }
+}

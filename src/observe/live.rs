@@ -1,0 +1,167 @@
+//! What an approved proposal touches, as it is right now. Nothing that was read before counts when its calls are sent, or when
+//! it is proved that they did what they should.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Look, Seen, Snapshot, probes::Probed};
+use crate::{
+    api::proposal::{ProposedAction, Target},
+    posthog::{
+        Client, Transport,
+        lax::Lax,
+        probe::{CdcStatus, SchemaDetail, WebhookInfo},
+        wire::{Schema, Source},
+    },
+};
+
+/// Most tables of a source that are looked at; of more it cannot be proved in one pass that each was synced.
+const MAX_LOOKS: usize = 40;
+
+/// Fresh reads. What could not be read is the reason why.
+#[derive(Debug)]
+pub struct Live {
+    /// When the reading began.
+    pub at: Timestamp,
+    /// The source with all of its tables, where it is what the proposal is about: reading it costs PostHog seconds.
+    pub source: Option<Result<Source, String>>,
+    /// The table; of none for what is done to the source as a whole.
+    pub detail: Option<Result<SchemaDetail, String>>,
+    /// The runs of the table, or of every table that a repair of change data capture imports anew.
+    pub looks: Vec<(String, Look)>,
+    /// Change data capture, where it is what the proposal repairs.
+    pub cdc: Option<Result<CdcStatus, String>>,
+    /// The webhook, where it is what the proposal makes anew.
+    pub webhook: Option<Result<WebhookInfo, String>>,
+}
+
+impl Live {
+    /// Reads what `action` on `target` touches.
+    pub async fn take<T: Transport>(
+        client: &Client<T>,
+        action: ProposedAction,
+        target: &Target,
+    ) -> Self {
+        let at = client.now();
+        let source_id = &target.source_id;
+        let mut live = Self {
+            at,
+            source: None,
+            detail: None,
+            looks: Vec::new(),
+            cdc: None,
+            webhook: None,
+        };
+        if target.schema_id.is_empty() {
+            let source = client.source(source_id).await;
+            live.source = Some(source.map_err(|e| e.to_string()));
+        } else {
+            let detail = client.schema(&target.schema_id).await;
+            live.detail = Some(detail.map_err(|e| e.to_string()));
+        }
+        match action {
+            ProposedAction::RepairCdc => {
+                let cdc = client.cdc_status(source_id).await;
+                live.cdc = Some(cdc.map_err(|e| e.to_string()));
+            }
+            ProposedAction::ReregisterWebhook => {
+                let webhook = client.webhook_info(source_id).await;
+                live.webhook = Some(webhook.map_err(|e| e.to_string()));
+            }
+            _ => {}
+        }
+        for (id, name) in live.tables_to_look_at(action, target) {
+            let look = Look::take(client, source_id, &id, &name).await;
+            live.looks.push((id, look));
+        }
+        live
+    }
+
+    fn tables_to_look_at(&self, action: ProposedAction, target: &Target) -> Vec<(String, String)> {
+        let is_captured = |row: &&Schema| {
+            action == ProposedAction::RepairCdc
+                && row.syncs_by("cdc")
+                && row.should_sync == Lax::Is(true)
+        };
+        let detail = self.detail.iter().flatten().map(|detail| &detail.row);
+        let of_source = self.source().into_iter().flat_map(|source| &source.schemas);
+        detail
+            .filter(|row| row.id == target.schema_id)
+            .chain(of_source.filter(is_captured))
+            .take(MAX_LOOKS)
+            .map(|row| (row.id.clone(), row.name.clone()))
+            .collect()
+    }
+
+    /// The row of a table.
+    #[must_use]
+    pub fn row(&self, schema_id: &str) -> Option<Schema> {
+        let mut details = self.detail.iter().flatten();
+        let detail = details.find(|detail| detail.row.id == schema_id);
+        let mut rows = self.source().into_iter().flat_map(|source| &source.schemas);
+        detail
+            .map(SchemaDetail::listed)
+            .or_else(|| rows.find(|row| row.id == schema_id).cloned())
+    }
+
+    /// The source, if it was read.
+    #[must_use]
+    pub fn source(&self) -> Option<&Source> {
+        self.source.as_ref()?.as_ref().ok()
+    }
+
+    /// The table alone, if it was read.
+    #[must_use]
+    pub fn detail(&self) -> Option<&SchemaDetail> {
+        self.detail.as_ref()?.as_ref().ok()
+    }
+
+    /// The look at a table.
+    #[must_use]
+    pub fn look(&self, schema_id: &str) -> Option<&Look> {
+        let mut looks = self.looks.iter();
+        looks.find(|(id, _)| id == schema_id).map(|(_, look)| look)
+    }
+
+    /// What was known before, with all that was read anew in place of it.
+    #[must_use]
+    pub fn over(&self, snapshot: &Snapshot) -> Snapshot {
+        let mut now = snapshot.clone();
+        let sources = Arc::make_mut(&mut now.sources);
+        if let Some(live) = self.source()
+            && let Some(source) = sources.iter_mut().find(|source| source.id == live.id)
+        {
+            *source = live.clone();
+        }
+        if let Some(live) = self.detail() {
+            let mut rows = sources.iter_mut().flat_map(|source| &mut source.schemas);
+            if let Some(row) = rows.find(|row| row.id == live.row.id) {
+                *row = live.listed();
+            }
+        }
+        for (id, look) in &self.looks {
+            let mut seen = now
+                .runs
+                .get(id)
+                .map_or_else(|| Seen::without_row(self.at), |seen| Seen::clone(seen));
+            seen.look = Some(look.clone());
+            now.runs.insert(id.clone(), Arc::new(seen));
+            now.looked.insert(id.clone());
+        }
+        let probes = &mut now.probes;
+        if let Some(detail) = self.detail() {
+            let id = detail.row.id.clone();
+            let answer = Probed::new(self.at, Ok(detail.clone()), None);
+            probes.details.insert(id, answer);
+        }
+        if let (Some(Ok(cdc)), Some(source)) = (&self.cdc, self.source()) {
+            probes.note_cdc(source.id.clone(), self.at, Ok(cdc.clone()));
+        }
+        if let (Some(Ok(webhook)), Some(source)) = (&self.webhook, self.source()) {
+            let answer = Probed::new(self.at, Ok(webhook.clone()), None);
+            probes.webhooks.insert(source.id.clone(), answer);
+        }
+        now
+    }
+}
