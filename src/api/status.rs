@@ -13,7 +13,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::proposal::Proposal;
+use super::proposal::{Phase, Proposal, ProposedAction};
 
 /// Most sources of which a status remembers what was handed over.
 pub const MAX_SOURCES: usize = 128;
@@ -639,6 +639,10 @@ pub struct State {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub guard: Vec<GuardPart>,
+    /// What is not proposed again for a while, because it was denied, or done, or failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub suppressed: Vec<Suppressed>,
     /// Since when PostHog has listed no source although there were some.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -656,6 +660,7 @@ impl State {
             breaker,
             lost_slots,
             guard,
+            suppressed,
             empty_since,
         } = self;
         schemas.is_empty()
@@ -666,8 +671,32 @@ impl State {
             && missing.is_empty()
             && lost_slots.is_empty()
             && guard.is_empty()
+            && suppressed.is_empty()
             && empty_since.is_none()
     }
+}
+
+/// Something that is not proposed again for a while.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Suppressed {
+    /// Id of the source in PostHog.
+    pub source_id: String,
+    /// Id of the table in PostHog; absent for what is done to the source as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_id: Option<String>,
+    /// What is not proposed.
+    pub action: ProposedAction,
+    /// For which cause.
+    pub cause: RootCause,
+    /// How the proposal ended.
+    pub phase: Phase,
+    /// When.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
+    /// The job that came of it, if there was one: what it shows is no news.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
 }
 
 /// An admission policy or a binding, as it was.
@@ -729,6 +758,25 @@ impl SchemaState {
             poisoned: None,
             request_handled: None,
         }
+    }
+
+    /// Takes over what another row of the same table knows beside.
+    pub fn complete(&mut self, other: Self) {
+        let Self {
+            id: _,
+            marks,
+            disabled_seen,
+            rescheduled,
+            reloaded_in_full,
+            poisoned,
+            request_handled,
+        } = other;
+        self.marks = self.marks.take().or(marks);
+        self.disabled_seen = self.disabled_seen.or(disabled_seen);
+        self.rescheduled = self.rescheduled.or(rescheduled);
+        self.reloaded_in_full = self.reloaded_in_full.or(reloaded_in_full);
+        self.poisoned = self.poisoned.or(poisoned);
+        self.request_handled = self.request_handled.take().or(request_handled);
     }
 }
 

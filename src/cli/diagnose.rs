@@ -258,6 +258,7 @@ async fn read(
         policy,
         view: &view,
         state: &state,
+        proposals: &[],
         incidents: &[],
         timings: &Timings::PRODUCTION,
         budget: BUDGET,
@@ -289,6 +290,7 @@ fn judged(
         policy,
         snapshot,
         state,
+        proposals: &[],
         timings,
         now,
     };

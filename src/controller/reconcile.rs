@@ -14,21 +14,25 @@ use super::{
 use crate::{
     api::{
         Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        proposal::{Phase, Proposal},
         status::{Fate, Handover, Incident, Step},
         validated::PolicyRef,
     },
     decide::{
         Action, Held, Plan, approval,
+        approval::gate,
         credentials::Handing,
         decide,
         incident::{self, Facts, Next},
         ownership::is_in_flight,
+        plan::Settings,
         plan::in_words,
+        proposal,
         proposal::Seed,
     },
     diagnose::{Diagnosis, Known, diagnose},
-    execute::{self, Leads, Ledger, handover, run::Ran},
-    observe::{Observer, Offers, Snapshot, observer::ProjectView},
+    execute::{self, Leads, Ledger, approved, handover, run::Ran},
+    observe::{Live, Observer, Offers, Snapshot, observer::ProjectView},
     posthog::{ApiKey, Transport, client::Clock, guard::HostList},
     report::{
         Kubernetes, KubernetesError, Metrics, StatusWriter,
@@ -131,17 +135,22 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     policy: &pass.policy,
                     snapshot: &pass.snapshot,
                     state: &pass.old.state,
+                    proposals: &pass.old.proposals,
                     timings: pass.timings,
                     now: pass.now,
                 };
                 let diagnosis = diagnose(&known);
-                let plan = decide(
-                    &known,
-                    &diagnosis,
-                    &pass.old,
-                    self.max_actions_per_hour,
-                    (self.seed)().as_ref(),
-                );
+                let own_executions = self.ledger.executions();
+                let seed = (self.seed)();
+                let settings = Settings {
+                    max_actions_per_hour: self.max_actions_per_hour,
+                    proposals: proposal::Settings {
+                        seed: seed.as_ref(),
+                        approvals: self.approvals,
+                        own_executions: &own_executions,
+                    },
+                };
+                let plan = decide(&known, &diagnosis, &pass.old.incidents, &settings);
                 let again_in = self.execute(&pass, &diagnosis, plan, &mut writer).await?;
                 // Only now: the status was written, so the policy was still there.
                 let counts = diagnosis.summary(|_| false).schemas;
@@ -203,6 +212,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         self.ledger.complete(&policy.uid, &mut old.incidents);
         self.ledger
             .complete_sources(&policy.uid, &mut old.state.sources);
+        self.ledger
+            .complete_proposals(&policy.uid, &mut old.proposals);
 
         let polled = view.poll(self.max_age(&policy, &old)).await;
         let tell = if polled.fresh {
@@ -230,6 +241,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             view: &view,
             state: &old.state,
             incidents: &old.incidents,
+            proposals: &old.proposals,
             timings: &self.timings,
             budget: Budget::RECONCILE,
             every_run: false,
@@ -273,13 +285,19 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     /// How old a list may be. A tenth less than the interval, so that a policy that comes a little early does not have to
     /// wait for a whole interval more.
     fn max_age(&self, policy: &ValidatedPolicy, old: &WarehouseSyncPolicyStatus) -> SignedDuration {
-        self.again_in(policy, &old.incidents) * 9 / 10
+        self.again_in(policy, &old.incidents, &old.proposals) * 9 / 10
     }
 
-    fn again_in(&self, policy: &ValidatedPolicy, incidents: &[Incident]) -> SignedDuration {
+    fn again_in(
+        &self,
+        policy: &ValidatedPolicy,
+        incidents: &[Incident],
+        proposals: &[Proposal],
+    ) -> SignedDuration {
         let verifying = incidents.iter().any(|incident| {
             is_in_flight(incident) && !matches!(incident.step, Step::WaitSuccess | Step::BackOff)
         });
+        let verifying = verifying || proposals.iter().any(awaits_proof);
         // What is held back by the mode may be so for long; it is not worth a poll every few seconds.
         if verifying && policy.may_act() {
             policy.interval.min(self.timings.verify_every)
@@ -352,14 +370,150 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             writer.write(compose(&plan), now).await?;
             writer.publish().await;
         }
+        // What was latched is written down before anything is done about it.
         writer.write(compose(&plan), now).await?;
         writer.publish().await;
-        let again_in = self.again_in(&pass.policy, &plan.incidents);
+        for place in 0..plan.proposals.len() {
+            self.carry_out(pass, &mut plan, place, writer, &compose)
+                .await?;
+        }
+        let again_in = self.again_in(&pass.policy, &plan.incidents, &plan.proposals);
         Ok(if hands_over {
             again_in.min(self.timings.verify_every)
         } else {
             again_in
         })
+    }
+
+    /// Takes what was approved as far as it comes now: reads what it touches, sends what may be sent, one call after the other,
+    /// and looks for the proof.
+    async fn carry_out(
+        &self,
+        pass: &Pass<'_, T>,
+        plan: &mut Plan,
+        place: usize,
+        writer: &mut StatusWriter<'_, K>,
+        compose: &impl Fn(&Plan) -> WarehouseSyncPolicyStatus,
+    ) -> Result<(), KubernetesError> {
+        let now = pass.now;
+        while plan.proposals[place].phase.is_under_way() {
+            let proposal = plan.proposals[place].clone();
+            self.check_leads(&pass.policy.at)?;
+            match self.next_of(pass, plan, &proposal).await? {
+                approval::Next::Stay(stays) => {
+                    let goes_on = stays.phase != proposal.phase;
+                    plan.put(*stays, now);
+                    writer.write(compose(plan), now).await?;
+                    writer.publish().await;
+                    if !goes_on {
+                        break;
+                    }
+                }
+                approval::Next::Send(approved, intended) => {
+                    let intent = async |intended: &Proposal| {
+                        self.check_leads(&pass.policy.at)?;
+                        let mut plan = plan.clone();
+                        plan.sent(approved::last(intended).map(|step| step.started_at));
+                        plan.put(intended.clone(), now);
+                        writer.write(compose(&plan), now).await
+                    };
+                    let (policy, view) = ((&pass.policy, pass.timings), &pass.view);
+                    let (ledger, leads) = (&self.ledger, &self.leads);
+                    let step = (approved, *intended);
+                    let ran = approved::run(policy, view, ledger, leads, step, intent).await?;
+                    let tried = self.note_execution(plan, &proposal, ran, now);
+                    writer.write(compose(plan), now).await?;
+                    writer.publish().await;
+                    if !tried {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes next of a proposal that was approved, by what is read for it now.
+    async fn next_of(
+        &self,
+        pass: &Pass<'_, T>,
+        plan: &Plan,
+        proposal: &Proposal,
+    ) -> Result<approval::Next, KubernetesError> {
+        let client = &pass.view.client;
+        let known = Known {
+            policy: &pass.policy,
+            snapshot: &pass.snapshot,
+            state: &pass.old.state,
+            proposals: &plan.proposals,
+            timings: pass.timings,
+            now: client.now(),
+        };
+        let cap = self.max_actions_per_hour;
+        let held = gate::held(&known, plan, proposal, self.approvals, cap);
+        if let Some(why) = held.filter(|_| proposal.phase == Phase::Approved) {
+            // Nothing has to be read to know that.
+            let message = format!("held: {why}");
+            return Ok(approval::Next::Stay(Box::new(Proposal {
+                message,
+                ..proposal.clone()
+            })));
+        }
+        let live = Live::take(client, proposal.action, &proposal.target).await;
+        let snapshot = Snapshot {
+            approval_guard: self.kubernetes.approval_guard().await?,
+            ..live.over(&pass.snapshot)
+        };
+        let known = Known {
+            snapshot: &snapshot,
+            now: client.now(),
+            ..known
+        };
+        let diagnosis = diagnose(&known);
+        Ok(approval::next(&approval::Case {
+            proposal,
+            live: &live,
+            known: &known,
+            diagnosis: &diagnosis,
+            plan,
+            rules: self.approvals,
+            max_actions_per_hour: cap,
+        }))
+    }
+
+    /// Puts what came of a call of a proposal into the plan; false if it did not leave.
+    fn note_execution(
+        &self,
+        plan: &mut Plan,
+        before: &Proposal,
+        ran: approved::Ran,
+        now: Timestamp,
+    ) -> bool {
+        let after = match ran {
+            approved::Ran::GateClosed(why) => {
+                let message = format!("held: {why}");
+                let held = Proposal {
+                    message,
+                    ..before.clone()
+                };
+                plan.put(held, now);
+                return false;
+            }
+            approved::Ran::Sent(after) => *after,
+        };
+        let last = approved::last(&after);
+        let fate = last.and_then(|step| step.fate);
+        let left = last.filter(|_| fate != Some(Fate::NotSent));
+        plan.sent(left.map(|step| step.started_at));
+        let labels = SendLabels {
+            call: "approved",
+            fate: fate.map_or("", in_a_word),
+        };
+        self.metrics.sends.get_or_create(&labels).inc();
+        tracing::info!(proposal = %after.id, table = after.title(), phase = ?after.phase, "{}", after.message);
+        let left = left.is_some();
+        plan.put(after, now);
+        left
     }
 
     /// Puts what came of a handover into the plan.
@@ -467,5 +621,17 @@ fn put(incidents: &mut Vec<Incident>, incident: Incident) {
     {
         Some(known) => *known = incident,
         None => incidents.push(incident),
+    }
+}
+
+/// True for a proposal of which something is to be seen soon.
+fn awaits_proof(proposal: &Proposal) -> bool {
+    match proposal.phase {
+        Phase::Executing => true,
+        // A run at work may last for days.
+        Phase::Verifying => {
+            (proposal.execution.as_ref()).is_some_and(|execution| execution.observed_job.is_none())
+        }
+        _ => false,
     }
 }

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use crate::{
     api::{
         Timings, ValidatedPolicy,
+        proposal::Proposal,
         status::{Incident, State},
     },
     diagnose::{
@@ -56,6 +57,8 @@ pub struct Survey<'a, T> {
     pub view: &'a ProjectView<T>,
     /// What is remembered of earlier passes.
     pub state: &'a State,
+    /// What was proposed.
+    pub proposals: &'a [Proposal],
     /// Incidents, whose tables come first.
     pub incidents: &'a [Incident],
     /// The fixed durations.
@@ -162,6 +165,7 @@ impl<T: Transport> Survey<'_, T> {
             policy: self.policy,
             snapshot,
             state: self.state,
+            proposals: self.proposals,
             timings: self.timings,
             now: self.view.client.now(),
         };

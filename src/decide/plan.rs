@@ -5,20 +5,23 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    approval::poison,
     attempt,
     credentials::{self, Handing},
     gate::Hanging,
     guards::{breaker, budget, windows},
     incident::{self, Facts, Next},
     ownership::{Table, blocked_by, is_in_flight, owned_by},
-    proposal::{self, Key, Proposals, Said, Seed},
+    proposal::{self, Key, Proposals, Said},
+    safety::NextRun,
 };
 use crate::{
     api::{
-        WarehouseSyncPolicyStatus,
         policy::{Mode, Switch},
-        proposal::Proposal,
-        status::{BreakerState, Call, Incident, MAX_INCIDENTS, RootCause, SourceState, Step},
+        proposal::{Phase, Proposal},
+        status::{
+            BreakerState, Call, Incident, MAX_INCIDENTS, RootCause, SourceState, Step, Suppressed,
+        },
     },
     diagnose::{Diagnosis, Judged, Known, Verdict, outage},
     observe::{Look, Newest, WriteScope},
@@ -49,6 +52,10 @@ pub struct Plan {
     pub handings: Vec<Handing>,
     /// What was handed over.
     pub sources: Vec<SourceState>,
+    /// What is not proposed again for a while.
+    pub suppressed: Vec<Suppressed>,
+    /// Requests of people that led to a proposal, by id of the table.
+    pub requests: BTreeMap<String, String>,
     /// When calls were sent lately, those of this pass included.
     pub sends: Vec<Timestamp>,
     /// The breaker; none while it is closed.
@@ -59,6 +66,15 @@ pub struct Plan {
     pub proposals: Vec<Proposal>,
     /// What to say of findings that a proposal would mend.
     pub said: BTreeMap<Key, Said>,
+}
+
+/// What a decision rests on beside what is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    /// The operator's own cap of calls to the project in an hour.
+    pub max_actions_per_hour: usize,
+    /// For proposals.
+    pub proposals: proposal::Settings<'a>,
 }
 
 /// A call to send for an incident. The permit is made only after its live gate.
@@ -74,6 +90,8 @@ pub struct Action {
     pub name: String,
     /// Whether its source is certainly one that `PostHog` imports from.
     pub warehouse: bool,
+    /// What its next run does to its data.
+    pub next_run: NextRun,
 }
 
 /// Something that would be done, and the guard that stopped it.
@@ -87,17 +105,15 @@ pub struct Held {
     pub blocked_by: String,
 }
 
-/// Decides what happens in this pass, after the one that ended with the status `before`. `max_actions_per_hour` is the operator's
-/// own cap for the project.
+/// Decides what happens in this pass. `incidents` are those of before.
 #[must_use]
 pub fn decide(
     known: &Known<'_>,
     diagnosis: &Diagnosis,
-    before: &WarehouseSyncPolicyStatus,
-    max_actions_per_hour: usize,
-    seed: Option<&Seed>,
+    incidents: &[Incident],
+    settings: &Settings<'_>,
 ) -> Plan {
-    let incidents = &before.incidents;
+    let max_actions_per_hour = settings.max_actions_per_hour;
     let Known {
         policy, state, now, ..
     } = *known;
@@ -112,6 +128,7 @@ pub fn decide(
         known,
         diagnosis,
         max_actions_per_hour,
+        poisoned: poison::poisoned(state, known.proposals, known.snapshot),
     };
     let reset = policy.reset_at.is_some() && policy.reset_at != state.reset_handled;
     plan.reset_handled.clone_from(if reset {
@@ -141,9 +158,15 @@ pub fn decide(
         }
     }
     credentials::consider(known, diagnosis, max_actions_per_hour, &mut plan);
-    let Proposals { rows, said, notes } =
-        proposal::decide(known, diagnosis, &plan.incidents, &before.proposals, seed);
-    (plan.proposals, plan.said) = (rows, said);
+    let Proposals {
+        rows,
+        said,
+        notes,
+        suppressed,
+        requests,
+    } = proposal::decide(known, diagnosis, &plan.incidents, &settings.proposals);
+    (plan.proposals, plan.said, plan.suppressed) = (rows, said, suppressed);
+    plan.requests = requests;
     plan.notes.extend(notes);
     plan
 }
@@ -152,6 +175,7 @@ struct Pass<'a> {
     known: &'a Known<'a>,
     diagnosis: &'a Diagnosis,
     max_actions_per_hour: usize,
+    poisoned: BTreeMap<String, Timestamp>,
 }
 
 impl Pass<'_> {
@@ -348,6 +372,7 @@ impl Pass<'_> {
         let Known { policy, now, .. } = *self.known;
         let held = self
             .send_guard(incident)
+            .or_else(|| self.proposal_guard(incident))
             .or_else(|| attempt::holds(self.known, incident, incident.attempt))
             .or_else(|| windows::hold(&policy.windows, now))
             .or_else(|| self.start_guard(incident, call, plan));
@@ -364,6 +389,32 @@ impl Pass<'_> {
                 }
                 None
             }
+        }
+    }
+
+    /// What holds back the start of an attempt for the sake of what a person approved, or has to.
+    fn proposal_guard(&self, incident: &Incident) -> Option<String> {
+        let mut proposals = self.known.proposals.iter();
+        let under_way = proposals.find(|row| {
+            let target = &row.target;
+            matches!(row.phase, Phase::Executing | Phase::Verifying)
+                && target.source_id == incident.source_id
+                && (target.schema_id.is_empty() || target.schema_id == incident.schema_id)
+        });
+        if let Some(proposal) = under_way {
+            return Some(format!("proposal {} is under way", proposal.id));
+        }
+        (self.next_run(&incident.schema_id) == NextRun::MayWipe).then(|| {
+            "an earlier call may have made the next run wipe the table: that needs approval"
+                .to_owned()
+        })
+    }
+
+    fn next_run(&self, schema_id: &str) -> NextRun {
+        if self.poisoned.contains_key(schema_id) {
+            NextRun::MayWipe
+        } else {
+            NextRun::Ordinary
         }
     }
 
@@ -464,6 +515,7 @@ impl Pass<'_> {
                 hanging,
                 name: schema.name.clone(),
                 warehouse: source.is_warehouse(),
+                next_run: self.next_run(&schema.id),
             }),
             (blocked_by, _) => {
                 let blocked_by = blocked_by.unwrap_or_else(|| NOT_LISTED.to_owned());

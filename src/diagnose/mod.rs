@@ -20,6 +20,8 @@ pub mod outage;
 pub mod probing;
 pub mod problem;
 pub mod problems;
+pub mod requests;
+mod row_loss;
 mod source_status;
 pub mod sources;
 pub mod suspects;

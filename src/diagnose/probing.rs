@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     cdc, data_checks,
     failure::{blocked, read},
+    requests,
     verdict::{Known, seconds},
     webhooks,
 };
@@ -39,6 +40,9 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
     for (source, schema) in known.snapshot.selected(&known.policy.selector) {
         if schema.status() == SchemaStatus::Failed {
             of_failure(known, source, schema, &mut due);
+        } else if requests::unanswered(known, &schema.id).is_some() {
+            let probed = known.snapshot.probes.details.get(&schema.id);
+            due.add(Probe::Detail(schema.id.clone()), probed, ANSWER_LASTS);
         }
     }
     of_data(known, &mut due);

@@ -8,7 +8,7 @@ use crate::api::status::Severity;
 use super::{
     billing, cdc, credentials, data_checks, missing, not_configured, outage,
     problem::Problem,
-    source_status, sources,
+    requests, row_loss, source_status, sources,
     verdict::{Judged, Known},
     webhooks,
 };
@@ -37,6 +37,8 @@ pub fn all(known: &Known<'_>, judged: &[Judged]) -> Vec<Problem> {
         data_checks::problems,
         missing::problems,
         not_configured::problems,
+        requests::problems,
+        row_loss::problems,
     ] {
         problems.extend(beside(known));
     }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     api::{
         Timings, ValidatedPolicy,
+        proposal::Proposal,
         status::{RootCause, SchemaCounts, Severity, SourceCounts, State, Summary},
         validated::Health,
     },
@@ -240,6 +241,8 @@ pub struct Known<'a> {
     pub snapshot: &'a Snapshot,
     /// What is remembered of earlier passes.
     pub state: &'a State,
+    /// What was proposed before.
+    pub proposals: &'a [Proposal],
     /// The fixed durations.
     pub timings: &'a Timings,
     /// The time.

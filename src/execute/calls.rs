@@ -6,7 +6,7 @@ use crate::{
     api::status::Fate,
     decide::safety::Permit,
     posthog::{
-        Client, PostHogError, Transport, answer::Answer, inputs::Inputs, lax::Lax, redact,
+        Client, PostHogError, Transport, answer::{Answer, Refreshed}, inputs::Inputs, lax::Lax, redact,
         write::Write,
     },
 };
@@ -89,9 +89,17 @@ fn of_answer(status: u16, answer: &Answer) -> Outcome {
         }
         // 200 with a failure: what it did before it failed is not told.
         Answer::Done(done) => (Fate::Unknown, done.error.get()),
-        Answer::Schema(_) | Answer::Schemas(_) | Answer::Source(_) | Answer::Refreshed(_) => {
-            (Fate::Accepted, None)
+        Answer::Refreshed(refreshed) => {
+            let number = |count: &Lax<i64>| count.get().map_or("?".to_owned(), i64::to_string);
+            let Refreshed { added, deleted } = refreshed;
+            let said = format!(
+                "{} tables were added, {} deleted",
+                number(added),
+                number(deleted)
+            );
+            return accepted(status, said);
         }
+        Answer::Schema(_) | Answer::Schemas(_) | Answer::Source(_) => (Fate::Accepted, None),
     };
     Outcome {
         fate,

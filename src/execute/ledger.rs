@@ -12,9 +12,13 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::calls::Outcome;
-use crate::api::{
-    status::{Handover, Incident, SourceState},
-    validated::Project,
+use crate::{
+    api::{
+        proposal::Proposal,
+        status::{Handover, Incident, SourceState},
+        validated::Project,
+    },
+    decide::approval::progress::{self, Sent},
 };
 
 /// How long an outcome is remembered that no status asked for: a write that was given up may still land late.
@@ -22,6 +26,9 @@ const REMEMBER: SignedDuration = SignedDuration::from_mins(30);
 
 /// One send: uid of the policy, id of the table or source, call, when it was about to be sent.
 type Key = (String, String, &'static str, Timestamp);
+
+/// How calls of proposals are noted.
+pub const EXECUTE: &str = "execute proposal";
 
 /// How long a table that one policy acted on is closed to the others of this process: by then every watch has told them of
 /// the incident.
@@ -33,6 +40,7 @@ pub struct Ledger {
     outcomes: Mutex<HashMap<Key, Outcome>>,
     cancelled: Mutex<HashSet<String>>,
     claims: Mutex<HashMap<(Project, String), (String, Timestamp)>>,
+    executions: Mutex<HashSet<String>>,
 }
 
 impl Ledger {
@@ -62,6 +70,43 @@ impl Ledger {
             claim.1 = now;
         }
         claim.0 == uid
+    }
+
+    /// Notes that this process begins the execution of a proposal.
+    pub fn begins(&self, intent_id: &str) {
+        let mut own = self
+            .executions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        own.insert(intent_id.to_owned());
+    }
+
+    /// The executions that this process has begun, by the ids of their intents.
+    pub fn executions(&self) -> HashSet<String> {
+        let own = self
+            .executions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        own.clone()
+    }
+
+    /// Completes the executions of proposals, as a status told them, with outcomes that it does not know.
+    pub fn complete_proposals(&self, uid: &str, proposals: &mut [Proposal]) {
+        let known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        for proposal in proposals {
+            let execution = proposal.execution.as_ref();
+            let Some(last) = execution.and_then(|execution| execution.steps.last()) else {
+                continue;
+            };
+            if last.fate.is_some() || proposal.is_over() {
+                continue;
+            }
+            let (id, at) = (proposal.id.clone(), last.started_at);
+            if let Some(outcome) = known.get(&(uid.to_owned(), id, EXECUTE, at)) {
+                let sent = outcome.sent();
+                progress::record(proposal, &sent, at);
+            }
+        }
     }
 
     /// Notes that a job is about to be cancelled; false if it was before, by whatever policy, also one that is gone.
@@ -134,6 +179,16 @@ fn handovers(state: &mut SourceState) -> impl Iterator<Item = (&'static str, &mu
 }
 
 impl Outcome {
+    /// What a proposal has to know of it.
+    #[must_use]
+    pub fn sent(&self) -> Sent {
+        Sent {
+            fate: self.fate,
+            http_status: self.http_status,
+            detail: self.detail.clone(),
+        }
+    }
+
     /// What is remembered of a handover that ended so.
     #[must_use]
     pub fn handover(self, hmac: String, at: Timestamp) -> Handover {

@@ -16,7 +16,7 @@ use crate::{
     decide::{
         Action,
         gate::{self, Closed},
-        safety::{self, Known, NextRun, Permit, Run, Table},
+        safety::{self, Known, Permit, Run, Table},
     },
     observe::{Look, WriteScope, observer::ProjectView},
     posthog::{
@@ -41,7 +41,7 @@ pub enum Ran {
 pub type Leads = Arc<dyn Fn(Duration) -> bool + std::marker::Send + Sync>;
 
 /// Longest time from the live gate to the send. What was seen any earlier may no longer hold.
-const GATE_HOLDS: SignedDuration = SignedDuration::from_secs(10);
+pub(super) const GATE_HOLDS: SignedDuration = SignedDuration::from_secs(10);
 
 /// Runs `action`: the live gate on fresh reads, then `intent` (which must have put the incident into the status, durably,
 /// before it returns), then the call, once, if this process `leads`.
@@ -121,6 +121,7 @@ async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action) -> Result<
         hanging,
         name,
         warehouse,
+        next_run,
     } = action;
     let (source_id, schema_id) = (&incident.source_id, &incident.schema_id);
     let live = Look::take(&view.client, source_id, schema_id, name).await;
@@ -145,7 +146,7 @@ async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action) -> Result<
             let table = Table {
                 // The plan has no such action of a table that PostHog was not seen to switch off.
                 disabled_by_posthog: true,
-                next_run: NextRun::Ordinary,
+                next_run: *next_run,
                 ..Table::listed(&schema.row)
             };
             let call = Write::PatchSchema(SchemaPatch {
@@ -163,8 +164,7 @@ async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action) -> Result<
                 .map_err(|e| e.to_string())?;
             let table = Table {
                 run: Run::Nothing(gate::nothing_runs(incident, &live, &schema.row)?),
-                // Nothing that can arm a reset is sent by this version.
-                next_run: NextRun::Ordinary,
+                next_run: *next_run,
                 ..Table::listed(&schema.row)
             };
             let call = Write::Reload {

@@ -1,7 +1,5 @@
 //! The whole status from what a pass observed and decided. Pure.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 
 use super::{
@@ -20,7 +18,13 @@ use crate::{
             Summary,
         },
     },
-    decide::{Plan, attempt, ownership::is_in_flight, plan::in_words},
+    decide::{
+        Plan,
+        approval::{guard, poison},
+        attempt,
+        ownership::is_in_flight,
+        plan::in_words,
+    },
     diagnose::{Diagnosis, Verdict, freshness, missing},
     observe::{Snapshot, WriteScope},
     posthog::{lax::Lax, wire::SchemaStatus},
@@ -87,7 +91,8 @@ pub fn observed(
             sends: latest(&plan.sends),
             breaker: plan.breaker.clone(),
             reset_handled: plan.reset_handled.clone(),
-            guard: old.state.guard.clone(),
+            guard: guard::remembered(&snapshot.approval_guard),
+            suppressed: plan.suppressed.clone(),
             empty_since: None,
         },
         last_checked_at: Some(now),
@@ -275,16 +280,41 @@ fn remembered(
             ..SchemaState::of(schema.id.clone())
         });
     let in_full = reloaded_in_full(snapshot, plan, old, now);
-    let mut known = HashSet::new();
-    marks(snapshot, diagnosis, old)
+    let mut rows: Vec<SchemaState> = Vec::new();
+    // First what must not be cut off.
+    let all = of_proposals(plan, old, snapshot)
         .into_iter()
+        .chain(marks(snapshot, diagnosis, old))
         .chain(of_incidents(plan, old, snapshot))
         .chain(disabled(diagnosis))
         .chain(rescheduled)
-        .chain(in_full)
-        .filter(|state| known.insert(state.id.clone()))
-        .take(MAX_MARKS)
-        .collect()
+        .chain(in_full);
+    for state in all {
+        if let Some(row) = rows.iter_mut().find(|row| row.id == state.id) {
+            row.complete(state);
+        } else if rows.len() < MAX_MARKS {
+            rows.push(state);
+        }
+    }
+    rows
+}
+
+/// Tables of which the next run may wipe the data, and those for which somebody has asked for a proposal.
+fn of_proposals(
+    plan: &Plan,
+    old: &WarehouseSyncPolicyStatus,
+    snapshot: &Snapshot,
+) -> Vec<SchemaState> {
+    let poisoned = poison::poisoned(&old.state, &plan.proposals, snapshot);
+    let poisoned = poisoned.into_iter().map(|(id, since)| SchemaState {
+        poisoned: Some(since),
+        ..SchemaState::of(id)
+    });
+    let handled = plan.requests.iter().map(|(id, value)| SchemaState {
+        request_handled: Some(value.clone()),
+        ..SchemaState::of(id.clone())
+    });
+    poisoned.chain(handled).collect()
 }
 
 /// Tables that are synced in full and were reloaded because they were stale.
@@ -366,6 +396,8 @@ fn of_incidents<'a>(
             let is_on = row.is_some_and(|(_, schema)| schema.should_sync == Lax::Is(true));
             Some(SchemaState {
                 disabled_seen: state.disabled_seen.filter(|_| !is_on),
+                poisoned: None,
+                request_handled: None,
                 ..state
             })
         })

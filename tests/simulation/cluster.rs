@@ -103,6 +103,17 @@ impl Cluster {
         self.state.lock().unwrap().policy.clone()
     }
 
+    /// Sets an annotation, as `kubectl annotate` would, or removes it.
+    pub fn annotate(&self, key: &str, value: Option<&str>) {
+        let mut state = self.state.lock().unwrap();
+        let annotations = state.policy.metadata.annotations.get_or_insert_default();
+        match value {
+            Some(value) => annotations.insert(key.to_owned(), value.to_owned()),
+            None => annotations.remove(key),
+        };
+        state.bump();
+    }
+
     /// The resource version: one more after each write.
     pub fn version(&self) -> u64 {
         let state = self.state.lock().unwrap();

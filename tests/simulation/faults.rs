@@ -81,6 +81,13 @@ impl Faults {
         }
     }
 
+    /// Lets this fault meet the effect that is `ahead` of the next one.
+    pub fn plan_ahead(&self, ahead: usize, fault: Fault) {
+        let mut inner = self.inner.lock().unwrap();
+        let index = inner.effects.len() + ahead;
+        inner.plan.insert(index, fault);
+    }
+
     /// The fault of the next effect.
     pub fn next(&self, effect: &str) -> Option<Fault> {
         let mut inner = self.inner.lock().unwrap();

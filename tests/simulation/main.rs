@@ -10,6 +10,7 @@
 )]
 
 mod client;
+mod approvals;
 mod cluster;
 mod credentials;
 mod diagnosis;

@@ -12,7 +12,10 @@ use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use posthog_simulator::{Clock, EffectKind, Scenario, Simulator};
 use warehouse_sync_operator::{
-    api::{Timings, WarehouseSyncPolicy, WarehouseSyncPolicyStatus, validated::PolicyRef},
+    api::{
+        Timings, WarehouseSyncPolicy, WarehouseSyncPolicyStatus, proposal::ProposedCall,
+        validated::PolicyRef,
+    },
     controller::Reconciler,
     decide::approval,
     execute::Ledger,
@@ -144,6 +147,33 @@ impl World {
         self.simulator.lock().unwrap().schema_id(name).unwrap()
     }
 
+    /// How often a person has approved that this is sent: once for each proposal that has begun it.
+    fn approved(&self, method: &str, path: &str) -> usize {
+        let proposals = self.status().proposals;
+        let begun = proposals.iter().flat_map(|proposal| {
+            let approved = proposal.approval.is_some();
+            let execution = proposal.execution.iter().filter(move |_| approved);
+            let steps = execution.flat_map(|execution| &execution.steps);
+            steps.map(move |step| (step.call, proposal))
+        });
+        let of_this = begun.filter(|(call, proposal)| {
+            let (schema, source) = (&proposal.target.schema_id, &proposal.target.source_id);
+            let (wanted, end) = match call {
+                ProposedCall::PatchSchema => ("PATCH", format!("/{schema}/")),
+                ProposedCall::PatchTables => ("PATCH", format!("/{source}/bulk_update_schemas/")),
+                ProposedCall::Resync => ("POST", format!("/{schema}/resync/")),
+                ProposedCall::DeleteData => ("DELETE", format!("/{schema}/delete_data/")),
+                ProposedCall::Reload => ("POST", format!("/{schema}/reload/")),
+                ProposedCall::RefreshSchemas => ("POST", format!("/{source}/refresh_schemas/")),
+                ProposedCall::RepairCdc => ("POST", format!("/{source}/repair_cdc/")),
+                ProposedCall::DeleteWebhook => ("POST", format!("/{source}/delete_webhook/")),
+                ProposedCall::CreateWebhook => ("POST", format!("/{source}/create_webhook/")),
+            };
+            wanted == method && path.ends_with(&end)
+        });
+        of_this.count()
+    }
+
     /// What holds in every plan, at every step.
     pub fn check_invariants(&self) {
         let simulator = self.simulator.lock().unwrap();
@@ -183,12 +213,19 @@ impl World {
                 || ["/create_webhook/", "/update_webhook_inputs/"]
                     .iter()
                     .any(|call| request.path.ends_with(call));
-            assert!(
-                handed || allowed.iter().any(|call| request.path.ends_with(call)),
-                "{} {}",
-                request.method,
-                request.path
-            );
+            let safe = handed || allowed.iter().any(|call| request.path.ends_with(call));
+            let (method, path) = (&request.method, &request.path);
+            if !safe {
+                let mut requests = simulator.requests().iter();
+                let same = requests
+                    .by_ref()
+                    .filter(|other| other.method == *method && other.path == *path);
+                let approved = self.approved(method, path);
+                assert!(
+                    same.count() <= approved,
+                    "{method} {path} was sent more often than the {approved} times that it was approved"
+                );
+            }
         }
         let size = serde_json::to_vec(&self.status()).unwrap().len();
         assert!(size <= 256 * 1024, "status of {size} bytes");

@@ -17,8 +17,11 @@ use crate::{
     decide::Plan,
     diagnose::{Diagnosis, Known},
     observe::{Live, Newest},
+    posthog::redact,
 };
 
+/// Longest message of a proposal, in characters.
+const MESSAGE_CAP: usize = 400;
 /// How often a call is tried of which it is proved each time that it did not leave.
 pub const TRIES: u32 = 3;
 /// How many polls must have looked for a proof in vain.
@@ -162,12 +165,12 @@ impl Case<'_> {
             );
         };
         let place = execution.steps.len() - 1;
+        let settled = settle(self.proposal.clone(), self.known.timings, self.known.now);
+        if settled.phase != Phase::Executing {
+            return Next::Stay(Box::new(settled));
+        }
         match last.fate {
             Some(Fate::Accepted) => self.after_proof(execution, place),
-            Some(Fate::NotSent) if last.tries >= TRIES => {
-                let why = format!("it could not be sent, {TRIES} times: {}", last.detail);
-                self.become_(failed(place), self.with_steps_done(why, place))
-            }
             Some(Fate::NotSent) => {
                 let closed = if place == 0 {
                     self.held().or_else(|| self.facts().err())
@@ -179,11 +182,7 @@ impl Case<'_> {
                     None => self.send(execution.clone(), place, last.tries + 1),
                 }
             }
-            Some(Fate::Refused) => {
-                let why = format!("PostHog refused it: {}", last.detail);
-                self.become_(failed(place), self.with_steps_done(why, place))
-            }
-            Some(Fate::Unknown) | None => self.verify(true),
+            Some(Fate::Refused | Fate::Unknown) | None => self.verify(true),
         }
     }
 
@@ -309,66 +308,71 @@ pub fn after_call(
     timings: &Timings,
     now: Timestamp,
 ) -> Proposal {
-    let all = proposal.material.steps.len();
-    let action = proposal.action;
-    let Some(execution) = &mut proposal.execution else {
-        return proposal;
-    };
-    let place = execution.steps.len().saturating_sub(1);
-    let is_last = place + 1 == all;
-    let Some(last) = execution.steps.last_mut() else {
-        return proposal;
-    };
-    last.fate = Some(outcome.fate);
-    last.http_status = outcome.http_status;
-    last.finished_at = Some(now);
-    last.detail.clone_from(&outcome.detail);
-    let tries = last.tries;
-    match outcome.fate {
-        Fate::Accepted if is_last && action == ProposedAction::RefreshSchemas => {
-            proposal.phase = Phase::Executed;
-            proposal.message = format!("done: {}", outcome.detail);
-        }
-        Fate::Accepted => {
-            let (phase, wait) = if is_last {
-                (Phase::Verifying, proof_deadline(action, timings))
-            } else {
-                (Phase::Executing, timings.prove_within)
-            };
-            execution.deadline = Some(after(now, wait));
-            proposal.phase = phase;
-        }
-        Fate::Refused => {
-            let why = format!("PostHog refused it: {}", outcome.detail);
-            proposal.message = with_steps_done(&proposal, why, place);
-            proposal.phase = failed(place);
-        }
-        Fate::NotSent if tries >= TRIES => {
-            let why = format!("it could not be sent, {TRIES} times: {}", outcome.detail);
-            proposal.message = with_steps_done(&proposal, why, place);
-            proposal.phase = failed(place);
-        }
-        Fate::NotSent => {
-            proposal.message = format!("it did not leave and is tried again: {}", outcome.detail);
-        }
-        // An error that comes after the call had its effect, or half of it: no proof could be told from a scheduled run.
-        Fate::Unknown if outcome.http_status == Some(400) => {
-            let why = format!(
-                "PostHog answered with an error, and may have armed it all the same, so that the next run wipes the table: {}",
-                outcome.detail
-            );
-            proposal.message = with_steps_done(&proposal, why, place);
-            proposal.phase = Phase::OutcomeUnknown;
-        }
-        Fate::Unknown => {
-            execution.deadline = Some(after(now, timings.prove_within));
-            proposal.message = format!(
-                "nobody knows whether it arrived; waiting for the proof: {}",
-                outcome.detail
-            );
-        }
+    record(&mut proposal, outcome, now);
+    settle(proposal, timings, now)
+}
+
+/// Notes what became of the last call.
+pub fn record(proposal: &mut Proposal, outcome: &Sent, now: Timestamp) {
+    let execution = proposal.execution.as_mut();
+    if let Some(last) = execution.and_then(|execution| execution.steps.last_mut()) {
+        last.fate = Some(outcome.fate);
+        last.http_status = outcome.http_status;
+        last.finished_at = Some(now);
+        last.detail.clone_from(&outcome.detail);
     }
-    proposal.message = crate::posthog::redact::text(&proposal.message, 400);
+}
+
+/// What the outcome of its last call makes of a proposal, as far as that alone tells.
+fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Proposal {
+    let Some(last) = begun(&proposal).last().cloned() else {
+        return proposal;
+    };
+    let (action, place) = (proposal.action, begun(&proposal).len() - 1);
+    let is_last = place + 1 == proposal.material.steps.len();
+    let detail = &last.detail;
+    let mut wait = None;
+    let (phase, message) = match last.fate {
+        Some(Fate::Accepted) if is_last && action == ProposedAction::RefreshSchemas => {
+            (Phase::Executed, format!("done: {detail}"))
+        }
+        Some(Fate::Accepted) if is_last => {
+            wait = Some(proof_deadline(action, timings));
+            (Phase::Verifying, String::new())
+        }
+        Some(Fate::Refused) => (
+            failed(place),
+            with_steps_done(&proposal, format!("PostHog refused it: {detail}"), place),
+        ),
+        Some(Fate::NotSent) if last.tries >= TRIES => {
+            let why = format!("it could not be sent, {TRIES} times: {detail}");
+            (failed(place), with_steps_done(&proposal, why, place))
+        }
+        Some(Fate::NotSent) => (
+            Phase::Executing,
+            format!("it did not leave and is tried again: {detail}"),
+        ),
+        // An error after which the call may be armed all the same: no proof could be told from a scheduled run.
+        Some(Fate::Unknown) if last.http_status == Some(400) => {
+            let why = format!(
+                "PostHog answered with an error, and the call may have its effect all the same, or at the next run: {detail}"
+            );
+            (
+                Phase::OutcomeUnknown,
+                with_steps_done(&proposal, why, place),
+            )
+        }
+        Some(Fate::Unknown) => (
+            Phase::Executing,
+            format!("nobody knows whether it arrived; waiting for the proof: {detail}"),
+        ),
+        Some(Fate::Accepted) | None => return proposal,
+    };
+    proposal.phase = phase;
+    proposal.message = redact::text(&message, MESSAGE_CAP);
+    if let (Some(wait), Some(execution)) = (wait, &mut proposal.execution) {
+        execution.deadline = Some(after(now, wait));
+    }
     proposal
 }
 

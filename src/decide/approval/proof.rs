@@ -170,9 +170,8 @@ fn captured(live: &Live, execution: &Execution) -> Proof {
 
 fn webhook(live: &Live) -> Proof {
     match &live.webhook {
-        None => Proof::Absent,
-        Some(Err(why)) => Proof::Unread(why.clone()),
         Some(Ok(info)) if info.is_healthy() => Proof::Done { job: None },
-        Some(Ok(_)) => Proof::Absent,
+        Some(Err(why)) => Proof::Unread(why.clone()),
+        None | Some(Ok(_)) => Proof::Absent,
     }
 }

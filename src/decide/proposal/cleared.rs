@@ -19,6 +19,8 @@ pub fn has_cleared(known: &Known<'_>, diagnosis: &Diagnosis, key: &Key) -> bool 
     match (&key.schema_id, key.cause) {
         (None, RootCause::CdcSlotLost) => cdc::has_its_slot(known, &key.source_id),
         (None, _) => no_table_is_missing(known, &key.source_id),
+        // It was asked for once; the proposal itself is what stands.
+        (Some(_), RootCause::Requested) => false,
         (Some(id), RootCause::DataCheckFailed) => data_checks::are_made(known, id),
         (Some(id), cause) => fails_no_more(known, diagnosis, id, cause),
     }

@@ -24,7 +24,7 @@ use crate::{
         proposal::{ProposedAction, ProposedCall, ProposedStep},
         status::{RootCause, Severity},
     },
-    diagnose::{Diagnosis, Known, Problem, Verdict, cdc},
+    diagnose::{Diagnosis, Known, Problem, Verdict, cdc, requests},
     posthog::{
         lax::Lax,
         probe::{IncrementalFields, SchemaDetail},
@@ -74,7 +74,10 @@ pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted
         .collect()
 }
 
-const fn needs_approval(problem: &Problem) -> bool {
+fn needs_approval(problem: &Problem) -> bool {
+    if problem.cause == RootCause::Requested {
+        return [requests::RESYNC, requests::DELETE_DATA].contains(&problem.rule);
+    }
     matches!(
         problem.cause,
         RootCause::SchemaDrift
@@ -192,7 +195,10 @@ impl<'a> OfTable<'a> {
     ) -> Self {
         let snapshot = known.snapshot;
         // What is known of a failure must be of after it; data that is bad says nothing of when.
-        let detail = if problem.cause == RootCause::DataCheckFailed {
+        let detail = if matches!(
+            problem.cause,
+            RootCause::DataCheckFailed | RootCause::Requested
+        ) {
             let probed = snapshot.probes.details.get(&schema.id);
             probed.and_then(|probed| probed.answer.as_ref().ok())
         } else {
@@ -236,6 +242,10 @@ impl<'a> OfTable<'a> {
             RootCause::PrimaryKeyMissing | RootCause::PrimaryKeyDuplicate => Wanted {
                 action: ProposedAction::DeleteData,
                 fit: self.other_key(),
+            },
+            RootCause::Requested if self.problem.rule == requests::DELETE_DATA => Wanted {
+                action: ProposedAction::DeleteData,
+                fit: self.delete_as_asked(),
             },
             _ => Wanted {
                 action: ProposedAction::Resync,
@@ -303,6 +313,22 @@ impl<'a> OfTable<'a> {
         }
     }
 
+    /// Without the change of a key, unless the policy declares one.
+    fn delete_as_asked(&self) -> Fit {
+        let Some(detail) = self.detail else {
+            return Fit::Open(NOT_ASKED);
+        };
+        let declared = self.declared();
+        let mut steps = vec![call(ProposedCall::DeleteData)];
+        if !declared.is_empty() && detail.primary_key_columns.as_deref() != Some(declared) {
+            match keys::key(declared, self.at_source, None) {
+                Ok(key) => steps.push(set_key(key)),
+                Err(instead) => return Fit::Nothing(instead),
+            }
+        }
+        self.draft(ProposedAction::DeleteData, detail, steps)
+    }
+
     fn resync(&self) -> Fit {
         match self.detail {
             None => Fit::Open(NOT_ASKED),
@@ -329,7 +355,9 @@ impl<'a> OfTable<'a> {
         detail: &SchemaDetail,
         mut steps: Vec<ProposedStep>,
     ) -> Fit {
-        let reload = steps.iter().any(|step| step.primary_key_columns.is_some());
+        let reload = steps.iter().any(|step| {
+            step.primary_key_columns.is_some() || step.call == ProposedCall::DeleteData
+        });
         if self.off == Off::ByPostHog {
             steps.push(switch_on());
         }

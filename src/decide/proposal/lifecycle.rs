@@ -1,6 +1,6 @@
 //! From the proposals of before to those of now. A steady pass changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{
     Key, Seed,
@@ -8,13 +8,16 @@ use super::{
     draft::Draft,
     fitting::{Fit, Wanted, fitting},
     forbidden::forbidden,
+    suppressed,
 };
 use crate::{
     api::{
         proposal::{MAX_PROPOSALS, Phase, Proposal, ProposedAction},
-        status::Incident,
+        status::{Incident, RootCause, Suppressed},
     },
-    diagnose::{Diagnosis, Known},
+    decide::approval::{Answer, Rules, answer, guard},
+    diagnose::{Diagnosis, Known, requests},
+    posthog::redact,
 };
 
 /// What is proposed.
@@ -26,6 +29,21 @@ pub struct Proposals {
     pub said: BTreeMap<Key, Said>,
     /// Steps seen in this pass, for the history.
     pub notes: Vec<String>,
+    /// What is not proposed again for a while.
+    pub suppressed: Vec<Suppressed>,
+    /// Requests that led to a proposal, by id of the table.
+    pub requests: BTreeMap<String, String>,
+}
+
+/// What a decision on proposals rests on beside what is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    /// Without it nothing new is proposed.
+    pub seed: Option<&'a Seed>,
+    /// Which approvals count.
+    pub approvals: Rules,
+    /// Executions that this process has begun, by the ids of their intents.
+    pub own_executions: &'a HashSet<String>,
 }
 
 /// What a finding says of its proposal.
@@ -37,44 +55,74 @@ pub struct Said {
     pub next: String,
 }
 
-/// Decides what is proposed. Without a `seed` nothing new is.
+/// Decides what is proposed, and what of it people have answered.
 #[must_use]
 pub fn decide(
     known: &Known<'_>,
     diagnosis: &Diagnosis,
     incidents: &[Incident],
-    before: &[Proposal],
-    seed: Option<&Seed>,
+    settings: &Settings<'_>,
 ) -> Proposals {
     let pass = Pass {
         known,
         diagnosis,
         incidents,
+        settings,
+        guard_is_another: guard::is_another(&known.state.guard, &known.snapshot.approval_guard),
         wanted: fitting(known, diagnosis),
     };
     let mut proposals = Proposals {
-        rows: before.to_vec(),
+        rows: known.proposals.to_vec(),
+        suppressed: suppressed::still(known, diagnosis),
+        requests: handled(known),
         ..Proposals::default()
     };
-    for proposal in proposals.rows.iter_mut().filter(|row| row.is_open()) {
-        if let Some((phase, why)) = pass.ends(proposal) {
-            let title = proposal.title();
-            let note = format!(
-                "{title}: proposal {} {}: {why}",
-                proposal.id,
-                in_a_word(phase)
-            );
-            proposals.notes.push(note);
-            proposal.phase = phase;
-            proposal.message = why;
+    for proposal in proposals.rows.iter_mut().filter(|row| !row.is_over()) {
+        let before = proposal.phase;
+        pass.go_on(proposal);
+        if proposal.phase != before {
+            proposals.notes.push(note(proposal));
         }
     }
+    proposals.note_endings(known);
     for (key, wanted) in &pass.wanted {
-        let next = pass.open(key, wanted, &mut proposals, seed);
+        let next = pass.open(key, wanted, &mut proposals);
         let action = wanted.action;
         proposals.said.insert(key.clone(), Said { action, next });
     }
     proposals
+}
+
+/// The requests that were answered before, of tables that are still listed.
+fn handled(known: &Known<'_>) -> BTreeMap<String, String> {
+    let listed: HashSet<&str> = known
+        .snapshot
+        .sources
+        .iter()
+        .flat_map(|source| source.schemas.iter().map(|schema| schema.id.as_str()))
+        .collect();
+    let rows = known.state.schemas.iter();
+    rows.filter(|row| listed.contains(row.id.as_str()))
+        .filter_map(|row| Some((row.id.clone(), row.request_handled.clone()?)))
+        .collect()
+}
+
+/// What a step of a proposal leaves in the history.
+pub fn note(proposal: &Proposal) -> String {
+    let Proposal {
+        id, phase, message, ..
+    } = proposal;
+    let by = match (phase, &proposal.approval) {
+        (Phase::Approved, Some(seen)) => format!(" by {}", seen.by),
+        _ => String::new(),
+    };
+    let why = if message.is_empty() {
+        String::new()
+    } else {
+        format!(": {message}")
+    };
+    let title = proposal.title();
+    format!("{title}: proposal {id} {}{by}{why}", in_a_word(*phase))
 }
 
 const fn in_a_word(phase: Phase) -> &'static str {
@@ -97,11 +145,60 @@ struct Pass<'a> {
     known: &'a Known<'a>,
     diagnosis: &'a Diagnosis,
     incidents: &'a [Incident],
+    settings: &'a Settings<'a>,
+    guard_is_another: bool,
     wanted: BTreeMap<Key, Wanted>,
 }
 
 impl Pass<'_> {
-    /// Why a proposal no longer waits, if it does not.
+    /// Brings what has not ended to where it stands now.
+    fn go_on(&self, proposal: &mut Proposal) {
+        if self.guard_is_another {
+            let ours = proposal.execution.as_ref().is_some_and(|execution| {
+                let own = self.settings.own_executions;
+                own.contains(&execution.intent_id)
+            });
+            if let Some((phase, why)) = guard::after_absence(proposal.phase, ours) {
+                proposal.phase = phase;
+                why.clone_into(&mut proposal.message);
+                return;
+            }
+        }
+        if !matches!(proposal.phase, Phase::AwaitingApproval | Phase::Approved) {
+            return;
+        }
+        let answer = self.answer(proposal);
+        if let Answer::No(reason) = answer {
+            proposal.phase = Phase::Denied;
+            proposal.message = redact::one_line(&format!("denied: {reason}"), 300);
+        } else if let Some((phase, why)) = self.ends(proposal) {
+            proposal.phase = phase;
+            proposal.message = why;
+        } else if proposal.phase == Phase::AwaitingApproval {
+            match answer {
+                Answer::Yes(seen) => {
+                    proposal.phase = Phase::Approved;
+                    proposal.message.clear();
+                    proposal.approval = Some(seen);
+                }
+                Answer::Inert(why) => proposal.message = redact::one_line(&why, 300),
+                Answer::None | Answer::No(_) => proposal.message.clear(),
+            }
+        }
+    }
+
+    fn answer(&self, proposal: &Proposal) -> Answer {
+        let Known {
+            policy,
+            snapshot,
+            now,
+            ..
+        } = *self.known;
+        let guard = &snapshot.approval_guard;
+        answer::answer(policy, guard, self.settings.approvals, proposal, now)
+    }
+
+    /// Why a proposal that waits, for an answer or for its execution, no longer does, if it does not.
     fn ends(&self, proposal: &Proposal) -> Option<(Phase, String)> {
         let key = Key::of_proposal(proposal);
         let withdrawn = |why: String| Some((Phase::Withdrawn, why));
@@ -109,9 +206,8 @@ impl Pass<'_> {
         if let Some(forbidden) = forbidden.filter(|forbidden| forbidden.withdraws) {
             return withdrawn(forbidden.why);
         }
-        if self.known.now >= proposal.expires_at {
-            let why = "nobody answered within spec.approval.expiresAfter".to_owned();
-            return Some((Phase::Expired, why));
+        if let Some(why) = self.has_run_out(proposal) {
+            return Some((Phase::Expired, why.to_owned()));
         }
         match self.wanted.get(&key).map(|wanted| &wanted.fit) {
             Some(Fit::Draft(draft)) if draft.is(proposal) => None,
@@ -127,17 +223,25 @@ impl Pass<'_> {
         }
     }
 
+    fn has_run_out(&self, proposal: &Proposal) -> Option<&'static str> {
+        let Known { policy, now, .. } = *self.known;
+        match &proposal.approval {
+            Some(seen) => answer::has_run_out(policy, seen.observed_at, now).then_some(
+                "it could not be begun within spec.approval.executeWithin after its approval",
+            ),
+            None => (now >= proposal.expires_at)
+                .then_some("nobody answered within spec.approval.expiresAfter"),
+        }
+    }
+
     /// Makes the proposal for a finding unless there is one, and says what comes next.
-    fn open(
-        &self,
-        key: &Key,
-        wanted: &Wanted,
-        proposals: &mut Proposals,
-        seed: Option<&Seed>,
-    ) -> String {
-        let open = |row: &&Proposal| row.is_open() && Key::of_proposal(row) == *key;
+    fn open(&self, key: &Key, wanted: &Wanted, proposals: &mut Proposals) -> String {
+        let open = |row: &&Proposal| !row.is_over() && Key::of_proposal(row) == *key;
         if let Some(proposal) = proposals.rows.iter().find(open) {
             return asks(proposal);
+        }
+        if let Some(suppressed) = proposals.suppresses(key, wanted.action) {
+            return suppressed;
         }
         let draft = match &wanted.fit {
             Fit::Nothing(instead) => return instead.clone(),
@@ -157,7 +261,7 @@ impl Pass<'_> {
         if let Some(forbidden) = forbidden(self.known, self.incidents, key, action) {
             return held(&forbidden.why);
         }
-        match (&wanted.fit, seed) {
+        match (&wanted.fit, self.settings.seed) {
             (Fit::Open(why), _) => held(why),
             (Fit::Draft(draft), Some(seed)) => match self.make(draft, key, seed, proposals) {
                 Some(proposal) => asks(proposal),
@@ -170,6 +274,16 @@ impl Pass<'_> {
         }
     }
 
+    /// The request that is answered by a proposal for `key`.
+    fn request(&self, key: &Key) -> Option<(String, String)> {
+        let id = key.schema_id.as_ref()?;
+        if key.cause != RootCause::Requested {
+            return None;
+        }
+        let value = requests::unanswered(self.known, id)?;
+        Some((id.clone(), value.to_owned()))
+    }
+
     /// Makes a proposal if there is room for it; the oldest that no longer waits goes.
     fn make<'p>(
         &self,
@@ -179,13 +293,16 @@ impl Pass<'_> {
         proposals: &'p mut Proposals,
     ) -> Option<&'p Proposal> {
         if proposals.rows.len() >= MAX_PROPOSALS {
-            let over = proposals.rows.iter().position(|row| !row.is_open())?;
+            let over = proposals.rows.iter().position(Proposal::is_over)?;
             proposals.rows.remove(over);
         }
         let proposal = draft.make(self.known.policy, key, seed, self.known.now);
         let (title, action) = (proposal.title(), proposal.action.as_str());
         let note = format!("{title}: {action} proposed as {}", proposal.id);
         proposals.notes.push(note);
+        if let Some((id, value)) = self.request(key) {
+            proposals.requests.insert(id, value);
+        }
         proposals.rows.push(proposal);
         proposals.rows.last()
     }
@@ -195,6 +312,17 @@ impl Pass<'_> {
 fn asks(proposal: &Proposal) -> String {
     let Proposal { id, steps, .. } = proposal;
     let what = steps.join(", then ");
+    if proposal.phase != Phase::AwaitingApproval {
+        let why = if proposal.message.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", proposal.message)
+        };
+        return format!(
+            "The operator: proposal {id} {}, to {what}{why}.",
+            in_a_word(proposal.phase)
+        );
+    }
     match proposal.action {
         ProposedAction::RepairCdc => format!(
             "A human: try Resume in the settings of the source in PostHog first, which deletes nothing. Only if it does not help: approve proposal {id}, to {what}."

@@ -17,11 +17,15 @@ mod keys;
 mod lifecycle;
 pub mod material;
 pub(super) mod steps;
+mod suppressed;
 
-pub use lifecycle::{Proposals, Said, decide};
+pub use lifecycle::{Proposals, Said, Settings, decide, note};
+
+use jiff::Timestamp;
 
 use crate::{
     api::{proposal::Proposal, status::RootCause},
+    decide::Plan,
     diagnose::Problem,
 };
 
@@ -37,6 +41,23 @@ pub struct Key {
     pub schema_id: Option<String>,
     /// Why.
     pub cause: RootCause,
+}
+
+impl Plan {
+    /// Puts a proposal in place of the one with its id. What has ended by that is remembered.
+    pub fn put(&mut self, proposal: Proposal, now: Timestamp) {
+        let mut rows = self.proposals.iter_mut();
+        let Some(row) = rows.find(|row| row.id == proposal.id) else {
+            return;
+        };
+        if row.phase != proposal.phase {
+            self.notes.push(note(&proposal));
+            if let Some(suppressed) = suppressed::of(&proposal, now) {
+                suppressed::remember(&mut self.suppressed, suppressed);
+            }
+        }
+        *row = proposal;
+    }
 }
 
 impl Key {

@@ -1,0 +1,100 @@
+//! What people ask for by annotation. A request that has led to a proposal stands for as long as that does, whatever becomes of
+//! the annotation.
+
+use super::{
+    problem::{NAME_CAP, Problem},
+    verdict::Known,
+};
+use crate::{
+    api::{
+        proposal::ProposedAction,
+        status::{RootCause, Severity},
+    },
+    posthog::{
+        redact,
+        wire::{Schema, Source},
+    },
+};
+
+/// The rule of a request to wipe a table and import it anew.
+pub const RESYNC: &str = "request/resync";
+/// The rule of a request to delete a table's data.
+pub const DELETE_DATA: &str = "request/delete-data";
+/// The rule of a request that cannot be understood.
+const WRONG: &str = "request/not-understood";
+
+/// What is asked for, and cannot yet be told to be answered.
+pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
+    known
+        .snapshot
+        .selected(&known.policy.selector)
+        .filter_map(|(source, schema)| {
+            let (rule, message) = asked(known, &schema.id)?;
+            Some(problem(source, schema, rule, message))
+        })
+        .collect()
+}
+
+/// The rule of what is asked for a table, and a sentence.
+fn asked(known: &Known<'_>, schema_id: &str) -> Option<(&'static str, String)> {
+    if let Some(value) = unanswered(known, schema_id) {
+        return Some(match wish(value) {
+            Some((rule, what)) => (rule, format!("A person asks to {what}")),
+            None => (
+                WRONG,
+                format!(
+                    "The annotation request.warehousesync.dev/{schema_id} says {:?}, and can say Resync or DeleteData, to ask again with @2, @3, … behind it",
+                    redact::one_line(value, 60)
+                ),
+            ),
+        });
+    }
+    let open = known.proposals.iter().find(|row| {
+        !row.is_over()
+            && row.target.schema_id == schema_id
+            && row.material.cause == RootCause::Requested
+    })?;
+    let (rule, what) = match open.action {
+        ProposedAction::DeleteData => (DELETE_DATA, "delete the data of the table"),
+        _ => (RESYNC, "wipe the table and import it anew"),
+    };
+    Some((rule, format!("A person asks to {what}")))
+}
+
+/// The request for a table that has not led to a proposal yet, as the annotation says it.
+#[must_use]
+pub fn unanswered<'a>(known: &Known<'a>, schema_id: &str) -> Option<&'a str> {
+    let mut requests = known.policy.marks.requests();
+    let (_, value) = requests.find(|(id, _)| *id == schema_id)?;
+    let mut states = known.state.schemas.iter();
+    let state = states.find(|state| state.id == schema_id);
+    let handled = state.and_then(|state| state.request_handled.as_deref());
+    (handled != Some(value)).then_some(value)
+}
+
+/// What a value asks for: `Resync`, `DeleteData`, either with `@` and a number behind it.
+fn wish(value: &str) -> Option<(&'static str, &'static str)> {
+    let word = match value.split_once('@') {
+        Some((word, again)) if again.parse::<u32>().is_ok() => word,
+        Some(_) => return None,
+        None => value,
+    };
+    match word {
+        "Resync" => Some((RESYNC, "wipe the table and import it anew")),
+        "DeleteData" => Some((DELETE_DATA, "delete the data of the table")),
+        _ => None,
+    }
+}
+
+fn problem(source: &Source, schema: &Schema, rule: &'static str, message: String) -> Problem {
+    let title = redact::one_line(&source.title(), 80);
+    let mut problem = Problem::of_source(title, &source.id, RootCause::Requested, rule, message);
+    problem.table = Some((schema.id.clone(), redact::one_line(&schema.name, NAME_CAP)));
+    problem.severity = if rule == WRONG {
+        problem.advice = "Correct the annotation.";
+        Severity::Warning
+    } else {
+        Severity::Info
+    };
+    problem
+}

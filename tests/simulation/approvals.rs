@@ -1,0 +1,603 @@
+//! From the answer of a person to the end of what was approved: what runs is exactly that, and at most once.
+
+use jiff::SignedDuration;
+use posthog_simulator::{EffectKind, SchemaSpec, Simulator};
+use warehouse_sync_operator::{
+    api::{
+        policy::{Mode, Proposing},
+        proposal::{Phase, Proposal, ProposedAction},
+        status::RootCause,
+    },
+    observe::ApprovalGuard,
+};
+
+use crate::{
+    cluster::guard,
+    faults::{Fault, Faults},
+    world::World,
+};
+
+const ENFORCE: &str = "mode: Enforce, interval: 5m";
+const DRIFT: &str = "column \\\"updated_at\\\" does not exist";
+const GONE: &str = "relation \\\"a\\\" does not exist";
+const NO_KEY: &str = "Primary key required for incremental syncs";
+const DUPLICATES: &str = "The primary keys for this table are not unique";
+const WRONG_TYPE: &str = "Cannot convert value to int64";
+
+/// A table that failed, and one that did not.
+fn failed(text: &str, extra: &str) -> String {
+    format!(
+        "sources: [{{type: Postgres, prefix: prod, schemas: [{{name: a, status: Failed, rows: 70, last_synced_ago: 40h, last_run_ago: 2h, \
+         frequency: 30day, latest_error: \"{text}\", then: {{completes: {{after: 5m, rows: 70}}}}{extra}}}, {{name: z, frequency: 30day, last_synced_ago: 1h}}]}}]"
+    )
+}
+
+fn wrong_type() -> String {
+    failed(WRONG_TYPE, "")
+}
+
+fn drifted() -> String {
+    failed(
+        DRIFT,
+        ", incremental_fields: {incremental_fields: [{field: modified_at, field_type: timestamp}], available_columns: [{field: id}]}",
+    )
+}
+
+fn duplicates() -> String {
+    failed(
+        DUPLICATES,
+        ", primary_key_columns: [id], incremental_fields: {detected_primary_keys: [a, b], available_columns: [{field: a}, {field: b}]}",
+    )
+}
+
+fn no_key() -> String {
+    failed(
+        NO_KEY,
+        ", primary_key_columns: null, incremental_fields: {detected_primary_keys: [id]}",
+    )
+}
+
+fn world(scenario: &str) -> World {
+    let mut world = World::new(scenario, ENFORCE, Faults::default());
+    run(&mut world, 20);
+    world
+}
+
+fn run(world: &mut World, minutes: i64) {
+    world.run_for(SignedDuration::from_mins(minutes));
+}
+
+fn simulator<A>(world: &World, change: impl FnOnce(&mut Simulator) -> A) -> A {
+    change(&mut world.simulator.lock().unwrap())
+}
+
+fn change(world: &World, name: &str, change: impl FnOnce(&mut SchemaSpec)) {
+    let id = world.schema_id(name);
+    simulator(world, |posthog| posthog.change_schema(&id, change).unwrap());
+}
+
+fn proposals(world: &World) -> Vec<Proposal> {
+    world.status().proposals
+}
+
+fn newest(world: &World) -> Proposal {
+    let proposals = proposals(world);
+    let newest = proposals.last();
+    newest
+        .unwrap_or_else(|| panic!("{:#?}", world.status().findings))
+        .clone()
+}
+
+fn by_id(world: &World, id: &str) -> Proposal {
+    let proposals = proposals(world);
+    proposals.into_iter().find(|row| row.id == id).unwrap()
+}
+
+fn approve(world: &World) -> Proposal {
+    let proposal = newest(world);
+    assert_eq!(proposal.phase, Phase::AwaitingApproval, "{proposal:#?}");
+    approve_as(world, &proposal.id, "anna");
+    proposal
+}
+
+fn approve_as(world: &World, id: &str, by: &str) {
+    let key = format!("approve.warehousesync.dev/{id}");
+    world.cluster.annotate(&key, Some(by));
+}
+
+fn deny(world: &World, id: &str, why: &str) {
+    let key = format!("deny.warehousesync.dev/{id}");
+    world.cluster.annotate(&key, Some(why));
+}
+
+fn effects(world: &World, kind: EffectKind) -> usize {
+    simulator(world, |posthog| posthog.effects_of(kind).len())
+}
+
+fn requests(world: &World, method: &str, path: &str) -> usize {
+    simulator(world, |posthog| posthog.count(method, path))
+}
+
+// --- Each action, approved ------------------------------------------------------------------------------------------
+
+#[test]
+fn nothing_happens_before_the_approval_and_exactly_that_after_it() {
+    let mut world = world(&wrong_type());
+    run(&mut world, 120);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+    let approved = approve(&world);
+    run(&mut world, 30);
+    let done = by_id(&world, &approved.id);
+    assert_eq!(done.phase, Phase::Executed, "{done:#?}");
+    assert_eq!(requests(&world, "POST", "/resync/"), 1);
+    assert_eq!(effects(&world, EffectKind::TableWiped), 1);
+    let seen = done.approval.as_ref().unwrap();
+    assert_eq!((seen.by.as_str(), seen.verified), ("anna", true));
+    let execution = done.execution.as_ref().unwrap();
+    assert_eq!(
+        (execution.rows_before, execution.rows_after),
+        (Some(70), Some(70))
+    );
+    assert!(execution.observed_job.is_some() && execution.job_before != execution.observed_job);
+    // Nothing of what was approved has changed, and the table is well.
+    assert_eq!(done.material, approved.material);
+    assert!(world.status().findings.is_empty(), "{:#?}", world.status());
+    assert_eq!(world.status().summary.unwrap().pending_approval, 0);
+}
+
+#[test]
+fn another_incremental_field_is_set_and_nothing_else() {
+    let mut world = world(&drifted());
+    let approved = approve(&world);
+    run(&mut world, 10);
+    let done = by_id(&world, &approved.id);
+    assert_eq!(done.phase, Phase::Executed, "{done:#?}");
+    assert_eq!(requests(&world, "PATCH", "/external_data_schemas/"), 1);
+    run(&mut world, 200);
+    assert_eq!(requests(&world, "PATCH", "/external_data_schemas/"), 1);
+}
+
+#[test]
+fn data_is_deleted_the_key_set_and_the_table_reloaded_one_after_the_other() {
+    let mut world = world(&duplicates());
+    let approved = approve(&world);
+    assert_eq!(approved.action, ProposedAction::DeleteData);
+    run(&mut world, 40);
+    let done = by_id(&world, &approved.id);
+    assert_eq!(done.phase, Phase::Executed, "{done:#?}");
+    assert_eq!(effects(&world, EffectKind::DataDeleted), 1);
+    let id = world.schema_id("a");
+    let order: Vec<String> = simulator(&world, |posthog| {
+        let requests = posthog.requests().iter();
+        requests
+            .filter(|request| request.path.contains(&id) && request.method != "GET")
+            .filter(|request| !request.path.ends_with("/incremental_fields/"))
+            .map(|request| format!("{} {}", request.method, request.path.replace(&id, "ID")))
+            .map(|request| request.split("external_data_schemas").collect::<String>())
+            .collect()
+    });
+    let ends = ["DELETE", "PATCH", "POST"];
+    assert_eq!(order.len(), 3, "{order:?}");
+    for (request, begins) in order.iter().zip(ends) {
+        assert!(request.starts_with(begins), "{order:?}");
+    }
+    assert!(order[0].ends_with("/ID/delete_data/") && order[2].ends_with("/ID/reload/"));
+}
+
+#[test]
+fn a_first_key_is_set_and_the_table_reloaded() {
+    let mut world = world(&no_key());
+    let approved = approve(&world);
+    run(&mut world, 40);
+    let done = by_id(&world, &approved.id);
+    assert_eq!(done.phase, Phase::Executed, "{done:#?}");
+    assert_eq!(requests(&world, "DELETE", ""), 0);
+    assert_eq!(world.count("reload"), 1);
+}
+
+#[test]
+fn the_list_of_tables_is_read_anew() {
+    let mut world = world(&failed(GONE, ", table_gone: true"));
+    let approved = approve(&world);
+    assert_eq!(approved.action, ProposedAction::RefreshSchemas);
+    run(&mut world, 10);
+    let done = by_id(&world, &approved.id);
+    assert_eq!(done.phase, Phase::Executed, "{done:#?}");
+    assert!(done.message.contains("deleted"), "{}", done.message);
+    assert_eq!(requests(&world, "POST", "/refresh_schemas/"), 1);
+}
+
+#[test]
+fn a_lost_slot_is_repaired_when_that_was_approved() {
+    const SLOT_LOST: &str = "sources: [{type: Postgres, prefix: prod, cdc: {enabled: true, slot_exists: false}, schemas: [{name: t, sync_type: cdc, frequency: 1hour, rows: 5, last_synced_ago: 30m}]}]";
+    let spec = "mode: Enforce, interval: 5m, health: {freshness: {maxAge: 90h}}";
+    let mut world = World::new(SLOT_LOST, spec, Faults::default());
+    run(&mut world, 200);
+    let approved = approve(&world);
+    assert_eq!(approved.action, ProposedAction::RepairCdc);
+    run(&mut world, 200);
+    let done = by_id(&world, &approved.id);
+    assert_eq!(done.phase, Phase::Executed, "{done:#?}");
+    assert_eq!(effects(&world, EffectKind::CdcRepaired), 1);
+}
+
+// --- Answers --------------------------------------------------------------------------------------------------------
+
+#[test]
+fn an_approval_counts_once_it_was_seen_whatever_becomes_of_the_annotation() {
+    let spec = "mode: Enforce, interval: 5m, remediation: {windows: [{kind: Deny, schedule: '0 0 1 10 *', duration: 24h}]}";
+    let mut world = World::new(&wrong_type(), spec, Faults::default());
+    run(&mut world, 20);
+    let approved = approve(&world);
+    run(&mut world, 10);
+    let waits = by_id(&world, &approved.id);
+    assert_eq!(waits.phase, Phase::Approved);
+    assert!(waits.message.contains("windows"), "{}", waits.message);
+    world
+        .cluster
+        .annotate(&format!("approve.warehousesync.dev/{}", approved.id), None);
+    world.restart();
+    run(&mut world, 20);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Approved);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+    run(&mut world, 25 * 60);
+    let done = by_id(&world, &approved.id);
+    assert_eq!(done.phase, Phase::Executed, "{done:#?}");
+}
+
+#[test]
+fn a_denial_wins_and_is_final_until_the_finding_has_cleared() {
+    let mut world = world(&wrong_type());
+    let denied = approve(&world);
+    deny(&world, &denied.id, "not now");
+    run(&mut world, 60);
+    let row = by_id(&world, &denied.id);
+    assert_eq!(row.phase, Phase::Denied);
+    assert!(row.message.contains("not now"), "{}", row.message);
+    assert_eq!(proposals(&world).len(), 1, "not proposed again");
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+    let next = world.status().findings[0].next_action.clone();
+    assert!(next.contains("denied"), "{next}");
+    // Removing the denial changes nothing.
+    world
+        .cluster
+        .annotate(&format!("deny.warehousesync.dev/{}", denied.id), None);
+    world.restart();
+    run(&mut world, 60);
+    assert_eq!(proposals(&world).len(), 1);
+    // The finding clears and comes back: that is another one.
+    change(&world, "a", |schema| schema.latest_error = None);
+    let id = world.schema_id("a");
+    simulator(&world, |posthog| posthog.start_run(&id).unwrap());
+    run(&mut world, 30);
+    change(&world, "a", |schema| {
+        schema.latest_error = Some(WRONG_TYPE.to_owned());
+    });
+    run(&mut world, 60);
+}
+
+#[test]
+fn an_id_that_nobody_has_proposed_approves_nothing() {
+    let mut world = world(&wrong_type());
+    let proposal = newest(&world);
+    let mut other = proposal.id.clone();
+    other.replace_range(3..4, if other[3..].starts_with('a') { "b" } else { "a" });
+    approve_as(&world, &other, "anna");
+    approve_as(&world, &proposal.id.to_uppercase(), "anna");
+    run(&mut world, 60);
+    assert_eq!(newest(&world), proposal);
+}
+
+#[test]
+fn an_approval_of_what_has_changed_meanwhile_is_inert() {
+    let mut world = world(&wrong_type());
+    let old = newest(&world);
+    change(&world, "a", |schema| {
+        schema.incremental_field = Some("other".to_owned());
+    });
+    run(&mut world, 500);
+    approve_as(&world, &old.id, "anna");
+    run(&mut world, 60);
+    let rows = proposals(&world);
+    let row = rows.iter().find(|row| row.id == old.id).unwrap();
+    assert_eq!(row.phase, Phase::Superseded);
+    assert_eq!(rows.last().unwrap().phase, Phase::AwaitingApproval);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+}
+
+#[test]
+fn what_is_not_begun_in_time_has_to_be_approved_anew() {
+    let spec = "mode: Enforce, interval: 5m, approval: {executeWithin: 1h}, remediation: {limits: {maxActionsPerHour: 1}}";
+    let mut world = World::new(&duplicates(), spec, Faults::default());
+    run(&mut world, 20);
+    let approved = approve(&world);
+    run(&mut world, 30);
+    let row = by_id(&world, &approved.id);
+    assert_eq!(row.phase, Phase::Approved);
+    assert!(row.message.contains("maxActionsPerHour"), "{}", row.message);
+    run(&mut world, 60);
+    let row = by_id(&world, &approved.id);
+    assert_eq!(row.phase, Phase::Expired, "{row:#?}");
+    let new = newest(&world);
+    assert_eq!(new.phase, Phase::AwaitingApproval);
+    assert_ne!(new.id, approved.id);
+    assert_eq!(effects(&world, EffectKind::DataDeleted), 0);
+}
+
+#[test]
+fn on_behalf_is_not_verified() {
+    let mut world = world(&wrong_type());
+    let proposal = newest(&world);
+    approve_as(&world, &proposal.id, "on-behalf:anna");
+    run(&mut world, 30);
+    let done = by_id(&world, &proposal.id);
+    let seen = done.approval.unwrap();
+    assert_eq!((seen.by.as_str(), seen.verified), ("on-behalf:anna", false));
+    assert_eq!(done.phase, Phase::Executed);
+}
+
+// --- What holds back and what withdraws -----------------------------------------------------------------------------
+
+#[test]
+fn suspend_only_holds_and_observe_withdraws() {
+    let mut world = world(&wrong_type());
+    let approved = approve(&world);
+    world.cluster.edit(|policy| policy.spec.suspend = true);
+    run(&mut world, 60);
+    let row = by_id(&world, &approved.id);
+    assert_eq!(row.phase, Phase::Approved, "{row:#?}");
+    assert!(row.message.contains("suspend"), "{}", row.message);
+    world.cluster.edit(|policy| {
+        policy.spec.suspend = false;
+        policy.spec.mode = Mode::Observe;
+    });
+    run(&mut world, 10);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Withdrawn);
+    world.cluster.edit(|policy| policy.spec.mode = Mode::Enforce);
+    run(&mut world, 60);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+    assert_ne!(newest(&world).id, approved.id);
+}
+
+#[test]
+fn an_action_that_is_switched_off_is_not_executed() {
+    let mut world = world(&wrong_type());
+    let approved = approve(&world);
+    world
+        .cluster
+        .edit(|policy| policy.spec.remediation.resync = Proposing::Off);
+    run(&mut world, 60);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Withdrawn);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+}
+
+#[test]
+fn a_finding_that_has_gone_by_the_time_of_the_approval_is_not_acted_upon() {
+    let mut world = world(&wrong_type());
+    let approved = approve(&world);
+    // A run of which no poll knows yet.
+    let id = world.schema_id("a");
+    simulator(&world, |posthog| {
+        posthog.start_run(&id).unwrap();
+        posthog.advance(SignedDuration::from_secs(30));
+    });
+    run(&mut world, 2);
+    let row = by_id(&world, &approved.id);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0, "{row:#?}");
+    run(&mut world, 60);
+    let row = by_id(&world, &approved.id);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0, "{row:#?}");
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Withdrawn);
+}
+
+#[test]
+fn a_run_that_is_due_is_waited_for() {
+    // Failed 58 minutes ago, and synced every hour.
+    let scenario = failed(WRONG_TYPE, "").replace(
+        "last_run_ago: 2h, frequency: 30day",
+        "last_run_ago: 40m, frequency: 1hour",
+    );
+    let mut world = World::new(&scenario, ENFORCE, Faults::default());
+    run(&mut world, 16);
+    let approved = approve(&world);
+    run(&mut world, 1);
+    let row = by_id(&world, &approved.id);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0, "{row:#?}");
+    assert!(row.message.contains("due"), "{row:#?}");
+}
+
+// --- The guard ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn without_the_guard_no_approval_counts_and_those_written_meanwhile_never_do() {
+    let mut world = world(&wrong_type());
+    let first = newest(&world);
+    world
+        .cluster
+        .set_approval_guard(ApprovalGuard::broken("deploy/admission is missing"));
+    approve_as(&world, &first.id, "mallory");
+    run(&mut world, 60);
+    let row = by_id(&world, &first.id);
+    assert_eq!(row.phase, Phase::AwaitingApproval);
+    assert!(
+        row.message.contains("ApprovalGuardActive"),
+        "{}",
+        row.message
+    );
+    world.cluster.set_approval_guard(guard(1));
+    run(&mut world, 60);
+    assert_eq!(by_id(&world, &first.id).phase, Phase::Superseded);
+    let second = newest(&world);
+    assert_eq!(second.phase, Phase::AwaitingApproval);
+    assert_ne!(second.material.nonce, first.material.nonce);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+}
+
+#[test]
+fn a_guard_that_was_altered_and_put_back_makes_all_approvals_of_before_inert() {
+    let mut world = World::new(
+        &wrong_type(),
+        "mode: Enforce, interval: 5m, remediation: {windows: [{kind: Deny, schedule: '0 0 1 10 *', duration: 24h}]}",
+        Faults::default(),
+    );
+    run(&mut world, 20);
+    let approved = approve(&world);
+    run(&mut world, 10);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Approved);
+    // Between two polls; only the generation tells.
+    world.cluster.set_approval_guard(guard(3));
+    run(&mut world, 10);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Superseded);
+    run(&mut world, 26 * 60);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+}
+
+#[test]
+fn an_execution_that_this_process_did_not_begin_is_not_gone_on_with_after_the_guard_was_away() {
+    let mut world = world(&duplicates());
+    approve(&world);
+    // It dies between the second call and its outcome.
+    let world = &mut world;
+    while requests(world, "PATCH", "/external_data_schemas/") == 0 {
+        world.pass();
+        let executing = newest(world).phase;
+        assert!(
+            executing.is_under_way() || executing == Phase::AwaitingApproval,
+            "{executing:?}"
+        );
+        if executing == Phase::Verifying {
+            break;
+        }
+    }
+    world.restart();
+    world.cluster.set_approval_guard(guard(2));
+    run(world, 5);
+    let rows = proposals(world);
+    assert!(
+        rows.iter().any(|row| row.phase == Phase::OutcomeUnknown),
+        "{rows:#?}"
+    );
+}
+
+// --- At most once ---------------------------------------------------------------------------------------------------
+
+/// Plays an approved proposal with one fault at one effect after the approval.
+fn play(scenario: &str, offset: usize, fault: Fault) -> (World, Proposal) {
+    let mut world = World::new(scenario, ENFORCE, Faults::default());
+    run(&mut world, 20);
+    world.faults.plan_ahead(offset, fault);
+    let approved = approve(&world);
+    let end = world.now() + SignedDuration::from_hours(30);
+    while !by_id(&world, &approved.id).is_over() {
+        assert!(
+            world.now() < end,
+            "{fault:?} at {offset} does not end: {:#?}",
+            by_id(&world, &approved.id)
+        );
+        world.run_for(SignedDuration::from_secs(1));
+    }
+    let row = by_id(&world, &approved.id);
+    (world, row)
+}
+
+fn is_destroyed_at_most_once(world: &World, fault: Fault, offset: usize) {
+    for kind in [EffectKind::TableWiped, EffectKind::DataDeleted] {
+        let times = effects(world, kind);
+        assert!(times <= 1, "{fault:?} at {offset}: {kind:?} {times} times");
+    }
+}
+
+#[test]
+fn a_fault_at_any_effect_of_a_resync_never_makes_it_happen_twice() {
+    let mut ends = std::collections::BTreeMap::<String, usize>::new();
+    for fault in Fault::ALL {
+        for offset in 0..7 {
+            let (world, row) = play(&wrong_type(), offset, fault);
+            is_destroyed_at_most_once(&world, fault, offset);
+            let wiped = effects(&world, EffectKind::TableWiped) + effects(&world, EffectKind::ResetArmed);
+            match row.phase {
+                Phase::Executed => assert!(wiped > 0, "{fault:?} at {offset}: {row:#?}"),
+                Phase::Failed => assert_eq!(wiped, 0, "{fault:?} at {offset}: {row:#?}"),
+                Phase::OutcomeUnknown | Phase::Superseded | Phase::Withdrawn => {}
+                other => panic!("{fault:?} at {offset}: {other:?}"),
+            }
+            *ends.entry(format!("{:?}", row.phase)).or_default() += 1;
+        }
+    }
+    assert!(ends["Executed"] > 40, "{ends:?}");
+}
+
+#[test]
+fn a_fault_at_any_effect_of_a_deletion_never_makes_it_happen_twice() {
+    for fault in Fault::ALL {
+        for offset in 0..11 {
+            let (world, row) = play(&duplicates(), offset, fault);
+            is_destroyed_at_most_once(&world, fault, offset);
+            let deleted = effects(&world, EffectKind::DataDeleted);
+            match row.phase {
+                Phase::Executed => assert_eq!(deleted, 1, "{fault:?} at {offset}: {row:#?}"),
+                Phase::Failed => assert_eq!(deleted, 0, "{fault:?} at {offset}: {row:#?}"),
+                Phase::OutcomeUnknown | Phase::Superseded | Phase::Withdrawn => {}
+                other => panic!("{fault:?} at {offset}: {other:?}"),
+            }
+        }
+    }
+}
+
+// --- Requests -------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_person_asks_for_a_proposal_and_each_request_is_answered_once() {
+    let scenario = "sources: [{type: Postgres, prefix: prod, schemas: [{name: a, frequency: 30day, last_synced_ago: 2h, rows: 9, then: {completes: {after: 5m, rows: 9}}}]}]";
+    let mut world = world(scenario);
+    assert!(proposals(&world).is_empty());
+    let id = world.schema_id("a");
+    let key = format!("request.warehousesync.dev/{id}");
+    world.cluster.annotate(&key, Some("Resync"));
+    run(&mut world, 10);
+    let asked = newest(&world);
+    assert_eq!(asked.material.cause, RootCause::Requested);
+    assert!(asked.id.starts_with("rs-"));
+    // What stands is the proposal, not the annotation.
+    world.cluster.annotate(&key, None);
+    run(&mut world, 30);
+    assert_eq!(newest(&world), asked);
+    approve(&world);
+    run(&mut world, 30);
+    assert_eq!(by_id(&world, &asked.id).phase, Phase::Executed);
+    // The same value again is the same request.
+    world.cluster.annotate(&key, Some("Resync"));
+    world.restart();
+    run(&mut world, 60);
+    assert_eq!(proposals(&world).len(), 1);
+    world.cluster.annotate(&key, Some("DeleteData@2"));
+    run(&mut world, 60);
+    let second = newest(&world);
+    assert!(second.id.starts_with("dd-"), "{:#?}", proposals(&world));
+    deny(&world, &second.id, "no");
+    run(&mut world, 60);
+    assert_eq!(proposals(&world).len(), 2);
+    world.cluster.annotate(&key, Some("Resink"));
+    run(&mut world, 10);
+    let findings = world.status().findings;
+    assert!(
+        findings.iter().any(|finding| finding.message.contains("Resink")),
+        "{findings:#?}"
+    );
+}
+
+// --- Afterwards -----------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_big_fall_of_rows_is_told() {
+    let scenario = failed(WRONG_TYPE, "").replace("rows: 70}}", "rows: 7}}");
+    let mut world = world(&scenario);
+    let approved = approve(&world);
+    run(&mut world, 40);
+    let done = by_id(&world, &approved.id);
+    assert_eq!(done.phase, Phase::Executed, "{done:#?}");
+    let findings = world.status().findings;
+    let loss = findings.iter().find(|f| f.cause == RootCause::RowLoss);
+    let loss = loss.unwrap_or_else(|| panic!("{findings:#?} {done:#?}"));
+    assert!(loss.message.contains("70"), "{}", loss.message);
+}
