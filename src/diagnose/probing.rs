@@ -40,7 +40,9 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
     for (source, schema) in known.snapshot.selected(&known.policy.selector) {
         if schema.status() == SchemaStatus::Failed {
             of_failure(known, source, schema, &mut due);
-        } else if requests::unanswered(known, &schema.id).is_some() {
+        }
+        let poisoned = is_poisoned(known, &schema.id);
+        if poisoned || requests::unanswered(known, &schema.id).is_some() {
             let probed = known.snapshot.probes.details.get(&schema.id);
             due.add(Probe::Detail(schema.id.clone()), probed, ANSWER_LASTS);
         }
@@ -93,6 +95,12 @@ impl Due {
     }
 }
 
+/// Whether a reload of the table would have to be proposed.
+fn is_poisoned(known: &Known<'_>, schema_id: &str) -> bool {
+    let mut states = known.state.schemas.iter();
+    states.any(|state| state.id == schema_id && state.poisoned.is_some())
+}
+
 fn back_off(in_vain: u32) -> SignedDuration {
     let doubled = 1_i32.checked_shl(in_vain - 1).unwrap_or(i32::MAX);
     ASK_AGAIN.0.checked_mul(doubled).unwrap_or(ASK_AGAIN.1)
@@ -118,6 +126,16 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
                 }
             },
         );
+    }
+    if webhooks::is_off_at_vendor(probes.webhooks.get(id)) && may_ask_live(known) {
+        for schema in source
+            .schemas
+            .iter()
+            .filter(|schema| schema.syncs_by("webhook"))
+        {
+            let before = probes.fields.get(&schema.id);
+            due.add(Probe::Fields(schema.id.clone()), before, ANSWER_LASTS);
+        }
     }
     if cdc::tables(known, source).next().is_none() {
         return;

@@ -27,6 +27,15 @@ pub fn tables<'a>(known: &Known<'a>, source: &'a Source) -> impl Iterator<Item =
         .filter(|schema| selector.selects_schema(&schema.name))
 }
 
+/// True if the vendor says that it has switched the webhook off.
+pub fn is_off_at_vendor(probed: Option<&Probed<WebhookInfo>>) -> bool {
+    let info = probed.and_then(|probed| probed.answer.as_ref().ok());
+    let trouble = info.and_then(trouble);
+    trouble.is_some_and(|trouble| {
+        trouble.rule == DISABLED_AT_VENDOR && trouble.severity == Severity::Error
+    })
+}
+
 /// The problems of webhooks.
 pub fn problems(known: &Known<'_>) -> Vec<Problem> {
     known
@@ -132,6 +141,9 @@ fn trouble(info: &WebhookInfo) -> Option<Trouble> {
         .or_else(|| missing(missing_events.as_deref().unwrap_or_default()))
 }
 
+/// The rule of a webhook that the vendor does not call enabled.
+pub const DISABLED_AT_VENDOR: &str = "webhook/disabled-at-vendor";
+
 /// What vendors call a webhook that sends nothing.
 const OFF: [&str; 7] = [
     "disabled",
@@ -187,7 +199,7 @@ fn at_vendor(external: &ExternalStatus) -> Option<Trouble> {
             Severity::Warning
         },
         ..broken(
-            "webhook/disabled-at-vendor",
+            DISABLED_AT_VENDOR,
             format!(
                 "The vendor calls the webhook {:?} instead of enabled{}",
                 redact::one_line(status, 40),

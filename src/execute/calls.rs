@@ -6,7 +6,11 @@ use crate::{
     api::status::Fate,
     decide::safety::Permit,
     posthog::{
-        Client, PostHogError, Transport, answer::{Answer, Refreshed}, inputs::Inputs, lax::Lax, redact,
+        Client, PostHogError, Transport,
+        answer::{Answer, Refreshed},
+        inputs::Inputs,
+        lax::Lax,
+        redact,
         write::Write,
     },
 };

@@ -198,7 +198,8 @@ impl<T: Transport> ProjectView<T> {
         let schemas = rows().map(|schema| schema.id.as_str()).collect();
         // The error stays while the next run is in progress, and so does what explains it.
         let failed = rows()
-            .filter(|schema| has_trouble(schema))
+            // A webhook shows no trouble in the rows of its tables.
+            .filter(|schema| has_trouble(schema) || schema.syncs_by("webhook"))
             .map(|schema| schema.id.as_str())
             .collect();
         lock(&self.shared.probes).retain(&listed, &schemas, &failed);

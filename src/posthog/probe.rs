@@ -71,6 +71,10 @@ pub struct IncrementalFields {
     pub available_columns: Vec<Field>,
     /// Columns of the primary key that the source declares.
     pub detected_primary_keys: Option<Vec<String>>,
+    /// Whether it can be synced in no other way than by webhook.
+    pub webhook_only: Lax<bool>,
+    /// Whether it can be read whole each time.
+    pub full_refresh_available: Lax<bool>,
 }
 
 impl IncrementalFields {

@@ -4,9 +4,10 @@ use crate::{
     api::{
         WarehouseSyncPolicyStatus,
         conditions::{HEALTHY, READY, REMEDIATION_ALLOWED},
-        proposal::Proposal,
+        proposal::{Phase, Proposal},
         status::{Call, Fate, Finding, Handover, Incident, Severity, SourceState, Step},
     },
+    decide::proposal::note,
     posthog::redact,
 };
 
@@ -58,6 +59,13 @@ pub fn transitions(
     let known = |id: &str| old.proposals.iter().any(|row| row.id == id);
     let new_ones = new.proposals.iter().filter(|row| row.is_open());
     notices.extend(new_ones.filter(|row| !known(&row.id)).map(proposed));
+    for proposal in &new.proposals {
+        let mut before = old.proposals.iter();
+        let before = before.find(|row| row.id == proposal.id);
+        if before.is_some_and(|before| before.phase != proposal.phase) {
+            notices.extend(moved_on(proposal));
+        }
+    }
     for state in &new.state.sources {
         let before = old.state.sources.iter().find(|old| old.id == state.id);
         notices.extend(handovers(before, state));
@@ -169,6 +177,25 @@ fn proposed(proposal: &Proposal) -> Notice {
         &note,
         Some(proposal.subject_id()),
     )
+}
+
+/// A proposal that has come to another phase.
+fn moved_on(proposal: &Proposal) -> Option<Notice> {
+    let (warning, reason) = match proposal.phase {
+        Phase::AwaitingApproval | Phase::Verifying => return None,
+        Phase::Approved => (false, "ProposalApproved"),
+        Phase::Executing => (false, "ProposalExecuting"),
+        Phase::Executed => (false, "ProposalExecuted"),
+        Phase::Failed => (true, "ProposalFailed"),
+        Phase::OutcomeUnknown => (true, "ProposalOutcomeUnknown"),
+        Phase::Denied => (false, "ProposalDenied"),
+        Phase::Expired => (true, "ProposalExpired"),
+        Phase::Withdrawn => (false, "ProposalWithdrawn"),
+        Phase::Superseded => (false, "ProposalSuperseded"),
+    };
+    let note = note(proposal);
+    let subject = Some(proposal.subject_id());
+    Some(notice(warning, reason, "Execute", &note, subject))
 }
 
 /// What was handed over for a source, once its fate is known.

@@ -1,7 +1,7 @@
 //! From the answer of a person to the end of what was approved: what runs is exactly that, and at most once.
 
 use jiff::SignedDuration;
-use posthog_simulator::{EffectKind, SchemaSpec, Simulator};
+use posthog_simulator::{EffectKind, SchemaSpec, Simulator, Status};
 use warehouse_sync_operator::{
     api::{
         policy::{Mode, Proposing},
@@ -74,6 +74,15 @@ fn simulator<A>(world: &World, change: impl FnOnce(&mut Simulator) -> A) -> A {
 fn change(world: &World, name: &str, change: impl FnOnce(&mut SchemaSpec)) {
     let id = world.schema_id(name);
     simulator(world, |posthog| posthog.change_schema(&id, change).unwrap());
+}
+
+/// The table has failed, with this error.
+fn says(world: &World, name: &str, error: &str) {
+    let id = world.schema_id(name);
+    let failed = Some(Status::Failed);
+    simulator(world, |posthog| {
+        posthog.set_status(&id, failed, Some(error)).unwrap()
+    });
 }
 
 fn proposals(world: &World) -> Vec<Proposal> {
@@ -266,14 +275,14 @@ fn a_denial_wins_and_is_final_until_the_finding_has_cleared() {
     run(&mut world, 60);
     assert_eq!(proposals(&world).len(), 1);
     // The finding clears and comes back: that is another one.
-    change(&world, "a", |schema| schema.latest_error = None);
     let id = world.schema_id("a");
     simulator(&world, |posthog| posthog.start_run(&id).unwrap());
     run(&mut world, 30);
-    change(&world, "a", |schema| {
-        schema.latest_error = Some(WRONG_TYPE.to_owned());
-    });
+    says(&world, "a", WRONG_TYPE);
     run(&mut world, 60);
+    let new = newest(&world);
+    assert_eq!(new.phase, Phase::AwaitingApproval);
+    assert_ne!(new.id, denied.id);
 }
 
 #[test]
@@ -281,7 +290,14 @@ fn an_id_that_nobody_has_proposed_approves_nothing() {
     let mut world = world(&wrong_type());
     let proposal = newest(&world);
     let mut other = proposal.id.clone();
-    other.replace_range(3..4, if other[3..].starts_with('a') { "b" } else { "a" });
+    other.replace_range(
+        3..4,
+        if other[3..].starts_with('a') {
+            "b"
+        } else {
+            "a"
+        },
+    );
     approve_as(&world, &other, "anna");
     approve_as(&world, &proposal.id.to_uppercase(), "anna");
     run(&mut world, 60);
@@ -353,7 +369,9 @@ fn suspend_only_holds_and_observe_withdraws() {
     });
     run(&mut world, 10);
     assert_eq!(by_id(&world, &approved.id).phase, Phase::Withdrawn);
-    world.cluster.edit(|policy| policy.spec.mode = Mode::Enforce);
+    world
+        .cluster
+        .edit(|policy| policy.spec.mode = Mode::Enforce);
     run(&mut world, 60);
     assert_eq!(requests(&world, "POST", "/resync/"), 0);
     assert_ne!(newest(&world).id, approved.id);
@@ -514,7 +532,8 @@ fn a_fault_at_any_effect_of_a_resync_never_makes_it_happen_twice() {
         for offset in 0..7 {
             let (world, row) = play(&wrong_type(), offset, fault);
             is_destroyed_at_most_once(&world, fault, offset);
-            let wiped = effects(&world, EffectKind::TableWiped) + effects(&world, EffectKind::ResetArmed);
+            let wiped =
+                effects(&world, EffectKind::TableWiped) + effects(&world, EffectKind::ResetArmed);
             match row.phase {
                 Phase::Executed => assert!(wiped > 0, "{fault:?} at {offset}: {row:#?}"),
                 Phase::Failed => assert_eq!(wiped, 0, "{fault:?} at {offset}: {row:#?}"),
@@ -581,7 +600,9 @@ fn a_person_asks_for_a_proposal_and_each_request_is_answered_once() {
     run(&mut world, 10);
     let findings = world.status().findings;
     assert!(
-        findings.iter().any(|finding| finding.message.contains("Resink")),
+        findings
+            .iter()
+            .any(|finding| finding.message.contains("Resink")),
         "{findings:#?}"
     );
 }
@@ -600,4 +621,83 @@ fn a_big_fall_of_rows_is_told() {
     let loss = findings.iter().find(|f| f.cause == RootCause::RowLoss);
     let loss = loss.unwrap_or_else(|| panic!("{findings:#?} {done:#?}"));
     assert!(loss.message.contains("70"), "{}", loss.message);
+}
+
+#[test]
+fn a_table_that_may_be_armed_is_not_reloaded_without_approval() {
+    let scenario = failed(WRONG_TYPE, ", trigger_fails: true");
+    let mut world = world(&scenario);
+    let resync = approve(&world);
+    run(&mut world, 5);
+    let row = by_id(&world, &resync.id);
+    assert_eq!(row.phase, Phase::OutcomeUnknown, "{row:#?}");
+    assert_eq!(requests(&world, "POST", "/resync/"), 1);
+    let id = world.schema_id("a");
+    assert!(simulator(&world, |posthog| posthog.reset_armed(&id)));
+    // By now the table fails for a reason for which it would be reloaded at once.
+    change(&world, "a", |schema| schema.trigger_fails = false);
+    says(&world, "a", "Connection reset by peer");
+    world.restart();
+    run(&mut world, 120);
+    assert_eq!(world.count("reload"), 0);
+    let reload = newest(&world);
+    assert!(
+        reload.id.starts_with("rl-"),
+        "{:#?} {:#?}",
+        world.status().findings,
+        world.status().state
+    );
+    approve(&world);
+    run(&mut world, 30);
+    assert_eq!(by_id(&world, &reload.id).phase, Phase::Executed);
+    assert_eq!(world.count("reload"), 1);
+    assert_eq!(effects(&world, EffectKind::TableWiped), 1);
+    // A run has completed since: the next one is an ordinary one again.
+    run(&mut world, 30);
+    let states = world.status().state.schemas;
+    assert!(states.iter().all(|state| state.poisoned.is_none()));
+}
+
+const OFF_AT_VENDOR: &str = "sources: [{type: Stripe, prefix: prod, webhook: {supports_webhooks: true, exists: true, external_status: {exists: true, status: disabled}}, \
+    schemas: [{name: charge, sync_type: webhook, frequency: 1hour, rows: 5, last_synced_ago: 10m, incremental_fields: {webhook_only: ONLY, full_refresh_available: true}}]}]";
+
+#[test]
+fn a_webhook_is_made_anew_where_its_tables_can_do_without_for_a_moment() {
+    let mut without = world(&OFF_AT_VENDOR.replace("ONLY", "true"));
+    run(&mut without, 60);
+    assert!(proposals(&without).is_empty());
+    let mut world = world(&OFF_AT_VENDOR.replace("ONLY", "false"));
+    run(&mut world, 60);
+    let approved = approve(&world);
+    assert!(approved.id.starts_with("rw-"), "{approved:#?}");
+    run(&mut world, 30);
+    let done = by_id(&world, &approved.id);
+    assert_eq!(done.phase, Phase::Executed, "{done:#?}");
+    assert_eq!(effects(&world, EffectKind::WebhookDeleted), 1);
+    assert_eq!(requests(&world, "POST", "/create_webhook/"), 1);
+}
+
+#[test]
+fn two_faults_never_make_a_resync_happen_twice() {
+    for first in Fault::ALL {
+        for second in Fault::ALL {
+            for (at, then) in [(1, 2), (2, 3), (2, 4)] {
+                let mut world = World::new(&wrong_type(), ENFORCE, Faults::default());
+                run(&mut world, 20);
+                world.faults.plan_ahead(at, first);
+                world.faults.plan_ahead(then, second);
+                approve(&world);
+                run(&mut world, 40);
+                let times = effects(&world, EffectKind::TableWiped);
+                assert!(
+                    times <= 1,
+                    "{first:?} at {at}, {second:?} at {then}: {times} times"
+                );
+                assert!(
+                    requests(&world, "POST", "/resync/") <= 1,
+                    "{first:?} {second:?}"
+                );
+            }
+        }
+    }
 }

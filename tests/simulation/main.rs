@@ -9,8 +9,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
-mod client;
 mod approvals;
+mod client;
 mod cluster;
 mod credentials;
 mod diagnosis;

@@ -216,13 +216,11 @@ impl World {
             let safe = handed || allowed.iter().any(|call| request.path.ends_with(call));
             let (method, path) = (&request.method, &request.path);
             if !safe {
-                let mut requests = simulator.requests().iter();
-                let same = requests
-                    .by_ref()
-                    .filter(|other| other.method == *method && other.path == *path);
+                let requests = simulator.requests().iter();
+                let alike = requests.filter(|other| other.method == *method && other.path == *path);
                 let approved = self.approved(method, path);
                 assert!(
-                    same.count() <= approved,
+                    alike.count() <= approved,
                     "{method} {path} was sent more often than the {approved} times that it was approved"
                 );
             }

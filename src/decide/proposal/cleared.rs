@@ -8,7 +8,7 @@ use crate::{
         Diagnosis, Known, Verdict, cdc, data_checks,
         failure::{Failure, read},
     },
-    posthog::wire::SchemaStatus,
+    posthog::{probe::WebhookInfo, wire::SchemaStatus},
 };
 
 /// True if the finding that `key` is about has cleared.
@@ -17,6 +17,7 @@ pub fn has_cleared(known: &Known<'_>, diagnosis: &Diagnosis, key: &Key) -> bool 
         return false;
     }
     match (&key.schema_id, key.cause) {
+        (None, RootCause::WebhookBroken) => webhook_stands(known, &key.source_id),
         (None, RootCause::CdcSlotLost) => cdc::has_its_slot(known, &key.source_id),
         (None, _) => no_table_is_missing(known, &key.source_id),
         // It was asked for once; the proposal itself is what stands.
@@ -37,6 +38,12 @@ fn is_away(known: &Known<'_>, key: &Key) -> bool {
                 || missing.any(|gone| gone.source_id == key.source_id)
         }
     }
+}
+
+fn webhook_stands(known: &Known<'_>, source_id: &str) -> bool {
+    let probed = known.snapshot.probes.webhooks.get(source_id);
+    let info = probed.and_then(|probed| probed.answer.as_ref().ok());
+    info.is_some_and(WebhookInfo::is_healthy)
 }
 
 /// The text of an error stays until a run completes, also while the next one is in progress.

@@ -8,6 +8,9 @@
 //! | `TableMissing` | `rf`, one for each source |
 //! | `DataCheckFailed`, `DataTypeMismatch` | `rs` |
 //! | `CdcSlotLost`, after two intervals | `rc` |
+//! | `WebhookBroken`, switched off by the vendor | `rw` |
+//! | `Requested` | `rs` or `dd` |
+//! | what a reload would mend, of a table that the next run may wipe | `rl` |
 //!
 //! What a proposal rests on must be known for certain; until then it stays open, and nothing changes.
 
@@ -16,8 +19,9 @@ use std::collections::BTreeMap;
 use super::{
     Key,
     draft::Draft,
-    keys,
+    keys, poisoned,
     steps::{call, set_field, set_key, switch_on},
+    webhook,
 };
 use crate::{
     api::{
@@ -59,7 +63,10 @@ const SOURCE_NOT_ASKED: &str = "the source could not yet be asked for the table'
 pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted> {
     let mut groups: BTreeMap<Key, Vec<&Problem>> = BTreeMap::new();
     for problem in &diagnosis.problems {
-        if needs_approval(problem) {
+        if needs_approval(problem)
+            || poisoned::needs_a_reload(known, problem)
+            || webhook::is_off_at_vendor(problem)
+        {
             groups.entry(Key::of(problem)).or_default().push(problem);
         }
     }
@@ -100,9 +107,13 @@ fn wanted(known: &Known<'_>, diagnosis: &Diagnosis, problems: &[&Problem]) -> Op
     match problem.cause {
         RootCause::TableMissing => Some(refresh(known, source, problems)),
         RootCause::CdcSlotLost => Some(repair_cdc(known, source, problem)),
+        RootCause::WebhookBroken => Some(webhook::reregister(known, problem, source)),
         _ => {
             let (id, _) = problem.table.as_ref()?;
             let schema = source.schemas.iter().find(|schema| schema.id == *id)?;
+            if poisoned::needs_a_reload(known, problem) {
+                return Some(poisoned::reload(known, problem, source, schema));
+            }
             Some(OfTable::new(known, diagnosis, problem, source, schema).wanted())
         }
     }
@@ -161,7 +172,7 @@ fn rows(schema: &Schema) -> Option<i64> {
 }
 
 impl Fit {
-    fn draft(draft: Draft) -> Self {
+    pub(super) fn draft(draft: Draft) -> Self {
         Self::Draft(Box::new(draft))
     }
 }

@@ -16,8 +16,10 @@ pub(super) mod forbidden;
 mod keys;
 mod lifecycle;
 pub mod material;
+mod poisoned;
 pub(super) mod steps;
 mod suppressed;
+pub mod webhook;
 
 pub use lifecycle::{Proposals, Said, Settings, decide, note};
 

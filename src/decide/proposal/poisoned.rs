@@ -1,0 +1,56 @@
+//! Tables that a reload would mend, and of which the next run may wipe the data: the reload is a person's to allow.
+
+use super::{
+    draft::Draft,
+    fitting::{Fit, Wanted},
+    steps::call,
+};
+use crate::{
+    api::{
+        proposal::{ProposedAction, ProposedCall},
+        status::{Action, Severity},
+    },
+    decide::{
+        approval::poison,
+        remedy::{Remedy, remedy_for},
+    },
+    diagnose::{Known, Problem},
+    posthog::wire::{Schema, Source},
+};
+
+/// True for a problem that a reload would mend if the table were not poisoned.
+pub fn needs_a_reload(known: &Known<'_>, problem: &Problem) -> bool {
+    let Some((id, _)) = &problem.table else {
+        return false;
+    };
+    let reload = Remedy::Safe(Action::Reload);
+    problem.severity == Severity::Error
+        && remedy_for(problem.cause, problem.rule) == reload
+        && is_poisoned(known, id)
+}
+
+fn is_poisoned(known: &Known<'_>, schema_id: &str) -> bool {
+    let poisoned = poison::poisoned(known.state, known.proposals, known.snapshot);
+    poisoned.contains_key(schema_id)
+}
+
+/// The reload, as a proposal.
+pub fn reload(known: &Known<'_>, problem: &Problem, source: &Source, schema: &Schema) -> Wanted {
+    let action = ProposedAction::Reload;
+    let probed = known.snapshot.probes.details.get(&schema.id);
+    let fit = match probed.and_then(|probed| probed.answer.as_ref().ok()) {
+        None => Fit::Open("PostHog has not yet been asked how the table is set up"),
+        Some(detail) => {
+            let planned = (action, vec![call(ProposedCall::Reload)]);
+            let about = (source, schema, detail);
+            Fit::draft(Draft::of_table(
+                known.policy,
+                problem,
+                about,
+                planned,
+                false,
+            ))
+        }
+    };
+    Wanted { action, fit }
+}

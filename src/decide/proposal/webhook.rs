@@ -1,0 +1,95 @@
+//! A webhook that the vendor has switched off: only another one can take its place, for which every table that syncs by it must
+//! go to another sync type and back. That wipes them, so it is offered beside the vendor's own dashboard, and only where PostHog
+//! can read every one of them in another way.
+
+use super::{
+    draft::Draft,
+    fitting::{Fit, Wanted},
+    steps::call,
+};
+use crate::{
+    api::{
+        proposal::{ProposedAction, ProposedCall, ProposedStep},
+        status::{RootCause, Severity},
+    },
+    diagnose::{Known, Problem, webhooks},
+    posthog::{
+        lax::Lax,
+        wire::{Schema, Source},
+    },
+};
+
+/// Most tables of one proposal.
+const MAX_TABLES: usize = 100;
+
+/// True for the problem that another webhook mends.
+pub fn is_off_at_vendor(problem: &Problem) -> bool {
+    problem.cause == RootCause::WebhookBroken
+        && problem.rule == webhooks::DISABLED_AT_VENDOR
+        && problem.severity == Severity::Error
+}
+
+/// The tables of a source that sync by its webhook, also those that are switched off: all of them keep it from being removed.
+pub fn tables(source: &Source) -> impl Iterator<Item = &Schema> {
+    let tables = source.schemas.iter();
+    tables.filter(|schema| schema.syncs_by("webhook"))
+}
+
+/// Another webhook, as a proposal.
+pub fn reregister(known: &Known<'_>, problem: &Problem, source: &Source) -> Wanted {
+    let action = ProposedAction::ReregisterWebhook;
+    let fit = match may_go_without(known, source) {
+        None => Fit::Open(
+            "the source could not yet be asked whether its tables can be synced without a webhook",
+        ),
+        Some(false) => Fit::Nothing(problem.advice.to_owned()),
+        Some(true) => {
+            let ids: Vec<String> = tables(source).map(|schema| schema.id.clone()).collect();
+            let rows = tables(source)
+                .map(|schema| schema.table.as_ref()?.row_count.get().copied())
+                .sum();
+            let planned = (action, steps(&ids));
+            Fit::draft(Draft::of_source(
+                known.policy,
+                problem,
+                source,
+                planned,
+                rows,
+            ))
+        }
+    };
+    Wanted { action, fit }
+}
+
+/// Whether all of its tables can be read in full instead; none if that is not known.
+fn may_go_without(known: &Known<'_>, source: &Source) -> Option<bool> {
+    let selector = &known.policy.selector;
+    let mut all = tables(source);
+    if tables(source).count() > MAX_TABLES
+        || all.any(|schema| !selector.selects_schema(&schema.name))
+    {
+        return Some(false);
+    }
+    let mut may = true;
+    for schema in tables(source) {
+        let probed = known.snapshot.probes.fields.get(&schema.id)?;
+        let fields = probed.answer.as_ref().ok()?;
+        may &=
+            fields.webhook_only == Lax::Is(false) && fields.full_refresh_available == Lax::Is(true);
+    }
+    Some(may)
+}
+
+fn steps(ids: &[String]) -> Vec<ProposedStep> {
+    let sync_by = |how: &str| ProposedStep {
+        sync_type: Some(how.to_owned()),
+        schema_ids: ids.to_vec(),
+        ..call(ProposedCall::PatchTables)
+    };
+    vec![
+        sync_by("full_refresh"),
+        call(ProposedCall::DeleteWebhook),
+        call(ProposedCall::CreateWebhook),
+        sync_by("webhook"),
+    ]
+}
