@@ -54,6 +54,8 @@ pub struct Plan {
     pub sources: Vec<SourceState>,
     /// What is not proposed again for a while.
     pub suppressed: Vec<Suppressed>,
+    /// Whether approvals count also while their guard does not stand.
+    pub unguarded: bool,
     /// Requests of people that led to a proposal, by id of the table.
     pub requests: BTreeMap<String, String>,
     /// When calls were sent lately, those of this pass included.
@@ -167,6 +169,7 @@ pub fn decide(
     } = proposal::decide(known, diagnosis, &plan.incidents, &settings.proposals);
     (plan.proposals, plan.said, plan.suppressed) = (rows, said, suppressed);
     plan.requests = requests;
+    plan.unguarded = settings.proposals.approvals.allow_unguarded;
     plan.notes.extend(notes);
     plan
 }

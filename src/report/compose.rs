@@ -1,6 +1,7 @@
 //! The whole status from what a pass observed and decided. Pure.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
     conditions::{self, Saying, Truth},
@@ -9,7 +10,10 @@ use super::{
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
-        conditions::{HEALTHY, PENDING_APPROVAL, RECONCILING, REMEDIATION_ALLOWED, Reason},
+        conditions::{
+            APPROVAL_GUARD_ACTIVE, HEALTHY, PENDING_APPROVAL, RECONCILING, REMEDIATION_ALLOWED,
+            Reason,
+        },
         policy::Mode,
         proposal::Proposal,
         status::{
@@ -26,7 +30,7 @@ use crate::{
         plan::in_words,
     },
     diagnose::{Diagnosis, Verdict, freshness, missing},
-    observe::{Snapshot, WriteScope},
+    observe::{ApprovalGuard, Snapshot, WriteScope},
     posthog::{lax::Lax, wire::SchemaStatus},
 };
 
@@ -70,6 +74,7 @@ pub fn observed(
         healthy,
         remediation(policy, snapshot.write_scope),
         pending(&plan.proposals),
+        guarding(&snapshot.approval_guard, plan.unguarded),
     ]);
     let mut status = WarehouseSyncPolicyStatus {
         observed_generation: Some(policy.generation),
@@ -140,10 +145,24 @@ pub fn hindered(
     if obstacle.reason == Reason::SourcesVanished {
         state.empty_since.get_or_insert(now);
     }
+    let guard = old.condition(APPROVAL_GUARD_ACTIVE).cloned();
+    if guard.is_none() {
+        sayings.push(Saying {
+            type_: APPROVAL_GUARD_ACTIVE,
+            truth: Truth::Unknown,
+            reason: Reason::NotObserved,
+            message: "It was not looked at yet".to_owned(),
+        });
+    }
+    let mut conditions = conditions::compose(&old.conditions, sayings, generation, now);
+    conditions.extend(guard.map(|guard| Condition {
+        observed_generation: Some(generation),
+        ..guard
+    }));
     WarehouseSyncPolicyStatus {
         state,
         observed_generation: Some(generation),
-        conditions: conditions::compose(&old.conditions, sayings, generation, now),
+        conditions,
         last_checked_at: old.last_checked_at,
         ..old.clone()
     }
@@ -259,6 +278,34 @@ fn pending(proposals: &[Proposal]) -> Saying {
     };
     Saying {
         type_: PENDING_APPROVAL,
+        truth,
+        reason,
+        message,
+    }
+}
+
+fn guarding(guard: &ApprovalGuard, unguarded: bool) -> Saying {
+    let (truth, reason, message) = match &guard.broken {
+        None => (
+            Truth::True,
+            Reason::GuardStands,
+            "Only who may approve can approve".to_owned(),
+        ),
+        Some(why) if unguarded => (
+            Truth::False,
+            Reason::GuardNotRequired,
+            format!(
+                "Whoever may edit this policy can approve (--allow-unguarded-approvals); {why}"
+            ),
+        ),
+        Some(why) => (
+            Truth::False,
+            Reason::GuardBroken,
+            format!("No approval counts until then; {why}"),
+        ),
+    };
+    Saying {
+        type_: APPROVAL_GUARD_ACTIVE,
         truth,
         reason,
         message,

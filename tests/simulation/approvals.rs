@@ -81,7 +81,7 @@ fn says(world: &World, name: &str, error: &str) {
     let id = world.schema_id(name);
     let failed = Some(Status::Failed);
     simulator(world, |posthog| {
-        posthog.set_status(&id, failed, Some(error)).unwrap()
+        posthog.set_status(&id, failed, Some(error)).unwrap();
     });
 }
 
