@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
         admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
@@ -32,6 +33,8 @@ const SHIPPED: &str = include_str!("../../deploy/admission.yaml");
 const ACCOUNT: &str = "system:serviceaccount:warehouse-sync-operator:warehouse-sync-operator";
 /// How long an answer is used. Right before a call no older facts count either.
 const LASTS: Duration = Duration::from_secs(10);
+/// How long the API server may take to act by what has changed.
+const SETTLES: SignedDuration = SignedDuration::from_secs(10);
 const HOW_TO_MEND: &str = "apply deploy/admission.yaml of this version of the operator";
 
 /// Looks at the guard, for all policies together.
@@ -151,12 +154,26 @@ impl GuardWatch {
                 "{kind} {name} is not what this version of the operator ships for its own account: {HOW_TO_MEND}"
             )));
         }
+        if is_new(&object.metadata) {
+            return Ok(Err(format!(
+                "{kind} {name} was changed a moment ago, and the API server may not yet act by it"
+            )));
+        }
         Ok(Ok(GuardPart {
             name: format!("{kind}/{name}"),
             uid: object.metadata.uid.unwrap_or_default(),
             generation: object.metadata.generation.unwrap_or_default(),
         }))
     }
+}
+
+/// True for an object that was made or changed just now: the API server reads admission policies through a cache.
+fn is_new(meta: &ObjectMeta) -> bool {
+    let changes = meta.managed_fields.iter().flatten();
+    let changes = changes.filter_map(|entry| entry.time.as_ref());
+    let made = meta.creation_timestamp.iter();
+    let newest = changes.chain(made).map(|time| time.0).max();
+    newest.is_some_and(|at| Timestamp::now().duration_since(at).abs() < SETTLES)
 }
 
 /// The same for another account than the one that is shipped.
