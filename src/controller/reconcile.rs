@@ -33,7 +33,7 @@ use crate::{
     diagnose::{Diagnosis, Known, diagnose},
     execute::{self, Leads, Ledger, approved, handover, run::Ran},
     observe::{Live, Observer, Offers, Snapshot, observer::ProjectView},
-    posthog::{ApiKey, Transport, client::Clock, guard::HostList},
+    posthog::{ApiKey, Transport, client::Clock, guard::HostList, redact},
     report::{
         Kubernetes, KubernetesError, Metrics, StatusWriter,
         compose::{self, Obstacle},
@@ -112,13 +112,21 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             Err((obstacle, policy, tell)) => {
                 let now = (self.clock)();
                 let generation = object.metadata.generation.unwrap_or_default();
-                let status = compose::hindered(
+                let mut status = compose::hindered(
                     policy.as_ref(),
                     generation,
                     writer.written(),
                     &obstacle,
                     now,
                 );
+                if let Some(policy) = &policy {
+                    // An annotation may be gone by the time that PostHog can be read again.
+                    let guard = self.kubernetes.approval_guard().await?;
+                    let notes = proposal::latch(policy, &guard, self.approvals, &mut status, now);
+                    for note in notes {
+                        status.remember(now, redact::one_line(&note, 240));
+                    }
+                }
                 tracing::warn!(policy = %at, reason = %obstacle.reason, "{}", obstacle.message);
                 writer.write(status, now).await?;
                 writer.publish().await;

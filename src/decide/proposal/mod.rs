@@ -21,7 +21,7 @@ pub(super) mod steps;
 mod suppressed;
 pub mod webhook;
 
-pub use lifecycle::{Proposals, Said, Settings, decide, note};
+pub use lifecycle::{Proposals, Said, Settings, decide, latch, note};
 
 use jiff::Timestamp;
 
