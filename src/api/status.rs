@@ -705,6 +705,34 @@ pub struct SchemaState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub reloaded_in_full: Option<Timestamp>,
+    /// Of a table that PostHog was seen to switch off: what tells whether that was mended since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<FixWatch>,
+}
+
+/// What tells whether somebody has mended what PostHog switched a table off for.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FixWatch {
+    /// How often it was looked for.
+    pub tries: i64,
+    /// When it was looked for last.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub asked: Timestamp,
+    /// When the source last refused; absent if it never did, and then an answer proves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub refused: Option<Timestamp>,
+    /// Since when it has looked mended; absent while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub mended: Option<Timestamp>,
+    /// What tells the primary key at the failure from another; absent if not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The same of the key that the source declared then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detected: Option<String>,
 }
 
 impl SchemaState {
@@ -717,6 +745,7 @@ impl SchemaState {
             disabled_seen: None,
             rescheduled: None,
             reloaded_in_full: None,
+            fix: None,
         }
     }
 }

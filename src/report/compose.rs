@@ -21,7 +21,7 @@ use crate::{
         },
     },
     decide::{Plan, attempt, ownership::is_in_flight, plan::in_words},
-    diagnose::{Diagnosis, Verdict, freshness, missing},
+    diagnose::{Diagnosis, Verdict, freshness, mended::SwitchedOff, missing},
     observe::{Snapshot, WriteScope},
     posthog::{lax::Lax, wire::SchemaStatus},
 };
@@ -278,8 +278,8 @@ fn remembered(
     let mut known = HashSet::new();
     marks(snapshot, diagnosis, old)
         .into_iter()
+        .chain(disabled(diagnosis, snapshot, old))
         .chain(of_incidents(plan, old, snapshot))
-        .chain(disabled(diagnosis))
         .chain(rescheduled)
         .chain(in_full)
         .filter(|state| known.insert(state.id.clone()))
@@ -366,19 +366,27 @@ fn of_incidents<'a>(
             let is_on = row.is_some_and(|(_, schema)| schema.should_sync == Lax::Is(true));
             Some(SchemaState {
                 disabled_seen: state.disabled_seen.filter(|_| !is_on),
+                fix: state.fix.filter(|_| !is_on),
                 ..state
             })
         })
 }
 
-/// Tables that `PostHog` was seen to switch off: nothing else will ever tell.
-fn disabled(diagnosis: &Diagnosis) -> impl Iterator<Item = SchemaState> {
+/// Tables that `PostHog` was seen to switch off, and what is known of whether that was mended: nothing else will ever tell.
+fn disabled<'a>(
+    diagnosis: &'a Diagnosis,
+    snapshot: &'a Snapshot,
+    old: &'a WarehouseSyncPolicyStatus,
+) -> impl Iterator<Item = SchemaState> + use<'a> {
     diagnosis.judged.iter().filter_map(|judged| {
         let Verdict::Disabled { by_posthog, .. } = &judged.verdict else {
             return None;
         };
+        let row = snapshot.row(&judged.source_id, &judged.schema_id);
+        let off = row.and_then(|row| SwitchedOff::new(&old.state, snapshot, row, &judged.verdict));
         Some(SchemaState {
             disabled_seen: Some((*by_posthog)?),
+            fix: off.and_then(|off| off.watch()),
             ..SchemaState::of(judged.schema_id.clone())
         })
     })

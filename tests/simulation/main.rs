@@ -16,6 +16,7 @@ mod diagnosis;
 mod evidence;
 mod faults;
 mod leadership;
+mod mended;
 mod plans;
 mod properties;
 mod proposals;

@@ -8,6 +8,7 @@
 //! | `TableMissing` | `rf`, one for each source |
 //! | `DataCheckFailed`, `DataTypeMismatch` | `rs` |
 //! | `CdcSlotLost`, after two intervals | `rc` |
+//! | of tables that are off: see `reenable` | `re`, one for each source |
 //!
 //! What a proposal rests on must be known for certain; until then it stays open, and nothing changes.
 
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 use super::{
     Key,
     draft::Draft,
-    keys,
+    keys, reenable,
     steps::{call, set_field, set_key, switch_on},
 };
 use crate::{
@@ -24,7 +25,10 @@ use crate::{
         proposal::{ProposedAction, ProposedCall, ProposedStep},
         status::{RootCause, Severity},
     },
-    diagnose::{Diagnosis, Known, Problem, Verdict, cdc},
+    diagnose::{
+        Diagnosis, Known, Problem, Verdict, cdc,
+        mended::{Fix, SwitchedOff},
+    },
     posthog::{
         lax::Lax,
         probe::{IncrementalFields, SchemaDetail},
@@ -71,6 +75,7 @@ pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted
             let wanted = wanted(known, diagnosis, &problems)?;
             Some((key, wanted))
         })
+        .chain(reenable::fitting(known, diagnosis))
         .collect()
 }
 
@@ -100,9 +105,31 @@ fn wanted(known: &Known<'_>, diagnosis: &Diagnosis, problems: &[&Problem]) -> Op
         _ => {
             let (id, _) = problem.table.as_ref()?;
             let schema = source.schemas.iter().find(|schema| schema.id == *id)?;
+            if has_another_key(known, diagnosis, source, schema) {
+                return Some(Wanted {
+                    action: ProposedAction::RepairConfig,
+                    fit: Fit::Nothing(
+                        "Nothing: the table has another key since the failure.".to_owned(),
+                    ),
+                });
+            }
             Some(OfTable::new(known, diagnosis, problem, source, schema).wanted())
         }
     }
+}
+
+/// True for a table that was switched off for its key, which a person has changed since.
+fn has_another_key(
+    known: &Known<'_>,
+    diagnosis: &Diagnosis,
+    source: &Source,
+    schema: &Schema,
+) -> bool {
+    diagnosis.of(&schema.id).is_some_and(|judged| {
+        let row = (source, schema);
+        SwitchedOff::new(known.state, known.snapshot, row, &judged.verdict)
+            .is_some_and(|off| off.is_about_key() && off.fix() == Fix::Proved)
+    })
 }
 
 fn refresh(known: &Known<'_>, source: &Source, problems: &[&Problem]) -> Wanted {

@@ -2,7 +2,7 @@
 //!
 //! A proposal is a description. Nothing here makes a call or a permit, and there is no way from a [`Proposal`] to one.
 //!
-//! `fitting` says what would be proposed for each finding, from `steps` and `keys`; `forbidden` what speaks against it;
+//! `fitting` says what would be proposed for each finding, from `steps` and `keys`, and `reenable` for tables that are off; `forbidden` what speaks against it;
 //! `cleared` whether a finding is certainly over; `draft` and [`material`] what a proposal is made of; `lifecycle` brings these
 //! and the proposals of before together.
 //!
@@ -16,9 +16,11 @@ mod forbidden;
 mod keys;
 mod lifecycle;
 pub mod material;
+mod reenable;
 mod steps;
 
 pub use lifecycle::{Proposals, Said, decide};
+pub use reenable::tell as tell_of_tables_that_are_off;
 
 use crate::{api::status::RootCause, diagnose::Problem};
 
