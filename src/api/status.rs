@@ -628,6 +628,9 @@ pub struct State {
     /// The value of the annotation `reconcile.warehousesync.dev/resetAt` that was last acted upon.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reset_handled: Option<String>,
+    /// The value of the annotation `reconcile.warehousesync.dev/requestedAt` for which PostHog was last read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll_handled: Option<String>,
     /// The breaker; absent while it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<BreakerState>,
@@ -653,6 +656,7 @@ impl State {
             missing,
             sends,
             reset_handled,
+            poll_handled,
             breaker,
             lost_slots,
             guard,
@@ -662,6 +666,7 @@ impl State {
             && sources.is_empty()
             && sends.is_empty()
             && reset_handled.is_none()
+            && poll_handled.is_none()
             && breaker.is_none()
             && missing.is_empty()
             && lost_slots.is_empty()

@@ -10,7 +10,7 @@ use super::{
     WarehouseSyncPolicy,
     duration::{self, DurationError},
     host::{Host, HostError},
-    names::{MAX_TOKEN, RESET_AT},
+    names::{MAX_TOKEN, REQUESTED_AT, RESET_AT},
     policy::{
         self, Credentials, Mode, Proposing, SchemaSelector, SecretKeyRef, SourceRef,
         SourceSelector, Switch,
@@ -138,6 +138,8 @@ pub struct ValidatedPolicy {
     pub limits: Limits,
     /// The token of the last request of a person to begin anew; none if there was none.
     pub reset_at: Option<String>,
+    /// The last wish to read `PostHog` at once.
+    pub requested_at: Option<String>,
 }
 
 /// Whether each action that needs approval is proposed.
@@ -344,6 +346,7 @@ impl ValidatedPolicy {
                 .collect::<Result<_, _>>()?,
             limits: Limits::new(&spec.remediation.limits)?,
             reset_at: annotation(meta, RESET_AT),
+            requested_at: annotation(meta, REQUESTED_AT),
         }
         .check_floors()
     }

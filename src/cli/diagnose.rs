@@ -31,7 +31,9 @@ use crate::{
         problem::in_words,
     },
     observe::{Observer, Snapshot},
-    posthog::{ApiKey, client::Clock, guard::HostList, http::HttpTransport, redact},
+    posthog::{
+        ApiKey, client::Clock, guard::HostList, http::HttpTransport, quota::Purpose, redact,
+    },
     report::words,
 };
 
@@ -248,7 +250,7 @@ async fn read(
     let observer = Observer::new(Arc::new(transport), clock.clone());
     let view = observer.project(&policy.at, &policy.project, key);
     progress.says("reading the list of sources");
-    let polled = view.poll(jiff::SignedDuration::ZERO).await;
+    let polled = view.poll(jiff::SignedDuration::ZERO, Purpose::Poll).await;
     progress.clears();
     let sources = polled
         .listed

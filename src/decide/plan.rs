@@ -551,7 +551,9 @@ impl Plan {
 }
 
 impl Held {
-    fn of(incident: &Incident, call: Call, blocked_by: String) -> Self {
+    /// That a call of an incident is held back.
+    #[must_use]
+    pub fn of(incident: &Incident, call: Call, blocked_by: String) -> Self {
         Self {
             schema_id: incident.schema_id.clone(),
             what: in_words(call, incident),

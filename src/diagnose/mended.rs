@@ -180,10 +180,10 @@ impl<'a> SwitchedOff<'a> {
         let (last, wait) = match (self.watch(), self.fields()) {
             (Some(watch), _) => (watch.asked, wait(watch.tries)),
             // Nobody waits for these: a person who switched them off wants them off.
-            (None, Some(probed)) if !self.is_seen() => {
-                let tries = i64::from(probed.in_vain);
+            (None, Some(last)) if !self.is_seen() => {
+                let tries = i64::from(last.in_vain);
                 let wait = if tries == 0 { LAST_TRY } else { wait(tries) };
-                (probed.asked, wait)
+                (last.asked, wait)
             }
             (None, _) => (first, FIRST_TRY),
         };

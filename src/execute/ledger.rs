@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::calls::Outcome;
+use super::{calls::Outcome, spending::Spending};
 use crate::api::{
     status::{Handover, Incident, SourceState},
     validated::Project,
@@ -33,6 +33,8 @@ pub struct Ledger {
     outcomes: Mutex<HashMap<Key, Outcome>>,
     cancelled: Mutex<HashSet<String>>,
     claims: Mutex<HashMap<(Project, String), (String, Timestamp)>>,
+    /// How much was sent to each project.
+    pub spending: Spending,
 }
 
 impl Ledger {

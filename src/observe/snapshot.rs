@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub rivals: Vec<Rival>,
     /// What the Secrets of `spec.credentials` hold.
     pub offers: Offers,
+    /// Whether polls are further apart than the policy wants, for the sake of the share of the key's limits.
+    pub slowed: bool,
     /// Whether annotations can be believed to be approvals.
     pub approval_guard: ApprovalGuard,
 }

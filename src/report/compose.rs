@@ -59,7 +59,10 @@ pub fn observed(
     let truncated = findings.total - findings.shown.len();
     let total = summary.schemas.total;
     let mut sayings = conditions::readiness(
-        Ok(format!("PostHog was read; {total} tables are selected")),
+        Ok(format!(
+            "PostHog was read; {total} tables are selected{}",
+            slowed(snapshot)
+        )),
         false,
     );
     sayings.extend([
@@ -87,6 +90,7 @@ pub fn observed(
             sends: latest(&plan.sends),
             breaker: plan.breaker.clone(),
             reset_handled: plan.reset_handled.clone(),
+            poll_handled: old.state.poll_handled.clone(),
             guard: old.state.guard.clone(),
             empty_since: None,
         },
@@ -97,6 +101,14 @@ pub fn observed(
         status.remember(now, crate::posthog::redact::one_line(note, 240));
     }
     status
+}
+
+fn slowed(snapshot: &Snapshot) -> &'static str {
+    if snapshot.slowed {
+        ". Polls are further apart than spec.interval says: the operator's share of the API key's limits (--quota-share) is nearly used up"
+    } else {
+        ""
+    }
 }
 
 /// The status after a pass that could not observe: what was found and is being done stays as it was last known.

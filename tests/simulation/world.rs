@@ -17,7 +17,7 @@ use warehouse_sync_operator::{
     decide::approval,
     execute::Ledger,
     observe::Observer,
-    posthog::{client, guard::HostList},
+    posthog::{client, guard::HostList, quota::Share},
     report::Metrics,
 };
 
@@ -212,7 +212,7 @@ fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Fault
     let reconciler = Reconciler {
         max_actions_per_hour: 60,
         approvals: approval::Rules::default(),
-        observer: Observer::new(Arc::new(transport), clock.clone()),
+        observer: Observer::new(Arc::new(transport), clock.clone()).sharing(Share::percent(10)),
         kubernetes: Arc::new(cluster.clone()),
         hosts: HostList::new(&[], true),
         timings: Timings::PRODUCTION,
