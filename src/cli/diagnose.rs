@@ -30,7 +30,7 @@ use crate::{
         probing,
         problem::in_words,
     },
-    observe::{Observer, Snapshot},
+    observe::{Elsewhere, Observer, Snapshot},
     posthog::{
         ApiKey, client::Clock, guard::HostList, http::HttpTransport, quota::Purpose, redact,
     },
@@ -266,7 +266,7 @@ async fn read(
         every_run: true,
         progress: &|done, all| progress.says(&format!("looking closer: {done} of {all}")),
     }
-    .make(sources, Vec::new())
+    .make(sources, Vec::new(), Elsewhere::default())
     .await;
     progress.clears();
     Ok(judged(

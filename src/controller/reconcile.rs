@@ -25,7 +25,7 @@ use crate::{
         plan::in_words,
         proposal::Seed,
     },
-    diagnose::{Diagnosis, Known, diagnose},
+    diagnose::{Diagnosis, Known, diagnose, outage},
     execute::{self, Leads, Ledger, handover, run::Ran, spending::Wish},
     observe::{Observer, Offers, Snapshot, observer::ProjectView},
     posthog::{ApiKey, Transport, client::Clock, guard::HostList, quota::Purpose},
@@ -134,6 +134,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     now: pass.now,
                 };
                 let diagnosis = diagnose(&known);
+                let everywhere = &self.observer.everywhere;
+                everywhere.note(&pass.policy.project, outage::told(&known), pass.now);
                 let plan = decide(
                     &known,
                     &diagnosis,
@@ -243,7 +245,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             every_run: false,
             progress: &|_, _| {},
         };
-        let snapshot = survey.make(sources, rivals).await;
+        let elsewhere = self.observer.everywhere.but(&policy.project, now);
+        let snapshot = survey.make(sources, rivals, elsewhere).await;
         let snapshot = Snapshot {
             offers,
             approval_guard,

@@ -19,8 +19,8 @@ use crate::{
         suspects::{running, suspects},
     },
     observe::{
-        ApprovalGuard, Changes, Offers, Probe, Probes, ProjectView, Rival, Snapshot, WriteScope,
-        probes::About,
+        ApprovalGuard, Changes, Elsewhere, Offers, Probe, Probes, ProjectView, Rival, Snapshot,
+        WriteScope, probes::About,
     },
     posthog::{
         Transport,
@@ -81,7 +81,12 @@ pub struct Survey<'a, T> {
 
 impl<T: Transport> Survey<'_, T> {
     /// All that a decision may rest on, from the list of `sources`.
-    pub async fn make(&self, sources: Arc<Vec<Source>>, rivals: Vec<Rival>) -> Snapshot {
+    pub async fn make(
+        &self,
+        sources: Arc<Vec<Source>>,
+        rivals: Vec<Rival>,
+        elsewhere: Elsewhere,
+    ) -> Snapshot {
         self.view.recall(self.state, &sources);
         let mut snapshot = Snapshot {
             sources,
@@ -92,6 +97,7 @@ impl<T: Transport> Survey<'_, T> {
             write_scope: WriteScope::Unknown,
             rivals,
             offers: Offers::default(),
+            elsewhere,
             slowed: false,
             approval_guard: ApprovalGuard::broken("it was not looked at"),
         };

@@ -6,6 +6,7 @@
 pub mod approval_guard;
 pub mod changes;
 pub mod data;
+pub mod elsewhere;
 pub mod look;
 pub mod observer;
 pub mod offers;
@@ -15,6 +16,7 @@ pub mod snapshot;
 
 pub use approval_guard::ApprovalGuard;
 pub use changes::Changes;
+pub use elsewhere::Elsewhere;
 pub use look::{Log, Look, Newest, Streak};
 pub use observer::{Observer, ProjectView};
 pub use offers::Offers;

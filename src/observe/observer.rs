@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Changes, Look, Probe, Probes, Seen, WriteScope, data,
+    elsewhere::Everywhere,
     probes::{DataAnswer, DataProbe, Found, note},
 };
 use crate::{
@@ -50,6 +51,8 @@ pub struct Observer<T> {
     share: Option<Share>,
     projects: Mutex<HashMap<Key, Arc<Shared>>>,
     gates: Mutex<HashMap<(Host, KeyId), Arc<KeyGate>>>,
+    /// What policies saw of the sources of each project.
+    pub everywhere: Everywhere,
 }
 
 /// What policies of one project and key have in common.
@@ -76,6 +79,7 @@ impl<T: Transport> Observer<T> {
             share: None,
             projects: Mutex::default(),
             gates: Mutex::default(),
+            everywhere: Everywhere::default(),
         }
     }
 

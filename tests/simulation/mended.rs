@@ -273,10 +273,11 @@ fn no_fault_at_any_effect_switches_on_twice_or_unasked() {
 
 // --- Primary keys -----------------------------------------------------------------------------------------------------
 
+type Fix = fn(&mut posthog_simulator::SchemaSpec);
+
 #[test]
 fn another_key_than_at_the_failure_brings_the_table_back() {
     let keyless = ", primary_key_columns: null, incremental_fields: {detected_primary_keys: null}";
-    type Fix = fn(&mut posthog_simulator::SchemaSpec);
     let own: Fix = |schema| schema.primary_key_columns = Some(vec!["id".into(), "line".into()]);
     let at_source: Fix = |schema| {
         let found = serde_json::json!(["id"]);
@@ -304,7 +305,7 @@ fn another_key_than_at_the_failure_brings_the_table_back() {
 
 #[test]
 fn the_same_key_in_another_order_or_none_is_no_fix() {
-    let fixes: [fn(&mut posthog_simulator::SchemaSpec); 2] = [
+    let fixes: [Fix; 2] = [
         |schema| schema.primary_key_columns = Some(vec!["line".into(), "id".into()]),
         |schema| schema.primary_key_columns = None,
     ];
@@ -389,7 +390,7 @@ fn what_a_person_switches_on_or_leaves_off_for_good_is_not_proposed_any_more() {
     assert_eq!(only(&world).target.schema_id, "");
     let id = world.schema_id("a");
     simulator(&world, |posthog| {
-        posthog.set_should_sync(&id, true).unwrap()
+        posthog.set_should_sync(&id, true).unwrap();
     });
     run(&mut world, 10);
     assert_eq!(world.status().proposals[0].phase, Phase::Withdrawn);

@@ -277,6 +277,47 @@ fn the_breaker_closes_when_the_sources_recover() {
     assert_eq!(world.count("reload"), 4);
 }
 
+/// Four projects with a source each, all of which failed a minute ago, and a policy on each.
+fn four_projects(specs: [&str; 4]) -> Fleet {
+    let source = |n: i64| {
+        let failed = failed(&format!("t{n}"), "1m", PASSING, FAILS);
+        failed.replacen('{', &format!("{{project: {}, ", 12345 + n), 1)
+    };
+    let all: Vec<String> = (0..4).map(source).collect();
+    let project = |number| 12345 + i64::try_from(number).unwrap();
+    Fleet::with(&sources(&all), &specs, project, false)
+}
+
+#[test]
+fn the_breaker_counts_the_sources_of_all_policies_on_the_host_and_each_by_its_own_numbers() {
+    let patient = "mode: Enforce, interval: 1m, remediation: {limits: {breaker: {minSources: 5}}}";
+    let mut fleet = four_projects([ENFORCE, ENFORCE, ENFORCE, patient]);
+    fleet.run_for(SignedDuration::from_mins(25));
+    for number in 0..3 {
+        let status = fleet.status(number);
+        let why = status.state.breaker.unwrap().why;
+        assert!(why.starts_with("4 of 4 sources turned bad since"), "{why}");
+        let finding = &status.findings[0];
+        assert_eq!(finding.cause, RootCause::PlatformOutage);
+        let shown = serde_json::to_string(finding).unwrap();
+        for other in (0..4).filter(|other| *other != number) {
+            assert!(!shown.contains(&format!("t{other}")), "{shown}");
+        }
+    }
+    assert!(
+        fleet.status(3).state.breaker.is_none(),
+        "five are more than four"
+    );
+    let reloads = |fleet: &Fleet| fleet.simulator.lock().unwrap().count("POST", "/reload/");
+    assert_eq!(reloads(&fleet), 1, "only that of the patient one");
+    fleet.run_for(SignedDuration::from_mins(20));
+    let tried = (0..3).filter(|number| {
+        let breaker = fleet.status(*number).state.breaker;
+        breaker.is_some_and(|breaker| breaker.trial_at.is_some())
+    });
+    assert_eq!(tried.count(), 3, "each has a trial of its own");
+}
+
 #[test]
 fn a_person_can_ask_to_begin_anew_once_for_each_token() {
     let mut world = world(&sources(&[failed("a", "1h", PASSING, FAILS)]), ENFORCE);
