@@ -215,7 +215,9 @@ impl Kubernetes for Cluster {
     }
 }
 
-fn rival(policy: &WarehouseSyncPolicy, at: &PolicyRef, project: &Project) -> Option<Rival> {
+/// What the policy at `at`, on `project`, has to know of another; none if that is on another project, or is itself.
+#[must_use]
+pub fn rival(policy: &WarehouseSyncPolicy, at: &PolicyRef, project: &Project) -> Option<Rival> {
     // Cheap checks first: most policies are of other projects.
     if policy.spec.posthog.project_id != project.id {
         return None;

@@ -29,7 +29,7 @@ use crate::{
         ownership::is_in_flight,
         plan::in_words,
     },
-    diagnose::{Diagnosis, Verdict, freshness, missing},
+    diagnose::{Diagnosis, Verdict, freshness, mended::SwitchedOff, missing},
     observe::{ApprovalGuard, Snapshot, WriteScope},
     posthog::{lax::Lax, wire::SchemaStatus},
 };
@@ -67,7 +67,10 @@ pub fn observed(
     let truncated = findings.total - findings.shown.len();
     let total = summary.schemas.total;
     let mut sayings = conditions::readiness(
-        Ok(format!("PostHog was read; {total} tables are selected")),
+        Ok(format!(
+            "PostHog was read; {total} tables are selected{}",
+            slowed(snapshot)
+        )),
         false,
     );
     sayings.extend([
@@ -96,6 +99,7 @@ pub fn observed(
             sends: latest(&plan.sends),
             breaker: plan.breaker.clone(),
             reset_handled: plan.reset_handled.clone(),
+            poll_handled: old.state.poll_handled.clone(),
             guard: guard::remembered(&snapshot.approval_guard),
             suppressed: plan.suppressed.clone(),
             empty_since: None,
@@ -107,6 +111,14 @@ pub fn observed(
         status.remember(now, crate::posthog::redact::one_line(note, 240));
     }
     status
+}
+
+fn slowed(snapshot: &Snapshot) -> &'static str {
+    if snapshot.slowed {
+        ". Polls are further apart than spec.interval says: the operator's share of the API key's limits (--quota-share) is nearly used up"
+    } else {
+        ""
+    }
 }
 
 /// The status after a pass that could not observe: what was found and is being done stays as it was last known.
@@ -331,9 +343,9 @@ fn remembered(
     // First what must not be cut off.
     let all = of_proposals(plan, old, snapshot)
         .into_iter()
+        .chain(disabled(diagnosis, snapshot, old))
         .chain(marks(snapshot, diagnosis, old))
         .chain(of_incidents(plan, old, snapshot))
-        .chain(disabled(diagnosis))
         .chain(rescheduled)
         .chain(in_full);
     for state in all {
@@ -445,19 +457,27 @@ fn of_incidents<'a>(
                 disabled_seen: state.disabled_seen.filter(|_| !is_on),
                 poisoned: None,
                 request_handled: None,
+                fix: state.fix.filter(|_| !is_on),
                 ..state
             })
         })
 }
 
-/// Tables that `PostHog` was seen to switch off: nothing else will ever tell.
-fn disabled(diagnosis: &Diagnosis) -> impl Iterator<Item = SchemaState> {
+/// Tables that `PostHog` was seen to switch off, and what is known of whether that was mended: nothing else will ever tell.
+fn disabled<'a>(
+    diagnosis: &'a Diagnosis,
+    snapshot: &'a Snapshot,
+    old: &'a WarehouseSyncPolicyStatus,
+) -> impl Iterator<Item = SchemaState> + use<'a> {
     diagnosis.judged.iter().filter_map(|judged| {
         let Verdict::Disabled { by_posthog, .. } = &judged.verdict else {
             return None;
         };
+        let row = snapshot.row(&judged.source_id, &judged.schema_id);
+        let off = row.and_then(|row| SwitchedOff::new(&old.state, snapshot, row, &judged.verdict));
         Some(SchemaState {
             disabled_seen: Some((*by_posthog)?),
+            fix: off.and_then(|off| off.watch()),
             ..SchemaState::of(judged.schema_id.clone())
         })
     })

@@ -258,7 +258,7 @@ fn an_approval_counts_once_it_was_seen_whatever_becomes_of_the_annotation() {
 fn an_approval_is_seen_also_while_posthog_cannot_be_read() {
     let mut world = world(&wrong_type());
     simulator(&world, |posthog| {
-        posthog.add_fault(SimFault::always(FaultKind::CutBefore))
+        posthog.add_fault(SimFault::always(FaultKind::CutBefore));
     });
     let approved = approve(&world);
     run(&mut world, 10);
