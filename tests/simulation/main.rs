@@ -16,6 +16,7 @@ mod diagnosis;
 mod evidence;
 mod faults;
 mod fleet;
+mod guards;
 mod leadership;
 mod mended;
 mod plans;
