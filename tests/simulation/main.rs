@@ -17,6 +17,7 @@ mod diagnosis;
 mod evidence;
 mod faults;
 mod fleet;
+mod guards;
 mod leadership;
 mod mended;
 mod plans;
