@@ -79,8 +79,8 @@ impl<'a> Found<'a> {
             .filter_map(|source| Some((turned_bad(known, source)?, Some(source))));
         let others = elsewhere.turned_bad.iter().map(|at| (*at, None));
         let mut turned: Vec<Turned<'a>> = own.chain(others).collect();
-        let id = |source: &Option<&'a Source>| source.map(|source| &source.id);
-        turned.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| id(x).cmp(&id(y))));
+        let id = |source: Option<&'a Source>| source.map(|source| &source.id);
+        turned.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| id(*x).cmp(&id(*y))));
         let active = sources.iter().filter(|source| is_active(source)).count();
         Self {
             turned,
