@@ -22,15 +22,18 @@ const HOME: &str = "warehouse-sync-operator";
 
 /// A control plane of its own: the policies are cluster-wide, and other tests run operators under other accounts. One test at a
 /// time, because some of them take the guard away.
-static GUARDED: LazyLock<Mutex<ControlPlane>> = LazyLock::new(|| {
+static GUARDED: LazyLock<Mutex<ControlPlane>> = LazyLock::new(|| Mutex::new(guarded_plane()));
+
+/// A control plane with the shipped roles and admission policies.
+pub fn guarded_plane() -> ControlPlane {
     let plane = ControlPlane::start().unwrap_or_else(|error| panic!("{error}"));
     install_crd(&plane);
     plane.kubectl(["create", "namespace", HOME]).unwrap();
     plane.apply(RBAC).unwrap();
     plane.apply(ADMISSION).unwrap();
     takes_effect(&plane);
-    Mutex::new(plane)
-});
+    plane
+}
 
 /// The API server reads admission policies through a cache.
 fn takes_effect(plane: &ControlPlane) {
@@ -56,15 +59,15 @@ fn guarded() -> MutexGuard<'static, ControlPlane> {
 }
 
 /// A person or an account, and what kubectl answers to them.
-struct User<'a> {
+pub struct User<'a> {
     plane: &'a ControlPlane,
     namespace: String,
-    kubeconfig: PathBuf,
+    pub kubeconfig: PathBuf,
 }
 
 impl<'a> User<'a> {
     /// Somebody with a shipped role in the namespace.
-    fn with_role(plane: &'a ControlPlane, namespace: &str, name: &str, role: &str) -> Self {
+    pub fn with_role(plane: &'a ControlPlane, namespace: &str, name: &str, role: &str) -> Self {
         let binding = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
             "metadata": {"name": name, "namespace": namespace},
@@ -91,11 +94,11 @@ impl<'a> User<'a> {
     }
 
     /// What it says, warnings included; the error is what it says, too.
-    fn kubectl(&self, args: &[&str]) -> Result<String, String> {
+    pub fn kubectl(&self, args: &[&str]) -> Result<String, String> {
         self.kubectl_with(args, "")
     }
 
-    fn kubectl_with(&self, args: &[&str], input: &str) -> Result<String, String> {
+    pub fn kubectl_with(&self, args: &[&str], input: &str) -> Result<String, String> {
         let mut kubectl = self.plane.kubectl_command();
         kubectl.arg("--kubeconfig").arg(&self.kubeconfig);
         kubectl.args(["--namespace", &self.namespace]).args(args);
@@ -333,7 +336,7 @@ fn nobody_but_the_operator_writes_status_and_it_writes_nothing_else() {
 }
 
 /// The shipped account, with the shipped role in the namespace.
-fn operator_account<'a>(plane: &'a ControlPlane, namespace: &str) -> User<'a> {
+pub fn operator_account<'a>(plane: &'a ControlPlane, namespace: &str) -> User<'a> {
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {"name": HOME, "namespace": namespace},

@@ -19,6 +19,7 @@ mod credentials;
 mod diagnosis;
 mod flags;
 mod garbage;
+mod gitops;
 mod leadership;
 mod letters;
 mod main_job;
