@@ -17,7 +17,7 @@ mod keys;
 mod lifecycle;
 pub mod material;
 mod poisoned;
-pub(super) mod steps;
+pub mod steps;
 mod suppressed;
 pub mod webhook;
 
