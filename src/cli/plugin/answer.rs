@@ -3,10 +3,12 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
+use kube::ResourceExt;
 
 use super::{
     PluginError,
     cluster::{Cluster, ClusterArgs},
+    file::PolicyFile,
     mark::{Mark, tell},
     print::Format,
 };
@@ -43,27 +45,97 @@ impl AnswerArgs {
     }
 }
 
-/// A policy of the cluster and one of its proposals, by the command line of an answer that goes to the cluster.
-pub(super) async fn live(
-    args: &AnswerArgs,
-    cluster: &ClusterArgs,
-) -> Result<(Cluster, WarehouseSyncPolicy), PluginError> {
-    let (name, _) = args.name_and_id()?;
-    let cluster = cluster.connect().await?;
-    let policy = cluster.policy(name.unwrap_or_default()).await?;
-    Ok((cluster, policy))
+/// Where an answer is written.
+pub(super) enum Place {
+    /// Into the cluster.
+    Live,
+    /// Into a file.
+    File(PolicyFile),
 }
 
-/// Writes the answer to the policy in the cluster.
+/// What an answer needs: where it goes, and the policy as the cluster has it, unless nobody is to be asked.
+pub(super) struct Asked {
+    place: Place,
+    live: Option<(Cluster, WarehouseSyncPolicy)>,
+}
+
+impl Asked {
+    /// Reads what the command line names.
+    pub(super) async fn read(
+        args: &AnswerArgs,
+        cluster: &ClusterArgs,
+    ) -> Result<Self, PluginError> {
+        let (name, _) = args.name_and_id()?;
+        let Some(path) = &args.file else {
+            let cluster = cluster.connect().await?;
+            let policy = cluster.policy(name.unwrap_or_default()).await?;
+            return Ok(Self {
+                place: Place::Live,
+                live: Some((cluster, policy)),
+            });
+        };
+        let file = PolicyFile::open(path, name, cluster.namespace())?;
+        let live = if args.offline {
+            None
+        } else {
+            let mut cluster = cluster.connect().await?;
+            // The file knows better than the context where its policy lives.
+            if let Some(namespace) = file.namespace() {
+                namespace.clone_into(&mut cluster.namespace);
+            }
+            let policy = cluster.policy(file.name()).await?;
+            Some((cluster, policy))
+        };
+        Ok(Self {
+            place: Place::File(file),
+            live,
+        })
+    }
+
+    /// The policy as the cluster has it.
+    pub(super) fn policy(&self) -> Option<&WarehouseSyncPolicy> {
+        self.live.as_ref().map(|(_, policy)| policy)
+    }
+
+    /// The user name of who asks.
+    pub(super) async fn user_name(&self) -> Result<String, PluginError> {
+        match &self.live {
+            Some((cluster, _)) => cluster.user_name().await,
+            None => Err(PluginError::refused("nobody asked the cluster who you are")),
+        }
+    }
+
+    /// Writes the answer.
+    pub(super) async fn write(&self, mark: &Mark, format: Format) -> Result<ExitCode, PluginError> {
+        match (&self.place, &self.live) {
+            (Place::File(file), _) => write_file(file, mark, format),
+            (Place::Live, Some((cluster, policy))) => {
+                write_live(cluster, policy, mark, format).await
+            }
+            (Place::Live, None) => Err(PluginError::refused("there is no cluster to write to")),
+        }
+    }
+}
+
+fn write_file(file: &PolicyFile, mark: &Mark, format: Format) -> Result<ExitCode, PluginError> {
+    let there = mark.is_in(file.annotation(&mark.annotation))?;
+    if !there {
+        file.add(mark)?;
+    }
+    tell(format, mark, &file.path().display().to_string(), !there)
+}
+
+/// Writes the annotation to a policy in the cluster.
 pub(super) async fn write_live(
     cluster: &Cluster,
     policy: &WarehouseSyncPolicy,
     mark: &Mark,
     format: Format,
 ) -> Result<ExitCode, PluginError> {
-    let name = policy.metadata.name.clone().unwrap_or_default();
+    let name = policy.name_any();
     let place = format!("policy {name} in namespace {}", cluster.namespace);
-    let there = mark.is_on(policy)?;
+    let said = policy.annotations().get(&mark.annotation);
+    let there = mark.is_in(said.map(String::as_str))?;
     if !there {
         cluster.annotate(&name, mark).await?;
     }

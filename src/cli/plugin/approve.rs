@@ -7,11 +7,11 @@ use kube::ResourceExt;
 
 use super::{
     PluginError,
-    answer::{AnswerArgs, in_words, live, wipes, write_live},
+    answer::{AnswerArgs, Asked, in_words, whole, wipes},
     cluster::ClusterArgs,
     confirm::confirm,
     find::find,
-    mark::Mark,
+    mark::{Mark, value},
     print::Format,
     show::summary,
     verify::genuine,
@@ -19,8 +19,8 @@ use super::{
 use crate::{
     api::{
         WarehouseSyncPolicy,
-        names::DENY,
-        proposal::{Phase, Proposal},
+        names::{DENY, ON_BEHALF},
+        proposal::{Phase, Proposal, ProposedAction},
     },
     cli::complain,
 };
@@ -33,6 +33,9 @@ pub(super) struct ApproveArgs {
     /// Do not ask for the table's name before a Resync or DeleteData
     #[arg(long, short)]
     yes: bool,
+    /// With -f: whose approval it is. Nobody checks that name, and status says so; who may merge may approve
+    #[arg(long, value_name = "WHO", requires = "file", value_parser = value)]
+    on_behalf: Option<String>,
 }
 
 /// Approves one proposal.
@@ -42,11 +45,38 @@ pub(super) async fn approve(
     format: Format,
 ) -> Result<ExitCode, PluginError> {
     let (_, id) = args.to.name_and_id()?;
-    let (cluster, policy) = live(&args.to, cluster).await?;
-    let proposal = approvable(&policy, id)?;
-    shown_and_meant(proposal, args.yes)?;
-    let mark = Mark::approval(&proposal.id, &cluster.user_name().await?);
-    write_live(&cluster, &policy, &mark, format).await
+    if args.to.file.is_some() && args.on_behalf.is_none() {
+        return Err(PluginError::refused(
+            "an approval in a file needs --on-behalf WHO: git does not tell the cluster who approves",
+        ));
+    }
+    let asked = Asked::read(&args.to, cluster).await?;
+    let id = match asked.policy() {
+        Some(policy) => {
+            let proposal = approvable(policy, id)?;
+            shown_and_meant(proposal, args.yes)?;
+            &proposal.id
+        }
+        None => unseen(id, args.yes)?,
+    };
+    let by = match &args.on_behalf {
+        Some(who) => format!("{ON_BEHALF}{who}"),
+        None => asked.user_name().await?,
+    };
+    asked.write(&Mark::approval(id, &by), format).await
+}
+
+/// An id of which nobody says what it stands for: where it wipes a table, it has to be typed again.
+fn unseen(id: &str, yes: bool) -> Result<&str, PluginError> {
+    let id = whole(id)?;
+    let wiping = ProposedAction::ALL
+        .into_iter()
+        .filter(|action| wipes(*action));
+    let code = id.split('-').next().unwrap_or_default();
+    if let Some(action) = wiping.into_iter().find(|action| action.code() == code) {
+        confirm(yes, action.as_str(), id)?;
+    }
+    Ok(id)
 }
 
 /// The proposal, if it waits and is what it says it is.

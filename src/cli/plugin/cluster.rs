@@ -3,7 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::{
+    authentication::v1::SelfSubjectReview,
+    authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+};
 use kube::{
     Api, Client, Config,
     api::{ListParams, Patch, PatchParams, PostParams},
@@ -140,6 +143,29 @@ impl Cluster {
         name.filter(|name| !name.is_empty()).ok_or_else(|| {
             PluginError::refused("the API server does not say by which user name it knows you")
         })
+    }
+
+    /// Whether the user may do this to policies of the namespace.
+    pub(super) async fn may(&self, verb: &str) -> Result<bool, PluginError> {
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some("warehousesync.dev".to_owned()),
+                    resource: Some("warehousesyncpolicies".to_owned()),
+                    namespace: Some(self.namespace.clone()),
+                    verb: Some(verb.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
+        let reviewed = api.create(&PostParams::default(), &review).await;
+        let reviewed = reviewed.map_err(PluginError::kubernetes(
+            "ask the API server for your rights",
+        ))?;
+        Ok(reviewed.status.is_some_and(|status| status.allowed))
     }
 
     fn api(&self) -> Api<WarehouseSyncPolicy> {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     PluginError,
-    answer::{AnswerArgs, live, write_live},
+    answer::{AnswerArgs, Asked, whole},
     cluster::ClusterArgs,
     find::find,
     mark::{Mark, value},
@@ -34,9 +34,12 @@ pub(super) async fn deny(
     format: Format,
 ) -> Result<ExitCode, PluginError> {
     let (_, id) = args.to.name_and_id()?;
-    let (cluster, policy) = live(&args.to, cluster).await?;
-    let mark = Mark::denial(&deniable(&policy, id)?.id, &args.reason);
-    write_live(&cluster, &policy, &mark, format).await
+    let asked = Asked::read(&args.to, cluster).await?;
+    let id = match asked.policy() {
+        Some(policy) => &deniable(policy, id)?.id,
+        None => whole(id)?,
+    };
+    asked.write(&Mark::denial(id, &args.reason), format).await
 }
 
 /// The proposal, if a no can still stop it.

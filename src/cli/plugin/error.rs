@@ -2,6 +2,7 @@
 
 use kube::config::{InferConfigError, KubeconfigError};
 
+use super::FileError;
 use crate::cli::CliError;
 
 /// Why a command ended badly, with what to do about it.
@@ -29,6 +30,9 @@ pub enum PluginError {
     /// The output could not be written.
     #[error(transparent)]
     Output(#[from] CliError),
+    /// A file could not be edited.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The terminal could not be read.
     #[error("cannot read the answer: {0}")]
     Input(std::io::Error),

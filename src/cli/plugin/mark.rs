@@ -1,16 +1,12 @@
 //! Annotations that answer proposals or ask for one.
 
-use kube::ResourceExt;
 use serde::Serialize;
 
 use super::{
     PluginError,
     print::{Format, print},
 };
-use crate::api::{
-    WarehouseSyncPolicy,
-    names::{APPROVE, DENY},
-};
+use crate::api::names::{APPROVE, DENY, REQUEST};
 
 /// Longest value that the operator keeps, in characters.
 const MOST: usize = 256;
@@ -41,21 +37,24 @@ impl Mark {
         }
     }
 
-    /// True if it is there already. Another value is never replaced: what somebody has said stays said.
-    pub(super) fn is_on(&self, policy: &WarehouseSyncPolicy) -> Result<bool, PluginError> {
-        match policy.annotations().get(&self.annotation) {
-            None => Ok(false),
-            Some(value) if *value == self.value => Ok(true),
-            Some(value) => Err(self.taken(value)),
+    /// Asking for a proposal about a table.
+    pub(super) fn request(schema_id: &str, wish: String) -> Self {
+        Self {
+            annotation: format!("{REQUEST}{schema_id}"),
+            value: wish,
         }
     }
 
-    /// There is another value.
-    pub(super) fn taken(&self, value: &str) -> PluginError {
-        PluginError::refused(format!(
-            "the annotation {} is there already, and says {value:?}. Nothing was changed",
-            self.annotation
-        ))
+    /// True if `said`, the value of before, is this one. Another value is never replaced: what somebody has said stays said.
+    pub(super) fn is_in(&self, said: Option<&str>) -> Result<bool, PluginError> {
+        match said {
+            None => Ok(false),
+            Some(said) if said == self.value => Ok(true),
+            Some(said) => Err(PluginError::refused(format!(
+                "the annotation {} is there already, and says {said:?}. Nothing was changed",
+                self.annotation
+            ))),
+        }
     }
 }
 

@@ -9,20 +9,26 @@ mod approve;
 mod cluster;
 mod confirm;
 mod deny;
+mod doctor;
 mod error;
+mod file;
 mod find;
 mod get;
 mod mark;
 mod print;
 mod proposals;
+mod request;
 mod show;
 mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use super::output;
 
 pub use error::PluginError;
+pub use file::FileError;
 
 /// Shows what the warehouse-sync-operator proposes, and answers it.
 #[derive(Debug, Parser)]
@@ -51,6 +57,15 @@ enum Command {
     Approve(approve::ApproveArgs),
     /// Say no to a proposal, with the reason
     Deny(deny::DenyArgs),
+    /// Ask for a proposal to resync a table or to delete its data, of which you know that its data is bad
+    Request(request::RequestArgs),
+    /// Look for what keeps approvals from counting: rights, annotations without effect, Secrets without their label
+    Doctor(doctor::DoctorArgs),
+    /// Print a script that completes commands and flags: `source <(kubectl-wsp completion bash)`
+    Completion {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 impl Cli {
@@ -78,6 +93,18 @@ impl Command {
             Self::Verify(args) => verify::verify(&args, cluster, format).await,
             Self::Approve(args) => approve::approve(&args, cluster, format).await,
             Self::Deny(args) => deny::deny(&args, cluster, format).await,
+            Self::Request(args) => request::request(&args, cluster, format).await,
+            Self::Doctor(args) => doctor::doctor(&args, cluster, format).await,
+            Self::Completion { shell } => completion(shell),
         }
     }
+}
+
+fn completion(shell: clap_complete::Shell) -> Result<ExitCode, PluginError> {
+    let mut script = Vec::new();
+    // Under the name of the file: shells complete `kubectl-wsp`, and kubectl its plugins in its own way.
+    let mut command = Cli::command().bin_name("kubectl-wsp");
+    clap_complete::generate(shell, &mut command, "kubectl-wsp", &mut script);
+    output::print(&String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
 }
