@@ -1,6 +1,6 @@
 //! Whatever a file looks like: it gets exactly the annotation, and keeps every other byte, or is left as it is.
 
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::ValueTree};
 use serde_json::{Map, Value, json};
 
 use super::files::{File, ID, LINE};

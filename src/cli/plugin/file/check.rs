@@ -1,7 +1,5 @@
 //! Whether an edited file says what it did before, and one annotation more. It knows nothing of how the edit was made.
 
-use granit_parser::ScalarStyle;
-
 use super::{
     super::mark::Mark,
     tree::{self, Content, Node},
@@ -67,7 +65,8 @@ fn without_empty(documents: &mut [Node], place: usize) {
     fields.retain(|(key, value)| {
         let empty = match &value.content {
             Content::Map { entries, .. } => entries.is_empty(),
-            Content::Scalar { text, style } => text.is_empty() && *style == ScalarStyle::Plain,
+            // Nothing behind the colon.
+            Content::Scalar { .. } => value.at.is_empty(),
             Content::List(_) | Content::Alias => false,
         };
         !(key.is("annotations") && empty)
