@@ -1,7 +1,7 @@
 //! `doctor`.
 
 use serde_json::json;
-use warehouse_sync_operator::api::proposal::ProposedAction;
+use warehouse_sync_operator::api::proposal::{Phase, ProposedAction};
 
 use super::support::Env;
 
@@ -72,4 +72,20 @@ fn a_user_is_told_what_they_may_do() {
     ] {
         assert!(words.contains(said), "{said}: {words}");
     }
+}
+
+#[test]
+fn an_answer_to_what_is_over_is_told_and_is_nothing_wrong() {
+    let env = Env::new();
+    secret(&env, "warehousesync.dev/use: posthog-api-key");
+    let mut proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
+    env.propose(&[proposal.clone()]);
+    env.plugin(&["approve", "prod", &proposal.id]).fine();
+    proposal.phase = Phase::Executed;
+    env.propose(&[proposal]);
+    let words = env.plugin(&["doctor"]).fine().words();
+    assert!(
+        words.contains("has no effect: its proposal is Executed; it can be removed"),
+        "{words}"
+    );
 }

@@ -269,6 +269,8 @@ fn what_is_missing_on_the_command_line_is_named() {
     refused(&text, &["rs-abcdefghijklmnopqrstuvwxyz"], "add --yes");
     let file = File::new(&text);
     run(plugin().args(["approve", ID, "-f"]).arg(&file.path)).refused("needs --on-behalf");
+    let live = run(plugin().args(["approve", "prod", ID, "--on-behalf", "ann"]));
+    assert_eq!(live.code, 2, "{}", live.err);
     run(plugin().args(["approve", ID])).refused("give the name of the policy and the id");
     run(plugin().args([
         "approve",

@@ -45,18 +45,12 @@ impl AnswerArgs {
     }
 }
 
-/// Where an answer is written.
-pub(super) enum Place {
+/// Where an answer goes, with the policy as the cluster has it.
+pub(super) enum Asked {
     /// Into the cluster.
-    Live,
-    /// Into a file.
-    File(PolicyFile),
-}
-
-/// What an answer needs: where it goes, and the policy as the cluster has it, unless nobody is to be asked.
-pub(super) struct Asked {
-    place: Place,
-    live: Option<(Cluster, WarehouseSyncPolicy)>,
+    Live(Cluster, WarehouseSyncPolicy),
+    /// Into a file; without a policy if no cluster is to be asked.
+    File(PolicyFile, Option<WarehouseSyncPolicy>),
 }
 
 impl Asked {
@@ -69,50 +63,34 @@ impl Asked {
         let Some(path) = &args.file else {
             let cluster = cluster.connect().await?;
             let policy = cluster.policy(name.unwrap_or_default()).await?;
-            return Ok(Self {
-                place: Place::Live,
-                live: Some((cluster, policy)),
-            });
+            return Ok(Self::Live(cluster, policy));
         };
         let file = PolicyFile::open(path, name, cluster.namespace())?;
-        let live = if args.offline {
-            None
-        } else {
-            let mut cluster = cluster.connect().await?;
-            // The file knows better than the context where its policy lives.
-            if let Some(namespace) = file.namespace() {
-                namespace.clone_into(&mut cluster.namespace);
-            }
-            let policy = cluster.policy(file.name()).await?;
-            Some((cluster, policy))
-        };
-        Ok(Self {
-            place: Place::File(file),
-            live,
-        })
+        if args.offline {
+            return Ok(Self::File(file, None));
+        }
+        let mut cluster = cluster.connect().await?;
+        // The file knows better than the context where its policy lives.
+        if let Some(namespace) = file.namespace() {
+            namespace.clone_into(&mut cluster.namespace);
+        }
+        let policy = cluster.policy(file.name()).await?;
+        Ok(Self::File(file, Some(policy)))
     }
 
     /// The policy as the cluster has it.
     pub(super) fn policy(&self) -> Option<&WarehouseSyncPolicy> {
-        self.live.as_ref().map(|(_, policy)| policy)
-    }
-
-    /// The user name of who asks.
-    pub(super) async fn user_name(&self) -> Result<String, PluginError> {
-        match &self.live {
-            Some((cluster, _)) => cluster.user_name().await,
-            None => Err(PluginError::refused("nobody asked the cluster who you are")),
+        match self {
+            Self::Live(_, policy) => Some(policy),
+            Self::File(_, policy) => policy.as_ref(),
         }
     }
 
     /// Writes the answer.
     pub(super) async fn write(&self, mark: &Mark, format: Format) -> Result<ExitCode, PluginError> {
-        match (&self.place, &self.live) {
-            (Place::File(file), _) => write_file(file, mark, format),
-            (Place::Live, Some((cluster, policy))) => {
-                write_live(cluster, policy, mark, format).await
-            }
-            (Place::Live, None) => Err(PluginError::refused("there is no cluster to write to")),
+        match self {
+            Self::Live(cluster, policy) => write_live(cluster, policy, mark, format).await,
+            Self::File(file, _) => write_file(file, mark, format),
         }
     }
 }
@@ -125,8 +103,7 @@ fn write_file(file: &PolicyFile, mark: &Mark, format: Format) -> Result<ExitCode
     tell(format, mark, &file.path().display().to_string(), !there)
 }
 
-/// Writes the annotation to a policy in the cluster.
-pub(super) async fn write_live(
+async fn write_live(
     cluster: &Cluster,
     policy: &WarehouseSyncPolicy,
     mark: &Mark,

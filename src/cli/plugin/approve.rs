@@ -46,9 +46,7 @@ pub(super) async fn approve(
 ) -> Result<ExitCode, PluginError> {
     let (_, id) = args.to.name_and_id()?;
     if args.to.file.is_some() && args.on_behalf.is_none() {
-        return Err(PluginError::refused(
-            "an approval in a file needs --on-behalf WHO: git does not tell the cluster who approves",
-        ));
+        return Err(nobody());
     }
     let asked = Asked::read(&args.to, cluster).await?;
     let id = match asked.policy() {
@@ -59,11 +57,20 @@ pub(super) async fn approve(
         }
         None => unseen(id, args.yes)?,
     };
-    let by = match &args.on_behalf {
-        Some(who) => format!("{ON_BEHALF}{who}"),
-        None => asked.user_name().await?,
+    let by = match &asked {
+        Asked::Live(cluster, _) => cluster.user_name().await?,
+        Asked::File(..) => {
+            let who = args.on_behalf.as_deref().ok_or_else(nobody)?;
+            format!("{ON_BEHALF}{who}")
+        }
     };
     asked.write(&Mark::approval(id, &by), format).await
+}
+
+fn nobody() -> PluginError {
+    PluginError::refused(
+        "an approval in a file needs --on-behalf WHO: git does not tell the cluster who approves",
+    )
 }
 
 /// An id of which nobody says what it stands for: where it wipes a table, it has to be typed again.

@@ -16,7 +16,7 @@ use crate::{
     api::{
         WarehouseSyncPolicy,
         names::{APPROVE, DENY},
-        policy::SecretKeyRef,
+        policy::{Credentials, SecretKeyRef},
     },
     cli::{output, report::fields},
     controller::released::Use,
@@ -140,7 +140,7 @@ fn guard(policy: &WarehouseSyncPolicy) -> Look {
     }
 }
 
-/// Answers to nothing that waits. Those that did their work may stay for ever; those to an id that nobody knows are told.
+/// Answers without effect: to what is over, which does no harm, and to what nobody has proposed.
 fn inert(policy: &WarehouseSyncPolicy) -> Vec<Look> {
     let proposals = || policy.status.iter().flat_map(|status| &status.proposals);
     let answers = policy.annotations().keys().filter_map(|key| {
@@ -153,7 +153,7 @@ fn inert(policy: &WarehouseSyncPolicy) -> Vec<Look> {
         .filter_map(|(key, id)| {
             let found = proposals().find(|proposal| proposal.id == id);
             let (state, why) = match found {
-                Some(proposal) if proposal.is_open() => return None,
+                Some(proposal) if !proposal.is_over() => return None,
                 Some(proposal) => (State::Ok, format!("its proposal is {:?}", proposal.phase)),
                 None => (State::Wrong, "no proposal has this id".to_owned()),
             };
@@ -170,7 +170,7 @@ fn inert(policy: &WarehouseSyncPolicy) -> Vec<Look> {
 async fn secrets(cluster: &Cluster, policy: &WarehouseSyncPolicy) -> Vec<Look> {
     let project = &policy.spec.posthog;
     let project_id = project.project_id;
-    let inputs = policy.spec.credentials.iter().flat_map(|row| row.inputs());
+    let inputs = policy.spec.credentials.iter().flat_map(Credentials::inputs);
     let inputs = inputs.map(|input| (&input.secret_ref, Use::Source { project_id }));
     let mut wanted = vec![(&project.api_key_secret_ref, Use::ApiKey)];
     for (reference, used_for) in inputs {

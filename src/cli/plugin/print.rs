@@ -56,10 +56,10 @@ pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> 
 
 fn line<const N: usize>(row: &[String; N], widths: &[usize; N]) -> String {
     let cells = row.iter().zip(widths);
-    let line: String = cells
-        .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - display_width(cell) + 3)))
+    let padded: Vec<String> = cells
+        .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - display_width(cell))))
         .collect();
-    format!("{}\n", line.trim_end())
+    format!("{}\n", padded.join("   ").trim_end())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `show`: all of one proposal.
 
-use std::process::ExitCode;
+use std::{fmt::Write as _, process::ExitCode};
 
 use super::{
     PluginError,
@@ -9,7 +9,7 @@ use super::{
     print::{Format, print},
 };
 use crate::{
-    api::proposal::{Execution, Proposal},
+    api::proposal::{ExecutedStep, Execution, Proposal},
     cli::{
         output,
         report::{fields, minute},
@@ -35,7 +35,8 @@ pub(super) async fn show(
         // Not wrapped: it is what the id is made of, word by word.
         text.push_str("\nMaterial, of which the id is made:\n");
         for line in material.lines() {
-            text.push_str(&format!("  {}\n", line.replace(char::is_control, " ")));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {}", line.replace(char::is_control, " "));
         }
         text
     })
@@ -115,22 +116,8 @@ fn so_far(proposal: &Proposal) -> Vec<(&'static str, String)> {
 }
 
 fn execution(execution: &Execution) -> Vec<(&'static str, String)> {
-    let mut lines: Vec<(&str, String)> = execution
-        .steps
-        .iter()
-        .map(|step| {
-            let mut text = format!("{:?} at {}", step.call, minute(step.started_at));
-            match (step.http_status, step.fate) {
-                (Some(status), _) => text.push_str(&format!(": HTTP {status}")),
-                (None, Some(fate)) => text.push_str(&format!(": {fate:?}")),
-                (None, None) => text.push_str(": not known what became of it"),
-            }
-            if !step.detail.is_empty() {
-                text.push_str(&format!(", {}", step.detail));
-            }
-            ("Sent", text)
-        })
-        .collect();
+    let steps = execution.steps.iter();
+    let mut lines: Vec<_> = steps.map(|step| ("Sent", sent(step))).collect();
     let known = |name, value: Option<String>| value.map(|value| (name, value));
     let rows = |rows: Option<i64>| rows.map(|rows| rows.to_string());
     let rest = [
@@ -141,4 +128,22 @@ fn execution(execution: &Execution) -> Vec<(&'static str, String)> {
     ];
     lines.extend(rest.into_iter().flatten());
     lines
+}
+
+/// A call, and what became of it.
+fn sent(step: &ExecutedStep) -> String {
+    let became = match (step.http_status, step.fate) {
+        (Some(status), _) => format!("HTTP {status}"),
+        (None, Some(fate)) => format!("{fate:?}"),
+        (None, None) => "not known what became of it".to_owned(),
+    };
+    let detail = match step.detail.as_str() {
+        "" => String::new(),
+        detail => format!(", {detail}"),
+    };
+    format!(
+        "{:?} at {}: {became}{detail}",
+        step.call,
+        minute(step.started_at)
+    )
 }

@@ -90,18 +90,23 @@ fn checks(policy: &WarehouseSyncPolicy, proposal: &Proposal) -> Vec<Check> {
     let schema_id = material.schema_id.clone().unwrap_or_default();
     let said = |steps: &[String]| steps.join("; ");
     let in_words = steps::all_in_words(material, proposal.title());
+    let project_id = material.project_id.to_string();
     vec![
-        check("version of the format", material.version, material::VERSION),
+        check(
+            "version of the format",
+            material.version.to_string(),
+            material::VERSION.to_string(),
+        ),
         check("id", &proposal.id, material::id(material)),
         check("action", proposal.action.as_str(), material.action.as_str()),
         check("steps", said(&proposal.steps), said(&in_words)),
-        check("project", target.project_id, material.project_id),
+        check("project", target.project_id.to_string(), &project_id),
         check("source id", &target.source_id, &material.source_id),
         check("table id", &target.schema_id, schema_id),
         check(
             "project of the policy",
-            project.project_id,
-            material.project_id,
+            project.project_id.to_string(),
+            &project_id,
         ),
         check("host of the policy", host, &material.host),
         check(
@@ -112,8 +117,8 @@ fn checks(policy: &WarehouseSyncPolicy, proposal: &Proposal) -> Vec<Check> {
     ]
 }
 
-fn check(what: &'static str, shown: impl ToString, expected: impl ToString) -> Check {
-    let (shown, expected) = (shown.to_string(), expected.to_string());
+fn check(what: &'static str, shown: impl Into<String>, expected: impl Into<String>) -> Check {
+    let (shown, expected) = (shown.into(), expected.into());
     Check {
         what,
         same: shown == expected,

@@ -72,3 +72,45 @@ fn without_empty(documents: &mut [Node], place: usize) {
         !(key.is("annotations") && empty)
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: &str = "metadata:\n  name: a\n---\nmetadata:\n  name: b\n";
+
+    fn check(edited: &str) -> Result<(), String> {
+        let mark = Mark {
+            annotation: "k".to_owned(),
+            value: "v".to_owned(),
+        };
+        only_added(BEFORE, edited, 1, &mark)
+    }
+
+    #[test]
+    fn the_annotation_alone_is_accepted() {
+        let edited = format!("{BEFORE}  annotations:\n    k: \"v\"\n");
+        assert_eq!(check(&edited), Ok(()));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for edited in [
+            // Nothing was added, or it says something else.
+            BEFORE.to_owned(),
+            format!("{BEFORE}  annotations:\n    k: w\n"),
+            // It was added elsewhere.
+            format!("{BEFORE}annotations:\n  k: v\n"),
+            BEFORE.replace("name: a\n", "name: a\n  annotations: {k: v}\n"),
+            // It was added twice, or with another.
+            format!("{BEFORE}  annotations:\n    k: v\n    k: v\n"),
+            format!("{BEFORE}  annotations:\n    k: v\n    l: v\n"),
+            // Something else changed.
+            BEFORE.replace("name: b\n", "name: 'b'\n  annotations: {k: v}\n"),
+            format!("{BEFORE}  annotations:\n    k: v\n---\n{{}}\n"),
+            format!("{BEFORE}  annotations: {{k: v\n"),
+        ] {
+            assert!(check(&edited).is_err(), "{edited}");
+        }
+    }
+}

@@ -59,7 +59,7 @@ pub(super) fn insertion(text: &str, policy: &Node, mark: &Mark) -> Result<Insert
             entries,
         } => {
             let quoted_as = entries.first().map_or(key, |(first, _)| first);
-            Ok(file.into_braces(annotations, entries.is_empty(), &pair(mark, quoted_as)?))
+            Ok(file.within_braces(annotations, entries.is_empty(), &pair(mark, quoted_as)?))
         }
         Content::Map { entries, .. } => file.among(entries, mark),
         Content::Scalar {
@@ -171,7 +171,7 @@ impl File<'_> {
     }
 
     /// Behind the opening brace of a map.
-    fn into_braces(&self, map: &Node, empty: bool, pair: &str) -> Insertion {
+    fn within_braces(&self, map: &Node, empty: bool, pair: &str) -> Insertion {
         let at = map.at.start + 1;
         let spaced = self
             .text
