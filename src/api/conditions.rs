@@ -11,6 +11,8 @@ pub const HEALTHY: &str = "Healthy";
 /// The operator may send what it decides.
 pub const REMEDIATION_ALLOWED: &str = "RemediationAllowed";
 
+/// The admission policies stand that make an annotation an approval.
+pub const APPROVAL_GUARD_ACTIVE: &str = "ApprovalGuardActive";
 /// A proposal waits for a person.
 pub const PENDING_APPROVAL: &str = "PendingApproval";
 
@@ -79,11 +81,17 @@ pub enum Reason {
     ProposalsWait,
     /// Pending approval: none does.
     NothingToApprove,
+    /// Guard of approvals: it stands.
+    GuardStands,
+    /// Guard of approvals: it is missing, altered, or cannot be read.
+    GuardBroken,
+    /// Guard of approvals: it does not stand, and approvals count all the same.
+    GuardNotRequired,
 }
 
 impl Reason {
     /// Every reason, for the documentation and its drift check.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 33] = [
         Self::Polled,
         Self::Proceeding,
         Self::FirstPoll,
@@ -114,6 +122,9 @@ impl Reason {
         Self::Suspended,
         Self::ProposalsWait,
         Self::NothingToApprove,
+        Self::GuardStands,
+        Self::GuardBroken,
+        Self::GuardNotRequired,
     ];
 
     /// The reason as it stands in a condition.
@@ -150,6 +161,9 @@ impl Reason {
             Self::Suspended => "Suspended",
             Self::ProposalsWait => "ProposalsWait",
             Self::NothingToApprove => "NothingToApprove",
+            Self::GuardStands => "GuardStands",
+            Self::GuardBroken => "GuardBroken",
+            Self::GuardNotRequired => "GuardNotRequired",
         }
     }
 

@@ -22,6 +22,9 @@ pub const REPORTER: &str = "warehouse-sync-operator";
 /// and an open breaker lets one trial pass. Each value counts once.
 pub const RESET_AT: &str = "reconcile.warehousesync.dev/resetAt";
 
+/// Annotation by which a person asks the operator to read `PostHog` at once, and nothing else. Each value counts once.
+pub const REQUESTED_AT: &str = "reconcile.warehousesync.dev/requestedAt";
+
 /// Longest value of such an annotation that is told apart, in characters.
 pub const MAX_TOKEN: usize = 128;
 

@@ -236,6 +236,13 @@ impl Proposal {
         self.phase == Phase::AwaitingApproval
     }
 
+    /// Takes note of an approval.
+    pub fn approves(&mut self, seen: ApprovalSeen) {
+        self.phase = Phase::Approved;
+        self.message.clear();
+        self.approval = Some(seen);
+    }
+
     /// True if nothing more comes of it.
     #[must_use]
     pub const fn is_over(&self) -> bool {

@@ -43,7 +43,7 @@ pub struct WarehouseSyncPolicyStatus {
     /// The `metadata.generation` that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled, Healthy, RemediationAllowed, PendingApproval. Each carries `observedGeneration`, a reason and a message.
+    /// Ready, Reconciling, Stalled, Healthy, RemediationAllowed, PendingApproval, ApprovalGuardActive. Each carries `observedGeneration`, a reason and a message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -628,6 +628,9 @@ pub struct State {
     /// The value of the annotation `reconcile.warehousesync.dev/resetAt` that was last acted upon.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reset_handled: Option<String>,
+    /// The value of the annotation `reconcile.warehousesync.dev/requestedAt` for which PostHog was last read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll_handled: Option<String>,
     /// The breaker; absent while it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<BreakerState>,
@@ -657,6 +660,7 @@ impl State {
             missing,
             sends,
             reset_handled,
+            poll_handled,
             breaker,
             lost_slots,
             guard,
@@ -667,6 +671,7 @@ impl State {
             && sources.is_empty()
             && sends.is_empty()
             && reset_handled.is_none()
+            && poll_handled.is_none()
             && breaker.is_none()
             && missing.is_empty()
             && lost_slots.is_empty()
@@ -743,6 +748,34 @@ pub struct SchemaState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub request_handled: Option<String>,
+    /// Of a table that PostHog was seen to switch off: what tells whether that was mended since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<FixWatch>,
+}
+
+/// What tells whether somebody has mended what PostHog switched a table off for.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FixWatch {
+    /// How often it was looked for.
+    pub tries: i64,
+    /// When it was looked for last.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub asked: Timestamp,
+    /// When the source last refused; absent if it never did, and then an answer proves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub refused: Option<Timestamp>,
+    /// Since when it has looked mended; absent while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub mended: Option<Timestamp>,
+    /// What tells the primary key at the failure from another; absent if not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The same of the key that the source declared then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detected: Option<String>,
 }
 
 impl SchemaState {
@@ -757,6 +790,7 @@ impl SchemaState {
             reloaded_in_full: None,
             poisoned: None,
             request_handled: None,
+            fix: None,
         }
     }
 
@@ -770,6 +804,7 @@ impl SchemaState {
             reloaded_in_full,
             poisoned,
             request_handled,
+            fix,
         } = other;
         self.marks = self.marks.take().or(marks);
         self.disabled_seen = self.disabled_seen.or(disabled_seen);
@@ -777,6 +812,7 @@ impl SchemaState {
         self.reloaded_in_full = self.reloaded_in_full.or(reloaded_in_full);
         self.poisoned = self.poisoned.or(poisoned);
         self.request_handled = self.request_handled.take().or(request_handled);
+        self.fix = self.fix.take().or(fix);
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     duration::{self, DurationError},
     host::{Host, HostError},
     marks::Marks,
-    names::{MAX_TOKEN, RESET_AT},
+    names::{MAX_TOKEN, REQUESTED_AT, RESET_AT},
     policy::{
         self, Credentials, Mode, Proposing, SchemaSelector, SecretKeyRef, SourceRef,
         SourceSelector, Switch,
@@ -141,6 +141,8 @@ pub struct ValidatedPolicy {
     pub reset_at: Option<String>,
     /// What people say of proposals.
     pub marks: Marks,
+    /// The last wish to read `PostHog` at once.
+    pub requested_at: Option<String>,
 }
 
 /// Whether each action that needs approval is proposed.
@@ -348,6 +350,7 @@ impl ValidatedPolicy {
             limits: Limits::new(&spec.remediation.limits)?,
             reset_at: annotation(meta, RESET_AT),
             marks: Marks::new(meta),
+            requested_at: annotation(meta, REQUESTED_AT),
         }
         .check_floors()
     }

@@ -17,7 +17,7 @@ pub(super) fn why(error: &PostHogError, host: &str, project: i64) -> String {
             in_words(*wait),
             in_words(PATIENCE)
         ),
-        PostHogError::Waiting { .. } => {
+        PostHogError::Waiting { .. } | PostHogError::OverShare { .. } => {
             "The limits of an API key are shared with everything else that uses it: try again later"
                 .to_owned()
         }

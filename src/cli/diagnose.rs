@@ -30,8 +30,10 @@ use crate::{
         probing,
         problem::in_words,
     },
-    observe::{Observer, Snapshot},
-    posthog::{ApiKey, client::Clock, guard::HostList, http::HttpTransport, redact},
+    observe::{Elsewhere, Observer, Snapshot},
+    posthog::{
+        ApiKey, client::Clock, guard::HostList, http::HttpTransport, quota::Purpose, redact,
+    },
     report::words,
 };
 
@@ -248,7 +250,7 @@ async fn read(
     let observer = Observer::new(Arc::new(transport), clock.clone());
     let view = observer.project(&policy.at, &policy.project, key);
     progress.says("reading the list of sources");
-    let polled = view.poll(jiff::SignedDuration::ZERO).await;
+    let polled = view.poll(jiff::SignedDuration::ZERO, Purpose::Poll).await;
     progress.clears();
     let sources = polled
         .listed
@@ -265,7 +267,7 @@ async fn read(
         every_run: true,
         progress: &|done, all| progress.says(&format!("looking closer: {done} of {all}")),
     }
-    .make(sources, Vec::new())
+    .make(sources, Vec::new(), Elsewhere::default())
     .await;
     progress.clears();
     Ok(judged(

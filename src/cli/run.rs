@@ -9,7 +9,10 @@ use crate::{
     api::Timings,
     controller::{self, Health, Options, leadership::Election, lease::Times, startup::StartError},
     decide::approval,
-    posthog::guard::{DEFAULT_HOSTS, HostList, is_loopback},
+    posthog::{
+        guard::{DEFAULT_HOSTS, HostList, is_loopback},
+        quota::Share,
+    },
     report::Metrics,
     serve,
 };
@@ -65,6 +68,10 @@ pub(super) struct RunArgs {
     /// lower it
     #[arg(long, value_name = "N", env = "WAREHOUSE_SYNC_MAX_ACTIONS_PER_HOUR", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     max_actions_per_hour: u32,
+
+    /// How much of PostHog's limits of each API key the operator may use, in percent; the rest is for the others that use the key
+    #[arg(long, value_name = "PERCENT", env = "WAREHOUSE_SYNC_QUOTA_SHARE", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    quota_share: u32,
 
     /// Believe approvals also where the admission policies of approvals are not in force: then anybody who may edit a policy can approve
     #[arg(long, env = "WAREHOUSE_SYNC_ALLOW_UNGUARDED_APPROVALS")]
@@ -144,6 +151,7 @@ fn options(args: &RunArgs) -> Result<Options, CliError> {
     namespaces.dedup();
     Ok(Options {
         max_actions_per_hour: usize::try_from(args.max_actions_per_hour).unwrap_or(usize::MAX),
+        quota_share: Share::percent(args.quota_share).faster_by(args.time_factor),
         approvals: approval::Rules {
             allow_unguarded: args.allow_unguarded_approvals,
             require_verified: args.require_verified_approvals,

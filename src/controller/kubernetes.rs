@@ -13,7 +13,7 @@ use kube::{
 use secrecy::SecretString;
 use serde::Serialize;
 
-use super::{secrets::ApiKeys, timed};
+use super::{approval_guard::GuardWatch, secrets::ApiKeys, timed};
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
@@ -37,6 +37,7 @@ pub struct Cluster {
     metrics: Metrics,
     recorder: Recorder,
     api_keys: ApiKeys,
+    approval_guard: GuardWatch,
     /// All policies that are watched.
     policies: Vec<Store<Watched>>,
 }
@@ -72,11 +73,13 @@ impl Cluster {
             instance: std::env::var("HOSTNAME").ok(),
         };
         let recorder = Recorder::new(client.clone(), reporter);
+        let approval_guard = GuardWatch::new(client.clone(), metrics.clone());
         Self {
             client,
             metrics,
             recorder,
             api_keys,
+            approval_guard,
             policies,
         }
     }
@@ -100,9 +103,7 @@ impl Kubernetes for Cluster {
     }
 
     async fn approval_guard(&self) -> Result<ApprovalGuard, KubernetesError> {
-        Ok(ApprovalGuard::broken(
-            "this version does not look at the admission policies yet",
-        ))
+        self.approval_guard.look().await
     }
 
     async fn apply_status(
@@ -214,7 +215,9 @@ impl Kubernetes for Cluster {
     }
 }
 
-fn rival(policy: &WarehouseSyncPolicy, at: &PolicyRef, project: &Project) -> Option<Rival> {
+/// What the policy at `at`, on `project`, has to know of another; none if that is on another project, or is itself.
+#[must_use]
+pub fn rival(policy: &WarehouseSyncPolicy, at: &PolicyRef, project: &Project) -> Option<Rival> {
     // Cheap checks first: most policies are of other projects.
     if policy.spec.posthog.project_id != project.id {
         return None;

@@ -50,6 +50,9 @@ pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> Obstacle {
         PostHogError::Waiting { .. } | PostHogError::RateLimited { .. } => {
             (Reason::RateLimited, "The limits of the API key are shared with everything else that uses it; it is tried again".to_owned())
         }
+        PostHogError::OverShare { .. } => {
+            (Reason::RateLimited, "It is tried again as soon as there is room; a longer interval, fewer projects on one key, or a larger --quota-share of the operator make room".to_owned())
+        }
         PostHogError::Refused { status: 401, .. } => {
             (Reason::KeyRejected, format!("Put a valid personal API key of PostHog into {secret}"))
         }

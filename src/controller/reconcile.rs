@@ -9,13 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     obstacle,
-    survey::{Budget, Survey},
+    survey::{Budget, Survey, is_verifying},
 };
 use crate::{
     api::{
         Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
         proposal::{Phase, Proposal},
-        status::{Fate, Handover, Incident, Step},
+        status::{Call, Fate, Handover, Incident},
         validated::PolicyRef,
     },
     decide::{
@@ -24,16 +24,15 @@ use crate::{
         credentials::Handing,
         decide,
         incident::{self, Facts, Next},
-        ownership::is_in_flight,
         plan::Settings,
         plan::in_words,
         proposal,
         proposal::Seed,
     },
-    diagnose::{Diagnosis, Known, diagnose},
-    execute::{self, Leads, Ledger, approved, handover, run::Ran},
+    diagnose::{Diagnosis, Known, diagnose, outage},
+    execute::{self, Leads, Ledger, approved, handover, run::Ran, spending::Wish},
     observe::{Live, Observer, Offers, Snapshot, observer::ProjectView},
-    posthog::{ApiKey, Transport, client::Clock, guard::HostList},
+    posthog::{ApiKey, Transport, client::Clock, guard::HostList, quota::Purpose, redact},
     report::{
         Kubernetes, KubernetesError, Metrics, StatusWriter,
         compose::{self, Obstacle},
@@ -112,13 +111,21 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             Err((obstacle, policy, tell)) => {
                 let now = (self.clock)();
                 let generation = object.metadata.generation.unwrap_or_default();
-                let status = compose::hindered(
+                let mut status = compose::hindered(
                     policy.as_ref(),
                     generation,
                     writer.written(),
                     &obstacle,
                     now,
                 );
+                if let Some(policy) = &policy {
+                    // An annotation may be gone by the time that PostHog can be read again.
+                    let guard = self.kubernetes.approval_guard().await?;
+                    let notes = proposal::latch(policy, &guard, self.approvals, &mut status, now);
+                    for note in notes {
+                        status.remember(now, redact::one_line(&note, 240));
+                    }
+                }
                 tracing::warn!(policy = %at, reason = %obstacle.reason, "{}", obstacle.message);
                 writer.write(status, now).await?;
                 writer.publish().await;
@@ -140,6 +147,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     now: pass.now,
                 };
                 let diagnosis = diagnose(&known);
+                let everywhere = &self.observer.everywhere;
+                everywhere.note(&pass.policy.project, outage::told(&known), pass.now);
                 let own_executions = self.ledger.executions();
                 let seed = (self.seed)();
                 let settings = Settings {
@@ -215,7 +224,16 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         self.ledger
             .complete_proposals(&policy.uid, &mut old.proposals);
 
-        let polled = view.poll(self.max_age(&policy, &old)).await;
+        let asked = policy.requested_at.is_some() && policy.requested_at != old.state.poll_handled;
+        let polled = if asked {
+            view.poll(SignedDuration::ZERO, Purpose::Repair).await
+        } else {
+            let purpose = purpose(&policy, &old.incidents, &old.proposals);
+            view.poll(self.max_age(&policy, &old), purpose).await
+        };
+        if asked && polled.fresh && polled.listed.is_ok() {
+            old.state.poll_handled.clone_from(&policy.requested_at);
+        }
         let tell = if polled.fresh {
             view.others()
         } else {
@@ -247,10 +265,13 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             every_run: false,
             progress: &|_, _| {},
         };
+        let elsewhere = self.observer.everywhere.but(&policy.project, now);
+        let snapshot = survey.make(sources, rivals, elsewhere).await;
         let snapshot = Snapshot {
             offers,
             approval_guard,
-            ..survey.make(sources, rivals).await
+            slowed: view.pace(Purpose::Poll) > policy.interval,
+            ..snapshot
         };
         Ok(Ok(Pass {
             policy,
@@ -294,15 +315,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         incidents: &[Incident],
         proposals: &[Proposal],
     ) -> SignedDuration {
-        let verifying = incidents.iter().any(|incident| {
-            is_in_flight(incident) && !matches!(incident.step, Step::WaitSuccess | Step::BackOff)
-        });
-        let verifying = verifying || proposals.iter().any(awaits_proof);
-        // What is held back by the mode may be so for long; it is not worth a poll every few seconds.
-        if verifying && policy.may_act() {
-            policy.interval.min(self.timings.verify_every)
-        } else {
-            policy.interval
+        match purpose(policy, incidents, proposals) {
+            Purpose::Repair => policy.interval.min(self.timings.verify_every),
+            Purpose::Poll | Purpose::Probe => policy.interval,
         }
     }
 
@@ -329,6 +344,16 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let hands_over = !plan.handings.is_empty();
         while !plan.handings.is_empty() {
             let handing = plan.handings[0].clone();
+            let wish = wish(&pass.policy, &handing.source_id, true, false);
+            if !self.may_send(pass, wish, &plan) {
+                plan.handings.remove(0);
+                plan.held.push(Held {
+                    schema_id: handing.source_id,
+                    what: handing.words,
+                    blocked_by: OVER_CAP.to_owned(),
+                });
+                continue;
+            }
             let intent = async |handover: &Handover| {
                 self.check_leads(&pass.policy.at)?;
                 let mut intended = plan.clone();
@@ -347,6 +372,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             )
             .await?;
             plan.handings.remove(0);
+            if !matches!(&ran, handover::Ran::Sent(handed) if handover::has_left(handed)) {
+                self.ledger.spending.give_back(wish);
+            }
             self.note_handover(&mut plan, &handing, ran);
             tracing::info!(policy = %pass.policy.at, source = %handing.source, call = handing.what.as_str(), "{}", plan.notes.last().map_or("", String::as_str));
             writer.write(compose(&plan), now).await?;
@@ -355,6 +383,16 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         while !plan.actions.is_empty() {
             let action = plan.actions[0].clone();
             let call = action.call;
+            let schema_id = action.incident.schema_id.clone();
+            let sends = &action.incident.sends;
+            let starts = sends.iter().all(|send| send.fate == Some(Fate::NotSent));
+            let wish = wish(&pass.policy, &schema_id, starts, call != Call::Reload);
+            if !self.may_send(pass, wish, &plan) {
+                let action = plan.actions.remove(0);
+                plan.held
+                    .push(Held::of(&action.incident, call, OVER_CAP.to_owned()));
+                continue;
+            }
             let intent = async |incident: &Incident| {
                 self.check_leads(&pass.policy.at)?;
                 let mut intended = plan.clone();
@@ -365,6 +403,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             let (view, ledger, leads) = (&pass.view, &self.ledger, &self.leads);
             let ran = execute::run(&pass.policy, view, ledger, leads, action, intent).await?;
             let action = plan.actions.remove(0);
+            if !matches!(&ran, Ran::Sent(incident) if has_left(incident)) {
+                self.ledger.spending.give_back(wish);
+            }
             self.note(pass, &mut plan, &action, ran);
             tracing::info!(policy = %pass.policy.at, schema = %action.incident.schema, ?call, "{}", plan.notes.last().or(plan.held.last().map(|held| &held.blocked_by)).map_or("", String::as_str));
             writer.write(compose(&plan), now).await?;
@@ -378,11 +419,22 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 .await?;
         }
         let again_in = self.again_in(&pass.policy, &plan.incidents, &plan.proposals);
-        Ok(if hands_over {
+        let again_in = if hands_over {
             again_in.min(self.timings.verify_every)
         } else {
             again_in
-        })
+        };
+        let purpose = purpose(&pass.policy, &plan.incidents, &plan.proposals);
+        Ok(again_in.max(pass.view.pace(purpose)))
+    }
+
+    /// Counts a call, unless that would exceed the operator's own cap for the project.
+    fn may_send(&self, pass: &Pass<'_, T>, wish: Wish<'_>, plan: &Plan) -> bool {
+        let rivals = pass.snapshot.rivals.iter();
+        let told = rivals.flat_map(|rival| &rival.sends).chain(&plan.sends);
+        let most = self.max_actions_per_hour;
+        let spending = &self.ledger.spending;
+        spending.take(wish, told.copied(), most, (self.clock)())
     }
 
     /// Takes what was approved as far as it comes now: reads what it touches, sends what may be sent, one call after the other,
@@ -410,6 +462,23 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     }
                 }
                 approval::Next::Send(approved, intended) => {
+                    let begun = intended.execution.iter().flat_map(|e| &e.steps).count();
+                    let starts = begun <= 1;
+                    let reserves = begun < intended.material.steps.len();
+                    let subject = intended.subject_id().to_owned();
+                    let wish = wish(&pass.policy, &subject, starts, reserves);
+                    if !self.may_send(pass, wish, plan) {
+                        let message = format!("held: {OVER_CAP}");
+                        plan.put(
+                            Proposal {
+                                message,
+                                ..proposal
+                            },
+                            now,
+                        );
+                        writer.write(compose(plan), now).await?;
+                        break;
+                    }
                     let intent = async |intended: &Proposal| {
                         self.check_leads(&pass.policy.at)?;
                         let mut plan = plan.clone();
@@ -422,6 +491,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     let step = (approved, *intended);
                     let ran = approved::run(policy, view, ledger, leads, step, intent).await?;
                     let tried = self.note_execution(plan, &proposal, ran, now);
+                    if !tried {
+                        self.ledger.spending.give_back(wish);
+                    }
                     writer.write(compose(plan), now).await?;
                     writer.publish().await;
                     if !tried {
@@ -603,6 +675,40 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             }
         }
     }
+}
+
+/// What the polls of a policy are for. What is held back by the mode may be so for long; it is not worth a poll every few seconds.
+fn purpose(policy: &ValidatedPolicy, incidents: &[Incident], proposals: &[Proposal]) -> Purpose {
+    let verifies = incidents.iter().any(is_verifying) || proposals.iter().any(awaits_proof);
+    if policy.may_act() && verifies {
+        Purpose::Repair
+    } else {
+        Purpose::Poll
+    }
+}
+
+/// Why a call waits of which another policy has just taken the last place.
+const OVER_CAP: &str = "--max-actions-per-hour of the operator, for all policies of the project: all calls of the hour are taken";
+
+const fn wish<'a>(
+    policy: &'a ValidatedPolicy,
+    id: &'a str,
+    starts: bool,
+    reserves: bool,
+) -> Wish<'a> {
+    Wish {
+        project: &policy.project,
+        uid: policy.uid.as_str(),
+        id,
+        starts,
+        reserves,
+    }
+}
+
+/// True if the newest call of an incident left, whatever came of it.
+fn has_left(incident: &Incident) -> bool {
+    let send = incident.sends.last();
+    send.is_some_and(|send| send.fate != Some(Fate::NotSent))
 }
 
 const fn in_a_word(fate: Fate) -> &'static str {

@@ -37,7 +37,7 @@ use crate::{
     decide::{approval, proposal::Seed},
     execute::Ledger,
     observe::Observer,
-    posthog::{client::Clock, guard::HostList, http::HttpTransport},
+    posthog::{client::Clock, guard::HostList, http::HttpTransport, quota::Share},
     report::{KubernetesError, Metrics, metrics::OutcomeLabels},
 };
 
@@ -60,6 +60,8 @@ pub struct Options {
     pub hosts: HostList,
     /// Calls that may be sent to one project in an hour.
     pub max_actions_per_hour: usize,
+    /// How much of each API key's limits may be used.
+    pub quota_share: Share,
     /// Which approvals count.
     pub approvals: approval::Rules,
     /// The Lease by which replicas agree on who leads.
@@ -229,7 +231,8 @@ fn context(
             seed: Arc::new(draw_seed),
             max_actions_per_hour: options.max_actions_per_hour,
             approvals: options.approvals,
-            observer: Observer::new(Counted::new(http, metrics.clone()), clock.clone()),
+            observer: Observer::new(Counted::new(http, metrics.clone()), clock.clone())
+                .sharing(options.quota_share),
             kubernetes: Arc::new(Cluster::new(
                 clients.calls.clone(),
                 metrics.clone(),

@@ -12,25 +12,36 @@ use crate::{
     api::{
         Timings, ValidatedPolicy,
         proposal::Proposal,
-        status::{Incident, State},
+        status::{Incident, State, Step},
     },
+    decide::ownership::is_in_flight,
     diagnose::{
         Known, probing,
         suspects::{running, suspects},
     },
     observe::{
-        ApprovalGuard, Changes, Offers, Probe, Probes, ProjectView, Rival, Snapshot, WriteScope,
-        probes::About,
+        ApprovalGuard, Changes, Elsewhere, Offers, Probe, Probes, ProjectView, Rival, Snapshot,
+        WriteScope, probes::About,
     },
     posthog::{
         Transport,
         lax::Lax,
+        quota::Purpose,
         wire::{Schema, Source},
     },
 };
 
 /// How long a survey goes on asking closer questions. Some take minutes, because `PostHog` asks the customer's source.
 const PROBING: SignedDuration = SignedDuration::from_secs(60);
+
+/// Requests of a look: the runs, and the log of the newest, twice if the first is empty.
+const MOST_OF_A_LOOK: usize = 3;
+
+/// True for an incident whose next step hangs on what the next looks show.
+#[must_use]
+pub fn is_verifying(incident: &Incident) -> bool {
+    is_in_flight(incident) && !matches!(incident.step, Step::WaitSuccess | Step::BackOff)
+}
 
 /// How many requests one survey may make beyond the list. A look costs one or two.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +84,12 @@ pub struct Survey<'a, T> {
 
 impl<T: Transport> Survey<'_, T> {
     /// All that a decision may rest on, from the list of `sources`.
-    pub async fn make(&self, sources: Arc<Vec<Source>>, rivals: Vec<Rival>) -> Snapshot {
+    pub async fn make(
+        &self,
+        sources: Arc<Vec<Source>>,
+        rivals: Vec<Rival>,
+        elsewhere: Elsewhere,
+    ) -> Snapshot {
         self.view.recall(self.state, &sources);
         let mut snapshot = Snapshot {
             sources,
@@ -84,6 +100,8 @@ impl<T: Transport> Survey<'_, T> {
             write_scope: WriteScope::Unknown,
             rivals,
             offers: Offers::default(),
+            elsewhere,
+            slowed: false,
             approval_guard: ApprovalGuard::broken("it was not looked at"),
         };
         self.look(&mut snapshot).await;
@@ -111,7 +129,13 @@ impl<T: Transport> Survey<'_, T> {
             suspects.extend(running(self.policy, snapshot));
         }
         suspects.truncate(self.budget.looks);
+        let mut looked = 0;
         for (done, suspect) in suspects.iter().enumerate() {
+            let purpose = self.purpose(&suspect.schema_id);
+            if !self.view.has_room(purpose, MOST_OF_A_LOOK) {
+                break;
+            }
+            looked += 1;
             (self.progress)(done, suspects.len());
             let row = snapshot.row(&suspect.source_id, &suspect.schema_id);
             let row = row.map(|(_, schema)| schema);
@@ -120,8 +144,20 @@ impl<T: Transport> Survey<'_, T> {
                 .look(source_id, schema_id, &suspect.name, row)
                 .await;
         }
-        let looked = suspects.into_iter().map(|suspect| suspect.schema_id);
-        snapshot.looked.extend(looked);
+        let looked = suspects.into_iter().take(looked);
+        snapshot
+            .looked
+            .extend(looked.map(|suspect| suspect.schema_id));
+    }
+
+    /// What a look at a table is for.
+    fn purpose(&self, schema_id: &str) -> Purpose {
+        let own = self.incidents.iter().find(|i| i.schema_id == schema_id);
+        if own.is_some_and(is_verifying) {
+            Purpose::Repair
+        } else {
+            Purpose::Poll
+        }
     }
 
     /// Asks what the looks left open, until the budget or the time for it is spent. An answer may raise another question: what a
@@ -139,7 +175,8 @@ impl<T: Transport> Survey<'_, T> {
             let all = (asked.len() + questions.len()).min(self.budget.probes);
             for (probe, source_id, row) in questions {
                 let spent = self.view.client.now().duration_since(began) >= PROBING;
-                if spent || asked.len() >= self.budget.probes {
+                let has_room = self.view.has_room(Purpose::Probe, 1);
+                if spent || !has_room || asked.len() >= self.budget.probes {
                     return;
                 }
                 (self.progress)(asked.len(), all);

@@ -8,7 +8,10 @@ use crate::{
         policy::Switch,
         status::{Call, Incident, RootCause, Severity, Step},
     },
-    diagnose::{Judged, Known, Verdict},
+    diagnose::{
+        Judged, Known, Verdict,
+        mended::{Fix, SwitchedOff},
+    },
     observe::{Look, Newest, Seen},
     posthog::{
         redact,
@@ -54,8 +57,8 @@ pub fn first(known: &Known<'_>, judged: &Judged) -> Option<(Incident, Call)> {
         }
         Verdict::Disabled {
             after: Some(failure),
-            ..
-        } if failure.cause == RootCause::CredentialsInvalid && were_renewed(known, judged) => {
+            by_posthog: Some(_),
+        } if is_mended_for_good(known, judged) => {
             let baseline = ended_job(known, judged)?;
             (failure.cause, Step::Enabling, Call::Enable, None, baseline)
         }
@@ -95,8 +98,32 @@ pub const fn is_reloaded(cause: RootCause) -> bool {
     )
 }
 
+/// True if what `PostHog` switched the table off for is proved to have gone, and switching it on costs no rows.
+fn is_mended_for_good(known: &Known<'_>, judged: &Judged) -> bool {
+    let row = known.snapshot.row(&judged.source_id, &judged.schema_id);
+    let Some((source, schema)) = row.filter(|(_, schema)| !is_wiped_when_switched_on(schema))
+    else {
+        return false;
+    };
+    let failure = judged.verdict.failure();
+    let rejected = failure.is_some_and(|failure| failure.cause == RootCause::CredentialsInvalid);
+    let off = SwitchedOff::new(
+        known.state,
+        known.snapshot,
+        (source, schema),
+        &judged.verdict,
+    );
+    rejected && were_renewed(known, judged) || off.is_some_and(|off| off.fix() == Fix::Proved)
+}
+
+/// True for a table that `PostHog` imports from its beginning when it is switched on again.
+#[must_use]
+pub fn is_wiped_when_switched_on(schema: &Schema) -> bool {
+    ["webhook", "cdc"].iter().any(|by| schema.syncs_by(by))
+}
+
 /// True if the source was given new credentials since the table's newest run began.
-fn were_renewed(known: &Known<'_>, judged: &Judged) -> bool {
+pub(super) fn were_renewed(known: &Known<'_>, judged: &Judged) -> bool {
     let seen = known.snapshot.seen(&judged.schema_id);
     let began = match seen.and_then(Seen::readable).map(Look::newest) {
         Some(Newest::Job(job, _)) => job.created_at.get().copied(),
@@ -133,9 +160,13 @@ fn why(verdict: &Verdict) -> String {
             "its run failed for a reason that may have passed ({})",
             failure.cause.as_str()
         ),
-        Verdict::Disabled { .. } => {
-            "PostHog switched it off because of credentials that have been renewed since".to_owned()
-        }
+        Verdict::Disabled {
+            after: Some(failure),
+            ..
+        } => format!(
+            "PostHog switched it off after a failure ({}) that has been mended since",
+            failure.cause.as_str()
+        ),
         Verdict::Stale { since, .. } => format!("no run has completed since {since}"),
         stuck => stuck.why_stuck().unwrap_or_default(),
     }
@@ -146,9 +177,7 @@ fn why(verdict: &Verdict) -> String {
 pub fn holds(known: &Known<'_>, incident: &Incident, attempt: i64) -> Option<String> {
     let policy = known.policy;
     let (switch, field) = match incident.cause {
-        RootCause::CredentialsInvalid if incident.step == Step::Enabling => {
-            (policy.reenable_after_fix, "reenableAfterFix")
-        }
+        _ if incident.step == Step::Enabling => (policy.reenable_after_fix, "reenableAfterFix"),
         RootCause::CredentialsInvalid => (policy.apply_credentials, "applyCredentials"),
         RootCause::Stuck => (policy.cancel_stuck, "cancelStuck"),
         RootCause::Stale => (policy.reload_stale, "reloadStale"),
@@ -158,6 +187,7 @@ pub fn holds(known: &Known<'_>, incident: &Incident, attempt: i64) -> Option<Str
         return Some(format!("spec.remediation.{field} is Off"));
     }
     match incident.cause {
+        _ if incident.step == Step::Enabling => None,
         RootCause::Stuck | RootCause::CredentialsInvalid => None,
         RootCause::Stale => in_full_lately(known, incident),
         RootCause::CdcBroken if !is_mended(known, incident) => Some(

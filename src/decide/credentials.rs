@@ -8,6 +8,7 @@
 use jiff::Timestamp;
 
 use super::{
+    attempt,
     guards::{breaker, budget, windows},
     ownership::{blocked_by, source_owned_by},
     plan::{Held, Plan},
@@ -138,6 +139,9 @@ impl Pass<'_> {
             self.title()
         );
         if let Some(handed) = tried(self.state.credentials.as_ref(), hmac) {
+            if !self.rejects_still(diagnosis) {
+                return;
+            }
             let said = format!(
                 "the same was handed over at {}: {}. Rotate it at the source and write the new value into {from}",
                 seconds(handed.at),
@@ -163,6 +167,19 @@ impl Pass<'_> {
             judged.source_id == self.source.id
                 && (judged.verdict.failure()).is_some_and(|failure| failure.cause == rejected)
         }) || as_a_whole()
+    }
+
+    /// Whether the source rejected them since the last were handed over: a table that is off shows its old error for ever.
+    fn rejects_still(&self, diagnosis: &Diagnosis) -> bool {
+        let rejected = diagnosis.judged.iter().filter(|judged| {
+            let failure = judged.verdict.failure();
+            judged.source_id == self.source.id
+                && failure.is_some_and(|failure| failure.cause == RootCause::CredentialsInvalid)
+        });
+        let old: Vec<bool> = rejected
+            .map(|judged| attempt::were_renewed(self.known, judged))
+            .collect();
+        old.is_empty() || old.contains(&false)
     }
 
     fn webhook(&self, plan: &mut Plan) {

@@ -54,6 +54,8 @@ pub struct Plan {
     pub sources: Vec<SourceState>,
     /// What is not proposed again for a while.
     pub suppressed: Vec<Suppressed>,
+    /// Whether approvals count also while their guard does not stand.
+    pub unguarded: bool,
     /// Requests of people that led to a proposal, by id of the table.
     pub requests: BTreeMap<String, String>,
     /// When calls were sent lately, those of this pass included.
@@ -160,13 +162,15 @@ pub fn decide(
     credentials::consider(known, diagnosis, max_actions_per_hour, &mut plan);
     let Proposals {
         rows,
-        said,
+        mut said,
         notes,
         suppressed,
         requests,
     } = proposal::decide(known, diagnosis, &plan.incidents, &settings.proposals);
+    proposal::tell_of_tables_that_are_off(known, diagnosis, &mut said);
     (plan.proposals, plan.said, plan.suppressed) = (rows, said, suppressed);
     plan.requests = requests;
+    plan.unguarded = settings.proposals.approvals.allow_unguarded;
     plan.notes.extend(notes);
     plan
 }
@@ -301,6 +305,11 @@ impl Pass<'_> {
         let handled = [incident.job_id.as_ref(), incident.new_job_id.as_ref()];
         let later_job = matches!(newest.map(Look::newest), Some(Newest::Job(job, _)) if !handled.contains(&Some(&job.id)));
         match &judged.verdict {
+            // It is what the incident is about: one that came to nothing is not begun again and again.
+            Verdict::Disabled {
+                by_posthog: Some(at),
+                ..
+            } if incident.opened_at >= *at => None,
             Verdict::Disabled { .. } => Some("syncing was switched off".to_owned()),
             Verdict::Billing => Some("billing holds the table back".to_owned()),
             // The same trouble goes on: a new incident would begin to count from one again.
@@ -377,7 +386,9 @@ impl Pass<'_> {
             .or_else(|| windows::hold(&policy.windows, now))
             .or_else(|| self.start_guard(incident, call, plan));
         // The breaker never holds what comes after a fix.
-        if held.is_some() || incident.cause == RootCause::CredentialsInvalid {
+        let after_fix =
+            incident.step == Step::Enabling || incident.cause == RootCause::CredentialsInvalid;
+        if held.is_some() || after_fix {
             return held;
         }
         match breaker::pass(&policy.limits.breaker, plan.breaker.as_ref(), now) {
@@ -592,7 +603,9 @@ impl Plan {
 }
 
 impl Held {
-    fn of(incident: &Incident, call: Call, blocked_by: String) -> Self {
+    /// That a call of an incident is held back.
+    #[must_use]
+    pub fn of(incident: &Incident, call: Call, blocked_by: String) -> Self {
         Self {
             schema_id: incident.schema_id.clone(),
             what: in_words(call, incident),

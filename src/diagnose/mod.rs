@@ -13,6 +13,7 @@ pub mod credentials;
 pub mod data_checks;
 pub mod failure;
 pub mod freshness;
+pub mod mended;
 pub mod missing;
 pub mod not_configured;
 pub mod one_look;

@@ -1,6 +1,6 @@
 //! Many sources that turn bad in the same minutes: `PostHog` itself is the likely cause, and the errors blame the customers'
 //! credentials and networks. Sources are counted, not tables, by the time at which their runs failed and not at which that was
-//! seen.
+//! seen: all of the project, and those of the other projects on its host of which policies know.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ use crate::{
         status::{Confidence, RootCause},
         validated::Breaker,
     },
-    observe::{Seen, Snapshot},
+    observe::{Elsewhere, Seen, Snapshot},
     posthog::{
         lax::Lax,
         wire::{Schema, SchemaStatus, Source},
@@ -49,34 +49,53 @@ pub fn together(known: &Known<'_>) -> Option<Together> {
     })
 }
 
-/// Sources that turned bad, by time, and how many are active.
+/// What policies of other projects may know of the sources of this one.
+#[must_use]
+pub fn told(known: &Known<'_>) -> Elsewhere {
+    let sources = known.snapshot.sources.iter();
+    Elsewhere {
+        active: sources.clone().filter(|source| is_active(source)).count(),
+        turned_bad: sources
+            .filter_map(|source| turned_bad(known, source))
+            .collect(),
+    }
+}
+
+/// When a source turned bad, and which it is, if it is of the own project.
+type Turned<'a> = (Timestamp, Option<&'a Source>);
+
+/// Sources that turned bad, by time, and how many are active: of the project, and of the others on its host.
 struct Found<'a> {
-    turned: Vec<(Timestamp, &'a Source)>,
+    turned: Vec<Turned<'a>>,
     active: usize,
 }
 
 impl<'a> Found<'a> {
     fn new(known: &Known<'a>) -> Self {
         let sources = &known.snapshot.sources;
-        let mut turned: Vec<(Timestamp, &Source)> = sources
+        let elsewhere = &known.snapshot.elsewhere;
+        let own = sources
             .iter()
-            .filter_map(|source| Some((turned_bad(known, source)?, source)))
-            .collect();
-        turned.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.id.cmp(&y.id)));
+            .filter_map(|source| Some((turned_bad(known, source)?, Some(source))));
+        let others = elsewhere.turned_bad.iter().map(|at| (*at, None));
+        let mut turned: Vec<Turned<'a>> = own.chain(others).collect();
+        let id = |source: Option<&'a Source>| source.map(|source| &source.id);
+        turned.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| id(*x).cmp(&id(*y))));
+        let active = sources.iter().filter(|source| is_active(source)).count();
         Self {
             turned,
-            active: sources.iter().filter(|source| is_active(source)).count(),
+            active: active + elsewhere.active,
         }
     }
 
-    fn at_once(&self, known: &Known<'_>) -> Option<&[(Timestamp, &'a Source)]> {
+    fn at_once(&self, known: &Known<'_>) -> Option<&[Turned<'a>]> {
         let limits = &known.policy.limits.breaker;
         let most = largest_cluster(&self.turned, limits.within);
         is_most(limits, most.len(), self.active).then_some(most)
     }
 }
 
-/// The outage, if there is one. Judged by all sources of the list, not only by those that the policy selects.
+/// The outage, if there is one. Judged by all sources of the host, not only by those that the policy selects.
 pub(super) fn problems(known: &Known<'_>, judged: &[Judged], _: &HashSet<String>) -> Vec<Wide> {
     let found = Found::new(known);
     let Some(at_once) = found.at_once(known) else {
@@ -103,8 +122,9 @@ const fn is_most(limits: &Breaker, bad: usize, active: usize) -> bool {
 /// each turned.
 pub fn to_look_at(limits: &Breaker, snapshot: &Snapshot) -> impl Iterator<Item = Suspect> {
     let has_failed = |source: &&Source| source.schemas.iter().any(is_failed);
-    let bad = snapshot.sources.iter().filter(has_failed).count();
-    let active = snapshot.sources.iter().filter(|s| is_active(s)).count();
+    let elsewhere = &snapshot.elsewhere;
+    let bad = snapshot.sources.iter().filter(has_failed).count() + elsewhere.turned_bad.len();
+    let active = snapshot.sources.iter().filter(|s| is_active(s)).count() + elsewhere.active;
     let looked = |schema: &Schema| {
         snapshot
             .seen(&schema.id)
@@ -186,10 +206,7 @@ fn is_active(source: &Source) -> bool {
 }
 
 /// The most sources that turned bad within the time, of those sorted by time.
-fn largest_cluster<'a, 'b>(
-    turned: &'a [(Timestamp, &'b Source)],
-    within: SignedDuration,
-) -> &'a [(Timestamp, &'b Source)] {
+fn largest_cluster<'a, 'b>(turned: &'a [Turned<'b>], within: SignedDuration) -> &'a [Turned<'b>] {
     let mut best = &turned[..0];
     for (start, (began, _)) in turned.iter().enumerate() {
         let length = turned[start..].partition_point(|(at, _)| at.duration_since(*began) <= within);
@@ -200,15 +217,10 @@ fn largest_cluster<'a, 'b>(
     best
 }
 
-fn wide(
-    at_once: &[(Timestamp, &Source)],
-    active: usize,
-    within: SignedDuration,
-    judged: &[Judged],
-) -> Wide {
+fn wide(at_once: &[Turned<'_>], active: usize, within: SignedDuration, judged: &[Judged]) -> Wide {
     let ids: HashSet<&str> = at_once
         .iter()
-        .map(|(_, source)| source.id.as_str())
+        .filter_map(|(_, source)| Some(source.as_ref()?.id.as_str()))
         .collect();
     let covered: Vec<&Judged> = judged
         .iter()
@@ -234,6 +246,7 @@ fn wide(
     problem.since = first;
     problem.evidence = at_once
         .iter()
+        .filter_map(|(at, source)| Some((at, source.as_ref()?)))
         .take(6)
         .map(|(at, source)| {
             let said = covered.iter().find(|judged| judged.source_id == source.id);

@@ -6,12 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     cdc, data_checks,
     failure::{blocked, read},
+    mended::SwitchedOff,
     requests,
     verdict::{Known, seconds},
     webhooks,
 };
 use crate::{
-    api::{status::RootCause, validated::DataRule},
+    api::{policy::Switch, status::RootCause, validated::DataRule},
     observe::{Probe, WriteScope, probes::Probed},
     posthog::{
         lax::Lax,
@@ -40,6 +41,7 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
     for (source, schema) in known.snapshot.selected(&known.policy.selector) {
         if schema.status() == SchemaStatus::Failed {
             of_failure(known, source, schema, &mut due);
+            of_switched_off(known, source, schema, &mut due);
         }
         let poisoned = is_poisoned(known, &schema.id);
         if poisoned || requests::unanswered(known, &schema.id).is_some() {
@@ -90,7 +92,13 @@ impl Due {
             self.now.duration_since(probed.asked).abs() >= wait
         });
         if is_due {
-            self.probes.push((probed.map(|probed| probed.asked), probe));
+            self.push(probe, probed.map(|probed| probed.asked));
+        }
+    }
+
+    fn push(&mut self, probe: Probe, asked: Option<Timestamp>) {
+        if !self.probes.iter().any(|(_, due)| *due == probe) {
+            self.probes.push((asked, probe));
         }
     }
 }
@@ -182,6 +190,44 @@ fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due
     if at_source && may_ask_live(known) {
         let probed = snapshot.probes.fields.get(&schema.id);
         due.add_if(Probe::Fields(schema.id.clone()), probed, lasts(row_since));
+    }
+}
+
+/// Was mended what the table was switched off for? Asked only where the answer would lead to something.
+fn of_switched_off(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due) {
+    let policy = known.policy;
+    let off = schema.should_sync == Lax::Is(false);
+    if !off || !policy.may_act() || policy.reenable_after_fix == Switch::Off || !may_ask_live(known)
+    {
+        return;
+    }
+    let snapshot = known.snapshot;
+    let Some(seen) = snapshot.seen(&schema.id) else {
+        return;
+    };
+    let verdict = known.judge(source, schema, Some(seen));
+    let Some(off) = SwitchedOff::new(known.state, snapshot, (source, schema), &verdict) else {
+        return;
+    };
+    match off.questions(seen.row_since) {
+        None => {
+            let before = snapshot.probes.prerequisites.get(&source.id);
+            let probe = Probe::Prerequisites(source.id.clone());
+            due.add(probe, before, policy.check_cdc_every);
+        }
+        Some((probes, at)) => {
+            // New credentials are a reason to ask at once.
+            let fields = snapshot.probes.fields.get(&schema.id);
+            let mut sources = known.state.sources.iter();
+            let handed = sources.find(|state| state.id == source.id);
+            let handed = handed.and_then(|state| Some(state.credentials.as_ref()?.at));
+            let renewed = fields.is_some_and(|probed| handed.is_some_and(|at| at > probed.asked));
+            if renewed || known.now >= at {
+                for probe in probes {
+                    due.push(probe, Some(at));
+                }
+            }
+        }
     }
 }
 

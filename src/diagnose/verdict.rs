@@ -326,7 +326,7 @@ impl<'a> Known<'a> {
     }
 
     /// The verdict on one table.
-    fn judge(&self, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
+    pub(super) fn judge(&self, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
         let status = schema.status();
         match &schema.should_sync {
             Lax::Is(true) => {}

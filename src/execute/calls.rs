@@ -125,7 +125,9 @@ const fn accepted(status: u16, detail: String) -> Outcome {
 fn of_error(error: &PostHogError, may_act_despite_400: bool) -> Outcome {
     let lacks_scope = error.lacks_scope("external_data_source:write");
     let (fate, http_status) = match error {
-        PostHogError::NotSent { .. } | PostHogError::Waiting { .. } => (Fate::NotSent, None),
+        PostHogError::NotSent { .. }
+        | PostHogError::Waiting { .. }
+        | PostHogError::OverShare { .. } => (Fate::NotSent, None),
         // Turned away before anything was looked at: throttling, authentication, scope.
         PostHogError::RateLimited { .. } => (Fate::NotSent, Some(429)),
         PostHogError::Refused { status: 401, .. } => (Fate::NotSent, Some(401)),

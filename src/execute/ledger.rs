@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::calls::Outcome;
+use super::{calls::Outcome, spending::Spending};
 use crate::{
     api::{
         proposal::Proposal,
@@ -41,6 +41,8 @@ pub struct Ledger {
     cancelled: Mutex<HashSet<String>>,
     claims: Mutex<HashMap<(Project, String), (String, Timestamp)>>,
     executions: Mutex<HashSet<String>>,
+    /// How much was sent to each project.
+    pub spending: Spending,
 }
 
 impl Ledger {

@@ -8,6 +8,7 @@ pub mod calls;
 pub mod handover;
 pub mod ledger;
 pub mod run;
+pub mod spending;
 
 pub use ledger::Ledger;
 pub use run::{Leads, run};

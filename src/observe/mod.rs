@@ -6,6 +6,7 @@
 pub mod approval_guard;
 pub mod changes;
 pub mod data;
+pub mod elsewhere;
 pub mod live;
 pub mod look;
 pub mod observer;
@@ -16,6 +17,7 @@ pub mod snapshot;
 
 pub use approval_guard::ApprovalGuard;
 pub use changes::Changes;
+pub use elsewhere::Elsewhere;
 pub use live::Live;
 pub use look::{Log, Look, Newest, Streak};
 pub use observer::{Observer, ProjectView};

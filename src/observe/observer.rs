@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Changes, Look, Probe, Probes, Seen, WriteScope, data,
+    elsewhere::Everywhere,
     probes::{DataAnswer, DataProbe, Found, note},
 };
 use crate::{
@@ -19,8 +20,9 @@ use crate::{
     },
     posthog::{
         ApiKey, Client, PostHogError, Transport,
-        client::{Clock, KeyGate},
+        client::{Clock, KeyGate, PAGE_SIZE},
         key::KeyId,
+        quota::{Purpose, Share},
         wire::{Schema, SchemaStatus, Source},
     },
 };
@@ -34,6 +36,9 @@ const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 /// How long a failed poll is shared before it is tried again.
 const FAILURE_LASTS: SignedDuration = SignedDuration::from_secs(20);
 
+/// How long a list is used when the share of the key's limits has no room for another one.
+const OLDEST_LIST: SignedDuration = SignedDuration::from_hours(1);
+
 type Key = (Project, KeyId);
 type Listed = Result<Arc<Vec<Source>>, PostHogError>;
 
@@ -42,8 +47,12 @@ type Listed = Result<Arc<Vec<Source>>, PostHogError>;
 pub struct Observer<T> {
     transport: Arc<T>,
     clock: Clock,
+    /// The operator's share of a key's limits; none for all of them.
+    share: Option<Share>,
     projects: Mutex<HashMap<Key, Arc<Shared>>>,
     gates: Mutex<HashMap<(Host, KeyId), Arc<KeyGate>>>,
+    /// What policies saw of the sources of each project.
+    pub everywhere: Everywhere,
 }
 
 /// What policies of one project and key have in common.
@@ -67,8 +76,19 @@ impl<T: Transport> Observer<T> {
         Self {
             transport,
             clock,
+            share: None,
             projects: Mutex::default(),
             gates: Mutex::default(),
+            everywhere: Everywhere::default(),
+        }
+    }
+
+    /// The same, using no more than this share of each key's limits.
+    #[must_use]
+    pub fn sharing(self, share: Share) -> Self {
+        Self {
+            share: Some(share),
+            ..self
         }
     }
 
@@ -109,7 +129,7 @@ impl<T: Transport> Observer<T> {
         gates.retain(|_, gate| Arc::strong_count(gate) > 1);
         gates
             .entry((project.host.clone(), key))
-            .or_default()
+            .or_insert_with(|| Arc::new(self.share.map_or_else(KeyGate::default, KeyGate::sharing)))
             .clone()
     }
 
@@ -156,8 +176,9 @@ pub struct Polled {
 }
 
 impl<T: Transport> ProjectView<T> {
-    /// The list of sources, not older than `max_age`. Whoever comes first fetches it, the others share it.
-    pub async fn poll(&self, max_age: SignedDuration) -> Polled {
+    /// The list of sources, not older than `max_age`, unless the share of the key's limits has no room for another one. Whoever
+    /// comes first fetches it, the others share it.
+    pub async fn poll(&self, max_age: SignedDuration, purpose: Purpose) -> Polled {
         let mut poll = self.shared.poll.lock().await;
         let now = self.client.now();
         if let Some((taken, listed)) = &*poll {
@@ -168,7 +189,13 @@ impl<T: Transport> ProjectView<T> {
                 max_age
             };
             // Younger than nothing: the clock was set back, and the age is not known.
-            if age >= SignedDuration::ZERO && age < max_age {
+            let is_young = age >= SignedDuration::ZERO && age < max_age;
+            // By then there is room again.
+            let must_do = listed.as_ref().is_ok_and(|sources| {
+                let pages = sources.len().div_ceil(PAGE_SIZE).max(1);
+                age < OLDEST_LIST && !self.has_room(purpose, pages)
+            });
+            if is_young || must_do {
                 return Polled {
                     listed: listed.clone(),
                     fresh: false,
@@ -185,6 +212,19 @@ impl<T: Transport> ProjectView<T> {
             listed,
             fresh: true,
         }
+    }
+
+    /// Whether the share of the key's limits has room for so many calls at once.
+    #[must_use]
+    pub fn has_room(&self, purpose: Purpose, calls: usize) -> bool {
+        self.shared.gate.has_room(purpose, calls, self.client.now())
+    }
+
+    /// How long to wait before another pass like this one, for the sake of the share of the key's limits.
+    #[must_use]
+    pub fn pace(&self, purpose: Purpose) -> SignedDuration {
+        let calls = self.client.sent().max(1);
+        self.shared.gate.pace(purpose, calls, self.client.now())
     }
 
     fn note_changes(&self, sources: &Arc<Vec<Source>>, now: Timestamp) {

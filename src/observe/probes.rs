@@ -204,7 +204,10 @@ pub(super) fn note<K: Eq + Hash, A>(
     at: Timestamp,
     answer: Result<A, PostHogError>,
 ) -> bool {
-    if matches!(answer, Err(PostHogError::Waiting { .. })) {
+    if matches!(
+        answer,
+        Err(PostHogError::Waiting { .. } | PostHogError::OverShare { .. })
+    ) {
         return false;
     }
     let answered = matches!(

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{ApprovalGuard, Changes, Look, Offers, Probes, Seen, probes::Probed};
+use super::{ApprovalGuard, Changes, Elsewhere, Look, Offers, Probes, Seen, probes::Probed};
 use crate::{
     api::validated::{PolicyRef, Selector},
     posthog::{
@@ -36,6 +36,10 @@ pub struct Snapshot {
     pub rivals: Vec<Rival>,
     /// What the Secrets of `spec.credentials` hold.
     pub offers: Offers,
+    /// The sources of the other projects on the host.
+    pub elsewhere: Elsewhere,
+    /// Whether polls are further apart than the policy wants, for the sake of the share of the key's limits.
+    pub slowed: bool,
     /// Whether annotations can be believed to be approvals.
     pub approval_guard: ApprovalGuard,
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,6 +17,7 @@ use super::{
     probe::{
         CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail, WebhookInfo,
     },
+    quota::{Limits, Purpose, Quota, Share},
     redact,
     transport::{Method, Request, Response, TransportError},
     wire::{ErrorBody, Job, LogPage, Page, Source},
@@ -21,7 +25,7 @@ use super::{
 use crate::api::validated::Project;
 
 /// Sources asked for in one request. `PostHog` sends all tables of each.
-const PAGE_SIZE: usize = 100;
+pub const PAGE_SIZE: usize = 100;
 /// Pages read at most: a list that never ends must not hold a poll for ever.
 const MAX_PAGES: usize = 100;
 /// Lines of a run's log asked for. The newest is what counts.
@@ -43,8 +47,8 @@ const QUERY: &str = "query";
 /// Wait after a 429 that does not say how long.
 const DEFAULT_WAIT: SignedDuration = SignedDuration::from_secs(60);
 
-/// Holds back calls with one key after `PostHog` answered 429: the limits are per key. Queries have limits of their own, and
-/// must not hold back what a repair needs.
+/// Holds back calls with one key after `PostHog` answered 429, and when the operator's own share is used up: the limits are per
+/// key. Queries have limits of their own, and must not hold back what a repair needs. By default the share is all.
 #[derive(Debug, Default)]
 pub struct KeyGate {
     calls: Gate,
@@ -52,6 +56,35 @@ pub struct KeyGate {
 }
 
 impl KeyGate {
+    /// A gate that lets so much pass.
+    #[must_use]
+    pub fn sharing(share: Share) -> Self {
+        let gate = |limits| Gate {
+            closed: Mutex::default(),
+            quota: Some(Mutex::new(Quota::new(share, limits))),
+        };
+        Self {
+            calls: gate(Limits::CALLS),
+            queries: gate(Limits::QUERIES),
+        }
+    }
+
+    /// Whether the share has room for so many calls at once.
+    pub fn has_room(&self, purpose: Purpose, calls: usize, now: Timestamp) -> bool {
+        self.calls
+            .quota()
+            .is_none_or(|mut quota| quota.room(purpose, calls, now).is_ok())
+    }
+
+    /// How long to wait before so many calls more, for the sake of the share.
+    pub fn pace(&self, purpose: Purpose, calls: usize, now: Timestamp) -> SignedDuration {
+        self.calls
+            .quota()
+            .map_or(SignedDuration::ZERO, |mut quota| {
+                quota.pace(purpose, calls, now)
+            })
+    }
+
     fn of(&self, call: &str) -> &Gate {
         if call == QUERY {
             &self.queries
@@ -62,19 +95,34 @@ impl KeyGate {
 }
 
 #[derive(Debug, Default)]
-struct Gate(Mutex<Option<Timestamp>>);
+struct Gate {
+    closed: Mutex<Option<Timestamp>>,
+    quota: Option<Mutex<Quota>>,
+}
 
 impl Gate {
-    fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .filter(|until| *until > now)
+    /// Lets one call pass, or says why it has to wait.
+    fn pass(&self, call: &'static str, now: Timestamp) -> Result<(), PostHogError> {
+        let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = closed.filter(|until| *until > now) {
+            return Err(PostHogError::Waiting { call, until });
+        }
+        match self.quota() {
+            Some(mut quota) => {
+                (quota.take(now)).map_err(|until| PostHogError::OverShare { call, until })
+            }
+            None => Ok(()),
+        }
     }
 
     fn close(&self, until: Timestamp) {
-        let mut closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         *closed = (*closed).max(Some(until));
+    }
+
+    fn quota(&self) -> Option<MutexGuard<'_, Quota>> {
+        let quota = self.quota.as_ref()?;
+        Some(quota.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -85,6 +133,7 @@ pub struct Client<T> {
     key: ApiKey,
     gate: Arc<KeyGate>,
     clock: Clock,
+    sent: AtomicUsize,
 }
 
 /// Tells the time. Handed down from the controller, which alone may ask a clock.
@@ -105,7 +154,13 @@ impl<T: Transport> Client<T> {
             key,
             gate,
             clock,
+            sent: AtomicUsize::new(0),
         }
+    }
+
+    /// How many requests it has sent.
+    pub fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// The time.
@@ -302,9 +357,8 @@ impl<T: Transport> Client<T> {
     /// and in `execute/calls.rs`.
     pub(crate) async fn send(&self, request: Request) -> Result<Response, PostHogError> {
         let call = request.call;
-        if let Some(until) = self.gate.of(call).closed_until(self.now()) {
-            return Err(PostHogError::Waiting { call, until });
-        }
+        self.gate.of(call).pass(call, self.now())?;
+        self.sent.fetch_add(1, Ordering::Relaxed);
         let host = self.project.host.as_str().to_owned();
         let response = match self
             .transport

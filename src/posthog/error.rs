@@ -33,6 +33,14 @@ pub enum PostHogError {
         /// Until when.
         until: Timestamp,
     },
+    /// This process waits, because the operator's own share of the key's limits is used up.
+    #[error("{call}: the operator's share of the API key's limits (--quota-share) is used up")]
+    OverShare {
+        /// Which call.
+        call: &'static str,
+        /// Until when.
+        until: Timestamp,
+    },
     /// 429.
     #[error("{call}: PostHog answered 429; calls of this kind with this key wait")]
     RateLimited {

@@ -12,6 +12,7 @@ pub mod inputs;
 pub mod key;
 pub mod lax;
 pub mod probe;
+pub mod quota;
 pub mod redact;
 pub mod transport;
 pub mod wire;

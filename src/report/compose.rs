@@ -1,6 +1,7 @@
 //! The whole status from what a pass observed and decided. Pure.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
     conditions::{self, Saying, Truth},
@@ -9,7 +10,10 @@ use super::{
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
-        conditions::{HEALTHY, PENDING_APPROVAL, RECONCILING, REMEDIATION_ALLOWED, Reason},
+        conditions::{
+            APPROVAL_GUARD_ACTIVE, HEALTHY, PENDING_APPROVAL, RECONCILING, REMEDIATION_ALLOWED,
+            Reason,
+        },
         policy::Mode,
         proposal::Proposal,
         status::{
@@ -25,8 +29,8 @@ use crate::{
         ownership::is_in_flight,
         plan::in_words,
     },
-    diagnose::{Diagnosis, Verdict, freshness, missing},
-    observe::{Snapshot, WriteScope},
+    diagnose::{Diagnosis, Verdict, freshness, mended::SwitchedOff, missing},
+    observe::{ApprovalGuard, Snapshot, WriteScope},
     posthog::{lax::Lax, wire::SchemaStatus},
 };
 
@@ -63,13 +67,17 @@ pub fn observed(
     let truncated = findings.total - findings.shown.len();
     let total = summary.schemas.total;
     let mut sayings = conditions::readiness(
-        Ok(format!("PostHog was read; {total} tables are selected")),
+        Ok(format!(
+            "PostHog was read; {total} tables are selected{}",
+            slowed(snapshot)
+        )),
         false,
     );
     sayings.extend([
         healthy,
         remediation(policy, snapshot.write_scope),
         pending(&plan.proposals),
+        guarding(&snapshot.approval_guard, plan.unguarded),
     ]);
     let mut status = WarehouseSyncPolicyStatus {
         observed_generation: Some(policy.generation),
@@ -91,6 +99,7 @@ pub fn observed(
             sends: latest(&plan.sends),
             breaker: plan.breaker.clone(),
             reset_handled: plan.reset_handled.clone(),
+            poll_handled: old.state.poll_handled.clone(),
             guard: guard::remembered(&snapshot.approval_guard),
             suppressed: plan.suppressed.clone(),
             empty_since: None,
@@ -102,6 +111,14 @@ pub fn observed(
         status.remember(now, crate::posthog::redact::one_line(note, 240));
     }
     status
+}
+
+fn slowed(snapshot: &Snapshot) -> &'static str {
+    if snapshot.slowed {
+        ". Polls are further apart than spec.interval says: the operator's share of the API key's limits (--quota-share) is nearly used up"
+    } else {
+        ""
+    }
 }
 
 /// The status after a pass that could not observe: what was found and is being done stays as it was last known.
@@ -140,10 +157,24 @@ pub fn hindered(
     if obstacle.reason == Reason::SourcesVanished {
         state.empty_since.get_or_insert(now);
     }
+    let guard = old.condition(APPROVAL_GUARD_ACTIVE).cloned();
+    if guard.is_none() {
+        sayings.push(Saying {
+            type_: APPROVAL_GUARD_ACTIVE,
+            truth: Truth::Unknown,
+            reason: Reason::NotObserved,
+            message: "It was not looked at yet".to_owned(),
+        });
+    }
+    let mut conditions = conditions::compose(&old.conditions, sayings, generation, now);
+    conditions.extend(guard.map(|guard| Condition {
+        observed_generation: Some(generation),
+        ..guard
+    }));
     WarehouseSyncPolicyStatus {
         state,
         observed_generation: Some(generation),
-        conditions: conditions::compose(&old.conditions, sayings, generation, now),
+        conditions,
         last_checked_at: old.last_checked_at,
         ..old.clone()
     }
@@ -265,6 +296,34 @@ fn pending(proposals: &[Proposal]) -> Saying {
     }
 }
 
+fn guarding(guard: &ApprovalGuard, unguarded: bool) -> Saying {
+    let (truth, reason, message) = match &guard.broken {
+        None => (
+            Truth::True,
+            Reason::GuardStands,
+            "Only who may approve can approve".to_owned(),
+        ),
+        Some(why) if unguarded => (
+            Truth::False,
+            Reason::GuardNotRequired,
+            format!(
+                "Whoever may edit this policy can approve (--allow-unguarded-approvals); {why}"
+            ),
+        ),
+        Some(why) => (
+            Truth::False,
+            Reason::GuardBroken,
+            format!("No approval counts until then; {why}"),
+        ),
+    };
+    Saying {
+        type_: APPROVAL_GUARD_ACTIVE,
+        truth,
+        reason,
+        message,
+    }
+}
+
 /// What is worth a write of each table, one row for each.
 fn remembered(
     policy: &ValidatedPolicy,
@@ -284,9 +343,9 @@ fn remembered(
     // First what must not be cut off.
     let all = of_proposals(plan, old, snapshot)
         .into_iter()
+        .chain(disabled(diagnosis, snapshot, old))
         .chain(marks(snapshot, diagnosis, old))
         .chain(of_incidents(plan, old, snapshot))
-        .chain(disabled(diagnosis))
         .chain(rescheduled)
         .chain(in_full);
     for state in all {
@@ -398,19 +457,27 @@ fn of_incidents<'a>(
                 disabled_seen: state.disabled_seen.filter(|_| !is_on),
                 poisoned: None,
                 request_handled: None,
+                fix: state.fix.filter(|_| !is_on),
                 ..state
             })
         })
 }
 
-/// Tables that `PostHog` was seen to switch off: nothing else will ever tell.
-fn disabled(diagnosis: &Diagnosis) -> impl Iterator<Item = SchemaState> {
+/// Tables that `PostHog` was seen to switch off, and what is known of whether that was mended: nothing else will ever tell.
+fn disabled<'a>(
+    diagnosis: &'a Diagnosis,
+    snapshot: &'a Snapshot,
+    old: &'a WarehouseSyncPolicyStatus,
+) -> impl Iterator<Item = SchemaState> + use<'a> {
     diagnosis.judged.iter().filter_map(|judged| {
         let Verdict::Disabled { by_posthog, .. } = &judged.verdict else {
             return None;
         };
+        let row = snapshot.row(&judged.source_id, &judged.schema_id);
+        let off = row.and_then(|row| SwitchedOff::new(&old.state, snapshot, row, &judged.verdict));
         Some(SchemaState {
             disabled_seen: Some((*by_posthog)?),
+            fix: off.and_then(|off| off.watch()),
             ..SchemaState::of(judged.schema_id.clone())
         })
     })

@@ -9,7 +9,9 @@ use super::{
     Kubernetes, KubernetesError, Metrics,
     events::{self, Notice},
 };
-use crate::api::{WarehouseSyncPolicy, WarehouseSyncPolicyStatus, validated::PolicyRef};
+use crate::api::{
+    WarehouseSyncPolicy, WarehouseSyncPolicyStatus, proposal::Proposal, validated::PolicyRef,
+};
 
 /// `lastCheckedAt` moves no more often than this, so that a steady poll writes nothing.
 const CHECKED_EVERY: SignedDuration = SignedDuration::from_hours(1);
@@ -120,9 +122,9 @@ fn fit(status: &mut WarehouseSyncPolicyStatus) {
                 .saturating_add(dropped),
         );
     }
-    // Those that no longer wait tell only what was.
+    // Those that have ended tell only what was.
     while size(status) > MAX_BYTES
-        && let Some(over) = status.proposals.iter().position(|row| !row.is_open())
+        && let Some(over) = status.proposals.iter().position(Proposal::is_over)
     {
         status.proposals.remove(over);
     }

@@ -33,7 +33,7 @@ fn assert_of_this_generation(env: &Env, status: &WarehouseSyncPolicyStatus) {
     let generation = env.kubectl(&["get", "wsp", "p", "-o", "jsonpath={.metadata.generation}"]);
     let generation = Some(generation.parse().unwrap());
     assert_eq!(status.observed_generation, generation);
-    assert_eq!(status.conditions.len(), 6);
+    assert_eq!(status.conditions.len(), 7);
     for condition in &status.conditions {
         assert_eq!(condition.observed_generation, generation, "{condition:?}");
         assert!(!condition.message.is_empty(), "{condition:?}");

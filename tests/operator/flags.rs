@@ -69,7 +69,7 @@ fn without_a_cluster_it_ends_and_says_where_it_looked() {
 
 #[test]
 fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
-    let rows: [(&[&str], &str); 10] = [
+    let rows: [(&[&str], &str); 12] = [
         (&["--time-factor", "5"], "--allow-http-loopback"),
         (
             &[
@@ -94,6 +94,8 @@ fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
             &["--lease-namespace", "A"],
             "lower-case letters, digits and dashes",
         ),
+        (&["--quota-share", "0"], "1..=100"),
+        (&["--quota-share", "101"], "1..=100"),
         (&["--nonsense"], "--nonsense"),
     ];
     for (args, allowed) in rows {
@@ -142,6 +144,7 @@ fn help_names_every_flag_and_its_variable_and_no_switch_for_tests() {
         ("--bind", "WAREHOUSE_SYNC_BIND"),
         ("--lease-namespace", "WAREHOUSE_SYNC_LEASE_NAMESPACE"),
         ("--lease-name", "WAREHOUSE_SYNC_LEASE_NAME"),
+        ("--quota-share", "WAREHOUSE_SYNC_QUOTA_SHARE"),
         ("--log-format", "WAREHOUSE_SYNC_LOG_FORMAT"),
     ] {
         assert!(

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod admission;
 mod api_server;
 mod canary;
 mod conditions;

@@ -1,7 +1,7 @@
 //! From the answer of a person to the end of what was approved: what runs is exactly that, and at most once.
 
 use jiff::SignedDuration;
-use posthog_simulator::{EffectKind, SchemaSpec, Simulator, Status};
+use posthog_simulator::{EffectKind, Fault as SimFault, FaultKind, SchemaSpec, Simulator, Status};
 use warehouse_sync_operator::{
     api::{
         policy::{Mode, Proposing},
@@ -81,7 +81,7 @@ fn says(world: &World, name: &str, error: &str) {
     let id = world.schema_id(name);
     let failed = Some(Status::Failed);
     simulator(world, |posthog| {
-        posthog.set_status(&id, failed, Some(error)).unwrap()
+        posthog.set_status(&id, failed, Some(error)).unwrap();
     });
 }
 
@@ -252,6 +252,23 @@ fn an_approval_counts_once_it_was_seen_whatever_becomes_of_the_annotation() {
     run(&mut world, 25 * 60);
     let done = by_id(&world, &approved.id);
     assert_eq!(done.phase, Phase::Executed, "{done:#?}");
+}
+
+#[test]
+fn an_approval_is_seen_also_while_posthog_cannot_be_read() {
+    let mut world = world(&wrong_type());
+    simulator(&world, |posthog| {
+        posthog.add_fault(SimFault::always(FaultKind::CutBefore));
+    });
+    let approved = approve(&world);
+    run(&mut world, 10);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Approved);
+    world
+        .cluster
+        .annotate(&format!("approve.warehousesync.dev/{}", approved.id), None);
+    simulator(&world, Simulator::clear_faults);
+    run(&mut world, 60);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Executed);
 }
 
 #[test]

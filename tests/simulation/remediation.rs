@@ -1,10 +1,12 @@
 //! What the operator repairs by itself besides hanging runs, and what holds it back.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
-use posthog_simulator::Simulator;
+use posthog_simulator::{Fault, FaultKind, Simulator};
 use warehouse_sync_operator::api::status::{RootCause, Severity, Step};
 
-use crate::{faults::Faults, world::World};
+use crate::{faults::Faults, fleet::Fleet, world::World};
 
 const ENFORCE: &str = "mode: Enforce, interval: 1m";
 const PASSING: &str = "server closed the connection unexpectedly";
@@ -275,6 +277,47 @@ fn the_breaker_closes_when_the_sources_recover() {
     assert_eq!(world.count("reload"), 4);
 }
 
+/// Four projects with a source each, all of which failed a minute ago, and a policy on each.
+fn four_projects(specs: [&str; 4]) -> Fleet {
+    let source = |n: i64| {
+        let failed = failed(&format!("t{n}"), "1m", PASSING, FAILS);
+        failed.replacen('{', &format!("{{project: {}, ", 12345 + n), 1)
+    };
+    let all: Vec<String> = (0..4).map(source).collect();
+    let project = |number| 12345 + i64::try_from(number).unwrap();
+    Fleet::with(&sources(&all), &specs, project, false)
+}
+
+#[test]
+fn the_breaker_counts_the_sources_of_all_policies_on_the_host_and_each_by_its_own_numbers() {
+    let patient = "mode: Enforce, interval: 1m, remediation: {limits: {breaker: {minSources: 5}}}";
+    let mut fleet = four_projects([ENFORCE, ENFORCE, ENFORCE, patient]);
+    fleet.run_for(SignedDuration::from_mins(25));
+    for number in 0..3 {
+        let status = fleet.status(number);
+        let why = status.state.breaker.unwrap().why;
+        assert!(why.starts_with("4 of 4 sources turned bad since"), "{why}");
+        let finding = &status.findings[0];
+        assert_eq!(finding.cause, RootCause::PlatformOutage);
+        let shown = serde_json::to_string(finding).unwrap();
+        for other in (0..4).filter(|other| *other != number) {
+            assert!(!shown.contains(&format!("t{other}")), "{shown}");
+        }
+    }
+    assert!(
+        fleet.status(3).state.breaker.is_none(),
+        "five are more than four"
+    );
+    let reloads = |fleet: &Fleet| fleet.simulator.lock().unwrap().count("POST", "/reload/");
+    assert_eq!(reloads(&fleet), 1, "only that of the patient one");
+    fleet.run_for(SignedDuration::from_mins(20));
+    let tried = (0..3).filter(|number| {
+        let breaker = fleet.status(*number).state.breaker;
+        breaker.is_some_and(|breaker| breaker.trial_at.is_some())
+    });
+    assert_eq!(tried.count(), 3, "each has a trial of its own");
+}
+
 #[test]
 fn a_person_can_ask_to_begin_anew_once_for_each_token() {
     let mut world = world(&sources(&[failed("a", "1h", PASSING, FAILS)]), ENFORCE);
@@ -303,6 +346,103 @@ fn a_token_lets_the_breaker_try_one_at_once() {
     reset(&world, "now");
     run(&mut world, 10);
     assert_eq!(world.count("reload"), 1);
+}
+
+#[test]
+fn a_person_can_ask_for_a_poll_once_for_each_token_and_nothing_else_changes() {
+    let mut world = world(
+        &sources(&[failed("a", "1h", PASSING, FAILS)]),
+        "interval: 12h",
+    );
+    let polls = |world: &World| {
+        let simulator = world.simulator.lock().unwrap();
+        let lists = simulator.requests().iter();
+        lists
+            .filter(|request| request.path.ends_with("/external_data_sources/"))
+            .count()
+    };
+    world.pass();
+    // An object that changes for another reason is no reason to poll.
+    world.pass();
+    assert_eq!(polls(&world), 1);
+    let before = world.status();
+    let ask = |world: &World, token: &str| {
+        world.cluster.edit(|policy| {
+            let annotations = policy.metadata.annotations.get_or_insert_default();
+            let key = "reconcile.warehousesync.dev/requestedAt";
+            annotations.insert(key.to_owned(), token.to_owned());
+        });
+    };
+    for (token, expected) in [("1", 2), ("2", 3), ("2", 3)] {
+        ask(&world, token);
+        world.pass();
+        world.pass();
+        assert_eq!(polls(&world), expected, "{token}");
+        let handled = world.status().state.poll_handled;
+        assert_eq!(handled.as_deref(), Some(token));
+    }
+    // A new process has to read the list once for itself.
+    world.restart();
+    world.pass();
+    world.pass();
+    assert_eq!(polls(&world), 4);
+    let after = world.status();
+    assert_eq!(after.incidents, before.incidents);
+    assert_eq!(after.findings, before.findings);
+}
+
+#[test]
+fn a_poll_that_was_asked_for_and_failed_is_made_when_it_can_be() {
+    let mut world = world(
+        &sources(&[failed("a", "1h", PASSING, FAILS)]),
+        "interval: 12h",
+    );
+    world.pass();
+    let kind = FaultKind::Status {
+        status: 503,
+        body: None,
+        headers: BTreeMap::new(),
+        after_effect: false,
+    };
+    let away = Fault::once("GET", "external_data_sources", kind);
+    simulator(&world, |posthog| posthog.add_fault(away));
+    world.cluster.edit(|policy| {
+        let annotations = policy.metadata.annotations.get_or_insert_default();
+        let key = "reconcile.warehousesync.dev/requestedAt";
+        annotations.insert(key.to_owned(), "now".to_owned());
+    });
+    let wait = world.pass();
+    assert_eq!(world.status().state.poll_handled, None);
+    simulator(&world, |posthog| posthog.advance(wait));
+    world.pass();
+    assert_eq!(world.status().state.poll_handled.as_deref(), Some("now"));
+}
+
+#[test]
+fn policies_that_start_in_the_same_second_do_not_exceed_the_operators_cap() {
+    let tables = [
+        failed("a", "2h", PASSING, WORKS),
+        failed("b", "4h", PASSING, WORKS),
+        failed("c", "6h", PASSING, WORKS),
+    ];
+    let only = |table| format!("{ENFORCE}, selector: {{schemas: {{include: [{table}]}}}}");
+    let specs = [only("a"), only("b"), only("c")];
+    let specs: Vec<&str> = specs.iter().map(String::as_str).collect();
+    for lag in [false, true] {
+        let mut fleet = Fleet::with(&sources(&tables), &specs, |_| 12345, lag);
+        fleet.set_cap(2);
+        fleet.run_for(SignedDuration::from_mins(55));
+        let reloads = |fleet: &Fleet| fleet.simulator.lock().unwrap().count("POST", "/reload/");
+        assert_eq!(reloads(&fleet), 2, "{lag}");
+        let held = (0..3).filter_map(|number| fleet.status(number).next_action?.blocked_by);
+        let held: Vec<String> = held.collect();
+        assert!(
+            held.len() == 1 && held[0].contains("--max-actions-per-hour of the operator"),
+            "{held:?}"
+        );
+        fleet.run_for(SignedDuration::from_mins(30));
+        assert_eq!(reloads(&fleet), 3, "{lag}");
+    }
 }
 
 // --- Guards in pairs ----------------------------------------------------------------------------------------------

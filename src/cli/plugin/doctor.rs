@@ -15,6 +15,7 @@ use super::{
 use crate::{
     api::{
         WarehouseSyncPolicy,
+        conditions::APPROVAL_GUARD_ACTIVE,
         names::{APPROVE, DENY},
         policy::{Credentials, SecretKeyRef},
     },
@@ -22,9 +23,6 @@ use crate::{
     controller::released::Use,
     posthog::redact,
 };
-
-/// The condition by which the operator says whether approvals are guarded.
-const GUARD: &str = "ApprovalGuardActive";
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -114,11 +112,11 @@ fn of(policy: &WarehouseSyncPolicy) -> String {
 /// Whether the operator says that approvals are guarded.
 fn guard(policy: &WarehouseSyncPolicy) -> Look {
     let status = policy.status.as_ref();
-    let (state, message) = match status.and_then(|status| status.condition(GUARD)) {
+    let (state, message) = match status.and_then(|status| status.condition(APPROVAL_GUARD_ACTIVE)) {
         None => (
             State::Unknown,
             format!(
-                "the operator does not say whether approvals are guarded: there is no condition {GUARD}"
+                "the operator does not say whether approvals are guarded: there is no condition {APPROVAL_GUARD_ACTIVE}"
             ),
         ),
         Some(condition) => {
@@ -129,7 +127,10 @@ fn guard(policy: &WarehouseSyncPolicy) -> Look {
             };
             (
                 state,
-                format!("{GUARD} is {}: {}", condition.status, condition.message),
+                format!(
+                    "{APPROVAL_GUARD_ACTIVE} is {}: {}",
+                    condition.status, condition.message
+                ),
             )
         }
     };

@@ -1,7 +1,7 @@
 //! Whether the finding of a proposal is certainly over. What cannot be told just now is not: after a restart much is asked
 //! anew, and a run in progress may fail again.
 
-use super::Key;
+use super::{Key, reenable};
 use crate::{
     api::status::RootCause,
     diagnose::{
@@ -19,7 +19,10 @@ pub fn has_cleared(known: &Known<'_>, diagnosis: &Diagnosis, key: &Key) -> bool 
     match (&key.schema_id, key.cause) {
         (None, RootCause::WebhookBroken) => webhook_stands(known, &key.source_id),
         (None, RootCause::CdcSlotLost) => cdc::has_its_slot(known, &key.source_id),
-        (None, _) => no_table_is_missing(known, &key.source_id),
+        (None, RootCause::TableMissing | RootCause::SourceObjectMissing) => {
+            no_table_is_missing(known, &key.source_id)
+        }
+        (None, _) => !reenable::has_tables(known, diagnosis, &key.source_id),
         // It was asked for once; the proposal itself is what stands.
         (Some(_), RootCause::Requested) => false,
         (Some(id), RootCause::DataCheckFailed) => data_checks::are_made(known, id),

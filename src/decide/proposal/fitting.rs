@@ -11,6 +11,7 @@
 //! | `WebhookBroken`, switched off by the vendor | `rw` |
 //! | `Requested` | `rs` or `dd` |
 //! | what a reload would mend, of a table that the next run may wipe | `rl` |
+//! | of tables that are off: see `reenable` | `re`, one for each source |
 //!
 //! What a proposal rests on must be known for certain; until then it stays open, and nothing changes.
 
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use super::{
     Key,
     draft::Draft,
-    keys, poisoned,
+    keys, poisoned, reenable,
     steps::{call, set_field, set_key, switch_on},
     webhook,
 };
@@ -28,7 +29,11 @@ use crate::{
         proposal::{ProposedAction, ProposedCall, ProposedStep},
         status::{RootCause, Severity},
     },
-    diagnose::{Diagnosis, Known, Problem, Verdict, cdc, requests},
+    diagnose::{
+        Diagnosis, Known, Problem, Verdict, cdc,
+        mended::{Fix, SwitchedOff},
+        requests,
+    },
     posthog::{
         lax::Lax,
         probe::{IncrementalFields, SchemaDetail},
@@ -78,6 +83,7 @@ pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted
             let wanted = wanted(known, diagnosis, &problems)?;
             Some((key, wanted))
         })
+        .chain(reenable::fitting(known, diagnosis))
         .collect()
 }
 
@@ -107,16 +113,38 @@ fn wanted(known: &Known<'_>, diagnosis: &Diagnosis, problems: &[&Problem]) -> Op
     match problem.cause {
         RootCause::TableMissing => Some(refresh(known, source, problems)),
         RootCause::CdcSlotLost => Some(repair_cdc(known, source, problem)),
-        RootCause::WebhookBroken => Some(webhook::reregister(known, problem, source)),
+        RootCause::WebhookBroken => webhook::reregister(known, problem, source),
         _ => {
             let (id, _) = problem.table.as_ref()?;
             let schema = source.schemas.iter().find(|schema| schema.id == *id)?;
             if poisoned::needs_a_reload(known, problem) {
                 return Some(poisoned::reload(known, problem, source, schema));
             }
+            if has_another_key(known, diagnosis, source, schema) {
+                return Some(Wanted {
+                    action: ProposedAction::RepairConfig,
+                    fit: Fit::Nothing(
+                        "Nothing: the table has another key since the failure.".to_owned(),
+                    ),
+                });
+            }
             Some(OfTable::new(known, diagnosis, problem, source, schema).wanted())
         }
     }
+}
+
+/// True for a table that was switched off for its key, which a person has changed since.
+fn has_another_key(
+    known: &Known<'_>,
+    diagnosis: &Diagnosis,
+    source: &Source,
+    schema: &Schema,
+) -> bool {
+    diagnosis.of(&schema.id).is_some_and(|judged| {
+        let row = (source, schema);
+        SwitchedOff::new(known.state, known.snapshot, row, &judged.verdict)
+            .is_some_and(|off| off.is_about_key() && off.fix() == Fix::Proved)
+    })
 }
 
 fn refresh(known: &Known<'_>, source: &Source, problems: &[&Problem]) -> Wanted {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use jiff::Timestamp;
+
 use super::{
     Key, Seed,
     cleared::has_cleared,
@@ -12,11 +14,13 @@ use super::{
 };
 use crate::{
     api::{
+        ValidatedPolicy, WarehouseSyncPolicyStatus,
         proposal::{MAX_PROPOSALS, Phase, Proposal, ProposedAction},
         status::{Incident, RootCause, Suppressed},
     },
     decide::approval::{Answer, Rules, answer, guard},
     diagnose::{Diagnosis, Known, requests},
+    observe::ApprovalGuard,
     posthog::redact,
 };
 
@@ -91,6 +95,28 @@ pub fn decide(
         proposals.said.insert(key.clone(), Said { action, next });
     }
     proposals
+}
+
+/// Takes note of approvals in a pass that could read nothing else; returns what is to be said of it.
+#[must_use]
+pub fn latch(
+    policy: &ValidatedPolicy,
+    guard: &ApprovalGuard,
+    rules: Rules,
+    status: &mut WarehouseSyncPolicyStatus,
+    now: Timestamp,
+) -> Vec<String> {
+    if guard::is_another(&status.state.guard, guard) {
+        return Vec::new();
+    }
+    let mut notes = Vec::new();
+    for proposal in status.proposals.iter_mut().filter(|row| row.is_open()) {
+        if let Answer::Yes(seen) = answer::answer(policy, guard, rules, proposal, now) {
+            proposal.approves(seen);
+            notes.push(note(proposal));
+        }
+    }
+    notes
 }
 
 /// The requests that were answered before, of tables that are still listed.
@@ -177,9 +203,7 @@ impl Pass<'_> {
         } else if proposal.phase == Phase::AwaitingApproval {
             match answer {
                 Answer::Yes(seen) => {
-                    proposal.phase = Phase::Approved;
-                    proposal.message.clear();
-                    proposal.approval = Some(seen);
+                    proposal.approves(seen);
                 }
                 Answer::Inert(why) => proposal.message = redact::one_line(&why, 300),
                 Answer::None | Answer::No(_) => proposal.message.clear(),

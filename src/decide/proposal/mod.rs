@@ -2,7 +2,7 @@
 //!
 //! A proposal is a description. Nothing here makes a call or a permit, and there is no way from a [`Proposal`] to one.
 //!
-//! `fitting` says what would be proposed for each finding, from `steps` and `keys`; `forbidden` what speaks against it;
+//! `fitting` says what would be proposed for each finding, from `steps` and `keys`, and `reenable` for tables that are off; `forbidden` what speaks against it;
 //! `cleared` whether a finding is certainly over; `draft` and [`material`] what a proposal is made of; `lifecycle` brings these
 //! and the proposals of before together.
 //!
@@ -17,11 +17,13 @@ mod keys;
 mod lifecycle;
 pub mod material;
 mod poisoned;
+mod reenable;
 pub mod steps;
 mod suppressed;
 pub mod webhook;
 
-pub use lifecycle::{Proposals, Said, Settings, decide, note};
+pub use lifecycle::{Proposals, Said, Settings, decide, latch, note};
+pub use reenable::tell as tell_of_tables_that_are_off;
 
 use jiff::Timestamp;
 

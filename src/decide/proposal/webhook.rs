@@ -35,30 +35,20 @@ pub fn tables(source: &Source) -> impl Iterator<Item = &Schema> {
     tables.filter(|schema| schema.syncs_by("webhook"))
 }
 
-/// Another webhook, as a proposal.
-pub fn reregister(known: &Known<'_>, problem: &Problem, source: &Source) -> Wanted {
+/// Another webhook, as a proposal; none where that is not possible, or not known to be.
+pub fn reregister(known: &Known<'_>, problem: &Problem, source: &Source) -> Option<Wanted> {
+    if may_go_without(known, source) != Some(true) {
+        return None;
+    }
     let action = ProposedAction::ReregisterWebhook;
-    let fit = match may_go_without(known, source) {
-        None => Fit::Open(
-            "the source could not yet be asked whether its tables can be synced without a webhook",
-        ),
-        Some(false) => Fit::Nothing(problem.advice.to_owned()),
-        Some(true) => {
-            let ids: Vec<String> = tables(source).map(|schema| schema.id.clone()).collect();
-            let rows = tables(source)
-                .map(|schema| schema.table.as_ref()?.row_count.get().copied())
-                .sum();
-            let planned = (action, steps(&ids));
-            Fit::draft(Draft::of_source(
-                known.policy,
-                problem,
-                source,
-                planned,
-                rows,
-            ))
-        }
-    };
-    Wanted { action, fit }
+    let ids: Vec<String> = tables(source).map(|schema| schema.id.clone()).collect();
+    let rows = tables(source)
+        .map(|schema| schema.table.as_ref()?.row_count.get().copied())
+        .sum();
+    let planned = (action, steps(&ids));
+    let draft = Draft::of_source(known.policy, problem, source, planned, rows);
+    let fit = Fit::draft(draft);
+    Some(Wanted { action, fit })
 }
 
 /// Whether all of its tables can be read in full instead; none if that is not known.

@@ -1,0 +1,212 @@
+//! Whether the admission policies in the cluster are the ones that this version ships: word for word, because one word less can
+//! let anybody approve. Whoever can change them can also change them back, so uid and generation are remembered, too.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::{
+        admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+        authentication::v1::SelfSubjectReview,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, PostParams},
+    core::ApiResource,
+};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::{sync::Mutex, time::Instant};
+
+use super::timed;
+use crate::{
+    api::status::GuardPart,
+    observe::ApprovalGuard,
+    report::{KubernetesError, Metrics},
+};
+
+/// What is shipped.
+const SHIPPED: &str = include_str!("../../deploy/admission.yaml");
+/// The account that may write status, as it stands there.
+const ACCOUNT: &str = "system:serviceaccount:warehouse-sync-operator:warehouse-sync-operator";
+/// How long an answer is used. Right before a call no older facts count either.
+const LASTS: Duration = Duration::from_secs(10);
+/// How long the API server may take to act by what has changed.
+const SETTLES: SignedDuration = SignedDuration::from_secs(10);
+const HOW_TO_MEND: &str = "apply deploy/admission.yaml of this version of the operator";
+
+/// Looks at the guard, for all policies together.
+pub struct GuardWatch {
+    client: Client,
+    metrics: Metrics,
+    last: Mutex<Option<(Instant, ApprovalGuard)>>,
+}
+
+/// One of the objects that are shipped.
+#[derive(Debug, Deserialize)]
+struct Shipped {
+    kind: String,
+    metadata: ObjectMeta,
+    spec: Value,
+}
+
+impl GuardWatch {
+    /// Asks through `client`.
+    #[must_use]
+    pub fn new(client: Client, metrics: Metrics) -> Self {
+        Self {
+            client,
+            metrics,
+            last: Mutex::new(None),
+        }
+    }
+
+    /// How the guard stands, as of ten seconds ago at most. An error is one of the connection: that says nothing of the guard, and
+    /// a guard that seems to be away makes every approval inert.
+    pub async fn look(&self) -> Result<ApprovalGuard, KubernetesError> {
+        let mut last = self.last.lock().await;
+        if let Some((at, guard)) = last.as_ref()
+            && at.elapsed() < LASTS
+        {
+            return Ok(guard.clone());
+        }
+        let guard = self.ask().await?;
+        *last = Some((Instant::now(), guard.clone()));
+        Ok(guard)
+    }
+
+    async fn ask(&self) -> Result<ApprovalGuard, KubernetesError> {
+        let shipped: Vec<Shipped> = match serde_saphyr::from_multiple(SHIPPED) {
+            Ok(shipped) => shipped,
+            Err(error) => {
+                return Ok(ApprovalGuard::broken(format!(
+                    "the admission policies of this version cannot be read: {error}"
+                )));
+            }
+        };
+        let account = self.account().await?;
+        let mut parts = Vec::new();
+        for Shipped {
+            kind,
+            metadata,
+            spec,
+        } in shipped
+        {
+            let name = metadata.name.unwrap_or_default();
+            let spec = with_account(spec, &account);
+            match self.compare(&kind, &name, &spec).await? {
+                Ok(part) => parts.push(part),
+                Err(why) => return Ok(ApprovalGuard::broken(why)),
+            }
+        }
+        parts.sort();
+        Ok(ApprovalGuard {
+            broken: None,
+            parts,
+        })
+    }
+
+    /// The operator's own user name.
+    async fn account(&self) -> Result<String, KubernetesError> {
+        let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let (params, review) = (PostParams::default(), SelfSubjectReview::default());
+        let asked = reviews.create(&params, &review);
+        let review = timed::kubernetes(&self.metrics, "review_self", "", asked)
+            .await
+            .map_err(|e| timed::failed("ask for", "the operator's own name", &e))?;
+        let user = review.status.and_then(|status| status.user_info);
+        Ok(user.and_then(|user| user.username).unwrap_or_default())
+    }
+
+    /// Holds one object against what is shipped; the reason why it is not the same.
+    async fn compare(
+        &self,
+        kind: &str,
+        name: &str,
+        spec: &Value,
+    ) -> Result<Result<GuardPart, String>, KubernetesError> {
+        let resource = if kind == "ValidatingAdmissionPolicy" {
+            ApiResource::erase::<ValidatingAdmissionPolicy>(&())
+        } else {
+            ApiResource::erase::<ValidatingAdmissionPolicyBinding>(&())
+        };
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let found = timed::kubernetes(&self.metrics, "get_guard", name, api.get_opt(name)).await;
+        let object = match found {
+            Ok(Some(object)) => object,
+            Ok(None) => return Ok(Err(format!("{kind} {name} is missing: {HOW_TO_MEND}"))),
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                return Ok(Err(format!(
+                    "the operator may not read {kind} {name}: apply deploy/rbac.yaml"
+                )));
+            }
+            Err(error) => return Err(timed::failed("read", name, &error)),
+        };
+        if object.metadata.deletion_timestamp.is_some() {
+            return Ok(Err(format!(
+                "{kind} {name} is being deleted: {HOW_TO_MEND}"
+            )));
+        }
+        if object.data.get("spec") != Some(spec) {
+            return Ok(Err(format!(
+                "{kind} {name} is not what this version of the operator ships for its own account: {HOW_TO_MEND}"
+            )));
+        }
+        if is_new(&object.metadata) {
+            return Ok(Err(format!(
+                "{kind} {name} was changed a moment ago, and the API server may not yet act by it"
+            )));
+        }
+        Ok(Ok(GuardPart {
+            name: format!("{kind}/{name}"),
+            uid: object.metadata.uid.unwrap_or_default(),
+            generation: object.metadata.generation.unwrap_or_default(),
+        }))
+    }
+}
+
+/// True for an object that was made or changed just now: the API server reads admission policies through a cache.
+fn is_new(meta: &ObjectMeta) -> bool {
+    let changes = meta.managed_fields.iter().flatten();
+    let changes = changes.filter_map(|entry| entry.time.as_ref());
+    let made = meta.creation_timestamp.iter();
+    let newest = changes.chain(made).map(|time| time.0).max();
+    newest.is_some_and(|at| Timestamp::now().duration_since(at).abs() < SETTLES)
+}
+
+/// The same for another account than the one that is shipped.
+fn with_account(spec: Value, account: &str) -> Value {
+    match spec {
+        Value::String(text) => Value::String(text.replace(ACCOUNT, account)),
+        Value::Array(items) => {
+            let items = items.into_iter();
+            Value::Array(items.map(|item| with_account(item, account)).collect())
+        }
+        Value::Object(fields) => {
+            let fields = fields.into_iter();
+            fields
+                .map(|(name, value)| (name, with_account(value, account)))
+                .collect()
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shipped_can_be_read_and_names_the_account_once() {
+        let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED).unwrap();
+        assert_eq!(shipped.len(), 6);
+        let text: String = shipped
+            .into_iter()
+            .map(|part| with_account(part.spec, "somebody").to_string())
+            .collect();
+        assert_eq!(SHIPPED.matches(ACCOUNT).count(), 1);
+        assert!(text.contains("somebody") && !text.contains(ACCOUNT));
+    }
+}

@@ -1,0 +1,175 @@
+//! Tables that are off after a failure and may be switched on again, but not unasked: nobody saw who switched them off, or
+//! nobody saw the cause go, or they are imported from their beginning. One proposal for each source.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Key, Said,
+    draft::Draft,
+    fitting::{Fit, Wanted},
+    steps::call,
+};
+use crate::{
+    api::{
+        proposal::{ProposedAction, ProposedCall, ProposedStep},
+        status::RootCause,
+    },
+    decide::attempt::{self, is_wiped_when_switched_on},
+    diagnose::{
+        Diagnosis, Judged, Known, Problem,
+        mended::{Fix, SwitchedOff},
+    },
+    posthog::wire::{Schema, Source},
+};
+
+/// Most tables that one proposal switches on; the others follow with the next.
+const MAX_TABLES: usize = 100;
+
+const NOT_ASKED: &str = "the source could not yet be asked whether it answers again";
+
+/// A table that is off, and of which a fix can be told.
+struct Candidate<'a> {
+    judged: &'a Judged,
+    source: &'a Source,
+    schema: &'a Schema,
+    off: SwitchedOff<'a>,
+}
+
+/// The tables that the operator does not switch on by itself, in an order that does not change by itself.
+fn candidates<'a>(known: &'a Known<'a>, diagnosis: &'a Diagnosis) -> Vec<Candidate<'a>> {
+    let (state, snapshot) = (known.state, known.snapshot);
+    let judged = diagnosis.judged.iter();
+    let mut all: Vec<Candidate<'_>> = judged
+        .filter_map(|judged| {
+            let row = snapshot.row(&judged.source_id, &judged.schema_id)?;
+            let off = SwitchedOff::new(state, snapshot, row, &judged.verdict)?;
+            let (source, schema) = row;
+            let by_itself = off.is_about_key() || attempt::first(known, judged).is_some();
+            (!by_itself).then_some(Candidate {
+                judged,
+                source,
+                schema,
+                off,
+            })
+        })
+        .collect();
+    all.sort_by_key(|table| (table.cause(), &table.schema.id));
+    all
+}
+
+impl Candidate<'_> {
+    fn cause(&self) -> RootCause {
+        let failure = self.judged.verdict.failure();
+        failure.map_or(RootCause::Unknown, |failure| failure.cause)
+    }
+
+    fn is_wiped(&self) -> bool {
+        is_wiped_when_switched_on(self.schema)
+    }
+
+    fn fits(&self) -> bool {
+        match self.off.fix() {
+            Fix::Likely => true,
+            Fix::Proved => self.is_wiped(),
+            Fix::Open | Fix::No => false,
+        }
+    }
+
+    /// What a person can do while the cause has not gone.
+    fn waits(&self) -> &'static str {
+        if self.off.is_seen() && !self.is_wiped() {
+            "A human: mend the cause. The operator asks the source from time to time, and switches the table on again when that proves it."
+        } else {
+            "A human: mend the cause, if the table is still wanted. The operator asks the source from time to time, and proposes to switch the table on again when it answers."
+        }
+    }
+}
+
+/// What is proposed for each source that has such tables.
+pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted> {
+    let mut sources: BTreeMap<&str, Vec<Candidate<'_>>> = BTreeMap::new();
+    for table in candidates(known, diagnosis) {
+        sources.entry(&table.source.id).or_default().push(table);
+    }
+    let action = ProposedAction::Reenable;
+    let of_source = |tables: Vec<Candidate<'_>>| {
+        let first = tables.first()?;
+        let key = Key {
+            source_id: first.source.id.clone(),
+            schema_id: None,
+            cause: first.cause(),
+        };
+        let fit = fit(known, &tables, key.cause);
+        Some((key, Wanted { action, fit }))
+    };
+    sources.into_values().filter_map(of_source).collect()
+}
+
+fn fit(known: &Known<'_>, tables: &[Candidate<'_>], cause: RootCause) -> Fit {
+    // Proposed together: an answer after the other would make a proposal after the other.
+    if tables.iter().any(|table| table.off.fix() == Fix::Open) {
+        return Fit::Open(NOT_ASKED);
+    }
+    let fitting: Vec<&Candidate<'_>> = tables
+        .iter()
+        .filter(|table| table.fits())
+        .take(MAX_TABLES)
+        .collect();
+    let waits = tables.first().map_or("", Candidate::waits);
+    let Some((first, problem)) = fitting
+        .first()
+        .and_then(|first| Some((first, Problem::of_table(first.judged)?)))
+    else {
+        return Fit::Nothing(waits.to_owned());
+    };
+    let mut ids: Vec<String> = (fitting.iter().map(|table| table.schema.id.clone())).collect();
+    ids.sort();
+    let step = ProposedStep {
+        switch_on: true,
+        schema_ids: ids,
+        ..call(ProposedCall::PatchTables)
+    };
+    let wiped = || fitting.iter().filter(|table| table.is_wiped());
+    let rows = wiped().map(|table| {
+        let stored = table.schema.table.as_ref();
+        stored.and_then(|stored| stored.row_count.get().copied())
+    });
+    // The key of a proposal is read from its material.
+    let problem = Problem { cause, ..problem };
+    let planned = (ProposedAction::Reenable, vec![step]);
+    let draft = Draft::of_source(known.policy, &problem, first.source, planned, rows.sum());
+    let wiped_by = wiped().find_map(|table| table.schema.sync_type.get());
+    Fit::Draft(Box::new(match wiped_by {
+        Some(method) => draft.of_tables_that_sync_by(method),
+        None => draft,
+    }))
+}
+
+/// Whether a source still has such a table, whatever can be told of it just now.
+pub fn has_tables(known: &Known<'_>, diagnosis: &Diagnosis, source_id: &str) -> bool {
+    let tables = candidates(known, diagnosis);
+    tables.iter().any(|table| table.source.id == source_id)
+}
+
+/// Lets the finding of each such table say what that of its source says.
+pub fn tell(known: &Known<'_>, diagnosis: &Diagnosis, said: &mut BTreeMap<Key, Said>) {
+    let tables = candidates(known, diagnosis);
+    let mut new: Vec<(Key, Said)> = Vec::new();
+    for table in &tables {
+        let of_source = said.iter().find(|(key, said)| {
+            key.source_id == table.source.id && said.action == ProposedAction::Reenable
+        });
+        let Some((_, of_source)) = of_source else {
+            continue;
+        };
+        let mut own = of_source.clone();
+        if table.off.fix() == Fix::No {
+            table.waits().clone_into(&mut own.next);
+        }
+        let of_table = Problem::of_table(table.judged);
+        new.extend(of_table.map(|problem| (Key::of(&problem), own)));
+    }
+    for (key, own) in new {
+        said.entry(key).or_insert(own);
+    }
+}

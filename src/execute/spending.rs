@@ -1,0 +1,137 @@
+//! How many calls this process has sent to each project in the last hour.
+//!
+//! The operator's cap for all policies of a project is judged by what their statuses say. Two policies that start in the same second
+//! do not know of each other yet: so each start is counted here as well, right before.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::validated::Project;
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// The calls of the last hour, by project.
+#[derive(Debug, Default)]
+pub struct Spending(Mutex<Spent>);
+
+#[derive(Debug, Default)]
+struct Spent {
+    /// When the first call was counted: what was sent earlier, only statuses tell.
+    began: Option<Timestamp>,
+    calls: HashMap<Project, Vec<Call>>,
+}
+
+#[derive(Debug)]
+struct Call {
+    uid: String,
+    id: String,
+    at: Timestamp,
+    /// Whether another call of the same table is still to come.
+    reserves: bool,
+}
+
+/// A call that is about to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// The project.
+    pub project: &'a Project,
+    /// Uid of the policy.
+    pub uid: &'a str,
+    /// Id of the table or source.
+    pub id: &'a str,
+    /// Whether something begins with it. What has begun may end: it is counted, and never held back.
+    pub starts: bool,
+    /// Whether a reload is to come after it.
+    pub reserves: bool,
+}
+
+impl Spending {
+    /// Counts a call, if there are not more than `most` with it. `told` are the sends that statuses tell of.
+    pub fn take(
+        &self,
+        wish: Wish<'_>,
+        told: impl Iterator<Item = Timestamp>,
+        most: usize,
+        now: Timestamp,
+    ) -> bool {
+        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = *spent.began.get_or_insert(now);
+        spent.calls.retain(|_, calls| {
+            calls.retain(|call| now.duration_since(call.at) < HOUR);
+            !calls.is_empty()
+        });
+        let calls = spent.calls.entry(wish.project.clone()).or_default();
+        let own = |call: &&mut Call| call.uid == wish.uid && call.id == wish.id;
+        for call in calls.iter_mut().filter(own) {
+            // It comes now, or it begins anew.
+            call.reserves = false;
+        }
+        let earlier = told.filter(|at| *at < began && now.duration_since(*at) < HOUR);
+        let reserved = calls.iter().filter(|call| call.reserves).count();
+        let wanted = 1 + usize::from(wish.reserves);
+        if wish.starts && earlier.count() + calls.len() + reserved + wanted > most {
+            return false;
+        }
+        calls.push(Call {
+            uid: wish.uid.to_owned(),
+            id: wish.id.to_owned(),
+            at: now,
+            reserves: wish.reserves,
+        });
+        true
+    }
+
+    /// Takes that back for a call that did not leave.
+    pub fn give_back(&self, wish: Wish<'_>) {
+        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(calls) = spent.calls.get_mut(wish.project) else {
+            return;
+        };
+        let own = |call: &Call| call.uid == wish.uid && call.id == wish.id;
+        if let Some(place) = calls.iter().rposition(own) {
+            calls.remove(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::host::Host;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).unwrap()
+    }
+
+    #[test]
+    fn a_cancel_reserves_its_reload_and_what_did_not_leave_does_not_count() {
+        let project = Project {
+            host: Host::parse("https://us.posthog.com").unwrap(),
+            id: 1,
+        };
+        let spending = Spending::default();
+        let wish = |uid, starts, reserves| Wish {
+            project: &project,
+            uid,
+            id: "a1",
+            starts,
+            reserves,
+        };
+        let told = [at(-61), at(-30), at(0)];
+        let take = |wish, minute| spending.take(wish, told.into_iter(), 4, at(minute));
+        // One of before counts, and two for the cancel.
+        assert!(take(wish("a", true, true), 0));
+        assert!(!take(wish("b", true, true), 0));
+        assert!(take(wish("b", true, false), 0));
+        assert!(!take(wish("c", true, false), 0));
+        spending.give_back(wish("b", true, false));
+        assert!(take(wish("c", true, false), 0));
+        assert!(take(wish("a", false, false), 5), "its own reload");
+        assert!(!take(wish("d", true, false), 29));
+        assert!(take(wish("d", true, false), 31), "that of before is over");
+    }
+}
