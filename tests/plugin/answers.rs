@@ -9,7 +9,7 @@ use super::support::Env;
 fn an_approval_is_the_users_own_name_and_outlives_flux() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::Resync, "orders");
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     let alice = env.user("alice@example.com", "patch");
 
     let ran = env
@@ -41,7 +41,7 @@ fn an_approval_is_the_users_own_name_and_outlives_flux() {
 fn approving_twice_changes_nothing_and_another_approval_is_not_replaced() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id]).fine();
     let before = env.get("prod");
     let again = env.plugin(&["approve", "prod", &proposal.id]).fine();
@@ -59,7 +59,7 @@ fn the_beginning_of_an_id_is_enough_if_it_fits_one_only() {
         env.proposal(ProposedAction::RefreshSchemas, "orders"),
         env.proposal(ProposedAction::RefreshSchemas, "users"),
     );
-    env.propose(&[orders.clone(), users]);
+    env.propose([&orders, &users]);
     env.plugin(&["approve", "prod", "rf-"]).refused("too short");
     env.plugin(&["approve", "prod", &orders.id[..8]]).fine();
     let key = format!("approve.warehousesync.dev/{}", orders.id);
@@ -75,7 +75,7 @@ fn an_id_that_begins_several_proposals_names_none() {
     let last = if one.id.ends_with('a') { 'b' } else { 'a' };
     other.id.pop();
     other.id.push(last);
-    env.propose(&[one.clone(), other]);
+    env.propose([&one, &other]);
     env.plugin(&["approve", "prod", &one.id[..10]])
         .refused("several proposals");
 }
@@ -92,7 +92,7 @@ fn what_does_not_wait_is_not_approved() {
     ] {
         let mut proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
         proposal.phase = phase;
-        env.propose(&[proposal.clone()]);
+        env.propose([&proposal]);
         env.plugin(&["approve", "prod", &proposal.id])
             .refused(&format!("it is {phase:?}"));
     }
@@ -110,7 +110,7 @@ fn what_wipes_a_table_needs_a_yes_where_nobody_can_type() {
     let env = Env::new();
     for action in [ProposedAction::Resync, ProposedAction::DeleteData] {
         let proposal = env.proposal(action, "orders");
-        env.propose(&[proposal.clone()]);
+        env.propose([&proposal]);
         env.plugin(&["approve", "prod", &proposal.id])
             .refused("add --yes");
         assert_eq!(
@@ -125,7 +125,7 @@ fn a_status_that_shows_something_else_than_the_id_stands_for_is_not_approved() {
     let env = Env::new();
     let mut proposal = env.proposal(ProposedAction::DeleteData, "orders");
     proposal.steps = vec!["reload orders".to_owned()];
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id, "--yes"])
         .refused("is not what its id stands for (steps)");
     let ran = env.plugin(&["verify", "prod", &proposal.id]);
@@ -140,7 +140,7 @@ fn a_status_that_shows_something_else_than_the_id_stands_for_is_not_approved() {
 
     let mut proposal = env.proposal(ProposedAction::DeleteData, "orders");
     proposal.material.schema_id = Some("another".to_owned());
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id, "--yes"])
         .refused("is not what its id stands for (id)");
 }
@@ -150,7 +150,7 @@ fn a_proposal_of_another_policy_is_not_approved() {
     let env = Env::new();
     let proposal =
         super::support::proposal("another-uid", ProposedAction::RefreshSchemas, "orders");
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id])
         .refused("(uid of the policy)");
 }
@@ -159,7 +159,7 @@ fn a_proposal_of_another_policy_is_not_approved() {
 fn a_denial_is_its_reason_and_wins() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     let ran = env
         .plugin(&["deny", "prod", &proposal.id, "--reason", "not \"now\""])
         .fine();
@@ -175,11 +175,11 @@ fn what_is_over_is_not_denied() {
     let env = Env::new();
     let mut proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
     proposal.phase = Phase::Executing;
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     env.plugin(&["deny", "prod", &proposal.id, "--reason", "no"])
         .refused("can no longer be denied");
     proposal.phase = Phase::Approved;
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     env.plugin(&["deny", "prod", &proposal.id, "--reason", "no"])
         .fine();
 }
@@ -188,7 +188,7 @@ fn what_is_over_is_not_denied() {
 fn who_may_not_annotate_hears_it_from_the_api_server() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     let eve = env.user("eve", "watch");
     env.plugin_as(&eve, &["approve", "prod", &proposal.id])
         .refused("cannot patch resource");

@@ -9,7 +9,7 @@ use super::support::{Env, plugin, run};
 fn kubectl_finds_the_plugin_and_hands_its_arguments_on() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     let mut kubectl = env.plane.kubectl_command();
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_kubectl-wsp"));
     kubectl.env("PATH", binary.parent().unwrap());
@@ -61,7 +61,7 @@ fn proposals_are_those_that_wait_unless_all_are_wanted() {
     let waits = env.proposal(ProposedAction::Resync, "orders");
     let mut over = env.proposal(ProposedAction::DeleteData, "users");
     over.phase = Phase::Expired;
-    env.propose(&[waits.clone(), over.clone()]);
+    env.propose([&waits, &over]);
 
     let some = env.plugin(&["proposals"]).fine().out;
     assert!(
@@ -95,7 +95,7 @@ fn show_tells_all_of_a_proposal() {
     });
     proposal.approval = serde_json::from_value(done["approval"].clone()).unwrap();
     proposal.execution = serde_json::from_value(done["execution"].clone()).unwrap();
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
 
     let words = env
         .plugin(&["show", "prod", &proposal.id[..7]])
@@ -128,7 +128,7 @@ fn show_tells_all_of_a_proposal() {
 fn verify_says_yes_to_what_is_genuine() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::DeleteData, "orders");
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     let ran = env
         .plugin(&["verify", "prod", &proposal.id, "-o", "json"])
         .fine();
@@ -142,7 +142,7 @@ fn what_a_status_holds_does_not_reach_the_terminal_as_commands() {
     let mut proposal = env.proposal(ProposedAction::Resync, "orders");
     proposal.reason = "fine\u{1b}[2J\u{7}".to_owned();
     proposal.material.rule = "rule\u{1b}[2J".to_owned();
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     for args in [
         vec!["show", "prod", &proposal.id],
         vec!["verify", "prod", &proposal.id],

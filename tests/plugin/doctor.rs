@@ -18,7 +18,7 @@ fn where_all_is_well_nothing_is_wrong() {
     let env = Env::new();
     secret(&env, "warehousesync.dev/use: posthog-api-key");
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id]).fine();
     let words = env.plugin(&["doctor"]).fine().words();
     assert!(
@@ -65,7 +65,7 @@ fn a_user_is_told_what_they_may_do() {
     let words = env.plugin_as(&ann, &["doctor"]).words();
     for said in [
         "user ann ok: may annotate policies",
-        "may approve proposals as yourself",
+        "may approve and deny proposals as yourself",
         "may not approve on behalf of others",
         // Whoever may not read Secrets is told so, and nothing is called wrong.
         "unknown: cannot look at the Secret posthog",
@@ -79,10 +79,10 @@ fn an_answer_to_what_is_over_is_told_and_is_nothing_wrong() {
     let env = Env::new();
     secret(&env, "warehousesync.dev/use: posthog-api-key");
     let mut proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id]).fine();
     proposal.phase = Phase::Executed;
-    env.propose(&[proposal]);
+    env.propose([&proposal]);
     let words = env.plugin(&["doctor"]).fine().words();
     assert!(
         words.contains("has no effect: its proposal is Executed; it can be removed"),

@@ -288,7 +288,7 @@ fn what_is_missing_on_the_command_line_is_named() {
 fn with_a_cluster_only_what_waits_is_approved_and_kubectl_takes_the_file() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::Resync, "orders");
-    env.propose(&[proposal.clone()]);
+    env.propose([&proposal]);
     let file = File::new(&format!("# ours\n{}\n", env.policy("prod")));
     let path = file.path.to_str().unwrap();
     let answer = |id: &str| env.plugin(&["approve", "-f", path, "--on-behalf", "ann", "--yes", id]);

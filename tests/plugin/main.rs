@@ -12,5 +12,6 @@ mod commands;
 mod doctor;
 mod files;
 mod files_properties;
+mod guarded;
 mod requests;
 mod support;

@@ -34,7 +34,7 @@ fn what_the_operator_has_handled_is_not_asked_in_the_same_words() {
 fn a_request_needs_the_tables_name_or_a_yes() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
-    env.propose(&[proposal]);
+    env.propose([&proposal]);
     env.plugin(&["request", "prod", "id-of-orders", "Resync"])
         .refused("somebody has to type \"orders\" at a terminal; where there is none, add --yes");
     env.plugin(&["request", "prod", "not/an/id", "Resync", "--yes"])

@@ -76,18 +76,21 @@ pub fn run(command: &mut Command) -> Ran {
 pub fn control_plane() -> &'static ControlPlane {
     static READY: OnceLock<()> = OnceLock::new();
     let plane = ControlPlane::shared().unwrap_or_else(|error| panic!("{error}"));
-    READY.get_or_init(|| {
-        plane.apply(&crd_yaml().unwrap()).unwrap();
-        let crd = "crd/warehousesyncpolicies.warehousesync.dev";
-        plane
-            .kubectl(["wait", "--for=condition=Established", crd, "--timeout=30s"])
-            .unwrap();
-        wait_until("the API server to serve policies", || {
-            let listed = plane.kubectl(["get", "wsp"]);
-            listed.map_err(|error| error.to_string())
-        });
-    });
+    READY.get_or_init(|| install_crd(plane));
     plane
+}
+
+/// Applies the CRD and waits until the API server serves it.
+pub fn install_crd(plane: &ControlPlane) {
+    plane.apply(&crd_yaml().unwrap()).unwrap();
+    let crd = "crd/warehousesyncpolicies.warehousesync.dev";
+    plane
+        .kubectl(["wait", "--for=condition=Established", crd, "--timeout=30s"])
+        .unwrap();
+    wait_until("the API server to serve policies", || {
+        let listed = plane.kubectl(["get", "wsp"]);
+        listed.map_err(|error| error.to_string())
+    });
 }
 
 /// Calls `check` until it is satisfied; panics with its last complaint when a minute has passed.
@@ -113,7 +116,11 @@ pub struct Env {
 
 impl Env {
     pub fn new() -> Self {
-        let plane = control_plane();
+        Self::on(control_plane())
+    }
+
+    /// The same on another control plane.
+    pub fn on(plane: &'static ControlPlane) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -182,7 +189,8 @@ impl Env {
     }
 
     /// Writes these proposals to the policy `prod`.
-    pub fn propose(&self, proposals: &[Proposal]) {
+    pub fn propose<'a>(&self, proposals: impl IntoIterator<Item = &'a Proposal>) {
+        let proposals: Vec<&Proposal> = proposals.into_iter().collect();
         self.put_status(&json!({ "proposals": proposals }));
     }
 

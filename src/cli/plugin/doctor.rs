@@ -81,10 +81,10 @@ async fn rights(cluster: &Cluster) -> Result<Vec<Look>, PluginError> {
     let mut looks = Vec::new();
     for (verb, what) in [
         ("patch", "annotate policies"),
-        ("approve", "approve proposals as yourself"),
+        ("approve", "approve and deny proposals as yourself"),
         (
             "approve-on-behalf",
-            "approve on behalf of others, as git does, and deny",
+            "approve on behalf of others, as git does",
         ),
     ] {
         let may = cluster.may(verb).await?;
