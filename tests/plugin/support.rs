@@ -126,17 +126,19 @@ impl Env {
             .build()
             .unwrap();
         let namespace = runtime.block_on(plane.namespace("plugin")).unwrap();
-        let mut env = Self {
+        let env = Self {
             plane,
             namespace,
             uid: String::new(),
         };
         env.apply(&env.policy("prod"));
-        env.uid = env.get("prod")["metadata"]["uid"]
+        let uid = env.get("prod")["metadata"]["uid"]
             .as_str()
-            .unwrap()
-            .to_owned();
-        env
+            .map(str::to_owned);
+        Self {
+            uid: uid.unwrap(),
+            ..env
+        }
     }
 
     /// A policy as JSON, which is YAML.
