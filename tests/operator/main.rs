@@ -20,6 +20,7 @@ mod diagnosis;
 mod flags;
 mod garbage;
 mod leadership;
+mod letters;
 mod main_job;
 mod remediation;
 mod sharing;
