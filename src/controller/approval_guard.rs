@@ -35,7 +35,10 @@ const ACCOUNT: &str = "system:serviceaccount:warehouse-sync-operator:warehouse-s
 const LASTS: Duration = Duration::from_secs(10);
 /// How long the API server may take to act by what has changed.
 const SETTLES: SignedDuration = SignedDuration::from_secs(10);
-const HOW_TO_MEND: &str = "apply deploy/admission.yaml of this version of the operator";
+/// What makes an object that is not there, from the files of this version of the operator.
+const APPLY: &str = "kubectl apply -f deploy/admission.yaml";
+/// What makes an object as it was: `apply` would leave what somebody has added to it.
+const REPLACE: &str = "kubectl replace -f deploy/admission.yaml";
 
 /// Looks at the guard, for all policies together.
 pub struct GuardWatch {
@@ -86,7 +89,10 @@ impl GuardWatch {
                 )));
             }
         };
-        let account = self.account().await?;
+        let account = match self.account().await? {
+            Ok(account) => account,
+            Err(why) => return Ok(ApprovalGuard::broken(why)),
+        };
         let mut parts = Vec::new();
         for Shipped {
             kind,
@@ -96,7 +102,7 @@ impl GuardWatch {
         {
             let name = metadata.name.unwrap_or_default();
             let spec = with_account(spec, &account);
-            match self.compare(&kind, &name, &spec).await? {
+            match self.compare(&kind, &name, &spec, &account).await? {
                 Ok(part) => parts.push(part),
                 Err(why) => return Ok(ApprovalGuard::broken(why)),
             }
@@ -108,16 +114,20 @@ impl GuardWatch {
         })
     }
 
-    /// The operator's own user name.
-    async fn account(&self) -> Result<String, KubernetesError> {
+    /// The operator's own user name; the reason why it is not known. Every account may ask, unless somebody has taken that away.
+    async fn account(&self) -> Result<Result<String, String>, KubernetesError> {
         let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let (params, review) = (PostParams::default(), SelfSubjectReview::default());
         let asked = reviews.create(&params, &review);
-        let review = timed::kubernetes(&self.metrics, "review_self", "", asked)
-            .await
-            .map_err(|e| timed::failed("ask for", "the operator's own name", &e))?;
+        let asked = timed::kubernetes(&self.metrics, "review_self", "", asked).await;
+        if asked.as_ref().is_err_and(is_forbidden) {
+            let why = "the operator may not ask for its own name: bind its account to the ClusterRole system:basic-user";
+            return Ok(Err(why.to_owned()));
+        }
+        let review = asked.map_err(|e| timed::failed("ask for", "the operator's own name", &e))?;
         let user = review.status.and_then(|status| status.user_info);
-        Ok(user.and_then(|user| user.username).unwrap_or_default())
+        let name = user.and_then(|user| user.username);
+        Ok(name.ok_or_else(|| "the API server does not tell the operator its own name".to_owned()))
     }
 
     /// Holds one object against what is shipped; the reason why it is not the same.
@@ -126,6 +136,7 @@ impl GuardWatch {
         kind: &str,
         name: &str,
         spec: &Value,
+        account: &str,
     ) -> Result<Result<GuardPart, String>, KubernetesError> {
         let resource = if kind == "ValidatingAdmissionPolicy" {
             ApiResource::erase::<ValidatingAdmissionPolicy>(&())
@@ -136,22 +147,22 @@ impl GuardWatch {
         let found = timed::kubernetes(&self.metrics, "get_guard", name, api.get_opt(name)).await;
         let object = match found {
             Ok(Some(object)) => object,
-            Ok(None) => return Ok(Err(format!("{kind} {name} is missing: {HOW_TO_MEND}"))),
-            Err(kube::Error::Api(status)) if status.code == 403 => {
+            Ok(None) => return Ok(Err(format!("{kind} {name} is missing: {APPLY}"))),
+            Err(error) if is_forbidden(&error) => {
                 return Ok(Err(format!(
-                    "the operator may not read {kind} {name}: apply deploy/rbac.yaml"
+                    "the operator may not read {kind} {name}: kubectl apply -f deploy/rbac.yaml"
                 )));
             }
             Err(error) => return Err(timed::failed("read", name, &error)),
         };
         if object.metadata.deletion_timestamp.is_some() {
             return Ok(Err(format!(
-                "{kind} {name} is being deleted: {HOW_TO_MEND}"
+                "{kind} {name} is being deleted; once it is gone: {APPLY}"
             )));
         }
         if object.data.get("spec") != Some(spec) {
             return Ok(Err(format!(
-                "{kind} {name} is not what this version of the operator ships for its own account: {HOW_TO_MEND}"
+                "{kind} {name} is not what this version of the operator ships for its own account ({account}): {REPLACE}"
             )));
         }
         if is_new(&object.metadata) {
@@ -165,6 +176,10 @@ impl GuardWatch {
             generation: object.metadata.generation.unwrap_or_default(),
         }))
     }
+}
+
+fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
 /// True for an object that was made or changed just now: the API server reads admission policies through a cache.

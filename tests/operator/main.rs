@@ -11,6 +11,7 @@
 
 mod admission;
 mod api_server;
+mod approval_guard;
 mod canary;
 mod conditions;
 mod crd;
@@ -21,6 +22,8 @@ mod flags;
 mod garbage;
 mod leadership;
 mod main_job;
+mod people;
+mod rbac;
 mod remediation;
 mod sharing;
 mod startup;
