@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
@@ -34,7 +34,7 @@ const ACCOUNT: &str = "system:serviceaccount:warehouse-sync-operator:warehouse-s
 /// How long an answer is used. Right before a call no older facts count either.
 const LASTS: Duration = Duration::from_secs(10);
 /// How long the API server may take to act by what has changed.
-const SETTLES: SignedDuration = SignedDuration::from_secs(10);
+const SETTLES: Duration = Duration::from_secs(10);
 /// What makes an object that is not there, from the files of this version of the operator.
 const APPLY: &str = "kubectl apply -f deploy/admission.yaml";
 /// What makes an object as it was: `apply` would leave what somebody has added to it.
@@ -44,7 +44,15 @@ const REPLACE: &str = "kubectl replace -f deploy/admission.yaml";
 pub struct GuardWatch {
     client: Client,
     metrics: Metrics,
-    last: Mutex<Option<(Instant, ApprovalGuard)>>,
+    last: Mutex<Option<Look>>,
+}
+
+/// What was found.
+struct Look {
+    at: Instant,
+    guard: ApprovalGuard,
+    /// Since when its parts are these, if this process saw them become so.
+    changed: Option<Instant>,
 }
 
 /// One of the objects that are shipped.
@@ -70,13 +78,26 @@ impl GuardWatch {
     /// a guard that seems to be away makes every approval inert.
     pub async fn look(&self) -> Result<ApprovalGuard, KubernetesError> {
         let mut last = self.last.lock().await;
-        if let Some((at, guard)) = last.as_ref()
-            && at.elapsed() < LASTS
+        if let Some(look) = last.as_ref()
+            && look.at.elapsed() < LASTS
         {
-            return Ok(guard.clone());
+            return Ok(look.guard.clone());
         }
-        let guard = self.ask().await?;
-        *last = Some((Instant::now(), guard.clone()));
+        let mut guard = self.ask().await?;
+        let at = Instant::now();
+        let changed = match last.as_ref() {
+            Some(before) if before.guard.parts == guard.parts => before.changed,
+            Some(_) => Some(at),
+            None => None,
+        };
+        if guard.is_active() && changed.is_some_and(|since| since.elapsed() < SETTLES) {
+            guard.broken = Some(moment_ago("the guard of approvals"));
+        }
+        *last = Some(Look {
+            at,
+            guard: guard.clone(),
+            changed,
+        });
         Ok(guard)
     }
 
@@ -93,7 +114,7 @@ impl GuardWatch {
             Ok(account) => account,
             Err(why) => return Ok(ApprovalGuard::broken(why)),
         };
-        let mut parts = Vec::new();
+        let (mut parts, mut new) = (Vec::new(), None);
         for Shipped {
             kind,
             metadata,
@@ -103,15 +124,17 @@ impl GuardWatch {
             let name = metadata.name.unwrap_or_default();
             let spec = with_account(spec, &account);
             match self.compare(&kind, &name, &spec, &account).await? {
-                Ok(part) => parts.push(part),
+                Ok((part, is_new)) => {
+                    if is_new {
+                        new.get_or_insert_with(|| moment_ago(&format!("{kind} {name}")));
+                    }
+                    parts.push(part);
+                }
                 Err(why) => return Ok(ApprovalGuard::broken(why)),
             }
         }
         parts.sort();
-        Ok(ApprovalGuard {
-            broken: None,
-            parts,
-        })
+        Ok(ApprovalGuard { broken: new, parts })
     }
 
     /// The operator's own user name; the reason why it is not known. Every account may ask, unless somebody has taken that away.
@@ -130,14 +153,14 @@ impl GuardWatch {
         Ok(name.ok_or_else(|| "the API server does not tell the operator its own name".to_owned()))
     }
 
-    /// Holds one object against what is shipped; the reason why it is not the same.
+    /// Holds one object against what is shipped: what to remember of it, and whether it is new; the reason why it is not the same.
     async fn compare(
         &self,
         kind: &str,
         name: &str,
         spec: &Value,
         account: &str,
-    ) -> Result<Result<GuardPart, String>, KubernetesError> {
+    ) -> Result<Result<(GuardPart, bool), String>, KubernetesError> {
         let resource = if kind == "ValidatingAdmissionPolicy" {
             ApiResource::erase::<ValidatingAdmissionPolicy>(&())
         } else {
@@ -165,16 +188,13 @@ impl GuardWatch {
                 "{kind} {name} is not what this version of the operator ships for its own account ({account}): {REPLACE}"
             )));
         }
-        if is_new(&object.metadata) {
-            return Ok(Err(format!(
-                "{kind} {name} was changed a moment ago, and the API server may not yet act by it"
-            )));
-        }
-        Ok(Ok(GuardPart {
+        let is_new = is_new(&object.metadata);
+        let part = GuardPart {
             name: format!("{kind}/{name}"),
             uid: object.metadata.uid.unwrap_or_default(),
             generation: object.metadata.generation.unwrap_or_default(),
-        }))
+        };
+        Ok(Ok((part, is_new)))
     }
 }
 
@@ -182,13 +202,19 @@ fn is_forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
-/// True for an object that was made or changed just now: the API server reads admission policies through a cache.
+/// Why a guard does not count yet that is as it should be: the API server reads admission policies through a cache.
+fn moment_ago(what: &str) -> String {
+    format!("{what} was changed a moment ago, and the API server may not yet act by it")
+}
+
+/// True for an object that was made or changed just now, as far as it says so itself, for a process that has not seen it before:
+/// when somebody takes away what another has added, no time is written.
 fn is_new(meta: &ObjectMeta) -> bool {
     let changes = meta.managed_fields.iter().flatten();
     let changes = changes.filter_map(|entry| entry.time.as_ref());
     let made = meta.creation_timestamp.iter();
     let newest = changes.chain(made).map(|time| time.0).max();
-    newest.is_some_and(|at| Timestamp::now().duration_since(at).abs() < SETTLES)
+    newest.is_some_and(|at| Timestamp::now().duration_since(at).unsigned_abs() < SETTLES)
 }
 
 /// The same for another account than the one that is shipped.

@@ -14,15 +14,21 @@ const VERBS: [&str; 10] = [
     "approve",
     "approve-on-behalf",
 ];
+const STATUS: [&str; 2] = ["warehousesyncpolicies", "--subresource=status"];
 const READ: [&str; 3] = ["get", "list", "watch"];
 
-/// Asserts that somebody may do exactly this with a resource.
+/// Asserts that somebody may do exactly this with a resource (or one object of it: `resource/name`).
 fn may_exactly(user: &User, resource: &str, expected: &[&str]) {
-    let granted: Vec<&str> = VERBS
-        .into_iter()
-        .filter(|verb| user.kubectl(&["auth", "can-i", verb, resource]).is_ok())
-        .collect();
-    assert_eq!(granted, expected, "{resource}");
+    may_exactly_with(user, &[resource], expected);
+}
+
+fn may_exactly_with(user: &User, resource: &[&str], expected: &[&str]) {
+    let may = |verb: &str| {
+        let asked = [&["auth", "can-i", verb], resource].concat();
+        user.kubectl(&asked).is_ok()
+    };
+    let granted: Vec<&str> = VERBS.into_iter().filter(|verb| may(verb)).collect();
+    assert_eq!(granted, expected, "{resource:?}");
 }
 
 #[test]
@@ -40,7 +46,7 @@ fn each_role_of_people_has_its_verbs_on_policies_and_nothing_else() {
     ] {
         let user = User::with_role(&plane, &at, &format!("some-{role}"), role);
         may_exactly(&user, "warehousesyncpolicies", &verbs);
-        may_exactly(&user, "warehousesyncpolicies/status", &[]);
+        may_exactly_with(&user, &STATUS, &[]);
         may_exactly(&user, "secrets", &[]);
         may_exactly(&user, "validatingadmissionpolicies", &[]);
     }
@@ -71,7 +77,8 @@ fn nobody_hands_on_a_right_to_approve_that_they_lack() {
     let bind = |role: &str| format!("--clusterrole=warehousesync-{role}");
     let to = ["create", "rolebinding", "more", "--user=author-b"];
     for role in ["approver", "gitops"] {
-        let args = [&to[..], &[&bind(role)]].concat();
+        let role = bind(role);
+        let args = [&to[..], &[&role]].concat();
         author.may_not(
             &args,
             "attempting to grant RBAC permissions not currently held",
@@ -86,7 +93,7 @@ fn the_operator_writes_status_and_its_lease_and_reads_the_rest() {
     let at = namespace(&plane, "operators");
     let operator = operator_account(&plane, &at);
     may_exactly(&operator, "warehousesyncpolicies", &READ);
-    may_exactly(&operator, "warehousesyncpolicies/status", &["patch"]);
+    may_exactly_with(&operator, &STATUS, &["patch"]);
     may_exactly(&operator, "secrets", &READ);
     may_exactly(&operator, "events.events.k8s.io", &["create", "patch"]);
     // The Lease is where the operator is, not where policies are.
