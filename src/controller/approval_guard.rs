@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
@@ -34,14 +34,25 @@ const ACCOUNT: &str = "system:serviceaccount:warehouse-sync-operator:warehouse-s
 /// How long an answer is used. Right before a call no older facts count either.
 const LASTS: Duration = Duration::from_secs(10);
 /// How long the API server may take to act by what has changed.
-const SETTLES: SignedDuration = SignedDuration::from_secs(10);
-const HOW_TO_MEND: &str = "apply deploy/admission.yaml of this version of the operator";
+const SETTLES: Duration = Duration::from_secs(10);
+/// What makes an object that is not there, from the files of this version of the operator.
+const APPLY: &str = "kubectl apply -f deploy/admission.yaml";
+/// What makes an object as it was: `apply` would leave what somebody has added to it.
+const REPLACE: &str = "kubectl replace -f deploy/admission.yaml";
 
 /// Looks at the guard, for all policies together.
 pub struct GuardWatch {
     client: Client,
     metrics: Metrics,
-    last: Mutex<Option<(Instant, ApprovalGuard)>>,
+    last: Mutex<Option<Look>>,
+}
+
+/// What was found.
+struct Look {
+    at: Instant,
+    guard: ApprovalGuard,
+    /// Since when its parts are these, if this process saw them become so.
+    changed: Option<Instant>,
 }
 
 /// One of the objects that are shipped.
@@ -67,13 +78,26 @@ impl GuardWatch {
     /// a guard that seems to be away makes every approval inert.
     pub async fn look(&self) -> Result<ApprovalGuard, KubernetesError> {
         let mut last = self.last.lock().await;
-        if let Some((at, guard)) = last.as_ref()
-            && at.elapsed() < LASTS
+        if let Some(look) = last.as_ref()
+            && look.at.elapsed() < LASTS
         {
-            return Ok(guard.clone());
+            return Ok(look.guard.clone());
         }
-        let guard = self.ask().await?;
-        *last = Some((Instant::now(), guard.clone()));
+        let mut guard = self.ask().await?;
+        let at = Instant::now();
+        let changed = match last.as_ref() {
+            Some(before) if before.guard.parts == guard.parts => before.changed,
+            Some(_) => Some(at),
+            None => None,
+        };
+        if guard.is_active() && changed.is_some_and(|since| since.elapsed() < SETTLES) {
+            guard.broken = Some(moment_ago("the guard of approvals"));
+        }
+        *last = Some(Look {
+            at,
+            guard: guard.clone(),
+            changed,
+        });
         Ok(guard)
     }
 
@@ -86,8 +110,11 @@ impl GuardWatch {
                 )));
             }
         };
-        let account = self.account().await?;
-        let mut parts = Vec::new();
+        let account = match self.account().await? {
+            Ok(account) => account,
+            Err(why) => return Ok(ApprovalGuard::broken(why)),
+        };
+        let (mut parts, mut new) = (Vec::new(), None);
         for Shipped {
             kind,
             metadata,
@@ -96,37 +123,44 @@ impl GuardWatch {
         {
             let name = metadata.name.unwrap_or_default();
             let spec = with_account(spec, &account);
-            match self.compare(&kind, &name, &spec).await? {
-                Ok(part) => parts.push(part),
+            match self.compare(&kind, &name, &spec, &account).await? {
+                Ok((part, is_new)) => {
+                    if is_new {
+                        new.get_or_insert_with(|| moment_ago(&format!("{kind} {name}")));
+                    }
+                    parts.push(part);
+                }
                 Err(why) => return Ok(ApprovalGuard::broken(why)),
             }
         }
         parts.sort();
-        Ok(ApprovalGuard {
-            broken: None,
-            parts,
-        })
+        Ok(ApprovalGuard { broken: new, parts })
     }
 
-    /// The operator's own user name.
-    async fn account(&self) -> Result<String, KubernetesError> {
+    /// The operator's own user name; the reason why it is not known. Every account may ask, unless somebody has taken that away.
+    async fn account(&self) -> Result<Result<String, String>, KubernetesError> {
         let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let (params, review) = (PostParams::default(), SelfSubjectReview::default());
         let asked = reviews.create(&params, &review);
-        let review = timed::kubernetes(&self.metrics, "review_self", "", asked)
-            .await
-            .map_err(|e| timed::failed("ask for", "the operator's own name", &e))?;
+        let asked = timed::kubernetes(&self.metrics, "review_self", "", asked).await;
+        if asked.as_ref().is_err_and(is_forbidden) {
+            let why = "the operator may not ask for its own name: bind its account to the ClusterRole system:basic-user";
+            return Ok(Err(why.to_owned()));
+        }
+        let review = asked.map_err(|e| timed::failed("ask for", "the operator's own name", &e))?;
         let user = review.status.and_then(|status| status.user_info);
-        Ok(user.and_then(|user| user.username).unwrap_or_default())
+        let name = user.and_then(|user| user.username);
+        Ok(name.ok_or_else(|| "the API server does not tell the operator its own name".to_owned()))
     }
 
-    /// Holds one object against what is shipped; the reason why it is not the same.
+    /// Holds one object against what is shipped: what to remember of it, and whether it is new; the reason why it is not the same.
     async fn compare(
         &self,
         kind: &str,
         name: &str,
         spec: &Value,
-    ) -> Result<Result<GuardPart, String>, KubernetesError> {
+        account: &str,
+    ) -> Result<Result<(GuardPart, bool), String>, KubernetesError> {
         let resource = if kind == "ValidatingAdmissionPolicy" {
             ApiResource::erase::<ValidatingAdmissionPolicy>(&())
         } else {
@@ -136,44 +170,51 @@ impl GuardWatch {
         let found = timed::kubernetes(&self.metrics, "get_guard", name, api.get_opt(name)).await;
         let object = match found {
             Ok(Some(object)) => object,
-            Ok(None) => return Ok(Err(format!("{kind} {name} is missing: {HOW_TO_MEND}"))),
-            Err(kube::Error::Api(status)) if status.code == 403 => {
+            Ok(None) => return Ok(Err(format!("{kind} {name} is missing: {APPLY}"))),
+            Err(error) if is_forbidden(&error) => {
                 return Ok(Err(format!(
-                    "the operator may not read {kind} {name}: apply deploy/rbac.yaml"
+                    "the operator may not read {kind} {name}: kubectl apply -f deploy/rbac.yaml"
                 )));
             }
             Err(error) => return Err(timed::failed("read", name, &error)),
         };
         if object.metadata.deletion_timestamp.is_some() {
             return Ok(Err(format!(
-                "{kind} {name} is being deleted: {HOW_TO_MEND}"
+                "{kind} {name} is being deleted; once it is gone: {APPLY}"
             )));
         }
         if object.data.get("spec") != Some(spec) {
             return Ok(Err(format!(
-                "{kind} {name} is not what this version of the operator ships for its own account: {HOW_TO_MEND}"
+                "{kind} {name} is not what this version of the operator ships for its own account ({account}): {REPLACE}"
             )));
         }
-        if is_new(&object.metadata) {
-            return Ok(Err(format!(
-                "{kind} {name} was changed a moment ago, and the API server may not yet act by it"
-            )));
-        }
-        Ok(Ok(GuardPart {
+        let is_new = is_new(&object.metadata);
+        let part = GuardPart {
             name: format!("{kind}/{name}"),
             uid: object.metadata.uid.unwrap_or_default(),
             generation: object.metadata.generation.unwrap_or_default(),
-        }))
+        };
+        Ok(Ok((part, is_new)))
     }
 }
 
-/// True for an object that was made or changed just now: the API server reads admission policies through a cache.
+fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
+/// Why a guard does not count yet that is as it should be: the API server reads admission policies through a cache.
+fn moment_ago(what: &str) -> String {
+    format!("{what} was changed a moment ago, and the API server may not yet act by it")
+}
+
+/// True for an object that was made or changed just now, as far as it says so itself, for a process that has not seen it before:
+/// when somebody takes away what another has added, no time is written.
 fn is_new(meta: &ObjectMeta) -> bool {
     let changes = meta.managed_fields.iter().flatten();
     let changes = changes.filter_map(|entry| entry.time.as_ref());
     let made = meta.creation_timestamp.iter();
     let newest = changes.chain(made).map(|time| time.0).max();
-    newest.is_some_and(|at| Timestamp::now().duration_since(at).abs() < SETTLES)
+    newest.is_some_and(|at| Timestamp::now().duration_since(at).unsigned_abs() < SETTLES)
 }
 
 /// The same for another account than the one that is shipped.

@@ -1,161 +1,19 @@
 //! Who may approve, on a real API server with the shipped admission policies and roles, and real users.
 
-use std::{
-    io::Write,
-    path::PathBuf,
-    process::Stdio,
-    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
-};
-
 use control_plane::ControlPlane;
-use serde_json::json;
+use serde_json::{Value, json};
 use warehouse_sync_operator::api::{
     WarehouseSyncPolicyStatus,
     proposal::{Phase, Proposal},
 };
 
-use crate::support::{Env, Operator, Plane, install_crd, wait_until};
+use crate::{
+    people::{ADMISSION, HOME, RBAC, User, guarded, namespace, operator_account, policy},
+    support::{Env, Operator, Plane, install_crd, wait_until},
+};
 
-const ADMISSION: &str = include_str!("../../deploy/admission.yaml");
-const RBAC: &str = include_str!("../../deploy/rbac.yaml");
-const HOME: &str = "warehouse-sync-operator";
-
-/// A control plane of its own: the policies are cluster-wide, and other tests run operators under other accounts. One test at a
-/// time, because some of them take the guard away.
-static GUARDED: LazyLock<Mutex<ControlPlane>> = LazyLock::new(|| Mutex::new(guarded_plane()));
-
-/// A control plane with the shipped roles and admission policies.
-pub fn guarded_plane() -> ControlPlane {
-    let plane = ControlPlane::start().unwrap_or_else(|error| panic!("{error}"));
-    install_crd(&plane);
-    plane.kubectl(["create", "namespace", HOME]).unwrap();
-    plane.apply(RBAC).unwrap();
-    plane.apply(ADMISSION).unwrap();
-    takes_effect(&plane);
-    plane
-}
-
-/// The API server reads admission policies through a cache.
-fn takes_effect(plane: &ControlPlane) {
-    let at = namespace(plane, "first");
-    let admin = User::admin(plane, &at);
-    let forge = [
-        "patch",
-        "wsp",
-        "p",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        r#"{"status":{"observedGeneration":1}}"#,
-    ];
-    wait_until("the guard to take effect", || match admin.kubectl(&forge) {
-        Ok(said) => Err(said),
-        Err(_) => Ok(()),
-    });
-}
-
-fn guarded() -> MutexGuard<'static, ControlPlane> {
-    GUARDED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A person or an account, and what kubectl answers to them.
-pub struct User<'a> {
-    plane: &'a ControlPlane,
-    namespace: String,
-    pub kubeconfig: PathBuf,
-}
-
-impl<'a> User<'a> {
-    /// Somebody with a shipped role in the namespace.
-    pub fn with_role(plane: &'a ControlPlane, namespace: &str, name: &str, role: &str) -> Self {
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-            "metadata": {"name": name, "namespace": namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": format!("warehousesync-{role}")},
-            "subjects": [{"kind": "User", "name": name, "apiGroup": "rbac.authorization.k8s.io"}],
-        });
-        plane.apply(&binding.to_string()).unwrap();
-        let user = Self {
-            plane,
-            namespace: namespace.to_owned(),
-            kubeconfig: plane.user_kubeconfig(name, &[]).unwrap(),
-        };
-        // RBAC is read from a cache.
-        wait_until("the role to count", || user.kubectl(&["get", "wsp"]));
-        user
-    }
-
-    fn admin(plane: &'a ControlPlane, namespace: &str) -> Self {
-        Self {
-            plane,
-            namespace: namespace.to_owned(),
-            kubeconfig: plane.admin_kubeconfig().to_owned(),
-        }
-    }
-
-    /// What it says, warnings included; the error is what it says, too.
-    pub fn kubectl(&self, args: &[&str]) -> Result<String, String> {
-        self.kubectl_with(args, "")
-    }
-
-    pub fn kubectl_with(&self, args: &[&str], input: &str) -> Result<String, String> {
-        let mut kubectl = self.plane.kubectl_command();
-        kubectl.arg("--kubeconfig").arg(&self.kubeconfig);
-        kubectl.args(["--namespace", &self.namespace]).args(args);
-        let mut child = kubectl
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).unwrap();
-        drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
-        if output.status.success() {
-            Ok(said)
-        } else {
-            Err(said)
-        }
-    }
-
-    fn annotate(&self, annotation: &str) -> Result<String, String> {
-        self.kubectl(&["annotate", "wsp", "p", "--overwrite", annotation])
-    }
-
-    fn refused(&self, annotation: &str, why: &str) {
-        let said = self.annotate(annotation).unwrap_err();
-        assert!(said.contains(why), "{annotation}: {said}");
-    }
-
-    fn allowed(&self, args: &[&str]) {
-        self.kubectl(args)
-            .unwrap_or_else(|said| panic!("{args:?}: {said}"));
-    }
-
-    fn may_not(&self, args: &[&str], why: &str) {
-        let said = self.kubectl(args).unwrap_err();
-        assert!(said.contains(why), "{args:?}: {said}");
-    }
-}
-
-fn policy(annotations: &str) -> String {
-    format!(
-        "{{apiVersion: warehousesync.dev/v1alpha1, kind: WarehouseSyncPolicy, metadata: {{name: p, annotations: {{{annotations}}}}}, \
-         spec: {{posthog: {{host: 'https://us.posthog.com', projectId: 1, apiKeySecretRef: {{name: s, key: k}}}}}}}}"
-    )
-}
-
-/// A namespace with a policy `p` in it.
-fn namespace(plane: &ControlPlane, name: &str) -> String {
-    plane.kubectl(["create", "namespace", name]).unwrap();
-    let admin = User::admin(plane, name);
-    let said = admin.kubectl_with(&["apply", "-f", "-"], &policy(""));
-    said.unwrap_or_else(|said| panic!("{said}"));
-    name.to_owned()
-}
+/// What an approver hears who changes anything else.
+const ANSWERS_ONLY: &str = "may approve and deny only";
 
 const ID: &str = "rs-abcdefghijklmnopqrstuvwxyz";
 
@@ -217,13 +75,63 @@ fn an_approver_answers_in_the_own_name_and_changes_nothing_else() {
             r#"{"metadata":{"finalizers":["example.com/x"]}}"#,
             "finalizers",
         ),
+        (
+            r#"{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Secret","name":"x","uid":"1"}]}}"#,
+            "owners",
+        ),
     ] {
         let said = approver.kubectl(&["patch", "wsp", "p", "--type=merge", "-p", patch]);
         let said = said.expect_err(what);
-        assert!(said.contains("annotations only"), "{what}: {said}");
+        assert!(said.contains(ANSWERS_ONLY), "{what}: {said}");
     }
     approver.may_not(&["delete", "wsp", "p"], "cannot delete");
     approver.may_not(&["get", "secrets"], "cannot list");
+    let other = policy("").replace("name: p,", "name: other,");
+    let said = approver.kubectl_with(&["apply", "--server-side", "-f", "-"], &other);
+    assert!(said.unwrap_err().contains("cannot create"));
+}
+
+#[test]
+fn an_approver_asks_for_nothing_and_prepares_nothing() {
+    let plane = guarded();
+    let at = namespace(&plane, "answers");
+    let approver = User::with_role(&plane, &at, "anna-a", "approver");
+    let author = User::with_role(&plane, &at, "author-a", "editor");
+    author.annotate("example.com/note=x").unwrap();
+    // Who asks for a deletion does not approve it alone.
+    approver.refused("request.warehousesync.dev/a1=DeleteData", ANSWERS_ONLY);
+    approver.refused("reconcile.warehousesync.dev/resetAt=1", ANSWERS_ONLY);
+    // The author's next `kubectl apply` would remove from spec what this says of it.
+    let applied = r#"kubectl.kubernetes.io/last-applied-configuration={"spec":{"suspend":true}}"#;
+    approver.refused(applied, ANSWERS_ONLY);
+    approver.refused("example.com/note-", ANSWERS_ONLY);
+    // Nor beside an answer.
+    let both = json!({"metadata": {"annotations": {
+        format!("approve.warehousesync.dev/{ID}"): "anna-a", "example.com/note": "y",
+    }}});
+    let patch = ["patch", "wsp", "p", "--type=merge", "-p", &both.to_string()];
+    approver.may_not(&patch, ANSWERS_ONLY);
+    approver.annotate(&approve("anna-a")).unwrap();
+    let removed = format!("approve.warehousesync.dev/{ID}-");
+    approver.annotate(&removed).unwrap();
+}
+
+#[test]
+fn a_name_that_looks_like_on_behalf_approves_for_nobody() {
+    let plane = guarded();
+    let at = namespace(&plane, "names");
+    let eve = User::with_role(&plane, &at, "on-behalf:eve", "approver");
+    eve.refused(&approve("on-behalf:eve"), "warehousesync-gitops");
+    eve.refused(&approve("eve"), "your own user name, on-behalf:eve");
+}
+
+#[test]
+fn an_administrator_approves_in_no_other_name() {
+    let plane = guarded();
+    let at = namespace(&plane, "admins");
+    let admin = User::admin(&plane, &at);
+    admin.refused(&approve("anna"), "your own user name, admin");
+    admin.annotate(&approve("admin")).unwrap();
 }
 
 #[test]
@@ -244,6 +152,18 @@ fn an_approval_may_be_removed_and_not_changed() {
         "-p",
         r#"{"spec":{"interval":"3m"}}"#,
     ]);
+    author.annotate("example.com/note=x").unwrap();
+    author.allowed(&["label", "wsp", "p", "team=a"]);
+    // With the approval in the file, and without.
+    for applied in [
+        policy(&format!("approve.warehousesync.dev/{ID}: anna-c")),
+        policy("example.com/note: z"),
+    ] {
+        let said = author.kubectl_with(&["apply", "-f", "-"], &applied);
+        said.unwrap_or_else(|said| panic!("{said}"));
+    }
+    // The second file has taken it away.
+    anna.annotate(&approve("anna-c")).unwrap();
     author.allowed(&[
         "annotate",
         "wsp",
@@ -270,6 +190,10 @@ fn git_approves_on_behalf_of_others_only() {
         );
         said.unwrap_or_else(|said| panic!("{said}"));
     }
+    // Also at creation.
+    git.allowed(&["delete", "wsp", "p"]);
+    let said = git.kubectl_with(&["create", "-f", "-"], &applied);
+    said.unwrap_or_else(|said| panic!("{said}"));
 }
 
 #[test]
@@ -279,6 +203,7 @@ fn a_viewer_only_reads() {
     let viewer = User::with_role(&plane, &at, "eve", "viewer");
     viewer.allowed(&["get", "wsp", "p"]);
     viewer.may_not(&["annotate", "wsp", "p", &approve("eve")], "cannot patch");
+    viewer.may_not(&["annotate", "wsp", "p", &deny("no")], "cannot patch");
     viewer.may_not(&["delete", "wsp", "p"], "cannot delete");
 }
 
@@ -293,8 +218,26 @@ fn an_answer_to_nothing_is_told_at_once() {
         "{said}"
     );
     // What was there before is not told again.
-    let said = anna.annotate("example.com/note=x").unwrap();
+    let author = User::with_role(&plane, &at, "author-i", "editor");
+    let said = author.annotate("example.com/note=x").unwrap();
     assert!(!said.contains("Warning"), "{said}");
+}
+
+#[test]
+fn an_answer_is_in_the_audit_log() {
+    let plane = guarded();
+    let at = namespace(&plane, "audit");
+    let anna = User::with_role(&plane, &at, "anna-l", "approver");
+    anna.annotate(&approve("anna-l")).unwrap();
+    let wanted = format!("anna-l: approve.warehousesync.dev/{ID}=anna-l");
+    wait_until("the answer in the audit log", || {
+        let log = plane.audit_log().map_err(|error| error.to_string())?;
+        let found = log.lines().any(|line| {
+            let event: Value = serde_json::from_str(line).unwrap_or_default();
+            event["annotations"]["warehousesync-approvals/answers"] == wanted.as_str()
+        });
+        found.then_some(()).ok_or(log)
+    });
 }
 
 #[test]
@@ -335,24 +278,6 @@ fn nobody_but_the_operator_writes_status_and_it_writes_nothing_else() {
     operator.may_not(&["create", "secret", "generic", "x"], "cannot create");
 }
 
-/// The shipped account, with the shipped role in the namespace.
-pub fn operator_account<'a>(plane: &'a ControlPlane, namespace: &str) -> User<'a> {
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": HOME, "namespace": namespace},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": HOME},
-        "subjects": [{"kind": "ServiceAccount", "name": HOME, "namespace": HOME}],
-    });
-    plane.apply(&binding.to_string()).unwrap();
-    let user = User {
-        plane,
-        namespace: namespace.to_owned(),
-        kubeconfig: plane.service_account_kubeconfig(HOME, HOME).unwrap(),
-    };
-    wait_until("the role to count", || user.kubectl(&["get", "wsp"]));
-    user
-}
-
 // --- The operator behind the guard ----------------------------------------------------------------------------------
 
 const WRONG_TYPE: &str = "
@@ -379,17 +304,15 @@ fn waits(env: &Env, but: &str) -> Proposal {
 fn what_a_person_approves_is_done_once_and_only_while_the_guard_stands() {
     let plane = ControlPlane::start().unwrap_or_else(|error| panic!("{error}"));
     install_crd(&plane);
-    plane.kubectl(["create", "namespace", HOME]).unwrap();
     plane.apply(RBAC).unwrap();
     let env = Env::on(Plane::Own(Box::new(plane)), WRONG_TYPE);
     let namespace = env.namespace.clone();
     let account = operator_account(&env.plane, &namespace).kubeconfig;
-    // Its Lease is beside the policy here, so that one role is enough.
     let args = [
         "--namespace",
         &namespace,
         "--lease-namespace",
-        &namespace,
+        HOME,
         "--allow-http-loopback",
         "--time-factor",
         "600",
@@ -427,8 +350,8 @@ fn what_a_person_approves_is_done_once_and_only_while_the_guard_stands() {
     let third = waits(&env, &second.id);
 
     let anna = User::with_role(&env.plane, &namespace, "anna-e", "approver");
-    anna.annotate(&format!("approve.warehousesync.dev/{}=anna-e", third.id))
-        .unwrap();
+    let said = anna.annotate(&format!("approve.warehousesync.dev/{}=anna-e", third.id));
+    assert!(!said.unwrap().contains("Warning"), "this one waits");
     let status = env.wait_for("p", "the execution", |status| {
         newest(status).is_some_and(|row| row.phase == Phase::Executed)
     });

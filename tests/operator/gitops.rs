@@ -7,7 +7,7 @@ use control_plane::ControlPlane;
 use warehouse_sync_operator::api::proposal::{Phase, Proposal};
 
 use crate::{
-    admission::{User, guarded_plane, operator_account},
+    people::{User, guarded_plane, operator_account},
     support::{Env, Operator, Plane, wait_until},
 };
 
@@ -116,8 +116,6 @@ fn approvals_from_git_and_live_ones_survive_every_tool_and_count_once() {
     let account = operator_account(&env.plane, &namespace).kubeconfig;
     let args = [
         "--namespace",
-        &namespace,
-        "--lease-namespace",
         &namespace,
         "--allow-http-loopback",
         "--time-factor",

@@ -11,6 +11,7 @@
 
 mod admission;
 mod api_server;
+mod approval_guard;
 mod canary;
 mod conditions;
 mod crd;
@@ -23,6 +24,8 @@ mod gitops;
 mod leadership;
 mod letters;
 mod main_job;
+mod people;
+mod rbac;
 mod remediation;
 mod sharing;
 mod startup;

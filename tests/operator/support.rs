@@ -115,28 +115,8 @@ impl Env {
 
     /// Applies YAML in the test's namespace; the error is what kubectl says.
     pub fn apply(&self, yaml: &str) -> Result<String, String> {
-        use std::io::Write;
-        let mut kubectl = self.plane.kubectl_command();
-        kubectl.args(["apply", "--namespace", &self.namespace, "-f", "-"]);
-        let mut child = kubectl
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(yaml.as_bytes())
-            .unwrap();
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() {
-            Ok(text(&output.stdout))
-        } else {
-            Err(text(&output.stderr))
-        }
+        let args = ["apply", "--namespace", &self.namespace, "-f", "-"];
+        put(&self.plane, &args, yaml)
     }
 
     /// kubectl in the test's namespace.
@@ -236,6 +216,29 @@ impl Env {
             "jsonpath={range .items[*]}{.reason}{\"\\n\"}{end}",
         ];
         self.kubectl(&args).lines().map(str::to_owned).collect()
+    }
+}
+
+/// kubectl as the administrator, with this on its standard input; the error is what it says.
+pub fn put(plane: &ControlPlane, args: &[&str], input: &str) -> Result<String, String> {
+    use std::io::Write;
+    let mut child = plane
+        .kubectl_command()
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
     }
 }
 

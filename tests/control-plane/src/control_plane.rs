@@ -9,7 +9,7 @@ use crate::folder::Folder;
 use crate::guard::Guarded;
 use crate::kubeconfig::{Credentials, kubeconfig};
 use crate::pki::Authority;
-use crate::servers::Server;
+use crate::servers::{AUDIT_LOG, Server};
 use crate::tools::Tools;
 
 /// A running etcd and kube-apiserver of their own, with TLS, RBAC and admission.
@@ -89,6 +89,13 @@ impl ControlPlane {
     #[must_use]
     pub fn logs_tail(&self) -> String {
         self.etcd.log_tail() + &self.apiserver.log_tail()
+    }
+
+    /// What the API server has put into its audit log: one JSON object per line for each write of a
+    /// `WarehouseSyncPolicy`, but not of its status. A line comes a little after the answer.
+    pub fn audit_log(&self) -> Result<String, Error> {
+        std::fs::read_to_string(self.folder().join(AUDIT_LOG))
+            .map_err(Error::io("read the audit log"))
     }
 
     /// Kills the API server and waits until it has ended. Its clients lose their connections.

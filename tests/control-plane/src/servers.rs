@@ -17,6 +17,21 @@ use crate::wait::wait_for;
 /// Both take seconds on an idle machine; this is for one that compiles at the same time.
 pub(crate) const READY_WITHIN: Duration = Duration::from_secs(90);
 
+/// The name of the audit log in the folder.
+pub(crate) const AUDIT_LOG: &str = "audit.log";
+
+/// Who wrote which policy. Not its status, nor anything else: a log of all would be long.
+const AUDIT_POLICY: &str = "
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    verbs: [create, update, patch, delete]
+    resources: [{group: warehousesync.dev, resources: [warehousesyncpolicies]}]
+  - level: None
+";
+
 /// How to start one server, again and again.
 pub(crate) struct Server {
     name: &'static str,
@@ -59,6 +74,7 @@ impl Server {
         let ca = folder.write("ca.crt", authority.certificate())?;
         let certificate = folder.write("apiserver.crt", identity.certificate)?;
         let key = folder.write("apiserver.key", identity.key)?;
+        let audit_policy = folder.write("audit-policy.yaml", AUDIT_POLICY)?;
         let (token_key, token_public_key) = pki::token_keys()?;
         let token_key = folder.write("tokens.key", token_key)?;
         let token_public_key = folder.write("tokens.pub", token_public_key)?;
@@ -78,6 +94,11 @@ impl Server {
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
             format!("--service-account-key-file={}", token_public_key.display()),
             format!("--service-account-signing-key-file={}", token_key.display()),
+            format!("--audit-policy-file={}", audit_policy.display()),
+            format!(
+                "--audit-log-path={}",
+                folder.path().join(AUDIT_LOG).display()
+            ),
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             // Found from the default route otherwise, which a machine without a network has not;
             // and nothing may publish an endpoint at a loopback address.
