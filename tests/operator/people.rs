@@ -8,6 +8,7 @@ use std::{
 };
 
 use control_plane::ControlPlane;
+use kube::Client;
 use serde_json::json;
 
 use crate::support::{install_crd, wait_until};
@@ -56,7 +57,7 @@ pub fn guarded() -> MutexGuard<'static, ControlPlane> {
 /// A person or an account, and what kubectl answers to them.
 pub struct User<'a> {
     plane: &'a ControlPlane,
-    namespace: String,
+    pub namespace: String,
     pub kubeconfig: PathBuf,
 }
 
@@ -95,6 +96,11 @@ impl<'a> User<'a> {
             namespace: namespace.to_owned(),
             kubeconfig: self.kubeconfig.clone(),
         }
+    }
+
+    /// A client with its rights.
+    pub async fn client(&self) -> Client {
+        self.plane.client_for(&self.kubeconfig).await.unwrap()
     }
 
     /// What it says, warnings included; the error is what it says, too.

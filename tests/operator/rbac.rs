@@ -1,4 +1,10 @@
-//! What the shipped roles grant, and what not: asked of a real API server, verb by verb.
+//! What the shipped roles grant, and what not: asked of a real API server, verb by verb, as `kubectl auth can-i` does.
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::{Api, api::PostParams};
+use tokio::runtime::Runtime;
 
 use crate::people::{HOME, User, guarded, namespace, operator_account};
 
@@ -14,21 +20,56 @@ const VERBS: [&str; 10] = [
     "approve",
     "approve-on-behalf",
 ];
-const STATUS: [&str; 2] = ["warehousesyncpolicies", "--subresource=status"];
 const READ: [&str; 3] = ["get", "list", "watch"];
+const NONE: [&str; 0] = [];
 
-/// Asserts that somebody may do exactly this with a resource (or one object of it: `resource/name`).
-fn may_exactly(user: &User, resource: &str, expected: &[&str]) {
-    may_exactly_with(user, &[resource], expected);
+const OURS: &str = "warehousesync.dev";
+const ADMISSION: &str = "admissionregistration.k8s.io";
+
+/// What may be done something with: `resource`, `resource/subresource`.
+fn of(group: &str, resource: &str) -> ResourceAttributes {
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    ResourceAttributes {
+        group: Some(group.to_owned()),
+        resource: Some(resource.to_owned()),
+        subresource: Some(subresource.to_owned()),
+        ..ResourceAttributes::default()
+    }
 }
 
-fn may_exactly_with(user: &User, resource: &[&str], expected: &[&str]) {
-    let may = |verb: &str| {
-        let asked = [&["auth", "can-i", verb], resource].concat();
-        user.kubectl(&asked).is_ok()
-    };
-    let granted: Vec<&str> = VERBS.into_iter().filter(|verb| may(verb)).collect();
-    assert_eq!(granted, expected, "{resource:?}");
+/// One object of it.
+fn named(name: &str, attributes: ResourceAttributes) -> ResourceAttributes {
+    let name = Some(name.to_owned());
+    ResourceAttributes { name, ..attributes }
+}
+
+/// Asserts that somebody may do exactly this with it.
+fn may_exactly(user: &User, with: &ResourceAttributes, expected: &[&str]) {
+    let granted = Runtime::new().unwrap().block_on(async {
+        let client = user.client().await;
+        let mut granted = Vec::new();
+        for verb in VERBS {
+            let attributes = ResourceAttributes {
+                verb: Some(verb.to_owned()),
+                namespace: Some(user.namespace.clone()),
+                ..with.clone()
+            };
+            let review = SelfSubjectAccessReview {
+                spec: SelfSubjectAccessReviewSpec {
+                    resource_attributes: Some(attributes),
+                    ..SelfSubjectAccessReviewSpec::default()
+                },
+                ..SelfSubjectAccessReview::default()
+            };
+            let reviews = Api::all(client.clone());
+            let answer = reviews.create(&PostParams::default(), &review).await;
+            if answer.unwrap().status.unwrap().allowed {
+                granted.push(verb);
+            }
+        }
+        granted
+    });
+    assert_eq!(granted, expected, "{with:?}");
 }
 
 #[test]
@@ -45,10 +86,10 @@ fn each_role_of_people_has_its_verbs_on_policies_and_nothing_else() {
         ("gitops", [&write[..], &["approve-on-behalf"]].concat()),
     ] {
         let user = User::with_role(&plane, &at, &format!("some-{role}"), role);
-        may_exactly(&user, "warehousesyncpolicies", &verbs);
-        may_exactly_with(&user, &STATUS, &[]);
-        may_exactly(&user, "secrets", &[]);
-        may_exactly(&user, "validatingadmissionpolicies", &[]);
+        may_exactly(&user, &of(OURS, "warehousesyncpolicies"), &verbs);
+        may_exactly(&user, &of(OURS, "warehousesyncpolicies/status"), &NONE);
+        may_exactly(&user, &of("", "secrets"), &NONE);
+        may_exactly(&user, &of(ADMISSION, "validatingadmissionpolicies"), &NONE);
     }
 }
 
@@ -92,25 +133,29 @@ fn the_operator_writes_status_and_its_lease_and_reads_the_rest() {
     let plane = guarded();
     let at = namespace(&plane, "operators");
     let operator = operator_account(&plane, &at);
-    may_exactly(&operator, "warehousesyncpolicies", &READ);
-    may_exactly_with(&operator, &STATUS, &["patch"]);
-    may_exactly(&operator, "secrets", &READ);
-    may_exactly(&operator, "events.events.k8s.io", &["create", "patch"]);
+    may_exactly(&operator, &of(OURS, "warehousesyncpolicies"), &READ);
+    let status = of(OURS, "warehousesyncpolicies/status");
+    may_exactly(&operator, &status, &["patch"]);
+    may_exactly(&operator, &of("", "secrets"), &READ);
+    let events = of("events.k8s.io", "events");
+    may_exactly(&operator, &events, &["create", "patch"]);
     // The Lease is where the operator is, not where policies are.
-    may_exactly(&operator, "leases.coordination.k8s.io", &[]);
+    let leases = of("coordination.k8s.io", "leases");
+    may_exactly(&operator, &leases, &NONE);
     let at_home = operator.in_namespace(HOME);
-    may_exactly(&at_home, "leases.coordination.k8s.io", &["create"]);
-    let lease = "leases.coordination.k8s.io/warehouse-sync-operator";
-    may_exactly(&at_home, lease, &["get", "create", "update"]);
+    may_exactly(&at_home, &leases, &["create"]);
+    let lease = named("warehouse-sync-operator", leases);
+    may_exactly(&at_home, &lease, &["get", "create", "update"]);
     // Its home has no Secrets for it.
-    may_exactly(&at_home, "secrets", &[]);
-    may_exactly(&at_home, "warehousesyncpolicies", &[]);
+    may_exactly(&at_home, &of("", "secrets"), &NONE);
+    may_exactly(&at_home, &of(OURS, "warehousesyncpolicies"), &NONE);
     // It looks at the guard, and at no other admission policy; it changes none.
-    let policies = "validatingadmissionpolicies.admissionregistration.k8s.io";
-    may_exactly(&operator, policies, &[]);
-    may_exactly(
-        &operator,
-        &format!("{policies}/warehousesync-status"),
-        &["get"],
-    );
+    for kind in [
+        "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings",
+    ] {
+        may_exactly(&operator, &of(ADMISSION, kind), &NONE);
+        let guard = named("warehousesync-status", of(ADMISSION, kind));
+        may_exactly(&operator, &guard, &["get"]);
+    }
 }
