@@ -161,12 +161,7 @@ impl GuardWatch {
         spec: &Value,
         account: &str,
     ) -> Result<Result<(GuardPart, bool), String>, KubernetesError> {
-        let resource = if kind == "ValidatingAdmissionPolicy" {
-            ApiResource::erase::<ValidatingAdmissionPolicy>(&())
-        } else {
-            ApiResource::erase::<ValidatingAdmissionPolicyBinding>(&())
-        };
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource(kind));
         let found = timed::kubernetes(&self.metrics, "get_guard", name, api.get_opt(name)).await;
         let object = match found {
             Ok(Some(object)) => object,
@@ -215,6 +210,26 @@ fn is_new(meta: &ObjectMeta) -> bool {
     let made = meta.creation_timestamp.iter();
     let newest = changes.chain(made).map(|time| time.0).max();
     newest.is_some_and(|at| Timestamp::now().duration_since(at).unsigned_abs() < SETTLES)
+}
+
+/// Kind and name of each object that is shipped.
+#[must_use]
+pub fn shipped() -> Vec<(String, String)> {
+    let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED).unwrap_or_default();
+    let objects = shipped.into_iter();
+    objects
+        .map(|object| (object.kind, object.metadata.name.unwrap_or_default()))
+        .collect()
+}
+
+/// How the API server knows objects of a kind that is shipped.
+#[must_use]
+pub fn resource(kind: &str) -> ApiResource {
+    if kind == "ValidatingAdmissionPolicy" {
+        ApiResource::erase::<ValidatingAdmissionPolicy>(&())
+    } else {
+        ApiResource::erase::<ValidatingAdmissionPolicyBinding>(&())
+    }
 }
 
 /// The same for another account than the one that is shipped.

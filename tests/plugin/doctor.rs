@@ -14,13 +14,21 @@ fn secret(env: &Env, labels: &str) {
 }
 
 #[test]
-fn where_all_is_well_nothing_is_wrong() {
+fn only_the_guard_is_missing_where_all_else_is_well() {
     let env = Env::new();
     secret(&env, "warehousesync.dev/use: posthog-api-key");
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
     env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id]).fine();
-    let words = env.plugin(&["doctor"]).fine().words();
+    let ran = env.plugin(&["doctor"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let words = ran.words();
+    assert_eq!(words.matches("WRONG").count(), 1, "{words}");
+    assert!(
+        words.contains("ValidatingAdmissionPolicy warehousesync-approvals")
+            && words.contains("kubectl apply -f deploy/admission.yaml"),
+        "{words}"
+    );
     assert!(
         words.contains("ok: Secret posthog is released for its use"),
         "{words}"

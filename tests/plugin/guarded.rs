@@ -85,4 +85,8 @@ fn an_approver_approves_and_an_editor_is_refused_by_the_api_server() {
         &["deny", "prod", &other.id, "--reason", "no"],
     )
     .fine();
+
+    let words = env.plugin(&["doctor", "prod"]).words();
+    let there = "ok: the admission policies of approvals are there";
+    assert!(words.contains(there), "{words}");
 }

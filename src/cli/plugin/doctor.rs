@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     PluginError,
     cluster::{Cluster, ClusterArgs},
+    guards::{self, Guards},
     print::{Format, print},
 };
 use crate::{
@@ -61,6 +62,7 @@ pub(super) async fn doctor(
         .policies(args.name.as_deref(), args.all_namespaces)
         .await?;
     let mut looks = rights(&cluster).await?;
+    looks.push(guards(guards::look(&cluster).await));
     for policy in &policies {
         cluster.namespace = policy.namespace().unwrap_or_default();
         looks.push(guard(policy));
@@ -107,6 +109,32 @@ fn of(policy: &WarehouseSyncPolicy) -> String {
         policy.namespace().unwrap_or_default(),
         policy.name_any()
     )
+}
+
+/// Whether the admission policies are there.
+fn guards(found: Guards) -> Look {
+    let (state, message) = match found {
+        Guards::There => (
+            State::Ok,
+            "the admission policies of approvals are there".to_owned(),
+        ),
+        Guards::Missing(names) => (
+            State::Wrong,
+            format!(
+                "without {} anybody who may edit a policy could approve, so that no approval counts: kubectl apply -f deploy/admission.yaml",
+                names.join(", ")
+            ),
+        ),
+        Guards::Unknown(why) => (
+            State::Unknown,
+            format!("whether the admission policies of approvals are there cannot be seen: {why}"),
+        ),
+    };
+    Look {
+        of: "cluster".to_owned(),
+        state,
+        message,
+    }
 }
 
 /// Whether the operator says that approvals are guarded.

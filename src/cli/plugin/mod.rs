@@ -14,6 +14,7 @@ mod error;
 mod file;
 mod find;
 mod get;
+mod guards;
 mod mark;
 mod print;
 mod proposals;
