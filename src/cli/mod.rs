@@ -12,6 +12,7 @@ mod diagnose;
 mod explain;
 mod output;
 mod patient;
+pub mod plugin;
 mod progress;
 mod report;
 mod run;

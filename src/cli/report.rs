@@ -301,6 +301,7 @@ fn wrapped(text: &str, width: usize, first: &str, rest: &str) -> String {
     textwrap::fill(text, options) + "\n"
 }
 
-fn minute(at: Timestamp) -> String {
+/// A time, to the minute.
+pub(super) fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

@@ -64,8 +64,8 @@ fn causes_are_told_in_status_conditions_events_and_metrics_and_no_secret_is() {
                 "Stripe".to_owned(),
                 RootCause::WebhookBroken,
                 Severity::Error,
-                // Only the vendor can switch it on again.
-                None
+                // Beside the vendor's dashboard, where it can be switched on again.
+                Some(Action::ReregisterWebhook)
             ),
         ]
     );

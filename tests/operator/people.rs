@@ -19,14 +19,17 @@ pub const HOME: &str = "warehouse-sync-operator";
 
 /// A control plane of its own: the policies are cluster-wide, and other tests run operators under other accounts. One test at a
 /// time, because some of them take the guard away.
-static GUARDED: LazyLock<Mutex<ControlPlane>> = LazyLock::new(|| {
+static GUARDED: LazyLock<Mutex<ControlPlane>> = LazyLock::new(|| Mutex::new(guarded_plane()));
+
+/// A control plane with the shipped roles and admission policies.
+pub fn guarded_plane() -> ControlPlane {
     let plane = ControlPlane::start().unwrap_or_else(|error| panic!("{error}"));
     install_crd(&plane);
     plane.apply(RBAC).unwrap();
     plane.apply(ADMISSION).unwrap();
     takes_effect(&plane);
-    Mutex::new(plane)
-});
+    plane
+}
 
 /// The API server reads admission policies through a cache.
 fn takes_effect(plane: &ControlPlane) {

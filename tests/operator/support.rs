@@ -13,7 +13,7 @@ use posthog_simulator::{Clock, Scenario, Server, Simulator};
 use warehouse_sync_operator::{api::WarehouseSyncPolicyStatus, cli::crd_yaml};
 
 /// How long anything may take that a test waits for. Generous: it is a deadline, not a measure.
-pub const DEADLINE: Duration = Duration::from_mins(1);
+pub const DEADLINE: Duration = Duration::from_mins(3);
 
 /// The rights that the operator needs in a namespace, and no more.
 const ROLE: &str = "

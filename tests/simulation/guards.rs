@@ -118,10 +118,10 @@ fn write_spec(policy: &mut WarehouseSyncPolicy, holds: impl Fn(Guard) -> bool) {
     limits.max_concurrent = either(Guard::MaxConcurrent, 1, 5);
     limits.max_actions_per_hour = either(Guard::MaxActionsPerHour, 2, 20);
     let pause = if holds(Guard::BackOff) { "5h" } else { "10m" };
-    limits.backoff.initial = pause.to_owned();
+    pause.clone_into(&mut limits.backoff.initial);
     limits.breaker.min_sources = either(Guard::Breaker, 3, 100);
     let cooldown = if holds(Guard::Breaker) { "24h" } else { "1m" };
-    limits.breaker.cooldown = cooldown.to_owned();
+    cooldown.clone_into(&mut limits.breaker.cooldown);
 }
 
 /// The other policies on the project while these guards hold.

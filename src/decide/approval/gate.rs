@@ -28,10 +28,17 @@ use crate::{
 pub type Closed = String;
 
 /// What stops every call of a proposal, also the later ones.
-pub fn stopped(known: &Known<'_>, plan: &Plan, proposal: &Proposal) -> Option<Closed> {
+pub fn stopped(
+    known: &Known<'_>,
+    plan: &Plan,
+    proposal: &Proposal,
+    rules: Rules,
+) -> Option<Closed> {
     let key = Key::of_proposal(proposal);
     let forbidden = forbidden(known, &plan.incidents, &key, proposal.action);
-    forbidden.map(|forbidden| forbidden.why)
+    forbidden
+        .map(|forbidden| forbidden.why)
+        .or_else(|| answer::unguarded(&known.snapshot.approval_guard, rules))
 }
 
 /// What holds back the beginning, as far as it can be told without reading anything.
@@ -42,9 +49,8 @@ pub fn held(
     rules: Rules,
     max_actions_per_hour: usize,
 ) -> Option<Closed> {
-    stopped(known, plan, proposal)
+    stopped(known, plan, proposal, rules)
         .or_else(|| windows::hold(&known.policy.windows, known.now))
-        .or_else(|| answer::unguarded(&known.snapshot.approval_guard, rules))
         .or_else(|| denied(known, proposal, rules))
         .or_else(|| {
             let reserved: usize = plan.incidents.iter().map(budget::reserved).sum();

@@ -175,7 +175,7 @@ impl Case<'_> {
                 let closed = if place == 0 {
                     self.held().or_else(|| self.facts().err())
                 } else {
-                    gate::stopped(self.known, self.plan, self.proposal)
+                    gate::stopped(self.known, self.plan, self.proposal, self.rules)
                 };
                 match closed {
                     Some(why) => self.say(format!("held: {why}")),
@@ -200,7 +200,7 @@ impl Case<'_> {
             );
             return self.wait(execution, &why, seen.is_some());
         }
-        match gate::stopped(self.known, self.plan, self.proposal) {
+        match gate::stopped(self.known, self.plan, self.proposal, self.rules) {
             Some(why) => self.say(format!("held: {why}")),
             None => self.send(execution.clone(), place + 1, 1),
         }

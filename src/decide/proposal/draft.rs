@@ -141,10 +141,7 @@ impl Draft {
         } else {
             &self.target.schema
         };
-        let steps = self.material.steps.iter();
-        steps
-            .map(|step| redact::one_line(&steps::in_words(step, title), SENTENCE_CAP))
-            .collect()
+        steps::all_in_words(&self.material, title)
     }
 
     /// The proposal, about `key`, made at `now`.

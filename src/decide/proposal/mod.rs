@@ -18,7 +18,7 @@ mod lifecycle;
 pub mod material;
 mod poisoned;
 mod reenable;
-pub(super) mod steps;
+pub mod steps;
 mod suppressed;
 pub mod webhook;
 

@@ -3,8 +3,14 @@
 use crate::{
     api::proposal::{LosesData, Material, ProposedCall, ProposedStep},
     decide::safety::Why,
-    posthog::write::{FieldType, IncrementalField, NewSyncType, SchemaPatch, Write},
+    posthog::{
+        redact,
+        write::{FieldType, IncrementalField, NewSyncType, SchemaPatch, Write},
+    },
 };
+
+/// Longest sentence for a step, in characters.
+const SENTENCE_CAP: usize = 300;
 
 /// A call without parameters.
 pub const fn call(call: ProposedCall) -> ProposedStep {
@@ -97,8 +103,17 @@ fn patch(step: &ProposedStep, schema_id: &str) -> Option<SchemaPatch> {
     })
 }
 
+/// The steps of `material` in words, as a proposal shows them, for the table or source called `title`.
+#[must_use]
+pub fn all_in_words(material: &Material, title: &str) -> Vec<String> {
+    let steps = material.steps.iter();
+    steps
+        .map(|step| redact::one_line(&in_words(step, title), SENTENCE_CAP))
+        .collect()
+}
+
 /// A step in words, for the table or source called `title`.
-pub fn in_words(step: &ProposedStep, title: &str) -> String {
+fn in_words(step: &ProposedStep, title: &str) -> String {
     match step.call {
         ProposedCall::PatchSchema => {
             let field = step.incremental_field.as_ref().map(|field| {

@@ -7,7 +7,7 @@ use super::{Key, cleared::has_cleared, lifecycle::Proposals};
 use crate::{
     api::{
         proposal::{Phase, Proposal, ProposedAction},
-        status::Suppressed,
+        status::{RootCause, Suppressed},
     },
     diagnose::{Diagnosis, Known},
     observe::{Look, Newest},
@@ -126,8 +126,10 @@ pub(super) fn of(proposal: &Proposal, now: Timestamp) -> Option<Suppressed> {
         Phase::Denied | Phase::Failed | Phase::Executed | Phase::OutcomeUnknown
     );
     let key = Key::of_proposal(proposal);
+    // Who asks again means it; only what may have been done is looked after first.
+    let asked = key.cause == RootCause::Requested && proposal.phase != Phase::OutcomeUnknown;
     let execution = proposal.execution.as_ref();
-    suppresses.then(|| Suppressed {
+    (suppresses && !asked).then(|| Suppressed {
         source_id: key.source_id,
         schema_id: key.schema_id,
         action: proposal.action,

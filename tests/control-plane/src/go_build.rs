@@ -18,6 +18,8 @@ pub(crate) const GO_SUM: &str = include_str!("../go.sum");
 pub(crate) struct Program {
     /// The name of the file, which is also the one that `KUBEBUILDER_ASSETS` has.
     pub(crate) name: &'static str,
+    /// The folder of the module that pins it, below this crate's.
+    module: &'static str,
     package: &'static str,
     /// How long it takes on two processors, with the modules still to be downloaded.
     takes: &'static str,
@@ -25,17 +27,27 @@ pub(crate) struct Program {
 
 pub(crate) const ETCD: Program = Program {
     name: "etcd",
+    module: ".",
     package: "go.etcd.io/etcd/server/v3",
     takes: "1 minute",
 };
 pub(crate) const KUBE_APISERVER: Program = Program {
     name: "kube-apiserver",
+    module: ".",
     package: "k8s.io/kubernetes/cmd/kube-apiserver",
     takes: "5 minutes",
 };
 pub(crate) const KUBECTL: Program = Program {
     name: "kubectl",
+    module: ".",
     package: "k8s.io/kubernetes/cmd/kubectl",
+    takes: "1 minute",
+};
+/// Applies as Flux does. Built only for tests that ask for it.
+pub(crate) const FLUX_APPLY: Program = Program {
+    name: "flux-apply",
+    module: "flux",
+    package: ".",
     takes: "1 minute",
 };
 /// In the order in which they are built: kubectl shares most of kube-apiserver's packages.
@@ -47,13 +59,11 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Builds the program into the folder. Whoever calls holds the folder's lock.
 pub(crate) fn build(program: &Program, folder: &Path) -> Result<(), Error> {
     let Program { name, takes, .. } = program;
-    let number = 1 + PROGRAMS
-        .iter()
-        .take_while(|other| other.name != *name)
-        .count();
+    let all = PROGRAMS.len();
+    let place = PROGRAMS.iter().position(|other| other.name == *name);
+    let number = place.map_or_else(String::new, |place| format!(" ({}/{all})", place + 1));
     say(&format!(
-        "building {name} ({number}/{}), takes about {takes} the first time; cached in {}",
-        PROGRAMS.len(),
+        "building {name}{number}, takes about {takes} the first time; cached in {}",
         folder.display()
     ));
     // Under the final name there is only ever a complete program. The process id keeps apart the
@@ -76,7 +86,7 @@ pub(crate) fn build(program: &Program, folder: &Path) -> Result<(), Error> {
 fn start_go(program: &Program, output: &Path, log: &Path) -> Result<Child, Error> {
     let log = File::create(log).map_err(Error::io(format!("create {}", log.display())))?;
     Command::new("go")
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(program.module))
         .env("CGO_ENABLED", "0") // no C compiler needed, and the same program on every machine
         .env("GOWORK", "off") // a workspace further up must not change the versions
         .args(["build", "-mod=readonly", "-trimpath", "-ldflags"])

@@ -3,12 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Seek, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::control_plane::ControlPlane;
 use crate::error::Error;
 use crate::go_build::KUBECTL;
+use crate::tools::flux_apply;
 
 impl ControlPlane {
     /// The program. Prefer [`kubectl`](Self::kubectl) or
@@ -51,6 +52,18 @@ impl ControlPlane {
             .kubectl_command()
             .args(["apply", "-f", "-"])
             .stdin(stdin))
+    }
+}
+
+impl ControlPlane {
+    /// Applies one or more documents as Flux's kustomize-controller does, as the user of a kubeconfig. Returns a line for each
+    /// object: what was done.
+    ///
+    /// The first call builds the program, which takes a minute or two.
+    pub fn flux_apply(&self, kubeconfig: &Path, yaml: &str) -> Result<String, Error> {
+        let stdin = file_with(yaml).map_err(Error::io("write a temporary file"))?;
+        let mut flux = Command::new(flux_apply()?);
+        run(flux.env("KUBECONFIG", kubeconfig).stdin(stdin))
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::go_build::{self, GO_MOD, GO_SUM, Program};
+use crate::go_build::{self, FLUX_APPLY, GO_MOD, GO_SUM, Program};
 
 /// The programs that a control plane is made of.
 pub(crate) struct Tools {
@@ -19,7 +19,7 @@ impl Tools {
     pub(crate) fn find() -> Result<Self, Error> {
         match env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()) {
             Some(folder) => Self::given(PathBuf::from(folder)),
-            None => Self::built(cache_folder()?),
+            None => Self::built(cache_folder(&[GO_MOD, GO_SUM])?),
         }
     }
 
@@ -54,6 +54,26 @@ impl Tools {
     }
 }
 
+/// The program that applies as Flux does, built if that has not been done yet.
+pub(crate) fn flux_apply() -> Result<PathBuf, Error> {
+    const PINNED_BY: [&str; 3] = [
+        include_str!("../flux/go.mod"),
+        include_str!("../flux/go.sum"),
+        include_str!("../flux/main.go"),
+    ];
+    let folder = cache_folder(&PINNED_BY)?;
+    let path = folder.join(FLUX_APPLY.name);
+    if !path.is_file() {
+        fs::create_dir_all(&folder)
+            .map_err(Error::io(format!("make the folder {}", folder.display())))?;
+        let _lock = lock(&folder)?;
+        if !path.is_file() {
+            go_build::build(&FLUX_APPLY, &folder)?;
+        }
+    }
+    Ok(path)
+}
+
 /// The programs that are not in the folder.
 fn missing_in(folder: &Path) -> Vec<&'static Program> {
     go_build::PROGRAMS
@@ -64,7 +84,7 @@ fn missing_in(folder: &Path) -> Vec<&'static Program> {
 
 /// One folder per content of go.mod and go.sum: a bumped version is built beside the old one, not
 /// over it.
-fn cache_folder() -> Result<PathBuf, Error> {
+fn cache_folder(pinned_by: &[&str]) -> Result<PathBuf, Error> {
     let absolute = |name| {
         env::var_os(name)
             .map(PathBuf::from)
@@ -73,10 +93,11 @@ fn cache_folder() -> Result<PathBuf, Error> {
     let cache = absolute("XDG_CACHE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
         .ok_or(Error::NoCacheFolder)?;
-    let hash = Sha256::new()
-        .chain_update(GO_MOD)
-        .chain_update(GO_SUM)
-        .finalize();
+    let mut hash = Sha256::new();
+    for content in pinned_by {
+        hash.update(content);
+    }
+    let hash = hash.finalize();
     let key = format!("{hash:x}");
     Ok(cache
         .join("warehouse-sync-operator/control-plane")
@@ -90,7 +111,7 @@ fn lock(folder: &Path) -> Result<File, Error> {
     match file.try_lock() {
         Ok(()) => return Ok(file),
         Err(TryLockError::WouldBlock) => {
-            go_build::say("another process builds etcd, kube-apiserver and kubectl: waiting");
+            go_build::say("another process builds the programs: waiting");
         }
         Err(TryLockError::Error(error)) => {
             return Err(Error::io(format!("lock {}", path.display()))(error));

@@ -1,0 +1,120 @@
+//! `approve`: yes to a proposal, as oneself, or for git on behalf of somebody.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use kube::ResourceExt;
+
+use super::{
+    PluginError,
+    answer::{AnswerArgs, Asked, in_words, whole, wipes},
+    cluster::ClusterArgs,
+    confirm::confirm,
+    find::find,
+    mark::{Mark, value},
+    print::Format,
+    show::summary,
+    verify::genuine,
+};
+use crate::{
+    api::{
+        WarehouseSyncPolicy,
+        names::{DENY, ON_BEHALF},
+        proposal::{Phase, Proposal, ProposedAction},
+    },
+    cli::complain,
+};
+
+/// Arguments of `approve`.
+#[derive(Debug, Args)]
+pub(super) struct ApproveArgs {
+    #[command(flatten)]
+    to: AnswerArgs,
+    /// Do not ask for the table's name before a Resync or DeleteData
+    #[arg(long, short)]
+    yes: bool,
+    /// With -f: whose approval it is. Nobody checks that name, and status says so; who may merge may approve
+    #[arg(long, value_name = "WHO", requires = "file", value_parser = value)]
+    on_behalf: Option<String>,
+}
+
+/// Approves one proposal.
+pub(super) async fn approve(
+    args: &ApproveArgs,
+    cluster: &ClusterArgs,
+    format: Format,
+) -> Result<ExitCode, PluginError> {
+    let (_, id) = args.to.name_and_id()?;
+    if args.to.file.is_some() && args.on_behalf.is_none() {
+        return Err(nobody());
+    }
+    let asked = Asked::read(&args.to, cluster).await?;
+    let id = match asked.policy() {
+        Some(policy) => {
+            let proposal = approvable(policy, id)?;
+            shown_and_meant(proposal, args.yes)?;
+            &proposal.id
+        }
+        None => unseen(id, args.yes)?,
+    };
+    let by = match &asked {
+        Asked::Live(cluster, _) => cluster.user_name().await?,
+        Asked::File(..) => {
+            let who = args.on_behalf.as_deref().ok_or_else(nobody)?;
+            format!("{ON_BEHALF}{who}")
+        }
+    };
+    asked.write(&Mark::approval(id, &by), format).await
+}
+
+fn nobody() -> PluginError {
+    PluginError::refused(
+        "an approval in a file needs --on-behalf WHO: git does not tell the cluster who approves",
+    )
+}
+
+/// An id of which nobody says what it stands for: where it wipes a table, it has to be typed again.
+fn unseen(id: &str, yes: bool) -> Result<&str, PluginError> {
+    let id = whole(id)?;
+    let wiping = ProposedAction::ALL
+        .into_iter()
+        .filter(|action| wipes(*action));
+    let code = id.split('-').next().unwrap_or_default();
+    if let Some(action) = wiping.into_iter().find(|action| action.code() == code) {
+        confirm(yes, action.as_str(), id)?;
+    }
+    Ok(id)
+}
+
+/// The proposal, if it waits and is what it says it is.
+fn approvable<'a>(policy: &'a WarehouseSyncPolicy, id: &str) -> Result<&'a Proposal, PluginError> {
+    let proposal = find(policy, id)?;
+    let (id, phase) = (&proposal.id, proposal.phase);
+    if phase != Phase::AwaitingApproval {
+        let next = if phase.is_terminal() {
+            "what is proposed anew has another id, which `kubectl wsp proposals` lists"
+        } else {
+            "it needs no other approval"
+        };
+        return Err(PluginError::refused(format!(
+            "{id} does not wait for an approval: it is {phase:?}; {next}. Nothing was changed"
+        )));
+    }
+    if let Some(reason) = policy.annotations().get(&format!("{DENY}{id}")) {
+        return Err(PluginError::refused(format!(
+            "{id} is denied by an annotation ({reason:?}), and a no wins. Nothing was changed"
+        )));
+    }
+    genuine(policy, proposal)?;
+    Ok(proposal)
+}
+
+/// Shows what is approved, and lets the person say again that they mean it where a table is wiped.
+fn shown_and_meant(proposal: &Proposal, yes: bool) -> Result<(), PluginError> {
+    // On standard error: standard output says what was written.
+    complain(&summary(proposal));
+    if wipes(proposal.action) {
+        confirm(yes, &in_words(proposal), proposal.title())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! The cluster: how it is reached, and all that is asked of it.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use k8s_openapi::api::{
+    authentication::v1::SelfSubjectReview,
+    authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+};
+use kube::{
+    Api, Client, Config,
+    api::{ListParams, Patch, PatchParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::json;
+
+use super::{PluginError, mark::Mark};
+use crate::api::{WarehouseSyncPolicy, names::PLUGIN_MANAGER};
+
+/// Longest wait for a connection. A person waits for it.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Longest wait for an answer.
+const READ: Duration = Duration::from_secs(30);
+
+/// Which cluster, and which namespace of it.
+#[derive(Debug, Args)]
+pub(super) struct ClusterArgs {
+    /// Namespace of the policy. Default: that of the context
+    #[arg(long, short, global = true, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Context of the kubeconfig. Default: its current one
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+    /// Path of the kubeconfig. Default: KUBECONFIG, then ~/.kube/config
+    #[arg(long, global = true, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
+/// A cluster that can be asked.
+pub(super) struct Cluster {
+    pub client: Client,
+    pub namespace: String,
+}
+
+impl ClusterArgs {
+    /// The namespace that was named on the command line.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// The cluster that the flags and the environment name.
+    pub(super) async fn connect(&self) -> Result<Cluster, PluginError> {
+        let mut config = self.config().await?;
+        config.connect_timeout = Some(CONNECT);
+        config.read_timeout = Some(READ);
+        let namespace = self.namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config);
+        Ok(Cluster {
+            client: client.map_err(PluginError::kubernetes("use the kubeconfig"))?,
+            namespace,
+        })
+    }
+
+    async fn config(&self) -> Result<Config, PluginError> {
+        if self.kubeconfig.is_none() && self.context.is_none() {
+            return Ok(Config::infer().await?);
+        }
+        let content = match &self.kubeconfig {
+            Some(path) => Kubeconfig::read_from(path)?,
+            None => Kubeconfig::read()?,
+        };
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        Ok(Config::from_custom_kubeconfig(content, &options).await?)
+    }
+}
+
+impl Cluster {
+    /// The policy of this name.
+    pub(super) async fn policy(&self, name: &str) -> Result<WarehouseSyncPolicy, PluginError> {
+        let namespace = &self.namespace;
+        let found = self.api().get_opt(name).await;
+        let found = found.map_err(PluginError::kubernetes(format!(
+            "read the policy {name} in namespace {namespace}"
+        )))?;
+        found.ok_or_else(|| {
+            PluginError::refused(format!(
+                "there is no policy {name} in namespace {namespace}: kubectl wsp get -A lists all"
+            ))
+        })
+    }
+
+    /// The policy of this name, or all of the namespace, or all of the cluster; by namespace and name.
+    pub(super) async fn policies(
+        &self,
+        name: Option<&str>,
+        everywhere: bool,
+    ) -> Result<Vec<WarehouseSyncPolicy>, PluginError> {
+        if let Some(name) = name {
+            return Ok(vec![self.policy(name).await?]);
+        }
+        let (api, scope) = if everywhere {
+            (Api::all(self.client.clone()), "all namespaces".to_owned())
+        } else {
+            (self.api(), format!("namespace {}", self.namespace))
+        };
+        let listed = api.list(&ListParams::default()).await;
+        let listed =
+            listed.map_err(PluginError::kubernetes(format!("list policies in {scope}")))?;
+        Ok(listed.items)
+    }
+
+    /// Writes one annotation of a policy, and nothing else.
+    pub(super) async fn annotate(&self, name: &str, mark: &Mark) -> Result<(), PluginError> {
+        let patch = json!({ "metadata": { "annotations": { &mark.annotation: &mark.value } } });
+        let params = PatchParams {
+            field_manager: Some(PLUGIN_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let action = format!("annotate the policy {name} in namespace {}", self.namespace);
+        let patched = self
+            .api()
+            .patch_metadata(name, &params, &Patch::Merge(&patch))
+            .await;
+        patched.map_err(PluginError::kubernetes(action))?;
+        Ok(())
+    }
+
+    /// The user name by which the API server knows who asks.
+    pub(super) async fn user_name(&self) -> Result<String, PluginError> {
+        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let review = api
+            .create(&PostParams::default(), &SelfSubjectReview::default())
+            .await;
+        let review = review.map_err(PluginError::kubernetes(
+            "ask the API server for your user name",
+        ))?;
+        let user = review.status.and_then(|status| status.user_info);
+        let name = user.and_then(|user| user.username);
+        name.filter(|name| !name.is_empty()).ok_or_else(|| {
+            PluginError::refused("the API server does not say by which user name it knows you")
+        })
+    }
+
+    /// Whether the user may do this to policies of the namespace.
+    pub(super) async fn may(&self, verb: &str) -> Result<bool, PluginError> {
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some("warehousesync.dev".to_owned()),
+                    resource: Some("warehousesyncpolicies".to_owned()),
+                    namespace: Some(self.namespace.clone()),
+                    verb: Some(verb.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
+        let reviewed = api.create(&PostParams::default(), &review).await;
+        let reviewed = reviewed.map_err(PluginError::kubernetes(
+            "ask the API server for your rights",
+        ))?;
+        Ok(reviewed.status.is_some_and(|status| status.allowed))
+    }
+
+    fn api(&self) -> Api<WarehouseSyncPolicy> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}

@@ -1,0 +1,55 @@
+//! `deny`: no to a proposal, with the reason.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{
+    PluginError,
+    answer::{AnswerArgs, Asked, whole},
+    cluster::ClusterArgs,
+    find::find,
+    mark::{Mark, value},
+    print::Format,
+};
+use crate::api::{
+    WarehouseSyncPolicy,
+    proposal::{Phase, Proposal},
+};
+
+/// Arguments of `deny`.
+#[derive(Debug, Args)]
+pub(super) struct DenyArgs {
+    #[command(flatten)]
+    to: AnswerArgs,
+    /// Why: it is shown with the proposal
+    #[arg(long, value_name = "TEXT", value_parser = value)]
+    reason: String,
+}
+
+/// Denies one proposal.
+pub(super) async fn deny(
+    args: &DenyArgs,
+    cluster: &ClusterArgs,
+    format: Format,
+) -> Result<ExitCode, PluginError> {
+    let (_, id) = args.to.name_and_id()?;
+    let asked = Asked::read(&args.to, cluster).await?;
+    let id = match asked.policy() {
+        Some(policy) => &deniable(policy, id)?.id,
+        None => whole(id)?,
+    };
+    asked.write(&Mark::denial(id, &args.reason), format).await
+}
+
+/// The proposal, if a no can still stop it.
+fn deniable<'a>(policy: &'a WarehouseSyncPolicy, id: &str) -> Result<&'a Proposal, PluginError> {
+    let proposal = find(policy, id)?;
+    match proposal.phase {
+        Phase::AwaitingApproval | Phase::Approved => Ok(proposal),
+        phase => Err(PluginError::refused(format!(
+            "{} can no longer be denied: it is {phase:?}. Nothing was changed",
+            proposal.id
+        ))),
+    }
+}

@@ -1,0 +1,229 @@
+//! `doctor`: what keeps approvals from counting, and Secrets from being read.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+use serde::Serialize;
+
+use super::{
+    PluginError,
+    cluster::{Cluster, ClusterArgs},
+    print::{Format, print},
+};
+use crate::{
+    api::{
+        WarehouseSyncPolicy,
+        conditions::APPROVAL_GUARD_ACTIVE,
+        names::{APPROVE, DENY},
+        policy::{Credentials, SecretKeyRef},
+    },
+    cli::{output, report::fields},
+    controller::released::Use,
+    posthog::redact,
+};
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Name of the policy. Default: all
+    name: Option<String>,
+    /// Policies of all namespaces
+    #[arg(long, short = 'A')]
+    all_namespaces: bool,
+}
+
+/// How something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+enum State {
+    Ok,
+    Unknown,
+    Wrong,
+}
+
+/// Something that was looked at.
+#[derive(Debug, Serialize)]
+struct Look {
+    of: String,
+    state: State,
+    message: String,
+}
+
+/// Looks at policies and at the rights of who asks.
+pub(super) async fn doctor(
+    args: &DoctorArgs,
+    cluster: &ClusterArgs,
+    format: Format,
+) -> Result<ExitCode, PluginError> {
+    let mut cluster = cluster.connect().await?;
+    let policies = cluster
+        .policies(args.name.as_deref(), args.all_namespaces)
+        .await?;
+    let mut looks = rights(&cluster).await?;
+    for policy in &policies {
+        cluster.namespace = policy.namespace().unwrap_or_default();
+        looks.push(guard(policy));
+        looks.extend(inert(policy));
+        looks.extend(secrets(&cluster, policy).await);
+    }
+    print(format, &looks, || text(&looks))?;
+    Ok(if looks.iter().any(|look| look.state == State::Wrong) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// What the current user may do in the namespace. Not to have a right is nothing wrong: most people need not approve.
+async fn rights(cluster: &Cluster) -> Result<Vec<Look>, PluginError> {
+    let user = cluster.user_name().await?;
+    let mut looks = Vec::new();
+    for (verb, what) in [
+        ("patch", "annotate policies"),
+        ("approve", "approve and deny proposals as yourself"),
+        (
+            "approve-on-behalf",
+            "approve on behalf of others, as git does",
+        ),
+    ] {
+        let may = cluster.may(verb).await?;
+        let answer = if may { "may" } else { "may not" };
+        looks.push(Look {
+            of: format!("user {user}"),
+            state: State::Ok,
+            message: format!(
+                "{answer} {what} in namespace {} (verb {verb} on warehousesyncpolicies)",
+                cluster.namespace
+            ),
+        });
+    }
+    Ok(looks)
+}
+
+fn of(policy: &WarehouseSyncPolicy) -> String {
+    format!(
+        "policy {}/{}",
+        policy.namespace().unwrap_or_default(),
+        policy.name_any()
+    )
+}
+
+/// Whether the operator says that approvals are guarded.
+fn guard(policy: &WarehouseSyncPolicy) -> Look {
+    let status = policy.status.as_ref();
+    let (state, message) = match status.and_then(|status| status.condition(APPROVAL_GUARD_ACTIVE)) {
+        None => (
+            State::Unknown,
+            format!(
+                "the operator does not say whether approvals are guarded: there is no condition {APPROVAL_GUARD_ACTIVE}"
+            ),
+        ),
+        Some(condition) => {
+            let state = match condition.status.as_str() {
+                "True" => State::Ok,
+                "False" => State::Wrong,
+                _ => State::Unknown,
+            };
+            (
+                state,
+                format!(
+                    "{APPROVAL_GUARD_ACTIVE} is {}: {}",
+                    condition.status, condition.message
+                ),
+            )
+        }
+    };
+    Look {
+        of: of(policy),
+        state,
+        message,
+    }
+}
+
+/// Answers without effect: to what is over, which does no harm, and to what nobody has proposed.
+fn inert(policy: &WarehouseSyncPolicy) -> Vec<Look> {
+    let proposals = || policy.status.iter().flat_map(|status| &status.proposals);
+    let answers = policy.annotations().keys().filter_map(|key| {
+        let id = key
+            .strip_prefix(APPROVE)
+            .or_else(|| key.strip_prefix(DENY))?;
+        Some((key, id))
+    });
+    answers
+        .filter_map(|(key, id)| {
+            let found = proposals().find(|proposal| proposal.id == id);
+            let (state, why) = match found {
+                Some(proposal) if !proposal.is_over() => return None,
+                Some(proposal) => (State::Ok, format!("its proposal is {:?}", proposal.phase)),
+                None => (State::Wrong, "no proposal has this id".to_owned()),
+            };
+            Some(Look {
+                of: of(policy),
+                state,
+                message: format!("the annotation {key} has no effect: {why}; it can be removed"),
+            })
+        })
+        .collect()
+}
+
+/// Whether the Secrets of a policy are released for their use.
+async fn secrets(cluster: &Cluster, policy: &WarehouseSyncPolicy) -> Vec<Look> {
+    let project = &policy.spec.posthog;
+    let project_id = project.project_id;
+    let inputs = policy.spec.credentials.iter().flat_map(Credentials::inputs);
+    let inputs = inputs.map(|input| (&input.secret_ref, Use::Source { project_id }));
+    let mut wanted = vec![(&project.api_key_secret_ref, Use::ApiKey)];
+    for (reference, used_for) in inputs {
+        // A Secret holds several keys; it is released as a whole.
+        if !wanted
+            .iter()
+            .any(|(other, of)| other.name == reference.name && *of == used_for)
+        {
+            wanted.push((reference, used_for));
+        }
+    }
+    let mut looks = Vec::new();
+    for (reference, used_for) in wanted {
+        let (state, message) = secret(cluster, reference, used_for).await;
+        looks.push(Look {
+            of: of(policy),
+            state,
+            message,
+        });
+    }
+    looks
+}
+
+async fn secret(cluster: &Cluster, wanted: &SecretKeyRef, used_for: Use) -> (State, String) {
+    let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let name = &wanted.name;
+    // Labels and annotations only: what is in it is nobody's business here.
+    match api.get_metadata_opt(name).await {
+        Ok(Some(meta)) => match used_for.check(&meta.metadata, &cluster.namespace, wanted) {
+            Ok(()) => (State::Ok, format!("Secret {name} is released for its use")),
+            Err(refused) => (State::Wrong, refused.message),
+        },
+        Ok(None) => (State::Wrong, used_for.missing(wanted).message),
+        Err(error) => {
+            let error = PluginError::kubernetes(format!("look at the Secret {name}"))(error);
+            (State::Unknown, error.to_string())
+        }
+    }
+}
+
+fn text(looks: &[Look]) -> String {
+    let lines: Vec<_> = looks
+        .iter()
+        .map(|look| {
+            let state = match look.state {
+                State::Ok => "ok",
+                State::Unknown => "unknown",
+                State::Wrong => "WRONG",
+            };
+            let said = format!("{state}: {}", look.message);
+            (look.of.as_str(), redact::one_line(&said, 600))
+        })
+        .collect();
+    fields("", &lines, output::width())
+}

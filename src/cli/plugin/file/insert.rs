@@ -1,0 +1,211 @@
+//! What is written, and where, for one annotation more.
+//!
+//! Always a single insertion: behind the line of something short, or behind a brace. Where neither is to be had, the file is
+//! left to a person.
+
+use granit_parser::ScalarStyle;
+
+use super::{
+    super::mark::Mark,
+    tree::{Content, Node},
+};
+
+/// A text, and the place before which it goes.
+#[derive(Debug)]
+pub(super) struct Insertion {
+    /// In bytes.
+    pub at: usize,
+    /// What.
+    pub text: String,
+}
+
+/// The insertion that annotates `policy`.
+pub(super) fn insertion(text: &str, policy: &Node, mark: &Mark) -> Result<Insertion, String> {
+    let file = File { text };
+    owned_here("the policy", policy)?;
+    let (meta_key, meta) = only(policy, "metadata")?.ok_or("the policy has no metadata")?;
+    owned_here("metadata", meta)?;
+    let (name_key, name) = only(meta, "name")?.ok_or("the policy has no name")?;
+    let Some((key, annotations)) = only(meta, "annotations")? else {
+        return if is_flow(meta) {
+            let text = format!(
+                ", {}: {{{}}}",
+                key_of("annotations", name_key),
+                pair(mark, name_key)?
+            );
+            Ok(Insertion {
+                at: name.at.end,
+                text,
+            })
+        } else {
+            let indent = file.indent(name_key)?;
+            // As far in as `name` is from `metadata`.
+            let step = indent
+                .len()
+                .saturating_sub(file.indent(meta_key)?.len())
+                .max(1);
+            let deeper = format!("{indent}{}", " ".repeat(step));
+            let pair = pair(mark, name_key)?;
+            file.behind(
+                name,
+                &[format!("{indent}annotations:"), format!("{deeper}{pair}")],
+            )
+        };
+    };
+    owned_here("annotations", annotations)?;
+    match &annotations.content {
+        Content::Map {
+            flow: true,
+            entries,
+        } => {
+            let quoted_as = entries.first().map_or(key, |(first, _)| first);
+            Ok(file.within_braces(annotations, entries.is_empty(), &pair(mark, quoted_as)?))
+        }
+        Content::Map { entries, .. } => file.among(entries, mark),
+        Content::Scalar {
+            style: ScalarStyle::Plain,
+            ..
+        } if annotations.at.is_empty() && !is_flow(meta) => {
+            let indent = file.indent(key)?;
+            let pair = pair(mark, key)?;
+            file.behind(key, &[format!("{indent}  {pair}")])
+        }
+        _ => {
+            Err("its annotations are no map; write `annotations: {}` or leave them out".to_owned())
+        }
+    }
+}
+
+/// The one entry of this name.
+fn only<'a>(map: &'a Node, key: &str) -> Result<Option<&'a (Node, Node)>, String> {
+    let Content::Map { entries, .. } = &map.content else {
+        return Ok(None);
+    };
+    if entries.iter().filter(|(name, _)| name.is(key)).count() > 1 {
+        return Err(format!("it has the field {key} twice"));
+    }
+    Ok(map.entry(key))
+}
+
+/// Refuses what stands elsewhere too, or takes a part from elsewhere.
+fn owned_here(what: &str, node: &Node) -> Result<(), String> {
+    let merges = node.get("<<").is_some();
+    if node.anchored || merges || matches!(node.content, Content::Alias) {
+        return Err(format!(
+            "{what} uses anchors or aliases (&, *, <<), so that a change here may be one elsewhere"
+        ));
+    }
+    Ok(())
+}
+
+fn is_flow(node: &Node) -> bool {
+    matches!(node.content, Content::Map { flow: true, .. })
+}
+
+/// A key, in quotes where its neighbour has them: in JSON it needs them.
+fn key_of(key: &str, neighbour: &Node) -> String {
+    let style = match &neighbour.content {
+        Content::Scalar { style, .. } => Some(*style),
+        _ => None,
+    };
+    match style {
+        Some(ScalarStyle::DoubleQuoted) => format!("\"{key}\""),
+        _ => key.to_owned(),
+    }
+}
+
+/// The annotation. Its value as a JSON string, which is YAML as well, whatever is in it.
+fn pair(mark: &Mark, neighbour: &Node) -> Result<String, String> {
+    let value = serde_json::to_string(&mark.value).map_err(|error| error.to_string())?;
+    Ok(format!("{}: {value}", key_of(&mark.annotation, neighbour)))
+}
+
+/// The text of the file.
+struct File<'a> {
+    text: &'a str,
+}
+
+impl File<'_> {
+    /// Behind the last entry that stands on one line, or before the first.
+    fn among(&self, entries: &[(Node, Node)], mark: &Mark) -> Result<Insertion, String> {
+        let (first, _) = entries.first().ok_or("its annotations are empty")?;
+        let indent = self.indent(first)?;
+        let pair = pair(mark, first)?;
+        let line = [format!("{indent}{pair}")];
+        let places = entries.iter().rev();
+        let mut fitting = places.filter_map(|(_, value)| self.behind(value, &line).ok());
+        Ok(fitting.next().unwrap_or_else(|| Insertion {
+            at: first.at.start,
+            text: format!("{pair}{}{indent}", self.line_break()),
+        }))
+    }
+
+    /// Behind the line on which `node` stands, if nothing but a comment follows on it.
+    fn behind(&self, node: &Node, lines: &[String]) -> Result<Insertion, String> {
+        let short = matches!(
+            &node.content,
+            Content::Scalar { style, .. }
+                if matches!(style, ScalarStyle::Plain | ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted)
+        );
+        let own = self.text.get(node.at.clone()).unwrap_or_default();
+        if !short || own.is_empty() || own.contains(['\n', '\r']) {
+            return Err(
+                "there is no line of its own to write behind; write the annotation by hand"
+                    .to_owned(),
+            );
+        }
+        let rest = self.text.get(node.at.end..).unwrap_or_default();
+        let rest = &rest[..rest.find(['\n', '\r']).unwrap_or(rest.len())];
+        // The colon of a key that has no value.
+        let blank = rest.trim_start_matches(':').trim();
+        if !blank.is_empty() && !blank.starts_with('#') {
+            return Err("more stands on the line of its metadata than expected; write the annotation by hand".to_owned());
+        }
+        let text = lines
+            .iter()
+            .map(|line| format!("{}{line}", self.line_break()));
+        Ok(Insertion {
+            at: node.at.end + rest.len(),
+            text: text.collect(),
+        })
+    }
+
+    /// Behind the opening brace of a map.
+    fn within_braces(&self, map: &Node, empty: bool, pair: &str) -> Insertion {
+        let at = map.at.start + 1;
+        let spaced = self
+            .text
+            .get(at..)
+            .is_some_and(|rest| rest.starts_with(char::is_whitespace));
+        let text = match (empty, spaced) {
+            (true, true) => format!(" {pair}"),
+            (true, false) => pair.to_owned(),
+            (false, true) => format!(" {pair},"),
+            (false, false) => format!("{pair}, "),
+        };
+        Insertion { at, text }
+    }
+
+    /// The spaces before a key that begins its line.
+    fn indent(&self, key: &Node) -> Result<String, String> {
+        let before = self.text.get(..key.at.start).unwrap_or_default();
+        let line = before.rsplit(['\n', '\r']).next().unwrap_or_default();
+        let line = line.trim_start_matches('\u{feff}');
+        if line.chars().all(|c| c == ' ') {
+            Ok(line.to_owned())
+        } else {
+            Err(
+                "a field of its metadata does not begin its line; write the annotation by hand"
+                    .to_owned(),
+            )
+        }
+    }
+
+    /// As the file's first line ends.
+    fn line_break(&self) -> &'static str {
+        match self.text.find('\n') {
+            Some(at) if self.text[..at].ends_with('\r') => "\r\n",
+            _ => "\n",
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A policy in a YAML file, and one annotation more in it. Every other byte of the file stays.
+//!
+//! `tree` reads the file and says where in it each part is; `insert` decides what is written where; `check` reads the result
+//! anew and compares. What cannot be edited safely is refused: a person can write that line by hand.
+
+mod check;
+mod insert;
+mod tree;
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use tempfile::NamedTempFile;
+
+use super::mark::Mark;
+use tree::{Content, Node};
+
+/// Kind of a policy.
+const KIND: &str = "WarehouseSyncPolicy";
+/// How the `apiVersion` of a policy begins.
+const GROUP: &str = "warehousesync.dev/";
+
+/// Why a file was not edited.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It cannot be written; it is as it was.
+    #[error("cannot write {}: {source}; the file is as it was", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It must be edited by hand.
+    #[error("cannot edit {} safely: {why}; the file is as it was", path.display())]
+    Unsafe {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+/// A file, and the policy of it that is meant.
+#[derive(Debug)]
+pub(super) struct PolicyFile {
+    path: PathBuf,
+    text: String,
+    documents: Vec<Node>,
+    chosen: usize,
+}
+
+impl PolicyFile {
+    /// Reads a file and finds the policy of this name and namespace, or the only one.
+    pub(super) fn open(
+        path: &Path,
+        name: Option<&str>,
+        namespace: Option<&str>,
+    ) -> Result<Self, FileError> {
+        // A link stays one: what it leads to is replaced.
+        let text = fs::canonicalize(path).and_then(|path| Ok((fs::read_to_string(&path)?, path)));
+        let (text, path) = text.map_err(|source| FileError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        match parsed(&text, name, namespace) {
+            Ok((documents, chosen)) => Ok(Self {
+                path,
+                text,
+                documents,
+                chosen,
+            }),
+            Err(why) => Err(FileError::Unsafe { path, why }),
+        }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Name of the policy.
+    pub(super) fn name(&self) -> &str {
+        let meta = self.policy().and_then(|policy| policy.get("metadata"));
+        text_of(meta, "name").unwrap_or_default()
+    }
+
+    /// Namespace of the policy, if the file says it.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        let meta = self.policy().and_then(|policy| policy.get("metadata"));
+        text_of(meta, "namespace")
+    }
+
+    /// Value of an annotation of the policy.
+    pub(super) fn annotation(&self, key: &str) -> Option<&str> {
+        let meta = self.policy().and_then(|policy| policy.get("metadata"));
+        text_of(meta.and_then(|meta| meta.get("annotations")), key)
+    }
+
+    /// Writes the file with one annotation more.
+    pub(super) fn add(&self, mark: &Mark) -> Result<(), FileError> {
+        let edited = self.edited(mark).map_err(|why| FileError::Unsafe {
+            path: self.path.clone(),
+            why,
+        })?;
+        replace(&self.path, &edited).map_err(|source| FileError::Write {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    fn edited(&self, mark: &Mark) -> Result<String, String> {
+        let policy = self.policy().ok_or("the policy is not there")?;
+        let insertion = insert::insertion(&self.text, policy, mark)?;
+        let mut edited = self.text.clone();
+        edited.insert_str(insertion.at, &insertion.text);
+        check::only_added(&self.text, &edited, self.chosen, mark)?;
+        Ok(edited)
+    }
+
+    fn policy(&self) -> Option<&Node> {
+        self.documents.get(self.chosen)
+    }
+}
+
+fn parsed(
+    text: &str,
+    name: Option<&str>,
+    namespace: Option<&str>,
+) -> Result<(Vec<Node>, usize), String> {
+    if let Some(line) = text.lines().position(|line| line.contains("{{")) {
+        return Err(format!(
+            "line {} looks like a template; edit the template's source by hand",
+            line + 1
+        ));
+    }
+    let documents = tree::read(text)?;
+    let chosen = choose(&documents, name, namespace)?;
+    Ok((documents, chosen))
+}
+
+/// The place of the policy that is meant.
+fn choose(
+    documents: &[Node],
+    name: Option<&str>,
+    namespace: Option<&str>,
+) -> Result<usize, String> {
+    let policies = documents.iter().enumerate().filter(|(_, document)| {
+        text_of(Some(document), "kind") == Some(KIND)
+            && text_of(Some(document), "apiVersion").is_some_and(|api| api.starts_with(GROUP))
+    });
+    let said = |document: &Node, field| text_of(document.get("metadata"), field).map(str::to_owned);
+    let all: Vec<(usize, String)> = policies
+        .filter(|(_, document)| {
+            let own = said(document, "namespace");
+            namespace.is_none() || own.is_none() || own.as_deref() == namespace
+        })
+        .filter_map(|(place, document)| Some((place, said(document, "name")?)))
+        .collect();
+    let names: Vec<&str> = all.iter().map(|(_, name)| name.as_str()).collect();
+    let meant: Vec<_> = all
+        .iter()
+        .filter(|(_, own)| name.is_none_or(|name| name == own))
+        .collect();
+    match (meant.as_slice(), name) {
+        ([(place, _)], _) => Ok(*place),
+        ([], Some(name)) if !all.is_empty() => {
+            Err(format!("it has no policy {name}, but {}", names.join(", ")))
+        }
+        ([], _) => Err(format!("it has no document of kind {KIND} with a name")),
+        (_, None) => Err(format!(
+            "it has several policies: write one of the names {} before the id",
+            names.join(", ")
+        )),
+        (_, Some(name)) => Err(format!(
+            "it has several policies {name}: say which by --namespace"
+        )),
+    }
+}
+
+/// The text of a field.
+fn text_of<'a>(node: Option<&'a Node>, key: &str) -> Option<&'a str> {
+    match &node?.get(key)?.content {
+        Content::Scalar { text, .. } => Some(text),
+        Content::Map { .. } | Content::List(_) | Content::Alias => None,
+    }
+}
+
+/// Puts `text` in the place of a file: whoever reads it finds the old one or the new one, and never a part.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    let permissions = fs::metadata(path)?.permissions();
+    file.as_file().set_permissions(permissions)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Which proposal an id names, or the beginning of one.
+
+use clap::Args;
+use kube::ResourceExt;
+
+use super::PluginError;
+use crate::api::{WarehouseSyncPolicy, proposal::Proposal};
+
+/// Shortest beginning of an id that may stand for it: two letters, the hyphen, and three more.
+const SHORTEST: usize = 6;
+
+/// A proposal of a policy.
+#[derive(Debug, Args)]
+pub(super) struct ProposalArgs {
+    /// Name of the policy
+    pub name: String,
+    /// Id of the proposal, or its beginning (6 characters or more) if that fits one only
+    pub id: String,
+}
+
+/// The proposal of `policy` whose id is or begins with `id`.
+pub(super) fn find<'a>(
+    policy: &'a WarehouseSyncPolicy,
+    id: &str,
+) -> Result<&'a Proposal, PluginError> {
+    let all = || policy.status.iter().flat_map(|status| &status.proposals);
+    if let Some(exact) = all().find(|proposal| proposal.id == id) {
+        return Ok(exact);
+    }
+    if id.len() < SHORTEST {
+        return Err(PluginError::refused(format!(
+            "{id:?} is too short for the beginning of an id: give {SHORTEST} characters or more"
+        )));
+    }
+    let fitting: Vec<&Proposal> = all().filter(|row| row.id.starts_with(id)).collect();
+    match fitting.as_slice() {
+        [one] => Ok(one),
+        [] => Err(unknown(policy, id)),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|row| row.id.as_str()).collect();
+            Err(PluginError::refused(format!(
+                "{id:?} begins the ids of several proposals: {}",
+                ids.join(", ")
+            )))
+        }
+    }
+}
+
+fn unknown(policy: &WarehouseSyncPolicy, id: &str) -> PluginError {
+    let name = policy.name_any();
+    PluginError::refused(format!(
+        "policy {name} has no proposal {id:?}; what was proposed anew has another id. `kubectl wsp proposals {name}` lists those that wait, with --all the others too"
+    ))
+}

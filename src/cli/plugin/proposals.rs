@@ -1,0 +1,108 @@
+//! `proposals`: those that wait for a person, or all.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use kube::ResourceExt;
+use serde::Serialize;
+
+use super::{
+    PluginError,
+    cluster::ClusterArgs,
+    print::{Format, print, table},
+};
+use crate::{
+    api::{WarehouseSyncPolicy, proposal::Proposal},
+    cli::report::minute,
+};
+
+/// Arguments of `proposals`.
+#[derive(Debug, Args)]
+pub(super) struct ProposalsArgs {
+    /// Name of the policy. Default: all
+    name: Option<String>,
+    /// Also those that no longer wait
+    #[arg(long)]
+    all: bool,
+    /// Policies of all namespaces
+    #[arg(long, short = 'A')]
+    all_namespaces: bool,
+}
+
+/// A proposal, and whose it is.
+#[derive(Debug, Serialize)]
+struct Row {
+    namespace: String,
+    policy: String,
+    proposal: Proposal,
+}
+
+/// Lists proposals.
+pub(super) async fn proposals(
+    args: &ProposalsArgs,
+    cluster: &ClusterArgs,
+    format: Format,
+) -> Result<ExitCode, PluginError> {
+    let cluster = cluster.connect().await?;
+    let policies = cluster.policies(args.name.as_deref(), args.all_namespaces);
+    let rows: Vec<Row> = policies.await?.iter().flat_map(rows).collect();
+    let shown = rows.into_iter();
+    let shown: Vec<Row> = shown
+        .filter(|row| args.all || row.proposal.is_open())
+        .collect();
+    print(format, &shown, || text(&shown, args.all))
+}
+
+fn rows(policy: &WarehouseSyncPolicy) -> Vec<Row> {
+    let status = policy.status.iter();
+    status
+        .flat_map(|status| &status.proposals)
+        .map(|proposal| Row {
+            namespace: policy.namespace().unwrap_or_default(),
+            policy: policy.name_any(),
+            proposal: proposal.clone(),
+        })
+        .collect()
+}
+
+fn text(rows: &[Row], all: bool) -> String {
+    if rows.is_empty() {
+        return if all {
+            "There are no proposals.\n".to_owned()
+        } else {
+            "No proposal waits; --all shows those that did.\n".to_owned()
+        };
+    }
+    let cells: Vec<_> = rows.iter().map(cells).collect();
+    table(
+        [
+            "NAMESPACE",
+            "POLICY",
+            "ID",
+            "ACTION",
+            "OF",
+            "PHASE",
+            "LOSES DATA",
+            "EXPIRES",
+        ],
+        &cells,
+    )
+}
+
+fn cells(row: &Row) -> [String; 8] {
+    let proposal = &row.proposal;
+    [
+        row.namespace.clone(),
+        row.policy.clone(),
+        proposal.id.clone(),
+        proposal.action.as_str().to_owned(),
+        proposal.title().to_owned(),
+        format!("{:?}", proposal.phase),
+        format!("{:?}", proposal.impact.loses_data),
+        if proposal.is_open() {
+            minute(proposal.expires_at)
+        } else {
+            String::new()
+        },
+    ]
+}

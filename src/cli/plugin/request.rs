@@ -1,0 +1,144 @@
+//! `request`: a person knows that the data of a table is bad, and asks for a proposal. Nothing is done before that is approved.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use kube::ResourceExt;
+
+use super::{
+    PluginError,
+    cluster::ClusterArgs,
+    confirm::confirm,
+    mark::{Mark, tell},
+    print::Format,
+};
+use crate::{
+    api::{WarehouseSyncPolicy, names::REQUEST, policy::Mode},
+    cli::complain,
+};
+
+/// Arguments of `request`.
+#[derive(Debug, Args)]
+pub(super) struct RequestArgs {
+    /// Name of the policy, which must select the table
+    name: String,
+    /// Id of the table in PostHog, as status and the URL of PostHog's UI show it
+    schema_id: String,
+    /// What is asked for
+    #[arg(value_enum)]
+    wish: Wish,
+    /// Do not ask for the table's name
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Wish {
+    /// Wipe the table and import it anew
+    #[value(name = "Resync")]
+    Resync,
+    /// Delete the table's data
+    #[value(name = "DeleteData")]
+    DeleteData,
+}
+
+impl Wish {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resync => "Resync",
+            Self::DeleteData => "DeleteData",
+        }
+    }
+}
+
+/// Asks for one proposal.
+pub(super) async fn request(
+    args: &RequestArgs,
+    cluster: &ClusterArgs,
+    format: Format,
+) -> Result<ExitCode, PluginError> {
+    let id = id(&args.schema_id)?;
+    let cluster = cluster.connect().await?;
+    let policy = cluster.policy(&args.name).await?;
+    let title = title(&policy, id).unwrap_or(id);
+    let wish = args.wish.as_str();
+    confirm(args.yes, &format!("{wish} of {title}"), title)?;
+    if policy.spec.mode == Mode::Observe {
+        complain("note: the policy is in mode Observe, in which nothing is proposed");
+    }
+    let mark = Mark::request(id, wish_anew(&policy, id, wish));
+    cluster.annotate(&args.name, &mark).await?;
+    let place = format!("policy {} in namespace {}", args.name, cluster.namespace);
+    tell(format, &mark, &place, true)
+}
+
+/// An id that may end the name of an annotation.
+fn id(text: &str) -> Result<&str, PluginError> {
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let outer = |c: char| c.is_ascii_alphanumeric();
+    if text.chars().all(inner)
+        && text.starts_with(outer)
+        && text.ends_with(outer)
+        && text.len() <= 63
+    {
+        return Ok(text);
+    }
+    Err(PluginError::refused(format!(
+        "{text:?} is no id of a table: it is in .status.findings[].schemaId, and in the URL of the table's page in PostHog"
+    )))
+}
+
+/// The table's name, if the status speaks of it.
+fn title<'a>(policy: &'a WarehouseSyncPolicy, id: &str) -> Option<&'a str> {
+    let status = policy.status.as_ref()?;
+    let findings = status.findings.iter();
+    let findings = findings.map(|finding| (&finding.schema_id, &finding.schema));
+    let targets = status.proposals.iter().map(|proposal| &proposal.target);
+    let targets = targets.map(|target| (&target.schema_id, &target.schema));
+    let mut named = findings.chain(targets).filter(|(_, name)| !name.is_empty());
+    let (_, name) = named.find(|(own, _)| *own == id)?;
+    Some(name)
+}
+
+/// The value that asks for `wish`: another one than was asked before, because each counts once.
+fn wish_anew(policy: &WarehouseSyncPolicy, id: &str, wish: &str) -> String {
+    let asked = policy.annotations().get(&format!("{REQUEST}{id}"));
+    let states = policy
+        .status
+        .iter()
+        .flat_map(|status| &status.state.schemas);
+    let handled = states
+        .filter(|state| state.id == id)
+        .filter_map(|state| state.request_handled.as_ref());
+    let times = asked
+        .into_iter()
+        .chain(handled)
+        .filter_map(|value| times(value, wish));
+    match times.max() {
+        None => wish.to_owned(),
+        Some(times) => format!("{wish}@{}", times.saturating_add(1)),
+    }
+}
+
+/// How often `value` says that `wish` was asked for.
+fn times(value: &str, wish: &str) -> Option<u32> {
+    match value.strip_prefix(wish)? {
+        "" => Some(1),
+        again => again.strip_prefix('@')?.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_often_something_was_asked_for_is_read_from_its_value() {
+        assert_eq!(times("Resync", "Resync"), Some(1));
+        assert_eq!(times("Resync@7", "Resync"), Some(7));
+        for other in ["DeleteData", "Resync@x", "Resyncs", "Resync 2"] {
+            assert_eq!(times(other, "Resync"), None, "{other}");
+        }
+    }
+}

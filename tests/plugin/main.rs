@@ -1,0 +1,17 @@
+//! `kubectl wsp` as a person runs it: the real binary, by itself and through the real kubectl, on a real API server and on
+//! files.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod answers;
+mod commands;
+mod doctor;
+mod files;
+mod files_properties;
+mod guarded;
+mod requests;
+mod support;

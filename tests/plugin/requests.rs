@@ -1,0 +1,43 @@
+//! `request`.
+
+use warehouse_sync_operator::api::proposal::ProposedAction;
+
+use super::support::Env;
+
+const KEY: &str = "request.warehousesync.dev/table-1";
+
+#[test]
+fn asking_again_is_another_value_each_time() {
+    let env = Env::new();
+    for value in ["Resync", "Resync@2", "Resync@3"] {
+        env.plugin(&["request", "prod", "table-1", "Resync", "--yes"])
+            .fine();
+        assert_eq!(env.annotation(KEY).as_deref(), Some(value));
+    }
+    env.plugin(&["request", "prod", "table-1", "DeleteData", "--yes"])
+        .fine();
+    assert_eq!(env.annotation(KEY).as_deref(), Some("DeleteData"));
+}
+
+#[test]
+fn what_the_operator_has_handled_is_not_asked_in_the_same_words() {
+    let env = Env::new();
+    env.put_status(&serde_json::json!({
+        "state": {"schemas": [{"id": "table-1", "requestHandled": "Resync@4"}]},
+    }));
+    env.plugin(&["request", "prod", "table-1", "Resync", "--yes"])
+        .fine();
+    assert_eq!(env.annotation(KEY).as_deref(), Some("Resync@5"));
+}
+
+#[test]
+fn a_request_needs_the_tables_name_or_a_yes() {
+    let env = Env::new();
+    let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
+    env.propose([&proposal]);
+    env.plugin(&["request", "prod", "id-of-orders", "Resync"])
+        .refused("somebody has to type \"orders\" at a terminal; where there is none, add --yes");
+    env.plugin(&["request", "prod", "not/an/id", "Resync", "--yes"])
+        .refused("is no id of a table");
+    assert_eq!(env.annotation(KEY), None);
+}
