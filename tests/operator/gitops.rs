@@ -68,7 +68,7 @@ fn scenario() -> String {
         let hours = 2 * place + 2;
         let tables: Vec<_> = ["git", "live", "stripped"]
             .iter()
-            .map(|name| table(name, hours))
+            .map(|name| table(&format!("{}_{name}", tool.name()), hours))
             .collect();
         format!(
             "  - {{type: Postgres, prefix: {}, schemas: [{}]}}\n",
@@ -79,9 +79,9 @@ fn scenario() -> String {
     format!("sources:\n{}", sources.collect::<String>())
 }
 
-fn manifest(env: &Env, tool: Tool, annotations: &str) -> String {
+fn manifest(env: &Env, tool: Tool, suspend: bool, annotations: &str) -> String {
     let spec = format!(
-        "mode: Enforce, selector: {{sources: {{prefixes: [{0}]}}, schemas: {{include: ['*']}}}}",
+        "mode: Enforce, suspend: {suspend}, selector: {{sources: {{prefixes: [{0}]}}, schemas: {{include: ['*']}}}}",
         tool.name()
     );
     let policy = env.policy(tool.name(), &spec);
@@ -96,8 +96,9 @@ fn manifest(env: &Env, tool: Tool, annotations: &str) -> String {
 }
 
 fn proposal(env: &Env, tool: Tool, table: &str, phase: Phase) -> Proposal {
+    let table = format!("{}_{table}", tool.name());
     let of = |row: &&Proposal| row.title() == table && row.phase == phase;
-    let what = format!("{} {table} {phase:?}", tool.name());
+    let what = format!("{table} {phase:?}");
     let status = env.wait_for(tool.name(), &what, |status| {
         status.proposals.iter().any(|row| of(&row))
     });
@@ -125,7 +126,11 @@ fn approvals_from_git_and_live_ones_survive_every_tool_and_count_once() {
     let git = User::with_role(&env.plane, &namespace, "git", "gitops");
     let anna = User::with_role(&env.plane, &namespace, "anna", "approver");
     for tool in Tool::ALL {
-        tool.apply(&env.plane, &git, &manifest(&env, tool, ""));
+        tool.apply(&env.plane, &git, &manifest(&env, tool, false, ""));
+    }
+    // What was proposed before that is superseded.
+    for tool in Tool::ALL {
+        env.wait_for_reason(tool.name(), "ApprovalGuardActive", "GuardStands");
     }
     for tool in Tool::ALL {
         let key = |row: &Proposal| format!("approve.warehousesync.dev/{}", row.id);
@@ -146,26 +151,43 @@ fn approvals_from_git_and_live_ones_survive_every_tool_and_count_once() {
         let in_git = proposal(&env, tool, "git", Phase::AwaitingApproval);
         let live = proposal(&env, tool, "live", Phase::AwaitingApproval);
         let stripped = proposal(&env, tool, "stripped", Phase::AwaitingApproval);
+        // Held, so that what is seen and what is done are told apart.
+        tool.apply(&env.plane, &git, &manifest(&env, tool, true, ""));
         approve(&live, &["--field-manager=wsp-approve"]);
         approve(&stripped, &[]);
-        proposal(&env, tool, "stripped", Phase::Executed);
-        let manifest = manifest(&env, tool, &format!("{}: 'on-behalf:anna'", key(&in_git)));
-        tool.apply(&env.plane, &git, &manifest);
-        let done = proposal(&env, tool, "git", Phase::Executed);
-        let seen = done.approval.unwrap();
-        assert_eq!((seen.by.as_str(), seen.verified), ("on-behalf:anna", false));
-        assert_eq!(proposal(&env, tool, "live", Phase::Executed).id, live.id);
+        proposal(&env, tool, "live", Phase::Approved);
+        proposal(&env, tool, "stripped", Phase::Approved);
+        let answer = format!("{}: 'on-behalf:anna'", key(&in_git));
+        let held = manifest(&env, tool, true, &answer);
+        tool.apply(&env.plane, &git, &held);
+        proposal(&env, tool, "git", Phase::Approved);
         let left = annotations();
         assert!(
             left.contains(&live.id) && left.contains(&in_git.id),
             "{left}"
         );
-        // Flux takes away what was written by a manager whose name begins with kubectl; what was approved counted all the same.
+        // Flux takes away what was written by a manager whose name begins with kubectl; what was seen stays seen.
         assert_eq!(left.contains(&stripped.id), tool != Tool::Flux, "{left}");
-        // No circle: once all is quiet, applying what is in git changes nothing.
-        wait_until("an apply that changes nothing", || {
+        let before = env.status(tool.name()).proposals;
+        tool.apply(&env.plane, &git, &held);
+        assert_eq!(env.status(tool.name()).proposals, before);
+
+        let released = manifest(&env, tool, false, &answer);
+        tool.apply(&env.plane, &git, &released);
+        let done = proposal(&env, tool, "git", Phase::Executed);
+        let seen = done.approval.unwrap();
+        assert_eq!((seen.by.as_str(), seen.verified), ("on-behalf:anna", false));
+        for (table, approved) in [("live", &live), ("stripped", &stripped)] {
+            let done = proposal(&env, tool, table, Phase::Executed);
+            assert_eq!(done.id, approved.id);
+            assert_eq!(done.approval.unwrap().by, "anna");
+        }
+        // No circle: once all is quiet, applying what is in git again and again changes nothing.
+        wait_until("applies that change nothing", || {
             let before = version(&env, tool);
-            tool.apply(&env.plane, &git, &manifest);
+            for _ in 0..3 {
+                tool.apply(&env.plane, &git, &released);
+            }
             let after = version(&env, tool);
             if before == after {
                 Ok(())
@@ -173,7 +195,17 @@ fn approvals_from_git_and_live_ones_survive_every_tool_and_count_once() {
                 Err(format!("{before} → {after}"))
             }
         });
-        assert_eq!(env.status(tool.name()).proposals.len(), 3);
+        let all = env.status(tool.name()).proposals;
+        let executed = all.iter().filter(|row| row.phase == Phase::Executed);
+        assert_eq!(executed.count(), 3, "{all:#?}");
+        assert!(all.iter().all(Proposal::is_over), "{all:#?}");
+    }
+    for tool in Tool::ALL {
+        for table in ["git", "live", "stripped"] {
+            let name = format!("{}_{table}", tool.name());
+            let id = env.posthog.simulator().schema_id(&name).unwrap();
+            assert_eq!(env.count("POST", &format!("/{id}/resync/")), 1, "{name}");
+        }
     }
     assert_eq!(env.count("POST", "/resync/"), 9);
 }

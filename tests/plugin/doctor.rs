@@ -91,7 +91,9 @@ fn an_answer_to_what_is_over_is_told_and_is_nothing_wrong() {
     env.plugin(&["approve", "prod", &proposal.id]).fine();
     proposal.phase = Phase::Executed;
     env.propose([&proposal]);
-    let words = env.plugin(&["doctor"]).fine().words();
+    let words = env.plugin(&["doctor"]).words();
+    // Only the guard is missing here.
+    assert_eq!(words.matches("WRONG").count(), 1, "{words}");
     assert!(
         words.contains("has no effect: its proposal is Executed; it can be removed"),
         "{words}"
