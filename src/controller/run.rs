@@ -30,7 +30,7 @@ use super::{
     leadership::{Campaign, Election, Leadership},
     secrets::ApiKeys,
     startup::{self, Clients, StartError},
-    timed::Counted,
+    timed::{self, Counted},
     watch,
 };
 use crate::{
@@ -38,7 +38,9 @@ use crate::{
     decide::{approval, proposal::Seed},
     execute::Ledger,
     observe::Observer,
-    posthog::{client::Clock, guard::HostList, http::HttpTransport, quota::Share},
+    posthog::{
+        authorities::Authorities, client::Clock, guard::HostList, http::HttpTransport, quota::Share,
+    },
     report::{KubernetesError, Metrics, events, metrics::OutcomeLabels},
 };
 
@@ -61,6 +63,8 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Hosts that may get an API key.
     pub hosts: HostList,
+    /// Certificate authorities that are trusted besides those of the machine.
+    pub authorities: Authorities,
     /// Calls that may be sent to one project in an hour.
     pub max_actions_per_hour: usize,
     /// How much of each API key's limits may be used.
@@ -133,6 +137,8 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), StartError> {
     let stopped = fan_out(stop);
+    let http = HttpTransport::new(options.hosts.clone(), &options.authorities)
+        .map_err(|error| StartError::Http(timed::reason(&error)))?;
     let clients = startup::clients().await?;
     let namespaces: Vec<Option<String>> = if options.namespaces.is_empty() {
         vec![None]
@@ -153,7 +159,7 @@ pub async fn run(
         health.clone(),
         metrics.clone(),
     );
-    let context = context(&options, &clients, &scopes, metrics, leadership)?;
+    let context = context(&options, http, &clients, &scopes, metrics, leadership);
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let follower = tokio::spawn(follow_leadership(context.clone(), policies));
     let (finished, told) = oneshot::channel();
@@ -213,13 +219,12 @@ async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>)
 
 fn context(
     options: &Options,
+    http: HttpTransport,
     clients: &Clients,
     scopes: &[Scope],
     metrics: Metrics,
     leadership: Leadership,
-) -> Result<Arc<Context>, StartError> {
-    let http =
-        HttpTransport::new(options.hosts.clone()).map_err(|e| StartError::Http(e.to_string()))?;
+) -> Arc<Context> {
     let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
@@ -229,7 +234,7 @@ fn context(
         let now = Timestamp::now();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     });
-    Ok(Arc::new(Context {
+    Arc::new(Context {
         reconciler: Reconciler {
             seed: Arc::new(draw_seed),
             max_actions_per_hour: options.max_actions_per_hour,
@@ -255,7 +260,7 @@ fn context(
             .iter()
             .map(|scope| (scope.namespace.clone(), scope.tell.clone()))
             .collect(),
-    }))
+    })
 }
 
 /// One controller over one scope, until it is stopped.
@@ -306,7 +311,7 @@ fn control(
             {
                 tracing::warn!(
                     "a watch broke and is started anew: {}",
-                    super::timed::reason(&error)
+                    timed::reason(&error)
                 );
             }
             future::ready(())
