@@ -65,7 +65,10 @@ pub fn crd() -> Result<Vec<Generated>, Box<dyn Error>> {
     let yaml = crd_yaml()?;
     let chart = Path::new(CHART).join("files/crd.yaml");
     Ok(vec![
-        (PathBuf::from("crds/warehousesyncpolicies.yaml"), yaml.clone()),
+        (
+            PathBuf::from("crds/warehousesyncpolicies.yaml"),
+            yaml.clone(),
+        ),
         (chart, yaml),
     ])
 }
@@ -91,9 +94,7 @@ fn kustomization() -> String {
         .iter()
         .map(|(name, _)| format!("  - {name}\n"))
         .collect();
-    format!(
-        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{files}"
-    )
+    format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{files}")
 }
 
 /// These templates with the default values.
