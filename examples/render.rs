@@ -7,10 +7,17 @@ mod render;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let helm = control_plane::helm()?;
-    // The CRD first: the chart reads it.
-    for files in [render::crd()?, render::deploy(&helm)?] {
-        for (path, content) in files {
-            fs::write(render::root().join(path), content)?;
+    // First, because the chart reads it.
+    write(render::crd()?)?;
+    write(render::deploy(&helm)?)
+}
+
+fn write(files: Vec<render::Generated>) -> Result<(), Box<dyn Error>> {
+    for (path, content) in files {
+        let path = render::root().join(path);
+        // What is embedded in the program and has not changed need not be compiled again.
+        if !fs::read_to_string(&path).is_ok_and(|there| there == content) {
+            fs::write(path, content)?;
         }
     }
     Ok(())
