@@ -139,17 +139,17 @@ pub async fn run(
     let stopped = fan_out(stop);
     let http = HttpTransport::new(options.hosts.clone(), &options.authorities)
         .map_err(|error| StartError::Http(timed::reason(&error)))?;
-    let clients = startup::clients().await?;
+    let mut clients = startup::clients().await?;
     let namespaces: Vec<Option<String>> = if options.namespaces.is_empty() {
         vec![None]
     } else {
         options.namespaces.iter().cloned().map(Some).collect()
     };
     let pending = |what| health.pending(&[what]);
-    tokio::select! {
-        () = startup::wait_for_cluster(&clients.calls, &metrics, &namespaces, pending) => {}
+    clients.lists = tokio::select! {
+        lists = startup::wait_for_cluster(&clients.calls, &metrics, &namespaces, pending) => lists,
         () = stopped_now(stopped.clone()) => return Ok(()),
-    }
+    };
     let scopes: Vec<Scope> = namespaces.into_iter().map(Scope::new).collect();
     // Not before the cluster is as it should be: whoever leads must be able to work.
     let (campaign, leadership) = Campaign::new(
@@ -285,12 +285,19 @@ fn control(
     let forget = context.clone();
     let forget = move |gone| forget.reconciler.forget(&gone);
     let also = health.clone();
+    let config = watch::config(&clients.lists);
     let policies_api = watch::api(&clients.watches, namespace);
-    let policy_events = watch::policies(policies_api, policies_writer, forget, move || {
-        also.done(&policies_listed);
-    });
+    let policy_events = watch::policies(
+        policies_api,
+        config.clone(),
+        policies_writer,
+        forget,
+        move || {
+            also.done(&policies_listed);
+        },
+    );
     let secrets_api = watch::api(&clients.watches, namespace);
-    let secret_events = watch::secrets(secrets_api, secrets_writer, move || {
+    let secret_events = watch::secrets(secrets_api, config, secrets_writer, move || {
         health.done(&secrets_listed);
     });
     let users = policies.clone();

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use kube::{Client, Config, api::ListParams};
+use kube::{
+    Api, Client, Config,
+    api::{ListParams, WatchParams},
+    runtime::watcher::InitialListStrategy,
+};
 
 use super::{timed, watch};
 use crate::{api::WarehouseSyncPolicy, posthog::proxy, report::Metrics};
@@ -45,6 +49,8 @@ pub struct Clients {
     pub watches: Client,
     /// The namespace of the pod, or of the kubeconfig.
     pub namespace: String,
+    /// How watches read their first list.
+    pub lists: InitialListStrategy,
 }
 
 /// Makes the clients from the kubeconfig or the pod's service account.
@@ -67,6 +73,7 @@ pub async fn clients() -> Result<Clients, StartError> {
         calls: with(timed::KUBERNETES_DEADLINE)?,
         watches: with(WATCH_TIMEOUT)?,
         namespace: config.default_namespace.clone(),
+        lists: InitialListStrategy::StreamingList,
     })
 }
 
@@ -78,16 +85,17 @@ pub fn mind_exceptions(config: &mut Config) {
     }
 }
 
-/// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched.
+/// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched. Returns how it gives first
+/// lists.
 pub async fn wait_for_cluster(
     client: &Client,
     metrics: &Metrics,
     namespaces: &[Option<String>],
     pending: impl Fn(String),
-) {
+) -> InitialListStrategy {
     let mut told = String::new();
     for namespace in namespaces {
-        let api: kube::Api<WarehouseSyncPolicy> = watch::api(client, namespace.as_deref());
+        let api: Api<WarehouseSyncPolicy> = watch::api(client, namespace.as_deref());
         loop {
             // Only metadata: a policy that cannot be read must not look like a missing resource.
             let one = ListParams::default().limit(1);
@@ -107,6 +115,29 @@ pub async fn wait_for_cluster(
     }
     if !told.is_empty() {
         tracing::info!("the cluster is there");
+    }
+    let first = namespaces.first().and_then(Option::as_deref);
+    first_lists(client, metrics, first).await
+}
+
+/// Streamed lists take the least memory, but by default Kubernetes 1.30, 1.31 and 1.33 refuse them (feature gate `WatchList`).
+async fn first_lists(
+    client: &Client,
+    metrics: &Metrics,
+    namespace: Option<&str>,
+) -> InitialListStrategy {
+    let api: Api<WarehouseSyncPolicy> = watch::api(client, namespace);
+    let params = WatchParams::streaming_lists().timeout(1);
+    loop {
+        let streamed = api.watch_metadata(&params, "0");
+        match timed::kubernetes(metrics, "watch_policies", "", streamed).await {
+            Err(kube::Error::Api(status)) if status.code == 422 => {
+                return InitialListStrategy::ListWatch;
+            }
+            // Whatever else is refused, the watches will say.
+            Ok(_) | Err(kube::Error::Api(_)) => return InitialListStrategy::StreamingList,
+            Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod diagnosis;
 mod flags;
 mod garbage;
 mod gitops;
+mod hung_run;
 mod leadership;
 mod letters;
 mod lifecycle;
