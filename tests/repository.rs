@@ -54,7 +54,7 @@ fn the_crd_in_the_repository_is_what_the_binary_prints() {
     let file = fs::read_to_string(root().join("crds/warehousesyncpolicies.yaml")).unwrap();
     assert!(
         file == crd_yaml().unwrap(),
-        "crds/warehousesyncpolicies.yaml has drifted: cargo run -- crd > crds/warehousesyncpolicies.yaml"
+        "crds/warehousesyncpolicies.yaml has drifted: cargo run --example render"
     );
 }
 
