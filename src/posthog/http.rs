@@ -20,35 +20,62 @@ use crate::api::host::Host;
 /// Connecting takes this long at most; the deadline of the whole call is the request's own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends requests over HTTP. Cheap to clone.
+/// The HTTP clients of the operator: one for hosts elsewhere, one for this machine. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct HttpTransport {
+pub struct Clients {
     remote: reqwest::Client,
     loopback: reqwest::Client,
-    hosts: HostList,
 }
 
-impl HttpTransport {
-    /// Makes the clients. Fails if TLS cannot be set up, for example without any CA certificate on the machine.
-    pub fn new(hosts: HostList) -> Result<Self, reqwest::Error> {
+impl Clients {
+    /// Makes them, each tuned as its user needs it. Fails if TLS cannot be set up, for example without any CA certificate on the
+    /// machine.
+    pub fn new(
+        tuned: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, reqwest::Error> {
         let builder = || {
-            reqwest::Client::builder()
+            let builder = reqwest::Client::builder()
                 .user_agent(concat!(
                     "warehouse-sync-operator/",
                     env!("CARGO_PKG_VERSION")
                 ))
                 .connect_timeout(CONNECT_TIMEOUT)
-                // A redirect could carry the key to another host.
+                // A redirect could carry a key to another host.
                 .redirect(redirect::Policy::none())
                 // A repeated POST could start something twice; repeating is decided where the consequences are known.
-                .retry(retry::never())
+                .retry(retry::never());
+            tuned(builder)
         };
         // A proxy for the outside world must not see what goes to this machine.
         Ok(Self {
             remote: builder().https_only(true).build()?,
             loopback: builder().no_proxy().build()?,
-            hosts,
         })
+    }
+
+    /// The one for a host.
+    #[must_use]
+    pub fn of(&self, host: &Host) -> &reqwest::Client {
+        if host.is_http_loopback() {
+            &self.loopback
+        } else {
+            &self.remote
+        }
+    }
+}
+
+/// Sends requests over HTTP. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HttpTransport {
+    clients: Clients,
+    hosts: HostList,
+}
+
+impl HttpTransport {
+    /// Sends to `hosts` only.
+    pub fn new(hosts: HostList) -> Result<Self, reqwest::Error> {
+        let clients = Clients::new(|builder| builder)?;
+        Ok(Self { clients, hosts })
     }
 
     async fn exchange(
@@ -64,11 +91,7 @@ impl HttpTransport {
         let mut bearer = HeaderValue::from_str(&key.bearer())
             .map_err(|_| TransportError::NotSent("the key cannot be sent".into()))?;
         bearer.set_sensitive(true);
-        let client = if host.is_http_loopback() {
-            &self.loopback
-        } else {
-            &self.remote
-        };
+        let client = self.clients.of(host);
         let url = format!("{host}{}", request.path);
         let builder = match request.method {
             Method::Get => client.get(url),
@@ -137,7 +160,9 @@ async fn read_body(answer: reqwest::Response, max: usize) -> Result<Vec<u8>, Tra
     Ok(body)
 }
 
-fn failure(error: &reqwest::Error) -> TransportError {
+/// Why there is no answer, without the URL.
+#[must_use]
+pub fn failure(error: &reqwest::Error) -> TransportError {
     let mut reason = String::new();
     // reqwest's own line repeats the URL; what went wrong stands in its sources.
     let mut source = std::error::Error::source(error);
