@@ -40,9 +40,9 @@ pub struct Notification {
     #[x_kube(
         merge_strategy = ListMerge::Set,
         validation = Rule::new("self.exists(o, o != 'Recovered')")
-            .message("on needs one of ApprovalRequired, Escalated and BreakerOpen: Recovered is told only of what was told before")
+            .message("events needs one of ApprovalRequired, Escalated and BreakerOpen: Recovered is told only of what was told before")
     )]
-    pub on: Vec<Occasion>,
+    pub events: Vec<Occasion>,
 }
 
 /// How a receiver is spoken to.
@@ -148,7 +148,7 @@ pub struct Announcement {
     #[schemars(length(max = 64))]
     pub id: String,
     /// What it is.
-    pub on: Occasion,
+    pub occasion: Occasion,
     /// Id of the proposal or of the table; absent for the breaker.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub about: String,

@@ -140,7 +140,7 @@ pub struct WarehouseSyncPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, a.secretRef.name == b.secretRef.name && a.secretRef.key == b.secretRef.key))")
-        .message("two entries of notifications have the same secretRef: each receiver is named once, with all that it is told of in its on"))]
+        .message("two entries of notifications have the same secretRef: each receiver is named once, with all that it is told of in its events"))]
     pub notifications: Vec<Notification>,
 }
 

@@ -60,9 +60,8 @@ impl<C: Courier> Postman<C> {
                     }
                 }
             };
-            let answered: OptionFuture<_> = (!under_way.is_empty())
-                .then(|| under_way.next())
-                .into();
+            let answered: OptionFuture<_> =
+                (!under_way.is_empty()).then(|| under_way.next()).into();
             tokio::select! {
                 Some(_) = answered => {}
                 () = self.outbox.changed() => {}
@@ -80,21 +79,19 @@ impl<C: Courier> Postman<C> {
         } = &due;
         let parcel = parcel(letter, to, *held_back, (self.clock)());
         let answer = self.courier.deliver(to, parcel).await;
-        let outcome = self
-            .outbox
-            .done(&due, &answer, &self.pace, (self.clock)());
+        let outcome = self.outbox.done(&due, &answer, &self.pace, (self.clock)());
         let labels = NotificationLabels {
-            r#type: letter.on.as_str(),
+            r#type: letter.occasion.as_str(),
             outcome,
         };
         self.metrics.notifications.get_or_create(&labels).inc();
-        let (on, id) = (letter.on.as_str(), &letter.id);
+        let (occasion, id) = (letter.occasion.as_str(), &letter.id);
         match &answer {
             Answer::Taken => {
-                tracing::info!(policy = %at, notification = id, "{} was told: {on}", to.name);
+                tracing::info!(policy = %at, notification = id, "{} was told: {occasion}", to.name);
             }
             Answer::NotTaken { why, .. } => {
-                tracing::warn!(policy = %at, notification = id, "{} was not told: {on}: {why}; {outcome}", to.name);
+                tracing::warn!(policy = %at, notification = id, "{} was not told: {occasion}: {why}; {outcome}", to.name);
             }
         }
         if outcome != "retried" {

@@ -125,14 +125,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 };
                 let mut old = writer.written().clone();
                 self.outbox.complete(at, &mut old.state.announced);
-                let mut status = compose::hindered(
-                    policy.as_ref(),
-                    generation,
-                    &old,
-                    &obstacle,
-                    &channels,
-                    now,
-                );
+                let mut status =
+                    compose::hindered(policy.as_ref(), generation, &old, &obstacle, &channels, now);
                 if let Some(policy) = &policy {
                     // An annotation may be gone by the time that PostHog can be read again.
                     let guard = self.kubernetes.approval_guard().await?;
@@ -296,8 +290,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             .complete_sources(&policy.uid, &mut old.state.sources);
         self.ledger
             .complete_proposals(&policy.uid, &mut old.proposals);
-        self.outbox
-            .complete(&policy.at, &mut old.state.announced);
+        self.outbox.complete(&policy.at, &mut old.state.announced);
 
         let asked = policy.requested_at.is_some() && policy.requested_at != old.state.poll_handled;
         let polled = if asked {

@@ -269,10 +269,7 @@ fn context(
 }
 
 /// Who sends what the reconciles leave in the outbox.
-fn postman(
-    options: &Options,
-    context: &Arc<Context>,
-) -> Result<Postman<HttpCourier>, StartError> {
+fn postman(options: &Options, context: &Arc<Context>) -> Result<Postman<HttpCourier>, StartError> {
     let courier = HttpCourier::new(options.notify_hosts.clone())
         .map_err(|e| StartError::Http(e.to_string()))?;
     let Reconciler {

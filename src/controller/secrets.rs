@@ -24,9 +24,7 @@ use crate::{
         policy::SecretKeyRef,
     },
     posthog::ApiKey,
-    report::{
-        KubernetesError, Metrics, kubernetes::SecretRefused, notifications::channel::Held,
-    },
+    report::{KubernetesError, Metrics, kubernetes::SecretRefused, notifications::channel::Held},
 };
 
 type CacheKey = (String, SecretKeyRef);

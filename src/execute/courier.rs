@@ -51,9 +51,9 @@ impl Courier for HttpCourier {
             .header(CONTENT_TYPE, content_type)
             .timeout(DEADLINE)
             .body(body);
-        let request = headers
-            .iter()
-            .fold(request, |request, (name, value)| request.header(*name, value));
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, value)
+        });
         match request.send().await {
             Ok(answer) => {
                 let wait = answer.headers().get(RETRY_AFTER);
@@ -82,9 +82,18 @@ fn not_taken(why: &str, passes: bool) -> Answer {
 fn of_status(status: u16, wait: Option<Duration>) -> Answer {
     let (what, passes) = match status {
         200..=299 => return Answer::Taken,
-        300..=399 => ("a redirect is not followed: put the URL that it leads to into the Secret", false),
-        401 | 403 => ("it does not accept the URL's token: make a new URL and put it into the Secret", false),
-        404 | 410 => ("there is nothing at that URL any more: make a new one and put it into the Secret", false),
+        300..=399 => (
+            "a redirect is not followed: put the URL that it leads to into the Secret",
+            false,
+        ),
+        401 | 403 => (
+            "it does not accept the URL's token: make a new URL and put it into the Secret",
+            false,
+        ),
+        404 | 410 => (
+            "there is nothing at that URL any more: make a new one and put it into the Secret",
+            false,
+        ),
         408 | 425 | 429 => ("it asks to wait", true),
         400..=499 => ("it does not accept the message", false),
         _ => ("its own error", true),

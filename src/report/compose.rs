@@ -12,8 +12,8 @@ use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
         conditions::{
-            APPROVAL_GUARD_ACTIVE, HEALTHY, NOTIFYING, PENDING_APPROVAL, RECONCILING, REMEDIATION_ALLOWED,
-            Reason,
+            APPROVAL_GUARD_ACTIVE, HEALTHY, NOTIFYING, PENDING_APPROVAL, RECONCILING,
+            REMEDIATION_ALLOWED, Reason,
         },
         notification::Announced,
         policy::Mode,
@@ -114,7 +114,14 @@ pub fn observed(
     for note in &plan.notes {
         status.remember(now, crate::posthog::redact::one_line(note, 240));
     }
-    announce(policy, &old.state.announced, &mut status, channels, &old.conditions, now);
+    announce(
+        policy,
+        &old.state.announced,
+        &mut status,
+        channels,
+        &old.conditions,
+        now,
+    );
     status
 }
 
@@ -138,7 +145,11 @@ fn announce(
     status.conditions.extend(composed);
 }
 
-fn notifying(policy: &ValidatedPolicy, announced: &Announced, channels: &Channels) -> Option<Saying> {
+fn notifying(
+    policy: &ValidatedPolicy,
+    announced: &Announced,
+    channels: &Channels,
+) -> Option<Saying> {
     let say = |truth, reason, message| {
         Some(Saying {
             type_: NOTIFYING,
@@ -240,7 +251,14 @@ pub fn hindered(
         ..old.clone()
     };
     if let Some(policy) = policy {
-        announce(policy, &old.state.announced, &mut status, channels, &old.conditions, now);
+        announce(
+            policy,
+            &old.state.announced,
+            &mut status,
+            channels,
+            &old.conditions,
+            now,
+        );
     }
     status
 }

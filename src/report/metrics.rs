@@ -44,7 +44,7 @@ pub struct SendLabels {
 /// Labels of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct NotificationLabels {
-    /// What it was about, as `spec.notifications[].on` names it.
+    /// What it was about, as `spec.notifications[].events` names it.
     pub r#type: &'static str,
     /// `delivered`, `retried` or `given_up`.
     pub outcome: &'static str,

@@ -73,6 +73,11 @@ impl World {
         }
     }
 
+    /// What the process that leads would tell people.
+    pub fn outbox(&self) -> Outbox {
+        self.operator.reconciler.outbox.clone()
+    }
+
     /// The process dies; another takes its place, which knows only what the status says.
     pub fn restart(&mut self) {
         self.operator = operator(&self.simulator, &self.cluster, &self.faults);

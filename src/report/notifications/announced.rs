@@ -100,7 +100,9 @@ pub fn next(
         .collect();
     for row in standing(policy, status) {
         let known = rows.iter().any(|known| is_same(known, &row));
-        let wanted = receivers.iter().any(|(_, on)| on.contains(&row.on));
+        let wanted = receivers
+            .iter()
+            .any(|(_, events)| events.contains(&row.occasion));
         if !known && wanted && rows.len() < MAX_ANNOUNCEMENTS {
             rows.push(row);
         }
@@ -123,7 +125,7 @@ pub fn next(
     }
     announcements.retain(|row| {
         let kept = !row.told.is_empty() || !row.gave_up.is_empty();
-        !row.owed.is_empty() || (kept && row.on != Occasion::Recovered)
+        !row.owed.is_empty() || (kept && row.occasion != Occasion::Recovered)
     });
     announced
 }
@@ -134,7 +136,7 @@ type Receiver<'a> = (String, &'a [Occasion]);
 fn receivers(policy: &ValidatedPolicy) -> Vec<Receiver<'_>> {
     let named = policy.notifications.iter();
     named
-        .map(|one: &Notification| (channel::key(one), one.on.as_slice()))
+        .map(|one: &Notification| (channel::key(one), one.events.as_slice()))
         .collect()
 }
 
@@ -142,7 +144,7 @@ fn receivers(policy: &ValidatedPolicy) -> Vec<Receiver<'_>> {
 fn settle(row: &mut Announcement, receivers: &[Receiver<'_>], fails: impl Fn(&str) -> bool) {
     let wants = |channel: &String| {
         let mut all = receivers.iter();
-        all.any(|(key, on)| key == channel && on.contains(&row.on))
+        all.any(|(key, events)| key == channel && events.contains(&row.occasion))
     };
     let missed = row.gave_up.iter().filter(|channel| !fails(channel));
     row.owed.extend(missed.cloned().collect::<Vec<_>>());
@@ -151,12 +153,12 @@ fn settle(row: &mut Announcement, receivers: &[Receiver<'_>], fails: impl Fn(&st
     }
     row.gave_up.retain(|channel| fails(channel));
     // Of what is over only those hear who were told of it.
-    if row.on == Occasion::Recovered {
+    if row.occasion == Occasion::Recovered {
         return;
     }
-    for (channel, on) in receivers {
+    for (channel, events) in receivers {
         let known = [&row.owed, &row.told, &row.gave_up];
-        if on.contains(&row.on) && !known.iter().any(|list| list.contains(channel)) {
+        if events.contains(&row.occasion) && !known.iter().any(|list| list.contains(channel)) {
             row.owed.push(channel.clone());
         }
     }
@@ -170,10 +172,12 @@ fn carried(
     receivers: &[Receiver<'_>],
     now: Timestamp,
 ) -> Option<Announcement> {
-    let message = match row.on {
+    let message = match row.occasion {
         Occasion::Recovered => return Some(row),
         Occasion::BreakerOpen if status.state.breaker.is_some() => return Some(row),
-        Occasion::BreakerOpen => "The breaker has closed: the operator starts repairs again".to_owned(),
+        Occasion::BreakerOpen => {
+            "The breaker has closed: the operator starts repairs again".to_owned()
+        }
         Occasion::ApprovalRequired => {
             let proposal = find_proposal(status, &row.about)?;
             match proposal.phase {
@@ -202,13 +206,13 @@ fn carried(
         .iter()
         .filter(|channel| {
             let mut all = receivers.iter();
-            all.any(|(key, on)| key == *channel && on.contains(&Occasion::Recovered))
+            all.any(|(key, events)| key == *channel && events.contains(&Occasion::Recovered))
         })
         .cloned()
         .collect();
     (!owed.is_empty()).then(|| Announcement {
         id: id(policy, Occasion::Recovered, &row.id),
-        on: Occasion::Recovered,
+        occasion: Occasion::Recovered,
         since: now,
         message: redact::one_line(&message, SENTENCE_CAP),
         owed,
@@ -276,10 +280,15 @@ fn standing(policy: &ValidatedPolicy, status: &WarehouseSyncPolicyStatus) -> Vec
     breaker.chain(escalated).chain(waiting).collect()
 }
 
-fn row(policy: &ValidatedPolicy, on: Occasion, about: &str, since: Timestamp) -> Announcement {
+fn row(
+    policy: &ValidatedPolicy,
+    occasion: Occasion,
+    about: &str,
+    since: Timestamp,
+) -> Announcement {
     Announcement {
-        id: id(policy, on, &format!("{about}\n{since}")),
-        on,
+        id: id(policy, occasion, &format!("{about}\n{since}")),
+        occasion,
         about: about.to_owned(),
         source_id: String::new(),
         source: String::new(),
@@ -295,11 +304,12 @@ fn row(policy: &ValidatedPolicy, on: Occasion, about: &str, since: Timestamp) ->
 
 /// Of the breaker there is only one, whenever it was opened: a person's request to try at once moves that time.
 fn is_same(known: &Announcement, row: &Announcement) -> bool {
-    known.id == row.id || (known.on, row.on) == (Occasion::BreakerOpen, Occasion::BreakerOpen)
+    known.id == row.id
+        || (known.occasion, row.occasion) == (Occasion::BreakerOpen, Occasion::BreakerOpen)
 }
 
-fn id(policy: &ValidatedPolicy, on: Occasion, what: &str) -> String {
-    let text = format!("{}\n{}\n{what}", policy.uid, on.as_str());
+fn id(policy: &ValidatedPolicy, occasion: Occasion, what: &str) -> String {
+    let text = format!("{}\n{}\n{what}", policy.uid, occasion.as_str());
     hex(&Sha256::digest(text)[..16])
 }
 

@@ -9,7 +9,7 @@ use super::letter::Letter;
 pub fn compose(letter: &Letter, held_back: usize) -> Value {
     let Letter {
         id,
-        on,
+        occasion,
         since,
         content,
     } = letter;
@@ -28,7 +28,7 @@ pub fn compose(letter: &Letter, held_back: usize) -> Value {
                 content.namespace, content.policy
             )),
         ),
-        ("type", json!(on.event_type())),
+        ("type", json!(occasion.event_type())),
         ("subject", json!(content.title())),
         ("time", json!(since)),
         ("datacontenttype", json!("application/json")),

@@ -31,7 +31,7 @@ pub struct Letter {
     /// The same in every try.
     pub id: String,
     /// What it is about.
-    pub on: Occasion,
+    pub occasion: Occasion,
     /// Since when that stands.
     pub since: Timestamp,
     /// The rest.
@@ -157,7 +157,7 @@ fn letter(
         next_action: "Nothing is to be done.".to_owned(),
         proposal: None,
     };
-    match row.on {
+    match row.occasion {
         Occasion::Recovered => {}
         Occasion::BreakerOpen => {
             let breaker = status.state.breaker.as_ref()?;
@@ -189,7 +189,7 @@ fn letter(
     content.next_action = redact::text(&content.next_action, SENTENCE_CAP);
     Some(Letter {
         id: row.id.clone(),
-        on: row.on,
+        occasion: row.occasion,
         since: row.since,
         content,
     })

@@ -10,6 +10,8 @@ pub mod letter;
 pub mod outbox;
 pub mod signature;
 pub mod slack;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

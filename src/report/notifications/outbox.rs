@@ -274,7 +274,10 @@ impl Inner {
             if !looked.insert(lane) {
                 continue;
             }
-            let state = self.lanes.entry(lane).or_insert_with(|| LaneState::new(now));
+            let state = self
+                .lanes
+                .entry(lane)
+                .or_insert_with(|| LaneState::new(now));
             if state.busy {
                 continue;
             }
@@ -322,7 +325,10 @@ impl Inner {
             lane,
         };
         let is_ours = self.under_way.remove(&waiting.key());
-        let state = self.lanes.entry(lane).or_insert_with(|| LaneState::new(now));
+        let state = self
+            .lanes
+            .entry(lane)
+            .or_insert_with(|| LaneState::new(now));
         state.busy = false;
         match answer {
             Answer::Taken => {
@@ -335,7 +341,9 @@ impl Inner {
             }
             Answer::NotTaken { why, passes, wait } => {
                 state.failures = state.failures.saturating_add(1);
-                let pause = state.pause(pace).max(wait.map_or(SignedDuration::ZERO, signed));
+                let pause = state
+                    .pause(pace)
+                    .max(wait.map_or(SignedDuration::ZERO, signed));
                 state.not_before = later(now, pause);
                 let is_out = state.failures >= TRIES;
                 if *passes && !is_out {
@@ -424,9 +432,7 @@ impl LaneState {
         let doublings = self.failures.saturating_sub(1).min(10);
         let longer = 3_i32.saturating_pow(doublings);
         let pause = pace.retry.checked_mul(longer);
-        pause
-            .unwrap_or(pace.longest_retry)
-            .min(pace.longest_retry)
+        pause.unwrap_or(pace.longest_retry).min(pace.longest_retry)
     }
 }
 
@@ -436,4 +442,271 @@ fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
 
 fn signed(wait: Duration) -> SignedDuration {
     SignedDuration::try_from(wait).unwrap_or(SignedDuration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            letter::Content,
+            tests::{channel, now, policy},
+        },
+        *,
+    };
+    use crate::api::notification::{Announcement, Occasion};
+
+    const PACE: Pace = Pace::PRODUCTION;
+    const SLACK: &str = "[{type: Slack, secretRef: {name: s, key: url}}]";
+
+    fn at(name: &str) -> PolicyRef {
+        PolicyRef {
+            namespace: "n".into(),
+            name: name.into(),
+        }
+    }
+
+    fn to(url: &str) -> Channel {
+        channel(&policy(SLACK), 0, &format!("https://hooks.example/{url}"))
+    }
+
+    fn letter(id: usize) -> Arc<Letter> {
+        Arc::new(Letter {
+            id: format!("{id:03}"),
+            occasion: Occasion::Escalated,
+            since: now(),
+            content: Content {
+                policy: "p".into(),
+                namespace: "n".into(),
+                host: String::new(),
+                project_id: 1,
+                source: String::new(),
+                source_id: String::new(),
+                schema: String::new(),
+                schema_id: String::new(),
+                cause: None,
+                message: String::new(),
+                next_action: String::new(),
+                proposal: None,
+            },
+        })
+    }
+
+    /// A status that owes these letters to a receiver.
+    fn owing(ids: std::ops::Range<usize>, to: &Channel) -> Announced {
+        let row = |id: usize| Announcement {
+            id: format!("{id:03}"),
+            occasion: Occasion::Escalated,
+            about: String::new(),
+            source_id: String::new(),
+            source: String::new(),
+            schema: String::new(),
+            cause: None,
+            since: now(),
+            message: String::new(),
+            owed: vec![to.key.clone()],
+            told: Vec::new(),
+            gave_up: Vec::new(),
+        };
+        Announced {
+            announcements: ids.map(row).collect(),
+            failing: Vec::new(),
+        }
+    }
+
+    fn offer(outbox: &Outbox, policy: &str, ids: std::ops::Range<usize>, to: &Channel) {
+        let owed = ids.clone().map(|id| (letter(id), to.clone())).collect();
+        outbox.offer(&at(policy), &owing(ids, to), owed);
+    }
+
+    fn take(outbox: &Outbox, now: Timestamp) -> Option<Box<Due>> {
+        match outbox.next(&PACE, now) {
+            Next::Send(due) => Some(due),
+            Next::Wait(_) => None,
+        }
+    }
+
+    fn waits_until(outbox: &Outbox, now: Timestamp) -> SignedDuration {
+        match outbox.next(&PACE, now) {
+            Next::Wait(Some(until)) => until.duration_since(now),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn no(passes: bool, wait: Option<Duration>) -> Answer {
+        Answer::NotTaken {
+            why: "HTTP 500".into(),
+            passes,
+            wait,
+        }
+    }
+
+    #[test]
+    fn messages_to_one_url_go_one_by_one_and_others_beside_them() {
+        let outbox = Outbox::default();
+        offer(&outbox, "a", 0..2, &to("x"));
+        offer(&outbox, "b", 2..3, &to("y"));
+        let first = take(&outbox, now()).unwrap();
+        let other = take(&outbox, now()).unwrap();
+        assert_eq!(
+            (first.letter.id.as_str(), other.letter.id.as_str()),
+            ("000", "002")
+        );
+        assert!(take(&outbox, now()).is_none());
+        assert_eq!(
+            outbox.done(&first, &Answer::Taken, &PACE, now()),
+            "delivered"
+        );
+        assert_eq!(waits_until(&outbox, now()), PACE.gap);
+    }
+
+    #[test]
+    fn what_was_offered_already_is_not_sent_twice() {
+        let outbox = Outbox::default();
+        let mut announced = owing(0..1, &to("x"));
+        offer(&outbox, "a", 0..1, &to("x"));
+        offer(&outbox, "a", 0..1, &to("x"));
+        let due = take(&outbox, now()).unwrap();
+        // Under way, and answered but not yet written down.
+        offer(&outbox, "a", 0..1, &to("x"));
+        outbox.done(&due, &Answer::Taken, &PACE, now());
+        offer(&outbox, "a", 0..1, &to("x"));
+        let later = now() + SignedDuration::from_hours(1);
+        assert!(take(&outbox, later).is_none());
+        outbox.complete(&at("a"), &mut announced);
+        assert_eq!(announced.announcements[0].told, [to("x").key]);
+        // Written down: nothing is left to remember.
+        outbox.offer(&at("a"), &announced, Vec::new());
+        let mut stale = owing(0..1, &to("x"));
+        outbox.complete(&at("a"), &mut stale);
+        assert_eq!(stale, owing(0..1, &to("x")));
+    }
+
+    #[test]
+    fn a_burst_is_followed_by_one_message_at_a_time_which_says_how_many_wait() {
+        let outbox = Outbox::default();
+        offer(&outbox, "a", 0..30, &to("x"));
+        let mut time = now();
+        let mut held_back = Vec::new();
+        for _ in 0..BURST + 2 {
+            while take(&outbox, time).is_none_or(|due| {
+                held_back.push(due.held_back);
+                outbox.done(&due, &Answer::Taken, &PACE, time);
+                false
+            }) {
+                time = time + waits_until(&outbox, time);
+            }
+        }
+        let bursts = usize::try_from(BURST).unwrap();
+        // Two were allowed again while the first went out.
+        assert!(
+            held_back[..bursts].iter().all(|count| *count == 0),
+            "{held_back:?}"
+        );
+        assert_eq!(held_back.iter().max(), Some(&8), "{held_back:?}");
+        let took = time.duration_since(now());
+        assert!(took >= SignedDuration::from_secs(20), "{took}");
+    }
+
+    #[test]
+    fn failures_wait_longer_each_time_and_then_all_for_that_url_is_given_up() {
+        let outbox = Outbox::default();
+        offer(&outbox, "a", 0..3, &to("x"));
+        offer(&outbox, "b", 7..8, &to("x"));
+        let mut time = now();
+        let mut waits = Vec::new();
+        for outcome in ["retried"; 5] {
+            let due = take(&outbox, time).unwrap();
+            assert_eq!(due.letter.id, "000");
+            assert_eq!(outbox.done(&due, &no(true, None), &PACE, time), outcome);
+            let wait = waits_until(&outbox, time);
+            waits.push(wait.as_secs());
+            time = time + wait;
+        }
+        assert_eq!(waits, [10, 30, 90, 270, 600]);
+        let due = take(&outbox, time).unwrap();
+        assert_eq!(outbox.done(&due, &no(true, None), &PACE, time), "given_up");
+        assert!(take(&outbox, time + SignedDuration::from_hours(9)).is_none());
+        for (policy, ids) in [("a", 0..3), ("b", 7..8)] {
+            let mut announced = owing(ids, &to("x"));
+            outbox.complete(&at(policy), &mut announced);
+            assert_eq!(announced.failing.len(), 1);
+            assert!(
+                announced
+                    .announcements
+                    .iter()
+                    .all(|row| row.gave_up.len() == 1)
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_will_not_pass_ends_only_that_message_and_a_wish_to_wait_is_heeded() {
+        let outbox = Outbox::default();
+        offer(&outbox, "a", 0..2, &to("x"));
+        let due = take(&outbox, now()).unwrap();
+        assert_eq!(
+            outbox.done(&due, &no(false, None), &PACE, now()),
+            "given_up"
+        );
+        let later = now() + waits_until(&outbox, now());
+        let due = take(&outbox, later).unwrap();
+        assert_eq!(due.letter.id, "001");
+        let wait = Some(Duration::from_mins(20));
+        assert_eq!(outbox.done(&due, &no(true, wait), &PACE, later), "retried");
+        assert_eq!(waits_until(&outbox, later), SignedDuration::from_mins(20));
+        // It works again: what was given up meanwhile is owed once more.
+        let later = later + SignedDuration::from_mins(20);
+        let due = take(&outbox, later).unwrap();
+        outbox.done(&due, &Answer::Taken, &PACE, later);
+        offer(&outbox, "a", 0..2, &to("x"));
+        let later = later + SignedDuration::from_mins(1);
+        assert_eq!(take(&outbox, later).unwrap().letter.id, "000");
+    }
+
+    #[test]
+    fn what_is_no_longer_owed_and_policies_that_are_gone_are_not_told() {
+        let outbox = Outbox::default();
+        offer(&outbox, "a", 0..2, &to("x"));
+        offer(&outbox, "a", 1..2, &to("x"));
+        let due = take(&outbox, now()).unwrap();
+        assert_eq!(due.letter.id, "001");
+        outbox.forget(&at("a"));
+        outbox.done(&due, &no(true, None), &PACE, now());
+        assert!(take(&outbox, now() + SignedDuration::from_hours(1)).is_none());
+        let inner = outbox.lock();
+        assert!(inner.deliveries.is_empty() && inner.waiting.is_empty());
+    }
+
+    #[test]
+    fn receivers_that_never_answer_take_neither_more_memory_nor_the_place_of_others_for_ever() {
+        let outbox = Outbox::default();
+        for policy in 0..100 {
+            offer(&outbox, &format!("p{policy}"), 0..200, &to("same"));
+        }
+        assert_eq!(outbox.lock().waiting.len(), MOST_FOR_ONE);
+        for policy in 0..100 {
+            let url = format!("u{policy}");
+            offer(&outbox, &format!("q{policy}"), 0..200, &to(&url));
+        }
+        assert!(outbox.lock().waiting.len() <= MOST);
+        let under_way: Vec<_> = std::iter::from_fn(|| take(&outbox, now())).collect();
+        assert!(under_way.len() <= MOST_UNDER_WAY, "{}", under_way.len());
+        let mut time = now();
+        for due in &under_way {
+            outbox.done(due, &no(true, None), &PACE, time);
+        }
+        for _ in 0..10_000 {
+            match outbox.next(&PACE, time) {
+                Next::Send(due) => {
+                    outbox.done(&due, &no(true, None), &PACE, time);
+                }
+                Next::Wait(Some(until)) => time = until,
+                Next::Wait(None) => break,
+            }
+        }
+        assert!(outbox.lock().waiting.is_empty());
+        let long_after = time + SignedDuration::from_hours(1);
+        assert!(take(&outbox, long_after).is_none());
+        assert!(outbox.lock().lanes.is_empty());
+    }
 }

@@ -18,9 +18,12 @@ const TEXT_CAP: usize = 550;
 #[must_use]
 pub fn message(letter: &Letter, held_back: usize) -> Value {
     let Letter {
-        on, content, since, ..
+        occasion,
+        content,
+        since,
+        ..
     } = letter;
-    let headline = format!("{}: {}", heading(*on), content.title());
+    let headline = format!("{}: {}", heading(*occasion), content.title());
     let headline = redact::one_line(&headline, HEADER_CAP);
     let header = json!({"type": "plain_text", "text": headline, "emoji": false});
     let mut blocks = vec![json!({"type": "header", "text": header})];
@@ -46,8 +49,8 @@ pub fn message(letter: &Letter, held_back: usize) -> Value {
     })
 }
 
-const fn heading(on: Occasion) -> &'static str {
-    match on {
+const fn heading(occasion: Occasion) -> &'static str {
+    match occasion {
         Occasion::ApprovalRequired => "Approval required",
         Occasion::Escalated => "A person is needed",
         Occasion::BreakerOpen => "Breaker open",
@@ -74,9 +77,8 @@ fn question(asked: &Asked) -> [Value; 4] {
         LosesData::No => "no data is lost",
     };
     let (action, steps) = (asked.action.as_str(), asked.steps.join(", then "));
-    let command = |answer: &str, command: &str| {
-        section(&format!("To {answer}:\n```{}```", escaped(command)))
-    };
+    let command =
+        |answer: &str, command: &str| section(&format!("To {answer}:\n```{}```", escaped(command)));
     [
         section(&format!("*{action}*: {}", capped(&steps))),
         section(&format!(
