@@ -10,6 +10,7 @@ use futures::{StreamExt, channel::mpsc, future, stream::FuturesUnordered};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
+    Resource,
     core::PartialObjectMeta,
     runtime::{
         Controller,
@@ -30,7 +31,7 @@ use super::{
     postman::Postman,
     secrets::ApiKeys,
     startup::{self, Clients, StartError},
-    timed::Counted,
+    timed::{self, Counted},
     watch,
 };
 use crate::{
@@ -38,9 +39,11 @@ use crate::{
     decide::{approval, proposal::Seed},
     execute::{Ledger, courier::HttpCourier},
     observe::Observer,
-    posthog::{client::Clock, guard::HostList, http::HttpTransport, quota::Share},
+    posthog::{
+        authorities::Authorities, client::Clock, guard::HostList, http::HttpTransport, quota::Share,
+    },
     report::{
-        KubernetesError, Metrics,
+        KubernetesError, Metrics, events,
         metrics::OutcomeLabels,
         notifications::{Outbox, outbox::Pace},
     },
@@ -51,6 +54,8 @@ const CONCURRENT: u16 = 1_000;
 /// After the first failure of a pass, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_mins(1);
+/// How soon a policy that was left alone is looked at again, and that is said again.
+const LEFT_ALONE: Duration = Duration::from_mins(10);
 /// How long a reconcile that is under way may take to end after a signal: a call to `PostHog` may last 130 s.
 const GRACE: Duration = Duration::from_secs(140);
 /// How long the release of the Lease may take after that. Together they are less than the 150 s that a pod is given.
@@ -67,6 +72,8 @@ pub struct Options {
     pub notify_hosts: HostList,
     /// How fast they are told.
     pub notify_pace: Pace,
+    /// Certificate authorities that are trusted besides those of the machine.
+    pub authorities: Authorities,
     /// Calls that may be sent to one project in an hour.
     pub max_actions_per_hour: usize,
     /// How much of each API key's limits may be used.
@@ -139,6 +146,8 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), StartError> {
     let stopped = fan_out(stop);
+    let http = HttpTransport::new(options.hosts.clone(), &options.authorities)
+        .map_err(|error| StartError::Http(timed::reason(&error)))?;
     let clients = startup::clients().await?;
     let namespaces: Vec<Option<String>> = if options.namespaces.is_empty() {
         vec![None]
@@ -159,7 +168,7 @@ pub async fn run(
         health.clone(),
         metrics.clone(),
     );
-    let context = context(&options, &clients, &scopes, metrics, leadership)?;
+    let context = context(&options, http, &clients, &scopes, metrics, leadership);
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let follower = tokio::spawn(follow_leadership(context.clone(), policies));
     let (finished, told) = oneshot::channel();
@@ -221,13 +230,12 @@ async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>)
 
 fn context(
     options: &Options,
+    http: HttpTransport,
     clients: &Clients,
     scopes: &[Scope],
     metrics: Metrics,
     leadership: Leadership,
-) -> Result<Arc<Context>, StartError> {
-    let http =
-        HttpTransport::new(options.hosts.clone()).map_err(|e| StartError::Http(e.to_string()))?;
+) -> Arc<Context> {
     let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
@@ -237,7 +245,7 @@ fn context(
         let now = Timestamp::now();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     });
-    Ok(Arc::new(Context {
+    Arc::new(Context {
         reconciler: Reconciler {
             seed: Arc::new(draw_seed),
             max_actions_per_hour: options.max_actions_per_hour,
@@ -265,12 +273,12 @@ fn context(
             .iter()
             .map(|scope| (scope.namespace.clone(), scope.tell.clone()))
             .collect(),
-    }))
+    })
 }
 
 /// Who sends what the reconciles leave in the outbox.
 fn postman(options: &Options, context: &Arc<Context>) -> Result<Postman<HttpCourier>, StartError> {
-    let courier = HttpCourier::new(options.notify_hosts.clone())
+    let courier = HttpCourier::new(options.notify_hosts.clone(), &options.authorities)
         .map_err(|e| StartError::Http(e.to_string()))?;
     let Reconciler {
         outbox,
@@ -339,7 +347,7 @@ fn control(
             {
                 tracing::warn!(
                     "a watch broke and is started anew: {}",
-                    super::timed::reason(&error)
+                    timed::reason(&error)
                 );
             }
             future::ready(())
@@ -353,8 +361,7 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
     }
     let at = watch::at(&policy);
     if let Err(invalid) = &policy.0 {
-        tracing::error!(policy = %at, "the policy cannot be read and is left alone: {}", invalid.error);
-        return Ok(Action::await_change());
+        return Err(context.not_understood(&policy, &invalid.error).await);
     }
     // Boxed: all that a pass may wait for adds up.
     let done = Box::pin(context.reconciler.reconcile(&at)).await?;
@@ -387,6 +394,11 @@ fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>
             tracing::info!(policy = %at, "{error}");
             Action::await_change()
         }
+        KubernetesError::NotUnderstood { .. } => {
+            context.count("not_understood");
+            tracing::error!(policy = %at, "{error}");
+            Action::requeue(jittered(LEFT_ALONE, &at))
+        }
         KubernetesError::Failed { .. } => {
             context.count("failed");
             let wait = context.back_off(&at);
@@ -400,6 +412,22 @@ impl Context {
     /// True if this process leads.
     fn leads(&self) -> bool {
         self.leadership.leads(Duration::ZERO)
+    }
+
+    /// Says on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.
+    async fn not_understood(&self, policy: &Watched, error: &str) -> KubernetesError {
+        let at = watch::at(policy);
+        let why = format!(
+            "the policy is left alone because this operator cannot read it; a newer one has perhaps written it: {error}"
+        );
+        self.reconciler.forget(&at);
+        let notice = events::left_alone(&why);
+        let about = policy.object_ref(&());
+        self.reconciler
+            .kubernetes
+            .publish_about(&about, notice)
+            .await;
+        KubernetesError::NotUnderstood { at, why }
     }
 
     /// How long a policy waits after another failure in a row: 2 s, doubling, to 1 min.

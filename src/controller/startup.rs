@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::{Client, Config, api::ListParams};
 
 use super::{timed, watch};
-use crate::{api::WarehouseSyncPolicy, report::Metrics};
+use crate::{api::WarehouseSyncPolicy, posthog::proxy, report::Metrics};
 
 /// Connecting to the API server takes this long at most.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,7 +28,9 @@ pub enum StartError {
     )]
     Client(String),
     /// TLS towards `PostHog` could not be set up.
-    #[error("the HTTP client could not be made: {0}. Check that the machine has CA certificates")]
+    #[error(
+        "the HTTP client could not be made: {0}. Check that the machine has CA certificates, or name a file of them with --ca-file"
+    )]
     Http(String),
     /// A vital task ended by itself.
     #[error("{0} ended unexpectedly")]
@@ -50,6 +52,7 @@ pub async fn clients() -> Result<Clients, StartError> {
     let mut config = Config::infer()
         .await
         .map_err(|e| StartError::NoCluster(timed::reason(&e)))?;
+    mind_exceptions(&mut config);
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(timed::KUBERNETES_DEADLINE);
     // kube repeats 429 and 5xx up to 15 times without a word; our own loops repeat, visibly.
@@ -65,6 +68,14 @@ pub async fn clients() -> Result<Clients, StartError> {
         watches: with(WATCH_TIMEOUT)?,
         namespace: config.default_namespace.clone(),
     })
+}
+
+/// Reaches the API server straight if `NO_PROXY` names it. kube asks `NO_PROXY` about the proxy instead. It matters only with a
+/// kubeconfig: in a pod kube uses no proxy.
+pub fn mind_exceptions(config: &mut Config) {
+    if proxy::is_exempt(&config.cluster_url.to_string()) {
+        config.proxy_url = None;
+    }
 }
 
 /// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched.

@@ -7,6 +7,7 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use crate::{
     posthog::{
+        authorities::Authorities,
         guard::HostList,
         http::{self, Clients},
         transport::{TransportError, retry_after},
@@ -26,9 +27,9 @@ pub struct HttpCourier {
 
 impl HttpCourier {
     /// Sends to `hosts` only.
-    pub fn new(hosts: HostList) -> Result<Self, reqwest::Error> {
+    pub fn new(hosts: HostList, authorities: &Authorities) -> Result<Self, reqwest::Error> {
         // HTTP/2 would log the path at its most talkative level, and the path of a receiver is a secret.
-        let clients = Clients::new(reqwest::ClientBuilder::http1_only)?;
+        let clients = Clients::new(authorities, reqwest::ClientBuilder::http1_only)?;
         Ok(Self { clients, hosts })
     }
 }
@@ -62,7 +63,7 @@ impl Courier for HttpCourier {
                 // Of the body not a byte is read: nothing in it matters, and it may be endless, or repeat the URL.
                 of_status(answer.status().as_u16(), wait)
             }
-            Err(error) => match http::failure(&error) {
+            Err(error) => match http::failure(&error, host) {
                 TransportError::NotSent(why) => not_taken(&format!("no connection ({why})"), true),
                 TransportError::NoAnswer(why) => not_taken(&format!("no answer ({why})"), true),
                 TransportError::TooLarge => not_taken("too long an answer", true),
