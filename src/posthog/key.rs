@@ -85,7 +85,9 @@ pub fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
 /// Bytes as people compare them.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |four: u8| char::from_digit(u32::from(four), 16).unwrap_or('0');
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(digit).collect()
 }
 
 impl fmt::Debug for ApiKey {

@@ -1,4 +1,4 @@
-//! CloudEvents 1.0 in structured mode: one JSON object that says what it is, of which policy, and what happened.
+//! `CloudEvents` 1.0 in structured mode: one JSON object that says what it is, of which policy, and what happened.
 
 use serde_json::{Map, Value, json};
 

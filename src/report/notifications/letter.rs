@@ -25,6 +25,10 @@ const SENTENCE_CAP: usize = 500;
 /// Longest name in a message, in characters.
 const NAME_CAP: usize = 160;
 
+/// What a person does about a proposal.
+const APPROVE_OR_DENY: &str =
+    "Approve or deny it with one of the commands; until then nothing is done.";
+
 /// What one receiver or several are told of one occasion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
@@ -161,7 +165,7 @@ fn letter(
         Occasion::Recovered => {}
         Occasion::BreakerOpen => {
             let breaker = status.state.breaker.as_ref()?;
-            content.message = breaker.why.clone();
+            content.message.clone_from(&breaker.why);
             content.next_action = format!(
                 "Look at PostHog itself. The operator starts nothing, but after {} one table to see whether it is over.",
                 in_words(policy.limits.breaker.cooldown)
@@ -178,9 +182,7 @@ fn letter(
             let proposal = find_proposal(status, &row.about).filter(|one| one.is_open())?;
             content.schema_id.clone_from(&proposal.target.schema_id);
             content.message.clone_from(&proposal.reason);
-            content.next_action =
-                "Approve or deny it with one of the commands; until then nothing is done."
-                    .to_owned();
+            APPROVE_OR_DENY.clone_into(&mut content.next_action);
             content.proposal = Some(asked(policy, proposal));
         }
     }

@@ -593,7 +593,7 @@ mod tests {
                 outbox.done(&due, &Answer::Taken, &PACE, time);
                 false
             }) {
-                time = time + waits_until(&outbox, time);
+                time += waits_until(&outbox, time);
             }
         }
         let bursts = usize::try_from(BURST).unwrap();
@@ -620,7 +620,7 @@ mod tests {
             assert_eq!(outbox.done(&due, &no(true, None), &PACE, time), outcome);
             let wait = waits_until(&outbox, time);
             waits.push(wait.as_secs());
-            time = time + wait;
+            time += wait;
         }
         assert_eq!(waits, [10, 30, 90, 270, 600]);
         let due = take(&outbox, time).unwrap();

@@ -238,7 +238,7 @@ fn what_was_given_up_is_told_once_the_receiver_works_again_or_its_secret_changed
     let asked = more.announcements[1].id.clone();
     take_note(&mut more, &asked, channel, &Delivery::Told);
     assert!(more.failing.is_empty());
-    assert_eq!(more.announcements[0].owed, [channel.clone()]);
+    assert_eq!(more.announcements[0].owed, std::slice::from_ref(channel));
 }
 
 #[test]
