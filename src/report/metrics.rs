@@ -41,6 +41,15 @@ pub struct SendLabels {
     pub fate: &'static str,
 }
 
+/// Labels of a notification.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct NotificationLabels {
+    /// What it was about, as `spec.notifications[].events` names it.
+    pub r#type: &'static str,
+    /// `delivered`, `retried` or `given_up`.
+    pub outcome: &'static str,
+}
+
 /// Labels of a request's time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
@@ -65,6 +74,8 @@ pub struct Metrics {
     pub status_writes: Counter<u64, AtomicU64>,
     /// Calls that write, sent to `PostHog`.
     pub sends: Family<SendLabels, Counter>,
+    /// Notifications, one for each try.
+    pub notifications: Family<NotificationLabels, Counter>,
     /// 1 if this process leads.
     pub leader: Gauge,
     /// What is wrong now.
@@ -120,6 +131,12 @@ impl Default for Metrics {
             "Calls that write, sent to PostHog, by call and fate",
             sends.clone(),
         );
+        let notifications = Family::default();
+        registry.register(
+            "notifications",
+            "Notifications by type and by what came of each try",
+            notifications.clone(),
+        );
         let gauges = Gauges::registered(&mut registry);
         Self {
             registry: Arc::new(registry),
@@ -130,6 +147,7 @@ impl Default for Metrics {
             reconciles,
             status_writes,
             sends,
+            notifications,
             leader,
             gauges,
         }

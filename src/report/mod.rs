@@ -9,6 +9,7 @@ pub mod events;
 pub mod gauges;
 pub mod kubernetes;
 pub mod metrics;
+pub mod notifications;
 pub mod words;
 pub mod writer;
 
