@@ -19,13 +19,12 @@ use crate::{
         validated::PolicyRef,
     },
     decide::{
-        Action, Held, Plan, approval,
+        Action, Guard, Held, Plan, approval,
         approval::gate,
         credentials::Handing,
         decide,
         incident::{self, Facts, Next},
         plan::Settings,
-        plan::in_words,
         proposal,
         proposal::Seed,
     },
@@ -347,11 +346,15 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             let wish = wish(&pass.policy, &handing.source_id, true, false);
             if !self.may_send(pass, wish, &plan) {
                 plan.handings.remove(0);
-                plan.held.push(Held {
-                    schema_id: handing.source_id,
-                    what: handing.words,
-                    blocked_by: OVER_CAP.to_owned(),
-                });
+                let Handing {
+                    source_id,
+                    source,
+                    words,
+                    ..
+                } = handing;
+                let over = Guard::OperatorCap.says(OVER_CAP);
+                plan.held
+                    .push(Held::of_source(&source_id, &source, words, over));
                 continue;
             }
             let intent = async |handover: &Handover| {
@@ -390,7 +393,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             if !self.may_send(pass, wish, &plan) {
                 let action = plan.actions.remove(0);
                 plan.held
-                    .push(Held::of(&action.incident, call, OVER_CAP.to_owned()));
+                    .push(Held::of(&action.incident, call, Guard::OperatorCap.says(OVER_CAP)));
                 continue;
             }
             let intent = async |incident: &Incident| {
@@ -592,12 +595,14 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     fn note_handover(&self, plan: &mut Plan, handing: &Handing, ran: handover::Ran) {
         let Handing { source, words, .. } = handing;
         let handed = match ran {
-            handover::Ran::GateClosed(blocked_by) => {
-                plan.held.push(Held {
-                    schema_id: handing.source_id.clone(),
-                    what: words.clone(),
-                    blocked_by,
-                });
+            handover::Ran::GateClosed(why) => {
+                let held = Held::of_source(
+                    &handing.source_id,
+                    source,
+                    words.clone(),
+                    Guard::Facts.says(why),
+                );
+                plan.held.push(held);
                 return;
             }
             handover::Ran::Sent(handed) => handed,
@@ -622,14 +627,11 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
 
     /// Puts what came of an action into the plan.
     fn note(&self, pass: &Pass<'_, T>, plan: &mut Plan, action: &Action, ran: Ran) {
-        let what = in_words(action.call, &action.incident);
         match ran {
-            Ran::GateClosed(blocked_by) => {
-                plan.held.push(Held {
-                    schema_id: action.incident.schema_id.clone(),
-                    what,
-                    blocked_by,
-                });
+            Ran::GateClosed(why) => {
+                let (incident, call) = (&action.incident, action.call);
+                plan.held
+                    .push(Held::of(incident, call, Guard::Facts.says(why)));
             }
             Ran::Sent(mut incident) => {
                 let send = incident.sends.last();
