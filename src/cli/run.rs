@@ -113,7 +113,8 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
 
 async fn operate(options: Options, bind: SocketAddr) -> Result<(), CliError> {
     let (health, metrics) = (Health::default(), Metrics::default());
-    let server = serve::start(bind, health.clone(), metrics.clone()).await?;
+    let clock = controller::clock();
+    let server = serve::start(bind, health.clone(), metrics.clone(), clock).await?;
     tokio::select! {
         ended = controller::run(options, health, metrics, stop_signal()) => Ok(ended?),
         _ = server => Err(StartError::Ended("the health server").into()),

@@ -177,7 +177,9 @@ impl Kubernetes for Cluster {
             action,
             note,
             schema_id,
+            about: _,
         } = notice;
+        let reason = reason.as_str();
         let event = Event {
             type_: if warning {
                 EventType::Warning

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, channel::mpsc, future, stream::FuturesUnordered};
@@ -38,7 +38,7 @@ use crate::{
     execute::Ledger,
     observe::Observer,
     posthog::{client::Clock, guard::HostList, http::HttpTransport, quota::Share},
-    report::{KubernetesError, Metrics, metrics::OutcomeLabels},
+    report::{KubernetesError, Metrics, Story, metrics::Outcome},
 };
 
 /// Reconciles at a time. Many, because one that waits for a slow PostHog costs little and must not hold up the others.
@@ -208,6 +208,15 @@ async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>)
     }
 }
 
+/// The clock of the system. Milliseconds are what people can read, and more than any decision needs.
+#[must_use]
+pub fn clock() -> Clock {
+    Arc::new(|| {
+        let now = Timestamp::now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    })
+}
+
 fn context(
     options: &Options,
     clients: &Clients,
@@ -221,18 +230,15 @@ fn context(
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
     let leads = leadership.clone();
-    // Milliseconds are what people can read, and more than any decision needs.
-    let clock: Clock = Arc::new(|| {
-        let now = Timestamp::now();
-        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
-    });
+    let clock = clock();
     Ok(Arc::new(Context {
         reconciler: Reconciler {
             seed: Arc::new(draw_seed),
             max_actions_per_hour: options.max_actions_per_hour,
             approvals: options.approvals,
             observer: Observer::new(Counted::new(http, metrics.clone()), clock.clone())
-                .sharing(options.quota_share),
+                .sharing(options.quota_share)
+                .through(metrics.gates.clone()),
             kubernetes: Arc::new(Cluster::new(
                 clients.calls.clone(),
                 metrics.clone(),
@@ -244,6 +250,7 @@ fn context(
             ledger: Ledger::default(),
             leads: Arc::new(move |deadline| leads.leads(deadline)),
             metrics,
+            story: Story::default(),
             clock,
         },
         failures: Mutex::default(),
@@ -318,15 +325,19 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
     let at = watch::at(&policy);
     if let Err(invalid) = &policy.0 {
         tracing::error!(policy = %at, "the policy cannot be read and is left alone: {}", invalid.error);
+        context.count(Outcome::Unreadable);
         return Ok(Action::await_change());
     }
+    let begun = Instant::now();
     // Boxed: all that a pass may wait for adds up.
-    let done = Box::pin(context.reconciler.reconcile(&at)).await?;
+    let done = Box::pin(context.reconciler.reconcile(&at)).await;
+    context.reconciler.metrics.reconcile_took(begun.elapsed());
+    let done = done?;
     for other in done.tell {
         context.tell(&other);
     }
     context.succeeded(&at);
-    context.count("ok");
+    context.count(done.outcome);
     Ok(done.again_in.map_or_else(Action::await_change, |wait| {
         Action::requeue(jittered(wait.unsigned_abs(), &at))
     }))
@@ -338,21 +349,21 @@ fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>
     match error {
         // Somebody changed the object while it was looked at: look again, at what it is now.
         KubernetesError::Conflict(_) => {
-            context.count("conflict");
+            context.count(Outcome::Conflict);
             tracing::debug!(policy = %at, "{error}");
             Action::requeue(jittered(Duration::from_millis(200), &at))
         }
         KubernetesError::Gone(_) => {
-            context.count("gone");
+            context.count(Outcome::Gone);
             Action::await_change()
         }
         KubernetesError::NotLeading(_) => {
-            context.count("not_leading");
+            context.count(Outcome::NotLeading);
             tracing::info!(policy = %at, "{error}");
             Action::await_change()
         }
         KubernetesError::Failed { .. } => {
-            context.count("failed");
+            context.count(Outcome::Failed);
             let wait = context.back_off(&at);
             tracing::warn!(policy = %at, "{error}; trying again in {} s", wait.as_secs());
             Action::requeue(jittered(wait, &at))
@@ -384,12 +395,8 @@ impl Context {
             .remove(at);
     }
 
-    fn count(&self, outcome: &'static str) {
-        self.reconciler
-            .metrics
-            .reconciles
-            .get_or_create(&OutcomeLabels { outcome })
-            .inc();
+    fn count(&self, outcome: Outcome) {
+        self.reconciler.metrics.reconciled(outcome);
     }
 
     /// Triggers a reconcile of another policy.

@@ -58,6 +58,13 @@ pub enum What {
 }
 
 impl What {
+    /// The name of each.
+    pub const NAMES: [&'static str; 3] = [
+        Self::Webhook.as_str(),
+        "apply credentials",
+        "push webhook inputs",
+    ];
+
     /// A bounded name, for metrics and messages.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
@@ -267,8 +274,12 @@ impl Pass<'_> {
     }
 
     fn held(&self, plan: &mut Plan, what: String, blocked: Blocked) {
-        plan.held
-            .push(Held::of_source(&self.source.id, &self.title(), what, blocked));
+        plan.held.push(Held::of_source(
+            &self.source.id,
+            &self.title(),
+            what,
+            blocked,
+        ));
     }
 
     fn hold(

@@ -517,9 +517,10 @@ impl Pass<'_> {
                 Some(Guard::Facts.says("the run is not seen to hang any more"))
             }
             Call::Cancel => self.cancel_guard(incident),
-            Call::Enable if !self.seen_disabled(incident) => Some(Guard::Facts.says(
-                "nobody saw PostHog switch the table off: a person may have done it",
-            )),
+            Call::Enable if !self.seen_disabled(incident) => Some(
+                Guard::Facts
+                    .says("nobody saw PostHog switch the table off: a person may have done it"),
+            ),
             Call::Reload | Call::Enable => None,
         };
         let row = self

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod client;
 pub mod error;
+pub mod gates;
 pub mod guard;
 pub mod http;
 pub mod inputs;
@@ -20,5 +21,6 @@ pub mod write;
 
 pub use client::Client;
 pub use error::PostHogError;
+pub use gates::Gates;
 pub use key::ApiKey;
 pub use transport::Transport;

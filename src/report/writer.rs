@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Kubernetes, KubernetesError, Metrics,
     events::{self, Notice},
+    story,
 };
 use crate::api::{
     WarehouseSyncPolicy, WarehouseSyncPolicyStatus, proposal::Proposal, validated::PolicyRef,
@@ -82,6 +83,7 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
     /// Publishes what has changed since the last time.
     pub async fn publish(&mut self) {
         for notice in std::mem::take(&mut self.unpublished) {
+            story::happened(&self.at, &notice);
             self.kubernetes.publish(self.policy, notice).await;
         }
     }

@@ -20,7 +20,9 @@ use warehouse_sync_operator::{
     execute::Ledger,
     observe::{ApprovalGuard, Observer, Rival},
     posthog::{ApiKey, client, guard::HostList, quota::Share},
-    report::{Kubernetes, KubernetesError, Metrics, events::Notice, kubernetes::SecretRefused},
+    report::{
+        Kubernetes, KubernetesError, Metrics, Story, events::Notice, kubernetes::SecretRefused,
+    },
 };
 
 use crate::{
@@ -135,6 +137,7 @@ fn reconciler(
         ledger: Ledger::default(),
         leads: Arc::new(|_| true),
         metrics: Metrics::default(),
+        story: Story::default(),
         seed: Arc::new(|| Some([7; 32])),
         clock,
     }

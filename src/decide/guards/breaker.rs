@@ -118,7 +118,8 @@ mod tests {
             panic!("it is open");
         };
         assert!(
-            why.why.contains("7 of 9 sources turned bad since 1970-01-01T00:00:00Z"),
+            why.why
+                .contains("7 of 9 sources turned bad since 1970-01-01T00:00:00Z"),
             "{why}"
         );
         assert_eq!(pass(&limits, Some(&open), at(35)), Pass::Trial);

@@ -109,7 +109,9 @@ fn of_source(known: &Known<'_>, source: &Source) -> Option<Forbidden> {
         ));
     }
     let owner = source_owned_by(policy, &known.snapshot.rivals, source, known.now)?;
-    Some(Forbidden::withdraws(blocked_by(policy, owner, "source").why))
+    Some(Forbidden::withdraws(
+        blocked_by(policy, owner, "source").why,
+    ))
 }
 
 fn of_table(
