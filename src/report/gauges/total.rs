@@ -84,12 +84,11 @@ pub struct Totals {
     next_expiry: Family<ActionLabels, Seconds>,
     breakers_open: Gauge,
     /// A time that nobody knows is not shown: zero would be a time.
-    breaker_open_since: Family<NoLabels, Seconds>,
-    oldest_poll: Family<NoLabels, Seconds>,
-    newest_poll: Family<NoLabels, Seconds>,
+    breaker_open_since: Option<Timestamp>,
+    oldest_poll: Option<Timestamp>,
+    newest_poll: Option<Timestamp>,
 }
 
-type NoLabels = [(&'static str, &'static str); 0];
 /// A Unix timestamp.
 type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
 
@@ -109,9 +108,9 @@ impl Default for Totals {
             oldest_proposal: Family::default(),
             next_expiry: Family::default(),
             breakers_open: Gauge::default(),
-            breaker_open_since: Family::default(),
-            oldest_poll: Family::default(),
-            newest_poll: Family::default(),
+            breaker_open_since: None,
+            oldest_poll: None,
+            newest_poll: None,
         };
         totals.add_schemas(&SchemaCounts::default());
         for step in Step::ALL {
@@ -160,10 +159,8 @@ impl Totals {
         }
         let overdue = polled.overdue_at.is_some_and(|at| at < now);
         self.overdue.inc_by(i64::from(overdue));
-        if let Some(at) = polled.at {
-            earliest(&self.oldest_poll, &[], at);
-            latest(&self.newest_poll, &[], at);
-        }
+        self.oldest_poll = earlier(self.oldest_poll, polled.at);
+        self.newest_poll = self.newest_poll.max(polled.at);
         for ((cause, severity), count) in findings {
             self.add_findings(*cause, *severity, *count);
         }
@@ -177,10 +174,9 @@ impl Totals {
         for open in proposals {
             self.add_proposal(open);
         }
-        if let Some(since) = *breaker_open_since {
-            self.breakers_open.inc();
-            earliest(&self.breaker_open_since, &[], since);
-        }
+        self.breakers_open
+            .inc_by(i64::from(breaker_open_since.is_some()));
+        self.breaker_open_since = earlier(self.breaker_open_since, *breaker_open_since);
     }
 
     fn add_findings(&self, cause: RootCause, severity: Severity, count: i64) {
@@ -229,7 +225,6 @@ impl Totals {
 
     /// Under their names.
     pub fn register(self, registry: &mut Registry) {
-        let seconds = || Unit::Seconds;
         registry.register(
             "policies",
             "Policies by mode and by the status of their conditions Ready and Healthy",
@@ -250,18 +245,22 @@ impl Totals {
             "Policies by the reason of their condition ApprovalGuardActive",
             self.approval_guard,
         );
-        registry.register_with_unit(
-            "oldest_poll_timestamp",
-            "When the policy was last polled that was polled longest ago",
-            seconds(),
-            self.oldest_poll,
-        );
-        registry.register_with_unit(
-            "newest_poll_timestamp",
-            "When any policy was last polled",
-            seconds(),
-            self.newest_poll,
-        );
+        if let Some(at) = self.oldest_poll {
+            registry.register_with_unit(
+                "oldest_poll_timestamp",
+                "When the policy was last polled that was polled longest ago",
+                Unit::Seconds,
+                at_time(at),
+            );
+        }
+        if let Some(at) = self.newest_poll {
+            registry.register_with_unit(
+                "newest_poll_timestamp",
+                "When any policy was last polled",
+                Unit::Seconds,
+                at_time(at),
+            );
+        }
         registry.register(
             "findings",
             "Findings by cause and severity, over all policies",
@@ -290,13 +289,13 @@ impl Totals {
         registry.register_with_unit(
             "oldest_proposal_timestamp",
             "When the proposal was made that has waited longest for an answer, by action",
-            seconds(),
+            Unit::Seconds,
             self.oldest_proposal,
         );
         registry.register_with_unit(
             "next_proposal_expiry_timestamp",
             "When the next proposal expires that waits for an answer, by action",
-            seconds(),
+            Unit::Seconds,
             self.next_expiry,
         );
         registry.register(
@@ -304,37 +303,37 @@ impl Totals {
             "Policies whose breaker is open",
             self.breakers_open,
         );
-        registry.register_with_unit(
-            "breaker_open_since_timestamp",
-            "Since when the breaker is open that has been so for longest",
-            seconds(),
-            self.breaker_open_since,
-        );
+        if let Some(at) = self.breaker_open_since {
+            registry.register_with_unit(
+                "breaker_open_since_timestamp",
+                "Since when the breaker is open that has been so for longest",
+                Unit::Seconds,
+                at_time(at),
+            );
+        }
     }
 }
 
-fn earliest<L>(family: &Family<L, Seconds>, labels: &L, at: Timestamp)
-where
-    L: Clone + std::hash::Hash + Eq,
-{
-    extreme(family, labels, at, f64::min);
-}
-
-fn latest<L>(family: &Family<L, Seconds>, labels: &L, at: Timestamp)
-where
-    L: Clone + std::hash::Hash + Eq,
-{
-    extreme(family, labels, at, f64::max);
-}
-
-fn extreme<L>(family: &Family<L, Seconds>, labels: &L, at: Timestamp, better: fn(f64, f64) -> f64)
-where
-    L: Clone + std::hash::Hash + Eq,
-{
-    let seconds = at.as_duration().as_secs_f64();
+fn earliest(family: &Family<ActionLabels, Seconds>, labels: &ActionLabels, at: Timestamp) {
     let known = family.get(labels).map(|gauge| gauge.get());
-    let seconds = known.map_or(seconds, |known| better(known, seconds));
-    family.get_or_create(labels).set(seconds);
+    let at = seconds(at);
+    let least = known.map_or(at, |known| known.min(at));
+    family.get_or_create(labels).set(least);
+}
+
+/// Of two times of which either may not be known.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
+}
+
+fn at_time(at: Timestamp) -> Seconds {
+    let gauge = Seconds::default();
+    gauge.set(seconds(at));
+    gauge
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.as_duration().as_secs_f64()
 }
 
 const fn in_a_word(severity: Severity) -> &'static str {
