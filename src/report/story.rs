@@ -34,7 +34,14 @@ impl Story {
         if before.replace(obstacle.reason) != Some(obstacle.reason) {
             let said = format!("{}: {}", obstacle.reason, obstacle.message);
             let about = About::default();
-            line(true, at, &about, EventReason::NotReady.as_str(), &said);
+            line(
+                true,
+                at,
+                &about,
+                None,
+                EventReason::NotReady.as_str(),
+                &said,
+            );
         }
     }
 
@@ -66,7 +73,8 @@ impl Story {
 /// What is about to be sent, and why. Said once it is written down, right before the call.
 pub fn decided(at: &PolicyRef, about: &About, what: &str, why: &str) {
     let why = why.trim_end_matches('.');
-    line(false, at, about, "Decided", &format!("will {what}: {why}"));
+    let said = format!("will {what}: {why}");
+    line(false, at, about, None, "Decided", &said);
 }
 
 /// What came of a call of a proposal.
@@ -83,14 +91,16 @@ pub fn answered(at: &PolicyRef, after: &Proposal, call: &str, fate: Option<Fate>
         format!(" ({detail})")
     };
     let about = About::proposal(after);
-    line(warning, at, &about, event, &format!("{call} {came}{said}"));
+    let said = format!("{call} {came}{said}");
+    line(warning, at, &about, None, event, &said);
 }
 
 /// What a proposal waits for that goes on.
 pub fn goes_on(at: &PolicyRef, before: &Proposal, after: &Proposal) {
     if after.phase == before.phase && after.message != before.message && !after.message.is_empty() {
         let did = after.phase.as_str();
-        line(false, at, &About::proposal(after), did, &after.message);
+        let about = About::proposal(after);
+        line(false, at, &about, None, did, &after.message);
     }
 }
 
@@ -99,7 +109,7 @@ pub fn happened(at: &PolicyRef, notice: &Notice) {
     // Said by the pass that met the obstacle, also where no status changes.
     if notice.reason != EventReason::NotReady {
         let did = notice.reason.as_str();
-        line(notice.warning, at, &notice.about, did, &notice.note);
+        line(notice.warning, at, &notice.about, None, did, &notice.note);
     }
 }
 
@@ -115,11 +125,19 @@ fn say_held(at: &PolicyRef, held: &Held, plan: &Plan) {
         ..held.about.clone()
     };
     let said = format!("would {}; held: {}", held.what, held.blocked_by);
-    line(false, at, &about, "Held", &said);
+    let guard = Some(held.guard.as_str());
+    line(false, at, &about, guard, "Held", &said);
 }
 
 /// One line, in fields that are the same everywhere.
-fn line(warning: bool, at: &PolicyRef, about: &About, event: &'static str, said: &str) {
+fn line(
+    warning: bool,
+    at: &PolicyRef,
+    about: &About,
+    guard: Option<&str>,
+    event: &'static str,
+    said: &str,
+) {
     let About {
         source,
         schema,
@@ -128,7 +146,7 @@ fn line(warning: bool, at: &PolicyRef, about: &About, event: &'static str, said:
     } = about;
     macro_rules! at_level {
         ($level:ident) => {
-            tracing::$level!(event, policy = %at, source, schema, incident, proposal, "{said}")
+            tracing::$level!(event, policy = %at, source, schema, incident, proposal, guard, "{said}")
         };
     }
     if warning {

@@ -74,8 +74,12 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
             .apply_status(&self.at, &self.resource_version, &next)
             .await?;
         self.metrics.status_writes.inc();
-        self.unpublished
-            .extend(events::transitions(&self.written, &next));
+        let notices = events::transitions(&self.written, &next);
+        // Told before what is decided upon it.
+        for notice in &notices {
+            story::happened(&self.at, notice);
+        }
+        self.unpublished.extend(notices);
         self.written = next;
         Ok(())
     }
@@ -83,7 +87,6 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
     /// Publishes what has changed since the last time.
     pub async fn publish(&mut self) {
         for notice in std::mem::take(&mut self.unpublished) {
-            story::happened(&self.at, &notice);
             self.kubernetes.publish(self.policy, notice).await;
         }
     }
