@@ -207,8 +207,9 @@ impl Kubernetes for Cluster {
         )
         .await
         {
+            let policy = format!("{}/{name}", policy.namespace().unwrap_or_default());
             tracing::debug!(
-                policy = name,
+                policy,
                 reason,
                 "event not published: {}",
                 timed::reason(&error)

@@ -365,6 +365,33 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             )
         };
         let hands_over = !plan.handings.is_empty();
+        self.hand_over(pass, plan, writer, &compose).await?;
+        self.act(pass, plan, writer, &compose).await?;
+        // What was latched is written down before anything is done about it.
+        writer.write(compose(plan), now).await?;
+        writer.publish().await;
+        for place in 0..plan.proposals.len() {
+            self.carry_out(pass, plan, place, writer, &compose).await?;
+        }
+        let again_in = self.again_in(&pass.policy, &plan.incidents, &plan.proposals);
+        let again_in = if hands_over {
+            again_in.min(self.timings.verify_every)
+        } else {
+            again_in
+        };
+        let purpose = purpose(&pass.policy, &plan.incidents, &plan.proposals);
+        Ok(again_in.max(pass.view.pace(purpose)))
+    }
+
+    /// Hands over what of the user's Secrets is to be handed over.
+    async fn hand_over(
+        &self,
+        pass: &Pass<'_, T>,
+        plan: &mut Plan,
+        writer: &mut StatusWriter<'_, K>,
+        compose: &impl Fn(&Plan) -> WarehouseSyncPolicyStatus,
+    ) -> Result<(), KubernetesError> {
+        let now = pass.now;
         while !plan.handings.is_empty() {
             let handing = plan.handings[0].clone();
             let wish = wish(&pass.policy, &handing.source_id, true, false);
@@ -414,6 +441,18 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             writer.write(compose(plan), now).await?;
             writer.publish().await;
         }
+        Ok(())
+    }
+
+    /// Sends the calls of incidents.
+    async fn act(
+        &self,
+        pass: &Pass<'_, T>,
+        plan: &mut Plan,
+        writer: &mut StatusWriter<'_, K>,
+        compose: &impl Fn(&Plan) -> WarehouseSyncPolicyStatus,
+    ) -> Result<(), KubernetesError> {
+        let now = pass.now;
         while !plan.actions.is_empty() {
             let action = plan.actions[0].clone();
             let call = action.call;
@@ -450,20 +489,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             writer.write(compose(plan), now).await?;
             writer.publish().await;
         }
-        // What was latched is written down before anything is done about it.
-        writer.write(compose(plan), now).await?;
-        writer.publish().await;
-        for place in 0..plan.proposals.len() {
-            self.carry_out(pass, plan, place, writer, &compose).await?;
-        }
-        let again_in = self.again_in(&pass.policy, &plan.incidents, &plan.proposals);
-        let again_in = if hands_over {
-            again_in.min(self.timings.verify_every)
-        } else {
-            again_in
-        };
-        let purpose = purpose(&pass.policy, &plan.incidents, &plan.proposals);
-        Ok(again_in.max(pass.view.pace(purpose)))
+        Ok(())
     }
 
     /// Counts a call, unless that would exceed the operator's own cap for the project.

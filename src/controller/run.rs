@@ -78,6 +78,8 @@ struct Context {
     /// Where to send a trigger for a policy: by namespace, or one for all.
     tell: HashMap<Option<String>, Tell>,
     leadership: Leadership,
+    /// The stores of the watches.
+    policies: Vec<Store<Watched>>,
     /// Failures in a row, of policies whose last pass failed.
     failures: Mutex<HashMap<PolicyRef, u32>>,
 }
@@ -227,7 +229,8 @@ fn context(
     let http =
         HttpTransport::new(options.hosts.clone()).map_err(|e| StartError::Http(e.to_string()))?;
     let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
-    let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
+    let policies: Vec<_> = scopes.iter().map(|scope| scope.policies.clone()).collect();
+    let watched = policies.clone();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
     let leads = leadership.clone();
     let clock = clock();
@@ -255,6 +258,7 @@ fn context(
         },
         failures: Mutex::default(),
         leadership,
+        policies: watched,
         tell: scopes
             .iter()
             .map(|scope| (scope.namespace.clone(), scope.tell.clone()))
@@ -332,6 +336,10 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
     // Boxed: all that a pass may wait for adds up.
     let done = Box::pin(context.reconciler.reconcile(&at)).await;
     context.reconciler.metrics.reconcile_took(begun.elapsed());
+    // It may have gone, or become another's, after the pass has looked: then it must leave nothing behind.
+    if context.is_gone(&at) || !context.leads() {
+        context.reconciler.forget(&at);
+    }
     let done = done?;
     for other in done.tell {
         context.tell(&other);
@@ -375,6 +383,14 @@ impl Context {
     /// True if this process leads.
     fn leads(&self) -> bool {
         self.leadership.leads(Duration::ZERO)
+    }
+
+    /// True if no watch knows the policy any more.
+    fn is_gone(&self, at: &PolicyRef) -> bool {
+        let object = ObjectRef::new(&at.name).within(&at.namespace);
+        self.policies
+            .iter()
+            .all(|store| store.get(&object).is_none())
     }
 
     /// How long a policy waits after another failure in a row: 2 s, doubling, to 1 min.

@@ -16,7 +16,9 @@ use crate::api::host::Host;
 
 /// One gate for each key at each host. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Gates(Arc<Mutex<HashMap<(Host, KeyId), Arc<KeyGate>>>>);
+pub struct Gates(Arc<Mutex<ByKey>>);
+
+type ByKey = HashMap<(Host, KeyId), Arc<KeyGate>>;
 
 impl Gates {
     /// The gate of a key at a host, which lets this share of the key's limits pass; all of them if none.

@@ -11,9 +11,9 @@ pub enum EventReason {
     Healthy,
     /// Healthy became False or Unknown, or its reason changed.
     Unhealthy,
-    /// RemediationAllowed became True.
+    /// `RemediationAllowed` became True.
     RemediationAllowed,
-    /// RemediationAllowed became False.
+    /// `RemediationAllowed` became False.
     RemediationHeld,
     /// A finding appeared.
     FindingOpened,
