@@ -13,6 +13,8 @@ pub enum EventReason {
     Unhealthy,
     /// `RemediationAllowed` became True.
     RemediationAllowed,
+    /// What this version does not understand is left alone.
+    LeftAlone,
     /// `RemediationAllowed` became False.
     RemediationHeld,
     /// A finding appeared.
@@ -75,12 +77,13 @@ pub enum EventReason {
 
 impl EventReason {
     /// Every reason, for the documentation and its drift check.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Ready,
         Self::NotReady,
         Self::Healthy,
         Self::Unhealthy,
         Self::RemediationAllowed,
+        Self::LeftAlone,
         Self::RemediationHeld,
         Self::FindingOpened,
         Self::BreakerOpened,
@@ -121,6 +124,7 @@ impl EventReason {
             Self::Healthy => "Healthy",
             Self::Unhealthy => "Unhealthy",
             Self::RemediationAllowed => "RemediationAllowed",
+            Self::LeftAlone => "LeftAlone",
             Self::RemediationHeld => "RemediationHeld",
             Self::FindingOpened => "FindingOpened",
             Self::BreakerOpened => "BreakerOpened",

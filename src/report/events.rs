@@ -86,6 +86,13 @@ pub fn transitions(
     notices
 }
 
+/// A policy that is left as it is, because this operator does not understand all of it.
+#[must_use]
+pub fn left_alone(why: &str) -> Notice {
+    let nothing = ("", About::default());
+    notice(true, EventReason::LeftAlone, "Poll", why, nothing)
+}
+
 fn notice(
     warning: bool,
     reason: EventReason,

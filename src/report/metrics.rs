@@ -73,8 +73,8 @@ pub enum Outcome {
     NotLeading,
     /// The API server did not do what was asked of it.
     Failed,
-    /// The object cannot be read by this version.
-    Unreadable,
+    /// Spec or status say what this version does not understand.
+    NotUnderstood,
 }
 
 impl Outcome {
@@ -85,7 +85,7 @@ impl Outcome {
         Self::Gone,
         Self::NotLeading,
         Self::Failed,
-        Self::Unreadable,
+        Self::NotUnderstood,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -96,7 +96,7 @@ impl Outcome {
             Self::Gone => "gone",
             Self::NotLeading => "not_leading",
             Self::Failed => "failed",
-            Self::Unreadable => "unreadable",
+            Self::NotUnderstood => "not_understood",
         }
     }
 }
