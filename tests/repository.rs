@@ -9,6 +9,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use kube::CustomResourceExt as _;
@@ -16,6 +17,7 @@ use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicy,
         conditions::{self, Reason},
+        notification::Occasion,
         status::RootCause,
     },
     cli::crd_yaml,
@@ -62,7 +64,7 @@ fn the_crd_in_the_repository_is_what_the_binary_prints() {
     let file = fs::read_to_string(root().join("crds/warehousesyncpolicies.yaml")).unwrap();
     assert!(
         file == crd_yaml().unwrap(),
-        "crds/warehousesyncpolicies.yaml has drifted: cargo run -- crd > crds/warehousesyncpolicies.yaml"
+        "crds/warehousesyncpolicies.yaml has drifted: cargo run --example render"
     );
 }
 
@@ -323,4 +325,43 @@ fn every_guard_is_in_the_documentation_with_its_default_and_what_status_says() {
             );
         }
     }
+}
+
+#[test]
+fn every_event_of_notifications_is_in_the_documentation_with_its_type() {
+    let docs = fs::read_to_string(root().join("docs/notifications.md")).unwrap();
+    for occasion in Occasion::ALL {
+        let (name, type_) = (occasion.as_str(), occasion.event_type());
+        for row in [
+            format!("| `{name}` | `{type_}` |"),
+            format!("| `{name}` | "),
+        ] {
+            assert!(docs.contains(&row), "docs/notifications.md lacks {row}");
+        }
+    }
+}
+
+#[test]
+fn the_example_that_checks_signatures_accepts_the_genuine_and_refuses_the_rest() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("without python3 the example is not run");
+        return;
+    }
+    let docs = fs::read_to_string(root().join("docs/notifications.md")).unwrap();
+    let example = docs.split("```python\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    // The example of the reference libraries of Standard Webhooks.
+    let calls = r#"
+key, at = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", 1649367553
+body = b'{"email":"test@example.com","username":"test_user"}'
+headers = {"webhook-id": "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", "webhook-timestamp": str(at),
+           "webhook-signature": "v1,bm9uc2Vuc2U= v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw="}
+print(is_genuine(key, headers, body, at), is_genuine(key, headers, body + b" ", at),
+      is_genuine(key, headers | {"webhook-id": "x"}, body, at), is_genuine(key, headers, body))
+"#;
+    let program = format!("{example}{calls}");
+    let output = Command::new("python3").args(["-c", &program]).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said.trim(), "True False False False", "{output:?}");
 }

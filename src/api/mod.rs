@@ -9,6 +9,7 @@ pub mod duration;
 pub mod host;
 pub mod marks;
 pub mod names;
+pub mod notification;
 pub mod policy;
 pub mod proposal;
 pub mod status;

@@ -13,7 +13,10 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::proposal::{Phase, Proposal, ProposedAction};
+use super::{
+    notification::Announced,
+    proposal::{Phase, Proposal, ProposedAction},
+};
 
 /// Most sources of which a status remembers what was handed over.
 pub const MAX_SOURCES: usize = 128;
@@ -43,7 +46,7 @@ pub struct WarehouseSyncPolicyStatus {
     /// The `metadata.generation` that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled, Healthy, RemediationAllowed, PendingApproval, ApprovalGuardActive. Each carries `observedGeneration`, a reason and a message.
+    /// Ready, Reconciling, Stalled, Healthy, RemediationAllowed, PendingApproval, ApprovalGuardActive, and with spec.notifications Notifying. Each carries `observedGeneration`, a reason and a message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -711,6 +714,9 @@ pub struct State {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub empty_since: Option<Timestamp>,
+    /// What the receivers of `spec.notifications` were told, and are still to be told.
+    #[serde(skip_serializing_if = "Announced::is_empty")]
+    pub announced: Announced,
 }
 
 impl State {
@@ -728,6 +734,7 @@ impl State {
             guard,
             suppressed,
             empty_since,
+            announced,
         } = self;
         format.is_none()
             && schemas.is_empty()
@@ -741,6 +748,7 @@ impl State {
             && guard.is_empty()
             && suppressed.is_empty()
             && empty_since.is_none()
+            && announced.is_empty()
     }
 }
 

@@ -25,7 +25,10 @@ use crate::{
     decide::ownership::is_in_flight,
     observe::{ApprovalGuard, Rival},
     posthog::{ApiKey, redact},
-    report::{Kubernetes, KubernetesError, Metrics, events::Notice, kubernetes::SecretRefused},
+    report::{
+        Kubernetes, KubernetesError, Metrics, events::Notice, kubernetes::SecretRefused,
+        notifications::channel::Held,
+    },
 };
 
 /// A policy as it comes from a watch: one that cannot be read is told by name and does not stop the others.
@@ -218,6 +221,14 @@ impl Kubernetes for Cluster {
         self.api_keys
             .read_source(namespace, secret, project_id)
             .await
+    }
+
+    async fn notification_secret(
+        &self,
+        namespace: &str,
+        secret: &SecretKeyRef,
+    ) -> Result<Result<Held, SecretRefused>, KubernetesError> {
+        self.api_keys.read_notification(namespace, secret).await
     }
 
     fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival> {

@@ -7,6 +7,7 @@ pub mod kubernetes;
 pub mod leadership;
 pub mod lease;
 pub mod obstacle;
+pub mod postman;
 pub mod reconcile;
 pub mod released;
 pub mod run;

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     api::{
         About, Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        notification::Notification,
         proposal::{Phase, Proposal},
         status::{Call, Fate, Handover, Incident, STATE_FORMAT},
         validated::PolicyRef,
@@ -38,6 +39,7 @@ use crate::{
         events,
         gauges::Pass as Found,
         metrics::Outcome,
+        notifications::{Channel, Channels, Outbox, channel, letter},
         story,
     },
 };
@@ -53,6 +55,10 @@ pub struct Reconciler<T, K> {
     pub kubernetes: Arc<K>,
     /// The operator's list of hosts.
     pub hosts: HostList,
+    /// The operator's list of hosts of receivers of notifications.
+    pub notify_hosts: HostList,
+    /// What waits to be told.
+    pub outbox: Outbox,
     /// The fixed durations.
     pub timings: Timings,
     /// Calls that may be sent to one project in an hour, by all policies on it together.
@@ -94,6 +100,8 @@ struct Pass<'a, T> {
     /// The status at the beginning, completed by what this process knows.
     old: WarehouseSyncPolicyStatus,
     snapshot: Snapshot,
+    /// The receivers of notifications.
+    channels: Channels,
     now: Timestamp,
     tell: Vec<PolicyRef>,
     timings: &'a Timings,
@@ -128,13 +136,14 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             Err((obstacle, policy, tell)) => {
                 let now = (self.clock)();
                 let generation = object.metadata.generation.unwrap_or_default();
-                let mut status = compose::hindered(
-                    policy.as_ref(),
-                    generation,
-                    writer.written(),
-                    &obstacle,
-                    now,
-                );
+                let channels = match &policy {
+                    Some(policy) => self.channels(policy).await,
+                    None => Channels::default(),
+                };
+                let mut old = writer.written().clone();
+                self.outbox.complete(at, &mut old.state.announced);
+                let mut status =
+                    compose::hindered(policy.as_ref(), generation, &old, &obstacle, &channels, now);
                 if let Some(policy) = &policy {
                     // An annotation may be gone by the time that PostHog can be read again.
                     let guard = self.kubernetes.approval_guard().await?;
@@ -146,6 +155,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 self.story.hindered(at, &obstacle);
                 writer.write(status, now).await?;
                 writer.publish().await;
+                if let Some(policy) = &policy {
+                    self.hand_to_outbox(policy, writer.written(), &channels);
+                }
                 let interval = policy.map_or(RETRY, |policy| policy.interval);
                 let again_in = if obstacle.reason.stalls() {
                     interval
@@ -190,6 +202,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     .await?;
                 // Only now: the status was written, so the policy was still there.
                 self.check_leads(at)?;
+                self.hand_to_outbox(&pass.policy, writer.written(), &pass.channels);
                 self.story.held(at, &plan);
                 let found = Found {
                     problems: &diagnosis.problems,
@@ -222,7 +235,60 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     pub fn forget(&self, at: &PolicyRef) {
         self.observer.forget(at);
         self.story.forget(at);
+        self.outbox.forget(at);
         self.metrics.gauges.forget(at);
+    }
+
+    /// The receivers of `spec.notifications`. What keeps one from being told keeps nothing else from being done.
+    async fn channels(&self, policy: &ValidatedPolicy) -> Channels {
+        let mut channels = Channels::default();
+        for notification in &policy.notifications {
+            match self.channel(policy, notification).await {
+                Ok(channel) => channels.add(notification, channel),
+                // The next pass reads it again.
+                Err(error) => tracing::warn!(policy = %policy.at, "{error}"),
+            }
+        }
+        channels
+    }
+
+    async fn channel(
+        &self,
+        policy: &ValidatedPolicy,
+        notification: &Notification,
+    ) -> Result<Result<Channel, String>, KubernetesError> {
+        let (namespace, hosts) = (&policy.at.namespace, &self.notify_hosts);
+        let read = |at| self.kubernetes.notification_secret(namespace, at);
+        let url = match read(&notification.secret_ref).await? {
+            Ok(url) => url,
+            Err(refused) => return Ok(Err(refused.message)),
+        };
+        let signing = match &notification.hmac_secret_ref {
+            Some(at) => match read(at).await? {
+                Ok(signing) => Some(signing),
+                Err(refused) => return Ok(Err(refused.message)),
+            },
+            None => None,
+        };
+        Ok(channel::open(
+            notification,
+            namespace,
+            &url,
+            signing.as_ref(),
+            hosts,
+        ))
+    }
+
+    /// Hands over what a written status owes to receivers. It is sent later, by somebody else.
+    fn hand_to_outbox(
+        &self,
+        policy: &ValidatedPolicy,
+        written: &WarehouseSyncPolicyStatus,
+        channels: &Channels,
+    ) {
+        let owed = letter::owed(policy, written, channels);
+        self.outbox
+            .offer(&policy.at, &written.state.announced, owed);
     }
 
     /// Reads all that the decision may rest on, or finds what is in the way.
@@ -249,6 +315,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             Err(refused) => return Ok(Err((refused.into(), Some(policy), Vec::new()))),
         };
         let offers = self.offers(&policy, &key).await?;
+        let channels = self.channels(&policy).await;
         let approval_guard = self.kubernetes.approval_guard().await?;
         let view = self.observer.project(&policy.at, &policy.project, key);
         let mut old = object.status.clone().unwrap_or_default();
@@ -257,6 +324,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             .complete_sources(&policy.uid, &mut old.state.sources);
         self.ledger
             .complete_proposals(&policy.uid, &mut old.proposals);
+        self.outbox.complete(&policy.at, &mut old.state.announced);
 
         let asked = policy.requested_at.is_some() && policy.requested_at != old.state.poll_handled;
         let polled = if asked {
@@ -312,6 +380,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             view,
             old,
             snapshot,
+            channels,
             // Looks may have taken minutes.
             now: (self.clock)(),
             tell,
@@ -372,6 +441,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 &pass.snapshot,
                 diagnosis,
                 plan,
+                &pass.channels,
                 now,
             )
         };

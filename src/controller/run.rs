@@ -28,6 +28,7 @@ use super::{
     backoff::TriggerBackoff,
     kubernetes::{Cluster, Watched},
     leadership::{Campaign, Election, Leadership},
+    postman::Postman,
     secrets::ApiKeys,
     startup::{self, Clients, StartError},
     timed::{self, Counted},
@@ -36,12 +37,16 @@ use super::{
 use crate::{
     api::{Timings, validated::PolicyRef},
     decide::{approval, proposal::Seed},
-    execute::Ledger,
+    execute::{Ledger, courier::HttpCourier},
     observe::Observer,
     posthog::{
         authorities::Authorities, client::Clock, guard::HostList, http::HttpTransport, quota::Share,
     },
-    report::{KubernetesError, Metrics, Story, events, metrics::Outcome},
+    report::{
+        KubernetesError, Metrics, Story, events,
+        metrics::Outcome,
+        notifications::{Outbox, outbox::Pace},
+    },
 };
 
 /// Reconciles at a time. Many, because one that waits for a slow PostHog costs little and must not hold up the others.
@@ -63,6 +68,10 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Hosts that may get an API key.
     pub hosts: HostList,
+    /// Hosts that may be told when a person is needed.
+    pub notify_hosts: HostList,
+    /// How fast they are told.
+    pub notify_pace: Pace,
     /// Certificate authorities that are trusted besides those of the machine.
     pub authorities: Authorities,
     /// Calls that may be sent to one project in an hour.
@@ -166,11 +175,13 @@ pub async fn run(
     let follower = tokio::spawn(follow_leadership(context.clone(), policies));
     let (finished, told) = oneshot::channel();
     let mut campaign = tokio::spawn(campaign.run(stopped.clone(), told));
+    let postman = tokio::spawn(postman(&options, &context)?.run());
     let controllers = start_controllers(scopes, &clients, &context, &health, &stopped);
     tokio::select! {
         result = all_ended(controllers, &stopped) => result?,
         _ = &mut campaign => return Err(StartError::Ended("the campaign for the Lease")),
         _ = follower => return Err(StartError::Ended("what follows leadership")),
+        _ = postman => return Err(StartError::Ended("what sends notifications")),
         nothing_runs = past_grace(stopped.clone(), &health) => if !nothing_runs {
             // The Lease runs out by itself, when what did not end can do no more.
             return Ok(());
@@ -257,6 +268,8 @@ fn context(
                 policies,
             )),
             hosts: options.hosts.clone(),
+            notify_hosts: options.notify_hosts.clone(),
+            outbox: Outbox::default(),
             timings: options.timings,
             ledger: Ledger::default(),
             leads: Arc::new(move |deadline| leads.leads(deadline)),
@@ -271,6 +284,29 @@ fn context(
             .iter()
             .map(|scope| (scope.namespace.clone(), scope.tell.clone()))
             .collect(),
+    })
+}
+
+/// Who sends what the reconciles leave in the outbox.
+fn postman(options: &Options, context: &Arc<Context>) -> Result<Postman<HttpCourier>, StartError> {
+    let courier = HttpCourier::new(options.notify_hosts.clone(), &options.authorities)
+        .map_err(|e| StartError::Http(e.to_string()))?;
+    let Reconciler {
+        outbox,
+        leads,
+        clock,
+        metrics,
+        ..
+    } = &context.reconciler;
+    let told = context.clone();
+    Ok(Postman {
+        courier,
+        outbox: outbox.clone(),
+        pace: options.notify_pace,
+        leads: leads.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        tell: Arc::new(move |at| told.tell(at)),
     })
 }
 

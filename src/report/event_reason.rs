@@ -73,11 +73,15 @@ pub enum EventReason {
     IncidentClosed,
     /// The operator is at its end.
     Escalated,
+    /// A receiver of notifications cannot be told.
+    NotificationFailed,
+    /// Every receiver of notifications can be told again.
+    NotificationsDelivered,
 }
 
 impl EventReason {
     /// Every reason, for the documentation and its drift check.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::Ready,
         Self::NotReady,
         Self::Healthy,
@@ -113,6 +117,8 @@ impl EventReason {
         Self::Recovered,
         Self::IncidentClosed,
         Self::Escalated,
+        Self::NotificationFailed,
+        Self::NotificationsDelivered,
     ];
 
     /// The reason as it stands in an event.
@@ -154,6 +160,8 @@ impl EventReason {
             Self::Recovered => "Recovered",
             Self::IncidentClosed => "IncidentClosed",
             Self::Escalated => "Escalated",
+            Self::NotificationFailed => "NotificationFailed",
+            Self::NotificationsDelivered => "NotificationsDelivered",
         }
     }
 }

@@ -4,7 +4,7 @@ use super::EventReason;
 use crate::{
     api::{
         About, WarehouseSyncPolicyStatus,
-        conditions::{HEALTHY, READY, REMEDIATION_ALLOWED},
+        conditions::{HEALTHY, NOTIFYING, READY, REMEDIATION_ALLOWED},
         proposal::{Phase, Proposal},
         status::{Call, Fate, Finding, Handover, Incident, Severity, SourceState, Step},
     },
@@ -38,7 +38,7 @@ pub fn transitions(
     old: &WarehouseSyncPolicyStatus,
     new: &WarehouseSyncPolicyStatus,
 ) -> Vec<Notice> {
-    let mut notices: Vec<Notice> = [READY, HEALTHY, REMEDIATION_ALLOWED]
+    let mut notices: Vec<Notice> = [READY, HEALTHY, REMEDIATION_ALLOWED, NOTIFYING]
         .iter()
         .filter_map(|type_| condition(old, new, type_))
         .collect();
@@ -120,15 +120,22 @@ fn condition(
     let before = old.condition(type_);
     let same =
         before.is_some_and(|before| before.status == now.status && before.reason == now.reason);
-    // Nobody needs to hear that a new policy observes.
-    if same
-        || (before.is_none() && type_ == REMEDIATION_ALLOWED && now.reason != "KeyLacksWriteScope")
-    {
+    // Nobody needs to hear that a new policy observes, or that its receivers can be told.
+    let expected = match type_ {
+        REMEDIATION_ALLOWED => now.reason != "KeyLacksWriteScope",
+        NOTIFYING => now.status == "True",
+        _ => false,
+    };
+    if same || (before.is_none() && expected) {
         return None;
     }
     let (good, bad) = match type_ {
         READY => (EventReason::Ready, EventReason::NotReady),
         HEALTHY => (EventReason::Healthy, EventReason::Unhealthy),
+        NOTIFYING => (
+            EventReason::NotificationsDelivered,
+            EventReason::NotificationFailed,
+        ),
         _ => (
             EventReason::RemediationAllowed,
             EventReason::RemediationHeld,

@@ -18,6 +18,7 @@ use prometheus_client::{
 use super::gauges::{self, Gauges};
 use crate::{
     api::{
+        notification::Occasion,
         proposal::ProposedCall,
         status::{Call, Fate},
     },
@@ -47,6 +48,15 @@ pub struct RequestLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabels {
     /// From a closed list.
+    pub outcome: &'static str,
+}
+
+/// Labels of a notification.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct NotificationLabels {
+    /// What it was about, as `spec.notifications[].events` names it.
+    pub r#type: &'static str,
+    /// `delivered`, `retried` or `given_up`.
     pub outcome: &'static str,
 }
 
@@ -114,6 +124,8 @@ pub struct Metrics {
     sends: Family<RequestLabels, Counter>,
     /// Statuses written.
     pub status_writes: Counter<u64, AtomicU64>,
+    /// Notifications, one for each try.
+    pub notifications: Family<NotificationLabels, Counter>,
     /// 1 if this process leads.
     pub leader: Gauge,
     /// What is wrong now.
@@ -139,6 +151,7 @@ impl Default for Metrics {
             reconcile_seconds: Histogram::new(RECONCILE_BUCKETS),
             sends: Family::default(),
             status_writes: Counter::default(),
+            notifications: Family::default(),
             leader: Gauge::default(),
             gauges: Gauges::default(),
             gates: Gates::default(),
@@ -152,6 +165,15 @@ impl Default for Metrics {
         for call in calls {
             for fate in Fate::ALL {
                 let _ = metrics.sends.get_or_create(&of_send(call, fate));
+            }
+        }
+        for occasion in Occasion::ALL {
+            for outcome in ["delivered", "retried", "given_up"] {
+                let labels = NotificationLabels {
+                    r#type: occasion.as_str(),
+                    outcome,
+                };
+                let _ = metrics.notifications.get_or_create(&labels);
             }
         }
         metrics.registry = Arc::new(metrics.registered());
@@ -187,6 +209,11 @@ impl Metrics {
             "sends",
             "Calls that write, sent to PostHog, by call and outcome",
             self.sends.clone(),
+        );
+        registry.register(
+            "notifications",
+            "Notifications by type and by what came of each try",
+            self.notifications.clone(),
         );
         registry.register(
             "status_writes",

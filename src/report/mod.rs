@@ -11,6 +11,7 @@ pub mod exposition;
 pub mod gauges;
 pub mod kubernetes;
 pub mod metrics;
+pub mod notifications;
 pub mod story;
 pub mod words;
 pub mod writer;

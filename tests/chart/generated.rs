@@ -59,7 +59,8 @@ fn is_one_value(path: &str) -> bool {
 fn every_value_is_in_the_documentation_with_its_default() {
     let values = fs::read_to_string(root().join(CHART).join("values.yaml")).unwrap();
     let docs = fs::read_to_string(root().join("docs/install.md")).unwrap();
-    let rows: Vec<(&str, &str)> = docs
+    let table = docs.split("## Values").nth(1).unwrap();
+    let rows: Vec<(&str, &str)> = table
         .lines()
         .filter_map(|line| {
             let mut cells = line.strip_prefix("| `")?.split(" | ");

@@ -21,7 +21,10 @@ use warehouse_sync_operator::{
     observe::{ApprovalGuard, Observer, Rival},
     posthog::{ApiKey, client, guard::HostList, quota::Share},
     report::{
-        Kubernetes, KubernetesError, Metrics, Story, events::Notice, kubernetes::SecretRefused,
+        Kubernetes, KubernetesError, Metrics, Story,
+        events::Notice,
+        kubernetes::SecretRefused,
+        notifications::{Outbox, channel::Held},
     },
 };
 
@@ -133,6 +136,8 @@ fn reconciler(
         observer: Observer::new(Arc::new(transport), clock.clone()).sharing(Share::percent(10)),
         kubernetes: Arc::new(policies.clone()),
         hosts: HostList::new(&[], true),
+        notify_hosts: HostList::default(),
+        outbox: Outbox::default(),
         timings: Timings::PRODUCTION,
         ledger: Ledger::default(),
         leads: Arc::new(|_| true),
@@ -176,6 +181,14 @@ impl Kubernetes for Policies {
         _: i64,
     ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
         panic!("no policy here has credentials")
+    }
+
+    async fn notification_secret(
+        &self,
+        _: &str,
+        _: &SecretKeyRef,
+    ) -> Result<Result<Held, SecretRefused>, KubernetesError> {
+        panic!("no policy here tells anybody")
     }
 
     fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival> {

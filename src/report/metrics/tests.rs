@@ -94,6 +94,11 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     let metrics = Metrics::default();
     metrics.posthog("list sources", "2xx", Duration::from_millis(20));
     metrics.kubernetes("get_lease", "ok", Duration::from_millis(20));
+    let labels = NotificationLabels {
+        r#type: "Escalated",
+        outcome: "delivered",
+    };
+    metrics.notifications.get_or_create(&labels).inc();
     metrics.reconcile_took(Duration::from_secs(1));
     let problem = Problem::of_source("s".into(), "x", RootCause::Stuck, "r", "m".into());
     let pass = Pass {
@@ -355,7 +360,7 @@ fn no_label_names_an_object() {
         .flat_map(|(_, labels)| labels)
         .collect();
     let bounded = [
-        "action", "call", "cause", "guard", "healthy", "limit", "mode", "outcome", "phase",
+        "action", "call", "cause", "guard", "healthy", "limit", "mode", "type", "outcome", "phase",
         "ready", "reason", "severity", "step", "verdict", "version", "window",
     ];
     let unknown: Vec<_> = labels
