@@ -93,6 +93,9 @@ pub struct Reconciled {
     pub tell: Vec<PolicyRef>,
 }
 
+/// Why a pass could not observe, the policy if it can be read, and who shares the poll.
+type Hindrance = (Obstacle, Option<ValidatedPolicy>, Vec<PolicyRef>);
+
 /// What a pass knows of its policy.
 struct Pass<'a, T> {
     policy: ValidatedPolicy,
@@ -133,46 +136,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         // That may have taken minutes.
         self.check_leads(at)?;
         match observed {
-            Err((obstacle, policy, tell)) => {
-                let now = (self.clock)();
-                let generation = object.metadata.generation.unwrap_or_default();
-                let channels = match &policy {
-                    Some(policy) => self.channels(policy).await,
-                    None => Channels::default(),
-                };
-                let mut old = writer.written().clone();
-                self.outbox.complete(at, &mut old.state.announced);
-                let mut status =
-                    compose::hindered(policy.as_ref(), generation, &old, &obstacle, &channels, now);
-                if let Some(policy) = &policy {
-                    // An annotation may be gone by the time that PostHog can be read again.
-                    let guard = self.kubernetes.approval_guard().await?;
-                    let notes = proposal::latch(policy, &guard, self.approvals, &mut status, now);
-                    for note in notes {
-                        status.remember(now, redact::one_line(&note, 240));
-                    }
-                }
-                self.story.hindered(at, &obstacle);
-                writer.write(status, now).await?;
-                writer.publish().await;
-                if let Some(policy) = &policy {
-                    self.hand_to_outbox(policy, writer.written(), &channels);
-                }
-                let interval = policy.map_or(RETRY, |policy| policy.interval);
-                let again_in = if obstacle.reason.stalls() {
-                    interval
-                } else {
-                    interval.min(RETRY)
-                };
-                self.check_leads(at)?;
-                let gauges = &self.metrics.gauges;
-                gauges.hindered(at, &object, writer.written(), (now, again_in));
-                Ok(Reconciled {
-                    again_in: Some(again_in),
-                    outcome: Outcome::Hindered,
-                    tell,
-                })
-            }
+            Err(hindrance) => self.hindered(&object, hindrance, &mut writer).await,
             Ok(pass) => {
                 let known = Known {
                     policy: &pass.policy,
@@ -195,8 +159,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                         own_executions: &own_executions,
                     },
                 };
-                let plan = decide(&known, &diagnosis, &pass.old.incidents, &settings);
-                let mut plan = plan;
+                let mut plan = decide(&known, &diagnosis, &pass.old.incidents, &settings);
                 let again_in = self
                     .execute(&pass, &diagnosis, &mut plan, &mut writer)
                     .await?;
@@ -219,6 +182,54 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 })
             }
         }
+    }
+
+    /// The end of a pass that could not observe.
+    async fn hindered(
+        &self,
+        object: &WarehouseSyncPolicy,
+        (obstacle, policy, tell): Hindrance,
+        writer: &mut StatusWriter<'_, K>,
+    ) -> Result<Reconciled, KubernetesError> {
+        let at = &writer.at().clone();
+        let now = (self.clock)();
+        let generation = object.metadata.generation.unwrap_or_default();
+        let channels = match &policy {
+            Some(policy) => self.channels(policy).await,
+            None => Channels::default(),
+        };
+        let mut old = writer.written().clone();
+        self.outbox.complete(at, &mut old.state.announced);
+        let mut status =
+            compose::hindered(policy.as_ref(), generation, &old, &obstacle, &channels, now);
+        if let Some(policy) = &policy {
+            // An annotation may be gone by the time that PostHog can be read again.
+            let guard = self.kubernetes.approval_guard().await?;
+            let notes = proposal::latch(policy, &guard, self.approvals, &mut status, now);
+            for note in notes {
+                status.remember(now, redact::one_line(&note, 240));
+            }
+        }
+        self.story.hindered(at, &obstacle);
+        writer.write(status, now).await?;
+        writer.publish().await;
+        if let Some(policy) = &policy {
+            self.hand_to_outbox(policy, writer.written(), &channels);
+        }
+        let interval = policy.map_or(RETRY, |policy| policy.interval);
+        let again_in = if obstacle.reason.stalls() {
+            interval
+        } else {
+            interval.min(RETRY)
+        };
+        self.check_leads(at)?;
+        let gauges = &self.metrics.gauges;
+        gauges.hindered(at, object, writer.written(), (now, again_in));
+        Ok(Reconciled {
+            again_in: Some(again_in),
+            outcome: Outcome::Hindered,
+            tell,
+        })
     }
 
     /// A pass that is under way when leadership is lost ends here. What came of a call is written all the same: it goes through
@@ -295,10 +306,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     async fn observe(
         &self,
         object: &WarehouseSyncPolicy,
-    ) -> Result<
-        Result<Pass<'_, T>, (Obstacle, Option<ValidatedPolicy>, Vec<PolicyRef>)>,
-        KubernetesError,
-    > {
+    ) -> Result<Result<Pass<'_, T>, Hindrance>, KubernetesError> {
         let policy = match ValidatedPolicy::new(object) {
             Ok(policy) => policy,
             Err(error) => return Ok(Err((error.into(), None, Vec::new()))),

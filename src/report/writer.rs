@@ -52,6 +52,12 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
         }
     }
 
+    /// Where the policy is.
+    #[must_use]
+    pub const fn at(&self) -> &PolicyRef {
+        &self.at
+    }
+
     /// The status as the API server has it.
     #[must_use]
     pub const fn written(&self) -> &WarehouseSyncPolicyStatus {
