@@ -10,6 +10,7 @@ use futures::{StreamExt, channel::mpsc, future, stream::FuturesUnordered};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
+    Resource,
     core::PartialObjectMeta,
     runtime::{
         Controller,
@@ -40,7 +41,7 @@ use crate::{
     posthog::{
         authorities::Authorities, client::Clock, guard::HostList, http::HttpTransport, quota::Share,
     },
-    report::{KubernetesError, Metrics, metrics::OutcomeLabels},
+    report::{KubernetesError, Metrics, events, metrics::OutcomeLabels},
 };
 
 /// Reconciles at a time. Many, because one that waits for a slow PostHog costs little and must not hold up the others.
@@ -48,6 +49,8 @@ const CONCURRENT: u16 = 1_000;
 /// After the first failure of a pass, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_mins(1);
+/// How soon a policy that was left alone is looked at again, and that is said again.
+const LEFT_ALONE: Duration = Duration::from_mins(10);
 /// How long a reconcile that is under way may take to end after a signal: a call to `PostHog` may last 130 s.
 const GRACE: Duration = Duration::from_secs(140);
 /// How long the release of the Lease may take after that. Together they are less than the 150 s that a pod is given.
@@ -322,8 +325,7 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
     }
     let at = watch::at(&policy);
     if let Err(invalid) = &policy.0 {
-        tracing::error!(policy = %at, "the policy cannot be read and is left alone: {}", invalid.error);
-        return Ok(Action::await_change());
+        return Err(context.not_understood(&policy, &invalid.error).await);
     }
     // Boxed: all that a pass may wait for adds up.
     let done = Box::pin(context.reconciler.reconcile(&at)).await?;
@@ -356,6 +358,11 @@ fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>
             tracing::info!(policy = %at, "{error}");
             Action::await_change()
         }
+        KubernetesError::NotUnderstood { .. } => {
+            context.count("not_understood");
+            tracing::error!(policy = %at, "{error}");
+            Action::requeue(jittered(LEFT_ALONE, &at))
+        }
         KubernetesError::Failed { .. } => {
             context.count("failed");
             let wait = context.back_off(&at);
@@ -369,6 +376,22 @@ impl Context {
     /// True if this process leads.
     fn leads(&self) -> bool {
         self.leadership.leads(Duration::ZERO)
+    }
+
+    /// Says on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.
+    async fn not_understood(&self, policy: &Watched, error: &str) -> KubernetesError {
+        let at = watch::at(policy);
+        let why = format!(
+            "the policy is left alone because this operator cannot read it; a newer one has perhaps written it: {error}"
+        );
+        self.reconciler.forget(&at);
+        let notice = events::left_alone(&why);
+        let about = policy.object_ref(&());
+        self.reconciler
+            .kubernetes
+            .publish_about(&about, notice)
+            .await;
+        KubernetesError::NotUnderstood { at, why }
     }
 
     /// How long a policy waits after another failure in a row: 2 s, doubling, to 1 min.

@@ -77,6 +77,7 @@ fn strip(policy: &mut Watched) {
         policy.status = Some(WarehouseSyncPolicyStatus {
             incidents: status.incidents,
             state: State {
+                format: status.state.format,
                 sends: status.state.sends,
                 ..State::default()
             },

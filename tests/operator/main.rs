@@ -23,6 +23,7 @@ mod garbage;
 mod gitops;
 mod leadership;
 mod letters;
+mod lifecycle;
 mod main_job;
 mod networks;
 mod people;

@@ -21,6 +21,8 @@ pub(crate) struct Program {
     /// The folder of the module that pins it, below this crate's.
     module: &'static str,
     package: &'static str,
+    /// Build tags, separated by commas; mostly none.
+    tags: &'static str,
     /// How long it takes on two processors, with the modules still to be downloaded.
     takes: &'static str,
 }
@@ -29,18 +31,21 @@ pub(crate) const ETCD: Program = Program {
     name: "etcd",
     module: ".",
     package: "go.etcd.io/etcd/server/v3",
+    tags: "",
     takes: "1 minute",
 };
 pub(crate) const KUBE_APISERVER: Program = Program {
     name: "kube-apiserver",
     module: ".",
     package: "k8s.io/kubernetes/cmd/kube-apiserver",
+    tags: "",
     takes: "5 minutes",
 };
 pub(crate) const KUBECTL: Program = Program {
     name: "kubectl",
     module: ".",
     package: "k8s.io/kubernetes/cmd/kubectl",
+    tags: "",
     takes: "1 minute",
 };
 /// Applies as Flux does. Built only for tests that ask for it.
@@ -48,7 +53,25 @@ pub(crate) const FLUX_APPLY: Program = Program {
     name: "flux-apply",
     module: "flux",
     package: ".",
+    tags: "",
     takes: "1 minute",
+};
+/// Installs charts. Built only for tests that ask for it.
+pub(crate) const HELM: Program = Program {
+    name: "helm",
+    module: "helm",
+    package: "helm.sh/helm/v4/cmd/helm",
+    tags: "",
+    takes: "3 minutes",
+};
+/// Checks and tests alert rules. Built only for tests that ask for it.
+pub(crate) const PROMTOOL: Program = Program {
+    name: "promtool",
+    module: "promtool",
+    package: "github.com/prometheus/prometheus/cmd/promtool",
+    // The clients of every cloud's service discovery are most of the build, and rules need none of them.
+    tags: "remove_all_sd",
+    takes: "3 minutes",
 };
 /// In the order in which they are built: kubectl shares most of kube-apiserver's packages.
 pub(crate) const PROGRAMS: [Program; 3] = [ETCD, KUBE_APISERVER, KUBECTL];
@@ -91,6 +114,7 @@ fn start_go(program: &Program, output: &Path, log: &Path) -> Result<Child, Error
         .env("GOWORK", "off") // a workspace further up must not change the versions
         .args(["build", "-mod=readonly", "-trimpath", "-ldflags"])
         .arg(linker_flags()?)
+        .args(["-tags", program.tags])
         .arg("-o")
         .arg(output)
         .arg(program.package)

@@ -23,3 +23,4 @@ mod wait;
 
 pub use control_plane::ControlPlane;
 pub use error::Error;
+pub use tools::{helm, promtool};

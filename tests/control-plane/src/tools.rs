@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::go_build::{self, FLUX_APPLY, GO_MOD, GO_SUM, Program};
+use crate::go_build::{self, FLUX_APPLY, GO_MOD, GO_SUM, HELM, PROMTOOL, Program};
 
 /// The programs that a control plane is made of.
 pub(crate) struct Tools {
@@ -56,19 +56,45 @@ impl Tools {
 
 /// The program that applies as Flux does, built if that has not been done yet.
 pub(crate) fn flux_apply() -> Result<PathBuf, Error> {
-    const PINNED_BY: [&str; 3] = [
-        include_str!("../flux/go.mod"),
-        include_str!("../flux/go.sum"),
-        include_str!("../flux/main.go"),
+    built_alone(
+        &FLUX_APPLY,
+        &[
+            include_str!("../flux/go.mod"),
+            include_str!("../flux/go.sum"),
+            include_str!("../flux/main.go"),
+        ],
+    )
+}
+
+/// The real helm, built if that has not been done yet, which takes about 3 minutes.
+pub fn helm() -> Result<PathBuf, Error> {
+    let pinned_by = [
+        include_str!("../helm/go.mod"),
+        include_str!("../helm/go.sum"),
     ];
-    let folder = cache_folder(&PINNED_BY)?;
-    let path = folder.join(FLUX_APPLY.name);
+    built_alone(&HELM, &pinned_by)
+}
+
+/// The real promtool, built if that has not been done yet, which takes about 3 minutes.
+pub fn promtool() -> Result<PathBuf, Error> {
+    let pinned_by = [
+        include_str!("../promtool/go.mod"),
+        include_str!("../promtool/go.sum"),
+    ];
+    built_alone(&PROMTOOL, &pinned_by)
+}
+
+/// A program with a module, and so a folder, of its own.
+fn built_alone(program: &Program, pinned_by: &[&str]) -> Result<PathBuf, Error> {
+    let folder = cache_folder(pinned_by)?;
+    let path = folder.join(program.name);
     if !path.is_file() {
         fs::create_dir_all(&folder)
             .map_err(Error::io(format!("make the folder {}", folder.display())))?;
         let _lock = lock(&folder)?;
+        // Only now: another process may have built it while this one waited.
         if !path.is_file() {
-            go_build::build(&FLUX_APPLY, &folder)?;
+            go_build::build(program, &folder)?;
         }
     }
     Ok(path)
