@@ -225,10 +225,18 @@ fn host(text: &str) -> Result<String, String> {
         .map_err(|_| "write HOST or HOST:PORT without https:// and without a path, for example posthog.example.com".to_owned())
 }
 
+/// What is logged unless `RUST_LOG` says otherwise. What kube's client and the verifier of certificates say of a failed call, the operator
+/// tells itself, with its object and what to do.
+const LOGGED: &str = "info,kube=warn,kube_client::client::builder=off,rustls_platform_verifier=off";
+
 fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env()
-        // A certificate that is refused is told with what to do about it; the verifier only repeats it.
-        .unwrap_or_else(|_| EnvFilter::new("info,kube=warn,rustls_platform_verifier=off"));
+    // A chart sets a variable that has no value to nothing.
+    let wanted = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|text| !text.is_empty());
+    let filter = wanted
+        .and_then(|text| EnvFilter::try_new(text).ok())
+        .unwrap_or_else(|| EnvFilter::new(LOGGED));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
