@@ -258,7 +258,9 @@ fn assert_nothing_superfluous(env: &Env, needed_elsewhere: &[(&str, &str)]) {
 
 #[test]
 fn with_the_rights_in_listed_namespaces_the_operator_does_its_job_and_none_is_superfluous() {
-    let env = env(None, |namespace| format!("namespaces={{{namespace}}}"));
+    let env = env(None, |namespace| {
+        format!("namespaces={{{namespace}}},log.filter=info")
+    });
     do_the_job(&env);
     // API servers that do not stream first lists are asked for them: the test below.
     assert_nothing_superfluous(&env, &[("secrets", "list")]);
@@ -268,7 +270,9 @@ fn with_the_rights_in_listed_namespaces_the_operator_does_its_job_and_none_is_su
 #[test]
 fn with_cluster_wide_rights_and_an_api_server_that_streams_no_lists_it_does_its_job_and_none_is_superfluous()
  {
-    let env = env(Some("WatchList=false"), |_| "clusterWide=true".to_owned());
+    let env = env(Some("WatchList=false"), |_| {
+        "clusterWide=true,log.filter=debug".to_owned()
+    });
     do_the_job(&env);
     assert_nothing_superfluous(&env, &[]);
 }
