@@ -3,6 +3,7 @@
 //! The custom resource `WarehouseSyncPolicy`: its spec, its status, the names of conditions, reasons, labels and
 //! annotations, and the checks that turn a spec into a [`ValidatedPolicy`]. No client and no clock in this folder.
 
+mod about;
 pub mod conditions;
 pub mod duration;
 pub mod host;
@@ -16,6 +17,7 @@ pub mod timings;
 pub mod validated;
 pub mod window;
 
+pub use about::About;
 pub use policy::{WarehouseSyncPolicy, WarehouseSyncPolicySpec};
 pub use status::WarehouseSyncPolicyStatus;
 pub use timings::Timings;

@@ -490,6 +490,39 @@ pub enum Step {
     Escalated,
 }
 
+impl Step {
+    /// Every step.
+    pub const ALL: [Self; 10] = [
+        Self::Enabling,
+        Self::Cancelling,
+        Self::WaitTerminal,
+        Self::Settle,
+        Self::Reloading,
+        Self::WaitNewJob,
+        Self::WaitSuccess,
+        Self::BackOff,
+        Self::Recovered,
+        Self::Escalated,
+    ];
+
+    /// Its name, as status and metrics show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabling => "Enabling",
+            Self::Cancelling => "Cancelling",
+            Self::WaitTerminal => "WaitTerminal",
+            Self::Settle => "Settle",
+            Self::Reloading => "Reloading",
+            Self::WaitNewJob => "WaitNewJob",
+            Self::WaitSuccess => "WaitSuccess",
+            Self::BackOff => "BackOff",
+            Self::Recovered => "Recovered",
+            Self::Escalated => "Escalated",
+        }
+    }
+}
+
 /// One thing that the operator is putting right.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -552,6 +585,9 @@ pub enum Call {
 }
 
 impl Call {
+    /// Every call.
+    pub const ALL: [Self; 3] = [Self::Cancel, Self::Reload, Self::Enable];
+
     /// A bounded name, for metrics and messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -574,6 +610,22 @@ pub enum Fate {
     NotSent,
     /// Sent, but nobody knows what came of it.
     Unknown,
+}
+
+impl Fate {
+    /// Every fate.
+    pub const ALL: [Self; 4] = [Self::Accepted, Self::Refused, Self::NotSent, Self::Unknown];
+
+    /// Its name, as metrics show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::NotSent => "not_sent",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// One call of an incident.

@@ -140,7 +140,8 @@ fn tell_the_way(authorities: &Authorities) {
 
 async fn operate(options: Options, bind: SocketAddr) -> Result<(), CliError> {
     let (health, metrics) = (Health::default(), Metrics::default());
-    let server = serve::start(bind, health.clone(), metrics.clone()).await?;
+    let clock = controller::clock();
+    let server = serve::start(bind, health.clone(), metrics.clone(), clock).await?;
     tokio::select! {
         ended = controller::run(options, health, metrics, stop_signal()) => Ok(ended?),
         _ = server => Err(StartError::Ended("the health server").into()),

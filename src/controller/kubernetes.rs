@@ -95,7 +95,9 @@ impl Cluster {
             action,
             note,
             schema_id,
+            about: _,
         } = notice;
+        let reason = reason.as_str();
         let event = Event {
             type_: if warning {
                 EventType::Warning
@@ -122,8 +124,9 @@ impl Cluster {
         )
         .await
         {
+            let namespace = about.namespace.as_deref().unwrap_or_default();
             tracing::debug!(
-                policy = name,
+                policy = format!("{namespace}/{name}"),
                 reason,
                 "event not published: {}",
                 timed::reason(&error)

@@ -19,4 +19,4 @@ pub mod watch;
 
 pub use health::Health;
 pub use reconcile::{Reconciled, Reconciler};
-pub use run::{Options, run};
+pub use run::{Options, clock, run};

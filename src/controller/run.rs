@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, channel::mpsc, future, stream::FuturesUnordered};
@@ -43,8 +43,8 @@ use crate::{
         authorities::Authorities, client::Clock, guard::HostList, http::HttpTransport, quota::Share,
     },
     report::{
-        KubernetesError, Metrics, events,
-        metrics::OutcomeLabels,
+        KubernetesError, Metrics, Story, events,
+        metrics::Outcome,
         notifications::{Outbox, outbox::Pace},
     },
 };
@@ -94,6 +94,8 @@ struct Context {
     /// Where to send a trigger for a policy: by namespace, or one for all.
     tell: HashMap<Option<String>, Tell>,
     leadership: Leadership,
+    /// The stores of the watches.
+    policies: Vec<Store<Watched>>,
     /// Failures in a row, of policies whose last pass failed.
     failures: Mutex<HashMap<PolicyRef, u32>>,
 }
@@ -228,6 +230,15 @@ async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>)
     }
 }
 
+/// The clock of the system. Milliseconds are what people can read, and more than any decision needs.
+#[must_use]
+pub fn clock() -> Clock {
+    Arc::new(|| {
+        let now = Timestamp::now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    })
+}
+
 fn context(
     options: &Options,
     http: HttpTransport,
@@ -237,21 +248,19 @@ fn context(
     leadership: Leadership,
 ) -> Arc<Context> {
     let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
-    let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
+    let policies: Vec<_> = scopes.iter().map(|scope| scope.policies.clone()).collect();
+    let watched = policies.clone();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
     let leads = leadership.clone();
-    // Milliseconds are what people can read, and more than any decision needs.
-    let clock: Clock = Arc::new(|| {
-        let now = Timestamp::now();
-        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
-    });
+    let clock = clock();
     Arc::new(Context {
         reconciler: Reconciler {
             seed: Arc::new(draw_seed),
             max_actions_per_hour: options.max_actions_per_hour,
             approvals: options.approvals,
             observer: Observer::new(Counted::new(http, metrics.clone()), clock.clone())
-                .sharing(options.quota_share),
+                .sharing(options.quota_share)
+                .through(metrics.gates.clone()),
             kubernetes: Arc::new(Cluster::new(
                 clients.calls.clone(),
                 metrics.clone(),
@@ -265,10 +274,12 @@ fn context(
             ledger: Ledger::default(),
             leads: Arc::new(move |deadline| leads.leads(deadline)),
             metrics,
+            story: Story::default(),
             clock,
         },
         failures: Mutex::default(),
         leadership,
+        policies: watched,
         tell: scopes
             .iter()
             .map(|scope| (scope.namespace.clone(), scope.tell.clone()))
@@ -370,13 +381,20 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
     if let Err(invalid) = &policy.0 {
         return Err(context.not_understood(&policy, &invalid.error).await);
     }
+    let begun = Instant::now();
     // Boxed: all that a pass may wait for adds up.
-    let done = Box::pin(context.reconciler.reconcile(&at)).await?;
+    let done = Box::pin(context.reconciler.reconcile(&at)).await;
+    context.reconciler.metrics.reconcile_took(begun.elapsed());
+    // It may have gone, or become another's, after the pass has looked: then it must leave nothing behind.
+    if context.is_gone(&at) || !context.leads() {
+        context.reconciler.forget(&at);
+    }
+    let done = done?;
     for other in done.tell {
         context.tell(&other);
     }
     context.succeeded(&at);
-    context.count("ok");
+    context.count(done.outcome);
     Ok(done.again_in.map_or_else(Action::await_change, |wait| {
         Action::requeue(jittered(wait.unsigned_abs(), &at))
     }))
@@ -388,26 +406,26 @@ fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>
     match error {
         // Somebody changed the object while it was looked at: look again, at what it is now.
         KubernetesError::Conflict(_) => {
-            context.count("conflict");
+            context.count(Outcome::Conflict);
             tracing::debug!(policy = %at, "{error}");
             Action::requeue(jittered(Duration::from_millis(200), &at))
         }
         KubernetesError::Gone(_) => {
-            context.count("gone");
+            context.count(Outcome::Gone);
             Action::await_change()
         }
         KubernetesError::NotLeading(_) => {
-            context.count("not_leading");
+            context.count(Outcome::NotLeading);
             tracing::info!(policy = %at, "{error}");
             Action::await_change()
         }
         KubernetesError::NotUnderstood { .. } => {
-            context.count("not_understood");
+            context.count(Outcome::NotUnderstood);
             tracing::error!(policy = %at, "{error}");
             Action::requeue(jittered(LEFT_ALONE, &at))
         }
         KubernetesError::Failed { .. } => {
-            context.count("failed");
+            context.count(Outcome::Failed);
             let wait = context.back_off(&at);
             tracing::warn!(policy = %at, "{error}; trying again in {} s", wait.as_secs());
             Action::requeue(jittered(wait, &at))
@@ -419,6 +437,14 @@ impl Context {
     /// True if this process leads.
     fn leads(&self) -> bool {
         self.leadership.leads(Duration::ZERO)
+    }
+
+    /// True if no watch knows the policy any more.
+    fn is_gone(&self, at: &PolicyRef) -> bool {
+        let object = ObjectRef::new(&at.name).within(&at.namespace);
+        self.policies
+            .iter()
+            .all(|store| store.get(&object).is_none())
     }
 
     /// Says on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.
@@ -455,12 +481,8 @@ impl Context {
             .remove(at);
     }
 
-    fn count(&self, outcome: &'static str) {
-        self.reconciler
-            .metrics
-            .reconciles
-            .get_or_create(&OutcomeLabels { outcome })
-            .inc();
+    fn count(&self, outcome: Outcome) {
+        self.reconciler.metrics.reconciled(outcome);
     }
 
     /// Triggers a reconcile of another policy.

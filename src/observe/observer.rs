@@ -14,12 +14,11 @@ use super::{
 };
 use crate::{
     api::{
-        host::Host,
         status::{LostSlot, SchemaState, State},
         validated::{PolicyRef, Project},
     },
     posthog::{
-        ApiKey, Client, PostHogError, Transport,
+        ApiKey, Client, Gates, PostHogError, Transport,
         client::{Clock, KeyGate, PAGE_SIZE},
         key::KeyId,
         quota::{Purpose, Share},
@@ -50,7 +49,7 @@ pub struct Observer<T> {
     /// The operator's share of a key's limits; none for all of them.
     share: Option<Share>,
     projects: Mutex<HashMap<Key, Arc<Shared>>>,
-    gates: Mutex<HashMap<(Host, KeyId), Arc<KeyGate>>>,
+    gates: Gates,
     /// What policies saw of the sources of each project.
     pub everywhere: Everywhere,
 }
@@ -78,7 +77,7 @@ impl<T: Transport> Observer<T> {
             clock,
             share: None,
             projects: Mutex::default(),
-            gates: Mutex::default(),
+            gates: Gates::default(),
             everywhere: Everywhere::default(),
         }
     }
@@ -90,6 +89,12 @@ impl<T: Transport> Observer<T> {
             share: Some(share),
             ..self
         }
+    }
+
+    /// The same, with gates of keys that somebody else looks at too.
+    #[must_use]
+    pub fn through(self, gates: Gates) -> Self {
+        Self { gates, ..self }
     }
 
     /// The project as the policy at `at` sees it with `key`. The policy shares in it from now on, and in no other.
@@ -106,7 +111,10 @@ impl<T: Transport> Observer<T> {
         });
         let shared = projects
             .entry(wanted)
-            .or_insert_with_key(|(project, key)| Arc::new(Shared::new(self.gate(project, *key))))
+            .or_insert_with_key(|(project, key)| {
+                let gate = self.gates.of(&project.host, *key, self.share);
+                Arc::new(Shared::new(gate))
+            })
             .clone();
         lock(&shared.policies).insert(at.clone());
         let client = Client::new(
@@ -121,16 +129,6 @@ impl<T: Transport> Observer<T> {
             shared,
             at: at.clone(),
         }
-    }
-
-    /// The gate of a key at a host: PostHog's limits are for the key, over all its projects.
-    fn gate(&self, project: &Project, key: KeyId) -> Arc<KeyGate> {
-        let mut gates = lock(&self.gates);
-        gates.retain(|_, gate| Arc::strong_count(gate) > 1);
-        gates
-            .entry((project.host.clone(), key))
-            .or_insert_with(|| Arc::new(self.share.map_or_else(KeyGate::default, KeyGate::sharing)))
-            .clone()
     }
 
     /// Forgets a policy that is gone.

@@ -21,7 +21,7 @@ use warehouse_sync_operator::{
     observe::{ApprovalGuard, Observer, Rival},
     posthog::{ApiKey, client, guard::HostList, quota::Share},
     report::{
-        Kubernetes, KubernetesError, Metrics,
+        Kubernetes, KubernetesError, Metrics, Story,
         events::Notice,
         kubernetes::SecretRefused,
         notifications::{Outbox, channel::Held},
@@ -142,6 +142,7 @@ fn reconciler(
         ledger: Ledger::default(),
         leads: Arc::new(|_| true),
         metrics: Metrics::default(),
+        story: Story::default(),
         seed: Arc::new(|| Some([7; 32])),
         clock,
     }

@@ -21,7 +21,7 @@ use warehouse_sync_operator::{
     execute::Ledger,
     observe::Observer,
     posthog::{client, guard::HostList, quota::Share},
-    report::{Metrics, notifications::Outbox},
+    report::{Metrics, Story, notifications::Outbox},
 };
 
 use crate::{
@@ -262,6 +262,7 @@ fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Fault
         ledger: Ledger::default(),
         leads: Arc::new(move |_| told.load(Ordering::Relaxed) && !claim.ran_out()),
         metrics: Metrics::default(),
+        story: Story::default(),
         // Another one in each pass, and the same in each run of a test.
         seed: Arc::new(move || {
             let nanos = seeds.lock().unwrap().now().as_nanosecond().to_le_bytes();
