@@ -148,14 +148,19 @@ fn a_second_release_shares_the_account_and_nothing_else() {
 #[test]
 fn a_crd_that_somebody_else_installed_is_taken_over_only_when_helm_is_told_to() {
     let plane = start();
-    plane.apply(&crd_yaml().unwrap()).unwrap();
+    let older = crd_yaml().unwrap().replace("at the last poll", "of late");
+    plane.apply(&older).unwrap();
     let release = Release::new(&plane);
     let said = release.try_install(&[], &[]).unwrap_err();
     assert!(
         said.contains("warehousesyncpolicies.warehousesync.dev"),
         "{said}"
     );
-    release.try_install(&["--take-ownership"], &[]).unwrap();
+    let flags = ["--take-ownership", "--force-conflicts"];
+    release.try_install(&flags, &[]).unwrap();
+    let args = ["get", "crd", "-o", "jsonpath={.items[0].spec}"];
+    let crd = plane.kubectl(args).unwrap();
+    assert!(!crd.contains("of late"), "{crd}");
 }
 
 /// As the operator says when it sees that somebody has added to an admission policy.
