@@ -91,13 +91,10 @@ fn with_header(yaml: &str) -> String {
 }
 
 fn kustomization() -> String {
-    let files: Vec<_> = DEPLOY
-        .iter()
-        .map(|(name, _)| format!("  - {name}\n"))
-        .collect();
+    let files = DEPLOY.map(|(name, _)| format!("  - {name}"));
     format!(
-        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n  - namespace.yaml\n{}",
-        files.concat()
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n  - namespace.yaml\n{}\n",
+        files.join("\n")
     )
 }
 
