@@ -357,3 +357,40 @@ print(is_genuine(key, headers, body, at), is_genuine(key, headers, body + b" ", 
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(said.trim(), "True False False False", "{output:?}");
 }
+
+/// A tag of somebody else's repository can be moved to other code, a commit cannot.
+#[test]
+fn every_action_of_the_workflows_is_pinned_to_a_commit_with_its_version_beside_it() {
+    let mut pinned = 0;
+    for entry in fs::read_dir(root().join(".github/workflows")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let uses = text.lines().filter_map(|line| {
+            let line = line.trim_start().trim_start_matches("- ");
+            line.strip_prefix("uses: ")
+        });
+        for used in uses.filter(|used| !used.starts_with("./")) {
+            let (commit, version) = used.split_once('@').unwrap().1.split_once(' ').unwrap();
+            let is_commit = commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit());
+            assert!(is_commit, "{}: {used}", path.display());
+            assert!(version.starts_with("# v"), "{}: {used}", path.display());
+            pinned += 1;
+        }
+    }
+    assert!(pinned > 0, "no workflow uses an action");
+}
+
+#[test]
+fn the_image_is_built_by_the_toolchain_of_the_repository() {
+    let read = |file| fs::read_to_string(root().join(file)).unwrap();
+    let toolchain = read("rust-toolchain.toml");
+    let version = toolchain.split("channel = \"").nth(1).unwrap();
+    let version = version.split('"').next().unwrap();
+    let dockerfile = read("Dockerfile");
+    for wanted in [
+        format!("library/rust:{version}-"),
+        format!("RUSTUP_TOOLCHAIN={version}\n"),
+    ] {
+        assert!(dockerfile.contains(&wanted), "Dockerfile lacks {wanted}");
+    }
+}

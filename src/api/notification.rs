@@ -197,7 +197,7 @@ pub struct FailingChannel {
     /// Why, without any part of the URL.
     #[schemars(length(max = 400))]
     pub why: String,
-    /// Versions of its Secrets then: once they change, it is tried again.
+    /// Tells the versions of its Secrets then from others: once they change, it is tried again.
     #[schemars(length(max = 64))]
     pub edition: String,
 }

@@ -52,7 +52,7 @@ fn leaves(prefix: &str, value: &Value) -> Vec<(String, Value)> {
 
 /// Handed on as it is.
 fn is_one_value(path: &str) -> bool {
-    ["resources", "dashboard.labels"].contains(&path)
+    ["resources.requests", "resources.limits", "dashboard.labels"].contains(&path)
 }
 
 #[test]

@@ -141,19 +141,33 @@ fn a_proposal_is_told_once_with_its_command_and_a_signature_that_holds() {
 
 #[test]
 fn repairs_go_on_while_a_receiver_never_answers_and_the_next_process_tells_it_under_the_same_id() {
-    let (env, receiver) = (Env::new(ASKS), Receiver::start());
+    let (env, receiver, other) = (Env::new(ASKS), Receiver::start(), Receiver::start());
     receiver.always(Manner::Silence);
     put(&env, RELEASED, &receiver.url);
+    env.apply(&format!(
+        "{{apiVersion: v1, kind: Secret, metadata: {{name: slack, labels: {{{RELEASED}}}}}, stringData: {{url: '{}'}}}}",
+        other.url
+    ))
+    .unwrap();
     let operator = env.operator();
-    env.apply(&env.policy("p", WEBHOOK)).unwrap();
+    let both = WEBHOOK.replace(
+        "}}]",
+        "}}, {type: Slack, secretRef: {name: slack, key: url}}]",
+    );
+    env.apply(&env.policy("p", &both)).unwrap();
+    other.wait_for(1);
     env.wait_for("p", "the repair", |status| {
         let repaired = status.findings.iter().all(|f| f.schema != "public.orders");
         repaired && status.incidents.is_empty() && !status.history.is_empty()
     });
     assert_eq!(env.count("POST", "/reload/"), 1);
     let first = receiver.wait_for(1)[0].header("webhook-id");
-    let owed = env.status("p").state.announced.announcements[0].owed.len();
-    assert_eq!(owed, 1, "it has not answered");
+    let row = env.wait_for("p", "the other to be told", |status| {
+        let rows = &status.state.announced.announcements;
+        rows.iter().any(|row| !row.told.is_empty())
+    });
+    let row = &row.state.announced.announcements[0];
+    assert_eq!((row.told.len(), row.owed.len()), (1, 1), "{row:?}");
     operator.kill();
     receiver.always(Manner::Status(204));
     let before = receiver.got().len();
@@ -239,4 +253,67 @@ fn only_a_released_secret_and_a_listed_host_are_used_and_a_redirect_is_not_follo
         .iter()
         .map(|block| &block["text"]["text"]);
     assert!(texts.any(|text| *text == wanted), "{blocks:#}");
+}
+
+const OUTAGE: &str = "
+sources:
+  - {type: Postgres, prefix: a, schemas: [{name: a, status: Failed, frequency: 24hour, last_synced_ago: 30h, last_run_ago: 1m, latest_error: 'server closed the connection unexpectedly', then: {completes: {after: 1s}}}]}
+  - {type: Postgres, prefix: b, schemas: [{name: b, status: Failed, frequency: 24hour, last_synced_ago: 30h, last_run_ago: 1m, latest_error: 'server closed the connection unexpectedly', then: {completes: {after: 1s}}}]}
+  - {type: Postgres, prefix: c, schemas: [{name: c, status: Failed, frequency: 24hour, last_synced_ago: 30h, last_run_ago: 1m, latest_error: 'server closed the connection unexpectedly', then: {completes: {after: 1s}}}]}
+";
+const HANGS: &str = "
+sources:
+  - type: Postgres
+    prefix: prod
+    schemas:
+      - {name: public.orders, last_synced_ago: 33h, rows: 1000, run: {started_ago: 9h, rows: 500, hangs: {}, on_cancel: job_survives}}
+";
+
+/// The types of what came in, one for each id, in the order of their coming.
+fn types(got: &[Got]) -> Vec<String> {
+    let mut seen = std::collections::HashSet::new();
+    let first = got
+        .iter()
+        .filter(|got| seen.insert(got.header("webhook-id")));
+    let types = first.map(|got| got.json()["type"].as_str().unwrap().to_owned());
+    types.collect()
+}
+
+#[test]
+fn an_open_breaker_and_its_end_are_told_and_so_is_an_escalation() {
+    for (scenario, told) in [
+        (
+            OUTAGE,
+            &[
+                "dev.warehousesync.breaker-open",
+                "dev.warehousesync.recovered",
+            ][..],
+        ),
+        (HANGS, &["dev.warehousesync.escalated"][..]),
+    ] {
+        let (env, receiver) = (Env::new(scenario), Receiver::start());
+        put(&env, RELEASED, &receiver.url);
+        let _operator = env.operator();
+        let spec = format!(
+            "{WEBHOOK}, remediation: {{limits: {{backoff: {{initial: 1s}}, breaker: {{cooldown: 3s}}}}}}"
+        );
+        env.apply(&env.policy("p", &spec)).unwrap();
+        wait_until("both", || {
+            let types = types(&receiver.got());
+            if types.len() >= told.len() {
+                Ok(())
+            } else {
+                Err(format!("{types:?} {:#?}", env.status("p")))
+            }
+        });
+        polls_go_by(&env);
+        let got = receiver.got();
+        assert_eq!(types(&got), told);
+        got.iter().for_each(assert_signed);
+        for message in got {
+            let data = &message.json()["data"];
+            let says = |field: &str| !data[field].as_str().unwrap().is_empty();
+            assert!(says("message") && says("nextAction"), "{data:#}");
+        }
+    }
 }

@@ -20,8 +20,10 @@ use crate::{
     posthog::{key::hex, redact},
 };
 
-/// Longest sentence on how something ended, in characters.
+/// Longest sentence on how something ended or why a receiver was not told, in characters; the CRD takes a little more.
 const SENTENCE_CAP: usize = 300;
+/// Longest name of a source or a table, in characters.
+const NAME_CAP: usize = 160;
 
 /// What became of one message to one receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +70,7 @@ pub fn take_note(announced: &mut Announced, id: &str, channel: &str, delivery: &
                 failing.push(FailingChannel {
                     channel: channel.to_owned(),
                     since: *at,
-                    why: why.clone(),
+                    why: redact::one_line(why, SENTENCE_CAP),
                     edition: edition.clone(),
                 });
             }
@@ -254,8 +256,8 @@ fn standing(policy: &ValidatedPolicy, status: &WarehouseSyncPolicyStatus) -> Vec
     let escalated = status.incidents.iter().filter(|one| is_escalated(one));
     let escalated = escalated.map(|incident| Announcement {
         source_id: incident.source_id.clone(),
-        source: incident.source.clone(),
-        schema: incident.schema.clone(),
+        source: name(&incident.source),
+        schema: name(&incident.schema),
         cause: Some(incident.cause),
         ..row(
             policy,
@@ -267,8 +269,8 @@ fn standing(policy: &ValidatedPolicy, status: &WarehouseSyncPolicyStatus) -> Vec
     let waiting = status.proposals.iter().filter(|one| one.is_open());
     let waiting = waiting.map(|proposal| Announcement {
         source_id: proposal.target.source_id.clone(),
-        source: proposal.target.source.clone(),
-        schema: proposal.target.schema.clone(),
+        source: name(&proposal.target.source),
+        schema: name(&proposal.target.schema),
         cause: Some(proposal.material.cause),
         ..row(
             policy,
@@ -311,6 +313,10 @@ fn is_same(known: &Announcement, row: &Announcement) -> bool {
 fn id(policy: &ValidatedPolicy, occasion: Occasion, what: &str) -> String {
     let text = format!("{}\n{}\n{what}", policy.uid, occasion.as_str());
     hex(&Sha256::digest(text)[..16])
+}
+
+fn name(text: &str) -> String {
+    redact::one_line(text, NAME_CAP)
 }
 
 fn is_escalated(incident: &Incident) -> bool {

@@ -38,7 +38,7 @@ pub struct Channel {
     pub address: Address,
     /// What messages to it are signed with; none for Slack.
     pub signing_key: Option<SigningKey>,
-    /// Versions of its Secrets.
+    /// Tells these versions of its Secrets from others.
     pub edition: String,
 }
 
@@ -176,13 +176,16 @@ pub fn open(
             return Err(format!("{}: hmacSecretRef is missing", name(notification)));
         }
     };
-    let edition = signing.map_or_else(String::new, |held| format!(",{}", held.version));
+    let versions = [
+        url.version.as_str(),
+        signing.map_or("", |held| &held.version),
+    ];
     Ok(Channel {
         key: key(notification),
         name: name(notification),
         address,
         signing_key,
-        edition: format!("{}{edition}", url.version),
+        edition: hex(&Sha256::digest(versions.join("\n"))[..6]),
     })
 }
 

@@ -132,6 +132,10 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn is_same(&self, other: &Self) -> bool {
+        self.letter.id == other.letter.id && self.to.key == other.to.key
+    }
+
     fn key(&self) -> Key {
         (self.at.clone(), self.letter.id.clone(), self.to.key.clone())
     }
@@ -152,9 +156,11 @@ impl Outbox {
     pub fn offer(&self, at: &PolicyRef, written: &Announced, owed: Vec<(Arc<Letter>, Channel)>) {
         let mut inner = self.lock();
         inner.keep_unwritten(at, written);
-        inner.replace(at, owed);
-        drop(inner);
-        self.changed.notify_one();
+        let fresh = inner.replace(at, owed);
+        if inner.take_in(fresh) {
+            drop(inner);
+            self.changed.notify_one();
+        }
     }
 
     /// Completes what a status says was announced with what this process knows beside.
@@ -211,46 +217,47 @@ impl Inner {
         }
     }
 
-    fn replace(&mut self, at: &PolicyRef, owed: Vec<(Arc<Letter>, Channel)>) {
-        let known: HashSet<Key> = self.waiting.iter().map(Waiting::key).collect();
-        let mut wanted = HashMap::new();
-        let mut fresh = Vec::new();
-        for (letter, to) in owed {
-            let lane = to.address.digest();
-            let waiting = Waiting {
-                at: at.clone(),
-                letter,
-                to,
-                lane,
-            };
-            let key = waiting.key();
-            if !known.contains(&key) {
-                fresh.push(waiting.clone());
-            }
-            wanted.insert(key, waiting);
-        }
-        // What it says, and where to, may have changed.
-        self.waiting.retain_mut(|waiting| {
-            if waiting.at == *at {
-                match wanted.remove(&waiting.key()) {
-                    Some(newest) => *waiting = newest,
-                    None => return false,
-                }
-            }
-            true
+    /// Brings what waits of a policy up to date; returns what is new.
+    fn replace(&mut self, at: &PolicyRef, owed: Vec<(Arc<Letter>, Channel)>) -> Vec<Waiting> {
+        let owed = owed.into_iter().map(|(letter, to)| Waiting {
+            at: at.clone(),
+            lane: to.address.digest(),
+            letter,
+            to,
         });
+        let mut owed: Vec<Waiting> = owed.collect();
+        self.waiting.retain_mut(|waiting| {
+            if waiting.at != *at {
+                return true;
+            }
+            let place = owed.iter().position(|newest| newest.is_same(waiting));
+            // What it says, and where to, may have changed.
+            place.is_some_and(|place| {
+                *waiting = owed.remove(place);
+                true
+            })
+        });
+        owed.retain(|fresh| !self.is_settled(fresh));
+        owed
+    }
+
+    /// Puts what is new behind the rest, as far as there is room; true if there was any.
+    fn take_in(&mut self, fresh: Vec<Waiting>) -> bool {
+        if fresh.is_empty() {
+            return false;
+        }
         let mut waits: HashMap<Lane, usize> = HashMap::new();
         for waiting in &self.waiting {
             *waits.entry(waiting.lane).or_default() += 1;
         }
         for waiting in fresh {
             let of_lane = waits.entry(waiting.lane).or_default();
-            let has_room = self.waiting.len() < MOST && *of_lane < MOST_FOR_ONE;
-            if has_room && !self.is_settled(&waiting) {
+            if self.waiting.len() < MOST && *of_lane < MOST_FOR_ONE {
                 *of_lane += 1;
                 self.waiting.push_back(waiting);
             }
         }
+        true
     }
 
     /// True for what is on its way, or was answered and is not yet written down.
