@@ -167,6 +167,7 @@ fn every_condition_is_in_the_documentation() {
         conditions::REMEDIATION_ALLOWED,
         conditions::PENDING_APPROVAL,
         conditions::APPROVAL_GUARD_ACTIVE,
+        conditions::NOTIFYING,
     ];
     let (table, _) = docs.split_once("## Reasons").unwrap();
     for type_ in types {

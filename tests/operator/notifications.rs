@@ -294,7 +294,9 @@ fn an_open_breaker_and_its_end_are_told_and_so_is_an_escalation() {
         let (env, receiver) = (Env::new(scenario), Receiver::start());
         put(&env, RELEASED, &receiver.url);
         let _operator = env.operator();
-        let spec = format!("{WEBHOOK}, remediation: {{limits: {{backoff: {{initial: 1s}}, breaker: {{cooldown: 3s}}}}}}");
+        let spec = format!(
+            "{WEBHOOK}, remediation: {{limits: {{backoff: {{initial: 1s}}, breaker: {{cooldown: 3s}}}}}}"
+        );
         env.apply(&env.policy("p", &spec)).unwrap();
         wait_until("both", || {
             let types = types(&receiver.got());

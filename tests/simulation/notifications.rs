@@ -121,7 +121,9 @@ fn a_receiver_that_is_away_for_long_hears_only_of_what_still_stands_and_slows_no
     assert!(saying.message.contains("HTTP 503"), "{saying:?}");
     let failed = |world: &World| {
         let events = world.cluster.events();
-        let failed = events.iter().filter(|e| e.reason.as_str() == "NotificationFailed");
+        let failed = events
+            .iter()
+            .filter(|e| e.reason.as_str() == "NotificationFailed");
         failed.count()
     };
     assert_eq!(failed(&world), 1);
