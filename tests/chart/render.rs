@@ -91,12 +91,13 @@ fn with_header(yaml: &str) -> String {
 }
 
 fn kustomization() -> String {
-    let files: String = DEPLOY
+    let files: Vec<_> = DEPLOY
         .iter()
         .map(|(name, _)| format!("  - {name}\n"))
         .collect();
     format!(
-        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n  - namespace.yaml\n{files}"
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n  - namespace.yaml\n{}",
+        files.concat()
     )
 }
 
