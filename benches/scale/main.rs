@@ -21,7 +21,10 @@ mod stage;
 mod statuses;
 mod table;
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 
@@ -42,6 +45,9 @@ struct Args {
     /// Polls of the run that looks for growing memory; a day has 720
     #[arg(long, default_value_t = 720)]
     polls: usize,
+    /// Another build of the operator to measure
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_warehouse-sync-operator"))]
+    binary: PathBuf,
     /// One small run of a minute or two, to see that everything works
     #[arg(long)]
     quick: bool,
@@ -68,7 +74,7 @@ fn main() {
             "== {} policies, {} tables",
             size.policies, size.tables
         ));
-        let stage = Stage::new(*size, Duration::from_secs(args.interval));
+        let stage = Stage::new(*size, Duration::from_secs(args.interval), &args.binary);
         runs.push(phases::measure(&stage, args.samples));
         if place == 0 && args.polls > 0 {
             growth = Some(day::measure(&stage, args.polls));

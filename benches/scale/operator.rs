@@ -9,9 +9,6 @@ use std::{
 
 use crate::data::memory::Resident;
 
-/// The binary that cargo has built for this bench.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_warehouse-sync-operator");
-
 /// Ticks of the kernel's clock for processes in a second, on every Linux that there is.
 const TICKS: f64 = 100.0;
 
@@ -26,9 +23,9 @@ pub struct Operator {
 
 impl Operator {
     /// Starts it and waits until it is ready.
-    pub async fn start(kubeconfig: &Path, log: &Path, args: &[&str]) -> Self {
+    pub async fn start(binary: &Path, kubeconfig: &Path, log: &Path, args: &[&str]) -> Self {
         let began = Instant::now();
-        let child = Command::new(BINARY)
+        let child = Command::new(binary)
             .args(["run", "--bind", "127.0.0.1:0", "--allow-http-loopback"])
             .args(args)
             .env("KUBECONFIG", kubeconfig)

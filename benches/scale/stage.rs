@@ -1,6 +1,10 @@
 //! What one run works in: a control plane, a simulated PostHog with many projects, and a policy object for each policy.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use control_plane::ControlPlane;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -32,6 +36,9 @@ const MANY_SOURCES: usize = 250;
 /// Objects that are made at the same time.
 const AT_ONCE: usize = 32;
 
+/// The operator's account, and its namespace.
+const OPERATOR: &str = "warehouse-sync-operator";
+
 /// What the operator needs in the whole cluster, and no more.
 const ROLE: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
@@ -49,7 +56,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: scale}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: scale}
-subjects: [{kind: ServiceAccount, name: operator, namespace: default}]
+subjects: [{kind: ServiceAccount, name: warehouse-sync-operator, namespace: warehouse-sync-operator}]
 ";
 
 /// Policies and tables of a run.
@@ -100,10 +107,11 @@ pub struct Stage {
     pub size: Size,
     pub interval: Duration,
     kubeconfig: PathBuf,
+    binary: PathBuf,
 }
 
 impl Stage {
-    pub fn new(size: Size, interval: Duration) -> Self {
+    pub fn new(size: Size, interval: Duration, binary: &Path) -> Self {
         let plane = ControlPlane::start().unwrap();
         plane.apply(&crd_yaml().unwrap()).unwrap();
         plane
@@ -115,8 +123,10 @@ impl Stage {
             "crd/warehousesyncpolicies.warehousesync.dev",
         ];
         plane.kubectl(wait).unwrap();
+        // The admission policies know the operator's account by this name.
+        plane.kubectl(["create", "namespace", OPERATOR]).unwrap();
         let kubeconfig = plane
-            .service_account_kubeconfig("default", "operator")
+            .service_account_kubeconfig(OPERATOR, OPERATOR)
             .unwrap();
         plane.apply(ROLE).unwrap();
         let sizes: Vec<data::Size> = (0..size.projects()).map(|n| project(n, size)).collect();
@@ -132,6 +142,7 @@ impl Stage {
             size,
             interval,
             kubeconfig,
+            binary: binary.to_owned(),
         };
         stage.runtime.block_on(stage.create());
         stage
@@ -219,7 +230,7 @@ impl Stage {
     /// Starts the operator over the whole cluster.
     pub async fn operator(&self, args: &[&str]) -> Operator {
         let log = self.plane.folder().join("operator.log");
-        Operator::start(&self.kubeconfig, &log, args).await
+        Operator::start(&self.binary, &self.kubeconfig, &log, args).await
     }
 
     /// So many tables of the source with this number, in turn of each project that has ten sources.

@@ -5,7 +5,6 @@ use std::{fmt::Write, fs, time::Duration};
 use crate::{
     Args,
     day::Growth,
-    operator::BINARY,
     phases::{Figures, Latency, Lists},
     pure::Pure,
     stage::{Size, TABLES},
@@ -48,7 +47,7 @@ pub fn render(
         "≤ 25 MB with the image",
         &format!(
             "{:.1} MB",
-            fs::metadata(BINARY).map_or(0.0, |file| file.len() as f64 / 1e6)
+            fs::metadata(&args.binary).map_or(0.0, |file| file.len() as f64 / 1e6)
         ),
     ));
     if let Some(growth) = growth {

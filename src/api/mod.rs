@@ -5,6 +5,7 @@
 
 pub mod conditions;
 pub mod duration;
+pub mod glob;
 pub mod host;
 pub mod marks;
 pub mod names;

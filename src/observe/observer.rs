@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 
 use super::{
     Changes, Look, Probe, Probes, Seen, WriteScope, data,
@@ -39,6 +40,10 @@ const FAILURE_LASTS: SignedDuration = SignedDuration::from_secs(20);
 /// How long a list is used when the share of the key's limits has no room for another one.
 const OLDEST_LIST: SignedDuration = SignedDuration::from_hours(1);
 
+/// Lists read from one host at a time. When the operator starts, every project wants its own at once: that would be a stampede
+/// for PostHog, and all of them together would take much memory here.
+const LISTS_AT_ONCE: usize = 4;
+
 type Key = (Project, KeyId);
 type Listed = Result<Arc<Vec<Source>>, PostHogError>;
 
@@ -51,6 +56,7 @@ pub struct Observer<T> {
     share: Option<Share>,
     projects: Mutex<HashMap<Key, Arc<Shared>>>,
     gates: Mutex<HashMap<(Host, KeyId), Arc<KeyGate>>>,
+    turns: Mutex<HashMap<Host, Arc<Semaphore>>>,
     /// What policies saw of the sources of each project.
     pub everywhere: Everywhere,
 }
@@ -59,6 +65,8 @@ pub struct Observer<T> {
 #[derive(Debug)]
 struct Shared {
     gate: Arc<KeyGate>,
+    /// Whose turn it is to read a list from the host.
+    turns: Arc<Semaphore>,
     /// The last poll. Held while a poll is under way, so that policies that come meanwhile wait for it and make none.
     poll: tokio::sync::Mutex<Option<(Timestamp, Listed)>>,
     seen: Mutex<HashMap<String, Arc<Seen>>>,
@@ -79,6 +87,7 @@ impl<T: Transport> Observer<T> {
             share: None,
             projects: Mutex::default(),
             gates: Mutex::default(),
+            turns: Mutex::default(),
             everywhere: Everywhere::default(),
         }
     }
@@ -106,7 +115,12 @@ impl<T: Transport> Observer<T> {
         });
         let shared = projects
             .entry(wanted)
-            .or_insert_with_key(|(project, key)| Arc::new(Shared::new(self.gate(project, *key))))
+            .or_insert_with_key(|(project, key)| {
+                Arc::new(Shared::new(
+                    self.gate(project, *key),
+                    self.turns(&project.host),
+                ))
+            })
             .clone();
         lock(&shared.policies).insert(at.clone());
         let client = Client::new(
@@ -133,6 +147,16 @@ impl<T: Transport> Observer<T> {
             .clone()
     }
 
+    /// Who may read a list from a host now.
+    fn turns(&self, host: &Host) -> Arc<Semaphore> {
+        let mut turns = lock(&self.turns);
+        turns.retain(|_, turns| Arc::strong_count(turns) > 1);
+        turns
+            .entry(host.clone())
+            .or_insert_with(|| Arc::new(Semaphore::new(LISTS_AT_ONCE)))
+            .clone()
+    }
+
     /// Forgets a policy that is gone.
     pub fn forget(&self, at: &PolicyRef) {
         lock(&self.projects).retain(|_, shared| {
@@ -144,9 +168,10 @@ impl<T: Transport> Observer<T> {
 }
 
 impl Shared {
-    fn new(gate: Arc<KeyGate>) -> Self {
+    fn new(gate: Arc<KeyGate>, turns: Arc<Semaphore>) -> Self {
         Self {
             gate,
+            turns,
             poll: tokio::sync::Mutex::default(),
             seen: Mutex::default(),
             changes: Mutex::default(),
@@ -202,6 +227,9 @@ impl<T: Transport> ProjectView<T> {
                 };
             }
         }
+        // It fails only if it is closed, which nobody does. Waiting may have taken long.
+        let _turn = self.shared.turns.acquire().await;
+        let now = self.client.now();
         let listed = self.client.sources().await.map(Arc::new);
         if let Ok(sources) = &listed {
             self.note_rows(sources, now);

@@ -125,7 +125,10 @@ impl Transport for HttpTransport {
 
 /// Reads chunk by chunk, so that a body (or what a small compressed one unfolds into) never exceeds the cap in memory.
 async fn read_body(answer: reqwest::Response, max: usize) -> Result<Vec<u8>, TransportError> {
-    let mut body = Vec::new();
+    // What it promises is room enough; a promise that is not kept costs no more than the cap.
+    let promised = answer.content_length().unwrap_or_default();
+    let promised = usize::try_from(promised).unwrap_or(usize::MAX);
+    let mut body = Vec::with_capacity(promised.min(max));
     let mut chunks = answer.bytes_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|e| failure(&e))?;
