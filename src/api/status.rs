@@ -605,10 +605,19 @@ pub struct HistoryEntry {
     pub what: String,
 }
 
+/// The newest format of [`State`] that this binary knows. It is raised when an older binary, which drops what it does not know when
+/// it writes, could do harm by that: forget a step that was taken, or a guard.
+pub const STATE_FORMAT: i64 = 1;
+
 /// What must survive a restart.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct State {
+    /// Format of what is remembered here; absent means 1. An operator that knows only older formats leaves the policy alone, and says
+    /// so in an event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1))]
+    pub format: Option<i64>,
     /// One row for each table of which something must be remembered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
@@ -655,6 +664,7 @@ pub struct State {
 impl State {
     fn is_empty(&self) -> bool {
         let Self {
+            format,
             schemas,
             sources,
             missing,
@@ -667,7 +677,8 @@ impl State {
             suppressed,
             empty_since,
         } = self;
-        schemas.is_empty()
+        format.is_none()
+            && schemas.is_empty()
             && sources.is_empty()
             && sends.is_empty()
             && reset_handled.is_none()

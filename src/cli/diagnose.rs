@@ -11,6 +11,7 @@ use super::{
     CANNOT, CliError,
     by_hand::by_hand,
     cannot_read::why,
+    network::NetworkArgs,
     output,
     patient::{PATIENCE, Patient},
     progress::Progress,
@@ -68,6 +69,9 @@ pub(super) struct DiagnoseArgs {
     /// File with the API key, instead of POSTHOG_API_KEY
     #[arg(long, value_name = "PATH")]
     api_key_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    network: NetworkArgs,
 
     /// How to print
     #[arg(long, short, value_enum, default_value_t = Format::Table)]
@@ -244,7 +248,9 @@ async fn read(
 ) -> Result<Read, CliError> {
     let progress = Progress::new();
     let hosts = HostList::new(&[policy.project.host.authority().to_owned()], true);
-    let transport = Patient::new(HttpTransport::new(hosts).map_err(cannot)?, progress);
+    let authorities = args.network.authorities().map_err(cannot)?;
+    let http = HttpTransport::new(hosts, &authorities).map_err(cannot)?;
+    let transport = Patient::new(http, progress);
     let patience = transport.patience();
     let clock: Clock = Arc::new(Timestamp::now);
     let observer = Observer::new(Arc::new(transport), clock.clone());

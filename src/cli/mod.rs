@@ -10,6 +10,7 @@ mod by_hand;
 mod cannot_read;
 mod diagnose;
 mod explain;
+mod network;
 mod output;
 mod patient;
 pub mod plugin;

@@ -3,14 +3,17 @@
 use std::{io::IsTerminal, net::SocketAddr, time::Duration};
 
 use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
 
-use super::CliError;
+use super::{CliError, network::NetworkArgs};
 use crate::{
     api::Timings,
     controller::{self, Health, Options, leadership::Election, lease::Times, startup::StartError},
     decide::approval,
     posthog::{
+        authorities::Authorities,
         guard::{DEFAULT_HOSTS, HostList, is_loopback},
+        proxy,
         quota::Share,
     },
     report::Metrics,
@@ -40,6 +43,9 @@ pub(super) struct RunArgs {
     /// Also permit http://127.0.0.1:PORT, for a PostHog (or a simulator) on this machine
     #[arg(long, env = "WAREHOUSE_SYNC_ALLOW_HTTP_LOOPBACK")]
     allow_http_loopback: bool,
+
+    #[command(flatten)]
+    network: NetworkArgs,
 
     /// Address for /livez, /readyz and /metrics
     #[arg(
@@ -102,6 +108,7 @@ enum LogFormat {
 pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     let options = options(args)?;
     start_log(args.log_format);
+    tell_the_way(&options.authorities);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -109,6 +116,21 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     // What is still waiting for a connection must not hold the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// What calls to `PostHog` go through and trust, so that nobody has to guess it from the environment of a pod.
+fn tell_the_way(authorities: &Authorities) {
+    if let Some(proxy) = proxy::named() {
+        tracing::info!(
+            "https goes through the proxy {proxy}, except to the hosts that NO_PROXY names"
+        );
+    }
+    if authorities.count() > 0 {
+        tracing::info!(
+            "trusts {} more certificate authorities, from --ca-file",
+            authorities.count()
+        );
+    }
 }
 
 async fn operate(options: Options, bind: SocketAddr) -> Result<(), CliError> {
@@ -159,6 +181,7 @@ fn options(args: &RunArgs) -> Result<Options, CliError> {
         namespaces,
         election: election(args),
         hosts: HostList::new(&hosts, args.allow_http_loopback),
+        authorities: args.network.authorities().map_err(CliError::Usage)?,
         timings: Timings::divided_by(args.time_factor),
     })
 }
@@ -192,8 +215,9 @@ fn host(text: &str) -> Result<String, String> {
 }
 
 fn start_log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,kube=warn"));
+    let filter = EnvFilter::try_from_default_env()
+        // A certificate that is refused is told with what to do about it; the verifier only repeats it.
+        .unwrap_or_else(|_| EnvFilter::new("info,kube=warn,rustls_platform_verifier=off"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

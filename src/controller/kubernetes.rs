@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{Patch, PatchParams},
-    core::DeserializeGuard,
+    core::{DeserializeGuard, Status},
     runtime::{
         events::{Event, EventType, Recorder, Reporter},
         reflector::Store,
@@ -25,7 +25,7 @@ use crate::{
     },
     decide::ownership::is_in_flight,
     observe::{ApprovalGuard, Rival},
-    posthog::ApiKey,
+    posthog::{ApiKey, redact},
     report::{Kubernetes, KubernetesError, Metrics, events::Notice, kubernetes::SecretRefused},
 };
 
@@ -104,6 +104,44 @@ impl Cluster {
         timed::kubernetes(&self.metrics, call, name, future).await
     }
 
+    /// Publishes an event about the policy that `about` names.
+    pub async fn publish_about(&self, about: &ObjectReference, notice: Notice) {
+        let Notice {
+            warning,
+            reason,
+            action,
+            note,
+            schema_id,
+        } = notice;
+        let event = Event {
+            type_: if warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
+            reason: reason.to_owned(),
+            note: Some(note),
+            action: action.to_owned(),
+            // Events that differ in nothing but their note are merged, and the first note stays: the table makes them differ.
+            secondary: schema_id.map(|id| ObjectReference {
+                kind: Some("ExternalDataSchema".into()),
+                name: Some(id),
+                ..Default::default()
+            }),
+        };
+        let name = about.name.as_deref().unwrap_or_default();
+        // An event is a courtesy: a reconcile never fails for one.
+        let publish = self.recorder.publish(&event, about);
+        if let Err(error) = self.call("publish_event", name, publish).await {
+            tracing::debug!(
+                policy = name,
+                reason,
+                "event not published: {}",
+                timed::reason(&error)
+            );
+        }
+    }
+
     fn api(&self, at: &PolicyRef) -> Api<WarehouseSyncPolicy> {
         Api::namespaced(self.client.clone(), &at.namespace)
     }
@@ -149,6 +187,16 @@ impl Kubernetes for Cluster {
             Err(kube::Error::Api(status)) if status.code == 404 => {
                 Err(KubernetesError::Gone(at.clone()))
             }
+            Err(kube::Error::Api(status)) if does_not_fit(&status) => {
+                Err(KubernetesError::Failed {
+                    what: format!("write status of {name}"),
+                    reason: format!(
+                        "the CustomResourceDefinition in the cluster is older than the operator: run `warehouse-sync-operator crd | \
+                         kubectl apply -f -` with this version ({})",
+                        redact::text(&status.message, 200)
+                    ),
+                })
+            }
             Err(error) => Err(timed::failed("write status of", &name, &error)),
         }
     }
@@ -180,42 +228,14 @@ impl Kubernetes for Cluster {
     }
 
     async fn publish(&self, policy: &WarehouseSyncPolicy, notice: Notice) {
-        let Notice {
-            warning,
-            reason,
-            action,
-            note,
-            schema_id,
-        } = notice;
-        let event = Event {
-            type_: if warning {
-                EventType::Warning
-            } else {
-                EventType::Normal
-            },
-            reason: reason.to_owned(),
-            note: Some(note),
-            action: action.to_owned(),
-            // Events that differ in nothing but their note are merged, and the first note stays: the table makes them differ.
-            secondary: schema_id.map(|id| ObjectReference {
-                kind: Some("ExternalDataSchema".into()),
-                name: Some(id),
-                ..Default::default()
-            }),
-        };
-        let reference = policy.object_ref(&());
-        let name = policy.name_any();
-        // An event is a courtesy: a reconcile never fails for one.
-        let publish = self.recorder.publish(&event, &reference);
-        if let Err(error) = self.call("publish_event", &name, publish).await {
-            tracing::debug!(
-                policy = name,
-                reason,
-                "event not published: {}",
-                timed::reason(&error)
-            );
-        }
+        self.publish_about(&policy.object_ref(&()), notice).await;
     }
+}
+
+/// True if the API server refuses what it was sent because the installed CRD does not know a field, or a value of one. It says so with
+/// 500 and with 422 (seen with v1.36).
+fn does_not_fit(refused: &Status) -> bool {
+    refused.message.contains("field not declared in schema") || refused.code == 422
 }
 
 /// What the policy at `at`, on `project`, has to know of another; none if that is on another project, or is itself.

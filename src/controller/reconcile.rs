@@ -15,7 +15,7 @@ use crate::{
     api::{
         Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
         proposal::{Phase, Proposal},
-        status::{Call, Fate, Handover, Incident},
+        status::{Call, Fate, Handover, Incident, STATE_FORMAT},
         validated::PolicyRef,
     },
     decide::{
@@ -36,6 +36,7 @@ use crate::{
     report::{
         Kubernetes, KubernetesError, Metrics, StatusWriter,
         compose::{self, Obstacle},
+        events,
         metrics::SendLabels,
     },
 };
@@ -103,6 +104,16 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 tell: Vec::new(),
             });
         };
+        if let Some(why) = too_new(&object) {
+            // Nothing is written: an apply would remove what this binary does not know.
+            self.forget(at);
+            let notice = events::left_alone(&why);
+            self.kubernetes.publish(&object, notice).await;
+            return Err(KubernetesError::NotUnderstood {
+                at: at.clone(),
+                why,
+            });
+        }
         let mut writer = StatusWriter::new(&*self.kubernetes, &self.metrics, &object, at.clone());
         let observed = self.observe(&object).await?;
         // That may have taken minutes.
@@ -740,4 +751,15 @@ fn awaits_proof(proposal: &Proposal) -> bool {
         }
         _ => false,
     }
+}
+
+/// Why this binary must not touch a policy whose status a newer one has written.
+fn too_new(object: &WarehouseSyncPolicy) -> Option<String> {
+    let found = object.status.as_ref()?.state.format?;
+    (found > STATE_FORMAT).then(|| {
+        format!(
+            "the policy is left alone: a newer operator has written what must be remembered in a format ({found}) that this one, which \
+             knows formats up to {STATE_FORMAT}, would destroy. Run the newer operator again"
+        )
+    })
 }

@@ -10,6 +10,7 @@ use futures::{StreamExt, channel::mpsc, future, stream::FuturesUnordered};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
+    Resource,
     core::PartialObjectMeta,
     runtime::{
         Controller,
@@ -29,7 +30,7 @@ use super::{
     leadership::{Campaign, Election, Leadership},
     secrets::ApiKeys,
     startup::{self, Clients, StartError},
-    timed::Counted,
+    timed::{self, Counted},
     watch,
 };
 use crate::{
@@ -37,8 +38,10 @@ use crate::{
     decide::{approval, proposal::Seed},
     execute::Ledger,
     observe::Observer,
-    posthog::{client::Clock, guard::HostList, http::HttpTransport, quota::Share},
-    report::{KubernetesError, Metrics, metrics::OutcomeLabels},
+    posthog::{
+        authorities::Authorities, client::Clock, guard::HostList, http::HttpTransport, quota::Share,
+    },
+    report::{KubernetesError, Metrics, events, metrics::OutcomeLabels},
 };
 
 /// Reconciles at a time. Many, because one that waits for a slow PostHog costs little and must not hold up the others.
@@ -46,6 +49,8 @@ const CONCURRENT: u16 = 1_000;
 /// After the first failure of a pass, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_mins(1);
+/// How soon a policy that was left alone is looked at again, and that is said again.
+const LEFT_ALONE: Duration = Duration::from_mins(10);
 /// How long a reconcile that is under way may take to end after a signal: a call to `PostHog` may last 130 s.
 const GRACE: Duration = Duration::from_secs(140);
 /// How long the release of the Lease may take after that. Together they are less than the 150 s that a pod is given.
@@ -58,6 +63,8 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Hosts that may get an API key.
     pub hosts: HostList,
+    /// Certificate authorities that are trusted besides those of the machine.
+    pub authorities: Authorities,
     /// Calls that may be sent to one project in an hour.
     pub max_actions_per_hour: usize,
     /// How much of each API key's limits may be used.
@@ -130,17 +137,19 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), StartError> {
     let stopped = fan_out(stop);
-    let clients = startup::clients().await?;
+    let http = HttpTransport::new(options.hosts.clone(), &options.authorities)
+        .map_err(|error| StartError::Http(timed::reason(&error)))?;
+    let mut clients = startup::clients().await?;
     let namespaces: Vec<Option<String>> = if options.namespaces.is_empty() {
         vec![None]
     } else {
         options.namespaces.iter().cloned().map(Some).collect()
     };
     let pending = |what| health.pending(&[what]);
-    tokio::select! {
-        () = startup::wait_for_cluster(&clients.calls, &metrics, &namespaces, pending) => {}
+    clients.lists = tokio::select! {
+        lists = startup::wait_for_cluster(&clients.calls, &metrics, &namespaces, pending) => lists,
         () = stopped_now(stopped.clone()) => return Ok(()),
-    }
+    };
     let scopes: Vec<Scope> = namespaces.into_iter().map(Scope::new).collect();
     // Not before the cluster is as it should be: whoever leads must be able to work.
     let (campaign, leadership) = Campaign::new(
@@ -150,7 +159,7 @@ pub async fn run(
         health.clone(),
         metrics.clone(),
     );
-    let context = context(&options, &clients, &scopes, metrics, leadership)?;
+    let context = context(&options, http, &clients, &scopes, metrics, leadership);
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let follower = tokio::spawn(follow_leadership(context.clone(), policies));
     let (finished, told) = oneshot::channel();
@@ -210,13 +219,12 @@ async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>)
 
 fn context(
     options: &Options,
+    http: HttpTransport,
     clients: &Clients,
     scopes: &[Scope],
     metrics: Metrics,
     leadership: Leadership,
-) -> Result<Arc<Context>, StartError> {
-    let http =
-        HttpTransport::new(options.hosts.clone()).map_err(|e| StartError::Http(e.to_string()))?;
+) -> Arc<Context> {
     let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
@@ -226,7 +234,7 @@ fn context(
         let now = Timestamp::now();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     });
-    Ok(Arc::new(Context {
+    Arc::new(Context {
         reconciler: Reconciler {
             seed: Arc::new(draw_seed),
             max_actions_per_hour: options.max_actions_per_hour,
@@ -252,7 +260,7 @@ fn context(
             .iter()
             .map(|scope| (scope.namespace.clone(), scope.tell.clone()))
             .collect(),
-    }))
+    })
 }
 
 /// One controller over one scope, until it is stopped.
@@ -277,12 +285,19 @@ fn control(
     let forget = context.clone();
     let forget = move |gone| forget.reconciler.forget(&gone);
     let also = health.clone();
+    let config = watch::config(&clients.lists);
     let policies_api = watch::api(&clients.watches, namespace);
-    let policy_events = watch::policies(policies_api, policies_writer, forget, move || {
-        also.done(&policies_listed);
-    });
+    let policy_events = watch::policies(
+        policies_api,
+        config.clone(),
+        policies_writer,
+        forget,
+        move || {
+            also.done(&policies_listed);
+        },
+    );
     let secrets_api = watch::api(&clients.watches, namespace);
-    let secret_events = watch::secrets(secrets_api, secrets_writer, move || {
+    let secret_events = watch::secrets(secrets_api, config, secrets_writer, move || {
         health.done(&secrets_listed);
     });
     let users = policies.clone();
@@ -303,7 +318,7 @@ fn control(
             {
                 tracing::warn!(
                     "a watch broke and is started anew: {}",
-                    super::timed::reason(&error)
+                    timed::reason(&error)
                 );
             }
             future::ready(())
@@ -317,8 +332,7 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
     }
     let at = watch::at(&policy);
     if let Err(invalid) = &policy.0 {
-        tracing::error!(policy = %at, "the policy cannot be read and is left alone: {}", invalid.error);
-        return Ok(Action::await_change());
+        return Err(context.not_understood(&policy, &invalid.error).await);
     }
     // Boxed: all that a pass may wait for adds up.
     let done = Box::pin(context.reconciler.reconcile(&at)).await?;
@@ -351,6 +365,11 @@ fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>
             tracing::info!(policy = %at, "{error}");
             Action::await_change()
         }
+        KubernetesError::NotUnderstood { .. } => {
+            context.count("not_understood");
+            tracing::error!(policy = %at, "{error}");
+            Action::requeue(jittered(LEFT_ALONE, &at))
+        }
         KubernetesError::Failed { .. } => {
             context.count("failed");
             let wait = context.back_off(&at);
@@ -364,6 +383,22 @@ impl Context {
     /// True if this process leads.
     fn leads(&self) -> bool {
         self.leadership.leads(Duration::ZERO)
+    }
+
+    /// Says on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.
+    async fn not_understood(&self, policy: &Watched, error: &str) -> KubernetesError {
+        let at = watch::at(policy);
+        let why = format!(
+            "the policy is left alone because this operator cannot read it; a newer one has perhaps written it: {error}"
+        );
+        self.reconciler.forget(&at);
+        let notice = events::left_alone(&why);
+        let about = policy.object_ref(&());
+        self.reconciler
+            .kubernetes
+            .publish_about(&about, notice)
+            .await;
+        KubernetesError::NotUnderstood { at, why }
     }
 
     /// How long a policy waits after another failure in a row: 2 s, doubling, to 1 min.

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use kube::{Client, Config, api::ListParams};
+use kube::{
+    Api, Client, Config,
+    api::{ListParams, WatchParams},
+    runtime::watcher::InitialListStrategy,
+};
 
 use super::{timed, watch};
-use crate::{api::WarehouseSyncPolicy, report::Metrics};
+use crate::{api::WarehouseSyncPolicy, posthog::proxy, report::Metrics};
 
 /// Connecting to the API server takes this long at most.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,7 +32,9 @@ pub enum StartError {
     )]
     Client(String),
     /// TLS towards `PostHog` could not be set up.
-    #[error("the HTTP client could not be made: {0}. Check that the machine has CA certificates")]
+    #[error(
+        "the HTTP client could not be made: {0}. Check that the machine has CA certificates, or name a file of them with --ca-file"
+    )]
     Http(String),
     /// A vital task ended by itself.
     #[error("{0} ended unexpectedly")]
@@ -43,6 +49,8 @@ pub struct Clients {
     pub watches: Client,
     /// The namespace of the pod, or of the kubeconfig.
     pub namespace: String,
+    /// How watches read their first list.
+    pub lists: InitialListStrategy,
 }
 
 /// Makes the clients from the kubeconfig or the pod's service account.
@@ -50,6 +58,7 @@ pub async fn clients() -> Result<Clients, StartError> {
     let mut config = Config::infer()
         .await
         .map_err(|e| StartError::NoCluster(timed::reason(&e)))?;
+    mind_exceptions(&mut config);
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(timed::KUBERNETES_DEADLINE);
     // kube repeats 429 and 5xx up to 15 times without a word; our own loops repeat, visibly.
@@ -64,19 +73,29 @@ pub async fn clients() -> Result<Clients, StartError> {
         calls: with(timed::KUBERNETES_DEADLINE)?,
         watches: with(WATCH_TIMEOUT)?,
         namespace: config.default_namespace.clone(),
+        lists: InitialListStrategy::StreamingList,
     })
 }
 
-/// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched.
+/// Reaches the API server straight if `NO_PROXY` names it. kube asks `NO_PROXY` about the proxy instead. It matters only with a
+/// kubeconfig: in a pod kube uses no proxy.
+pub fn mind_exceptions(config: &mut Config) {
+    if proxy::is_exempt(&config.cluster_url.to_string()) {
+        config.proxy_url = None;
+    }
+}
+
+/// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched. Returns how it gives first
+/// lists.
 pub async fn wait_for_cluster(
     client: &Client,
     metrics: &Metrics,
     namespaces: &[Option<String>],
     pending: impl Fn(String),
-) {
+) -> InitialListStrategy {
     let mut told = String::new();
     for namespace in namespaces {
-        let api: kube::Api<WarehouseSyncPolicy> = watch::api(client, namespace.as_deref());
+        let api: Api<WarehouseSyncPolicy> = watch::api(client, namespace.as_deref());
         loop {
             // Only metadata: a policy that cannot be read must not look like a missing resource.
             let one = ListParams::default().limit(1);
@@ -96,6 +115,29 @@ pub async fn wait_for_cluster(
     }
     if !told.is_empty() {
         tracing::info!("the cluster is there");
+    }
+    let first = namespaces.first().and_then(Option::as_deref);
+    first_lists(client, metrics, first).await
+}
+
+/// Streamed lists take the least memory, but by default Kubernetes 1.30, 1.31 and 1.33 refuse them (feature gate `WatchList`).
+async fn first_lists(
+    client: &Client,
+    metrics: &Metrics,
+    namespace: Option<&str>,
+) -> InitialListStrategy {
+    let api: Api<WarehouseSyncPolicy> = watch::api(client, namespace);
+    let params = WatchParams::streaming_lists().timeout(1);
+    loop {
+        let streamed = api.watch_metadata(&params, "0");
+        match timed::kubernetes(metrics, "watch_policies", "", streamed).await {
+            Err(kube::Error::Api(status)) if status.code == 422 => {
+                return InitialListStrategy::ListWatch;
+            }
+            // Whatever else is refused, the watches will say.
+            Ok(_) | Err(kube::Error::Api(_)) => return InitialListStrategy::StreamingList,
+            Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use kube::{
     runtime::{
         Predicate, PredicateConfig, WatchStreamExt, predicates,
         reflector::{ObjectRef, Store, store::Writer},
-        watcher,
+        watcher::{self, InitialListStrategy, watcher},
     },
 };
 
@@ -18,15 +18,27 @@ use crate::api::{
     status::State, validated::PolicyRef,
 };
 
+/// How many objects are in memory at a time of a first list that is not streamed.
+const PAGE: u32 = 100;
+
+/// Of watches whose first list is given so.
+pub fn config(lists: &InitialListStrategy) -> watcher::Config {
+    watcher::Config {
+        initial_list_strategy: lists.clone(),
+        ..watcher::Config::default().page_size(PAGE)
+    }
+}
+
 /// Policies, as triggers of reconciles: a change of spec or annotations, not of status or labels. `gone` is told of those
 /// that were deleted.
 pub fn policies(
     api: Api<Watched>,
+    config: watcher::Config,
     writer: Writer<Watched>,
     gone: impl Fn(PolicyRef) + Send + 'static,
     listed: impl Fn() + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<Watched>> + Send {
-    watcher(api, watcher::Config::default().streaming_lists())
+    watcher(api, config)
         .backoff(WatchBackoff::default())
         .modify(strip)
         .reflect(writer)
@@ -45,28 +57,24 @@ pub fn policies(
 /// Labelled Secrets, without their data, at every change; `listed` is told of every complete list.
 pub fn secrets(
     api: Api<PartialObjectMeta<Secret>>,
+    config: watcher::Config,
     writer: Writer<PartialObjectMeta<Secret>>,
     listed: impl Fn() + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<Secret>>> + Send {
-    watcher(
-        api,
-        watcher::Config::default()
-            .labels(USE_LABEL)
-            .streaming_lists(),
-    )
-    .backoff(WatchBackoff::default())
-    .modify(|secret| {
-        secret.managed_fields_mut().clear();
-        secret.annotations_mut().clear();
-    })
-    .reflect(writer)
-    .inspect_ok(move |event| {
-        if matches!(event, watcher::Event::InitDone) {
-            listed();
-        }
-    })
-    .touched_objects()
-    .predicate_filter(predicates::resource_version, PredicateConfig::default())
+    watcher(api, config.labels(USE_LABEL))
+        .backoff(WatchBackoff::default())
+        .modify(|secret| {
+            secret.managed_fields_mut().clear();
+            secret.annotations_mut().clear();
+        })
+        .reflect(writer)
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) {
+                listed();
+            }
+        })
+        .touched_objects()
+        .predicate_filter(predicates::resource_version, PredicateConfig::default())
 }
 
 /// Keeps of a policy what other policies must know of it: 10,000 of them must fit into little memory.
@@ -77,6 +85,7 @@ fn strip(policy: &mut Watched) {
         policy.status = Some(WarehouseSyncPolicyStatus {
             incidents: status.incidents,
             state: State {
+                format: status.state.format,
                 sends: status.state.sends,
                 ..State::default()
             },

@@ -11,8 +11,10 @@ use reqwest::{
 
 use super::{
     ApiKey,
+    authorities::Authorities,
+    connection,
     guard::HostList,
-    redact,
+    proxy,
     transport::{self, Method, Request, Response, Transport, TransportError},
 };
 use crate::api::host::Host;
@@ -28,24 +30,34 @@ pub struct HttpTransport {
     hosts: HostList,
 }
 
+/// A client for calls that leave the machine: over https only, through the proxy that the environment names, trusting the
+/// machine's authorities and these. It follows no redirect and repeats nothing.
+pub fn guarded_client(authorities: &Authorities) -> Result<reqwest::Client, reqwest::Error> {
+    builder()
+        .https_only(true)
+        .tls_certs_merge(authorities.certificates())
+        .build()
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!(
+            "warehouse-sync-operator/",
+            env!("CARGO_PKG_VERSION")
+        ))
+        .connect_timeout(CONNECT_TIMEOUT)
+        // A redirect could carry the key to another host.
+        .redirect(redirect::Policy::none())
+        // A repeated POST could start something twice; repeating is decided where the consequences are known.
+        .retry(retry::never())
+}
+
 impl HttpTransport {
     /// Makes the clients. Fails if TLS cannot be set up, for example without any CA certificate on the machine.
-    pub fn new(hosts: HostList) -> Result<Self, reqwest::Error> {
-        let builder = || {
-            reqwest::Client::builder()
-                .user_agent(concat!(
-                    "warehouse-sync-operator/",
-                    env!("CARGO_PKG_VERSION")
-                ))
-                .connect_timeout(CONNECT_TIMEOUT)
-                // A redirect could carry the key to another host.
-                .redirect(redirect::Policy::none())
-                // A repeated POST could start something twice; repeating is decided where the consequences are known.
-                .retry(retry::never())
-        };
-        // A proxy for the outside world must not see what goes to this machine.
+    pub fn new(hosts: HostList, authorities: &Authorities) -> Result<Self, reqwest::Error> {
         Ok(Self {
-            remote: builder().https_only(true).build()?,
+            remote: guarded_client(authorities)?,
+            // A proxy for the outside world must not see what goes to this machine.
             loopback: builder().no_proxy().build()?,
             hosts,
         })
@@ -88,7 +100,7 @@ impl HttpTransport {
             .timeout(request.deadline)
             .send()
             .await
-            .map_err(|e| failure(&e))?;
+            .map_err(|e| failure(&e, host))?;
         let header = |name| {
             answer
                 .headers()
@@ -102,7 +114,7 @@ impl HttpTransport {
             header(CONTENT_TYPE),
             header(RETRY_AFTER),
         );
-        let body = read_body(answer, request.max_body).await?;
+        let body = read_body(answer, request.max_body, host).await?;
         Ok(Response {
             status,
             content_type,
@@ -124,14 +136,18 @@ impl Transport for HttpTransport {
 }
 
 /// Reads chunk by chunk, so that a body (or what a small compressed one unfolds into) never exceeds the cap in memory.
-async fn read_body(answer: reqwest::Response, max: usize) -> Result<Vec<u8>, TransportError> {
+async fn read_body(
+    answer: reqwest::Response,
+    max: usize,
+    host: &Host,
+) -> Result<Vec<u8>, TransportError> {
     // What it promises is room enough; a promise that is not kept costs no more than the cap.
     let promised = answer.content_length().unwrap_or_default();
     let promised = usize::try_from(promised).unwrap_or(usize::MAX);
     let mut body = Vec::with_capacity(promised.min(max));
     let mut chunks = answer.bytes_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|e| failure(&e))?;
+        let chunk = chunk.map_err(|e| failure(&e, host))?;
         if body.len() + chunk.len() > max {
             return Err(TransportError::TooLarge);
         }
@@ -140,21 +156,17 @@ async fn read_body(answer: reqwest::Response, max: usize) -> Result<Vec<u8>, Tra
     Ok(body)
 }
 
-fn failure(error: &reqwest::Error) -> TransportError {
-    let mut reason = String::new();
-    // reqwest's own line repeats the URL; what went wrong stands in its sources.
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if !reason.is_empty() {
-            reason.push_str(": ");
-        }
-        reason.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    if error.is_timeout() && !error.is_connect() {
-        reason = "the deadline passed".into();
-    }
-    let reason = redact::text(&reason, 300);
+fn failure(error: &reqwest::Error, host: &Host) -> TransportError {
+    let proxy = if host.is_http_loopback() {
+        None
+    } else {
+        proxy::toward(host.as_str())
+    };
+    let reason = if error.is_timeout() && !error.is_connect() {
+        "the deadline passed".to_owned()
+    } else {
+        connection::words(error, proxy.as_deref())
+    };
     // Name resolution, connecting and the TLS handshake come before the first byte of a request.
     if error.is_connect() || error.is_builder() {
         TransportError::NotSent(reason)

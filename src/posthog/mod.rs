@@ -4,7 +4,9 @@
 //! described here (`write`, `answer`): they are sent in `execute/calls.rs` and need a permit. Nothing in this folder knows Kubernetes or a policy.
 
 pub mod answer;
+pub mod authorities;
 pub mod client;
+mod connection;
 pub mod error;
 pub mod guard;
 pub mod http;
@@ -12,6 +14,7 @@ pub mod inputs;
 pub mod key;
 pub mod lax;
 pub mod probe;
+pub mod proxy;
 pub mod quota;
 pub mod redact;
 pub mod transport;

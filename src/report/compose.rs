@@ -92,6 +92,8 @@ pub fn observed(
         proposals: plan.proposals.clone(),
         history: old.history.clone(),
         state: State {
+            // The first format has no number; a later one is written here, as STATE_FORMAT.
+            format: None,
             schemas: remembered(policy, snapshot, diagnosis, plan, old, now),
             sources: plan.sources.clone(),
             missing: missing(policy, snapshot),

@@ -82,6 +82,12 @@ pub fn transitions(
     notices
 }
 
+/// A policy that is left as it is, because this operator does not understand all of it.
+#[must_use]
+pub fn left_alone(why: &str) -> Notice {
+    notice(true, "LeftAlone", "Poll", why, None)
+}
+
 fn notice(
     warning: bool,
     reason: &'static str,

@@ -26,6 +26,14 @@ pub enum KubernetesError {
     /// The object is gone.
     #[error("{0}: it is gone")]
     Gone(PolicyRef),
+    /// This operator does not understand all of the object, because a newer one has written it.
+    #[error("{at}: {why}")]
+    NotUnderstood {
+        /// Which policy.
+        at: PolicyRef,
+        /// What is not understood, and what to do.
+        why: String,
+    },
     /// Anything else; perhaps the request was carried out all the same.
     #[error("{what}: {reason}")]
     Failed {

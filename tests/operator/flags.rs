@@ -141,6 +141,7 @@ fn help_names_every_flag_and_its_variable_and_no_switch_for_tests() {
             "--allow-http-loopback",
             "WAREHOUSE_SYNC_ALLOW_HTTP_LOOPBACK",
         ),
+        ("--ca-file", "WAREHOUSE_SYNC_CA_FILE"),
         ("--bind", "WAREHOUSE_SYNC_BIND"),
         ("--lease-namespace", "WAREHOUSE_SYNC_LEASE_NAMESPACE"),
         ("--lease-name", "WAREHOUSE_SYNC_LEASE_NAME"),

@@ -1,53 +1,9 @@
 //! A run that hangs is found, cancelled, reloaded and confirmed by a new job, whatever is restarted meanwhile.
 
-use posthog_simulator::Trigger;
 use warehouse_sync_operator::api::status::{RootCause, Step};
 
+pub use crate::hung_run::{STUCK, assert_one_cancel_and_one_reload, wait_until_recovered};
 use crate::support::{Env, wait_until};
-
-/// A hung run among healthy tables; the run after it completes.
-pub const STUCK: &str = "
-sources:
-  - type: Postgres
-    prefix: prod
-    schemas:
-      - {name: public.orders, last_synced_ago: 33h, rows: 1000, run: {started_ago: 9h, rows: 500, hangs: {}, cancel_takes: 100ms}, then: {completes: {after: 2s, rows: 100}}}
-      - {name: public.users, last_synced_ago: 1h, rows: 10}
-  - type: Stripe
-    schemas:
-      - {name: charge, last_synced_ago: 2h, rows: 10}
-";
-
-/// What must have happened in the end, however it came about.
-pub fn assert_one_cancel_and_one_reload(env: &Env) {
-    let simulator = env.posthog.simulator();
-    let id = simulator.schema_id("public.orders").unwrap();
-    let cancels: Vec<_> = simulator
-        .requests()
-        .iter()
-        .filter(|r| r.path.ends_with("/cancel/") && r.status.is_some())
-        .collect();
-    assert_eq!(cancels.len(), 1, "{cancels:?}");
-    let started = simulator.reloads_that_started(&id);
-    assert_eq!(
-        started
-            .iter()
-            .filter(|effect| effect.trigger == Some(Trigger::Reload))
-            .count(),
-        1
-    );
-}
-
-pub fn wait_until_recovered(env: &Env) {
-    env.wait_for("p", "the end of the incident", |status| {
-        status.incidents.is_empty()
-            && status
-                .summary
-                .as_ref()
-                .is_some_and(|s| s.healthy_of == "3/3")
-            && !status.history.is_empty()
-    });
-}
 
 #[test]
 fn a_run_that_hangs_is_cancelled_reloaded_and_confirmed_and_every_step_can_be_seen() {

@@ -287,9 +287,17 @@ impl Operator {
 
     /// The same with these environment variables besides.
     pub fn start_with(kubeconfig: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let all: Vec<_> = ["run", "--bind", "127.0.0.1:0"]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
+        Self::start_as(kubeconfig, &all, env)
+    }
+
+    /// With these arguments and no others.
+    pub fn start_as(kubeconfig: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_warehouse-sync-operator"))
-            .arg("run")
-            .args(["--bind", "127.0.0.1:0"])
             .args(args)
             .env("KUBECONFIG", kubeconfig)
             .env_remove("RUST_LOG")

@@ -10,6 +10,7 @@ use warehouse_sync_operator::{
     posthog::{
         ApiKey, Transport,
         answer::{Answer, Refreshed},
+        authorities::Authorities,
         guard::HostList,
         http::HttpTransport,
         inputs::Inputs,
@@ -287,7 +288,7 @@ fn simulator(scenario: &str) -> Simulator {
 async fn each_call_sends_what_it_says_over_http_and_reads_the_answer() {
     let server = Server::start(simulator(PROJECT)).unwrap();
     let host = Host::parse(&server.url()).unwrap();
-    let transport = HttpTransport::new(HostList::new(&[], true)).unwrap();
+    let transport = HttpTransport::new(HostList::new(&[], true), &Authorities::default()).unwrap();
     let key = ApiKey::new(b"phx_demo").unwrap();
     for (call, request_line, body, fits) in exchanges() {
         let request = call.request(|rest| format!("/api/projects/12345/{rest}"));

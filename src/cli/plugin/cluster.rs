@@ -15,7 +15,11 @@ use kube::{
 use serde_json::json;
 
 use super::{PluginError, mark::Mark};
-use crate::api::{WarehouseSyncPolicy, names::PLUGIN_MANAGER};
+use crate::{
+    api::{WarehouseSyncPolicy, names::PLUGIN_MANAGER},
+    controller::startup::mind_exceptions,
+    posthog::proxy,
+};
 
 /// Longest wait for a connection. A person waits for it.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -50,7 +54,9 @@ impl ClusterArgs {
 
     /// The cluster that the flags and the environment name.
     pub(super) async fn connect(&self) -> Result<Cluster, PluginError> {
+        proxy::check().map_err(|error| PluginError::refused(error.to_string()))?;
         let mut config = self.config().await?;
+        mind_exceptions(&mut config);
         config.connect_timeout = Some(CONNECT);
         config.read_timeout = Some(READ);
         let namespace = self.namespace.clone();

@@ -9,7 +9,7 @@ use crate::folder::Folder;
 use crate::guard::Guarded;
 use crate::kubeconfig::{Credentials, kubeconfig};
 use crate::pki::Authority;
-use crate::servers::{AUDIT_LOG, Server};
+use crate::servers::{AUDIT_LOG, Server, Settings};
 use crate::tools::Tools;
 
 /// A running etcd and kube-apiserver of their own, with TLS, RBAC and admission.
@@ -33,11 +33,16 @@ impl ControlPlane {
     /// Starts a control plane and waits until it is ready: a few seconds, and some minutes the very
     /// first time (README.md).
     pub fn start() -> Result<Self, Error> {
+        Self::start_with(Settings::default())
+    }
+
+    /// The same with these settings.
+    pub fn start_with(settings: Settings) -> Result<Self, Error> {
         let tools = Tools::find()?;
         let folder = Folder::new()?;
         let authority = Authority::new()?;
         let etcd = Server::etcd(&tools, &folder)?;
-        let apiserver = Server::apiserver(&tools, &folder, &authority, &etcd)?;
+        let apiserver = Server::apiserver(&tools, &folder, &authority, &etcd, settings)?;
         // Members of this group may do everything, whatever RBAC says.
         let admin = Credentials::Certificate(authority.user("admin", &["system:masters"])?);
         let admin = kubeconfig(apiserver.port(), authority.certificate(), admin, "default");
@@ -92,7 +97,8 @@ impl ControlPlane {
     }
 
     /// What the API server has put into its audit log: one JSON object per line for each write of a
-    /// `WarehouseSyncPolicy`, but not of its status. A line comes a little after the answer.
+    /// `WarehouseSyncPolicy`, but not of its status, and for whatever the user of [`Settings::audited_user`] asks. A line comes a little
+    /// after the answer.
     pub fn audit_log(&self) -> Result<String, Error> {
         std::fs::read_to_string(self.folder().join(AUDIT_LOG))
             .map_err(Error::io("read the audit log"))

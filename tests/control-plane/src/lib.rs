@@ -23,4 +23,5 @@ mod wait;
 
 pub use control_plane::ControlPlane;
 pub use error::Error;
+pub use servers::Settings;
 pub use tools::{helm, promtool};

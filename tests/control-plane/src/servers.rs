@@ -29,8 +29,25 @@ rules:
   - level: Metadata
     verbs: [create, update, patch, delete]
     resources: [{group: warehousesync.dev, resources: [warehousesyncpolicies]}]
-  - level: None
 ";
+
+/// How a control plane differs from the usual one.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Settings<'a> {
+    /// A user of whom every request is put into the audit log.
+    pub audited_user: Option<&'a str>,
+    /// Feature gates of kube-apiserver, such as `WatchList=false`.
+    pub feature_gates: Option<&'a str>,
+}
+
+impl Settings<'_> {
+    fn audit_policy(&self) -> String {
+        let user = self.audited_user.map_or_else(String::new, |user| {
+            format!("  - {{level: Metadata, users: ['{user}']}}\n")
+        });
+        format!("{AUDIT_POLICY}{user}  - level: None\n")
+    }
+}
 
 /// How to start one server, again and again.
 pub(crate) struct Server {
@@ -68,17 +85,18 @@ impl Server {
         folder: &Folder,
         authority: &Authority,
         etcd: &Self,
+        settings: Settings,
     ) -> Result<Self, Error> {
         let port = free_port()?;
         let identity = authority.server()?;
         let ca = folder.write("ca.crt", authority.certificate())?;
         let certificate = folder.write("apiserver.crt", identity.certificate)?;
         let key = folder.write("apiserver.key", identity.key)?;
-        let audit_policy = folder.write("audit-policy.yaml", AUDIT_POLICY)?;
+        let audit_policy = folder.write("audit-policy.yaml", settings.audit_policy())?;
         let (token_key, token_public_key) = pki::token_keys()?;
         let token_key = folder.write("tokens.key", token_key)?;
         let token_public_key = folder.write("tokens.pub", token_public_key)?;
-        let command = vec![
+        let mut command = vec![
             tools.path(&KUBE_APISERVER).display().to_string(),
             format!("--etcd-servers=http://127.0.0.1:{}", etcd.port),
             "--bind-address=127.0.0.1".to_owned(),
@@ -105,6 +123,8 @@ impl Server {
             "--advertise-address=127.0.0.1".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
         ];
+        let gates = settings.feature_gates.into_iter();
+        command.extend(gates.map(|gates| format!("--feature-gates={gates}")));
         Ok(Self {
             name: KUBE_APISERVER.name,
             command,

@@ -1,0 +1,147 @@
+//! What is generated, or said twice, has not drifted.
+
+use std::{collections::BTreeSet, fs, process::Command};
+
+use serde_json::Value;
+
+use crate::{
+    helm::{chart, documents, only, render},
+    render::{CHART, Generated, crd, deploy, root},
+};
+
+#[test]
+fn the_generated_manifests_are_what_the_chart_and_the_program_make() {
+    let helm = control_plane::helm().unwrap();
+    let files: Vec<Generated> = [crd().unwrap(), deploy(&helm).unwrap()].concat();
+    for (path, content) in files {
+        let there = fs::read_to_string(root().join(&path)).unwrap_or_default();
+        assert!(
+            there == content,
+            "{} has drifted: cargo run --example render",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn the_chart_has_the_version_of_the_program() {
+    let text = fs::read_to_string(root().join(CHART).join("Chart.yaml")).unwrap();
+    let chart = &documents(&text)[0];
+    for field in ["version", "appVersion"] {
+        assert_eq!(
+            chart[field],
+            env!("CARGO_PKG_VERSION"),
+            "{CHART}/Chart.yaml: {field} must be the version in Cargo.toml"
+        );
+    }
+}
+
+/// The values in a file, by path: `image.tag`. What is empty or a list is one value.
+fn leaves(prefix: &str, value: &Value) -> Vec<(String, Value)> {
+    match value {
+        Value::Object(fields) if !fields.is_empty() && !is_one_value(prefix) => fields
+            .iter()
+            .flat_map(|(name, value)| {
+                let dot = if prefix.is_empty() { "" } else { "." };
+                leaves(&format!("{prefix}{dot}{name}"), value)
+            })
+            .collect(),
+        other => vec![(prefix.to_owned(), other.clone())],
+    }
+}
+
+/// Handed on as it is.
+fn is_one_value(path: &str) -> bool {
+    ["resources", "dashboard.labels"].contains(&path)
+}
+
+#[test]
+fn every_value_is_in_the_documentation_with_its_default() {
+    let values = fs::read_to_string(root().join(CHART).join("values.yaml")).unwrap();
+    let docs = fs::read_to_string(root().join("docs/install.md")).unwrap();
+    let rows: Vec<(&str, &str)> = docs
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split(" | ");
+            Some((cells.next()?.strip_suffix('`')?, cells.next()?))
+        })
+        .collect();
+    let mut known = BTreeSet::new();
+    for (path, default) in leaves("", &documents(&values)[0]) {
+        let row = format!("| `{path}` | `{default}` |");
+        assert!(
+            rows.contains(&(&*path, &*format!("`{default}`"))),
+            "docs/install.md lacks a row of the table of values that begins with: {row}"
+        );
+        known.insert(path);
+    }
+    for (path, _) in rows {
+        assert!(
+            known.contains(path),
+            "docs/install.md speaks of {path}, which is no value"
+        );
+    }
+}
+
+/// The flags that `run --help` tells of.
+fn flags() -> BTreeSet<String> {
+    let program = env!("CARGO_BIN_EXE_warehouse-sync-operator");
+    let help = Command::new(program).args(["run", "--help"]).output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    help.lines()
+        .filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next())
+        .map(|flag| format!("--{flag}"))
+        .collect()
+}
+
+#[test]
+fn every_flag_of_the_operator_can_be_set_by_a_value() {
+    let objects = render(&[
+        "allowedHosts={posthog.example.com:8443}",
+        "allowedNotifyHosts={hooks.example.com}",
+        "ca.secret=authority",
+        "requireVerifiedApprovals=true",
+        "allowUnguardedApprovals=true",
+    ]);
+    let container = &only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    let args: Vec<&str> = container["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|arg| arg.as_str().unwrap())
+        .collect();
+    let set = |flag: &str| {
+        args.iter()
+            .any(|arg| *arg == flag || arg.starts_with(&format!("{flag}=")))
+    };
+    for flag in flags() {
+        let not_for_a_pod = [
+            // A PostHog on the same machine is none that a pod can reach.
+            "--allow-http-loopback",
+            // The namespace of the pod, where its Role is.
+            "--lease-namespace",
+        ];
+        assert!(
+            set(&flag) || not_for_a_pod.contains(&&*flag),
+            "no value of {} sets {flag}",
+            chart()
+        );
+    }
+    // And all of them are understood: it ends because there is no cluster (1), not for a wrong flag (2).
+    let mut program = Command::new(env!("CARGO_BIN_EXE_warehouse-sync-operator"));
+    program.env("KUBECONFIG", "/nonexistent").args(
+        args.iter()
+            .map(|arg| {
+                if arg.starts_with("--bind=") {
+                    "--bind=127.0.0.1:0"
+                } else {
+                    arg
+                }
+            })
+            // A file that only the pod has.
+            .filter(|arg| !arg.starts_with("--ca-file=")),
+    );
+    let output = program.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+}

@@ -1,0 +1,114 @@
+//! The real helm, kept apart from whatever the user's home holds, and releases of the chart.
+
+use std::{
+    ffi::OsStr,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use control_plane::ControlPlane;
+use serde_json::{Map, Value};
+
+use crate::render::{CHART, root};
+
+/// helm with this kubeconfig; the error is what it says.
+fn helm(kubeconfig: &Path, args: &[impl AsRef<OsStr>]) -> Result<String, String> {
+    let home = std::env::temp_dir().join("warehouse-sync-operator-helm");
+    let output = Command::new(control_plane::helm().unwrap())
+        .args(args)
+        .env_clear()
+        .env("HOME", home)
+        .env("KUBECONFIG", kubeconfig)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
+}
+
+/// helm without a cluster.
+pub fn offline(args: &[&str]) -> Result<String, String> {
+    helm(Path::new("/nonexistent"), args)
+}
+
+/// The chart's folder.
+pub fn chart() -> String {
+    root().join(CHART).display().to_string()
+}
+
+/// What the chart at this place makes of values (as `--set`), without a cluster.
+pub fn render_at(chart: &str, values: &[&str]) -> Result<Vec<Value>, String> {
+    let mut args = vec!["template", "wso", chart, "--namespace", "ops"];
+    for value in values {
+        args.extend(["--set", value]);
+    }
+    offline(&args).map(|yaml| documents(&yaml))
+}
+
+/// What the chart makes of values.
+pub fn render(values: &[&str]) -> Vec<Value> {
+    render_at(&chart(), values).unwrap_or_else(|said| panic!("{values:?}: {said}"))
+}
+
+/// The objects in a text.
+pub fn documents(yaml: &str) -> Vec<Value> {
+    let all: Vec<Option<Map<String, Value>>> = serde_saphyr::from_multiple(yaml).unwrap();
+    all.into_iter().flatten().map(Value::Object).collect()
+}
+
+/// The only object of a kind.
+pub fn only<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
+    let mut found = objects.iter().filter(|object| object["kind"] == kind);
+    let first = found.next().unwrap_or_else(|| panic!("no {kind}"));
+    assert!(found.next().is_none(), "more than one {kind}");
+    first
+}
+
+/// A release `wso` in the namespace `ops`.
+pub struct Release<'a>(pub &'a ControlPlane);
+
+/// Its namespace.
+pub const HOME: &str = "ops";
+/// Its name for most objects, and that of its account.
+pub const NAME: &str = "wso-warehouse-sync-operator";
+
+impl Release<'_> {
+    /// `helm install`, in a namespace that it makes. It waits for nothing, because no kubelet starts the pods.
+    pub fn install(&self, values: &[&str]) -> String {
+        self.with_values(&["install", "--create-namespace"], values)
+    }
+
+    /// `helm upgrade` to these values and no others.
+    pub fn upgrade(&self, values: &[&str]) -> String {
+        self.with_values(&["upgrade", "--reset-values"], values)
+    }
+
+    /// `helm uninstall`.
+    pub fn uninstall(&self) -> String {
+        self.run(&["uninstall", "wso"])
+    }
+
+    /// What was installed last.
+    pub fn manifest(&self) -> String {
+        self.run(&["get", "manifest", "wso"])
+    }
+
+    fn with_values(&self, verb: &[&str], values: &[&str]) -> String {
+        let chart = chart();
+        let mut args = [verb, &["wso", &chart]].concat();
+        for value in values {
+            args.extend(["--set", value]);
+        }
+        self.run(&args)
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        let all = [args, &["--namespace", HOME]].concat();
+        let said = helm(self.0.admin_kubeconfig(), &all);
+        said.unwrap_or_else(|said| panic!("{all:?}: {said}"))
+    }
+}

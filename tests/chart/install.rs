@@ -1,0 +1,189 @@
+//! Installed, upgraded, mended and uninstalled on a real API server; and the same from `deploy/` with kubectl alone.
+
+use control_plane::ControlPlane;
+use serde_json::Value;
+
+use crate::{
+    helm::{HOME, NAME, Release},
+    render::root,
+    support::{put, wait_until},
+};
+
+fn start() -> ControlPlane {
+    ControlPlane::start().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The names of all objects of a kind, in all namespaces.
+fn names(plane: &ControlPlane, kind: &str) -> Vec<String> {
+    let args = [
+        "get",
+        kind,
+        "-A",
+        "-o",
+        "jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{\"\\n\"}{end}",
+    ];
+    let names = plane.kubectl(args).unwrap();
+    names.lines().map(str::to_owned).collect()
+}
+
+/// Those that are the operator's.
+fn ours(plane: &ControlPlane, kind: &str) -> Vec<String> {
+    let names = names(plane, kind).into_iter();
+    names.filter(|name| name.contains("warehouse")).collect()
+}
+
+const POLICY: &str = "{apiVersion: warehousesync.dev/v1alpha1, kind: WarehouseSyncPolicy, metadata: {name: p, namespace: data}, \
+                      spec: {posthog: {host: 'https://us.posthog.com', projectId: 1, apiKeySecretRef: {name: s, key: k}}}}";
+
+/// Applies a policy as soon as the CRD is served.
+fn put_policy(plane: &ControlPlane) {
+    wait_until("the CRD to be served", || {
+        plane.apply(POLICY).map_err(|error| error.to_string())
+    });
+}
+
+#[test]
+fn a_release_is_installed_upgraded_and_uninstalled_and_leaves_crd_and_policies() {
+    let plane = start();
+    let release = Release(&plane);
+    for namespace in ["data", "more"] {
+        plane.kubectl(["create", "namespace", namespace]).unwrap();
+    }
+    let notes = release.install(&["namespaces={data,more}", "networkPolicy.enabled=true"]);
+    assert!(
+        notes.contains(&format!(
+            "kubectl rollout status deployment/{NAME} -n {HOME}"
+        )),
+        "{notes}"
+    );
+    assert!(notes.contains("policies in data, more"), "{notes}");
+    assert_eq!(
+        ours(&plane, "roles"),
+        [
+            format!("data/{NAME}"),
+            format!("more/{NAME}"),
+            format!("{HOME}/{NAME}-lease")
+        ]
+    );
+    put_policy(&plane);
+
+    let notes = release.upgrade(&["clusterWide=true", "replicas=2", "log.format=json"]);
+    assert!(notes.contains("looks after all namespaces"), "{notes}");
+    assert_eq!(ours(&plane, "roles"), [format!("{HOME}/{NAME}-lease")]);
+    assert!(ours(&plane, "clusterrolebindings").contains(&format!("/{NAME}")));
+    assert_eq!(
+        ours(&plane, "poddisruptionbudgets"),
+        [format!("{HOME}/{NAME}")]
+    );
+    assert_eq!(ours(&plane, "networkpolicies"), Vec::<String>::new());
+    let args = [
+        "get",
+        "deployment",
+        "-n",
+        HOME,
+        NAME,
+        "-o",
+        "jsonpath={.spec.template.spec.containers[0].args}",
+    ];
+    let args = plane.kubectl(args).unwrap();
+    assert!(
+        args.contains("--log-format=json") && !args.contains("--namespace"),
+        "{args}"
+    );
+
+    release.uninstall();
+    for kind in [
+        "deployments",
+        "services",
+        "serviceaccounts",
+        "clusterroles",
+        "clusterrolebindings",
+        "roles",
+        "validatingadmissionpolicies",
+    ] {
+        assert_eq!(ours(&plane, kind), Vec::<String>::new(), "{kind}");
+    }
+    assert_eq!(
+        names(&plane, "crd"),
+        ["/warehousesyncpolicies.warehousesync.dev"]
+    );
+    assert_eq!(names(&plane, "wsp"), ["data/p"]);
+    // And a release of the same name takes up what was left.
+    release.install(&["namespaces={data}"]);
+    assert_eq!(names(&plane, "wsp"), ["data/p"]);
+}
+
+/// As the operator says when it sees that somebody has added to an admission policy.
+#[test]
+fn what_somebody_added_to_a_release_goes_when_its_manifest_replaces_it() {
+    let plane = start();
+    let release = Release(&plane);
+    release.install(&[]);
+    let policy = "validatingadmissionpolicy/warehousesync-approvals";
+    let added = r#"[{"op": "add", "path": "/spec/matchConditions", "value": [{"name": "never", "expression": "false"}]}]"#;
+    plane
+        .kubectl(["patch", policy, "--type=json", "-p", added])
+        .unwrap();
+    let conditions = || {
+        plane
+            .kubectl(["get", policy, "-o", "jsonpath={.spec.matchConditions}"])
+            .unwrap()
+    };
+    assert!(conditions().contains("never"));
+    put(&plane, &["replace", "-f", "-"], &release.manifest()).unwrap();
+    assert_eq!(conditions(), "");
+    release.upgrade(&["replicas=2"]);
+}
+
+#[test]
+fn kubectl_alone_installs_what_is_in_deploy_in_either_way() {
+    let folder = root().join("deploy").display().to_string();
+    for how in [&["apply", "-k"][..], &["apply", "--server-side", "-k"]] {
+        let plane = start();
+        let args: Vec<&str> = how.iter().copied().chain([&*folder]).collect();
+        plane.kubectl(&args).unwrap();
+        // As after an upgrade.
+        plane.kubectl(&args).unwrap();
+        assert_eq!(
+            ours(&plane, "deployments"),
+            ["warehouse-sync-operator/warehouse-sync-operator"]
+        );
+        plane.kubectl(["create", "namespace", "data"]).unwrap();
+        put_policy(&plane);
+        let guard = ours(&plane, "validatingadmissionpolicybindings");
+        assert_eq!(
+            guard,
+            ["approvals", "inert-answers", "status"].map(|name| format!("/warehousesync-{name}"))
+        );
+    }
+}
+
+/// Nothing says so when an object is applied that the API server cuts down to what it knows.
+#[test]
+fn the_api_server_keeps_every_field_that_the_chart_renders() {
+    let plane = start();
+    let monitoring = ["ServiceMonitor", "PrometheusRule"];
+    let objects = crate::helm::render(&[
+        "replicas=2",
+        "networkPolicy.enabled=true",
+        "dashboard.enabled=true",
+        "ca.configMap=authority",
+        "namespaces={ops}",
+        "priorityClassName=system-cluster-critical",
+        "podAnnotations.a=b",
+        "podLabels.a=b",
+        "nodeSelector.a=b",
+        "tolerations[0].key=a",
+        "extraEnv[0].name=NO_PROXY,extraEnv[0].value=10.0.0.1",
+    ]);
+    plane.kubectl(["create", "namespace", HOME]).unwrap();
+    for object in objects
+        .iter()
+        .filter(|object| !monitoring.iter().any(|kind| object["kind"] == *kind))
+    {
+        let args = ["create", "--validate=strict", "-o", "json", "-f", "-"];
+        let kept: Value =
+            serde_json::from_str(&put(&plane, &args, &object.to_string()).unwrap()).unwrap();
+        assert_eq!(kept["metadata"]["name"], object["metadata"]["name"]);
+    }
+}

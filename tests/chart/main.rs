@@ -1,0 +1,22 @@
+//! The chart: the real helm renders and installs it on a real API server, and the operator runs with what it rendered.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::doc_markdown,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod generated;
+mod helm;
+mod install;
+mod pods;
+mod render;
+mod rights;
+mod values;
+
+#[path = "../operator/hung_run.rs"]
+mod hung_run;
+#[path = "../operator/support.rs"]
+#[allow(dead_code, reason = "the tests of the operator use the rest")]
+mod support;

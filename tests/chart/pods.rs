@@ -1,0 +1,94 @@
+//! The pods: held against the strictest of Kubernetes' standards, and the one of `helm test` run as far as that goes without a kubelet.
+
+use std::process::Command;
+
+use control_plane::ControlPlane;
+use serde_json::{Value, json};
+
+use crate::{
+    helm::{only, render},
+    support::put,
+};
+
+/// Puts a pod into a namespace where only restricted ones may be.
+fn put_pod(
+    plane: &ControlPlane,
+    name: &str,
+    metadata: &Value,
+    spec: &Value,
+) -> Result<String, String> {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "strict", "labels": metadata["labels"]},
+        "spec": spec,
+    });
+    put(plane, &["create", "-f", "-"], &pod.to_string())
+}
+
+#[test]
+fn the_pods_keep_to_the_restricted_standard() {
+    let plane = ControlPlane::start().unwrap_or_else(|error| panic!("{error}"));
+    let namespace = json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": "strict", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+    });
+    plane.apply(&namespace.to_string()).unwrap();
+    for values in [
+        &["replicas=2"][..],
+        &["ca.secret=authority"],
+        &["runAsUser=null"],
+    ] {
+        let objects = render(values);
+        let template = &only(&objects, "Deployment")["spec"]["template"];
+        let name = values[0].replace(['=', '.'], "-").to_lowercase();
+        put_pod(&plane, &name, &template["metadata"], &template["spec"]).unwrap();
+        let test = only(&objects, "Pod");
+        put_pod(
+            &plane,
+            &format!("{name}-test"),
+            &test["metadata"],
+            &test["spec"],
+        )
+        .unwrap();
+        let root = &template["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"];
+        assert_eq!(root, true);
+
+        let mut weaker = template["spec"].clone();
+        weaker["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = true.into();
+        let said = put_pod(&plane, "weaker", &template["metadata"], &weaker).unwrap_err();
+        assert!(said.contains("violates PodSecurity"), "{said}");
+    }
+}
+
+#[test]
+fn what_helm_test_runs_succeeds() {
+    let objects = render(&[]);
+    let pod = only(&objects, "Pod");
+    assert_eq!(pod["metadata"]["annotations"]["helm.sh/hook"], "test");
+    let args: Vec<String> =
+        serde_json::from_value(pod["spec"]["containers"][0]["args"].clone()).unwrap();
+    let program = env!("CARGO_BIN_EXE_warehouse-sync-operator");
+    let output = Command::new(program)
+        .args(&args)
+        .env_clear()
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("CredentialsInvalid"),
+        "{output:?}"
+    );
+}
+
+/// A probe that asks more than whether the process lives would restart pods for what no restart mends.
+#[test]
+fn liveness_asks_for_life_and_the_grace_period_is_that_of_the_program() {
+    let objects = render(&[]);
+    let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let path = |probe: &str| container[probe]["httpGet"]["path"].clone();
+    assert_eq!(path("startupProbe"), "/livez");
+    assert_eq!(path("livenessProbe"), "/livez");
+    assert_eq!(path("readinessProbe"), "/readyz");
+    assert_eq!(pod["terminationGracePeriodSeconds"], 150);
+}

@@ -1,0 +1,265 @@
+//! The operator does its job with the rights, arguments and environment that the chart gives it. A right that it lacks is in the API
+//! server's audit log as a refusal; one that it does not use is missing there.
+
+use std::collections::BTreeSet;
+
+use control_plane::{ControlPlane, Settings};
+use serde_json::Value;
+
+use crate::{
+    helm::{HOME, NAME, Release},
+    hung_run::{STUCK, assert_one_cancel_and_one_reload, wait_until_recovered},
+    support::{Env, Operator, Plane, wait_until},
+};
+
+/// The user name of the release's account.
+const ACCOUNT: &str = "system:serviceaccount:ops:wso-warehouse-sync-operator";
+
+/// Something that may be done, or was: empty means any namespace, or any name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Right {
+    namespace: String,
+    group: String,
+    resource: String,
+    name: String,
+    verb: String,
+}
+
+impl Right {
+    fn covers(&self, used: &Self) -> bool {
+        let Self {
+            namespace,
+            group,
+            resource,
+            name,
+            verb,
+        } = self;
+        (namespace.is_empty() || *namespace == used.namespace)
+            && (name.is_empty() || *name == used.name)
+            && (group, resource, verb) == (&used.group, &used.resource, &used.verb)
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(text).collect()
+}
+
+fn get(plane: &ControlPlane, kind: &str) -> Vec<Value> {
+    let list = plane.kubectl(["get", kind, "-A", "-o", "json"]).unwrap();
+    let list: Value = serde_json::from_str(&list).unwrap();
+    list["items"].as_array().unwrap().clone()
+}
+
+/// The rules of what a binding refers to.
+fn rules(plane: &ControlPlane, binding: &Value) -> Vec<Value> {
+    let (kind, name) = (
+        text(&binding["roleRef"]["kind"]),
+        text(&binding["roleRef"]["name"]),
+    );
+    let namespace = text(&binding["metadata"]["namespace"]);
+    let mut args = vec!["get", &kind, &name, "-o", "json"];
+    if kind == "Role" {
+        args.extend(["-n", &namespace]);
+    }
+    let role: Value = serde_json::from_str(&plane.kubectl(args).unwrap()).unwrap();
+    role["rules"].as_array().unwrap().clone()
+}
+
+/// Whatever RBAC grants to the account by name.
+fn granted(plane: &ControlPlane) -> BTreeSet<Right> {
+    let mut granted = BTreeSet::new();
+    let bindings = [
+        get(plane, "rolebindings"),
+        get(plane, "clusterrolebindings"),
+    ]
+    .concat();
+    let to_account = |binding: &&Value| {
+        let mut subjects = binding["subjects"].as_array().into_iter().flatten();
+        subjects.any(|subject| subject["name"] == NAME && subject["namespace"] == HOME)
+    };
+    for binding in bindings.iter().filter(to_account) {
+        let namespace = text(&binding["metadata"]["namespace"]);
+        for rule in rules(plane, binding) {
+            let names = match texts(&rule["resourceNames"]) {
+                all if all.is_empty() => vec![String::new()],
+                names => names,
+            };
+            for (group, resource, name, verb) in product(&rule, &names) {
+                let namespace = namespace.clone();
+                granted.insert(Right {
+                    namespace,
+                    group,
+                    resource,
+                    name,
+                    verb,
+                });
+            }
+        }
+    }
+    granted
+}
+
+/// Each combination that a rule stands for.
+fn product(rule: &Value, names: &[String]) -> Vec<(String, String, String, String)> {
+    let mut all = Vec::new();
+    for group in texts(&rule["apiGroups"]) {
+        for resource in texts(&rule["resources"]) {
+            for name in names {
+                for verb in texts(&rule["verbs"]) {
+                    all.push((group.clone(), resource.clone(), name.clone(), verb));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// What the account asked for, and whether it was refused.
+fn asked(plane: &ControlPlane) -> BTreeSet<(Right, bool)> {
+    let log = plane.audit_log().unwrap();
+    let events = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let events = events.filter(|event| event["user"]["username"] == ACCOUNT);
+    events
+        .map(|event| {
+            let object = &event["objectRef"];
+            let (resource, subresource) = (text(&object["resource"]), text(&object["subresource"]));
+            let slash = if subresource.is_empty() { "" } else { "/" };
+            let right = Right {
+                namespace: text(&object["namespace"]),
+                group: text(&object["apiGroup"]),
+                resource: format!("{resource}{slash}{subresource}"),
+                name: text(&object["name"]),
+                verb: text(&event["verb"]),
+            };
+            (right, event["responseStatus"]["code"] == 403)
+        })
+        .collect()
+}
+
+/// Arguments and environment of the container, as the API server has them, but for what this machine needs: another address, and a
+/// PostHog that is a simulator whose hours are minutes.
+fn start(env: &Env) -> Operator {
+    let deployment = env
+        .plane
+        .kubectl(["get", "deployment", "-n", HOME, NAME, "-o", "json"])
+        .unwrap();
+    let deployment: Value = serde_json::from_str(&deployment).unwrap();
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["serviceAccountName"], NAME);
+    let container = &pod["containers"][0];
+    let mut args = texts(&container["args"]);
+    let bind = args
+        .iter_mut()
+        .find(|arg| arg.starts_with("--bind="))
+        .unwrap();
+    "--bind=127.0.0.1:0".clone_into(bind);
+    args.extend(["--allow-http-loopback", "--time-factor=600"].map(str::to_owned));
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let variables = container["env"].as_array().unwrap();
+    let variables: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|one| {
+            (
+                one["name"].as_str().unwrap(),
+                one["value"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let kubeconfig = env.plane.service_account_kubeconfig(HOME, NAME).unwrap();
+    Operator::start_as(&kubeconfig, &args, &variables)
+}
+
+/// An API server with a release that has these values, and a namespace with a policy's Secret.
+fn env(feature_gates: Option<&str>, values: impl Fn(&str) -> String) -> Env {
+    let settings = Settings {
+        audited_user: Some(ACCOUNT),
+        feature_gates,
+    };
+    let plane = ControlPlane::start_with(settings).unwrap_or_else(|error| panic!("{error}"));
+    let env = Env::on(Plane::Own(Box::new(plane)), STUCK);
+    Release(&env.plane).install(&[&values(&env.namespace)]);
+    env
+}
+
+/// A hung run is mended, and a key is refused twice, which is one event that is counted.
+fn do_the_job(env: &Env) {
+    let operator = start(env);
+    wait_until("readiness", || match operator.get("/readyz") {
+        (200, _) => Ok(()),
+        (_, body) => Err(body),
+    });
+    env.apply(&env.policy("p", "mode: Enforce")).unwrap();
+    wait_until_recovered(env);
+    assert_one_cancel_and_one_reload(env);
+    env.wait_for_reason("p", "ApprovalGuardActive", "GuardStands");
+    for (key, reason) in [
+        ("wrong", "KeyRejected"),
+        ("demo", "Polled"),
+        ("wrong", "KeyRejected"),
+    ] {
+        env.put_key(&format!("phx_{key}"));
+        env.wait_for_reason("p", "Ready", reason);
+    }
+    wait_until("an event that is counted", || {
+        let counts = env.kubectl(&[
+            "get",
+            "events.events.k8s.io",
+            "-o",
+            "jsonpath={.items[*].series.count}",
+        ]);
+        if counts.is_empty() {
+            Err(operator.log())
+        } else {
+            Ok(())
+        }
+    });
+    let (ended, _) = operator.terminate();
+    assert!(ended.success(), "{ended}");
+}
+
+/// Asserts that everything that was asked for was granted, and that whatever is granted, but for this, was asked for.
+fn assert_rights_fit(env: &Env, needed_elsewhere: &[(&str, &str)]) {
+    let granted = granted(&env.plane);
+    assert!(!granted.is_empty());
+    // A line of the audit log comes a little after the answer.
+    wait_until("the use of every right", || {
+        let asked = asked(&env.plane);
+        let refused: Vec<_> = asked.iter().filter(|(_, refused)| *refused).collect();
+        assert!(
+            refused.is_empty(),
+            "the chart grants too little: {refused:#?}"
+        );
+        let is_used = |right: &&Right| !asked.iter().any(|(used, _)| right.covers(used));
+        let elsewhere =
+            |right: &&Right| !needed_elsewhere.contains(&(&*right.resource, &*right.verb));
+        let unused: Vec<_> = granted.iter().filter(is_used).filter(elsewhere).collect();
+        if unused.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("the chart grants too much: {unused:#?}"))
+        }
+    });
+}
+
+#[test]
+fn with_the_rights_in_listed_namespaces_the_operator_does_its_job_and_none_is_superfluous() {
+    let env = env(None, |namespace| format!("namespaces={{{namespace}}}"));
+    do_the_job(&env);
+    // API servers that do not stream first lists are asked for them: the test below.
+    assert_rights_fit(&env, &[("secrets", "list")]);
+}
+
+/// Kubernetes 1.30, 1.31 and 1.33 do not stream lists unless they are told to.
+#[test]
+fn with_cluster_wide_rights_and_an_api_server_that_streams_no_lists_it_does_its_job_and_none_is_superfluous()
+ {
+    let env = env(Some("WatchList=false"), |_| "clusterWide=true".to_owned());
+    do_the_job(&env);
+    assert_rights_fit(&env, &[]);
+}

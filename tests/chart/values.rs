@@ -1,0 +1,211 @@
+//! What values do, and which are refused.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::{
+    helm::{chart, offline, only, render, render_at},
+    render::{CHART, root},
+};
+
+#[test]
+fn helm_finds_nothing_to_complain_of() {
+    let said = offline(&["lint", "--strict", &chart(), "--namespace", "ops"]);
+    let said = said.unwrap_or_else(|said| panic!("{said}"));
+    assert!(!said.contains("[WARNING]"), "{said}");
+}
+
+#[test]
+fn wrong_values_are_refused_with_their_place_and_what_is_allowed() {
+    for (value, words) in [
+        ("replica=2", "additional properties 'replica' not allowed"),
+        ("image.tga=x", "at '/image': additional properties 'tga'"),
+        ("image.digest=abc", "at '/image/digest'"),
+        (
+            "clusterWide=yes",
+            "at '/clusterWide': got string, want boolean",
+        ),
+        ("replicas=two", "at '/replicas': got string, want integer"),
+        ("quotaShare=0", "at '/quotaShare': minimum: got 0, want 1"),
+        ("quotaShare=101", "maximum: got 101, want 100"),
+        ("maxActionsPerHour=1001", "want 1,000"),
+        ("log.format=xml", "must be one of 'human', 'json'"),
+        (
+            "namespaces=data",
+            "at '/namespaces': got string, want array",
+        ),
+        ("namespaces={Data}", "at '/namespaces/0'"),
+        (
+            "allowedHosts={https://posthog.example.com/}",
+            "at '/allowedHosts/0'",
+        ),
+        ("extraEnv[0].value=x", "missing property 'name'"),
+        ("runAsUser=0", "at '/runAsUser': minimum"),
+        ("bind.port=80", "at '/bind/port': minimum"),
+        ("bind.address=localhost", "at '/bind/address'"),
+        (
+            "serviceMonitor.interval=often",
+            "at '/serviceMonitor/interval'",
+        ),
+        (
+            "clusterWide=true,namespaces={data}",
+            "leave namespaces empty, or clusterWide false",
+        ),
+        ("ca.secret=a,ca.configMap=b", "leave one of them empty"),
+        (
+            "serviceMonitor.enabled=true,service.enabled=false",
+            "needs service.enabled",
+        ),
+    ] {
+        let said = render_at(&chart(), &[value]).expect_err(value);
+        assert!(said.contains(words), "{value}: {said}");
+    }
+}
+
+#[test]
+fn there_is_no_place_for_a_secret_in_the_values() {
+    let values = fs::read_to_string(root().join(CHART).join("values.schema.json")).unwrap();
+    for word in ["password", "token", "apiKey", "credential"] {
+        assert!(
+            !values.to_lowercase().contains(&word.to_lowercase()),
+            "{word}"
+        );
+    }
+    let objects = render(&[]);
+    assert!(objects.iter().all(|object| object["kind"] != "Secret"));
+}
+
+#[test]
+fn two_replicas_are_spread_and_one_of_them_may_always_go() {
+    let one = render(&[]);
+    let two = render(&["replicas=2"]);
+    let spread = |objects: &[Value]| {
+        let pod = &only(objects, "Deployment")["spec"]["template"]["spec"];
+        pod["topologySpreadConstraints"].clone()
+    };
+    assert_eq!(spread(&one), Value::Null);
+    assert_eq!(spread(&two)[0]["topologyKey"], "kubernetes.io/hostname");
+    assert!(
+        one.iter()
+            .all(|object| object["kind"] != "PodDisruptionBudget")
+    );
+    let budget = only(&two, "PodDisruptionBudget");
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    let selects = &only(&two, "Deployment")["spec"]["selector"];
+    assert_eq!(&budget["spec"]["selector"], selects);
+}
+
+#[test]
+fn an_image_is_named_by_digest_tag_or_the_version_of_the_chart() {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let name = "ghcr.io/warehouse-sync-operator/warehouse-sync-operator";
+    for (value, expected) in [
+        (
+            "replicas=1".to_owned(),
+            format!("{name}:{}", env!("CARGO_PKG_VERSION")),
+        ),
+        ("image.tag=1.2.3".to_owned(), format!("{name}:1.2.3")),
+        (
+            format!("image.tag=1.2.3,image.digest={digest}"),
+            format!("{name}@{digest}"),
+        ),
+    ] {
+        let objects = render(&[&value]);
+        for kind in ["Deployment", "Pod"] {
+            let object = only(&objects, kind);
+            let pod = object
+                .pointer("/spec/template/spec")
+                .unwrap_or(&object["spec"]);
+            assert_eq!(pod["containers"][0]["image"], expected, "{value}");
+        }
+    }
+}
+
+#[test]
+fn a_private_authority_is_mounted_and_named_to_the_operator() {
+    for (value, volume) in [
+        (
+            "ca.configMap=authority",
+            json!({"configMap": {"name": "authority", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}),
+        ),
+        (
+            "ca.secret=authority",
+            json!({"secret": {"secretName": "authority", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}),
+        ),
+    ] {
+        let objects = render(&[value]);
+        let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+        let mount = &pod["containers"][0]["volumeMounts"][0];
+        let args = pod["containers"][0]["args"].to_string();
+        let file = format!("--ca-file={}/ca.crt", mount["mountPath"].as_str().unwrap());
+        assert!(args.contains(&file), "{args}");
+        for (kind, expected) in volume.as_object().unwrap() {
+            assert_eq!(&pod["volumes"][0][kind], expected);
+        }
+    }
+}
+
+#[test]
+fn a_network_policy_lets_out_names_and_the_ports_that_are_listed() {
+    let off = render(&[]);
+    assert!(off.iter().all(|object| object["kind"] != "NetworkPolicy"));
+    let on = render(&[
+        "networkPolicy.enabled=true",
+        "networkPolicy.egressPorts={443,3128}",
+    ]);
+    let spec = &only(&on, "NetworkPolicy")["spec"];
+    assert_eq!(
+        spec["ingress"],
+        json!([{"ports": [{"port": "metrics", "protocol": "TCP"}]}])
+    );
+    let ports: Vec<&Value> = spec["egress"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|rule| rule["ports"].as_array().unwrap())
+        .map(|port| &port["port"])
+        .collect();
+    assert_eq!(ports, [&json!(53), &json!(53), &json!(443), &json!(3128)]);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Both are full of braces that are not helm's.
+#[test]
+fn alerts_and_dashboard_are_shipped_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&root().join(CHART), folder.path());
+    let chart = folder.path().display().to_string();
+    let values = ["prometheusRule.enabled=true", "dashboard.enabled=true"];
+    let files = folder.path().join("files");
+    let alerts = "groups:\n  - name: a\n    rules:\n      - alert: B\n        expr: up == 0\n        annotations: {summary: '{{ $labels.pod }} is down'}\n";
+    let dashboard = "{\n  \"title\": \"{{pod}}\"\n}\n";
+    fs::write(files.join("alerts.yaml"), alerts).unwrap();
+    fs::write(files.join("dashboard.json"), dashboard).unwrap();
+    let objects = render_at(&chart, &values).unwrap();
+    let rule = &only(&objects, "PrometheusRule")["spec"];
+    assert_eq!(
+        rule["groups"][0]["rules"][0]["annotations"]["summary"],
+        "{{ $labels.pod }} is down"
+    );
+    let map = only(&objects, "ConfigMap");
+    let shown: Value = serde_json::from_str(
+        map["data"]["warehouse-sync-operator.json"]
+            .as_str()
+            .unwrap(),
+    )
+    .unwrap();
+    assert_eq!(shown, json!({"title": "{{pod}}"}));
+    assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
+}
