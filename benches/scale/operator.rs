@@ -114,9 +114,13 @@ impl Operator {
 }
 
 impl Drop for Operator {
+    /// SIGTERM: then it gives its Lease back, and the next one need not wait for it to run out.
     fn drop(&mut self) {
-        // One that has ended by itself has nothing to kill.
-        let _ = self.child.kill();
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status();
+        if !told.is_ok_and(|told| told.success()) {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }
