@@ -16,6 +16,8 @@ use crate::{
 
 /// How long anything may take that is waited for, beyond intervals.
 const PATIENCE: Duration = Duration::from_mins(20);
+/// How long it takes at least until nothing changes any more.
+const SETTLES: Duration = Duration::from_secs(30);
 /// Polls of the steady window.
 const WINDOW: u32 = 2;
 
@@ -98,7 +100,8 @@ impl Run<'_> {
             "all are Ready after {all_ready_after:?}; {memory_at_start:?}"
         ));
         let busiest_second_at_start = busiest_second(&run.requests_since(began.1));
-        sleep(stage.interval).await;
+        // The guard of approvals has just been made here, and is believed a little later: another write.
+        sleep(stage.interval.max(SETTLES)).await;
         say("the steady polls");
         let (lists, steady_writes, processors) = run.steady().await;
         let memory = run.operator.memory();
