@@ -41,8 +41,9 @@ const FAILURE_LASTS: SignedDuration = SignedDuration::from_secs(20);
 const OLDEST_LIST: SignedDuration = SignedDuration::from_hours(1);
 
 /// Lists read from one host at a time. When the operator starts, every project wants its own at once: that would be a stampede
-/// for PostHog, and all of them together would take much memory here.
-const LISTS_AT_ONCE: usize = 4;
+/// for PostHog, and all of them together would take much memory here. At a second each, 16 are enough for 1,900 projects at the
+/// default interval.
+const LISTS_AT_ONCE: usize = 16;
 
 type Key = (Project, KeyId);
 type Listed = Result<Arc<Vec<Source>>, PostHogError>;
@@ -205,30 +206,17 @@ impl<T: Transport> ProjectView<T> {
     /// comes first fetches it, the others share it.
     pub async fn poll(&self, max_age: SignedDuration, purpose: Purpose) -> Polled {
         let mut poll = self.shared.poll.lock().await;
-        let now = self.client.now();
-        if let Some((taken, listed)) = &*poll {
-            let age = now.duration_since(*taken);
-            let max_age = if listed.is_err() {
-                max_age.min(FAILURE_LASTS)
-            } else {
-                max_age
-            };
-            // Younger than nothing: the clock was set back, and the age is not known.
-            let is_young = age >= SignedDuration::ZERO && age < max_age;
-            // By then there is room again.
-            let must_do = listed.as_ref().is_ok_and(|sources| {
-                let pages = sources.len().div_ceil(PAGE_SIZE).max(1);
-                age < OLDEST_LIST && !self.has_room(purpose, pages)
-            });
-            if is_young || must_do {
-                return Polled {
-                    listed: listed.clone(),
-                    fresh: false,
-                };
-            }
+        if let Some(listed) = self.usable(poll.as_ref(), max_age, purpose) {
+            let fresh = false;
+            return Polled { listed, fresh };
         }
-        // It fails only if it is closed, which nobody does. Waiting may have taken long.
+        // It fails only if it is closed, which nobody does.
         let _turn = self.shared.turns.acquire().await;
+        // Others that use the key may have taken what there was room for meanwhile.
+        if let Some(listed) = self.usable(poll.as_ref(), max_age, purpose) {
+            let fresh = false;
+            return Polled { listed, fresh };
+        }
         let now = self.client.now();
         let listed = self.client.sources().await.map(Arc::new);
         if let Ok(sources) = &listed {
@@ -240,6 +228,30 @@ impl<T: Transport> ProjectView<T> {
             listed,
             fresh: true,
         }
+    }
+
+    /// The last list, if it is young enough, or has to do because there is no room for another one.
+    fn usable(
+        &self,
+        last: Option<&(Timestamp, Listed)>,
+        max_age: SignedDuration,
+        purpose: Purpose,
+    ) -> Option<Listed> {
+        let (taken, listed) = last?;
+        let age = self.client.now().duration_since(*taken);
+        let max_age = if listed.is_err() {
+            max_age.min(FAILURE_LASTS)
+        } else {
+            max_age
+        };
+        // Younger than nothing: the clock was set back, and the age is not known.
+        let is_young = age >= SignedDuration::ZERO && age < max_age;
+        // By then there is room again.
+        let must_do = listed.as_ref().is_ok_and(|sources| {
+            let pages = sources.len().div_ceil(PAGE_SIZE).max(1);
+            age < OLDEST_LIST && !self.has_room(purpose, pages)
+        });
+        (is_young || must_do).then(|| listed.clone())
     }
 
     /// Whether the share of the key's limits has room for so many calls at once.
