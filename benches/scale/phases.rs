@@ -16,7 +16,7 @@ use crate::{
 
 /// How long anything may take that is waited for, beyond intervals.
 const PATIENCE: Duration = Duration::from_mins(20);
-/// How long it takes at least until nothing changes any more.
+/// How long it takes beyond an interval until nothing changes any more.
 const SETTLES: Duration = Duration::from_secs(30);
 /// Polls of the steady window.
 const WINDOW: u32 = 2;
@@ -101,7 +101,7 @@ impl Run<'_> {
         ));
         let busiest_second_at_start = busiest_second(&run.requests_since(began.1));
         // The guard of approvals has just been made here, and is believed a little later: another write.
-        sleep(stage.interval.max(SETTLES)).await;
+        sleep(stage.interval + SETTLES).await;
         say("the steady polls");
         let (lists, steady_writes, processors) = run.steady().await;
         let memory = run.operator.memory();
