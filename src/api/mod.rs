@@ -6,6 +6,7 @@
 mod about;
 pub mod conditions;
 pub mod duration;
+pub mod glob;
 pub mod host;
 pub mod marks;
 pub mod names;

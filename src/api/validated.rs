@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
     WarehouseSyncPolicy,
     duration::{self, DurationError},
+    glob::{GlobError, Globs},
     host::{Host, HostError},
     marks::Marks,
     names::{MAX_TOKEN, REQUESTED_AT, RESET_AT},
@@ -50,7 +50,7 @@ pub enum InvalidPolicy {
     Window(String),
     /// A glob cannot be read.
     #[error("spec.selector.schemas: {0}")]
-    Glob(#[from] globset::Error),
+    Glob(#[from] GlobError),
 }
 
 /// Name and namespace of a policy.
@@ -481,7 +481,7 @@ impl Health {
 #[derive(Debug, Clone)]
 struct Override {
     source: SourceRef,
-    schemas: GlobSet,
+    schemas: Globs,
     health: Health,
     primary_keys: Vec<String>,
 }
@@ -499,7 +499,7 @@ impl Override {
         Ok(Self {
             primary_keys: primary_keys.clone(),
             source: source.clone(),
-            schemas: globs(schemas)?,
+            schemas: Globs::new(schemas)?,
             health: health.with(
                 "overrides[]",
                 stuck.as_ref(),
@@ -568,19 +568,19 @@ impl DataCheck {
 #[derive(Debug, Clone)]
 pub struct Selector {
     sources: SourceSelector,
-    include: Option<GlobSet>,
-    exclude: GlobSet,
+    include: Option<Globs>,
+    exclude: Globs,
 }
 
 impl Selector {
-    fn new(sources: &SourceSelector, schemas: &SchemaSelector) -> Result<Self, globset::Error> {
+    fn new(sources: &SourceSelector, schemas: &SchemaSelector) -> Result<Self, GlobError> {
         let include = (!schemas.include.is_empty())
-            .then(|| globs(&schemas.include))
+            .then(|| Globs::new(&schemas.include))
             .transpose()?;
         Ok(Self {
             sources: sources.clone(),
             include,
-            exclude: globs(&schemas.exclude)?,
+            exclude: Globs::new(&schemas.exclude)?,
         })
     }
 
@@ -609,14 +609,6 @@ impl Selector {
     pub fn selects_schema(&self, name: &str) -> bool {
         self.include.as_ref().is_none_or(|set| set.is_match(name)) && !self.exclude.is_match(name)
     }
-}
-
-fn globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        set.add(Glob::new(pattern)?);
-    }
-    set.build()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use kube::{
 };
 use secrecy::SecretString;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use super::{approval_guard::GuardWatch, secrets::ApiKeys, timed};
 use crate::{
@@ -43,7 +44,13 @@ pub struct Cluster {
     approval_guard: GuardWatch,
     /// All policies that are watched.
     policies: Vec<Store<Watched>>,
+    /// Calls about policies that are under way.
+    turns: Semaphore,
 }
+
+/// Calls about policies at a time. When the operator starts, all of them are due at once: the API server is to answer others, too,
+/// and a call that waits there loses time that is counted.
+const CALLS_AT_ONCE: usize = 32;
 
 /// What a status apply sends: nothing but the status, and the version that it was computed from.
 #[derive(Debug, Serialize)]
@@ -84,7 +91,20 @@ impl Cluster {
             api_keys,
             approval_guard,
             policies,
+            turns: Semaphore::new(CALLS_AT_ONCE),
         }
+    }
+
+    /// Makes a call when it is its turn.
+    async fn call<A>(
+        &self,
+        call: &'static str,
+        name: &str,
+        future: impl Future<Output = Result<A, kube::Error>>,
+    ) -> Result<A, kube::Error> {
+        // It fails only if it is closed, which nobody does.
+        let _turn = self.turns.acquire().await;
+        timed::kubernetes(&self.metrics, call, name, future).await
     }
 
     /// Publishes an event about the policy that `about` names.
@@ -116,14 +136,8 @@ impl Cluster {
         };
         let name = about.name.as_deref().unwrap_or_default();
         // An event is a courtesy: a reconcile never fails for one.
-        if let Err(error) = timed::kubernetes(
-            &self.metrics,
-            "publish_event",
-            name,
-            self.recorder.publish(&event, about),
-        )
-        .await
-        {
+        let publish = self.recorder.publish(&event, about);
+        if let Err(error) = self.call("publish_event", name, publish).await {
             let namespace = about.namespace.as_deref().unwrap_or_default();
             tracing::debug!(
                 policy = format!("{namespace}/{name}"),
@@ -142,14 +156,9 @@ impl Cluster {
 impl Kubernetes for Cluster {
     async fn policy(&self, at: &PolicyRef) -> Result<Option<WarehouseSyncPolicy>, KubernetesError> {
         let name = at.to_string();
-        timed::kubernetes(
-            &self.metrics,
-            "get_policy",
-            &name,
-            self.api(at).get_opt(&at.name),
-        )
-        .await
-        .map_err(|e| timed::failed("read policy", &name, &e))
+        self.call("get_policy", &name, self.api(at).get_opt(&at.name))
+            .await
+            .map_err(|e| timed::failed("read policy", &name, &e))
     }
 
     async fn approval_guard(&self) -> Result<ApprovalGuard, KubernetesError> {
@@ -175,14 +184,8 @@ impl Kubernetes for Cluster {
         let name = at.to_string();
         let api = self.api(at);
         let patch = Patch::Apply(&body);
-        match timed::kubernetes(
-            &self.metrics,
-            "apply_status",
-            &name,
-            api.patch_status(&at.name, &params, &patch),
-        )
-        .await
-        {
+        let apply = api.patch_status(&at.name, &params, &patch);
+        match self.call("apply_status", &name, apply).await {
             Ok(applied) => Ok(applied.resource_version().unwrap_or_default()),
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 Err(KubernetesError::Conflict(at.clone()))

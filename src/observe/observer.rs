@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 
 use super::{
     Changes, Look, Probe, Probes, Seen, WriteScope, data,
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::{
     api::{
+        host::Host,
         status::{LostSlot, SchemaState, State},
         validated::{PolicyRef, Project},
     },
@@ -38,6 +40,11 @@ const FAILURE_LASTS: SignedDuration = SignedDuration::from_secs(20);
 /// How long a list is used when the share of the key's limits has no room for another one.
 const OLDEST_LIST: SignedDuration = SignedDuration::from_hours(1);
 
+/// Lists read from one host at a time. When the operator starts, every project wants its own at once: that would be a stampede
+/// for PostHog, and all of them together would take much memory here. At a second each, 16 are enough for 1,900 projects at the
+/// default interval.
+const LISTS_AT_ONCE: usize = 16;
+
 type Key = (Project, KeyId);
 type Listed = Result<Arc<Vec<Source>>, PostHogError>;
 
@@ -50,6 +57,7 @@ pub struct Observer<T> {
     share: Option<Share>,
     projects: Mutex<HashMap<Key, Arc<Shared>>>,
     gates: Gates,
+    turns: Mutex<HashMap<Host, Arc<Semaphore>>>,
     /// What policies saw of the sources of each project.
     pub everywhere: Everywhere,
 }
@@ -58,6 +66,8 @@ pub struct Observer<T> {
 #[derive(Debug)]
 struct Shared {
     gate: Arc<KeyGate>,
+    /// Whose turn it is to read a list from the host.
+    turns: Arc<Semaphore>,
     /// The last poll. Held while a poll is under way, so that policies that come meanwhile wait for it and make none.
     poll: tokio::sync::Mutex<Option<(Timestamp, Listed)>>,
     seen: Mutex<HashMap<String, Arc<Seen>>>,
@@ -78,6 +88,7 @@ impl<T: Transport> Observer<T> {
             share: None,
             projects: Mutex::default(),
             gates: Gates::default(),
+            turns: Mutex::default(),
             everywhere: Everywhere::default(),
         }
     }
@@ -113,7 +124,7 @@ impl<T: Transport> Observer<T> {
             .entry(wanted)
             .or_insert_with_key(|(project, key)| {
                 let gate = self.gates.of(&project.host, *key, self.share);
-                Arc::new(Shared::new(gate))
+                Arc::new(Shared::new(gate, self.turns(&project.host)))
             })
             .clone();
         lock(&shared.policies).insert(at.clone());
@@ -131,6 +142,16 @@ impl<T: Transport> Observer<T> {
         }
     }
 
+    /// Who may read a list from a host now.
+    fn turns(&self, host: &Host) -> Arc<Semaphore> {
+        let mut turns = lock(&self.turns);
+        turns.retain(|_, turns| Arc::strong_count(turns) > 1);
+        turns
+            .entry(host.clone())
+            .or_insert_with(|| Arc::new(Semaphore::new(LISTS_AT_ONCE)))
+            .clone()
+    }
+
     /// Forgets a policy that is gone.
     pub fn forget(&self, at: &PolicyRef) {
         lock(&self.projects).retain(|_, shared| {
@@ -142,9 +163,10 @@ impl<T: Transport> Observer<T> {
 }
 
 impl Shared {
-    fn new(gate: Arc<KeyGate>) -> Self {
+    fn new(gate: Arc<KeyGate>, turns: Arc<Semaphore>) -> Self {
         Self {
             gate,
+            turns,
             poll: tokio::sync::Mutex::default(),
             seen: Mutex::default(),
             changes: Mutex::default(),
@@ -178,28 +200,18 @@ impl<T: Transport> ProjectView<T> {
     /// comes first fetches it, the others share it.
     pub async fn poll(&self, max_age: SignedDuration, purpose: Purpose) -> Polled {
         let mut poll = self.shared.poll.lock().await;
-        let now = self.client.now();
-        if let Some((taken, listed)) = &*poll {
-            let age = now.duration_since(*taken);
-            let max_age = if listed.is_err() {
-                max_age.min(FAILURE_LASTS)
-            } else {
-                max_age
-            };
-            // Younger than nothing: the clock was set back, and the age is not known.
-            let is_young = age >= SignedDuration::ZERO && age < max_age;
-            // By then there is room again.
-            let must_do = listed.as_ref().is_ok_and(|sources| {
-                let pages = sources.len().div_ceil(PAGE_SIZE).max(1);
-                age < OLDEST_LIST && !self.has_room(purpose, pages)
-            });
-            if is_young || must_do {
-                return Polled {
-                    listed: listed.clone(),
-                    fresh: false,
-                };
-            }
+        if let Some(listed) = self.usable(poll.as_ref(), max_age, purpose) {
+            let fresh = false;
+            return Polled { listed, fresh };
         }
+        // It fails only if it is closed, which nobody does.
+        let _turn = self.shared.turns.acquire().await;
+        // Others that use the key may have taken what there was room for meanwhile.
+        if let Some(listed) = self.usable(poll.as_ref(), max_age, purpose) {
+            let fresh = false;
+            return Polled { listed, fresh };
+        }
+        let now = self.client.now();
         let listed = self.client.sources().await.map(Arc::new);
         if let Ok(sources) = &listed {
             self.note_rows(sources, now);
@@ -210,6 +222,30 @@ impl<T: Transport> ProjectView<T> {
             listed,
             fresh: true,
         }
+    }
+
+    /// The last list, if it is young enough, or has to do because there is no room for another one.
+    fn usable(
+        &self,
+        last: Option<&(Timestamp, Listed)>,
+        max_age: SignedDuration,
+        purpose: Purpose,
+    ) -> Option<Listed> {
+        let (taken, listed) = last?;
+        let age = self.client.now().duration_since(*taken);
+        let max_age = if listed.is_err() {
+            max_age.min(FAILURE_LASTS)
+        } else {
+            max_age
+        };
+        // Younger than nothing: the clock was set back, and the age is not known.
+        let is_young = age >= SignedDuration::ZERO && age < max_age;
+        // By then there is room again.
+        let must_do = listed.as_ref().is_ok_and(|sources| {
+            let pages = sources.len().div_ceil(PAGE_SIZE).max(1);
+            age < OLDEST_LIST && !self.has_room(purpose, pages)
+        });
+        (is_young || must_do).then(|| listed.clone())
     }
 
     /// Whether the share of the key's limits has room for so many calls at once.

@@ -1,5 +1,6 @@
 //! Does a run move? What two looks at it say.
 
+use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Log, Look, Newest, Streak};
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// The part of a list row whose change means that something happened to the table.
-type RowPrint = (Lax<String>, Lax<Timestamp>, Lax<String>, Lax<bool>);
+type RowPrint = (Lax<CompactString>, Lax<Timestamp>, Lax<String>, Lax<bool>);
 
 /// What is known of a table beyond its row in the list.
 #[derive(Debug, Clone)]

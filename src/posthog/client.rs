@@ -192,7 +192,11 @@ impl<T: Transport> Client<T> {
                 max_body: MAX_LIST,
                 ..get(CALL, path)
             };
-            let page: Page<Source> = decode(CALL, &self.send(request).await?)?;
+            let mut page: Page<Source> = decode(CALL, &self.send(request).await?)?;
+            // Lists are kept until the next poll; a list that grew while it was read has room to spare.
+            for source in &mut page.results {
+                source.schemas.shrink_to_fit();
+            }
             let (got, count) = (page.results.len(), page.count);
             // A source that was made meanwhile moves the others to the next page, where they would appear twice.
             sources.extend(

@@ -160,7 +160,10 @@ async fn read_body(
     max: usize,
     host: &Host,
 ) -> Result<Vec<u8>, TransportError> {
-    let mut body = Vec::new();
+    // What it promises is room enough; a promise that is not kept costs no more than the cap.
+    let promised = answer.content_length().unwrap_or_default();
+    let promised = usize::try_from(promised).unwrap_or(usize::MAX);
+    let mut body = Vec::with_capacity(promised.min(max));
     let mut chunks = answer.bytes_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|e| failure(&e, host))?;

@@ -2,6 +2,7 @@
 
 use std::{fmt, marker::PhantomData};
 
+use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::{
     Deserialize, Deserializer,
@@ -59,6 +60,13 @@ pub trait Scalar: Sized {
 impl Scalar for String {
     fn from_text(text: &str) -> Option<Self> {
         Some(text.to_owned())
+    }
+}
+
+/// A word or two, of which there are many: up to 24 bytes take no memory of their own.
+impl Scalar for CompactString {
+    fn from_text(text: &str) -> Option<Self> {
+        Some(text.into())
     }
 }
 

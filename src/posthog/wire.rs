@@ -1,5 +1,6 @@
 //! What `PostHog` sends: only the fields that the operator uses, each tolerant of values it does not know.
 
+use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
@@ -81,7 +82,7 @@ pub struct Schema {
     pub should_sync: Lax<bool>,
     /// Status of the newest run, as `PostHog` paints it.
     #[serde(default)]
-    pub status: Lax<String>,
+    pub status: Lax<CompactString>,
     /// Start of the last *successful* run; not a sign of life of the present one.
     #[serde(default)]
     pub last_synced_at: Lax<Timestamp>,
@@ -90,10 +91,10 @@ pub struct Schema {
     pub latest_error: Lax<String>,
     /// How it is synced: `full_refresh`, `incremental`, `append`, `webhook`, `cdc`, `xmin`; null if nobody has set it up.
     #[serde(default)]
-    pub sync_type: Lax<String>,
+    pub sync_type: Lax<CompactString>,
     /// How often it is synced, in `PostHog`'s words; see [`Schema::frequency`].
     #[serde(default)]
-    pub sync_frequency: Lax<String>,
+    pub sync_frequency: Lax<CompactString>,
     /// The table that the rows are kept in; null before the first sync.
     #[serde(default)]
     pub table: Option<Table>,

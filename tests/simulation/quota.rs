@@ -102,3 +102,17 @@ fn a_project_full_of_trouble_is_looked_at_bit_by_bit() {
     assert_eq!(simulator.count("GET", "/jobs/"), 400);
     assert!(simulator.count("GET", "/external_data_sources/") - 400 > 100);
 }
+
+#[test]
+fn a_healthy_project_with_forty_webhooks_and_logs_takes_at_most_a_percent_and_a_half() {
+    let scenario = "sources: [\
+        {prefix: w, copies: 20, type: Stripe, webhook: {supports_webhooks: true, exists: true}, schemas: [{name: t, sync_type: webhook, frequency: 30day, last_synced_ago: 1h}]}, \
+        {prefix: c, copies: 20, cdc: {}, schemas: [{name: t, sync_type: cdc, frequency: 30day, last_synced_ago: 1h}]}]";
+    let mut fleet = Fleet::new(scenario, "mode: Enforce", 12, |_| 12345);
+    fleet.run_for(SignedDuration::from_hours(12));
+    let hour = most_within(&sent(&fleet), SignedDuration::from_hours(1));
+    assert!(hour <= 72, "{hour} of 4,800 in an hour");
+    let simulator = fleet.simulator.lock().unwrap();
+    let asked = |path| simulator.count("GET", path);
+    assert!(asked("/webhook_info/") >= 20 * 11 && asked("/cdc_status/") >= 20 * 11);
+}

@@ -97,7 +97,7 @@ impl Draft {
         planned: (ProposedAction, Vec<ProposedStep>),
         stays_off: bool,
     ) -> Self {
-        let column = |name: &String| redact::one_line(name, MAX_COLUMN);
+        let column = |name: &str| redact::one_line(name, MAX_COLUMN);
         let rows = schema.table.as_ref();
         let rows = rows.and_then(|table| table.row_count.get().copied());
         let draft = Self::of_source(policy, problem, source, planned, rows);
@@ -105,14 +105,18 @@ impl Draft {
         Self {
             material: Material {
                 schema_id: Some(schema.id.clone()),
-                sync_type: schema.sync_type.get().map(column),
-                incremental_field: detail.incremental_field.get().map(column),
-                primary_keys: keys
-                    .map(|keys| keys.iter().take(MAX_KEY_COLUMNS).map(column).collect()),
+                sync_type: schema.sync_type.get().map(|by| column(by)),
+                incremental_field: detail.incremental_field.get().map(|name| column(name)),
+                primary_keys: keys.map(|keys| {
+                    keys.iter()
+                        .take(MAX_KEY_COLUMNS)
+                        .map(|key| column(key))
+                        .collect()
+                }),
                 table_id: schema
                     .table
                     .as_ref()
-                    .and_then(|table| table.id.get().map(column)),
+                    .and_then(|table| table.id.get().map(|id| column(id))),
                 ..draft.material
             },
             target: Target {

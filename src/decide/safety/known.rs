@@ -1,5 +1,7 @@
 //! What is known when a call is judged. Everything begins as unknown; only what was seen is filled in.
 
+use compact_str::CompactString;
+
 use crate::{
     decide::gate::{NothingRuns, RunStillHangs},
     posthog::{
@@ -186,7 +188,7 @@ impl Table {
 }
 
 impl SyncType {
-    fn of(said: &Lax<String>) -> Self {
+    fn of(said: &Lax<CompactString>) -> Self {
         match said {
             Lax::Null => Self::NotSetUp,
             Lax::Missing | Lax::Odd => Self::Unknown,

@@ -38,10 +38,7 @@ impl Simulator {
         });
         let page = Page::of(call.request, &self.base_url);
         let shown = sources.get(page.range(sources.len())).unwrap_or_default();
-        let rows = shown
-            .iter()
-            .map(|index| self.source_row(*index, Depth::Trimmed))
-            .collect();
+        let rows = Value::Array(self.source_rows(shown, Depth::Trimmed));
         page.answer_part(sources.len(), &rows)
     }
 

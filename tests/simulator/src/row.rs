@@ -1,5 +1,7 @@
 //! What PostHog shows of its state: the rows of sources, schemas and jobs.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -21,14 +23,27 @@ pub(crate) enum Depth {
 
 impl Simulator {
     pub(crate) fn source_row(&self, index: usize, depth: Depth) -> Value {
+        self.source_rows(&[index], depth).pop().unwrap_or_default()
+    }
+
+    /// The rows of several sources, with one look through all schemas: there may be a hundred thousand.
+    pub(crate) fn source_rows(&self, indexes: &[usize], depth: Depth) -> Vec<Value> {
+        let mut schemas: HashMap<usize, Vec<&Schema>> =
+            indexes.iter().map(|index| (*index, Vec::new())).collect();
+        for schema in &self.schemas {
+            if let Some(own) = schemas.get_mut(&schema.source) {
+                own.push(schema);
+            }
+        }
+        let row =
+            |index: &usize| self.row_of(*index, depth, schemas.remove(index).unwrap_or_default());
+        indexes.iter().map(row).collect()
+    }
+
+    fn row_of(&self, index: usize, depth: Depth, mut schemas: Vec<&Schema>) -> Value {
         let Some(source) = self.sources.get(index) else {
             return Value::Null;
         };
-        let mut schemas: Vec<&Schema> = self
-            .schemas
-            .iter()
-            .filter(|schema| schema.source == index)
-            .collect();
         schemas.sort_by(|one, other| one.spec.name.cmp(&other.spec.name));
         let last_run = schemas
             .iter()

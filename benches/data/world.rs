@@ -1,0 +1,127 @@
+//! What a pass over 20,000 tables knows, and the pure part of it.
+
+use std::{collections::HashSet, sync::Arc};
+
+use jiff::Timestamp;
+use warehouse_sync_operator::{
+    api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus},
+    decide::{Plan, approval, decide, plan::Settings, proposal},
+    diagnose::{Diagnosis, Known, diagnose},
+    observe::{
+        ApprovalGuard, Changes, Elsewhere, Log, Look, Offers, Probes, Seen, Snapshot, WriteScope,
+    },
+    posthog::wire::{Page, Schema, SchemaStatus, Source},
+    report::{compose, notifications::Channels},
+};
+
+use super::page;
+
+const POLICY: &str = "
+apiVersion: warehousesync.dev/v1alpha1
+kind: WarehouseSyncPolicy
+metadata: {name: all, namespace: data, uid: u1, generation: 1, creationTimestamp: '2026-01-01T00:00:00Z'}
+spec:
+  mode: Enforce
+  posthog: {host: 'https://us.posthog.com', projectId: 1, apiKeySecretRef: {name: posthog, key: api-key}}
+  selector: {schemas: {include: ['public.*'], exclude: ['*_tmp']}}
+";
+
+/// What a pass knows of a project on a working day.
+pub struct World {
+    policy: ValidatedPolicy,
+    pub snapshot: Snapshot,
+    pub status: WarehouseSyncPolicyStatus,
+    timings: Timings,
+    now: Timestamp,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let now: Timestamp = page::NOW.parse().unwrap();
+        let policy: WarehouseSyncPolicy = serde_saphyr::from_str(POLICY).unwrap();
+        let page: Page<Source> = serde_json::from_slice(&page::large()).unwrap();
+        let rows = page.results.iter().flat_map(|source| &source.schemas);
+        let runs = rows.filter_map(|row| Some((row.id.clone(), Arc::new(looked(row, now)?))));
+        let snapshot = Snapshot {
+            runs: runs.collect(),
+            sources: Arc::new(page.results),
+            changes: Changes::default(),
+            probes: Probes::default(),
+            looked: HashSet::new(),
+            write_scope: WriteScope::Granted,
+            rivals: Vec::new(),
+            offers: Offers::default(),
+            elsewhere: Elsewhere::default(),
+            slowed: false,
+            approval_guard: ApprovalGuard {
+                broken: None,
+                parts: Vec::new(),
+            },
+        };
+        Self {
+            policy: ValidatedPolicy::new(&policy).unwrap(),
+            snapshot,
+            status: WarehouseSyncPolicyStatus::default(),
+            timings: Timings::PRODUCTION,
+            now,
+        }
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known {
+            policy: &self.policy,
+            snapshot: &self.snapshot,
+            state: &self.status.state,
+            proposals: &self.status.proposals,
+            timings: &self.timings,
+            now: self.now,
+        }
+    }
+
+    /// From what is known to what should happen.
+    pub fn plan(&self) -> (Diagnosis, Plan) {
+        let known = self.known();
+        let diagnosis = diagnose(&known);
+        let settings = Settings {
+            max_actions_per_hour: 60,
+            proposals: proposal::Settings {
+                seed: Some(&[7; 32]),
+                approvals: approval::Rules::default(),
+                own_executions: &HashSet::new(),
+            },
+        };
+        let plan = decide(&known, &diagnosis, &self.status.incidents, &settings);
+        (diagnosis, plan)
+    }
+
+    /// What people then see, which is what the next pass begins with.
+    pub fn compose(&self, diagnosis: &Diagnosis, plan: &Plan) -> WarehouseSyncPolicyStatus {
+        compose::observed(
+            &self.policy,
+            &self.status,
+            &self.snapshot,
+            diagnosis,
+            plan,
+            // Nobody is to be told.
+            &Channels::default(),
+            self.now,
+        )
+    }
+}
+
+/// A table that runs or failed, with the look that the operator has taken at it.
+fn looked(row: &Schema, now: Timestamp) -> Option<Seen> {
+    let (status, ended) = match row.status() {
+        SchemaStatus::Running => ("Running", "null".to_owned()),
+        SchemaStatus::Failed => ("Failed", format!("\"{now}\"")),
+        _ => return None,
+    };
+    let job = format!(
+        r#"[{{"id":"job-{0}","created_at":"{now}","finished_at":{ended},"status":"{status}","rows_synced":5,"schema":{{"id":"{0}"}}}}]"#,
+        row.id
+    );
+    let mut seen = Seen::first(row, now);
+    let jobs = serde_json::from_str(&job).map_err(|error| error.to_string());
+    seen.looked(Look::new(now, &row.id, jobs, Log::Newest(Some(now))));
+    Some(seen)
+}
