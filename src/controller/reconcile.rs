@@ -171,7 +171,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     },
                 };
                 let plan = decide(&known, &diagnosis, &pass.old.incidents, &settings);
-                let again_in = self.execute(&pass, &diagnosis, plan, &mut writer).await?;
+                let again_in = Box::pin(self.execute(&pass, &diagnosis, plan, &mut writer)).await?;
                 // Only now: the status was written, so the policy was still there.
                 let counts = diagnosis.summary(|_| false).schemas;
                 self.check_leads(at)?;
@@ -277,7 +277,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             progress: &|_, _| {},
         };
         let elsewhere = self.observer.everywhere.but(&policy.project, now);
-        let snapshot = survey.make(sources, rivals, elsewhere).await;
+        // Boxed, so that it takes memory only from here on: at the start a thousand passes wait for their lists.
+        let snapshot = Box::pin(survey.make(sources, rivals, elsewhere)).await;
         let snapshot = Snapshot {
             offers,
             approval_guard,
