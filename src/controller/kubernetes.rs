@@ -150,9 +150,9 @@ impl Cluster {
 impl Kubernetes for Cluster {
     async fn policy(&self, at: &PolicyRef) -> Result<Option<WarehouseSyncPolicy>, KubernetesError> {
         let name = at.to_string();
-        let get = self.api(at).get_opt(&at.name);
+        let api = self.api(at);
         let mut found = self
-            .call("get_policy", &name, get)
+            .call("get_policy", &name, api.get_opt(&at.name))
             .await
             .map_err(|e| timed::failed("read policy", &name, &e))?;
         if let Some(policy) = &mut found {
