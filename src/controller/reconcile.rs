@@ -160,9 +160,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     },
                 };
                 let mut plan = decide(&known, &diagnosis, &pass.old.incidents, &settings);
-                let again_in = self
-                    .execute(&pass, &diagnosis, &mut plan, &mut writer)
-                    .await?;
+                let execution = self.execute(&pass, &diagnosis, &mut plan, &mut writer);
+                let again_in = Box::pin(execution).await?;
                 // Only now: the status was written, so the policy was still there.
                 self.check_leads(at)?;
                 self.hand_to_outbox(&pass.policy, writer.written(), &pass.channels);
@@ -376,7 +375,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             progress: &|_, _| {},
         };
         let elsewhere = self.observer.everywhere.but(&policy.project, now);
-        let snapshot = survey.make(sources, rivals, elsewhere).await;
+        // Boxed, so that it takes memory only from here on: at the start a thousand passes wait for their lists.
+        let snapshot = Box::pin(survey.make(sources, rivals, elsewhere)).await;
         let snapshot = Snapshot {
             offers,
             approval_guard,

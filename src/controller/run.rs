@@ -49,8 +49,9 @@ use crate::{
     },
 };
 
-/// Reconciles at a time. Many, because one that waits for a slow PostHog costs little and must not hold up the others.
-const CONCURRENT: u16 = 1_000;
+/// Reconciles at a time. Many, because one that waits for a slow PostHog must not hold up the others; not more, because each takes
+/// some 30 KiB, and at the start all are due.
+const CONCURRENT: u16 = 500;
 /// After the first failure of a pass, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_mins(1);
