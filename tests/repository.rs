@@ -9,13 +9,18 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use kube::CustomResourceExt as _;
 use warehouse_sync_operator::{
-    api::{WarehouseSyncPolicy, conditions::Reason, status::RootCause},
+    api::{WarehouseSyncPolicy, conditions::Reason, notification::Occasion, status::RootCause},
     cli::crd_yaml,
-    decide::remedy::{Remedy, remedy},
+    decide::{
+        Guard,
+        remedy::{Remedy, remedy},
+    },
+    report::EventReason,
 };
 
 /// The pipeline, top to bottom: a folder may use those before it.
@@ -54,7 +59,7 @@ fn the_crd_in_the_repository_is_what_the_binary_prints() {
     let file = fs::read_to_string(root().join("crds/warehousesyncpolicies.yaml")).unwrap();
     assert!(
         file == crd_yaml().unwrap(),
-        "crds/warehousesyncpolicies.yaml has drifted: cargo run -- crd > crds/warehousesyncpolicies.yaml"
+        "crds/warehousesyncpolicies.yaml has drifted: cargo run --example render"
     );
 }
 
@@ -113,18 +118,86 @@ fn every_reason_is_in_the_documentation() {
         missing.is_empty(),
         "docs/conditions.md lacks a row of the table of reasons for {missing:?}"
     );
-    for row in docs.lines().filter(|line| line.starts_with("| `")) {
-        let name = row.split('`').nth(1).unwrap();
-        let known = Reason::ALL.iter().any(|reason| reason.as_str() == name);
-        let event = docs
-            .split("## Events")
-            .nth(1)
-            .is_some_and(|events| events.contains(row));
+    let reasons = section("docs/conditions.md", "## Reasons");
+    for row in &reasons {
+        let name = row[0].trim_matches('`');
         assert!(
-            known || event,
-            "docs/conditions.md speaks of {name}, which is no reason"
+            Reason::ALL.iter().any(|reason| reason.as_str() == name),
+            "docs/conditions.md: the table of reasons speaks of {name}, which is no reason: remove it"
+        );
+        says_what_to_do("docs/conditions.md", row, 4);
+    }
+}
+
+#[test]
+fn every_event_is_in_the_documentation_with_what_to_do() {
+    let rows = section("docs/conditions.md", "## Events");
+    for reason in EventReason::ALL {
+        let name = format!("`{}`", reason.as_str());
+        assert!(
+            rows.iter().any(|row| row[0] == name),
+            "docs/conditions.md: the table of events lacks {name}, with its type, when it comes, and what to do"
         );
     }
+    for row in &rows {
+        let name = row[0].trim_matches('`');
+        assert!(
+            EventReason::ALL
+                .iter()
+                .any(|reason| reason.as_str() == name),
+            "docs/conditions.md: the table of events speaks of {name}, which is no event: remove it"
+        );
+        says_what_to_do("docs/conditions.md", row, 4);
+    }
+}
+
+#[test]
+fn every_condition_is_in_the_documentation() {
+    let docs = fs::read_to_string(root().join("docs/conditions.md")).unwrap();
+    let source = fs::read_to_string(root().join("src/api/conditions.rs")).unwrap();
+    let constants = source.lines().filter(|line| line.starts_with("pub const "));
+    let types: Vec<&str> = constants
+        .map(|line| line.split('"').nth(1).unwrap())
+        .collect();
+    assert!(types.contains(&"Ready"), "{types:?}");
+    let (table, _) = docs.split_once("## Reasons").unwrap();
+    for type_ in &types {
+        assert!(
+            table.contains(&format!("\n| {type_} | ")),
+            "docs/conditions.md: the first table lacks the condition {type_}"
+        );
+    }
+    let rows = table.lines().filter(|line| line.starts_with("| ")).count();
+    assert_eq!(
+        rows,
+        types.len() + 1,
+        "docs/conditions.md: the first table has a row too many"
+    );
+}
+
+#[test]
+fn every_guard_of_the_metrics_is_in_the_documentation() {
+    let rows = section("docs/metrics.md", "## Guards");
+    let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    let guards: Vec<&str> = Guard::ALL.into_iter().map(Guard::as_str).collect();
+    assert_eq!(
+        documented, guards,
+        "docs/metrics.md: the table of guards has drifted"
+    );
+}
+
+/// The rows of the table below a heading of a file.
+fn section(file: &str, heading: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let (_, below) = text.split_once(heading).unwrap();
+    rows_in(below.split("\n## ").next().unwrap())
+}
+
+fn says_what_to_do(file: &str, row: &[String], cells: usize) {
+    assert!(
+        row.len() == cells && row.iter().all(|cell| !cell.is_empty()),
+        "{file}: a row of this table has {cells} cells, the last says what to do: {row:?}"
+    );
 }
 
 #[test]
@@ -150,7 +223,10 @@ fn every_cause_is_in_the_documentation_with_its_meaning_and_action() {
 
 /// The cells of each row of the tables in a file whose first cell is code.
 fn rows(file: &str) -> Vec<Vec<String>> {
-    let text = fs::read_to_string(root().join(file)).unwrap();
+    rows_in(&fs::read_to_string(root().join(file)).unwrap())
+}
+
+fn rows_in(text: &str) -> Vec<Vec<String>> {
     let cells = |line: &str| -> Vec<String> {
         let line = line.trim().trim_start_matches('|').trim_end_matches('|');
         line.split('|').map(|cell| cell.trim().to_owned()).collect()
@@ -240,5 +316,81 @@ fn every_guard_is_in_the_documentation_with_its_default_and_what_status_says() {
                 "docs/guards.md lacks {path}"
             );
         }
+    }
+}
+
+#[test]
+fn every_event_of_notifications_is_in_the_documentation_with_its_type() {
+    let docs = fs::read_to_string(root().join("docs/notifications.md")).unwrap();
+    for occasion in Occasion::ALL {
+        let (name, type_) = (occasion.as_str(), occasion.event_type());
+        for row in [
+            format!("| `{name}` | `{type_}` |"),
+            format!("| `{name}` | "),
+        ] {
+            assert!(docs.contains(&row), "docs/notifications.md lacks {row}");
+        }
+    }
+}
+
+#[test]
+fn the_example_that_checks_signatures_accepts_the_genuine_and_refuses_the_rest() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("without python3 the example is not run");
+        return;
+    }
+    let docs = fs::read_to_string(root().join("docs/notifications.md")).unwrap();
+    let example = docs.split("```python\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    // The example of the reference libraries of Standard Webhooks.
+    let calls = r#"
+key, at = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", 1649367553
+body = b'{"email":"test@example.com","username":"test_user"}'
+headers = {"webhook-id": "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", "webhook-timestamp": str(at),
+           "webhook-signature": "v1,bm9uc2Vuc2U= v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw="}
+print(is_genuine(key, headers, body, at), is_genuine(key, headers, body + b" ", at),
+      is_genuine(key, headers | {"webhook-id": "x"}, body, at), is_genuine(key, headers, body))
+"#;
+    let program = format!("{example}{calls}");
+    let output = Command::new("python3").args(["-c", &program]).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said.trim(), "True False False False", "{output:?}");
+}
+
+/// A tag of somebody else's repository can be moved to other code, a commit cannot.
+#[test]
+fn every_action_of_the_workflows_is_pinned_to_a_commit_with_its_version_beside_it() {
+    let mut pinned = 0;
+    for entry in fs::read_dir(root().join(".github/workflows")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let uses = text.lines().filter_map(|line| {
+            let line = line.trim_start().trim_start_matches("- ");
+            line.strip_prefix("uses: ")
+        });
+        for used in uses.filter(|used| !used.starts_with("./")) {
+            let (commit, version) = used.split_once('@').unwrap().1.split_once(' ').unwrap();
+            let is_commit = commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit());
+            assert!(is_commit, "{}: {used}", path.display());
+            assert!(version.starts_with("# v"), "{}: {used}", path.display());
+            pinned += 1;
+        }
+    }
+    assert!(pinned > 0, "no workflow uses an action");
+}
+
+#[test]
+fn the_image_is_built_by_the_toolchain_of_the_repository() {
+    let read = |file| fs::read_to_string(root().join(file)).unwrap();
+    let toolchain = read("rust-toolchain.toml");
+    let version = toolchain.split("channel = \"").nth(1).unwrap();
+    let version = version.split('"').next().unwrap();
+    let dockerfile = read("Dockerfile");
+    for wanted in [
+        format!("library/rust:{version}-"),
+        format!("RUSTUP_TOOLCHAIN={version}\n"),
+    ] {
+        assert!(dockerfile.contains(&wanted), "Dockerfile lacks {wanted}");
     }
 }

@@ -11,7 +11,7 @@ use warehouse_sync_operator::{
         ApprovalGuard, Changes, Elsewhere, Log, Look, Offers, Probes, Seen, Snapshot, WriteScope,
     },
     posthog::wire::{Page, Schema, SchemaStatus, Source},
-    report::compose,
+    report::{compose, notifications::Channels},
 };
 
 use super::page;
@@ -102,6 +102,8 @@ impl World {
             &self.snapshot,
             diagnosis,
             plan,
+            // Nobody is to be told.
+            &Channels::default(),
             self.now,
         )
     }

@@ -15,6 +15,8 @@ pub const REMEDIATION_ALLOWED: &str = "RemediationAllowed";
 pub const APPROVAL_GUARD_ACTIVE: &str = "ApprovalGuardActive";
 /// A proposal waits for a person.
 pub const PENDING_APPROVAL: &str = "PendingApproval";
+/// Every receiver of `spec.notifications` can be told; absent without receivers.
+pub const NOTIFYING: &str = "Notifying";
 
 /// Why a condition has its status.
 ///
@@ -87,11 +89,17 @@ pub enum Reason {
     GuardBroken,
     /// Guard of approvals: it does not stand, and approvals count all the same.
     GuardNotRequired,
+    /// Notifying: every receiver can be told.
+    ReceiversReady,
+    /// Notifying: a Secret, its label, its value or its host is wrong.
+    ReceiverUnusable,
+    /// Notifying: a receiver did not take a message, and it was given up.
+    DeliveryFailed,
 }
 
 impl Reason {
     /// Every reason, for the documentation and its drift check.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 36] = [
         Self::Polled,
         Self::Proceeding,
         Self::FirstPoll,
@@ -125,6 +133,9 @@ impl Reason {
         Self::GuardStands,
         Self::GuardBroken,
         Self::GuardNotRequired,
+        Self::ReceiversReady,
+        Self::ReceiverUnusable,
+        Self::DeliveryFailed,
     ];
 
     /// The reason as it stands in a condition.
@@ -164,6 +175,9 @@ impl Reason {
             Self::GuardStands => "GuardStands",
             Self::GuardBroken => "GuardBroken",
             Self::GuardNotRequired => "GuardNotRequired",
+            Self::ReceiversReady => "ReceiversReady",
+            Self::ReceiverUnusable => "ReceiverUnusable",
+            Self::DeliveryFailed => "DeliveryFailed",
         }
     }
 

@@ -3,12 +3,14 @@
 //! The custom resource `WarehouseSyncPolicy`: its spec, its status, the names of conditions, reasons, labels and
 //! annotations, and the checks that turn a spec into a [`ValidatedPolicy`]. No client and no clock in this folder.
 
+mod about;
 pub mod conditions;
 pub mod duration;
 pub mod glob;
 pub mod host;
 pub mod marks;
 pub mod names;
+pub mod notification;
 pub mod policy;
 pub mod proposal;
 pub mod status;
@@ -16,6 +18,7 @@ pub mod timings;
 pub mod validated;
 pub mod window;
 
+pub use about::About;
 pub use policy::{WarehouseSyncPolicy, WarehouseSyncPolicySpec};
 pub use status::WarehouseSyncPolicyStatus;
 pub use timings::Timings;

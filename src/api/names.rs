@@ -9,7 +9,10 @@ pub const USE_API_KEY: &str = "posthog-api-key";
 /// Value of [`USE_LABEL`] for a Secret that holds credentials of sources.
 pub const USE_SOURCE: &str = "source-credentials";
 
-/// Annotation of such a Secret: the id of the `PostHog` project that it may be handed to.
+/// Value of [`USE_LABEL`] for a Secret that holds what `spec.notifications` needs: URLs of receivers, keys for signatures.
+pub const USE_NOTIFICATION: &str = "notification";
+
+/// Annotation of a Secret with credentials of sources: the id of the `PostHog` project that it may be handed to.
 pub const PROJECT_ANNOTATION: &str = "warehousesync.dev/project";
 
 /// The one server-side-apply field manager of the operator.

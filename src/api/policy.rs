@@ -16,6 +16,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::notification::Notification;
+
 /// The health that a team wants of its PostHog data-warehouse syncs. The operator polls PostHog, says in status what is
 /// wrong and why, and in mode Enforce does by itself what is safe: it cancels a run that hangs and reloads it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -132,6 +134,14 @@ pub struct WarehouseSyncPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub credentials: Vec<Credentials>,
+
+    /// Who is told when a person is needed: a proposal waits, the operator is at its end, or starts nothing because too much
+    /// fails; and when that is over. At most four. Empty (default): nobody, status and events apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, a.secretRef.name == b.secretRef.name && a.secretRef.key == b.secretRef.key))")
+        .message("two entries of notifications have the same secretRef: each receiver is named once, with all that it is told of in its events"))]
+    pub notifications: Vec<Notification>,
 }
 
 /// Which keys of Secrets hold the credentials of one source. Each Secret must carry the label

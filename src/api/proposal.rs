@@ -147,6 +147,24 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Its name, as status and metrics show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AwaitingApproval => "AwaitingApproval",
+            Self::Approved => "Approved",
+            Self::Executing => "Executing",
+            Self::Verifying => "Verifying",
+            Self::Executed => "Executed",
+            Self::Failed => "Failed",
+            Self::OutcomeUnknown => "OutcomeUnknown",
+            Self::Denied => "Denied",
+            Self::Expired => "Expired",
+            Self::Withdrawn => "Withdrawn",
+            Self::Superseded => "Superseded",
+        }
+    }
+
     /// True from the approval to the end of it.
     #[must_use]
     pub const fn is_under_way(self) -> bool {
@@ -485,4 +503,35 @@ pub enum ProposedCall {
     DeleteWebhook,
     /// Make a webhook for the source, at the vendor too.
     CreateWebhook,
+}
+
+impl ProposedCall {
+    /// Every call.
+    pub const ALL: [Self; 9] = [
+        Self::PatchSchema,
+        Self::PatchTables,
+        Self::Resync,
+        Self::DeleteData,
+        Self::Reload,
+        Self::RefreshSchemas,
+        Self::RepairCdc,
+        Self::DeleteWebhook,
+        Self::CreateWebhook,
+    ];
+
+    /// A bounded name, for metrics and messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PatchSchema => "change table",
+            Self::PatchTables => "change tables",
+            Self::Resync => "resync",
+            Self::DeleteData => "delete data",
+            Self::Reload => "reload",
+            Self::RefreshSchemas => "refresh tables",
+            Self::RepairCdc => "repair CDC",
+            Self::DeleteWebhook => "delete webhook",
+            Self::CreateWebhook => "create webhook",
+        }
+    }
 }

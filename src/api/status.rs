@@ -13,7 +13,10 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::proposal::{Phase, Proposal, ProposedAction};
+use super::{
+    notification::Announced,
+    proposal::{Phase, Proposal, ProposedAction},
+};
 
 /// Most sources of which a status remembers what was handed over.
 pub const MAX_SOURCES: usize = 128;
@@ -43,7 +46,7 @@ pub struct WarehouseSyncPolicyStatus {
     /// The `metadata.generation` that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled, Healthy, RemediationAllowed, PendingApproval, ApprovalGuardActive. Each carries `observedGeneration`, a reason and a message.
+    /// Ready, Reconciling, Stalled, Healthy, RemediationAllowed, PendingApproval, ApprovalGuardActive, and with spec.notifications Notifying. Each carries `observedGeneration`, a reason and a message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -487,6 +490,39 @@ pub enum Step {
     Escalated,
 }
 
+impl Step {
+    /// Every step.
+    pub const ALL: [Self; 10] = [
+        Self::Enabling,
+        Self::Cancelling,
+        Self::WaitTerminal,
+        Self::Settle,
+        Self::Reloading,
+        Self::WaitNewJob,
+        Self::WaitSuccess,
+        Self::BackOff,
+        Self::Recovered,
+        Self::Escalated,
+    ];
+
+    /// Its name, as status and metrics show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabling => "Enabling",
+            Self::Cancelling => "Cancelling",
+            Self::WaitTerminal => "WaitTerminal",
+            Self::Settle => "Settle",
+            Self::Reloading => "Reloading",
+            Self::WaitNewJob => "WaitNewJob",
+            Self::WaitSuccess => "WaitSuccess",
+            Self::BackOff => "BackOff",
+            Self::Recovered => "Recovered",
+            Self::Escalated => "Escalated",
+        }
+    }
+}
+
 /// One thing that the operator is putting right.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -549,6 +585,9 @@ pub enum Call {
 }
 
 impl Call {
+    /// Every call.
+    pub const ALL: [Self; 3] = [Self::Cancel, Self::Reload, Self::Enable];
+
     /// A bounded name, for metrics and messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -571,6 +610,22 @@ pub enum Fate {
     NotSent,
     /// Sent, but nobody knows what came of it.
     Unknown,
+}
+
+impl Fate {
+    /// Every fate.
+    pub const ALL: [Self; 4] = [Self::Accepted, Self::Refused, Self::NotSent, Self::Unknown];
+
+    /// Its name, as metrics show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::NotSent => "not_sent",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// One call of an incident.
@@ -659,6 +714,9 @@ pub struct State {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub empty_since: Option<Timestamp>,
+    /// What the receivers of `spec.notifications` were told, and are still to be told.
+    #[serde(skip_serializing_if = "Announced::is_empty")]
+    pub announced: Announced,
 }
 
 impl State {
@@ -676,6 +734,7 @@ impl State {
             guard,
             suppressed,
             empty_since,
+            announced,
         } = self;
         format.is_none()
             && schemas.is_empty()
@@ -689,6 +748,7 @@ impl State {
             && guard.is_empty()
             && suppressed.is_empty()
             && empty_since.is_none()
+            && announced.is_empty()
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     host::{Host, HostError},
     marks::Marks,
     names::{MAX_TOKEN, REQUESTED_AT, RESET_AT},
+    notification::Notification,
     policy::{
         self, Credentials, Mode, Proposing, SchemaSelector, SecretKeyRef, SourceRef,
         SourceSelector, Switch,
@@ -133,6 +134,8 @@ pub struct ValidatedPolicy {
     pub register_webhook: Switch,
     /// Which Secrets hold the credentials of sources.
     pub credentials: Vec<Credentials>,
+    /// Who is told when a person is needed.
+    pub notifications: Vec<Notification>,
     /// When something may be started.
     pub windows: Vec<Window>,
     /// How much may be done.
@@ -341,6 +344,7 @@ impl ValidatedPolicy {
             reenable_after_fix: spec.remediation.reenable_after_fix,
             register_webhook: spec.remediation.register_webhook,
             credentials: spec.credentials.clone(),
+            notifications: spec.notifications.clone(),
             windows: spec
                 .remediation
                 .windows

@@ -16,7 +16,7 @@ use crate::{
         proxy,
         quota::Share,
     },
-    report::Metrics,
+    report::{Metrics, notifications::outbox::Pace},
     serve,
 };
 
@@ -40,7 +40,12 @@ pub(super) struct RunArgs {
     #[arg(long = "allowed-host", value_name = "HOST", env = "WAREHOUSE_SYNC_ALLOWED_HOSTS", value_delimiter = ',', value_parser = host)]
     allowed_hosts: Vec<String>,
 
-    /// Also permit http://127.0.0.1:PORT, for a PostHog (or a simulator) on this machine
+    /// Host (or HOST:PORT) that may be told when a person is needed (spec.notifications), for example hooks.slack.com; repeat it, or
+    /// separate with commas. Default: none
+    #[arg(long = "allowed-notify-host", value_name = "HOST", env = "WAREHOUSE_SYNC_ALLOWED_NOTIFY_HOSTS", value_delimiter = ',', value_parser = host)]
+    allowed_notify_hosts: Vec<String>,
+
+    /// Also permit http://127.0.0.1:PORT, for a PostHog (or a simulator, or a receiver of notifications) on this machine
     #[arg(long, env = "WAREHOUSE_SYNC_ALLOW_HTTP_LOOPBACK")]
     allow_http_loopback: bool,
 
@@ -135,7 +140,8 @@ fn tell_the_way(authorities: &Authorities) {
 
 async fn operate(options: Options, bind: SocketAddr) -> Result<(), CliError> {
     let (health, metrics) = (Health::default(), Metrics::default());
-    let server = serve::start(bind, health.clone(), metrics.clone()).await?;
+    let clock = controller::clock();
+    let server = serve::start(bind, health.clone(), metrics.clone(), clock).await?;
     tokio::select! {
         ended = controller::run(options, health, metrics, stop_signal()) => Ok(ended?),
         _ = server => Err(StartError::Ended("the health server").into()),
@@ -144,18 +150,21 @@ async fn operate(options: Options, bind: SocketAddr) -> Result<(), CliError> {
 
 fn options(args: &RunArgs) -> Result<Options, CliError> {
     let fast = args.time_factor > 1;
-    let all_loopback = args.allowed_hosts.iter().all(|host| is_loopback(host));
+    // A chart sets a variable that has no value to nothing.
+    let given = |hosts: &[String]| -> Vec<String> {
+        let hosts = hosts.iter().filter(|host| !host.is_empty());
+        hosts.cloned().collect()
+    };
+    let (listed, notified) = (
+        given(&args.allowed_hosts),
+        given(&args.allowed_notify_hosts),
+    );
+    let all_loopback = listed.iter().chain(&notified).all(|host| is_loopback(host));
     if fast && !(args.allow_http_loopback && all_loopback) {
         return Err(CliError::Usage(
-            "--time-factor is for demos and tests on this machine: it needs --allow-http-loopback, and every --allowed-host must be loopback".to_owned(),
+            "--time-factor is for demos and tests on this machine: it needs --allow-http-loopback, and every --allowed-host must be loopback, and so must every --allowed-notify-host".to_owned(),
         ));
     }
-    let listed: Vec<String> = args
-        .allowed_hosts
-        .iter()
-        .filter(|host| !host.is_empty())
-        .cloned()
-        .collect();
     // With shortened durations no PostHog but one on this machine may be reached, also not by default.
     let hosts = match listed.as_slice() {
         [] if fast => Vec::new(),
@@ -181,6 +190,8 @@ fn options(args: &RunArgs) -> Result<Options, CliError> {
         namespaces,
         election: election(args),
         hosts: HostList::new(&hosts, args.allow_http_loopback),
+        notify_hosts: HostList::new(&notified, args.allow_http_loopback),
+        notify_pace: Pace::divided_by(args.time_factor),
         authorities: args.network.authorities().map_err(CliError::Usage)?,
         timings: Timings::divided_by(args.time_factor),
     })
@@ -214,10 +225,18 @@ fn host(text: &str) -> Result<String, String> {
         .map_err(|_| "write HOST or HOST:PORT without https:// and without a path, for example posthog.example.com".to_owned())
 }
 
+/// What is logged unless `RUST_LOG` says otherwise. What kube's client and the verifier of certificates say of a failed call, the operator
+/// tells itself, with its object and what to do.
+const LOGGED: &str = "info,kube=warn,kube_client::client::builder=off,rustls_platform_verifier=off";
+
 fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env()
-        // A certificate that is refused is told with what to do about it; the verifier only repeats it.
-        .unwrap_or_else(|_| EnvFilter::new("info,kube=warn,rustls_platform_verifier=off"));
+    // A chart sets a variable that has no value to nothing.
+    let wanted = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|text| !text.is_empty());
+    let filter = wanted
+        .and_then(|text| EnvFilter::try_new(text).ok())
+        .unwrap_or_else(|| EnvFilter::new(LOGGED));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

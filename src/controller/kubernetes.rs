@@ -26,7 +26,10 @@ use crate::{
     decide::ownership::is_in_flight,
     observe::{ApprovalGuard, Rival},
     posthog::{ApiKey, redact},
-    report::{Kubernetes, KubernetesError, Metrics, events::Notice, kubernetes::SecretRefused},
+    report::{
+        Kubernetes, KubernetesError, Metrics, events::Notice, kubernetes::SecretRefused,
+        notifications::channel::Held,
+    },
 };
 
 /// A policy as it comes from a watch: one that cannot be read is told by name and does not stop the others.
@@ -112,7 +115,9 @@ impl Cluster {
             action,
             note,
             schema_id,
+            about: _,
         } = notice;
+        let reason = reason.as_str();
         let event = Event {
             type_: if warning {
                 EventType::Warning
@@ -133,8 +138,9 @@ impl Cluster {
         // An event is a courtesy: a reconcile never fails for one.
         let publish = self.recorder.publish(&event, about);
         if let Err(error) = self.call("publish_event", name, publish).await {
+            let namespace = about.namespace.as_deref().unwrap_or_default();
             tracing::debug!(
-                policy = name,
+                policy = format!("{namespace}/{name}"),
                 reason,
                 "event not published: {}",
                 timed::reason(&error)
@@ -225,6 +231,14 @@ impl Kubernetes for Cluster {
         self.api_keys
             .read_source(namespace, secret, project_id)
             .await
+    }
+
+    async fn notification_secret(
+        &self,
+        namespace: &str,
+        secret: &SecretKeyRef,
+    ) -> Result<Result<Held, SecretRefused>, KubernetesError> {
+        self.api_keys.read_notification(namespace, secret).await
     }
 
     fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival> {

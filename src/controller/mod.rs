@@ -7,6 +7,7 @@ pub mod kubernetes;
 pub mod leadership;
 pub mod lease;
 pub mod obstacle;
+pub mod postman;
 pub mod reconcile;
 pub mod released;
 pub mod run;
@@ -18,4 +19,4 @@ pub mod watch;
 
 pub use health::Health;
 pub use reconcile::{Reconciled, Reconciler};
-pub use run::{Options, run};
+pub use run::{Options, clock, run};

@@ -13,19 +13,19 @@ use super::{
 };
 use crate::{
     api::{
-        Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        About, Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        notification::Notification,
         proposal::{Phase, Proposal},
         status::{Call, Fate, Handover, Incident, STATE_FORMAT},
         validated::PolicyRef,
     },
     decide::{
-        Action, Held, Plan, approval,
+        Action, Guard, Held, Plan, approval,
         approval::gate,
         credentials::Handing,
         decide,
         incident::{self, Facts, Next},
-        plan::Settings,
-        plan::in_words,
+        plan::{Settings, in_words},
         proposal,
         proposal::Seed,
     },
@@ -34,10 +34,13 @@ use crate::{
     observe::{Live, Observer, Offers, Snapshot, observer::ProjectView},
     posthog::{ApiKey, Transport, client::Clock, guard::HostList, quota::Purpose, redact},
     report::{
-        Kubernetes, KubernetesError, Metrics, StatusWriter,
+        Kubernetes, KubernetesError, Metrics, StatusWriter, Story,
         compose::{self, Obstacle},
         events,
-        metrics::SendLabels,
+        gauges::Pass as Found,
+        metrics::Outcome,
+        notifications::{Channel, Channels, Outbox, channel, letter},
+        story,
     },
 };
 
@@ -52,6 +55,10 @@ pub struct Reconciler<T, K> {
     pub kubernetes: Arc<K>,
     /// The operator's list of hosts.
     pub hosts: HostList,
+    /// The operator's list of hosts of receivers of notifications.
+    pub notify_hosts: HostList,
+    /// What waits to be told.
+    pub outbox: Outbox,
     /// The fixed durations.
     pub timings: Timings,
     /// Calls that may be sent to one project in an hour, by all policies on it together.
@@ -64,6 +71,8 @@ pub struct Reconciler<T, K> {
     pub leads: Leads,
     /// Metrics.
     pub metrics: Metrics,
+    /// What was said in the log.
+    pub story: Story,
     /// The time.
     pub clock: Clock,
     /// Randomness.
@@ -78,9 +87,14 @@ pub type DrawSeed = Arc<dyn Fn() -> Option<Seed> + Send + Sync>;
 pub struct Reconciled {
     /// When to come back; none if the policy is gone.
     pub again_in: Option<SignedDuration>,
+    /// How it ended, for the metrics.
+    pub outcome: Outcome,
     /// Policies that share a poll which was made just now.
     pub tell: Vec<PolicyRef>,
 }
+
+/// Why a pass could not observe, the policy if it can be read, and who shares the poll.
+type Hindrance = (Obstacle, Option<ValidatedPolicy>, Vec<PolicyRef>);
 
 /// What a pass knows of its policy.
 struct Pass<'a, T> {
@@ -89,6 +103,8 @@ struct Pass<'a, T> {
     /// The status at the beginning, completed by what this process knows.
     old: WarehouseSyncPolicyStatus,
     snapshot: Snapshot,
+    /// The receivers of notifications.
+    channels: Channels,
     now: Timestamp,
     tell: Vec<PolicyRef>,
     timings: &'a Timings,
@@ -101,6 +117,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             self.forget(at);
             return Ok(Reconciled {
                 again_in: None,
+                outcome: Outcome::Gone,
                 tell: Vec::new(),
             });
         };
@@ -119,35 +136,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         // That may have taken minutes.
         self.check_leads(at)?;
         match observed {
-            Err((obstacle, policy, tell)) => {
-                let now = (self.clock)();
-                let generation = object.metadata.generation.unwrap_or_default();
-                let mut status = compose::hindered(
-                    policy.as_ref(),
-                    generation,
-                    writer.written(),
-                    &obstacle,
-                    now,
-                );
-                if let Some(policy) = &policy {
-                    // An annotation may be gone by the time that PostHog can be read again.
-                    let guard = self.kubernetes.approval_guard().await?;
-                    let notes = proposal::latch(policy, &guard, self.approvals, &mut status, now);
-                    for note in notes {
-                        status.remember(now, redact::one_line(&note, 240));
-                    }
-                }
-                tracing::warn!(policy = %at, reason = %obstacle.reason, "{}", obstacle.message);
-                writer.write(status, now).await?;
-                writer.publish().await;
-                let interval = policy.map_or(RETRY, |policy| policy.interval);
-                let again_in = Some(if obstacle.reason.stalls() {
-                    interval
-                } else {
-                    interval.min(RETRY)
-                });
-                Ok(Reconciled { again_in, tell })
-            }
+            Err(hindrance) => self.hindered(&object, hindrance, &mut writer).await,
             Ok(pass) => {
                 let known = Known {
                     policy: &pass.policy,
@@ -170,20 +159,76 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                         own_executions: &own_executions,
                     },
                 };
-                let plan = decide(&known, &diagnosis, &pass.old.incidents, &settings);
-                let again_in = Box::pin(self.execute(&pass, &diagnosis, plan, &mut writer)).await?;
+                let mut plan = decide(&known, &diagnosis, &pass.old.incidents, &settings);
+                let execution = self.execute(&pass, &diagnosis, &mut plan, &mut writer);
+                let again_in = Box::pin(execution).await?;
                 // Only now: the status was written, so the policy was still there.
-                let counts = diagnosis.summary(|_| false).schemas;
                 self.check_leads(at)?;
-                let proposals = &writer.written().proposals;
+                self.hand_to_outbox(&pass.policy, writer.written(), &pass.channels);
+                self.story.held(at, &plan);
+                let found = Found {
+                    problems: &diagnosis.problems,
+                    counts: diagnosis.summary(|_| false).schemas,
+                    held: &plan.held,
+                };
                 let gauges = &self.metrics.gauges;
-                gauges.set(at, &diagnosis.problems, &counts, proposals);
+                let times = (pass.now, again_in);
+                gauges.observed(at, &object, writer.written(), &found, times);
                 Ok(Reconciled {
                     again_in: Some(again_in),
+                    outcome: Outcome::Ok,
                     tell: pass.tell,
                 })
             }
         }
+    }
+
+    /// The end of a pass that could not observe.
+    async fn hindered(
+        &self,
+        object: &WarehouseSyncPolicy,
+        (obstacle, policy, tell): Hindrance,
+        writer: &mut StatusWriter<'_, K>,
+    ) -> Result<Reconciled, KubernetesError> {
+        let at = &writer.at().clone();
+        let now = (self.clock)();
+        let generation = object.metadata.generation.unwrap_or_default();
+        let channels = match &policy {
+            Some(policy) => self.channels(policy).await,
+            None => Channels::default(),
+        };
+        let mut old = writer.written().clone();
+        self.outbox.complete(at, &mut old.state.announced);
+        let mut status =
+            compose::hindered(policy.as_ref(), generation, &old, &obstacle, &channels, now);
+        if let Some(policy) = &policy {
+            // An annotation may be gone by the time that PostHog can be read again.
+            let guard = self.kubernetes.approval_guard().await?;
+            let notes = proposal::latch(policy, &guard, self.approvals, &mut status, now);
+            for note in notes {
+                status.remember(now, redact::one_line(&note, 240));
+            }
+        }
+        self.story.hindered(at, &obstacle);
+        writer.write(status, now).await?;
+        writer.publish().await;
+        if let Some(policy) = &policy {
+            self.hand_to_outbox(policy, writer.written(), &channels);
+        }
+        let interval = policy.map_or(RETRY, |policy| policy.interval);
+        let again_in = if obstacle.reason.stalls() {
+            interval
+        } else {
+            interval.min(RETRY)
+        };
+        self.check_leads(at)?;
+        let gauges = &self.metrics.gauges;
+        gauges.hindered(at, object, writer.written(), (now, again_in));
+        Ok(Reconciled {
+            again_in: Some(again_in),
+            outcome: Outcome::Hindered,
+            tell,
+        })
     }
 
     /// A pass that is under way when leadership is lost ends here. What came of a call is written all the same: it goes through
@@ -199,17 +244,68 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     /// Forgets a policy that is gone, or another's to look after.
     pub fn forget(&self, at: &PolicyRef) {
         self.observer.forget(at);
+        self.story.forget(at);
+        self.outbox.forget(at);
         self.metrics.gauges.forget(at);
+    }
+
+    /// The receivers of `spec.notifications`. What keeps one from being told keeps nothing else from being done.
+    async fn channels(&self, policy: &ValidatedPolicy) -> Channels {
+        let mut channels = Channels::default();
+        for notification in &policy.notifications {
+            match self.channel(policy, notification).await {
+                Ok(channel) => channels.add(notification, channel),
+                // The next pass reads it again.
+                Err(error) => tracing::warn!(policy = %policy.at, "{error}"),
+            }
+        }
+        channels
+    }
+
+    async fn channel(
+        &self,
+        policy: &ValidatedPolicy,
+        notification: &Notification,
+    ) -> Result<Result<Channel, String>, KubernetesError> {
+        let (namespace, hosts) = (&policy.at.namespace, &self.notify_hosts);
+        let read = |at| self.kubernetes.notification_secret(namespace, at);
+        let url = match read(&notification.secret_ref).await? {
+            Ok(url) => url,
+            Err(refused) => return Ok(Err(refused.message)),
+        };
+        let signing = match &notification.hmac_secret_ref {
+            Some(at) => match read(at).await? {
+                Ok(signing) => Some(signing),
+                Err(refused) => return Ok(Err(refused.message)),
+            },
+            None => None,
+        };
+        Ok(channel::open(
+            notification,
+            namespace,
+            &url,
+            signing.as_ref(),
+            hosts,
+        ))
+    }
+
+    /// Hands over what a written status owes to receivers. It is sent later, by somebody else.
+    fn hand_to_outbox(
+        &self,
+        policy: &ValidatedPolicy,
+        written: &WarehouseSyncPolicyStatus,
+        channels: &Channels,
+    ) {
+        let owed = letter::owed(policy, written, channels);
+        self.outbox
+            .offer(&policy.at, &written.state.announced, owed);
     }
 
     /// Reads all that the decision may rest on, or finds what is in the way.
     async fn observe(
         &self,
         object: &WarehouseSyncPolicy,
-    ) -> Result<
-        Result<Pass<'_, T>, (Obstacle, Option<ValidatedPolicy>, Vec<PolicyRef>)>,
-        KubernetesError,
-    > {
+    ) -> Result<Result<Pass<'_, T>, Hindrance>, KubernetesError> {
         let policy = match ValidatedPolicy::new(object) {
             Ok(policy) => policy,
             Err(error) => return Ok(Err((error.into(), None, Vec::new()))),
@@ -226,6 +322,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             Err(refused) => return Ok(Err((refused.into(), Some(policy), Vec::new()))),
         };
         let offers = self.offers(&policy, &key).await?;
+        let channels = self.channels(&policy).await;
         let approval_guard = self.kubernetes.approval_guard().await?;
         let view = self.observer.project(&policy.at, &policy.project, key);
         let mut old = object.status.clone().unwrap_or_default();
@@ -234,6 +331,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             .complete_sources(&policy.uid, &mut old.state.sources);
         self.ledger
             .complete_proposals(&policy.uid, &mut old.proposals);
+        self.outbox.complete(&policy.at, &mut old.state.announced);
 
         let asked = policy.requested_at.is_some() && policy.requested_at != old.state.poll_handled;
         let polled = if asked {
@@ -290,6 +388,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             view,
             old,
             snapshot,
+            channels,
             // Looks may have taken minutes.
             now: (self.clock)(),
             tell,
@@ -338,7 +437,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         &self,
         pass: &Pass<'_, T>,
         diagnosis: &Diagnosis,
-        mut plan: Plan,
+        plan: &mut Plan,
         writer: &mut StatusWriter<'_, K>,
     ) -> Result<SignedDuration, KubernetesError> {
         // One time for all that this pass writes: a condition that changes in it changes once.
@@ -350,20 +449,52 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 &pass.snapshot,
                 diagnosis,
                 plan,
+                &pass.channels,
                 now,
             )
         };
         let hands_over = !plan.handings.is_empty();
+        self.hand_over(pass, plan, writer, &compose).await?;
+        self.act(pass, plan, writer, &compose).await?;
+        // What was latched is written down before anything is done about it.
+        writer.write(compose(plan), now).await?;
+        writer.publish().await;
+        for place in 0..plan.proposals.len() {
+            self.carry_out(pass, plan, place, writer, &compose).await?;
+        }
+        let again_in = self.again_in(&pass.policy, &plan.incidents, &plan.proposals);
+        let again_in = if hands_over {
+            again_in.min(self.timings.verify_every)
+        } else {
+            again_in
+        };
+        let purpose = purpose(&pass.policy, &plan.incidents, &plan.proposals);
+        Ok(again_in.max(pass.view.pace(purpose)))
+    }
+
+    /// Hands over what of the user's Secrets is to be handed over.
+    async fn hand_over(
+        &self,
+        pass: &Pass<'_, T>,
+        plan: &mut Plan,
+        writer: &mut StatusWriter<'_, K>,
+        compose: &impl Fn(&Plan) -> WarehouseSyncPolicyStatus,
+    ) -> Result<(), KubernetesError> {
+        let now = pass.now;
         while !plan.handings.is_empty() {
             let handing = plan.handings[0].clone();
             let wish = wish(&pass.policy, &handing.source_id, true, false);
-            if !self.may_send(pass, wish, &plan) {
+            if !self.may_send(pass, wish, plan) {
                 plan.handings.remove(0);
-                plan.held.push(Held {
-                    schema_id: handing.source_id,
-                    what: handing.words,
-                    blocked_by: OVER_CAP.to_owned(),
-                });
+                let Handing {
+                    source_id,
+                    source,
+                    words,
+                    ..
+                } = handing;
+                let over = Guard::OperatorCap.says(OVER_CAP);
+                plan.held
+                    .push(Held::of_source(&source_id, &source, words, over));
                 continue;
             }
             let intent = async |handover: &Handover| {
@@ -371,7 +502,15 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 let mut intended = plan.clone();
                 intended.sent(Some(handover.at));
                 intended.handed(&handing, handover.clone());
-                writer.write(compose(&intended), now).await
+                writer.write(compose(&intended), now).await?;
+                let about = About::source(&handing.source);
+                story::decided(
+                    &pass.policy.at,
+                    &about,
+                    &handing.words,
+                    "the Secret of spec.credentials has it",
+                );
+                Ok(())
             };
             let ran = handover::run(
                 &pass.policy,
@@ -387,11 +526,22 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             if !matches!(&ran, handover::Ran::Sent(handed) if handover::has_left(handed)) {
                 self.ledger.spending.give_back(wish);
             }
-            self.note_handover(&mut plan, &handing, ran);
-            tracing::info!(policy = %pass.policy.at, source = %handing.source, call = handing.what.as_str(), "{}", plan.notes.last().map_or("", String::as_str));
-            writer.write(compose(&plan), now).await?;
+            self.note_handover(plan, &handing, ran);
+            writer.write(compose(plan), now).await?;
             writer.publish().await;
         }
+        Ok(())
+    }
+
+    /// Sends the calls of incidents.
+    async fn act(
+        &self,
+        pass: &Pass<'_, T>,
+        plan: &mut Plan,
+        writer: &mut StatusWriter<'_, K>,
+        compose: &impl Fn(&Plan) -> WarehouseSyncPolicyStatus,
+    ) -> Result<(), KubernetesError> {
+        let now = pass.now;
         while !plan.actions.is_empty() {
             let action = plan.actions[0].clone();
             let call = action.call;
@@ -399,10 +549,13 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             let sends = &action.incident.sends;
             let starts = sends.iter().all(|send| send.fate == Some(Fate::NotSent));
             let wish = wish(&pass.policy, &schema_id, starts, call != Call::Reload);
-            if !self.may_send(pass, wish, &plan) {
+            if !self.may_send(pass, wish, plan) {
                 let action = plan.actions.remove(0);
-                plan.held
-                    .push(Held::of(&action.incident, call, OVER_CAP.to_owned()));
+                plan.held.push(Held::of(
+                    &action.incident,
+                    call,
+                    Guard::OperatorCap.says(OVER_CAP),
+                ));
                 continue;
             }
             let intent = async |incident: &Incident| {
@@ -410,7 +563,10 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 let mut intended = plan.clone();
                 intended.sent(incident.sends.last().map(|send| send.started_at));
                 put(&mut intended.incidents, incident.clone());
-                writer.write(compose(&intended), now).await
+                writer.write(compose(&intended), now).await?;
+                let (about, what) = (About::incident(incident), in_words(call, incident));
+                story::decided(&pass.policy.at, &about, &what, &incident.message);
+                Ok(())
             };
             let (view, ledger, leads) = (&pass.view, &self.ledger, &self.leads);
             let ran = execute::run(&pass.policy, view, ledger, leads, action, intent).await?;
@@ -418,26 +574,11 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             if !matches!(&ran, Ran::Sent(incident) if has_left(incident)) {
                 self.ledger.spending.give_back(wish);
             }
-            self.note(pass, &mut plan, &action, ran);
-            tracing::info!(policy = %pass.policy.at, schema = %action.incident.schema, ?call, "{}", plan.notes.last().or(plan.held.last().map(|held| &held.blocked_by)).map_or("", String::as_str));
-            writer.write(compose(&plan), now).await?;
+            self.note(pass, plan, &action, ran);
+            writer.write(compose(plan), now).await?;
             writer.publish().await;
         }
-        // What was latched is written down before anything is done about it.
-        writer.write(compose(&plan), now).await?;
-        writer.publish().await;
-        for place in 0..plan.proposals.len() {
-            self.carry_out(pass, &mut plan, place, writer, &compose)
-                .await?;
-        }
-        let again_in = self.again_in(&pass.policy, &plan.incidents, &plan.proposals);
-        let again_in = if hands_over {
-            again_in.min(self.timings.verify_every)
-        } else {
-            again_in
-        };
-        let purpose = purpose(&pass.policy, &plan.incidents, &plan.proposals);
-        Ok(again_in.max(pass.view.pace(purpose)))
+        Ok(())
     }
 
     /// Counts a call, unless that would exceed the operator's own cap for the project.
@@ -466,6 +607,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             match self.next_of(pass, plan, &proposal).await? {
                 approval::Next::Stay(stays) => {
                     let goes_on = stays.phase != proposal.phase;
+                    story::goes_on(&pass.policy.at, &proposal, &stays);
                     plan.put(*stays, now);
                     writer.write(compose(plan), now).await?;
                     writer.publish().await;
@@ -480,14 +622,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     let subject = intended.subject_id().to_owned();
                     let wish = wish(&pass.policy, &subject, starts, reserves);
                     if !self.may_send(pass, wish, plan) {
-                        let message = format!("held: {OVER_CAP}");
-                        plan.put(
-                            Proposal {
-                                message,
-                                ..proposal
-                            },
-                            now,
-                        );
+                        let held = held_back(&proposal, OVER_CAP);
+                        story::goes_on(&pass.policy.at, &proposal, &held);
+                        plan.put(held, now);
                         writer.write(compose(plan), now).await?;
                         break;
                     }
@@ -496,13 +633,27 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                         let mut plan = plan.clone();
                         plan.sent(approved::last(intended).map(|step| step.started_at));
                         plan.put(intended.clone(), now);
-                        writer.write(compose(&plan), now).await
+                        writer.write(compose(&plan), now).await?;
+                        let about = About::proposal(intended);
+                        let call = approved::last(intended).map_or("", |step| step.call.as_str());
+                        let what = format!(
+                            "send {call} of {} for {}",
+                            intended.action.as_str(),
+                            intended.title()
+                        );
+                        story::decided(
+                            &pass.policy.at,
+                            &about,
+                            &what,
+                            "it was approved, and everything still holds",
+                        );
+                        Ok(())
                     };
                     let (policy, view) = ((&pass.policy, pass.timings), &pass.view);
                     let (ledger, leads) = (&self.ledger, &self.leads);
                     let step = (approved, *intended);
                     let ran = approved::run(policy, view, ledger, leads, step, intent).await?;
-                    let tried = self.note_execution(plan, &proposal, ran, now);
+                    let tried = self.note_execution(plan, &pass.policy.at, &proposal, ran, now);
                     if !tried {
                         self.ledger.spending.give_back(wish);
                     }
@@ -537,11 +688,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let held = gate::held(&known, plan, proposal, self.approvals, cap);
         if let Some(why) = held.filter(|_| proposal.phase == Phase::Approved) {
             // Nothing has to be read to know that.
-            let message = format!("held: {why}");
-            return Ok(approval::Next::Stay(Box::new(Proposal {
-                message,
-                ..proposal.clone()
-            })));
+            return Ok(approval::Next::Stay(Box::new(held_back(proposal, &why))));
         }
         let live = Live::take(client, proposal.action, &proposal.target).await;
         let snapshot = Snapshot {
@@ -569,17 +716,15 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     fn note_execution(
         &self,
         plan: &mut Plan,
+        at: &PolicyRef,
         before: &Proposal,
         ran: approved::Ran,
         now: Timestamp,
     ) -> bool {
         let after = match ran {
             approved::Ran::GateClosed(why) => {
-                let message = format!("held: {why}");
-                let held = Proposal {
-                    message,
-                    ..before.clone()
-                };
+                let held = held_back(before, &why);
+                story::goes_on(at, before, &held);
                 plan.put(held, now);
                 return false;
             }
@@ -589,12 +734,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let fate = last.and_then(|step| step.fate);
         let left = last.filter(|_| fate != Some(Fate::NotSent));
         plan.sent(left.map(|step| step.started_at));
-        let labels = SendLabels {
-            call: "approved",
-            fate: fate.map_or("", in_a_word),
-        };
-        self.metrics.sends.get_or_create(&labels).inc();
-        tracing::info!(proposal = %after.id, table = after.title(), phase = ?after.phase, "{}", after.message);
+        let call = last.map_or("", |step| step.call.as_str());
+        self.metrics.sent(call, fate);
+        story::answered(at, &after, call, fate, last.map_or("", |step| &step.detail));
         let left = left.is_some();
         plan.put(after, now);
         left
@@ -604,12 +746,14 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     fn note_handover(&self, plan: &mut Plan, handing: &Handing, ran: handover::Ran) {
         let Handing { source, words, .. } = handing;
         let handed = match ran {
-            handover::Ran::GateClosed(blocked_by) => {
-                plan.held.push(Held {
-                    schema_id: handing.source_id.clone(),
-                    what: words.clone(),
-                    blocked_by,
-                });
+            handover::Ran::GateClosed(why) => {
+                let held = Held::of_source(
+                    &handing.source_id,
+                    source,
+                    words.clone(),
+                    Guard::Facts.says(why),
+                );
+                plan.held.push(held);
                 return;
             }
             handover::Ran::Sent(handed) => handed,
@@ -621,10 +765,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             format!(" ({})", handed.detail)
         };
         plan.notes.push(format!("{source}: {call} {fate}{said}"));
-        self.metrics
-            .sends
-            .get_or_create(&SendLabels { call, fate })
-            .inc();
+        self.metrics.sent(call, handed.fate);
         // What did not leave leaves what was handed over before as it was.
         if handover::has_left(&handed) {
             plan.sent(Some(handed.at));
@@ -634,14 +775,11 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
 
     /// Puts what came of an action into the plan.
     fn note(&self, pass: &Pass<'_, T>, plan: &mut Plan, action: &Action, ran: Ran) {
-        let what = in_words(action.call, &action.incident);
         match ran {
-            Ran::GateClosed(blocked_by) => {
-                plan.held.push(Held {
-                    schema_id: action.incident.schema_id.clone(),
-                    what,
-                    blocked_by,
-                });
+            Ran::GateClosed(why) => {
+                let (incident, call) = (&action.incident, action.call);
+                plan.held
+                    .push(Held::of(incident, call, Guard::Facts.says(why)));
             }
             Ran::Sent(mut incident) => {
                 let send = incident.sends.last();
@@ -658,13 +796,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     fate.map_or("", in_a_word),
                     said.map_or_else(String::new, |said| format!(" ({said})"))
                 ));
-                self.metrics
-                    .sends
-                    .get_or_create(&SendLabels {
-                        call,
-                        fate: fate.map_or("", in_a_word),
-                    })
-                    .inc();
+                self.metrics.sent(call, fate);
                 let row = pass
                     .snapshot
                     .row(&incident.source_id, &incident.schema_id)
@@ -721,6 +853,14 @@ const fn wish<'a>(
 fn has_left(incident: &Incident) -> bool {
     let send = incident.sends.last();
     send.is_some_and(|send| send.fate != Some(Fate::NotSent))
+}
+
+/// A proposal that waits for this reason.
+fn held_back(proposal: &Proposal, why: &str) -> Proposal {
+    Proposal {
+        message: format!("held: {why}"),
+        ..proposal.clone()
+    }
 }
 
 const fn in_a_word(fate: Fate) -> &'static str {

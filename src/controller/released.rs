@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::{
     api::{
         conditions::Reason,
-        names::{PROJECT_ANNOTATION, USE_API_KEY, USE_LABEL, USE_SOURCE},
+        names::{PROJECT_ANNOTATION, USE_API_KEY, USE_LABEL, USE_NOTIFICATION, USE_SOURCE},
         policy::SecretKeyRef,
     },
     report::kubernetes::SecretRefused,
@@ -23,6 +23,8 @@ pub enum Use {
         /// The project.
         project_id: i64,
     },
+    /// The URL of a receiver of notifications, or the key for signatures to it.
+    Notification,
 }
 
 impl Use {
@@ -30,6 +32,7 @@ impl Use {
         match self {
             Self::ApiKey => USE_API_KEY,
             Self::Source { .. } => USE_SOURCE,
+            Self::Notification => USE_NOTIFICATION,
         }
     }
 
@@ -38,6 +41,16 @@ impl Use {
         match self {
             Self::ApiKey => "a personal API key of PostHog",
             Self::Source { .. } => "the source's credential",
+            Self::Notification => "what spec.notifications needs",
+        }
+    }
+
+    /// Where a policy names it.
+    const fn field(self) -> &'static str {
+        match self {
+            Self::ApiKey => "spec.posthog.apiKeySecretRef.key",
+            Self::Source { .. } => "spec.credentials",
+            Self::Notification => "spec.notifications",
         }
     }
 
@@ -80,7 +93,7 @@ impl Use {
         let SecretKeyRef { name, key } = wanted;
         let (label, holds) = (self.label(), self.holds());
         let project = match self {
-            Self::ApiKey => String::new(),
+            Self::ApiKey | Self::Notification => String::new(),
             Self::Source { project_id } => {
                 format!(" and the annotation {PROJECT_ANNOTATION}={project_id}")
             }
@@ -94,22 +107,21 @@ impl Use {
     }
 }
 
-/// The credential in a Secret, as far as Kubernetes can tell; whether it has the shape of one is told later.
-pub fn source_value(
+/// The value in a Secret, as far as Kubernetes can tell; whether it has the shape of one is told later.
+pub fn value(
     secret: Option<&Secret>,
     namespace: &str,
     wanted: &SecretKeyRef,
-    project_id: i64,
+    wanted_for: Use,
 ) -> Result<SecretString, SecretRefused> {
-    let wanted_for = Use::Source { project_id };
     let secret = secret.ok_or_else(|| wanted_for.missing(wanted))?;
     wanted_for.check(&secret.metadata, namespace, wanted)?;
-    let SecretKeyRef { name, key } = wanted;
+    let (SecretKeyRef { name, key }, field) = (wanted, wanted_for.field());
     let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) else {
         return Err(SecretRefused {
             reason: Reason::SecretKeyMissing,
             message: format!(
-                "Secret {name} has no key {key:?}: add it, or name another in spec.credentials"
+                "Secret {name} has no key {key:?}: add it, or name another in {field}"
             ),
         });
     };

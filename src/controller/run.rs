@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, channel::mpsc, future, stream::FuturesUnordered};
@@ -28,6 +28,7 @@ use super::{
     backoff::TriggerBackoff,
     kubernetes::{Cluster, Watched},
     leadership::{Campaign, Election, Leadership},
+    postman::Postman,
     secrets::ApiKeys,
     startup::{self, Clients, StartError},
     timed::{self, Counted},
@@ -36,12 +37,16 @@ use super::{
 use crate::{
     api::{Timings, validated::PolicyRef},
     decide::{approval, proposal::Seed},
-    execute::Ledger,
+    execute::{Ledger, courier::HttpCourier},
     observe::Observer,
     posthog::{
         authorities::Authorities, client::Clock, guard::HostList, http::HttpTransport, quota::Share,
     },
-    report::{KubernetesError, Metrics, events, metrics::OutcomeLabels},
+    report::{
+        KubernetesError, Metrics, Story, events,
+        metrics::Outcome,
+        notifications::{Outbox, outbox::Pace},
+    },
 };
 
 /// Reconciles at a time. Many, because one that waits for a slow PostHog must not hold up the others; not more, because each takes
@@ -64,6 +69,10 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Hosts that may get an API key.
     pub hosts: HostList,
+    /// Hosts that may be told when a person is needed.
+    pub notify_hosts: HostList,
+    /// How fast they are told.
+    pub notify_pace: Pace,
     /// Certificate authorities that are trusted besides those of the machine.
     pub authorities: Authorities,
     /// Calls that may be sent to one project in an hour.
@@ -86,6 +95,8 @@ struct Context {
     /// Where to send a trigger for a policy: by namespace, or one for all.
     tell: HashMap<Option<String>, Tell>,
     leadership: Leadership,
+    /// The stores of the watches.
+    policies: Vec<Store<Watched>>,
     /// Failures in a row, of policies whose last pass failed.
     failures: Mutex<HashMap<PolicyRef, u32>>,
 }
@@ -165,11 +176,13 @@ pub async fn run(
     let follower = tokio::spawn(follow_leadership(context.clone(), policies));
     let (finished, told) = oneshot::channel();
     let mut campaign = tokio::spawn(campaign.run(stopped.clone(), told));
+    let postman = tokio::spawn(postman(&options, &context)?.run());
     let controllers = start_controllers(scopes, &clients, &context, &health, &stopped);
     tokio::select! {
         result = all_ended(controllers, &stopped) => result?,
         _ = &mut campaign => return Err(StartError::Ended("the campaign for the Lease")),
         _ = follower => return Err(StartError::Ended("what follows leadership")),
+        _ = postman => return Err(StartError::Ended("what sends notifications")),
         nothing_runs = past_grace(stopped.clone(), &health) => if !nothing_runs {
             // The Lease runs out by itself, when what did not end can do no more.
             return Ok(());
@@ -218,6 +231,15 @@ async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>)
     }
 }
 
+/// The clock of the system. Milliseconds are what people can read, and more than any decision needs.
+#[must_use]
+pub fn clock() -> Clock {
+    Arc::new(|| {
+        let now = Timestamp::now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    })
+}
+
 fn context(
     options: &Options,
     http: HttpTransport,
@@ -227,21 +249,19 @@ fn context(
     leadership: Leadership,
 ) -> Arc<Context> {
     let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
-    let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
+    let policies: Vec<_> = scopes.iter().map(|scope| scope.policies.clone()).collect();
+    let watched = policies.clone();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
     let leads = leadership.clone();
-    // Milliseconds are what people can read, and more than any decision needs.
-    let clock: Clock = Arc::new(|| {
-        let now = Timestamp::now();
-        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
-    });
+    let clock = clock();
     Arc::new(Context {
         reconciler: Reconciler {
             seed: Arc::new(draw_seed),
             max_actions_per_hour: options.max_actions_per_hour,
             approvals: options.approvals,
             observer: Observer::new(Counted::new(http, metrics.clone()), clock.clone())
-                .sharing(options.quota_share),
+                .sharing(options.quota_share)
+                .through(metrics.gates.clone()),
             kubernetes: Arc::new(Cluster::new(
                 clients.calls.clone(),
                 metrics.clone(),
@@ -249,18 +269,45 @@ fn context(
                 policies,
             )),
             hosts: options.hosts.clone(),
+            notify_hosts: options.notify_hosts.clone(),
+            outbox: Outbox::default(),
             timings: options.timings,
             ledger: Ledger::default(),
             leads: Arc::new(move |deadline| leads.leads(deadline)),
             metrics,
+            story: Story::default(),
             clock,
         },
         failures: Mutex::default(),
         leadership,
+        policies: watched,
         tell: scopes
             .iter()
             .map(|scope| (scope.namespace.clone(), scope.tell.clone()))
             .collect(),
+    })
+}
+
+/// Who sends what the reconciles leave in the outbox.
+fn postman(options: &Options, context: &Arc<Context>) -> Result<Postman<HttpCourier>, StartError> {
+    let courier = HttpCourier::new(options.notify_hosts.clone(), &options.authorities)
+        .map_err(|e| StartError::Http(e.to_string()))?;
+    let Reconciler {
+        outbox,
+        leads,
+        clock,
+        metrics,
+        ..
+    } = &context.reconciler;
+    let told = context.clone();
+    Ok(Postman {
+        courier,
+        outbox: outbox.clone(),
+        pace: options.notify_pace,
+        leads: leads.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        tell: Arc::new(move |at| told.tell(at)),
     })
 }
 
@@ -335,13 +382,20 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
     if let Err(invalid) = &policy.0 {
         return Err(context.not_understood(&policy, &invalid.error).await);
     }
+    let begun = Instant::now();
     // Boxed: all that a pass may wait for adds up.
-    let done = Box::pin(context.reconciler.reconcile(&at)).await?;
+    let done = Box::pin(context.reconciler.reconcile(&at)).await;
+    context.reconciler.metrics.reconcile_took(begun.elapsed());
+    // It may have gone, or become another's, after the pass has looked: then it must leave nothing behind.
+    if context.is_gone(&at) || !context.leads() {
+        context.reconciler.forget(&at);
+    }
+    let done = done?;
     for other in done.tell {
         context.tell(&other);
     }
     context.succeeded(&at);
-    context.count("ok");
+    context.count(done.outcome);
     Ok(done.again_in.map_or_else(Action::await_change, |wait| {
         Action::requeue(jittered(wait.unsigned_abs(), &at))
     }))
@@ -353,26 +407,26 @@ fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>
     match error {
         // Somebody changed the object while it was looked at: look again, at what it is now.
         KubernetesError::Conflict(_) => {
-            context.count("conflict");
+            context.count(Outcome::Conflict);
             tracing::debug!(policy = %at, "{error}");
             Action::requeue(jittered(Duration::from_millis(200), &at))
         }
         KubernetesError::Gone(_) => {
-            context.count("gone");
+            context.count(Outcome::Gone);
             Action::await_change()
         }
         KubernetesError::NotLeading(_) => {
-            context.count("not_leading");
+            context.count(Outcome::NotLeading);
             tracing::info!(policy = %at, "{error}");
             Action::await_change()
         }
         KubernetesError::NotUnderstood { .. } => {
-            context.count("not_understood");
+            context.count(Outcome::NotUnderstood);
             tracing::error!(policy = %at, "{error}");
             Action::requeue(jittered(LEFT_ALONE, &at))
         }
         KubernetesError::Failed { .. } => {
-            context.count("failed");
+            context.count(Outcome::Failed);
             let wait = context.back_off(&at);
             tracing::warn!(policy = %at, "{error}; trying again in {} s", wait.as_secs());
             Action::requeue(jittered(wait, &at))
@@ -384,6 +438,14 @@ impl Context {
     /// True if this process leads.
     fn leads(&self) -> bool {
         self.leadership.leads(Duration::ZERO)
+    }
+
+    /// True if no watch knows the policy any more.
+    fn is_gone(&self, at: &PolicyRef) -> bool {
+        let object = ObjectRef::new(&at.name).within(&at.namespace);
+        self.policies
+            .iter()
+            .all(|store| store.get(&object).is_none())
     }
 
     /// Says on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.
@@ -420,12 +482,8 @@ impl Context {
             .remove(at);
     }
 
-    fn count(&self, outcome: &'static str) {
-        self.reconciler
-            .metrics
-            .reconciles
-            .get_or_create(&OutcomeLabels { outcome })
-            .inc();
+    fn count(&self, outcome: Outcome) {
+        self.reconciler.metrics.reconciled(outcome);
     }
 
     /// Triggers a reconcile of another policy.

@@ -1,8 +1,8 @@
-//! API keys and credentials from Secrets: only from those whose owner released them for it.
+//! API keys, credentials and receivers of notifications from Secrets: only from those whose owner released them for it.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use k8s_openapi::api::core::v1::Secret;
@@ -14,17 +14,17 @@ use kube::{
 use secrecy::SecretString;
 
 use super::{
-    released::{Use, source_value},
+    released::{self, Use},
     timed,
 };
 use crate::{
     api::{
         conditions::Reason,
-        names::{USE_API_KEY, USE_LABEL},
+        names::{USE_API_KEY, USE_LABEL, USE_NOTIFICATION},
         policy::SecretKeyRef,
     },
     posthog::ApiKey,
-    report::{KubernetesError, Metrics, kubernetes::SecretRefused},
+    report::{KubernetesError, Metrics, kubernetes::SecretRefused, notifications::channel::Held},
 };
 
 type CacheKey = (String, SecretKeyRef);
@@ -36,6 +36,8 @@ pub struct ApiKeys {
     /// Labelled Secrets, without their data.
     stores: Vec<Store<PartialObjectMeta<Secret>>>,
     cache: Mutex<HashMap<CacheKey, (String, ApiKey)>>,
+    /// What notifications need: read at every pass, and nearly never another.
+    notifications: Mutex<HashMap<CacheKey, Held>>,
 }
 
 impl ApiKeys {
@@ -51,6 +53,7 @@ impl ApiKeys {
             metrics,
             stores,
             cache: Mutex::default(),
+            notifications: Mutex::default(),
         }
     }
 
@@ -61,7 +64,7 @@ impl ApiKeys {
         wanted: &SecretKeyRef,
     ) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
         let cache_key = (namespace.to_owned(), wanted.clone());
-        let watched = self.watched_version(namespace, &wanted.name);
+        let watched = self.watched_version(namespace, &wanted.name, USE_API_KEY);
         if let Some((version, key)) = self.lock().get(&cache_key)
             && watched.as_ref() == Some(version)
         {
@@ -88,7 +91,33 @@ impl ApiKeys {
     ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
         let wanted_for = Use::Source { project_id };
         let found = self.fetch(namespace, wanted, wanted_for).await?;
-        Ok(found.and_then(|secret| source_value(Some(&secret), namespace, wanted, project_id)))
+        Ok(found.and_then(|secret| released::value(Some(&secret), namespace, wanted, wanted_for)))
+    }
+
+    /// The URL of a receiver of notifications, or the key for signatures, that `wanted` names.
+    pub async fn read_notification(
+        &self,
+        namespace: &str,
+        wanted: &SecretKeyRef,
+    ) -> Result<Result<Held, SecretRefused>, KubernetesError> {
+        let cache_key = (namespace.to_owned(), wanted.clone());
+        let watched = self.watched_version(namespace, &wanted.name, USE_NOTIFICATION);
+        let known = self.notifications().remove(&cache_key);
+        if let Some(held) = known.filter(|held| watched.as_ref() == Some(&held.version)) {
+            self.notifications().insert(cache_key, held.clone());
+            return Ok(Ok(held));
+        }
+        let secret = match self.fetch(namespace, wanted, Use::Notification).await? {
+            Ok(secret) => secret,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let version = secret.resource_version().unwrap_or_default();
+        let value = released::value(Some(&secret), namespace, wanted, Use::Notification);
+        Ok(value.map(|value| {
+            let held = Held { value, version };
+            self.notifications().insert(cache_key, held.clone());
+            held
+        }))
     }
 
     /// The whole Secret, if it was released for this use.
@@ -121,21 +150,27 @@ impl ApiKeys {
     }
 
     /// The version of a labelled Secret, as its watch last told.
-    fn watched_version(&self, namespace: &str, name: &str) -> Option<String> {
+    fn watched_version(&self, namespace: &str, name: &str, used_for: &str) -> Option<String> {
         let secret = ObjectRef::new(name).within(namespace);
         let labelled = self.stores.iter().find_map(|store| store.get(&secret))?;
-        is_released(labelled.labels()).then(|| labelled.resource_version())?
+        is_released(labelled.labels(), used_for).then(|| labelled.resource_version())?
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CacheKey, (String, ApiKey)>> {
+    fn notifications(&self) -> MutexGuard<'_, HashMap<CacheKey, Held>> {
+        self.notifications
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CacheKey, (String, ApiKey)>> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_released(labels: &BTreeMap<String, String>) -> bool {
+fn is_released(labels: &BTreeMap<String, String>, wanted_for: &str) -> bool {
     labels
         .get(USE_LABEL)
-        .is_some_and(|used_for| used_for == USE_API_KEY)
+        .is_some_and(|used_for| used_for == wanted_for)
 }
 
 /// 403 is the user's to mend, and told on the policy; the rest is tried again.

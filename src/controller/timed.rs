@@ -44,6 +44,8 @@ impl<T: Transport> Transport for Counted<T> {
             Ok(response) => match response.status {
                 200..=299 => "2xx",
                 300..=399 => "3xx",
+                401 => "401",
+                403 => "403",
                 429 => "429",
                 400..=499 => "4xx",
                 _ => "5xx",

@@ -1,5 +1,7 @@
 //! Watches of policies and Secrets, lean in memory, and what they trigger.
 
+use std::iter;
+
 use futures::{Stream, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -102,7 +104,7 @@ pub fn at(policy: &Watched) -> PolicyRef {
     }
 }
 
-/// The policies whose API key or credentials of sources are in `secret`.
+/// The policies whose API key, credentials of sources or receivers are in `secret`.
 pub fn users_of(
     secret: &PartialObjectMeta<Secret>,
     policies: &Store<Watched>,
@@ -112,8 +114,12 @@ pub fn users_of(
     let names = |policy: &WarehouseSyncPolicy| {
         let entries = policy.spec.credentials.iter();
         let mut inputs = entries.flat_map(Credentials::inputs);
+        let receivers = policy.spec.notifications.iter();
+        let mut receivers =
+            receivers.flat_map(|one| iter::once(&one.secret_ref).chain(&one.hmac_secret_ref));
         policy.spec.posthog.api_key_secret_ref.name == name
             || inputs.any(|input| input.secret_ref.name == name)
+            || receivers.any(|at| at.name == name)
     };
     let uses = |policy: &WarehouseSyncPolicy| policy.namespace() == namespace && names(policy);
     let policies = policies.state();

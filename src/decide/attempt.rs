@@ -2,7 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{credentials, guards::backoff};
+use super::{
+    credentials,
+    guards::{Blocked, Guard, backoff},
+};
 use crate::{
     api::{
         policy::Switch,
@@ -174,7 +177,7 @@ fn why(verdict: &Verdict) -> String {
 
 /// What holds back attempt number `attempt` at what `incident` is about: its switch, its own conditions, its time.
 #[must_use]
-pub fn holds(known: &Known<'_>, incident: &Incident, attempt: i64) -> Option<String> {
+pub fn holds(known: &Known<'_>, incident: &Incident, attempt: i64) -> Option<Blocked> {
     let policy = known.policy;
     let (switch, field) = match incident.cause {
         _ if incident.step == Step::Enabling => (policy.reenable_after_fix, "reenableAfterFix"),
@@ -184,27 +187,28 @@ pub fn holds(known: &Known<'_>, incident: &Incident, attempt: i64) -> Option<Str
         _ => (policy.reload_transient, "reloadTransient"),
     };
     if switch == Switch::Off {
-        return Some(format!("spec.remediation.{field} is Off"));
+        return Some(Guard::Switch.says(format!("spec.remediation.{field} is Off")));
     }
     match incident.cause {
         _ if incident.step == Step::Enabling => None,
         RootCause::Stuck | RootCause::CredentialsInvalid => None,
         RootCause::Stale => in_full_lately(known, incident),
-        RootCause::CdcBroken if !is_mended(known, incident) => Some(
-            "change data capture is not known to be mended: PostHog's check of its prerequisites does not say so"
-                .to_owned(),
-        ),
+        RootCause::CdcBroken if !is_mended(known, incident) => Some(Guard::Facts.says(
+            "change data capture is not known to be mended: PostHog's check of its prerequisites does not say so",
+        )),
         _ => too_soon(known, incident, attempt),
     }
 }
 
-fn too_soon(known: &Known<'_>, incident: &Incident, attempt: i64) -> Option<String> {
+fn too_soon(known: &Known<'_>, incident: &Incident, attempt: i64) -> Option<Blocked> {
     let due = failed_last(known, incident)?
         .checked_add(backoff::wait(&known.policy.limits.backoff, attempt))
         .ok()?;
     (known.now < due).then(|| {
         let due = Timestamp::from_second(due.as_second()).unwrap_or(due);
-        format!("spec.remediation.limits.backoff: attempt {attempt} at {due}")
+        Guard::Backoff.says(format!(
+            "spec.remediation.limits.backoff: attempt {attempt} at {due}"
+        ))
     })
 }
 
@@ -228,7 +232,7 @@ fn is_mended(known: &Known<'_>, incident: &Incident) -> bool {
     })
 }
 
-fn in_full_lately(known: &Known<'_>, incident: &Incident) -> Option<String> {
+fn in_full_lately(known: &Known<'_>, incident: &Incident) -> Option<Blocked> {
     let (_, schema) = known
         .snapshot
         .row(&incident.source_id, &incident.schema_id)?;
@@ -237,9 +241,9 @@ fn in_full_lately(known: &Known<'_>, incident: &Incident) -> Option<String> {
         .find(|state| state.id == incident.schema_id)?
         .reloaded_in_full?;
     (costs_all_rows(schema) && known.now.duration_since(at) < IN_FULL_EVERY).then(|| {
-        format!(
+        Guard::Backoff.says(format!(
             "it was reloaded in full at {at}: at most once a day, because that costs all its rows"
-        )
+        ))
     })
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     attempt,
-    guards::{breaker, budget, windows},
+    guards::{Blocked, Guard, breaker, budget, windows},
     ownership::{blocked_by, source_owned_by},
     plan::{Held, Plan},
     safety::{NotWarehouse, Webhook},
@@ -58,6 +58,13 @@ pub enum What {
 }
 
 impl What {
+    /// The name of each.
+    pub const NAMES: [&'static str; 3] = [
+        Self::Webhook.as_str(),
+        "apply credentials",
+        "push webhook inputs",
+    ];
+
     /// A bounded name, for metrics and messages.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
@@ -147,7 +154,7 @@ impl Pass<'_> {
                 seconds(handed.at),
                 became(handed)
             );
-            self.held(plan, words, said);
+            self.held(plan, words, Guard::TriedBefore.says(said));
             return;
         }
         let handing = self.handing(What::Credentials(inputs.clone()), hmac.clone(), words);
@@ -234,7 +241,7 @@ impl Pass<'_> {
                 seconds(handed.at),
                 became(handed)
             );
-            self.held(plan, words, said);
+            self.held(plan, words, Guard::TriedBefore.says(said));
             return;
         }
         let handing = Handing {
@@ -266,12 +273,13 @@ impl Pass<'_> {
         }
     }
 
-    fn held(&self, plan: &mut Plan, what: String, blocked_by: String) {
-        plan.held.push(Held {
-            schema_id: self.source.id.clone(),
+    fn held(&self, plan: &mut Plan, what: String, blocked: Blocked) {
+        plan.held.push(Held::of_source(
+            &self.source.id,
+            &self.title(),
             what,
-            blocked_by,
-        });
+            blocked,
+        ));
     }
 
     fn hold(
@@ -279,22 +287,22 @@ impl Pass<'_> {
         handing: &Handing,
         (switch, field): (Switch, &str),
         plan: &Plan,
-    ) -> Option<String> {
+    ) -> Option<Blocked> {
         let Known { policy, now, .. } = *self.known;
         if policy.mode == Mode::Observe {
-            return Some("spec.mode is Observe".to_owned());
+            return Some(Guard::Mode.says("spec.mode is Observe"));
         }
         if policy.suspend {
-            return Some("spec.suspend is true".to_owned());
+            return Some(Guard::Suspend.says("spec.suspend is true"));
         }
         if switch == Switch::Off {
-            return Some(format!("spec.remediation.{field} is Off"));
+            return Some(Guard::Switch.says(format!("spec.remediation.{field} is Off")));
         }
         if self.known.snapshot.write_scope == WriteScope::Missing {
-            return Some(super::plan::LACKS_SCOPE.to_owned());
+            return Some(Guard::WriteScope.says(super::plan::LACKS_SCOPE));
         }
         if !self.source.is_warehouse() {
-            return Some(NotWarehouse.to_string());
+            return Some(Guard::Facts.says(NotWarehouse.to_string()));
         }
         self.owner()
             .or_else(|| windows::hold(&policy.windows, now))
@@ -302,17 +310,17 @@ impl Pass<'_> {
             .or_else(|| self.breaker(handing, plan))
     }
 
-    fn owner(&self) -> Option<String> {
+    fn owner(&self) -> Option<Blocked> {
         let Known { policy, now, .. } = *self.known;
         let owner = source_owned_by(policy, &self.known.snapshot.rivals, self.source, now)?;
         Some(blocked_by(policy, owner, "source"))
     }
 
     /// What holds it back for the sake of the number of calls, and of what a status can remember.
-    fn numbers(&self, plan: &Plan) -> Option<String> {
+    fn numbers(&self, plan: &Plan) -> Option<Blocked> {
         let is_new = !plan.sources.iter().any(|state| state.id == self.source.id);
         if is_new && plan.sources.len() + plan.handings.len() >= MAX_SOURCES {
-            return Some("StateFull: the list of sources is full".to_owned());
+            return Some(Guard::StateFull.says("StateFull: the list of sources is full"));
         }
         let under_way: usize = plan.incidents.iter().map(budget::reserved).sum();
         let reserved = under_way + plan.handings.len();
@@ -325,7 +333,7 @@ impl Pass<'_> {
     }
 
     /// It never holds credentials: sources that all reject theirs are mended by them.
-    fn breaker(&self, handing: &Handing, plan: &Plan) -> Option<String> {
+    fn breaker(&self, handing: &Handing, plan: &Plan) -> Option<Blocked> {
         if matches!(handing.what, What::Credentials(_)) {
             return None;
         }

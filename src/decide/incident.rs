@@ -241,7 +241,7 @@ fn settle(incident: &mut Incident, facts: &Facts<'_>) -> Next {
             Step::Reloading,
             None,
             facts.now,
-            "reloading".to_owned(),
+            "nothing runs any more; reloading".to_owned(),
         );
     }
     Next::Wait

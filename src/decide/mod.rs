@@ -15,4 +15,5 @@ pub mod proposal;
 pub mod remedy;
 pub mod safety;
 
+pub use guards::{Blocked, Guard};
 pub use plan::{Action, Held, Plan, decide};

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::{Blocked, Guard};
 use crate::{
     api::{
         ValidatedPolicy,
@@ -70,12 +71,13 @@ pub fn source_owned_by<'a>(
 
 /// Who owns it, as a sentence of this policy may name it: by name only within its own namespace.
 #[must_use]
-pub fn blocked_by(policy: &ValidatedPolicy, owner: &PolicyRef, what: &str) -> String {
-    if owner.namespace == policy.at.namespace {
+pub fn blocked_by(policy: &ValidatedPolicy, owner: &PolicyRef, what: &str) -> Blocked {
+    let why = if owner.namespace == policy.at.namespace {
         format!("BlockedBy: policy {} owns this {what}", owner.name)
     } else {
         format!("BlockedBy: a policy in another namespace owns this {what}")
-    }
+    };
+    Guard::Owner.says(why)
 }
 
 /// What ownership is decided on.

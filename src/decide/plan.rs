@@ -9,7 +9,7 @@ use super::{
     attempt,
     credentials::{self, Handing},
     gate::Hanging,
-    guards::{breaker, budget, windows},
+    guards::{Blocked, Guard, breaker, budget, windows},
     incident::{self, Facts, Next},
     ownership::{Table, blocked_by, is_in_flight, owned_by},
     proposal::{self, Key, Proposals, Said},
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     api::{
+        About,
         policy::{Mode, Switch},
         proposal::{Phase, Proposal},
         status::{
@@ -99,12 +100,16 @@ pub struct Action {
 /// Something that would be done, and the guard that stopped it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// Id of the table.
+    /// Id of the table, or of the source.
     pub schema_id: String,
     /// What would be done.
     pub what: String,
-    /// Why it is not.
+    /// Which guard stopped it.
+    pub guard: Guard,
+    /// Why it did.
     pub blocked_by: String,
+    /// What it is about.
+    pub about: About,
 }
 
 /// Decides what happens in this pass. `incidents` are those of before.
@@ -342,8 +347,8 @@ impl Pass<'_> {
             opened_at: incident.opened_at,
             ..next
         };
-        if let Some(blocked_by) = self.hold(&next, call, plan) {
-            plan.held.push(Held::of(&next, call, blocked_by));
+        if let Some(blocked) = self.hold(&next, call, plan) {
+            plan.held.push(Held::of(&next, call, blocked));
             return None;
         }
         *incident = next;
@@ -369,15 +374,15 @@ impl Pass<'_> {
         let Some((incident, call)) = attempt::first(self.known, judged) else {
             return;
         };
-        if let Some(blocked_by) = self.hold(&incident, call, plan) {
-            plan.held.push(Held::of(&incident, call, blocked_by));
+        if let Some(blocked) = self.hold(&incident, call, plan) {
+            plan.held.push(Held::of(&incident, call, blocked));
             return;
         }
         self.want(&incident, call, plan);
     }
 
     /// What holds back the start of an attempt. A trial that the breaker lets pass is used up by it.
-    fn hold(&self, incident: &Incident, call: Call, plan: &mut Plan) -> Option<String> {
+    fn hold(&self, incident: &Incident, call: Call, plan: &mut Plan) -> Option<Blocked> {
         let Known { policy, now, .. } = *self.known;
         let held = self
             .send_guard(incident)
@@ -404,7 +409,7 @@ impl Pass<'_> {
     }
 
     /// What holds back the start of an attempt for the sake of what a person approved, or has to.
-    fn proposal_guard(&self, incident: &Incident) -> Option<String> {
+    fn proposal_guard(&self, incident: &Incident) -> Option<Blocked> {
         let mut proposals = self.known.proposals.iter();
         let under_way = proposals.find(|row| {
             let target = &row.target;
@@ -413,11 +418,13 @@ impl Pass<'_> {
                 && (target.schema_id.is_empty() || target.schema_id == incident.schema_id)
         });
         if let Some(proposal) = under_way {
-            return Some(format!("proposal {} is under way", proposal.id));
+            let why = format!("proposal {} is under way", proposal.id);
+            return Some(Guard::Proposal.says(why));
         }
         (self.next_run(&incident.schema_id) == NextRun::MayWipe).then(|| {
-            "an earlier call may have made the next run wipe the table: that needs approval"
-                .to_owned()
+            Guard::Proposal.says(
+                "an earlier call may have made the next run wipe the table: that needs approval",
+            )
         })
     }
 
@@ -431,7 +438,7 @@ impl Pass<'_> {
 
     /// What holds back the start of an attempt for the sake of the number of them. One that is under way is not held back
     /// by these: a cancel reserves its reload.
-    fn start_guard(&self, incident: &Incident, call: Call, plan: &Plan) -> Option<String> {
+    fn start_guard(&self, incident: &Incident, call: Call, plan: &Plan) -> Option<Blocked> {
         let limits = &self.known.policy.limits;
         let started = plan.actions.iter().map(|action| &action.incident);
         let others = || {
@@ -446,13 +453,13 @@ impl Pass<'_> {
         };
         let under_way = others().filter(waits_for_a_job).count();
         if under_way >= limits.max_concurrent {
-            return Some(format!(
+            return Some(Guard::MaxConcurrent.says(format!(
                 "spec.remediation.limits.maxConcurrent: {under_way} of {} incidents are under way",
                 limits.max_concurrent
-            ));
+            )));
         }
         if plan.incidents.len() + plan.actions.len() >= MAX_INCIDENTS {
-            return Some("StateFull: the list of incidents is full".to_owned());
+            return Some(Guard::StateFull.says("StateFull: the list of incidents is full"));
         }
         let reserved: usize = others().map(budget::reserved).sum();
         let wanted = if call == Call::Reload { 1 } else { 2 };
@@ -465,25 +472,25 @@ impl Pass<'_> {
     }
 
     /// What holds back every send.
-    fn send_guard(&self, incident: &Incident) -> Option<String> {
+    fn send_guard(&self, incident: &Incident) -> Option<Blocked> {
         if self.known.policy.mode == Mode::Observe {
-            return Some("spec.mode is Observe".to_owned());
+            return Some(Guard::Mode.says("spec.mode is Observe"));
         }
         if self.known.policy.suspend {
-            return Some("spec.suspend is true".to_owned());
+            return Some(Guard::Suspend.says("spec.suspend is true"));
         }
         if self.known.snapshot.write_scope == WriteScope::Missing {
-            return Some(LACKS_SCOPE.to_owned());
+            return Some(Guard::WriteScope.says(LACKS_SCOPE));
         }
         let Some((source, schema)) = self
             .known
             .snapshot
             .row(&incident.source_id, &incident.schema_id)
         else {
-            return Some(NOT_LISTED.to_owned());
+            return Some(Guard::Facts.says(NOT_LISTED));
         };
         if !source.is_warehouse() {
-            return Some(super::safety::NotWarehouse.to_string());
+            return Some(Guard::Facts.says(super::safety::NotWarehouse.to_string()));
         }
         let table = Table {
             source_type: source.type_name(),
@@ -507,11 +514,12 @@ impl Pass<'_> {
         let hanging = self.hanging(incident);
         let doubts = || match call {
             Call::Cancel if hanging.is_none() => {
-                Some("the run is not seen to hang any more".to_owned())
+                Some(Guard::Facts.says("the run is not seen to hang any more"))
             }
             Call::Cancel => self.cancel_guard(incident),
             Call::Enable if !self.seen_disabled(incident) => Some(
-                "nobody saw PostHog switch the table off: a person may have done it".to_owned(),
+                Guard::Facts
+                    .says("nobody saw PostHog switch the table off: a person may have done it"),
             ),
             Call::Reload | Call::Enable => None,
         };
@@ -528,9 +536,9 @@ impl Pass<'_> {
                 warehouse: source.is_warehouse(),
                 next_run: self.next_run(&schema.id),
             }),
-            (blocked_by, _) => {
-                let blocked_by = blocked_by.unwrap_or_else(|| NOT_LISTED.to_owned());
-                plan.held.push(Held::of(incident, call, blocked_by));
+            (blocked, _) => {
+                let blocked = blocked.unwrap_or_else(|| Guard::Facts.says(NOT_LISTED));
+                plan.held.push(Held::of(incident, call, blocked));
             }
         }
     }
@@ -555,12 +563,12 @@ impl Pass<'_> {
     }
 
     /// What holds back a cancel, also the one of a later attempt.
-    fn cancel_guard(&self, incident: &Incident) -> Option<String> {
+    fn cancel_guard(&self, incident: &Incident) -> Option<Blocked> {
         if self.known.policy.cancel_stuck == Switch::Off {
-            return Some("spec.remediation.cancelStuck is Off".to_owned());
+            return Some(Guard::Switch.says("spec.remediation.cancelStuck is Off"));
         }
         if self.diagnosis.of(&incident.schema_id).is_none() {
-            return Some("the policy does not select this table".to_owned());
+            return Some(Guard::Facts.says("the policy does not select this table"));
         }
         let job = incident.job_id.as_ref()?;
         let already = self
@@ -570,7 +578,9 @@ impl Pass<'_> {
             .iter()
             .any(|rival| rival.cancelled.contains(job));
         already.then(|| {
-            format!("another policy has cancelled job {job} before: no job is cancelled twice")
+            Guard::Owner.says(format!(
+                "another policy has cancelled job {job} before: no job is cancelled twice"
+            ))
         })
     }
 
@@ -605,11 +615,25 @@ impl Plan {
 impl Held {
     /// That a call of an incident is held back.
     #[must_use]
-    pub fn of(incident: &Incident, call: Call, blocked_by: String) -> Self {
+    pub fn of(incident: &Incident, call: Call, blocked: Blocked) -> Self {
         Self {
             schema_id: incident.schema_id.clone(),
             what: in_words(call, incident),
-            blocked_by,
+            guard: blocked.guard,
+            blocked_by: blocked.why,
+            about: About::incident(incident),
+        }
+    }
+
+    /// That something for a source, in these words, is held back.
+    #[must_use]
+    pub fn of_source(source_id: &str, source: &str, what: String, blocked: Blocked) -> Self {
+        Self {
+            schema_id: source_id.to_owned(),
+            what,
+            guard: blocked.guard,
+            blocked_by: blocked.why,
+            about: About::source(source),
         }
     }
 }

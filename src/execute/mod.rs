@@ -5,6 +5,7 @@
 
 pub mod approved;
 pub mod calls;
+pub mod courier;
 pub mod handover;
 pub mod ledger;
 pub mod run;

@@ -20,7 +20,7 @@ use crate::{
         validated::{PolicyRef, Project},
     },
     posthog::{
-        ApiKey, Client, PostHogError, Transport,
+        ApiKey, Client, Gates, PostHogError, Transport,
         client::{Clock, KeyGate, PAGE_SIZE},
         key::KeyId,
         quota::{Purpose, Share},
@@ -56,7 +56,7 @@ pub struct Observer<T> {
     /// The operator's share of a key's limits; none for all of them.
     share: Option<Share>,
     projects: Mutex<HashMap<Key, Arc<Shared>>>,
-    gates: Mutex<HashMap<(Host, KeyId), Arc<KeyGate>>>,
+    gates: Gates,
     turns: Mutex<HashMap<Host, Arc<Semaphore>>>,
     /// What policies saw of the sources of each project.
     pub everywhere: Everywhere,
@@ -87,7 +87,7 @@ impl<T: Transport> Observer<T> {
             clock,
             share: None,
             projects: Mutex::default(),
-            gates: Mutex::default(),
+            gates: Gates::default(),
             turns: Mutex::default(),
             everywhere: Everywhere::default(),
         }
@@ -100,6 +100,12 @@ impl<T: Transport> Observer<T> {
             share: Some(share),
             ..self
         }
+    }
+
+    /// The same, with gates of keys that somebody else looks at too.
+    #[must_use]
+    pub fn through(self, gates: Gates) -> Self {
+        Self { gates, ..self }
     }
 
     /// The project as the policy at `at` sees it with `key`. The policy shares in it from now on, and in no other.
@@ -117,10 +123,8 @@ impl<T: Transport> Observer<T> {
         let shared = projects
             .entry(wanted)
             .or_insert_with_key(|(project, key)| {
-                Arc::new(Shared::new(
-                    self.gate(project, *key),
-                    self.turns(&project.host),
-                ))
+                let gate = self.gates.of(&project.host, *key, self.share);
+                Arc::new(Shared::new(gate, self.turns(&project.host)))
             })
             .clone();
         lock(&shared.policies).insert(at.clone());
@@ -136,16 +140,6 @@ impl<T: Transport> Observer<T> {
             shared,
             at: at.clone(),
         }
-    }
-
-    /// The gate of a key at a host: PostHog's limits are for the key, over all its projects.
-    fn gate(&self, project: &Project, key: KeyId) -> Arc<KeyGate> {
-        let mut gates = lock(&self.gates);
-        gates.retain(|_, gate| Arc::strong_count(gate) > 1);
-        gates
-            .entry((project.host.clone(), key))
-            .or_insert_with(|| Arc::new(self.share.map_or_else(KeyGate::default, KeyGate::sharing)))
-            .clone()
     }
 
     /// Who may read a list from a host now.

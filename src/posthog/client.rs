@@ -17,7 +17,7 @@ use super::{
     probe::{
         CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail, WebhookInfo,
     },
-    quota::{Limits, Purpose, Quota, Share},
+    quota::{Limits, Purpose, Quota, Share, Usage},
     redact,
     transport::{Method, Request, Response, TransportError},
     wire::{ErrorBody, Job, LogPage, Page, Source},
@@ -83,6 +83,16 @@ impl KeyGate {
             .map_or(SignedDuration::ZERO, |mut quota| {
                 quota.pace(purpose, calls, now)
             })
+    }
+
+    /// How much of the shares is used.
+    #[must_use]
+    pub fn usage(&self, now: Timestamp) -> Vec<Usage> {
+        [("calls", &self.calls), ("queries", &self.queries)]
+            .into_iter()
+            .filter_map(|(limit, gate)| Some(gate.quota()?.usage(limit, now)))
+            .flatten()
+            .collect()
     }
 
     fn of(&self, call: &str) -> &Gate {

@@ -1,6 +1,8 @@
-//! Where an API key may be sent: only to hosts on the operator's list.
+//! Where an API key may be sent, and a notification: only to hosts on the operator's lists.
 //!
-//! Whoever may edit a policy decides its host; without this list they could have the key of a namespace sent anywhere.
+//! Whoever may edit a policy decides its host; without this list they could have the key of a namespace sent anywhere. Entries
+//! are exact, so one for a private address, or for a name that leads to one, is the wish of whoever runs the operator; and a name
+//! that is made to lead elsewhere has no certificate there.
 
 use crate::api::host::Host;
 
@@ -59,15 +61,20 @@ impl HostList {
         Err(self.refusal(host, format!("--allowed-host={authority}")))
     }
 
-    fn refusal(&self, host: &Host, flag: String) -> HostNotAllowed {
-        let allowed = if self.allowed.is_empty() {
+    /// Its entries, for messages.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        if self.allowed.is_empty() {
             "it is empty".to_owned()
         } else {
             self.allowed.join(", ")
-        };
+        }
+    }
+
+    fn refusal(&self, host: &Host, flag: String) -> HostNotAllowed {
         HostNotAllowed {
             host: host.as_str().to_owned(),
-            allowed,
+            allowed: self.in_words(),
             flag,
         }
     }

@@ -22,23 +22,43 @@ use crate::api::host::Host;
 /// Connecting takes this long at most; the deadline of the whole call is the request's own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends requests over HTTP. Cheap to clone.
+/// The HTTP clients of the operator: one for hosts elsewhere, one for this machine. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct HttpTransport {
+pub struct Clients {
     remote: reqwest::Client,
     loopback: reqwest::Client,
-    hosts: HostList,
 }
 
-/// A client for calls that leave the machine: over https only, through the proxy that the environment names, trusting the
-/// machine's authorities and these. It follows no redirect and repeats nothing.
-pub fn guarded_client(authorities: &Authorities) -> Result<reqwest::Client, reqwest::Error> {
-    builder()
-        .https_only(true)
-        .tls_certs_merge(authorities.certificates())
-        .build()
+impl Clients {
+    /// Makes them, each tuned as its user needs it. For calls that leave the machine: over https only, through the proxy that the
+    /// environment names, trusting the machine's authorities and these. Fails if TLS cannot be set up, for example without any
+    /// CA certificate on the machine.
+    pub fn new(
+        authorities: &Authorities,
+        tuned: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            remote: tuned(builder())
+                .https_only(true)
+                .tls_certs_merge(authorities.certificates())
+                .build()?,
+            // A proxy for the outside world must not see what goes to this machine.
+            loopback: tuned(builder()).no_proxy().build()?,
+        })
+    }
+
+    /// The one for a host.
+    #[must_use]
+    pub fn of(&self, host: &Host) -> &reqwest::Client {
+        if host.is_http_loopback() {
+            &self.loopback
+        } else {
+            &self.remote
+        }
+    }
 }
 
+/// What follows no redirect and repeats nothing.
 fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!(
@@ -46,21 +66,24 @@ fn builder() -> reqwest::ClientBuilder {
             env!("CARGO_PKG_VERSION")
         ))
         .connect_timeout(CONNECT_TIMEOUT)
-        // A redirect could carry the key to another host.
+        // A redirect could carry a key to another host.
         .redirect(redirect::Policy::none())
         // A repeated POST could start something twice; repeating is decided where the consequences are known.
         .retry(retry::never())
 }
 
+/// Sends requests over HTTP. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HttpTransport {
+    clients: Clients,
+    hosts: HostList,
+}
+
 impl HttpTransport {
-    /// Makes the clients. Fails if TLS cannot be set up, for example without any CA certificate on the machine.
+    /// Sends to `hosts` only.
     pub fn new(hosts: HostList, authorities: &Authorities) -> Result<Self, reqwest::Error> {
-        Ok(Self {
-            remote: guarded_client(authorities)?,
-            // A proxy for the outside world must not see what goes to this machine.
-            loopback: builder().no_proxy().build()?,
-            hosts,
-        })
+        let clients = Clients::new(authorities, |builder| builder)?;
+        Ok(Self { clients, hosts })
     }
 
     async fn exchange(
@@ -76,11 +99,7 @@ impl HttpTransport {
         let mut bearer = HeaderValue::from_str(&key.bearer())
             .map_err(|_| TransportError::NotSent("the key cannot be sent".into()))?;
         bearer.set_sensitive(true);
-        let client = if host.is_http_loopback() {
-            &self.loopback
-        } else {
-            &self.remote
-        };
+        let client = self.clients.of(host);
         let url = format!("{host}{}", request.path);
         let builder = match request.method {
             Method::Get => client.get(url),
@@ -156,7 +175,9 @@ async fn read_body(
     Ok(body)
 }
 
-fn failure(error: &reqwest::Error, host: &Host) -> TransportError {
+/// Why there is no answer, without the URL.
+#[must_use]
+pub fn failure(error: &reqwest::Error, host: &Host) -> TransportError {
     let proxy = if host.is_http_loopback() {
         None
     } else {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -63,7 +64,8 @@ impl ApiKey {
     /// Tells two texts apart without showing either, to whoever does not have this key: an HMAC-SHA-256 (RFC 2104).
     #[must_use]
     pub fn hmac(&self, text: &[u8]) -> String {
-        hmac(self.secret.expose_secret().as_bytes(), text)
+        let key = self.secret.expose_secret().as_bytes();
+        hex(&hmac_sha256(key, text))
     }
 
     /// The value of the `Authorization` header. Callers mark it sensitive and drop it.
@@ -73,21 +75,19 @@ impl ApiKey {
     }
 }
 
-fn hmac(key: &[u8], text: &[u8]) -> String {
-    const BLOCK: usize = 64;
-    let mut padded = [0; BLOCK];
-    if key.len() > BLOCK {
-        padded[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        padded[..key.len()].copy_from_slice(key);
-    }
-    let inner = Sha256::new()
-        .chain_update(padded.map(|byte| byte ^ 0x36))
-        .chain_update(text);
-    let outer = Sha256::new()
-        .chain_update(padded.map(|byte| byte ^ 0x5c))
-        .chain_update(inner.finalize());
-    format!("{:x}", outer.finalize())
+/// The HMAC-SHA-256 (RFC 2104) of a text.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    hmac::sign(&key, text).as_ref().to_vec()
+}
+
+/// Bytes as people compare them.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |four: u8| char::from_digit(u32::from(four), 16).unwrap_or('0');
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(digit).collect()
 }
 
 impl fmt::Debug for ApiKey {
@@ -111,14 +111,14 @@ mod tests {
     #[test]
     fn an_hmac_is_that_of_the_rfc() {
         assert_eq!(
-            hmac(b"Jefe", b"what do ya want for nothing?"),
+            hex(&hmac_sha256(b"Jefe", b"what do ya want for nothing?")),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
         assert_eq!(
-            hmac(
+            hex(&hmac_sha256(
                 &[0xaa; 131],
                 b"Test Using Larger Than Block-Size Key - Hash Key First"
-            ),
+            )),
             "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
         );
     }

@@ -8,6 +8,7 @@ pub mod authorities;
 pub mod client;
 mod connection;
 pub mod error;
+pub mod gates;
 pub mod guard;
 pub mod http;
 pub mod inputs;
@@ -23,5 +24,6 @@ pub mod write;
 
 pub use client::Client;
 pub use error::PostHogError;
+pub use gates::Gates;
 pub use key::ApiKey;
 pub use transport::Transport;

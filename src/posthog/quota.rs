@@ -86,6 +86,19 @@ impl Purpose {
     }
 }
 
+/// How much of one share of one key is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Of which limit: `calls` or `queries`.
+    pub limit: &'static str,
+    /// In which time: `minute` or `hour`.
+    pub window: &'static str,
+    /// Calls made in it.
+    pub used: usize,
+    /// Calls that may still be made in it.
+    pub remaining: usize,
+}
+
 /// The calls of the last hour with one key.
 #[derive(Debug)]
 pub struct Quota {
@@ -157,6 +170,25 @@ impl Quota {
         let calls = i32::try_from(calls).unwrap_or(i32::MAX);
         let spread = self.spread.checked_mul(calls).unwrap_or(self.hour) / left.max(1);
         spread.min(self.hour).max(wait)
+    }
+
+    /// How much of it is used, of the limit that has this name.
+    pub fn usage(&mut self, limit: &'static str, now: Timestamp) -> [Usage; 2] {
+        self.forget(now);
+        let windows = [
+            ("minute", self.minute, self.in_minute),
+            ("hour", self.hour, self.in_hour),
+        ];
+        windows.map(|(window, length, share)| {
+            let used = self.within(length, now);
+            let remaining = share.saturating_sub(used);
+            Usage {
+                limit,
+                window,
+                used,
+                remaining,
+            }
+        })
     }
 
     fn forget(&mut self, now: Timestamp) {

@@ -5,15 +5,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
     conditions::{self, Saying, Truth},
+    notifications::{Channels, announced, channel},
     words::{self, Findings},
 };
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
         conditions::{
-            APPROVAL_GUARD_ACTIVE, HEALTHY, PENDING_APPROVAL, RECONCILING, REMEDIATION_ALLOWED,
-            Reason,
+            APPROVAL_GUARD_ACTIVE, HEALTHY, NOTIFYING, PENDING_APPROVAL, RECONCILING,
+            REMEDIATION_ALLOWED, Reason,
         },
+        notification::Announced,
         policy::Mode,
         proposal::Proposal,
         status::{
@@ -51,6 +53,7 @@ pub fn observed(
     snapshot: &Snapshot,
     diagnosis: &Diagnosis,
     plan: &Plan,
+    channels: &Channels,
     now: Timestamp,
 ) -> WarehouseSyncPolicyStatus {
     let findings = words::findings(diagnosis, plan, MAX_FINDINGS);
@@ -105,6 +108,7 @@ pub fn observed(
             guard: guard::remembered(&snapshot.approval_guard),
             suppressed: plan.suppressed.clone(),
             empty_since: None,
+            announced: Announced::default(),
         },
         last_checked_at: Some(now),
         next_action: next_action(plan),
@@ -112,7 +116,74 @@ pub fn observed(
     for note in &plan.notes {
         status.remember(now, crate::posthog::redact::one_line(note, 240));
     }
+    announce(
+        policy,
+        &old.state.announced,
+        &mut status,
+        channels,
+        &old.conditions,
+        now,
+    );
     status
+}
+
+/// What the receivers of `spec.notifications` are to be told of a status, and whether they can be.
+fn announce(
+    policy: &ValidatedPolicy,
+    old: &Announced,
+    status: &mut WarehouseSyncPolicyStatus,
+    channels: &Channels,
+    conditions: &[Condition],
+    now: Timestamp,
+) {
+    let usable = channels.usable();
+    let edition = |key: &str| usable.get(key).map(|channel| channel.edition.clone());
+    let next = announced::next(policy, old, status, edition, now);
+    let saying = notifying(policy, &next, channels);
+    status.state.announced = next;
+    status.conditions.retain(|known| known.type_ != NOTIFYING);
+    let saying = saying.into_iter().collect();
+    let composed = conditions::compose(conditions, saying, policy.generation, now);
+    status.conditions.extend(composed);
+}
+
+fn notifying(
+    policy: &ValidatedPolicy,
+    announced: &Announced,
+    channels: &Channels,
+) -> Option<Saying> {
+    let say = |truth, reason, message| {
+        Some(Saying {
+            type_: NOTIFYING,
+            truth,
+            reason,
+            message,
+        })
+    };
+    let all = policy.notifications.len();
+    if all == 0 {
+        return None;
+    }
+    let wrong: Vec<&str> = channels.wrong().collect();
+    if !wrong.is_empty() {
+        return say(Truth::False, Reason::ReceiverUnusable, wrong.join(". "));
+    }
+    let failing: Vec<String> = (announced.failing.iter())
+        .map(|failing| {
+            let mut named = policy.notifications.iter();
+            let named = named.find(|one| channel::key(one) == failing.channel);
+            let name = named.map_or_else(String::new, channel::name);
+            format!(
+                "{name} has not taken a message since {}: {}. It was given up; what still stands is told once another message is taken or the Secret changes",
+                failing.since, failing.why
+            )
+        })
+        .collect();
+    if !failing.is_empty() {
+        return say(Truth::False, Reason::DeliveryFailed, failing.join(". "));
+    }
+    let message = format!("{all} receivers of spec.notifications can be told");
+    say(Truth::True, Reason::ReceiversReady, message)
 }
 
 fn slowed(snapshot: &Snapshot) -> &'static str {
@@ -130,6 +201,7 @@ pub fn hindered(
     generation: i64,
     old: &WarehouseSyncPolicyStatus,
     obstacle: &Obstacle,
+    channels: &Channels,
     now: Timestamp,
 ) -> WarehouseSyncPolicyStatus {
     let was_first = old
@@ -173,13 +245,24 @@ pub fn hindered(
         observed_generation: Some(generation),
         ..guard
     }));
-    WarehouseSyncPolicyStatus {
+    let mut status = WarehouseSyncPolicyStatus {
         state,
         observed_generation: Some(generation),
         conditions,
         last_checked_at: old.last_checked_at,
         ..old.clone()
+    };
+    if let Some(policy) = policy {
+        announce(
+            policy,
+            &old.state.announced,
+            &mut status,
+            channels,
+            &old.conditions,
+            now,
+        );
     }
+    status
 }
 
 fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) -> Saying {

@@ -1,9 +1,10 @@
 //! Events: what changed from one status to the next, each saying what, why and what next. A steady state publishes none.
 
+use super::EventReason;
 use crate::{
     api::{
-        WarehouseSyncPolicyStatus,
-        conditions::{HEALTHY, READY, REMEDIATION_ALLOWED},
+        About, WarehouseSyncPolicyStatus,
+        conditions::{HEALTHY, NOTIFYING, READY, REMEDIATION_ALLOWED},
         proposal::{Phase, Proposal},
         status::{Call, Fate, Finding, Handover, Incident, Severity, SourceState, Step},
     },
@@ -19,14 +20,16 @@ const NOTE_CAP: usize = 900;
 pub struct Notice {
     /// True for events of type Warning.
     pub warning: bool,
-    /// `PascalCase`, from a closed list.
-    pub reason: &'static str,
+    /// What has happened.
+    pub reason: EventReason,
     /// What the operator was doing.
     pub action: &'static str,
     /// What, why, what next.
     pub note: String,
     /// Id of the table that it is about: events about different tables must not be merged into one.
     pub schema_id: Option<String>,
+    /// The same, in the fields of the log.
+    pub about: About,
 }
 
 /// The events that lead from `old` to `new`.
@@ -35,10 +38,11 @@ pub fn transitions(
     old: &WarehouseSyncPolicyStatus,
     new: &WarehouseSyncPolicyStatus,
 ) -> Vec<Notice> {
-    let mut notices: Vec<Notice> = [READY, HEALTHY, REMEDIATION_ALLOWED]
+    let mut notices: Vec<Notice> = [READY, HEALTHY, REMEDIATION_ALLOWED, NOTIFYING]
         .iter()
         .filter_map(|type_| condition(old, new, type_))
         .collect();
+    notices.extend(breaker(old, new));
     for finding in &new.findings {
         if !old
             .findings
@@ -85,15 +89,16 @@ pub fn transitions(
 /// A policy that is left as it is, because this operator does not understand all of it.
 #[must_use]
 pub fn left_alone(why: &str) -> Notice {
-    notice(true, "LeftAlone", "Poll", why, None)
+    let nothing = ("", About::default());
+    notice(true, EventReason::LeftAlone, "Poll", why, nothing)
 }
 
 fn notice(
     warning: bool,
-    reason: &'static str,
+    reason: EventReason,
     action: &'static str,
     note: &str,
-    schema_id: Option<&str>,
+    (subject_id, about): (&str, About),
 ) -> Notice {
     let note = redact::one_line(note, NOTE_CAP);
     Notice {
@@ -101,7 +106,8 @@ fn notice(
         reason,
         action,
         note,
-        schema_id: schema_id.map(str::to_owned),
+        schema_id: (!subject_id.is_empty()).then(|| subject_id.to_owned()),
+        about,
     }
 }
 
@@ -114,16 +120,26 @@ fn condition(
     let before = old.condition(type_);
     let same =
         before.is_some_and(|before| before.status == now.status && before.reason == now.reason);
-    // Nobody needs to hear that a new policy observes.
-    if same
-        || (before.is_none() && type_ == REMEDIATION_ALLOWED && now.reason != "KeyLacksWriteScope")
-    {
+    // Nobody needs to hear that a new policy observes, or that its receivers can be told.
+    let expected = match type_ {
+        REMEDIATION_ALLOWED => now.reason != "KeyLacksWriteScope",
+        NOTIFYING => now.status == "True",
+        _ => false,
+    };
+    if same || (before.is_none() && expected) {
         return None;
     }
     let (good, bad) = match type_ {
-        READY => ("Ready", "NotReady"),
-        HEALTHY => ("Healthy", "Unhealthy"),
-        _ => ("RemediationAllowed", "RemediationHeld"),
+        READY => (EventReason::Ready, EventReason::NotReady),
+        HEALTHY => (EventReason::Healthy, EventReason::Unhealthy),
+        NOTIFYING => (
+            EventReason::NotificationsDelivered,
+            EventReason::NotificationFailed,
+        ),
+        _ => (
+            EventReason::RemediationAllowed,
+            EventReason::RemediationHeld,
+        ),
     };
     let true_now = now.status == "True";
     let note = format!("{}: {}", now.reason, now.message);
@@ -132,8 +148,25 @@ fn condition(
         if true_now { good } else { bad },
         "Poll",
         &note,
-        None,
+        ("", About::default()),
     ))
+}
+
+fn breaker(old: &WarehouseSyncPolicyStatus, new: &WarehouseSyncPolicyStatus) -> Option<Notice> {
+    let nothing = ("", About::default());
+    match (&old.state.breaker, &new.state.breaker) {
+        (None, Some(open)) => {
+            let note = format!("{}: nothing is started", open.why);
+            let reason = EventReason::BreakerOpened;
+            Some(notice(true, reason, "Poll", &note, nothing))
+        }
+        (Some(_), None) => {
+            let note = "what was held back may be started again";
+            let reason = EventReason::BreakerClosed;
+            Some(notice(false, reason, "Poll", note, nothing))
+        }
+        (None, None) | (Some(_), Some(_)) => None,
+    }
 }
 
 fn same_finding(a: &Finding, b: &Finding) -> bool {
@@ -152,10 +185,10 @@ fn found(finding: &Finding) -> Notice {
     );
     notice(
         finding.severity != Severity::Info,
-        "FindingOpened",
+        EventReason::FindingOpened,
         "Diagnose",
         &note,
-        Some(finding.subject_id()),
+        (finding.subject_id(), About::finding(finding)),
     )
 }
 
@@ -178,10 +211,10 @@ fn proposed(proposal: &Proposal) -> Notice {
     );
     notice(
         false,
-        "ProposalOpened",
+        EventReason::ProposalOpened,
         "Propose",
         &note,
-        Some(proposal.subject_id()),
+        (proposal.subject_id(), About::proposal(proposal)),
     )
 }
 
@@ -189,38 +222,38 @@ fn proposed(proposal: &Proposal) -> Notice {
 fn moved_on(proposal: &Proposal) -> Option<Notice> {
     let (warning, reason) = match proposal.phase {
         Phase::AwaitingApproval | Phase::Verifying => return None,
-        Phase::Approved => (false, "ProposalApproved"),
-        Phase::Executing => (false, "ProposalExecuting"),
-        Phase::Executed => (false, "ProposalExecuted"),
-        Phase::Failed => (true, "ProposalFailed"),
-        Phase::OutcomeUnknown => (true, "ProposalOutcomeUnknown"),
-        Phase::Denied => (false, "ProposalDenied"),
-        Phase::Expired => (true, "ProposalExpired"),
-        Phase::Withdrawn => (false, "ProposalWithdrawn"),
-        Phase::Superseded => (false, "ProposalSuperseded"),
+        Phase::Approved => (false, EventReason::ProposalApproved),
+        Phase::Executing => (false, EventReason::ProposalExecuting),
+        Phase::Executed => (false, EventReason::ProposalExecuted),
+        Phase::Failed => (true, EventReason::ProposalFailed),
+        Phase::OutcomeUnknown => (true, EventReason::ProposalOutcomeUnknown),
+        Phase::Denied => (false, EventReason::ProposalDenied),
+        Phase::Expired => (true, EventReason::ProposalExpired),
+        Phase::Withdrawn => (false, EventReason::ProposalWithdrawn),
+        Phase::Superseded => (false, EventReason::ProposalSuperseded),
     };
     let note = note(proposal);
-    let subject = Some(proposal.subject_id());
+    let subject = (proposal.subject_id(), About::proposal(proposal));
     Some(notice(warning, reason, "Execute", &note, subject))
 }
 
 /// What was handed over for a source, once its fate is known.
 fn handovers(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
     type Part = fn(&SourceState) -> Option<&Handover>;
-    let parts: [(Part, &str, &str); 3] = [
+    let parts: [(Part, EventReason, &str); 3] = [
         (
             |state| state.credentials.as_ref(),
-            "CredentialsApplied",
+            EventReason::CredentialsApplied,
             "the credentials in the Secret",
         ),
         (
             |state| state.webhook.as_ref(),
-            "WebhookRegistered",
+            EventReason::WebhookRegistered,
             "the registration of the webhook",
         ),
         (
             |state| state.webhook_inputs.as_ref(),
-            "WebhookInputsPushed",
+            EventReason::WebhookInputsPushed,
             "the inputs of the webhook",
         ),
     ];
@@ -239,13 +272,17 @@ fn handovers(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
             };
             let (reason, became) = match fate {
                 Fate::Accepted => (reason, "accepted by PostHog"),
-                Fate::Refused => ("SendRefused", "refused by PostHog"),
-                Fate::NotSent => ("SendFailed", "did not leave; it is tried again"),
-                Fate::Unknown => ("SendUnknown", "failed, or nobody knows whether it arrived"),
+                Fate::Refused => (EventReason::SendRefused, "refused by PostHog"),
+                Fate::NotSent => (EventReason::SendFailed, "did not leave; it is tried again"),
+                Fate::Unknown => (
+                    EventReason::SendUnknown,
+                    "failed, or nobody knows whether it arrived",
+                ),
             };
             let note = format!("source {}: {what} {became}{said}", now.id);
             let warning = fate != Fate::Accepted;
-            Some(notice(warning, reason, "HandOver", &note, Some(&now.id)))
+            let subject = (now.id.as_str(), About::source(&now.id));
+            Some(notice(warning, reason, "HandOver", &note, subject))
         })
         .collect()
 }
@@ -265,10 +302,10 @@ fn closed(gone: &Incident, new: &WarehouseSyncPolicyStatus) -> Notice {
     );
     notice(
         false,
-        "IncidentClosed",
+        EventReason::IncidentClosed,
         "Verify",
         &note,
-        Some(&gone.schema_id),
+        (&gone.schema_id, About::incident(gone)),
     )
 }
 
@@ -281,7 +318,7 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
             reason,
             action,
             &format!("{} {}: {note}", now.source, now.schema),
-            Some(&now.schema_id),
+            (&now.schema_id, About::incident(now)),
         )
     };
     for (index, send) in now.sends.iter().enumerate() {
@@ -296,12 +333,16 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
         };
         let (reason, action, what) = match send.call {
             Call::Cancel => (
-                "CancelSent",
+                EventReason::CancelSent,
                 "Cancel",
                 format!("cancel of job {}", now.job_id.as_deref().unwrap_or("?")),
             ),
-            Call::Reload => ("ReloadSent", "Reload", "reload".to_owned()),
-            Call::Enable => ("TableEnabled", "Enable", "switching on".to_owned()),
+            Call::Reload => (EventReason::ReloadSent, "Reload", "reload".to_owned()),
+            Call::Enable => (
+                EventReason::TableEnabled,
+                "Enable",
+                "switching on".to_owned(),
+            ),
         };
         let said = if send.detail.is_empty() {
             String::new()
@@ -317,19 +358,19 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
             ),
             Fate::Refused => about(
                 true,
-                "SendRefused",
+                EventReason::SendRefused,
                 action,
                 format!("{what} refused by PostHog{said}"),
             ),
             Fate::NotSent => about(
                 true,
-                "SendFailed",
+                EventReason::SendFailed,
                 action,
                 format!("{what} did not leave{said}; it is tried again"),
             ),
             Fate::Unknown => about(
                 true,
-                "SendUnknown",
+                EventReason::SendUnknown,
                 action,
                 format!("nobody knows whether the {what} arrived{said}; looking at jobs instead"),
             ),
@@ -343,11 +384,11 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
             | Step::WaitTerminal
             | Step::Reloading
             | Step::WaitNewJob => None,
-            Step::Settle => Some((false, "JobEnded", "Cancel")),
-            Step::WaitSuccess => Some((false, "NewJobSeen", "Reload")),
-            Step::Recovered => Some((false, "Recovered", "Verify")),
-            Step::BackOff => Some((true, "NewJobFailed", "Verify")),
-            Step::Escalated => Some((true, "Escalated", "Verify")),
+            Step::Settle => Some((false, EventReason::JobEnded, "Cancel")),
+            Step::WaitSuccess => Some((false, EventReason::NewJobSeen, "Reload")),
+            Step::Recovered => Some((false, EventReason::Recovered, "Verify")),
+            Step::BackOff => Some((true, EventReason::NewJobFailed, "Verify")),
+            Step::Escalated => Some((true, EventReason::Escalated, "Verify")),
         };
         notices.extend(
             reached.map(|(warning, reason, action)| {

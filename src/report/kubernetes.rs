@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::events::Notice;
+use super::{events::Notice, notifications::channel::Held};
 use crate::api::conditions::Reason;
 use crate::{
     api::{
@@ -83,6 +83,13 @@ pub trait Kubernetes: Send + Sync + 'static {
         secret: &SecretKeyRef,
         project_id: i64,
     ) -> impl Future<Output = Result<Result<SecretString, SecretRefused>, KubernetesError>> + Send;
+
+    /// A value of a Secret that its owner released for notifications.
+    fn notification_secret(
+        &self,
+        namespace: &str,
+        secret: &SecretKeyRef,
+    ) -> impl Future<Output = Result<Result<Held, SecretRefused>, KubernetesError>> + Send;
 
     /// Whether the admission policies stand that make an annotation an approval.
     fn approval_guard(&self)

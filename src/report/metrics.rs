@@ -1,27 +1,46 @@
-//! Metrics. Labels are bounded: never the name of an object.
+//! Metrics. Labels are bounded: never the name of an object. `docs/metrics.md` says of each what it means and what to do.
 
 use std::{
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
+use jiff::Timestamp;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::{
+        EncodeLabelSet,
+        text::{encode_eof, encode_registry},
+    },
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
-    registry::Registry,
+    registry::{Registry, Unit},
 };
 
-use super::gauges::Gauges;
+use super::gauges::{self, Gauges};
+use crate::{
+    api::{
+        notification::Occasion,
+        proposal::ProposedCall,
+        status::{Call, Fate},
+    },
+    decide::credentials::What,
+    posthog::Gates,
+};
+
+/// Every name begins with it, but those of the process.
+const PREFIX: &str = "warehouse_sync";
 
 /// Upper bounds of the buckets for request times, in seconds; the last is the longest deadline.
 const BUCKETS: [f64; 8] = [0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 30.0, 130.0];
 
-/// Labels of a request to `PostHog`.
+/// Upper bounds of the buckets for the times of reconciles, in seconds: one may ask and send for minutes.
+const RECONCILE_BUCKETS: [f64; 8] = [0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 180.0, 600.0];
+
+/// Labels of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
     /// Which call.
     pub call: &'static str,
-    /// An HTTP status class, `not_sent` or `no_answer`.
+    /// From a closed list.
     pub outcome: &'static str,
 }
 
@@ -32,13 +51,13 @@ pub struct OutcomeLabels {
     pub outcome: &'static str,
 }
 
-/// Labels of a send.
+/// Labels of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct SendLabels {
-    /// `cancel` or `reload`.
-    pub call: &'static str,
-    /// What became of it.
-    pub fate: &'static str,
+pub struct NotificationLabels {
+    /// What it was about, as `spec.notifications[].events` names it.
+    pub r#type: &'static str,
+    /// `delivered`, `retried` or `given_up`.
+    pub outcome: &'static str,
 }
 
 /// Labels of a request's time.
@@ -49,26 +68,70 @@ struct CallLabels {
 
 type Times = Family<CallLabels, Histogram, fn() -> Histogram>;
 
+/// How a reconcile can end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It went through, and `PostHog` was read.
+    Ok,
+    /// It went through, and says in the status why `PostHog` could not be read.
+    Hindered,
+    /// Somebody changed the object meanwhile.
+    Conflict,
+    /// The object has gone meanwhile.
+    Gone,
+    /// Leadership was lost meanwhile.
+    NotLeading,
+    /// The API server did not do what was asked of it.
+    Failed,
+    /// Spec or status say what this version does not understand.
+    NotUnderstood,
+}
+
+impl Outcome {
+    const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::Hindered,
+        Self::Conflict,
+        Self::Gone,
+        Self::NotLeading,
+        Self::Failed,
+        Self::NotUnderstood,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Hindered => "hindered",
+            Self::Conflict => "conflict",
+            Self::Gone => "gone",
+            Self::NotLeading => "not_leading",
+            Self::Failed => "failed",
+            Self::NotUnderstood => "not_understood",
+        }
+    }
+}
+
 /// All metrics of the process. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    /// Requests to `PostHog`.
-    pub posthog_requests: Family<RequestLabels, Counter>,
+    posthog_requests: Family<RequestLabels, Counter>,
     posthog_seconds: Times,
-    /// Requests to the API server by the operator's own calls.
-    pub kubernetes_requests: Family<RequestLabels, Counter>,
+    kubernetes_requests: Family<RequestLabels, Counter>,
     kubernetes_seconds: Times,
-    /// Reconciles.
-    pub reconciles: Family<OutcomeLabels, Counter>,
+    reconciles: Family<OutcomeLabels, Counter>,
+    reconcile_seconds: Histogram,
+    sends: Family<RequestLabels, Counter>,
     /// Statuses written.
     pub status_writes: Counter<u64, AtomicU64>,
-    /// Calls that write, sent to `PostHog`.
-    pub sends: Family<SendLabels, Counter>,
+    /// Notifications, one for each try.
+    pub notifications: Family<NotificationLabels, Counter>,
     /// 1 if this process leads.
     pub leader: Gauge,
     /// What is wrong now.
     pub gauges: Gauges,
+    /// The gates of API keys, which know how much of their limits is used.
+    pub gates: Gates,
 }
 
 fn histogram() -> Histogram {
@@ -76,67 +139,112 @@ fn histogram() -> Histogram {
 }
 
 impl Default for Metrics {
+    /// Rare things begin with a zero: nobody sees a counter rise that begins with one.
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("warehouse_sync");
-        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "Version of the operator", version);
-        let posthog_requests = Family::default();
-        registry.register(
-            "posthog_requests",
-            "Requests to PostHog by call and outcome",
-            posthog_requests.clone(),
-        );
-        let posthog_seconds = Times::new_with_constructor(histogram);
-        registry.register(
-            "posthog_request_seconds",
-            "Time of requests to PostHog by call",
-            posthog_seconds.clone(),
-        );
-        let kubernetes_requests = Family::default();
-        registry.register(
-            "kubernetes_requests",
-            "Requests to the API server by call and outcome",
-            kubernetes_requests.clone(),
-        );
-        let kubernetes_seconds = Times::new_with_constructor(histogram);
-        registry.register(
-            "kubernetes_request_seconds",
-            "Time of requests to the API server by call",
-            kubernetes_seconds.clone(),
-        );
-        let reconciles = Family::default();
-        registry.register("reconciles", "Reconciles by outcome", reconciles.clone());
-        let status_writes = Counter::default();
-        registry.register("status_writes", "Statuses written", status_writes.clone());
-        let leader = Gauge::default();
-        registry.register(
-            "leader",
-            "1 if this process leads, 0 if it stands by",
-            leader.clone(),
-        );
-        let sends = Family::default();
-        registry.register(
-            "sends",
-            "Calls that write, sent to PostHog, by call and fate",
-            sends.clone(),
-        );
-        let gauges = Gauges::registered(&mut registry);
-        Self {
-            registry: Arc::new(registry),
-            posthog_requests,
-            posthog_seconds,
-            kubernetes_requests,
-            kubernetes_seconds,
-            reconciles,
-            status_writes,
-            sends,
-            leader,
-            gauges,
+        let mut metrics = Self {
+            registry: Arc::default(),
+            posthog_requests: Family::default(),
+            posthog_seconds: Times::new_with_constructor(histogram),
+            kubernetes_requests: Family::default(),
+            kubernetes_seconds: Times::new_with_constructor(histogram),
+            reconciles: Family::default(),
+            reconcile_seconds: Histogram::new(RECONCILE_BUCKETS),
+            sends: Family::default(),
+            status_writes: Counter::default(),
+            notifications: Family::default(),
+            leader: Gauge::default(),
+            gauges: Gauges::default(),
+            gates: Gates::default(),
+        };
+        for outcome in Outcome::ALL {
+            let _ = metrics.reconciles.get_or_create(&of_outcome(outcome));
         }
+        let calls = (Call::ALL.into_iter().map(Call::as_str))
+            .chain(ProposedCall::ALL.into_iter().map(ProposedCall::as_str))
+            .chain(What::NAMES);
+        for call in calls {
+            for fate in Fate::ALL {
+                let _ = metrics.sends.get_or_create(&of_send(call, fate));
+            }
+        }
+        for occasion in Occasion::ALL {
+            for outcome in ["delivered", "retried", "given_up"] {
+                let labels = NotificationLabels {
+                    r#type: occasion.as_str(),
+                    outcome,
+                };
+                let _ = metrics.notifications.get_or_create(&labels);
+            }
+        }
+        metrics.registry = Arc::new(metrics.registered());
+        metrics
     }
 }
 
 impl Metrics {
+    fn registered(&self) -> Registry {
+        let mut registry = Registry::with_prefix(PREFIX);
+        registry.register(
+            "build",
+            "Version of the operator",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        registry.register(
+            "leader",
+            "1 if this process leads, 0 if it stands by",
+            self.leader.clone(),
+        );
+        registry.register(
+            "reconciles",
+            "Reconciles by outcome",
+            self.reconciles.clone(),
+        );
+        registry.register_with_unit(
+            "reconcile_duration",
+            "Time of reconciles",
+            Unit::Seconds,
+            self.reconcile_seconds.clone(),
+        );
+        registry.register(
+            "sends",
+            "Calls that write, sent to PostHog, by call and outcome",
+            self.sends.clone(),
+        );
+        registry.register(
+            "notifications",
+            "Notifications by type and by what came of each try",
+            self.notifications.clone(),
+        );
+        registry.register(
+            "status_writes",
+            "Statuses written",
+            self.status_writes.clone(),
+        );
+        registry.register(
+            "posthog_requests",
+            "Requests to PostHog by call and outcome",
+            self.posthog_requests.clone(),
+        );
+        registry.register_with_unit(
+            "posthog_request_duration",
+            "Time of requests to PostHog by call",
+            Unit::Seconds,
+            self.posthog_seconds.clone(),
+        );
+        registry.register(
+            "kubernetes_requests",
+            "Requests to the API server by call and outcome",
+            self.kubernetes_requests.clone(),
+        );
+        registry.register_with_unit(
+            "kubernetes_request_duration",
+            "Time of requests to the API server by call",
+            Unit::Seconds,
+            self.kubernetes_seconds.clone(),
+        );
+        registry
+    }
+
     /// Counts and times a request to `PostHog`.
     pub fn posthog(&self, call: &'static str, outcome: &'static str, took: Duration) {
         self.posthog_requests
@@ -157,33 +265,46 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Everything in the OpenMetrics text format.
-    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+    /// Counts a reconcile.
+    pub fn reconciled(&self, outcome: Outcome) {
+        self.reconciles.get_or_create(&of_outcome(outcome)).inc();
+    }
+
+    /// Times a reconcile.
+    pub fn reconcile_took(&self, took: Duration) {
+        self.reconcile_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts a call that writes. One of which nobody knows what became of it counts as unknown.
+    pub fn sent(&self, call: &'static str, fate: Option<Fate>) {
+        let labels = of_send(call, fate.unwrap_or(Fate::Unknown));
+        self.sends.get_or_create(&labels).inc();
+    }
+
+    /// Everything in the OpenMetrics text format, as it is at `now`.
+    pub fn encode(&self, now: Timestamp) -> Result<String, std::fmt::Error> {
+        let usage = self.gates.usage(now);
         let mut text = String::new();
-        encode(&mut text, &self.registry)?;
+        encode_registry(&mut text, &self.registry)?;
+        encode_registry(&mut text, &self.gauges.registry(PREFIX, &usage, now))?;
+        encode_registry(&mut text, &gauges::process())?;
+        encode_eof(&mut text)?;
         Ok(text)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics_are_encoded_with_their_labels() {
-        let metrics = Metrics::default();
-        metrics.posthog("list sources", "2xx", Duration::from_millis(20));
-        metrics.status_writes.inc();
-        let text = metrics.encode().unwrap();
-        assert!(
-            text.contains(
-                r#"warehouse_sync_posthog_requests_total{call="list sources",outcome="2xx"} 1"#
-            ),
-            "{text}"
-        );
-        assert!(
-            text.contains("warehouse_sync_status_writes_total 1") && text.ends_with("# EOF\n"),
-            "{text}"
-        );
+const fn of_outcome(outcome: Outcome) -> OutcomeLabels {
+    OutcomeLabels {
+        outcome: outcome.as_str(),
     }
 }
+
+const fn of_send(call: &'static str, fate: Fate) -> RequestLabels {
+    RequestLabels {
+        call,
+        outcome: fate.as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

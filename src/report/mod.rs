@@ -5,13 +5,19 @@
 
 pub mod compose;
 pub mod conditions;
+mod event_reason;
 pub mod events;
+pub mod exposition;
 pub mod gauges;
 pub mod kubernetes;
 pub mod metrics;
+pub mod notifications;
+pub mod story;
 pub mod words;
 pub mod writer;
 
+pub use event_reason::EventReason;
 pub use kubernetes::{Kubernetes, KubernetesError};
 pub use metrics::Metrics;
+pub use story::Story;
 pub use writer::StatusWriter;

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Kubernetes, KubernetesError, Metrics,
     events::{self, Notice},
+    story,
 };
 use crate::api::{
     WarehouseSyncPolicy, WarehouseSyncPolicyStatus, proposal::Proposal, validated::PolicyRef,
@@ -51,6 +52,12 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
         }
     }
 
+    /// Where the policy is.
+    #[must_use]
+    pub const fn at(&self) -> &PolicyRef {
+        &self.at
+    }
+
     /// The status as the API server has it.
     #[must_use]
     pub const fn written(&self) -> &WarehouseSyncPolicyStatus {
@@ -73,8 +80,12 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
             .apply_status(&self.at, &self.resource_version, &next)
             .await?;
         self.metrics.status_writes.inc();
-        self.unpublished
-            .extend(events::transitions(&self.written, &next));
+        let notices = events::transitions(&self.written, &next);
+        // Told before what is decided upon it.
+        for notice in &notices {
+            story::happened(&self.at, notice);
+        }
+        self.unpublished.extend(notices);
         self.written = next;
         Ok(())
     }

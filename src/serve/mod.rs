@@ -6,12 +6,23 @@
 use std::net::SocketAddr;
 
 use axum::{
-    Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse,
+    Router,
+    extract::State,
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
+    response::IntoResponse,
     routing::get,
 };
+use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::{controller::Health, report::Metrics};
+use crate::{
+    controller::Health,
+    posthog::client::Clock,
+    report::{Metrics, exposition::Format},
+};
 
 /// The address for health and metrics is taken or not allowed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +34,7 @@ pub async fn start(
     address: SocketAddr,
     health: Health,
     metrics: Metrics,
+    clock: Clock,
 ) -> Result<JoinHandle<std::io::Result<()>>, BindError> {
     let listener = TcpListener::bind(address)
         .await
@@ -34,7 +46,10 @@ pub async fn start(
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .with_state(health)
-        .route("/metrics", get(async move || encode(&metrics)));
+        .route(
+            "/metrics",
+            get(async move |asked: HeaderMap| encode(&asked, &metrics, clock())),
+        );
     Ok(tokio::spawn(
         async move { axum::serve(listener, app).await },
     ))
@@ -52,15 +67,14 @@ async fn readyz(State(health): State<Health>) -> impl IntoResponse {
     }
 }
 
-fn encode(metrics: &Metrics) -> impl IntoResponse + use<> {
-    match metrics.encode() {
+fn encode(asked: &HeaderMap, metrics: &Metrics, now: Timestamp) -> impl IntoResponse + use<> {
+    let accept = asked.get(ACCEPT).and_then(|value| value.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    match metrics.encode(now) {
         Ok(text) => (
             StatusCode::OK,
-            [(
-                CONTENT_TYPE,
-                "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            )],
-            text,
+            [(CONTENT_TYPE, format.content_type())],
+            format.of(text),
         ),
         Err(error) => (
             StatusCode::INTERNAL_SERVER_ERROR,

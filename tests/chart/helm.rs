@@ -68,47 +68,71 @@ pub fn only<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
     first
 }
 
-/// A release `wso` in the namespace `ops`.
-pub struct Release<'a>(pub &'a ControlPlane);
+/// A release in the namespace `ops`.
+pub struct Release<'a> {
+    plane: &'a ControlPlane,
+    name: &'a str,
+}
 
 /// Its namespace.
 pub const HOME: &str = "ops";
-/// Its name for most objects, and that of its account.
+/// The name of most objects of the release `wso`, and that of its account.
 pub const NAME: &str = "wso-warehouse-sync-operator";
 
-impl Release<'_> {
+impl<'a> Release<'a> {
+    /// The release `wso`.
+    pub const fn new(plane: &'a ControlPlane) -> Self {
+        Self { plane, name: "wso" }
+    }
+
+    /// Another one.
+    pub const fn named(plane: &'a ControlPlane, name: &'a str) -> Self {
+        Self { plane, name }
+    }
+
     /// `helm install`, in a namespace that it makes. It waits for nothing, because no kubelet starts the pods.
     pub fn install(&self, values: &[&str]) -> String {
-        self.with_values(&["install", "--create-namespace"], values)
+        self.try_install(&[], values)
+            .unwrap_or_else(|said| panic!("{values:?}: {said}"))
+    }
+
+    /// The same with more flags; the error is what helm says.
+    pub fn try_install(&self, flags: &[&str], values: &[&str]) -> Result<String, String> {
+        self.with_values(
+            &[&["install", "--create-namespace"], flags].concat(),
+            values,
+        )
     }
 
     /// `helm upgrade` to these values and no others.
     pub fn upgrade(&self, values: &[&str]) -> String {
-        self.with_values(&["upgrade", "--reset-values"], values)
+        let said = self.with_values(&["upgrade", "--reset-values"], values);
+        said.unwrap_or_else(|said| panic!("{values:?}: {said}"))
     }
 
     /// `helm uninstall`.
-    pub fn uninstall(&self) -> String {
-        self.run(&["uninstall", "wso"])
+    pub fn uninstall(&self) {
+        self.run(&["uninstall", self.name]).unwrap();
     }
 
     /// What was installed last.
     pub fn manifest(&self) -> String {
-        self.run(&["get", "manifest", "wso"])
+        self.run(&["get", "manifest", self.name]).unwrap()
     }
 
-    fn with_values(&self, verb: &[&str], values: &[&str]) -> String {
+    fn with_values(&self, verb: &[&str], values: &[&str]) -> Result<String, String> {
         let chart = chart();
-        let mut args = [verb, &["wso", &chart]].concat();
+        let mut args = [verb, &[self.name, &chart]].concat();
         for value in values {
             args.extend(["--set", value]);
         }
         self.run(&args)
     }
 
-    fn run(&self, args: &[&str]) -> String {
-        let all = [args, &["--namespace", HOME]].concat();
-        let said = helm(self.0.admin_kubeconfig(), &all);
-        said.unwrap_or_else(|said| panic!("{all:?}: {said}"))
+    fn run(&self, args: &[&str]) -> Result<String, String> {
+        helm(
+            self.plane.admin_kubeconfig(),
+            &[args, &["--namespace", HOME]].concat(),
+        )
     }
 }

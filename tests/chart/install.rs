@@ -2,6 +2,7 @@
 
 use control_plane::ControlPlane;
 use serde_json::Value;
+use warehouse_sync_operator::cli::crd_yaml;
 
 use crate::{
     helm::{HOME, NAME, Release},
@@ -45,7 +46,7 @@ fn put_policy(plane: &ControlPlane) {
 #[test]
 fn a_release_is_installed_upgraded_and_uninstalled_and_leaves_crd_and_policies() {
     let plane = start();
-    let release = Release(&plane);
+    let release = Release::new(&plane);
     for namespace in ["data", "more"] {
         plane.kubectl(["create", "namespace", namespace]).unwrap();
     }
@@ -113,11 +114,60 @@ fn a_release_is_installed_upgraded_and_uninstalled_and_leaves_crd_and_policies()
     assert_eq!(names(&plane, "wsp"), ["data/p"]);
 }
 
+/// The guard knows one account, so that two releases share it.
+#[test]
+fn a_second_release_shares_the_account_and_nothing_else() {
+    let plane = start();
+    for namespace in ["data", "more"] {
+        plane.kubectl(["create", "namespace", namespace]).unwrap();
+    }
+    Release::new(&plane).install(&["namespaces={data}"]);
+    let other = Release::named(&plane, "other");
+    let said = other.try_install(&[], &["namespaces={more}"]).unwrap_err();
+    assert!(
+        said.contains("belongs") || said.contains("cannot be imported"),
+        "{said}"
+    );
+    other.install(&[
+        "namespaces={more}",
+        "crds.install=false,admissionPolicies.install=false,roles.install=false",
+        &format!("serviceAccount.create=false,serviceAccount.name={NAME}"),
+    ]);
+    assert_eq!(
+        ours(&plane, "deployments"),
+        [
+            format!("{HOME}/other-warehouse-sync-operator"),
+            format!("{HOME}/{NAME}")
+        ]
+    );
+    assert_eq!(ours(&plane, "serviceaccounts"), [format!("{HOME}/{NAME}")]);
+    other.uninstall();
+    assert_eq!(ours(&plane, "validatingadmissionpolicies").len(), 3);
+}
+
+#[test]
+fn a_crd_that_somebody_else_installed_is_taken_over_only_when_helm_is_told_to() {
+    let plane = start();
+    let older = crd_yaml().unwrap().replace("at the last poll", "of late");
+    plane.apply(&older).unwrap();
+    let release = Release::new(&plane);
+    let said = release.try_install(&[], &[]).unwrap_err();
+    assert!(
+        said.contains("warehousesyncpolicies.warehousesync.dev"),
+        "{said}"
+    );
+    let flags = ["--take-ownership", "--force-conflicts"];
+    release.try_install(&flags, &[]).unwrap();
+    let args = ["get", "crd", "-o", "jsonpath={.items[0].spec}"];
+    let crd = plane.kubectl(args).unwrap();
+    assert!(!crd.contains("of late"), "{crd}");
+}
+
 /// As the operator says when it sees that somebody has added to an admission policy.
 #[test]
 fn what_somebody_added_to_a_release_goes_when_its_manifest_replaces_it() {
     let plane = start();
-    let release = Release(&plane);
+    let release = Release::new(&plane);
     release.install(&[]);
     let policy = "validatingadmissionpolicy/warehousesync-approvals";
     let added = r#"[{"op": "add", "path": "/spec/matchConditions", "value": [{"name": "never", "expression": "false"}]}]"#;
@@ -158,11 +208,9 @@ fn kubectl_alone_installs_what_is_in_deploy_in_either_way() {
     }
 }
 
-/// Nothing says so when an object is applied that the API server cuts down to what it knows.
 #[test]
-fn the_api_server_keeps_every_field_that_the_chart_renders() {
+fn the_api_server_knows_every_field_that_the_chart_renders() {
     let plane = start();
-    let monitoring = ["ServiceMonitor", "PrometheusRule"];
     let objects = crate::helm::render(&[
         "replicas=2",
         "networkPolicy.enabled=true",
@@ -177,10 +225,7 @@ fn the_api_server_keeps_every_field_that_the_chart_renders() {
         "extraEnv[0].name=NO_PROXY,extraEnv[0].value=10.0.0.1",
     ]);
     plane.kubectl(["create", "namespace", HOME]).unwrap();
-    for object in objects
-        .iter()
-        .filter(|object| !monitoring.iter().any(|kind| object["kind"] == *kind))
-    {
+    for object in &objects {
         let args = ["create", "--validate=strict", "-o", "json", "-f", "-"];
         let kept: Value =
             serde_json::from_str(&put(&plane, &args, &object.to_string()).unwrap()).unwrap();

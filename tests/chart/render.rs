@@ -39,7 +39,8 @@ const DEPLOY: [(&str, &[&str]); 4] = [
     ("operator.yaml", &["deployment", "service"]),
 ];
 
-/// Not in the chart: helm makes the namespace before it reads a chart.
+/// Not in the chart: helm makes the namespace before it reads a chart. In a file of its own, because whoever deletes the others must not
+/// delete what else is in it.
 const NAMESPACE: &str = "\
 apiVersion: v1
 kind: Namespace
@@ -48,7 +49,6 @@ metadata:
   labels:
     # What the operator's pod keeps to.
     pod-security.kubernetes.io/enforce: restricted
----
 ";
 
 /// A generated file: its path from the root of the repository, and its content.
@@ -76,11 +76,12 @@ pub fn crd() -> Result<Vec<Generated>, Box<dyn Error>> {
 /// `deploy/`, from the chart as it is on the disk.
 pub fn deploy(helm: &Path) -> Result<Vec<Generated>, Box<dyn Error>> {
     let path = |name: &str| Path::new("deploy").join(name);
-    let mut files = vec![(path("kustomization.yaml"), with_header(&kustomization()))];
+    let mut files = vec![
+        (path("namespace.yaml"), with_header(NAMESPACE)),
+        (path("kustomization.yaml"), with_header(&kustomization())),
+    ];
     for (name, templates) in DEPLOY {
-        let rendered = rendered(helm, templates)?;
-        let before = if name == "rbac.yaml" { NAMESPACE } else { "" };
-        files.push((path(name), with_header(&format!("{before}{rendered}"))));
+        files.push((path(name), with_header(&rendered(helm, templates)?)));
     }
     Ok(files)
 }
@@ -90,11 +91,11 @@ fn with_header(yaml: &str) -> String {
 }
 
 fn kustomization() -> String {
-    let files: String = DEPLOY
-        .iter()
-        .map(|(name, _)| format!("  - {name}\n"))
-        .collect();
-    format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{files}")
+    let files = DEPLOY.map(|(name, _)| format!("  - {name}"));
+    format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n  - namespace.yaml\n{}\n",
+        files.join("\n")
+    )
 }
 
 /// These templates with the default values.

@@ -184,10 +184,14 @@ fn copy(from: &Path, to: &Path) {
 /// Both are full of braces that are not helm's.
 #[test]
 fn alerts_and_dashboard_are_shipped_as_they_are() {
+    let values = ["prometheusRule.enabled=true", "dashboard.enabled=true"];
+    let shipped = render(&values);
+    only(&shipped, "PrometheusRule");
+    only(&shipped, "ConfigMap");
+
     let folder = tempfile::tempdir().unwrap();
     copy(&root().join(CHART), folder.path());
     let chart = folder.path().display().to_string();
-    let values = ["prometheusRule.enabled=true", "dashboard.enabled=true"];
     let files = folder.path().join("files");
     let alerts = "groups:\n  - name: a\n    rules:\n      - alert: B\n        expr: up == 0\n        annotations: {summary: '{{ $labels.pod }} is down'}\n";
     let dashboard = "{\n  \"title\": \"{{pod}}\"\n}\n";

@@ -78,6 +78,17 @@ overrides | [{"source": {"prefix": "prod"}, "schemas": []}] | spec.overrides[0].
 overrides | [{"source": {}, "schemas": ["a"]}] | spec.overrides[0].source | named by its id, or by type
 selector.schemas.include | ["public.[ab]"] | spec.selector.schemas.include[0] | should match
 selector.schemas.exclude | ["{a,b}"] | spec.selector.schemas.exclude[0] | should match
+notifications | [{"type": "Email", "secretRef": {"name": "s", "key": "k"}}] | spec.notifications[0].type | "Webhook", "Slack"
+notifications | [{"type": "Slack"}] | spec.notifications[0].secretRef | Required
+notifications | [{"type": "Slack", "secretRef": {"name": "s", "key": "k"}, "hmacSecretRef": {"name": "s", "key": "h"}}] | spec.notifications[0] | hmacSecretRef is only for type Webhook
+notifications | [{"type": "Webhook", "secretRef": {"name": "s", "key": "k"}}] | spec.notifications[0] | type Webhook needs hmacSecretRef
+notifications | [{"type": "Slack", "secretRef": {"name": "s", "key": "k"}, "events": []}] | spec.notifications[0].events | at least 1
+notifications | [{"type": "Slack", "secretRef": {"name": "s", "key": "k"}, "events": ["Recovered"]}] | spec.notifications[0].events | events needs one of ApprovalRequired, Escalated and BreakerOpen
+notifications | [{"type": "Slack", "secretRef": {"name": "s", "key": "k"}, "events": ["Escalated", "Escalated"]}] | spec.notifications[0].events[1] | Duplicate value
+notifications | [{"type": "Slack", "secretRef": {"name": "s", "key": "k"}, "events": ["Failed"]}] | spec.notifications[0].events[0] | "ApprovalRequired"
+notifications | [{"type": "Slack", "secretRef": {"name": "s", "key": "k"}}, {"type": "Webhook", "secretRef": {"name": "s", "key": "k"}, "hmacSecretRef": {"name": "s", "key": "h"}}] | spec.notifications | the same secretRef
+notifications | [{"type": "Slack", "secretRef": {"name": "s", "key": "1"}}, {"type": "Slack", "secretRef": {"name": "s", "key": "2"}}, {"type": "Slack", "secretRef": {"name": "s", "key": "3"}}, {"type": "Slack", "secretRef": {"name": "s", "key": "4"}}, {"type": "Slack", "secretRef": {"name": "s", "key": "5"}}] | spec.notifications | at most 4
+notifications | [{"type": "Slack", "secretRef": {"name": "s", "key": "k"}, "url": "https://x"}] | unknown field | notifications[0].url
 intervall | "2m" | unknown field | spec.intervall
 health.stuck.noProgresFor | "7h" | unknown field | spec.health.stuck.noProgresFor
 "#;

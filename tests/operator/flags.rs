@@ -69,7 +69,7 @@ fn without_a_cluster_it_ends_and_says_where_it_looked() {
 
 #[test]
 fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
-    let rows: [(&[&str], &str); 12] = [
+    let rows: [(&[&str], &str); 13] = [
         (&["--time-factor", "5"], "--allow-http-loopback"),
         (
             &[
@@ -84,6 +84,10 @@ fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
         (&["--time-factor", "0"], "1..=100000"),
         (&["--allowed-host", "https://x/"], "HOST or HOST:PORT"),
         (&["--allowed-host", "x/path"], "HOST or HOST:PORT"),
+        (
+            &["--allowed-notify-host", "https://x/"],
+            "HOST or HOST:PORT",
+        ),
         (&["--bind", "nonsense"], "ADDRESS:PORT"),
         (&["--log-format", "xml"], "human, json"),
         (
@@ -137,6 +141,10 @@ fn help_names_every_flag_and_its_variable_and_no_switch_for_tests() {
     for (flag, variable) in [
         ("--namespace", "WAREHOUSE_SYNC_NAMESPACES"),
         ("--allowed-host", "WAREHOUSE_SYNC_ALLOWED_HOSTS"),
+        (
+            "--allowed-notify-host",
+            "WAREHOUSE_SYNC_ALLOWED_NOTIFY_HOSTS",
+        ),
         (
             "--allow-http-loopback",
             "WAREHOUSE_SYNC_ALLOW_HTTP_LOOPBACK",

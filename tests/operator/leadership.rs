@@ -102,6 +102,15 @@ fn of_two_operators_that_start_at_once_one_acts() {
         let leaders = operators.iter().filter(|operator| leads(operator)).count();
         (leaders == 1).then_some(()).ok_or(leaders.to_string())
     });
+    for operator in &operators {
+        let (_, metrics) = operator.get("/metrics");
+        let has_policies = metrics.contains("warehouse_sync_policies{");
+        assert_eq!(
+            has_policies,
+            leads(operator),
+            "sums over replicas must be right:\n{metrics}"
+        );
+    }
 }
 
 #[test]

@@ -9,12 +9,16 @@ use std::{
 
 use control_plane::ControlPlane;
 use kube::Client;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::support::{install_crd, wait_until};
 
 pub const ADMISSION: &str = include_str!("../../deploy/admission.yaml");
-pub const RBAC: &str = include_str!("../../deploy/rbac.yaml");
+pub const RBAC: &str = concat!(
+    include_str!("../../deploy/namespace.yaml"),
+    "---\n",
+    include_str!("../../deploy/rbac.yaml")
+);
 pub const HOME: &str = "warehouse-sync-operator";
 
 /// A control plane of its own: the policies are cluster-wide, and other tests run operators under other accounts. One test at a
@@ -167,15 +171,12 @@ pub fn namespace(plane: &ControlPlane, name: &str) -> String {
     name.to_owned()
 }
 
-/// The shipped account, with the shipped role in the namespace.
+/// The shipped account, with the shipped Role, which is that of its home, in this namespace too.
 pub fn operator_account<'a>(plane: &'a ControlPlane, namespace: &str) -> User<'a> {
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": HOME, "namespace": namespace},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": HOME},
-        "subjects": [{"kind": "ServiceAccount", "name": HOME, "namespace": HOME}],
-    });
-    plane.apply(&binding.to_string()).unwrap();
+    for mut object in shipped_for_its_home() {
+        object["metadata"]["namespace"] = namespace.into();
+        plane.apply(&object.to_string()).unwrap();
+    }
     let user = User {
         plane,
         namespace: namespace.to_owned(),
@@ -183,4 +184,18 @@ pub fn operator_account<'a>(plane: &'a ControlPlane, namespace: &str) -> User<'a
     };
     wait_until("the role to count", || user.kubectl(&["get", "wsp"]));
     user
+}
+
+/// The Role with the rights on policies, and its binding, which a release has for each of its namespaces.
+fn shipped_for_its_home() -> Vec<Value> {
+    let all: Vec<Map<String, Value>> = serde_saphyr::from_multiple(RBAC).unwrap();
+    let all = all.into_iter().map(Value::Object);
+    let found: Vec<Value> = all
+        .filter(|object| {
+            let is_role = object["kind"] == "Role" || object["kind"] == "RoleBinding";
+            is_role && object["metadata"]["name"] == HOME
+        })
+        .collect();
+    assert_eq!(found.len(), 2);
+    found
 }

@@ -146,9 +146,17 @@ fn the_operator_writes_status_and_its_lease_and_reads_the_rest() {
     may_exactly(&at_home, &leases, &["create"]);
     let lease = named("warehouse-sync-operator", leases);
     may_exactly(&at_home, &lease, &["get", "create", "update"]);
-    // Its home has no Secrets for it.
-    may_exactly(&at_home, &of("", "secrets"), &NONE);
-    may_exactly(&at_home, &of(OURS, "warehousesyncpolicies"), &NONE);
+    // A namespace that is not listed has nothing for it.
+    let elsewhere = operator.in_namespace("default");
+    for nothing in [
+        of("", "secrets"),
+        of("coordination.k8s.io", "leases"),
+        of("events.k8s.io", "events"),
+        of(OURS, "warehousesyncpolicies"),
+        of(OURS, "warehousesyncpolicies/status"),
+    ] {
+        may_exactly(&elsewhere, &nothing, &NONE);
+    }
     // It looks at the guard, and at no other admission policy; it changes none.
     for kind in [
         "validatingadmissionpolicies",

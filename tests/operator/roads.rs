@@ -68,17 +68,17 @@ impl PrivateAuthority {
 
     /// A TLS server on this machine with a certificate for this name, which hands on to this port. The port of it.
     pub fn in_front_of(&self, port: u16, name: &str) -> u16 {
-        self.with_certificate(port, CertificateParams::new([name.to_owned()]).unwrap())
+        self.with_certificate(port, &CertificateParams::new([name.to_owned()]).unwrap())
     }
 
     /// The same with a certificate for localhost that was valid only long ago.
     pub fn long_ago_in_front_of(&self, port: u16) -> u16 {
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(2001, 2, 3);
-        self.with_certificate(port, params)
+        self.with_certificate(port, &params)
     }
 
-    fn with_certificate(&self, port: u16, params: CertificateParams) -> u16 {
+    fn with_certificate(&self, port: u16, params: &CertificateParams) -> u16 {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();

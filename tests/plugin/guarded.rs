@@ -9,7 +9,11 @@ use warehouse_sync_operator::api::proposal::ProposedAction;
 use super::support::{Env, install_crd, plugin, run, wait_until};
 
 const ADMISSION: &str = include_str!("../../deploy/admission.yaml");
-const RBAC: &str = include_str!("../../deploy/rbac.yaml");
+const RBAC: &str = concat!(
+    include_str!("../../deploy/namespace.yaml"),
+    "---\n",
+    include_str!("../../deploy/rbac.yaml")
+);
 
 /// A control plane of its own: the policies are cluster-wide.
 static PLANE: LazyLock<ControlPlane> = LazyLock::new(|| {

@@ -11,10 +11,13 @@ use warehouse_sync_operator::{
         status::GuardPart,
         validated::{PolicyRef, Project},
     },
-    controller::released::source_value,
+    controller::released::{self, Use},
     observe::{ApprovalGuard, Rival},
     posthog::ApiKey,
-    report::{Kubernetes, KubernetesError, events::Notice, kubernetes::SecretRefused},
+    report::{
+        Kubernetes, KubernetesError, events::Notice, kubernetes::SecretRefused,
+        notifications::channel::Held,
+    },
 };
 
 use crate::faults::{Fault, Faults};
@@ -239,7 +242,24 @@ impl Kubernetes for Cluster {
         let state = self.state.lock().unwrap();
         let named = |secret: &&Secret| secret.metadata.name.as_deref() == Some(&wanted.name);
         let secret = state.secrets.iter().find(named);
-        Ok(source_value(secret, namespace, wanted, project_id))
+        let wanted_for = Use::Source { project_id };
+        Ok(released::value(secret, namespace, wanted, wanted_for))
+    }
+
+    async fn notification_secret(
+        &self,
+        namespace: &str,
+        wanted: &SecretKeyRef,
+    ) -> Result<Result<Held, SecretRefused>, KubernetesError> {
+        let state = self.state.lock().unwrap();
+        let named = |secret: &&Secret| secret.metadata.name.as_deref() == Some(&wanted.name);
+        let secret = state.secrets.iter().find(named);
+        let value = released::value(secret, namespace, wanted, Use::Notification);
+        let version = secret.and_then(|secret| secret.metadata.resource_version.clone());
+        Ok(value.map(|value| Held {
+            value,
+            version: version.unwrap_or_default(),
+        }))
     }
 
     fn rivals(&self, _: &PolicyRef, _: &Project) -> Vec<Rival> {

@@ -107,7 +107,12 @@ fn a_rotated_secret_is_handed_over_once_and_the_table_comes_back() {
     assert_eq!(effects(&world, EffectKind::Enabled), 1);
     assert_eq!(world.count("reload"), 1);
     recovered(&world);
-    let reasons: Vec<_> = world.cluster.events().iter().map(|e| e.reason).collect();
+    let reasons: Vec<_> = world
+        .cluster
+        .events()
+        .iter()
+        .map(|e| e.reason.as_str())
+        .collect();
     for reason in ["CredentialsApplied", "TableEnabled", "Recovered"] {
         assert!(reasons.contains(&reason), "{reasons:?}");
     }
@@ -435,7 +440,12 @@ fn a_webhook_that_is_not_there_is_registered_once() {
     assert_eq!(effects(&world, EffectKind::WebhookCreated), 1);
     let status = world.status();
     assert!(status.findings.is_empty(), "{:#?}", status.findings);
-    let reasons: Vec<_> = world.cluster.events().iter().map(|e| e.reason).collect();
+    let reasons: Vec<_> = world
+        .cluster
+        .events()
+        .iter()
+        .map(|e| e.reason.as_str())
+        .collect();
     assert!(reasons.contains(&"WebhookRegistered"), "{reasons:?}");
 }
 

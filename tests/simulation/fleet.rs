@@ -20,7 +20,12 @@ use warehouse_sync_operator::{
     execute::Ledger,
     observe::{ApprovalGuard, Observer, Rival},
     posthog::{ApiKey, client, guard::HostList, quota::Share},
-    report::{Kubernetes, KubernetesError, Metrics, events::Notice, kubernetes::SecretRefused},
+    report::{
+        Kubernetes, KubernetesError, Metrics, Story,
+        events::Notice,
+        kubernetes::SecretRefused,
+        notifications::{Outbox, channel::Held},
+    },
 };
 
 use crate::{
@@ -131,10 +136,13 @@ fn reconciler(
         observer: Observer::new(Arc::new(transport), clock.clone()).sharing(Share::percent(10)),
         kubernetes: Arc::new(policies.clone()),
         hosts: HostList::new(&[], true),
+        notify_hosts: HostList::default(),
+        outbox: Outbox::default(),
         timings: Timings::PRODUCTION,
         ledger: Ledger::default(),
         leads: Arc::new(|_| true),
         metrics: Metrics::default(),
+        story: Story::default(),
         seed: Arc::new(|| Some([7; 32])),
         clock,
     }
@@ -173,6 +181,14 @@ impl Kubernetes for Policies {
         _: i64,
     ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
         panic!("no policy here has credentials")
+    }
+
+    async fn notification_secret(
+        &self,
+        _: &str,
+        _: &SecretKeyRef,
+    ) -> Result<Result<Held, SecretRefused>, KubernetesError> {
+        panic!("no policy here tells anybody")
     }
 
     fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival> {

@@ -20,6 +20,7 @@ mod fleet;
 mod guards;
 mod leadership;
 mod mended;
+mod notifications;
 mod plans;
 mod properties;
 mod proposals;

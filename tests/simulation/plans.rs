@@ -200,7 +200,7 @@ fn a_run_that_survives_its_cancel_is_escalated_and_never_cancelled_again() {
             .cluster
             .events()
             .iter()
-            .filter(|event| event.reason == "Escalated")
+            .filter(|event| event.reason.as_str() == "Escalated")
             .count();
         assert_eq!(escalated, 1);
     }

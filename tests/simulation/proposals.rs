@@ -319,7 +319,9 @@ fn a_steady_poll_and_a_restart_change_nothing() {
     run(&mut world, 50);
     assert_eq!(only(&world), proposal);
     let opened = world.cluster.events();
-    let opened = opened.iter().filter(|e| e.reason == "ProposalOpened");
+    let opened = opened
+        .iter()
+        .filter(|e| e.reason.as_str() == "ProposalOpened");
     assert_eq!(opened.count(), 1);
 }
 

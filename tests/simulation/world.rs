@@ -21,7 +21,7 @@ use warehouse_sync_operator::{
     execute::Ledger,
     observe::Observer,
     posthog::{client, guard::HostList, quota::Share},
-    report::Metrics,
+    report::{Metrics, Story, notifications::Outbox},
 };
 
 use crate::{
@@ -71,6 +71,11 @@ impl World {
             faults,
             operator,
         }
+    }
+
+    /// What the process that leads would tell people.
+    pub fn outbox(&self) -> Outbox {
+        self.operator.reconciler.outbox.clone()
     }
 
     /// The process dies; another takes its place, which knows only what the status says.
@@ -251,10 +256,13 @@ fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Fault
         observer: Observer::new(Arc::new(transport), clock.clone()).sharing(Share::percent(10)),
         kubernetes: Arc::new(cluster.clone()),
         hosts: HostList::new(&[], true),
+        notify_hosts: HostList::new(&[], true),
+        outbox: Outbox::default(),
         timings: Timings::PRODUCTION,
         ledger: Ledger::default(),
         leads: Arc::new(move |_| told.load(Ordering::Relaxed) && !claim.ran_out()),
         metrics: Metrics::default(),
+        story: Story::default(),
         // Another one in each pass, and the same in each run of a test.
         seed: Arc::new(move || {
             let nanos = seeds.lock().unwrap().now().as_nanosecond().to_le_bytes();

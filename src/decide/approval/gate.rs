@@ -50,12 +50,12 @@ pub fn held(
     max_actions_per_hour: usize,
 ) -> Option<Closed> {
     stopped(known, plan, proposal, rules)
-        .or_else(|| windows::hold(&known.policy.windows, known.now))
+        .or_else(|| windows::hold(&known.policy.windows, known.now).map(|held| held.why))
         .or_else(|| denied(known, proposal, rules))
         .or_else(|| {
             let reserved: usize = plan.incidents.iter().map(budget::reserved).sum();
             let planned = reserved + proposal.material.steps.len();
-            budget::hold(known, &plan.sends, planned, max_actions_per_hour)
+            budget::hold(known, &plan.sends, planned, max_actions_per_hour).map(|held| held.why)
         })
         .or_else(|| beside(plan, proposal))
         .or_else(|| {
@@ -65,7 +65,7 @@ pub fn held(
                 breaker::Pass::Trial => {
                     Some("breaker open: it lets one reload pass first".to_owned())
                 }
-                breaker::Pass::Nothing(why) => Some(why),
+                breaker::Pass::Nothing(held) => Some(held.why),
             }
         })
 }

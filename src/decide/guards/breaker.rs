@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use super::{Blocked, Guard};
 use crate::{
     api::{status::BreakerState, validated::Breaker},
     diagnose::outage::Together,
@@ -55,7 +56,7 @@ pub enum Pass {
     /// One start, to see whether it is over.
     Trial,
     /// Nothing, for this reason.
-    Nothing(String),
+    Nothing(Blocked),
 }
 
 /// What may be started.
@@ -67,7 +68,8 @@ pub fn pass(limits: &Breaker, state: Option<&BreakerState>, now: Timestamp) -> P
         Some(state) => {
             let until = last(state).checked_add(limits.cooldown).ok();
             let until = until.map_or_else(String::new, |at| format!("; one trial at {at}"));
-            Pass::Nothing(format!("breaker open, {}{until}", state.why))
+            let why = format!("breaker open, {}{until}", state.why);
+            Pass::Nothing(Guard::Breaker.says(why))
         }
     }
 }
@@ -116,7 +118,8 @@ mod tests {
             panic!("it is open");
         };
         assert!(
-            why.contains("7 of 9 sources turned bad since 1970-01-01T00:00:00Z"),
+            why.why
+                .contains("7 of 9 sources turned bad since 1970-01-01T00:00:00Z"),
             "{why}"
         );
         assert_eq!(pass(&limits, Some(&open), at(35)), Pass::Trial);

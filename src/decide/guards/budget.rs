@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::{Blocked, Guard};
 use crate::{
     api::status::{Call, Fate, Incident, Step},
     decide::ownership::is_in_flight,
@@ -51,10 +52,12 @@ pub fn hold(
     sends: &[Timestamp],
     planned: usize,
     operators: usize,
-) -> Option<String> {
+) -> Option<Blocked> {
     let own = "spec.remediation.limits.maxActionsPerHour";
     let most = known.policy.limits.max_actions_per_hour;
-    holds(own, sends, planned, most, known.now).or_else(|| {
+    let held = holds(own, sends, planned, most, known.now);
+    let held = held.map(|why| Guard::MaxActionsPerHour.says(why));
+    held.or_else(|| {
         let rivals = known.snapshot.rivals.iter();
         let all: Vec<Timestamp> = rivals
             .flat_map(|rival| &rival.sends)
@@ -62,7 +65,8 @@ pub fn hold(
             .copied()
             .collect();
         let cap = "--max-actions-per-hour of the operator, for all policies of the project";
-        holds(cap, &all, planned, operators, known.now)
+        let why = holds(cap, &all, planned, operators, known.now)?;
+        Some(Guard::OperatorCap.says(why))
     })
 }
 

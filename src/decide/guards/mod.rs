@@ -3,4 +3,7 @@
 pub mod backoff;
 pub mod breaker;
 pub mod budget;
+mod guard;
 pub mod windows;
+
+pub use guard::{Blocked, Guard};

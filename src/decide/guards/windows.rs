@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
+use super::{Blocked, Guard};
 use crate::api::{policy::WindowKind, window::Window};
 
 /// Why nothing may be started at `now`. Deny wins; where there is any Allow, everything else is closed.
 #[must_use]
-pub fn hold(windows: &[Window], now: Timestamp) -> Option<String> {
+pub fn hold(windows: &[Window], now: Timestamp) -> Option<Blocked> {
     let open = |kind| {
         let of_kind = windows.iter().filter(move |window| window.kind == kind);
         of_kind
@@ -14,13 +15,12 @@ pub fn hold(windows: &[Window], now: Timestamp) -> Option<String> {
             .max()
     };
     if let Some(until) = open(WindowKind::Deny) {
-        return Some(format!(
-            "spec.remediation.windows: a Deny window is open until {until}"
-        ));
+        let why = format!("spec.remediation.windows: a Deny window is open until {until}");
+        return Some(Guard::Window.says(why));
     }
     let allows = windows
         .iter()
         .any(|window| window.kind == WindowKind::Allow);
     (allows && open(WindowKind::Allow).is_none())
-        .then(|| "spec.remediation.windows: no Allow window is open".to_owned())
+        .then(|| Guard::Window.says("spec.remediation.windows: no Allow window is open"))
 }

@@ -109,7 +109,9 @@ fn of_source(known: &Known<'_>, source: &Source) -> Option<Forbidden> {
         ));
     }
     let owner = source_owned_by(policy, &known.snapshot.rivals, source, known.now)?;
-    Some(Forbidden::withdraws(blocked_by(policy, owner, "source")))
+    Some(Forbidden::withdraws(
+        blocked_by(policy, owner, "source").why,
+    ))
 }
 
 fn of_table(
@@ -135,7 +137,7 @@ fn of_table(
         .iter()
         .any(|incident| incident.schema_id == schema.id && is_in_flight(incident));
     let owner = owned_by(policy, in_flight, &known.snapshot.rivals, &table, known.now)?;
-    Some(Forbidden::withdraws(blocked_by(policy, owner, "table")))
+    Some(Forbidden::withdraws(blocked_by(policy, owner, "table").why))
 }
 
 fn selects(known: &Known<'_>, source: &Source, schema: &Schema) -> bool {

@@ -1,0 +1,203 @@
+//! `spec.notifications`: who is told, and of what; and what the status remembers of it.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments become plain text in `kubectl explain`"
+)]
+
+use jiff::Timestamp;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{policy::SecretKeyRef, status::RootCause};
+
+/// Most announcements that a status remembers. What does not fit is told when there is room again.
+pub const MAX_ANNOUNCEMENTS: usize = 64;
+
+/// A receiver that is told when a person is needed. The Secrets must carry the label
+/// `warehousesync.dev/use: notification`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.type != 'Slack' || !has(self.hmacSecretRef)")
+    .message("hmacSecretRef is only for type Webhook: Slack checks no signature"))]
+#[x_kube(validation = Rule::new("self.type != 'Webhook' || has(self.hmacSecretRef)")
+    .message("type Webhook needs hmacSecretRef: without a signature anybody who knows the URL could send the same"))]
+pub struct Notification {
+    /// Webhook: a CloudEvent in JSON, signed as Standard Webhooks says. Slack: a message for an incoming webhook of Slack.
+    #[serde(rename = "type")]
+    pub type_: NotificationType,
+    /// The Secret, in the policy's namespace, and the key in it that holds the receiver's URL: https, at a host on the
+    /// operator's list (--allowed-notify-host, by default empty).
+    pub secret_ref: SecretKeyRef,
+    /// Webhook only: the Secret and the key in it that holds what messages are signed with: `whsec_` and 24 to 64 random
+    /// bytes in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hmac_secret_ref: Option<SecretKeyRef>,
+    /// Of what it is told. Default: ApprovalRequired, Escalated, BreakerOpen, Recovered.
+    #[serde(default = "Occasion::all")]
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new("self.exists(o, o != 'Recovered')")
+            .message("events needs one of ApprovalRequired, Escalated and BreakerOpen: Recovered is told only of what was told before")
+    )]
+    pub events: Vec<Occasion>,
+}
+
+/// How a receiver is spoken to.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NotificationType {
+    /// CloudEvents 1.0 in JSON, signed.
+    Webhook,
+    /// An incoming webhook of Slack.
+    Slack,
+}
+
+impl NotificationType {
+    /// Its name, as the spec has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "Webhook",
+            Self::Slack => "Slack",
+        }
+    }
+}
+
+/// What somebody may want to be told.
+#[derive(
+    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
+pub enum Occasion {
+    /// A proposal waits for a person.
+    ApprovalRequired,
+    /// The operator is at its end with an incident.
+    Escalated,
+    /// So many sources fail at once that the operator starts nothing.
+    BreakerOpen,
+    /// What was told before is over.
+    Recovered,
+}
+
+impl Occasion {
+    /// Every occasion.
+    pub const ALL: [Self; 4] = [
+        Self::ApprovalRequired,
+        Self::Escalated,
+        Self::BreakerOpen,
+        Self::Recovered,
+    ];
+
+    /// Every occasion: what a receiver is told of unless the spec says otherwise.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        Self::ALL.to_vec()
+    }
+
+    /// Its name, as the spec and metrics have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApprovalRequired => "ApprovalRequired",
+            Self::Escalated => "Escalated",
+            Self::BreakerOpen => "BreakerOpen",
+            Self::Recovered => "Recovered",
+        }
+    }
+
+    /// The `type` of its CloudEvents.
+    #[must_use]
+    pub const fn event_type(self) -> &'static str {
+        match self {
+            Self::ApprovalRequired => "dev.warehousesync.approval-required",
+            Self::Escalated => "dev.warehousesync.escalated",
+            Self::BreakerOpen => "dev.warehousesync.breaker-open",
+            Self::Recovered => "dev.warehousesync.recovered",
+        }
+    }
+}
+
+/// What was announced to whom.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Announced {
+    /// What stands and somebody wants to know, and what is over and was told before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub announcements: Vec<Announcement>,
+    /// Receivers at which the last try was given up.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub failing: Vec<FailingChannel>,
+}
+
+impl Announced {
+    /// True if there is nothing to remember.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.announcements.is_empty() && self.failing.is_empty()
+    }
+}
+
+/// One thing that is announced once to each receiver.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Announcement {
+    /// The id of its messages: the same in every try.
+    #[schemars(length(max = 64))]
+    pub id: String,
+    /// What it is.
+    pub occasion: Occasion,
+    /// Id of the proposal or of the table; absent for the breaker.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
+    /// Id of the source; absent for the breaker.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source_id: String,
+    /// What people call the source; absent for the breaker.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// Name of the table; absent for what concerns the source as a whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub schema: String,
+    /// Why; absent for the breaker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<RootCause>,
+    /// Since when.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
+    /// How it came to its end; only of what is over.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 400))]
+    pub message: String,
+    /// Receivers that are still to be told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub owed: Vec<String>,
+    /// Receivers that were told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub told: Vec<String>,
+    /// Receivers that could not be told. They are told once they take another message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub gave_up: Vec<String>,
+}
+
+/// A receiver at which the last try was given up.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FailingChannel {
+    /// The receiver.
+    pub channel: String,
+    /// When the first message was given up.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
+    /// Why, without any part of the URL.
+    #[schemars(length(max = 400))]
+    pub why: String,
+    /// Tells the versions of its Secrets then from others: once they change, it is tried again.
+    #[schemars(length(max = 64))]
+    pub edition: String,
+}

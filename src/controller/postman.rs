@@ -1,0 +1,101 @@
+//! Sends what waits in the outbox, outside every reconcile, while this process leads.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, future::OptionFuture, stream::FuturesUnordered};
+use tokio::time::sleep;
+
+use crate::{
+    api::validated::PolicyRef,
+    execute::{Leads, courier::DEADLINE},
+    posthog::client::Clock,
+    report::{
+        Metrics,
+        metrics::NotificationLabels,
+        notifications::{
+            Answer, Courier, Outbox,
+            outbox::{Due, Next, Pace},
+            parcel,
+        },
+    },
+};
+
+/// How soon the outbox is looked at again if nothing changes in it.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Sends notifications.
+pub struct Postman<C> {
+    /// The way to receivers.
+    pub courier: C,
+    /// What waits.
+    pub outbox: Outbox,
+    /// How fast.
+    pub pace: Pace,
+    /// Whether this process leads.
+    pub leads: Leads,
+    /// The time.
+    pub clock: Clock,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Triggers a reconcile, which writes down what became of a message.
+    pub tell: Arc<dyn Fn(&PolicyRef) + Send + Sync>,
+}
+
+impl<C: Courier> Postman<C> {
+    /// Works for ever.
+    pub async fn run(self) {
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            let wait = loop {
+                // Another one that leads sends the same, with the same ids.
+                if !(self.leads)(DEADLINE) {
+                    break LOOK_AGAIN;
+                }
+                match self.outbox.next(&self.pace, (self.clock)()) {
+                    Next::Send(due) => under_way.push(self.send(*due)),
+                    Next::Wait(until) => {
+                        let wait = until.map(|until| until.duration_since((self.clock)()));
+                        let wait = wait.and_then(|wait| Duration::try_from(wait).ok());
+                        break wait.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
+                    }
+                }
+            };
+            let answered: OptionFuture<_> =
+                (!under_way.is_empty()).then(|| under_way.next()).into();
+            tokio::select! {
+                Some(_) = answered => {}
+                () = self.outbox.changed() => {}
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn send(&self, due: Due) {
+        let Due {
+            at,
+            letter,
+            to,
+            held_back,
+        } = &due;
+        let parcel = parcel(letter, to, *held_back, (self.clock)());
+        let answer = self.courier.deliver(to, parcel).await;
+        let outcome = self.outbox.done(&due, &answer, &self.pace, (self.clock)());
+        let labels = NotificationLabels {
+            r#type: letter.occasion.as_str(),
+            outcome,
+        };
+        self.metrics.notifications.get_or_create(&labels).inc();
+        let (occasion, id) = (letter.occasion.as_str(), &letter.id);
+        match &answer {
+            Answer::Taken => {
+                tracing::info!(policy = %at, notification = id, "{} was told: {occasion}", to.name);
+            }
+            Answer::NotTaken { why, .. } => {
+                tracing::warn!(policy = %at, notification = id, "{} was not told: {occasion}: {why}; {outcome}", to.name);
+            }
+        }
+        if outcome != "retried" {
+            (self.tell)(at);
+        }
+    }
+}

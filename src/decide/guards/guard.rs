@@ -1,0 +1,105 @@
+//! Which guard it is that holds something back: a closed list, so that it can be counted.
+
+use std::fmt;
+
+/// A guard, as metrics and logs name it. `docs/guards.md` says what each does and how it is lifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Guard {
+    /// `spec.mode` is Observe.
+    Mode,
+    /// `spec.suspend` is true.
+    Suspend,
+    /// A switch of `spec.remediation` is Off.
+    Switch,
+    /// The API key may not write.
+    WriteScope,
+    /// Another policy owns the table or source.
+    Owner,
+    /// Something that a person approved is under way, or has to be approved first.
+    Proposal,
+    /// The time is outside the windows.
+    Window,
+    /// `limits.maxConcurrent`.
+    MaxConcurrent,
+    /// `limits.maxActionsPerHour`.
+    MaxActionsPerHour,
+    /// The operator's own `--max-actions-per-hour`.
+    OperatorCap,
+    /// `limits.backoff`, and full reloads at most once a day.
+    Backoff,
+    /// `limits.breaker`.
+    Breaker,
+    /// What a status can remember is full.
+    StateFull,
+    /// The same was tried before, and nothing has changed since.
+    TriedBefore,
+    /// What it rests on is not certain, or no longer holds right before the call.
+    Facts,
+}
+
+impl Guard {
+    /// Every guard.
+    pub const ALL: [Self; 15] = [
+        Self::Mode,
+        Self::Suspend,
+        Self::Switch,
+        Self::WriteScope,
+        Self::Owner,
+        Self::Proposal,
+        Self::Window,
+        Self::MaxConcurrent,
+        Self::MaxActionsPerHour,
+        Self::OperatorCap,
+        Self::Backoff,
+        Self::Breaker,
+        Self::StateFull,
+        Self::TriedBefore,
+        Self::Facts,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mode => "Mode",
+            Self::Suspend => "Suspend",
+            Self::Switch => "Switch",
+            Self::WriteScope => "WriteScope",
+            Self::Owner => "Owner",
+            Self::Proposal => "Proposal",
+            Self::Window => "Window",
+            Self::MaxConcurrent => "MaxConcurrent",
+            Self::MaxActionsPerHour => "MaxActionsPerHour",
+            Self::OperatorCap => "OperatorCap",
+            Self::Backoff => "Backoff",
+            Self::Breaker => "Breaker",
+            Self::StateFull => "StateFull",
+            Self::TriedBefore => "TriedBefore",
+            Self::Facts => "Facts",
+        }
+    }
+
+    /// That it holds something back, for this reason.
+    #[must_use]
+    pub fn says(self, why: impl Into<String>) -> Blocked {
+        Blocked {
+            guard: self,
+            why: why.into(),
+        }
+    }
+}
+
+/// What holds something back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// Which guard.
+    pub guard: Guard,
+    /// The sentence that status shows.
+    pub why: String,
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}

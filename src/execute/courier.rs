@@ -1,0 +1,134 @@
+//! Brings notifications to their receivers over HTTP.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+
+use crate::{
+    posthog::{
+        authorities::Authorities,
+        guard::HostList,
+        http::{self, Clients},
+        transport::{TransportError, retry_after},
+    },
+    report::notifications::{Answer, Channel, Courier, Parcel},
+};
+
+/// When a receiver that does not answer is given up.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The courier of production.
+#[derive(Debug, Clone)]
+pub struct HttpCourier {
+    clients: Clients,
+    hosts: HostList,
+}
+
+impl HttpCourier {
+    /// Sends to `hosts` only.
+    pub fn new(hosts: HostList, authorities: &Authorities) -> Result<Self, reqwest::Error> {
+        // HTTP/2 would log the path at its most talkative level, and the path of a receiver is a secret.
+        let clients = Clients::new(authorities, reqwest::ClientBuilder::http1_only)?;
+        Ok(Self { clients, hosts })
+    }
+}
+
+impl Courier for HttpCourier {
+    async fn deliver(&self, to: &Channel, parcel: Parcel) -> Answer {
+        let host = to.address.host();
+        // Checked here too, at the last line before the network, whatever a caller forgot.
+        if self.hosts.check(host).is_err() {
+            return not_taken("its host is not on the operator's list", false);
+        }
+        let Parcel {
+            content_type,
+            headers,
+            body,
+        } = parcel;
+        let client = self.clients.of(host);
+        let request = client
+            .post(to.address.expose())
+            .header(CONTENT_TYPE, content_type)
+            .timeout(DEADLINE)
+            .body(body);
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, value)
+        });
+        match request.send().await {
+            Ok(answer) => {
+                let wait = answer.headers().get(RETRY_AFTER);
+                let wait = wait.and_then(|value| value.to_str().ok());
+                let wait = wait.and_then(|text| retry_after(text, Timestamp::now()));
+                // Of the body not a byte is read: nothing in it matters, and it may be endless, or repeat the URL.
+                of_status(answer.status().as_u16(), wait)
+            }
+            Err(error) => match http::failure(&error, host) {
+                TransportError::NotSent(why) => not_taken(&format!("no connection ({why})"), true),
+                TransportError::NoAnswer(why) => not_taken(&format!("no answer ({why})"), true),
+                TransportError::TooLarge => not_taken("too long an answer", true),
+            },
+        }
+    }
+}
+
+fn not_taken(why: &str, passes: bool) -> Answer {
+    Answer::NotTaken {
+        why: why.to_owned(),
+        passes,
+        wait: None,
+    }
+}
+
+fn of_status(status: u16, wait: Option<Duration>) -> Answer {
+    let (what, passes) = match status {
+        200..=299 => return Answer::Taken,
+        300..=399 => (
+            "a redirect is not followed: put the URL that it leads to into the Secret",
+            false,
+        ),
+        401 | 403 => (
+            "it does not accept the URL's token: make a new URL and put it into the Secret",
+            false,
+        ),
+        404 | 410 => (
+            "there is nothing at that URL any more: make a new one and put it into the Secret",
+            false,
+        ),
+        408 | 425 | 429 => ("it asks to wait", true),
+        400..=499 => ("it does not accept the message", false),
+        _ => ("its own error", true),
+    };
+    Answer::NotTaken {
+        why: format!("HTTP {status}, {what}"),
+        passes,
+        wait,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_nothing_else() {
+        for (status, again) in [
+            (301, false),
+            (400, false),
+            (401, false),
+            (404, false),
+            (410, false),
+            (408, true),
+            (429, true),
+            (500, true),
+            (503, true),
+        ] {
+            let Answer::NotTaken { passes, why, .. } = of_status(status, None) else {
+                panic!("{status} is taken");
+            };
+            assert_eq!(passes, again, "{status}");
+            assert!(why.starts_with(&format!("HTTP {status}, ")), "{why}");
+        }
+        assert_eq!(of_status(204, None), Answer::Taken);
+    }
+}

@@ -1,0 +1,104 @@
+//! What is wrong now, over all policies, as gauges. Labels are from closed lists; which policy it is, its status says.
+//!
+//! Each policy leaves its share here, and a scrape adds them up anew: a policy that is gone, or another's to look after, leaves
+//! nothing behind.
+
+mod process;
+mod quota;
+mod share;
+mod total;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use prometheus_client::registry::Registry;
+
+pub use share::Pass;
+use share::{Polled, Share};
+use total::Totals;
+
+use crate::{
+    api::{WarehouseSyncPolicy, WarehouseSyncPolicyStatus, validated::PolicyRef},
+    posthog::quota::Usage,
+};
+
+/// How much later than planned a poll may be before it counts as overdue, at least.
+const LATE: SignedDuration = SignedDuration::from_mins(5);
+
+/// Gauges over policies. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Gauges {
+    shares: Arc<Mutex<HashMap<PolicyRef, Share>>>,
+}
+
+impl Gauges {
+    /// What is known of a policy after a pass that observed at `now`; the next is planned `again_in`.
+    pub fn observed(
+        &self,
+        at: &PolicyRef,
+        policy: &WarehouseSyncPolicy,
+        status: &WarehouseSyncPolicyStatus,
+        pass: &Pass<'_>,
+        (now, again_in): (Timestamp, SignedDuration),
+    ) {
+        let polled = Polled {
+            at: Some(now),
+            overdue_at: overdue_at(now, again_in),
+        };
+        let share = Share::new(policy, status, polled).found(pass);
+        self.lock().insert(at.clone(), share);
+    }
+
+    /// What is known of a policy after a pass that could not observe: what was found before still counts.
+    pub fn hindered(
+        &self,
+        at: &PolicyRef,
+        policy: &WarehouseSyncPolicy,
+        status: &WarehouseSyncPolicyStatus,
+        (now, again_in): (Timestamp, SignedDuration),
+    ) {
+        let mut shares = self.lock();
+        let before = shares.remove(at);
+        let polled = before.as_ref().map_or_else(
+            || Polled {
+                at: status.last_checked_at,
+                overdue_at: overdue_at(now, again_in),
+            },
+            |before| before.polled,
+        );
+        let share = Share::new(policy, status, polled).found_before(before);
+        shares.insert(at.clone(), share);
+    }
+
+    /// Takes away what a policy has added that is gone, or another's to look after.
+    pub fn forget(&self, at: &PolicyRef) {
+        self.lock().remove(at);
+    }
+
+    /// All of it at `now`, with the names below `prefix`.
+    #[must_use]
+    pub fn registry(&self, prefix: &str, usage: &[Usage], now: Timestamp) -> Registry {
+        let mut totals = Totals::default();
+        for share in self.lock().values() {
+            totals.add(share, now);
+        }
+        let mut registry = Registry::with_prefix(prefix);
+        totals.register(&mut registry);
+        quota::register(usage, &mut registry);
+        registry
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PolicyRef, Share>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub use process::registry as process;
+
+fn overdue_at(now: Timestamp, again_in: SignedDuration) -> Option<Timestamp> {
+    let patience = again_in.checked_add(again_in.max(LATE))?;
+    now.checked_add(patience).ok()
+}

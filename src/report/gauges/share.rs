@@ -1,0 +1,152 @@
+//! What one policy adds to the gauges.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{
+        WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        conditions::{APPROVAL_GUARD_ACTIVE, HEALTHY, READY, Reason},
+        policy::Mode,
+        proposal::{Phase, Proposal, ProposedAction},
+        status::{RootCause, SchemaCounts, Severity, Step},
+    },
+    decide::{Guard, Held},
+    diagnose::Problem,
+};
+
+/// What a pass found that its status may be too small to show.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    /// What is wrong.
+    pub problems: &'a [Problem],
+    /// The tables by how they are.
+    pub counts: SchemaCounts,
+    /// What is not done, and why.
+    pub held: &'a [Held],
+}
+
+/// When a policy was last polled, and from when on that is too long ago.
+#[derive(Debug, Clone, Copy)]
+pub struct Polled {
+    pub at: Option<Timestamp>,
+    pub overdue_at: Option<Timestamp>,
+}
+
+/// How a policy stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Standing {
+    pub mode: &'static str,
+    pub ready: &'static str,
+    pub healthy: &'static str,
+}
+
+/// A proposal that is not over.
+#[derive(Debug, Clone, Copy)]
+pub struct Open {
+    pub action: ProposedAction,
+    pub phase: Phase,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// What one policy adds.
+#[derive(Debug)]
+pub struct Share {
+    pub standing: Standing,
+    /// Why it is not Ready.
+    pub not_ready: Option<&'static str>,
+    /// How the guard of approvals stands.
+    pub approval_guard: Option<&'static str>,
+    pub polled: Polled,
+    pub incidents: Vec<Step>,
+    pub proposals: Vec<Open>,
+    pub breaker_open_since: Option<Timestamp>,
+    pub findings: HashMap<(RootCause, Severity), i64>,
+    pub counts: SchemaCounts,
+    pub held: HashMap<Guard, i64>,
+}
+
+impl Share {
+    /// What its spec and status say.
+    pub fn new(
+        policy: &WarehouseSyncPolicy,
+        status: &WarehouseSyncPolicyStatus,
+        polled: Polled,
+    ) -> Self {
+        let ready = truth(status, READY);
+        Self {
+            standing: Standing {
+                mode: mode(policy),
+                ready,
+                healthy: truth(status, HEALTHY),
+            },
+            not_ready: (ready != "True").then(|| reason(status, READY)).flatten(),
+            approval_guard: reason(status, APPROVAL_GUARD_ACTIVE),
+            polled,
+            incidents: status.incidents.iter().map(|one| one.step).collect(),
+            proposals: status.proposals.iter().filter_map(open).collect(),
+            breaker_open_since: status.state.breaker.as_ref().map(|open| open.open_since),
+            findings: HashMap::new(),
+            counts: SchemaCounts::default(),
+            held: HashMap::new(),
+        }
+    }
+
+    /// With what a pass found.
+    pub fn found(mut self, pass: &Pass<'_>) -> Self {
+        for problem in pass.problems {
+            let of_its_kind = self.findings.entry((problem.cause, problem.severity));
+            *of_its_kind.or_default() += 1;
+        }
+        for held in pass.held {
+            *self.held.entry(held.guard).or_default() += 1;
+        }
+        self.counts = pass.counts.clone();
+        self
+    }
+
+    /// With what an earlier pass found.
+    pub fn found_before(self, before: Option<Self>) -> Self {
+        let Some(before) = before else { return self };
+        Self {
+            findings: before.findings,
+            counts: before.counts,
+            held: before.held,
+            ..self
+        }
+    }
+}
+
+fn mode(policy: &WarehouseSyncPolicy) -> &'static str {
+    match policy.spec.mode {
+        _ if policy.spec.suspend => "Suspended",
+        Mode::Observe => "Observe",
+        Mode::Enforce => "Enforce",
+    }
+}
+
+/// From a closed list, whatever a status says that another version wrote.
+fn truth(status: &WarehouseSyncPolicyStatus, type_: &str) -> &'static str {
+    match status.condition(type_).map(|c| c.status.as_str()) {
+        Some("True") => "True",
+        Some("False") => "False",
+        _ => "Unknown",
+    }
+}
+
+fn reason(status: &WarehouseSyncPolicyStatus, type_: &str) -> Option<&'static str> {
+    let said = &status.condition(type_)?.reason;
+    let known = Reason::ALL.into_iter().map(Reason::as_str);
+    known.into_iter().find(|reason| reason == said)
+}
+
+fn open(proposal: &Proposal) -> Option<Open> {
+    (!proposal.is_over()).then_some(Open {
+        action: proposal.action,
+        phase: proposal.phase,
+        created_at: proposal.created_at,
+        expires_at: proposal.expires_at,
+    })
+}

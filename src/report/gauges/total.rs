@@ -1,0 +1,369 @@
+//! The shares of all policies, added up.
+
+use jiff::Timestamp;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+
+use super::share::{Open, Share};
+use crate::{
+    api::{
+        proposal::{Phase, ProposedAction},
+        status::{RootCause, SchemaCounts, Severity, Step},
+    },
+    decide::Guard,
+};
+
+/// Phases that something follows.
+const PHASES: [Phase; 4] = [
+    Phase::AwaitingApproval,
+    Phase::Approved,
+    Phase::Executing,
+    Phase::Verifying,
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyLabels {
+    mode: &'static str,
+    ready: &'static str,
+    healthy: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FindingLabels {
+    cause: &'static str,
+    severity: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SchemaLabels {
+    verdict: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IncidentLabels {
+    step: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HeldLabels {
+    guard: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProposalLabels {
+    action: &'static str,
+    phase: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActionLabels {
+    action: &'static str,
+}
+
+/// The sums, and the extremes of times.
+#[derive(Debug)]
+pub struct Totals {
+    policies: Family<PolicyLabels, Gauge>,
+    not_ready: Family<ReasonLabels, Gauge>,
+    approval_guard: Family<ReasonLabels, Gauge>,
+    overdue: Gauge,
+    findings: Family<FindingLabels, Gauge>,
+    schemas: Family<SchemaLabels, Gauge>,
+    incidents: Family<IncidentLabels, Gauge>,
+    held: Family<HeldLabels, Gauge>,
+    proposals: Family<ProposalLabels, Gauge>,
+    oldest_proposal: Family<ActionLabels, Seconds>,
+    next_expiry: Family<ActionLabels, Seconds>,
+    breakers_open: Gauge,
+    /// A time that nobody knows is not shown: zero would be a time.
+    breaker_open_since: Option<Timestamp>,
+    oldest_poll: Option<Timestamp>,
+    newest_poll: Option<Timestamp>,
+}
+
+/// A Unix timestamp.
+type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
+
+impl Default for Totals {
+    /// With a zero for each of the short lists, so that a graph begins where something happens.
+    fn default() -> Self {
+        let totals = Self {
+            policies: Family::default(),
+            not_ready: Family::default(),
+            approval_guard: Family::default(),
+            overdue: Gauge::default(),
+            findings: Family::default(),
+            schemas: Family::default(),
+            incidents: Family::default(),
+            held: Family::default(),
+            proposals: Family::default(),
+            oldest_proposal: Family::default(),
+            next_expiry: Family::default(),
+            breakers_open: Gauge::default(),
+            breaker_open_since: None,
+            oldest_poll: None,
+            newest_poll: None,
+        };
+        totals.add_schemas(&SchemaCounts::default());
+        for step in Step::ALL {
+            totals.add_incidents(step, 0);
+        }
+        for guard in Guard::ALL {
+            totals.add_held(guard, 0);
+        }
+        for action in ProposedAction::ALL {
+            for phase in PHASES {
+                totals.add_proposals(action, phase, 0);
+            }
+        }
+        totals
+    }
+}
+
+impl Totals {
+    /// Adds what one policy has.
+    pub fn add(&mut self, share: &Share, now: Timestamp) {
+        let Share {
+            standing,
+            not_ready,
+            approval_guard,
+            polled,
+            incidents,
+            proposals,
+            breaker_open_since,
+            findings,
+            counts,
+            held,
+        } = share;
+        let labels = PolicyLabels {
+            mode: standing.mode,
+            ready: standing.ready,
+            healthy: standing.healthy,
+        };
+        self.policies.get_or_create(&labels).inc();
+        for (family, reason) in [
+            (&self.not_ready, not_ready),
+            (&self.approval_guard, approval_guard),
+        ] {
+            if let Some(reason) = *reason {
+                family.get_or_create(&ReasonLabels { reason }).inc();
+            }
+        }
+        let overdue = polled.overdue_at.is_some_and(|at| at < now);
+        self.overdue.inc_by(i64::from(overdue));
+        self.oldest_poll = earlier(self.oldest_poll, polled.at);
+        self.newest_poll = self.newest_poll.max(polled.at);
+        for ((cause, severity), count) in findings {
+            self.add_findings(*cause, *severity, *count);
+        }
+        self.add_schemas(counts);
+        for step in incidents {
+            self.add_incidents(*step, 1);
+        }
+        for (guard, count) in held {
+            self.add_held(*guard, *count);
+        }
+        for open in proposals {
+            self.add_proposal(open);
+        }
+        self.breakers_open
+            .inc_by(i64::from(breaker_open_since.is_some()));
+        self.breaker_open_since = earlier(self.breaker_open_since, *breaker_open_since);
+    }
+
+    fn add_findings(&self, cause: RootCause, severity: Severity, count: i64) {
+        let labels = FindingLabels {
+            cause: cause.as_str(),
+            severity: in_a_word(severity),
+        };
+        self.findings.get_or_create(&labels).inc_by(count);
+    }
+
+    fn add_schemas(&self, counts: &SchemaCounts) {
+        for (verdict, count) in by_verdict(counts) {
+            let labels = SchemaLabels { verdict };
+            self.schemas.get_or_create(&labels).inc_by(count);
+        }
+    }
+
+    fn add_incidents(&self, step: Step, count: i64) {
+        let step = step.as_str();
+        let labels = IncidentLabels { step };
+        self.incidents.get_or_create(&labels).inc_by(count);
+    }
+
+    fn add_held(&self, guard: Guard, count: i64) {
+        let guard = guard.as_str();
+        self.held.get_or_create(&HeldLabels { guard }).inc_by(count);
+    }
+
+    fn add_proposals(&self, action: ProposedAction, phase: Phase, count: i64) {
+        let labels = ProposalLabels {
+            action: action.as_str(),
+            phase: phase.as_str(),
+        };
+        self.proposals.get_or_create(&labels).inc_by(count);
+    }
+
+    fn add_proposal(&self, open: &Open) {
+        self.add_proposals(open.action, open.phase, 1);
+        if open.phase == Phase::AwaitingApproval {
+            let action = open.action.as_str();
+            let labels = ActionLabels { action };
+            earliest(&self.oldest_proposal, &labels, open.created_at);
+            earliest(&self.next_expiry, &labels, open.expires_at);
+        }
+    }
+
+    /// Under their names.
+    pub fn register(self, registry: &mut Registry) {
+        registry.register(
+            "policies",
+            "Policies by mode and by the status of their conditions Ready and Healthy",
+            self.policies,
+        );
+        registry.register(
+            "policies_not_ready",
+            "Policies that are not Ready by the reason of that condition",
+            self.not_ready,
+        );
+        registry.register(
+            "policies_overdue",
+            "Policies whose next successful poll is overdue",
+            self.overdue,
+        );
+        registry.register(
+            "approval_guard_policies",
+            "Policies by the reason of their condition ApprovalGuardActive",
+            self.approval_guard,
+        );
+        if let Some(at) = self.oldest_poll {
+            registry.register_with_unit(
+                "oldest_poll_timestamp",
+                "When the policy was last polled that was polled longest ago",
+                Unit::Seconds,
+                at_time(at),
+            );
+        }
+        if let Some(at) = self.newest_poll {
+            registry.register_with_unit(
+                "newest_poll_timestamp",
+                "When any policy was last polled",
+                Unit::Seconds,
+                at_time(at),
+            );
+        }
+        registry.register(
+            "findings",
+            "Findings by cause and severity, over all policies",
+            self.findings,
+        );
+        registry.register(
+            "schemas",
+            "Selected tables by verdict, over all policies",
+            self.schemas,
+        );
+        registry.register(
+            "incidents",
+            "Incidents by step, over all policies",
+            self.incidents,
+        );
+        registry.register(
+            "held",
+            "What the operator would do and does not, by the guard that holds it back",
+            self.held,
+        );
+        registry.register(
+            "proposals",
+            "Proposals that are not over by action and phase, over all policies",
+            self.proposals,
+        );
+        registry.register_with_unit(
+            "oldest_proposal_timestamp",
+            "When the proposal was made that has waited longest for an answer, by action",
+            Unit::Seconds,
+            self.oldest_proposal,
+        );
+        registry.register_with_unit(
+            "next_proposal_expiry_timestamp",
+            "When the next proposal expires that waits for an answer, by action",
+            Unit::Seconds,
+            self.next_expiry,
+        );
+        registry.register(
+            "breakers_open",
+            "Policies whose breaker is open",
+            self.breakers_open,
+        );
+        if let Some(at) = self.breaker_open_since {
+            registry.register_with_unit(
+                "breaker_open_since_timestamp",
+                "Since when the breaker is open that has been so for longest",
+                Unit::Seconds,
+                at_time(at),
+            );
+        }
+    }
+}
+
+fn earliest(family: &Family<ActionLabels, Seconds>, labels: &ActionLabels, at: Timestamp) {
+    let known = family.get(labels).map(|gauge| gauge.get());
+    let at = seconds(at);
+    let least = known.map_or(at, |known| known.min(at));
+    family.get_or_create(labels).set(least);
+}
+
+/// Of two times of which either may not be known.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
+}
+
+fn at_time(at: Timestamp) -> Seconds {
+    let gauge = Seconds::default();
+    gauge.set(seconds(at));
+    gauge
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.as_duration().as_secs_f64()
+}
+
+const fn in_a_word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "Error",
+        Severity::Warning => "Warning",
+        Severity::Info => "Info",
+    }
+}
+
+const fn by_verdict(counts: &SchemaCounts) -> [(&'static str, i64); 8] {
+    let SchemaCounts {
+        total: _,
+        healthy,
+        running,
+        stuck,
+        failing,
+        stale,
+        disabled,
+        billing,
+        unknown,
+    } = counts;
+    [
+        ("healthy", *healthy),
+        ("running", *running),
+        ("stuck", *stuck),
+        ("failing", *failing),
+        ("stale", *stale),
+        ("disabled", *disabled),
+        ("billing", *billing),
+        ("unknown", *unknown),
+    ]
+}

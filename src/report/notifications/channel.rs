@@ -1,0 +1,293 @@
+//! A receiver: where it is, and how it is spoken to. Its URL is a secret, for whoever knows it can write to it.
+
+use std::{collections::HashMap, fmt};
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use super::signature::SigningKey;
+use crate::{
+    api::{
+        host::Host,
+        notification::{Notification, NotificationType},
+        policy::SecretKeyRef,
+    },
+    posthog::{guard::HostList, key::hex},
+};
+
+/// Longest URL of a receiver, in bytes.
+const LONGEST_URL: usize = 2_048;
+
+/// What a Secret holds, and which version of the Secret.
+#[derive(Clone)]
+pub struct Held {
+    /// The value.
+    pub value: SecretString,
+    /// `metadata.resourceVersion` of the Secret.
+    pub version: String,
+}
+
+/// A receiver that can be told.
+#[derive(Clone)]
+pub struct Channel {
+    /// Names it in the status.
+    pub key: String,
+    /// What people call it.
+    pub name: String,
+    /// Where it is.
+    pub address: Address,
+    /// What messages to it are signed with; none for Slack.
+    pub signing_key: Option<SigningKey>,
+    /// Tells these versions of its Secrets from others.
+    pub edition: String,
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Channel({})", self.name)
+    }
+}
+
+/// The URL of a receiver. Does not print.
+#[derive(Clone)]
+pub struct Address {
+    url: SecretString,
+    host: Host,
+}
+
+impl Address {
+    /// Reads a URL; none if it is not https (or http on this machine), or holds a user name: its host must be what people
+    /// take it for.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text.len() > LONGEST_URL {
+            return None;
+        }
+        // The same parser as that of the HTTP client: what is checked is where it goes.
+        let url = reqwest::Url::parse(text).ok()?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return None;
+        }
+        let (scheme, host, port) = (url.scheme(), url.host_str()?, url.port_or_known_default()?);
+        let base = format!("{scheme}://{host}:{port}");
+        Some(Self {
+            host: Host::parse(&base).ok()?,
+            url: SecretString::from(url.to_string()),
+        })
+    }
+
+    /// The URL. Callers drop it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.url.expose_secret()
+    }
+
+    /// The host in it.
+    #[must_use]
+    pub const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Tells two URLs apart without showing either.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.expose().as_bytes()).into()
+    }
+}
+
+/// What names a receiver in the status: the same as long as the policy names the same key of the same Secret.
+#[must_use]
+pub fn key(notification: &Notification) -> String {
+    let SecretKeyRef { name, key } = &notification.secret_ref;
+    let type_ = notification.type_.as_str();
+    hex(&Sha256::digest(format!("{type_}\n{name}\n{key}"))[..6])
+}
+
+/// What people call a receiver.
+#[must_use]
+pub fn name(notification: &Notification) -> String {
+    format!(
+        "{} ({})",
+        notification.type_.as_str(),
+        place(&notification.secret_ref)
+    )
+}
+
+fn place(SecretKeyRef { name, key }: &SecretKeyRef) -> String {
+    format!("key {key:?} of Secret {name}")
+}
+
+/// The receivers of a policy: each can be told, or a sentence says why not and what to do.
+#[derive(Debug, Clone, Default)]
+pub struct Channels(Vec<(String, Result<Channel, String>)>);
+
+impl Channels {
+    /// Takes note of a receiver.
+    pub fn add(&mut self, notification: &Notification, channel: Result<Channel, String>) {
+        self.0.push((key(notification), channel));
+    }
+
+    /// Those that can be told, by what the status calls them.
+    #[must_use]
+    pub fn usable(&self) -> HashMap<&str, &Channel> {
+        let all = self.0.iter();
+        all.filter_map(|(key, channel)| Some((key.as_str(), channel.as_ref().ok()?)))
+            .collect()
+    }
+
+    /// What is wrong with the others.
+    pub fn wrong(&self) -> impl Iterator<Item = &str> {
+        let all = self.0.iter();
+        all.filter_map(|(_, channel)| Some(channel.as_ref().err()?.as_str()))
+    }
+}
+
+/// The receiver that `notification` means, by what its Secrets hold.
+pub fn open(
+    notification: &Notification,
+    namespace: &str,
+    url: &Held,
+    signing: Option<&Held>,
+    hosts: &HostList,
+) -> Result<Channel, String> {
+    let at = place(&notification.secret_ref);
+    let Some(address) = Address::parse(url.value.expose_secret()) else {
+        return Err(format!(
+            "{at} is not the URL of a receiver: put https://HOST/… without a user name there (it is shown nowhere)"
+        ));
+    };
+    if hosts.check(address.host()).is_err() {
+        let SecretKeyRef { name, key } = &notification.secret_ref;
+        // Not the host: whoever runs the receiver may hold it to be a part of the secret.
+        return Err(format!(
+            "The host of the URL in {at} is not on the operator's list of --allowed-notify-host ({}). If it may be told, start the operator \
+             with --allowed-notify-host=HOST; this prints the host: kubectl get secret {name} -n {namespace} -o jsonpath='{{.data.{}}}' | base64 -d | cut -d/ -f3",
+            hosts.in_words(),
+            key.replace('.', "\\.")
+        ));
+    }
+    let signing_key = match (notification.type_, signing, &notification.hmac_secret_ref) {
+        (NotificationType::Slack, ..) => None,
+        (NotificationType::Webhook, Some(held), Some(at)) => {
+            let key = SigningKey::parse(held.value.expose_secret());
+            Some(key.ok_or_else(|| wrong_key(at, namespace))?)
+        }
+        (NotificationType::Webhook, ..) => {
+            return Err(format!("{}: hmacSecretRef is missing", name(notification)));
+        }
+    };
+    let versions = [
+        url.version.as_str(),
+        signing.map_or("", |held| &held.version),
+    ];
+    Ok(Channel {
+        key: key(notification),
+        name: name(notification),
+        address,
+        signing_key,
+        edition: hex(&Sha256::digest(versions.join("\n"))[..6]),
+    })
+}
+
+fn wrong_key(at: &SecretKeyRef, namespace: &str) -> String {
+    let SecretKeyRef { name, key } = at;
+    format!(
+        "{} is no key for signatures (whsec_ and 24 to 64 bytes in base64): kubectl patch secret {name} -n {namespace} \
+         -p '{{\"stringData\":{{\"{key}\":\"whsec_'$(openssl rand -base64 32)'\"}}}}'",
+        place(at)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::notification::Occasion;
+
+    fn slack() -> Notification {
+        Notification {
+            type_: NotificationType::Slack,
+            secret_ref: SecretKeyRef {
+                name: "hook".into(),
+                key: "url".into(),
+            },
+            hmac_secret_ref: None,
+            events: Occasion::all(),
+        }
+    }
+
+    fn held(value: &str) -> Held {
+        Held {
+            value: SecretString::from(value.to_owned()),
+            version: "7".into(),
+        }
+    }
+
+    fn hosts() -> HostList {
+        HostList::new(&["hooks.slack.com".into(), "[::1]".into()], false)
+    }
+
+    fn opened(url: &str) -> Result<Channel, String> {
+        open(&slack(), "n", &held(url), None, &hosts())
+    }
+
+    #[test]
+    fn only_listed_hosts_over_https_can_be_told() {
+        for url in [
+            "https://hooks.slack.com/services/T0/B0/canary",
+            "https://HOOKS.slack.com:443/services/T0/B0/canary\n",
+            // To the HTTP client, too, this is a path.
+            "https://hooks.slack.com\\@evil.example/canary",
+        ] {
+            assert!(opened(url).is_ok(), "{url}");
+        }
+        for url in [
+            "",
+            "canary",
+            "http://hooks.slack.com/canary",
+            "http://127.0.0.1:80/canary",
+            "http://127.0.0.1/canary",
+            "file:///canary",
+            "https://canary@hooks.slack.com/",
+            "https://hooks.slack.com@evil.example/canary",
+            "https://evil.example/canary?hooks.slack.com",
+            "https://hooks.slack.com.evil.example/canary",
+            "https://hooks.slack.com:8443/canary",
+            "https://hooks.slack.com.:443/canary",
+            "https://[::1]/canary",
+            "https://2130706433/canary",
+            "https://169.254.169.254/canary",
+        ] {
+            let said = opened(url).unwrap_err();
+            assert!(!said.contains("canary") && !said.contains("evil"), "{said}");
+            assert!(said.contains("key \"url\" of Secret hook"), "{said}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_told_only_if_the_operator_may() {
+        let url = held("http://127.0.0.1:80/x");
+        assert!(open(&slack(), "n", &url, None, &HostList::new(&[], true)).is_ok());
+    }
+
+    #[test]
+    fn a_receiver_prints_nothing_secret_and_a_wrong_key_gets_a_command() {
+        let channel = opened("https://hooks.slack.com/services/canary").unwrap();
+        assert_eq!(
+            format!("{channel:?}"),
+            "Channel(Slack (key \"url\" of Secret hook))"
+        );
+        let webhook = Notification {
+            type_: NotificationType::Webhook,
+            hmac_secret_ref: Some(SecretKeyRef {
+                name: "hook".into(),
+                key: "hmac".into(),
+            }),
+            ..slack()
+        };
+        let url = held("https://hooks.slack.com/");
+        let said = open(&webhook, "n", &url, Some(&held("canary")), &hosts()).unwrap_err();
+        assert!(said.contains("kubectl patch secret hook -n n"), "{said}");
+        assert!(!said.contains("canary"), "{said}");
+        assert!(open(&webhook, "n", &url, None, &hosts()).is_err());
+    }
+}

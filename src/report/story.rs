@@ -1,0 +1,157 @@
+//! The log of decisions: one line each, always with the same fields, so that an incident reads as a story.
+//!
+//! What changed in a status is told by its events; what was decided, held back, or in the way is told here. A steady state says
+//! nothing.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{EventReason, compose::Obstacle, events::Notice};
+use crate::{
+    api::{About, conditions::Reason, proposal::Proposal, status::Fate, validated::PolicyRef},
+    decide::{Guard, Held, Plan},
+};
+
+/// What was said last of each policy, so that it is said once.
+#[derive(Debug, Default)]
+pub struct Story {
+    told: Mutex<HashMap<PolicyRef, Told>>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    obstacle: Option<Reason>,
+    held: HashSet<(String, String, Guard)>,
+}
+
+impl Story {
+    /// `PostHog` could not be read.
+    pub fn hindered(&self, at: &PolicyRef, obstacle: &Obstacle) {
+        let mut told = self.told();
+        let before = &mut told.entry(at.clone()).or_default().obstacle;
+        if before.replace(obstacle.reason) != Some(obstacle.reason) {
+            let said = format!("{}: {}", obstacle.reason, obstacle.message);
+            let about = About::default();
+            line(
+                true,
+                at,
+                &about,
+                None,
+                EventReason::NotReady.as_str(),
+                &said,
+            );
+        }
+    }
+
+    /// `PostHog` was read, and this is held back.
+    pub fn held(&self, at: &PolicyRef, plan: &Plan) {
+        let mut told = self.told();
+        let told = told.entry(at.clone()).or_default();
+        told.obstacle = None;
+        let kind = |held: &Held| (held.schema_id.clone(), held.what.clone(), held.guard);
+        let before = std::mem::take(&mut told.held);
+        for held in &plan.held {
+            if !before.contains(&kind(held)) && told.held.insert(kind(held)) {
+                say_held(at, held, plan);
+            }
+        }
+        told.held = plan.held.iter().map(kind).collect();
+    }
+
+    /// Forgets a policy that is gone, or another's to look after.
+    pub fn forget(&self, at: &PolicyRef) {
+        self.told().remove(at);
+    }
+
+    fn told(&self) -> MutexGuard<'_, HashMap<PolicyRef, Told>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is about to be sent, and why. Said once it is written down, right before the call.
+pub fn decided(at: &PolicyRef, about: &About, what: &str, why: &str) {
+    let why = why.trim_end_matches('.');
+    let said = format!("will {what}: {why}");
+    line(false, at, about, None, "Decided", &said);
+}
+
+/// What came of a call of a proposal.
+pub fn answered(at: &PolicyRef, after: &Proposal, call: &str, fate: Option<Fate>, detail: &str) {
+    let (warning, event, came) = match fate {
+        Some(Fate::Accepted) => (false, "SendAccepted", "accepted by PostHog"),
+        Some(Fate::Refused) => (true, "SendRefused", "refused by PostHog"),
+        Some(Fate::NotSent) => (true, "SendFailed", "did not leave"),
+        Some(Fate::Unknown) | None => (true, "SendUnknown", "sent; nobody knows what came of it"),
+    };
+    let said = if detail.is_empty() {
+        String::new()
+    } else {
+        format!(" ({detail})")
+    };
+    let about = About::proposal(after);
+    let said = format!("{call} {came}{said}");
+    line(warning, at, &about, None, event, &said);
+}
+
+/// What a proposal waits for that goes on.
+pub fn goes_on(at: &PolicyRef, before: &Proposal, after: &Proposal) {
+    if after.phase == before.phase && after.message != before.message && !after.message.is_empty() {
+        let did = after.phase.as_str();
+        let about = About::proposal(after);
+        line(false, at, &about, None, did, &after.message);
+    }
+}
+
+/// What an event says.
+pub fn happened(at: &PolicyRef, notice: &Notice) {
+    // Said by the pass that met the obstacle, also where no status changes.
+    if notice.reason != EventReason::NotReady {
+        let did = notice.reason.as_str();
+        line(notice.warning, at, &notice.about, None, did, &notice.note);
+    }
+}
+
+fn say_held(at: &PolicyRef, held: &Held, plan: &Plan) {
+    // What was not opened has no name yet.
+    let mut names = plan
+        .incidents
+        .iter()
+        .map(|one| About::incident(one).incident);
+    let is_open = names.any(|name| name == held.about.incident);
+    let about = About {
+        incident: held.about.incident.clone().filter(|_| is_open),
+        ..held.about.clone()
+    };
+    let said = format!("would {}; held: {}", held.what, held.blocked_by);
+    let guard = Some(held.guard.as_str());
+    line(false, at, &about, guard, "Held", &said);
+}
+
+/// One line, in fields that are the same everywhere.
+fn line(
+    warning: bool,
+    at: &PolicyRef,
+    about: &About,
+    guard: Option<&str>,
+    event: &'static str,
+    said: &str,
+) {
+    let About {
+        source,
+        schema,
+        incident,
+        proposal,
+    } = about;
+    macro_rules! at_level {
+        ($level:ident) => {
+            tracing::$level!(event, policy = %at, source, schema, incident, proposal, guard, "{said}")
+        };
+    }
+    if warning {
+        at_level!(warn);
+    } else {
+        at_level!(info);
+    }
+}

@@ -1,0 +1,177 @@
+//! The log reads as a story: found, decided or held and why, sent, answered, verified; and is silent when nothing happens.
+
+use serde_json::Value;
+
+use crate::support::{Env, Operator, wait_until};
+
+/// A run that hangs, a table that only a person may mend, and one whose repair is switched off. They turned bad hours apart.
+const TROUBLE: &str = "
+sources:
+  - type: Postgres
+    prefix: prod
+    schemas:
+      - {name: public.orders, last_synced_ago: 33h, rows: 1000, frequency: 30day, run: {started_ago: 9h, rows: 500, hangs: {}, cancel_takes: 100ms}, then: {completes: {after: 2s, rows: 100}}}
+      - {name: public.users, frequency: 30day, last_synced_ago: 1h, rows: 10}
+  - type: Postgres
+    prefix: d
+    schemas:
+      - {name: typed, status: Failed, frequency: 30day, last_synced_ago: 40h, last_run_ago: 6h, rows: 7, latest_error: 'Cannot convert value to int64'}
+      - {name: well, frequency: 30day, last_synced_ago: 1h}
+  - type: Postgres
+    prefix: stale
+    schemas: [{name: silent, frequency: 1hour, last_synced_ago: 90h, rows: 7}]
+";
+
+/// The lines of the log that tell what was decided or happened.
+fn decisions(operator: &Operator) -> Vec<Value> {
+    let log = operator.log();
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line}")));
+    lines.filter(|line| line["event"].is_string()).collect()
+}
+
+fn of<'a>(decisions: &'a [Value], schema: &str) -> Vec<&'a Value> {
+    decisions
+        .iter()
+        .filter(|line| line["schema"] == schema)
+        .collect()
+}
+
+fn events(lines: &[&Value]) -> Vec<String> {
+    lines
+        .iter()
+        .map(|line| line["event"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_log_of_an_incident_reads_as_a_story_and_then_is_silent() {
+    let env = Env::new(TROUBLE);
+    let operator = env.operator_with(&[
+        "--allow-http-loopback",
+        "--time-factor",
+        "600",
+        "--log-format",
+        "json",
+    ]);
+    env.apply(&env.policy("p", "mode: Enforce, remediation: {reloadStale: 'Off'}"))
+        .unwrap();
+    let status = env.wait_for("p", "the end of the incident and a proposal", |status| {
+        status.incidents.is_empty() && status.proposals.len() == 1 && !status.history.is_empty()
+    });
+    operator.wait_for_log("IncidentClosed");
+
+    let told = decisions(&operator);
+    let policy = format!("{}/p", env.namespace);
+    for line in &told {
+        for field in ["timestamp", "level", "message", "event"] {
+            assert!(line[field].is_string(), "{field}: {line}");
+        }
+        assert_eq!(line["policy"], policy.as_str(), "{line}");
+        assert!(
+            line["schema"].is_null() || line["source"].is_string(),
+            "{line}"
+        );
+    }
+
+    let orders = of(&told, "public.orders");
+    let story = [
+        "FindingOpened",
+        "Decided",
+        "CancelSent",
+        "JobEnded",
+        "Decided",
+        "ReloadSent",
+        "NewJobSeen",
+        "Recovered",
+        "IncidentClosed",
+    ];
+    assert_eq!(events(&orders), story, "{orders:#?}");
+    let incident = &orders[1]["incident"];
+    assert!(incident.is_string(), "{orders:#?}");
+    for line in &orders[1..] {
+        assert_eq!(
+            &line["incident"], incident,
+            "one incident has one name: {line}"
+        );
+        assert_eq!(line["source"], orders[0]["source"], "{line}");
+    }
+    let why = orders[1]["message"].as_str().unwrap();
+    assert!(
+        why.starts_with("will cancel job")
+            && why.contains("neither its rows nor its log have moved"),
+        "{why}"
+    );
+
+    let typed = of(&told, "typed");
+    assert_eq!(events(&typed), ["FindingOpened", "ProposalOpened"]);
+    assert_eq!(typed[1]["proposal"], status.proposals[0].id.as_str());
+
+    let silent = of(&told, "silent");
+    assert_eq!(events(&silent), ["FindingOpened", "Held"]);
+    assert_eq!(silent[1]["guard"], "Switch");
+    assert!(
+        silent[1]["message"]
+            .as_str()
+            .unwrap()
+            .contains("reloadStale is Off"),
+        "{}",
+        silent[1]
+    );
+
+    let log = operator.log();
+    assert!(!log.contains("phx_"), "a key is in the log");
+    let lists = |env: &Env| env.count("GET", "/external_data_sources");
+    let so_far = lists(&env);
+    wait_until("three more polls", || {
+        let more = lists(&env) - so_far;
+        if more >= 3 {
+            Ok(())
+        } else {
+            Err(format!("{more} of {so_far}"))
+        }
+    });
+    let after = operator.log();
+    assert_eq!(
+        after.strip_prefix(&log),
+        Some(""),
+        "a steady poll says nothing"
+    );
+}
+
+#[test]
+fn an_obstacle_is_told_once_and_again_only_when_it_changes() {
+    let env = Env::new("sources: []");
+    let operator = env.operator_with(&[
+        "--allow-http-loopback",
+        "--time-factor",
+        "600",
+        "--log-format",
+        "json",
+    ]);
+    env.apply(&env.policy("p", "").replace("api-key}", "no-such-key}"))
+        .unwrap();
+    env.wait_for_reason("p", "Ready", "SecretKeyMissing");
+    env.put_key("phx_unknown");
+    env.apply(&env.policy("p", "")).unwrap();
+    env.wait_for_reason("p", "Ready", "KeyRejected");
+    operator.wait_for_log("KeyRejected");
+    let refused = |env: &Env| env.count("GET", "/external_data_sources");
+    let so_far = refused(&env);
+    wait_until("two more refusals", || {
+        let more = refused(&env) - so_far;
+        if more >= 2 {
+            Ok(())
+        } else {
+            Err(more.to_string())
+        }
+    });
+    let told = decisions(&operator);
+    let obstacles: Vec<&str> = told
+        .iter()
+        .filter(|line| line["event"] == "NotReady")
+        .map(|line| line["message"].as_str().unwrap().split(':').next().unwrap())
+        .collect();
+    assert_eq!(obstacles, ["SecretKeyMissing", "KeyRejected"]);
+}
