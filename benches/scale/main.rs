@@ -51,6 +51,9 @@ struct Args {
     /// One small run of a minute or two, to see that everything works
     #[arg(long)]
     quick: bool,
+    /// Tells what it takes to read the page in this file, and nothing else
+    #[arg(long, hide = true)]
+    decode: Option<PathBuf>,
     /// What cargo says to every bench
     #[arg(long, hide = true)]
     bench: bool,
@@ -58,6 +61,10 @@ struct Args {
 
 fn main() {
     let mut args = Args::parse();
+    if let Some(page) = &args.decode {
+        println!("{}", pure::decode(page));
+        return;
+    }
     if args.quick {
         args.sizes = vec![Size {
             policies: 40,
