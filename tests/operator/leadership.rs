@@ -123,7 +123,7 @@ fn a_standby_goes_on_at_once_when_the_leader_is_told_to_end() {
     wait_until_leads(&standby, true);
     let took = begun.elapsed();
     assert!(ended.success(), "{ended}");
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < LEASE, "it waited for the claim to run out: {took:?}");
     assert_recovered_once(&env);
 }
 
@@ -136,8 +136,10 @@ fn a_standby_goes_on_when_the_claim_of_a_dead_leader_has_run_out() {
     leader.kill();
     wait_until_leads(&standby, true);
     let took = begun.elapsed();
-    assert!(took > Duration::from_secs(2), "{took:?}");
-    assert!(took < LEASE + Duration::from_secs(2), "{took:?}");
+    assert!(
+        took > Duration::from_secs(2),
+        "a claim of {LEASE:?} was not waited for: {took:?}"
+    );
     assert_recovered_once(&env);
 }
 
