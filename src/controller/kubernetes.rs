@@ -1,29 +1,26 @@
 //! The port to Kubernetes of production.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{Patch, PatchParams},
     core::{DeserializeGuard, Status},
-    runtime::{
-        events::{Event, EventType, Recorder, Reporter},
-        reflector::Store,
-    },
+    runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use secrecy::SecretString;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use super::{approval_guard::GuardWatch, secrets::ApiKeys, timed};
+use super::{approval_guard::GuardWatch, rivals::Rivals, secrets::ApiKeys, timed};
 use crate::{
     api::{
-        ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
         names::{FIELD_MANAGER, REPORTER},
         policy::SecretKeyRef,
-        status::{Call, Fate, Incident, Send},
         validated::{PolicyRef, Project},
     },
-    decide::ownership::is_in_flight,
     observe::{ApprovalGuard, Rival},
     posthog::{ApiKey, redact},
     report::{
@@ -42,8 +39,7 @@ pub struct Cluster {
     recorder: Recorder,
     api_keys: ApiKeys,
     approval_guard: GuardWatch,
-    /// All policies that are watched.
-    policies: Vec<Store<Watched>>,
+    rivals: Rivals,
     /// Calls about policies that are under way.
     turns: Semaphore,
 }
@@ -70,14 +66,9 @@ struct ApplyMetadata<'a> {
 }
 
 impl Cluster {
-    /// Talks through `client`; `policies` are the stores of the watches.
+    /// Talks through `client`; `rivals` is what the watches tell.
     #[must_use]
-    pub fn new(
-        client: Client,
-        metrics: Metrics,
-        api_keys: ApiKeys,
-        policies: Vec<Store<Watched>>,
-    ) -> Self {
+    pub fn new(client: Client, metrics: Metrics, api_keys: ApiKeys, rivals: Rivals) -> Self {
         let reporter = Reporter {
             controller: REPORTER.to_owned(),
             instance: std::env::var("HOSTNAME").ok(),
@@ -90,7 +81,7 @@ impl Cluster {
             recorder,
             api_keys,
             approval_guard,
-            policies,
+            rivals,
             turns: Semaphore::new(CALLS_AT_ONCE),
         }
     }
@@ -241,11 +232,8 @@ impl Kubernetes for Cluster {
         self.api_keys.read_notification(namespace, secret).await
     }
 
-    fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival> {
-        let policies = self.policies.iter().flat_map(Store::state);
-        policies
-            .filter_map(|policy| rival(policy.0.as_ref().ok()?, at, project))
-            .collect()
+    fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Arc<Rival>> {
+        self.rivals.of(at, project)
     }
 
     async fn publish(&self, policy: &WarehouseSyncPolicy, notice: Notice) {
@@ -257,50 +245,4 @@ impl Kubernetes for Cluster {
 /// 500 and with 422 (seen with v1.36).
 fn does_not_fit(refused: &Status) -> bool {
     refused.message.contains("field not declared in schema") || refused.code == 422
-}
-
-/// What the policy at `at`, on `project`, has to know of another; none if that is on another project, or is itself.
-#[must_use]
-pub fn rival(policy: &WarehouseSyncPolicy, at: &PolicyRef, project: &Project) -> Option<Rival> {
-    // Cheap checks first: most policies are of other projects.
-    if policy.spec.posthog.project_id != project.id {
-        return None;
-    }
-    let policy = (ValidatedPolicy::new(policy).ok()?, policy);
-    let (validated, object) = policy;
-    if validated.project != *project || validated.at == *at {
-        return None;
-    }
-    let in_flight = object
-        .status
-        .iter()
-        .flat_map(|status| &status.incidents)
-        .filter(|incident| is_in_flight(incident));
-    let sends = object.status.iter().flat_map(|status| &status.state.sends);
-    Some(Rival {
-        sends: sends.copied().collect(),
-        in_flight: in_flight
-            .map(|incident| (incident.schema_id.clone(), incident.deadline))
-            .collect(),
-        cancelled: object
-            .status
-            .iter()
-            .flat_map(|status| &status.incidents)
-            .filter_map(cancelled_job)
-            .collect(),
-        may_act: validated.may_act(),
-        at: validated.at,
-        uid: validated.uid,
-        created: validated.created,
-        selector: validated.selector,
-    })
-}
-
-/// The job that an incident has cancelled, or may have.
-fn cancelled_job(incident: &Incident) -> Option<String> {
-    let left = |send: &Send| send.call == Call::Cancel && send.fate != Some(Fate::NotSent);
-    incident
-        .job_id
-        .clone()
-        .filter(|_| incident.sends.iter().any(left))
 }

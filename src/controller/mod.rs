@@ -10,6 +10,7 @@ pub mod obstacle;
 pub mod postman;
 pub mod reconcile;
 pub mod released;
+pub mod rivals;
 pub mod run;
 pub mod secrets;
 pub mod startup;

@@ -16,6 +16,7 @@ use kube::{
         Controller,
         controller::{self, Action},
         reflector::{self, ObjectRef, Store, store::Writer},
+        watcher,
     },
 };
 use tokio::{
@@ -29,6 +30,7 @@ use super::{
     kubernetes::{Cluster, Watched},
     leadership::{Campaign, Election, Leadership},
     postman::Postman,
+    rivals::Rivals,
     secrets::ApiKeys,
     startup::{self, Clients, StartError},
     timed::{self, Counted},
@@ -97,6 +99,8 @@ struct Context {
     leadership: Leadership,
     /// The stores of the watches.
     policies: Vec<Store<Watched>>,
+    /// What they tell of policies to others of the same project.
+    rivals: Rivals,
     /// Failures in a row, of policies whose last pass failed.
     failures: Mutex<HashMap<PolicyRef, u32>>,
 }
@@ -249,8 +253,8 @@ fn context(
     leadership: Leadership,
 ) -> Arc<Context> {
     let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
-    let policies: Vec<_> = scopes.iter().map(|scope| scope.policies.clone()).collect();
-    let watched = policies.clone();
+    let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
+    let rivals = Rivals::default();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
     let leads = leadership.clone();
     let clock = clock();
@@ -266,7 +270,7 @@ fn context(
                 clients.calls.clone(),
                 metrics.clone(),
                 api_keys,
-                policies,
+                rivals.clone(),
             )),
             hosts: options.hosts.clone(),
             notify_hosts: options.notify_hosts.clone(),
@@ -280,7 +284,8 @@ fn context(
         },
         failures: Mutex::default(),
         leadership,
-        policies: watched,
+        policies,
+        rivals,
         tell: scopes
             .iter()
             .map(|scope| (scope.namespace.clone(), scope.tell.clone()))
@@ -330,20 +335,10 @@ fn control(
         tell: _,
     } = scope;
     let namespace = namespace.as_deref();
-    let forget = context.clone();
-    let forget = move |gone| forget.reconciler.forget(&gone);
-    let also = health.clone();
+    let heard = hear(&context, &policies, &health, policies_listed, namespace);
     let config = watch::config(&clients.lists);
     let policies_api = watch::api(&clients.watches, namespace);
-    let policy_events = watch::policies(
-        policies_api,
-        config.clone(),
-        policies_writer,
-        forget,
-        move || {
-            also.done(&policies_listed);
-        },
-    );
+    let policy_events = watch::policies(policies_api, config.clone(), policies_writer, heard);
     let secrets_api = watch::api(&clients.watches, namespace);
     let secret_events = watch::secrets(secrets_api, config, secrets_writer, move || {
         health.done(&secrets_listed);
@@ -371,6 +366,44 @@ fn control(
             }
             future::ready(())
         })
+}
+
+/// What a watch of policies tells besides whom to look at.
+fn hear(
+    context: &Arc<Context>,
+    policies: &Store<Watched>,
+    health: &Health,
+    listed: String,
+    namespace: Option<&str>,
+) -> impl Fn(&watcher::Event<Watched>) + Send + use<> {
+    let (context, policies, health) = (context.clone(), policies.clone(), health.clone());
+    let namespace = namespace.map(str::to_owned);
+    move |event| {
+        let rivals = &context.rivals;
+        match event {
+            watcher::Event::Init => {}
+            watcher::Event::Apply(policy) | watcher::Event::InitApply(policy) => {
+                rivals.note(policy);
+            }
+            watcher::Event::Delete(policy) => {
+                let gone = watch::at(policy);
+                rivals.forget(&gone);
+                context.reconciler.forget(&gone);
+            }
+            watcher::Event::InitDone => {
+                let is_here =
+                    |at: &PolicyRef| namespace.as_ref().is_none_or(|here| *here == at.namespace);
+                rivals.keep(|at| !is_here(at) || knows(&policies, at));
+                health.done(&listed);
+            }
+        }
+    }
+}
+
+/// True if the watch knows the policy.
+fn knows(policies: &Store<Watched>, at: &PolicyRef) -> bool {
+    let object = ObjectRef::new(&at.name).within(&at.namespace);
+    policies.get(&object).is_some()
 }
 
 async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action, KubernetesError> {
@@ -442,10 +475,7 @@ impl Context {
 
     /// True if no watch knows the policy any more.
     fn is_gone(&self, at: &PolicyRef) -> bool {
-        let object = ObjectRef::new(&at.name).within(&at.namespace);
-        self.policies
-            .iter()
-            .all(|store| store.get(&object).is_none())
+        !self.policies.iter().any(|store| knows(store, at))
     }
 
     /// Says on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.

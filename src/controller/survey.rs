@@ -87,7 +87,7 @@ impl<T: Transport> Survey<'_, T> {
     pub async fn make(
         &self,
         sources: Arc<Vec<Source>>,
-        rivals: Vec<Rival>,
+        rivals: Vec<Arc<Rival>>,
         elsewhere: Elsewhere,
     ) -> Snapshot {
         self.view.recall(self.state, &sources);

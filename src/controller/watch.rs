@@ -31,24 +31,19 @@ pub fn config(lists: &InitialListStrategy) -> watcher::Config {
     }
 }
 
-/// Policies, as triggers of reconciles: a change of spec or annotations, not of status or labels. `gone` is told of those
-/// that were deleted.
+/// Policies, as triggers of reconciles: a change of spec or annotations, not of status or labels. `told` hears every event, after the
+/// store has.
 pub fn policies(
     api: Api<Watched>,
     config: watcher::Config,
     writer: Writer<Watched>,
-    gone: impl Fn(PolicyRef) + Send + 'static,
-    listed: impl Fn() + Send + 'static,
+    told: impl Fn(&watcher::Event<Watched>) + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<Watched>> + Send {
     watcher(api, config)
         .backoff(WatchBackoff::default())
         .modify(strip)
         .reflect(writer)
-        .inspect_ok(move |event| match event {
-            watcher::Event::Delete(policy) => gone(at(policy)),
-            watcher::Event::InitDone => listed(),
-            _ => {}
-        })
+        .inspect_ok(told)
         .applied_objects()
         .predicate_filter(
             predicates::generation.combine(predicates::annotations),

@@ -1,5 +1,7 @@
 //! Which of several policies acts on a table: one, always.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Blocked, Guard};
@@ -21,7 +23,7 @@ use crate::{
 pub fn owned_by<'a>(
     policy: &ValidatedPolicy,
     own_in_flight: bool,
-    rivals: &'a [Rival],
+    rivals: &'a [Arc<Rival>],
     table: &Table<'_>,
     now: Timestamp,
 ) -> Option<&'a PolicyRef> {
@@ -53,7 +55,7 @@ pub fn owned_by<'a>(
 #[must_use]
 pub fn source_owned_by<'a>(
     policy: &ValidatedPolicy,
-    rivals: &'a [Rival],
+    rivals: &'a [Arc<Rival>],
     source: &Source,
     now: Timestamp,
 ) -> Option<&'a PolicyRef> {

@@ -33,7 +33,7 @@ pub struct Snapshot {
     /// Whether the key may write.
     pub write_scope: WriteScope,
     /// The other policies on the project.
-    pub rivals: Vec<Rival>,
+    pub rivals: Vec<Arc<Rival>>,
     /// What the Secrets of `spec.credentials` hold.
     pub offers: Offers,
     /// The sources of the other projects on the host.

@@ -1,5 +1,7 @@
 //! The narrow port to Kubernetes. Two users: the real client, and the deterministic simulation of the tests.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 
 use super::{events::Notice, notifications::channel::Held};
@@ -96,7 +98,7 @@ pub trait Kubernetes: Send + Sync + 'static {
     -> impl Future<Output = Result<ApprovalGuard, KubernetesError>> + Send;
 
     /// The other policies on a project.
-    fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival>;
+    fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Arc<Rival>>;
 
     /// Publishes an event. Best effort: never an error, never long.
     fn publish(

@@ -262,8 +262,9 @@ impl Kubernetes for Cluster {
         }))
     }
 
-    fn rivals(&self, _: &PolicyRef, _: &Project) -> Vec<Rival> {
-        self.state.lock().unwrap().rivals.clone()
+    fn rivals(&self, _: &PolicyRef, _: &Project) -> Vec<Arc<Rival>> {
+        let state = self.state.lock().unwrap();
+        state.rivals.iter().cloned().map(Arc::new).collect()
     }
 
     async fn publish(&self, _: &WarehouseSyncPolicy, notice: Notice) {

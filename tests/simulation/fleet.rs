@@ -15,7 +15,7 @@ use warehouse_sync_operator::{
         policy::SecretKeyRef,
         validated::{PolicyRef, Project},
     },
-    controller::{Reconciler, kubernetes::rival},
+    controller::{Reconciler, rivals::told},
     decide::approval,
     execute::Ledger,
     observe::{ApprovalGuard, Observer, Rival},
@@ -191,7 +191,7 @@ impl Kubernetes for Policies {
         panic!("no policy here tells anybody")
     }
 
-    fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Rival> {
+    fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Arc<Rival>> {
         let objects = self.all.values().map(Cluster::object).map(|mut object| {
             if self.lag {
                 object.status = None;
@@ -199,7 +199,9 @@ impl Kubernetes for Policies {
             object
         });
         objects
-            .filter_map(|object| rival(&object, at, project))
+            .filter_map(|object| told(&object))
+            .filter(|(theirs, rival)| theirs == project && rival.at != *at)
+            .map(|(_, rival)| Arc::new(rival))
             .collect()
     }
 
