@@ -117,12 +117,9 @@ impl Stage {
         plane
             .apply(include_str!("../../deploy/admission.yaml"))
             .unwrap();
-        let wait = [
-            "wait",
-            "--for=condition=Established",
-            "crd/warehousesyncpolicies.warehousesync.dev",
-        ];
-        plane.kubectl(wait).unwrap();
+        plane
+            .wait_for_crd("warehousesyncpolicies.warehousesync.dev")
+            .unwrap();
         // The admission policies know the operator's account by this name.
         plane.kubectl(["create", "namespace", OPERATOR]).unwrap();
         let kubeconfig = plane

@@ -38,14 +38,7 @@ fn main() -> Result<()> {
     say("$ warehouse-sync-operator crd | kubectl apply -f -");
     let crd = Command::new(&binary).arg("crd").output()?.stdout;
     print!("{}", plane.apply(&String::from_utf8(crd)?)?);
-    kubectl(
-        &plane,
-        &[
-            "wait",
-            "--for=condition=Established",
-            "crd/warehousesyncpolicies.warehousesync.dev",
-        ],
-    )?;
+    plane.wait_for_crd("warehousesyncpolicies.warehousesync.dev")?;
 
     say(&format!(
         "$ warehouse-sync-operator run --allow-http-loopback --time-factor {TIME_FACTOR}"

@@ -46,12 +46,7 @@ pub fn control_plane() -> &'static ControlPlane {
 pub fn install_crd(plane: &ControlPlane) {
     plane.apply(&crd_yaml().unwrap()).unwrap();
     plane
-        .kubectl([
-            "wait",
-            "--for=condition=Established",
-            "crd/warehousesyncpolicies.warehousesync.dev",
-            "--timeout=30s",
-        ])
+        .wait_for_crd("warehousesyncpolicies.warehousesync.dev")
         .unwrap();
     // What `kubectl explain` reads is published a little later.
     wait_until("the API server to explain the CRD", || {

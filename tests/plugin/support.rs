@@ -83,9 +83,8 @@ pub fn control_plane() -> &'static ControlPlane {
 /// Applies the CRD and waits until the API server serves it.
 pub fn install_crd(plane: &ControlPlane) {
     plane.apply(&crd_yaml().unwrap()).unwrap();
-    let crd = "crd/warehousesyncpolicies.warehousesync.dev";
     plane
-        .kubectl(["wait", "--for=condition=Established", crd, "--timeout=30s"])
+        .wait_for_crd("warehousesyncpolicies.warehousesync.dev")
         .unwrap();
     wait_until("the API server to serve policies", || {
         let listed = plane.kubectl(["get", "wsp"]);

@@ -5,11 +5,13 @@ use std::fs::File;
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::control_plane::ControlPlane;
 use crate::error::Error;
 use crate::go_build::KUBECTL;
 use crate::tools::flux_apply;
+use crate::wait::wait_for;
 
 impl ControlPlane {
     /// The program. Prefer [`kubectl`](Self::kubectl) or
@@ -56,6 +58,20 @@ impl ControlPlane {
 }
 
 impl ControlPlane {
+    /// Waits until the API server serves a `CustomResourceDefinition`.
+    ///
+    /// `kubectl wait` alone fails on one that is so new that it has no conditions yet.
+    pub fn wait_for_crd(&self, name: &str) -> Result<(), Error> {
+        let crd = format!("crd/{name}");
+        wait_for(Duration::from_secs(30), || {
+            let conditions = ["get", &crd, "-o", "jsonpath={.status.conditions}"];
+            let said = self.kubectl(conditions)?;
+            Ok::<_, Error>((!said.is_empty()).then_some(()))
+        })?;
+        let wait = ["wait", "--for=condition=Established", &crd, "--timeout=30s"];
+        self.kubectl(wait).map(drop)
+    }
+
     /// Applies one or more documents as Flux's kustomize-controller does, as the user of a kubeconfig. Returns a line for each
     /// object: what was done.
     ///
