@@ -163,7 +163,7 @@ pub async fn run(
     };
     let pending = |what| health.pending(&[what]);
     clients.lists = tokio::select! {
-        lists = startup::wait_for_cluster(&clients.calls, &metrics, &namespaces, pending) => lists,
+        lists = startup::wait_for_cluster(&clients, &metrics, &namespaces, pending) => lists,
         () = stopped_now(stopped.clone()) => return Ok(()),
     };
     let scopes: Vec<Scope> = namespaces.into_iter().map(Scope::new).collect();

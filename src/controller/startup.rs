@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::Uri;
 use kube::{
     Api, Client, Config,
     api::{ListParams, WatchParams},
@@ -49,6 +50,8 @@ pub struct Clients {
     pub watches: Client,
     /// The namespace of the pod, or of the kubeconfig.
     pub namespace: String,
+    /// The API server's address, and the proxy on the way to it.
+    pub api_server: String,
     /// How watches read their first list.
     pub lists: InitialListStrategy,
 }
@@ -73,8 +76,23 @@ pub async fn clients() -> Result<Clients, StartError> {
         calls: with(timed::KUBERNETES_DEADLINE)?,
         watches: with(WATCH_TIMEOUT)?,
         namespace: config.default_namespace.clone(),
+        api_server: api_server(&config),
         lists: InitialListStrategy::StreamingList,
     })
+}
+
+/// The API server as messages name it; without the password that the address of a proxy may hold.
+fn api_server(config: &Config) -> String {
+    let address = |url: &Uri| {
+        let scheme = url.scheme_str().unwrap_or("https");
+        let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+        format!("{scheme}://{}{port}", url.host().unwrap_or_default())
+    };
+    let server = format!("the API server at {}", address(&config.cluster_url));
+    match &config.proxy_url {
+        Some(proxy) => format!("{server}, through the proxy {},", address(proxy)),
+        None => server,
+    }
 }
 
 /// Reaches the API server straight if `NO_PROXY` names it. kube asks `NO_PROXY` about the proxy instead. It matters only with a
@@ -88,11 +106,12 @@ pub fn mind_exceptions(config: &mut Config) {
 /// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched. Returns how it gives first
 /// lists.
 pub async fn wait_for_cluster(
-    client: &Client,
+    clients: &Clients,
     metrics: &Metrics,
     namespaces: &[Option<String>],
     pending: impl Fn(String),
 ) -> InitialListStrategy {
+    let client = &clients.calls;
     let mut told = String::new();
     for namespace in namespaces {
         let api: Api<WarehouseSyncPolicy> = watch::api(client, namespace.as_deref());
@@ -104,7 +123,7 @@ pub async fn wait_for_cluster(
             let Err(error) = timed::kubernetes(metrics, "list_policies", name, list).await else {
                 break;
             };
-            let missing = what_is_missing(&error, namespace.as_deref());
+            let missing = what_is_missing(&error, namespace.as_deref(), &clients.api_server);
             if missing != told {
                 tracing::warn!("{missing}; waiting for it");
                 told.clone_from(&missing);
@@ -141,7 +160,7 @@ async fn first_lists(
     }
 }
 
-fn what_is_missing(error: &kube::Error, namespace: Option<&str>) -> String {
+fn what_is_missing(error: &kube::Error, namespace: Option<&str>, server: &str) -> String {
     let scope = namespace.map_or_else(
         || "in all namespaces".to_owned(),
         |namespace| format!("in namespace {namespace}"),
@@ -150,10 +169,12 @@ fn what_is_missing(error: &kube::Error, namespace: Option<&str>) -> String {
         kube::Error::Api(status) if status.code == 404 => {
             "the CustomResourceDefinition warehousesyncpolicies.warehousesync.dev is not installed: run `warehouse-sync-operator crd | kubectl apply -f -`".to_owned()
         }
-        kube::Error::Api(status) if status.code == 401 => "the API server does not accept the operator's credentials (401)".to_owned(),
+        kube::Error::Api(status) if status.code == 401 => {
+            format!("{server} does not accept the operator's credentials (401)")
+        }
         kube::Error::Api(status) if status.code == 403 => {
             format!("the operator may not list warehousesyncpolicies {scope} (403): bind its role, or name the namespaces that it may see with --namespace")
         }
-        other => format!("the API server does not answer: {}", timed::reason(other)),
+        other => format!("{server} does not answer: {}", timed::reason(other)),
     }
 }

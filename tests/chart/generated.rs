@@ -23,6 +23,29 @@ fn the_generated_manifests_are_what_the_chart_and_the_program_make() {
     }
 }
 
+/// Which templates go into which file is written down by hand.
+#[test]
+fn deploy_holds_everything_that_helm_would_install() {
+    let name = |object: &Value| {
+        let metadata = &object["metadata"];
+        format!("{} {}", object["kind"], metadata["name"]).replace("wso-", "")
+    };
+    let chart = render(&[]).iter().map(name).collect::<BTreeSet<_>>();
+    let helm = control_plane::helm().unwrap();
+    let files = deploy(&helm).unwrap().into_iter();
+    let texts = files.filter(|(path, _)| !path.ends_with("kustomization.yaml"));
+    let deployed: BTreeSet<String> = texts
+        .flat_map(|(_, yaml)| documents(&yaml))
+        .map(|object| name(&object))
+        .collect();
+    let missing: Vec<_> = chart.difference(&deployed).collect();
+    assert_eq!(
+        missing,
+        [r#""Pod" "warehouse-sync-operator-test-image""#],
+        "name its template in tests/chart/render.rs"
+    );
+}
+
 #[test]
 fn the_chart_has_the_version_of_the_program() {
     let text = fs::read_to_string(root().join(CHART).join("Chart.yaml")).unwrap();

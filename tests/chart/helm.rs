@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     path::Path,
     process::{Command, Stdio},
 };
@@ -40,6 +41,33 @@ pub fn chart() -> String {
     root().join(CHART).display().to_string()
 }
 
+/// Copies the chart into a folder, to be changed there.
+pub fn copy(to: &Path) {
+    copy_folder(&root().join(CHART), to);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// What the chart makes of texts as values (as `--set-string`), for a release of that name.
+pub fn render_named(release: &str, values: &[&str]) -> Result<Vec<Value>, String> {
+    let chart = chart();
+    let mut args = vec!["template", release, &chart, "--namespace", "ops"];
+    for value in values {
+        args.extend(["--set-string", value]);
+    }
+    offline(&args).map(|yaml| documents(&yaml))
+}
+
 /// What the chart at this place makes of values (as `--set`), without a cluster.
 pub fn render_at(chart: &str, values: &[&str]) -> Result<Vec<Value>, String> {
     let mut args = vec!["template", "wso", chart, "--namespace", "ops"];
@@ -72,6 +100,7 @@ pub fn only<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
 pub struct Release<'a> {
     plane: &'a ControlPlane,
     name: &'a str,
+    chart: String,
 }
 
 /// Its namespace.
@@ -81,13 +110,23 @@ pub const NAME: &str = "wso-warehouse-sync-operator";
 
 impl<'a> Release<'a> {
     /// The release `wso`.
-    pub const fn new(plane: &'a ControlPlane) -> Self {
-        Self { plane, name: "wso" }
+    pub fn new(plane: &'a ControlPlane) -> Self {
+        Self::named(plane, "wso")
     }
 
     /// Another one.
-    pub const fn named(plane: &'a ControlPlane, name: &'a str) -> Self {
-        Self { plane, name }
+    pub fn named(plane: &'a ControlPlane, name: &'a str) -> Self {
+        let chart = chart();
+        Self { plane, name, chart }
+    }
+
+    /// The release `wso` of another version of the chart.
+    pub fn of(plane: &'a ControlPlane, chart: &Path) -> Self {
+        let chart = chart.display().to_string();
+        Self {
+            chart,
+            ..Self::new(plane)
+        }
     }
 
     /// `helm install`, in a namespace that it makes. It waits for nothing, because no kubelet starts the pods.
@@ -121,8 +160,7 @@ impl<'a> Release<'a> {
     }
 
     fn with_values(&self, verb: &[&str], values: &[&str]) -> Result<String, String> {
-        let chart = chart();
-        let mut args = [verb, &[self.name, &chart]].concat();
+        let mut args = [verb, &[self.name, &self.chart]].concat();
         for value in values {
             args.extend(["--set", value]);
         }

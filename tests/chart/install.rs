@@ -1,11 +1,13 @@
 //! Installed, upgraded, mended and uninstalled on a real API server; and the same from `deploy/` with kubectl alone.
 
+use std::fs;
+
 use control_plane::ControlPlane;
 use serde_json::Value;
 use warehouse_sync_operator::cli::crd_yaml;
 
 use crate::{
-    helm::{HOME, NAME, Release},
+    helm::{HOME, NAME, Release, copy},
     render::root,
     support::{put, wait_until},
 };
@@ -58,6 +60,7 @@ fn a_release_is_installed_upgraded_and_uninstalled_and_leaves_crd_and_policies()
         "{notes}"
     );
     assert!(notes.contains("policies in data, more"), "{notes}");
+    assert!(!notes.contains("act as the operator"), "{notes}");
     assert_eq!(
         ours(&plane, "roles"),
         [
@@ -111,6 +114,60 @@ fn a_release_is_installed_upgraded_and_uninstalled_and_leaves_crd_and_policies()
     assert_eq!(names(&plane, "wsp"), ["data/p"]);
     // And a release of the same name takes up what was left.
     release.install(&["namespaces={data}"]);
+    assert_eq!(names(&plane, "wsp"), ["data/p"]);
+}
+
+/// Texts that are in the CRD, in the guard and in the rules of the Roles, and what they were in a version before.
+const CHANGES: [(&str, &str, &str); 3] = [
+    ("files/crd.yaml", "at the last poll", "of late"),
+    (
+        "templates/admission-status.yaml",
+        "only the operator's own account writes",
+        "nobody else writes",
+    ),
+    ("templates/rbac-policies.yaml", "[get, list, watch]", "[get]"),
+];
+
+#[test]
+fn an_upgrade_brings_the_crd_the_guard_and_the_rights_of_the_new_version() {
+    let plane = start();
+    plane.kubectl(["create", "namespace", "data"]).unwrap();
+    let older = tempfile::tempdir().unwrap();
+    copy(older.path());
+    let version = format!("version: {}", env!("CARGO_PKG_VERSION"));
+    let changes = CHANGES
+        .into_iter()
+        .chain([("Chart.yaml", &*version, "version: 0.0.1")]);
+    for (file, now, before) in changes {
+        let path = older.path().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(now), "{file}");
+        fs::write(path, text.replace(now, before)).unwrap();
+    }
+    Release::of(&plane, older.path()).install(&["namespaces={data}"]);
+    put_policy(&plane);
+    let installed = || {
+        let kinds = "crd,validatingadmissionpolicies,roles,deployments";
+        let args = ["get", kinds, "-A", "-o", "yaml", "--show-managed-fields=false"];
+        plane.kubectl(args).unwrap()
+    };
+    for (file, _, before) in &CHANGES[..2] {
+        assert!(installed().contains(before), "{file}");
+    }
+    let role = ["get", "role", NAME, "-n", "data", "-o", "jsonpath={.rules[0].verbs}"];
+    assert_eq!(plane.kubectl(role).unwrap(), r#"["get"]"#);
+
+    Release::new(&plane).upgrade(&["namespaces={data}"]);
+    for (file, now, before) in &CHANGES[..2] {
+        let installed = installed();
+        assert!(installed.contains(now) && !installed.contains(before), "{file}");
+    }
+    assert_eq!(plane.kubectl(role).unwrap(), r#"["get","list","watch"]"#);
+    assert_eq!(names(&plane, "wsp"), ["data/p"]);
+
+    // Back to the older operator, with the newer CRD.
+    Release::of(&plane, older.path()).upgrade(&["namespaces={data}", "crds.install=false"]);
+    assert!(installed().contains("at the last poll") && installed().contains("nobody else writes"));
     assert_eq!(names(&plane, "wsp"), ["data/p"]);
 }
 
@@ -168,7 +225,8 @@ fn a_crd_that_somebody_else_installed_is_taken_over_only_when_helm_is_told_to() 
 fn what_somebody_added_to_a_release_goes_when_its_manifest_replaces_it() {
     let plane = start();
     let release = Release::new(&plane);
-    release.install(&[]);
+    let notes = release.install(&[]);
+    assert!(notes.contains("act as the operator"), "{notes}");
     let policy = "validatingadmissionpolicy/warehousesync-approvals";
     let added = r#"[{"op": "add", "path": "/spec/matchConditions", "value": [{"name": "never", "expression": "false"}]}]"#;
     plane

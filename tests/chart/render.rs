@@ -12,6 +12,9 @@ use warehouse_sync_operator::cli::crd_yaml;
 /// Name of release and namespace in `deploy/`.
 const RELEASE: &str = "warehouse-sync-operator";
 
+/// Where policies are: not in the namespace of the operator, where whoever may make pods can act as the operator.
+const VALUES: &str = "namespaces={data-platform}";
+
 /// The chart's folder.
 pub const CHART: &str = "charts/warehouse-sync-operator";
 
@@ -39,8 +42,8 @@ const DEPLOY: [(&str, &[&str]); 4] = [
     ("operator.yaml", &["deployment", "service"]),
 ];
 
-/// Not in the chart: helm makes the namespace before it reads a chart. In a file of its own, because whoever deletes the others must not
-/// delete what else is in it.
+/// Not in the chart: helm makes the namespace before it reads a chart. In a file of their own, because whoever deletes the others must not
+/// delete what else is in them.
 const NAMESPACE: &str = "\
 apiVersion: v1
 kind: Namespace
@@ -49,6 +52,12 @@ metadata:
   labels:
     # What the operator's pod keeps to.
     pod-security.kubernetes.io/enforce: restricted
+---
+# For policies.
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: data-platform
 ";
 
 /// A generated file: its path from the root of the repository, and its content.
@@ -98,11 +107,11 @@ fn kustomization() -> String {
     )
 }
 
-/// These templates with the default values.
+/// These templates.
 fn rendered(helm: &Path, templates: &[&str]) -> Result<String, Box<dyn Error>> {
     let mut command = Command::new(helm);
     command
-        .args(["template", RELEASE, "--namespace", RELEASE])
+        .args(["template", RELEASE, "--namespace", RELEASE, "--set", VALUES])
         .arg(root().join(CHART));
     for template in templates {
         command.args(["--show-only", &format!("templates/{template}.yaml")]);

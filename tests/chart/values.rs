@@ -1,11 +1,11 @@
 //! What values do, and which are refused.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use serde_json::{Value, json};
 
 use crate::{
-    helm::{chart, offline, only, render, render_at},
+    helm::{chart, copy, offline, only, render, render_at, render_named},
     render::{CHART, root},
 };
 
@@ -40,10 +40,19 @@ fn wrong_values_are_refused_with_their_place_and_what_is_allowed() {
             "allowedHosts={https://posthog.example.com/}",
             "at '/allowedHosts/0'",
         ),
+        ("allowedHosts={posthog.example.com:99999}", "at '/allowedHosts/0'"),
+        ("image.repository=ghcr.io/a/b:1", "at '/image/repository'"),
+        (
+            r"podLabels.app\.kubernetes\.io/name=x",
+            "invalid propertyName 'app.kubernetes.io/name'",
+        ),
+        ("replicas=null", "missing property 'replicas'"),
+        ("ca.key=null", "at '/ca': missing property 'key'"),
         ("extraEnv[0].value=x", "missing property 'name'"),
         ("runAsUser=0", "at '/runAsUser': minimum"),
         ("bind.port=80", "at '/bind/port': minimum"),
         ("bind.address=localhost", "at '/bind/address'"),
+        ("bind.address=0.0.0.999", "at '/bind/address'"),
         (
             "serviceMonitor.interval=often",
             "at '/serviceMonitor/interval'",
@@ -166,19 +175,65 @@ fn a_network_policy_lets_out_names_and_the_ports_that_are_listed() {
         .flat_map(|rule| rule["ports"].as_array().unwrap())
         .map(|port| &port["port"])
         .collect();
-    assert_eq!(ports, [&json!(53), &json!(53), &json!(443), &json!(3128)]);
+    assert_eq!(ports, [53, 53, 5353, 5353, 443, 3128]);
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
+/// Helm allows names of releases that no Service may have, and names that YAML takes for numbers.
+#[test]
+fn odd_names_stay_names() {
+    let service = |objects: &[Value]| only(objects, "Service")["metadata"]["name"].clone();
+    let dotted = render_named("my.release", &[]).unwrap();
+    assert_eq!(
+        service(&dotted),
+        "my-release-warehouse-sync-operator-metrics"
+    );
+    let said = render_named("1up", &[]).unwrap_err();
+    assert!(said.contains("set fullnameOverride"), "{said}");
+    let values = [
+        "fullnameOverride=wso",
+        "serviceAccount.name=77",
+        "priorityClassName=1000",
+    ];
+    let objects = render_named("12", &values).unwrap();
+    let deployment = only(&objects, "Deployment");
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["serviceAccountName"], "77");
+    assert_eq!(pod["priorityClassName"], "1000");
+    let label = "app.kubernetes.io/instance";
+    assert_eq!(
+        deployment["spec"]["selector"]["matchLabels"][label],
+        "12"
+    );
+    let objects = render(&["namespaces={a}", "serviceAccount.name=77"]);
+    let bindings = objects
+        .iter()
+        .filter(|object| object["kind"] == "RoleBinding");
+    for binding in bindings {
+        assert_eq!(binding["subjects"][0]["name"], "77");
     }
+}
+
+#[test]
+fn the_service_monitor_finds_the_port_of_the_service() {
+    let objects = render(&["serviceMonitor.enabled=true", "serviceMonitor.labels.a=b"]);
+    let (monitor, service) = (only(&objects, "ServiceMonitor"), only(&objects, "Service"));
+    assert_eq!(monitor["metadata"]["labels"]["a"], "b");
+    assert_eq!(
+        monitor["metadata"]["namespace"],
+        service["metadata"]["namespace"]
+    );
+    let wanted = monitor["spec"]["selector"]["matchLabels"].as_object();
+    for (label, value) in wanted.unwrap() {
+        assert_eq!(&service["metadata"]["labels"][label], value);
+    }
+    let endpoint = &monitor["spec"]["endpoints"][0];
+    assert_eq!(endpoint["port"], service["spec"]["ports"][0]["name"]);
+    assert_eq!(endpoint["path"], "/metrics");
+    let container = &only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        service["spec"]["ports"][0]["targetPort"],
+        container["ports"][0]["name"]
+    );
 }
 
 /// Both are full of braces that are not helm's.
@@ -190,7 +245,7 @@ fn alerts_and_dashboard_are_shipped_as_they_are() {
     only(&shipped, "ConfigMap");
 
     let folder = tempfile::tempdir().unwrap();
-    copy(&root().join(CHART), folder.path());
+    copy(folder.path());
     let chart = folder.path().display().to_string();
     let files = folder.path().join("files");
     let alerts = "groups:\n  - name: a\n    rules:\n      - alert: B\n        expr: up == 0\n        annotations: {summary: '{{ $labels.pod }} is down'}\n";

@@ -106,9 +106,10 @@ fn each_line_of_a_json_log_is_an_object() {
 #[test]
 fn an_api_server_that_does_not_answer_is_waited_for() {
     let env = Env::new(EMPTY);
-    let kubeconfig = kubeconfig_at(&env, &free_address());
+    let address = free_address();
+    let kubeconfig = kubeconfig_at(&env, &address);
     let operator = Operator::start(&kubeconfig, &["--namespace", &env.namespace]);
-    waits_visibly(&operator, "the API server does not answer");
+    waits_visibly(&operator, &format!("the API server at https://{address} does not answer"));
     let (ended, took) = operator.terminate();
     assert!(ended.success(), "{ended}");
     assert!(took < Duration::from_secs(5), "{took:?}");

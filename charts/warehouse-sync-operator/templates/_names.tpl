@@ -1,11 +1,14 @@
-{{/* The name of most objects: that of the release, if it says whose it is. */}}
+{{/* The name of most objects: that of the release, if it says whose it is. That of a Service holds no dot and begins with a letter. */}}
 {{- define "name" -}}
+{{- $release := .Release.Name | replace "." "-" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
-{{- else if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else if regexMatch "^[0-9]" $release -}}
+{{- fail (printf "no Service may be named after the release %s, because that begins with a digit: set fullnameOverride" .Release.Name) -}}
+{{- else if contains .Chart.Name $release -}}
+{{- $release | trunc 50 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- printf "%s-%s" $release .Chart.Name | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 {{- end }}
 
@@ -16,7 +19,7 @@
 {{/* What tells pods of this release from all others. It can never change: a Deployment keeps its selector. */}}
 {{- define "selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "labels" -}}
