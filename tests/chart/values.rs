@@ -204,7 +204,6 @@ fn odd_names_stay_names() {
         deployment["spec"]["selector"]["matchLabels"][label],
         "12"
     );
-    let objects = render(&["namespaces={a}", "serviceAccount.name=77"]);
     let bindings = objects
         .iter()
         .filter(|object| object["kind"] == "RoleBinding");
