@@ -6,14 +6,16 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{Patch, PatchParams},
-    core::{DeserializeGuard, Status},
-    runtime::events::{Event, EventType, Recorder, Reporter},
+    core::Status,
+    runtime::events::{Event, EventType, Reporter},
 };
 use secrecy::SecretString;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use super::{approval_guard::GuardWatch, rivals::Rivals, secrets::ApiKeys, timed};
+use super::{
+    approval_guard::GuardWatch, recorders::Recorders, rivals::Rivals, secrets::ApiKeys, timed,
+};
 use crate::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
@@ -29,14 +31,11 @@ use crate::{
     },
 };
 
-/// A policy as it comes from a watch: one that cannot be read is told by name and does not stop the others.
-pub type Watched = DeserializeGuard<WarehouseSyncPolicy>;
-
 /// Talks to the API server.
 pub struct Cluster {
     client: Client,
     metrics: Metrics,
-    recorder: Recorder,
+    recorders: Recorders,
     api_keys: ApiKeys,
     approval_guard: GuardWatch,
     rivals: Rivals,
@@ -73,12 +72,12 @@ impl Cluster {
             controller: REPORTER.to_owned(),
             instance: std::env::var("HOSTNAME").ok(),
         };
-        let recorder = Recorder::new(client.clone(), reporter);
+        let recorders = Recorders::new(client.clone(), reporter);
         let approval_guard = GuardWatch::new(client.clone(), metrics.clone());
         Self {
             client,
             metrics,
-            recorder,
+            recorders,
             api_keys,
             approval_guard,
             rivals,
@@ -127,7 +126,8 @@ impl Cluster {
         };
         let name = about.name.as_deref().unwrap_or_default();
         // An event is a courtesy: a reconcile never fails for one.
-        let publish = self.recorder.publish(&event, about);
+        let recorder = self.recorders.next();
+        let publish = recorder.publish(&event, about);
         if let Err(error) = self.call("publish_event", name, publish).await {
             let namespace = about.namespace.as_deref().unwrap_or_default();
             tracing::debug!(

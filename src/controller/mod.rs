@@ -9,6 +9,7 @@ pub mod lease;
 pub mod obstacle;
 pub mod postman;
 pub mod reconcile;
+pub mod recorders;
 pub mod released;
 pub mod rivals;
 pub mod run;
@@ -17,6 +18,7 @@ pub mod startup;
 pub mod survey;
 pub mod timed;
 pub mod watch;
+pub mod watched;
 
 pub use health::Health;
 pub use reconcile::{Reconciled, Reconciler};

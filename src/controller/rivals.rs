@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{kubernetes::Watched, watch::at};
+use super::watched::{Watched, at};
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicy,
@@ -33,16 +33,11 @@ struct Known {
 impl Rivals {
     /// Takes note of a policy as the watch has just told it. One that cannot be read, or that is not valid, is nobody's rival.
     pub fn note(&self, policy: &Watched) {
-        let told = policy.0.as_ref().ok().and_then(told);
         let mut known = self.known();
         known.remove(&at(policy));
-        if let Some((project, rival)) = told {
+        if let Some((project, rival)) = policy.told.clone() {
             known.project_of.insert(rival.at.clone(), project.clone());
-            known
-                .projects
-                .entry(project)
-                .or_default()
-                .push(Arc::new(rival));
+            known.projects.entry(project).or_default().push(rival);
         }
     }
 
@@ -90,7 +85,7 @@ impl Known {
 
 /// What others have to know of a policy, and the project that it is on; none if it is not valid.
 #[must_use]
-pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Rival)> {
+pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Rival>)> {
     let validated = ValidatedPolicy::new(policy).ok()?;
     let incidents = || policy.status.iter().flat_map(|status| &status.incidents);
     let in_flight = incidents().filter(|incident| is_in_flight(incident));
@@ -107,7 +102,7 @@ pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Rival)> {
         created: validated.created,
         selector: validated.selector,
     };
-    Some((validated.project, rival))
+    Some((validated.project, Arc::new(rival)))
 }
 
 /// The job that an incident has cancelled, or may have.
@@ -121,27 +116,29 @@ fn cancelled_job(incident: &Incident) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use kube::core::DeserializeGuard;
-
     use super::*;
 
     fn policy(name: &str, project: i64) -> Watched {
+        with_interval(name, project, "2m")
+    }
+
+    fn with_interval(name: &str, project: i64, interval: &str) -> Watched {
         let policy = serde_json::json!({
             "apiVersion": "warehousesync.dev/v1alpha1",
             "kind": "WarehouseSyncPolicy",
             "metadata": {"name": name, "namespace": "data", "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
-            "spec": {"posthog": {
+            "spec": {"interval": interval, "posthog": {
                 "host": "https://us.posthog.com",
                 "projectId": project,
                 "apiKeySecretRef": {"name": "posthog", "key": "api-key"},
             }},
         });
-        DeserializeGuard(Ok(serde_json::from_value(policy).unwrap()))
+        serde_json::from_value(policy).unwrap()
     }
 
     fn names(rivals: &Rivals, own: &str, project: i64) -> Vec<String> {
         let policy = policy(own, project);
-        let (project, _) = told(policy.0.as_ref().unwrap()).unwrap();
+        let (project, _) = policy.told.clone().unwrap();
         let rivals = rivals.of(&at(&policy), &project);
         let mut names: Vec<_> = rivals.iter().map(|rival| rival.at.name.clone()).collect();
         names.sort();
@@ -178,10 +175,7 @@ mod tests {
     fn a_policy_that_is_not_valid_any_more_is_nobodys_rival() {
         let rivals = Rivals::default();
         rivals.note(&policy("b", 1));
-        let mut broken = policy("b", 1);
-        if let Ok(policy) = &mut broken.0 {
-            policy.spec.interval = "soon".to_owned();
-        }
+        let broken = with_interval("b", 1, "soon");
         rivals.note(&broken);
         assert!(names(&rivals, "a", 1).is_empty());
     }

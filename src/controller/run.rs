@@ -27,7 +27,7 @@ use tokio::{
 use super::{
     Health, Reconciler,
     backoff::TriggerBackoff,
-    kubernetes::{Cluster, Watched},
+    kubernetes::Cluster,
     leadership::{Campaign, Election, Leadership},
     postman::Postman,
     rivals::Rivals,
@@ -35,6 +35,7 @@ use super::{
     startup::{self, Clients, StartError},
     timed::{self, Counted},
     watch,
+    watched::{self, Watched},
 };
 use crate::{
     api::{Timings, validated::PolicyRef},
@@ -226,7 +227,7 @@ async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>)
     let mut leadership = context.leadership.clone();
     while leadership.changed().await {
         for policy in policies.iter().flat_map(Store::state) {
-            let at = watch::at(&policy);
+            let at = watched::at(&*policy);
             context.reconciler.forget(&at);
             if context.leads() {
                 context.tell(&at);
@@ -386,7 +387,7 @@ fn hear(
                 rivals.note(policy);
             }
             watcher::Event::Delete(policy) => {
-                let gone = watch::at(policy);
+                let gone = watched::at(policy);
                 rivals.forget(&gone);
                 context.reconciler.forget(&gone);
             }
@@ -411,9 +412,9 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
     if !context.leads() {
         return Ok(Action::await_change());
     }
-    let at = watch::at(&policy);
-    if let Err(invalid) = &policy.0 {
-        return Err(context.not_understood(&policy, &invalid.error).await);
+    let at = watched::at(&*policy);
+    if let Some(why) = &policy.unreadable {
+        return Err(context.not_understood(&policy, why).await);
     }
     let begun = Instant::now();
     // Boxed: all that a pass may wait for adds up.
@@ -436,7 +437,7 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>) -> Action {
-    let at = watch::at(&policy);
+    let at = watched::at(&*policy);
     match error {
         // Somebody changed the object while it was looked at: look again, at what it is now.
         KubernetesError::Conflict(_) => {
@@ -480,7 +481,7 @@ impl Context {
 
     /// Says on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.
     async fn not_understood(&self, policy: &Watched, error: &str) -> KubernetesError {
-        let at = watch::at(policy);
+        let at = watched::at(policy);
         let why = format!(
             "the policy is left alone because this operator cannot read it; a newer one has perhaps written it: {error}"
         );

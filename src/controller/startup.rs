@@ -85,7 +85,9 @@ pub async fn clients() -> Result<Clients, StartError> {
 fn api_server(config: &Config) -> String {
     let address = |url: &Uri| {
         let scheme = url.scheme_str().unwrap_or("https");
-        let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+        let port = url
+            .port()
+            .map_or_else(String::new, |port| format!(":{port}"));
         format!("{scheme}://{}{port}", url.host().unwrap_or_default())
     };
     let server = format!("the API server at {}", address(&config.cluster_url));

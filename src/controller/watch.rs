@@ -1,7 +1,5 @@
 //! Watches of policies and Secrets, lean in memory, and what they trigger.
 
-use std::iter;
-
 use futures::{Stream, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -14,11 +12,8 @@ use kube::{
     },
 };
 
-use super::{backoff::WatchBackoff, kubernetes::Watched};
-use crate::api::{
-    WarehouseSyncPolicy, WarehouseSyncPolicyStatus, names::USE_LABEL, policy::Credentials,
-    status::State, validated::PolicyRef,
-};
+use super::{backoff::WatchBackoff, watched::Watched};
+use crate::api::names::USE_LABEL;
 
 /// How many objects are in memory at a time of a first list that is not streamed.
 const PAGE: u32 = 100;
@@ -41,7 +36,6 @@ pub fn policies(
 ) -> impl Stream<Item = watcher::Result<Watched>> + Send {
     watcher(api, config)
         .backoff(WatchBackoff::default())
-        .modify(strip)
         .reflect(writer)
         .inspect_ok(told)
         .applied_objects()
@@ -74,53 +68,16 @@ pub fn secrets(
         .predicate_filter(predicates::resource_version, PredicateConfig::default())
 }
 
-/// Keeps of a policy what other policies must know of it: 10,000 of them must fit into little memory.
-fn strip(policy: &mut Watched) {
-    let Ok(policy) = &mut policy.0 else { return };
-    policy.metadata.managed_fields = None;
-    if let Some(status) = policy.status.take() {
-        policy.status = Some(WarehouseSyncPolicyStatus {
-            incidents: status.incidents,
-            state: State {
-                format: status.state.format,
-                sends: status.state.sends,
-                ..State::default()
-            },
-            ..Default::default()
-        });
-    }
-}
-
-/// Where a watched policy is.
-pub fn at(policy: &Watched) -> PolicyRef {
-    PolicyRef {
-        namespace: policy.namespace().unwrap_or_default(),
-        name: policy.name_any(),
-    }
-}
-
 /// The policies whose API key, credentials of sources or receivers are in `secret`.
 pub fn users_of(
     secret: &PartialObjectMeta<Secret>,
     policies: &Store<Watched>,
 ) -> Vec<ObjectRef<Watched>> {
-    let namespace = secret.namespace();
-    let name = secret.name_any();
-    let names = |policy: &WarehouseSyncPolicy| {
-        let entries = policy.spec.credentials.iter();
-        let mut inputs = entries.flat_map(Credentials::inputs);
-        let receivers = policy.spec.notifications.iter();
-        let mut receivers =
-            receivers.flat_map(|one| iter::once(&one.secret_ref).chain(&one.hmac_secret_ref));
-        policy.spec.posthog.api_key_secret_ref.name == name
-            || inputs.any(|input| input.secret_ref.name == name)
-            || receivers.any(|at| at.name == name)
-    };
-    let uses = |policy: &WarehouseSyncPolicy| policy.namespace() == namespace && names(policy);
+    let (namespace, name) = (secret.namespace(), secret.name_any());
     let policies = policies.state();
     policies
         .iter()
-        .filter(|policy| policy.0.as_ref().is_ok_and(uses))
+        .filter(|policy| policy.namespace() == namespace && policy.uses(&name))
         .map(|policy| ObjectRef::from_obj(&**policy))
         .collect()
 }

@@ -125,7 +125,11 @@ const CHANGES: [(&str, &str, &str); 3] = [
         "only the operator's own account writes",
         "nobody else writes",
     ),
-    ("templates/rbac-policies.yaml", "[get, list, watch]", "[get]"),
+    (
+        "templates/rbac-policies.yaml",
+        "[get, list, watch]",
+        "[get]",
+    ),
 ];
 
 #[test]
@@ -148,19 +152,37 @@ fn an_upgrade_brings_the_crd_the_guard_and_the_rights_of_the_new_version() {
     put_policy(&plane);
     let installed = || {
         let kinds = "crd,validatingadmissionpolicies,roles,deployments";
-        let args = ["get", kinds, "-A", "-o", "yaml", "--show-managed-fields=false"];
+        let args = [
+            "get",
+            kinds,
+            "-A",
+            "-o",
+            "yaml",
+            "--show-managed-fields=false",
+        ];
         plane.kubectl(args).unwrap()
     };
     for (file, _, before) in &CHANGES[..2] {
         assert!(installed().contains(before), "{file}");
     }
-    let role = ["get", "role", NAME, "-n", "data", "-o", "jsonpath={.rules[0].verbs}"];
+    let role = [
+        "get",
+        "role",
+        NAME,
+        "-n",
+        "data",
+        "-o",
+        "jsonpath={.rules[0].verbs}",
+    ];
     assert_eq!(plane.kubectl(role).unwrap(), r#"["get"]"#);
 
     Release::new(&plane).upgrade(&["namespaces={data}"]);
     for (file, now, before) in &CHANGES[..2] {
         let installed = installed();
-        assert!(installed.contains(now) && !installed.contains(before), "{file}");
+        assert!(
+            installed.contains(now) && !installed.contains(before),
+            "{file}"
+        );
     }
     assert_eq!(plane.kubectl(role).unwrap(), r#"["get","list","watch"]"#);
     assert_eq!(names(&plane, "wsp"), ["data/p"]);

@@ -40,7 +40,10 @@ fn wrong_values_are_refused_with_their_place_and_what_is_allowed() {
             "allowedHosts={https://posthog.example.com/}",
             "at '/allowedHosts/0'",
         ),
-        ("allowedHosts={posthog.example.com:99999}", "at '/allowedHosts/0'"),
+        (
+            "allowedHosts={posthog.example.com:99999}",
+            "at '/allowedHosts/0'",
+        ),
         ("image.repository=ghcr.io/a/b:1", "at '/image/repository'"),
         (
             r"podLabels.app\.kubernetes\.io/name=x",
@@ -200,10 +203,7 @@ fn odd_names_stay_names() {
     assert_eq!(pod["serviceAccountName"], "77");
     assert_eq!(pod["priorityClassName"], "1000");
     let label = "app.kubernetes.io/instance";
-    assert_eq!(
-        deployment["spec"]["selector"]["matchLabels"][label],
-        "12"
-    );
+    assert_eq!(deployment["spec"]["selector"]["matchLabels"][label], "12");
     let bindings = objects
         .iter()
         .filter(|object| object["kind"] == "RoleBinding");

@@ -109,7 +109,10 @@ fn an_api_server_that_does_not_answer_is_waited_for() {
     let address = free_address();
     let kubeconfig = kubeconfig_at(&env, &address);
     let operator = Operator::start(&kubeconfig, &["--namespace", &env.namespace]);
-    waits_visibly(&operator, &format!("the API server at https://{address} does not answer"));
+    waits_visibly(
+        &operator,
+        &format!("the API server at https://{address} does not answer"),
+    );
     let (ended, took) = operator.terminate();
     assert!(ended.success(), "{ended}");
     assert!(took < Duration::from_secs(5), "{took:?}");

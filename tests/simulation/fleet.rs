@@ -201,7 +201,7 @@ impl Kubernetes for Policies {
         objects
             .filter_map(|object| told(&object))
             .filter(|(theirs, rival)| theirs == project && rival.at != *at)
-            .map(|(_, rival)| Arc::new(rival))
+            .map(|(_, rival)| rival)
             .collect()
     }
 

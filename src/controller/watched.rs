@@ -1,0 +1,185 @@
+//! What is kept in memory of each policy that is watched: 10,000 of them must fit into little.
+
+use std::{borrow::Cow, collections::BTreeSet, iter, sync::Arc};
+
+use kube::{
+    Resource, ResourceExt,
+    api::ObjectMeta,
+    core::{DeserializeGuard, NamespaceResourceScope},
+};
+
+use serde::Deserialize;
+
+use super::rivals::told;
+use crate::{
+    api::{
+        WarehouseSyncPolicy, WarehouseSyncPolicySpec,
+        policy::Credentials,
+        validated::{PolicyRef, Project},
+    },
+    observe::Rival,
+};
+
+/// A policy as it comes: one that cannot be read is told by name and does not stop the others.
+type Listed = DeserializeGuard<WarehouseSyncPolicy>;
+
+/// As `kubectl apply` writes it: the whole object once more.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// A watched policy. A pass reads the whole of it anew.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(from = "Listed")]
+pub struct Watched {
+    /// What names it, and what tells whether it has changed.
+    metadata: ObjectMeta,
+    /// Names of the Secrets that it uses.
+    secrets: BTreeSet<String>,
+    /// What others on its project must know of it; none if it is not valid.
+    pub told: Option<(Project, Arc<Rival>)>,
+    /// Why it cannot be read, if it cannot.
+    pub unreadable: Option<String>,
+}
+
+impl From<Listed> for Watched {
+    fn from(policy: Listed) -> Self {
+        let all = policy.meta();
+        let metadata = ObjectMeta {
+            name: all.name.clone(),
+            namespace: all.namespace.clone(),
+            uid: all.uid.clone(),
+            resource_version: all.resource_version.clone(),
+            generation: all.generation,
+            annotations: all.annotations.clone().map(|mut annotations| {
+                annotations.remove(LAST_APPLIED);
+                annotations
+            }),
+            ..ObjectMeta::default()
+        };
+        match policy.0 {
+            Ok(policy) => Self {
+                metadata,
+                secrets: secrets(&policy.spec),
+                told: told(&policy),
+                unreadable: None,
+            },
+            Err(invalid) => Self {
+                metadata,
+                secrets: BTreeSet::new(),
+                told: None,
+                unreadable: Some(invalid.error),
+            },
+        }
+    }
+}
+
+impl Watched {
+    /// True if it uses the Secret of this name in its namespace.
+    #[must_use]
+    pub fn uses(&self, secret: &str) -> bool {
+        self.secrets.contains(secret)
+    }
+}
+
+fn secrets(spec: &WarehouseSyncPolicySpec) -> BTreeSet<String> {
+    let inputs = spec.credentials.iter().flat_map(Credentials::inputs);
+    let receivers = spec.notifications.iter();
+    let receivers =
+        receivers.flat_map(|one| iter::once(&one.secret_ref).chain(&one.hmac_secret_ref));
+    iter::once(&spec.posthog.api_key_secret_ref)
+        .chain(inputs.map(|input| &input.secret_ref))
+        .chain(receivers)
+        .map(|at| at.name.clone())
+        .collect()
+}
+
+/// Where a policy is.
+pub fn at(policy: &impl ResourceExt) -> PolicyRef {
+    PolicyRef {
+        namespace: policy.namespace().unwrap_or_default(),
+        name: policy.name_any(),
+    }
+}
+
+impl Resource for Watched {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        WarehouseSyncPolicy::kind(&())
+    }
+    fn group((): &()) -> Cow<'_, str> {
+        WarehouseSyncPolicy::group(&())
+    }
+    fn version((): &()) -> Cow<'_, str> {
+        WarehouseSyncPolicy::version(&())
+    }
+    fn plural((): &()) -> Cow<'_, str> {
+        WarehouseSyncPolicy::plural(&())
+    }
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn watched(spec: &Value) -> Watched {
+        let policy = json!({
+            "apiVersion": "warehousesync.dev/v1alpha1",
+            "kind": "WarehouseSyncPolicy",
+            "metadata": {
+                "name": "p", "namespace": "data", "uid": "u", "generation": 3, "creationTimestamp": "2026-01-01T00:00:00Z",
+                "annotations": {LAST_APPLIED: "{}", "warehousesync.dev/a": "b"},
+            },
+            "spec": spec,
+        });
+        serde_json::from_value(policy).unwrap()
+    }
+
+    #[test]
+    fn every_secret_that_a_policy_names_is_known() {
+        let policy = watched(&json!({
+            "posthog": {
+                "host": "https://us.posthog.com", "projectId": 1,
+                "apiKeySecretRef": {"name": "key", "key": "k"},
+            },
+            "credentials": [{
+                "source": {"id": "s"},
+                "jobInputs": {"password": {"secretRef": {"name": "input", "key": "k"}}},
+            }],
+            "notifications": [{
+                "name": "n", "type": "Webhook", "events": ["Escalated"],
+                "secretRef": {"name": "receiver", "key": "k"}, "hmacSecretRef": {"name": "hmac", "key": "k"},
+            }],
+        }));
+        assert_eq!(policy.unreadable, None);
+        for secret in ["key", "input", "receiver", "hmac"] {
+            assert!(policy.uses(secret), "{secret}");
+        }
+        assert!(!policy.uses("other"));
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_is_known_by_name_and_says_why() {
+        let policy = watched(&json!({"posthog": 7}));
+        let why = policy.unreadable.clone().unwrap();
+        assert!(why.contains("Expected struct PostHogProject"), "{why}");
+        assert_eq!(at(&policy).to_string(), "data/p");
+        assert!(policy.told.is_none());
+    }
+
+    #[test]
+    fn what_tells_of_a_change_is_kept() {
+        let policy = watched(&json!({"posthog": 7}));
+        assert_eq!(policy.metadata.generation, Some(3));
+        let annotations = policy.annotations().keys().collect::<Vec<_>>();
+        assert_eq!(annotations, ["warehousesync.dev/a"]);
+    }
+}
