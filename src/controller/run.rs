@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, channel::mpsc, future, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, channel::mpsc, future, stream::FuturesUnordered};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -58,6 +58,8 @@ const CONCURRENT: u16 = 500;
 /// After the first failure of a pass, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_mins(1);
+/// How soon a policy is looked at again while not all policies are known.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How soon a policy that was left alone is looked at again, and that is said again.
 const LEFT_ALONE: Duration = Duration::from_mins(10);
 /// How long a reconcile that is under way may take to end after a signal: a call to `PostHog` may last 130 s.
@@ -412,6 +414,9 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
     if !context.leads() {
         return Ok(Action::await_change());
     }
+    if !context.knows_all() {
+        return Ok(Action::requeue(LOOK_AGAIN));
+    }
     let at = watched::at(&*policy);
     if let Some(why) = &policy.unreadable {
         return Err(context.not_understood(&policy, why).await);
@@ -472,6 +477,12 @@ impl Context {
     /// True if this process leads.
     fn leads(&self) -> bool {
         self.leadership.leads(Duration::ZERO)
+    }
+
+    /// True if every first list is there. Before, a policy of another namespace may own a table, and nobody here knows of it.
+    fn knows_all(&self) -> bool {
+        let is_ready = |store: &Store<Watched>| store.wait_until_ready().now_or_never().is_some();
+        self.policies.iter().all(is_ready)
     }
 
     /// True if no watch knows the policy any more.

@@ -140,6 +140,47 @@ fn without_rights_it_waits_and_goes_on_when_it_has_them() {
     waits_visibly(&everywhere, "in all namespaces (403)");
 }
 
+/// Who owns a table is known only when all policies are.
+#[test]
+fn nothing_is_polled_before_the_policies_of_every_namespace_are_known() {
+    let env = Env::new(EMPTY);
+    env.apply(&env.policy("p", "")).unwrap();
+    let other = Env::new(EMPTY);
+    let role = |verbs: &str| {
+        let rules = format!(
+            "{{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {{name: operator}}, rules: [\
+             {{apiGroups: [warehousesync.dev], resources: [warehousesyncpolicies], verbs: {verbs}}}, \
+             {{apiGroups: [''], resources: [secrets], verbs: [get, list, watch]}}]}}"
+        );
+        other.apply(&rules).unwrap();
+    };
+    // Enough to be looked for, and too little for the first list of a watch.
+    role("[list]");
+    other.kubectl(&[
+        "create",
+        "rolebinding",
+        "guest",
+        "--role=operator",
+        &format!("--serviceaccount={}:operator", env.namespace),
+    ]);
+    let both = ["--namespace", &other.namespace, "--allow-http-loopback"];
+    let operator = env.operator_with(&both);
+    let pending = format!(
+        "the first list of policies in namespace {}",
+        other.namespace
+    );
+    wait_until("the watch to be refused again and again", || {
+        let refused = operator.log().matches("a watch broke").count();
+        let ready = operator.get("/readyz").1;
+        (refused > 3 && ready.trim() == format!("pending: {pending}"))
+            .then_some(())
+            .ok_or(format!("{refused}, {ready}"))
+    });
+    assert_eq!(env.count("GET", "external_data_sources"), 0);
+    role("[get, list, watch]");
+    env.wait_for_reason("p", "Ready", "Polled");
+}
+
 /// As a template leaves it that has no value to fill in.
 #[test]
 fn an_empty_variable_is_as_none() {
