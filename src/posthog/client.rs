@@ -146,6 +146,10 @@ pub struct Client<T> {
     sent: AtomicUsize,
 }
 
+/// Most that this machine's clock and PostHog's may differ. Beyond it a run that moves would soon look as if it did not: every
+/// threshold compares a time of now with one of before.
+const CLOCKS_AGREE: SignedDuration = SignedDuration::from_mins(5);
+
 /// Tells the time. Handed down from the controller, which alone may ask a clock.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -236,14 +240,17 @@ impl<T: Transport> Client<T> {
         ))
     }
 
-    /// The newest runs of a table, at most 50. `PostHog` filters by name; the caller keeps only those with the table's id.
+    /// The newest runs of a table, at most 50. `PostHog` filters by name; the caller keeps only those with the table's id. An error
+    /// too if the clocks of the two sides differ: how long a run has not moved could not be told.
     pub async fn jobs(&self, source_id: &str, schema_name: &str) -> Result<Vec<Job>, PostHogError> {
         const CALL: &str = "list jobs";
         let name: String = form_urlencoded::byte_serialize(schema_name.as_bytes()).collect();
         let path = self.path(&format!(
             "external_data_sources/{source_id}/jobs/?schemas={name}"
         ));
-        decode(CALL, &self.send(get(CALL, path)).await?)
+        let response = self.send(get(CALL, path)).await?;
+        self.clocks_agree(CALL, &response)?;
+        decode(CALL, &response)
     }
 
     /// The newest lines of a table's log, of the run `run_id` if it is known.
@@ -360,6 +367,21 @@ impl<T: Transport> Client<T> {
             ..get(call, self.path(rest))
         };
         decode(call, &self.send(request).await?)
+    }
+
+    /// Fails if this machine's clock and the one that dated an answer are too far apart. An answer without a date passes.
+    fn clocks_agree(&self, call: &'static str, response: &Response) -> Result<(), PostHogError> {
+        let Some(date) = response.date else {
+            return Ok(());
+        };
+        let now = self.now();
+        if now.duration_since(date).abs() <= CLOCKS_AGREE {
+            return Ok(());
+        }
+        let apart = format!(
+            "the clock of this machine says {now:.0}, PostHog's {date}: until they agree, nobody can tell how long a run has not moved"
+        );
+        Err(unexpected(call, apart))
     }
 
     /// The path of `rest` below the project.

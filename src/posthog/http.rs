@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use jiff::Timestamp;
 use reqwest::{
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER},
     redirect, retry,
 };
 
@@ -128,16 +128,18 @@ impl HttpTransport {
                 .unwrap_or_default()
                 .to_owned()
         };
-        let (status, content_type, wait) = (
+        let (status, content_type, wait, date) = (
             answer.status().as_u16(),
             header(CONTENT_TYPE),
             header(RETRY_AFTER),
+            header(DATE),
         );
         let body = read_body(answer, request.max_body, host).await?;
         Ok(Response {
             status,
             content_type,
             retry_after: transport::retry_after(&wait, Timestamp::now()),
+            date: transport::date(&date),
             body,
         })
     }

@@ -4,6 +4,8 @@
 
 use std::{fmt, time::Duration};
 
+use jiff::Timestamp;
+
 use crate::api::host::Host;
 
 use super::ApiKey;
@@ -68,6 +70,8 @@ pub struct Response {
     pub content_type: String,
     /// `Retry-After`, read, if there was one that could be.
     pub retry_after: Option<Duration>,
+    /// `Date`, read: what the clock of the other side says, if it says so.
+    pub date: Option<Timestamp>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -99,7 +103,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// Reads a `Retry-After` header: seconds or an HTTP date. Absurd values are cut to one hour, unreadable ones are none.
 #[must_use]
-pub fn retry_after(header: &str, now: jiff::Timestamp) -> Option<Duration> {
+pub fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     let header = header.trim();
     if !header.is_empty() && header.bytes().all(|b| b.is_ascii_digit()) {
         return Some(
@@ -109,12 +113,18 @@ pub fn retry_after(header: &str, now: jiff::Timestamp) -> Option<Duration> {
                 .min(LONGEST_WAIT),
         );
     }
-    let at = jiff::fmt::rfc2822::parse(header).ok()?.timestamp();
+    let at = date(header)?;
     Some(
         Duration::try_from(at.duration_since(now))
             .unwrap_or(Duration::ZERO)
             .min(LONGEST_WAIT),
     )
+}
+
+/// Reads an HTTP date, such as that of a `Date` header; none if it cannot be read.
+#[must_use]
+pub fn date(header: &str) -> Option<Timestamp> {
+    Some(jiff::fmt::rfc2822::parse(header).ok()?.timestamp())
 }
 
 #[cfg(test)]

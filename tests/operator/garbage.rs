@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::{SignedDuration, Timestamp};
 use posthog_simulator::{Clock, Fault, FaultKind, Matches, Scenario, Server, Simulator, Times};
 use warehouse_sync_operator::api::status::{Finding, RootCause};
 
@@ -226,6 +227,15 @@ fn nothing_is_sent_on_a_list_of_runs_that_was_full_and_is_empty() {
         after_effect: false,
     };
     half_blind("/jobs/", nothing);
+}
+
+/// By its own clock, hours have passed since the run moved. By PostHog's, seconds.
+#[test]
+fn nothing_is_cancelled_while_the_clocks_of_the_two_sides_differ() {
+    let an_hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+    let date = an_hour_ago.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let headers = BTreeMap::from([("Date".to_owned(), date)]);
+    half_blind("/jobs/", FaultKind::Headers { headers });
 }
 
 fn half_blind(path: &str, kind: FaultKind) {

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use jiff::SignedDuration;
+
 /// What goes wrong at an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
@@ -61,6 +63,7 @@ struct Inner {
     crashed: bool,
     succession: Option<Succession>,
     claim_ran_out: bool,
+    clock_is_ahead_by: SignedDuration,
 }
 
 /// Another process leads.
@@ -112,6 +115,16 @@ impl Faults {
     /// Some once after another process was to lead.
     pub fn take_succession(&self) -> Option<Succession> {
         self.inner.lock().unwrap().succession.take()
+    }
+
+    /// Sets the operator's clock ahead of PostHog's.
+    pub fn set_clock_ahead(&self, by: SignedDuration) {
+        self.inner.lock().unwrap().clock_is_ahead_by = by;
+    }
+
+    /// How far the operator's clock is ahead of PostHog's.
+    pub fn clock_is_ahead_by(&self) -> SignedDuration {
+        self.inner.lock().unwrap().clock_is_ahead_by
     }
 
     /// Ends the claim of the process that leads.

@@ -91,6 +91,7 @@ impl SimTransport {
                 retry_after: answer
                     .header_value("retry-after")
                     .and_then(|wait| retry_after(wait, simulator.now())),
+                date: Some(simulator.now()),
                 body: answer.body,
             }),
         }

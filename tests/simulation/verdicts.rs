@@ -79,6 +79,38 @@ fn a_run_whose_log_cannot_be_read_is_not_cancelled() {
     assert_eq!(status.condition(HEALTHY).unwrap().status, "Unknown");
 }
 
+/// By the operator's clock, hours have passed between two looks.
+#[test]
+fn a_run_is_not_stuck_because_the_operators_clock_was_set_ahead() {
+    let mut world = world(
+        "{name: t, last_synced_ago: 33h, run: {started_ago: 9h, rows: 5, logs_only: {log_every: 5h}}}",
+        ENFORCE,
+    );
+    world.run_for(SignedDuration::from_mins(40));
+    world.faults.set_clock_ahead(SignedDuration::from_hours(12));
+    world.run_for(SignedDuration::from_mins(40));
+    assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
+    let said = &world.status().findings[0].message;
+    assert!(said.contains("until they agree"), "{said}");
+    world.faults.set_clock_ahead(SignedDuration::ZERO);
+    world.run_for(SignedDuration::from_hours(20));
+    assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
+}
+
+/// A clock that is set right proves no more than it did before.
+#[test]
+fn a_run_is_not_stuck_because_the_operators_clock_was_behind_and_was_set_right() {
+    let mut world = world(
+        "{name: t, last_synced_ago: 33h, run: {started_ago: 9h, rows: 5, progresses: {rows_per_second: 1, log_every: 9999h}}}",
+        ENFORCE,
+    );
+    world.faults.set_clock_ahead(SignedDuration::from_hours(-12));
+    world.run_for(SignedDuration::from_mins(40));
+    world.faults.set_clock_ahead(SignedDuration::ZERO);
+    world.run_for(SignedDuration::from_hours(20));
+    assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
+}
+
 #[test]
 fn a_run_that_moves_between_the_verdict_and_the_cancel_is_left_alone() {
     // The run hangs for hours, then wakes up; the operator's poll before that has found it stuck in Observe.

@@ -247,7 +247,9 @@ fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Fault
     };
     let time = simulator.clone();
     let seeds = simulator.clone();
-    let clock: client::Clock = Arc::new(move || time.lock().unwrap().now());
+    let wrong = faults.clone();
+    let clock: client::Clock =
+        Arc::new(move || time.lock().unwrap().now() + wrong.clock_is_ahead_by());
     let leads = Arc::new(AtomicBool::new(true));
     let (told, claim) = (leads.clone(), faults.clone());
     let reconciler = Reconciler {

@@ -192,6 +192,11 @@ pub enum FaultKind {
         /// The whole address of `next`.
         to: String,
     },
+    /// The right answer with other headers.
+    Headers {
+        /// Over the usual ones: `Date: Thu, 01 Oct 2026 00:00:00 GMT`.
+        headers: BTreeMap<String, String>,
+    },
 }
 
 impl FaultKind {
@@ -212,6 +217,7 @@ impl FaultKind {
             Self::GzipBomb { .. } => "gzip_bomb",
             Self::Redirect { .. } => "redirect",
             Self::NextElsewhere { .. } => "next_elsewhere",
+            Self::Headers { .. } => "headers",
         }
     }
 
@@ -262,6 +268,7 @@ impl FaultKind {
                 }
                 Response::json(response.status, &body).into()
             }
+            Self::Headers { headers } => with_headers(answer(), headers).into(),
             Self::Html200
             | Self::Garbage200
             | Self::EmptyList
@@ -315,11 +322,15 @@ fn status_answer(
     body: Option<&Value>,
     headers: &BTreeMap<String, String>,
 ) -> Response {
-    let mut response = match body {
+    let response = match body {
         None => http::typical(status),
         Some(Value::String(text)) => Response::text(status, "text/plain", text.clone()),
         Some(body) => Response::json(status, body),
     };
+    with_headers(response, headers)
+}
+
+fn with_headers(mut response: Response, headers: &BTreeMap<String, String>) -> Response {
     for (name, value) in headers {
         response
             .headers
