@@ -604,6 +604,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         while plan.proposals[place].phase.is_under_way() {
             let proposal = plan.proposals[place].clone();
             self.check_leads(&pass.policy.at)?;
+            let read_from = pass.view.client.now();
             match self.next_of(pass, plan, &proposal).await? {
                 approval::Next::Stay(stays) => {
                     let goes_on = stays.phase != proposal.phase;
@@ -651,7 +652,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     };
                     let (policy, view) = ((&pass.policy, pass.timings), &pass.view);
                     let (ledger, leads) = (&self.ledger, &self.leads);
-                    let step = (approved, *intended);
+                    let step = (approved, *intended, read_from);
                     let ran = approved::run(policy, view, ledger, leads, step, intent).await?;
                     let tried = self.note_execution(plan, &pass.policy.at, &proposal, ran, now);
                     if !tried {

@@ -1,11 +1,13 @@
 //! Sends one call of an approved proposal: intent, send, outcome. What must hold before it is `decide`'s to say, on what was
 //! read right before.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{
     Leads, Ledger,
     calls::{self, Outcome},
     ledger::EXECUTE,
-    run::GATE_HOLDS,
+    run::{TOOK_TOO_LONG, is_over},
 };
 use crate::{
     api::{
@@ -21,6 +23,9 @@ use crate::{
     posthog::Transport,
 };
 
+/// Longest time from the first read that a step rests on to its send: a repair of a whole source reads each of its tables.
+const GATE_HOLDS: SignedDuration = SignedDuration::from_mins(2);
+
 /// What came of it.
 #[derive(Debug)]
 pub enum Ran {
@@ -30,14 +35,14 @@ pub enum Ran {
     Sent(Box<Proposal>),
 }
 
-/// Sends the step of `intended`, once, if this process `leads`. `intent` must have written `intended` down, durably, before it
+/// Sends the step of `intended`, once, if this process `leads`. What it rests on was read from `read_from` on. `intent` must have written `intended` down, durably, before it
 /// returns.
 pub async fn run<T: Transport, E>(
     (policy, timings): (&ValidatedPolicy, &Timings),
     view: &ProjectView<T>,
     ledger: &Ledger,
     leads: &Leads,
-    (approved, intended): (Approved, Proposal),
+    (approved, intended, read_from): (Approved, Proposal, Timestamp),
     intent: impl AsyncFnOnce(&Proposal) -> Result<(), E>,
 ) -> Result<Ran, E> {
     let now = || view.client.now();
@@ -46,15 +51,15 @@ pub async fn run<T: Transport, E>(
         let closed = "another policy acts on this table or source just now";
         return Ok(Ran::GateClosed(closed.to_owned()));
     }
+    if is_over(GATE_HOLDS, read_from, now()) {
+        return Ok(Ran::GateClosed(TOOK_TOO_LONG.to_owned()));
+    }
     let permit = safety::permit_approved(approved);
-    let gated_at = last(&intended).map_or_else(now, |step| step.started_at);
     let written = intent(&intended).await;
     let outcome = match &written {
         // Whether or not the write landed: this process knows that nothing was sent.
         Err(_) => Outcome::not_sent("the intent could not be written down first"),
-        Ok(()) if now().duration_since(gated_at).abs() > GATE_HOLDS => Outcome::not_sent(
-            "writing the intent down took so long that the facts may have changed",
-        ),
+        Ok(()) if is_over(GATE_HOLDS, read_from, now()) => Outcome::not_sent(TOOK_TOO_LONG),
         // The last thing before the call: writing the intent down may have taken as long as the claim had left.
         Ok(()) if !leads(calls::deadline(&permit)) => {
             Outcome::not_sent("this process no longer leads")

@@ -40,8 +40,15 @@ pub enum Ran {
 /// Whether this process leads, and still will for as long as a call with this deadline may take.
 pub type Leads = Arc<dyn Fn(Duration) -> bool + std::marker::Send + Sync>;
 
-/// Longest time from the live gate to the send. What was seen any earlier may no longer hold.
-pub(super) const GATE_HOLDS: SignedDuration = SignedDuration::from_secs(10);
+/// Longest time from the first read of the live gate to the send. What was seen any earlier may no longer hold.
+const GATE_HOLDS: SignedDuration = SignedDuration::from_secs(20);
+/// Why nothing is sent although the gate was open.
+pub(super) const TOOK_TOO_LONG: &str = "what it rests on was read so long ago that it may have changed";
+
+/// Whether too much time has passed by `now` since `read_from`, by a clock that may have been set.
+pub(super) fn is_over(holds: SignedDuration, read_from: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(read_from).abs() > holds
+}
 
 /// Runs `action`: the live gate on fresh reads, then `intent` (which must have put the incident into the status, durably,
 /// before it returns), then the call, once, if this process `leads`.
@@ -64,11 +71,15 @@ pub async fn run<T: Transport, E>(
             "another policy acts on this table just now".to_owned(),
         ));
     }
+    let read_from = now();
     let permit = match permit(view, &action).await {
+        Ok(_) if is_over(GATE_HOLDS, read_from, now()) => Err(TOOK_TOO_LONG.to_owned()),
+        permit => permit,
+    };
+    let permit = match permit {
         Ok(permit) => permit,
         Err(closed) => return Ok(Ran::GateClosed(closed)),
     };
-    let gated_at = now();
     let Action {
         mut incident, call, ..
     } = action;
@@ -84,9 +95,7 @@ pub async fn run<T: Transport, E>(
     let outcome = match &written {
         // Whether or not the write landed: this process knows that nothing was sent.
         Err(_) => Outcome::not_sent("the intent could not be written down first"),
-        Ok(()) if now().duration_since(gated_at).abs() > GATE_HOLDS => Outcome::not_sent(
-            "writing the intent down took so long that the facts may have changed",
-        ),
+        Ok(()) if is_over(GATE_HOLDS, read_from, now()) => Outcome::not_sent(TOOK_TOO_LONG),
         // The last thing before the call: writing the intent down may have taken as long as the claim had left.
         Ok(()) if !leads(calls::deadline(&permit)) => {
             Outcome::not_sent("this process no longer leads")

@@ -425,6 +425,24 @@ fn a_finding_that_has_gone_by_the_time_of_the_approval_is_not_acted_upon() {
     assert_eq!(by_id(&world, &approved.id).phase, Phase::Withdrawn);
 }
 
+/// Minutes after its runs were read, another may have begun, or a person may have mended the table.
+#[test]
+fn nothing_that_was_approved_is_done_on_reads_that_took_too_long() {
+    let mut world = world(&wrong_type());
+    let id = approve(&world).id;
+    let by = SignedDuration::from_mins(3);
+    let slow = SimFault::always(FaultKind::Delay { by });
+    simulator(&world, |posthog| posthog.add_fault(slow));
+    run(&mut world, 60);
+    let held = by_id(&world, &id);
+    assert_eq!(held.phase, Phase::Approved, "{held:#?}");
+    assert!(held.message.contains("so long ago"), "{}", held.message);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+    simulator(&world, Simulator::clear_faults);
+    run(&mut world, 60);
+    assert_eq!(by_id(&world, &id).phase, Phase::Executed);
+}
+
 #[test]
 fn a_run_that_is_due_is_waited_for() {
     // Failed 58 minutes ago, and synced every hour.

@@ -80,6 +80,9 @@ impl SimTransport {
             user_agent: None,
             body: request.body.clone().unwrap_or_default().into_bytes(),
         });
+        if let Some(delay) = outcome.delay {
+            simulator.advance(delay.try_into().unwrap());
+        }
         match outcome.answer {
             Answer::Cut(_) => Err(TransportError::NoAnswer("cut".into())),
             Answer::Response(answer) => Ok(Response {

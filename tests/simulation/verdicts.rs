@@ -79,6 +79,20 @@ fn a_run_whose_log_cannot_be_read_is_not_cancelled() {
     assert_eq!(status.condition(HEALTHY).unwrap().status, "Unknown");
 }
 
+/// What was read half a minute ago may have changed since: a cancel would hit whatever runs by now.
+#[test]
+fn nothing_is_cancelled_on_reads_that_took_too_long() {
+    let scenario = STUCK.replacen("sources:", "faults: [{matches: {path_contains: /logs/}, times: forever, kind: {delay: {by: 25s}}}]\nsources:", 1);
+    let mut world = World::new(&scenario, ENFORCE, Faults::default());
+    world.run_for(SignedDuration::from_hours(30));
+    assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
+    let next = &world.status().findings[0].next_action;
+    assert!(next.contains("so long ago"), "{next}");
+    world.simulator.lock().unwrap().clear_faults();
+    world.run_for(SignedDuration::from_mins(30));
+    assert_eq!(world.count("cancel"), 1);
+}
+
 /// By the operator's clock, hours have passed between two looks.
 #[test]
 fn a_run_is_not_stuck_because_the_operators_clock_was_set_ahead() {
