@@ -15,7 +15,7 @@ use crate::{
         status::{Call, Fate, Incident, Send},
         validated::{PolicyRef, Project},
     },
-    decide::ownership::is_in_flight,
+    decide::ownership::{is_carried_out, is_in_flight},
     observe::Rival,
 };
 
@@ -31,11 +31,23 @@ struct Known {
 }
 
 impl Rivals {
-    /// Takes note of a policy as the watch has just told it. One that cannot be read, or that is not valid, is nobody's rival.
+    /// Takes note of a policy as the watch has just told it. One that cannot be read any more, or that is not valid, begins nothing;
+    /// what it had in flight is still to be minded. Of one that never was valid nothing is known.
     pub fn note(&self, policy: &Watched) {
         let mut known = self.known();
-        known.remove(&at(policy));
-        if let Some((project, rival)) = policy.told.clone() {
+        let before = known.remove(&at(policy));
+        let told = policy.told.clone().or_else(|| {
+            let (project, rival) = before?;
+            let may_act = false;
+            Some((
+                project,
+                Arc::new(Rival {
+                    may_act,
+                    ..(*rival).clone()
+                }),
+            ))
+        });
+        if let Some((project, rival)) = told {
             known.project_of.insert(rival.at.clone(), project.clone());
             known.projects.entry(project).or_default().push(rival);
         }
@@ -70,16 +82,15 @@ impl Rivals {
 }
 
 impl Known {
-    fn remove(&mut self, at: &PolicyRef) {
-        let Some(project) = self.project_of.remove(at) else {
-            return;
-        };
-        if let Some(rivals) = self.projects.get_mut(&project) {
-            rivals.retain(|rival| rival.at != *at);
-            if rivals.is_empty() {
-                self.projects.remove(&project);
-            }
+    fn remove(&mut self, at: &PolicyRef) -> Option<(Project, Arc<Rival>)> {
+        let project = self.project_of.remove(at)?;
+        let rivals = self.projects.get_mut(&project)?;
+        let place = rivals.iter().position(|rival| rival.at == *at)?;
+        let removed = rivals.remove(place);
+        if rivals.is_empty() {
+            self.projects.remove(&project);
         }
+        Some((project, removed))
     }
 }
 
@@ -88,12 +99,24 @@ impl Known {
 pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Rival>)> {
     let validated = ValidatedPolicy::new(policy).ok()?;
     let incidents = || policy.status.iter().flat_map(|status| &status.incidents);
-    let in_flight = incidents().filter(|incident| is_in_flight(incident));
-    let sends = policy.status.iter().flat_map(|status| &status.state.sends);
+    let in_flight = incidents()
+        .filter(|incident| is_in_flight(incident))
+        .map(|incident| (incident.schema_id.clone(), incident.deadline));
+    let proposals = policy.status.iter().flat_map(|status| &status.proposals);
+    let carried_out = proposals.filter(|row| is_carried_out(row)).map(|row| {
+        let deadline = row
+            .execution
+            .as_ref()
+            .and_then(|execution| execution.deadline);
+        (row.subject_id().to_owned(), deadline)
+    });
+    let state = || policy.status.iter().map(|status| &status.state);
+    let schemas = state().flat_map(|state| &state.schemas);
     let rival = Rival {
-        sends: sends.copied().collect(),
-        in_flight: in_flight
-            .map(|incident| (incident.schema_id.clone(), incident.deadline))
+        sends: state().flat_map(|state| &state.sends).copied().collect(),
+        in_flight: in_flight.chain(carried_out).collect(),
+        poisoned: schemas
+            .filter_map(|row| Some((row.id.clone(), row.poisoned?)))
             .collect(),
         cancelled: incidents().filter_map(cancelled_job).collect(),
         may_act: validated.may_act(),
@@ -127,7 +150,7 @@ mod tests {
             "apiVersion": "warehousesync.dev/v1alpha1",
             "kind": "WarehouseSyncPolicy",
             "metadata": {"name": name, "namespace": "data", "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
-            "spec": {"interval": interval, "posthog": {
+            "spec": {"mode": "Enforce", "interval": interval, "posthog": {
                 "host": "https://us.posthog.com",
                 "projectId": project,
                 "apiKeySecretRef": {"name": "posthog", "key": "api-key"},
@@ -172,11 +195,20 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_is_not_valid_any_more_is_nobodys_rival() {
+    fn a_policy_that_is_not_valid_any_more_begins_nothing_and_what_it_began_is_minded() {
         let rivals = Rivals::default();
+        rivals.note(&with_interval("never", 1, "soon"));
         rivals.note(&policy("b", 1));
-        let broken = with_interval("b", 1, "soon");
-        rivals.note(&broken);
-        assert!(names(&rivals, "a", 1).is_empty());
+        rivals.note(&with_interval("b", 1, "soon"));
+        let own = policy("a", 1);
+        let (project, _) = own.told.clone().unwrap();
+        let told = rivals.of(&at(&own), &project);
+        let [rival] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert_eq!((rival.at.name.as_str(), rival.may_act), ("b", false));
+        // Until then it keeps its tables; the next valid one begins again.
+        rivals.note(&policy("b", 1));
+        assert!(rivals.of(&at(&own), &project)[0].may_act);
     }
 }

@@ -312,7 +312,7 @@ impl Pass<'_> {
 
     fn owner(&self) -> Option<Blocked> {
         let Known { policy, now, .. } = *self.known;
-        let owner = source_owned_by(policy, &self.known.snapshot.rivals, self.source, now)?;
+        let owner = source_owned_by(policy, false, &self.known.snapshot.rivals, self.source, now)?;
         Some(blocked_by(policy, owner, "source"))
     }
 

@@ -8,6 +8,7 @@ use super::{Blocked, Guard};
 use crate::{
     api::{
         ValidatedPolicy,
+        proposal::{Phase, Proposal},
         status::{Incident, Step},
         validated::PolicyRef,
     },
@@ -17,8 +18,8 @@ use crate::{
 
 /// Says which other policy owns the table, if one does.
 ///
-/// The owner is who has an incident of the table in flight; else the oldest policy that may act and selects it (then the
-/// smaller uid). A policy that may no longer act keeps an incident only until the deadline of its step.
+/// The owner is who has something in flight on the table, or on its source; else the oldest policy that may act and selects it
+/// (then the smaller uid). A policy that may no longer act keeps what is in flight only until the deadline of its step.
 #[must_use]
 pub fn owned_by<'a>(
     policy: &ValidatedPolicy,
@@ -26,56 +27,83 @@ pub fn owned_by<'a>(
     rivals: &'a [Arc<Rival>],
     table: &Table<'_>,
     now: Timestamp,
-) -> Option<&'a PolicyRef> {
-    if let Some(rival) = rivals
-        .iter()
-        .find(|rival| holds(rival, table.schema_id, now))
-    {
-        // Both in flight cannot come about by itself; then the older one goes on.
-        if !own_in_flight || older(rival, policy) {
-            return Some(&rival.at);
-        }
-    }
-    if own_in_flight {
-        return None;
-    }
-    rivals
-        .iter()
-        .filter(|rival| rival.may_act && older(rival, policy))
-        .find(|rival| {
-            rival
-                .selector
-                .selects_source(table.source_type, table.prefix, table.source_id)
-                && rival.selector.selects_schema(table.name)
-        })
-        .map(|rival| &rival.at)
+) -> Option<Owner<'a>> {
+    let acts =
+        |rival: &Rival| holds(rival, table.schema_id, now) || holds(rival, table.source_id, now);
+    let selects = |rival: &Rival| {
+        let (type_, prefix) = (table.source_type, table.prefix);
+        rival
+            .selector
+            .selects_source(type_, prefix, table.source_id)
+            && rival.selector.selects_schema(table.name)
+    };
+    owner(policy, own_in_flight, rivals, acts, selects)
 }
 
-/// Says which other policy owns the source, if one does: the oldest that may act and selects any of its tables.
+/// Says which other policy owns the source, if one does: who has something in flight on it, or on any of its tables; else the
+/// oldest that may act and selects any of its tables.
 #[must_use]
 pub fn source_owned_by<'a>(
     policy: &ValidatedPolicy,
+    own_in_flight: bool,
     rivals: &'a [Arc<Rival>],
     source: &Source,
     now: Timestamp,
-) -> Option<&'a PolicyRef> {
+) -> Option<Owner<'a>> {
     let (type_, prefix) = (source.type_name(), source.prefix_name());
+    let acts = |rival: &Rival| {
+        holds(rival, &source.id, now)
+            || (source.schemas.iter()).any(|table| holds(rival, &table.id, now))
+    };
     let selects = |rival: &Rival| {
         rival.selector.selects_source(type_, prefix, &source.id)
             && (source.schemas.iter()).any(|table| rival.selector.selects_schema(&table.name))
     };
-    let acts = |rival: &Rival| (source.schemas.iter()).any(|table| holds(rival, &table.id, now));
-    rivals
+    owner(policy, own_in_flight, rivals, acts, selects)
+}
+
+fn owner<'a>(
+    policy: &ValidatedPolicy,
+    own_in_flight: bool,
+    rivals: &'a [Arc<Rival>],
+    acts: impl Fn(&Rival) -> bool,
+    selects: impl Fn(&Rival) -> bool,
+) -> Option<Owner<'a>> {
+    // Both in flight cannot come about by itself; then the older one goes on.
+    let acting = rivals
         .iter()
-        .find(|rival| older(rival, policy) && (rival.may_act && selects(rival) || acts(rival)))
-        .map(|rival| &rival.at)
+        .find(|rival| acts(rival) && (!own_in_flight || older(rival, policy)));
+    let oldest = || {
+        let mut able = rivals.iter().filter(|rival| rival.may_act);
+        able.find(|rival| older(rival, policy) && selects(rival))
+    };
+    match acting {
+        Some(rival) => Some(Owner {
+            at: &rival.at,
+            only_acts: oldest().is_none(),
+        }),
+        None if own_in_flight => None,
+        None => oldest().map(|rival| Owner {
+            at: &rival.at,
+            only_acts: false,
+        }),
+    }
+}
+
+/// Another policy that owns a table or a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner<'a> {
+    /// It.
+    pub at: &'a PolicyRef,
+    /// True if it owns it only until what it has in flight there is over.
+    pub only_acts: bool,
 }
 
 /// Who owns it, as a sentence of this policy may name it: by name only within its own namespace.
 #[must_use]
-pub fn blocked_by(policy: &ValidatedPolicy, owner: &PolicyRef, what: &str) -> Blocked {
-    let why = if owner.namespace == policy.at.namespace {
-        format!("BlockedBy: policy {} owns this {what}", owner.name)
+pub fn blocked_by(policy: &ValidatedPolicy, owner: Owner<'_>, what: &str) -> Blocked {
+    let why = if owner.at.namespace == policy.at.namespace {
+        format!("BlockedBy: policy {} owns this {what}", owner.at.name)
     } else {
         format!("BlockedBy: a policy in another namespace owns this {what}")
     };
@@ -97,14 +125,20 @@ pub struct Table<'a> {
     pub name: &'a str,
 }
 
-fn holds(rival: &Rival, schema_id: &str, now: Timestamp) -> bool {
+fn holds(rival: &Rival, subject_id: &str, now: Timestamp) -> bool {
     rival.in_flight.iter().any(|(id, deadline)| {
-        id == schema_id && (rival.may_act || deadline.is_some_and(|at| at > now))
+        id == subject_id && (rival.may_act || deadline.is_some_and(|at| at > now))
     })
 }
 
 fn older(rival: &Rival, policy: &ValidatedPolicy) -> bool {
     (rival.created, &rival.uid) < (policy.created, &policy.uid)
+}
+
+/// True while a proposal binds its table or source to its policy: from its first call to the proof of the last.
+#[must_use]
+pub const fn is_carried_out(proposal: &Proposal) -> bool {
+    matches!(proposal.phase, Phase::Executing | Phase::Verifying)
 }
 
 /// True while an incident binds its table to its policy.

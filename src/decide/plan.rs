@@ -11,7 +11,7 @@ use super::{
     gate::Hanging,
     guards::{Blocked, Guard, breaker, budget, windows},
     incident::{self, Facts, Next},
-    ownership::{Table, blocked_by, is_in_flight, owned_by},
+    ownership::{Table, blocked_by, is_carried_out, is_in_flight, owned_by},
     proposal::{self, Key, Proposals, Said},
     safety::NextRun,
 };
@@ -19,7 +19,7 @@ use crate::{
     api::{
         About,
         policy::{Mode, Switch},
-        proposal::{Phase, Proposal},
+        proposal::Proposal,
         status::{
             BreakerState, Call, Incident, MAX_INCIDENTS, RootCause, SourceState, Step, Suppressed,
         },
@@ -135,7 +135,7 @@ pub fn decide(
         known,
         diagnosis,
         max_actions_per_hour,
-        poisoned: poison::poisoned(state, known.proposals, known.snapshot),
+        poisoned: poison::by_anyone(known),
     };
     let reset = policy.reset_at.is_some() && policy.reset_at != state.reset_handled;
     plan.reset_handled.clone_from(if reset {
@@ -413,7 +413,7 @@ impl Pass<'_> {
         let mut proposals = self.known.proposals.iter();
         let under_way = proposals.find(|row| {
             let target = &row.target;
-            matches!(row.phase, Phase::Executing | Phase::Verifying)
+            is_carried_out(row)
                 && target.source_id == incident.source_id
                 && (target.schema_id.is_empty() || target.schema_id == incident.schema_id)
         });

@@ -106,7 +106,9 @@ impl Due {
 /// Whether a reload of the table would have to be proposed.
 fn is_poisoned(known: &Known<'_>, schema_id: &str) -> bool {
     let mut states = known.state.schemas.iter();
+    let mut others = known.snapshot.rivals.iter().flat_map(|one| &one.poisoned);
     states.any(|state| state.id == schema_id && state.poisoned.is_some())
+        || others.any(|(id, _)| id == schema_id)
 }
 
 fn back_off(in_vain: u32) -> SignedDuration {

@@ -43,7 +43,8 @@ pub type Leads = Arc<dyn Fn(Duration) -> bool + std::marker::Send + Sync>;
 /// Longest time from the first read of the live gate to the send. What was seen any earlier may no longer hold.
 const GATE_HOLDS: SignedDuration = SignedDuration::from_secs(20);
 /// Why nothing is sent although the gate was open.
-pub(super) const TOOK_TOO_LONG: &str = "what it rests on was read so long ago that it may have changed";
+pub(super) const TOOK_TOO_LONG: &str =
+    "what it rests on was read so long ago that it may have changed";
 
 /// Whether too much time has passed by `now` since `read_from`, by a clock that may have been set.
 pub(super) fn is_over(holds: SignedDuration, read_from: Timestamp, now: Timestamp) -> bool {

@@ -138,10 +138,13 @@ pub struct Rival {
     pub may_act: bool,
     /// What it selects.
     pub selector: Selector,
-    /// Tables of which it has an incident in flight, with the deadline of the present step.
+    /// Tables of which it has an incident in flight, and tables and sources on which something is done that a person approved; with
+    /// the deadline of the present step.
     pub in_flight: Vec<(String, Option<Timestamp>)>,
     /// When it sent calls lately.
     pub sends: Vec<Timestamp>,
     /// Jobs that it has cancelled, or may have.
     pub cancelled: Vec<String>,
+    /// Tables of which the next run may wipe the data, after what it sent, and since when.
+    pub poisoned: Vec<(String, Timestamp)>,
 }

@@ -233,7 +233,9 @@ fn nothing_is_sent_on_a_list_of_runs_that_was_full_and_is_empty() {
 #[test]
 fn nothing_is_cancelled_while_the_clocks_of_the_two_sides_differ() {
     let an_hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
-    let date = an_hour_ago.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let date = an_hour_ago
+        .strftime("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string();
     let headers = BTreeMap::from([("Date".to_owned(), date)]);
     half_blind("/jobs/", FaultKind::Headers { headers });
 }

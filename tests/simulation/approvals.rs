@@ -4,17 +4,20 @@ use jiff::SignedDuration;
 use posthog_simulator::{EffectKind, Fault as SimFault, FaultKind, SchemaSpec, Simulator, Status};
 use warehouse_sync_operator::{
     api::{
+        ValidatedPolicy,
         policy::{Mode, Proposing},
         proposal::{Phase, Proposal, ProposedAction},
         status::RootCause,
+        validated::PolicyRef,
     },
-    observe::ApprovalGuard,
+    controller::rivals::told,
+    observe::{ApprovalGuard, Rival},
 };
 
 use crate::{
     cluster::guard,
     faults::{Fault, Faults},
-    world::World,
+    world::{World, policy},
 };
 
 const ENFORCE: &str = "mode: Enforce, interval: 5m";
@@ -459,6 +462,134 @@ fn a_run_that_is_due_is_waited_for() {
     assert!(row.message.contains("due"), "{row:#?}");
 }
 
+// --- Other policies of the project ----------------------------------------------------------------------------------
+
+fn rival(created: &str) -> Rival {
+    let other = ValidatedPolicy::new(&policy(ENFORCE)).unwrap();
+    Rival {
+        at: PolicyRef {
+            namespace: "n".into(),
+            name: "other".into(),
+        },
+        uid: "u0".into(),
+        created: created.parse().unwrap(),
+        may_act: true,
+        selector: other.selector,
+        in_flight: Vec::new(),
+        cancelled: Vec::new(),
+        sends: Vec::new(),
+        poisoned: Vec::new(),
+    }
+}
+
+fn younger() -> Rival {
+    rival("2026-06-01T00:00:00Z")
+}
+
+#[test]
+fn others_are_told_of_what_is_being_done_to_a_table() {
+    let mut world = world(&wrong_type());
+    let id = world.schema_id("a");
+    let is_told = |world: &World| {
+        let (_, told) = told(&world.cluster.object()).unwrap();
+        told.in_flight.iter().any(|(at, _)| *at == id)
+    };
+    let approved = approve(&world);
+    assert!(!is_told(&world));
+    run(&mut world, 3);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Verifying);
+    assert!(is_told(&world));
+    run(&mut world, 60);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Executed);
+    assert!(!is_told(&world));
+}
+
+#[test]
+fn nothing_is_begun_beside_what_another_policy_does_and_the_approval_keeps() {
+    for of_source in [true, false] {
+        let mut world = world(&wrong_type());
+        let source = simulator(&world, |posthog| posthog.source_id("prod").unwrap());
+        let subject = if of_source {
+            source
+        } else {
+            world.schema_id("a")
+        };
+        let id = approve(&world).id;
+        world.cluster.set_rivals(vec![Rival {
+            in_flight: vec![(subject, None)],
+            ..younger()
+        }]);
+        run(&mut world, 60);
+        let held = by_id(&world, &id);
+        assert_eq!(held.phase, Phase::Approved, "{held:#?}");
+        assert!(held.message.contains("policy other owns"), "{held:#?}");
+        assert_eq!(requests(&world, "POST", "/resync/"), 0);
+        world.cluster.set_rivals(vec![younger()]);
+        run(&mut world, 60);
+        assert_eq!(by_id(&world, &id).phase, Phase::Executed);
+    }
+}
+
+#[test]
+fn a_source_is_left_alone_while_a_younger_policy_acts_on_one_of_its_tables() {
+    let mut world = world(&failed(GONE, ""));
+    let id = approve(&world).id;
+    let other_table = world.schema_id("z");
+    world.cluster.set_rivals(vec![Rival {
+        in_flight: vec![(other_table, None)],
+        ..younger()
+    }]);
+    run(&mut world, 60);
+    let held = by_id(&world, &id);
+    assert_eq!(held.phase, Phase::Approved, "{held:#?}");
+    assert!(held.message.contains("policy other owns"), "{held:#?}");
+    world.cluster.set_rivals(vec![younger()]);
+    run(&mut world, 60);
+    assert_eq!(by_id(&world, &id).phase, Phase::Executed);
+}
+
+/// The older one would go first; but this one has begun.
+#[test]
+fn what_has_begun_is_gone_on_with_when_an_older_policy_comes_to_act() {
+    let mut met_half_done = 0;
+    for offset in 0..12 {
+        let mut world = world(&duplicates());
+        let id = approve(&world).id;
+        world.faults.plan_ahead(offset, Fault::NotSent);
+        world.pass();
+        if by_id(&world, &id).phase != Phase::Executing {
+            continue;
+        }
+        met_half_done += 1;
+        world
+            .cluster
+            .set_rivals(vec![rival("2025-01-01T00:00:00Z")]);
+        run(&mut world, 60);
+        let done = by_id(&world, &id);
+        assert_eq!(done.phase, Phase::Executed, "{done:#?}");
+    }
+    assert!(met_half_done > 2, "{met_half_done}");
+}
+
+#[test]
+fn a_table_that_another_policy_may_have_armed_is_not_reloaded_without_approval() {
+    let scenario = failed("Connection reset by peer", "");
+    let mut world = World::new(&scenario, ENFORCE, Faults::default());
+    let since = world.now();
+    world.cluster.set_rivals(vec![Rival {
+        poisoned: vec![(world.schema_id("a"), since)],
+        ..younger()
+    }]);
+    run(&mut world, 120);
+    assert_eq!(world.count("reload"), 0);
+    let reload = newest(&world);
+    assert!(reload.id.starts_with("rl-"), "{reload:#?}");
+    approve(&world);
+    run(&mut world, 60);
+    assert_eq!(world.count("reload"), 1);
+    assert_eq!(by_id(&world, &reload.id).phase, Phase::Executed);
+}
+
 // --- The guard ------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -674,6 +805,8 @@ fn a_table_that_may_be_armed_is_not_reloaded_without_approval() {
     assert_eq!(requests(&world, "POST", "/resync/"), 1);
     let id = world.schema_id("a");
     assert!(simulator(&world, |posthog| posthog.reset_armed(&id)));
+    let (_, told) = told(&world.cluster.object()).unwrap();
+    assert!(told.poisoned.iter().any(|(armed, _)| *armed == id));
     // By now the table fails for a reason for which it would be reloaded at once.
     change(&world, "a", |schema| schema.trigger_fails = false);
     says(&world, "a", "Connection reset by peer");

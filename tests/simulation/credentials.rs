@@ -262,6 +262,7 @@ fn only_the_owner_of_the_source_hands_over() {
         in_flight: Vec::new(),
         cancelled: Vec::new(),
         sends: Vec::new(),
+        poisoned: Vec::new(),
     }]);
     run(&mut world, 60);
     assert_eq!(patches(&world), 0);

@@ -139,6 +139,7 @@ fn rivals(holds: impl Fn(Guard) -> bool) -> Vec<Rival> {
         in_flight: Vec::new(),
         cancelled: Vec::new(),
         sends: Vec::new(),
+        poisoned: Vec::new(),
     };
     let mut rivals = Vec::new();
     if holds(Guard::Ownership) {

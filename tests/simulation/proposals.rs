@@ -457,6 +457,7 @@ fn only_the_owner_proposes() {
             in_flight: Vec::new(),
             cancelled: Vec::new(),
             sends: Vec::new(),
+            poisoned: Vec::new(),
         }
     };
     for (rival, text, proposed) in [

@@ -118,7 +118,9 @@ fn a_run_is_not_stuck_because_the_operators_clock_was_behind_and_was_set_right()
         "{name: t, last_synced_ago: 33h, run: {started_ago: 9h, rows: 5, progresses: {rows_per_second: 1, log_every: 9999h}}}",
         ENFORCE,
     );
-    world.faults.set_clock_ahead(SignedDuration::from_hours(-12));
+    world
+        .faults
+        .set_clock_ahead(SignedDuration::from_hours(-12));
     world.run_for(SignedDuration::from_mins(40));
     world.faults.set_clock_ahead(SignedDuration::ZERO);
     world.run_for(SignedDuration::from_hours(20));

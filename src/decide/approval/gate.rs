@@ -7,11 +7,11 @@ use jiff::SignedDuration;
 
 use super::{Answer, answer, answer::Rules};
 use crate::{
-    api::proposal::{Phase, Proposal, ProposedAction},
+    api::proposal::{Proposal, ProposedAction},
     decide::{
         Plan,
         guards::{breaker, budget, windows},
-        ownership::is_in_flight,
+        ownership::{is_carried_out, is_in_flight},
         proposal::{
             Key,
             fitting::{Fit, fitting},
@@ -96,9 +96,10 @@ fn beside(plan: &Plan, proposal: &Proposal) -> Option<Closed> {
     if let Some(incident) = touched {
         return Some(format!("an incident of {} is under way", incident.schema));
     }
-    let mut others = plan.proposals.iter().filter(|other| {
-        other.id != proposal.id && matches!(other.phase, Phase::Executing | Phase::Verifying)
-    });
+    let mut others = plan
+        .proposals
+        .iter()
+        .filter(|other| other.id != proposal.id && is_carried_out(other));
     let other = others.find(|other| {
         other.target.source_id == target.source_id
             && (whole_source

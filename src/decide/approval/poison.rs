@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{
         proposal::{ExecutedStep, Proposal, ProposedCall, ProposedStep},
         status::{Fate, State},
     },
+    diagnose::Known,
     observe::Snapshot,
     posthog::{
         lax::Lax,
@@ -38,6 +39,19 @@ pub fn poisoned(
     }
     poisoned.retain(|id, since| !has_run_since(snapshot, id, *since));
     poisoned
+}
+
+/// The same, and the tables that other policies of the project have come to.
+#[must_use]
+pub fn by_anyone(known: &Known<'_>) -> BTreeMap<String, Timestamp> {
+    let mut all = poisoned(known.state, known.proposals, known.snapshot);
+    let rivals = known.snapshot.rivals.iter();
+    for (id, since) in rivals.flat_map(|rival| &rival.poisoned) {
+        if !has_run_since(known.snapshot, id, *since) {
+            all.entry(id.clone()).or_insert(*since);
+        }
+    }
+    all
 }
 
 fn armed(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
@@ -86,11 +100,38 @@ fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec
     }
 }
 
+/// How much later than the call a run must have begun to be one after it: it is dated by PostHog's clock, the call by ours.
+const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_mins(5);
+
 /// True if a run that began after `since` has completed. `last_synced_at` is the start of the last such run.
 fn has_run_since(snapshot: &Snapshot, schema_id: &str, since: Timestamp) -> bool {
     let mut rows = snapshot.sources.iter().flat_map(|source| &source.schemas);
-    rows.find(|row| row.id == schema_id).is_some_and(|row| {
-        row.status() == SchemaStatus::Completed
-            && matches!(row.last_synced_at, Lax::Is(at) if at > since)
-    })
+    rows.find(|row| row.id == schema_id)
+        .is_some_and(|row| ran_after(row, since))
+}
+
+fn ran_after(row: &Schema, since: Timestamp) -> bool {
+    row.status() == SchemaStatus::Completed
+        && matches!(row.last_synced_at, Lax::Is(at) if at.duration_since(since) > CLOCKS_DIFFER_BY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_may_have_begun_before_the_call_proves_nothing() {
+        let since: Timestamp = "2026-10-01T12:00:00Z".parse().unwrap();
+        for (status, began, proves) in [
+            ("Completed", "2026-10-01T11:00:00Z", false),
+            ("Completed", "2026-10-01T12:04:00Z", false),
+            ("Completed", "2026-10-01T12:06:00Z", true),
+            ("Running", "2026-10-01T12:06:00Z", false),
+            ("Failed", "2026-10-01T12:06:00Z", false),
+        ] {
+            let row = serde_json::json!({"id": "a", "name": "a", "status": status, "last_synced_at": began});
+            let row: Schema = serde_json::from_value(row).unwrap();
+            assert_eq!(ran_after(&row, since), proves, "{status} {began}");
+        }
+    }
 }

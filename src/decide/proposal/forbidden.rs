@@ -3,12 +3,15 @@
 use super::Key;
 use crate::{
     api::{
+        ValidatedPolicy,
         policy::{Mode, Proposing},
         proposal::ProposedAction,
         status::Incident,
     },
     decide::{
-        ownership::{Table, blocked_by, is_in_flight, owned_by, source_owned_by},
+        ownership::{
+            Owner, Table, blocked_by, is_carried_out, is_in_flight, owned_by, source_owned_by,
+        },
         safety::NotWarehouse,
     },
     diagnose::Known,
@@ -37,6 +40,14 @@ impl Forbidden {
         Self {
             why: why.into(),
             withdraws: false,
+        }
+    }
+
+    /// Another policy is in the way: for good, or until what it does there is over.
+    fn by(policy: &ValidatedPolicy, owner: Owner<'_>, what: &str) -> Self {
+        Self {
+            why: blocked_by(policy, owner, what).why,
+            withdraws: !owner.only_acts,
         }
     }
 }
@@ -108,10 +119,15 @@ fn of_source(known: &Known<'_>, source: &Source) -> Option<Forbidden> {
             "the policy does not select this source",
         ));
     }
-    let owner = source_owned_by(policy, &known.snapshot.rivals, source, known.now)?;
-    Some(Forbidden::withdraws(
-        blocked_by(policy, owner, "source").why,
-    ))
+    let own = is_carried_out_on(known, &source.id);
+    let owner = source_owned_by(policy, own, &known.snapshot.rivals, source, known.now)?;
+    Some(Forbidden::by(policy, owner, "source"))
+}
+
+/// Whether this policy has a proposal under way for the table or source as a whole of this id.
+fn is_carried_out_on(known: &Known<'_>, subject_id: &str) -> bool {
+    let mut proposals = known.proposals.iter().filter(|row| is_carried_out(row));
+    proposals.any(|row| row.subject_id() == subject_id)
 }
 
 fn of_table(
@@ -135,9 +151,10 @@ fn of_table(
     };
     let in_flight = incidents
         .iter()
-        .any(|incident| incident.schema_id == schema.id && is_in_flight(incident));
+        .any(|incident| incident.schema_id == schema.id && is_in_flight(incident))
+        || is_carried_out_on(known, &schema.id);
     let owner = owned_by(policy, in_flight, &known.snapshot.rivals, &table, known.now)?;
-    Some(Forbidden::withdraws(blocked_by(policy, owner, "table").why))
+    Some(Forbidden::by(policy, owner, "table"))
 }
 
 fn selects(known: &Known<'_>, source: &Source, schema: &Schema) -> bool {

@@ -30,8 +30,7 @@ pub fn needs_a_reload(known: &Known<'_>, problem: &Problem) -> bool {
 }
 
 fn is_poisoned(known: &Known<'_>, schema_id: &str) -> bool {
-    let poisoned = poison::poisoned(known.state, known.proposals, known.snapshot);
-    poisoned.contains_key(schema_id)
+    poison::by_anyone(known).contains_key(schema_id)
 }
 
 /// The reload, as a proposal.
