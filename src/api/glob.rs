@@ -11,7 +11,7 @@ use wildmatch::WildMatch;
 pub struct GlobError(String);
 
 /// Several globs, of which one must match.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Globs(Vec<Glob>);
 
 #[derive(Debug, Clone)]

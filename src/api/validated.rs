@@ -564,8 +564,8 @@ impl DataCheck {
     }
 }
 
-/// A compiled selector.
-#[derive(Debug, Clone)]
+/// A compiled selector. The default selects everything.
+#[derive(Debug, Clone, Default)]
 pub struct Selector {
     sources: SourceSelector,
     include: Option<Globs>,

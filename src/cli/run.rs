@@ -112,7 +112,7 @@ enum LogFormat {
 /// Runs the operator until it is told to stop.
 pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     let options = options(args)?;
-    start_log(args.log_format);
+    start_log(args.log_format)?;
     tell_the_way(&options.authorities);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -229,14 +229,19 @@ fn host(text: &str) -> Result<String, String> {
 /// tells itself, with its object and what to do.
 const LOGGED: &str = "info,kube=warn,kube_client::client::builder=off,rustls_platform_verifier=off";
 
-fn start_log(format: LogFormat) {
+fn start_log(format: LogFormat) -> Result<(), CliError> {
     // A chart sets a variable that has no value to nothing.
     let wanted = std::env::var("RUST_LOG")
         .ok()
         .filter(|text| !text.is_empty());
-    let filter = wanted
-        .and_then(|text| EnvFilter::try_new(text).ok())
-        .unwrap_or_else(|| EnvFilter::new(LOGGED));
+    let filter = match wanted {
+        None => EnvFilter::new(LOGGED),
+        Some(text) => EnvFilter::try_new(&text).map_err(|error| {
+            CliError::Usage(format!(
+                "RUST_LOG is no filter ({error}): {text:?}. Allowed is for example `info` or `info,warehouse_sync_operator=debug`"
+            ))
+        })?,
+    };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
@@ -246,6 +251,7 @@ fn start_log(format: LogFormat) {
         LogFormat::Human => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+    Ok(())
 }
 
 /// Resolves at SIGTERM or Ctrl-C. A second one ends the process at once.

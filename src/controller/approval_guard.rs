@@ -36,9 +36,9 @@ const LASTS: Duration = Duration::from_secs(10);
 /// How long the API server may take to act by what has changed.
 const SETTLES: Duration = Duration::from_secs(10);
 /// What makes an object that is not there, from the files of this version of the operator.
-const APPLY: &str = "kubectl apply -f deploy/admission.yaml, or helm upgrade";
+const APPLY: &str = "kubectl apply -f deploy/admission.yaml (with helm instead: helm upgrade)";
 /// What makes an object as it was: `apply` would leave what somebody has added to it.
-const REPLACE: &str = "kubectl replace -f deploy/admission.yaml, or helm get manifest RELEASE -n NAMESPACE | kubectl replace -f -";
+const REPLACE: &str = "kubectl replace -f deploy/admission.yaml (with helm instead: helm get manifest RELEASE -n NAMESPACE | kubectl replace -f -)";
 
 /// Looks at the guard, for all policies together.
 pub struct GuardWatch {

@@ -20,18 +20,19 @@ use crate::{
         validated::PolicyRef,
     },
     decide::{
-        Action, Guard, Held, Plan, approval,
+        Action, Blocked, Guard, Held, Plan, approval,
         approval::gate,
         credentials::Handing,
         decide,
         incident::{self, Facts, Next},
+        meanwhile,
         plan::{Settings, in_words},
         proposal,
         proposal::Seed,
     },
     diagnose::{Diagnosis, Known, diagnose, outage},
     execute::{self, Leads, Ledger, approved, handover, run::Ran, spending::Wish},
-    observe::{Live, Observer, Offers, Snapshot, observer::ProjectView},
+    observe::{Live, Observer, Offers, Rival, Snapshot, observer::ProjectView},
     posthog::{ApiKey, Transport, client::Clock, guard::HostList, quota::Purpose, redact},
     report::{
         Kubernetes, KubernetesError, Metrics, StatusWriter, Story,
@@ -362,7 +363,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         if let Some(obstacle) = obstacle::of_vanished(&sources, &old, &self.timings, now) {
             return Ok(Err((obstacle, Some(policy), tell)));
         }
-        let rivals = self.kubernetes.rivals(&policy.at, &policy.project);
+        let rivals = self.rivals(&policy);
         let survey = Survey {
             policy: &policy,
             view: &view,
@@ -455,7 +456,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         };
         let hands_over = !plan.handings.is_empty();
         self.hand_over(pass, plan, writer, &compose).await?;
-        self.act(pass, plan, writer, &compose).await?;
+        self.act(pass, diagnosis, plan, writer, &compose).await?;
         // What was latched is written down before anything is done about it.
         writer.write(compose(plan), now).await?;
         writer.publish().await;
@@ -483,6 +484,14 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let now = pass.now;
         while !plan.handings.is_empty() {
             let handing = plan.handings[0].clone();
+            if !self.claim(pass, &handing.source_id, None) {
+                let handing = plan.handings.remove(0);
+                let why = Guard::Owner.says("another policy acts on this source just now");
+                let (id, source) = (&handing.source_id, &handing.source);
+                plan.held
+                    .push(Held::of_source(id, source, handing.words.clone(), why));
+                continue;
+            }
             let wish = wish(&pass.policy, &handing.source_id, true, false);
             if !self.may_send(pass, wish, plan) {
                 plan.handings.remove(0);
@@ -537,6 +546,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     async fn act(
         &self,
         pass: &Pass<'_, T>,
+        diagnosis: &Diagnosis,
         plan: &mut Plan,
         writer: &mut StatusWriter<'_, K>,
         compose: &impl Fn(&Plan) -> WarehouseSyncPolicyStatus,
@@ -544,6 +554,12 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let now = pass.now;
         while !plan.actions.is_empty() {
             let action = plan.actions[0].clone();
+            if let Some(blocked) = self.meanwhile(pass, diagnosis, plan, &action) {
+                let action = plan.actions.remove(0);
+                let held = Held::of(&action.incident, action.call, blocked);
+                plan.held.push(held);
+                continue;
+            }
             let call = action.call;
             let schema_id = action.incident.schema_id.clone();
             let sends = &action.incident.sends;
@@ -579,6 +595,75 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             writer.publish().await;
         }
         Ok(())
+    }
+
+    /// Claims the table of `action`; why it is not sent all the same, by what others of the project have done since the pass began.
+    fn meanwhile(
+        &self,
+        pass: &Pass<'_, T>,
+        diagnosis: &Diagnosis,
+        plan: &Plan,
+        action: &Action,
+    ) -> Option<Blocked> {
+        let Incident {
+            source_id,
+            schema_id,
+            ..
+        } = &action.incident;
+        if !self.claim(pass, source_id, Some(schema_id)) {
+            return Some(Guard::Owner.says("another policy acts on this table just now"));
+        }
+        // Only now: what another began before is told by now, or its claim is in the way.
+        let snapshot = self.with_rivals_of_now(pass);
+        let known = self.known(pass, plan, &snapshot);
+        meanwhile(&known, diagnosis, action)
+    }
+
+    /// Claims what a proposal is about; why it is not sent all the same, by what others of the project have done since it was judged.
+    fn beside(&self, pass: &Pass<'_, T>, plan: &Plan, proposal: &Proposal) -> Option<String> {
+        let target = &proposal.target;
+        let table = Some(target.schema_id.as_str()).filter(|id| !id.is_empty());
+        if !self.claim(pass, &target.source_id, table) {
+            return Some("another policy acts on this table or source just now".to_owned());
+        }
+        let snapshot = self.with_rivals_of_now(pass);
+        let known = self.known(pass, plan, &snapshot);
+        gate::stopped(&known, plan, proposal, self.approvals)
+    }
+
+    /// What the pass knows, and what the others of the project have done by now.
+    fn with_rivals_of_now(&self, pass: &Pass<'_, T>) -> Snapshot {
+        Snapshot {
+            rivals: self.rivals(&pass.policy),
+            ..pass.snapshot.clone()
+        }
+    }
+
+    fn known<'a>(
+        &self,
+        pass: &'a Pass<'_, T>,
+        plan: &'a Plan,
+        snapshot: &'a Snapshot,
+    ) -> Known<'a> {
+        Known {
+            policy: &pass.policy,
+            snapshot,
+            state: &pass.old.state,
+            proposals: &plan.proposals,
+            timings: pass.timings,
+            now: (self.clock)(),
+        }
+    }
+
+    fn claim(&self, pass: &Pass<'_, T>, source_id: &str, schema_id: Option<&str>) -> bool {
+        let policy = &pass.policy;
+        let now = (self.clock)();
+        self.ledger
+            .claim(&policy.project, source_id, schema_id, &policy.uid, now)
+    }
+
+    fn rivals(&self, policy: &ValidatedPolicy) -> Vec<Arc<Rival>> {
+        self.kubernetes.rivals(&policy.at, &policy.project)
     }
 
     /// Counts a call, unless that would exceed the operator's own cap for the project.
@@ -622,8 +707,11 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     let reserves = begun < intended.material.steps.len();
                     let subject = intended.subject_id().to_owned();
                     let wish = wish(&pass.policy, &subject, starts, reserves);
-                    if !self.may_send(pass, wish, plan) {
-                        let held = held_back(&proposal, OVER_CAP);
+                    let beside = self.beside(pass, plan, &proposal);
+                    let over_cap =
+                        || (!self.may_send(pass, wish, plan)).then(|| OVER_CAP.to_owned());
+                    if let Some(why) = beside.or_else(over_cap) {
+                        let held = held_back(&proposal, &why);
                         story::goes_on(&pass.policy.at, &proposal, &held);
                         plan.put(held, now);
                         writer.write(compose(plan), now).await?;
@@ -677,14 +765,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         proposal: &Proposal,
     ) -> Result<approval::Next, KubernetesError> {
         let client = &pass.view.client;
-        let known = Known {
-            policy: &pass.policy,
-            snapshot: &pass.snapshot,
-            state: &pass.old.state,
-            proposals: &plan.proposals,
-            timings: pass.timings,
-            now: client.now(),
-        };
+        let before = self.with_rivals_of_now(pass);
+        let known = self.known(pass, plan, &before);
         let cap = self.max_actions_per_hour;
         let held = gate::held(&known, plan, proposal, self.approvals, cap);
         if let Some(why) = held.filter(|_| proposal.phase == Phase::Approved) {
@@ -694,6 +776,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let live = Live::take(client, proposal.action, &proposal.target).await;
         let snapshot = Snapshot {
             approval_guard: self.kubernetes.approval_guard().await?,
+            rivals: self.rivals(&pass.policy),
             ..live.over(&pass.snapshot)
         };
         let known = Known {

@@ -8,16 +8,23 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
 use super::watched::{Watched, at};
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicy,
-        status::{Call, Fate, Incident, Send},
+        host::Host,
+        status::{Call, Fate, Incident, Send, Step},
         validated::{PolicyRef, Project},
     },
     decide::ownership::{is_carried_out, is_in_flight},
     observe::Rival,
 };
+
+/// A call takes 130 s at most, and a job that it starts appears soon after.
+const SETTLES: SignedDuration = SignedDuration::from_mins(10);
 
 /// All policies that are watched, by project. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +38,8 @@ struct Known {
 }
 
 impl Rivals {
-    /// Takes note of a policy as the watch has just told it. One that cannot be read any more, or that is not valid, begins nothing;
-    /// what it had in flight is still to be minded. Of one that never was valid nothing is known.
+    /// Takes note of a policy as the watch has just told it. One that cannot be read any more begins nothing; what it had in flight is
+    /// still to be minded. Of one that could not be read since this process began nothing is known.
     pub fn note(&self, policy: &Watched) {
         let mut known = self.known();
         let before = known.remove(&at(policy));
@@ -94,21 +101,34 @@ impl Known {
     }
 }
 
-/// What others have to know of a policy, and the project that it is on; none if it is not valid.
+/// What others have to know of a policy, and the project that it is on; none if it does not say which. One that is not valid may not
+/// act; what its status says counts.
 #[must_use]
 pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Rival>)> {
-    let validated = ValidatedPolicy::new(policy).ok()?;
+    let valid = ValidatedPolicy::new(policy).ok();
+    let posthog = &policy.spec.posthog;
+    let project = Project {
+        host: Host::parse(&posthog.host).ok()?,
+        id: posthog.project_id,
+    };
     let incidents = || policy.status.iter().flat_map(|status| &status.incidents);
+    // Nothing is being done about one that waits for its next attempt: who owns the table then is for the policies' age to say.
     let in_flight = incidents()
-        .filter(|incident| is_in_flight(incident))
-        .map(|incident| (incident.schema_id.clone(), incident.deadline));
+        .filter(|incident| is_in_flight(incident) && incident.step != Step::BackOff)
+        .map(|incident| {
+            let last = incident.sends.last().map(|send| send.started_at);
+            (
+                incident.schema_id.clone(),
+                incident.deadline.or(settled(last)),
+            )
+        });
     let proposals = policy.status.iter().flat_map(|status| &status.proposals);
     let carried_out = proposals.filter(|row| is_carried_out(row)).map(|row| {
-        let deadline = row
-            .execution
-            .as_ref()
-            .and_then(|execution| execution.deadline);
-        (row.subject_id().to_owned(), deadline)
+        let execution = row.execution.as_ref();
+        let deadline = execution.and_then(|execution| execution.deadline);
+        let last = execution.and_then(|execution| execution.steps.last());
+        let last = last.map(|step| step.started_at);
+        (row.subject_id().to_owned(), deadline.or(settled(last)))
     });
     let state = || policy.status.iter().map(|status| &status.state);
     let schemas = state().flat_map(|state| &state.schemas);
@@ -119,13 +139,19 @@ pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Rival>)> {
             .filter_map(|row| Some((row.id.clone(), row.poisoned?)))
             .collect(),
         cancelled: incidents().filter_map(cancelled_job).collect(),
-        may_act: validated.may_act(),
-        at: validated.at,
-        uid: validated.uid,
-        created: validated.created,
-        selector: validated.selector,
+        may_act: valid.as_ref().is_some_and(ValidatedPolicy::may_act),
+        at: at(policy),
+        uid: policy.uid()?,
+        created: policy.creation_timestamp()?.0,
+        selector: valid.map(|valid| valid.selector).unwrap_or_default(),
     };
-    Some((validated.project, Arc::new(rival)))
+    Some((project, Arc::new(rival)))
+}
+
+/// When a call that was sent at `sent` has ended, and what it began shows in the list: until then it is in flight, whatever becomes of
+/// its policy.
+fn settled(sent: Option<Timestamp>) -> Option<Timestamp> {
+    sent?.checked_add(SETTLES).ok()
 }
 
 /// The job that an incident has cancelled, or may have.
@@ -142,11 +168,11 @@ mod tests {
     use super::*;
 
     fn policy(name: &str, project: i64) -> Watched {
-        with_interval(name, project, "2m")
+        serde_json::from_value(object(name, project, "2m")).unwrap()
     }
 
-    fn with_interval(name: &str, project: i64, interval: &str) -> Watched {
-        let policy = serde_json::json!({
+    fn object(name: &str, project: i64, interval: &str) -> serde_json::Value {
+        serde_json::json!({
             "apiVersion": "warehousesync.dev/v1alpha1",
             "kind": "WarehouseSyncPolicy",
             "metadata": {"name": name, "namespace": "data", "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
@@ -155,8 +181,7 @@ mod tests {
                 "projectId": project,
                 "apiKeySecretRef": {"name": "posthog", "key": "api-key"},
             }},
-        });
-        serde_json::from_value(policy).unwrap()
+        })
     }
 
     fn names(rivals: &Rivals, own: &str, project: i64) -> Vec<String> {
@@ -194,21 +219,59 @@ mod tests {
         assert_eq!(names(&rivals, "x", 1), ["a"]);
     }
 
+    /// One with something in flight, something to wait for, and something that may be armed.
+    fn busy(interval: &str) -> Watched {
+        let (at, until) = ("2026-10-01T11:00:00Z", "2026-10-01T13:00:00Z");
+        let incident = |id: &str, step: &str| {
+            serde_json::json!({
+                "schemaId": id, "schema": id, "source": "s", "sourceId": "s", "cause": "Stuck", "step": step, "attempt": 1,
+                "jobId": format!("job of {id}"), "openedAt": at, "stepSince": at, "message": "",
+                "sends": [{"call": "Cancel", "startedAt": at, "fate": "Accepted"}],
+            })
+        };
+        let mut waits = incident("waits", "WaitTerminal");
+        waits["deadline"] = until.into();
+        let mut policy = object("b", 1, interval);
+        policy["status"] = serde_json::json!({
+            "incidents": [waits, incident("reloads", "Reloading"), incident("later", "BackOff"), incident("over", "Escalated")],
+            "state": {"schemas": [{"id": "armed", "poisoned": at}, {"id": "other"}], "sends": [at]},
+        });
+        serde_json::from_value(policy).unwrap()
+    }
+
     #[test]
-    fn a_policy_that_is_not_valid_any_more_begins_nothing_and_what_it_began_is_minded() {
-        let rivals = Rivals::default();
-        rivals.note(&with_interval("never", 1, "soon"));
-        rivals.note(&policy("b", 1));
-        rivals.note(&with_interval("b", 1, "soon"));
+    fn of_a_policy_that_is_not_valid_any_more_what_it_began_is_minded() {
         let own = policy("a", 1);
         let (project, _) = own.told.clone().unwrap();
-        let told = rivals.of(&at(&own), &project);
-        let [rival] = &told[..] else {
-            panic!("{told:?}")
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let unreadable = {
+            let mut policy = object("b", 1, "2m");
+            policy["spec"]["posthog"] = 7.into();
+            serde_json::from_value::<Watched>(policy).unwrap()
         };
-        assert_eq!((rival.at.name.as_str(), rival.may_act), ("b", false));
-        // Until then it keeps its tables; the next valid one begins again.
-        rivals.note(&policy("b", 1));
-        assert!(rivals.of(&at(&own), &project)[0].may_act);
+        // The last is one that was never seen as a valid one.
+        for (told, may_act) in [
+            (vec![busy("2m")], true),
+            (vec![busy("2m"), busy("soon")], false),
+            (vec![busy("2m"), unreadable], false),
+            (vec![busy("soon")], false),
+        ] {
+            let rivals = Rivals::default();
+            for policy in &told {
+                rivals.note(policy);
+            }
+            let all = rivals.of(&at(&own), &project);
+            let [rival] = &all[..] else { panic!("{all:?}") };
+            assert_eq!(rival.may_act, may_act);
+            let in_flight = [
+                ("waits".to_owned(), Some(time("2026-10-01T13:00:00Z"))),
+                ("reloads".to_owned(), Some(time("2026-10-01T11:10:00Z"))),
+            ];
+            assert_eq!(rival.in_flight, in_flight);
+            let since = time("2026-10-01T11:00:00Z");
+            assert_eq!(rival.poisoned, [("armed".to_owned(), since)]);
+            assert_eq!(rival.sends, [since]);
+            assert!(rival.cancelled.contains(&"job of over".to_owned()));
+        }
     }
 }

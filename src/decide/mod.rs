@@ -16,4 +16,4 @@ pub mod remedy;
 pub mod safety;
 
 pub use guards::{Blocked, Guard};
-pub use plan::{Action, Held, Plan, decide};
+pub use plan::{Action, Held, Plan, decide, meanwhile};

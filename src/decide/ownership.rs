@@ -80,12 +80,14 @@ fn owner<'a>(
     match acting {
         Some(rival) => Some(Owner {
             at: &rival.at,
-            only_acts: oldest().is_none(),
+            acts: true,
+            lasts: oldest().is_some(),
         }),
         None if own_in_flight => None,
         None => oldest().map(|rival| Owner {
             at: &rival.at,
-            only_acts: false,
+            acts: false,
+            lasts: true,
         }),
     }
 }
@@ -95,19 +97,26 @@ fn owner<'a>(
 pub struct Owner<'a> {
     /// It.
     pub at: &'a PolicyRef,
-    /// True if it owns it only until what it has in flight there is over.
-    pub only_acts: bool,
+    /// True if it has something in flight there.
+    pub acts: bool,
+    /// True if it, or another, owns it also when that is over.
+    pub lasts: bool,
 }
 
 /// Who owns it, as a sentence of this policy may name it: by name only within its own namespace.
 #[must_use]
 pub fn blocked_by(policy: &ValidatedPolicy, owner: Owner<'_>, what: &str) -> Blocked {
-    let why = if owner.at.namespace == policy.at.namespace {
-        format!("BlockedBy: policy {} owns this {what}", owner.at.name)
+    let who = if owner.at.namespace == policy.at.namespace {
+        format!("policy {}", owner.at.name)
     } else {
-        format!("BlockedBy: a policy in another namespace owns this {what}")
+        "a policy in another namespace".to_owned()
     };
-    Guard::Owner.says(why)
+    let does = if owner.acts {
+        "has something under way on"
+    } else {
+        "owns"
+    };
+    Guard::Owner.says(format!("BlockedBy: {who} {does} this {what}"))
 }
 
 /// What ownership is decided on.

@@ -80,6 +80,9 @@ pub struct Settings<'a> {
     pub proposals: proposal::Settings<'a>,
 }
 
+const MAY_WIPE: &str =
+    "an earlier call may have made the next run wipe the table: that needs approval";
+
 /// A call to send for an incident. The permit is made only after its live gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
@@ -178,6 +181,23 @@ pub fn decide(
     plan.unguarded = settings.proposals.approvals.allow_unguarded;
     plan.notes.extend(notes);
     plan
+}
+
+/// What speaks against `action` by what is `known` now, some time after the plan was made: others of the project may have acted.
+#[must_use]
+pub fn meanwhile(known: &Known<'_>, diagnosis: &Diagnosis, action: &Action) -> Option<Blocked> {
+    let pass = Pass {
+        known,
+        diagnosis,
+        max_actions_per_hour: usize::MAX,
+        poisoned: poison::by_anyone(known),
+    };
+    let incident = &action.incident;
+    pass.send_guard(incident).or_else(|| match action.call {
+        Call::Cancel => pass.cancel_guard(incident),
+        Call::Reload | Call::Enable => (pass.next_run(&incident.schema_id) != action.next_run)
+            .then(|| Guard::Proposal.says(MAY_WIPE)),
+    })
 }
 
 struct Pass<'a> {
@@ -421,11 +441,8 @@ impl Pass<'_> {
             let why = format!("proposal {} is under way", proposal.id);
             return Some(Guard::Proposal.says(why));
         }
-        (self.next_run(&incident.schema_id) == NextRun::MayWipe).then(|| {
-            Guard::Proposal.says(
-                "an earlier call may have made the next run wipe the table: that needs approval",
-            )
-        })
+        (self.next_run(&incident.schema_id) == NextRun::MayWipe)
+            .then(|| Guard::Proposal.says(MAY_WIPE))
     }
 
     fn next_run(&self, schema_id: &str) -> NextRun {

@@ -38,10 +38,6 @@ pub async fn run<T: Transport, E>(
     intent: impl AsyncFnOnce(&Handover) -> Result<(), E>,
 ) -> Result<Ran, E> {
     let id = &handing.source_id;
-    if !ledger.claim(&policy.project, id, &policy.uid, view.client.now()) {
-        let closed = "another policy acts on this source just now";
-        return Ok(Ran::GateClosed(closed.to_owned()));
-    }
     let permit = match permit(view, snapshot, handing).await {
         Ok(permit) => permit,
         Err(closed) => return Ok(Ran::GateClosed(closed)),

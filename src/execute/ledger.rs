@@ -30,8 +30,8 @@ type Key = (String, String, &'static str, Timestamp);
 /// How calls of proposals are noted.
 pub const EXECUTE: &str = "execute proposal";
 
-/// How long a table that one policy acted on is closed to the others of this process: by then every watch has told them of
-/// the incident.
+/// How long a table or source that one policy acted on is closed to the others of this process: by then every watch has told them
+/// of what came of it.
 const CLAIM: SignedDuration = SignedDuration::from_mins(5);
 
 /// Outcomes by send, and the tables that policies act on just now.
@@ -39,10 +39,33 @@ const CLAIM: SignedDuration = SignedDuration::from_mins(5);
 pub struct Ledger {
     outcomes: Mutex<HashMap<Key, Outcome>>,
     cancelled: Mutex<HashSet<String>>,
-    claims: Mutex<HashMap<(Project, String), (String, Timestamp)>>,
+    claims: Mutex<Vec<Claim>>,
     executions: Mutex<HashSet<String>>,
     /// How much was sent to each project.
     pub spending: Spending,
+}
+
+/// A policy acts on a table, or on a source as a whole.
+#[derive(Debug)]
+struct Claim {
+    project: Project,
+    source_id: String,
+    /// None for the source as a whole.
+    schema_id: Option<String>,
+    /// The uid of the policy.
+    uid: String,
+    at: Timestamp,
+}
+
+impl Claim {
+    /// Whether both are of the same table, or one of the other's source.
+    fn meets(&self, other: &Self) -> bool {
+        self.project == other.project
+            && self.source_id == other.source_id
+            && (self.schema_id.is_none()
+                || other.schema_id.is_none()
+                || self.schema_id == other.schema_id)
+    }
 }
 
 impl Ledger {
@@ -60,18 +83,35 @@ impl Ledger {
         known.insert((uid.to_owned(), id.to_owned(), call, started_at), outcome);
     }
 
-    /// Claims a table for the policy `uid`; false if another policy of this process has claimed it lately. Ownership is
-    /// decided on what watches tell, and two policies could both believe for a moment that they own a table.
-    pub fn claim(&self, project: &Project, schema_id: &str, uid: &str, now: Timestamp) -> bool {
+    /// Claims a table, or a source as a whole, for the policy `uid`; false if another policy of this process has claimed it lately, or
+    /// its source, or one of its tables. Ownership is decided on what watches tell, and two policies could both believe for a moment
+    /// that they own a table.
+    pub fn claim(
+        &self,
+        project: &Project,
+        source_id: &str,
+        schema_id: Option<&str>,
+        uid: &str,
+        now: Timestamp,
+    ) -> bool {
+        let claim = Claim {
+            project: project.clone(),
+            source_id: source_id.to_owned(),
+            schema_id: schema_id.map(str::to_owned),
+            uid: uid.to_owned(),
+            at: now,
+        };
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        claims.retain(|_, (_, at)| now.duration_since(*at).abs() < CLAIM);
-        let claim = claims
-            .entry((project.clone(), schema_id.to_owned()))
-            .or_insert_with(|| (uid.to_owned(), now));
-        if claim.0 == uid {
-            claim.1 = now;
+        claims.retain(|known| now.duration_since(known.at).abs() < CLAIM);
+        if claims
+            .iter()
+            .any(|known| known.uid != uid && known.meets(&claim))
+        {
+            return false;
         }
-        claim.0 == uid
+        claims.retain(|known| known.schema_id != claim.schema_id || !known.meets(&claim));
+        claims.push(claim);
+        true
     }
 
     /// Notes that this process begins the execution of a proposal.
@@ -222,20 +262,30 @@ mod tests {
     use crate::api::host::Host;
 
     #[test]
-    fn a_table_is_claimed_by_one_policy_at_a_time() {
+    fn a_table_and_its_source_are_claimed_by_one_policy_at_a_time() {
         let ledger = Ledger::default();
         let project = Project {
             host: Host::parse("https://us.posthog.com").unwrap(),
             id: 1,
         };
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
-        assert!(ledger.claim(&project, "a1", "first", at(0)));
-        assert!(!ledger.claim(&project, "a1", "second", at(1)));
+        let claim = |source: &str, table: Option<&str>, by: &str, minute| {
+            ledger.claim(&project, source, table, by, at(minute))
+        };
+        assert!(claim("s", Some("a1"), "first", 0));
+        assert!(!claim("s", Some("a1"), "second", 1));
         assert!(
-            ledger.claim(&project, "a1", "first", at(2)),
+            claim("s", Some("a1"), "first", 2),
             "the one that has it may go on"
         );
-        assert!(ledger.claim(&project, "b2", "second", at(2)));
-        assert!(ledger.claim(&project, "a1", "second", at(8)));
+        assert!(claim("s", Some("b2"), "second", 2));
+        assert!(!claim("s", None, "second", 3), "the source has a table");
+        assert!(claim("other", None, "second", 3));
+        assert!(
+            !claim("other", Some("c3"), "first", 4),
+            "the table has a source"
+        );
+        assert!(claim("s", Some("a1"), "second", 8));
+        assert!(claim("s", None, "second", 9));
     }
 }

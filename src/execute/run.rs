@@ -62,16 +62,6 @@ pub async fn run<T: Transport, E>(
     intent: impl AsyncFnOnce(&Incident) -> Result<(), E>,
 ) -> Result<Ran, E> {
     let now = || view.client.now();
-    if !ledger.claim(
-        &policy.project,
-        &action.incident.schema_id,
-        &policy.uid,
-        now(),
-    ) {
-        return Ok(Ran::GateClosed(
-            "another policy acts on this table just now".to_owned(),
-        ));
-    }
     let read_from = now();
     let permit = match permit(view, &action).await {
         Ok(_) if is_over(GATE_HOLDS, read_from, now()) => Err(TOOK_TOO_LONG.to_owned()),

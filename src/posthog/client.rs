@@ -243,14 +243,9 @@ impl<T: Transport> Client<T> {
     /// The newest runs of a table, at most 50. `PostHog` filters by name; the caller keeps only those with the table's id. An error
     /// too if the clocks of the two sides differ: how long a run has not moved could not be told.
     pub async fn jobs(&self, source_id: &str, schema_name: &str) -> Result<Vec<Job>, PostHogError> {
-        const CALL: &str = "list jobs";
         let name: String = form_urlencoded::byte_serialize(schema_name.as_bytes()).collect();
-        let path = self.path(&format!(
-            "external_data_sources/{source_id}/jobs/?schemas={name}"
-        ));
-        let response = self.send(get(CALL, path)).await?;
-        self.clocks_agree(CALL, &response)?;
-        decode(CALL, &response)
+        let rest = format!("external_data_sources/{source_id}/jobs/?schemas={name}");
+        self.read_dated("list jobs", &rest).await
     }
 
     /// The newest lines of a table's log, of the run `run_id` if it is known.
@@ -272,11 +267,8 @@ impl<T: Transport> Client<T> {
 
     /// One source with its tables. Seconds on a large project: `PostHog` builds its whole database for it.
     pub async fn source(&self, source_id: &str) -> Result<Source, PostHogError> {
-        self.read(
-            "read source",
-            &format!("external_data_sources/{source_id}/"),
-        )
-        .await
+        let rest = format!("external_data_sources/{source_id}/");
+        self.read_dated("read source", &rest).await
     }
 
     /// A page of the tables of all sources, from `offset`. The rows do not say which source they are of, and each costs
@@ -288,8 +280,8 @@ impl<T: Transport> Client<T> {
 
     /// One table as it is now.
     pub async fn schema(&self, schema_id: &str) -> Result<SchemaDetail, PostHogError> {
-        self.read("read table", &format!("external_data_schemas/{schema_id}/"))
-            .await
+        let rest = format!("external_data_schemas/{schema_id}/");
+        self.read_dated("read table", &rest).await
     }
 
     /// Asks `PostHog` to look at the table in the customer's source. Changes nothing, yet needs the write scope, which
@@ -340,6 +332,17 @@ impl<T: Transport> Client<T> {
         decode(call, &self.send(get(call, self.path(rest))).await?)
     }
 
+    /// The same, of what is held against the time of now; an error too if the clocks of the two sides differ.
+    async fn read_dated<A: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        rest: &str,
+    ) -> Result<A, PostHogError> {
+        let response = self.send(get(call, self.path(rest))).await?;
+        clocks_agree(call, response.date, self.now())?;
+        decode(call, &response)
+    }
+
     /// GET of what `PostHog` has to ask somebody else for.
     async fn read_live<A: DeserializeOwned>(
         &self,
@@ -367,21 +370,6 @@ impl<T: Transport> Client<T> {
             ..get(call, self.path(rest))
         };
         decode(call, &self.send(request).await?)
-    }
-
-    /// Fails if this machine's clock and the one that dated an answer are too far apart. An answer without a date passes.
-    fn clocks_agree(&self, call: &'static str, response: &Response) -> Result<(), PostHogError> {
-        let Some(date) = response.date else {
-            return Ok(());
-        };
-        let now = self.now();
-        if now.duration_since(date).abs() <= CLOCKS_AGREE {
-            return Ok(());
-        }
-        let apart = format!(
-            "the clock of this machine says {now:.0}, PostHog's {date}: until they agree, nobody can tell how long a run has not moved"
-        );
-        Err(unexpected(call, apart))
     }
 
     /// The path of `rest` below the project.
@@ -443,6 +431,21 @@ impl<T: Transport> Client<T> {
     }
 }
 
+/// Fails if this machine's clock and the one that dated an answer are too far apart. An answer without a date passes.
+fn clocks_agree(
+    call: &'static str,
+    date: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), PostHogError> {
+    let Some(date) = date.filter(|date| now.duration_since(*date).abs() > CLOCKS_AGREE) else {
+        return Ok(());
+    };
+    let apart = format!(
+        "the clock of this machine says {now:.0}, PostHog's {date}: until they agree, nobody can tell how long a run has not moved"
+    );
+    Err(unexpected(call, apart))
+}
+
 const fn get(call: &'static str, path: String) -> Request {
     Request {
         call,
@@ -497,5 +500,27 @@ fn shown_type(response: &Response) -> String {
         "no content type".into()
     } else {
         redact::one_line(&response.content_type, 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_may_differ_by_five_minutes_and_an_answer_without_a_date_passes() {
+        let now: Timestamp = "2026-10-01T12:00:00Z".parse().unwrap();
+        let agree = |date: Option<&str>| {
+            let date = date.map(|date| date.parse().unwrap());
+            clocks_agree("list jobs", date, now)
+        };
+        for date in ["2026-10-01T12:05:00Z", "2026-10-01T11:55:00Z"] {
+            assert_eq!(agree(Some(date)), Ok(()));
+        }
+        assert_eq!(agree(None), Ok(()));
+        for date in ["2026-10-01T12:05:01Z", "2026-10-01T11:54:59Z"] {
+            let said = agree(Some(date)).unwrap_err().to_string();
+            assert!(said.contains("12:00:00") && said.contains(date), "{said}");
+        }
     }
 }

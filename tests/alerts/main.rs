@@ -6,6 +6,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod matchers;
+mod mutants;
 mod promtool;
 
 use std::{
@@ -14,8 +16,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
+use matchers::matchers;
 use promtool::promtool;
 use serde_json::{Value, json};
+use warehouse_sync_operator::{api::conditions::Reason, report::Metrics};
 
 const ALERTS: &str = "charts/warehouse-sync-operator/files/alerts.yaml";
 const DASHBOARD: &str = "charts/warehouse-sync-operator/files/dashboard.json";
@@ -187,6 +192,58 @@ fn every_metric_that_rules_and_dashboard_use_exists() {
         unused.iter().all(|name| few.contains(&name.as_str())),
         "nobody sees {unused:?}: put it on the dashboard"
     );
+}
+
+/// What the operator may say in this label of this metric: what a process shows that has just begun, where it shows the whole list;
+/// else the reasons of conditions, or what docs/metrics.md names.
+fn known_values(scrape: &str, metric: &str, label: &str) -> BTreeSet<String> {
+    let of_metric = scrape
+        .lines()
+        .filter(|line| line.starts_with(&format!("{metric}{{")));
+    let shown = of_metric.flat_map(matchers);
+    let shown: BTreeSet<String> = shown
+        .filter(|shown| shown.label == label)
+        .map(|shown| shown.value.to_owned())
+        .collect();
+    if !shown.is_empty() {
+        return shown;
+    }
+    if label == "reason" {
+        let reasons = Reason::ALL.into_iter().map(Reason::as_str);
+        return reasons.into_iter().map(str::to_owned).collect();
+    }
+    let docs = read("docs/metrics.md");
+    let mut rows = docs.lines();
+    let row = rows.find(|line| line.starts_with(&format!("| `{metric}` |")));
+    let words = row.unwrap_or_default().split('`').skip(1).step_by(2);
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_value_of_a_label_that_rules_and_dashboard_ask_for_exists() {
+    let scrape = Metrics::default().encode(Timestamp::UNIX_EPOCH).unwrap();
+    let expressions = rules()
+        .into_iter()
+        .map(|rule| text(&rule, "/expr").to_owned());
+    let mut asked = 0;
+    for expression in expressions.chain(queries()) {
+        for matcher in matchers(&expression) {
+            if matcher.value.starts_with('$') {
+                continue;
+            }
+            let known = known_values(&scrape, matcher.metric, matcher.label);
+            for value in matcher.value.split('|') {
+                asked += 1;
+                assert!(
+                    known.contains(value),
+                    "{} is never {value:?} in {}, which is asked for in\n{expression}\nKnown: {known:?}",
+                    matcher.label,
+                    matcher.metric
+                );
+            }
+        }
+    }
+    assert!(asked > 30, "{asked}");
 }
 
 #[test]

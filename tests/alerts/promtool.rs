@@ -4,6 +4,13 @@ use std::{path::Path, process::Command};
 
 /// Runs promtool in `folder`; panics with what it says unless it is content.
 pub fn promtool(folder: &Path, args: &[&str]) {
+    if let Err(said) = is_content(folder, args) {
+        panic!("promtool {args:?}\n{said}");
+    }
+}
+
+/// Runs promtool in `folder`; what it says if it is not content.
+pub fn is_content(folder: &Path, args: &[&str]) -> Result<(), String> {
     let program = control_plane::promtool().unwrap_or_else(|error| panic!("{error}"));
     let output = Command::new(program)
         .args(args)
@@ -11,6 +18,9 @@ pub fn promtool(folder: &Path, args: &[&str]) {
         .output()
         .unwrap();
     let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success(), "promtool {args:?}\n{said}");
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&said).into_owned())
+    }
 }

@@ -191,6 +191,13 @@ fn an_upgrade_brings_the_crd_the_guard_and_the_rights_of_the_new_version() {
     Release::of(&plane, older.path()).upgrade(&["namespaces={data}", "crds.install=false"]);
     assert!(installed().contains("at the last poll") && installed().contains("nobody else writes"));
     assert_eq!(names(&plane, "wsp"), ["data/p"]);
+
+    // And forward again: the CRD, which stayed, is the release's once more.
+    let forward = Release::new(&plane);
+    assert!(!forward.manifest().contains("CustomResourceDefinition"));
+    forward.upgrade(&["namespaces={data}", "crds.install=true"]);
+    assert!(forward.manifest().contains("CustomResourceDefinition"));
+    assert_eq!(names(&plane, "wsp"), ["data/p"]);
 }
 
 /// The guard knows one account, so that two releases share it.

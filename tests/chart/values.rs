@@ -50,6 +50,11 @@ fn wrong_values_are_refused_with_their_place_and_what_is_allowed() {
             "invalid propertyName 'app.kubernetes.io/name'",
         ),
         ("replicas=null", "missing property 'replicas'"),
+        ("log=null", "missing property 'log'"),
+        ("networkPolicy=null", "missing property 'networkPolicy'"),
+        ("allowedHosts={posthog.}", "at '/allowedHosts/0'"),
+        ("allowedNotifyHosts={-x}", "at '/allowedNotifyHosts/0'"),
+        ("bind.address=[:]", "at '/bind/address'"),
         ("ca.key=null", "at '/ca': missing property 'key'"),
         ("extraEnv[0].value=x", "missing property 'name'"),
         ("runAsUser=0", "at '/runAsUser': minimum"),
@@ -171,14 +176,24 @@ fn a_network_policy_lets_out_names_and_the_ports_that_are_listed() {
         spec["ingress"],
         json!([{"ports": [{"port": "metrics", "protocol": "TCP"}]}])
     );
-    let ports: Vec<&Value> = spec["egress"]
-        .as_array()
-        .unwrap()
+    assert_eq!(egress(&on), [53, 53, 5353, 5353, 443, 3128]);
+    let with_hosts = render(&[
+        "networkPolicy.enabled=true",
+        "allowedHosts={posthog.internal:8443,us.posthog.com}",
+        "allowedNotifyHosts={hooks.internal:8443,hooks.other:444}",
+    ]);
+    let ports = egress(&with_hosts);
+    assert_eq!(ports, [53, 53, 5353, 5353, 443, 6443, 8443, 444]);
+}
+
+/// The ports that the NetworkPolicy lets out to.
+fn egress(objects: &[Value]) -> Vec<i64> {
+    let policy = only(objects, "NetworkPolicy");
+    let rules = policy["spec"]["egress"].as_array().unwrap();
+    let ports = rules
         .iter()
-        .flat_map(|rule| rule["ports"].as_array().unwrap())
-        .map(|port| &port["port"])
-        .collect();
-    assert_eq!(ports, [53, 53, 5353, 5353, 443, 3128]);
+        .flat_map(|rule| rule["ports"].as_array().unwrap());
+    ports.map(|port| port["port"].as_i64().unwrap()).collect()
 }
 
 /// Helm allows names of releases that no Service may have, and names that YAML takes for numbers.

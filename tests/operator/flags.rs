@@ -112,6 +112,14 @@ fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
     }
 }
 
+#[test]
+fn a_wrong_filter_of_the_log_is_not_taken_for_none() {
+    let output = ends(program().arg("run").env("RUST_LOG", "[[["));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("RUST_LOG") && said.contains("info"), "{said}");
+}
+
 /// It would be watched for ever, and nothing would be found in it.
 #[test]
 fn a_name_that_no_namespace_can_have_is_refused() {

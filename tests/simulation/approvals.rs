@@ -1,14 +1,14 @@
 //! From the answer of a person to the end of what was approved: what runs is exactly that, and at most once.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 use posthog_simulator::{EffectKind, Fault as SimFault, FaultKind, SchemaSpec, Simulator, Status};
 use warehouse_sync_operator::{
     api::{
-        ValidatedPolicy,
         policy::{Mode, Proposing},
         proposal::{Phase, Proposal, ProposedAction},
         status::RootCause,
-        validated::PolicyRef,
     },
     controller::rivals::told,
     observe::{ApprovalGuard, Rival},
@@ -17,7 +17,8 @@ use warehouse_sync_operator::{
 use crate::{
     cluster::guard,
     faults::{Fault, Faults},
-    world::{World, policy},
+    rivals::{older, younger},
+    world::World,
 };
 
 const ENFORCE: &str = "mode: Enforce, interval: 5m";
@@ -464,28 +465,6 @@ fn a_run_that_is_due_is_waited_for() {
 
 // --- Other policies of the project ----------------------------------------------------------------------------------
 
-fn rival(created: &str) -> Rival {
-    let other = ValidatedPolicy::new(&policy(ENFORCE)).unwrap();
-    Rival {
-        at: PolicyRef {
-            namespace: "n".into(),
-            name: "other".into(),
-        },
-        uid: "u0".into(),
-        created: created.parse().unwrap(),
-        may_act: true,
-        selector: other.selector,
-        in_flight: Vec::new(),
-        cancelled: Vec::new(),
-        sends: Vec::new(),
-        poisoned: Vec::new(),
-    }
-}
-
-fn younger() -> Rival {
-    rival("2026-06-01T00:00:00Z")
-}
-
 #[test]
 fn others_are_told_of_what_is_being_done_to_a_table() {
     let mut world = world(&wrong_type());
@@ -522,12 +501,84 @@ fn nothing_is_begun_beside_what_another_policy_does_and_the_approval_keeps() {
         run(&mut world, 60);
         let held = by_id(&world, &id);
         assert_eq!(held.phase, Phase::Approved, "{held:#?}");
-        assert!(held.message.contains("policy other owns"), "{held:#?}");
+        assert!(
+            held.message
+                .contains("policy other has something under way"),
+            "{held:#?}"
+        );
         assert_eq!(requests(&world, "POST", "/resync/"), 0);
         world.cluster.set_rivals(vec![younger()]);
         run(&mut world, 60);
         assert_eq!(by_id(&world, &id).phase, Phase::Executed);
     }
+}
+
+/// Between the beginning of a pass and its calls.
+#[test]
+fn nothing_that_was_approved_is_begun_beside_what_another_policy_began_during_the_pass() {
+    let mut world = world(&wrong_type());
+    let id = approve(&world).id;
+    let in_flight = vec![(world.schema_id("a"), None)];
+    world.cluster.set_rivals_after_a_look(vec![Rival {
+        in_flight,
+        ..younger()
+    }]);
+    world.pass();
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+    let held = by_id(&world, &id);
+    assert!(
+        held.message.contains("has something under way"),
+        "{held:#?}"
+    );
+}
+
+#[test]
+fn what_another_policy_armed_during_the_pass_is_not_reloaded() {
+    let scenario = failed("Connection reset by peer", "");
+    let mut world = World::new(&scenario, "interval: 5m", Faults::default());
+    run(&mut world, 30);
+    world
+        .cluster
+        .edit(|policy| policy.spec.mode = Mode::Enforce);
+    let poisoned = vec![(world.schema_id("a"), world.now())];
+    world.cluster.set_rivals_after_a_look(vec![Rival {
+        poisoned,
+        ..younger()
+    }]);
+    world.pass();
+    assert_eq!(world.count("reload"), 0);
+    let said = world.status().findings[0].next_action.clone();
+    assert!(said.contains("wipe the table"), "{said}");
+}
+
+#[test]
+fn an_approved_reload_waits_until_its_runs_are_known() {
+    let scenario = failed("Connection reset by peer", "");
+    let mut world = World::new(&scenario, ENFORCE, Faults::default());
+    let poisoned = vec![(world.schema_id("a"), world.now())];
+    let armed = Rival {
+        poisoned,
+        ..younger()
+    };
+    world.cluster.set_rivals(vec![armed]);
+    run(&mut world, 30);
+    let id = approve(&world).id;
+    let status = FaultKind::Status {
+        status: 500,
+        body: None,
+        headers: BTreeMap::new(),
+        after_effect: false,
+    };
+    let mut blind = SimFault::always(status);
+    blind.matches.path_contains = Some("/jobs/".to_owned());
+    simulator(&world, |posthog| posthog.add_fault(blind));
+    run(&mut world, 60);
+    assert_eq!(world.count("reload"), 0);
+    let held = by_id(&world, &id);
+    assert!(held.message.contains("runs are not known"), "{held:#?}");
+    simulator(&world, Simulator::clear_faults);
+    run(&mut world, 60);
+    assert_eq!(by_id(&world, &id).phase, Phase::Executed);
 }
 
 #[test]
@@ -542,7 +593,11 @@ fn a_source_is_left_alone_while_a_younger_policy_acts_on_one_of_its_tables() {
     run(&mut world, 60);
     let held = by_id(&world, &id);
     assert_eq!(held.phase, Phase::Approved, "{held:#?}");
-    assert!(held.message.contains("policy other owns"), "{held:#?}");
+    assert!(
+        held.message
+            .contains("policy other has something under way"),
+        "{held:#?}"
+    );
     world.cluster.set_rivals(vec![younger()]);
     run(&mut world, 60);
     assert_eq!(by_id(&world, &id).phase, Phase::Executed);
@@ -561,9 +616,7 @@ fn what_has_begun_is_gone_on_with_when_an_older_policy_comes_to_act() {
             continue;
         }
         met_half_done += 1;
-        world
-            .cluster
-            .set_rivals(vec![rival("2025-01-01T00:00:00Z")]);
+        world.cluster.set_rivals(vec![older()]);
         run(&mut world, 60);
         let done = by_id(&world, &id);
         assert_eq!(done.phase, Phase::Executed, "{done:#?}");

@@ -34,6 +34,7 @@ struct State {
     stale_reads: usize,
     events: Vec<Notice>,
     rivals: Vec<Rival>,
+    rivals_later: Option<Vec<Rival>>,
     secrets: Vec<Secret>,
     approval_guard: ApprovalGuard,
 }
@@ -59,6 +60,7 @@ impl Cluster {
             stale_reads: 0,
             events: Vec::new(),
             rivals: Vec::new(),
+            rivals_later: None,
             secrets: Vec::new(),
             approval_guard: guard(1),
         };
@@ -100,6 +102,11 @@ impl Cluster {
     /// The other policies on the same project.
     pub fn set_rivals(&self, rivals: Vec<Rival>) {
         self.state.lock().unwrap().rivals = rivals;
+    }
+
+    /// The same, from when the policy has next looked at them.
+    pub fn set_rivals_after_a_look(&self, rivals: Vec<Rival>) {
+        self.state.lock().unwrap().rivals_later = Some(rivals);
     }
 
     pub fn object(&self) -> WarehouseSyncPolicy {
@@ -263,8 +270,12 @@ impl Kubernetes for Cluster {
     }
 
     fn rivals(&self, _: &PolicyRef, _: &Project) -> Vec<Arc<Rival>> {
-        let state = self.state.lock().unwrap();
-        state.rivals.iter().cloned().map(Arc::new).collect()
+        let mut state = self.state.lock().unwrap();
+        let now = state.rivals.iter().cloned().map(Arc::new).collect();
+        if let Some(later) = state.rivals_later.take() {
+            state.rivals = later;
+        }
+        now
     }
 
     async fn publish(&self, _: &WarehouseSyncPolicy, notice: Notice) {

@@ -2,17 +2,14 @@
 
 use jiff::SignedDuration;
 use posthog_simulator::EffectKind;
-use warehouse_sync_operator::{
-    api::{
-        ValidatedPolicy,
-        proposal::Proposal,
-        status::{RootCause, Severity},
-    },
-    observe::Rival,
+use warehouse_sync_operator::api::{
+    proposal::Proposal,
+    status::{RootCause, Severity},
 };
 
 use crate::{
     faults::{Fault, Faults},
+    rivals::older,
     world::World,
 };
 
@@ -249,25 +246,11 @@ fn observe_suspend_and_off_say_what_they_would_hand_over_and_send_nothing() {
 #[test]
 fn only_the_owner_of_the_source_hands_over() {
     let mut world = world(ROTATED, &enforce(), NEW, Faults::default());
-    let mut older = world.cluster.object();
-    older.metadata.name = Some("older".into());
-    older.metadata.uid = Some("u0".into());
-    let older = ValidatedPolicy::new(&older).unwrap();
-    world.cluster.set_rivals(vec![Rival {
-        at: older.at.clone(),
-        uid: older.uid.clone(),
-        created: older.created,
-        may_act: true,
-        selector: older.selector,
-        in_flight: Vec::new(),
-        cancelled: Vec::new(),
-        sends: Vec::new(),
-        poisoned: Vec::new(),
-    }]);
+    world.cluster.set_rivals(vec![older()]);
     run(&mut world, 60);
     assert_eq!(patches(&world), 0);
     let said = next_actions(&world);
-    assert!(said.contains("BlockedBy: policy older owns"), "{said}");
+    assert!(said.contains("BlockedBy: policy other owns"), "{said}");
 }
 
 #[test]

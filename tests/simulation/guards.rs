@@ -4,17 +4,17 @@ use jiff::{SignedDuration, Timestamp};
 use posthog_simulator::KeySpec;
 use warehouse_sync_operator::{
     api::{
-        ValidatedPolicy, WarehouseSyncPolicy,
+        WarehouseSyncPolicy,
         policy::{Mode, Switch, Window, WindowKind},
         status::{Incident, MAX_INCIDENTS, RootCause, Step},
-        validated::PolicyRef,
     },
     observe::Rival,
 };
 
 use crate::{
     faults::Faults,
-    world::{World, policy, start},
+    rivals::{older, younger},
+    world::{World, start},
 };
 
 /// What may hold a reload back.
@@ -65,7 +65,7 @@ impl Guard {
             Self::BackOff => "spec.remediation.limits.backoff: attempt 1 at",
             Self::Attempts => "A human: the operator has done what is safe",
             Self::Breaker => "breaker open, 3 of 4 sources turned bad",
-            Self::Ownership => "BlockedBy: policy older owns this table",
+            Self::Ownership => "BlockedBy: policy other owns this table",
             Self::WriteScope => "KeyLacksWriteScope",
             Self::ListFull => "StateFull: the list of incidents is full",
         }
@@ -126,29 +126,14 @@ fn write_spec(policy: &mut WarehouseSyncPolicy, holds: impl Fn(Guard) -> bool) {
 
 /// The other policies on the project while these guards hold.
 fn rivals(holds: impl Fn(Guard) -> bool) -> Vec<Rival> {
-    let other = ValidatedPolicy::new(&policy("mode: Enforce")).unwrap();
-    let rival = |name: &str, created: &str| Rival {
-        at: PolicyRef {
-            namespace: "n".into(),
-            name: name.into(),
-        },
-        uid: name.into(),
-        created: created.parse().unwrap(),
-        may_act: true,
-        selector: other.selector.clone(),
-        in_flight: Vec::new(),
-        cancelled: Vec::new(),
-        sends: Vec::new(),
-        poisoned: Vec::new(),
-    };
     let mut rivals = Vec::new();
     if holds(Guard::Ownership) {
-        rivals.push(rival("older", "2025-01-01T00:00:00Z"));
+        rivals.push(older());
     }
     if holds(Guard::OperatorsCap) {
         rivals.push(Rival {
             sends: vec![start(); 60],
-            ..rival("younger", "2026-06-01T00:00:00Z")
+            ..younger()
         });
     }
     rivals

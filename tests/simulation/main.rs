@@ -26,6 +26,7 @@ mod properties;
 mod proposals;
 mod quota;
 mod remediation;
+mod rivals;
 mod safety;
 mod safety_properties;
 mod scenarios;

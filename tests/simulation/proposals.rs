@@ -5,19 +5,14 @@ use posthog_simulator::{DataSpec, EffectKind, SchemaSpec, Simulator};
 use proptest::{prelude::*, sample::select};
 use warehouse_sync_operator::{
     api::{
-        ValidatedPolicy,
         policy::{Mode, Proposing},
         proposal::{LosesData, Phase, Proposal, ProposedAction, ProposedCall},
         status::Finding,
-        validated::PolicyRef,
     },
     observe::Rival,
 };
 
-use crate::{
-    faults::Faults,
-    world::{World, policy},
-};
+use crate::{faults::Faults, rivals::rival, world::World};
 
 const ENFORCE: &str = "mode: Enforce, interval: 5m";
 
@@ -443,22 +438,9 @@ fn observe_off_and_suspend_name_the_action_and_propose_nothing() {
 
 #[test]
 fn only_the_owner_proposes() {
-    let owns = |created: &str, may_act| {
-        let other = ValidatedPolicy::new(&policy(ENFORCE)).unwrap();
-        Rival {
-            at: PolicyRef {
-                namespace: "n".into(),
-                name: "other".into(),
-            },
-            uid: "u0".into(),
-            created: created.parse().unwrap(),
-            may_act,
-            selector: other.selector,
-            in_flight: Vec::new(),
-            cancelled: Vec::new(),
-            sends: Vec::new(),
-            poisoned: Vec::new(),
-        }
+    let owns = |created: &str, may_act| Rival {
+        may_act,
+        ..rival(created)
     };
     for (rival, text, proposed) in [
         (owns("2025-01-01T00:00:00Z", true), WRONG_TYPE, false),

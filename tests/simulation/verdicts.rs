@@ -1,13 +1,17 @@
 //! What the operator says and does about tables, over hours of virtual time. Healthy look-alikes first.
 
 use jiff::SignedDuration;
-use warehouse_sync_operator::api::{
-    conditions::{HEALTHY, READY},
-    status::{RootCause, Severity, Step},
+use warehouse_sync_operator::{
+    api::{
+        conditions::{HEALTHY, READY},
+        status::{RootCause, Severity, Step},
+    },
+    observe::Rival,
 };
 
 use crate::{
     faults::Faults,
+    rivals::younger,
     scenarios::{ENFORCE, PHANTOM, STUCK},
     world::World,
 };
@@ -114,8 +118,9 @@ fn a_run_is_not_stuck_because_the_operators_clock_was_set_ahead() {
 /// A clock that is set right proves no more than it did before.
 #[test]
 fn a_run_is_not_stuck_because_the_operators_clock_was_behind_and_was_set_right() {
+    // It has no log, whose lines would tell.
     let mut world = world(
-        "{name: t, last_synced_ago: 33h, run: {started_ago: 9h, rows: 5, progresses: {rows_per_second: 1, log_every: 9999h}}}",
+        "{name: t, last_synced_ago: 33h, run: {started_ago: 9h, rows: 5, hangs: {}}}",
         ENFORCE,
     );
     world
@@ -123,8 +128,37 @@ fn a_run_is_not_stuck_because_the_operators_clock_was_behind_and_was_set_right()
         .set_clock_ahead(SignedDuration::from_hours(-12));
     world.run_for(SignedDuration::from_mins(40));
     world.faults.set_clock_ahead(SignedDuration::ZERO);
-    world.run_for(SignedDuration::from_hours(20));
-    assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
+    world.run_for(SignedDuration::from_hours(5));
+    assert_eq!(
+        world.count("cancel"),
+        0,
+        "nobody has watched it for six hours"
+    );
+    world.run_for(SignedDuration::from_hours(3));
+    assert_eq!(world.count("cancel"), 1);
+}
+
+/// Between the beginning of a pass and its calls, another policy may have begun something.
+#[test]
+fn nothing_is_sent_beside_what_another_policy_has_begun_during_the_pass() {
+    let mut world = World::new(STUCK, "mode: Observe, interval: 5m", Faults::default());
+    world.run_for(SignedDuration::from_hours(9));
+    assert_eq!(world.status().findings[0].cause, RootCause::Stuck);
+    world
+        .cluster
+        .edit(|policy| policy.spec.mode = warehouse_sync_operator::api::policy::Mode::Enforce);
+    let in_flight = vec![(world.schema_id("public.orders"), None)];
+    world.cluster.set_rivals_after_a_look(vec![Rival {
+        in_flight,
+        ..younger()
+    }]);
+    world.pass();
+    assert_eq!(world.count("cancel"), 0);
+    let next = &world.status().findings[0].next_action;
+    assert!(next.contains("has something under way"), "{next}");
+    world.cluster.set_rivals(vec![younger()]);
+    world.run_for(SignedDuration::from_mins(30));
+    assert_eq!(world.count("cancel"), 1);
 }
 
 #[test]

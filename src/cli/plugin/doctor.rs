@@ -121,7 +121,7 @@ fn guards(found: Guards) -> Look {
         Guards::Missing(names) => (
             State::Wrong,
             format!(
-                "without {} anybody who may edit a policy could approve, so that no approval counts: kubectl apply -f deploy/admission.yaml, or helm upgrade",
+                "without {} anybody who may edit a policy could approve, so that no approval counts: kubectl apply -f deploy/admission.yaml (with helm instead: helm upgrade)",
                 names.join(", ")
             ),
         ),

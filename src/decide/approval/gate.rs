@@ -136,6 +136,11 @@ pub fn facts(
             return Err("the finding does not hold just now".to_owned());
         }
     }
+    // An unread look proves nothing afterwards either: the job before it would not be known.
+    let look = live.look(&proposal.target.schema_id);
+    if let Some(Newest::Unclear(why)) = look.map(crate::observe::Look::newest) {
+        return Err(format!("its runs are not known just now: {why}"));
+    }
     let touches_a_run = matches!(
         proposal.action,
         ProposedAction::Resync | ProposedAction::DeleteData | ProposedAction::RepairConfig

@@ -12,10 +12,7 @@ use crate::{
     },
     diagnose::Known,
     observe::Snapshot,
-    posthog::{
-        lax::Lax,
-        wire::{Schema, SchemaStatus},
-    },
+    posthog::{lax::Lax, wire::Schema},
 };
 
 /// The tables, by id, and since when: those remembered in `state`, and those that `proposals` have come to since.
@@ -103,7 +100,7 @@ fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec
 /// How much later than the call a run must have begun to be one after it: it is dated by PostHog's clock, the call by ours.
 const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_mins(5);
 
-/// True if a run that began after `since` has completed. `last_synced_at` is the start of the last such run.
+/// True if a run that began after `since` has completed. `last_synced_at` is the start of the last run that did.
 fn has_run_since(snapshot: &Snapshot, schema_id: &str, since: Timestamp) -> bool {
     let mut rows = snapshot.sources.iter().flat_map(|source| &source.schemas);
     rows.find(|row| row.id == schema_id)
@@ -111,8 +108,7 @@ fn has_run_since(snapshot: &Snapshot, schema_id: &str, since: Timestamp) -> bool
 }
 
 fn ran_after(row: &Schema, since: Timestamp) -> bool {
-    row.status() == SchemaStatus::Completed
-        && matches!(row.last_synced_at, Lax::Is(at) if at.duration_since(since) > CLOCKS_DIFFER_BY)
+    matches!(row.last_synced_at, Lax::Is(at) if at.duration_since(since) > CLOCKS_DIFFER_BY)
 }
 
 #[cfg(test)]
@@ -126,8 +122,9 @@ mod tests {
             ("Completed", "2026-10-01T11:00:00Z", false),
             ("Completed", "2026-10-01T12:04:00Z", false),
             ("Completed", "2026-10-01T12:06:00Z", true),
-            ("Running", "2026-10-01T12:06:00Z", false),
-            ("Failed", "2026-10-01T12:06:00Z", false),
+            // Another run has begun since, or failed.
+            ("Running", "2026-10-01T12:06:00Z", true),
+            ("Failed", "2026-10-01T12:06:00Z", true),
         ] {
             let row = serde_json::json!({"id": "a", "name": "a", "status": status, "last_synced_at": began});
             let row: Schema = serde_json::from_value(row).unwrap();

@@ -47,7 +47,7 @@ impl Forbidden {
     fn by(policy: &ValidatedPolicy, owner: Owner<'_>, what: &str) -> Self {
         Self {
             why: blocked_by(policy, owner, what).why,
-            withdraws: !owner.only_acts,
+            withdraws: owner.lasts,
         }
     }
 }

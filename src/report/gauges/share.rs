@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
-        conditions::{APPROVAL_GUARD_ACTIVE, HEALTHY, READY, Reason},
+        conditions::{APPROVAL_GUARD_ACTIVE, HEALTHY, NOTIFYING, READY, Reason},
         policy::Mode,
         proposal::{Phase, Proposal, ProposedAction},
         status::{RootCause, SchemaCounts, Severity, Step},
@@ -59,6 +59,8 @@ pub struct Share {
     pub not_ready: Option<&'static str>,
     /// How the guard of approvals stands.
     pub approval_guard: Option<&'static str>,
+    /// Whether its receivers of notifications can be told; none without any.
+    pub notifying: Option<&'static str>,
     pub polled: Polled,
     pub incidents: Vec<Step>,
     pub proposals: Vec<Open>,
@@ -84,6 +86,7 @@ impl Share {
             },
             not_ready: (ready != "True").then(|| reason(status, READY)).flatten(),
             approval_guard: reason(status, APPROVAL_GUARD_ACTIVE),
+            notifying: reason(status, NOTIFYING),
             polled,
             incidents: status.incidents.iter().map(|one| one.step).collect(),
             proposals: status.proposals.iter().filter_map(open).collect(),

@@ -74,6 +74,7 @@ pub struct Totals {
     policies: Family<PolicyLabels, Gauge>,
     not_ready: Family<ReasonLabels, Gauge>,
     approval_guard: Family<ReasonLabels, Gauge>,
+    notifying: Family<ReasonLabels, Gauge>,
     overdue: Gauge,
     findings: Family<FindingLabels, Gauge>,
     schemas: Family<SchemaLabels, Gauge>,
@@ -99,6 +100,7 @@ impl Default for Totals {
             policies: Family::default(),
             not_ready: Family::default(),
             approval_guard: Family::default(),
+            notifying: Family::default(),
             overdue: Gauge::default(),
             findings: Family::default(),
             schemas: Family::default(),
@@ -135,6 +137,7 @@ impl Totals {
             standing,
             not_ready,
             approval_guard,
+            notifying,
             polled,
             incidents,
             proposals,
@@ -152,6 +155,7 @@ impl Totals {
         for (family, reason) in [
             (&self.not_ready, not_ready),
             (&self.approval_guard, approval_guard),
+            (&self.notifying, notifying),
         ] {
             if let Some(reason) = *reason {
                 family.get_or_create(&ReasonLabels { reason }).inc();
@@ -244,6 +248,11 @@ impl Totals {
             "approval_guard_policies",
             "Policies by the reason of their condition ApprovalGuardActive",
             self.approval_guard,
+        );
+        registry.register(
+            "notifying_policies",
+            "Policies by the reason of their condition Notifying",
+            self.notifying,
         );
         if let Some(at) = self.oldest_poll {
             registry.register_with_unit(

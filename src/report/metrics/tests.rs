@@ -59,6 +59,7 @@ fn status() -> WarehouseSyncPolicyStatus {
         "conditions": [
             condition("Ready", "False", "KeyRejected"),
             condition("ApprovalGuardActive", "False", "GuardBroken"),
+            condition("Notifying", "False", "ReceiverUnusable"),
         ],
         "incidents": [{
             "schemaId": "i", "schema": "t", "source": "s", "sourceId": "x", "cause": "Stuck", "step": "Escalated", "attempt": 3,
@@ -124,6 +125,7 @@ fn a_scrape_says_what_is_wrong_now() {
         r#"warehouse_sync_policies{mode="Enforce",ready="False",healthy="Unknown"} 1"#,
         r#"warehouse_sync_policies_not_ready{reason="KeyRejected"} 1"#,
         r#"warehouse_sync_approval_guard_policies{reason="GuardBroken"} 1"#,
+        r#"warehouse_sync_notifying_policies{reason="ReceiverUnusable"} 1"#,
         r#"warehouse_sync_findings{cause="Stuck",severity="Error"} 1"#,
         r#"warehouse_sync_schemas{verdict="failing"} 3"#,
         r#"warehouse_sync_held{guard="Window"} 2"#,
