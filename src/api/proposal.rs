@@ -391,6 +391,21 @@ pub struct Target {
     pub schema_id: String,
 }
 
+impl Target {
+    /// True if both are of the same table, or one is the source as a whole that the other is of. The id of a table is empty for its
+    /// source as a whole.
+    #[must_use]
+    pub fn meets(&self, source_id: &str, schema_id: &str) -> bool {
+        meet((&self.source_id, &self.schema_id), (source_id, schema_id))
+    }
+}
+
+/// The same, of the ids of a source and a table each.
+#[must_use]
+pub fn meet(one: (&str, &str), other: (&str, &str)) -> bool {
+    one.0 == other.0 && (one.1.is_empty() || other.1.is_empty() || one.1 == other.1)
+}
+
 /// What a proposal could cost, as of when it was made.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

@@ -484,16 +484,10 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let now = pass.now;
         while !plan.handings.is_empty() {
             let handing = plan.handings[0].clone();
-            if !self.claim(pass, &handing.source_id, None) {
-                let handing = plan.handings.remove(0);
-                let why = Guard::Owner.says("another policy acts on this source just now");
-                let (id, source) = (&handing.source_id, &handing.source);
-                plan.held
-                    .push(Held::of_source(id, source, handing.words.clone(), why));
-                continue;
-            }
+            let beside = (!self.claim(pass, &handing.source_id, ""))
+                .then(|| Guard::Owner.says("another policy acts on this source just now"));
             let wish = wish(&pass.policy, &handing.source_id, true, false);
-            if !self.may_send(pass, wish, plan) {
+            if let Some(why) = beside.or_else(|| self.over_cap(pass, wish, plan)) {
                 plan.handings.remove(0);
                 let Handing {
                     source_id,
@@ -501,9 +495,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     words,
                     ..
                 } = handing;
-                let over = Guard::OperatorCap.says(OVER_CAP);
                 plan.held
-                    .push(Held::of_source(&source_id, &source, words, over));
+                    .push(Held::of_source(&source_id, &source, words, why));
                 continue;
             }
             let intent = async |handover: &Handover| {
@@ -554,24 +547,15 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let now = pass.now;
         while !plan.actions.is_empty() {
             let action = plan.actions[0].clone();
-            if let Some(blocked) = self.meanwhile(pass, diagnosis, plan, &action) {
-                let action = plan.actions.remove(0);
-                let held = Held::of(&action.incident, action.call, blocked);
-                plan.held.push(held);
-                continue;
-            }
             let call = action.call;
             let schema_id = action.incident.schema_id.clone();
             let sends = &action.incident.sends;
             let starts = sends.iter().all(|send| send.fate == Some(Fate::NotSent));
             let wish = wish(&pass.policy, &schema_id, starts, call != Call::Reload);
-            if !self.may_send(pass, wish, plan) {
+            let beside = self.meanwhile(pass, diagnosis, plan, &action);
+            if let Some(why) = beside.or_else(|| self.over_cap(pass, wish, plan)) {
                 let action = plan.actions.remove(0);
-                plan.held.push(Held::of(
-                    &action.incident,
-                    call,
-                    Guard::OperatorCap.says(OVER_CAP),
-                ));
+                plan.held.push(Held::of(&action.incident, call, why));
                 continue;
             }
             let intent = async |incident: &Incident| {
@@ -610,7 +594,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             schema_id,
             ..
         } = &action.incident;
-        if !self.claim(pass, source_id, Some(schema_id)) {
+        if !self.claim(pass, source_id, schema_id) {
             return Some(Guard::Owner.says("another policy acts on this table just now"));
         }
         // Only now: what another began before is told by now, or its claim is in the way.
@@ -622,8 +606,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     /// Claims what a proposal is about; why it is not sent all the same, by what others of the project have done since it was judged.
     fn beside(&self, pass: &Pass<'_, T>, plan: &Plan, proposal: &Proposal) -> Option<String> {
         let target = &proposal.target;
-        let table = Some(target.schema_id.as_str()).filter(|id| !id.is_empty());
-        if !self.claim(pass, &target.source_id, table) {
+        if !self.claim(pass, &target.source_id, &target.schema_id) {
             return Some("another policy acts on this table or source just now".to_owned());
         }
         let snapshot = self.with_rivals_of_now(pass);
@@ -655,7 +638,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         }
     }
 
-    fn claim(&self, pass: &Pass<'_, T>, source_id: &str, schema_id: Option<&str>) -> bool {
+    fn claim(&self, pass: &Pass<'_, T>, source_id: &str, schema_id: &str) -> bool {
         let policy = &pass.policy;
         let now = (self.clock)();
         self.ledger
@@ -666,13 +649,14 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         self.kubernetes.rivals(&policy.at, &policy.project)
     }
 
-    /// Counts a call, unless that would exceed the operator's own cap for the project.
-    fn may_send(&self, pass: &Pass<'_, T>, wish: Wish<'_>, plan: &Plan) -> bool {
+    /// Counts a call, unless that would exceed the operator's own cap for the project: then why it is not sent.
+    fn over_cap(&self, pass: &Pass<'_, T>, wish: Wish<'_>, plan: &Plan) -> Option<Blocked> {
         let rivals = pass.snapshot.rivals.iter();
         let told = rivals.flat_map(|rival| &rival.sends).chain(&plan.sends);
         let most = self.max_actions_per_hour;
         let spending = &self.ledger.spending;
-        spending.take(wish, told.copied(), most, (self.clock)())
+        let taken = spending.take(wish, told.copied(), most, (self.clock)());
+        (!taken).then(|| Guard::OperatorCap.says(OVER_CAP))
     }
 
     /// Takes what was approved as far as it comes now: reads what it touches, sends what may be sent, one call after the other,
@@ -707,10 +691,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     let reserves = begun < intended.material.steps.len();
                     let subject = intended.subject_id().to_owned();
                     let wish = wish(&pass.policy, &subject, starts, reserves);
-                    let beside = self.beside(pass, plan, &proposal);
-                    let over_cap =
-                        || (!self.may_send(pass, wish, plan)).then(|| OVER_CAP.to_owned());
-                    if let Some(why) = beside.or_else(over_cap) {
+                    let over_cap = || Some(self.over_cap(pass, wish, plan)?.why);
+                    if let Some(why) = self.beside(pass, plan, &proposal).or_else(over_cap) {
                         let held = held_back(&proposal, &why);
                         story::goes_on(&pass.policy.at, &proposal, &held);
                         plan.put(held, now);
@@ -765,8 +747,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         proposal: &Proposal,
     ) -> Result<approval::Next, KubernetesError> {
         let client = &pass.view.client;
-        let before = self.with_rivals_of_now(pass);
-        let known = self.known(pass, plan, &before);
+        let known = self.known(pass, plan, &pass.snapshot);
         let cap = self.max_actions_per_hour;
         let held = gate::held(&known, plan, proposal, self.approvals, cap);
         if let Some(why) = held.filter(|_| proposal.phase == Phase::Approved) {

@@ -43,17 +43,12 @@ impl Rivals {
     pub fn note(&self, policy: &Watched) {
         let mut known = self.known();
         let before = known.remove(&at(policy));
-        let told = policy.told.clone().or_else(|| {
-            let (project, rival) = before?;
-            let may_act = false;
-            Some((
-                project,
-                Arc::new(Rival {
-                    may_act,
-                    ..(*rival).clone()
-                }),
-            ))
-        });
+        let stopped = |(project, rival): (Project, Arc<Rival>)| {
+            let mut rival = Arc::unwrap_or_clone(rival);
+            rival.may_act = false;
+            (project, Arc::new(rival))
+        };
+        let told = policy.told.clone().or_else(|| before.map(stopped));
         if let Some((project, rival)) = told {
             known.project_of.insert(rival.at.clone(), project.clone());
             known.projects.entry(project).or_default().push(rival);

@@ -4,7 +4,6 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     iter,
-    mem::take,
     sync::Arc,
 };
 
@@ -51,15 +50,29 @@ struct Metadata {
 }
 
 impl Listed {
-    /// The whole policy, but for the metadata that nobody here asks for.
-    fn read(self, metadata: ObjectMeta) -> Result<WarehouseSyncPolicy, String> {
-        let spec = WarehouseSyncPolicySpec::deserialize(&self.spec);
-        let status = Option::<WarehouseSyncPolicyStatus>::deserialize(&self.status);
-        Ok(WarehouseSyncPolicy {
-            metadata,
-            spec: spec.map_err(|error| format!("spec: {error}"))?,
-            status: status.map_err(|error| format!("status: {error}"))?,
-        })
+    fn read(&self) -> Result<(WarehouseSyncPolicySpec, Option<WarehouseSyncPolicyStatus>), String> {
+        let spec = Deserialize::deserialize(&self.spec);
+        let status = Deserialize::deserialize(&self.status);
+        Ok((
+            spec.map_err(|error: serde_json::Error| format!("spec: {error}"))?,
+            status.map_err(|error: serde_json::Error| format!("status: {error}"))?,
+        ))
+    }
+}
+
+impl From<Metadata> for ObjectMeta {
+    fn from(mut all: Metadata) -> Self {
+        all.annotations.remove(LAST_APPLIED);
+        Self {
+            name: all.name,
+            namespace: all.namespace,
+            uid: all.uid,
+            resource_version: all.resource_version,
+            generation: all.generation,
+            creation_timestamp: all.creation_timestamp,
+            annotations: Some(all.annotations),
+            ..Self::default()
+        }
     }
 }
 
@@ -74,34 +87,30 @@ pub struct Watched {
     metadata: ObjectMeta,
     /// Names of the Secrets that it uses.
     secrets: BTreeSet<String>,
-    /// What others on its project must know of it; none if it is not valid.
+    /// What others on its project must know of it; none if it cannot be read, or does not say which project.
     pub told: Option<(Project, Arc<Rival>)>,
     /// Why it cannot be read, if it cannot.
     pub unreadable: Option<String>,
 }
 
 impl From<Listed> for Watched {
-    fn from(mut policy: Listed) -> Self {
-        let mut annotations = take(&mut policy.metadata.annotations);
-        annotations.remove(LAST_APPLIED);
-        let all = &mut policy.metadata;
-        let metadata = ObjectMeta {
-            name: all.name.take(),
-            namespace: all.namespace.take(),
-            uid: all.uid.take(),
-            resource_version: all.resource_version.take(),
-            generation: all.generation,
-            creation_timestamp: all.creation_timestamp.take(),
-            annotations: Some(annotations),
-            ..ObjectMeta::default()
-        };
-        match policy.read(metadata.clone()) {
-            Ok(policy) => Self {
-                metadata,
-                secrets: secrets(&policy.spec),
-                told: told(&policy),
-                unreadable: None,
-            },
+    fn from(listed: Listed) -> Self {
+        let read = listed.read();
+        let metadata = listed.metadata.into();
+        match read {
+            Ok((spec, status)) => {
+                let policy = WarehouseSyncPolicy {
+                    metadata,
+                    spec,
+                    status,
+                };
+                Self {
+                    secrets: secrets(&policy.spec),
+                    told: told(&policy),
+                    metadata: policy.metadata,
+                    unreadable: None,
+                }
+            }
             Err(why) => Self {
                 metadata,
                 secrets: BTreeSet::new(),

@@ -80,6 +80,7 @@ pub struct Settings<'a> {
     pub proposals: proposal::Settings<'a>,
 }
 
+/// Why a table that may be armed is not reloaded.
 const MAY_WIPE: &str =
     "an earlier call may have made the next run wipe the table: that needs approval";
 
@@ -432,10 +433,7 @@ impl Pass<'_> {
     fn proposal_guard(&self, incident: &Incident) -> Option<Blocked> {
         let mut proposals = self.known.proposals.iter();
         let under_way = proposals.find(|row| {
-            let target = &row.target;
-            is_carried_out(row)
-                && target.source_id == incident.source_id
-                && (target.schema_id.is_empty() || target.schema_id == incident.schema_id)
+            is_carried_out(row) && row.target.meets(&incident.source_id, &incident.schema_id)
         });
         if let Some(proposal) = under_way {
             let why = format!("proposal {} is under way", proposal.id);

@@ -35,8 +35,8 @@ pub enum Ran {
     Sent(Box<Proposal>),
 }
 
-/// Sends the step of `intended`, once, if this process `leads`. What it rests on was read from `read_from` on. `intent` must have written `intended` down, durably, before it
-/// returns.
+/// Sends the step of `intended`, once, if this process `leads`. What it rests on was read from `read_from` on. `intent` must have
+/// written `intended` down, durably, before it returns.
 pub async fn run<T: Transport, E>(
     (policy, timings): (&ValidatedPolicy, &Timings),
     view: &ProjectView<T>,

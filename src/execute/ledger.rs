@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{calls::Outcome, spending::Spending};
 use crate::{
     api::{
-        proposal::Proposal,
+        proposal::{Proposal, meet},
         status::{Handover, Incident, SourceState},
         validated::Project,
     },
@@ -50,8 +50,8 @@ pub struct Ledger {
 struct Claim {
     project: Project,
     source_id: String,
-    /// None for the source as a whole.
-    schema_id: Option<String>,
+    /// Empty for the source as a whole.
+    schema_id: String,
     /// The uid of the policy.
     uid: String,
     at: Timestamp,
@@ -60,11 +60,8 @@ struct Claim {
 impl Claim {
     /// Whether both are of the same table, or one of the other's source.
     fn meets(&self, other: &Self) -> bool {
-        self.project == other.project
-            && self.source_id == other.source_id
-            && (self.schema_id.is_none()
-                || other.schema_id.is_none()
-                || self.schema_id == other.schema_id)
+        let place = (&*other.source_id, &*other.schema_id);
+        self.project == other.project && meet((&self.source_id, &self.schema_id), place)
     }
 }
 
@@ -83,21 +80,21 @@ impl Ledger {
         known.insert((uid.to_owned(), id.to_owned(), call, started_at), outcome);
     }
 
-    /// Claims a table, or a source as a whole, for the policy `uid`; false if another policy of this process has claimed it lately, or
+    /// Claims a table, or with an empty `schema_id` a source as a whole, for the policy `uid`; false if another policy of this process has claimed it lately, or
     /// its source, or one of its tables. Ownership is decided on what watches tell, and two policies could both believe for a moment
     /// that they own a table.
     pub fn claim(
         &self,
         project: &Project,
         source_id: &str,
-        schema_id: Option<&str>,
+        schema_id: &str,
         uid: &str,
         now: Timestamp,
     ) -> bool {
         let claim = Claim {
             project: project.clone(),
             source_id: source_id.to_owned(),
-            schema_id: schema_id.map(str::to_owned),
+            schema_id: schema_id.to_owned(),
             uid: uid.to_owned(),
             at: now,
         };
@@ -269,23 +266,20 @@ mod tests {
             id: 1,
         };
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
-        let claim = |source: &str, table: Option<&str>, by: &str, minute| {
+        let claim = |source: &str, table: &str, by: &str, minute| {
             ledger.claim(&project, source, table, by, at(minute))
         };
-        assert!(claim("s", Some("a1"), "first", 0));
-        assert!(!claim("s", Some("a1"), "second", 1));
+        assert!(claim("s", "a1", "first", 0));
+        assert!(!claim("s", "a1", "second", 1));
         assert!(
-            claim("s", Some("a1"), "first", 2),
+            claim("s", "a1", "first", 2),
             "the one that has it may go on"
         );
-        assert!(claim("s", Some("b2"), "second", 2));
-        assert!(!claim("s", None, "second", 3), "the source has a table");
-        assert!(claim("other", None, "second", 3));
-        assert!(
-            !claim("other", Some("c3"), "first", 4),
-            "the table has a source"
-        );
-        assert!(claim("s", Some("a1"), "second", 8));
-        assert!(claim("s", None, "second", 9));
+        assert!(claim("s", "b2", "second", 2));
+        assert!(!claim("s", "", "second", 3), "the source has a table");
+        assert!(claim("other", "", "second", 3));
+        assert!(!claim("other", "c3", "first", 4), "the table has a source");
+        assert!(claim("s", "a1", "second", 8));
+        assert!(claim("s", "", "second", 9));
     }
 }

@@ -64,13 +64,12 @@ pub async fn run<T: Transport, E>(
     let now = || view.client.now();
     let read_from = now();
     let permit = match permit(view, &action).await {
-        Ok(_) if is_over(GATE_HOLDS, read_from, now()) => Err(TOOK_TOO_LONG.to_owned()),
-        permit => permit,
-    };
-    let permit = match permit {
         Ok(permit) => permit,
         Err(closed) => return Ok(Ran::GateClosed(closed)),
     };
+    if is_over(GATE_HOLDS, read_from, now()) {
+        return Ok(Ran::GateClosed(TOOK_TOO_LONG.to_owned()));
+    }
     let Action {
         mut incident, call, ..
     } = action;

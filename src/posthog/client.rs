@@ -148,7 +148,7 @@ pub struct Client<T> {
 
 /// Most that this machine's clock and PostHog's may differ. Beyond it a run that moves would soon look as if it did not: every
 /// threshold compares a time of now with one of before.
-const CLOCKS_AGREE: SignedDuration = SignedDuration::from_mins(5);
+pub const CLOCKS_AGREE: SignedDuration = SignedDuration::from_mins(5);
 
 /// Tells the time. Handed down from the controller, which alone may ask a clock.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

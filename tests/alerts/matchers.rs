@@ -12,11 +12,8 @@ pub struct Matcher<'a> {
 pub fn matchers(expression: &str) -> Vec<Matcher<'_>> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut found = Vec::new();
-    let mut before = expression;
     let mut parts = expression.split('{');
-    if let Some(first) = parts.next() {
-        before = first;
-    }
+    let mut before = parts.next().unwrap_or_default();
     for part in parts {
         let metric = before.rsplit(|c| !is_word(c)).next().unwrap_or_default();
         let (inside, after) = part.split_once('}').unwrap_or((part, ""));

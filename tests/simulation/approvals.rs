@@ -483,6 +483,23 @@ fn others_are_told_of_what_is_being_done_to_a_table() {
     assert!(!is_told(&world));
 }
 
+/// What was approved is not begun while another policy has `subject` in flight, and keeps its approval.
+fn is_begun_after_the_other(world: &mut World, id: &str, subject: String) {
+    world.cluster.set_rivals(vec![Rival {
+        in_flight: vec![(subject, None)],
+        ..younger()
+    }]);
+    run(world, 60);
+    let held = by_id(world, id);
+    assert_eq!(held.phase, Phase::Approved, "{held:#?}");
+    let said = "policy other has something under way";
+    assert!(held.message.contains(said), "{held:#?}");
+    assert_eq!(requests(world, "POST", "/resync/"), 0);
+    world.cluster.set_rivals(vec![younger()]);
+    run(world, 60);
+    assert_eq!(by_id(world, id).phase, Phase::Executed);
+}
+
 #[test]
 fn nothing_is_begun_beside_what_another_policy_does_and_the_approval_keeps() {
     for of_source in [true, false] {
@@ -494,22 +511,7 @@ fn nothing_is_begun_beside_what_another_policy_does_and_the_approval_keeps() {
             world.schema_id("a")
         };
         let id = approve(&world).id;
-        world.cluster.set_rivals(vec![Rival {
-            in_flight: vec![(subject, None)],
-            ..younger()
-        }]);
-        run(&mut world, 60);
-        let held = by_id(&world, &id);
-        assert_eq!(held.phase, Phase::Approved, "{held:#?}");
-        assert!(
-            held.message
-                .contains("policy other has something under way"),
-            "{held:#?}"
-        );
-        assert_eq!(requests(&world, "POST", "/resync/"), 0);
-        world.cluster.set_rivals(vec![younger()]);
-        run(&mut world, 60);
-        assert_eq!(by_id(&world, &id).phase, Phase::Executed);
+        is_begun_after_the_other(&mut world, &id, subject);
     }
 }
 
@@ -586,21 +588,7 @@ fn a_source_is_left_alone_while_a_younger_policy_acts_on_one_of_its_tables() {
     let mut world = world(&failed(GONE, ""));
     let id = approve(&world).id;
     let other_table = world.schema_id("z");
-    world.cluster.set_rivals(vec![Rival {
-        in_flight: vec![(other_table, None)],
-        ..younger()
-    }]);
-    run(&mut world, 60);
-    let held = by_id(&world, &id);
-    assert_eq!(held.phase, Phase::Approved, "{held:#?}");
-    assert!(
-        held.message
-            .contains("policy other has something under way"),
-        "{held:#?}"
-    );
-    world.cluster.set_rivals(vec![younger()]);
-    run(&mut world, 60);
-    assert_eq!(by_id(&world, &id).phase, Phase::Executed);
+    is_begun_after_the_other(&mut world, &id, other_table);
 }
 
 /// The older one would go first; but this one has begun.

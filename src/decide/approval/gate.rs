@@ -100,12 +100,7 @@ fn beside(plan: &Plan, proposal: &Proposal) -> Option<Closed> {
         .proposals
         .iter()
         .filter(|other| other.id != proposal.id && is_carried_out(other));
-    let other = others.find(|other| {
-        other.target.source_id == target.source_id
-            && (whole_source
-                || other.target.schema_id.is_empty()
-                || other.target.schema_id == target.schema_id)
-    })?;
+    let other = others.find(|other| (other.target).meets(&target.source_id, &target.schema_id))?;
     Some(format!("proposal {} is under way", other.id))
 }
 

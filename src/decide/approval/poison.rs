@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     api::{
@@ -12,7 +12,7 @@ use crate::{
     },
     diagnose::Known,
     observe::Snapshot,
-    posthog::{lax::Lax, wire::Schema},
+    posthog::{client::CLOCKS_AGREE, lax::Lax, wire::Schema},
 };
 
 /// The tables, by id, and since when: those remembered in `state`, and those that `proposals` have come to since.
@@ -97,9 +97,6 @@ fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec
     }
 }
 
-/// How much later than the call a run must have begun to be one after it: it is dated by PostHog's clock, the call by ours.
-const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_mins(5);
-
 /// True if a run that began after `since` has completed. `last_synced_at` is the start of the last run that did.
 fn has_run_since(snapshot: &Snapshot, schema_id: &str, since: Timestamp) -> bool {
     let mut rows = snapshot.sources.iter().flat_map(|source| &source.schemas);
@@ -107,8 +104,9 @@ fn has_run_since(snapshot: &Snapshot, schema_id: &str, since: Timestamp) -> bool
         .is_some_and(|row| ran_after(row, since))
 }
 
+/// It is dated by PostHog's clock, the call by ours: it counts as later once no difference of the clocks can explain it.
 fn ran_after(row: &Schema, since: Timestamp) -> bool {
-    matches!(row.last_synced_at, Lax::Is(at) if at.duration_since(since) > CLOCKS_DIFFER_BY)
+    matches!(row.last_synced_at, Lax::Is(at) if at.duration_since(since) > CLOCKS_AGREE)
 }
 
 #[cfg(test)]
