@@ -120,6 +120,12 @@ pub struct WarehouseSyncPolicySpec {
     /// Other health for single tables: of those entries that match a table, the first counts. Empty (default): none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
+    #[x_kube(
+        validation = Rule::new("self.map(o, o.schemas.size()).sum() <= 256")
+            .message("overrides may have 256 globs together: use globs with *, or several policies"),
+        validation = Rule::new("self.map(o, o.schemas.filter(g, g.contains('?') || g.indexOf('*') != g.lastIndexOf('*')).map(g, g.size()).sum()).sum() <= 1024")
+            .message("the globs of overrides that contain ? or more than one * may have 1024 characters together: use globs with one *, or several policies")
+    )]
     pub overrides: Vec<Override>,
 
     /// What the operator may do by itself in mode Enforce, and how much of it. Absent: the defaults of each field.
@@ -263,12 +269,15 @@ pub struct SourceSelector {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SchemaSelector {
-    /// Globs on the table's name, for example `public.*`: `*` stands for any text, `?` for one character. Empty: every table.
+    /// Globs on the table's name, for example `public.*`: `*` stands for any text, `?` for one character. Those that contain `?` or
+    /// more than one `*` may have 1024 characters together. Empty: every table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
         inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$"))
     )]
+    #[x_kube(validation = Rule::new("self.filter(g, g.contains('?') || g.indexOf('*') != g.lastIndexOf('*')).map(g, g.size()).sum() <= 1024")
+        .message("the globs of include that contain ? or more than one * may have 1024 characters together: use globs with one *, or several policies"))]
     pub include: Vec<String>,
     /// Globs of tables to leave out, also when `include` matches them. Empty: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -276,6 +285,8 @@ pub struct SchemaSelector {
         length(max = 64),
         inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$"))
     )]
+    #[x_kube(validation = Rule::new("self.filter(g, g.contains('?') || g.indexOf('*') != g.lastIndexOf('*')).map(g, g.size()).sum() <= 1024")
+        .message("the globs of exclude that contain ? or more than one * may have 1024 characters together: use globs with one *, or several policies"))]
     pub exclude: Vec<String>,
 }
 

@@ -48,9 +48,12 @@ pub enum InvalidPolicy {
     /// A window cannot be read.
     #[error("spec.remediation.windows: {0}")]
     Window(String),
-    /// A glob cannot be read.
+    /// Globs of the selector cannot be used.
     #[error("spec.selector.schemas: {0}")]
     Glob(#[from] GlobError),
+    /// Globs of the overrides cannot be used.
+    #[error("spec.overrides[].schemas: {0}")]
+    OverrideGlob(GlobError),
 }
 
 /// Name and namespace of a policy.
@@ -104,6 +107,8 @@ pub struct ValidatedPolicy {
     health: Health,
     /// The desired health of others.
     overrides: Vec<Override>,
+    /// Which tables each of these is for.
+    overridden: Globs,
     /// How often webhooks are checked.
     pub check_webhooks_every: SignedDuration,
     /// How often change data capture is checked.
@@ -312,6 +317,8 @@ impl ValidatedPolicy {
                 .iter()
                 .map(|own| Override::new(own, &health))
                 .collect::<Result<_, _>>()?,
+            overridden: Globs::lists(spec.overrides.iter().map(|own| own.schemas.as_slice()))
+                .map_err(InvalidPolicy::OverrideGlob)?,
             check_webhooks_every: duration::parse(
                 "health.webhooks.checkEvery",
                 &spec.health.webhooks.check_every,
@@ -404,9 +411,12 @@ impl ValidatedPolicy {
     }
 
     fn own(&self, source_type: &str, prefix: &str, id: &str, schema: &str) -> Option<&Override> {
+        let of_source = |place: usize| {
+            let own = self.overrides.get(place);
+            own.is_some_and(|own| own.source.matches(source_type, prefix, id))
+        };
         self.overrides
-            .iter()
-            .find(|own| own.source.matches(source_type, prefix, id) && own.schemas.is_match(schema))
+            .get(self.overridden.first(schema, of_source)?)
     }
 
     /// Where the credentials of sources are.
@@ -481,7 +491,6 @@ impl Health {
 #[derive(Debug, Clone)]
 struct Override {
     source: SourceRef,
-    schemas: Globs,
     health: Health,
     primary_keys: Vec<String>,
 }
@@ -490,7 +499,7 @@ impl Override {
     fn new(own: &policy::Override, health: &Health) -> Result<Self, InvalidPolicy> {
         let policy::Override {
             source,
-            schemas,
+            schemas: _,
             stuck,
             failing,
             freshness,
@@ -499,7 +508,6 @@ impl Override {
         Ok(Self {
             primary_keys: primary_keys.clone(),
             source: source.clone(),
-            schemas: Globs::new(schemas)?,
             health: health.with(
                 "overrides[]",
                 stuck.as_ref(),
