@@ -97,8 +97,8 @@ pub struct ValidatedPolicy {
     pub api_key: SecretKeyRef,
     /// Whether it may act.
     pub mode: Mode,
-    /// Whether everything is stopped.
-    pub suspend: bool,
+    /// Why nothing may be sent whatever the mode, if that is so: it is suspended, or being deleted and kept by a finalizer.
+    pub stopped: Option<&'static str>,
     /// How often to poll.
     pub interval: SignedDuration,
     /// Which tables.
@@ -308,7 +308,7 @@ impl ValidatedPolicy {
             },
             api_key: spec.posthog.api_key_secret_ref.clone(),
             mode: spec.mode,
-            suspend: spec.suspend,
+            stopped: stopped(policy),
             interval: duration::parse("interval", &spec.interval)?,
             selector: Selector::new(&spec.selector.sources, &spec.selector.schemas)?,
             health: health.clone(),
@@ -427,10 +427,18 @@ impl ValidatedPolicy {
         inputs.map(|input| input.secret_ref.clone()).collect()
     }
 
-    /// True if this policy may send anything at all: Enforce, and not suspended.
+    /// True if this policy may send anything at all: Enforce, and not stopped.
     #[must_use]
     pub fn may_act(&self) -> bool {
-        self.mode == Mode::Enforce && !self.suspend
+        self.mode == Mode::Enforce && self.stopped.is_none()
+    }
+}
+
+fn stopped(policy: &WarehouseSyncPolicy) -> Option<&'static str> {
+    if policy.metadata.deletion_timestamp.is_some() {
+        Some("the policy is being deleted")
+    } else {
+        policy.spec.suspend.then_some("spec.suspend is true")
     }
 }
 

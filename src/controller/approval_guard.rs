@@ -1,7 +1,7 @@
 //! Whether the admission policies in the cluster are the ones that this version ships: word for word, because one word less can
 //! let anybody approve. Whoever can change them can also change them back, so uid and generation are remembered, too.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -17,7 +17,7 @@ use kube::{
     core::ApiResource,
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{sync::Mutex, time::Instant};
 
 use super::timed;
@@ -40,10 +40,20 @@ const APPLY: &str = "kubectl apply -f deploy/admission.yaml (with helm instead: 
 /// What makes an object as it was: `apply` would leave what somebody has added to it.
 const REPLACE: &str = "kubectl replace -f deploy/admission.yaml (with helm instead: helm get manifest RELEASE -n NAMESPACE | kubectl replace -f -)";
 
+/// The variable of an admission policy that lists the `ServiceAccounts` of people, as CEL.
+const PEOPLE: &str = "people";
+/// The label that counts what was changed in the objects that are shipped, and what those have that are older than it.
+const REVISION: &str = "warehousesync.dev/guard-revision";
+const FIRST_REVISION: u32 = 1;
+/// What makes objects of another version those of this one.
+const UPGRADE: &str = "kubectl apply -f deploy/admission.yaml of the operator's own version (with helm: helm upgrade)";
+
 /// Looks at the guard, for all policies together.
 pub struct GuardWatch {
     client: Client,
     metrics: Metrics,
+    /// User names of the `ServiceAccounts` of people.
+    people: &'static [String],
     last: Mutex<Option<Look>>,
 }
 
@@ -64,12 +74,13 @@ struct Shipped {
 }
 
 impl GuardWatch {
-    /// Asks through `client`.
+    /// Asks through `client`. `people` are the user names of the `ServiceAccounts` that people act through.
     #[must_use]
-    pub fn new(client: Client, metrics: Metrics) -> Self {
+    pub fn new(client: Client, metrics: Metrics, people: &'static [String]) -> Self {
         Self {
             client,
             metrics,
+            people,
             last: Mutex::new(None),
         }
     }
@@ -115,15 +126,10 @@ impl GuardWatch {
             Err(why) => return Ok(ApprovalGuard::broken(why)),
         };
         let (mut parts, mut new) = (Vec::new(), None);
-        for Shipped {
-            kind,
-            metadata,
-            spec,
-        } in shipped
-        {
-            let name = metadata.name.unwrap_or_default();
-            let spec = with_account(spec, &account);
-            match self.compare(&kind, &name, &spec, &account).await? {
+        for mut part in shipped {
+            let (kind, name) = (&part.kind, part.metadata.name.clone().unwrap_or_default());
+            part.spec = with_people(with_account(part.spec, &account), self.people);
+            match self.compare(&name, &part, &account).await? {
                 Ok((part, is_new)) => {
                     if is_new {
                         new.get_or_insert_with(|| moment_ago(&format!("{kind} {name}")));
@@ -156,11 +162,11 @@ impl GuardWatch {
     /// Holds one object against what is shipped: what to remember of it, and whether it is new; the reason why it is not the same.
     async fn compare(
         &self,
-        kind: &str,
         name: &str,
-        spec: &Value,
+        shipped: &Shipped,
         account: &str,
     ) -> Result<Result<(GuardPart, bool), String>, KubernetesError> {
+        let kind = &shipped.kind;
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource(kind));
         let found = timed::kubernetes(&self.metrics, "get_guard", name, api.get_opt(name)).await;
         let object = match found {
@@ -178,10 +184,18 @@ impl GuardWatch {
                 "{kind} {name} is being deleted; once it is gone: {APPLY}"
             )));
         }
-        if object.data.get("spec") != Some(spec) {
-            return Ok(Err(format!(
-                "{kind} {name} is not what this version of the operator ships for its own account ({account}): {REPLACE}"
-            )));
+        if object.data.get("spec") != Some(&shipped.spec) {
+            let found = format!("{kind} {name}");
+            let why = of_another_version(&found, &object.metadata, &shipped.metadata);
+            return Ok(Err(why.unwrap_or_else(|| {
+                let people = match self.people {
+                    [] => String::new(),
+                    people => format!(" and --verified-service-accounts={}", people.join(",")),
+                };
+                format!(
+                    "{found} is not what this version of the operator ships for its own account ({account}){people}: {REPLACE}"
+                )
+            })));
         }
         let is_new = is_new(&object.metadata);
         let part = GuardPart {
@@ -191,6 +205,26 @@ impl GuardWatch {
         };
         Ok(Ok((part, is_new)))
     }
+}
+
+/// Why an object that differs from what is shipped does so, if it is that of another version.
+fn of_another_version(found: &str, meta: &ObjectMeta, shipped: &ObjectMeta) -> Option<String> {
+    let (its, ours) = (revision(meta), revision(shipped));
+    let which = match its.cmp(&ours) {
+        Ordering::Equal => return None,
+        Ordering::Less => "an older",
+        Ordering::Greater => "a newer",
+    };
+    Some(format!(
+        "{found} is that of {which} version of the operator (label {REVISION}: {its}, this version ships {ours}), so that no approval counts: {UPGRADE}"
+    ))
+}
+
+fn revision(meta: &ObjectMeta) -> u32 {
+    let label = meta.labels.as_ref().and_then(|labels| labels.get(REVISION));
+    label
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(FIRST_REVISION)
 }
 
 fn is_forbidden(error: &kube::Error) -> bool {
@@ -250,9 +284,63 @@ fn with_account(spec: Value, account: &str) -> Value {
     }
 }
 
+/// The same with these `ServiceAccounts` of people instead of none.
+fn with_people(mut spec: Value, people: &[String]) -> Value {
+    let variables = spec.get_mut("variables").and_then(Value::as_array_mut);
+    let mut variables = variables.into_iter().flatten();
+    if let Some(variable) = variables.find(|variable| variable["name"] == PEOPLE) {
+        // A list of texts in JSON is one in CEL, too.
+        variable["expression"] = json!(people).to_string().into();
+    }
+    spec
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn accounts_of_people_stand_in_one_place() {
+        let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED).unwrap();
+        let people = ["system:serviceaccount:a:b".to_owned()];
+        let changed: Vec<Shipped> = shipped
+            .into_iter()
+            .filter_map(|mut part| {
+                let before = part.spec.clone();
+                assert_eq!(with_people(before.clone(), &[]), before, "none is listed");
+                part.spec = with_people(part.spec, &people);
+                (part.spec != before).then_some(part)
+            })
+            .collect();
+        let [one] = &changed[..] else {
+            panic!("{changed:?}")
+        };
+        let text = one.spec.to_string();
+        assert!(
+            text.contains(r#"[\"system:serviceaccount:a:b\"]"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_another_version_made_is_said_to_be_that() {
+        let meta = |revision: Option<&str>| ObjectMeta {
+            labels: revision.map(|text| [(REVISION.to_owned(), text.to_owned())].into()),
+            ..ObjectMeta::default()
+        };
+        let ours = meta(Some("2"));
+        for (found, says) in [
+            (None, Some("an older version")),
+            (Some("1"), Some("an older version")),
+            (Some("x"), Some("an older version")),
+            (Some("2"), None),
+            (Some("3"), Some("a newer version")),
+        ] {
+            let why = of_another_version("It", &meta(found), &ours);
+            assert_eq!(why.is_some(), says.is_some(), "{found:?}");
+            assert!(why.is_none_or(|why| why.contains(says.unwrap_or_default())));
+        }
+    }
 
     #[test]
     fn what_is_shipped_can_be_read_and_names_the_account_once() {

@@ -65,15 +65,21 @@ struct ApplyMetadata<'a> {
 }
 
 impl Cluster {
-    /// Talks through `client`; `rivals` is what the watches tell.
+    /// Talks through `client`; `rivals` is what the watches tell, `people` the user names of `ServiceAccounts` that people act through.
     #[must_use]
-    pub fn new(client: Client, metrics: Metrics, api_keys: ApiKeys, rivals: Rivals) -> Self {
+    pub fn new(
+        client: Client,
+        metrics: Metrics,
+        api_keys: ApiKeys,
+        rivals: Rivals,
+        people: &'static [String],
+    ) -> Self {
         let reporter = Reporter {
             controller: REPORTER.to_owned(),
             instance: std::env::var("HOSTNAME").ok(),
         };
         let recorders = Recorders::new(client.clone(), reporter);
-        let approval_guard = GuardWatch::new(client.clone(), metrics.clone());
+        let approval_guard = GuardWatch::new(client.clone(), metrics.clone(), people);
         Self {
             client,
             metrics,

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     api::{
         About, Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        marks::Marks,
         notification::Notification,
         proposal::{Phase, Proposal},
         status::{Call, Fate, Handover, Incident, STATE_FORMAT},
@@ -134,7 +135,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             });
         }
         let mut writer = StatusWriter::new(&*self.kubernetes, &self.metrics, &object, at.clone());
-        let observed = self.observe(&object).await?;
+        self.latch_denials(&object, &mut writer).await?;
+        let observed = self.observe(&object, writer.written()).await?;
         // That may have taken minutes.
         self.check_leads(at)?;
         match observed {
@@ -185,6 +187,26 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 })
             }
         }
+    }
+
+    /// Writes down who was denied what, before anything else can fail. If somebody has changed the object since, it is read again.
+    async fn latch_denials(
+        &self,
+        object: &WarehouseSyncPolicy,
+        writer: &mut StatusWriter<'_, K>,
+    ) -> Result<(), KubernetesError> {
+        let now = (self.clock)();
+        let mut status = writer.written().clone();
+        let notes = proposal::latch_denials(&Marks::new(&object.metadata), &mut status, now);
+        if notes.is_empty() {
+            return Ok(());
+        }
+        for note in notes {
+            status.remember(now, redact::one_line(&note, 240));
+        }
+        writer.write(status, now).await?;
+        writer.publish().await;
+        Ok(())
     }
 
     /// The end of a pass that could not observe.
@@ -309,6 +331,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     async fn observe(
         &self,
         object: &WarehouseSyncPolicy,
+        written: &WarehouseSyncPolicyStatus,
     ) -> Result<Result<Pass<'_, T>, Hindrance>, KubernetesError> {
         let policy = match ValidatedPolicy::new(object) {
             Ok(policy) => policy,
@@ -329,7 +352,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let channels = self.channels(&policy).await;
         let approval_guard = self.kubernetes.approval_guard().await?;
         let view = self.observer.project(&policy.at, &policy.project, key);
-        let mut old = object.status.clone().unwrap_or_default();
+        let mut old = written.clone();
         self.ledger.complete(&policy.uid, &mut old.incidents);
         self.ledger
             .complete_sources(&policy.uid, &mut old.state.sources);

@@ -292,8 +292,8 @@ impl Pass<'_> {
         if policy.mode == Mode::Observe {
             return Some(Guard::Mode.says("spec.mode is Observe"));
         }
-        if policy.suspend {
-            return Some(Guard::Suspend.says("spec.suspend is true"));
+        if let Some(why) = policy.stopped {
+            return Some(Guard::Suspend.says(why));
         }
         if switch == Switch::Off {
             return Some(Guard::Switch.says(format!("spec.remediation.{field} is Off")));

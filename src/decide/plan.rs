@@ -491,8 +491,8 @@ impl Pass<'_> {
         if self.known.policy.mode == Mode::Observe {
             return Some(Guard::Mode.says("spec.mode is Observe"));
         }
-        if self.known.policy.suspend {
-            return Some(Guard::Suspend.says("spec.suspend is true"));
+        if let Some(why) = self.known.policy.stopped {
+            return Some(Guard::Suspend.says(why));
         }
         if self.known.snapshot.write_scope == WriteScope::Missing {
             return Some(Guard::WriteScope.says(LACKS_SCOPE));

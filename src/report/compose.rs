@@ -326,12 +326,9 @@ fn remediation(policy: &ValidatedPolicy, write_scope: WriteScope) -> Saying {
         reason,
         message: message.to_owned(),
     };
-    if policy.suspend {
-        return say(
-            Truth::False,
-            Reason::Suspended,
-            "spec.suspend is true: nothing is sent to PostHog",
-        );
+    if let Some(why) = policy.stopped {
+        let message = format!("{why}: nothing is sent to PostHog");
+        return say(Truth::False, Reason::Suspended, &message);
     }
     if policy.mode == Mode::Observe {
         return say(

@@ -20,6 +20,7 @@ mod fleet;
 mod guards;
 mod leadership;
 mod mended;
+mod no;
 mod notifications;
 mod plans;
 mod properties;

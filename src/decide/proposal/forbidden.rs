@@ -70,8 +70,8 @@ pub fn forbidden(
         return Some(Forbidden::withdraws("spec.mode is Observe"));
     }
     // Who is suspended owns nothing, but only for as long.
-    if policy.suspend {
-        return Some(Forbidden::holds("spec.suspend is true"));
+    if let Some(why) = policy.stopped {
+        return Some(Forbidden::holds(why));
     }
     if known.snapshot.write_scope == WriteScope::Missing {
         return Some(Forbidden::holds(

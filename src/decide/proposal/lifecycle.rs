@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{
     Key, Seed,
     cleared::has_cleared,
+    denial,
     draft::Draft,
     fitting::{Fit, Wanted, fitting},
     forbidden::forbidden,
@@ -195,8 +196,7 @@ impl Pass<'_> {
         }
         let answer = self.answer(proposal);
         if let Answer::No(reason) = answer {
-            proposal.phase = Phase::Denied;
-            proposal.message = redact::one_line(&format!("denied: {reason}"), 300);
+            denial::deny(proposal, &reason);
         } else if let Some((phase, why)) = self.ends(proposal) {
             proposal.phase = phase;
             proposal.message = why;
