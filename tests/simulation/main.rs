@@ -31,6 +31,7 @@ mod rivals;
 mod safety;
 mod safety_properties;
 mod scenarios;
+mod tenants;
 mod transport;
 mod verdicts;
 mod world;
