@@ -7,6 +7,7 @@ pub mod health;
 pub mod kubernetes;
 pub mod leadership;
 pub mod lease;
+mod leftovers;
 pub mod obstacle;
 pub mod postman;
 pub mod reconcile;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use serde_json::json;
-use warehouse_sync_operator::{controller::rivals::told, observe::Rival};
+use warehouse_sync_operator::{
+    controller::rivals::told, observe::Rival, posthog::visible::is_visible,
+};
 
 use crate::{
     faults::Faults,
@@ -86,4 +88,41 @@ fn a_policy_that_fails_to_read_keeps_what_it_owns_for_some_minutes() {
     assert!(world.status().proposals.is_empty());
     world.run_for(SignedDuration::from_mins(20));
     assert_eq!(world.status().proposals.len(), 1);
+}
+
+#[test]
+fn names_that_hide_characters_are_shown_with_them_escaped() {
+    let hidden = [
+        "\\u061C",
+        "\\u00AD",
+        "\\U000E0041",
+        "\\u202E",
+        "\\uFE0F",
+        "\\u2028",
+    ];
+    let scenario = WRONG_TYPE
+        .replace(
+            "name: a,",
+            &format!("name: \"a{}b größe_注文\",", hidden.concat()),
+        )
+        .replace(
+            "Cannot convert",
+            &format!("\"{} Cannot convert", hidden.concat()),
+        )
+        .replace("int64,", "int64\",");
+    let mut world = World::new(&scenario, "mode: Enforce, interval: 5m", Faults::default());
+    world.run_for(SignedDuration::from_mins(20));
+    let status = world.status();
+    assert_eq!(status.proposals.len(), 1, "{:#?}", status.findings);
+    let finding = &status.findings[0];
+    assert_eq!(
+        finding.schema,
+        r"a\u{61c}\u{ad}\u{e0041}\u{202e}\u{fe0f}\u{2028}b größe_注文"
+    );
+    let notes = world.cluster.events();
+    assert!(!notes.is_empty());
+    let texts = notes.iter().map(|notice| notice.note.clone());
+    for text in texts.chain([serde_json::to_string(&status).unwrap()]) {
+        assert!(text.chars().all(is_visible), "{text:?}");
+    }
 }
