@@ -20,8 +20,10 @@ sources: [{type: Postgres, prefix: prod, schemas: [
 /// Nothing is sent in the first two hours.
 const CLOSED: &str = "mode: Enforce, interval: 5m, remediation: {windows: [{kind: Deny, schedule: '0 0 1 10 *', duration: 2h}]}";
 
+type Change = fn(&World);
+
 /// What keeps a reconcile from reading all that it needs, and how that ends.
-const HINDRANCES: [(&str, fn(&World), fn(&World)); 5] = [
+const HINDRANCES: [(&str, Change, Change); 5] = [
     (
         "PostHog answers 502",
         |world| fault(world, bad_gateway()),
