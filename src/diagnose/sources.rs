@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use super::{
     causes::{Cause, Doubt, Scope},
-    classify::is_bare_refusal,
     failure::read,
     known::Known,
     problem::{NAME_CAP, Problem, Wide},
@@ -80,14 +79,14 @@ fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> NewestResult {
 }
 
 fn failure(known: &Known<'_>, source: &Source, schema: &Schema) -> NewestResult {
-    let (text, reading) = read(known.snapshot, source, schema);
+    let (_, reading) = read(known.snapshot, source, schema);
     let cause = Cause::of(reading.cause);
     if cause.is_note() {
         return NewestResult::Nothing;
     }
     NewestResult::Failure {
         cause: reading.cause,
-        refused: cause.doubt == Doubt::Siblings || text.is_some_and(is_bare_refusal),
+        refused: cause.doubt == Doubt::Siblings || reading.is_bare_refusal,
     }
 }
 
