@@ -92,9 +92,7 @@ mod tests {
     fn no_advice_counts_on_an_operator_its_policy_or_its_proposals() {
         let of_rules = RULES.iter().copied().flatten();
         let of_rules = of_rules.filter_map(|rule| Some((rule.cause, rule.advice?)));
-        let general = RootCause::ALL
-            .into_iter()
-            .map(|cause| (cause, advice(cause)));
+        let general = RootCause::ALL.iter().map(|&cause| (cause, advice(cause)));
         for (cause, said) in general.chain(of_rules) {
             let shown = by_hand(cause, said);
             for word in [

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn every_cause_has_plain_advice() {
         let mut seen = std::collections::HashSet::new();
-        for cause in RootCause::ALL {
+        for &cause in RootCause::ALL {
             let advice = advice(cause);
             assert!(advice.ends_with('.') && !advice.contains('!'), "{cause:?}");
             assert!(seen.insert(advice), "{cause:?} repeats another's advice");

@@ -103,7 +103,7 @@ fn causes_that_no_text_can_tell_have_no_rule_and_all_others_have_one() {
         NotVisible,
         PlatformOutage,
     ];
-    for cause in RootCause::ALL {
+    for &cause in RootCause::ALL {
         let some = rules::all().any(|rule| rule.cause == cause);
         assert!(
             cause == Unknown || some != never.contains(&cause),
