@@ -177,7 +177,7 @@ fn every_condition_is_in_the_documentation() {
 fn every_guard_of_the_metrics_is_in_the_documentation() {
     let rows = section("docs/metrics.md", "## Guards");
     let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
-    let guards: Vec<&str> = Guard::ALL.into_iter().map(Guard::as_str).collect();
+    let guards: Vec<&str> = Guard::ALL.iter().map(|guard| guard.as_str()).collect();
     assert_eq!(
         documented, guards,
         "docs/metrics.md: the table of guards has drifted"
@@ -238,7 +238,7 @@ fn rows_in(text: &str) -> Vec<Vec<String>> {
 #[test]
 fn every_cause_is_in_the_table_of_remediation_with_what_is_done_about_it() {
     let rows = rows("docs/remediation.md");
-    for cause in RootCause::ALL {
+    for &cause in RootCause::ALL {
         let name = format!("`{}`", cause.as_str());
         let row = rows.iter().find(|row| row[0] == name);
         let row = row.unwrap_or_else(|| panic!("docs/remediation.md lacks {name}"));
