@@ -29,8 +29,11 @@ const NO_PROGRESS_FOR: Floor = Floor {
     why: "PostHog's own sweep acts then, and ours comes after it",
 };
 
+/// Where a floor holds.
+type Of = fn(&Health) -> SignedDuration;
+
 /// What has a floor. Below it healthy runs are not safe.
-const FLOORS: [(Floor, fn(&Health) -> SignedDuration); 2] = [
+const FLOORS: [(Floor, Of); 2] = [
     (AFTER, |health| health.stuck_after),
     (NO_PROGRESS_FOR, |health| health.no_progress_for),
 ];

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
     WarehouseSyncPolicy, WarehouseSyncPolicySpec,
-    health::HealthSpec,
+    health::{Cdc, HealthSpec, Webhooks},
     host::Host,
     marks::Marks,
     names::{MAX_TOKEN, REQUESTED_AT, RESET_AT},
@@ -149,6 +149,13 @@ impl ValidatedPolicy {
             data_checks,
             healthy_for,
         } = health;
+        let Webhooks {
+            check_every: check_webhooks,
+        } = webhooks;
+        let Cdc {
+            check_every: check_cdc,
+            lag_warn_percent,
+        } = cdc;
         let own = overrides.iter().map(|own| Override::new(own, health));
         let checks = data_checks.iter().map(DataCheck::new);
         let windows = remediation.windows.iter();
@@ -172,9 +179,9 @@ impl ValidatedPolicy {
             selector: Selector::new(&selector.sources, &selector.schemas)?,
             health: Health::new("health", stuck, failing, freshness)?,
             overrides: own.collect::<Result<_, _>>()?,
-            check_webhooks_every: webhooks.check_every.read("health.webhooks.checkEvery")?,
-            check_cdc_every: cdc.check_every.read("health.cdc.checkEvery")?,
-            lag_warn_percent: cdc.lag_warn_percent,
+            check_webhooks_every: check_webhooks.read("health.webhooks.checkEvery")?,
+            check_cdc_every: check_cdc.read("health.cdc.checkEvery")?,
+            lag_warn_percent: *lag_warn_percent,
             data_checks: checks.collect::<Result<_, _>>()?,
             healthy_for: healthy_for.read("health.healthyFor")?,
             cancel_stuck: remediation.cancel_stuck,
