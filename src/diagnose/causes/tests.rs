@@ -29,7 +29,7 @@ fn an_action_is_named_only_where_it_would_help() {
 #[test]
 fn every_cause_has_plain_advice() {
     let mut seen = HashSet::new();
-    for cause in RootCause::ALL.iter().copied() {
+    for &cause in RootCause::ALL {
         let Advice {
             with_operator,
             by_hand,
@@ -50,8 +50,7 @@ fn advice_by_hand_counts_on_no_operator_its_policy_or_its_proposals() {
     let of_rules = of_rules.filter_map(|rule| Some((rule.cause, rule.advice?)));
     let general = RootCause::ALL
         .iter()
-        .copied()
-        .map(|cause| (cause, Cause::of(cause).advice.by_hand));
+        .map(|&cause| (cause, Cause::of(cause).advice.by_hand));
     for (cause, shown) in general.chain(of_rules) {
         for word in [
             "operator",
@@ -69,7 +68,7 @@ fn advice_by_hand_counts_on_no_operator_its_policy_or_its_proposals() {
 
 #[test]
 fn what_needs_approval_is_proposed_and_what_is_reloaded_has_a_switch() {
-    for cause in RootCause::ALL.iter().copied() {
+    for &cause in RootCause::ALL {
         let row = Cause::of(cause);
         if let Remedy::NeedsApproval(_) = row.remedy {
             assert_ne!(row.proposes, Proposes::Nothing, "{cause:?}");

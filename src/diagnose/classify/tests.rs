@@ -90,7 +90,7 @@ fn phrases_are_written_as_masked_texts_are() {
 
 #[test]
 fn causes_that_no_text_can_tell_have_no_rule_and_all_others_have_one() {
-    for cause in RootCause::ALL {
+    for &cause in RootCause::ALL {
         let some = rules::all().any(|rule| rule.cause == cause);
         let told = matches!(Cause::of(cause).origin, Origin::Error | Origin::Note);
         assert!(cause == RootCause::Unknown || some == told, "{cause:?}");
