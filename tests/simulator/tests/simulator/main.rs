@@ -26,5 +26,6 @@ mod scenarios;
 mod source_writes;
 mod sources;
 mod sync_type;
+mod v3;
 mod webhook;
 mod world;
