@@ -197,6 +197,15 @@ impl V3Run {
         self.dropped = true;
     }
 
+    /// The workflow is gone in the middle of the extraction.
+    pub(crate) fn die_without_workflow(&mut self) {
+        self.steps.clear();
+        self.dies_at = None;
+        self.held = None;
+        self.owns_workflow = false;
+        self.dead = Some(Dead::Producer(DeadWorkflow::Gone));
+    }
+
     /// All batches that are not done are failed, as the sweeps do it.
     pub(crate) fn fail_batches(&mut self) {
         self.steps.clear();

@@ -297,7 +297,15 @@ impl Simulator {
     /// Ends a workflow without its clean-up: one that outlived a cancelled run, or one that dies and leaves its job
     /// Running until the next run takes over.
     pub fn end_workflow(&mut self, schema_id: &str) -> Result<(), Error> {
-        self.schema_mut(schema_id)?.workflow = None;
+        let now = self.now();
+        let schema = self.schema_mut(schema_id)?;
+        schema.workflow = None;
+        let run = schema.jobs.last_mut().filter(|job| job.is_running());
+        let run = run.and_then(|job| job.v3.as_deref_mut());
+        if let Some(run) = run.filter(|run| run.workflow_is_open()) {
+            run.die_without_workflow();
+            schema.v3.clock = Some(now);
+        }
         Ok(())
     }
 

@@ -27,5 +27,6 @@ mod source_writes;
 mod sources;
 mod sync_type;
 mod v3;
+mod v3_writes;
 mod webhook;
 mod world;
