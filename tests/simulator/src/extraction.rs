@@ -8,7 +8,7 @@ use crate::producer::{Begin, Step};
 use crate::queue::{Batch, BatchState, Dead, V3Run};
 use crate::settle::{complete, fail};
 use crate::simulator::Simulator;
-use crate::state::{Schema, Workflow};
+use crate::state::{Job, Schema, Workflow};
 use crate::v3::{DeadWorkflow, Phase};
 
 /// Who writes a line.
@@ -373,10 +373,15 @@ impl Simulator {
     }
 }
 
-/// Lets go of the table's lock, if this run holds it.
+/// Lets go of the table's lock, if this run holds it and no other row of the same run still needs it.
 pub(crate) fn release_lock(schema: &mut Schema, place: usize) {
-    let holder = schema.jobs.get(place).map(|job| job.run_id.as_str());
-    if schema.v3.lock.as_ref().map(|(run, _)| run.as_str()) == holder {
+    let Some((holder, _)) = &schema.v3.lock else {
+        return;
+    };
+    let holds = |job: &Job| job.run_id == *holder;
+    let mut others = schema.jobs.iter().enumerate();
+    let needed = others.any(|(other, job)| other != place && holds(job) && job.is_running());
+    if schema.jobs.get(place).is_some_and(holds) && !needed {
         schema.v3.lock = None;
     }
 }

@@ -24,6 +24,9 @@ pub struct InstanceSpec {
     /// Silence of the loader after which PostHog gives up a run, in the loader and at the next start; never, if none.
     #[serde(deserialize_with = "period::option::deserialize")]
     pub stale_after: Option<SignedDuration>,
+    /// How far the clock of the logs is ahead of that of the jobs; behind, if negative.
+    #[serde(deserialize_with = "period::deserialize")]
+    pub log_clock_ahead: SignedDuration,
     /// When the loader is down, for every table.
     pub loader_down: Vec<Outage>,
 }
@@ -36,6 +39,7 @@ impl Default for InstanceSpec {
             queue_runs: false,
             takeover_ambiguous: false,
             stale_after: Some(SignedDuration::from_hours(6)),
+            log_clock_ahead: SignedDuration::ZERO,
             loader_down: Vec::new(),
         }
     }

@@ -67,6 +67,9 @@ pub(crate) fn logs(
     } else {
         lines_of_table(schema, now)
     };
+    for of in &mut lines {
+        of.line.at = plus(of.line.at, simulator.instance.log_clock_ahead);
+    }
     lines.retain(|Of { run: own, line }| {
         run.as_ref().is_none_or(|run| run == own)
             && line.at > oldest

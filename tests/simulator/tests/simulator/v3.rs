@@ -643,3 +643,84 @@ fn a_run_can_be_killed_in_any_phase() {
         );
     }
 }
+
+#[test]
+fn runs_of_v3_come_out_the_same_however_time_is_cut_up() {
+    let play = |steps: i64| {
+        let mut posthog = with(
+            "schedule: true\ninstance: {loader_down: [{after: 3h, for: 8h}]}\nsources: [{type: Postgres, schemas: [\
+             {name: a, frequency: 1hour, then: {pipeline: v3, extract: 20m, rows: 90, batches: 9, load_per_batch: 9m}}, \
+             {name: b, frequency: 6hour, then: {pipeline: v3, extract: 2h, rows: 90, batches: 9, dies: {phase: loading, after: 70m}}}, \
+             {name: c, frequency: 6hour, then: {pipeline: v3, extract: 2h, rows: 90, batches: 9, dies: {phase: extracting, after: 70m, workflow: gone}}}]}]",
+        );
+        for _ in 0..steps {
+            posthog.advance(mins(48 * 60 / steps));
+        }
+        ["a", "b", "c"].map(|name| {
+            (
+                jobs(&mut posthog, name),
+                logs(&mut posthog, name, "limit=500"),
+            )
+        })
+    };
+    let whole = play(1);
+    assert!(whole.iter().all(|(jobs, _)| jobs.len() > 3));
+    assert_eq!(whole, play(2880));
+}
+
+#[test]
+fn the_clock_of_the_logs_may_differ_from_that_of_the_jobs() {
+    let mut posthog = with(
+        "instance: {log_clock_ahead: -90s}\nsources: [{type: Postgres, schemas: [{name: orders, run: {pipeline: v3, started_ago: 1m, extract: 9h}}]}]",
+    );
+    assert_eq!(
+        jobs(&mut posthog, "orders")[0]["created_at"],
+        "2026-10-01T11:59:00Z"
+    );
+    let first = logs(&mut posthog, "orders", "").pop().unwrap();
+    assert_eq!(first["timestamp"], "2026-10-01T11:57:30Z");
+}
+
+#[test]
+fn lines_are_gone_after_ninety_days() {
+    let mut posthog = with_schemas("- {name: orders, run: {pipeline: v3, started_ago: 1m}}");
+    posthog.advance(hours(90 * 24 - 1));
+    assert!(!messages(&mut posthog, "orders").is_empty());
+    posthog.advance(hours(2));
+    assert!(messages(&mut posthog, "orders").is_empty());
+    assert_eq!(seen(&mut posthog, "orders")[0].0, "Completed");
+}
+
+#[test]
+fn a_long_log_is_read_five_hundred_lines_at_a_time() {
+    let mut posthog = with_schemas(
+        "- {name: orders, run: {pipeline: v3, started_ago: 1m, start: 0s, extract: 10h, rows: 900, batches: 300, load_per_batch: 1s}}",
+    );
+    posthog.advance(hours(11));
+    let newest = logs(&mut posthog, "orders", "limit=500");
+    assert_eq!(newest.len(), 500);
+    let mut all = newest;
+    loop {
+        let oldest = all.last().unwrap()["timestamp"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let next = logs(
+            &mut posthog,
+            "orders",
+            &format!("limit=500&before={oldest}"),
+        );
+        if next.is_empty() {
+            break;
+        }
+        all.extend(next);
+    }
+    let inserted = |line: &&Value| line["message"] == "batch_inserted_to_postgres_queue";
+    assert_eq!(all.iter().filter(inserted).count(), 300);
+    let first = all.last().unwrap()["timestamp"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let later = logs(&mut posthog, "orders", &format!("limit=500&after={first}"));
+    assert_eq!(later[0], all[0], "newest first also with `after`");
+}

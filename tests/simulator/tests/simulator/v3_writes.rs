@@ -244,6 +244,25 @@ fn a_reload_ends_a_healthy_run_that_the_loader_has_not_picked_up_for_six_hours()
 }
 
 #[test]
+fn a_workflow_that_ends_without_its_clean_up_leaves_a_dead_run() {
+    let mut posthog = with_schemas(
+        "- {name: orders, run: {pipeline: v3, extract: 9h, started_ago: 1h}, then: {pipeline: v3}}",
+    );
+    let id = posthog.schema_id("orders").unwrap();
+    posthog.end_workflow(&id).unwrap();
+    posthog.advance(hours(20));
+    assert_eq!(seen(&mut posthog, "orders")[0].0, "Running");
+    post(&mut posthog, "orders", "reload");
+    posthog.advance(mins(5));
+    let jobs = seen(&mut posthog, "orders");
+    assert_eq!(
+        (jobs[0].0.as_str(), jobs[1].2.as_str()),
+        ("Completed", TAKEN_OVER)
+    );
+    assert!(posthog.violations().is_empty());
+}
+
+#[test]
 fn the_schedule_ends_it_just_so_and_nobody_is_to_blame() {
     let mut posthog = with(
         "schedule: true\ninstance: {loader_down: [{after: 0s, for: 30h}]}\nsources: [{type: Postgres, schemas: [{name: orders, frequency: 12hour, run: {pipeline: v3, started_ago: 1m, start: 0s, extract: 10m, rows: 70}, then: {pipeline: v3}}]}]",
@@ -318,12 +337,11 @@ fn any_running_row_keeps_a_queue_run_out_for_ever() {
 #[test]
 fn a_queue_run_says_that_it_was_handed_to_the_loader() {
     let mut posthog = with(
-        "instance: {queue_runs: true}\nsources: [{type: Postgres, schemas: [{name: orders, then: {pipeline: v3, repartition: 1h, extract: 1m}}]}]",
+        "instance: {queue_runs: true}\nsources: [{type: Postgres, schemas: [{name: orders, then: {pipeline: v3, repartition: 1h, extract: 1m, outside_schedule: true}}]}]",
     );
     let id = posthog.schema_id("orders").unwrap();
     posthog.start_run(&id).unwrap();
     posthog.advance(mins(10));
-    posthog.end_workflow(&id).unwrap();
     posthog.start_run(&id).unwrap();
     posthog.advance(mins(1));
     assert_eq!(
