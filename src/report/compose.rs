@@ -11,11 +11,11 @@ use super::{
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
+        announced::Announced,
         conditions::{
             APPROVAL_GUARD_ACTIVE, HEALTHY, NOTIFYING, PENDING_APPROVAL, RECONCILING,
             REMEDIATION_ALLOWED, Reason,
         },
-        notification::Announced,
         policy::Mode,
         proposal::Proposal,
         status::{

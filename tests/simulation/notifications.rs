@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use warehouse_sync_operator::{
-    api::notification::{Announcement, Occasion},
+    api::{announced::Announcement, notification::Occasion},
     report::notifications::{
         Answer,
         outbox::{Due, Next, Pace},

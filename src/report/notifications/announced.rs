@@ -10,9 +10,8 @@ use super::channel;
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
-        notification::{
-            Announced, Announcement, FailingChannel, MAX_ANNOUNCEMENTS, Notification, Occasion,
-        },
+        announced::{Announced, Announcement, FailingChannel, MAX_ANNOUNCEMENTS},
+        notification::{Notification, Occasion},
         proposal::{Phase, Proposal},
         status::{Finding, Incident, Severity, Step},
     },

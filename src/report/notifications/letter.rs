@@ -12,8 +12,9 @@ use super::{
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
+        announced::Announcement,
         names::DENY,
-        notification::{Announcement, Occasion},
+        notification::Occasion,
         proposal::{LosesData, Proposal, ProposedAction},
         status::RootCause,
     },

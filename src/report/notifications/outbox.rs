@@ -19,7 +19,7 @@ use super::{
     channel::Channel,
     letter::Letter,
 };
-use crate::api::{notification::Announced, validated::PolicyRef};
+use crate::api::{announced::Announced, validated::PolicyRef};
 
 /// Messages to one URL that may go out one right after the other.
 pub const BURST: u32 = 20;
@@ -460,7 +460,7 @@ mod tests {
         },
         *,
     };
-    use crate::api::notification::{Announcement, Occasion};
+    use crate::api::{announced::Announcement, notification::Occasion};
 
     const PACE: Pace = Pace::PRODUCTION;
     const SLACK: &str = "[{type: Slack, secretRef: {name: s, key: url}}]";

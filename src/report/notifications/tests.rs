@@ -14,7 +14,8 @@ use super::{
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
-        notification::{Announced, Announcement, MAX_ANNOUNCEMENTS, Occasion},
+        announced::{Announced, Announcement, MAX_ANNOUNCEMENTS},
+        notification::Occasion,
     },
     posthog::guard::HostList,
 };
