@@ -17,10 +17,8 @@ use serde_json::Value;
 use warehouse_sync_operator::{
     api::{WarehouseSyncPolicy, conditions::Reason, notification::Occasion, status::RootCause},
     cli::crd_yaml,
-    decide::{
-        Guard,
-        remedy::{Remedy, remedy},
-    },
+    decide::Guard,
+    diagnose::{Cause, causes::Remedy},
     report::EventReason,
 };
 
@@ -207,7 +205,7 @@ fn every_cause_is_in_the_documentation_with_its_meaning_and_action() {
     let rows: Vec<String> = RootCause::ALL
         .iter()
         .map(|cause| {
-            let action = match remedy(*cause) {
+            let action = match Cause::of(*cause).remedy {
                 Remedy::Safe(action) => format!("{action:?}"),
                 Remedy::NeedsApproval(action) => format!("{action:?} (approval)"),
                 Remedy::Nothing => "–".to_owned(),
@@ -245,7 +243,7 @@ fn every_cause_is_in_the_table_of_remediation_with_what_is_done_about_it() {
         let name = format!("`{}`", cause.as_str());
         let row = rows.iter().find(|row| row[0] == name);
         let row = row.unwrap_or_else(|| panic!("docs/remediation.md lacks {name}"));
-        let (own, proposed) = match remedy(cause) {
+        let (own, proposed) = match Cause::of(cause).remedy {
             Remedy::Safe(action) => (Some(action), None),
             Remedy::NeedsApproval(action) => (None, Some(action)),
             Remedy::Nothing => (None, None),

@@ -3,10 +3,10 @@
 //! From what was observed to verdicts on tables, and from verdicts to problems and counts. Pure: no client, no clock.
 //!
 //! [`suspects`] and [`probing`] say what deserves a closer look; [`verdict`] judges each table, with [`failure`] for why a run
-//! failed, which reads its text by [`classify`]; [`problems`] puts together what somebody should know.
+//! failed, which reads its text by [`classify`]; [`causes`] holds what is known about each cause; [`problems`] puts together what somebody should know.
 
-pub mod advice;
 mod billing;
+pub mod causes;
 pub mod cdc;
 pub mod classify;
 pub mod credentials;
@@ -29,5 +29,6 @@ pub mod suspects;
 pub mod verdict;
 pub mod webhooks;
 
+pub use causes::Cause;
 pub use problem::Problem;
 pub use verdict::{Diagnosis, Judged, Known, Verdict, diagnose};

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    causes::Cause,
     failure::{Failure, failure},
     freshness,
     problem::Problem,
@@ -12,7 +13,7 @@ use crate::{
     api::{
         Timings, ValidatedPolicy,
         proposal::Proposal,
-        status::{RootCause, SchemaCounts, Severity, SourceCounts, State, Summary},
+        status::{SchemaCounts, Severity, SourceCounts, State, Summary},
         validated::Health,
     },
     observe::{Newest, Seen, Snapshot},
@@ -385,7 +386,7 @@ impl<'a> Known<'a> {
         }
         let failed_at = seen.and_then(failed_at);
         let failure = failure(self.snapshot, source, schema, failed_at);
-        if failure.cause == RootCause::OperatorAction {
+        if Cause::of(failure.cause).is_note() {
             return Verdict::Disabled {
                 after: None,
                 by_posthog: None,
@@ -419,7 +420,7 @@ impl<'a> Known<'a> {
         let fresh = failed_at? > off.after && failed_at? <= off.by;
         let look = self.snapshot.seen(&schema.id)?.readable()?;
         let stopped = matches!(look.newest(), Newest::Job(job, _) if job.was_stopped());
-        (fresh && !stopped && !is_retried(failure.cause)).then_some(off.by)
+        (fresh && !stopped && !Cause::of(failure.cause).retried_by_posthog).then_some(off.by)
     }
 
     /// A table that failed again and again is not well because it tries once more. One failure may have been chance.
@@ -431,7 +432,7 @@ impl<'a> Known<'a> {
             return Verdict::Running;
         };
         let failure = failure(self.snapshot, source, schema, Some(streak.last));
-        let note = failure.cause == RootCause::OperatorAction;
+        let note = Cause::of(failure.cause).is_note();
         let short = self.now.duration_since(streak.since) < self.health(source, schema).failing_for;
         if note || short || failure.text.is_none() {
             return Verdict::Running;
@@ -485,18 +486,6 @@ pub fn failed_at(seen: &Seen) -> Option<Timestamp> {
         Newest::Job(job, _) if job.status() == JobStatus::Failed => job.finished_at.get().copied(),
         _ => None,
     }
-}
-
-/// True for causes after which `PostHog` tries again by itself, and for those that name none.
-const fn is_retried(cause: RootCause) -> bool {
-    matches!(
-        cause,
-        RootCause::Transient
-            | RootCause::RateLimited
-            | RootCause::PlatformInternal
-            | RootCause::OperatorAction
-            | RootCause::Unknown
-    )
 }
 
 fn running(health: &Health, seen: Option<&Seen>, timings: &Timings) -> Verdict {
