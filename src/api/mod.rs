@@ -14,6 +14,7 @@ pub mod duration;
 pub mod finding;
 pub mod glob;
 pub mod health;
+pub mod history;
 pub mod host;
 pub mod incident;
 pub mod invalid;

@@ -18,6 +18,7 @@ pub use super::{
     action::{Action, Call, Fate},
     cause::{Confidence, RootCause, Severity},
     finding::{Affected, Finding, MAX_AFFECTED, MAX_EVIDENCE, MAX_FINDINGS},
+    history::{Closed, HistoryEntry, MAX_HISTORY, Note},
     incident::{Incident, MAX_INCIDENTS, Send, Step},
     state::{
         BreakerState, FixWatch, GuardPart, Handover, LostSlot, MAX_LOST_SLOTS, MAX_MARKS,
@@ -25,9 +26,6 @@ pub use super::{
         SourceState, State, Suppressed,
     },
 };
-
-/// Most entries of the history.
-pub const MAX_HISTORY: usize = 10;
 
 /// What the operator found, did and remembers.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -127,17 +125,6 @@ pub struct SchemaCounts {
     pub unknown: i64,
 }
 
-/// A step that the operator took or saw.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryEntry {
-    /// When.
-    #[schemars(with = "String", extend("format" = "date-time"))]
-    pub at: Timestamp,
-    /// What, in a sentence.
-    pub what: String,
-}
-
 /// What the operator waits for, or would do.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -161,8 +148,20 @@ impl WarehouseSyncPolicyStatus {
     }
 
     /// Adds a step to the history, newest first, and drops the oldest.
-    pub fn remember(&mut self, at: Timestamp, what: String) {
-        self.history.insert(0, HistoryEntry { at, what });
+    pub fn remember(&mut self, at: Timestamp, step: impl Into<Note>) {
+        let Note { what, closed } = step.into();
+        self.history.insert(0, HistoryEntry { at, what, closed });
         self.history.truncate(MAX_HISTORY);
+    }
+
+    /// Why the last incident of this table was closed, as far as the history reaches.
+    #[must_use]
+    pub fn why_closed(&self, schema_id: &str) -> Option<&str> {
+        let mut closed = self
+            .history
+            .iter()
+            .filter_map(|entry| entry.closed.as_ref());
+        let closed = closed.find(|closed| closed.schema_id == schema_id)?;
+        Some(&closed.why)
     }
 }

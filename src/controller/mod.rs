@@ -17,6 +17,7 @@ pub mod secrets;
 pub mod startup;
 pub mod survey;
 pub mod timed;
+pub mod told;
 pub mod watch;
 pub mod watched;
 

@@ -16,7 +16,7 @@ use crate::{
         About, Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
         notification::Notification,
         proposal::{Phase, Proposal},
-        status::{Call, Fate, Handover, Incident, STATE_FORMAT},
+        status::{Call, Fate, Handover, Incident, Note, STATE_FORMAT},
         validated::PolicyRef,
     },
     decide::{
@@ -829,7 +829,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         } else {
             format!(" ({})", handed.detail)
         };
-        plan.notes.push(format!("{source}: {call} {fate}{said}"));
+        plan.notes
+            .push(format!("{source}: {call} {fate}{said}").into());
         self.metrics.sent(call, handed.fate);
         // What did not leave leaves what was handed over before as it was.
         if handover::has_left(&handed) {
@@ -855,12 +856,15 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     .map(|send| send.detail.as_str())
                     .filter(|said| !said.is_empty());
                 let call = action.call.as_str();
-                plan.notes.push(format!(
-                    "{}: {call} {}{}",
-                    incident.schema,
-                    fate.map_or("", in_a_word),
-                    said.map_or_else(String::new, |said| format!(" ({said})"))
-                ));
+                plan.notes.push(
+                    format!(
+                        "{}: {call} {}{}",
+                        incident.schema,
+                        fate.map_or("", in_a_word),
+                        said.map_or_else(String::new, |said| format!(" ({said})"))
+                    )
+                    .into(),
+                );
                 self.metrics.sent(call, fate);
                 let row = pass
                     .snapshot
@@ -874,7 +878,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 };
                 match incident::advance(&mut incident, &facts) {
                     Next::Close(reason) => {
-                        plan.notes.push(format!("{}: {reason}", incident.schema));
+                        plan.notes.push(Note::closing(&incident, &reason));
                         plan.incidents
                             .retain(|known| known.schema_id != incident.schema_id);
                     }

@@ -34,8 +34,8 @@ use super::{
     secrets::ApiKeys,
     startup::{self, Clients, StartError},
     timed::{self, Counted},
-    watch,
-    watched::{self, Watched},
+    told, watch,
+    watched::Watched,
 };
 use crate::{
     api::{Timings, validated::PolicyRef},
@@ -229,7 +229,7 @@ async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>)
     let mut leadership = context.leadership.clone();
     while leadership.changed().await {
         for policy in policies.iter().flat_map(Store::state) {
-            let at = watched::at(&*policy);
+            let at = told::at(&*policy);
             context.reconciler.forget(&at);
             if context.leads() {
                 context.tell(&at);
@@ -389,7 +389,7 @@ fn hear(
                 rivals.note(policy);
             }
             watcher::Event::Delete(policy) => {
-                let gone = watched::at(policy);
+                let gone = told::at(policy);
                 rivals.forget(&gone);
                 context.reconciler.forget(&gone);
             }
@@ -417,7 +417,7 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
     if !context.knows_all() {
         return Ok(Action::requeue(LOOK_AGAIN));
     }
-    let at = watched::at(&*policy);
+    let at = told::at(&*policy);
     if let Some(why) = &policy.unreadable {
         return Err(context.not_understood(&policy, why).await);
     }
@@ -442,7 +442,7 @@ async fn reconcile(policy: Arc<Watched>, context: Arc<Context>) -> Result<Action
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>) -> Action {
-    let at = watched::at(&*policy);
+    let at = told::at(&*policy);
     match error {
         // Somebody changed the object while it was looked at: look again, at what it is now.
         KubernetesError::Conflict(_) => {
@@ -492,7 +492,7 @@ impl Context {
 
     /// Says on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.
     async fn not_understood(&self, policy: &Watched, error: &str) -> KubernetesError {
-        let at = watched::at(policy);
+        let at = told::at(policy);
         let why = format!(
             "the policy is left alone because this operator cannot read it; a newer one has perhaps written it: {error}"
         );

@@ -8,16 +8,15 @@ use std::{
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Resource, ResourceExt, api::ObjectMeta, core::NamespaceResourceScope};
+use kube::{Resource, api::ObjectMeta, core::NamespaceResourceScope};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::rivals::told;
+use super::told::told;
 use crate::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicySpec, WarehouseSyncPolicyStatus,
-        policy::Credentials,
-        validated::{PolicyRef, Project},
+        policy::Credentials, validated::Project,
     },
     observe::Rival,
 };
@@ -141,14 +140,6 @@ fn secrets(spec: &WarehouseSyncPolicySpec) -> BTreeSet<String> {
         .collect()
 }
 
-/// Where a policy is.
-pub fn at(policy: &impl ResourceExt) -> PolicyRef {
-    PolicyRef {
-        namespace: policy.namespace().unwrap_or_default(),
-        name: policy.name_any(),
-    }
-}
-
 impl Resource for Watched {
     type DynamicType = ();
     type Scope = NamespaceResourceScope;
@@ -175,9 +166,10 @@ impl Resource for Watched {
 
 #[cfg(test)]
 mod tests {
+    use kube::ResourceExt as _;
     use serde_json::json;
 
-    use super::*;
+    use super::{super::told::at, *};
 
     fn watched(spec: &Value) -> Watched {
         let policy = json!({

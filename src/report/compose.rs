@@ -34,7 +34,7 @@ use crate::{
         Cause, Diagnosis, Verdict, causes::Reload, freshness, mended::SwitchedOff, missing,
     },
     observe::{ApprovalGuard, Snapshot, WriteScope},
-    posthog::{lax::Lax, wire::SchemaStatus},
+    posthog::{lax::Lax, redact, wire::SchemaStatus},
 };
 
 /// Why `PostHog` could not be read in a pass: a reason for the conditions, and a sentence that says what to do.
@@ -115,7 +115,8 @@ pub fn observed(
         next_action: next_action(plan),
     };
     for note in &plan.notes {
-        status.remember(now, crate::posthog::redact::one_line(note, 240));
+        let short = |text: &str| redact::one_line(text, 240);
+        status.remember(now, note.clone().capped(short));
     }
     announce(
         policy,

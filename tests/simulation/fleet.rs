@@ -15,7 +15,7 @@ use warehouse_sync_operator::{
         policy::SecretKeyRef,
         validated::{PolicyRef, Project},
     },
-    controller::{Reconciler, rivals::told},
+    controller::{Reconciler, told::told},
     decide::approval,
     execute::Ledger,
     observe::{ApprovalGuard, Observer, Rival},
