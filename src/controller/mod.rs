@@ -2,6 +2,8 @@
 
 pub mod approval_guard;
 pub mod backoff;
+mod clock;
+mod context;
 pub mod health;
 pub mod kubernetes;
 pub mod leadership;
@@ -13,14 +15,18 @@ pub mod recorders;
 pub mod released;
 pub mod rivals;
 pub mod run;
+mod scope;
 pub mod secrets;
 pub mod startup;
+mod stop;
 pub mod survey;
 pub mod timed;
 pub mod told;
+mod turn;
 pub mod watch;
 pub mod watched;
 
+pub use clock::clock;
 pub use health::Health;
 pub use reconcile::{Reconciled, Reconciler};
-pub use run::{Options, clock, run};
+pub use run::{Options, run};
