@@ -30,7 +30,7 @@ use crate::{
         proposal,
         proposal::Seed,
     },
-    diagnose::{Diagnosis, Known, diagnose, outage},
+    diagnose::{Diagnosis, Known, diagnose},
     execute::{self, Leads, Ledger, approved, handover, run::Ran, spending::Wish},
     observe::{Live, Observer, Offers, Rival, Snapshot, observer::ProjectView},
     posthog::{ApiKey, Transport, client::Clock, guard::HostList, quota::Purpose, redact},
@@ -149,7 +149,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 };
                 let diagnosis = diagnose(&known);
                 let everywhere = &self.observer.everywhere;
-                everywhere.note(&pass.policy.project, outage::told(&known), pass.now);
+                everywhere.note(&pass.policy.project, diagnosis.for_others.clone(), pass.now);
                 let own_executions = self.ledger.executions();
                 let seed = (self.seed)();
                 let settings = Settings {
