@@ -25,13 +25,13 @@ pub struct HistoryEntry {
     pub what: String,
     /// The incident that was closed by it; absent if none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub closed: Option<Closed>,
+    pub closed: Option<ClosedIncident>,
 }
 
 /// An incident that left the list.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub struct Closed {
+pub struct ClosedIncident {
     /// Id of the table in PostHog.
     pub schema_id: String,
     /// Why, in a sentence.
@@ -44,7 +44,7 @@ pub struct Note {
     /// What, in a sentence.
     pub what: String,
     /// The incident that was closed by it.
-    pub closed: Option<Closed>,
+    pub closed: Option<ClosedIncident>,
 }
 
 impl From<String> for Note {
@@ -59,7 +59,7 @@ impl Note {
     pub fn closing(incident: &Incident, why: &str) -> Self {
         Self {
             what: format!("{}: {why}", incident.schema),
-            closed: Some(Closed {
+            closed: Some(ClosedIncident {
                 schema_id: incident.schema_id.clone(),
                 why: why.to_owned(),
             }),
@@ -70,7 +70,7 @@ impl Note {
     #[must_use]
     pub fn capped(self, cap: impl Fn(&str) -> String) -> Self {
         let Self { what, closed } = self;
-        let closed = closed.map(|Closed { schema_id, why }| Closed {
+        let closed = closed.map(|ClosedIncident { schema_id, why }| ClosedIncident {
             schema_id,
             why: cap(&why),
         });

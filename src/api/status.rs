@@ -18,7 +18,7 @@ pub use super::{
     action::{Action, Call, Fate},
     cause::{Confidence, RootCause, Severity},
     finding::{Affected, Finding, MAX_AFFECTED, MAX_EVIDENCE, MAX_FINDINGS},
-    history::{Closed, HistoryEntry, MAX_HISTORY, Note},
+    history::{ClosedIncident, HistoryEntry, MAX_HISTORY, Note},
     incident::{Incident, MAX_INCIDENTS, Send, Step},
     state::{
         BreakerState, FixWatch, GuardPart, Handover, LostSlot, MAX_LOST_SLOTS, MAX_MARKS,

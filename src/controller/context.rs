@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::validated::PolicyRef,
     posthog::http::HttpTransport,
-    report::{KubernetesError, events, metrics::Outcome},
+    report::{KubernetesError, events, metrics::ReconcileOutcome},
 };
 
 /// After the first failure of a pass, and at most.
@@ -101,7 +101,7 @@ impl Context {
             .remove(at);
     }
 
-    pub(super) fn count(&self, outcome: Outcome) {
+    pub(super) fn count(&self, outcome: ReconcileOutcome) {
         self.reconciler.metrics.reconciled(outcome);
     }
 

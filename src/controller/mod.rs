@@ -27,6 +27,6 @@ pub mod watch;
 pub mod watched;
 
 pub use clock::clock;
-pub use health::Health;
+pub use health::ProcessHealth;
 pub use reconcile::{Reconciled, Reconciler};
 pub use run::{Options, run};

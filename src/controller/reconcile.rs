@@ -38,8 +38,8 @@ use crate::{
         Kubernetes, KubernetesError, Metrics, StatusWriter, Story,
         compose::{self, Obstacle},
         events,
-        gauges::Pass as Found,
-        metrics::Outcome,
+        gauges::Found,
+        metrics::ReconcileOutcome,
         notifications::{Channel, Channels, Outbox, channel, letter},
         story,
     },
@@ -89,7 +89,7 @@ pub struct Reconciled {
     /// When to come back; none if the policy is gone.
     pub again_in: Option<SignedDuration>,
     /// How it ended, for the metrics.
-    pub outcome: Outcome,
+    pub outcome: ReconcileOutcome,
     /// Policies that share a poll which was made just now.
     pub tell: Vec<PolicyRef>,
 }
@@ -118,7 +118,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             self.forget(at);
             return Ok(Reconciled {
                 again_in: None,
-                outcome: Outcome::Gone,
+                outcome: ReconcileOutcome::Gone,
                 tell: Vec::new(),
             });
         };
@@ -177,7 +177,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 gauges.observed(at, &object, writer.written(), &found, times);
                 Ok(Reconciled {
                     again_in: Some(again_in),
-                    outcome: Outcome::Ok,
+                    outcome: ReconcileOutcome::Ok,
                     tell: pass.tell,
                 })
             }
@@ -227,7 +227,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         gauges.hindered(at, object, writer.written(), (now, again_in));
         Ok(Reconciled {
             again_in: Some(again_in),
-            outcome: Outcome::Hindered,
+            outcome: ReconcileOutcome::Hindered,
             tell,
         })
     }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    Health, Reconciler,
+    ProcessHealth, Reconciler,
     clock::{clock, draw_seed},
     context::Context,
     kubernetes::Cluster,
@@ -22,7 +22,7 @@ use super::{
     rivals::Rivals,
     scope::{Scope, control},
     secrets::ApiKeys,
-    startup::{self, Clients, StartError},
+    startup::{self, ClusterClients, StartError},
     stop::{fan_out, past_grace, stopped_now},
     timed::{self, Counted},
     told,
@@ -71,7 +71,7 @@ pub struct Options {
 /// Runs until `stop` resolves, then lets what is under way end.
 pub async fn run(
     options: Options,
-    health: Health,
+    health: ProcessHealth,
     metrics: Metrics,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), StartError> {
@@ -127,9 +127,9 @@ pub async fn run(
 /// Watches every scope, and reconciles what is in it.
 fn start_controllers(
     scopes: Vec<Scope>,
-    clients: &Clients,
+    clients: &ClusterClients,
     context: &Arc<Context>,
-    health: &Health,
+    health: &ProcessHealth,
     stopped: &signal::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
     let lists: Vec<String> = scopes.iter().flat_map(Scope::lists).collect();
@@ -161,7 +161,7 @@ async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>)
 fn context(
     options: &Options,
     http: HttpTransport,
-    clients: &Clients,
+    clients: &ClusterClients,
     scopes: &[Scope],
     metrics: Metrics,
     leadership: Leadership,

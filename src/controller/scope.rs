@@ -15,10 +15,10 @@ use kube::{
 use tokio::sync::watch as signal;
 
 use super::{
-    Health,
+    ProcessHealth,
     backoff::TriggerBackoff,
     context::{Context, Tell, knows},
-    startup::Clients,
+    startup::ClusterClients,
     stop::stopped_now,
     timed, told,
     turn::{on_error, reconcile},
@@ -74,9 +74,9 @@ impl Scope {
 /// One controller over one scope, until it is stopped.
 pub(super) fn control(
     scope: Scope,
-    clients: &Clients,
+    clients: &ClusterClients,
     context: Arc<Context>,
-    health: Health,
+    health: ProcessHealth,
     stopped: signal::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + 'static {
     let [policies_listed, secrets_listed] = scope.lists();
@@ -127,7 +127,7 @@ pub(super) fn control(
 fn hear(
     context: &Arc<Context>,
     policies: &Store<Watched>,
-    health: &Health,
+    health: &ProcessHealth,
     listed: String,
     namespace: Option<&str>,
 ) -> impl Fn(&watcher::Event<Watched>) + Send + use<> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch as signal;
 
-use super::Health;
+use super::ProcessHealth;
 
 /// How long a reconcile that is under way may take to end after a signal: a call to `PostHog` may last 130 s.
 const GRACE: Duration = Duration::from_secs(140);
@@ -29,7 +29,7 @@ pub(super) async fn stopped_now(mut stopped: signal::Receiver<bool>) {
 
 /// After a signal: the grace for what is under way. A controller that has not listed its policies never ends by itself, but
 /// has begun nothing either: if that is so of all, there is nothing to wait for, and this is true.
-pub(super) async fn past_grace(stopped: signal::Receiver<bool>, health: &Health) -> bool {
+pub(super) async fn past_grace(stopped: signal::Receiver<bool>, health: &ProcessHealth) -> bool {
     stopped_now(stopped).await;
     if !health.has_begun() {
         return true;

@@ -10,7 +10,7 @@ use kube::runtime::controller::Action;
 use super::{context::Context, told, watched::Watched};
 use crate::{
     api::validated::PolicyRef,
-    report::{KubernetesError, metrics::Outcome},
+    report::{KubernetesError, metrics::ReconcileOutcome},
 };
 
 /// How soon a policy is looked at again while not all policies are known.
@@ -62,26 +62,26 @@ pub(super) fn on_error(
     match error {
         // Somebody changed the object while it was looked at: look again, at what it is now.
         KubernetesError::Conflict(_) => {
-            context.count(Outcome::Conflict);
+            context.count(ReconcileOutcome::Conflict);
             tracing::debug!(policy = %at, "{error}");
             Action::requeue(jittered(Duration::from_millis(200), &at))
         }
         KubernetesError::Gone(_) => {
-            context.count(Outcome::Gone);
+            context.count(ReconcileOutcome::Gone);
             Action::await_change()
         }
         KubernetesError::NotLeading(_) => {
-            context.count(Outcome::NotLeading);
+            context.count(ReconcileOutcome::NotLeading);
             tracing::info!(policy = %at, "{error}");
             Action::await_change()
         }
         KubernetesError::NotUnderstood { .. } => {
-            context.count(Outcome::NotUnderstood);
+            context.count(ReconcileOutcome::NotUnderstood);
             tracing::error!(policy = %at, "{error}");
             Action::requeue(jittered(LEFT_ALONE, &at))
         }
         KubernetesError::Failed { .. } => {
-            context.count(Outcome::Failed);
+            context.count(ReconcileOutcome::Failed);
             let wait = context.back_off(&at);
             tracing::warn!(policy = %at, "{error}; trying again in {} s", wait.as_secs());
             Action::requeue(jittered(wait, &at))

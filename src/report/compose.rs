@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 pub use super::obstacle::Obstacle;
 use super::{
-    conditions::{self, Conditions, Fact},
+    conditions::{self, ConditionFact, Conditions},
     next_action::next_action,
     notifications::{Channels, announced},
     remembered, words,
@@ -160,7 +160,7 @@ fn notifying(
     policy: &ValidatedPolicy,
     status: &WarehouseSyncPolicyStatus,
     channels: &Channels,
-) -> Option<Fact> {
+) -> Option<ConditionFact> {
     conditions::notifying(&policy.notifications, &status.state.announced, channels)
 }
 

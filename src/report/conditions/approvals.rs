@@ -1,6 +1,6 @@
 //! PendingApproval and ApprovalGuardActive.
 
-use super::{Fact, Truth};
+use super::{ConditionFact, Truth};
 use crate::{
     api::{
         conditions::{APPROVAL_GUARD_ACTIVE, PENDING_APPROVAL, Reason},
@@ -11,7 +11,7 @@ use crate::{
 
 /// Whether a proposal waits for a person.
 #[must_use]
-pub fn pending(proposals: &[Proposal]) -> Fact {
+pub fn pending(proposals: &[Proposal]) -> ConditionFact {
     let (truth, reason, message) = match proposals.iter().filter(|one| one.is_open()).count() {
         0 => (
             Truth::False,
@@ -26,12 +26,12 @@ pub fn pending(proposals: &[Proposal]) -> Fact {
             ),
         ),
     };
-    Fact::new(PENDING_APPROVAL, truth, reason, message)
+    ConditionFact::new(PENDING_APPROVAL, truth, reason, message)
 }
 
 /// Whether the admission policies stand. `unguarded` is true if approvals count all the same.
 #[must_use]
-pub fn guarding(guard: &ApprovalGuard, unguarded: bool) -> Fact {
+pub fn guarding(guard: &ApprovalGuard, unguarded: bool) -> ConditionFact {
     let (truth, reason, message) = match &guard.broken {
         None => (
             Truth::True,
@@ -51,14 +51,14 @@ pub fn guarding(guard: &ApprovalGuard, unguarded: bool) -> Fact {
             format!("No approval counts until then; {why}"),
         ),
     };
-    Fact::new(APPROVAL_GUARD_ACTIVE, truth, reason, message)
+    ConditionFact::new(APPROVAL_GUARD_ACTIVE, truth, reason, message)
 }
 
 /// Nothing is known of the admission policies yet.
 #[must_use]
-pub fn not_looked_at() -> Fact {
+pub fn not_looked_at() -> ConditionFact {
     let message = "It was not looked at yet";
-    Fact::new(
+    ConditionFact::new(
         APPROVAL_GUARD_ACTIVE,
         Truth::Unknown,
         Reason::NotObserved,

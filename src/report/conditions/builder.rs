@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::Fact;
+use super::ConditionFact;
 use crate::posthog::redact;
 
 /// Longest message of a condition, in characters. The API allows 32,768; people read less.
@@ -15,11 +15,11 @@ const MESSAGE_CAP: usize = 1_000;
 /// use jiff::Timestamp;
 /// use warehouse_sync_operator::{
 ///     api::conditions::{READY, Reason},
-///     report::conditions::{Conditions, Fact, Truth},
+///     report::conditions::{Conditions, ConditionFact, Truth},
 /// };
 ///
 /// let at = |second| Timestamp::from_second(second).unwrap();
-/// let ready = || Fact::new(READY, Truth::True, Reason::Polled, "PostHog was read");
+/// let ready = || ConditionFact::new(READY, Truth::True, Reason::Polled, "PostHog was read");
 /// let first = Conditions::after(&[], 1, at(0)).say([ready()]).build();
 /// let second = Conditions::after(&first, 2, at(60)).say([ready()]).build();
 /// // The same is true since the same time, of another generation.
@@ -48,7 +48,7 @@ impl<'a> Conditions<'a> {
 
     /// What these facts say is so.
     #[must_use]
-    pub fn say(mut self, facts: impl IntoIterator<Item = Fact>) -> Self {
+    pub fn say(mut self, facts: impl IntoIterator<Item = ConditionFact>) -> Self {
         for fact in facts {
             self.built.push(self.condition(fact));
         }
@@ -57,7 +57,7 @@ impl<'a> Conditions<'a> {
 
     /// What was said before of this fact's type is so still; if nothing was, the fact is.
     #[must_use]
-    pub fn say_unless_known(mut self, fact: Fact) -> Self {
+    pub fn say_unless_known(mut self, fact: ConditionFact) -> Self {
         let Some(known) = self.known(fact.type_).cloned() else {
             return self.say([fact]);
         };
@@ -78,8 +78,8 @@ impl<'a> Conditions<'a> {
         self.before.iter().find(|known| known.type_ == type_)
     }
 
-    fn condition(&self, fact: Fact) -> Condition {
-        let Fact {
+    fn condition(&self, fact: ConditionFact) -> Condition {
+        let ConditionFact {
             type_,
             truth,
             reason,
@@ -112,7 +112,7 @@ mod tests {
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
         let say = |before: &[Condition], truth, reason, generation, minute| {
             Conditions::after(before, generation, at(minute))
-                .say([Fact::new(READY, truth, reason, "")])
+                .say([ConditionFact::new(READY, truth, reason, "")])
                 .build()
         };
         let first = say(&[], Truth::False, Reason::KeyRejected, 1, 1);

@@ -23,7 +23,7 @@ impl Truth {
 
 /// What a condition says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fact {
+pub struct ConditionFact {
     /// Type.
     pub type_: &'static str,
     /// Status.
@@ -34,7 +34,7 @@ pub struct Fact {
     pub message: String,
 }
 
-impl Fact {
+impl ConditionFact {
     /// That the condition `type_` has this status, for this reason.
     pub fn new(
         type_: &'static str,

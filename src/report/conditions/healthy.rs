@@ -1,6 +1,6 @@
 //! Healthy: whether the desired health holds.
 
-use super::{Fact, Truth};
+use super::{ConditionFact, Truth};
 use crate::{
     api::{
         conditions::{HEALTHY, Reason},
@@ -12,8 +12,8 @@ use crate::{
 
 /// What the findings come to.
 #[must_use]
-pub fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) -> Fact {
-    let say = |truth, reason, message: String| Fact::new(HEALTHY, truth, reason, message);
+pub fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) -> ConditionFact {
+    let say = |truth, reason, message: String| ConditionFact::new(HEALTHY, truth, reason, message);
     if let Some(worst) = findings.shown.first().filter(|_| findings.errors > 0) {
         let more = if findings.errors > 1 {
             format!(" (and {} more)", findings.errors - 1)
@@ -63,6 +63,6 @@ fn besides(findings: &Findings) -> String {
 
 /// Nothing is known, for this reason.
 #[must_use]
-pub fn not_observed(message: &str) -> Fact {
-    Fact::new(HEALTHY, Truth::Unknown, Reason::NotObserved, message)
+pub fn not_observed(message: &str) -> ConditionFact {
+    ConditionFact::new(HEALTHY, Truth::Unknown, Reason::NotObserved, message)
 }

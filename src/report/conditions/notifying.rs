@@ -1,6 +1,6 @@
 //! Notifying: whether the receivers of `spec.notifications` can be told.
 
-use super::{Fact, Truth};
+use super::{ConditionFact, Truth};
 use crate::{
     api::{
         announced::Announced,
@@ -16,8 +16,10 @@ pub fn notifying(
     receivers: &[Notification],
     announced: &Announced,
     channels: &Channels,
-) -> Option<Fact> {
-    let say = |truth, reason, message: String| Some(Fact::new(NOTIFYING, truth, reason, message));
+) -> Option<ConditionFact> {
+    let say = |truth, reason, message: String| {
+        Some(ConditionFact::new(NOTIFYING, truth, reason, message))
+    };
     let all = receivers.len();
     if all == 0 {
         return None;

@@ -1,6 +1,6 @@
 //! Ready, Reconciling and Stalled, which follow from one another as kstatus reads them.
 
-use super::{Fact, Truth};
+use super::{ConditionFact, Truth};
 use crate::api::{
     WarehouseSyncPolicyStatus,
     conditions::{READY, RECONCILING, Reason, STALLED},
@@ -9,7 +9,7 @@ use crate::api::{
 /// What follows from `polled`, which is what was read, or why nothing was. `first` is true until something of this generation was
 /// polled.
 #[must_use]
-pub fn readiness(polled: Result<String, (Reason, String)>, first: bool) -> [Fact; 3] {
+pub fn readiness(polled: Result<String, (Reason, String)>, first: bool) -> [ConditionFact; 3] {
     let (ready, reason, message) = match polled {
         Ok(message) => (Truth::True, Reason::Polled, message),
         Err((reason, message)) => (Truth::False, reason, message),
@@ -18,19 +18,19 @@ pub fn readiness(polled: Result<String, (Reason, String)>, first: bool) -> [Fact
     let is_reconciling = ready == Truth::False && !is_stalled && first;
     let reconciling = if is_reconciling {
         let message = format!("This generation has not been polled yet: {message}");
-        Fact::new(RECONCILING, Truth::True, Reason::FirstPoll, message)
+        ConditionFact::new(RECONCILING, Truth::True, Reason::FirstPoll, message)
     } else {
         let message = "This generation has been taken up";
-        Fact::new(RECONCILING, Truth::False, Reason::Proceeding, message)
+        ConditionFact::new(RECONCILING, Truth::False, Reason::Proceeding, message)
     };
     let stalled = if is_stalled {
-        Fact::new(STALLED, Truth::True, reason, message.clone())
+        ConditionFact::new(STALLED, Truth::True, reason, message.clone())
     } else {
         let message = "Nothing needs a human to go on";
-        Fact::new(STALLED, Truth::False, Reason::Proceeding, message)
+        ConditionFact::new(STALLED, Truth::False, Reason::Proceeding, message)
     };
     [
-        Fact::new(READY, ready, reason, message),
+        ConditionFact::new(READY, ready, reason, message),
         reconciling,
         stalled,
     ]
@@ -51,8 +51,9 @@ mod tests {
 
     #[test]
     fn what_only_a_human_can_mend_stalls_and_what_may_pass_does_not() {
-        let truth =
-            |facts: &[Fact], type_| facts.iter().find(|s| s.type_ == type_).map(|s| s.truth);
+        let truth = |facts: &[ConditionFact], type_| {
+            facts.iter().find(|s| s.type_ == type_).map(|s| s.truth)
+        };
         let wrong_key = readiness(Err((Reason::KeyRejected, String::new())), true);
         assert_eq!(truth(&wrong_key, STALLED), Some(Truth::True));
         assert_eq!(truth(&wrong_key, RECONCILING), Some(Truth::False));

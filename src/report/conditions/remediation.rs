@@ -1,6 +1,6 @@
 //! RemediationAllowed: whether the operator may send what it decides.
 
-use super::{Fact, Truth};
+use super::{ConditionFact, Truth};
 use crate::{
     api::{
         WarehouseSyncPolicyStatus,
@@ -12,8 +12,10 @@ use crate::{
 
 /// Whether anything may be sent, and if not, why.
 #[must_use]
-pub fn remediation(mode: Mode, suspend: bool, write_scope: WriteScope) -> Fact {
-    let say = |truth, reason, message: &str| Fact::new(REMEDIATION_ALLOWED, truth, reason, message);
+pub fn remediation(mode: Mode, suspend: bool, write_scope: WriteScope) -> ConditionFact {
+    let say = |truth, reason, message: &str| {
+        ConditionFact::new(REMEDIATION_ALLOWED, truth, reason, message)
+    };
     if suspend {
         return say(
             Truth::False,
