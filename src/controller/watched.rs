@@ -48,14 +48,22 @@ struct Metadata {
     annotations: BTreeMap<String, String>,
 }
 
+/// Why a policy cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("spec: {0}")]
+    Spec(serde_json::Error),
+    #[error("status: {0}")]
+    Status(serde_json::Error),
+}
+
 impl Listed {
-    fn read(&self) -> Result<(WarehouseSyncPolicySpec, Option<WarehouseSyncPolicyStatus>), String> {
-        let spec = Deserialize::deserialize(&self.spec);
-        let status = Deserialize::deserialize(&self.status);
-        Ok((
-            spec.map_err(|error: serde_json::Error| format!("spec: {error}"))?,
-            status.map_err(|error: serde_json::Error| format!("status: {error}"))?,
-        ))
+    fn read(
+        &self,
+    ) -> Result<(WarehouseSyncPolicySpec, Option<WarehouseSyncPolicyStatus>), Unreadable> {
+        let spec = Deserialize::deserialize(&self.spec).map_err(Unreadable::Spec)?;
+        let status = Deserialize::deserialize(&self.status).map_err(Unreadable::Status)?;
+        Ok((spec, status))
     }
 }
 
@@ -114,7 +122,7 @@ impl From<Listed> for Watched {
                 metadata,
                 secrets: BTreeSet::new(),
                 told: None,
-                unreadable: Some(why),
+                unreadable: Some(why.to_string()),
             },
         }
     }
