@@ -17,7 +17,7 @@ use crate::{
         About, Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
         notification::Notification,
         proposal::{Phase, Proposal},
-        status::{Call, Fate, Handover, Incident, STATE_FORMAT},
+        status::{Call, Fate, Handover, Incident, Note, STATE_FORMAT},
         validated::PolicyRef,
     },
     decide::{
@@ -39,8 +39,8 @@ use crate::{
         Kubernetes, KubernetesError, Metrics, StatusWriter, Story,
         compose::{self, Obstacle},
         events,
-        gauges::Pass as Found,
-        metrics::Outcome,
+        gauges::Found,
+        metrics::ReconcileOutcome,
         notifications::{Channel, Channels, Outbox, channel, letter},
         story,
     },
@@ -90,7 +90,7 @@ pub struct Reconciled {
     /// When to come back; none if the policy is gone.
     pub again_in: Option<SignedDuration>,
     /// How it ended, for the metrics.
-    pub outcome: Outcome,
+    pub outcome: ReconcileOutcome,
     /// Policies that share a poll which was made just now.
     pub tell: Vec<PolicyRef>,
 }
@@ -119,7 +119,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             self.forget(at);
             return Ok(Reconciled {
                 again_in: None,
-                outcome: Outcome::Gone,
+                outcome: ReconcileOutcome::Gone,
                 tell: Vec::new(),
             });
         };
@@ -180,7 +180,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 gauges.observed(at, &object, writer.written(), &found, times);
                 Ok(Reconciled {
                     again_in: Some(again_in),
-                    outcome: Outcome::Ok,
+                    outcome: ReconcileOutcome::Ok,
                     tell: pass.tell,
                 })
             }
@@ -230,7 +230,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         gauges.hindered(at, object, writer.written(), (now, again_in));
         Ok(Reconciled {
             again_in: Some(again_in),
-            outcome: Outcome::Hindered,
+            outcome: ReconcileOutcome::Hindered,
             tell,
         })
     }
@@ -832,7 +832,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         } else {
             format!(" ({})", handed.detail)
         };
-        plan.notes.push(format!("{source}: {call} {fate}{said}"));
+        plan.notes
+            .push(format!("{source}: {call} {fate}{said}").into());
         self.metrics.sent(call, handed.fate);
         // What did not leave leaves what was handed over before as it was.
         if handover::has_left(&handed) {
@@ -858,12 +859,15 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     .map(|send| send.detail.as_str())
                     .filter(|said| !said.is_empty());
                 let call = action.call.as_str();
-                plan.notes.push(format!(
-                    "{}: {call} {}{}",
-                    incident.schema,
-                    fate.map_or("", in_a_word),
-                    said.map_or_else(String::new, |said| format!(" ({said})"))
-                ));
+                plan.notes.push(
+                    format!(
+                        "{}: {call} {}{}",
+                        incident.schema,
+                        fate.map_or("", in_a_word),
+                        said.map_or_else(String::new, |said| format!(" ({said})"))
+                    )
+                    .into(),
+                );
                 self.metrics.sent(call, fate);
                 let row = pass
                     .snapshot
@@ -877,7 +881,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 };
                 match incident::advance(&mut incident, &facts) {
                     Next::Close(reason) => {
-                        plan.notes.push(format!("{}: {reason}", incident.schema));
+                        plan.notes.push(Note::closing(&incident, &reason));
                         plan.incidents
                             .retain(|known| known.schema_id != incident.schema_id);
                     }

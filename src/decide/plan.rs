@@ -21,7 +21,8 @@ use crate::{
         policy::{Mode, Switch},
         proposal::Proposal,
         status::{
-            BreakerState, Call, Incident, MAX_INCIDENTS, RootCause, SourceState, Step, Suppressed,
+            BreakerState, Call, Incident, MAX_INCIDENTS, Note, RootCause, SourceState, Step,
+            Suppressed,
         },
     },
     diagnose::{Diagnosis, Judged, Known, Verdict},
@@ -48,7 +49,7 @@ pub struct Plan {
     /// What would be sent, and what holds it back.
     pub held: Vec<Held>,
     /// Steps seen in this pass, for the history.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// What of the user's Secrets is to be handed over.
     pub handings: Vec<Handing>,
     /// What was handed over.
@@ -184,7 +185,7 @@ pub fn decide(
     (plan.proposals, plan.said, plan.suppressed) = (rows, said, suppressed);
     plan.requests = requests;
     plan.unguarded = settings.proposals.approvals.allow_unguarded;
-    plan.notes.extend(notes);
+    plan.notes.extend(notes.into_iter().map(Note::from));
     plan
 }
 
@@ -234,7 +235,7 @@ impl Pass<'_> {
         // Reloading only leads to the call, which has a note of its own.
         if before != (incident.step, incident.attempt) && incident.step != Step::Reloading {
             plan.notes
-                .push(format!("{}: {}", incident.schema, incident.message));
+                .push(format!("{}: {}", incident.schema, incident.message).into());
         }
         let over = match &next {
             Next::Close(reason) => Some(reason.clone()),
@@ -245,7 +246,7 @@ impl Pass<'_> {
             Next::Send(_) | Next::Wait => None,
         };
         if let Some(reason) = over {
-            plan.notes.push(format!("{}: {reason}", incident.schema));
+            plan.notes.push(Note::closing(&incident, &reason));
             return;
         }
         match (next, again) {
@@ -262,10 +263,8 @@ impl Pass<'_> {
             return false;
         }
         if incident.job_id.is_none() {
-            plan.notes.push(format!(
-                "{}: the incident is closed, because a person asked to begin anew",
-                incident.schema
-            ));
+            let why = "the incident is closed, because a person asked to begin anew";
+            plan.notes.push(Note::closing(incident, why));
             return true;
         }
         let judged = self.diagnosis.of(&incident.schema_id);

@@ -55,7 +55,7 @@ impl Plan {
             return;
         };
         if row.phase != proposal.phase {
-            self.notes.push(note(&proposal));
+            self.notes.push(note(&proposal).into());
             if let Some(suppressed) = suppressed::of(&proposal, now) {
                 suppressed::remember(&mut self.suppressed, suppressed);
             }
