@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use jiff::Timestamp;
 use warehouse_sync_operator::{
     api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus},
-    decide::{Plan, approval, decide, plan::Settings, proposal},
+    decide::{Plan, Settings, approval, decide, proposal},
     diagnose::{Diagnosis, Known, diagnose},
     observe::{
         ApprovalGuard, Changes, Elsewhere, Log, Look, Offers, Probes, Seen, Snapshot, WriteScope,

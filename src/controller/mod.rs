@@ -3,11 +3,15 @@
 pub mod approval_guard;
 pub mod backoff;
 pub mod health;
+mod hindered;
 pub mod kubernetes;
 pub mod leadership;
 pub mod lease;
+mod observed;
 pub mod obstacle;
+mod pace;
 pub mod postman;
+mod receivers;
 pub mod reconcile;
 pub mod recorders;
 pub mod released;

@@ -12,7 +12,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{attempt::is_reloaded, ownership::is_in_flight};
+use super::{orders::reload::is_reloaded, ownership::is_in_flight};
 use crate::{
     api::{
         Timings,

@@ -17,13 +17,8 @@ use prometheus_client::{
 
 use super::gauges::{self, Gauges};
 use crate::{
-    api::{
-        notification::Occasion,
-        proposal::ProposedCall,
-        status::{Call, Fate},
-    },
-    decide::credentials::What,
-    posthog::Gates,
+    api::{notification::Occasion, status::Fate},
+    posthog::{Gates, write::Write},
 };
 
 /// Every name begins with it, but those of the process.
@@ -159,10 +154,7 @@ impl Default for Metrics {
         for outcome in Outcome::ALL {
             let _ = metrics.reconciles.get_or_create(&of_outcome(outcome));
         }
-        let calls = (Call::ALL.into_iter().map(Call::as_str))
-            .chain(ProposedCall::ALL.into_iter().map(ProposedCall::as_str))
-            .chain(What::NAMES);
-        for call in calls {
+        for call in Write::NAMES {
             for fate in Fate::ALL {
                 let _ = metrics.sends.get_or_create(&of_send(call, fate));
             }
@@ -276,8 +268,8 @@ impl Metrics {
     }
 
     /// Counts a call that writes. One of which nobody knows what became of it counts as unknown.
-    pub fn sent(&self, call: &'static str, fate: Option<Fate>) {
-        let labels = of_send(call, fate.unwrap_or(Fate::Unknown));
+    pub fn sent(&self, call: &'static str, fate: Fate) {
+        let labels = of_send(call, fate);
         self.sends.get_or_create(&labels).inc();
     }
 

@@ -1,7 +1,7 @@
 //! Whether the finding of a proposal is certainly over. What cannot be told just now is not: after a restart much is asked
 //! anew, and a run in progress may fail again.
 
-use super::{Key, reenable};
+use super::{key::Key, reenable};
 use crate::{
     api::status::RootCause,
     diagnose::{

@@ -18,8 +18,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Key,
     draft::Draft,
+    fit::{Fit, Wanted},
+    key::Key,
     keys, poisoned, reenable,
     steps::{call, set_field, set_key, switch_on},
     webhook,
@@ -40,26 +41,6 @@ use crate::{
         wire::{Schema, Source},
     },
 };
-
-/// What fits a finding.
-#[derive(Debug)]
-pub struct Wanted {
-    /// The action, as far as it can be told.
-    pub action: ProposedAction,
-    /// Whether it can be proposed.
-    pub fit: Fit,
-}
-
-/// Whether an action can be proposed.
-#[derive(Debug)]
-pub enum Fit {
-    /// It can.
-    Draft(Box<Draft>),
-    /// Not known yet, for this reason: what was proposed before stands.
-    Open(&'static str),
-    /// It cannot: what a person has to do instead, as a sentence.
-    Nothing(String),
-}
 
 const NOT_ASKED: &str = "PostHog has not yet been asked how the table is set up";
 const SOURCE_NOT_ASKED: &str = "the source could not yet be asked for the table's columns";
@@ -197,12 +178,6 @@ fn repair_cdc(known: &Known<'_>, source: &Source, problem: &Problem) -> Wanted {
 
 fn rows(schema: &Schema) -> Option<i64> {
     schema.table.as_ref()?.row_count.get().copied()
-}
-
-impl Fit {
-    pub(super) fn draft(draft: Draft) -> Self {
-        Self::Draft(Box::new(draft))
-    }
 }
 
 /// What is known of a table that something is the matter with.

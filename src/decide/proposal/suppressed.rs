@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Key, cleared::has_cleared, lifecycle::Proposals};
+use super::{cleared::has_cleared, key::Key, made::Proposals};
 use crate::{
     api::{
         proposal::{Phase, Proposal, ProposedAction},

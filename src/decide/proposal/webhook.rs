@@ -4,7 +4,7 @@
 
 use super::{
     draft::Draft,
-    fitting::{Fit, Wanted},
+    fit::{Fit, Wanted},
     steps::call,
 };
 use crate::{
