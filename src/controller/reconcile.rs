@@ -27,7 +27,7 @@ use crate::{
         plan::Basis,
         proposal::{self, Seed},
     },
-    diagnose::{Diagnosis, diagnose, outage},
+    diagnose::{Diagnosis, diagnose},
     execute::{Came, Journal, Leads, Ledger, Sender},
     observe::Observer,
     posthog::{Transport, client::Clock, guard::HostList},
@@ -155,10 +155,10 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     }
 
     fn diagnose(&self, observed: &Observed<T>) -> Diagnosis {
-        let known = observed.known(&self.timings);
-        let everywhere = &self.observer.everywhere;
-        everywhere.note(&observed.policy.project, outage::told(&known), observed.now);
-        diagnose(&known)
+        let diagnosis = diagnose(&observed.known(&self.timings));
+        let (everywhere, project) = (&self.observer.everywhere, &observed.policy.project);
+        everywhere.note(project, diagnosis.for_others.clone(), observed.now);
+        diagnosis
     }
 
     fn decide(&self, observed: &Observed<T>, diagnosis: &Diagnosis) -> Plan {

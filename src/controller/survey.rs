@@ -96,6 +96,7 @@ impl<T: Transport> Survey<'_, T> {
             runs: self.view.seen(),
             changes: Changes::default(),
             probes: Probes::default(),
+            readings: self.view.readings(),
             looked: HashSet::new(),
             write_scope: WriteScope::Unknown,
             rivals,

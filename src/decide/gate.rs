@@ -4,7 +4,8 @@
 //! and no newer line in its log; whatever is unclear closes it.
 
 use crate::{
-    api::status::{Incident, RootCause},
+    api::status::Incident,
+    diagnose::{Cause, causes::Reload},
     observe::{Log, Look, Newest},
     posthog::{
         lax::Lax,
@@ -140,9 +141,11 @@ pub fn nothing_runs(
             schema_id: incident.schema_id.clone(),
         }),
         // A stale table says so, and its newest run is still the one that was too old.
-        SchemaStatus::Completed if incident.cause == RootCause::Stale => Ok(NothingRuns {
-            schema_id: incident.schema_id.clone(),
-        }),
+        SchemaStatus::Completed if Cause::of(incident.cause).reload == Reload::Stale => {
+            Ok(NothingRuns {
+                schema_id: incident.schema_id.clone(),
+            })
+        }
         // A table that PostHog calls Completed is well: whatever was wrong has passed.
         SchemaStatus::Completed
         | SchemaStatus::Never

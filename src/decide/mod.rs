@@ -13,7 +13,6 @@ pub mod ownership;
 pub mod plan;
 pub mod planner;
 pub mod proposal;
-pub mod remedy;
 pub mod safety;
 pub mod table;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use strum::VariantArray as _;
 
 use super::{
     gate::Hanging,
@@ -101,7 +102,7 @@ impl Subject {
 }
 
 /// Kinds of orders: a line of the chain of guards names those that it does not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::VariantArray)]
 pub enum Kind {
     /// Cancel a run that hangs and reload its table.
     Stuck,
@@ -125,17 +126,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
-        Self::Stuck,
-        Self::Reload,
-        Self::StaleReload,
-        Self::RenewedReload,
-        Self::Enable,
-        Self::Credentials,
-        Self::Webhook,
-        Self::WebhookInputs,
-        Self::Approved,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 }
 
 /// How an order stands in status, and what it was decided on.

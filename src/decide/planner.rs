@@ -8,14 +8,14 @@ use super::{
     approval::poison,
     guards::{Ask, Guard, Limits, breaker, chain},
     incident::{self, Facts, Next},
-    orders::{self, reload::is_reloaded, stuck::hanging},
+    orders::{self, stuck::hanging},
     ownership::is_in_flight,
     plan::{Held, Order, Plan},
     proposal::{self, Proposals},
 };
 use crate::{
     api::status::{Call, Incident, RootCause, Step},
-    diagnose::{Diagnosis, Judged, Known, Verdict, credentials::offers, outage},
+    diagnose::{Cause, Diagnosis, Judged, Known, Verdict, causes::Reload, credentials::offers},
     observe::{Look, Newest},
     posthog::wire::SchemaStatus,
 };
@@ -54,12 +54,16 @@ pub fn decide(
     let Known {
         policy, state, now, ..
     } = *known;
-    let together = outage::together(known);
     let limits = &policy.limits.breaker;
     let mut plan = Plan {
         sends: state.sends.clone(),
         sources: state.sources.clone(),
-        breaker: breaker::next(limits, state.breaker.as_ref(), together.as_ref(), now),
+        breaker: breaker::next(
+            limits,
+            state.breaker.as_ref(),
+            diagnosis.together.as_ref(),
+            now,
+        ),
         ..Plan::default()
     };
     let planner = Planner {
@@ -312,7 +316,7 @@ impl Planner<'_> {
             Verdict::Billing => Some("billing holds the table back".to_owned()),
             // The same trouble goes on: a new incident would begin to count from one again.
             Verdict::Failing { failure, .. }
-                if is_reloaded(incident.cause) && is_reloaded(failure.cause) =>
+                if reload(incident.cause).is_retried() && reload(failure.cause).is_retried() =>
             {
                 None
             }
@@ -392,12 +396,16 @@ fn goes_on(incident: &Incident, next: &Incident) -> bool {
         incident.step,
         Step::WaitSuccess | Step::BackOff | Step::Recovered
     );
-    let same_trouble = match incident.cause {
-        RootCause::Stuck => next.job_id.is_some() && incident.job_id != next.job_id,
-        cause if is_reloaded(cause) => {
-            is_reloaded(next.cause) && incident.baseline_job_id != next.baseline_job_id
+    let same_trouble = match reload(incident.cause) {
+        Reload::Hung => next.job_id.is_some() && incident.job_id != next.job_id,
+        Reload::AfterBackOff | Reload::AfterCheck => {
+            reload(next.cause).is_retried() && incident.baseline_job_id != next.baseline_job_id
         }
-        _ => false,
+        Reload::Never | Reload::Stale | Reload::AfterRenewal => false,
     };
     over && same_trouble
+}
+
+const fn reload(cause: RootCause) -> Reload {
+    Cause::of(cause).reload
 }

@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn each_guard_is_one_line_and_no_line_names_a_kind_twice() {
-        for guard in Guard::ALL {
+        for &guard in Guard::ALL {
             let lines = CHAIN.iter().filter(|line| line.guard == guard);
             assert_eq!(lines.count(), 1, "{guard:?}");
         }
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn what_is_asked_before_every_send_is_asked_before_the_start() {
         for line in &CHAIN {
-            for kind in Kind::ALL {
+            for &kind in Kind::ALL {
                 let only_later = line.holds_every_send_of(kind) && !line.holds_start_of(kind);
                 assert!(!only_later, "{:?} of {kind:?}", line.guard);
             }

@@ -2,13 +2,13 @@
 
 use super::{Ask, Hold};
 use crate::{
-    api::status::{Call, Incident, RootCause},
+    api::status::{Call, Incident},
     decide::{
         orders::reload::failed_last,
         plan::{Basis, OfIncident},
         safety::NotWarehouse,
     },
-    diagnose::{Known, Verdict},
+    diagnose::{Cause, Known, Verdict, causes::Reload},
     posthog::wire::Source,
 };
 
@@ -91,7 +91,7 @@ fn of_incident(ask: &Ask<'_>, basis: &OfIncident) -> Option<&'static str> {
         }
         Call::Reload
             if ask.starts
-                && incident.cause == RootCause::CdcBroken
+                && Cause::of(incident.cause).reload == Reload::AfterCheck
                 && !has_its_prerequisites(ask.known, incident) =>
         {
             Some(

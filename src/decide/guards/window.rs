@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Ask, Hold};
-use crate::api::{policy::WindowKind, window::Window};
+use crate::api::window::{Window, WindowKind};
 
 /// The time is outside the windows.
 #[must_use]

@@ -7,7 +7,7 @@ use crate::{
         guards::tried_before::tried,
         plan::{Basis, Kind, OfSource, Order, Subject},
     },
-    diagnose::{Diagnosis, Known, credentials::Content},
+    diagnose::{Cause, Diagnosis, Judged, Known, credentials::Content},
     posthog::{redact, wire::Source, write::Write},
 };
 
@@ -66,25 +66,31 @@ pub(super) fn subject(source: &Source) -> Subject {
 
 /// Whether the source rejects its credentials. A problem that is wider than the source, an outage, may hide that.
 fn rejects(diagnosis: &Diagnosis, source: &Source) -> bool {
-    let rejected = RootCause::CredentialsInvalid;
-    let as_a_whole = || {
-        (diagnosis.problems.iter())
-            .any(|problem| problem.cause == rejected && problem.source_id == source.id)
-    };
-    let mut judged = diagnosis.judged.iter();
-    judged.any(|judged| {
-        judged.source_id == source.id
-            && (judged.verdict.failure()).is_some_and(|failure| failure.cause == rejected)
-    }) || as_a_whole()
+    let mut problems = diagnosis.problems.iter();
+    rejected_tables(diagnosis, source).next().is_some()
+        || problems
+            .any(|problem| problem.source_id == source.id && wants_credentials(problem.cause))
 }
 
 /// Whether the source rejected them since the last were given: a table that is off shows its old error for ever.
 fn rejects_still(known: &Known<'_>, diagnosis: &Diagnosis, source: &Source) -> bool {
-    let rejected = diagnosis.judged.iter().filter(|judged| {
-        let failure = judged.verdict.failure();
-        judged.source_id == source.id
-            && failure.is_some_and(|failure| failure.cause == RootCause::CredentialsInvalid)
-    });
+    let rejected = rejected_tables(diagnosis, source);
     let old: Vec<bool> = rejected.map(|judged| were_renewed(known, judged)).collect();
     old.is_empty() || old.contains(&false)
+}
+
+/// The tables that failed because of their credentials.
+fn rejected_tables<'a>(
+    diagnosis: &'a Diagnosis,
+    source: &'a Source,
+) -> impl Iterator<Item = &'a Judged> {
+    diagnosis.judged.iter().filter(|judged| {
+        let failure = judged.verdict.failure();
+        judged.source_id == source.id
+            && failure.is_some_and(|failure| wants_credentials(failure.cause))
+    })
+}
+
+fn wants_credentials(cause: RootCause) -> bool {
+    Cause::of(cause).wants_credentials()
 }

@@ -2,10 +2,11 @@
 
 use super::{incident::Begins, reload::ended_job, renewed::were_renewed};
 use crate::{
-    api::status::{Call, RootCause, Step},
+    api::status::{Call, Step},
     decide::table::is_wiped_when_switched_on,
     diagnose::{
-        Judged, Known, Verdict,
+        Cause, Judged, Known, Verdict,
+        causes::Reload,
         mended::{Fix, SwitchedOff},
     },
 };
@@ -36,7 +37,8 @@ fn is_mended_for_good(known: &Known<'_>, judged: &Judged) -> bool {
         return false;
     };
     let failure = judged.verdict.failure();
-    let rejected = failure.is_some_and(|failure| failure.cause == RootCause::CredentialsInvalid);
+    let rejected =
+        failure.is_some_and(|failure| Cause::of(failure.cause).reload == Reload::AfterRenewal);
     let off = SwitchedOff::new(
         known.state,
         known.snapshot,

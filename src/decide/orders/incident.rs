@@ -10,7 +10,7 @@ use crate::{
         plan::{Basis, Kind, OfIncident, Order, Subject},
         safety::NextRun,
     },
-    diagnose::{Judged, Known, Verdict},
+    diagnose::{Cause, Judged, Known, Verdict, causes::Reload},
     posthog::{
         redact,
         write::{SchemaPatch, Write},
@@ -79,7 +79,9 @@ impl Begins {
 
 fn why(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Failing { failure, .. } if failure.cause == RootCause::CredentialsInvalid => {
+        Verdict::Failing { failure, .. }
+            if Cause::of(failure.cause).reload == Reload::AfterRenewal =>
+        {
             "its run failed because of credentials that have been renewed since".to_owned()
         }
         Verdict::Failing { failure, .. } => format!(
@@ -146,14 +148,17 @@ pub fn order(
 }
 
 fn kind(incident: &Incident, call: Call, starts: bool) -> Kind {
-    match (call, incident.cause) {
+    match (call, Cause::of(incident.cause).reload) {
         (Call::Enable, _) => Kind::Enable,
         (Call::Cancel, _) => Kind::Stuck,
-        // What follows a cancel is a reload like any other.
-        (Call::Reload, RootCause::Stuck) if starts => Kind::Stuck,
-        (Call::Reload, RootCause::Stale) => Kind::StaleReload,
-        (Call::Reload, RootCause::CredentialsInvalid) => Kind::RenewedReload,
-        (Call::Reload, _) => Kind::Reload,
+        (Call::Reload, Reload::Hung) if starts => Kind::Stuck,
+        (Call::Reload, Reload::Stale) => Kind::StaleReload,
+        (Call::Reload, Reload::AfterRenewal) => Kind::RenewedReload,
+        // What follows a cancel, or follows switching on, is a reload like any other.
+        (
+            Call::Reload,
+            Reload::Hung | Reload::AfterBackOff | Reload::AfterCheck | Reload::Never,
+        ) => Kind::Reload,
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{incident::Begins, renewed::were_renewed};
 use crate::{
     api::status::{Incident, RootCause, Severity},
-    diagnose::{Judged, Known, Verdict},
+    diagnose::{Cause, Judged, Known, Verdict, causes::Reload},
     observe::Newest,
     posthog::wire::{JobStatus, SchemaStatus},
 };
@@ -16,8 +16,11 @@ pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
     match &judged.verdict {
         // A run in progress after a failure is the reload already.
         Verdict::Failing { failure, .. } if judged.status == SchemaStatus::Failed => {
-            let helps = is_reloaded(failure.cause)
-                || failure.cause == RootCause::CredentialsInvalid && were_renewed(known, judged);
+            let helps = match Cause::of(failure.cause).reload {
+                Reload::AfterBackOff | Reload::AfterCheck => true,
+                Reload::AfterRenewal => were_renewed(known, judged),
+                Reload::Never | Reload::Hung | Reload::Stale => false,
+            };
             if !helps {
                 return None;
             }
@@ -29,18 +32,6 @@ pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
         } => Some(Begins::reload(RootCause::Stale, ended_job(known, judged)?)),
         _ => None,
     }
-}
-
-/// True for causes that a reload may mend.
-#[must_use]
-pub const fn is_reloaded(cause: RootCause) -> bool {
-    matches!(
-        cause,
-        RootCause::Transient
-            | RootCause::RateLimited
-            | RootCause::PlatformInternal
-            | RootCause::CdcBroken
-    )
 }
 
 /// The newest job, if it is known to have ended as the verdict says; `Some(None)` if there is none.

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{proposal::Proposal, status::RootCause},
-    diagnose::Problem,
+    diagnose::{Cause, Problem},
 };
 
 /// What a proposal is for. Of several findings with the same key there is one proposal.
@@ -31,10 +31,7 @@ impl Key {
     /// The key of a finding.
     #[must_use]
     pub fn of(problem: &Problem) -> Self {
-        let of_source = matches!(
-            problem.cause,
-            RootCause::TableMissing | RootCause::CdcSlotLost
-        );
+        let of_source = Cause::of(problem.cause).proposes.is_for_source();
         let table = problem.table.as_ref().filter(|_| !of_source);
         Self {
             source_id: problem.source_id.clone(),

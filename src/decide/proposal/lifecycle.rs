@@ -18,7 +18,6 @@ use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
         proposal::{MAX_PROPOSALS, Phase, Proposal, ProposedAction},
-        status::RootCause,
     },
     decide::{
         approval::{
@@ -29,7 +28,7 @@ use crate::{
         orders::approved,
         plan::{Kind, Plan, Said},
     },
-    diagnose::{Diagnosis, Known, requests},
+    diagnose::{Cause, Diagnosis, Known, causes::Origin, requests},
     observe::ApprovalGuard,
     posthog::redact,
 };
@@ -310,7 +309,7 @@ impl Judge<'_> {
     /// The request that is answered by a proposal for `key`.
     fn request(&self, key: &Key) -> Option<(String, String)> {
         let id = key.schema_id.as_ref()?;
-        if key.cause != RootCause::Requested {
+        if Cause::of(key.cause).origin != Origin::Request {
             return None;
         }
         let value = requests::unanswered(self.known, id)?;
