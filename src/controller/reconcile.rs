@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::SignedDuration;
 
 use super::{
+    beside::beside,
     observed::Observed,
     pace::{again_in, purpose},
 };
@@ -155,7 +156,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     }
 
     fn diagnose(&self, observed: &Observed<T>) -> Diagnosis {
-        let diagnosis = diagnose(&observed.known(&self.timings));
+        let known = observed.known(&self.timings);
+        let diagnosis = beside(&observed.snapshot, || diagnose(&known));
         let (everywhere, project) = (&self.observer.everywhere, &observed.policy.project);
         everywhere.note(project, diagnosis.for_others.clone(), observed.now);
         diagnosis
@@ -173,7 +175,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             },
         };
         let known = observed.known(&self.timings);
-        decide(&known, diagnosis, &observed.old.incidents, &settings)
+        beside(&observed.snapshot, || {
+            decide(&known, diagnosis, &observed.old.incidents, &settings)
+        })
     }
 
     /// Sends what the plan says, one call after the other, and reports. Returns when to come back.

@@ -12,7 +12,7 @@ use crate::{
         plan::{Basis, Kind, OfIncident, Order, Subject},
         safety::{self, Known, Permit, Run, Table, Webhook},
     },
-    diagnose,
+    diagnose::{self, Diagnosis},
     observe::{Live, Look, observer::ProjectView},
     posthog::{Client, PostHogError, Transport},
 };
@@ -59,10 +59,11 @@ pub fn is_stale(subject: &Subject, read_from: Timestamp, now: Timestamp) -> bool
 /// Why nothing is sent although the gate was open.
 pub const STALE: &str = "what it rests on was read so long ago that it may have changed";
 
-/// Reads what `order` rests on, and judges it. `known` is what was known before.
+/// Reads what `order` rests on, and judges it. `known` is what was known before, `diagnosis` what was
+/// wrong by that.
 pub async fn open<T: Transport>(
     view: &ProjectView<T>,
-    known: &diagnose::Known<'_>,
+    (known, diagnosis): (&diagnose::Known<'_>, &Diagnosis),
     order: &Order,
 ) -> Gate {
     let now = || view.client.now();
@@ -78,7 +79,7 @@ pub async fn open<T: Transport>(
             let mut proposals = known.proposals.iter();
             match proposals.find(|row| row.id == basis.id) {
                 None => Err(refused("the proposal is gone")),
-                Some(proposal) => match next(view, known, proposal).await {
+                Some(proposal) => match next(view, (known, diagnosis), proposal).await {
                     approval::Next::Stay(stays) => return Gate::Stays(stays),
                     approval::Next::Closed(closed) => Err(closed),
                     approval::Next::Send(approved, intended) => {
@@ -165,7 +166,7 @@ async fn of_source<T: Transport>(client: &Client<T>, order: &Order) -> Result<Pe
 /// What comes next of a proposal, whether a call is due or a proof is awaited.
 pub async fn next<T: Transport>(
     view: &ProjectView<T>,
-    known: &diagnose::Known<'_>,
+    (known, diagnosis): (&diagnose::Known<'_>, &Diagnosis),
     proposal: &Proposal,
 ) -> approval::Next {
     let live = Live::take(&view.client, proposal.action, &proposal.target).await;
@@ -179,5 +180,6 @@ pub async fn next<T: Transport>(
         proposal,
         live: &live,
         known: &known,
+        diagnosis,
     })
 }

@@ -141,7 +141,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         };
         Ok(match blocked {
             Some(blocked) => Gate::Held(blocked),
-            None => gate::open(self.view, &known, order).await,
+            None => gate::open(self.view, (&known, self.diagnosis), order).await,
         })
     }
 
@@ -165,11 +165,13 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
     pub async fn verify(&self, plan: &Plan, proposal: &Proposal) -> Result<Came, KubernetesError> {
         self.check_leads()?;
         let known = self.known(self.snapshot, plan);
-        Ok(match gate::next(self.view, &known, proposal).await {
-            approval::Next::Stay(stays) => Came::Stays(stays),
-            // A call takes the road of all calls, at the next turn.
-            approval::Next::Send(..) | approval::Next::Closed(_) => Came::Held,
-        })
+        Ok(
+            match gate::next(self.view, (&known, self.diagnosis), proposal).await {
+                approval::Next::Stay(stays) => Came::Stays(stays),
+                // A call takes the road of all calls, at the next turn.
+                approval::Next::Send(..) | approval::Next::Closed(_) => Came::Held,
+            },
+        )
     }
 
     fn known<'k>(&'k self, snapshot: &'k Snapshot, plan: &'k Plan) -> Known<'k> {

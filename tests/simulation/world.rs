@@ -11,7 +11,7 @@ use std::{
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use posthog_simulator::{Clock, EffectKind, Scenario, Simulator};
+use posthog_simulator::{Clock, EffectKind, Scenario, Simulator, Watchdog};
 use warehouse_sync_operator::{
     api::{
         Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
@@ -37,6 +37,8 @@ pub struct World {
     pub faults: Faults,
     /// The one that leads.
     operator: Operator,
+    /// Fails the test if a run that was alive was harmed; [`Simulator::take_violations`] declares it.
+    _watchdog: Watchdog,
 }
 
 #[derive(Clone)]
@@ -72,6 +74,7 @@ impl World {
         let cluster = Cluster::new(policy(spec), faults.clone());
         let operator = operator(&simulator, &cluster, &faults);
         Self {
+            _watchdog: Watchdog(simulator.clone()),
             simulator,
             cluster,
             faults,

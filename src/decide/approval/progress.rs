@@ -15,7 +15,7 @@ use crate::{
         status::Fate,
     },
     decide::{gate::Closed, proposal::steps},
-    diagnose::{Known, diagnose},
+    diagnose::{Diagnosis, Known},
     observe::{Live, Newest},
     posthog::redact,
 };
@@ -36,6 +36,8 @@ pub struct Case<'a> {
     pub live: &'a Live,
     /// All that is known.
     pub known: &'a Known<'a>,
+    /// What was wrong before that was read.
+    pub diagnosis: &'a Diagnosis,
 }
 
 /// What comes next.
@@ -93,9 +95,11 @@ impl Case<'_> {
         }))
     }
 
-    /// A diagnosis of what was read: only the first call rests on it.
+    /// Judges what was read: the first call rests on the finding. Later ones rest on what the first has done.
     fn facts(&self) -> Result<(), Closed> {
-        facts::hold(self.known, &diagnose(self.known), self.live, self.proposal)
+        let source_id = &self.proposal.target.source_id;
+        let diagnosis = self.diagnosis.again(self.known, source_id);
+        facts::hold(self.known, &diagnosis, self.live, self.proposal)
     }
 
     fn begin(&self) -> Next {
