@@ -5,7 +5,7 @@
 
 use crate::{
     api::status::Incident,
-    diagnose::{Cause, causes::Reload},
+    diagnose::{Cause, Known, causes::Reload},
     observe::{Log, Look, Newest},
     posthog::{
         lax::Lax,
@@ -22,6 +22,24 @@ pub struct Hanging {
     pub rows: Option<i64>,
     /// The newest line of its log.
     pub log_at: Option<jiff::Timestamp>,
+}
+
+impl Hanging {
+    /// Of the run of an incident, if it was seen to hang.
+    #[must_use]
+    pub fn of(known: &Known<'_>, incident: &Incident) -> Option<Self> {
+        let seen = known.snapshot.seen(&incident.schema_id);
+        let seen = seen.filter(|seen| seen.frozen)?;
+        let mark = seen
+            .mark
+            .as_ref()
+            .filter(|mark| mark.running && mark.job_id == incident.job_id)?;
+        Some(Self {
+            job_id: mark.job_id.clone()?,
+            rows: mark.rows,
+            log_at: mark.log_at,
+        })
+    }
 }
 
 /// Proof, by a live look, that a run still hangs. Only [`still_hangs`] makes one.

@@ -6,9 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     approval::poison,
+    gate::Hanging,
     guards::{Ask, Guard, Limits, breaker, chain},
     incident::{self, Facts, Next},
-    orders::{self, stuck::hanging},
+    orders,
     ownership::is_in_flight,
     plan::{Held, Order, Plan},
     proposal::{self, Proposals},
@@ -380,7 +381,7 @@ impl Planner<'_> {
     /// True if a look that could tell says that the incident's run does not hang.
     fn moves_again(&self, incident: &Incident) -> bool {
         let seen = self.known.snapshot.seen(&incident.schema_id);
-        hanging(self.known, incident).is_none()
+        Hanging::of(self.known, incident).is_none()
             && seen.is_some_and(|seen| seen.unclear.is_none())
             && self
                 .known

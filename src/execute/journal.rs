@@ -12,7 +12,7 @@ use crate::{
     },
     decide::{
         Blocked, Held, Plan,
-        approval::progress::{self, begun},
+        approval::progress,
         incident::{self, Facts, Next},
         plan::{Basis, Kind, OfIncident, OfSource, Order},
         proposal,
@@ -68,7 +68,7 @@ impl Record {
         match self {
             Self::Incident(incident) => incident.sends.last().map(|send| send.started_at),
             Self::Source(handover) => Some(handover.at),
-            Self::Proposal(proposal) => begun(proposal).last().map(|step| step.started_at),
+            Self::Proposal(proposal) => proposal.begun().last().map(|step| step.started_at),
         }
     }
 

@@ -196,14 +196,6 @@ fn of_settings() -> Vec<Exchange> {
 fn on_sources() -> Vec<Exchange> {
     vec![
         (
-            Write::ReloadSource {
-                source_id: source("s1"),
-            },
-            "POST external_data_sources/s1/reload/",
-            Value::Null,
-            taken,
-        ),
-        (
             Write::RefreshSchemas {
                 source_id: source("s1"),
             },
@@ -408,7 +400,6 @@ fn the_refusals_of_calls_on_sources_are_read() {
     let (s1, s2) = (|| source("s1"), || source("s2"));
     let cannot = "Could not authenticate with the source.";
     check_refusals(vec![
-        (Write::ReloadSource { source_id: s1() }, 400, LIMIT),
         (
             Write::PatchSource {
                 source_id: s1(),
@@ -469,7 +460,6 @@ fn known(posthog: &Posthog, source_id: &str) -> Known {
     let mut known = Known::source(source).unwrap();
     for schema in &source.schemas {
         let table = known.table_mut(&schema.id).unwrap();
-        table.owned = true;
         table.disabled_by_posthog = true;
         table.next_run = NextRun::Ordinary;
     }

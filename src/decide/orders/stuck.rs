@@ -2,9 +2,8 @@
 
 use super::incident::Begins;
 use crate::{
-    api::status::{Call, Incident, RootCause, Step},
-    decide::gate::Hanging,
-    diagnose::{Judged, Known, Verdict},
+    api::status::{Call, RootCause, Step},
+    diagnose::{Judged, Verdict},
 };
 
 /// Whether a stuck table needs a call.
@@ -24,20 +23,4 @@ pub fn begins(judged: &Judged) -> Option<Begins> {
         }
         _ => None,
     }
-}
-
-/// How far the incident's run was when it was judged stuck.
-#[must_use]
-pub fn hanging(known: &Known<'_>, incident: &Incident) -> Option<Hanging> {
-    let seen = known.snapshot.seen(&incident.schema_id);
-    let seen = seen.filter(|seen| seen.frozen)?;
-    let mark = seen
-        .mark
-        .as_ref()
-        .filter(|mark| mark.running && mark.job_id == incident.job_id)?;
-    Some(Hanging {
-        job_id: mark.job_id.clone()?,
-        rows: mark.rows,
-        log_at: mark.log_at,
-    })
 }
