@@ -37,20 +37,7 @@ pub enum Action {
 }
 
 /// A call that the operator sends to PostHog.
-#[derive(
-    JsonSchema,
-    Serialize,
-    Deserialize,
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    strum::IntoStaticStr,
-    strum::VariantArray,
-)]
-#[strum(serialize_all = "snake_case")]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     /// Cancel the running job of a table.
     Cancel,
@@ -58,17 +45,6 @@ pub enum Call {
     Reload,
     /// Switch a table on again that PostHog switched off.
     Enable,
-}
-
-impl Call {
-    /// Every call.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// A bounded name, for metrics and messages.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// What became of a call.

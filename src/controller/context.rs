@@ -53,7 +53,7 @@ pub(super) fn knows(policies: &Store<Watched>, at: &PolicyRef) -> bool {
 impl Context {
     /// True if this process leads.
     pub(super) fn leads(&self) -> bool {
-        self.leadership.leads(Duration::ZERO)
+        self.leadership.leads(Duration::ZERO).is_some()
     }
 
     /// True if every first list is there. Before, a policy of another namespace may own a table, and nobody here knows of it.

@@ -98,6 +98,12 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// When it ends, unless it is renewed.
+    #[must_use]
+    pub const fn until(self) -> Instant {
+        self.until
+    }
+
     /// True if a call that begins `now` and may take `call` ends before the claim does.
     #[must_use]
     pub fn covers(self, now: Instant, call: Duration) -> bool {
@@ -397,7 +403,7 @@ mod tests {
             let early = start + seconds(lasts - 1);
             assert_eq!(standby.saw(Some(&lease), early, NOON), None, "{stated:?}");
             let taken = standby.saw(Some(&lease), start + seconds(lasts), NOON);
-            assert!(matches!(taken, Some(Write::Replace(_))), "{stated:?}");
+            assert!(matches!(taken, Some(LeaseWrite::Replace(_))), "{stated:?}");
         }
     }
 

@@ -2,13 +2,13 @@
 
 use crate::{
     api::status::{Incident, NextAction, Step},
-    decide::{Plan, ownership::is_in_flight, plan::in_words},
+    decide::{Plan, ownership::is_in_flight},
 };
 
 pub(super) fn next_action(plan: &Plan) -> Option<NextAction> {
-    if let Some(action) = plan.actions.first() {
+    if let Some(order) = plan.orders.first() {
         return Some(NextAction {
-            what: in_words(action.call, &action.incident),
+            what: order.what.clone(),
             when: None,
             blocked_by: None,
         });

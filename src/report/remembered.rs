@@ -10,7 +10,7 @@ use crate::{
             MAX_SENDS_REMEMBERED, Missing, SchemaState,
         },
     },
-    decide::{Plan, approval::poison, attempt, ownership::is_in_flight},
+    decide::{Plan, approval::poison, ownership::is_in_flight, table},
     diagnose::{
         Cause, Diagnosis, Verdict, causes::Reload, freshness, mended::SwitchedOff, missing,
     },
@@ -82,7 +82,7 @@ fn reloaded_in_full(
         let mut sends = incident.sends.iter();
         let send =
             sends.find(|send| send.call == Call::Reload && send.fate != Some(Fate::NotSent))?;
-        (Cause::of(incident.cause).reload == Reload::Stale && attempt::costs_all_rows(schema))
+        (Cause::of(incident.cause).reload == Reload::Stale && table::costs_all_rows(schema))
             .then(|| (incident.schema_id.clone(), send.started_at))
     };
     let before = old
@@ -94,7 +94,7 @@ fn reloaded_in_full(
         .iter()
         .filter_map(reload)
         .chain(before)
-        .filter(|(_, at)| attempt::still_counts(*at, now))
+        .filter(|(_, at)| table::still_counts(*at, now))
         .map(|(id, at)| SchemaState {
             reloaded_in_full: Some(at),
             ..SchemaState::of(id)

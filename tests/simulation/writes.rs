@@ -27,7 +27,7 @@ use crate::{
     client::{Posthog, now, posthog},
     faults::Faults,
     transport::SimTransport,
-    world::start,
+    world::{far, start},
 };
 
 const PROJECT: &str = "
@@ -197,14 +197,6 @@ fn of_settings() -> Vec<Exchange> {
 
 fn on_sources() -> Vec<Exchange> {
     vec![
-        (
-            Write::ReloadSource {
-                source_id: source("s1"),
-            },
-            "POST external_data_sources/s1/reload/",
-            Value::Null,
-            taken,
-        ),
         (
             Write::RefreshSchemas {
                 source_id: source("s1"),
@@ -415,7 +407,6 @@ fn the_refusals_of_calls_on_sources_are_read() {
     let (s1, s2) = (|| source("s1"), || source("s2"));
     let cannot = "Could not authenticate with the source.";
     check_refusals(vec![
-        (Write::ReloadSource { source_id: s1() }, 400, LIMIT),
         (
             Write::PatchSource {
                 source_id: s1(),
@@ -476,7 +467,6 @@ fn known(posthog: &Posthog, source_id: &str) -> Known {
     let mut known = Known::source(source).unwrap();
     for schema in &source.schemas {
         let table = known.table_mut(&schema.id).unwrap();
-        table.owned = true;
         table.disabled_by_posthog = true;
         table.next_run = NextRun::Ordinary;
     }
@@ -491,7 +481,7 @@ fn allowed(posthog: &Posthog, source_id: &str, call: Write) -> Permit {
 fn a_permit_is_used_up_for_exactly_the_call_it_was_made_for() {
     let posthog = posthog(PROJECT);
     let permit = allowed(&posthog, "s1", Write::PatchSchema(switch_on("t2")));
-    let outcome = now(calls::send(&posthog.client, permit));
+    let outcome = now(calls::send(&posthog.client, permit, far()));
     assert_eq!(
         (outcome.fate, outcome.http_status),
         (Fate::Accepted, Some(200))
@@ -521,6 +511,7 @@ fn new_credentials_are_answered_with_the_source_and_never_shown() {
     let (status, answer) = now(calls::execute(
         &posthog.client,
         allowed(&posthog, "s1", call),
+        far(),
     ))
     .unwrap();
     let Answer::Source(source) = &answer else {
@@ -553,7 +544,7 @@ fn a_failure_that_is_answered_200_is_no_success() {
         known,
     )
     .unwrap();
-    let outcome = now(calls::send(&posthog.client, permit));
+    let outcome = now(calls::send(&posthog.client, permit, far()));
     assert_eq!(
         (outcome.fate, outcome.http_status),
         (Fate::Unknown, Some(200))
@@ -579,7 +570,11 @@ fn webhook_inputs_that_are_answered_400_may_be_stored_all_the_same() {
         source_id: "s2".into(),
         inputs: inputs("signing_secret", "x"),
     };
-    let outcome = now(calls::send(&posthog.client, permit(call, known).unwrap()));
+    let outcome = now(calls::send(
+        &posthog.client,
+        permit(call, known).unwrap(),
+        far(),
+    ));
     assert_eq!(
         (outcome.fate, outcome.http_status),
         (Fate::Unknown, Some(400))
@@ -617,7 +612,11 @@ fn a_bulk_update_that_is_answered_400_may_be_half_done() {
         source_id: source("s1"),
         patches,
     };
-    let outcome = now(calls::send(&posthog.client, allowed(&posthog, "s1", call)));
+    let outcome = now(calls::send(
+        &posthog.client,
+        allowed(&posthog, "s1", call),
+        far(),
+    ));
     assert_eq!(
         (outcome.fate, outcome.http_status),
         (Fate::Unknown, Some(400))
