@@ -412,6 +412,43 @@ fn a_queue_run_says_that_it_was_handed_to_the_loader() {
 }
 
 #[test]
+fn queue_runs_have_words_of_their_own_for_attempts_and_cancels() {
+    let mut posthog = with(
+        "instance: {queue_runs: true}\nsources: [{type: Postgres, schemas: [{name: orders, run: {pipeline: v3, started_ago: 1h, start: 0s, \
+         attempts: [{takes: 10m}, {takes: 10m, handoff: true}], extract: 9h}}]}]",
+    );
+    let said = messages(&mut posthog, "orders");
+    assert!(said.contains(&"Queue run failed, will retry".to_owned()));
+    assert!(said.contains(&"Queue run stopped by a shutdown, requeued".to_owned()));
+    post(&mut posthog, "orders", "cancel");
+    posthog.take_violations();
+    assert_eq!(
+        last(&mut posthog),
+        "Queue run stopped: the run was cancelled"
+    );
+}
+
+#[test]
+fn the_next_start_cleans_up_a_row_that_says_running_with_nothing_behind_it() {
+    let mut posthog = with_schemas(
+        "- {name: orders, earlier_runs: [{started_ago: 9h, rows: 3, hangs: {}}], jobs: [{started_ago: 5h}], then: {pipeline: v3}}",
+    );
+    let before = seen(&mut posthog, "orders");
+    assert_eq!(
+        (before[0].0.as_str(), before[1].0.as_str()),
+        ("Completed", "Running")
+    );
+    let answer = post(&mut posthog, "orders", "cancel");
+    assert_eq!(answer.status, 400, "a cancel does not reach it");
+    post(&mut posthog, "orders", "reload");
+    posthog.advance(mins(5));
+    assert_eq!(
+        seen(&mut posthog, "orders")[2],
+        ("Failed".into(), 3, TAKEN_OVER.into())
+    );
+}
+
+#[test]
 fn a_resync_over_a_run_that_loads_cancels_it() {
     let mut posthog = with_schemas(LOADS);
     assert_eq!(post(&mut posthog, "orders", "resync").status, 200);
