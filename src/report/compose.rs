@@ -420,7 +420,7 @@ fn remembered(
     now: Timestamp,
 ) -> Vec<SchemaState> {
     let rescheduled =
-        freshness::rescheduled(policy, snapshot, now).map(|(schema, at)| SchemaState {
+        freshness::rescheduled(&policy.selector, snapshot, now).map(|(schema, at)| SchemaState {
             rescheduled: Some(at),
             ..SchemaState::of(schema.id.clone())
         });
