@@ -19,7 +19,10 @@ use warehouse_sync_operator::{
     api::{WarehouseSyncPolicy, conditions::Reason, notification::Occasion, status::RootCause},
     cli::crd_yaml,
     decide::Guard,
-    diagnose::{Cause, causes::Remedy},
+    diagnose::{
+        Cause,
+        causes::{Remedy, Scope},
+    },
     report::EventReason,
 };
 
@@ -373,6 +376,25 @@ fn every_cause_is_in_the_documentation_with_its_meaning_and_action() {
     assert!(
         docs.contains(&table),
         "docs/diagnosis.md: the table of causes has drifted; it must be\n{table}"
+    );
+}
+
+#[test]
+fn the_causes_of_a_whole_source_are_in_the_documentation() {
+    let docs = fs::read_to_string(root().join("docs/diagnosis.md")).unwrap();
+    let of_connection = RootCause::ALL
+        .iter()
+        .filter(|cause| Cause::of(**cause).scope == Scope::Connection);
+    let names: Vec<String> = of_connection
+        .map(|cause| format!("`{}`", cause.as_str()))
+        .collect();
+    let sentence = format!(
+        "the newest result of every table is the same of {}, and none",
+        names.join(", ")
+    );
+    assert!(
+        docs.contains(&sentence),
+        "docs/diagnosis.md: the row of one finding for a source has drifted; it must say \"{sentence}\""
     );
 }
 
