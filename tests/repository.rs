@@ -107,6 +107,50 @@ fn requests_to_posthog_are_sent_only_where_they_may_be() {
 }
 
 #[test]
+fn calls_that_write_are_sent_and_permitted_in_one_place() {
+    for file in rust_files(&root().join("src")) {
+        let name = file.strip_prefix(root().join("src")).unwrap();
+        let name = name.display().to_string();
+        let text = fs::read_to_string(&file).unwrap();
+        for (call, only) in [
+            ("calls::send(", "execute/send.rs"),
+            ("calls::execute(", "none"),
+            ("safety::permit(", "execute/gate.rs"),
+            ("safety::permit_approved(", "execute/gate.rs"),
+            ("Approved::new", "decide/approval/progress.rs"),
+            ("use crate::execute::calls::send", "none"),
+        ] {
+            assert!(
+                name == only || !text.contains(call),
+                "{name} has {call}..), which only {only} may: every call that writes takes the road of execute/send.rs"
+            );
+        }
+    }
+}
+
+/// A guard is a file, a variant, a line of the chain, and a row in the documentation.
+#[test]
+fn every_guard_has_a_file_of_its_own() {
+    let folder = root().join("src/decide/guards");
+    for &guard in Guard::ALL {
+        let mut file = String::new();
+        for letter in guard.as_str().chars() {
+            if letter.is_uppercase() && !file.is_empty() {
+                file.push('_');
+            }
+            file.push(letter.to_ascii_lowercase());
+        }
+        let path = folder.join(format!("{file}.rs"));
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            text.contains("pub fn asks("),
+            "{} lacks the guard {guard:?}",
+            path.display()
+        );
+    }
+}
+
+#[test]
 fn every_reason_is_in_the_documentation() {
     let docs = fs::read_to_string(root().join("docs/conditions.md")).unwrap();
     let missing: Vec<_> = Reason::ALL
