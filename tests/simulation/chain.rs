@@ -9,7 +9,7 @@ use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicyStatus,
         policy::{Mode, Proposing, Remediation, Switch},
-        proposal::{ExecutedStep, Execution, Phase, Proposal, ProposedAction},
+        proposal::{ApprovalSeen, ExecutedStep, Execution, Phase, Proposal, ProposedAction},
         status::{
             BreakerState, Fate, Handover, Incident, MAX_INCIDENTS, MAX_SOURCES, RootCause,
             SchemaState, SourceState, Step,
@@ -186,6 +186,11 @@ fn approve(world: &World) {
         let proposal = status.proposals.last_mut().unwrap();
         let call = proposal.material.steps[0].call;
         proposal.phase = Phase::Executing;
+        proposal.approval = Some(ApprovalSeen {
+            by: "anna".into(),
+            verified: true,
+            observed_at: now,
+        });
         proposal.execution = Some(Execution {
             steps: vec![ExecutedStep {
                 call,
@@ -268,7 +273,7 @@ fn enforce(world: &World, guard: Guard) {
             Guard::Window => remediation.windows.push(WindowSpec {
                 kind: WindowKind::Deny,
                 schedule: "0 0 * * *".into(),
-                duration: "24h".into(),
+                duration: "20h".into(),
                 time_zone: "UTC".into(),
             }),
             Guard::MaxConcurrent => limits.max_concurrent = 1,
@@ -292,7 +297,11 @@ fn switch_off(remediation: &mut Remediation) {
 
 fn rivals(world: &World, guard: Guard) -> Vec<Rival> {
     match guard {
-        Guard::Owner => vec![older()],
+        // What a proposal has begun only who acts there holds.
+        Guard::Owner => vec![Rival {
+            in_flight: vec![(world.schema_id("a"), None)],
+            ..older()
+        }],
         Guard::OperatorCap => vec![Rival {
             sends: vec![world.now(); 60],
             ..younger()
@@ -310,10 +319,16 @@ fn in_status(world: &World, guard: Guard, kind: Kind) {
         let state = &mut status.state;
         match guard {
             Guard::Proposal => status.proposals.push(other),
-            Guard::Backoff => state.schemas.push(SchemaState {
-                reloaded_in_full: Some(now),
-                ..SchemaState::of(schema_id)
-            }),
+            Guard::Backoff => {
+                let mut known = state.schemas.iter_mut();
+                match known.find(|known| known.id == schema_id) {
+                    Some(known) => known.reloaded_in_full = Some(now),
+                    None => state.schemas.push(SchemaState {
+                        reloaded_in_full: Some(now),
+                        ..SchemaState::of(schema_id)
+                    }),
+                }
+            }
             Guard::MaxConcurrent => status.incidents.push(Incident {
                 step: Step::WaitTerminal,
                 deadline: Some(now + SignedDuration::from_hours(24)),
