@@ -13,7 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 
-use super::status::{Action, Fate, RootCause};
+use super::{
+    action::{Action, Fate},
+    cause::RootCause,
+};
 
 /// Most proposals kept in a status. When all of them wait for an answer, nothing new is proposed.
 pub const MAX_PROPOSALS: usize = 32;

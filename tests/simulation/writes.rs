@@ -1,5 +1,7 @@
 //! The calls that write, against the simulated PostHog: what each sends, what comes back, and what a permit lets through.
 
+use std::sync::Arc;
+
 use posthog_simulator::{Clock, EffectKind, Scenario, Server, Simulator};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -280,7 +282,12 @@ fn simulator(scenario: &str) -> Simulator {
 async fn each_call_sends_what_it_says_over_http_and_reads_the_answer() {
     let server = Server::start(simulator(PROJECT)).unwrap();
     let host = Host::parse(&server.url()).unwrap();
-    let transport = HttpTransport::new(HostList::new(&[], true), &Authorities::default()).unwrap();
+    let transport = HttpTransport::new(
+        HostList::new(&[], true),
+        &Authorities::default(),
+        Arc::new(start),
+    )
+    .unwrap();
     let key = ApiKey::new(b"phx_demo").unwrap();
     for (call, request_line, body, fits) in exchanges() {
         let request = call.request(|rest| format!("/api/projects/12345/{rest}"));
