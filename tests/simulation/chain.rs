@@ -109,16 +109,16 @@ const fn until_wanted(kind: Kind) -> SignedDuration {
 
 /// Right before an order of this kind would be sent.
 fn prepare(kind: Kind, guard: Guard) -> World {
-    let is_direct = guard == Guard::Facts && kind != Kind::Approved;
+    let is_direct = guard == Guard::Facts && unread(kind).is_none();
     let mut posthog = scenario(kind, guard);
     if is_direct {
         posthog = posthog.replace("prefix: prod,", "prefix: prod, access_method: direct,");
     }
     let mut world = World::new(&posthog, &spec(kind), Faults::default());
-    let value = if guard == Guard::TriedBefore {
-        "old"
-    } else {
-        "new"
+    let value = match kind {
+        Kind::WebhookInputs => "whsec_new",
+        _ if guard == Guard::TriedBefore => "old",
+        _ => "new",
     };
     world.cluster.put_secret(&secret(value));
     world.run_for(until_wanted(kind));
@@ -219,6 +219,21 @@ fn execution() -> Execution {
     }
 }
 
+/// What cannot be read right before a call of this kind, where a source from which PostHog does not import would not get so far.
+const fn unread(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Approved => Some("/jobs/"),
+        Kind::StaleReload => Some("/external_data_schemas/"),
+        Kind::Stuck
+        | Kind::Reload
+        | Kind::RenewedReload
+        | Kind::Enable
+        | Kind::Credentials
+        | Kind::Webhook
+        | Kind::WebhookInputs => None,
+    }
+}
+
 /// Lets `guard` hold, and nothing else.
 fn arrange(world: &mut World, guard: Guard, kind: Kind) {
     if guard == Guard::TriedBefore {
@@ -232,7 +247,7 @@ fn arrange(world: &mut World, guard: Guard, kind: Kind) {
         let away = ApprovalGuard::broken("it was removed");
         world.cluster.set_approval_guard(away);
     }
-    if guard == Guard::Facts && kind == Kind::Approved {
+    if let Some(path) = unread(kind).filter(|_| guard == Guard::Facts) {
         let status = FaultKind::Status {
             status: 500,
             body: None,
@@ -240,7 +255,7 @@ fn arrange(world: &mut World, guard: Guard, kind: Kind) {
             after_effect: false,
         };
         let mut blind = SimFault::always(status);
-        blind.matches.path_contains = Some("/jobs/".to_owned());
+        blind.matches.path_contains = Some(path.to_owned());
         simulator(world, |posthog| posthog.add_fault(blind));
     }
     let mut scopes = vec!["external_data_source:read".to_owned()];
