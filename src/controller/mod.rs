@@ -2,6 +2,7 @@
 
 pub mod approval_guard;
 pub mod backoff;
+pub mod beside;
 mod clock;
 mod context;
 pub mod health;
