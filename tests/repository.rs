@@ -7,21 +7,35 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use kube::CustomResourceExt as _;
+use serde_json::Value;
 use warehouse_sync_operator::{
     api::{WarehouseSyncPolicy, conditions::Reason, notification::Occasion, status::RootCause},
     cli::crd_yaml,
     decide::{
         Guard,
-        remedy::{Remedy, remedy},
+        guards::chain::{CHAIN, Holds, Line},
+        plan::Kind,
+    },
+    diagnose::{
+        Cause,
+        causes::{Remedy, Scope},
     },
     report::EventReason,
 };
+
+#[path = "repository/causes.rs"]
+mod causes;
+#[path = "repository/circles.rs"]
+mod circles;
+#[path = "repository/tokens.rs"]
+mod tokens;
 
 /// The pipeline, top to bottom: a folder may use those before it.
 const FOLDERS: [&str; 10] = [
@@ -86,6 +100,154 @@ fn no_folder_uses_one_below_it() {
     }
 }
 
+/// Folders in which files still know one another in a circle. To be empty.
+const IN_CIRCLES: [&str; 3] = ["api/", "diagnose/classify/", "controller/"];
+
+#[test]
+fn no_files_know_one_another_in_a_circle() {
+    let circles = circles::circles(&circles::Files::new(&tokens::sources()).knows());
+    let free = |folder: &str| {
+        let within = |(files, _): &&(BTreeSet<String>, String)| {
+            files.iter().all(|file| file.starts_with(folder))
+        };
+        !circles.iter().any(|circle| within(&circle))
+    };
+    for folder in IN_CIRCLES {
+        assert!(
+            !free(folder),
+            "{folder} has no circle any more: take it out of IN_CIRCLES"
+        );
+    }
+    for (files, circle) in &circles {
+        let excepted = IN_CIRCLES
+            .iter()
+            .any(|folder| files.iter().all(|file| file.starts_with(folder)));
+        assert!(
+            excepted,
+            "{} files of src know one another in a circle: {circle}. Move the types that both need to a file below, and what drives both to one above",
+            files.len()
+        );
+    }
+}
+
+#[test]
+fn a_circle_of_files_is_found_through_groups_paths_and_re_exports() {
+    let circle = |files: &[(&str, &str)]| {
+        let files: Vec<_> = files
+            .iter()
+            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
+            .collect();
+        let circles = circles::circles(&circles::Files::new(&files).knows());
+        let said: Vec<String> = circles.into_iter().map(|(_, circle)| circle).collect();
+        said.join("\n")
+    };
+    let lib = ("lib.rs", "pub mod a; pub mod z;");
+    let shows = (
+        "a/mod.rs",
+        "mod b; mod c; pub mod d; pub use b::B; pub use c::{C as Other, more};",
+    );
+    let defines = ("a/c.rs", "pub struct C; pub fn more() {}");
+    let knows_c = ("a/b.rs", "use super::Other; pub struct B(Other);");
+    assert_eq!(
+        circle(&[lib, shows, defines, knows_c]),
+        "",
+        "a module that shows its children is in no circle"
+    );
+    for (text, takes) in [
+        ("use crate::{a::B, z}; pub struct C(B);", "B"),
+        (
+            "use super::{self as up, d::{self, E}}; pub struct C(up::B);",
+            "B",
+        ),
+        ("pub struct C(super::b::B);", "B"),
+        ("pub fn c() { println!(\"{:?}\", crate::a::B) }", "B"),
+    ] {
+        let said = circle(&[lib, shows, ("a/c.rs", text), knows_c]);
+        let expected = format!("a/b.rs takes C from a/c.rs; a/c.rs takes {takes} from a/b.rs");
+        assert_eq!(said.replace("Other", "C"), expected, "{text}");
+    }
+    let in_test = "pub struct C; #[cfg(test)] mod tests { use super::super::B; }";
+    assert_eq!(
+        circle(&[lib, shows, ("a/c.rs", in_test), knows_c]),
+        "",
+        "tests may know anything"
+    );
+    let folders = [
+        lib,
+        ("a/mod.rs", "pub mod e; pub fn up() { e::down() }"),
+        ("a/e.rs", "pub fn down() { super::up() }"),
+    ];
+    assert_eq!(
+        circle(&folders),
+        "a/e.rs takes up from a/mod.rs; a/mod.rs takes down from a/e.rs"
+    );
+}
+
+/// Folders that still tell causes apart by themselves. To be empty.
+const TELL_CAUSES_APART: [&str; 1] = ["diagnose/classify/rules/"];
+
+#[test]
+fn only_the_row_of_a_cause_decides_by_it() {
+    let mut undone: Vec<&str> = TELL_CAUSES_APART.to_vec();
+    for (file, text) in tokens::sources() {
+        let holds_rows =
+            file.starts_with("diagnose/causes/") || text.contains("pub enum RootCause");
+        let decisions = causes::decisions(&tokens::tokens(&text));
+        if holds_rows || decisions.is_empty() {
+            continue;
+        }
+        let excepted = TELL_CAUSES_APART
+            .iter()
+            .find(|folder| file.starts_with(**folder));
+        undone.retain(|folder| Some(folder) != excepted);
+        assert!(
+            excepted.is_some(),
+            "src/{file} decides by {}: let the row of each cause say it (a field in src/diagnose/causes/cause.rs, its values in rows.rs), and match on that",
+            decisions.join(", ")
+        );
+    }
+    assert!(
+        undone.is_empty(),
+        "{undone:?} tell no causes apart any more: take them out of TELL_CAUSES_APART"
+    );
+}
+
+#[test]
+fn decisions_by_cause_are_found_and_values_are_not() {
+    for text in [
+        "if cause == RootCause::Stuck {}",
+        "let is = status::RootCause::Stuck != cause;",
+        "match cause { RootCause::Stuck => 1, _ => 2 }",
+        "match (id, cause) { (None, RootCause::Stuck) => 1, _ => 2 }",
+        "match cause { RootCause::Stuck | RootCause::Stale if old => 1, _ => 2 }",
+        "matches!(cause, Some(RootCause::Stuck))",
+        "if let Finding { cause: RootCause::Stuck, .. } = finding {}",
+        "[RootCause::Stuck].contains(&cause)",
+        "use crate::api::status::RootCause::{Stuck, Stale};",
+        "use RootCause as R;",
+        "let stuck = RootCause::Stuck; cause == stuck",
+        "const STUCK: RootCause = RootCause::Stuck;",
+    ] {
+        assert!(
+            !causes::decisions(&tokens::tokens(text)).is_empty(),
+            "{text}"
+        );
+    }
+    for text in [
+        "Problem { cause: RootCause::Stuck, ..problem }",
+        "Problem::of_source(title, id, RootCause::Stuck, rule)",
+        "failure.map_or(RootCause::Unknown, |failure| failure.cause)",
+        "problem.cause = RootCause::Unknown;",
+        "Cause::of(RootCause::Stuck).advice",
+        "for cause in RootCause::ALL {}",
+        "let problem = wide(RootCause::Stuck);",
+        "if gone { return wide(RootCause::Stuck); } if late { return None; }",
+        "#[cfg(test)] mod tests { fn a() { cause == RootCause::Stuck } }",
+    ] {
+        assert_eq!(causes::decisions(&tokens::tokens(text)), [""; 0], "{text}");
+    }
+}
+
 #[test]
 fn requests_to_posthog_are_sent_only_where_they_may_be() {
     for file in rust_files(&root().join("src")) {
@@ -104,6 +266,86 @@ fn requests_to_posthog_are_sent_only_where_they_may_be() {
         );
         let makes_permits = text.contains("Permit(") && name != "decide/safety.rs";
         assert!(!makes_permits, "{name} makes permits");
+    }
+}
+
+#[test]
+fn calls_that_write_are_sent_and_permitted_in_one_place() {
+    for file in rust_files(&root().join("src")) {
+        let name = file.strip_prefix(root().join("src")).unwrap();
+        let name = name.display().to_string();
+        let text = fs::read_to_string(&file).unwrap();
+        for (call, only) in [
+            ("calls::send(", "execute/send.rs"),
+            ("calls::execute(", "none"),
+            ("safety::permit(", "execute/gate.rs"),
+            ("safety::permit_approved(", "execute/gate.rs"),
+            ("Approved::new", "decide/approval/progress.rs"),
+            ("use crate::execute::calls::send", "none"),
+        ] {
+            assert!(
+                name == only || !text.contains(call),
+                "{name} has {call}..), which only {only} may: every call that writes takes the road of execute/send.rs"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_chain_of_guards_is_in_the_documentation() {
+    let names = |kinds: &[Kind]| {
+        let names: Vec<String> = kinds.iter().map(|kind| format!("{kind:?}")).collect();
+        names.join(", ")
+    };
+    let row = |line: &Line| {
+        let holds = match line.holds {
+            Holds::Start => "the start".to_owned(),
+            Holds::EverySend => "every call".to_owned(),
+            Holds::EverySendOf(kinds) => {
+                format!("every call of {}; else the start", names(kinds))
+            }
+        };
+        let exempt = match line.exempt {
+            [] => "–".to_owned(),
+            kinds => names(kinds),
+        };
+        [format!("`{}`", line.guard.as_str()), holds, exempt]
+    };
+    let wanted: Vec<[String; 3]> = CHAIN.iter().map(row).collect();
+    let rows = section("docs/guards.md", "## The chain");
+    for row in &rows {
+        says_what_to_do("docs/guards.md", row, 4);
+    }
+    let documented = rows.into_iter().map(|row| {
+        let [guard, _, holds, exempt] = row.try_into().unwrap();
+        [guard, holds, exempt]
+    });
+    let documented: Vec<[String; 3]> = documented.collect();
+    assert!(
+        documented == wanted,
+        "docs/guards.md: the chain of guards has drifted; beside what each guard is about, it must be {wanted:#?}"
+    );
+}
+
+/// A guard is a file, a variant, a line of the chain, and a row in the documentation.
+#[test]
+fn every_guard_has_a_file_of_its_own() {
+    let folder = root().join("src/decide/guards");
+    for &guard in Guard::ALL {
+        let mut file = String::new();
+        for letter in guard.as_str().chars() {
+            if letter.is_uppercase() && !file.is_empty() {
+                file.push('_');
+            }
+            file.push(letter.to_ascii_lowercase());
+        }
+        let path = folder.join(format!("{file}.rs"));
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            text.contains("pub fn asks("),
+            "{} lacks the guard {guard:?}",
+            path.display()
+        );
     }
 }
 
@@ -175,17 +417,6 @@ fn every_condition_is_in_the_documentation() {
     );
 }
 
-#[test]
-fn every_guard_of_the_metrics_is_in_the_documentation() {
-    let rows = section("docs/metrics.md", "## Guards");
-    let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
-    let guards: Vec<&str> = Guard::ALL.into_iter().map(Guard::as_str).collect();
-    assert_eq!(
-        documented, guards,
-        "docs/metrics.md: the table of guards has drifted"
-    );
-}
-
 /// The rows of the table below a heading of a file.
 fn section(file: &str, heading: &str) -> Vec<Vec<String>> {
     let text = fs::read_to_string(root().join(file)).unwrap();
@@ -206,7 +437,7 @@ fn every_cause_is_in_the_documentation_with_its_meaning_and_action() {
     let rows: Vec<String> = RootCause::ALL
         .iter()
         .map(|cause| {
-            let action = match remedy(*cause) {
+            let action = match Cause::of(*cause).remedy {
                 Remedy::Safe(action) => format!("{action:?}"),
                 Remedy::NeedsApproval(action) => format!("{action:?} (approval)"),
                 Remedy::Nothing => "–".to_owned(),
@@ -218,6 +449,25 @@ fn every_cause_is_in_the_documentation_with_its_meaning_and_action() {
     assert!(
         docs.contains(&table),
         "docs/diagnosis.md: the table of causes has drifted; it must be\n{table}"
+    );
+}
+
+#[test]
+fn the_causes_of_a_whole_source_are_in_the_documentation() {
+    let docs = fs::read_to_string(root().join("docs/diagnosis.md")).unwrap();
+    let of_connection = RootCause::ALL
+        .iter()
+        .filter(|cause| Cause::of(**cause).scope == Scope::Connection);
+    let names: Vec<String> = of_connection
+        .map(|cause| format!("`{}`", cause.as_str()))
+        .collect();
+    let sentence = format!(
+        "the newest result of every table is the same of {}, and none",
+        names.join(", ")
+    );
+    assert!(
+        docs.contains(&sentence),
+        "docs/diagnosis.md: the row of one finding for a source has drifted; it must say \"{sentence}\""
     );
 }
 
@@ -240,11 +490,11 @@ fn rows_in(text: &str) -> Vec<Vec<String>> {
 #[test]
 fn every_cause_is_in_the_table_of_remediation_with_what_is_done_about_it() {
     let rows = rows("docs/remediation.md");
-    for cause in RootCause::ALL {
+    for &cause in RootCause::ALL {
         let name = format!("`{}`", cause.as_str());
         let row = rows.iter().find(|row| row[0] == name);
         let row = row.unwrap_or_else(|| panic!("docs/remediation.md lacks {name}"));
-        let (own, proposed) = match remedy(cause) {
+        let (own, proposed) = match Cause::of(cause).remedy {
             Remedy::Safe(action) => (Some(action), None),
             Remedy::NeedsApproval(action) => (None, Some(action)),
             Remedy::Nothing => (None, None),
@@ -261,7 +511,7 @@ fn every_cause_is_in_the_table_of_remediation_with_what_is_done_about_it() {
 }
 
 #[test]
-fn every_guard_is_in_the_documentation_with_its_default_and_what_status_says() {
+fn every_guard_is_in_the_documentation_and_what_status_says() {
     let crd = serde_json::to_value(WarehouseSyncPolicy::crd()).unwrap();
     let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     let field = |path: &str| {
@@ -393,4 +643,51 @@ fn the_image_is_built_by_the_toolchain_of_the_repository() {
     ] {
         assert!(dockerfile.contains(&wanted), "Dockerfile lacks {wanted}");
     }
+}
+
+/// The fields of `spec.health` by their paths, with their schemas.
+fn fields_of_health() -> Vec<(String, Value)> {
+    fn leaves(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
+        match schema["properties"].as_object() {
+            None => found.push((path.trim_start_matches('.').to_owned(), schema.clone())),
+            Some(fields) => {
+                for (name, field) in fields {
+                    leaves(&format!("{path}.{name}"), field, found);
+                }
+            }
+        }
+    }
+    let crd = serde_json::to_value(WarehouseSyncPolicy::crd()).unwrap();
+    let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/health";
+    let mut found = Vec::new();
+    leaves("", crd.pointer(schema).unwrap(), &mut found);
+    found
+}
+
+#[test]
+fn every_field_of_health_is_in_the_documentation() {
+    let row = |(path, schema): &(String, Value)| {
+        let says = schema["description"].as_str().unwrap();
+        format!("| `{path}` | {} |", says.replace('\n', " "))
+    };
+    let table = fields_of_health().iter().map(row).collect::<Vec<_>>();
+    let table = table.join("\n");
+    let docs = fs::read_to_string(root().join("docs/diagnosis.md")).unwrap();
+    assert!(
+        docs.contains(&table),
+        "docs/diagnosis.md: the table of the fields of spec.health has drifted; it must be\n{table}"
+    );
+}
+
+#[test]
+fn every_bound_of_a_duration_of_health_is_tested_against_the_api_server() {
+    let file = "tests/operator/crd_refusals.rs";
+    let rows = fs::read_to_string(root().join(file)).unwrap();
+    let bounded = fields_of_health().into_iter();
+    let bounded = bounded.filter(|(_, schema)| !schema["x-kubernetes-validations"].is_null());
+    let missing: Vec<_> = bounded
+        .map(|(path, _)| format!("health.{path} | "))
+        .filter(|row| !rows.contains(&format!("\n{row}")))
+        .collect();
+    assert!(missing.is_empty(), "{file} lacks rows for {missing:?}");
 }

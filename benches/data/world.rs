@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use warehouse_sync_operator::{
     api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus},
-    decide::{Plan, approval, decide, plan::Settings, proposal},
+    decide::{Plan, Settings, approval, decide, proposal},
     diagnose::{Diagnosis, Known, diagnose},
     observe::{
         ApprovalGuard, Changes, Elsewhere, Log, Look, Offers, Probes, Seen, Snapshot, WriteScope,
@@ -69,6 +69,7 @@ impl World {
             sources: Arc::new(page.results),
             changes: Changes::default(),
             probes: Probes::default(),
+            readings: Arc::default(),
             looked: HashSet::new(),
             write_scope: WriteScope::Granted,
             rivals: Vec::new(),

@@ -1,7 +1,7 @@
 //! Whether the admission policies in the cluster are the ones that this version ships: word for word, because one word less can
 //! let anybody approve. Whoever can change them can also change them back, so uid and generation are remembered, too.
 
-use std::{cmp::Ordering, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -73,6 +73,60 @@ struct Shipped {
     spec: Value,
 }
 
+/// Why approvals do not count, or why that is not known.
+#[derive(Debug, thiserror::Error)]
+enum GuardError {
+    /// What is shipped with this binary is no manifest.
+    #[error("the admission policies of this version cannot be read: {0}")]
+    Shipped(String),
+    /// The operator may not ask who it is.
+    #[error(
+        "the operator may not ask for its own name: bind its account to the ClusterRole system:basic-user"
+    )]
+    NameForbidden,
+    /// The API server does not say who it is.
+    #[error("the API server does not tell the operator its own name")]
+    NameUnknown,
+    /// An object is not there.
+    #[error("{0} is missing: {APPLY}")]
+    Missing(String),
+    /// An object cannot be read.
+    #[error("the operator may not read {0}: kubectl apply -f deploy/rbac.yaml, or helm upgrade")]
+    Forbidden(String),
+    /// An object will soon not be there.
+    #[error("{0} is being deleted; once it is gone: {APPLY}")]
+    Deleting(String),
+    /// An object is not what is shipped.
+    #[error(
+        "{what} is not what this version of the operator ships for its own account ({account}){people}: {REPLACE}"
+    )]
+    Altered {
+        /// The object.
+        what: String,
+        /// The operator's account.
+        account: String,
+        /// What its flag says of the accounts of people.
+        people: String,
+    },
+    /// An object is what another version ships.
+    #[error(
+        "{what} is that of {age} version of the operator (label {REVISION}: {its}, this version ships {ours}), so that no approval counts: {UPGRADE}"
+    )]
+    OfAnotherVersion {
+        /// The object.
+        what: String,
+        /// Whether that version is older or newer.
+        age: &'static str,
+        /// The revision of the object.
+        its: u32,
+        /// The revision that is shipped.
+        ours: u32,
+    },
+    /// The connection: that says nothing of the guard.
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesError),
+}
+
 impl GuardWatch {
     /// Asks through `client`. `people` are the user names of the `ServiceAccounts` that people act through.
     #[must_use]
@@ -94,7 +148,11 @@ impl GuardWatch {
         {
             return Ok(look.guard.clone());
         }
-        let mut guard = self.ask().await?;
+        let mut guard = match self.ask().await {
+            Ok(guard) => guard,
+            Err(GuardError::Kubernetes(error)) => return Err(error),
+            Err(broken) => ApprovalGuard::broken(broken.to_string()),
+        };
         let at = Instant::now();
         let changed = match last.as_ref() {
             Some(before) if before.guard.parts == guard.parts => before.changed,
@@ -112,90 +170,77 @@ impl GuardWatch {
         Ok(guard)
     }
 
-    async fn ask(&self) -> Result<ApprovalGuard, KubernetesError> {
-        let shipped: Vec<Shipped> = match serde_saphyr::from_multiple(SHIPPED) {
-            Ok(shipped) => shipped,
-            Err(error) => {
-                return Ok(ApprovalGuard::broken(format!(
-                    "the admission policies of this version cannot be read: {error}"
-                )));
-            }
-        };
-        let account = match self.account().await? {
-            Ok(account) => account,
-            Err(why) => return Ok(ApprovalGuard::broken(why)),
-        };
+    async fn ask(&self) -> Result<ApprovalGuard, GuardError> {
+        let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED)
+            .map_err(|error| GuardError::Shipped(error.to_string()))?;
+        let account = self.account().await?;
         let (mut parts, mut new) = (Vec::new(), None);
         for mut part in shipped {
-            let (kind, name) = (&part.kind, part.metadata.name.clone().unwrap_or_default());
+            let name = part.metadata.name.clone().unwrap_or_default();
             part.spec = with_people(with_account(part.spec, &account), self.people);
-            match self.compare(&name, &part, &account).await? {
-                Ok((part, is_new)) => {
-                    if is_new {
-                        new.get_or_insert_with(|| moment_ago(&format!("{kind} {name}")));
-                    }
-                    parts.push(part);
-                }
-                Err(why) => return Ok(ApprovalGuard::broken(why)),
+            let kind = part.kind.clone();
+            let (part, is_new) = self.compare(&name, &part, &account).await?;
+            if is_new {
+                new.get_or_insert_with(|| moment_ago(&format!("{kind} {name}")));
             }
+            parts.push(part);
         }
         parts.sort();
         Ok(ApprovalGuard { broken: new, parts })
     }
 
-    /// The operator's own user name; the reason why it is not known. Every account may ask, unless somebody has taken that away.
-    async fn account(&self) -> Result<Result<String, String>, KubernetesError> {
+    /// The operator's own user name. Every account may ask for it, unless somebody has taken that away.
+    async fn account(&self) -> Result<String, GuardError> {
         let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let (params, review) = (PostParams::default(), SelfSubjectReview::default());
         let asked = reviews.create(&params, &review);
         let asked = timed::kubernetes(&self.metrics, "review_self", "", asked).await;
         if asked.as_ref().is_err_and(is_forbidden) {
-            let why = "the operator may not ask for its own name: bind its account to the ClusterRole system:basic-user";
-            return Ok(Err(why.to_owned()));
+            return Err(GuardError::NameForbidden);
         }
         let review = asked.map_err(|e| timed::failed("ask for", "the operator's own name", &e))?;
         let user = review.status.and_then(|status| status.user_info);
         let name = user.and_then(|user| user.username);
-        Ok(name.ok_or_else(|| "the API server does not tell the operator its own name".to_owned()))
+        name.ok_or(GuardError::NameUnknown)
     }
 
-    /// Holds one object against what is shipped: what to remember of it, and whether it is new; the reason why it is not the same.
+    /// Holds one object against what is shipped: what to remember of it, and whether it is new.
     async fn compare(
         &self,
         name: &str,
         shipped: &Shipped,
         account: &str,
-    ) -> Result<Result<(GuardPart, bool), String>, KubernetesError> {
+    ) -> Result<(GuardPart, bool), GuardError> {
         let kind = &shipped.kind;
+        let what = || format!("{kind} {name}");
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource(kind));
         let found = timed::kubernetes(&self.metrics, "get_guard", name, api.get_opt(name)).await;
         let object = match found {
             Ok(Some(object)) => object,
-            Ok(None) => return Ok(Err(format!("{kind} {name} is missing: {APPLY}"))),
-            Err(error) if is_forbidden(&error) => {
-                return Ok(Err(format!(
-                    "the operator may not read {kind} {name}: kubectl apply -f deploy/rbac.yaml, or helm upgrade"
-                )));
-            }
-            Err(error) => return Err(timed::failed("read", name, &error)),
+            Ok(None) => return Err(GuardError::Missing(what())),
+            Err(error) if is_forbidden(&error) => return Err(GuardError::Forbidden(what())),
+            Err(error) => return Err(timed::failed("read", name, &error).into()),
         };
         if object.metadata.deletion_timestamp.is_some() {
-            return Ok(Err(format!(
-                "{kind} {name} is being deleted; once it is gone: {APPLY}"
-            )));
+            return Err(GuardError::Deleting(what()));
         }
         if object.data.get("spec") != Some(&shipped.spec) {
-            let found = format!("{kind} {name}");
-            let why = of_another_version(&found, &object.metadata, &shipped.metadata);
-            return Ok(Err(why.unwrap_or_else(|| {
-                let people = match self.people {
-                    [] => String::new(),
-                    people => format!(" and --verified-service-accounts={}", people.join(",")),
-                };
-                format!(
-                    "{found} is not what this version of the operator ships for its own account ({account}){people}: {REPLACE}"
-                )
-            })));
+            let (its, ours) = (revision(&object.metadata), revision(&shipped.metadata));
+            return Err(if its == ours {
+                GuardError::Altered {
+                    what: what(),
+                    account: account.to_owned(),
+                    people: with_flag(self.people),
+                }
+            } else {
+                let age = if its < ours { "an older" } else { "a newer" };
+                GuardError::OfAnotherVersion {
+                    what: what(),
+                    age,
+                    its,
+                    ours,
+                }
+            });
         }
         let is_new = is_new(&object.metadata);
         let part = GuardPart {
@@ -203,21 +248,16 @@ impl GuardWatch {
             uid: object.metadata.uid.unwrap_or_default(),
             generation: object.metadata.generation.unwrap_or_default(),
         };
-        Ok(Ok((part, is_new)))
+        Ok((part, is_new))
     }
 }
 
-/// Why an object that differs from what is shipped does so, if it is that of another version.
-fn of_another_version(found: &str, meta: &ObjectMeta, shipped: &ObjectMeta) -> Option<String> {
-    let (its, ours) = (revision(meta), revision(shipped));
-    let which = match its.cmp(&ours) {
-        Ordering::Equal => return None,
-        Ordering::Less => "an older",
-        Ordering::Greater => "a newer",
-    };
-    Some(format!(
-        "{found} is that of {which} version of the operator (label {REVISION}: {its}, this version ships {ours}), so that no approval counts: {UPGRADE}"
-    ))
+/// The flag that lists the accounts of people, if there are any.
+fn with_flag(people: &[String]) -> String {
+    match people {
+        [] => String::new(),
+        people => format!(" and --verified-service-accounts={}", people.join(",")),
+    }
 }
 
 fn revision(meta: &ObjectMeta) -> u32 {
@@ -323,23 +363,16 @@ mod tests {
     }
 
     #[test]
-    fn what_another_version_made_is_said_to_be_that() {
+    fn an_object_without_the_label_is_of_the_first_revision() {
         let meta = |revision: Option<&str>| ObjectMeta {
             labels: revision.map(|text| [(REVISION.to_owned(), text.to_owned())].into()),
             ..ObjectMeta::default()
         };
-        let ours = meta(Some("2"));
-        for (found, says) in [
-            (None, Some("an older version")),
-            (Some("1"), Some("an older version")),
-            (Some("x"), Some("an older version")),
-            (Some("2"), None),
-            (Some("3"), Some("a newer version")),
-        ] {
-            let why = of_another_version("It", &meta(found), &ours);
-            assert_eq!(why.is_some(), says.is_some(), "{found:?}");
-            assert!(why.is_none_or(|why| why.contains(says.unwrap_or_default())));
+        for (label, expected) in [(None, 1), (Some("1"), 1), (Some("x"), 1), (Some("3"), 3)] {
+            assert_eq!(revision(&meta(label)), expected, "{label:?}");
         }
+        let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED).unwrap();
+        assert!(shipped.iter().all(|part| revision(&part.metadata) == 2));
     }
 
     #[test]

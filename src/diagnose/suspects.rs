@@ -5,12 +5,12 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{freshness, outage, verdict::seconds};
+use super::{freshness, outage, words::seconds};
 use crate::{
     api::{
         Timings, ValidatedPolicy,
         status::{Incident, Step},
-        validated::Health,
+        validated::{Health, Selector},
     },
     observe::{Log, Look, Newest, Seen, Snapshot},
     posthog::{
@@ -80,7 +80,10 @@ pub fn suspects(
         .collect();
     due.sort_by(|(_, a, x), (_, b, y)| a.cmp(b).then_with(|| x.schema_id.cmp(&y.schema_id)));
     let (quiet, loud): (Vec<_>, Vec<_>) = due.into_iter().partition(|(quiet, ..)| *quiet);
-    urgent.extend(outage::to_look_at(&policy.limits.breaker, snapshot));
+    urgent.extend(
+        outage::to_look_at(&policy.limits.breaker, snapshot)
+            .map(|(source, schema)| Suspect::new(source, schema)),
+    );
     urgent.extend(two_to_one(loud, quiet).map(|(.., suspect)| suspect));
     let mut known = HashSet::new();
     urgent.retain(|suspect| known.insert(suspect.schema_id.clone()));
@@ -104,9 +107,9 @@ fn two_to_one<A>(first: Vec<A>, second: Vec<A>) -> impl Iterator<Item = A> {
 
 /// Every selected table that says Running and was never looked at.
 #[must_use]
-pub fn running(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<Suspect> {
+pub fn running(selector: &Selector, snapshot: &Snapshot) -> Vec<Suspect> {
     snapshot
-        .selected(&policy.selector)
+        .selected(selector)
         .filter(|(_, schema)| {
             schema.should_sync == Lax::Is(true) && schema.status() == SchemaStatus::Running
         })

@@ -2,40 +2,49 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use crate::{
     posthog::{
         authorities::Authorities,
+        client::Clock,
         guard::HostList,
         http::{self, Clients},
         transport::{TransportError, retry_after},
     },
-    report::notifications::{Answer, Channel, Courier, Parcel},
+    report::notifications::{Channel, Courier, Parcel, Reply},
 };
 
 /// When a receiver that does not answer is given up.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The courier of production.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpCourier {
     clients: Clients,
     hosts: HostList,
+    clock: Clock,
 }
 
 impl HttpCourier {
     /// Sends to `hosts` only.
-    pub fn new(hosts: HostList, authorities: &Authorities) -> Result<Self, reqwest::Error> {
+    pub fn new(
+        hosts: HostList,
+        authorities: &Authorities,
+        clock: Clock,
+    ) -> Result<Self, reqwest::Error> {
         // HTTP/2 would log the path at its most talkative level, and the path of a receiver is a secret.
         let clients = Clients::new(authorities, reqwest::ClientBuilder::http1_only)?;
-        Ok(Self { clients, hosts })
+        Ok(Self {
+            clients,
+            hosts,
+            clock,
+        })
     }
 }
 
 impl Courier for HttpCourier {
-    async fn deliver(&self, to: &Channel, parcel: Parcel) -> Answer {
+    async fn deliver(&self, to: &Channel, parcel: Parcel) -> Reply {
         let host = to.address.host();
         // Checked here too, at the last line before the network, whatever a caller forgot.
         if self.hosts.check(host).is_err() {
@@ -59,7 +68,7 @@ impl Courier for HttpCourier {
             Ok(answer) => {
                 let wait = answer.headers().get(RETRY_AFTER);
                 let wait = wait.and_then(|value| value.to_str().ok());
-                let wait = wait.and_then(|text| retry_after(text, Timestamp::now()));
+                let wait = wait.and_then(|text| retry_after(text, (self.clock)()));
                 // Of the body not a byte is read: nothing in it matters, and it may be endless, or repeat the URL.
                 of_status(answer.status().as_u16(), wait)
             }
@@ -72,17 +81,17 @@ impl Courier for HttpCourier {
     }
 }
 
-fn not_taken(why: &str, passes: bool) -> Answer {
-    Answer::NotTaken {
+fn not_taken(why: &str, passes: bool) -> Reply {
+    Reply::NotTaken {
         why: why.to_owned(),
         passes,
         wait: None,
     }
 }
 
-fn of_status(status: u16, wait: Option<Duration>) -> Answer {
+fn of_status(status: u16, wait: Option<Duration>) -> Reply {
     let (what, passes) = match status {
-        200..=299 => return Answer::Taken,
+        200..=299 => return Reply::Taken,
         300..=399 => (
             "a redirect is not followed: put the URL that it leads to into the Secret",
             false,
@@ -99,7 +108,7 @@ fn of_status(status: u16, wait: Option<Duration>) -> Answer {
         400..=499 => ("it does not accept the message", false),
         _ => ("its own error", true),
     };
-    Answer::NotTaken {
+    Reply::NotTaken {
         why: format!("HTTP {status}, {what}"),
         passes,
         wait,
@@ -123,12 +132,12 @@ mod tests {
             (500, true),
             (503, true),
         ] {
-            let Answer::NotTaken { passes, why, .. } = of_status(status, None) else {
+            let Reply::NotTaken { passes, why, .. } = of_status(status, None) else {
                 panic!("{status} is taken");
             };
             assert_eq!(passes, again, "{status}");
             assert!(why.starts_with(&format!("HTTP {status}, ")), "{why}");
         }
-        assert_eq!(of_status(204, None), Answer::Taken);
+        assert_eq!(of_status(204, None), Reply::Taken);
     }
 }

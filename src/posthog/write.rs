@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use strum::VariantNames as _;
 
 use super::{
     client::{DEADLINE, LIVE_DEADLINE, MAX_ANSWER, MAX_LIST},
@@ -15,33 +16,39 @@ use super::{
 };
 
 /// A call that writes, with its arguments.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 pub enum Write {
     /// Cancels whatever run of the table is newest when it arrives. 200 with an empty body, or with a sentence if there was
     /// no run and only the status was put right. The job is Failed at once; its workflow may live on, for ever.
+    #[strum(serialize = "cancel")]
     Cancel {
         /// The table.
         schema_id: String,
     },
     /// Asks for a run. 200 says nothing: beside a run in flight the wish is dropped. Also of a table that is switched off.
     /// 400 `Monthly sync limit reached` while any table of the project is Paused, whatever the bill says.
+    #[strum(serialize = "reload")]
     Reload {
         /// The table.
         schema_id: String,
     },
     /// Wipes the table and imports it anew. A 400 may leave it armed, invisibly: the next run then wipes it.
+    #[strum(serialize = "resync")]
     Resync {
         /// The table.
         schema_id: String,
     },
     /// Deletes the data of a table, at once and also beside a run. Keeps the error and starts nothing.
+    #[strum(serialize = "delete data")]
     DeleteData {
         /// The table.
         schema_id: String,
     },
     /// Changes how a table is synced. Some changes wipe it, and a 400 may leave that armed.
+    #[strum(serialize = "change table")]
     PatchSchema(SchemaPatch),
     /// Changes several tables of one source. A 400 may come after some of them were changed.
+    #[strum(serialize = "change tables")]
     BulkUpdateSchemas {
         /// The source.
         source_id: String,
@@ -50,29 +57,27 @@ pub enum Write {
     },
     /// Hands over new `job_inputs`, which `PostHog` tries at the source. Neither reloads nor switches anything on. Secrets
     /// that are left out stay; those of change data capture are ignored silently.
+    #[strum(serialize = "change source")]
     PatchSource {
         /// The source.
         source_id: String,
         /// What changes.
         job_inputs: Inputs,
     },
-    /// Asks for a run of each table that is switched on, and does not tell for which it worked. Of a direct source it is
-    /// `refresh_schemas`.
-    ReloadSource {
-        /// The source.
-        source_id: String,
-    },
     /// Reads the source's list of tables anew and deletes what `PostHog` has of those that vanished.
+    #[strum(serialize = "refresh tables")]
     RefreshSchemas {
         /// The source.
         source_id: String,
     },
     /// Makes an endpoint at the vendor, another one each time. 200 also when it failed: `success` tells.
+    #[strum(serialize = "create webhook")]
     CreateWebhook {
         /// The source.
         source_id: String,
     },
     /// Hands over inputs of the webhook. They are stored even where the answer says that they failed.
+    #[strum(serialize = "change webhook inputs")]
     UpdateWebhookInputs {
         /// The source.
         source_id: String,
@@ -80,12 +85,14 @@ pub enum Write {
         inputs: Inputs,
     },
     /// Removes the webhook at `PostHog` and at the vendor. 400 while a table uses webhook sync.
+    #[strum(serialize = "delete webhook")]
     DeleteWebhook {
         /// The source.
         source_id: String,
     },
     /// Makes slot and publication anew and imports every captured table from its beginning. 409 while another repair is
     /// under way.
+    #[strum(serialize = "repair CDC")]
     RepairCdc {
         /// The source.
         source_id: String,
@@ -108,7 +115,8 @@ pub struct SchemaPatch {
 }
 
 /// The sync types between which a webhook that is registered anew has to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum NewSyncType {
     /// `full_refresh`
     FullRefresh,
@@ -126,7 +134,8 @@ pub struct IncrementalField {
 }
 
 /// Type of a column by which new rows are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum FieldType {
     /// `integer`
     Integer,
@@ -146,17 +155,13 @@ impl NewSyncType {
     /// Reads `PostHog`'s word for it; none for one between which the operator does not go.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let all = [Self::FullRefresh, Self::Webhook];
-        all.into_iter().find(|kind| kind.as_str() == word)
+        word.parse().ok()
     }
 
     /// `PostHog`'s word for it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::FullRefresh => "full_refresh",
-            Self::Webhook => "webhook",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -164,28 +169,13 @@ impl FieldType {
     /// Reads `PostHog`'s word for it; none for a type that this version does not know.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let all = [
-            Self::Integer,
-            Self::Numeric,
-            Self::DateTime,
-            Self::Date,
-            Self::Timestamp,
-            Self::ObjectId,
-        ];
-        all.into_iter().find(|kind| kind.as_str() == word)
+        word.parse().ok()
     }
 
     /// `PostHog`'s word for it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Integer => "integer",
-            Self::Numeric => "numeric",
-            Self::DateTime => "datetime",
-            Self::Date => "date",
-            Self::Timestamp => "timestamp",
-            Self::ObjectId => "objectid",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -222,24 +212,13 @@ impl SchemaPatch {
 }
 
 impl Write {
-    /// A bounded name, for metrics and messages.
+    /// All names of calls.
+    pub const NAMES: &'static [&'static str] = Self::VARIANTS;
+
+    /// The one name of the call: on the wire, in status, events, metrics and the log.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Cancel { .. } => "cancel",
-            Self::Reload { .. } => "reload",
-            Self::Resync { .. } => "resync",
-            Self::DeleteData { .. } => "delete data",
-            Self::PatchSchema(_) => "change table",
-            Self::BulkUpdateSchemas { .. } => "change tables",
-            Self::PatchSource { .. } => "change source",
-            Self::ReloadSource { .. } => "reload source",
-            Self::RefreshSchemas { .. } => "refresh tables",
-            Self::CreateWebhook { .. } => "create webhook",
-            Self::UpdateWebhookInputs { .. } => "change webhook inputs",
-            Self::DeleteWebhook { .. } => "delete webhook",
-            Self::RepairCdc { .. } => "repair CDC",
-        }
+    pub fn name(&self) -> &'static str {
+        self.into()
     }
 
     /// Whether a 400 may come after the call has had its effect, or half of it.
@@ -254,7 +233,6 @@ impl Write {
             | Self::Reload { .. }
             | Self::DeleteData { .. }
             | Self::PatchSource { .. }
-            | Self::ReloadSource { .. }
             | Self::RefreshSchemas { .. }
             | Self::CreateWebhook { .. }
             | Self::DeleteWebhook { .. }
@@ -271,6 +249,7 @@ impl Write {
             method,
             path: path(&rest),
             deadline: self.deadline(),
+            until: None,
             max_body: match self {
                 // Answered with whole rows, of as many tables as the source has.
                 Self::PatchSource { .. } | Self::BulkUpdateSchemas { .. } => MAX_LIST,
@@ -293,7 +272,6 @@ impl Write {
                 (Method::Patch, source(source_id, "bulk_update_schemas/"))
             }
             Self::PatchSource { source_id, .. } => (Method::Patch, source(source_id, "")),
-            Self::ReloadSource { source_id } => (Method::Post, source(source_id, "reload/")),
             Self::RefreshSchemas { source_id } => {
                 (Method::Post, source(source_id, "refresh_schemas/"))
             }
@@ -328,7 +306,6 @@ impl Write {
             | Self::Reload { .. }
             | Self::Resync { .. }
             | Self::DeleteData { .. }
-            | Self::ReloadSource { .. }
             | Self::RefreshSchemas { .. }
             | Self::DeleteWebhook { .. }
             | Self::RepairCdc { .. } => None,
@@ -342,8 +319,7 @@ impl Write {
             Self::Cancel { .. }
             | Self::Reload { .. }
             | Self::Resync { .. }
-            | Self::DeleteData { .. }
-            | Self::ReloadSource { .. } => DEADLINE,
+            | Self::DeleteData { .. } => DEADLINE,
             Self::PatchSchema(_)
             | Self::BulkUpdateSchemas { .. }
             | Self::PatchSource { .. }

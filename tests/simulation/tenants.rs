@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde_json::json;
 use warehouse_sync_operator::{
-    controller::rivals::told, observe::Rival, posthog::visible::is_visible,
+    controller::told::told, observe::Rival, posthog::visible::is_visible,
 };
 
 use crate::{

@@ -4,17 +4,17 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Approved, Rules, begun, gate,
+    approved::Approved,
+    facts,
     proof::{self, Proof},
-    step,
 };
 use crate::{
     api::{
         Timings,
-        proposal::{ExecutedStep, Execution, Phase, Proposal, ProposedAction},
+        proposal::{ExecutedStep, Execution, Material, Phase, Proposal, ProposedAction},
         status::Fate,
     },
-    decide::Plan,
+    decide::{gate::Closed, proposal::steps},
     diagnose::{Diagnosis, Known},
     observe::{Live, Newest},
     posthog::redact,
@@ -27,7 +27,7 @@ pub const TRIES: u32 = 3;
 /// How many polls must have looked for a proof in vain.
 pub const POLLS: u32 = 3;
 
-/// A proposal, and what fresh reads say of it. `known` and `diagnosis` are made of them.
+/// A proposal, and what fresh reads say of it. `known` is made of them.
 #[derive(Debug)]
 pub struct Case<'a> {
     /// It.
@@ -36,28 +36,29 @@ pub struct Case<'a> {
     pub live: &'a Live,
     /// All that is known.
     pub known: &'a Known<'a>,
-    /// What is wrong.
+    /// What was wrong before that was read.
     pub diagnosis: &'a Diagnosis,
-    /// What else happens in this pass.
-    pub plan: &'a Plan,
-    /// Which approvals count.
-    pub rules: Rules,
-    /// The operator's own cap of calls in an hour.
-    pub max_actions_per_hour: usize,
 }
 
 /// What comes next.
 #[derive(Debug)]
-pub enum Next {
+pub enum Progress {
     /// Nothing is sent; this is how it stands.
     Stay(Box<Proposal>),
     /// The call of a step, with the proposal as it must be written down before.
     Send(Approved, Box<Proposal>),
+    /// What was read speaks against its first call.
+    Closed(Closed),
+}
+
+/// The call of step `place` of what was approved, as the material says it; none if this version cannot say it.
+fn step(material: &Material, place: usize) -> Option<Approved> {
+    steps::write(material, material.steps.get(place)?).map(Approved::new)
 }
 
 /// What comes next.
 #[must_use]
-pub fn next(case: &Case<'_>) -> Next {
+pub fn next(case: &Case<'_>) -> Progress {
     match case.proposal.phase {
         Phase::Approved => case.begin(),
         Phase::Executing => case.go_on(),
@@ -67,39 +68,36 @@ pub fn next(case: &Case<'_>) -> Next {
 }
 
 impl Case<'_> {
-    fn stay(&self) -> Next {
-        Next::Stay(Box::new(self.proposal.clone()))
+    fn stay(&self) -> Progress {
+        Progress::Stay(Box::new(self.proposal.clone()))
     }
 
     /// As it is, with another sentence.
-    fn say(&self, message: String) -> Next {
-        Next::Stay(Box::new(Proposal {
+    fn say(&self, message: String) -> Progress {
+        Progress::Stay(Box::new(Proposal {
             message,
             ..self.proposal.clone()
         }))
     }
 
-    fn become_(&self, phase: Phase, message: String) -> Next {
-        Next::Stay(Box::new(Proposal {
+    fn become_(&self, phase: Phase, message: String) -> Progress {
+        Progress::Stay(Box::new(Proposal {
             phase,
             message,
             ..self.proposal.clone()
         }))
     }
 
-    fn held(&self) -> Option<String> {
-        let cap = self.max_actions_per_hour;
-        gate::held(self.known, self.plan, self.proposal, self.rules, cap)
+    /// Judges what was read: the first call rests on the finding. Later ones rest on what the first has done.
+    fn facts(&self) -> Result<(), Closed> {
+        let source_id = &self.proposal.target.source_id;
+        let diagnosis = self.diagnosis.again(self.known, source_id);
+        facts::hold(self.known, &diagnosis, self.live, self.proposal)
     }
 
-    fn facts(&self) -> Result<(), String> {
-        gate::facts(self.known, self.diagnosis, self.live, self.proposal)
-    }
-
-    fn begin(&self) -> Next {
-        let closed = self.held().or_else(|| self.facts().err());
-        if let Some(why) = closed {
-            return self.say(format!("held: {why}"));
+    fn begin(&self) -> Progress {
+        if let Err(closed) = self.facts() {
+            return Progress::Closed(closed);
         }
         let id = &self.proposal.target.schema_id;
         let newest = self.live.look(id).map(crate::observe::Look::newest);
@@ -124,7 +122,7 @@ impl Case<'_> {
     }
 
     /// The intent to send step `place`, for the `tries`th time.
-    fn send(&self, mut execution: Execution, place: usize, tries: u32) -> Next {
+    fn send(&self, mut execution: Execution, place: usize, tries: u32) -> Progress {
         let material = &self.proposal.material;
         let Some((call, approved)) = material
             .steps
@@ -152,12 +150,13 @@ impl Case<'_> {
             execution: Some(execution),
             ..self.proposal.clone()
         };
-        Next::Send(approved, Box::new(proposal))
+        Progress::Send(approved, Box::new(proposal))
     }
 
     /// After a call of which the outcome stands in status, or never came.
-    fn go_on(&self) -> Next {
-        let (Some(execution), Some(last)) = (&self.proposal.execution, begun(self.proposal).last())
+    fn go_on(&self) -> Progress {
+        let (Some(execution), Some(last)) =
+            (&self.proposal.execution, self.proposal.begun().last())
         else {
             return self.become_(
                 Phase::OutcomeUnknown,
@@ -167,19 +166,15 @@ impl Case<'_> {
         let place = execution.steps.len() - 1;
         let settled = settle(self.proposal.clone(), self.known.timings, self.known.now);
         if settled.phase != Phase::Executing {
-            return Next::Stay(Box::new(settled));
+            return Progress::Stay(Box::new(settled));
         }
         match last.fate {
             Some(Fate::Accepted) => self.after_proof(execution, place),
             Some(Fate::NotSent) => {
-                let closed = if place == 0 {
-                    self.held().or_else(|| self.facts().err())
-                } else {
-                    gate::stopped(self.known, self.plan, self.proposal, self.rules)
-                };
-                match closed {
-                    Some(why) => self.say(format!("held: {why}")),
-                    None => self.send(execution.clone(), place, last.tries + 1),
+                let facts = if place == 0 { self.facts() } else { Ok(()) };
+                match facts {
+                    Err(closed) => Progress::Closed(closed),
+                    Ok(()) => self.send(execution.clone(), place, last.tries + 1),
                 }
             }
             Some(Fate::Refused | Fate::Unknown) | None => self.verify(true),
@@ -187,7 +182,7 @@ impl Case<'_> {
     }
 
     /// The next step, once the effect of the one before can be seen.
-    fn after_proof(&self, execution: &Execution, place: usize) -> Next {
+    fn after_proof(&self, execution: &Execution, place: usize) -> Progress {
         let material = &self.proposal.material;
         let seen = material
             .steps
@@ -200,14 +195,11 @@ impl Case<'_> {
             );
             return self.wait(execution, &why, seen.is_some());
         }
-        match gate::stopped(self.known, self.plan, self.proposal, self.rules) {
-            Some(why) => self.say(format!("held: {why}")),
-            None => self.send(execution.clone(), place + 1, 1),
-        }
+        self.send(execution.clone(), place + 1, 1)
     }
 
     /// Looks for the proof of the whole. `lost`: the outcome of the last call is not known.
-    fn verify(&self, lost: bool) -> Next {
+    fn verify(&self, lost: bool) -> Progress {
         let Some(execution) = &self.proposal.execution else {
             return self.become_(
                 Phase::OutcomeUnknown,
@@ -230,7 +222,7 @@ impl Case<'_> {
                     deadline: None,
                     ..execution.clone()
                 });
-                Next::Stay(Box::new(proposal))
+                Progress::Stay(Box::new(proposal))
             }
             Proof::Failed(why) => {
                 let place = execution.steps.len().saturating_sub(1);
@@ -246,7 +238,7 @@ impl Case<'_> {
         }
     }
 
-    fn done(&self, execution: &Execution, job: Option<String>) -> Next {
+    fn done(&self, execution: &Execution, job: Option<String>) -> Progress {
         let row = self.live.row(&self.proposal.target.schema_id);
         let rows_after = row
             .and_then(|row| row.table)
@@ -267,11 +259,11 @@ impl Case<'_> {
             deadline: None,
             ..execution.clone()
         });
-        Next::Stay(Box::new(proposal))
+        Progress::Stay(Box::new(proposal))
     }
 
     /// Waits for what should show, until the deadline and three polls have passed. `polled`: this one could have shown it.
-    fn wait(&self, execution: &Execution, why: &str, polled: bool) -> Next {
+    fn wait(&self, execution: &Execution, why: &str, polled: bool) -> Progress {
         let now = self.known.now;
         let deadline = execution
             .deadline
@@ -291,7 +283,7 @@ impl Case<'_> {
             polls,
             ..execution.clone()
         });
-        Next::Stay(Box::new(proposal))
+        Progress::Stay(Box::new(proposal))
     }
 
     /// A sentence, and which steps were done before it came to that.
@@ -324,11 +316,12 @@ pub fn record(proposal: &mut Proposal, outcome: &Sent, now: Timestamp) {
 }
 
 /// What the outcome of its last call makes of a proposal, as far as that alone tells.
-fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Proposal {
-    let Some(last) = begun(&proposal).last().cloned() else {
+#[must_use]
+pub fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Proposal {
+    let Some(last) = proposal.begun().last().cloned() else {
         return proposal;
     };
-    let (action, place) = (proposal.action, begun(&proposal).len() - 1);
+    let (action, place) = (proposal.action, proposal.begun().len() - 1);
     let is_last = place + 1 == proposal.material.steps.len();
     let detail = &last.detail;
     let mut wait = None;

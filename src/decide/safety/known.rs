@@ -20,7 +20,7 @@ pub struct NotWarehouse;
 
 /// What is known of a source and of its tables.
 #[derive(Debug)]
-pub struct Known {
+pub struct Evidence {
     source_id: String,
     tables: Vec<Table>,
     /// Whether `tables` are all tables of the source.
@@ -42,8 +42,6 @@ pub struct Table {
     pub status: SchemaStatus,
     /// Whether `PostHog` was seen to switch it off after a failure. A person who does that leaves the same picture.
     pub disabled_by_posthog: bool,
-    /// Whether the policy owns it.
-    pub owned: bool,
     /// What its next run does to the data.
     pub next_run: NextRun,
     /// What a live look found of its run.
@@ -106,7 +104,7 @@ pub enum Webhook {
     Registered,
 }
 
-impl Known {
+impl Evidence {
     /// A whole source as it is listed. What the list does not tell is for the caller to fill in, table by table.
     pub fn source(source: &Source) -> Result<Self, NotWarehouse> {
         Ok(Self {
@@ -169,7 +167,6 @@ impl Table {
             should_sync: None,
             status: SchemaStatus::Unknown,
             disabled_by_posthog: false,
-            owned: false,
             next_run: NextRun::Unknown,
             run: Run::NotLooked,
         }
