@@ -18,13 +18,8 @@ use strum::VariantArray as _;
 
 use super::gauges::{self, Gauges};
 use crate::{
-    api::{
-        notification::Occasion,
-        proposal::ProposedCall,
-        status::{Call, Fate},
-    },
-    decide::credentials::What,
-    posthog::Gates,
+    api::{notification::Occasion, status::Fate},
+    posthog::{Gates, write::Write},
 };
 
 /// Every name begins with it, but those of the process.
@@ -72,7 +67,7 @@ type Times = Family<CallLabels, Histogram, fn() -> Histogram>;
 /// How a reconcile can end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
 #[strum(serialize_all = "snake_case")]
-pub enum Outcome {
+pub enum ReconcileOutcome {
     /// It went through, and `PostHog` was read.
     Ok,
     /// It went through, and says in the status why `PostHog` could not be read.
@@ -89,7 +84,7 @@ pub enum Outcome {
     NotUnderstood,
 }
 
-impl Outcome {
+impl ReconcileOutcome {
     const ALL: &'static [Self] = Self::VARIANTS;
 
     fn as_str(self) -> &'static str {
@@ -142,13 +137,10 @@ impl Default for Metrics {
             gauges: Gauges::default(),
             gates: Gates::default(),
         };
-        for &outcome in Outcome::ALL {
+        for &outcome in ReconcileOutcome::ALL {
             let _ = metrics.reconciles.get_or_create(&of_outcome(outcome));
         }
-        let calls = (Call::ALL.iter().map(|call| call.as_str()))
-            .chain(ProposedCall::ALL.iter().map(|call| call.as_str()))
-            .chain(What::NAMES);
-        for call in calls {
+        for call in Write::NAMES {
             for &fate in Fate::ALL {
                 let _ = metrics.sends.get_or_create(&of_send(call, fate));
             }
@@ -252,7 +244,7 @@ impl Metrics {
     }
 
     /// Counts a reconcile.
-    pub fn reconciled(&self, outcome: Outcome) {
+    pub fn reconciled(&self, outcome: ReconcileOutcome) {
         self.reconciles.get_or_create(&of_outcome(outcome)).inc();
     }
 
@@ -262,8 +254,8 @@ impl Metrics {
     }
 
     /// Counts a call that writes. One of which nobody knows what became of it counts as unknown.
-    pub fn sent(&self, call: &'static str, fate: Option<Fate>) {
-        let labels = of_send(call, fate.unwrap_or(Fate::Unknown));
+    pub fn sent(&self, call: &'static str, fate: Fate) {
+        let labels = of_send(call, fate);
         self.sends.get_or_create(&labels).inc();
     }
 
@@ -279,7 +271,7 @@ impl Metrics {
     }
 }
 
-fn of_outcome(outcome: Outcome) -> OutcomeLabels {
+fn of_outcome(outcome: ReconcileOutcome) -> OutcomeLabels {
     OutcomeLabels {
         outcome: outcome.as_str(),
     }

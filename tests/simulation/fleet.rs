@@ -15,7 +15,7 @@ use warehouse_sync_operator::{
         policy::SecretKeyRef,
         validated::{PolicyRef, Project},
     },
-    controller::{Reconciler, rivals::told},
+    controller::{Reconciler, told::told},
     decide::approval,
     execute::Ledger,
     observe::{ApprovalGuard, Observer, Rival},
@@ -24,7 +24,7 @@ use warehouse_sync_operator::{
         Kubernetes, KubernetesError, Metrics, Story,
         events::Notice,
         kubernetes::SecretRefused,
-        notifications::{Outbox, channel::Held},
+        notifications::{Outbox, channel::SecretValue},
     },
 };
 
@@ -32,7 +32,7 @@ use crate::{
     cluster::Cluster,
     faults::Faults,
     transport::SimTransport,
-    world::{policy, start},
+    world::{far, policy, start},
 };
 
 pub struct Fleet {
@@ -142,7 +142,7 @@ fn reconciler(
         outbox: Outbox::default(),
         timings: Timings::PRODUCTION,
         ledger: Ledger::default(),
-        leads: Arc::new(|_| true),
+        leads: Arc::new(|_| Some(far())),
         metrics: Metrics::default(),
         story: Story::default(),
         seed: Arc::new(|| Some([7; 32])),
@@ -189,7 +189,7 @@ impl Kubernetes for Policies {
         &self,
         _: &str,
         _: &SecretKeyRef,
-    ) -> Result<Result<Held, SecretRefused>, KubernetesError> {
+    ) -> Result<Result<SecretValue, SecretRefused>, KubernetesError> {
         panic!("no policy here tells anybody")
     }
 
