@@ -18,7 +18,11 @@ use serde_json::Value;
 use warehouse_sync_operator::{
     api::{WarehouseSyncPolicy, conditions::Reason, notification::Occasion, status::RootCause},
     cli::crd_yaml,
-    decide::Guard,
+    decide::{
+        Guard,
+        guards::chain::{CHAIN, Holds, Line},
+        plan::Kind,
+    },
     diagnose::{
         Cause,
         causes::{Remedy, Scope},
@@ -97,7 +101,7 @@ fn no_folder_uses_one_below_it() {
 }
 
 /// Where files still know one another in a circle: how their paths begin. To be empty.
-const IN_CIRCLES: [&str; 4] = ["api/glob", "controller/", "decide/", "diagnose/classify/"];
+const IN_CIRCLES: [&str; 3] = ["controller/", "decide/", "diagnose/classify/"];
 
 #[test]
 fn no_files_know_one_another_in_a_circle() {
@@ -266,6 +270,86 @@ fn requests_to_posthog_are_sent_only_where_they_may_be() {
 }
 
 #[test]
+fn calls_that_write_are_sent_and_permitted_in_one_place() {
+    for file in rust_files(&root().join("src")) {
+        let name = file.strip_prefix(root().join("src")).unwrap();
+        let name = name.display().to_string();
+        let text = fs::read_to_string(&file).unwrap();
+        for (call, only) in [
+            ("calls::send(", "execute/send.rs"),
+            ("calls::execute(", "none"),
+            ("safety::permit(", "execute/gate.rs"),
+            ("safety::permit_approved(", "execute/gate.rs"),
+            ("Approved::new", "decide/approval/progress.rs"),
+            ("use crate::execute::calls::send", "none"),
+        ] {
+            assert!(
+                name == only || !text.contains(call),
+                "{name} has {call}..), which only {only} may: every call that writes takes the road of execute/send.rs"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_chain_of_guards_is_in_the_documentation() {
+    let names = |kinds: &[Kind]| {
+        let names: Vec<String> = kinds.iter().map(|kind| format!("{kind:?}")).collect();
+        names.join(", ")
+    };
+    let row = |line: &Line| {
+        let holds = match line.holds {
+            Holds::Start => "the start".to_owned(),
+            Holds::EverySend => "every call".to_owned(),
+            Holds::EverySendOf(kinds) => {
+                format!("every call of {}; else the start", names(kinds))
+            }
+        };
+        let exempt = match line.exempt {
+            [] => "–".to_owned(),
+            kinds => names(kinds),
+        };
+        [format!("`{}`", line.guard.as_str()), holds, exempt]
+    };
+    let wanted: Vec<[String; 3]> = CHAIN.iter().map(row).collect();
+    let rows = section("docs/guards.md", "## The chain");
+    for row in &rows {
+        says_what_to_do("docs/guards.md", row, 4);
+    }
+    let documented = rows.into_iter().map(|row| {
+        let [guard, _, holds, exempt] = row.try_into().unwrap();
+        [guard, holds, exempt]
+    });
+    let documented: Vec<[String; 3]> = documented.collect();
+    assert!(
+        documented == wanted,
+        "docs/guards.md: the chain of guards has drifted; beside what each guard is about, it must be {wanted:#?}"
+    );
+}
+
+/// A guard is a file, a variant, a line of the chain, and a row in the documentation.
+#[test]
+fn every_guard_has_a_file_of_its_own() {
+    let folder = root().join("src/decide/guards");
+    for &guard in Guard::ALL {
+        let mut file = String::new();
+        for letter in guard.as_str().chars() {
+            if letter.is_uppercase() && !file.is_empty() {
+                file.push('_');
+            }
+            file.push(letter.to_ascii_lowercase());
+        }
+        let path = folder.join(format!("{file}.rs"));
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            text.contains("pub fn asks("),
+            "{} lacks the guard {guard:?}",
+            path.display()
+        );
+    }
+}
+
+#[test]
 fn every_reason_is_in_the_documentation() {
     let docs = fs::read_to_string(root().join("docs/conditions.md")).unwrap();
     let missing: Vec<_> = Reason::ALL
@@ -330,17 +414,6 @@ fn every_condition_is_in_the_documentation() {
         rows,
         types.len() + 1,
         "docs/conditions.md: the first table has a row too many"
-    );
-}
-
-#[test]
-fn every_guard_of_the_metrics_is_in_the_documentation() {
-    let rows = section("docs/metrics.md", "## Guards");
-    let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
-    let guards: Vec<&str> = Guard::ALL.iter().map(|guard| guard.as_str()).collect();
-    assert_eq!(
-        documented, guards,
-        "docs/metrics.md: the table of guards has drifted"
     );
 }
 
