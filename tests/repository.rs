@@ -100,8 +100,8 @@ fn no_folder_uses_one_below_it() {
     }
 }
 
-/// Folders in which files still know one another in a circle. To be empty.
-const IN_CIRCLES: [&str; 3] = ["api/", "diagnose/classify/", "controller/"];
+/// Where files still know one another in a circle: how their paths begin. To be empty.
+const IN_CIRCLES: [&str; 3] = ["controller/", "decide/", "diagnose/classify/"];
 
 #[test]
 fn no_files_know_one_another_in_a_circle() {
@@ -115,7 +115,7 @@ fn no_files_know_one_another_in_a_circle() {
     for folder in IN_CIRCLES {
         assert!(
             !free(folder),
-            "{folder} has no circle any more: take it out of IN_CIRCLES"
+            "src/{folder} has no circle any more: take it out of IN_CIRCLES"
         );
     }
     for (files, circle) in &circles {
