@@ -90,8 +90,8 @@ mod tests {
 
     #[test]
     fn no_advice_counts_on_an_operator_its_policy_or_its_proposals() {
-        let of_rules = RULES.iter().copied().flatten();
-        let of_rules = of_rules.filter_map(|rule| Some((rule.cause, rule.advice?)));
+        let of_rules = RULES.iter();
+        let of_rules = of_rules.filter_map(|rule| Some((rule.cause, rule.advice.as_deref()?)));
         let general = RootCause::ALL
             .into_iter()
             .map(|cause| (cause, advice(cause)));

@@ -5,16 +5,17 @@ use std::{collections::HashMap, sync::LazyLock};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::{
-    mask::{Masked, is_word},
+    mask::Masked,
     rule::{Rule, When},
-    rules,
+    rules::RULES,
+    word::is_word,
 };
 
 /// How far the parts of a phrase may stand apart, in bytes.
 const GAP: usize = 90;
 
 /// Built once; what [`super::classify`] asks.
-pub static MATCHER: LazyLock<Matcher> = LazyLock::new(|| Matcher::new(rules::all()));
+pub static MATCHER: LazyLock<Matcher> = LazyLock::new(|| Matcher::new(&RULES));
 
 /// All rules, ready to be asked.
 pub struct Matcher {
@@ -74,7 +75,7 @@ enum Test {
     Without(Vec<Phrase>),
     Whole(Vec<Phrase>),
     Start(Vec<Phrase>),
-    Source(&'static [&'static str]),
+    Source(&'static [String]),
 }
 
 /// Two lists of fragments, each in ascending order.
@@ -91,9 +92,10 @@ struct Hit {
 }
 
 impl Matcher {
-    fn new(all: impl Iterator<Item = &'static Rule>) -> Self {
+    fn new(all: &'static [Rule]) -> Self {
         let mut builder = Builder::default();
         let rules: Vec<Compiled> = all
+            .iter()
             .enumerate()
             .map(|(rank, rule)| builder.rule(u16::try_from(rank).unwrap_or(u16::MAX), rule))
             .collect();
@@ -238,7 +240,7 @@ impl Builder {
             .collect()
     }
 
-    fn words(&mut self, words: &[&str]) -> Vec<u16> {
+    fn words(&mut self, words: &[String]) -> Vec<u16> {
         let mut fragments: Vec<u16> = words
             .iter()
             .map(|word| self.fragment(&expanded(word)))
@@ -247,7 +249,7 @@ impl Builder {
         fragments
     }
 
-    fn phrases(&mut self, phrases: &[&str]) -> Vec<Phrase> {
+    fn phrases(&mut self, phrases: &[String]) -> Vec<Phrase> {
         phrases
             .iter()
             .map(|phrase| {

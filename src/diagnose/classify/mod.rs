@@ -10,14 +10,13 @@ mod matcher;
 mod numbers;
 pub mod rule;
 mod rules;
+mod word;
 
 pub use rule::{Rule, When};
+pub use rules::RULES;
 
 use super::advice::advice;
 use crate::api::status::{Confidence, RootCause};
-
-/// The tables of rules, in the order in which they are asked.
-pub const RULES: &[&[Rule]] = rules::TABLES;
 
 /// The `rule` of a reading that no rule decided.
 pub const NO_RULE: &str = "none";
@@ -37,7 +36,7 @@ impl Reading {
     /// What a human should do next, as precisely as the text allows.
     pub fn advice(&self) -> &'static str {
         rule(self.rule)
-            .and_then(|rule| rule.advice)
+            .and_then(|rule| rule.advice.as_deref())
             .unwrap_or_else(|| advice(self.cause))
     }
 }
@@ -54,7 +53,7 @@ pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
         |rule| Reading {
             cause: rule.cause,
             confidence: rule.confidence,
-            rule: rule.id,
+            rule: &rule.id,
         },
     )
 }
@@ -75,7 +74,7 @@ pub fn is_bare_refusal(text: &str) -> bool {
 
 /// The rule of this id.
 pub fn rule(id: &str) -> Option<&'static Rule> {
-    rules::all().find(|rule| rule.id == id)
+    RULES.iter().find(|rule| rule.id == id)
 }
 
 #[cfg(test)]
