@@ -257,6 +257,40 @@ pub struct Masked {
     pub body: usize,
 }
 
+/// How a sentence begins that says what to do.
+const ADVICE: &[&str] = &[
+    "add ",
+    "ask ",
+    "check ",
+    "choose ",
+    "create ",
+    "for a ",
+    "generate ",
+    "grant ",
+    "if ",
+    "make sure ",
+    "please ",
+    "reconnect ",
+    "update ",
+    "use ",
+    "verify ",
+];
+
+impl Masked {
+    /// The text up to the first sentence that says what to do, with the signs of the whole; None if there is none.
+    pub fn without_advice(&self) -> Option<Self> {
+        let (said, signs) = self.text.split_at(self.body);
+        let at = said.match_indices(". ").find(|(at, stop)| {
+            let next = &said[at + stop.len()..];
+            ADVICE.iter().any(|word| next.starts_with(word))
+        })?;
+        Some(Self {
+            text: format!("{}{signs}", &said[..=at.0]),
+            body: at.0 + 1,
+        })
+    }
+}
+
 struct Masker<'a> {
     text: &'a str,
     at: usize,
@@ -349,6 +383,9 @@ impl Masker<'_> {
         if is_key || !self.is_name(content) {
             self.at += 1;
         } else {
+            if is_sealed(content) {
+                self.sign("value", "encrypted");
+            }
             // The settings that row-level security policies read: the one name that tells.
             if content.starts_with("app.") {
                 self.sign("name", "app");
@@ -593,6 +630,12 @@ impl Masker<'_> {
         self.at = end + stop;
         self.name();
     }
+}
+
+/// Whether a quoted value stands for one that is encrypted, or is one: Fernet's tokens begin alike.
+fn is_sealed(content: &str) -> bool {
+    let bare = content.trim_matches(['<', '>', '[', ']', '*']);
+    matches!(bare, "encrypted" | "ciphertext" | "sealed") || bare.starts_with("gaaaa")
 }
 
 /// Whether every part of a name that holds digits is a word of the trade.

@@ -42,9 +42,21 @@ impl Reading {
 }
 
 /// The cause that `text` names; `source_type` is `PostHog`'s name for the kind of source, where it is known.
+///
+/// Where the whole text says little, what it says before its advice is asked alone: `…, then check the host` is about no
+/// host. That may not lead to an action, because advice may also qualify what was said.
 pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
     let text = mask::mask(&clean::clean(text));
-    matcher::MATCHER.first(&text, source_type).map_or(
+    let whole = matcher::MATCHER.first(&text, source_type);
+    let decided = whole
+        .filter(|rule| rule.confidence != Confidence::Low)
+        .or_else(|| {
+            matcher::MATCHER
+                .first(&text.without_advice()?, source_type)
+                .filter(|rule| !is_acted_on(rule.cause))
+        })
+        .or(whole);
+    decided.map_or(
         Reading {
             cause: RootCause::Unknown,
             confidence: Confidence::Low,
@@ -55,6 +67,18 @@ pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
             confidence: rule.confidence,
             rule: &rule.id,
         },
+    )
+}
+
+/// Whether something is sent for this cause without a person being asked, or a person is sent to change a secret.
+const fn is_acted_on(cause: RootCause) -> bool {
+    matches!(
+        cause,
+        RootCause::Transient
+            | RootCause::RateLimited
+            | RootCause::PlatformInternal
+            | RootCause::CredentialsInvalid
+            | RootCause::BillingLimit
     )
 }
 
