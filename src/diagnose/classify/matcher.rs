@@ -409,3 +409,42 @@ impl<'a> Seen<'a> {
             .any(|hit| hit.start == 0 && hit.end >= length && phrase == [hit.fragment])
     }
 }
+
+#[cfg(test)]
+impl Matcher {
+    /// Of the phrases, those that no text holds.
+    pub fn unbacked<'a>(
+        &self,
+        phrases: impl Iterator<Item = &'a str>,
+        texts: impl Iterator<Item = Masked>,
+    ) -> Vec<&'a str> {
+        let places: HashMap<_, _> = self
+            .fragments
+            .iter()
+            .zip(0_u16..)
+            .map(|(known, place)| {
+                (
+                    (known.text.as_str(), known.open_left, known.open_right),
+                    place,
+                )
+            })
+            .collect();
+        let place = |part: &str| {
+            let key = (
+                part.trim_matches('*'),
+                part.starts_with('*'),
+                part.ends_with('*'),
+            );
+            places.get(&key).copied()
+        };
+        let mut missing: Vec<(&str, Option<Phrase>)> = phrases
+            .map(|phrase| (phrase, expanded(phrase).split(" .. ").map(place).collect()))
+            .collect();
+        for text in texts {
+            let hits = self.hits(&text);
+            let seen = Seen::new(&hits, &text, None, self.fragments.len());
+            missing.retain(|(_, parts)| !parts.as_ref().is_some_and(|parts| seen.has(parts)));
+        }
+        missing.into_iter().map(|(phrase, _)| phrase).collect()
+    }
+}

@@ -38,7 +38,7 @@ pub const FILES: &[(&str, &str)] = files![
     "tls",
     "dropped",
     "unreachable",
-    "settings",
+    "faint",
     "generic",
 ];
 

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, fs, path::Path};
 
 use super::*;
 
@@ -87,6 +87,66 @@ fn phrases(when: &When) -> impl Iterator<Item = &String> {
         When::Code(_) | When::SqlState(_) | When::Http(_) | When::Source(_) => (&[], &[]),
     };
     phrases.iter().chain(more)
+}
+
+/// The texts of the corpora that rules may be written with.
+fn corpora() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/classifier");
+    ["seen", "wordings"]
+        .iter()
+        .flat_map(|name| fs::read_dir(folder.join(name)).unwrap())
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .flat_map(|file| {
+            file.lines()
+                .filter(|line| !line.is_empty())
+                .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+                .map(|row| row["text"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn every_phrase_that_can_decide_is_in_a_text_of_a_corpus() {
+    let deciding = |when: &&When| !matches!(when, When::Without(_));
+    let all: HashSet<&str> = RULES
+        .iter()
+        .flat_map(|rule| rule.when.iter().filter(deciding).flat_map(phrases))
+        .map(String::as_str)
+        .collect();
+    let texts = corpora();
+    let masked = texts.iter().map(|text| mask::mask(&clean::clean(text)));
+    let unbacked = matcher::MATCHER.unbacked(all.into_iter(), masked);
+    assert!(unbacked.is_empty(), "{unbacked:#?}");
+}
+
+#[test]
+fn what_speaks_of_sealed_values_is_never_about_the_data() {
+    for rule in RULES
+        .iter()
+        .filter(|rule| rule.cause == RootCause::DataTypeMismatch)
+    {
+        for sealed in [
+            "'<encrypted>'",
+            "ciphertext",
+            "could not decrypt",
+            "fernet token",
+        ] {
+            let text = format!("{} {sealed}", rule.example);
+            let cause = classify(&text, source_of(rule)).cause;
+            assert_ne!(cause, RootCause::DataTypeMismatch, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_table_that_posthog_switched_off_has_a_rule_of_its_own() {
+    let reading = classify(
+        "Sync stopped because of an error that retrying would not fix",
+        None,
+    );
+    assert_eq!(reading.rule, "posthog/switched-off");
+    assert_eq!(reading.cause, RootCause::Unknown);
 }
 
 #[test]
