@@ -371,17 +371,27 @@ impl<'a> Seen<'a> {
     }
 
     fn are_near(&self, near: &Near) -> bool {
-        self.found(&near.one).any(|one| {
-            self.found(&near.other).any(|other| {
-                self.is_near(one.end, other.start) || self.is_near(other.end, one.start)
-            })
-        })
+        let (one, other) = (self.found(&near.one), self.found(&near.other));
+        self.follows(&one, &other) || self.follows(&other, &one)
     }
 
-    fn found(&self, fragments: &[u16]) -> impl Iterator<Item = &Hit> {
+    fn found(&self, fragments: &[u16]) -> Vec<Hit> {
         self.hits
             .iter()
             .filter(|hit| fragments.binary_search(&hit.fragment).is_ok())
+            .copied()
+            .collect()
+    }
+
+    /// Whether one of `then` stands near behind one of `first`. Hits are in the order of their ends, so the last that ends
+    /// before a place is the nearest.
+    fn follows(&self, first: &[Hit], then: &[Hit]) -> bool {
+        then.iter().any(|hit| {
+            let before = first.partition_point(|other| other.end <= hit.start);
+            first[..before]
+                .last()
+                .is_some_and(|other| self.is_near(other.end, hit.start))
+        })
     }
 
     /// Whether two places are near each other, in this order, and in one sentence.
