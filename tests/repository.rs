@@ -7,21 +7,28 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use kube::CustomResourceExt as _;
+use serde_json::Value;
 use warehouse_sync_operator::{
     api::{WarehouseSyncPolicy, conditions::Reason, notification::Occasion, status::RootCause},
     cli::crd_yaml,
-    decide::{
-        Guard,
-        remedy::{Remedy, remedy},
-    },
+    decide::Guard,
+    diagnose::{Cause, causes::Remedy},
     report::EventReason,
 };
+
+#[path = "repository/causes.rs"]
+mod causes;
+#[path = "repository/circles.rs"]
+mod circles;
+#[path = "repository/tokens.rs"]
+mod tokens;
 
 /// The pipeline, top to bottom: a folder may use those before it.
 const FOLDERS: [&str; 10] = [
@@ -83,6 +90,139 @@ fn no_folder_uses_one_below_it() {
                 );
             }
         }
+    }
+}
+
+/// Folders in which files still know one another in a circle. To be empty.
+const IN_CIRCLES: [&str; 3] = ["api/", "decide/", "controller/"];
+
+#[test]
+fn no_files_know_one_another_in_a_circle() {
+    let circles = circles::circles(&circles::Files::new(&tokens::sources()).knows());
+    let free = |folder: &str| {
+        let within = |(files, _): &&(BTreeSet<String>, String)| {
+            files.iter().all(|file| file.starts_with(folder))
+        };
+        !circles.iter().any(|circle| within(&circle))
+    };
+    for folder in IN_CIRCLES {
+        assert!(
+            !free(folder),
+            "{folder} has no circle any more: take it out of IN_CIRCLES"
+        );
+    }
+    for (files, circle) in &circles {
+        let excepted = IN_CIRCLES
+            .iter()
+            .any(|folder| files.iter().all(|file| file.starts_with(folder)));
+        assert!(
+            excepted,
+            "{} files of src know one another in a circle: {circle}. Move the types that both need to a file below, and what drives both to one above",
+            files.len()
+        );
+    }
+}
+
+#[test]
+fn a_circle_of_files_is_found_through_groups_paths_and_re_exports() {
+    let circle = |files: &[(&str, &str)]| {
+        let files: Vec<_> = files
+            .iter()
+            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
+            .collect();
+        let circles = circles::circles(&circles::Files::new(&files).knows());
+        let said: Vec<String> = circles.into_iter().map(|(_, circle)| circle).collect();
+        said.join("\n")
+    };
+    let lib = ("lib.rs", "pub mod a; pub mod z;");
+    let shows = (
+        "a/mod.rs",
+        "mod b; mod c; pub mod d; pub use b::B; pub use c::{C as Other, more};",
+    );
+    let defines = ("a/c.rs", "pub struct C; pub fn more() {}");
+    let knows_c = ("a/b.rs", "use super::Other; pub struct B(Other);");
+    assert_eq!(
+        circle(&[lib, shows, defines, knows_c]),
+        "",
+        "a module that shows its children is in no circle"
+    );
+    for (text, takes) in [
+        ("use crate::{a::B, z}; pub struct C(B);", "B"),
+        (
+            "use super::{self as up, d::{self, E}}; pub struct C(up::B);",
+            "B",
+        ),
+        ("pub struct C(super::b::B);", "B"),
+        ("pub fn c() { println!(\"{:?}\", crate::a::B) }", "B"),
+    ] {
+        let said = circle(&[lib, shows, ("a/c.rs", text), knows_c]);
+        let expected = format!("a/b.rs takes C from a/c.rs; a/c.rs takes {takes} from a/b.rs");
+        assert_eq!(said.replace("Other", "C"), expected, "{text}");
+    }
+    let in_test = "pub struct C; #[cfg(test)] mod tests { use super::super::B; }";
+    assert_eq!(
+        circle(&[lib, shows, ("a/c.rs", in_test), knows_c]),
+        "",
+        "tests may know anything"
+    );
+    let folders = [
+        lib,
+        ("a/mod.rs", "pub mod e; pub fn up() { e::down() }"),
+        ("a/e.rs", "pub fn down() { super::up() }"),
+    ];
+    assert_eq!(
+        circle(&folders),
+        "a/e.rs takes up from a/mod.rs; a/mod.rs takes down from a/e.rs"
+    );
+}
+
+#[test]
+fn only_the_row_of_a_cause_decides_by_it() {
+    for (file, text) in tokens::sources() {
+        let holds_rows =
+            file.starts_with("diagnose/causes/") || text.contains("pub enum RootCause");
+        let decisions = causes::decisions(&tokens::tokens(&text));
+        assert!(
+            holds_rows || decisions.is_empty(),
+            "src/{file} decides by {}: let the row of each cause say it (a field in src/diagnose/causes/cause.rs, its values in rows.rs), and match on that",
+            decisions.join(", ")
+        );
+    }
+}
+
+#[test]
+fn decisions_by_cause_are_found_and_values_are_not() {
+    for text in [
+        "if cause == RootCause::Stuck {}",
+        "let is = status::RootCause::Stuck != cause;",
+        "match cause { RootCause::Stuck => 1, _ => 2 }",
+        "match (id, cause) { (None, RootCause::Stuck) => 1, _ => 2 }",
+        "match cause { RootCause::Stuck | RootCause::Stale if old => 1, _ => 2 }",
+        "matches!(cause, Some(RootCause::Stuck))",
+        "if let Finding { cause: RootCause::Stuck, .. } = finding {}",
+        "[RootCause::Stuck].contains(&cause)",
+        "use crate::api::status::RootCause::{Stuck, Stale};",
+        "use RootCause as R;",
+        "let stuck = RootCause::Stuck; cause == stuck",
+        "const STUCK: RootCause = RootCause::Stuck;",
+    ] {
+        assert!(
+            !causes::decisions(&tokens::tokens(text)).is_empty(),
+            "{text}"
+        );
+    }
+    for text in [
+        "Problem { cause: RootCause::Stuck, ..problem }",
+        "Problem::of_source(title, id, RootCause::Stuck, rule)",
+        "failure.map_or(RootCause::Unknown, |failure| failure.cause)",
+        "problem.cause = RootCause::Unknown;",
+        "Cause::of(RootCause::Stuck).advice",
+        "for cause in RootCause::ALL {}",
+        "let problem = wide(RootCause::Stuck);",
+        "if gone { return wide(RootCause::Stuck); } if late { return None; }",
+        "#[cfg(test)] mod tests { fn a() { cause == RootCause::Stuck } }",
+    ] {
+        assert_eq!(causes::decisions(&tokens::tokens(text)), [""; 0], "{text}");
     }
 }
 
@@ -179,7 +319,7 @@ fn every_condition_is_in_the_documentation() {
 fn every_guard_of_the_metrics_is_in_the_documentation() {
     let rows = section("docs/metrics.md", "## Guards");
     let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
-    let guards: Vec<&str> = Guard::ALL.into_iter().map(Guard::as_str).collect();
+    let guards: Vec<&str> = Guard::ALL.iter().map(|guard| guard.as_str()).collect();
     assert_eq!(
         documented, guards,
         "docs/metrics.md: the table of guards has drifted"
@@ -206,7 +346,7 @@ fn every_cause_is_in_the_documentation_with_its_meaning_and_action() {
     let rows: Vec<String> = RootCause::ALL
         .iter()
         .map(|cause| {
-            let action = match remedy(*cause) {
+            let action = match Cause::of(*cause).remedy {
                 Remedy::Safe(action) => format!("{action:?}"),
                 Remedy::NeedsApproval(action) => format!("{action:?} (approval)"),
                 Remedy::Nothing => "–".to_owned(),
@@ -240,11 +380,11 @@ fn rows_in(text: &str) -> Vec<Vec<String>> {
 #[test]
 fn every_cause_is_in_the_table_of_remediation_with_what_is_done_about_it() {
     let rows = rows("docs/remediation.md");
-    for cause in RootCause::ALL {
+    for &cause in RootCause::ALL {
         let name = format!("`{}`", cause.as_str());
         let row = rows.iter().find(|row| row[0] == name);
         let row = row.unwrap_or_else(|| panic!("docs/remediation.md lacks {name}"));
-        let (own, proposed) = match remedy(cause) {
+        let (own, proposed) = match Cause::of(cause).remedy {
             Remedy::Safe(action) => (Some(action), None),
             Remedy::NeedsApproval(action) => (None, Some(action)),
             Remedy::Nothing => (None, None),
@@ -261,7 +401,7 @@ fn every_cause_is_in_the_table_of_remediation_with_what_is_done_about_it() {
 }
 
 #[test]
-fn every_guard_is_in_the_documentation_with_its_default_and_what_status_says() {
+fn every_guard_is_in_the_documentation_and_what_status_says() {
     let crd = serde_json::to_value(WarehouseSyncPolicy::crd()).unwrap();
     let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     let field = |path: &str| {
@@ -393,4 +533,51 @@ fn the_image_is_built_by_the_toolchain_of_the_repository() {
     ] {
         assert!(dockerfile.contains(&wanted), "Dockerfile lacks {wanted}");
     }
+}
+
+/// The fields of `spec.health` by their paths, with their schemas.
+fn fields_of_health() -> Vec<(String, Value)> {
+    fn leaves(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
+        match schema["properties"].as_object() {
+            None => found.push((path.trim_start_matches('.').to_owned(), schema.clone())),
+            Some(fields) => {
+                for (name, field) in fields {
+                    leaves(&format!("{path}.{name}"), field, found);
+                }
+            }
+        }
+    }
+    let crd = serde_json::to_value(WarehouseSyncPolicy::crd()).unwrap();
+    let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/health";
+    let mut found = Vec::new();
+    leaves("", crd.pointer(schema).unwrap(), &mut found);
+    found
+}
+
+#[test]
+fn every_field_of_health_is_in_the_documentation() {
+    let row = |(path, schema): &(String, Value)| {
+        let says = schema["description"].as_str().unwrap();
+        format!("| `{path}` | {} |", says.replace('\n', " "))
+    };
+    let table = fields_of_health().iter().map(row).collect::<Vec<_>>();
+    let table = table.join("\n");
+    let docs = fs::read_to_string(root().join("docs/diagnosis.md")).unwrap();
+    assert!(
+        docs.contains(&table),
+        "docs/diagnosis.md: the table of the fields of spec.health has drifted; it must be\n{table}"
+    );
+}
+
+#[test]
+fn every_bound_of_a_duration_of_health_is_tested_against_the_api_server() {
+    let file = "tests/operator/crd_refusals.rs";
+    let rows = fs::read_to_string(root().join(file)).unwrap();
+    let bounded = fields_of_health().into_iter();
+    let bounded = bounded.filter(|(_, schema)| !schema["x-kubernetes-validations"].is_null());
+    let missing: Vec<_> = bounded
+        .map(|(path, _)| format!("health.{path} | "))
+        .filter(|row| !rows.contains(&format!("\n{row}")))
+        .collect();
+    assert!(missing.is_empty(), "{file} lacks rows for {missing:?}");
 }

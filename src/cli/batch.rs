@@ -11,12 +11,12 @@ use serde_json::{Value, error::Category};
 
 use super::{
     CliError,
-    by_hand::by_hand,
     output::{complain, written},
 };
 use crate::{
     api::status::{Confidence, RootCause},
     diagnose::classify::{NO_RULE, classify},
+    posthog::visible,
 };
 
 /// Longest line that is read, in bytes. A file without line breaks must not fill the memory.
@@ -71,8 +71,8 @@ pub(super) fn batch(input: impl Read, output: impl Write) -> Result<ExitCode, Cl
 }
 
 fn write_line(output: &mut impl Write, answer: &Answer) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *output, answer)?;
-    output.write_all(b"\n")
+    let line = serde_json::to_string(answer)?;
+    writeln!(output, "{}", visible::json(&line))
 }
 
 fn is_broken_pipe(result: &std::io::Result<()>) -> bool {
@@ -149,7 +149,7 @@ fn answer(line: Line<'_>, number: u64) -> Option<Answer> {
                 cause: reading.cause,
                 confidence: reading.confidence,
                 rule: reading.rule,
-                advice: by_hand(reading.cause, reading.advice()),
+                advice: reading.advice().by_hand,
                 error: None,
             }
         }

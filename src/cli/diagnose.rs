@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::{
     CANNOT, CliError,
-    by_hand::by_hand,
     cannot_read::why,
     network::NetworkArgs,
     output,
@@ -26,10 +25,12 @@ use crate::{
     controller::survey::{Budget, Survey},
     decide::Plan,
     diagnose::{
-        Diagnosis, Known, diagnose as judge,
+        Diagnosis, Known,
+        causes::Advice,
+        diagnose as judge,
         one_look::{self, Unlooked},
         probing,
-        problem::in_words,
+        words::in_words,
     },
     observe::{Elsewhere, Observer, Snapshot},
     posthog::{
@@ -144,7 +145,7 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
 /// The findings as one sees them who has no operator.
 fn findings(diagnosis: &mut Diagnosis, began: Timestamp) -> Vec<Finding> {
     for problem in &mut diagnosis.problems {
-        problem.advice = by_hand(problem.cause, problem.advice);
+        problem.advice = Advice::same(problem.advice.by_hand);
     }
     let mut findings = words::findings(diagnosis, &Plan::default(), usize::MAX).shown;
     for finding in &mut findings {
@@ -249,10 +250,10 @@ async fn read(
     let progress = Progress::new();
     let hosts = HostList::new(&[policy.project.host.authority().to_owned()], true);
     let authorities = args.network.authorities().map_err(cannot)?;
-    let http = HttpTransport::new(hosts, &authorities).map_err(cannot)?;
+    let clock: Clock = Arc::new(Timestamp::now);
+    let http = HttpTransport::new(hosts, &authorities, clock.clone()).map_err(cannot)?;
     let transport = Patient::new(http, progress);
     let patience = transport.patience();
-    let clock: Clock = Arc::new(Timestamp::now);
     let observer = Observer::new(Arc::new(transport), clock.clone());
     let view = observer.project(&policy.at, &policy.project, key);
     progress.says("reading the list of sources");

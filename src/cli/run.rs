@@ -8,13 +8,16 @@ use tracing_subscriber::EnvFilter;
 use super::{CliError, network::NetworkArgs};
 use crate::{
     api::Timings,
-    controller::{self, Health, Options, leadership::Election, lease::Times, startup::StartError},
+    controller::{
+        self, Options, ProcessHealth, leadership::Election, lease::Times, startup::StartError,
+    },
     decide::approval,
     posthog::{
         authorities::Authorities,
         guard::{DEFAULT_HOSTS, HostList, is_loopback},
         proxy,
         quota::Share,
+        visible::Visible,
     },
     report::{Metrics, notifications::outbox::Pace},
     serve,
@@ -139,7 +142,7 @@ fn tell_the_way(authorities: &Authorities) {
 }
 
 async fn operate(options: Options, bind: SocketAddr) -> Result<(), CliError> {
-    let (health, metrics) = (Health::default(), Metrics::default());
+    let (health, metrics) = (ProcessHealth::default(), Metrics::default());
     let clock = controller::clock();
     let server = serve::start(bind, health.clone(), metrics.clone(), clock).await?;
     tokio::select! {
@@ -246,7 +249,10 @@ fn start_log(format: LogFormat) -> Result<(), CliError> {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(move || Visible {
+            to: std::io::stderr(),
+            is_json: matches!(format, LogFormat::Json),
+        });
     match format {
         LogFormat::Human => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

@@ -11,11 +11,14 @@ use kube::{Api, Client, api::PostParams};
 use tokio::sync::{oneshot, watch as signal};
 
 use super::{
-    Health,
-    lease::{Candidate, Claim, Times, Write, holder},
+    ProcessHealth,
+    lease::{Candidate, Claim, LeaseWrite, Times, holder},
     timed,
 };
-use crate::report::Metrics;
+use crate::{posthog::redact, report::Metrics};
+
+/// Longest name of a holder that is shown, in characters: that of a pod and what is random.
+const HOLDER_CAP: usize = 280;
 
 /// Where the Lease is, and how long it lasts.
 #[derive(Debug, Clone)]
@@ -36,13 +39,13 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    /// True if this process leads, and still will for as long as a call with this deadline may take.
+    /// Until when this process leads; none if it does not, or not for as long as a call with this deadline may take.
     #[must_use]
-    pub fn leads(&self, deadline: Duration) -> bool {
+    pub fn leads(&self, deadline: Duration) -> Option<Instant> {
         let share = self.times.share(deadline);
         // The clock is asked while the claim is borrowed: see `Campaign::publish`.
-        let claim = self.claim.borrow();
-        claim.is_some_and(|claim| claim.covers(Instant::now(), share))
+        let claim = (*self.claim.borrow()).filter(|claim| claim.covers(Instant::now(), share));
+        claim.map(Claim::until)
     }
 
     /// Resolves when leadership was won or lost; false if nobody keeps the Lease any more.
@@ -59,7 +62,7 @@ pub struct Campaign {
     namespace: String,
     name: String,
     claim: signal::Sender<Option<Claim>>,
-    health: Health,
+    health: ProcessHealth,
     metrics: Metrics,
     /// What was last said about it.
     told: String,
@@ -74,7 +77,7 @@ impl Campaign {
         client: &Client,
         namespace: &str,
         election: &Election,
-        health: Health,
+        health: ProcessHealth,
         metrics: Metrics,
     ) -> (Self, Leadership) {
         let Election {
@@ -167,16 +170,16 @@ impl Campaign {
         timed::kubernetes(&self.metrics, "get_lease", &self.name, get).await
     }
 
-    async fn write(&mut self, write: Write) -> Result<(), kube::Error> {
+    async fn write(&mut self, write: LeaseWrite) -> Result<(), kube::Error> {
         self.has_written = true;
         let (name, params) = (&self.name, PostParams::default());
         match write {
-            Write::Create(mut lease) => {
+            LeaseWrite::Create(mut lease) => {
                 lease.metadata.name = Some(name.clone());
                 let create = self.api.create(&params, &lease);
                 timed::kubernetes(&self.metrics, "create_lease", name, create).await
             }
-            Write::Replace(lease) => {
+            LeaseWrite::Replace(lease) => {
                 let replace = self.api.replace(name, &params, &lease);
                 timed::kubernetes(&self.metrics, "update_lease", name, replace).await
             }
@@ -217,7 +220,10 @@ impl Campaign {
             Ok(Some(_)) if leads => {
                 format!("leads: holds {place} as {}", self.candidate.identity())
             }
-            Ok(Some(holder)) => format!("stands by: {holder} holds {place}"),
+            Ok(Some(holder)) => {
+                let holder = redact::one_line(&holder, HOLDER_CAP);
+                format!("stands by: {holder} holds {place}")
+            }
             Ok(None) => return,
             Err(problem) => problem,
         };
@@ -257,7 +263,7 @@ impl Campaign {
         let Some(lease) = self.candidate.release(found.as_ref(), Timestamp::now()) else {
             return Ok(false);
         };
-        self.write(Write::Replace(lease)).await.map(|()| true)
+        self.write(LeaseWrite::Replace(lease)).await.map(|()| true)
     }
 
     fn what_is_wrong(&self, verb: &str, error: &kube::Error) -> String {
@@ -287,10 +293,10 @@ impl Campaign {
     }
 }
 
-const fn verb(write: &Write) -> &'static str {
+const fn verb(write: &LeaseWrite) -> &'static str {
     match write {
-        Write::Create(_) => "create",
-        Write::Replace(_) => "update",
+        LeaseWrite::Create(_) => "create",
+        LeaseWrite::Replace(_) => "update",
     }
 }
 

@@ -20,6 +20,10 @@ use k8s_openapi::{
 /// With a larger factor a test would lose its Lease whenever the machine is busy.
 const LARGEST_FACTOR: u32 = 60;
 
+/// How many times as long as its own claim a candidate believes another's to be, at most. Whoever may write Leases could otherwise keep
+/// every replica out for as long as he likes; a version whose claims last longer than twice those of the version before would be robbed.
+const LONGEST_FACTOR: u32 = 2;
+
 /// How long a claim lasts, and how often it is renewed and looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
@@ -67,6 +71,19 @@ impl Times {
         deadline / self.factor
     }
 
+    /// How long the claim lasts that a Lease states. Its holder may be of another version of this program, but whoever else may write
+    /// Leases must not make it so short that two lead, or so long that none does.
+    fn believed(&self, lease: &Lease) -> Duration {
+        let stated = lease
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.lease_duration_seconds);
+        let stated = stated.and_then(|seconds| u64::try_from(seconds).ok());
+        stated.map_or(self.lease, |seconds| {
+            Duration::from_secs(seconds).clamp(self.lease, self.lease * LONGEST_FACTOR)
+        })
+    }
+
     /// As the Lease says it, in whole seconds: rather longer than shorter.
     fn lease_seconds(&self) -> i32 {
         i32::try_from(self.lease.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX)
@@ -81,6 +98,12 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// When it ends, unless it is renewed.
+    #[must_use]
+    pub const fn until(self) -> Instant {
+        self.until
+    }
+
     /// True if a call that begins `now` and may take `call` ends before the claim does.
     #[must_use]
     pub fn covers(self, now: Instant, call: Duration) -> bool {
@@ -99,7 +122,7 @@ struct Rival {
 
 /// What is to be written.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Write {
+pub enum LeaseWrite {
     /// A Lease where there is none.
     Create(Lease),
     /// This, if the Lease still has the resourceVersion in it.
@@ -141,30 +164,35 @@ impl Candidate {
 
     /// What to write, now that the Lease was `found` so, or found missing. `now` is after the answer came; `wall` is for
     /// people.
-    pub fn saw(&mut self, found: Option<&Lease>, now: Instant, wall: Timestamp) -> Option<Write> {
+    pub fn saw(
+        &mut self,
+        found: Option<&Lease>,
+        now: Instant,
+        wall: Timestamp,
+    ) -> Option<LeaseWrite> {
         match (found, found.and_then(holder)) {
             (Some(lease), Some(name)) if name == self.identity => {
                 self.rival = None;
                 self.renewal_is_due(now)
-                    .then(|| Write::Replace(self.claimed(lease, wall)))
+                    .then(|| LeaseWrite::Replace(self.claimed(lease, wall)))
             }
             (Some(lease), Some(_)) => {
                 self.claim = None;
                 self.note_rival(lease, now);
                 self.rival_is_over(now)
-                    .then(|| Write::Replace(self.claimed(lease, wall)))
+                    .then(|| LeaseWrite::Replace(self.claimed(lease, wall)))
             }
             // Released.
             (Some(lease), None) => {
                 self.claim = None;
                 self.rival = None;
-                Some(Write::Replace(self.claimed(lease, wall)))
+                Some(LeaseWrite::Replace(self.claimed(lease, wall)))
             }
             // Nobody had it yet, or it was deleted by hand: then whoever had it may not know.
             (None, _) => {
                 self.claim = None;
                 self.rival_is_over(now)
-                    .then(|| Write::Create(self.claimed(&Lease::default(), wall)))
+                    .then(|| LeaseWrite::Create(self.claimed(&Lease::default(), wall)))
             }
         }
     }
@@ -213,15 +241,9 @@ impl Candidate {
         let version = &lease.metadata.resource_version;
         let known = self.rival.as_ref().is_some_and(|r| r.version == *version);
         if !known {
-            // What its holder promised, which may be of another version of this program.
-            let lasts = lease
-                .spec
-                .as_ref()
-                .and_then(|spec| u64::try_from(spec.lease_duration_seconds?).ok())
-                .map_or(self.times.lease, Duration::from_secs);
             self.rival = Some(Rival {
                 version: version.clone(),
-                until: now + lasts,
+                until: now + self.times.believed(lease),
             });
         }
     }
@@ -277,8 +299,8 @@ mod tests {
     }
 
     /// The Lease as the API server has it after a write.
-    fn stored(write: Write, version: &str) -> Lease {
-        let (Write::Create(mut lease) | Write::Replace(mut lease)) = write;
+    fn stored(write: LeaseWrite, version: &str) -> Lease {
+        let (LeaseWrite::Create(mut lease) | LeaseWrite::Replace(mut lease)) = write;
         lease.metadata.resource_version = Some(version.to_owned());
         lease
     }
@@ -328,7 +350,7 @@ mod tests {
     fn a_lease_that_is_absent_or_released_is_taken_at_once() {
         let now = Instant::now();
         let first = candidate("a").saw(None, now, NOON);
-        assert!(matches!(first, Some(Write::Create(_))));
+        assert!(matches!(first, Some(LeaseWrite::Create(_))));
         let held = held_by("a", "1");
         let released = candidate("a").release(Some(&held), NOON).unwrap();
         assert_eq!(holder(&released), None);
@@ -358,7 +380,48 @@ mod tests {
             None
         );
         let taken = standby.saw(Some(&renewed), at + seconds(180), NOON);
-        assert!(matches!(taken, Some(Write::Replace(_))));
+        assert!(matches!(taken, Some(LeaseWrite::Replace(_))));
+    }
+
+    #[test]
+    fn no_lease_makes_a_claim_shorter_than_ones_own_or_longer_than_twice_that() {
+        for (stated, lasts) in [
+            (Some(i32::MIN), 180),
+            (Some(0), 180),
+            (Some(1), 180),
+            (Some(180), 180),
+            (Some(300), 300),
+            (Some(86_400), 360),
+            (Some(i32::MAX), 360),
+            (None, 180),
+        ] {
+            let start = Instant::now();
+            let mut standby = candidate("b");
+            let mut lease = held_by("a", "1");
+            lease.spec.get_or_insert_default().lease_duration_seconds = stated;
+            assert_eq!(standby.saw(Some(&lease), start, NOON), None);
+            let early = start + seconds(lasts - 1);
+            assert_eq!(standby.saw(Some(&lease), early, NOON), None, "{stated:?}");
+            let taken = standby.saw(Some(&lease), start + seconds(lasts), NOON);
+            assert!(matches!(taken, Some(LeaseWrite::Replace(_))), "{stated:?}");
+        }
+    }
+
+    #[test]
+    fn times_in_a_lease_are_for_people_alone() {
+        let start = Instant::now();
+        let mut standby = candidate("b");
+        let mut lease = held_by("a", "1");
+        let spec = lease.spec.get_or_insert_default();
+        spec.renew_time = Some(MicroTime(Timestamp::MAX));
+        spec.acquire_time = Some(MicroTime(Timestamp::MAX));
+        spec.lease_transitions = Some(i32::MAX);
+        assert_eq!(standby.saw(Some(&lease), start, NOON), None);
+        let taken = standby.saw(Some(&lease), start + seconds(180), NOON);
+        let taken = stored(taken.unwrap(), "2").spec.unwrap();
+        assert_eq!(taken.renew_time, Some(MicroTime(NOON)));
+        assert_eq!(taken.lease_transitions, Some(i32::MAX));
+        assert_eq!(taken.lease_duration_seconds, Some(180));
     }
 
     #[test]
@@ -381,7 +444,7 @@ mod tests {
         assert_eq!(leader.saw(Some(&own), at(29), NOON), None);
         let renewal = leader.saw(Some(&own), at(30), NOON);
         // The clock stands still, yet the write changes something.
-        assert_ne!(renewal, Some(Write::Replace(own)));
+        assert_ne!(renewal, Some(LeaseWrite::Replace(own)));
         assert!(leader.claim().is_some());
         for found in [Some(held_by("b", "2")), None] {
             leader.wrote(start);
@@ -397,7 +460,7 @@ mod tests {
         standby.saw(Some(&held_by("a", "1")), start, NOON);
         assert_eq!(standby.saw(None, start + seconds(179), NOON), None);
         let taken = standby.saw(None, start + seconds(180), NOON);
-        assert!(matches!(taken, Some(Write::Create(_))));
+        assert!(matches!(taken, Some(LeaseWrite::Create(_))));
     }
 
     #[test]

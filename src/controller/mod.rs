@@ -2,24 +2,36 @@
 
 pub mod approval_guard;
 pub mod backoff;
+pub mod beside;
+mod clock;
+mod context;
 pub mod health;
+mod hindered;
 pub mod kubernetes;
 pub mod leadership;
 pub mod lease;
+mod observed;
 pub mod obstacle;
+mod pace;
 pub mod postman;
+mod receivers;
 pub mod reconcile;
 pub mod recorders;
 pub mod released;
 pub mod rivals;
 pub mod run;
+mod scope;
 pub mod secrets;
 pub mod startup;
+mod stop;
 pub mod survey;
 pub mod timed;
+pub mod told;
+mod turn;
 pub mod watch;
 pub mod watched;
 
-pub use health::Health;
+pub use clock::clock;
+pub use health::ProcessHealth;
 pub use reconcile::{Reconciled, Reconciler};
-pub use run::{Options, clock, run};
+pub use run::{Options, run};

@@ -1,15 +1,14 @@
 //! Does change data capture of a source work, and will it go on working? The status of its tables shows trouble late.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 
 use super::{
+    causes::{Cause, Scope},
     failure::read,
-    probing::as_of,
-    problem::{NAME_CAP, Problem},
-    problems::Wide,
-    verdict::{Judged, Known, Verdict},
+    known::Known,
+    problem::{Fact, NAME_CAP, Problem, Wide},
+    verdict::{Judged, Verdict},
+    words::as_of,
 };
 use crate::{
     api::status::{RootCause, Severity},
@@ -23,6 +22,9 @@ use crate::{
 };
 
 const MB: i64 = 1024 * 1024;
+
+/// The rule of a source without its replication slot.
+const SLOT_GONE: &str = "cdc/slot-gone";
 
 /// How many of its own intervals a table may wait for `PostHog` to rebuild a lost slot by itself.
 const SLOT_COMES_BACK: i32 = 2;
@@ -51,15 +53,12 @@ pub fn is_suspect(known: &Known<'_>, source: &Source) -> bool {
     broken
         || tables(known, source).any(|schema| {
             schema.status() == SchemaStatus::Failed
-                && matches!(
-                    read(known.snapshot, source, schema).1.cause,
-                    RootCause::CdcBroken | RootCause::CdcSlotLost
-                )
+                && Cause::of(read(known.snapshot, source, schema).1.cause).scope == Scope::Capture
         })
 }
 
 /// The problems of change data capture. Each explains those of its tables that speak of it.
-pub(super) fn problems(known: &Known<'_>, judged: &[Judged], _: &HashSet<String>) -> Vec<Wide> {
+pub(super) fn problems(known: &Known<'_>, judged: &[Judged]) -> Vec<Wide> {
     known
         .snapshot
         .selected_sources(&known.policy.selector)
@@ -108,17 +107,18 @@ fn problem(known: &Known<'_>, source: &Source, probed: &Probed<CdcStatus>) -> Op
         message,
     );
     problem.severity = severity;
-    problem.evidence = vec![facts(status, &as_of(probed))];
+    problem.evidence = vec![facts(status, &as_of(probed)).into()];
     problem.affected = tables(known, source)
         .map(|schema| redact::one_line(&schema.name, NAME_CAP))
         .collect();
-    if cause == RootCause::CdcSlotLost && comes_back(known, source, probed.at) {
+    if rule == SLOT_GONE && comes_back(known, source, probed.at) {
         problem.severity = Severity::Warning;
         problem
             .evidence
-            .push("PostHog usually makes a lost slot anew at the next sync; this becomes an Error if it does not within two intervals".to_owned());
+            .push("PostHog usually makes a lost slot anew at the next sync; this becomes an Error if it does not within two intervals".into());
     }
-    problem.evidence.extend(lacks(known, source));
+    let lacks = lacks(known, source).into_iter().map(Fact::Said);
+    problem.evidence.extend(lacks);
     Some(problem)
 }
 
@@ -222,7 +222,7 @@ fn trouble(status: &CdcStatus, lag_warn_percent: i64) -> Option<Trouble> {
     if status.slot_exists == Lax::Is(false) {
         return broken(
             RootCause::CdcSlotLost,
-            "cdc/slot-gone",
+            SLOT_GONE,
             "The database no longer has the replication slot",
         );
     }

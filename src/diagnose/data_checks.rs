@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 
 use super::{
+    causes::Advice,
+    known::Known,
     missing,
-    problem::{NAME_CAP, Problem, in_words},
-    verdict::Known,
+    problem::{NAME_CAP, Problem},
+    words::in_words,
 };
 use crate::{
     api::{
@@ -68,7 +70,7 @@ pub fn problems(known: &Known<'_>) -> Vec<Problem> {
             Err(reason) => Some(Problem {
                 severity: Severity::Warning,
                 confidence: Confidence::High,
-                advice: "Correct the check in the policy, or remove it.",
+                advice: Advice::same("Correct the check in the policy, or remove it."),
                 ..Problem::of_source(
                     "PostHog".to_owned(),
                     "",
@@ -94,7 +96,7 @@ fn of_check(
     let probed = known.snapshot.probes.data.get(&probe(check, schema))?;
     let base = |cause, rule, message| Problem {
         table: Some((schema.id.clone(), redact::one_line(&schema.name, NAME_CAP))),
-        evidence: vec![format!("a query for spec.health.dataChecks[{place}]")],
+        evidence: vec![format!("a query for spec.health.dataChecks[{place}]").into()],
         ..Problem::of_source(
             redact::one_line(&source.title(), 80),
             &source.id,
@@ -106,7 +108,7 @@ fn of_check(
     let impossible = |reason: String, advice| Problem {
         severity: Severity::Info,
         confidence: Confidence::Low,
-        advice,
+        advice: Advice::same(advice),
         ..base(
             RootCause::Unknown,
             "data-check/not-possible",

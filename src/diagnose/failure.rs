@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use super::{
-    advice::advice,
-    classify::{Reading, classify, is_bare_refusal},
+    causes::{Advice, Cause, Doubt},
+    classify::classify,
 };
 use crate::{
     api::status::{Confidence, RootCause},
-    observe::{Newest, Snapshot},
+    observe::{Newest, Reading, Snapshot},
     posthog::{
         PostHogError,
         lax::Lax,
@@ -30,7 +30,7 @@ pub struct Failure {
     /// The rule that says so.
     pub rule: &'static str,
     /// What a person should do.
-    pub advice: &'static str,
+    pub advice: Advice,
     /// What `PostHog` says, redacted and capped; none if it says nothing.
     pub text: Option<String>,
     /// What else speaks for the cause.
@@ -60,21 +60,26 @@ pub fn failure(
             .facts
             .push("PostHog's field incremental_sync_blocked says so".to_owned());
     }
-    match failure.cause {
-        // Only the status tells of PostHog's billing: a text may be old, or speak of the vendor's.
-        RootCause::BillingLimit => {
+    match Cause::of(failure.cause).doubt {
+        Doubt::Status => {
             failure.becomes(RootCause::Unknown, Confidence::Low, "none");
             failure.facts.push(
                 "the text speaks of billing limits, but PostHog does not call the table limited"
                     .to_owned(),
             );
         }
-        RootCause::SourceObjectMissing => ask_the_source(&mut failure, snapshot, schema),
-        RootCause::CredentialsInvalid => {
-            let bare = text.is_some_and(is_bare_refusal);
-            ask_the_siblings(&mut failure, source, schema, failed_at, bare);
+        Doubt::Source => ask_the_source(&mut failure, snapshot, schema),
+        Doubt::Siblings => {
+            ask_the_siblings(
+                &mut failure,
+                source,
+                schema,
+                failed_at,
+                reading.is_bare_refusal,
+            );
         }
-        _ => {}
+        // The table was asked already, by what `read` reads.
+        Doubt::Table | Doubt::Nothing => {}
     }
     failure
 }
@@ -96,19 +101,19 @@ pub fn read<'a>(
     };
     let detail = || snapshot.detail(&schema.id)?.row.latest_error.get();
     let source_type = source.source_type.get().map(String::as_str);
+    let read = |text| snapshot.readings.of(text, source_type, classify);
     let mut readings = [schema.latest_error.get(), job(), detail()]
         .into_iter()
         .flatten()
         .map(|text| text.trim())
         .filter(|text| !text.is_empty())
-        .map(|text| (Some(text), classify(text, source_type)));
+        .map(|text| (Some(text), read(text)));
+    let says_why = |(_, reading): &(_, Reading)| Cause::of(reading.cause).doubt != Doubt::Table;
     let first = readings.next();
     match first {
-        None => (None, classify("", source_type)),
-        Some(first) if first.1.cause != RootCause::Unknown => first,
-        Some(first) => readings
-            .find(|(_, reading)| reading.cause != RootCause::Unknown)
-            .unwrap_or(first),
+        None => (None, read("")),
+        Some(first) if says_why(&first) => first,
+        Some(first) => readings.find(says_why).unwrap_or(first),
     }
 }
 
@@ -118,7 +123,7 @@ impl Failure {
             cause,
             confidence,
             rule,
-            advice: advice(cause),
+            advice: Cause::of(cause).advice,
             text: self.text.take(),
             facts: std::mem::take(&mut self.facts),
         };

@@ -3,16 +3,19 @@
 //! From what was observed to verdicts on tables, and from verdicts to problems and counts. Pure: no client, no clock.
 //!
 //! [`suspects`] and [`probing`] say what deserves a closer look; [`verdict`] judges each table, with [`failure`] for why a run
-//! failed, which reads its text by [`classify`]; [`problems`] puts together what somebody should know.
+//! failed, which reads its text by [`classify`]; [`causes`] holds what is known about each cause; [`problems`] puts together what somebody should know.
 
-pub mod advice;
 mod billing;
+pub mod causes;
 pub mod cdc;
 pub mod classify;
 pub mod credentials;
 pub mod data_checks;
+pub mod diagnosis;
 pub mod failure;
 pub mod freshness;
+mod judge;
+pub mod known;
 pub mod mended;
 pub mod missing;
 pub mod not_configured;
@@ -20,14 +23,19 @@ pub mod one_look;
 pub mod outage;
 pub mod probing;
 pub mod problem;
-pub mod problems;
+mod problems;
 pub mod requests;
 mod row_loss;
 mod source_status;
 pub mod sources;
 pub mod suspects;
+mod table;
 pub mod verdict;
 pub mod webhooks;
+pub mod words;
 
+pub use causes::Cause;
+pub use diagnosis::{Diagnosis, diagnose};
+pub use known::Known;
 pub use problem::Problem;
-pub use verdict::{Diagnosis, Judged, Known, Verdict, diagnose};
+pub use verdict::{Judged, Verdict};

@@ -4,15 +4,16 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    causes::{Asks, Cause},
     cdc, data_checks,
     failure::{blocked, read},
+    judge,
+    known::Known,
     mended::SwitchedOff,
-    requests,
-    verdict::{Known, seconds},
-    webhooks,
+    requests, webhooks,
 };
 use crate::{
-    api::{policy::Switch, status::RootCause, validated::DataRule},
+    api::{policy::Switch, validated::DataRule},
     observe::{Probe, WriteScope, probes::Probed},
     posthog::{
         lax::Lax,
@@ -53,14 +54,6 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
     // Stable: of those that were never asked, the cheap ones and those of sources come first.
     due.probes.sort_by_key(|(asked, _)| *asked);
     due.probes.into_iter().map(|(_, probe)| probe).collect()
-}
-
-/// Of when an answer is, if it is not of now.
-pub(super) fn as_of<A>(probed: &Probed<A>) -> String {
-    match probed.in_vain {
-        0 => String::new(),
-        _ => format!(", as of {}: it has not answered since", seconds(probed.at)),
-    }
 }
 
 /// What was found to be due, each with when it was last asked.
@@ -167,29 +160,13 @@ fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due
     let snapshot = known.snapshot;
     let cause = read(snapshot, source, schema).1.cause;
     let cause = blocked(snapshot, schema).unwrap_or(cause);
-    // The table alone has signals that the list lacks: a better reason than a text that says little.
-    let unclear = matches!(
-        cause,
-        RootCause::Unknown
-            | RootCause::PrimaryKeyMissing
-            | RootCause::PrimaryKeyDuplicate
-            | RootCause::SourceObjectMissing
-    );
-    // What would be proposed rests on how the table is set up and on what its source has now.
-    let proposes = matches!(cause, RootCause::SchemaDrift | RootCause::DataTypeMismatch);
+    let asks = Cause::of(cause).asks;
     let row_since = snapshot.seen(&schema.id).map(|seen| seen.row_since);
-    if unclear || proposes {
+    if asks != Asks::Nothing {
         let probed = snapshot.probes.details.get(&schema.id);
         due.add_if(Probe::Detail(schema.id.clone()), probed, lasts(row_since));
     }
-    let at_source = matches!(
-        cause,
-        RootCause::SourceObjectMissing
-            | RootCause::SchemaDrift
-            | RootCause::PrimaryKeyMissing
-            | RootCause::PrimaryKeyDuplicate
-    );
-    if at_source && may_ask_live(known) {
+    if asks == Asks::TableAndSource && may_ask_live(known) {
         let probed = snapshot.probes.fields.get(&schema.id);
         due.add_if(Probe::Fields(schema.id.clone()), probed, lasts(row_since));
     }
@@ -207,7 +184,7 @@ fn of_switched_off(known: &Known<'_>, source: &Source, schema: &Schema, due: &mu
     let Some(seen) = snapshot.seen(&schema.id) else {
         return;
     };
-    let verdict = known.judge(source, schema, Some(seen));
+    let verdict = judge::verdict(known, source, schema, Some(seen));
     let Some(off) = SwitchedOff::new(known.state, snapshot, (source, schema), &verdict) else {
         return;
     };

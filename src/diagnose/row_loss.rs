@@ -1,11 +1,11 @@
 //! Tables that have far fewer rows since they were wiped and imported anew, with a person's approval. Rows are compared only
 //! then: at any other time nobody can tell how many there should be.
 
-use super::{problem::Problem, verdict::Known};
+use super::{known::Known, problem::Problem};
 use crate::{
     api::{
         proposal::{Phase, Proposal},
-        status::{RootCause, Severity},
+        status::RootCause,
     },
     posthog::redact,
 };
@@ -48,10 +48,9 @@ fn problem(known: &Known<'_>, proposal: &Proposal) -> Option<Problem> {
         schema.id.clone(),
         redact::one_line(&schema.name, super::problem::NAME_CAP),
     ));
-    problem.severity = Severity::Warning;
     problem.evidence = vec![
-        format!("rows before: {before}"),
-        format!("rows after: {after}"),
+        format!("rows before: {before}").into(),
+        format!("rows after: {after}").into(),
     ];
     problem.since = execution.steps.last().and_then(|step| step.finished_at);
     Some(problem)

@@ -13,6 +13,7 @@ pub mod observer;
 pub mod offers;
 pub mod probes;
 pub mod progress;
+pub mod readings;
 pub mod snapshot;
 
 pub use approval_guard::ApprovalGuard;
@@ -24,4 +25,5 @@ pub use observer::{Observer, ProjectView};
 pub use offers::Offers;
 pub use probes::{Probe, Probes};
 pub use progress::Seen;
+pub use readings::{Reading, Readings};
 pub use snapshot::{Rival, Snapshot, WriteScope};

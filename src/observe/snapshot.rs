@@ -7,7 +7,9 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{ApprovalGuard, Changes, Elsewhere, Look, Offers, Probes, Seen, probes::Probed};
+use super::{
+    ApprovalGuard, Changes, Elsewhere, Look, Offers, Probes, Readings, Seen, probes::Probed,
+};
 use crate::{
     api::validated::{PolicyRef, Selector},
     posthog::{
@@ -28,6 +30,8 @@ pub struct Snapshot {
     pub changes: Changes,
     /// Answers to closer questions.
     pub probes: Probes,
+    /// What its error texts say, as far as anybody asked.
+    pub readings: Arc<Readings>,
     /// Ids of the tables that were looked at in this pass.
     pub looked: HashSet<String>,
     /// Whether the key may write.

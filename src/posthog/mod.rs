@@ -19,6 +19,7 @@ pub mod proxy;
 pub mod quota;
 pub mod redact;
 pub mod transport;
+pub mod visible;
 pub mod wire;
 pub mod write;
 

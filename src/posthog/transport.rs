@@ -2,7 +2,10 @@
 //!
 //! Two users: [`super::http::HttpTransport`], and the deterministic simulation of the tests, which has no sockets.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 
@@ -11,7 +14,8 @@ use crate::api::host::Host;
 use super::ApiKey;
 
 /// Method of a request. `PostHog`'s API has more; the operator has no use for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Method {
     /// Reads.
     Get,
@@ -26,13 +30,8 @@ pub enum Method {
 impl Method {
     /// As HTTP writes it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -47,6 +46,9 @@ pub struct Request {
     pub path: String,
     /// When the whole exchange is given up.
     pub deadline: Duration,
+    /// When nothing more may be done about it, by the clock of the machine that no one sets: the end of the claim to leadership under
+    /// which it is sent. None for what only reads.
+    pub until: Option<Instant>,
     /// Largest body that is read, after decompression, in bytes.
     pub max_body: usize,
     /// JSON to send along; none for a request without a body.

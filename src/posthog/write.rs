@@ -15,7 +15,7 @@ use super::{
 };
 
 /// A call that writes, with its arguments.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
     /// Cancels whatever run of the table is newest when it arrives. 200 with an empty body, or with a sentence if there was
     /// no run and only the status was put right. The job is Failed at once; its workflow may live on, for ever.
@@ -55,12 +55,6 @@ pub enum Write {
         source_id: String,
         /// What changes.
         job_inputs: Inputs,
-    },
-    /// Asks for a run of each table that is switched on, and does not tell for which it worked. Of a direct source it is
-    /// `refresh_schemas`.
-    ReloadSource {
-        /// The source.
-        source_id: String,
     },
     /// Reads the source's list of tables anew and deletes what `PostHog` has of those that vanished.
     RefreshSchemas {
@@ -108,7 +102,8 @@ pub struct SchemaPatch {
 }
 
 /// The sync types between which a webhook that is registered anew has to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum NewSyncType {
     /// `full_refresh`
     FullRefresh,
@@ -126,7 +121,8 @@ pub struct IncrementalField {
 }
 
 /// Type of a column by which new rows are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum FieldType {
     /// `integer`
     Integer,
@@ -146,17 +142,13 @@ impl NewSyncType {
     /// Reads `PostHog`'s word for it; none for one between which the operator does not go.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let all = [Self::FullRefresh, Self::Webhook];
-        all.into_iter().find(|kind| kind.as_str() == word)
+        word.parse().ok()
     }
 
     /// `PostHog`'s word for it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::FullRefresh => "full_refresh",
-            Self::Webhook => "webhook",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -164,28 +156,13 @@ impl FieldType {
     /// Reads `PostHog`'s word for it; none for a type that this version does not know.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let all = [
-            Self::Integer,
-            Self::Numeric,
-            Self::DateTime,
-            Self::Date,
-            Self::Timestamp,
-            Self::ObjectId,
-        ];
-        all.into_iter().find(|kind| kind.as_str() == word)
+        word.parse().ok()
     }
 
     /// `PostHog`'s word for it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Integer => "integer",
-            Self::Numeric => "numeric",
-            Self::DateTime => "datetime",
-            Self::Date => "date",
-            Self::Timestamp => "timestamp",
-            Self::ObjectId => "objectid",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -222,7 +199,23 @@ impl SchemaPatch {
 }
 
 impl Write {
-    /// A bounded name, for metrics and messages.
+    /// All names of calls.
+    pub const NAMES: [&'static str; 12] = [
+        "cancel",
+        "reload",
+        "resync",
+        "delete data",
+        "change table",
+        "change tables",
+        "change source",
+        "refresh tables",
+        "create webhook",
+        "change webhook inputs",
+        "delete webhook",
+        "repair CDC",
+    ];
+
+    /// The one name of the call: on the wire, in status, events, metrics and the log.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -233,7 +226,6 @@ impl Write {
             Self::PatchSchema(_) => "change table",
             Self::BulkUpdateSchemas { .. } => "change tables",
             Self::PatchSource { .. } => "change source",
-            Self::ReloadSource { .. } => "reload source",
             Self::RefreshSchemas { .. } => "refresh tables",
             Self::CreateWebhook { .. } => "create webhook",
             Self::UpdateWebhookInputs { .. } => "change webhook inputs",
@@ -254,7 +246,6 @@ impl Write {
             | Self::Reload { .. }
             | Self::DeleteData { .. }
             | Self::PatchSource { .. }
-            | Self::ReloadSource { .. }
             | Self::RefreshSchemas { .. }
             | Self::CreateWebhook { .. }
             | Self::DeleteWebhook { .. }
@@ -271,6 +262,7 @@ impl Write {
             method,
             path: path(&rest),
             deadline: self.deadline(),
+            until: None,
             max_body: match self {
                 // Answered with whole rows, of as many tables as the source has.
                 Self::PatchSource { .. } | Self::BulkUpdateSchemas { .. } => MAX_LIST,
@@ -293,7 +285,6 @@ impl Write {
                 (Method::Patch, source(source_id, "bulk_update_schemas/"))
             }
             Self::PatchSource { source_id, .. } => (Method::Patch, source(source_id, "")),
-            Self::ReloadSource { source_id } => (Method::Post, source(source_id, "reload/")),
             Self::RefreshSchemas { source_id } => {
                 (Method::Post, source(source_id, "refresh_schemas/"))
             }
@@ -328,7 +319,6 @@ impl Write {
             | Self::Reload { .. }
             | Self::Resync { .. }
             | Self::DeleteData { .. }
-            | Self::ReloadSource { .. }
             | Self::RefreshSchemas { .. }
             | Self::DeleteWebhook { .. }
             | Self::RepairCdc { .. } => None,
@@ -342,8 +332,7 @@ impl Write {
             Self::Cancel { .. }
             | Self::Reload { .. }
             | Self::Resync { .. }
-            | Self::DeleteData { .. }
-            | Self::ReloadSource { .. } => DEADLINE,
+            | Self::DeleteData { .. } => DEADLINE,
             Self::PatchSchema(_)
             | Self::BulkUpdateSchemas { .. }
             | Self::PatchSource { .. }

@@ -14,16 +14,12 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
+use strum::VariantArray as _;
 
 use super::gauges::{self, Gauges};
 use crate::{
-    api::{
-        notification::Occasion,
-        proposal::ProposedCall,
-        status::{Call, Fate},
-    },
-    decide::credentials::What,
-    posthog::Gates,
+    api::{notification::Occasion, status::Fate},
+    posthog::{Gates, write::Write},
 };
 
 /// Every name begins with it, but those of the process.
@@ -69,8 +65,9 @@ struct CallLabels {
 type Times = Family<CallLabels, Histogram, fn() -> Histogram>;
 
 /// How a reconcile can end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ReconcileOutcome {
     /// It went through, and `PostHog` was read.
     Ok,
     /// It went through, and says in the status why `PostHog` could not be read.
@@ -87,27 +84,11 @@ pub enum Outcome {
     NotUnderstood,
 }
 
-impl Outcome {
-    const ALL: [Self; 7] = [
-        Self::Ok,
-        Self::Hindered,
-        Self::Conflict,
-        Self::Gone,
-        Self::NotLeading,
-        Self::Failed,
-        Self::NotUnderstood,
-    ];
+impl ReconcileOutcome {
+    const ALL: &'static [Self] = Self::VARIANTS;
 
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Hindered => "hindered",
-            Self::Conflict => "conflict",
-            Self::Gone => "gone",
-            Self::NotLeading => "not_leading",
-            Self::Failed => "failed",
-            Self::NotUnderstood => "not_understood",
-        }
+    fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -156,14 +137,11 @@ impl Default for Metrics {
             gauges: Gauges::default(),
             gates: Gates::default(),
         };
-        for outcome in Outcome::ALL {
+        for &outcome in ReconcileOutcome::ALL {
             let _ = metrics.reconciles.get_or_create(&of_outcome(outcome));
         }
-        let calls = (Call::ALL.into_iter().map(Call::as_str))
-            .chain(ProposedCall::ALL.into_iter().map(ProposedCall::as_str))
-            .chain(What::NAMES);
-        for call in calls {
-            for fate in Fate::ALL {
+        for call in Write::NAMES {
+            for &fate in Fate::ALL {
                 let _ = metrics.sends.get_or_create(&of_send(call, fate));
             }
         }
@@ -266,7 +244,7 @@ impl Metrics {
     }
 
     /// Counts a reconcile.
-    pub fn reconciled(&self, outcome: Outcome) {
+    pub fn reconciled(&self, outcome: ReconcileOutcome) {
         self.reconciles.get_or_create(&of_outcome(outcome)).inc();
     }
 
@@ -276,8 +254,8 @@ impl Metrics {
     }
 
     /// Counts a call that writes. One of which nobody knows what became of it counts as unknown.
-    pub fn sent(&self, call: &'static str, fate: Option<Fate>) {
-        let labels = of_send(call, fate.unwrap_or(Fate::Unknown));
+    pub fn sent(&self, call: &'static str, fate: Fate) {
+        let labels = of_send(call, fate);
         self.sends.get_or_create(&labels).inc();
     }
 
@@ -293,13 +271,13 @@ impl Metrics {
     }
 }
 
-const fn of_outcome(outcome: Outcome) -> OutcomeLabels {
+fn of_outcome(outcome: ReconcileOutcome) -> OutcomeLabels {
     OutcomeLabels {
         outcome: outcome.as_str(),
     }
 }
 
-const fn of_send(call: &'static str, fate: Fate) -> RequestLabels {
+fn of_send(call: &'static str, fate: Fate) -> RequestLabels {
     RequestLabels {
         call,
         outcome: fate.as_str(),

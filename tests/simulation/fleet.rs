@@ -7,7 +7,7 @@ use std::{
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use posthog_simulator::{Clock, Scenario, Simulator};
+use posthog_simulator::{Clock, Scenario, Simulator, Watchdog};
 use secrecy::SecretString;
 use warehouse_sync_operator::{
     api::{
@@ -15,7 +15,7 @@ use warehouse_sync_operator::{
         policy::SecretKeyRef,
         validated::{PolicyRef, Project},
     },
-    controller::{Reconciler, rivals::told},
+    controller::{Reconciler, told::told},
     decide::approval,
     execute::Ledger,
     observe::{ApprovalGuard, Observer, Rival},
@@ -24,7 +24,7 @@ use warehouse_sync_operator::{
         Kubernetes, KubernetesError, Metrics, Story,
         events::Notice,
         kubernetes::SecretRefused,
-        notifications::{Outbox, channel::Held},
+        notifications::{Outbox, channel::SecretValue},
     },
 };
 
@@ -32,7 +32,7 @@ use crate::{
     cluster::Cluster,
     faults::Faults,
     transport::SimTransport,
-    world::{policy, start},
+    world::{far, policy, start},
 };
 
 pub struct Fleet {
@@ -40,6 +40,7 @@ pub struct Fleet {
     policies: Policies,
     reconciler: Reconciler<SimTransport, Policies>,
     due: BTreeMap<PolicyRef, Timestamp>,
+    _watchdog: Watchdog,
 }
 
 /// The objects, and what each policy is told of the others.
@@ -77,6 +78,7 @@ impl Fleet {
         };
         let reconciler = reconciler(&simulator, &policies);
         Self {
+            _watchdog: Watchdog(simulator.clone()),
             simulator,
             policies,
             reconciler,
@@ -140,7 +142,7 @@ fn reconciler(
         outbox: Outbox::default(),
         timings: Timings::PRODUCTION,
         ledger: Ledger::default(),
-        leads: Arc::new(|_| true),
+        leads: Arc::new(|_| Some(far())),
         metrics: Metrics::default(),
         story: Story::default(),
         seed: Arc::new(|| Some([7; 32])),
@@ -187,7 +189,7 @@ impl Kubernetes for Policies {
         &self,
         _: &str,
         _: &SecretKeyRef,
-    ) -> Result<Result<Held, SecretRefused>, KubernetesError> {
+    ) -> Result<Result<SecretValue, SecretRefused>, KubernetesError> {
         panic!("no policy here tells anybody")
     }
 

@@ -1,5 +1,7 @@
 //! The calls that write, against the simulated PostHog: what each sends, what comes back, and what a permit lets through.
 
+use std::sync::Arc;
+
 use posthog_simulator::{Clock, EffectKind, Scenario, Server, Simulator};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -25,7 +27,7 @@ use crate::{
     client::{Posthog, now, posthog},
     faults::Faults,
     transport::SimTransport,
-    world::start,
+    world::{far, start},
 };
 
 const PROJECT: &str = "
@@ -196,14 +198,6 @@ fn of_settings() -> Vec<Exchange> {
 fn on_sources() -> Vec<Exchange> {
     vec![
         (
-            Write::ReloadSource {
-                source_id: source("s1"),
-            },
-            "POST external_data_sources/s1/reload/",
-            Value::Null,
-            taken,
-        ),
-        (
             Write::RefreshSchemas {
                 source_id: source("s1"),
             },
@@ -288,7 +282,12 @@ fn simulator(scenario: &str) -> Simulator {
 async fn each_call_sends_what_it_says_over_http_and_reads_the_answer() {
     let server = Server::start(simulator(PROJECT)).unwrap();
     let host = Host::parse(&server.url()).unwrap();
-    let transport = HttpTransport::new(HostList::new(&[], true), &Authorities::default()).unwrap();
+    let transport = HttpTransport::new(
+        HostList::new(&[], true),
+        &Authorities::default(),
+        Arc::new(start),
+    )
+    .unwrap();
     let key = ApiKey::new(b"phx_demo").unwrap();
     for (call, request_line, body, fits) in exchanges() {
         let request = call.request(|rest| format!("/api/projects/12345/{rest}"));
@@ -408,7 +407,6 @@ fn the_refusals_of_calls_on_sources_are_read() {
     let (s1, s2) = (|| source("s1"), || source("s2"));
     let cannot = "Could not authenticate with the source.";
     check_refusals(vec![
-        (Write::ReloadSource { source_id: s1() }, 400, LIMIT),
         (
             Write::PatchSource {
                 source_id: s1(),
@@ -469,7 +467,6 @@ fn known(posthog: &Posthog, source_id: &str) -> Known {
     let mut known = Known::source(source).unwrap();
     for schema in &source.schemas {
         let table = known.table_mut(&schema.id).unwrap();
-        table.owned = true;
         table.disabled_by_posthog = true;
         table.next_run = NextRun::Ordinary;
     }
@@ -484,7 +481,7 @@ fn allowed(posthog: &Posthog, source_id: &str, call: Write) -> Permit {
 fn a_permit_is_used_up_for_exactly_the_call_it_was_made_for() {
     let posthog = posthog(PROJECT);
     let permit = allowed(&posthog, "s1", Write::PatchSchema(switch_on("t2")));
-    let outcome = now(calls::send(&posthog.client, permit));
+    let outcome = now(calls::send(&posthog.client, permit, far()));
     assert_eq!(
         (outcome.fate, outcome.http_status),
         (Fate::Accepted, Some(200))
@@ -514,6 +511,7 @@ fn new_credentials_are_answered_with_the_source_and_never_shown() {
     let (status, answer) = now(calls::execute(
         &posthog.client,
         allowed(&posthog, "s1", call),
+        far(),
     ))
     .unwrap();
     let Answer::Source(source) = &answer else {
@@ -546,7 +544,7 @@ fn a_failure_that_is_answered_200_is_no_success() {
         known,
     )
     .unwrap();
-    let outcome = now(calls::send(&posthog.client, permit));
+    let outcome = now(calls::send(&posthog.client, permit, far()));
     assert_eq!(
         (outcome.fate, outcome.http_status),
         (Fate::Unknown, Some(200))
@@ -572,7 +570,11 @@ fn webhook_inputs_that_are_answered_400_may_be_stored_all_the_same() {
         source_id: "s2".into(),
         inputs: inputs("signing_secret", "x"),
     };
-    let outcome = now(calls::send(&posthog.client, permit(call, known).unwrap()));
+    let outcome = now(calls::send(
+        &posthog.client,
+        permit(call, known).unwrap(),
+        far(),
+    ));
     assert_eq!(
         (outcome.fate, outcome.http_status),
         (Fate::Unknown, Some(400))
@@ -610,7 +612,11 @@ fn a_bulk_update_that_is_answered_400_may_be_half_done() {
         source_id: source("s1"),
         patches,
     };
-    let outcome = now(calls::send(&posthog.client, allowed(&posthog, "s1", call)));
+    let outcome = now(calls::send(
+        &posthog.client,
+        allowed(&posthog, "s1", call),
+        far(),
+    ));
     assert_eq!(
         (outcome.fate, outcome.http_status),
         (Fate::Unknown, Some(400))

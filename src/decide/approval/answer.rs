@@ -8,9 +8,13 @@ use crate::{
         names::ON_BEHALF,
         proposal::{ApprovalSeen, Proposal},
     },
-    decide::guards::windows,
+    decide::guards::window,
     observe::ApprovalGuard,
+    posthog::redact,
 };
+
+/// Longest name that is kept, in characters.
+const NAME_CAP: usize = 256;
 
 /// Which approvals count, by the operator's command line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,7 +68,7 @@ pub fn answer(
         return Answer::Inert(why);
     }
     Answer::Yes(ApprovalSeen {
-        by: by.to_owned(),
+        by: redact::one_line(by, NAME_CAP),
         verified,
         observed_at: now,
     })
@@ -93,7 +97,7 @@ pub fn has_run_out(policy: &ValidatedPolicy, approved: Timestamp, now: Timestamp
     let mut at = approved;
     let mut open = SignedDuration::ZERO;
     while at < now && open < policy.execute_within {
-        if windows::hold(&policy.windows, at).is_none() {
+        if window::closed(&policy.windows, at).is_none() {
             open += pace;
         }
         let Ok(next) = at.checked_add(pace) else {

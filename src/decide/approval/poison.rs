@@ -52,7 +52,7 @@ pub fn by_anyone(known: &Known<'_>) -> BTreeMap<String, Timestamp> {
 }
 
 fn armed(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
-    let begun = super::begun(proposal).iter();
+    let begun = proposal.begun().iter();
     let steps = begun.zip(&proposal.material.steps);
     let armed = steps.filter(|(sent, _)| may_have_armed(sent));
     armed

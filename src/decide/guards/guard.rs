@@ -2,8 +2,21 @@
 
 use std::fmt;
 
+use strum::VariantArray as _;
+
 /// A guard, as metrics and logs name it. `docs/guards.md` says what each does and how it is lifted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 pub enum Guard {
     /// `spec.mode` is Observe.
     Mode,
@@ -15,6 +28,8 @@ pub enum Guard {
     WriteScope,
     /// Another policy owns the table or source.
     Owner,
+    /// No approval counts just now, or a person has denied what was approved.
+    Approval,
     /// Something that a person approved is under way, or has to be approved first.
     Proposal,
     /// The time is outside the windows.
@@ -39,44 +54,12 @@ pub enum Guard {
 
 impl Guard {
     /// Every guard.
-    pub const ALL: [Self; 15] = [
-        Self::Mode,
-        Self::Suspend,
-        Self::Switch,
-        Self::WriteScope,
-        Self::Owner,
-        Self::Proposal,
-        Self::Window,
-        Self::MaxConcurrent,
-        Self::MaxActionsPerHour,
-        Self::OperatorCap,
-        Self::Backoff,
-        Self::Breaker,
-        Self::StateFull,
-        Self::TriedBefore,
-        Self::Facts,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Its name.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Mode => "Mode",
-            Self::Suspend => "Suspend",
-            Self::Switch => "Switch",
-            Self::WriteScope => "WriteScope",
-            Self::Owner => "Owner",
-            Self::Proposal => "Proposal",
-            Self::Window => "Window",
-            Self::MaxConcurrent => "MaxConcurrent",
-            Self::MaxActionsPerHour => "MaxActionsPerHour",
-            Self::OperatorCap => "OperatorCap",
-            Self::Backoff => "Backoff",
-            Self::Breaker => "Breaker",
-            Self::StateFull => "StateFull",
-            Self::TriedBefore => "TriedBefore",
-            Self::Facts => "Facts",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// That it holds something back, for this reason.
@@ -89,17 +72,47 @@ impl Guard {
     }
 }
 
+/// What a guard says of something that it holds back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The sentence that status shows.
+    pub why: String,
+    /// Whether it also ends what was proposed before: only a person changes it.
+    pub lasts: bool,
+}
+
+impl Hold {
+    /// It holds until it is over.
+    #[must_use]
+    pub fn for_now(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            lasts: false,
+        }
+    }
+
+    /// It holds until a person changes something.
+    #[must_use]
+    pub fn for_good(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            lasts: true,
+        }
+    }
+}
+
 /// What holds something back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocked {
     /// Which guard.
     pub guard: Guard,
-    /// The sentence that status shows.
+    /// Why, as a sentence.
     pub why: String,
 }
 
+/// As status shows it: why, and the name of the guard.
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
+        write!(f, "{} (guard {})", self.why, self.guard.as_str())
     }
 }

@@ -2,7 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{Key, Seed, cost, material, steps};
+use super::{
+    cost,
+    key::Key,
+    material::{self, Seed},
+    steps,
+};
 use crate::{
     api::{
         ValidatedPolicy,

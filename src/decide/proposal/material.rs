@@ -9,8 +9,11 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Key, Seed};
+use super::key::Key;
 use crate::api::proposal::Material;
+
+/// 32 random bytes, drawn anew for each reconcile: the nonces of its proposals come from them.
+pub type Seed = [u8; 32];
 
 /// Version of the format of the material.
 pub const VERSION: i64 = 1;

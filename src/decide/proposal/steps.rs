@@ -2,7 +2,7 @@
 
 use crate::{
     api::proposal::{LosesData, Material, ProposedCall, ProposedStep},
-    decide::safety::Why,
+    decide::safety::why::Why,
     posthog::{
         redact,
         write::{FieldType, IncrementalField, NewSyncType, SchemaPatch, Write},

@@ -15,29 +15,21 @@ mod word;
 pub use rule::{Rule, When};
 pub use rules::RULES;
 
-use super::advice::advice;
-use crate::api::status::{Confidence, RootCause};
+use super::causes::{Advice, Cause};
+use crate::{
+    api::status::{Confidence, RootCause},
+    observe::Reading,
+};
 
 /// The `rule` of a reading that no rule decided.
 pub const NO_RULE: &str = "none";
 
-/// What a text says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
-    /// The cause that it names, or Unknown.
-    pub cause: RootCause,
-    /// How sure that is.
-    pub confidence: Confidence,
-    /// The rule that decided, or [`NO_RULE`].
-    pub rule: &'static str,
-}
-
 impl Reading {
     /// What a human should do next, as precisely as the text allows.
-    pub fn advice(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         rule(self.rule)
             .and_then(|rule| rule.advice.as_deref())
-            .unwrap_or_else(|| advice(self.cause))
+            .map_or(Cause::of(self.cause).advice, Advice::same)
     }
 }
 
@@ -47,13 +39,14 @@ impl Reading {
 /// host. That may not lead to an action, because advice may also qualify what was said.
 pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
     let text = mask::mask(&clean::clean(text));
+    let is_bare_refusal = is_bare_refusal(&text);
     let whole = matcher::MATCHER.first(&text, source_type);
     let decided = whole
         .filter(|rule| rule.confidence != Confidence::Low)
         .or_else(|| {
             matcher::MATCHER
                 .first(&text.without_advice()?, source_type)
-                .filter(|rule| !is_acted_on(rule.cause))
+                .filter(|rule| !Cause::of(rule.cause).needs_the_whole_text())
         })
         .or(whole);
     decided.map_or(
@@ -61,30 +54,19 @@ pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
             cause: RootCause::Unknown,
             confidence: Confidence::Low,
             rule: NO_RULE,
+            is_bare_refusal,
         },
         |rule| Reading {
             cause: rule.cause,
             confidence: rule.confidence,
             rule: &rule.id,
+            is_bare_refusal,
         },
     )
 }
 
-/// Whether something is sent for this cause without a person being asked, or a person is sent to change a secret.
-const fn is_acted_on(cause: RootCause) -> bool {
-    matches!(
-        cause,
-        RootCause::Transient
-            | RootCause::RateLimited
-            | RootCause::PlatformInternal
-            | RootCause::CredentialsInvalid
-            | RootCause::BillingLimit
-    )
-}
-
 /// True if a text only says that an HTTP API refused a request: for the key, or for what was asked for.
-pub fn is_bare_refusal(text: &str) -> bool {
-    let masked = mask::mask(&clean::clean(text));
+fn is_bare_refusal(masked: &mask::Masked) -> bool {
     let (said, signs) = masked.text.split_at(masked.body);
     let refused = ["http:401", "http:403"]
         .iter()

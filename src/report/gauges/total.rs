@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::share::{Open, Share};
+use super::share::{Open, PolicyShare};
 use crate::{
     api::{
         proposal::{Phase, ProposedAction},
@@ -115,13 +115,13 @@ impl Default for Totals {
             newest_poll: None,
         };
         totals.add_schemas(&SchemaCounts::default());
-        for step in Step::ALL {
+        for &step in Step::ALL {
             totals.add_incidents(step, 0);
         }
-        for guard in Guard::ALL {
+        for &guard in Guard::ALL {
             totals.add_held(guard, 0);
         }
-        for action in ProposedAction::ALL {
+        for &action in ProposedAction::ALL {
             for phase in PHASES {
                 totals.add_proposals(action, phase, 0);
             }
@@ -132,8 +132,8 @@ impl Default for Totals {
 
 impl Totals {
     /// Adds what one policy has.
-    pub fn add(&mut self, share: &Share, now: Timestamp) {
-        let Share {
+    pub fn add(&mut self, share: &PolicyShare, now: Timestamp) {
+        let PolicyShare {
             standing,
             not_ready,
             approval_guard,

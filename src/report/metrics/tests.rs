@@ -9,15 +9,15 @@ use jiff::SignedDuration;
 use super::*;
 use crate::{
     api::{
-        WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        About, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
         host::Host,
         status::{RootCause, SchemaCounts},
         validated::PolicyRef,
     },
-    decide::{Guard, Held},
+    decide::{Guard, Held, plan::Kind},
     diagnose::Problem,
     posthog::{ApiKey, client::KeyGate, quota::Share},
-    report::gauges::Pass,
+    report::gauges::Found,
 };
 
 fn at(second: i64) -> Timestamp {
@@ -73,7 +73,14 @@ fn status() -> WarehouseSyncPolicyStatus {
 }
 
 fn held(guard: Guard) -> Held {
-    Held::of_source("x", "s", "act".into(), guard.says("why"))
+    Held {
+        schema_id: "x".into(),
+        what: "act".into(),
+        kind: Kind::Credentials,
+        guard,
+        blocked_by: guard.says("why").to_string(),
+        about: About::source("s"),
+    }
 }
 
 fn failing(failing: i64) -> SchemaCounts {
@@ -102,7 +109,7 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     metrics.notifications.get_or_create(&labels).inc();
     metrics.reconcile_took(Duration::from_secs(1));
     let problem = Problem::of_source("s".into(), "x", RootCause::Stuck, "r", "m".into());
-    let pass = Pass {
+    let pass = Found {
         problems: &[problem],
         counts: failing(3),
         held: &[held(Guard::Window), held(Guard::Window)],
@@ -150,7 +157,7 @@ fn a_scrape_says_what_is_wrong_now() {
 fn policies_add_up_once_each_and_leave_nothing_behind() {
     let gauges = Gauges::default();
     let add = |name: &str, count| {
-        let pass = Pass {
+        let pass = Found {
             problems: &[],
             counts: failing(count),
             held: &[],

@@ -1,0 +1,16 @@
+//! What is known about each root cause: one row each, total over the enum. Nothing else in the code tells causes apart.
+//!
+//! Whoever decides by a cause asks its row, and matches on the row's fields without `_ =>`: a new cause is one row, a new
+//! fact about causes one field, and the compiler names every place that has to say something about it. A test of the
+//! repository finds decisions by cause that are made elsewhere. `cause` says what the fields mean, `rows` holds the rows.
+
+mod cause;
+mod rows;
+pub mod rules;
+
+pub use cause::{
+    Advice, Asks, Cause, ClearedBy, Doubt, FixedBy, Helps, Origin, Proposes, Reload, Remedy, Scope,
+};
+
+#[cfg(test)]
+mod tests;
