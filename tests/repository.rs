@@ -101,7 +101,7 @@ fn no_folder_uses_one_below_it() {
 }
 
 /// Where files still know one another in a circle: how their paths begin. To be empty.
-const IN_CIRCLES: [&str; 3] = ["controller/", "decide/", "diagnose/classify/"];
+const IN_CIRCLES: [&str; 2] = ["controller/", "decide/"];
 
 #[test]
 fn no_files_know_one_another_in_a_circle() {
@@ -183,33 +183,18 @@ fn a_circle_of_files_is_found_through_groups_paths_and_re_exports() {
     );
 }
 
-/// Folders that still tell causes apart by themselves. To be empty.
-const TELL_CAUSES_APART: [&str; 1] = ["diagnose/classify/rules/"];
-
 #[test]
 fn only_the_row_of_a_cause_decides_by_it() {
-    let mut undone: Vec<&str> = TELL_CAUSES_APART.to_vec();
     for (file, text) in tokens::sources() {
         let holds_rows =
             file.starts_with("diagnose/causes/") || text.contains("pub enum RootCause");
         let decisions = causes::decisions(&tokens::tokens(&text));
-        if holds_rows || decisions.is_empty() {
-            continue;
-        }
-        let excepted = TELL_CAUSES_APART
-            .iter()
-            .find(|folder| file.starts_with(**folder));
-        undone.retain(|folder| Some(folder) != excepted);
         assert!(
-            excepted.is_some(),
+            holds_rows || decisions.is_empty(),
             "src/{file} decides by {}: let the row of each cause say it (a field in src/diagnose/causes/cause.rs, its values in rows.rs), and match on that",
             decisions.join(", ")
         );
     }
-    assert!(
-        undone.is_empty(),
-        "{undone:?} tell no causes apart any more: take them out of TELL_CAUSES_APART"
-    );
 }
 
 #[test]

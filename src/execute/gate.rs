@@ -104,6 +104,7 @@ fn unread(error: &PostHogError) -> Closed {
     Closed::Unread(error.to_string())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` gives errors away")]
 fn refused(error: impl ToString) -> Closed {
     Closed::Changed(error.to_string())
 }
