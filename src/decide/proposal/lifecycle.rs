@@ -6,12 +6,14 @@ use jiff::Timestamp;
 
 use super::{
     cleared::has_cleared,
+    denial,
     draft::Draft,
     fit::{Fit, Wanted},
     fitting::fitting,
     key::Key,
     made::{Proposals, Settings},
     material::Seed,
+    note::{in_a_word, note},
     suppressed,
 };
 use crate::{
@@ -122,40 +124,6 @@ fn handled(known: &Known<'_>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What a step of a proposal leaves in the history.
-pub fn note(proposal: &Proposal) -> String {
-    let Proposal {
-        id, phase, message, ..
-    } = proposal;
-    let by = match (phase, &proposal.approval) {
-        (Phase::Approved, Some(seen)) => format!(" by {}", seen.by),
-        _ => String::new(),
-    };
-    let why = if message.is_empty() {
-        String::new()
-    } else {
-        format!(": {message}")
-    };
-    let title = proposal.title();
-    format!("{title}: proposal {id} {}{by}{why}", in_a_word(*phase))
-}
-
-const fn in_a_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::AwaitingApproval => "waits",
-        Phase::Approved => "is approved",
-        Phase::Executing => "is being executed",
-        Phase::Verifying => "is being verified",
-        Phase::Executed => "is executed",
-        Phase::Failed => "failed",
-        Phase::OutcomeUnknown => "has an unknown outcome",
-        Phase::Denied => "was denied",
-        Phase::Expired => "expired",
-        Phase::Withdrawn => "withdrawn",
-        Phase::Superseded => "superseded",
-    }
-}
-
 struct Judge<'a> {
     known: &'a Known<'a>,
     diagnosis: &'a Diagnosis,
@@ -184,8 +152,7 @@ impl Judge<'_> {
         }
         let answer = self.answer(proposal);
         if let Reply::No(reason) = answer {
-            proposal.phase = Phase::Denied;
-            proposal.message = redact::one_line(&format!("denied: {reason}"), 300);
+            denial::deny(proposal, &reason);
         } else if let Some((phase, why)) = self.ends(proposal) {
             proposal.phase = phase;
             proposal.message = why;
