@@ -47,6 +47,7 @@ impl World {
             sources: Arc::new(page.results),
             changes: Changes::default(),
             probes: Probes::default(),
+            canaries: Vec::new(),
             looked: HashSet::new(),
             write_scope: WriteScope::Granted,
             rivals: Vec::new(),

@@ -437,6 +437,8 @@ pub struct Health {
     pub stuck_after: SignedDuration,
     /// How long nothing may have moved.
     pub no_progress_for: SignedDuration,
+    /// The same for a run that the loader has not finished.
+    pub loading_silent_for: SignedDuration,
     /// How long a failure must last.
     pub failing_for: SignedDuration,
     /// After how many of its own intervals without a completed run a table is stale: a Warning, and an Error.
@@ -459,6 +461,7 @@ impl Health {
         if let Some(stuck) = stuck {
             health.stuck_after = read("stuck.after", &stuck.after)?;
             health.no_progress_for = read("stuck.noProgressFor", &stuck.no_progress_for)?;
+            health.loading_silent_for = health.no_progress_for * 2;
         }
         if let Some(failing) = failing {
             health.failing_for = read("failing.for", &failing.for_)?;

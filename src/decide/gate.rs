@@ -85,10 +85,13 @@ pub fn still_hangs(
         return Err(format!("run {} moves again", job.id));
     }
     match &live.log {
-        Log::Newest(at) if *at == hanging.log_at => Ok(RunStillHangs {
+        Log::Read(_) if live.running().count() > 1 => {
+            Err("another run of the table is Running, too".to_owned())
+        }
+        Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillHangs {
             schema_id: schema_id.to_owned(),
         }),
-        Log::Newest(_) => Err(format!("run {} logs again", job.id)),
+        Log::Read(_) => Err(format!("run {} logs again", job.id)),
         Log::NotRead => Err("its log was not read".to_owned()),
         Log::Unreadable(reason) => Err(format!("its log cannot be read: {reason}")),
     }

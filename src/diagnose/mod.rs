@@ -7,6 +7,7 @@
 
 pub mod advice;
 mod billing;
+pub mod canary;
 pub mod cdc;
 pub mod classify;
 pub mod credentials;
@@ -25,6 +26,7 @@ pub mod requests;
 mod row_loss;
 mod source_status;
 pub mod sources;
+pub mod stuck;
 pub mod suspects;
 pub mod verdict;
 pub mod webhooks;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{
     advice::advice,
     failure::Failure,
+    stuck::Silence,
     verdict::{Judged, Verdict},
 };
 use crate::{
@@ -97,6 +98,9 @@ impl Problem {
             stuck @ (Verdict::StuckJob { since, .. } | Verdict::StuckWithoutJob { since, .. }) => {
                 Some(problem.stuck(stuck.why_stuck().unwrap_or_default(), *since))
             }
+            silent @ Verdict::Silent(silence) => {
+                Some(problem.silent(silent.why_stuck().unwrap_or_default(), silence))
+            }
             Verdict::Failing { since, failure } => Some(problem.failing(failure, *since)),
             Verdict::Disabled {
                 after: Some(failure),
@@ -122,6 +126,21 @@ impl Problem {
             advice: advice(RootCause::Stuck),
             ..self
         }
+    }
+
+    fn silent(self, message: String, silence: &Silence) -> Self {
+        let mut problem = self.stuck(message, silence.since);
+        problem.confidence = Confidence::Medium;
+        problem.rule = "run/silent";
+        problem.evidence.push(match &silence.canary {
+            Some(canary) => format!(
+                "PostHog works: a run of {} completed at {}",
+                redact::one_line(&canary.name, NAME_CAP),
+                super::verdict::seconds(canary.finished_at)
+            ),
+            None => "no other table of the project syncs, so nothing proves that PostHog works".to_owned(),
+        });
+        problem
     }
 
     fn failing(self, failure: &Failure, since: Timestamp) -> Self {

@@ -7,6 +7,7 @@ use super::{
     freshness,
     problem::Problem,
     problems,
+    stuck::{MOST_AT_ONCE, Signs, Silence, Standing, is_silent_beside_the_dead},
 };
 use crate::{
     api::{
@@ -41,6 +42,8 @@ pub enum Verdict {
         /// Since when nothing has moved.
         since: Timestamp,
     },
+    /// The running job is silent, and it is probably dead: a person decides whether it is cancelled.
+    Silent(Silence),
     /// The table says Running, and no job runs.
     StuckWithoutJob {
         /// The newest job, if there was one.
@@ -123,6 +126,16 @@ impl Verdict {
             } => Some(format!(
                 "job {job_id} has been Running since {}, and since {} neither its rows nor its log have moved",
                 seconds(*began),
+                seconds(*since)
+            )),
+            Self::Silent(Silence {
+                job_id,
+                since,
+                phase,
+                ..
+            }) => Some(format!(
+                "job {job_id} is {}, and since {} nothing of the table has moved: it is probably dead",
+                phase.as_str(),
                 seconds(*since)
             )),
             Self::StuckWithoutJob { since, .. } => Some(format!(
@@ -264,7 +277,9 @@ const fn field<'a>(counts: &'a mut SchemaCounts, verdict: &Verdict) -> &'a mut i
     match verdict {
         Verdict::Healthy => &mut counts.healthy,
         Verdict::Running => &mut counts.running,
-        Verdict::StuckJob { .. } | Verdict::StuckWithoutJob { .. } => &mut counts.stuck,
+        Verdict::StuckJob { .. } | Verdict::Silent(_) | Verdict::StuckWithoutJob { .. } => {
+            &mut counts.stuck
+        }
         Verdict::Failing { .. } | Verdict::JustFailed => &mut counts.failing,
         Verdict::Stale { .. } => &mut counts.stale,
         Verdict::Disabled { .. } | Verdict::NotConfigured | Verdict::Paused => &mut counts.disabled,
@@ -282,6 +297,7 @@ const fn lets_source_be_healthy(verdict: &Verdict) -> bool {
         | Verdict::NotConfigured
         | Verdict::Disabled { after: None, .. } => true,
         Verdict::StuckJob { .. }
+        | Verdict::Silent(_)
         | Verdict::StuckWithoutJob { .. }
         | Verdict::Failing { .. }
         | Verdict::JustFailed
@@ -355,8 +371,7 @@ impl<'a> Known<'a> {
                 freshness::verdict(self, source, schema, seen).unwrap_or(Verdict::Healthy)
             }
             SchemaStatus::Failed => self.failed(source, schema, seen),
-            SchemaStatus::Running => match running(self.health(source, schema), seen, self.timings)
-            {
+            SchemaStatus::Running => match self.running(source, schema, seen) {
                 Verdict::Running => self.failing_still(source, schema, seen),
                 other => other,
             },
@@ -420,6 +435,64 @@ impl<'a> Known<'a> {
         let look = self.snapshot.seen(&schema.id)?.readable()?;
         let stopped = matches!(look.newest(), Newest::Job(job, _) if job.was_stopped());
         (fresh && !stopped && !is_retried(failure.cause)).then_some(off.by)
+    }
+
+    fn running(&self, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
+        let Some(seen) = seen else {
+            return Verdict::Running;
+        };
+        let signs = Signs {
+            schema,
+            seen,
+            health: self.health(source, schema),
+            timings: self.timings,
+            canaries: &self.snapshot.canaries,
+            is_alone: self.is_alone(schema),
+        };
+        match signs.judge() {
+            Standing::Alive => Verdict::Running,
+            Standing::NoRun {
+                newest_job_id,
+                since,
+            } => Verdict::StuckWithoutJob {
+                newest_job_id,
+                since,
+            },
+            Standing::CannotTell(reason) => cannot_tell(format!("it says Running, but {reason}")),
+            Standing::Dead(_) | Standing::Silent(_) if self.are_many_silent() => cannot_tell(format!(
+                "it says Running without a sign of life, as more than {MOST_AT_ONCE} tables of the project do: that is PostHog's workers or loader, and no run is cancelled for it"
+            )),
+            Standing::Dead(Silence {
+                job_id,
+                began,
+                since,
+                ..
+            }) => Verdict::StuckJob {
+                job_id,
+                began,
+                since,
+            },
+            Standing::Silent(silence) => Verdict::Silent(silence),
+        }
+    }
+
+    /// Whether no other table of the project syncs, so that none can prove that `PostHog` works.
+    fn is_alone(&self, schema: &Schema) -> bool {
+        let mut rows = self.snapshot.sources.iter().flat_map(|source| &source.schemas);
+        !rows.any(|other| other.id != schema.id && other.should_sync == Lax::Is(true))
+    }
+
+    /// Whether so many tables of the project are silent that the cause is not in them.
+    fn are_many_silent(&self) -> bool {
+        let silent = self.snapshot.sources.iter().flat_map(|source| {
+            source.schemas.iter().filter(move |schema| {
+                let health = self.health(source, schema);
+                self.snapshot
+                    .seen(&schema.id)
+                    .is_some_and(|seen| is_silent_beside_the_dead(seen, health.no_progress_for))
+            })
+        });
+        silent.count() > MOST_AT_ONCE
     }
 
     /// A table that failed again and again is not well because it tries once more. One failure may have been chance.
@@ -497,43 +570,4 @@ const fn is_retried(cause: RootCause) -> bool {
             | RootCause::OperatorAction
             | RootCause::Unknown
     )
-}
-
-fn running(health: &Health, seen: Option<&Seen>, timings: &Timings) -> Verdict {
-    let Some((seen, look)) = seen.and_then(|seen| seen.look.as_ref().map(|look| (seen, look)))
-    else {
-        return Verdict::Running;
-    };
-    if let Some(reason) = &seen.unclear {
-        return cannot_tell(format!("it says Running, but {reason}"));
-    }
-    let Some(mark) = seen.mark.as_ref().filter(|_| seen.frozen) else {
-        return Verdict::Running;
-    };
-    // Only what two looks have proved: nothing is assumed of the time after the last.
-    let still: SignedDuration = look.began.duration_since(mark.since);
-    match look.newest() {
-        Newest::Job(job, began) if job.status() == JobStatus::Running => {
-            let old = look.began.duration_since(began) >= health.stuck_after;
-            // PostHog's own time of the last line must say the same: were our clock set right only after the mark was
-            // made, two looks minutes apart would seem to prove hours.
-            let silent = mark
-                .log_at
-                .is_none_or(|at| look.began.duration_since(at) >= health.no_progress_for);
-            if still >= health.no_progress_for && old && silent {
-                Verdict::StuckJob {
-                    job_id: job.id.clone(),
-                    began,
-                    since: mark.since,
-                }
-            } else {
-                Verdict::Running
-            }
-        }
-        _ if still >= timings.phantom_after => Verdict::StuckWithoutJob {
-            newest_job_id: mark.job_id.clone(),
-            since: mark.since,
-        },
-        _ => Verdict::Running,
-    }
 }

@@ -123,7 +123,7 @@ async fn permit<T: Transport>(view: &ProjectView<T>, action: &Action) -> Result<
         next_run,
     } = action;
     let (source_id, schema_id) = (&incident.source_id, &incident.schema_id);
-    let live = Look::take(&view.client, source_id, schema_id, name).await;
+    let live = Look::take(&view.client, source_id, schema_id, name, None).await;
     let (call, table) = match (call, hanging) {
         (Call::Cancel, Some(hanging)) => {
             let table = Table {

@@ -72,7 +72,7 @@ impl Live {
             _ => {}
         }
         for (id, name) in live.tables_to_look_at(action, target) {
-            let look = Look::take(client, source_id, &id, &name).await;
+            let look = Look::take(client, source_id, &id, &name, None).await;
             live.looks.push((id, look));
         }
         live

@@ -4,6 +4,7 @@
 //! wrong: that is `diagnose`.
 
 pub mod approval_guard;
+pub mod canary;
 pub mod changes;
 pub mod data;
 pub mod elsewhere;
@@ -14,8 +15,10 @@ pub mod offers;
 pub mod probes;
 pub mod progress;
 pub mod snapshot;
+pub mod table_log;
 
 pub use approval_guard::ApprovalGuard;
+pub use canary::Canary;
 pub use changes::Changes;
 pub use elsewhere::Elsewhere;
 pub use live::Live;
@@ -25,3 +28,4 @@ pub use offers::Offers;
 pub use probes::{Probe, Probes};
 pub use progress::Seen;
 pub use snapshot::{Rival, Snapshot, WriteScope};
+pub use table_log::{Phase, TableLog};

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{ApprovalGuard, Changes, Elsewhere, Look, Offers, Probes, Seen, probes::Probed};
+use super::{ApprovalGuard, Canary, Changes, Elsewhere, Look, Offers, Probes, Seen, probes::Probed};
 use crate::{
     api::validated::{PolicyRef, Selector},
     posthog::{
@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub changes: Changes,
     /// Answers to closer questions.
     pub probes: Probes,
+    /// Completed runs that prove that `PostHog` works.
+    pub canaries: Vec<Canary>,
     /// Ids of the tables that were looked at in this pass.
     pub looked: HashSet<String>,
     /// Whether the key may write.

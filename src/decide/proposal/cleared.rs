@@ -87,6 +87,7 @@ fn fails_no_more(
         Verdict::Pending
         | Verdict::Running
         | Verdict::StuckJob { .. }
+        | Verdict::Silent(_)
         | Verdict::StuckWithoutJob { .. }
         | Verdict::JustFailed
         | Verdict::Billing
