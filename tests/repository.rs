@@ -16,10 +16,8 @@ use kube::CustomResourceExt as _;
 use warehouse_sync_operator::{
     api::{WarehouseSyncPolicy, conditions::Reason, notification::Occasion, status::RootCause},
     cli::crd_yaml,
-    decide::{
-        Guard,
-        remedy::{Remedy, remedy},
-    },
+    decide::Guard,
+    diagnose::{Cause, causes::Remedy},
     report::EventReason,
 };
 
@@ -179,7 +177,7 @@ fn every_condition_is_in_the_documentation() {
 fn every_guard_of_the_metrics_is_in_the_documentation() {
     let rows = section("docs/metrics.md", "## Guards");
     let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
-    let guards: Vec<&str> = Guard::ALL.into_iter().map(Guard::as_str).collect();
+    let guards: Vec<&str> = Guard::ALL.iter().map(|guard| guard.as_str()).collect();
     assert_eq!(
         documented, guards,
         "docs/metrics.md: the table of guards has drifted"
@@ -206,7 +204,7 @@ fn every_cause_is_in_the_documentation_with_its_meaning_and_action() {
     let rows: Vec<String> = RootCause::ALL
         .iter()
         .map(|cause| {
-            let action = match remedy(*cause) {
+            let action = match Cause::of(*cause).remedy {
                 Remedy::Safe(action) => format!("{action:?}"),
                 Remedy::NeedsApproval(action) => format!("{action:?} (approval)"),
                 Remedy::Nothing => "–".to_owned(),
@@ -240,11 +238,11 @@ fn rows_in(text: &str) -> Vec<Vec<String>> {
 #[test]
 fn every_cause_is_in_the_table_of_remediation_with_what_is_done_about_it() {
     let rows = rows("docs/remediation.md");
-    for cause in RootCause::ALL {
+    for &cause in RootCause::ALL {
         let name = format!("`{}`", cause.as_str());
         let row = rows.iter().find(|row| row[0] == name);
         let row = row.unwrap_or_else(|| panic!("docs/remediation.md lacks {name}"));
-        let (own, proposed) = match remedy(cause) {
+        let (own, proposed) = match Cause::of(cause).remedy {
             Remedy::Safe(action) => (Some(action), None),
             Remedy::NeedsApproval(action) => (None, Some(action)),
             Remedy::Nothing => (None, None),

@@ -1,5 +1,7 @@
 //! Condition types and reasons: constants, so that code, docs and alerts cannot drift apart.
 
+use strum::VariantArray as _;
+
 /// The policy is accepted and the last poll worked, also when syncs are red.
 pub const READY: &str = "Ready";
 /// The first poll of this generation has not been made yet.
@@ -21,7 +23,19 @@ pub const NOTIFYING: &str = "Notifying";
 /// Why a condition has its status.
 ///
 /// Each reason says what happened; the message beside it in the condition says what a human does about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 pub enum Reason {
     /// Ready: `PostHog` was read.
     Polled,
@@ -99,86 +113,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for the documentation and its drift check.
-    pub const ALL: [Self; 36] = [
-        Self::Polled,
-        Self::Proceeding,
-        Self::FirstPoll,
-        Self::InvalidSpec,
-        Self::HostNotAllowed,
-        Self::SecretMissing,
-        Self::SecretNotLabelled,
-        Self::SecretForbidden,
-        Self::SecretKeyMissing,
-        Self::SecretInvalid,
-        Self::KeyRejected,
-        Self::ProjectForbidden,
-        Self::KeyLacksReadScope,
-        Self::KeyLacksWriteScope,
-        Self::ProjectNotFound,
-        Self::HostUnreachable,
-        Self::RateLimited,
-        Self::PostHogUnavailable,
-        Self::UnexpectedAnswer,
-        Self::SourcesVanished,
-        Self::AllHealthy,
-        Self::SyncsUnhealthy,
-        Self::NotObserved,
-        Self::CannotTell,
-        Self::NothingSelected,
-        Self::Enforcing,
-        Self::Observing,
-        Self::Suspended,
-        Self::ProposalsWait,
-        Self::NothingToApprove,
-        Self::GuardStands,
-        Self::GuardBroken,
-        Self::GuardNotRequired,
-        Self::ReceiversReady,
-        Self::ReceiverUnusable,
-        Self::DeliveryFailed,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The reason as it stands in a condition.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Polled => "Polled",
-            Self::Proceeding => "Proceeding",
-            Self::FirstPoll => "FirstPoll",
-            Self::InvalidSpec => "InvalidSpec",
-            Self::HostNotAllowed => "HostNotAllowed",
-            Self::SecretMissing => "SecretMissing",
-            Self::SecretNotLabelled => "SecretNotLabelled",
-            Self::SecretForbidden => "SecretForbidden",
-            Self::SecretKeyMissing => "SecretKeyMissing",
-            Self::SecretInvalid => "SecretInvalid",
-            Self::KeyRejected => "KeyRejected",
-            Self::ProjectForbidden => "ProjectForbidden",
-            Self::KeyLacksReadScope => "KeyLacksReadScope",
-            Self::KeyLacksWriteScope => "KeyLacksWriteScope",
-            Self::ProjectNotFound => "ProjectNotFound",
-            Self::HostUnreachable => "HostUnreachable",
-            Self::RateLimited => "RateLimited",
-            Self::PostHogUnavailable => "PostHogUnavailable",
-            Self::UnexpectedAnswer => "UnexpectedAnswer",
-            Self::SourcesVanished => "SourcesVanished",
-            Self::AllHealthy => "AllHealthy",
-            Self::SyncsUnhealthy => "SyncsUnhealthy",
-            Self::NotObserved => "NotObserved",
-            Self::CannotTell => "CannotTell",
-            Self::NothingSelected => "NothingSelected",
-            Self::Enforcing => "Enforcing",
-            Self::Observing => "Observing",
-            Self::Suspended => "Suspended",
-            Self::ProposalsWait => "ProposalsWait",
-            Self::NothingToApprove => "NothingToApprove",
-            Self::GuardStands => "GuardStands",
-            Self::GuardBroken => "GuardBroken",
-            Self::GuardNotRequired => "GuardNotRequired",
-            Self::ReceiversReady => "ReceiversReady",
-            Self::ReceiverUnusable => "ReceiverUnusable",
-            Self::DeliveryFailed => "DeliveryFailed",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// True when waiting cannot help: a human has to change something.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray as _;
 
 use super::{policy::SecretKeyRef, status::RootCause};
 
@@ -46,7 +47,18 @@ pub struct Notification {
 }
 
 /// How a receiver is spoken to.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::IntoStaticStr,
+)]
 pub enum NotificationType {
     /// CloudEvents 1.0 in JSON, signed.
     Webhook,
@@ -57,17 +69,26 @@ pub enum NotificationType {
 impl NotificationType {
     /// Its name, as the spec has it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Webhook => "Webhook",
-            Self::Slack => "Slack",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
 /// What somebody may want to be told.
 #[derive(
-    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::IntoStaticStr,
+    strum::VariantArray,
 )]
 pub enum Occasion {
     /// A proposal waits for a person.
@@ -82,12 +103,7 @@ pub enum Occasion {
 
 impl Occasion {
     /// Every occasion.
-    pub const ALL: [Self; 4] = [
-        Self::ApprovalRequired,
-        Self::Escalated,
-        Self::BreakerOpen,
-        Self::Recovered,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Every occasion: what a receiver is told of unless the spec says otherwise.
     #[must_use]
@@ -97,13 +113,8 @@ impl Occasion {
 
     /// Its name, as the spec and metrics have it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ApprovalRequired => "ApprovalRequired",
-            Self::Escalated => "Escalated",
-            Self::BreakerOpen => "BreakerOpen",
-            Self::Recovered => "Recovered",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// The `type` of its CloudEvents.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray as _;
 
 use super::status::{Action, Fate, RootCause};
 
@@ -23,7 +24,19 @@ pub const MAX_COLUMN: usize = 128;
 
 /// What is proposed. Its two letters begin the proposal's id.
 #[derive(
-    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::IntoStaticStr,
+    strum::VariantArray,
 )]
 pub enum ProposedAction {
     /// rf: let PostHog read the source's list of tables anew.
@@ -46,16 +59,7 @@ pub enum ProposedAction {
 
 impl ProposedAction {
     /// Every action.
-    pub const ALL: [Self; 8] = [
-        Self::RefreshSchemas,
-        Self::RepairConfig,
-        Self::Resync,
-        Self::DeleteData,
-        Self::RepairCdc,
-        Self::Reenable,
-        Self::Reload,
-        Self::ReregisterWebhook,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The two letters with which the ids of its proposals begin.
     #[must_use]
@@ -74,17 +78,8 @@ impl ProposedAction {
 
     /// Its name, as status and metrics show it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RefreshSchemas => "RefreshSchemas",
-            Self::RepairConfig => "RepairConfig",
-            Self::Resync => "Resync",
-            Self::DeleteData => "DeleteData",
-            Self::RepairCdc => "RepairCdc",
-            Self::Reenable => "Reenable",
-            Self::Reload => "Reload",
-            Self::ReregisterWebhook => "ReregisterWebhook",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// The field of `spec.remediation` that switches it off.
@@ -119,7 +114,18 @@ impl ProposedAction {
 }
 
 /// Where a proposal stands.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::IntoStaticStr,
+)]
 pub enum Phase {
     /// A person has to say yes or no.
     AwaitingApproval,
@@ -149,20 +155,8 @@ pub enum Phase {
 impl Phase {
     /// Its name, as status and metrics show it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AwaitingApproval => "AwaitingApproval",
-            Self::Approved => "Approved",
-            Self::Executing => "Executing",
-            Self::Verifying => "Verifying",
-            Self::Executed => "Executed",
-            Self::Failed => "Failed",
-            Self::OutcomeUnknown => "OutcomeUnknown",
-            Self::Denied => "Denied",
-            Self::Expired => "Expired",
-            Self::Withdrawn => "Withdrawn",
-            Self::Superseded => "Superseded",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// True from the approval to the end of it.
@@ -498,55 +492,56 @@ pub struct ProposedStep {
 }
 
 /// The calls of which proposals are made.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 pub enum ProposedCall {
     /// Change how the table is synced.
+    #[strum(to_string = "change table")]
     PatchSchema,
     /// Change how several tables of the source are synced.
+    #[strum(to_string = "change tables")]
     PatchTables,
     /// Wipe the table and import it anew.
+    #[strum(to_string = "resync")]
     Resync,
     /// Delete the table's data.
+    #[strum(to_string = "delete data")]
     DeleteData,
     /// Start a sync of the table.
+    #[strum(to_string = "reload")]
     Reload,
     /// Read the source's list of tables anew.
+    #[strum(to_string = "refresh tables")]
     RefreshSchemas,
     /// Rebuild change data capture of the source.
+    #[strum(to_string = "repair CDC")]
     RepairCdc,
     /// Remove the webhook of the source, at the vendor too.
+    #[strum(to_string = "delete webhook")]
     DeleteWebhook,
     /// Make a webhook for the source, at the vendor too.
+    #[strum(to_string = "create webhook")]
     CreateWebhook,
 }
 
 impl ProposedCall {
     /// Every call.
-    pub const ALL: [Self; 9] = [
-        Self::PatchSchema,
-        Self::PatchTables,
-        Self::Resync,
-        Self::DeleteData,
-        Self::Reload,
-        Self::RefreshSchemas,
-        Self::RepairCdc,
-        Self::DeleteWebhook,
-        Self::CreateWebhook,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// A bounded name, for metrics and messages.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PatchSchema => "change table",
-            Self::PatchTables => "change tables",
-            Self::Resync => "resync",
-            Self::DeleteData => "delete data",
-            Self::Reload => "reload",
-            Self::RefreshSchemas => "refresh tables",
-            Self::RepairCdc => "repair CDC",
-            Self::DeleteWebhook => "delete webhook",
-            Self::CreateWebhook => "create webhook",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }

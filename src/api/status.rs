@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumMessage as _, VariantArray as _};
 
 use super::{
     notification::Announced,
@@ -139,7 +140,20 @@ pub struct SchemaCounts {
 
 /// Why something is not as desired. A closed list: each cause has a row in every table that is kept by cause.
 #[derive(
-    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::EnumMessage,
 )]
 pub enum RootCause {
     /// The source rejects the user name, password, key or token.
@@ -211,129 +225,19 @@ pub enum RootCause {
 impl RootCause {
     /// What it means, in a sentence; the same as `kubectl explain` shows.
     #[must_use]
-    pub const fn meaning(self) -> &'static str {
-        match self {
-            Self::CredentialsInvalid => "The source rejects the user name, password, key or token",
-            Self::PermissionDenied => "The source knows who asks and does not allow it",
-            Self::IntegrationMissing => {
-                "The account that was connected in PostHog has gone or was revoked"
-            }
-            Self::SshTunnel => "The SSH tunnel to the source cannot be set up",
-            Self::NetworkUnreachable => {
-                "The source cannot be reached: name, route, firewall, allowlist"
-            }
-            Self::TlsFailure => "An encrypted connection to the source cannot be set up",
-            Self::PrimaryKeyMissing => "The table has no primary key to sync incrementally on",
-            Self::PrimaryKeyDuplicate => "The table's primary key is not unique",
-            Self::SchemaDrift => "A column that the sync depends on has gone or was renamed",
-            Self::TableMissing => "The table has gone from the source or was renamed",
-            Self::SourceObjectMissing => {
-                "A table or a column has gone from the source; not known which"
-            }
-            Self::CdcBroken => "Change data capture cannot go on: publication, settings or stream",
-            Self::CdcSlotLost => "The replication slot was lost, and with it the place in the log",
-            Self::BillingLimit => "PostHog's billing limit was reached. Not a technical failure",
-            Self::VendorQuota => "A quota, plan or bill at the vendor holds the source back",
-            Self::WebhookBroken => "The webhook channel does not deliver",
-            Self::RateLimited => "The source asks to be called less often",
-            Self::Transient => "A passing trouble of the source: trying again is the cure",
-            Self::PlatformInternal => "A passing trouble inside PostHog",
-            Self::PlatformOutage => {
-                "Many sources turned bad at once: PostHog itself is the likely cause"
-            }
-            Self::DataTypeMismatch => "A value or a column's type does not fit what is stored",
-            Self::SourceConfig => {
-                "The source or its connection is set up in a way that cannot work"
-            }
-            Self::SourceTimeout => "The source cut a query off because it took too long",
-            Self::OperatorAction => "Somebody stopped the run in PostHog. Not a failure",
-            Self::Stuck => {
-                "A run in Running that makes no progress, or a table that says Running without a run"
-            }
-            Self::Stale => "No sync has completed for several of the table's own intervals",
-            Self::RowLoss => "Rows were lost in a resync",
-            Self::DataCheckFailed => "A data check of the policy did not hold",
-            Self::Requested => "A person asked for an action",
-            Self::NotConfigured => "A new table that nobody has set up. Information",
-            Self::NotVisible => "The table has left PostHog's list; the key may no longer see it",
-            Self::Unknown => "Not known, or not to be told from what PostHog says",
-        }
+    pub fn meaning(self) -> &'static str {
+        let sentence = self.get_documentation().unwrap_or_default();
+        sentence.trim_end_matches('.')
     }
 
     /// Its name, as status and metrics show it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::CredentialsInvalid => "CredentialsInvalid",
-            Self::PermissionDenied => "PermissionDenied",
-            Self::IntegrationMissing => "IntegrationMissing",
-            Self::SshTunnel => "SshTunnel",
-            Self::NetworkUnreachable => "NetworkUnreachable",
-            Self::TlsFailure => "TlsFailure",
-            Self::PrimaryKeyMissing => "PrimaryKeyMissing",
-            Self::PrimaryKeyDuplicate => "PrimaryKeyDuplicate",
-            Self::SchemaDrift => "SchemaDrift",
-            Self::TableMissing => "TableMissing",
-            Self::SourceObjectMissing => "SourceObjectMissing",
-            Self::CdcBroken => "CdcBroken",
-            Self::CdcSlotLost => "CdcSlotLost",
-            Self::BillingLimit => "BillingLimit",
-            Self::VendorQuota => "VendorQuota",
-            Self::WebhookBroken => "WebhookBroken",
-            Self::RateLimited => "RateLimited",
-            Self::Transient => "Transient",
-            Self::PlatformInternal => "PlatformInternal",
-            Self::PlatformOutage => "PlatformOutage",
-            Self::DataTypeMismatch => "DataTypeMismatch",
-            Self::SourceConfig => "SourceConfig",
-            Self::SourceTimeout => "SourceTimeout",
-            Self::OperatorAction => "OperatorAction",
-            Self::Stuck => "Stuck",
-            Self::Stale => "Stale",
-            Self::RowLoss => "RowLoss",
-            Self::DataCheckFailed => "DataCheckFailed",
-            Self::Requested => "Requested",
-            Self::NotConfigured => "NotConfigured",
-            Self::NotVisible => "NotVisible",
-            Self::Unknown => "Unknown",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Every cause.
-    pub const ALL: [Self; 32] = [
-        Self::CredentialsInvalid,
-        Self::PermissionDenied,
-        Self::IntegrationMissing,
-        Self::SshTunnel,
-        Self::NetworkUnreachable,
-        Self::TlsFailure,
-        Self::PrimaryKeyMissing,
-        Self::PrimaryKeyDuplicate,
-        Self::SchemaDrift,
-        Self::TableMissing,
-        Self::SourceObjectMissing,
-        Self::CdcBroken,
-        Self::CdcSlotLost,
-        Self::BillingLimit,
-        Self::VendorQuota,
-        Self::WebhookBroken,
-        Self::RateLimited,
-        Self::Transient,
-        Self::PlatformInternal,
-        Self::PlatformOutage,
-        Self::DataTypeMismatch,
-        Self::SourceConfig,
-        Self::SourceTimeout,
-        Self::OperatorAction,
-        Self::Stuck,
-        Self::Stale,
-        Self::RowLoss,
-        Self::DataCheckFailed,
-        Self::Requested,
-        Self::NotConfigured,
-        Self::NotVisible,
-        Self::Unknown,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 }
 
 /// How bad a finding is. Ordered: the worst is the smallest.
@@ -466,7 +370,19 @@ pub enum Action {
 }
 
 /// Where an incident stands.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 pub enum Step {
     /// The table is being switched on again.
     Enabling,
@@ -492,34 +408,12 @@ pub enum Step {
 
 impl Step {
     /// Every step.
-    pub const ALL: [Self; 10] = [
-        Self::Enabling,
-        Self::Cancelling,
-        Self::WaitTerminal,
-        Self::Settle,
-        Self::Reloading,
-        Self::WaitNewJob,
-        Self::WaitSuccess,
-        Self::BackOff,
-        Self::Recovered,
-        Self::Escalated,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Its name, as status and metrics show it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Enabling => "Enabling",
-            Self::Cancelling => "Cancelling",
-            Self::WaitTerminal => "WaitTerminal",
-            Self::Settle => "Settle",
-            Self::Reloading => "Reloading",
-            Self::WaitNewJob => "WaitNewJob",
-            Self::WaitSuccess => "WaitSuccess",
-            Self::BackOff => "BackOff",
-            Self::Recovered => "Recovered",
-            Self::Escalated => "Escalated",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -574,7 +468,20 @@ pub struct Incident {
 }
 
 /// A call that the operator sends to PostHog.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum Call {
     /// Cancel the running job of a table.
     Cancel,
@@ -586,21 +493,30 @@ pub enum Call {
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 3] = [Self::Cancel, Self::Reload, Self::Enable];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// A bounded name, for metrics and messages.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cancel => "cancel",
-            Self::Reload => "reload",
-            Self::Enable => "enable",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
 /// What became of a call.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum Fate {
     /// Answered with 2xx.
     Accepted,
@@ -614,17 +530,12 @@ pub enum Fate {
 
 impl Fate {
     /// Every fate.
-    pub const ALL: [Self; 4] = [Self::Accepted, Self::Refused, Self::NotSent, Self::Unknown];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Its name, as metrics show it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Refused => "refused",
-            Self::NotSent => "not_sent",
-            Self::Unknown => "unknown",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -11,7 +11,6 @@ use serde_json::{Value, error::Category};
 
 use super::{
     CliError,
-    by_hand::by_hand,
     output::{complain, written},
 };
 use crate::{
@@ -149,7 +148,7 @@ fn answer(line: Line<'_>, number: u64) -> Option<Answer> {
                 cause: reading.cause,
                 confidence: reading.confidence,
                 rule: reading.rule,
-                advice: by_hand(reading.cause, reading.advice()),
+                advice: reading.advice().by_hand,
                 error: None,
             }
         }

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::{
     CANNOT, CliError,
-    by_hand::by_hand,
     cannot_read::why,
     network::NetworkArgs,
     output,
@@ -26,7 +25,9 @@ use crate::{
     controller::survey::{Budget, Survey},
     decide::Plan,
     diagnose::{
-        Diagnosis, Known, diagnose as judge,
+        Diagnosis, Known,
+        causes::Advice,
+        diagnose as judge,
         one_look::{self, Unlooked},
         probing,
         problem::in_words,
@@ -144,7 +145,7 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
 /// The findings as one sees them who has no operator.
 fn findings(diagnosis: &mut Diagnosis, began: Timestamp) -> Vec<Finding> {
     for problem in &mut diagnosis.problems {
-        problem.advice = by_hand(problem.cause, problem.advice);
+        problem.advice = Advice::same(problem.advice.by_hand);
     }
     let mut findings = words::findings(diagnosis, &Plan::default(), usize::MAX).shown;
     for finding in &mut findings {

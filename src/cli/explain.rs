@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{CliError, batch::batch, by_hand::by_hand, output, report};
+use super::{CliError, batch::batch, output, report};
 use crate::{
     api::status::{Action, Confidence, RootCause},
-    decide::remedy::{Remedy, remedy},
     diagnose::classify::{NO_RULE, Reading, classify},
+    diagnose::{Cause, causes::Remedy},
     posthog::redact,
 };
 
@@ -72,9 +72,9 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode, CliError> {
         cause: reading.cause,
         confidence: reading.confidence,
         rule: reading.rule,
-        advice: by_hand(reading.cause, reading.advice()),
-        action: remedy(reading.cause).action(),
-        needs_approval: matches!(remedy(reading.cause), Remedy::NeedsApproval(_)),
+        advice: reading.advice().by_hand,
+        action: Cause::of(reading.cause).remedy.action(),
+        needs_approval: matches!(Cause::of(reading.cause).remedy, Remedy::NeedsApproval(_)),
     };
     let printed = match args.output {
         Format::Json => output::json(&explanation)?,
@@ -93,12 +93,10 @@ fn table(text: &str, reading: &Reading) -> String {
         ),
         ("Confidence", format!("{:?}", reading.confidence)),
         ("Why", why(reading)),
-        (
-            "What to do",
-            by_hand(reading.cause, reading.advice()).to_owned(),
-        ),
+        ("What to do", reading.advice().by_hand.to_owned()),
     ];
-    fields.extend(report::operator(remedy(reading.cause)).map(|could| ("Operator", could)));
+    fields
+        .extend(report::operator(Cause::of(reading.cause).remedy).map(|could| ("Operator", could)));
     report::fields("", &fields, output::width())
 }
 

@@ -6,7 +6,6 @@
 )]
 
 mod batch;
-mod by_hand;
 mod cannot_read;
 mod diagnose;
 mod explain;

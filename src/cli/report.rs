@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use crate::{
     api::status::{Finding, SchemaCounts, Severity, Summary},
-    decide::remedy::{Remedy, remedy_for},
     diagnose::problem::in_words,
+    diagnose::{Cause, causes::Remedy},
 };
 
 /// Most messages of a group that are shown.
@@ -120,7 +120,7 @@ impl Report<'_> {
             format!("rule {}, confidence {:?}", first.rule, first.confidence),
         ));
         lines.push(("What to do", first.advice.clone()));
-        let could = operator(remedy_for(first.cause, &first.rule));
+        let could = operator(Cause::of(first.cause).remedy_for(&first.rule));
         lines.extend(could.map(|could| ("Operator", could)));
         title + &fields("  ", &lines, self.width)
     }

@@ -12,7 +12,7 @@ use crate::{
         status::{Call, Incident, RootCause, Severity, Step},
     },
     diagnose::{
-        Judged, Known, Verdict,
+        Cause, Judged, Known, Verdict,
         mended::{Fix, SwitchedOff},
     },
     observe::{Look, Newest, Seen},
@@ -92,13 +92,7 @@ pub fn first(known: &Known<'_>, judged: &Judged) -> Option<(Incident, Call)> {
 /// True for causes that a reload may mend.
 #[must_use]
 pub const fn is_reloaded(cause: RootCause) -> bool {
-    matches!(
-        cause,
-        RootCause::Transient
-            | RootCause::RateLimited
-            | RootCause::PlatformInternal
-            | RootCause::CdcBroken
-    )
+    Cause::of(cause).reload.is_retried()
 }
 
 /// True if what `PostHog` switched the table off for is proved to have gone, and switching it on costs no rows.

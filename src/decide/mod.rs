@@ -12,7 +12,6 @@ pub mod incident;
 pub mod ownership;
 pub mod plan;
 pub mod proposal;
-pub mod remedy;
 pub mod safety;
 
 pub use guards::{Blocked, Guard};

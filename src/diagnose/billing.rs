@@ -1,16 +1,14 @@
 //! What to switch off when the billing limit holds tables back: which tables move the most rows?
 
 use super::{
+    causes::{Cause, Doubt},
     problem::{NAME_CAP, Problem, in_words},
     verdict::Known,
 };
-use crate::{
-    api::status::RootCause,
-    posthog::{
-        lax::Lax,
-        redact,
-        wire::{Schema, Source},
-    },
+use crate::posthog::{
+    lax::Lax,
+    redact,
+    wire::{Schema, Source},
 };
 
 /// How many tables are named.
@@ -22,7 +20,7 @@ const MINUTES_A_DAY: i128 = 24 * 60;
 pub(super) fn name_the_heaviest(known: &Known<'_>, problems: &mut [Problem]) {
     let mut limited = problems
         .iter_mut()
-        .filter(|problem| problem.cause == RootCause::BillingLimit)
+        .filter(|problem| Cause::of(problem.cause).doubt == Doubt::Status)
         .peekable();
     if limited.peek().is_none() {
         return;

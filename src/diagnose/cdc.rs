@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::{
+    causes::{Cause, Scope},
     failure::read,
     probing::as_of,
     problem::{NAME_CAP, Problem},
@@ -51,10 +52,7 @@ pub fn is_suspect(known: &Known<'_>, source: &Source) -> bool {
     broken
         || tables(known, source).any(|schema| {
             schema.status() == SchemaStatus::Failed
-                && matches!(
-                    read(known.snapshot, source, schema).1.cause,
-                    RootCause::CdcBroken | RootCause::CdcSlotLost
-                )
+                && Cause::of(read(known.snapshot, source, schema).1.cause).scope == Scope::Capture
         })
 }
 

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::{
+    causes::Advice,
     problem::{NAME_CAP, Problem},
     verdict::Known,
 };
@@ -209,7 +210,9 @@ fn wrong(source: Option<&Source>, entry: &Credentials, rule: &'static str, why: 
     let message = format!("spec.credentials for {}: {why}", meant(&entry.source));
     Problem {
         severity: Severity::Warning,
-        advice: "Mend the entry in spec.credentials or the Secret that it names. Until then nothing is handed over for it.",
+        advice: Advice::same(
+            "Mend the entry in spec.credentials or the Secret that it names. Until then nothing is handed over for it.",
+        ),
         ..Problem::of_source(title, id, RootCause::SourceConfig, rule, message)
     }
 }
@@ -251,7 +254,9 @@ fn not_taken(known: &Known<'_>, offer: &Offer<'_>) -> Option<Problem> {
     );
     problem.severity = Severity::Warning;
     problem.since = Some(*at);
-    problem.advice = "Compare the signing secret with the one on the vendor's dashboard. It is pushed again when the Secret changes.";
+    problem.advice = Advice::same(
+        "Compare the signing secret with the one on the vendor's dashboard. It is pushed again when the Secret changes.",
+    );
     Some(problem)
 }
 

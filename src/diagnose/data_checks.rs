@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
+    causes::Advice,
     missing,
     problem::{NAME_CAP, Problem, in_words},
     verdict::Known,
@@ -68,7 +69,7 @@ pub fn problems(known: &Known<'_>) -> Vec<Problem> {
             Err(reason) => Some(Problem {
                 severity: Severity::Warning,
                 confidence: Confidence::High,
-                advice: "Correct the check in the policy, or remove it.",
+                advice: Advice::same("Correct the check in the policy, or remove it."),
                 ..Problem::of_source(
                     "PostHog".to_owned(),
                     "",
@@ -106,7 +107,7 @@ fn of_check(
     let impossible = |reason: String, advice| Problem {
         severity: Severity::Info,
         confidence: Confidence::Low,
-        advice,
+        advice: Advice::same(advice),
         ..base(
             RootCause::Unknown,
             "data-check/not-possible",

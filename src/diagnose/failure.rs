@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    advice::advice,
+    causes::{Advice, Cause, Doubt},
     classify::{Reading, classify, is_bare_refusal},
 };
 use crate::{
@@ -30,7 +30,7 @@ pub struct Failure {
     /// The rule that says so.
     pub rule: &'static str,
     /// What a person should do.
-    pub advice: &'static str,
+    pub advice: Advice,
     /// What `PostHog` says, redacted and capped; none if it says nothing.
     pub text: Option<String>,
     /// What else speaks for the cause.
@@ -60,21 +60,21 @@ pub fn failure(
             .facts
             .push("PostHog's field incremental_sync_blocked says so".to_owned());
     }
-    match failure.cause {
-        // Only the status tells of PostHog's billing: a text may be old, or speak of the vendor's.
-        RootCause::BillingLimit => {
+    match Cause::of(failure.cause).doubt {
+        Doubt::Status => {
             failure.becomes(RootCause::Unknown, Confidence::Low, "none");
             failure.facts.push(
                 "the text speaks of billing limits, but PostHog does not call the table limited"
                     .to_owned(),
             );
         }
-        RootCause::SourceObjectMissing => ask_the_source(&mut failure, snapshot, schema),
-        RootCause::CredentialsInvalid => {
+        Doubt::Source => ask_the_source(&mut failure, snapshot, schema),
+        Doubt::Siblings => {
             let bare = text.is_some_and(is_bare_refusal);
             ask_the_siblings(&mut failure, source, schema, failed_at, bare);
         }
-        _ => {}
+        // The table was asked already, by what `read` reads.
+        Doubt::Table | Doubt::Nothing => {}
     }
     failure
 }
@@ -118,7 +118,7 @@ impl Failure {
             cause,
             confidence,
             rule,
-            advice: advice(cause),
+            advice: Cause::of(cause).advice,
             text: self.text.take(),
             facts: std::mem::take(&mut self.facts),
         };

@@ -14,9 +14,13 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::{failure::Failure, verdict::Verdict};
+use super::{
+    causes::{Cause, FixedBy},
+    failure::Failure,
+    verdict::Verdict,
+};
 use crate::{
-    api::status::{FixWatch, RootCause, State},
+    api::status::{FixWatch, State},
     observe::{Probe, Snapshot, probes::Probed},
     posthog::{
         PostHogError,
@@ -91,7 +95,11 @@ impl<'a> SwitchedOff<'a> {
             schema,
             failure,
             by_posthog: *by_posthog,
-            sign: sign(schema, failure.cause, by_posthog.is_some())?,
+            sign: sign(
+                schema,
+                Cause::of(failure.cause).fixed_by,
+                by_posthog.is_some(),
+            )?,
         })
     }
 
@@ -191,7 +199,7 @@ impl<'a> SwitchedOff<'a> {
     }
 
     fn is_without_key(&self) -> bool {
-        self.failure.cause == RootCause::PrimaryKeyMissing
+        Cause::of(self.failure.cause).fixed_by == FixedBy::FirstKey
     }
 
     fn fields(&self) -> Option<&'a Probed<IncrementalFields>> {
@@ -203,25 +211,16 @@ impl<'a> SwitchedOff<'a> {
     }
 }
 
-fn sign(schema: &Schema, cause: RootCause, seen: bool) -> Option<Sign> {
+fn sign(schema: &Schema, fixed_by: FixedBy, seen: bool) -> Option<Sign> {
     let captured = schema.syncs_by("cdc");
     let by_source = if captured { Sign::Check } else { Sign::Answers };
-    match cause {
-        RootCause::CredentialsInvalid
-        | RootCause::PermissionDenied
-        | RootCause::IntegrationMissing
-        | RootCause::SshTunnel
-        | RootCause::NetworkUnreachable
-        | RootCause::TlsFailure
-        | RootCause::SourceConfig => Some(by_source),
-        // PostHog switches nothing off for a reason that nobody understands; a person decides whether it has gone.
-        RootCause::Unknown if !seen => Some(by_source),
-        RootCause::CdcBroken if captured => Some(Sign::Check),
+    match fixed_by {
+        FixedBy::Nothing => None,
+        FixedBy::Source => Some(by_source),
+        FixedBy::SourceUnlessSeen => (!seen).then_some(by_source),
+        FixedBy::CdcCheck => captured.then_some(Sign::Check),
         // What the key was at the failure is known only of those that were seen to be switched off.
-        RootCause::PrimaryKeyMissing | RootCause::PrimaryKeyDuplicate if seen && !captured => {
-            Some(Sign::Key)
-        }
-        _ => None,
+        FixedBy::Key | FixedBy::FirstKey => (seen && !captured).then_some(Sign::Key),
     }
 }
 

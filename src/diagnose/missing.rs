@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{advice::advice, problem::Problem, verdict::Known};
+use super::{causes::Cause, problem::Problem, verdict::Known};
 use crate::{
     api::{
         status::{Confidence, Missing, RootCause, Severity},
@@ -89,7 +89,7 @@ fn problem(source_id: &str, sure: bool, tables: &[&Missing]) -> Option<Problem> 
         },
         since: tables.iter().map(|gone| gone.since).min(),
         affected: tables.iter().map(|gone| gone.schema.clone()).collect(),
-        advice: advice(RootCause::NotVisible),
+        advice: Cause::of(RootCause::NotVisible).advice,
         ..Problem::of_source(first.source.clone(), source_id, cause, rule, message)
     })
 }

@@ -3,11 +3,11 @@
 //! From what was observed to verdicts on tables, and from verdicts to problems and counts. Pure: no client, no clock.
 //!
 //! [`suspects`] and [`probing`] say what deserves a closer look; [`verdict`] judges each table, with [`failure`] for why a run
-//! failed, which reads its text by [`classify`]; [`problems`] puts together what somebody should know.
+//! failed, which reads its text by [`classify`]; [`causes`] holds what is known about each cause; [`problems`] puts together what somebody should know.
 
-pub mod advice;
 mod billing;
 pub mod canary;
+pub mod causes;
 pub mod cdc;
 pub mod classify;
 pub mod credentials;
@@ -24,6 +24,7 @@ pub mod problem;
 pub mod problems;
 pub mod requests;
 mod row_loss;
+mod running;
 mod source_status;
 pub mod sources;
 pub mod stuck;
@@ -31,5 +32,6 @@ pub mod suspects;
 pub mod verdict;
 pub mod webhooks;
 
+pub use causes::Cause;
 pub use problem::Problem;
 pub use verdict::{Diagnosis, Judged, Known, Verdict, diagnose};

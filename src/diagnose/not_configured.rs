@@ -4,10 +4,7 @@ use super::{
     problem::{NAME_CAP, Problem},
     verdict::{Known, is_not_configured},
 };
-use crate::{
-    api::status::{RootCause, Severity},
-    posthog::redact,
-};
+use crate::{api::status::RootCause, posthog::redact};
 
 /// One problem for each source that has such tables.
 pub fn problems(known: &Known<'_>) -> Vec<Problem> {
@@ -30,7 +27,6 @@ pub fn problems(known: &Known<'_>) -> Vec<Problem> {
                 many => format!("{} tables are not set up to be synced", many.len()),
             };
             Some(Problem {
-                severity: Severity::Info,
                 affected: tables
                     .iter()
                     .map(|schema| redact::one_line(&schema.name, NAME_CAP))

@@ -6,7 +6,6 @@ use std::{collections::HashSet, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
-    advice::advice,
     problem::{Problem, in_words},
     suspects::{running, suspects},
     verdict::{Diagnosis, Judged, Known, Verdict, seconds},
@@ -173,7 +172,6 @@ fn stuck(judged: &Judged, rule: &'static str, message: String) -> Problem {
         table: Some((judged.schema_id.clone(), judged.schema.clone())),
         severity: Severity::Warning,
         confidence: Confidence::Low,
-        advice: advice(RootCause::Stuck),
         ..Problem::of_source(
             judged.source.clone(),
             &judged.source_id,

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    causes::Cause,
     failure::failure,
     problem::Problem,
     problems::Wide,
@@ -157,7 +158,7 @@ fn turned_bad(known: &Known<'_>, source: &Source) -> Option<Timestamp> {
             let at = failing_since(snapshot.seen(&schema.id)?)?;
             let long = known.now.duration_since(at) >= known.health(source, schema).failing_for;
             let cause = failure(snapshot, source, schema, Some(at)).cause;
-            (long && may_be_outage(cause)).then_some(at)
+            (long && Cause::of(cause).may_be_outage).then_some(at)
         })
         .min()?;
     (!succeeded_after(source, first)).then_some(first)
@@ -178,24 +179,6 @@ fn failing_since(seen: &Seen) -> Option<Timestamp> {
     seen.streak
         .map(|streak| streak.since)
         .or_else(|| failed_at(seen))
-}
-
-/// What an outage of `PostHog` looks like from outside. A key that is not unique or a column that has gone is none.
-const fn may_be_outage(cause: RootCause) -> bool {
-    matches!(
-        cause,
-        RootCause::CredentialsInvalid
-            | RootCause::PermissionDenied
-            | RootCause::IntegrationMissing
-            | RootCause::SshTunnel
-            | RootCause::NetworkUnreachable
-            | RootCause::TlsFailure
-            | RootCause::RateLimited
-            | RootCause::Transient
-            | RootCause::PlatformInternal
-            | RootCause::SourceTimeout
-            | RootCause::Unknown
-    )
 }
 
 fn is_active(source: &Source) -> bool {
@@ -226,7 +209,7 @@ fn wide(at_once: &[Turned<'_>], active: usize, within: SignedDuration, judged: &
         .iter()
         .filter(|judged| ids.contains(judged.source_id.as_str()))
         .filter(|judged| match &judged.verdict {
-            Verdict::Failing { failure, .. } => may_be_outage(failure.cause),
+            Verdict::Failing { failure, .. } => Cause::of(failure.cause).may_be_outage,
             verdict => *verdict == Verdict::JustFailed,
         })
         .collect();

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    causes::{Asks, Cause},
     cdc, data_checks,
     failure::{blocked, read},
     mended::SwitchedOff,
@@ -12,7 +13,7 @@ use super::{
     webhooks,
 };
 use crate::{
-    api::{policy::Switch, status::RootCause, validated::DataRule},
+    api::{policy::Switch, validated::DataRule},
     observe::{Probe, WriteScope, probes::Probed},
     posthog::{
         lax::Lax,
@@ -167,29 +168,13 @@ fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due
     let snapshot = known.snapshot;
     let cause = read(snapshot, source, schema).1.cause;
     let cause = blocked(snapshot, schema).unwrap_or(cause);
-    // The table alone has signals that the list lacks: a better reason than a text that says little.
-    let unclear = matches!(
-        cause,
-        RootCause::Unknown
-            | RootCause::PrimaryKeyMissing
-            | RootCause::PrimaryKeyDuplicate
-            | RootCause::SourceObjectMissing
-    );
-    // What would be proposed rests on how the table is set up and on what its source has now.
-    let proposes = matches!(cause, RootCause::SchemaDrift | RootCause::DataTypeMismatch);
+    let asks = Cause::of(cause).asks;
     let row_since = snapshot.seen(&schema.id).map(|seen| seen.row_since);
-    if unclear || proposes {
+    if asks != Asks::Nothing {
         let probed = snapshot.probes.details.get(&schema.id);
         due.add_if(Probe::Detail(schema.id.clone()), probed, lasts(row_since));
     }
-    let at_source = matches!(
-        cause,
-        RootCause::SourceObjectMissing
-            | RootCause::SchemaDrift
-            | RootCause::PrimaryKeyMissing
-            | RootCause::PrimaryKeyDuplicate
-    );
-    if at_source && may_ask_live(known) {
+    if asks == Asks::TableAndSource && may_ask_live(known) {
         let probed = snapshot.probes.fields.get(&schema.id);
         due.add_if(Probe::Fields(schema.id.clone()), probed, lasts(row_since));
     }

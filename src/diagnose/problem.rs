@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    advice::advice,
+    causes::{Advice, Cause},
     failure::Failure,
     stuck::Silence,
     verdict::{Judged, Verdict},
@@ -42,11 +42,11 @@ pub struct Problem {
     /// Names of all tables that suffer from it; empty if it is only `table`.
     pub affected: Vec<String>,
     /// What a person should do.
-    pub advice: &'static str,
+    pub advice: Advice,
 }
 
 impl Problem {
-    /// A problem of a whole source, with the general advice for its cause.
+    /// A problem of a whole source, as bad as its cause is, with the general advice for it.
     #[must_use]
     pub fn of_source(
         source: String,
@@ -60,14 +60,14 @@ impl Problem {
             source_id: source_id.to_owned(),
             table: None,
             cause,
-            severity: Severity::Error,
+            severity: Cause::of(cause).severity,
             confidence: Confidence::High,
             rule,
             message,
             evidence: Vec::new(),
             since: None,
             affected: Vec::new(),
-            advice: advice(cause),
+            advice: Cause::of(cause).advice,
         }
     }
 
@@ -123,7 +123,7 @@ impl Problem {
             rule: "run/no-progress",
             message,
             since: Some(since),
-            advice: advice(RootCause::Stuck),
+            advice: Cause::of(RootCause::Stuck).advice,
             ..self
         }
     }
@@ -145,8 +145,8 @@ impl Problem {
 
     fn failing(self, failure: &Failure, since: Timestamp) -> Self {
         let said = failure.text.as_deref();
-        let note = failure.cause == RootCause::OperatorAction;
-        let message = if note {
+        let cause = Cause::of(failure.cause);
+        let message = if cause.is_note() {
             format!(
                 "The last run did not end by itself: {}",
                 said.unwrap_or_default()
@@ -157,13 +157,8 @@ impl Problem {
                 said.unwrap_or("PostHog gives no reason")
             )
         };
-        let severity = if note {
-            Severity::Info
-        } else {
-            Severity::Error
-        };
         Self {
-            severity,
+            severity: cause.severity,
             message,
             since: Some(since),
             ..self.because(failure)
@@ -211,7 +206,7 @@ impl Problem {
             cause: *cause,
             confidence: *confidence,
             rule,
-            advice,
+            advice: *advice,
             evidence,
             ..self
         }
@@ -228,7 +223,7 @@ impl Problem {
                 in_words(allowed)
             ),
             since: Some(since),
-            advice: advice(RootCause::Stale),
+            advice: Cause::of(RootCause::Stale).advice,
             ..self
         }
     }
@@ -239,7 +234,7 @@ impl Problem {
             severity: Severity::Warning,
             rule: "status/billing",
             message: "PostHog's billing limit holds the table back".to_owned(),
-            advice: advice(RootCause::BillingLimit),
+            advice: Cause::of(RootCause::BillingLimit).advice,
             ..self
         }
     }
@@ -249,7 +244,7 @@ impl Problem {
             severity: Severity::Warning,
             rule: "status/paused",
             message: "PostHog calls the table Paused, a state that it no longer sets itself; as long as one table of the project is, PostHog refuses every reload with \"Monthly sync limit reached\"".to_owned(),
-            advice: "In PostHog, switch syncing of the table off and on again if it is wanted, or delete the table from the source's list.",
+            advice: Advice::same("In PostHog, switch syncing of the table off and on again if it is wanted, or delete the table from the source's list."),
             ..self
         }
     }
@@ -260,7 +255,10 @@ impl Problem {
             confidence: Confidence::Low,
             rule: "status/unclear",
             message: format!("Cannot tell how this table is: {reason}"),
-            advice: "Look at the table in PostHog. The operator does nothing about what it does not understand.",
+            advice: Advice {
+                with_operator: "Look at the table in PostHog. The operator does nothing about what it does not understand.",
+                ..Cause::of(RootCause::Unknown).advice
+            },
             ..self
         }
     }

@@ -8,7 +8,7 @@ use crate::api::status::Severity;
 use super::{
     billing, cdc, credentials, data_checks, missing, not_configured, outage,
     problem::Problem,
-    requests, row_loss, source_status, sources,
+    requests, row_loss, running, source_status, sources,
     verdict::{Judged, Known},
     webhooks,
 };
@@ -19,7 +19,12 @@ pub fn all(known: &Known<'_>, judged: &[Judged]) -> Vec<Problem> {
     let mut told: HashSet<String> = HashSet::new();
     let mut problems = Vec::new();
     // Widest first: what one problem explains, no other repeats.
-    for wide in [outage::problems, sources::problems, cdc::problems] {
+    for wide in [
+        outage::problems,
+        running::problems,
+        sources::problems,
+        cdc::problems,
+    ] {
         for Wide { problem, tables } in wide(known, judged, &told) {
             told.extend(tables);
             problems.push(problem);

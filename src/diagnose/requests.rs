@@ -2,6 +2,10 @@
 //! the annotation.
 
 use super::{
+    causes::{
+        Advice, Cause, Origin,
+        rules::{DELETE_DATA, NOT_UNDERSTOOD, RESYNC},
+    },
     problem::{NAME_CAP, Problem},
     verdict::Known,
 };
@@ -15,13 +19,6 @@ use crate::{
         wire::{Schema, Source},
     },
 };
-
-/// The rule of a request to wipe a table and import it anew.
-pub const RESYNC: &str = "request/resync";
-/// The rule of a request to delete a table's data.
-pub const DELETE_DATA: &str = "request/delete-data";
-/// The rule of a request that cannot be understood.
-const WRONG: &str = "request/not-understood";
 
 /// What is asked for, and cannot yet be told to be answered.
 pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
@@ -41,7 +38,7 @@ fn asked(known: &Known<'_>, schema_id: &str) -> Option<(&'static str, String)> {
         return Some(match wish(value) {
             Some((rule, what)) => (rule, format!("A person asks to {what}")),
             None => (
-                WRONG,
+                NOT_UNDERSTOOD,
                 format!(
                     "The annotation request.warehousesync.dev/{schema_id} says {:?}, and can say Resync or DeleteData, to ask again with @2, @3, … behind it",
                     redact::one_line(value, 60)
@@ -52,7 +49,7 @@ fn asked(known: &Known<'_>, schema_id: &str) -> Option<(&'static str, String)> {
     let open = known.proposals.iter().find(|row| {
         !row.is_over()
             && row.target.schema_id == schema_id
-            && row.material.cause == RootCause::Requested
+            && Cause::of(row.material.cause).origin == Origin::Request
     })?;
     let (rule, what) = match open.action {
         ProposedAction::DeleteData => (DELETE_DATA, "delete the data of the table"),
@@ -90,11 +87,9 @@ fn problem(source: &Source, schema: &Schema, rule: &'static str, message: String
     let title = redact::one_line(&source.title(), 80);
     let mut problem = Problem::of_source(title, &source.id, RootCause::Requested, rule, message);
     problem.table = Some((schema.id.clone(), redact::one_line(&schema.name, NAME_CAP)));
-    problem.severity = if rule == WRONG {
-        problem.advice = "Correct the annotation.";
-        Severity::Warning
-    } else {
-        Severity::Info
-    };
+    if rule == NOT_UNDERSTOOD {
+        problem.advice = Advice::same("Correct the annotation.");
+        problem.severity = Severity::Warning;
+    }
     problem
 }

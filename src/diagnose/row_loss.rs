@@ -5,7 +5,7 @@ use super::{problem::Problem, verdict::Known};
 use crate::{
     api::{
         proposal::{Phase, Proposal},
-        status::{RootCause, Severity},
+        status::RootCause,
     },
     posthog::redact,
 };
@@ -48,7 +48,6 @@ fn problem(known: &Known<'_>, proposal: &Proposal) -> Option<Problem> {
         schema.id.clone(),
         redact::one_line(&schema.name, super::problem::NAME_CAP),
     ));
-    problem.severity = Severity::Warning;
     problem.evidence = vec![
         format!("rows before: {before}"),
         format!("rows after: {after}"),

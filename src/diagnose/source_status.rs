@@ -1,7 +1,7 @@
 //! A source that `PostHog` calls Error while none of its tables says why. The status of a source is derived from its tables; only
 //! where none has anything to say does one of its own show, left by a set-up or a discovery that failed.
 
-use super::{problem::Problem, verdict::Known};
+use super::{causes::Advice, problem::Problem, verdict::Known};
 use crate::{
     api::status::{Confidence, RootCause, Severity},
     posthog::redact,
@@ -22,7 +22,9 @@ pub(super) fn problems(known: &Known<'_>, told: &[Problem]) -> Vec<Problem> {
         .map(|source| Problem {
             severity: Severity::Warning,
             confidence: Confidence::Low,
-            advice: "Open the source in PostHog and look why its set-up or its list of tables failed.",
+            advice: Advice::same(
+                "Open the source in PostHog and look why its set-up or its list of tables failed.",
+            ),
             ..Problem::of_source(
                 redact::one_line(&source.title(), 80),
                 &source.id,

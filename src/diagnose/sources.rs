@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::{
-    advice::advice,
+    causes::{Cause, Doubt, Scope},
     classify::is_bare_refusal,
     failure::read,
     problem::{NAME_CAP, Problem},
@@ -80,12 +80,13 @@ fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> Newest {
 
 fn failure(known: &Known<'_>, source: &Source, schema: &Schema) -> Newest {
     let (text, reading) = read(known.snapshot, source, schema);
-    match reading.cause {
-        RootCause::OperatorAction => Newest::Nothing,
-        cause => Newest::Failure {
-            cause,
-            refused: cause == RootCause::CredentialsInvalid || text.is_some_and(is_bare_refusal),
-        },
+    let cause = Cause::of(reading.cause);
+    if cause.is_note() {
+        return Newest::Nothing;
+    }
+    Newest::Failure {
+        cause: reading.cause,
+        refused: cause.doubt == Doubt::Siblings || text.is_some_and(is_bare_refusal),
     }
 }
 
@@ -112,25 +113,16 @@ fn shared(known: &Known<'_>, source: &Source) -> Option<Shared> {
         }
     }
     let cause = *causes.iter().next()?;
-    match cause {
-        RootCause::CredentialsInvalid
-        | RootCause::IntegrationMissing
-        | RootCause::SshTunnel
-        | RootCause::TlsFailure
-        | RootCause::NetworkUnreachable
-            if causes.len() == 1 =>
-        {
-            Some(Shared {
-                cause,
-                together: false,
-            })
-        }
-        _ if all_refused && count >= 2 => Some(Shared {
-            cause: RootCause::CredentialsInvalid,
-            together: true,
-        }),
-        _ => None,
+    if causes.len() == 1 && Cause::of(cause).scope == Scope::Connection {
+        return Some(Shared {
+            cause,
+            together: false,
+        });
     }
+    (all_refused && count >= 2).then_some(Shared {
+        cause: RootCause::CredentialsInvalid,
+        together: true,
+    })
 }
 
 fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
@@ -169,7 +161,7 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
         problem.cause = cause;
         problem.confidence = Confidence::Medium;
         problem.rule = "siblings/all-refused";
-        problem.advice = advice(cause);
+        problem.advice = Cause::of(cause).advice;
         problem.table = None;
         problem.evidence.push(
             "every table is refused: one that lacks a right would leave the others working"

@@ -3,17 +3,19 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    causes::Cause,
     failure::{Failure, failure},
     freshness,
     problem::Problem,
     problems,
-    stuck::{MOST_AT_ONCE, Signs, Silence, Standing, is_silent_beside_the_dead},
+    running,
+    stuck::Silence,
 };
 use crate::{
     api::{
         Timings, ValidatedPolicy,
         proposal::Proposal,
-        status::{RootCause, SchemaCounts, Severity, SourceCounts, State, Summary},
+        status::{SchemaCounts, Severity, SourceCounts, State, Summary},
         validated::Health,
     },
     observe::{Newest, Seen, Snapshot},
@@ -371,7 +373,7 @@ impl<'a> Known<'a> {
                 freshness::verdict(self, source, schema, seen).unwrap_or(Verdict::Healthy)
             }
             SchemaStatus::Failed => self.failed(source, schema, seen),
-            SchemaStatus::Running => match self.running(source, schema, seen) {
+            SchemaStatus::Running => match running::verdict(self, source, schema, seen) {
                 Verdict::Running => self.failing_still(source, schema, seen),
                 other => other,
             },
@@ -400,7 +402,7 @@ impl<'a> Known<'a> {
         }
         let failed_at = seen.and_then(failed_at);
         let failure = failure(self.snapshot, source, schema, failed_at);
-        if failure.cause == RootCause::OperatorAction {
+        if Cause::of(failure.cause).is_note() {
             return Verdict::Disabled {
                 after: None,
                 by_posthog: None,
@@ -434,65 +436,7 @@ impl<'a> Known<'a> {
         let fresh = failed_at? > off.after && failed_at? <= off.by;
         let look = self.snapshot.seen(&schema.id)?.readable()?;
         let stopped = matches!(look.newest(), Newest::Job(job, _) if job.was_stopped());
-        (fresh && !stopped && !is_retried(failure.cause)).then_some(off.by)
-    }
-
-    fn running(&self, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
-        let Some(seen) = seen else {
-            return Verdict::Running;
-        };
-        let signs = Signs {
-            schema,
-            seen,
-            health: self.health(source, schema),
-            timings: self.timings,
-            canaries: &self.snapshot.canaries,
-            is_alone: self.is_alone(schema),
-        };
-        match signs.judge() {
-            Standing::Alive => Verdict::Running,
-            Standing::NoRun {
-                newest_job_id,
-                since,
-            } => Verdict::StuckWithoutJob {
-                newest_job_id,
-                since,
-            },
-            Standing::CannotTell(reason) => cannot_tell(format!("it says Running, but {reason}")),
-            Standing::Dead(_) | Standing::Silent(_) if self.are_many_silent() => cannot_tell(format!(
-                "it says Running without a sign of life, as more than {MOST_AT_ONCE} tables of the project do: that is PostHog's workers or loader, and no run is cancelled for it"
-            )),
-            Standing::Dead(Silence {
-                job_id,
-                began,
-                since,
-                ..
-            }) => Verdict::StuckJob {
-                job_id,
-                began,
-                since,
-            },
-            Standing::Silent(silence) => Verdict::Silent(silence),
-        }
-    }
-
-    /// Whether no other table of the project syncs, so that none can prove that `PostHog` works.
-    fn is_alone(&self, schema: &Schema) -> bool {
-        let mut rows = self.snapshot.sources.iter().flat_map(|source| &source.schemas);
-        !rows.any(|other| other.id != schema.id && other.should_sync == Lax::Is(true))
-    }
-
-    /// Whether so many tables of the project are silent that the cause is not in them.
-    fn are_many_silent(&self) -> bool {
-        let silent = self.snapshot.sources.iter().flat_map(|source| {
-            source.schemas.iter().filter(move |schema| {
-                let health = self.health(source, schema);
-                self.snapshot
-                    .seen(&schema.id)
-                    .is_some_and(|seen| is_silent_beside_the_dead(seen, health.no_progress_for))
-            })
-        });
-        silent.count() > MOST_AT_ONCE
+        (fresh && !stopped && !Cause::of(failure.cause).retried_by_posthog).then_some(off.by)
     }
 
     /// A table that failed again and again is not well because it tries once more. One failure may have been chance.
@@ -504,7 +448,7 @@ impl<'a> Known<'a> {
             return Verdict::Running;
         };
         let failure = failure(self.snapshot, source, schema, Some(streak.last));
-        let note = failure.cause == RootCause::OperatorAction;
+        let note = Cause::of(failure.cause).is_note();
         let short = self.now.duration_since(streak.since) < self.health(source, schema).failing_for;
         if note || short || failure.text.is_none() {
             return Verdict::Running;
@@ -558,16 +502,4 @@ pub fn failed_at(seen: &Seen) -> Option<Timestamp> {
         Newest::Job(job, _) if job.status() == JobStatus::Failed => job.finished_at.get().copied(),
         _ => None,
     }
-}
-
-/// True for causes after which `PostHog` tries again by itself, and for those that name none.
-const fn is_retried(cause: RootCause) -> bool {
-    matches!(
-        cause,
-        RootCause::Transient
-            | RootCause::RateLimited
-            | RootCause::PlatformInternal
-            | RootCause::OperatorAction
-            | RootCause::Unknown
-    )
 }

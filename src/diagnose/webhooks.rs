@@ -1,7 +1,10 @@
 //! Does the push channel of a source work? A table that is synced by webhook says Completed as long as its bulk sync works.
 
 use super::{
-    advice::advice,
+    causes::{
+        Advice, Cause,
+        rules::{DISABLED_AT_VENDOR, GONE_AT_VENDOR, NOT_REGISTERED},
+    },
     probing::as_of,
     problem::{NAME_CAP, Problem},
     verdict::Known,
@@ -79,7 +82,7 @@ fn problem(
         "the status of the tables does not show it: their bulk sync still works".to_owned(),
     ];
     problem.affected = affected;
-    problem.advice = own.unwrap_or(advice(RootCause::WebhookBroken));
+    problem.advice = own.unwrap_or(problem.advice);
     if severity == Severity::Info {
         problem.cause = RootCause::Unknown;
         problem.confidence = Confidence::Low;
@@ -91,7 +94,7 @@ struct Trouble {
     severity: Severity,
     rule: &'static str,
     message: String,
-    advice: Option<&'static str>,
+    advice: Option<Advice>,
 }
 
 /// What is wrong with a webhook. What `PostHog` does not know is not wrong.
@@ -120,7 +123,7 @@ fn trouble(info: &WebhookInfo) -> Option<Trouble> {
     }
     if *exists == Lax::Is(false) {
         return broken(
-            "webhook/not-registered",
+            NOT_REGISTERED,
             "PostHog has no webhook for the source, so no event can arrive",
             None,
         );
@@ -132,7 +135,9 @@ fn trouble(info: &WebhookInfo) -> Option<Trouble> {
         return broken(
             "webhook/function-disabled",
             "PostHog's side of the webhook is switched off",
-            Some("In PostHog, open the source's webhook and switch it on again."),
+            Some(Advice::same(
+                "In PostHog, open the source's webhook and switch it on again.",
+            )),
         );
     }
     external_status
@@ -140,9 +145,6 @@ fn trouble(info: &WebhookInfo) -> Option<Trouble> {
         .and_then(at_vendor)
         .or_else(|| missing(missing_events.as_deref().unwrap_or_default()))
 }
-
-/// The rule of a webhook that the vendor does not call enabled.
-pub const DISABLED_AT_VENDOR: &str = "webhook/disabled-at-vendor";
 
 /// What vendors call a webhook that sends nothing.
 const OFF: [&str; 7] = [
@@ -169,9 +171,9 @@ fn at_vendor(external: &ExternalStatus) -> Option<Trouble> {
                 "Cannot tell how the webhook stands at the vendor: {}",
                 redact::text(error, 200)
             ),
-            advice: Some(
+            advice: Some(Advice::same(
                 "Let the source's key read webhooks at the vendor, or look at the vendor's dashboard whether the webhook is enabled.",
-            ),
+            )),
         });
     }
     let broken = |rule, message, advice| Trouble {
@@ -182,9 +184,12 @@ fn at_vendor(external: &ExternalStatus) -> Option<Trouble> {
     };
     if external.exists == Lax::Is(false) {
         return Some(broken(
-            "webhook/gone-at-vendor",
+            GONE_AT_VENDOR,
             "The vendor no longer has the webhook".to_owned(),
-            "Register the webhook again in PostHog (the source's Webhook tab), or let the operator do it.",
+            Advice {
+                with_operator: "Register the webhook again in PostHog (the source's Webhook tab), or let the operator do it.",
+                ..Cause::of(RootCause::WebhookBroken).advice
+            },
         ));
     }
     let status = external.status.get()?;
@@ -205,7 +210,9 @@ fn at_vendor(external: &ExternalStatus) -> Option<Trouble> {
                 redact::one_line(status, 40),
                 if off { ": it sends nothing" } else { "" }
             ),
-            "Enable the webhook again on the vendor's dashboard (Stripe: Developers, Webhooks); it is usually switched off after repeated failures to deliver.",
+            Advice::same(
+                "Enable the webhook again on the vendor's dashboard (Stripe: Developers, Webhooks); it is usually switched off after repeated failures to deliver.",
+            ),
         )
     })
 }
@@ -227,7 +234,9 @@ fn missing(events: &[String]) -> Option<Trouble> {
             events.len(),
             shown.join(", ")
         ),
-        advice: Some("Add the missing events to the webhook on the vendor's dashboard."),
+        advice: Some(Advice::same(
+            "Add the missing events to the webhook on the vendor's dashboard.",
+        )),
     })
 }
 

@@ -108,7 +108,8 @@ pub struct SchemaPatch {
 }
 
 /// The sync types between which a webhook that is registered anew has to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum NewSyncType {
     /// `full_refresh`
     FullRefresh,
@@ -126,7 +127,8 @@ pub struct IncrementalField {
 }
 
 /// Type of a column by which new rows are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum FieldType {
     /// `integer`
     Integer,
@@ -146,17 +148,13 @@ impl NewSyncType {
     /// Reads `PostHog`'s word for it; none for one between which the operator does not go.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let all = [Self::FullRefresh, Self::Webhook];
-        all.into_iter().find(|kind| kind.as_str() == word)
+        word.parse().ok()
     }
 
     /// `PostHog`'s word for it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::FullRefresh => "full_refresh",
-            Self::Webhook => "webhook",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -164,28 +162,13 @@ impl FieldType {
     /// Reads `PostHog`'s word for it; none for a type that this version does not know.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let all = [
-            Self::Integer,
-            Self::Numeric,
-            Self::DateTime,
-            Self::Date,
-            Self::Timestamp,
-            Self::ObjectId,
-        ];
-        all.into_iter().find(|kind| kind.as_str() == word)
+        word.parse().ok()
     }
 
     /// `PostHog`'s word for it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Integer => "integer",
-            Self::Numeric => "numeric",
-            Self::DateTime => "datetime",
-            Self::Date => "date",
-            Self::Timestamp => "timestamp",
-            Self::ObjectId => "objectid",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -20,8 +20,7 @@ use crate::{
         proposal::Proposal,
         status::{
             Call, Fate, Incident, LostSlot, MAX_FINDINGS, MAX_LOST_SLOTS, MAX_MARKS, MAX_MISSING,
-            MAX_SENDS_REMEMBERED, Missing, NextAction, RootCause, SchemaState, State, Step,
-            Summary,
+            MAX_SENDS_REMEMBERED, Missing, NextAction, SchemaState, State, Step, Summary,
         },
     },
     decide::{
@@ -31,7 +30,9 @@ use crate::{
         ownership::is_in_flight,
         plan::in_words,
     },
-    diagnose::{Diagnosis, Verdict, freshness, mended::SwitchedOff, missing},
+    diagnose::{
+        Cause, Diagnosis, Verdict, causes::Reload, freshness, mended::SwitchedOff, missing,
+    },
     observe::{ApprovalGuard, Snapshot, WriteScope},
     posthog::{lax::Lax, wire::SchemaStatus},
 };
@@ -60,7 +61,7 @@ pub fn observed(
     let in_repair = |id: &str| {
         plan.incidents.iter().any(|i| {
             i.schema_id == id
-                && i.cause == RootCause::Stuck
+                && Cause::of(i.cause).reload == Reload::Hung
                 && is_in_flight(i)
                 && i.step != Step::WaitSuccess
         })
@@ -473,7 +474,7 @@ fn reloaded_in_full(
         let mut sends = incident.sends.iter();
         let send =
             sends.find(|send| send.call == Call::Reload && send.fate != Some(Fate::NotSent))?;
-        (incident.cause == RootCause::Stale && attempt::costs_all_rows(schema))
+        (Cause::of(incident.cause).reload == Reload::Stale && attempt::costs_all_rows(schema))
             .then(|| (incident.schema_id.clone(), send.started_at))
     };
     let before = old

@@ -10,7 +10,7 @@ use crate::api::conditions::{READY, RECONCILING, Reason, STALLED};
 const MESSAGE_CAP: usize = 1_000;
 
 /// A condition's status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum Truth {
     /// True.
     True,
@@ -23,12 +23,8 @@ pub enum Truth {
 impl Truth {
     /// As it stands in a condition.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -1,7 +1,20 @@
 //! The reasons of events: a closed list, so that code, docs and alerts cannot drift apart.
 
+use strum::VariantArray as _;
+
 /// What an event says has happened. `docs/conditions.md` says of each what to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 pub enum EventReason {
     /// Ready became True.
     Ready,
@@ -81,87 +94,11 @@ pub enum EventReason {
 
 impl EventReason {
     /// Every reason, for the documentation and its drift check.
-    pub const ALL: [Self; 37] = [
-        Self::Ready,
-        Self::NotReady,
-        Self::Healthy,
-        Self::Unhealthy,
-        Self::RemediationAllowed,
-        Self::LeftAlone,
-        Self::RemediationHeld,
-        Self::FindingOpened,
-        Self::BreakerOpened,
-        Self::BreakerClosed,
-        Self::ProposalOpened,
-        Self::ProposalApproved,
-        Self::ProposalExecuting,
-        Self::ProposalExecuted,
-        Self::ProposalFailed,
-        Self::ProposalOutcomeUnknown,
-        Self::ProposalDenied,
-        Self::ProposalExpired,
-        Self::ProposalWithdrawn,
-        Self::ProposalSuperseded,
-        Self::CancelSent,
-        Self::ReloadSent,
-        Self::TableEnabled,
-        Self::CredentialsApplied,
-        Self::WebhookRegistered,
-        Self::WebhookInputsPushed,
-        Self::SendRefused,
-        Self::SendFailed,
-        Self::SendUnknown,
-        Self::JobEnded,
-        Self::NewJobSeen,
-        Self::NewJobFailed,
-        Self::Recovered,
-        Self::IncidentClosed,
-        Self::Escalated,
-        Self::NotificationFailed,
-        Self::NotificationsDelivered,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The reason as it stands in an event.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::NotReady => "NotReady",
-            Self::Healthy => "Healthy",
-            Self::Unhealthy => "Unhealthy",
-            Self::RemediationAllowed => "RemediationAllowed",
-            Self::LeftAlone => "LeftAlone",
-            Self::RemediationHeld => "RemediationHeld",
-            Self::FindingOpened => "FindingOpened",
-            Self::BreakerOpened => "BreakerOpened",
-            Self::BreakerClosed => "BreakerClosed",
-            Self::ProposalOpened => "ProposalOpened",
-            Self::ProposalApproved => "ProposalApproved",
-            Self::ProposalExecuting => "ProposalExecuting",
-            Self::ProposalExecuted => "ProposalExecuted",
-            Self::ProposalFailed => "ProposalFailed",
-            Self::ProposalOutcomeUnknown => "ProposalOutcomeUnknown",
-            Self::ProposalDenied => "ProposalDenied",
-            Self::ProposalExpired => "ProposalExpired",
-            Self::ProposalWithdrawn => "ProposalWithdrawn",
-            Self::ProposalSuperseded => "ProposalSuperseded",
-            Self::CancelSent => "CancelSent",
-            Self::ReloadSent => "ReloadSent",
-            Self::TableEnabled => "TableEnabled",
-            Self::CredentialsApplied => "CredentialsApplied",
-            Self::WebhookRegistered => "WebhookRegistered",
-            Self::WebhookInputsPushed => "WebhookInputsPushed",
-            Self::SendRefused => "SendRefused",
-            Self::SendFailed => "SendFailed",
-            Self::SendUnknown => "SendUnknown",
-            Self::JobEnded => "JobEnded",
-            Self::NewJobSeen => "NewJobSeen",
-            Self::NewJobFailed => "NewJobFailed",
-            Self::Recovered => "Recovered",
-            Self::IncidentClosed => "IncidentClosed",
-            Self::Escalated => "Escalated",
-            Self::NotificationFailed => "NotificationFailed",
-            Self::NotificationsDelivered => "NotificationsDelivered",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }

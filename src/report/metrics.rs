@@ -14,6 +14,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
+use strum::VariantArray as _;
 
 use super::gauges::{self, Gauges};
 use crate::{
@@ -69,7 +70,8 @@ struct CallLabels {
 type Times = Family<CallLabels, Histogram, fn() -> Histogram>;
 
 /// How a reconcile can end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// It went through, and `PostHog` was read.
     Ok,
@@ -88,26 +90,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 7] = [
-        Self::Ok,
-        Self::Hindered,
-        Self::Conflict,
-        Self::Gone,
-        Self::NotLeading,
-        Self::Failed,
-        Self::NotUnderstood,
-    ];
+    const ALL: &'static [Self] = Self::VARIANTS;
 
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Hindered => "hindered",
-            Self::Conflict => "conflict",
-            Self::Gone => "gone",
-            Self::NotLeading => "not_leading",
-            Self::Failed => "failed",
-            Self::NotUnderstood => "not_understood",
-        }
+    fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -156,14 +142,14 @@ impl Default for Metrics {
             gauges: Gauges::default(),
             gates: Gates::default(),
         };
-        for outcome in Outcome::ALL {
+        for &outcome in Outcome::ALL {
             let _ = metrics.reconciles.get_or_create(&of_outcome(outcome));
         }
-        let calls = (Call::ALL.into_iter().map(Call::as_str))
-            .chain(ProposedCall::ALL.into_iter().map(ProposedCall::as_str))
+        let calls = (Call::ALL.iter().map(|call| call.as_str()))
+            .chain(ProposedCall::ALL.iter().map(|call| call.as_str()))
             .chain(What::NAMES);
         for call in calls {
-            for fate in Fate::ALL {
+            for &fate in Fate::ALL {
                 let _ = metrics.sends.get_or_create(&of_send(call, fate));
             }
         }
@@ -293,13 +279,13 @@ impl Metrics {
     }
 }
 
-const fn of_outcome(outcome: Outcome) -> OutcomeLabels {
+fn of_outcome(outcome: Outcome) -> OutcomeLabels {
     OutcomeLabels {
         outcome: outcome.as_str(),
     }
 }
 
-const fn of_send(call: &'static str, fate: Fate) -> RequestLabels {
+fn of_send(call: &'static str, fate: Fate) -> RequestLabels {
     RequestLabels {
         call,
         outcome: fate.as_str(),

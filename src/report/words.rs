@@ -7,13 +7,12 @@ use crate::{
         Action, Affected, Confidence, Finding, Incident, MAX_AFFECTED, MAX_EVIDENCE, RootCause,
         Severity, Step,
     },
-    decide::{
-        Plan,
-        plan::in_words,
-        proposal::Key,
-        remedy::{Remedy, remedy, remedy_for},
+    decide::{Plan, plan::in_words, proposal::Key},
+    diagnose::{
+        Cause, Diagnosis, Judged, Problem,
+        causes::{Reload, Remedy},
+        problem::NAME_CAP,
     },
-    diagnose::{Diagnosis, Judged, Problem, problem::NAME_CAP},
     posthog::{redact, wire::SchemaStatus},
 };
 
@@ -116,6 +115,7 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
     let said = plan.said.get(&Key::of(problem));
     let next_action =
         next_action.or_else(|| said.map(|said| redact::one_line(&said.next, SENTENCE_CAP)));
+    let remedy = Cause::of(*cause).remedy_for(rule);
     let fits = said.map(|said| said.action.of_finding());
     Finding {
         source: source.clone(),
@@ -132,9 +132,9 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
             schemas: affected.iter().take(MAX_AFFECTED).cloned().collect(),
         }),
         since: *since,
-        advice: (*advice).to_owned(),
-        action: fits.or(remedy_for(*cause, rule).action()),
-        next_action: next_action.unwrap_or_else(|| by_hand(remedy_for(*cause, rule)).to_owned()),
+        advice: advice.with_operator.to_owned(),
+        action: fits.or(remedy.action()),
+        next_action: next_action.unwrap_or_else(|| by_hand(remedy).to_owned()),
         schema_id,
     }
 }
@@ -180,11 +180,7 @@ fn next_action(schema_id: &str, plan: &Plan) -> Option<String> {
 
 /// What the operator hands over for a source next, or would hand over.
 fn of_source(source_id: &str, cause: RootCause, plan: &Plan) -> Option<String> {
-    let handed = matches!(
-        cause,
-        RootCause::CredentialsInvalid | RootCause::WebhookBroken
-    );
-    if !handed || source_id.is_empty() {
+    if !Cause::of(cause).is_remedied_at_source() || source_id.is_empty() {
         return None;
     }
     let mut handings = plan.handings.iter();
@@ -209,9 +205,8 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
     };
     let next_action = next_action(&incident.schema_id, plan).unwrap_or_else(|| next.to_owned());
     // What failed says why, and of what kind the trouble is; what hangs, or runs again, only the incident does.
-    let problem = judged
-        .filter(|_| incident.cause != RootCause::Stuck)
-        .and_then(Problem::of_table);
+    let hung = Cause::of(incident.cause).reload == Reload::Hung;
+    let problem = judged.filter(|_| !hung).and_then(Problem::of_table);
     if let Some(problem) = problem {
         let mut finding = of_problem(&problem, plan);
         finding.evidence.insert(0, sentence(&incident.message));
@@ -229,7 +224,7 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         cause: incident.cause,
         severity: Severity::Error,
         confidence: Confidence::High,
-        rule: if incident.cause == RootCause::Stuck {
+        rule: if hung {
             "run/no-progress".to_owned()
         } else {
             String::new()
@@ -240,8 +235,8 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
             .unwrap_or_default(),
         affected: None,
         since: Some(incident.opened_at),
-        advice: crate::diagnose::advice::advice(incident.cause).to_owned(),
-        action: remedy(incident.cause).action(),
+        advice: Cause::of(incident.cause).advice.with_operator.to_owned(),
+        action: Cause::of(incident.cause).remedy.action(),
         next_action,
     }
 }

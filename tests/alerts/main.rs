@@ -209,7 +209,7 @@ fn known_values(scrape: &str, metric: &str, label: &str) -> BTreeSet<String> {
         return shown;
     }
     if label == "reason" {
-        let reasons = Reason::ALL.into_iter().map(Reason::as_str);
+        let reasons = Reason::ALL.iter().map(|reason| reason.as_str());
         return reasons.into_iter().map(str::to_owned).collect();
     }
     let docs = read("docs/metrics.md");

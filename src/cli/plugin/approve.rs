@@ -76,9 +76,7 @@ fn nobody() -> PluginError {
 /// An id of which nobody says what it stands for: where it wipes a table, it has to be typed again.
 fn unseen(id: &str, yes: bool) -> Result<&str, PluginError> {
     let id = whole(id)?;
-    let wiping = ProposedAction::ALL
-        .into_iter()
-        .filter(|action| wipes(*action));
+    let wiping = ProposedAction::ALL.iter().filter(|action| wipes(**action));
     let code = id.split('-').next().unwrap_or_default();
     if let Some(action) = wiping.into_iter().find(|action| action.code() == code) {
         confirm(yes, action.as_str(), id)?;

@@ -2,8 +2,21 @@
 
 use std::fmt;
 
+use strum::VariantArray as _;
+
 /// A guard, as metrics and logs name it. `docs/guards.md` says what each does and how it is lifted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 pub enum Guard {
     /// `spec.mode` is Observe.
     Mode,
@@ -39,44 +52,12 @@ pub enum Guard {
 
 impl Guard {
     /// Every guard.
-    pub const ALL: [Self; 15] = [
-        Self::Mode,
-        Self::Suspend,
-        Self::Switch,
-        Self::WriteScope,
-        Self::Owner,
-        Self::Proposal,
-        Self::Window,
-        Self::MaxConcurrent,
-        Self::MaxActionsPerHour,
-        Self::OperatorCap,
-        Self::Backoff,
-        Self::Breaker,
-        Self::StateFull,
-        Self::TriedBefore,
-        Self::Facts,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Its name.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Mode => "Mode",
-            Self::Suspend => "Suspend",
-            Self::Switch => "Switch",
-            Self::WriteScope => "WriteScope",
-            Self::Owner => "Owner",
-            Self::Proposal => "Proposal",
-            Self::Window => "Window",
-            Self::MaxConcurrent => "MaxConcurrent",
-            Self::MaxActionsPerHour => "MaxActionsPerHour",
-            Self::OperatorCap => "OperatorCap",
-            Self::Backoff => "Backoff",
-            Self::Breaker => "Breaker",
-            Self::StateFull => "StateFull",
-            Self::TriedBefore => "TriedBefore",
-            Self::Facts => "Facts",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// That it holds something back, for this reason.

@@ -30,9 +30,10 @@ use crate::{
         status::{RootCause, Severity},
     },
     diagnose::{
-        Diagnosis, Known, Problem, Verdict, cdc,
+        Cause, Diagnosis, Known, Problem, Verdict,
+        causes::{Remedy, rules},
+        cdc,
         mended::{Fix, SwitchedOff},
-        requests,
     },
     posthog::{
         lax::Lax,
@@ -88,20 +89,8 @@ pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted
 }
 
 fn needs_approval(problem: &Problem) -> bool {
-    if problem.cause == RootCause::Requested {
-        return [requests::RESYNC, requests::DELETE_DATA].contains(&problem.rule);
-    }
-    matches!(
-        problem.cause,
-        RootCause::SchemaDrift
-            | RootCause::SourceObjectMissing
-            | RootCause::PrimaryKeyMissing
-            | RootCause::PrimaryKeyDuplicate
-            | RootCause::TableMissing
-            | RootCause::DataCheckFailed
-            | RootCause::DataTypeMismatch
-            | RootCause::CdcSlotLost
-    )
+    let remedy = Cause::of(problem.cause).remedy_for(problem.rule);
+    matches!(remedy, Remedy::NeedsApproval(_))
 }
 
 fn wanted(known: &Known<'_>, diagnosis: &Diagnosis, problems: &[&Problem]) -> Option<Wanted> {
@@ -282,7 +271,7 @@ impl<'a> OfTable<'a> {
                 action: ProposedAction::DeleteData,
                 fit: self.other_key(),
             },
-            RootCause::Requested if self.problem.rule == requests::DELETE_DATA => Wanted {
+            RootCause::Requested if self.problem.rule == rules::DELETE_DATA => Wanted {
                 action: ProposedAction::DeleteData,
                 fit: self.delete_as_asked(),
             },

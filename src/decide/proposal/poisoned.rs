@@ -10,11 +10,8 @@ use crate::{
         proposal::{ProposedAction, ProposedCall},
         status::{Action, Severity},
     },
-    decide::{
-        approval::poison,
-        remedy::{Remedy, remedy_for},
-    },
-    diagnose::{Known, Problem},
+    decide::approval::poison,
+    diagnose::{Cause, Known, Problem, causes::Remedy},
     posthog::wire::{Schema, Source},
 };
 
@@ -25,7 +22,7 @@ pub fn needs_a_reload(known: &Known<'_>, problem: &Problem) -> bool {
     };
     let reload = Remedy::Safe(Action::Reload);
     problem.severity == Severity::Error
-        && remedy_for(problem.cause, problem.rule) == reload
+        && Cause::of(problem.cause).remedy_for(problem.rule) == reload
         && is_poisoned(known, id)
 }
 

@@ -12,7 +12,7 @@ use crate::{
         proposal::{ProposedAction, ProposedCall, ProposedStep},
         status::{RootCause, Severity},
     },
-    diagnose::{Known, Problem, webhooks},
+    diagnose::{Known, Problem, causes::rules},
     posthog::{
         lax::Lax,
         wire::{Schema, Source},
@@ -25,7 +25,7 @@ const MAX_TABLES: usize = 100;
 /// True for the problem that another webhook mends.
 pub fn is_off_at_vendor(problem: &Problem) -> bool {
     problem.cause == RootCause::WebhookBroken
-        && problem.rule == webhooks::DISABLED_AT_VENDOR
+        && problem.rule == rules::DISABLED_AT_VENDOR
         && problem.severity == Severity::Error
 }
 

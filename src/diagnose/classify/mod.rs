@@ -13,7 +13,7 @@ mod rules;
 
 pub use rule::{Rule, When};
 
-use super::advice::advice;
+use super::causes::{Advice, Cause};
 use crate::api::status::{Confidence, RootCause};
 
 /// The tables of rules, in the order in which they are asked.
@@ -35,10 +35,10 @@ pub struct Reading {
 
 impl Reading {
     /// What a human should do next, as precisely as the text allows.
-    pub fn advice(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         rule(self.rule)
             .and_then(|rule| rule.advice)
-            .unwrap_or_else(|| advice(self.cause))
+            .map_or(Cause::of(self.cause).advice, Advice::same)
     }
 }
 

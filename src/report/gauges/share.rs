@@ -141,8 +141,7 @@ fn truth(status: &WarehouseSyncPolicyStatus, type_: &str) -> &'static str {
 
 fn reason(status: &WarehouseSyncPolicyStatus, type_: &str) -> Option<&'static str> {
     let said = &status.condition(type_)?.reason;
-    let known = Reason::ALL.into_iter().map(Reason::as_str);
-    known.into_iter().find(|reason| reason == said)
+    said.parse().ok().map(Reason::as_str)
 }
 
 fn open(proposal: &Proposal) -> Option<Open> {

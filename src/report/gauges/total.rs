@@ -115,13 +115,13 @@ impl Default for Totals {
             newest_poll: None,
         };
         totals.add_schemas(&SchemaCounts::default());
-        for step in Step::ALL {
+        for &step in Step::ALL {
             totals.add_incidents(step, 0);
         }
-        for guard in Guard::ALL {
+        for &guard in Guard::ALL {
             totals.add_held(guard, 0);
         }
-        for action in ProposedAction::ALL {
+        for &action in ProposedAction::ALL {
             for phase in PHASES {
                 totals.add_proposals(action, phase, 0);
             }

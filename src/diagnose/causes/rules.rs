@@ -1,0 +1,16 @@
+//! Names of rules by which more is decided than what a finding is called.
+
+/// A request to wipe a table and import it anew.
+pub const RESYNC: &str = "request/resync";
+/// A request to delete a table's data.
+pub const DELETE_DATA: &str = "request/delete-data";
+/// A request that cannot be understood.
+pub const NOT_UNDERSTOOD: &str = "request/not-understood";
+/// `PostHog` has no webhook for the source.
+pub const NOT_REGISTERED: &str = "webhook/not-registered";
+/// The vendor no longer has the webhook.
+pub const GONE_AT_VENDOR: &str = "webhook/gone-at-vendor";
+/// The vendor does not call the webhook enabled.
+pub const DISABLED_AT_VENDOR: &str = "webhook/disabled-at-vendor";
+/// How the rules begin that tell of a replication slot that lags.
+pub const LAG: &str = "cdc/lag";
