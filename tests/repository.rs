@@ -13,6 +13,7 @@ use std::{
 };
 
 use kube::CustomResourceExt as _;
+use serde_json::Value;
 use warehouse_sync_operator::{
     api::{WarehouseSyncPolicy, conditions::Reason, notification::Occasion, status::RootCause},
     cli::crd_yaml,
@@ -259,7 +260,7 @@ fn every_cause_is_in_the_table_of_remediation_with_what_is_done_about_it() {
 }
 
 #[test]
-fn every_guard_is_in_the_documentation_with_its_default_and_what_status_says() {
+fn every_guard_is_in_the_documentation_and_what_status_says() {
     let crd = serde_json::to_value(WarehouseSyncPolicy::crd()).unwrap();
     let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     let field = |path: &str| {
@@ -391,4 +392,51 @@ fn the_image_is_built_by_the_toolchain_of_the_repository() {
     ] {
         assert!(dockerfile.contains(&wanted), "Dockerfile lacks {wanted}");
     }
+}
+
+/// The fields of `spec.health` by their paths, with their schemas.
+fn fields_of_health() -> Vec<(String, Value)> {
+    fn leaves(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
+        match schema["properties"].as_object() {
+            None => found.push((path.trim_start_matches('.').to_owned(), schema.clone())),
+            Some(fields) => {
+                for (name, field) in fields {
+                    leaves(&format!("{path}.{name}"), field, found);
+                }
+            }
+        }
+    }
+    let crd = serde_json::to_value(WarehouseSyncPolicy::crd()).unwrap();
+    let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/health";
+    let mut found = Vec::new();
+    leaves("", crd.pointer(schema).unwrap(), &mut found);
+    found
+}
+
+#[test]
+fn every_field_of_health_is_in_the_documentation() {
+    let row = |(path, schema): &(String, Value)| {
+        let says = schema["description"].as_str().unwrap();
+        format!("| `{path}` | {} |", says.replace('\n', " "))
+    };
+    let table = fields_of_health().iter().map(row).collect::<Vec<_>>();
+    let table = table.join("\n");
+    let docs = fs::read_to_string(root().join("docs/diagnosis.md")).unwrap();
+    assert!(
+        docs.contains(&table),
+        "docs/diagnosis.md: the table of the fields of spec.health has drifted; it must be\n{table}"
+    );
+}
+
+#[test]
+fn every_bound_of_a_duration_of_health_is_tested_against_the_api_server() {
+    let file = "tests/operator/crd_refusals.rs";
+    let rows = fs::read_to_string(root().join(file)).unwrap();
+    let bounded = fields_of_health().into_iter();
+    let bounded = bounded.filter(|(_, schema)| !schema["x-kubernetes-validations"].is_null());
+    let missing: Vec<_> = bounded
+        .map(|(path, _)| format!("health.{path} | "))
+        .filter(|row| !rows.contains(&format!("\n{row}")))
+        .collect();
+    assert!(missing.is_empty(), "{file} lacks rows for {missing:?}");
 }

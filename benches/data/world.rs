@@ -123,6 +123,6 @@ fn looked(row: &Schema, now: Timestamp) -> Option<Seen> {
     );
     let mut seen = Seen::first(row, now);
     let jobs = serde_json::from_str(&job).map_err(|error| error.to_string());
-    seen.looked(Look::new(now, &row.id, jobs, Log::Newest(Some(now))));
+    seen.looked(Look::new(now, &row.id, jobs, Log::of_line(Some(now))));
     Some(seen)
 }

@@ -1,6 +1,28 @@
 //! Durations as Kubernetes users write them: `90s`, `2m`, `1h30m`.
 
 use jiff::SignedDuration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A duration as a user wrote it. What is allowed in a field, [`super::cel::between`] says beside it; an object may be older than
+/// that rule, so that the text is read only where a wrong one can be reported.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct DurationText(#[schemars(length(max = 16))] String);
+
+impl DurationText {
+    /// Its length. `field` is where it stands below `spec`, for the error.
+    pub fn read(&self, field: &str) -> Result<SignedDuration, DurationError> {
+        parse(field, &self.0)
+    }
+}
+
+impl From<&str> for DurationText {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
 
 /// A text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +35,7 @@ pub struct DurationError {
 }
 
 /// Reads the duration that a user wrote in `field`.
-pub fn parse(field: &str, text: &str) -> Result<SignedDuration, DurationError> {
+fn parse(field: &str, text: &str) -> Result<SignedDuration, DurationError> {
     let error = || DurationError {
         field: field.to_owned(),
         text: text.to_owned(),

@@ -4,15 +4,24 @@
 //! annotations, and the checks that turn a spec into a [`ValidatedPolicy`]. No client and no clock in this folder.
 
 mod about;
+mod cel;
 pub mod conditions;
+pub mod data_check;
 pub mod duration;
 pub mod glob;
+pub mod health;
 pub mod host;
+pub mod invalid;
+pub mod limits;
 pub mod marks;
 pub mod names;
 pub mod notification;
+pub mod overrides;
 pub mod policy;
 pub mod proposal;
+pub mod refs;
+pub mod remediation;
+pub mod selector;
 pub mod status;
 pub mod timings;
 pub mod validated;

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 
-use super::{policy::SecretKeyRef, status::RootCause};
+use super::{refs::SecretKeyRef, status::RootCause};
 
 /// Most announcements that a status remembers. What does not fit is told when there is room again.
 pub const MAX_ANNOUNCEMENTS: usize = 64;

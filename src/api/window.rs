@@ -1,12 +1,51 @@
 //! Windows of time that come again and again, by the clock of a place.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments become plain text in `kubectl explain`"
+)]
+
 use croner::Cron;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{
-    duration,
-    policy::{self, WindowKind},
-};
+use super::{cel::between, duration::DurationText};
+
+/// A window of time that comes again and again.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct WindowSpec {
+    /// Whether the operator may start something in it.
+    pub kind: WindowKind,
+    /// When it begins, as five fields of cron: minute, hour, day of the month, month, day of the week. For example
+    /// `0 8 * * 1-5`: at eight from Monday to Friday.
+    #[schemars(length(min = 9, max = 64))]
+    #[x_kube(validation = Rule::new(r"self.matches('^[^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+$')")
+        .message("schedule must be five fields of cron, for example 0 8 * * 1-5"))]
+    pub schedule: String,
+    /// How long it lasts, from 1m to 168h.
+    #[schemars(extend("x-kubernetes-validations" = between("duration", "1m", "168h", "10h")))]
+    pub duration: DurationText,
+    /// The time zone of the schedule, by its name in the IANA database, for example Europe/Berlin. Default: UTC.
+    #[serde(default = "utc")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: String,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+/// What a window is for.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowKind {
+    /// The operator may start something in it.
+    Allow,
+    /// The operator may not start anything in it.
+    Deny,
+}
 
 /// A window whose schedule and time zone have been read.
 #[derive(Debug, Clone)]
@@ -19,8 +58,8 @@ pub struct Window {
 }
 
 impl Window {
-    pub(super) fn new(window: &policy::Window) -> Result<Self, String> {
-        let policy::Window {
+    pub(super) fn new(window: &WindowSpec) -> Result<Self, String> {
+        let WindowSpec {
             kind,
             schedule,
             duration,
@@ -31,7 +70,8 @@ impl Window {
             schedule: schedule
                 .parse()
                 .map_err(|error| format!("schedule {schedule:?}: {error}"))?,
-            length: duration::parse("remediation.windows[].duration", duration)
+            length: duration
+                .read("remediation.windows[].duration")
                 .map_err(|error| error.to_string())?,
             time_zone: TimeZone::get(time_zone).map_err(|_| {
                 format!(
@@ -56,10 +96,10 @@ mod tests {
     use super::*;
 
     fn window(schedule: &str, duration: &str, time_zone: &str) -> Result<Window, String> {
-        Window::new(&policy::Window {
+        Window::new(&WindowSpec {
             kind: WindowKind::Deny,
             schedule: schedule.to_owned(),
-            duration: duration.to_owned(),
+            duration: duration.into(),
             time_zone: time_zone.to_owned(),
         })
     }

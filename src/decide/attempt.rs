@@ -176,7 +176,7 @@ pub fn holds(known: &Known<'_>, incident: &Incident, attempt: i64) -> Option<Blo
     let (switch, field) = match incident.cause {
         _ if incident.step == Step::Enabling => (policy.reenable_after_fix, "reenableAfterFix"),
         RootCause::CredentialsInvalid => (policy.apply_credentials, "applyCredentials"),
-        RootCause::Stuck => (policy.cancel_stuck, "cancelStuck"),
+        RootCause::Stuck => (policy.cancel_stuck.switch(), "cancelStuck"),
         RootCause::Stale => (policy.reload_stale, "reloadStale"),
         _ => (policy.reload_transient, "reloadTransient"),
     };

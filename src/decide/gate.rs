@@ -173,32 +173,32 @@ mod tests {
             still_hangs(
                 "a1",
                 &hanging(),
-                &live(&job("j1", "Running", "5"), Log::Newest(None))
+                &live(&job("j1", "Running", "5"), Log::of_line(None))
             )
             .is_ok()
         );
-        let newer = Log::Newest(Some("2026-10-01T11:59:59Z".parse().unwrap()));
+        let newer = Log::of_line(Some("2026-10-01T11:59:59Z".parse().unwrap()));
         for (why, look) in [
             (
                 "another job",
-                live(&job("j2", "Running", "5"), Log::Newest(None)),
+                live(&job("j2", "Running", "5"), Log::of_line(None)),
             ),
             ("ended", live(&job("j1", "Completed", "5"), Log::NotRead)),
             (
                 "status unknown",
-                live(&job("j1", "running", "5"), Log::Newest(None)),
+                live(&job("j1", "running", "5"), Log::of_line(None)),
             ),
             (
                 "rows moved",
-                live(&job("j1", "Running", "6"), Log::Newest(None)),
+                live(&job("j1", "Running", "6"), Log::of_line(None)),
             ),
             (
                 "rows gone",
-                live(&job("j1", "Running", "null"), Log::Newest(None)),
+                live(&job("j1", "Running", "null"), Log::of_line(None)),
             ),
             (
                 "rows odd",
-                live(&job("j1", "Running", r#""5""#), Log::Newest(None)),
+                live(&job("j1", "Running", r#""5""#), Log::of_line(None)),
             ),
             ("log moved", live(&job("j1", "Running", "5"), newer)),
             (

@@ -579,7 +579,7 @@ impl Pass<'_> {
 
     /// What holds back a cancel, also the one of a later attempt.
     fn cancel_guard(&self, incident: &Incident) -> Option<Blocked> {
-        if self.known.policy.cancel_stuck == Switch::Off {
+        if self.known.policy.cancel_stuck.switch() == Switch::Off {
             return Some(Guard::Switch.says("spec.remediation.cancelStuck is Off"));
         }
         if self.diagnosis.of(&incident.schema_id).is_none() {

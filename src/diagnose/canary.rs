@@ -17,16 +17,22 @@ use crate::{
 pub fn wanted(policy: &ValidatedPolicy, snapshot: &Snapshot, now: Timestamp) -> Option<Suspect> {
     let (silent_id, since, health) = longest_silent(policy, snapshot)?;
     let proves = |canary: &Canary| {
-        canary.schema_id != silent_id && canary.extracted_at > since && (canary.loader_logs || !canary.is_v3)
+        canary.schema_id != silent_id
+            && canary.extracted_at > since
+            && (canary.loader_logs || !canary.is_v3)
     };
     if snapshot.canaries.iter().any(proves) {
         return None;
     }
-    let lately = |canary: &Canary| now.duration_since(canary.read_at).abs() < health.no_progress_for / 48;
+    let lately =
+        |canary: &Canary| now.duration_since(canary.read_at).abs() < health.no_progress_for / 48;
     if snapshot.canaries.iter().any(lately) {
         return None;
     }
-    let rows = snapshot.sources.iter().flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)));
+    let rows = snapshot
+        .sources
+        .iter()
+        .flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)));
     rows.filter(|(source, schema)| schema.id != silent_id && may_be_canary(source, schema))
         .filter(|(_, schema)| tells_something_new(snapshot, schema))
         .max_by_key(|(_, schema)| schema.last_synced_at.get().copied())
@@ -45,7 +51,12 @@ fn longest_silent<'a>(
             let silent = silent_for(seen)?;
             let health = health(policy, source, schema);
             let nearly = health.no_progress_for - health.no_progress_for / 8;
-            (silent >= nearly).then_some((silent, schema.id.as_str(), seen.mark.as_ref()?.since, health))
+            (silent >= nearly).then_some((
+                silent,
+                schema.id.as_str(),
+                seen.mark.as_ref()?.since,
+                health,
+            ))
         })
         .max_by_key(|(silent, ..): &(SignedDuration, _, _, _)| *silent)
         .map(|(_, id, since, health)| (id, since, health))

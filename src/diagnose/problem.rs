@@ -138,7 +138,8 @@ impl Problem {
                 redact::one_line(&canary.name, NAME_CAP),
                 super::verdict::seconds(canary.finished_at)
             ),
-            None => "no other table of the project syncs, so nothing proves that PostHog works".to_owned(),
+            None => "no other table of the project syncs, so nothing proves that PostHog works"
+                .to_owned(),
         });
         problem
     }

@@ -19,7 +19,12 @@ use crate::{
 };
 
 /// The verdict on a table that says Running.
-pub fn verdict(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
+pub fn verdict(
+    known: &Known<'_>,
+    source: &Source,
+    schema: &Schema,
+    seen: Option<&Seen>,
+) -> Verdict {
     let Some(seen) = seen else {
         return Verdict::Running;
     };
@@ -66,7 +71,11 @@ fn cannot_tell(reason: String) -> Verdict {
 
 /// Whether no other table of the project syncs, so that none can prove that `PostHog` works.
 fn is_alone(known: &Known<'_>, schema: &Schema) -> bool {
-    let rows = &mut known.snapshot.sources.iter().flat_map(|source| &source.schemas);
+    let rows = &mut known
+        .snapshot
+        .sources
+        .iter()
+        .flat_map(|source| &source.schemas);
     !rows.any(|other| other.id != schema.id && other.should_sync == Lax::Is(true))
 }
 

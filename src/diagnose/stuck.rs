@@ -154,7 +154,9 @@ impl Signs<'_> {
             return Some(reason.to_owned());
         }
         if !log.has_own_lines {
-            return Some("PostHog's log has no line of the run, so its silence says nothing".to_owned());
+            return Some(
+                "PostHog's log has no line of the run, so its silence says nothing".to_owned(),
+            );
         }
         log.doubted_at.filter(|at| *at >= since).map(|at| {
             format!("PostHog itself could not tell at {at} whether the run is alive, when it refused to start another")
@@ -209,26 +211,40 @@ impl Signs<'_> {
 
     fn why_no_canary(&self, phase: Phase, since: Timestamp) -> String {
         let since = super::verdict::seconds(since);
-        let finished = |canary: &Canary| canary.finished_at > since && canary.schema_id != self.schema.id;
-        let mut finished = self.canaries.iter().filter(|canary| finished(canary)).peekable();
+        let finished =
+            |canary: &Canary| canary.finished_at > since && canary.schema_id != self.schema.id;
+        let mut finished = self
+            .canaries
+            .iter()
+            .filter(|canary| finished(canary))
+            .peekable();
         if finished.peek().is_none() {
-            let what = if phase == Phase::Extracting { "workers run" } else { "loader works" };
+            let what = if phase == Phase::Extracting {
+                "workers run"
+            } else {
+                "loader works"
+            };
             format!(
                 "no other table of this project finished a run since {since}, so nobody can say whether PostHog's {what}"
             )
         } else if finished.all(|canary| !canary.has_lines) {
             "the log of a run that completed since is empty, so the silence of this one proves nothing".to_owned()
         } else if phase == Phase::Extracting {
-            format!("no other table of this project is known to have extracted since {since}, so nobody can say whether PostHog's workers run")
+            format!(
+                "no other table of this project is known to have extracted since {since}, so nobody can say whether PostHog's workers run"
+            )
         } else {
-            "PostHog's loader writes no lines into the log here, so its silence proves nothing".to_owned()
+            "PostHog's loader writes no lines into the log here, so its silence proves nothing"
+                .to_owned()
         }
     }
 
     /// Whether a scheduled start came since the run fell silent: `PostHog` would have ended a dead run then. Without a schedule
     /// none ever comes.
     fn slot_has_passed(&self, silent_for: SignedDuration) -> bool {
-        self.schema.frequency().is_none_or(|every| silent_for >= every)
+        self.schema
+            .frequency()
+            .is_none_or(|every| silent_for >= every)
     }
 }
 
@@ -244,7 +260,10 @@ fn is_alive(schema: &Schema, log: &TableLog, now: Timestamp, began: Timestamp) -
 #[must_use]
 pub fn silent_for(seen: &Seen) -> Option<SignedDuration> {
     let look = seen.look.as_ref()?;
-    let mark = seen.mark.as_ref().filter(|mark| seen.frozen && mark.running)?;
+    let mark = seen
+        .mark
+        .as_ref()
+        .filter(|mark| seen.frozen && mark.running)?;
     let still = look.began.duration_since(mark.since);
     // PostHog's own time of the last sign must say the same: were our clock set right only after the mark was made, two looks
     // minutes apart would seem to prove hours.
@@ -268,3 +287,7 @@ pub fn may_be_canary(source: &Source, schema: &Schema) -> bool {
         && schema.should_sync == Lax::Is(true)
         && schema.last_synced_at.get().is_some()
 }
+
+#[cfg(test)]
+#[path = "stuck_tests.rs"]
+mod tests;

@@ -263,7 +263,9 @@ pub fn describe(look: &Look) -> Vec<String> {
             match &look.log {
                 Log::NotRead => {}
                 Log::Read(log) => facts.push(match log.worked {
-                    Some((at, _)) => format!("newest line of work in the table's log: {}", seconds(at)),
+                    Some((at, _)) => {
+                        format!("newest line of work in the table's log: {}", seconds(at))
+                    }
                     None => "the table's log shows no work since it began".to_owned(),
                 }),
                 Log::Unreadable(reason) => {

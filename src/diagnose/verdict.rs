@@ -7,8 +7,7 @@ use super::{
     failure::{Failure, failure},
     freshness,
     problem::Problem,
-    problems,
-    running,
+    problems, running,
     stuck::Silence,
 };
 use crate::{

@@ -76,9 +76,14 @@ impl Canary {
                 (line.timestamp.get().copied(), said)
             })
             .collect();
-        let is_v3 = lines.iter().any(|(_, line)| line.is_extraction_marker() || *line == Line::Loading);
+        let is_v3 = lines
+            .iter()
+            .any(|(_, line)| line.is_extraction_marker() || *line == Line::Loading);
         let extraction = lines.iter().filter(|(_, line)| match line {
-            Line::ExtractionStarted | Line::ExtractionComplete | Line::NothingExtracted | Line::Extracting => true,
+            Line::ExtractionStarted
+            | Line::ExtractionComplete
+            | Line::NothingExtracted
+            | Line::Extracting => true,
             Line::Start
             | Line::ExtractionFailed
             | Line::Loading
@@ -90,7 +95,11 @@ impl Canary {
         });
         let extracted_at = extraction.filter_map(|(at, _)| *at).max();
         // Without the v3 pipeline the run extracts until its end.
-        let extracted_at = if is_v3 { extracted_at.unwrap_or(created) } else { finished_at };
+        let extracted_at = if is_v3 {
+            extracted_at.unwrap_or(created)
+        } else {
+            finished_at
+        };
         Some(Self {
             source_id: source_id.to_owned(),
             schema_id: schema_id.to_owned(),
@@ -152,6 +161,9 @@ mod tests {
     fn a_run_without_markers_extracts_until_its_end_and_an_empty_log_proves_nothing() {
         let silent = canary(&[]);
         assert!(!silent.has_lines && !silent.is_v3 && !silent.loader_logs);
-        assert_eq!(canary(&[("2026-10-01T01:00:00Z", "Synced 5 rows")]).extracted_at, silent.finished_at);
+        assert_eq!(
+            canary(&[("2026-10-01T01:00:00Z", "Synced 5 rows")]).extracted_at,
+            silent.finished_at
+        );
     }
 }

@@ -6,6 +6,7 @@ use super::TableLog;
 use crate::posthog::{
     Client, Transport,
     lax::Lax,
+    run_log::Line,
     wire::{Job, JobStatus},
 };
 
@@ -37,6 +38,12 @@ pub enum Log {
 }
 
 impl Log {
+    /// A log whose newest line of work, of no known kind, is as old as that.
+    #[must_use]
+    pub fn of_line(at: Option<Timestamp>) -> Self {
+        Self::Read(TableLog::with_line(at.map(|at| (at, Line::Unknown))))
+    }
+
     /// What it shows, if it was read.
     #[must_use]
     pub const fn read(&self) -> Option<&TableLog> {

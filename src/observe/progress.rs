@@ -97,7 +97,7 @@ impl Seen {
 
     /// Takes note of a look.
     pub fn looked(&mut self, look: Look) {
-        let (mark, frozen, unclear) = advance(self.mark.take(), &look);
+        let (mark, frozen, unclear) = advance(self.mark.take(), &look, self.row_since);
         (self.mark, self.frozen, self.unclear) = (mark, frozen, unclear);
         let is_readable = |look: &Look| !matches!(look.newest(), Newest::Unclear(_));
         if is_readable(&look) {
@@ -127,8 +127,12 @@ fn print(schema: &Schema) -> RowPrint {
 }
 
 /// The mark after `look`, whether nothing moved since it, and why that cannot be told.
-fn advance(mark: Option<Mark>, look: &Look) -> (Option<Mark>, bool, Option<String>) {
-    let fresh = match sighting(mark.as_ref(), look) {
+fn advance(
+    mark: Option<Mark>,
+    look: &Look,
+    watched_since: Timestamp,
+) -> (Option<Mark>, bool, Option<String>) {
+    let fresh = match sighting(mark.as_ref(), look, watched_since) {
         Ok(fresh) => fresh,
         Err(unclear) => return (mark, false, Some(unclear)),
     };
@@ -145,7 +149,7 @@ fn advance(mark: Option<Mark>, look: &Look) -> (Option<Mark>, bool, Option<Strin
 }
 
 /// Where the table stands now, as a new mark; or why that cannot be told. What was there and is gone is no evidence.
-fn sighting(before: Option<&Mark>, look: &Look) -> Result<Mark, String> {
+fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Result<Mark, String> {
     let nothing = Mark {
         job_id: None,
         running: false,
@@ -187,7 +191,7 @@ fn sighting(before: Option<&Mark>, look: &Look) -> Result<Mark, String> {
     if log_at.is_none() && rows.is_none() {
         return Err(format!("job {} shows neither rows nor a log", job.id));
     }
-    let since = stood_since(before, look, (&job.id, rows, log_at));
+    let since = stood_since(before, look, (&job.id, rows, log_at)).max(watched_since.min(look.at));
     Ok(Mark {
         running: true,
         rows,
@@ -273,10 +277,9 @@ mod tests {
     }
 
     fn log(line: Option<(&str, Line)>) -> Log {
-        Log::Read(TableLog {
-            worked: line.map(|(when, line)| (at(when), line)),
-            ..TableLog::default()
-        })
+        Log::Read(TableLog::with_line(
+            line.map(|(when, line)| (at(when), line)),
+        ))
     }
 
     fn line(when: &str) -> Log {
@@ -311,6 +314,13 @@ mod tests {
         let mut seen = Seen::first(&schema(), at(LATER[0]));
         seen.looked(look(LATER[1], "j1", "5", moved(LATER[0])));
         assert_eq!(seen.mark.as_ref().map(|m| m.since), Some(at(LATER[0])));
+        let mut late = Seen::first(&schema(), at(LATER[1]));
+        late.looked(look(LATER[2], "j1", "5", moved(LATER[0])));
+        assert_eq!(
+            late.mark.as_ref().map(|m| m.since),
+            Some(at(LATER[1])),
+            "no longer than the operator has watched the table"
+        );
         // Rows without a line: this instance does not write one with each move.
         seen.looked(look(LATER[2], "j1", "6", moved(LATER[0])));
         assert_eq!(seen.mark.as_ref().map(|m| m.since), Some(at(LATER[2])));
@@ -323,7 +333,12 @@ mod tests {
                 r#"[{{"id":"new","created_at":"2026-10-01T00:30:00Z","status":"Running","rows_synced":7,"schema":{{"id":"a1"}}}},
                     {{"id":"old","created_at":"2026-10-01T00:00:00Z","status":"Running","rows_synced":{rows},"schema":{{"id":"a1"}}}}]"#
             );
-            Look::new(at(when), "a1", Ok(serde_json::from_str(&json).unwrap()), line(LATER[0]))
+            Look::new(
+                at(when),
+                "a1",
+                Ok(serde_json::from_str(&json).unwrap()),
+                line(LATER[0]),
+            )
         };
         let mut seen = Seen::first(&schema(), at(LATER[0]));
         seen.looked(both(LATER[1], 5));

@@ -7,7 +7,9 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{ApprovalGuard, Canary, Changes, Elsewhere, Look, Offers, Probes, Seen, probes::Probed};
+use super::{
+    ApprovalGuard, Canary, Changes, Elsewhere, Look, Offers, Probes, Seen, probes::Probed,
+};
 use crate::{
     api::validated::{PolicyRef, Selector},
     posthog::{

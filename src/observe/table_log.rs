@@ -66,6 +66,16 @@ pub struct TableLog {
 }
 
 impl TableLog {
+    /// A log of which nothing is known but its newest line of work.
+    #[must_use]
+    pub fn with_line(worked: Option<(Timestamp, Line)>) -> Self {
+        Self {
+            worked,
+            has_own_lines: worked.is_some(),
+            ..Self::default()
+        }
+    }
+
     /// Reads what is new in the log of the table since `before` was read of the same run.
     pub async fn read<T: Transport>(
         client: &Client<T>,
@@ -97,6 +107,16 @@ impl TableLog {
             let markers = log.markers(client, schema_id).await;
             log.add(&markers.map_err(|error| error.to_string())?, None)?;
         }
+        Ok(log)
+    }
+
+    /// The log of a run that began then, if this page is all of it.
+    pub fn of_page(run_id: &str, began: Timestamp, page: &LogPage) -> Result<Self, String> {
+        let mut log = Self {
+            run_id: run_id.to_owned(),
+            ..Self::default()
+        };
+        log.add(page, Some(began))?;
         Ok(log)
     }
 
@@ -149,8 +169,12 @@ impl TableLog {
             newer(&mut self.worked, at, said);
         }
         match said {
-            Line::StartRefused(Refusal::RunIsAlive) => self.vouched_at = self.vouched_at.max(Some(at)),
-            Line::StartRefused(Refusal::Ambiguous) => self.doubted_at = self.doubted_at.max(Some(at)),
+            Line::StartRefused(Refusal::RunIsAlive) => {
+                self.vouched_at = self.vouched_at.max(Some(at))
+            }
+            Line::StartRefused(Refusal::Ambiguous) => {
+                self.doubted_at = self.doubted_at.max(Some(at))
+            }
             _ => {}
         }
         self.is_v3 |= said.is_extraction_marker();
@@ -213,12 +237,7 @@ mod tests {
     }
 
     fn log(lines: &[(usize, &str, &str)]) -> TableLog {
-        let mut log = TableLog {
-            run_id: "r2".into(),
-            ..TableLog::default()
-        };
-        log.add(&page(lines), Some(at(10))).unwrap();
-        log
+        TableLog::of_page("r2", at(10), &page(lines)).unwrap()
     }
 
     const STARTING: &str = "V3 Pipeline: Extraction starting";
@@ -229,16 +248,39 @@ mod tests {
         let start = (10, "r2", STARTING);
         for (lines, phase) in [
             (vec![start], Phase::Extracting),
-            (vec![start, (11, "r2", "batch_processed_ok")], Phase::Extracting),
-            (vec![start, (12, "r2", "V3 Pipeline: Extraction failed")], Phase::Unknown),
             (
-                vec![start, (12, "r2", "V3 Pipeline: Extraction failed"), (13, "r2", STARTING)],
+                vec![start, (11, "r2", "batch_processed_ok")],
+                Phase::Extracting,
+            ),
+            (
+                vec![start, (12, "r2", "V3 Pipeline: Extraction failed")],
+                Phase::Unknown,
+            ),
+            (
+                vec![
+                    start,
+                    (12, "r2", "V3 Pipeline: Extraction failed"),
+                    (13, "r2", STARTING),
+                ],
                 Phase::Extracting,
             ),
             (vec![start, (12, "r2", COMPLETE)], Phase::Queued),
-            (vec![start, (12, "r2", COMPLETE), (13, "r1", "batch_picked_up")], Phase::Queued),
-            (vec![start, (12, "r2", COMPLETE), (13, "r2", "batch_picked_up")], Phase::Loading),
-            (vec![start, (12, "r2", COMPLETE), (13, "r2", "final_batch_received")], Phase::PostLoad),
+            (
+                vec![start, (12, "r2", COMPLETE), (13, "r1", "batch_picked_up")],
+                Phase::Queued,
+            ),
+            (
+                vec![start, (12, "r2", COMPLETE), (13, "r2", "batch_picked_up")],
+                Phase::Loading,
+            ),
+            (
+                vec![
+                    start,
+                    (12, "r2", COMPLETE),
+                    (13, "r2", "final_batch_received"),
+                ],
+                Phase::PostLoad,
+            ),
             (vec![(12, "r1", COMPLETE)], Phase::Unknown),
             (vec![], Phase::Unknown),
         ] {
@@ -248,12 +290,19 @@ mod tests {
 
     #[test]
     fn a_run_without_markers_extracts_only_where_no_run_has_any() {
-        let lines = [(10, "r2", "Synced 5 rows"), (11, "r2", "Updating rows_synced with +5")];
+        let lines = [
+            (10, "r2", "Synced 5 rows"),
+            (11, "r2", "Updating rows_synced with +5"),
+        ];
         assert_eq!(log(&lines).phase(true), Phase::Extracting);
         assert_eq!(log(&lines).phase(false), Phase::Unknown);
         let with_markers = [lines[0], lines[1], (12, "r1", COMPLETE)];
         assert_eq!(log(&with_markers).phase(true), Phase::Unknown);
-        assert_eq!(log(&[]).phase(true), Phase::Unknown, "an empty log proves nothing");
+        assert_eq!(
+            log(&[]).phase(true),
+            Phase::Unknown,
+            "an empty log proves nothing"
+        );
     }
 
     #[test]
@@ -270,7 +319,11 @@ mod tests {
 
     #[test]
     fn lines_that_were_read_before_change_nothing() {
-        let lines = [(10, "r2", STARTING), (12, "r2", COMPLETE), (13, "r2", "batch_picked_up")];
+        let lines = [
+            (10, "r2", STARTING),
+            (12, "r2", COMPLETE),
+            (13, "r2", "batch_picked_up"),
+        ];
         let mut twice = log(&lines);
         twice.add(&page(&lines[1..]), Some(at(10))).unwrap();
         assert_eq!(twice, log(&lines));

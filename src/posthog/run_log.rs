@@ -138,20 +138,56 @@ pub const LINES: &[Row] = &[
     row("Created external data job", Line::Start, JOB),
     row("Checking for heartbeat timeout reporting", Line::Start, JOB),
     row("Running import_data_activity", Line::Start, JOB),
-    row("V3 Pipeline: Extraction starting", Line::ExtractionStarted, V3),
-    row("V3 Pipeline: Resumable source detected", Line::ExtractionStarted, V3),
-    row("V3 Pipeline: Continuing the incremental import", Line::ExtractionStarted, V3),
+    row(
+        "V3 Pipeline: Extraction starting",
+        Line::ExtractionStarted,
+        V3,
+    ),
+    row(
+        "V3 Pipeline: Resumable source detected",
+        Line::ExtractionStarted,
+        V3,
+    ),
+    row(
+        "V3 Pipeline: Continuing the incremental import",
+        Line::ExtractionStarted,
+        V3,
+    ),
     row("V3 Pipeline: Extraction failed", Line::ExtractionFailed, V3),
-    row("V3 Pipeline: Extraction complete", Line::ExtractionComplete, V3),
+    row(
+        "V3 Pipeline: Extraction complete",
+        Line::ExtractionComplete,
+        V3,
+    ),
     row("V3 Pipeline: Finalizing extraction", Line::Extracting, V3),
-    row("V3 Pipeline: No batches extracted", Line::NothingExtracted, V3),
+    row(
+        "V3 Pipeline: No batches extracted",
+        Line::NothingExtracted,
+        V3,
+    ),
     row("V3 Pipeline: Cleaning up resources", Line::Housekeeping, V3),
     row("batch_inserted_to_postgres_queue", Line::Extracting, QUEUE),
     row("Updating rows_synced with", Line::Extracting, EXTRACT),
-    row("Queue run handed to the loader", Line::ExtractionComplete, QUEUE_RUN),
-    row("Queue run failed, will retry", Line::ExtractionFailed, QUEUE_RUN),
-    row("Queue run stopped by a shutdown, requeued", Line::ExtractionFailed, QUEUE_RUN),
-    row("Queue run stopped: the run was cancelled", Line::Housekeeping, QUEUE_RUN),
+    row(
+        "Queue run handed to the loader",
+        Line::ExtractionComplete,
+        QUEUE_RUN,
+    ),
+    row(
+        "Queue run failed, will retry",
+        Line::ExtractionFailed,
+        QUEUE_RUN,
+    ),
+    row(
+        "Queue run stopped by a shutdown, requeued",
+        Line::ExtractionFailed,
+        QUEUE_RUN,
+    ),
+    row(
+        "Queue run stopped: the run was cancelled",
+        Line::Housekeeping,
+        QUEUE_RUN,
+    ),
     row("batch_picked_up", Line::Loading, CONSUMER),
     row("batch_set_picked_up", Line::Loading, CONSUMER),
     row("message_received", Line::Loading, LOAD),
@@ -175,23 +211,67 @@ pub const LINES: &[Row] = &[
     row("Updating last synced at timestamp", Line::PostLoad, SYNC),
     row("Setting initial_sync_complete", Line::PostLoad, SYNC),
     row("Validating schema and updating table", Line::PostLoad, SYNC),
-    row("Finished validating schema and updating table", Line::PostLoad, SYNC),
+    row(
+        "Finished validating schema and updating table",
+        Line::PostLoad,
+        SYNC,
+    ),
     row("job_marked_completed", Line::PostLoad, LOAD),
-    row("job_completion_suppressed_terminal_status", Line::PostLoad, LOAD),
+    row(
+        "job_completion_suppressed_terminal_status",
+        Line::PostLoad,
+        LOAD,
+    ),
     row("staged_cursor_promoted", Line::PostLoad, LOAD),
     row("post_import_workflow_started", Line::PostLoad, LOAD),
     row("post_load_operations_complete", Line::PostLoad, LOAD),
     row("External data job failed", Line::Housekeeping, JOB),
     row("Updated external data job with", Line::Housekeeping, JOB),
-    row("v3_pipeline_lock_acquire_result", Line::StartRefused(Refusal::Busy), LOCK),
-    row("v3_pipeline_lock_takeover_skipped", Line::StartRefused(Refusal::RunIsAlive), LOCK),
-    row("v3_pipeline_lock_takeover_ambiguous", Line::StartRefused(Refusal::Ambiguous), LOCK),
-    row("v3_pipeline_lock_describe_failed", Line::StartRefused(Refusal::Ambiguous), LOCK),
-    row("v3_pipeline_lock_taking_over", Line::StartRefused(Refusal::TakesOver), LOCK),
-    row("v3_pipeline_stale_running_job_finalized", Line::StartRefused(Refusal::TakesOver), LOCK),
-    row("V3 pipeline lock not acquired, skipping", Line::StartRefused(Refusal::Busy), LOCK),
-    row("Run deferred because this sync keeps failing", Line::StartRefused(Refusal::Busy), JOB),
-    row("Skipping queue run", Line::StartRefused(Refusal::Busy), QUEUE_RUN),
+    row(
+        "v3_pipeline_lock_acquire_result",
+        Line::StartRefused(Refusal::Busy),
+        LOCK,
+    ),
+    row(
+        "v3_pipeline_lock_takeover_skipped",
+        Line::StartRefused(Refusal::RunIsAlive),
+        LOCK,
+    ),
+    row(
+        "v3_pipeline_lock_takeover_ambiguous",
+        Line::StartRefused(Refusal::Ambiguous),
+        LOCK,
+    ),
+    row(
+        "v3_pipeline_lock_describe_failed",
+        Line::StartRefused(Refusal::Ambiguous),
+        LOCK,
+    ),
+    row(
+        "v3_pipeline_lock_taking_over",
+        Line::StartRefused(Refusal::TakesOver),
+        LOCK,
+    ),
+    row(
+        "v3_pipeline_stale_running_job_finalized",
+        Line::StartRefused(Refusal::TakesOver),
+        LOCK,
+    ),
+    row(
+        "V3 pipeline lock not acquired, skipping",
+        Line::StartRefused(Refusal::Busy),
+        LOCK,
+    ),
+    row(
+        "Run deferred because this sync keeps failing",
+        Line::StartRefused(Refusal::Busy),
+        JOB,
+    ),
+    row(
+        "Skipping queue run",
+        Line::StartRefused(Refusal::Busy),
+        QUEUE_RUN,
+    ),
     row("Repartition scheduling skipped", Line::Housekeeping, JOB),
 ];
 
@@ -214,7 +294,12 @@ mod tests {
     fn each_message_is_read_by_its_own_row_also_with_what_follows() {
         for row in LINES {
             for rest in ["", " batch_index=4", "…"] {
-                assert_eq!(read(&format!("{}{rest}", row.begins)), row.line, "{}", row.begins);
+                assert_eq!(
+                    read(&format!("{}{rest}", row.begins)),
+                    row.line,
+                    "{}",
+                    row.begins
+                );
             }
             assert!(row.source.contains('@'), "{} has no version", row.begins);
         }
@@ -232,7 +317,9 @@ mod tests {
     fn what_a_refused_start_writes_is_no_sign_of_life_of_the_run() {
         assert!(!read("v3_pipeline_lock_takeover_skipped").is_work());
         assert!(!read("Skipping queue run: another run of this schema is running").is_work());
-        assert!(!read("External data job failed for external data schema x with error: y").is_work());
+        assert!(
+            !read("External data job failed for external data schema x with error: y").is_work()
+        );
         assert!(read("batch_picked_up").is_work());
     }
 }

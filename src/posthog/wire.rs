@@ -258,7 +258,9 @@ impl Job {
             _ => usize::MAX,
         };
         if self.cdc_write_mode.get().is_some() || self.cdc_write_mode == Lax::Odd {
-            Some("it is a run of change data capture, which waits for its earlier batches without a sign")
+            Some(
+                "it is a run of change data capture, which waits for its earlier batches without a sign",
+            )
         } else if self.billable == Lax::Is(false) || self.billable == Lax::Odd {
             Some("it resumes without billing, and its log lines stand under another id")
         } else if destinations > 1 {

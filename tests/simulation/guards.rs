@@ -5,8 +5,9 @@ use posthog_simulator::KeySpec;
 use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicy,
-        policy::{Mode, Switch, Window, WindowKind},
+        policy::{Mode, Switch},
         status::{Incident, MAX_INCIDENTS, RootCause, Step},
+        window::{WindowKind, WindowSpec},
     },
     observe::Rival,
 };
@@ -106,7 +107,7 @@ fn write_spec(policy: &mut WarehouseSyncPolicy, holds: impl Fn(Guard) -> bool) {
     } else {
         Switch::Auto
     };
-    let window = Window {
+    let window = WindowSpec {
         kind: WindowKind::Deny,
         schedule: "0 0 * * *".into(),
         duration: "20h".into(),
@@ -118,10 +119,10 @@ fn write_spec(policy: &mut WarehouseSyncPolicy, holds: impl Fn(Guard) -> bool) {
     limits.max_concurrent = either(Guard::MaxConcurrent, 1, 5);
     limits.max_actions_per_hour = either(Guard::MaxActionsPerHour, 2, 20);
     let pause = if holds(Guard::BackOff) { "5h" } else { "10m" };
-    pause.clone_into(&mut limits.backoff.initial);
+    limits.backoff.initial = pause.into();
     limits.breaker.min_sources = either(Guard::Breaker, 3, 100);
     let cooldown = if holds(Guard::Breaker) { "24h" } else { "1m" };
-    cooldown.clone_into(&mut limits.breaker.cooldown);
+    limits.breaker.cooldown = cooldown.into();
 }
 
 /// The other policies on the project while these guards hold.

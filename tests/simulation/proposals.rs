@@ -353,7 +353,7 @@ fn the_newest_job_the_rows_the_text_and_the_generation_are_not_material() {
     change(&world, "a", |schema| schema.rows = Some(90));
     world
         .cluster
-        .edit(|policy| policy.spec.interval = "6m".to_owned());
+        .edit(|policy| policy.spec.interval = "6m".into());
     run(&mut world, 60);
     assert_eq!(only(&world), proposal);
 }

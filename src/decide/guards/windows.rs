@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Blocked, Guard};
-use crate::api::{policy::WindowKind, window::Window};
+use crate::api::window::{Window, WindowKind};
 
 /// Why nothing may be started at `now`. Deny wins; where there is any Allow, everything else is closed.
 #[must_use]

@@ -247,7 +247,7 @@ impl Reload {
     pub const fn switch(self, policy: &ValidatedPolicy) -> Option<(Switch, &'static str)> {
         match self {
             Self::Never => None,
-            Self::Hung => Some((policy.cancel_stuck, "cancelStuck")),
+            Self::Hung => Some((policy.cancel_stuck.switch(), "cancelStuck")),
             Self::Stale => Some((policy.reload_stale, "reloadStale")),
             Self::AfterBackOff | Self::AfterCheck => {
                 Some((policy.reload_transient, "reloadTransient"))

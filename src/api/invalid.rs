@@ -1,0 +1,35 @@
+//! Why a policy that the API server took cannot be used.
+
+use super::{duration::DurationError, glob::GlobError, host::HostError};
+
+/// Why a policy that the API server took cannot be used. The CRD's rules make this rare: an object that is older than they
+/// are, or written past them.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidPolicy {
+    /// The object has no name, namespace or uid.
+    #[error("the object has no {0}: it did not come from the API server")]
+    Incomplete(&'static str),
+    /// A duration cannot be read.
+    #[error("spec.{0}")]
+    Duration(#[from] DurationError),
+    /// The host cannot be read.
+    #[error("spec.posthog.host: {0}")]
+    Host(#[from] HostError),
+    /// A limit is below what keeps healthy runs safe.
+    #[error("spec.health.stuck.{field} is below {hours}h: only a host on 127.0.0.1 may have that")]
+    TooShort {
+        /// The field.
+        field: &'static str,
+        /// The least that is allowed, in hours.
+        hours: i64,
+    },
+    /// A data check says nothing to check.
+    #[error("spec.health.dataChecks: a check has neither uniqueKey nor newestRow")]
+    EmptyCheck,
+    /// A window cannot be read.
+    #[error("spec.remediation.windows: {0}")]
+    Window(String),
+    /// A glob cannot be read.
+    #[error("spec.selector.schemas: {0}")]
+    Glob(#[from] GlobError),
+}
