@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use warehouse_sync_operator::{
     api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus},
     decide::{Plan, approval, decide, plan::Settings, proposal},
@@ -37,9 +38,30 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        let now: Timestamp = page::NOW.parse().unwrap();
-        let policy: WarehouseSyncPolicy = serde_saphyr::from_str(POLICY).unwrap();
         let page: Page<Source> = serde_json::from_slice(&page::large()).unwrap();
+        Self::of(&serde_saphyr::from_str(POLICY).unwrap(), page)
+    }
+
+    /// The first `sources` of them, with other names of tables, and a policy that has also these fields in its spec.
+    pub fn with(spec: &Value, sources: usize, name: fn(usize) -> String) -> Self {
+        let mut policy: Value = serde_saphyr::from_str(POLICY).unwrap();
+        for (field, value) in spec.as_object().unwrap() {
+            policy["spec"][field] = value.clone();
+        }
+        let mut page: Page<Source> = serde_json::from_slice(&page::large()).unwrap();
+        page.results.truncate(sources);
+        let tables = page
+            .results
+            .iter_mut()
+            .flat_map(|source| &mut source.schemas);
+        for (place, table) in tables.enumerate() {
+            table.name = name(place).into();
+        }
+        Self::of(&serde_json::from_value(policy).unwrap(), page)
+    }
+
+    fn of(policy: &WarehouseSyncPolicy, page: Page<Source>) -> Self {
+        let now: Timestamp = page::NOW.parse().unwrap();
         let rows = page.results.iter().flat_map(|source| &source.schemas);
         let runs = rows.filter_map(|row| Some((row.id.clone(), Arc::new(looked(row, now)?))));
         let snapshot = Snapshot {
@@ -48,6 +70,7 @@ impl World {
             changes: Changes::default(),
             probes: Probes::default(),
             canaries: Vec::new(),
+            readings: Arc::default(),
             looked: HashSet::new(),
             write_scope: WriteScope::Granted,
             rivals: Vec::new(),
@@ -60,7 +83,7 @@ impl World {
             },
         };
         Self {
-            policy: ValidatedPolicy::new(&policy).unwrap(),
+            policy: ValidatedPolicy::new(policy).unwrap(),
             snapshot,
             status: WarehouseSyncPolicyStatus::default(),
             timings: Timings::PRODUCTION,

@@ -29,7 +29,10 @@ pub enum InvalidPolicy {
     /// A window cannot be read.
     #[error("spec.remediation.windows: {0}")]
     Window(String),
-    /// A glob cannot be read.
+    /// Globs of the selector cannot be used.
     #[error("spec.selector.schemas: {0}")]
     Glob(#[from] GlobError),
+    /// Globs of the overrides cannot be used.
+    #[error("spec.overrides[].schemas: {0}")]
+    OverrideGlob(GlobError),
 }

@@ -9,7 +9,6 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    glob::Globs,
     health::{Failing, Freshness, Health, HealthSpec, Stuck},
     invalid::InvalidPolicy,
     refs::SourceRef,
@@ -47,8 +46,7 @@ pub struct OverrideSpec {
 /// Other health for some tables.
 #[derive(Debug, Clone)]
 pub(super) struct Override {
-    source: SourceRef,
-    schemas: Globs,
+    pub(super) source: SourceRef,
     pub(super) health: Health,
     pub(super) primary_keys: Vec<String>,
 }
@@ -58,7 +56,7 @@ impl Override {
     pub(super) fn new(own: &OverrideSpec, health: &HealthSpec) -> Result<Self, InvalidPolicy> {
         let OverrideSpec {
             source,
-            schemas,
+            schemas: _,
             stuck,
             failing,
             freshness,
@@ -66,7 +64,6 @@ impl Override {
         } = own;
         Ok(Self {
             source: source.clone(),
-            schemas: Globs::new(schemas)?,
             health: Health::new(
                 "overrides[]",
                 stuck.as_ref().unwrap_or(&health.stuck),
@@ -75,10 +72,5 @@ impl Override {
             )?,
             primary_keys: primary_keys.clone(),
         })
-    }
-
-    /// True if it is for a table of this name, of a source of this type, prefix and id.
-    pub(super) fn matches(&self, source_type: &str, prefix: &str, id: &str, schema: &str) -> bool {
-        self.source.matches(source_type, prefix, id) && self.schemas.is_match(schema)
     }
 }

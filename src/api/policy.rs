@@ -120,6 +120,12 @@ pub struct WarehouseSyncPolicySpec {
     /// Other health for single tables: of those entries that match a table, the first counts. Empty (default): none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
+    #[x_kube(
+        validation = Rule::new("self.map(o, o.schemas.size()).sum() <= 256")
+            .message("overrides may have 256 globs together: use globs with *, or several policies"),
+        validation = Rule::new("self.map(o, o.schemas.filter(g, g.contains('?') || g.indexOf('*') != g.lastIndexOf('*')).map(g, g.size()).sum()).sum() <= 1024")
+            .message("the globs of overrides that contain ? or more than one * may have 1024 characters together: use globs with one *, or several policies")
+    )]
     pub overrides: Vec<OverrideSpec>,
 
     /// What the operator may do by itself in mode Enforce, and how much of it. Absent: the defaults of each field.

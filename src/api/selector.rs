@@ -44,12 +44,15 @@ pub struct SourceSelector {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SchemaSelector {
-    /// Globs on the table's name, for example `public.*`: `*` stands for any text, `?` for one character. Empty: every table.
+    /// Globs on the table's name, for example `public.*`: `*` stands for any text, `?` for one character. Those that contain `?` or
+    /// more than one `*` may have 1024 characters together. Empty: every table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
         inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$"))
     )]
+    #[x_kube(validation = Rule::new("self.filter(g, g.contains('?') || g.indexOf('*') != g.lastIndexOf('*')).map(g, g.size()).sum() <= 1024")
+        .message("the globs of include that contain ? or more than one * may have 1024 characters together: use globs with one *, or several policies"))]
     pub include: Vec<String>,
     /// Globs of tables to leave out, also when `include` matches them. Empty: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -57,6 +60,8 @@ pub struct SchemaSelector {
         length(max = 64),
         inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$"))
     )]
+    #[x_kube(validation = Rule::new("self.filter(g, g.contains('?') || g.indexOf('*') != g.lastIndexOf('*')).map(g, g.size()).sum() <= 1024")
+        .message("the globs of exclude that contain ? or more than one * may have 1024 characters together: use globs with one *, or several policies"))]
     pub exclude: Vec<String>,
 }
 

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
     WarehouseSyncPolicy, WarehouseSyncPolicySpec,
+    glob::Globs,
     health::{Cdc, HealthSpec, Webhooks},
     host::Host,
     marks::Marks,
@@ -77,6 +78,8 @@ pub struct ValidatedPolicy {
     health: Health,
     /// The desired health of others.
     overrides: Vec<Override>,
+    /// Which tables each of these is for.
+    overridden: Globs,
     /// How often webhooks are checked.
     pub check_webhooks_every: SignedDuration,
     /// How often change data capture is checked.
@@ -179,6 +182,8 @@ impl ValidatedPolicy {
             selector: Selector::new(&selector.sources, &selector.schemas)?,
             health: Health::new("health", stuck, failing, freshness)?,
             overrides: own.collect::<Result<_, _>>()?,
+            overridden: Globs::lists(overrides.iter().map(|own| own.schemas.as_slice()))
+                .map_err(InvalidPolicy::OverrideGlob)?,
             check_webhooks_every: check_webhooks.read("health.webhooks.checkEvery")?,
             check_cdc_every: check_cdc.read("health.cdc.checkEvery")?,
             lag_warn_percent: *lag_warn_percent,
@@ -235,8 +240,12 @@ impl ValidatedPolicy {
     }
 
     fn own(&self, source_type: &str, prefix: &str, id: &str, schema: &str) -> Option<&Override> {
-        let mut own = self.overrides.iter();
-        own.find(|own| own.matches(source_type, prefix, id, schema))
+        let of_source = |place: usize| {
+            let own = self.overrides.get(place);
+            own.is_some_and(|own| own.source.matches(source_type, prefix, id))
+        };
+        self.overrides
+            .get(self.overridden.first(schema, of_source)?)
     }
 
     /// Where the credentials of sources are.

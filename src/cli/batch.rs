@@ -16,6 +16,7 @@ use super::{
 use crate::{
     api::status::{Confidence, RootCause},
     diagnose::classify::{NO_RULE, classify},
+    posthog::visible,
 };
 
 /// Longest line that is read, in bytes. A file without line breaks must not fill the memory.
@@ -70,8 +71,8 @@ pub(super) fn batch(input: impl Read, output: impl Write) -> Result<ExitCode, Cl
 }
 
 fn write_line(output: &mut impl Write, answer: &Answer) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *output, answer)?;
-    output.write_all(b"\n")
+    let line = serde_json::to_string(answer)?;
+    writeln!(output, "{}", visible::json(&line))
 }
 
 fn is_broken_pipe(result: &std::io::Result<()>) -> bool {

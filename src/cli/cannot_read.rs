@@ -1,7 +1,7 @@
 //! Why a project could not be read, and what to do about it.
 
 use super::patient::PATIENCE;
-use crate::{diagnose::problem::in_words, posthog::PostHogError};
+use crate::{diagnose::words::in_words, posthog::PostHogError};
 
 /// What the client says of a refusal whose body `PostHog` would not send.
 const NOT_POSTHOG: &str = "a body that is not PostHog's";

@@ -30,7 +30,7 @@ use crate::{
         diagnose as judge,
         one_look::{self, Unlooked},
         probing,
-        problem::in_words,
+        words::in_words,
     },
     observe::{Elsewhere, Observer, Snapshot},
     posthog::{

@@ -8,8 +8,12 @@ use serde::Serialize;
 use super::{CliError, batch::batch, output, report};
 use crate::{
     api::status::{Action, Confidence, RootCause},
-    diagnose::classify::{NO_RULE, Reading, classify},
-    diagnose::{Cause, causes::Remedy},
+    diagnose::{
+        Cause,
+        causes::Remedy,
+        classify::{NO_RULE, classify},
+    },
+    observe::Reading,
     posthog::redact,
 };
 

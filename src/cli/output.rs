@@ -5,15 +5,17 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use serde::Serialize;
 
 use super::CliError;
+use crate::posthog::visible;
 
 /// Widest line of a report, in characters: longer ones are hard to read. Where no terminal is, every line is as wide as that.
 const WIDEST: usize = 100;
 /// Narrowest line: below that, names in a column leave no place for a text.
 const NARROWEST: usize = 50;
 
-/// Writes `text`. A reader that stops early, such as `head`, is no error. Colours are left out where nobody sees them.
+/// Writes `text`, what is not seen escaped. A reader that stops early, such as `head`, is no error. Colours are left out where nobody sees them.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
     let mut out = anstream::stdout().lock();
+    let text = visible::lines(text);
     written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
@@ -29,7 +31,7 @@ pub(super) fn written(result: std::io::Result<()>) -> Result<(), CliError> {
 
 /// Writes a line to standard error. If that is closed too, there is nobody left to tell.
 pub fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", visible::lines(line));
 }
 
 /// How wide a line may be.
@@ -51,5 +53,5 @@ pub(super) fn json<A: Serialize>(value: &A) -> Result<String, CliError> {
     let mut text =
         serde_json::to_string_pretty(value).map_err(|error| CliError::Print(error.to_string()))?;
     text.push('\n');
-    Ok(text)
+    Ok(visible::json(&text).into_owned())
 }

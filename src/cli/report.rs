@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::status::{Finding, SchemaCounts, Severity, Summary},
-    diagnose::problem::in_words,
+    diagnose::words::in_words,
     diagnose::{Cause, causes::Remedy},
 };
 

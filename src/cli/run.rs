@@ -15,6 +15,7 @@ use crate::{
         guard::{DEFAULT_HOSTS, HostList, is_loopback},
         proxy,
         quota::Share,
+        visible::Visible,
     },
     report::{Metrics, notifications::outbox::Pace},
     serve,
@@ -246,7 +247,10 @@ fn start_log(format: LogFormat) -> Result<(), CliError> {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(move || Visible {
+            to: std::io::stderr(),
+            is_json: matches!(format, LogFormat::Json),
+        });
     match format {
         LogFormat::Human => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

@@ -15,7 +15,10 @@ use super::{
     lease::{Candidate, Claim, Times, Write, holder},
     timed,
 };
-use crate::report::Metrics;
+use crate::{posthog::redact, report::Metrics};
+
+/// Longest name of a holder that is shown, in characters: that of a pod and what is random.
+const HOLDER_CAP: usize = 280;
 
 /// Where the Lease is, and how long it lasts.
 #[derive(Debug, Clone)]
@@ -217,7 +220,10 @@ impl Campaign {
             Ok(Some(_)) if leads => {
                 format!("leads: holds {place} as {}", self.candidate.identity())
             }
-            Ok(Some(holder)) => format!("stands by: {holder} holds {place}"),
+            Ok(Some(holder)) => {
+                let holder = redact::one_line(&holder, HOLDER_CAP);
+                format!("stands by: {holder} holds {place}")
+            }
             Ok(None) => return,
             Err(problem) => problem,
         };

@@ -20,6 +20,10 @@ use k8s_openapi::{
 /// With a larger factor a test would lose its Lease whenever the machine is busy.
 const LARGEST_FACTOR: u32 = 60;
 
+/// How many times as long as its own claim a candidate believes another's to be, at most. Whoever may write Leases could otherwise keep
+/// every replica out for as long as he likes; a version whose claims last longer than twice those of the version before would be robbed.
+const LONGEST_FACTOR: u32 = 2;
+
 /// How long a claim lasts, and how often it is renewed and looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
@@ -65,6 +69,19 @@ impl Times {
     #[must_use]
     pub fn share(&self, deadline: Duration) -> Duration {
         deadline / self.factor
+    }
+
+    /// How long the claim lasts that a Lease states. Its holder may be of another version of this program, but whoever else may write
+    /// Leases must not make it so short that two lead, or so long that none does.
+    fn believed(&self, lease: &Lease) -> Duration {
+        let stated = lease
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.lease_duration_seconds);
+        let stated = stated.and_then(|seconds| u64::try_from(seconds).ok());
+        stated.map_or(self.lease, |seconds| {
+            Duration::from_secs(seconds).clamp(self.lease, self.lease * LONGEST_FACTOR)
+        })
     }
 
     /// As the Lease says it, in whole seconds: rather longer than shorter.
@@ -213,15 +230,9 @@ impl Candidate {
         let version = &lease.metadata.resource_version;
         let known = self.rival.as_ref().is_some_and(|r| r.version == *version);
         if !known {
-            // What its holder promised, which may be of another version of this program.
-            let lasts = lease
-                .spec
-                .as_ref()
-                .and_then(|spec| u64::try_from(spec.lease_duration_seconds?).ok())
-                .map_or(self.times.lease, Duration::from_secs);
             self.rival = Some(Rival {
                 version: version.clone(),
-                until: now + lasts,
+                until: now + self.times.believed(lease),
             });
         }
     }
@@ -359,6 +370,47 @@ mod tests {
         );
         let taken = standby.saw(Some(&renewed), at + seconds(180), NOON);
         assert!(matches!(taken, Some(Write::Replace(_))));
+    }
+
+    #[test]
+    fn no_lease_makes_a_claim_shorter_than_ones_own_or_longer_than_twice_that() {
+        for (stated, lasts) in [
+            (Some(i32::MIN), 180),
+            (Some(0), 180),
+            (Some(1), 180),
+            (Some(180), 180),
+            (Some(300), 300),
+            (Some(86_400), 360),
+            (Some(i32::MAX), 360),
+            (None, 180),
+        ] {
+            let start = Instant::now();
+            let mut standby = candidate("b");
+            let mut lease = held_by("a", "1");
+            lease.spec.get_or_insert_default().lease_duration_seconds = stated;
+            assert_eq!(standby.saw(Some(&lease), start, NOON), None);
+            let early = start + seconds(lasts - 1);
+            assert_eq!(standby.saw(Some(&lease), early, NOON), None, "{stated:?}");
+            let taken = standby.saw(Some(&lease), start + seconds(lasts), NOON);
+            assert!(matches!(taken, Some(Write::Replace(_))), "{stated:?}");
+        }
+    }
+
+    #[test]
+    fn times_in_a_lease_are_for_people_alone() {
+        let start = Instant::now();
+        let mut standby = candidate("b");
+        let mut lease = held_by("a", "1");
+        let spec = lease.spec.get_or_insert_default();
+        spec.renew_time = Some(MicroTime(Timestamp::MAX));
+        spec.acquire_time = Some(MicroTime(Timestamp::MAX));
+        spec.lease_transitions = Some(i32::MAX);
+        assert_eq!(standby.saw(Some(&lease), start, NOON), None);
+        let taken = standby.saw(Some(&lease), start + seconds(180), NOON);
+        let taken = stored(taken.unwrap(), "2").spec.unwrap();
+        assert_eq!(taken.renew_time, Some(MicroTime(NOON)));
+        assert_eq!(taken.lease_transitions, Some(i32::MAX));
+        assert_eq!(taken.lease_duration_seconds, Some(180));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod approval_guard;
 pub mod backoff;
+pub mod beside;
 pub mod health;
 pub mod kubernetes;
 pub mod leadership;

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    beside::beside,
     obstacle,
     survey::{Budget, Survey, is_verifying},
 };
@@ -30,7 +31,7 @@ use crate::{
         proposal,
         proposal::Seed,
     },
-    diagnose::{Diagnosis, Known, diagnose, outage},
+    diagnose::{Diagnosis, Known, diagnose},
     execute::{self, Leads, Ledger, approved, handover, run::Ran, spending::Wish},
     observe::{Live, Observer, Offers, Rival, Snapshot, observer::ProjectView},
     posthog::{ApiKey, Transport, client::Clock, guard::HostList, quota::Purpose, redact},
@@ -147,9 +148,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                     timings: pass.timings,
                     now: pass.now,
                 };
-                let diagnosis = diagnose(&known);
+                let diagnosis = beside(&pass.snapshot, || diagnose(&known));
                 let everywhere = &self.observer.everywhere;
-                everywhere.note(&pass.policy.project, outage::told(&known), pass.now);
+                everywhere.note(&pass.policy.project, diagnosis.for_others.clone(), pass.now);
                 let own_executions = self.ledger.executions();
                 let seed = (self.seed)();
                 let settings = Settings {
@@ -160,7 +161,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                         own_executions: &own_executions,
                     },
                 };
-                let mut plan = decide(&known, &diagnosis, &pass.old.incidents, &settings);
+                let mut plan = beside(&pass.snapshot, || {
+                    decide(&known, &diagnosis, &pass.old.incidents, &settings)
+                });
                 let execution = self.execute(&pass, &diagnosis, &mut plan, &mut writer);
                 let again_in = Box::pin(execution).await?;
                 // Only now: the status was written, so the policy was still there.
@@ -765,7 +768,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             now: client.now(),
             ..known
         };
-        let diagnosis = diagnose(&known);
+        let diagnosis = beside(&snapshot, || diagnose(&known));
         Ok(approval::next(&approval::Case {
             proposal,
             live: &live,

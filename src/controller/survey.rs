@@ -8,6 +8,7 @@ use std::{
 
 use jiff::SignedDuration;
 
+use super::beside::beside;
 use crate::{
     api::{
         Timings, ValidatedPolicy,
@@ -100,6 +101,7 @@ impl<T: Transport> Survey<'_, T> {
             changes: Changes::default(),
             probes: Probes::default(),
             canaries: self.view.canaries(),
+            readings: self.view.readings(),
             looked: HashSet::new(),
             write_scope: WriteScope::Unknown,
             rivals,
@@ -131,7 +133,9 @@ impl<T: Transport> Survey<'_, T> {
 
     async fn look(&self, snapshot: &mut Snapshot) {
         let now = self.view.client.now();
-        let mut suspects = suspects(self.policy, snapshot, self.incidents, self.timings, now);
+        let mut suspects = beside(snapshot, || {
+            suspects(self.policy, snapshot, self.incidents, self.timings, now)
+        });
         if self.every_run {
             suspects.extend(running(self.policy, snapshot));
         }

@@ -24,7 +24,7 @@ use crate::{
             BreakerState, Call, Incident, MAX_INCIDENTS, RootCause, SourceState, Step, Suppressed,
         },
     },
-    diagnose::{Diagnosis, Judged, Known, Verdict, outage},
+    diagnose::{Diagnosis, Judged, Known, Verdict},
     observe::{Look, Newest, WriteScope},
     posthog::wire::SchemaStatus,
 };
@@ -128,11 +128,15 @@ pub fn decide(
     let Known {
         policy, state, now, ..
     } = *known;
-    let together = outage::together(known);
     let limits = &policy.limits.breaker;
     let mut plan = Plan {
         sends: state.sends.clone(),
-        breaker: breaker::next(limits, state.breaker.as_ref(), together.as_ref(), now),
+        breaker: breaker::next(
+            limits,
+            state.breaker.as_ref(),
+            diagnosis.together.as_ref(),
+            now,
+        ),
         ..Plan::default()
     };
     let pass = Pass {

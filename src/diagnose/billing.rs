@@ -2,8 +2,9 @@
 
 use super::{
     causes::{Cause, Doubt},
-    problem::{NAME_CAP, Problem, in_words},
-    verdict::Known,
+    known::Known,
+    problem::{NAME_CAP, Problem},
+    words::in_words,
 };
 use crate::posthog::{
     lax::Lax,
@@ -27,7 +28,7 @@ pub(super) fn name_the_heaviest(known: &Known<'_>, problems: &mut [Problem]) {
     }
     let Some(said) = heaviest(known) else { return };
     for problem in limited {
-        problem.evidence.push(said.clone());
+        problem.evidence.push(said.clone().into());
     }
 }
 

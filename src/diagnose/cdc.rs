@@ -1,16 +1,14 @@
 //! Does change data capture of a source work, and will it go on working? The status of its tables shows trouble late.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 
 use super::{
     causes::{Cause, Scope},
     failure::read,
-    probing::as_of,
-    problem::{NAME_CAP, Problem},
-    problems::Wide,
-    verdict::{Judged, Known, Verdict},
+    known::Known,
+    problem::{Fact, NAME_CAP, Problem, Wide},
+    verdict::{Judged, Verdict},
+    words::as_of,
 };
 use crate::{
     api::status::{RootCause, Severity},
@@ -57,7 +55,7 @@ pub fn is_suspect(known: &Known<'_>, source: &Source) -> bool {
 }
 
 /// The problems of change data capture. Each explains those of its tables that speak of it.
-pub(super) fn problems(known: &Known<'_>, judged: &[Judged], _: &HashSet<String>) -> Vec<Wide> {
+pub(super) fn problems(known: &Known<'_>, judged: &[Judged]) -> Vec<Wide> {
     known
         .snapshot
         .selected_sources(&known.policy.selector)
@@ -106,7 +104,7 @@ fn problem(known: &Known<'_>, source: &Source, probed: &Probed<CdcStatus>) -> Op
         message,
     );
     problem.severity = severity;
-    problem.evidence = vec![facts(status, &as_of(probed))];
+    problem.evidence = vec![facts(status, &as_of(probed)).into()];
     problem.affected = tables(known, source)
         .map(|schema| redact::one_line(&schema.name, NAME_CAP))
         .collect();
@@ -114,9 +112,10 @@ fn problem(known: &Known<'_>, source: &Source, probed: &Probed<CdcStatus>) -> Op
         problem.severity = Severity::Warning;
         problem
             .evidence
-            .push("PostHog usually makes a lost slot anew at the next sync; this becomes an Error if it does not within two intervals".to_owned());
+            .push("PostHog usually makes a lost slot anew at the next sync; this becomes an Error if it does not within two intervals".into());
     }
-    problem.evidence.extend(lacks(known, source));
+    let lacks = lacks(known, source).into_iter().map(Fact::Said);
+    problem.evidence.extend(lacks);
     Some(problem)
 }
 

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::{
     causes::Advice,
+    known::Known,
     problem::{NAME_CAP, Problem},
-    verdict::Known,
 };
 use crate::{
     api::{

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 
 use super::{
     causes::Advice,
+    known::Known,
     missing,
-    problem::{NAME_CAP, Problem, in_words},
-    verdict::Known,
+    problem::{NAME_CAP, Problem},
+    words::in_words,
 };
 use crate::{
     api::{
@@ -95,7 +96,7 @@ fn of_check(
     let probed = known.snapshot.probes.data.get(&probe(check, schema))?;
     let base = |cause, rule, message| Problem {
         table: Some((schema.id.clone(), redact::one_line(&schema.name, NAME_CAP))),
-        evidence: vec![format!("a query for spec.health.dataChecks[{place}]")],
+        evidence: vec![format!("a query for spec.health.dataChecks[{place}]").into()],
         ..Problem::of_source(
             redact::one_line(&source.title(), 80),
             &source.id,

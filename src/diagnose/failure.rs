@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use super::{
     causes::{Advice, Cause, Doubt},
-    classify::{Reading, classify, is_bare_refusal},
+    classify::classify,
 };
 use crate::{
     api::status::{Confidence, RootCause},
-    observe::{Newest, Snapshot},
+    observe::{Newest, Reading, Snapshot},
     posthog::{
         PostHogError,
         lax::Lax,
@@ -70,8 +70,13 @@ pub fn failure(
         }
         Doubt::Source => ask_the_source(&mut failure, snapshot, schema),
         Doubt::Siblings => {
-            let bare = text.is_some_and(is_bare_refusal);
-            ask_the_siblings(&mut failure, source, schema, failed_at, bare);
+            ask_the_siblings(
+                &mut failure,
+                source,
+                schema,
+                failed_at,
+                reading.is_bare_refusal,
+            );
         }
         // The table was asked already, by what `read` reads.
         Doubt::Table | Doubt::Nothing => {}
@@ -96,15 +101,16 @@ pub fn read<'a>(
     };
     let detail = || snapshot.detail(&schema.id)?.row.latest_error.get();
     let source_type = source.source_type.get().map(String::as_str);
+    let read = |text| snapshot.readings.of(text, source_type, classify);
     let mut readings = [schema.latest_error.get(), job(), detail()]
         .into_iter()
         .flatten()
         .map(|text| text.trim())
         .filter(|text| !text.is_empty())
-        .map(|text| (Some(text), classify(text, source_type)));
+        .map(|text| (Some(text), read(text)));
     let first = readings.next();
     match first {
-        None => (None, classify("", source_type)),
+        None => (None, read("")),
         Some(first) if first.1.cause != RootCause::Unknown => first,
         Some(first) => readings
             .find(|(_, reading)| reading.cause != RootCause::Unknown)

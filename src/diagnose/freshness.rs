@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::verdict::{Known, Verdict};
+use super::{known::Known, verdict::Verdict};
 use crate::{
     api::{ValidatedPolicy, status::Severity, validated::Health},
     observe::{Newest, Seen, Snapshot},

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{causes::Cause, problem::Problem, verdict::Known};
+use super::{causes::Cause, known::Known, problem::Problem};
 use crate::{
     api::{
         status::{Confidence, Missing, RootCause, Severity},

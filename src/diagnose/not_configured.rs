@@ -1,10 +1,25 @@
 //! Tables that `PostHog` lists and nobody has set up: information, one line for each source.
 
 use super::{
+    known::Known,
     problem::{NAME_CAP, Problem},
-    verdict::{Known, is_not_configured},
 };
-use crate::{api::status::RootCause, posthog::redact};
+use crate::{
+    api::status::RootCause,
+    posthog::{
+        lax::Lax,
+        redact,
+        wire::{Schema, SchemaStatus},
+    },
+};
+
+/// True for a table that nobody has ever set up.
+#[must_use]
+pub fn is_not_configured(schema: &Schema) -> bool {
+    schema.should_sync == Lax::Is(false)
+        && schema.status() == SchemaStatus::Never
+        && schema.sync_type == Lax::Null
+}
 
 /// One problem for each source that has such tables.
 pub fn problems(known: &Known<'_>) -> Vec<Problem> {

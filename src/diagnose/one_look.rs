@@ -6,9 +6,12 @@ use std::{collections::HashSet, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
-    problem::{Problem, in_words},
+    diagnosis::Diagnosis,
+    known::Known,
+    problem::{Fact, Problem},
     suspects::{running, suspects},
-    verdict::{Diagnosis, Judged, Known, Verdict, seconds},
+    verdict::{Judged, Verdict},
+    words::{in_words, seconds},
 };
 use crate::{
     api::{
@@ -18,9 +21,6 @@ use crate::{
     observe::{Log, Look, Newest, Seen, Snapshot},
     posthog::wire::{JobStatus, SchemaStatus},
 };
-
-/// How the fact begins that only one who keeps watching can leave out.
-const NOBODY_WATCHED: &str = "nobody saw who switched it off";
 
 /// The tables that deserved a closer look of which nothing is known but what the list says.
 #[derive(Debug, Default)]
@@ -91,7 +91,7 @@ impl Unlooked {
             problem.evidence.clear();
             fact.push_str(", in which a run that found nothing new may not show");
         }
-        problem.evidence.insert(0, fact);
+        problem.evidence.insert(0, fact.into());
     }
 }
 
@@ -117,9 +117,7 @@ pub fn add(known: &Known<'_>, unlooked: &Unlooked, diagnosis: &mut Diagnosis) {
     diagnosis.problems.extend(more);
     for problem in &mut diagnosis.problems {
         unlooked.weaken(problem);
-        problem
-            .evidence
-            .retain(|fact| !fact.starts_with(NOBODY_WATCHED));
+        problem.evidence.retain(|fact| *fact != Fact::NobodySaw);
     }
 }
 
@@ -150,7 +148,7 @@ fn looks_stuck(judged: &Judged, message: String, since: Timestamp) -> Problem {
     Problem {
         since: Some(since),
         evidence: vec![
-            "this is a single look: a run that works silently looks the same; look again later whether its rows have moved".to_owned(),
+            "this is a single look: a run that works silently looks the same; look again later whether its rows have moved".into(),
         ],
         ..stuck(judged, "run/looks-stuck", message)
     }
@@ -161,7 +159,7 @@ fn without_job(judged: &Judged, message: &str) -> Problem {
     Problem {
         severity: Severity::Info,
         evidence: vec![
-            "this is a single look: PostHog may start a run up to an hour after it was asked for; look again after that".to_owned(),
+            "this is a single look: PostHog may start a run up to an hour after it was asked for; look again after that".into(),
         ],
         ..stuck(judged, "run/no-job", message.to_owned())
     }

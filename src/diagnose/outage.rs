@@ -9,11 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     causes::Cause,
     failure::failure,
-    problem::Problem,
-    problems::Wide,
+    known::Known,
+    problem::{Fact, Problem, Wide},
     sources::succeeded_after,
-    suspects::Suspect,
-    verdict::{Judged, Known, Verdict, failed_at},
+    verdict::{Judged, Verdict},
+    words::in_words,
 };
 use crate::{
     api::{
@@ -23,6 +23,7 @@ use crate::{
     observe::{Elsewhere, Seen, Snapshot},
     posthog::{
         lax::Lax,
+        redact,
         wire::{Schema, SchemaStatus, Source},
     },
 };
@@ -38,81 +39,76 @@ pub struct Together {
     pub since: Timestamp,
 }
 
-/// The sources that turned bad together, if they are so many that the cause is more likely in `PostHog` than in each of them.
-#[must_use]
-pub fn together(known: &Known<'_>) -> Option<Together> {
-    let found = Found::new(known);
-    let at_once = found.at_once(known)?;
-    Some(Together {
-        bad: at_once.len(),
-        active: found.active,
-        since: at_once.first()?.0,
-    })
-}
-
-/// What policies of other projects may know of the sources of this one.
-#[must_use]
-pub fn told(known: &Known<'_>) -> Elsewhere {
-    let sources = known.snapshot.sources.iter();
-    Elsewhere {
-        active: sources.clone().filter(|source| is_active(source)).count(),
-        turned_bad: sources
-            .filter_map(|source| turned_bad(known, source))
-            .collect(),
-    }
+/// The sources that turned bad, by time, and how many are active: of the project, and of the others on its host. All of them,
+/// not only those that the policy selects.
+#[derive(Debug)]
+pub struct BadSources<'a> {
+    own: Vec<(Timestamp, &'a Source)>,
+    /// With those of other projects, of which only the time is known.
+    all: Vec<Turned<'a>>,
+    own_active: usize,
+    active: usize,
 }
 
 /// When a source turned bad, and which it is, if it is of the own project.
 type Turned<'a> = (Timestamp, Option<&'a Source>);
 
-/// Sources that turned bad, by time, and how many are active: of the project, and of the others on its host.
-struct Found<'a> {
-    turned: Vec<Turned<'a>>,
-    active: usize,
-}
-
-impl<'a> Found<'a> {
-    fn new(known: &Known<'a>) -> Self {
+impl<'a> BadSources<'a> {
+    /// Those of which a pass knows.
+    pub fn of(known: &Known<'a>) -> Self {
         let sources = &known.snapshot.sources;
         let elsewhere = &known.snapshot.elsewhere;
-        let own = sources
+        let own: Vec<(Timestamp, &'a Source)> = sources
             .iter()
-            .filter_map(|source| Some((turned_bad(known, source)?, Some(source))));
+            .filter_map(|source| Some((turned_bad(known, source)?, source)))
+            .collect();
         let others = elsewhere.turned_bad.iter().map(|at| (*at, None));
-        let mut turned: Vec<Turned<'a>> = own.chain(others).collect();
+        let mut all: Vec<Turned<'a>> = own
+            .iter()
+            .map(|(at, source)| (*at, Some(*source)))
+            .chain(others)
+            .collect();
         let id = |source: Option<&'a Source>| source.map(|source| &source.id);
-        turned.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| id(*x).cmp(&id(*y))));
-        let active = sources.iter().filter(|source| is_active(source)).count();
+        all.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| id(*x).cmp(&id(*y))));
+        let own_active = sources.iter().filter(|source| is_active(source)).count();
         Self {
-            turned,
-            active: active + elsewhere.active,
+            own,
+            all,
+            own_active,
+            active: own_active + elsewhere.active,
         }
     }
 
-    fn at_once(&self, known: &Known<'_>) -> Option<&[Turned<'a>]> {
-        let limits = &known.policy.limits.breaker;
-        let most = largest_cluster(&self.turned, limits.within);
+    /// Those that turned bad together, if they are so many that the cause is more likely in `PostHog` than in each of them.
+    #[must_use]
+    pub fn together(&self, limits: &Breaker) -> Option<Together> {
+        let at_once = self.at_once(limits)?;
+        Some(Together {
+            bad: at_once.len(),
+            active: self.active,
+            since: at_once.first()?.0,
+        })
+    }
+
+    /// What policies of other projects may know of the sources of this one.
+    #[must_use]
+    pub fn for_others(&self) -> Elsewhere {
+        Elsewhere {
+            active: self.own_active,
+            turned_bad: self.own.iter().map(|(at, _)| *at).collect(),
+        }
+    }
+
+    /// The outage, if there is one from which a table that the policy selects suffers.
+    pub(super) fn problem(&self, limits: &Breaker, judged: &[Judged]) -> Option<Wide> {
+        let wide = wide(self.at_once(limits)?, self.active, limits.within, judged);
+        (!wide.tables.is_empty()).then_some(wide)
+    }
+
+    fn at_once(&self, limits: &Breaker) -> Option<&[Turned<'a>]> {
+        let most = largest_cluster(&self.all, limits.within);
         is_most(limits, most.len(), self.active).then_some(most)
     }
-}
-
-/// The outage, if there is one. Judged by all sources of the host, not only by those that the policy selects.
-pub(super) fn problems(known: &Known<'_>, judged: &[Judged], _: &HashSet<String>) -> Vec<Wide> {
-    let found = Found::new(known);
-    let Some(at_once) = found.at_once(known) else {
-        return Vec::new();
-    };
-    let wide = wide(
-        at_once,
-        found.active,
-        known.policy.limits.breaker.within,
-        judged,
-    );
-    // Nothing that the policy selects suffers from it.
-    if wide.tables.is_empty() {
-        return Vec::new();
-    }
-    vec![wide]
 }
 
 const fn is_most(limits: &Breaker, bad: usize, active: usize) -> bool {
@@ -121,7 +117,10 @@ const fn is_most(limits: &Breaker, bad: usize, active: usize) -> bool {
 
 /// One table of each source that has failed ones and none that was looked at, if so many sources are bad that it matters when
 /// each turned.
-pub fn to_look_at(limits: &Breaker, snapshot: &Snapshot) -> impl Iterator<Item = Suspect> {
+pub fn to_look_at<'a>(
+    limits: &Breaker,
+    snapshot: &'a Snapshot,
+) -> impl Iterator<Item = (&'a Source, &'a Schema)> {
     let has_failed = |source: &&Source| source.schemas.iter().any(is_failed);
     let elsewhere = &snapshot.elsewhere;
     let bad = snapshot.sources.iter().filter(has_failed).count() + elsewhere.turned_bad.len();
@@ -138,7 +137,7 @@ pub fn to_look_at(limits: &Breaker, snapshot: &Snapshot) -> impl Iterator<Item =
         .filter(move |source| !source.schemas.iter().any(|s| is_failed(s) && looked(s)))
         .filter_map(|source| {
             let schema = source.schemas.iter().find(|schema| is_failed(schema))?;
-            Some(Suspect::new(source, schema))
+            Some((source, schema))
         })
 }
 
@@ -178,7 +177,7 @@ fn is_failing_still(schema: &Schema) -> bool {
 fn failing_since(seen: &Seen) -> Option<Timestamp> {
     seen.streak
         .map(|streak| streak.since)
-        .or_else(|| failed_at(seen))
+        .or_else(|| seen.failed_at())
 }
 
 fn is_active(source: &Source) -> bool {
@@ -222,7 +221,7 @@ fn wide(at_once: &[Turned<'_>], active: usize, within: SignedDuration, judged: &
         format!(
             "{} of {active} active sources turned bad within {}: the cause is more likely in PostHog than in each of them",
             at_once.len(),
-            super::problem::in_words(within)
+            in_words(within)
         ),
     );
     problem.confidence = Confidence::Medium;
@@ -237,11 +236,11 @@ fn wide(at_once: &[Turned<'_>], active: usize, within: SignedDuration, judged: &
                 Verdict::Failing { failure, .. } => failure.text.clone(),
                 _ => None,
             });
-            format!(
+            Fact::Said(format!(
                 "{} since {at}: {}",
-                crate::posthog::redact::one_line(&source.title(), 80),
+                redact::one_line(&source.title(), 80),
                 said.unwrap_or_else(|| "no text".to_owned())
-            )
+            ))
         })
         .collect();
     problem.affected = covered

@@ -7,10 +7,10 @@ use super::{
     causes::{Asks, Cause},
     cdc, data_checks,
     failure::{blocked, read},
+    judge,
+    known::Known,
     mended::SwitchedOff,
-    requests,
-    verdict::{Known, seconds},
-    webhooks,
+    requests, webhooks,
 };
 use crate::{
     api::{policy::Switch, validated::DataRule},
@@ -54,14 +54,6 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
     // Stable: of those that were never asked, the cheap ones and those of sources come first.
     due.probes.sort_by_key(|(asked, _)| *asked);
     due.probes.into_iter().map(|(_, probe)| probe).collect()
-}
-
-/// Of when an answer is, if it is not of now.
-pub(super) fn as_of<A>(probed: &Probed<A>) -> String {
-    match probed.in_vain {
-        0 => String::new(),
-        _ => format!(", as of {}: it has not answered since", seconds(probed.at)),
-    }
 }
 
 /// What was found to be due, each with when it was last asked.
@@ -192,7 +184,7 @@ fn of_switched_off(known: &Known<'_>, source: &Source, schema: &Schema, due: &mu
     let Some(seen) = snapshot.seen(&schema.id) else {
         return;
     };
-    let verdict = known.judge(source, schema, Some(seen));
+    let verdict = judge::verdict(known, source, schema, Some(seen));
     let Some(off) = SwitchedOff::new(known.state, snapshot, (source, schema), &verdict) else {
         return;
     };

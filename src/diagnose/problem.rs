@@ -1,17 +1,11 @@
 //! A problem: what is wrong with a table or a source, why, how that is known, and what a person should do.
 
+use std::ops::Deref;
+
 use jiff::Timestamp;
 
-use super::{
-    causes::{Advice, Cause},
-    failure::Failure,
-    stuck::Silence,
-    verdict::{Judged, Verdict},
-};
-use crate::{
-    api::status::{Confidence, RootCause, Severity},
-    posthog::redact,
-};
+use super::causes::{Advice, Cause};
+use crate::api::status::{Confidence, RootCause, Severity};
 
 /// Longest name of a table that is shown, in characters.
 pub const NAME_CAP: usize = 160;
@@ -36,7 +30,7 @@ pub struct Problem {
     /// What is wrong, in a sentence.
     pub message: String,
     /// The facts, redacted.
-    pub evidence: Vec<String>,
+    pub evidence: Vec<Fact>,
     /// Since when.
     pub since: Option<Timestamp>,
     /// Names of all tables that suffer from it; empty if it is only `table`.
@@ -70,211 +64,55 @@ impl Problem {
             advice: Cause::of(cause).advice,
         }
     }
+}
 
-    /// What a verdict on one table says; none if nobody needs to know.
+/// A fact that speaks for a problem, redacted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// In words.
+    Said(String),
+    /// Nobody saw who disabled the table. Only somebody who keeps watching could have.
+    NobodySaw,
+}
+
+impl Fact {
+    /// In words.
     #[must_use]
-    pub fn of_table(judged: &Judged) -> Option<Self> {
-        let problem = Self {
-            table: Some((
-                judged.schema_id.clone(),
-                redact::one_line(&judged.schema, NAME_CAP),
-            )),
-            evidence: judged.evidence.clone(),
-            ..Self::of_source(
-                judged.source.clone(),
-                &judged.source_id,
-                RootCause::Unknown,
-                "none",
-                String::new(),
-            )
-        };
-        match &judged.verdict {
-            Verdict::Healthy
-            | Verdict::Pending
-            | Verdict::Running
-            | Verdict::JustFailed
-            | Verdict::NotConfigured
-            | Verdict::Disabled { after: None, .. } => None,
-            stuck @ (Verdict::StuckJob { since, .. } | Verdict::StuckWithoutJob { since, .. }) => {
-                Some(problem.stuck(stuck.why_stuck().unwrap_or_default(), *since))
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Said(words) => words,
+            Self::NobodySaw => {
+                "nobody saw who switched it off: a person who switches off a failing table leaves the same picture"
             }
-            silent @ Verdict::Silent(silence) => {
-                Some(problem.silent(silent.why_stuck().unwrap_or_default(), silence))
-            }
-            Verdict::Failing { since, failure } => Some(problem.failing(failure, *since)),
-            Verdict::Disabled {
-                after: Some(failure),
-                by_posthog,
-            } => Some(problem.disabled(failure, *by_posthog)),
-            Verdict::Stale {
-                since,
-                allowed,
-                severity,
-            } => Some(problem.stale(*since, *allowed, *severity)),
-            Verdict::Billing => Some(problem.billing()),
-            Verdict::Paused => Some(problem.paused()),
-            Verdict::CannotTell { reason } => Some(problem.cannot_tell(reason)),
-        }
-    }
-
-    fn stuck(self, message: String, since: Timestamp) -> Self {
-        Self {
-            cause: RootCause::Stuck,
-            rule: "run/no-progress",
-            message,
-            since: Some(since),
-            advice: Cause::of(RootCause::Stuck).advice,
-            ..self
-        }
-    }
-
-    fn silent(self, message: String, silence: &Silence) -> Self {
-        let mut problem = self.stuck(message, silence.since);
-        problem.confidence = Confidence::Medium;
-        problem.rule = "run/silent";
-        problem.evidence.push(match &silence.canary {
-            Some(canary) => format!(
-                "PostHog works: a run of {} completed at {}",
-                redact::one_line(&canary.name, NAME_CAP),
-                super::verdict::seconds(canary.finished_at)
-            ),
-            None => "no other table of the project syncs, so nothing proves that PostHog works"
-                .to_owned(),
-        });
-        problem
-    }
-
-    fn failing(self, failure: &Failure, since: Timestamp) -> Self {
-        let said = failure.text.as_deref();
-        let cause = Cause::of(failure.cause);
-        let message = if cause.is_note() {
-            format!(
-                "The last run did not end by itself: {}",
-                said.unwrap_or_default()
-            )
-        } else {
-            format!(
-                "The last run failed: {}",
-                said.unwrap_or("PostHog gives no reason")
-            )
-        };
-        Self {
-            severity: cause.severity,
-            message,
-            since: Some(since),
-            ..self.because(failure)
-        }
-    }
-
-    fn disabled(self, failure: &Failure, by_posthog: Option<Timestamp>) -> Self {
-        let (who, severity) = if by_posthog.is_some() {
-            (
-                "PostHog switched syncing off after a failure",
-                Severity::Error,
-            )
-        } else {
-            (
-                "Syncing is switched off after a failure, by PostHog or by a person",
-                Severity::Warning,
-            )
-        };
-        let text = failure.text.as_deref().unwrap_or_default();
-        let mut problem = Self {
-            severity,
-            message: format!("{who}: {text}"),
-            since: by_posthog,
-            ..self.because(failure)
-        };
-        problem.evidence.push(match by_posthog {
-            Some(at) => format!("should_sync was seen to turn false at {at}, together with the failure"),
-            None => "nobody saw who switched it off: a person who switches off a failing table leaves the same picture".to_owned(),
-        });
-        problem
-    }
-
-    fn because(self, failure: &Failure) -> Self {
-        let Failure {
-            cause,
-            confidence,
-            rule,
-            advice,
-            text: _,
-            facts,
-        } = failure;
-        let mut evidence = facts.clone();
-        evidence.extend(self.evidence);
-        Self {
-            cause: *cause,
-            confidence: *confidence,
-            rule,
-            advice: *advice,
-            evidence,
-            ..self
-        }
-    }
-
-    fn stale(self, since: Timestamp, allowed: jiff::SignedDuration, severity: Severity) -> Self {
-        Self {
-            cause: RootCause::Stale,
-            severity,
-            rule: "run/none-completed",
-            message: format!(
-                "It says Completed, but no run has completed since {}, for more than {}",
-                super::verdict::seconds(since),
-                in_words(allowed)
-            ),
-            since: Some(since),
-            advice: Cause::of(RootCause::Stale).advice,
-            ..self
-        }
-    }
-
-    fn billing(self) -> Self {
-        Self {
-            cause: RootCause::BillingLimit,
-            severity: Severity::Warning,
-            rule: "status/billing",
-            message: "PostHog's billing limit holds the table back".to_owned(),
-            advice: Cause::of(RootCause::BillingLimit).advice,
-            ..self
-        }
-    }
-
-    fn paused(self) -> Self {
-        Self {
-            severity: Severity::Warning,
-            rule: "status/paused",
-            message: "PostHog calls the table Paused, a state that it no longer sets itself; as long as one table of the project is, PostHog refuses every reload with \"Monthly sync limit reached\"".to_owned(),
-            advice: Advice::same("In PostHog, switch syncing of the table off and on again if it is wanted, or delete the table from the source's list."),
-            ..self
-        }
-    }
-
-    fn cannot_tell(self, reason: &str) -> Self {
-        Self {
-            severity: Severity::Warning,
-            confidence: Confidence::Low,
-            rule: "status/unclear",
-            message: format!("Cannot tell how this table is: {reason}"),
-            advice: Advice {
-                with_operator: "Look at the table in PostHog. The operator does nothing about what it does not understand.",
-                ..Cause::of(RootCause::Unknown).advice
-            },
-            ..self
         }
     }
 }
 
-/// A length of time as people say it: hours and minutes, days from two on.
-#[must_use]
-pub fn in_words(length: jiff::SignedDuration) -> String {
-    let minutes = length.as_mins();
-    let of =
-        |count: i64, unit: &str| format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
-    match minutes {
-        0 => of(length.as_secs(), "second"),
-        1..=119 => of(minutes, "minute"),
-        120..=2879 => of(minutes / 60, "hour"),
-        _ => of(minutes / (24 * 60), "day"),
+impl Deref for Fact {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
     }
+}
+
+impl From<String> for Fact {
+    fn from(words: String) -> Self {
+        Self::Said(words)
+    }
+}
+
+impl From<&str> for Fact {
+    fn from(words: &str) -> Self {
+        Self::Said(words.to_owned())
+    }
+}
+
+/// A problem that explains those of many tables.
+#[derive(Debug)]
+pub struct Wide {
+    /// The problem.
+    pub problem: Problem,
+    /// Ids of the tables.
+    pub tables: Vec<String>,
 }

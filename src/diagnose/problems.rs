@@ -6,30 +6,33 @@ use std::collections::HashSet;
 use crate::api::status::Severity;
 
 use super::{
-    billing, cdc, credentials, data_checks, missing, not_configured, outage,
-    problem::Problem,
+    billing, cdc, credentials, data_checks,
+    known::Known,
+    missing, not_configured,
+    outage::BadSources,
+    problem::{Problem, Wide},
     requests, row_loss, running, source_status, sources,
-    verdict::{Judged, Known},
+    verdict::Judged,
     webhooks,
 };
 
 /// The problems of a pass, most severe first.
 #[must_use]
-pub fn all(known: &Known<'_>, judged: &[Judged]) -> Vec<Problem> {
+pub fn all(known: &Known<'_>, judged: &[Judged], bad: &BadSources<'_>) -> Vec<Problem> {
+    let outage = bad.problem(&known.policy.limits.breaker, judged);
     let mut told: HashSet<String> = HashSet::new();
     let mut problems = Vec::new();
-    // Widest first: what one problem explains, no other repeats.
-    for wide in [
-        outage::problems,
-        running::problems,
-        sources::problems,
-        cdc::problems,
-    ] {
-        for Wide { problem, tables } in wide(known, judged, &told) {
+    let mut tell = |wide: Vec<Wide>, told: &mut HashSet<String>| {
+        for Wide { problem, tables } in wide {
             told.extend(tables);
             problems.push(problem);
         }
-    }
+    };
+    // Widest first: what one problem explains, no other repeats.
+    tell(outage.into_iter().collect(), &mut told);
+    tell(running::problem(known).into_iter().collect(), &mut told);
+    tell(sources::problems(known, judged, &told), &mut told);
+    tell(cdc::problems(known, judged), &mut told);
     problems.extend(
         judged
             .iter()
@@ -57,13 +60,4 @@ pub fn all(known: &Known<'_>, judged: &[Judged]) -> Vec<Problem> {
 fn place(problem: &Problem) -> (Severity, &str, Option<&str>) {
     let table = problem.table.as_ref().map(|(_, name)| name.as_str());
     (problem.severity, &problem.source, table)
-}
-
-/// A problem that explains those of many tables.
-#[derive(Debug)]
-pub struct Wide {
-    /// The problem.
-    pub problem: Problem,
-    /// Ids of the tables.
-    pub tables: Vec<String>,
 }

@@ -6,8 +6,8 @@ use super::{
         Advice, Cause, Origin,
         rules::{DELETE_DATA, NOT_UNDERSTOOD, RESYNC},
     },
+    known::Known,
     problem::{NAME_CAP, Problem},
-    verdict::Known,
 };
 use crate::{
     api::{

@@ -1,7 +1,7 @@
 //! Tables that have far fewer rows since they were wiped and imported anew, with a person's approval. Rows are compared only
 //! then: at any other time nobody can tell how many there should be.
 
-use super::{problem::Problem, verdict::Known};
+use super::{known::Known, problem::Problem};
 use crate::{
     api::{
         proposal::{Phase, Proposal},
@@ -49,8 +49,8 @@ fn problem(known: &Known<'_>, proposal: &Proposal) -> Option<Problem> {
         redact::one_line(&schema.name, super::problem::NAME_CAP),
     ));
     problem.evidence = vec![
-        format!("rows before: {before}"),
-        format!("rows after: {after}"),
+        format!("rows before: {before}").into(),
+        format!("rows after: {after}").into(),
     ];
     problem.since = execution.steps.last().and_then(|step| step.finished_at);
     Some(problem)

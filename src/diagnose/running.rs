@@ -1,12 +1,10 @@
 //! The verdict on a table that says Running, from how its run stands beside the rest of the project.
 
-use std::collections::HashSet;
-
 use super::{
-    Judged, Known, Problem, Verdict,
-    problem::NAME_CAP,
-    problems::Wide,
+    known::Known,
+    problem::{NAME_CAP, Problem, Wide},
     stuck::{MOST_AT_ONCE, Signs, Silence, Standing, is_silent_beside_the_dead},
+    verdict::Verdict,
 };
 use crate::{
     api::status::RootCause,
@@ -94,10 +92,10 @@ fn silent<'a>(known: &'a Known<'_>) -> impl Iterator<Item = (&'a Schema, &'a See
 }
 
 /// That many runs of the project fell silent: one problem for all of them.
-pub fn problems(known: &Known<'_>, _: &[Judged], _: &HashSet<String>) -> Vec<Wide> {
+pub fn problem(known: &Known<'_>) -> Option<Wide> {
     let silent: Vec<(&Schema, &Seen)> = silent(known).collect();
     if silent.len() <= MOST_AT_ONCE {
-        return Vec::new();
+        return None;
     }
     let marks = silent.iter().filter_map(|(_, seen)| seen.mark.as_ref());
     let names = silent
@@ -118,8 +116,8 @@ pub fn problems(known: &Known<'_>, _: &[Judged], _: &HashSet<String>) -> Vec<Wid
             message,
         )
     };
-    vec![Wide {
+    Some(Wide {
         problem,
         tables: silent.iter().map(|(schema, _)| schema.id.clone()).collect(),
-    }]
+    })
 }

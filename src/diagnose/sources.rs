@@ -7,14 +7,14 @@ use jiff::Timestamp;
 
 use super::{
     causes::{Cause, Doubt, Scope},
-    classify::is_bare_refusal,
     failure::read,
-    problem::{NAME_CAP, Problem},
-    problems::Wide,
-    verdict::{Judged, Known, Verdict, failed_at},
+    known::Known,
+    problem::{NAME_CAP, Problem, Wide},
+    verdict::{Judged, Verdict},
 };
 use crate::{
     api::status::{Confidence, RootCause},
+    observe::Seen,
     posthog::{
         lax::Lax,
         redact,
@@ -39,7 +39,7 @@ pub(super) fn problems(known: &Known<'_>, judged: &[Judged], told: &HashSet<Stri
 }
 
 /// What a table's newest result says.
-enum Newest {
+enum NewestResult {
     /// It has none, or one that says nothing of the source.
     Nothing,
     /// It worked.
@@ -53,7 +53,7 @@ enum Newest {
     },
 }
 
-fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> Newest {
+fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> NewestResult {
     let status = schema.status();
     let has_text = schema
         .latest_error
@@ -61,32 +61,32 @@ fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> Newest {
         .is_some_and(|text| !text.trim().is_empty());
     // Switched off by a person, or never set up: says nothing of today.
     if schema.should_sync != Lax::Is(true) && !(status == SchemaStatus::Failed && has_text) {
-        return Newest::Nothing;
+        return NewestResult::Nothing;
     }
     match status {
-        SchemaStatus::Completed => Newest::Success,
+        SchemaStatus::Completed => NewestResult::Success,
         // The text outlives the start of the next run, and a success clears it.
         SchemaStatus::Running if !has_text && schema.last_synced_at.get().is_some() => {
-            Newest::Success
+            NewestResult::Success
         }
-        SchemaStatus::Running if !has_text => Newest::Nothing,
+        SchemaStatus::Running if !has_text => NewestResult::Nothing,
         SchemaStatus::Failed | SchemaStatus::Running => failure(known, source, schema),
         SchemaStatus::Never
         | SchemaStatus::Paused
         | SchemaStatus::Billing
-        | SchemaStatus::Unknown => Newest::Nothing,
+        | SchemaStatus::Unknown => NewestResult::Nothing,
     }
 }
 
-fn failure(known: &Known<'_>, source: &Source, schema: &Schema) -> Newest {
-    let (text, reading) = read(known.snapshot, source, schema);
+fn failure(known: &Known<'_>, source: &Source, schema: &Schema) -> NewestResult {
+    let (_, reading) = read(known.snapshot, source, schema);
     let cause = Cause::of(reading.cause);
     if cause.is_note() {
-        return Newest::Nothing;
+        return NewestResult::Nothing;
     }
-    Newest::Failure {
+    NewestResult::Failure {
         cause: reading.cause,
-        refused: cause.doubt == Doubt::Siblings || text.is_some_and(is_bare_refusal),
+        refused: cause.doubt == Doubt::Siblings || reading.is_bare_refusal,
     }
 }
 
@@ -103,9 +103,9 @@ fn shared(known: &Known<'_>, source: &Source) -> Option<Shared> {
     let (mut count, mut all_refused) = (0, true);
     for schema in &source.schemas {
         match newest(known, source, schema) {
-            Newest::Nothing => {}
-            Newest::Success => return None,
-            Newest::Failure { cause, refused } => {
+            NewestResult::Nothing => {}
+            NewestResult::Success => return None,
+            NewestResult::Failure { cause, refused } => {
                 causes.insert(cause);
                 count += 1;
                 all_refused &= refused;
@@ -135,7 +135,7 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
     let first = failing
         .iter()
         .filter_map(|judged| known.snapshot.seen(&judged.schema_id))
-        .filter_map(failed_at)
+        .filter_map(Seen::failed_at)
         .min();
     if first.is_some_and(|first| succeeded_after(source, first)) {
         return None;
@@ -155,7 +155,8 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
         format!(
             "the newest result of every table of the source says so ({} of them selected), and none succeeded since the first",
             affected.len()
-        ),
+        )
+        .into(),
     );
     if together {
         problem.cause = cause;
@@ -164,8 +165,7 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
         problem.advice = Cause::of(cause).advice;
         problem.table = None;
         problem.evidence.push(
-            "every table is refused: one that lacks a right would leave the others working"
-                .to_owned(),
+            "every table is refused: one that lacks a right would leave the others working".into(),
         );
     } else if failing.len() >= 2 {
         // What several tables say alike is surer than what one does.

@@ -210,7 +210,7 @@ impl Signs<'_> {
     }
 
     fn why_no_canary(&self, phase: Phase, since: Timestamp) -> String {
-        let since = super::verdict::seconds(since);
+        let since = super::words::seconds(since);
         let finished =
             |canary: &Canary| canary.finished_at > since && canary.schema_id != self.schema.id;
         let mut finished = self

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{freshness, outage, verdict::seconds};
+use super::{freshness, outage, words::seconds};
 use crate::{
     api::{
         Timings, ValidatedPolicy,
@@ -80,7 +80,10 @@ pub fn suspects(
         .collect();
     due.sort_by(|(_, a, x), (_, b, y)| a.cmp(b).then_with(|| x.schema_id.cmp(&y.schema_id)));
     let (quiet, loud): (Vec<_>, Vec<_>) = due.into_iter().partition(|(quiet, ..)| *quiet);
-    urgent.extend(outage::to_look_at(&policy.limits.breaker, snapshot));
+    urgent.extend(
+        outage::to_look_at(&policy.limits.breaker, snapshot)
+            .map(|(source, schema)| Suspect::new(source, schema)),
+    );
     urgent.extend(two_to_one(loud, quiet).map(|(.., suspect)| suspect));
     let mut known = HashSet::new();
     urgent.retain(|suspect| known.insert(suspect.schema_id.clone()));

@@ -5,9 +5,9 @@ use super::{
         Advice, Cause,
         rules::{DISABLED_AT_VENDOR, GONE_AT_VENDOR, NOT_REGISTERED},
     },
-    probing::as_of,
+    known::Known,
     problem::{NAME_CAP, Problem},
-    verdict::Known,
+    words::as_of,
 };
 use crate::{
     api::status::{Confidence, RootCause, Severity},
@@ -78,8 +78,8 @@ fn problem(
     );
     problem.severity = severity;
     problem.evidence = vec![
-        format!("PostHog's webhook_info says so{}", as_of(probed)),
-        "the status of the tables does not show it: their bulk sync still works".to_owned(),
+        format!("PostHog's webhook_info says so{}", as_of(probed)).into(),
+        "the status of the tables does not show it: their bulk sync still works".into(),
     ];
     problem.affected = affected;
     problem.advice = own.unwrap_or(problem.advice);

@@ -14,6 +14,7 @@ pub mod observer;
 pub mod offers;
 pub mod probes;
 pub mod progress;
+pub mod readings;
 pub mod snapshot;
 pub mod table_log;
 
@@ -27,5 +28,6 @@ pub use observer::{Observer, ProjectView};
 pub use offers::Offers;
 pub use probes::{Probe, Probes};
 pub use progress::Seen;
+pub use readings::{Reading, Readings};
 pub use snapshot::{Rival, Snapshot, WriteScope};
 pub use table_log::{Phase, TableLog};

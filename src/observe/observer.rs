@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::{
-    Canary, Changes, Look, Probe, Probes, Seen, WriteScope, data,
+    Canary, Changes, Look, Probe, Probes, Readings, Seen, WriteScope, data,
     elsewhere::Everywhere,
     probes::{DataAnswer, DataProbe, Found, note},
 };
@@ -77,6 +77,8 @@ struct Shared {
     changes: Mutex<Changes>,
     probes: Mutex<Probes>,
     canaries: Mutex<Vec<Canary>>,
+    /// What the texts of the last list and of what was read since say.
+    readings: Mutex<Arc<Readings>>,
     /// The last list that could be read, and when.
     last_list: Mutex<Option<(Timestamp, Arc<Vec<Source>>)>>,
     write_scope: Mutex<(WriteScope, Option<Timestamp>)>,
@@ -176,6 +178,7 @@ impl Shared {
             changes: Mutex::default(),
             probes: Mutex::default(),
             canaries: Mutex::default(),
+            readings: Mutex::default(),
             last_list: Mutex::default(),
             write_scope: Mutex::new((WriteScope::Unknown, None)),
             policies: Mutex::default(),
@@ -221,6 +224,7 @@ impl<T: Transport> ProjectView<T> {
         if let Ok(sources) = &listed {
             self.note_rows(sources, now);
             self.note_changes(sources, now);
+            *lock(&self.shared.readings) = Arc::default();
         }
         *poll = Some((now, listed.clone()));
         Polled {
@@ -428,6 +432,12 @@ impl<T: Transport> ProjectView<T> {
     #[must_use]
     pub fn probes(&self) -> Probes {
         lock(&self.shared.probes).clone()
+    }
+
+    /// What the error texts of the last list say, shared by all policies that share it.
+    #[must_use]
+    pub fn readings(&self) -> Arc<Readings> {
+        lock(&self.shared.readings).clone()
     }
 
     /// What is known of tables beyond the list.

@@ -115,6 +115,17 @@ impl Seen {
     pub fn readable(&self) -> Option<&Look> {
         self.readable.as_ref().or(self.look.as_ref())
     }
+
+    /// When the newest run failed, if that is known.
+    #[must_use]
+    pub fn failed_at(&self) -> Option<Timestamp> {
+        match self.readable()?.newest() {
+            Newest::Job(job, _) if job.status() == JobStatus::Failed => {
+                job.finished_at.get().copied()
+            }
+            Newest::Job(..) | Newest::None | Newest::Unclear(_) => None,
+        }
+    }
 }
 
 fn print(schema: &Schema) -> RowPrint {

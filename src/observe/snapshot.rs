@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    ApprovalGuard, Canary, Changes, Elsewhere, Look, Offers, Probes, Seen, probes::Probed,
+    ApprovalGuard, Canary, Changes, Elsewhere, Look, Offers, Probes, Readings, Seen, probes::Probed,
 };
 use crate::{
     api::validated::{PolicyRef, Selector},
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub probes: Probes,
     /// Completed runs that prove that `PostHog` works.
     pub canaries: Vec<Canary>,
+    /// What its error texts say, as far as anybody asked.
+    pub readings: Arc<Readings>,
     /// Ids of the tables that were looked at in this pass.
     pub looked: HashSet<String>,
     /// Whether the key may write.

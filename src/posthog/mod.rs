@@ -20,6 +20,7 @@ pub mod quota;
 pub mod redact;
 pub mod run_log;
 pub mod transport;
+pub mod visible;
 pub mod wire;
 pub mod write;
 

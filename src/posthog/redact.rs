@@ -1,4 +1,4 @@
-//! Makes texts from outside fit to be shown: secrets masked, control characters removed, length capped.
+//! Makes texts from outside fit to be shown: secrets masked, what is not seen escaped, length capped.
 //!
 //! `PostHog` masks most secrets in the errors of tables, but not in those of jobs, and it passes on what databases and
 //! vendors say. Every text that came from outside goes through [`text`] before it reaches status, an event or a log.
@@ -6,6 +6,8 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
+
+use super::visible::{is_visible, is_visible_first};
 
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
@@ -59,7 +61,7 @@ static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 /// Longest input that is looked at, in bytes: the patterns run over no more than this.
 const LOOKED_AT: usize = 16 * 1024;
 
-/// `raw` without secrets and control characters, on one line, at most `cap` characters.
+/// `raw` without secrets, on one line, at most `cap` characters; those that are not seen are escaped.
 #[must_use]
 pub fn text(raw: &str, cap: usize) -> String {
     let mut end = raw.len().min(LOOKED_AT);
@@ -73,18 +75,24 @@ pub fn text(raw: &str, cap: usize) -> String {
     one_line(&masked, cap)
 }
 
-/// `raw` on one line without control characters, at most `cap` characters. For names, which hold no secrets.
+/// `raw` on one line, at most `cap` characters; those that are not seen are escaped. For names, which hold no secrets.
 #[must_use]
 pub fn one_line(raw: &str, cap: usize) -> String {
     let mut line = String::with_capacity(raw.len().min(cap * 4));
     let mut gap = false;
     let mut length = 0;
     for c in raw.chars() {
-        if c.is_whitespace() || c.is_control() || is_invisible(c) {
+        if is_space(c) {
             gap = length > 0;
             continue;
         }
-        if length + usize::from(gap) >= cap.saturating_sub(1) {
+        let seen = if gap || length == 0 {
+            is_visible_first(c)
+        } else {
+            is_visible(c)
+        };
+        let width = if seen { 1 } else { c.escape_unicode().len() };
+        if length + usize::from(gap) + width >= cap {
             line.push('…');
             return line;
         }
@@ -92,19 +100,25 @@ pub fn one_line(raw: &str, cap: usize) -> String {
             line.push(' ');
             length += 1;
         }
-        line.push(c);
-        length += 1;
+        if seen {
+            line.push(c);
+        } else {
+            line.extend(c.escape_unicode());
+        }
+        length += width;
     }
     line
 }
 
-/// Characters that reorder or hide the text around them.
-const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+/// True for what separates words. Of what separates lines only that which files and terminals have.
+const fn is_space(c: char) -> bool {
+    c.is_whitespace() && !matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prop_assert, prop_assert_eq, proptest};
+
     use super::*;
 
     #[test]
@@ -158,10 +172,28 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_go_and_length_is_capped() {
-        assert_eq!(text("a\u{1b}[31m\r\n\tb\u{202e}c", 500), "a [31m b c");
+    fn what_is_not_seen_is_escaped_and_length_is_capped() {
+        assert_eq!(
+            text("a\u{1b}[31m\r\n\tb\u{202e}c \u{301}d", 500),
+            r"a\u{1b}[31m b\u{202e}c \u{301}d"
+        );
+        let hidden = one_line(&"\u{e0041}".repeat(40), 20);
+        assert_eq!(hidden, r"\u{e0041}\u{e0041}…");
         let long = text(&"é ".repeat(4_000), 100);
         assert!(long.chars().count() <= 100 && long.ends_with('…'));
         assert_eq!(one_line("", 10), "");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_shown_is_seen_and_stays_so(
+            raw in "[\\PC\\p{C} \u{200b}-\u{200f}\u{300}-\u{310}\u{e0000}-\u{e0fff}]{0,60}",
+            cap in 1..80_usize,
+        ) {
+            let shown = one_line(&raw, cap);
+            prop_assert!(shown.chars().all(is_visible));
+            prop_assert!(shown.chars().count() <= cap);
+            prop_assert_eq!(one_line(&shown, cap + 1), shown.as_str());
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Findings: each problem that somebody should know of, with what the operator does about it.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Deref};
 
 use crate::{
     api::status::{
@@ -250,7 +250,7 @@ fn sentence(message: &str) -> String {
     sentence
 }
 
-fn capped(facts: &[String]) -> Vec<String> {
+fn capped(facts: &[impl Deref<Target = str>]) -> Vec<String> {
     facts
         .iter()
         .take(MAX_EVIDENCE)

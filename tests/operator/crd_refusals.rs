@@ -184,3 +184,58 @@ fn host_and_project_cannot_be_changed_but_the_rest_can() {
     env.apply(&with(other_key, "mode", json!("Enforce")).to_string())
         .unwrap();
 }
+
+#[test]
+fn globs_that_take_long_to_match_are_bounded() {
+    let env = env();
+    let many = |count: usize, glob: &str| -> Value {
+        let globs = (0..count).map(|place| format!("{place:03}{glob}"));
+        globs.collect()
+    };
+    let slow = format!("?{}", "a".repeat(60)); // 64 characters with its number
+    let overrides = |globs: [Value; 2]| -> Value {
+        let own = globs.map(|schemas| json!({"source": {"prefix": "prod"}, "schemas": schemas}));
+        own.into_iter().collect()
+    };
+    for (number, (field, value)) in [
+        ("selector.schemas.include", many(16, &slow)),
+        ("selector.schemas.exclude", many(16, &slow)),
+        // Those that are cheap are not counted.
+        ("selector.schemas.include", many(64, &"a".repeat(253))),
+        (
+            "selector.schemas.exclude",
+            many(64, &format!("*{}", "a".repeat(252))),
+        ),
+        ("overrides", overrides([many(64, "*"), many(64, "*")])),
+        ("overrides", overrides([many(8, &slow), many(8, &slow)])),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let policy = with(minimal(&format!("globs-{number}"), CLOUD), field, value);
+        env.apply(&policy.to_string()).unwrap();
+    }
+    let together = "may have 1024 characters together";
+    let five = vec![json!({"source": {"prefix": "prod"}, "schemas": many(52, "*")}); 5];
+    for (field, value, says) in [
+        ("selector.schemas.include", many(17, &slow), together),
+        ("selector.schemas.exclude", many(17, &slow), together),
+        (
+            "selector.schemas.include",
+            many(21, "*abc*defg*hijkl*mnopqr*stuvwxyz*abcdefghijklmnopqrs*"),
+            together,
+        ),
+        (
+            "overrides",
+            overrides([many(8, &slow), many(9, &slow)]),
+            together,
+        ),
+        ("overrides", Value::from(five), "256 globs together"),
+    ] {
+        let said = refused(&env, &with(minimal("globs", CLOUD), field, value));
+        assert!(
+            said.contains(&format!("spec.{field}")) && said.contains(says),
+            "{said}"
+        );
+    }
+}

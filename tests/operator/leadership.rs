@@ -1,7 +1,10 @@
 //! Two operators on one Lease: one acts, the other stands by and goes on where the first was; and what becomes of the Lease when
 //! somebody or something else has it in hand.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use control_plane::ControlPlane;
 use warehouse_sync_operator::api::status::Step;
@@ -80,11 +83,31 @@ fn assert_recovered_once(env: &Env) {
 }
 
 /// Writes into the Lease as `kubectl edit` would.
-fn hold_by_hand(env: &Env, holder: &str) {
-    let spec = format!(r#"{{"spec":{{"holderIdentity":"{holder}","leaseDurationSeconds":3600}}}}"#);
+fn hold_by_hand(env: &Env, holder: &str, seconds: u32) {
+    let spec =
+        format!(r#"{{"spec":{{"holderIdentity":"{holder}","leaseDurationSeconds":{seconds}}}}}"#);
     let patch = ["patch", "lease", "warehouse-sync-operator", "--type=merge"];
     let patch = patch.iter().copied().chain(["-p", spec.as_str()]);
     env.kubectl(&patch.collect::<Vec<_>>());
+}
+
+/// Does something while another holds the Lease and renews it. Then it is released.
+fn while_held(env: &Env, holder: &str, something: impl FnOnce()) {
+    let (ends, ended) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for seconds in 3_600.. {
+                hold_by_hand(env, holder, seconds);
+                let ended = ended.recv_timeout(Duration::from_secs(1));
+                if ended != Err(mpsc::RecvTimeoutError::Timeout) {
+                    break;
+                }
+            }
+        });
+        something();
+        drop(ends);
+    });
+    hold_by_hand(env, "", 3_600);
 }
 
 fn requests(env: &Env) -> usize {
@@ -153,13 +176,14 @@ fn a_standby_is_ready_and_does_nothing_until_the_lease_is_free() {
     .unwrap();
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
     let standby = env.operator_with(&FLAGS);
-    standby.wait_for_log("stands by: somebody holds Lease");
-    wait_until_ready(&standby);
-    wait_for_looks(&standby);
-    assert_eq!(requests(&env), 0);
-    assert!(env.status("p").conditions.is_empty());
-    assert!(!leads(&standby));
-    hold_by_hand(&env, "");
+    while_held(&env, "somebody", || {
+        standby.wait_for_log("stands by: somebody holds Lease");
+        wait_until_ready(&standby);
+        wait_for_looks(&standby);
+        assert_eq!(requests(&env), 0);
+        assert!(env.status("p").conditions.is_empty());
+        assert!(!leads(&standby));
+    });
     assert_recovered_once(&env);
 }
 
@@ -168,18 +192,31 @@ fn a_leader_that_is_robbed_stops_and_goes_on_when_it_leads_again() {
     let env = Env::new(STUCK);
     let operator = env.operator_with(&FLAGS);
     begin_incident(&env);
-    hold_by_hand(&env, "thief");
-    wait_until_leads(&operator, false);
-    operator.wait_for_log("stands by: thief holds Lease");
-    // A pass that was under way may end.
-    wait_for_looks(&operator);
-    let (requests_before, status) = (requests(&env), env.status("p"));
-    wait_for_looks(&operator);
-    assert_eq!(requests(&env), requests_before);
-    assert_eq!(env.status("p"), status);
-    wait_until_ready(&operator);
-    hold_by_hand(&env, "");
+    while_held(&env, "thief", || {
+        wait_until_leads(&operator, false);
+        operator.wait_for_log("stands by: thief holds Lease");
+        // A pass that was under way may end.
+        wait_for_looks(&operator);
+        let (requests_before, status) = (requests(&env), env.status("p"));
+        wait_for_looks(&operator);
+        assert_eq!(requests(&env), requests_before);
+        assert_eq!(env.status("p"), status);
+        wait_until_ready(&operator);
+    });
     assert_recovered_once(&env);
+}
+
+#[test]
+fn a_lease_that_claims_to_last_a_day_holds_nobody_up_for_longer_than_two_claims() {
+    let env = Env::new(STUCK);
+    let operator = env.operator_with(&FLAGS);
+    wait_until_leads(&operator, true);
+    let begun = Instant::now();
+    hold_by_hand(&env, "nobody", 86_400);
+    wait_until_leads(&operator, false);
+    wait_until_leads(&operator, true);
+    let took = begun.elapsed();
+    assert!(took >= LEASE, "not even one claim was waited for: {took:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use control_plane::ControlPlane;
-use posthog_simulator::{Clock, Scenario, Server, Simulator};
+use posthog_simulator::{Clock, Scenario, Server, Simulator, Watchdog};
 use warehouse_sync_operator::{api::WarehouseSyncPolicyStatus, cli::crd_yaml};
 
 /// How long anything may take that a test waits for. Generous: it is a deadline, not a measure.
@@ -79,6 +79,8 @@ pub struct Env {
     pub namespace: String,
     pub posthog: Server,
     pub kubeconfig: PathBuf,
+    /// Fails the test if a run that was alive was harmed; `Simulator::take_violations` declares it.
+    _watchdog: Watchdog,
 }
 
 impl Env {
@@ -97,10 +99,12 @@ impl Env {
         let kubeconfig = plane
             .service_account_kubeconfig(&namespace, "operator")
             .unwrap();
+        let posthog = Server::start(simulator).unwrap();
         let env = Self {
             plane,
             namespace,
-            posthog: Server::start(simulator).unwrap(),
+            _watchdog: posthog.watchdog(),
+            posthog,
             kubeconfig,
         };
         env.apply(ROLE).unwrap();

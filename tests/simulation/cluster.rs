@@ -22,6 +22,9 @@ use warehouse_sync_operator::{
 
 use crate::faults::{Fault, Faults};
 
+/// The API key of every policy.
+pub const KEY: &str = "phx_demo";
+
 #[derive(Clone)]
 pub struct Cluster {
     state: Arc<Mutex<State>>,
@@ -237,7 +240,7 @@ impl Kubernetes for Cluster {
         _: &str,
         _: &SecretKeyRef,
     ) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
-        Ok(Ok(ApiKey::new(b"phx_demo").unwrap()))
+        Ok(Ok(ApiKey::new(KEY.as_bytes()).unwrap()))
     }
 
     async fn source_secret(

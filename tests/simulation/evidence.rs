@@ -43,6 +43,46 @@ fn requests(world: &World, method: &str, part: &str) -> usize {
     simulator(world, |posthog| posthog.count(method, part))
 }
 
+// --- What is worked out once -----------------------------------------------------------------------------------------
+
+#[test]
+fn each_error_text_is_read_once_in_a_poll() {
+    let source = |prefix: &str, text: &str| {
+        let off =
+            failed("off", "4h", text).replace("{name: off,", "{name: off, should_sync: false,");
+        format!(
+            "{{type: Postgres, prefix: {prefix}, schemas: [{}, {}, {off}]}}",
+            failed("a", "2h", text),
+            failed("b", "3h", text),
+        )
+    };
+    // An outage, tables that are off, a text that says too little and so is asked about: all that looks at texts.
+    let scenario = format!(
+        "sources: [{}, {}, {}]",
+        source("x", WRONG_PASSWORD),
+        source(
+            "y",
+            "connection to server at \"db\", port 5432 failed: Connection refused"
+        ),
+        source("z", "Gremlins in the warehouse"),
+    );
+    let mut world = world(&scenario, "mode: Enforce, interval: 5m");
+    assert!(
+        world
+            .status()
+            .findings
+            .iter()
+            .any(|finding| finding.cause == RootCause::PlatformOutage)
+    );
+    for _ in 0..3 {
+        simulator(&world, |posthog| {
+            posthog.advance(SignedDuration::from_mins(5))
+        });
+        world.pass();
+        assert_eq!(world.texts_read(), 3);
+    }
+}
+
 // --- An answer is of the error it was asked about -----------------------------------------------------------------
 
 #[test]

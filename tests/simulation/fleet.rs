@@ -7,7 +7,7 @@ use std::{
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use posthog_simulator::{Clock, Scenario, Simulator};
+use posthog_simulator::{Clock, Scenario, Simulator, Watchdog};
 use secrecy::SecretString;
 use warehouse_sync_operator::{
     api::{
@@ -40,6 +40,7 @@ pub struct Fleet {
     policies: Policies,
     reconciler: Reconciler<SimTransport, Policies>,
     due: BTreeMap<PolicyRef, Timestamp>,
+    _watchdog: Watchdog,
 }
 
 /// The objects, and what each policy is told of the others.
@@ -77,6 +78,7 @@ impl Fleet {
         };
         let reconciler = reconciler(&simulator, &policies);
         Self {
+            _watchdog: Watchdog(simulator.clone()),
             simulator,
             policies,
             reconciler,

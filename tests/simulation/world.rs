@@ -10,22 +10,22 @@ use std::{
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use posthog_simulator::{Clock, EffectKind, Scenario, Simulator};
+use posthog_simulator::{Clock, EffectKind, Scenario, Simulator, Watchdog};
 use warehouse_sync_operator::{
     api::{
-        Timings, WarehouseSyncPolicy, WarehouseSyncPolicyStatus, proposal::ProposedCall,
-        validated::PolicyRef,
+        Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        proposal::ProposedCall, validated::PolicyRef,
     },
     controller::Reconciler,
     decide::approval,
     execute::Ledger,
     observe::Observer,
-    posthog::{client, guard::HostList, quota::Share},
+    posthog::{ApiKey, client, guard::HostList, quota::Share},
     report::{Metrics, Story, notifications::Outbox},
 };
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, KEY},
     faults::{Faults, Succession},
     transport::SimTransport,
 };
@@ -36,6 +36,8 @@ pub struct World {
     pub faults: Faults,
     /// The one that leads.
     operator: Operator,
+    /// Fails the test if a run that was alive was harmed; [`Simulator::take_violations`] declares it.
+    _watchdog: Watchdog,
 }
 
 #[derive(Clone)]
@@ -66,6 +68,7 @@ impl World {
         let cluster = Cluster::new(policy(spec), faults.clone());
         let operator = operator(&simulator, &cluster, &faults);
         Self {
+            _watchdog: Watchdog(simulator.clone()),
             simulator,
             cluster,
             faults,
@@ -130,6 +133,21 @@ impl World {
             self.check_invariants();
             self.simulator.lock().unwrap().advance(wait);
         }
+    }
+
+    /// How many error texts the process that leads has read since it last read the list.
+    pub fn texts_read(&self) -> usize {
+        let at = PolicyRef {
+            namespace: "n".into(),
+            name: "p".into(),
+        };
+        let policy = ValidatedPolicy::new(&self.cluster.object()).unwrap();
+        let key = ApiKey::new(KEY.as_bytes()).unwrap();
+        let observer = &self.operator.reconciler.observer;
+        observer
+            .project(&at, &policy.project, key)
+            .readings()
+            .made()
     }
 
     pub fn now(&self) -> Timestamp {

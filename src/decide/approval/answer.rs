@@ -10,7 +10,11 @@ use crate::{
     },
     decide::guards::windows,
     observe::ApprovalGuard,
+    posthog::redact,
 };
+
+/// Longest name that is kept, in characters.
+const NAME_CAP: usize = 256;
 
 /// Which approvals count, by the operator's command line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,7 +68,7 @@ pub fn answer(
         return Answer::Inert(why);
     }
     Answer::Yes(ApprovalSeen {
-        by: by.to_owned(),
+        by: redact::one_line(by, NAME_CAP),
         verified,
         observed_at: now,
     })

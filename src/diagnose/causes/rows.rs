@@ -1,12 +1,56 @@
-//! The rows, in the order of the enum.
+//! The rows, one for each cause, in the order of the enum.
 
 use super::{
-    Advice, Asks, Cause, ClearedBy, Doubt, FixedBy, Helps, Origin, Proposes, Reload, Remedy, Scope,
+    cause::{
+        Advice, Asks, Cause, ClearedBy, Doubt, FixedBy, Helps, Origin, Proposes, Reload, Remedy,
+        Scope,
+    },
     rules,
 };
-use crate::api::status::{Action, Severity};
+use crate::api::status::{Action, RootCause, Severity};
 
-pub const CREDENTIALS_INVALID: Cause = Cause {
+impl Cause {
+    /// The row of a cause.
+    #[must_use]
+    pub const fn of(cause: RootCause) -> &'static Self {
+        match cause {
+            RootCause::CredentialsInvalid => &CREDENTIALS_INVALID,
+            RootCause::PermissionDenied => &PERMISSION_DENIED,
+            RootCause::IntegrationMissing => &INTEGRATION_MISSING,
+            RootCause::SshTunnel => &SSH_TUNNEL,
+            RootCause::NetworkUnreachable => &NETWORK_UNREACHABLE,
+            RootCause::TlsFailure => &TLS_FAILURE,
+            RootCause::PrimaryKeyMissing => &PRIMARY_KEY_MISSING,
+            RootCause::PrimaryKeyDuplicate => &PRIMARY_KEY_DUPLICATE,
+            RootCause::SchemaDrift => &SCHEMA_DRIFT,
+            RootCause::TableMissing => &TABLE_MISSING,
+            RootCause::SourceObjectMissing => &SOURCE_OBJECT_MISSING,
+            RootCause::CdcBroken => &CDC_BROKEN,
+            RootCause::CdcSlotLost => &CDC_SLOT_LOST,
+            RootCause::BillingLimit => &BILLING_LIMIT,
+            RootCause::VendorQuota => &VENDOR_QUOTA,
+            RootCause::WebhookBroken => &WEBHOOK_BROKEN,
+            RootCause::RateLimited => &RATE_LIMITED,
+            RootCause::Transient => &TRANSIENT,
+            RootCause::PlatformInternal => &PLATFORM_INTERNAL,
+            RootCause::PlatformOutage => &PLATFORM_OUTAGE,
+            RootCause::DataTypeMismatch => &DATA_TYPE_MISMATCH,
+            RootCause::SourceConfig => &SOURCE_CONFIG,
+            RootCause::SourceTimeout => &SOURCE_TIMEOUT,
+            RootCause::OperatorAction => &OPERATOR_ACTION,
+            RootCause::Stuck => &STUCK,
+            RootCause::Stale => &STALE,
+            RootCause::RowLoss => &ROW_LOSS,
+            RootCause::DataCheckFailed => &DATA_CHECK_FAILED,
+            RootCause::Requested => &REQUESTED,
+            RootCause::NotConfigured => &NOT_CONFIGURED,
+            RootCause::NotVisible => &NOT_VISIBLE,
+            RootCause::Unknown => &UNKNOWN,
+        }
+    }
+}
+
+const CREDENTIALS_INVALID: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Siblings,
@@ -26,7 +70,7 @@ pub const CREDENTIALS_INVALID: Cause = Cause {
     },
 };
 
-pub const PERMISSION_DENIED: Cause = Cause {
+const PERMISSION_DENIED: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -45,7 +89,7 @@ pub const PERMISSION_DENIED: Cause = Cause {
     ),
 };
 
-pub const INTEGRATION_MISSING: Cause = Cause {
+const INTEGRATION_MISSING: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -64,7 +108,7 @@ pub const INTEGRATION_MISSING: Cause = Cause {
     ),
 };
 
-pub const SSH_TUNNEL: Cause = Cause {
+const SSH_TUNNEL: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -83,7 +127,7 @@ pub const SSH_TUNNEL: Cause = Cause {
     ),
 };
 
-pub const NETWORK_UNREACHABLE: Cause = Cause {
+const NETWORK_UNREACHABLE: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -102,7 +146,7 @@ pub const NETWORK_UNREACHABLE: Cause = Cause {
     ),
 };
 
-pub const TLS_FAILURE: Cause = Cause {
+const TLS_FAILURE: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -121,7 +165,7 @@ pub const TLS_FAILURE: Cause = Cause {
     ),
 };
 
-pub const PRIMARY_KEY_MISSING: Cause = Cause {
+const PRIMARY_KEY_MISSING: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -140,7 +184,7 @@ pub const PRIMARY_KEY_MISSING: Cause = Cause {
     ),
 };
 
-pub const PRIMARY_KEY_DUPLICATE: Cause = Cause {
+const PRIMARY_KEY_DUPLICATE: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -160,7 +204,7 @@ pub const PRIMARY_KEY_DUPLICATE: Cause = Cause {
     },
 };
 
-pub const SCHEMA_DRIFT: Cause = Cause {
+const SCHEMA_DRIFT: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -179,7 +223,7 @@ pub const SCHEMA_DRIFT: Cause = Cause {
     ),
 };
 
-pub const TABLE_MISSING: Cause = Cause {
+const TABLE_MISSING: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -198,7 +242,7 @@ pub const TABLE_MISSING: Cause = Cause {
     ),
 };
 
-pub const SOURCE_OBJECT_MISSING: Cause = Cause {
+const SOURCE_OBJECT_MISSING: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Source,
@@ -218,7 +262,7 @@ pub const SOURCE_OBJECT_MISSING: Cause = Cause {
     },
 };
 
-pub const CDC_BROKEN: Cause = Cause {
+const CDC_BROKEN: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -239,7 +283,7 @@ pub const CDC_BROKEN: Cause = Cause {
     },
 };
 
-pub const CDC_SLOT_LOST: Cause = Cause {
+const CDC_SLOT_LOST: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -258,7 +302,7 @@ pub const CDC_SLOT_LOST: Cause = Cause {
     ),
 };
 
-pub const BILLING_LIMIT: Cause = Cause {
+const BILLING_LIMIT: Cause = Cause {
     severity: Severity::Warning,
     origin: Origin::Error,
     // Only the status tells of it: a text may be old, or speak of the vendor's bill.
@@ -279,7 +323,7 @@ pub const BILLING_LIMIT: Cause = Cause {
     },
 };
 
-pub const VENDOR_QUOTA: Cause = Cause {
+const VENDOR_QUOTA: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -298,7 +342,7 @@ pub const VENDOR_QUOTA: Cause = Cause {
     ),
 };
 
-pub const WEBHOOK_BROKEN: Cause = Cause {
+const WEBHOOK_BROKEN: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -318,7 +362,7 @@ pub const WEBHOOK_BROKEN: Cause = Cause {
     },
 };
 
-pub const RATE_LIMITED: Cause = Cause {
+const RATE_LIMITED: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -338,7 +382,7 @@ pub const RATE_LIMITED: Cause = Cause {
     },
 };
 
-pub const TRANSIENT: Cause = Cause {
+const TRANSIENT: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -358,7 +402,7 @@ pub const TRANSIENT: Cause = Cause {
     },
 };
 
-pub const PLATFORM_INTERNAL: Cause = Cause {
+const PLATFORM_INTERNAL: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -378,7 +422,7 @@ pub const PLATFORM_INTERNAL: Cause = Cause {
     },
 };
 
-pub const PLATFORM_OUTAGE: Cause = Cause {
+const PLATFORM_OUTAGE: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Observation,
     doubt: Doubt::Nothing,
@@ -398,7 +442,7 @@ pub const PLATFORM_OUTAGE: Cause = Cause {
     },
 };
 
-pub const DATA_TYPE_MISMATCH: Cause = Cause {
+const DATA_TYPE_MISMATCH: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -418,7 +462,7 @@ pub const DATA_TYPE_MISMATCH: Cause = Cause {
     },
 };
 
-pub const SOURCE_CONFIG: Cause = Cause {
+const SOURCE_CONFIG: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -437,7 +481,7 @@ pub const SOURCE_CONFIG: Cause = Cause {
     ),
 };
 
-pub const SOURCE_TIMEOUT: Cause = Cause {
+const SOURCE_TIMEOUT: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Nothing,
@@ -456,7 +500,7 @@ pub const SOURCE_TIMEOUT: Cause = Cause {
     ),
 };
 
-pub const OPERATOR_ACTION: Cause = Cause {
+const OPERATOR_ACTION: Cause = Cause {
     severity: Severity::Info,
     origin: Origin::Note,
     doubt: Doubt::Nothing,
@@ -473,7 +517,7 @@ pub const OPERATOR_ACTION: Cause = Cause {
     advice: Advice::same("Nothing to do: this is a note and no failure."),
 };
 
-pub const STUCK: Cause = Cause {
+const STUCK: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Observation,
     doubt: Doubt::Nothing,
@@ -493,7 +537,7 @@ pub const STUCK: Cause = Cause {
     },
 };
 
-pub const STALE: Cause = Cause {
+const STALE: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Observation,
     doubt: Doubt::Nothing,
@@ -513,7 +557,7 @@ pub const STALE: Cause = Cause {
     },
 };
 
-pub const ROW_LOSS: Cause = Cause {
+const ROW_LOSS: Cause = Cause {
     severity: Severity::Warning,
     origin: Origin::Observation,
     doubt: Doubt::Nothing,
@@ -533,7 +577,7 @@ pub const ROW_LOSS: Cause = Cause {
     },
 };
 
-pub const DATA_CHECK_FAILED: Cause = Cause {
+const DATA_CHECK_FAILED: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Data,
     doubt: Doubt::Nothing,
@@ -553,7 +597,7 @@ pub const DATA_CHECK_FAILED: Cause = Cause {
     },
 };
 
-pub const REQUESTED: Cause = Cause {
+const REQUESTED: Cause = Cause {
     severity: Severity::Info,
     origin: Origin::Request,
     doubt: Doubt::Nothing,
@@ -573,7 +617,7 @@ pub const REQUESTED: Cause = Cause {
     },
 };
 
-pub const NOT_CONFIGURED: Cause = Cause {
+const NOT_CONFIGURED: Cause = Cause {
     severity: Severity::Info,
     origin: Origin::Observation,
     doubt: Doubt::Nothing,
@@ -593,7 +637,7 @@ pub const NOT_CONFIGURED: Cause = Cause {
     },
 };
 
-pub const NOT_VISIBLE: Cause = Cause {
+const NOT_VISIBLE: Cause = Cause {
     severity: Severity::Info,
     origin: Origin::Observation,
     doubt: Doubt::Nothing,
@@ -612,7 +656,7 @@ pub const NOT_VISIBLE: Cause = Cause {
     ),
 };
 
-pub const UNKNOWN: Cause = Cause {
+const UNKNOWN: Cause = Cause {
     severity: Severity::Error,
     origin: Origin::Error,
     doubt: Doubt::Table,

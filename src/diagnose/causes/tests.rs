@@ -1,7 +1,10 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::diagnose::classify::RULES;
+use crate::{
+    api::status::{Action, RootCause},
+    diagnose::classify::RULES,
+};
 
 #[test]
 fn an_action_is_named_only_where_it_would_help() {

@@ -14,24 +14,16 @@ mod rules;
 pub use rule::{Rule, When};
 
 use super::causes::{Advice, Cause};
-use crate::api::status::{Confidence, RootCause};
+use crate::{
+    api::status::{Confidence, RootCause},
+    observe::Reading,
+};
 
 /// The tables of rules, in the order in which they are asked.
 pub const RULES: &[&[Rule]] = rules::TABLES;
 
 /// The `rule` of a reading that no rule decided.
 pub const NO_RULE: &str = "none";
-
-/// What a text says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
-    /// The cause that it names, or Unknown.
-    pub cause: RootCause,
-    /// How sure that is.
-    pub confidence: Confidence,
-    /// The rule that decided, or [`NO_RULE`].
-    pub rule: &'static str,
-}
 
 impl Reading {
     /// What a human should do next, as precisely as the text allows.
@@ -45,23 +37,24 @@ impl Reading {
 /// The cause that `text` names; `source_type` is `PostHog`'s name for the kind of source, where it is known.
 pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
     let text = mask::mask(&clean::clean(text));
+    let is_bare_refusal = is_bare_refusal(&text);
     matcher::MATCHER.first(&text, source_type).map_or(
         Reading {
             cause: RootCause::Unknown,
             confidence: Confidence::Low,
             rule: NO_RULE,
+            is_bare_refusal,
         },
         |rule| Reading {
             cause: rule.cause,
             confidence: rule.confidence,
             rule: rule.id,
+            is_bare_refusal,
         },
     )
 }
 
-/// True if a text only says that an HTTP API refused a request: for the key, or for what was asked for.
-pub fn is_bare_refusal(text: &str) -> bool {
-    let masked = mask::mask(&clean::clean(text));
+fn is_bare_refusal(masked: &mask::Masked) -> bool {
     let (said, signs) = masked.text.split_at(masked.body);
     let refused = ["http:401", "http:403"]
         .iter()

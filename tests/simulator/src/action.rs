@@ -1,10 +1,13 @@
 //! The reads that are more than a row, and the calls that act: cancel, reload, resync, delete_data.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::clock::plus;
 use crate::effect::{EffectKind, Trigger};
+use crate::extraction::Voice;
 use crate::http;
+use crate::line::{self, Level};
 use crate::listing::{Page, found, time_parameter};
 use crate::log_line;
 use crate::message::{Request, Response};
@@ -13,6 +16,7 @@ use crate::run::OnCancel;
 use crate::settle::stop_job;
 use crate::simulator::{Call, Simulator};
 use crate::state::{Job, Schema, Status, Workflow};
+use crate::watchdog::Harm;
 
 /// The list of jobs is cut off there, over the whole source.
 const MOST_JOBS: usize = 50;
@@ -75,7 +79,7 @@ impl Simulator {
             .schemas
             .get(index)
             .ok_or_else(|| http::not_found("Not found."))?;
-        log_line::logs(schema, call.request, self.now(), &self.base_url)
+        log_line::logs(schema, call.request, self)
     }
 
     /// Newest first, cut off over the whole source: a busy table pushes the jobs of the others out.
@@ -123,6 +127,11 @@ impl Simulator {
             return self.heal(index);
         };
         let plan = job.plan.clone();
+        let place = schema.jobs.len() - 1;
+        if !plan.has_workflow_id {
+            return Err(http::detail(400, "No running sync to cancel."));
+        }
+        self.watch(index, place, now, Harm::RunCancelled);
         match plan.on_cancel {
             OnCancel::Refused => Err(http::detail(
                 400,
@@ -141,11 +150,30 @@ impl Simulator {
                     OnCancel::Ends => Some(plus(now, plan.cancel_takes)),
                     _ => plan.workflow_ends_after.map(|after| plus(now, after)),
                 };
-                stop_job(schema, now, "Sync cancelled by user");
-                schema.workflow = Some(Workflow::Lingering { until });
+                self.stop_cancelled(index, now, until);
                 self.note(index, now, EffectKind::Cancelled, None);
                 Ok(Response::empty(200))
             }
+        }
+    }
+
+    /// The job is Failed first. What Temporal has of it ends a little later, and the loader drops the rest.
+    fn stop_cancelled(&mut self, index: usize, now: Timestamp, until: Option<Timestamp>) {
+        let queue_runs = self.instance.queue_runs;
+        let Some(schema) = self.schemas.get_mut(index) else {
+            return;
+        };
+        let place = schema.jobs.len().saturating_sub(1);
+        let run = schema.jobs.get(place).and_then(|job| job.v3.as_deref());
+        let (of_v3, owns) = (run.is_some(), run.is_none_or(|run| run.owns_workflow));
+        let extracts = run.is_some_and(|run| run.extracted_at.is_none());
+        stop_job(schema, place, now, "Sync cancelled by user");
+        if owns {
+            schema.workflow = Some(Workflow::Lingering { until });
+        }
+        if of_v3 && extracts && queue_runs {
+            let cancelled = (Level::Info, line::QUEUE_RUN_CANCELLED);
+            self.say((index, place), now, Voice::Producer, cancelled);
         }
     }
 
@@ -203,19 +231,18 @@ impl Simulator {
     }
 
     /// Stops the run that is in the way. Gives when it will have ended; a run that survives stays in the way.
-    fn cancel_for_resync(&mut self, index: usize) -> Option<jiff::Timestamp> {
+    fn cancel_for_resync(&mut self, index: usize) -> Option<Timestamp> {
         let now = self.now();
         let schema = self.schemas.get_mut(index)?;
-        let plan = schema
-            .jobs
-            .last()
-            .filter(|job| job.is_running())?
-            .plan
-            .clone();
+        let newest = schema.jobs.last().filter(|job| job.is_running())?;
+        let (plan, place) = (newest.plan.clone(), schema.jobs.len() - 1);
+        self.watch(index, place, now, Harm::RunCancelled);
+        let schema = self.schemas.get_mut(index)?;
         match plan.on_cancel {
             OnCancel::Ends | OnCancel::AlreadyFinished => {
                 stop_job(
                     schema,
+                    place,
                     now,
                     "This sync run was cancelled before it finished. This usually happens when a \
                     newer run replaces it or the source is paused.",
@@ -340,7 +367,7 @@ impl Simulator {
     }
 }
 
-type Times = (Option<jiff::Timestamp>, Option<jiff::Timestamp>);
+type Times = (Option<Timestamp>, Option<Timestamp>);
 
 fn job_times(request: &Request) -> Result<Times, Response> {
     let bad = |()| http::validation(None, "after and before must be ISO 8601 timestamps.");

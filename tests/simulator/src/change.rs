@@ -21,6 +21,8 @@ pub(crate) struct SchemaChange {
     then: Option<RunPlan>,
     /// How the run in flight goes on from now.
     run: Option<RunPlan>,
+    /// Its newest run dies, and its job stays Running.
+    kill: bool,
     /// Starts a run now.
     start: bool,
     /// Turns it on or off, as a human would.
@@ -156,6 +158,7 @@ impl SchemaChange {
             next_runs,
             then,
             run,
+            kill,
             start,
             should_sync,
             status,
@@ -208,6 +211,9 @@ impl SchemaChange {
         }
         if let Some(plan) = run {
             simulator.change_run(id, plan)?;
+        }
+        if kill {
+            simulator.kill_run(id)?;
         }
         if let Some(on) = should_sync {
             simulator.set_should_sync(id, on)?;

@@ -31,6 +31,8 @@ impl Clock {
 #[derive(Debug, Clone)]
 pub(crate) struct Ticker {
     now: Timestamp,
+    /// What it says instead, while something is made up for that happened before.
+    held_at: Option<Timestamp>,
     real: Option<Real>,
 }
 
@@ -44,12 +46,17 @@ struct Real {
 impl Ticker {
     pub(crate) fn start(clock: Clock) -> Self {
         match clock {
-            Clock::Manual(now) => Self { now, real: None },
+            Clock::Manual(now) => Self {
+                now,
+                held_at: None,
+                real: None,
+            },
             Clock::Real { offset, speed } => {
                 let wall_origin = whole_micros(Timestamp::now());
                 let origin = plus(wall_origin, offset);
                 Self {
                     now: origin,
+                    held_at: None,
                     real: Some(Real {
                         wall_origin,
                         origin,
@@ -61,7 +68,12 @@ impl Ticker {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.now
+        self.held_at.unwrap_or(self.now)
+    }
+
+    /// Says this time until it is let go (`None`).
+    pub(crate) fn hold(&mut self, at: Option<Timestamp>) {
+        self.held_at = at;
     }
 
     /// Follows the system's clock, which the caller has read. Never backwards: a request after another is not earlier.

@@ -8,9 +8,11 @@ use crate::clock::text;
 use crate::fault::Fault;
 use crate::message::{Request, Response};
 use crate::period;
+use crate::queue::{V3Run, is_alive};
 use crate::row::{Depth, job_row};
 use crate::scenario::KeySpec;
 use crate::simulator::Simulator;
+use crate::state::Schema;
 
 /// None if the request is for PostHog.
 pub(crate) fn handle(simulator: &mut Simulator, request: &Request) -> Option<Response> {
@@ -24,7 +26,17 @@ pub(crate) fn handle(simulator: &mut Simulator, request: &Request) -> Option<Res
             Ok(json!({}))
         }
         ("GET", ["effects"]) => Ok(json!(simulator.effects())),
+        ("GET", ["violations"]) => Ok(json!(simulator.violations())),
+        ("DELETE", ["violations"]) => Ok(json!(simulator.take_violations())),
         ("GET", ["state"]) => Ok(state(simulator)),
+        ("POST", ["loader"]) => body(request).map(|Loader { down }| {
+            if down {
+                simulator.stop_loader();
+            } else {
+                simulator.start_loader();
+            }
+            json!({})
+        }),
         ("POST", ["faults"]) => body::<Fault>(request).map(|fault| {
             simulator.add_fault(fault);
             json!({})
@@ -68,10 +80,28 @@ struct Advance {
     by: jiff::SignedDuration,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Loader {
+    down: bool,
+}
+
 fn advance(simulator: &mut Simulator, request: &Request) -> Result<Value, String> {
     let Advance { by } = body(request)?;
     simulator.advance(by);
     Ok(json!({"now": text(simulator.now())}))
+}
+
+/// What the API hides of the jobs that say Running, newest first.
+fn running(schema: &Schema, now: jiff::Timestamp) -> Vec<Value> {
+    let jobs = schema.jobs.iter().enumerate().rev();
+    let running = jobs
+        .filter(|(_, job)| job.is_running())
+        .map(|(place, job)| {
+            let phase = job.v3.as_deref().map(V3Run::phase);
+            json!({"id": job.id, "phase": phase, "alive": is_alive(schema, place, now)})
+        });
+    running.collect()
 }
 
 fn state(simulator: &Simulator) -> Value {
@@ -90,6 +120,7 @@ fn state(simulator: &Simulator) -> Value {
             "row": simulator.schema_row(schema, true),
             "jobs": jobs,
             "run_in_flight": schema.workflow.is_some(),
+            "running": running(schema, now),
             "reset_armed": schema.reset_armed,
             "position": schema.position,
             "failed_in_a_row": schema.failed_in_a_row,

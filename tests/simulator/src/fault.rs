@@ -147,6 +147,13 @@ pub enum FaultKind {
         #[serde(deserialize_with = "period::deserialize")]
         by: SignedDuration,
     },
+    /// PostHog gets to the request only later, and whoever waits in between gives up then: the effect is late, and there
+    /// is no answer.
+    HandledLate {
+        /// How late.
+        #[serde(deserialize_with = "period::deserialize")]
+        by: SignedDuration,
+    },
     /// The connection drops before the request has an effect.
     CutBefore,
     /// The connection drops after the request had its effect, before the answer.
@@ -205,6 +212,7 @@ impl FaultKind {
         match self {
             Self::Status { .. } => "status",
             Self::Delay { .. } => "delay",
+            Self::HandledLate { .. } => "handled_late",
             Self::CutBefore => "cut_before",
             Self::CutAfterEffect => "cut_after_effect",
             Self::CutBody { .. } => "cut_body",
@@ -240,6 +248,8 @@ impl FaultKind {
                 delay: Some(Duration::try_from(*by).unwrap_or_default()),
                 ..Outcome::from(answer())
             },
+            // The simulator keeps the request for later instead.
+            Self::HandledLate { by } => given_up_after(*by),
             Self::CutBefore => cut(None),
             Self::CutAfterEffect => {
                 drop(answer());
@@ -307,6 +317,14 @@ pub(crate) fn take(faults: &mut Vec<Fault>, request: &Request) -> Option<FaultKi
         .find_map(|fault| fault.takes(request).then(|| fault.kind.clone()));
     faults.retain(|fault| fault.times != Times::Count(0));
     met
+}
+
+/// No answer, after that time.
+pub(crate) fn given_up_after(time: SignedDuration) -> Outcome {
+    Outcome {
+        delay: Some(Duration::try_from(time).unwrap_or_default()),
+        ..cut(None)
+    }
 }
 
 fn cut(sent: Option<Partial>) -> Outcome {

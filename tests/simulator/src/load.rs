@@ -7,8 +7,10 @@ use crate::clock::{minus, plus};
 use crate::copies;
 use crate::error::Error;
 use crate::id::{Ids, Kind};
-use crate::run::RunPlan;
+use crate::queue::{Group, V3Run};
+use crate::run::{Behaviour, RunPlan};
 use crate::scenario::{KeySpec, PastJob, RunInFlight, Scenario, SchemaSpec, SourceSpec};
+use crate::start::{companion_of, makes_two_rows};
 use crate::state::{Job, Schema, Source, Status, Table, Workflow};
 use crate::times;
 
@@ -17,6 +19,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) ids: &'a mut Ids,
     pub(crate) start: Timestamp,
     pub(crate) schedule: bool,
+    /// Runs of v3 take a lock.
+    pub(crate) lock: bool,
 }
 
 impl Loader<'_> {
@@ -88,10 +92,10 @@ impl Loader<'_> {
             .clone()
             .unwrap_or_else(|| self.ids.next(Kind::Schema));
         let mut jobs = self.past_jobs(&spec);
-        let workflow = spec.run.as_ref().map(|run| {
-            jobs.push(self.job_in_flight(run));
-            Workflow::Running
-        });
+        jobs.extend(spec.earlier_runs.iter().map(|run| self.earlier_run(run)));
+        jobs.sort_by_key(|job| job.created_at);
+        let workflow = self.run_in_flight(&spec, &mut jobs);
+        let v3 = self.group(&jobs);
         let status = spec.status.or_else(|| initial_status(&spec, &jobs));
         let last_failed_at = (spec.failed_in_a_row > 0)
             .then(|| {
@@ -116,6 +120,7 @@ impl Loader<'_> {
             has_schedule: spec.should_sync || !jobs.is_empty(),
             jobs,
             workflow,
+            v3,
             next_runs: spec.next_runs.clone().into(),
             next_due: None,
             teardown_at: None,
@@ -159,23 +164,59 @@ impl Loader<'_> {
             rows_at_end: Some(past.rows),
             last_log_before: None,
             lines: Vec::new(),
+            v3: None,
+        }
+    }
+
+    /// The newest run, or the two rows of one. Gives what Temporal has of it.
+    fn run_in_flight(&mut self, spec: &SchemaSpec, jobs: &mut Vec<Job>) -> Option<Workflow> {
+        let run = spec.run.as_ref()?;
+        let mut job = self.job_in_flight(run);
+        let seen = job.v3.as_deref().is_none_or(|run| run.owns_workflow);
+        let companion = makes_two_rows(spec, &job.plan)
+            .then(|| companion_of(&mut job, self.ids.next(Kind::Job)));
+        jobs.push(job);
+        jobs.extend(companion);
+        seen.then_some(Workflow::Running)
+    }
+
+    fn earlier_run(&mut self, run: &RunInFlight) -> Job {
+        let mut job = self.job_in_flight(run);
+        if let Some(run) = job.v3.as_deref_mut() {
+            run.owns_workflow = false;
+        }
+        job
+    }
+
+    fn group(&self, jobs: &[Job]) -> Group {
+        let of_v3 = |(place, job): (usize, &Job)| job.v3.is_some().then_some(place);
+        let newest = jobs.iter().rev().find(|job| job.v3.is_some());
+        Group {
+            active: jobs.iter().enumerate().filter_map(of_v3).collect(),
+            lock: newest
+                .filter(|_| self.lock)
+                .map(|job| (job.run_id.clone(), job.created_at)),
+            ..Group::default()
         }
     }
 
     fn job_in_flight(&mut self, run: &RunInFlight) -> Job {
+        let created_at = minus(self.start, run.started_ago);
+        let v3 = V3Run::of(&run.plan, created_at);
         Job {
             id: run.id.clone().unwrap_or_else(|| self.ids.next(Kind::Job)),
             run_id: self.ids.next(Kind::Run),
-            created_at: minus(self.start, run.started_ago),
+            created_at,
             finished_at: None,
             status: Status::Running,
             latest_error: None,
             plan: run.plan.clone(),
             since: self.start,
-            rows_before: run.rows,
+            rows_before: if v3.is_some() { 0 } else { run.rows },
             rows_at_end: None,
             last_log_before: run.last_log_ago.map(|ago| minus(self.start, ago)),
             lines: Vec::new(),
+            v3,
         }
     }
 }
@@ -250,6 +291,18 @@ fn check(schema: &SchemaSpec, source: &SourceSpec) -> Result<(), Error> {
     }
     if schema.phantom && schema.run.is_some() {
         return wrong(&format!("({}) is a phantom and has a run", schema.name));
+    }
+    let moves = |run: &RunInFlight| {
+        !matches!(
+            run.plan.behaviour,
+            Behaviour::V3(_) | Behaviour::Hangs { .. }
+        )
+    };
+    if schema.earlier_runs.iter().any(moves) {
+        return wrong(&format!(
+            "({}) has an earlier run that neither is of v3 nor hangs",
+            schema.name
+        ));
     }
     if let Err(what) = schema.data.check() {
         return wrong(&format!("({}) {what}", schema.name));

@@ -1,22 +1,27 @@
-//! The log of a run, made up when somebody reads it.
+//! The log of a table. What a run of v2 writes is made up when somebody reads it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::clock::{plus, text};
+use crate::clock::{minus, plus, text};
 use crate::http;
+use crate::instance::Lines;
+use crate::line::{self, Level, Line};
 use crate::listing::{Page, number_parameter, time_parameter};
 use crate::message::{Request, Response};
+use crate::run::Behaviour;
+use crate::simulator::Simulator;
 use crate::state::{Job, Schema, Status};
 
 /// A run that has gone on for weeks would make more lines than anybody reads.
 const MOST_LINES: usize = 5000;
+/// Older lines are gone.
+const RETENTION: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-struct Line {
-    at: Timestamp,
-    run: String,
-    level: &'static str,
-    message: String,
+/// A line, and the run it stands under.
+struct Of<'a> {
+    run: &'a str,
+    line: Line,
 }
 
 /// `GET schemas/{id}/logs/`. The count is that of the lines within `limit`, not of all there are: PostHog pages over
@@ -24,8 +29,7 @@ struct Line {
 pub(crate) fn logs(
     schema: &Schema,
     request: &Request,
-    now: Timestamp,
-    base: &str,
+    simulator: &Simulator,
 ) -> Result<Response, Response> {
     let limit = number_parameter(request, "limit", 50)?;
     if !(1..=500).contains(&limit) {
@@ -56,84 +60,121 @@ pub(crate) fn logs(
         .map(|search| search.to_lowercase());
     let run = request.parameter("instance_id");
 
-    let mut lines: Vec<Line> = schema
-        .jobs
-        .iter()
-        .flat_map(|job| lines_of(job, &schema.spec.name, now))
-        .collect();
-    lines.retain(|line| {
-        run.as_ref().is_none_or(|run| *run == line.run)
+    let now = simulator.now();
+    let oldest = minus(now, RETENTION);
+    let mut lines = if simulator.instance.lines == Lines::None {
+        Vec::new()
+    } else {
+        lines_of_table(schema, now)
+    };
+    for of in &mut lines {
+        of.line.at = plus(of.line.at, simulator.instance.log_clock_ahead);
+    }
+    lines.retain(|Of { run: own, line }| {
+        run.as_ref().is_none_or(|run| run == own)
+            && line.at > oldest
             && after.is_none_or(|after| line.at > after)
             && before.is_none_or(|before| line.at < before)
             && levels
                 .as_ref()
-                .is_none_or(|levels| levels.split(',').any(|level| level == line.level))
+                .is_none_or(|levels| levels.split(',').any(|level| level == line.level.text()))
             && search
                 .as_ref()
                 .is_none_or(|search| line.message.to_lowercase().contains(search))
     });
-    lines.sort_by_key(|line| std::cmp::Reverse(line.at));
+    // Of lines of one moment, the later one is the newer.
+    lines.reverse();
+    lines.sort_by_key(|of| std::cmp::Reverse(of.line.at));
     lines.truncate(limit);
-    let rows = lines.iter().map(|line| row(schema, line)).collect();
-    Ok(Page::of(request, base).answer(rows))
+    let rows = lines.iter().map(|of| row(schema, of)).collect();
+    Ok(Page::of(request, &simulator.base_url).answer(rows))
 }
 
-fn row(schema: &Schema, line: &Line) -> Value {
+fn row(schema: &Schema, of: &Of<'_>) -> Value {
     json!({
         "log_source_id": schema.id,
-        "instance_id": line.run,
-        "timestamp": text(line.at),
-        "level": line.level,
-        "message": line.message,
+        "instance_id": of.run,
+        "timestamp": text(of.line.at),
+        "level": of.line.level.text(),
+        "message": of.line.message,
     })
 }
 
-fn lines_of(job: &Job, name: &str, now: Timestamp) -> Vec<Line> {
-    let line = |at, level, message: String| Line {
-        at,
-        run: job.run_id.clone(),
-        level,
-        message,
-    };
-    let mut lines = vec![line(
-        job.created_at,
-        "INFO",
-        format!("Starting sync for {name}"),
-    )];
+fn lines_of_table(schema: &Schema, now: Timestamp) -> Vec<Of<'_>> {
+    let starts = schema.v3.lines.iter().map(|(run, line)| Of {
+        run,
+        line: line.clone(),
+    });
+    let runs = schema.jobs.iter().flat_map(|job| {
+        let mut lines = job.lines.clone();
+        if job.v3.is_none() {
+            lines.extend(lines_of_v2(job, &schema.id, now));
+            lines.sort_by_key(|line| line.at);
+        }
+        lines.into_iter().map(|line| Of {
+            run: &job.run_id,
+            line,
+        })
+    });
+    runs.chain(starts).collect()
+}
+
+fn lines_of_v2(job: &Job, table: &str, now: Timestamp) -> Vec<Line> {
+    let line = |at, level, message: String| Line { at, level, message };
+    let info = |at, message: String| line(at, Level::Info, message);
+    let mut lines = vec![info(job.created_at, line::ATTEMPT_STARTS[0].to_owned())];
     if let Some(at) = job.last_log_before {
-        lines.push(line(at, "INFO", "Processing batch".to_owned()));
-    }
-    for at in ticks(job, now) {
-        lines.push(line(
+        lines.push(info(
             at,
-            "INFO",
-            format!("Synced {} rows so far", job.rows(at)),
+            format!("Updating rows_synced with +{}", job.rows_before),
         ));
     }
-    for (at, message) in &job.lines {
-        lines.push(line(*at, "INFO", message.clone()));
+    let mut before = job.rows_before;
+    for at in ticks(job, now) {
+        let rows = job.rows(at);
+        lines.push(info(at, tick(job, rows.saturating_sub(before))));
+        before = rows;
     }
     if let Some(at) = job.finished_at {
-        lines.push(last_line(job, at, &line));
+        let failed = |error: &String| {
+            line(
+                at,
+                Level::Error,
+                format!(
+                    "External data job failed for external data schema {table} with error: {error}"
+                ),
+            )
+        };
+        lines.push(match job.status {
+            Status::Completed => info(at, line::REGISTERED.to_owned()),
+            _ => job.latest_error.as_ref().map_or_else(
+                || {
+                    info(
+                        at,
+                        format!(
+                            "Updated external data job with for external data source to status {}",
+                            job.status.of_job()
+                        ),
+                    )
+                },
+                failed,
+            ),
+        });
     }
     lines.retain(|line| line.at <= now);
     lines
 }
 
-fn last_line(
-    job: &Job,
-    at: Timestamp,
-    line: &impl Fn(Timestamp, &'static str, String) -> Line,
-) -> Line {
-    match job.status {
-        Status::Completed => line(at, "INFO", format!("Sync completed, {} rows", job.rows(at))),
-        _ => line(
-            at,
-            "ERROR",
-            job.latest_error
-                .clone()
-                .unwrap_or_else(|| "Sync ended".to_owned()),
-        ),
+/// What a run of v2 writes while it works.
+fn tick(job: &Job, rows: u64) -> String {
+    match &job.plan.behaviour {
+        Behaviour::LogsOnly { .. } => line::POST_LOAD_BEGINS[1].to_owned(),
+        Behaviour::Hangs { .. }
+        | Behaviour::Progresses { .. }
+        | Behaviour::Completes { .. }
+        | Behaviour::Fails { .. }
+        | Behaviour::BillingLimit { .. }
+        | Behaviour::V3(_) => format!("Updating rows_synced with +{rows}"),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::http;
 use crate::load::next_due;
 use crate::message::Response;
 use crate::simulator::{Call, Simulator};
-use crate::state::Schema;
+use crate::state::{Job, Schema};
 use crate::sync_type::SyncChange;
 use crate::times;
 
@@ -142,7 +142,12 @@ impl Simulator {
         let was_on = std::mem::replace(&mut schema.should_sync, on);
         if !on {
             schema.next_due = None;
-            if schema.workflow.is_some() {
+            let loads = schema
+                .v3
+                .active
+                .iter()
+                .any(|place| schema.jobs.get(*place).is_some_and(Job::is_running));
+            if schema.workflow.is_some() || loads {
                 schema.teardown_at = Some(plus(now, TEARDOWN));
             }
             if was_on {

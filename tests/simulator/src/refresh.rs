@@ -61,6 +61,7 @@ impl Simulator {
             ids: &mut self.ids,
             start,
             schedule,
+            lock: false,
         };
         let schema = loader.schema(source, spec, start);
         self.schemas.push(schema);

@@ -233,10 +233,10 @@ pub(crate) fn job_row(job: &Job, schema: &Schema, now: Timestamp) -> Value {
         },
         "rows_synced": job.rows(now),
         "latest_error": job.latest_error,
-        "workflow_run_id": job.run_id,
-        "cdc_write_mode": null,
-        "billable": true,
-        "destination_ids": [],
+        "workflow_run_id": Some(&job.run_id).filter(|_| job.plan.has_workflow_id),
+        "cdc_write_mode": job.plan.cdc_write_mode,
+        "billable": job.plan.billable,
+        "destination_ids": job.plan.destination_ids,
     });
     merge(&mut row, &schema.spec.job_raw);
     row

@@ -2,11 +2,12 @@
 
 use jiff::SignedDuration;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use crate::period;
+use crate::v3::V3Plan;
 
 /// How often a run writes to its log unless told otherwise.
-const LOG_EVERY: SignedDuration = SignedDuration::from_secs(30);
+pub(crate) const LOG_EVERY: SignedDuration = SignedDuration::from_secs(30);
 
 /// What a run does from its start to its end.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,8 @@ pub enum Behaviour {
         /// The limit would be passed by this run (counted before), and is not reached yet.
         too_low: bool,
     },
+    /// A run of PostHog's newest pipeline: a producer, a queue and a loader. The others are runs of the one before.
+    V3(Box<V3Plan>),
 }
 
 /// What a cancel does to a run.
@@ -84,7 +87,7 @@ pub enum OnCancel {
 
 /// One run to come.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "PlanFields")]
+#[serde(try_from = "Map<String, Value>")]
 pub struct RunPlan {
     /// What it does.
     pub behaviour: Behaviour,
@@ -98,6 +101,16 @@ pub struct RunPlan {
     pub cancel_takes: SignedDuration,
     /// How long its workflow goes on after a cancel ([`OnCancel::WorkflowSurvives`]); for ever, if none.
     pub workflow_ends_after: Option<SignedDuration>,
+    /// Its job's `billable`. A run that is not billed writes its lines under another id than the table's.
+    pub billable: bool,
+    /// Its job's `cdc_write_mode`.
+    pub cdc_write_mode: Option<String>,
+    /// Its job's `destination_ids`.
+    pub destination_ids: Vec<String>,
+    /// Its job has a `workflow_run_id`. One without cannot be cancelled.
+    pub has_workflow_id: bool,
+    /// It is not the schedule's: Temporal lets another start through beside it. Only for runs of v3.
+    pub outside_schedule: bool,
 }
 
 impl Default for RunPlan {
@@ -115,7 +128,18 @@ impl From<Behaviour> for RunPlan {
             on_cancel: OnCancel::Ends,
             cancel_takes: SignedDuration::from_secs(20),
             workflow_ends_after: None,
+            billable: true,
+            cdc_write_mode: None,
+            destination_ids: Vec::new(),
+            has_workflow_id: true,
+            outside_schedule: false,
         }
+    }
+}
+
+impl From<V3Plan> for RunPlan {
+    fn from(plan: V3Plan) -> Self {
+        Behaviour::V3(Box::new(plan)).into()
     }
 }
 
@@ -217,7 +241,7 @@ impl Behaviour {
                 let millis = u64::try_from(passed.as_millis().max(0)).unwrap_or(u64::MAX);
                 rows_per_second.saturating_mul(millis) / 1000
             }
-            Self::LogsOnly { .. } | Self::BillingLimit { .. } => 0,
+            Self::LogsOnly { .. } | Self::BillingLimit { .. } | Self::V3(_) => 0,
         }
     }
 
@@ -231,6 +255,8 @@ impl Behaviour {
             Self::Completes { after, .. }
             | Self::Fails { after, .. }
             | Self::BillingLimit { after, .. } => Some(*after),
+            // Its events are its own.
+            Self::V3(_) => None,
         }
     }
 
@@ -244,6 +270,8 @@ impl Behaviour {
             Self::Completes { .. } | Self::Fails { .. } | Self::BillingLimit { .. } => {
                 (LOG_EVERY, None)
             }
+            // It writes its lines as they come.
+            Self::V3(_) => (LOG_EVERY, Some(SignedDuration::ZERO)),
         }
     }
 }
@@ -256,191 +284,4 @@ fn share(rows: u64, passed: SignedDuration, whole: SignedDuration) -> u64 {
     let passed = u128::try_from(passed.as_millis().max(0)).unwrap_or(0);
     let whole = u128::try_from(whole.as_millis().max(1)).unwrap_or(1);
     u64::try_from(u128::from(rows) * passed / whole).unwrap_or(rows)
-}
-
-/// A plan as a scenario writes it: one behaviour by name, beside what a start and a cancel do.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct PlanFields {
-    hangs: Option<Hangs>,
-    progresses: Option<Progresses>,
-    logs_only: Option<LogsOnly>,
-    completes: Option<Completes>,
-    fails: Option<Fails>,
-    billing_limit: Option<BillingLimit>,
-    #[serde(deserialize_with = "period::option::deserialize")]
-    starts_after: Option<SignedDuration>,
-    never_starts: bool,
-    on_cancel: OnCancel,
-    #[serde(deserialize_with = "period::option::deserialize")]
-    cancel_takes: Option<SignedDuration>,
-    #[serde(deserialize_with = "period::option::deserialize")]
-    workflow_ends_after: Option<SignedDuration>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Hangs {
-    #[serde(deserialize_with = "period::option::deserialize")]
-    after: Option<SignedDuration>,
-    rows: u64,
-    #[serde(deserialize_with = "period::option::deserialize")]
-    swept_after: Option<SignedDuration>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Progresses {
-    rows_per_second: u64,
-    #[serde(deserialize_with = "period::option::deserialize")]
-    log_every: Option<SignedDuration>,
-    #[serde(deserialize_with = "period::option::deserialize")]
-    finishes_after: Option<SignedDuration>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct LogsOnly {
-    #[serde(deserialize_with = "period::option::deserialize")]
-    log_every: Option<SignedDuration>,
-    #[serde(deserialize_with = "period::option::deserialize")]
-    finishes_after: Option<SignedDuration>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Completes {
-    #[serde(deserialize_with = "period::deserialize")]
-    after: SignedDuration,
-    #[serde(default)]
-    rows: u64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fails {
-    #[serde(deserialize_with = "period::deserialize")]
-    after: SignedDuration,
-    #[serde(default)]
-    rows: u64,
-    error: String,
-    #[serde(default)]
-    friendly: Option<String>,
-    #[serde(default)]
-    non_retryable: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BillingLimit {
-    #[serde(deserialize_with = "period::deserialize")]
-    after: SignedDuration,
-    #[serde(default)]
-    too_low: bool,
-}
-
-impl TryFrom<PlanFields> for RunPlan {
-    type Error = String;
-
-    fn try_from(fields: PlanFields) -> Result<Self, String> {
-        let PlanFields {
-            hangs,
-            progresses,
-            logs_only,
-            completes,
-            fails,
-            billing_limit,
-            starts_after,
-            never_starts,
-            on_cancel,
-            cancel_takes,
-            workflow_ends_after,
-        } = fields;
-        let mut named = [
-            hangs.map(Behaviour::from),
-            progresses.map(Behaviour::from),
-            logs_only.map(Behaviour::from),
-            completes.map(Behaviour::from),
-            fails.map(Behaviour::from),
-            billing_limit.map(Behaviour::from),
-        ]
-        .into_iter()
-        .flatten();
-        let mut plan = match (named.next(), named.next()) {
-            (Some(behaviour), None) => RunPlan::from(behaviour),
-            (None, None) => RunPlan::default(),
-            _ => {
-                return Err(
-                    "a run has one behaviour: hangs, progresses, logs_only, completes, fails or \
-                            billing_limit"
-                        .to_owned(),
-                );
-            }
-        };
-        plan.starts_after = starts_after.unwrap_or(plan.starts_after);
-        plan.never_starts = never_starts;
-        plan.on_cancel = on_cancel;
-        plan.cancel_takes = cancel_takes.unwrap_or(plan.cancel_takes);
-        plan.workflow_ends_after = workflow_ends_after;
-        Ok(plan)
-    }
-}
-
-impl From<Hangs> for Behaviour {
-    fn from(hangs: Hangs) -> Self {
-        Self::Hangs {
-            after: hangs.after.unwrap_or_default(),
-            rows: hangs.rows,
-            swept_after: hangs.swept_after,
-        }
-    }
-}
-
-impl From<Progresses> for Behaviour {
-    fn from(progresses: Progresses) -> Self {
-        Self::Progresses {
-            rows_per_second: progresses.rows_per_second,
-            log_every: progresses.log_every.unwrap_or(LOG_EVERY),
-            finishes_after: progresses.finishes_after,
-        }
-    }
-}
-
-impl From<LogsOnly> for Behaviour {
-    fn from(logs_only: LogsOnly) -> Self {
-        Self::LogsOnly {
-            log_every: logs_only.log_every.unwrap_or(LOG_EVERY),
-            finishes_after: logs_only.finishes_after,
-        }
-    }
-}
-
-impl From<Completes> for Behaviour {
-    fn from(completes: Completes) -> Self {
-        Self::Completes {
-            after: completes.after,
-            rows: completes.rows,
-        }
-    }
-}
-
-impl From<Fails> for Behaviour {
-    fn from(fails: Fails) -> Self {
-        Self::Fails {
-            after: fails.after,
-            rows: fails.rows,
-            error: fails.error,
-            friendly: fails.friendly,
-            non_retryable: fails.non_retryable,
-        }
-    }
-}
-
-impl From<BillingLimit> for Behaviour {
-    fn from(limit: BillingLimit) -> Self {
-        Self::BillingLimit {
-            after: limit.after,
-            too_low: limit.too_low,
-        }
-    }
 }

@@ -12,8 +12,10 @@ use crate::column::Column;
 use crate::data::DataSpec;
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::instance::InstanceSpec;
 use crate::period;
-use crate::run::{PlanFields, RunPlan};
+use crate::plan_fields::is_v3;
+use crate::run::RunPlan;
 use crate::state::Status;
 
 /// A whole scenario.
@@ -34,6 +36,8 @@ pub struct Scenario {
     pub sources: Vec<SourceSpec>,
     /// Faults that are there from the start.
     pub faults: Vec<Fault>,
+    /// What kind of PostHog it is.
+    pub instance: InstanceSpec,
 }
 
 impl Default for Scenario {
@@ -46,6 +50,7 @@ impl Default for Scenario {
             rate_limits: RateLimits::default(),
             sources: Vec::new(),
             faults: Vec::new(),
+            instance: InstanceSpec::default(),
         }
     }
 }
@@ -220,6 +225,9 @@ pub struct SchemaSpec {
     pub jobs: Vec<PastJob>,
     /// Its run in flight.
     pub run: Option<RunInFlight>,
+    /// Runs that began before it, of which Temporal knows nothing any more: runs of v3 in any phase, some of which may
+    /// have ended by the start, and rows that say Running with nothing behind them (`hangs`).
+    pub earlier_runs: Vec<RunInFlight>,
     /// `status` is Running and there is no Running job.
     pub phantom: bool,
     /// Its next runs, in turn.
@@ -283,6 +291,7 @@ impl Default for SchemaSpec {
             rows: None,
             jobs: Vec::new(),
             run: None,
+            earlier_runs: Vec::new(),
             phantom: false,
             next_runs: Vec::new(),
             then: RunPlan::default(),
@@ -342,7 +351,8 @@ impl Default for PastJob {
     }
 }
 
-/// A run in flight at the start. The lengths in its behaviour count from the start of the scenario.
+/// A run in flight at the start. The lengths in its behaviour count from the start of the scenario, and for a run of v3
+/// from its own: it is where its plan says that it is by now.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "RunFields")]
 pub struct RunInFlight {
@@ -350,7 +360,7 @@ pub struct RunInFlight {
     pub id: Option<String>,
     /// How long ago it started.
     pub started_ago: SignedDuration,
-    /// The rows it has read so far.
+    /// The rows it has read so far; of a run of v3, its plan says that.
     pub rows: u64,
     /// How long ago the last line appeared in its log; when it started, if none.
     pub last_log_ago: Option<SignedDuration>,
@@ -390,16 +400,17 @@ impl TryFrom<RunFields> for RunInFlight {
     type Error = String;
 
     fn try_from(RunFields(fields): RunFields) -> Result<Self, String> {
-        let (own, plan): (Map<_, _>, Map<_, _>) = fields.into_iter().partition(|(name, _)| {
-            matches!(
-                name.as_str(),
-                "id" | "started_ago" | "rows" | "last_log_ago"
-            )
-        });
+        let v3 = is_v3(&fields);
+        let (own, plan): (Map<_, _>, Map<_, _>) =
+            fields
+                .into_iter()
+                .partition(|(name, _)| match name.as_str() {
+                    "id" | "started_ago" => true,
+                    "rows" | "last_log_ago" => !v3,
+                    _ => false,
+                });
         let own: OwnRunFields =
             serde_json::from_value(Value::Object(own)).map_err(|error| error.to_string())?;
-        let plan: PlanFields =
-            serde_json::from_value(Value::Object(plan)).map_err(|error| error.to_string())?;
         Ok(Self {
             id: own.id,
             started_ago: own.started_ago.unwrap_or(SignedDuration::from_mins(1)),

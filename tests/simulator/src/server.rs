@@ -21,6 +21,7 @@ use tokio::time::Sleep;
 use crate::error::Error;
 use crate::message::{Answer, Outcome, Partial, Request, Response};
 use crate::simulator::Simulator;
+use crate::watchdog::Watchdog;
 
 /// How long the part of a body that does get through is given to leave before the connection is dropped.
 const BEFORE_CUT: Duration = Duration::from_millis(30);
@@ -90,6 +91,12 @@ impl Server {
     /// The simulator, up to date. No request is answered while the guard is held.
     pub fn simulator(&self) -> MutexGuard<'_, Simulator> {
         lock(&self.state)
+    }
+
+    /// Fails the test that drops it if a run that was alive was harmed.
+    #[must_use]
+    pub fn watchdog(&self) -> Watchdog {
+        Watchdog(Arc::clone(&self.state))
     }
 
     /// Closes the port and every connection. The simulator stays.

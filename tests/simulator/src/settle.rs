@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clock::plus;
 use crate::effect::{Effect, EffectKind, Trigger};
 use crate::id::Kind;
+use crate::queue::{self, V3Event, V3Run};
 use crate::run::{Behaviour, RunPlan};
 use crate::simulator::Simulator;
 use crate::state::{Job, Schema, Status, Table, Workflow};
@@ -19,7 +20,7 @@ const SHORTEST_GAP: SignedDuration = SignedDuration::from_mins(10);
 const LONGEST_GAP: SignedDuration = SignedDuration::from_hours(1);
 
 /// What becomes of a job whose workflow died without cleaning up, when the next run takes its place.
-const TAKEN_OVER: &str = "A previous sync run did not shut down cleanly and was still marked as running. PostHog \
+pub(crate) const TAKEN_OVER: &str = "A previous sync run did not shut down cleanly and was still marked as running. PostHog \
                           cleaned it up so syncing can continue. No action is needed.";
 
 enum Event {
@@ -28,17 +29,30 @@ enum Event {
     WorkflowEnds,
     Teardown,
     Due,
+    V3(V3Event),
 }
 
 impl Simulator {
-    /// Lets everything happen that is due.
+    /// Lets everything happen that is due, requests that PostHog gets to late among it.
     pub(crate) fn settle(&mut self) {
         let now = self.now();
+        self.late.sort_by_key(|(at, _)| *at);
+        while self.late.first().is_some_and(|(at, _)| *at <= now) {
+            let (at, request) = self.late.remove(0);
+            self.settle_until(at);
+            self.clock.hold(Some(at));
+            drop(self.answer(&request));
+            self.clock.hold(None);
+        }
+        self.settle_until(now);
+    }
+
+    fn settle_until(&mut self, now: Timestamp) {
         let all = 0..self.schemas.len();
         let mut due: BinaryHeap<Reverse<(Timestamp, usize)>> =
             all.filter_map(|index| self.due(index, now)).collect();
         while let Some(Reverse((at, index))) = due.pop() {
-            match self.schemas.get(index).and_then(next_event) {
+            match self.next_event(index) {
                 Some((_, Event::JobStarts)) => self.start_job(index, at),
                 Some((_, Event::JobEnds)) => self.end_job(index, at),
                 Some((_, Event::WorkflowEnds)) => {
@@ -46,6 +60,7 @@ impl Simulator {
                 }
                 Some((_, Event::Teardown)) => self.tear_down(index, at),
                 Some((_, Event::Due)) => self.fire_schedule(index, at),
+                Some((_, Event::V3(event))) => self.v3_happens(index, at, event),
                 None => {}
             }
             // What happens to a schema makes nothing due but its own next event.
@@ -54,7 +69,7 @@ impl Simulator {
     }
 
     fn due(&self, index: usize, now: Timestamp) -> Option<Reverse<(Timestamp, usize)>> {
-        let (at, _) = next_event(self.schemas.get(index)?)?;
+        let (at, _) = self.next_event(index)?;
         (at <= now).then_some(Reverse((at, index)))
     }
 
@@ -64,6 +79,19 @@ impl Simulator {
         }
     }
 
+    fn next_event(&self, index: usize) -> Option<(Timestamp, Event)> {
+        let schema = self.schemas.get(index)?;
+        let own = own_event(schema);
+        if schema.v3.active.is_empty() {
+            return own;
+        }
+        let of_v3 = queue::next_event(schema, &self.down, self.instance.stale_after);
+        let of_v3 = of_v3.map(|(at, event)| (at, Event::V3(event)));
+        // What was to come is not kept waiting by a start at the same moment.
+        of_v3.into_iter().chain(own).min_by_key(|(at, _)| *at)
+    }
+
+    /// Something that happened to the newest job.
     pub(crate) fn note(
         &mut self,
         index: usize,
@@ -71,13 +99,34 @@ impl Simulator {
         kind: EffectKind,
         trigger: Option<Trigger>,
     ) {
-        let Some(schema) = self.schemas.get(index) else {
-            return;
-        };
+        let jobs = self
+            .schemas
+            .get(index)
+            .map_or(0, |schema| schema.jobs.len());
         let about_job = !matches!(
             kind,
             EffectKind::TriggerDropped | EffectKind::TriggerDeferred
         );
+        let place = if about_job {
+            jobs.wrapping_sub(1)
+        } else {
+            jobs
+        };
+        self.note_job(index, place, at, kind, trigger);
+    }
+
+    /// Something that happened to that job of the table.
+    pub(crate) fn note_job(
+        &mut self,
+        index: usize,
+        place: usize,
+        at: Timestamp,
+        kind: EffectKind,
+        trigger: Option<Trigger>,
+    ) {
+        let Some(schema) = self.schemas.get(index) else {
+            return;
+        };
         self.effects.push(Effect {
             at,
             kind,
@@ -89,11 +138,7 @@ impl Simulator {
                 .unwrap_or_default(),
             schema_id: Some(schema.id.clone()),
             schema: Some(schema.spec.name.clone()),
-            job_id: schema
-                .jobs
-                .last()
-                .filter(|_| about_job)
-                .map(|job| job.id.clone()),
+            job_id: schema.jobs.get(place).map(|job| job.id.clone()),
         });
     }
 
@@ -147,32 +192,6 @@ impl Simulator {
         schema.workflow = Some(Workflow::Starting { at, plan, trigger });
     }
 
-    fn start_job(&mut self, index: usize, at: Timestamp) {
-        let (id, run_id) = (self.ids.next(Kind::Job), self.ids.next(Kind::Run));
-        let Some(schema) = self.schemas.get_mut(index) else {
-            return;
-        };
-        let Some(Workflow::Starting { plan, trigger, .. }) =
-            schema.workflow.replace(Workflow::Running)
-        else {
-            return;
-        };
-        if let Some(dead) = schema.jobs.last_mut().filter(|job| job.is_running()) {
-            dead.end(at, Status::Failed, Some(TAKEN_OVER.to_owned()));
-        }
-        schema.jobs.push(new_job(id, run_id, at, plan));
-        schema.paint(Status::Running);
-        let wipes = schema.reset_armed && !keeps_its_table(schema);
-        if wipes && let Some(table) = &mut schema.table {
-            table.rows = 0;
-        }
-        self.note(index, at, EffectKind::RunStarted, Some(trigger));
-        if wipes {
-            self.note(index, at, EffectKind::TableWiped, Some(trigger));
-            self.lose_position(index, at, Some(trigger));
-        }
-    }
-
     fn end_job(&mut self, index: usize, at: Timestamp) {
         let table = self.ids.clone().next(Kind::Table);
         let Some(schema) = self.schemas.get_mut(index) else {
@@ -181,10 +200,19 @@ impl Simulator {
         let Some(behaviour) = schema.jobs.last().map(|job| job.plan.behaviour.clone()) else {
             return;
         };
+        let place = schema.jobs.len() - 1;
+        schema.workflow = None;
+        schema.teardown_at = None;
         let mut disabled = false;
         match behaviour {
             Behaviour::Hangs { .. } => {
-                fail(schema, at, "Sync got stuck and was reset by PostHog", None);
+                fail(
+                    schema,
+                    place,
+                    at,
+                    "Sync got stuck and was reset by PostHog",
+                    None,
+                );
             }
             Behaviour::Fails {
                 error,
@@ -192,26 +220,32 @@ impl Simulator {
                 non_retryable,
                 ..
             } => {
-                fail(schema, at, &error, friendly.as_deref());
+                fail(schema, place, at, &error, friendly.as_deref());
                 disabled = non_retryable && schema.should_sync;
             }
-            Behaviour::BillingLimit { too_low, .. } => hit_limit(schema, at, too_low),
+            Behaviour::BillingLimit { too_low, .. } => hit_limit(schema, place, at, too_low),
             Behaviour::Completes { .. }
             | Behaviour::Progresses { .. }
-            | Behaviour::LogsOnly { .. } => {
-                if complete(schema, at, table) {
+            | Behaviour::LogsOnly { .. }
+            | Behaviour::V3(_) => {
+                if complete(schema, place, at, table) {
                     self.ids.next(Kind::Table);
                 }
             }
         }
         self.note(index, at, EffectKind::RunEnded, None);
         if disabled {
-            self.edit(index, |schema| {
-                schema.should_sync = false;
-                schema.next_due = None;
-            });
-            self.note(index, at, EffectKind::AutoDisabled, None);
+            self.disable_itself(index, at);
         }
+    }
+
+    /// PostHog switches a table off after a failure that a retry would not mend.
+    pub(crate) fn disable_itself(&mut self, index: usize, at: Timestamp) {
+        self.edit(index, |schema| {
+            schema.should_sync = false;
+            schema.next_due = None;
+        });
+        self.note(index, at, EffectKind::AutoDisabled, None);
     }
 
     /// A run that has just completed although a cancel was on its way.
@@ -219,7 +253,20 @@ impl Simulator {
         let now = self.now();
         let table = self.ids.next(Kind::Table);
         self.edit(index, |schema| {
-            complete(schema, now, table);
+            let Some(place) = schema.jobs.len().checked_sub(1) else {
+                return;
+            };
+            schema.workflow = None;
+            schema.teardown_at = None;
+            complete(schema, place, now, table);
+            if let Some(run) = schema
+                .jobs
+                .get_mut(place)
+                .and_then(|job| job.v3.as_deref_mut())
+            {
+                run.fail_batches();
+            }
+            crate::extraction::release_lock(schema, place);
         });
         self.note(index, now, EffectKind::RunEnded, None);
     }
@@ -230,9 +277,24 @@ impl Simulator {
         };
         schema.teardown_at = None;
         schema.workflow = None;
-        if schema.jobs.last().is_some_and(Job::is_running) {
-            stop_job(schema, at, "Sync stopped because syncing was turned off");
-            self.note(index, at, EffectKind::RunEnded, None);
+        let newest = schema.jobs.len().wrapping_sub(1);
+        let running = |place: &usize| schema.jobs.get(*place).is_some_and(Job::is_running);
+        let older = schema
+            .v3
+            .active
+            .iter()
+            .copied()
+            .filter(|place| *place != newest);
+        for place in older.chain([newest]).filter(running).collect::<Vec<_>>() {
+            self.edit(index, |schema| {
+                stop_job(
+                    schema,
+                    place,
+                    at,
+                    "Sync stopped because syncing was turned off",
+                );
+            });
+            self.note_job(index, place, at, EffectKind::RunEnded, None);
         }
     }
 
@@ -246,15 +308,22 @@ impl Simulator {
     }
 }
 
-fn next_event(schema: &Schema) -> Option<(Timestamp, Event)> {
+/// What happens next to it, but for its runs of v3.
+fn own_event(schema: &Schema) -> Option<(Timestamp, Event)> {
     let of_workflow = match &schema.workflow {
         None => None,
         Some(Workflow::Starting { at, .. }) => Some((*at, Event::JobStarts)),
         Some(Workflow::Lingering { until }) => until.map(|until| (until, Event::WorkflowEnds)),
-        Some(Workflow::Running) => schema.jobs.last().and_then(|job| {
-            let after = job.plan.behaviour.ends_after()?;
-            Some((plus(job.since, after), Event::JobEnds))
-        }),
+        Some(Workflow::Running) => {
+            schema
+                .jobs
+                .last()
+                .filter(|job| job.v3.is_none())
+                .and_then(|job| {
+                    let after = job.plan.behaviour.ends_after()?;
+                    Some((plus(job.since, after), Event::JobEnds))
+                })
+        }
     };
     let events = [
         of_workflow,
@@ -264,8 +333,9 @@ fn next_event(schema: &Schema) -> Option<(Timestamp, Event)> {
     events.into_iter().flatten().min_by_key(|(at, _)| *at)
 }
 
-fn new_job(id: String, run_id: String, at: Timestamp, plan: RunPlan) -> Job {
+pub(crate) fn new_job(id: String, run_id: String, at: Timestamp, plan: RunPlan) -> Job {
     Job {
+        v3: V3Run::of(&plan, at),
         id,
         run_id,
         created_at: at,
@@ -295,7 +365,7 @@ fn deferred(schema: &Schema, at: Timestamp) -> bool {
 }
 
 /// A table that only webhooks fill cannot be filled again, so PostHog keeps it.
-fn keeps_its_table(schema: &Schema) -> bool {
+pub(crate) fn keeps_its_table(schema: &Schema) -> bool {
     schema
         .spec
         .incremental_fields
@@ -304,11 +374,9 @@ fn keeps_its_table(schema: &Schema) -> bool {
         == Some(true)
 }
 
-/// Ends the newest job well. Says whether a table was made.
-fn complete(schema: &mut Schema, at: Timestamp, table_id: String) -> bool {
-    schema.workflow = None;
-    schema.teardown_at = None;
-    let Some(job) = schema.jobs.last_mut() else {
+/// Ends a job well. Says whether a table was made.
+pub(crate) fn complete(schema: &mut Schema, place: usize, at: Timestamp, table_id: String) -> bool {
+    let Some(job) = schema.jobs.get_mut(place) else {
         return false;
     };
     job.end(at, Status::Completed, None);
@@ -332,10 +400,14 @@ fn complete(schema: &mut Schema, at: Timestamp, table_id: String) -> bool {
     made
 }
 
-fn fail(schema: &mut Schema, at: Timestamp, error: &str, friendly: Option<&str>) {
-    schema.workflow = None;
-    schema.teardown_at = None;
-    if let Some(job) = schema.jobs.last_mut() {
+pub(crate) fn fail(
+    schema: &mut Schema,
+    place: usize,
+    at: Timestamp,
+    error: &str,
+    friendly: Option<&str>,
+) {
+    if let Some(job) = schema.jobs.get_mut(place) {
         job.end(at, Status::Failed, Some(error.to_owned()));
     }
     schema.failed_in_a_row += 1;
@@ -345,9 +417,7 @@ fn fail(schema: &mut Schema, at: Timestamp, error: &str, friendly: Option<&str>)
 }
 
 /// A run at the billing limit keeps the text of an earlier failure.
-fn hit_limit(schema: &mut Schema, at: Timestamp, too_low: bool) {
-    schema.workflow = None;
-    schema.teardown_at = None;
+fn hit_limit(schema: &mut Schema, place: usize, at: Timestamp, too_low: bool) {
     let status = if too_low {
         Status::BillingLimitTooLow
     } else {
@@ -356,16 +426,24 @@ fn hit_limit(schema: &mut Schema, at: Timestamp, too_low: bool) {
     let name = schema.spec.name.clone();
     let error = too_low
         .then(|| format!("Your account will hit your Data Warehouse billing limits syncing {name} with 250000 rows"));
-    if let Some(job) = schema.jobs.last_mut() {
+    if let Some(job) = schema.jobs.get_mut(place) {
         job.end(at, status, error);
     }
     schema.paint(status);
 }
 
-/// Ends the newest job by somebody's will, which is not a failure of the source.
-pub(crate) fn stop_job(schema: &mut Schema, at: Timestamp, text: &str) {
-    if let Some(job) = schema.jobs.last_mut() {
+/// Ends a job by somebody's will, which is not a failure of the source. The loader drops what is left of it.
+pub(crate) fn stop_job(schema: &mut Schema, place: usize, at: Timestamp, text: &str) {
+    if let Some(job) = schema.jobs.get_mut(place) {
         job.end(at, Status::Failed, Some(text.to_owned()));
+        if let Some(run) = job.v3.as_deref_mut() {
+            run.drop_rest();
+            schema.v3.clock = schema.v3.clock.max(Some(at));
+        }
+    }
+    let pending = |job: &Job| job.v3.as_deref().is_some_and(V3Run::is_pending);
+    if !schema.jobs.get(place).is_some_and(pending) {
+        crate::extraction::release_lock(schema, place);
     }
     schema.teardown_at = None;
     schema.paint(Status::Failed);

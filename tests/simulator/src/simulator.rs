@@ -3,13 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::auth::{self, Key};
-use crate::clock::{Clock, Ticker};
+use crate::clock::{Clock, Ticker, plus};
 use crate::control;
 use crate::effect::Effect;
 use crate::error::Error;
 use crate::fault::{self, Fault};
 use crate::http;
 use crate::id::Ids;
+use crate::instance::{Downtimes, InstanceSpec};
 use crate::journal::Logged;
 use crate::load::{self, Loader};
 use crate::message::{Answer, Outcome, Request, Response};
@@ -17,6 +18,7 @@ use crate::route::{Path, Route, SchemaAction, SourceAction};
 use crate::scenario::{RateLimits, Scenario};
 use crate::state::{Schema, Source};
 use crate::throttle::{Throttle, Windows};
+use crate::watchdog::Violation;
 
 /// A simulated PostHog.
 #[derive(Debug, Clone)]
@@ -32,7 +34,12 @@ pub struct Simulator {
     pub(crate) sources: Vec<Source>,
     pub(crate) schemas: Vec<Schema>,
     pub(crate) faults: Vec<Fault>,
+    /// Requests that PostHog has not got to yet.
+    pub(crate) late: Vec<(Timestamp, Request)>,
+    pub(crate) instance: InstanceSpec,
+    pub(crate) down: Downtimes,
     pub(crate) effects: Vec<Effect>,
+    pub(crate) violations: Vec<Violation>,
     pub(crate) requests: Vec<Logged>,
     pub(crate) base_url: String,
 }
@@ -52,9 +59,11 @@ impl Simulator {
             ids: &mut ids,
             start: clock.now(),
             schedule: scenario.schedule,
+            lock: scenario.instance.lock && !scenario.instance.queue_runs,
         };
         let (sources, schemas) = loader.sources(scenario)?;
-        Ok(Self {
+        let down = Downtimes::of(&scenario.instance.loader_down, clock.now());
+        let mut simulator = Self {
             clock,
             ids,
             project: scenario.project,
@@ -66,10 +75,34 @@ impl Simulator {
             sources,
             schemas,
             faults: scenario.faults.clone(),
+            late: Vec::new(),
+            instance: scenario.instance.clone(),
+            down,
             effects: Vec::new(),
+            violations: Vec::new(),
             requests: Vec::new(),
             base_url: "http://posthog.invalid".to_owned(),
-        })
+        };
+        simulator.catch_up();
+        Ok(simulator)
+    }
+
+    /// What runs of v3 have done before the start happens now. A status that the scenario names stays.
+    fn catch_up(&mut self) {
+        let started: Vec<usize> = (0..self.schemas.len())
+            .filter(|index| self.has_active(*index))
+            .collect();
+        if started.is_empty() {
+            return;
+        }
+        self.settle();
+        for index in started {
+            self.edit(index, |schema| {
+                let newest = schema.jobs.last().filter(|job| job.is_running());
+                let status = schema.spec.status.or(newest.map(|job| job.status));
+                schema.status = status.or(schema.status);
+            });
+        }
     }
 
     /// The simulator's time.
@@ -109,6 +142,10 @@ impl Simulator {
         }
         let fault = fault::take(&mut self.faults, request);
         let outcome = match &fault {
+            Some(fault::FaultKind::HandledLate { by }) => {
+                self.late.push((plus(self.now(), *by), request.clone()));
+                fault::given_up_after(*by)
+            }
             Some(kind) => kind.apply(|| self.answer(request)),
             None => self.answer(request).into(),
         };
@@ -142,7 +179,7 @@ impl Simulator {
         });
     }
 
-    fn answer(&mut self, request: &Request) -> Response {
+    pub(crate) fn answer(&mut self, request: &Request) -> Response {
         self.route(request).unwrap_or_else(|refusal| refusal)
     }
 

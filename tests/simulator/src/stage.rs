@@ -5,13 +5,17 @@ use crate::auth::Key;
 use crate::effect::{Effect, EffectKind, Trigger};
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::instance::InstanceSpec;
 use crate::journal::Logged;
+use crate::line::{Level, Line};
 use crate::load::{Loader, next_due};
+use crate::queue::{V3Run, is_alive};
 use crate::run::RunPlan;
 use crate::scenario::{KeySpec, RateLimits, SourceSpec};
 use crate::simulator::Simulator;
 use crate::state::{Schema, Status};
 use crate::throttle::Throttle;
+use crate::v3::Phase;
 
 impl Simulator {
     /// Every request so far, in order.
@@ -230,7 +234,15 @@ impl Simulator {
         if let Some(job) = schema.jobs.last_mut().filter(|job| job.is_running()) {
             job.rows_before = job.rows(now);
             job.since = now;
+            job.v3 = V3Run::of(&plan, now);
             job.plan = plan;
+            schema.v3.clock = Some(now);
+            let place = schema.jobs.len() - 1;
+            let active = &mut schema.v3.active;
+            active.retain(|other| *other != place);
+            if schema.jobs.last().is_some_and(|job| job.v3.is_some()) {
+                active.push(place);
+            }
         }
         Ok(())
     }
@@ -239,7 +251,11 @@ impl Simulator {
     pub fn write_log(&mut self, schema_id: &str, message: &str) -> Result<(), Error> {
         let now = self.now();
         if let Some(job) = self.schema_mut(schema_id)?.jobs.last_mut() {
-            job.lines.push((now, message.to_owned()));
+            job.lines.push(Line {
+                at: now,
+                level: Level::Info,
+                message: message.to_owned(),
+            });
         }
         Ok(())
     }
@@ -281,8 +297,84 @@ impl Simulator {
     /// Ends a workflow without its clean-up: one that outlived a cancelled run, or one that dies and leaves its job
     /// Running until the next run takes over.
     pub fn end_workflow(&mut self, schema_id: &str) -> Result<(), Error> {
-        self.schema_mut(schema_id)?.workflow = None;
+        let now = self.now();
+        let schema = self.schema_mut(schema_id)?;
+        schema.workflow = None;
+        let run = schema.jobs.last_mut().filter(|job| job.is_running());
+        let run = run.and_then(|job| job.v3.as_deref_mut());
+        if let Some(run) = run.filter(|run| run.workflow_is_open()) {
+            run.die_without_workflow();
+            schema.v3.clock = Some(now);
+        }
         Ok(())
+    }
+
+    /// The newest run dies now, wherever it is, and its job stays Running.
+    pub fn kill_run(&mut self, schema_id: &str) -> Result<(), Error> {
+        let now = self.now();
+        let index = self.schema_index(schema_id)?;
+        let Some(place) = self
+            .schemas
+            .get(index)
+            .and_then(|schema| schema.jobs.len().checked_sub(1))
+        else {
+            return Ok(());
+        };
+        if self.run_mut(index, place).is_some() {
+            self.kill((index, place), now);
+            return Ok(());
+        }
+        let job = self
+            .schemas
+            .get(index)
+            .and_then(|schema| schema.jobs.get(place));
+        let Some(plan) = job.map(|job| job.plan.clone()) else {
+            return Ok(());
+        };
+        let hangs = RunPlan::hangs().behaviour;
+        self.change_run(
+            schema_id,
+            RunPlan {
+                behaviour: hangs,
+                ..plan
+            },
+        )
+    }
+
+    /// Stops the loader, for every table.
+    pub fn stop_loader(&mut self) {
+        let now = self.now();
+        self.down.stop(now);
+    }
+
+    /// Starts the loader again.
+    pub fn start_loader(&mut self) {
+        let now = self.now();
+        self.down.start(now);
+    }
+
+    /// Whether a job runs and will go on by itself. The API does not say.
+    #[must_use]
+    pub fn run_is_alive(&self, job_id: &str) -> bool {
+        self.schemas.iter().any(|schema| {
+            let place = schema.jobs.iter().position(|job| job.id == job_id);
+            place.is_some_and(|place| is_alive(schema, place, self.now()))
+        })
+    }
+
+    /// Where a run of v3 is. None for one of v2, and for one that has ended.
+    #[must_use]
+    pub fn phase(&self, job_id: &str) -> Option<Phase> {
+        let jobs = self.schemas.iter().flat_map(|schema| &schema.jobs);
+        let job = jobs
+            .filter(|job| job.is_running())
+            .find(|job| job.id == job_id)?;
+        job.v3.as_deref().map(V3Run::phase)
+    }
+
+    /// Changes what kind of PostHog it is. Its `loader_down` has no effect any more.
+    pub fn change_instance(&mut self, change: impl FnOnce(&mut InstanceSpec)) {
+        change(&mut self.instance);
     }
 
     /// Sets a schema's `should_sync`, as a human would in the web interface: without a request of the client's.
@@ -339,6 +431,7 @@ impl Simulator {
             ids: &mut self.ids,
             start: now,
             schedule,
+            lock: self.instance.lock && !self.instance.queue_runs,
         };
         let schema = loader.schema(source, spec, now);
         let id = schema.id.clone();

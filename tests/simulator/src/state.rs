@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::effect::Trigger;
+use crate::line::Line;
+use crate::queue::{Group, V3Run};
 use crate::run::RunPlan;
 use crate::scenario::{SchemaSpec, SourceSpec};
 
@@ -88,6 +90,8 @@ pub(crate) struct Schema {
     /// Oldest first.
     pub(crate) jobs: Vec<Job>,
     pub(crate) workflow: Option<Workflow>,
+    /// What the queue has of it.
+    pub(crate) v3: Group,
     pub(crate) next_runs: VecDeque<RunPlan>,
     /// Whether PostHog has a schedule for it at all; a paused one is still one.
     pub(crate) has_schedule: bool,
@@ -162,8 +166,10 @@ pub(crate) struct Job {
     /// The rows it had when it ended.
     pub(crate) rows_at_end: Option<u64>,
     pub(crate) last_log_before: Option<Timestamp>,
-    /// Lines that a test put there.
-    pub(crate) lines: Vec<(Timestamp, String)>,
+    /// Lines of a run of v3, and those that a test put there.
+    pub(crate) lines: Vec<Line>,
+    /// What PostHog's inside has of it, if it is a run of v3.
+    pub(crate) v3: Option<Box<V3Run>>,
 }
 
 impl Job {

@@ -26,5 +26,7 @@ mod scenarios;
 mod source_writes;
 mod sources;
 mod sync_type;
+mod v3;
+mod v3_writes;
 mod webhook;
 mod world;

@@ -196,7 +196,7 @@ fn logs_are_newest_first_and_can_be_narrowed() {
         1
     );
     assert_eq!(logs(&mut posthog, "orders", "level=error,warning").len(), 0);
-    assert_eq!(logs(&mut posthog, "orders", "search=STARTING").len(), 2);
+    assert_eq!(logs(&mut posthog, "orders", "search=HEARTBEAT").len(), 2);
 }
 
 #[test]

@@ -1,0 +1,242 @@
+//! The diagnosis of a project: the verdict on every selected table, what somebody should know, and the counts.
+
+use std::ops::Range;
+
+use super::{
+    judge,
+    known::Known,
+    outage::{BadSources, Together},
+    problem::Problem,
+    problems, suspects,
+    verdict::{Judged, Verdict},
+};
+use crate::{
+    api::status::{SchemaCounts, SourceCounts, Summary},
+    observe::{Elsewhere, Seen},
+    posthog::{
+        redact,
+        wire::{Schema, Source},
+    },
+};
+
+/// The verdicts on all selected tables.
+#[derive(Debug, Clone, Default)]
+pub struct Diagnosis {
+    /// Every table that is not Healthy, in the order of the list.
+    pub judged: Vec<Judged>,
+    /// What somebody should know, most severe first.
+    pub problems: Vec<Problem>,
+    /// The sources that turned bad together, if there are enough of them for the breaker to open.
+    pub together: Option<Together>,
+    /// What policies of other projects may know of the sources of this one.
+    pub for_others: Elsewhere,
+    /// Each source of which a table is selected.
+    sources: Vec<Part>,
+}
+
+/// What is said of the selected tables of one source.
+#[derive(Debug, Clone)]
+struct Part {
+    source_id: String,
+    /// Where its tables stand in [`Diagnosis::judged`].
+    judged: Range<usize>,
+    schemas: SchemaCounts,
+    is_well: bool,
+}
+
+/// Judges every selected table.
+#[must_use]
+pub fn diagnose(known: &Known<'_>) -> Diagnosis {
+    let mut diagnosis = Diagnosis::default();
+    for source in known.snapshot.selected_sources(&known.policy.selector) {
+        diagnosis.judge(known, source);
+    }
+    diagnosis.conclude(known)
+}
+
+impl Diagnosis {
+    /// The diagnosis after one source was read again: its tables are judged by what is `known` now, the verdicts on all others
+    /// stand.
+    #[must_use]
+    pub fn again(&self, known: &Known<'_>, source_id: &str) -> Self {
+        let mut diagnosis = Self::default();
+        for source in known.snapshot.selected_sources(&known.policy.selector) {
+            let part = self.sources.iter().find(|part| part.source_id == source.id);
+            match part.filter(|part| part.source_id != source_id) {
+                Some(part) => diagnosis.push(
+                    part.clone(),
+                    self.judged
+                        .get(part.judged.clone())
+                        .unwrap_or_default()
+                        .to_vec(),
+                ),
+                None => diagnosis.judge(known, source),
+            }
+        }
+        diagnosis.conclude(known)
+    }
+
+    /// The verdict on one table; Healthy is not kept, so none means healthy or not selected.
+    #[must_use]
+    pub fn of(&self, schema_id: &str) -> Option<&Judged> {
+        self.judged
+            .iter()
+            .find(|judged| judged.schema_id == schema_id)
+    }
+
+    /// The counts. `in_repair` says which tables count as stuck, whatever `PostHog` paints meanwhile, because an incident
+    /// of theirs is in flight.
+    #[must_use]
+    pub fn summary(&self, in_repair: impl Fn(&str) -> bool) -> Summary {
+        let mut sources = SourceCounts::default();
+        let mut schemas = SchemaCounts::default();
+        for part in &self.sources {
+            add(&mut schemas, &part.schemas);
+            sources.total += 1;
+            if part.is_well {
+                sources.healthy += 1;
+            } else {
+                sources.failing += 1;
+            }
+        }
+        for judged in self
+            .judged
+            .iter()
+            .filter(|judged| in_repair(&judged.schema_id))
+        {
+            *field(&mut schemas, &judged.verdict) -= 1;
+            schemas.stuck += 1;
+        }
+        let on = schemas.total - schemas.disabled;
+        let healthy_of = format!("{}/{on}", schemas.healthy + schemas.running);
+        Summary {
+            sources,
+            schemas,
+            healthy_of,
+            pending_approval: 0,
+        }
+    }
+
+    /// Judges the selected tables of a source.
+    fn judge(&mut self, known: &Known<'_>, source: &Source) {
+        let selector = &known.policy.selector;
+        let selected = source
+            .schemas
+            .iter()
+            .filter(|schema| selector.selects_schema(&schema.name));
+        let (mut judged, mut schemas, mut is_well) = (Vec::new(), SchemaCounts::default(), true);
+        for schema in selected {
+            let seen = known.snapshot.seen(&schema.id);
+            let verdict = judge::verdict(known, source, schema, seen);
+            schemas.total += 1;
+            *field(&mut schemas, &verdict) += 1;
+            is_well &= lets_source_be_healthy(&verdict);
+            if verdict != Verdict::Healthy {
+                judged.push(describe(source, schema, verdict, seen));
+            }
+        }
+        if schemas.total > 0 {
+            let part = Part {
+                source_id: source.id.clone(),
+                judged: 0..0,
+                schemas,
+                is_well,
+            };
+            self.push(part, judged);
+        }
+    }
+
+    fn push(&mut self, part: Part, judged: Vec<Judged>) {
+        let begin = self.judged.len();
+        self.judged.extend(judged);
+        self.sources.push(Part {
+            judged: begin..self.judged.len(),
+            ..part
+        });
+    }
+
+    /// What no table says alone.
+    fn conclude(self, known: &Known<'_>) -> Self {
+        let bad = BadSources::of(known);
+        Self {
+            problems: problems::all(known, &self.judged, &bad),
+            together: bad.together(&known.policy.limits.breaker),
+            for_others: bad.for_others(),
+            ..self
+        }
+    }
+}
+
+fn add(sum: &mut SchemaCounts, more: &SchemaCounts) {
+    let SchemaCounts {
+        total,
+        healthy,
+        running,
+        stuck,
+        failing,
+        stale,
+        disabled,
+        billing,
+        unknown,
+    } = more;
+    sum.total += total;
+    sum.healthy += healthy;
+    sum.running += running;
+    sum.stuck += stuck;
+    sum.failing += failing;
+    sum.stale += stale;
+    sum.disabled += disabled;
+    sum.billing += billing;
+    sum.unknown += unknown;
+}
+
+/// The count in which a table of this verdict stands.
+const fn field<'a>(counts: &'a mut SchemaCounts, verdict: &Verdict) -> &'a mut i64 {
+    match verdict {
+        Verdict::Healthy => &mut counts.healthy,
+        Verdict::Running => &mut counts.running,
+        Verdict::StuckJob { .. } | Verdict::Silent(_) | Verdict::StuckWithoutJob { .. } => {
+            &mut counts.stuck
+        }
+        Verdict::Failing { .. } | Verdict::JustFailed => &mut counts.failing,
+        Verdict::Stale { .. } => &mut counts.stale,
+        Verdict::Disabled { .. } | Verdict::NotConfigured | Verdict::Paused => &mut counts.disabled,
+        Verdict::Billing => &mut counts.billing,
+        Verdict::Pending | Verdict::CannotTell { .. } => &mut counts.unknown,
+    }
+}
+
+const fn lets_source_be_healthy(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Healthy
+        | Verdict::Running
+        | Verdict::Pending
+        | Verdict::Paused
+        | Verdict::NotConfigured
+        | Verdict::Disabled { after: None, .. } => true,
+        Verdict::StuckJob { .. }
+        | Verdict::Silent(_)
+        | Verdict::StuckWithoutJob { .. }
+        | Verdict::Failing { .. }
+        | Verdict::JustFailed
+        | Verdict::Stale { .. }
+        | Verdict::Disabled { after: Some(_), .. }
+        | Verdict::Billing
+        | Verdict::CannotTell { .. } => false,
+    }
+}
+
+fn describe(source: &Source, schema: &Schema, verdict: Verdict, seen: Option<&Seen>) -> Judged {
+    Judged {
+        source: redact::one_line(&source.title(), 80),
+        source_id: source.id.clone(),
+        schema_id: schema.id.clone(),
+        schema: schema.name.clone(),
+        status: schema.status(),
+        verdict,
+        evidence: seen
+            .and_then(|seen| seen.look.as_ref())
+            .map(suspects::describe)
+            .unwrap_or_default(),
+    }
+}

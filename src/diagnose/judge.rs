@@ -1,0 +1,180 @@
+//! The verdict on each table. The rules lean to "not stuck": cancelling a healthy run is the worst that could happen.
+
+use jiff::Timestamp;
+
+use super::{
+    causes::Cause,
+    failure::{Failure, failure},
+    freshness,
+    known::Known,
+    not_configured::is_not_configured,
+    running,
+    verdict::Verdict,
+};
+use crate::{
+    observe::{Look, Newest, Seen},
+    posthog::{
+        lax::Lax,
+        redact,
+        wire::{JobStatus, Schema, SchemaStatus, Source},
+    },
+};
+
+fn cannot_tell(reason: impl Into<String>) -> Verdict {
+    Verdict::CannotTell {
+        reason: reason.into(),
+    }
+}
+
+/// The verdict on one table.
+pub(super) fn verdict(
+    known: &Known<'_>,
+    source: &Source,
+    schema: &Schema,
+    seen: Option<&Seen>,
+) -> Verdict {
+    let status = schema.status();
+    match &schema.should_sync {
+        Lax::Is(true) => {}
+        Lax::Is(false) => return disabled(known, source, schema, status, seen),
+        Lax::Missing | Lax::Null | Lax::Odd => {
+            return cannot_tell("PostHog does not say whether syncing is switched on");
+        }
+    }
+    match status {
+        SchemaStatus::Never => Verdict::Pending,
+        SchemaStatus::Billing => Verdict::Billing,
+        SchemaStatus::Paused => Verdict::Paused,
+        SchemaStatus::Unknown => {
+            let shown = schema.status.get().map_or_else(
+                || "without a value".to_owned(),
+                |s| format!("{:?}", redact::text(s, 40)),
+            );
+            cannot_tell(format!(
+                "its status is {shown}, which this version of the operator does not know"
+            ))
+        }
+        SchemaStatus::Completed if schema.last_synced_at.is_unknown() => {
+            cannot_tell("its status is Completed, but the time of its last sync cannot be read")
+        }
+        SchemaStatus::Completed => {
+            freshness::verdict(known, source, schema, seen).unwrap_or(Verdict::Healthy)
+        }
+        SchemaStatus::Failed => failed(known, source, schema, seen),
+        SchemaStatus::Running => match running::verdict(known, source, schema, seen) {
+            Verdict::Running => failing_still(known, source, schema, seen),
+            other => other,
+        },
+    }
+}
+
+fn disabled(
+    known: &Known<'_>,
+    source: &Source,
+    schema: &Schema,
+    status: SchemaStatus,
+    seen: Option<&Seen>,
+) -> Verdict {
+    if is_not_configured(schema) {
+        return Verdict::NotConfigured;
+    }
+    let has_text = schema
+        .latest_error
+        .get()
+        .is_some_and(|text| !text.trim().is_empty());
+    if status != SchemaStatus::Failed || !has_text {
+        return Verdict::Disabled {
+            after: None,
+            by_posthog: None,
+        };
+    }
+    let failed_at = seen.and_then(Seen::failed_at);
+    let failure = failure(known.snapshot, source, schema, failed_at);
+    if Cause::of(failure.cause).is_note() {
+        return Verdict::Disabled {
+            after: None,
+            by_posthog: None,
+        };
+    }
+    let by_posthog = seen_disabled(known, schema, &failure, failed_at);
+    Verdict::Disabled {
+        after: Some(failure),
+        by_posthog,
+    }
+}
+
+/// When `PostHog` was seen to switch a table off. Nobody else switches off in the moment in which a run fails for a
+/// reason that `PostHog` does not retry; a person who switches off a failing table does it at another time.
+fn seen_disabled(
+    known: &Known<'_>,
+    schema: &Schema,
+    failure: &Failure,
+    failed_at: Option<Timestamp>,
+) -> Option<Timestamp> {
+    let remembered = known
+        .state
+        .schemas
+        .iter()
+        .find(|state| state.id == schema.id)
+        .and_then(|state| state.disabled_seen);
+    if remembered.is_some() {
+        return remembered;
+    }
+    let off = known.snapshot.changes.switched_off.get(&schema.id)?;
+    let fresh = failed_at? > off.after && failed_at? <= off.by;
+    let look = known.snapshot.seen(&schema.id)?.readable()?;
+    let stopped = matches!(look.newest(), Newest::Job(job, _) if job.was_stopped());
+    (fresh && !stopped && !Cause::of(failure.cause).retried_by_posthog).then_some(off.by)
+}
+
+/// A table that failed again and again is not well because it tries once more. One failure may have been chance.
+fn failing_still(
+    known: &Known<'_>,
+    source: &Source,
+    schema: &Schema,
+    seen: Option<&Seen>,
+) -> Verdict {
+    let streak = seen
+        .and_then(|seen| seen.streak)
+        .filter(|streak| streak.count >= 2);
+    let Some(streak) = streak else {
+        return Verdict::Running;
+    };
+    let failure = failure(known.snapshot, source, schema, Some(streak.last));
+    let note = Cause::of(failure.cause).is_note();
+    let short = known.now.duration_since(streak.since) < known.health(source, schema).failing_for;
+    if note || short || failure.text.is_none() {
+        return Verdict::Running;
+    }
+    Verdict::Failing {
+        since: streak.since,
+        failure,
+    }
+}
+
+fn failed(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
+    let Some(seen) = seen else {
+        return Verdict::JustFailed;
+    };
+    let job = match seen.readable().map(Look::newest) {
+        Some(Newest::Job(job, _)) => Some(job),
+        // The list says enough to report it: that it failed, and why.
+        Some(Newest::Unclear(_) | Newest::None) | None => None,
+    };
+    // The list is older than the look: a new run has begun.
+    if job.is_some_and(|job| job.status() == JobStatus::Running) {
+        return Verdict::Running;
+    }
+    let failed_at = seen.failed_at();
+    let streak = seen.streak.map(|streak| streak.since);
+    // A time to come is another clock's.
+    let since = streak.or(failed_at).filter(|at| *at <= known.now);
+    let since = since.unwrap_or(seen.row_since);
+    if known.now.duration_since(since) < known.health(source, schema).failing_for {
+        return Verdict::JustFailed;
+    }
+    Verdict::Failing {
+        since,
+        failure: failure(known.snapshot, source, schema, failed_at),
+    }
+}

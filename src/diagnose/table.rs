@@ -1,0 +1,213 @@
+//! The problem of one table, from the verdict on it.
+
+use jiff::Timestamp;
+
+use super::{
+    causes::{Advice, Cause},
+    failure::Failure,
+    problem::{Fact, NAME_CAP, Problem},
+    stuck::Silence,
+    verdict::{Judged, Verdict},
+    words::{in_words, seconds},
+};
+use crate::{
+    api::status::{Confidence, RootCause, Severity},
+    posthog::redact,
+};
+
+impl Problem {
+    /// What a verdict on one table says; none if nobody needs to know.
+    #[must_use]
+    pub fn of_table(judged: &Judged) -> Option<Self> {
+        let problem = Self {
+            table: Some((
+                judged.schema_id.clone(),
+                redact::one_line(&judged.schema, NAME_CAP),
+            )),
+            evidence: judged.evidence.iter().cloned().map(Fact::Said).collect(),
+            ..Self::of_source(
+                judged.source.clone(),
+                &judged.source_id,
+                RootCause::Unknown,
+                "none",
+                String::new(),
+            )
+        };
+        match &judged.verdict {
+            Verdict::Healthy
+            | Verdict::Pending
+            | Verdict::Running
+            | Verdict::JustFailed
+            | Verdict::NotConfigured
+            | Verdict::Disabled { after: None, .. } => None,
+            stuck @ (Verdict::StuckJob { since, .. } | Verdict::StuckWithoutJob { since, .. }) => {
+                Some(problem.stuck(stuck.why_stuck().unwrap_or_default(), *since))
+            }
+            silent @ Verdict::Silent(silence) => {
+                Some(problem.silent(silent.why_stuck().unwrap_or_default(), silence))
+            }
+            Verdict::Failing { since, failure } => Some(problem.failing(failure, *since)),
+            Verdict::Disabled {
+                after: Some(failure),
+                by_posthog,
+            } => Some(problem.disabled(failure, *by_posthog)),
+            Verdict::Stale {
+                since,
+                allowed,
+                severity,
+            } => Some(problem.stale(*since, *allowed, *severity)),
+            Verdict::Billing => Some(problem.billing()),
+            Verdict::Paused => Some(problem.paused()),
+            Verdict::CannotTell { reason } => Some(problem.cannot_tell(reason)),
+        }
+    }
+
+    fn stuck(self, message: String, since: Timestamp) -> Self {
+        Self {
+            cause: RootCause::Stuck,
+            rule: "run/no-progress",
+            message,
+            since: Some(since),
+            advice: Cause::of(RootCause::Stuck).advice,
+            ..self
+        }
+    }
+
+    fn silent(self, message: String, silence: &Silence) -> Self {
+        let mut problem = self.stuck(message, silence.since);
+        problem.confidence = Confidence::Medium;
+        problem.rule = "run/silent";
+        problem.evidence.push(Fact::Said(match &silence.canary {
+            Some(canary) => format!(
+                "PostHog works: a run of {} completed at {}",
+                redact::one_line(&canary.name, NAME_CAP),
+                seconds(canary.finished_at)
+            ),
+            None => "no other table of the project syncs, so nothing proves that PostHog works"
+                .to_owned(),
+        }));
+        problem
+    }
+
+    fn failing(self, failure: &Failure, since: Timestamp) -> Self {
+        let said = failure.text.as_deref();
+        let cause = Cause::of(failure.cause);
+        let message = if cause.is_note() {
+            format!(
+                "The last run did not end by itself: {}",
+                said.unwrap_or_default()
+            )
+        } else {
+            format!(
+                "The last run failed: {}",
+                said.unwrap_or("PostHog gives no reason")
+            )
+        };
+        Self {
+            severity: cause.severity,
+            message,
+            since: Some(since),
+            ..self.because(failure)
+        }
+    }
+
+    fn disabled(self, failure: &Failure, by_posthog: Option<Timestamp>) -> Self {
+        let (who, severity) = if by_posthog.is_some() {
+            (
+                "PostHog switched syncing off after a failure",
+                Severity::Error,
+            )
+        } else {
+            (
+                "Syncing is switched off after a failure, by PostHog or by a person",
+                Severity::Warning,
+            )
+        };
+        let text = failure.text.as_deref().unwrap_or_default();
+        let mut problem = Self {
+            severity,
+            message: format!("{who}: {text}"),
+            since: by_posthog,
+            ..self.because(failure)
+        };
+        problem.evidence.push(match by_posthog {
+            Some(at) => Fact::Said(format!(
+                "should_sync was seen to turn false at {at}, together with the failure"
+            )),
+            None => Fact::NobodySaw,
+        });
+        problem
+    }
+
+    fn because(self, failure: &Failure) -> Self {
+        let Failure {
+            cause,
+            confidence,
+            rule,
+            advice,
+            text: _,
+            facts,
+        } = failure;
+        let facts = facts.iter().cloned().map(Fact::Said);
+        let evidence = facts.chain(self.evidence).collect();
+        Self {
+            cause: *cause,
+            confidence: *confidence,
+            rule,
+            advice: *advice,
+            evidence,
+            ..self
+        }
+    }
+
+    fn stale(self, since: Timestamp, allowed: jiff::SignedDuration, severity: Severity) -> Self {
+        Self {
+            cause: RootCause::Stale,
+            severity,
+            rule: "run/none-completed",
+            message: format!(
+                "It says Completed, but no run has completed since {}, for more than {}",
+                seconds(since),
+                in_words(allowed)
+            ),
+            since: Some(since),
+            advice: Cause::of(RootCause::Stale).advice,
+            ..self
+        }
+    }
+
+    fn billing(self) -> Self {
+        Self {
+            cause: RootCause::BillingLimit,
+            severity: Severity::Warning,
+            rule: "status/billing",
+            message: "PostHog's billing limit holds the table back".to_owned(),
+            advice: Cause::of(RootCause::BillingLimit).advice,
+            ..self
+        }
+    }
+
+    fn paused(self) -> Self {
+        Self {
+            severity: Severity::Warning,
+            rule: "status/paused",
+            message: "PostHog calls the table Paused, a state that it no longer sets itself; as long as one table of the project is, PostHog refuses every reload with \"Monthly sync limit reached\"".to_owned(),
+            advice: Advice::same("In PostHog, switch syncing of the table off and on again if it is wanted, or delete the table from the source's list."),
+            ..self
+        }
+    }
+
+    fn cannot_tell(self, reason: &str) -> Self {
+        Self {
+            severity: Severity::Warning,
+            confidence: Confidence::Low,
+            rule: "status/unclear",
+            message: format!("Cannot tell how this table is: {reason}"),
+            advice: Advice {
+                with_operator: "Look at the table in PostHog. The operator does nothing about what it does not understand.",
+                ..Cause::of(RootCause::Unknown).advice
+            },
+            ..self
+        }
+    }
+}

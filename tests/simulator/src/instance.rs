@@ -1,0 +1,138 @@
+//! What kind of PostHog it is, and when its loader is down.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use crate::clock::plus;
+use crate::period;
+
+/// How long after its start the loader sweeps for the first time, and how often afterwards.
+const SWEEPS_EVERY: SignedDuration = SignedDuration::from_secs(300);
+
+/// The traits in which one PostHog differs from another.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InstanceSpec {
+    /// Which lines reach the logs.
+    pub lines: Lines,
+    /// Runs of v3 take a lock for each table. Old instances do not.
+    pub lock: bool,
+    /// Runs come from PostHog's own queue instead of Temporal: any Running row keeps the next one out.
+    pub queue_runs: bool,
+    /// PostHog cannot tell whether the holder of a lock is alive.
+    pub takeover_ambiguous: bool,
+    /// Silence of the loader after which PostHog gives up a run, in the loader and at the next start; never, if none.
+    #[serde(deserialize_with = "period::option::deserialize")]
+    pub stale_after: Option<SignedDuration>,
+    /// How far the clock of the logs is ahead of that of the jobs; behind, if negative.
+    #[serde(deserialize_with = "period::deserialize")]
+    pub log_clock_ahead: SignedDuration,
+    /// When the loader is down, for every table.
+    pub loader_down: Vec<Outage>,
+}
+
+impl Default for InstanceSpec {
+    fn default() -> Self {
+        Self {
+            lines: Lines::All,
+            lock: true,
+            queue_runs: false,
+            takeover_ambiguous: false,
+            stale_after: Some(SignedDuration::from_hours(6)),
+            log_clock_ahead: SignedDuration::ZERO,
+            loader_down: Vec::new(),
+        }
+    }
+}
+
+/// Which lines reach the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lines {
+    /// Those of extraction and loader.
+    All,
+    /// The loader's are not tied to a run: PostHog before May 2026.
+    NoLoader,
+    /// There is no path from runs to logs.
+    None,
+}
+
+/// A stretch without a loader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outage {
+    /// When it begins, from the scenario's start; before it, if negative (`-5h`).
+    #[serde(deserialize_with = "period::deserialize")]
+    pub after: SignedDuration,
+    /// How long it lasts; until somebody starts the loader again, if none.
+    #[serde(
+        default,
+        rename = "for",
+        deserialize_with = "period::option::deserialize"
+    )]
+    pub lasts: Option<SignedDuration>,
+}
+
+/// When the loader is down: from, and until.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Downtimes(Vec<(Timestamp, Option<Timestamp>)>);
+
+impl Downtimes {
+    pub(crate) fn of(outages: &[Outage], start: Timestamp) -> Self {
+        let times = outages.iter().map(|outage| {
+            let from = plus(start, outage.after);
+            (from, outage.lasts.map(|lasts| plus(from, lasts)))
+        });
+        Self(times.collect())
+    }
+
+    pub(crate) fn stop(&mut self, at: Timestamp) {
+        if self.up_at(at) == Some(at) {
+            self.0.push((at, None));
+        }
+    }
+
+    pub(crate) fn start(&mut self, at: Timestamp) {
+        for (from, until) in &mut self.0 {
+            if *from <= at && until.is_none_or(|until| until > at) {
+                *until = Some(at);
+            }
+        }
+    }
+
+    /// The first moment from `at` on at which the loader is up.
+    pub(crate) fn up_at(&self, at: Timestamp) -> Option<Timestamp> {
+        let mut up = at;
+        // One outage may begin where another ends.
+        for _ in 0..=self.0.len() {
+            let down = |(from, until): &&(Timestamp, Option<Timestamp>)| {
+                *from <= up && until.is_none_or(|until| up < until)
+            };
+            match self.0.iter().find(down) {
+                Some((_, Some(until))) => up = *until,
+                Some((_, None)) => return None,
+                None => return Some(up),
+            }
+        }
+        Some(up)
+    }
+
+    /// When the loader goes down between these two, the second excluded.
+    pub(crate) fn goes_down(&self, from: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let begins = self.0.iter().map(|(begins, _)| *begins);
+        begins.filter(|at| from <= *at && *at < until).min()
+    }
+
+    /// The first sweep of the loader from `at` on. A loader that has just come back polls its queue before it sweeps.
+    pub(crate) fn sweep_at(&self, at: Timestamp) -> Option<Timestamp> {
+        let up = self.up_at(at)?;
+        let back = self.0.iter().filter_map(|(_, until)| *until);
+        let back = back.filter(|until| *until <= up).max();
+        let sweep = up.max(back.map_or(up, |back| plus(back, SWEEPS_EVERY)));
+        match self.up_at(sweep) {
+            Some(up) if up == sweep => Some(sweep),
+            Some(up) => Some(plus(up, SWEEPS_EVERY)),
+            None => None,
+        }
+    }
+}
