@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use warehouse_sync_operator::{
     api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus},
-    decide::{Plan, approval, decide, plan::Settings, proposal},
+    decide::{Plan, Settings, approval, decide, proposal},
     diagnose::{Diagnosis, Known, diagnose},
     observe::{
         ApprovalGuard, Changes, Elsewhere, Log, Look, Offers, Probes, Seen, Snapshot, WriteScope,

@@ -136,6 +136,7 @@ pub struct ProposingSwitches {
     reregister_webhook: Proposing,
     reenable: Switch,
     reload: Switch,
+    cancel: Proposing,
 }
 
 impl ProposingSwitches {
@@ -149,6 +150,7 @@ impl ProposingSwitches {
             reregister_webhook: remediation.reregister_webhook,
             reenable: remediation.reenable_after_fix,
             reload: remediation.reload_transient,
+            cancel: remediation.cancel_stuck.proposing(),
         }
     }
 
@@ -165,6 +167,7 @@ impl ProposingSwitches {
             // What is done without asking where it is safe is proposed where it is not.
             ProposedAction::Reenable => unless_off(self.reenable),
             ProposedAction::Reload => unless_off(self.reload),
+            ProposedAction::Cancel => self.cancel,
         }
     }
 }

@@ -39,13 +39,13 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    /// True if this process leads, and still will for as long as a call with this deadline may take.
+    /// Until when this process leads; none if it does not, or not for as long as a call with this deadline may take.
     #[must_use]
-    pub fn leads(&self, deadline: Duration) -> bool {
+    pub fn leads(&self, deadline: Duration) -> Option<Instant> {
         let share = self.times.share(deadline);
         // The clock is asked while the claim is borrowed: see `Campaign::publish`.
-        let claim = self.claim.borrow();
-        claim.is_some_and(|claim| claim.covers(Instant::now(), share))
+        let claim = (*self.claim.borrow()).filter(|claim| claim.covers(Instant::now(), share));
+        claim.map(Claim::until)
     }
 
     /// Resolves when leadership was won or lost; false if nobody keeps the Lease any more.

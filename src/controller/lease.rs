@@ -98,6 +98,12 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// When it ends, unless it is renewed.
+    #[must_use]
+    pub const fn until(self) -> Instant {
+        self.until
+    }
+
     /// True if a call that begins `now` and may take `call` ends before the claim does.
     #[must_use]
     pub fn covers(self, now: Instant, call: Duration) -> bool {

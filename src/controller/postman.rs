@@ -48,7 +48,7 @@ impl<C: Courier> Postman<C> {
         loop {
             let wait = loop {
                 // Another one that leads sends the same, with the same ids.
-                if !(self.leads)(DEADLINE) {
+                if (self.leads)(DEADLINE).is_none() {
                     break LOOK_AGAIN;
                 }
                 match self.outbox.next(&self.pace, (self.clock)()) {

@@ -476,7 +476,7 @@ fn on_error(policy: Arc<Watched>, error: &KubernetesError, context: Arc<Context>
 impl Context {
     /// True if this process leads.
     fn leads(&self) -> bool {
-        self.leadership.leads(Duration::ZERO)
+        self.leadership.leads(Duration::ZERO).is_some()
     }
 
     /// True if every first list is there. Before, a policy of another namespace may own a table, and nobody here knows of it.

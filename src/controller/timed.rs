@@ -1,7 +1,10 @@
 //! Deadlines and counts around calls: no await without a deadline.
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -39,7 +42,12 @@ impl<T: Transport> Transport for Counted<T> {
         request: Request,
     ) -> Result<Response, TransportError> {
         let (call, began) = (request.call, Instant::now());
-        let answer = self.inner.send(host, key, request).await;
+        let until = request.until;
+        let exchange = self.inner.send(host, key, request);
+        let answer = match until {
+            Some(until) => before(until, Instant::now, exchange).await,
+            None => exchange.await,
+        };
         let outcome = match &answer {
             Ok(response) => match response.status {
                 200..=299 => "2xx",
@@ -57,6 +65,30 @@ impl<T: Transport> Transport for Counted<T> {
         self.metrics.posthog(call, outcome, began.elapsed());
         answer
     }
+}
+
+/// Goes on with an exchange only until then, connecting included. The clock is asked before each step, because a timer of a process
+/// that was frozen may fire after the connection has gone on.
+async fn before(
+    until: Instant,
+    clock: impl Fn() -> Instant,
+    exchange: impl Future<Output = Result<Response, TransportError>>,
+) -> Result<Response, TransportError> {
+    let (mut exchange, mut has_begun) = (pin!(exchange), false);
+    let mut ends = pin!(tokio::time::sleep_until(until.into()));
+    poll_fn(|context| {
+        if clock() >= until || ends.as_mut().poll(context).is_ready() {
+            let why = "the claim to leadership has ended".to_owned();
+            return Poll::Ready(Err(if has_begun {
+                TransportError::NoAnswer(why)
+            } else {
+                TransportError::NotSent(why)
+            }));
+        }
+        has_begun = true;
+        exchange.as_mut().poll(context)
+    })
+    .await
 }
 
 /// Makes a call to the API server within the deadline, counted and timed.
@@ -107,4 +139,59 @@ pub fn reason(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     crate::posthog::redact::text(&text, 400)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn answered() -> Response {
+        Response {
+            status: 200,
+            content_type: String::new(),
+            retry_after: None,
+            date: None,
+            body: Vec::new(),
+        }
+    }
+
+    /// An exchange that connects at its first step and sends at its second; how many steps it has made.
+    async fn exchange(steps: &Cell<u32>) -> Result<Response, TransportError> {
+        poll_fn(|context| {
+            steps.set(steps.get() + 1);
+            if steps.get() < 2 {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(answered()))
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_process_that_was_frozen_while_it_connected_sends_nothing_late() {
+        let began = Instant::now();
+        let (until, hour) = (began + Duration::from_secs(180), Duration::from_hours(1));
+        for (frozen_after, expected, steps_made) in
+            [(0, Err(true), 0), (1, Err(false), 1), (9, Ok(200), 2)]
+        {
+            let steps = Cell::new(0);
+            let clock = || {
+                if steps.get() < frozen_after {
+                    began
+                } else {
+                    began + hour
+                }
+            };
+            let answer = before(until, clock, exchange(&steps)).await;
+            let came = match answer {
+                Ok(response) => Ok(response.status),
+                Err(error) => Err(matches!(error, TransportError::NotSent(_))),
+            };
+            assert_eq!(came, expected, "frozen after step {frozen_after}");
+            assert_eq!(steps.get(), steps_made);
+        }
+    }
 }

@@ -4,8 +4,9 @@
 //! and no newer line in its log; whatever is unclear closes it.
 
 use crate::{
-    api::status::{Incident, RootCause},
-    observe::{Log, Look, Newest},
+    api::status::Incident,
+    diagnose::{Cause, causes::Reload},
+    observe::{Canary, Log, Look, Newest},
     posthog::{
         lax::Lax,
         wire::{JobStatus, Schema, SchemaStatus},
@@ -19,8 +20,10 @@ pub struct Hanging {
     pub job_id: String,
     /// Its rows.
     pub rows: Option<i64>,
-    /// The newest line of its log.
+    /// When somebody last worked on its table, by `PostHog`'s clock.
     pub log_at: Option<jiff::Timestamp>,
+    /// The run of another table that proves that `PostHog` works.
+    pub canary: Option<Canary>,
 }
 
 /// Proof, by a live look, that a run still hangs. Only [`still_hangs`] makes one.
@@ -49,8 +52,24 @@ impl NothingRuns {
     }
 }
 
-/// Why the gate is closed, in a sentence.
-pub type Closed = String;
+/// Why the gate is closed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    /// It could not be read.
+    #[error("{0}")]
+    Unread(String),
+    /// It was read, and is not as it has to be.
+    #[error("{0}")]
+    Changed(String),
+}
+
+fn changed<A>(why: impl Into<String>) -> Result<A, Closed> {
+    Err(Closed::Changed(why.into()))
+}
+
+fn unread<A>(why: impl Into<String>) -> Result<A, Closed> {
+    Err(Closed::Unread(why.into()))
+}
 
 /// Holds a live look against what was judged stuck.
 pub fn still_hangs(
@@ -60,40 +79,40 @@ pub fn still_hangs(
 ) -> Result<RunStillHangs, Closed> {
     let job = match live.newest() {
         Newest::Unclear(reason) => {
-            return Err(format!("its runs are not known just now: {reason}"));
+            return unread(format!("its runs are not known just now: {reason}"));
         }
-        Newest::None => return Err("PostHog lists no run any more".to_owned()),
+        Newest::None => return changed("PostHog lists no run any more"),
         Newest::Job(job, _) => job,
     };
     if job.id != hanging.job_id {
-        return Err(format!("the newest run is {} by now", job.id));
+        return changed(format!("the newest run is {} by now", job.id));
     }
     if job.status() != JobStatus::Running {
-        return Err(format!("run {} has ended meanwhile", job.id));
+        return changed(format!("run {} has ended meanwhile", job.id));
     }
     let rows = match job.rows_synced {
         Lax::Is(rows) => Some(rows),
         Lax::Null => None,
         Lax::Missing | Lax::Odd => {
-            return Err(format!(
+            return unread(format!(
                 "run {} does not say how many rows it has synced",
                 job.id
             ));
         }
     };
     if rows != hanging.rows {
-        return Err(format!("run {} moves again", job.id));
+        return changed(format!("run {} moves again", job.id));
     }
     match &live.log {
         Log::Read(_) if live.running().count() > 1 => {
-            Err("another run of the table is Running, too".to_owned())
+            changed("another run of the table is Running, too")
         }
         Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillHangs {
             schema_id: schema_id.to_owned(),
         }),
-        Log::Read(_) => Err(format!("run {} logs again", job.id)),
-        Log::NotRead => Err("its log was not read".to_owned()),
-        Log::Unreadable(reason) => Err(format!("its log cannot be read: {reason}")),
+        Log::Read(_) => changed(format!("run {} logs again", job.id)),
+        Log::NotRead => unread("its log was not read"),
+        Log::Unreadable(reason) => unread(format!("its log cannot be read: {reason}")),
     }
 }
 
@@ -106,36 +125,41 @@ pub fn nothing_runs(
 ) -> Result<NothingRuns, Closed> {
     match live.newest() {
         Newest::Unclear(reason) => {
-            return Err(format!("its runs are not known just now: {reason}"));
+            return unread(format!("its runs are not known just now: {reason}"));
         }
         Newest::None if incident.baseline_job_id.is_none() => {}
-        Newest::None => return Err("PostHog lists no run any more".to_owned()),
+        Newest::None => return changed("PostHog lists no run any more"),
         Newest::Job(job, _) => {
             if Some(&job.id) != incident.baseline_job_id.as_ref() {
-                return Err(format!("run {} has begun meanwhile", job.id));
+                return changed(format!("run {} has begun meanwhile", job.id));
             }
             if !matches!(job.status(), JobStatus::Completed | JobStatus::Failed) {
-                return Err(format!("run {} has not ended", job.id));
+                return changed(format!("run {} has not ended", job.id));
             }
         }
     }
+    if let Some(job) = live.running().next() {
+        return changed(format!("an older run, {}, is Running", job.id));
+    }
     if schema.id != incident.schema_id || schema.should_sync != Lax::Is(true) {
-        return Err("syncing is not switched on".to_owned());
+        return changed("syncing is not switched on");
     }
     match schema.status() {
         SchemaStatus::Running | SchemaStatus::Failed => Ok(NothingRuns {
             schema_id: incident.schema_id.clone(),
         }),
         // A stale table says so, and its newest run is still the one that was too old.
-        SchemaStatus::Completed if incident.cause == RootCause::Stale => Ok(NothingRuns {
-            schema_id: incident.schema_id.clone(),
-        }),
+        SchemaStatus::Completed if Cause::of(incident.cause).reload == Reload::Stale => {
+            Ok(NothingRuns {
+                schema_id: incident.schema_id.clone(),
+            })
+        }
         // A table that PostHog calls Completed is well: whatever was wrong has passed.
         SchemaStatus::Completed
         | SchemaStatus::Never
         | SchemaStatus::Paused
         | SchemaStatus::Billing
-        | SchemaStatus::Unknown => Err(format!("its status is {:?} by now", schema.status())),
+        | SchemaStatus::Unknown => changed(format!("its status is {:?} by now", schema.status())),
     }
 }
 
@@ -164,6 +188,7 @@ mod tests {
             job_id: "j1".into(),
             rows: Some(5),
             log_at: None,
+            canary: None,
         }
     }
 

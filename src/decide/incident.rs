@@ -12,12 +12,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{attempt::is_reloaded, ownership::is_in_flight};
+use super::ownership::is_in_flight;
 use crate::{
     api::{
         Timings,
-        status::{Call, Fate, Incident, RootCause, Send, Step},
+        status::{Call, Fate, Incident, Send, Step},
     },
+    diagnose::{Cause, causes::Reload},
     observe::{Look, Newest},
     posthog::{
         lax::Lax,
@@ -356,7 +357,7 @@ fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
             let said =
                 text.map_or_else(String::new, |text| format!(": {}", redact::text(text, 160)));
             let message = format!("new job {} failed{said}", job.id);
-            if !is_reloaded(incident.cause) {
+            if !Cause::of(incident.cause).reload.is_retried() {
                 return Next::Close(message);
             }
             go(incident, Step::BackOff, None, facts.now, message);
@@ -411,7 +412,7 @@ fn not_to_be_reloaded(incident: &Incident, row: Option<&Schema>) -> Option<Strin
             Some("billing holds the table back; it is not reloaded".to_owned())
         }
         // A stale table has said so all the time.
-        SchemaStatus::Completed if incident.cause != RootCause::Stale => {
+        SchemaStatus::Completed if Cause::of(incident.cause).reload != Reload::Stale => {
             Some("it has completed meanwhile; no reload is needed".to_owned())
         }
         SchemaStatus::Completed

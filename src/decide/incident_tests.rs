@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
+use crate::api::status::RootCause;
 use crate::observe::Log;
 
 const OLD: &str = "j-old";

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Blocked, Guard};
 use crate::{
     api::{
         ValidatedPolicy,
@@ -103,10 +102,10 @@ pub struct Owner<'a> {
     pub lasts: bool,
 }
 
-/// Who owns it, as a sentence of this policy may name it: by name only within its own namespace.
+/// Who owns it, as a sentence of a policy in `namespace` may name it: by name only within its own namespace.
 #[must_use]
-pub fn blocked_by(policy: &ValidatedPolicy, owner: Owner<'_>, what: &str) -> Blocked {
-    let who = if owner.at.namespace == policy.at.namespace {
+pub fn said_of(owner: Owner<'_>, namespace: &str, what: &str) -> String {
+    let who = if owner.at.namespace == namespace {
         format!("policy {}", owner.at.name)
     } else {
         "a policy in another namespace".to_owned()
@@ -116,7 +115,7 @@ pub fn blocked_by(policy: &ValidatedPolicy, owner: Owner<'_>, what: &str) -> Blo
     } else {
         "owns"
     };
-    Guard::Owner.says(format!("BlockedBy: {who} {does} this {what}"))
+    format!("BlockedBy: {who} {does} this {what}")
 }
 
 /// What ownership is decided on.

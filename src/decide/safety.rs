@@ -16,13 +16,13 @@
 //! proposal. Of a source that is not certainly one that `PostHog`
 //! imports from nothing can be [`Known`], so that no call on it can be judged at all.
 
-mod known;
-mod why;
+pub mod known;
+pub mod why;
 
 pub use known::{Known, NextRun, NotWarehouse, Run, SyncType, Table, Webhook};
 pub use why::{LosesData, Why};
 
-use super::approval::Approved;
+use super::approval::approved::Approved;
 use crate::posthog::{
     inputs::{Inputs, is_credential},
     wire::SchemaStatus,

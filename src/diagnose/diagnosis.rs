@@ -195,7 +195,7 @@ const fn field<'a>(counts: &'a mut SchemaCounts, verdict: &Verdict) -> &'a mut i
     match verdict {
         Verdict::Healthy => &mut counts.healthy,
         Verdict::Running => &mut counts.running,
-        Verdict::StuckJob { .. } | Verdict::Silent(_) | Verdict::StuckWithoutJob { .. } => {
+        Verdict::StuckJob(_) | Verdict::Silent(_) | Verdict::StuckWithoutJob { .. } => {
             &mut counts.stuck
         }
         Verdict::Failing { .. } | Verdict::JustFailed => &mut counts.failing,
@@ -214,7 +214,7 @@ const fn lets_source_be_healthy(verdict: &Verdict) -> bool {
         | Verdict::Paused
         | Verdict::NotConfigured
         | Verdict::Disabled { after: None, .. } => true,
-        Verdict::StuckJob { .. }
+        Verdict::StuckJob(_)
         | Verdict::Silent(_)
         | Verdict::StuckWithoutJob { .. }
         | Verdict::Failing { .. }

@@ -3,7 +3,7 @@
 use super::{
     known::Known,
     problem::{NAME_CAP, Problem, Wide},
-    stuck::{MOST_AT_ONCE, Signs, Silence, Standing, is_silent_beside_the_dead},
+    stuck::{MOST_AT_ONCE, Signs, Standing, is_silent_beside_the_dead},
     verdict::Verdict,
 };
 use crate::{
@@ -49,16 +49,7 @@ pub fn verdict(
                 "its run shows no sign of life, like those of more than {MOST_AT_ONCE} tables of the project: that has one cause, and it is not in the tables"
             ))
         }
-        Standing::Dead(Silence {
-            job_id,
-            began,
-            since,
-            ..
-        }) => Verdict::StuckJob {
-            job_id,
-            began,
-            since,
-        },
+        Standing::Dead(silence) => Verdict::StuckJob(silence),
         Standing::Silent(silence) => Verdict::Silent(silence),
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    causes::{Advice, Cause},
+    causes::{Advice, Cause, rules},
     failure::Failure,
     problem::{Fact, NAME_CAP, Problem},
     stuck::Silence,
@@ -40,11 +40,20 @@ impl Problem {
             | Verdict::JustFailed
             | Verdict::NotConfigured
             | Verdict::Disabled { after: None, .. } => None,
-            stuck @ (Verdict::StuckJob { since, .. } | Verdict::StuckWithoutJob { since, .. }) => {
+            stuck @ Verdict::StuckWithoutJob { since, .. } => {
                 Some(problem.stuck(stuck.why_stuck().unwrap_or_default(), *since))
             }
-            silent @ Verdict::Silent(silence) => {
-                Some(problem.silent(silent.why_stuck().unwrap_or_default(), silence))
+            stuck @ (Verdict::StuckJob(silence) | Verdict::Silent(silence)) => {
+                let problem = problem.silent(stuck.why_stuck().unwrap_or_default(), silence);
+                Some(if *stuck == Verdict::Silent(silence.clone()) {
+                    Self {
+                        confidence: Confidence::Medium,
+                        rule: rules::SILENT,
+                        ..problem
+                    }
+                } else {
+                    problem
+                })
             }
             Verdict::Failing { since, failure } => Some(problem.failing(failure, *since)),
             Verdict::Disabled {
@@ -74,10 +83,7 @@ impl Problem {
     }
 
     fn silent(self, message: String, silence: &Silence) -> Self {
-        let mut problem = self.stuck(message, silence.since);
-        problem.confidence = Confidence::Medium;
-        problem.rule = "run/silent";
-        problem.evidence.push(Fact::Said(match &silence.canary {
+        let works = match &silence.canary {
             Some(canary) => format!(
                 "PostHog works: a run of {} completed at {}",
                 redact::one_line(&canary.name, NAME_CAP),
@@ -85,7 +91,12 @@ impl Problem {
             ),
             None => "no other table of the project syncs, so nothing proves that PostHog works"
                 .to_owned(),
-        }));
+        };
+        let mut problem = self.stuck(message, silence.since);
+        let phase = format!("the run was {}", silence.phase.as_str());
+        problem
+            .evidence
+            .splice(0..0, [Fact::Said(phase), Fact::Said(works)]);
         problem
     }
 

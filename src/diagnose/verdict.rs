@@ -14,15 +14,8 @@ pub enum Verdict {
     Pending,
     /// A run is in progress, and nothing says that it hangs.
     Running,
-    /// The running job hangs.
-    StuckJob {
-        /// The job.
-        job_id: String,
-        /// When it began.
-        began: Timestamp,
-        /// Since when nothing has moved.
-        since: Timestamp,
-    },
+    /// The running job is dead.
+    StuckJob(Silence),
     /// The running job is silent, and it is probably dead: a person decides whether it is cancelled.
     Silent(Silence),
     /// The table says Running, and no job runs.
@@ -100,11 +93,12 @@ impl Verdict {
     #[must_use]
     pub fn why_stuck(&self) -> Option<String> {
         match self {
-            Self::StuckJob {
+            Self::StuckJob(Silence {
                 job_id,
                 began,
                 since,
-            } => Some(format!(
+                ..
+            }) => Some(format!(
                 "job {job_id} has been Running since {}, and since {} neither its rows nor its log have moved",
                 seconds(*began),
                 seconds(*since)

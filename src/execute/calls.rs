@@ -1,6 +1,6 @@
 //! The calls that write. Each needs a [`Permit`], which only the safety table makes, and is sent once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{
     api::status::Fate,
@@ -11,6 +11,7 @@ use crate::{
         inputs::Inputs,
         lax::Lax,
         redact,
+        transport::Request,
         write::Write,
     },
 };
@@ -50,21 +51,26 @@ pub fn deadline(permit: &Permit) -> Duration {
     permit.call().deadline()
 }
 
-/// Sends the permitted call, once, and reads status and answer. The call comes from the permit: nothing else can be sent with it.
+/// Sends the permitted call, once and not after `until`, and reads status and answer. The call comes from the permit: nothing else can be sent with it.
 pub async fn execute<T: Transport>(
     client: &Client<T>,
     permit: Permit,
+    until: Instant,
 ) -> Result<(u16, Answer), PostHogError> {
     let call = permit.into_call();
-    let response = client.send(call.request(|rest| client.path(rest))).await?;
+    let request = Request {
+        until: Some(until),
+        ..call.request(|rest| client.path(rest))
+    };
+    let response = client.send(request).await?;
     Ok((response.status, Answer::read(&call, &response)?))
 }
 
-/// Sends the permitted call, once. Never an error: whatever happens is an outcome that must be written down.
-pub async fn send<T: Transport>(client: &Client<T>, permit: Permit) -> Outcome {
+/// Sends the permitted call, once and not after `until`. Never an error: whatever happens is an outcome that must be written down.
+pub async fn send<T: Transport>(client: &Client<T>, permit: Permit, until: Instant) -> Outcome {
     let may_act_despite_400 = permit.call().may_act_despite_400();
     let secrets = secrets(permit.call());
-    let outcome = match execute(client, permit).await {
+    let outcome = match execute(client, permit, until).await {
         Ok((status, answer)) => of_answer(status, &answer),
         Err(error) => of_error(&error, may_act_despite_400),
     };

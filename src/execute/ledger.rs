@@ -24,11 +24,23 @@ use crate::{
 /// How long an outcome is remembered that no status asked for: a write that was given up may still land late.
 const REMEMBER: SignedDuration = SignedDuration::from_mins(30);
 
-/// One send: uid of the policy, id of the table or source, call, when it was about to be sent.
-type Key = (String, String, &'static str, Timestamp);
+/// One send: uid of the policy, where it stands in status, when it was about to be sent.
+type Entry = (String, Place, Timestamp);
 
-/// How calls of proposals are noted.
-pub const EXECUTE: &str = "execute proposal";
+/// Where a send stands in status.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In the incident of this table.
+    Incident(String),
+    /// As the credentials of this source.
+    Credentials(String),
+    /// As the webhook of this source.
+    Webhook(String),
+    /// As the inputs of the webhook of this source.
+    WebhookInputs(String),
+    /// In the execution of this proposal.
+    Proposal(String),
+}
 
 /// How long a table or source that one policy acted on is closed to the others of this process: by then every watch has told them
 /// of what came of it.
@@ -37,7 +49,7 @@ const CLAIM: SignedDuration = SignedDuration::from_mins(5);
 /// Outcomes by send, and the tables that policies act on just now.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    outcomes: Mutex<HashMap<Key, Outcome>>,
+    outcomes: Mutex<HashMap<Entry, Outcome>>,
     cancelled: Mutex<HashSet<String>>,
     claims: Mutex<Vec<Claim>>,
     executions: Mutex<HashSet<String>>,
@@ -67,17 +79,10 @@ impl Claim {
 
 impl Ledger {
     /// Notes what became of a send.
-    pub fn note(
-        &self,
-        uid: &str,
-        id: &str,
-        call: &'static str,
-        started_at: Timestamp,
-        outcome: Outcome,
-    ) {
+    pub fn note(&self, uid: &str, place: Place, started_at: Timestamp, outcome: Outcome) {
         let mut known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(.., at), _| started_at.duration_since(*at) < REMEMBER);
-        known.insert((uid.to_owned(), id.to_owned(), call, started_at), outcome);
+        known.insert((uid.to_owned(), place, started_at), outcome);
     }
 
     /// Claims a table, or with an empty `schema_id` a source as a whole, for the policy `uid`; false if another policy of this process has claimed it lately, or
@@ -140,8 +145,8 @@ impl Ledger {
             if last.fate.is_some() || proposal.is_over() {
                 continue;
             }
-            let (id, at) = (proposal.id.clone(), last.started_at);
-            if let Some(outcome) = known.get(&(uid.to_owned(), id, EXECUTE, at)) {
+            let (place, at) = (Place::Proposal(proposal.id.clone()), last.started_at);
+            if let Some(outcome) = known.get(&(uid.to_owned(), place, at)) {
                 let sent = outcome.sent();
                 progress::record(proposal, &sent, at);
             }
@@ -172,13 +177,9 @@ impl Ledger {
         for incident in incidents {
             let schema_id = incident.schema_id.clone();
             for send in incident.sends.iter_mut().filter(|send| send.fate.is_none()) {
-                let key = (
-                    uid.to_owned(),
-                    schema_id.clone(),
-                    send.call.as_str(),
-                    send.started_at,
-                );
-                if let Some(outcome) = known.get(&key) {
+                let place = Place::Incident(schema_id.clone());
+                let entry = (uid.to_owned(), place, send.started_at);
+                if let Some(outcome) = known.get(&entry) {
                     outcome.clone().write_to(send);
                 }
             }
@@ -189,10 +190,9 @@ impl Ledger {
     pub fn complete_sources(&self, uid: &str, sources: &mut [SourceState]) {
         let known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         for state in sources {
-            let id = state.id.clone();
-            for (call, handed) in handovers(state).filter(|(_, handed)| handed.fate.is_none()) {
-                let key = (uid.to_owned(), id.clone(), call, handed.at);
-                if let Some(outcome) = known.get(&key) {
+            for (place, handed) in handovers(state).filter(|(_, handed)| handed.fate.is_none()) {
+                let entry = (uid.to_owned(), place, handed.at);
+                if let Some(outcome) = known.get(&entry) {
                     *handed = outcome.clone().handover(handed.hmac.clone(), handed.at);
                 }
             }
@@ -200,21 +200,21 @@ impl Ledger {
     }
 }
 
-/// What was handed over for a source, each with the name of its call.
-fn handovers(state: &mut SourceState) -> impl Iterator<Item = (&'static str, &mut Handover)> {
+/// What was given to a source, and where it stands.
+fn handovers(state: &mut SourceState) -> impl Iterator<Item = (Place, &mut Handover)> {
     let SourceState {
-        id: _,
+        id,
         credentials,
         webhook_inputs,
         webhook,
     } = state;
     [
-        ("apply credentials", credentials),
-        ("push webhook inputs", webhook_inputs),
-        ("register webhook", webhook),
+        (Place::Credentials(id.clone()), credentials),
+        (Place::WebhookInputs(id.clone()), webhook_inputs),
+        (Place::Webhook(id.clone()), webhook),
     ]
     .into_iter()
-    .filter_map(|(call, handover)| Some((call, handover.as_mut()?)))
+    .filter_map(|(place, handover)| Some((place, handover.as_mut()?)))
 }
 
 impl Outcome {

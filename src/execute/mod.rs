@@ -1,15 +1,16 @@
 //! Make it so.
 //!
-//! One call at a time: live gate → intent into the status → send → outcome into the status. A crash at any line leaves a
-//! status from which the next process goes on without sending anything twice.
+//! One road for every call that writes: see [`send`]. A crash at any line of it leaves a status from which the next process goes on
+//! without sending anything twice.
 
-pub mod approved;
 pub mod calls;
 pub mod courier;
-pub mod handover;
+pub mod gate;
+pub mod journal;
 pub mod ledger;
-pub mod run;
+pub mod send;
 pub mod spending;
 
+pub use journal::Journal;
 pub use ledger::Ledger;
-pub use run::{Leads, run};
+pub use send::{Came, Leads, Sender};

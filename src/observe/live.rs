@@ -145,7 +145,7 @@ impl Live {
                 .runs
                 .get(id)
                 .map_or_else(|| Seen::without_row(self.at), |seen| Seen::clone(seen));
-            seen.look = Some(look.clone());
+            seen.looked(look.clone());
             now.runs.insert(id.clone(), Arc::new(seen));
             now.looked.insert(id.clone());
         }

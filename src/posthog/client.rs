@@ -480,6 +480,7 @@ const fn get(call: &'static str, path: String) -> Request {
         method: Method::Get,
         path,
         deadline: DEADLINE,
+        until: None,
         max_body: MAX_ANSWER,
         body: None,
     }

@@ -2,7 +2,10 @@
 //!
 //! Two users: [`super::http::HttpTransport`], and the deterministic simulation of the tests, which has no sockets.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 
@@ -43,6 +46,9 @@ pub struct Request {
     pub path: String,
     /// When the whole exchange is given up.
     pub deadline: Duration,
+    /// When nothing more may be done about it, by the clock of the machine that no one sets: the end of the claim to leadership under
+    /// which it is sent. None for what only reads.
+    pub until: Option<Instant>,
     /// Largest body that is read, after decompression, in bytes.
     pub max_body: usize,
     /// JSON to send along; none for a request without a body.

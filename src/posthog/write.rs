@@ -15,7 +15,7 @@ use super::{
 };
 
 /// A call that writes, with its arguments.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
     /// Cancels whatever run of the table is newest when it arrives. 200 with an empty body, or with a sentence if there was
     /// no run and only the status was put right. The job is Failed at once; its workflow may live on, for ever.
@@ -205,7 +205,23 @@ impl SchemaPatch {
 }
 
 impl Write {
-    /// A bounded name, for metrics and messages.
+    /// All names of calls.
+    pub const NAMES: [&'static str; 12] = [
+        "cancel",
+        "reload",
+        "resync",
+        "delete data",
+        "change table",
+        "change tables",
+        "change source",
+        "refresh tables",
+        "create webhook",
+        "change webhook inputs",
+        "delete webhook",
+        "repair CDC",
+    ];
+
+    /// The one name of the call: on the wire, in status, events, metrics and the log.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -254,6 +270,7 @@ impl Write {
             method,
             path: path(&rest),
             deadline: self.deadline(),
+            until: None,
             max_body: match self {
                 // Answered with whole rows, of as many tables as the source has.
                 Self::PatchSource { .. } | Self::BulkUpdateSchemas { .. } => MAX_LIST,

@@ -26,9 +26,8 @@ use crate::{
     decide::{
         Plan,
         approval::{guard, poison},
-        attempt,
         ownership::is_in_flight,
-        plan::in_words,
+        table,
     },
     diagnose::{
         Cause, Diagnosis, Verdict, causes::Reload, freshness, mended::SwitchedOff, missing,
@@ -474,7 +473,7 @@ fn reloaded_in_full(
         let mut sends = incident.sends.iter();
         let send =
             sends.find(|send| send.call == Call::Reload && send.fate != Some(Fate::NotSent))?;
-        (Cause::of(incident.cause).reload == Reload::Stale && attempt::costs_all_rows(schema))
+        (Cause::of(incident.cause).reload == Reload::Stale && table::costs_all_rows(schema))
             .then(|| (incident.schema_id.clone(), send.started_at))
     };
     let before = old
@@ -486,7 +485,7 @@ fn reloaded_in_full(
         .iter()
         .filter_map(reload)
         .chain(before)
-        .filter(|(_, at)| attempt::still_counts(*at, now))
+        .filter(|(_, at)| table::still_counts(*at, now))
         .map(|(id, at)| SchemaState {
             reloaded_in_full: Some(at),
             ..SchemaState::of(id)
@@ -598,9 +597,9 @@ fn missing(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<Missing> {
 }
 
 fn next_action(plan: &Plan) -> Option<NextAction> {
-    if let Some(action) = plan.actions.first() {
+    if let Some(order) = plan.orders.first() {
         return Some(NextAction {
-            what: in_words(action.call, &action.incident),
+            what: order.what.clone(),
             when: None,
             blocked_by: None,
         });

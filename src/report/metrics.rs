@@ -18,13 +18,8 @@ use strum::VariantArray as _;
 
 use super::gauges::{self, Gauges};
 use crate::{
-    api::{
-        notification::Occasion,
-        proposal::ProposedCall,
-        status::{Call, Fate},
-    },
-    decide::credentials::What,
-    posthog::Gates,
+    api::{notification::Occasion, status::Fate},
+    posthog::{Gates, write::Write},
 };
 
 /// Every name begins with it, but those of the process.
@@ -145,10 +140,7 @@ impl Default for Metrics {
         for &outcome in Outcome::ALL {
             let _ = metrics.reconciles.get_or_create(&of_outcome(outcome));
         }
-        let calls = (Call::ALL.iter().map(|call| call.as_str()))
-            .chain(ProposedCall::ALL.iter().map(|call| call.as_str()))
-            .chain(What::NAMES);
-        for call in calls {
+        for call in Write::NAMES {
             for &fate in Fate::ALL {
                 let _ = metrics.sends.get_or_create(&of_send(call, fate));
             }
@@ -262,8 +254,8 @@ impl Metrics {
     }
 
     /// Counts a call that writes. One of which nobody knows what became of it counts as unknown.
-    pub fn sent(&self, call: &'static str, fate: Option<Fate>) {
-        let labels = of_send(call, fate.unwrap_or(Fate::Unknown));
+    pub fn sent(&self, call: &'static str, fate: Fate) {
+        let labels = of_send(call, fate);
         self.sends.get_or_create(&labels).inc();
     }
 

@@ -77,22 +77,21 @@ pub fn decided(at: &PolicyRef, about: &About, what: &str, why: &str) {
     line(false, at, about, None, "Decided", &said);
 }
 
-/// What came of a call of a proposal.
-pub fn answered(at: &PolicyRef, after: &Proposal, call: &str, fate: Option<Fate>, detail: &str) {
+/// What came of a call.
+pub fn answered(at: &PolicyRef, about: &About, call: &str, fate: Fate, detail: &str) {
     let (warning, event, came) = match fate {
-        Some(Fate::Accepted) => (false, "SendAccepted", "accepted by PostHog"),
-        Some(Fate::Refused) => (true, "SendRefused", "refused by PostHog"),
-        Some(Fate::NotSent) => (true, "SendFailed", "did not leave"),
-        Some(Fate::Unknown) | None => (true, "SendUnknown", "sent; nobody knows what came of it"),
+        Fate::Accepted => (false, "SendAccepted", "accepted by PostHog"),
+        Fate::Refused => (true, "SendRefused", "refused by PostHog"),
+        Fate::NotSent => (true, "SendFailed", "did not leave"),
+        Fate::Unknown => (true, "SendUnknown", "sent; nobody knows what came of it"),
     };
     let said = if detail.is_empty() {
         String::new()
     } else {
         format!(" ({detail})")
     };
-    let about = About::proposal(after);
     let said = format!("{call} {came}{said}");
-    line(warning, at, &about, None, event, &said);
+    line(warning, at, about, None, event, &said);
 }
 
 /// What a proposal waits for that goes on.
@@ -106,8 +105,15 @@ pub fn goes_on(at: &PolicyRef, before: &Proposal, after: &Proposal) {
 
 /// What an event says.
 pub fn happened(at: &PolicyRef, notice: &Notice) {
-    // Said by the pass that met the obstacle, also where no status changes.
-    if notice.reason != EventReason::NotReady {
+    // Said where it came about, also where no status changes.
+    let is_told = matches!(
+        notice.reason,
+        EventReason::NotReady
+            | EventReason::SendRefused
+            | EventReason::SendFailed
+            | EventReason::SendUnknown
+    );
+    if !is_told {
         let did = notice.reason.as_str();
         line(notice.warning, at, &notice.about, None, did, &notice.note);
     }

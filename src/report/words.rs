@@ -7,7 +7,7 @@ use crate::{
         Action, Affected, Confidence, Finding, Incident, MAX_AFFECTED, MAX_EVIDENCE, RootCause,
         Severity, Step,
     },
-    decide::{Plan, plan::in_words, proposal::Key},
+    decide::{Plan, plan::Kind, proposal::Key},
     diagnose::{
         Cause, Diagnosis, Judged, Problem,
         causes::{Reload, Remedy},
@@ -158,17 +158,13 @@ fn next_action(schema_id: &str, plan: &Plan) -> Option<String> {
     if schema_id.is_empty() {
         return None;
     }
-    if let Some(action) = plan
-        .actions
-        .iter()
-        .find(|action| action.incident.schema_id == schema_id)
-    {
-        return Some(format!(
-            "The operator will {}.",
-            in_words(action.call, &action.incident)
-        ));
+    let mut orders = plan.orders.iter();
+    if let Some(order) = orders.find(|order| order.subject.id() == schema_id) {
+        return Some(format!("The operator will {}.", order.what));
     }
-    let held = plan.held.iter().find(|held| held.schema_id == schema_id)?;
+    // What is said of a proposal says what holds it.
+    let mut held = plan.held.iter().filter(|held| held.kind != Kind::Approved);
+    let held = held.find(|held| held.schema_id == schema_id)?;
     Some(redact::one_line(
         &format!(
             "The operator would {}; held: {}.",
@@ -182,10 +178,6 @@ fn next_action(schema_id: &str, plan: &Plan) -> Option<String> {
 fn of_source(source_id: &str, cause: RootCause, plan: &Plan) -> Option<String> {
     if !Cause::of(cause).is_remedied_at_source() || source_id.is_empty() {
         return None;
-    }
-    let mut handings = plan.handings.iter();
-    if let Some(handing) = handings.find(|handing| handing.source_id == source_id) {
-        return Some(format!("The operator will {}.", handing.words));
     }
     next_action(source_id, plan)
 }

@@ -32,7 +32,7 @@ use crate::{
     cluster::Cluster,
     faults::Faults,
     transport::SimTransport,
-    world::{policy, start},
+    world::{far, policy, start},
 };
 
 pub struct Fleet {
@@ -142,7 +142,7 @@ fn reconciler(
         outbox: Outbox::default(),
         timings: Timings::PRODUCTION,
         ledger: Ledger::default(),
-        leads: Arc::new(|_| true),
+        leads: Arc::new(|_| Some(far())),
         metrics: Metrics::default(),
         story: Story::default(),
         seed: Arc::new(|| Some([7; 32])),

@@ -25,7 +25,7 @@ use crate::{
     client::{Posthog, now, posthog},
     faults::Faults,
     scenarios::ENFORCE,
-    world::{World, start},
+    world::{World, far, start},
     writes::unpermitted,
 };
 
@@ -289,7 +289,7 @@ fn send(posthog: &Posthog, call: Write, known: Known) {
     match judge(&call, &known) {
         Verdict::Safe => {
             let permit = permit(call, known).unwrap();
-            now(calls::send(&posthog.client, permit));
+            now(calls::send(&posthog.client, permit, far()));
         }
         Verdict::NeedsApproval(_) => {
             unpermitted(posthog, &call);

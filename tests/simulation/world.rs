@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use futures::FutureExt;
@@ -44,6 +45,11 @@ pub struct World {
 struct Operator {
     reconciler: Arc<Reconciler<SimTransport, Cluster>>,
     leads: Arc<AtomicBool>,
+}
+
+/// A time that no test comes to: nothing here waits.
+pub fn far() -> Instant {
+    Instant::now() + Duration::from_hours(24)
 }
 
 pub fn start() -> Timestamp {
@@ -280,7 +286,10 @@ fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Fault
         outbox: Outbox::default(),
         timings: Timings::PRODUCTION,
         ledger: Ledger::default(),
-        leads: Arc::new(move |_| told.load(Ordering::Relaxed) && !claim.ran_out()),
+        leads: Arc::new(move |_| {
+            let leads = told.load(Ordering::Relaxed) && !claim.ran_out();
+            leads.then(far)
+        }),
         metrics: Metrics::default(),
         story: Story::default(),
         // Another one in each pass, and the same in each run of a test.

@@ -25,7 +25,7 @@ use crate::{
     client::{Posthog, now, posthog},
     faults::Faults,
     transport::SimTransport,
-    world::start,
+    world::{far, start},
 };
 
 const PROJECT: &str = "
@@ -484,7 +484,7 @@ fn allowed(posthog: &Posthog, source_id: &str, call: Write) -> Permit {
 fn a_permit_is_used_up_for_exactly_the_call_it_was_made_for() {
     let posthog = posthog(PROJECT);
     let permit = allowed(&posthog, "s1", Write::PatchSchema(switch_on("t2")));
-    let outcome = now(calls::send(&posthog.client, permit));
+    let outcome = now(calls::send(&posthog.client, permit, far()));
     assert_eq!(
         (outcome.fate, outcome.http_status),
         (Fate::Accepted, Some(200))
@@ -514,6 +514,7 @@ fn new_credentials_are_answered_with_the_source_and_never_shown() {
     let (status, answer) = now(calls::execute(
         &posthog.client,
         allowed(&posthog, "s1", call),
+        far(),
     ))
     .unwrap();
     let Answer::Source(source) = &answer else {
@@ -546,7 +547,7 @@ fn a_failure_that_is_answered_200_is_no_success() {
         known,
     )
     .unwrap();
-    let outcome = now(calls::send(&posthog.client, permit));
+    let outcome = now(calls::send(&posthog.client, permit, far()));
     assert_eq!(
         (outcome.fate, outcome.http_status),
         (Fate::Unknown, Some(200))
@@ -572,7 +573,11 @@ fn webhook_inputs_that_are_answered_400_may_be_stored_all_the_same() {
         source_id: "s2".into(),
         inputs: inputs("signing_secret", "x"),
     };
-    let outcome = now(calls::send(&posthog.client, permit(call, known).unwrap()));
+    let outcome = now(calls::send(
+        &posthog.client,
+        permit(call, known).unwrap(),
+        far(),
+    ));
     assert_eq!(
         (outcome.fate, outcome.http_status),
         (Fate::Unknown, Some(400))
@@ -610,7 +615,11 @@ fn a_bulk_update_that_is_answered_400_may_be_half_done() {
         source_id: source("s1"),
         patches,
     };
-    let outcome = now(calls::send(&posthog.client, allowed(&posthog, "s1", call)));
+    let outcome = now(calls::send(
+        &posthog.client,
+        allowed(&posthog, "s1", call),
+        far(),
+    ));
     assert_eq!(
         (outcome.fate, outcome.http_status),
         (Fate::Unknown, Some(400))

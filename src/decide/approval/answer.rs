@@ -8,7 +8,7 @@ use crate::{
         names::ON_BEHALF,
         proposal::{ApprovalSeen, Proposal},
     },
-    decide::guards::windows,
+    decide::guards::window,
     observe::ApprovalGuard,
     posthog::redact,
 };
@@ -97,7 +97,7 @@ pub fn has_run_out(policy: &ValidatedPolicy, approved: Timestamp, now: Timestamp
     let mut at = approved;
     let mut open = SignedDuration::ZERO;
     while at < now && open < policy.execute_within {
-        if windows::hold(&policy.windows, at).is_none() {
+        if window::closed(&policy.windows, at).is_none() {
             open += pace;
         }
         let Ok(next) = at.checked_add(pace) else {

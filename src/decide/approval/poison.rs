@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::progress::begun;
 use crate::{
     api::{
         proposal::{ExecutedStep, Proposal, ProposedCall, ProposedStep},
@@ -52,7 +53,7 @@ pub fn by_anyone(known: &Known<'_>) -> BTreeMap<String, Timestamp> {
 }
 
 fn armed(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
-    let begun = super::begun(proposal).iter();
+    let begun = begun(proposal).iter();
     let steps = begun.zip(&proposal.material.steps);
     let armed = steps.filter(|(sent, _)| may_have_armed(sent));
     armed
@@ -89,6 +90,7 @@ fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec
             ids.filter(arms).cloned().collect()
         }
         ProposedCall::DeleteData
+        | ProposedCall::Cancel
         | ProposedCall::Reload
         | ProposedCall::RefreshSchemas
         | ProposedCall::RepairCdc

@@ -4,17 +4,17 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Approved, Rules, begun, gate,
+    approved::Approved,
+    facts,
     proof::{self, Proof},
-    step,
 };
 use crate::{
     api::{
         Timings,
-        proposal::{ExecutedStep, Execution, Phase, Proposal, ProposedAction},
+        proposal::{ExecutedStep, Execution, Material, Phase, Proposal, ProposedAction},
         status::Fate,
     },
-    decide::Plan,
+    decide::{gate::Closed, proposal::steps},
     diagnose::{Diagnosis, Known},
     observe::{Live, Newest},
     posthog::redact,
@@ -27,7 +27,7 @@ pub const TRIES: u32 = 3;
 /// How many polls must have looked for a proof in vain.
 pub const POLLS: u32 = 3;
 
-/// A proposal, and what fresh reads say of it. `known` and `diagnosis` are made of them.
+/// A proposal, and what fresh reads say of it. `known` is made of them.
 #[derive(Debug)]
 pub struct Case<'a> {
     /// It.
@@ -36,14 +36,8 @@ pub struct Case<'a> {
     pub live: &'a Live,
     /// All that is known.
     pub known: &'a Known<'a>,
-    /// What is wrong.
+    /// What was wrong before that was read.
     pub diagnosis: &'a Diagnosis,
-    /// What else happens in this pass.
-    pub plan: &'a Plan,
-    /// Which approvals count.
-    pub rules: Rules,
-    /// The operator's own cap of calls in an hour.
-    pub max_actions_per_hour: usize,
 }
 
 /// What comes next.
@@ -53,6 +47,20 @@ pub enum Next {
     Stay(Box<Proposal>),
     /// The call of a step, with the proposal as it must be written down before.
     Send(Approved, Box<Proposal>),
+    /// What was read speaks against its first call.
+    Closed(Closed),
+}
+
+/// The call of step `place` of what was approved, as the material says it; none if this version cannot say it.
+fn step(material: &Material, place: usize) -> Option<Approved> {
+    steps::write(material, material.steps.get(place)?).map(Approved::new)
+}
+
+/// The steps that were begun.
+#[must_use]
+pub fn begun(proposal: &Proposal) -> &[ExecutedStep] {
+    let execution = proposal.execution.as_ref();
+    execution.map_or(&[], |execution| &execution.steps)
 }
 
 /// What comes next.
@@ -87,19 +95,16 @@ impl Case<'_> {
         }))
     }
 
-    fn held(&self) -> Option<String> {
-        let cap = self.max_actions_per_hour;
-        gate::held(self.known, self.plan, self.proposal, self.rules, cap)
-    }
-
-    fn facts(&self) -> Result<(), String> {
-        gate::facts(self.known, self.diagnosis, self.live, self.proposal)
+    /// Judges what was read: the first call rests on the finding. Later ones rest on what the first has done.
+    fn facts(&self) -> Result<(), Closed> {
+        let source_id = &self.proposal.target.source_id;
+        let diagnosis = self.diagnosis.again(self.known, source_id);
+        facts::hold(self.known, &diagnosis, self.live, self.proposal)
     }
 
     fn begin(&self) -> Next {
-        let closed = self.held().or_else(|| self.facts().err());
-        if let Some(why) = closed {
-            return self.say(format!("held: {why}"));
+        if let Err(closed) = self.facts() {
+            return Next::Closed(closed);
         }
         let id = &self.proposal.target.schema_id;
         let newest = self.live.look(id).map(crate::observe::Look::newest);
@@ -172,14 +177,10 @@ impl Case<'_> {
         match last.fate {
             Some(Fate::Accepted) => self.after_proof(execution, place),
             Some(Fate::NotSent) => {
-                let closed = if place == 0 {
-                    self.held().or_else(|| self.facts().err())
-                } else {
-                    gate::stopped(self.known, self.plan, self.proposal, self.rules)
-                };
-                match closed {
-                    Some(why) => self.say(format!("held: {why}")),
-                    None => self.send(execution.clone(), place, last.tries + 1),
+                let facts = if place == 0 { self.facts() } else { Ok(()) };
+                match facts {
+                    Err(closed) => Next::Closed(closed),
+                    Ok(()) => self.send(execution.clone(), place, last.tries + 1),
                 }
             }
             Some(Fate::Refused | Fate::Unknown) | None => self.verify(true),
@@ -200,10 +201,7 @@ impl Case<'_> {
             );
             return self.wait(execution, &why, seen.is_some());
         }
-        match gate::stopped(self.known, self.plan, self.proposal, self.rules) {
-            Some(why) => self.say(format!("held: {why}")),
-            None => self.send(execution.clone(), place + 1, 1),
-        }
+        self.send(execution.clone(), place + 1, 1)
     }
 
     /// Looks for the proof of the whole. `lost`: the outcome of the last call is not known.
@@ -324,7 +322,8 @@ pub fn record(proposal: &mut Proposal, outcome: &Sent, now: Timestamp) {
 }
 
 /// What the outcome of its last call makes of a proposal, as far as that alone tells.
-fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Proposal {
+#[must_use]
+pub fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Proposal {
     let Some(last) = begun(&proposal).last().cloned() else {
         return proposal;
     };
@@ -411,7 +410,8 @@ const fn proof_deadline(action: ProposedAction, timings: &Timings) -> SignedDura
         ProposedAction::Resync
         | ProposedAction::DeleteData
         | ProposedAction::RepairCdc
-        | ProposedAction::Reload => timings.wait_new_job,
+        | ProposedAction::Reload
+        | ProposedAction::Cancel => timings.wait_new_job,
         ProposedAction::RepairConfig
         | ProposedAction::RefreshSchemas
         | ProposedAction::Reenable

@@ -1,13 +1,36 @@
-//! Many sources that fail at once have one cause, and it is not in their tables: then nothing is started but, after a while, one
+//! `limits.breaker`. Many sources that fail at once have one cause, and it is not in their tables: then nothing is started but, after a while, one
 //! trial.
 
 use jiff::Timestamp;
 
-use super::{Blocked, Guard};
+use super::{Ask, Hold};
 use crate::{
     api::{status::BreakerState, validated::Breaker},
+    decide::plan::{Basis, Kind},
     diagnose::outage::Together,
 };
+
+/// It is open. The trial that it lets pass is a reload.
+#[must_use]
+pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
+    match of(ask) {
+        Opening::All => None,
+        Opening::Trial => (ask.kind == Kind::Approved)
+            .then(|| Hold::for_now("breaker open: it lets one reload pass first")),
+        Opening::Nothing(why) => Some(Hold::for_now(why)),
+    }
+}
+
+/// True if an attempt at a table that begins is the trial of an open breaker.
+#[must_use]
+pub fn is_trial(ask: &Ask<'_>) -> bool {
+    ask.starts && matches!(ask.basis, Basis::Incident(_)) && of(ask) == Opening::Trial
+}
+
+fn of(ask: &Ask<'_>) -> Opening {
+    let limits = &ask.known.policy.limits.breaker;
+    opening(limits, ask.plan.breaker.as_ref(), ask.known.now)
+}
 
 /// How the breaker stands after a look at the sources that fail `together`, if enough of them do.
 #[must_use]
@@ -50,26 +73,25 @@ pub fn reset(limits: &Breaker, open: BreakerState, now: Timestamp) -> BreakerSta
 
 /// What an open breaker lets pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pass {
+pub enum Opening {
     /// Everything: it is closed.
     All,
     /// One start, to see whether it is over.
     Trial,
     /// Nothing, for this reason.
-    Nothing(Blocked),
+    Nothing(String),
 }
 
 /// What may be started.
 #[must_use]
-pub fn pass(limits: &Breaker, state: Option<&BreakerState>, now: Timestamp) -> Pass {
+pub fn opening(limits: &Breaker, state: Option<&BreakerState>, now: Timestamp) -> Opening {
     match state {
-        None => Pass::All,
-        Some(state) if cooled_down(limits, state, now) => Pass::Trial,
+        None => Opening::All,
+        Some(state) if cooled_down(limits, state, now) => Opening::Trial,
         Some(state) => {
             let until = last(state).checked_add(limits.cooldown).ok();
             let until = until.map_or_else(String::new, |at| format!("; one trial at {at}"));
-            let why = format!("breaker open, {}{until}", state.why);
-            Pass::Nothing(Guard::Breaker.says(why))
+            Opening::Nothing(format!("breaker open, {}{until}", state.why))
         }
     }
 }
@@ -112,26 +134,25 @@ mod tests {
     #[test]
     fn it_opens_tries_one_after_the_cool_down_and_closes_when_the_sources_recover() {
         let limits = limits();
-        assert_eq!(pass(&limits, None, at(5)), Pass::All);
+        assert_eq!(opening(&limits, None, at(5)), Opening::All);
         let open = next(&limits, None, Some(&together()), at(5)).unwrap();
-        let Pass::Nothing(why) = pass(&limits, Some(&open), at(34)) else {
+        let Opening::Nothing(why) = opening(&limits, Some(&open), at(34)) else {
             panic!("it is open");
         };
         assert!(
-            why.why
-                .contains("7 of 9 sources turned bad since 1970-01-01T00:00:00Z"),
+            why.contains("7 of 9 sources turned bad since 1970-01-01T00:00:00Z"),
             "{why}"
         );
-        assert_eq!(pass(&limits, Some(&open), at(35)), Pass::Trial);
+        assert_eq!(opening(&limits, Some(&open), at(35)), Opening::Trial);
         let tried = BreakerState {
             trial_at: Some(at(35)),
             ..open.clone()
         };
         assert!(matches!(
-            pass(&limits, Some(&tried), at(64)),
-            Pass::Nothing(_)
+            opening(&limits, Some(&tried), at(64)),
+            Opening::Nothing(_)
         ));
-        assert_eq!(pass(&limits, Some(&tried), at(65)), Pass::Trial);
+        assert_eq!(opening(&limits, Some(&tried), at(65)), Opening::Trial);
         // Recovered: closed, but not before the cool-down is over.
         assert!(next(&limits, Some(&open), None, at(20)).is_some());
         assert!(next(&limits, Some(&open), None, at(35)).is_none());

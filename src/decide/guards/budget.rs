@@ -2,22 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Blocked, Guard};
+use super::Ask;
 use crate::{
     api::status::{Call, Fate, Incident, Step},
-    decide::ownership::is_in_flight,
-    diagnose::Known,
+    decide::{
+        ownership::is_in_flight,
+        plan::{Basis, last_hour},
+    },
 };
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
-
-/// The sends of the last hour.
-pub fn last_hour(sends: &[Timestamp], now: Timestamp) -> impl Iterator<Item = Timestamp> {
-    sends
-        .iter()
-        .copied()
-        .filter(move |at| now.duration_since(*at) < HOUR)
-}
 
 /// How many calls an incident still needs: a cancel reserves its reload.
 #[must_use]
@@ -44,35 +38,22 @@ pub fn reserved(incident: &Incident) -> usize {
     }
 }
 
-/// Why a start is held back by the policy's own number of calls in an hour, or by the operator's for the whole project, if
-/// `planned` more are still to come with it. `sends` are the policy's own.
+/// How many calls are still to come with this order, by all that was started.
 #[must_use]
-pub fn hold(
-    known: &Known<'_>,
-    sends: &[Timestamp],
-    planned: usize,
-    operators: usize,
-) -> Option<Blocked> {
-    let own = "spec.remediation.limits.maxActionsPerHour";
-    let most = known.policy.limits.max_actions_per_hour;
-    let held = holds(own, sends, planned, most, known.now);
-    let held = held.map(|why| Guard::MaxActionsPerHour.says(why));
-    held.or_else(|| {
-        let rivals = known.snapshot.rivals.iter();
-        let all: Vec<Timestamp> = rivals
-            .flat_map(|rival| &rival.sends)
-            .chain(sends)
-            .copied()
-            .collect();
-        let cap = "--max-actions-per-hour of the operator, for all policies of the project";
-        let why = holds(cap, &all, planned, operators, known.now)?;
-        Some(Guard::OperatorCap.says(why))
-    })
+pub fn planned(ask: &Ask<'_>) -> usize {
+    let reserved: usize = ask.others().map(reserved).sum();
+    let wanted = match ask.basis {
+        Basis::Incident(basis) if basis.call == Call::Reload => 1,
+        Basis::Incident(_) => 2,
+        Basis::Source(_) => 1,
+        Basis::Proposal(proposal) => proposal.steps_left,
+    };
+    reserved + ask.plan.source_orders() + wanted
 }
 
 /// Why a start is held back by `limit`, of at most `most` calls in an hour, if `planned` more are still to come with it.
 #[must_use]
-fn holds(
+pub fn exceeds(
     limit: &str,
     sends: &[Timestamp],
     planned: usize,
@@ -115,9 +96,9 @@ mod tests {
             1,
             "an hour is over at its end"
         );
-        assert_eq!(holds("x", &sends, 2, 3, at(70)), None);
-        assert!(holds("x", &sends, 3, 3, at(70)).is_some());
-        let held = holds("x", &sends, 2, 3, at(69)).unwrap();
+        assert_eq!(exceeds("x", &sends, 2, 3, at(70)), None);
+        assert!(exceeds("x", &sends, 3, 3, at(70)).is_some());
+        let held = exceeds("x", &sends, 2, 3, at(69)).unwrap();
         assert!(
             held.contains("2 of 3") && held.contains("01:10:00"),
             "{held}"

@@ -28,6 +28,8 @@ pub enum Guard {
     WriteScope,
     /// Another policy owns the table or source.
     Owner,
+    /// No approval counts just now, or a person has denied what was approved.
+    Approval,
     /// Something that a person approved is under way, or has to be approved first.
     Proposal,
     /// The time is outside the windows.
@@ -70,17 +72,47 @@ impl Guard {
     }
 }
 
+/// What a guard says of something that it holds back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The sentence that status shows.
+    pub why: String,
+    /// Whether it also ends what was proposed before: only a person changes it.
+    pub lasts: bool,
+}
+
+impl Hold {
+    /// It holds until it is over.
+    #[must_use]
+    pub fn for_now(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            lasts: false,
+        }
+    }
+
+    /// It holds until a person changes something.
+    #[must_use]
+    pub fn for_good(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            lasts: true,
+        }
+    }
+}
+
 /// What holds something back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocked {
     /// Which guard.
     pub guard: Guard,
-    /// The sentence that status shows.
+    /// Why, as a sentence.
     pub why: String,
 }
 
+/// As status shows it: why, and the name of the guard.
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
+        write!(f, "{} (guard {})", self.why, self.guard.as_str())
     }
 }

@@ -1,11 +1,13 @@
 //! Whether the finding of a proposal is certainly over. What cannot be told just now is not: after a restart much is asked
 //! anew, and a run in progress may fail again.
 
-use super::{Key, reenable};
+use super::{key::Key, reenable};
 use crate::{
     api::status::RootCause,
     diagnose::{
-        Diagnosis, Known, Verdict, cdc, data_checks,
+        Cause, Diagnosis, Known, Verdict,
+        causes::{ClearedBy, Doubt},
+        cdc, data_checks,
         failure::{Failure, read},
     },
     posthog::{probe::WebhookInfo, wire::SchemaStatus},
@@ -16,17 +18,20 @@ pub fn has_cleared(known: &Known<'_>, diagnosis: &Diagnosis, key: &Key) -> bool 
     if is_away(known, key) {
         return false;
     }
-    match (&key.schema_id, key.cause) {
-        (None, RootCause::WebhookBroken) => webhook_stands(known, &key.source_id),
-        (None, RootCause::CdcSlotLost) => cdc::has_its_slot(known, &key.source_id),
-        (None, RootCause::TableMissing | RootCause::SourceObjectMissing) => {
-            no_table_is_missing(known, &key.source_id)
+    match (&key.schema_id, Cause::of(key.cause).cleared_by) {
+        (None, ClearedBy::Webhook) => webhook_stands(known, &key.source_id),
+        (None, ClearedBy::Slot) => cdc::has_its_slot(known, &key.source_id),
+        (None, ClearedBy::Tables) => no_table_is_missing(known, &key.source_id),
+        (None, ClearedBy::Verdict | ClearedBy::DataChecks | ClearedBy::Nothing) => {
+            !reenable::has_tables(known, diagnosis, &key.source_id)
         }
-        (None, _) => !reenable::has_tables(known, diagnosis, &key.source_id),
         // It was asked for once; the proposal itself is what stands.
-        (Some(_), RootCause::Requested) => false,
-        (Some(id), RootCause::DataCheckFailed) => data_checks::are_made(known, id),
-        (Some(id), cause) => fails_no_more(known, diagnosis, id, cause),
+        (Some(_), ClearedBy::Nothing) => false,
+        (Some(id), ClearedBy::DataChecks) => data_checks::are_made(known, id),
+        (
+            Some(id),
+            ClearedBy::Verdict | ClearedBy::Webhook | ClearedBy::Slot | ClearedBy::Tables,
+        ) => fails_no_more(known, diagnosis, id, key.cause),
     }
 }
 
@@ -57,11 +62,7 @@ fn no_table_is_missing(known: &Known<'_>, source_id: &str) -> bool {
     !of_source.any(|(source, schema)| {
         let ended_well = schema.status() == SchemaStatus::Completed;
         let cause = || read(known.snapshot, source, schema).1.cause;
-        !ended_well
-            && matches!(
-                cause(),
-                RootCause::TableMissing | RootCause::SourceObjectMissing
-            )
+        !ended_well && Cause::of(cause()).cleared_by == ClearedBy::Tables
     })
 }
 
@@ -86,7 +87,7 @@ fn fails_no_more(
         | Verdict::Disabled { after: None, .. } => true,
         Verdict::Pending
         | Verdict::Running
-        | Verdict::StuckJob { .. }
+        | Verdict::StuckJob(_)
         | Verdict::Silent(_)
         | Verdict::StuckWithoutJob { .. }
         | Verdict::JustFailed
@@ -99,9 +100,9 @@ fn fails_no_more(
 /// True for a failure of which a question may still tell the cause.
 fn is_open(known: &Known<'_>, schema_id: &str, failure: &Failure) -> bool {
     let snapshot = known.snapshot;
-    match failure.cause {
-        RootCause::Unknown => snapshot.detail(schema_id).is_none(),
-        RootCause::SourceObjectMissing => !matches!(snapshot.fields(schema_id), Some(Ok(_))),
-        _ => false,
+    match Cause::of(failure.cause).doubt {
+        Doubt::Table => snapshot.detail(schema_id).is_none(),
+        Doubt::Source => !matches!(snapshot.fields(schema_id), Some(Ok(_))),
+        Doubt::Nothing | Doubt::Status | Doubt::Siblings => false,
     }
 }

@@ -11,6 +11,7 @@
 //! | `WebhookBroken`, switched off by the vendor | `rw` |
 //! | `Requested` | `rs` or `dd` |
 //! | what a reload would mend, of a table that the next run may wipe | `rl` |
+//! | runs that show no sign of life and are not cancelled without approval: see `silent` | `ca` |
 //! | of tables that are off: see `reenable` | `re`, one for each source |
 //!
 //! What a proposal rests on must be known for certain; until then it stays open, and nothing changes.
@@ -18,20 +19,21 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Key,
     draft::Draft,
-    keys, poisoned, reenable,
+    fit::{Fit, Wanted},
+    key::Key,
+    keys, poisoned, reenable, silent,
     steps::{call, set_field, set_key, switch_on},
     webhook,
 };
 use crate::{
     api::{
         proposal::{ProposedAction, ProposedCall, ProposedStep},
-        status::{RootCause, Severity},
+        status::Severity,
     },
     diagnose::{
         Cause, Diagnosis, Known, Problem, Verdict,
-        causes::{Remedy, rules},
+        causes::{Proposes, Remedy, rules},
         cdc,
         mended::{Fix, SwitchedOff},
     },
@@ -41,26 +43,6 @@ use crate::{
         wire::{Schema, Source},
     },
 };
-
-/// What fits a finding.
-#[derive(Debug)]
-pub struct Wanted {
-    /// The action, as far as it can be told.
-    pub action: ProposedAction,
-    /// Whether it can be proposed.
-    pub fit: Fit,
-}
-
-/// Whether an action can be proposed.
-#[derive(Debug)]
-pub enum Fit {
-    /// It can.
-    Draft(Box<Draft>),
-    /// Not known yet, for this reason: what was proposed before stands.
-    Open(&'static str),
-    /// It cannot: what a person has to do instead, as a sentence.
-    Nothing(String),
-}
 
 const NOT_ASKED: &str = "PostHog has not yet been asked how the table is set up";
 const SOURCE_NOT_ASKED: &str = "the source could not yet be asked for the table's columns";
@@ -72,6 +54,7 @@ pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted
         if needs_approval(problem)
             || poisoned::needs_a_reload(known, problem)
             || webhook::is_off_at_vendor(problem)
+            || silent::is_for_a_person(known, diagnosis, problem)
         {
             groups.entry(Key::of(problem)).or_default().push(problem);
         }
@@ -99,11 +82,18 @@ fn wanted(known: &Known<'_>, diagnosis: &Diagnosis, problems: &[&Problem]) -> Op
     let source = sources
         .iter()
         .find(|source| source.id == problem.source_id)?;
-    match problem.cause {
-        RootCause::TableMissing => Some(refresh(known, source, problems)),
-        RootCause::CdcSlotLost => Some(repair_cdc(known, source, problem)),
-        RootCause::WebhookBroken => webhook::reregister(known, problem, source),
-        _ => {
+    match Cause::of(problem.cause).proposes {
+        Proposes::RefreshSchemas => Some(refresh(known, source, problems)),
+        Proposes::RepairCdc => Some(repair_cdc(known, source, problem)),
+        Proposes::ReregisterWebhook => webhook::reregister(known, problem, source),
+        Proposes::Cancel => silent::cancel_and_reload(known, diagnosis, problem, source),
+        Proposes::Nothing
+        | Proposes::OpenUntilAsked
+        | Proposes::OtherField
+        | Proposes::FirstOrOtherKey
+        | Proposes::OtherKey
+        | Proposes::Resync
+        | Proposes::AsRequested => {
             let (id, _) = problem.table.as_ref()?;
             let schema = source.schemas.iter().find(|schema| schema.id == *id)?;
             if poisoned::needs_a_reload(known, problem) {
@@ -188,12 +178,6 @@ fn rows(schema: &Schema) -> Option<i64> {
     schema.table.as_ref()?.row_count.get().copied()
 }
 
-impl Fit {
-    pub(super) fn draft(draft: Draft) -> Self {
-        Self::Draft(Box::new(draft))
-    }
-}
-
 /// What is known of a table that something is the matter with.
 struct OfTable<'a> {
     known: &'a Known<'a>,
@@ -223,14 +207,11 @@ impl<'a> OfTable<'a> {
     ) -> Self {
         let snapshot = known.snapshot;
         // What is known of a failure must be of after it; data that is bad says nothing of when.
-        let detail = if matches!(
-            problem.cause,
-            RootCause::DataCheckFailed | RootCause::Requested
-        ) {
+        let detail = if Cause::of(problem.cause).origin.needs_fresh_detail() {
+            snapshot.detail(&schema.id)
+        } else {
             let probed = snapshot.probes.details.get(&schema.id);
             probed.and_then(|probed| probed.answer.as_ref().ok())
-        } else {
-            snapshot.detail(&schema.id)
         };
         let verdict = diagnosis.of(&schema.id).map(|judged| &judged.verdict);
         let by_posthog =
@@ -254,32 +235,28 @@ impl<'a> OfTable<'a> {
     }
 
     fn wanted(&self) -> Wanted {
-        match self.problem.cause {
-            RootCause::SourceObjectMissing => Wanted {
-                action: ProposedAction::RepairConfig,
-                fit: Fit::Open(SOURCE_NOT_ASKED),
-            },
-            RootCause::SchemaDrift => Wanted {
-                action: ProposedAction::RepairConfig,
-                fit: self.other_field(),
-            },
-            RootCause::PrimaryKeyMissing if !self.has_key() => Wanted {
-                action: ProposedAction::RepairConfig,
-                fit: self.first_key(),
-            },
-            RootCause::PrimaryKeyMissing | RootCause::PrimaryKeyDuplicate => Wanted {
-                action: ProposedAction::DeleteData,
-                fit: self.other_key(),
-            },
-            RootCause::Requested if self.problem.rule == rules::DELETE_DATA => Wanted {
-                action: ProposedAction::DeleteData,
-                fit: self.delete_as_asked(),
-            },
-            _ => Wanted {
-                action: ProposedAction::Resync,
-                fit: self.resync(),
-            },
-        }
+        let (action, fit) = match Cause::of(self.problem.cause).proposes {
+            Proposes::OpenUntilAsked => (ProposedAction::RepairConfig, Fit::Open(SOURCE_NOT_ASKED)),
+            Proposes::OtherField => (ProposedAction::RepairConfig, self.other_field()),
+            Proposes::FirstOrOtherKey if !self.has_key() => {
+                (ProposedAction::RepairConfig, self.first_key())
+            }
+            Proposes::FirstOrOtherKey | Proposes::OtherKey => {
+                (ProposedAction::DeleteData, self.other_key())
+            }
+            Proposes::AsRequested if self.problem.rule == rules::DELETE_DATA => {
+                (ProposedAction::DeleteData, self.delete_as_asked())
+            }
+            // What is proposed for a source, or not at all, does not come here.
+            Proposes::AsRequested
+            | Proposes::Resync
+            | Proposes::Nothing
+            | Proposes::RefreshSchemas
+            | Proposes::RepairCdc
+            | Proposes::Cancel
+            | Proposes::ReregisterWebhook => (ProposedAction::Resync, self.resync()),
+        };
+        Wanted { action, fit }
     }
 
     fn has_key(&self) -> bool {

@@ -5,72 +5,46 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 
 use super::{
-    Key, Seed,
     cleared::has_cleared,
     draft::Draft,
-    fitting::{Fit, Wanted, fitting},
-    forbidden::forbidden,
+    fit::{Fit, Wanted},
+    fitting::fitting,
+    key::Key,
+    made::{Proposals, Settings},
+    material::Seed,
     suppressed,
 };
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
         proposal::{MAX_PROPOSALS, Phase, Proposal, ProposedAction},
-        status::{Incident, RootCause, Suppressed},
     },
-    decide::approval::{Answer, Rules, answer, guard},
-    diagnose::{Diagnosis, Known, requests},
+    decide::{
+        approval::{
+            answer::{self, Answer, Rules},
+            guard,
+        },
+        guards::{Ask, Hold, Limits, chain},
+        orders::approved,
+        plan::{Kind, Plan, Said},
+    },
+    diagnose::{Cause, Diagnosis, Known, causes::Origin, requests},
     observe::ApprovalGuard,
     posthog::redact,
 };
 
-/// What is proposed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Proposals {
-    /// All proposals to keep, oldest first.
-    pub rows: Vec<Proposal>,
-    /// What to say of findings that a proposal would mend.
-    pub said: BTreeMap<Key, Said>,
-    /// Steps seen in this pass, for the history.
-    pub notes: Vec<String>,
-    /// What is not proposed again for a while.
-    pub suppressed: Vec<Suppressed>,
-    /// Requests that led to a proposal, by id of the table.
-    pub requests: BTreeMap<String, String>,
-}
-
-/// What a decision on proposals rests on beside what is known.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings<'a> {
-    /// Without it nothing new is proposed.
-    pub seed: Option<&'a Seed>,
-    /// Which approvals count.
-    pub approvals: Rules,
-    /// Executions that this process has begun, by the ids of their intents.
-    pub own_executions: &'a HashSet<String>,
-}
-
-/// What a finding says of its proposal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    /// The action that fits.
-    pub action: ProposedAction,
-    /// What comes next, as a sentence.
-    pub next: String,
-}
-
-/// Decides what is proposed, and what of it people have answered.
+/// Decides what is proposed, and what of it people have answered. `plan` is what happens without a person.
 #[must_use]
 pub fn decide(
     known: &Known<'_>,
     diagnosis: &Diagnosis,
-    incidents: &[Incident],
+    plan: &Plan,
     settings: &Settings<'_>,
 ) -> Proposals {
-    let pass = Pass {
+    let judge = Judge {
         known,
         diagnosis,
-        incidents,
+        plan,
         settings,
         guard_is_another: guard::is_another(&known.state.guard, &known.snapshot.approval_guard),
         wanted: fitting(known, diagnosis),
@@ -83,18 +57,33 @@ pub fn decide(
     };
     for proposal in proposals.rows.iter_mut().filter(|row| !row.is_over()) {
         let before = proposal.phase;
-        pass.go_on(proposal);
+        judge.go_on(proposal);
         if proposal.phase != before {
             proposals.notes.push(note(proposal));
         }
     }
     proposals.note_endings(known);
-    for (key, wanted) in &pass.wanted {
-        let next = pass.open(key, wanted, &mut proposals);
+    for (key, wanted) in &judge.wanted {
+        let next = judge.open(key, wanted, &mut proposals);
         let action = wanted.action;
         proposals.said.insert(key.clone(), Said { action, next });
     }
     proposals
+}
+
+/// Puts a proposal in place of the one with its id. What has ended by that is remembered.
+pub fn put(plan: &mut Plan, proposal: Proposal, now: Timestamp) {
+    let mut rows = plan.proposals.iter_mut();
+    let Some(row) = rows.find(|row| row.id == proposal.id) else {
+        return;
+    };
+    if row.phase != proposal.phase {
+        plan.notes.push(note(&proposal));
+        if let Some(suppressed) = suppressed::of(&proposal, now) {
+            suppressed::remember(&mut plan.suppressed, suppressed);
+        }
+    }
+    *row = proposal;
 }
 
 /// Takes note of approvals in a pass that could read nothing else; returns what is to be said of it.
@@ -167,16 +156,16 @@ const fn in_a_word(phase: Phase) -> &'static str {
     }
 }
 
-struct Pass<'a> {
+struct Judge<'a> {
     known: &'a Known<'a>,
     diagnosis: &'a Diagnosis,
-    incidents: &'a [Incident],
+    plan: &'a Plan,
     settings: &'a Settings<'a>,
     guard_is_another: bool,
     wanted: BTreeMap<Key, Wanted>,
 }
 
-impl Pass<'_> {
+impl Judge<'_> {
     /// Brings what has not ended to where it stands now.
     fn go_on(&self, proposal: &mut Proposal) {
         if self.guard_is_another {
@@ -222,12 +211,31 @@ impl Pass<'_> {
         answer::answer(policy, guard, self.settings.approvals, proposal, now)
     }
 
+    /// What speaks against doing this, whatever the finding.
+    fn forbidden(&self, key: &Key, action: ProposedAction) -> Option<Hold> {
+        chain::forbids(&Ask {
+            known: self.known,
+            diagnosis: self.diagnosis,
+            plan: self.plan,
+            limits: Limits {
+                // Nothing is counted before something is sent.
+                max_actions_per_hour: usize::MAX,
+                approvals: self.settings.approvals,
+            },
+            may_wipe: &BTreeMap::new(),
+            kind: Kind::Approved,
+            subject: &approved::subject(key),
+            basis: &approved::unmade(action),
+            starts: false,
+        })
+    }
+
     /// Why a proposal that waits, for an answer or for its execution, no longer does, if it does not.
     fn ends(&self, proposal: &Proposal) -> Option<(Phase, String)> {
         let key = Key::of_proposal(proposal);
         let withdrawn = |why: String| Some((Phase::Withdrawn, why));
-        let forbidden = forbidden(self.known, self.incidents, &key, proposal.action);
-        if let Some(forbidden) = forbidden.filter(|forbidden| forbidden.withdraws) {
+        let forbidden = self.forbidden(&key, proposal.action);
+        if let Some(forbidden) = forbidden.filter(|forbidden| forbidden.lasts) {
             return withdrawn(forbidden.why);
         }
         if let Some(why) = self.has_run_out(proposal) {
@@ -282,7 +290,7 @@ impl Pass<'_> {
                 action.as_str()
             )
         };
-        if let Some(forbidden) = forbidden(self.known, self.incidents, key, action) {
+        if let Some(forbidden) = self.forbidden(key, action) {
             return held(&forbidden.why);
         }
         match (&wanted.fit, self.settings.seed) {
@@ -301,7 +309,7 @@ impl Pass<'_> {
     /// The request that is answered by a proposal for `key`.
     fn request(&self, key: &Key) -> Option<(String, String)> {
         let id = key.schema_id.as_ref()?;
-        if key.cause != RootCause::Requested {
+        if Cause::of(key.cause).origin != Origin::Request {
             return None;
         }
         let value = requests::unanswered(self.known, id)?;

@@ -9,8 +9,11 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Key, Seed};
+use super::key::Key;
 use crate::api::proposal::Material;
+
+/// 32 random bytes, drawn anew for each reconcile: the nonces of its proposals come from them.
+pub type Seed = [u8; 32];
 
 /// Version of the format of the material.
 pub const VERSION: i64 = 1;
@@ -116,6 +119,7 @@ mod tests {
                 primary_key_columns: None,
                 sync_type: None,
                 schema_ids: Vec::new(),
+                job_id: None,
             }],
             host: "https://us.posthog.com".to_owned(),
             project_id: 12345,
@@ -175,7 +179,7 @@ mod tests {
             rule: _,
             table_id: _,
         } = material();
-        let changes: [fn(&mut Material); 24] = [
+        let changes: [fn(&mut Material); 25] = [
             |m| m.version = 2,
             |m| m.nonce = "0f".repeat(16),
             |m| m.policy_uid = "u2".to_owned(),
@@ -189,6 +193,7 @@ mod tests {
             |m| m.steps[0].primary_key_columns = Some(vec!["id".to_owned()]),
             |m| m.steps[0].sync_type = Some("webhook".to_owned()),
             |m| m.steps[0].schema_ids = vec!["a1".to_owned()],
+            |m| m.steps[0].job_id = Some("j1".to_owned()),
             |m| m.host = "https://eu.posthog.com".to_owned(),
             |m| m.project_id = 1,
             |m| m.source_id = "s2".to_owned(),

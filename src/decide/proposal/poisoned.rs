@@ -2,7 +2,7 @@
 
 use super::{
     draft::Draft,
-    fitting::{Fit, Wanted},
+    fit::{Fit, Wanted},
     steps::call,
 };
 use crate::{

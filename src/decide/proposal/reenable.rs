@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Key, Said,
     draft::Draft,
-    fitting::{Fit, Wanted},
+    fit::{Fit, Wanted},
+    key::Key,
     steps::call,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         proposal::{ProposedAction, ProposedCall, ProposedStep},
         status::RootCause,
     },
-    decide::attempt::{self, is_wiped_when_switched_on},
+    decide::{orders, plan::Said, table::is_wiped_when_switched_on},
     diagnose::{
         Diagnosis, Judged, Known, Problem,
         mended::{Fix, SwitchedOff},
@@ -44,7 +44,7 @@ fn candidates<'a>(known: &'a Known<'a>, diagnosis: &'a Diagnosis) -> Vec<Candida
             let row = snapshot.row(&judged.source_id, &judged.schema_id)?;
             let off = SwitchedOff::new(state, snapshot, row, &judged.verdict)?;
             let (source, schema) = row;
-            let by_itself = off.is_about_key() || attempt::first(known, judged).is_some();
+            let by_itself = off.is_about_key() || orders::first(known, judged).is_some();
             (!by_itself).then_some(Candidate {
                 judged,
                 source,

@@ -3,13 +3,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Key, cleared::has_cleared, lifecycle::Proposals};
+use super::{cleared::has_cleared, key::Key, made::Proposals};
 use crate::{
     api::{
         proposal::{Phase, Proposal, ProposedAction},
-        status::{RootCause, Suppressed},
+        status::Suppressed,
     },
-    diagnose::{Diagnosis, Known},
+    diagnose::{Cause, Diagnosis, Known, causes::Origin},
     observe::{Look, Newest},
     posthog::wire::{JobStatus, Schema},
 };
@@ -127,7 +127,8 @@ pub(super) fn of(proposal: &Proposal, now: Timestamp) -> Option<Suppressed> {
     );
     let key = Key::of_proposal(proposal);
     // Who asks again means it; only what may have been done is looked after first.
-    let asked = key.cause == RootCause::Requested && proposal.phase != Phase::OutcomeUnknown;
+    let asked =
+        Cause::of(key.cause).origin == Origin::Request && proposal.phase != Phase::OutcomeUnknown;
     let execution = proposal.execution.as_ref();
     (suppresses && !asked).then(|| Suppressed {
         source_id: key.source_id,

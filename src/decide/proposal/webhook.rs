@@ -4,15 +4,18 @@
 
 use super::{
     draft::Draft,
-    fitting::{Fit, Wanted},
+    fit::{Fit, Wanted},
     steps::call,
 };
 use crate::{
     api::{
         proposal::{ProposedAction, ProposedCall, ProposedStep},
-        status::{RootCause, Severity},
+        status::Severity,
     },
-    diagnose::{Known, Problem, causes::rules},
+    diagnose::{
+        Cause, Known, Problem,
+        causes::{Proposes, rules},
+    },
     posthog::{
         lax::Lax,
         wire::{Schema, Source},
@@ -24,7 +27,7 @@ const MAX_TABLES: usize = 100;
 
 /// True for the problem that another webhook mends.
 pub fn is_off_at_vendor(problem: &Problem) -> bool {
-    problem.cause == RootCause::WebhookBroken
+    Cause::of(problem.cause).proposes == Proposes::ReregisterWebhook
         && problem.rule == rules::DISABLED_AT_VENDOR
         && problem.severity == Severity::Error
 }

@@ -232,6 +232,8 @@ pub enum Proposes {
     RepairCdc,
     /// Register another webhook of the source.
     ReregisterWebhook,
+    /// Cancel a run that the operator does not cancel by itself, and reload its table.
+    Cancel,
     /// What the annotation asks for.
     AsRequested,
 }
@@ -250,6 +252,7 @@ impl Proposes {
             | Self::FirstOrOtherKey
             | Self::OtherKey
             | Self::Resync
+            | Self::Cancel
             | Self::AsRequested => false,
         }
     }

@@ -9,12 +9,12 @@ use jiff::SignedDuration;
 use super::*;
 use crate::{
     api::{
-        WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        About, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
         host::Host,
         status::{RootCause, SchemaCounts},
         validated::PolicyRef,
     },
-    decide::{Guard, Held},
+    decide::{Guard, Held, plan::Kind},
     diagnose::Problem,
     posthog::{ApiKey, client::KeyGate, quota::Share},
     report::gauges::Pass,
@@ -73,7 +73,14 @@ fn status() -> WarehouseSyncPolicyStatus {
 }
 
 fn held(guard: Guard) -> Held {
-    Held::of_source("x", "s", "act".into(), guard.says("why"))
+    Held {
+        schema_id: "x".into(),
+        what: "act".into(),
+        kind: Kind::Credentials,
+        guard,
+        blocked_by: guard.says("why").to_string(),
+        about: About::source("s"),
+    }
 }
 
 fn failing(failing: i64) -> SchemaCounts {

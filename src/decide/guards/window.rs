@@ -1,13 +1,19 @@
-//! When something may be started.
+//! `spec.remediation.windows`: when something may be started.
 
 use jiff::Timestamp;
 
-use super::{Blocked, Guard};
+use super::{Ask, Hold};
 use crate::api::window::{Window, WindowKind};
+
+/// The time is outside the windows.
+#[must_use]
+pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
+    closed(&ask.known.policy.windows, ask.known.now).map(Hold::for_now)
+}
 
 /// Why nothing may be started at `now`. Deny wins; where there is any Allow, everything else is closed.
 #[must_use]
-pub fn hold(windows: &[Window], now: Timestamp) -> Option<Blocked> {
+pub fn closed(windows: &[Window], now: Timestamp) -> Option<String> {
     let open = |kind| {
         let of_kind = windows.iter().filter(move |window| window.kind == kind);
         of_kind
@@ -15,12 +21,13 @@ pub fn hold(windows: &[Window], now: Timestamp) -> Option<Blocked> {
             .max()
     };
     if let Some(until) = open(WindowKind::Deny) {
-        let why = format!("spec.remediation.windows: a Deny window is open until {until}");
-        return Some(Guard::Window.says(why));
+        return Some(format!(
+            "spec.remediation.windows: a Deny window is open until {until}"
+        ));
     }
     let allows = windows
         .iter()
         .any(|window| window.kind == WindowKind::Allow);
     (allows && open(WindowKind::Allow).is_none())
-        .then(|| Guard::Window.says("spec.remediation.windows: no Allow window is open"))
+        .then(|| "spec.remediation.windows: no Allow window is open".to_owned())
 }

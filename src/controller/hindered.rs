@@ -1,0 +1,72 @@
+//! The end of a reconcile that could not observe: what is in the way is told, and approvals are remembered.
+
+use jiff::SignedDuration;
+
+use super::{Reconciled, Reconciler, observed::Hindrance};
+use crate::{
+    api::WarehouseSyncPolicy,
+    decide::proposal,
+    posthog::{Transport, redact},
+    report::{
+        Kubernetes, KubernetesError, StatusWriter, compose, metrics::Outcome,
+        notifications::Channels,
+    },
+};
+
+/// How soon a poll that failed is tried again, at the latest.
+const RETRY: SignedDuration = SignedDuration::from_secs(30);
+
+impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
+    /// The end of a reconcile that could not observe.
+    pub(super) async fn hindered(
+        &self,
+        object: &WarehouseSyncPolicy,
+        hindrance: Hindrance,
+        writer: &mut StatusWriter<'_, K>,
+    ) -> Result<Reconciled, KubernetesError> {
+        let Hindrance {
+            obstacle,
+            policy,
+            tell,
+        } = hindrance;
+        let at = &writer.at().clone();
+        let now = (self.clock)();
+        let generation = object.metadata.generation.unwrap_or_default();
+        let channels = match &policy {
+            Some(policy) => self.channels(policy).await,
+            None => Channels::default(),
+        };
+        let mut old = writer.written().clone();
+        self.outbox.complete(at, &mut old.state.announced);
+        let mut status =
+            compose::hindered(policy.as_ref(), generation, &old, &obstacle, &channels, now);
+        if let Some(policy) = &policy {
+            // An annotation may be gone by the time that PostHog can be read again.
+            let guard = self.kubernetes.approval_guard().await?;
+            let notes = proposal::latch(policy, &guard, self.approvals, &mut status, now);
+            for note in notes {
+                status.remember(now, redact::one_line(&note, 240));
+            }
+        }
+        self.story.hindered(at, &obstacle);
+        writer.write(status, now).await?;
+        writer.publish().await;
+        if let Some(policy) = &policy {
+            self.hand_to_outbox(policy, writer.written(), &channels);
+        }
+        let interval = policy.map_or(RETRY, |policy| policy.interval);
+        let again_in = if obstacle.reason.stalls() {
+            interval
+        } else {
+            interval.min(RETRY)
+        };
+        self.check_leads(at)?;
+        let gauges = &self.metrics.gauges;
+        gauges.hindered(at, object, writer.written(), (now, again_in));
+        Ok(Reconciled {
+            again_in: Some(again_in),
+            outcome: Outcome::Hindered,
+            tell,
+        })
+    }
+}

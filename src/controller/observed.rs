@@ -1,0 +1,192 @@
+//! All that the decision of a reconcile may rest on, or what is in the way.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Reconciler, obstacle,
+    pace::{max_age, purpose},
+    survey::{Budget, Survey},
+};
+use crate::{
+    api::{
+        Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        validated::PolicyRef,
+    },
+    diagnose::Known,
+    observe::{Offers, Snapshot, observer::ProjectView},
+    posthog::{ApiKey, Transport, quota::Purpose},
+    report::{Kubernetes, KubernetesError, compose::Obstacle, notifications::Channels},
+};
+
+/// What a reconcile knows of its policy and of the project.
+pub struct Observed<T> {
+    /// The policy.
+    pub policy: ValidatedPolicy,
+    /// The project.
+    pub view: ProjectView<T>,
+    /// The status at the beginning, completed by what this process knows.
+    pub old: WarehouseSyncPolicyStatus,
+    /// What was observed.
+    pub snapshot: Snapshot,
+    /// The receivers of notifications.
+    pub channels: Channels,
+    /// When that was over: the one time of all that the reconcile decides and writes.
+    pub now: Timestamp,
+    /// Policies that share a poll which was made just now.
+    pub tell: Vec<PolicyRef>,
+}
+
+impl<T> Observed<T> {
+    /// What a decision may rest on.
+    pub const fn known<'a>(&'a self, timings: &'a Timings) -> Known<'a> {
+        Known {
+            policy: &self.policy,
+            snapshot: &self.snapshot,
+            state: &self.old.state,
+            proposals: self.old.proposals.as_slice(),
+            timings,
+            now: self.now,
+        }
+    }
+}
+
+/// Why a reconcile could not observe.
+pub struct Hindrance {
+    /// What is in the way.
+    pub obstacle: Obstacle,
+    /// The policy, if it can be read.
+    pub policy: Option<ValidatedPolicy>,
+    /// Policies that share a poll which was made just now.
+    pub tell: Vec<PolicyRef>,
+}
+
+impl Hindrance {
+    /// Before anything was polled.
+    fn early(obstacle: impl Into<Obstacle>, policy: Option<ValidatedPolicy>) -> Self {
+        Self {
+            obstacle: obstacle.into(),
+            policy,
+            tell: Vec::new(),
+        }
+    }
+}
+
+impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
+    /// Reads all that the decision may rest on, or finds what is in the way.
+    pub(super) async fn observe(
+        &self,
+        object: &WarehouseSyncPolicy,
+    ) -> Result<Result<Observed<T>, Hindrance>, KubernetesError> {
+        let policy = match ValidatedPolicy::new(object) {
+            Ok(policy) => policy,
+            Err(error) => return Ok(Err(Hindrance::early(error, None))),
+        };
+        if let Err(error) = self.hosts.check(&policy.project.host) {
+            return Ok(Err(Hindrance::early(error, Some(policy))));
+        }
+        let key = match self
+            .kubernetes
+            .api_key(&policy.at.namespace, &policy.api_key)
+            .await?
+        {
+            Ok(key) => key,
+            Err(refused) => return Ok(Err(Hindrance::early(refused, Some(policy)))),
+        };
+        let offers = self.offers(&policy, &key).await?;
+        let channels = self.channels(&policy).await;
+        let approval_guard = self.kubernetes.approval_guard().await?;
+        let view = self.observer.project(&policy.at, &policy.project, key);
+        let mut old = object.status.clone().unwrap_or_default();
+        self.ledger.complete(&policy.uid, &mut old.incidents);
+        self.ledger
+            .complete_sources(&policy.uid, &mut old.state.sources);
+        self.ledger
+            .complete_proposals(&policy.uid, &mut old.proposals);
+        self.outbox.complete(&policy.at, &mut old.state.announced);
+
+        let asked = policy.requested_at.is_some() && policy.requested_at != old.state.poll_handled;
+        let polled = if asked {
+            view.poll(SignedDuration::ZERO, Purpose::Repair).await
+        } else {
+            let purpose = purpose(&policy, &old.incidents, &old.proposals);
+            view.poll(max_age(&policy, &old, &self.timings), purpose)
+                .await
+        };
+        if asked && polled.fresh && polled.listed.is_ok() {
+            old.state.poll_handled.clone_from(&policy.requested_at);
+        }
+        let tell = if polled.fresh {
+            view.others()
+        } else {
+            Vec::new()
+        };
+        let sources = match polled.listed {
+            Ok(sources) => sources,
+            Err(error) => {
+                let obstacle = obstacle::of_poll(&error, &policy);
+                return Ok(Err(Hindrance {
+                    obstacle,
+                    policy: Some(policy),
+                    tell,
+                }));
+            }
+        };
+        let now = (self.clock)();
+        if let Some(obstacle) = obstacle::of_vanished(&sources, &old, &self.timings, now) {
+            return Ok(Err(Hindrance {
+                obstacle,
+                policy: Some(policy),
+                tell,
+            }));
+        }
+        let rivals = self.kubernetes.rivals(&policy.at, &policy.project);
+        let survey = Survey {
+            policy: &policy,
+            view: &view,
+            state: &old.state,
+            incidents: &old.incidents,
+            proposals: &old.proposals,
+            timings: &self.timings,
+            budget: Budget::RECONCILE,
+            every_run: false,
+            progress: &|_, _| {},
+        };
+        let elsewhere = self.observer.everywhere.but(&policy.project, now);
+        // Boxed, so that it takes memory only from here on: at the start a thousand reconciles wait for their lists.
+        let snapshot = Box::pin(survey.make(sources, rivals, elsewhere)).await;
+        let snapshot = Snapshot {
+            offers,
+            approval_guard,
+            slowed: view.pace(Purpose::Poll) > policy.interval,
+            ..snapshot
+        };
+        Ok(Ok(Observed {
+            policy,
+            view,
+            old,
+            snapshot,
+            channels,
+            // Looks may have taken minutes.
+            now: (self.clock)(),
+            tell,
+        }))
+    }
+
+    /// What the Secrets of `spec.credentials` hold.
+    async fn offers(
+        &self,
+        policy: &ValidatedPolicy,
+        key: &ApiKey,
+    ) -> Result<Offers, KubernetesError> {
+        let mut offers = Offers::default();
+        for at in policy.secrets() {
+            let (namespace, project) = (&policy.at.namespace, policy.project.id);
+            let value = self
+                .kubernetes
+                .source_secret(namespace, &at, project)
+                .await?;
+            offers.add(at, value.map_err(|refused| refused.message), key);
+        }
+        Ok(offers)
+    }
+}

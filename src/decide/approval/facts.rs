@@ -1,0 +1,113 @@
+//! What fresh reads must say right before the first call of an approved proposal: the finding still holds, and would lead to this
+//! very proposal, with this id.
+
+use jiff::SignedDuration;
+
+use crate::{
+    api::proposal::{Proposal, ProposedAction},
+    decide::{
+        gate::Closed,
+        proposal::{fit::Fit, fitting::fitting, key::Key, material},
+    },
+    diagnose::{Diagnosis, Known},
+    observe::{Live, Newest},
+    posthog::wire::JobStatus,
+};
+
+/// Whether fresh reads let it be begun. `known` and `diagnosis` are made of them.
+pub fn hold(
+    known: &Known<'_>,
+    diagnosis: &Diagnosis,
+    live: &Live,
+    proposal: &Proposal,
+) -> Result<(), Closed> {
+    if let Some(why) = not_read(live) {
+        return unread(why);
+    }
+    if proposal.id != material::id(&proposal.material) {
+        return changed("its id is not the one of its material");
+    }
+    let key = Key::of_proposal(proposal);
+    match fitting(known, diagnosis)
+        .remove(&key)
+        .map(|wanted| wanted.fit)
+    {
+        Some(Fit::Draft(draft)) if draft.is(proposal) => {}
+        Some(Fit::Draft(_)) => {
+            return changed("what would be done, or to what, has changed");
+        }
+        Some(Fit::Open(why)) => return unread(why),
+        Some(Fit::Nothing(_)) | None => {
+            return changed("the finding does not hold just now");
+        }
+    }
+    // An unread look proves nothing afterwards either: the job before it would not be known.
+    let look = live.look(&proposal.target.schema_id);
+    if let Some(Newest::Unclear(why)) = look.map(crate::observe::Look::newest) {
+        return unread(format!("its runs are not known just now: {why}"));
+    }
+    let touches_a_run = matches!(
+        proposal.action,
+        ProposedAction::Resync | ProposedAction::DeleteData | ProposedAction::RepairConfig
+    );
+    if touches_a_run {
+        no_run_near(known, live, proposal)?;
+    }
+    Ok(())
+}
+
+fn not_read(live: &Live) -> Option<String> {
+    let source = live.source.as_ref().and_then(|read| read.as_ref().err());
+    let detail = live.detail.as_ref().and_then(|read| read.as_ref().err());
+    let cdc = live.cdc.as_ref().and_then(|read| read.as_ref().err());
+    let webhook = live.webhook.as_ref().and_then(|read| read.as_ref().err());
+    let why = source.or(detail).or(cdc).or(webhook)?;
+    Some(format!("what it touches could not be read: {why}"))
+}
+
+/// Beside a run the data would be written while it is deleted; and one that begins right after would hide what came of it.
+fn no_run_near(known: &Known<'_>, live: &Live, proposal: &Proposal) -> Result<(), Closed> {
+    let id = &proposal.target.schema_id;
+    let Some(look) = live.look(id) else {
+        return unread("its runs could not be read");
+    };
+    let (job, began) = match look.newest() {
+        Newest::Unclear(why) => return unread(format!("its runs are not known just now: {why}")),
+        Newest::None => return Ok(()),
+        Newest::Job(job, began) => (job, began),
+    };
+    if !matches!(
+        job.status(),
+        JobStatus::Completed | JobStatus::Failed | JobStatus::Billing
+    ) {
+        return changed(format!("run {} has not ended", job.id));
+    }
+    let Some(row) = live.row(id) else {
+        return unread("the table could not be read");
+    };
+    let Some(every) = row
+        .frequency()
+        .filter(|_| row.should_sync == crate::posthog::lax::Lax::Is(true))
+    else {
+        return Ok(());
+    };
+    let margin = SignedDuration::from_mins(5).min(every / 4);
+    let until_due = began
+        .checked_add(every)
+        .map(|due| due.duration_since(known.now));
+    match until_due {
+        Ok(wait) if wait.abs() <= margin => changed(format!(
+            "a scheduled run is due at about {}",
+            began.checked_add(every).unwrap_or(began)
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn changed<A>(why: impl Into<String>) -> Result<A, Closed> {
+    Err(Closed::Changed(why.into()))
+}
+
+fn unread<A>(why: impl Into<String>) -> Result<A, Closed> {
+    Err(Closed::Unread(why.into()))
+}

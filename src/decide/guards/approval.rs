@@ -1,0 +1,31 @@
+//! What a person approved may have been denied since, and no approval counts while its guard does not stand.
+
+use super::{Ask, Hold};
+use crate::decide::{
+    approval::answer::{Answer, answer, unguarded},
+    plan::Basis,
+};
+
+/// No approval counts, or this one was denied before anything was begun.
+#[must_use]
+pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
+    let unguarded = unguarded(&ask.known.snapshot.approval_guard, ask.limits.approvals);
+    let why = unguarded.or_else(|| denied(ask).filter(|_| ask.starts));
+    why.map(Hold::for_now)
+}
+
+/// A denial that came after the approval was seen.
+fn denied(ask: &Ask<'_>) -> Option<String> {
+    let Basis::Proposal(proposal) = ask.basis else {
+        return None;
+    };
+    let mut proposals = ask.known.proposals.iter();
+    let proposal = proposals.find(|row| row.id == proposal.id)?;
+    let (known, rules) = (ask.known, ask.limits.approvals);
+    let guard = &known.snapshot.approval_guard;
+    match answer(known.policy, guard, rules, proposal, known.now) {
+        Answer::No(reason) => Some(format!("it was denied: {reason}")),
+        // The annotation may be gone by now: status remembers.
+        Answer::None | Answer::Yes(_) | Answer::Inert(_) => None,
+    }
+}

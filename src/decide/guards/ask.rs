@@ -1,0 +1,72 @@
+//! What a guard is asked: may this be done, by all that is known?
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::status::Incident,
+    decide::{
+        approval::answer::Rules,
+        plan::{Basis, Kind, Order, Plan, Subject},
+    },
+    diagnose::{Diagnosis, Known},
+};
+
+/// What the operator's command line says.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The operator's own cap of calls to the project in an hour.
+    pub max_actions_per_hour: usize,
+    /// Which approvals count.
+    pub approvals: Rules,
+}
+
+/// An order, and all that guards hold it against.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// All that is known.
+    pub known: &'a Known<'a>,
+    /// What is wrong.
+    pub diagnosis: &'a Diagnosis,
+    /// What else is to happen.
+    pub plan: &'a Plan,
+    /// What the operator's command line says.
+    pub limits: Limits,
+    /// The tables of which the next run may wipe the data, by id.
+    pub may_wipe: &'a BTreeMap<String, Timestamp>,
+    /// The kind of the order.
+    pub kind: Kind,
+    /// What it is about.
+    pub subject: &'a Subject,
+    /// What it was decided on.
+    pub basis: &'a Basis,
+    /// Whether something begins with it.
+    pub starts: bool,
+}
+
+impl<'a> Ask<'a> {
+    /// The same of another order.
+    #[must_use]
+    pub const fn of(self, order: &'a Order) -> Self {
+        Self {
+            kind: order.kind,
+            subject: &order.subject,
+            basis: &order.basis,
+            starts: order.starts,
+            ..self
+        }
+    }
+
+    /// All incidents but the one of this table, those that are about to be opened included.
+    pub fn others(self) -> impl Iterator<Item = &'a Incident> {
+        let started = self.plan.incident_orders().map(|basis| &basis.incident);
+        let open = self.plan.incidents.iter();
+        open.filter(move |old| {
+            let mut new = self.plan.incident_orders();
+            !new.any(|new| new.incident.schema_id == old.schema_id)
+        })
+        .chain(started)
+        .filter(move |other| other.schema_id != self.subject.schema_id)
+    }
+}

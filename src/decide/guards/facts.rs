@@ -1,0 +1,113 @@
+//! What must certainly be so for any call.
+
+use super::{Ask, Hold};
+use crate::{
+    api::status::{Call, Incident},
+    decide::{
+        orders::reload::failed_last,
+        plan::{Basis, OfIncident},
+        safety::NotWarehouse,
+    },
+    diagnose::{Cause, Known, Verdict, causes::Reload},
+    posthog::wire::Source,
+};
+
+/// What is not certain, or not so.
+#[must_use]
+pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
+    let (known, subject) = (ask.known, ask.subject);
+    let mut sources = known.snapshot.sources.iter();
+    let Some(source) = sources.find(|source| source.id == subject.source_id) else {
+        return Some(not_listed(ask));
+    };
+    if !source.is_warehouse() {
+        return Some(Hold::for_good(NotWarehouse.to_string()));
+    }
+    let is_listed = |id: &str| source.schemas.iter().any(|schema| schema.id == id);
+    if !subject.is_source() && !is_listed(&subject.schema_id) {
+        return Some(not_listed(ask));
+    }
+    match ask.basis {
+        Basis::Incident(basis) => of_incident(ask, basis).map(Hold::for_now),
+        Basis::Source(_) => None,
+        Basis::Proposal(_) => not_selected(ask, source),
+    }
+}
+
+/// What has left `PostHog`'s list is held for as long as that is remembered: a key with fewer rights sees fewer tables.
+fn not_listed(ask: &Ask<'_>) -> Hold {
+    let subject = ask.subject;
+    if !matches!(ask.basis, Basis::Proposal(_)) {
+        let what = if subject.is_source() {
+            "source"
+        } else {
+            "table"
+        };
+        return Hold::for_now(format!("the {what} is not in PostHog's list just now"));
+    }
+    let mut missing = ask.known.snapshot.changes.missing.values();
+    let remembered = missing.any(|gone| {
+        if subject.is_source() {
+            gone.source_id == subject.source_id
+        } else {
+            gone.schema_id == subject.schema_id
+        }
+    });
+    if remembered {
+        Hold::for_now("it is not in PostHog's list just now")
+    } else {
+        Hold::for_good("it has left PostHog's list")
+    }
+}
+
+fn not_selected(ask: &Ask<'_>, source: &Source) -> Option<Hold> {
+    let (selector, subject) = (&ask.known.policy.selector, ask.subject);
+    let selects_source =
+        selector.selects_source(source.type_name(), source.prefix_name(), &source.id);
+    let mut tables = source.schemas.iter();
+    let selects = tables.any(|schema| {
+        (subject.is_source() || schema.id == subject.schema_id)
+            && selects_source
+            && selector.selects_schema(&schema.name)
+    });
+    let what = if subject.is_source() {
+        "source"
+    } else {
+        "table"
+    };
+    (!selects).then(|| Hold::for_good(format!("the policy does not select this {what}")))
+}
+
+fn of_incident(ask: &Ask<'_>, basis: &OfIncident) -> Option<&'static str> {
+    let incident = &basis.incident;
+    let judged = ask.diagnosis.of(&incident.schema_id);
+    match basis.call {
+        Call::Cancel if basis.hanging.is_none() => Some("the run is not seen to hang any more"),
+        Call::Cancel if judged.is_none() => Some("the policy does not select this table"),
+        Call::Enable
+            if !judged.is_some_and(|judged| Verdict::is_disabled_by_posthog(&judged.verdict)) =>
+        {
+            Some("nobody saw PostHog switch the table off: a person may have done it")
+        }
+        Call::Reload
+            if ask.starts
+                && Cause::of(incident.cause).reload == Reload::AfterCheck
+                && !has_its_prerequisites(ask.known, incident) =>
+        {
+            Some(
+                "change data capture is not known to be mended: PostHog's check of its prerequisites does not say so",
+            )
+        }
+        Call::Cancel | Call::Enable | Call::Reload => None,
+    }
+}
+
+/// True if `PostHog` found change data capture in order after the last failure.
+fn has_its_prerequisites(known: &Known<'_>, incident: &Incident) -> bool {
+    let probed = known.snapshot.probes.prerequisites.get(&incident.source_id);
+    let since = failed_last(known, incident);
+    probed.is_some_and(|probed| {
+        let valid = probed.answer.as_ref().is_ok_and(|check| check.valid);
+        valid && since.is_some_and(|since| probed.at > since)
+    })
+}

@@ -1,0 +1,15 @@
+//! `limits.maxActionsPerHour`.
+
+use super::{
+    Ask, Hold,
+    budget::{exceeds, planned},
+};
+
+/// So many calls of this policy in an hour.
+#[must_use]
+pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
+    let field = "spec.remediation.limits.maxActionsPerHour";
+    let most = ask.known.policy.limits.max_actions_per_hour;
+    let why = exceeds(field, &ask.plan.sends, planned(ask), most, ask.known.now)?;
+    Some(Hold::for_now(why))
+}

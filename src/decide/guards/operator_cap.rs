@@ -1,0 +1,24 @@
+//! The operator's `--max-actions-per-hour`. What statuses do not say yet is counted again right before each call, by
+//! `execute/spending.rs`.
+
+use jiff::Timestamp;
+
+use super::{
+    Ask, Hold,
+    budget::{exceeds, planned},
+};
+
+/// So many calls to the project in an hour, by all policies together.
+#[must_use]
+pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
+    let rivals = ask.known.snapshot.rivals.iter();
+    let all: Vec<Timestamp> = rivals
+        .flat_map(|rival| &rival.sends)
+        .chain(&ask.plan.sends)
+        .copied()
+        .collect();
+    let cap = "--max-actions-per-hour of the operator, for all policies of the project";
+    let most = ask.limits.max_actions_per_hour;
+    let why = exceeds(cap, &all, planned(ask), most, ask.known.now)?;
+    Some(Hold::for_now(why))
+}

@@ -1,0 +1,88 @@
+//! The next step of a proposal that a person approved.
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{
+        About, Timings,
+        proposal::{Phase, Proposal, ProposedAction},
+        status::Fate,
+    },
+    decide::{
+        approval::progress::{begun, settle},
+        plan::{Basis, Kind, OfProposal, Order, Subject},
+        proposal::{key::Key, steps},
+    },
+};
+
+/// The order for the call that is due, unless fresh reads say otherwise; none if a proof is awaited, or nothing.
+#[must_use]
+pub fn order(proposal: &Proposal, timings: &Timings, now: Timestamp) -> Option<Order> {
+    let place = place(proposal, timings, now)?;
+    let material = &proposal.material;
+    let call = steps::write(material, material.steps.get(place)?)?;
+    let (action, title) = (proposal.action, proposal.title());
+    Some(Order {
+        subject: Subject {
+            about: About::proposal(proposal),
+            title: title.to_owned(),
+            ..subject(&Key::of_proposal(proposal))
+        },
+        kind: Kind::Approved,
+        what: format!("send {} of {} for {title}", call.name(), action.as_str()),
+        why: "it was approved, and everything still holds".to_owned(),
+        starts: place == 0,
+        basis: Basis::Proposal(OfProposal {
+            id: proposal.id.clone(),
+            action,
+            steps_left: material.steps.len() - place,
+        }),
+        call,
+    })
+}
+
+/// What a proposal of this key and action would be about, also before it is made.
+#[must_use]
+pub fn subject(key: &Key) -> Subject {
+    Subject {
+        source_id: key.source_id.clone(),
+        schema_id: key.schema_id.clone().unwrap_or_default(),
+        title: String::new(),
+        about: About::default(),
+    }
+}
+
+/// A proposal of this action that is yet to be made.
+#[must_use]
+pub const fn unmade(action: ProposedAction) -> Basis {
+    Basis::Proposal(OfProposal {
+        id: String::new(),
+        action,
+        steps_left: 0,
+    })
+}
+
+/// Which of its steps is due.
+fn place(proposal: &Proposal, timings: &Timings, now: Timestamp) -> Option<usize> {
+    match proposal.phase {
+        Phase::Approved => Some(0),
+        Phase::Executing => {
+            let settled = settle(proposal.clone(), timings, now);
+            let last = begun(proposal).len().checked_sub(1)?;
+            match begun(proposal)[last].fate {
+                Some(Fate::NotSent) if settled.phase == Phase::Executing => Some(last),
+                Some(Fate::Accepted) if settled.phase == Phase::Executing => Some(last + 1),
+                Some(Fate::Accepted | Fate::NotSent | Fate::Refused | Fate::Unknown) | None => None,
+            }
+        }
+        Phase::AwaitingApproval
+        | Phase::Verifying
+        | Phase::Executed
+        | Phase::Failed
+        | Phase::OutcomeUnknown
+        | Phase::Denied
+        | Phase::Expired
+        | Phase::Withdrawn
+        | Phase::Superseded => None,
+    }
+}

@@ -1,0 +1,49 @@
+//! Tables that `PostHog` switched off: they are switched on again once their trouble is proved to have gone.
+
+use super::{incident::Begins, reload::ended_job, renewed::were_renewed};
+use crate::{
+    api::status::{Call, Step},
+    decide::table::is_wiped_when_switched_on,
+    diagnose::{
+        Cause, Judged, Known, Verdict,
+        causes::Reload,
+        mended::{Fix, SwitchedOff},
+    },
+};
+
+/// Whether a table is to be switched on again.
+#[must_use]
+pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
+    match &judged.verdict {
+        Verdict::Disabled {
+            after: Some(failure),
+            by_posthog: Some(_),
+        } if is_mended_for_good(known, judged) => Some(Begins {
+            cause: failure.cause,
+            step: Step::Enabling,
+            call: Call::Enable,
+            job_id: None,
+            baseline_job_id: ended_job(known, judged)?,
+        }),
+        _ => None,
+    }
+}
+
+/// True if what `PostHog` switched the table off for is proved to have gone, and switching it on costs no rows.
+fn is_mended_for_good(known: &Known<'_>, judged: &Judged) -> bool {
+    let row = known.snapshot.row(&judged.source_id, &judged.schema_id);
+    let Some((source, schema)) = row.filter(|(_, schema)| !is_wiped_when_switched_on(schema))
+    else {
+        return false;
+    };
+    let failure = judged.verdict.failure();
+    let rejected =
+        failure.is_some_and(|failure| Cause::of(failure.cause).reload == Reload::AfterRenewal);
+    let off = SwitchedOff::new(
+        known.state,
+        known.snapshot,
+        (source, schema),
+        &judged.verdict,
+    );
+    rejected && were_renewed(known, judged) || off.is_some_and(|off| off.fix() == Fix::Proved)
+}

@@ -1,0 +1,179 @@
+//! Orders for incidents.
+
+use super::stuck::hanging;
+use crate::{
+    api::{
+        About,
+        status::{Call, Incident, RootCause, Step},
+    },
+    decide::{
+        plan::{Basis, Kind, OfIncident, Order, Subject},
+        safety::NextRun,
+    },
+    diagnose::{Cause, Diagnosis, Judged, Known, Verdict, causes::Reload},
+    posthog::{
+        redact,
+        write::{SchemaPatch, Write},
+    },
+};
+
+/// What an incident begins with.
+#[derive(Debug)]
+pub struct Begins {
+    /// What it is about.
+    pub cause: RootCause,
+    /// Its first step.
+    pub step: Step,
+    /// The call of that step.
+    pub call: Call,
+    /// The job that is cancelled, if one is.
+    pub job_id: Option<String>,
+    /// The newest job; none if there is none.
+    pub baseline_job_id: Option<String>,
+}
+
+impl Begins {
+    /// With a reload.
+    #[must_use]
+    pub const fn reload(cause: RootCause, baseline_job_id: Option<String>) -> Self {
+        Self {
+            cause,
+            step: Step::Reloading,
+            call: Call::Reload,
+            job_id: None,
+            baseline_job_id,
+        }
+    }
+
+    /// The incident.
+    #[must_use]
+    pub fn opened(self, known: &Known<'_>, judged: &Judged) -> Incident {
+        let Self {
+            cause,
+            step,
+            call,
+            job_id,
+            baseline_job_id,
+        } = self;
+        let deadline = (call != Call::Reload).then_some(known.timings.wait_terminal);
+        Incident {
+            schema_id: judged.schema_id.clone(),
+            schema: redact::one_line(&judged.schema, 160),
+            source: judged.source.clone(),
+            source_id: judged.source_id.clone(),
+            cause,
+            step,
+            attempt: 1,
+            job_id,
+            baseline_job_id,
+            new_job_id: None,
+            opened_at: known.now,
+            step_since: known.now,
+            deadline: deadline.and_then(|wait| known.now.checked_add(wait).ok()),
+            healthy_since: None,
+            sends: Vec::new(),
+            message: why(&judged.verdict),
+        }
+    }
+}
+
+fn why(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Failing { failure, .. }
+            if Cause::of(failure.cause).reload == Reload::AfterRenewal =>
+        {
+            "its run failed because of credentials that have been renewed since".to_owned()
+        }
+        Verdict::Failing { failure, .. } => format!(
+            "its run failed for a reason that may have passed ({})",
+            failure.cause.as_str()
+        ),
+        Verdict::Disabled {
+            after: Some(failure),
+            ..
+        } => format!(
+            "PostHog switched it off after a failure ({}) that has been mended since",
+            failure.cause.as_str()
+        ),
+        Verdict::Stale { since, .. } => format!("no run has completed since {since}"),
+        stuck => stuck.why_stuck().unwrap_or_default(),
+    }
+}
+
+/// The order to send `call` for `incident`. `starts`: a new attempt begins with it. `may_wipe`: so may the table's next run.
+#[must_use]
+pub fn order(
+    (known, diagnosis): (&Known<'_>, &Diagnosis),
+    incident: &Incident,
+    call: Call,
+    starts: bool,
+    may_wipe: bool,
+) -> Order {
+    let row = known.snapshot.row(&incident.source_id, &incident.schema_id);
+    let schema_id = incident.schema_id.clone();
+    let next_run = if may_wipe {
+        NextRun::MayWipe
+    } else {
+        NextRun::Ordinary
+    };
+    Order {
+        subject: Subject {
+            source_id: incident.source_id.clone(),
+            schema_id: schema_id.clone(),
+            title: incident.schema.clone(),
+            about: About::incident(incident),
+        },
+        call: match call {
+            Call::Cancel => Write::Cancel { schema_id },
+            Call::Reload => Write::Reload { schema_id },
+            Call::Enable => Write::PatchSchema(SchemaPatch {
+                schema_id,
+                switch_on: true,
+                ..SchemaPatch::default()
+            }),
+        },
+        kind: kind(incident, call, starts),
+        what: in_words(call, incident),
+        why: incident.message.clone(),
+        starts,
+        basis: Basis::Incident(Box::new(OfIncident {
+            incident: incident.clone(),
+            call,
+            hanging: hanging(known, diagnosis, incident),
+            name: row.map_or_else(|| incident.schema.clone(), |(_, row)| row.name.clone()),
+            warehouse: row.is_some_and(|(source, _)| source.is_warehouse()),
+            next_run,
+        })),
+    }
+}
+
+fn kind(incident: &Incident, call: Call, starts: bool) -> Kind {
+    match (call, Cause::of(incident.cause).reload) {
+        (Call::Enable, _) => Kind::Enable,
+        (Call::Cancel, _) => Kind::Stuck,
+        (Call::Reload, Reload::Hung) if starts => Kind::Stuck,
+        (Call::Reload, Reload::Stale) => Kind::StaleReload,
+        (Call::Reload, Reload::AfterRenewal) => Kind::RenewedReload,
+        // What follows a cancel, or follows switching on, is a reload like any other.
+        (
+            Call::Reload,
+            Reload::Hung | Reload::AfterBackOff | Reload::AfterCheck | Reload::Never,
+        ) => Kind::Reload,
+    }
+}
+
+/// What sending `call` for `incident` does, in words.
+fn in_words(call: Call, incident: &Incident) -> String {
+    match call {
+        Call::Cancel => format!(
+            "cancel job {} of {}, then reload it",
+            incident.job_id.as_deref().unwrap_or("?"),
+            incident.schema
+        ),
+        Call::Reload => format!("reload {}", incident.schema),
+        Call::Enable => format!(
+            "switch {} on again, which PostHog switched off, then reload it",
+            incident.schema
+        ),
+    }
+}

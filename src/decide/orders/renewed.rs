@@ -1,0 +1,30 @@
+//! Whether a source was given new credentials lately.
+
+use jiff::Timestamp;
+
+use crate::{
+    api::status::Fate,
+    diagnose::{Judged, Known},
+    observe::{Look, Newest, Seen},
+};
+
+/// True if the source was given new credentials since the table's newest run began, or may have been: then it is worth trying.
+#[must_use]
+pub fn were_renewed(known: &Known<'_>, judged: &Judged) -> bool {
+    let seen = known.snapshot.seen(&judged.schema_id);
+    let began = match seen.and_then(Seen::readable).map(Look::newest) {
+        Some(Newest::Job(job, _)) => job.created_at.get().copied(),
+        Some(Newest::None) => seen.map(|seen| seen.text_since),
+        Some(Newest::Unclear(_)) | None => None,
+    };
+    began.is_some_and(|began| since(known, &judged.source_id, began))
+}
+
+fn since(known: &Known<'_>, source_id: &str, failed_at: Timestamp) -> bool {
+    let mut states = known.state.sources.iter();
+    let state = states.find(|state| state.id == source_id);
+    let handed = state.and_then(|state| state.credentials.as_ref());
+    handed.is_some_and(|handed| {
+        handed.at >= failed_at && !matches!(handed.fate, Some(Fate::NotSent | Fate::Refused))
+    })
+}

@@ -1,0 +1,60 @@
+//! Runs that hang: they are cancelled, then their tables are reloaded.
+
+use super::incident::Begins;
+use crate::{
+    api::{
+        policy::CancelStuck,
+        status::{Call, Incident, RootCause, Step},
+    },
+    decide::gate::Hanging,
+    diagnose::{Diagnosis, Judged, Known, Verdict, stuck::Silence},
+};
+
+/// Whether a stuck table needs a call.
+#[must_use]
+pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
+    match &judged.verdict {
+        Verdict::StuckJob(_) if is_for_a_person(known, &judged.schema_id) => None,
+        Verdict::StuckJob(Silence { job_id, .. }) => Some(Begins {
+            cause: RootCause::Stuck,
+            step: Step::Cancelling,
+            call: Call::Cancel,
+            job_id: Some(job_id.clone()),
+            baseline_job_id: Some(job_id.clone()),
+        }),
+        // There is nothing to cancel, and a reload cannot kill a run.
+        Verdict::StuckWithoutJob { newest_job_id, .. } => {
+            Some(Begins::reload(RootCause::Stuck, newest_job_id.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a dead run of this table is cancelled only with approval: the policy says so, or one was cancelled since the table was last
+/// well. If the next run dies at the same point, another cancel cures nothing.
+#[must_use]
+pub fn is_for_a_person(known: &Known<'_>, schema_id: &str) -> bool {
+    let mut states = known.state.schemas.iter();
+    let cancelled = states.any(|state| state.id == schema_id && state.cancelled.is_some());
+    cancelled || known.policy.cancel_stuck == CancelStuck::Propose
+}
+
+/// How far the incident's run was when it was judged dead.
+#[must_use]
+pub fn hanging(known: &Known<'_>, diagnosis: &Diagnosis, incident: &Incident) -> Option<Hanging> {
+    let Verdict::StuckJob(silence) = &diagnosis.of(&incident.schema_id)?.verdict else {
+        return None;
+    };
+    let seen = known.snapshot.seen(&incident.schema_id);
+    let seen = seen.filter(|seen| seen.frozen)?;
+    let mark = seen
+        .mark
+        .as_ref()
+        .filter(|mark| mark.running && mark.job_id == incident.job_id)?;
+    Some(Hanging {
+        job_id: mark.job_id.clone()?,
+        rows: mark.rows,
+        log_at: mark.log_at,
+        canary: silence.canary.clone(),
+    })
+}

@@ -1,0 +1,412 @@
+//! The driver of the decision: from what is known to the plan of one reconcile.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    approval::poison,
+    guards::{Ask, Guard, Limits, breaker, chain},
+    incident::{self, Facts, Next},
+    orders::{self, stuck::hanging},
+    ownership::is_in_flight,
+    plan::{Held, Order, Plan},
+    proposal::{self, Proposals},
+};
+use crate::{
+    api::status::{Call, Incident, RootCause, Step},
+    diagnose::{Cause, Diagnosis, Judged, Known, Verdict, causes::Reload, credentials::offers},
+    observe::{Look, Newest},
+    posthog::wire::SchemaStatus,
+};
+
+/// How long a table that left `PostHog`'s list keeps its incident.
+const GONE_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a decision rests on beside what is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    /// The operator's own cap of calls to the project in an hour.
+    pub max_actions_per_hour: usize,
+    /// For proposals.
+    pub proposals: proposal::Settings<'a>,
+}
+
+impl Settings<'_> {
+    /// What guards go by.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        Limits {
+            max_actions_per_hour: self.max_actions_per_hour,
+            approvals: self.proposals.approvals,
+        }
+    }
+}
+
+/// Decides what happens in this pass. `incidents` are those of before.
+#[must_use]
+pub fn decide(
+    known: &Known<'_>,
+    diagnosis: &Diagnosis,
+    incidents: &[Incident],
+    settings: &Settings<'_>,
+) -> Plan {
+    let Known {
+        policy, state, now, ..
+    } = *known;
+    let limits = &policy.limits.breaker;
+    let mut plan = Plan {
+        sends: state.sends.clone(),
+        sources: state.sources.clone(),
+        breaker: breaker::next(
+            limits,
+            state.breaker.as_ref(),
+            diagnosis.together.as_ref(),
+            now,
+        ),
+        ..Plan::default()
+    };
+    let planner = Planner {
+        known,
+        diagnosis,
+        limits: settings.limits(),
+        may_wipe: poison::by_anyone(known),
+    };
+    let reset = policy.reset_at.is_some() && policy.reset_at != state.reset_handled;
+    plan.reset_handled.clone_from(if reset {
+        &policy.reset_at
+    } else {
+        &state.reset_handled
+    });
+    if reset {
+        plan.breaker = plan.breaker.map(|open| breaker::reset(limits, open, now));
+    }
+    planner.tables(incidents, reset, &mut plan);
+    planner.sources(&mut plan);
+    let Proposals {
+        rows,
+        mut said,
+        notes,
+        suppressed,
+        requests,
+    } = proposal::decide(known, diagnosis, &plan, &settings.proposals);
+    proposal::tell_of_tables_that_are_off(known, diagnosis, &mut said);
+    (plan.proposals, plan.said, plan.suppressed) = (rows, said, suppressed);
+    plan.requests = requests;
+    plan.unguarded = settings.proposals.approvals.allow_unguarded;
+    plan.notes.extend(notes);
+    plan
+}
+
+struct Planner<'a> {
+    known: &'a Known<'a>,
+    diagnosis: &'a Diagnosis,
+    limits: Limits,
+    /// The tables of which the next run may wipe the data.
+    may_wipe: BTreeMap<String, Timestamp>,
+}
+
+impl Planner<'_> {
+    /// What goes on of the incidents of before, and what begins.
+    fn tables(&self, incidents: &[Incident], reset: bool, plan: &mut Plan) {
+        for incident in incidents {
+            let mut incident = incident.clone();
+            if reset && self.begins_anew(&mut incident, plan) {
+                continue;
+            }
+            self.go_on(incident, plan);
+        }
+        for judged in &self.diagnosis.judged {
+            // One that a person reset is opened anew at once.
+            let known_before = |incident: &&Incident| incident.schema_id == judged.schema_id;
+            let open = plan
+                .incidents
+                .iter()
+                .any(|incident| known_before(&incident));
+            if !open && (reset || !incidents.iter().any(|incident| known_before(&incident))) {
+                self.consider(judged, plan);
+            }
+        }
+    }
+
+    /// What sources are to be given of the user's Secrets. That comes first: tables recover by it.
+    fn sources(&self, plan: &mut Plan) {
+        let known = self.known;
+        let offers = offers(known);
+        let mut first = 0;
+        for source in known.snapshot.selected_sources(&known.policy.selector) {
+            let offer = offers.iter().find(|offer| offer.source.id == source.id);
+            let content = offer.and_then(|offer| offer.job_inputs.as_ref());
+            let credentials = content.and_then(|content| {
+                orders::credentials::order(known, self.diagnosis, source, content)
+            });
+            let mut states = plan.sources.iter_mut();
+            let state = states.find(|state| state.id == source.id);
+            let webhook = orders::webhook::order(known, source, offer, state);
+            for order in credentials.into_iter().chain(webhook) {
+                if self.allows(&order, plan) {
+                    plan.orders.insert(first, order);
+                    first += 1;
+                }
+            }
+        }
+    }
+
+    /// Asks the guards; what they hold is noted. A trial that the breaker lets pass is used up by it.
+    fn allows(&self, order: &Order, plan: &mut Plan) -> bool {
+        let ask = Ask {
+            known: self.known,
+            diagnosis: self.diagnosis,
+            plan,
+            limits: self.limits,
+            may_wipe: &self.may_wipe,
+            kind: order.kind,
+            subject: &order.subject,
+            basis: &order.basis,
+            starts: order.starts,
+        };
+        if let Some(blocked) = chain::holds(&ask) {
+            plan.held.push(Held::new(order, &blocked));
+            return false;
+        }
+        let is_trial = breaker::is_trial(&ask) && chain::asks(Guard::Breaker, order.kind);
+        if let Some(state) = plan.breaker.as_mut().filter(|_| is_trial) {
+            state.trial_at = Some(self.known.now);
+        }
+        true
+    }
+
+    fn order(&self, incident: &Incident, call: Call, starts: bool) -> Order {
+        let may_wipe = self.may_wipe.contains_key(&incident.schema_id);
+        let known = (self.known, self.diagnosis);
+        orders::incident::order(known, incident, call, starts, may_wipe)
+    }
+
+    /// Moves an incident that was opened before.
+    fn go_on(&self, mut incident: Incident, plan: &mut Plan) {
+        let before = (incident.step, incident.attempt);
+        let row = self
+            .known
+            .snapshot
+            .row(&incident.source_id, &incident.schema_id);
+        let facts = Facts {
+            look: self.known.snapshot.fresh_look(&incident.schema_id),
+            row: row.map(|(_, schema)| schema),
+            timings: self.known.timings,
+            now: self.known.now,
+        };
+        let next = incident::advance(&mut incident, &facts);
+        let again = match next {
+            Next::Wait => self.again(&mut incident, plan),
+            Next::Send(_) | Next::Close(_) => None,
+        };
+        // Reloading only leads to the call, which has a note of its own.
+        if before != (incident.step, incident.attempt) && incident.step != Step::Reloading {
+            plan.notes
+                .push(format!("{}: {}", incident.schema, incident.message));
+        }
+        let over = match &next {
+            Next::Close(reason) => Some(reason.clone()),
+            Next::Send(Call::Cancel) if self.moves_again(&incident) => {
+                Some("the run no longer hangs; it is left alone".to_owned())
+            }
+            Next::Wait if again.is_none() => self.why_over(&mut incident),
+            Next::Send(_) | Next::Wait => None,
+        };
+        if let Some(reason) = over {
+            plan.notes.push(format!("{}: {reason}", incident.schema));
+            return;
+        }
+        let order = match next {
+            Next::Send(call) => {
+                let order = self.order(&incident, call, false);
+                self.allows(&order, plan).then_some(order)
+            }
+            Next::Wait | Next::Close(_) => again,
+        };
+        plan.orders.extend(order);
+        plan.incidents.push(incident);
+    }
+
+    /// What a person's request to begin anew does to an incident: true if it leaves the list. A job that was cancelled once
+    /// is never cancelled again, so an incident about it stays until another job hangs.
+    fn begins_anew(&self, incident: &mut Incident, plan: &mut Plan) -> bool {
+        if incident.step != Step::Escalated {
+            return false;
+        }
+        if incident.job_id.is_none() {
+            plan.notes.push(format!(
+                "{}: the incident is closed, because a person asked to begin anew",
+                incident.schema
+            ));
+            return true;
+        }
+        let judged = self.diagnosis.of(&incident.schema_id);
+        if matches!(judged.map(|judged| &judged.verdict), Some(Verdict::StuckJob(silence)) if incident.job_id.as_ref() != Some(&silence.job_id))
+        {
+            incident.step = Step::Recovered;
+            incident.attempt = 0;
+        }
+        false
+    }
+
+    /// Why an incident for which nothing is to be done leaves the list, if it does.
+    fn why_over(&self, incident: &mut Incident) -> Option<String> {
+        let listed = self
+            .known
+            .snapshot
+            .row(&incident.source_id, &incident.schema_id)
+            .is_some();
+        let gone = !listed && self.known.now.duration_since(incident.step_since) >= GONE_AFTER;
+        let well = self.is_well(incident);
+        let reason = if let Some(reason) = self.overtaken(incident) {
+            reason
+        } else if gone {
+            "it has left PostHog's list".to_owned()
+        } else if incident::healed(
+            incident,
+            well,
+            self.known.policy.healthy_for,
+            self.known.now,
+        ) {
+            "healthy again".to_owned()
+        } else {
+            return None;
+        };
+        Some(format!("{reason}; the incident is closed"))
+    }
+
+    /// Whether the table is well: only if it is listed as Completed. None while a run is in progress, which may be one that
+    /// hangs: that neither counts nor begins anew.
+    fn is_well(&self, incident: &Incident) -> Option<bool> {
+        let row = self
+            .known
+            .snapshot
+            .row(&incident.source_id, &incident.schema_id);
+        let judged = self.diagnosis.of(&incident.schema_id);
+        match (
+            row.map(|(_, schema)| schema.status()),
+            judged.map(|judged| &judged.verdict),
+        ) {
+            (Some(SchemaStatus::Completed), None) => Some(true),
+            (Some(SchemaStatus::Running), None | Some(Verdict::Running)) => None,
+            _ => Some(false),
+        }
+    }
+
+    /// Why an incident that has ended has nothing more to say: something else is the matter with the table now.
+    fn overtaken(&self, incident: &Incident) -> Option<String> {
+        if is_in_flight(incident) && incident.step != Step::BackOff {
+            return None;
+        }
+        let judged = self.diagnosis.of(&incident.schema_id)?;
+        let newest = self
+            .known
+            .snapshot
+            .seen(&incident.schema_id)
+            .and_then(|seen| seen.look.as_ref());
+        let handled = [incident.job_id.as_ref(), incident.new_job_id.as_ref()];
+        let later_job = matches!(newest.map(Look::newest), Some(Newest::Job(job, _)) if !handled.contains(&Some(&job.id)));
+        match &judged.verdict {
+            // It is what the incident is about: one that came to nothing is not begun again and again.
+            Verdict::Disabled {
+                by_posthog: Some(at),
+                ..
+            } if incident.opened_at >= *at => None,
+            Verdict::Disabled { .. } => Some("syncing was switched off".to_owned()),
+            Verdict::Billing => Some("billing holds the table back".to_owned()),
+            // The same trouble goes on: a new incident would begin to count from one again.
+            Verdict::Failing { failure, .. }
+                if reload(incident.cause).is_retried() && reload(failure.cause).is_retried() =>
+            {
+                None
+            }
+            Verdict::Failing { .. } if later_job || incident.step == Step::BackOff => {
+                Some("a later run failed for another reason".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// If what came of a reload is no better: the next attempt, once nothing holds it back, or the end of them.
+    fn again(&self, incident: &mut Incident, plan: &mut Plan) -> Option<Order> {
+        let judged = self.diagnosis.of(&incident.schema_id)?;
+        let (next, call) = orders::first(self.known, judged)?;
+        if !goes_on(incident, &next) {
+            return None;
+        }
+        let attempt = incident.attempt + 1;
+        if attempt > self.known.policy.limits.attempts_per_incident {
+            self.escalate(incident, &next);
+            return None;
+        }
+        let next = Incident {
+            attempt,
+            opened_at: incident.opened_at,
+            ..next
+        };
+        let order = self.order(&next, call, true);
+        if !self.allows(&order, plan) {
+            return None;
+        }
+        *incident = next;
+        Some(order)
+    }
+
+    fn escalate(&self, incident: &mut Incident, next: &Incident) {
+        incident.step = Step::Escalated;
+        incident.step_since = self.known.now;
+        incident.deadline = None;
+        let what = match &next.job_id {
+            Some(job_id) => format!("job {job_id} hangs too"),
+            None => next.message.clone(),
+        };
+        incident.message = format!(
+            "{what}, after {} attempts: somebody has to look at the source",
+            incident.attempt
+        );
+    }
+
+    /// Opens an incident for a table that needs a call, if every guard lets it.
+    fn consider(&self, judged: &Judged, plan: &mut Plan) {
+        let Some((incident, call)) = orders::first(self.known, judged) else {
+            return;
+        };
+        let order = self.order(&incident, call, true);
+        if self.allows(&order, plan) {
+            plan.orders.push(order);
+        }
+    }
+
+    /// True if a look that could tell says that the incident's run does not hang.
+    fn moves_again(&self, incident: &Incident) -> bool {
+        let seen = self.known.snapshot.seen(&incident.schema_id);
+        hanging(self.known, self.diagnosis, incident).is_none()
+            && seen.is_some_and(|seen| seen.unclear.is_none())
+            && self
+                .known
+                .snapshot
+                .fresh_look(&incident.schema_id)
+                .is_some()
+    }
+}
+
+/// True if `next` is a further attempt at what `incident` was opened for: another run that hangs, or that failed too.
+fn goes_on(incident: &Incident, next: &Incident) -> bool {
+    let over = matches!(
+        incident.step,
+        Step::WaitSuccess | Step::BackOff | Step::Recovered
+    );
+    let same_trouble = match reload(incident.cause) {
+        Reload::Hung => next.job_id.is_some() && incident.job_id != next.job_id,
+        Reload::AfterBackOff | Reload::AfterCheck => {
+            reload(next.cause).is_retried() && incident.baseline_job_id != next.baseline_job_id
+        }
+        Reload::Never | Reload::Stale | Reload::AfterRenewal => false,
+    };
+    over && same_trouble
+}
+
+const fn reload(cause: RootCause) -> Reload {
+    Cause::of(cause).reload
+}

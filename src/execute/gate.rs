@@ -1,0 +1,202 @@
+//! The live gate: reads right before a call what the call rests on. Nothing that was read before counts here.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::journal::Record;
+use crate::{
+    api::{proposal::Proposal, status::Call},
+    decide::{
+        Blocked, Guard,
+        approval::{self, Case},
+        gate::{self, Closed},
+        plan::{Basis, Kind, OfIncident, Order, Subject},
+        safety::{self, Known, Permit, Run, Table, Webhook},
+    },
+    diagnose::{self, Diagnosis},
+    observe::{Canary, Live, Look, observer::ProjectView},
+    posthog::{Client, PostHogError, Transport},
+};
+
+/// How long reads count that are of one table.
+const OF_A_TABLE: SignedDuration = SignedDuration::from_secs(20);
+/// How long reads count that are of a source as a whole: for some `PostHog` asks the source, or its vendor, which takes longer.
+const OF_A_SOURCE: SignedDuration = SignedDuration::from_mins(2);
+
+/// A call that may be sent, and what must be written down before.
+#[derive(Debug)]
+pub struct Ready {
+    /// The right to send it.
+    pub permit: Permit,
+    /// How it stands in status before it is sent.
+    pub record: Record,
+    /// When the first read began that it rests on.
+    pub read_from: Timestamp,
+}
+
+/// What the gate says.
+#[derive(Debug)]
+pub enum Gate {
+    /// The call may be sent.
+    Open(Box<Ready>),
+    /// A guard holds it back, or what was read speaks against it.
+    Held(Blocked),
+    /// Of a proposal: no call is due after all; this is how it stands.
+    Stays(Box<Proposal>),
+}
+
+/// Whether what was read from `read_from` on has become too old by `now`, by a clock that may have been set. The one rule for all
+/// kinds of orders.
+#[must_use]
+pub fn is_stale(subject: &Subject, read_from: Timestamp, now: Timestamp) -> bool {
+    let holds = if subject.is_source() {
+        OF_A_SOURCE
+    } else {
+        OF_A_TABLE
+    };
+    now.duration_since(read_from).abs() > holds
+}
+
+/// Why nothing is sent although the gate was open.
+pub const STALE: &str = "what it rests on was read so long ago that it may have changed";
+
+/// Reads what `order` rests on, and judges it. `known` is what was known before, `diagnosis` what was
+/// wrong by that.
+pub async fn open<T: Transport>(
+    view: &ProjectView<T>,
+    (known, diagnosis): (&diagnose::Known<'_>, &Diagnosis),
+    order: &Order,
+) -> Gate {
+    let now = || view.client.now();
+    let read_from = now();
+    let judged = match &order.basis {
+        Basis::Incident(basis) => of_incident(&view.client, order, basis)
+            .await
+            .map(|permit| (permit, Record::incident(basis, now()))),
+        Basis::Source(basis) => of_source(&view.client, order)
+            .await
+            .map(|permit| (permit, Record::source(basis, now()))),
+        Basis::Proposal(basis) => {
+            let mut proposals = known.proposals.iter();
+            match proposals.find(|row| row.id == basis.id) {
+                None => Err(refused("the proposal is gone")),
+                Some(proposal) => match next(view, (known, diagnosis), proposal).await {
+                    approval::Next::Stay(stays) => return Gate::Stays(stays),
+                    approval::Next::Closed(closed) => Err(closed),
+                    approval::Next::Send(approved, intended) => {
+                        let permit = safety::permit_approved(approved);
+                        Ok((permit, Record::Proposal(intended)))
+                    }
+                },
+            }
+        }
+    };
+    match judged {
+        Ok((permit, record)) => Gate::Open(Box::new(Ready {
+            permit,
+            record,
+            read_from,
+        })),
+        Err(closed) => Gate::Held(Guard::Facts.says(closed.to_string())),
+    }
+}
+
+/// What proved that `PostHog` works must still be there when a run is cancelled for its silence.
+async fn canary_stands<T: Transport>(
+    client: &Client<T>,
+    canary: Option<&Canary>,
+) -> Result<(), Closed> {
+    match canary {
+        Some(canary) if !canary.still_stands(client).await => Err(Closed::Unread(format!(
+            "the completed run of {}, which proved that PostHog works, is not listed just now",
+            canary.name
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn unread(error: &PostHogError) -> Closed {
+    Closed::Unread(error.to_string())
+}
+
+fn refused(error: impl ToString) -> Closed {
+    Closed::Changed(error.to_string())
+}
+
+async fn of_incident<T: Transport>(
+    client: &Client<T>,
+    order: &Order,
+    basis: &OfIncident,
+) -> Result<Permit, Closed> {
+    let OfIncident {
+        incident,
+        call,
+        hanging,
+        name,
+        warehouse,
+        next_run,
+    } = basis;
+    let (source_id, schema_id) = (&incident.source_id, &incident.schema_id);
+    let live = Look::take(client, source_id, schema_id, name, None).await;
+    if let (Call::Cancel, Some(hanging)) = (call, hanging) {
+        canary_stands(client, hanging.canary.as_ref()).await?;
+    }
+    let table = match (call, hanging) {
+        (Call::Cancel, Some(hanging)) => Table {
+            run: Run::StillHangs(gate::still_hangs(schema_id, hanging, &live)?),
+            ..Table::unknown(schema_id)
+        },
+        (Call::Cancel, None) => return Err(refused("it is not known how far the run was")),
+        (Call::Enable, _) => {
+            let schema = client.schema(schema_id).await.map_err(|e| unread(&e))?;
+            Table {
+                // The plan has no such order of a table that PostHog was not seen to switch off.
+                disabled_by_posthog: true,
+                next_run: *next_run,
+                ..Table::listed(&schema.row)
+            }
+        }
+        (Call::Reload, _) => {
+            let schema = client.schema(schema_id).await.map_err(|e| unread(&e))?;
+            Table {
+                run: Run::Nothing(gate::nothing_runs(incident, &live, &schema.row)?),
+                next_run: *next_run,
+                ..Table::listed(&schema.row)
+            }
+        }
+    };
+    let known = Known::one_table(source_id, *warehouse, table).map_err(refused)?;
+    safety::permit(order.call.clone(), known).map_err(refused)
+}
+
+/// An answer of an hour ago could make a second endpoint at the vendor, or give credentials to a source that is another by now.
+async fn of_source<T: Transport>(client: &Client<T>, order: &Order) -> Result<Permit, Closed> {
+    let source_id = &order.subject.source_id;
+    let source = client.source(source_id).await.map_err(|e| unread(&e))?;
+    let mut known = Known::source(&source).map_err(refused)?;
+    if order.kind != Kind::Credentials {
+        let info = client.webhook_info(source_id).await;
+        known.webhook = Webhook::of(&info.map_err(|e| unread(&e))?);
+    }
+    safety::permit(order.call.clone(), known).map_err(refused)
+}
+
+/// What comes next of a proposal, whether a call is due or a proof is awaited.
+pub async fn next<T: Transport>(
+    view: &ProjectView<T>,
+    (known, diagnosis): (&diagnose::Known<'_>, &Diagnosis),
+    proposal: &Proposal,
+) -> approval::Next {
+    let live = Live::take(&view.client, proposal.action, &proposal.target).await;
+    let snapshot = live.over(known.snapshot);
+    let known = diagnose::Known {
+        snapshot: &snapshot,
+        now: view.client.now(),
+        ..*known
+    };
+    approval::next(&Case {
+        proposal,
+        live: &live,
+        known: &known,
+        diagnosis,
+    })
+}

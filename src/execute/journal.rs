@@ -1,0 +1,278 @@
+//! What is written down of an order: the intent before it is sent, the outcome after. Knows how an order stands in status: as a send
+//! of an incident, in the state of a source, or as a step of a proposal.
+
+use jiff::Timestamp;
+
+use super::{calls::Outcome, ledger::Place};
+use crate::{
+    api::{
+        Timings, WarehouseSyncPolicyStatus,
+        proposal::Proposal,
+        status::{Fate, Handover, Incident, Send, SourceState},
+    },
+    decide::{
+        Blocked, Held, Plan,
+        approval::progress::{self, begun},
+        incident::{self, Facts, Next},
+        plan::{Basis, Kind, OfIncident, OfSource, Order},
+        proposal,
+    },
+    observe::Snapshot,
+    report::{Kubernetes, KubernetesError, Metrics, StatusWriter, story},
+};
+
+/// Most sends that an incident remembers; the oldest that never left makes room.
+const MAX_SENDS: usize = 6;
+
+/// How an order stands in status.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// As the newest send of an incident.
+    Incident(Box<Incident>),
+    /// In the state of its source.
+    Source(Handover),
+    /// As the newest step of a proposal.
+    Proposal(Box<Proposal>),
+}
+
+impl Record {
+    /// The intent to send a call of an incident.
+    #[must_use]
+    pub fn incident(basis: &OfIncident, now: Timestamp) -> Self {
+        let mut incident = basis.incident.clone();
+        make_room(&mut incident.sends);
+        incident.sends.push(Send {
+            call: basis.call,
+            started_at: now,
+            fate: None,
+            http_status: None,
+            detail: String::new(),
+        });
+        Self::Incident(Box::new(incident))
+    }
+
+    /// The intent to give something to a source.
+    #[must_use]
+    pub fn source(basis: &OfSource, now: Timestamp) -> Self {
+        Self::Source(Handover {
+            hmac: basis.hmac.clone(),
+            at: now,
+            fate: None,
+            detail: String::new(),
+        })
+    }
+
+    /// When the call is, or was, about to be sent.
+    #[must_use]
+    pub fn started_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Incident(incident) => incident.sends.last().map(|send| send.started_at),
+            Self::Source(handover) => Some(handover.at),
+            Self::Proposal(proposal) => begun(proposal).last().map(|step| step.started_at),
+        }
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn place(&self, order: &Order) -> Place {
+        let source_id = || order.subject.source_id.clone();
+        match (self, order.kind) {
+            (Self::Incident(incident), _) => Place::Incident(incident.schema_id.clone()),
+            (Self::Proposal(proposal), _) => Place::Proposal(proposal.id.clone()),
+            (Self::Source(_), Kind::Credentials) => Place::Credentials(source_id()),
+            (Self::Source(_), Kind::Webhook) => Place::Webhook(source_id()),
+            (Self::Source(_), _) => Place::WebhookInputs(source_id()),
+        }
+    }
+
+    /// The same, with what became of the call.
+    fn with(self, outcome: &Outcome, timings: &Timings, now: Timestamp) -> Self {
+        match self {
+            Self::Incident(mut incident) => {
+                if let Some(send) = incident.sends.last_mut() {
+                    outcome.clone().write_to(send);
+                }
+                Self::Incident(incident)
+            }
+            Self::Source(Handover { hmac, at, .. }) => {
+                Self::Source(outcome.clone().handover(hmac, at))
+            }
+            Self::Proposal(intended) => {
+                let after = progress::after_call(*intended, &outcome.sent(), timings, now);
+                Self::Proposal(Box::new(after))
+            }
+        }
+    }
+
+    /// Puts it into the plan.
+    fn put(self, plan: &mut Plan, order: &Order, now: Timestamp) {
+        match self {
+            Self::Incident(incident) => plan.put_incident(*incident),
+            Self::Source(handover) => put_source(plan, order, handover),
+            Self::Proposal(proposal) => proposal::put(plan, *proposal, now),
+        }
+    }
+}
+
+/// Writes down what becomes of orders.
+pub struct Journal<'a, 'w, K> {
+    /// The writer of status.
+    pub writer: &'a mut StatusWriter<'w, K>,
+    /// The status that a plan comes to.
+    pub compose: &'a (dyn Fn(&Plan) -> WarehouseSyncPolicyStatus + std::marker::Send + Sync),
+    /// What was observed.
+    pub snapshot: &'a Snapshot,
+    /// The fixed durations.
+    pub timings: &'a Timings,
+    /// Metrics.
+    pub metrics: &'a Metrics,
+    /// One time for all that a reconcile writes: a condition that changes in it changes once.
+    pub now: Timestamp,
+}
+
+impl<K: Kubernetes> Journal<'_, '_, K> {
+    /// Writes the status that the plan comes to, and publishes what changed.
+    pub async fn write(&mut self, plan: &Plan) -> Result<(), KubernetesError> {
+        self.writer.write((self.compose)(plan), self.now).await?;
+        self.writer.publish().await;
+        Ok(())
+    }
+
+    /// Notes that an order is held back.
+    pub fn held(&self, plan: &mut Plan, order: &Order, blocked: &Blocked) {
+        plan.done(order);
+        plan.held.push(Held::new(order, blocked));
+        if let Basis::Proposal(basis) = &order.basis {
+            let mut proposals = plan.proposals.iter_mut();
+            if let Some(proposal) = proposals.find(|row| row.id == basis.id) {
+                proposal.message = format!("held: {blocked}");
+            }
+        }
+    }
+
+    /// Writes down, durably, that `order` is about to be sent. Nothing may come between this and the call.
+    pub async fn intent(
+        &mut self,
+        plan: &Plan,
+        order: &Order,
+        record: &Record,
+    ) -> Result<(), KubernetesError> {
+        let mut intended = plan.clone();
+        intended.sent(record.started_at());
+        record.clone().put(&mut intended, order, self.now);
+        self.writer
+            .write((self.compose)(&intended), self.now)
+            .await?;
+        let at = self.writer.at();
+        story::decided(at, &order.subject.about, &order.what, &order.why);
+        Ok(())
+    }
+
+    /// Notes in the plan, in metrics and in the log what became of a call.
+    pub fn outcome(
+        &self,
+        plan: &mut Plan,
+        order: &Order,
+        record: Record,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) {
+        plan.done(order);
+        let call = order.call.name();
+        let Outcome { fate, detail, .. } = outcome;
+        let left = *fate != Fate::NotSent;
+        plan.sent(record.started_at().filter(|_| left));
+        plan.notes.push(note(order, *fate, detail));
+        self.metrics.sent(call, *fate);
+        let at = self.writer.at();
+        story::answered(at, &order.subject.about, call, *fate, detail);
+        match record.with(outcome, self.timings, now) {
+            Record::Incident(incident) => self.go_on(plan, *incident, now),
+            // What did not leave leaves what was given before as it was.
+            Record::Source(_) if !left => {}
+            record @ (Record::Source(_) | Record::Proposal(_)) => {
+                record.put(plan, order, self.now);
+            }
+        }
+    }
+
+    /// Moves an incident as far as the answer takes it.
+    fn go_on(&self, plan: &mut Plan, mut incident: Incident, now: Timestamp) {
+        let row = self
+            .snapshot
+            .row(&incident.source_id, &incident.schema_id)
+            .map(|(_, schema)| schema);
+        let facts = Facts {
+            look: None,
+            row,
+            timings: self.timings,
+            now,
+        };
+        match incident::advance(&mut incident, &facts) {
+            Next::Close(reason) => {
+                plan.notes.push(format!("{}: {reason}", incident.schema));
+                plan.incidents
+                    .retain(|known| known.schema_id != incident.schema_id);
+            }
+            // What is to be sent again is sent at the next reconcile, behind its gate.
+            Next::Wait | Next::Send(_) => plan.put_incident(incident),
+        }
+    }
+}
+
+/// What the history says of a call.
+fn note(order: &Order, fate: Fate, detail: &str) -> String {
+    let (title, call) = (&order.subject.title, order.call.name());
+    let became = match fate {
+        Fate::Accepted => "accepted",
+        Fate::Refused => "refused",
+        Fate::NotSent => "not sent",
+        Fate::Unknown => "of unknown fate",
+    };
+    if detail.is_empty() {
+        format!("{title}: {call} {became}")
+    } else {
+        format!("{title}: {call} {became} ({detail})")
+    }
+}
+
+fn make_room(sends: &mut Vec<Send>) {
+    let mut not_sent = sends.iter().map(|send| send.fate == Some(Fate::NotSent));
+    if sends.len() >= MAX_SENDS
+        && let Some(position) = not_sent.position(|not_sent| not_sent)
+    {
+        sends.remove(position);
+    }
+}
+
+fn put_source(plan: &mut Plan, order: &Order, handover: Handover) {
+    let Basis::Source(basis) = &order.basis else {
+        return;
+    };
+    let id = &order.subject.source_id;
+    if !plan.sources.iter().any(|state| state.id == *id) {
+        plan.sources.push(SourceState {
+            id: id.clone(),
+            ..SourceState::default()
+        });
+    }
+    let Some(state) = plan.sources.iter_mut().find(|state| state.id == *id) else {
+        return;
+    };
+    match order.kind {
+        Kind::Credentials => state.credentials = Some(handover),
+        Kind::Webhook => {
+            let taken = handover.fate == Some(Fate::Accepted) && handover.detail.is_empty();
+            // A new endpoint has a secret of its own, which PostHog knows: that of an older one must not replace it.
+            if let Some(hmac) = basis.has_inputs.clone().filter(|_| taken) {
+                state.webhook_inputs = Some(Handover {
+                    hmac,
+                    detail: String::new(),
+                    ..handover.clone()
+                });
+            }
+            state.webhook = Some(handover);
+        }
+        _ => state.webhook_inputs = Some(handover),
+    }
+}

@@ -1,0 +1,322 @@
+//! The only sender. Every call that writes takes this road, whatever asks for it:
+//!
+//! ```text
+//! claim → caps → guards that hold every send → fresh reads and gate → intent → leads → send → outcome
+//! ```
+//! The table or source is claimed first: what another policy began before is told by then, or its claim is in the way. The intent
+//! stands in status before the call, and the outcome after, so that no call is sent twice of which it is not proved that it did not
+//! leave. The call ends with the claim to leadership: a process that was frozen sends nothing late.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Journal, Ledger,
+    calls::{self, Outcome},
+    gate::{self, Gate, Ready},
+    journal::Record,
+    spending::Wish,
+};
+use crate::{
+    api::{
+        Timings, ValidatedPolicy,
+        proposal::Proposal,
+        status::{Call, Fate, State},
+    },
+    decide::{
+        Ask, Blocked, Guard, Limits, Plan,
+        approval::{self, poison},
+        guards::chain,
+        plan::{Basis, Order},
+    },
+    diagnose::{Diagnosis, Known},
+    observe::{Snapshot, WriteScope, observer::ProjectView},
+    posthog::Transport,
+    report::{Kubernetes, KubernetesError},
+};
+
+/// Until when this process leads, by the clock of the machine that no one sets; none if it does not, or not for as long as a call
+/// with this deadline may take.
+pub type Leads = Arc<dyn Fn(Duration) -> Option<Instant> + Send + Sync>;
+
+/// Sends the orders of one reconcile.
+pub struct Sender<'a, T, K> {
+    /// The policy.
+    pub policy: &'a ValidatedPolicy,
+    /// The project.
+    pub view: &'a ProjectView<T>,
+    /// Kubernetes.
+    pub kubernetes: &'a K,
+    /// What was observed before the decision.
+    pub snapshot: &'a Snapshot,
+    /// What is remembered of earlier reconciles.
+    pub state: &'a State,
+    /// What is wrong.
+    pub diagnosis: &'a Diagnosis,
+    /// The fixed durations.
+    pub timings: &'a Timings,
+    /// What guards go by.
+    pub limits: Limits,
+    /// What this process has sent.
+    pub ledger: &'a Ledger,
+    /// Whether it leads.
+    pub leads: &'a Leads,
+}
+
+/// What came of an order.
+#[derive(Debug)]
+pub enum Came {
+    /// A guard holds it back; nothing was written down but that.
+    Held,
+    /// It did not leave, for a reason that is written down.
+    NotSent,
+    /// It left, whatever came of it.
+    Left,
+    /// Of a proposal: no call is due after all; this is how it stands.
+    Stays(Box<Proposal>),
+}
+
+impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
+    /// Sends `order`, once, unless something is in the way. What comes of it is put into the plan; an intent is in status, an outcome
+    /// is for the caller to write.
+    pub async fn send(
+        &self,
+        plan: &mut Plan,
+        order: &Order,
+        journal: &mut Journal<'_, '_, K>,
+    ) -> Result<Came, KubernetesError> {
+        self.check_leads()?;
+        let wish = self.wish(order);
+        let blocked = self.claim(order).or_else(|| self.over_cap(wish, plan));
+        if let Some(blocked) = blocked {
+            journal.held(plan, order, &blocked);
+            return Ok(Came::Held);
+        }
+        let came = self.go(plan, order, journal).await;
+        if !matches!(came, Ok(Came::Left)) {
+            self.ledger.spending.give_back(wish);
+        }
+        came
+    }
+
+    /// The road behind the claim and the caps.
+    async fn go(
+        &self,
+        plan: &mut Plan,
+        order: &Order,
+        journal: &mut Journal<'_, '_, K>,
+    ) -> Result<Came, KubernetesError> {
+        match self.gate(plan, order).await? {
+            Gate::Open(ready) => self.exchange(plan, order, *ready, journal).await,
+            Gate::Stays(proposal) => Ok(Came::Stays(proposal)),
+            Gate::Held(blocked) => {
+                journal.held(plan, order, &blocked);
+                Ok(Came::Held)
+            }
+        }
+    }
+
+    /// The guards, by what others have done by now, then the live gate.
+    async fn gate(&self, plan: &Plan, order: &Order) -> Result<Gate, KubernetesError> {
+        let snapshot = self.snapshot_of_now(order).await?;
+        let known = self.known(&snapshot, plan);
+        let may_wipe = poison::by_anyone(&known);
+        let ask = Ask {
+            known: &known,
+            diagnosis: self.diagnosis,
+            plan,
+            limits: self.limits,
+            may_wipe: &may_wipe,
+            kind: order.kind,
+            subject: &order.subject,
+            basis: &order.basis,
+            starts: order.starts,
+        };
+        let blocked = match order.basis {
+            Basis::Incident(_) | Basis::Source(_) => chain::holds_send(&ask),
+            // It was made just now: nobody has asked the guards that hold a start.
+            Basis::Proposal(_) => chain::holds(&ask),
+        };
+        Ok(match blocked {
+            Some(blocked) => Gate::Held(blocked),
+            None => gate::open(self.view, (&known, self.diagnosis), order).await,
+        })
+    }
+
+    /// What was observed, with what the others of the project have done by now.
+    async fn snapshot_of_now(&self, order: &Order) -> Result<Snapshot, KubernetesError> {
+        let rivals = self
+            .kubernetes
+            .rivals(&self.policy.at, &self.policy.project);
+        let approval_guard = match order.basis {
+            Basis::Incident(_) | Basis::Source(_) => self.snapshot.approval_guard.clone(),
+            Basis::Proposal(_) => self.kubernetes.approval_guard().await?,
+        };
+        Ok(Snapshot {
+            rivals,
+            approval_guard,
+            ..self.snapshot.clone()
+        })
+    }
+
+    /// How a proposal stands of which no call is due, by what is read for it now.
+    pub async fn verify(&self, plan: &Plan, proposal: &Proposal) -> Result<Came, KubernetesError> {
+        self.check_leads()?;
+        let known = self.known(self.snapshot, plan);
+        Ok(
+            match gate::next(self.view, (&known, self.diagnosis), proposal).await {
+                approval::Next::Stay(stays) => Came::Stays(stays),
+                // A call takes the road of all calls, at the next turn.
+                approval::Next::Send(..) | approval::Next::Closed(_) => Came::Held,
+            },
+        )
+    }
+
+    fn known<'k>(&'k self, snapshot: &'k Snapshot, plan: &'k Plan) -> Known<'k> {
+        Known {
+            policy: self.policy,
+            snapshot,
+            state: self.state,
+            proposals: &plan.proposals,
+            timings: self.timings,
+            now: self.view.client.now(),
+        }
+    }
+
+    /// Intent, leadership, call, outcome.
+    async fn exchange(
+        &self,
+        plan: &mut Plan,
+        order: &Order,
+        ready: Ready,
+        journal: &mut Journal<'_, '_, K>,
+    ) -> Result<Came, KubernetesError> {
+        let Ready {
+            permit,
+            record,
+            read_from,
+        } = ready;
+        let is_stale = || gate::is_stale(&order.subject, read_from, self.view.client.now());
+        let job = cancels(order);
+        let why = if is_stale() {
+            Some(gate::STALE)
+        } else if job.is_some_and(|job| !self.ledger.cancels(job)) {
+            Some("this job was cancelled before: no job is cancelled twice")
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            journal.held(plan, order, &Guard::Facts.says(why));
+            return Ok(Came::Held);
+        }
+        let written = match self.check_leads() {
+            Ok(()) => journal.intent(plan, order, &record).await,
+            Err(error) => Err(error),
+        };
+        let outcome = match &written {
+            // Whether or not the write landed: this process knows that nothing was sent.
+            Err(_) => Outcome::not_sent("the intent could not be written down first"),
+            Ok(()) if is_stale() => Outcome::not_sent(gate::STALE),
+            // The last thing before the call: writing the intent down may have taken as long as the claim had left.
+            Ok(()) => match (self.leads)(calls::deadline(&permit)) {
+                None => Outcome::not_sent("this process no longer leads"),
+                Some(until) => {
+                    self.begins(&record);
+                    calls::send(&self.view.client, permit, until).await
+                }
+            },
+        };
+        if outcome.lacks_scope {
+            self.view.set_write_scope(WriteScope::Missing);
+        }
+        let left = outcome.fate != Fate::NotSent;
+        if let Some(job) = job.filter(|_| !left) {
+            self.ledger.did_not_cancel(job);
+        }
+        if let Some(at) = record.started_at() {
+            let (uid, place) = (&self.policy.uid, record.place(order));
+            self.ledger.note(uid, place, at, outcome.clone());
+        }
+        written?;
+        journal.outcome(plan, order, record, &outcome, self.view.client.now());
+        Ok(if left { Came::Left } else { Came::NotSent })
+    }
+
+    /// A proposal that this process executes is its own, also after the guard of approvals was away.
+    fn begins(&self, record: &Record) {
+        if let Record::Proposal(proposal) = record
+            && let Some(execution) = &proposal.execution
+        {
+            self.ledger.begins(&execution.intent_id);
+        }
+    }
+
+    /// A reconcile that is under way when leadership is lost sends and intends nothing more.
+    fn check_leads(&self) -> Result<(), KubernetesError> {
+        match (self.leads)(Duration::ZERO) {
+            Some(_) => Ok(()),
+            None => Err(KubernetesError::NotLeading(self.policy.at.clone())),
+        }
+    }
+
+    /// Claims what the order is about; why it is not sent if another policy of this process has claimed it.
+    fn claim(&self, order: &Order) -> Option<Blocked> {
+        let subject = &order.subject;
+        let (policy, now) = (self.policy, self.view.client.now());
+        let is_ours = self.ledger.claim(
+            &policy.project,
+            &subject.source_id,
+            &subject.schema_id,
+            &policy.uid,
+            now,
+        );
+        let what = if subject.is_source() {
+            "source"
+        } else {
+            "table"
+        };
+        (!is_ours)
+            .then(|| Guard::Owner.says(format!("another policy acts on this {what} just now")))
+    }
+
+    /// Counts a call, unless that would exceed the operator's own cap for the project: then why it is not sent.
+    fn over_cap(&self, wish: Wish<'_>, plan: &Plan) -> Option<Blocked> {
+        let rivals = self.snapshot.rivals.iter();
+        let sent = rivals.flat_map(|rival| &rival.sends).chain(&plan.sends);
+        let (most, now) = (self.limits.max_actions_per_hour, self.view.client.now());
+        let is_taken = self.ledger.spending.take(wish, sent.copied(), most, now);
+        (!is_taken).then(|| Guard::OperatorCap.says(OVER_CAP))
+    }
+
+    fn wish<'w>(&'w self, order: &'w Order) -> Wish<'w> {
+        let (starts, reserves) = match &order.basis {
+            Basis::Incident(basis) => {
+                let mut sends = basis.incident.sends.iter();
+                let starts = sends.all(|send| send.fate == Some(Fate::NotSent));
+                (starts, basis.call != Call::Reload)
+            }
+            Basis::Source(_) => (true, false),
+            Basis::Proposal(basis) => (order.starts, basis.steps_left > 1),
+        };
+        Wish {
+            project: &self.policy.project,
+            uid: &self.policy.uid,
+            id: order.subject.id(),
+            starts,
+            reserves,
+        }
+    }
+}
+
+/// Why a call waits of which another policy has just taken the last place.
+const OVER_CAP: &str = "--max-actions-per-hour of the operator, for all policies of the project: all calls of the hour are taken";
+
+/// The job that is cancelled, if one is.
+fn cancels(order: &Order) -> Option<&str> {
+    match &order.basis {
+        Basis::Incident(basis) if basis.call == Call::Cancel => basis.incident.job_id.as_deref(),
+        Basis::Incident(_) | Basis::Source(_) | Basis::Proposal(_) => None,
+    }
+}
