@@ -7,6 +7,7 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -21,6 +22,13 @@ use warehouse_sync_operator::{
     diagnose::{Cause, causes::Remedy},
     report::EventReason,
 };
+
+#[path = "repository/causes.rs"]
+mod causes;
+#[path = "repository/circles.rs"]
+mod circles;
+#[path = "repository/tokens.rs"]
+mod tokens;
 
 /// The pipeline, top to bottom: a folder may use those before it.
 const FOLDERS: [&str; 10] = [
@@ -82,6 +90,154 @@ fn no_folder_uses_one_below_it() {
                 );
             }
         }
+    }
+}
+
+/// Folders in which files still know one another in a circle. To be empty.
+const IN_CIRCLES: [&str; 4] = ["api/", "diagnose/classify/", "decide/", "controller/"];
+
+#[test]
+fn no_files_know_one_another_in_a_circle() {
+    let circles = circles::circles(&circles::Files::new(&tokens::sources()).knows());
+    let free = |folder: &str| {
+        let within = |(files, _): &&(BTreeSet<String>, String)| {
+            files.iter().all(|file| file.starts_with(folder))
+        };
+        !circles.iter().any(|circle| within(&circle))
+    };
+    for folder in IN_CIRCLES {
+        assert!(
+            !free(folder),
+            "{folder} has no circle any more: take it out of IN_CIRCLES"
+        );
+    }
+    for (files, circle) in &circles {
+        let excepted = IN_CIRCLES
+            .iter()
+            .any(|folder| files.iter().all(|file| file.starts_with(folder)));
+        assert!(
+            excepted,
+            "{} files of src know one another in a circle: {circle}. Move the types that both need to a file below, and what drives both to one above",
+            files.len()
+        );
+    }
+}
+
+#[test]
+fn a_circle_of_files_is_found_through_groups_paths_and_re_exports() {
+    let circle = |files: &[(&str, &str)]| {
+        let files: Vec<_> = files
+            .iter()
+            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
+            .collect();
+        let circles = circles::circles(&circles::Files::new(&files).knows());
+        let said: Vec<String> = circles.into_iter().map(|(_, circle)| circle).collect();
+        said.join("\n")
+    };
+    let lib = ("lib.rs", "pub mod a; pub mod z;");
+    let shows = (
+        "a/mod.rs",
+        "mod b; mod c; pub mod d; pub use b::B; pub use c::{C as Other, more};",
+    );
+    let defines = ("a/c.rs", "pub struct C; pub fn more() {}");
+    let knows_c = ("a/b.rs", "use super::Other; pub struct B(Other);");
+    assert_eq!(
+        circle(&[lib, shows, defines, knows_c]),
+        "",
+        "a module that shows its children is in no circle"
+    );
+    for (text, takes) in [
+        ("use crate::{a::B, z}; pub struct C(B);", "B"),
+        (
+            "use super::{self as up, d::{self, E}}; pub struct C(up::B);",
+            "B",
+        ),
+        ("pub struct C(super::b::B);", "B"),
+        ("pub fn c() { println!(\"{:?}\", crate::a::B) }", "B"),
+    ] {
+        let said = circle(&[lib, shows, ("a/c.rs", text), knows_c]);
+        let expected = format!("a/b.rs takes C from a/c.rs; a/c.rs takes {takes} from a/b.rs");
+        assert_eq!(said.replace("Other", "C"), expected, "{text}");
+    }
+    let in_test = "pub struct C; #[cfg(test)] mod tests { use super::super::B; }";
+    assert_eq!(
+        circle(&[lib, shows, ("a/c.rs", in_test), knows_c]),
+        "",
+        "tests may know anything"
+    );
+    let folders = [
+        lib,
+        ("a/mod.rs", "pub mod e; pub fn up() { e::down() }"),
+        ("a/e.rs", "pub fn down() { super::up() }"),
+    ];
+    assert_eq!(
+        circle(&folders),
+        "a/e.rs takes up from a/mod.rs; a/mod.rs takes down from a/e.rs"
+    );
+}
+
+/// Folders that still tell causes apart by themselves. To be empty.
+const TELL_CAUSES_APART: [&str; 2] = ["diagnose/classify/rules/", "decide/"];
+
+#[test]
+fn only_the_row_of_a_cause_decides_by_it() {
+    let mut undone: Vec<&str> = TELL_CAUSES_APART.to_vec();
+    for (file, text) in tokens::sources() {
+        let holds_rows =
+            file.starts_with("diagnose/causes/") || text.contains("pub enum RootCause");
+        let decisions = causes::decisions(&tokens::tokens(&text));
+        if holds_rows || decisions.is_empty() {
+            continue;
+        }
+        let excepted = TELL_CAUSES_APART
+            .iter()
+            .find(|folder| file.starts_with(**folder));
+        undone.retain(|folder| Some(folder) != excepted);
+        assert!(
+            excepted.is_some(),
+            "src/{file} decides by {}: let the row of each cause say it (a field in src/diagnose/causes/cause.rs, its values in rows.rs), and match on that",
+            decisions.join(", ")
+        );
+    }
+    assert!(
+        undone.is_empty(),
+        "{undone:?} tell no causes apart any more: take them out of TELL_CAUSES_APART"
+    );
+}
+
+#[test]
+fn decisions_by_cause_are_found_and_values_are_not() {
+    for text in [
+        "if cause == RootCause::Stuck {}",
+        "let is = status::RootCause::Stuck != cause;",
+        "match cause { RootCause::Stuck => 1, _ => 2 }",
+        "match (id, cause) { (None, RootCause::Stuck) => 1, _ => 2 }",
+        "match cause { RootCause::Stuck | RootCause::Stale if old => 1, _ => 2 }",
+        "matches!(cause, Some(RootCause::Stuck))",
+        "if let Finding { cause: RootCause::Stuck, .. } = finding {}",
+        "[RootCause::Stuck].contains(&cause)",
+        "use crate::api::status::RootCause::{Stuck, Stale};",
+        "use RootCause as R;",
+        "let stuck = RootCause::Stuck; cause == stuck",
+        "const STUCK: RootCause = RootCause::Stuck;",
+    ] {
+        assert!(
+            !causes::decisions(&tokens::tokens(text)).is_empty(),
+            "{text}"
+        );
+    }
+    for text in [
+        "Problem { cause: RootCause::Stuck, ..problem }",
+        "Problem::of_source(title, id, RootCause::Stuck, rule)",
+        "failure.map_or(RootCause::Unknown, |failure| failure.cause)",
+        "problem.cause = RootCause::Unknown;",
+        "Cause::of(RootCause::Stuck).advice",
+        "for cause in RootCause::ALL {}",
+        "let problem = wide(RootCause::Stuck);",
+        "if gone { return wide(RootCause::Stuck); } if late { return None; }",
+        "#[cfg(test)] mod tests { fn a() { cause == RootCause::Stuck } }",
+    ] {
+        assert_eq!(causes::decisions(&tokens::tokens(text)), [""; 0], "{text}");
     }
 }
 

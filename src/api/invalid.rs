@@ -1,6 +1,6 @@
 //! Why a policy that the API server took cannot be used.
 
-use super::{duration::DurationError, glob::GlobError, host::HostError};
+use super::{duration::DurationError, glob::GlobError, host::HostError, window::WindowError};
 
 /// Why a policy that the API server took cannot be used. The CRD's rules make this rare: an object that is older than they
 /// are, or written past them.
@@ -28,7 +28,7 @@ pub enum InvalidPolicy {
     EmptyCheck,
     /// A window cannot be read.
     #[error("spec.remediation.windows: {0}")]
-    Window(String),
+    Window(#[from] WindowError),
     /// Globs of the selector cannot be used.
     #[error("spec.selector.schemas: {0}")]
     Glob(#[from] GlobError),

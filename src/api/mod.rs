@@ -4,13 +4,19 @@
 //! annotations, and the checks that turn a spec into a [`ValidatedPolicy`]. No client and no clock in this folder.
 
 mod about;
+pub mod action;
+pub mod announced;
+pub mod cause;
 mod cel;
 pub mod conditions;
 pub mod data_check;
 pub mod duration;
+pub mod finding;
 pub mod glob;
 pub mod health;
+pub mod history;
 pub mod host;
+pub mod incident;
 pub mod invalid;
 pub mod limits;
 pub mod marks;
@@ -22,6 +28,7 @@ pub mod proposal;
 pub mod refs;
 pub mod remediation;
 pub mod selector;
+pub mod state;
 pub mod status;
 pub mod timings;
 pub mod validated;

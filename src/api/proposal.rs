@@ -13,7 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 
-use super::status::{Action, Fate, RootCause};
+use super::{
+    action::{Action, Fate},
+    cause::RootCause,
+};
 
 /// Most proposals kept in a status. When all of them wait for an answer, nothing new is proposed.
 pub const MAX_PROPOSALS: usize = 32;
@@ -276,6 +279,13 @@ impl Proposal {
         }
     }
 
+    /// The steps of it that were begun.
+    #[must_use]
+    pub fn begun(&self) -> &[ExecutedStep] {
+        let execution = self.execution.as_ref();
+        execution.map_or(&[], |execution| &execution.steps)
+    }
+
     /// Id of what it is about.
     #[must_use]
     pub fn subject_id(&self) -> &str {
@@ -501,59 +511,26 @@ pub struct ProposedStep {
 }
 
 /// The calls of which proposals are made.
-#[derive(
-    JsonSchema,
-    Serialize,
-    Deserialize,
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    strum::IntoStaticStr,
-    strum::VariantArray,
-)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProposedCall {
     /// Change how the table is synced.
-    #[strum(to_string = "change table")]
     PatchSchema,
     /// Change how several tables of the source are synced.
-    #[strum(to_string = "change tables")]
     PatchTables,
     /// Wipe the table and import it anew.
-    #[strum(to_string = "resync")]
     Resync,
     /// Delete the table's data.
-    #[strum(to_string = "delete data")]
     DeleteData,
     /// Start a sync of the table.
-    #[strum(to_string = "reload")]
     Reload,
     /// Read the source's list of tables anew.
-    #[strum(to_string = "refresh tables")]
     RefreshSchemas,
     /// Rebuild change data capture of the source.
-    #[strum(to_string = "repair CDC")]
     RepairCdc,
     /// Remove the webhook of the source, at the vendor too.
-    #[strum(to_string = "delete webhook")]
     DeleteWebhook,
     /// Make a webhook for the source, at the vendor too.
-    #[strum(to_string = "create webhook")]
     CreateWebhook,
     /// Cancel the newest run of the table.
-    #[strum(to_string = "cancel")]
     Cancel,
-}
-
-impl ProposedCall {
-    /// Every call.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// A bounded name, for metrics and messages.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 }

@@ -161,8 +161,7 @@ impl ValidatedPolicy {
         } = cdc;
         let own = overrides.iter().map(|own| Override::new(own, health));
         let checks = data_checks.iter().map(DataCheck::new);
-        let windows = remediation.windows.iter();
-        let windows = windows.map(|window| Window::new(window).map_err(InvalidPolicy::Window));
+        let windows = remediation.windows.iter().map(Window::new);
         Self {
             at: PolicyRef {
                 namespace: text(&meta.namespace, "namespace")?,

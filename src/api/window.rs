@@ -5,13 +5,16 @@
     reason = "doc comments become plain text in `kubectl explain`"
 )]
 
-use croner::Cron;
+use croner::{Cron, errors::CronError};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{cel::between, duration::DurationText};
+use super::{
+    cel::between,
+    duration::{DurationError, DurationText},
+};
 
 /// A window of time that comes again and again.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,25 @@ pub enum WindowKind {
     Deny,
 }
 
+/// A window that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowError {
+    /// Its schedule is none.
+    #[error("schedule {text:?}: {error}")]
+    Schedule {
+        /// The schedule as the user wrote it.
+        text: String,
+        /// What is wrong with it.
+        error: CronError,
+    },
+    /// Its duration is none.
+    #[error(transparent)]
+    Duration(#[from] DurationError),
+    /// Nobody knows its time zone.
+    #[error("timeZone {0:?} is not in the IANA database; Europe/Berlin or UTC are")]
+    TimeZone(String),
+}
+
 /// A window whose schedule and time zone have been read.
 #[derive(Debug, Clone)]
 pub struct Window {
@@ -58,7 +80,7 @@ pub struct Window {
 }
 
 impl Window {
-    pub(super) fn new(window: &WindowSpec) -> Result<Self, String> {
+    pub(super) fn new(window: &WindowSpec) -> Result<Self, WindowError> {
         let WindowSpec {
             kind,
             schedule,
@@ -67,17 +89,13 @@ impl Window {
         } = window;
         Ok(Self {
             kind: *kind,
-            schedule: schedule
-                .parse()
-                .map_err(|error| format!("schedule {schedule:?}: {error}"))?,
-            length: duration
-                .read("remediation.windows[].duration")
-                .map_err(|error| error.to_string())?,
-            time_zone: TimeZone::get(time_zone).map_err(|_| {
-                format!(
-                    "timeZone {time_zone:?} is not in the IANA database; Europe/Berlin or UTC are"
-                )
+            schedule: schedule.parse().map_err(|error| WindowError::Schedule {
+                text: schedule.clone(),
+                error,
             })?,
+            length: duration.read("remediation.windows[].duration")?,
+            time_zone: TimeZone::get(time_zone)
+                .map_err(|_| WindowError::TimeZone(time_zone.clone()))?,
         })
     }
 
@@ -95,7 +113,7 @@ impl Window {
 mod tests {
     use super::*;
 
-    fn window(schedule: &str, duration: &str, time_zone: &str) -> Result<Window, String> {
+    fn window(schedule: &str, duration: &str, time_zone: &str) -> Result<Window, WindowError> {
         Window::new(&WindowSpec {
             kind: WindowKind::Deny,
             schedule: schedule.to_owned(),
@@ -138,9 +156,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_says_what_is_wrong() {
-        let error = window("0 25 * * *", "1h", "UTC").unwrap_err();
+        let error = window("0 25 * * *", "1h", "UTC").unwrap_err().to_string();
         assert!(error.contains("schedule \"0 25 * * *\""), "{error}");
-        let error = window("0 8 * * *", "1h", "Europe/Berlim").unwrap_err();
+        let error = window("0 8 * * *", "1h", "Europe/Berlim")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("Europe/Berlim"), "{error}");
     }
 }

@@ -250,10 +250,10 @@ async fn read(
     let progress = Progress::new();
     let hosts = HostList::new(&[policy.project.host.authority().to_owned()], true);
     let authorities = args.network.authorities().map_err(cannot)?;
-    let http = HttpTransport::new(hosts, &authorities).map_err(cannot)?;
+    let clock: Clock = Arc::new(Timestamp::now);
+    let http = HttpTransport::new(hosts, &authorities, clock.clone()).map_err(cannot)?;
     let transport = Patient::new(http, progress);
     let patience = transport.patience();
-    let clock: Clock = Arc::new(Timestamp::now);
     let observer = Observer::new(Arc::new(transport), clock.clone());
     let view = observer.project(&policy.at, &policy.project, key);
     progress.says("reading the list of sources");

@@ -8,7 +8,9 @@ use tracing_subscriber::EnvFilter;
 use super::{CliError, network::NetworkArgs};
 use crate::{
     api::Timings,
-    controller::{self, Health, Options, leadership::Election, lease::Times, startup::StartError},
+    controller::{
+        self, Options, ProcessHealth, leadership::Election, lease::Times, startup::StartError,
+    },
     decide::approval,
     posthog::{
         authorities::Authorities,
@@ -140,7 +142,7 @@ fn tell_the_way(authorities: &Authorities) {
 }
 
 async fn operate(options: Options, bind: SocketAddr) -> Result<(), CliError> {
-    let (health, metrics) = (Health::default(), Metrics::default());
+    let (health, metrics) = (ProcessHealth::default(), Metrics::default());
     let clock = controller::clock();
     let server = serve::start(bind, health.clone(), metrics.clone(), clock).await?;
     tokio::select! {

@@ -63,6 +63,44 @@ struct Shipped {
     spec: Value,
 }
 
+/// Why approvals do not count, or why that is not known.
+#[derive(Debug, thiserror::Error)]
+enum GuardError {
+    /// What is shipped with this binary is no manifest.
+    #[error("the admission policies of this version cannot be read: {0}")]
+    Shipped(String),
+    /// The operator may not ask who it is.
+    #[error(
+        "the operator may not ask for its own name: bind its account to the ClusterRole system:basic-user"
+    )]
+    NameForbidden,
+    /// The API server does not say who it is.
+    #[error("the API server does not tell the operator its own name")]
+    NameUnknown,
+    /// An object is not there.
+    #[error("{0} is missing: {APPLY}")]
+    Missing(String),
+    /// An object cannot be read.
+    #[error("the operator may not read {0}: kubectl apply -f deploy/rbac.yaml, or helm upgrade")]
+    Forbidden(String),
+    /// An object will soon not be there.
+    #[error("{0} is being deleted; once it is gone: {APPLY}")]
+    Deleting(String),
+    /// An object is not what is shipped.
+    #[error(
+        "{what} is not what this version of the operator ships for its own account ({account}): {REPLACE}"
+    )]
+    Altered {
+        /// The object.
+        what: String,
+        /// The operator's account.
+        account: String,
+    },
+    /// The connection: that says nothing of the guard.
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesError),
+}
+
 impl GuardWatch {
     /// Asks through `client`.
     #[must_use]
@@ -83,7 +121,11 @@ impl GuardWatch {
         {
             return Ok(look.guard.clone());
         }
-        let mut guard = self.ask().await?;
+        let mut guard = match self.ask().await {
+            Ok(guard) => guard,
+            Err(GuardError::Kubernetes(error)) => return Err(error),
+            Err(broken) => ApprovalGuard::broken(broken.to_string()),
+        };
         let at = Instant::now();
         let changed = match last.as_ref() {
             Some(before) if before.guard.parts == guard.parts => before.changed,
@@ -101,19 +143,10 @@ impl GuardWatch {
         Ok(guard)
     }
 
-    async fn ask(&self) -> Result<ApprovalGuard, KubernetesError> {
-        let shipped: Vec<Shipped> = match serde_saphyr::from_multiple(SHIPPED) {
-            Ok(shipped) => shipped,
-            Err(error) => {
-                return Ok(ApprovalGuard::broken(format!(
-                    "the admission policies of this version cannot be read: {error}"
-                )));
-            }
-        };
-        let account = match self.account().await? {
-            Ok(account) => account,
-            Err(why) => return Ok(ApprovalGuard::broken(why)),
-        };
+    async fn ask(&self) -> Result<ApprovalGuard, GuardError> {
+        let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED)
+            .map_err(|error| GuardError::Shipped(error.to_string()))?;
+        let account = self.account().await?;
         let (mut parts, mut new) = (Vec::new(), None);
         for Shipped {
             kind,
@@ -123,65 +156,56 @@ impl GuardWatch {
         {
             let name = metadata.name.unwrap_or_default();
             let spec = with_account(spec, &account);
-            match self.compare(&kind, &name, &spec, &account).await? {
-                Ok((part, is_new)) => {
-                    if is_new {
-                        new.get_or_insert_with(|| moment_ago(&format!("{kind} {name}")));
-                    }
-                    parts.push(part);
-                }
-                Err(why) => return Ok(ApprovalGuard::broken(why)),
+            let (part, is_new) = self.compare(&kind, &name, &spec, &account).await?;
+            if is_new {
+                new.get_or_insert_with(|| moment_ago(&format!("{kind} {name}")));
             }
+            parts.push(part);
         }
         parts.sort();
         Ok(ApprovalGuard { broken: new, parts })
     }
 
-    /// The operator's own user name; the reason why it is not known. Every account may ask, unless somebody has taken that away.
-    async fn account(&self) -> Result<Result<String, String>, KubernetesError> {
+    /// The operator's own user name. Every account may ask for it, unless somebody has taken that away.
+    async fn account(&self) -> Result<String, GuardError> {
         let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let (params, review) = (PostParams::default(), SelfSubjectReview::default());
         let asked = reviews.create(&params, &review);
         let asked = timed::kubernetes(&self.metrics, "review_self", "", asked).await;
         if asked.as_ref().is_err_and(is_forbidden) {
-            let why = "the operator may not ask for its own name: bind its account to the ClusterRole system:basic-user";
-            return Ok(Err(why.to_owned()));
+            return Err(GuardError::NameForbidden);
         }
         let review = asked.map_err(|e| timed::failed("ask for", "the operator's own name", &e))?;
         let user = review.status.and_then(|status| status.user_info);
         let name = user.and_then(|user| user.username);
-        Ok(name.ok_or_else(|| "the API server does not tell the operator its own name".to_owned()))
+        name.ok_or(GuardError::NameUnknown)
     }
 
-    /// Holds one object against what is shipped: what to remember of it, and whether it is new; the reason why it is not the same.
+    /// Holds one object against what is shipped: what to remember of it, and whether it is new.
     async fn compare(
         &self,
         kind: &str,
         name: &str,
         spec: &Value,
         account: &str,
-    ) -> Result<Result<(GuardPart, bool), String>, KubernetesError> {
+    ) -> Result<(GuardPart, bool), GuardError> {
+        let what = || format!("{kind} {name}");
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource(kind));
         let found = timed::kubernetes(&self.metrics, "get_guard", name, api.get_opt(name)).await;
         let object = match found {
             Ok(Some(object)) => object,
-            Ok(None) => return Ok(Err(format!("{kind} {name} is missing: {APPLY}"))),
-            Err(error) if is_forbidden(&error) => {
-                return Ok(Err(format!(
-                    "the operator may not read {kind} {name}: kubectl apply -f deploy/rbac.yaml, or helm upgrade"
-                )));
-            }
-            Err(error) => return Err(timed::failed("read", name, &error)),
+            Ok(None) => return Err(GuardError::Missing(what())),
+            Err(error) if is_forbidden(&error) => return Err(GuardError::Forbidden(what())),
+            Err(error) => return Err(timed::failed("read", name, &error).into()),
         };
         if object.metadata.deletion_timestamp.is_some() {
-            return Ok(Err(format!(
-                "{kind} {name} is being deleted; once it is gone: {APPLY}"
-            )));
+            return Err(GuardError::Deleting(what()));
         }
         if object.data.get("spec") != Some(spec) {
-            return Ok(Err(format!(
-                "{kind} {name} is not what this version of the operator ships for its own account ({account}): {REPLACE}"
-            )));
+            return Err(GuardError::Altered {
+                what: what(),
+                account: account.to_owned(),
+            });
         }
         let is_new = is_new(&object.metadata);
         let part = GuardPart {
@@ -189,7 +213,7 @@ impl GuardWatch {
             uid: object.metadata.uid.unwrap_or_default(),
             generation: object.metadata.generation.unwrap_or_default(),
         };
-        Ok(Ok((part, is_new)))
+        Ok((part, is_new))
     }
 }
 

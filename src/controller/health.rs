@@ -7,13 +7,13 @@ use std::sync::{
 
 /// What the operator still waits for before it can work.
 #[derive(Debug, Clone)]
-pub struct Health {
+pub struct ProcessHealth {
     pending: Arc<Mutex<Vec<String>>>,
     hindered: Arc<Mutex<Option<String>>>,
     begun: Arc<AtomicBool>,
 }
 
-impl Default for Health {
+impl Default for ProcessHealth {
     fn default() -> Self {
         Self {
             pending: Arc::new(Mutex::new(vec!["starting".to_owned()])),
@@ -23,7 +23,7 @@ impl Default for Health {
     }
 }
 
-impl Health {
+impl ProcessHealth {
     /// Says what is pending; nothing means ready.
     pub fn pending(&self, what: &[String]) {
         *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = what.to_vec();

@@ -8,7 +8,7 @@ use crate::{
     decide::proposal,
     posthog::{Transport, redact},
     report::{
-        Kubernetes, KubernetesError, StatusWriter, compose, metrics::Outcome,
+        Kubernetes, KubernetesError, StatusWriter, compose, metrics::ReconcileOutcome,
         notifications::Channels,
     },
 };
@@ -65,7 +65,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         gauges.hindered(at, object, writer.written(), (now, again_in));
         Ok(Reconciled {
             again_in: Some(again_in),
-            outcome: Outcome::Hindered,
+            outcome: ReconcileOutcome::Hindered,
             tell,
         })
     }

@@ -27,7 +27,7 @@ use crate::{
     posthog::{ApiKey, redact},
     report::{
         Kubernetes, KubernetesError, Metrics, events::Notice, kubernetes::SecretRefused,
-        notifications::channel::Held,
+        notifications::channel::SecretValue,
     },
 };
 
@@ -228,7 +228,7 @@ impl Kubernetes for Cluster {
         &self,
         namespace: &str,
         secret: &SecretKeyRef,
-    ) -> Result<Result<Held, SecretRefused>, KubernetesError> {
+    ) -> Result<Result<SecretValue, SecretRefused>, KubernetesError> {
         self.api_keys.read_notification(namespace, secret).await
     }
 

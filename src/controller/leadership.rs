@@ -11,8 +11,8 @@ use kube::{Api, Client, api::PostParams};
 use tokio::sync::{oneshot, watch as signal};
 
 use super::{
-    Health,
-    lease::{Candidate, Claim, Times, Write, holder},
+    ProcessHealth,
+    lease::{Candidate, Claim, LeaseWrite, Times, holder},
     timed,
 };
 use crate::{posthog::redact, report::Metrics};
@@ -62,7 +62,7 @@ pub struct Campaign {
     namespace: String,
     name: String,
     claim: signal::Sender<Option<Claim>>,
-    health: Health,
+    health: ProcessHealth,
     metrics: Metrics,
     /// What was last said about it.
     told: String,
@@ -77,7 +77,7 @@ impl Campaign {
         client: &Client,
         namespace: &str,
         election: &Election,
-        health: Health,
+        health: ProcessHealth,
         metrics: Metrics,
     ) -> (Self, Leadership) {
         let Election {
@@ -170,16 +170,16 @@ impl Campaign {
         timed::kubernetes(&self.metrics, "get_lease", &self.name, get).await
     }
 
-    async fn write(&mut self, write: Write) -> Result<(), kube::Error> {
+    async fn write(&mut self, write: LeaseWrite) -> Result<(), kube::Error> {
         self.has_written = true;
         let (name, params) = (&self.name, PostParams::default());
         match write {
-            Write::Create(mut lease) => {
+            LeaseWrite::Create(mut lease) => {
                 lease.metadata.name = Some(name.clone());
                 let create = self.api.create(&params, &lease);
                 timed::kubernetes(&self.metrics, "create_lease", name, create).await
             }
-            Write::Replace(lease) => {
+            LeaseWrite::Replace(lease) => {
                 let replace = self.api.replace(name, &params, &lease);
                 timed::kubernetes(&self.metrics, "update_lease", name, replace).await
             }
@@ -263,7 +263,7 @@ impl Campaign {
         let Some(lease) = self.candidate.release(found.as_ref(), Timestamp::now()) else {
             return Ok(false);
         };
-        self.write(Write::Replace(lease)).await.map(|()| true)
+        self.write(LeaseWrite::Replace(lease)).await.map(|()| true)
     }
 
     fn what_is_wrong(&self, verb: &str, error: &kube::Error) -> String {
@@ -293,10 +293,10 @@ impl Campaign {
     }
 }
 
-const fn verb(write: &Write) -> &'static str {
+const fn verb(write: &LeaseWrite) -> &'static str {
     match write {
-        Write::Create(_) => "create",
-        Write::Replace(_) => "update",
+        LeaseWrite::Create(_) => "create",
+        LeaseWrite::Replace(_) => "update",
     }
 }
 

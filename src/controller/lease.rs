@@ -122,7 +122,7 @@ struct Rival {
 
 /// What is to be written.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Write {
+pub enum LeaseWrite {
     /// A Lease where there is none.
     Create(Lease),
     /// This, if the Lease still has the resourceVersion in it.
@@ -164,30 +164,35 @@ impl Candidate {
 
     /// What to write, now that the Lease was `found` so, or found missing. `now` is after the answer came; `wall` is for
     /// people.
-    pub fn saw(&mut self, found: Option<&Lease>, now: Instant, wall: Timestamp) -> Option<Write> {
+    pub fn saw(
+        &mut self,
+        found: Option<&Lease>,
+        now: Instant,
+        wall: Timestamp,
+    ) -> Option<LeaseWrite> {
         match (found, found.and_then(holder)) {
             (Some(lease), Some(name)) if name == self.identity => {
                 self.rival = None;
                 self.renewal_is_due(now)
-                    .then(|| Write::Replace(self.claimed(lease, wall)))
+                    .then(|| LeaseWrite::Replace(self.claimed(lease, wall)))
             }
             (Some(lease), Some(_)) => {
                 self.claim = None;
                 self.note_rival(lease, now);
                 self.rival_is_over(now)
-                    .then(|| Write::Replace(self.claimed(lease, wall)))
+                    .then(|| LeaseWrite::Replace(self.claimed(lease, wall)))
             }
             // Released.
             (Some(lease), None) => {
                 self.claim = None;
                 self.rival = None;
-                Some(Write::Replace(self.claimed(lease, wall)))
+                Some(LeaseWrite::Replace(self.claimed(lease, wall)))
             }
             // Nobody had it yet, or it was deleted by hand: then whoever had it may not know.
             (None, _) => {
                 self.claim = None;
                 self.rival_is_over(now)
-                    .then(|| Write::Create(self.claimed(&Lease::default(), wall)))
+                    .then(|| LeaseWrite::Create(self.claimed(&Lease::default(), wall)))
             }
         }
     }
@@ -294,8 +299,8 @@ mod tests {
     }
 
     /// The Lease as the API server has it after a write.
-    fn stored(write: Write, version: &str) -> Lease {
-        let (Write::Create(mut lease) | Write::Replace(mut lease)) = write;
+    fn stored(write: LeaseWrite, version: &str) -> Lease {
+        let (LeaseWrite::Create(mut lease) | LeaseWrite::Replace(mut lease)) = write;
         lease.metadata.resource_version = Some(version.to_owned());
         lease
     }
@@ -345,7 +350,7 @@ mod tests {
     fn a_lease_that_is_absent_or_released_is_taken_at_once() {
         let now = Instant::now();
         let first = candidate("a").saw(None, now, NOON);
-        assert!(matches!(first, Some(Write::Create(_))));
+        assert!(matches!(first, Some(LeaseWrite::Create(_))));
         let held = held_by("a", "1");
         let released = candidate("a").release(Some(&held), NOON).unwrap();
         assert_eq!(holder(&released), None);
@@ -375,7 +380,7 @@ mod tests {
             None
         );
         let taken = standby.saw(Some(&renewed), at + seconds(180), NOON);
-        assert!(matches!(taken, Some(Write::Replace(_))));
+        assert!(matches!(taken, Some(LeaseWrite::Replace(_))));
     }
 
     #[test]
@@ -398,7 +403,7 @@ mod tests {
             let early = start + seconds(lasts - 1);
             assert_eq!(standby.saw(Some(&lease), early, NOON), None, "{stated:?}");
             let taken = standby.saw(Some(&lease), start + seconds(lasts), NOON);
-            assert!(matches!(taken, Some(Write::Replace(_))), "{stated:?}");
+            assert!(matches!(taken, Some(LeaseWrite::Replace(_))), "{stated:?}");
         }
     }
 
@@ -439,7 +444,7 @@ mod tests {
         assert_eq!(leader.saw(Some(&own), at(29), NOON), None);
         let renewal = leader.saw(Some(&own), at(30), NOON);
         // The clock stands still, yet the write changes something.
-        assert_ne!(renewal, Some(Write::Replace(own)));
+        assert_ne!(renewal, Some(LeaseWrite::Replace(own)));
         assert!(leader.claim().is_some());
         for found in [Some(held_by("b", "2")), None] {
             leader.wrote(start);
@@ -455,7 +460,7 @@ mod tests {
         standby.saw(Some(&held_by("a", "1")), start, NOON);
         assert_eq!(standby.saw(None, start + seconds(179), NOON), None);
         let taken = standby.saw(None, start + seconds(180), NOON);
-        assert!(matches!(taken, Some(Write::Create(_))));
+        assert!(matches!(taken, Some(LeaseWrite::Create(_))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
         validated::InvalidPolicy,
     },
     posthog::{PostHogError, guard::HostNotAllowed, wire::Source},
-    report::{compose::Obstacle, kubernetes::SecretRefused},
+    report::{kubernetes::SecretRefused, obstacle::Obstacle},
 };
 
 impl From<InvalidPolicy> for Obstacle {

@@ -13,8 +13,8 @@ use crate::{
         Metrics,
         metrics::NotificationLabels,
         notifications::{
-            Answer, Courier, Outbox,
-            outbox::{Due, Next, Pace},
+            Courier, Outbox, Reply,
+            outbox::{Due, NextDelivery, Pace},
             parcel,
         },
     },
@@ -52,8 +52,8 @@ impl<C: Courier> Postman<C> {
                     break LOOK_AGAIN;
                 }
                 match self.outbox.next(&self.pace, (self.clock)()) {
-                    Next::Send(due) => under_way.push(self.send(*due)),
-                    Next::Wait(until) => {
+                    NextDelivery::Send(due) => under_way.push(self.send(*due)),
+                    NextDelivery::Wait(until) => {
                         let wait = until.map(|until| until.duration_since((self.clock)()));
                         let wait = wait.and_then(|wait| Duration::try_from(wait).ok());
                         break wait.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
@@ -87,10 +87,10 @@ impl<C: Courier> Postman<C> {
         self.metrics.notifications.get_or_create(&labels).inc();
         let (occasion, id) = (letter.occasion.as_str(), &letter.id);
         match &answer {
-            Answer::Taken => {
+            Reply::Taken => {
                 tracing::info!(policy = %at, notification = id, "{} was told: {occasion}", to.name);
             }
-            Answer::NotTaken { why, .. } => {
+            Reply::NotTaken { why, .. } => {
                 tracing::warn!(policy = %at, notification = id, "{} was not told: {occasion}: {why}; {outcome}", to.name);
             }
         }

@@ -33,8 +33,8 @@ use crate::{
     observe::Observer,
     posthog::{Transport, client::Clock, guard::HostList},
     report::{
-        Kubernetes, KubernetesError, Metrics, StatusWriter, Story, compose, events,
-        gauges::Pass as Found, metrics::Outcome, notifications::Outbox, story,
+        Kubernetes, KubernetesError, Metrics, StatusWriter, Story, compose, events, gauges::Found,
+        metrics::ReconcileOutcome, notifications::Outbox, story,
     },
 };
 
@@ -79,7 +79,7 @@ pub struct Reconciled {
     /// When to come back; none if the policy is gone.
     pub again_in: Option<SignedDuration>,
     /// How it ended, for the metrics.
-    pub outcome: Outcome,
+    pub outcome: ReconcileOutcome,
     /// Policies that share a poll which was made just now.
     pub tell: Vec<PolicyRef>,
 }
@@ -108,7 +108,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         self.tell(&object, &observed, (&diagnosis, &plan), &writer, again_in);
         Ok(Reconciled {
             again_in: Some(again_in),
-            outcome: Outcome::Ok,
+            outcome: ReconcileOutcome::Ok,
             tell: observed.tell,
         })
     }
@@ -117,7 +117,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         self.forget(at);
         Reconciled {
             again_in: None,
-            outcome: Outcome::Gone,
+            outcome: ReconcileOutcome::Gone,
             tell: Vec::new(),
         }
     }

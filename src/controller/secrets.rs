@@ -24,7 +24,9 @@ use crate::{
         policy::SecretKeyRef,
     },
     posthog::ApiKey,
-    report::{KubernetesError, Metrics, kubernetes::SecretRefused, notifications::channel::Held},
+    report::{
+        KubernetesError, Metrics, kubernetes::SecretRefused, notifications::channel::SecretValue,
+    },
 };
 
 type CacheKey = (String, SecretKeyRef);
@@ -37,7 +39,7 @@ pub struct ApiKeys {
     stores: Vec<Store<PartialObjectMeta<Secret>>>,
     cache: Mutex<HashMap<CacheKey, (String, ApiKey)>>,
     /// What notifications need: read at every pass, and nearly never another.
-    notifications: Mutex<HashMap<CacheKey, Held>>,
+    notifications: Mutex<HashMap<CacheKey, SecretValue>>,
 }
 
 impl ApiKeys {
@@ -99,7 +101,7 @@ impl ApiKeys {
         &self,
         namespace: &str,
         wanted: &SecretKeyRef,
-    ) -> Result<Result<Held, SecretRefused>, KubernetesError> {
+    ) -> Result<Result<SecretValue, SecretRefused>, KubernetesError> {
         let cache_key = (namespace.to_owned(), wanted.clone());
         let watched = self.watched_version(namespace, &wanted.name, USE_NOTIFICATION);
         let known = self.notifications().remove(&cache_key);
@@ -114,7 +116,7 @@ impl ApiKeys {
         let version = secret.resource_version().unwrap_or_default();
         let value = released::value(Some(&secret), namespace, wanted, Use::Notification);
         Ok(value.map(|value| {
-            let held = Held { value, version };
+            let held = SecretValue { value, version };
             self.notifications().insert(cache_key, held.clone());
             held
         }))
@@ -156,7 +158,7 @@ impl ApiKeys {
         is_released(labelled.labels(), used_for).then(|| labelled.resource_version())?
     }
 
-    fn notifications(&self) -> MutexGuard<'_, HashMap<CacheKey, Held>> {
+    fn notifications(&self) -> MutexGuard<'_, HashMap<CacheKey, SecretValue>> {
         self.notifications
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

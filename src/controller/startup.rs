@@ -43,7 +43,7 @@ pub enum StartError {
 }
 
 /// A client for calls and one for watches, which are silent for long by nature.
-pub struct Clients {
+pub struct ClusterClients {
     /// For calls.
     pub calls: Client,
     /// For watches.
@@ -57,7 +57,7 @@ pub struct Clients {
 }
 
 /// Makes the clients from the kubeconfig or the pod's service account.
-pub async fn clients() -> Result<Clients, StartError> {
+pub async fn clients() -> Result<ClusterClients, StartError> {
     let mut config = Config::infer()
         .await
         .map_err(|e| StartError::NoCluster(timed::reason(&e)))?;
@@ -72,7 +72,7 @@ pub async fn clients() -> Result<Clients, StartError> {
         config.read_timeout = Some(read_timeout);
         Client::try_from(config).map_err(|e| StartError::Client(timed::reason(&e)))
     };
-    Ok(Clients {
+    Ok(ClusterClients {
         calls: with(timed::KUBERNETES_DEADLINE)?,
         watches: with(WATCH_TIMEOUT)?,
         namespace: config.default_namespace.clone(),
@@ -108,7 +108,7 @@ pub fn mind_exceptions(config: &mut Config) {
 /// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched. Returns how it gives first
 /// lists.
 pub async fn wait_for_cluster(
-    clients: &Clients,
+    clients: &ClusterClients,
     metrics: &Metrics,
     namespaces: &[Option<String>],
     pending: impl Fn(String),

@@ -8,16 +8,15 @@ use std::{
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Resource, ResourceExt, api::ObjectMeta, core::NamespaceResourceScope};
+use kube::{Resource, api::ObjectMeta, core::NamespaceResourceScope};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::rivals::told;
+use super::told::told;
 use crate::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicySpec, WarehouseSyncPolicyStatus,
-        policy::Credentials,
-        validated::{PolicyRef, Project},
+        policy::Credentials, validated::Project,
     },
     observe::Rival,
 };
@@ -49,14 +48,22 @@ struct Metadata {
     annotations: BTreeMap<String, String>,
 }
 
+/// Why a policy cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("spec: {0}")]
+    Spec(serde_json::Error),
+    #[error("status: {0}")]
+    Status(serde_json::Error),
+}
+
 impl Listed {
-    fn read(&self) -> Result<(WarehouseSyncPolicySpec, Option<WarehouseSyncPolicyStatus>), String> {
-        let spec = Deserialize::deserialize(&self.spec);
-        let status = Deserialize::deserialize(&self.status);
-        Ok((
-            spec.map_err(|error: serde_json::Error| format!("spec: {error}"))?,
-            status.map_err(|error: serde_json::Error| format!("status: {error}"))?,
-        ))
+    fn read(
+        &self,
+    ) -> Result<(WarehouseSyncPolicySpec, Option<WarehouseSyncPolicyStatus>), Unreadable> {
+        let spec = Deserialize::deserialize(&self.spec).map_err(Unreadable::Spec)?;
+        let status = Deserialize::deserialize(&self.status).map_err(Unreadable::Status)?;
+        Ok((spec, status))
     }
 }
 
@@ -115,7 +122,7 @@ impl From<Listed> for Watched {
                 metadata,
                 secrets: BTreeSet::new(),
                 told: None,
-                unreadable: Some(why),
+                unreadable: Some(why.to_string()),
             },
         }
     }
@@ -139,14 +146,6 @@ fn secrets(spec: &WarehouseSyncPolicySpec) -> BTreeSet<String> {
         .chain(receivers)
         .map(|at| at.name.clone())
         .collect()
-}
-
-/// Where a policy is.
-pub fn at(policy: &impl ResourceExt) -> PolicyRef {
-    PolicyRef {
-        namespace: policy.namespace().unwrap_or_default(),
-        name: policy.name_any(),
-    }
 }
 
 impl Resource for Watched {
@@ -175,9 +174,10 @@ impl Resource for Watched {
 
 #[cfg(test)]
 mod tests {
+    use kube::ResourceExt as _;
     use serde_json::json;
 
-    use super::*;
+    use super::{super::told::at, *};
 
     fn watched(spec: &Value) -> Watched {
         let policy = json!({

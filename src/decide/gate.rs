@@ -5,7 +5,7 @@
 
 use crate::{
     api::status::Incident,
-    diagnose::{Cause, causes::Reload},
+    diagnose::{Cause, Diagnosis, Known, Verdict, causes::Reload},
     observe::{Canary, Log, Look, Newest},
     posthog::{
         lax::Lax,
@@ -24,6 +24,28 @@ pub struct Hanging {
     pub log_at: Option<jiff::Timestamp>,
     /// The run of another table that proves that `PostHog` works.
     pub canary: Option<Canary>,
+}
+
+impl Hanging {
+    /// Of the run of an incident, if it was judged dead.
+    #[must_use]
+    pub fn of(known: &Known<'_>, diagnosis: &Diagnosis, incident: &Incident) -> Option<Self> {
+        let Verdict::StuckJob(silence) = &diagnosis.of(&incident.schema_id)?.verdict else {
+            return None;
+        };
+        let seen = known.snapshot.seen(&incident.schema_id);
+        let seen = seen.filter(|seen| seen.frozen)?;
+        let mark = seen
+            .mark
+            .as_ref()
+            .filter(|mark| mark.running && mark.job_id == incident.job_id)?;
+        Some(Self {
+            job_id: mark.job_id.clone()?,
+            rows: mark.rows,
+            log_at: mark.log_at,
+            canary: silence.canary.clone(),
+        })
+    }
 }
 
 /// Proof, by a live look, that a run still hangs. Only [`still_hangs`] makes one.

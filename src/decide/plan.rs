@@ -15,7 +15,7 @@ use crate::{
     api::{
         About,
         proposal::{Proposal, ProposedAction},
-        status::{BreakerState, Call, Incident, SourceState, Suppressed},
+        status::{BreakerState, Call, Incident, Note, SourceState, Suppressed},
     },
     posthog::write::Write,
 };
@@ -30,7 +30,7 @@ pub struct Plan {
     /// What would be sent, and what holds it back.
     pub held: Vec<Held>,
     /// Steps seen in this reconcile, for the history.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// What PostHog was given of the user's Secrets, by source.
     pub sources: Vec<SourceState>,
     /// What is not proposed again for a while.

@@ -6,15 +6,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     approval::poison,
+    gate::Hanging,
     guards::{Ask, Guard, Limits, breaker, chain},
     incident::{self, Facts, Next},
-    orders::{self, stuck::hanging},
+    orders,
     ownership::is_in_flight,
     plan::{Held, Order, Plan},
     proposal::{self, Proposals},
 };
 use crate::{
-    api::status::{Call, Incident, RootCause, Step},
+    api::status::{Call, Incident, Note, RootCause, Step},
     diagnose::{Cause, Diagnosis, Judged, Known, Verdict, causes::Reload, credentials::offers},
     observe::{Look, Newest},
     posthog::wire::SchemaStatus,
@@ -94,7 +95,7 @@ pub fn decide(
     (plan.proposals, plan.said, plan.suppressed) = (rows, said, suppressed);
     plan.requests = requests;
     plan.unguarded = settings.proposals.approvals.allow_unguarded;
-    plan.notes.extend(notes);
+    plan.notes.extend(notes.into_iter().map(Note::from));
     plan
 }
 
@@ -203,7 +204,7 @@ impl Planner<'_> {
         // Reloading only leads to the call, which has a note of its own.
         if before != (incident.step, incident.attempt) && incident.step != Step::Reloading {
             plan.notes
-                .push(format!("{}: {}", incident.schema, incident.message));
+                .push(format!("{}: {}", incident.schema, incident.message).into());
         }
         let over = match &next {
             Next::Close(reason) => Some(reason.clone()),
@@ -214,7 +215,7 @@ impl Planner<'_> {
             Next::Send(_) | Next::Wait => None,
         };
         if let Some(reason) = over {
-            plan.notes.push(format!("{}: {reason}", incident.schema));
+            plan.notes.push(Note::closing(&incident, &reason));
             return;
         }
         let order = match next {
@@ -235,10 +236,8 @@ impl Planner<'_> {
             return false;
         }
         if incident.job_id.is_none() {
-            plan.notes.push(format!(
-                "{}: the incident is closed, because a person asked to begin anew",
-                incident.schema
-            ));
+            let why = "the incident is closed, because a person asked to begin anew";
+            plan.notes.push(Note::closing(incident, why));
             return true;
         }
         let judged = self.diagnosis.of(&incident.schema_id);
@@ -381,7 +380,7 @@ impl Planner<'_> {
     /// True if a look that could tell says that the incident's run does not hang.
     fn moves_again(&self, incident: &Incident) -> bool {
         let seen = self.known.snapshot.seen(&incident.schema_id);
-        hanging(self.known, self.diagnosis, incident).is_none()
+        Hanging::of(self.known, self.diagnosis, incident).is_none()
             && seen.is_some_and(|seen| seen.unclear.is_none())
             && self
                 .known

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | cancel | a live look proved that the very run still hangs ([`RunStillHangs`](super::gate::RunStillHangs)) |
 //! | reload | a live look proved that nothing runs and syncing is on ([`NothingRuns`](super::gate::NothingRuns)), and its next run wipes nothing |
-//! | source reload | the policy owns every table that is on, and the next run of none of them wipes anything |
 //! | PATCH of a table | it only switches the table on again, which `PostHog` was seen to switch off after a failure, which syncs by neither webhook nor CDC, and of which the next run wipes nothing |
 //! | bulk update | each of its patches is safe by itself |
 //! | PATCH of a source | it hands over nothing but credentials |
@@ -91,7 +90,6 @@ pub fn judge(call: &Write, known: &Known) -> Verdict {
             source_id,
             job_inputs,
         } => of_source(known, source_id, |_| credentials(job_inputs)),
-        Write::ReloadSource { source_id } => of_source(known, source_id, reload_source),
         Write::RefreshSchemas { .. } => Some(Why::DeletesVanishedTables),
         Write::CreateWebhook { source_id } => of_source(known, source_id, create_webhook),
         Write::UpdateWebhookInputs { source_id, .. } => {
@@ -150,18 +148,6 @@ const fn next_run(table: &Table) -> Option<Why> {
         NextRun::MayWipe => Some(Why::NextRunMayWipe),
         NextRun::Unknown => Some(Why::NextRunUnknown),
     }
-}
-
-/// It touches every table that is on, also those that the policy does not select.
-fn reload_source(known: &Known) -> Option<Why> {
-    let Some(tables) = known.all_tables() else {
-        return Some(Why::TableUnknown);
-    };
-    worst(tables.iter().map(|table| match table.should_sync {
-        Some(false) => None,
-        None => Some(Why::TableUnknown),
-        Some(true) => worst([next_run(table), (!table.owned).then_some(Why::NotOwned)]),
-    }))
 }
 
 fn patch(known: &Known, change: &SchemaPatch) -> Option<Why> {

@@ -23,6 +23,9 @@ use crate::{
 
 const MB: i64 = 1024 * 1024;
 
+/// The rule of a source without its replication slot.
+const SLOT_GONE: &str = "cdc/slot-gone";
+
 /// How many of its own intervals a table may wait for `PostHog` to rebuild a lost slot by itself.
 const SLOT_COMES_BACK: i32 = 2;
 
@@ -108,7 +111,7 @@ fn problem(known: &Known<'_>, source: &Source, probed: &Probed<CdcStatus>) -> Op
     problem.affected = tables(known, source)
         .map(|schema| redact::one_line(&schema.name, NAME_CAP))
         .collect();
-    if cause == RootCause::CdcSlotLost && comes_back(known, source, probed.at) {
+    if rule == SLOT_GONE && comes_back(known, source, probed.at) {
         problem.severity = Severity::Warning;
         problem
             .evidence
@@ -219,7 +222,7 @@ fn trouble(status: &CdcStatus, lag_warn_percent: i64) -> Option<Trouble> {
     if status.slot_exists == Lax::Is(false) {
         return broken(
             RootCause::CdcSlotLost,
-            "cdc/slot-gone",
+            SLOT_GONE,
             "The database no longer has the replication slot",
         );
     }

@@ -108,13 +108,12 @@ pub fn read<'a>(
         .map(|text| text.trim())
         .filter(|text| !text.is_empty())
         .map(|text| (Some(text), read(text)));
+    let says_why = |(_, reading): &(_, Reading)| Cause::of(reading.cause).doubt != Doubt::Table;
     let first = readings.next();
     match first {
         None => (None, read("")),
-        Some(first) if first.1.cause != RootCause::Unknown => first,
-        Some(first) => readings
-            .find(|(_, reading)| reading.cause != RootCause::Unknown)
-            .unwrap_or(first),
+        Some(first) if says_why(&first) => first,
+        Some(first) => readings.find(says_why).unwrap_or(first),
     }
 }
 

@@ -6,6 +6,7 @@ use std::{collections::HashSet, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
+    causes::{Cause, Reload},
     diagnosis::Diagnosis,
     known::Known,
     problem::{Fact, Problem},
@@ -85,7 +86,7 @@ impl Unlooked {
         }
         problem.confidence = Confidence::Low;
         let mut fact = "its runs were not read: this is what PostHog's list says".to_owned();
-        if problem.cause == RootCause::Stale {
+        if Cause::of(problem.cause).reload == Reload::Stale {
             // No worse than that, and nothing of the look that stands in.
             problem.severity = problem.severity.max(Severity::Warning);
             problem.evidence.clear();

@@ -12,7 +12,7 @@ use crate::{
         http::{self, Clients},
         transport::{TransportError, retry_after},
     },
-    report::notifications::{Answer, Channel, Courier, Parcel},
+    report::notifications::{Channel, Courier, Parcel, Reply},
 };
 
 /// When a receiver that does not answer is given up.
@@ -35,7 +35,7 @@ impl HttpCourier {
 }
 
 impl Courier for HttpCourier {
-    async fn deliver(&self, to: &Channel, parcel: Parcel) -> Answer {
+    async fn deliver(&self, to: &Channel, parcel: Parcel) -> Reply {
         let host = to.address.host();
         // Checked here too, at the last line before the network, whatever a caller forgot.
         if self.hosts.check(host).is_err() {
@@ -72,17 +72,17 @@ impl Courier for HttpCourier {
     }
 }
 
-fn not_taken(why: &str, passes: bool) -> Answer {
-    Answer::NotTaken {
+fn not_taken(why: &str, passes: bool) -> Reply {
+    Reply::NotTaken {
         why: why.to_owned(),
         passes,
         wait: None,
     }
 }
 
-fn of_status(status: u16, wait: Option<Duration>) -> Answer {
+fn of_status(status: u16, wait: Option<Duration>) -> Reply {
     let (what, passes) = match status {
-        200..=299 => return Answer::Taken,
+        200..=299 => return Reply::Taken,
         300..=399 => (
             "a redirect is not followed: put the URL that it leads to into the Secret",
             false,
@@ -99,7 +99,7 @@ fn of_status(status: u16, wait: Option<Duration>) -> Answer {
         400..=499 => ("it does not accept the message", false),
         _ => ("its own error", true),
     };
-    Answer::NotTaken {
+    Reply::NotTaken {
         why: format!("HTTP {status}, {what}"),
         passes,
         wait,
@@ -123,12 +123,12 @@ mod tests {
             (500, true),
             (503, true),
         ] {
-            let Answer::NotTaken { passes, why, .. } = of_status(status, None) else {
+            let Reply::NotTaken { passes, why, .. } = of_status(status, None) else {
                 panic!("{status} is taken");
             };
             assert_eq!(passes, again, "{status}");
             assert!(why.starts_with(&format!("HTTP {status}, ")), "{why}");
         }
-        assert_eq!(of_status(204, None), Answer::Taken);
+        assert_eq!(of_status(204, None), Reply::Taken);
     }
 }

@@ -8,11 +8,11 @@ use crate::{
     api::{
         Timings, WarehouseSyncPolicyStatus,
         proposal::Proposal,
-        status::{Fate, Handover, Incident, Send, SourceState},
+        status::{Fate, Handover, Incident, Note, Send, SourceState},
     },
     decide::{
         Blocked, Held, Plan,
-        approval::progress::{self, begun},
+        approval::progress,
         incident::{self, Facts, Next},
         plan::{Basis, Kind, OfIncident, OfSource, Order},
         proposal,
@@ -68,7 +68,7 @@ impl Record {
         match self {
             Self::Incident(incident) => incident.sends.last().map(|send| send.started_at),
             Self::Source(handover) => Some(handover.at),
-            Self::Proposal(proposal) => begun(proposal).last().map(|step| step.started_at),
+            Self::Proposal(proposal) => proposal.begun().last().map(|step| step.started_at),
         }
     }
 
@@ -182,7 +182,7 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
         let Outcome { fate, detail, .. } = outcome;
         let left = *fate != Fate::NotSent;
         plan.sent(record.started_at().filter(|_| left));
-        plan.notes.push(note(order, *fate, detail));
+        plan.notes.push(note(order, *fate, detail).into());
         self.metrics.sent(call, *fate);
         let at = self.writer.at();
         story::answered(at, &order.subject.about, call, *fate, detail);
@@ -210,7 +210,7 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
         };
         match incident::advance(&mut incident, &facts) {
             Next::Close(reason) => {
-                plan.notes.push(format!("{}: {reason}", incident.schema));
+                plan.notes.push(Note::closing(&incident, &reason));
                 plan.incidents
                     .retain(|known| known.schema_id != incident.schema_id);
             }

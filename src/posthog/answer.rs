@@ -59,8 +59,7 @@ impl Answer {
             Write::Cancel { .. }
             | Write::Reload { .. }
             | Write::Resync { .. }
-            | Write::DeleteData { .. }
-            | Write::ReloadSource { .. } => {
+            | Write::DeleteData { .. } => {
                 // An empty body is the usual one.
                 let said = serde_json::from_slice(&response.body);
                 Ok(Self::Taken(said.unwrap_or_default()))

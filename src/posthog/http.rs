@@ -1,9 +1,8 @@
 //! The transport of production: reqwest over rustls.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use futures::StreamExt;
-use jiff::Timestamp;
 use reqwest::{
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER},
     redirect, retry,
@@ -12,6 +11,7 @@ use reqwest::{
 use super::{
     ApiKey,
     authorities::Authorities,
+    client::Clock,
     connection,
     guard::HostList,
     proxy,
@@ -73,17 +73,32 @@ fn builder() -> reqwest::ClientBuilder {
 }
 
 /// Sends requests over HTTP. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpTransport {
     clients: Clients,
     hosts: HostList,
+    clock: Clock,
+}
+
+impl fmt::Debug for HttpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTransport").finish_non_exhaustive()
+    }
 }
 
 impl HttpTransport {
-    /// Sends to `hosts` only.
-    pub fn new(hosts: HostList, authorities: &Authorities) -> Result<Self, reqwest::Error> {
+    /// Sends to `hosts` only. By `clock` it reads until when an answer asks to wait.
+    pub fn new(
+        hosts: HostList,
+        authorities: &Authorities,
+        clock: Clock,
+    ) -> Result<Self, reqwest::Error> {
         let clients = Clients::new(authorities, |builder| builder)?;
-        Ok(Self { clients, hosts })
+        Ok(Self {
+            clients,
+            hosts,
+            clock,
+        })
     }
 
     async fn exchange(
@@ -138,7 +153,7 @@ impl HttpTransport {
         Ok(Response {
             status,
             content_type,
-            retry_after: transport::retry_after(&wait, Timestamp::now()),
+            retry_after: transport::retry_after(&wait, (self.clock)()),
             date: transport::date(&date),
             body,
         })

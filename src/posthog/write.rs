@@ -56,12 +56,6 @@ pub enum Write {
         /// What changes.
         job_inputs: Inputs,
     },
-    /// Asks for a run of each table that is switched on, and does not tell for which it worked. Of a direct source it is
-    /// `refresh_schemas`.
-    ReloadSource {
-        /// The source.
-        source_id: String,
-    },
     /// Reads the source's list of tables anew and deletes what `PostHog` has of those that vanished.
     RefreshSchemas {
         /// The source.
@@ -232,7 +226,6 @@ impl Write {
             Self::PatchSchema(_) => "change table",
             Self::BulkUpdateSchemas { .. } => "change tables",
             Self::PatchSource { .. } => "change source",
-            Self::ReloadSource { .. } => "reload source",
             Self::RefreshSchemas { .. } => "refresh tables",
             Self::CreateWebhook { .. } => "create webhook",
             Self::UpdateWebhookInputs { .. } => "change webhook inputs",
@@ -253,7 +246,6 @@ impl Write {
             | Self::Reload { .. }
             | Self::DeleteData { .. }
             | Self::PatchSource { .. }
-            | Self::ReloadSource { .. }
             | Self::RefreshSchemas { .. }
             | Self::CreateWebhook { .. }
             | Self::DeleteWebhook { .. }
@@ -293,7 +285,6 @@ impl Write {
                 (Method::Patch, source(source_id, "bulk_update_schemas/"))
             }
             Self::PatchSource { source_id, .. } => (Method::Patch, source(source_id, "")),
-            Self::ReloadSource { source_id } => (Method::Post, source(source_id, "reload/")),
             Self::RefreshSchemas { source_id } => {
                 (Method::Post, source(source_id, "refresh_schemas/"))
             }
@@ -328,7 +319,6 @@ impl Write {
             | Self::Reload { .. }
             | Self::Resync { .. }
             | Self::DeleteData { .. }
-            | Self::ReloadSource { .. }
             | Self::RefreshSchemas { .. }
             | Self::DeleteWebhook { .. }
             | Self::RepairCdc { .. } => None,
@@ -342,8 +332,7 @@ impl Write {
             Self::Cancel { .. }
             | Self::Reload { .. }
             | Self::Resync { .. }
-            | Self::DeleteData { .. }
-            | Self::ReloadSource { .. } => DEADLINE,
+            | Self::DeleteData { .. } => DEADLINE,
             Self::PatchSchema(_)
             | Self::BulkUpdateSchemas { .. }
             | Self::PatchSource { .. }

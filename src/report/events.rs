@@ -287,13 +287,8 @@ fn handovers(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
         .collect()
 }
 
-/// Why an incident left the list stands in the history, as its newest entry on the table.
 fn closed(gone: &Incident, new: &WarehouseSyncPolicyStatus) -> Notice {
-    let prefix = format!("{}: ", gone.schema);
-    let why = new
-        .history
-        .iter()
-        .find_map(|entry| entry.what.strip_prefix(&prefix));
+    let why = new.why_closed(&gone.schema_id);
     let note = format!(
         "{} {}: {}",
         gone.source,

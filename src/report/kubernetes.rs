@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::{events::Notice, notifications::channel::Held};
+use super::{events::Notice, notifications::channel::SecretValue};
 use crate::api::conditions::Reason;
 use crate::{
     api::{
@@ -91,7 +91,7 @@ pub trait Kubernetes: Send + Sync + 'static {
         &self,
         namespace: &str,
         secret: &SecretKeyRef,
-    ) -> impl Future<Output = Result<Result<Held, SecretRefused>, KubernetesError>> + Send;
+    ) -> impl Future<Output = Result<Result<SecretValue, SecretRefused>, KubernetesError>> + Send;
 
     /// Whether the admission policies stand that make an annotation an approval.
     fn approval_guard(&self)

@@ -67,7 +67,7 @@ type Times = Family<CallLabels, Histogram, fn() -> Histogram>;
 /// How a reconcile can end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
 #[strum(serialize_all = "snake_case")]
-pub enum Outcome {
+pub enum ReconcileOutcome {
     /// It went through, and `PostHog` was read.
     Ok,
     /// It went through, and says in the status why `PostHog` could not be read.
@@ -84,7 +84,7 @@ pub enum Outcome {
     NotUnderstood,
 }
 
-impl Outcome {
+impl ReconcileOutcome {
     const ALL: &'static [Self] = Self::VARIANTS;
 
     fn as_str(self) -> &'static str {
@@ -137,7 +137,7 @@ impl Default for Metrics {
             gauges: Gauges::default(),
             gates: Gates::default(),
         };
-        for &outcome in Outcome::ALL {
+        for &outcome in ReconcileOutcome::ALL {
             let _ = metrics.reconciles.get_or_create(&of_outcome(outcome));
         }
         for call in Write::NAMES {
@@ -244,7 +244,7 @@ impl Metrics {
     }
 
     /// Counts a reconcile.
-    pub fn reconciled(&self, outcome: Outcome) {
+    pub fn reconciled(&self, outcome: ReconcileOutcome) {
         self.reconciles.get_or_create(&of_outcome(outcome)).inc();
     }
 
@@ -271,7 +271,7 @@ impl Metrics {
     }
 }
 
-fn of_outcome(outcome: Outcome) -> OutcomeLabels {
+fn of_outcome(outcome: ReconcileOutcome) -> OutcomeLabels {
     OutcomeLabels {
         outcome: outcome.as_str(),
     }

@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{EventReason, compose::Obstacle, events::Notice};
+use super::{EventReason, events::Notice, obstacle::Obstacle};
 use crate::{
     api::{About, conditions::Reason, proposal::Proposal, status::Fate, validated::PolicyRef},
     decide::{Guard, Held, Plan},

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
-    controller::Health,
+    controller::ProcessHealth,
     posthog::client::Clock,
     report::{Metrics, exposition::Format},
 };
@@ -32,7 +32,7 @@ pub struct BindError(SocketAddr, std::io::Error);
 /// Serves on `address` until the process ends.
 pub async fn start(
     address: SocketAddr,
-    health: Health,
+    health: ProcessHealth,
     metrics: Metrics,
     clock: Clock,
 ) -> Result<JoinHandle<std::io::Result<()>>, BindError> {
@@ -55,7 +55,7 @@ pub async fn start(
     ))
 }
 
-async fn readyz(State(health): State<Health>) -> impl IntoResponse {
+async fn readyz(State(health): State<ProcessHealth>) -> impl IntoResponse {
     let pending = health.what_is_pending().join("; ");
     if pending.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())

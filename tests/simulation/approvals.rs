@@ -10,7 +10,7 @@ use warehouse_sync_operator::{
         proposal::{Phase, Proposal, ProposedAction},
         status::RootCause,
     },
-    controller::rivals::told,
+    controller::told::told,
     observe::{ApprovalGuard, Rival},
 };
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
-use posthog_simulator::{Clock, Scenario, Simulator, Watchdog};
+use posthog_simulator::{Clock, Scenario, Simulator};
 use warehouse_sync_operator::{
     api::{host::Host, validated::Project},
     posthog::{
@@ -19,7 +19,6 @@ use crate::{faults::Faults, transport::SimTransport, world::start};
 pub struct Posthog {
     pub simulator: Arc<Mutex<Simulator>>,
     pub client: Client<SimTransport>,
-    _watchdog: Watchdog,
 }
 
 pub fn posthog(scenario: &str) -> Posthog {
@@ -39,7 +38,6 @@ pub fn posthog(scenario: &str) -> Posthog {
     let key = ApiKey::new(b"phx_demo").unwrap();
     Posthog {
         client: Client::new(Arc::new(transport), project, key, gate, clock),
-        _watchdog: Watchdog(simulator.clone()),
         simulator,
     }
 }

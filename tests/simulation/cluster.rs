@@ -16,7 +16,7 @@ use warehouse_sync_operator::{
     posthog::ApiKey,
     report::{
         Kubernetes, KubernetesError, events::Notice, kubernetes::SecretRefused,
-        notifications::channel::Held,
+        notifications::channel::SecretValue,
     },
 };
 
@@ -260,13 +260,13 @@ impl Kubernetes for Cluster {
         &self,
         namespace: &str,
         wanted: &SecretKeyRef,
-    ) -> Result<Result<Held, SecretRefused>, KubernetesError> {
+    ) -> Result<Result<SecretValue, SecretRefused>, KubernetesError> {
         let state = self.state.lock().unwrap();
         let named = |secret: &&Secret| secret.metadata.name.as_deref() == Some(&wanted.name);
         let secret = state.secrets.iter().find(named);
         let value = released::value(secret, namespace, wanted, Use::Notification);
         let version = secret.and_then(|secret| secret.metadata.resource_version.clone());
-        Ok(value.map(|value| Held {
+        Ok(value.map(|value| SecretValue {
             value,
             version: version.unwrap_or_default(),
         }))

@@ -15,7 +15,7 @@ use warehouse_sync_operator::{
         policy::SecretKeyRef,
         validated::{PolicyRef, Project},
     },
-    controller::{Reconciler, rivals::told},
+    controller::{Reconciler, told::told},
     decide::approval,
     execute::Ledger,
     observe::{ApprovalGuard, Observer, Rival},
@@ -24,7 +24,7 @@ use warehouse_sync_operator::{
         Kubernetes, KubernetesError, Metrics, Story,
         events::Notice,
         kubernetes::SecretRefused,
-        notifications::{Outbox, channel::Held},
+        notifications::{Outbox, channel::SecretValue},
     },
 };
 
@@ -189,7 +189,7 @@ impl Kubernetes for Policies {
         &self,
         _: &str,
         _: &SecretKeyRef,
-    ) -> Result<Result<Held, SecretRefused>, KubernetesError> {
+    ) -> Result<Result<SecretValue, SecretRefused>, KubernetesError> {
         panic!("no policy here tells anybody")
     }
 

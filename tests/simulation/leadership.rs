@@ -8,7 +8,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use proptest::prelude::*;
 use warehouse_sync_operator::{
     api::status::Fate,
-    controller::lease::{Candidate, Times, Write},
+    controller::lease::{Candidate, LeaseWrite, Times},
 };
 
 use crate::{
@@ -57,7 +57,7 @@ fn event() -> impl Strategy<Value = Event> {
 enum Stage {
     Idle,
     Answered(Option<Lease>),
-    Writing(Instant, Write),
+    Writing(Instant, LeaseWrite),
     Written(Instant, bool),
 }
 
@@ -76,7 +76,7 @@ struct Model {
     version: u64,
     processes: Vec<Process>,
     made: usize,
-    strays: Vec<Write>,
+    strays: Vec<LeaseWrite>,
     /// Until when a call may be under way, and whose it is.
     call: Option<(Duration, String)>,
 }
@@ -123,10 +123,10 @@ impl Model {
     }
 
     /// As the API server does it; true if it was carried out.
-    fn land(&mut self, write: Write) -> bool {
+    fn land(&mut self, write: LeaseWrite) -> bool {
         let mut lease = match (write, &self.lease) {
-            (Write::Create(lease), None) => lease,
-            (Write::Replace(lease), Some(stored))
+            (LeaseWrite::Create(lease), None) => lease,
+            (LeaseWrite::Replace(lease), Some(stored))
                 if lease.metadata.resource_version == stored.metadata.resource_version =>
             {
                 lease
@@ -204,7 +204,7 @@ impl Model {
         let (found, wall) = (self.lease.clone(), self.wall(process));
         let candidate = &mut self.processes[process].candidate;
         if let Some(lease) = candidate.release(found.as_ref(), wall) {
-            self.land(Write::Replace(lease));
+            self.land(LeaseWrite::Replace(lease));
         }
         self.replace(process);
     }

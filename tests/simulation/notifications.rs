@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use warehouse_sync_operator::{
-    api::notification::{Announcement, Occasion},
+    api::{announced::Announcement, notification::Occasion},
     report::notifications::{
-        Answer,
-        outbox::{Due, Next, Pace},
+        Reply,
+        outbox::{Due, NextDelivery, Pace},
     },
 };
 
@@ -28,13 +28,13 @@ type Inbox = BTreeMap<String, (Occasion, usize)>;
 fn post(
     world: &mut World,
     inbox: &mut Inbox,
-    answer: impl Fn(&Due) -> Answer,
+    answer: impl Fn(&Due) -> Reply,
     mut dies: impl FnMut(&Due) -> bool,
 ) -> bool {
     let (outbox, mut sent) = (world.outbox(), false);
-    while let Next::Send(due) = outbox.next(&Pace::PRODUCTION, world.now()) {
+    while let NextDelivery::Send(due) = outbox.next(&Pace::PRODUCTION, world.now()) {
         let answered = answer(&due);
-        if answered == Answer::Taken {
+        if answered == Reply::Taken {
             let seen = inbox.entry(due.letter.id.clone());
             seen.or_insert((due.letter.occasion, 0)).1 += 1;
         }
@@ -54,7 +54,7 @@ fn run(world: &mut World, inbox: &mut Inbox, time: SignedDuration, died_once: &m
     while world.now() < end {
         world.run_for(SignedDuration::from_secs(1));
         let mut dies = |_: &Due| !std::mem::replace(died_once, true);
-        if post(world, inbox, |_| Answer::Taken, &mut dies) {
+        if post(world, inbox, |_| Reply::Taken, &mut dies) {
             world.pass();
         }
     }
@@ -104,7 +104,7 @@ fn an_escalation_and_its_end_are_told_once_each_and_then_nothing_is_written() {
 #[test]
 fn a_receiver_that_is_away_for_long_hears_only_of_what_still_stands_and_slows_nothing_down() {
     let (mut world, mut inbox) = (world(JOB_SURVIVES, &[]), Inbox::new());
-    let refused = |_: &Due| Answer::NotTaken {
+    let refused = |_: &Due| Reply::NotTaken {
         why: "HTTP 503".to_owned(),
         passes: true,
         wait: None,

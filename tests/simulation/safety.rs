@@ -38,12 +38,11 @@ fn source(tables: &[&str]) -> Source {
 const ON: &str = r#""should_sync":true,"sync_type":"incremental","status":"Completed""#;
 const OFF: &str = r#""should_sync":false,"sync_type":"incremental","status":"Failed""#;
 
-/// These tables, all owned and with ordinary next runs.
+/// These tables, all with ordinary next runs.
 fn known(tables: &[&str]) -> Known {
     let mut known = Known::source(&source(tables)).unwrap();
     for index in 0..tables.len() {
         let table = known.table_mut(&format!("t{index}")).unwrap();
-        table.owned = true;
         table.next_run = NextRun::Ordinary;
     }
     known
@@ -80,6 +79,7 @@ fn hangs(schema_id: &str) -> Run {
         job_id: "j1".into(),
         rows: Some(5),
         log_at: None,
+        canary: None,
     };
     let proof = gate::still_hangs(schema_id, &hanging, &look(schema_id, "Running"));
     Run::StillHangs(proof.unwrap())
@@ -138,10 +138,6 @@ fn cancel() -> Write {
 
 fn reload() -> Write {
     Write::Reload { schema_id: t0() }
-}
-
-fn reload_source() -> Write {
-    Write::ReloadSource { source_id: s1() }
 }
 
 fn inputs(names: &[&str]) -> Inputs {
@@ -258,78 +254,6 @@ fn a_reload_is_safe_with_the_proof_that_nothing_runs_and_if_the_next_run_wipes_n
             reload(),
             known(&[]),
             Some(Why::TableUnknown),
-        ),
-    ]);
-}
-
-#[test]
-fn a_source_reload_is_safe_if_no_table_that_is_on_is_anothers_or_poisoned() {
-    let odd = r#""should_sync":"yes","sync_type":"incremental","status":"Completed""#;
-    let missing = r#""sync_type":"incremental","status":"Completed""#;
-    let one = || {
-        let table = Table {
-            should_sync: Some(true),
-            owned: true,
-            next_run: NextRun::Ordinary,
-            ..Table::unknown("t0")
-        };
-        Known::one_table("s1", true, table).unwrap()
-    };
-    let poisoned = |tables: &[&str]| with(tables, |table| table.next_run = NextRun::MayWipe);
-    let anothers = |tables: &[&str]| with(tables, |table| table.owned = false);
-    let other_source = Write::ReloadSource {
-        source_id: "s2".into(),
-    };
-    check(vec![
-        ("all well", reload_source(), known(&[ON, OFF]), None),
-        (
-            "one poisoned",
-            reload_source(),
-            poisoned(&[ON, ON]),
-            Some(Why::NextRunMayWipe),
-        ),
-        ("poisoned, off", reload_source(), poisoned(&[OFF, ON]), None),
-        (
-            "one is another's",
-            reload_source(),
-            anothers(&[ON, ON]),
-            Some(Why::NotOwned),
-        ),
-        (
-            "another's, off",
-            reload_source(),
-            anothers(&[OFF, ON]),
-            None,
-        ),
-        (
-            "on or off: odd",
-            reload_source(),
-            known(&[ON, odd]),
-            Some(Why::TableUnknown),
-        ),
-        (
-            "on or off: missing",
-            reload_source(),
-            known(&[ON, missing]),
-            Some(Why::TableUnknown),
-        ),
-        (
-            "not all tables known",
-            reload_source(),
-            one(),
-            Some(Why::TableUnknown),
-        ),
-        (
-            "as listed",
-            reload_source(),
-            Known::source(&source(&[ON])).unwrap(),
-            Some(Why::NextRunUnknown),
-        ),
-        (
-            "another source",
-            other_source,
-            known(&[ON]),
-            Some(Why::SourceUnknown),
         ),
     ]);
 }

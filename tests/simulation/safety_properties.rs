@@ -170,7 +170,6 @@ fn call() -> impl Strategy<Value = Write> {
         5 => patch(0).prop_map(Write::PatchSchema),
         3 => (patch(0), patch(1)).prop_map(move |(one, other)| Write::BulkUpdateSchemas { source_id: source_id(), patches: vec![one, other] }),
         1 => prop::sample::select(&["password", "host"][..]).prop_map(move |name| Write::PatchSource { source_id: source_id(), job_inputs: inputs(name) }),
-        3 => Just(()).prop_map(move |()| Write::ReloadSource { source_id: source_id() }),
         1 => Just(()).prop_map(move |()| Write::RefreshSchemas { source_id: source_id() }),
         2 => Just(()).prop_map(move |()| Write::CreateWebhook { source_id: source_id() }),
         2 => Just(()).prop_map(move |()| Write::UpdateWebhookInputs { source_id: source_id(), inputs: inputs("signing_secret") }),
@@ -234,6 +233,7 @@ fn look(posthog: &Posthog, schema: &Schema) -> Run {
             job_id: job_id.clone(),
             rows,
             log_at: look.worked_at(),
+            canary: None,
         };
         return gate::still_hangs(&schema.id, &hanging, &look)
             .map_or(Run::NotLooked, Run::StillHangs);
@@ -271,7 +271,6 @@ fn known(posthog: &Posthog, source: &Source) -> Option<Known> {
         let armed = posthog.simulator.lock().unwrap().reset_armed(&schema.id);
         let run = look(posthog, schema);
         let table = known.table_mut(&schema.id)?;
-        table.owned = true;
         table.disabled_by_posthog = true;
         table.next_run = if armed {
             NextRun::MayWipe
@@ -425,13 +424,6 @@ fn the_simulated_posthog_does_destroy_what_needs_approval() {
             "reset_armed: true",
             Write::Reload {
                 schema_id: schema_id(),
-            },
-        ),
-        (
-            SOURCES[0],
-            "reset_armed: true",
-            Write::ReloadSource {
-                source_id: source_id(),
             },
         ),
     ] {

@@ -193,6 +193,7 @@ impl World {
                 ProposedCall::Resync => ("POST", format!("/{schema}/resync/")),
                 ProposedCall::DeleteData => ("DELETE", format!("/{schema}/delete_data/")),
                 ProposedCall::Reload => ("POST", format!("/{schema}/reload/")),
+                ProposedCall::Cancel => ("POST", format!("/{schema}/cancel/")),
                 ProposedCall::RefreshSchemas => ("POST", format!("/{source}/refresh_schemas/")),
                 ProposedCall::RepairCdc => ("POST", format!("/{source}/repair_cdc/")),
                 ProposedCall::DeleteWebhook => ("POST", format!("/{source}/delete_webhook/")),

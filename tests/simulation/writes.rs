@@ -1,5 +1,7 @@
 //! The calls that write, against the simulated PostHog: what each sends, what comes back, and what a permit lets through.
 
+use std::sync::Arc;
+
 use posthog_simulator::{Clock, EffectKind, Scenario, Server, Simulator};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -196,14 +198,6 @@ fn of_settings() -> Vec<Exchange> {
 fn on_sources() -> Vec<Exchange> {
     vec![
         (
-            Write::ReloadSource {
-                source_id: source("s1"),
-            },
-            "POST external_data_sources/s1/reload/",
-            Value::Null,
-            taken,
-        ),
-        (
             Write::RefreshSchemas {
                 source_id: source("s1"),
             },
@@ -288,7 +282,12 @@ fn simulator(scenario: &str) -> Simulator {
 async fn each_call_sends_what_it_says_over_http_and_reads_the_answer() {
     let server = Server::start(simulator(PROJECT)).unwrap();
     let host = Host::parse(&server.url()).unwrap();
-    let transport = HttpTransport::new(HostList::new(&[], true), &Authorities::default()).unwrap();
+    let transport = HttpTransport::new(
+        HostList::new(&[], true),
+        &Authorities::default(),
+        Arc::new(start),
+    )
+    .unwrap();
     let key = ApiKey::new(b"phx_demo").unwrap();
     for (call, request_line, body, fits) in exchanges() {
         let request = call.request(|rest| format!("/api/projects/12345/{rest}"));
@@ -408,7 +407,6 @@ fn the_refusals_of_calls_on_sources_are_read() {
     let (s1, s2) = (|| source("s1"), || source("s2"));
     let cannot = "Could not authenticate with the source.";
     check_refusals(vec![
-        (Write::ReloadSource { source_id: s1() }, 400, LIMIT),
         (
             Write::PatchSource {
                 source_id: s1(),
@@ -469,7 +467,6 @@ fn known(posthog: &Posthog, source_id: &str) -> Known {
     let mut known = Known::source(source).unwrap();
     for schema in &source.schemas {
         let table = known.table_mut(&schema.id).unwrap();
-        table.owned = true;
         table.disabled_by_posthog = true;
         table.next_run = NextRun::Ordinary;
     }

@@ -9,8 +9,9 @@ use super::{
     PluginError,
     cluster::{Cluster, ClusterArgs},
     file::PolicyFile,
-    mark::{Mark, tell},
+    mark::Mark,
     print::Format,
+    tell::tell,
 };
 use crate::api::{
     WarehouseSyncPolicy,

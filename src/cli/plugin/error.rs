@@ -2,7 +2,7 @@
 
 use kube::config::{InferConfigError, KubeconfigError};
 
-use super::FileError;
+use super::{FileError, mark::SaidOtherwise};
 use crate::cli::CliError;
 
 /// Why a command ended badly, with what to do about it.
@@ -30,6 +30,9 @@ pub enum PluginError {
     /// The output could not be written.
     #[error(transparent)]
     Output(#[from] CliError),
+    /// Somebody has said something else.
+    #[error(transparent)]
+    SaidOtherwise(#[from] SaidOtherwise),
     /// A file could not be edited.
     #[error(transparent)]
     File(#[from] FileError),

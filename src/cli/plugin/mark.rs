@@ -2,10 +2,6 @@
 
 use serde::Serialize;
 
-use super::{
-    PluginError,
-    print::{Format, print},
-};
 use crate::api::names::{APPROVE, DENY, REQUEST};
 
 /// Longest value that the operator keeps, in characters.
@@ -18,6 +14,14 @@ pub(super) struct Mark {
     pub annotation: String,
     /// Its value.
     pub value: String,
+}
+
+/// The annotation is there with another value.
+#[derive(Debug, thiserror::Error)]
+#[error("the annotation {annotation} is there already, and says {said:?}. Nothing was changed")]
+pub struct SaidOtherwise {
+    annotation: String,
+    said: String,
 }
 
 impl Mark {
@@ -46,45 +50,16 @@ impl Mark {
     }
 
     /// True if `said`, the value of before, is this one. Another value is never replaced: what somebody has said stays said.
-    pub(super) fn is_in(&self, said: Option<&str>) -> Result<bool, PluginError> {
+    pub(super) fn is_in(&self, said: Option<&str>) -> Result<bool, SaidOtherwise> {
         match said {
             None => Ok(false),
             Some(said) if said == self.value => Ok(true),
-            Some(said) => Err(PluginError::refused(format!(
-                "the annotation {} is there already, and says {said:?}. Nothing was changed",
-                self.annotation
-            ))),
+            Some(said) => Err(SaidOtherwise {
+                annotation: self.annotation.clone(),
+                said: said.to_owned(),
+            }),
         }
     }
-}
-
-/// Tells what was written, and where.
-pub(super) fn tell(
-    format: Format,
-    mark: &Mark,
-    place: &str,
-    changed: bool,
-) -> Result<std::process::ExitCode, PluginError> {
-    #[derive(Serialize)]
-    struct Told<'a> {
-        #[serde(flatten)]
-        mark: &'a Mark,
-        place: &'a str,
-        changed: bool,
-    }
-    let told = Told {
-        mark,
-        place,
-        changed,
-    };
-    print(format, &told, || {
-        let Mark { annotation, value } = mark;
-        if changed {
-            format!("{place}: {annotation}: {value}\n")
-        } else {
-            format!("{place}: unchanged, {annotation}: {value} is there already\n")
-        }
-    })
 }
 
 /// A value that fits into an annotation and into a line of YAML.

@@ -20,6 +20,7 @@ mod print;
 mod proposals;
 mod request;
 mod show;
+mod tell;
 mod verify;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ use super::output;
 
 pub use error::PluginError;
 pub use file::FileError;
+pub use mark::SaidOtherwise;
 
 /// Shows what the warehouse-sync-operator proposes, and answers it.
 #[derive(Debug, Parser)]

@@ -6,11 +6,7 @@ use clap::{Args, ValueEnum};
 use kube::ResourceExt;
 
 use super::{
-    PluginError,
-    cluster::ClusterArgs,
-    confirm::confirm,
-    mark::{Mark, tell},
-    print::Format,
+    PluginError, cluster::ClusterArgs, confirm::confirm, mark::Mark, print::Format, tell::tell,
 };
 use crate::{
     api::{WarehouseSyncPolicy, names::REQUEST, policy::Mode},

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::progress::begun;
 use crate::{
     api::{
         proposal::{ExecutedStep, Proposal, ProposedCall, ProposedStep},
@@ -53,7 +52,7 @@ pub fn by_anyone(known: &Known<'_>) -> BTreeMap<String, Timestamp> {
 }
 
 fn armed(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
-    let begun = begun(proposal).iter();
+    let begun = proposal.begun().iter();
     let steps = begun.zip(&proposal.material.steps);
     let armed = steps.filter(|(sent, _)| may_have_armed(sent));
     armed

@@ -56,13 +56,6 @@ fn step(material: &Material, place: usize) -> Option<Approved> {
     steps::write(material, material.steps.get(place)?).map(Approved::new)
 }
 
-/// The steps that were begun.
-#[must_use]
-pub fn begun(proposal: &Proposal) -> &[ExecutedStep] {
-    let execution = proposal.execution.as_ref();
-    execution.map_or(&[], |execution| &execution.steps)
-}
-
 /// What comes next.
 #[must_use]
 pub fn next(case: &Case<'_>) -> Next {
@@ -162,7 +155,8 @@ impl Case<'_> {
 
     /// After a call of which the outcome stands in status, or never came.
     fn go_on(&self) -> Next {
-        let (Some(execution), Some(last)) = (&self.proposal.execution, begun(self.proposal).last())
+        let (Some(execution), Some(last)) =
+            (&self.proposal.execution, self.proposal.begun().last())
         else {
             return self.become_(
                 Phase::OutcomeUnknown,
@@ -324,10 +318,10 @@ pub fn record(proposal: &mut Proposal, outcome: &Sent, now: Timestamp) {
 /// What the outcome of its last call makes of a proposal, as far as that alone tells.
 #[must_use]
 pub fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Proposal {
-    let Some(last) = begun(&proposal).last().cloned() else {
+    let Some(last) = proposal.begun().last().cloned() else {
         return proposal;
     };
-    let (action, place) = (proposal.action, begun(&proposal).len() - 1);
+    let (action, place) = (proposal.action, proposal.begun().len() - 1);
     let is_last = place + 1 == proposal.material.steps.len();
     let detail = &last.detail;
     let mut wait = None;

@@ -9,7 +9,7 @@ use crate::{
         status::Fate,
     },
     decide::{
-        approval::progress::{begun, settle},
+        approval::progress::settle,
         plan::{Basis, Kind, OfProposal, Order, Subject},
         proposal::{key::Key, steps},
     },
@@ -68,8 +68,8 @@ fn place(proposal: &Proposal, timings: &Timings, now: Timestamp) -> Option<usize
         Phase::Approved => Some(0),
         Phase::Executing => {
             let settled = settle(proposal.clone(), timings, now);
-            let last = begun(proposal).len().checked_sub(1)?;
-            match begun(proposal)[last].fate {
+            let last = proposal.begun().len().checked_sub(1)?;
+            match proposal.begun()[last].fate {
                 Some(Fate::NotSent) if settled.phase == Phase::Executing => Some(last),
                 Some(Fate::Accepted) if settled.phase == Phase::Executing => Some(last + 1),
                 Some(Fate::Accepted | Fate::NotSent | Fate::Refused | Fate::Unknown) | None => None,

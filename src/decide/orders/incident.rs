@@ -1,12 +1,12 @@
 //! Orders for incidents.
 
-use super::stuck::hanging;
 use crate::{
     api::{
         About,
         status::{Call, Incident, RootCause, Step},
     },
     decide::{
+        gate::Hanging,
         plan::{Basis, Kind, OfIncident, Order, Subject},
         safety::NextRun,
     },
@@ -139,7 +139,7 @@ pub fn order(
         basis: Basis::Incident(Box::new(OfIncident {
             incident: incident.clone(),
             call,
-            hanging: hanging(known, diagnosis, incident),
+            hanging: Hanging::of(known, diagnosis, incident),
             name: row.map_or_else(|| incident.schema.clone(), |(_, row)| row.name.clone()),
             warehouse: row.is_some_and(|(source, _)| source.is_warehouse()),
             next_run,

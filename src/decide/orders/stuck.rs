@@ -4,10 +4,9 @@ use super::incident::Begins;
 use crate::{
     api::{
         policy::CancelStuck,
-        status::{Call, Incident, RootCause, Step},
+        status::{Call, RootCause, Step},
     },
-    decide::gate::Hanging,
-    diagnose::{Diagnosis, Judged, Known, Verdict, stuck::Silence},
+    diagnose::{Judged, Known, Verdict, stuck::Silence},
 };
 
 /// Whether a stuck table needs a call.
@@ -37,24 +36,4 @@ pub fn is_for_a_person(known: &Known<'_>, schema_id: &str) -> bool {
     let mut states = known.state.schemas.iter();
     let cancelled = states.any(|state| state.id == schema_id && state.cancelled.is_some());
     cancelled || known.policy.cancel_stuck == CancelStuck::Propose
-}
-
-/// How far the incident's run was when it was judged dead.
-#[must_use]
-pub fn hanging(known: &Known<'_>, diagnosis: &Diagnosis, incident: &Incident) -> Option<Hanging> {
-    let Verdict::StuckJob(silence) = &diagnosis.of(&incident.schema_id)?.verdict else {
-        return None;
-    };
-    let seen = known.snapshot.seen(&incident.schema_id);
-    let seen = seen.filter(|seen| seen.frozen)?;
-    let mark = seen
-        .mark
-        .as_ref()
-        .filter(|mark| mark.running && mark.job_id == incident.job_id)?;
-    Some(Hanging {
-        job_id: mark.job_id.clone()?,
-        rows: mark.rows,
-        log_at: mark.log_at,
-        canary: silence.canary.clone(),
-    })
 }

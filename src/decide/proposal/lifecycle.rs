@@ -78,7 +78,7 @@ pub fn put(plan: &mut Plan, proposal: Proposal, now: Timestamp) {
         return;
     };
     if row.phase != proposal.phase {
-        plan.notes.push(note(&proposal));
+        plan.notes.push(note(&proposal).into());
         if let Some(suppressed) = suppressed::of(&proposal, now) {
             suppressed::remember(&mut plan.suppressed, suppressed);
         }

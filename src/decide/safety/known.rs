@@ -42,8 +42,6 @@ pub struct Table {
     pub status: SchemaStatus,
     /// Whether `PostHog` was seen to switch it off after a failure. A person who does that leaves the same picture.
     pub disabled_by_posthog: bool,
-    /// Whether the policy owns it.
-    pub owned: bool,
     /// What its next run does to the data.
     pub next_run: NextRun,
     /// What a live look found of its run.
@@ -169,7 +167,6 @@ impl Table {
             should_sync: None,
             status: SchemaStatus::Unknown,
             disabled_by_posthog: false,
-            owned: false,
             next_run: NextRun::Unknown,
             run: Run::NotLooked,
         }

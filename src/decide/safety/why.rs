@@ -23,9 +23,6 @@ pub enum Why {
     /// Nobody can tell whether one did.
     #[error("it is not known whether the next run wipes the table")]
     NextRunUnknown,
-    /// A source reload touches a table of somebody else's.
-    #[error("it touches tables that this policy does not own")]
-    NotOwned,
     /// Resync.
     #[error("it wipes the table and imports it anew")]
     WipesTable,
@@ -80,7 +77,6 @@ impl Why {
         match self {
             Self::RunMayBeAlive
             | Self::SomethingMayRun
-            | Self::NotOwned
             | Self::NotDisabledByPostHog
             | Self::WebhookMayExist
             | Self::NoTableUsesWebhook

@@ -16,8 +16,8 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::registry::Registry;
 
-pub use share::Pass;
-use share::{Polled, Share};
+pub use share::Found;
+use share::{PolicyShare, PollTimes};
 use total::Totals;
 
 use crate::{
@@ -31,7 +31,7 @@ const LATE: SignedDuration = SignedDuration::from_mins(5);
 /// Gauges over policies. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
-    shares: Arc<Mutex<HashMap<PolicyRef, Share>>>,
+    shares: Arc<Mutex<HashMap<PolicyRef, PolicyShare>>>,
 }
 
 impl Gauges {
@@ -41,14 +41,14 @@ impl Gauges {
         at: &PolicyRef,
         policy: &WarehouseSyncPolicy,
         status: &WarehouseSyncPolicyStatus,
-        pass: &Pass<'_>,
+        pass: &Found<'_>,
         (now, again_in): (Timestamp, SignedDuration),
     ) {
-        let polled = Polled {
+        let polled = PollTimes {
             at: Some(now),
             overdue_at: overdue_at(now, again_in),
         };
-        let share = Share::new(policy, status, polled).found(pass);
+        let share = PolicyShare::new(policy, status, polled).found(pass);
         self.lock().insert(at.clone(), share);
     }
 
@@ -63,13 +63,13 @@ impl Gauges {
         let mut shares = self.lock();
         let before = shares.remove(at);
         let polled = before.as_ref().map_or_else(
-            || Polled {
+            || PollTimes {
                 at: status.last_checked_at,
                 overdue_at: overdue_at(now, again_in),
             },
             |before| before.polled,
         );
-        let share = Share::new(policy, status, polled).found_before(before);
+        let share = PolicyShare::new(policy, status, polled).found_before(before);
         shares.insert(at.clone(), share);
     }
 
@@ -91,7 +91,7 @@ impl Gauges {
         registry
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PolicyRef, Share>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PolicyRef, PolicyShare>> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

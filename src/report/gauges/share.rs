@@ -18,7 +18,7 @@ use crate::{
 
 /// What a pass found that its status may be too small to show.
 #[derive(Debug)]
-pub struct Pass<'a> {
+pub struct Found<'a> {
     /// What is wrong.
     pub problems: &'a [Problem],
     /// The tables by how they are.
@@ -29,7 +29,7 @@ pub struct Pass<'a> {
 
 /// When a policy was last polled, and from when on that is too long ago.
 #[derive(Debug, Clone, Copy)]
-pub struct Polled {
+pub struct PollTimes {
     pub at: Option<Timestamp>,
     pub overdue_at: Option<Timestamp>,
 }
@@ -53,7 +53,7 @@ pub struct Open {
 
 /// What one policy adds.
 #[derive(Debug)]
-pub struct Share {
+pub struct PolicyShare {
     pub standing: Standing,
     /// Why it is not Ready.
     pub not_ready: Option<&'static str>,
@@ -61,7 +61,7 @@ pub struct Share {
     pub approval_guard: Option<&'static str>,
     /// Whether its receivers of notifications can be told; none without any.
     pub notifying: Option<&'static str>,
-    pub polled: Polled,
+    pub polled: PollTimes,
     pub incidents: Vec<Step>,
     pub proposals: Vec<Open>,
     pub breaker_open_since: Option<Timestamp>,
@@ -70,12 +70,12 @@ pub struct Share {
     pub held: HashMap<Guard, i64>,
 }
 
-impl Share {
+impl PolicyShare {
     /// What its spec and status say.
     pub fn new(
         policy: &WarehouseSyncPolicy,
         status: &WarehouseSyncPolicyStatus,
-        polled: Polled,
+        polled: PollTimes,
     ) -> Self {
         let ready = truth(status, READY);
         Self {
@@ -98,7 +98,7 @@ impl Share {
     }
 
     /// With what a pass found.
-    pub fn found(mut self, pass: &Pass<'_>) -> Self {
+    pub fn found(mut self, pass: &Found<'_>) -> Self {
         for problem in pass.problems {
             let of_its_kind = self.findings.entry((problem.cause, problem.severity));
             *of_its_kind.or_default() += 1;

@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::share::{Open, Share};
+use super::share::{Open, PolicyShare};
 use crate::{
     api::{
         proposal::{Phase, ProposedAction},
@@ -132,8 +132,8 @@ impl Default for Totals {
 
 impl Totals {
     /// Adds what one policy has.
-    pub fn add(&mut self, share: &Share, now: Timestamp) {
-        let Share {
+    pub fn add(&mut self, share: &PolicyShare, now: Timestamp) {
+        let PolicyShare {
             standing,
             not_ready,
             approval_guard,

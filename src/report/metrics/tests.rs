@@ -17,7 +17,7 @@ use crate::{
     decide::{Guard, Held, plan::Kind},
     diagnose::Problem,
     posthog::{ApiKey, client::KeyGate, quota::Share},
-    report::gauges::Pass,
+    report::gauges::Found,
 };
 
 fn at(second: i64) -> Timestamp {
@@ -109,7 +109,7 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     metrics.notifications.get_or_create(&labels).inc();
     metrics.reconcile_took(Duration::from_secs(1));
     let problem = Problem::of_source("s".into(), "x", RootCause::Stuck, "r", "m".into());
-    let pass = Pass {
+    let pass = Found {
         problems: &[problem],
         counts: failing(3),
         held: &[held(Guard::Window), held(Guard::Window)],
@@ -157,7 +157,7 @@ fn a_scrape_says_what_is_wrong_now() {
 fn policies_add_up_once_each_and_leave_nothing_behind() {
     let gauges = Gauges::default();
     let add = |name: &str, count| {
-        let pass = Pass {
+        let pass = Found {
             problems: &[],
             counts: failing(count),
             held: &[],

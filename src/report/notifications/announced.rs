@@ -10,9 +10,8 @@ use super::channel;
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
-        notification::{
-            Announced, Announcement, FailingChannel, MAX_ANNOUNCEMENTS, Notification, Occasion,
-        },
+        announced::{Announced, Announcement, FailingChannel, MAX_ANNOUNCEMENTS},
+        notification::{Notification, Occasion},
         proposal::{Phase, Proposal},
         status::{Finding, Incident, Severity, Step},
     },
@@ -199,7 +198,7 @@ fn carried(
                 Some(_) => return Some(row),
                 // Somebody had it begun anew, or another trouble took its place.
                 None if is_still_bad(status, &row) => return Some(row),
-                None => ending(status, &row.schema),
+                None => ending(status, &row),
             }
         }
     };
@@ -239,12 +238,10 @@ fn is_still_bad(status: &WarehouseSyncPolicyStatus, row: &Announcement) -> bool 
     found || status.findings_truncated.is_some()
 }
 
-/// How an incident came to its end, as the history tells it.
-fn ending(status: &WarehouseSyncPolicyStatus, schema: &str) -> String {
-    let prefix = format!("{schema}: ");
-    let mut history = status.history.iter();
-    let told = history.find_map(|entry| entry.what.strip_prefix(&prefix));
-    told.unwrap_or("the incident is closed").to_owned()
+/// How the incident of a row came to its end.
+fn ending(status: &WarehouseSyncPolicyStatus, row: &Announcement) -> String {
+    let why = status.why_closed(&row.about);
+    why.unwrap_or("the incident is closed").to_owned()
 }
 
 /// What stands in a status that somebody may want to be told, the widest first.

@@ -20,7 +20,7 @@ const LONGEST_URL: usize = 2_048;
 
 /// What a Secret holds, and which version of the Secret.
 #[derive(Clone)]
-pub struct Held {
+pub struct SecretValue {
     /// The value.
     pub value: SecretString,
     /// `metadata.resourceVersion` of the Secret.
@@ -146,8 +146,8 @@ impl Channels {
 pub fn open(
     notification: &Notification,
     namespace: &str,
-    url: &Held,
-    signing: Option<&Held>,
+    url: &SecretValue,
+    signing: Option<&SecretValue>,
     hosts: &HostList,
 ) -> Result<Channel, String> {
     let at = place(&notification.secret_ref);
@@ -215,8 +215,8 @@ mod tests {
         }
     }
 
-    fn held(value: &str) -> Held {
-        Held {
+    fn held(value: &str) -> SecretValue {
+        SecretValue {
             value: SecretString::from(value.to_owned()),
             version: "7".into(),
         }

@@ -12,8 +12,9 @@ use super::{
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
+        announced::Announcement,
         names::DENY,
-        notification::{Announcement, Occasion},
+        notification::Occasion,
         proposal::{LosesData, Proposal, ProposedAction},
         status::RootCause,
     },
@@ -39,13 +40,13 @@ pub struct Letter {
     /// Since when that stands.
     pub since: Timestamp,
     /// The rest.
-    pub content: Content,
+    pub content: LetterContent,
 }
 
 /// What a letter says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Content {
+pub struct LetterContent {
     /// Name of the policy.
     pub policy: String,
     /// Its namespace.
@@ -100,7 +101,7 @@ pub struct Asked {
     pub deny_command: String,
 }
 
-impl Content {
+impl LetterContent {
     /// What it is about, for people.
     #[must_use]
     pub fn title(&self) -> String {
@@ -147,7 +148,7 @@ fn letter(
     row: &Announcement,
 ) -> Option<Letter> {
     let name = |text: &str| redact::one_line(text, NAME_CAP);
-    let mut content = Content {
+    let mut content = LetterContent {
         policy: policy.at.name.clone(),
         namespace: policy.at.namespace.clone(),
         host: policy.project.host.as_str().to_owned(),

@@ -32,7 +32,7 @@ pub struct Parcel {
 
 /// What a receiver answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum Reply {
     /// 2xx: it was taken.
     Taken,
     /// Anything else, or nothing.
@@ -49,7 +49,7 @@ pub enum Answer {
 /// The narrow port to receivers. Two users: the real client, and tests.
 pub trait Courier: Send + Sync + 'static {
     /// Brings one message to a receiver, once, before a deadline.
-    fn deliver(&self, to: &Channel, parcel: Parcel) -> impl Future<Output = Answer> + Send;
+    fn deliver(&self, to: &Channel, parcel: Parcel) -> impl Future<Output = Reply> + Send;
 }
 
 /// The message of a letter in the receiver's language, signed as of `now`.

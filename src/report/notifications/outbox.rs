@@ -14,12 +14,12 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::{
-    Answer,
+    Reply,
     announced::{Delivery, take_note},
     channel::Channel,
     letter::Letter,
 };
-use crate::api::{notification::Announced, validated::PolicyRef};
+use crate::api::{announced::Announced, validated::PolicyRef};
 
 /// Messages to one URL that may go out one right after the other.
 pub const BURST: u32 = 20;
@@ -88,7 +88,7 @@ pub struct Due {
 
 /// What to do now.
 #[derive(Debug)]
-pub enum Next {
+pub enum NextDelivery {
     /// Send this.
     Send(Box<Due>),
     /// Nothing, until then or until something changes.
@@ -181,12 +181,12 @@ impl Outbox {
 
     /// What to do now. What is given out is under way until [`Self::done`] is told what became of it.
     #[must_use]
-    pub fn next(&self, pace: &Pace, now: Timestamp) -> Next {
+    pub fn next(&self, pace: &Pace, now: Timestamp) -> NextDelivery {
         self.lock().next(pace, now)
     }
 
     /// Takes note of an answer; says what came of it, in a word for metrics.
-    pub fn done(&self, due: &Due, answer: &Answer, pace: &Pace, now: Timestamp) -> &'static str {
+    pub fn done(&self, due: &Due, answer: &Reply, pace: &Pace, now: Timestamp) -> &'static str {
         let outcome = self.lock().done(due, answer, pace, now);
         self.changed.notify_one();
         outcome
@@ -268,10 +268,10 @@ impl Inner {
             || self.under_way.contains(&waiting.key())
     }
 
-    fn next(&mut self, pace: &Pace, now: Timestamp) -> Next {
+    fn next(&mut self, pace: &Pace, now: Timestamp) -> NextDelivery {
         self.let_go_of_lanes(pace, now);
         if self.under_way.len() >= MOST_UNDER_WAY {
-            return Next::Wait(None);
+            return NextDelivery::Wait(None);
         }
         let mut soonest: Option<Timestamp> = None;
         let mut looked: HashSet<Lane> = HashSet::new();
@@ -303,14 +303,14 @@ impl Inner {
             let held_back = self.waiting.iter().filter(same).count();
             self.under_way.insert(waiting.key());
             let Waiting { at, letter, to, .. } = waiting;
-            return Next::Send(Box::new(Due {
+            return NextDelivery::Send(Box::new(Due {
                 at,
                 letter,
                 to,
                 held_back: if is_last { held_back } else { 0 },
             }));
         }
-        Next::Wait(soonest)
+        NextDelivery::Wait(soonest)
     }
 
     /// A lane is worth its memory while something waits for it or it has something to remember.
@@ -323,7 +323,7 @@ impl Inner {
         });
     }
 
-    fn done(&mut self, due: &Due, answer: &Answer, pace: &Pace, now: Timestamp) -> &'static str {
+    fn done(&mut self, due: &Due, answer: &Reply, pace: &Pace, now: Timestamp) -> &'static str {
         let lane = due.to.address.digest();
         let waiting = Waiting {
             at: due.at.clone(),
@@ -338,7 +338,7 @@ impl Inner {
             .or_insert_with(|| LaneState::new(now));
         state.busy = false;
         match answer {
-            Answer::Taken => {
+            Reply::Taken => {
                 state.failures = 0;
                 state.not_before = later(now, pace.gap);
                 if is_ours {
@@ -346,7 +346,7 @@ impl Inner {
                 }
                 "delivered"
             }
-            Answer::NotTaken { why, passes, wait } => {
+            Reply::NotTaken { why, passes, wait } => {
                 state.failures = state.failures.saturating_add(1);
                 let pause = state
                     .pause(pace)
@@ -455,12 +455,12 @@ fn signed(wait: Duration) -> SignedDuration {
 mod tests {
     use super::{
         super::{
-            letter::Content,
+            letter::LetterContent,
             tests::{channel, now, policy},
         },
         *,
     };
-    use crate::api::notification::{Announcement, Occasion};
+    use crate::api::{announced::Announcement, notification::Occasion};
 
     const PACE: Pace = Pace::PRODUCTION;
     const SLACK: &str = "[{type: Slack, secretRef: {name: s, key: url}}]";
@@ -481,7 +481,7 @@ mod tests {
             id: format!("{id:03}"),
             occasion: Occasion::Escalated,
             since: now(),
-            content: Content {
+            content: LetterContent {
                 policy: "p".into(),
                 namespace: "n".into(),
                 host: String::new(),
@@ -527,20 +527,20 @@ mod tests {
 
     fn take(outbox: &Outbox, now: Timestamp) -> Option<Box<Due>> {
         match outbox.next(&PACE, now) {
-            Next::Send(due) => Some(due),
-            Next::Wait(_) => None,
+            NextDelivery::Send(due) => Some(due),
+            NextDelivery::Wait(_) => None,
         }
     }
 
     fn waits_until(outbox: &Outbox, now: Timestamp) -> SignedDuration {
         match outbox.next(&PACE, now) {
-            Next::Wait(Some(until)) => until.duration_since(now),
+            NextDelivery::Wait(Some(until)) => until.duration_since(now),
             other => panic!("{other:?}"),
         }
     }
 
-    fn no(passes: bool, wait: Option<Duration>) -> Answer {
-        Answer::NotTaken {
+    fn no(passes: bool, wait: Option<Duration>) -> Reply {
+        Reply::NotTaken {
             why: "HTTP 500".into(),
             passes,
             wait,
@@ -560,7 +560,7 @@ mod tests {
         );
         assert!(take(&outbox, now()).is_none());
         assert_eq!(
-            outbox.done(&first, &Answer::Taken, &PACE, now()),
+            outbox.done(&first, &Reply::Taken, &PACE, now()),
             "delivered"
         );
         assert_eq!(waits_until(&outbox, now()), PACE.gap);
@@ -575,7 +575,7 @@ mod tests {
         let due = take(&outbox, now()).unwrap();
         // Under way, and answered but not yet written down.
         offer(&outbox, "a", 0..1, &to("x"));
-        outbox.done(&due, &Answer::Taken, &PACE, now());
+        outbox.done(&due, &Reply::Taken, &PACE, now());
         offer(&outbox, "a", 0..1, &to("x"));
         let later = now() + SignedDuration::from_hours(1);
         assert!(take(&outbox, later).is_none());
@@ -597,7 +597,7 @@ mod tests {
         for _ in 0..BURST + 2 {
             while take(&outbox, time).is_none_or(|due| {
                 held_back.push(due.held_back);
-                outbox.done(&due, &Answer::Taken, &PACE, time);
+                outbox.done(&due, &Reply::Taken, &PACE, time);
                 false
             }) {
                 time += waits_until(&outbox, time);
@@ -664,7 +664,7 @@ mod tests {
         // It works again: what was given up meanwhile is owed once more.
         let later = later + SignedDuration::from_mins(20);
         let due = take(&outbox, later).unwrap();
-        outbox.done(&due, &Answer::Taken, &PACE, later);
+        outbox.done(&due, &Reply::Taken, &PACE, later);
         offer(&outbox, "a", 0..2, &to("x"));
         let later = later + SignedDuration::from_mins(1);
         assert_eq!(take(&outbox, later).unwrap().letter.id, "000");
@@ -704,11 +704,11 @@ mod tests {
         }
         for _ in 0..10_000 {
             match outbox.next(&PACE, time) {
-                Next::Send(due) => {
+                NextDelivery::Send(due) => {
                     outbox.done(&due, &no(true, None), &PACE, time);
                 }
-                Next::Wait(Some(until)) => time = until,
-                Next::Wait(None) => break,
+                NextDelivery::Wait(Some(until)) => time = until,
+                NextDelivery::Wait(None) => break,
             }
         }
         assert!(outbox.lock().waiting.is_empty());

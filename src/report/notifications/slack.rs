@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::letter::{Asked, Content, Letter};
+use super::letter::{Asked, Letter, LetterContent};
 use crate::{
     api::{notification::Occasion, proposal::LosesData},
     posthog::redact,
@@ -59,7 +59,7 @@ const fn heading(occasion: Occasion) -> &'static str {
 }
 
 /// What happened, and what comes next. Each text has a section of its own, so that none can make another too long.
-fn news(content: &Content) -> [Value; 2] {
+fn news(content: &LetterContent) -> [Value; 2] {
     let cause = content
         .cause
         .map_or_else(String::new, |cause| format!("*{}*: ", cause.as_str()));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     announced::{Delivery, next, take_note},
-    channel::{self, Channel, Channels, Held},
+    channel::{self, Channel, Channels, SecretValue},
     cloud_event,
     letter::{self, Letter},
     slack,
@@ -14,7 +14,8 @@ use super::{
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
-        notification::{Announced, Announcement, MAX_ANNOUNCEMENTS, Occasion},
+        announced::{Announced, Announcement, MAX_ANNOUNCEMENTS},
+        notification::Occasion,
     },
     posthog::guard::HostList,
 };
@@ -270,7 +271,7 @@ fn no_more_is_remembered_than_fits() {
 }
 
 pub(super) fn channel(policy: &ValidatedPolicy, number: usize, url: &str) -> Channel {
-    let held = |value: &str| Held {
+    let held = |value: &str| SecretValue {
         value: SecretString::from(value.to_owned()),
         version: "1".into(),
     };

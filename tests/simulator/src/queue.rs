@@ -165,7 +165,8 @@ impl V3Run {
 
     /// Its workflow still runs, or Temporal believes so.
     pub(crate) fn workflow_is_open(&self) -> bool {
-        self.extracted_at.is_none() && self.dead != Some(Dead::Producer(DeadWorkflow::Gone))
+        let gone = self.dropped || self.extracted_at.is_some();
+        !gone && self.dead != Some(Dead::Producer(DeadWorkflow::Gone))
     }
 
     pub(crate) fn is_pending(&self) -> bool {

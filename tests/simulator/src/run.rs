@@ -88,6 +88,10 @@ pub enum OnCancel {
 /// One run to come.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "Map<String, Value>")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that a scenario names"
+)]
 pub struct RunPlan {
     /// What it does.
     pub behaviour: Behaviour,

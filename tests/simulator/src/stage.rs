@@ -341,6 +341,12 @@ impl Simulator {
         )
     }
 
+    /// The lock of a table is gone, as it is when Redis forgets it: the next start finds nobody in its way.
+    pub fn lose_lock(&mut self, schema_id: &str) -> Result<(), Error> {
+        self.schema_mut(schema_id)?.v3.lock = None;
+        Ok(())
+    }
+
     /// Stops the loader, for every table.
     pub fn stop_loader(&mut self) {
         let now = self.now();

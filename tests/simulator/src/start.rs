@@ -90,7 +90,7 @@ impl Simulator {
             return;
         };
         let v2_died = |job: &&mut Job| job.is_running() && job.v3.is_none();
-        if let Some(dead) = schema.jobs.last_mut().filter(v2_died) {
+        for dead in schema.jobs.iter_mut().filter(v2_died) {
             dead.end(at, Status::Failed, Some(TAKEN_OVER.to_owned()));
         }
         let mut job = new_job(id, run_id.clone(), at, plan);

@@ -4,6 +4,7 @@
 //! anew and compares. What cannot be edited safely is refused: a person can write that line by hand.
 
 mod check;
+mod error;
 mod insert;
 mod tree;
 
@@ -15,6 +16,8 @@ use std::{
 
 use tempfile::NamedTempFile;
 
+pub use error::FileError;
+
 use super::mark::Mark;
 use tree::{Content, Node};
 
@@ -22,35 +25,6 @@ use tree::{Content, Node};
 const KIND: &str = "WarehouseSyncPolicy";
 /// How the `apiVersion` of a policy begins.
 const GROUP: &str = "warehousesync.dev/";
-
-/// Why a file was not edited.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It cannot be written; it is as it was.
-    #[error("cannot write {}: {source}; the file is as it was", path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It must be edited by hand.
-    #[error("cannot edit {} safely: {why}; the file is as it was", path.display())]
-    Unsafe {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-}
 
 /// A file, and the policy of it that is meant.
 #[derive(Debug)]

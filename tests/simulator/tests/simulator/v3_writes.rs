@@ -273,6 +273,20 @@ fn the_schedule_ends_it_just_so_and_nobody_is_to_blame() {
 }
 
 #[test]
+fn a_reload_on_top_of_a_run_whose_lock_was_lost_extracts_beside_it() {
+    let mut posthog = with_schemas(LOADS);
+    let id = posthog.schema_id("orders").unwrap();
+    posthog.lose_lock(&id).unwrap();
+    post(&mut posthog, "orders", "reload");
+    posthog.advance(mins(1));
+    assert_eq!(jobs(&mut posthog, "orders").len(), 2);
+    assert_eq!(
+        harms(&mut posthog),
+        [(Harm::RunStartedBeside, Some(Phase::Loading))]
+    );
+}
+
+#[test]
 fn without_the_lock_a_reload_extracts_on_top_of_a_run_that_loads() {
     let mut posthog = with_schemas(LOADS);
     posthog.change_instance(|instance| instance.lock = false);
@@ -317,6 +331,48 @@ fn a_reload_beside_a_run_that_temporal_does_not_see_gets_no_lock_once_it_extract
 }
 
 #[test]
+fn a_cancelled_run_holds_its_lock_until_the_loader_has_dropped_its_batches() {
+    let mut posthog = with_schemas(
+        "- {name: orders, run: {pipeline: v3, started_ago: 1h, start: 0s, extract: 2h, rows: 90, batches: 9, load_per_batch: 1h}, then: {pipeline: v3}}",
+    );
+    posthog.stop_loader();
+    post(&mut posthog, "orders", "cancel");
+    posthog.take_violations();
+    posthog.advance(mins(5));
+    post(&mut posthog, "orders", "reload");
+    posthog.advance(mins(5));
+    assert_eq!(jobs(&mut posthog, "orders").len(), 1);
+    posthog.start_loader();
+    posthog.advance(secs(10));
+    assert_eq!(last(&mut posthog), "skipping_batch_for_dead_job");
+    post(&mut posthog, "orders", "reload");
+    posthog.advance(mins(5));
+    assert_eq!(seen(&mut posthog, "orders")[0].0, "Completed");
+}
+
+#[test]
+fn a_cancel_of_the_newer_of_two_rows_leaves_the_lock_to_the_other() {
+    let mut posthog = with_schemas(
+        "- {name: orders, sync_type: cdc, cdc_table_mode: both, run: {pipeline: v3, started_ago: 1h, start: 0s, extract: 5m, load_per_batch: 2h}, then: {pipeline: v3}}",
+    );
+    post(&mut posthog, "orders", "cancel");
+    posthog.take_violations();
+    let rows = jobs(&mut posthog, "orders");
+    assert_eq!(
+        (&rows[0]["status"], &rows[1]["status"]),
+        (&json!("Failed"), &json!("Running"))
+    );
+    post(&mut posthog, "orders", "reload");
+    posthog.advance(mins(5));
+    assert_eq!(
+        jobs(&mut posthog, "orders").len(),
+        2,
+        "the other row's run has the lock"
+    );
+    assert!(posthog.violations().is_empty());
+}
+
+#[test]
 fn any_running_row_keeps_a_queue_run_out_for_ever() {
     let mut posthog = with(
         "instance: {queue_runs: true}\nsources: [{type: Postgres, schemas: [{name: orders, earlier_runs: [{started_ago: 30h, hangs: {}}], then: {pipeline: v3}}]}]",
@@ -353,6 +409,43 @@ fn a_queue_run_says_that_it_was_handed_to_the_loader() {
     assert!(said.contains(&"Queue run handed to the loader".to_owned()));
     assert!(!said.contains(&"v3_pipeline_lock_acquire_result".to_owned()));
     assert_eq!(seen(&mut posthog, "orders")[0].0, "Completed");
+}
+
+#[test]
+fn queue_runs_have_words_of_their_own_for_attempts_and_cancels() {
+    let mut posthog = with(
+        "instance: {queue_runs: true}\nsources: [{type: Postgres, schemas: [{name: orders, run: {pipeline: v3, started_ago: 1h, start: 0s, \
+         attempts: [{takes: 10m}, {takes: 10m, handoff: true}], extract: 9h}}]}]",
+    );
+    let said = messages(&mut posthog, "orders");
+    assert!(said.contains(&"Queue run failed, will retry".to_owned()));
+    assert!(said.contains(&"Queue run stopped by a shutdown, requeued".to_owned()));
+    post(&mut posthog, "orders", "cancel");
+    posthog.take_violations();
+    assert_eq!(
+        last(&mut posthog),
+        "Queue run stopped: the run was cancelled"
+    );
+}
+
+#[test]
+fn the_next_start_cleans_up_a_row_that_says_running_with_nothing_behind_it() {
+    let mut posthog = with_schemas(
+        "- {name: orders, earlier_runs: [{started_ago: 9h, rows: 3, hangs: {}}], jobs: [{started_ago: 5h}], then: {pipeline: v3}}",
+    );
+    let before = seen(&mut posthog, "orders");
+    assert_eq!(
+        (before[0].0.as_str(), before[1].0.as_str()),
+        ("Completed", "Running")
+    );
+    let answer = post(&mut posthog, "orders", "cancel");
+    assert_eq!(answer.status, 400, "a cancel does not reach it");
+    post(&mut posthog, "orders", "reload");
+    posthog.advance(mins(5));
+    assert_eq!(
+        seen(&mut posthog, "orders")[2],
+        ("Failed".into(), 3, TAKEN_OVER.into())
+    );
 }
 
 #[test]

@@ -1,0 +1,365 @@
+//! `status.state`: what must survive a restart.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments become plain text in `kubectl explain`"
+)]
+
+use jiff::Timestamp;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    action::Fate,
+    announced::Announced,
+    cause::RootCause,
+    proposal::{Phase, ProposedAction},
+};
+
+/// Most sources of which a status remembers what was handed over.
+pub const MAX_SOURCES: usize = 128;
+/// Most tables whose progress marks are kept in a status.
+pub const MAX_MARKS: usize = 256;
+/// Most tables kept in a status of those that have left PostHog's list.
+pub const MAX_MISSING: usize = 100;
+/// Most sends of the last hour that a status remembers.
+pub const MAX_SENDS_REMEMBERED: usize = 100;
+/// Most sources without their replication slot that a status remembers.
+pub const MAX_LOST_SLOTS: usize = 50;
+/// The newest format of [`State`] that this binary knows. It is raised when an older binary, which drops what it does not know when
+/// it writes, could do harm by that: forget a step that was taken, or a guard.
+pub const STATE_FORMAT: i64 = 1;
+
+/// What must survive a restart.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct State {
+    /// Format of what is remembered here; absent means 1. An operator that knows only older formats leaves the policy alone, and says
+    /// so in an event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1))]
+    pub format: Option<i64>,
+    /// One row for each table of which something must be remembered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub schemas: Vec<SchemaState>,
+    /// One row for each source that was handed something.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub sources: Vec<SourceState>,
+    /// Tables that have left PostHog's list. Kept for a day.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub missing: Vec<Missing>,
+    /// When calls were sent in the last hour, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>", length(max = 100))]
+    pub sends: Vec<Timestamp>,
+    /// The value of the annotation `reconcile.warehousesync.dev/resetAt` that was last acted upon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset_handled: Option<String>,
+    /// The value of the annotation `reconcile.warehousesync.dev/requestedAt` for which PostHog was last read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll_handled: Option<String>,
+    /// The breaker; absent while it is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerState>,
+    /// Sources that lack their replication slot.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub lost_slots: Vec<LostSlot>,
+    /// The admission policies and bindings that were in force when approvals were last believed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub guard: Vec<GuardPart>,
+    /// What is not proposed again for a while, because it was denied, or done, or failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub suppressed: Vec<Suppressed>,
+    /// Since when PostHog has listed no source although there were some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub empty_since: Option<Timestamp>,
+    /// What the receivers of `spec.notifications` were told, and are still to be told.
+    #[serde(skip_serializing_if = "Announced::is_empty")]
+    pub announced: Announced,
+}
+
+impl State {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self {
+            format,
+            schemas,
+            sources,
+            missing,
+            sends,
+            reset_handled,
+            poll_handled,
+            breaker,
+            lost_slots,
+            guard,
+            suppressed,
+            empty_since,
+            announced,
+        } = self;
+        format.is_none()
+            && schemas.is_empty()
+            && sources.is_empty()
+            && sends.is_empty()
+            && reset_handled.is_none()
+            && poll_handled.is_none()
+            && breaker.is_none()
+            && missing.is_empty()
+            && lost_slots.is_empty()
+            && guard.is_empty()
+            && suppressed.is_empty()
+            && empty_since.is_none()
+            && announced.is_empty()
+    }
+}
+
+/// Something that is not proposed again for a while.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Suppressed {
+    /// Id of the source in PostHog.
+    pub source_id: String,
+    /// Id of the table in PostHog; absent for what is done to the source as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_id: Option<String>,
+    /// What is not proposed.
+    pub action: ProposedAction,
+    /// For which cause.
+    pub cause: RootCause,
+    /// How the proposal ended.
+    pub phase: Phase,
+    /// When.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
+    /// The job that came of it, if there was one: what it shows is no news.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+}
+
+/// An admission policy or a binding, as it was.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardPart {
+    /// Its kind and name, for example ValidatingAdmissionPolicy/approvals.
+    #[schemars(length(max = 300))]
+    pub name: String,
+    /// Its metadata.uid: one that was deleted and made anew has another.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// Its metadata.generation: one that was altered and put back has another.
+    pub generation: i64,
+}
+
+/// What is remembered of one table.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaState {
+    /// Id of the table in PostHog.
+    pub id: String,
+    /// How far its run was when it was last seen to move; absent if it does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<Mark>,
+    /// When PostHog was seen to switch syncing off because of a failure; absent if nobody saw who did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub disabled_seen: Option<Timestamp>,
+    /// When the table was seen to be switched on or given another interval; absent once its first run is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub rescheduled: Option<Timestamp>,
+    /// When the operator last reloaded the table in full because it was stale; absent after a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub reloaded_in_full: Option<Timestamp>,
+    /// When the operator last cancelled a run of the table by itself; absent once a later run has completed. Until then it cancels no
+    /// other run of the table without approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub cancelled: Option<Timestamp>,
+    /// Since when the next run may wipe the table, because a call that arms a reset was answered with an error or not at all;
+    /// absent once a later run has completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub poisoned: Option<Timestamp>,
+    /// The last request of a person for this table that led to a proposal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub request_handled: Option<String>,
+    /// Of a table that PostHog was seen to switch off: what tells whether that was mended since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<FixWatch>,
+}
+
+/// What tells whether somebody has mended what PostHog switched a table off for.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FixWatch {
+    /// How often it was looked for.
+    pub tries: i64,
+    /// When it was looked for last.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub asked: Timestamp,
+    /// When the source last refused; absent if it never did, and then an answer proves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub refused: Option<Timestamp>,
+    /// Since when it has looked mended; absent while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub mended: Option<Timestamp>,
+    /// What tells the primary key at the failure from another; absent if not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The same of the key that the source declared then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detected: Option<String>,
+}
+
+impl SchemaState {
+    /// A row that remembers nothing yet.
+    #[must_use]
+    pub const fn of(id: String) -> Self {
+        Self {
+            id,
+            marks: None,
+            disabled_seen: None,
+            rescheduled: None,
+            reloaded_in_full: None,
+            cancelled: None,
+            poisoned: None,
+            request_handled: None,
+            fix: None,
+        }
+    }
+
+    /// Takes over what another row of the same table knows beside.
+    pub fn complete(&mut self, other: Self) {
+        let Self {
+            id: _,
+            marks,
+            disabled_seen,
+            rescheduled,
+            reloaded_in_full,
+            cancelled,
+            poisoned,
+            request_handled,
+            fix,
+        } = other;
+        self.marks = self.marks.take().or(marks);
+        self.disabled_seen = self.disabled_seen.or(disabled_seen);
+        self.rescheduled = self.rescheduled.or(rescheduled);
+        self.reloaded_in_full = self.reloaded_in_full.or(reloaded_in_full);
+        self.cancelled = self.cancelled.or(cancelled);
+        self.poisoned = self.poisoned.or(poisoned);
+        self.request_handled = self.request_handled.take().or(request_handled);
+        self.fix = self.fix.take().or(fix);
+    }
+}
+
+/// What was handed to PostHog for one source.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SourceState {
+    /// Id of the source in PostHog.
+    pub id: String,
+    /// The credentials that were handed over last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Handover>,
+    /// The inputs of the webhook that were pushed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_inputs: Option<Handover>,
+    /// The last registration of its webhook; absent once the webhook is seen to be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Handover>,
+}
+
+/// Something that was handed to PostHog once. Written before the sending, so that a crash cannot hide it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Handover {
+    /// What it was: an HMAC of the Secret's values, keyed with the API key. The same is not handed over twice.
+    pub hmac: String,
+    /// When it was about to be sent.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: Timestamp,
+    /// What became of it; absent until the answer is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fate: Option<Fate>,
+    /// What PostHog or the connection said, without secrets.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// The breaker, which stops the operator while many sources fail at once.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakerState {
+    /// When it opened.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub open_since: Timestamp,
+    /// When one table was last tried; absent before the first trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub trial_at: Option<Timestamp>,
+    /// How many sources turned bad, of how many, and since when, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+}
+
+/// A source whose database was found without the replication slot.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LostSlot {
+    /// Id of the source in PostHog.
+    pub source_id: String,
+    /// When the slot was first missed.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
+}
+
+/// A table that has left PostHog's list.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Missing {
+    /// Id of the table in PostHog.
+    pub schema_id: String,
+    /// Name of the table in PostHog.
+    pub schema: String,
+    /// Id of the source in PostHog.
+    pub source_id: String,
+    /// Name of the source.
+    pub source: String,
+    /// When it was first missed.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
+    /// Polls in which it was missing, counted up to three.
+    pub polls: i64,
+}
+
+/// How far a run was when it was last seen to move.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Mark {
+    /// The newest job; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// Whether that job was running. False: the table says Running without a running job.
+    pub running: bool,
+    /// Rows that the job had synced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub rows: Option<i64>,
+    /// Time stamp of the newest line in the run's log, by PostHog's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub log_at: Option<Timestamp>,
+    /// Since when nothing has moved, by the operator's clock.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
+}

@@ -1,0 +1,119 @@
+//! What the reconciles of all scopes share.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{FutureExt, channel::mpsc};
+use kube::{
+    Resource,
+    runtime::reflector::{ObjectRef, Store},
+};
+
+use super::{
+    Reconciler, kubernetes::Cluster, leadership::Leadership, rivals::Rivals, timed::Counted, told,
+    watched::Watched,
+};
+use crate::{
+    api::validated::PolicyRef,
+    posthog::http::HttpTransport,
+    report::{KubernetesError, events, metrics::ReconcileOutcome},
+};
+
+/// After the first failure of a pass, and at most.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const LAST_RETRY: Duration = Duration::from_mins(1);
+
+pub(super) type Real = Reconciler<Counted<HttpTransport>, Cluster>;
+pub(super) type Tell = mpsc::UnboundedSender<ObjectRef<Watched>>;
+
+pub(super) struct Context {
+    /// What reconciles.
+    pub reconciler: Real,
+    /// Where to send a trigger for a policy: by namespace, or one for all.
+    pub tell: HashMap<Option<String>, Tell>,
+    /// Who leads.
+    pub leadership: Leadership,
+    /// The stores of the watches.
+    pub policies: Vec<Store<Watched>>,
+    /// What they tell of policies to others of the same project.
+    pub rivals: Rivals,
+    /// Failures in a row, of policies whose last pass failed.
+    pub failures: Mutex<HashMap<PolicyRef, u32>>,
+}
+
+/// True if the watch knows the policy.
+pub(super) fn knows(policies: &Store<Watched>, at: &PolicyRef) -> bool {
+    let object = ObjectRef::new(&at.name).within(&at.namespace);
+    policies.get(&object).is_some()
+}
+
+impl Context {
+    /// True if this process leads.
+    pub(super) fn leads(&self) -> bool {
+        self.leadership.leads(Duration::ZERO).is_some()
+    }
+
+    /// True if every first list is there. Before, a policy of another namespace may own a table, and nobody here knows of it.
+    pub(super) fn knows_all(&self) -> bool {
+        let is_ready = |store: &Store<Watched>| store.wait_until_ready().now_or_never().is_some();
+        self.policies.iter().all(is_ready)
+    }
+
+    /// True if no watch knows the policy any more.
+    pub(super) fn is_gone(&self, at: &PolicyRef) -> bool {
+        !self.policies.iter().any(|store| knows(store, at))
+    }
+
+    /// Says on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.
+    pub(super) async fn not_understood(&self, policy: &Watched, error: &str) -> KubernetesError {
+        let at = told::at(policy);
+        let why = format!(
+            "the policy is left alone because this operator cannot read it; a newer one has perhaps written it: {error}"
+        );
+        self.reconciler.forget(&at);
+        let notice = events::left_alone(&why);
+        let about = policy.object_ref(&());
+        self.reconciler
+            .kubernetes
+            .publish_about(&about, notice)
+            .await;
+        KubernetesError::NotUnderstood { at, why }
+    }
+
+    /// How long a policy waits after another failure in a row: 2 s, doubling, to 1 min.
+    pub(super) fn back_off(&self, at: &PolicyRef) -> Duration {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(at.clone()).or_insert(0);
+        *count += 1;
+        FIRST_RETRY
+            .saturating_mul(1 << (*count - 1).min(5))
+            .min(LAST_RETRY)
+    }
+
+    /// A pass that went through ends a row of failures.
+    pub(super) fn succeeded(&self, at: &PolicyRef) {
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(at);
+    }
+
+    pub(super) fn count(&self, outcome: ReconcileOutcome) {
+        self.reconciler.metrics.reconciled(outcome);
+    }
+
+    /// Triggers a reconcile of another policy.
+    pub(super) fn tell(&self, other: &PolicyRef) {
+        let to = self
+            .tell
+            .get(&None)
+            .or_else(|| self.tell.get(&Some(other.namespace.clone())));
+        if let Some(to) = to {
+            // It fails only at shutdown.
+            let _ = to.unbounded_send(ObjectRef::new(&other.name).within(&other.namespace));
+        }
+    }
+}

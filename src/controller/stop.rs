@@ -1,0 +1,43 @@
+//! The way out: one signal that many wait for, and how long what is under way may take to end.
+
+use std::time::Duration;
+
+use tokio::sync::watch as signal;
+
+use super::ProcessHealth;
+
+/// How long a reconcile that is under way may take to end after a signal: a call to `PostHog` may last 130 s.
+const GRACE: Duration = Duration::from_secs(140);
+
+/// Turns one signal into one that many can wait for.
+pub(super) fn fan_out(stop: impl Future<Output = ()> + Send + 'static) -> signal::Receiver<bool> {
+    let (sender, receiver) = signal::channel(false);
+    tokio::spawn(async move {
+        stop.await;
+        tracing::info!("stopping: what is under way is brought to an end");
+        // Kept alive until the process ends: a dropped sender would look like a signal.
+        let _ = sender.send(true);
+        sender.closed().await;
+    });
+    receiver
+}
+
+pub(super) async fn stopped_now(mut stopped: signal::Receiver<bool>) {
+    // An error means that the sender is gone, with the runtime.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// After a signal: the grace for what is under way. A controller that has not listed its policies never ends by itself, but
+/// has begun nothing either: if that is so of all, there is nothing to wait for, and this is true.
+pub(super) async fn past_grace(stopped: signal::Receiver<bool>, health: &ProcessHealth) -> bool {
+    stopped_now(stopped).await;
+    if !health.has_begun() {
+        return true;
+    }
+    tokio::time::sleep(GRACE).await;
+    tracing::warn!(
+        "a reconcile did not end within {} s; stopping without it",
+        GRACE.as_secs()
+    );
+    false
+}

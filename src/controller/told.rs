@@ -1,0 +1,90 @@
+//! What policies of one project must know of one.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+use crate::{
+    api::{
+        ValidatedPolicy, WarehouseSyncPolicy,
+        host::Host,
+        status::{Call, Fate, Incident, Send, Step},
+        validated::{PolicyRef, Project},
+    },
+    decide::ownership::{is_carried_out, is_in_flight},
+    observe::Rival,
+};
+
+/// A call takes 130 s at most, and a job that it starts appears soon after.
+const SETTLES: SignedDuration = SignedDuration::from_mins(10);
+
+/// Where a policy is.
+pub fn at(policy: &impl ResourceExt) -> PolicyRef {
+    PolicyRef {
+        namespace: policy.namespace().unwrap_or_default(),
+        name: policy.name_any(),
+    }
+}
+
+/// What others have to know of a policy, and the project that it is on; none if it does not say which. One that is not valid may not
+/// act; what its status says counts.
+#[must_use]
+pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Rival>)> {
+    let valid = ValidatedPolicy::new(policy).ok();
+    let posthog = &policy.spec.posthog;
+    let project = Project {
+        host: Host::parse(&posthog.host).ok()?,
+        id: posthog.project_id,
+    };
+    let incidents = || policy.status.iter().flat_map(|status| &status.incidents);
+    // Nothing is being done about one that waits for its next attempt: who owns the table then is for the policies' age to say.
+    let in_flight = incidents()
+        .filter(|incident| is_in_flight(incident) && incident.step != Step::BackOff)
+        .map(|incident| {
+            let last = incident.sends.last().map(|send| send.started_at);
+            (
+                incident.schema_id.clone(),
+                incident.deadline.or(settled(last)),
+            )
+        });
+    let proposals = policy.status.iter().flat_map(|status| &status.proposals);
+    let carried_out = proposals.filter(|row| is_carried_out(row)).map(|row| {
+        let execution = row.execution.as_ref();
+        let deadline = execution.and_then(|execution| execution.deadline);
+        let last = execution.and_then(|execution| execution.steps.last());
+        let last = last.map(|step| step.started_at);
+        (row.subject_id().to_owned(), deadline.or(settled(last)))
+    });
+    let state = || policy.status.iter().map(|status| &status.state);
+    let schemas = state().flat_map(|state| &state.schemas);
+    let rival = Rival {
+        sends: state().flat_map(|state| &state.sends).copied().collect(),
+        in_flight: in_flight.chain(carried_out).collect(),
+        poisoned: schemas
+            .filter_map(|row| Some((row.id.clone(), row.poisoned?)))
+            .collect(),
+        cancelled: incidents().filter_map(cancelled_job).collect(),
+        may_act: valid.as_ref().is_some_and(ValidatedPolicy::may_act),
+        at: at(policy),
+        uid: policy.uid()?,
+        created: policy.creation_timestamp()?.0,
+        selector: valid.map(|valid| valid.selector).unwrap_or_default(),
+    };
+    Some((project, Arc::new(rival)))
+}
+
+/// When a call that was sent at `sent` has ended, and what it began shows in the list: until then it is in flight, whatever becomes of
+/// its policy.
+fn settled(sent: Option<Timestamp>) -> Option<Timestamp> {
+    sent?.checked_add(SETTLES).ok()
+}
+
+/// The job that an incident has cancelled, or may have.
+fn cancelled_job(incident: &Incident) -> Option<String> {
+    let left = |send: &Send| send.call == Call::Cancel && send.fate != Some(Fate::NotSent);
+    incident
+        .job_id
+        .clone()
+        .filter(|_| incident.sends.iter().any(left))
+}

@@ -1,0 +1,99 @@
+//! One turn of a policy: reconciled if this process leads, and when it comes again.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kube::runtime::controller::Action;
+
+use super::{context::Context, told, watched::Watched};
+use crate::{
+    api::validated::PolicyRef,
+    report::{KubernetesError, metrics::ReconcileOutcome},
+};
+
+/// How soon a policy is looked at again while not all policies are known.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How soon a policy that was left alone is looked at again, and that is said again.
+const LEFT_ALONE: Duration = Duration::from_mins(10);
+
+pub(super) async fn reconcile(
+    policy: Arc<Watched>,
+    context: Arc<Context>,
+) -> Result<Action, KubernetesError> {
+    // A standby does nothing. When it leads, every policy is triggered.
+    if !context.leads() {
+        return Ok(Action::await_change());
+    }
+    if !context.knows_all() {
+        return Ok(Action::requeue(LOOK_AGAIN));
+    }
+    let at = told::at(&*policy);
+    if let Some(why) = &policy.unreadable {
+        return Err(context.not_understood(&policy, why).await);
+    }
+    let begun = Instant::now();
+    // Boxed: all that a pass may wait for adds up.
+    let done = Box::pin(context.reconciler.reconcile(&at)).await;
+    context.reconciler.metrics.reconcile_took(begun.elapsed());
+    // It may have gone, or become another's, after the pass has looked: then it must leave nothing behind.
+    if context.is_gone(&at) || !context.leads() {
+        context.reconciler.forget(&at);
+    }
+    let done = done?;
+    for other in done.tell {
+        context.tell(&other);
+    }
+    context.succeeded(&at);
+    context.count(done.outcome);
+    Ok(done.again_in.map_or_else(Action::await_change, |wait| {
+        Action::requeue(jittered(wait.unsigned_abs(), &at))
+    }))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
+pub(super) fn on_error(
+    policy: Arc<Watched>,
+    error: &KubernetesError,
+    context: Arc<Context>,
+) -> Action {
+    let at = told::at(&*policy);
+    match error {
+        // Somebody changed the object while it was looked at: look again, at what it is now.
+        KubernetesError::Conflict(_) => {
+            context.count(ReconcileOutcome::Conflict);
+            tracing::debug!(policy = %at, "{error}");
+            Action::requeue(jittered(Duration::from_millis(200), &at))
+        }
+        KubernetesError::Gone(_) => {
+            context.count(ReconcileOutcome::Gone);
+            Action::await_change()
+        }
+        KubernetesError::NotLeading(_) => {
+            context.count(ReconcileOutcome::NotLeading);
+            tracing::info!(policy = %at, "{error}");
+            Action::await_change()
+        }
+        KubernetesError::NotUnderstood { .. } => {
+            context.count(ReconcileOutcome::NotUnderstood);
+            tracing::error!(policy = %at, "{error}");
+            Action::requeue(jittered(LEFT_ALONE, &at))
+        }
+        KubernetesError::Failed { .. } => {
+            context.count(ReconcileOutcome::Failed);
+            let wait = context.back_off(&at);
+            tracing::warn!(policy = %at, "{error}; trying again in {} s", wait.as_secs());
+            Action::requeue(jittered(wait, &at))
+        }
+    }
+}
+
+/// Up to 5 % earlier, by the policy's name, so that policies that were made together do not poll together for ever.
+fn jittered(wait: Duration, at: &PolicyRef) -> Duration {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    at.hash(&mut hasher);
+    let share = u32::try_from(hasher.finish() % 50).unwrap_or(0);
+    wait.saturating_sub(wait * share / 1_000)
+}

@@ -1,0 +1,47 @@
+//! Notifying: whether the receivers of `spec.notifications` can be told.
+
+use super::{ConditionFact, Truth};
+use crate::{
+    api::{
+        announced::Announced,
+        conditions::{NOTIFYING, Reason},
+        notification::Notification,
+    },
+    report::notifications::{Channels, channel},
+};
+
+/// Whether the receivers of `spec.notifications` can be told; none without receivers.
+#[must_use]
+pub fn notifying(
+    receivers: &[Notification],
+    announced: &Announced,
+    channels: &Channels,
+) -> Option<ConditionFact> {
+    let say = |truth, reason, message: String| {
+        Some(ConditionFact::new(NOTIFYING, truth, reason, message))
+    };
+    let all = receivers.len();
+    if all == 0 {
+        return None;
+    }
+    let wrong: Vec<&str> = channels.wrong().collect();
+    if !wrong.is_empty() {
+        return say(Truth::False, Reason::ReceiverUnusable, wrong.join(". "));
+    }
+    let failing: Vec<String> = (announced.failing.iter())
+        .map(|failing| {
+            let mut named = receivers.iter();
+            let named = named.find(|one| channel::key(one) == failing.channel);
+            let name = named.map_or_else(String::new, channel::name);
+            format!(
+                "{name} has not taken a message since {}: {}. It was given up; what still stands is told once another message is taken or the Secret changes",
+                failing.since, failing.why
+            )
+        })
+        .collect();
+    if !failing.is_empty() {
+        return say(Truth::False, Reason::DeliveryFailed, failing.join(". "));
+    }
+    let message = format!("{all} receivers of spec.notifications can be told");
+    say(Truth::True, Reason::ReceiversReady, message)
+}

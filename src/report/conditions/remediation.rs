@@ -1,0 +1,58 @@
+//! RemediationAllowed: whether the operator may send what it decides.
+
+use super::{ConditionFact, Truth};
+use crate::{
+    api::{
+        WarehouseSyncPolicyStatus,
+        conditions::{REMEDIATION_ALLOWED, Reason},
+        policy::Mode,
+    },
+    observe::WriteScope,
+};
+
+/// Whether anything may be sent, and if not, why.
+#[must_use]
+pub fn remediation(mode: Mode, suspend: bool, write_scope: WriteScope) -> ConditionFact {
+    let say = |truth, reason, message: &str| {
+        ConditionFact::new(REMEDIATION_ALLOWED, truth, reason, message)
+    };
+    if suspend {
+        return say(
+            Truth::False,
+            Reason::Suspended,
+            "spec.suspend is true: nothing is sent to PostHog",
+        );
+    }
+    if mode == Mode::Observe {
+        return say(
+            Truth::False,
+            Reason::Observing,
+            "spec.mode is Observe: the operator only reports; set it to Enforce to let it act",
+        );
+    }
+    if write_scope == WriteScope::Missing {
+        return say(
+            Truth::False,
+            Reason::KeyLacksWriteScope,
+            "The API key lacks the scope external_data_source:write: add it to the key in PostHog, or put a key that has it into the Secret",
+        );
+    }
+    say(
+        Truth::True,
+        Reason::Enforcing,
+        "The operator does what is safe",
+    )
+}
+
+/// What the status knows of the key: that does not change because `PostHog` cannot be read.
+#[must_use]
+pub fn known_scope(old: &WarehouseSyncPolicyStatus) -> WriteScope {
+    let lacks = old
+        .condition(REMEDIATION_ALLOWED)
+        .is_some_and(|known| known.reason == Reason::KeyLacksWriteScope.as_str());
+    if lacks {
+        WriteScope::Missing
+    } else {
+        WriteScope::Unknown
+    }
+}

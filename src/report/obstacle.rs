@@ -1,0 +1,12 @@
+//! Why `PostHog` could not be read.
+
+use crate::api::conditions::Reason;
+
+/// Why `PostHog` could not be read in a pass: a reason for the conditions, and a sentence that says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// The reason.
+    pub reason: Reason,
+    /// The sentence.
+    pub message: String,
+}

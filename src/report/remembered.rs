@@ -1,0 +1,238 @@
+//! What must survive a restart: the rows of `status.state`, as a pass leaves them.
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{
+        ValidatedPolicy, WarehouseSyncPolicyStatus,
+        status::{
+            Call, Fate, Incident, LostSlot, MAX_LOST_SLOTS, MAX_MARKS, MAX_MISSING,
+            MAX_SENDS_REMEMBERED, Missing, SchemaState,
+        },
+    },
+    decide::{Plan, approval::poison, ownership::is_in_flight, table},
+    diagnose::{
+        Cause, Diagnosis, Verdict, causes::Reload, freshness, mended::SwitchedOff, missing,
+    },
+    observe::Snapshot,
+    posthog::{lax::Lax, wire::SchemaStatus},
+};
+
+/// What is worth a write of each table, one row for each.
+pub(super) fn remembered(
+    policy: &ValidatedPolicy,
+    snapshot: &Snapshot,
+    diagnosis: &Diagnosis,
+    plan: &Plan,
+    old: &WarehouseSyncPolicyStatus,
+    now: Timestamp,
+) -> Vec<SchemaState> {
+    let rescheduled =
+        freshness::rescheduled(policy, snapshot, now).map(|(schema, at)| SchemaState {
+            rescheduled: Some(at),
+            ..SchemaState::of(schema.id.clone())
+        });
+    let in_full = reloaded_in_full(snapshot, plan, old, now);
+    let mut rows: Vec<SchemaState> = Vec::new();
+    // First what must not be cut off.
+    let all = of_proposals(plan, old, snapshot)
+        .into_iter()
+        .chain(disabled(diagnosis, snapshot, old))
+        .chain(marks(snapshot, diagnosis, old))
+        .chain(cancelled(snapshot, plan, old))
+        .chain(of_incidents(plan, old, snapshot))
+        .chain(rescheduled)
+        .chain(in_full);
+    for state in all {
+        if let Some(row) = rows.iter_mut().find(|row| row.id == state.id) {
+            row.complete(state);
+        } else if rows.len() < MAX_MARKS {
+            rows.push(state);
+        }
+    }
+    rows
+}
+
+/// Tables of which the next run may wipe the data, and those for which somebody has asked for a proposal.
+fn of_proposals(
+    plan: &Plan,
+    old: &WarehouseSyncPolicyStatus,
+    snapshot: &Snapshot,
+) -> Vec<SchemaState> {
+    let poisoned = poison::poisoned(&old.state, &plan.proposals, snapshot);
+    let poisoned = poisoned.into_iter().map(|(id, since)| SchemaState {
+        poisoned: Some(since),
+        ..SchemaState::of(id)
+    });
+    let handled = plan.requests.iter().map(|(id, value)| SchemaState {
+        request_handled: Some(value.clone()),
+        ..SchemaState::of(id.clone())
+    });
+    poisoned.chain(handled).collect()
+}
+
+/// Tables that are synced in full and were reloaded because they were stale.
+fn reloaded_in_full(
+    snapshot: &Snapshot,
+    plan: &Plan,
+    old: &WarehouseSyncPolicyStatus,
+    now: Timestamp,
+) -> Vec<SchemaState> {
+    let reload = |incident: &Incident| {
+        let (_, schema) = snapshot.row(&incident.source_id, &incident.schema_id)?;
+        let mut sends = incident.sends.iter();
+        let send =
+            sends.find(|send| send.call == Call::Reload && send.fate != Some(Fate::NotSent))?;
+        (Cause::of(incident.cause).reload == Reload::Stale && table::costs_all_rows(schema))
+            .then(|| (incident.schema_id.clone(), send.started_at))
+    };
+    let before = old
+        .state
+        .schemas
+        .iter()
+        .filter_map(|state| Some((state.id.clone(), state.reloaded_in_full?)));
+    plan.incidents
+        .iter()
+        .filter_map(reload)
+        .chain(before)
+        .filter(|(_, at)| table::still_counts(*at, now))
+        .map(|(id, at)| SchemaState {
+            reloaded_in_full: Some(at),
+            ..SchemaState::of(id)
+        })
+        .collect()
+}
+
+/// Tables of which a run was cancelled, until a later one has completed.
+fn cancelled(
+    snapshot: &Snapshot,
+    plan: &Plan,
+    old: &WarehouseSyncPolicyStatus,
+) -> Vec<SchemaState> {
+    let cancel = |incident: &Incident| {
+        let mut sends = incident.sends.iter().rev();
+        let send =
+            sends.find(|send| send.call == Call::Cancel && send.fate != Some(Fate::NotSent))?;
+        Some((incident.schema_id.clone(), send.started_at))
+    };
+    let before = old.state.schemas.iter();
+    let before = before.filter_map(|state| Some((state.id.clone(), state.cancelled?)));
+    let has_completed_since = |id: &str, at: Timestamp| {
+        let mut rows = snapshot.sources.iter().flat_map(|source| &source.schemas);
+        let row = rows.find(|row| row.id == id);
+        row.is_some_and(|row| matches!(row.last_synced_at, Lax::Is(began) if began > at))
+    };
+    plan.incidents
+        .iter()
+        .filter_map(cancel)
+        .chain(before)
+        .filter(|(id, at)| !has_completed_since(id, *at))
+        .map(|(id, at)| SchemaState {
+            cancelled: Some(at),
+            ..SchemaState::of(id)
+        })
+        .collect()
+}
+
+/// The marks of runs that were found not to move. A run that moves has none, so that a busy project writes nothing.
+fn marks(
+    snapshot: &Snapshot,
+    diagnosis: &Diagnosis,
+    old: &WarehouseSyncPolicyStatus,
+) -> Vec<SchemaState> {
+    let known = |id: &str| old.state.schemas.iter().any(|state| state.id == id);
+    let mut marks: Vec<SchemaState> = diagnosis
+        .judged
+        .iter()
+        .filter(|judged| judged.status == SchemaStatus::Running)
+        .filter_map(|judged| {
+            let id = &judged.schema_id;
+            let seen = snapshot.seen(id)?;
+            // What cannot be told just now does not undo what was known.
+            let keep = seen.frozen || (seen.look.is_none() || seen.unclear.is_some()) && known(id);
+            Some(SchemaState {
+                marks: Some(seen.mark.clone().filter(|_| keep)?),
+                ..SchemaState::of(id.clone())
+            })
+        })
+        .collect();
+    // Those that have stood still for the longest are the ones worth keeping.
+    marks.sort_by(|a, b| {
+        let since = |state: &SchemaState| state.marks.as_ref().map(|mark| mark.since);
+        since(a).cmp(&since(b)).then_with(|| a.id.cmp(&b.id))
+    });
+    marks
+}
+
+/// What was known of the tables of incidents in flight: one may be missing from the list just now.
+fn of_incidents<'a>(
+    plan: &'a Plan,
+    old: &'a WarehouseSyncPolicyStatus,
+    snapshot: &'a Snapshot,
+) -> impl Iterator<Item = SchemaState> + use<'a> {
+    plan.incidents
+        .iter()
+        .filter(|incident| is_in_flight(incident))
+        .filter_map(move |incident| {
+            let mut states = old.state.schemas.iter();
+            let state = states.find(|state| state.id == incident.schema_id)?.clone();
+            let row = snapshot.row(&incident.source_id, &incident.schema_id);
+            // Of one that is on again, it is not known who will switch it off next.
+            let is_on = row.is_some_and(|(_, schema)| schema.should_sync == Lax::Is(true));
+            Some(SchemaState {
+                disabled_seen: state.disabled_seen.filter(|_| !is_on),
+                poisoned: None,
+                request_handled: None,
+                fix: state.fix.filter(|_| !is_on),
+                ..state
+            })
+        })
+}
+
+/// Tables that `PostHog` was seen to switch off, and what is known of whether that was mended: nothing else will ever tell.
+fn disabled<'a>(
+    diagnosis: &'a Diagnosis,
+    snapshot: &'a Snapshot,
+    old: &'a WarehouseSyncPolicyStatus,
+) -> impl Iterator<Item = SchemaState> + use<'a> {
+    diagnosis.judged.iter().filter_map(|judged| {
+        let Verdict::Disabled { by_posthog, .. } = &judged.verdict else {
+            return None;
+        };
+        let row = snapshot.row(&judged.source_id, &judged.schema_id);
+        let off = row.and_then(|row| SwitchedOff::new(&old.state, snapshot, row, &judged.verdict));
+        Some(SchemaState {
+            disabled_seen: Some((*by_posthog)?),
+            fix: off.and_then(|off| off.watch()),
+            ..SchemaState::of(judged.schema_id.clone())
+        })
+    })
+}
+
+/// The newest sends, as many as a status remembers: more than may be sent in an hour.
+pub(super) fn latest(sends: &[Timestamp]) -> Vec<Timestamp> {
+    sends[sends.len().saturating_sub(MAX_SENDS_REMEMBERED)..].to_vec()
+}
+
+/// The sources that lack their replication slot, as far as the policy selects them.
+pub(super) fn lost_slots(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<LostSlot> {
+    let since = &snapshot.probes.slot_lost_since;
+    snapshot
+        .selected_sources(&policy.selector)
+        .filter_map(|source| {
+            Some(LostSlot {
+                source_id: source.id.clone(),
+                since: *since.get(&source.id)?,
+            })
+        })
+        .take(MAX_LOST_SLOTS)
+        .collect()
+}
+
+/// The tables that have left the list, as far as the policy selects them.
+pub(super) fn missing(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<Missing> {
+    missing::selected(&policy.selector, snapshot)
+        .take(MAX_MISSING)
+        .cloned()
+        .collect()
+}
