@@ -18,8 +18,15 @@ use serde_json::Value;
 use warehouse_sync_operator::{
     api::{WarehouseSyncPolicy, conditions::Reason, notification::Occasion, status::RootCause},
     cli::crd_yaml,
-    decide::Guard,
-    diagnose::{Cause, causes::Remedy},
+    decide::{
+        Guard,
+        guards::chain::{CHAIN, Holds, Line},
+        plan::Kind,
+    },
+    diagnose::{
+        Cause,
+        causes::{Remedy, Scope},
+    },
     report::EventReason,
 };
 
@@ -94,7 +101,7 @@ fn no_folder_uses_one_below_it() {
 }
 
 /// Folders in which files still know one another in a circle. To be empty.
-const IN_CIRCLES: [&str; 4] = ["api/", "diagnose/classify/", "decide/", "controller/"];
+const IN_CIRCLES: [&str; 3] = ["api/", "diagnose/classify/", "controller/"];
 
 #[test]
 fn no_files_know_one_another_in_a_circle() {
@@ -177,7 +184,7 @@ fn a_circle_of_files_is_found_through_groups_paths_and_re_exports() {
 }
 
 /// Folders that still tell causes apart by themselves. To be empty.
-const TELL_CAUSES_APART: [&str; 2] = ["diagnose/classify/rules/", "decide/"];
+const TELL_CAUSES_APART: [&str; 1] = ["diagnose/classify/rules/"];
 
 #[test]
 fn only_the_row_of_a_cause_decides_by_it() {
@@ -263,6 +270,86 @@ fn requests_to_posthog_are_sent_only_where_they_may_be() {
 }
 
 #[test]
+fn calls_that_write_are_sent_and_permitted_in_one_place() {
+    for file in rust_files(&root().join("src")) {
+        let name = file.strip_prefix(root().join("src")).unwrap();
+        let name = name.display().to_string();
+        let text = fs::read_to_string(&file).unwrap();
+        for (call, only) in [
+            ("calls::send(", "execute/send.rs"),
+            ("calls::execute(", "none"),
+            ("safety::permit(", "execute/gate.rs"),
+            ("safety::permit_approved(", "execute/gate.rs"),
+            ("Approved::new", "decide/approval/progress.rs"),
+            ("use crate::execute::calls::send", "none"),
+        ] {
+            assert!(
+                name == only || !text.contains(call),
+                "{name} has {call}..), which only {only} may: every call that writes takes the road of execute/send.rs"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_chain_of_guards_is_in_the_documentation() {
+    let names = |kinds: &[Kind]| {
+        let names: Vec<String> = kinds.iter().map(|kind| format!("{kind:?}")).collect();
+        names.join(", ")
+    };
+    let row = |line: &Line| {
+        let holds = match line.holds {
+            Holds::Start => "the start".to_owned(),
+            Holds::EverySend => "every call".to_owned(),
+            Holds::EverySendOf(kinds) => {
+                format!("every call of {}; else the start", names(kinds))
+            }
+        };
+        let exempt = match line.exempt {
+            [] => "–".to_owned(),
+            kinds => names(kinds),
+        };
+        [format!("`{}`", line.guard.as_str()), holds, exempt]
+    };
+    let wanted: Vec<[String; 3]> = CHAIN.iter().map(row).collect();
+    let rows = section("docs/guards.md", "## The chain");
+    for row in &rows {
+        says_what_to_do("docs/guards.md", row, 4);
+    }
+    let documented = rows.into_iter().map(|row| {
+        let [guard, _, holds, exempt] = row.try_into().unwrap();
+        [guard, holds, exempt]
+    });
+    let documented: Vec<[String; 3]> = documented.collect();
+    assert!(
+        documented == wanted,
+        "docs/guards.md: the chain of guards has drifted; beside what each guard is about, it must be {wanted:#?}"
+    );
+}
+
+/// A guard is a file, a variant, a line of the chain, and a row in the documentation.
+#[test]
+fn every_guard_has_a_file_of_its_own() {
+    let folder = root().join("src/decide/guards");
+    for &guard in Guard::ALL {
+        let mut file = String::new();
+        for letter in guard.as_str().chars() {
+            if letter.is_uppercase() && !file.is_empty() {
+                file.push('_');
+            }
+            file.push(letter.to_ascii_lowercase());
+        }
+        let path = folder.join(format!("{file}.rs"));
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            text.contains("pub fn asks("),
+            "{} lacks the guard {guard:?}",
+            path.display()
+        );
+    }
+}
+
+#[test]
 fn every_reason_is_in_the_documentation() {
     let docs = fs::read_to_string(root().join("docs/conditions.md")).unwrap();
     let missing: Vec<_> = Reason::ALL
@@ -330,17 +417,6 @@ fn every_condition_is_in_the_documentation() {
     );
 }
 
-#[test]
-fn every_guard_of_the_metrics_is_in_the_documentation() {
-    let rows = section("docs/metrics.md", "## Guards");
-    let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
-    let guards: Vec<&str> = Guard::ALL.iter().map(|guard| guard.as_str()).collect();
-    assert_eq!(
-        documented, guards,
-        "docs/metrics.md: the table of guards has drifted"
-    );
-}
-
 /// The rows of the table below a heading of a file.
 fn section(file: &str, heading: &str) -> Vec<Vec<String>> {
     let text = fs::read_to_string(root().join(file)).unwrap();
@@ -373,6 +449,25 @@ fn every_cause_is_in_the_documentation_with_its_meaning_and_action() {
     assert!(
         docs.contains(&table),
         "docs/diagnosis.md: the table of causes has drifted; it must be\n{table}"
+    );
+}
+
+#[test]
+fn the_causes_of_a_whole_source_are_in_the_documentation() {
+    let docs = fs::read_to_string(root().join("docs/diagnosis.md")).unwrap();
+    let of_connection = RootCause::ALL
+        .iter()
+        .filter(|cause| Cause::of(**cause).scope == Scope::Connection);
+    let names: Vec<String> = of_connection
+        .map(|cause| format!("`{}`", cause.as_str()))
+        .collect();
+    let sentence = format!(
+        "the newest result of every table is the same of {}, and none",
+        names.join(", ")
+    );
+    assert!(
+        docs.contains(&sentence),
+        "docs/diagnosis.md: the row of one finding for a source has drifted; it must say \"{sentence}\""
     );
 }
 

@@ -4,27 +4,12 @@
 //! that is proportional to the length of the name, and the globs of a list are bounded.
 
 mod automaton;
+mod error;
 
 use std::cell::OnceCell;
 
 use automaton::Automaton;
-
-/// How many characters those globs of a policy may have together, in one field, that have a `?` or more than one `*`. The CRD says
-/// the same.
-pub const MOST_CHARACTERS: usize = 1024;
-
-/// Why globs cannot be used. The CRD refuses them; an object may be older than the rule.
-#[derive(Debug, thiserror::Error)]
-pub enum GlobError {
-    /// A glob has a character that other globs give a meaning to.
-    #[error("{0:?} has one of the characters [ ] {{ }} \\, which are not supported")]
-    Unsupported(String),
-    /// Matching would take too long.
-    #[error(
-        "the globs that contain ? or more than one * have more than {MOST_CHARACTERS} characters together"
-    )]
-    TooLarge,
-}
+pub use error::{GlobError, MOST_CHARACTERS};
 
 /// Several lists of globs. A list matches a name if one of its globs does.
 #[derive(Debug, Clone, Default)]

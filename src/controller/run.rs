@@ -209,8 +209,6 @@ fn context(
 
 /// Who sends what the reconciles leave in the outbox.
 fn postman(options: &Options, context: &Arc<Context>) -> Result<Postman<HttpCourier>, StartError> {
-    let courier = HttpCourier::new(options.notify_hosts.clone(), &options.authorities)
-        .map_err(|e| StartError::Http(e.to_string()))?;
     let Reconciler {
         outbox,
         leads,
@@ -218,6 +216,9 @@ fn postman(options: &Options, context: &Arc<Context>) -> Result<Postman<HttpCour
         metrics,
         ..
     } = &context.reconciler;
+    let hosts = options.notify_hosts.clone();
+    let courier = HttpCourier::new(hosts, &options.authorities, clock.clone())
+        .map_err(|e| StartError::Http(e.to_string()))?;
     let told = context.clone();
     Ok(Postman {
         courier,

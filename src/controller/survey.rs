@@ -22,7 +22,7 @@ use crate::{
     },
     observe::{
         ApprovalGuard, Changes, Elsewhere, Offers, Probe, Probes, ProjectView, Rival, Snapshot,
-        WriteScope, probes::About,
+        WriteScope, probes::ProbeTarget,
     },
     posthog::{
         Transport,
@@ -137,7 +137,7 @@ impl<T: Transport> Survey<'_, T> {
             suspects(self.policy, snapshot, self.incidents, self.timings, now)
         });
         if self.every_run {
-            suspects.extend(running(self.policy, snapshot));
+            suspects.extend(running(&self.policy.selector, snapshot));
         }
         suspects.truncate(self.budget.looks);
         let mut looked = 0;
@@ -245,8 +245,8 @@ impl<T: Transport> Survey<'_, T> {
         let rows: HashMap<&str, (&Source, &Schema)> = rows(snapshot);
         due.into_iter()
             .filter_map(|probe| match probe.about() {
-                About::Source(id) => Some((probe.clone(), id.to_owned(), None)),
-                About::Schema(id) => {
+                ProbeTarget::Source(id) => Some((probe.clone(), id.to_owned(), None)),
+                ProbeTarget::Schema(id) => {
                     let (source, row) = rows.get(id)?;
                     Some((probe.clone(), source.id.clone(), Some((*row).clone())))
                 }

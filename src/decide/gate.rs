@@ -188,6 +188,7 @@ pub fn nothing_runs(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::status::{RootCause, Step};
 
     fn live(job: &str, log: Log) -> Look {
         let jobs = format!("[{job}]");
@@ -276,6 +277,91 @@ mod tests {
             ),
         ] {
             assert!(still_hangs("a1", &hanging(), &look).is_err(), "{why}");
+        }
+    }
+
+    fn incident(cause: RootCause, baseline: Option<&str>) -> Incident {
+        Incident {
+            schema_id: "a1".into(),
+            schema: "t".into(),
+            source: "s".into(),
+            source_id: "s1".into(),
+            cause,
+            step: Step::Reloading,
+            attempt: 1,
+            job_id: None,
+            baseline_job_id: baseline.map(str::to_owned),
+            new_job_id: None,
+            opened_at: "2026-10-01T12:00:00Z".parse().unwrap(),
+            step_since: "2026-10-01T12:00:00Z".parse().unwrap(),
+            deadline: None,
+            healthy_since: None,
+            sends: Vec::new(),
+            message: String::new(),
+        }
+    }
+
+    fn row(id: &str, on: &str, status: &str) -> Schema {
+        let json = format!(r#"{{"id":"{id}","name":"t","should_sync":{on},"status":"{status}"}}"#);
+        serde_json::from_str(&json).unwrap()
+    }
+
+    fn of_jobs(jobs: Result<&str, &str>) -> Look {
+        let jobs = jobs.map(|json| serde_json::from_str(json).unwrap());
+        Look::new(
+            "2026-10-01T12:00:00Z".parse().unwrap(),
+            "a1",
+            jobs.map_err(str::to_owned),
+            Log::NotRead,
+        )
+    }
+
+    #[test]
+    fn a_table_is_reloaded_only_if_its_newest_run_is_the_one_that_was_known_and_has_ended() {
+        let failed = row("a1", "true", "Failed");
+        let ended = |id: &str, status: &str| format!("[{}]", job(id, status, "5"));
+        for (jobs, baseline, may) in [
+            (ended("j1", "Failed"), Some("j1"), true),
+            (ended("j1", "Completed"), Some("j1"), true),
+            (ended("j1", "Running"), Some("j1"), false),
+            (ended("j1", "running"), Some("j1"), false),
+            (ended("j2", "Failed"), Some("j1"), false),
+            (ended("j1", "Failed"), None, false),
+            ("[]".to_owned(), None, true),
+            ("[]".to_owned(), Some("j1"), false),
+        ] {
+            let incident = incident(RootCause::Transient, baseline);
+            let gate = nothing_runs(&incident, &of_jobs(Ok(&jobs)), &failed);
+            assert_eq!(gate.is_ok(), may, "{jobs} after {baseline:?}: {gate:?}");
+        }
+        let unread = of_jobs(Err("500"));
+        let gate = nothing_runs(&incident(RootCause::Transient, None), &unread, &failed);
+        assert!(matches!(gate, Err(Closed::Unread(_))), "{gate:?}");
+    }
+
+    #[test]
+    fn a_table_is_reloaded_only_while_it_is_on_and_says_what_was_wrong() {
+        let jobs = format!("[{}]", job("j1", "Completed", "5"));
+        let live = of_jobs(Ok(&jobs));
+        let (transient, stale) = (RootCause::Transient, RootCause::Stale);
+        for (row, cause, may) in [
+            (row("a1", "true", "Failed"), transient, true),
+            (row("a1", "true", "Running"), transient, true),
+            (row("a1", "true", "Completed"), transient, false),
+            (row("a1", "true", "Completed"), stale, true),
+            (row("a1", "true", "Failed"), stale, true),
+            (row("a1", "true", "Paused"), stale, false),
+            (row("a1", "true", "odd"), stale, false),
+            (row("a1", "false", "Failed"), transient, false),
+            (row("a1", "null", "Failed"), transient, false),
+            (row("b2", "true", "Failed"), transient, false),
+        ] {
+            let incident = incident(cause, Some("j1"));
+            let gate = nothing_runs(&incident, &live, &row);
+            assert_eq!(gate.is_ok(), may, "{row:?} {cause:?}: {gate:?}");
+            if let Ok(proof) = gate {
+                assert_eq!(proof.schema_id(), "a1");
+            }
         }
     }
 }

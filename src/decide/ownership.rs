@@ -24,7 +24,7 @@ pub fn owned_by<'a>(
     policy: &ValidatedPolicy,
     own_in_flight: bool,
     rivals: &'a [Arc<Rival>],
-    table: &Table<'_>,
+    table: &NamedTable<'_>,
     now: Timestamp,
 ) -> Option<Owner<'a>> {
     let acts =
@@ -120,7 +120,7 @@ pub fn said_of(owner: Owner<'_>, namespace: &str, what: &str) -> String {
 
 /// What ownership is decided on.
 #[derive(Debug, Clone, Copy)]
-pub struct Table<'a> {
+pub struct NamedTable<'a> {
     /// Type of its source.
     pub source_type: &'a str,
     /// Prefix of its source.

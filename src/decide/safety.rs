@@ -13,12 +13,12 @@
 //!
 //! Everything else needs approval, and so does whatever is not known: it is permitted only with an [`Approved`] step of a
 //! proposal. Of a source that is not certainly one that `PostHog`
-//! imports from nothing can be [`Known`], so that no call on it can be judged at all.
+//! imports from nothing can be [`Evidence`], so that no call on it can be judged at all.
 
 pub mod known;
 pub mod why;
 
-pub use known::{Known, NextRun, NotWarehouse, Run, SyncType, Table, Webhook};
+pub use known::{Evidence, NextRun, NotWarehouse, Run, SyncType, Table, Webhook};
 pub use why::{LosesData, Why};
 
 use super::approval::approved::Approved;
@@ -48,7 +48,7 @@ impl Permit {
 
 /// Whether a call needs a human.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Clearance {
     /// It destroys nothing and changes nothing that a person decided.
     Safe,
     /// It could, or it is not known that it does not.
@@ -60,10 +60,10 @@ pub enum Verdict {
     clippy::needless_pass_by_value,
     reason = "a proof is good for one call: what is known is used up"
 )]
-pub fn permit(call: Write, known: Known) -> Result<Permit, Why> {
+pub fn permit(call: Write, known: Evidence) -> Result<Permit, Why> {
     match judge(&call, &known) {
-        Verdict::Safe => Ok(Permit(call)),
-        Verdict::NeedsApproval(why) => Err(why),
+        Clearance::Safe => Ok(Permit(call)),
+        Clearance::NeedsApproval(why) => Err(why),
     }
 }
 
@@ -75,7 +75,7 @@ pub fn permit_approved(approved: Approved) -> Permit {
 
 /// The safety table.
 #[must_use]
-pub fn judge(call: &Write, known: &Known) -> Verdict {
+pub fn judge(call: &Write, known: &Evidence) -> Clearance {
     let doubt = match call {
         Write::Cancel { schema_id } => of_table(known, schema_id, cancel),
         Write::Reload { schema_id } => of_table(known, schema_id, reload),
@@ -98,7 +98,7 @@ pub fn judge(call: &Write, known: &Known) -> Verdict {
         Write::DeleteWebhook { .. } => Some(Why::StopsWebhook),
         Write::RepairCdc { .. } => Some(Why::ImportsCapturedTablesAnew),
     };
-    doubt.map_or(Verdict::Safe, Verdict::NeedsApproval)
+    doubt.map_or(Clearance::Safe, Clearance::NeedsApproval)
 }
 
 /// The doubt that weighs most.
@@ -109,14 +109,14 @@ fn worst(doubts: impl IntoIterator<Item = Option<Why>>) -> Option<Why> {
         .max_by_key(|why| why.loses_data())
 }
 
-fn of_table(known: &Known, schema_id: &str, row: fn(&Table) -> Option<Why>) -> Option<Why> {
+fn of_table(known: &Evidence, schema_id: &str, row: fn(&Table) -> Option<Why>) -> Option<Why> {
     known.table(schema_id).map_or(Some(Why::TableUnknown), row)
 }
 
 fn of_source(
-    known: &Known,
+    known: &Evidence,
     source_id: &str,
-    row: impl FnOnce(&Known) -> Option<Why>,
+    row: impl FnOnce(&Evidence) -> Option<Why>,
 ) -> Option<Why> {
     if known.source_id() == source_id {
         row(known)
@@ -150,7 +150,7 @@ const fn next_run(table: &Table) -> Option<Why> {
     }
 }
 
-fn patch(known: &Known, change: &SchemaPatch) -> Option<Why> {
+fn patch(known: &Evidence, change: &SchemaPatch) -> Option<Why> {
     let SchemaPatch {
         schema_id,
         switch_on,
@@ -194,7 +194,7 @@ fn credentials(job_inputs: &Inputs) -> Option<Why> {
 }
 
 /// Each call makes one more endpoint at the vendor.
-fn create_webhook(known: &Known) -> Option<Why> {
+fn create_webhook(known: &Evidence) -> Option<Why> {
     let Some(tables) = known.all_tables() else {
         return Some(Why::TableUnknown);
     };
@@ -210,7 +210,7 @@ fn create_webhook(known: &Known) -> Option<Why> {
     }
 }
 
-const fn update_webhook_inputs(known: &Known) -> Option<Why> {
+const fn update_webhook_inputs(known: &Evidence) -> Option<Why> {
     match known.webhook {
         Webhook::Registered | Webhook::GoneAtVendor => None,
         Webhook::NotRegistered | Webhook::Unknown => Some(Why::WebhookMayNotExist),

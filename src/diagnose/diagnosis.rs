@@ -240,3 +240,97 @@ fn describe(source: &Source, schema: &Schema, verdict: Verdict, seen: Option<&Se
             .unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::{HashMap, HashSet},
+        sync::Arc,
+    };
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, status::State},
+        observe::{ApprovalGuard, Changes, Offers, Probes, Snapshot, WriteScope},
+    };
+
+    /// Three sources of two tables, of which the first has this status.
+    fn sources(statuses: [&str; 3]) -> Arc<Vec<Source>> {
+        let source = |(place, status): (usize, &&str)| {
+            let table = |name: &str, status: &str| {
+                serde_json::json!({
+                    "id": format!("{place}{name}"), "name": name, "should_sync": true, "status": status,
+                    "sync_type": "full_refresh", "last_synced_at": "2026-10-01T11:00:00Z",
+                })
+            };
+            serde_json::json!({
+                "id": format!("s{place}"), "source_type": "Postgres", "access_method": "warehouse",
+                "schemas": [table("a", status), table("b", "Completed")],
+            })
+        };
+        let all: Vec<_> = statuses.iter().enumerate().map(source).collect();
+        Arc::new(serde_json::from_value(all.into()).unwrap())
+    }
+
+    fn snapshot(statuses: [&str; 3]) -> Snapshot {
+        Snapshot {
+            sources: sources(statuses),
+            runs: HashMap::new(),
+            changes: Changes::default(),
+            probes: Probes::default(),
+            readings: Arc::default(),
+            looked: HashSet::new(),
+            write_scope: WriteScope::Unknown,
+            rivals: Vec::new(),
+            offers: Offers::default(),
+            elsewhere: Elsewhere::default(),
+            slowed: false,
+            approval_guard: ApprovalGuard::broken("it was not looked at"),
+        }
+    }
+
+    #[test]
+    fn a_source_that_was_read_again_is_judged_again_and_no_other() {
+        let policy: WarehouseSyncPolicy = serde_saphyr::from_str(
+            "{apiVersion: warehousesync.dev/v1alpha1, kind: WarehouseSyncPolicy, metadata: {name: p, namespace: n, uid: u, \
+             creationTimestamp: '2026-01-01T00:00:00Z'}, spec: {posthog: {host: 'http://127.0.0.1:1', projectId: 1, \
+             apiKeySecretRef: {name: s, key: k}}}}",
+        )
+        .unwrap();
+        let policy = ValidatedPolicy::new(&policy).unwrap();
+        let (state, now) = (
+            State::default(),
+            "2026-10-01T12:00:00Z".parse::<Timestamp>(),
+        );
+        let now = now.unwrap();
+        let known = |snapshot| Known {
+            policy: &policy,
+            snapshot,
+            state: &state,
+            proposals: &[],
+            timings: &Timings::PRODUCTION,
+            now,
+        };
+        let said = |diagnosis: &Diagnosis| {
+            let verdicts: Vec<_> = (diagnosis.judged.iter())
+                .map(|judged| (judged.schema_id.clone(), judged.verdict.clone()))
+                .collect();
+            (
+                verdicts,
+                diagnosis.problems.clone(),
+                diagnosis.summary(|_| false),
+            )
+        };
+        let before = snapshot(["Paused", "Completed", "Paused"]);
+        let diagnosis = diagnose(&known(&before));
+        let unchanged = diagnosis.again(&known(&before), "s1");
+        assert_eq!(said(&unchanged), said(&diagnosis));
+        let after = snapshot(["Completed", "Paused", "Completed"]);
+        let again = diagnosis.again(&known(&after), "s1");
+        let expected = snapshot(["Paused", "Paused", "Paused"]);
+        assert_eq!(said(&again), said(&diagnose(&known(&expected))));
+        assert_eq!(again.summary(|_| false).schemas.disabled, 3);
+    }
+}

@@ -5,7 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{known::Known, verdict::Verdict};
 use crate::{
-    api::{ValidatedPolicy, status::Severity, validated::Health},
+    api::{
+        status::Severity,
+        validated::{Health, Selector},
+    },
     observe::{Newest, Seen, Snapshot},
     posthog::{
         lax::Lax,
@@ -107,12 +110,12 @@ fn grace(snapshot: &Snapshot, schema: &Schema, now: Timestamp) -> Option<Timesta
 
 /// The selected tables that would look stale before the first run of their new schedule, and when that was changed.
 pub fn rescheduled<'a>(
-    policy: &'a ValidatedPolicy,
+    selector: &'a Selector,
     snapshot: &'a Snapshot,
     now: Timestamp,
 ) -> impl Iterator<Item = (&'a Schema, Timestamp)> {
     snapshot
-        .selected(&policy.selector)
+        .selected(selector)
         .filter(|(source, schema)| is_scheduled(source, schema))
         .filter_map(move |(_, schema)| {
             let at = grace(snapshot, schema, now)?;

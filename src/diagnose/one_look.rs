@@ -49,7 +49,7 @@ impl Unlooked {
         let mut unlooked = Self::default();
         unlooked.drop_empty_looks(snapshot, cut_off);
         let due = suspects(policy, snapshot, &[], timings, now);
-        for suspect in due.into_iter().chain(running(policy, snapshot)) {
+        for suspect in due.into_iter().chain(running(&policy.selector, snapshot)) {
             let id = suspect.schema_id;
             let looked = |seen: &Seen| seen.look.is_some();
             if !snapshot.seen(&id).is_some_and(looked) && unlooked.ids.insert(id.clone()) {

@@ -10,7 +10,7 @@ use crate::{
     api::{
         Timings, ValidatedPolicy,
         status::{Incident, Step},
-        validated::Health,
+        validated::{Health, Selector},
     },
     observe::{Log, Look, Newest, Seen, Snapshot},
     posthog::{
@@ -107,9 +107,9 @@ fn two_to_one<A>(first: Vec<A>, second: Vec<A>) -> impl Iterator<Item = A> {
 
 /// Every selected table that says Running and was never looked at.
 #[must_use]
-pub fn running(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<Suspect> {
+pub fn running(selector: &Selector, snapshot: &Snapshot) -> Vec<Suspect> {
     snapshot
-        .selected(&policy.selector)
+        .selected(selector)
         .filter(|(_, schema)| {
             schema.should_sync == Lax::Is(true) && schema.status() == SchemaStatus::Running
         })

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use crate::{
     posthog::{
         authorities::Authorities,
+        client::Clock,
         guard::HostList,
         http::{self, Clients},
         transport::{TransportError, retry_after},
@@ -19,18 +19,27 @@ use crate::{
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The courier of production.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpCourier {
     clients: Clients,
     hosts: HostList,
+    clock: Clock,
 }
 
 impl HttpCourier {
     /// Sends to `hosts` only.
-    pub fn new(hosts: HostList, authorities: &Authorities) -> Result<Self, reqwest::Error> {
+    pub fn new(
+        hosts: HostList,
+        authorities: &Authorities,
+        clock: Clock,
+    ) -> Result<Self, reqwest::Error> {
         // HTTP/2 would log the path at its most talkative level, and the path of a receiver is a secret.
         let clients = Clients::new(authorities, reqwest::ClientBuilder::http1_only)?;
-        Ok(Self { clients, hosts })
+        Ok(Self {
+            clients,
+            hosts,
+            clock,
+        })
     }
 }
 
@@ -59,7 +68,7 @@ impl Courier for HttpCourier {
             Ok(answer) => {
                 let wait = answer.headers().get(RETRY_AFTER);
                 let wait = wait.and_then(|value| value.to_str().ok());
-                let wait = wait.and_then(|text| retry_after(text, Timestamp::now()));
+                let wait = wait.and_then(|text| retry_after(text, (self.clock)()));
                 // Of the body not a byte is read: nothing in it matters, and it may be endless, or repeat the URL.
                 of_status(answer.status().as_u16(), wait)
             }

@@ -10,7 +10,7 @@ use crate::{
         approval::{self, Case},
         gate::{self, Closed},
         plan::{Basis, Kind, OfIncident, Order, Subject},
-        safety::{self, Known, Permit, Run, Table, Webhook},
+        safety::{self, Evidence, Permit, Run, Table, Webhook},
     },
     diagnose::{self, Diagnosis},
     observe::{Canary, Live, Look, observer::ProjectView},
@@ -80,9 +80,9 @@ pub async fn open<T: Transport>(
             match proposals.find(|row| row.id == basis.id) {
                 None => Err(refused("the proposal is gone")),
                 Some(proposal) => match next(view, (known, diagnosis), proposal).await {
-                    approval::Next::Stay(stays) => return Gate::Stays(stays),
-                    approval::Next::Closed(closed) => Err(closed),
-                    approval::Next::Send(approved, intended) => {
+                    approval::Progress::Stay(stays) => return Gate::Stays(stays),
+                    approval::Progress::Closed(closed) => Err(closed),
+                    approval::Progress::Send(approved, intended) => {
                         let permit = safety::permit_approved(approved);
                         Ok((permit, Record::Proposal(intended)))
                     }
@@ -164,7 +164,7 @@ async fn of_incident<T: Transport>(
             }
         }
     };
-    let known = Known::one_table(source_id, *warehouse, table).map_err(refused)?;
+    let known = Evidence::one_table(source_id, *warehouse, table).map_err(refused)?;
     safety::permit(order.call.clone(), known).map_err(refused)
 }
 
@@ -172,7 +172,7 @@ async fn of_incident<T: Transport>(
 async fn of_source<T: Transport>(client: &Client<T>, order: &Order) -> Result<Permit, Closed> {
     let source_id = &order.subject.source_id;
     let source = client.source(source_id).await.map_err(|e| unread(&e))?;
-    let mut known = Known::source(&source).map_err(refused)?;
+    let mut known = Evidence::source(&source).map_err(refused)?;
     if order.kind != Kind::Credentials {
         let info = client.webhook_info(source_id).await;
         known.webhook = Webhook::of(&info.map_err(|e| unread(&e))?);
@@ -185,7 +185,7 @@ pub async fn next<T: Transport>(
     view: &ProjectView<T>,
     (known, diagnosis): (&diagnose::Known<'_>, &Diagnosis),
     proposal: &Proposal,
-) -> approval::Next {
+) -> approval::Progress {
     let live = Live::take(&view.client, proposal.action, &proposal.target).await;
     let snapshot = live.over(known.snapshot);
     let known = diagnose::Known {

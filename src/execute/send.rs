@@ -167,9 +167,9 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         let known = self.known(self.snapshot, plan);
         Ok(
             match gate::next(self.view, (&known, self.diagnosis), proposal).await {
-                approval::Next::Stay(stays) => Came::Stays(stays),
+                approval::Progress::Stay(stays) => Came::Stays(stays),
                 // A call takes the road of all calls, at the next turn.
-                approval::Next::Send(..) | approval::Next::Closed(_) => Came::Held,
+                approval::Progress::Send(..) | approval::Progress::Closed(_) => Came::Held,
             },
         )
     }

@@ -32,7 +32,7 @@ pub struct Changes {
     /// When a table was last switched on or given another interval: its next run may be a whole interval away.
     pub rescheduled: HashMap<String, Timestamp>,
     /// Tables that were switched off between two polls while `PostHog` called them Failed.
-    pub switched_off: HashMap<String, SwitchedOff>,
+    pub switched_off: HashMap<String, BetweenPolls>,
     /// Tables that have left the list.
     pub missing: BTreeMap<String, Missing>,
 }
@@ -42,7 +42,7 @@ const WATCHED: SignedDuration = SignedDuration::from_mins(15);
 
 /// Between which polls a table was switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SwitchedOff {
+pub struct BetweenPolls {
     /// The poll that saw it on.
     pub after: Timestamp,
     /// The poll that saw it off.
@@ -118,7 +118,7 @@ impl Changes {
         }
         let watched = now.duration_since(then) <= WATCHED;
         if watched && turned(true, false) && new.status() == SchemaStatus::Failed {
-            let when = SwitchedOff {
+            let when = BetweenPolls {
                 after: then,
                 by: now,
             };

@@ -48,7 +48,7 @@ const MOST_CANARIES: usize = 4;
 /// default interval.
 const LISTS_AT_ONCE: usize = 16;
 
-type Key = (Project, KeyId);
+type ProjectKey = (Project, KeyId);
 type Listed = Result<Arc<Vec<Source>>, PostHogError>;
 
 /// Shares polls, looks and what is known of keys between policies. Lives as long as the process; what it forgets at a
@@ -58,7 +58,7 @@ pub struct Observer<T> {
     clock: Clock,
     /// The operator's share of a key's limits; none for all of them.
     share: Option<Share>,
-    projects: Mutex<HashMap<Key, Arc<Shared>>>,
+    projects: Mutex<HashMap<ProjectKey, Arc<Shared>>>,
     gates: Gates,
     turns: Mutex<HashMap<Host, Arc<Semaphore>>>,
     /// What policies saw of the sources of each project.

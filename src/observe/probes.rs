@@ -37,18 +37,18 @@ pub enum Probe {
 impl Probe {
     /// What it is about.
     #[must_use]
-    pub fn about(&self) -> About<'_> {
+    pub fn about(&self) -> ProbeTarget<'_> {
         match self {
-            Self::Detail(id) | Self::Fields(id) => About::Schema(id),
-            Self::Data(probe) => About::Schema(&probe.schema_id),
-            Self::Webhook(id) | Self::Cdc(id) | Self::Prerequisites(id) => About::Source(id),
+            Self::Detail(id) | Self::Fields(id) => ProbeTarget::Schema(id),
+            Self::Data(probe) => ProbeTarget::Schema(&probe.schema_id),
+            Self::Webhook(id) | Self::Cdc(id) | Self::Prerequisites(id) => ProbeTarget::Source(id),
         }
     }
 }
 
 /// A table or a source, by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About<'a> {
+pub enum ProbeTarget<'a> {
     /// This source.
     Source(&'a str),
     /// This table.

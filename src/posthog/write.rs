@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use strum::VariantNames as _;
 
 use super::{
     client::{DEADLINE, LIVE_DEADLINE, MAX_ANSWER, MAX_LIST},
@@ -15,33 +16,39 @@ use super::{
 };
 
 /// A call that writes, with its arguments.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 pub enum Write {
     /// Cancels whatever run of the table is newest when it arrives. 200 with an empty body, or with a sentence if there was
     /// no run and only the status was put right. The job is Failed at once; its workflow may live on, for ever.
+    #[strum(serialize = "cancel")]
     Cancel {
         /// The table.
         schema_id: String,
     },
     /// Asks for a run. 200 says nothing: beside a run in flight the wish is dropped. Also of a table that is switched off.
     /// 400 `Monthly sync limit reached` while any table of the project is Paused, whatever the bill says.
+    #[strum(serialize = "reload")]
     Reload {
         /// The table.
         schema_id: String,
     },
     /// Wipes the table and imports it anew. A 400 may leave it armed, invisibly: the next run then wipes it.
+    #[strum(serialize = "resync")]
     Resync {
         /// The table.
         schema_id: String,
     },
     /// Deletes the data of a table, at once and also beside a run. Keeps the error and starts nothing.
+    #[strum(serialize = "delete data")]
     DeleteData {
         /// The table.
         schema_id: String,
     },
     /// Changes how a table is synced. Some changes wipe it, and a 400 may leave that armed.
+    #[strum(serialize = "change table")]
     PatchSchema(SchemaPatch),
     /// Changes several tables of one source. A 400 may come after some of them were changed.
+    #[strum(serialize = "change tables")]
     BulkUpdateSchemas {
         /// The source.
         source_id: String,
@@ -50,6 +57,7 @@ pub enum Write {
     },
     /// Hands over new `job_inputs`, which `PostHog` tries at the source. Neither reloads nor switches anything on. Secrets
     /// that are left out stay; those of change data capture are ignored silently.
+    #[strum(serialize = "change source")]
     PatchSource {
         /// The source.
         source_id: String,
@@ -57,16 +65,19 @@ pub enum Write {
         job_inputs: Inputs,
     },
     /// Reads the source's list of tables anew and deletes what `PostHog` has of those that vanished.
+    #[strum(serialize = "refresh tables")]
     RefreshSchemas {
         /// The source.
         source_id: String,
     },
     /// Makes an endpoint at the vendor, another one each time. 200 also when it failed: `success` tells.
+    #[strum(serialize = "create webhook")]
     CreateWebhook {
         /// The source.
         source_id: String,
     },
     /// Hands over inputs of the webhook. They are stored even where the answer says that they failed.
+    #[strum(serialize = "change webhook inputs")]
     UpdateWebhookInputs {
         /// The source.
         source_id: String,
@@ -74,12 +85,14 @@ pub enum Write {
         inputs: Inputs,
     },
     /// Removes the webhook at `PostHog` and at the vendor. 400 while a table uses webhook sync.
+    #[strum(serialize = "delete webhook")]
     DeleteWebhook {
         /// The source.
         source_id: String,
     },
     /// Makes slot and publication anew and imports every captured table from its beginning. 409 while another repair is
     /// under way.
+    #[strum(serialize = "repair CDC")]
     RepairCdc {
         /// The source.
         source_id: String,
@@ -200,38 +213,12 @@ impl SchemaPatch {
 
 impl Write {
     /// All names of calls.
-    pub const NAMES: [&'static str; 12] = [
-        "cancel",
-        "reload",
-        "resync",
-        "delete data",
-        "change table",
-        "change tables",
-        "change source",
-        "refresh tables",
-        "create webhook",
-        "change webhook inputs",
-        "delete webhook",
-        "repair CDC",
-    ];
+    pub const NAMES: &'static [&'static str] = Self::VARIANTS;
 
     /// The one name of the call: on the wire, in status, events, metrics and the log.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Cancel { .. } => "cancel",
-            Self::Reload { .. } => "reload",
-            Self::Resync { .. } => "resync",
-            Self::DeleteData { .. } => "delete data",
-            Self::PatchSchema(_) => "change table",
-            Self::BulkUpdateSchemas { .. } => "change tables",
-            Self::PatchSource { .. } => "change source",
-            Self::RefreshSchemas { .. } => "refresh tables",
-            Self::CreateWebhook { .. } => "create webhook",
-            Self::UpdateWebhookInputs { .. } => "change webhook inputs",
-            Self::DeleteWebhook { .. } => "delete webhook",
-            Self::RepairCdc { .. } => "repair CDC",
-        }
+    pub fn name(&self) -> &'static str {
+        self.into()
     }
 
     /// Whether a 400 may come after the call has had its effect, or half of it.

@@ -140,7 +140,7 @@ impl Default for Metrics {
         for &outcome in ReconcileOutcome::ALL {
             let _ = metrics.reconciles.get_or_create(&of_outcome(outcome));
         }
-        for call in Write::NAMES {
+        for &call in Write::NAMES {
             for &fate in Fate::ALL {
                 let _ = metrics.sends.get_or_create(&of_send(call, fate));
             }

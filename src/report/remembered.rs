@@ -28,7 +28,7 @@ pub(super) fn remembered(
     now: Timestamp,
 ) -> Vec<SchemaState> {
     let rescheduled =
-        freshness::rescheduled(policy, snapshot, now).map(|(schema, at)| SchemaState {
+        freshness::rescheduled(&policy.selector, snapshot, now).map(|(schema, at)| SchemaState {
             rescheduled: Some(at),
             ..SchemaState::of(schema.id.clone())
         });

@@ -1,16 +1,19 @@
 //! Rotated credentials: from a Secret to PostHog, once, and the tables come back.
 
 use jiff::SignedDuration;
-use posthog_simulator::EffectKind;
-use warehouse_sync_operator::api::{
-    proposal::Proposal,
-    status::{RootCause, Severity},
+use posthog_simulator::{EffectKind, Fault as SimFault, FaultKind};
+use warehouse_sync_operator::{
+    api::{
+        proposal::Proposal,
+        status::{RootCause, Severity},
+    },
+    observe::Rival,
 };
 
 use crate::{
     faults::{Fault, Faults},
-    rivals::older,
-    world::World,
+    rivals::{older, younger},
+    world::{World, start},
 };
 
 const MAPPING: &str = "credentials: [{source: {type: Postgres, prefix: prod}, jobInputs: {password: {secretRef: {name: db, key: password}}}}]";
@@ -357,6 +360,56 @@ fn a_mapping_without_one_source_or_with_an_input_that_says_where_is_a_finding_an
             "{rule}: {findings:#?}"
         );
     }
+}
+
+// --- What is seen right before the call ----------------------------------------------------------------------------
+
+/// Lets minutes pass while the source is read right before the call, and not before.
+#[test]
+fn nothing_is_given_on_reads_that_have_become_stale() {
+    let mut world = world(ROTATED, &enforce(), NEW, Faults::default());
+    run(&mut world, 1);
+    let id = world.simulator.lock().unwrap().source_id("prod").unwrap();
+    let by = SignedDuration::from_secs(121);
+    let mut slow = SimFault::always(FaultKind::Delay { by });
+    slow.matches.path_contains = Some(format!("/external_data_sources/{id}/"));
+    slow.matches.method = Some("GET".to_owned());
+    world.simulator.lock().unwrap().add_fault(slow);
+    run(&mut world, 30);
+    assert_eq!(patches(&world), 0);
+    let status = serde_json::to_string(&world.status()).unwrap();
+    let said = "was read so long ago that it may have changed (guard Facts)";
+    assert!(status.contains(said), "{status}");
+    world.simulator.lock().unwrap().clear_faults();
+    run(&mut world, 30);
+    assert_eq!(patches(&world), 1);
+}
+
+/// The watch tells of it after the reconcile has decided.
+#[test]
+fn nothing_is_given_to_a_source_on_which_another_policy_has_begun_meanwhile() {
+    let mut world = world(ROTATED, &enforce(), NEW, Faults::default());
+    let id = world.simulator.lock().unwrap().source_id("prod").unwrap();
+    let begun = Rival {
+        in_flight: vec![(id, None)],
+        ..younger()
+    };
+    while patches(&world) == 0 && !said_owner(&world) {
+        assert!(world.now() < start() + SignedDuration::from_hours(1));
+        world.cluster.set_rivals(Vec::new());
+        world.cluster.set_rivals_after_a_look(vec![begun.clone()]);
+        let wait = world.pass();
+        world.simulator.lock().unwrap().advance(wait);
+    }
+    assert_eq!(patches(&world), 0);
+    world.cluster.set_rivals(Vec::new());
+    run(&mut world, 30);
+    assert_eq!(patches(&world), 1);
+}
+
+fn said_owner(world: &World) -> bool {
+    let status = serde_json::to_string(&world.status()).unwrap();
+    status.contains("(guard Owner)")
 }
 
 // --- Crashes and lost answers --------------------------------------------------------------------------------------

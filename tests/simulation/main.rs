@@ -10,6 +10,7 @@
 )]
 
 mod approvals;
+mod chain;
 mod client;
 mod cluster;
 mod credentials;

@@ -6,7 +6,7 @@ use warehouse_sync_operator::{
     decide::{
         gate::{self, Hanging},
         safety::{
-            Known, LosesData, NextRun, NotWarehouse, Run, Table, Verdict, Webhook, Why, judge,
+            Clearance, Evidence, LosesData, NextRun, NotWarehouse, Run, Table, Webhook, Why, judge,
             permit,
         },
     },
@@ -39,8 +39,8 @@ const ON: &str = r#""should_sync":true,"sync_type":"incremental","status":"Compl
 const OFF: &str = r#""should_sync":false,"sync_type":"incremental","status":"Failed""#;
 
 /// These tables, all with ordinary next runs.
-fn known(tables: &[&str]) -> Known {
-    let mut known = Known::source(&source(tables)).unwrap();
+fn known(tables: &[&str]) -> Evidence {
+    let mut known = Evidence::source(&source(tables)).unwrap();
     for index in 0..tables.len() {
         let table = known.table_mut(&format!("t{index}")).unwrap();
         table.next_run = NextRun::Ordinary;
@@ -49,18 +49,18 @@ fn known(tables: &[&str]) -> Known {
 }
 
 /// The same, with a change of the first table.
-fn with(tables: &[&str], change: impl FnOnce(&mut Table)) -> Known {
+fn with(tables: &[&str], change: impl FnOnce(&mut Table)) -> Evidence {
     let mut known = known(tables);
     change(known.table_mut("t0").unwrap());
     known
 }
 
 /// A table that PostHog switched off, with these fields.
-fn disabled(fields: &str) -> Known {
+fn disabled(fields: &str) -> Evidence {
     with(&[fields], |table| table.disabled_by_posthog = true)
 }
 
-fn with_webhook(tables: &[&str], webhook: Webhook) -> Known {
+fn with_webhook(tables: &[&str], webhook: Webhook) -> Evidence {
     let mut known = known(tables);
     known.webhook = webhook;
     known
@@ -155,11 +155,11 @@ fn patch_source(names: &[&str]) -> Write {
 }
 
 /// What the row is about, the call, what is known, and why it needs approval, if it does.
-type Row = (&'static str, Write, Known, Option<Why>);
+type Row = (&'static str, Write, Evidence, Option<Why>);
 
 fn check(rows: Vec<Row>) {
     for (what, call, known, why) in rows {
-        let expected = why.map_or(Verdict::Safe, Verdict::NeedsApproval);
+        let expected = why.map_or(Clearance::Safe, Clearance::NeedsApproval);
         assert_eq!(judge(&call, &known), expected, "{what}: {call:?}");
         // A permit is made of nothing but a safe call, and is for that call.
         let name = call.name();
@@ -490,7 +490,7 @@ fn a_webhook_is_made_only_where_one_is_needed_and_certainly_missing() {
     };
     let pushed = ON.replace("incremental", "webhook");
     let row = |what, call, webhook, why| (what, call, with_webhook(&[&pushed], webhook), why);
-    let one = Known::one_table("s1", true, Table::unknown("t0")).unwrap();
+    let one = Evidence::one_table("s1", true, Table::unknown("t0")).unwrap();
     check(vec![
         row("missing here", create(), Webhook::NotRegistered, None),
         row("missing there", create(), Webhook::GoneAtVendor, None),
@@ -586,7 +586,7 @@ fn what_destroys_is_never_safe_whatever_is_known() {
 fn of_a_source_that_is_not_certainly_a_warehouse_source_nothing_can_be_known() {
     let listed = |access: &str| {
         let json = format!(r#"{{"id":"s1",{access}"schemas":[]}}"#);
-        Known::source(&serde_json::from_str(&json).unwrap()).map(|_| ())
+        Evidence::source(&serde_json::from_str(&json).unwrap()).map(|_| ())
     };
     for access in [
         "",
@@ -597,7 +597,7 @@ fn of_a_source_that_is_not_certainly_a_warehouse_source_nothing_can_be_known() {
         assert_eq!(listed(access), Err(NotWarehouse), "{access}");
     }
     assert_eq!(listed(r#""access_method":"warehouse","#), Ok(()));
-    assert!(Known::one_table("s1", false, Table::unknown("t0")).is_err());
+    assert!(Evidence::one_table("s1", false, Table::unknown("t0")).is_err());
 }
 
 #[test]

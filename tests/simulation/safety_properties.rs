@@ -10,7 +10,7 @@ use warehouse_sync_operator::{
     api::status::{Incident, RootCause, Step},
     decide::{
         gate::{self, Hanging},
-        safety::{Known, LosesData, NextRun, Run, Verdict, Webhook, judge, permit},
+        safety::{Clearance, Evidence, LosesData, NextRun, Run, Webhook, judge, permit},
     },
     execute::calls,
     observe::{Log, Look, Newest},
@@ -265,8 +265,8 @@ fn incident(schema_id: &str, baseline_job_id: Option<String>) -> Incident {
 
 /// All that can be known, read through the client. What was armed is known, since the operator remembers its own calls;
 /// whether PostHog switched a table off is always believed, also where it is wrong.
-fn known(posthog: &Posthog, source: &Source) -> Option<Known> {
-    let mut known = Known::source(source).ok()?;
+fn known(posthog: &Posthog, source: &Source) -> Option<Evidence> {
+    let mut known = Evidence::source(source).ok()?;
     for schema in &source.schemas {
         let armed = posthog.simulator.lock().unwrap().reset_armed(&schema.id);
         let run = look(posthog, schema);
@@ -284,13 +284,13 @@ fn known(posthog: &Posthog, source: &Source) -> Option<Known> {
 }
 
 /// Sends the call as the table lets it be sent: with a permit, or, if it makes none, past it.
-fn send(posthog: &Posthog, call: Write, known: Known) {
+fn send(posthog: &Posthog, call: Write, known: Evidence) {
     match judge(&call, &known) {
-        Verdict::Safe => {
+        Clearance::Safe => {
             let permit = permit(call, known).unwrap();
             now(calls::send(&posthog.client, permit, far()));
         }
-        Verdict::NeedsApproval(_) => {
+        Clearance::NeedsApproval(_) => {
             unpermitted(posthog, &call);
         }
     }
@@ -306,7 +306,7 @@ const DESTROYS: [EffectKind; 5] = [
 ];
 
 /// Sends the call and lets three hours pass. What is lost of what was there, at once or later.
-fn lost_by(posthog: &Posthog, call: Write, known: Known) -> Vec<String> {
+fn lost_by(posthog: &Posthog, call: Write, known: Evidence) -> Vec<String> {
     let before = kept(&posthog.simulator.lock().unwrap());
     send(posthog, call, known);
     let mut simulator = posthog.simulator.lock().unwrap();
@@ -333,8 +333,8 @@ proptest! {
         let shown = format!("{call:?}");
         let verdict = judge(&call, &known);
         let harmless = match verdict {
-            Verdict::Safe => true,
-            Verdict::NeedsApproval(why) => why.loses_data() == LosesData::No,
+            Clearance::Safe => true,
+            Clearance::NeedsApproval(why) => why.loses_data() == LosesData::No,
         };
         let lost = lost_by(&posthog, call, known);
         prop_assert!(!harmless || lost.is_empty(), "{shown} is {verdict:?}, but: {lost:?}");
@@ -433,7 +433,7 @@ fn the_simulated_posthog_does_destroy_what_needs_approval() {
         let sources = now(posthog.client.sources()).unwrap();
         let known = known(&posthog, &sources[0]).unwrap();
         let shown = format!("{call:?} of a table with {table}");
-        assert_ne!(judge(&call, &known), Verdict::Safe, "{shown}");
+        assert_ne!(judge(&call, &known), Clearance::Safe, "{shown}");
         assert!(
             !lost_by(&posthog, call, known).is_empty(),
             "{shown} lost nothing"

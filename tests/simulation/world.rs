@@ -164,6 +164,12 @@ impl World {
         self.cluster.status()
     }
 
+    /// What the process that leads would be scraped for.
+    pub fn metrics(&self) -> String {
+        let metrics = &self.operator.reconciler.metrics;
+        metrics.encode(self.now()).unwrap()
+    }
+
     /// Requests to cancel or reload that reached PostHog.
     pub fn count(&self, call: &str) -> usize {
         self.simulator

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use warehouse_sync_operator::{
     api::{host::Host, status::Fate},
-    decide::safety::{Known, NextRun, Permit, Webhook, permit},
+    decide::safety::{Evidence, NextRun, Permit, Webhook, permit},
     execute::calls,
     posthog::{
         ApiKey, Transport,
@@ -458,13 +458,13 @@ fn the_refusals_of_calls_on_sources_are_read() {
 }
 
 /// What is known of a source as it is listed, with nothing in doubt that a list cannot tell.
-fn known(posthog: &Posthog, source_id: &str) -> Known {
+fn known(posthog: &Posthog, source_id: &str) -> Evidence {
     let sources = now(posthog.client.sources()).unwrap();
     let source = sources
         .iter()
         .find(|source| source.id == source_id)
         .unwrap();
-    let mut known = Known::source(source).unwrap();
+    let mut known = Evidence::source(source).unwrap();
     for schema in &source.schemas {
         let table = known.table_mut(&schema.id).unwrap();
         table.disabled_by_posthog = true;

@@ -5,7 +5,7 @@
 //! deterministic doubles its states with each `*a?????`, and one that simulates its states one by one, as the crate `regex` then does,
 //! takes a thousand times as long for a bad policy as for a good one.
 
-use super::{GlobError, MOST_CHARACTERS};
+use super::error::{GlobError, MOST_CHARACTERS};
 
 /// Each character is a state, and each glob has one more.
 const WORDS: usize = 2 * MOST_CHARACTERS / 64;

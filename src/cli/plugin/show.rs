@@ -36,7 +36,7 @@ pub(super) async fn show(
         text.push_str("\nMaterial, of which the id is made:\n");
         for line in material.lines() {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "  {}", line);
+            let _ = writeln!(text, "  {line}");
         }
         text
     })

@@ -27,7 +27,7 @@ pub struct Rules {
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum Reply {
     /// None yet.
     None,
     /// Yes.
@@ -46,28 +46,28 @@ pub fn answer(
     rules: Rules,
     proposal: &Proposal,
     now: Timestamp,
-) -> Answer {
+) -> Reply {
     if let Some(reason) = policy.marks.denial(&proposal.id) {
-        return Answer::No(reason.to_owned());
+        return Reply::No(reason.to_owned());
     }
     let Some(by) = policy.marks.approval(&proposal.id) else {
-        return Answer::None;
+        return Reply::None;
     };
     if by.trim().is_empty() || by == ON_BEHALF {
         let why = "its approval has no value: it must be the user name of who approves";
-        return Answer::Inert(why.to_owned());
+        return Reply::Inert(why.to_owned());
     }
     if let Some(why) = unguarded(guard, rules) {
-        return Answer::Inert(why);
+        return Reply::Inert(why);
     }
     let verified = guard.is_active() && !by.starts_with(ON_BEHALF);
     if rules.require_verified && !verified {
         let why = format!(
             "the operator runs with --require-verified-approvals, and nobody has checked who {by:?} is: approve it with kubectl as yourself"
         );
-        return Answer::Inert(why);
+        return Reply::Inert(why);
     }
-    Answer::Yes(ApprovalSeen {
+    Reply::Yes(ApprovalSeen {
         by: redact::one_line(by, NAME_CAP),
         verified,
         observed_at: now,

@@ -11,6 +11,6 @@ pub mod poison;
 pub mod progress;
 mod proof;
 
-pub use answer::{Answer, Rules};
+pub use answer::{Reply, Rules};
 pub use approved::Approved;
-pub use progress::{Case, Next, next};
+pub use progress::{Case, Progress, next};

@@ -42,7 +42,7 @@ pub struct Case<'a> {
 
 /// What comes next.
 #[derive(Debug)]
-pub enum Next {
+pub enum Progress {
     /// Nothing is sent; this is how it stands.
     Stay(Box<Proposal>),
     /// The call of a step, with the proposal as it must be written down before.
@@ -58,7 +58,7 @@ fn step(material: &Material, place: usize) -> Option<Approved> {
 
 /// What comes next.
 #[must_use]
-pub fn next(case: &Case<'_>) -> Next {
+pub fn next(case: &Case<'_>) -> Progress {
     match case.proposal.phase {
         Phase::Approved => case.begin(),
         Phase::Executing => case.go_on(),
@@ -68,20 +68,20 @@ pub fn next(case: &Case<'_>) -> Next {
 }
 
 impl Case<'_> {
-    fn stay(&self) -> Next {
-        Next::Stay(Box::new(self.proposal.clone()))
+    fn stay(&self) -> Progress {
+        Progress::Stay(Box::new(self.proposal.clone()))
     }
 
     /// As it is, with another sentence.
-    fn say(&self, message: String) -> Next {
-        Next::Stay(Box::new(Proposal {
+    fn say(&self, message: String) -> Progress {
+        Progress::Stay(Box::new(Proposal {
             message,
             ..self.proposal.clone()
         }))
     }
 
-    fn become_(&self, phase: Phase, message: String) -> Next {
-        Next::Stay(Box::new(Proposal {
+    fn become_(&self, phase: Phase, message: String) -> Progress {
+        Progress::Stay(Box::new(Proposal {
             phase,
             message,
             ..self.proposal.clone()
@@ -95,9 +95,9 @@ impl Case<'_> {
         facts::hold(self.known, &diagnosis, self.live, self.proposal)
     }
 
-    fn begin(&self) -> Next {
+    fn begin(&self) -> Progress {
         if let Err(closed) = self.facts() {
-            return Next::Closed(closed);
+            return Progress::Closed(closed);
         }
         let id = &self.proposal.target.schema_id;
         let newest = self.live.look(id).map(crate::observe::Look::newest);
@@ -122,7 +122,7 @@ impl Case<'_> {
     }
 
     /// The intent to send step `place`, for the `tries`th time.
-    fn send(&self, mut execution: Execution, place: usize, tries: u32) -> Next {
+    fn send(&self, mut execution: Execution, place: usize, tries: u32) -> Progress {
         let material = &self.proposal.material;
         let Some((call, approved)) = material
             .steps
@@ -150,11 +150,11 @@ impl Case<'_> {
             execution: Some(execution),
             ..self.proposal.clone()
         };
-        Next::Send(approved, Box::new(proposal))
+        Progress::Send(approved, Box::new(proposal))
     }
 
     /// After a call of which the outcome stands in status, or never came.
-    fn go_on(&self) -> Next {
+    fn go_on(&self) -> Progress {
         let (Some(execution), Some(last)) =
             (&self.proposal.execution, self.proposal.begun().last())
         else {
@@ -166,14 +166,14 @@ impl Case<'_> {
         let place = execution.steps.len() - 1;
         let settled = settle(self.proposal.clone(), self.known.timings, self.known.now);
         if settled.phase != Phase::Executing {
-            return Next::Stay(Box::new(settled));
+            return Progress::Stay(Box::new(settled));
         }
         match last.fate {
             Some(Fate::Accepted) => self.after_proof(execution, place),
             Some(Fate::NotSent) => {
                 let facts = if place == 0 { self.facts() } else { Ok(()) };
                 match facts {
-                    Err(closed) => Next::Closed(closed),
+                    Err(closed) => Progress::Closed(closed),
                     Ok(()) => self.send(execution.clone(), place, last.tries + 1),
                 }
             }
@@ -182,7 +182,7 @@ impl Case<'_> {
     }
 
     /// The next step, once the effect of the one before can be seen.
-    fn after_proof(&self, execution: &Execution, place: usize) -> Next {
+    fn after_proof(&self, execution: &Execution, place: usize) -> Progress {
         let material = &self.proposal.material;
         let seen = material
             .steps
@@ -199,7 +199,7 @@ impl Case<'_> {
     }
 
     /// Looks for the proof of the whole. `lost`: the outcome of the last call is not known.
-    fn verify(&self, lost: bool) -> Next {
+    fn verify(&self, lost: bool) -> Progress {
         let Some(execution) = &self.proposal.execution else {
             return self.become_(
                 Phase::OutcomeUnknown,
@@ -222,7 +222,7 @@ impl Case<'_> {
                     deadline: None,
                     ..execution.clone()
                 });
-                Next::Stay(Box::new(proposal))
+                Progress::Stay(Box::new(proposal))
             }
             Proof::Failed(why) => {
                 let place = execution.steps.len().saturating_sub(1);
@@ -238,7 +238,7 @@ impl Case<'_> {
         }
     }
 
-    fn done(&self, execution: &Execution, job: Option<String>) -> Next {
+    fn done(&self, execution: &Execution, job: Option<String>) -> Progress {
         let row = self.live.row(&self.proposal.target.schema_id);
         let rows_after = row
             .and_then(|row| row.table)
@@ -259,11 +259,11 @@ impl Case<'_> {
             deadline: None,
             ..execution.clone()
         });
-        Next::Stay(Box::new(proposal))
+        Progress::Stay(Box::new(proposal))
     }
 
     /// Waits for what should show, until the deadline and three polls have passed. `polled`: this one could have shown it.
-    fn wait(&self, execution: &Execution, why: &str, polled: bool) -> Next {
+    fn wait(&self, execution: &Execution, why: &str, polled: bool) -> Progress {
         let now = self.known.now;
         let deadline = execution
             .deadline
@@ -283,7 +283,7 @@ impl Case<'_> {
             polls,
             ..execution.clone()
         });
-        Next::Stay(Box::new(proposal))
+        Progress::Stay(Box::new(proposal))
     }
 
     /// A sentence, and which steps were done before it came to that.

@@ -2,7 +2,7 @@
 
 use super::{Ask, Hold};
 use crate::decide::{
-    approval::answer::{Answer, answer, unguarded},
+    approval::answer::{Reply, answer, unguarded},
     plan::Basis,
 };
 
@@ -24,8 +24,8 @@ fn denied(ask: &Ask<'_>) -> Option<String> {
     let (known, rules) = (ask.known, ask.limits.approvals);
     let guard = &known.snapshot.approval_guard;
     match answer(known.policy, guard, rules, proposal, known.now) {
-        Answer::No(reason) => Some(format!("it was denied: {reason}")),
+        Reply::No(reason) => Some(format!("it was denied: {reason}")),
         // The annotation may be gone by now: status remembers.
-        Answer::None | Answer::Yes(_) | Answer::Inert(_) => None,
+        Reply::None | Reply::Yes(_) | Reply::Inert(_) => None,
     }
 }

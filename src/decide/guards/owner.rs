@@ -5,7 +5,7 @@ use crate::{
     api::status::Call,
     decide::{
         ownership::{
-            Owner, Table, is_carried_out, is_in_flight, owned_by, said_of, source_owned_by,
+            NamedTable, Owner, is_carried_out, is_in_flight, owned_by, said_of, source_owned_by,
         },
         plan::{Basis, OfIncident},
     },
@@ -45,7 +45,7 @@ fn table_owner<'a>(ask: &Ask<'a>, source: &Source) -> Option<Owner<'a>> {
     let known = ask.known;
     let mut tables = source.schemas.iter();
     let schema = tables.find(|schema| schema.id == ask.subject.schema_id)?;
-    let table = Table {
+    let table = NamedTable {
         source_type: source.type_name(),
         prefix: source.prefix_name(),
         source_id: &source.id,

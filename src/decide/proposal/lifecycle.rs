@@ -21,7 +21,7 @@ use crate::{
     },
     decide::{
         approval::{
-            answer::{self, Answer, Rules},
+            answer::{self, Reply, Rules},
             guard,
         },
         guards::{Ask, Hold, Limits, chain},
@@ -100,7 +100,7 @@ pub fn latch(
     }
     let mut notes = Vec::new();
     for proposal in status.proposals.iter_mut().filter(|row| row.is_open()) {
-        if let Answer::Yes(seen) = answer::answer(policy, guard, rules, proposal, now) {
+        if let Reply::Yes(seen) = answer::answer(policy, guard, rules, proposal, now) {
             proposal.approves(seen);
             notes.push(note(proposal));
         }
@@ -183,7 +183,7 @@ impl Judge<'_> {
             return;
         }
         let answer = self.answer(proposal);
-        if let Answer::No(reason) = answer {
+        if let Reply::No(reason) = answer {
             proposal.phase = Phase::Denied;
             proposal.message = redact::one_line(&format!("denied: {reason}"), 300);
         } else if let Some((phase, why)) = self.ends(proposal) {
@@ -191,16 +191,16 @@ impl Judge<'_> {
             proposal.message = why;
         } else if proposal.phase == Phase::AwaitingApproval {
             match answer {
-                Answer::Yes(seen) => {
+                Reply::Yes(seen) => {
                     proposal.approves(seen);
                 }
-                Answer::Inert(why) => proposal.message = redact::one_line(&why, 300),
-                Answer::None | Answer::No(_) => proposal.message.clear(),
+                Reply::Inert(why) => proposal.message = redact::one_line(&why, 300),
+                Reply::None | Reply::No(_) => proposal.message.clear(),
             }
         }
     }
 
-    fn answer(&self, proposal: &Proposal) -> Answer {
+    fn answer(&self, proposal: &Proposal) -> Reply {
         let Known {
             policy,
             snapshot,

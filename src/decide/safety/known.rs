@@ -20,7 +20,7 @@ pub struct NotWarehouse;
 
 /// What is known of a source and of its tables.
 #[derive(Debug)]
-pub struct Known {
+pub struct Evidence {
     source_id: String,
     tables: Vec<Table>,
     /// Whether `tables` are all tables of the source.
@@ -104,7 +104,7 @@ pub enum Webhook {
     Registered,
 }
 
-impl Known {
+impl Evidence {
     /// A whole source as it is listed. What the list does not tell is for the caller to fill in, table by table.
     pub fn source(source: &Source) -> Result<Self, NotWarehouse> {
         Ok(Self {

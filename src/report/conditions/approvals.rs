@@ -1,4 +1,4 @@
-//! PendingApproval and ApprovalGuardActive.
+//! `PendingApproval` and `ApprovalGuardActive`.
 
 use super::{ConditionFact, Truth};
 use crate::{

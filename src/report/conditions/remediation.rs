@@ -1,4 +1,4 @@
-//! RemediationAllowed: whether the operator may send what it decides.
+//! `RemediationAllowed`: whether the operator may send what it decides.
 
 use super::{ConditionFact, Truth};
 use crate::{
