@@ -280,6 +280,7 @@ mod tests {
             runs: HashMap::new(),
             changes: Changes::default(),
             probes: Probes::default(),
+            canaries: Vec::new(),
             readings: Arc::default(),
             looked: HashSet::new(),
             write_scope: WriteScope::Unknown,

@@ -8,7 +8,7 @@ use posthog_simulator::{Fault as SimFault, FaultKind, KeySpec, Simulator};
 use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicyStatus,
-        policy::{Mode, Proposing, Remediation, Switch},
+        policy::{CancelStuck, Mode, Proposing, Remediation, Switch},
         proposal::{ApprovalSeen, ExecutedStep, Execution, Phase, Proposal, ProposedAction},
         status::{
             BreakerState, Fate, Handover, Incident, MAX_INCIDENTS, MAX_SOURCES, RootCause,
@@ -300,7 +300,7 @@ fn enforce(world: &World, guard: Guard) {
 }
 
 fn switch_off(remediation: &mut Remediation) {
-    remediation.cancel_stuck = Switch::Off;
+    remediation.cancel_stuck = CancelStuck::Off;
     remediation.reload_transient = Switch::Off;
     remediation.reload_stale = Switch::Off;
     remediation.apply_credentials = Switch::Off;
