@@ -41,7 +41,7 @@ fn hostile(globs: usize) -> Vec<String> {
 fn worst() -> Value {
     let mut include = hostile(GLOBS);
     include[0] = format!("?*{}*?x", "a".repeat(LONGEST - 5));
-    include[1] = "*a??????*x".to_owned();
+    "*a??????*x".clone_into(&mut include[1]);
     let overrides: Vec<Value> = hostile(OVERRIDDEN)
         .chunks(OVERRIDDEN / GLOBS)
         .map(|globs| json!({"source": {"prefix": "", "type": "Postgres"}, "schemas": globs}))

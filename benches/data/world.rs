@@ -55,7 +55,7 @@ impl World {
             .iter_mut()
             .flat_map(|source| &mut source.schemas);
         for (place, table) in tables.enumerate() {
-            table.name = name(place).into();
+            table.name = name(place);
         }
         Self::of(&serde_json::from_value(policy).unwrap(), page)
     }

@@ -91,7 +91,7 @@ pub enum Reason {
     Enforcing,
     /// Remediation: mode is Observe.
     Observing,
-    /// Remediation: `spec.suspend` is true.
+    /// Remediation: `spec.suspend` is true, or the policy is being deleted.
     Suspended,
     /// Pending approval: proposals wait for a person.
     ProposalsWait,

@@ -43,6 +43,9 @@ pub const REQUEST: &str = "request.warehousesync.dev/";
 /// How the value of an approval begins that somebody writes for another, as git does: nobody has checked the name behind it.
 pub const ON_BEHALF: &str = "on-behalf:";
 
+/// How the user name of a `ServiceAccount` begins.
+pub const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
+
 /// Field manager of the annotations that `kubectl wsp` writes. It must not begin with `kubectl`: Flux takes such fields for
 /// changes by hand, and removes them at its next apply.
 pub const PLUGIN_MANAGER: &str = "wsp-approve";

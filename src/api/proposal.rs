@@ -229,6 +229,9 @@ pub struct Proposal {
     pub impact: Impact,
     /// The command that approves it, ready to paste.
     pub approve_command: String,
+    /// The command that denies it; the reason is still to be written.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub deny_command: String,
     /// When it was made.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub created_at: Timestamp,

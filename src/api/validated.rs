@@ -68,8 +68,8 @@ pub struct ValidatedPolicy {
     pub api_key: SecretKeyRef,
     /// Whether it may act.
     pub mode: Mode,
-    /// Whether everything is stopped.
-    pub suspend: bool,
+    /// Why nothing may be sent whatever the mode, if that is so: it is suspended, or being deleted and kept by a finalizer.
+    pub stopped: Option<&'static str>,
     /// How often to poll.
     pub interval: SignedDuration,
     /// Which tables.
@@ -176,7 +176,7 @@ impl ValidatedPolicy {
             },
             api_key: posthog.api_key_secret_ref.clone(),
             mode: *mode,
-            suspend: *suspend,
+            stopped: stopped(meta, *suspend),
             interval: interval.read("interval")?,
             selector: Selector::new(&selector.sources, &selector.schemas)?,
             health: Health::new("health", stuck, failing, freshness)?,
@@ -255,10 +255,18 @@ impl ValidatedPolicy {
         inputs.map(|input| input.secret_ref.clone()).collect()
     }
 
-    /// True if this policy may send anything at all: Enforce, and not suspended.
+    /// True if this policy may send anything at all: Enforce, and not stopped.
     #[must_use]
     pub fn may_act(&self) -> bool {
-        self.mode == Mode::Enforce && !self.suspend
+        self.mode == Mode::Enforce && self.stopped.is_none()
+    }
+}
+
+fn stopped(meta: &ObjectMeta, suspend: bool) -> Option<&'static str> {
+    if meta.deletion_timestamp.is_some() {
+        Some("the policy is being deleted")
+    } else {
+        suspend.then_some("spec.suspend is true")
     }
 }
 

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{CliError, network::NetworkArgs};
 use crate::{
-    api::Timings,
+    api::{Timings, names::SERVICE_ACCOUNT},
     controller::{
         self, Options, ProcessHealth, leadership::Election, lease::Times, startup::StartError,
     },
@@ -94,6 +94,11 @@ pub(super) struct RunArgs {
     /// Believe only approvals whose name the API server has checked, not those that come from git on behalf of somebody
     #[arg(long, env = "WAREHOUSE_SYNC_REQUIRE_VERIFIED_APPROVALS")]
     require_verified_approvals: bool,
+
+    /// User name of a ServiceAccount that people act through (system:serviceaccount:NAMESPACE:NAME), whose approvals count as a person's;
+    /// repeat it, or separate with commas. The admission policies must name the same. Default: none
+    #[arg(long = "verified-service-accounts", value_name = "USER", env = "WAREHOUSE_SYNC_VERIFIED_SERVICE_ACCOUNTS", value_delimiter = ',', value_parser = service_account)]
+    verified_service_accounts: Vec<String>,
 
     /// How log lines look. What is logged is set by RUST_LOG
     #[arg(long, value_name = "FORMAT", env = "WAREHOUSE_SYNC_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
@@ -189,6 +194,7 @@ fn options(args: &RunArgs) -> Result<Options, CliError> {
         approvals: approval::Rules {
             allow_unguarded: args.allow_unguarded_approvals,
             require_verified: args.require_verified_approvals,
+            people: people(&args.verified_service_accounts),
         },
         namespaces,
         election: election(args),
@@ -208,6 +214,34 @@ fn election(args: &RunArgs) -> Election {
         name: name.map_or_else(|| LEASE_NAME.to_owned(), Clone::clone),
         times: Times::divided_by(args.time_factor),
     }
+}
+
+/// Those that are given, in the order in which the chart writes them into the admission policies. They stay for as long as the process.
+fn people(accounts: &[String]) -> &'static [String] {
+    let mut given: Vec<String> = accounts.iter().filter(|a| !a.is_empty()).cloned().collect();
+    given.sort();
+    given.dedup();
+    given.leak()
+}
+
+fn service_account(text: &str) -> Result<String, String> {
+    let is_account = text.strip_prefix(SERVICE_ACCOUNT).is_some_and(|rest| {
+        let mut parts = rest.split(':');
+        let fits = |part: Option<&str>| {
+            part.is_some_and(|part| {
+                let fits = |b: u8| {
+                    b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.')
+                };
+                !part.is_empty() && part.bytes().all(fits)
+            })
+        };
+        fits(parts.next()) && fits(parts.next()) && parts.next().is_none()
+    });
+    // A chart sets a variable that has no value to nothing.
+    if is_account || text.is_empty() {
+        return Ok(text.to_owned());
+    }
+    Err("write the whole user name, system:serviceaccount:NAMESPACE:NAME".to_owned())
 }
 
 fn name(text: &str) -> Result<String, String> {

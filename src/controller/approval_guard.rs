@@ -17,7 +17,7 @@ use kube::{
     core::ApiResource,
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{sync::Mutex, time::Instant};
 
 use super::timed;
@@ -40,10 +40,20 @@ const APPLY: &str = "kubectl apply -f deploy/admission.yaml (with helm instead: 
 /// What makes an object as it was: `apply` would leave what somebody has added to it.
 const REPLACE: &str = "kubectl replace -f deploy/admission.yaml (with helm instead: helm get manifest RELEASE -n NAMESPACE | kubectl replace -f -)";
 
+/// The variable of an admission policy that lists the `ServiceAccounts` of people, as CEL.
+const PEOPLE: &str = "people";
+/// The label that counts what was changed in the objects that are shipped, and what those have that are older than it.
+const REVISION: &str = "warehousesync.dev/guard-revision";
+const FIRST_REVISION: u32 = 1;
+/// What makes objects of another version those of this one.
+const UPGRADE: &str = "kubectl apply -f deploy/admission.yaml of the operator's own version (with helm: helm upgrade)";
+
 /// Looks at the guard, for all policies together.
 pub struct GuardWatch {
     client: Client,
     metrics: Metrics,
+    /// User names of the `ServiceAccounts` of people.
+    people: &'static [String],
     last: Mutex<Option<Look>>,
 }
 
@@ -88,13 +98,29 @@ enum GuardError {
     Deleting(String),
     /// An object is not what is shipped.
     #[error(
-        "{what} is not what this version of the operator ships for its own account ({account}): {REPLACE}"
+        "{what} is not what this version of the operator ships for its own account ({account}){people}: {REPLACE}"
     )]
     Altered {
         /// The object.
         what: String,
         /// The operator's account.
         account: String,
+        /// What its flag says of the accounts of people.
+        people: String,
+    },
+    /// An object is what another version ships.
+    #[error(
+        "{what} is that of {age} version of the operator (label {REVISION}: {its}, this version ships {ours}), so that no approval counts: {UPGRADE}"
+    )]
+    OfAnotherVersion {
+        /// The object.
+        what: String,
+        /// Whether that version is older or newer.
+        age: &'static str,
+        /// The revision of the object.
+        its: u32,
+        /// The revision that is shipped.
+        ours: u32,
     },
     /// The connection: that says nothing of the guard.
     #[error(transparent)]
@@ -102,12 +128,13 @@ enum GuardError {
 }
 
 impl GuardWatch {
-    /// Asks through `client`.
+    /// Asks through `client`. `people` are the user names of the `ServiceAccounts` that people act through.
     #[must_use]
-    pub fn new(client: Client, metrics: Metrics) -> Self {
+    pub fn new(client: Client, metrics: Metrics, people: &'static [String]) -> Self {
         Self {
             client,
             metrics,
+            people,
             last: Mutex::new(None),
         }
     }
@@ -148,15 +175,11 @@ impl GuardWatch {
             .map_err(|error| GuardError::Shipped(error.to_string()))?;
         let account = self.account().await?;
         let (mut parts, mut new) = (Vec::new(), None);
-        for Shipped {
-            kind,
-            metadata,
-            spec,
-        } in shipped
-        {
-            let name = metadata.name.unwrap_or_default();
-            let spec = with_account(spec, &account);
-            let (part, is_new) = self.compare(&kind, &name, &spec, &account).await?;
+        for mut part in shipped {
+            let name = part.metadata.name.clone().unwrap_or_default();
+            part.spec = with_people(with_account(part.spec, &account), self.people);
+            let kind = part.kind.clone();
+            let (part, is_new) = self.compare(&name, &part, &account).await?;
             if is_new {
                 new.get_or_insert_with(|| moment_ago(&format!("{kind} {name}")));
             }
@@ -184,11 +207,11 @@ impl GuardWatch {
     /// Holds one object against what is shipped: what to remember of it, and whether it is new.
     async fn compare(
         &self,
-        kind: &str,
         name: &str,
-        spec: &Value,
+        shipped: &Shipped,
         account: &str,
     ) -> Result<(GuardPart, bool), GuardError> {
+        let kind = &shipped.kind;
         let what = || format!("{kind} {name}");
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource(kind));
         let found = timed::kubernetes(&self.metrics, "get_guard", name, api.get_opt(name)).await;
@@ -201,10 +224,22 @@ impl GuardWatch {
         if object.metadata.deletion_timestamp.is_some() {
             return Err(GuardError::Deleting(what()));
         }
-        if object.data.get("spec") != Some(spec) {
-            return Err(GuardError::Altered {
-                what: what(),
-                account: account.to_owned(),
+        if object.data.get("spec") != Some(&shipped.spec) {
+            let (its, ours) = (revision(&object.metadata), revision(&shipped.metadata));
+            return Err(if its == ours {
+                GuardError::Altered {
+                    what: what(),
+                    account: account.to_owned(),
+                    people: with_flag(self.people),
+                }
+            } else {
+                let age = if its < ours { "an older" } else { "a newer" };
+                GuardError::OfAnotherVersion {
+                    what: what(),
+                    age,
+                    its,
+                    ours,
+                }
             });
         }
         let is_new = is_new(&object.metadata);
@@ -215,6 +250,21 @@ impl GuardWatch {
         };
         Ok((part, is_new))
     }
+}
+
+/// The flag that lists the accounts of people, if there are any.
+fn with_flag(people: &[String]) -> String {
+    match people {
+        [] => String::new(),
+        people => format!(" and --verified-service-accounts={}", people.join(",")),
+    }
+}
+
+fn revision(meta: &ObjectMeta) -> u32 {
+    let label = meta.labels.as_ref().and_then(|labels| labels.get(REVISION));
+    label
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(FIRST_REVISION)
 }
 
 fn is_forbidden(error: &kube::Error) -> bool {
@@ -274,9 +324,56 @@ fn with_account(spec: Value, account: &str) -> Value {
     }
 }
 
+/// The same with these `ServiceAccounts` of people instead of none.
+fn with_people(mut spec: Value, people: &[String]) -> Value {
+    let variables = spec.get_mut("variables").and_then(Value::as_array_mut);
+    let mut variables = variables.into_iter().flatten();
+    if let Some(variable) = variables.find(|variable| variable["name"] == PEOPLE) {
+        // A list of texts in JSON is one in CEL, too.
+        variable["expression"] = json!(people).to_string().into();
+    }
+    spec
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn accounts_of_people_stand_in_one_place() {
+        let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED).unwrap();
+        let people = ["system:serviceaccount:a:b".to_owned()];
+        let changed: Vec<Shipped> = shipped
+            .into_iter()
+            .filter_map(|mut part| {
+                let before = part.spec.clone();
+                assert_eq!(with_people(before.clone(), &[]), before, "none is listed");
+                part.spec = with_people(part.spec, &people);
+                (part.spec != before).then_some(part)
+            })
+            .collect();
+        let [one] = &changed[..] else {
+            panic!("{changed:?}")
+        };
+        let text = one.spec.to_string();
+        assert!(
+            text.contains(r#"[\"system:serviceaccount:a:b\"]"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_object_without_the_label_is_of_the_first_revision() {
+        let meta = |revision: Option<&str>| ObjectMeta {
+            labels: revision.map(|text| [(REVISION.to_owned(), text.to_owned())].into()),
+            ..ObjectMeta::default()
+        };
+        for (label, expected) in [(None, 1), (Some("1"), 1), (Some("x"), 1), (Some("3"), 3)] {
+            assert_eq!(revision(&meta(label)), expected, "{label:?}");
+        }
+        let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED).unwrap();
+        assert!(shipped.iter().all(|part| revision(&part.metadata) == 2));
+    }
 
     #[test]
     fn what_is_shipped_can_be_read_and_names_the_account_once() {

@@ -11,10 +11,12 @@ use kube::{
 };
 use secrecy::SecretString;
 use serde::Serialize;
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{
-    approval_guard::GuardWatch, recorders::Recorders, rivals::Rivals, secrets::ApiKeys, timed,
+    approval_guard::GuardWatch, leftovers, recorders::Recorders, rivals::Rivals, secrets::ApiKeys,
+    timed,
 };
 use crate::{
     api::{
@@ -65,15 +67,21 @@ struct ApplyMetadata<'a> {
 }
 
 impl Cluster {
-    /// Talks through `client`; `rivals` is what the watches tell.
+    /// Talks through `client`; `rivals` is what the watches tell, `people` the user names of `ServiceAccounts` that people act through.
     #[must_use]
-    pub fn new(client: Client, metrics: Metrics, api_keys: ApiKeys, rivals: Rivals) -> Self {
+    pub fn new(
+        client: Client,
+        metrics: Metrics,
+        api_keys: ApiKeys,
+        rivals: Rivals,
+        people: &'static [String],
+    ) -> Self {
         let reporter = Reporter {
             controller: REPORTER.to_owned(),
             instance: std::env::var("HOSTNAME").ok(),
         };
         let recorders = Recorders::new(client.clone(), reporter);
-        let approval_guard = GuardWatch::new(client.clone(), metrics.clone());
+        let approval_guard = GuardWatch::new(client.clone(), metrics.clone(), people);
         Self {
             client,
             metrics,
@@ -139,6 +147,42 @@ impl Cluster {
         }
     }
 
+    /// Removes what an apply has left over beside `status`; the new version of the object.
+    ///
+    /// An apply removes only what its field manager owned. Whoever may patch a policy may also remove its managed fields: then what was in
+    /// status stays for ever, closed incidents too. The merge adds and changes nothing, so that no other manager comes to own anything.
+    async fn without_leftovers(
+        &self,
+        at: &PolicyRef,
+        applied: &WarehouseSyncPolicy,
+        status: &WarehouseSyncPolicyStatus,
+    ) -> Result<String, KubernetesError> {
+        let version = applied.resource_version().unwrap_or_default();
+        let name = at.to_string();
+        let Some(removal) = leftovers::removal(applied.status.as_ref(), status) else {
+            return Ok(version);
+        };
+        tracing::warn!(
+            policy = %name,
+            "status held what the operator no longer owned, because somebody has changed metadata.managedFields; it is removed"
+        );
+        let patch = json!({ "metadata": { "resourceVersion": version }, "status": removal });
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let api = self.api(at);
+        let patch = Patch::Merge(&patch);
+        let removed = api.patch_status(&at.name, &params, &patch);
+        match self.call("clean_status", &name, removed).await {
+            Ok(cleaned) => Ok(cleaned.resource_version().unwrap_or_default()),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                Err(KubernetesError::Conflict(at.clone()))
+            }
+            Err(error) => Err(timed::failed("clean the status of", &name, &error)),
+        }
+    }
+
     fn api(&self, at: &PolicyRef) -> Api<WarehouseSyncPolicy> {
         Api::namespaced(self.client.clone(), &at.namespace)
     }
@@ -184,7 +228,7 @@ impl Kubernetes for Cluster {
         let patch = Patch::Apply(&body);
         let apply = api.patch_status(&at.name, &params, &patch);
         match self.call("apply_status", &name, apply).await {
-            Ok(applied) => Ok(applied.resource_version().unwrap_or_default()),
+            Ok(applied) => self.without_leftovers(at, &applied, status).await,
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 Err(KubernetesError::Conflict(at.clone()))
             }

@@ -10,6 +10,7 @@ mod hindered;
 pub mod kubernetes;
 pub mod leadership;
 pub mod lease;
+mod leftovers;
 mod observed;
 pub mod obstacle;
 mod pace;

@@ -76,6 +76,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     pub(super) async fn observe(
         &self,
         object: &WarehouseSyncPolicy,
+        written: &WarehouseSyncPolicyStatus,
     ) -> Result<Result<Observed<T>, Hindrance>, KubernetesError> {
         let policy = match ValidatedPolicy::new(object) {
             Ok(policy) => policy,
@@ -96,7 +97,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let channels = self.channels(&policy).await;
         let approval_guard = self.kubernetes.approval_guard().await?;
         let view = self.observer.project(&policy.at, &policy.project, key);
-        let mut old = object.status.clone().unwrap_or_default();
+        let mut old = written.clone();
         self.ledger.complete(&policy.uid, &mut old.incidents);
         self.ledger
             .complete_sources(&policy.uid, &mut old.state.sources);

@@ -21,7 +21,7 @@ use super::{
     pace::{again_in, purpose},
 };
 use crate::{
-    api::{Timings, WarehouseSyncPolicy, status::STATE_FORMAT, validated::PolicyRef},
+    api::{Timings, WarehouseSyncPolicy, marks::Marks, status::STATE_FORMAT, validated::PolicyRef},
     decide::{
         Limits, Plan, Settings, approval, decide,
         orders::approved,
@@ -31,7 +31,7 @@ use crate::{
     diagnose::{Diagnosis, diagnose},
     execute::{Came, Journal, Leads, Ledger, Sender},
     observe::Observer,
-    posthog::{Transport, client::Clock, guard::HostList},
+    posthog::{Transport, client::Clock, guard::HostList, redact},
     report::{
         Kubernetes, KubernetesError, Metrics, StatusWriter, Story, compose, events, gauges::Found,
         metrics::ReconcileOutcome, notifications::Outbox, story,
@@ -92,7 +92,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         };
         self.check_format(at, &object).await?;
         let mut writer = StatusWriter::new(&*self.kubernetes, &self.metrics, &object, at.clone());
-        let observed = self.observe(&object).await?;
+        self.latch_denials(&object, &mut writer).await?;
+        let observed = self.observe(&object, writer.written()).await?;
         // That may have taken minutes.
         self.check_leads(at)?;
         let observed = match observed {
@@ -111,6 +112,26 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             outcome: ReconcileOutcome::Ok,
             tell: observed.tell,
         })
+    }
+
+    /// Writes down who was denied what, before anything else can fail. If somebody has changed the object since, it is read again.
+    async fn latch_denials(
+        &self,
+        object: &WarehouseSyncPolicy,
+        writer: &mut StatusWriter<'_, K>,
+    ) -> Result<(), KubernetesError> {
+        let now = (self.clock)();
+        let mut status = writer.written().clone();
+        let notes = proposal::latch_denials(&Marks::new(&object.metadata), &mut status, now);
+        if notes.is_empty() {
+            return Ok(());
+        }
+        for note in notes {
+            status.remember(now, redact::one_line(&note, 240));
+        }
+        writer.write(status, now).await?;
+        writer.publish().await;
+        Ok(())
     }
 
     fn gone(&self, at: &PolicyRef) -> Reconciled {

@@ -185,6 +185,7 @@ fn context(
                 metrics.clone(),
                 api_keys,
                 rivals.clone(),
+                options.approvals.people,
             )),
             hosts: options.hosts.clone(),
             notify_hosts: options.notify_hosts.clone(),

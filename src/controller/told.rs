@@ -8,16 +8,21 @@ use kube::ResourceExt;
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicy,
+        conditions::READY,
         host::Host,
         status::{Call, Fate, Incident, Send, Step},
         validated::{PolicyRef, Project},
     },
     decide::ownership::{is_carried_out, is_in_flight},
     observe::Rival,
+    report::{conditions::Truth, writer::CHECKED_EVERY},
 };
 
 /// A call takes 130 s at most, and a job that it starts appears soon after.
 const SETTLES: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long a policy that cannot read its project keeps what it owns: an outage of PostHog is none of its key.
+const LATELY: SignedDuration = SignedDuration::from_mins(15);
 
 /// Where a policy is.
 pub fn at(policy: &impl ResourceExt) -> PolicyRef {
@@ -66,6 +71,7 @@ pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Rival>)> {
             .collect(),
         cancelled: incidents().filter_map(cancelled_job).collect(),
         may_act: valid.as_ref().is_some_and(ValidatedPolicy::may_act),
+        reads_until: reads_until(policy, valid.as_ref())?,
         at: at(policy),
         uid: policy.uid()?,
         created: policy.creation_timestamp()?.0,
@@ -87,4 +93,22 @@ fn cancelled_job(incident: &Incident) -> Option<String> {
         .job_id
         .clone()
         .filter(|_| incident.sends.iter().any(left))
+}
+
+/// Until when a policy counts as one that reads its project. A new one has some minutes to show that it can.
+fn reads_until(policy: &WarehouseSyncPolicy, valid: Option<&ValidatedPolicy>) -> Option<Timestamp> {
+    let status = policy.status.as_ref();
+    let after = |at: Timestamp, time| at.checked_add(time).unwrap_or(at);
+    let Some(read) = status.and_then(|status| status.last_checked_at) else {
+        return Some(after(policy.creation_timestamp()?.0, LATELY));
+    };
+    let interval = valid.map_or(SignedDuration::ZERO, |valid| valid.interval);
+    let until = after(read, CHECKED_EVERY + interval * 2 + LATELY);
+    let ready = status.and_then(|status| status.condition(READY));
+    Some(match ready {
+        Some(ready) if ready.status != Truth::True.as_str() => {
+            until.min(after(ready.last_transition_time.0, LATELY))
+        }
+        _ => until,
+    })
 }

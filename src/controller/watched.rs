@@ -44,6 +44,7 @@ struct Metadata {
     resource_version: Option<String>,
     generation: Option<i64>,
     creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
 }
@@ -77,6 +78,7 @@ impl From<Metadata> for ObjectMeta {
             resource_version: all.resource_version,
             generation: all.generation,
             creation_timestamp: all.creation_timestamp,
+            deletion_timestamp: all.deletion_timestamp,
             annotations: Some(all.annotations),
             ..Self::default()
         }

@@ -17,8 +17,8 @@ use crate::{
 
 /// Says which other policy owns the table, if one does.
 ///
-/// The owner is who has something in flight on the table, or on its source; else the oldest policy that may act and selects it
-/// (then the smaller uid). A policy that may no longer act keeps what is in flight only until the deadline of its step.
+/// The owner is who has something in flight on the table, or on its source; else the oldest policy that may act, reads the project
+/// itself and selects it (then the smaller uid). A policy that no longer does keeps what is in flight only until the deadline of its step.
 #[must_use]
 pub fn owned_by<'a>(
     policy: &ValidatedPolicy,
@@ -36,11 +36,11 @@ pub fn owned_by<'a>(
             .selects_source(type_, prefix, table.source_id)
             && rival.selector.selects_schema(table.name)
     };
-    owner(policy, own_in_flight, rivals, acts, selects)
+    owner(policy, own_in_flight, rivals, acts, selects, now)
 }
 
 /// Says which other policy owns the source, if one does: who has something in flight on it, or on any of its tables; else the
-/// oldest that may act and selects any of its tables.
+/// oldest that may act, reads the project itself and selects any of its tables.
 #[must_use]
 pub fn source_owned_by<'a>(
     policy: &ValidatedPolicy,
@@ -58,7 +58,7 @@ pub fn source_owned_by<'a>(
         rival.selector.selects_source(type_, prefix, &source.id)
             && (source.schemas.iter()).any(|table| rival.selector.selects_schema(&table.name))
     };
-    owner(policy, own_in_flight, rivals, acts, selects)
+    owner(policy, own_in_flight, rivals, acts, selects, now)
 }
 
 fn owner<'a>(
@@ -67,13 +67,14 @@ fn owner<'a>(
     rivals: &'a [Arc<Rival>],
     acts: impl Fn(&Rival) -> bool,
     selects: impl Fn(&Rival) -> bool,
+    now: Timestamp,
 ) -> Option<Owner<'a>> {
     // Both in flight cannot come about by itself; then the older one goes on.
     let acting = rivals
         .iter()
         .find(|rival| acts(rival) && (!own_in_flight || older(rival, policy)));
     let oldest = || {
-        let mut able = rivals.iter().filter(|rival| rival.may_act);
+        let mut able = rivals.iter().filter(|rival| may_own(rival, now));
         able.find(|rival| older(rival, policy) && selects(rival))
     };
     match acting {
@@ -135,8 +136,13 @@ pub struct NamedTable<'a> {
 
 fn holds(rival: &Rival, subject_id: &str, now: Timestamp) -> bool {
     rival.in_flight.iter().any(|(id, deadline)| {
-        id == subject_id && (rival.may_act || deadline.is_some_and(|at| at > now))
+        id == subject_id && (may_own(rival, now) || deadline.is_some_and(|at| at > now))
     })
+}
+
+/// One that has no key, or whose key is refused, could keep others from their tables and do nothing for them itself.
+fn may_own(rival: &Rival, now: Timestamp) -> bool {
+    rival.may_act && rival.reads_until > now
 }
 
 fn older(rival: &Rival, policy: &ValidatedPolicy) -> bool {

@@ -142,6 +142,8 @@ pub struct Rival {
     pub created: Timestamp,
     /// Whether it is in Enforce and not suspended.
     pub may_act: bool,
+    /// Until when it counts as one that reads the project itself, with its own key; one that does not owns nothing.
+    pub reads_until: Timestamp,
     /// What it selects.
     pub selector: Selector,
     /// Tables of which it has an incident in flight, and tables and sources on which something is done that a person approved; with

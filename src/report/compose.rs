@@ -91,7 +91,7 @@ pub fn observed(
         .say(conditions::readiness(Ok(read), false))
         .say([
             healthy,
-            conditions::remediation(policy.mode, policy.suspend, snapshot.write_scope),
+            conditions::remediation(policy.mode, policy.stopped, snapshot.write_scope),
             conditions::pending(&plan.proposals),
             conditions::guarding(&snapshot.approval_guard, plan.unguarded),
         ])
@@ -127,7 +127,7 @@ pub fn hindered(
     }
     let scope = conditions::known_scope(old);
     let remediation =
-        policy.map(|policy| conditions::remediation(policy.mode, policy.suspend, scope));
+        policy.map(|policy| conditions::remediation(policy.mode, policy.stopped, scope));
     let polled = Err((*reason, message.clone()));
     status.conditions = Conditions::after(&old.conditions, generation, now)
         .say(conditions::readiness(

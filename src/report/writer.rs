@@ -15,7 +15,7 @@ use crate::api::{
 };
 
 /// `lastCheckedAt` moves no more often than this, so that a steady poll writes nothing.
-const CHECKED_EVERY: SignedDuration = SignedDuration::from_hours(1);
+pub const CHECKED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
 /// Largest status that is written, in bytes of JSON. The API server's own limit is far higher; this one keeps watches light.
 pub const MAX_BYTES: usize = 240 * 1024;

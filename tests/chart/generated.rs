@@ -125,6 +125,7 @@ fn every_flag_of_the_operator_can_be_set_by_a_value() {
         "allowedNotifyHosts={hooks.example.com}",
         "ca.secret=authority",
         "requireVerifiedApprovals=true",
+        "verifiedServiceAccounts={system:serviceaccount:people:anna}",
         "allowUnguardedApprovals=true",
     ]);
     let container = &only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];

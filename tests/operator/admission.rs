@@ -196,6 +196,121 @@ fn git_approves_on_behalf_of_others_only() {
     said.unwrap_or_else(|said| panic!("{said}"));
 }
 
+/// Many GitOps controllers are cluster-admin: they may do everything, and are nobody.
+#[test]
+fn a_service_account_approves_on_behalf_of_others_only() {
+    let plane = guarded();
+    let at = namespace(&plane, "accounts");
+    let name = format!("system:serviceaccount:{at}:flux");
+    let account = User::service_account(&plane, &at, "flux", "cluster-admin");
+    account.refused(&approve(&name), "is a ServiceAccount");
+    account.refused(&approve(&name), "--verified-service-accounts");
+    let preset = policy(&format!("approve.warehousesync.dev/{ID}: '{name}'"));
+    let preset = preset.replace("name: p,", "name: preset,");
+    let said = account.kubectl_with(&["create", "-f", "-"], &preset);
+    assert!(said.unwrap_err().contains("is a ServiceAccount"));
+    account.annotate(&approve("on-behalf:anna")).unwrap();
+    account.annotate(&deny("no")).unwrap();
+    // What is there already, from before this rule, hinders nobody.
+    account.allowed(&["annotate", "wsp", "p", "example.com/note=x"]);
+}
+
+#[test]
+fn a_service_account_that_is_listed_approves_as_a_person() {
+    let plane = guarded();
+    let at = namespace(&plane, "listed");
+    let name = format!("system:serviceaccount:{at}:anna");
+    let account = User::service_account(&plane, &at, "anna", "warehousesync-approver");
+    account.refused(&approve(&name), "is a ServiceAccount");
+    let listed = ADMISSION.replace("expression: '[]'", &format!(r#"expression: '["{name}"]'"#));
+    assert_ne!(listed, ADMISSION);
+    plane.apply(&listed).unwrap();
+    wait_until("the list to take effect", || {
+        account.annotate(&approve(&name))
+    });
+    account
+        .annotate(&format!("approve.warehousesync.dev/{ID}-"))
+        .unwrap();
+    plane.apply(ADMISSION).unwrap();
+    wait_until("the list to be gone", || {
+        match account.annotate(&approve(&name)) {
+            Err(said) if said.contains("is a ServiceAccount") => Ok(()),
+            other => {
+                _ = account.annotate(&format!("approve.warehousesync.dev/{ID}-"));
+                Err(format!("{other:?}"))
+            }
+        }
+    });
+}
+
+#[test]
+fn who_may_not_deny_does_not_take_back_the_denial_of_an_open_proposal() {
+    let plane = guarded();
+    let at = namespace(&plane, "denied");
+    let anna = User::with_role(&plane, &at, "anna-d", "approver");
+    let author = User::with_role(&plane, &at, "author-d", "editor");
+    let taken_back = format!("deny.warehousesync.dev/{ID}-");
+    // Of no open proposal, it says nothing to anybody.
+    anna.annotate(&deny("no")).unwrap();
+    author.annotate(&taken_back).unwrap();
+    for phase in ["AwaitingApproval", "Approved"] {
+        operator_account(&plane, &at).writes_status(&with_proposal(phase));
+        anna.annotate(&deny("no")).unwrap();
+        author.refused(&taken_back, "may not take back the denial");
+        // Nor by a file that lacks it, by any way of applying.
+        for verb in [
+            &["replace"][..],
+            &["apply"],
+            &[
+                "patch",
+                "wsp",
+                "p",
+                "--type=merge",
+                "-p",
+                r#"{"metadata":{"annotations":null}}"#,
+            ],
+        ] {
+            let file = ["-f", "-"];
+            let args = if verb.len() == 1 {
+                [verb, &file].concat()
+            } else {
+                verb.to_vec()
+            };
+            let said = author.kubectl_with(&args, &policy(""));
+            if verb[0] == "apply" {
+                // The author's file never had it, so that applying it takes nothing away.
+                said.unwrap();
+            } else {
+                let said = said.expect_err(verb[0]);
+                assert!(
+                    said.contains("may not take back the denial"),
+                    "{verb:?}: {said}"
+                );
+            }
+        }
+        // Nothing else is in the author's way, and who may deny may also think again.
+        author.annotate("example.com/note=x").unwrap();
+        anna.annotate(&taken_back).unwrap();
+    }
+    operator_account(&plane, &at).writes_status(&with_proposal("Denied"));
+    anna.annotate(&deny("no")).unwrap();
+    author.annotate(&taken_back).unwrap();
+}
+
+/// A status with one proposal.
+fn with_proposal(phase: &str) -> Value {
+    let at = "2026-10-01T00:00:00Z";
+    json!({"proposals": [{
+        "id": ID, "action": "Resync", "phase": phase, "reason": "", "approveCommand": "", "createdAt": at, "expiresAt": at,
+        "target": {"projectId": 1, "source": "s", "sourceId": "s", "schema": "t", "schemaId": "t"},
+        "steps": ["wipe"], "impact": {"losesData": "Yes", "cost": ""},
+        "material": {
+            "version": 1, "nonce": "n", "policyUid": "u", "action": "Resync", "steps": [], "host": "h", "projectId": 1,
+            "sourceId": "s", "cause": "Stuck", "rule": "r",
+        },
+    }]})
+}
+
 #[test]
 fn a_viewer_only_reads() {
     let plane = guarded();

@@ -105,7 +105,7 @@ impl Guarded {
 
     fn watch(&self, kubeconfig: &Path) -> GuardWatch {
         let client = self.runtime.block_on(self.plane.client_for(kubeconfig));
-        GuardWatch::new(client.unwrap(), Metrics::default())
+        GuardWatch::new(client.unwrap(), Metrics::default(), &[])
     }
 
     /// Waits until it sees one that stands.
@@ -230,6 +230,54 @@ fn a_guard_that_goes_or_is_for_another_account_does_not_stand() {
         r#"[{"op": "remove", "path": "/metadata/finalizers"}]"#,
     );
     at.complains("ValidatingAdmissionPolicyBinding warehousesync-status is missing");
+}
+
+/// The guard that the version before this one shipped.
+const OF_BEFORE: &str = include_str!("admission-revision-1.yaml");
+
+#[test]
+fn a_guard_of_the_version_before_is_said_to_be_that_and_is_upgraded() {
+    let at = Guarded::new();
+    at.plane.apply(RBAC).unwrap();
+    put(&at.plane, &["apply", "-f", "-"], OF_BEFORE).unwrap();
+    let why = at.complains("that of an older version of the operator");
+    for part in [
+        "ValidatingAdmissionPolicy warehousesync-approvals",
+        "warehousesync.dev/guard-revision: 1, this version ships 2",
+        "no approval counts: kubectl apply -f deploy/admission.yaml of the operator's own version",
+    ] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    at.kubectl("apply");
+    at.stands();
+}
+
+#[test]
+fn a_guard_stands_that_lists_the_accounts_which_the_operator_was_given() {
+    const PERSON: &str = "system:serviceaccount:people:anna";
+    let at = Guarded::new();
+    at.plane.apply(RBAC).unwrap();
+    let listed = ADMISSION.replace(
+        "expression: '[]'",
+        &format!(r#"expression: '["{PERSON}"]'"#),
+    );
+    put(&at.plane, &["apply", "-f", "-"], &listed).unwrap();
+    // One that was given none believes no such guard.
+    at.complains("warehousesync-approvals is not what");
+    let client = at
+        .runtime
+        .block_on(at.plane.client_for(&at.account))
+        .unwrap();
+    let people: &'static [String] = vec![PERSON.to_owned()].leak();
+    wait_until("a guard that stands", || {
+        let watch = GuardWatch::new(client.clone(), Metrics::default(), people);
+        let guard = at.runtime.block_on(watch.look()).unwrap();
+        guard.broken.map_or(Ok(()), Err)
+    });
+    at.kubectl("replace");
+    let watch = GuardWatch::new(client, Metrics::default(), people);
+    let why = at.runtime.block_on(watch.look()).unwrap().broken.unwrap();
+    assert!(why.contains(PERSON), "{why}");
 }
 
 /// Every cluster lets every account ask who it is; one that does not is no reason to stop looking after syncs.

@@ -23,6 +23,7 @@ mod garbage;
 mod gitops;
 mod hung_run;
 mod leadership;
+mod leftovers;
 mod letters;
 mod lifecycle;
 mod main_job;

@@ -8,8 +8,13 @@ use std::{
 };
 
 use control_plane::ControlPlane;
-use kube::Client;
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
 use serde_json::{Map, Value, json};
+use tokio::runtime::Runtime;
+use warehouse_sync_operator::api::WarehouseSyncPolicy;
 
 use crate::support::{install_crd, wait_until};
 
@@ -83,6 +88,43 @@ impl<'a> User<'a> {
         // RBAC is read from a cache.
         wait_until("the role to count", || user.kubectl(&["get", "wsp"]));
         user
+    }
+
+    /// A `ServiceAccount` of the namespace that has a `ClusterRole` in it.
+    pub fn service_account(
+        plane: &'a ControlPlane,
+        namespace: &str,
+        name: &str,
+        role: &str,
+    ) -> Self {
+        let kubeconfig = plane.service_account_kubeconfig(namespace, name).unwrap();
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": format!("account-{name}"), "namespace": namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        });
+        plane.apply(&binding.to_string()).unwrap();
+        let user = Self {
+            plane,
+            namespace: namespace.to_owned(),
+            kubeconfig,
+        };
+        wait_until("the role to count", || user.kubectl(&["get", "wsp"]));
+        user
+    }
+
+    /// Writes the status of `p`, as the operator does; kubectl would read it first, which the operator may not.
+    pub fn writes_status(&self, status: &Value) {
+        let patch = Patch::Merge(json!({ "status": status }));
+        let write = async {
+            let policies: Api<WarehouseSyncPolicy> =
+                Api::namespaced(self.client().await, &self.namespace);
+            policies
+                .patch_status("p", &PatchParams::default(), &patch)
+                .await
+        };
+        Runtime::new().unwrap().block_on(write).unwrap();
     }
 
     pub fn admin(plane: &'a ControlPlane, namespace: &str) -> Self {

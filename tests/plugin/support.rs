@@ -295,6 +295,7 @@ pub fn proposal(uid: &str, action: ProposedAction, table: &str) -> Proposal {
             cost: "PostHog deletes all 1200 rows when the new run begins.".to_owned(),
         },
         approve_command: "kubectl annotate wsp prod".to_owned(),
+        deny_command: "kubectl annotate wsp prod".to_owned(),
         created_at: "2026-11-23T06:00:00Z".parse().unwrap(),
         expires_at: "2026-11-30T06:00:00Z".parse().unwrap(),
         phase: Phase::AwaitingApproval,

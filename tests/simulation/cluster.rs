@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
+        conditions::Reason,
         policy::SecretKeyRef,
         status::GuardPart,
         validated::{PolicyRef, Project},
@@ -40,6 +41,9 @@ struct State {
     rivals_later: Option<Vec<Rival>>,
     secrets: Vec<Secret>,
     approval_guard: ApprovalGuard,
+    /// The Secret of the key is missing; Secrets cannot be asked for.
+    lacks_api_key: bool,
+    fails_secrets: bool,
 }
 
 /// A guard that stands, of this generation.
@@ -66,6 +70,8 @@ impl Cluster {
             rivals_later: None,
             secrets: Vec::new(),
             approval_guard: guard(1),
+            lacks_api_key: false,
+            fails_secrets: false,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -95,6 +101,16 @@ impl Cluster {
             .secrets
             .retain(|known| known.metadata.name != secret.metadata.name);
         state.secrets.push(secret);
+    }
+
+    /// The Secret of the key goes missing, or comes back.
+    pub fn lose_api_key(&self, lost: bool) {
+        self.state.lock().unwrap().lacks_api_key = lost;
+    }
+
+    /// Secrets cannot be asked for from now on, or can again.
+    pub fn fail_secrets(&self, fails: bool) {
+        self.state.lock().unwrap().fails_secrets = fails;
     }
 
     /// What becomes of the guard of approvals.
@@ -240,6 +256,19 @@ impl Kubernetes for Cluster {
         _: &str,
         _: &SecretKeyRef,
     ) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
+        let state = self.state.lock().unwrap();
+        if state.fails_secrets {
+            return Err(KubernetesError::Failed {
+                what: "get the Secret".into(),
+                reason: "away".into(),
+            });
+        }
+        if state.lacks_api_key {
+            return Ok(Err(SecretRefused {
+                reason: Reason::SecretMissing,
+                message: "it is missing".into(),
+            }));
+        }
         Ok(Ok(ApiKey::new(KEY.as_bytes()).unwrap()))
     }
 

@@ -111,7 +111,14 @@ fn the_one_column_that_fits_is_proposed_as_incremental_field() {
     assert_eq!(
         proposal.approve_command,
         format!(
-            "kubectl annotate wsp p -n n approve.warehousesync.dev/{}=\"$(kubectl auth whoami -o jsonpath='{{.status.userInfo.username}}')\"",
+            "kubectl annotate wsp p -n n --field-manager=wsp-approve approve.warehousesync.dev/{}=\"$(kubectl auth whoami -o jsonpath='{{.status.userInfo.username}}')\"",
+            proposal.id
+        )
+    );
+    assert_eq!(
+        proposal.deny_command,
+        format!(
+            "kubectl annotate wsp p -n n --field-manager=wsp-approve deny.warehousesync.dev/{}='the reason'",
             proposal.id
         )
     );

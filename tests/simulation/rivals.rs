@@ -1,5 +1,6 @@
 //! Another policy of the project, called `other`, which selects everything.
 
+use jiff::Timestamp;
 use warehouse_sync_operator::{
     api::{ValidatedPolicy, validated::PolicyRef},
     observe::Rival,
@@ -18,6 +19,7 @@ pub fn rival(created: &str) -> Rival {
         uid: "u0".into(),
         created: created.parse().unwrap(),
         may_act: true,
+        reads_until: Timestamp::MAX,
         selector: other.selector,
         in_flight: Vec::new(),
         cancelled: Vec::new(),

@@ -27,6 +27,12 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 
+{{/* Of the admission objects. The revision grows with each change of what they say: by it the operator tells those of another version. */}}
+{{- define "guard-labels" -}}
+{{ include "labels" . }}
+warehousesync.dev/guard-revision: "2"
+{{- end }}
+
 {{- define "image" -}}
 {{- with .Values.image -}}
 {{- if .digest -}}

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     api::{
         ValidatedPolicy,
-        names::ON_BEHALF,
+        names::{ON_BEHALF, SERVICE_ACCOUNT},
         proposal::{ApprovalSeen, Proposal},
     },
     decide::guards::window,
@@ -23,6 +23,15 @@ pub struct Rules {
     pub allow_unguarded: bool,
     /// Only those whose name the API server has checked (`--require-verified-approvals`).
     pub require_verified: bool,
+    /// User names of `ServiceAccounts` that people act through (`--verified-service-accounts`): of no other is it known who is behind it.
+    pub people: &'static [String],
+}
+
+impl Rules {
+    /// True if a user of this name is a person, as far as can be known.
+    fn is_person(&self, name: &str) -> bool {
+        !name.starts_with(SERVICE_ACCOUNT) || self.people.iter().any(|person| person == name)
+    }
 }
 
 /// An answer.
@@ -60,7 +69,7 @@ pub fn answer(
     if let Some(why) = unguarded(guard, rules) {
         return Reply::Inert(why);
     }
-    let verified = guard.is_active() && !by.starts_with(ON_BEHALF);
+    let verified = guard.is_active() && !by.starts_with(ON_BEHALF) && rules.is_person(by);
     if rules.require_verified && !verified {
         let why = format!(
             "the operator runs with --require-verified-approvals, and nobody has checked who {by:?} is: approve it with kubectl as yourself"
@@ -106,4 +115,28 @@ pub fn has_run_out(policy: &ValidatedPolicy, approved: Timestamp, now: Timestamp
         at = next;
     }
     open >= policy.execute_within
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_account_is_a_person_only_where_the_operator_was_given_its_name() {
+        const ANNA: &str = "system:serviceaccount:people:anna";
+        let listed = Rules {
+            people: vec![ANNA.to_owned()].leak(),
+            ..Rules::default()
+        };
+        for (rules, name, expected) in [
+            (Rules::default(), "anna", true),
+            (Rules::default(), ANNA, false),
+            (listed, "anna", true),
+            (listed, ANNA, true),
+            (listed, "system:serviceaccount:people:anna2", false),
+            (listed, "system:serviceaccount:flux-system:flux", false),
+        ] {
+            assert_eq!(rules.is_person(name), expected, "{name}");
+        }
+    }
 }

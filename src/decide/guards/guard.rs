@@ -20,7 +20,7 @@ use strum::VariantArray as _;
 pub enum Guard {
     /// `spec.mode` is Observe.
     Mode,
-    /// `spec.suspend` is true.
+    /// `spec.suspend` is true, or the policy is being deleted.
     Suspend,
     /// A switch of `spec.remediation` is Off.
     Switch,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    cost,
+    commands, cost,
     key::Key,
     material::{self, Seed},
     steps,
@@ -11,7 +11,6 @@ use super::{
 use crate::{
     api::{
         ValidatedPolicy,
-        names::APPROVE,
         proposal::{
             Impact, LosesData, MAX_COLUMN, MAX_KEY_COLUMNS, Material, Phase, Proposal,
             ProposedAction, ProposedStep, Target,
@@ -185,7 +184,8 @@ impl Draft {
         let id = material::id(&material);
         let expires_at = now.checked_add(policy.proposals_expire_after);
         Proposal {
-            approve_command: approve_command(policy, &id),
+            approve_command: commands::approve(policy, &id),
+            deny_command: commands::deny(policy, &id),
             id,
             action: material.action,
             target: self.target.clone(),
@@ -221,12 +221,4 @@ impl Draft {
             cost: cost::in_words(self.material.action, self.rows, self.stays_off),
         }
     }
-}
-
-/// The person's own user name is the value: it says who approved, and the admission policy compares it.
-fn approve_command(policy: &ValidatedPolicy, id: &str) -> String {
-    format!(
-        "kubectl annotate wsp {} -n {} {APPROVE}{id}=\"$(kubectl auth whoami -o jsonpath='{{.status.userInfo.username}}')\"",
-        policy.at.name, policy.at.namespace
-    )
 }

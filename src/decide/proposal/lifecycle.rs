@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     cleared::has_cleared,
+    denial,
     draft::Draft,
     fit::{Fit, Wanted},
     fitting::fitting,
@@ -184,8 +185,7 @@ impl Judge<'_> {
         }
         let answer = self.answer(proposal);
         if let Reply::No(reason) = answer {
-            proposal.phase = Phase::Denied;
-            proposal.message = redact::one_line(&format!("denied: {reason}"), 300);
+            denial::deny(proposal, &reason);
         } else if let Some((phase, why)) = self.ends(proposal) {
             proposal.phase = phase;
             proposal.message = why;

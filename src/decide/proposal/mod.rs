@@ -3,13 +3,16 @@
 //! A proposal is a description. Nothing here makes a call or a permit, and there is no way from a [`Proposal`] to one.
 //!
 //! `fitting` says what would be proposed for each finding, from `steps` and `keys`, and `reenable` for tables that are off;
-//! `cleared` whether a finding is certainly over; `draft` and [`material`] what a proposal is made of; `lifecycle` brings these
+//! `denial` takes note of a person's no; `cleared` whether a finding is certainly over; `draft` and [`material`] what a proposal is made of;
+//! [`commands`] how it is answered; `lifecycle` brings these
 //! and the proposals of before together.
 //!
 //! [`Proposal`]: crate::api::proposal::Proposal
 
 mod cleared;
+pub mod commands;
 mod cost;
+mod denial;
 pub mod draft;
 pub mod fit;
 pub mod fitting;
@@ -25,6 +28,7 @@ pub mod steps;
 mod suppressed;
 pub mod webhook;
 
+pub use denial::latch_denials;
 pub use key::Key;
 pub use lifecycle::{decide, latch, note, put};
 pub use made::{Proposals, Settings};

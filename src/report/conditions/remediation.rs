@@ -12,16 +12,17 @@ use crate::{
 
 /// Whether anything may be sent, and if not, why.
 #[must_use]
-pub fn remediation(mode: Mode, suspend: bool, write_scope: WriteScope) -> ConditionFact {
+pub fn remediation(
+    mode: Mode,
+    stopped: Option<&'static str>,
+    write_scope: WriteScope,
+) -> ConditionFact {
     let say = |truth, reason, message: &str| {
         ConditionFact::new(REMEDIATION_ALLOWED, truth, reason, message)
     };
-    if suspend {
-        return say(
-            Truth::False,
-            Reason::Suspended,
-            "spec.suspend is true: nothing is sent to PostHog",
-        );
+    if let Some(why) = stopped {
+        let message = format!("{why}: nothing is sent to PostHog");
+        return say(Truth::False, Reason::Suspended, &message);
     }
     if mode == Mode::Observe {
         return say(

@@ -124,7 +124,7 @@ impl PolicyShare {
 
 fn mode(policy: &WarehouseSyncPolicy) -> &'static str {
     match policy.spec.mode {
-        _ if policy.spec.suspend => "Suspended",
+        _ if policy.spec.suspend || policy.metadata.deletion_timestamp.is_some() => "Suspended",
         Mode::Observe => "Observe",
         Mode::Enforce => "Enforce",
     }

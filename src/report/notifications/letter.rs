@@ -13,11 +13,11 @@ use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
         announced::Announcement,
-        names::DENY,
         notification::Occasion,
         proposal::{LosesData, Proposal, ProposedAction},
         status::RootCause,
     },
+    decide::proposal::commands,
     posthog::redact,
 };
 
@@ -217,10 +217,8 @@ fn asked(policy: &ValidatedPolicy, proposal: &Proposal) -> Asked {
         cost: redact::text(&impact.cost, SENTENCE_CAP),
         expires_at: *expires_at,
         approve_command: approve_command.clone(),
-        deny_command: format!(
-            "kubectl annotate wsp {} -n {} {DENY}{id}='the reason'",
-            policy.at.name, policy.at.namespace
-        ),
+        // Not from status: an earlier version did not write it there.
+        deny_command: commands::deny(policy, id),
     }
 }
 

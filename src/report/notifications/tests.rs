@@ -327,7 +327,7 @@ fn a_cloud_event_says_what_waits_and_how_to_answer() {
                 "cost": "1,000 rows are imported anew.",
                 "expiresAt": "2026-10-08T00:00:00Z",
                 "approveCommand": waiting("").proposals[0].approve_command,
-                "denyCommand": "kubectl annotate wsp p -n n deny.warehousesync.dev/rs-abcdefghijklmnopqrstuvwxyz='the reason'",
+                "denyCommand": "kubectl annotate wsp p -n n --field-manager=wsp-approve deny.warehousesync.dev/rs-abcdefghijklmnopqrstuvwxyz='the reason'",
             },
         },
     });
@@ -376,11 +376,9 @@ fn slack_gets_the_commands_in_blocks_of_code_and_nothing_of_posthogs_text_is_mar
         blocks.contains(&format!("To approve:\n```{approve}```").as_str()),
         "{blocks:#?}"
     );
-    assert!(
-        blocks
-            .iter()
-            .any(|block| block.starts_with("To deny:\n```kubectl annotate wsp p -n n deny."))
-    );
+    assert!(blocks.iter().any(|block| block.starts_with(
+        "To deny:\n```kubectl annotate wsp p -n n --field-manager=wsp-approve deny."
+    )));
     assert!(
         blocks
             .iter()

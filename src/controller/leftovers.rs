@@ -1,0 +1,68 @@
+//! What is in a status that should not be there.
+
+use serde_json::{Map, Value};
+
+use crate::api::WarehouseSyncPolicyStatus;
+
+/// The merge patch that makes the status that was `found` the one that is `wanted`; none if it is that already.
+pub fn removal(
+    found: Option<&WarehouseSyncPolicyStatus>,
+    wanted: &WarehouseSyncPolicyStatus,
+) -> Option<Value> {
+    // Both as they are on the wire, which leaves out what is empty.
+    let found = serde_json::to_value(found?).ok()?;
+    let wanted = serde_json::to_value(wanted).ok()?;
+    (found != wanted).then(|| merge(&found, &wanted))
+}
+
+/// Lists are replaced as a whole, what is too much in an object is set to null.
+fn merge(found: &Value, wanted: &Value) -> Value {
+    let (Value::Object(found), Value::Object(wanted)) = (found, wanted) else {
+        return wanted.clone();
+    };
+    let too_much = found.keys().filter(|key| !wanted.contains_key(*key));
+    let mut patch: Map<String, Value> = too_much.map(|key| (key.clone(), Value::Null)).collect();
+    for (key, wanted) in wanted {
+        match found.get(key) {
+            Some(found) if found == wanted => {}
+            Some(found) => {
+                patch.insert(key.clone(), merge(found, wanted));
+            }
+            None => {
+                patch.insert(key.clone(), wanted.clone());
+            }
+        }
+    }
+    Value::Object(patch)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_too_much_is_touched() {
+        let found = json!({"a": 1, "old": 2, "same": {"x": 1}, "in": {"keep": 1, "old": {"y": 1}}, "list": [1, 2, 3]});
+        let wanted = json!({"a": 1, "same": {"x": 1}, "in": {"keep": 1}, "list": [1, 3]});
+        assert_eq!(
+            merge(&found, &wanted),
+            json!({"old": null, "in": {"old": null}, "list": [1, 3]})
+        );
+    }
+
+    #[test]
+    fn a_status_that_is_as_it_should_be_is_left_alone() {
+        let status = WarehouseSyncPolicyStatus::default();
+        assert_eq!(removal(Some(&status), &status), None);
+        let mut other = status.clone();
+        other.observed_generation = Some(7);
+        assert_eq!(
+            removal(Some(&other), &status),
+            Some(json!({"observedGeneration": null}))
+        );
+        // Without a status nothing can be left over.
+        assert_eq!(removal(None, &status), None);
+    }
+}

@@ -1,0 +1,56 @@
+//! Whoever may annotate a policy may also take the operator's managed fields away: what is over must go from status all the same.
+
+use warehouse_sync_operator::api::WarehouseSyncPolicyStatus;
+
+use crate::support::{Env, Operator};
+
+const FAILED: &str = "
+sources:
+  - type: Postgres
+    prefix: prod
+    schemas:
+      - {name: public.orders, status: Failed, frequency: 24hour, last_synced_ago: 30h, last_run_ago: 1h, latest_error: 'server closed the connection unexpectedly', then: {completes: {after: 2s, rows: 100}}}
+";
+
+fn is_over(status: &WarehouseSyncPolicyStatus) -> bool {
+    status.incidents.is_empty() && status.findings.is_empty() && !status.history.is_empty()
+}
+
+/// Status writes that had to be followed by a removal.
+fn removals(operator: &Operator) -> usize {
+    let (_, metrics) = operator.get("/metrics");
+    let of = "warehouse_sync_kubernetes_requests_total{call=\"clean_status\"";
+    metrics.lines().filter(|line| line.starts_with(of)).count()
+}
+
+#[test]
+fn what_is_over_goes_from_status_also_without_the_operators_managed_fields() {
+    let env = Env::new(FAILED);
+    let operator = env.operator();
+    // Nothing is reloaded yet, so that there is time.
+    let suspended = env.policy("p", "mode: Enforce, remediation: {reloadTransient: 'Off'}");
+    env.apply(&suspended).unwrap();
+    env.wait_for("p", "the finding", |status| !status.findings.is_empty());
+    assert_eq!(removals(&operator), 0, "{}", operator.log());
+    for forgotten in [
+        r#"{"metadata":{"managedFields":[{}]}}"#,
+        r#"{"metadata":{"managedFields":[{"manager":"m","operation":"Update","apiVersion":"warehousesync.dev/v1alpha1","fieldsType":"FieldsV1","fieldsV1":{"f:spec":{}}}]}}"#,
+    ] {
+        env.kubectl(&["patch", "wsp", "p", "--type=merge", "-p", forgotten]);
+    }
+    env.apply(&env.policy("p", "mode: Enforce")).unwrap();
+    let status = env.wait_for("p", "its recovery", is_over);
+    assert!(status.condition("Healthy").is_some());
+    assert!(removals(&operator) > 0);
+    assert_eq!(env.posthog.simulator().count("POST", "/reload/"), 1);
+    operator.wait_for_log("managedFields");
+}
+
+#[test]
+fn in_a_usual_life_nothing_is_left_over() {
+    let env = Env::new(FAILED);
+    let operator = env.operator();
+    env.apply(&env.policy("p", "mode: Enforce")).unwrap();
+    env.wait_for("p", "its recovery", is_over);
+    assert_eq!(removals(&operator), 0, "{}", operator.log());
+}

@@ -1,0 +1,128 @@
+//! What a policy of one tenant cannot do to another's.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use serde_json::json;
+use warehouse_sync_operator::{
+    controller::told::told, observe::Rival, posthog::visible::is_visible,
+};
+
+use crate::{
+    faults::Faults,
+    world::{World, policy},
+};
+
+const WRONG_TYPE: &str = "
+sources: [{type: Postgres, prefix: prod, schemas: [
+  {name: a, status: Failed, rows: 70, last_synced_ago: 40h, last_run_ago: 2h, frequency: 30day,
+   latest_error: Cannot convert value to int64, then: {completes: {after: 5m, rows: 70}}},
+  {name: z, frequency: 30day, last_synced_ago: 1h}]}]";
+
+/// A policy in another namespace, older than that of the simulation, with this status.
+fn older(status: serde_json::Value) -> Rival {
+    let mut other = policy("mode: Enforce, interval: 5m");
+    other.metadata.namespace = Some("elsewhere".to_owned());
+    other.metadata.uid = Some("u0".to_owned());
+    other.metadata.creation_timestamp =
+        serde_json::from_value(json!("2025-01-01T00:00:00Z")).unwrap();
+    other.status = serde_json::from_value(status).unwrap();
+    Arc::unwrap_or_clone(told(&other).unwrap().1)
+}
+
+fn ready(status: &str, reason: &str, since: &str) -> serde_json::Value {
+    json!([{"type": "Ready", "status": status, "reason": reason, "message": "", "lastTransitionTime": since}])
+}
+
+#[test]
+fn a_policy_that_does_not_read_the_project_itself_owns_nothing() {
+    let now = "2026-10-01T00:00:00Z";
+    for (what, status, blocks) in [
+        ("it was never looked at", json!(null), false),
+        (
+            "it has no key",
+            json!({"conditions": ready("False", "SecretMissing", now)}),
+            false,
+        ),
+        (
+            "its key was refused an hour ago",
+            json!({"lastCheckedAt": "2026-09-30T23:00:00Z", "conditions": ready("False", "KeyRefused", "2026-09-30T23:00:00Z")}),
+            false,
+        ),
+        (
+            "nobody has read for it for a day",
+            json!({"lastCheckedAt": "2026-09-30T00:00:00Z", "conditions": ready("True", "Polled", "2026-09-01T00:00:00Z")}),
+            false,
+        ),
+        (
+            "it reads",
+            json!({"lastCheckedAt": now, "conditions": ready("True", "Polled", "2026-09-01T00:00:00Z")}),
+            true,
+        ),
+        (
+            "it reads, and its last write was nearly an hour ago",
+            json!({"lastCheckedAt": "2026-09-30T23:05:00Z", "conditions": ready("True", "Polled", "2026-09-01T00:00:00Z")}),
+            true,
+        ),
+    ] {
+        let mut world = World::new(WRONG_TYPE, "mode: Enforce, interval: 5m", Faults::default());
+        world.cluster.set_rivals(vec![older(status)]);
+        world.run_for(SignedDuration::from_mins(20));
+        let proposed = world.status().proposals.len();
+        assert_eq!(proposed, usize::from(!blocks), "{what}");
+        let next = world.status().findings[0].next_action.clone();
+        let says = "BlockedBy: a policy in another namespace owns";
+        assert_eq!(next.contains(says), blocks, "{what}: {next}");
+    }
+}
+
+#[test]
+fn a_policy_that_fails_to_read_keeps_what_it_owns_for_some_minutes() {
+    let failing = json!({
+        "lastCheckedAt": "2026-09-30T23:59:00Z",
+        "conditions": ready("False", "PollFailed", "2026-10-01T00:00:00Z"),
+    });
+    let mut world = World::new(WRONG_TYPE, "mode: Enforce, interval: 5m", Faults::default());
+    world.cluster.set_rivals(vec![older(failing)]);
+    world.run_for(SignedDuration::from_mins(10));
+    assert!(world.status().proposals.is_empty());
+    world.run_for(SignedDuration::from_mins(20));
+    assert_eq!(world.status().proposals.len(), 1);
+}
+
+#[test]
+fn names_that_hide_characters_are_shown_with_them_escaped() {
+    let hidden = [
+        "\\u061C",
+        "\\u00AD",
+        "\\U000E0041",
+        "\\u202E",
+        "\\uFE0F",
+        "\\u2028",
+    ];
+    let scenario = WRONG_TYPE
+        .replace(
+            "name: a,",
+            &format!("name: \"a{}b größe_注文\",", hidden.concat()),
+        )
+        .replace(
+            "Cannot convert",
+            &format!("\"{} Cannot convert", hidden.concat()),
+        )
+        .replace("int64,", "int64\",");
+    let mut world = World::new(&scenario, "mode: Enforce, interval: 5m", Faults::default());
+    world.run_for(SignedDuration::from_mins(20));
+    let status = world.status();
+    assert_eq!(status.proposals.len(), 1, "{:#?}", status.findings);
+    let finding = &status.findings[0];
+    assert_eq!(
+        finding.schema,
+        r"a\u{61c}\u{ad}\u{e0041}\u{202e}\u{fe0f}\u{2028}b größe_注文"
+    );
+    let notes = world.cluster.events();
+    assert!(!notes.is_empty());
+    let texts = notes.iter().map(|notice| notice.note.clone());
+    for text in texts.chain([serde_json::to_string(&status).unwrap()]) {
+        assert!(text.chars().all(is_visible), "{text:?}");
+    }
+}
