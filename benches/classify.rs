@@ -15,12 +15,7 @@ const UNKNOWN: &str = "KeyError: 'billing_events' while reading page 1403000 of 
 fn classifying(c: &mut Criterion) {
     let long = format!("{}{USUAL}", "File \"/app/worker.py\", line 403, in read_rows: SELECT id, updated_at FROM \"public\".\"orders\"; ".repeat(120));
     let hostile = "'\"`[(401 relation \\u".repeat(50_000);
-    let batch: Vec<&str> = RULES
-        .iter()
-        .copied()
-        .flatten()
-        .map(|rule| rule.example)
-        .collect();
+    let batch: Vec<&str> = RULES.iter().map(|rule| rule.example.as_str()).collect();
     classify(USUAL, None);
 
     c.bench_function("usual text", |b| {

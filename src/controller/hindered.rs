@@ -2,7 +2,10 @@
 
 use jiff::SignedDuration;
 
-use super::{Reconciled, Reconciler, observed::Hindrance};
+use super::{
+    observed::Hindrance,
+    reconciler::{Reconciled, Reconciler},
+};
 use crate::{
     api::WarehouseSyncPolicy,
     decide::proposal,

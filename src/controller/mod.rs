@@ -17,6 +17,7 @@ mod pace;
 pub mod postman;
 mod receivers;
 pub mod reconcile;
+pub mod reconciler;
 pub mod recorders;
 pub mod released;
 pub mod rivals;
@@ -34,5 +35,5 @@ pub mod watched;
 
 pub use clock::clock;
 pub use health::ProcessHealth;
-pub use reconcile::{Reconciled, Reconciler};
+pub use reconciler::{Reconciled, Reconciler};
 pub use run::{Options, run};

@@ -3,8 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Reconciler, obstacle,
+    obstacle,
     pace::{max_age, purpose},
+    reconciler::Reconciler,
     survey::{Budget, Survey},
 };
 use crate::{

@@ -1,6 +1,6 @@
 //! The receivers of notifications of a policy.
 
-use super::Reconciler;
+use super::reconciler::Reconciler;
 use crate::{
     api::{ValidatedPolicy, WarehouseSyncPolicyStatus, notification::Notification},
     posthog::Transport,

@@ -11,78 +11,25 @@
 //! Reaches `PostHog` and Kubernetes only through two narrow ports, and the time only through a function, so that the
 //! deterministic simulation can drive it.
 
-use std::{sync::Arc, time::Duration};
-
 use jiff::SignedDuration;
 
 use super::{
     beside::beside,
     observed::Observed,
     pace::{again_in, purpose},
+    reconciler::{Reconciled, Reconciler},
 };
 use crate::{
-    api::{Timings, WarehouseSyncPolicy, marks::Marks, status::STATE_FORMAT, validated::PolicyRef},
-    decide::{
-        Limits, Plan, Settings, approval, decide,
-        orders::approved,
-        plan::Basis,
-        proposal::{self, Seed},
-    },
+    api::{WarehouseSyncPolicy, marks::Marks, status::STATE_FORMAT, validated::PolicyRef},
+    decide::{Limits, Plan, Settings, decide, orders::approved, plan::Basis, proposal},
     diagnose::{Diagnosis, diagnose},
-    execute::{Came, Journal, Leads, Ledger, Sender},
-    observe::Observer,
-    posthog::{Transport, client::Clock, guard::HostList, redact},
+    execute::{Came, Journal, Sender},
+    posthog::{Transport, redact},
     report::{
-        Kubernetes, KubernetesError, Metrics, StatusWriter, Story, compose, events, gauges::Found,
-        metrics::ReconcileOutcome, notifications::Outbox, story,
+        Kubernetes, KubernetesError, StatusWriter, compose, events, gauges::Found,
+        metrics::ReconcileOutcome, story,
     },
 };
-
-/// Reconciles policies.
-pub struct Reconciler<T, K> {
-    /// What is shared between policies of one project and key.
-    pub observer: Observer<T>,
-    /// Kubernetes.
-    pub kubernetes: Arc<K>,
-    /// The operator's list of hosts.
-    pub hosts: HostList,
-    /// The operator's list of hosts of receivers of notifications.
-    pub notify_hosts: HostList,
-    /// What waits to be told.
-    pub outbox: Outbox,
-    /// The fixed durations.
-    pub timings: Timings,
-    /// Calls that may be sent to one project in an hour, by all policies on it together.
-    pub max_actions_per_hour: usize,
-    /// Which approvals count.
-    pub approvals: approval::Rules,
-    /// Sends whose outcome the status may not know.
-    pub ledger: Ledger,
-    /// Whether this process leads.
-    pub leads: Leads,
-    /// Metrics.
-    pub metrics: Metrics,
-    /// What was said in the log.
-    pub story: Story,
-    /// The time.
-    pub clock: Clock,
-    /// Randomness.
-    pub seed: DrawSeed,
-}
-
-/// Draws a seed; none if the system has no random numbers to give.
-pub type DrawSeed = Arc<dyn Fn() -> Option<Seed> + Send + Sync>;
-
-/// What comes after a reconcile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reconciled {
-    /// When to come back; none if the policy is gone.
-    pub again_in: Option<SignedDuration>,
-    /// How it ended, for the metrics.
-    pub outcome: ReconcileOutcome,
-    /// Policies that share a poll which was made just now.
-    pub tell: Vec<PolicyRef>,
-}
 
 impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     /// Reconciles one policy.
@@ -157,23 +104,6 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         self.kubernetes.publish(object, notice).await;
         let at = at.clone();
         Err(KubernetesError::NotUnderstood { at, why })
-    }
-
-    /// A reconcile that is under way when leadership is lost ends here. What came of a call is written all the same: it goes through
-    /// only if the next leader has not written yet, which then need not find it out.
-    pub(super) fn check_leads(&self, at: &PolicyRef) -> Result<(), KubernetesError> {
-        match (self.leads)(Duration::ZERO) {
-            Some(_) => Ok(()),
-            None => Err(KubernetesError::NotLeading(at.clone())),
-        }
-    }
-
-    /// Forgets a policy that is gone, or another's to look after.
-    pub fn forget(&self, at: &PolicyRef) {
-        self.observer.forget(at);
-        self.story.forget(at);
-        self.outbox.forget(at);
-        self.metrics.gauges.forget(at);
     }
 
     fn diagnose(&self, observed: &Observed<T>) -> Diagnosis {

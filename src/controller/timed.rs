@@ -173,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_was_frozen_while_it_connected_sends_nothing_late() {
         let began = Instant::now();
-        let (until, hour) = (began + Duration::from_secs(180), Duration::from_hours(1));
+        let (until, hour) = (began + Duration::from_mins(3), Duration::from_hours(1));
         for (frozen_after, expected, steps_made) in
             [(0, Err(true), 0), (1, Err(false), 1), (9, Ok(200), 2)]
         {

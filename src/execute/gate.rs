@@ -78,7 +78,7 @@ pub async fn open<T: Transport>(
         Basis::Proposal(basis) => {
             let mut proposals = known.proposals.iter();
             match proposals.find(|row| row.id == basis.id) {
-                None => Err(refused("the proposal is gone")),
+                None => Err(refused(&"the proposal is gone")),
                 Some(proposal) => match next(view, (known, diagnosis), proposal).await {
                     approval::Progress::Stay(stays) => return Gate::Stays(stays),
                     approval::Progress::Closed(closed) => Err(closed),
@@ -118,8 +118,8 @@ fn unread(error: &PostHogError) -> Closed {
     Closed::Unread(error.to_string())
 }
 
-fn refused(error: impl ToString) -> Closed {
-    Closed::Changed(error.to_string())
+fn refused(why: &dyn ToString) -> Closed {
+    Closed::Changed(why.to_string())
 }
 
 async fn of_incident<T: Transport>(
@@ -145,7 +145,7 @@ async fn of_incident<T: Transport>(
             run: Run::StillHangs(gate::still_hangs(schema_id, hanging, &live)?),
             ..Table::unknown(schema_id)
         },
-        (Call::Cancel, None) => return Err(refused("it is not known how far the run was")),
+        (Call::Cancel, None) => return Err(refused(&"it is not known how far the run was")),
         (Call::Enable, _) => {
             let schema = client.schema(schema_id).await.map_err(|e| unread(&e))?;
             Table {
@@ -164,20 +164,20 @@ async fn of_incident<T: Transport>(
             }
         }
     };
-    let known = Evidence::one_table(source_id, *warehouse, table).map_err(refused)?;
-    safety::permit(order.call.clone(), known).map_err(refused)
+    let known = Evidence::one_table(source_id, *warehouse, table).map_err(|why| refused(&why))?;
+    safety::permit(order.call.clone(), known).map_err(|why| refused(&why))
 }
 
 /// An answer of an hour ago could make a second endpoint at the vendor, or give credentials to a source that is another by now.
 async fn of_source<T: Transport>(client: &Client<T>, order: &Order) -> Result<Permit, Closed> {
     let source_id = &order.subject.source_id;
     let source = client.source(source_id).await.map_err(|e| unread(&e))?;
-    let mut known = Evidence::source(&source).map_err(refused)?;
+    let mut known = Evidence::source(&source).map_err(|why| refused(&why))?;
     if order.kind != Kind::Credentials {
         let info = client.webhook_info(source_id).await;
         known.webhook = Webhook::of(&info.map_err(|e| unread(&e))?);
     }
-    safety::permit(order.call.clone(), known).map_err(refused)
+    safety::permit(order.call.clone(), known).map_err(|why| refused(&why))
 }
 
 /// What comes next of a proposal, whether a call is due or a proof is awaited.

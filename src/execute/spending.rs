@@ -85,7 +85,7 @@ impl Spending {
         true
     }
 
-    /// Takes that back for a call that did not leave.
+    /// Takes that back for a call that did not leave. What began before it still needs a call.
     pub fn give_back(&self, wish: Wish<'_>) {
         let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(calls) = spent.calls.get_mut(wish.project) else {
@@ -94,6 +94,9 @@ impl Spending {
         let own = |call: &Call| call.uid == wish.uid && call.id == wish.id;
         if let Some(place) = calls.iter().rposition(own) {
             calls.remove(place);
+        }
+        if let Some(begun) = calls.iter_mut().rfind(|call| own(call)) {
+            begun.reserves = !wish.starts;
         }
     }
 }
@@ -133,5 +136,30 @@ mod tests {
         assert!(take(wish("a", false, false), 5), "its own reload");
         assert!(!take(wish("d", true, false), 29));
         assert!(take(wish("d", true, false), 31), "that of before is over");
+    }
+
+    #[test]
+    fn what_a_call_that_did_not_leave_was_to_end_still_has_its_place() {
+        let project = Project {
+            host: Host::parse("https://us.posthog.com").unwrap(),
+            id: 1,
+        };
+        let spending = Spending::default();
+        let wish = |uid, starts, reserves| Wish {
+            project: &project,
+            uid,
+            id: "a1",
+            starts,
+            reserves,
+        };
+        let take = |wish, minute| spending.take(wish, std::iter::empty(), 3, at(minute));
+        assert!(take(wish("a", true, true), 0), "a cancel, and its reload");
+        assert!(take(wish("a", false, false), 1), "the reload");
+        spending.give_back(wish("a", false, false));
+        assert!(take(wish("b", true, false), 2), "two are taken");
+        assert!(
+            !take(wish("c", true, false), 2),
+            "the third is the reload's"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! The classifier of error texts against corpora of labelled texts, and against texts that nobody would write.
 //!
-//! `seen` holds the texts that the rules were written with, `held-out` texts that nobody who writes rules may look at.
+//! `seen` holds the texts that the rules were written with, `held-out` texts that nobody who writes rules may look at, and
+//! `wordings` what drivers and vendors are known to say, one wording a row: it backs phrases and measures nothing.
 //! The misses among those are printed only if `SHOW_HELD_OUT_MISSES` is set, so that nobody tunes the rules on them by accident.
 #![allow(
     clippy::unwrap_used,
@@ -27,17 +28,27 @@ fn texts_that_the_rules_were_written_with_are_read_rightly() {
 }
 
 #[test]
+fn every_known_wording_is_read_as_its_rule_says() {
+    let score = Score::of(&read("wordings"));
+    for miss in &score.misses {
+        println!("{miss}");
+    }
+    assert!(score.total > 2000, "the wordings have gone");
+    assert!(score.misses.is_empty());
+}
+
+#[test]
 fn texts_that_the_rules_never_saw_are_read_rightly() {
     let (sentences, others): (Vec<_>, Vec<_>) = read("held-out")
         .into_iter()
         .partition(|row| row.family == "connectors");
     for (rows, name, least, floor) in [
-        (&others, "held-out", 200, 0.875),
+        (&others, "held-out", 200, 0.89),
         (
             &sentences,
             "held-out, sentences of PostHog's connectors",
             180,
-            0.795,
+            0.865,
         ),
     ] {
         let score = Score::of(rows);

@@ -21,10 +21,10 @@ fn walk(tokens: &[TokenTree], in_pattern: bool, found: &mut Vec<String>) {
             let is_matches = place >= 2
                 && is_punct(&tokens[place - 1], '!')
                 && ident(tokens.get(place - 2)).as_deref() == Some("matches");
-            let is_pattern = ends_pattern(tokens, place + 1);
+            let before_arm = ends_pattern(tokens, place + 1);
             walk(
                 &inner,
-                in_pattern || is_list || is_matches || is_pattern,
+                in_pattern || is_list || is_matches || before_arm,
                 found,
             );
         }

@@ -67,16 +67,17 @@ impl Files {
             let mut note = |names: &[String]| {
                 let target = self.file_of(names, 8);
                 if let Some(target) = target.filter(|target| *target != module.file) {
-                    let known = knows.entry(module.file.clone()).or_default();
-                    let names_of = known.entry(target).or_default();
-                    names_of.insert(names.last().cloned().unwrap_or_default());
+                    let takes = knows.entry(module.file.clone()).or_default();
+                    let from = takes.entry(target).or_default();
+                    from.insert(names.last().cloned().unwrap_or_default());
                 }
             };
             for used in &module.uses {
                 let is_own = used.names.len() > path.len() && used.names.starts_with(path);
-                // A module only shows what its children define, and a module that is brought in is known by what is
-                // taken from it.
-                if !(used.is_public && is_own) && !self.modules.contains_key(&used.names) {
+                // A module only shows what its children define.
+                let only_shows = used.is_public && is_own;
+                // What is taken from a module that is brought in shows below.
+                if !only_shows && !self.modules.contains_key(&used.names) {
                     note(&used.names);
                 }
             }
@@ -169,28 +170,33 @@ fn reached_from<'a>(file: &'a String, knows: &'a Knows) -> BTreeSet<&'a String> 
 fn in_words(file: &String, knows: &Knows) -> String {
     let mut ways = vec![vec![file]];
     let mut seen = BTreeSet::new();
-    loop {
+    let step = |(from, to): (&&String, &&String)| {
+        let names: Vec<_> = knows[*from][*to].iter().map(String::as_str).collect();
+        format!("{from} takes {} from {to}", names.join(", "))
+    };
+    while !ways.is_empty() {
         let mut longer = Vec::new();
-        for way in &ways {
-            let last = way.last().unwrap();
-            for (other, names) in knows.get(*last).into_iter().flatten() {
+        for way in ways {
+            for other in way
+                .last()
+                .and_then(|last| knows.get(*last))
+                .into_iter()
+                .flatten()
+                .map(|(other, _)| other)
+            {
+                let further = [&way[..], &[other]].concat();
                 if other == file {
-                    let steps = way.iter().zip(way.iter().skip(1).chain([&file]));
-                    let said = steps.map(|(from, to)| {
-                        let names: Vec<_> = knows[*from][*to].iter().map(String::as_str).collect();
-                        format!("{from} takes {} from {to}", names.join(", "))
-                    });
-                    let _ = names;
-                    return said.collect::<Vec<_>>().join("; ");
+                    let steps = further.iter().zip(&further[1..]).map(step);
+                    return steps.collect::<Vec<_>>().join("; ");
                 }
                 if seen.insert(other) {
-                    longer.push([&way[..], &[other]].concat());
+                    longer.push(further);
                 }
             }
         }
-        assert!(!longer.is_empty(), "{file} is in no circle");
         ways = longer;
     }
+    panic!("{file} is in no circle")
 }
 
 fn module_of(file: &str) -> Names {

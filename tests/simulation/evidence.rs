@@ -76,7 +76,7 @@ fn each_error_text_is_read_once_in_a_poll() {
     );
     for _ in 0..3 {
         simulator(&world, |posthog| {
-            posthog.advance(SignedDuration::from_mins(5))
+            posthog.advance(SignedDuration::from_mins(5));
         });
         world.pass();
         assert_eq!(world.texts_read(), 3);

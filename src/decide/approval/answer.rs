@@ -8,7 +8,7 @@ use crate::{
         names::{ON_BEHALF, SERVICE_ACCOUNT},
         proposal::{ApprovalSeen, Proposal},
     },
-    decide::guards::window,
+    decide::windows,
     observe::ApprovalGuard,
     posthog::redact,
 };
@@ -106,7 +106,7 @@ pub fn has_run_out(policy: &ValidatedPolicy, approved: Timestamp, now: Timestamp
     let mut at = approved;
     let mut open = SignedDuration::ZERO;
     while at < now && open < policy.execute_within {
-        if window::closed(&policy.windows, at).is_none() {
+        if windows::closed(&policy.windows, at).is_none() {
             open += pace;
         }
         let Ok(next) = at.checked_add(pace) else {

@@ -1,33 +1,10 @@
 //! `spec.remediation.windows`: when something may be started.
 
-use jiff::Timestamp;
-
 use super::{Ask, Hold};
-use crate::api::window::{Window, WindowKind};
+use crate::decide::windows::closed;
 
 /// The time is outside the windows.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     closed(&ask.known.policy.windows, ask.known.now).map(Hold::for_now)
-}
-
-/// Why nothing may be started at `now`. Deny wins; where there is any Allow, everything else is closed.
-#[must_use]
-pub fn closed(windows: &[Window], now: Timestamp) -> Option<String> {
-    let open = |kind| {
-        let of_kind = windows.iter().filter(move |window| window.kind == kind);
-        of_kind
-            .filter_map(move |window| window.open_until(now))
-            .max()
-    };
-    if let Some(until) = open(WindowKind::Deny) {
-        return Some(format!(
-            "spec.remediation.windows: a Deny window is open until {until}"
-        ));
-    }
-    let allows = windows
-        .iter()
-        .any(|window| window.kind == WindowKind::Allow);
-    (allows && open(WindowKind::Allow).is_none())
-        .then(|| "spec.remediation.windows: no Allow window is open".to_owned())
 }

@@ -88,6 +88,7 @@ impl Draft {
     }
 
     /// The same, where some of the tables sync by `method`, which says what it costs.
+    #[must_use]
     pub fn of_tables_that_sync_by(mut self, method: &str) -> Self {
         self.material.sync_type = Some(redact::one_line(method, MAX_COLUMN));
         self

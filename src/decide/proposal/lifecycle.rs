@@ -13,6 +13,7 @@ use super::{
     key::Key,
     made::{Proposals, Settings},
     material::Seed,
+    note::{in_a_word, note},
     suppressed,
 };
 use crate::{
@@ -121,40 +122,6 @@ fn handled(known: &Known<'_>) -> BTreeMap<String, String> {
     rows.filter(|row| listed.contains(row.id.as_str()))
         .filter_map(|row| Some((row.id.clone(), row.request_handled.clone()?)))
         .collect()
-}
-
-/// What a step of a proposal leaves in the history.
-pub fn note(proposal: &Proposal) -> String {
-    let Proposal {
-        id, phase, message, ..
-    } = proposal;
-    let by = match (phase, &proposal.approval) {
-        (Phase::Approved, Some(seen)) => format!(" by {}", seen.by),
-        _ => String::new(),
-    };
-    let why = if message.is_empty() {
-        String::new()
-    } else {
-        format!(": {message}")
-    };
-    let title = proposal.title();
-    format!("{title}: proposal {id} {}{by}{why}", in_a_word(*phase))
-}
-
-const fn in_a_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::AwaitingApproval => "waits",
-        Phase::Approved => "is approved",
-        Phase::Executing => "is being executed",
-        Phase::Verifying => "is being verified",
-        Phase::Executed => "is executed",
-        Phase::Failed => "failed",
-        Phase::OutcomeUnknown => "has an unknown outcome",
-        Phase::Denied => "was denied",
-        Phase::Expired => "expired",
-        Phase::Withdrawn => "withdrawn",
-        Phase::Superseded => "superseded",
-    }
 }
 
 struct Judge<'a> {

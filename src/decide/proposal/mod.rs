@@ -21,6 +21,7 @@ mod keys;
 mod lifecycle;
 mod made;
 pub mod material;
+mod note;
 mod poisoned;
 mod reenable;
 mod silent;
@@ -30,7 +31,8 @@ pub mod webhook;
 
 pub use denial::latch_denials;
 pub use key::Key;
-pub use lifecycle::{decide, latch, note, put};
+pub use lifecycle::{decide, latch, put};
 pub use made::{Proposals, Settings};
 pub use material::Seed;
+pub use note::note;
 pub use reenable::tell as tell_of_tables_that_are_off;

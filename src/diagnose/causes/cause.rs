@@ -61,6 +61,17 @@ impl Cause {
         }
     }
 
+    /// True if no part of a text may name it: something is sent for it without a person being asked, or only the status
+    /// really tells.
+    #[must_use]
+    pub fn needs_the_whole_text(&self) -> bool {
+        let is_acted_on = match self.remedy {
+            Remedy::Safe(_) => true,
+            Remedy::NeedsApproval(_) | Remedy::Nothing => false,
+        };
+        is_acted_on || self.doubt == Doubt::Status
+    }
+
     /// What helps against what `rule` found.
     #[must_use]
     pub fn remedy_for(&self, rule: &str) -> Remedy {

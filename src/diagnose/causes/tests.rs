@@ -46,8 +46,8 @@ fn every_cause_has_plain_advice() {
 
 #[test]
 fn advice_by_hand_counts_on_no_operator_its_policy_or_its_proposals() {
-    let of_rules = RULES.iter().copied().flatten();
-    let of_rules = of_rules.filter_map(|rule| Some((rule.cause, rule.advice?)));
+    let of_rules = RULES.iter();
+    let of_rules = of_rules.filter_map(|rule| Some((rule.cause, rule.advice.as_deref()?)));
     let general = RootCause::ALL
         .iter()
         .map(|&cause| (cause, Cause::of(cause).advice.by_hand));

@@ -4,7 +4,7 @@
 //! numbers that are a code in its proper form (an HTTP status, a driver's error number, an SQLSTATE) are written again at
 //! the end as signs: `http:401`, `code:1045`, `sqlstate:42p01`. Rules never see other digits.
 
-use super::numbers;
+use super::{numbers, word::is_word};
 
 /// What stands in place of a name.
 pub const MASK: &str = "<>";
@@ -257,6 +257,40 @@ pub struct Masked {
     pub body: usize,
 }
 
+/// How a sentence begins that says what to do.
+const ADVICE: &[&str] = &[
+    "add ",
+    "ask ",
+    "check ",
+    "choose ",
+    "create ",
+    "for a ",
+    "generate ",
+    "grant ",
+    "if ",
+    "make sure ",
+    "please ",
+    "reconnect ",
+    "update ",
+    "use ",
+    "verify ",
+];
+
+impl Masked {
+    /// The text up to the first sentence that says what to do, with the signs of the whole; None if there is none.
+    pub fn without_advice(&self) -> Option<Self> {
+        let (said, signs) = self.text.split_at(self.body);
+        let at = said.match_indices(". ").find(|(at, stop)| {
+            let next = &said[at + stop.len()..];
+            ADVICE.iter().any(|word| next.starts_with(word))
+        })?;
+        Some(Self {
+            text: format!("{}{signs}", &said[..=at.0]),
+            body: at.0 + 1,
+        })
+    }
+}
+
 struct Masker<'a> {
     text: &'a str,
     at: usize,
@@ -349,6 +383,9 @@ impl Masker<'_> {
         if is_key || !self.is_name(content) {
             self.at += 1;
         } else {
+            if is_sealed(content) {
+                self.sign("value", "encrypted");
+            }
             // The settings that row-level security policies read: the one name that tells.
             if content.starts_with("app.") {
                 self.sign("name", "app");
@@ -595,9 +632,10 @@ impl Masker<'_> {
     }
 }
 
-/// Whether a byte belongs to a word. All of a foreign character's bytes do.
-pub const fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+/// Whether a quoted value stands for one that is encrypted, or is one: Fernet's tokens begin alike.
+fn is_sealed(content: &str) -> bool {
+    let bare = content.trim_matches(['<', '>', '[', ']', '*']);
+    matches!(bare, "encrypted" | "ciphertext" | "sealed") || bare.starts_with("gaaaa")
 }
 
 /// Whether every part of a name that holds digits is a word of the trade.
@@ -728,5 +766,63 @@ mod tests {
             mask(&clean(raw)).text,
             "max retries exceeded with url: <> now"
         );
+    }
+
+    fn signs(raw: &str) -> String {
+        let masked = mask(&clean(raw));
+        masked.text[masked.body..].trim().to_owned()
+    }
+
+    #[test]
+    fn a_status_counts_only_in_the_context_of_http() {
+        for raw in [
+            "401 Client Error: Unauthorized",
+            "Hubspot API error (retryable): status=401",
+            "HTTP 401",
+            "HTTP/1.1 401",
+            "HTTP Error 401: Unauthorized",
+            "APIError: [401]",
+            "error code: 401",
+            "failed with status code: 401",
+            "(401) Unauthorized",
+            "401 POST https://bigquery.googleapis.com/x: no",
+            r#"{"status":401}"#,
+            r#"HTTP call failed: {"error": {"code": 401, "message": "x"}}"#,
+            "Client error '401 Unauthorized' for url 'https://x.y'",
+            "401, message='Unauthorized', url=URL('https://x')",
+        ] {
+            assert!(signs(raw).contains("http:401"), "{raw}: {}", signs(raw));
+        }
+        for raw in [
+            "req_4013fA failed",
+            "port 401",
+            "error 40100",
+            "table t_401",
+            "syncing 401 rows",
+            "16/4010A3F8",
+            "401 errors in rows",
+            "Query returned 500 rows",
+            "at line 401",
+        ] {
+            assert!(!signs(raw).contains("http:"), "{raw}: {}", signs(raw));
+        }
+    }
+
+    #[test]
+    fn codes_of_drivers_count_only_in_their_form() {
+        for (raw, sign) in [
+            (r#"(1045, "Access denied")"#, "code:1045"),
+            ("ERROR 1045 (28000): no", "code:1045 sqlstate:28000"),
+            ("Code: 516. DB::Exception", "code:516"),
+            ("250001 (08001): Failed", "code:250001 sqlstate:08001"),
+            ("SQLSTATE[42S02]: gone", "sqlstate:42s02"),
+            ("SQLSTATE: 42P01", "sqlstate:42p01"),
+            ("Login failed. Error 18456", "code:18456"),
+        ] {
+            assert_eq!(signs(raw), sign, "{raw}");
+        }
+        for raw in ["1045 rows", "id 18456 is new", "table 42P01"] {
+            assert_eq!(signs(raw), "", "{raw}");
+        }
     }
 }

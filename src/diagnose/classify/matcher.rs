@@ -5,16 +5,17 @@ use std::{collections::HashMap, sync::LazyLock};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::{
-    mask::{Masked, is_word},
+    mask::Masked,
     rule::{Rule, When},
-    rules,
+    rules::RULES,
+    word::is_word,
 };
 
 /// How far the parts of a phrase may stand apart, in bytes.
 const GAP: usize = 90;
 
 /// Built once; what [`super::classify`] asks.
-pub static MATCHER: LazyLock<Matcher> = LazyLock::new(|| Matcher::new(rules::all()));
+pub static MATCHER: LazyLock<Matcher> = LazyLock::new(|| Matcher::new(&RULES));
 
 /// All rules, ready to be asked.
 pub struct Matcher {
@@ -74,7 +75,7 @@ enum Test {
     Without(Vec<Phrase>),
     Whole(Vec<Phrase>),
     Start(Vec<Phrase>),
-    Source(&'static [&'static str]),
+    Source(&'static [String]),
 }
 
 /// Two lists of fragments, each in ascending order.
@@ -91,9 +92,10 @@ struct Hit {
 }
 
 impl Matcher {
-    fn new(all: impl Iterator<Item = &'static Rule>) -> Self {
+    fn new(all: &'static [Rule]) -> Self {
         let mut builder = Builder::default();
         let rules: Vec<Compiled> = all
+            .iter()
             .enumerate()
             .map(|(rank, rule)| builder.rule(u16::try_from(rank).unwrap_or(u16::MAX), rule))
             .collect();
@@ -238,7 +240,7 @@ impl Builder {
             .collect()
     }
 
-    fn words(&mut self, words: &[&str]) -> Vec<u16> {
+    fn words(&mut self, words: &[String]) -> Vec<u16> {
         let mut fragments: Vec<u16> = words
             .iter()
             .map(|word| self.fragment(&expanded(word)))
@@ -247,7 +249,7 @@ impl Builder {
         fragments
     }
 
-    fn phrases(&mut self, phrases: &[&str]) -> Vec<Phrase> {
+    fn phrases(&mut self, phrases: &[String]) -> Vec<Phrase> {
         phrases
             .iter()
             .map(|phrase| {
@@ -369,17 +371,27 @@ impl<'a> Seen<'a> {
     }
 
     fn are_near(&self, near: &Near) -> bool {
-        self.found(&near.one).any(|one| {
-            self.found(&near.other).any(|other| {
-                self.is_near(one.end, other.start) || self.is_near(other.end, one.start)
-            })
-        })
+        let (one, other) = (self.found(&near.one), self.found(&near.other));
+        self.follows(&one, &other) || self.follows(&other, &one)
     }
 
-    fn found(&self, fragments: &[u16]) -> impl Iterator<Item = &Hit> {
+    fn found(&self, fragments: &[u16]) -> Vec<Hit> {
         self.hits
             .iter()
             .filter(|hit| fragments.binary_search(&hit.fragment).is_ok())
+            .copied()
+            .collect()
+    }
+
+    /// Whether one of `then` stands near behind one of `first`. Hits are in the order of their ends, so the last that ends
+    /// before a place is the nearest.
+    fn follows(&self, first: &[Hit], then: &[Hit]) -> bool {
+        then.iter().any(|hit| {
+            let before = first.partition_point(|other| other.end <= hit.start);
+            first[..before]
+                .last()
+                .is_some_and(|other| self.is_near(other.end, hit.start))
+        })
     }
 
     /// Whether two places are near each other, in this order, and in one sentence.
@@ -405,5 +417,44 @@ impl<'a> Seen<'a> {
         self.hits
             .iter()
             .any(|hit| hit.start == 0 && hit.end >= length && phrase == [hit.fragment])
+    }
+}
+
+#[cfg(test)]
+impl Matcher {
+    /// Of the phrases, those that no text holds.
+    pub fn unbacked<'a>(
+        &self,
+        phrases: impl Iterator<Item = &'a str>,
+        texts: impl Iterator<Item = Masked>,
+    ) -> Vec<&'a str> {
+        let places: HashMap<_, _> = self
+            .fragments
+            .iter()
+            .zip(0_u16..)
+            .map(|(known, place)| {
+                (
+                    (known.text.as_str(), known.open_left, known.open_right),
+                    place,
+                )
+            })
+            .collect();
+        let place = |part: &str| {
+            let key = (
+                part.trim_matches('*'),
+                part.starts_with('*'),
+                part.ends_with('*'),
+            );
+            places.get(&key).copied()
+        };
+        let mut missing: Vec<(&str, Option<Phrase>)> = phrases
+            .map(|phrase| (phrase, expanded(phrase).split(" .. ").map(place).collect()))
+            .collect();
+        for text in texts {
+            let hits = self.hits(&text);
+            let seen = Seen::new(&hits, &text, None, self.fragments.len());
+            missing.retain(|(_, parts)| !parts.as_ref().is_some_and(|parts| seen.has(parts)));
+        }
+        missing.into_iter().map(|(phrase, _)| phrase).collect()
     }
 }

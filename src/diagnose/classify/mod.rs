@@ -10,17 +10,16 @@ mod matcher;
 mod numbers;
 pub mod rule;
 mod rules;
+mod word;
 
 pub use rule::{Rule, When};
+pub use rules::RULES;
 
 use super::causes::{Advice, Cause};
 use crate::{
     api::status::{Confidence, RootCause},
     observe::Reading,
 };
-
-/// The tables of rules, in the order in which they are asked.
-pub const RULES: &[&[Rule]] = rules::TABLES;
 
 /// The `rule` of a reading that no rule decided.
 pub const NO_RULE: &str = "none";
@@ -29,16 +28,28 @@ impl Reading {
     /// What a human should do next, as precisely as the text allows.
     pub fn advice(&self) -> Advice {
         rule(self.rule)
-            .and_then(|rule| rule.advice)
+            .and_then(|rule| rule.advice.as_deref())
             .map_or(Cause::of(self.cause).advice, Advice::same)
     }
 }
 
 /// The cause that `text` names; `source_type` is `PostHog`'s name for the kind of source, where it is known.
+///
+/// Where the whole text says little, what it says before its advice is asked alone: `…, then check the host` is about no
+/// host. That may not lead to an action, because advice may also qualify what was said.
 pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
     let text = mask::mask(&clean::clean(text));
     let is_bare_refusal = is_bare_refusal(&text);
-    matcher::MATCHER.first(&text, source_type).map_or(
+    let whole = matcher::MATCHER.first(&text, source_type);
+    let decided = whole
+        .filter(|rule| rule.confidence != Confidence::Low)
+        .or_else(|| {
+            matcher::MATCHER
+                .first(&text.without_advice()?, source_type)
+                .filter(|rule| !Cause::of(rule.cause).needs_the_whole_text())
+        })
+        .or(whole);
+    decided.map_or(
         Reading {
             cause: RootCause::Unknown,
             confidence: Confidence::Low,
@@ -48,12 +59,13 @@ pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
         |rule| Reading {
             cause: rule.cause,
             confidence: rule.confidence,
-            rule: rule.id,
+            rule: &rule.id,
             is_bare_refusal,
         },
     )
 }
 
+/// True if a text only says that an HTTP API refused a request: for the key, or for what was asked for.
 fn is_bare_refusal(masked: &mask::Masked) -> bool {
     let (said, signs) = masked.text.split_at(masked.body);
     let refused = ["http:401", "http:403"]
@@ -68,7 +80,7 @@ fn is_bare_refusal(masked: &mask::Masked) -> bool {
 
 /// The rule of this id.
 pub fn rule(id: &str) -> Option<&'static Rule> {
-    rules::all().find(|rule| rule.id == id)
+    RULES.iter().find(|rule| rule.id == id)
 }
 
 #[cfg(test)]

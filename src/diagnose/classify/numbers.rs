@@ -1,5 +1,7 @@
 //! Numbers that mean something: only in the form in which HTTP clients and drivers write their codes.
 
+use super::word::is_word;
+
 /// What stands right before an HTTP status.
 const BEFORE_STATUS: &[&str] = &[
     "http",
@@ -311,13 +313,8 @@ fn trimmed(before: &str) -> &str {
 
 fn ends_with_any(text: &str, endings: &[&str]) -> bool {
     endings.iter().any(|ending| {
-        text.strip_suffix(ending).is_some_and(|rest| {
-            !rest
-                .as_bytes()
-                .last()
-                .copied()
-                .is_some_and(super::mask::is_word)
-        })
+        text.strip_suffix(ending)
+            .is_some_and(|rest| !rest.as_bytes().last().copied().is_some_and(is_word))
     })
 }
 
@@ -335,67 +332,4 @@ fn first(text: &str, bytes: usize) -> &str {
         end -= 1;
     }
     &text[..end]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{clean::clean, mask::mask};
-
-    fn signs(raw: &str) -> String {
-        let masked = mask(&clean(raw));
-        masked.text[masked.body..].trim().to_owned()
-    }
-
-    #[test]
-    fn a_status_counts_only_in_the_context_of_http() {
-        for raw in [
-            "401 Client Error: Unauthorized",
-            "Hubspot API error (retryable): status=401",
-            "HTTP 401",
-            "HTTP/1.1 401",
-            "HTTP Error 401: Unauthorized",
-            "APIError: [401]",
-            "error code: 401",
-            "failed with status code: 401",
-            "(401) Unauthorized",
-            "401 POST https://bigquery.googleapis.com/x: no",
-            r#"{"status":401}"#,
-            r#"HTTP call failed: {"error": {"code": 401, "message": "x"}}"#,
-            "Client error '401 Unauthorized' for url 'https://x.y'",
-            "401, message='Unauthorized', url=URL('https://x')",
-        ] {
-            assert!(signs(raw).contains("http:401"), "{raw}: {}", signs(raw));
-        }
-        for raw in [
-            "req_4013fA failed",
-            "port 401",
-            "error 40100",
-            "table t_401",
-            "syncing 401 rows",
-            "16/4010A3F8",
-            "401 errors in rows",
-            "Query returned 500 rows",
-            "at line 401",
-        ] {
-            assert!(!signs(raw).contains("http:"), "{raw}: {}", signs(raw));
-        }
-    }
-
-    #[test]
-    fn codes_of_drivers_count_only_in_their_form() {
-        for (raw, sign) in [
-            (r#"(1045, "Access denied")"#, "code:1045"),
-            ("ERROR 1045 (28000): no", "code:1045 sqlstate:28000"),
-            ("Code: 516. DB::Exception", "code:516"),
-            ("250001 (08001): Failed", "code:250001 sqlstate:08001"),
-            ("SQLSTATE[42S02]: gone", "sqlstate:42s02"),
-            ("SQLSTATE: 42P01", "sqlstate:42p01"),
-            ("Login failed. Error 18456", "code:18456"),
-        ] {
-            assert_eq!(signs(raw), sign, "{raw}");
-        }
-        for raw in ["1045 rows", "id 18456 is new", "table 42P01"] {
-            assert_eq!(signs(raw), "", "{raw}");
-        }
-    }
 }

@@ -1,30 +1,35 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, fs, path::Path};
 
 use super::*;
 use crate::diagnose::causes::{Cause, Origin};
 
-fn source_of(rule: &Rule) -> Option<&'static str> {
+fn source_of(rule: &Rule) -> Option<&str> {
     rule.when.iter().find_map(|when| match when {
-        When::Source(types) => types.first().copied(),
+        When::Source(types) => types.first().map(String::as_str),
         _ => None,
     })
 }
 
 #[test]
+fn every_file_can_be_read() {
+    let rules = rules::read();
+    assert!(rules.is_ok(), "{rules:?}");
+    assert!(rules.is_ok_and(|rules| rules.len() > 100));
+}
+
+#[test]
 fn every_rule_decides_its_example_and_not_its_counter_example() {
     let mut wrong = Vec::new();
-    for rule in rules::all() {
-        let source = source_of(rule);
-        let example = classify(rule.example, source);
-        if (example.rule, example.cause) != (rule.id, rule.cause) {
+    for rule in RULES.iter() {
+        let example = classify(&rule.example, source_of(rule));
+        if (example.rule, example.cause) != (&rule.id, rule.cause) {
             wrong.push(format!(
                 "{}: its example is decided by {}",
                 rule.id, example.rule
             ));
         }
-        let (text, cause) = rule.counter;
-        let counter = classify(text, None);
-        if counter.rule == rule.id || counter.cause != cause {
+        let counter = classify(&rule.counter.text, None);
+        if counter.rule == rule.id || counter.cause != rule.counter.cause {
             wrong.push(format!("{}: its counter-example is {:?}", rule.id, counter));
         }
     }
@@ -34,8 +39,8 @@ fn every_rule_decides_its_example_and_not_its_counter_example() {
 #[test]
 fn ids_are_unique_and_conditions_ask_for_something() {
     let mut ids = HashSet::new();
-    for rule in rules::all() {
-        assert!(ids.insert(rule.id), "{} is there twice", rule.id);
+    for rule in RULES.iter() {
+        assert!(ids.insert(&rule.id), "{} is there twice", rule.id);
         assert!(
             !matches!(
                 rule.when.first(),
@@ -46,6 +51,7 @@ fn ids_are_unique_and_conditions_ask_for_something() {
         );
         assert!(
             rule.advice
+                .as_deref()
                 .is_none_or(|advice| advice.ends_with('.') && !advice.contains('!'))
         );
     }
@@ -53,60 +59,111 @@ fn ids_are_unique_and_conditions_ask_for_something() {
 
 #[test]
 fn phrases_are_written_as_masked_texts_are() {
-    for rule in rules::all() {
-        for when in rule.when {
-            let (phrases, more): (&[&str], &[&str]) = match when {
-                When::Any(phrases)
-                | When::All(phrases)
-                | When::Without(phrases)
-                | When::Whole(phrases)
-                | When::Start(phrases) => (phrases, &[]),
-                When::Near(one, other) => (one, other),
-                _ => continue,
-            };
+    for rule in RULES.iter() {
+        for when in &rule.when {
             let gapless = matches!(when, When::Near(..));
-            for phrase in phrases.iter().chain(more) {
-                assert!(
-                    !gapless || !phrase.contains(" .. "),
-                    "{}: {phrase}",
-                    rule.id
-                );
-                let plain = phrase.to_lowercase() == **phrase
-                    && phrase.trim() == *phrase
-                    && !phrase.contains(['"', '’']);
-                assert!(plain && !phrase.contains('…'), "{}: {phrase}", rule.id);
-                assert!(
-                    phrase
-                        .split(" .. ")
-                        .all(|part| part.trim_matches('*').len() > 1),
-                    "{}: {phrase}",
-                    rule.id
-                );
-                assert!(phrase.split(" .. ").count() <= 4, "{}: {phrase}", rule.id);
+            for phrase in phrases(when) {
+                let parts: Vec<_> = phrase.split(" .. ").collect();
+                let plain = phrase.to_lowercase() == *phrase
+                    && phrase.trim() == phrase
+                    && !phrase.contains(['"', '’', '…', '@']);
+                assert!(plain, "{}: {phrase}", rule.id);
+                assert!(parts.len() <= 4, "{}: {phrase}", rule.id);
+                assert!(!gapless || parts.len() == 1, "{}: {phrase}", rule.id);
+                let long = parts.iter().all(|part| part.trim_matches('*').len() > 1);
+                assert!(long, "{}: {phrase}", rule.id);
             }
         }
     }
 }
 
+fn phrases(when: &When) -> impl Iterator<Item = &String> {
+    let (phrases, more): (&[String], &[String]) = match when {
+        When::Any(phrases)
+        | When::All(phrases)
+        | When::Without(phrases)
+        | When::Whole(phrases)
+        | When::Start(phrases) => (phrases, &[]),
+        When::Near(one, other) => (one, other),
+        When::Code(_) | When::SqlState(_) | When::Http(_) | When::Source(_) => (&[], &[]),
+    };
+    phrases.iter().chain(more)
+}
+
+/// The texts of the corpora that rules may be written with.
+fn corpora() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/classifier");
+    ["seen", "wordings"]
+        .iter()
+        .flat_map(|name| fs::read_dir(folder.join(name)).unwrap())
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .flat_map(|file| {
+            file.lines()
+                .filter(|line| !line.is_empty())
+                .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+                .map(|row| row["text"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn every_phrase_that_can_decide_is_in_a_text_of_a_corpus() {
+    let deciding = |when: &&When| !matches!(when, When::Without(_));
+    let all: HashSet<&str> = RULES
+        .iter()
+        .flat_map(|rule| rule.when.iter().filter(deciding).flat_map(phrases))
+        .map(String::as_str)
+        .collect();
+    let texts = corpora();
+    let masked = texts.iter().map(|text| mask::mask(&clean::clean(text)));
+    let unbacked = matcher::MATCHER.unbacked(all.into_iter(), masked);
+    assert!(unbacked.is_empty(), "{unbacked:#?}");
+}
+
+#[test]
+fn what_speaks_of_sealed_values_is_never_about_the_data() {
+    for rule in RULES
+        .iter()
+        .filter(|rule| rule.cause == RootCause::DataTypeMismatch)
+    {
+        for sealed in [
+            "'<encrypted>'",
+            "ciphertext",
+            "could not decrypt",
+            "fernet token",
+        ] {
+            let text = format!("{} {sealed}", rule.example);
+            let cause = classify(&text, source_of(rule)).cause;
+            assert_ne!(cause, RootCause::DataTypeMismatch, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_table_that_posthog_switched_off_has_a_rule_of_its_own() {
+    let reading = classify(
+        "Sync stopped because of an error that retrying would not fix",
+        None,
+    );
+    assert_eq!(reading.rule, "posthog/switched-off");
+    assert_eq!(reading.cause, RootCause::Unknown);
+}
+
 #[test]
 fn causes_that_no_text_can_tell_have_no_rule_and_all_others_have_one() {
     for &cause in RootCause::ALL {
-        let some = rules::all().any(|rule| rule.cause == cause);
+        let some = RULES.iter().any(|rule| rule.cause == cause);
         let told = matches!(Cause::of(cause).origin, Origin::Error | Origin::Note);
         assert!(cause == RootCause::Unknown || some == told, "{cause:?}");
     }
-    let billing: Vec<_> = rules::all()
+    let billing: Vec<_> = RULES
+        .iter()
         .filter(|rule| rule.cause == RootCause::BillingLimit)
+        .flat_map(|rule| &rule.when)
         .collect();
-    assert!(matches!(
-        billing[..],
-        [Rule {
-            when: [When::Start([
-                "your account will hit your data warehouse billing limits syncing"
-            ])],
-            ..
-        }]
-    ));
+    // By text only from PostHog's own sentence: a vendor's bill is another matter.
+    assert!(matches!(billing[..], [When::Start(_)]), "{billing:?}");
 }
 
 #[test]
