@@ -27,6 +27,7 @@ use warehouse_sync_operator::{
 use crate::{
     faults::Faults,
     rivals::{older, younger},
+    scenarios::HEARTBEAT,
     world::World,
 };
 
@@ -58,7 +59,11 @@ fn stripe(fields: &str) -> String {
 fn scenario(kind: Kind, guard: Guard) -> String {
     let again = guard == Guard::TriedBefore;
     match kind {
-        Kind::Stuck => table("run: {started_ago: 9h, rows: 5, hangs: {}}").replace("30day", "6hour"),
+        Kind::Stuck => {
+            let hung = table("run: {started_ago: 9h, rows: 5, hangs: {}}").replace("30day", "6hour");
+            // Another source, because that of the hung run may be one that is only queried.
+            format!("{}, {{prefix: other, schemas: [{HEARTBEAT}]}}]", hung.strip_suffix(']').unwrap())
+        }
         Kind::Reload => failed("server closed the connection unexpectedly"),
         Kind::StaleReload => {
             table("sync_type: full_refresh").replace("30day", "1hour")
@@ -102,7 +107,7 @@ fn spec(kind: Kind) -> String {
 /// How long until it is known that an order of this kind is wanted.
 const fn until_wanted(kind: Kind) -> SignedDuration {
     match kind {
-        Kind::Stuck => SignedDuration::from_hours(10),
+        Kind::Stuck => SignedDuration::from_hours(14),
         _ => SignedDuration::from_mins(20),
     }
 }
