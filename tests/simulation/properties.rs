@@ -69,7 +69,7 @@ proptest! {
 
     #[test]
     fn no_run_is_cancelled_that_moved_within_the_last_twelve_hours(
-        happenings in prop::collection::vec((1_i64..800, happening()), 1..24),
+        happenings in prop::collection::vec((1_i64..800, happening()), 1..16),
     ) {
         let mut world = World::new(STUCK, ENFORCE, Faults::default());
         let mut moved: Timestamp = start();

@@ -3,7 +3,7 @@
 /// A healthy table whose runs go on completing: the proof that PostHog works, without which no silent run is dead.
 macro_rules! heartbeat {
     () => {
-        "{name: public.heartbeat, frequency: 1hour, last_synced_ago: 32m, rows: 5, schedule: true, then: {completes: {after: 1m, rows: 5}}}"
+        "{name: public.heartbeat, frequency: 1hour, last_synced_ago: 31m47s, rows: 5, schedule: true, then: {completes: {after: 1s, rows: 5}}}"
     };
 }
 

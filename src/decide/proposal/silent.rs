@@ -25,11 +25,21 @@ fn silence<'a>(
     problem: &Problem,
 ) -> Option<&'a Silence> {
     let (id, _) = problem.table.as_ref()?;
-    match &diagnosis.of(id)?.verdict {
+    let silence = match &diagnosis.of(id)?.verdict {
         Verdict::Silent(silence) => Some(silence),
         Verdict::StuckJob(silence) => stuck::is_for_a_person(known, id).then_some(silence),
         _ => None,
-    }
+    }?;
+    (!survived_a_cancel(known, id, silence)).then_some(silence)
+}
+
+/// True for a run that the operator has cancelled, and that is Running all the same: no run is cancelled twice, and its incident says
+/// what a person has to do.
+fn survived_a_cancel(known: &Known<'_>, schema_id: &str, silence: &Silence) -> bool {
+    let mut states = known.state.schemas.iter();
+    let state = states.find(|state| state.id == schema_id);
+    let cancelled = state.and_then(|state| state.cancelled);
+    cancelled.is_some_and(|at| silence.began <= at)
 }
 
 /// The cancel of the run and a reload, as a proposal.
