@@ -69,6 +69,7 @@ impl World {
             sources: Arc::new(page.results),
             changes: Changes::default(),
             probes: Probes::default(),
+            canaries: Vec::new(),
             readings: Arc::default(),
             looked: HashSet::new(),
             write_scope: WriteScope::Granted,
@@ -145,6 +146,6 @@ fn looked(row: &Schema, now: Timestamp) -> Option<Seen> {
     );
     let mut seen = Seen::first(row, now);
     let jobs = serde_json::from_str(&job).map_err(|error| error.to_string());
-    seen.looked(Look::new(now, &row.id, jobs, Log::Newest(Some(now))));
+    seen.looked(Look::new(now, &row.id, jobs, Log::of_line(Some(now))));
     Some(seen)
 }

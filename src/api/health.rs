@@ -29,13 +29,20 @@ const NO_PROGRESS_FOR: Floor = Floor {
     why: "PostHog's own sweep acts then, and ours comes after it",
 };
 
+const LOADING_SILENT_FOR: Floor = Floor {
+    field: "loadingSilentFor",
+    hours: 6,
+    why: "PostHog's own sweep acts then, and ours comes after it",
+};
+
 /// Where a floor holds.
 type Of = fn(&Health) -> SignedDuration;
 
 /// What has a floor. Below it healthy runs are not safe.
-const FLOORS: [(Floor, Of); 2] = [
+const FLOORS: [(Floor, Of); 3] = [
     (AFTER, |health| health.stuck_after),
     (NO_PROGRESS_FOR, |health| health.no_progress_for),
+    (LOADING_SILENT_FOR, |health| health.loading_silent_for),
 ];
 
 /// The rules of the CRD that hold these floors, in `spec.health` and in `spec.overrides`.
@@ -67,17 +74,22 @@ pub struct HealthSpec {
     pub healthy_for: DurationText,
 }
 
-/// When a running sync counts as stuck: both limits must be passed.
+/// When a running sync counts as stuck.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Stuck {
     /// A run younger than this is never stuck. From 1h (shorter only for a host on 127.0.0.1) to 720h. Default: 6h.
     #[schemars(extend("x-kubernetes-validations" = up_to(&AFTER, "720h", "6h")))]
     pub after: DurationText,
-    /// How long neither the count of synced rows may have moved nor a line of the run's log have appeared. From 6h (shorter
-    /// only for a host on 127.0.0.1) to 720h. Default: 7h, because PostHog's own sweep acts after 6h.
-    #[schemars(extend("x-kubernetes-validations" = up_to(&NO_PROGRESS_FOR, "720h", "7h")))]
+    /// How long a run that reads from the source may show no sign of life, neither in its rows nor in the log of its table, before it
+    /// counts as dead. From 6h (shorter only for a host on 127.0.0.1) to 720h. Default: 12h. PostHog's own sweep acts after 6h.
+    #[schemars(extend("x-kubernetes-validations" = up_to(&NO_PROGRESS_FOR, "720h", "12h")))]
     pub no_progress_for: DurationText,
+    /// How long a run that waits for PostHog's loader, is loaded, or is in an unknown phase may show no sign of life before its cancel
+    /// is proposed. Such a run may rest for hours and be well, so it is never cancelled without approval. From 6h (shorter only for a
+    /// host on 127.0.0.1) to 720h. Default: 24h.
+    #[schemars(extend("x-kubernetes-validations" = up_to(&LOADING_SILENT_FOR, "720h", "24h")))]
+    pub loading_silent_for: DurationText,
 }
 
 /// When a failed sync is reported.
@@ -153,7 +165,8 @@ impl Default for Stuck {
     fn default() -> Self {
         Self {
             after: "6h".into(),
-            no_progress_for: "7h".into(),
+            no_progress_for: "12h".into(),
+            loading_silent_for: "24h".into(),
         }
     }
 }
@@ -196,8 +209,10 @@ impl Default for Cdc {
 pub struct Health {
     /// When a run is stuck.
     pub stuck_after: SignedDuration,
-    /// How long nothing may have moved.
+    /// How long a run that extracts may show no sign of life.
     pub no_progress_for: SignedDuration,
+    /// How long a run in any other phase may show no sign of life.
+    pub loading_silent_for: SignedDuration,
     /// How long a failure must last.
     pub failing_for: SignedDuration,
     /// After how many of its own intervals without a completed run a table is stale: a Warning, and an Error.
@@ -217,6 +232,7 @@ impl Health {
         let Stuck {
             after,
             no_progress_for,
+            loading_silent_for,
         } = stuck;
         let Failing { for_ } = failing;
         let Freshness {
@@ -228,6 +244,7 @@ impl Health {
         Ok(Self {
             stuck_after: read(after, "stuck.after")?,
             no_progress_for: read(no_progress_for, "stuck.noProgressFor")?,
+            loading_silent_for: read(loading_silent_for, "stuck.loadingSilentFor")?,
             failing_for: read(for_, "failing.for")?,
             stale_after: (
                 intervals(*warn_after_intervals),

@@ -26,7 +26,7 @@ use super::{
 };
 pub use super::{
     refs::{FromSecret, SecretKeyRef, SourceRef},
-    remediation::{Proposing, Remediation, Switch},
+    remediation::{CancelStuck, Proposing, Remediation, Switch},
 };
 
 /// The health that a team wants of its PostHog data-warehouse syncs. The operator polls PostHog, says in status what is

@@ -58,6 +58,8 @@ pub enum ProposedAction {
     Reload,
     /// rw: remove the webhook at the vendor and make another one; tables that sync by it are wiped.
     ReregisterWebhook,
+    /// ca: cancel a run that shows no sign of life and may be loading all the same, then reload the table.
+    Cancel,
 }
 
 impl ProposedAction {
@@ -76,6 +78,7 @@ impl ProposedAction {
             Self::Reenable => "re",
             Self::Reload => "rl",
             Self::ReregisterWebhook => "rw",
+            Self::Cancel => "ca",
         }
     }
 
@@ -97,6 +100,7 @@ impl ProposedAction {
             Self::Reenable => "reenableAfterFix",
             Self::Reload => "reloadTransient",
             Self::ReregisterWebhook => "reregisterWebhook",
+            Self::Cancel => "cancelStuck",
         }
     }
 
@@ -112,6 +116,7 @@ impl ProposedAction {
             Self::Reenable => Action::Reenable,
             Self::Reload => Action::Reload,
             Self::ReregisterWebhook => Action::ReregisterWebhook,
+            Self::Cancel => Action::CancelAndReload,
         }
     }
 }
@@ -502,6 +507,10 @@ pub struct ProposedStep {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub schema_ids: Vec<String>,
+    /// Cancel: the run that was judged. PostHog cancels whatever run is newest, so it must be this one right before the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub job_id: Option<String>,
 }
 
 /// The calls of which proposals are made.
@@ -525,4 +534,6 @@ pub enum ProposedCall {
     DeleteWebhook,
     /// Make a webhook for the source, at the vendor too.
     CreateWebhook,
+    /// Cancel the newest run of the table.
+    Cancel,
 }

@@ -15,10 +15,11 @@ use super::{limits::LimitsSpec, proposal::ProposedAction, window::WindowSpec};
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Remediation {
-    /// Auto (default): cancel a run that is stuck, then reload it; reload a table that says Running without a run. "Off":
-    /// report. Write "Off" in quotes, because YAML reads a bare Off as false.
+    /// Auto (default): cancel a run that died while it read from its source, then reload the table; propose the cancel of a run that is
+    /// silent in another phase; reload a table that says Running without a run. Propose: propose every cancel. "Off": report. Write
+    /// "Off" in quotes, because YAML reads a bare Off as false.
     #[serde(default)]
-    pub cancel_stuck: Switch,
+    pub cancel_stuck: CancelStuck,
     /// Auto (default): reload a table whose run failed for a passing reason (Transient, RateLimited, PlatformInternal), after a
     /// pause, and one whose change data capture was mended. "Off": report.
     #[serde(default)]
@@ -71,6 +72,38 @@ pub struct Remediation {
     pub limits: LimitsSpec,
 }
 
+/// Whether stuck runs are cancelled.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CancelStuck {
+    /// Cancel what is certainly dead, propose the rest.
+    #[default]
+    Auto,
+    /// Propose every cancel.
+    Propose,
+    /// Only report.
+    Off,
+}
+
+impl CancelStuck {
+    /// Whether anything is done about stuck tables.
+    #[must_use]
+    pub const fn switch(self) -> Switch {
+        match self {
+            Self::Auto | Self::Propose => Switch::Auto,
+            Self::Off => Switch::Off,
+        }
+    }
+
+    /// Whether the cancel of a silent run is proposed.
+    #[must_use]
+    pub const fn proposing(self) -> Proposing {
+        match self {
+            Self::Auto | Self::Propose => Proposing::Propose,
+            Self::Off => Proposing::Off,
+        }
+    }
+}
+
 /// Whether a safe action is taken without asking.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Switch {
@@ -103,6 +136,7 @@ pub struct ProposingSwitches {
     reregister_webhook: Proposing,
     reenable: Switch,
     reload: Switch,
+    cancel: Proposing,
 }
 
 impl ProposingSwitches {
@@ -116,6 +150,7 @@ impl ProposingSwitches {
             reregister_webhook: remediation.reregister_webhook,
             reenable: remediation.reenable_after_fix,
             reload: remediation.reload_transient,
+            cancel: remediation.cancel_stuck.proposing(),
         }
     }
 
@@ -132,6 +167,7 @@ impl ProposingSwitches {
             // What is done without asking where it is safe is proposed where it is not.
             ProposedAction::Reenable => unless_off(self.reenable),
             ProposedAction::Reload => unless_off(self.reload),
+            ProposedAction::Cancel => self.cancel,
         }
     }
 }

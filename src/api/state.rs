@@ -177,6 +177,11 @@ pub struct SchemaState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub reloaded_in_full: Option<Timestamp>,
+    /// When the operator last cancelled a run of the table by itself; absent once a later run has completed. Until then it cancels no
+    /// other run of the table without approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub cancelled: Option<Timestamp>,
     /// Since when the next run may wipe the table, because a call that arms a reset was answered with an error or not at all;
     /// absent once a later run has completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -226,6 +231,7 @@ impl SchemaState {
             disabled_seen: None,
             rescheduled: None,
             reloaded_in_full: None,
+            cancelled: None,
             poisoned: None,
             request_handled: None,
             fix: None,
@@ -240,6 +246,7 @@ impl SchemaState {
             disabled_seen,
             rescheduled,
             reloaded_in_full,
+            cancelled,
             poisoned,
             request_handled,
             fix,
@@ -248,6 +255,7 @@ impl SchemaState {
         self.disabled_seen = self.disabled_seen.or(disabled_seen);
         self.rescheduled = self.rescheduled.or(rescheduled);
         self.reloaded_in_full = self.reloaded_in_full.or(reloaded_in_full);
+        self.cancelled = self.cancelled.or(cancelled);
         self.poisoned = self.poisoned.or(poisoned);
         self.request_handled = self.request_handled.take().or(request_handled);
         self.fix = self.fix.take().or(fix);

@@ -16,7 +16,7 @@ use super::{
     overrides::Override,
     policy::{Credentials, Mode},
     refs::SecretKeyRef,
-    remediation::{ProposingSwitches, Switch},
+    remediation::{CancelStuck, ProposingSwitches, Switch},
     window::Window,
 };
 pub use super::{
@@ -91,7 +91,7 @@ pub struct ValidatedPolicy {
     /// How long a table must be healthy before its incident is closed.
     pub healthy_for: SignedDuration,
     /// Whether stuck runs are cancelled.
-    pub cancel_stuck: Switch,
+    pub cancel_stuck: CancelStuck,
     /// Whether runs that failed for a passing reason are repeated.
     pub reload_transient: Switch,
     /// Whether stale tables are reloaded.

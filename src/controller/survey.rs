@@ -17,8 +17,8 @@ use crate::{
     },
     decide::ownership::is_in_flight,
     diagnose::{
-        Known, probing,
-        suspects::{running, suspects},
+        Known, canary, probing,
+        suspects::{Suspect, running, suspects},
     },
     observe::{
         ApprovalGuard, Changes, Elsewhere, Offers, Probe, Probes, ProjectView, Rival, Snapshot,
@@ -35,8 +35,11 @@ use crate::{
 /// How long a survey goes on asking closer questions. Some take minutes, because `PostHog` asks the customer's source.
 const PROBING: SignedDuration = SignedDuration::from_secs(60);
 
-/// Requests of a look: the runs, and the log of the newest, twice if the first is empty.
+/// Requests of a look: the runs, the log of the table, and in a long one the lines that mark the phase.
 const MOST_OF_A_LOOK: usize = 3;
+
+/// Requests for a canary: the runs of its table and the log of one.
+const REQUESTS_OF_A_CANARY: usize = 2;
 
 /// True for an incident whose next step hangs on what the next looks show.
 #[must_use]
@@ -97,6 +100,7 @@ impl<T: Transport> Survey<'_, T> {
             runs: self.view.seen(),
             changes: Changes::default(),
             probes: Probes::default(),
+            canaries: self.view.canaries(),
             readings: self.view.readings(),
             looked: HashSet::new(),
             write_scope: WriteScope::Unknown,
@@ -107,6 +111,8 @@ impl<T: Transport> Survey<'_, T> {
             approval_guard: ApprovalGuard::broken("it was not looked at"),
         };
         self.look(&mut snapshot).await;
+        self.take_over(&mut snapshot);
+        self.read_canary(&snapshot).await;
         if self.policy.may_act()
             && let Some(schema_id) = table_to_ask_of(self.policy, &snapshot)
         {
@@ -121,6 +127,7 @@ impl<T: Transport> Survey<'_, T> {
         snapshot.runs = self.view.seen();
         snapshot.changes = self.view.changes();
         snapshot.probes = self.view.probes();
+        snapshot.canaries = self.view.canaries();
         snapshot.write_scope = self.view.write_scope();
     }
 
@@ -152,6 +159,23 @@ impl<T: Transport> Survey<'_, T> {
         snapshot
             .looked
             .extend(looked.map(|suspect| suspect.schema_id));
+    }
+
+    /// Reads a run of another table that completed, if the silence of a run is to be judged and nothing proves yet that `PostHog`
+    /// works.
+    async fn read_canary(&self, snapshot: &Snapshot) {
+        let now = self.view.client.now();
+        let wanted = canary::wanted(self.policy, snapshot, now);
+        if let Some(suspect) = wanted
+            && self.view.has_room(Purpose::Poll, REQUESTS_OF_A_CANARY)
+        {
+            let Suspect {
+                source_id,
+                schema_id,
+                name,
+            } = &suspect;
+            self.view.read_canary(source_id, schema_id, name).await;
+        }
     }
 
     /// What a look at a table is for.

@@ -5,8 +5,8 @@
 
 use crate::{
     api::status::Incident,
-    diagnose::{Cause, Known, causes::Reload},
-    observe::{Log, Look, Newest},
+    diagnose::{Cause, Diagnosis, Known, Verdict, causes::Reload},
+    observe::{Canary, Log, Look, Newest},
     posthog::{
         lax::Lax,
         wire::{JobStatus, Schema, SchemaStatus},
@@ -20,14 +20,19 @@ pub struct Hanging {
     pub job_id: String,
     /// Its rows.
     pub rows: Option<i64>,
-    /// The newest line of its log.
+    /// When somebody last worked on its table, by `PostHog`'s clock.
     pub log_at: Option<jiff::Timestamp>,
+    /// The run of another table that proves that `PostHog` works.
+    pub canary: Option<Canary>,
 }
 
 impl Hanging {
-    /// Of the run of an incident, if it was seen to hang.
+    /// Of the run of an incident, if it was judged dead.
     #[must_use]
-    pub fn of(known: &Known<'_>, incident: &Incident) -> Option<Self> {
+    pub fn of(known: &Known<'_>, diagnosis: &Diagnosis, incident: &Incident) -> Option<Self> {
+        let Verdict::StuckJob(silence) = &diagnosis.of(&incident.schema_id)?.verdict else {
+            return None;
+        };
         let seen = known.snapshot.seen(&incident.schema_id);
         let seen = seen.filter(|seen| seen.frozen)?;
         let mark = seen
@@ -38,6 +43,7 @@ impl Hanging {
             job_id: mark.job_id.clone()?,
             rows: mark.rows,
             log_at: mark.log_at,
+            canary: silence.canary.clone(),
         })
     }
 }
@@ -120,10 +126,13 @@ pub fn still_hangs(
         return changed(format!("run {} moves again", job.id));
     }
     match &live.log {
-        Log::Newest(at) if *at == hanging.log_at => Ok(RunStillHangs {
+        Log::Read(_) if live.running().count() > 1 => {
+            changed("another run of the table is Running, too")
+        }
+        Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillHangs {
             schema_id: schema_id.to_owned(),
         }),
-        Log::Newest(_) => changed(format!("run {} logs again", job.id)),
+        Log::Read(_) => changed(format!("run {} logs again", job.id)),
         Log::NotRead => unread("its log was not read"),
         Log::Unreadable(reason) => unread(format!("its log cannot be read: {reason}")),
     }
@@ -150,6 +159,9 @@ pub fn nothing_runs(
                 return changed(format!("run {} has not ended", job.id));
             }
         }
+    }
+    if let Some(job) = live.running().next() {
+        return changed(format!("an older run, {}, is Running", job.id));
     }
     if schema.id != incident.schema_id || schema.should_sync != Lax::Is(true) {
         return changed("syncing is not switched on");
@@ -199,6 +211,7 @@ mod tests {
             job_id: "j1".into(),
             rows: Some(5),
             log_at: None,
+            canary: None,
         }
     }
 
@@ -208,32 +221,32 @@ mod tests {
             still_hangs(
                 "a1",
                 &hanging(),
-                &live(&job("j1", "Running", "5"), Log::Newest(None))
+                &live(&job("j1", "Running", "5"), Log::of_line(None))
             )
             .is_ok()
         );
-        let newer = Log::Newest(Some("2026-10-01T11:59:59Z".parse().unwrap()));
+        let newer = Log::of_line(Some("2026-10-01T11:59:59Z".parse().unwrap()));
         for (why, look) in [
             (
                 "another job",
-                live(&job("j2", "Running", "5"), Log::Newest(None)),
+                live(&job("j2", "Running", "5"), Log::of_line(None)),
             ),
             ("ended", live(&job("j1", "Completed", "5"), Log::NotRead)),
             (
                 "status unknown",
-                live(&job("j1", "running", "5"), Log::Newest(None)),
+                live(&job("j1", "running", "5"), Log::of_line(None)),
             ),
             (
                 "rows moved",
-                live(&job("j1", "Running", "6"), Log::Newest(None)),
+                live(&job("j1", "Running", "6"), Log::of_line(None)),
             ),
             (
                 "rows gone",
-                live(&job("j1", "Running", "null"), Log::Newest(None)),
+                live(&job("j1", "Running", "null"), Log::of_line(None)),
             ),
             (
                 "rows odd",
-                live(&job("j1", "Running", r#""5""#), Log::Newest(None)),
+                live(&job("j1", "Running", r#""5""#), Log::of_line(None)),
             ),
             ("log moved", live(&job("j1", "Running", "5"), newer)),
             (

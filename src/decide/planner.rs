@@ -179,7 +179,8 @@ impl Planner<'_> {
 
     fn order(&self, incident: &Incident, call: Call, starts: bool) -> Order {
         let may_wipe = self.may_wipe.contains_key(&incident.schema_id);
-        orders::incident::order(self.known, incident, call, starts, may_wipe)
+        let known = (self.known, self.diagnosis);
+        orders::incident::order(known, incident, call, starts, may_wipe)
     }
 
     /// Moves an incident that was opened before.
@@ -240,7 +241,7 @@ impl Planner<'_> {
             return true;
         }
         let judged = self.diagnosis.of(&incident.schema_id);
-        if matches!(judged.map(|judged| &judged.verdict), Some(Verdict::StuckJob { job_id, .. }) if incident.job_id.as_ref() != Some(job_id))
+        if matches!(judged.map(|judged| &judged.verdict), Some(Verdict::StuckJob(silence)) if incident.job_id.as_ref() != Some(&silence.job_id))
         {
             incident.step = Step::Recovered;
             incident.attempt = 0;
@@ -379,7 +380,7 @@ impl Planner<'_> {
     /// True if a look that could tell says that the incident's run does not hang.
     fn moves_again(&self, incident: &Incident) -> bool {
         let seen = self.known.snapshot.seen(&incident.schema_id);
-        Hanging::of(self.known, incident).is_none()
+        Hanging::of(self.known, self.diagnosis, incident).is_none()
             && seen.is_some_and(|seen| seen.unclear.is_none())
             && self
                 .known

@@ -195,7 +195,9 @@ const fn field<'a>(counts: &'a mut SchemaCounts, verdict: &Verdict) -> &'a mut i
     match verdict {
         Verdict::Healthy => &mut counts.healthy,
         Verdict::Running => &mut counts.running,
-        Verdict::StuckJob { .. } | Verdict::StuckWithoutJob { .. } => &mut counts.stuck,
+        Verdict::StuckJob(_) | Verdict::Silent(_) | Verdict::StuckWithoutJob { .. } => {
+            &mut counts.stuck
+        }
         Verdict::Failing { .. } | Verdict::JustFailed => &mut counts.failing,
         Verdict::Stale { .. } => &mut counts.stale,
         Verdict::Disabled { .. } | Verdict::NotConfigured | Verdict::Paused => &mut counts.disabled,
@@ -212,7 +214,8 @@ const fn lets_source_be_healthy(verdict: &Verdict) -> bool {
         | Verdict::Paused
         | Verdict::NotConfigured
         | Verdict::Disabled { after: None, .. } => true,
-        Verdict::StuckJob { .. }
+        Verdict::StuckJob(_)
+        | Verdict::Silent(_)
         | Verdict::StuckWithoutJob { .. }
         | Verdict::Failing { .. }
         | Verdict::JustFailed
@@ -277,6 +280,7 @@ mod tests {
             runs: HashMap::new(),
             changes: Changes::default(),
             probes: Probes::default(),
+            canaries: Vec::new(),
             readings: Arc::default(),
             looked: HashSet::new(),
             write_scope: WriteScope::Unknown,

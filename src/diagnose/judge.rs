@@ -1,6 +1,6 @@
 //! The verdict on each table. The rules lean to "not stuck": cancelling a healthy run is the worst that could happen.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     causes::Cause,
@@ -8,10 +8,10 @@ use super::{
     freshness,
     known::Known,
     not_configured::is_not_configured,
+    running,
     verdict::Verdict,
 };
 use crate::{
-    api::{Timings, validated::Health},
     observe::{Look, Newest, Seen},
     posthog::{
         lax::Lax,
@@ -61,7 +61,7 @@ pub(super) fn verdict(
             freshness::verdict(known, source, schema, seen).unwrap_or(Verdict::Healthy)
         }
         SchemaStatus::Failed => failed(known, source, schema, seen),
-        SchemaStatus::Running => match running(known.health(source, schema), seen, known.timings) {
+        SchemaStatus::Running => match running::verdict(known, source, schema, seen) {
             Verdict::Running => failing_still(known, source, schema, seen),
             other => other,
         },
@@ -176,44 +176,5 @@ fn failed(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&See
     Verdict::Failing {
         since,
         failure: failure(known.snapshot, source, schema, failed_at),
-    }
-}
-
-fn running(health: &Health, seen: Option<&Seen>, timings: &Timings) -> Verdict {
-    let Some((seen, look)) = seen.and_then(|seen| seen.look.as_ref().map(|look| (seen, look)))
-    else {
-        return Verdict::Running;
-    };
-    if let Some(reason) = &seen.unclear {
-        return cannot_tell(format!("it says Running, but {reason}"));
-    }
-    let Some(mark) = seen.mark.as_ref().filter(|_| seen.frozen) else {
-        return Verdict::Running;
-    };
-    // Only what two looks have proved: nothing is assumed of the time after the last.
-    let still: SignedDuration = look.began.duration_since(mark.since);
-    match look.newest() {
-        Newest::Job(job, began) if job.status() == JobStatus::Running => {
-            let old = look.began.duration_since(began) >= health.stuck_after;
-            // PostHog's own time of the last line must say the same: were our clock set right only after the mark was
-            // made, two looks minutes apart would seem to prove hours.
-            let silent = mark
-                .log_at
-                .is_none_or(|at| look.began.duration_since(at) >= health.no_progress_for);
-            if still >= health.no_progress_for && old && silent {
-                Verdict::StuckJob {
-                    job_id: job.id.clone(),
-                    began,
-                    since: mark.since,
-                }
-            } else {
-                Verdict::Running
-            }
-        }
-        _ if still >= timings.phantom_after => Verdict::StuckWithoutJob {
-            newest_job_id: mark.job_id.clone(),
-            since: mark.since,
-        },
-        _ => Verdict::Running,
     }
 }

@@ -6,6 +6,7 @@
 //! failed, which reads its text by [`classify`]; [`causes`] holds what is known about each cause; [`problems`] puts together what somebody should know.
 
 mod billing;
+pub mod canary;
 pub mod causes;
 pub mod cdc;
 pub mod classify;
@@ -26,8 +27,10 @@ pub mod problem;
 mod problems;
 pub mod requests;
 mod row_loss;
+mod running;
 mod source_status;
 pub mod sources;
+pub mod stuck;
 pub mod suspects;
 mod table;
 pub mod verdict;

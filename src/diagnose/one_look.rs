@@ -186,7 +186,7 @@ fn silent(known: &Known<'_>, judged: &Judged, began: Timestamp, log: &Log) -> Op
     let (source, schema) = known.snapshot.row(&judged.source_id, &judged.schema_id)?;
     let health = known.health(source, schema);
     let last = match log {
-        Log::Newest(at) => at.unwrap_or(began),
+        Log::Read(log) => log.worked.map_or(began, |(at, _)| at),
         Log::NotRead | Log::Unreadable(_) => return None,
     };
     let old = known.now.duration_since(began) >= health.stuck_after;

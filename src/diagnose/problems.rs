@@ -11,7 +11,7 @@ use super::{
     missing, not_configured,
     outage::BadSources,
     problem::{Problem, Wide},
-    requests, row_loss, source_status, sources,
+    requests, row_loss, running, source_status, sources,
     verdict::Judged,
     webhooks,
 };
@@ -30,6 +30,7 @@ pub fn all(known: &Known<'_>, judged: &[Judged], bad: &BadSources<'_>) -> Vec<Pr
     };
     // Widest first: what one problem explains, no other repeats.
     tell(outage.into_iter().collect(), &mut told);
+    tell(running::problem(known).into_iter().collect(), &mut told);
     tell(sources::problems(known, judged, &told), &mut told);
     tell(cdc::problems(known, judged), &mut told);
     problems.extend(

@@ -203,13 +203,19 @@ fn running_is_due(health: &Health, seen: &Seen, timings: &Timings, now: Timestam
     let Some(mark) = seen.mark.as_ref().filter(|_| seen.unclear.is_none()) else {
         return now.duration_since(look.at) >= run.min(phantom);
     };
-    let (every, threshold) = if mark.running {
-        (run, health.no_progress_for)
-    } else {
-        (phantom, timings.phantom_after)
+    let since_look = now.duration_since(look.at);
+    let passes = |threshold| {
+        let passed = |at: Timestamp| at.duration_since(mark.since) >= threshold;
+        passed(now) && !passed(look.at)
     };
-    let passed = |at: Timestamp| at.duration_since(mark.since) >= threshold;
-    now.duration_since(look.at) >= every || (passed(now) && !passed(look.at)) || passed(look.at)
+    if !mark.running {
+        let long = look.at.duration_since(mark.since) >= timings.phantom_after;
+        return long || since_look >= phantom || passes(timings.phantom_after);
+    }
+    // A run that has been silent for long enough may go on so for days: that is no reason to ask at every poll.
+    let long = look.at.duration_since(mark.since) >= health.no_progress_for;
+    let every = if long { run / 6 } else { run };
+    since_look >= every || passes(health.no_progress_for) || passes(health.loading_silent_for)
 }
 
 /// How long between looks at a table that says Running.
@@ -259,10 +265,12 @@ pub fn describe(look: &Look) -> Vec<String> {
             )];
             match &look.log {
                 Log::NotRead => {}
-                Log::Newest(Some(at)) => {
-                    facts.push(format!("newest line of its log: {}", seconds(*at)));
-                }
-                Log::Newest(None) => facts.push("its log is empty".to_owned()),
+                Log::Read(log) => facts.push(match log.worked {
+                    Some((at, _)) => {
+                        format!("newest line of work in the table's log: {}", seconds(at))
+                    }
+                    None => "the table's log shows no work since it began".to_owned(),
+                }),
                 Log::Unreadable(reason) => {
                     facts.push(format!("its log could not be read: {reason}"));
                 }

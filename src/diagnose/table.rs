@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 
 use super::{
-    causes::{Advice, Cause},
+    causes::{Advice, Cause, rules},
     failure::Failure,
     problem::{Fact, NAME_CAP, Problem},
+    stuck::Silence,
     verdict::{Judged, Verdict},
     words::{in_words, seconds},
 };
@@ -39,8 +40,20 @@ impl Problem {
             | Verdict::JustFailed
             | Verdict::NotConfigured
             | Verdict::Disabled { after: None, .. } => None,
-            stuck @ (Verdict::StuckJob { since, .. } | Verdict::StuckWithoutJob { since, .. }) => {
+            stuck @ Verdict::StuckWithoutJob { since, .. } => {
                 Some(problem.stuck(stuck.why_stuck().unwrap_or_default(), *since))
+            }
+            stuck @ (Verdict::StuckJob(silence) | Verdict::Silent(silence)) => {
+                let problem = problem.silent(stuck.why_stuck().unwrap_or_default(), silence);
+                Some(if *stuck == Verdict::Silent(silence.clone()) {
+                    Self {
+                        confidence: Confidence::Medium,
+                        rule: rules::SILENT,
+                        ..problem
+                    }
+                } else {
+                    problem
+                })
             }
             Verdict::Failing { since, failure } => Some(problem.failing(failure, *since)),
             Verdict::Disabled {
@@ -67,6 +80,24 @@ impl Problem {
             advice: Cause::of(RootCause::Stuck).advice,
             ..self
         }
+    }
+
+    fn silent(self, message: String, silence: &Silence) -> Self {
+        let works = match &silence.canary {
+            Some(canary) => format!(
+                "PostHog works: a run of {} completed at {}",
+                redact::one_line(&canary.name, NAME_CAP),
+                seconds(canary.finished_at)
+            ),
+            None => "no other table of the project syncs, so nothing proves that PostHog works"
+                .to_owned(),
+        };
+        let mut problem = self.stuck(message, silence.since);
+        let phase = format!("the run was {}", silence.phase.as_str());
+        problem
+            .evidence
+            .splice(0..0, [Fact::Said(phase), Fact::Said(works)]);
+        problem
     }
 
     fn failing(self, failure: &Failure, since: Timestamp) -> Self {

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{failure::Failure, words::seconds};
+use super::{failure::Failure, stuck::Silence, words::seconds};
 use crate::{api::status::Severity, posthog::wire::SchemaStatus};
 
 /// How a table is.
@@ -14,15 +14,10 @@ pub enum Verdict {
     Pending,
     /// A run is in progress, and nothing says that it hangs.
     Running,
-    /// The running job hangs.
-    StuckJob {
-        /// The job.
-        job_id: String,
-        /// When it began.
-        began: Timestamp,
-        /// Since when nothing has moved.
-        since: Timestamp,
-    },
+    /// The running job is dead.
+    StuckJob(Silence),
+    /// The running job is silent, and it is probably dead: a person decides whether it is cancelled.
+    Silent(Silence),
     /// The table says Running, and no job runs.
     StuckWithoutJob {
         /// The newest job, if there was one.
@@ -98,13 +93,24 @@ impl Verdict {
     #[must_use]
     pub fn why_stuck(&self) -> Option<String> {
         match self {
-            Self::StuckJob {
+            Self::StuckJob(Silence {
                 job_id,
                 began,
                 since,
-            } => Some(format!(
+                ..
+            }) => Some(format!(
                 "job {job_id} has been Running since {}, and since {} neither its rows nor its log have moved",
                 seconds(*began),
+                seconds(*since)
+            )),
+            Self::Silent(Silence {
+                job_id,
+                since,
+                phase,
+                ..
+            }) => Some(format!(
+                "job {job_id} is {}, and since {} nothing of the table has moved: it is probably dead",
+                phase.as_str(),
                 seconds(*since)
             )),
             Self::StuckWithoutJob { since, .. } => Some(format!(

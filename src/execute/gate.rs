@@ -13,7 +13,7 @@ use crate::{
         safety::{self, Evidence, Permit, Run, Table, Webhook},
     },
     diagnose::{self, Diagnosis},
-    observe::{Live, Look, observer::ProjectView},
+    observe::{Canary, Live, Look, observer::ProjectView},
     posthog::{Client, PostHogError, Transport},
 };
 
@@ -100,6 +100,20 @@ pub async fn open<T: Transport>(
     }
 }
 
+/// What proved that `PostHog` works must still be there when a run is cancelled for its silence.
+async fn canary_stands<T: Transport>(
+    client: &Client<T>,
+    canary: Option<&Canary>,
+) -> Result<(), Closed> {
+    match canary {
+        Some(canary) if !canary.still_stands(client).await => Err(Closed::Unread(format!(
+            "the completed run of {}, which proved that PostHog works, is not listed just now",
+            canary.name
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn unread(error: &PostHogError) -> Closed {
     Closed::Unread(error.to_string())
 }
@@ -122,7 +136,10 @@ async fn of_incident<T: Transport>(
         next_run,
     } = basis;
     let (source_id, schema_id) = (&incident.source_id, &incident.schema_id);
-    let live = Look::take(client, source_id, schema_id, name).await;
+    let live = Look::take(client, source_id, schema_id, name, None).await;
+    if let (Call::Cancel, Some(hanging)) = (call, hanging) {
+        canary_stands(client, hanging.canary.as_ref()).await?;
+    }
     let table = match (call, hanging) {
         (Call::Cancel, Some(hanging)) => Table {
             run: Run::StillHangs(gate::still_hangs(schema_id, hanging, &live)?),

@@ -72,7 +72,7 @@ impl Live {
             _ => {}
         }
         for (id, name) in live.tables_to_look_at(action, target) {
-            let look = Look::take(client, source_id, &id, &name).await;
+            let look = Look::take(client, source_id, &id, &name, None).await;
             live.looks.push((id, look));
         }
         live
@@ -145,7 +145,7 @@ impl Live {
                 .runs
                 .get(id)
                 .map_or_else(|| Seen::without_row(self.at), |seen| Seen::clone(seen));
-            seen.look = Some(look.clone());
+            seen.looked(look.clone());
             now.runs.insert(id.clone(), Arc::new(seen));
             now.looked.insert(id.clone());
         }

@@ -1,12 +1,13 @@
-//! A closer look at one table: its newest runs and the newest line of the newest run's log.
+//! A closer look at one table: its newest runs, and the log of the table while one is in progress.
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::TableLog;
 use crate::posthog::{
     Client, Transport,
-    client::LOG_LINES,
     lax::Lax,
-    wire::{Job, JobStatus, LogPage},
+    run_log::Line,
+    wire::{Job, JobStatus},
 };
 
 /// A job that claims to have begun later than this after now tells nothing: some clock is wrong.
@@ -21,19 +22,36 @@ pub struct Look {
     pub at: Timestamp,
     /// The runs of the table, newest first, or why they are not known.
     jobs: Result<Vec<Job>, String>,
-    /// The log of the newest run.
+    /// The log of the table.
     pub log: Log,
 }
 
-/// What the log of the newest run says.
+/// The log of a table while its newest run is in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Log {
     /// Not read, because the newest run is not running.
     NotRead,
-    /// The time stamp of its newest line, by `PostHog`'s clock; none if it is empty.
-    Newest(Option<Timestamp>),
+    /// What it shows since that run began.
+    Read(TableLog),
     /// Could not be read, or could not be understood.
     Unreadable(String),
+}
+
+impl Log {
+    /// A log whose newest line of work, of no known kind, is as old as that.
+    #[must_use]
+    pub fn of_line(at: Option<Timestamp>) -> Self {
+        Self::Read(TableLog::with_line(at.map(|at| (at, Line::Unknown))))
+    }
+
+    /// What it shows, if it was read.
+    #[must_use]
+    pub const fn read(&self) -> Option<&TableLog> {
+        match self {
+            Self::Read(log) => Some(log),
+            Self::NotRead | Self::Unreadable(_) => None,
+        }
+    }
 }
 
 /// Failures in a row.
@@ -70,12 +88,14 @@ impl Look {
         }
     }
 
-    /// Takes a look at a table through `client`. The log is read only of a run in progress.
+    /// Takes a look at a table through `client`. The log is read only while a run is in progress, and only what is new in it since
+    /// `before`.
     pub async fn take<T: Transport>(
         client: &Client<T>,
         source_id: &str,
         schema_id: &str,
         name: &str,
+        before: Option<&Self>,
     ) -> Self {
         let began = client.now();
         let jobs = client
@@ -83,11 +103,12 @@ impl Look {
             .await
             .map_err(|e| e.to_string());
         let mut look = Self::new(began, schema_id, jobs, Log::NotRead);
-        if let Newest::Job(job, _) = look.newest()
+        if let Newest::Job(job, created) = look.newest()
             && job.status() == JobStatus::Running
         {
-            let run_id = job.workflow_run_id.get().cloned();
-            look.log = read_log(client, schema_id, run_id.as_deref()).await;
+            let before = before.and_then(|look| look.log.read());
+            let read = TableLog::read(client, schema_id, (job, created), before).await;
+            look.log = read.map_or_else(Log::Unreadable, Log::Read);
         }
         look.at = client.now();
         look
@@ -137,6 +158,34 @@ impl Look {
         Ok(newer.last())
     }
 
+    /// The runs of the table that are in progress, newest first.
+    pub fn running(&self) -> impl Iterator<Item = &Job> {
+        let jobs = self.jobs.as_deref().unwrap_or_default();
+        jobs.iter().filter(|job| job.status() == JobStatus::Running)
+    }
+
+    /// The newest run that completed.
+    #[must_use]
+    pub fn newest_completed(&self) -> Option<&Job> {
+        let jobs = self.jobs.as_deref().unwrap_or_default();
+        jobs.iter().find(|job| job.status() == JobStatus::Completed)
+    }
+
+    /// When somebody last worked on the table since its newest run began, by `PostHog`'s clock: wrote a line of work, or ended
+    /// another run. None if nothing shows it.
+    #[must_use]
+    pub fn worked_at(&self) -> Option<Timestamp> {
+        let Newest::Job(newest, began) = self.newest() else {
+            return None;
+        };
+        let others = self.jobs.as_deref().unwrap_or_default();
+        let others = others.iter().filter(|job| job.id != newest.id);
+        let ended = others.filter_map(|job| job.finished_at.get()).copied();
+        let ended = ended.filter(|at| *at > began).max();
+        let line = self.log.read().and_then(|log| log.worked);
+        line.map(|(at, _)| at).max(ended)
+    }
+
     /// The run with this id, if it is among the newest.
     #[must_use]
     pub fn job(&self, id: &str) -> Option<&Job> {
@@ -167,42 +216,6 @@ fn sort(jobs: Vec<Job>, schema_id: &str, now: Timestamp) -> Result<Vec<Job>, Str
     // Stable: of two with the same time the one that PostHog sent first is the newer.
     dated.sort_by_key(|(created, _)| std::cmp::Reverse(*created));
     Ok(dated.into_iter().map(|(_, job)| job).collect())
-}
-
-/// The log of a run; where that is empty, the log of the whole table, because lines of a later phase may be filed elsewhere.
-async fn read_log<T: Transport>(client: &Client<T>, schema_id: &str, run_id: Option<&str>) -> Log {
-    let mut log = Log::Newest(None);
-    for id in [run_id, None] {
-        log = match client.logs(schema_id, id).await {
-            Ok(page) => newest_line(&page),
-            Err(error) => Log::Unreadable(error.to_string()),
-        };
-        if log != Log::Newest(None) || id.is_none() {
-            break;
-        }
-    }
-    log
-}
-
-fn newest_line(page: &LogPage) -> Log {
-    let mut times = Vec::with_capacity(page.results.len());
-    for line in &page.results {
-        match line.timestamp {
-            Lax::Is(at) => times.push(at),
-            Lax::Missing | Lax::Null | Lax::Odd => {
-                return Log::Unreadable("a line of the log has no time that can be read".into());
-            }
-        }
-    }
-    let newest = times.iter().max().copied();
-    // A full page hides lines. Were the oldest sent first, the newest would be among the hidden ones; and PostHog's `next`
-    // does not tell, because it pages over what the limit has already cut.
-    let newest_first = times.first().copied() == newest && times.last().copied() != newest;
-    if times.len() < LOG_LINES || newest_first {
-        Log::Newest(newest)
-    } else {
-        Log::Unreadable("the log was not sent newest line first".into())
-    }
 }
 
 #[cfg(test)]
@@ -279,38 +292,5 @@ mod tests {
         assert_eq!(streak(&jobs[1..]), Some(expected));
         assert_eq!(streak(&jobs[2..3]), None, "stopped by a person");
         assert_eq!(streak(&jobs[4..]), None, "the last one completed");
-    }
-
-    #[test]
-    fn a_page_of_the_log_that_may_hide_the_newest_line_is_not_believed() {
-        let page = |times: &[String]| {
-            let lines: Vec<_> = times
-                .iter()
-                .map(|at| format!(r#"{{"timestamp":"{at}"}}"#))
-                .collect();
-            newest_line(
-                &serde_json::from_str(&format!(r#"{{"results":[{}]}}"#, lines.join(","))).unwrap(),
-            )
-        };
-        let line = |minute: usize| format!("2026-10-01T01:{minute:02}:00Z");
-        let rising: Vec<_> = (0..LOG_LINES).map(line).collect();
-        let falling: Vec<_> = rising.iter().rev().cloned().collect();
-        let newest = Log::Newest(rising.last().map(|at| at.parse().unwrap()));
-        assert_eq!(page(&falling), newest);
-        assert_eq!(
-            page(&rising[1..]),
-            newest,
-            "a page that is not full hides nothing"
-        );
-        assert!(matches!(page(&rising), Log::Unreadable(_)));
-        assert!(
-            matches!(page(&vec![line(1); LOG_LINES]), Log::Unreadable(_)),
-            "equal times prove no order"
-        );
-        assert!(matches!(
-            page(&["yesterday".to_owned()]),
-            Log::Unreadable(_)
-        ));
-        assert_eq!(page(&[]), Log::Newest(None));
     }
 }

@@ -4,6 +4,7 @@
 //! wrong: that is `diagnose`.
 
 pub mod approval_guard;
+pub mod canary;
 pub mod changes;
 pub mod data;
 pub mod elsewhere;
@@ -15,8 +16,10 @@ pub mod probes;
 pub mod progress;
 pub mod readings;
 pub mod snapshot;
+pub mod table_log;
 
 pub use approval_guard::ApprovalGuard;
+pub use canary::Canary;
 pub use changes::Changes;
 pub use elsewhere::Elsewhere;
 pub use live::Live;
@@ -27,3 +30,4 @@ pub use probes::{Probe, Probes};
 pub use progress::Seen;
 pub use readings::{Reading, Readings};
 pub use snapshot::{Rival, Snapshot, WriteScope};
+pub use table_log::{Phase, TableLog};

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::{
-    Changes, Look, Probe, Probes, Readings, Seen, WriteScope, data,
+    Canary, Changes, Look, Probe, Probes, Readings, Seen, WriteScope, data,
     elsewhere::Everywhere,
     probes::{DataAnswer, DataProbe, Found, note},
 };
@@ -39,6 +39,9 @@ const FAILURE_LASTS: SignedDuration = SignedDuration::from_secs(20);
 
 /// How long a list is used when the share of the key's limits has no room for another one.
 const OLDEST_LIST: SignedDuration = SignedDuration::from_hours(1);
+
+/// Completed runs of a project that are kept as proof that `PostHog` works.
+const MOST_CANARIES: usize = 4;
 
 /// Lists read from one host at a time. When the operator starts, every project wants its own at once: that would be a stampede
 /// for PostHog, and all of them together would take much memory here. At a second each, 16 are enough for 1,900 projects at the
@@ -73,6 +76,7 @@ struct Shared {
     seen: Mutex<HashMap<String, Arc<Seen>>>,
     changes: Mutex<Changes>,
     probes: Mutex<Probes>,
+    canaries: Mutex<Vec<Canary>>,
     /// What the texts of the last list and of what was read since say.
     readings: Mutex<Arc<Readings>>,
     /// The last list that could be read, and when.
@@ -173,6 +177,7 @@ impl Shared {
             seen: Mutex::default(),
             changes: Mutex::default(),
             probes: Mutex::default(),
+            canaries: Mutex::default(),
             readings: Mutex::default(),
             last_list: Mutex::default(),
             write_scope: Mutex::new((WriteScope::Unknown, None)),
@@ -327,7 +332,9 @@ impl<T: Transport> ProjectView<T> {
 
     /// Takes a closer look at one table and remembers it. `row` is the table in the list, if it is there.
     pub async fn look(&self, source_id: &str, schema_id: &str, name: &str, row: Option<&Schema>) {
-        let look = Look::take(&self.client, source_id, schema_id, name).await;
+        let before = lock(&self.shared.seen).get(schema_id).cloned();
+        let before = before.as_ref().and_then(|seen| seen.look.as_ref());
+        let look = Look::take(&self.client, source_id, schema_id, name, before).await;
         let mut seen = lock(&self.shared.seen);
         let first = || match row {
             Some(row) => Arc::new(Seen::first(row, look.began)),
@@ -335,6 +342,24 @@ impl<T: Transport> ProjectView<T> {
         };
         let known = seen.entry(schema_id.to_owned()).or_insert_with(first);
         Arc::make_mut(known).looked(look);
+    }
+
+    /// Reads the newest completed run of a table, as proof that `PostHog` works. Only the newest reading of each table is kept.
+    pub async fn read_canary(&self, source_id: &str, schema_id: &str, name: &str) {
+        let Some(canary) = Canary::read(&self.client, source_id, schema_id, name).await else {
+            return;
+        };
+        let mut canaries = lock(&self.shared.canaries);
+        canaries.retain(|known| known.schema_id != schema_id);
+        canaries.push(canary);
+        let too_many = canaries.len().saturating_sub(MOST_CANARIES);
+        canaries.drain(..too_many);
+    }
+
+    /// The completed runs that were read as proof that `PostHog` works.
+    #[must_use]
+    pub fn canaries(&self) -> Vec<Canary> {
+        lock(&self.shared.canaries).clone()
     }
 
     /// Asks one closer question and remembers the answer; false if there was none. `row` is the table that it is about, if it is

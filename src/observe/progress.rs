@@ -97,7 +97,7 @@ impl Seen {
 
     /// Takes note of a look.
     pub fn looked(&mut self, look: Look) {
-        let (mark, frozen, unclear) = advance(self.mark.take(), &look);
+        let (mark, frozen, unclear) = advance(self.mark.take(), &look, self.row_since);
         (self.mark, self.frozen, self.unclear) = (mark, frozen, unclear);
         let is_readable = |look: &Look| !matches!(look.newest(), Newest::Unclear(_));
         if is_readable(&look) {
@@ -138,8 +138,12 @@ fn print(schema: &Schema) -> RowPrint {
 }
 
 /// The mark after `look`, whether nothing moved since it, and why that cannot be told.
-fn advance(mark: Option<Mark>, look: &Look) -> (Option<Mark>, bool, Option<String>) {
-    let fresh = match sighting(mark.as_ref(), look) {
+fn advance(
+    mark: Option<Mark>,
+    look: &Look,
+    watched_since: Timestamp,
+) -> (Option<Mark>, bool, Option<String>) {
+    let fresh = match sighting(mark.as_ref(), look, watched_since) {
         Ok(fresh) => fresh,
         Err(unclear) => return (mark, false, Some(unclear)),
     };
@@ -156,7 +160,7 @@ fn advance(mark: Option<Mark>, look: &Look) -> (Option<Mark>, bool, Option<Strin
 }
 
 /// Where the table stands now, as a new mark; or why that cannot be told. What was there and is gone is no evidence.
-fn sighting(before: Option<&Mark>, look: &Look) -> Result<Mark, String> {
+fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Result<Mark, String> {
     let nothing = Mark {
         job_id: None,
         running: false,
@@ -181,21 +185,13 @@ fn sighting(before: Option<&Mark>, look: &Look) -> Result<Mark, String> {
         JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => return Ok(ended),
         JobStatus::Running => {}
     }
-    let rows = match &job.rows_synced {
-        Lax::Is(rows) => Some(*rows),
-        Lax::Null => None,
-        Lax::Missing | Lax::Odd => {
-            return Err(format!(
-                "job {} does not say how many rows it has synced",
-                job.id
-            ));
-        }
-    };
-    let log_at = match &look.log {
-        Log::Newest(at) => *at,
+    let rows = rows(look)?;
+    match &look.log {
+        Log::Read(_) => {}
         Log::NotRead => return Err("its log was not read".to_owned()),
         Log::Unreadable(reason) => return Err(reason.clone()),
-    };
+    }
+    let log_at = look.worked_at();
     let had_lines = before.is_some_and(|mark| mark.job_id == ended.job_id && mark.log_at.is_some());
     if log_at.is_none() && had_lines {
         return Err(format!(
@@ -206,12 +202,51 @@ fn sighting(before: Option<&Mark>, look: &Look) -> Result<Mark, String> {
     if log_at.is_none() && rows.is_none() {
         return Err(format!("job {} shows neither rows nor a log", job.id));
     }
+    let since = stood_since(before, look, (&job.id, rows, log_at)).max(watched_since.min(look.at));
     Ok(Mark {
         running: true,
         rows,
         log_at,
+        since,
         ..ended
     })
+}
+
+/// Since when a run has stood where `look` found it: since the line that `PostHog` writes with each move, if that explains the last
+/// one; else no earlier than the look.
+fn stood_since(
+    before: Option<&Mark>,
+    look: &Look,
+    (job_id, rows, log_at): (&str, Option<i64>, Option<Timestamp>),
+) -> Timestamp {
+    let worked = look.log.read().and_then(|log| log.worked);
+    let line = worked.filter(|(at, line)| line.is_written_with_each_move() && Some(*at) == log_at);
+    let rows_moved_silently = before.is_some_and(|mark| {
+        mark.job_id.as_deref() == Some(job_id) && mark.rows != rows && mark.log_at == log_at
+    });
+    match line {
+        Some((at, _)) if !rows_moved_silently => at.min(look.at),
+        _ => look.at,
+    }
+}
+
+/// The rows that the runs in progress have synced so far, all together: the newest may wait behind an older one that moves. None
+/// if none of them counts.
+pub fn rows(look: &Look) -> Result<Option<i64>, String> {
+    let mut all = None;
+    for job in look.running() {
+        match &job.rows_synced {
+            Lax::Is(rows) => all = Some(all.unwrap_or(0_i64).saturating_add(*rows)),
+            Lax::Null => {}
+            Lax::Missing | Lax::Odd => {
+                return Err(format!(
+                    "job {} does not say how many rows it has synced",
+                    job.id
+                ));
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// True if nothing moved from one mark to the other. Log lines are compared with each other, never with the operator's
@@ -230,6 +265,7 @@ fn same_place(a: &Mark, b: &Mark) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{observe::TableLog, posthog::run_log::Line};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -251,8 +287,14 @@ mod tests {
         )
     }
 
+    fn log(line: Option<(&str, Line)>) -> Log {
+        Log::Read(TableLog::with_line(
+            line.map(|(when, line)| (at(when), line)),
+        ))
+    }
+
     fn line(when: &str) -> Log {
-        Log::Newest(Some(at(when)))
+        log(Some((when, Line::Unknown)))
     }
 
     const LATER: [&str; 4] = [
@@ -278,10 +320,50 @@ mod tests {
     }
 
     #[test]
+    fn a_run_has_stood_since_the_line_that_is_written_with_each_move() {
+        let moved = |when| log(Some((when, Line::Extracting)));
+        let mut seen = Seen::first(&schema(), at(LATER[0]));
+        seen.looked(look(LATER[1], "j1", "5", moved(LATER[0])));
+        assert_eq!(seen.mark.as_ref().map(|m| m.since), Some(at(LATER[0])));
+        let mut late = Seen::first(&schema(), at(LATER[1]));
+        late.looked(look(LATER[2], "j1", "5", moved(LATER[0])));
+        assert_eq!(
+            late.mark.as_ref().map(|m| m.since),
+            Some(at(LATER[1])),
+            "no longer than the operator has watched the table"
+        );
+        // Rows without a line: this instance does not write one with each move.
+        seen.looked(look(LATER[2], "j1", "6", moved(LATER[0])));
+        assert_eq!(seen.mark.as_ref().map(|m| m.since), Some(at(LATER[2])));
+    }
+
+    #[test]
+    fn rows_of_an_older_run_keep_the_newest_from_looking_frozen() {
+        let both = |when: &str, rows: u32| {
+            let json = format!(
+                r#"[{{"id":"new","created_at":"2026-10-01T00:30:00Z","status":"Running","rows_synced":7,"schema":{{"id":"a1"}}}},
+                    {{"id":"old","created_at":"2026-10-01T00:00:00Z","status":"Running","rows_synced":{rows},"schema":{{"id":"a1"}}}}]"#
+            );
+            Look::new(
+                at(when),
+                "a1",
+                Ok(serde_json::from_str(&json).unwrap()),
+                line(LATER[0]),
+            )
+        };
+        let mut seen = Seen::first(&schema(), at(LATER[0]));
+        seen.looked(both(LATER[1], 5));
+        seen.looked(both(LATER[2], 9));
+        assert!(!seen.frozen);
+        seen.looked(both(LATER[3], 9));
+        assert!(seen.frozen);
+    }
+
+    #[test]
     fn another_job_begins_anew() {
         let mut seen = Seen::first(&schema(), at(LATER[0]));
-        seen.looked(look(LATER[0], "j1", "5", Log::Newest(None)));
-        seen.looked(look(LATER[1], "j2", "5", Log::Newest(None)));
+        seen.looked(look(LATER[0], "j1", "5", log(None)));
+        seen.looked(look(LATER[1], "j2", "5", log(None)));
         assert!(!seen.frozen);
         assert_eq!(seen.mark.and_then(|m| m.job_id).as_deref(), Some("j2"));
     }

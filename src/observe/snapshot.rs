@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    ApprovalGuard, Changes, Elsewhere, Look, Offers, Probes, Readings, Seen, probes::Probed,
+    ApprovalGuard, Canary, Changes, Elsewhere, Look, Offers, Probes, Readings, Seen, probes::Probed,
 };
 use crate::{
     api::validated::{PolicyRef, Selector},
@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub changes: Changes,
     /// Answers to closer questions.
     pub probes: Probes,
+    /// Completed runs that prove that `PostHog` works.
+    pub canaries: Vec<Canary>,
     /// What its error texts say, as far as anybody asked.
     pub readings: Arc<Readings>,
     /// Ids of the tables that were looked at in this pass.

@@ -28,8 +28,41 @@ use crate::api::validated::Project;
 pub const PAGE_SIZE: usize = 100;
 /// Pages read at most: a list that never ends must not hold a poll for ever.
 const MAX_PAGES: usize = 100;
-/// Lines of a run's log asked for. The newest is what counts.
-pub const LOG_LINES: usize = 50;
+/// Lines of a table's log asked for at once: the most that `PostHog` gives.
+pub const LOG_LINES: usize = 500;
+
+/// Which lines of a table's log are wanted; all of them by default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogFilter<'a> {
+    /// Only those of this run.
+    pub run_id: Option<&'a str>,
+    /// Only those written after this time, by `PostHog`'s clock.
+    pub after: Option<Timestamp>,
+    /// Only those with this text in their message.
+    pub search: Option<&'a str>,
+}
+
+impl LogFilter<'_> {
+    fn query(&self) -> String {
+        let Self {
+            run_id,
+            after,
+            search,
+        } = self;
+        let after = after.map(|at| at.to_string());
+        let mut query = form_urlencoded::Serializer::new(format!("limit={LOG_LINES}"));
+        for (name, value) in [
+            ("instance_id", *run_id),
+            ("after", after.as_deref()),
+            ("search", *search),
+        ] {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        query.finish()
+    }
+}
 
 /// Deadline of a call that `PostHog` answers from its own database.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -248,20 +281,15 @@ impl<T: Transport> Client<T> {
         self.read_dated("list jobs", &rest).await
     }
 
-    /// The newest lines of a table's log, of the run `run_id` if it is known.
+    /// The newest [`LOG_LINES`] lines of a table's log that `filter` lets through.
     pub async fn logs(
         &self,
         schema_id: &str,
-        run_id: Option<&str>,
+        filter: LogFilter<'_>,
     ) -> Result<LogPage, PostHogError> {
         const CALL: &str = "read log";
-        let mut path = self.path(&format!(
-            "external_data_schemas/{schema_id}/logs/?limit={LOG_LINES}"
-        ));
-        if let Some(run_id) = run_id {
-            path.push_str("&instance_id=");
-            path.extend(form_urlencoded::byte_serialize(run_id.as_bytes()));
-        }
+        let query = filter.query();
+        let path = self.path(&format!("external_data_schemas/{schema_id}/logs/?{query}"));
         decode(CALL, &self.send(get(CALL, path)).await?)
     }
 

@@ -18,6 +18,7 @@ pub mod probe;
 pub mod proxy;
 pub mod quota;
 pub mod redact;
+pub mod run_log;
 pub mod transport;
 pub mod visible;
 pub mod wire;

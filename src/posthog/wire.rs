@@ -203,6 +203,15 @@ pub struct Job {
     /// Id of the run in the log.
     #[serde(default)]
     pub workflow_run_id: Lax<String>,
+    /// Set on the rows of a run of change data capture. With `cdc_table_mode: both` one run has two rows, told apart by it.
+    #[serde(default)]
+    pub cdc_write_mode: Lax<String>,
+    /// False for a run that resumes without billing: its log lines stand under another id.
+    #[serde(default)]
+    pub billable: Lax<bool>,
+    /// Where the rows go beside the warehouse. A run is over only when each has them.
+    #[serde(default)]
+    pub destination_ids: serde_json::Value,
 }
 
 /// The table of a job.
@@ -240,6 +249,29 @@ impl Job {
         }
     }
 
+    /// Why the silence of this run can never be judged from outside, if so.
+    #[must_use]
+    pub fn why_opaque(&self) -> Option<&'static str> {
+        let destinations = match &self.destination_ids {
+            serde_json::Value::Null => 0,
+            serde_json::Value::Array(ids) => ids.len(),
+            _ => usize::MAX,
+        };
+        if self.cdc_write_mode.get().is_some() || self.cdc_write_mode == Lax::Odd {
+            Some(
+                "it is a run of change data capture, which waits for its earlier batches without a sign",
+            )
+        } else if self.billable == Lax::Is(false) || self.billable == Lax::Odd {
+            Some("it resumes without billing, and its log lines stand under another id")
+        } else if destinations > 1 {
+            Some("it delivers to several destinations, which show no progress")
+        } else if self.workflow_run_id.get().is_none_or(String::is_empty) {
+            Some("it has no workflow id, without which PostHog can neither log nor cancel it")
+        } else {
+            None
+        }
+    }
+
     /// True if somebody stopped it: it is called Failed, but nothing failed.
     #[must_use]
     pub fn was_stopped(&self) -> bool {
@@ -270,15 +302,21 @@ fn is_billing(status: &str) -> bool {
     )
 }
 
-/// A line of a run's log.
+/// A line of a table's log.
 #[derive(Debug, Deserialize)]
 pub struct LogLine {
     /// When it was written.
     #[serde(default)]
     pub timestamp: Lax<Timestamp>,
+    /// The run that it belongs to: the `workflow_run_id` of a job, or of a start that made no job.
+    #[serde(default)]
+    pub instance_id: Lax<String>,
+    /// What it says.
+    #[serde(default)]
+    pub message: Lax<String>,
 }
 
-/// A page of a run's log.
+/// A page of a table's log.
 #[derive(Debug, Deserialize)]
 pub struct LogPage {
     /// The lines, newest first.

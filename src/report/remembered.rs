@@ -39,6 +39,7 @@ pub(super) fn remembered(
         .into_iter()
         .chain(disabled(diagnosis, snapshot, old))
         .chain(marks(snapshot, diagnosis, old))
+        .chain(cancelled(snapshot, plan, old))
         .chain(of_incidents(plan, old, snapshot))
         .chain(rescheduled)
         .chain(in_full);
@@ -97,6 +98,37 @@ fn reloaded_in_full(
         .filter(|(_, at)| table::still_counts(*at, now))
         .map(|(id, at)| SchemaState {
             reloaded_in_full: Some(at),
+            ..SchemaState::of(id)
+        })
+        .collect()
+}
+
+/// Tables of which a run was cancelled, until a later one has completed.
+fn cancelled(
+    snapshot: &Snapshot,
+    plan: &Plan,
+    old: &WarehouseSyncPolicyStatus,
+) -> Vec<SchemaState> {
+    let cancel = |incident: &Incident| {
+        let mut sends = incident.sends.iter().rev();
+        let send =
+            sends.find(|send| send.call == Call::Cancel && send.fate != Some(Fate::NotSent))?;
+        Some((incident.schema_id.clone(), send.started_at))
+    };
+    let before = old.state.schemas.iter();
+    let before = before.filter_map(|state| Some((state.id.clone(), state.cancelled?)));
+    let has_completed_since = |id: &str, at: Timestamp| {
+        let mut rows = snapshot.sources.iter().flat_map(|source| &source.schemas);
+        let row = rows.find(|row| row.id == id);
+        row.is_some_and(|row| matches!(row.last_synced_at, Lax::Is(began) if began > at))
+    };
+    plan.incidents
+        .iter()
+        .filter_map(cancel)
+        .chain(before)
+        .filter(|(id, at)| !has_completed_since(id, *at))
+        .map(|(id, at)| SchemaState {
+            cancelled: Some(at),
             ..SchemaState::of(id)
         })
         .collect()

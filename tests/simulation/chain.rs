@@ -8,7 +8,7 @@ use posthog_simulator::{Fault as SimFault, FaultKind, KeySpec, Simulator};
 use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicyStatus,
-        policy::{Mode, Proposing, Remediation, Switch},
+        policy::{CancelStuck, Mode, Proposing, Remediation, Switch},
         proposal::{ApprovalSeen, ExecutedStep, Execution, Phase, Proposal, ProposedAction},
         status::{
             BreakerState, Fate, Handover, Incident, MAX_INCIDENTS, MAX_SOURCES, RootCause,
@@ -27,6 +27,7 @@ use warehouse_sync_operator::{
 use crate::{
     faults::Faults,
     rivals::{older, younger},
+    scenarios::HEARTBEAT,
     world::World,
 };
 
@@ -58,7 +59,11 @@ fn stripe(fields: &str) -> String {
 fn scenario(kind: Kind, guard: Guard) -> String {
     let again = guard == Guard::TriedBefore;
     match kind {
-        Kind::Stuck => table("run: {started_ago: 9h, rows: 5, hangs: {}}").replace("30day", "6hour"),
+        Kind::Stuck => {
+            let hung = table("run: {started_ago: 9h, rows: 5, hangs: {}}").replace("30day", "6hour");
+            // Another source, because that of the hung run may be one that is only queried.
+            format!("{}, {{prefix: other, schemas: [{HEARTBEAT}]}}]", hung.strip_suffix(']').unwrap())
+        }
         Kind::Reload => failed("server closed the connection unexpectedly"),
         Kind::StaleReload => {
             table("sync_type: full_refresh").replace("30day", "1hour")
@@ -102,7 +107,7 @@ fn spec(kind: Kind) -> String {
 /// How long until it is known that an order of this kind is wanted.
 const fn until_wanted(kind: Kind) -> SignedDuration {
     match kind {
-        Kind::Stuck => SignedDuration::from_hours(10),
+        Kind::Stuck => SignedDuration::from_hours(14),
         _ => SignedDuration::from_mins(20),
     }
 }
@@ -300,7 +305,7 @@ fn enforce(world: &World, guard: Guard) {
 }
 
 fn switch_off(remediation: &mut Remediation) {
-    remediation.cancel_stuck = Switch::Off;
+    remediation.cancel_stuck = CancelStuck::Off;
     remediation.reload_transient = Switch::Off;
     remediation.reload_stale = Switch::Off;
     remediation.apply_credentials = Switch::Off;

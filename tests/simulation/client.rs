@@ -8,7 +8,7 @@ use warehouse_sync_operator::{
     api::{host::Host, validated::Project},
     posthog::{
         ApiKey, Client, PostHogError,
-        client::{self, KeyGate},
+        client::{self, KeyGate, LogFilter},
         lax::Lax,
         wire::{JobStatus, SchemaStatus},
     },
@@ -130,9 +130,13 @@ fn jobs_and_logs_are_read_of_one_table_and_run() {
     .unwrap();
     assert_eq!(jobs[0].status(), JobStatus::Running);
     let run = jobs[0].workflow_run_id.get().unwrap();
+    let filter = LogFilter {
+        run_id: Some(run),
+        ..LogFilter::default()
+    };
     let log = now(posthog
         .client
-        .logs(&posthog.schema("public.orders"), Some(run)))
+        .logs(&posthog.schema("public.orders"), filter))
     .unwrap();
     assert!(!log.results.is_empty());
 }

@@ -270,9 +270,7 @@ proptest! {
 /// The place of the write that puts the intent of the cancel into the status.
 fn intent() -> usize {
     let mut world = World::new(STUCK, ENFORCE, Faults::default());
-    while world.count("cancel") == 0 {
-        world.run_for(SignedDuration::from_secs(1));
-    }
+    world.run_until_cancelled(1);
     let effects = world.faults.effects();
     effects.iter().position(|what| what == "cancel").unwrap() - 1
 }
@@ -281,7 +279,9 @@ fn intent() -> usize {
 fn a_claim_that_runs_out_before_the_send_keeps_it_from_being_sent() {
     let plan = [(intent(), Fault::ClaimRunsOut)];
     let mut world = World::new(STUCK, ENFORCE, Faults::new(&plan));
+    let end = world.now() + SignedDuration::from_hours(20);
     while world.status().incidents.is_empty() {
+        assert!(world.now() < end, "no incident began");
         world.run_for(SignedDuration::from_secs(1));
     }
     let send = world.status().incidents[0].sends[0].clone();

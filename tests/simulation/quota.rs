@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use posthog_simulator::EffectKind;
 
-use crate::{faults::Faults, fleet::Fleet, world::World};
+use crate::{faults::Faults, fleet::Fleet, scenarios::HEARTBEAT, world::World};
 
 /// Six projects with a source each; in the first a run hangs and others failed.
 fn six_projects() -> String {
@@ -14,7 +14,7 @@ fn six_projects() -> String {
         })
         .collect();
     format!(
-        "sources: [{{prefix: prod, schemas: [{{name: a, last_synced_ago: 33h, rows: 1000, frequency: 30day, run: {{started_ago: 9h, rows: 500, hangs: {{}}}}}}]}}, {}]",
+        "sources: [{{prefix: prod, schemas: [{{name: a, last_synced_ago: 33h, rows: 1000, frequency: 30day, run: {{started_ago: 9h, rows: 500, hangs: {{}}}}}}, {HEARTBEAT}]}}, {}]",
         healthy.join(", ")
     )
 }
@@ -49,7 +49,7 @@ fn twelve_greedy_policies_on_one_key_never_exceed_the_share() {
     let spec = "mode: Enforce, interval: 10s";
     let project = |number: usize| 12345 + i64::try_from(number % 6).unwrap();
     let mut fleet = Fleet::new(&six_projects(), spec, 12, project);
-    fleet.run_for(SignedDuration::from_hours(12));
+    fleet.run_for(SignedDuration::from_hours(16));
     let sent = sent(&fleet);
     let hour = most_within(&sent, SignedDuration::from_hours(1));
     let minute = most_within(&sent, SignedDuration::from_mins(1));

@@ -71,7 +71,7 @@ fn look(schema_id: &str, status: &str) -> Look {
         r#"[{{"id":"j1","created_at":"2026-09-30T01:00:00Z","status":"{status}","rows_synced":5,"schema":{{"id":"{schema_id}"}}}}]"#
     );
     let jobs = serde_json::from_str(&job).unwrap();
-    Look::new(start(), schema_id, Ok(jobs), Log::Newest(None))
+    Look::new(start(), schema_id, Ok(jobs), Log::of_line(None))
 }
 
 fn hangs(schema_id: &str) -> Run {
@@ -79,6 +79,7 @@ fn hangs(schema_id: &str) -> Run {
         job_id: "j1".into(),
         rows: Some(5),
         log_at: None,
+        canary: None,
     };
     let proof = gate::still_hangs(schema_id, &hanging, &look(schema_id, "Running"));
     Run::StillHangs(proof.unwrap())

@@ -213,7 +213,13 @@ fn losses(before: &BTreeMap<String, Kept>, after: &BTreeMap<String, Kept>) -> Ve
 
 /// What a run of the table looks like from outside, with the proof that goes with it.
 fn look(posthog: &Posthog, schema: &Schema) -> Run {
-    let look = now(Look::take(&posthog.client, "s1", &schema.id, &schema.name));
+    let look = now(Look::take(
+        &posthog.client,
+        "s1",
+        &schema.id,
+        &schema.name,
+        None,
+    ));
     let (job_id, running, rows) = match look.newest() {
         Newest::Job(job, _) => (
             Some(job.id.clone()),
@@ -222,11 +228,12 @@ fn look(posthog: &Posthog, schema: &Schema) -> Run {
         ),
         Newest::None | Newest::Unclear(_) => (None, false, None),
     };
-    if let (true, Some(job_id), Log::Newest(log_at)) = (running, &job_id, &look.log) {
+    if let (true, Some(job_id), Log::Read(_)) = (running, &job_id, &look.log) {
         let hanging = Hanging {
             job_id: job_id.clone(),
             rows,
-            log_at: *log_at,
+            log_at: look.worked_at(),
+            canary: None,
         };
         return gate::still_hangs(&schema.id, &hanging, &look)
             .map_or(Run::NotLooked, Run::StillHangs);

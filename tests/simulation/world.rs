@@ -141,6 +141,19 @@ impl World {
         }
     }
 
+    /// Reconciles until PostHog was asked to cancel so many runs, and not a pass longer.
+    pub fn run_until_cancelled(&mut self, count: usize) {
+        let end = self.now() + SignedDuration::from_hours(30);
+        while self.count("cancel") < count {
+            assert!(
+                self.now() < end,
+                "no cancel came: {:#?}",
+                self.status().findings
+            );
+            self.run_for(SignedDuration::from_secs(1));
+        }
+    }
+
     /// How many error texts the process that leads has read since it last read the list.
     pub fn texts_read(&self) -> usize {
         let at = PolicyRef {
@@ -199,6 +212,7 @@ impl World {
                 ProposedCall::Resync => ("POST", format!("/{schema}/resync/")),
                 ProposedCall::DeleteData => ("DELETE", format!("/{schema}/delete_data/")),
                 ProposedCall::Reload => ("POST", format!("/{schema}/reload/")),
+                ProposedCall::Cancel => ("POST", format!("/{schema}/cancel/")),
                 ProposedCall::RefreshSchemas => ("POST", format!("/{source}/refresh_schemas/")),
                 ProposedCall::RepairCdc => ("POST", format!("/{source}/repair_cdc/")),
                 ProposedCall::DeleteWebhook => ("POST", format!("/{source}/delete_webhook/")),

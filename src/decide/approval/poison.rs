@@ -89,6 +89,7 @@ fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec
             ids.filter(arms).cloned().collect()
         }
         ProposedCall::DeleteData
+        | ProposedCall::Cancel
         | ProposedCall::Reload
         | ProposedCall::RefreshSchemas
         | ProposedCall::RepairCdc

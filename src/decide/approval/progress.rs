@@ -404,7 +404,8 @@ const fn proof_deadline(action: ProposedAction, timings: &Timings) -> SignedDura
         ProposedAction::Resync
         | ProposedAction::DeleteData
         | ProposedAction::RepairCdc
-        | ProposedAction::Reload => timings.wait_new_job,
+        | ProposedAction::Reload
+        | ProposedAction::Cancel => timings.wait_new_job,
         ProposedAction::RepairConfig
         | ProposedAction::RefreshSchemas
         | ProposedAction::Reenable

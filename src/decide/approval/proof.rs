@@ -1,8 +1,10 @@
 //! What proves that a call did what it should. A 200 alone does not.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::{
     api::proposal::{Execution, Material, Proposal, ProposedAction, ProposedCall, ProposedStep},
-    observe::{Live, Newest},
+    observe::{Live, Look, Newest},
     posthog::{
         lax::Lax,
         probe::SchemaDetail,
@@ -38,6 +40,8 @@ pub fn of_whole(proposal: &Proposal, live: &Live, lost: bool) -> Proof {
         ProposedAction::Resync => job(live, schema_id, execution, lost),
         ProposedAction::DeleteData if lost => Proof::Absent,
         ProposedAction::DeleteData => job(live, schema_id, execution, false),
+        // Lost is the answer to the reload: whatever run completes after the cancelled one is the proof.
+        ProposedAction::Cancel => job(live, schema_id, execution, false),
         ProposedAction::Reload => match job(live, schema_id, execution, false) {
             Proof::AtWork(job) => Proof::Done { job: Some(job) },
             Proof::Failed(_) => Proof::Done { job: None },
@@ -65,11 +69,32 @@ pub fn of_step(step: &ProposedStep, material: &Material, live: &Live) -> Option<
             let there = *info.exists.get()?;
             Some(there == (step.call == ProposedCall::CreateWebhook))
         }
+        ProposedCall::Cancel => {
+            let look = live.look(material.schema_id.as_ref()?)?;
+            has_rested(look, step.job_id.as_deref()?, live.at)
+        }
         // A job is at work or done: what follows does not have to wait for its end.
         ProposedCall::Resync
         | ProposedCall::Reload
         | ProposedCall::RefreshSchemas
         | ProposedCall::RepairCdc => Some(true),
+    }
+}
+
+/// How long after the end of a cancelled run the table is reloaded: `PostHog` skips a start right after a cancel, and answers 200 all
+/// the same.
+const REST: SignedDuration = SignedDuration::from_mins(3);
+
+/// Whether a cancelled run has ended and its table has rested since; none if its end is not known.
+fn has_rested(look: &Look, job_id: &str, now: Timestamp) -> Option<bool> {
+    let job = look.job(job_id)?;
+    match job.status() {
+        JobStatus::Running => Some(false),
+        JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => {
+            let ended = *job.finished_at.get()?;
+            Some(now.duration_since(ended) >= REST)
+        }
+        JobStatus::Unknown => None,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         plan::{Basis, Kind, OfIncident, Order, Subject},
         safety::NextRun,
     },
-    diagnose::{Cause, Judged, Known, Verdict, causes::Reload},
+    diagnose::{Cause, Diagnosis, Judged, Known, Verdict, causes::Reload},
     posthog::{
         redact,
         write::{SchemaPatch, Write},
@@ -103,7 +103,7 @@ fn why(verdict: &Verdict) -> String {
 /// The order to send `call` for `incident`. `starts`: a new attempt begins with it. `may_wipe`: so may the table's next run.
 #[must_use]
 pub fn order(
-    known: &Known<'_>,
+    (known, diagnosis): (&Known<'_>, &Diagnosis),
     incident: &Incident,
     call: Call,
     starts: bool,
@@ -139,7 +139,7 @@ pub fn order(
         basis: Basis::Incident(Box::new(OfIncident {
             incident: incident.clone(),
             call,
-            hanging: Hanging::of(known, incident),
+            hanging: Hanging::of(known, diagnosis, incident),
             name: row.map_or_else(|| incident.schema.clone(), |(_, row)| row.name.clone()),
             warehouse: row.is_some_and(|(source, _)| source.is_warehouse()),
             next_run,

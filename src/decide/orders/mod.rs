@@ -17,7 +17,7 @@ use crate::{
 /// The incident of a table, at its first step, and the call that it begins with; none if its verdict asks for no call.
 #[must_use]
 pub fn first(known: &Known<'_>, judged: &Judged) -> Option<(Incident, Call)> {
-    let begins = stuck::begins(judged)
+    let begins = stuck::begins(known, judged)
         .or_else(|| reload::begins(known, judged))
         .or_else(|| enable::begins(known, judged))?;
     let call = begins.call;

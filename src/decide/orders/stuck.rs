@@ -2,15 +2,19 @@
 
 use super::incident::Begins;
 use crate::{
-    api::status::{Call, RootCause, Step},
-    diagnose::{Judged, Verdict},
+    api::{
+        policy::CancelStuck,
+        status::{Call, RootCause, Step},
+    },
+    diagnose::{Judged, Known, Verdict, stuck::Silence},
 };
 
 /// Whether a stuck table needs a call.
 #[must_use]
-pub fn begins(judged: &Judged) -> Option<Begins> {
+pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
     match &judged.verdict {
-        Verdict::StuckJob { job_id, .. } => Some(Begins {
+        Verdict::StuckJob(_) if is_for_a_person(known, &judged.schema_id) => None,
+        Verdict::StuckJob(Silence { job_id, .. }) => Some(Begins {
             cause: RootCause::Stuck,
             step: Step::Cancelling,
             call: Call::Cancel,
@@ -23,4 +27,13 @@ pub fn begins(judged: &Judged) -> Option<Begins> {
         }
         _ => None,
     }
+}
+
+/// Whether a dead run of this table is cancelled only with approval: the policy says so, or one was cancelled since the table was last
+/// well. If the next run dies at the same point, another cancel cures nothing.
+#[must_use]
+pub fn is_for_a_person(known: &Known<'_>, schema_id: &str) -> bool {
+    let mut states = known.state.schemas.iter();
+    let cancelled = states.any(|state| state.id == schema_id && state.cancelled.is_some());
+    cancelled || known.policy.cancel_stuck == CancelStuck::Propose
 }

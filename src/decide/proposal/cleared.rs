@@ -87,7 +87,8 @@ fn fails_no_more(
         | Verdict::Disabled { after: None, .. } => true,
         Verdict::Pending
         | Verdict::Running
-        | Verdict::StuckJob { .. }
+        | Verdict::StuckJob(_)
+        | Verdict::Silent(_)
         | Verdict::StuckWithoutJob { .. }
         | Verdict::JustFailed
         | Verdict::Billing

@@ -31,6 +31,9 @@ pub fn in_words(action: ProposedAction, rows: Option<i64>, stays_off: bool) -> S
         ProposedAction::Reload => format!(
             "An earlier call may have made the next run wipe the table: then PostHog deletes {all} and imports it from its beginning."
         ),
+        ProposedAction::Cancel => {
+            "Stored rows stay. What the run has read and not yet loaded is thrown away: the next run reads it from the source again, and PostHog bills it again. If the run is alive after all, its work is lost.".to_owned()
+        }
         ProposedAction::ReregisterWebhook => format!(
             "PostHog deletes {all} of the tables that sync by the webhook and imports them from their beginning. What the vendor sends while there is no webhook is lost."
         ),

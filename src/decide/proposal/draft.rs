@@ -94,30 +94,21 @@ impl Draft {
         self
     }
 
-    /// What would be done to a table.
-    pub fn of_table(
+    /// What would be done to a table whose set-up does not matter for it.
+    pub fn of_row(
         policy: &ValidatedPolicy,
         problem: &Problem,
-        (source, schema, detail): (&Source, &Schema, &SchemaDetail),
+        (source, schema): (&Source, &Schema),
         planned: (ProposedAction, Vec<ProposedStep>),
-        stays_off: bool,
     ) -> Self {
-        let column = |name: &str| redact::one_line(name, MAX_COLUMN);
         let rows = schema.table.as_ref();
         let rows = rows.and_then(|table| table.row_count.get().copied());
         let draft = Self::of_source(policy, problem, source, planned, rows);
-        let keys = detail.primary_key_columns.as_ref();
+        let column = |name: &str| redact::one_line(name, MAX_COLUMN);
         Self {
             material: Material {
                 schema_id: Some(schema.id.clone()),
                 sync_type: schema.sync_type.get().map(|by| column(by)),
-                incremental_field: detail.incremental_field.get().map(|name| column(name)),
-                primary_keys: keys.map(|keys| {
-                    keys.iter()
-                        .take(MAX_KEY_COLUMNS)
-                        .map(|key| column(key))
-                        .collect()
-                }),
                 table_id: schema
                     .table
                     .as_ref()
@@ -128,6 +119,32 @@ impl Draft {
                 schema: redact::one_line(&schema.name, NAME_CAP),
                 schema_id: schema.id.clone(),
                 ..draft.target
+            },
+            ..draft
+        }
+    }
+
+    /// What would be done to a table.
+    pub fn of_table(
+        policy: &ValidatedPolicy,
+        problem: &Problem,
+        (source, schema, detail): (&Source, &Schema, &SchemaDetail),
+        planned: (ProposedAction, Vec<ProposedStep>),
+        stays_off: bool,
+    ) -> Self {
+        let column = |name: &str| redact::one_line(name, MAX_COLUMN);
+        let draft = Self::of_row(policy, problem, (source, schema), planned);
+        let keys = detail.primary_key_columns.as_ref();
+        Self {
+            material: Material {
+                incremental_field: detail.incremental_field.get().map(|name| column(name)),
+                primary_keys: keys.map(|keys| {
+                    keys.iter()
+                        .take(MAX_KEY_COLUMNS)
+                        .map(|key| column(key))
+                        .collect()
+                }),
+                ..draft.material
             },
             stays_off,
             ..draft

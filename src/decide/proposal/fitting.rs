@@ -11,6 +11,7 @@
 //! | `WebhookBroken`, switched off by the vendor | `rw` |
 //! | `Requested` | `rs` or `dd` |
 //! | what a reload would mend, of a table that the next run may wipe | `rl` |
+//! | runs that show no sign of life and are not cancelled without approval: see `silent` | `ca` |
 //! | of tables that are off: see `reenable` | `re`, one for each source |
 //!
 //! What a proposal rests on must be known for certain; until then it stays open, and nothing changes.
@@ -21,7 +22,7 @@ use super::{
     draft::Draft,
     fit::{Fit, Wanted},
     key::Key,
-    keys, poisoned, reenable,
+    keys, poisoned, reenable, silent,
     steps::{call, set_field, set_key, switch_on},
     webhook,
 };
@@ -53,6 +54,7 @@ pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted
         if needs_approval(problem)
             || poisoned::needs_a_reload(known, problem)
             || webhook::is_off_at_vendor(problem)
+            || silent::is_for_a_person(known, diagnosis, problem)
         {
             groups.entry(Key::of(problem)).or_default().push(problem);
         }
@@ -84,6 +86,7 @@ fn wanted(known: &Known<'_>, diagnosis: &Diagnosis, problems: &[&Problem]) -> Op
         Proposes::RefreshSchemas => Some(refresh(known, source, problems)),
         Proposes::RepairCdc => Some(repair_cdc(known, source, problem)),
         Proposes::ReregisterWebhook => webhook::reregister(known, problem, source),
+        Proposes::Cancel => silent::cancel_and_reload(known, diagnosis, problem, source),
         Proposes::Nothing
         | Proposes::OpenUntilAsked
         | Proposes::OtherField
@@ -250,6 +253,7 @@ impl<'a> OfTable<'a> {
             | Proposes::Nothing
             | Proposes::RefreshSchemas
             | Proposes::RepairCdc
+            | Proposes::Cancel
             | Proposes::ReregisterWebhook => (ProposedAction::Resync, self.resync()),
         };
         Wanted { action, fit }

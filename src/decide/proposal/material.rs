@@ -119,6 +119,7 @@ mod tests {
                 primary_key_columns: None,
                 sync_type: None,
                 schema_ids: Vec::new(),
+                job_id: None,
             }],
             host: "https://us.posthog.com".to_owned(),
             project_id: 12345,
@@ -178,7 +179,7 @@ mod tests {
             rule: _,
             table_id: _,
         } = material();
-        let changes: [fn(&mut Material); 24] = [
+        let changes: [fn(&mut Material); 25] = [
             |m| m.version = 2,
             |m| m.nonce = "0f".repeat(16),
             |m| m.policy_uid = "u2".to_owned(),
@@ -192,6 +193,7 @@ mod tests {
             |m| m.steps[0].primary_key_columns = Some(vec!["id".to_owned()]),
             |m| m.steps[0].sync_type = Some("webhook".to_owned()),
             |m| m.steps[0].schema_ids = vec!["a1".to_owned()],
+            |m| m.steps[0].job_id = Some("j1".to_owned()),
             |m| m.host = "https://eu.posthog.com".to_owned(),
             |m| m.project_id = 1,
             |m| m.source_id = "s2".to_owned(),

@@ -24,6 +24,7 @@ pub mod material;
 mod note;
 mod poisoned;
 mod reenable;
+mod silent;
 pub mod steps;
 mod suppressed;
 pub mod webhook;

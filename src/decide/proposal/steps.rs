@@ -22,6 +22,15 @@ pub const fn call(call: ProposedCall) -> ProposedStep {
         primary_key_columns: None,
         sync_type: None,
         schema_ids: Vec::new(),
+        job_id: None,
+    }
+}
+
+/// Cancels this run.
+pub fn cancel(job_id: String) -> ProposedStep {
+    ProposedStep {
+        job_id: Some(job_id),
+        ..call(ProposedCall::Cancel)
     }
 }
 
@@ -72,6 +81,9 @@ pub fn write(material: &Material, step: &ProposedStep) -> Option<Write> {
             schema_id: schema_id()?,
         },
         ProposedCall::Reload => Write::Reload {
+            schema_id: schema_id()?,
+        },
+        ProposedCall::Cancel => Write::Cancel {
             schema_id: schema_id()?,
         },
         ProposedCall::RefreshSchemas => Write::RefreshSchemas { source_id },
@@ -142,6 +154,10 @@ fn in_words(step: &ProposedStep, title: &str) -> String {
         ProposedCall::DeleteWebhook => format!("remove the webhook of {title}"),
         ProposedCall::CreateWebhook => format!("make a webhook for {title}"),
         ProposedCall::Resync => format!("wipe {title} and import it anew"),
+        ProposedCall::Cancel => format!(
+            "cancel job {} of {title}",
+            step.job_id.as_deref().unwrap_or("?")
+        ),
         ProposedCall::DeleteData => format!("delete the data of {title}"),
         ProposedCall::Reload => format!("reload {title}"),
         ProposedCall::RefreshSchemas => {
@@ -178,6 +194,7 @@ pub fn loses_data(step: &ProposedStep, wipes_when_switched_on: bool) -> LosesDat
         ProposedCall::PatchSchema
         | ProposedCall::PatchTables
         | ProposedCall::CreateWebhook
+        | ProposedCall::Cancel
         | ProposedCall::Reload => None,
     };
     why.map_or(LosesData::No, Why::loses_data)

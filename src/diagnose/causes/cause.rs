@@ -212,7 +212,7 @@ impl Reload {
     pub const fn switch(self, policy: &ValidatedPolicy) -> Option<(Switch, &'static str)> {
         match self {
             Self::Never => None,
-            Self::Hung => Some((policy.cancel_stuck, "cancelStuck")),
+            Self::Hung => Some((policy.cancel_stuck.switch(), "cancelStuck")),
             Self::Stale => Some((policy.reload_stale, "reloadStale")),
             Self::AfterBackOff | Self::AfterCheck => {
                 Some((policy.reload_transient, "reloadTransient"))
@@ -243,6 +243,8 @@ pub enum Proposes {
     RepairCdc,
     /// Register another webhook of the source.
     ReregisterWebhook,
+    /// Cancel a run that the operator does not cancel by itself, and reload its table.
+    Cancel,
     /// What the annotation asks for.
     AsRequested,
 }
@@ -261,6 +263,7 @@ impl Proposes {
             | Self::FirstOrOtherKey
             | Self::OtherKey
             | Self::Resync
+            | Self::Cancel
             | Self::AsRequested => false,
         }
     }

@@ -526,9 +526,9 @@ const STUCK: Cause = Cause {
     may_be_outage: false,
     retried_by_posthog: false,
     remedy: Remedy::Safe(Action::CancelAndReload),
-    helps: Helps::Always,
+    helps: Helps::ExceptFor(rules::SILENT),
     reload: Reload::Hung,
-    proposes: Proposes::Nothing,
+    proposes: Proposes::Cancel,
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {

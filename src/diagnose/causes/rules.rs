@@ -12,5 +12,7 @@ pub const NOT_REGISTERED: &str = "webhook/not-registered";
 pub const GONE_AT_VENDOR: &str = "webhook/gone-at-vendor";
 /// The vendor does not call the webhook enabled.
 pub const DISABLED_AT_VENDOR: &str = "webhook/disabled-at-vendor";
+/// A run shows no sign of life in a phase in which it may rest.
+pub const SILENT: &str = "run/silent";
 /// How the rules begin that tell of a replication slot that lags.
 pub const LAG: &str = "cdc/lag";

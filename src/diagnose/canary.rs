@@ -1,0 +1,80 @@
+//! Which completed run of another table to read next, so that the silence of a run can be judged.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    stuck::{may_be_canary, silent_for},
+    suspects::Suspect,
+};
+use crate::{
+    api::{ValidatedPolicy, validated::Health},
+    observe::{Canary, Snapshot},
+    posthog::wire::{Schema, Source},
+};
+
+/// The table whose newest completed run should be read now; none if no run needs it, or nothing new could be learned.
+#[must_use]
+pub fn wanted(policy: &ValidatedPolicy, snapshot: &Snapshot, now: Timestamp) -> Option<Suspect> {
+    let (silent_id, since, health) = longest_silent(policy, snapshot)?;
+    let proves = |canary: &Canary| {
+        canary.schema_id != silent_id
+            && canary.extracted_at > since
+            && (canary.loader_logs || !canary.is_v3)
+    };
+    if snapshot.canaries.iter().any(proves) {
+        return None;
+    }
+    let lately =
+        |canary: &Canary| now.duration_since(canary.read_at).abs() < health.no_progress_for / 48;
+    if snapshot.canaries.iter().any(lately) {
+        return None;
+    }
+    let rows = snapshot
+        .sources
+        .iter()
+        .flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)));
+    rows.filter(|(source, schema)| schema.id != silent_id && may_be_canary(source, schema))
+        .filter(|(_, schema)| tells_something_new(snapshot, schema))
+        .max_by_key(|(_, schema)| schema.last_synced_at.get().copied())
+        .map(|(source, schema)| Suspect::new(source, schema))
+}
+
+/// The table that has been silent for longest, if that is nearly long enough to be judged; since when, and its desired health.
+fn longest_silent<'a>(
+    policy: &'a ValidatedPolicy,
+    snapshot: &'a Snapshot,
+) -> Option<(&'a str, Timestamp, &'a Health)> {
+    snapshot
+        .selected(&policy.selector)
+        .filter_map(|(source, schema)| {
+            let seen = snapshot.seen(&schema.id)?;
+            let silent = silent_for(seen)?;
+            let health = health(policy, source, schema);
+            let nearly = health.no_progress_for - health.no_progress_for / 8;
+            (silent >= nearly).then_some((
+                silent,
+                schema.id.as_str(),
+                seen.mark.as_ref()?.since,
+                health,
+            ))
+        })
+        .max_by_key(|(silent, ..): &(SignedDuration, _, _, _)| *silent)
+        .map(|(_, id, since, health)| (id, since, health))
+}
+
+fn health<'a>(policy: &'a ValidatedPolicy, source: &Source, schema: &Schema) -> &'a Health {
+    policy.health(
+        source.type_name(),
+        source.prefix_name(),
+        &source.id,
+        &schema.name,
+    )
+}
+
+/// False if the run that its table's last success came from was read already.
+fn tells_something_new(snapshot: &Snapshot, schema: &Schema) -> bool {
+    let began = schema.last_synced_at.get();
+    !snapshot.canaries.iter().any(|canary| {
+        canary.schema_id == schema.id && began.is_some_and(|began| *began <= canary.finished_at)
+    })
+}

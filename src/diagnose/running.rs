@@ -1,0 +1,114 @@
+//! The verdict on a table that says Running, from how its run stands beside the rest of the project.
+
+use super::{
+    known::Known,
+    problem::{NAME_CAP, Problem, Wide},
+    stuck::{MOST_AT_ONCE, Signs, Standing, is_silent_beside_the_dead},
+    verdict::Verdict,
+};
+use crate::{
+    api::status::RootCause,
+    observe::Seen,
+    posthog::{
+        lax::Lax,
+        redact,
+        wire::{Schema, Source},
+    },
+};
+
+/// The verdict on a table that says Running.
+pub fn verdict(
+    known: &Known<'_>,
+    source: &Source,
+    schema: &Schema,
+    seen: Option<&Seen>,
+) -> Verdict {
+    let Some(seen) = seen else {
+        return Verdict::Running;
+    };
+    let signs = Signs {
+        schema,
+        seen,
+        health: known.health(source, schema),
+        timings: known.timings,
+        canaries: &known.snapshot.canaries,
+        is_alone: is_alone(known, schema),
+    };
+    match signs.judge() {
+        Standing::Alive => Verdict::Running,
+        Standing::NoRun {
+            newest_job_id,
+            since,
+        } => Verdict::StuckWithoutJob {
+            newest_job_id,
+            since,
+        },
+        Standing::CannotTell(reason) => cannot_tell(format!("it says Running, but {reason}")),
+        Standing::Dead(_) | Standing::Silent(_) if silent(known).nth(MOST_AT_ONCE).is_some() => {
+            cannot_tell(format!(
+                "its run shows no sign of life, like those of more than {MOST_AT_ONCE} tables of the project: that has one cause, and it is not in the tables"
+            ))
+        }
+        Standing::Dead(silence) => Verdict::StuckJob(silence),
+        Standing::Silent(silence) => Verdict::Silent(silence),
+    }
+}
+
+fn cannot_tell(reason: String) -> Verdict {
+    Verdict::CannotTell { reason }
+}
+
+/// Whether no other table of the project syncs, so that none can prove that `PostHog` works.
+fn is_alone(known: &Known<'_>, schema: &Schema) -> bool {
+    let rows = &mut known
+        .snapshot
+        .sources
+        .iter()
+        .flat_map(|source| &source.schemas);
+    !rows.any(|other| other.id != schema.id && other.should_sync == Lax::Is(true))
+}
+
+/// The tables of the project whose runs are silent for about as long as a dead one.
+fn silent<'a>(known: &'a Known<'_>) -> impl Iterator<Item = (&'a Schema, &'a Seen)> {
+    let rows = known
+        .snapshot
+        .sources
+        .iter()
+        .flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)));
+    rows.filter_map(|(source, schema)| {
+        let seen = known.snapshot.seen(&schema.id)?;
+        let enough = known.health(source, schema).no_progress_for;
+        is_silent_beside_the_dead(seen, enough).then_some((schema, seen))
+    })
+}
+
+/// That many runs of the project fell silent: one problem for all of them.
+pub fn problem(known: &Known<'_>) -> Option<Wide> {
+    let silent: Vec<(&Schema, &Seen)> = silent(known).collect();
+    if silent.len() <= MOST_AT_ONCE {
+        return None;
+    }
+    let marks = silent.iter().filter_map(|(_, seen)| seen.mark.as_ref());
+    let names = silent
+        .iter()
+        .map(|(schema, _)| redact::one_line(&schema.name, NAME_CAP));
+    let message = format!(
+        "The runs of {} tables show no sign of life: PostHog's workers or its loader seem to be down, so no run is cancelled",
+        silent.len()
+    );
+    let problem = Problem {
+        since: marks.map(|mark| mark.since).min(),
+        affected: names.collect(),
+        ..Problem::of_source(
+            "PostHog".to_owned(),
+            "",
+            RootCause::PlatformOutage,
+            "run/many-silent",
+            message,
+        )
+    };
+    Some(Wide {
+        problem,
+        tables: silent.iter().map(|(schema, _)| schema.id.clone()).collect(),
+    })
+}

@@ -1,0 +1,293 @@
+//! Is a run dead? The rules lean to "alive": cancelling a healthy run is the worst that this operator could do.
+//!
+//! Silence alone proves nothing. After its extraction a run waits for `PostHog`'s loader for up to 6.5 days and is loaded for hours
+//! without a sign in its rows; a queued run writes no line at all; and the loader may be down while every run is healthy. So a run
+//! counts as dead only where its silence has no such explanation, and only beside a run of another table that completed since
+//! (a [`Canary`]). What is missing for that is said.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    api::{Timings, validated::Health},
+    observe::{Canary, Look, Newest, Phase, Seen, TableLog},
+    posthog::{
+        lax::Lax,
+        wire::{Job, JobStatus, Schema, Source},
+    },
+};
+
+/// How long `PostHog`'s own finding that a run is alive holds: its limit for a loader without progress.
+const VOUCHED_FOR: SignedDuration = SignedDuration::from_hours(6);
+
+/// Tables of one project that may look dead at once. More have one cause, and it is not in the tables.
+pub const MOST_AT_ONCE: usize = 2;
+
+/// Runs whose silence began this much later count as silent at once with a run that is dead.
+const AT_ONCE: SignedDuration = SignedDuration::from_hours(1);
+
+/// How a table that says Running stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// A run shows signs of life, or has not been silent for long enough to say.
+    Alive,
+    /// No run is in progress.
+    NoRun {
+        /// The newest run, if there was one.
+        newest_job_id: Option<String>,
+        /// Since when, as far as the operator saw.
+        since: Timestamp,
+    },
+    /// The run died while it extracted: nothing that `PostHog` does explains its silence.
+    Dead(Silence),
+    /// The run is probably dead, but what it may wait for shows no sign either.
+    Silent(Silence),
+    /// It cannot be judged, for this reason.
+    CannotTell(String),
+}
+
+/// A run that shows no sign of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    /// The run.
+    pub job_id: String,
+    /// When it began.
+    pub began: Timestamp,
+    /// Since when nothing moved.
+    pub since: Timestamp,
+    /// How far it was.
+    pub phase: Phase,
+    /// The run of another table that proves that `PostHog` works; none if the project has no other table.
+    pub canary: Option<Canary>,
+}
+
+/// What a run is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Signs<'a> {
+    /// Its table.
+    pub schema: &'a Schema,
+    /// What was seen of the table.
+    pub seen: &'a Seen,
+    /// The desired health of the table.
+    pub health: &'a Health,
+    /// The fixed durations.
+    pub timings: &'a Timings,
+    /// Completed runs of the project.
+    pub canaries: &'a [Canary],
+    /// Whether the project has no other table that syncs.
+    pub is_alone: bool,
+}
+
+impl Signs<'_> {
+    /// How the table stands.
+    #[must_use]
+    pub fn judge(&self) -> Standing {
+        let Some(look) = &self.seen.look else {
+            return Standing::Alive;
+        };
+        if let Some(reason) = &self.seen.unclear {
+            return Standing::CannotTell(reason.clone());
+        }
+        let Some(mark) = self.seen.mark.as_ref().filter(|_| self.seen.frozen) else {
+            return Standing::Alive;
+        };
+        // Only what two looks have proved: nothing is assumed of the time after the last.
+        let still = look.began.duration_since(mark.since);
+        match look.newest() {
+            Newest::Job(job, began) if job.status() == JobStatus::Running => {
+                let silence = Silence {
+                    job_id: job.id.clone(),
+                    began,
+                    since: mark.since,
+                    phase: Phase::Unknown,
+                    canary: None,
+                };
+                self.run(look, job, silence)
+            }
+            _ if still >= self.timings.phantom_after => Standing::NoRun {
+                newest_job_id: mark.job_id.clone(),
+                since: mark.since,
+            },
+            _ => Standing::Alive,
+        }
+    }
+
+    fn run(&self, look: &Look, job: &Job, silence: Silence) -> Standing {
+        let silent_for = silent_for(self.seen).unwrap_or_default();
+        let age = look.began.duration_since(silence.began);
+        if age < self.health.stuck_after || silent_for < self.health.no_progress_for {
+            return Standing::Alive;
+        }
+        let Some(log) = look.log.read() else {
+            return Standing::CannotTell("its log was not read".to_owned());
+        };
+        if is_alive(self.schema, log, look.began, silence.began) {
+            return Standing::Alive;
+        }
+        if let Some(reason) = self.why_opaque(look, job, log, silence.since) {
+            return Standing::CannotTell(reason);
+        }
+        self.by_phase(log, silent_for, silence)
+    }
+
+    /// Why no silence of this run would prove anything.
+    fn why_opaque(
+        &self,
+        look: &Look,
+        job: &Job,
+        log: &TableLog,
+        since: Timestamp,
+    ) -> Option<String> {
+        let running = look.running().count();
+        if running > 1 {
+            return Some(format!(
+                "{running} runs of the table are Running: the newest may wait for an older one, and a cancel would hit the newest"
+            ));
+        }
+        match self.schema.sync_type.get().map(|by| by.as_str()) {
+            Some("full_refresh" | "incremental" | "append" | "xmin") => {}
+            Some(by @ ("cdc" | "webhook")) => {
+                return Some(format!("a table that syncs by {by} may rest for long"));
+            }
+            Some(_) | None => return Some("how the table syncs is not known".to_owned()),
+        }
+        if let Some(reason) = job.why_opaque() {
+            return Some(reason.to_owned());
+        }
+        if !log.has_own_lines {
+            return Some(
+                "PostHog's log has no line of the run, so its silence says nothing".to_owned(),
+            );
+        }
+        log.doubted_at.filter(|at| *at >= since).map(|at| {
+            format!("PostHog itself could not tell at {at} whether the run is alive, when it refused to start another")
+        })
+    }
+
+    fn by_phase(&self, log: &TableLog, silent_for: SignedDuration, silence: Silence) -> Standing {
+        let v3 = self.canaries.iter().any(|canary| canary.is_v3);
+        let v2 = !v3 && self.canaries.iter().any(|canary| canary.has_lines);
+        let phase = log.phase(v2);
+        let silence = Silence { phase, ..silence };
+        let waited = silent_for >= self.health.loading_silent_for;
+        if self.is_alone {
+            // No other run can prove that PostHog works: a person decides.
+            return if waited {
+                Standing::Silent(silence)
+            } else {
+                Standing::Alive
+            };
+        }
+        let since = silence.since;
+        let canary = match phase {
+            Phase::Extracting => self.canary(|canary| canary.extracted_at > since),
+            // The loader's own lines: where it writes none, its silence is no sign.
+            Phase::Queued | Phase::Loading | Phase::PostLoad | Phase::Unknown => {
+                self.canary(|canary| canary.finished_at > since && canary.loader_logs)
+            }
+        };
+        let proved = Silence {
+            canary: canary.clone(),
+            ..silence
+        };
+        match phase {
+            Phase::Extracting if canary.is_some() => Standing::Dead(proved),
+            // Nothing is expected of the loader yet.
+            Phase::Queued | Phase::Loading | Phase::PostLoad if !waited => Standing::Alive,
+            _ if canary.is_none() => Standing::CannotTell(self.why_no_canary(phase, since)),
+            _ if waited && self.slot_has_passed(silent_for) => Standing::Silent(proved),
+            _ => Standing::Alive,
+        }
+    }
+
+    /// The newest completed run of another table that `proves` what is asked.
+    fn canary(&self, proves: impl Fn(&Canary) -> bool) -> Option<Canary> {
+        self.canaries
+            .iter()
+            .filter(|canary| canary.schema_id != self.schema.id && canary.has_lines)
+            .filter(|canary| proves(canary))
+            .max_by_key(|canary| canary.finished_at)
+            .cloned()
+    }
+
+    fn why_no_canary(&self, phase: Phase, since: Timestamp) -> String {
+        let since = super::words::seconds(since);
+        let finished =
+            |canary: &Canary| canary.finished_at > since && canary.schema_id != self.schema.id;
+        let mut finished = self
+            .canaries
+            .iter()
+            .filter(|canary| finished(canary))
+            .peekable();
+        if finished.peek().is_none() {
+            let what = if phase == Phase::Extracting {
+                "workers run"
+            } else {
+                "loader works"
+            };
+            format!(
+                "no other table of this project finished a run since {since}, so nobody can say whether PostHog's {what}"
+            )
+        } else if finished.all(|canary| !canary.has_lines) {
+            "the log of a run that completed since is empty, so the silence of this one proves nothing".to_owned()
+        } else if phase == Phase::Extracting {
+            format!(
+                "no other table of this project is known to have extracted since {since}, so nobody can say whether PostHog's workers run"
+            )
+        } else {
+            "PostHog's loader writes no lines into the log here, so its silence proves nothing"
+                .to_owned()
+        }
+    }
+
+    /// Whether a scheduled start came since the run fell silent: `PostHog` would have ended a dead run then. Without a schedule
+    /// none ever comes.
+    fn slot_has_passed(&self, silent_for: SignedDuration) -> bool {
+        self.schema
+            .frequency()
+            .is_none_or(|every| silent_for >= every)
+    }
+}
+
+/// True if a run that shows neither rows nor lines is alive all the same.
+fn is_alive(schema: &Schema, log: &TableLog, now: Timestamp, began: Timestamp) -> bool {
+    // Post-load: PostHog sets this to the start of the run before it ends.
+    let is_finishing = matches!(schema.last_synced_at, Lax::Is(at) if at >= began);
+    let vouched = log.vouched_at;
+    is_finishing || vouched.is_some_and(|at| now.duration_since(at) < VOUCHED_FOR)
+}
+
+/// How long the newest run of a table has shown no sign of life, as two looks proved; none if it shows some, or nothing runs.
+#[must_use]
+pub fn silent_for(seen: &Seen) -> Option<SignedDuration> {
+    let look = seen.look.as_ref()?;
+    let mark = seen
+        .mark
+        .as_ref()
+        .filter(|mark| seen.frozen && mark.running)?;
+    let still = look.began.duration_since(mark.since);
+    // PostHog's own time of the last sign must say the same: were our clock set right only after the mark was made, two looks
+    // minutes apart would seem to prove hours.
+    let silent = mark.log_at.map(|at| look.began.duration_since(at));
+    Some(silent.map_or(still, |silent| silent.min(still)))
+}
+
+/// True if the table is silent for about as long as one that is dead: for `no_progress_for`, less an hour.
+#[must_use]
+pub fn is_silent_beside_the_dead(seen: &Seen, no_progress_for: SignedDuration) -> bool {
+    let enough = no_progress_for - AT_ONCE.min(no_progress_for / 12);
+    silent_for(seen).is_some_and(|silent| silent >= enough)
+}
+
+/// True if a completed run of this table may serve as a canary: it syncs by the ordinary pipeline, and has completed before.
+#[must_use]
+pub fn may_be_canary(source: &Source, schema: &Schema) -> bool {
+    let ordinary = !schema.syncs_by("cdc") && !schema.syncs_by("webhook");
+    source.is_warehouse()
+        && ordinary
+        && schema.should_sync == Lax::Is(true)
+        && schema.last_synced_at.get().is_some()
+}
+
+#[cfg(test)]
+#[path = "stuck_tests.rs"]
+mod tests;

@@ -1,0 +1,169 @@
+//! A run of another table that ended well: proof that `PostHog`'s workers, its loader and its log work. Without one the silence of
+//! a run says nothing, because all of them may be down while every run is healthy.
+
+use jiff::Timestamp;
+
+use super::{Look, Newest};
+use crate::posthog::{
+    Client, Transport,
+    client::LogFilter,
+    run_log::{Line, read},
+    wire::{Job, JobStatus, LogPage},
+};
+
+/// A completed run and what its log shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Canary {
+    /// Id of the source of its table.
+    pub source_id: String,
+    /// Id of its table.
+    pub schema_id: String,
+    /// Name of its table.
+    pub name: String,
+    /// The run.
+    pub job_id: String,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// When its extraction was last seen at work.
+    pub extracted_at: Timestamp,
+    /// Whether its log has lines. Without, silence proves nothing here.
+    pub has_lines: bool,
+    /// Whether its log marks the phases of the v3 pipeline.
+    pub is_v3: bool,
+    /// Whether the loader writes into the log here.
+    pub loader_logs: bool,
+    /// When it was read.
+    pub read_at: Timestamp,
+}
+
+impl Canary {
+    /// Reads the newest completed run of a table; none if there is none or it cannot be read.
+    pub async fn read<T: Transport>(
+        client: &Client<T>,
+        source_id: &str,
+        schema_id: &str,
+        name: &str,
+    ) -> Option<Self> {
+        let jobs = client.jobs(source_id, name).await.ok()?;
+        let now = client.now();
+        let look = Look::new(now, schema_id, Ok(jobs), super::Log::NotRead);
+        if let Newest::Unclear(_) = look.newest() {
+            return None;
+        }
+        let job = look.newest_completed()?;
+        let run_id = job.workflow_run_id.get()?;
+        let filter = LogFilter {
+            run_id: Some(run_id),
+            ..LogFilter::default()
+        };
+        let page = client.logs(schema_id, filter).await.ok()?;
+        Self::new((source_id, schema_id, name), job, &page, now)
+    }
+
+    fn new(
+        (source_id, schema_id, name): (&str, &str, &str),
+        job: &Job,
+        page: &LogPage,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let created = *job.created_at.get()?;
+        let finished_at = *job.finished_at.get()?;
+        let lines: Vec<(Option<Timestamp>, Line)> = page
+            .results
+            .iter()
+            .map(|line| {
+                let said = line.message.get().map_or(Line::Unknown, |text| read(text));
+                (line.timestamp.get().copied(), said)
+            })
+            .collect();
+        let is_v3 = lines
+            .iter()
+            .any(|(_, line)| line.is_extraction_marker() || *line == Line::Loading);
+        let extraction = lines.iter().filter(|(_, line)| match line {
+            Line::ExtractionStarted
+            | Line::ExtractionComplete
+            | Line::NothingExtracted
+            | Line::Extracting => true,
+            Line::Start
+            | Line::ExtractionFailed
+            | Line::Loading
+            | Line::LoadGivenUp
+            | Line::PostLoad
+            | Line::Housekeeping
+            | Line::StartRefused(_)
+            | Line::Unknown => false,
+        });
+        let extracted_at = extraction.filter_map(|(at, _)| *at).max();
+        // Without the v3 pipeline the run extracts until its end.
+        let extracted_at = if is_v3 {
+            extracted_at.unwrap_or(created)
+        } else {
+            finished_at
+        };
+        Some(Self {
+            source_id: source_id.to_owned(),
+            schema_id: schema_id.to_owned(),
+            name: name.to_owned(),
+            job_id: job.id.clone(),
+            finished_at,
+            extracted_at,
+            has_lines: !lines.is_empty(),
+            is_v3,
+            loader_logs: lines.iter().any(|(_, line)| *line == Line::Loading),
+            read_at: now,
+        })
+    }
+
+    /// True while the run is still listed as it was: completed.
+    pub async fn still_stands<T: Transport>(&self, client: &Client<T>) -> bool {
+        let jobs = client.jobs(&self.source_id, &self.name).await;
+        jobs.is_ok_and(|jobs| {
+            jobs.iter()
+                .any(|job| job.id == self.job_id && job.status() == JobStatus::Completed)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canary(messages: &[(&str, &str)]) -> Canary {
+        let job = serde_json::from_value(serde_json::json!({
+            "id": "j", "created_at": "2026-10-01T00:00:00Z", "finished_at": "2026-10-01T02:00:00Z", "status": "Completed",
+            "schema": {"id": "b"}, "workflow_run_id": "r",
+        }));
+        let lines: Vec<_> = messages
+            .iter()
+            .map(|(at, message)| serde_json::json!({"timestamp": at, "instance_id": "r", "message": message}))
+            .collect();
+        let page = serde_json::from_value(serde_json::json!({ "results": lines })).unwrap();
+        let now = "2026-10-01T03:00:00Z".parse().unwrap();
+        Canary::new(("s", "b", "b"), &job.unwrap(), &page, now).unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_v3_run_proves_the_workers_until_its_extraction_and_the_loader_until_its_end() {
+        let canary = canary(&[
+            ("2026-10-01T01:50:00Z", "batch_processed_ok"),
+            ("2026-10-01T00:30:00Z", "V3 Pipeline: Extraction complete"),
+        ]);
+        assert!(canary.is_v3 && canary.loader_logs && canary.has_lines);
+        assert_eq!(canary.extracted_at, at("2026-10-01T00:30:00Z"));
+        assert_eq!(canary.finished_at, at("2026-10-01T02:00:00Z"));
+    }
+
+    #[test]
+    fn a_run_without_markers_extracts_until_its_end_and_an_empty_log_proves_nothing() {
+        let silent = canary(&[]);
+        assert!(!silent.has_lines && !silent.is_v3 && !silent.loader_logs);
+        assert_eq!(
+            canary(&[("2026-10-01T01:00:00Z", "Synced 5 rows")]).extracted_at,
+            silent.finished_at
+        );
+    }
+}

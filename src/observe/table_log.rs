@@ -1,0 +1,349 @@
+//! What the log of a table shows of its newest run: when somebody last worked on the table, and how far the run is.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::posthog::{
+    Client, PostHogError, Transport,
+    client::{LOG_LINES, LogFilter},
+    lax::Lax,
+    run_log::{Line, Refusal, V3_MARKER, read},
+    wire::{Job, LogLine, LogPage},
+};
+
+/// Lines reach the log late and not in order: so much of what was read before is read again.
+const LATE_LINES: SignedDuration = SignedDuration::from_mins(10);
+
+/// How far a run is, as far as its log says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// It reads from the source. The v2 pipeline does nothing else until its end.
+    Extracting,
+    /// It has read everything, and the loader has not begun.
+    Queued,
+    /// The loader works on its batches.
+    Loading,
+    /// Everything is loaded; the table is being finished.
+    PostLoad,
+    /// Its log does not say.
+    Unknown,
+}
+
+impl Phase {
+    /// The phase, in a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Extracting => "extracting",
+            Self::Queued => "queued for the loader",
+            Self::Loading => "loading",
+            Self::PostLoad => "finishing the table",
+            Self::Unknown => "in an unknown phase",
+        }
+    }
+}
+
+/// The log of a table since its newest run began, all runs of the table included.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableLog {
+    /// The newest run, by its id in the log.
+    run_id: String,
+    /// The newest line that was read; what is older need not be read again.
+    read_to: Option<Timestamp>,
+    /// The newest line of work on the table, and when it was written, by `PostHog`'s clock.
+    pub worked: Option<(Timestamp, Line)>,
+    /// The newest line of the run itself that marks how far its extraction is.
+    marker: Option<(Timestamp, Line)>,
+    /// The newest line of the run itself by the loader.
+    loaded: Option<(Timestamp, Line)>,
+    /// Whether the run itself wrote any line.
+    pub has_own_lines: bool,
+    /// Whether any run of the table marked a phase of the v3 pipeline.
+    pub is_v3: bool,
+    /// When `PostHog` last found a run of the table alive, as it refused another start.
+    pub vouched_at: Option<Timestamp>,
+    /// When `PostHog` last could not tell, as it refused another start.
+    pub doubted_at: Option<Timestamp>,
+}
+
+impl TableLog {
+    /// A log of which nothing is known but its newest line of work.
+    #[must_use]
+    pub fn with_line(worked: Option<(Timestamp, Line)>) -> Self {
+        Self {
+            worked,
+            has_own_lines: worked.is_some(),
+            ..Self::default()
+        }
+    }
+
+    /// Reads what is new in the log of the table since `before` was read of the same run.
+    pub async fn read<T: Transport>(
+        client: &Client<T>,
+        schema_id: &str,
+        run: (&Job, Timestamp),
+        before: Option<&Self>,
+    ) -> Result<Self, String> {
+        let (job, began) = run;
+        let run_id = job.workflow_run_id.get().cloned().unwrap_or_default();
+        let known = before.filter(|log| log.run_id == run_id);
+        let mut log = known.cloned().unwrap_or_else(|| Self {
+            run_id,
+            ..Self::default()
+        });
+        let from = log.read_to.unwrap_or(began).checked_sub(LATE_LINES).ok();
+        let page = client
+            .logs(
+                schema_id,
+                LogFilter {
+                    after: from,
+                    ..LogFilter::default()
+                },
+            )
+            .await
+            .map_err(|error| error.to_string())?;
+        let is_full = log.add(&page, Some(began))?;
+        if is_full && !log.run_id.is_empty() {
+            // The lines that mark its phase may be hidden behind thousands of others.
+            let markers = log.markers(client, schema_id).await;
+            log.add(&markers.map_err(|error| error.to_string())?, None)?;
+        }
+        Ok(log)
+    }
+
+    /// The log of a run that began then, if this page is all of it.
+    pub fn of_page(run_id: &str, began: Timestamp, page: &LogPage) -> Result<Self, String> {
+        let mut log = Self {
+            run_id: run_id.to_owned(),
+            ..Self::default()
+        };
+        log.add(page, Some(began))?;
+        Ok(log)
+    }
+
+    async fn markers<T: Transport>(
+        &self,
+        client: &Client<T>,
+        schema_id: &str,
+    ) -> Result<LogPage, PostHogError> {
+        let filter = LogFilter {
+            run_id: Some(&self.run_id),
+            search: Some(V3_MARKER),
+            after: None,
+        };
+        client.logs(schema_id, filter).await
+    }
+
+    /// Takes in the lines of a page; true if the page was full, so that older lines may be missing. Lines of other runs from
+    /// before `began` say nothing.
+    fn add(&mut self, page: &LogPage, began: Option<Timestamp>) -> Result<bool, String> {
+        let mut times = Vec::with_capacity(page.results.len());
+        for line in &page.results {
+            let Lax::Is(at) = line.timestamp else {
+                return Err("a line of the log has no time that can be read".to_owned());
+            };
+            times.push(at);
+            if began.is_none_or(|began| at >= began || self.is_own(line)) {
+                self.take(line, at);
+            }
+        }
+        let newest = times.iter().max().copied();
+        self.read_to = self.read_to.max(newest);
+        let is_full = times.len() >= LOG_LINES;
+        // A full page hides lines. Were the oldest sent first, the newest would be among the hidden ones; and PostHog's `next`
+        // does not tell, because it pages over what the limit has already cut.
+        let is_newest_first = times.first().copied() == newest && times.last().copied() != newest;
+        if is_full && !is_newest_first {
+            return Err("the log was not sent newest line first".to_owned());
+        }
+        Ok(is_full)
+    }
+
+    fn is_own(&self, line: &LogLine) -> bool {
+        !self.run_id.is_empty() && line.instance_id.get() == Some(&self.run_id)
+    }
+
+    fn take(&mut self, line: &LogLine, at: Timestamp) {
+        // A line whose text cannot be read was written by somebody all the same.
+        let said = line.message.get().map_or(Line::Unknown, |text| read(text));
+        if said.is_work() {
+            newer(&mut self.worked, at, said);
+        }
+        match said {
+            Line::StartRefused(Refusal::RunIsAlive) => {
+                self.vouched_at = self.vouched_at.max(Some(at))
+            }
+            Line::StartRefused(Refusal::Ambiguous) => {
+                self.doubted_at = self.doubted_at.max(Some(at))
+            }
+            _ => {}
+        }
+        self.is_v3 |= said.is_extraction_marker();
+        if self.is_own(line) {
+            self.has_own_lines = true;
+            if said.is_extraction_marker() {
+                newer(&mut self.marker, at, said);
+            }
+            if matches!(said, Line::Loading | Line::LoadGivenUp | Line::PostLoad) {
+                self.is_v3 |= said != Line::PostLoad;
+                newer(&mut self.loaded, at, said);
+            }
+        }
+    }
+
+    /// How far the run is. A run of the v2 pipeline marks no phase: only with another run's log one can tell that none does
+    /// (`v2` says so).
+    #[must_use]
+    pub fn phase(&self, v2: bool) -> Phase {
+        let loaded = self.loaded.map(|(_, line)| line);
+        match self.marker.map(|(_, line)| line) {
+            Some(Line::ExtractionStarted) => Phase::Extracting,
+            Some(Line::ExtractionComplete) => match loaded {
+                Some(Line::PostLoad) => Phase::PostLoad,
+                Some(_) => Phase::Loading,
+                None => Phase::Queued,
+            },
+            None if v2 && !self.is_v3 && self.has_own_lines => Phase::Extracting,
+            // Between two attempts, ended without rows, or a version that marks its phases otherwise.
+            Some(_) | None => Phase::Unknown,
+        }
+    }
+}
+
+/// Keeps the newer of two findings; of two with the same time the one that `PostHog` sent first, which is the newer.
+fn newer<A>(kept: &mut Option<(Timestamp, A)>, at: Timestamp, found: A) {
+    if kept.as_ref().is_none_or(|(before, _)| at > *before) {
+        *kept = Some((at, found));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: usize) -> Timestamp {
+        Timestamp::from_second(1_760_000_000 + i64::try_from(minute).unwrap() * 60).unwrap()
+    }
+
+    fn page(lines: &[(usize, &str, &str)]) -> LogPage {
+        let mut rows: Vec<_> = lines.to_vec();
+        rows.sort_by_key(|(minute, ..)| std::cmp::Reverse(*minute));
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(minute, run, message)| {
+                serde_json::json!({"timestamp": at(*minute), "instance_id": run, "message": message})
+            })
+            .collect();
+        serde_json::from_value(serde_json::json!({ "results": rows })).unwrap()
+    }
+
+    fn log(lines: &[(usize, &str, &str)]) -> TableLog {
+        TableLog::of_page("r2", at(10), &page(lines)).unwrap()
+    }
+
+    const STARTING: &str = "V3 Pipeline: Extraction starting";
+    const COMPLETE: &str = "V3 Pipeline: Extraction complete";
+
+    #[test]
+    fn the_newest_marker_of_the_run_says_its_phase() {
+        let start = (10, "r2", STARTING);
+        for (lines, phase) in [
+            (vec![start], Phase::Extracting),
+            (
+                vec![start, (11, "r2", "batch_processed_ok")],
+                Phase::Extracting,
+            ),
+            (
+                vec![start, (12, "r2", "V3 Pipeline: Extraction failed")],
+                Phase::Unknown,
+            ),
+            (
+                vec![
+                    start,
+                    (12, "r2", "V3 Pipeline: Extraction failed"),
+                    (13, "r2", STARTING),
+                ],
+                Phase::Extracting,
+            ),
+            (vec![start, (12, "r2", COMPLETE)], Phase::Queued),
+            (
+                vec![start, (12, "r2", COMPLETE), (13, "r1", "batch_picked_up")],
+                Phase::Queued,
+            ),
+            (
+                vec![start, (12, "r2", COMPLETE), (13, "r2", "batch_picked_up")],
+                Phase::Loading,
+            ),
+            (
+                vec![
+                    start,
+                    (12, "r2", COMPLETE),
+                    (13, "r2", "final_batch_received"),
+                ],
+                Phase::PostLoad,
+            ),
+            (vec![(12, "r1", COMPLETE)], Phase::Unknown),
+            (vec![], Phase::Unknown),
+        ] {
+            assert_eq!(log(&lines).phase(false), phase, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_without_markers_extracts_only_where_no_run_has_any() {
+        let lines = [
+            (10, "r2", "Synced 5 rows"),
+            (11, "r2", "Updating rows_synced with +5"),
+        ];
+        assert_eq!(log(&lines).phase(true), Phase::Extracting);
+        assert_eq!(log(&lines).phase(false), Phase::Unknown);
+        let with_markers = [lines[0], lines[1], (12, "r1", COMPLETE)];
+        assert_eq!(log(&with_markers).phase(true), Phase::Unknown);
+        assert_eq!(
+            log(&[]).phase(true),
+            Phase::Unknown,
+            "an empty log proves nothing"
+        );
+    }
+
+    #[test]
+    fn work_on_any_run_of_the_table_counts_and_refused_starts_do_not() {
+        let seen = log(&[
+            (20, "r2", STARTING),
+            (30, "r1", "batch_processed_ok"),
+            (40, "r3", "v3_pipeline_lock_takeover_skipped"),
+            (41, "r3", "v3_pipeline_lock_acquire_result"),
+        ]);
+        assert_eq!(seen.worked.map(|(at, _)| at), Some(at(30)));
+        assert_eq!((seen.vouched_at, seen.doubted_at), (Some(at(40)), None));
+    }
+
+    #[test]
+    fn lines_that_were_read_before_change_nothing() {
+        let lines = [
+            (10, "r2", STARTING),
+            (12, "r2", COMPLETE),
+            (13, "r2", "batch_picked_up"),
+        ];
+        let mut twice = log(&lines);
+        twice.add(&page(&lines[1..]), Some(at(10))).unwrap();
+        assert_eq!(twice, log(&lines));
+    }
+
+    #[test]
+    fn a_page_that_may_hide_the_newest_line_is_not_believed() {
+        let mut rising: Vec<_> = (0..LOG_LINES).map(|minute| (minute, "r2", "x")).collect();
+        let newest_first = page(&rising);
+        let mut log = TableLog::default();
+        assert_eq!(log.add(&newest_first, None), Ok(true));
+        assert_eq!(log.worked.map(|(at, _)| at), Some(at(LOG_LINES - 1)));
+        let mut oldest_first = page(&rising);
+        oldest_first.results.reverse();
+        assert!(TableLog::default().add(&oldest_first, None).is_err());
+        rising.pop();
+        let mut short = page(&rising);
+        short.results.reverse();
+        assert_eq!(TableLog::default().add(&short, None), Ok(false));
+        let odd = serde_json::from_str(r#"{"results":[{"timestamp":"yesterday"}]}"#).unwrap();
+        assert!(TableLog::default().add(&odd, None).is_err());
+    }
+}

@@ -1,0 +1,325 @@
+//! What the lines of a table's log say about its runs.
+//!
+//! `PostHog` tells the phase of a run nowhere but here. The texts are data: a new version of `PostHog` is a new row of [`LINES`].
+//! A line that no row knows is [`Line::Unknown`]: somebody wrote it, so it counts as work, and it says nothing of a phase.
+
+/// What a line of the log says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Line {
+    /// A run began, or an attempt of its extraction is about to.
+    Start,
+    /// An attempt of the extraction began or resumed.
+    ExtractionStarted,
+    /// An attempt of the extraction failed; another may follow.
+    ExtractionFailed,
+    /// The extraction is over: the loader has the rest to do.
+    ExtractionComplete,
+    /// The extraction is over and found nothing: `PostHog` completes the run within minutes.
+    NothingExtracted,
+    /// The extraction works.
+    Extracting,
+    /// The loader works on the run's batches.
+    Loading,
+    /// The loader gave up the run: `PostHog` ends it within minutes.
+    LoadGivenUp,
+    /// All batches are loaded; the table is being finished.
+    PostLoad,
+    /// Housekeeping beside a run: neither work nor a phase.
+    Housekeeping,
+    /// A start was refused because another run of the table holds the lock. Written by the start, not by the run.
+    StartRefused(Refusal),
+    /// Nothing that this version knows.
+    Unknown,
+}
+
+/// What `PostHog` found when it refused a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Batches of the run wait and its loader made progress within six hours: the run is alive.
+    RunIsAlive,
+    /// `PostHog` could not tell either.
+    Ambiguous,
+    /// Another run is there; nothing was said of its health.
+    Busy,
+    /// `PostHog` ends the old run itself.
+    TakesOver,
+}
+
+impl Line {
+    /// True if the line shows that somebody worked on a run of the table when it was written.
+    #[must_use]
+    pub const fn is_work(self) -> bool {
+        match self {
+            Self::Start
+            | Self::ExtractionStarted
+            | Self::ExtractionFailed
+            | Self::ExtractionComplete
+            | Self::NothingExtracted
+            | Self::Extracting
+            | Self::Loading
+            | Self::LoadGivenUp
+            | Self::PostLoad
+            | Self::Unknown => true,
+            Self::Housekeeping | Self::StartRefused(_) => false,
+        }
+    }
+
+    /// True if the line is one of those that `PostHog` writes whenever a run moves: nothing moved after the newest of them.
+    #[must_use]
+    pub const fn is_written_with_each_move(self) -> bool {
+        match self {
+            Self::ExtractionStarted
+            | Self::ExtractionFailed
+            | Self::ExtractionComplete
+            | Self::NothingExtracted
+            | Self::Extracting
+            | Self::Loading
+            | Self::LoadGivenUp
+            | Self::PostLoad => true,
+            Self::Start | Self::Housekeeping | Self::StartRefused(_) | Self::Unknown => false,
+        }
+    }
+
+    /// True if the line marks how far the extraction of its run is.
+    #[must_use]
+    pub const fn is_extraction_marker(self) -> bool {
+        match self {
+            Self::ExtractionStarted
+            | Self::ExtractionFailed
+            | Self::ExtractionComplete
+            | Self::NothingExtracted => true,
+            Self::Start
+            | Self::Extracting
+            | Self::Loading
+            | Self::LoadGivenUp
+            | Self::PostLoad
+            | Self::Housekeeping
+            | Self::StartRefused(_)
+            | Self::Unknown => false,
+        }
+    }
+}
+
+/// The text that all markers of the v3 pipeline's extraction begin with: what to search a long log for.
+pub const V3_MARKER: &str = "V3 Pipeline";
+
+/// A row of the table of messages.
+#[derive(Debug)]
+pub struct Row {
+    /// How the message begins. Key and value pairs that follow it are lost on the way to the log.
+    pub begins: &'static str,
+    /// What it says.
+    pub line: Line,
+    /// File of `PostHog`'s repository and the version in which it was read.
+    pub source: &'static str,
+}
+
+const fn row(begins: &'static str, line: Line, source: &'static str) -> Row {
+    Row {
+        begins,
+        line,
+        source,
+    }
+}
+
+const JOB: &str = "temporal/data_imports/external_data_job.py@00c583e1";
+const V3: &str = "pipelines/pipeline_v3/pipeline.py@02232ebc";
+const QUEUE: &str = "pipelines/pipeline_v3/postgres_queue/producer.py@088406fd";
+const EXTRACT: &str = "pipelines/common/extract.py@0170783a";
+const LOAD: &str = "pipelines/pipeline_v3/load/processor.py@02232ebc";
+const CONSUMER: &str = "pipelines/pipeline_v3/batch_consumer.py@00965fa8";
+const SYNC: &str = "pipelines/pipeline_sync.py@01134c9a";
+const LOCK: &str = "workflow_activities/acquire_v3_lock.py@0619cc54";
+const QUEUE_RUN: &str = "queue_runs/extract_handler.py@13e35263";
+
+/// The messages that are known, in any order: no text begins with another row's text and means something else, but for longer
+/// rows, which win.
+pub const LINES: &[Row] = &[
+    row("Created external data job", Line::Start, JOB),
+    row("Checking for heartbeat timeout reporting", Line::Start, JOB),
+    row("Running import_data_activity", Line::Start, JOB),
+    row(
+        "V3 Pipeline: Extraction starting",
+        Line::ExtractionStarted,
+        V3,
+    ),
+    row(
+        "V3 Pipeline: Resumable source detected",
+        Line::ExtractionStarted,
+        V3,
+    ),
+    row(
+        "V3 Pipeline: Continuing the incremental import",
+        Line::ExtractionStarted,
+        V3,
+    ),
+    row("V3 Pipeline: Extraction failed", Line::ExtractionFailed, V3),
+    row(
+        "V3 Pipeline: Extraction complete",
+        Line::ExtractionComplete,
+        V3,
+    ),
+    row("V3 Pipeline: Finalizing extraction", Line::Extracting, V3),
+    row(
+        "V3 Pipeline: No batches extracted",
+        Line::NothingExtracted,
+        V3,
+    ),
+    row("V3 Pipeline: Cleaning up resources", Line::Housekeeping, V3),
+    row("batch_inserted_to_postgres_queue", Line::Extracting, QUEUE),
+    row("Updating rows_synced with", Line::Extracting, EXTRACT),
+    row(
+        "Queue run handed to the loader",
+        Line::ExtractionComplete,
+        QUEUE_RUN,
+    ),
+    row(
+        "Queue run failed, will retry",
+        Line::ExtractionFailed,
+        QUEUE_RUN,
+    ),
+    row(
+        "Queue run stopped by a shutdown, requeued",
+        Line::ExtractionFailed,
+        QUEUE_RUN,
+    ),
+    row(
+        "Queue run stopped: the run was cancelled",
+        Line::Housekeeping,
+        QUEUE_RUN,
+    ),
+    row("batch_picked_up", Line::Loading, CONSUMER),
+    row("batch_set_picked_up", Line::Loading, CONSUMER),
+    row("message_received", Line::Loading, LOAD),
+    row("parquet_file_read", Line::Loading, LOAD),
+    row("writing_to_delta_lake", Line::Loading, LOAD),
+    row("writing_scd2_to_delta_lake", Line::Loading, LOAD),
+    row("deltalite write: committed", Line::Loading, LOAD),
+    row("batch_written_to_delta_lake", Line::Loading, LOAD),
+    row("batch_processed_ok", Line::Loading, CONSUMER),
+    row("batch_set_processed_ok", Line::Loading, CONSUMER),
+    row("batch_failed_will_retry", Line::Loading, CONSUMER),
+    row("batch_already_processed", Line::Loading, CONSUMER),
+    row("batch_heartbeat_lease_lost", Line::Loading, CONSUMER),
+    row("batch_failed_no_retries_left", Line::LoadGivenUp, CONSUMER),
+    row("batch_failed_non_retryable", Line::LoadGivenUp, CONSUMER),
+    row("batch_max_retries_exceeded", Line::LoadGivenUp, CONSUMER),
+    row("skipping_batch_for_dead_job", Line::LoadGivenUp, CONSUMER),
+    row("final_batch_received", Line::PostLoad, LOAD),
+    row("Triggering compaction and vacuuming", Line::PostLoad, SYNC),
+    row("Preparing S3 files", Line::PostLoad, SYNC),
+    row("Updating last synced at timestamp", Line::PostLoad, SYNC),
+    row("Setting initial_sync_complete", Line::PostLoad, SYNC),
+    row("Validating schema and updating table", Line::PostLoad, SYNC),
+    row(
+        "Finished validating schema and updating table",
+        Line::PostLoad,
+        SYNC,
+    ),
+    row("job_marked_completed", Line::PostLoad, LOAD),
+    row(
+        "job_completion_suppressed_terminal_status",
+        Line::PostLoad,
+        LOAD,
+    ),
+    row("staged_cursor_promoted", Line::PostLoad, LOAD),
+    row("post_import_workflow_started", Line::PostLoad, LOAD),
+    row("post_load_operations_complete", Line::PostLoad, LOAD),
+    row("External data job failed", Line::Housekeeping, JOB),
+    row("Updated external data job with", Line::Housekeeping, JOB),
+    row(
+        "v3_pipeline_lock_acquire_result",
+        Line::StartRefused(Refusal::Busy),
+        LOCK,
+    ),
+    row(
+        "v3_pipeline_lock_takeover_skipped",
+        Line::StartRefused(Refusal::RunIsAlive),
+        LOCK,
+    ),
+    row(
+        "v3_pipeline_lock_takeover_ambiguous",
+        Line::StartRefused(Refusal::Ambiguous),
+        LOCK,
+    ),
+    row(
+        "v3_pipeline_lock_describe_failed",
+        Line::StartRefused(Refusal::Ambiguous),
+        LOCK,
+    ),
+    row(
+        "v3_pipeline_lock_taking_over",
+        Line::StartRefused(Refusal::TakesOver),
+        LOCK,
+    ),
+    row(
+        "v3_pipeline_stale_running_job_finalized",
+        Line::StartRefused(Refusal::TakesOver),
+        LOCK,
+    ),
+    row(
+        "V3 pipeline lock not acquired, skipping",
+        Line::StartRefused(Refusal::Busy),
+        LOCK,
+    ),
+    row(
+        "Run deferred because this sync keeps failing",
+        Line::StartRefused(Refusal::Busy),
+        JOB,
+    ),
+    row(
+        "Skipping queue run",
+        Line::StartRefused(Refusal::Busy),
+        QUEUE_RUN,
+    ),
+    row("Repartition scheduling skipped", Line::Housekeeping, JOB),
+];
+
+/// What `message` says.
+#[must_use]
+pub fn read(message: &str) -> Line {
+    let message = message.trim_start();
+    LINES
+        .iter()
+        .filter(|row| message.starts_with(row.begins))
+        .max_by_key(|row| row.begins.len())
+        .map_or(Line::Unknown, |row| row.line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_is_read_by_its_own_row_also_with_what_follows() {
+        for row in LINES {
+            for rest in ["", " batch_index=4", "…"] {
+                assert_eq!(
+                    read(&format!("{}{rest}", row.begins)),
+                    row.line,
+                    "{}",
+                    row.begins
+                );
+            }
+            assert!(row.source.contains('@'), "{} has no version", row.begins);
+        }
+    }
+
+    #[test]
+    fn a_message_that_no_row_knows_is_work_of_an_unknown_phase() {
+        for message in ["Processing chunk 7", "", "v4_pipeline_phase_changed"] {
+            assert_eq!(read(message), Line::Unknown, "{message}");
+        }
+        assert!(Line::Unknown.is_work() && !Line::Unknown.is_extraction_marker());
+    }
+
+    #[test]
+    fn what_a_refused_start_writes_is_no_sign_of_life_of_the_run() {
+        assert!(!read("v3_pipeline_lock_takeover_skipped").is_work());
+        assert!(!read("Skipping queue run: another run of this schema is running").is_work());
+        assert!(
+            !read("External data job failed for external data schema x with error: y").is_work()
+        );
+        assert!(read("batch_picked_up").is_work());
+    }
+}
