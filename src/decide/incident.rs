@@ -6,7 +6,7 @@
 //!      │            │           │         └────┼───────┼──── BackOff │
 //!      └────────────┴───────────┴──────────────┴───────┴─────────────┴─→ Escalated, or closed
 //! ```
-//! A table that `PostHog` switched off begins at Enabling, which leads to Reloading. One that says Running without a job begins
+//! A new job that our own late cancel hit leads back to Settle, once. A table that `PostHog` switched off begins at Enabling, which leads to Reloading. One that says Running without a job begins
 //! at Reloading, and so does one that failed for a passing reason or is stale. Jobs are believed, answers are not: an answer only says
 //! how to go on looking. Each step is a function of the incident, a look, and the time.
 
@@ -56,7 +56,7 @@ pub struct Facts<'a> {
 
 /// Moves an incident as far as the facts allow, and says what comes next.
 pub fn advance(incident: &mut Incident, facts: &Facts<'_>) -> Next {
-    // Each turn either stays or moves to a later step, so this ends.
+    // Each turn either stays or moves to a later step, and back only once, so this ends.
     loop {
         let before = incident.step;
         let next = step(incident, facts);
@@ -132,7 +132,13 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
             return Next::Close("PostHog no longer knows the table".to_owned());
         }
         (Some(Fate::Accepted | Fate::Refused | Fate::Unknown) | None, _) => {
-            let message = format!("cancelled job {job}; waiting for it to end");
+            let message = if found_nothing(cancel) {
+                format!(
+                    "PostHog found no running sync to cancel; waiting for the state of job {job}"
+                )
+            } else {
+                format!("cancelled job {job}; waiting for it to end")
+            };
             go(incident, Step::WaitTerminal, deadline, facts.now, message);
         }
     }
@@ -236,16 +242,25 @@ fn survived(cancel: Option<&Send>) -> String {
 }
 
 fn settle(incident: &mut Incident, facts: &Facts<'_>) -> Next {
-    if !found_new_job(incident, facts) && incident.deadline.is_none_or(|at| at <= facts.now) {
-        go(
-            incident,
-            Step::Reloading,
-            None,
-            facts.now,
-            "nothing runs any more; reloading".to_owned(),
-        );
+    if found_new_job(incident, facts) || incident.deadline.is_some_and(|at| at > facts.now) {
+        return Next::Wait;
+    }
+    if !was_worked_on(facts) {
+        let message = "nothing runs any more; reloading".to_owned();
+        go(incident, Step::Reloading, None, facts.now, message);
+    } else if facts.now.duration_since(incident.step_since) >= facts.timings.wait_new_job {
+        let message = "PostHog still works on the table after the cancelled run has ended, so it is not reloaded: \
+                       look at it in PostHog"
+            .to_owned();
+        escalate(incident, facts.now, message);
     }
     Next::Wait
+}
+
+/// True if a look shows that `PostHog` worked on the table a moment ago: a reload may end what it loads.
+fn was_worked_on(facts: &Facts<'_>) -> bool {
+    let worked = facts.look.and_then(Look::worked_at);
+    worked.is_some_and(|at| facts.now.duration_since(at) < facts.timings.settle)
 }
 
 fn reloading(incident: &mut Incident, facts: &Facts<'_>) -> Next {
@@ -347,6 +362,10 @@ fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
             return Next::Close(format!("new job {} was held back by billing", job.id));
         }
         JobStatus::Failed => {
+            if job.was_stopped() && probably_hit(incident, job, facts.timings) {
+                reload_after_own_cancel(incident, job, facts);
+                return Next::Wait;
+            }
             if job.was_stopped() {
                 return Next::Close(format!(
                     "somebody stopped new job {} in PostHog; it is left alone",
@@ -364,6 +383,50 @@ fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         }
     }
     Next::Wait
+}
+
+/// True if a new job that somebody stopped was probably stopped by our own cancel: `PostHog` may handle one late, and then it hits
+/// whatever runs. True at most once per incident.
+fn probably_hit(incident: &Incident, job: &Job, timings: &Timings) -> bool {
+    let is_first = incident.job_id.is_some() && incident.job_id == incident.baseline_job_id;
+    let Some(cancel) = last(incident, Call::Cancel).filter(|_| is_first) else {
+        return false;
+    };
+    let soon_after = |at: Option<&Timestamp>| {
+        at.is_some_and(|at| {
+            let later = at.duration_since(cancel.started_at);
+            !later.is_negative() && later <= timings.settle
+        })
+    };
+    match cancel.fate {
+        None | Some(Fate::Unknown) => true,
+        Some(Fate::NotSent) => false,
+        Some(Fate::Accepted | Fate::Refused) => {
+            !found_nothing(cancel)
+                && (soon_after(job.created_at.get()) || soon_after(job.finished_at.get()))
+        }
+    }
+}
+
+/// The table is reloaded after a pause, as after the end of the job that was meant.
+fn reload_after_own_cancel(incident: &mut Incident, job: &Job, facts: &Facts<'_>) {
+    let message = format!(
+        "new job {} was cancelled, probably by the operator's own cancel, which PostHog handled late; reloading after a pause",
+        job.id
+    );
+    incident.baseline_job_id = Some(job.id.clone());
+    incident.new_job_id = None;
+    incident.sends.retain(|send| send.call == Call::Cancel);
+    let deadline = after(facts.now, facts.timings.settle);
+    go(incident, Step::Settle, deadline, facts.now, message);
+}
+
+/// True if `PostHog` answered the cancel that nothing ran.
+fn found_nothing(cancel: &Send) -> bool {
+    let said = cancel.detail.to_ascii_lowercase();
+    ["no running sync", "already finished", "no sync was running"]
+        .iter()
+        .any(|text| said.contains(text))
 }
 
 /// Between two attempts: the table may recover by itself, or be switched off.

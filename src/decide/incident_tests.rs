@@ -364,3 +364,127 @@ fn an_ended_incident_is_closed_after_the_table_was_well_without_a_break() {
     );
     assert!(healed(&mut incident, Some(true), for_ten, at(16)));
 }
+
+#[test]
+fn a_cancel_that_found_nothing_is_not_called_a_cancel() {
+    for said in ["No running sync to cancel.", "The sync already finished."] {
+        let sends = vec![cancel(Some(Fate::Refused), Some(400), said)];
+        let mut incident = incident(Step::Cancelling, sends);
+        go_on(&mut incident, None, None, 1);
+        assert_eq!(
+            incident.message,
+            format!("PostHog found no running sync to cancel; waiting for the state of job {OLD}")
+        );
+    }
+}
+
+/// A new job that began and ended at these minutes, stopped by somebody, and the one that was to be cancelled at minute 0.
+fn stopped(began: i64, ended: i64) -> Look {
+    let (long_ago, began, ended) = (at(-600), at(began), at(ended));
+    let jobs = format!(
+        r#"[{{"id":"{NEW}","created_at":"{began}","finished_at":"{ended}","status":"Failed","latest_error":"Sync cancelled by user","schema":{{"id":"a1"}}}},
+            {{"id":"{OLD}","created_at":"{long_ago}","status":"Failed","schema":{{"id":"a1"}}}}]"#
+    );
+    Look::new(
+        ended,
+        "a1",
+        Ok(serde_json::from_str(&jobs).unwrap()),
+        Log::NotRead,
+    )
+}
+
+#[test]
+fn a_new_job_that_our_late_cancel_probably_hit_is_reloaded_and_others_are_left_alone() {
+    let nothing = "No running sync to cancel.";
+    let cases = [
+        (Some(Fate::Unknown), "", 1, 2, true),
+        (None, "", 1, 2, true),
+        (Some(Fate::Unknown), "", 30, 40, true),
+        (Some(Fate::Accepted), "", 2, 20, true),
+        (Some(Fate::Accepted), "", -2, 1, true),
+        (Some(Fate::Accepted), "", 5, 20, false),
+        (Some(Fate::Refused), nothing, 1, 2, false),
+        (Some(Fate::NotSent), "", 1, 2, false),
+    ];
+    for (fate, said, began, ended, ours) in cases {
+        let sends = vec![cancel(fate, None, said), reload(4, Some(Fate::Accepted))];
+        let mut incident = incident(Step::WaitSuccess, sends);
+        let next = go_on(&mut incident, Some(&stopped(began, ended)), None, ended);
+        let case = format!("{fate:?} {said} {began}-{ended}: {next:?}");
+        if !ours {
+            assert!(
+                matches!(&next, Next::Close(why) if why.contains("somebody stopped")),
+                "{case}"
+            );
+            continue;
+        }
+        assert_eq!((next, incident.step), (Next::Wait, Step::Settle), "{case}");
+        assert_eq!(incident.baseline_job_id.as_deref(), Some(NEW), "{case}");
+        assert!(
+            incident
+                .message
+                .contains("probably by the operator's own cancel"),
+            "{}",
+            incident.message
+        );
+        let look = stopped(began, ended);
+        assert_eq!(
+            go_on(&mut incident, Some(&look), None, ended + 2),
+            Next::Wait
+        );
+        assert_eq!(
+            go_on(&mut incident, Some(&look), None, ended + 3),
+            Next::Send(Call::Reload),
+            "{case}"
+        );
+    }
+}
+
+#[test]
+fn our_late_cancel_explains_only_one_stopped_job() {
+    let sends = vec![cancel(Some(Fate::Unknown), None, "")];
+    let mut incident = incident(Step::WaitSuccess, sends);
+    incident.baseline_job_id = Some("j-hit".into());
+    let next = go_on(&mut incident, Some(&stopped(1, 2)), None, 3);
+    assert!(matches!(next, Next::Close(_)), "{next:?}");
+}
+
+#[test]
+fn a_table_that_is_still_worked_on_is_not_reloaded_and_escalated_at_last() {
+    let settling = || {
+        let mut incident = incident(
+            Step::Settle,
+            vec![cancel(Some(Fate::Accepted), Some(200), "")],
+        );
+        incident.deadline = Some(at(3));
+        incident
+    };
+    // Another run of the table ended at this minute.
+    let worked = |minute: i64| {
+        let ended = at(minute);
+        let (newest, older) = (at(-60), at(-120));
+        let jobs = format!(
+            r#"[{{"id":"{OLD}","created_at":"{newest}","status":"Failed","schema":{{"id":"a1"}}}},
+                {{"id":"j-older","created_at":"{older}","finished_at":"{ended}","status":"Completed","schema":{{"id":"a1"}}}}]"#
+        );
+        Look::new(
+            at(0),
+            "a1",
+            Ok(serde_json::from_str(&jobs).unwrap()),
+            Log::NotRead,
+        )
+    };
+    let mut waits = settling();
+    assert_eq!(go_on(&mut waits, Some(&worked(2)), None, 4), Next::Wait);
+    assert_eq!(waits.step, Step::Settle);
+    assert_eq!(
+        go_on(&mut waits, Some(&worked(2)), None, 5),
+        Next::Send(Call::Reload)
+    );
+    let mut busy = settling();
+    for minute in 3..=150 {
+        let next = go_on(&mut busy, Some(&worked(minute - 1)), None, minute);
+        assert_eq!(next, Next::Wait, "{minute}");
+    }
+    assert_eq!(busy.step, Step::Escalated);
+}

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod alive;
 mod approvals;
 mod chain;
 mod client;
