@@ -63,7 +63,7 @@ health.dataChecks | [{"source": {"id": "x", "prefix": "prod"}, "schema": "t", "u
 health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t", "newestRow": {"column": "c", "maxAge": "soon"}}] | newestRow.maxAge | from 1m to 8760h
 health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t", "sql": "SELECT 1"}] | unknown field | dataChecks[0].sql
 mode | "Auto" | spec.mode | "Observe", "Enforce"
-remediation.cancelStuck | "Propose" | spec.remediation.cancelStuck | supported values
+remediation.cancelStuck | "Ask" | spec.remediation.cancelStuck | "Auto", "Propose", "Off"
 remediation.limits.maxConcurrent | 0 | spec.remediation.limits.maxConcurrent | greater than or equal to 1
 remediation.limits.maxConcurrent | 51 | spec.remediation.limits.maxConcurrent | less than or equal to 50
 remediation.limits.attemptsPerIncident | 11 | spec.remediation.limits.attemptsPerIncident | less than or equal to 10
