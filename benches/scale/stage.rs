@@ -198,7 +198,7 @@ impl Stage {
                 "interval": format!("{}s", self.interval.as_secs()),
                 "selector": self.selector(project, number),
                 "health": {
-                    "stuck": {"after": "2s", "noProgressFor": "2s"},
+                    "stuck": {"after": "2s", "noProgressFor": "2s", "loadingSilentFor": "4s"},
                     "failing": {"for": "0s"},
                 },
             },

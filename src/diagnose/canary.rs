@@ -18,6 +18,7 @@ pub fn wanted(policy: &ValidatedPolicy, snapshot: &Snapshot, now: Timestamp) -> 
     let (silent_id, since, health) = longest_silent(policy, snapshot)?;
     let proves = |canary: &Canary| {
         canary.schema_id != silent_id
+            && canary.has_lines
             && canary.extracted_at > since
             && (canary.loader_logs || !canary.is_v3)
     };

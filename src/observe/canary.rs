@@ -7,6 +7,7 @@ use super::{Look, Newest};
 use crate::posthog::{
     Client, Transport,
     client::LogFilter,
+    lax::Lax,
     run_log::{Line, read},
     wire::{Job, JobStatus, LogPage},
 };
@@ -114,13 +115,17 @@ impl Canary {
         })
     }
 
-    /// True while the run is still listed as it was: completed.
+    /// True while the run is still listed as it was, completed, or a later one is: of a table that is synced every few minutes the list
+    /// shows hours.
     pub async fn still_stands<T: Transport>(&self, client: &Client<T>) -> bool {
         let jobs = client.jobs(&self.source_id, &self.name).await;
-        jobs.is_ok_and(|jobs| {
-            jobs.iter()
-                .any(|job| job.id == self.job_id && job.status() == JobStatus::Completed)
-        })
+        let is_later = |job: &Job| matches!(job.finished_at, Lax::Is(at) if at > self.finished_at);
+        let of_this_table = |job: &Job| job.schema.as_ref().is_some_and(|s| s.id == self.schema_id);
+        let stands = |job: &Job| {
+            let completed = job.status() == JobStatus::Completed;
+            completed && of_this_table(job) && (job.id == self.job_id || is_later(job))
+        };
+        jobs.is_ok_and(|jobs| jobs.iter().any(stands))
     }
 }
 

@@ -234,7 +234,7 @@ fn colours_come_only_where_they_are_wished_for() {
 #[test]
 fn nothing_is_changed_and_only_reading_calls_are_made() {
     let server = posthog(
-        "sources: [{schemas: [{name: a, last_synced_ago: 33h, run: {started_ago: 9h, rows: 5, hangs: {}}}, {name: b, phantom: true, last_synced_ago: 9h}]}]",
+        "sources: [{schemas: [{name: a, last_synced_ago: 33h, run: {started_ago: 15h, rows: 5, hangs: {}}}, {name: b, phantom: true, last_synced_ago: 9h}]}]",
     );
     let (code, said) = json(&server);
     assert_eq!(code, 1, "{said:#}");
@@ -253,7 +253,7 @@ fn nothing_is_changed_and_only_reading_calls_are_made() {
 #[test]
 fn a_run_that_looks_stuck_is_a_warning_with_a_doubt() {
     let server = posthog(
-        "sources: [{schemas: [{name: a, last_synced_ago: 33h, run: {started_ago: 9h, rows: 5, hangs: {}}}]}]",
+        "sources: [{schemas: [{name: a, last_synced_ago: 33h, run: {started_ago: 15h, rows: 5, hangs: {}}}]}]",
     );
     let (code, said) = json(&server);
     let found = of(&said, "a");

@@ -40,6 +40,7 @@ sources:
     schemas:
       - {{name: public.orders, status: Failed, last_run_ago: 30m, latest_error: 'refused: Bearer {CANARY} of {CANARY}, base64 {CANARY_BASE64}'}}
       - {{name: public.hangs, last_synced_ago: 33h, rows: 10, run: {{started_ago: 9h, rows: 5, hangs: {{}}, cancel_takes: 100ms}}, then: {{completes: {{after: 1s}}}}}}
+      - {{name: public.users, last_synced_ago: 1h, rows: 10, starts_every: 2s, then: {{starts_after: 100ms, completes: {{after: 200ms, rows: 1}}}}}}
 "
     ));
     let flags = [

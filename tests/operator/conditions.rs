@@ -265,10 +265,7 @@ fn a_host_that_is_not_on_the_list_gets_no_request() {
     let elsewhere = env
         .policy("p", "")
         .replace(&env.posthog.url(), "https://posthog.example.org")
-        .replace(
-            "after: 2s, noProgressFor: 2s",
-            "after: 6h, noProgressFor: 7h",
-        );
+        .replace("2s, noProgressFor: 2s, loadingSilentFor: 4s", "6h");
     env.apply(&elsewhere).unwrap();
     hindered(
         &env,

@@ -35,7 +35,7 @@ fn the_least_policy_is_accepted_and_its_defaults_are_written_out() {
             "suspend": false,
             "interval": "2m",
             "selector": {"sources": {}, "schemas": {}},
-            "health": {"stuck": {"after": "6h", "noProgressFor": "7h"}, "failing": {"for": "5m"},
+            "health": {"stuck": {"after": "6h", "noProgressFor": "12h", "loadingSilentFor": "24h"}, "failing": {"for": "5m"},
                 "freshness": {"warnAfterIntervals": 2, "errorAfterIntervals": 4}, "webhooks": {"checkEvery": "1h"},
                 "cdc": {"checkEvery": "1h", "lagWarnPercent": 50}, "healthyFor": "10m"},
             "remediation": {"cancelStuck": "Auto", "reloadTransient": "Auto", "reloadStale": "Auto",
@@ -59,6 +59,7 @@ fn off_in_quotes_is_accepted_and_without_them_refused_with_its_field() {
         env.apply(&env.policy("p", "").replace("spec: {", &spec))
     };
     with("Auto").unwrap();
+    with("Propose").unwrap();
     with("'Off'").unwrap();
     let said = with("Off").unwrap_err();
     assert!(

@@ -44,6 +44,9 @@ health.stuck.after | "721h" | spec.health.stuck.after | 720h
 health.stuck.after | "soon" | spec.health.stuck.after | 1h to 720h
 health.stuck.noProgressFor | "5h59m" | spec.health.stuck.noProgressFor | at least 6h
 health.stuck.noProgressFor | "soon" | spec.health.stuck.noProgressFor | 6h to 720h
+health.stuck.loadingSilentFor | "5h59m" | spec.health.stuck.loadingSilentFor | at least 6h
+health.stuck.loadingSilentFor | "721h" | spec.health.stuck.loadingSilentFor | 720h
+health.stuck.loadingSilentFor | "soon" | spec.health.stuck.loadingSilentFor | 6h to 720h
 health.failing.for | "25h" | spec.health.failing.for | 0s to 24h
 health.healthyFor | "25h" | spec.health.healthyFor | 0s to 24h
 health.freshness.warnAfterIntervals | 1 | spec.health.freshness.warnAfterIntervals | greater than or equal to 2
@@ -60,7 +63,7 @@ health.dataChecks | [{"source": {"id": "x", "prefix": "prod"}, "schema": "t", "u
 health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t", "newestRow": {"column": "c", "maxAge": "soon"}}] | newestRow.maxAge | from 1m to 8760h
 health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t", "sql": "SELECT 1"}] | unknown field | dataChecks[0].sql
 mode | "Auto" | spec.mode | "Observe", "Enforce"
-remediation.cancelStuck | "Propose" | spec.remediation.cancelStuck | supported values
+remediation.cancelStuck | "Ask" | spec.remediation.cancelStuck | "Auto", "Propose", "Off"
 remediation.limits.maxConcurrent | 0 | spec.remediation.limits.maxConcurrent | greater than or equal to 1
 remediation.limits.maxConcurrent | 51 | spec.remediation.limits.maxConcurrent | less than or equal to 50
 remediation.limits.attemptsPerIncident | 11 | spec.remediation.limits.attemptsPerIncident | less than or equal to 10
@@ -146,9 +149,13 @@ fn a_wrong_field_is_refused_with_its_name_and_what_is_allowed() {
 #[test]
 fn short_limits_are_for_this_machine_only() {
     let env = env();
-    for (number, field) in ["health.stuck.after", "health.stuck.noProgressFor"]
-        .into_iter()
-        .enumerate()
+    for (number, field) in [
+        "health.stuck.after",
+        "health.stuck.noProgressFor",
+        "health.stuck.loadingSilentFor",
+    ]
+    .into_iter()
+    .enumerate()
     {
         let name = format!("loopback-{number}");
         let here = with(minimal(&name, LOOPBACK), field, json!("2s"));

@@ -4,14 +4,15 @@ use posthog_simulator::Trigger;
 
 use crate::support::Env;
 
-/// A hung run among healthy tables; the run after it completes.
+/// A hung run among healthy tables, one of which completes a run every two seconds: without a run that completed since, the
+/// silence of another proves nothing. The run after the hung one completes.
 pub const STUCK: &str = "
 sources:
   - type: Postgres
     prefix: prod
     schemas:
       - {name: public.orders, last_synced_ago: 33h, rows: 1000, run: {started_ago: 9h, rows: 500, hangs: {}, cancel_takes: 100ms}, then: {completes: {after: 2s, rows: 100}}}
-      - {name: public.users, last_synced_ago: 1h, rows: 10}
+      - {name: public.users, last_synced_ago: 1h, rows: 10, starts_every: 2s, then: {starts_after: 100ms, completes: {after: 200ms, rows: 1}}}
   - type: Stripe
     schemas:
       - {name: charge, last_synced_ago: 2h, rows: 10}

@@ -239,7 +239,7 @@ fn a_leader_that_cannot_renew_sends_nothing_until_it_leads_again() {
     let operator = env.operator_with(&FLAGS);
     let later = env.policy("p", "mode: Enforce");
     // Time enough to pause the API server before anything is sent.
-    let later = later.replace("2s, noProgressFor: 2s", "10s, noProgressFor: 10s");
+    let later = later.replace("2s, noProgressFor: 2s,", "10s, noProgressFor: 10s,");
     env.apply(&later).unwrap();
     env.wait_for_reason("p", "Ready", "Polled");
     env.plane.pause_apiserver().unwrap();

@@ -72,7 +72,7 @@ impl Network {
         let url = format!("https://{}", self.place());
         let policy = policy.replace(&self.env.posthog.url(), &url);
         // Shorter limits are only for a PostHog over http on this machine.
-        let policy = policy.replace("2s, noProgressFor: 2s", "6h, noProgressFor: 7h");
+        let policy = policy.replace("2s, noProgressFor: 2s, loadingSilentFor: 4s", "6h");
         self.env.apply(&policy).unwrap();
     }
 

@@ -267,6 +267,7 @@ sources:
     prefix: prod
     schemas:
       - {name: public.orders, last_synced_ago: 33h, rows: 1000, run: {started_ago: 9h, rows: 500, hangs: {}, on_cancel: job_survives}}
+      - {name: public.users, last_synced_ago: 1h, rows: 10, starts_every: 2s, then: {starts_after: 100ms, completes: {after: 200ms, rows: 1}}}
 ";
 
 /// The types of what came in, one for each id, in the order of their coming.

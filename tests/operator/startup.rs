@@ -80,7 +80,7 @@ fn every_flag_has_a_twin_in_the_environment() {
     let not_listed = env
         .policy("q", "")
         .replace(&env.posthog.url(), "https://q.example.org");
-    let not_listed = not_listed.replace("2s, noProgressFor: 2s", "6h, noProgressFor: 7h");
+    let not_listed = not_listed.replace("2s, noProgressFor: 2s, loadingSilentFor: 4s", "6h");
     env.apply(&not_listed).unwrap();
     let status = env.wait_for_reason("q", "Ready", "HostNotAllowed");
     let said = &status.condition("Ready").unwrap().message;

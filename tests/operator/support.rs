@@ -141,7 +141,7 @@ impl Env {
         format!(
             "{{apiVersion: warehousesync.dev/v1alpha1, kind: WarehouseSyncPolicy, metadata: {{name: {name}}}, spec: {{posthog: {{host: '{}', \
              projectId: 12345, apiKeySecretRef: {{name: posthog, key: api-key}}}}, interval: 5s, \
-             health: {{stuck: {{after: 2s, noProgressFor: 2s}}, failing: {{for: 0s}}, healthyFor: 1s}}{}{spec}}}}}",
+             health: {{stuck: {{after: 2s, noProgressFor: 2s, loadingSilentFor: 4s}}, failing: {{for: 0s}}, healthyFor: 1s}}{}{spec}}}}}",
             self.posthog.url(),
             if spec.is_empty() { "" } else { ", " }
         )

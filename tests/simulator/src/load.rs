@@ -1,6 +1,6 @@
 //! From a scenario to the state at its start.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::auth::Key;
 use crate::clock::{minus, plus};
@@ -52,7 +52,7 @@ impl Loader<'_> {
             check(entry, spec)?;
             for schema in copies::of_schema(entry)? {
                 // Each a second younger than the one before, so that `-created_at` is an order.
-                let after = jiff::SignedDuration::from_secs(1 + number(schemas.len()));
+                let after = SignedDuration::from_secs(1 + number(schemas.len()));
                 schemas.push(self.schema(source, schema, plus(from, after)));
             }
         }
@@ -66,7 +66,7 @@ impl Loader<'_> {
         };
         let created_at = plus(
             minus(self.start, spec.created_ago),
-            jiff::SignedDuration::from_mins(number(index)),
+            SignedDuration::from_mins(number(index)),
         );
         Source {
             id: spec
@@ -230,15 +230,23 @@ pub(crate) fn keys(specs: &[KeySpec]) -> Vec<Key> {
 
 /// When a schedule fires next: a whole number of intervals after the newest job, as an interval schedule does.
 pub(crate) fn next_due(schema: &Schema, schedules: bool, now: Timestamp) -> Option<Timestamp> {
-    if !schema.spec.schedule.unwrap_or(schedules) || !schema.should_sync {
+    let spec = &schema.spec;
+    let is_scheduled = spec.starts_every.is_some() || spec.schedule.unwrap_or(schedules);
+    if !is_scheduled || !schema.should_sync {
         return None;
     }
-    let interval = times::interval(schema.spec.frequency.as_deref()?)?;
+    let interval = interval(spec)?;
     let mut due = schema.jobs.last().map_or(now, |job| job.created_at);
     while due <= now {
         due = plus(due, interval);
     }
     Some(due)
+}
+
+/// How often its schedule fires.
+pub(crate) fn interval(spec: &SchemaSpec) -> Option<SignedDuration> {
+    let by_frequency = || times::interval(spec.frequency.as_deref()?);
+    spec.starts_every.or_else(by_frequency)
 }
 
 fn made_up(spec: &SchemaSpec) -> Vec<PastJob> {

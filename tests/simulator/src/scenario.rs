@@ -236,6 +236,9 @@ pub struct SchemaSpec {
     pub then: RunPlan,
     /// Whether it starts runs by itself; the scenario's `schedule`, if none.
     pub schedule: Option<bool>,
+    /// How often it starts runs by itself, whatever its frequency and `schedule` say: for tests in real time.
+    #[serde(deserialize_with = "period::option::deserialize")]
+    pub starts_every: Option<SignedDuration>,
     /// Failed runs in a row so far. From five on, PostHog defers starts.
     pub failed_in_a_row: u32,
     /// The next run will wipe the table.
@@ -296,6 +299,7 @@ impl Default for SchemaSpec {
             next_runs: Vec::new(),
             then: RunPlan::default(),
             schedule: None,
+            starts_every: None,
             failed_in_a_row: 0,
             reset_armed: false,
             cdc_broken: false,

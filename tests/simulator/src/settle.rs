@@ -8,11 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clock::plus;
 use crate::effect::{Effect, EffectKind, Trigger};
 use crate::id::Kind;
+use crate::load::interval;
 use crate::queue::{self, V3Event, V3Run};
 use crate::run::{Behaviour, RunPlan};
 use crate::simulator::Simulator;
 use crate::state::{Job, Schema, Status, Table, Workflow};
-use crate::times;
 
 /// Failed runs in a row after which starts are deferred.
 const GIVE_UP_AFTER: u32 = 5;
@@ -302,7 +302,7 @@ impl Simulator {
         let Some(schema) = self.schemas.get_mut(index) else {
             return;
         };
-        let interval = schema.spec.frequency.as_deref().and_then(times::interval);
+        let interval = interval(&schema.spec);
         schema.next_due = interval.map(|interval| plus(at, interval));
         self.trigger(index, at, Trigger::Schedule);
     }
