@@ -5,6 +5,7 @@
 //! counts as dead only where its silence has no such explanation, and only beside a run of another table that completed since
 //! (a [`Canary`]). What is missing for that is said.
 
+use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -143,7 +144,7 @@ impl Signs<'_> {
                 "{running} runs of the table are Running: the newest may wait for an older one, and a cancel would hit the newest"
             ));
         }
-        match self.schema.sync_type.get().map(|by| by.as_str()) {
+        match self.schema.sync_type.get().map(CompactString::as_str) {
             Some("full_refresh" | "incremental" | "append" | "xmin") => {}
             Some(by @ ("cdc" | "webhook")) => {
                 return Some(format!("a table that syncs by {by} may rest for long"));

@@ -170,10 +170,10 @@ impl TableLog {
         }
         match said {
             Line::StartRefused(Refusal::RunIsAlive) => {
-                self.vouched_at = self.vouched_at.max(Some(at))
+                self.vouched_at = self.vouched_at.max(Some(at));
             }
             Line::StartRefused(Refusal::Ambiguous) => {
-                self.doubted_at = self.doubted_at.max(Some(at))
+                self.doubted_at = self.doubted_at.max(Some(at));
             }
             _ => {}
         }

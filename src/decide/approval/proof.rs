@@ -39,9 +39,10 @@ pub fn of_whole(proposal: &Proposal, live: &Live, lost: bool) -> Proof {
     match proposal.action {
         ProposedAction::Resync => job(live, schema_id, execution, lost),
         ProposedAction::DeleteData if lost => Proof::Absent,
-        ProposedAction::DeleteData => job(live, schema_id, execution, false),
-        // Lost is the answer to the reload: whatever run completes after the cancelled one is the proof.
-        ProposedAction::Cancel => job(live, schema_id, execution, false),
+        // Of a cancel only the answer to its reload can be lost here: whatever run completes after the cancelled one is the proof.
+        ProposedAction::DeleteData | ProposedAction::Cancel => {
+            job(live, schema_id, execution, false)
+        }
         ProposedAction::Reload => match job(live, schema_id, execution, false) {
             Proof::AtWork(job) => Proof::Done { job: Some(job) },
             Proof::Failed(_) => Proof::Done { job: None },
