@@ -25,11 +25,17 @@ fn silence<'a>(
     problem: &Problem,
 ) -> Option<&'a Silence> {
     let (id, _) = problem.table.as_ref()?;
-    match &diagnosis.of(id)?.verdict {
+    let silence = match &diagnosis.of(id)?.verdict {
         Verdict::Silent(silence) => Some(silence),
         Verdict::StuckJob(silence) => stuck::is_for_a_person(known, id).then_some(silence),
         _ => None,
-    }
+    }?;
+    // A run that survived its cancel is never cancelled again.
+    let state = known.state.schemas.iter().find(|state| state.id == *id);
+    let cancelled = state.and_then(|state| state.cancelled);
+    cancelled
+        .is_none_or(|at| silence.began > at)
+        .then_some(silence)
 }
 
 /// The cancel of the run and a reload, as a proposal.
