@@ -101,6 +101,10 @@ impl TableLog {
             )
             .await
             .map_err(|error| error.to_string())?;
+        // The newest line of before is asked for again.
+        if page.results.is_empty() && log.read_to.is_some() {
+            return Err("the log is empty, but had lines before".to_owned());
+        }
         let is_full = log.add(&page, Some(began))?;
         if is_full && !log.run_id.is_empty() {
             // The lines that mark its phase may be hidden behind thousands of others.
