@@ -184,8 +184,12 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
         plan.sent(record.started_at().filter(|_| left));
         plan.notes.push(note(order, *fate, detail).into());
         self.metrics.sent(call, *fate);
-        let at = self.writer.at();
-        story::answered(at, &order.subject.about, call, *fate, detail);
+        // Of a call of an incident that was accepted an event tells.
+        let has_event = matches!(record, Record::Incident(_)) && *fate == Fate::Accepted;
+        if !has_event {
+            let at = self.writer.at();
+            story::answered(at, &order.subject.about, call, *fate, detail);
+        }
         match record.with(outcome, self.timings, now) {
             Record::Incident(incident) => self.go_on(plan, *incident, now),
             // What did not leave leaves what was given before as it was.
