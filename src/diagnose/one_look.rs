@@ -146,11 +146,11 @@ fn of_run(known: &Known<'_>, judged: &Judged) -> Option<Problem> {
 }
 
 fn looks_stuck(judged: &Judged, message: String, since: Timestamp) -> Problem {
+    let single = "this is a single look: a run that works silently looks the same, and one that is loaded may be silent for hours; look again later whether its rows have moved";
+    let seen = judged.evidence.iter().cloned().map(Fact::Said);
     Problem {
         since: Some(since),
-        evidence: vec![
-            "this is a single look: a run that works silently looks the same; look again later whether its rows have moved".into(),
-        ],
+        evidence: std::iter::once(single.into()).chain(seen).collect(),
         ..stuck(judged, "run/looks-stuck", message)
     }
 }

@@ -93,10 +93,7 @@ impl Problem {
                 .to_owned(),
         };
         let mut problem = self.stuck(message, silence.since);
-        let phase = format!("the run was {}", silence.phase.as_str());
-        problem
-            .evidence
-            .splice(0..0, [Fact::Said(phase), Fact::Said(works)]);
+        problem.evidence.insert(0, Fact::Said(works));
         problem
     }
 

@@ -12,9 +12,9 @@ use crate::{
         plan::{Basis, Kind, OfIncident, Order, Subject},
         safety::{self, Evidence, Permit, Run, Table, Webhook},
     },
-    diagnose::{self, Diagnosis},
+    diagnose::{self, Diagnosis, Verdict},
     observe::{Canary, Live, Look, observer::ProjectView},
-    posthog::{Client, PostHogError, Transport},
+    posthog::{Client, PostHogError, Transport, write::Write},
 };
 
 /// How long reads count that are of one table.
@@ -83,8 +83,11 @@ pub async fn open<T: Transport>(
                     approval::Progress::Stay(stays) => return Gate::Stays(stays),
                     approval::Progress::Closed(closed) => Err(closed),
                     approval::Progress::Send(approved, intended) => {
-                        let permit = safety::permit_approved(approved);
-                        Ok((permit, Record::Proposal(intended)))
+                        let stands = canary_of_cancel(&view.client, diagnosis, order).await;
+                        stands.map(|()| {
+                            let permit = safety::permit_approved(approved);
+                            (permit, Record::Proposal(intended))
+                        })
                     }
                 },
             }
@@ -111,6 +114,21 @@ async fn canary_stands<T: Transport>(
             canary.name
         ))),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// The same for the cancel of a proposal.
+async fn canary_of_cancel<T: Transport>(
+    client: &Client<T>,
+    diagnosis: &Diagnosis,
+    order: &Order,
+) -> Result<(), Closed> {
+    let judged = diagnosis.of(&order.subject.schema_id);
+    match (&order.call, judged.map(|judged| &judged.verdict)) {
+        (Write::Cancel { .. }, Some(Verdict::Silent(silence) | Verdict::StuckJob(silence))) => {
+            canary_stands(client, silence.canary.as_ref()).await
+        }
+        _ => Ok(()),
     }
 }
 

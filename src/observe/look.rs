@@ -215,7 +215,22 @@ fn sort(jobs: Vec<Job>, schema_id: &str, now: Timestamp) -> Result<Vec<Job>, Str
     // PostHog sends the newest first; the order is what decides which run a cancel would hit, so it is not left to trust.
     // Stable: of two with the same time the one that PostHog sent first is the newer.
     dated.sort_by_key(|(created, _)| std::cmp::Reverse(*created));
-    Ok(dated.into_iter().map(|(_, job)| job).collect())
+    let jobs: Vec<Job> = dated.into_iter().map(|(_, job)| job).collect();
+    Ok(without_companions(jobs))
+}
+
+/// With `cdc_table_mode: both` a run of change data capture has two rows, and the newer is the companion: the older one is the run.
+fn without_companions(jobs: Vec<Job>) -> Vec<Job> {
+    let is_companion = |(place, job): (usize, &Job)| {
+        let same_run = |older: &Job| older.workflow_run_id == job.workflow_run_id;
+        job.cdc_write_mode.get().is_some()
+            && job.workflow_run_id.get().is_some()
+            && jobs[place + 1..].iter().any(same_run)
+    };
+    let companions: Vec<bool> = jobs.iter().enumerate().map(is_companion).collect();
+    let rows = jobs.into_iter().zip(companions);
+    rows.filter_map(|(job, is_companion)| (!is_companion).then_some(job))
+        .collect()
 }
 
 #[cfg(test)]
@@ -244,6 +259,17 @@ mod tests {
         );
         assert!(matches!(look.newest(), Newest::Job(job, _) if job.id == "new"));
         assert!(look.job("other").is_none() && look.job("old").is_some());
+    }
+
+    #[test]
+    fn the_companion_of_a_run_of_change_data_capture_is_not_the_newest_run() {
+        let look = look(
+            r#"[{"id":"companion","created_at":"2026-10-01T02:00:01Z","schema":{"id":"a1"},"workflow_run_id":"r","cdc_write_mode":"scd2_append"},
+                {"id":"run","created_at":"2026-10-01T02:00:00Z","schema":{"id":"a1"},"workflow_run_id":"r","cdc_write_mode":"upsert"},
+                {"id":"before","created_at":"2026-10-01T01:00:00Z","schema":{"id":"a1"},"workflow_run_id":"q","cdc_write_mode":"upsert"}]"#,
+        );
+        assert!(matches!(look.newest(), Newest::Job(job, _) if job.id == "run"));
+        assert!(look.job("companion").is_none() && look.job("before").is_some());
     }
 
     #[test]
