@@ -19,7 +19,7 @@ use crate::{
         Timings, ValidatedPolicy,
         status::{Confidence, RootCause, Severity},
     },
-    observe::{Log, Look, Newest, Seen, Snapshot},
+    observe::{Log, Look, Newest, Phase, Seen, Snapshot},
     posthog::wire::{JobStatus, SchemaStatus},
 };
 
@@ -134,7 +134,8 @@ fn of_run(known: &Known<'_>, judged: &Judged) -> Option<Problem> {
                 seconds(began),
                 in_words(known.now.duration_since(silent_since))
             );
-            Some(looks_stuck(judged, message, silent_since))
+            let phase = look.log.read().map(|log| log.phase(false));
+            Some(looks_stuck(judged, message, silent_since, phase))
         }
         Newest::Job(job, began) => {
             let ended = job.finished_at.get().copied().unwrap_or(began);
@@ -145,12 +146,20 @@ fn of_run(known: &Known<'_>, judged: &Judged) -> Option<Problem> {
     }
 }
 
-fn looks_stuck(judged: &Judged, message: String, since: Timestamp) -> Problem {
+fn looks_stuck(
+    judged: &Judged,
+    message: String,
+    since: Timestamp,
+    phase: Option<Phase>,
+) -> Problem {
     let single = "this is a single look: a run that works silently looks the same, and one that is loaded may be silent for hours; look again later whether its rows have moved";
-    let seen = judged.evidence.iter().cloned().map(Fact::Said);
+    let phase = phase.map(|phase| format!("by its log the run is {}", phase.as_str()));
+    let seen = phase.into_iter().chain(judged.evidence.iter().cloned());
     Problem {
         since: Some(since),
-        evidence: std::iter::once(single.into()).chain(seen).collect(),
+        evidence: std::iter::once(single.into())
+            .chain(seen.map(Fact::Said))
+            .collect(),
         ..stuck(judged, "run/looks-stuck", message)
     }
 }

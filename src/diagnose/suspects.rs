@@ -275,12 +275,6 @@ pub fn describe(look: &Look) -> Vec<String> {
                     facts.push(format!("its log could not be read: {reason}"));
                 }
             }
-            if let Some(log) = look.log.read() {
-                facts.push(format!(
-                    "by its log the run is {}",
-                    log.phase(false).as_str()
-                ));
-            }
             facts
         }
     }

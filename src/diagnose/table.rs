@@ -93,7 +93,9 @@ impl Problem {
                 .to_owned(),
         };
         let mut problem = self.stuck(message, silence.since);
-        problem.evidence.insert(0, Fact::Said(works));
+        let phase = format!("the run was {}", silence.phase.as_str());
+        let signs = [Fact::Said(phase), Fact::Said(works)];
+        problem.evidence.splice(0..0, signs);
         problem
     }
 
