@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A duration as a user wrote it. What is allowed in a field, [`super::cel::between`] says beside it; an object may be older than
+/// A duration as a user wrote it. What is allowed in a field, `cel::between` says beside it; an object may be older than
 /// that rule, so that the text is read only where a wrong one can be reported.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
 #[serde(transparent)]
