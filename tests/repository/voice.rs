@@ -198,18 +198,20 @@ pub fn report(counted: &[Counted]) -> String {
 }
 
 fn paragraphs(file: &str, text: &str) -> Vec<String> {
-    if file.ends_with(".rs") {
-        rust(text)
-    } else if file.ends_with(".md") {
-        markdown::paragraphs(text)
-    } else {
-        // YAML, JSON and templates: keys and comment signs go, what remains reads like Markdown.
-        let lines = text.lines().map(|line| {
-            let value = PIECES.yaml_key.replace(line, "\n\n");
-            PIECES.yaml_comment.replace(&value, "").into_owned()
-        });
-        markdown::paragraphs(&lines.collect::<Vec<_>>().join("\n"))
+    match file.rsplit('.').next() {
+        Some("rs") => rust(text),
+        Some("md") => markdown::paragraphs(text),
+        _ => yaml(text),
     }
+}
+
+/// YAML, JSON and templates: keys and comment signs go, what remains reads like Markdown.
+fn yaml(text: &str) -> Vec<String> {
+    let lines = text.lines().map(|line| {
+        let value = PIECES.yaml_key.replace(line, "\n\n");
+        PIECES.yaml_comment.replace(&value, "").into_owned()
+    });
+    markdown::paragraphs(&lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// Comments and string literals of a Rust file. Lines of one comment are one paragraph.
