@@ -31,6 +31,15 @@ impl<'a> Terminal<'a> {
                 ("http://127.0.0.1:36543", env.posthog.url()),
                 ("data-platform", env.namespace.clone()),
                 ("phx_…", "phx_demo".to_owned()),
+                // Nothing may leave this machine.
+                (
+                    "https://hooks.slack.com/services/…",
+                    env.posthog.url() + "/slack",
+                ),
+                (
+                    "https://alerts.example.com/warehouse",
+                    env.posthog.url() + "/hook",
+                ),
             ],
         };
         let namespace = &env.namespace;
@@ -65,7 +74,8 @@ impl<'a> Terminal<'a> {
         text(&output.stdout)
     }
 
-    /// Takes the blocks of a page one after the other: runs commands, saves policies, and tries parts of a spec.
+    /// Takes the blocks of a page one after the other: runs commands, saves policies, and changes the policy
+    /// `production` as parts of a spec say.
     fn follow(&mut self, page: &str) {
         let root = env!("CARGO_MANIFEST_DIR");
         let text = fs::read_to_string(format!("{root}/docs/{page}")).unwrap();
@@ -79,7 +89,7 @@ impl<'a> Terminal<'a> {
                 "yaml" if text.starts_with("apiVersion") => {
                     fs::write(self.folder.path().join("policy.yaml"), text).unwrap();
                 }
-                "yaml" => self.try_spec(&text),
+                "yaml" => self.change_policy(&text),
                 _ => {}
             }
         }
@@ -101,12 +111,9 @@ impl<'a> Terminal<'a> {
         }
     }
 
-    /// The API server accepts this part of a policy.
-    fn try_spec(&self, yaml: &str) {
+    fn change_policy(&self, yaml: &str) {
         fs::write(self.folder.path().join("part.yaml"), yaml).unwrap();
-        self.run(
-            "kubectl patch wsp production --type=merge --dry-run=server --patch-file part.yaml",
-        );
+        self.run("kubectl patch wsp production --type=merge --patch-file part.yaml");
     }
 }
 
@@ -114,7 +121,7 @@ impl<'a> Terminal<'a> {
 fn runnable(block: &str) -> String {
     let line = |line: &str| {
         let is = |command: &str| line.trim_start().starts_with(command);
-        if is("cargo ") {
+        if is("cargo ") || is("warehouse-sync-operator run ") {
             String::new()
         } else if is("kubectl wsp request ") || is("kubectl wsp approve ") {
             format!("{line} --yes")
@@ -149,7 +156,12 @@ fn the_commands_of_the_tutorial_and_of_how_to_guides_work() {
     env.wait_for("production", "the approved resync", |status| {
         status.proposals[0].phase == Phase::Executed
     });
-    for page in ["why-not.md", "credentials.md", "tuning.md"] {
+    for page in [
+        "why-not.md",
+        "credentials.md",
+        "notifications.md",
+        "tuning.md",
+    ] {
         terminal.follow(page);
     }
     wait_until("the last guide to suspend the policy", || {
