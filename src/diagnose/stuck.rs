@@ -9,7 +9,7 @@ use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::{Timings, validated::Health},
+    api::{Timings, status::Mark, validated::Health},
     observe::{Canary, Look, Newest, Phase, Seen, TableLog},
     posthog::{
         lax::Lax,
@@ -272,11 +272,26 @@ pub fn silent_for(seen: &Seen) -> Option<SignedDuration> {
     Some(silent.map_or(still, |silent| silent.min(still)))
 }
 
-/// True if the table is silent for about as long as one that is dead: for `no_progress_for`, less an hour.
+/// True if the table is silent for about as long as one that is dead: for `no_progress_for`, less an hour. One look is enough for that.
 #[must_use]
 pub fn is_silent_beside_the_dead(seen: &Seen, no_progress_for: SignedDuration) -> bool {
-    let enough = no_progress_for - AT_ONCE.min(no_progress_for / 12);
-    silent_for(seen).is_some_and(|silent| silent >= enough)
+    let (Some(look), Some(mark)) = (&seen.look, &seen.mark) else {
+        return false;
+    };
+    let still = look.began.duration_since(mark.since);
+    mark.running && seen.unclear.is_none() && still >= nearly(no_progress_for)
+}
+
+/// True if the table may be silent for as long, as far as a process knows that has only begun and has not looked at it yet.
+#[must_use]
+pub fn may_be_silent_too(seen: &Seen, no_progress_for: SignedDuration, now: Timestamp) -> bool {
+    let long =
+        |mark: &Mark| mark.running && now.duration_since(mark.since) >= nearly(no_progress_for);
+    seen.look.is_none() && seen.mark.as_ref().map_or(seen.from_first_list, long)
+}
+
+fn nearly(no_progress_for: SignedDuration) -> SignedDuration {
+    no_progress_for - AT_ONCE.min(no_progress_for / 12)
 }
 
 /// True if a completed run of this table may serve as a canary: it syncs by the ordinary pipeline, and has completed before.

@@ -26,10 +26,19 @@ pub struct Look {
     pub log: Log,
 }
 
-/// The log of a table while its newest run is in progress.
+/// When a look reads the log of the table, which costs a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadsLog {
+    /// While the newest run is in progress.
+    OfRunning,
+    /// Also when it has ended: after a cancel somebody may still work on the table.
+    Always,
+}
+
+/// The log of a table since its newest run began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Log {
-    /// Not read, because the newest run is not running.
+    /// Not read: the newest run has ended, and nobody asked how it is after that.
     NotRead,
     /// What it shows since that run began.
     Read(TableLog),
@@ -88,14 +97,12 @@ impl Look {
         }
     }
 
-    /// Takes a look at a table through `client`. The log is read only while a run is in progress, and only what is new in it since
-    /// `before`.
+    /// Takes a look at a table through `client`. Of its log only what is new since `before` is read.
     pub async fn take<T: Transport>(
         client: &Client<T>,
-        source_id: &str,
-        schema_id: &str,
-        name: &str,
+        (source_id, schema_id, name): (&str, &str, &str),
         before: Option<&Self>,
+        reads_log: ReadsLog,
     ) -> Self {
         let began = client.now();
         let jobs = client
@@ -104,7 +111,7 @@ impl Look {
             .map_err(|e| e.to_string());
         let mut look = Self::new(began, schema_id, jobs, Log::NotRead);
         if let Newest::Job(job, created) = look.newest()
-            && job.status() == JobStatus::Running
+            && (job.status() == JobStatus::Running || reads_log == ReadsLog::Always)
         {
             let before = before.and_then(|look| look.log.read());
             let read = TableLog::read(client, schema_id, (job, created), before).await;
@@ -184,6 +191,18 @@ impl Look {
         let ended = ended.filter(|at| *at > began).max();
         let line = self.log.read().and_then(|log| log.worked);
         line.map(|(at, _)| at).max(ended)
+    }
+
+    /// Whether nobody has worked on the table for so long before this look; the reason if its log does not say.
+    pub fn has_rested(&self, long: SignedDuration) -> Result<bool, &str> {
+        match &self.log {
+            Log::Read(_) => {
+                let worked = self.worked_at();
+                Ok(worked.is_none_or(|at| self.began.duration_since(at) >= long))
+            }
+            Log::NotRead => Err("the table's log was not read"),
+            Log::Unreadable(reason) => Err(reason),
+        }
     }
 
     /// The run with this id, if it is among the newest.

@@ -182,6 +182,8 @@ fn a_new_run_that_our_late_cancel_hits_is_said_to_be_hit_and_reloaded() {
 fn no_healthy_look_alike_is_harmed_in_three_days() {
     let mut world = world(LOOK_ALIKES, ENFORCE);
     run_with_restarts(&mut world, 3);
+    let harmed = simulator(&world, Simulator::take_violations);
+    assert!(harmed.is_empty(), "{harmed:#?}");
     assert_eq!(world.count("cancel"), 0);
 }
 
@@ -361,6 +363,132 @@ fn a_denied_cancel_is_never_sent() {
     assert_eq!(open.count(), 0, "{:#?}", proposals(&world));
 }
 
+// --- After a cancel -------------------------------------------------------------------------------------------------
+
+/// What is said of a run that the operator cancelled after a person's approval, of which the next runs are like this.
+fn after_approved_cancel(next_runs: &str) -> (World, Proposal) {
+    let scenario = dies_later("{phase: queued}").replace(&format!("then: {WORKS}"), next_runs);
+    let mut world = world(&scenario, ENFORCE);
+    world.run_for(hours(33));
+    let proposal = proposals(&world).remove(0);
+    let key = format!("approve.warehousesync.dev/{}", proposal.id);
+    world.cluster.annotate(&key, Some("anna"));
+    (world, proposal)
+}
+
+#[test]
+fn a_reload_that_posthog_drops_after_an_approved_cancel_is_sent_again() {
+    let next =
+        format!("next_runs: [{{never_starts: true}}, {{never_starts: true}}], then: {WORKS}");
+    let (mut world, _) = after_approved_cancel(&next);
+    world.run_for(hours(1));
+    assert_eq!((world.count("cancel"), world.count("reload")), (1, 2));
+    world.restart();
+    world.run_for(hours(3));
+    assert_eq!((world.count("cancel"), world.count("reload")), (1, 3));
+    assert!(has_completed(&world, "a"));
+    let proposals = proposals(&world);
+    assert_eq!(proposals[0].phase, Phase::Executed, "{proposals:#?}");
+}
+
+#[test]
+fn an_approved_cancel_after_which_no_run_comes_says_what_is_left_to_do_and_the_table_keeps_a_cause()
+{
+    let (mut world, _) = after_approved_cancel("then: {never_starts: true}");
+    for _ in 0..24 {
+        world.run_for(hours(1));
+        let findings = world.status().findings;
+        assert!(
+            findings.iter().any(|finding| finding.schema == "a"),
+            "{:#?}",
+            world.status()
+        );
+    }
+    assert_eq!(world.count("cancel"), 1);
+    let proposals = proposals(&world);
+    assert_eq!(proposals[0].phase, Phase::OutcomeUnknown, "{proposals:#?}");
+    let said = &proposals[0].message;
+    assert!(
+        said.contains("was sent 3 times") && said.contains("reload the table in PostHog"),
+        "{said}"
+    );
+    let findings = world.status().findings;
+    let of_a = findings
+        .iter()
+        .find(|finding| finding.schema == "a")
+        .unwrap();
+    assert!(of_a.next_action.contains("PostHog's support"), "{of_a:#?}");
+}
+
+#[test]
+fn after_a_cancel_the_table_is_reloaded_only_once_its_log_is_quiet() {
+    let mut world = world(&tables(&[&dies()]), ENFORCE);
+    world.run_until_cancelled(1);
+    let id = world.schema_id("a");
+    for _ in 0..20 {
+        simulator(&world, |posthog| {
+            posthog.write_log(&id, "batch_picked_up").unwrap()
+        });
+        world.run_for(SignedDuration::from_mins(1));
+        assert_eq!(world.count("reload"), 0);
+    }
+    world.run_for(SignedDuration::from_mins(20));
+    assert_eq!((world.count("cancel"), world.count("reload")), (1, 1));
+    assert!(has_completed(&world, "a"));
+}
+
+#[test]
+fn after_a_cancel_a_table_whose_log_cannot_be_read_is_not_reloaded() {
+    let mut world = world(&tables(&[&dies()]), ENFORCE);
+    world.run_until_cancelled(1);
+    let fault = "{matches: {path_contains: /logs/}, times: forever, kind: {status: {status: 503}}}";
+    let fault = serde_saphyr::from_str(fault).unwrap();
+    simulator(&world, |posthog| posthog.add_fault(fault));
+    world.run_for(hours(1));
+    assert_eq!(world.count("reload"), 0);
+    simulator(&world, Simulator::clear_faults);
+    world.run_for(SignedDuration::from_mins(20));
+    assert_eq!(world.count("reload"), 1);
+    assert!(has_completed(&world, "a"));
+}
+
+/// How many requests were made in so many hours, by the hour.
+fn requests_per_hour(world: &mut World, long: i64) -> usize {
+    let count = |world: &World| simulator(world, |posthog| posthog.requests().len());
+    let before = count(world);
+    world.run_for(hours(long));
+    (count(world) - before) / usize::try_from(long).unwrap()
+}
+
+#[test]
+fn waiting_for_a_long_run_after_a_reload_costs_no_more_than_watching_a_healthy_project() {
+    let spec = ENFORCE.replace("interval: 5m", "interval: 2m");
+    let long = "{pipeline: v3, extract: 20h, rows: 40000, batches: 100}";
+    let mut world = world(&tables(&[&format!("run: {DIES}, then: {long}")]), &spec);
+    world.run_until_cancelled(1);
+    world.run_for(hours(1));
+    assert_eq!(world.status().incidents[0].step, Step::WaitSuccess);
+    let per_hour = requests_per_hour(&mut world, 10);
+    assert!(
+        per_hour <= 48,
+        "{per_hour} requests an hour: more than 1 % of the quota"
+    );
+}
+
+#[test]
+fn waiting_for_a_run_that_never_comes_is_fast_only_at_first() {
+    let spec = ENFORCE.replace("interval: 5m", "interval: 2m");
+    let scenario = tables(&[&format!("run: {DIES}, then: {{never_starts: true}}")]);
+    let mut world = world(&scenario, &spec);
+    world.run_until_cancelled(1);
+    let per_hour = requests_per_hour(&mut world, 3);
+    assert!(
+        per_hour <= 240,
+        "{per_hour} requests an hour: more than 5 % of the quota"
+    );
+    assert_eq!(world.count("reload"), 3);
+}
+
 // --- Whatever happens -----------------------------------------------------------------------------------------------
 
 /// What a run is like, in minutes. No stretch of its extraction is silent for as long as `noProgressFor`.
@@ -469,15 +597,10 @@ proptest! {
         let id = world.schema_id("a");
         let job = simulator(&world, |posthog| posthog.newest_job(&id).unwrap());
         let (mut died_extracting, mut loader_stopped) = (false, false);
-        // A silence that stands in no status yet counts from when the new process first saw the table.
-        let mut restarted = world.now();
         for (minutes, what) in happenings {
             world.run_for(SignedDuration::from_mins(minutes));
             match what {
-                Happening::Restart => {
-                    restarted = world.now();
-                    world.restart();
-                }
+                Happening::Restart => world.restart(),
                 Happening::RunDies => simulator(&world, |posthog| {
                     if posthog.run_is_alive(&job) && posthog.phase(&job).is_some() {
                         died_extracting = posthog.phase(&job) == Some(RunPhase::Extracting);
@@ -502,8 +625,7 @@ proptest! {
             let last_sign = last_line(&world, at);
             let silent = at.duration_since(last_sign);
             prop_assert!(silent >= NO_PROGRESS_FOR, "{silent}");
-            let watched = at.duration_since(last_sign.max(restarted));
-            prop_assert!(watched <= NO_PROGRESS_FOR + POLL * 2, "{silent}, {watched}");
+            prop_assert!(silent <= NO_PROGRESS_FOR + POLL * 2, "{silent}");
             let reloads = reloads(&world, "a");
             prop_assert!(
                 reloads.first().is_some_and(|reload| reload.duration_since(at) <= POLL * 2),
