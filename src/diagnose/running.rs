@@ -70,17 +70,17 @@ fn is_alone(known: &Known<'_>, schema: &Schema) -> bool {
     !rows.any(|other| other.id != schema.id && other.should_sync == Lax::Is(true))
 }
 
-/// Whether too many tables may be silent at once, of those that are silent and those that were not looked at since the operator began.
+/// Whether too many selected tables may be silent at once, also of those that were not looked at lately.
 fn is_only_known_in_part(known: &Known<'_>) -> bool {
     let selected = known.snapshot.selected(&known.policy.selector);
-    let unseen = selected.filter(|(source, schema)| {
+    let mut silent = selected.filter(|(source, schema)| {
         let enough = known.health(source, schema).no_progress_for;
         let seen = known.snapshot.seen(&schema.id);
         schema.should_sync == Lax::Is(true)
             && schema.status() == SchemaStatus::Running
             && seen.is_some_and(|seen| may_be_silent_too(seen, enough, known.now))
     });
-    silent(known).count() + unseen.count() > MOST_AT_ONCE
+    silent.nth(MOST_AT_ONCE).is_some()
 }
 
 /// The tables of the project whose runs are silent for about as long as a dead one.

@@ -9,7 +9,7 @@ use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::{Timings, status::Mark, validated::Health},
+    api::{Timings, validated::Health},
     observe::{Canary, Look, Newest, Phase, Seen, TableLog},
     posthog::{
         lax::Lax,
@@ -282,12 +282,15 @@ pub fn is_silent_beside_the_dead(seen: &Seen, no_progress_for: SignedDuration) -
     mark.running && seen.unclear.is_none() && still >= nearly(no_progress_for)
 }
 
-/// True if the table may be silent for as long, as far as a process knows that has only begun and has not looked at it yet.
+/// True if the table may be silent beside a dead one, as far as is known now, also of what was not looked at lately: its run has not been
+/// seen to move for most of that time, or a process that has only begun has not looked at it yet.
 #[must_use]
 pub fn may_be_silent_too(seen: &Seen, no_progress_for: SignedDuration, now: Timestamp) -> bool {
-    let long =
-        |mark: &Mark| mark.running && now.duration_since(mark.since) >= nearly(no_progress_for);
-    seen.look.is_none() && seen.mark.as_ref().map_or(seen.from_first_list, long)
+    let most = no_progress_for - no_progress_for / 4;
+    match &seen.mark {
+        Some(mark) => mark.running && now.duration_since(mark.since) >= most,
+        None => seen.look.is_none() && seen.from_first_list,
+    }
 }
 
 fn nearly(no_progress_for: SignedDuration) -> SignedDuration {

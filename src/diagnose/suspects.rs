@@ -59,11 +59,7 @@ pub fn suspects(
     let mut urgent: Vec<Suspect> = incidents
         .iter()
         .filter(|incident| awaits_look(incident, snapshot))
-        .map(|i| Suspect {
-            source_id: i.source_id.clone(),
-            schema_id: i.schema_id.clone(),
-            name: i.schema.clone(),
-        })
+        .map(|incident| of_incident(incident, snapshot))
         .collect();
     let looked_at = |id: &str| Some(snapshot.seen(id)?.look.as_ref()?.at);
     let mut due: Vec<(bool, Option<Timestamp>, Suspect)> = snapshot
@@ -87,6 +83,16 @@ pub fn suspects(
     let mut known = HashSet::new();
     urgent.retain(|suspect| known.insert(suspect.schema_id.clone()));
     urgent
+}
+
+/// The table of an incident, by the name that it has now: it may have been renamed.
+fn of_incident(incident: &Incident, snapshot: &Snapshot) -> Suspect {
+    let row = snapshot.row(&incident.source_id, &incident.schema_id);
+    Suspect {
+        source_id: incident.source_id.clone(),
+        schema_id: incident.schema_id.clone(),
+        name: row.map_or_else(|| incident.schema.clone(), |(_, row)| row.name.clone()),
+    }
 }
 
 /// Whether the next step of an incident hangs on a look now. A new run may be at work for days, and the list says when it has ended.

@@ -309,6 +309,11 @@ mod tests {
                 Phase::PostLoad,
             ),
             (vec![(12, "r1", COMPLETE)], Phase::Unknown),
+            // What marked its phase is older than the log is kept.
+            (
+                vec![(12, "r2", "batch_inserted_to_postgres_queue")],
+                Phase::Unknown,
+            ),
             (vec![], Phase::Unknown),
         ] {
             assert_eq!(log(&lines).phase(false), phase, "{lines:?}");

@@ -36,6 +36,7 @@ mod receiver;
 mod remediation;
 mod roads;
 mod sharing;
+mod silent_run;
 mod startup;
 mod story;
 mod support;
