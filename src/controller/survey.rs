@@ -142,7 +142,9 @@ impl<T: Transport> Survey<'_, T> {
             suspects(self.policy, snapshot, self.incidents, self.timings, now)
         });
         if self.every_run {
-            suspects.extend(running(&self.policy.selector, snapshot));
+            let known: HashSet<String> = ids(&suspects);
+            let others = running(&self.policy.selector, snapshot).into_iter();
+            suspects.extend(others.filter(|other| !known.contains(&other.schema_id)));
         }
         suspects.truncate(self.budget.looks);
         let mut looked = 0;
@@ -279,6 +281,11 @@ impl<T: Transport> Survey<'_, T> {
             .take(self.budget.probes)
             .collect()
     }
+}
+
+fn ids(suspects: &[Suspect]) -> HashSet<String> {
+    let ids = suspects.iter().map(|suspect| suspect.schema_id.clone());
+    ids.collect()
 }
 
 fn rows(snapshot: &Snapshot) -> HashMap<&str, (&Source, &Schema)> {

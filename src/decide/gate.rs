@@ -164,7 +164,7 @@ pub fn nothing_runs(
         return changed(format!("an older run, {}, is Running", job.id));
     }
     if incident.job_id.is_some() {
-        match live.has_rested(timings.quiet_after_cancel()) {
+        match live.has_rested(timings, live.at) {
             Ok(true) => {}
             Ok(false) => return changed("PostHog worked on the table a moment ago"),
             Err(reason) => {

@@ -246,8 +246,9 @@ fn settle(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         return Next::Wait;
     }
     // A reload may end what PostHog loads.
-    let quiet = facts.timings.quiet_after_cancel();
-    let rested = (facts.look).map_or(Err("it was not looked at"), |look| look.has_rested(quiet));
+    let rested = (facts.look).map_or(Err("it was not looked at"), |look| {
+        look.has_rested(facts.timings, facts.now)
+    });
     let why_not = match rested {
         Ok(true) => {
             let message = "nothing runs any more; reloading".to_owned();

@@ -3,11 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::TableLog;
-use crate::posthog::{
-    Client, Transport,
-    lax::Lax,
-    run_log::Line,
-    wire::{Job, JobStatus},
+use crate::{
+    api::Timings,
+    posthog::{
+        Client, Transport,
+        lax::Lax,
+        run_log::Line,
+        wire::{Job, JobStatus},
+    },
 };
 
 /// A job that claims to have begun later than this after now tells nothing: some clock is wrong.
@@ -182,27 +185,35 @@ impl Look {
     /// another run. None if nothing shows it.
     #[must_use]
     pub fn worked_at(&self) -> Option<Timestamp> {
+        let line = self.log.read().and_then(|log| log.worked);
+        line.map(|(at, _)| at).max(self.another_ended_at())
+    }
+
+    /// When another run of the table last ended since the newest began.
+    fn another_ended_at(&self) -> Option<Timestamp> {
         let Newest::Job(newest, began) = self.newest() else {
             return None;
         };
         let others = self.jobs.as_deref().unwrap_or_default();
         let others = others.iter().filter(|job| job.id != newest.id);
         let ended = others.filter_map(|job| job.finished_at.get()).copied();
-        let ended = ended.filter(|at| *at > began).max();
-        let line = self.log.read().and_then(|log| log.worked);
-        line.map(|(at, _)| at).max(ended)
+        ended.filter(|at| *at > began).max()
     }
 
-    /// Whether nobody has worked on the table for so long before this look; the reason if its log does not say.
-    pub fn has_rested(&self, long: SignedDuration) -> Result<bool, &str> {
-        match &self.log {
-            Log::Read(_) => {
-                let worked = self.worked_at();
-                Ok(worked.is_none_or(|at| self.began.duration_since(at) >= long))
-            }
-            Log::NotRead => Err("the table's log was not read"),
-            Log::Unreadable(reason) => Err(reason),
-        }
+    /// Whether at `now` nobody has worked on the table for as long as it takes until it may be reloaded after a cancel; the reason if its
+    /// log does not say.
+    pub fn has_rested(&self, timings: &Timings, now: Timestamp) -> Result<bool, &str> {
+        let log = match &self.log {
+            Log::Read(log) => log,
+            Log::NotRead => return Err("the table's log was not read"),
+            Log::Unreadable(reason) => return Err(reason),
+        };
+        let for_ = |long| move |at| now.duration_since(at) >= long;
+        let is_quiet = log
+            .worked
+            .map(|(at, _)| at)
+            .is_none_or(for_(timings.quiet_after_cancel()));
+        Ok(is_quiet && self.another_ended_at().is_none_or(for_(timings.settle)))
     }
 
     /// The run with this id, if it is among the newest.

@@ -115,7 +115,7 @@ fn has_rested(look: &Look, job_id: &str, timings: &Timings) -> Option<bool> {
         JobStatus::Running => Some(false),
         JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => {
             let ended = *job.finished_at.get()?;
-            let is_quiet = look.has_rested(timings.quiet_after_cancel()).ok()?;
+            let is_quiet = look.has_rested(timings, look.at).ok()?;
             Some(is_quiet && look.began.duration_since(ended) >= timings.settle)
         }
         JobStatus::Unknown => None,
