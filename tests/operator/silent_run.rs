@@ -6,7 +6,7 @@ use crate::support::{Env, Operator};
 
 /// A run that died while it was loaded, beside a table that completes a run every two seconds. The run after it works.
 const LOADING: &str = "
-instance: {stale_after: null}
+instance: {stale_after: null, lock: false}
 sources:
   - type: Postgres
     prefix: prod

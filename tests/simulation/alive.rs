@@ -506,7 +506,31 @@ fn an_approved_cancel_after_which_no_run_comes_says_what_is_left_to_do_and_the_t
         .iter()
         .find(|finding| finding.schema == "a")
         .unwrap();
-    assert!(of_a.next_action.contains("PostHog's support"), "{of_a:#?}");
+    assert!(of_a.message.contains("PostHog's support"), "{of_a:#?}");
+}
+
+#[test]
+fn a_table_that_says_only_that_its_run_was_stopped_after_a_cancel_in_vain_has_a_cause_and_advice() {
+    let (mut world, _) = after_approved_cancel("then: {never_starts: true}");
+    let id = world.schema_id("a");
+    world.run_for(SignedDuration::from_mins(5));
+    for _ in 0..60 {
+        let (failed, said) = (posthog_simulator::Status::Failed, "Sync cancelled by user");
+        simulator(&world, |posthog| {
+            posthog.set_status(&id, Some(failed), Some(said)).unwrap();
+        });
+        world.run_for(SignedDuration::from_mins(5));
+    }
+    assert_eq!((world.count("cancel"), world.count("reload")), (1, 3));
+    let status = world.status();
+    assert_eq!(status.proposals[0].phase, Phase::OutcomeUnknown);
+    let mut findings = status.findings.iter();
+    let of_a = findings.find(|finding| finding.schema == "a").unwrap();
+    assert_eq!(of_a.cause, RootCause::Stuck, "{of_a:#?}");
+    assert!(
+        of_a.advice.contains("Reload the table in PostHog"),
+        "{of_a:#?}"
+    );
 }
 
 #[test]
