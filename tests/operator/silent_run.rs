@@ -4,14 +4,15 @@ use warehouse_sync_operator::api::proposal::{Phase, Proposal, ProposedAction};
 
 use crate::support::{Env, Operator};
 
-/// A run that died while it was loaded, beside a table that completes a run every two seconds. The run after it works.
+/// A run that died while it was loaded, beside a table that completes a run every two seconds. The run after it needs no loader,
+/// whose sweeps take minutes here.
 const LOADING: &str = "
 instance: {stale_after: null, lock: false}
 sources:
   - type: Postgres
     prefix: prod
     schemas:
-      - {name: public.orders, frequency: 1hour, last_synced_ago: 33h, rows: 4000, run: {pipeline: v3, started_ago: 9h, start: 0s, extract: 1h, rows: 4000, batches: 4, queue: 0s, load_per_batch: 30m, dies: {phase: loading, after: 45m}}, then: {pipeline: v3, start: 0s, extract: 100ms, rows: 100, queue: 0s, load_per_batch: 100ms, post_load: 100ms}}
+      - {name: public.orders, frequency: 1hour, last_synced_ago: 33h, rows: 4000, run: {pipeline: v3, started_ago: 9h, start: 0s, extract: 1h, rows: 4000, batches: 4, queue: 0s, load_per_batch: 30m, dies: {phase: loading, after: 45m}}, then: {completes: {after: 1s, rows: 100}}}
       - {name: public.users, last_synced_ago: 1h, rows: 10, starts_every: 2s, then: {pipeline: v3, start: 0s, extract: 100ms, rows: 1, queue: 0s, load_per_batch: 100ms, post_load: 100ms}}
 ";
 
