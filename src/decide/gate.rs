@@ -367,9 +367,9 @@ mod tests {
             (Log::NotRead, false),
             (Log::Unreadable("403".to_owned()), false),
         ] {
-            let live = live(&job("j1", "Failed", "5"), log);
-            let gate = nothing_runs((&cancelled, TIMINGS), &live, &failed);
-            assert_eq!(gate.is_ok(), may, "{:?}: {gate:?}", live.log);
+            let seen = live(&job("j1", "Failed", "5"), log);
+            let gate = nothing_runs((&cancelled, TIMINGS), &seen, &failed);
+            assert_eq!(gate.is_ok(), may, "{:?}: {gate:?}", seen.log);
         }
     }
 
