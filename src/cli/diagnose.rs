@@ -89,7 +89,7 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
     let began = Timestamp::now();
     let project = Project {
         host: &args.host,
-        project: args.project,
+        id: args.project,
         api_key_file: args.api_key_file.as_deref(),
         network: &args.network,
         table: None,

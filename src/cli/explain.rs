@@ -100,7 +100,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode, CliError> {
     if let (Some(table), Some(host), Some(project)) = (&args.table, &args.host, args.project) {
         let project = Project {
             host,
-            project,
+            id: project,
             api_key_file: args.api_key_file.as_deref(),
             network: &args.network,
             table: Some(table),

@@ -32,7 +32,7 @@ pub(super) const BUDGET: Budget = Budget {
 /// Which project is read, and how.
 pub(super) struct Project<'a> {
     pub host: &'a str,
-    pub project: i64,
+    pub id: i64,
     pub api_key_file: Option<&'a Path>,
     pub network: &'a NetworkArgs,
     /// The one table that is looked at closer; every table that needs it if none is named.
@@ -89,7 +89,7 @@ impl Project<'_> {
         "kind": "WarehouseSyncPolicy",
         "metadata": {"name": "diagnose", "namespace": "default", "uid": "diagnose", "creationTimestamp": "1970-01-01T00:00:00Z"},
         "spec": {
-            "posthog": {"host": host.as_str(), "projectId": self.project, "apiKeySecretRef": {"name": "none", "key": "none"}},
+            "posthog": {"host": host.as_str(), "projectId": self.id, "apiKeySecretRef": {"name": "none", "key": "none"}},
             // Whoever asks now wants to know now.
             "health": {"failing": {"for": "0s"}},
             "selector": {"schemas": {"include": self.table.into_iter().collect::<Vec<_>>()}},
@@ -141,7 +141,7 @@ impl Project<'_> {
         progress.clears();
         let sources = polled
             .listed
-            .map_err(|error| cannot(why(&error, self.host, self.project)))?;
+            .map_err(|error| cannot(why(&error, self.host, self.id)))?;
         let state = State::default();
         let mut snapshot = Survey {
             policy: &policy,
