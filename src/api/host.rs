@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// A text that is not the base URL of a `PostHog`.
+/// A text that is not the base URL of a `PostHog` instance.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not https://HOST or https://HOST:PORT (http only for http://127.0.0.1:PORT)")]
 pub struct HostError(String);
 
-/// A checked base URL, in lower case, without a slash at its end.
+/// A checked base URL, in lower case, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host {
     base: String,
@@ -41,7 +41,7 @@ impl Host {
         Ok(Self { base, authority_at })
     }
 
-    /// The base URL, without a slash at its end.
+    /// The base URL, without a trailing slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.base

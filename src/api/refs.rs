@@ -32,7 +32,7 @@ pub struct FromSecret {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.id) ? !has(self.type) && !has(self.prefix) : has(self.type) || has(self.prefix)")
-    .message("a source is named by its id, or by type, prefix or both"))]
+    .message("name a source by its id, or by type, prefix or both"))]
 pub struct SourceRef {
     /// Id of the source (UUID).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ pub struct SourceRef {
 }
 
 impl SourceRef {
-    /// True if a source of this type, prefix and id is meant.
+    /// True if this refers to a source of this type, prefix and id.
     #[must_use]
     pub fn matches(&self, source_type: &str, prefix: &str, id: &str) -> bool {
         let Self {

@@ -84,7 +84,7 @@ fn an_input_that_says_where_is_refused_by_the_api_server() {
         let mapping = MAPPING.replace("password: {secretRef", &format!("{input}: {{secretRef"));
         let refused = env.apply(&env.policy("p", &mapping)).unwrap_err();
         assert!(
-            refused.contains("only inputs that say who asks"),
+            refused.contains("only inputs that identify the user"),
             "{refused}"
         );
     }
