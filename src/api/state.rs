@@ -173,6 +173,10 @@ pub struct SchemaState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub rescheduled: Option<Timestamp>,
+    /// Since when the table has been seen to be on without ever having synced; absent once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub waiting: Option<Timestamp>,
     /// When the operator last reloaded the table in full because it was stale; absent after a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -230,6 +234,7 @@ impl SchemaState {
             marks: None,
             disabled_seen: None,
             rescheduled: None,
+            waiting: None,
             reloaded_in_full: None,
             cancelled: None,
             poisoned: None,
@@ -245,6 +250,7 @@ impl SchemaState {
             marks,
             disabled_seen,
             rescheduled,
+            waiting,
             reloaded_in_full,
             cancelled,
             poisoned,
@@ -254,6 +260,7 @@ impl SchemaState {
         self.marks = self.marks.take().or(marks);
         self.disabled_seen = self.disabled_seen.or(disabled_seen);
         self.rescheduled = self.rescheduled.or(rescheduled);
+        self.waiting = self.waiting.or(waiting);
         self.reloaded_in_full = self.reloaded_in_full.or(reloaded_in_full);
         self.cancelled = self.cancelled.or(cancelled);
         self.poisoned = self.poisoned.or(poisoned);

@@ -98,7 +98,7 @@ impl<T: Transport> Survey<'_, T> {
         let mut snapshot = Snapshot {
             sources,
             runs: self.view.seen(),
-            changes: Changes::default(),
+            changes: self.view.changes(),
             probes: Probes::default(),
             canaries: self.view.canaries(),
             readings: self.view.readings(),

@@ -288,7 +288,8 @@ impl Planner<'_> {
             judged.map(|judged| &judged.verdict),
         ) {
             (Some(SchemaStatus::Completed), None) => Some(true),
-            (Some(SchemaStatus::Running), None | Some(Verdict::Running)) => None,
+            (Some(SchemaStatus::Running), None) => None,
+            (Some(SchemaStatus::Running), Some(verdict)) if verdict.is_running() => None,
             _ => Some(false),
         }
     }

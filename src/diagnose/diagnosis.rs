@@ -199,7 +199,7 @@ const fn field<'a>(counts: &'a mut SchemaCounts, verdict: &Verdict) -> &'a mut i
             &mut counts.stuck
         }
         Verdict::Failing { .. } | Verdict::JustFailed => &mut counts.failing,
-        Verdict::Stale { .. } => &mut counts.stale,
+        Verdict::Stale(_) => &mut counts.stale,
         Verdict::Disabled { .. } | Verdict::NotConfigured | Verdict::Paused => &mut counts.disabled,
         Verdict::Billing => &mut counts.billing,
         Verdict::Pending | Verdict::CannotTell { .. } => &mut counts.unknown,
@@ -219,7 +219,7 @@ const fn lets_source_be_healthy(verdict: &Verdict) -> bool {
         | Verdict::StuckWithoutJob { .. }
         | Verdict::Failing { .. }
         | Verdict::JustFailed
-        | Verdict::Stale { .. }
+        | Verdict::Stale(_)
         | Verdict::Disabled { after: Some(_), .. }
         | Verdict::Billing
         | Verdict::CannotTell { .. } => false,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::status::{Confidence, RootCause},
-    observe::{Newest, Reading, Snapshot},
+    observe::{Look, Newest, Reading, Snapshot},
     posthog::{
         PostHogError,
         lax::Lax,
@@ -19,6 +19,9 @@ use crate::{
 
 /// Longest error text that is kept, in characters.
 const TEXT_CAP: usize = 300;
+
+/// Runs in a row without a success of which the newest ended with a note of `PostHog`: from so many on they are failures.
+const NOTES_IN_A_ROW: usize = 3;
 
 /// A failure, and why it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +62,9 @@ pub fn failure(
         failure
             .facts
             .push("PostHog's field incremental_sync_blocked says so".to_owned());
+    }
+    if Cause::of(failure.cause).is_note() {
+        notes_again_and_again(&mut failure, snapshot, schema);
     }
     match Cause::of(failure.cause).doubt {
         Doubt::Status => {
@@ -127,6 +133,28 @@ impl Failure {
             text: self.text.take(),
             facts: std::mem::take(&mut self.facts),
         };
+    }
+}
+
+/// One run that ends with a note of `PostHog` is none that failed; several in a row, without any success, are. Runs that somebody
+/// stopped are not counted.
+fn notes_again_and_again(failure: &mut Failure, snapshot: &Snapshot, schema: &Schema) {
+    let Some(seen) = snapshot.seen(&schema.id) else {
+        return;
+    };
+    let look = seen.readable().map(Look::newest);
+    let stopped = matches!(look, Some(Newest::Job(job, _)) if job.was_stopped());
+    let streak = seen.streak.filter(|streak| streak.count >= NOTES_IN_A_ROW);
+    if let Some(streak) = streak.filter(|_| !stopped) {
+        failure.becomes(
+            RootCause::PlatformInternal,
+            Confidence::Medium,
+            "run/notes-in-a-row",
+        );
+        failure.facts.push(format!(
+            "{} runs in a row have ended without data, the newest of them with this note",
+            streak.count
+        ));
     }
 }
 

@@ -33,6 +33,11 @@ pub(super) fn verdict(
     schema: &Schema,
     seen: Option<&Seen>,
 ) -> Verdict {
+    let by_status = by_status(known, source, schema, seen);
+    freshness::judge(known, (source, schema), seen, by_status)
+}
+
+fn by_status(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
     let status = schema.status();
     match &schema.should_sync {
         Lax::Is(true) => {}
@@ -57,9 +62,7 @@ pub(super) fn verdict(
         SchemaStatus::Completed if schema.last_synced_at.is_unknown() => {
             cannot_tell("its status is Completed, but the time of its last sync cannot be read")
         }
-        SchemaStatus::Completed => {
-            freshness::verdict(known, source, schema, seen).unwrap_or(Verdict::Healthy)
-        }
+        SchemaStatus::Completed => Verdict::Healthy,
         SchemaStatus::Failed => failed(known, source, schema, seen),
         SchemaStatus::Running => match running::verdict(known, source, schema, seen) {
             Verdict::Running => failing_still(known, source, schema, seen),

@@ -209,7 +209,7 @@ fn wide(at_once: &[Turned<'_>], active: usize, within: SignedDuration, judged: &
         .filter(|judged| ids.contains(judged.source_id.as_str()))
         .filter(|judged| match &judged.verdict {
             Verdict::Failing { failure, .. } => Cause::of(failure.cause).may_be_outage,
-            verdict => *verdict == Verdict::JustFailed,
+            verdict => verdict.has_just_failed(),
         })
         .collect();
     let first = at_once.first().map(|(at, _)| *at);

@@ -130,7 +130,7 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
     let failing: Vec<&Judged> = judged
         .iter()
         .filter(|judged| judged.source_id == source.id)
-        .filter(|judged| judged.verdict == Verdict::JustFailed || failed(judged).is_some())
+        .filter(|judged| judged.verdict.has_just_failed() || failed(judged).is_some())
         .collect();
     let first = failing
         .iter()

@@ -31,6 +31,8 @@ const MAX_MISSING: usize = 1_000;
 pub struct Changes {
     /// When a table was last switched on or given another interval: its next run may be a whole interval away.
     pub rescheduled: HashMap<String, Timestamp>,
+    /// Tables that are on and have never synced, and since when they have been seen so.
+    pub waiting: HashMap<String, Timestamp>,
     /// Tables that were switched off between two polls while `PostHog` called them Failed.
     pub switched_off: HashMap<String, BetweenPolls>,
     /// Tables that have left the list.
@@ -68,6 +70,7 @@ impl Changes {
             rows.get(id.as_str())
                 .is_some_and(|row| row.should_sync == Lax::Is(false))
         });
+        self.note_waiting(&rows, now);
         self.count_missing(&rows, now);
         let Some((before, then)) = before else { return };
         for source in before {
@@ -83,11 +86,18 @@ impl Changes {
     /// Takes over from a status what a process before this one saw, as far as `sources` does not say otherwise.
     pub fn recall(&mut self, state: &State, sources: &[Source], now: Timestamp) {
         for SchemaState {
-            id, rescheduled, ..
+            id,
+            rescheduled,
+            waiting,
+            ..
         } in &state.schemas
         {
             if let Some(at) = rescheduled {
                 self.rescheduled.entry(id.clone()).or_insert(*at);
+            }
+            // Only of a table that still waits.
+            if let (Some(since), Some(at)) = (self.waiting.get_mut(id), waiting) {
+                *since = (*since).min(*at);
             }
         }
         let new: Vec<&Missing> = state
@@ -123,6 +133,16 @@ impl Changes {
                 by: now,
             };
             self.switched_off.insert(new.id.clone(), when);
+        }
+    }
+
+    fn note_waiting(&mut self, rows: &HashMap<&str, &Schema>, now: Timestamp) {
+        let waits =
+            |row: &Schema| row.should_sync == Lax::Is(true) && row.last_synced_at == Lax::Null;
+        self.waiting
+            .retain(|id, _| rows.get(id.as_str()).is_some_and(|row| waits(row)));
+        for row in rows.values().filter(|row| waits(row)) {
+            self.waiting.entry(row.id.clone()).or_insert(now);
         }
     }
 

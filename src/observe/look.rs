@@ -164,6 +164,12 @@ impl Look {
         jobs.iter().filter(|job| job.status() == JobStatus::Running)
     }
 
+    /// When the runs of the table began, newest first.
+    pub fn began_at(&self) -> impl Iterator<Item = Timestamp> {
+        let jobs = self.jobs.as_deref().unwrap_or_default();
+        jobs.iter().filter_map(|job| job.created_at.get()).copied()
+    }
+
     /// The newest run that completed.
     #[must_use]
     pub fn newest_completed(&self) -> Option<&Job> {

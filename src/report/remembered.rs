@@ -32,6 +32,11 @@ pub(super) fn remembered(
             rescheduled: Some(at),
             ..SchemaState::of(schema.id.clone())
         });
+    let waiting =
+        freshness::waiting(&policy.selector, snapshot, now).map(|(schema, at)| SchemaState {
+            waiting: Some(at),
+            ..SchemaState::of(schema.id.clone())
+        });
     let in_full = reloaded_in_full(snapshot, plan, old, now);
     let mut rows: Vec<SchemaState> = Vec::new();
     // First what must not be cut off.
@@ -42,7 +47,8 @@ pub(super) fn remembered(
         .chain(cancelled(snapshot, plan, old))
         .chain(of_incidents(plan, old, snapshot))
         .chain(rescheduled)
-        .chain(in_full);
+        .chain(in_full)
+        .chain(waiting);
     for state in all {
         if let Some(row) = rows.iter_mut().find(|row| row.id == state.id) {
             row.complete(state);

@@ -11,6 +11,7 @@
 
 mod alive;
 mod approvals;
+mod arrival;
 mod chain;
 mod client;
 mod cluster;

@@ -81,10 +81,8 @@ fn fails_no_more(
             after: Some(failure),
             ..
         } => failure.cause != cause && !is_open(known, schema_id, failure),
-        Verdict::Healthy
-        | Verdict::Stale { .. }
-        | Verdict::NotConfigured
-        | Verdict::Disabled { after: None, .. } => true,
+        Verdict::Stale(late) => late.behind.may_be_reloaded(),
+        Verdict::Healthy | Verdict::NotConfigured | Verdict::Disabled { after: None, .. } => true,
         Verdict::Pending
         | Verdict::Running
         | Verdict::StuckJob(_)

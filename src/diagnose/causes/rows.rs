@@ -546,7 +546,7 @@ const STALE: Cause = Cause {
     may_be_outage: false,
     retried_by_posthog: false,
     remedy: Remedy::Safe(Action::Reload),
-    helps: Helps::Always,
+    helps: Helps::OnlyFor(&[rules::NONE_COMPLETED]),
     reload: Reload::Stale,
     proposes: Proposes::Nothing,
     cleared_by: ClearedBy::Verdict,

@@ -8,6 +8,7 @@
 #![allow(clippy::doc_markdown, reason = "PostHog is a name and no identifier")]
 
 mod action;
+mod arrival;
 mod auth;
 mod bulk;
 mod cdc;
@@ -59,6 +60,7 @@ mod v3;
 mod watchdog;
 mod webhook;
 
+pub use arrival::Arrival;
 pub use cdc::CdcSpec;
 pub use clock::Clock;
 pub use column::Column;
