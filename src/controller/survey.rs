@@ -21,8 +21,8 @@ use crate::{
         suspects::{Suspect, running, suspects},
     },
     observe::{
-        ApprovalGuard, Changes, Elsewhere, Offers, Probe, Probes, ProjectView, Rival, Snapshot,
-        WriteScope, probes::ProbeTarget,
+        ApprovalGuard, Elsewhere, Offers, Probe, Probes, ProjectView, Rival, Snapshot, WriteScope,
+        probes::ProbeTarget,
     },
     posthog::{
         Transport,

@@ -7,11 +7,11 @@ use super::{
     known::Known,
     outage::{BadSources, Together},
     problem::Problem,
-    problems, suspects,
+    problems, suspects, switched_off,
     verdict::{Judged, Verdict},
 };
 use crate::{
-    api::status::{SchemaCounts, SourceCounts, Summary},
+    api::status::{SchemaCounts, SourceCounts, Summary, WentOff},
     observe::{Elsewhere, Seen},
     posthog::{
         redact,
@@ -28,6 +28,8 @@ pub struct Diagnosis {
     pub problems: Vec<Problem>,
     /// The sources that turned bad together, if there are enough of them for the breaker to open.
     pub together: Option<Together>,
+    /// What was seen to be switched off and is still off.
+    pub went_off: Vec<WentOff>,
     /// What policies of other projects may know of the sources of this one.
     pub for_others: Elsewhere,
     /// Each source of which a table is selected.
@@ -136,6 +138,7 @@ impl Diagnosis {
             }
         }
         if schemas.total > 0 {
+            is_well &= !switched_off::is_off(known, source);
             let part = Part {
                 source_id: source.id.clone(),
                 judged: 0..0,
@@ -162,6 +165,7 @@ impl Diagnosis {
             problems: problems::all(known, &self.judged, &bad),
             together: bad.together(&known.policy.limits.breaker),
             for_others: bad.for_others(),
+            went_off: switched_off::remembered(known),
             ..self
         }
     }

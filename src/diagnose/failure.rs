@@ -215,7 +215,7 @@ fn ask_the_source(failure: &mut Failure, snapshot: &Snapshot, schema: &Schema) {
 }
 
 /// `Schema with name X not found`, or that it could not be discovered: the name stands in the middle and does not matter.
-fn says_gone(detail: &str) -> bool {
+pub(super) fn says_gone(detail: &str) -> bool {
     let detail = detail.to_lowercase();
     (detail.starts_with("schema with name") && detail.trim_end_matches('.').ends_with("not found"))
         || detail.starts_with("could not discover schema")

@@ -52,9 +52,7 @@ fn passed(
 
 /// Tables that should sync by a schedule. Sources that are only queried have none.
 fn is_scheduled(source: &Source, schema: &Schema) -> bool {
-    // A PostHog of before direct sources names no method.
-    let imports = source.is_warehouse() || source.access_method == Lax::Missing;
-    imports && schema.should_sync == Lax::Is(true)
+    source.imports() && schema.should_sync == Lax::Is(true)
 }
 
 /// Since when a table waits for data, as the list alone says: since the start of its last success, or since it was first seen

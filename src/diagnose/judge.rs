@@ -8,7 +8,7 @@ use super::{
     freshness,
     known::Known,
     not_configured::is_not_configured,
-    running,
+    running, switched_off,
     verdict::Verdict,
 };
 use crate::{
@@ -93,7 +93,8 @@ fn disabled(
     }
     let failed_at = seen.and_then(Seen::failed_at);
     let failure = failure(known.snapshot, source, schema, failed_at);
-    if Cause::of(failure.cause).is_note() {
+    let by_person = switched_off::by_person(known, schema, &failure, seen).is_some();
+    if by_person || Cause::of(failure.cause).is_note() {
         return Verdict::Disabled {
             after: None,
             by_posthog: None,

@@ -32,6 +32,7 @@ mod source_status;
 pub mod sources;
 pub mod stuck;
 pub mod suspects;
+pub mod switched_off;
 mod table;
 pub mod verdict;
 pub mod webhooks;

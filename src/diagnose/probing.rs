@@ -10,7 +10,7 @@ use super::{
     judge,
     known::Known,
     mended::SwitchedOff,
-    requests, webhooks,
+    requests, switched_off, webhooks,
 };
 use crate::{
     api::{policy::Switch, validated::DataRule},
@@ -48,6 +48,12 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
         if poisoned || requests::unanswered(known, &schema.id).is_some() {
             let probed = known.snapshot.probes.details.get(&schema.id);
             due.add(Probe::Detail(schema.id.clone()), probed, ANSWER_LASTS);
+        }
+    }
+    for schema in switched_off::to_ask(known) {
+        if may_ask_live(known) {
+            let probed = known.snapshot.probes.fields.get(&schema.id);
+            due.add(Probe::Fields(schema.id.clone()), probed, ANSWER_LASTS);
         }
     }
     of_data(known, &mut due);

@@ -11,7 +11,7 @@ use super::{
     missing, not_configured,
     outage::BadSources,
     problem::{Problem, Wide},
-    requests, row_loss, running, source_status, sources,
+    requests, row_loss, running, source_status, sources, switched_off,
     verdict::Judged,
     webhooks,
 };
@@ -47,6 +47,7 @@ pub fn all(known: &Known<'_>, judged: &[Judged], bad: &BadSources<'_>) -> Vec<Pr
         not_configured::problems,
         requests::problems,
         row_loss::problems,
+        switched_off::problems,
     ] {
         problems.extend(beside(known));
     }

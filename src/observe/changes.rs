@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::status::{Missing, SchemaState, State},
+    api::status::{Missing, SchemaState, SourceOn, State, WentOff},
     posthog::{
         lax::Lax,
         redact,
@@ -35,6 +35,8 @@ pub struct Changes {
     pub waiting: HashMap<String, Timestamp>,
     /// Tables that were switched off between two polls while `PostHog` called them Failed.
     pub switched_off: HashMap<String, BetweenPolls>,
+    /// Tables that were switched off, by source and poll, as long as they are off.
+    pub went_off: Vec<WentOff>,
     /// Tables that have left the list.
     pub missing: BTreeMap<String, Missing>,
 }
@@ -70,10 +72,12 @@ impl Changes {
             rows.get(id.as_str())
                 .is_some_and(|row| row.should_sync == Lax::Is(false))
         });
+        self.keep_those_off(&rows);
         self.note_waiting(&rows, now);
         self.count_missing(&rows, now);
         let Some((before, then)) = before else { return };
         for source in before {
+            self.note_off(source, &rows, then, now);
             for old in &source.schemas {
                 match rows.get(old.id.as_str()) {
                     Some(new) => self.compare(old, new, then, now),
@@ -100,6 +104,7 @@ impl Changes {
                 *since = (*since).min(*at);
             }
         }
+        self.recall_off(state, sources, now);
         let new: Vec<&Missing> = state
             .missing
             .iter()
@@ -134,6 +139,103 @@ impl Changes {
             };
             self.switched_off.insert(new.id.clone(), when);
         }
+    }
+
+    /// Takes note of the tables of a source that were on in the list before and are off now.
+    fn note_off(
+        &mut self,
+        before: &Source,
+        rows: &HashMap<&str, &Schema>,
+        then: Timestamp,
+        now: Timestamp,
+    ) {
+        let is_on = |row: &Schema| row.should_sync == Lax::Is(true);
+        let now_of = |old: &Schema| rows.get(old.id.as_str()).copied();
+        let were_on = before.schemas.iter().filter(|old| is_on(old));
+        let off: Vec<String> = were_on
+            .filter(|old| now_of(old).is_some_and(|row| row.should_sync == Lax::Is(false)))
+            .map(|old| old.id.clone())
+            .collect();
+        let all = !before.schemas.iter().filter_map(now_of).any(is_on);
+        self.add_off(&before.id, off, Some(then), all, now);
+    }
+
+    fn add_off(
+        &mut self,
+        source_id: &str,
+        ids: Vec<String>,
+        after: Option<Timestamp>,
+        all: bool,
+        by: Timestamp,
+    ) {
+        if ids.is_empty() {
+            return;
+        }
+        self.went_off.push(WentOff {
+            source_id: source_id.to_owned(),
+            after,
+            by,
+            count: i64::try_from(ids.len()).unwrap_or(i64::MAX),
+            all,
+            gone: false,
+            schema_ids: ids,
+        });
+    }
+
+    /// Forgets those that are on again, or no longer listed.
+    fn keep_those_off(&mut self, rows: &HashMap<&str, &Schema>) {
+        let is_off = |id: &String| {
+            let row = rows.get(id.as_str());
+            row.is_some_and(|row| row.should_sync == Lax::Is(false))
+        };
+        for record in &mut self.went_off {
+            record.schema_ids.retain(is_off);
+        }
+        self.went_off.retain(|record| !record.schema_ids.is_empty());
+    }
+
+    /// What a status remembers to have been switched off, and what it remembers to have been on and is off now.
+    fn recall_off(&mut self, state: &State, sources: &[Source], now: Timestamp) {
+        for old in &state.went_off {
+            let is_same = |own: &&mut WentOff| own.source_id == old.source_id && own.by == old.by;
+            match self.went_off.iter_mut().find(is_same) {
+                Some(own) => own.gone |= old.gone,
+                None => {
+                    let is_known = |id: &&String| !self.knows_off(id);
+                    let ids = old.schema_ids.iter().filter(is_known).cloned().collect();
+                    let old = WentOff {
+                        schema_ids: ids,
+                        ..old.clone()
+                    };
+                    self.went_off.push(old);
+                }
+            }
+        }
+        for on in &state.on {
+            let Some(source) = sources.iter().find(|source| source.id == on.source_id) else {
+                continue;
+            };
+            let is_on = |row: &Schema| row.should_sync == Lax::Is(true);
+            let all = !source.schemas.iter().any(is_on);
+            let was_on: HashSet<&str> = on.tables.split(' ').collect();
+            let off = source.schemas.iter().filter(|row| {
+                row.should_sync == Lax::Is(false)
+                    && was_on.contains(SourceOn::short(&row.id))
+                    && !self.knows_off(&row.id)
+            });
+            let off = off.map(|row| row.id.clone()).collect();
+            self.add_off(&source.id, off, None, all, now);
+        }
+        if !state.went_off.is_empty() {
+            let rows = sources.iter().flat_map(|source| &source.schemas);
+            let rows = rows.map(|row| (row.id.as_str(), row)).collect();
+            self.keep_those_off(&rows);
+        }
+    }
+
+    fn knows_off(&self, id: &str) -> bool {
+        let mut records = self.went_off.iter();
+        records.any(|record| record.schema_ids.iter().any(|own| own == id))
     }
 
     fn note_waiting(&mut self, rows: &HashMap<&str, &Schema>, now: Timestamp) {

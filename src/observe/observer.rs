@@ -280,9 +280,16 @@ impl<T: Transport> ProjectView<T> {
         let rows = || sources.iter().flat_map(|source| &source.schemas);
         let schemas = rows().map(|schema| schema.id.as_str()).collect();
         // The error stays while the next run is in progress, and so does what explains it.
+        let off = lock(&self.shared.changes).went_off.clone();
+        let off: HashSet<&String> = off.iter().flat_map(|one| &one.schema_ids).collect();
         let failed = rows()
-            // A webhook shows no trouble in the rows of its tables.
-            .filter(|schema| has_trouble(schema) || schema.syncs_by("webhook"))
+            // A webhook shows no trouble in the rows of its tables, nor does a table that was switched off without an error.
+            .filter(|schema| {
+                has_trouble(schema)
+                    || schema.syncs_by("webhook")
+                    || off.contains(&schema.id)
+                    || schema.is_painted()
+            })
             .map(|schema| schema.id.as_str())
             .collect();
         lock(&self.shared.probes).retain(&listed, &schemas, &failed);

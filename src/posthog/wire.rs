@@ -60,6 +60,13 @@ impl Source {
         }
     }
 
+    /// True for a source that `PostHog` imports from, as far as it says: a version of before direct sources says nothing. For what is
+    /// only observed.
+    #[must_use]
+    pub fn imports(&self) -> bool {
+        self.is_warehouse() || self.access_method == Lax::Missing
+    }
+
     /// True only if this is certainly a source that `PostHog` imports from. A direct one is observed, never written to.
     #[must_use]
     pub fn is_warehouse(&self) -> bool {
@@ -156,6 +163,22 @@ impl Schema {
     #[must_use]
     pub fn syncs_by(&self, method: &str) -> bool {
         self.sync_type.get().is_some_and(|own| own == method)
+    }
+
+    /// True if it shows an error, of whatever time.
+    #[must_use]
+    pub fn has_error(&self) -> bool {
+        let text = self.latest_error.get();
+        text.is_some_and(|text| !text.trim().is_empty())
+    }
+
+    /// True for a table that is off and says Completed beside an error, which a success would have cleared: only `PostHog`'s discovery
+    /// leaves that, when the source does not show the table.
+    #[must_use]
+    pub fn is_painted(&self) -> bool {
+        self.should_sync == Lax::Is(false)
+            && self.status() == SchemaStatus::Completed
+            && self.has_error()
     }
 
     /// The status, read. Serialised and stored spellings are both known.

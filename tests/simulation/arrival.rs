@@ -267,8 +267,8 @@ fn data_that_no_longer_arrives_is_told_within_two_intervals_and_a_poll_whatever_
         let (every, minutes, poll) = [
             (("5min", "5m"), 5, 5),
             (("1hour", "5m"), 60, 5),
-            (("24hour", "1h"), 24 * 60, 60),
-            (("30day", "1h"), 30 * 24 * 60, 60),
+            (("24hour", "2h"), 24 * 60, 120),
+            (("30day", "24h"), 30 * 24 * 60, 24 * 60),
         ][place % 4];
         let mut world = stops(every, status, text);
         if place % 3 == 0 {

@@ -334,7 +334,7 @@ fn a_table_that_posthog_switches_off_before_our_eyes_is_remembered_across_a_rest
 #[test]
 fn a_person_who_switches_off_a_failing_table_is_not_mistaken_for_posthog() {
     let scenario = format!(
-        "sources: [{{schemas: [{}, {{name: b, last_synced_ago: 1h}}]}}]",
+        "sources: [{{schemas: [{}, {{name: b, frequency: 30day, last_synced_ago: 1h}}]}}]",
         failed("a", "2h", WRONG_PASSWORD)
     );
     let mut world = World::new(&scenario, OBSERVE, Faults::default());
@@ -346,16 +346,18 @@ fn a_person_who_switches_off_a_failing_table_is_not_mistaken_for_posthog() {
     world.run_for(SignedDuration::from_mins(20));
     let status = world.status();
     let finding = only(&status);
-    assert_eq!(finding.severity, Severity::Warning);
-    assert!(
-        finding.message.contains("by PostHog or by a person"),
-        "{}",
-        finding.message
+    assert_eq!(
+        (finding.cause, finding.severity),
+        (RootCause::OperatorAction, Severity::Info)
     );
+    assert!(finding.message.contains("by a person"), "{finding:?}");
+    world.restart();
+    world.run_for(SignedDuration::from_hours(25));
+    is_quiet(&world.status());
 }
 
 #[test]
-fn a_healthy_table_that_a_person_switches_off_is_nobodys_business() {
+fn a_healthy_table_that_a_person_switches_off_is_information_for_a_day() {
     let mut world = World::new(
         "sources: [{schemas: [{name: a, last_synced_ago: 1h}]}]",
         OBSERVE,
@@ -367,6 +369,12 @@ fn a_healthy_table_that_a_person_switches_off_is_nobodys_business() {
         posthog.set_should_sync(&id, false).unwrap();
     });
     world.run_for(SignedDuration::from_mins(20));
+    let status = world.status();
+    assert_eq!(
+        found(&status),
+        [("a", RootCause::OperatorAction, Severity::Info)]
+    );
+    world.run_for(SignedDuration::from_hours(24));
     is_quiet(&world.status());
 }
 

@@ -34,6 +34,7 @@ mod rivals;
 mod safety;
 mod safety_properties;
 mod scenarios;
+mod switched_off;
 mod tenants;
 mod transport;
 mod verdicts;

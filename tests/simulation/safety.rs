@@ -565,7 +565,7 @@ fn what_destroys_is_never_safe_whatever_is_known() {
             "refresh",
             Write::RefreshSchemas { source_id: s1() },
             best(),
-            Some(Why::DeletesVanishedTables),
+            Some(Why::SwitchesOffWhatIsHidden),
         ),
         (
             "delete webhook",
@@ -648,7 +648,7 @@ fn what_can_lose_data_says_so_and_what_is_not_known_says_maybe() {
         Why::TableUnknown,
         Why::NextRunUnknown,
         Why::NextRunMayWipe,
-        Why::DeletesVanishedTables,
+        Why::SwitchesOffWhatIsHidden,
     ] {
         assert_eq!(why.loses_data(), LosesData::Maybe, "{why}");
     }

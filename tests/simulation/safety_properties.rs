@@ -402,13 +402,6 @@ fn the_simulated_posthog_does_destroy_what_needs_approval() {
             },
         ),
         (
-            SOURCES[0],
-            "table_gone: true",
-            Write::RefreshSchemas {
-                source_id: source_id(),
-            },
-        ),
-        (
             SOURCES[1],
             "sync_type: cdc",
             Write::RepairCdc {

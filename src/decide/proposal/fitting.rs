@@ -137,18 +137,13 @@ fn refresh(known: &Known<'_>, source: &Source, problems: &[&Problem]) -> Wanted 
             "Nothing: the table is switched off, and nobody saw PostHog do that.".to_owned(),
         ),
         Some(problem) => {
-            let tables = problems.iter().filter_map(|problem| problem.table.as_ref());
-            let rows = tables.map(|(id, _)| {
-                let schema = source.schemas.iter().find(|schema| schema.id == *id);
-                schema.and_then(rows)
-            });
             let planned = (action, vec![call(ProposedCall::RefreshSchemas)]);
             Fit::draft(Draft::of_source(
                 known.policy,
                 problem,
                 source,
                 planned,
-                rows.sum(),
+                Some(0),
             ))
         }
     };

@@ -232,13 +232,14 @@ const TABLE_MISSING: Cause = Cause {
     may_be_outage: false,
     retried_by_posthog: false,
     remedy: Remedy::NeedsApproval(Action::RefreshSchemas),
-    helps: Helps::Always,
+    // PostHog knows already what it was seen to switch off.
+    helps: Helps::ExceptFor(rules::NOT_SHOWN),
     reload: Reload::Never,
     proposes: Proposes::RefreshSchemas,
     cleared_by: ClearedBy::Tables,
     fixed_by: FixedBy::Nothing,
     advice: Advice::same(
-        "If the table was renamed, refresh the list of tables in PostHog and set up the new one; if it was dropped, switch its sync off.",
+        "If the table was renamed, refresh the list of tables in PostHog and set up the new one; if it was dropped, switch its sync off. A refresh keeps stored rows and switches off what the source does not show.",
     ),
 };
 

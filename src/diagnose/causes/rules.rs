@@ -16,5 +16,7 @@ pub const DISABLED_AT_VENDOR: &str = "webhook/disabled-at-vendor";
 pub const SILENT: &str = "run/silent";
 /// How the rules begin that tell of a replication slot that lags.
 pub const LAG: &str = "cdc/lag";
+/// Tables were switched off because the source does not show them.
+pub const NOT_SHOWN: &str = "list/not-shown";
 /// No run of a table that should sync has completed for long, and nobody stopped it.
 pub const NONE_COMPLETED: &str = "run/none-completed";

@@ -449,7 +449,7 @@ impl Simulator {
         self.schemas.iter().find(|schema| schema.id == id)
     }
 
-    fn source_index(&self, id: &str) -> Result<usize, Error> {
+    pub(crate) fn source_index(&self, id: &str) -> Result<usize, Error> {
         let found = self.sources.iter().position(|source| source.id == id);
         found.ok_or_else(|| Error::Unknown {
             kind: "source",

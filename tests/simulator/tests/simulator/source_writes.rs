@@ -101,27 +101,52 @@ sources:
 ";
 
 #[test]
-fn a_refresh_deletes_what_vanished_and_lists_what_is_new() {
+fn a_refresh_switches_off_what_vanished_and_lists_what_is_new() {
     let mut posthog = with(TABLES);
     let answer = call(&mut posthog, "POST", "refresh_schemas/", &json!({}));
     assert_eq!(
         (answer.status, answer.value()),
         (
             200,
-            json!({"added": 1, "deleted": 1, "auto_enabled": 0, "total_tables_seen": 3})
+            json!({"added": 1, "deleted": 0, "auto_enabled": 0, "total_tables_seen": 4})
         )
     );
-    assert_eq!(posthog.schema_id("gone"), None);
+    let gone = row(&mut posthog, "gone");
+    assert_eq!(
+        (
+            &gone["should_sync"],
+            &gone["status"],
+            &gone["table"]["row_count"]
+        ),
+        (&json!(false), &json!("Completed"), &json!(70))
+    );
     let fresh = row(&mut posthog, "fresh");
     assert_eq!(
         (&fresh["should_sync"], &fresh["sync_type"]),
         (&json!(false), &json!(null))
     );
-    assert_eq!(posthog.effects_of(EffectKind::SchemaDeleted).len(), 1);
+    assert_eq!(posthog.effects_of(EffectKind::SchemaDeleted).len(), 0);
 }
 
 #[test]
-fn a_refresh_that_does_not_reach_the_source_deletes_nothing() {
+fn a_vanished_table_that_failed_is_painted_and_one_that_was_never_synced_is_deleted() {
+    let gone = TABLES.replace(
+        "name: off,",
+        "name: off, table_gone: true, latest_error: boom,",
+    );
+    let mut posthog = with(&gone.replace("name: unset,", "name: unset, table_gone: true,"));
+    let answer = call(&mut posthog, "POST", "refresh_schemas/", &json!({}));
+    assert_eq!(answer.value()["deleted"], 1);
+    assert_eq!(posthog.schema_id("unset"), None);
+    let off = row(&mut posthog, "off");
+    assert_eq!(
+        (&off["status"], &off["latest_error"]),
+        (&json!("Completed"), &json!("boom"))
+    );
+}
+
+#[test]
+fn a_refresh_that_does_not_reach_the_source_changes_nothing() {
     let mut posthog = with(TABLES);
     let error = json!({"probe_error": "Could not connect to the source."});
     control(&mut posthog, "POST", "sources/prod", &error);
@@ -130,7 +155,7 @@ fn a_refresh_that_does_not_reach_the_source_deletes_nothing() {
         (answer.status, message(&answer).as_str()),
         (400, "Could not connect to the source.")
     );
-    assert!(posthog.schema_id("gone").is_some());
+    assert_eq!(row(&mut posthog, "gone")["should_sync"], true);
 }
 
 #[test]
@@ -138,7 +163,7 @@ fn the_reload_of_a_direct_source_is_a_refresh() {
     let mut posthog =
         with(&TABLES.replace("prefix: prod", "prefix: prod\n    access_method: direct"));
     call(&mut posthog, "POST", "reload/", &json!({}));
-    assert_eq!(posthog.schema_id("gone"), None);
+    assert_eq!(row(&mut posthog, "gone")["should_sync"], false);
 }
 
 #[test]
