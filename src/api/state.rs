@@ -195,6 +195,13 @@ pub struct SchemaState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub waiting: Option<Timestamp>,
+    /// A fall of its rows to less than a half within one sync; absent once they are back, and after a week.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_fell: Option<RowsFell>,
+    /// How often the operator has started a repair of the table since it was last healthy, in incidents that are closed; absent if
+    /// never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Tried>,
     /// When the operator last reloaded the table in full because it was stale; absent after a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -216,6 +223,29 @@ pub struct SchemaState {
     /// Of a table that PostHog was seen to switch off: what tells whether that was mended since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<FixWatch>,
+}
+
+/// A fall of the rows of a table.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RowsFell {
+    /// Rows before.
+    pub before: i64,
+    /// When fewer were first seen.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: Timestamp,
+}
+
+/// Repairs that did not make a table healthy.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Tried {
+    /// How many were started.
+    pub attempts: i64,
+    /// Since when the table has been healthy; absent while it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub healthy_since: Option<Timestamp>,
 }
 
 /// What tells whether somebody has mended what PostHog switched a table off for.
@@ -253,6 +283,8 @@ impl SchemaState {
             disabled_seen: None,
             rescheduled: None,
             waiting: None,
+            rows_fell: None,
+            tried: None,
             reloaded_in_full: None,
             cancelled: None,
             poisoned: None,
@@ -269,6 +301,8 @@ impl SchemaState {
             disabled_seen,
             rescheduled,
             waiting,
+            rows_fell,
+            tried,
             reloaded_in_full,
             cancelled,
             poisoned,
@@ -279,6 +313,8 @@ impl SchemaState {
         self.disabled_seen = self.disabled_seen.or(disabled_seen);
         self.rescheduled = self.rescheduled.or(rescheduled);
         self.waiting = self.waiting.or(waiting);
+        self.rows_fell = self.rows_fell.take().or(rows_fell);
+        self.tried = self.tried.take().or(tried);
         self.reloaded_in_full = self.reloaded_in_full.or(reloaded_in_full);
         self.cancelled = self.cancelled.or(cancelled);
         self.poisoned = self.poisoned.or(poisoned);

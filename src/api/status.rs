@@ -23,7 +23,8 @@ pub use super::{
     state::{
         BreakerState, FixWatch, GuardPart, Handover, LostSlot, MAX_LOST_SLOTS, MAX_MARKS,
         MAX_MISSING, MAX_OFF, MAX_ON, MAX_SENDS_REMEMBERED, MAX_SOURCES, MAX_WENT_OFF, Mark,
-        Missing, STATE_FORMAT, SchemaState, SourceOn, SourceState, State, Suppressed, WentOff,
+        Missing, RowsFell, STATE_FORMAT, SchemaState, SourceOn, SourceState, State, Suppressed,
+        Tried, WentOff,
     },
 };
 

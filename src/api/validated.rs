@@ -238,6 +238,19 @@ impl ValidatedPolicy {
             .map_or(&[], |own| &own.primary_keys)
     }
 
+    /// The incremental field that a person declared for a table; none if nobody did.
+    #[must_use]
+    pub fn incremental_field(
+        &self,
+        source_type: &str,
+        prefix: &str,
+        id: &str,
+        schema: &str,
+    ) -> Option<&str> {
+        let own = self.own(source_type, prefix, id, schema)?;
+        own.incremental_field.as_deref()
+    }
+
     fn own(&self, source_type: &str, prefix: &str, id: &str, schema: &str) -> Option<&Override> {
         let of_source = |place: usize| {
             let own = self.overrides.get(place);

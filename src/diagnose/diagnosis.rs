@@ -1,6 +1,6 @@
 //! The diagnosis of a project: the verdict on every selected table, what somebody should know, and the counts.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use super::{
     judge,
@@ -28,6 +28,8 @@ pub struct Diagnosis {
     pub problems: Vec<Problem>,
     /// The sources that turned bad together, if there are enough of them for the breaker to open.
     pub together: Option<Together>,
+    /// Ids of the tables that suffer from an outage of `PostHog`.
+    pub in_outage: HashSet<String>,
     /// What was seen to be switched off and is still off.
     pub went_off: Vec<WentOff>,
     /// What policies of other projects may know of the sources of this one.
@@ -161,8 +163,10 @@ impl Diagnosis {
     /// What no table says alone.
     fn conclude(self, known: &Known<'_>) -> Self {
         let bad = BadSources::of(known);
+        let outage = bad.problem(&known.policy.limits.breaker, &self.judged);
         Self {
-            problems: problems::all(known, &self.judged, &bad),
+            in_outage: outage.iter().flat_map(|wide| wide.tables.clone()).collect(),
+            problems: problems::all(known, &self.judged, outage),
             together: bad.together(&known.policy.limits.breaker),
             for_others: bad.for_others(),
             went_off: switched_off::remembered(known),

@@ -9,7 +9,6 @@ use super::{
     billing, cdc, credentials, data_checks,
     known::Known,
     missing, not_configured,
-    outage::BadSources,
     problem::{Problem, Wide},
     requests, row_loss, running, source_status, sources, switched_off,
     verdict::Judged,
@@ -18,8 +17,7 @@ use super::{
 
 /// The problems of a pass, most severe first.
 #[must_use]
-pub fn all(known: &Known<'_>, judged: &[Judged], bad: &BadSources<'_>) -> Vec<Problem> {
-    let outage = bad.problem(&known.policy.limits.breaker, judged);
+pub fn all(known: &Known<'_>, judged: &[Judged], outage: Option<Wide>) -> Vec<Problem> {
     let mut told: HashSet<String> = HashSet::new();
     let mut problems = Vec::new();
     let mut tell = |wide: Vec<Wide>, told: &mut HashSet<String>| {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::status::{Missing, SchemaState, SourceOn, State, WentOff},
+    api::status::{Missing, RowsFell, SchemaState, SourceOn, State, WentOff},
     posthog::{
         lax::Lax,
         redact,
@@ -26,6 +26,15 @@ const SCHEDULE_LASTS: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// Most missing tables that are remembered.
 const MAX_MISSING: usize = 1_000;
 
+/// How long it is told that rows fell.
+const FALL_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// True for a fall of rows to less than a half.
+#[must_use]
+pub const fn is_less_than_half(after: i64, before: i64) -> bool {
+    after.saturating_mul(2) < before
+}
+
 /// What was seen to change, by id of the table.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
@@ -35,6 +44,8 @@ pub struct Changes {
     pub waiting: HashMap<String, Timestamp>,
     /// Tables that were switched off between two polls while `PostHog` called them Failed.
     pub switched_off: HashMap<String, BetweenPolls>,
+    /// Tables whose rows fell to less than a half from one list to the next, until they are back.
+    pub rows_fell: HashMap<String, RowsFell>,
     /// Tables that were switched off, by source and poll, as long as they are off.
     pub went_off: Vec<WentOff>,
     /// Tables that have left the list.
@@ -73,6 +84,7 @@ impl Changes {
                 .is_some_and(|row| row.should_sync == Lax::Is(false))
         });
         self.keep_those_off(&rows);
+        self.keep_fallen(&rows, now);
         self.note_waiting(&rows, now);
         self.count_missing(&rows, now);
         let Some((before, then)) = before else { return };
@@ -93,11 +105,17 @@ impl Changes {
             id,
             rescheduled,
             waiting,
+            rows_fell,
             ..
         } in &state.schemas
         {
             if let Some(at) = rescheduled {
                 self.rescheduled.entry(id.clone()).or_insert(*at);
+            }
+            if let Some(fell) = rows_fell {
+                self.rows_fell
+                    .entry(id.clone())
+                    .or_insert_with(|| fell.clone());
             }
             // Only of a table that still waits.
             if let (Some(since), Some(at)) = (self.waiting.get_mut(id), waiting) {
@@ -128,6 +146,7 @@ impl Changes {
 
     fn compare(&mut self, old: &Schema, new: &Schema, then: Timestamp, now: Timestamp) {
         let turned = |from, to| old.should_sync == Lax::Is(from) && new.should_sync == Lax::Is(to);
+        self.compare_rows(old, new, now);
         if turned(false, true) || old.sync_frequency != new.sync_frequency {
             self.rescheduled.insert(new.id.clone(), now);
         }
@@ -139,6 +158,27 @@ impl Changes {
             };
             self.switched_off.insert(new.id.clone(), when);
         }
+    }
+
+    /// A table that syncs by change data capture or webhook may shrink by what its source says.
+    fn compare_rows(&mut self, old: &Schema, new: &Schema, now: Timestamp) {
+        let (Some(before), Some(after)) = (old.rows(), new.rows()) else {
+            return;
+        };
+        let shrinks = ["cdc", "webhook"].iter().any(|by| new.syncs_by(by));
+        if !shrinks && is_less_than_half(after, before) {
+            let fell = RowsFell { before, at: now };
+            self.rows_fell.entry(new.id.clone()).or_insert(fell);
+        }
+    }
+
+    /// Forgets falls of rows that are back, or of long ago.
+    fn keep_fallen(&mut self, rows: &HashMap<&str, &Schema>, now: Timestamp) {
+        self.rows_fell.retain(|id, fell| {
+            let rows = rows.get(id.as_str()).and_then(|row| row.rows());
+            now.duration_since(fell.at) < FALL_LASTS
+                && rows.is_none_or(|rows| is_less_than_half(rows, fell.before))
+        });
     }
 
     /// Takes note of the tables of a source that were on in the list before and are off now.

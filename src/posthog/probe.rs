@@ -17,6 +17,9 @@ pub struct SchemaDetail {
     /// The column by which new rows are found.
     #[serde(default)]
     pub incremental_field: Lax<String>,
+    /// The type of that column.
+    #[serde(default)]
+    pub incremental_field_type: Lax<String>,
     /// `missing_primary_key` or `duplicate_primary_key`: the best sign of the two, better than any text.
     #[serde(default)]
     pub incremental_sync_blocked: Lax<String>,

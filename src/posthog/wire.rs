@@ -159,6 +159,12 @@ impl Schema {
         })
     }
 
+    /// Rows in its table, as far as they are known.
+    #[must_use]
+    pub fn rows(&self) -> Option<i64> {
+        self.table.as_ref()?.row_count.get().copied()
+    }
+
     /// True if it is synced by this method.
     #[must_use]
     pub fn syncs_by(&self, method: &str) -> bool {

@@ -38,6 +38,16 @@ pub(super) fn remembered(
             waiting: Some(at),
             ..SchemaState::of(schema.id.clone())
         });
+    let fell = snapshot.selected(&policy.selector).filter_map(|(_, row)| {
+        Some(SchemaState {
+            rows_fell: Some(snapshot.changes.rows_fell.get(&row.id)?.clone()),
+            ..SchemaState::of(row.id.clone())
+        })
+    });
+    let tried = plan.tried.iter().map(|(id, tried)| SchemaState {
+        tried: Some(tried.clone()),
+        ..SchemaState::of(id.clone())
+    });
     let in_full = reloaded_in_full(snapshot, plan, old, now);
     let mut rows: Vec<SchemaState> = Vec::new();
     // First what must not be cut off.
@@ -47,6 +57,8 @@ pub(super) fn remembered(
         .chain(marks(snapshot, diagnosis, old))
         .chain(cancelled(snapshot, plan, old))
         .chain(of_incidents(plan, old, snapshot))
+        .chain(tried)
+        .chain(fell)
         .chain(rescheduled)
         .chain(in_full)
         .chain(waiting);
@@ -187,6 +199,9 @@ fn of_incidents<'a>(
             // Of one that is on again, it is not known who will switch it off next.
             let is_on = row.is_some_and(|(_, schema)| schema.should_sync == Lax::Is(true));
             Some(SchemaState {
+                waiting: None,
+                rows_fell: None,
+                tried: None,
                 disabled_seen: state.disabled_seen.filter(|_| !is_on),
                 poisoned: None,
                 request_handled: None,

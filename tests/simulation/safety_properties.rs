@@ -203,7 +203,9 @@ fn kept(simulator: &Simulator) -> BTreeMap<String, Kept> {
 fn losses(before: &BTreeMap<String, Kept>, after: &BTreeMap<String, Kept>) -> Vec<String> {
     let lost = |(id, had): (&String, &Kept)| {
         let Some(has) = after.get(id) else {
-            return Some(format!("{id} is gone"));
+            // A row that holds nothing but its settings.
+            let is_empty = had.rows.is_none() && had.position.is_none();
+            return (!is_empty).then(|| format!("{id} is gone"));
         };
         let less = has.rows < had.rows || has.position < had.position || (has.armed && !had.armed);
         less.then(|| format!("{id} had {had:?} and has {has:?}"))
@@ -296,13 +298,12 @@ fn send(posthog: &Posthog, call: Write, known: Evidence) {
     }
 }
 
-/// What destroys, whatever grows again afterwards.
-const DESTROYS: [EffectKind; 5] = [
+/// What destroys, whatever grows again afterwards. A table that is deleted shows among what is kept.
+const DESTROYS: [EffectKind; 4] = [
     EffectKind::ResetArmed,
     EffectKind::TableWiped,
     EffectKind::DataDeleted,
     EffectKind::PositionLost,
-    EffectKind::SchemaDeleted,
 ];
 
 /// Sends the call and lets three hours pass. What is lost of what was there, at once or later.

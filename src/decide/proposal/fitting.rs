@@ -271,7 +271,7 @@ impl<'a> OfTable<'a> {
                 "A human: the table is not synced by an incremental field; compare its columns and row filter in PostHog with the source.".to_owned(),
             );
         }
-        match keys::field(detail, at_source) {
+        match keys::field(detail, at_source, self.declared_field()) {
             Ok(field) => self.draft(ProposedAction::RepairConfig, detail, vec![set_field(field)]),
             Err(instead) => Fit::Nothing(instead),
         }
@@ -337,6 +337,15 @@ impl<'a> OfTable<'a> {
                 self.draft(ProposedAction::Resync, detail, steps)
             }
         }
+    }
+
+    fn declared_field(&self) -> Option<&'a str> {
+        self.known.policy.incremental_field(
+            self.source.type_name(),
+            self.source.prefix_name(),
+            &self.source.id,
+            &self.schema.name,
+        )
     }
 
     fn declared(&self) -> &'a [String] {

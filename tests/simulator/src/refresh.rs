@@ -56,7 +56,7 @@ impl Simulator {
             let Some(schema) = self.schemas.get_mut(index) else {
                 continue;
             };
-            if !schema.should_sync && schema.table.is_none() {
+            if !schema.should_sync && schema.table.is_none() && schema.position.is_none() {
                 self.note(index, now, EffectKind::SchemaDeleted, None);
                 self.schemas.remove(index);
                 deleted += 1;

@@ -406,6 +406,15 @@ impl Simulator {
         Ok(())
     }
 
+    /// Sets the rows of a schema's table, as a sync would leave them.
+    pub fn set_rows(&mut self, schema_id: &str, rows: u64) -> Result<(), Error> {
+        let schema = self.schema_mut(schema_id)?;
+        if let Some(table) = &mut schema.table {
+            table.rows = rows;
+        }
+        Ok(())
+    }
+
     /// What every live look at a source is answered, for example `Invalid credentials`; `None` mends it.
     pub fn set_source_probe_error(
         &mut self,
