@@ -121,19 +121,24 @@ impl<'a> BadSources<'a> {
 
     /// The sources that are bad together: enough of them for an outage to begin, or, once it has, for it to go on.
     fn at_once(&self, limits: &Breaker) -> Option<Vec<Turned<'a>>> {
-        if let Some(open_since) = self.open_since {
-            let began = open_since
-                .checked_sub(LONGEST_UNSEEN + limits.within)
-                .ok()?;
-            let still = self.all.iter().filter(|turned| turned.at >= began);
-            let still: Vec<Turned<'a>> = still.copied().collect();
-            // It is not over when the first sources recover: half of the share that opened it holds it.
-            return is_most(limits, still.len() * 2, self.active)
-                .then_some(still)
-                .filter(|still| still.len() >= limits.min_sources);
-        }
         let most = largest_cluster(&self.all, limits.within);
-        is_most(limits, most.len(), self.active).then_some(most)
+        let begins = is_most(limits, most.len(), self.active).then_some(most);
+        begins
+            .into_iter()
+            .chain(self.held(limits))
+            .max_by_key(Vec::len)
+    }
+
+    /// The sources that keep up an outage for which the breaker is open. It is not over when the first recover: half of the share that
+    /// opened it holds it.
+    fn held(&self, limits: &Breaker) -> Option<Vec<Turned<'a>>> {
+        let began = self.open_since?;
+        let began = began.checked_sub(LONGEST_UNSEEN + limits.within).ok()?;
+        let still = self.all.iter().filter(|turned| turned.at >= began);
+        let still: Vec<Turned<'a>> = still.copied().collect();
+        let holds =
+            still.len() >= limits.min_sources && is_most(limits, still.len() * 2, self.active);
+        holds.then_some(still)
     }
 }
 
