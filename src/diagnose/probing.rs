@@ -147,7 +147,8 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
     due.add(Probe::Cdc(id.clone()), probes.cdc.get(id), every);
     if may_ask_live(known) && cdc::is_suspect(known, source) {
         let before = probes.prerequisites.get(id);
-        due.add(Probe::Prerequisites(id.clone()), before, every);
+        let check = cdc::check(known.snapshot, source);
+        due.add(Probe::Prerequisites(id.clone(), check), before, every);
     }
 }
 
@@ -191,7 +192,8 @@ fn of_switched_off(known: &Known<'_>, source: &Source, schema: &Schema, due: &mu
     match off.questions(seen.row_since) {
         None => {
             let before = snapshot.probes.prerequisites.get(&source.id);
-            let probe = Probe::Prerequisites(source.id.clone());
+            let check = cdc::check(snapshot, source);
+            let probe = Probe::Prerequisites(source.id.clone(), check);
             due.add(probe, before, policy.check_cdc_every);
         }
         Some((probes, at)) => {

@@ -384,8 +384,8 @@ impl<T: Transport> ProjectView<T> {
                 let answer = client.cdc_status(&id).await;
                 self.known().note_cdc(id, client.now(), answer)
             }
-            Probe::Prerequisites(id) => {
-                let answer = client.cdc_prerequisites(&id).await;
+            Probe::Prerequisites(id, check) => {
+                let answer = client.cdc_prerequisites(&id, &check).await;
                 self.note_scope(&answer);
                 note(&mut self.known().prerequisites, id, client.now(), answer)
             }

@@ -13,7 +13,9 @@ use crate::{
     posthog::{
         PostHogError,
         lax::Lax,
-        probe::{CdcPrerequisites, CdcStatus, IncrementalFields, SchemaDetail, WebhookInfo},
+        probe::{
+            CdcCheck, CdcPrerequisites, CdcStatus, IncrementalFields, SchemaDetail, WebhookInfo,
+        },
     },
 };
 
@@ -28,8 +30,8 @@ pub enum Probe {
     Webhook(String),
     /// Change data capture of a source.
     Cdc(String),
-    /// What a source lacks for change data capture. Needs the write scope.
-    Prerequisites(String),
+    /// What a source lacks for change data capture, and what of it is to be checked. Needs the write scope.
+    Prerequisites(String, CdcCheck),
     /// The data of a table. Needs the scope `query:read`.
     Data(DataProbe),
 }
@@ -41,7 +43,9 @@ impl Probe {
         match self {
             Self::Detail(id) | Self::Fields(id) => ProbeTarget::Schema(id),
             Self::Data(probe) => ProbeTarget::Schema(&probe.schema_id),
-            Self::Webhook(id) | Self::Cdc(id) | Self::Prerequisites(id) => ProbeTarget::Source(id),
+            Self::Webhook(id) | Self::Cdc(id) | Self::Prerequisites(id, _) => {
+                ProbeTarget::Source(id)
+            }
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What `PostHog` answers to closer questions about one table or one source. As everywhere on the wire: only the fields that
 //! are used, each tolerant of values that this version does not know.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     lax::Lax,
-    wire::{Schema, Table},
+    wire::{Schema, Source, Table},
 };
 
 /// A table alone, with what the list leaves out.
@@ -199,6 +199,46 @@ pub struct CdcStatus {
     pub lag_bytes: Lax<i64>,
 }
 
+/// What is to be checked of a database for change data capture. `PostHog` checks only what the body names: without tables neither keys
+/// nor rights, and a publication only if it knows who manages it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct CdcCheck {
+    /// Who looks after slot and publication; none if it is not known.
+    #[serde(
+        rename = "cdc_management_mode",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub management_mode: Option<String>,
+    /// The publication; none if it is not known.
+    #[serde(
+        rename = "cdc_publication_name",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub publication_name: Option<String>,
+    /// The captured tables, by name.
+    pub tables: Vec<String>,
+}
+
+impl CdcCheck {
+    /// Of all that change data capture of a source needs; `status` is how it stands, as far as that is known.
+    #[must_use]
+    pub fn of(source: &Source, status: Option<&CdcStatus>) -> Self {
+        let captured = (source.schemas.iter())
+            .filter(|schema| schema.syncs_by("cdc") && schema.should_sync == Lax::Is(true));
+        let said = |field: fn(&CdcStatus) -> &Lax<String>| {
+            let said = status.and_then(|status| field(status).get());
+            said.filter(|said| !said.is_empty()).cloned()
+        };
+        Self {
+            // Another word would be refused.
+            management_mode: said(|status| &status.management_mode)
+                .filter(|mode| matches!(mode.as_str(), "posthog" | "self_managed")),
+            publication_name: said(|status| &status.publication_name),
+            tables: captured.map(|schema| schema.name.clone()).collect(),
+        }
+    }
+}
+
 /// Whether a database fulfils what change data capture needs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CdcPrerequisites {
@@ -207,6 +247,27 @@ pub struct CdcPrerequisites {
     /// What is missing, a sentence each.
     #[serde(default)]
     pub errors: Vec<String>,
+}
+
+impl CdcPrerequisites {
+    /// What is missing; empty if nothing is. `PostHog` counts its own slot: if the database `has_slot`, the last place is not missing.
+    #[must_use]
+    pub fn missing(&self, has_slot: bool) -> Vec<String> {
+        const UNNAMED: &str = "PostHog does not say what";
+        if self.valid {
+            return Vec::new();
+        }
+        let is_own_place = |error: &str| {
+            let error = error.to_lowercase();
+            has_slot && error.contains("no replication slot capacity")
+        };
+        let missing = self.errors.iter().filter(|error| !is_own_place(error));
+        if self.errors.is_empty() {
+            vec![UNNAMED.to_owned()]
+        } else {
+            missing.cloned().collect()
+        }
+    }
 }
 
 /// Answer to a query.

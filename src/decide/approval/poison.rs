@@ -63,9 +63,14 @@ fn armed(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
         .collect()
 }
 
-/// Whether a call may have left something behind that does not show: what was accepted shows, what did not leave is nowhere.
-const fn may_have_armed(sent: &ExecutedStep) -> bool {
-    !matches!(sent.fate, Some(Fate::Accepted | Fate::NotSent))
+/// Whether a call may have left something behind that does not show: what was accepted shows, what did not leave is nowhere. Of a
+/// repair it is known which refusals come before any effect.
+fn may_have_armed(sent: &ExecutedStep) -> bool {
+    match sent.fate {
+        Some(Fate::Accepted | Fate::NotSent) => false,
+        Some(Fate::Refused) => sent.call != ProposedCall::RepairCdc,
+        Some(Fate::Unknown) | None => true,
+    }
 }
 
 /// Ids of the tables that a step can arm a reset of.
@@ -88,11 +93,17 @@ fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec
             let arms = |id: &&String| step.sync_type.is_some() || resets_when_on(id);
             ids.filter(arms).cloned().collect()
         }
+        ProposedCall::RepairCdc => {
+            let mut sources = snapshot.sources.iter();
+            let source = sources.find(|source| source.id == target.source_id);
+            let captured = (source.into_iter().flat_map(|source| &source.schemas))
+                .filter(|schema| schema.syncs_by("cdc"));
+            captured.map(|schema| schema.id.clone()).collect()
+        }
         ProposedCall::DeleteData
         | ProposedCall::Cancel
         | ProposedCall::Reload
         | ProposedCall::RefreshSchemas
-        | ProposedCall::RepairCdc
         | ProposedCall::DeleteWebhook
         | ProposedCall::CreateWebhook => Vec::new(),
     }

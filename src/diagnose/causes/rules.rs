@@ -14,5 +14,7 @@ pub const GONE_AT_VENDOR: &str = "webhook/gone-at-vendor";
 pub const DISABLED_AT_VENDOR: &str = "webhook/disabled-at-vendor";
 /// A run shows no sign of life in a phase in which it may rest.
 pub const SILENT: &str = "run/silent";
+/// The database no longer has the replication slot.
+pub const SLOT_GONE: &str = "cdc/slot-gone";
 /// How the rules begin that tell of a replication slot that lags.
 pub const LAG: &str = "cdc/lag";
