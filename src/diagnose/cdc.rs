@@ -107,6 +107,11 @@ pub(super) fn stops_capture(problem: &Problem) -> bool {
         )
 }
 
+/// True while the slot is not there, also while `PostHog` may still make it anew.
+pub(super) fn has_no_slot(problem: &Problem) -> bool {
+    problem.rule == rules::SLOT_GONE
+}
+
 /// True if the problem of the source says all that there is to say of a table.
 fn explains(problem: &Problem, verdict: &Verdict) -> bool {
     let stopped = stops_capture(problem);
@@ -118,7 +123,8 @@ fn explains(problem: &Problem, verdict: &Verdict) -> bool {
         } => {
             // What a run said when capture worked, or when it could not connect, is older than what PostHog answers now.
             let cause = Cause::of(failure.cause);
-            let of_source = cause.scope != Scope::Table || cause.retried_by_posthog;
+            let of_source = matches!(cause.scope, Scope::Connection | Scope::Capture)
+                || cause.retried_by_posthog;
             failure.cause == problem.cause && problem.severity == Severity::Error
                 || stopped && of_source
         }

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    causes::{Asks, Cause},
+    causes::{Asks, Cause, Scope},
     cdc, data_checks,
     failure::{blocked, read},
     judge,
@@ -140,6 +140,7 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
             due.add(Probe::Fields(schema.id.clone()), before, ANSWER_LASTS);
         }
     }
+    of_connection(known, source, due);
     if cdc::tables(known, source).next().is_none() {
         return;
     }
@@ -149,6 +150,25 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
         let before = probes.prerequisites.get(id);
         let check = cdc::check(known.snapshot, source);
         due.add(Probe::Prerequisites(id.clone(), check), before, every);
+    }
+}
+
+/// Does a source answer again that turned its tables away? One of them is asked: the answer is about all. Change data capture has a
+/// question of its own.
+fn of_connection(known: &Known<'_>, source: &Source, due: &mut Due) {
+    let snapshot = known.snapshot;
+    let is_turned_away = |schema: &&Schema| {
+        schema.should_sync == Lax::Is(true)
+            && schema.status() == SchemaStatus::Failed
+            && !schema.syncs_by("cdc")
+            && known.policy.selector.selects_schema(&schema.name)
+            && Cause::of(read(snapshot, source, schema).1.cause).scope == Scope::Connection
+    };
+    let mut tables = source.schemas.iter();
+    if let Some(schema) = tables.find(is_turned_away).filter(|_| may_ask_live(known)) {
+        let probed = snapshot.probes.fields.get(&schema.id);
+        let row_since = snapshot.seen(&schema.id).map(|seen| seen.row_since);
+        due.add_if(Probe::Fields(schema.id.clone()), probed, lasts(row_since));
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use posthog_simulator::{Fault as SimFault, FaultKind, KeySpec, Simulator};
+use posthog_simulator::{Fault as SimFault, FaultKind, KeySpec, Simulator, Status};
 use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicyStatus,
@@ -40,7 +40,7 @@ const HOOK: &str = "{source: {type: Stripe}, webhookInputs: {signing_secret: {se
 fn table(fields: &str) -> String {
     format!(
         "sources: [{{type: Postgres, prefix: prod, schemas: [{{name: a, rows: 70, frequency: 30day, last_synced_ago: 40h, {fields}, \
-         then: {{completes: {{after: 1m, rows: 70}}}}}}]}}]"
+         then: {{completes: {{after: 1m, rows: 70}}}}}}, {{name: beside, frequency: 30day, last_synced_ago: 41h}}]}}]"
     )
 }
 
@@ -263,6 +263,14 @@ fn arrange(world: &mut World, guard: Guard, kind: Kind) {
         blind.matches.path_contains = Some(path.to_owned());
         simulator(world, |posthog| posthog.add_fault(blind));
     }
+    if guard == Guard::Source {
+        simulator(world, |posthog| {
+            if let Some(id) = posthog.schema_id("beside") {
+                let limited = Some(Status::BillingLimitReached);
+                posthog.set_status(&id, limited, None).unwrap();
+            }
+        });
+    }
     let mut scopes = vec!["external_data_source:read".to_owned()];
     if guard != Guard::WriteScope {
         scopes.push("external_data_source:write".to_owned());
@@ -383,6 +391,7 @@ fn in_status(world: &World, guard: Guard, kind: Kind) {
             | Guard::Window
             | Guard::OperatorCap
             | Guard::TriedBefore
+            | Guard::Source
             | Guard::Facts => {}
         }
     });

@@ -15,6 +15,7 @@ mod chain;
 mod client;
 mod cluster;
 mod credentials;
+mod cures;
 mod diagnosis;
 mod evidence;
 mod faults;

@@ -28,6 +28,8 @@ pub enum Guard {
     WriteScope,
     /// Another policy owns the table or source.
     Owner,
+    /// The source of the table is broken as a whole.
+    Source,
     /// No approval counts just now, or a person has denied what was approved.
     Approval,
     /// Something that a person approved is under way, or has to be approved first.

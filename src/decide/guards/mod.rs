@@ -17,6 +17,7 @@ pub mod mode;
 pub mod operator_cap;
 pub mod owner;
 pub mod proposal;
+pub mod source;
 pub mod state_full;
 pub mod suspend;
 pub mod switch;

@@ -24,7 +24,7 @@ use super::{
     key::Key,
     keys, poisoned, reenable, silent,
     steps::{call, set_field, set_key, switch_on},
-    webhook,
+    webhook, wipe,
 };
 use crate::{
     api::{
@@ -196,6 +196,8 @@ struct OfTable<'a> {
     at_source: Option<&'a IncrementalFields>,
     /// Whether syncing is off, and whether `PostHog` was seen to switch it off.
     off: Off,
+    /// Why its data is not wiped; none if that may be proposed.
+    no_wipe: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -239,6 +241,7 @@ impl<'a> OfTable<'a> {
                 .fields(&schema.id)
                 .and_then(|answer| answer.as_ref().ok()),
             off,
+            no_wipe: wipe::forbids(known, diagnosis, problem, source),
         }
     }
 
@@ -318,6 +321,7 @@ impl<'a> OfTable<'a> {
             return Fit::Open(SOURCE_NOT_ASKED);
         }
         match keys::key(declared, at_source, failed) {
+            Ok(_) if self.no_wipe.is_some() => self.not_wiped(),
             Ok(key) => {
                 let steps = vec![call(ProposedCall::DeleteData), set_key(key)];
                 self.draft(ProposedAction::DeleteData, detail, steps)
@@ -342,8 +346,13 @@ impl<'a> OfTable<'a> {
         self.draft(ProposedAction::DeleteData, detail, steps)
     }
 
+    fn not_wiped(&self) -> Fit {
+        Fit::Nothing(self.no_wipe.clone().unwrap_or_default())
+    }
+
     fn resync(&self) -> Fit {
         match self.detail {
+            _ if self.no_wipe.is_some() => self.not_wiped(),
             None => Fit::Open(NOT_ASKED),
             Some(detail) => {
                 let steps = vec![call(ProposedCall::Resync)];
