@@ -89,6 +89,18 @@ fn read<'a>(known: &Known<'a>) -> (Vec<Offer<'a>>, Vec<Problem>) {
     (offers, problems)
 }
 
+/// The inputs of the webhook of a source that `spec.credentials` names.
+pub(super) fn webhook_inputs<'a>(
+    known: &Known<'a>,
+    source: &'a Source,
+) -> impl Iterator<Item = &'a str> {
+    let (type_, prefix) = (source.type_name(), source.prefix_name());
+    let entries = known.policy.credentials.iter();
+    entries
+        .filter(move |entry| entry.source.matches(type_, prefix, &source.id))
+        .flat_map(|entry| entry.webhook_inputs.keys().map(String::as_str))
+}
+
 /// A rule, and what is wrong, in words.
 type Wrong = (&'static str, String);
 
@@ -236,6 +248,7 @@ fn not_taken(known: &Known<'_>, offer: &Offer<'_>) -> Option<Problem> {
         at,
         fate,
         detail,
+        shown: _,
     } = state.webhook_inputs.as_ref()?;
     let Content {
         hmac: now, from, ..

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     api::{policy::Switch, validated::DataRule},
-    observe::{Probe, WriteScope, probes::Probed},
+    observe::{Deliveries, Probe, WriteScope, probes::Probed},
     posthog::{
+        PostHogError,
         lax::Lax,
         wire::{Schema, SchemaStatus, Source},
     },
@@ -26,6 +27,8 @@ const ANSWER_LASTS: SignedDuration = SignedDuration::from_hours(6);
 /// How soon a question that brought no answer is asked again: at first, and at last. Doubled from time to time.
 const ASK_AGAIN: (SignedDuration, SignedDuration) =
     (SignedDuration::from_mins(10), SignedDuration::from_hours(6));
+/// How long a key that may not query is not asked to.
+const SCOPE_LASTS: SignedDuration = SignedDuration::from_hours(24);
 /// How often the data of a table is looked at, at most.
 const DATA_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
@@ -116,13 +119,16 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
         let every = known.policy.check_webhooks_every;
         let mut states = known.state.sources.iter();
         let handed = states.find(|state| state.id == *id);
-        let handed = handed.and_then(|state| Some(state.webhook.as_ref()?.at));
+        let handed = handed.map_or([None; 2], |state| {
+            [&state.webhook, &state.webhook_inputs].map(|one| Some(one.as_ref()?.at))
+        });
+        let handed: Vec<Timestamp> = handed.into_iter().flatten().collect();
         due.add_if(
             Probe::Webhook(id.clone()),
             probes.webhooks.get(id),
             |probed| {
-                // What the operator registered is looked at once more, soon.
-                if handed.is_some_and(|at| at > probed.asked) {
+                // What the operator registered or pushed is looked at once more, soon.
+                if handed.iter().any(|at| *at > probed.asked) {
                     SignedDuration::ZERO
                 } else {
                     every
@@ -130,6 +136,7 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
             },
         );
     }
+    of_deliveries(known, source, due);
     if webhooks::is_off_at_vendor(probes.webhooks.get(id)) && may_ask_live(known) {
         for schema in source
             .schemas
@@ -150,6 +157,25 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
         let before = probes.prerequisites.get(id);
         let check = cdc::check(known.snapshot, source);
         due.add(Probe::Prerequisites(id.clone(), check), before, every);
+    }
+}
+
+/// Queries are few: only what says nothing of trouble is looked into, and not at all with a key that may not query.
+fn of_deliveries(known: &Known<'_>, source: &Source, due: &mut Due) {
+    let probes = &known.snapshot.probes;
+    let info = probes.webhooks.get(&source.id);
+    let info = info.and_then(|probed| probed.answer.as_ref().ok());
+    let function = info.and_then(|info| info.hog_function.as_ref()?.id.get());
+    let may_not = |probed: &Probed<Deliveries>| {
+        let lacks = |error: &PostHogError| error.lacks_scope("query:read");
+        let lately = known.now.duration_since(probed.asked).abs() < SCOPE_LASTS;
+        lately && probed.answer.as_ref().is_err_and(lacks)
+    };
+    let wanted = webhooks::tables(known, source).next().is_some()
+        && !probes.deliveries.values().any(may_not);
+    if let Some(function) = function.filter(|_| wanted) {
+        let probe = Probe::Deliveries(source.id.clone(), function.clone());
+        due.add(probe, probes.deliveries.get(&source.id), ANSWER_LASTS);
     }
 }
 

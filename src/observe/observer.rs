@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::{
-    Canary, Changes, Look, Probe, Probes, Readings, Seen, WriteScope, data,
+    Canary, Changes, Look, Probe, Probes, Readings, Seen, WriteScope, data, deliveries,
     elsewhere::Everywhere,
     probes::{DataAnswer, DataProbe, Found, note},
 };
@@ -379,6 +379,15 @@ impl<T: Transport> ProjectView<T> {
             Probe::Webhook(id) => {
                 let answer = client.webhook_info(&id).await;
                 note(&mut self.known().webhooks, id, client.now(), answer)
+            }
+            Probe::Deliveries(id, function) => {
+                let Some(sql) = deliveries::query(&function) else {
+                    return true;
+                };
+                let answer = client.query(&sql).await;
+                let now = client.now();
+                let answer = answer.map(|answer| deliveries::read(&answer, now));
+                note(&mut self.known().deliveries, id, now, answer)
             }
             Probe::Cdc(id) => {
                 let answer = client.cdc_status(&id).await;

@@ -134,6 +134,7 @@ fn prepare(kind: Kind, guard: Guard) -> World {
                 at: world.now() - SignedDuration::from_mins(1),
                 fate: Some(Fate::Accepted),
                 detail: String::new(),
+                shown: false,
             };
             let state = SourceState {
                 credentials: Some(handed),

@@ -351,7 +351,11 @@ const WEBHOOK_BROKEN: Cause = Cause {
     may_be_outage: false,
     retried_by_posthog: false,
     remedy: Remedy::Safe(Action::RegisterWebhook),
-    helps: Helps::OnlyFor(&[rules::NOT_REGISTERED, rules::GONE_AT_VENDOR]),
+    helps: Helps::OnlyFor(&[
+        rules::NOT_REGISTERED,
+        rules::GONE_AT_VENDOR,
+        rules::INPUT_MISSING,
+    ]),
     reload: Reload::Never,
     proposes: Proposes::ReregisterWebhook,
     cleared_by: ClearedBy::Webhook,

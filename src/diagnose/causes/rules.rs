@@ -8,6 +8,8 @@ pub const DELETE_DATA: &str = "request/delete-data";
 pub const NOT_UNDERSTOOD: &str = "request/not-understood";
 /// `PostHog` has no webhook for the source.
 pub const NOT_REGISTERED: &str = "webhook/not-registered";
+/// `PostHog` shows an input of the webhook as not set, without which it takes no event.
+pub const INPUT_MISSING: &str = "webhook/input-missing";
 /// The vendor no longer has the webhook.
 pub const GONE_AT_VENDOR: &str = "webhook/gone-at-vendor";
 /// The vendor does not call the webhook enabled.
