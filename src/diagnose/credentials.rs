@@ -82,8 +82,8 @@ fn read<'a>(known: &Known<'a>) -> (Vec<Offer<'a>>, Vec<Problem>) {
         };
         offers.push(Offer {
             source,
-            job_inputs: content(known, &entry.job_inputs, is_credential, &mut tell),
-            webhook_inputs: content(known, &entry.webhook_inputs, |_| true, &mut tell),
+            job_inputs: content(known, source, &entry.job_inputs, is_credential, &mut tell),
+            webhook_inputs: content(known, source, &entry.webhook_inputs, |_| true, &mut tell),
         });
     }
     (offers, problems)
@@ -137,6 +137,7 @@ fn source<'a>(known: &Known<'a>, entry: &Credentials) -> Result<&'a Source, Wron
 /// All values of one call, or nothing: half of a user name and a password would lock an account.
 fn content(
     known: &Known<'_>,
+    source: &Source,
     wanted: &BTreeMap<String, FromSecret>,
     may: impl Fn(&str) -> bool,
     tell: &mut impl FnMut(Wrong),
@@ -152,7 +153,7 @@ fn content(
             continue;
         }
         match known.snapshot.offers.get(secret_ref)? {
-            Ok(offered) => match shape(name, offered.value.expose_secret()) {
+            Ok(offered) => match shape(source.type_name(), name, offered.value.expose_secret()) {
                 Ok(()) => {
                     digest.update(format!("{name}={}\n", offered.hmac));
                     values.push((name.clone(), offered.value.clone()));
@@ -183,11 +184,12 @@ fn in_words(SecretKeyRef { name, key }: &SecretKeyRef) -> String {
 }
 
 /// Why a value cannot be what the input wants, without a byte of it.
-fn shape(input: &str, value: &str) -> Result<(), &'static str> {
+fn shape(source_type: &str, input: &str, value: &str) -> Result<(), &'static str> {
     let last = input.rsplit('.').next().unwrap_or_default();
     let starts: &[&str] = match last {
         "stripe_secret_key" => &["sk_", "rk_"],
-        "signing_secret" => &["whsec_"],
+        // What others call so looks like anything.
+        "signing_secret" if source_type == "Stripe" => &["whsec_"],
         _ => &[],
     };
     let lines = value.starts_with("-----BEGIN") || value.starts_with('{');
@@ -288,7 +290,7 @@ mod tests {
             ("auth_method.stripe_secret_key", "pk_live_hunter22"),
             ("signing_secret", "hunter22"),
         ] {
-            let why = shape(input, value).unwrap_err();
+            let why = shape("Stripe", input, value).unwrap_err();
             assert!(!why.contains("hunter"), "{why}");
         }
         for (input, value) in [
@@ -300,7 +302,8 @@ mod tests {
             ("auth_method.stripe_secret_key", "rk_live_x"),
             ("signing_secret", "whsec_x"),
         ] {
-            assert_eq!(shape(input, value), Ok(()), "{input}");
+            assert_eq!(shape("Stripe", input, value), Ok(()), "{input}");
         }
+        assert_eq!(shape("Github", "signing_secret", "hunter22"), Ok(()));
     }
 }

@@ -5,11 +5,12 @@ use jiff::Timestamp;
 use super::{
     causes::{Advice, Cause, Doubt, Scope},
     classify::classify,
+    known::Known,
     reached,
     words::seconds,
 };
 use crate::{
-    api::status::{Confidence, RootCause},
+    api::status::{Confidence, Fate, RootCause},
     observe::{Newest, Reading, Snapshot},
     posthog::{
         PostHogError,
@@ -50,11 +51,12 @@ const RESUME: Advice = Advice {
 /// Why the newest run of a table failed at `failed_at`.
 #[must_use]
 pub fn failure(
-    snapshot: &Snapshot,
+    known: &Known<'_>,
     source: &Source,
     schema: &Schema,
     failed_at: Option<Timestamp>,
 ) -> Failure {
+    let snapshot = known.snapshot;
     let (text, reading) = read(snapshot, source, schema);
     let mut failure = Failure {
         cause: reading.cause,
@@ -93,31 +95,35 @@ pub fn failure(
         Doubt::Table | Doubt::Nothing => {}
     }
     if Cause::of(failure.cause).scope == Scope::Connection {
-        ask_the_connection(&mut failure, snapshot, source, failed_at);
+        ask_the_connection(&mut failure, known, source, failed_at);
     }
     failure
 }
 
-/// What `PostHog` answers now is newer than the text.
+/// What `PostHog` answers now is newer than the text. It got in before, too, if it took the credentials with which the run failed:
+/// then the run knows better.
 fn ask_the_connection(
     failure: &mut Failure,
-    snapshot: &Snapshot,
+    known: &Known<'_>,
     source: &Source,
     failed_at: Option<Timestamp>,
 ) {
-    let reached = reached::at(snapshot, source);
+    let mut states = known.state.sources.iter();
+    let state = states.find(|state| state.id == source.id);
+    let handed = state.and_then(|state| state.credentials.as_ref());
+    let failed_with = handed.is_some_and(|handed| {
+        handed.fate == Some(Fate::Accepted) && failed_at.is_none_or(|at| at > handed.at)
+    });
+    let reached = reached::at(known.snapshot, source).filter(|_| !failed_with);
     let Some(at) = reached.filter(|at| failed_at.is_some_and(|failed_at| *at > failed_at)) else {
         return;
     };
     failure.overcome = Some(at);
     failure.advice = RESUME;
-    failure.facts.insert(
-        0,
-        format!(
-            "PostHog got into the source at {}, after this failure: what its text says no longer holds",
-            seconds(at)
-        ),
-    );
+    failure.facts.push(format!(
+        "PostHog got into the source at {}, after this failure: what its text says no longer holds",
+        seconds(at)
+    ));
 }
 
 /// What `PostHog` says of a failed run, and what that means, without anything else. The table's text counts first, then the

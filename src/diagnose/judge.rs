@@ -89,7 +89,7 @@ fn disabled(
         };
     }
     let failed_at = seen.and_then(Seen::failed_at);
-    let failure = failure(known.snapshot, source, schema, failed_at);
+    let failure = failure(known, source, schema, failed_at);
     if Cause::of(failure.cause).is_note() {
         return Verdict::Disabled {
             after: None,
@@ -140,7 +140,7 @@ fn failing_still(
     let Some(streak) = streak else {
         return Verdict::Running;
     };
-    let failure = failure(known.snapshot, source, schema, Some(streak.last));
+    let failure = failure(known, source, schema, Some(streak.last));
     let note = Cause::of(failure.cause).is_note();
     let short = known.now.duration_since(streak.since) < known.health(source, schema).failing_for;
     if note || short || failure.text.is_none() {
@@ -175,6 +175,6 @@ fn failed(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&See
     }
     Verdict::Failing {
         since,
-        failure: failure(known.snapshot, source, schema, failed_at),
+        failure: failure(known, source, schema, failed_at),
     }
 }

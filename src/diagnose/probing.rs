@@ -128,7 +128,7 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
             probes.webhooks.get(id),
             |probed| {
                 // What the operator registered or pushed is looked at once more, soon.
-                if handed.iter().any(|at| *at > probed.asked) {
+                if handed.iter().any(|at| *at >= probed.asked) {
                     SignedDuration::ZERO
                 } else {
                     every

@@ -82,7 +82,7 @@ fn scenario(kind: Kind, guard: Guard) -> String {
         Kind::Webhook => stripe("webhook: {supports_webhooks: true}"),
         Kind::WebhookInputs => stripe("webhook: {supports_webhooks: true, exists: true}"),
         // One call, or with a first one that was made before.
-        Kind::Approved => failed("Cannot convert value to int64"),
+        Kind::Approved => failed("Source column type changed: amount was int64 and is now string"),
     }
 }
 
@@ -422,7 +422,7 @@ fn incident(world: &World, schema_id: String) -> Incident {
 /// A proposal that waits for its proof, of the table or the source that an order of this kind is about.
 fn other_proposal(world: &World, kind: Kind) -> Proposal {
     let mut model = World::new(
-        &failed("Cannot convert value to int64"),
+        &failed("Source column type changed: amount was int64 and is now string"),
         &spec(Kind::Approved),
         Faults::default(),
     );

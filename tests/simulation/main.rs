@@ -37,5 +37,6 @@ mod scenarios;
 mod tenants;
 mod transport;
 mod verdicts;
+mod webhooks;
 mod world;
 mod writes;
