@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::status::{RootCause, Severity},
-    observe::{Snapshot, probes::Probed},
+    observe::{Seen, Snapshot, probes::Probed},
     posthog::{
         PostHogError,
         lax::Lax,
@@ -89,9 +89,9 @@ pub(super) fn problems(known: &Known<'_>, judged: &[Judged]) -> Vec<Wide> {
                 Ok(status) => problem(known, source, status, probed),
                 Err(error) => cannot_connect(known, source, error, probed, &judged),
             }?;
-            let explained = judged
-                .iter()
-                .filter(|judged| explains(&problem, &judged.verdict));
+            let explained = judged.iter().filter(|judged| {
+                explains(&problem, &judged.verdict) && !is_newer(known, judged, probed.at)
+            });
             let tables = explained.map(|judged| judged.schema_id.clone()).collect();
             Some(Wide { problem, tables })
         })
@@ -110,6 +110,15 @@ pub(super) fn stops_capture(problem: &Problem) -> bool {
 /// True while the slot is not there, also while `PostHog` may still make it anew.
 pub(super) fn has_no_slot(problem: &Problem) -> bool {
     problem.rule == rules::SLOT_GONE
+}
+
+/// True for a table that was turned away after `PostHog` was asked how capture stands: its text is the newer one.
+fn is_newer(known: &Known<'_>, judged: &Judged, asked: Timestamp) -> bool {
+    let failure = judged.verdict.failure();
+    let turned_away =
+        failure.is_some_and(|failure| Cause::of(failure.cause).scope == Scope::Connection);
+    let seen = known.snapshot.seen(&judged.schema_id);
+    turned_away && seen.and_then(Seen::failed_at).is_some_and(|at| at > asked)
 }
 
 /// True if the problem of the source says all that there is to say of a table.

@@ -152,7 +152,17 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
         return;
     }
     let every = known.policy.check_cdc_every;
-    due.add(Probe::Cdc(id.clone()), probes.cdc.get(id), every);
+    // What a run has said since asks for a newer answer.
+    let failed = cdc::tables(known, source).filter(|row| row.status() == SchemaStatus::Failed);
+    let seen = failed.filter_map(|row| known.snapshot.seen(&row.id));
+    let failed_since = seen.map(|seen| seen.row_since).max();
+    due.add_if(Probe::Cdc(id.clone()), probes.cdc.get(id), |probed| {
+        if failed_since.is_some_and(|since| since > probed.at) {
+            SignedDuration::ZERO
+        } else {
+            every
+        }
+    });
     if may_ask_live(known) && cdc::is_suspect(known, source) {
         let before = probes.prerequisites.get(id);
         let check = cdc::check(known.snapshot, source);

@@ -59,6 +59,12 @@ enum NewestResult {
     },
 }
 
+impl NewestResult {
+    fn has(&self, is: impl Fn(&Cause) -> bool) -> bool {
+        matches!(self, Self::Failure { cause, .. } if is(Cause::of(*cause)))
+    }
+}
+
 fn newest(known: &Known<'_>, source: &Source, schema: &Schema, judged: &[&Judged]) -> NewestResult {
     let status = schema.status();
     let mut of_table = judged.iter().filter(|judged| judged.schema_id == schema.id);
@@ -115,8 +121,26 @@ struct Shared {
 fn shared(known: &Known<'_>, source: &Source, judged: &[&Judged]) -> Option<Shared> {
     let (mut causes, mut said) = (HashSet::new(), HashSet::new());
     let (mut count, mut all_refused) = (0, true);
-    for schema in &source.schemas {
-        match newest(known, source, schema, judged) {
+    let results: Vec<(NewestResult, Option<Timestamp>)> = (source.schemas.iter())
+        .map(|schema| {
+            let failed_at = known.snapshot.seen(&schema.id).and_then(Seen::failed_at);
+            (newest(known, source, schema, judged), failed_at)
+        })
+        .collect();
+    let turned_away = (results.iter())
+        .filter(|(result, _)| result.has(|cause| cause.scope == Scope::Connection))
+        .filter_map(|(_, at)| *at)
+        .max();
+    for (result, failed_at) in results {
+        // What may have passed by itself says nothing if a sibling was turned away since.
+        let has_passed = result.has(|cause| cause.retried_by_posthog)
+            && failed_at
+                .zip(turned_away)
+                .is_some_and(|(at, turned_away)| at <= turned_away);
+        if has_passed {
+            continue;
+        }
+        match result {
             NewestResult::Nothing => {}
             NewestResult::Success => return None,
             NewestResult::Failure {

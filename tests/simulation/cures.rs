@@ -2,7 +2,7 @@
 //! what is not about the data. Healthy look-alikes first.
 
 use jiff::SignedDuration;
-use posthog_simulator::{EffectKind, Simulator, SourceSpec};
+use posthog_simulator::{CdcSpec, EffectKind, Fault, FaultKind, RunPlan, Simulator, SourceSpec};
 use serde_json::{Value, json};
 use warehouse_sync_operator::api::{
     proposal::{Phase, Proposal, ProposedAction},
@@ -38,7 +38,7 @@ fn change_source(world: &World, change: impl FnOnce(&mut SourceSpec)) {
     });
 }
 
-fn cdc(world: &World, change: impl FnOnce(&mut posthog_simulator::CdcSpec)) {
+fn cdc(world: &World, change: impl FnOnce(&mut CdcSpec)) {
     change_source(world, |source| change(source.cdc.as_mut().unwrap()));
 }
 
@@ -164,6 +164,31 @@ fn a_password_that_was_mended_leaves_a_schedule_to_resume_and_nothing_to_rotate(
         "{said}"
     );
     assert_eq!((world.count("reload"), repair(&world)), (0, None));
+}
+
+#[test]
+fn a_password_that_breaks_after_posthog_was_asked_is_what_the_tables_say() {
+    let mut world = world(&captured("{}", "20m", ""), 10);
+    assert!(world.status().findings.is_empty());
+    cdc(&world, |cdc| {
+        cdc.schedule_paused = true;
+        cdc.unreachable = Some("password authentication failed for user \"posthog\"".to_owned());
+    });
+    simulator(&world, |posthog| {
+        for name in ["public.a", "public.b"] {
+            let id = posthog.schema_id(name).unwrap();
+            let fails = RunPlan::fails(SignedDuration::from_secs(5), CDC_PASSWORD);
+            posthog.set_next_runs(&id, vec![fails]).unwrap();
+            posthog.start_run(&id).unwrap();
+        }
+    });
+    run(&mut world, 20);
+    let finding = only(&world);
+    assert_eq!(
+        (finding.cause, finding.schema.as_str()),
+        (RootCause::CredentialsInvalid, "")
+    );
+    assert_eq!(finding.affected.unwrap().count, 2);
 }
 
 #[test]
@@ -304,13 +329,13 @@ fn a_repair_that_was_not_needed_any_more_has_changed_nothing() {
     let approved = repair(&world).unwrap();
     let refusal = json!({"message": "CDC looks healthy on this source — the replication slot and publication exist."});
     simulator(&world, |posthog| {
-        let kind = posthog_simulator::FaultKind::Status {
+        let kind = FaultKind::Status {
             status: 400,
             body: Some(refusal),
             headers: std::collections::BTreeMap::new(),
             after_effect: false,
         };
-        let mut fault = posthog_simulator::Fault::always(kind);
+        let mut fault = Fault::always(kind);
         fault.matches.path_contains = Some("/repair_cdc/".to_owned());
         posthog.add_fault(fault);
     });
@@ -372,6 +397,28 @@ fn a_stale_table_is_reloaded_where_a_sibling_still_works() {
     ];
     let world = world(&source("", &tables), 60);
     assert_eq!(world.count("reload"), 1, "{:#?}", world.status().findings);
+}
+
+#[test]
+fn a_passing_error_of_before_the_source_turned_its_tables_away_is_no_reason_to_reload() {
+    let passing = "server closed the connection unexpectedly";
+    let tables = [
+        failed("a", "2h", WRONG_PASSWORD),
+        failed("b", "4h", passing),
+    ];
+    let world = world(&source("probe_error: Invalid credentials, ", &tables), 60);
+    assert_eq!(only(&world).cause, RootCause::CredentialsInvalid);
+    assert_eq!(world.count("reload"), 0);
+    // The other way round the source let it in since.
+    let tables = [
+        failed("a", "4h", WRONG_PASSWORD),
+        failed("b", "2h", passing).replace(
+            "last_synced_ago: 40h",
+            "last_synced_ago: 40h, frequency: 30day",
+        ),
+    ];
+    let world = self::world(&source("", &tables), 60);
+    assert_eq!(world.count("reload"), 1);
 }
 
 #[test]
