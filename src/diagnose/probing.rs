@@ -27,6 +27,8 @@ const ANSWER_LASTS: SignedDuration = SignedDuration::from_hours(6);
 /// How soon a question that brought no answer is asked again: at first, and at last. Doubled from time to time.
 const ASK_AGAIN: (SignedDuration, SignedDuration) =
     (SignedDuration::from_mins(10), SignedDuration::from_hours(6));
+/// How long between the logs of two webhooks of a project: queries are counted in tens an hour.
+const BETWEEN_LOGS: SignedDuration = SignedDuration::from_mins(10);
 /// How long a key that may not query is not asked to.
 const SCOPE_LASTS: SignedDuration = SignedDuration::from_hours(24);
 /// How often the data of a table is looked at, at most.
@@ -181,11 +183,19 @@ fn of_deliveries(known: &Known<'_>, source: &Source, due: &mut Due) {
         let lately = known.now.duration_since(probed.asked).abs() < SCOPE_LASTS;
         lately && probed.answer.as_ref().is_err_and(lacks)
     };
+    let rests =
+        |probed: &Probed<Deliveries>| known.now.duration_since(probed.asked).abs() < BETWEEN_LOGS;
+    let mut asked = due.probes.iter().map(|(_, probe)| probe);
     let wanted = webhooks::tables(known, source).next().is_some()
-        && !probes.deliveries.values().any(may_not);
+        && !asked.any(|probe| matches!(probe, Probe::Deliveries(..)))
+        && !probes
+            .deliveries
+            .values()
+            .any(|one| may_not(one) || rests(one));
     if let Some(function) = function.filter(|_| wanted) {
         let probe = Probe::Deliveries(source.id.clone(), function.clone());
-        due.add(probe, probes.deliveries.get(&source.id), ANSWER_LASTS);
+        let before = probes.deliveries.get(&source.id);
+        due.add(probe, before, ANSWER_LASTS);
     }
 }
 

@@ -350,7 +350,7 @@ fn the_newest_job_the_rows_the_text_and_the_generation_are_not_material() {
     let mut world = world(
         &failed(
             WRONG_TYPE,
-            ", then: {fails: {after: 1m, rows: 3, error: 'Cannot convert value 7 to int64'}}",
+            ", then: {fails: {after: 1m, rows: 3, error: 'Source column type changed: amount was int64 and is now bytes'}}",
         ),
         ENFORCE,
     );
