@@ -19,7 +19,7 @@ const FIELDS: [(&str, &[&str]); 11] = [
 /// What the webhook of a source of this type needs, as far as this version knows.
 #[must_use]
 pub fn of_type(source_type: &str) -> &'static [&'static str] {
-    let letters = source_type.chars().filter(|c| c.is_ascii_alphanumeric());
+    let letters = source_type.chars().filter(char::is_ascii_alphanumeric);
     let wanted = letters.collect::<String>().to_ascii_lowercase();
     let known = FIELDS.iter().find(|(name, _)| *name == wanted);
     known.map_or(&[], |(_, fields)| fields)
