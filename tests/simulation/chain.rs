@@ -156,7 +156,7 @@ fn secret(value: &str) -> String {
     let value = serde_json::to_string(&k8s_openapi::ByteString(value.as_bytes().to_vec())).unwrap();
     format!(
         "{{apiVersion: v1, kind: Secret, metadata: {{name: db, namespace: n, labels: {{warehousesync.dev/use: source-credentials}}, \
-         annotations: {{warehousesync.dev/project: '12345'}}}}, data: {{password: {value}}}}}"
+         annotations: {{warehousesync.dev/project: '12345', warehousesync.dev/source: type=Postgres, warehousesync.dev/inputs: password}}}}, data: {{password: {value}}}}}"
     )
 }
 
