@@ -19,6 +19,7 @@ mod crd_refusals;
 mod credentials;
 mod diagnosis;
 mod flags;
+mod frozen;
 mod garbage;
 mod gitops;
 mod hung_run;

@@ -143,6 +143,47 @@ fn policies_of_one_project_and_key_share_their_polls() {
     }
 }
 
+const ELEVEN: &str = "
+keys: [{token: phx_demo, label: first}, {token: phx_other, label: second}]
+sources: [{type: Postgres, prefix: prod, schemas: [{name: t, copies: 11, last_synced_ago: 1h}]}]
+";
+
+fn is_too_large(env: &Env, name: &str, figures: &[&str]) {
+    let status = env.wait_for_reason(name, "Ready", "ProjectTooLarge");
+    let message = &status.condition("Ready").unwrap().message;
+    for figure in figures {
+        assert!(message.contains(figure), "{message}");
+    }
+    assert_eq!(status.condition("Stalled").unwrap().status, "True");
+}
+
+#[test]
+fn a_project_with_too_many_tables_says_how_many_and_is_not_read() {
+    let env = Env::new(ELEVEN);
+    let _operator = env.operator_with(&["--allow-http-loopback", "--max-tables-per-project", "10"]);
+    env.apply(&env.policy("p", "")).unwrap();
+    is_too_large(&env, "p", &["11 tables", "10 (--max-tables-per-project)"]);
+}
+
+#[test]
+fn a_project_for_which_the_others_leave_no_room_waits_until_they_do() {
+    let env = Env::new(ELEVEN);
+    let _operator = env.operator_with(&["--allow-http-loopback", "--max-tables", "21"]);
+    put_key(&env, "other", "phx_other");
+    env.apply(&env.policy("first", "")).unwrap();
+    env.wait_for_reason("first", "Ready", "Polled");
+    env.apply(&with_key(&env, "second", "other")).unwrap();
+    let figures = [
+        "has 11 tables",
+        "other projects are 11",
+        "21 in all (--max-tables)",
+    ];
+    is_too_large(&env, "second", &figures);
+    env.wait_for_reason("first", "Ready", "Polled");
+    env.kubectl(&["delete", "wsp", "first"]);
+    env.wait_for_reason("second", "Ready", "Polled");
+}
+
 #[test]
 fn what_one_key_may_see_is_not_shown_to_another() {
     let env = Env::new(QUIET);

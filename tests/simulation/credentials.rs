@@ -280,7 +280,10 @@ fn the_breaker_never_holds_credentials() {
     );
     let mapping = MAPPING.replace("prefix: prod", "prefix: prod0");
     let spec = format!("mode: Enforce, interval: 1m, {mapping}");
-    let mut world = world(&scenario, &spec, NEW, Faults::default());
+    let mut world = World::new(&scenario, &spec, Faults::default());
+    world
+        .cluster
+        .put_secret(&secret(NEW).replace("prefix=prod", "prefix=prod0"));
     run(&mut world, 10);
     let status = world.status();
     assert!(status.state.breaker.is_some(), "{status:#?}");
