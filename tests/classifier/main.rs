@@ -15,6 +15,7 @@ mod corpus;
 mod properties;
 
 use corpus::{Miss, Score, read};
+use warehouse_sync_operator::{api::status::RootCause, diagnose::classify::classify};
 
 #[test]
 fn texts_that_the_rules_were_written_with_are_read_rightly() {
@@ -25,6 +26,45 @@ fn texts_that_the_rules_were_written_with_are_read_rightly() {
     }
     assert_eq!(score.unsafe_misses(), 0, "a wrong guess leads to an action");
     assert!(score.accuracy() >= 0.98, "{:.4}", score.accuracy());
+}
+
+#[test]
+fn texts_that_were_misread_in_the_field_are_read_rightly() {
+    use RootCause::{CredentialsInvalid, PlatformInternal, SourceConfig, Unknown};
+    for (text, cause) in [
+        (
+            "BuildBetter GraphQL error: webhook authentication request failed",
+            CredentialsInvalid,
+        ),
+        ("Missing Twilio API key SID or secret", CredentialsInvalid),
+        (
+            "Invalid Langfuse API keys. Check the public key and the secret key.",
+            CredentialsInvalid,
+        ),
+        (
+            "Sync stopped because of an error that retrying would not fix",
+            Unknown,
+        ),
+        (
+            "Extraction ended before this table's changes were written",
+            PlatformInternal,
+        ),
+        ("superseded by newer attempt", PlatformInternal),
+        (
+            "Lock takeover: workflow terminated but job was stuck in RUNNING",
+            PlatformInternal,
+        ),
+        (
+            "This table's rows aren't objects with named fields, so PostHog has no columns to import.",
+            SourceConfig,
+        ),
+        (
+            "ValueError: invalid literal for int() with base 10: '<encrypted>'",
+            SourceConfig,
+        ),
+    ] {
+        assert_eq!(classify(text, None).cause, cause, "{text}");
+    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub const FILES: &[(&str, &str)] = files![
     "dropped",
     "unreachable",
     "faint",
+    "settings",
     "generic",
 ];
 
