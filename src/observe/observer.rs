@@ -70,7 +70,7 @@ pub struct Observer<T> {
     gates: Gates,
     turns: Mutex<HashMap<Host, Arc<Turns>>>,
     most_tables: MostTables,
-    kept: Arc<AtomicUsize>,
+    kept: Arc<Kept>,
     /// What policies saw of the sources of each project.
     pub everywhere: Everywhere,
 }
@@ -92,6 +92,13 @@ impl MostTables {
     };
 }
 
+/// What is kept of all projects.
+#[derive(Debug, Default)]
+struct Kept {
+    projects: AtomicUsize,
+    tables: AtomicUsize,
+}
+
 /// Who may read a list from a host now.
 #[derive(Debug)]
 struct Turns {
@@ -108,8 +115,8 @@ struct Shared {
     turns: Arc<Turns>,
     /// Whether a page of the list was larger than a small one.
     is_large: AtomicBool,
-    /// How many tables of all projects are kept, and how many of those are this one's.
-    kept: Arc<AtomicUsize>,
+    kept: Arc<Kept>,
+    /// How many of the tables that are kept are this project's.
     own: AtomicUsize,
     most_tables: MostTables,
     /// The last poll. Held while a poll is under way, so that policies that come meanwhile wait for it and make none.
@@ -227,6 +234,7 @@ impl<T: Transport> Observer<T> {
 
 impl<T: Transport> Observer<T> {
     fn shared(&self, gate: Arc<KeyGate>, host: &Host) -> Shared {
+        self.kept.projects.fetch_add(1, Ordering::Relaxed);
         Shared {
             gate,
             turns: self.turns(host),
@@ -248,35 +256,41 @@ impl<T: Transport> Observer<T> {
 }
 
 impl Shared {
-    /// Takes note of how many tables of the project are kept from now on, unless those of all projects were too many.
+    /// Takes note of how many tables of the project are kept from now on. If those of all projects are too many, a project goes that has
+    /// more than its share: what one tenant has too much must not be what another has too little.
     fn keep(&self, sources: Vec<Source>) -> Result<Vec<Source>, PostHogError> {
-        let tables = sources.iter().map(|source| source.schemas.len()).sum();
-        let before = self.own.swap(tables, Ordering::Relaxed);
-        let others = self.kept.fetch_sub(before, Ordering::Relaxed) - before;
-        let most = self.most_tables.in_all;
-        if others.saturating_add(tables) > most {
-            self.own.store(0, Ordering::Relaxed);
+        let tables: usize = sources.iter().map(|source| source.schemas.len()).sum();
+        self.keep_none();
+        let (most, projects) = (
+            self.most_tables.in_all,
+            self.kept.projects.load(Ordering::Relaxed),
+        );
+        let others = self.kept.tables.load(Ordering::Relaxed);
+        let share = most / projects.max(1);
+        if others.saturating_add(tables) > most && tables > share {
             let found = format!(
-                "the project has {tables} tables, and those of other projects are {others}; the operator takes {most} in all (--max-tables)"
+                "the project has {tables} tables, and those of the {} others together {others}; the operator takes {most} in all (--max-tables), of which \
+                 {share} are the share of each",
+                projects.saturating_sub(1)
             );
             let call = "list sources";
             return Err(PostHogError::TooLarge { call, found });
         }
-        self.kept.fetch_add(tables, Ordering::Relaxed);
+        self.own.store(tables, Ordering::Relaxed);
+        self.kept.tables.fetch_add(tables, Ordering::Relaxed);
         Ok(sources)
     }
-}
 
-impl Shared {
     fn keep_none(&self) {
         let own = self.own.swap(0, Ordering::Relaxed);
-        self.kept.fetch_sub(own, Ordering::Relaxed);
+        self.kept.tables.fetch_sub(own, Ordering::Relaxed);
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         self.keep_none();
+        self.kept.projects.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -166,8 +166,12 @@ fn a_project_with_too_many_tables_says_how_many_and_is_not_read() {
 }
 
 #[test]
-fn a_project_for_which_the_others_leave_no_room_waits_until_they_do() {
-    let env = Env::new(ELEVEN);
+fn of_too_many_tables_in_all_the_project_goes_that_has_more_than_its_share() {
+    let small = "{token: phx_small, label: small, projects: [777]}";
+    let scenario = ELEVEN
+        .replace("label: second}", &format!("label: second}}, {small}"))
+        .replace("sources: [", "other_projects: [777]\nsources: [{type: Stripe, project: 777, prefix: x, schemas: [{name: s, last_synced_ago: 1h}]}, ");
+    let env = Env::new(&scenario);
     let _operator = env.operator_with(&["--allow-http-loopback", "--max-tables", "21"]);
     put_key(&env, "other", "phx_other");
     env.apply(&env.policy("first", "")).unwrap();
@@ -175,10 +179,16 @@ fn a_project_for_which_the_others_leave_no_room_waits_until_they_do() {
     env.apply(&with_key(&env, "second", "other")).unwrap();
     let figures = [
         "has 11 tables",
-        "other projects are 11",
+        "others together 11",
         "21 in all (--max-tables)",
+        "10 are the share",
     ];
     is_too_large(&env, "second", &figures);
+    // A small project is read, whoever came before it.
+    put_key(&env, "small", "phx_small");
+    let third = with_key(&env, "third", "small").replace("12345", "777");
+    env.apply(&third).unwrap();
+    env.wait_for_reason("third", "Ready", "Polled");
     env.wait_for_reason("first", "Ready", "Polled");
     env.kubectl(&["delete", "wsp", "first"]);
     env.wait_for_reason("second", "Ready", "Polled");

@@ -125,11 +125,11 @@ fn prepare(kind: Kind, guard: Guard) -> World {
         _ if guard == Guard::TriedBefore => "old",
         _ => "new",
     };
-    let (source, input) = match kind {
+    let (allowed, input) = match kind {
         Kind::WebhookInputs => ("Stripe", "signing_secret"),
         _ => ("Postgres", "password"),
     };
-    world.cluster.put_secret(&secret(value, source, input));
+    world.cluster.put_secret(&secret(value, allowed, input));
     world.run_for(until_wanted(kind));
     match kind {
         Kind::RenewedReload | Kind::Enable => {
