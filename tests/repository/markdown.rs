@@ -1,0 +1,110 @@
+//! Markdown as the tests of the documentation read it: paragraphs, headings, links and code blocks.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// A block of code between fences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// What follows the fence: `sh`, `console`, `yaml` …
+    pub language: String,
+    /// Its lines.
+    pub text: String,
+    /// True below a line `<!-- illustrative -->`: it shows something, and is not checked.
+    pub illustrative: bool,
+}
+
+/// Marks a block that the tests do not check.
+pub const ILLUSTRATIVE: &str = "<!-- illustrative -->";
+
+/// The text outside code blocks, and the blocks.
+fn parts(text: &str) -> (Vec<&str>, Vec<Block>) {
+    let (mut outside, mut blocks) = (Vec::new(), Vec::new());
+    let mut open: Option<Block> = None;
+    for line in text.lines() {
+        match (line.trim_start().strip_prefix("```"), &mut open) {
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (Some(language), None) => {
+                let before = outside.iter().rev().find(|line: &&&str| !line.is_empty());
+                open = Some(Block {
+                    language: language.trim().to_owned(),
+                    text: String::new(),
+                    illustrative: before.is_some_and(|line| line.trim() == ILLUSTRATIVE),
+                });
+                outside.push("");
+            }
+            (None, Some(block)) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+            (None, None) => outside.push(line),
+        }
+    }
+    (outside, blocks)
+}
+
+/// The blocks of code.
+pub fn blocks(text: &str) -> Vec<Block> {
+    parts(text).1
+}
+
+/// Paragraphs, list items, headings and cells of tables, each as one text.
+pub fn paragraphs(text: &str) -> Vec<String> {
+    static ITEM: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?:[-*]|\d+\.) ").unwrap());
+    let mut paragraphs = vec![String::new()];
+    for line in parts(text).0 {
+        let line = line.trim();
+        if line.starts_with('|') {
+            paragraphs.extend(line.split('|').map(str::to_owned));
+            paragraphs.push(String::new());
+        } else if line.is_empty() || line.starts_with('#') {
+            paragraphs.push(line.trim_start_matches('#').to_owned());
+            paragraphs.push(String::new());
+        } else {
+            if ITEM.is_match(line) {
+                paragraphs.push(String::new());
+            }
+            let paragraph = paragraphs.last_mut().unwrap();
+            paragraph.push(' ');
+            paragraph.push_str(line);
+        }
+    }
+    paragraphs
+}
+
+/// The anchors of the headings, as GitHub and mdBook make them.
+pub fn anchors(text: &str) -> Vec<String> {
+    let link = Regex::new(r"\[([^\]]*)\]\([^)]*\)").unwrap();
+    let explicit = Regex::new(r#"<a id="([^"]+)">"#).unwrap();
+    let explicit = explicit.captures_iter(text).map(|id| id[1].to_owned());
+    let mut anchors: Vec<String> = explicit.collect();
+    for heading in parts(text).0.iter().filter(|line| line.starts_with('#')) {
+        let heading = heading.trim_start_matches('#').trim();
+        let heading = link.replace_all(heading, "$1").to_lowercase();
+        let anchor: String = heading
+            .chars()
+            .filter_map(|c| match c {
+                ' ' => Some('-'),
+                c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
+                _ => None,
+            })
+            .collect();
+        let again = anchors.iter().filter(|known| **known == anchor).count();
+        anchors.push(match again {
+            0 => anchor,
+            again => format!("{anchor}-{again}"),
+        });
+    }
+    anchors
+}
+
+/// The targets of links and images, outside code.
+pub fn links(text: &str) -> Vec<String> {
+    let code = Regex::new("`[^`]*`").unwrap();
+    let link = Regex::new(r"\]\(<?([^)\s>]+)>?\)").unwrap();
+    let text = parts(text).0.join("\n");
+    let text = code.replace_all(&text, "");
+    let targets = link.captures_iter(&text).map(|found| found[1].to_owned());
+    targets.collect()
+}
