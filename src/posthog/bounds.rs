@@ -1,6 +1,7 @@
 //! How much of a project this process takes into its memory.
 
-use super::client::MAX_LIST;
+/// Largest page of sources: 20,000 tables are about 12 MB.
+pub const MAX_LIST: usize = 64 * 1024 * 1024;
 
 /// The largest list of sources that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

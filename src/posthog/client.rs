@@ -71,9 +71,6 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// Deadline of a call for which `PostHog` asks the customer's source; its gateway gives up after about 120 s.
 pub const LIVE_DEADLINE: Duration = Duration::from_secs(130);
 
-/// Largest page of sources: 20,000 tables are about 12 MB.
-pub const MAX_LIST: usize = 64 * 1024 * 1024;
-
 /// From how many bytes on a body takes milliseconds to decode.
 const LARGE_BODY: usize = 1024 * 1024;
 /// Largest answer of any other call.
