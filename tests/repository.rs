@@ -29,6 +29,8 @@ use warehouse_sync_operator::{
     report::EventReason,
 };
 
+#[path = "repository/blocks.rs"]
+mod blocks;
 #[path = "repository/causes.rs"]
 mod causes;
 #[path = "repository/circles.rs"]
@@ -190,7 +192,7 @@ fn every_command_and_manifest_of_the_documentation_is_understood() {
 #[test]
 fn a_wrong_command_of_the_documentation_is_found() {
     let known = commands::Known::read();
-    let sh = |text: &str| markdown::blocks(&format!("```sh\n{text}\n```\n")).remove(0);
+    let sh = |text: &str| blocks::blocks(&format!("```sh\n{text}\n```\n")).remove(0);
     for text in [
         "kubectl wsp aprove production rs-36xpf4",
         "warehouse-sync-operator run --no-such-flag",
@@ -218,7 +220,7 @@ fn a_wrong_command_of_the_documentation_is_found() {
         ["no field spec.health.stuck.afterr"]
     );
     let illustrative = "<!-- illustrative -->\n```sh\nno-such-program\n```\n";
-    assert!(markdown::blocks(illustrative)[0].illustrative);
+    assert!(blocks::blocks(illustrative)[0].illustrative);
 }
 
 #[test]

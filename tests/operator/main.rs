@@ -12,6 +12,8 @@
 mod admission;
 mod api_server;
 mod approval_guard;
+#[path = "../repository/blocks.rs"]
+mod blocks;
 mod canary;
 mod conditions;
 mod crd;
@@ -31,12 +33,14 @@ mod main_job;
 mod metrics;
 mod networks;
 mod notifications;
+mod pages;
 mod people;
 mod rbac;
 mod receiver;
 mod remediation;
 mod roads;
 mod sharing;
+mod silent_run;
 mod startup;
 mod story;
 mod support;

@@ -12,9 +12,8 @@ use warehouse_sync_operator::{
 };
 
 use crate::{
-    files,
-    markdown::{self, Block},
-    root,
+    blocks::{self, Block},
+    files, root,
 };
 
 /// Pages with commands for users. README and the how-to guides are among them.
@@ -25,7 +24,7 @@ pub fn wrong() -> Vec<String> {
     let known = Known::read();
     let mut wrong = Vec::new();
     for (page, text) in files(&PAGES, &["md"]) {
-        let blocks = markdown::blocks(&text);
+        let blocks = blocks::blocks(&text);
         for block in blocks.iter().filter(|block| !block.illustrative) {
             let complaints = match block.language.as_str() {
                 "sh" | "console" => known.shell(block),
@@ -89,7 +88,7 @@ impl Known {
             name if name.contains('=') => Ok(()),
             _ => Err(said(&format!(
                 "nothing checks {program:?}; mark the block with {}",
-                markdown::ILLUSTRATIVE
+                blocks::ILLUSTRATIVE
             ))),
         }
     }
