@@ -184,6 +184,14 @@ fn every_link_between_pages_leads_somewhere() {
 }
 
 #[test]
+fn the_readme_has_its_quick_start_within_a_screen_and_a_half() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (before, _) = readme.split_once("## Quick start").unwrap();
+    let lines = before.lines().count();
+    assert!(lines <= 60, "README.md: {lines} lines before Quick start");
+}
+
+#[test]
 fn every_command_and_manifest_of_the_documentation_is_understood() {
     let wrong = commands::wrong();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
