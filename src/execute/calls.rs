@@ -144,7 +144,9 @@ fn of_error(error: &PostHogError, call: &Write) -> Outcome {
         } if call.may_have_acted(detail) => (Fate::Unknown, Some(400)),
         PostHogError::Refused { status, .. } if *status < 500 => (Fate::Refused, Some(*status)),
         PostHogError::Refused { status, .. } => (Fate::Unknown, Some(*status)),
-        PostHogError::NoAnswer { .. } | PostHogError::Unexpected { .. } => (Fate::Unknown, None),
+        PostHogError::NoAnswer { .. }
+        | PostHogError::TooLarge { .. }
+        | PostHogError::Unexpected { .. } => (Fate::Unknown, None),
     };
     let detail = match error {
         PostHogError::Refused { detail, .. } => detail.clone(),

@@ -147,11 +147,11 @@ fn a_missing_input_is_told_before_what_the_vendor_calls_the_webhook_and_after_th
     assert_eq!(says("{exists: false}"), "webhook/gone-at-vendor");
 }
 
-fn secret(value: &str) -> String {
+fn secret(input: &str, value: &str) -> String {
     let value = serde_json::to_string(&k8s_openapi::ByteString(value.as_bytes().to_vec())).unwrap();
     format!(
         "{{apiVersion: v1, kind: Secret, metadata: {{name: hook, namespace: n, labels: {{warehousesync.dev/use: source-credentials}}, \
-         annotations: {{warehousesync.dev/project: '12345'}}}}, data: {{value: {value}}}}}"
+         annotations: {{warehousesync.dev/project: '12345', warehousesync.dev/source: 'prefix=pay', warehousesync.dev/inputs: {input}}}}}, data: {{value: {value}}}}}"
     )
 }
 
@@ -168,7 +168,7 @@ fn a_missing_input_of_which_a_secret_is_mapped_is_pushed_and_again_when_the_webh
             "{{source: {{prefix: pay}}, webhookInputs: {{{name}: {{secretRef: {{name: hook, key: value}}}}}}}}"
         );
         let mut world = world(&scenario, &mapping);
-        world.cluster.put_secret(&secret(value));
+        world.cluster.put_secret(&secret(name, value));
         run(&mut world, 30);
         assert_eq!(pushed(&world), 1, "{kind}: {:#?}", world.status().findings);
         is_quiet(&world, kind);
