@@ -75,6 +75,8 @@ pub enum Reason {
     PostHogUnavailable,
     /// The answer was not what `PostHog`'s API sends.
     UnexpectedAnswer,
+    /// The project has more tables than the operator takes.
+    ProjectTooLarge,
     /// The list is empty although there were sources before.
     SourcesVanished,
     /// Healthy: every selected table that is switched on is healthy.
@@ -139,6 +141,7 @@ impl Reason {
                 | Self::ProjectForbidden
                 | Self::KeyLacksReadScope
                 | Self::ProjectNotFound
+                | Self::ProjectTooLarge
         )
     }
 }

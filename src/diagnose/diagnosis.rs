@@ -3,6 +3,7 @@
 use std::{collections::HashSet, ops::Range};
 
 use super::{
+    blocked::Blocked,
     judge,
     known::Known,
     outage::{BadSources, Together},
@@ -26,6 +27,8 @@ pub struct Diagnosis {
     pub judged: Vec<Judged>,
     /// What somebody should know, most severe first.
     pub problems: Vec<Problem>,
+    /// Why nothing is done to tables by themselves whose source is broken as a whole.
+    pub blocked: Blocked,
     /// The sources that turned bad together, if there are enough of them for the breaker to open.
     pub together: Option<Together>,
     /// Ids of the tables that suffer from an outage of `PostHog`.
@@ -164,9 +167,12 @@ impl Diagnosis {
     fn conclude(self, known: &Known<'_>) -> Self {
         let bad = BadSources::of(known);
         let outage = bad.problem(&known.policy.limits.breaker, &self.judged);
+        let in_outage = outage.iter().flat_map(|wide| wide.tables.clone()).collect();
+        let (problems, blocked) = problems::all(known, &self.judged, outage);
         Self {
-            in_outage: outage.iter().flat_map(|wide| wide.tables.clone()).collect(),
-            problems: problems::all(known, &self.judged, outage),
+            in_outage,
+            problems,
+            blocked,
             together: bad.together(&known.policy.limits.breaker),
             for_others: bad.for_others(),
             went_off: switched_off::remembered(known),

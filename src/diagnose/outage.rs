@@ -1,6 +1,7 @@
 //! Many sources that turn bad in the same minutes, or one after the other as their tables come to run: `PostHog` itself is the likely
-//! cause, and the errors blame the customers' credentials and networks. Sources are counted, not tables, by the time at which their runs failed and not at which that was
-//! seen: all of the project, and those of the other projects on its host of which policies know.
+//! cause, and the errors blame the customers' credentials and networks. Sources are counted, not tables, by the time at which their
+//! runs failed and not at which that was seen: all of the project, and each other project on its host of which policies know as one
+//! source.
 
 use std::collections::HashSet;
 
@@ -104,12 +105,15 @@ impl<'a> BadSources<'a> {
         })
     }
 
-    /// What policies of other projects may know of the sources of this one.
+    /// What policies of other projects may know of the sources of this one: it weighs as one source, however many it has, or one
+    /// tenant's would hold the repairs of another. It turned bad with the last one, if at least half of them are bad.
     #[must_use]
     pub fn for_others(&self) -> Elsewhere {
+        let last = self.own.iter().map(|turned| turned.at).max();
+        let is_bad = self.own.len() * 2 >= self.own_active;
         Elsewhere {
-            active: self.own_active,
-            turned_bad: self.own.iter().map(|turned| turned.at).collect(),
+            active: usize::from(self.own_active > 0),
+            turned_bad: last.filter(|_| is_bad).into_iter().collect(),
         }
     }
 
@@ -187,7 +191,7 @@ fn turned_bad<'a>(known: &Known<'a>, source: &'a Source) -> Option<Turned<'a>> {
         .filter_map(|schema| {
             let at = failing_since(snapshot.seen(&schema.id)?)?;
             let long = known.now.duration_since(at) >= known.health(source, schema).failing_for;
-            let cause = Cause::of(failure(snapshot, source, schema, Some(at)).cause);
+            let cause = Cause::of(failure(known, source, schema, Some(at)).cause);
             // Credentials that are refused one after the other are as likely the customers' own.
             let every = schema.frequency().filter(|_| !cause.wants_credentials());
             let unseen_for = every.unwrap_or_default().min(LONGEST_UNSEEN);

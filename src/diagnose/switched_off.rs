@@ -371,7 +371,7 @@ fn by_people(known: &Known<'_>) -> Vec<Problem> {
     rows.filter_map(|(source, schema)| {
         let seen = known.snapshot.seen(&schema.id);
         let failed_at = seen.and_then(Seen::failed_at);
-        let failure = super::failure::failure(known.snapshot, source, schema, failed_at);
+        let failure = super::failure::failure(known, source, schema, failed_at);
         let by = by_person(known, schema, &failure, seen)?;
         let (cause, rule, advice) = advice(Who::Person);
         (known.now.duration_since(by) < PERSON_TOLD).then(|| Problem {
