@@ -1,7 +1,7 @@
 //! `diagnose`: reads a project once and says what is wrong. Read-only by construction: it has a client, which only reads, and
 //! nothing of `execute`.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -34,7 +34,13 @@ use crate::{
     },
     observe::{Elsewhere, Observer, Snapshot},
     posthog::{
-        ApiKey, client::Clock, guard::HostList, http::HttpTransport, quota::Purpose, redact,
+        ApiKey,
+        client::Clock,
+        guard::HostList,
+        http::HttpTransport,
+        instance::{Feature, Instance},
+        quota::Purpose,
+        redact,
     },
     report::words,
 };
@@ -99,6 +105,8 @@ struct Document<'a> {
     summary: &'a Summary,
     /// What was not looked at, and why.
     notes: &'a [String],
+    /// Whether this `PostHog` shows this; what is not known is null.
+    instance: &'a BTreeMap<Feature, Option<bool>>,
     findings: &'a [Finding],
 }
 
@@ -123,6 +131,7 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
         read_at: read.at,
         summary: &summary,
         notes: &read.notes,
+        instance: &read.instance,
         findings: &findings,
     };
     output::print(&match args.output {
@@ -238,6 +247,7 @@ struct Read {
     diagnosis: Diagnosis,
     at: Timestamp,
     notes: Vec<String>,
+    instance: BTreeMap<Feature, Option<bool>>,
     /// `PostHog` answered no more before all was asked.
     cut_off: bool,
 }
@@ -309,9 +319,25 @@ fn judged(
     Read {
         diagnosis,
         at: now,
-        notes: notes(&unlooked, questions, cut_off),
+        notes: notes(&unlooked, questions, cut_off)
+            .into_iter()
+            .chain(of_instance(&snapshot.instance))
+            .collect(),
+        instance: (Feature::ALL.iter())
+            .map(|feature| (*feature, snapshot.instance.shows(*feature)))
+            .collect(),
         cut_off,
     }
+}
+
+/// What this `PostHog` does not show, and what that means for the report.
+fn of_instance(instance: &Instance) -> impl Iterator<Item = String> {
+    let only_observed = instance.why_only_observed().map(|why| {
+        format!("Versions: {why}. Upgrade PostHog before you let the operator act on this project.")
+    });
+    let said = instance.sentences().into_iter();
+    let said = said.map(|sentence| format!("Of this PostHog: {sentence}."));
+    only_observed.into_iter().chain(said)
 }
 
 /// What was not looked at, and why.

@@ -18,14 +18,16 @@ use crate::{
     decide::ownership::is_in_flight,
     diagnose::{
         Known, canary, probing,
+        stuck::may_be_canary,
         suspects::{Suspect, running, suspects},
     },
     observe::{
         ApprovalGuard, Changes, Elsewhere, Offers, Probe, Probes, ProjectView, Rival, Snapshot,
-        WriteScope, probes::ProbeTarget,
+        WriteScope, observer::REQUESTS_OF_ASKING, probes::ProbeTarget,
     },
     posthog::{
         Transport,
+        instance::Instance,
         lax::Lax,
         quota::Purpose,
         wire::{Schema, Source},
@@ -107,9 +109,11 @@ impl<T: Transport> Survey<'_, T> {
             rivals,
             offers: Offers::default(),
             elsewhere,
+            instance: Instance::default(),
             slowed: false,
             approval_guard: ApprovalGuard::broken("it was not looked at"),
         };
+        self.ask_instance(&snapshot).await;
         self.look(&mut snapshot).await;
         self.take_over(&mut snapshot);
         self.read_canary(&snapshot).await;
@@ -129,6 +133,19 @@ impl<T: Transport> Survey<'_, T> {
         snapshot.probes = self.view.probes();
         snapshot.canaries = self.view.canaries();
         snapshot.write_scope = self.view.write_scope();
+        snapshot.instance = self.view.instance();
+    }
+
+    /// Finds out once what the instance shows, by a table that may be a canary, or any that is switched on.
+    async fn ask_instance(&self, snapshot: &Snapshot) {
+        let selected = || snapshot.selected(&self.policy.selector);
+        let by_canary = selected().find(|(source, schema)| may_be_canary(source, schema));
+        let is_on = |(_, schema): &(&Source, &Schema)| schema.should_sync == Lax::Is(true);
+        if let Some((source, schema)) = by_canary.or_else(|| selected().find(is_on))
+            && self.view.has_room(Purpose::Probe, REQUESTS_OF_ASKING)
+        {
+            self.view.ask_instance(&source.id, schema).await;
+        }
     }
 
     async fn look(&self, snapshot: &mut Snapshot) {

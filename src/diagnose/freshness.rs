@@ -59,7 +59,7 @@ pub fn is_suspect(health: &Health, source: &Source, schema: &Schema, now: Timest
 
 /// Sources that are only queried have no schedule of syncs.
 fn is_scheduled(source: &Source, schema: &Schema) -> bool {
-    source.is_warehouse()
+    source.is_imported()
         && schema.should_sync == Lax::Is(true)
         && schema.status() == SchemaStatus::Completed
 }

@@ -57,6 +57,9 @@ pub(super) fn verdict(
         SchemaStatus::Completed if schema.last_synced_at.is_unknown() => {
             cannot_tell("its status is Completed, but the time of its last sync cannot be read")
         }
+        SchemaStatus::Completed if source.is_accessed_oddly() => cannot_tell(
+            "how its source is accessed (access_method) is not known to this version of the operator, so it cannot say when a sync is due",
+        ),
         SchemaStatus::Completed => {
             freshness::verdict(known, source, schema, seen).unwrap_or(Verdict::Healthy)
         }

@@ -283,7 +283,7 @@ pub fn is_silent_beside_the_dead(seen: &Seen, no_progress_for: SignedDuration) -
 #[must_use]
 pub fn may_be_canary(source: &Source, schema: &Schema) -> bool {
     let ordinary = !schema.syncs_by("cdc") && !schema.syncs_by("webhook");
-    source.is_warehouse()
+    source.is_imported()
         && ordinary
         && schema.should_sync == Lax::Is(true)
         && schema.last_synced_at.get().is_some()

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::TableLog;
 use crate::posthog::{
     Client, Transport,
+    instance::Feature,
     lax::Lax,
     run_log::Line,
     wire::{Job, JobStatus},
@@ -12,6 +13,9 @@ use crate::posthog::{
 
 /// A job that claims to have begun later than this after now tells nothing: some clock is wrong.
 const BELIEVED_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
+
+/// Most runs that `PostHog` lists of a source, whatever is asked for.
+const MOST_RUNS: usize = 50;
 
 /// What one look found.
 #[derive(Debug, Clone)]
@@ -98,10 +102,7 @@ impl Look {
         before: Option<&Self>,
     ) -> Self {
         let began = client.now();
-        let jobs = client
-            .jobs(source_id, name)
-            .await
-            .map_err(|e| e.to_string());
+        let jobs = runs(client, source_id, schema_id, name).await;
         let mut look = Self::new(began, schema_id, jobs, Log::NotRead);
         if let Newest::Job(job, created) = look.newest()
             && job.status() == JobStatus::Running
@@ -191,6 +192,50 @@ impl Look {
     pub fn job(&self, id: &str) -> Option<&Job> {
         self.jobs.as_ref().ok()?.iter().find(|job| job.id == id)
     }
+}
+
+/// The newest runs of a table, as `PostHog` lists them.
+pub(super) async fn runs<T: Transport>(
+    client: &Client<T>,
+    source_id: &str,
+    schema_id: &str,
+    name: &str,
+) -> Result<Vec<Job>, String> {
+    let jobs = client.jobs(source_id, name).await;
+    let jobs = jobs.map_err(|error| error.to_string())?;
+    let filtered = is_filtered(&jobs, schema_id, name);
+    client.noted().note(|instance| {
+        instance.note_runs(&jobs);
+        if let Some(filtered) = filtered {
+            instance.note(Feature::RunFilter, filtered);
+        }
+    });
+    if filtered == Some(false) && jobs.len() >= MOST_RUNS && hides_runs(&jobs, schema_id) {
+        return Err(format!(
+            "PostHog ignores the filter by table, and the {MOST_RUNS} newest runs of the source may hide some of this one"
+        ));
+    }
+    Ok(jobs)
+}
+
+/// Whether the list holds only runs of this table; none if it is empty. A deleted table may have had the same name.
+fn is_filtered(jobs: &[Job], schema_id: &str, name: &str) -> Option<bool> {
+    let is_other = |job: &Job| {
+        job.schema.as_ref().is_some_and(|schema| {
+            schema.id != schema_id && schema.name.get().is_some_and(|other| other != name)
+        })
+    };
+    (!jobs.is_empty()).then(|| !jobs.iter().any(is_other))
+}
+
+/// Whether older runs of the table could change what its listed ones say: one may be in progress, or there is none listed.
+fn hides_runs(jobs: &[Job], schema_id: &str) -> bool {
+    let mut own = jobs.iter().filter(|job| {
+        job.schema
+            .as_ref()
+            .is_some_and(|schema| schema.id == schema_id)
+    });
+    own.next().is_none_or(|newest| !newest.has_ended())
 }
 
 fn sort(jobs: Vec<Job>, schema_id: &str, now: Timestamp) -> Result<Vec<Job>, String> {

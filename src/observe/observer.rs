@@ -22,7 +22,9 @@ use crate::{
     posthog::{
         ApiKey, Client, Gates, PostHogError, Transport,
         client::{Clock, KeyGate, PAGE_SIZE},
+        instance::{Feature, Instance, Kind, Noted},
         key::KeyId,
+        lax::Lax,
         quota::{Purpose, Share},
         wire::{Schema, SchemaStatus, Source},
     },
@@ -33,6 +35,12 @@ const WRITE_SCOPE: &str = "external_data_source:write";
 
 /// How long a question after the write scope that brought no answer is not asked again.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// How long it is believed what an instance shows: it may have been upgraded since.
+const ASK_INSTANCE_AGAIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// Requests of [`ProjectView::ask_instance`].
+pub const REQUESTS_OF_ASKING: usize = 3;
 
 /// How long a failed poll is shared before it is tried again.
 const FAILURE_LASTS: SignedDuration = SignedDuration::from_secs(20);
@@ -82,6 +90,10 @@ struct Shared {
     /// The last list that could be read, and when.
     last_list: Mutex<Option<(Timestamp, Arc<Vec<Source>>)>>,
     write_scope: Mutex<(WriteScope, Option<Timestamp>)>,
+    /// What the instance shows.
+    noted: Noted,
+    /// When it was last asked for what it shows.
+    asked_at: Mutex<Option<Timestamp>>,
     policies: Mutex<HashSet<PolicyRef>>,
 }
 
@@ -140,7 +152,8 @@ impl<T: Transport> Observer<T> {
             key,
             shared.gate.clone(),
             self.clock.clone(),
-        );
+        )
+        .noting(shared.noted.clone());
         ProjectView {
             client,
             shared,
@@ -181,6 +194,8 @@ impl Shared {
             readings: Mutex::default(),
             last_list: Mutex::default(),
             write_scope: Mutex::new((WriteScope::Unknown, None)),
+            noted: Noted::default(),
+            asked_at: Mutex::default(),
             policies: Mutex::default(),
         }
     }
@@ -221,7 +236,15 @@ impl<T: Transport> ProjectView<T> {
         }
         let now = self.client.now();
         let listed = self.client.sources().await.map(Arc::new);
+        if let Err(error) = &listed
+            && error.is_closed_to_keys()
+        {
+            self.shared
+                .noted
+                .note(|instance| instance.note(Feature::ScopedKeys, false));
+        }
         if let Ok(sources) = &listed {
+            self.note_list(sources);
             self.note_rows(sources, now);
             self.note_changes(sources, now);
             *lock(&self.shared.readings) = Arc::default();
@@ -268,6 +291,55 @@ impl<T: Transport> ProjectView<T> {
     pub fn pace(&self, purpose: Purpose) -> SignedDuration {
         let calls = self.client.sent().max(1);
         self.shared.gate.pace(purpose, calls, self.client.now())
+    }
+
+    /// What the list shows of the instance. A version that says how sources are accessed lets keys with scopes in.
+    fn note_list(&self, sources: &[Source]) {
+        let says = sources
+            .iter()
+            .any(|source| source.access_method != Lax::Missing);
+        let rows = || sources.iter().flat_map(|source| &source.schemas);
+        self.shared.noted.note(|instance| {
+            if !sources.is_empty() {
+                instance.note(Feature::AccessMethod, says);
+            }
+            if says {
+                instance.note(Feature::ScopedKeys, true);
+            }
+            for source in sources.iter().filter(|source| source.is_accessed_oddly()) {
+                let shown = source
+                    .access_method
+                    .get()
+                    .map_or("without a value", String::as_str);
+                instance.meets(Kind::AccessMethod, shown);
+            }
+            for (kind, word) in rows().flat_map(Schema::unfamiliar) {
+                instance.meets(kind, word);
+            }
+        });
+    }
+
+    /// What is known of the instance.
+    #[must_use]
+    pub fn instance(&self) -> Instance {
+        self.shared.noted.now()
+    }
+
+    /// Finds out what the instance shows, once a day: whether runs of this table can be cancelled, and what the log of a run that
+    /// completed has. Three requests.
+    pub async fn ask_instance(&self, source_id: &str, schema: &Schema) {
+        {
+            let mut asked_at = lock(&self.shared.asked_at);
+            let now = self.client.now();
+            if asked_at.is_some_and(|at| now.duration_since(at).abs() < ASK_INSTANCE_AGAIN) {
+                return;
+            }
+            *asked_at = Some(now);
+        }
+        self.client.has_cancel(&schema.id).await;
+        if schema.last_synced_at.get().is_some() {
+            self.read_canary(source_id, &schema.id, &schema.name).await;
+        }
     }
 
     fn note_changes(&self, sources: &Arc<Vec<Source>>, now: Timestamp) {

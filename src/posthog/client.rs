@@ -90,6 +90,8 @@ const DEFAULT_WAIT: SignedDuration = SignedDuration::from_secs(60);
 pub struct KeyGate {
     calls: Gate,
     queries: Gate,
+    /// `PostHog` allows few queries at once, and answers 429 without `Retry-After` to one too many.
+    one_query: tokio::sync::Mutex<()>,
 }
 
 impl KeyGate {
@@ -103,6 +105,7 @@ impl KeyGate {
         Self {
             calls: gate(Limits::CALLS),
             queries: gate(Limits::QUERIES),
+            one_query: tokio::sync::Mutex::default(),
         }
     }
 
@@ -184,6 +187,13 @@ pub struct Client<T> {
     noted: Noted,
 }
 
+impl<T> Client<T> {
+    /// What is known of the instance.
+    pub const fn noted(&self) -> &Noted {
+        &self.noted
+    }
+}
+
 /// Most that this machine's clock and PostHog's may differ. Beyond it a run that moves would soon look as if it did not: every
 /// threshold compares a time of now with one of before.
 pub const CLOCKS_AGREE: SignedDuration = SignedDuration::from_mins(5);
@@ -215,11 +225,6 @@ impl<T: Transport> Client<T> {
     #[must_use]
     pub fn noting(self, noted: Noted) -> Self {
         Self { noted, ..self }
-    }
-
-    /// What is known of the instance.
-    pub const fn noted(&self) -> &Noted {
-        &self.noted
     }
 
     /// How many requests it has sent.
@@ -365,6 +370,7 @@ impl<T: Transport> Client<T> {
     /// Runs a query of `PostHog`'s SQL. Needs the scope `query:read` and has limits of its own.
     pub async fn query(&self, sql: &str) -> Result<QueryAnswer, PostHogError> {
         let body = serde_json::json!({"query": {"kind": "HogQLQuery", "query": sql}});
+        let _alone = self.gate.one_query.lock().await;
         let answer = self.ask(QUERY, "query/", Some(body.to_string())).await;
         let shows = match &answer {
             Ok(_) | Err(PostHogError::Refused { status: 400, .. }) => Some(true),
@@ -374,7 +380,8 @@ impl<T: Transport> Client<T> {
             Err(_) => None,
         };
         if let Some(shows) = shows {
-            self.noted.note(|instance| instance.note(Feature::Queries, shows));
+            self.noted
+                .note(|instance| instance.note(Feature::Queries, shows));
         }
         answer
     }
@@ -395,7 +402,8 @@ impl<T: Transport> Client<T> {
             } if detail == NO_ENDPOINT => false,
             _ => return None,
         };
-        self.noted.note(|instance| instance.note(Feature::Cancel, shows));
+        self.noted
+            .note(|instance| instance.note(Feature::Cancel, shows));
         Some(shows)
     }
 
@@ -522,7 +530,8 @@ impl<T: Transport> Client<T> {
     ) -> Result<A, PostHogError> {
         let read = decode(call, response);
         if read.is_err() {
-            self.noted.note(|instance| instance.meets(Kind::Answer, call));
+            self.noted
+                .note(|instance| instance.meets(Kind::Answer, call));
         }
         read
     }

@@ -96,9 +96,11 @@ impl Feature {
     /// Whether an instance without it is too old to be written to.
     const fn is_of_age(self) -> bool {
         match self {
-            Self::AccessMethod | Self::Cancel | Self::RunTimes | Self::RunFilter | Self::KeepsSyncType => {
-                true
-            }
+            Self::AccessMethod
+            | Self::Cancel
+            | Self::RunTimes
+            | Self::RunFilter
+            | Self::KeepsSyncType => true,
             // Seen before anything is read; a matter of rights; a matter of the pipeline.
             Self::ScopedKeys | Self::PhaseMarkers | Self::LoaderLines | Self::Queries => false,
         }
@@ -243,7 +245,11 @@ impl Instance {
         let lacks = self.lacks().map(|feature| feature.without().to_owned());
         let unfamiliar = Kind::iter().filter_map(|kind| {
             let names = self.unfamiliar.get(&kind)?;
-            let shown: Vec<String> = names.iter().take(3).map(|name| format!("{name:?}")).collect();
+            let shown: Vec<String> = names
+                .iter()
+                .take(3)
+                .map(|name| format!("{name:?}"))
+                .collect();
             let more = match names.len().saturating_sub(shown.len()) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
@@ -336,7 +342,9 @@ mod tests {
         let mut instance = Instance::default();
         instance.note_runs(&jobs(r#"[{"id":"a","status":"Running"}]"#));
         assert_eq!(instance.shows(Feature::RunTimes), None);
-        instance.note_runs(&jobs(r#"[{"id":"a","status":"Failed"},{"id":"b","status":"Odd"}]"#));
+        instance.note_runs(&jobs(
+            r#"[{"id":"a","status":"Failed"},{"id":"b","status":"Odd"}]"#,
+        ));
         assert_eq!(instance.shows(Feature::RunTimes), Some(false));
         assert_eq!(instance.count(Kind::RunStatus), 1);
         instance.note_runs(&jobs(

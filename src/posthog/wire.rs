@@ -184,8 +184,14 @@ impl Schema {
 
     /// What its row says that this version does not know.
     pub fn unfamiliar(&self) -> impl Iterator<Item = (Kind, &str)> {
-        let status = self.status.get().filter(|_| self.status() == SchemaStatus::Unknown);
-        let sync_type = self.sync_type.get().filter(|by| !SYNC_TYPES.contains(&by.as_str()));
+        let status = self
+            .status
+            .get()
+            .filter(|_| self.status() == SchemaStatus::Unknown);
+        let sync_type = self
+            .sync_type
+            .get()
+            .filter(|by| !SYNC_TYPES.contains(&by.as_str()));
         let never = |word: &&CompactString| word.as_str() != "never";
         let frequency = self.sync_frequency.get().filter(never);
         let frequency = frequency.filter(|_| self.frequency().is_none());

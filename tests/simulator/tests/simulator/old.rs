@@ -49,7 +49,10 @@ fn there_is_no_cancel_and_a_source_that_cannot_be_read_is_a_500() {
         (answer.status, detail(&answer)),
         (404, "Endpoint not found.".to_owned())
     );
-    assert_eq!(post(&mut posthog, "items", "incremental_fields").status, 500);
+    assert_eq!(
+        post(&mut posthog, "items", "incremental_fields").status,
+        500
+    );
 }
 
 #[test]
