@@ -36,5 +36,6 @@ mod scenarios;
 mod tenants;
 mod transport;
 mod verdicts;
+mod versions;
 mod world;
 mod writes;
