@@ -23,14 +23,14 @@ use crate::{
     },
     observe::{
         ApprovalGuard, Changes, Elsewhere, Offers, Probe, Probes, ProjectView, Rival, Snapshot,
-        WriteScope, observer::REQUESTS_OF_ASKING, probes::ProbeTarget,
+        WriteScope, probes::ProbeTarget,
     },
     posthog::{
         Transport,
         instance::Instance,
         lax::Lax,
         quota::Purpose,
-        wire::{Schema, Source},
+        wire::{Schema, SchemaStatus, Source},
     },
 };
 
@@ -136,15 +136,21 @@ impl<T: Transport> Survey<'_, T> {
         snapshot.instance = self.view.instance();
     }
 
-    /// Finds out once what the instance shows, by a table that may be a canary, or any that is switched on.
+    /// Finds out what the instance has, before it could matter: whether runs can be cancelled, once one is in progress. Who looks only
+    /// once wants to know at once, and also what the log of a run that completed has.
     async fn ask_instance(&self, snapshot: &Snapshot) {
         let selected = || snapshot.selected(&self.policy.selector);
-        let by_canary = selected().find(|(source, schema)| may_be_canary(source, schema));
-        let is_on = |(_, schema): &(&Source, &Schema)| schema.should_sync == Lax::Is(true);
-        if let Some((source, schema)) = by_canary.or_else(|| selected().find(is_on))
-            && self.view.has_room(Purpose::Probe, REQUESTS_OF_ASKING)
-        {
-            self.view.ask_instance(&source.id, schema).await;
+        let runs = |(_, schema): &(&Source, &Schema)| schema.status() == SchemaStatus::Running;
+        let asked_of = selected().find(|one| self.every_run || runs(one));
+        let Some((_, schema)) = asked_of.filter(|_| self.view.has_room(Purpose::Probe, 1)) else {
+            return;
+        };
+        self.view.ask_for_cancel(&schema.id).await;
+        let completed = selected().find(|(source, schema)| may_be_canary(source, schema));
+        if let Some((source, schema)) = completed.filter(|_| self.every_run) {
+            self.view
+                .read_canary(&source.id, &schema.id, &schema.name)
+                .await;
         }
     }
 

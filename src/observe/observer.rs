@@ -39,9 +39,6 @@ const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 /// How long it is believed what an instance shows: it may have been upgraded since.
 const ASK_INSTANCE_AGAIN: SignedDuration = SignedDuration::from_hours(24);
 
-/// Requests of [`ProjectView::ask_instance`].
-pub const REQUESTS_OF_ASKING: usize = 3;
-
 /// How long a failed poll is shared before it is tried again.
 const FAILURE_LASTS: SignedDuration = SignedDuration::from_secs(20);
 
@@ -325,9 +322,9 @@ impl<T: Transport> ProjectView<T> {
         self.shared.noted.now()
     }
 
-    /// Finds out what the instance shows, once a day: whether runs of this table can be cancelled, and what the log of a run that
-    /// completed has. Three requests.
-    pub async fn ask_instance(&self, source_id: &str, schema: &Schema) {
+    /// Finds out once a day whether runs can be cancelled here, by this table. One request; what else the instance shows, looks and
+    /// canaries find.
+    pub async fn ask_for_cancel(&self, schema_id: &str) {
         {
             let mut asked_at = lock(&self.shared.asked_at);
             let now = self.client.now();
@@ -336,10 +333,7 @@ impl<T: Transport> ProjectView<T> {
             }
             *asked_at = Some(now);
         }
-        self.client.has_cancel(&schema.id).await;
-        if schema.last_synced_at.get().is_some() {
-            self.read_canary(source_id, &schema.id, &schema.name).await;
-        }
+        self.client.has_cancel(schema_id).await;
     }
 
     fn note_changes(&self, sources: &Arc<Vec<Source>>, now: Timestamp) {

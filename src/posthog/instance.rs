@@ -65,10 +65,10 @@ impl Feature {
         self.into()
     }
 
-    /// What an instance without it does not do, and what is not judged or done there because of that.
+    /// What an instance without it does not do, and what is not judged or done there because of that; none if nothing is lost.
     #[must_use]
-    pub const fn without(self) -> &'static str {
-        match self {
+    pub const fn without(self) -> Option<&'static str> {
+        Some(match self {
             Self::ScopedKeys => "it refuses API keys with scopes",
             Self::AccessMethod => {
                 "sources do not say how they are accessed (access_method): all count as imported, and none is written to"
@@ -83,14 +83,13 @@ impl Feature {
             Self::KeepsSyncType => {
                 "a change of a table sets its sync type to null: no table is changed"
             }
-            Self::PhaseMarkers => {
-                "runs do not mark their phases in the log: a run counts as extracting until it ends"
-            }
+            // The v2 pipeline: a run extracts until it ends.
+            Self::PhaseMarkers => return None,
             Self::LoaderLines => {
                 "the loader writes no lines into the log: a run that waits for it is not judged"
             }
             Self::Queries => "queries are refused: data checks are not possible",
-        }
+        })
     }
 
     /// Whether an instance without it is too old to be written to.
@@ -192,10 +191,10 @@ impl Instance {
     /// Why nothing may be written to it, if so.
     #[must_use]
     pub fn why_only_observed(&self) -> Option<String> {
-        let lacks = self.lacks().find(|feature| feature.is_of_age())?;
+        let mut lacks = self.lacks().filter(|feature| feature.is_of_age());
+        let first = lacks.next().and_then(Feature::without)?;
         Some(format!(
-            "this PostHog is too old to be written to safely ({}): it is only observed until it is upgraded",
-            lacks.without()
+            "this PostHog is too old to be written to safely ({first}): it is only observed until it is upgraded"
         ))
     }
 
@@ -242,7 +241,7 @@ impl Instance {
     /// What it does not show, what is not judged there because of that, and what it says that is not known: a sentence each.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
-        let lacks = self.lacks().map(|feature| feature.without().to_owned());
+        let lacks = self.lacks().filter_map(Feature::without).map(str::to_owned);
         let unfamiliar = Kind::iter().filter_map(|kind| {
             let names = self.unfamiliar.get(&kind)?;
             let shown: Vec<String> = names
