@@ -1,14 +1,18 @@
-//! Writes the generated manifests anew: `cargo run --example render`.
+//! Writes the generated manifests and pages: `cargo run --example render`.
 
 use std::{error::Error, fs};
 
 #[path = "../tests/chart/render.rs"]
 mod render;
 
+#[path = "../tests/repository/reference.rs"]
+mod reference;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let helm = control_plane::helm()?;
     // First, because the chart reads it.
     write(render::crd()?)?;
+    write(reference::pages()?)?;
     write(render::deploy(&helm)?)
 }
 

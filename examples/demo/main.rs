@@ -2,12 +2,12 @@
 //! over HTTP.
 //!
 //! `cargo run --example demo` shows it and ends; `cargo run --example demo -- --keep` leaves everything running until
-//! Ctrl-C, to be explored with kubectl.
+//! Ctrl-C, so that you can use kubectl. `docs/tutorial.md` continues from there.
 #![allow(clippy::print_stdout, reason = "a demo speaks to a person")]
 
 use std::{
     error::Error,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -43,7 +43,7 @@ fn main() -> Result<()> {
     say(&format!(
         "$ warehouse-sync-operator run --allow-http-loopback --time-factor {TIME_FACTOR}"
     ));
-    let operator = Operator::start(&binary, &plane)?;
+    let operator = Operator::start(&binary, &plane, keep)?;
     say("$ kubectl apply -f policy.yaml");
     print!(
         "{}",
@@ -78,10 +78,13 @@ fn main() -> Result<()> {
         );
     }
     if keep {
+        let folder = |path: &Path| path.parent().unwrap_or(path).display().to_string();
         say(&format!(
-            "Everything keeps running. In another terminal:\n  export KUBECONFIG={}\n  {} get wsp -o wide\nCtrl-C ends it.",
+            "Everything keeps running; Ctrl-C ends it. PostHog is at {}. In another terminal:\n  export KUBECONFIG={}\n  export PATH={}:{}:$PATH\n  kubectl get wsp -o wide",
+            posthog.url(),
             plane.admin_kubeconfig().display(),
-            plane.kubectl_path().display()
+            folder(&binary),
+            folder(&plane.kubectl_path()),
         ));
         operator.wait()?;
     }
@@ -92,11 +95,11 @@ fn say(text: &str) {
     println!("\n\x1b[1m{text}\x1b[0m");
 }
 
-/// Builds the operator beside this example and says where it is.
+/// Builds the operator and the kubectl plugin beside this example, and returns the operator's path.
 fn build_operator() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--bin", "warehouse-sync-operator"])
+        .args(["build", "--quiet", "--bins"])
         .status()?;
     if !built.success() {
         return Err("the operator does not build".into());
@@ -152,7 +155,7 @@ fn watch(plane: &ControlPlane) -> Result<()> {
 struct Operator(Child);
 
 impl Operator {
-    fn start(binary: &PathBuf, plane: &ControlPlane) -> Result<Self> {
+    fn start(binary: &PathBuf, plane: &ControlPlane, keep: bool) -> Result<Self> {
         let child = Command::new(binary)
             .args([
                 "run",
@@ -162,6 +165,8 @@ impl Operator {
                 "--bind",
                 "127.0.0.1:0",
             ])
+            // The tutorial approves a proposal. The admission policies name an account that does not exist here.
+            .args(["--allow-unguarded-approvals"].iter().filter(|_| keep))
             .env("KUBECONFIG", plane.admin_kubeconfig())
             .stdin(Stdio::null())
             .spawn()?;

@@ -72,7 +72,7 @@ fn a_release_is_installed_upgraded_and_uninstalled_and_leaves_crd_and_policies()
     put_policy(&plane);
 
     let notes = release.upgrade(&["clusterWide=true", "replicas=2", "log.format=json"]);
-    assert!(notes.contains("looks after all namespaces"), "{notes}");
+    assert!(notes.contains("policies in all namespaces"), "{notes}");
     assert_eq!(ours(&plane, "roles"), [format!("{HOME}/{NAME}-lease")]);
     assert!(ours(&plane, "clusterrolebindings").contains(&format!("/{NAME}")));
     assert_eq!(

@@ -12,6 +12,8 @@
 mod admission;
 mod api_server;
 mod approval_guard;
+#[path = "../repository/blocks.rs"]
+mod blocks;
 mod canary;
 mod conditions;
 mod crd;
@@ -30,6 +32,7 @@ mod main_job;
 mod metrics;
 mod networks;
 mod notifications;
+mod pages;
 mod people;
 mod rbac;
 mod receiver;

@@ -1,4 +1,4 @@
-{{/* The name of most objects: that of the release, if it says whose it is. That of a Service holds no dot and begins with a letter. */}}
+{{/* The name of most objects: the name of the release if it contains that of the chart. The name of a Service has no dot and starts with a letter. */}}
 {{- define "name" -}}
 {{- $release := .Release.Name | replace "." "-" -}}
 {{- if .Values.fullnameOverride -}}
@@ -16,7 +16,7 @@
 {{- .Values.serviceAccount.name | default (include "name" .) -}}
 {{- end }}
 
-{{/* What tells pods of this release from all others. It can never change: a Deployment keeps its selector. */}}
+{{/* Labels that select this release's pods. They must never change, because a Deployment's selector is immutable. */}}
 {{- define "selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -27,7 +27,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 
-{{/* Of the admission objects. The revision grows with each change of what they say: by it the operator tells those of another version. */}}
+{{/* Labels of the admission objects. Increase the revision with each change of their content: the operator uses it to recognise other versions. */}}
 {{- define "guard-labels" -}}
 {{ include "labels" . }}
 warehousesync.dev/guard-revision: "2"
