@@ -36,7 +36,7 @@ const WRITE_SCOPE: &str = "external_data_source:write";
 /// How long a question after the write scope that brought no answer is not asked again.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// How long it is believed what an instance shows: it may have been upgraded since.
+/// How long the answer is valid: the instance may have been upgraded since.
 const ASK_INSTANCE_AGAIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long a failed poll is shared before it is tried again.

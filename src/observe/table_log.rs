@@ -217,7 +217,7 @@ impl TableLog {
     }
 }
 
-/// Takes note of lines that this version does not know.
+/// Records lines that this version does not know.
 pub(super) fn note_unfamiliar<T>(client: &Client<T>, page: &LogPage) {
     let messages = page.results.iter().filter_map(|line| line.message.get());
     let unknown = messages.filter(|text| read(text) == Line::Unknown);

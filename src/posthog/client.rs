@@ -221,7 +221,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// The same, taking note of what the instance shows where others read it too.
+    /// The same, recording what the instance shows in `noted`.
     #[must_use]
     pub fn noting(self, noted: Noted) -> Self {
         Self { noted, ..self }

@@ -209,12 +209,12 @@ impl Instance {
         self.unfamiliar.get(&kind).map_or(0, BTreeSet::len)
     }
 
-    /// Takes note that it has this, or lacks it. What was seen last counts: instances are upgraded.
+    /// Records that it has this, or lacks it. The latest observation wins: instances are upgraded.
     pub fn note(&mut self, feature: Feature, shows: bool) {
         self.shows.insert(feature, shows);
     }
 
-    /// Takes note of something that this version does not know. Bounded; nothing that comes from a customer is kept: a name is short,
+    /// Records something that this version does not know. Bounded; nothing that comes from a customer is kept: a name is short,
     /// redacted, and of log lines only the words before the first value.
     pub fn meets(&mut self, kind: Kind, name: &str) {
         let name = redact::text(name, NAME_CAP);
@@ -224,7 +224,7 @@ impl Instance {
         }
     }
 
-    /// Takes note of what the runs of a table show.
+    /// Records what the runs of a table show.
     pub fn note_runs(&mut self, jobs: &[Job]) {
         let ended = jobs.iter().filter(|job| job.has_ended());
         let said: Vec<bool> = ended.map(|job| job.finished_at != Lax::Missing).collect();
@@ -282,7 +282,7 @@ pub fn family(message: &str) -> String {
     }
 }
 
-/// What is known of an instance, shared by all who ask it. Cheap to clone.
+/// What is known of an instance, shared by all policies of its project and key. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Noted(Arc<Mutex<Instance>>);
 
@@ -293,7 +293,7 @@ impl Noted {
         self.lock().clone()
     }
 
-    /// Takes note of something.
+    /// Records something.
     pub fn note(&self, take: impl FnOnce(&mut Instance)) {
         take(&mut self.lock());
     }
