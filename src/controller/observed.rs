@@ -110,8 +110,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let polled = if asked {
             view.poll(SignedDuration::ZERO, Purpose::Repair).await
         } else {
-            let purpose = purpose(&policy, &old.incidents, &old.proposals);
-            view.poll(max_age(&policy, &old, &self.timings), purpose)
+            let (timings, now) = (&self.timings, (self.clock)());
+            let purpose = purpose(&policy, &old.incidents, &old.proposals, timings, now);
+            view.poll(max_age(&policy, &old, timings, now), purpose)
                 .await
         };
         if asked && polled.fresh && polled.listed.is_ok() {

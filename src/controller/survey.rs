@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::beside::beside;
 use crate::{
@@ -22,8 +22,8 @@ use crate::{
         suspects::{Suspect, running, suspects},
     },
     observe::{
-        ApprovalGuard, Changes, Elsewhere, Offers, Probe, Probes, ProjectView, Rival, Snapshot,
-        WriteScope, probes::ProbeTarget,
+        ApprovalGuard, Changes, Elsewhere, Offers, Probe, Probes, ProjectView, ReadsLog, Rival,
+        Snapshot, WriteScope, probes::ProbeTarget,
     },
     posthog::{
         Transport,
@@ -43,10 +43,15 @@ const MOST_OF_A_LOOK: usize = 3;
 /// Requests for a canary: the runs of its table and the log of one.
 const REQUESTS_OF_A_CANARY: usize = 2;
 
-/// True for an incident whose next step hangs on what the next looks show.
+/// True for an incident whose next step hangs on what the next looks show, as long as that is to be seen any moment: what has not shown
+/// soon after the step began, or after its last call, may take hours, and is polled for like everything else.
 #[must_use]
-pub fn is_verifying(incident: &Incident) -> bool {
-    is_in_flight(incident) && !matches!(incident.step, Step::WaitSuccess | Step::BackOff)
+pub fn is_verifying(incident: &Incident, timings: &Timings, now: Timestamp) -> bool {
+    let last_call = incident.sends.last().map(|send| send.started_at);
+    let since = last_call.map_or(incident.step_since, |at| at.max(incident.step_since));
+    is_in_flight(incident)
+        && !matches!(incident.step, Step::WaitSuccess | Step::BackOff)
+        && now.duration_since(since) < timings.shows_soon()
 }
 
 /// How many requests one survey may make beyond the list. A look costs one or two.
@@ -160,7 +165,9 @@ impl<T: Transport> Survey<'_, T> {
             suspects(self.policy, snapshot, self.incidents, self.timings, now)
         });
         if self.every_run {
-            suspects.extend(running(&self.policy.selector, snapshot));
+            let known: HashSet<String> = ids(&suspects);
+            let others = running(&self.policy.selector, snapshot).into_iter();
+            suspects.extend(others.filter(|other| !known.contains(&other.schema_id)));
         }
         suspects.truncate(self.budget.looks);
         let mut looked = 0;
@@ -173,9 +180,14 @@ impl<T: Transport> Survey<'_, T> {
             (self.progress)(done, suspects.len());
             let row = snapshot.row(&suspect.source_id, &suspect.schema_id);
             let row = row.map(|(_, schema)| schema);
-            let (source_id, schema_id) = (&suspect.source_id, &suspect.schema_id);
+            let Suspect {
+                source_id,
+                schema_id,
+                name,
+            } = suspect;
+            let reads_log = self.reads_log(schema_id);
             self.view
-                .look(source_id, schema_id, &suspect.name, row)
+                .look((source_id, schema_id, name), row, reads_log)
                 .await;
         }
         let looked = suspects.into_iter().take(looked);
@@ -204,10 +216,24 @@ impl<T: Transport> Survey<'_, T> {
     /// What a look at a table is for.
     fn purpose(&self, schema_id: &str) -> Purpose {
         let own = self.incidents.iter().find(|i| i.schema_id == schema_id);
-        if own.is_some_and(is_verifying) {
+        let now = self.view.client.now();
+        if own.is_some_and(|incident| is_verifying(incident, self.timings, now)) {
             Purpose::Repair
         } else {
             Purpose::Poll
+        }
+    }
+
+    /// After a cancel of ours the table is reloaded only once its log is quiet.
+    fn reads_log(&self, schema_id: &str) -> ReadsLog {
+        let own = self.incidents.iter().find(|i| i.schema_id == schema_id);
+        let after_cancel = own.is_some_and(|incident| {
+            incident.job_id.is_some() && matches!(incident.step, Step::Settle | Step::Reloading)
+        });
+        if after_cancel {
+            ReadsLog::Always
+        } else {
+            ReadsLog::OfRunning
         }
     }
 
@@ -278,6 +304,11 @@ impl<T: Transport> Survey<'_, T> {
             .take(self.budget.probes)
             .collect()
     }
+}
+
+fn ids(suspects: &[Suspect]) -> HashSet<String> {
+    let ids = suspects.iter().map(|suspect| suspect.schema_id.clone());
+    ids.collect()
 }
 
 fn rows(snapshot: &Snapshot) -> HashMap<&str, (&Source, &Schema)> {

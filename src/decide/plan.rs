@@ -7,7 +7,7 @@ use strum::VariantArray as _;
 
 use super::{
     gate::Hanging,
-    guards::guard::{Blocked, Guard},
+    guards::{Blocked, Guard},
     proposal::key::Key,
     safety::known::NextRun,
 };

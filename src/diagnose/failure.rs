@@ -118,6 +118,21 @@ pub fn read<'a>(
 }
 
 impl Failure {
+    /// The same of a run that the operator cancelled with approval: that it was stopped is no note then, because no run came after it.
+    pub(super) fn of_cancel_in_vain(mut self) -> Self {
+        self.becomes(
+            RootCause::Stuck,
+            Confidence::High,
+            "run/cancelled-and-none-since",
+        );
+        self.advice = Advice::same(
+            "Reload the table in PostHog: the operator cancelled its run with approval, and no run came of the reload. If none comes then either, ask PostHog's support.",
+        );
+        let fact = "the operator cancelled the run, which a person had approved";
+        self.facts.push(fact.to_owned());
+        self
+    }
+
     fn becomes(&mut self, cause: RootCause, confidence: Confidence, rule: &'static str) {
         *self = Self {
             cause,

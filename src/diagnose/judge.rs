@@ -12,11 +12,12 @@ use super::{
     verdict::Verdict,
 };
 use crate::{
+    api::proposal::{Phase, ProposedAction},
     observe::{Look, Newest, Seen},
     posthog::{
         lax::Lax,
         redact,
-        wire::{JobStatus, Schema, SchemaStatus, Source},
+        wire::{Job, JobStatus, Schema, SchemaStatus, Source},
     },
 };
 
@@ -176,8 +177,23 @@ fn failed(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&See
     if known.now.duration_since(since) < known.health(source, schema).failing_for {
         return Verdict::JustFailed;
     }
-    Verdict::Failing {
-        since,
-        failure: failure(known.snapshot, source, schema, failed_at),
-    }
+    let failure = failure(known.snapshot, source, schema, failed_at);
+    let failure = if job.is_some_and(|job| was_cancelled_in_vain(known, schema, job)) {
+        failure.of_cancel_in_vain()
+    } else {
+        failure
+    };
+    Verdict::Failing { since, failure }
+}
+
+/// True for a run that was cancelled by an approved proposal, whose reload brought no other.
+fn was_cancelled_in_vain(known: &Known<'_>, schema: &Schema, job: &Job) -> bool {
+    let mut proposals = known.proposals.iter();
+    proposals.any(|proposal| {
+        let cancelled = proposal.material.steps.first();
+        proposal.action == ProposedAction::Cancel
+            && proposal.phase == Phase::OutcomeUnknown
+            && proposal.target.schema_id == schema.id
+            && cancelled.is_some_and(|step| step.job_id.as_ref() == Some(&job.id))
+    })
 }

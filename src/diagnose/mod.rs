@@ -21,6 +21,7 @@ pub mod mended;
 pub mod missing;
 pub mod not_configured;
 pub mod one_look;
+pub mod one_table;
 pub mod outage;
 pub mod probing;
 pub mod problem;

@@ -56,15 +56,10 @@ pub fn suspects(
     timings: &Timings,
     now: Timestamp,
 ) -> Vec<Suspect> {
-    let in_flight = |step| !matches!(step, Step::BackOff | Step::Recovered | Step::Escalated);
     let mut urgent: Vec<Suspect> = incidents
         .iter()
-        .filter(|incident| in_flight(incident.step))
-        .map(|i| Suspect {
-            source_id: i.source_id.clone(),
-            schema_id: i.schema_id.clone(),
-            name: i.schema.clone(),
-        })
+        .filter(|incident| awaits_look(incident, snapshot))
+        .map(|incident| of_incident(incident, snapshot))
         .collect();
     let looked_at = |id: &str| Some(snapshot.seen(id)?.look.as_ref()?.at);
     let mut due: Vec<(bool, Option<Timestamp>, Suspect)> = snapshot
@@ -88,6 +83,33 @@ pub fn suspects(
     let mut known = HashSet::new();
     urgent.retain(|suspect| known.insert(suspect.schema_id.clone()));
     urgent
+}
+
+/// The table of an incident, by the name that it has now: it may have been renamed.
+fn of_incident(incident: &Incident, snapshot: &Snapshot) -> Suspect {
+    let row = snapshot.row(&incident.source_id, &incident.schema_id);
+    Suspect {
+        source_id: incident.source_id.clone(),
+        schema_id: incident.schema_id.clone(),
+        name: row.map_or_else(|| incident.schema.clone(), |(_, row)| row.name.clone()),
+    }
+}
+
+/// Whether the next step of an incident hangs on a look now. A new run may be at work for days, and the list says when it has ended.
+fn awaits_look(incident: &Incident, snapshot: &Snapshot) -> bool {
+    match incident.step {
+        Step::Enabling
+        | Step::Cancelling
+        | Step::WaitTerminal
+        | Step::Settle
+        | Step::Reloading
+        | Step::WaitNewJob => true,
+        Step::WaitSuccess => {
+            let row = snapshot.row(&incident.source_id, &incident.schema_id);
+            row.is_none_or(|(_, schema)| schema.status() != SchemaStatus::Running)
+        }
+        Step::BackOff | Step::Recovered | Step::Escalated => false,
+    }
 }
 
 /// Two of the first for each of the second: tables that look stale are many when schedules stop, and must not crowd out runs
@@ -197,16 +219,19 @@ fn running_is_due(health: &Health, seen: &Seen, timings: &Timings, now: Timestam
         phantom,
     } = spacing(health, timings);
     let Some(look) = &seen.look else {
-        // Most runs are over before it is worth asking. A mark from before a restart is looked after at once.
-        return seen.mark.is_some() || now.duration_since(seen.row_since) >= first;
+        // Most runs are over before it is worth asking. One that may have been silent since before this process began is looked
+        // after at once.
+        let may_be_silent = seen.mark.is_some() || seen.from_first_list;
+        return may_be_silent || now.duration_since(seen.row_since) >= first;
     };
     let Some(mark) = seen.mark.as_ref().filter(|_| seen.unclear.is_none()) else {
         return now.duration_since(look.at) >= run.min(phantom);
     };
     let since_look = now.duration_since(look.at);
+    // One look alone proves nothing: the second follows at the next poll.
     let passes = |threshold| {
         let passed = |at: Timestamp| at.duration_since(mark.since) >= threshold;
-        passed(now) && !passed(look.at)
+        passed(now) && !(passed(look.at) && seen.frozen)
     };
     if !mark.running {
         let long = look.at.duration_since(mark.since) >= timings.phantom_after;

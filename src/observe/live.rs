@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Look, Seen, Snapshot, probes::Probed};
+use super::{Look, ReadsLog, Seen, Snapshot, probes::Probed};
 use crate::{
     api::proposal::{ProposedAction, Target},
     posthog::{
@@ -71,8 +71,20 @@ impl Live {
             }
             _ => {}
         }
+        let reads_log = match action {
+            ProposedAction::Cancel => ReadsLog::Always,
+            ProposedAction::RepairConfig
+            | ProposedAction::RefreshSchemas
+            | ProposedAction::Resync
+            | ProposedAction::DeleteData
+            | ProposedAction::RepairCdc
+            | ProposedAction::Reenable
+            | ProposedAction::ReregisterWebhook
+            | ProposedAction::Reload => ReadsLog::OfRunning,
+        };
         for (id, name) in live.tables_to_look_at(action, target) {
-            let look = Look::take(client, source_id, &id, &name, None).await;
+            let table = (source_id.as_str(), id.as_str(), name.as_str());
+            let look = Look::take(client, table, None, reads_log).await;
             live.looks.push((id, look));
         }
         live

@@ -23,7 +23,7 @@ pub use canary::Canary;
 pub use changes::Changes;
 pub use elsewhere::Elsewhere;
 pub use live::Live;
-pub use look::{Log, Look, Newest, Streak};
+pub use look::{Log, Look, Newest, ReadsLog, Streak};
 pub use observer::{Observer, ProjectView};
 pub use offers::Offers;
 pub use probes::{Probe, Probes};

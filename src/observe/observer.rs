@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::{
-    Canary, Changes, Look, Probe, Probes, Readings, Seen, WriteScope, data,
+    Canary, Changes, Look, Probe, Probes, Readings, ReadsLog, Seen, WriteScope, data,
     elsewhere::Everywhere,
     probes::{DataAnswer, DataProbe, Found, note},
 };
@@ -356,6 +356,7 @@ impl<T: Transport> ProjectView<T> {
 
     /// Keeps what is known of tables that run or failed, and of others that were looked at and have not changed since.
     fn note_rows(&self, sources: &[Source], now: Timestamp) {
+        let is_first_list = lock(&self.shared.last_list).is_none();
         let mut seen = lock(&self.shared.seen);
         let mut still = HashMap::with_capacity(seen.len());
         for schema in sources.iter().flat_map(|source| &source.schemas) {
@@ -368,7 +369,11 @@ impl<T: Transport> ProjectView<T> {
                     }
                     known
                 }
-                None if watched => Arc::new(Seen::first(schema, now)),
+                None if watched => {
+                    let mut first = Seen::first(schema, now);
+                    first.from_first_list = is_first_list;
+                    Arc::new(first)
+                }
                 None => continue,
             };
             still.insert(schema.id.clone(), known);
@@ -397,10 +402,21 @@ impl<T: Transport> ProjectView<T> {
     }
 
     /// Takes a closer look at one table and remembers it. `row` is the table in the list, if it is there.
-    pub async fn look(&self, source_id: &str, schema_id: &str, name: &str, row: Option<&Schema>) {
+    pub async fn look(
+        &self,
+        (source_id, schema_id, name): (&str, &str, &str),
+        row: Option<&Schema>,
+        reads_log: ReadsLog,
+    ) {
         let before = lock(&self.shared.seen).get(schema_id).cloned();
         let before = before.as_ref().and_then(|seen| seen.look.as_ref());
-        let look = Look::take(&self.client, source_id, schema_id, name, before).await;
+        let look = Look::take(
+            &self.client,
+            (source_id, schema_id, name),
+            before,
+            reads_log,
+        )
+        .await;
         let mut seen = lock(&self.shared.seen);
         let first = || match row {
             Some(row) => Arc::new(Seen::first(row, look.began)),

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use strum::{IntoEnumIterator as _, VariantArray as _};
 
-use super::{lax::Lax, redact, wire::Job};
+use super::redact;
 
 /// Most names of one kind that are kept.
 const MOST_NAMES: usize = 20;
@@ -224,20 +224,6 @@ impl Instance {
         }
     }
 
-    /// Records what the runs of a table show.
-    pub fn note_runs(&mut self, jobs: &[Job]) {
-        let ended = jobs.iter().filter(|job| job.has_ended());
-        let said: Vec<bool> = ended.map(|job| job.finished_at != Lax::Missing).collect();
-        if !said.is_empty() {
-            self.note(Feature::RunTimes, said.contains(&true));
-        }
-        for job in jobs {
-            if let Some(status) = job.unfamiliar_status() {
-                self.meets(Kind::RunStatus, status);
-            }
-        }
-    }
-
     /// What it does not show, what is not judged there because of that, and what it says that is not known: a sentence each.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
@@ -333,22 +319,5 @@ mod tests {
         assert!(instance.why_only_observed().is_some());
         instance.note(Feature::Cancel, true);
         assert_eq!(instance.why_only_observed(), None);
-    }
-
-    #[test]
-    fn runs_without_the_time_of_their_end_are_told_from_runs_that_go_on() {
-        let jobs = |json: &str| -> Vec<Job> { serde_json::from_str(json).unwrap() };
-        let mut instance = Instance::default();
-        instance.note_runs(&jobs(r#"[{"id":"a","status":"Running"}]"#));
-        assert_eq!(instance.shows(Feature::RunTimes), None);
-        instance.note_runs(&jobs(
-            r#"[{"id":"a","status":"Failed"},{"id":"b","status":"Odd"}]"#,
-        ));
-        assert_eq!(instance.shows(Feature::RunTimes), Some(false));
-        assert_eq!(instance.count(Kind::RunStatus), 1);
-        instance.note_runs(&jobs(
-            r#"[{"id":"a","status":"Completed","finished_at":"2026-10-01T00:00:00Z"}]"#,
-        ));
-        assert_eq!(instance.shows(Feature::RunTimes), Some(true));
     }
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
+        proposal::ProposedCall,
         status::{
             Call, Fate, Incident, LostSlot, MAX_LOST_SLOTS, MAX_MARKS, MAX_MISSING,
             MAX_SENDS_REMEMBERED, Missing, SchemaState,
@@ -115,6 +116,12 @@ fn cancelled(
             sends.find(|send| send.call == Call::Cancel && send.fate != Some(Fate::NotSent))?;
         Some((incident.schema_id.clone(), send.started_at))
     };
+    let approved = plan.proposals.iter().filter_map(|proposal| {
+        let mut steps = proposal.begun().iter();
+        let step = steps.find(|step| step.call == ProposedCall::Cancel)?;
+        let may_have_hit = !matches!(step.fate, Some(Fate::NotSent | Fate::Refused));
+        may_have_hit.then(|| (proposal.target.schema_id.clone(), step.started_at))
+    });
     let before = old.state.schemas.iter();
     let before = before.filter_map(|state| Some((state.id.clone(), state.cancelled?)));
     let has_completed_since = |id: &str, at: Timestamp| {
@@ -125,6 +132,7 @@ fn cancelled(
     plan.incidents
         .iter()
         .filter_map(cancel)
+        .chain(approved)
         .chain(before)
         .filter(|(id, at)| !has_completed_since(id, *at))
         .map(|(id, at)| SchemaState {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{Ran, binary, ended, full_disk, run, run_unheard, started, writes};
 
-fn posthog(scenario: &str) -> Server {
+pub fn posthog(scenario: &str) -> Server {
     let scenario = Scenario::from_yaml(scenario).unwrap();
     Server::start(Simulator::from_scenario(&scenario, Clock::real()).unwrap()).unwrap()
 }

@@ -39,6 +39,7 @@ mod receiver;
 mod remediation;
 mod roads;
 mod sharing;
+mod silent_run;
 mod startup;
 mod story;
 mod support;

@@ -2,7 +2,10 @@
 
 use secrecy::SecretString;
 use warehouse_sync_operator::{
-    api::status::{Incident, RootCause, Step},
+    api::{
+        Timings,
+        status::{Incident, RootCause, Step},
+    },
     decide::{
         gate::{self, Hanging},
         safety::{
@@ -106,7 +109,11 @@ fn nothing_runs(schema_id: &str) -> Run {
     };
     let row = format!(r#"{{"id":"{schema_id}","name":"t","should_sync":true,"status":"Failed"}}"#);
     let row = serde_json::from_str(&row).unwrap();
-    let proof = gate::nothing_runs(&incident, &look(schema_id, "Failed"), &row);
+    let proof = gate::nothing_runs(
+        (&incident, &Timings::PRODUCTION),
+        &look(schema_id, "Failed"),
+        &row,
+    );
     Run::Nothing(proof.unwrap())
 }
 

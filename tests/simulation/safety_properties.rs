@@ -7,13 +7,16 @@ use posthog_simulator::{EffectKind, Simulator};
 use proptest::prelude::*;
 use secrecy::SecretString;
 use warehouse_sync_operator::{
-    api::status::{Incident, RootCause, Step},
+    api::{
+        Timings,
+        status::{Incident, RootCause, Step},
+    },
     decide::{
         gate::{self, Hanging},
         safety::{Clearance, Evidence, LosesData, NextRun, Run, Webhook, judge, permit},
     },
     execute::calls,
-    observe::{Log, Look, Newest},
+    observe::{Log, Look, Newest, ReadsLog},
     posthog::{
         lax::Lax,
         wire::{JobStatus, Schema, Source},
@@ -215,10 +218,9 @@ fn losses(before: &BTreeMap<String, Kept>, after: &BTreeMap<String, Kept>) -> Ve
 fn look(posthog: &Posthog, schema: &Schema) -> Run {
     let look = now(Look::take(
         &posthog.client,
-        "s1",
-        &schema.id,
-        &schema.name,
+        ("s1", &schema.id, &schema.name),
         None,
+        ReadsLog::OfRunning,
     ));
     let (job_id, running, rows) = match look.newest() {
         Newest::Job(job, _) => (
@@ -238,7 +240,8 @@ fn look(posthog: &Posthog, schema: &Schema) -> Run {
         return gate::still_hangs(&schema.id, &hanging, &look)
             .map_or(Run::NotLooked, Run::StillHangs);
     }
-    gate::nothing_runs(&incident(&schema.id, job_id), &look, schema)
+    let incident = incident(&schema.id, job_id);
+    gate::nothing_runs((&incident, &Timings::PRODUCTION), &look, schema)
         .map_or(Run::NotLooked, Run::Nothing)
 }
 

@@ -10,7 +10,6 @@ pub mod breaker;
 pub mod budget;
 pub mod chain;
 pub mod facts;
-pub mod guard;
 pub mod max_actions_per_hour;
 pub mod max_concurrent;
 pub mod mode;
@@ -24,5 +23,121 @@ pub mod tried_before;
 pub mod window;
 pub mod write_scope;
 
+use std::fmt;
+
+use strum::VariantArray as _;
+
 pub use ask::{Ask, Limits};
-pub use guard::{Blocked, Guard, Hold};
+
+/// A guard, as metrics and logs name it. `docs/guards.md` says what each does and how it is lifted.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+pub enum Guard {
+    /// `spec.mode` is Observe.
+    Mode,
+    /// `spec.suspend` is true, or the policy is being deleted.
+    Suspend,
+    /// A switch of `spec.remediation` is Off.
+    Switch,
+    /// The API key may not write.
+    WriteScope,
+    /// Another policy owns the table or source.
+    Owner,
+    /// No approval counts just now, or a person has denied what was approved.
+    Approval,
+    /// Something that a person approved is under way, or has to be approved first.
+    Proposal,
+    /// The time is outside the windows.
+    Window,
+    /// `limits.maxConcurrent`.
+    MaxConcurrent,
+    /// `limits.maxActionsPerHour`.
+    MaxActionsPerHour,
+    /// The operator's own `--max-actions-per-hour`.
+    OperatorCap,
+    /// `limits.backoff`, and full reloads at most once a day.
+    Backoff,
+    /// `limits.breaker`.
+    Breaker,
+    /// What a status can remember is full.
+    StateFull,
+    /// The same was tried before, and nothing has changed since.
+    TriedBefore,
+    /// What it rests on is not certain, or no longer holds right before the call.
+    Facts,
+}
+
+impl Guard {
+    /// Every guard.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// That it holds something back, for this reason.
+    #[must_use]
+    pub fn says(self, why: impl Into<String>) -> Blocked {
+        Blocked {
+            guard: self,
+            why: why.into(),
+        }
+    }
+}
+
+/// What a guard says of something that it holds back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The sentence that status shows.
+    pub why: String,
+    /// Whether it also ends what was proposed before: only a person changes it.
+    pub lasts: bool,
+}
+
+impl Hold {
+    /// It holds until it is over.
+    #[must_use]
+    pub fn for_now(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            lasts: false,
+        }
+    }
+
+    /// It holds until a person changes something.
+    #[must_use]
+    pub fn for_good(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            lasts: true,
+        }
+    }
+}
+
+/// What holds something back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// Which guard.
+    pub guard: Guard,
+    /// Why, as a sentence.
+    pub why: String,
+}
+
+/// As status shows it: why, and the name of the guard.
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (guard {})", self.why, self.guard.as_str())
+    }
+}

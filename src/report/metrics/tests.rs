@@ -373,8 +373,9 @@ fn no_label_names_an_object() {
         .flat_map(|(_, labels)| labels)
         .collect();
     let bounded = [
-        "action", "call", "cause", "guard", "healthy", "limit", "mode", "type", "outcome", "phase",
-        "ready", "reason", "severity", "step", "verdict", "version", "window",
+        "action", "call", "cause", "feature", "guard", "healthy", "kind", "limit", "mode", "type",
+        "outcome", "phase", "ready", "reason", "severity", "shown", "step", "verdict", "version",
+        "window",
     ];
     let unknown: Vec<_> = labels
         .iter()
