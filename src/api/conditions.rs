@@ -75,6 +75,8 @@ pub enum Reason {
     PostHogUnavailable,
     /// The answer was not what `PostHog`'s API sends.
     UnexpectedAnswer,
+    /// The project has more tables than the operator takes.
+    ProjectTooLarge,
     /// The list is empty although there were sources before.
     SourcesVanished,
     /// Healthy: nothing to report.
@@ -137,6 +139,7 @@ impl Reason {
                 | Self::ProjectForbidden
                 | Self::KeyLacksReadScope
                 | Self::ProjectNotFound
+                | Self::ProjectTooLarge
         )
     }
 }

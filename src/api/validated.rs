@@ -15,7 +15,7 @@ use super::{
     notification::Notification,
     overrides::Override,
     policy::{Credentials, Mode},
-    refs::SecretKeyRef,
+    refs::{CredentialUse, SecretKeyRef},
     remediation::{CancelStuck, ProposingSwitches, Switch},
     window::Window,
 };
@@ -247,12 +247,13 @@ impl ValidatedPolicy {
             .get(self.overridden.first(schema, of_source)?)
     }
 
-    /// Where the credentials of sources are.
+    /// What it wants of the Secrets with credentials of sources.
     #[must_use]
-    pub fn secrets(&self) -> HashSet<SecretKeyRef> {
-        let entries = self.credentials.iter();
-        let inputs = entries.flat_map(Credentials::inputs);
-        inputs.map(|input| input.secret_ref.clone()).collect()
+    pub fn credential_uses(&self) -> HashSet<CredentialUse> {
+        self.credentials
+            .iter()
+            .flat_map(Credentials::uses)
+            .collect()
     }
 
     /// True if this policy may send anything at all: Enforce, and not stopped.

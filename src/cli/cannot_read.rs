@@ -51,6 +51,9 @@ pub(super) fn why(error: &PostHogError, host: &str, project: i64) -> String {
         PostHogError::Refused { status: 500.., .. } => {
             "PostHog has trouble of its own: try again in some minutes".to_owned()
         }
+        PostHogError::TooLarge { .. } => {
+            format!("Check that {host} is the address of PostHog; its lists are smaller")
+        }
         PostHogError::Refused { .. } | PostHogError::Unexpected { .. } => {
             format!("Check that {host} is the address of PostHog itself, without a path")
         }

@@ -69,6 +69,9 @@ pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> Obstacle {
             (Reason::ProjectNotFound, format!("PostHog at {host} knows no project {project} for this key: check spec.posthog.projectId"))
         }
         PostHogError::Refused { status: 500.., .. } => (Reason::PostHogUnavailable, "It is tried again".to_owned()),
+        PostHogError::TooLarge { .. } => {
+            (Reason::ProjectTooLarge, "Nothing of the project is read until it is smaller, or the operator is given more memory and a higher limit".to_owned())
+        }
         PostHogError::Refused { .. } | PostHogError::Unexpected { .. } => (
             Reason::UnexpectedAnswer,
             format!("Nothing is done on an answer that is not understood. Check that {host} is PostHog itself; it is tried again"),

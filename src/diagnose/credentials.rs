@@ -82,8 +82,8 @@ fn read<'a>(known: &Known<'a>) -> (Vec<Offer<'a>>, Vec<Problem>) {
         };
         offers.push(Offer {
             source,
-            job_inputs: content(known, &entry.job_inputs, is_credential, &mut tell),
-            webhook_inputs: content(known, &entry.webhook_inputs, |_| true, &mut tell),
+            job_inputs: content(known, entry, &entry.job_inputs, &mut tell),
+            webhook_inputs: content(known, entry, &entry.webhook_inputs, &mut tell),
         });
     }
     (offers, problems)
@@ -125,21 +125,21 @@ fn source<'a>(known: &Known<'a>, entry: &Credentials) -> Result<&'a Source, Wron
 /// All values of one call, or nothing: half of a user name and a password would lock an account.
 fn content(
     known: &Known<'_>,
+    entry: &Credentials,
     wanted: &BTreeMap<String, FromSecret>,
-    may: impl Fn(&str) -> bool,
     tell: &mut impl FnMut(Wrong),
 ) -> Option<Content> {
     let mut values: Vec<(String, SecretString)> = Vec::new();
     let mut digest = Sha256::new();
     for (name, FromSecret { secret_ref }) in wanted {
-        if !may(name) {
+        if !is_credential(name) {
             let message = format!(
-                "jobInputs names {name}, which does not say who asks but where or what: it could turn a table to another database"
+                "{name} is not a secret input, so it is not filled from a Secret: PostHog shows user names, and what says where or what could point a table at another database. Change it in PostHog, and remove it from the entry"
             );
-            tell(("credentials/says-where", message));
+            tell(("credentials/not-secret", message));
             continue;
         }
-        match known.snapshot.offers.get(secret_ref)? {
+        match known.snapshot.offers.get(&entry.use_of(secret_ref))? {
             Ok(offered) => match shape(name, offered.value.expose_secret()) {
                 Ok(()) => {
                     digest.update(format!("{name}={}\n", offered.hmac));

@@ -1,6 +1,6 @@
 //! Many sources that turn bad in the same minutes: `PostHog` itself is the likely cause, and the errors blame the customers'
 //! credentials and networks. Sources are counted, not tables, by the time at which their runs failed and not at which that was
-//! seen: all of the project, and those of the other projects on its host of which policies know.
+//! seen: all of the project, and each other project on its host of which policies know as one source.
 
 use std::collections::HashSet;
 
@@ -90,12 +90,15 @@ impl<'a> BadSources<'a> {
         })
     }
 
-    /// What policies of other projects may know of the sources of this one.
+    /// What policies of other projects may know of the sources of this one: it weighs as one source, however many it has, or one
+    /// tenant's would hold the repairs of another. It turned bad with the last one, if at least half of them are bad.
     #[must_use]
     pub fn for_others(&self) -> Elsewhere {
+        let last = self.own.iter().map(|(at, _)| *at).max();
+        let is_bad = self.own.len() * 2 >= self.own_active;
         Elsewhere {
-            active: self.own_active,
-            turned_bad: self.own.iter().map(|(at, _)| *at).collect(),
+            active: usize::from(self.own_active > 0),
+            turned_bad: last.filter(|_| is_bad).into_iter().collect(),
         }
     }
 

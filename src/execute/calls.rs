@@ -188,7 +188,9 @@ fn of_error(error: &PostHogError, may_act_despite_400: bool) -> Outcome {
         }
         PostHogError::Refused { status, .. } if *status < 500 => (Fate::Refused, Some(*status)),
         PostHogError::Refused { status, .. } => (Fate::Unknown, Some(*status)),
-        PostHogError::NoAnswer { .. } | PostHogError::Unexpected { .. } => (Fate::Unknown, None),
+        PostHogError::NoAnswer { .. }
+        | PostHogError::TooLarge { .. }
+        | PostHogError::Unexpected { .. } => (Fate::Unknown, None),
     };
     let detail = match error {
         PostHogError::Refused { detail, .. } => detail.clone(),

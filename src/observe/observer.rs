@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -21,6 +24,7 @@ use crate::{
     },
     posthog::{
         ApiKey, Client, Gates, PostHogError, Transport,
+        bounds::Bounds,
         client::{Clock, KeyGate, PAGE_SIZE},
         instance::{Feature, Instance, Kind, Noted},
         key::KeyId,
@@ -48,6 +52,10 @@ const OLDEST_LIST: SignedDuration = SignedDuration::from_hours(1);
 /// Completed runs of a project that are kept as proof that `PostHog` works.
 const MOST_CANARIES: usize = 4;
 
+/// A page of a list up to this size, in bytes, is read whenever it is a list's turn. Larger ones, of more than some 6,000 tables, are
+/// read from a host one after the other, so that what is in flight is bounded however many projects there are.
+const SMALL_PAGE: usize = 2 * 1024 * 1024;
+
 /// Lists read from one host at a time. When the operator starts, every project wants its own at once: that would be a stampede
 /// for PostHog, and all of them together would take much memory here. At a second each, 16 are enough for 1,900 projects at the
 /// default interval.
@@ -65,9 +73,43 @@ pub struct Observer<T> {
     share: Option<Share>,
     projects: Mutex<HashMap<ProjectKey, Arc<Shared>>>,
     gates: Gates,
-    turns: Mutex<HashMap<Host, Arc<Semaphore>>>,
+    turns: Mutex<HashMap<Host, Arc<Turns>>>,
+    most_tables: MostTables,
+    kept: Arc<Kept>,
     /// What policies saw of the sources of each project.
     pub everywhere: Everywhere,
+}
+
+/// How many tables are kept at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MostTables {
+    /// Of one project.
+    pub of_project: usize,
+    /// Of all projects together.
+    pub in_all: usize,
+}
+
+impl MostTables {
+    /// As many as there are.
+    pub const UNBOUNDED: Self = Self {
+        of_project: usize::MAX,
+        in_all: usize::MAX,
+    };
+}
+
+/// What is kept of all projects.
+#[derive(Debug, Default)]
+struct Kept {
+    projects: AtomicUsize,
+    tables: AtomicUsize,
+}
+
+/// Who may read a list from a host now.
+#[derive(Debug)]
+struct Turns {
+    any: Semaphore,
+    /// Taken before the other, so that nobody who waits for it holds that up.
+    large: Semaphore,
 }
 
 /// What policies of one project and key have in common.
@@ -75,7 +117,13 @@ pub struct Observer<T> {
 struct Shared {
     gate: Arc<KeyGate>,
     /// Whose turn it is to read a list from the host.
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
+    /// Whether a page of the list was larger than a small one.
+    is_large: AtomicBool,
+    kept: Arc<Kept>,
+    /// How many of the tables that are kept are this project's.
+    own: AtomicUsize,
+    most_tables: MostTables,
     /// The last poll. Held while a poll is under way, so that policies that come meanwhile wait for it and make none.
     poll: tokio::sync::Mutex<Option<(Timestamp, Listed)>>,
     seen: Mutex<HashMap<String, Arc<Seen>>>,
@@ -104,6 +152,8 @@ impl<T: Transport> Observer<T> {
             projects: Mutex::default(),
             gates: Gates::default(),
             turns: Mutex::default(),
+            most_tables: MostTables::UNBOUNDED,
+            kept: Arc::default(),
             everywhere: Everywhere::default(),
         }
     }
@@ -113,6 +163,15 @@ impl<T: Transport> Observer<T> {
     pub fn sharing(self, share: Share) -> Self {
         Self {
             share: Some(share),
+            ..self
+        }
+    }
+
+    /// The same, keeping no more tables than these.
+    #[must_use]
+    pub fn keeping(self, most_tables: MostTables) -> Self {
+        Self {
+            most_tables,
             ..self
         }
     }
@@ -139,7 +198,7 @@ impl<T: Transport> Observer<T> {
             .entry(wanted)
             .or_insert_with_key(|(project, key)| {
                 let gate = self.gates.of(&project.host, *key, self.share);
-                Arc::new(Shared::new(gate, self.turns(&project.host)))
+                Arc::new(self.shared(gate, &project.host))
             })
             .clone();
         lock(&shared.policies).insert(at.clone());
@@ -159,12 +218,17 @@ impl<T: Transport> Observer<T> {
     }
 
     /// Who may read a list from a host now.
-    fn turns(&self, host: &Host) -> Arc<Semaphore> {
+    fn turns(&self, host: &Host) -> Arc<Turns> {
         let mut turns = lock(&self.turns);
         turns.retain(|_, turns| Arc::strong_count(turns) > 1);
         turns
             .entry(host.clone())
-            .or_insert_with(|| Arc::new(Semaphore::new(LISTS_AT_ONCE)))
+            .or_insert_with(|| {
+                Arc::new(Turns {
+                    any: Semaphore::new(LISTS_AT_ONCE),
+                    large: Semaphore::new(1),
+                })
+            })
             .clone()
     }
 
@@ -178,11 +242,16 @@ impl<T: Transport> Observer<T> {
     }
 }
 
-impl Shared {
-    fn new(gate: Arc<KeyGate>, turns: Arc<Semaphore>) -> Self {
-        Self {
+impl<T: Transport> Observer<T> {
+    fn shared(&self, gate: Arc<KeyGate>, host: &Host) -> Shared {
+        self.kept.projects.fetch_add(1, Ordering::Relaxed);
+        Shared {
             gate,
-            turns,
+            turns: self.turns(host),
+            is_large: AtomicBool::default(),
+            kept: self.kept.clone(),
+            own: AtomicUsize::default(),
+            most_tables: self.most_tables,
             poll: tokio::sync::Mutex::default(),
             seen: Mutex::default(),
             changes: Mutex::default(),
@@ -195,6 +264,45 @@ impl Shared {
             asked_at: Mutex::default(),
             policies: Mutex::default(),
         }
+    }
+}
+
+impl Shared {
+    /// Takes note of how many tables of the project are kept from now on. If those of all projects are too many, a project goes that has
+    /// more than its share: what one tenant has too much must not be what another has too little.
+    fn keep(&self, sources: Vec<Source>) -> Result<Vec<Source>, PostHogError> {
+        let tables: usize = sources.iter().map(|source| source.schemas.len()).sum();
+        self.keep_none();
+        let (most, projects) = (
+            self.most_tables.in_all,
+            self.kept.projects.load(Ordering::Relaxed),
+        );
+        let others = self.kept.tables.load(Ordering::Relaxed);
+        let share = most / projects.max(1);
+        if others.saturating_add(tables) > most && tables > share {
+            let found = format!(
+                "the project has {tables} tables, and those of the {} others together {others}; the operator takes {most} in all (--max-tables), of which \
+                 {share} are the share of each",
+                projects.saturating_sub(1)
+            );
+            let call = "list sources";
+            return Err(PostHogError::TooLarge { call, found });
+        }
+        self.own.store(tables, Ordering::Relaxed);
+        self.kept.tables.fetch_add(tables, Ordering::Relaxed);
+        Ok(sources)
+    }
+
+    fn keep_none(&self) {
+        let own = self.own.swap(0, Ordering::Relaxed);
+        self.kept.tables.fetch_sub(own, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.keep_none();
+        self.kept.projects.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -224,33 +332,62 @@ impl<T: Transport> ProjectView<T> {
             let fresh = false;
             return Polled { listed, fresh };
         }
-        // It fails only if it is closed, which nobody does.
-        let _turn = self.shared.turns.acquire().await;
-        // Others that use the key may have taken what there was room for meanwhile.
-        if let Some(listed) = self.usable(poll.as_ref(), max_age, purpose) {
-            let fresh = false;
+        loop {
+            let is_large = self.shared.is_large.load(Ordering::Relaxed);
+            let turns = &self.shared.turns;
+            // They fail only if they are closed, which nobody does.
+            let _alone = if is_large {
+                turns.large.acquire().await.ok()
+            } else {
+                None
+            };
+            let _turn = turns.any.acquire().await;
+            // Others that use the key may have taken what there was room for meanwhile.
+            if let Some(listed) = self.usable(poll.as_ref(), max_age, purpose) {
+                let fresh = false;
+                return Polled { listed, fresh };
+            }
+            let now = self.client.now();
+            let listed = self.client.sources(self.bounds(is_large)).await;
+            if !is_large && matches!(listed, Err(PostHogError::TooLarge { .. })) {
+                self.shared.is_large.store(true, Ordering::Relaxed);
+                continue;
+            }
+            let listed = listed.and_then(|sources| self.shared.keep(sources));
+            let listed = self.note_list(listed, now);
+            *poll = Some((now, listed.clone()));
+            let fresh = true;
             return Polled { listed, fresh };
         }
-        let now = self.client.now();
-        let listed = self.client.sources().await.map(Arc::new);
-        if let Err(error) = &listed
-            && error.is_closed_to_keys()
-        {
-            self.shared
-                .noted
-                .note(|instance| instance.note(Feature::ScopedKeys, false));
+    }
+
+    fn bounds(&self, is_large: bool) -> Bounds {
+        let tables = self.shared.most_tables.of_project;
+        let bounds = Bounds::default();
+        let page = if is_large { bounds.page } else { SMALL_PAGE };
+        Bounds { page, tables }
+    }
+
+    fn note_list(&self, listed: Result<Vec<Source>, PostHogError>, now: Timestamp) -> Listed {
+        let listed = listed.map(Arc::new);
+        match &listed {
+            Ok(sources) => {
+                self.note_shown(sources);
+                self.note_rows(sources, now);
+                self.note_changes(sources, now);
+                *lock(&self.shared.readings) = Arc::default();
+            }
+            Err(PostHogError::TooLarge { .. }) => {
+                *lock(&self.shared.last_list) = None;
+                self.shared.keep_none();
+            }
+            Err(error) if error.is_closed_to_keys() => {
+                let noted = &self.shared.noted;
+                noted.note(|instance| instance.note(Feature::ScopedKeys, false));
+            }
+            Err(_) => {}
         }
-        if let Ok(sources) = &listed {
-            self.note_list(sources);
-            self.note_rows(sources, now);
-            self.note_changes(sources, now);
-            *lock(&self.shared.readings) = Arc::default();
-        }
-        *poll = Some((now, listed.clone()));
-        Polled {
-            listed,
-            fresh: true,
-        }
+        listed
     }
 
     /// The last list, if it is young enough, or has to do because there is no room for another one.
@@ -291,7 +428,7 @@ impl<T: Transport> ProjectView<T> {
     }
 
     /// What the list shows of the instance. A version that says how sources are accessed lets keys with scopes in.
-    fn note_list(&self, sources: &[Source]) {
+    fn note_shown(&self, sources: &[Source]) {
         let says = sources
             .iter()
             .any(|source| source.access_method != Lax::Missing);

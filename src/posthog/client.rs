@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 
 use super::{
     ApiKey, PostHogError, Transport,
+    apart::apart,
+    bounds::Bounds,
     instance::{Feature, Kind, Noted},
     probe::{
         CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail, WebhookInfo,
@@ -70,8 +72,8 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// Deadline of a call for which `PostHog` asks the customer's source; its gateway gives up after about 120 s.
 pub const LIVE_DEADLINE: Duration = Duration::from_secs(130);
 
-/// Largest page of sources: 20,000 tables are about 12 MB.
-pub const MAX_LIST: usize = 64 * 1024 * 1024;
+/// From how many bytes on a body takes milliseconds to decode.
+const LARGE_BODY: usize = 1024 * 1024;
 /// Largest answer of any other call.
 pub const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
@@ -237,8 +239,9 @@ impl<T: Transport> Client<T> {
         (self.clock)()
     }
 
-    /// Every source with its tables. Pages are asked for by offset: `next` is never followed, it could point anywhere.
-    pub async fn sources(&self) -> Result<Vec<Source>, PostHogError> {
+    /// Every source with its tables, unless they are more than `bounds` has room for. Pages are asked for by offset: `next` is never
+    /// followed, it could point anywhere.
+    pub async fn sources(&self, bounds: Bounds) -> Result<Vec<Source>, PostHogError> {
         const CALL: &str = "list sources";
         let mut sources: Vec<Source> = Vec::new();
         let mut seen = HashSet::new();
@@ -248,7 +251,7 @@ impl<T: Transport> Client<T> {
                 "external_data_sources/?limit={PAGE_SIZE}&offset={offset}"
             ));
             let request = Request {
-                max_body: MAX_LIST,
+                max_body: bounds.page,
                 ..get(CALL, path)
             };
             let mut page: Page<Source> = self.decode(CALL, &self.send(request).await?)?;
@@ -264,6 +267,14 @@ impl<T: Transport> Client<T> {
                     .filter(|source| seen.insert(source.id.clone())),
             );
             let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+            let tables: usize = sources.iter().map(|source| source.schemas.len()).sum();
+            if tables > bounds.tables {
+                let (read, most) = (sources.len(), bounds.tables);
+                let found = format!(
+                    "the first {read} of {count} sources of the project have {tables} tables; the operator takes {most} (--max-tables-per-project)"
+                );
+                return Err(PostHogError::TooLarge { call: CALL, found });
+            }
             if got == 0 || offset + got >= wanted {
                 return if sources.len() < wanted {
                     Err(unexpected(
@@ -468,6 +479,7 @@ impl<T: Transport> Client<T> {
         self.gate.of(call).pass(call, self.now())?;
         self.sent.fetch_add(1, Ordering::Relaxed);
         let host = self.project.host.as_str().to_owned();
+        let most = request.max_body;
         let response = match self
             .transport
             .send(&self.project.host, &self.key, request)
@@ -481,10 +493,11 @@ impl<T: Transport> Client<T> {
                 return Err(PostHogError::NoAnswer { call, host, reason });
             }
             Err(TransportError::TooLarge) => {
-                return Err(unexpected(
-                    call,
-                    "the answer is larger than PostHog's can be".into(),
-                ));
+                let found = format!(
+                    "the answer is larger than the {} MiB that the operator takes",
+                    most / (1024 * 1024)
+                );
+                return Err(PostHogError::TooLarge { call, found });
             }
         };
         match response.status {
@@ -592,7 +605,13 @@ pub(crate) fn decode<A: DeserializeOwned>(
     call: &'static str,
     response: &Response,
 ) -> Result<A, PostHogError> {
-    serde_json::from_slice(&response.body).map_err(|error| {
+    let read = || serde_json::from_slice(&response.body);
+    let decoded = if response.body.len() < LARGE_BODY {
+        read()
+    } else {
+        apart(read)
+    };
+    decoded.map_err(|error| {
         let what = if response.body.is_empty() {
             "an empty body".to_owned()
         } else if error.is_eof() {

@@ -66,6 +66,14 @@ pub enum PostHogError {
         /// The sentence in the body.
         detail: String,
     },
+    /// More than this process takes.
+    #[error("{call}: {found}")]
+    TooLarge {
+        /// Which call.
+        call: &'static str,
+        /// How much was found, and how much is taken.
+        found: String,
+    },
     /// A status that means success with a body that is not what the API sends, or a redirect.
     #[error("{call}: {reason}")]
     Unexpected {

@@ -4,7 +4,9 @@
 //! described here (`write`, `answer`): they are sent in `execute/calls.rs` and need a permit. Nothing in this folder knows Kubernetes or a policy.
 
 pub mod answer;
+pub mod apart;
 pub mod authorities;
+pub mod bounds;
 pub mod client;
 mod connection;
 pub mod error;

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use strum::VariantNames as _;
 
 use super::{
-    client::{DEADLINE, LIVE_DEADLINE, MAX_ANSWER, MAX_LIST},
+    bounds::MAX_LIST,
+    client::{DEADLINE, LIVE_DEADLINE, MAX_ANSWER},
     inputs::Inputs,
     transport::{Method, Request},
 };

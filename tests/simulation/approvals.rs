@@ -872,6 +872,30 @@ fn a_table_that_may_be_armed_is_not_reloaded_without_approval() {
     assert!(states.iter().all(|state| state.poisoned.is_none()));
 }
 
+#[test]
+fn a_table_whose_accepted_resync_never_got_a_job_is_not_reloaded_without_approval() {
+    let never = "then: {never_starts: true}";
+    let mut world = world(&wrong_type().replace("then: {completes: {after: 5m, rows: 70}}", never));
+    let resync = approve(&world);
+    run(&mut world, 5);
+    let row = by_id(&world, &resync.id);
+    assert_eq!(row.phase, Phase::Verifying, "{row:#?}");
+    run(&mut world, 150);
+    let row = by_id(&world, &resync.id);
+    assert_eq!(row.phase, Phase::OutcomeUnknown, "{row:#?}");
+    let id = world.schema_id("a");
+    assert!(simulator(&world, |posthog| posthog.reset_armed(&id)));
+    // By now the table fails for a reason for which it would be reloaded at once.
+    says(&world, "a", "Connection reset by peer");
+    world.restart();
+    run(&mut world, 120);
+    assert_eq!(world.count("reload"), 0);
+    let (_, told) = told(&world.cluster.object()).unwrap();
+    assert!(told.poisoned.iter().any(|(armed, _)| *armed == id));
+    let reload = newest(&world);
+    assert!(reload.id.starts_with("rl-"), "{reload:#?}");
+}
+
 const OFF_AT_VENDOR: &str = "sources: [{type: Stripe, prefix: prod, webhook: {supports_webhooks: true, exists: true, external_status: {exists: true, status: disabled}}, \
     schemas: [{name: charge, sync_type: webhook, frequency: 1hour, rows: 5, last_synced_ago: 10m, incremental_fields: {webhook_only: ONLY, full_refresh_available: true}}]}]";
 

@@ -125,7 +125,11 @@ fn prepare(kind: Kind, guard: Guard) -> World {
         _ if guard == Guard::TriedBefore => "old",
         _ => "new",
     };
-    world.cluster.put_secret(&secret(value));
+    let (allowed, input) = match kind {
+        Kind::WebhookInputs => ("Stripe", "signing_secret"),
+        _ => ("Postgres", "password"),
+    };
+    world.cluster.put_secret(&secret(value, allowed, input));
     world.run_for(until_wanted(kind));
     match kind {
         Kind::RenewedReload | Kind::Enable => {
@@ -152,11 +156,11 @@ fn prepare(kind: Kind, guard: Guard) -> World {
     world
 }
 
-fn secret(value: &str) -> String {
+fn secret(value: &str, source: &str, input: &str) -> String {
     let value = serde_json::to_string(&k8s_openapi::ByteString(value.as_bytes().to_vec())).unwrap();
     format!(
         "{{apiVersion: v1, kind: Secret, metadata: {{name: db, namespace: n, labels: {{warehousesync.dev/use: source-credentials}}, \
-         annotations: {{warehousesync.dev/project: '12345'}}}}, data: {{password: {value}}}}}"
+         annotations: {{warehousesync.dev/project: '12345', warehousesync.dev/source: type={source}, warehousesync.dev/inputs: {input}}}}}, data: {{password: {value}}}}}"
     )
 }
 

@@ -8,6 +8,7 @@ use warehouse_sync_operator::{
     api::{host::Host, validated::Project},
     posthog::{
         ApiKey, Client, PostHogError,
+        bounds::Bounds,
         client::{self, KeyGate, LogFilter},
         lax::Lax,
         wire::{JobStatus, SchemaStatus},
@@ -87,7 +88,7 @@ sources:
 #[test]
 fn sources_and_tables_are_listed_and_read_alone() {
     let posthog = posthog(PROJECT);
-    let listed = now(posthog.client.sources()).unwrap();
+    let listed = now(posthog.client.sources(Bounds::default())).unwrap();
     assert_eq!(listed.len(), 2);
     let alone = now(posthog.client.source(&posthog.source("prod"))).unwrap();
     assert_eq!(

@@ -460,7 +460,7 @@ fn a_source_is_handed_nothing_but_credentials() {
     let more = Some(Why::MoreThanCredentials);
     check(vec![
         row("password", &["password"], None),
-        row("user and password", &["user", "password"], None),
+        row("user and password", &["user", "password"], more),
         row("in a container", &["auth_method.stripe_secret_key"], None),
         row(
             "key of an account",

@@ -18,6 +18,7 @@ use warehouse_sync_operator::{
     execute::calls,
     observe::{Log, Look, Newest, ReadsLog},
     posthog::{
+        bounds::Bounds,
         lax::Lax,
         wire::{JobStatus, Schema, Source},
         write::{FieldType, IncrementalField, NewSyncType, SchemaPatch, Write},
@@ -328,7 +329,7 @@ proptest! {
     #[test]
     fn what_is_called_safe_or_harmless_loses_no_row_no_table_and_no_position(scenario in scenario(), call in call()) {
         let posthog = posthog(&scenario);
-        let sources = now(posthog.client.sources()).unwrap();
+        let sources = now(posthog.client.sources(Bounds::default())).unwrap();
         let Some(known) = known(&posthog, &sources[0]) else {
             prop_assert_ne!(&sources[0].access_method, &Lax::Is("warehouse".to_owned()));
             return Ok(());
@@ -433,7 +434,7 @@ fn the_simulated_posthog_does_destroy_what_needs_approval() {
         let posthog = posthog(&format!(
             "sources: [{{{source}, id: s1, schemas: [{{id: t0, name: t0, rows: 5000, last_synced_ago: 9h, {table}}}]}}]"
         ));
-        let sources = now(posthog.client.sources()).unwrap();
+        let sources = now(posthog.client.sources(Bounds::default())).unwrap();
         let known = known(&posthog, &sources[0]).unwrap();
         let shown = format!("{call:?} of a table with {table}");
         assert_ne!(judge(&call, &known), Clearance::Safe, "{shown}");

@@ -20,7 +20,7 @@ use warehouse_sync_operator::{
     controller::Reconciler,
     decide::approval,
     execute::Ledger,
-    observe::Observer,
+    observe::{Observer, elsewhere::Everywhere},
     posthog::{ApiKey, client, guard::HostList, quota::Share},
     report::{Metrics, Story, notifications::Outbox},
 };
@@ -80,6 +80,11 @@ impl World {
             faults,
             operator,
         }
+    }
+
+    /// What the process that leads knows of the sources of all projects.
+    pub fn everywhere(&self) -> &Everywhere {
+        &self.operator.reconciler.observer.everywhere
     }
 
     /// What the process that leads would tell people.
