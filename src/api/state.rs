@@ -294,6 +294,9 @@ pub struct Handover {
     /// What PostHog or the connection said, without secrets.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// Whether PostHog has shown since that it has it. If it does not any more, the same is handed over again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shown: bool,
 }
 
 /// The breaker, which stops the operator while many sources fail at once.

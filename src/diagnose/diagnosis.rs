@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{
+    blocked::Blocked,
     judge,
     known::Known,
     outage::{BadSources, Together},
@@ -26,6 +27,8 @@ pub struct Diagnosis {
     pub judged: Vec<Judged>,
     /// What somebody should know, most severe first.
     pub problems: Vec<Problem>,
+    /// Why nothing is done to tables by themselves whose source is broken as a whole.
+    pub blocked: Blocked,
     /// The sources that turned bad together, if there are enough of them for the breaker to open.
     pub together: Option<Together>,
     /// What policies of other projects may know of the sources of this one.
@@ -158,8 +161,10 @@ impl Diagnosis {
     /// What no table says alone.
     fn conclude(self, known: &Known<'_>) -> Self {
         let bad = BadSources::of(known);
+        let (problems, blocked) = problems::all(known, &self.judged, &bad);
         Self {
-            problems: problems::all(known, &self.judged, &bad),
+            problems,
+            blocked,
             together: bad.together(&known.policy.limits.breaker),
             for_others: bad.for_others(),
             ..self

@@ -3,11 +3,14 @@
 use jiff::Timestamp;
 
 use super::{
-    causes::{Advice, Cause, Doubt},
+    causes::{Advice, Cause, Doubt, Scope},
     classify::classify,
+    known::Known,
+    reached,
+    words::seconds,
 };
 use crate::{
-    api::status::{Confidence, RootCause},
+    api::status::{Confidence, Fate, RootCause},
     observe::{Newest, Reading, Snapshot},
     posthog::{
         PostHogError,
@@ -35,16 +38,25 @@ pub struct Failure {
     pub text: Option<String>,
     /// What else speaks for the cause.
     pub facts: Vec<String>,
+    /// When `PostHog` got into the source after a failure to do so: what the text says no longer holds.
+    pub overcome: Option<Timestamp>,
 }
+
+/// What helps where a connection works again.
+const RESUME: Advice = Advice {
+    with_operator: "PostHog gets into the source again, so nothing has to be changed there. Resume: switch the table on again if PostHog switched it off, by approving the proposal or in PostHog; else reload it or wait for the next run.",
+    by_hand: "PostHog gets into the source again, so nothing has to be changed there. Resume: switch the table on again in PostHog if PostHog switched it off; else reload it or wait for the next run.",
+};
 
 /// Why the newest run of a table failed at `failed_at`.
 #[must_use]
 pub fn failure(
-    snapshot: &Snapshot,
+    known: &Known<'_>,
     source: &Source,
     schema: &Schema,
     failed_at: Option<Timestamp>,
 ) -> Failure {
+    let snapshot = known.snapshot;
     let (text, reading) = read(snapshot, source, schema);
     let mut failure = Failure {
         cause: reading.cause,
@@ -53,6 +65,7 @@ pub fn failure(
         advice: reading.advice(),
         text: text.map(|text| redact::text(text, TEXT_CAP)),
         facts: Vec::new(),
+        overcome: None,
     };
     if let Some(blocked) = blocked(snapshot, schema) {
         failure.becomes(blocked, Confidence::High, "field/incremental_sync_blocked");
@@ -81,7 +94,36 @@ pub fn failure(
         // The table was asked already, by what `read` reads.
         Doubt::Table | Doubt::Nothing => {}
     }
+    if Cause::of(failure.cause).scope == Scope::Connection {
+        ask_the_connection(&mut failure, known, source, failed_at);
+    }
     failure
+}
+
+/// What `PostHog` answers now is newer than the text. It got in before, too, if it took the credentials with which the run failed:
+/// then the run knows better.
+fn ask_the_connection(
+    failure: &mut Failure,
+    known: &Known<'_>,
+    source: &Source,
+    failed_at: Option<Timestamp>,
+) {
+    let mut states = known.state.sources.iter();
+    let state = states.find(|state| state.id == source.id);
+    let handed = state.and_then(|state| state.credentials.as_ref());
+    let failed_with = handed.is_some_and(|handed| {
+        handed.fate == Some(Fate::Accepted) && failed_at.is_none_or(|at| at > handed.at)
+    });
+    let reached = reached::at(known.snapshot, source).filter(|_| !failed_with);
+    let Some(at) = reached.filter(|at| failed_at.is_some_and(|failed_at| *at > failed_at)) else {
+        return;
+    };
+    failure.overcome = Some(at);
+    failure.advice = RESUME;
+    failure.facts.push(format!(
+        "PostHog got into the source at {}, after this failure: what its text says no longer holds",
+        seconds(at)
+    ));
 }
 
 /// What `PostHog` says of a failed run, and what that means, without anything else. The table's text counts first, then the
@@ -141,6 +183,7 @@ impl Failure {
             advice: Cause::of(cause).advice,
             text: self.text.take(),
             facts: std::mem::take(&mut self.facts),
+            overcome: None,
         };
     }
 }

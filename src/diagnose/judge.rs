@@ -93,7 +93,7 @@ fn disabled(
         };
     }
     let failed_at = seen.and_then(Seen::failed_at);
-    let failure = failure(known.snapshot, source, schema, failed_at);
+    let failure = failure(known, source, schema, failed_at);
     if Cause::of(failure.cause).is_note() {
         return Verdict::Disabled {
             after: None,
@@ -144,7 +144,7 @@ fn failing_still(
     let Some(streak) = streak else {
         return Verdict::Running;
     };
-    let failure = failure(known.snapshot, source, schema, Some(streak.last));
+    let failure = failure(known, source, schema, Some(streak.last));
     let note = Cause::of(failure.cause).is_note();
     let short = known.now.duration_since(streak.since) < known.health(source, schema).failing_for;
     if note || short || failure.text.is_none() {
@@ -177,7 +177,7 @@ fn failed(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&See
     if known.now.duration_since(since) < known.health(source, schema).failing_for {
         return Verdict::JustFailed;
     }
-    let failure = failure(known.snapshot, source, schema, failed_at);
+    let failure = failure(known, source, schema, failed_at);
     let failure = if job.is_some_and(|job| was_cancelled_in_vain(known, schema, job)) {
         failure.of_cancel_in_vain()
     } else {

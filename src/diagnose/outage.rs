@@ -159,7 +159,7 @@ fn turned_bad(known: &Known<'_>, source: &Source) -> Option<Timestamp> {
         .filter_map(|schema| {
             let at = failing_since(snapshot.seen(&schema.id)?)?;
             let long = known.now.duration_since(at) >= known.health(source, schema).failing_for;
-            let cause = failure(snapshot, source, schema, Some(at)).cause;
+            let cause = failure(known, source, schema, Some(at)).cause;
             (long && Cause::of(cause).may_be_outage).then_some(at)
         })
         .min()?;

@@ -157,6 +157,7 @@ impl Problem {
             advice,
             text: _,
             facts,
+            overcome: _,
         } = failure;
         let facts = facts.iter().cloned().map(Fact::Said);
         let evidence = facts.chain(self.evidence).collect();

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::{
-    Canary, Changes, Look, Probe, Probes, Readings, ReadsLog, Seen, WriteScope, data,
+    Canary, Changes, Look, Probe, Probes, Readings, ReadsLog, Seen, WriteScope, data, deliveries,
     elsewhere::Everywhere,
     probes::{DataAnswer, DataProbe, Found, note},
 };
@@ -599,12 +599,21 @@ impl<T: Transport> ProjectView<T> {
                 let answer = client.webhook_info(&id).await;
                 note(&mut self.known().webhooks, id, client.now(), answer)
             }
+            Probe::Deliveries(id, function) => {
+                let Some(sql) = deliveries::query(&function) else {
+                    return true;
+                };
+                let answer = client.query(&sql).await;
+                let now = client.now();
+                let answer = answer.map(|answer| deliveries::read(&answer, now));
+                note(&mut self.known().deliveries, id, now, answer)
+            }
             Probe::Cdc(id) => {
                 let answer = client.cdc_status(&id).await;
                 self.known().note_cdc(id, client.now(), answer)
             }
-            Probe::Prerequisites(id) => {
-                let answer = client.cdc_prerequisites(&id).await;
+            Probe::Prerequisites(id, check) => {
+                let answer = client.cdc_prerequisites(&id, &check).await;
                 self.note_scope(&answer);
                 note(&mut self.known().prerequisites, id, client.now(), answer)
             }

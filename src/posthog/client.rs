@@ -18,7 +18,8 @@ use super::{
     bounds::Bounds,
     instance::{Feature, Kind, Noted},
     probe::{
-        CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail, WebhookInfo,
+        CdcCheck, CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail,
+        WebhookInfo,
     },
     quota::{Limits, Purpose, Quota, Share, Usage},
     redact,
@@ -372,10 +373,11 @@ impl<T: Transport> Client<T> {
     pub async fn cdc_prerequisites(
         &self,
         source_id: &str,
+        check: &CdcCheck,
     ) -> Result<CdcPrerequisites, PostHogError> {
         let path = format!("external_data_sources/{source_id}/check_cdc_prerequisites_for_source/");
-        self.ask("check CDC prerequisites", &path, Some("{}".to_owned()))
-            .await
+        let body = serde_json::json!(check).to_string();
+        self.ask("check CDC prerequisites", &path, Some(body)).await
     }
 
     /// Runs a query of `PostHog`'s SQL. Needs the scope `query:read` and has limits of its own.

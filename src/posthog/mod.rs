@@ -24,6 +24,7 @@ pub mod redact;
 pub mod run_log;
 pub mod transport;
 pub mod visible;
+pub mod webhook_fields;
 pub mod wire;
 pub mod write;
 

@@ -5,8 +5,9 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stdout,
     missing_docs,
-    reason = "a test that cannot go on has failed"
+    reason = "a test that cannot go on has failed, and says what it ran and on what"
 )]
 
 mod fuzzer;

@@ -26,22 +26,18 @@ const PAIRS: usize = 3;
 /// How often the leader of each pair is frozen.
 const ROUNDS: usize = 17;
 
-/// Where on the road of a call.
+/// When, by the intent of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Frozen {
     /// While it reads what the call depends on.
-    BeforeTheIntent,
+    Before,
     /// The intent stands in status, which it does not yet know.
-    DuringTheIntent,
+    During,
     /// While it connects to PostHog for the call.
-    AfterTheIntent,
+    After,
 }
 
-const PLACES: [Frozen; 3] = [
-    Frozen::BeforeTheIntent,
-    Frozen::DuringTheIntent,
-    Frozen::AfterTheIntent,
-];
+const PLACES: [Frozen; 3] = [Frozen::Before, Frozen::During, Frozen::After];
 
 fn scenario() -> String {
     let table = "status: Failed, rows: 70, last_synced_ago: 40h, last_run_ago: 2h, frequency: 30day, \
@@ -148,22 +144,22 @@ impl Told {
 
 /// Freezes the leader at that place of the road of the call of proposal `id`.
 fn freeze(leader: &Side, place: Frozen, told: &Told, id: &str) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     let mut last = Instant::now();
     loop {
         assert!(Instant::now() < end, "{place:?}: {}", leader.operator.log());
         let (waits, phase) = (leader.posthog.waiting() > 0, told.phase(id));
         let is_there = match place {
-            Frozen::BeforeTheIntent => waits && phase == Phase::Approved,
-            Frozen::DuringTheIntent => phase == Phase::Executing,
-            Frozen::AfterTheIntent => waits && phase == Phase::Executing,
+            Frozen::Before => waits && phase == Phase::Approved,
+            Frozen::During => phase == Phase::Executing,
+            Frozen::After => waits && phase == Phase::Executing,
         };
         if is_there {
             return leader.operator.freeze();
         }
         if !waits {
             // It may write down something else, and the answer to that is let through.
-            if place == Frozen::DuringTheIntent && last.elapsed() > Duration::from_millis(100) {
+            if place == Frozen::During && last.elapsed() > Duration::from_millis(100) {
                 leader.api.open();
                 std::thread::sleep(Duration::from_millis(5));
                 leader.api.close();
@@ -175,7 +171,7 @@ fn freeze(leader: &Side, place: Frozen, told: &Told, id: &str) {
         last = Instant::now();
         // It has no answer of PostHog, so that whatever it waits for at the API server is not that of the intent.
         leader.api.open();
-        if place == Frozen::DuringTheIntent && phase == Phase::Approved {
+        if place == Frozen::During && phase == Phase::Approved {
             leader.api.close();
         }
         leader.posthog.let_one_through();
@@ -192,7 +188,7 @@ fn round(leader: &Side, other: &Side, place: Frozen, told: &Told, env: &Env, pro
     freeze(leader, place, told, id);
     other.wait_until_leads(true);
     // The intent of which nobody knows what came is nobody's to repeat.
-    let sent = usize::from(place == Frozen::BeforeTheIntent);
+    let sent = usize::from(place == Frozen::Before);
     wait_until("the call of the other", || {
         let count = env.count("POST", &path);
         (count == sent)
@@ -203,7 +199,7 @@ fn round(leader: &Side, other: &Side, place: Frozen, told: &Told, env: &Env, pro
     leader.posthog.open();
     leader.operator.thaw();
     leader.wait_until_leads(false);
-    if place == Frozen::AfterTheIntent {
+    if place == Frozen::After {
         wait_until("the end of the call", || {
             (leader.calls() > calls)
                 .then_some(())

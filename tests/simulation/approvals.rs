@@ -26,7 +26,7 @@ const DRIFT: &str = "column \\\"updated_at\\\" does not exist";
 const GONE: &str = "relation \\\"a\\\" does not exist";
 const NO_KEY: &str = "Primary key required for incremental syncs";
 const DUPLICATES: &str = "The primary keys for this table are not unique";
-const WRONG_TYPE: &str = "Cannot convert value to int64";
+const WRONG_TYPE: &str = "Source column type changed: amount was int64 and is now string";
 
 /// A table that failed, and one that did not.
 fn failed(text: &str, extra: &str) -> String {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use posthog_simulator::{Fault as SimFault, FaultKind, KeySpec, Simulator};
+use posthog_simulator::{Fault as SimFault, FaultKind, KeySpec, Simulator, Status};
 use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicyStatus,
@@ -40,7 +40,7 @@ const HOOK: &str = "{source: {type: Stripe}, webhookInputs: {signing_secret: {se
 fn table(fields: &str) -> String {
     format!(
         "sources: [{{type: Postgres, prefix: prod, schemas: [{{name: a, rows: 70, frequency: 30day, last_synced_ago: 40h, {fields}, \
-         then: {{completes: {{after: 1m, rows: 70}}}}}}]}}]"
+         then: {{completes: {{after: 1m, rows: 70}}}}}}, {{name: beside, frequency: 30day, last_synced_ago: 41h}}]}}]"
     )
 }
 
@@ -82,7 +82,7 @@ fn scenario(kind: Kind, guard: Guard) -> String {
         Kind::Webhook => stripe("webhook: {supports_webhooks: true}"),
         Kind::WebhookInputs => stripe("webhook: {supports_webhooks: true, exists: true}"),
         // One call, or with a first one that was made before.
-        Kind::Approved => failed("Cannot convert value to int64"),
+        Kind::Approved => failed("Source column type changed: amount was int64 and is now string"),
     }
 }
 
@@ -138,6 +138,7 @@ fn prepare(kind: Kind, guard: Guard) -> World {
                 at: world.now() - SignedDuration::from_mins(1),
                 fate: Some(Fate::Accepted),
                 detail: String::new(),
+                shown: false,
             };
             let state = SourceState {
                 credentials: Some(handed),
@@ -267,6 +268,14 @@ fn arrange(world: &mut World, guard: Guard, kind: Kind) {
         blind.matches.path_contains = Some(path.to_owned());
         simulator(world, |posthog| posthog.add_fault(blind));
     }
+    if guard == Guard::Source {
+        simulator(world, |posthog| {
+            if let Some(id) = posthog.schema_id("beside") {
+                let limited = Some(Status::BillingLimitReached);
+                posthog.set_status(&id, limited, None).unwrap();
+            }
+        });
+    }
     let mut scopes = vec!["external_data_source:read".to_owned()];
     if guard != Guard::WriteScope {
         scopes.push("external_data_source:write".to_owned());
@@ -387,6 +396,7 @@ fn in_status(world: &World, guard: Guard, kind: Kind) {
             | Guard::Window
             | Guard::OperatorCap
             | Guard::TriedBefore
+            | Guard::Source
             | Guard::Facts => {}
         }
     });
@@ -416,7 +426,7 @@ fn incident(world: &World, schema_id: String) -> Incident {
 /// A proposal that waits for its proof, of the table or the source that an order of this kind is about.
 fn other_proposal(world: &World, kind: Kind) -> Proposal {
     let mut model = World::new(
-        &failed("Cannot convert value to int64"),
+        &failed("Source column type changed: amount was int64 and is now string"),
         &spec(Kind::Approved),
         Faults::default(),
     );

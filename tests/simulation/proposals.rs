@@ -20,7 +20,7 @@ const DRIFT: &str = "column \"updated_at\" does not exist";
 const GONE: &str = "relation \"a\" does not exist";
 const NO_KEY: &str = "Primary key required for incremental syncs";
 const DUPLICATES: &str = "The primary keys for this table are not unique";
-const WRONG_TYPE: &str = "Cannot convert value to int64";
+const WRONG_TYPE: &str = "Source column type changed: amount was int64 and is now string";
 
 /// A table that failed, and one that did not.
 fn failed(text: &str, extra: &str) -> String {
@@ -350,7 +350,7 @@ fn the_newest_job_the_rows_the_text_and_the_generation_are_not_material() {
     let mut world = world(
         &failed(
             WRONG_TYPE,
-            ", then: {fails: {after: 1m, rows: 3, error: 'Cannot convert value 7 to int64'}}",
+            ", then: {fails: {after: 1m, rows: 3, error: 'Source column type changed: amount was int64 and is now bytes'}}",
         ),
         ENFORCE,
     );

@@ -64,12 +64,14 @@ fn armed(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
 }
 
 /// Whether a call may have left something behind that does not show: what did not leave is nowhere. What was accepted shows once it is
-/// proved; while the proof is awaited the proposal holds every other call, and without one the next run may still wipe the table.
+/// proved; while the proof is awaited the proposal holds every other call, and without one the next run may still wipe the table. Of
+/// a repair it is known which refusals come before any effect.
 fn may_have_armed(proposal: &Proposal, sent: &ExecutedStep) -> bool {
     match sent.fate {
         Some(Fate::NotSent) => false,
         Some(Fate::Accepted) => proposal.is_over() && proposal.phase != Phase::Executed,
-        None | Some(Fate::Refused | Fate::Unknown) => true,
+        Some(Fate::Refused) => sent.call != ProposedCall::RepairCdc,
+        None | Some(Fate::Unknown) => true,
     }
 }
 
@@ -93,11 +95,17 @@ fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec
             let arms = |id: &&String| step.sync_type.is_some() || resets_when_on(id);
             ids.filter(arms).cloned().collect()
         }
+        ProposedCall::RepairCdc => {
+            let mut sources = snapshot.sources.iter();
+            let source = sources.find(|source| source.id == target.source_id);
+            let captured = (source.into_iter().flat_map(|source| &source.schemas))
+                .filter(|schema| schema.syncs_by("cdc"));
+            captured.map(|schema| schema.id.clone()).collect()
+        }
         ProposedCall::DeleteData
         | ProposedCall::Cancel
         | ProposedCall::Reload
         | ProposedCall::RefreshSchemas
-        | ProposedCall::RepairCdc
         | ProposedCall::DeleteWebhook
         | ProposedCall::CreateWebhook => Vec::new(),
     }

@@ -70,7 +70,9 @@ pub use instance::{Api, InstanceSpec, Lines, Outage};
 pub use journal::Logged;
 pub use message::{Answer, Outcome, Partial, Request, Response};
 pub use run::{Behaviour, OnCancel, RunPlan};
-pub use scenario::{KeySpec, PastJob, RateLimits, RunInFlight, Scenario, SchemaSpec, SourceSpec};
+pub use scenario::{
+    DeliveryLine, KeySpec, PastJob, RateLimits, RunInFlight, Scenario, SchemaSpec, SourceSpec,
+};
 pub use server::{Options, Server};
 pub use simulator::Simulator;
 pub use state::Status;

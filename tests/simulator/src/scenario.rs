@@ -156,6 +156,10 @@ pub struct SourceSpec {
     pub accepts_inputs: Option<Map<String, Value>>,
     /// What `webhook_info` answers, merged over that of a source without webhooks. Objects in it are made complete.
     pub webhook: Map<String, Value>,
+    /// The names of the inputs that its webhook needs; those of its type, if none.
+    pub webhook_fields: Option<Vec<String>>,
+    /// What the log of its webhook says of deliveries.
+    pub webhook_log: Vec<DeliveryLine>,
     /// Its change data capture; off, if none.
     pub cdc: Option<CdcSpec>,
     /// Tables at the source of which PostHog does not know yet; `refresh_schemas` finds them.
@@ -182,11 +186,33 @@ impl Default for SourceSpec {
             probe_error: None,
             accepts_inputs: None,
             webhook: Map::new(),
+            webhook_fields: None,
+            webhook_log: Vec::new(),
             cdc: None,
             new_tables: Vec::new(),
             raw: Map::new(),
             schemas: Vec::new(),
         }
+    }
+}
+
+/// A line in the log of a webhook.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryLine {
+    /// How long before the start of the scenario.
+    #[serde(deserialize_with = "period::deserialize")]
+    pub ago: SignedDuration,
+    /// `INFO`, `WARN`, `ERROR`.
+    #[serde(default = "DeliveryLine::info")]
+    pub level: String,
+    /// What it says.
+    pub message: String,
+}
+
+impl DeliveryLine {
+    fn info() -> String {
+        "INFO".to_owned()
     }
 }
 

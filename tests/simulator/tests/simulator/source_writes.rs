@@ -323,6 +323,41 @@ fn a_second_repair_within_five_minutes_is_409_and_one_of_what_is_well_is_400() {
 }
 
 #[test]
+fn a_repair_that_the_database_refuses_has_reset_the_tables_and_others_have_not() {
+    for (cdc, text, resets) in [
+        (
+            "{slot_exists: false, repair_fails: must be superuser}",
+            "Could not repair CDC: must be superuser",
+            1,
+        ),
+        (
+            "{slot_exists: false, unreachable: timeout expired}",
+            "Could not connect to source to repair CDC: timeout expired",
+            1,
+        ),
+        ("{}", "CDC looks healthy on this source", 0),
+        ("{enabled: false}", "CDC is not enabled on this source.", 0),
+    ] {
+        let mut posthog = with(&format!(
+            "sources: [{{type: Postgres, prefix: prod, cdc: {cdc}, schemas: [{{name: a, sync_type: cdc, last_synced_ago: 9h, rows: 70}}]}}]"
+        ));
+        let answer = call(&mut posthog, "POST", "repair_cdc/", &json!({}));
+        let said = answer.value()["message"].as_str().unwrap().to_owned();
+        assert_eq!(
+            (answer.status, said.starts_with(text)),
+            (400, true),
+            "{said}"
+        );
+        assert_eq!(
+            posthog.effects_of(EffectKind::ResetArmed).len(),
+            resets,
+            "{cdc}"
+        );
+        assert!(posthog.effects_of(EffectKind::CdcRepaired).is_empty());
+    }
+}
+
+#[test]
 fn the_repair_that_destroys_nothing_is_not_for_keys() {
     let mut posthog = with_lost_slot();
     let path = source_path(&posthog, "prod", "resume_cdc/");
