@@ -1,7 +1,10 @@
 //! Why a project could not be read, and what to do about it.
 
 use super::patient::PATIENCE;
-use crate::{diagnose::words::in_words, posthog::PostHogError};
+use crate::{
+    diagnose::words::in_words,
+    posthog::{PostHogError, error::KEYS_WITHOUT_SCOPES},
+};
 
 /// What the client says of a refusal whose body `PostHog` would not send.
 const NOT_POSTHOG: &str = "a body that is not PostHog's";
@@ -29,6 +32,9 @@ pub(super) fn why(error: &PostHogError, host: &str, project: i64) -> String {
             if error.lacks_scope("external_data_source:read") =>
         {
             "Add the scope external_data_source:read to the API key in PostHog".to_owned()
+        }
+        PostHogError::Refused { status: 403, .. } if error.is_closed_to_keys() => {
+            KEYS_WITHOUT_SCOPES.to_owned()
         }
         PostHogError::Refused { status: 403, .. } => {
             format!("Give the API key access to project {project} in PostHog")

@@ -301,6 +301,7 @@ mod tests {
             rivals: Vec::new(),
             offers: Offers::default(),
             elsewhere: Elsewhere::default(),
+            instance: crate::posthog::instance::Instance::default(),
             slowed: false,
             approval_guard: ApprovalGuard::broken("it was not looked at"),
         }

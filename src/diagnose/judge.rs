@@ -63,6 +63,9 @@ fn by_status(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&
         SchemaStatus::Completed if schema.last_synced_at.is_unknown() => {
             cannot_tell("its status is Completed, but the time of its last sync cannot be read")
         }
+        SchemaStatus::Completed if source.is_accessed_oddly() => cannot_tell(
+            "how its source is accessed (access_method) is not known to this version of the operator, so it cannot say when a sync is due",
+        ),
         SchemaStatus::Completed => Verdict::Healthy,
         SchemaStatus::Failed => failed(known, source, schema, seen),
         SchemaStatus::Running => match running::verdict(known, source, schema, seen) {

@@ -223,7 +223,7 @@ fn failing_since(seen: &Seen) -> Option<Timestamp> {
 }
 
 fn is_active(source: &Source) -> bool {
-    source.is_warehouse()
+    source.is_imported()
         && source.schemas.iter().any(|schema| {
             schema.should_sync == Lax::Is(true) && schema.status() != SchemaStatus::Never
         })

@@ -52,7 +52,7 @@ fn groups<'a>(known: &Known<'a>) -> Vec<Group<'a>> {
     let selector = &known.policy.selector;
     let mut groups = Vec::new();
     for source in snapshot.selected_sources(selector) {
-        if !source.imports() {
+        if !source.is_imported() {
             continue;
         }
         let off = || {

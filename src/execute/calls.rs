@@ -9,7 +9,9 @@ use crate::{
         Client, PostHogError, Transport,
         answer::{Answer, Refreshed},
         inputs::Inputs,
+        instance::{Feature, Instance},
         lax::Lax,
+        probe::SchemaDetail,
         redact,
         transport::Request,
         write::Write,
@@ -70,12 +72,54 @@ pub async fn execute<T: Transport>(
 pub async fn send<T: Transport>(client: &Client<T>, permit: Permit, until: Instant) -> Outcome {
     let call = permit.call().clone();
     let outcome = match execute(client, permit, until).await {
-        Ok((status, answer)) => of_answer(status, &answer),
+        Ok((status, answer)) => {
+            let kept = keeps_sync_type(&answer).filter(|_| leaves_sync_type(&call));
+            if let Some(kept) = kept {
+                let note = |instance: &mut Instance| instance.note(Feature::KeepsSyncType, kept);
+                client.noted().note(note);
+            }
+            if kept == Some(false) {
+                sync_type_lost(status)
+            } else {
+                of_answer(status, &answer)
+            }
+        }
         Err(error) => of_error(&error, &call),
     };
     Outcome {
         detail: redact::text(&secrets(&call).conceal(&outcome.detail), DETAIL_CAP),
         ..outcome
+    }
+}
+
+/// True for a change of tables that says nothing of how they are synced.
+fn leaves_sync_type(call: &Write) -> bool {
+    match call {
+        Write::PatchSchema(patch) => patch.sync_type.is_none(),
+        Write::BulkUpdateSchemas { patches, .. } => {
+            patches.iter().all(|patch| patch.sync_type.is_none())
+        }
+        _ => false,
+    }
+}
+
+/// Whether the tables that an answer shows still have a sync type; none if it shows no table. No table without one is ever changed.
+fn keeps_sync_type(answer: &Answer) -> Option<bool> {
+    let has_one = |detail: &SchemaDetail| detail.row.sync_type != Lax::Null;
+    match answer {
+        Answer::Schema(detail) => Some(has_one(detail)),
+        Answer::Schemas(details) => Some(details.iter().all(has_one)),
+        Answer::Taken(_) | Answer::Source(_) | Answer::Refreshed(_) | Answer::Done(_) => None,
+    }
+}
+
+/// `PostHog` of August 2025 sets what a change does not name to null, and answers 200.
+fn sync_type_lost(status: u16) -> Outcome {
+    Outcome {
+        fate: Fate::Unknown,
+        http_status: Some(status),
+        detail: "PostHog set the sync type to null, as old versions do: set the table up again in PostHog, and upgrade it; no further change is sent".to_owned(),
+        lacks_scope: false,
     }
 }
 

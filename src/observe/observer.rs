@@ -26,7 +26,9 @@ use crate::{
         ApiKey, Client, Gates, PostHogError, Transport,
         bounds::Bounds,
         client::{Clock, KeyGate, PAGE_SIZE},
+        instance::{Feature, Instance, Kind, Noted},
         key::KeyId,
+        lax::Lax,
         quota::{Purpose, Share},
         wire::{Schema, SchemaStatus, Source},
     },
@@ -37,6 +39,9 @@ const WRITE_SCOPE: &str = "external_data_source:write";
 
 /// How long a question after the write scope that brought no answer is not asked again.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// How long the answer is valid: the instance may have been upgraded since.
+const ASK_INSTANCE_AGAIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long a failed poll is shared before it is tried again.
 const FAILURE_LASTS: SignedDuration = SignedDuration::from_secs(20);
@@ -130,6 +135,10 @@ struct Shared {
     /// The last list that could be read, and when.
     last_list: Mutex<Option<(Timestamp, Arc<Vec<Source>>)>>,
     write_scope: Mutex<(WriteScope, Option<Timestamp>)>,
+    /// What the instance shows.
+    noted: Noted,
+    /// When it was last asked for what it shows.
+    asked_at: Mutex<Option<Timestamp>>,
     policies: Mutex<HashSet<PolicyRef>>,
 }
 
@@ -199,7 +208,8 @@ impl<T: Transport> Observer<T> {
             key,
             shared.gate.clone(),
             self.clock.clone(),
-        );
+        )
+        .noting(shared.noted.clone());
         ProjectView {
             client,
             shared,
@@ -250,6 +260,8 @@ impl<T: Transport> Observer<T> {
             readings: Mutex::default(),
             last_list: Mutex::default(),
             write_scope: Mutex::new((WriteScope::Unknown, None)),
+            noted: Noted::default(),
+            asked_at: Mutex::default(),
             policies: Mutex::default(),
         }
     }
@@ -360,6 +372,7 @@ impl<T: Transport> ProjectView<T> {
         let listed = listed.map(Arc::new);
         match &listed {
             Ok(sources) => {
+                self.note_shown(sources);
                 self.note_rows(sources, now);
                 self.note_changes(sources, now);
                 *lock(&self.shared.readings) = Arc::default();
@@ -367,6 +380,10 @@ impl<T: Transport> ProjectView<T> {
             Err(PostHogError::TooLarge { .. }) => {
                 *lock(&self.shared.last_list) = None;
                 self.shared.keep_none();
+            }
+            Err(error) if error.is_closed_to_keys() => {
+                let noted = &self.shared.noted;
+                noted.note(|instance| instance.note(Feature::ScopedKeys, false));
             }
             Err(_) => {}
         }
@@ -408,6 +425,52 @@ impl<T: Transport> ProjectView<T> {
     pub fn pace(&self, purpose: Purpose) -> SignedDuration {
         let calls = self.client.sent().max(1);
         self.shared.gate.pace(purpose, calls, self.client.now())
+    }
+
+    /// What the list shows of the instance. A version that says how sources are accessed lets keys with scopes in.
+    fn note_shown(&self, sources: &[Source]) {
+        let says = sources
+            .iter()
+            .any(|source| source.access_method != Lax::Missing);
+        let rows = || sources.iter().flat_map(|source| &source.schemas);
+        self.shared.noted.note(|instance| {
+            if !sources.is_empty() {
+                instance.note(Feature::AccessMethod, says);
+            }
+            if says {
+                instance.note(Feature::ScopedKeys, true);
+            }
+            for source in sources.iter().filter(|source| source.is_accessed_oddly()) {
+                let shown = source
+                    .access_method
+                    .get()
+                    .map_or("without a value", String::as_str);
+                instance.meets(Kind::AccessMethod, shown);
+            }
+            for (kind, word) in rows().flat_map(Schema::unfamiliar) {
+                instance.meets(kind, word);
+            }
+        });
+    }
+
+    /// What is known of the instance.
+    #[must_use]
+    pub fn instance(&self) -> Instance {
+        self.shared.noted.now()
+    }
+
+    /// Finds out once a day whether runs can be cancelled here, by this table. One request; what else the instance shows, looks and
+    /// canaries find.
+    pub async fn ask_for_cancel(&self, schema_id: &str) {
+        {
+            let mut asked_at = lock(&self.shared.asked_at);
+            let now = self.client.now();
+            if asked_at.is_some_and(|at| now.duration_since(at).abs() < ASK_INSTANCE_AGAIN) {
+                return;
+            }
+            *asked_at = Some(now);
+        }
+        self.client.has_cancel(schema_id).await;
     }
 
     fn note_changes(&self, sources: &Arc<Vec<Source>>, now: Timestamp) {

@@ -14,6 +14,7 @@ pub mod gates;
 pub mod guard;
 pub mod http;
 pub mod inputs;
+pub mod instance;
 pub mod key;
 pub mod lax;
 pub mod probe;

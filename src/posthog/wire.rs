@@ -4,7 +4,10 @@ use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::lax::{self, Lax};
+use super::{
+    instance::Kind,
+    lax::{self, Lax},
+};
 
 /// One page of a paged list. `next` is left out on purpose: it is never followed, it could point anywhere.
 #[derive(Debug, Deserialize)]
@@ -60,11 +63,21 @@ impl Source {
         }
     }
 
-    /// True for a source that `PostHog` imports from, as far as it says: a version of before direct sources says nothing. For what is
-    /// only observed.
+    /// True if `PostHog` imports from this source on a schedule: it says so, or is so old that it knows no other sources and says
+    /// nothing.
     #[must_use]
-    pub fn imports(&self) -> bool {
+    pub fn is_imported(&self) -> bool {
         self.is_warehouse() || self.access_method == Lax::Missing
+    }
+
+    /// True if it says of its access what this version does not know.
+    #[must_use]
+    pub fn is_accessed_oddly(&self) -> bool {
+        let is_direct = self
+            .access_method
+            .get()
+            .is_some_and(|method| method == "direct");
+        !self.is_imported() && !is_direct
     }
 
     /// True only if this is certainly a source that `PostHog` imports from. A direct one is observed, never written to.
@@ -118,6 +131,16 @@ pub struct Table {
     pub row_count: Lax<i64>,
 }
 
+/// The ways in which a table can be synced that this version knows.
+const SYNC_TYPES: [&str; 6] = [
+    "full_refresh",
+    "incremental",
+    "append",
+    "webhook",
+    "cdc",
+    "xmin",
+];
+
 /// What `PostHog` says of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SchemaStatus {
@@ -157,6 +180,28 @@ impl Schema {
             "30day" => hours(30 * 24),
             _ => return None,
         })
+    }
+
+    /// What its row says that this version does not know.
+    pub fn unfamiliar(&self) -> impl Iterator<Item = (Kind, &str)> {
+        let status = self
+            .status
+            .get()
+            .filter(|_| self.status() == SchemaStatus::Unknown);
+        let sync_type = self
+            .sync_type
+            .get()
+            .filter(|by| !SYNC_TYPES.contains(&by.as_str()));
+        let never = |word: &&CompactString| word.as_str() != "never";
+        let frequency = self.sync_frequency.get().filter(never);
+        let frequency = frequency.filter(|_| self.frequency().is_none());
+        [
+            (Kind::TableStatus, status),
+            (Kind::SyncType, sync_type),
+            (Kind::Frequency, frequency),
+        ]
+        .into_iter()
+        .filter_map(|(kind, word)| Some((kind, word?.as_str())))
     }
 
     /// Rows in its table, as far as they are known.
@@ -248,6 +293,9 @@ pub struct Job {
 pub struct JobSchema {
     /// UUID.
     pub id: String,
+    /// For example `public.orders`.
+    #[serde(default)]
+    pub name: Lax<String>,
 }
 
 /// How a job stands.
@@ -276,6 +324,22 @@ impl Job {
             Some(text) if is_billing(text) => JobStatus::Billing,
             Some(_) | None => JobStatus::Unknown,
         }
+    }
+
+    /// True if it is over.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        match self.status() {
+            JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => true,
+            JobStatus::Running | JobStatus::Unknown => false,
+        }
+    }
+
+    /// Its status, if this version does not know it.
+    #[must_use]
+    pub fn unfamiliar_status(&self) -> Option<&str> {
+        let status = self.status.get()?;
+        (self.status() == JobStatus::Unknown).then_some(status)
     }
 
     /// Why the silence of this run can never be judged from outside, if so.

@@ -39,6 +39,7 @@ mod switched_off;
 mod tenants;
 mod transport;
 mod verdicts;
+mod versions;
 mod webhooks;
 mod world;
 mod writes;

@@ -20,6 +20,9 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let Some(source) = sources.find(|source| source.id == subject.source_id) else {
         return Some(not_listed(ask));
     };
+    if let Some(why) = known.snapshot.instance.why_only_observed() {
+        return Some(Hold::for_now(why));
+    }
     if !source.is_warehouse() {
         return Some(Hold::for_good(NotWarehouse.to_string()));
     }

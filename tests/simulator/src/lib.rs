@@ -68,7 +68,7 @@ pub use data::{DataSpec, Duplicates, Newest};
 pub use effect::{Effect, EffectKind, Trigger};
 pub use error::Error;
 pub use fault::{Fault, FaultKind, Matches, Times};
-pub use instance::{InstanceSpec, Lines, Outage};
+pub use instance::{Api, InstanceSpec, Lines, Outage};
 pub use journal::Logged;
 pub use message::{Answer, Outcome, Partial, Request, Response};
 pub use run::{Behaviour, OnCancel, RunPlan};

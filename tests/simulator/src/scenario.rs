@@ -72,6 +72,8 @@ pub struct KeySpec {
     pub label: Option<String>,
     /// `external_data_source:read`, `external_data_source:write`, `query:read`, or `*`.
     pub scopes: Vec<String>,
+    /// A key from before there were scopes: it may do everything.
+    pub legacy: bool,
     /// The projects that it is limited to; all, if none.
     pub projects: Option<Vec<u64>>,
     /// What `@current` means for its owner; the scenario's project, if none.
@@ -87,6 +89,7 @@ impl Default for KeySpec {
                 "external_data_source:read".to_owned(),
                 "external_data_source:write".to_owned(),
             ],
+            legacy: false,
             projects: None,
             current_project: None,
         }
@@ -116,7 +119,7 @@ impl Default for RateLimits {
             burst_per_minute: 480,
             sustained_per_hour: 4800,
             queries_per_minute: 240,
-            queries_per_hour: 1200,
+            queries_per_hour: 120,
         }
     }
 }
