@@ -15,6 +15,14 @@ pub const USE_NOTIFICATION: &str = "notification";
 /// Annotation of a Secret with credentials of sources: the id of the `PostHog` project whose sources may receive them.
 pub const PROJECT_ANNOTATION: &str = "warehousesync.dev/project";
 
+/// Annotation of such a Secret: the one source that it may be sent to, as the policy names it
+/// ([`SourceRef`](super::policy::SourceRef)): `type=Stripe,prefix=prod`, or `id=…`.
+pub const SOURCE_ANNOTATION: &str = "warehousesync.dev/source";
+
+/// Annotation of such a Secret: names of the inputs of that source and its webhook that it may fill, separated by
+/// commas.
+pub const INPUTS_ANNOTATION: &str = "warehousesync.dev/inputs";
+
 /// The one server-side-apply field manager of the operator.
 pub const FIELD_MANAGER: &str = "warehouse-sync-operator";
 

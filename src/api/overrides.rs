@@ -42,6 +42,12 @@ pub struct OverrideSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 128)))]
     pub primary_keys: Vec<String>,
+    /// The incremental field to propose if the current one was removed from the source and several columns could
+    /// replace it. Used only in proposals. Absent (default): the only column with the type of the old one, if there is
+    /// exactly one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub incremental_field: Option<String>,
 }
 
 /// A different expected health for some tables.
@@ -50,6 +56,7 @@ pub(super) struct Override {
     pub(super) source: SourceRef,
     pub(super) health: Health,
     pub(super) primary_keys: Vec<String>,
+    pub(super) incremental_field: Option<String>,
 }
 
 impl Override {
@@ -62,6 +69,7 @@ impl Override {
             failing,
             freshness,
             primary_keys,
+            incremental_field,
         } = own;
         Ok(Self {
             source: source.clone(),
@@ -72,6 +80,7 @@ impl Override {
                 freshness.as_ref().unwrap_or(&health.freshness),
             )?,
             primary_keys: primary_keys.clone(),
+            incremental_field: incremental_field.clone(),
         })
     }
 }

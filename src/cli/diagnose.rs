@@ -1,7 +1,7 @@
 //! `diagnose`: reads a project once and reports what is wrong. Read-only by construction: it has a client, which only
 //! reads, and nothing of `execute`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -29,6 +29,7 @@ use crate::{
         probing,
         words::in_words,
     },
+    posthog::instance::{Feature, Instance},
     report::words,
 };
 
@@ -81,6 +82,8 @@ struct Document<'a> {
     summary: &'a Summary,
     /// What was not checked, and why.
     notes: &'a [String],
+    /// Whether this `PostHog` provides this; null if not known.
+    instance: BTreeMap<Feature, Option<bool>>,
     findings: &'a [Finding],
 }
 
@@ -99,12 +102,14 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
     let findings = findings(&mut diagnosis, began);
     let summary = diagnosis.summary(|_| false);
     let host = read.policy.project.host.as_str();
+    let shows = |feature: &Feature| (*feature, read.snapshot.instance.shows(*feature));
     let document = Document {
         host,
         project: args.project,
         read_at: read.at,
         summary: &summary,
         notes: &notes,
+        instance: Feature::ALL.iter().map(shows).collect(),
         findings: &findings,
     };
     output::print(&match args.output {
@@ -159,7 +164,19 @@ fn judged(read: &mut Read) -> (Diagnosis, Vec<String>) {
     let mut diagnosis = judge(&known);
     one_look::add(&known, &unlooked, &mut diagnosis);
     let questions = probing::due(&known).len();
-    (diagnosis, notes(&unlooked, questions, cut_off))
+    let mut notes = notes(&unlooked, questions, cut_off);
+    notes.extend(of_instance(&known.snapshot.instance));
+    (diagnosis, notes)
+}
+
+/// What this `PostHog` does not provide, and what that means for the report.
+fn of_instance(instance: &Instance) -> impl Iterator<Item = String> {
+    let only_observed = instance.why_only_observed().map(|why| {
+        format!("Versions: {why}. Upgrade PostHog before the operator may act on this project.")
+    });
+    let said = instance.sentences().into_iter();
+    let said = said.map(|sentence| format!("This PostHog: {sentence}."));
+    only_observed.into_iter().chain(said)
 }
 
 /// What was not checked, and why.

@@ -12,6 +12,7 @@ use crate::{
         self, Options, ProcessHealth, leadership::Election, lease::Times, startup::StartError,
     },
     decide::approval,
+    observe::observer::MostTables,
     posthog::{
         authorities::Authorities,
         guard::{DEFAULT_HOSTS, HostList, is_loopback},
@@ -88,6 +89,14 @@ pub(super) struct RunArgs {
     /// the same key
     #[arg(long, value_name = "PERCENT", env = "WAREHOUSE_SYNC_QUOTA_SHARE", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     quota_share: u32,
+
+    /// Most tables of one PostHog project; a project with more is not read, and its policies report that
+    #[arg(long, value_name = "N", env = "WAREHOUSE_SYNC_MAX_TABLES_PER_PROJECT", default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    max_tables_per_project: u32,
+
+    /// Most tables of all projects together; a project that would exceed this is not read, and its policies report that
+    #[arg(long, value_name = "N", env = "WAREHOUSE_SYNC_MAX_TABLES", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    max_tables: u32,
 
     /// Accept approvals even if the admission policies are not in effect: then anyone who may edit a policy can approve
     #[arg(long, env = "WAREHOUSE_SYNC_ALLOW_UNGUARDED_APPROVALS")]
@@ -193,6 +202,10 @@ fn options(args: &RunArgs) -> Result<Options, CliError> {
     Ok(Options {
         max_actions_per_hour: usize::try_from(args.max_actions_per_hour).unwrap_or(usize::MAX),
         quota_share: Share::percent(args.quota_share).faster_by(args.time_factor),
+        most_tables: MostTables {
+            of_project: usize::try_from(args.max_tables_per_project).unwrap_or(usize::MAX),
+            in_all: usize::try_from(args.max_tables).unwrap_or(usize::MAX),
+        },
         approvals: approval::Rules {
             allow_unguarded: args.allow_unguarded_approvals,
             require_verified: args.require_verified_approvals,

@@ -210,6 +210,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             problems: &diagnosis.problems,
             counts: diagnosis.summary(|_| false).schemas,
             held: &plan.held,
+            instance: &observed.snapshot.instance,
         };
         let times = (observed.now, again_in);
         let gauges = &self.metrics.gauges;

@@ -18,17 +18,19 @@ use crate::{
     decide::ownership::is_in_flight,
     diagnose::{
         Known, canary, probing,
+        stuck::may_be_canary,
         suspects::{Suspect, running, suspects},
     },
     observe::{
-        ApprovalGuard, Changes, Elsewhere, Offers, Probe, Probes, ProjectView, ReadsLog, Rival,
-        Snapshot, WriteScope, probes::ProbeTarget,
+        ApprovalGuard, Elsewhere, Offers, Probe, Probes, ProjectView, ReadsLog, Rival, Snapshot,
+        WriteScope, probes::ProbeTarget,
     },
     posthog::{
         Transport,
+        instance::Instance,
         lax::Lax,
         quota::Purpose,
-        wire::{Schema, Source},
+        wire::{Schema, SchemaStatus, Source},
     },
 };
 
@@ -103,7 +105,7 @@ impl<T: Transport> Survey<'_, T> {
         let mut snapshot = Snapshot {
             sources,
             runs: self.view.seen(),
-            changes: Changes::default(),
+            changes: self.view.changes(),
             probes: Probes::default(),
             canaries: self.view.canaries(),
             readings: self.view.readings(),
@@ -112,9 +114,11 @@ impl<T: Transport> Survey<'_, T> {
             rivals,
             offers: Offers::default(),
             elsewhere,
+            instance: Instance::default(),
             slowed: false,
             approval_guard: ApprovalGuard::broken("it was not looked at"),
         };
+        self.ask_instance(&snapshot).await;
         self.look(&mut snapshot).await;
         self.take_over(&mut snapshot);
         self.read_canary(&snapshot).await;
@@ -134,6 +138,25 @@ impl<T: Transport> Survey<'_, T> {
         snapshot.probes = self.view.probes();
         snapshot.canaries = self.view.canaries();
         snapshot.write_scope = self.view.write_scope();
+        snapshot.instance = self.view.instance();
+    }
+
+    /// Finds out what the instance has, before it could matter: whether runs can be cancelled, once one is in progress. Who looks only
+    /// once wants to know at once, and also what the log of a run that completed has.
+    async fn ask_instance(&self, snapshot: &Snapshot) {
+        let selected = || snapshot.selected(&self.policy.selector);
+        let runs = |(_, schema): &(&Source, &Schema)| schema.status() == SchemaStatus::Running;
+        let asked_of = selected().find(|one| self.every_run || runs(one));
+        let Some((_, schema)) = asked_of.filter(|_| self.view.has_room(Purpose::Probe, 1)) else {
+            return;
+        };
+        self.view.ask_for_cancel(&schema.id).await;
+        let completed = selected().find(|(source, schema)| may_be_canary(source, schema));
+        if let Some((source, schema)) = completed.filter(|_| self.every_run) {
+            self.view
+                .read_canary(&source.id, &schema.id, &schema.name)
+                .await;
+        }
     }
 
     async fn look(&self, snapshot: &mut Snapshot) {

@@ -6,6 +6,7 @@
 //! failed, which reads its text by [`classify`]; [`causes`] holds what is known about each cause; `problems` puts together what somebody should know.
 
 mod billing;
+mod blocked;
 pub mod canary;
 pub mod causes;
 pub mod cdc;
@@ -26,6 +27,7 @@ pub mod outage;
 pub mod probing;
 pub mod problem;
 mod problems;
+mod reached;
 pub mod requests;
 mod row_loss;
 mod running;
@@ -33,6 +35,7 @@ mod source_status;
 pub mod sources;
 pub mod stuck;
 pub mod suspects;
+pub mod switched_off;
 mod table;
 pub mod verdict;
 pub mod webhooks;

@@ -64,10 +64,7 @@ pub fn suspects(
     let looked_at = |id: &str| Some(snapshot.seen(id)?.look.as_ref()?.at);
     let mut due: Vec<(bool, Option<Timestamp>, Suspect)> = snapshot
         .selected(&policy.selector)
-        .filter(|(source, schema)| {
-            let seen = snapshot.seen(&schema.id);
-            is_due(policy, source, schema, seen, timings, now)
-        })
+        .filter(|(source, schema)| is_due(policy, snapshot, (source, schema), timings, now))
         .map(|(source, schema)| {
             let quiet = schema.status() == SchemaStatus::Completed;
             (quiet, looked_at(&schema.id), Suspect::new(source, schema))
@@ -145,9 +142,8 @@ pub fn running(selector: &Selector, snapshot: &Snapshot) -> Vec<Suspect> {
 
 fn is_due(
     policy: &ValidatedPolicy,
-    source: &Source,
-    schema: &Schema,
-    seen: Option<&Seen>,
+    snapshot: &Snapshot,
+    (source, schema): (&Source, &Schema),
     timings: &Timings,
     now: Timestamp,
 ) -> bool {
@@ -157,30 +153,31 @@ fn is_due(
         &source.id,
         &schema.name,
     );
+    let seen = snapshot.seen(&schema.id);
     let off = schema.should_sync == Lax::Is(false);
-    match schema.status() {
-        SchemaStatus::Running => {
-            !off && seen.is_some_and(|seen| {
-                tries_again(schema, seen) || running_is_due(health, seen, timings, now)
-            })
+    let is_late = freshness::is_suspect(health, &snapshot.changes, (source, schema), now)
+        && late_is_due(health, snapshot, schema, timings, now);
+    is_late
+        || match schema.status() {
+            SchemaStatus::Running => {
+                !off && seen.is_some_and(|seen| {
+                    tries_again(schema, seen) || running_is_due(health, seen, timings, now)
+                })
+            }
+            // When and how it failed; once, unless that could not be read. Also of a table that was switched off: by whom?
+            SchemaStatus::Failed => {
+                let said = schema
+                    .latest_error
+                    .get()
+                    .is_some_and(|text| !text.trim().is_empty());
+                (!off || said) && seen.is_some_and(|seen| failed_is_due(seen, timings, now))
+            }
+            SchemaStatus::Completed
+            | SchemaStatus::Never
+            | SchemaStatus::Paused
+            | SchemaStatus::Billing
+            | SchemaStatus::Unknown => false,
         }
-        // When and how it failed; once, unless that could not be read. Also of a table that was switched off: by whom?
-        SchemaStatus::Failed => {
-            let said = schema
-                .latest_error
-                .get()
-                .is_some_and(|text| !text.trim().is_empty());
-            (!off || said) && seen.is_some_and(|seen| failed_is_due(seen, timings, now))
-        }
-        SchemaStatus::Completed => {
-            freshness::is_suspect(health, source, schema, now)
-                && stale_is_due(schema, seen, timings, now)
-        }
-        SchemaStatus::Never
-        | SchemaStatus::Paused
-        | SchemaStatus::Billing
-        | SchemaStatus::Unknown => false,
-    }
 }
 
 /// True for a run in progress after a failure: only the runs before it tell whether that was the first.
@@ -198,18 +195,27 @@ fn failed_is_due(seen: &Seen, timings: &Timings, now: Timestamp) -> bool {
     })
 }
 
-/// A table that says Completed and looks stale: its runs tell, and they change no faster than its interval.
-fn stale_is_due(schema: &Schema, seen: Option<&Seen>, timings: &Timings, now: Timestamp) -> bool {
+/// A table that looks stale: its runs tell. Of one that says Completed they may go on without a change in the list, no faster than
+/// its interval; of any other the list shows it.
+fn late_is_due(
+    health: &Health,
+    snapshot: &Snapshot,
+    schema: &Schema,
+    timings: &Timings,
+    now: Timestamp,
+) -> bool {
+    let seen = snapshot.seen(&schema.id);
     let Some((seen, look)) = seen.and_then(|seen| Some((seen, seen.look.as_ref()?))) else {
         return true;
     };
+    let since = now.duration_since(look.at);
+    if seen.unclear.is_some() {
+        return since >= timings.verify_every;
+    }
     let every = schema.frequency().unwrap_or(STALE_LOOKS.1);
-    let every = if seen.unclear.is_some() {
-        timings.verify_every
-    } else {
-        every.clamp(STALE_LOOKS.0, STALE_LOOKS.1)
-    };
-    now.duration_since(look.at) >= every
+    let every = every.clamp(STALE_LOOKS.0, STALE_LOOKS.1);
+    let again = schema.status() == SchemaStatus::Completed && since >= every;
+    again || freshness::has_passed_since(health, &snapshot.changes, schema, look, now)
 }
 
 fn running_is_due(health: &Health, seen: &Seen, timings: &Timings, now: Timestamp) -> bool {

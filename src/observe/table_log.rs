@@ -1,10 +1,13 @@
 //! What the log of a table shows of its newest run: when somebody last worked on the table, and how far the run is.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::posthog::{
     Client, PostHogError, Transport,
     client::{LOG_LINES, LogFilter},
+    instance::{Kind, family},
     lax::Lax,
     run_log::{Line, Refusal, V3_MARKER, read, rows_added},
     wire::{Job, LogLine, LogPage},
@@ -104,6 +107,7 @@ impl TableLog {
             )
             .await
             .map_err(|error| error.to_string())?;
+        note_unfamiliar(client, &page);
         // The newest line of before is asked for again.
         if page.results.is_empty() && log.read_to.is_some() {
             return Err("the log is empty, but had lines before".to_owned());
@@ -234,6 +238,18 @@ impl TableLog {
             Some(_) | None => Phase::Unknown,
         }
     }
+}
+
+/// Records lines that this version does not know.
+pub(super) fn note_unfamiliar<T>(client: &Client<T>, page: &LogPage) {
+    let messages = page.results.iter().filter_map(|line| line.message.get());
+    let unknown = messages.filter(|text| read(text) == Line::Unknown);
+    let families: BTreeSet<String> = unknown.map(|text| family(text)).collect();
+    client.noted().note(|instance| {
+        for family in &families {
+            instance.meets(Kind::LogLine, family);
+        }
+    });
 }
 
 /// Keeps the newer of two findings; of two with the same time the one that `PostHog` sent first, which is the newer.

@@ -21,6 +21,7 @@ mod crd_refusals;
 mod credentials;
 mod diagnosis;
 mod flags;
+mod frozen;
 mod garbage;
 mod gitops;
 mod hung_run;

@@ -152,7 +152,7 @@ fn a_proposal_of_another_policy_is_not_approved() {
         super::support::proposal("another-uid", ProposedAction::RefreshSchemas, "orders");
     env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id])
-        .refused("(uid of the policy)");
+        .refused("(uid of the policy differs)");
 }
 
 #[test]

@@ -275,7 +275,7 @@ fn what_is_missing_on_the_command_line_is_named() {
     run(plugin().args(["approve", ID, "-f"]).arg(&file.path)).refused("needs --on-behalf");
     let live = run(plugin().args(["approve", "prod", ID, "--on-behalf", "ann"]));
     assert_eq!(live.code, 2, "{}", live.err);
-    run(plugin().args(["approve", ID])).refused("give the name of the policy and the id");
+    run(plugin().args(["approve", ID])).refused("name the policy and the id of the proposal");
     run(plugin().args([
         "approve",
         "--offline",

@@ -540,7 +540,7 @@ fn after_a_cancel_the_table_is_reloaded_only_once_its_log_is_quiet() {
     let id = world.schema_id("a");
     for _ in 0..20 {
         simulator(&world, |posthog| {
-            posthog.write_log(&id, "batch_picked_up").unwrap()
+            posthog.write_log(&id, "batch_picked_up").unwrap();
         });
         world.run_for(SignedDuration::from_mins(1));
         assert_eq!(world.count("reload"), 0);
