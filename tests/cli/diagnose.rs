@@ -492,7 +492,8 @@ fn an_incomplete_report_without_findings_does_not_exit_with_0() {
     let ran = diagnose(&asked_to_wait(HEALTHY, "/jobs/", "forever", "3600"), &[]);
     assert_eq!(ran.code, 3, "{}", ran.out);
     assert!(
-        ran.out.contains("No problems were found in the checked part."),
+        ran.out
+            .contains("No problems were found in the checked part."),
         "{}",
         ran.out
     );
