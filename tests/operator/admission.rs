@@ -370,7 +370,7 @@ fn only_the_operator_writes_status_and_it_writes_nothing_else() {
         "-p",
         forged,
     ];
-    admin.may_not(&forge, "only the operator's own account");
+    admin.may_not(&forge, "only the operator's ServiceAccount");
     let author = User::with_role(&plane, &at, "author-s", "editor");
     author.may_not(
         &forge,
