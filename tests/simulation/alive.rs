@@ -306,7 +306,7 @@ fn a_policy_that_wants_to_be_asked_is_asked_and_one_that_says_off_is_obeyed() {
 // --- Silent ---------------------------------------------------------------------------------------------------------
 
 /// A world in which the cancel of a run that died like this after its extraction has been proposed.
-fn proposed(dies: &str) -> (World, Proposal) {
+pub fn proposed(dies: &str) -> (World, Proposal) {
     let mut world = world(&dies_later(dies), ENFORCE);
     world.run_for(hours(23));
     assert!(proposals(&world).is_empty());

@@ -15,6 +15,7 @@ use crate::{
         About, Timings, ValidatedPolicy,
         proposal::{Phase, Proposal, ProposedAction},
         status::{Call, Fate, Incident, RootCause, Send, State, Step},
+        validated::PolicyRef,
     },
     decide::{
         approval::answer::Rules,
@@ -22,7 +23,7 @@ use crate::{
         safety::NextRun,
     },
     diagnose::{Diagnosis, Known, diagnose},
-    observe::{ApprovalGuard, Changes, Elsewhere, Offers, Probes, Snapshot, WriteScope},
+    observe::{ApprovalGuard, Changes, Elsewhere, Offers, Probes, Rival, Snapshot, WriteScope},
     posthog::write::Write,
 };
 
@@ -152,6 +153,25 @@ fn snapshot() -> Snapshot {
             broken: None,
             parts: Vec::new(),
         },
+    }
+}
+
+/// A policy `other` of the same namespace that selects everything and was made then; this one was made in January 2026.
+pub fn rival(created: &str) -> Rival {
+    Rival {
+        at: PolicyRef {
+            namespace: "n".into(),
+            name: "other".into(),
+        },
+        uid: "u0".into(),
+        created: created.parse().unwrap(),
+        may_act: true,
+        reads_until: Timestamp::MAX,
+        selector: policy("{}", "").selector,
+        in_flight: Vec::new(),
+        sends: Vec::new(),
+        cancelled: Vec::new(),
+        poisoned: Vec::new(),
     }
 }
 
