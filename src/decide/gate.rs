@@ -225,6 +225,8 @@ mod tests {
             )
             .is_ok()
         );
+        let older = job("j0", "Running", "5").replace("T01", "T00");
+        let two = format!("{}, {older}", job("j1", "Running", "5"));
         let newer = Log::of_line(Some("2026-10-01T11:59:59Z".parse().unwrap()));
         for (why, look) in [
             (
@@ -248,6 +250,7 @@ mod tests {
                 "rows odd",
                 live(&job("j1", "Running", r#""5""#), Log::of_line(None)),
             ),
+            ("another run", live(&two, Log::of_line(None))),
             ("log moved", live(&job("j1", "Running", "5"), newer)),
             (
                 "log not readable",

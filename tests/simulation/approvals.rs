@@ -458,7 +458,12 @@ fn a_step_begins_after_the_reads_that_it_rests_on() {
     simulator(&world, |posthog| posthog.add_fault(slow));
     world.pass();
     let execution = by_id(&world, &id).execution.unwrap();
-    assert_eq!(execution.steps[0].started_at, world.now());
+    let sent = simulator(&world, |posthog| {
+        let mut requests = posthog.requests().iter();
+        let resync = requests.find(|request| request.path.ends_with("/resync/"));
+        resync.unwrap().at
+    });
+    assert_eq!(execution.steps[0].started_at, sent);
 }
 
 #[test]

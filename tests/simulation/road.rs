@@ -114,6 +114,26 @@ fn nothing_is_sent_if_the_intent_took_so_long_that_the_reads_are_stale() {
     assert_eq!(world.count("reload"), 1);
 }
 
+#[test]
+fn a_reconcile_that_loses_leadership_after_a_call_intends_nothing_more() {
+    let other = "\n  - prefix: other\n    schemas: [{name: b, status: Failed, frequency: 30day, last_synced_ago: 9h, last_run_ago: 4h, \
+        latest_error: 'server closed the connection unexpectedly'}]\n";
+    let two = format!("{}{other}", FAILED.trim_end());
+    let mut world = before("reload", &two, Faults::default());
+    let done = world.faults.effects().len();
+    world.faults.plan_ahead(1, Fault::ClaimRunsOut);
+    world.pass_of_leader();
+    // The outcome is written all the same.
+    assert_eq!(
+        world.faults.effects()[done..],
+        ["status", "reload", "status"]
+    );
+    world.restart();
+    world.faults.take_ran_out();
+    world.run_for(SignedDuration::from_hours(1));
+    assert_eq!(world.count("reload"), 2);
+}
+
 /// The watches lag, so that each of two policies believes that the table is its own.
 #[test]
 fn a_table_on_which_another_policy_of_this_process_acts_is_left_to_it() {
