@@ -184,6 +184,14 @@ fn every_link_between_pages_leads_somewhere() {
 }
 
 #[test]
+fn the_readme_has_its_quick_start_within_a_screen_and_a_half() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (before, _) = readme.split_once("## Quick start").unwrap();
+    let lines = before.lines().count();
+    assert!(lines <= 60, "README.md: {lines} lines before Quick start");
+}
+
+#[test]
 fn every_command_and_manifest_of_the_documentation_is_understood() {
     let wrong = commands::wrong();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -730,6 +738,59 @@ print(is_genuine(key, headers, body, at), is_genuine(key, headers, body + b" ", 
 }
 
 /// A tag of somebody else's repository can be moved to other code, a commit cannot.
+/// Tests in `cell`: a file, and after a colon the names of tests in it.
+fn tests_named(cell: &str) -> Vec<(String, Vec<String>)> {
+    let quoted = |text: &str| {
+        text.split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
+    let parts = cell.split(';').filter_map(|part| {
+        let mut names: Vec<String> = quoted(part);
+        (!names.is_empty()).then(|| (names.remove(0), names))
+    });
+    parts.collect()
+}
+
+#[test]
+fn each_line_about_who_reaches_what_names_tests_that_exist() {
+    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let (_, below) = text.split_once("## What each role can reach").unwrap();
+    let lines = below.split("\n## ").next().unwrap().lines();
+    let rows: Vec<Vec<&str>> = lines
+        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
+        .map(|line| line.split(" | ").map(str::trim).collect())
+        .skip(1)
+        .collect();
+    assert!(rows.len() > 15, "{}", rows.len());
+    for row in &rows {
+        assert_eq!(row.len(), 4, "{row:?}");
+        let tests = tests_named(row[3]);
+        // What is out of the operator's hands says so.
+        assert!(
+            !tests.is_empty() || row[3] == "–" && row[2] == "–",
+            "{row:?} names no test"
+        );
+        for (file, names) in tests {
+            let code = fs::read_to_string(root().join(&file))
+                .unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(
+                !names.is_empty(),
+                "{file} without the name of a test: {row:?}"
+            );
+            for name in names {
+                let is_test = code
+                    .split("#[test]")
+                    .skip(1)
+                    .any(|rest| rest.trim_start().starts_with(&format!("fn {name}(")));
+                assert!(is_test, "docs/security.md: {file} has no test {name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_action_of_the_workflows_is_pinned_to_a_commit_with_its_version_beside_it() {
     let mut pinned = 0;

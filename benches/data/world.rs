@@ -76,6 +76,7 @@ impl World {
             rivals: Vec::new(),
             offers: Offers::default(),
             elsewhere: Elsewhere::default(),
+            instance: warehouse_sync_operator::posthog::instance::Instance::default(),
             slowed: false,
             approval_guard: ApprovalGuard {
                 broken: None,

@@ -20,6 +20,7 @@ mod pure;
 mod stage;
 mod statuses;
 mod table;
+mod tenants;
 
 use std::{
     path::PathBuf,
@@ -51,6 +52,9 @@ struct Args {
     /// One small run of a minute or two, to see that everything works
     #[arg(long)]
     quick: bool,
+    /// Measures only what one tenant can cost the others: large projects and hostile policies
+    #[arg(long)]
+    tenants: bool,
     /// Tells what it takes to read the page in this file, and nothing else
     #[arg(long, hide = true)]
     decode: Option<PathBuf>,
@@ -63,6 +67,11 @@ fn main() {
     let mut args = Args::parse();
     if let Some(page) = &args.decode {
         println!("{}", pure::decode(page));
+        return;
+    }
+    if args.tenants {
+        let measured = tenants::measure(&args.binary, Duration::from_secs(args.interval));
+        println!("{}", tenants::render(&measured));
         return;
     }
     if args.quick {

@@ -63,6 +63,14 @@ impl Operator {
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
+    /// How long `/livez` takes to answer.
+    pub async fn livez(&self) -> Duration {
+        let begun = Instant::now();
+        let answer = self.http.get(format!("{}/livez", self.url)).send().await;
+        assert!(answer.unwrap().status().is_success());
+        begun.elapsed()
+    }
+
     /// Ends the measurement if the process has ended.
     pub fn check(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {

@@ -13,7 +13,7 @@ use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
 };
-use posthog_simulator::{Clock, Server, Simulator};
+use posthog_simulator::{Clock, Scenario, Server, Simulator};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use warehouse_sync_operator::{
@@ -112,6 +112,14 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(size: Size, interval: Duration, binary: &Path) -> Self {
+        let sizes: Vec<data::Size> = (0..size.projects()).map(|n| project(n, size)).collect();
+        let stage = Self::bare(&scenario(&sizes, Mix::Well), size, interval, binary);
+        stage.runtime.block_on(stage.create());
+        stage
+    }
+
+    /// One with these projects, and no policy yet.
+    pub fn bare(scenario: &Scenario, size: Size, interval: Duration, binary: &Path) -> Self {
         let plane = ControlPlane::start().unwrap();
         plane.apply(&crd_yaml().unwrap()).unwrap();
         plane
@@ -126,12 +134,10 @@ impl Stage {
             .service_account_kubeconfig(OPERATOR, OPERATOR)
             .unwrap();
         plane.apply(ROLE).unwrap();
-        let sizes: Vec<data::Size> = (0..size.projects()).map(|n| project(n, size)).collect();
-        let scenario = scenario(&sizes, Mix::Well);
-        let simulator = Simulator::from_scenario(&scenario, Clock::real()).unwrap();
+        let simulator = Simulator::from_scenario(scenario, Clock::real()).unwrap();
         let runtime = Runtime::new().unwrap();
         let client = runtime.block_on(plane.client()).unwrap();
-        let stage = Self {
+        Self {
             posthog: Server::start(simulator).unwrap(),
             runtime,
             client,
@@ -140,9 +146,7 @@ impl Stage {
             interval,
             kubeconfig,
             binary: binary.to_owned(),
-        };
-        stage.runtime.block_on(stage.create());
-        stage
+        }
     }
 
     async fn create(&self) {
@@ -166,7 +170,7 @@ impl Stage {
         say("the policies are there");
     }
 
-    async fn create_namespace(&self, project: usize) -> Result<(), kube::Error> {
+    pub async fn create_namespace(&self, project: usize) -> Result<(), kube::Error> {
         let name = namespace(project);
         let object: Namespace =
             serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
@@ -184,7 +188,18 @@ impl Stage {
     }
 
     async fn create_policy(&self, project: usize, number: usize) -> Result<(), kube::Error> {
-        let policy: WarehouseSyncPolicy = serde_json::from_value(json!({
+        let more = json!({"selector": self.selector(project, number)});
+        self.create_policy_with(project, number, more).await
+    }
+
+    /// Makes a policy with these fields in its spec besides.
+    pub async fn create_policy_with(
+        &self,
+        project: usize,
+        number: usize,
+        more: serde_json::Value,
+    ) -> Result<(), kube::Error> {
+        let mut policy = json!({
             "apiVersion": "warehousesync.dev/v1alpha1",
             "kind": "WarehouseSyncPolicy",
             "metadata": {"name": name(number)},
@@ -196,14 +211,18 @@ impl Stage {
                     "apiKeySecretRef": {"name": "posthog", "key": "api-key"},
                 },
                 "interval": format!("{}s", self.interval.as_secs()),
-                "selector": self.selector(project, number),
                 "health": {
                     "stuck": {"after": "2s", "noProgressFor": "2s", "loadingSilentFor": "4s"},
                     "failing": {"for": "0s"},
                 },
             },
-        }))
-        .unwrap();
+        });
+        if let (Some(spec), serde_json::Value::Object(more)) =
+            (policy["spec"].as_object_mut(), more)
+        {
+            spec.extend(more);
+        }
+        let policy: WarehouseSyncPolicy = serde_json::from_value(policy).unwrap();
         let api = Api::namespaced(self.client.clone(), &namespace(project));
         api.create(&PostParams::default(), &policy).await?;
         Ok(())

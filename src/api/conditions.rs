@@ -75,17 +75,21 @@ pub enum Reason {
     PostHogUnavailable,
     /// The answer was not what `PostHog`'s API sends.
     UnexpectedAnswer,
+    /// The project has more tables than the operator takes.
+    ProjectTooLarge,
     /// The list is empty although there were sources before.
     SourcesVanished,
-    /// Healthy: nothing to report.
+    /// Healthy: every selected table that is switched on is healthy.
     AllHealthy,
+    /// Healthy: nothing of severity Error, but not every table is known to be healthy.
+    HealthyWithWarnings,
     /// Healthy: at least one finding of severity Error.
     SyncsUnhealthy,
     /// Healthy: not known, because `PostHog` could not be read.
     NotObserved,
     /// Healthy: `PostHog` says something of a table that cannot be relied on.
     CannotTell,
-    /// Healthy: the selector matches no table.
+    /// Healthy: the selector matches no table, or none that is switched on.
     NothingSelected,
     /// Remediation: Enforce, and nothing blocks it.
     Enforcing,
@@ -137,6 +141,7 @@ impl Reason {
                 | Self::ProjectForbidden
                 | Self::KeyLacksReadScope
                 | Self::ProjectNotFound
+                | Self::ProjectTooLarge
         )
     }
 }

@@ -14,6 +14,9 @@ pub struct Host {
     authority_at: usize,
 }
 
+/// The port that https has when none is named.
+const HTTPS: u16 = 443;
+
 impl Host {
     /// Reads a base URL, by the same rules as the CRD's for `spec.posthog.host`.
     pub fn parse(text: &str) -> Result<Self, HostError> {
@@ -37,8 +40,14 @@ impl Host {
         if !(port_ok && name_ok && scheme_ok) {
             return Err(error());
         }
-        let authority_at = scheme.len() + "://".len();
-        Ok(Self { base, authority_at })
+        // One place has one name: who owns a table, what is sent in an hour and who polls go by it.
+        let port = port.and_then(|port| port.parse::<u16>().ok());
+        let port = port.filter(|port| scheme == "http" || *port != HTTPS);
+        let port = port.map_or_else(String::new, |port| format!(":{port}"));
+        Ok(Self {
+            base: format!("{scheme}://{name}{port}"),
+            authority_at: scheme.len() + "://".len(),
+        })
     }
 
     /// The base URL, without a slash at its end.
@@ -82,8 +91,16 @@ mod tests {
         }
         assert_eq!(
             Host::parse("https://EU.posthog.com:443/").map(|h| h.authority().to_owned()),
-            Ok("eu.posthog.com:443".into())
+            Ok("eu.posthog.com".into())
         );
+    }
+
+    #[test]
+    fn one_place_has_one_name_however_it_is_written() {
+        let same = |one, other| assert_eq!(Host::parse(one), Host::parse(other));
+        same("https://us.posthog.com", "https://US.posthog.com:443/");
+        same("https://us.posthog.com", "https://us.posthog.com:0443");
+        same("https://ph.internal:8443", "https://ph.internal:08443");
     }
 
     #[test]

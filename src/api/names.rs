@@ -15,6 +15,13 @@ pub const USE_NOTIFICATION: &str = "notification";
 /// Annotation of a Secret with credentials of sources: the id of the `PostHog` project that it may be handed to.
 pub const PROJECT_ANNOTATION: &str = "warehousesync.dev/project";
 
+/// Annotation of such a Secret: the one source that it may be sent to, as the policy names it
+/// ([`SourceRef`](super::policy::SourceRef)): `type=Stripe,prefix=prod`, or `id=…`.
+pub const SOURCE_ANNOTATION: &str = "warehousesync.dev/source";
+
+/// Annotation of such a Secret: the inputs of that source and of its webhook that it may fill, by name, with commas between them.
+pub const INPUTS_ANNOTATION: &str = "warehousesync.dev/inputs";
+
 /// The one server-side-apply field manager of the operator.
 pub const FIELD_MANAGER: &str = "warehouse-sync-operator";
 

@@ -41,6 +41,11 @@ pub struct OverrideSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 128)))]
     pub primary_keys: Vec<String>,
+    /// The column by which new rows are found, once the one that PostHog goes by has gone from the source and more than one could
+    /// take its place. Used in proposals only. Absent (default): the only column of the type of the old one, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub incremental_field: Option<String>,
 }
 
 /// Other health for some tables.
@@ -49,6 +54,7 @@ pub(super) struct Override {
     pub(super) source: SourceRef,
     pub(super) health: Health,
     pub(super) primary_keys: Vec<String>,
+    pub(super) incremental_field: Option<String>,
 }
 
 impl Override {
@@ -61,6 +67,7 @@ impl Override {
             failing,
             freshness,
             primary_keys,
+            incremental_field,
         } = own;
         Ok(Self {
             source: source.clone(),
@@ -71,6 +78,7 @@ impl Override {
                 freshness.as_ref().unwrap_or(&health.freshness),
             )?,
             primary_keys: primary_keys.clone(),
+            incremental_field: incremental_field.clone(),
         })
     }
 }

@@ -10,7 +10,7 @@
     reason = "printer columns repeat keys, and doc comments become plain text in `kubectl explain`"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -25,7 +25,7 @@ use super::{
     selector::SelectorSpec,
 };
 pub use super::{
-    refs::{FromSecret, SecretKeyRef, SourceRef},
+    refs::{CredentialUse, FromSecret, SecretKeyRef, SourceRef},
     remediation::{CancelStuck, Proposing, Remediation, Switch},
 };
 
@@ -151,7 +151,9 @@ pub struct WarehouseSyncPolicySpec {
 }
 
 /// Which keys of Secrets hold the credentials of one source. Each Secret must carry the label
-/// `warehousesync.dev/use: source-credentials` and the annotation `warehousesync.dev/project` with the project's id.
+/// `warehousesync.dev/use: source-credentials` and three annotations: `warehousesync.dev/project` with the project's id,
+/// `warehousesync.dev/source` with the source as it is named here, for example `type=Stripe,prefix=prod` or `id=…`, and
+/// `warehousesync.dev/inputs` with the names of the inputs that it may fill, with commas between them.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.jobInputs) && size(self.jobInputs) > 0) || (has(self.webhookInputs) && size(self.webhookInputs) > 0)")
@@ -159,23 +161,46 @@ pub struct WarehouseSyncPolicySpec {
 pub struct Credentials {
     /// The source. It must match exactly one.
     pub source: SourceRef,
-    /// Inputs of the source by name; a dot leads into a container, for example auth_method.stripe_secret_key. Only inputs
-    /// that say who asks: user names, passwords, keys, tokens. Those that say where (host, port, database, …) are refused.
+    /// Inputs of the source by name; a dot leads into a container, for example auth_method.stripe_secret_key. Only secret
+    /// inputs: passwords, keys, tokens. User names are not secret, and PostHog shows them; they and what says where (host, port,
+    /// database, …) are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = Rule::new("self.all(k, k.matches('^([A-Za-z0-9_]+[.])*((user|username|private_key|service_account_key)|[A-Za-z0-9_]*(password|passphrase|secret|token|api_key|secret_key))$'))")
-        .message("jobInputs may name only inputs that say who asks, for example user, password, api_key, auth_method.stripe_secret_key; inputs that say where or what (host, port, database, schema, account, …) could turn a table to another database"))]
+    #[x_kube(validation = Rule::new("self.all(k, k.matches('^([A-Za-z0-9_]+[.])*((private_key|service_account_key|authorization_header)|[A-Za-z0-9_]*(password|passphrase|secret|token|api_key|secret_key|signing_key))$'))")
+        .message("jobInputs may name only secret inputs, for example password, api_key, auth_method.stripe_secret_key; PostHog shows user names, and inputs that say where or what (host, port, database, schema, account, …) could point a table at another database"))]
     pub job_inputs: BTreeMap<String, FromSecret>,
-    /// Inputs of the source's webhook by name, for example signing_secret. Pushed when the Secret has changed.
+    /// Inputs of the source's webhook by name, for example signing_secret. Only secret inputs, as in jobInputs. Pushed when the
+    /// Secret has changed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = Rule::new("self.all(k, k.matches('^([A-Za-z0-9_]+[.])*((private_key|service_account_key|authorization_header)|[A-Za-z0-9_]*(password|passphrase|secret|token|api_key|secret_key|signing_key))$'))")
+        .message("webhookInputs may name only secret inputs, for example signing_secret, webhook_token, authorization_header; PostHog shows others, and some switch the check of signatures off"))]
     pub webhook_inputs: BTreeMap<String, FromSecret>,
 }
 
 impl Credentials {
-    /// All values that it names.
-    pub fn inputs(&self) -> impl Iterator<Item = &FromSecret> {
-        self.job_inputs.values().chain(self.webhook_inputs.values())
+    /// What it wants of each key of a Secret that it names.
+    pub fn uses(&self) -> impl Iterator<Item = CredentialUse> {
+        self.inputs().map(|(_, from)| self.use_of(&from.secret_ref))
+    }
+
+    /// What it wants of one of them.
+    #[must_use]
+    pub fn use_of(&self, secret_ref: &SecretKeyRef) -> CredentialUse {
+        let same = self
+            .inputs()
+            .filter(|(_, from)| from.secret_ref.name == secret_ref.name);
+        let inputs: BTreeSet<&String> = same.map(|(input, _)| input).collect();
+        CredentialUse {
+            secret_ref: secret_ref.clone(),
+            source: self.source.clone(),
+            inputs: inputs.into_iter().cloned().collect(),
+        }
+    }
+
+    /// All inputs that it fills, by name.
+    pub fn inputs(&self) -> impl Iterator<Item = (&String, &FromSecret)> {
+        self.job_inputs.iter().chain(&self.webhook_inputs)
     }
 }
 

@@ -5,6 +5,8 @@
     reason = "doc comments become plain text in `kubectl explain`"
 )]
 
+use std::fmt;
+
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +50,62 @@ pub struct SourceRef {
     pub prefix: Option<String>,
 }
 
+/// What a policy wants of one key of a Secret: to fill inputs of a source. The Secret's owner has to allow exactly that.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CredentialUse {
+    /// The Secret, and the key in it.
+    pub secret_ref: SecretKeyRef,
+    /// The source, as the policy names it.
+    pub source: SourceRef,
+    /// Names of all inputs that the policy fills from this Secret, also from other keys of it; sorted.
+    pub inputs: Vec<String>,
+}
+
+/// As [`SourceRef::parse`] reads it: `type=Stripe,prefix=prod`, `id=…`.
+impl fmt::Display for SourceRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, type_, prefix } = self;
+        let parts = [("id", id), ("type", type_), ("prefix", prefix)];
+        let parts = parts
+            .iter()
+            .filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
+        f.write_str(&parts.collect::<Vec<_>>().join(","))
+    }
+}
+
 impl SourceRef {
+    /// Reads `id=…`, `type=…`, `prefix=…` or `type=…,prefix=…`. What follows `prefix=` is the prefix, whatever it contains.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (mut named, mut rest) = (Self::default(), text);
+        if let Some(id) = rest.strip_prefix("id=") {
+            named.id = Some(id.to_owned());
+            return Some(named);
+        }
+        if let Some(after) = rest.strip_prefix("type=") {
+            let (type_, prefix) = after.split_once(',').unzip();
+            named.type_ = Some(type_.unwrap_or(after).to_owned());
+            rest = prefix.unwrap_or_default();
+            if prefix.is_none() {
+                return Some(named);
+            }
+        }
+        named.prefix = Some(rest.strip_prefix("prefix=")?.to_owned());
+        Some(named)
+    }
+
+    /// True if both name a source in the same way. Upper and lower case of a type or id do not matter.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let same = |one: &Option<String>, other: &Option<String>| match (one, other) {
+            (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let Self { id, type_, prefix } = other;
+        same(&self.id, id) && same(&self.type_, type_) && self.prefix == *prefix
+    }
+
     /// True if a source of this type, prefix and id is meant.
     #[must_use]
     pub fn matches(&self, source_type: &str, prefix: &str, id: &str) -> bool {
@@ -64,5 +121,40 @@ impl SourceRef {
                 .as_ref()
                 .is_none_or(|own| own.eq_ignore_ascii_case(source_type))
             && own_prefix.as_ref().is_none_or(|own| own == prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_names_the_same_source_when_it_is_read() {
+        for text in [
+            "id=0191",
+            "type=Stripe",
+            "prefix=prod",
+            "prefix=",
+            "type=Stripe,prefix=a,prefix=b",
+        ] {
+            assert_eq!(SourceRef::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["", "Stripe", "type=Stripe,", "prod,prefix=a", " id=1"] {
+            assert_eq!(SourceRef::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_is_named_otherwise_is_another() {
+        let read = |text| SourceRef::parse(text).unwrap();
+        assert!(read("type=STRIPE,prefix=prod").is(&read("type=Stripe,prefix=prod")));
+        for other in [
+            "type=Stripe",
+            "prefix=prod",
+            "type=Stripe,prefix=Prod",
+            "id=Stripe",
+        ] {
+            assert!(!read("type=Stripe,prefix=prod").is(&read(other)), "{other}");
+        }
     }
 }

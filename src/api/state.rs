@@ -27,6 +27,12 @@ pub const MAX_MISSING: usize = 100;
 pub const MAX_SENDS_REMEMBERED: usize = 100;
 /// Most sources without their replication slot that a status remembers.
 pub const MAX_LOST_SLOTS: usize = 50;
+/// Most tables that a status remembers to have been on, over all sources.
+pub const MAX_ON: usize = 1_000;
+/// Most times that tables of a source were switched off that a status remembers.
+pub const MAX_WENT_OFF: usize = 64;
+/// Most tables that a status remembers to have been switched off, over all those times.
+pub const MAX_OFF: usize = 300;
 /// The newest format of [`State`] that this binary knows. It is raised when an older binary, which drops what it does not know when
 /// it writes, could do harm by that: forget a step that was taken, or a guard.
 pub const STATE_FORMAT: i64 = 1;
@@ -52,6 +58,14 @@ pub struct State {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub missing: Vec<Missing>,
+    /// The tables that are on, by source. After a restart they tell what was switched off meanwhile.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub on: Vec<SourceOn>,
+    /// Tables that were seen to be switched off, and are still off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub went_off: Vec<WentOff>,
     /// When calls were sent in the last hour, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>", length(max = 100))]
@@ -93,6 +107,8 @@ impl State {
             schemas,
             sources,
             missing,
+            on,
+            went_off,
             sends,
             reset_handled,
             poll_handled,
@@ -111,6 +127,8 @@ impl State {
             && poll_handled.is_none()
             && breaker.is_none()
             && missing.is_empty()
+            && on.is_empty()
+            && went_off.is_empty()
             && lost_slots.is_empty()
             && guard.is_empty()
             && suppressed.is_empty()
@@ -173,6 +191,17 @@ pub struct SchemaState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub rescheduled: Option<Timestamp>,
+    /// Since when the table has been seen to be on without ever having synced; absent once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub waiting: Option<Timestamp>,
+    /// A fall of its rows to less than a half within one sync; absent once they are back, and after a week.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_fell: Option<RowsFell>,
+    /// How often the operator has started a repair of the table since it was last healthy, in incidents that are closed; absent if
+    /// never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Tried>,
     /// When the operator last reloaded the table in full because it was stale; absent after a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -194,6 +223,29 @@ pub struct SchemaState {
     /// Of a table that PostHog was seen to switch off: what tells whether that was mended since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<FixWatch>,
+}
+
+/// A fall of the rows of a table.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RowsFell {
+    /// Rows before.
+    pub before: i64,
+    /// When fewer were first seen.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: Timestamp,
+}
+
+/// Repairs that did not make a table healthy.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Tried {
+    /// How many were started.
+    pub attempts: i64,
+    /// Since when the table has been healthy; absent while it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub healthy_since: Option<Timestamp>,
 }
 
 /// What tells whether somebody has mended what PostHog switched a table off for.
@@ -230,6 +282,9 @@ impl SchemaState {
             marks: None,
             disabled_seen: None,
             rescheduled: None,
+            waiting: None,
+            rows_fell: None,
+            tried: None,
             reloaded_in_full: None,
             cancelled: None,
             poisoned: None,
@@ -245,6 +300,9 @@ impl SchemaState {
             marks,
             disabled_seen,
             rescheduled,
+            waiting,
+            rows_fell,
+            tried,
             reloaded_in_full,
             cancelled,
             poisoned,
@@ -254,6 +312,9 @@ impl SchemaState {
         self.marks = self.marks.take().or(marks);
         self.disabled_seen = self.disabled_seen.or(disabled_seen);
         self.rescheduled = self.rescheduled.or(rescheduled);
+        self.waiting = self.waiting.or(waiting);
+        self.rows_fell = self.rows_fell.take().or(rows_fell);
+        self.tried = self.tried.take().or(tried);
         self.reloaded_in_full = self.reloaded_in_full.or(reloaded_in_full);
         self.cancelled = self.cancelled.or(cancelled);
         self.poisoned = self.poisoned.or(poisoned);
@@ -294,6 +355,9 @@ pub struct Handover {
     /// What PostHog or the connection said, without secrets.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// Whether PostHog has shown since that it has it. If it does not any more, the same is handed over again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shown: bool,
 }
 
 /// The breaker, which stops the operator while many sources fail at once.
@@ -321,6 +385,53 @@ pub struct LostSlot {
     /// When the slot was first missed.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: Timestamp,
+}
+
+/// The tables of a source that are on.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceOn {
+    /// Id of the source in PostHog.
+    pub source_id: String,
+    /// How many of its tables are on.
+    pub count: i64,
+    /// The last eight characters of the ids of those tables, as far as there is room.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tables: String,
+}
+
+impl SourceOn {
+    /// What is remembered of the id of a table.
+    #[must_use]
+    pub fn short(id: &str) -> &str {
+        let from = id.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
+        &id[from..]
+    }
+}
+
+/// Tables of one source that were switched off between the same two polls, and are still off.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct WentOff {
+    /// Id of the source in PostHog.
+    pub source_id: String,
+    /// The last poll that saw them on; absent if the operator was not running then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub after: Option<Timestamp>,
+    /// The first poll that saw them off.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub by: Timestamp,
+    /// How many there were.
+    pub count: i64,
+    /// Whether none of the source's tables was on after that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// Whether the source was found not to show them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
+    /// Ids of those that are still off, as far as there is room.
+    pub schema_ids: Vec<String>,
 }
 
 /// A table that has left PostHog's list.

@@ -22,8 +22,9 @@ pub use super::{
     incident::{Incident, MAX_INCIDENTS, Send, Step},
     state::{
         BreakerState, FixWatch, GuardPart, Handover, LostSlot, MAX_LOST_SLOTS, MAX_MARKS,
-        MAX_MISSING, MAX_SENDS_REMEMBERED, MAX_SOURCES, Mark, Missing, STATE_FORMAT, SchemaState,
-        SourceState, State, Suppressed,
+        MAX_MISSING, MAX_OFF, MAX_ON, MAX_SENDS_REMEMBERED, MAX_SOURCES, MAX_WENT_OFF, Mark,
+        Missing, RowsFell, STATE_FORMAT, SchemaState, SourceOn, SourceState, State, Suppressed,
+        Tried, WentOff,
     },
 };
 

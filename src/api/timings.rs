@@ -37,6 +37,18 @@ impl Timings {
         believe_empty_after: SignedDuration::from_hours(24),
     };
 
+    /// How long a table's log must have been quiet before it is reloaded after a cancel. Longer than clocks may differ.
+    #[must_use]
+    pub fn quiet_after_cancel(&self) -> SignedDuration {
+        self.settle * 3
+    }
+
+    /// How long after a call it is looked for every `verify_every` whether its effect shows: ten minutes, 40 polls.
+    #[must_use]
+    pub fn shows_soon(&self) -> SignedDuration {
+        self.verify_every * 40
+    }
+
     /// The same, `factor` times shorter: for demos and tests against a host on this machine.
     #[must_use]
     pub fn divided_by(factor: u32) -> Self {

@@ -15,7 +15,7 @@ use super::{
     notification::Notification,
     overrides::Override,
     policy::{Credentials, Mode},
-    refs::SecretKeyRef,
+    refs::{CredentialUse, SecretKeyRef},
     remediation::{CancelStuck, ProposingSwitches, Switch},
     window::Window,
 };
@@ -238,6 +238,19 @@ impl ValidatedPolicy {
             .map_or(&[], |own| &own.primary_keys)
     }
 
+    /// The incremental field that a person declared for a table; none if nobody did.
+    #[must_use]
+    pub fn incremental_field(
+        &self,
+        source_type: &str,
+        prefix: &str,
+        id: &str,
+        schema: &str,
+    ) -> Option<&str> {
+        let own = self.own(source_type, prefix, id, schema)?;
+        own.incremental_field.as_deref()
+    }
+
     fn own(&self, source_type: &str, prefix: &str, id: &str, schema: &str) -> Option<&Override> {
         let of_source = |place: usize| {
             let own = self.overrides.get(place);
@@ -247,12 +260,13 @@ impl ValidatedPolicy {
             .get(self.overridden.first(schema, of_source)?)
     }
 
-    /// Where the credentials of sources are.
+    /// What it wants of the Secrets with credentials of sources.
     #[must_use]
-    pub fn secrets(&self) -> HashSet<SecretKeyRef> {
-        let entries = self.credentials.iter();
-        let inputs = entries.flat_map(Credentials::inputs);
-        inputs.map(|input| input.secret_ref.clone()).collect()
+    pub fn credential_uses(&self) -> HashSet<CredentialUse> {
+        self.credentials
+            .iter()
+            .flat_map(Credentials::uses)
+            .collect()
     }
 
     /// True if this policy may send anything at all: Enforce, and not stopped.

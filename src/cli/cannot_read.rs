@@ -1,7 +1,10 @@
 //! Why a project could not be read, and what to do about it.
 
 use super::patient::PATIENCE;
-use crate::{diagnose::words::in_words, posthog::PostHogError};
+use crate::{
+    diagnose::words::in_words,
+    posthog::{PostHogError, error::KEYS_WITHOUT_SCOPES},
+};
 
 /// What the client says of a refusal whose body `PostHog` would not send.
 const NOT_POSTHOG: &str = "a body that is not PostHog's";
@@ -30,6 +33,9 @@ pub(super) fn why(error: &PostHogError, host: &str, project: i64) -> String {
         {
             "Add the scope external_data_source:read to the API key in PostHog".to_owned()
         }
+        PostHogError::Refused { status: 403, .. } if error.is_closed_to_keys() => {
+            KEYS_WITHOUT_SCOPES.to_owned()
+        }
         PostHogError::Refused { status: 403, .. } => {
             format!("Give the API key access to project {project} in PostHog")
         }
@@ -44,6 +50,9 @@ pub(super) fn why(error: &PostHogError, host: &str, project: i64) -> String {
         }
         PostHogError::Refused { status: 500.., .. } => {
             "PostHog has trouble of its own: try again in some minutes".to_owned()
+        }
+        PostHogError::TooLarge { .. } => {
+            format!("Check that {host} is the address of PostHog; its lists are smaller")
         }
         PostHogError::Refused { .. } | PostHogError::Unexpected { .. } => {
             format!("Check that {host} is the address of PostHog itself, without a path")

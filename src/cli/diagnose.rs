@@ -1,7 +1,7 @@
 //! `diagnose`: reads a project once and says what is wrong. Read-only by construction: it has a client, which only reads, and
 //! nothing of `execute`.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -9,45 +9,28 @@ use serde::Serialize;
 
 use super::{
     CANNOT, CliError,
-    cannot_read::why,
     network::NetworkArgs,
     output,
-    patient::{PATIENCE, Patient},
-    progress::Progress,
+    patient::PATIENCE,
+    project::{BUDGET, Project, Read},
     report::{Report, plural},
 };
 use crate::{
     api::{
-        Timings, ValidatedPolicy, WarehouseSyncPolicy,
-        host::Host,
-        status::{Finding, Severity, State, Summary},
+        Timings,
+        status::{Finding, Severity, Summary},
     },
-    controller::survey::{Budget, Survey},
     decide::Plan,
     diagnose::{
-        Diagnosis, Known,
+        Diagnosis,
         causes::Advice,
         diagnose as judge,
         one_look::{self, Unlooked},
         probing,
         words::in_words,
     },
-    observe::{Elsewhere, Observer, Snapshot},
-    posthog::{
-        ApiKey, client::Clock, guard::HostList, http::HttpTransport, quota::Purpose, redact,
-    },
+    posthog::instance::{Feature, Instance},
     report::words,
-};
-
-/// The variable that holds the API key.
-const KEY_VARIABLE: &str = "POSTHOG_API_KEY";
-/// How a personal API key of `PostHog` begins.
-const KEY_BEGINS: &str = "phx_";
-
-/// What one call may ask beyond the list: well below the 480 requests a minute of a key.
-const BUDGET: Budget = Budget {
-    looks: 200,
-    probes: 60,
 };
 
 /// Arguments of `diagnose`.
@@ -99,30 +82,34 @@ struct Document<'a> {
     summary: &'a Summary,
     /// What was not looked at, and why.
     notes: &'a [String],
+    /// Whether this `PostHog` shows this; what is not known is null.
+    instance: BTreeMap<Feature, Option<bool>>,
     findings: &'a [Finding],
 }
 
 /// Reads the project and prints what is wrong with it.
 pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
-    let policy = policy(args)?;
-    let key = key(args)?;
     let began = Timestamp::now();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    let read = runtime.block_on(until_interrupted(read(args, &policy, key)));
-    // What is still waiting for a connection must not hold the process.
-    runtime.shutdown_background();
-    let mut read = read?;
-    let findings = findings(&mut read.diagnosis, began);
-    let summary = read.diagnosis.summary(|_| false);
-    let host = policy.project.host.as_str();
+    let project = Project {
+        host: &args.host,
+        id: args.project,
+        api_key_file: args.api_key_file.as_deref(),
+        network: &args.network,
+        table: None,
+    };
+    let mut read = project.read()?;
+    let (mut diagnosis, notes) = judged(&mut read);
+    let findings = findings(&mut diagnosis, began);
+    let summary = diagnosis.summary(|_| false);
+    let host = read.policy.project.host.as_str();
+    let shows = |feature: &Feature| (*feature, read.snapshot.instance.shows(*feature));
     let document = Document {
         host,
         project: args.project,
         read_at: read.at,
         summary: &summary,
-        notes: &read.notes,
+        notes: &notes,
+        instance: Feature::ALL.iter().map(shows).collect(),
         findings: &findings,
     };
     output::print(&match args.output {
@@ -133,7 +120,7 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
             project: args.project,
             read_at: read.at,
             summary: &summary,
-            notes: &read.notes,
+            notes: &notes,
             findings: &findings,
             width: output::width(),
         }
@@ -158,21 +145,6 @@ fn findings(diagnosis: &mut Diagnosis, began: Timestamp) -> Vec<Finding> {
     findings
 }
 
-/// Who ends a read by Ctrl-C finds an empty line and no half of a progress message.
-async fn until_interrupted<A>(
-    read: impl Future<Output = Result<A, CliError>>,
-) -> Result<A, CliError> {
-    tokio::select! {
-        // In this order, so that Ctrl-C is listened for before anything is sent.
-        biased;
-        Ok(()) = tokio::signal::ctrl_c() => {
-            Progress::new().clears();
-            Err(CliError::Interrupted)
-        }
-        result = read => result,
-    }
-}
-
 /// By the worst finding. That nothing was found says nothing if not all was read.
 fn exit_code(findings: &[Finding], cut_off: bool) -> ExitCode {
     match findings.iter().map(|finding| finding.severity).min() {
@@ -183,135 +155,28 @@ fn exit_code(findings: &[Finding], cut_off: bool) -> ExitCode {
     }
 }
 
-fn cannot(what: impl std::fmt::Display) -> CliError {
-    CliError::CannotRead(what.to_string())
-}
-
-fn key(args: &DiagnoseArgs) -> Result<ApiKey, CliError> {
-    let (bytes, from) = match &args.api_key_file {
-        Some(path) => {
-            let shown = path.display().to_string();
-            if shown.starts_with(KEY_BEGINS) {
-                return Err(cannot(format!(
-                    "--api-key-file names a file, and this looks like the key itself: put it into {KEY_VARIABLE} instead"
-                )));
-            }
-            let bytes = std::fs::read(path).map_err(|error| {
-                cannot(format!("cannot read the API key from {shown}: {error}"))
-            })?;
-            (bytes, format!("file {shown}"))
-        }
-        None => match std::env::var_os(KEY_VARIABLE) {
-            Some(value) => (value.into_encoded_bytes(), KEY_VARIABLE.to_owned()),
-            None => {
-                return Err(cannot(format!(
-                    "no API key: set {KEY_VARIABLE} to a personal API key of PostHog with the scope external_data_source:read, or name a file with --api-key-file"
-                )));
-            }
-        },
-    };
-    ApiKey::new(&bytes)
-        .map_err(|error| cannot(format!("the API key of {from} cannot be used: {error}")))
-}
-
-/// A policy with every default that selects the whole project.
-fn policy(args: &DiagnoseArgs) -> Result<ValidatedPolicy, CliError> {
-    // What stands before an @ may be a password.
-    let host = Host::parse(&args.host)
-        .map_err(|error| cannot(format!("--host: {}", redact::text(&error.to_string(), 300))))?;
-    let object: WarehouseSyncPolicy = serde_json::from_value(serde_json::json!({
-        "apiVersion": "warehousesync.dev/v1alpha1",
-        "kind": "WarehouseSyncPolicy",
-        "metadata": {"name": "diagnose", "namespace": "default", "uid": "diagnose", "creationTimestamp": "1970-01-01T00:00:00Z"},
-        "spec": {
-            "posthog": {"host": host.as_str(), "projectId": args.project, "apiKeySecretRef": {"name": "none", "key": "none"}},
-            // Whoever asks now wants to know now.
-            "health": {"failing": {"for": "0s"}},
-        },
-    }))
-    .map_err(cannot)?;
-    ValidatedPolicy::new(&object).map_err(cannot)
-}
-
-/// What was read of a project.
-struct Read {
-    diagnosis: Diagnosis,
-    at: Timestamp,
-    notes: Vec<String>,
-    /// `PostHog` answered no more before all was asked.
-    cut_off: bool,
-}
-
-async fn read(
-    args: &DiagnoseArgs,
-    policy: &ValidatedPolicy,
-    key: ApiKey,
-) -> Result<Read, CliError> {
-    let progress = Progress::new();
-    let hosts = HostList::new(&[policy.project.host.authority().to_owned()], true);
-    let authorities = args.network.authorities().map_err(cannot)?;
-    let clock: Clock = Arc::new(Timestamp::now);
-    let http = HttpTransport::new(hosts, &authorities, clock.clone()).map_err(cannot)?;
-    let transport = Patient::new(http, progress);
-    let patience = transport.patience();
-    let observer = Observer::new(Arc::new(transport), clock.clone());
-    let view = observer.project(&policy.at, &policy.project, key);
-    progress.says("reading the list of sources");
-    let polled = view.poll(jiff::SignedDuration::ZERO, Purpose::Poll).await;
-    progress.clears();
-    let sources = polled
-        .listed
-        .map_err(|error| cannot(why(&error, &args.host, args.project)))?;
-    let state = State::default();
-    let mut snapshot = Survey {
-        policy,
-        view: &view,
-        state: &state,
-        proposals: &[],
-        incidents: &[],
-        timings: &Timings::PRODUCTION,
-        budget: BUDGET,
-        every_run: true,
-        progress: &|done, all| progress.says(&format!("looking closer: {done} of {all}")),
-    }
-    .make(sources, Vec::new(), Elsewhere::default())
-    .await;
-    progress.clears();
-    Ok(judged(
-        policy,
-        &mut snapshot,
-        &state,
-        clock(),
-        patience.has_ended(),
-    ))
-}
-
-fn judged(
-    policy: &ValidatedPolicy,
-    snapshot: &mut Snapshot,
-    state: &State,
-    now: Timestamp,
-    cut_off: bool,
-) -> Read {
+/// What is wrong with the project, and what was not looked at.
+fn judged(read: &mut Read) -> (Diagnosis, Vec<String>) {
+    let (at, cut_off) = (read.at, read.cut_off);
     let timings = &Timings::PRODUCTION;
-    let unlooked = Unlooked::of(policy, snapshot, timings, now, cut_off);
-    let known = Known {
-        policy,
-        snapshot,
-        state,
-        proposals: &[],
-        timings,
-        now,
-    };
+    let unlooked = Unlooked::of(&read.policy, &mut read.snapshot, timings, at, cut_off);
+    let known = read.known();
     let mut diagnosis = judge(&known);
     one_look::add(&known, &unlooked, &mut diagnosis);
     let questions = probing::due(&known).len();
-    Read {
-        diagnosis,
-        at: now,
-        notes: notes(&unlooked, questions, cut_off),
-        cut_off,
-    }
+    let mut notes = notes(&unlooked, questions, cut_off);
+    notes.extend(of_instance(&known.snapshot.instance));
+    (diagnosis, notes)
+}
+
+/// What this `PostHog` does not show, and what that means for the report.
+fn of_instance(instance: &Instance) -> impl Iterator<Item = String> {
+    let only_observed = instance.why_only_observed().map(|why| {
+        format!("Versions: {why}. Upgrade PostHog before you let the operator act on this project.")
+    });
+    let said = instance.sentences().into_iter();
+    let said = said.map(|sentence| format!("Of this PostHog: {sentence}."));
+    only_observed.into_iter().chain(said)
 }
 
 /// What was not looked at, and why.

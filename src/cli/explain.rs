@@ -1,20 +1,29 @@
-//! `explain`: what an error text means. Reads no network and no cluster.
+//! `explain`: what an error text means, which reads no network and no cluster; or how one table of a project stands.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{CliError, batch::batch, output, report};
+use super::{CliError, batch::batch, network::NetworkArgs, output, project::Project, report};
 use crate::{
-    api::status::{Action, Confidence, RootCause},
+    api::{
+        Timings,
+        status::{Action, Confidence, RootCause},
+    },
     diagnose::{
         Cause,
         causes::Remedy,
         classify::{NO_RULE, classify},
+        diagnose,
+        one_look::{self, Unlooked},
+        one_table::{Stands, stands},
     },
     observe::Reading,
-    posthog::redact,
+    posthog::{
+        redact,
+        wire::{Schema, Source},
+    },
 };
 
 /// Longest part of a text that is shown again, in characters.
@@ -24,15 +33,15 @@ const SHOWN: usize = 300;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit code: 0 every text was read (also one that no rule knows: its cause is Unknown), 1 a line of the batch was broken, 2 wrong\n\
-flags, 3 the input could not be read or the output not be written."
+flags, 3 the input or the project could not be read, or the output not be written."
 )]
 pub(super) struct ExplainArgs {
     /// The error text, as PostHog shows it in `latest_error`
-    #[arg(required_unless_present = "batch", conflicts_with = "batch")]
+    #[arg(required_unless_present_any = ["batch", "table"], conflicts_with_all = ["batch", "table"])]
     text: Option<String>,
 
     /// Type of the source as PostHog names it, for example Postgres. It helps with texts that several kinds of source use
-    #[arg(long, value_name = "TYPE", conflicts_with = "batch")]
+    #[arg(long, value_name = "TYPE", conflicts_with_all = ["batch", "table"])]
     source_type: Option<String>,
 
     /// How to print
@@ -41,8 +50,28 @@ pub(super) struct ExplainArgs {
 
     /// Read one JSON object per line from standard input, {"id", "text", "sourceType"?}, and write one per line, {"id", "cause",
     /// "confidence", "rule", "advice"}. A broken line gets cause Unknown and a field "error", and is named on standard error
-    #[arg(long)]
+    #[arg(long, conflicts_with = "table")]
     batch: bool,
+
+    /// Name of a table, instead of a text: how it stands by one look at PostHog, how far its run is, and what that is known by. The API key
+    /// is read as by `diagnose`
+    #[arg(long, value_name = "NAME", requires = "host", requires = "project")]
+    table: Option<String>,
+
+    /// Base URL of PostHog, for --table
+    #[arg(long, value_name = "URL", requires = "table")]
+    host: Option<String>,
+
+    /// Numeric id of the project, for --table
+    #[arg(long, value_name = "ID", requires = "table", value_parser = clap::value_parser!(i64).range(1..))]
+    project: Option<i64>,
+
+    /// File with the API key, instead of POSTHOG_API_KEY, for --table
+    #[arg(long, value_name = "PATH", requires = "table")]
+    api_key_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -68,6 +97,16 @@ struct Explanation<'a> {
 
 /// Explains one text, or those of standard input.
 pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode, CliError> {
+    if let (Some(table), Some(host), Some(project)) = (&args.table, &args.host, args.project) {
+        let project = Project {
+            host,
+            id: project,
+            api_key_file: args.api_key_file.as_deref(),
+            network: &args.network,
+            table: Some(table),
+        };
+        return of_table(&project, table, args.output);
+    }
     let Some(text) = &args.text else {
         return batch(std::io::stdin().lock(), std::io::stdout().lock());
     };
@@ -86,6 +125,95 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode, CliError> {
     };
     output::print(&printed)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// How a table stands, for programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Standing<'a> {
+    source: String,
+    table: &'a str,
+    /// What PostHog calls it.
+    status: &'a str,
+    verdict: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<RootCause>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'a str>,
+    evidence: &'a [String],
+    advice: &'a str,
+}
+
+/// Prints how each table of this name stands.
+fn of_table(project: &Project<'_>, name: &str, format: Format) -> Result<ExitCode, CliError> {
+    let mut read = project.read()?;
+    let (at, cut_off) = (read.at, read.cut_off);
+    let timings = &Timings::PRODUCTION;
+    let unlooked = Unlooked::of(&read.policy, &mut read.snapshot, timings, at, cut_off);
+    let known = read.known();
+    let mut diagnosis = diagnose(&known);
+    one_look::add(&known, &unlooked, &mut diagnosis);
+    let selected = read.snapshot.selected(&read.policy.selector);
+    let named: Vec<(&Source, &Schema)> = selected.filter(|(_, row)| row.name == name).collect();
+    if named.is_empty() {
+        let none = format!(
+            "the project has no table named {}",
+            redact::one_line(name, SHOWN)
+        );
+        return Err(CliError::CannotRead(none));
+    }
+    let standings: Vec<Stands> = named
+        .iter()
+        .map(|row| stands(&known, &diagnosis, *row))
+        .collect();
+    let standings = named.iter().zip(&standings);
+    let standings: Vec<Standing<'_>> = standings
+        .map(|((source, schema), stands)| Standing {
+            source: source.title(),
+            table: &schema.name,
+            status: schema
+                .status
+                .get()
+                .map_or("unknown", |status| status.as_str()),
+            verdict: &stands.verdict,
+            cause: stands.cause,
+            phase: stands.phase,
+            evidence: &stands.evidence,
+            advice: stands.advice,
+        })
+        .collect();
+    output::print(&match format {
+        Format::Json => output::json(&standings)?,
+        Format::Table => standings
+            .iter()
+            .map(standing)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn standing(standing: &Standing<'_>) -> String {
+    let Standing {
+        source,
+        table,
+        status,
+        verdict,
+        cause,
+        phase,
+        evidence,
+        advice,
+    } = standing;
+    let mut fields = vec![
+        ("Table", format!("{source}, {table}")),
+        ("PostHog", (*status).to_owned()),
+        ("Verdict", (*verdict).to_owned()),
+    ];
+    fields.extend(cause.map(|cause| ("Cause", cause.as_str().to_owned())));
+    fields.extend(phase.map(|phase| ("Phase", phase.to_owned())));
+    fields.extend(evidence.iter().map(|fact| ("Known by", fact.clone())));
+    fields.push(("What to do", (*advice).to_owned()));
+    report::fields("", &fields, output::width())
 }
 
 fn table(text: &str, reading: &Reading) -> String {

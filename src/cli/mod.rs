@@ -15,6 +15,7 @@ mod output;
 mod patient;
 pub mod plugin;
 mod progress;
+mod project;
 mod report;
 mod run;
 
@@ -42,7 +43,8 @@ enum Command {
     Run(run::RunArgs),
     /// Read a project and say what is wrong with its syncs, why, and what to do. Needs no cluster and changes nothing
     Diagnose(diagnose::DiagnoseArgs),
-    /// Say what the error text of a sync means and what to do about it. Needs neither cluster nor PostHog
+    /// Say what the error text of a sync means and what to do about it, which needs neither cluster nor PostHog; or, with --table, how one
+    /// table stands and what that is known by, read from PostHog
     Explain(explain::ExplainArgs),
     /// Print the CustomResourceDefinition as YAML: `warehouse-sync-operator crd | kubectl apply -f -`
     Crd,

@@ -12,6 +12,7 @@ use crate::{
         self, Options, ProcessHealth, leadership::Election, lease::Times, startup::StartError,
     },
     decide::approval,
+    observe::observer::MostTables,
     posthog::{
         authorities::Authorities,
         guard::{DEFAULT_HOSTS, HostList, is_loopback},
@@ -86,6 +87,14 @@ pub(super) struct RunArgs {
     /// How much of PostHog's limits of each API key the operator may use, in percent; the rest is for the others that use the key
     #[arg(long, value_name = "PERCENT", env = "WAREHOUSE_SYNC_QUOTA_SHARE", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     quota_share: u32,
+
+    /// Tables of one project of PostHog that are taken into memory; a project with more is not read, which its policies say
+    #[arg(long, value_name = "N", env = "WAREHOUSE_SYNC_MAX_TABLES_PER_PROJECT", default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    max_tables_per_project: u32,
+
+    /// Tables of all projects together: a project that would be too much is not read, which its policies say
+    #[arg(long, value_name = "N", env = "WAREHOUSE_SYNC_MAX_TABLES", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    max_tables: u32,
 
     /// Believe approvals also where the admission policies of approvals are not in force: then anybody who may edit a policy can approve
     #[arg(long, env = "WAREHOUSE_SYNC_ALLOW_UNGUARDED_APPROVALS")]
@@ -191,6 +200,10 @@ fn options(args: &RunArgs) -> Result<Options, CliError> {
     Ok(Options {
         max_actions_per_hour: usize::try_from(args.max_actions_per_hour).unwrap_or(usize::MAX),
         quota_share: Share::percent(args.quota_share).faster_by(args.time_factor),
+        most_tables: MostTables {
+            of_project: usize::try_from(args.max_tables_per_project).unwrap_or(usize::MAX),
+            in_all: usize::try_from(args.max_tables).unwrap_or(usize::MAX),
+        },
         approvals: approval::Rules {
             allow_unguarded: args.allow_unguarded_approvals,
             require_verified: args.require_verified_approvals,

@@ -1,58 +1,14 @@
-//! Work that keeps a processor busy, beside the tasks that wait.
+//! Work on all tables of a project.
 
-use tokio::runtime::{Handle, RuntimeFlavor};
-
-use crate::observe::Snapshot;
+use crate::{observe::Snapshot, posthog::apart::apart};
 
 /// From how many tables on it takes milliseconds. Below, another thread costs more than it saves.
 const MANY: usize = 2_000;
 
-/// Does `work` on all tables of `snapshot`. For a large project, that may take a second: meanwhile the other tasks of this thread go on
-/// on another one, so that health, the Lease and the reconciles of other policies do not wait.
+/// Does `work` on all tables of `snapshot`. For a large project, that may take a second.
 pub fn beside<R>(snapshot: &Snapshot, work: impl FnOnce() -> R) -> R {
     let tables: usize = (snapshot.sources.iter())
         .map(|source| source.schemas.len())
         .sum();
     if tables < MANY { work() } else { apart(work) }
-}
-
-fn apart<R>(work: impl FnOnce() -> R) -> R {
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        // The simulation's runtime has no other thread.
-        _ => work(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn other_tasks_go_on_while_one_works() {
-        let (begun, has_begun) = mpsc::channel();
-        let (answer, answered) = mpsc::channel();
-        // The only thread works until the other task has answered it.
-        let works = tokio::spawn(async move {
-            tokio::spawn(async move { answer.send(()) });
-            apart(|| {
-                begun.send(()).unwrap();
-                answered.recv().unwrap();
-            });
-        });
-        works.await.unwrap();
-        has_begun.recv().unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_runtime_of_one_thread_just_works() {
-        assert_eq!(apart(|| 7), 7);
-    }
-
-    #[test]
-    fn no_runtime_is_needed() {
-        assert_eq!(apart(|| 7), 7);
-    }
 }

@@ -22,7 +22,7 @@ use crate::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
         names::{FIELD_MANAGER, REPORTER},
-        policy::SecretKeyRef,
+        policy::{CredentialUse, SecretKeyRef},
         validated::{PolicyRef, Project},
     },
     observe::{ApprovalGuard, Rival},
@@ -260,11 +260,11 @@ impl Kubernetes for Cluster {
     async fn source_secret(
         &self,
         namespace: &str,
-        secret: &SecretKeyRef,
+        wanted: &CredentialUse,
         project_id: i64,
     ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
         self.api_keys
-            .read_source(namespace, secret, project_id)
+            .read_source(namespace, wanted, project_id)
             .await
     }
 

@@ -110,8 +110,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let polled = if asked {
             view.poll(SignedDuration::ZERO, Purpose::Repair).await
         } else {
-            let purpose = purpose(&policy, &old.incidents, &old.proposals);
-            view.poll(max_age(&policy, &old, &self.timings), purpose)
+            let (timings, now) = (&self.timings, (self.clock)());
+            let purpose = purpose(&policy, &old.incidents, &old.proposals, timings, now);
+            view.poll(max_age(&policy, &old, timings, now), purpose)
                 .await
         };
         if asked && polled.fresh && polled.listed.is_ok() {
@@ -181,13 +182,13 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         key: &ApiKey,
     ) -> Result<Offers, KubernetesError> {
         let mut offers = Offers::default();
-        for at in policy.secrets() {
+        for wanted in policy.credential_uses() {
             let (namespace, project) = (&policy.at.namespace, policy.project.id);
             let value = self
                 .kubernetes
-                .source_secret(namespace, &at, project)
+                .source_secret(namespace, &wanted, project)
                 .await?;
-            offers.add(at, value.map_err(|refused| refused.message), key);
+            offers.add(wanted, value.map_err(|refused| refused.message), key);
         }
         Ok(offers)
     }

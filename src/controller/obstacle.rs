@@ -7,7 +7,7 @@ use crate::{
         Timings, ValidatedPolicy, WarehouseSyncPolicyStatus, conditions::Reason,
         validated::InvalidPolicy,
     },
-    posthog::{PostHogError, guard::HostNotAllowed, wire::Source},
+    posthog::{PostHogError, error::KEYS_WITHOUT_SCOPES, guard::HostNotAllowed, wire::Source},
     report::{kubernetes::SecretRefused, obstacle::Obstacle},
 };
 
@@ -59,6 +59,9 @@ pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> Obstacle {
         PostHogError::Refused { status: 403, .. } if error.lacks_scope("external_data_source:read") => {
             (Reason::KeyLacksReadScope, format!("Add the scope external_data_source:read to the API key in PostHog, or put a key that has it into {secret}"))
         }
+        PostHogError::Refused { status: 403, .. } if error.is_closed_to_keys() => {
+            (Reason::KeyRejected, KEYS_WITHOUT_SCOPES.to_owned())
+        }
         PostHogError::Refused { status: 403, .. } => {
             (Reason::ProjectForbidden, format!("Give the API key access to project {project} in PostHog, or put a key that has it into {secret}"))
         }
@@ -66,6 +69,9 @@ pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> Obstacle {
             (Reason::ProjectNotFound, format!("PostHog at {host} knows no project {project} for this key: check spec.posthog.projectId"))
         }
         PostHogError::Refused { status: 500.., .. } => (Reason::PostHogUnavailable, "It is tried again".to_owned()),
+        PostHogError::TooLarge { .. } => {
+            (Reason::ProjectTooLarge, "Nothing of the project is read until it is smaller, or the operator is given more memory and a higher limit".to_owned())
+        }
         PostHogError::Refused { .. } | PostHogError::Unexpected { .. } => (
             Reason::UnexpectedAnswer,
             format!("Nothing is done on an answer that is not understood. Check that {host} is PostHog itself; it is tried again"),

@@ -1,6 +1,6 @@
 //! How often a policy is reconciled, and what its polls are for.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::survey::is_verifying;
 use crate::{
@@ -18,8 +18,9 @@ pub fn max_age(
     policy: &ValidatedPolicy,
     old: &WarehouseSyncPolicyStatus,
     timings: &Timings,
+    now: Timestamp,
 ) -> SignedDuration {
-    again_in(policy, &old.incidents, &old.proposals, timings) * 9 / 10
+    again_in(policy, &old.incidents, &old.proposals, timings, now) * 9 / 10
 }
 
 /// When to come back.
@@ -28,8 +29,9 @@ pub fn again_in(
     incidents: &[Incident],
     proposals: &[Proposal],
     timings: &Timings,
+    now: Timestamp,
 ) -> SignedDuration {
-    match purpose(policy, incidents, proposals) {
+    match purpose(policy, incidents, proposals, timings, now) {
         Purpose::Repair => policy.interval.min(timings.verify_every),
         Purpose::Poll | Purpose::Probe => policy.interval,
     }
@@ -40,8 +42,15 @@ pub fn purpose(
     policy: &ValidatedPolicy,
     incidents: &[Incident],
     proposals: &[Proposal],
+    timings: &Timings,
+    now: Timestamp,
 ) -> Purpose {
-    let verifies = incidents.iter().any(is_verifying) || proposals.iter().any(awaits_proof);
+    let verifies = incidents
+        .iter()
+        .any(|incident| is_verifying(incident, timings, now))
+        || proposals
+            .iter()
+            .any(|proposal| awaits_proof(proposal, timings, now));
     if policy.may_act() && verifies {
         Purpose::Repair
     } else {
@@ -50,13 +59,15 @@ pub fn purpose(
 }
 
 /// True for a proposal of which something is to be seen soon.
-fn awaits_proof(proposal: &Proposal) -> bool {
-    match proposal.phase {
-        Phase::Executing => true,
-        // A run at work may last for days.
-        Phase::Verifying => {
-            (proposal.execution.as_ref()).is_some_and(|execution| execution.observed_job.is_none())
-        }
-        _ => false,
-    }
+fn awaits_proof(proposal: &Proposal, timings: &Timings, now: Timestamp) -> bool {
+    let (Phase::Executing | Phase::Verifying, Some(execution)) =
+        (proposal.phase, &proposal.execution)
+    else {
+        return false;
+    };
+    let last = execution.steps.last();
+    let is_soon =
+        last.is_none_or(|step| now.duration_since(step.started_at) < timings.shows_soon());
+    // A run at work may last for days.
+    is_soon && execution.observed_job.is_none()
 }

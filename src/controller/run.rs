@@ -32,7 +32,7 @@ use crate::{
     api::Timings,
     decide::approval,
     execute::{Ledger, courier::HttpCourier},
-    observe::Observer,
+    observe::{Observer, observer::MostTables},
     posthog::{authorities::Authorities, guard::HostList, http::HttpTransport, quota::Share},
     report::{
         Metrics, Story,
@@ -60,6 +60,8 @@ pub struct Options {
     pub max_actions_per_hour: usize,
     /// How much of each API key's limits may be used.
     pub quota_share: Share,
+    /// How many tables are kept in memory.
+    pub most_tables: MostTables,
     /// Which approvals count.
     pub approvals: approval::Rules,
     /// The Lease by which replicas agree on who leads.
@@ -179,6 +181,7 @@ fn context(
             approvals: options.approvals,
             observer: Observer::new(Counted::new(http, metrics.clone()), clock.clone())
                 .sharing(options.quota_share)
+                .keeping(options.most_tables)
                 .through(metrics.gates.clone()),
             kubernetes: Arc::new(Cluster::new(
                 clients.calls.clone(),

@@ -21,7 +21,7 @@ use crate::{
     api::{
         conditions::Reason,
         names::{USE_API_KEY, USE_LABEL, USE_NOTIFICATION},
-        policy::SecretKeyRef,
+        policy::{CredentialUse, SecretKeyRef},
     },
     posthog::ApiKey,
     report::{
@@ -84,16 +84,16 @@ impl ApiKeys {
         }))
     }
 
-    /// The credential of a source that `wanted` names. Not kept: a value that is in no memory leaks from none.
+    /// The credential of a source, if its owner allows the use. Not kept: a value that is in no memory leaks from none.
     pub async fn read_source(
         &self,
         namespace: &str,
-        wanted: &SecretKeyRef,
+        wanted: &CredentialUse,
         project_id: i64,
     ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
-        let wanted_for = Use::Source { project_id };
-        let found = self.fetch(namespace, wanted, wanted_for).await?;
-        Ok(found.and_then(|secret| released::value(Some(&secret), namespace, wanted, wanted_for)))
+        let (at, wanted_for) = (&wanted.secret_ref, Use::Source { project_id, wanted });
+        let found = self.fetch(namespace, at, wanted_for).await?;
+        Ok(found.and_then(|secret| released::value(Some(&secret), namespace, at, wanted_for)))
     }
 
     /// The URL of a receiver of notifications, or the key for signatures, that `wanted` names.
@@ -127,7 +127,7 @@ impl ApiKeys {
         &self,
         namespace: &str,
         wanted: &SecretKeyRef,
-        wanted_for: Use,
+        wanted_for: Use<'_>,
     ) -> Result<Result<Secret, SecretRefused>, KubernetesError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let name = &wanted.name;

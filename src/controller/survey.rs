@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::beside::beside;
 use crate::{
@@ -18,17 +18,19 @@ use crate::{
     decide::ownership::is_in_flight,
     diagnose::{
         Known, canary, probing,
+        stuck::may_be_canary,
         suspects::{Suspect, running, suspects},
     },
     observe::{
-        ApprovalGuard, Changes, Elsewhere, Offers, Probe, Probes, ProjectView, Rival, Snapshot,
+        ApprovalGuard, Elsewhere, Offers, Probe, Probes, ProjectView, ReadsLog, Rival, Snapshot,
         WriteScope, probes::ProbeTarget,
     },
     posthog::{
         Transport,
+        instance::Instance,
         lax::Lax,
         quota::Purpose,
-        wire::{Schema, Source},
+        wire::{Schema, SchemaStatus, Source},
     },
 };
 
@@ -41,10 +43,15 @@ const MOST_OF_A_LOOK: usize = 3;
 /// Requests for a canary: the runs of its table and the log of one.
 const REQUESTS_OF_A_CANARY: usize = 2;
 
-/// True for an incident whose next step hangs on what the next looks show.
+/// True for an incident whose next step hangs on what the next looks show, as long as that is to be seen any moment: what has not shown
+/// soon after the step began, or after its last call, may take hours, and is polled for like everything else.
 #[must_use]
-pub fn is_verifying(incident: &Incident) -> bool {
-    is_in_flight(incident) && !matches!(incident.step, Step::WaitSuccess | Step::BackOff)
+pub fn is_verifying(incident: &Incident, timings: &Timings, now: Timestamp) -> bool {
+    let last_call = incident.sends.last().map(|send| send.started_at);
+    let since = last_call.map_or(incident.step_since, |at| at.max(incident.step_since));
+    is_in_flight(incident)
+        && !matches!(incident.step, Step::WaitSuccess | Step::BackOff)
+        && now.duration_since(since) < timings.shows_soon()
 }
 
 /// How many requests one survey may make beyond the list. A look costs one or two.
@@ -98,7 +105,7 @@ impl<T: Transport> Survey<'_, T> {
         let mut snapshot = Snapshot {
             sources,
             runs: self.view.seen(),
-            changes: Changes::default(),
+            changes: self.view.changes(),
             probes: Probes::default(),
             canaries: self.view.canaries(),
             readings: self.view.readings(),
@@ -107,9 +114,11 @@ impl<T: Transport> Survey<'_, T> {
             rivals,
             offers: Offers::default(),
             elsewhere,
+            instance: Instance::default(),
             slowed: false,
             approval_guard: ApprovalGuard::broken("it was not looked at"),
         };
+        self.ask_instance(&snapshot).await;
         self.look(&mut snapshot).await;
         self.take_over(&mut snapshot);
         self.read_canary(&snapshot).await;
@@ -129,6 +138,25 @@ impl<T: Transport> Survey<'_, T> {
         snapshot.probes = self.view.probes();
         snapshot.canaries = self.view.canaries();
         snapshot.write_scope = self.view.write_scope();
+        snapshot.instance = self.view.instance();
+    }
+
+    /// Finds out what the instance has, before it could matter: whether runs can be cancelled, once one is in progress. Who looks only
+    /// once wants to know at once, and also what the log of a run that completed has.
+    async fn ask_instance(&self, snapshot: &Snapshot) {
+        let selected = || snapshot.selected(&self.policy.selector);
+        let runs = |(_, schema): &(&Source, &Schema)| schema.status() == SchemaStatus::Running;
+        let asked_of = selected().find(|one| self.every_run || runs(one));
+        let Some((_, schema)) = asked_of.filter(|_| self.view.has_room(Purpose::Probe, 1)) else {
+            return;
+        };
+        self.view.ask_for_cancel(&schema.id).await;
+        let completed = selected().find(|(source, schema)| may_be_canary(source, schema));
+        if let Some((source, schema)) = completed.filter(|_| self.every_run) {
+            self.view
+                .read_canary(&source.id, &schema.id, &schema.name)
+                .await;
+        }
     }
 
     async fn look(&self, snapshot: &mut Snapshot) {
@@ -137,7 +165,9 @@ impl<T: Transport> Survey<'_, T> {
             suspects(self.policy, snapshot, self.incidents, self.timings, now)
         });
         if self.every_run {
-            suspects.extend(running(&self.policy.selector, snapshot));
+            let known: HashSet<String> = ids(&suspects);
+            let others = running(&self.policy.selector, snapshot).into_iter();
+            suspects.extend(others.filter(|other| !known.contains(&other.schema_id)));
         }
         suspects.truncate(self.budget.looks);
         let mut looked = 0;
@@ -150,9 +180,14 @@ impl<T: Transport> Survey<'_, T> {
             (self.progress)(done, suspects.len());
             let row = snapshot.row(&suspect.source_id, &suspect.schema_id);
             let row = row.map(|(_, schema)| schema);
-            let (source_id, schema_id) = (&suspect.source_id, &suspect.schema_id);
+            let Suspect {
+                source_id,
+                schema_id,
+                name,
+            } = suspect;
+            let reads_log = self.reads_log(schema_id);
             self.view
-                .look(source_id, schema_id, &suspect.name, row)
+                .look((source_id, schema_id, name), row, reads_log)
                 .await;
         }
         let looked = suspects.into_iter().take(looked);
@@ -181,10 +216,24 @@ impl<T: Transport> Survey<'_, T> {
     /// What a look at a table is for.
     fn purpose(&self, schema_id: &str) -> Purpose {
         let own = self.incidents.iter().find(|i| i.schema_id == schema_id);
-        if own.is_some_and(is_verifying) {
+        let now = self.view.client.now();
+        if own.is_some_and(|incident| is_verifying(incident, self.timings, now)) {
             Purpose::Repair
         } else {
             Purpose::Poll
+        }
+    }
+
+    /// After a cancel of ours the table is reloaded only once its log is quiet.
+    fn reads_log(&self, schema_id: &str) -> ReadsLog {
+        let own = self.incidents.iter().find(|i| i.schema_id == schema_id);
+        let after_cancel = own.is_some_and(|incident| {
+            incident.job_id.is_some() && matches!(incident.step, Step::Settle | Step::Reloading)
+        });
+        if after_cancel {
+            ReadsLog::Always
+        } else {
+            ReadsLog::OfRunning
         }
     }
 
@@ -255,6 +304,11 @@ impl<T: Transport> Survey<'_, T> {
             .take(self.budget.probes)
             .collect()
     }
+}
+
+fn ids(suspects: &[Suspect]) -> HashSet<String> {
+    let ids = suspects.iter().map(|suspect| suspect.schema_id.clone());
+    ids.collect()
 }
 
 fn rows(snapshot: &Snapshot) -> HashMap<&str, (&Source, &Schema)> {

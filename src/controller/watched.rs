@@ -144,7 +144,7 @@ fn secrets(spec: &WarehouseSyncPolicySpec) -> BTreeSet<String> {
     let receivers =
         receivers.flat_map(|one| iter::once(&one.secret_ref).chain(&one.hmac_secret_ref));
     iter::once(&spec.posthog.api_key_secret_ref)
-        .chain(inputs.map(|input| &input.secret_ref))
+        .chain(inputs.map(|(_, from)| &from.secret_ref))
         .chain(receivers)
         .map(|at| at.name.clone())
         .collect()

@@ -4,7 +4,7 @@
 //! and no newer line in its log; whatever is unclear closes it.
 
 use crate::{
-    api::status::Incident,
+    api::{Timings, status::Incident},
     diagnose::{Cause, Diagnosis, Known, Verdict, causes::Reload},
     observe::{Canary, Log, Look, Newest},
     posthog::{
@@ -139,9 +139,9 @@ pub fn still_hangs(
 }
 
 /// Holds live reads of runs and table against what a reload rests on: nothing runs, nothing new began since the
-/// incident's attempt did, and syncing is on.
+/// incident's attempt did, syncing is on, and after a cancel nobody works on the table any more.
 pub fn nothing_runs(
-    incident: &Incident,
+    (incident, timings): (&Incident, &Timings),
     live: &Look,
     schema: &Schema,
 ) -> Result<NothingRuns, Closed> {
@@ -162,6 +162,15 @@ pub fn nothing_runs(
     }
     if let Some(job) = live.running().next() {
         return changed(format!("an older run, {}, is Running", job.id));
+    }
+    if incident.job_id.is_some() {
+        match live.has_rested(timings, live.at) {
+            Ok(true) => {}
+            Ok(false) => return changed("PostHog worked on the table a moment ago"),
+            Err(reason) => {
+                return unread(format!("whether its log is quiet is not known: {reason}"));
+            }
+        }
     }
     if schema.id != incident.schema_id || schema.should_sync != Lax::Is(true) {
         return changed("syncing is not switched on");
@@ -199,6 +208,8 @@ mod tests {
         diagnose::{Judged, stuck::Silence},
         observe::{Phase, Seen},
     };
+
+    const TIMINGS: &Timings = &Timings::PRODUCTION;
 
     fn live(job: &str, log: Log) -> Look {
         let jobs = format!("[{job}]");
@@ -344,12 +355,35 @@ mod tests {
             ("[]".to_owned(), Some("j1"), false),
         ] {
             let incident = incident(RootCause::Transient, baseline);
-            let gate = nothing_runs(&incident, &of_jobs(Ok(&jobs)), &failed);
+            let gate = nothing_runs((&incident, TIMINGS), &of_jobs(Ok(&jobs)), &failed);
             assert_eq!(gate.is_ok(), may, "{jobs} after {baseline:?}: {gate:?}");
         }
         let unread = of_jobs(Err("500"));
-        let gate = nothing_runs(&incident(RootCause::Transient, None), &unread, &failed);
+        let of_none = incident(RootCause::Transient, None);
+        let gate = nothing_runs((&of_none, TIMINGS), &unread, &failed);
         assert!(matches!(gate, Err(Closed::Unread(_))), "{gate:?}");
+    }
+
+    #[test]
+    fn after_a_cancel_a_table_is_reloaded_only_once_its_log_is_quiet() {
+        let cancelled = Incident {
+            job_id: Some("j1".to_owned()),
+            ..incident(RootCause::Stuck, Some("j1"))
+        };
+        let failed = row("a1", "true", "Failed");
+        let line = |at: &str| Log::of_line(Some(at.parse().unwrap()));
+        for (log, may) in [
+            (Log::of_line(None), true),
+            (line("2026-10-01T11:50:00Z"), true),
+            (line("2026-10-01T11:52:00Z"), false),
+            (line("2026-10-01T12:04:00Z"), false),
+            (Log::NotRead, false),
+            (Log::Unreadable("403".to_owned()), false),
+        ] {
+            let seen = live(&job("j1", "Failed", "5"), log);
+            let gate = nothing_runs((&cancelled, TIMINGS), &seen, &failed);
+            assert_eq!(gate.is_ok(), may, "{:?}: {gate:?}", seen.log);
+        }
     }
 
     #[test]
@@ -370,7 +404,7 @@ mod tests {
             (row("b2", "true", "Failed"), transient, false),
         ] {
             let incident = incident(cause, Some("j1"));
-            let gate = nothing_runs(&incident, &live, &row);
+            let gate = nothing_runs((&incident, TIMINGS), &live, &row);
             assert_eq!(gate.is_ok(), may, "{row:?} {cause:?}: {gate:?}");
             if let Ok(proof) = gate {
                 assert_eq!(proof.schema_id(), "a1");

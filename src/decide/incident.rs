@@ -245,22 +245,30 @@ fn settle(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     if found_new_job(incident, facts) || incident.deadline.is_some_and(|at| at > facts.now) {
         return Next::Wait;
     }
-    if !was_worked_on(facts) {
-        let message = "nothing runs any more; reloading".to_owned();
-        go(incident, Step::Reloading, None, facts.now, message);
-    } else if facts.now.duration_since(incident.step_since) >= facts.timings.wait_new_job {
-        let message = "PostHog still works on the table after the cancelled run has ended, so it is not reloaded: \
-                       look at it in PostHog"
-            .to_owned();
+    // A reload may end what PostHog loads.
+    let rested = (facts.look).map_or(Err("it was not looked at"), |look| {
+        look.has_rested(facts.timings, facts.now)
+    });
+    let why_not = match rested {
+        Ok(true) => {
+            let message = "nothing runs any more; reloading".to_owned();
+            go(incident, Step::Reloading, None, facts.now, message);
+            return Next::Wait;
+        }
+        Ok(false) => {
+            "PostHog still works on the table after the cancelled run has ended".to_owned()
+        }
+        Err(reason) => format!(
+            "nobody can say whether PostHog still works on the table after the cancelled run has ended: {reason}"
+        ),
+    };
+    if facts.now.duration_since(incident.step_since) >= facts.timings.wait_new_job {
+        let message = format!("{why_not}. So it is not reloaded: look at it in PostHog");
         escalate(incident, facts.now, message);
+    } else {
+        incident.message = format!("{why_not}; reloading after that");
     }
     Next::Wait
-}
-
-/// True if a look shows that `PostHog` worked on the table a moment ago: a reload may end what it loads.
-fn was_worked_on(facts: &Facts<'_>) -> bool {
-    let worked = facts.look.and_then(Look::worked_at);
-    worked.is_some_and(|at| facts.now.duration_since(at) < facts.timings.settle)
 }
 
 fn reloading(incident: &mut Incident, facts: &Facts<'_>) -> Next {

@@ -62,7 +62,7 @@ fn look(jobs: &[(&str, &str)]) -> Look {
         })
         .collect();
     let jobs = serde_json::from_str(&format!("[{}]", rows.join(","))).unwrap();
-    Look::new(at(0), "a1", Ok(jobs), Log::NotRead)
+    Look::new(at(0), "a1", Ok(jobs), Log::of_line(None))
 }
 
 fn row(json: &str) -> Schema {
@@ -389,7 +389,7 @@ fn stopped(began: i64, ended: i64) -> Look {
         ended,
         "a1",
         Ok(serde_json::from_str(&jobs).unwrap()),
-        Log::NotRead,
+        Log::of_line(None),
     )
 }
 
@@ -471,7 +471,7 @@ fn a_table_that_is_still_worked_on_is_not_reloaded_and_escalated_at_last() {
             at(0),
             "a1",
             Ok(serde_json::from_str(&jobs).unwrap()),
-            Log::NotRead,
+            Log::of_line(None),
         )
     };
     let mut waits = settling();

@@ -15,6 +15,7 @@ pub mod planner;
 pub mod proposal;
 pub mod safety;
 pub mod table;
+pub mod tried;
 pub mod windows;
 
 pub use guards::{Ask, Blocked, Guard, Limits};

@@ -15,7 +15,7 @@ use crate::{
     api::{
         About,
         proposal::{Proposal, ProposedAction},
-        status::{BreakerState, Call, Incident, Note, SourceState, Suppressed},
+        status::{BreakerState, Call, Incident, Note, SourceState, Suppressed, Tried},
     },
     posthog::write::Write,
 };
@@ -33,6 +33,8 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// What PostHog was given of the user's Secrets, by source.
     pub sources: Vec<SourceState>,
+    /// How often a repair of a table was started in incidents that are closed, by id of the table, until it is healthy.
+    pub tried: BTreeMap<String, Tried>,
     /// What is not proposed again for a while.
     pub suppressed: Vec<Suppressed>,
     /// Whether approvals count also while their guard does not stand.

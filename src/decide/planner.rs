@@ -13,9 +13,10 @@ use super::{
     ownership::is_in_flight,
     plan::{Held, Order, Plan},
     proposal::{self, Proposals},
+    tried,
 };
 use crate::{
-    api::status::{Call, Incident, Note, RootCause, Step},
+    api::status::{Call, Incident, MAX_INCIDENTS, Note, RootCause, Step},
     diagnose::{Cause, Diagnosis, Judged, Known, Verdict, causes::Reload, credentials::offers},
     observe::{Look, Newest},
     posthog::wire::SchemaStatus,
@@ -82,7 +83,11 @@ pub fn decide(
     if reset {
         plan.breaker = plan.breaker.map(|open| breaker::reset(limits, open, now));
     }
+    if !reset {
+        plan.tried = tried::of_before(known);
+    }
     planner.tables(incidents, reset, &mut plan);
+    tried::forget(known, diagnosis, &mut plan.tried);
     planner.sources(&mut plan);
     let Proposals {
         rows,
@@ -215,6 +220,7 @@ impl Planner<'_> {
             Next::Send(_) | Next::Wait => None,
         };
         if let Some(reason) = over {
+            tried::closed(self.known, &mut plan.tried, &incident);
             plan.notes.push(Note::closing(&incident, &reason));
             return;
         }
@@ -288,7 +294,8 @@ impl Planner<'_> {
             judged.map(|judged| &judged.verdict),
         ) {
             (Some(SchemaStatus::Completed), None) => Some(true),
-            (Some(SchemaStatus::Running), None | Some(Verdict::Running)) => None,
+            (Some(SchemaStatus::Running), None) => None,
+            (Some(SchemaStatus::Running), Some(verdict)) if verdict.is_running() => None,
             _ => Some(false),
         }
     }
@@ -317,6 +324,14 @@ impl Planner<'_> {
             // The same trouble goes on: a new incident would begin to count from one again.
             Verdict::Failing { failure, .. }
                 if reload(incident.cause).is_retried() && reload(failure.cause).is_retried() =>
+            {
+                None
+            }
+            // A person has to look, whatever the next run fails of.
+            Verdict::Failing { failure, .. }
+                if incident.step == Step::Escalated
+                    && reload(incident.cause).is_retried()
+                    && reload(failure.cause) == Reload::Never =>
             {
                 None
             }
@@ -368,13 +383,37 @@ impl Planner<'_> {
 
     /// Opens an incident for a table that needs a call, if every guard lets it.
     fn consider(&self, judged: &Judged, plan: &mut Plan) {
-        let Some((incident, call)) = orders::first(self.known, judged) else {
+        let Some((mut incident, call)) = orders::first(self.known, judged) else {
             return;
         };
+        let before = plan.tried.get(&judged.schema_id);
+        let before = before.map_or(0, |tried| tried.attempts);
+        if let Some(most) = tried::most(self.known, incident.cause).filter(|_| before > 0) {
+            if before >= most {
+                self.give_up(incident, before, plan);
+                return;
+            }
+            incident.attempt = before + 1;
+        }
         let order = self.order(&incident, call, true);
         if self.allows(&order, plan) {
             plan.orders.push(order);
         }
+    }
+
+    /// What was tried as often as may be, for other causes too, is left to a person.
+    fn give_up(&self, next: Incident, before: i64, plan: &mut Plan) {
+        if !self.known.policy.may_act() || plan.incidents.len() >= MAX_INCIDENTS {
+            return;
+        }
+        let mut incident = Incident {
+            attempt: before,
+            ..next.clone()
+        };
+        self.escalate(&mut incident, &next);
+        plan.notes
+            .push(format!("{}: {}", incident.schema, incident.message).into());
+        plan.incidents.push(incident);
     }
 
     /// True if a look that could tell says that the incident's run does not hang.

@@ -90,7 +90,7 @@ pub fn judge(call: &Write, known: &Evidence) -> Clearance {
             source_id,
             job_inputs,
         } => of_source(known, source_id, |_| credentials(job_inputs)),
-        Write::RefreshSchemas { .. } => Some(Why::DeletesVanishedTables),
+        Write::RefreshSchemas { .. } => Some(Why::SwitchesOffWhatIsHidden),
         Write::CreateWebhook { source_id } => of_source(known, source_id, create_webhook),
         Write::UpdateWebhookInputs { source_id, .. } => {
             of_source(known, source_id, update_webhook_inputs)

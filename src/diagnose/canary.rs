@@ -30,14 +30,29 @@ pub fn wanted(policy: &ValidatedPolicy, snapshot: &Snapshot, now: Timestamp) -> 
     if snapshot.canaries.iter().any(lately) {
         return None;
     }
-    let rows = snapshot
-        .sources
-        .iter()
-        .flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)));
-    rows.filter(|(source, schema)| schema.id != silent_id && may_be_canary(source, schema))
+    rows(snapshot)
+        .filter(|(source, schema)| schema.id != silent_id && may_be_canary(source, schema))
         .filter(|(_, schema)| tells_something_new(snapshot, schema))
         .max_by_key(|(_, schema)| schema.last_synced_at.get().copied())
         .map(|(source, schema)| Suspect::new(source, schema))
+}
+
+/// The table that synced last of those that the policy does not select.
+#[must_use]
+pub fn newest(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Option<Suspect> {
+    let selected = |id: &str| {
+        let mut selected = snapshot.selected(&policy.selector);
+        selected.any(|(_, schema)| schema.id == id)
+    };
+    rows(snapshot)
+        .filter(|(source, schema)| may_be_canary(source, schema) && !selected(&schema.id))
+        .max_by_key(|(_, schema)| schema.last_synced_at.get().copied())
+        .map(|(source, schema)| Suspect::new(source, schema))
+}
+
+fn rows(snapshot: &Snapshot) -> impl Iterator<Item = (&Source, &Schema)> {
+    let sources = snapshot.sources.iter();
+    sources.flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)))
 }
 
 /// The table that has been silent for longest, if that is nearly long enough to be judged; since when, and its desired health.

@@ -1,9 +1,12 @@
 //! Does change data capture of a source work, and will it go on working? The status of its tables shows trouble late.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::{
-    causes::{Cause, Scope},
+    causes::{Advice, Cause, Scope, rules},
+    classify::classify,
     failure::read,
     known::Known,
     problem::{Fact, NAME_CAP, Problem, Wide},
@@ -12,19 +15,17 @@ use super::{
 };
 use crate::{
     api::status::{RootCause, Severity},
-    observe::probes::Probed,
+    observe::{Seen, Snapshot, probes::Probed},
     posthog::{
+        PostHogError,
         lax::Lax,
-        probe::CdcStatus,
+        probe::{CdcCheck, CdcStatus},
         redact,
         wire::{Schema, SchemaStatus, Source},
     },
 };
 
 const MB: i64 = 1024 * 1024;
-
-/// The rule of a source without its replication slot.
-const SLOT_GONE: &str = "cdc/slot-gone";
 
 /// How many of its own intervals a table may wait for `PostHog` to rebuild a lost slot by itself.
 const SLOT_COMES_BACK: i32 = 2;
@@ -44,6 +45,18 @@ pub fn tables<'a>(known: &Known<'a>, source: &'a Source) -> impl Iterator<Item =
         .filter(|schema| selector.selects_schema(&schema.name))
 }
 
+/// What `PostHog` is to check of a source.
+#[must_use]
+pub fn check(snapshot: &Snapshot, source: &Source) -> CdcCheck {
+    CdcCheck::of(source, status(snapshot, &source.id))
+}
+
+/// How change data capture of a source stands, if the last answer said so.
+fn status<'a>(snapshot: &'a Snapshot, source_id: &str) -> Option<&'a CdcStatus> {
+    let probed = snapshot.probes.cdc.get(source_id)?;
+    probed.answer.as_ref().ok()
+}
+
 /// True if something speaks for trouble, so that it is worth asking the database what is missing.
 pub fn is_suspect(known: &Known<'_>, source: &Source) -> bool {
     let status = known.snapshot.probes.cdc.get(&source.id);
@@ -57,47 +70,141 @@ pub fn is_suspect(known: &Known<'_>, source: &Source) -> bool {
         })
 }
 
-/// The problems of change data capture. Each explains those of its tables that speak of it.
+/// The problems of change data capture. Each explains those of its tables that speak of it, or that only suffer from it.
 pub(super) fn problems(known: &Known<'_>, judged: &[Judged]) -> Vec<Wide> {
     known
         .snapshot
         .selected_sources(&known.policy.selector)
         .filter_map(|source| {
             let probed = known.snapshot.probes.cdc.get(&source.id)?;
-            tables(known, source).next()?;
-            let problem = problem(known, source, probed)?;
-            let tables = judged
-                .iter()
-                .filter(|judged| {
-                    judged.source_id == source.id && explains(&problem, &judged.verdict)
-                })
-                .map(|judged| judged.schema_id.clone())
+            let captured: HashSet<&str> = tables(known, source)
+                .map(|schema| schema.id.as_str())
                 .collect();
+            let judged: Vec<&Judged> = judged
+                .iter()
+                .filter(|judged| captured.contains(judged.schema_id.as_str()))
+                .collect();
+            let problem = match &probed.answer {
+                _ if captured.is_empty() => None,
+                Ok(status) => problem(known, source, status, probed),
+                Err(error) => cannot_connect(known, source, error, probed, &judged),
+            }?;
+            let explained = judged.iter().filter(|judged| {
+                explains(&problem, &judged.verdict) && !is_newer(known, judged, probed.at)
+            });
+            let tables = explained.map(|judged| judged.schema_id.clone()).collect();
             Some(Wide { problem, tables })
         })
         .collect()
 }
 
-/// True if the problem of the source says all that there is to say of a table.
-fn explains(problem: &Problem, verdict: &Verdict) -> bool {
-    let (Verdict::Failing { failure, .. }
-    | Verdict::Disabled {
-        after: Some(failure),
-        ..
-    }) = verdict
-    else {
-        return false;
-    };
-    failure.cause == problem.cause && problem.severity == Severity::Error
+/// True if capture stands still because of a problem: its tables can do nothing about it one by one.
+pub(super) fn stops_capture(problem: &Problem) -> bool {
+    problem.severity == Severity::Error
+        && matches!(
+            problem.rule,
+            rules::SLOT_GONE | NOT_ENABLED | PUBLICATION_GONE | PAUSED | CANNOT_CONNECT
+        )
 }
 
-fn problem(known: &Known<'_>, source: &Source, probed: &Probed<CdcStatus>) -> Option<Problem> {
-    let status = probed.answer.as_ref().ok()?;
+/// True while the slot is not there, also while `PostHog` may still make it anew.
+pub(super) fn has_no_slot(problem: &Problem) -> bool {
+    problem.rule == rules::SLOT_GONE
+}
+
+/// True for a table that was turned away after `PostHog` was asked how capture stands: its text is the newer one.
+fn is_newer(known: &Known<'_>, judged: &Judged, asked: Timestamp) -> bool {
+    let failure = judged.verdict.failure();
+    let turned_away =
+        failure.is_some_and(|failure| Cause::of(failure.cause).scope == Scope::Connection);
+    let seen = known.snapshot.seen(&judged.schema_id);
+    turned_away && seen.and_then(Seen::failed_at).is_some_and(|at| at > asked)
+}
+
+/// True if the problem of the source says all that there is to say of a table.
+fn explains(problem: &Problem, verdict: &Verdict) -> bool {
+    let stopped = stops_capture(problem);
+    match verdict {
+        Verdict::Failing { failure, .. }
+        | Verdict::Disabled {
+            after: Some(failure),
+            ..
+        } => {
+            // What a run said when capture worked, or when it could not connect, is older than what PostHog answers now.
+            let cause = Cause::of(failure.cause);
+            let of_source = matches!(cause.scope, Scope::Connection | Scope::Capture)
+                || cause.retried_by_posthog;
+            failure.cause == problem.cause && problem.severity == Severity::Error
+                || stopped && of_source
+        }
+        Verdict::Stale { .. } | Verdict::StuckWithoutJob { .. } | Verdict::JustFailed => stopped,
+        Verdict::Healthy
+        | Verdict::Pending
+        | Verdict::Running
+        | Verdict::StuckJob(_)
+        | Verdict::Silent(_)
+        | Verdict::Disabled { after: None, .. }
+        | Verdict::NotConfigured
+        | Verdict::Billing
+        | Verdict::Paused
+        | Verdict::CannotTell { .. } => false,
+    }
+}
+
+/// `PostHog` cannot get into the database now, and tables suffer. While they are well, that may pass.
+fn cannot_connect(
+    known: &Known<'_>,
+    source: &Source,
+    error: &PostHogError,
+    probed: &Probed<CdcStatus>,
+    judged: &[&Judged],
+) -> Option<Problem> {
+    let PostHogError::Refused {
+        status: 400,
+        detail,
+        ..
+    } = error
+    else {
+        return None;
+    };
+    let source_type = source.source_type.get().map(String::as_str);
+    let cause = (known.snapshot.readings)
+        .of(detail, source_type, classify)
+        .cause;
+    let mut problem = Problem::of_source(
+        redact::one_line(&source.title(), 80),
+        &source.id,
+        cause,
+        CANNOT_CONNECT,
+        format!(
+            "PostHog cannot get into the database for change data capture: {}",
+            redact::text(detail, 300)
+        ),
+    );
+    let suffers = |judged: &&&Judged| explains(&problem, &judged.verdict);
+    let affected: Vec<String> = (judged.iter().filter(suffers))
+        .map(|judged| redact::one_line(&judged.schema, NAME_CAP))
+        .collect();
+    if Cause::of(cause).scope != Scope::Connection || affected.is_empty() {
+        return None;
+    }
+    problem.affected = affected;
+    problem.evidence = vec![format!("PostHog's cdc_status was refused{}", as_of(probed)).into()];
+    Some(problem)
+}
+
+fn problem(
+    known: &Known<'_>,
+    source: &Source,
+    status: &CdcStatus,
+    probed: &Probed<CdcStatus>,
+) -> Option<Problem> {
     let Trouble {
         cause,
         severity,
         rule,
         message,
+        advice,
     } = trouble(status, known.policy.lag_warn_percent)?;
     let mut problem = Problem::of_source(
         redact::one_line(&source.title(), 80),
@@ -107,11 +214,12 @@ fn problem(known: &Known<'_>, source: &Source, probed: &Probed<CdcStatus>) -> Op
         message,
     );
     problem.severity = severity;
+    problem.advice = advice.unwrap_or(problem.advice);
     problem.evidence = vec![facts(status, &as_of(probed)).into()];
     problem.affected = tables(known, source)
         .map(|schema| redact::one_line(&schema.name, NAME_CAP))
         .collect();
-    if rule == SLOT_GONE && comes_back(known, source, probed.at) {
+    if rule == rules::SLOT_GONE && comes_back(known, source, probed.at) {
         problem.severity = Severity::Warning;
         problem
             .evidence
@@ -128,11 +236,16 @@ fn comes_back(known: &Known<'_>, source: &Source, probed_at: Timestamp) -> bool 
     !failed && has_time_left(known, source, probed_at) == Some(true)
 }
 
-/// Whether `PostHog` has had fewer than two intervals of the source's tables to rebuild the slot; none if it is not known.
+/// Whether `PostHog` has had fewer than two intervals of the source's tables to rebuild the slot; none if it is not known. It has had
+/// them where no table was synced for that long, and it rebuilds none while the schedule stands still.
 fn has_time_left(known: &Known<'_>, source: &Source, probed_at: Timestamp) -> Option<bool> {
     let since = known.snapshot.probes.slot_lost_since.get(&source.id)?;
     let shortest = tables(known, source).filter_map(Schema::frequency).min()?;
-    Some(probed_at.duration_since(*since) < shortest * SLOT_COMES_BACK)
+    let long = |at: &Timestamp| probed_at.duration_since(*at) >= shortest * SLOT_COMES_BACK;
+    let synced = tables(known, source).filter_map(|schema| schema.last_synced_at.get());
+    let paused = status(known.snapshot, &source.id)
+        .is_some_and(|status| status.schedule_paused == Lax::Is(true));
+    Some(!paused && !long(since) && !synced.max().is_some_and(long))
 }
 
 /// True if the database was asked, has no slot, and `PostHog` has had two intervals to make it anew.
@@ -150,10 +263,24 @@ pub fn has_lost_its_slot(known: &Known<'_>, source: &Source) -> bool {
 
 /// True if the database was asked and has its slot.
 #[must_use]
-pub fn has_its_slot(known: &Known<'_>, source_id: &str) -> bool {
-    let probed = known.snapshot.probes.cdc.get(source_id);
-    let answer = probed.and_then(|probed| probed.answer.as_ref().ok());
-    answer.is_some_and(|status| status.slot_exists == Lax::Is(true))
+pub fn has_its_slot(snapshot: &Snapshot, source_id: &str) -> bool {
+    status(snapshot, source_id).is_some_and(|status| status.slot_exists == Lax::Is(true))
+}
+
+/// What the database lacks by `PostHog`'s check; none if it was not checked.
+#[must_use]
+pub fn missing(snapshot: &Snapshot, source_id: &str) -> Option<Vec<String>> {
+    let probed = snapshot.probes.prerequisites.get(source_id)?;
+    let check = probed.answer.as_ref().ok()?;
+    Some(check.missing(has_its_slot(snapshot, source_id)))
+}
+
+/// True if `PostHog` checked the database after `since`, and it lacks nothing.
+#[must_use]
+pub fn is_prepared_since(snapshot: &Snapshot, source_id: &str, since: Timestamp) -> bool {
+    let probed = snapshot.probes.prerequisites.get(source_id);
+    probed.is_some_and(|probed| probed.at > since)
+        && missing(snapshot, source_id).is_some_and(|missing| missing.is_empty())
 }
 
 /// What the database lacks, where it was asked.
@@ -161,12 +288,12 @@ fn lacks(known: &Known<'_>, source: &Source) -> Vec<String> {
     let Some(probed) = known.snapshot.probes.prerequisites.get(&source.id) else {
         return Vec::new();
     };
+    let missing = missing(known.snapshot, &source.id).unwrap_or_default();
     match &probed.answer {
-        Ok(check) if check.valid => {
+        Ok(_) if missing.is_empty() => {
             vec!["PostHog's check of the prerequisites found nothing missing".to_owned()]
         }
-        Ok(check) => check
-            .errors
+        Ok(_) => missing
             .iter()
             .take(4)
             .map(|error| format!("missing: {}", redact::text(error, 200)))
@@ -200,7 +327,23 @@ struct Trouble {
     severity: Severity,
     rule: &'static str,
     message: String,
+    /// What a person should do, where it is not what the cause says.
+    advice: Option<Advice>,
 }
+
+/// The source is not captured at all.
+const NOT_ENABLED: &str = "cdc/not-enabled";
+/// The database lacks the publication.
+const PUBLICATION_GONE: &str = "cdc/publication-gone";
+/// The schedule of the source stands still.
+const PAUSED: &str = "cdc/schedule-paused";
+/// The database does not let `PostHog` in.
+const CANNOT_CONNECT: &str = "cdc/cannot-connect";
+
+/// After a failure that left the slot in place. A reload of a table does not start the schedule again.
+const RESUME: Advice = Advice::same(
+    "Slot and publication are there, and PostHog gets into the database. If the reason for which it stopped is fixed, use Resume in the source's settings in PostHog: it goes on from where it stopped and deletes nothing.",
+);
 
 /// What is wrong with change data capture, the worst first. What `PostHog` does not know is not wrong.
 fn trouble(status: &CdcStatus, lag_warn_percent: i64) -> Option<Trouble> {
@@ -210,33 +353,34 @@ fn trouble(status: &CdcStatus, lag_warn_percent: i64) -> Option<Trouble> {
             severity: Severity::Error,
             rule,
             message: message.to_owned(),
+            advice: (rule == PAUSED).then_some(RESUME),
         })
     };
     if status.enabled == Lax::Is(false) {
         return broken(
             RootCause::CdcBroken,
-            "cdc/not-enabled",
+            NOT_ENABLED,
             "Tables are synced by change data capture, but it is switched off for the source",
         );
     }
     if status.slot_exists == Lax::Is(false) {
         return broken(
             RootCause::CdcSlotLost,
-            SLOT_GONE,
+            rules::SLOT_GONE,
             "The database no longer has the replication slot",
         );
     }
     if status.publication_exists == Lax::Is(false) {
         return broken(
             RootCause::CdcBroken,
-            "cdc/publication-gone",
+            PUBLICATION_GONE,
             "The database no longer has the publication",
         );
     }
     if status.schedule_paused == Lax::Is(true) {
         return broken(
             RootCause::CdcBroken,
-            "cdc/schedule-paused",
+            PAUSED,
             "The schedule of change data capture stands still: PostHog stopped it, or a person did",
         );
     }
@@ -277,6 +421,7 @@ fn lag(status: &CdcStatus, lag_warn_percent: i64) -> Option<Trouble> {
         severity,
         rule,
         message: format!("The replication slot is {} MB behind{ahead}", lag / MB),
+        advice: None,
     })
 }
 

@@ -82,11 +82,23 @@ fn read<'a>(known: &Known<'a>) -> (Vec<Offer<'a>>, Vec<Problem>) {
         };
         offers.push(Offer {
             source,
-            job_inputs: content(known, &entry.job_inputs, is_credential, &mut tell),
-            webhook_inputs: content(known, &entry.webhook_inputs, |_| true, &mut tell),
+            job_inputs: content(known, source, entry, &entry.job_inputs, &mut tell),
+            webhook_inputs: content(known, source, entry, &entry.webhook_inputs, &mut tell),
         });
     }
     (offers, problems)
+}
+
+/// The inputs of the webhook of a source that `spec.credentials` names.
+pub(super) fn webhook_inputs<'a>(
+    known: &Known<'a>,
+    source: &'a Source,
+) -> impl Iterator<Item = &'a str> {
+    let (type_, prefix) = (source.type_name(), source.prefix_name());
+    let entries = known.policy.credentials.iter();
+    entries
+        .filter(move |entry| entry.source.matches(type_, prefix, &source.id))
+        .flat_map(|entry| entry.webhook_inputs.keys().map(String::as_str))
 }
 
 /// A rule, and what is wrong, in words.
@@ -125,22 +137,23 @@ fn source<'a>(known: &Known<'a>, entry: &Credentials) -> Result<&'a Source, Wron
 /// All values of one call, or nothing: half of a user name and a password would lock an account.
 fn content(
     known: &Known<'_>,
+    source: &Source,
+    entry: &Credentials,
     wanted: &BTreeMap<String, FromSecret>,
-    may: impl Fn(&str) -> bool,
     tell: &mut impl FnMut(Wrong),
 ) -> Option<Content> {
     let mut values: Vec<(String, SecretString)> = Vec::new();
     let mut digest = Sha256::new();
     for (name, FromSecret { secret_ref }) in wanted {
-        if !may(name) {
+        if !is_credential(name) {
             let message = format!(
-                "jobInputs names {name}, which does not say who asks but where or what: it could turn a table to another database"
+                "{name} is not a secret input, so it is not filled from a Secret: PostHog shows user names, and what says where or what could point a table at another database. Change it in PostHog, and remove it from the entry"
             );
-            tell(("credentials/says-where", message));
+            tell(("credentials/not-secret", message));
             continue;
         }
-        match known.snapshot.offers.get(secret_ref)? {
-            Ok(offered) => match shape(name, offered.value.expose_secret()) {
+        match known.snapshot.offers.get(&entry.use_of(secret_ref))? {
+            Ok(offered) => match shape(source.type_name(), name, offered.value.expose_secret()) {
                 Ok(()) => {
                     digest.update(format!("{name}={}\n", offered.hmac));
                     values.push((name.clone(), offered.value.clone()));
@@ -171,11 +184,12 @@ fn in_words(SecretKeyRef { name, key }: &SecretKeyRef) -> String {
 }
 
 /// Why a value cannot be what the input wants, without a byte of it.
-fn shape(input: &str, value: &str) -> Result<(), &'static str> {
+fn shape(source_type: &str, input: &str, value: &str) -> Result<(), &'static str> {
     let last = input.rsplit('.').next().unwrap_or_default();
     let starts: &[&str] = match last {
         "stripe_secret_key" => &["sk_", "rk_"],
-        "signing_secret" => &["whsec_"],
+        // What others call so looks like anything.
+        "signing_secret" if source_type == "Stripe" => &["whsec_"],
         _ => &[],
     };
     let lines = value.starts_with("-----BEGIN") || value.starts_with('{');
@@ -236,6 +250,7 @@ fn not_taken(known: &Known<'_>, offer: &Offer<'_>) -> Option<Problem> {
         at,
         fate,
         detail,
+        shown: _,
     } = state.webhook_inputs.as_ref()?;
     let Content {
         hmac: now, from, ..
@@ -275,7 +290,7 @@ mod tests {
             ("auth_method.stripe_secret_key", "pk_live_hunter22"),
             ("signing_secret", "hunter22"),
         ] {
-            let why = shape(input, value).unwrap_err();
+            let why = shape("Stripe", input, value).unwrap_err();
             assert!(!why.contains("hunter"), "{why}");
         }
         for (input, value) in [
@@ -287,7 +302,8 @@ mod tests {
             ("auth_method.stripe_secret_key", "rk_live_x"),
             ("signing_secret", "whsec_x"),
         ] {
-            assert_eq!(shape(input, value), Ok(()), "{input}");
+            assert_eq!(shape("Stripe", input, value), Ok(()), "{input}");
         }
+        assert_eq!(shape("Github", "signing_secret", "hunter22"), Ok(()));
     }
 }

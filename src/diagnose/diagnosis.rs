@@ -1,17 +1,18 @@
 //! The diagnosis of a project: the verdict on every selected table, what somebody should know, and the counts.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use super::{
+    blocked::Blocked,
     judge,
     known::Known,
     outage::{BadSources, Together},
     problem::Problem,
-    problems, suspects,
+    problems, suspects, switched_off,
     verdict::{Judged, Verdict},
 };
 use crate::{
-    api::status::{SchemaCounts, SourceCounts, Summary},
+    api::status::{SchemaCounts, SourceCounts, Summary, WentOff},
     observe::{Elsewhere, Seen},
     posthog::{
         redact,
@@ -26,8 +27,14 @@ pub struct Diagnosis {
     pub judged: Vec<Judged>,
     /// What somebody should know, most severe first.
     pub problems: Vec<Problem>,
+    /// Why nothing is done to tables by themselves whose source is broken as a whole.
+    pub blocked: Blocked,
     /// The sources that turned bad together, if there are enough of them for the breaker to open.
     pub together: Option<Together>,
+    /// Ids of the tables that suffer from an outage of `PostHog`.
+    pub in_outage: HashSet<String>,
+    /// What was seen to be switched off and is still off.
+    pub went_off: Vec<WentOff>,
     /// What policies of other projects may know of the sources of this one.
     pub for_others: Elsewhere,
     /// Each source of which a table is selected.
@@ -136,6 +143,7 @@ impl Diagnosis {
             }
         }
         if schemas.total > 0 {
+            is_well &= !switched_off::is_off(known, source);
             let part = Part {
                 source_id: source.id.clone(),
                 judged: 0..0,
@@ -158,10 +166,16 @@ impl Diagnosis {
     /// What no table says alone.
     fn conclude(self, known: &Known<'_>) -> Self {
         let bad = BadSources::of(known);
+        let outage = bad.problem(&known.policy.limits.breaker, &self.judged);
+        let in_outage = outage.iter().flat_map(|wide| wide.tables.clone()).collect();
+        let (problems, blocked) = problems::all(known, &self.judged, outage);
         Self {
-            problems: problems::all(known, &self.judged, &bad),
+            in_outage,
+            problems,
+            blocked,
             together: bad.together(&known.policy.limits.breaker),
             for_others: bad.for_others(),
+            went_off: switched_off::remembered(known),
             ..self
         }
     }
@@ -199,7 +213,7 @@ const fn field<'a>(counts: &'a mut SchemaCounts, verdict: &Verdict) -> &'a mut i
             &mut counts.stuck
         }
         Verdict::Failing { .. } | Verdict::JustFailed => &mut counts.failing,
-        Verdict::Stale { .. } => &mut counts.stale,
+        Verdict::Stale(_) => &mut counts.stale,
         Verdict::Disabled { .. } | Verdict::NotConfigured | Verdict::Paused => &mut counts.disabled,
         Verdict::Billing => &mut counts.billing,
         Verdict::Pending | Verdict::CannotTell { .. } => &mut counts.unknown,
@@ -219,7 +233,7 @@ const fn lets_source_be_healthy(verdict: &Verdict) -> bool {
         | Verdict::StuckWithoutJob { .. }
         | Verdict::Failing { .. }
         | Verdict::JustFailed
-        | Verdict::Stale { .. }
+        | Verdict::Stale(_)
         | Verdict::Disabled { after: Some(_), .. }
         | Verdict::Billing
         | Verdict::CannotTell { .. } => false,
@@ -287,6 +301,7 @@ mod tests {
             rivals: Vec::new(),
             offers: Offers::default(),
             elsewhere: Elsewhere::default(),
+            instance: crate::posthog::instance::Instance::default(),
             slowed: false,
             approval_guard: ApprovalGuard::broken("it was not looked at"),
         }

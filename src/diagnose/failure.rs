@@ -3,12 +3,15 @@
 use jiff::Timestamp;
 
 use super::{
-    causes::{Advice, Cause, Doubt},
+    causes::{Advice, Cause, Doubt, Scope},
     classify::classify,
+    known::Known,
+    reached,
+    words::seconds,
 };
 use crate::{
-    api::status::{Confidence, RootCause},
-    observe::{Newest, Reading, Snapshot},
+    api::status::{Confidence, Fate, RootCause},
+    observe::{Look, Newest, Reading, Snapshot},
     posthog::{
         PostHogError,
         lax::Lax,
@@ -19,6 +22,9 @@ use crate::{
 
 /// Longest error text that is kept, in characters.
 const TEXT_CAP: usize = 300;
+
+/// Runs in a row without a success of which the newest ended with a note of `PostHog`: from so many on they are failures.
+const NOTES_IN_A_ROW: usize = 3;
 
 /// A failure, and why it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,16 +41,25 @@ pub struct Failure {
     pub text: Option<String>,
     /// What else speaks for the cause.
     pub facts: Vec<String>,
+    /// When `PostHog` got into the source after a failure to do so: what the text says no longer holds.
+    pub overcome: Option<Timestamp>,
 }
+
+/// What helps where a connection works again.
+const RESUME: Advice = Advice {
+    with_operator: "PostHog gets into the source again, so nothing has to be changed there. Resume: switch the table on again if PostHog switched it off, by approving the proposal or in PostHog; else reload it or wait for the next run.",
+    by_hand: "PostHog gets into the source again, so nothing has to be changed there. Resume: switch the table on again in PostHog if PostHog switched it off; else reload it or wait for the next run.",
+};
 
 /// Why the newest run of a table failed at `failed_at`.
 #[must_use]
 pub fn failure(
-    snapshot: &Snapshot,
+    known: &Known<'_>,
     source: &Source,
     schema: &Schema,
     failed_at: Option<Timestamp>,
 ) -> Failure {
+    let snapshot = known.snapshot;
     let (text, reading) = read(snapshot, source, schema);
     let mut failure = Failure {
         cause: reading.cause,
@@ -53,12 +68,16 @@ pub fn failure(
         advice: reading.advice(),
         text: text.map(|text| redact::text(text, TEXT_CAP)),
         facts: Vec::new(),
+        overcome: None,
     };
     if let Some(blocked) = blocked(snapshot, schema) {
         failure.becomes(blocked, Confidence::High, "field/incremental_sync_blocked");
         failure
             .facts
             .push("PostHog's field incremental_sync_blocked says so".to_owned());
+    }
+    if Cause::of(failure.cause).is_note() {
+        notes_again_and_again(&mut failure, snapshot, schema);
     }
     match Cause::of(failure.cause).doubt {
         Doubt::Status => {
@@ -81,7 +100,36 @@ pub fn failure(
         // The table was asked already, by what `read` reads.
         Doubt::Table | Doubt::Nothing => {}
     }
+    if Cause::of(failure.cause).scope == Scope::Connection {
+        ask_the_connection(&mut failure, known, source, failed_at);
+    }
     failure
+}
+
+/// What `PostHog` answers now is newer than the text. It got in before, too, if it took the credentials with which the run failed:
+/// then the run knows better.
+fn ask_the_connection(
+    failure: &mut Failure,
+    known: &Known<'_>,
+    source: &Source,
+    failed_at: Option<Timestamp>,
+) {
+    let mut states = known.state.sources.iter();
+    let state = states.find(|state| state.id == source.id);
+    let handed = state.and_then(|state| state.credentials.as_ref());
+    let failed_with = handed.is_some_and(|handed| {
+        handed.fate == Some(Fate::Accepted) && failed_at.is_none_or(|at| at > handed.at)
+    });
+    let reached = reached::at(known.snapshot, source).filter(|_| !failed_with);
+    let Some(at) = reached.filter(|at| failed_at.is_some_and(|failed_at| *at > failed_at)) else {
+        return;
+    };
+    failure.overcome = Some(at);
+    failure.advice = RESUME;
+    failure.facts.push(format!(
+        "PostHog got into the source at {}, after this failure: what its text says no longer holds",
+        seconds(at)
+    ));
 }
 
 /// What `PostHog` says of a failed run, and what that means, without anything else. The table's text counts first, then the
@@ -118,6 +166,21 @@ pub fn read<'a>(
 }
 
 impl Failure {
+    /// The same of a run that the operator cancelled with approval: that it was stopped is no note then, because no run came after it.
+    pub(super) fn of_cancel_in_vain(mut self) -> Self {
+        self.becomes(
+            RootCause::Stuck,
+            Confidence::High,
+            "run/cancelled-and-none-since",
+        );
+        self.advice = Advice::same(
+            "Reload the table in PostHog: the operator cancelled its run with approval, and no run came of the reload. If none comes then either, ask PostHog's support.",
+        );
+        let fact = "the operator cancelled the run, which a person had approved";
+        self.facts.push(fact.to_owned());
+        self
+    }
+
     fn becomes(&mut self, cause: RootCause, confidence: Confidence, rule: &'static str) {
         *self = Self {
             cause,
@@ -126,7 +189,30 @@ impl Failure {
             advice: Cause::of(cause).advice,
             text: self.text.take(),
             facts: std::mem::take(&mut self.facts),
+            overcome: None,
         };
+    }
+}
+
+/// One run that ends with a note of `PostHog` is none that failed; several in a row, without any success, are. Runs that somebody
+/// stopped are not counted.
+fn notes_again_and_again(failure: &mut Failure, snapshot: &Snapshot, schema: &Schema) {
+    let Some(seen) = snapshot.seen(&schema.id) else {
+        return;
+    };
+    let look = seen.readable().map(Look::newest);
+    let stopped = matches!(look, Some(Newest::Job(job, _)) if job.was_stopped());
+    let streak = seen.streak.filter(|streak| streak.count >= NOTES_IN_A_ROW);
+    if let Some(streak) = streak.filter(|_| !stopped) {
+        failure.becomes(
+            RootCause::PlatformInternal,
+            Confidence::Medium,
+            "run/notes-in-a-row",
+        );
+        failure.facts.push(format!(
+            "{} runs in a row have ended without data, the newest of them with this note",
+            streak.count
+        ));
     }
 }
 
@@ -187,7 +273,7 @@ fn ask_the_source(failure: &mut Failure, snapshot: &Snapshot, schema: &Schema) {
 }
 
 /// `Schema with name X not found`, or that it could not be discovered: the name stands in the middle and does not matter.
-fn says_gone(detail: &str) -> bool {
+pub(super) fn says_gone(detail: &str) -> bool {
     let detail = detail.to_lowercase();
     (detail.starts_with("schema with name") && detail.trim_end_matches('.').ends_with("not found"))
         || detail.starts_with("could not discover schema")

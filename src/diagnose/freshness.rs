@@ -1,35 +1,39 @@
-//! Is a table stale though it says Completed? Schedules can stop without an error; a run that finds nothing new may leave
-//! `last_synced_at` where it was. So the list only makes a suspect, and the runs decide.
+//! Does data still arrive? Whatever a table says (Completed, a note in place of an error, a status that was left behind), it is
+//! stale when no run of it has completed for too long. Schedules stop without an error, and a run that finds nothing new may
+//! leave `last_synced_at` where it was: so the list only makes a suspect, and the runs decide.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{known::Known, verdict::Verdict};
+use super::{
+    causes::Cause,
+    known::Known,
+    verdict::{Behind, Late, Verdict},
+    words::{in_words, seconds},
+};
 use crate::{
     api::{
         status::Severity,
         validated::{Health, Selector},
     },
-    observe::{Newest, Seen, Snapshot},
+    observe::{Changes, Look, Newest, Seen, Snapshot},
     posthog::{
         lax::Lax,
-        wire::{JobStatus, Schema, SchemaStatus, Source},
+        wire::{Job, JobStatus, Schema, SchemaStatus, Source},
     },
 };
 
-/// How old the last completed run may be, and how bad it is beyond. Empty for a table that has no schedule that is known:
-/// nobody can say when it is due.
+/// How old the last completed run may be, and how bad it is beyond. Without an interval that is known, only an absolute age counts.
 fn limits(health: &Health, schema: &Schema) -> Vec<(SignedDuration, Severity)> {
-    let Some(every) = schema.frequency() else {
-        return Vec::new();
-    };
     let (warn, error) = health.stale_after;
-    let times = |count: i32| every.checked_mul(count).unwrap_or(SignedDuration::MAX);
+    let intervals = schema.frequency().into_iter().flat_map(|every| {
+        let times = |count: i32| every.checked_mul(count).unwrap_or(SignedDuration::MAX);
+        [
+            (times(error), Severity::Error),
+            (times(warn), Severity::Warning),
+        ]
+    });
     let max_age = health.max_age.map(|age| (age, Severity::Error));
-    let limits = [
-        (times(error), Severity::Error),
-        (times(warn), Severity::Warning),
-    ];
-    max_age.into_iter().chain(limits).collect()
+    max_age.into_iter().chain(intervals).collect()
 }
 
 /// The worst limit that an age has passed; of two, the one that was passed first.
@@ -46,60 +50,243 @@ fn passed(
     passed.first().copied()
 }
 
+/// Tables that should sync by a schedule. Sources that are only queried have none.
+fn is_scheduled(source: &Source, schema: &Schema) -> bool {
+    source.is_imported() && schema.should_sync == Lax::Is(true)
+}
+
+/// Since when a table waits for data, as the list alone says: since the start of its last success, or since it was first seen
+/// to be on without any.
+fn waits_since(changes: &Changes, schema: &Schema) -> Option<Timestamp> {
+    let synced = schema.last_synced_at.get();
+    synced.or_else(|| changes.waiting.get(&schema.id)).copied()
+}
+
 /// True if the list alone lets a table look stale.
 #[must_use]
-pub fn is_suspect(health: &Health, source: &Source, schema: &Schema, now: Timestamp) -> bool {
-    let age = |at: &Timestamp| now.duration_since(*at);
+pub fn is_suspect(
+    health: &Health,
+    changes: &Changes,
+    (source, schema): (&Source, &Schema),
+    now: Timestamp,
+) -> bool {
+    let age = |at: Timestamp| now.duration_since(at);
     is_scheduled(source, schema)
-        && schema
-            .last_synced_at
-            .get()
-            .is_some_and(|at| passed(health, schema, age(at)).is_some())
+        && waits_since(changes, schema).is_some_and(|at| passed(health, schema, age(at)).is_some())
 }
 
-/// Sources that are only queried have no schedule of syncs.
-fn is_scheduled(source: &Source, schema: &Schema) -> bool {
-    source.is_warehouse()
-        && schema.should_sync == Lax::Is(true)
-        && schema.status() == SchemaStatus::Completed
-}
-
-/// The verdict on a table that says Completed; none if it is not stale, or nobody can tell yet.
+/// True if a table has passed a limit since the look at it: a newer one has to tell whether a run has completed.
 #[must_use]
-pub fn verdict(
-    known: &Known<'_>,
-    source: &Source,
+pub fn has_passed_since(
+    health: &Health,
+    changes: &Changes,
     schema: &Schema,
+    look: &Look,
+    now: Timestamp,
+) -> bool {
+    let severity = |at: Timestamp, by: Timestamp| {
+        let passed = passed(health, schema, by.duration_since(at));
+        passed.map(|(_, severity)| severity)
+    };
+    since(changes, schema, look).is_some_and(|at| severity(at, now) != severity(at, look.began))
+}
+
+/// Since when a table waits for data, as far as list and runs say.
+fn since(changes: &Changes, schema: &Schema, look: &Look) -> Option<Timestamp> {
+    let waiting = changes.waiting.get(&schema.id).copied();
+    last_completed(schema, look).or_else(|| look.began_at().chain(waiting).min())
+}
+
+/// When data last came, as far as list and runs say.
+fn last_completed(schema: &Schema, look: &Look) -> Option<Timestamp> {
+    let ended = |job: &Job| job.finished_at.get().or(job.created_at.get()).copied();
+    let run = look.newest_completed().and_then(ended);
+    run.max(schema.last_synced_at.get().copied())
+}
+
+/// The verdict on a table that is switched on: `by_status` is what its status comes to, which may hide that no data arrives.
+pub(super) fn judge(
+    known: &Known<'_>,
+    (source, schema): (&Source, &Schema),
     seen: Option<&Seen>,
-) -> Option<Verdict> {
+    by_status: Verdict,
+) -> Verdict {
     let health = known.health(source, schema);
-    if !is_suspect(health, source, schema, known.now) {
-        return None;
+    let changes = &known.snapshot.changes;
+    let may_hide = match &by_status {
+        Verdict::Healthy
+        | Verdict::Running
+        | Verdict::Pending
+        | Verdict::JustFailed
+        | Verdict::Billing => true,
+        Verdict::Failing { failure, .. } => Cause::of(failure.cause).is_note(),
+        Verdict::StuckJob(_)
+        | Verdict::Silent(_)
+        | Verdict::StuckWithoutJob { .. }
+        | Verdict::Disabled { .. }
+        | Verdict::Stale(_)
+        | Verdict::NotConfigured
+        | Verdict::Paused
+        | Verdict::CannotTell { .. } => false,
+    };
+    if !may_hide
+        || !is_suspect(health, changes, (source, schema), known.now)
+        || grace(known.snapshot, schema, known.now).is_some()
+    {
+        return by_status;
     }
-    let synced = schema.last_synced_at.get()?;
-    let look = seen?.readable()?;
-    let last = match look.newest() {
-        Newest::Unclear(_) => return None,
-        Newest::None => *synced,
-        Newest::Job(job, began) => match job.status() {
-            JobStatus::Completed => job.finished_at.get().copied().unwrap_or(began).max(*synced),
-            // A run in progress, or one that failed or was held back: something else will be said of it.
-            JobStatus::Running | JobStatus::Failed | JobStatus::Billing | JobStatus::Unknown => {
-                return None;
-            }
+    match look(schema, seen) {
+        Ok(look) => late(known, (source, schema), look, &by_status).map_or(by_status, |late| {
+            late.map_or_else(cannot_tell, Verdict::Stale)
+        }),
+        Err(why) => cannot_tell(why),
+    }
+}
+
+fn cannot_tell(reason: String) -> Verdict {
+    Verdict::CannotTell { reason }
+}
+
+/// A look that tells of the runs of a suspect; the reason if there is none.
+fn look<'a>(schema: &Schema, seen: Option<&'a Seen>) -> Result<&'a Look, String> {
+    let why = match seen.and_then(Seen::readable) {
+        None => "have not been read yet".to_owned(),
+        Some(look) => match look.newest() {
+            Newest::None | Newest::Job(..) => return Ok(look),
+            Newest::Unclear(reason) => format!("are not known: {reason}"),
         },
     };
+    let listed = schema.last_synced_at.get();
+    let listed = listed.map_or_else(
+        || "it has never synced".to_owned(),
+        |at| format!("its last sync began at {}", seconds(*at)),
+    );
+    Err(format!("by PostHog's list {listed}, and its runs {why}"))
+}
+
+/// How late a table is, if it is; the reason if that cannot be told.
+fn late(
+    known: &Known<'_>,
+    (source, schema): (&Source, &Schema),
+    look: &Look,
+    by_status: &Verdict,
+) -> Option<Result<Late, String>> {
+    let health = known.health(source, schema);
+    let completed = last_completed(schema, look);
+    let since = since(&known.snapshot.changes, schema, look)?;
     // Only what the look proved: a run may have completed since.
-    let age = look.began.duration_since(last);
-    let (allowed, severity) = passed(health, schema, age)?;
-    if grace(known.snapshot, schema, known.now).is_some() {
+    let (allowed, severity) = passed(health, schema, look.began.duration_since(since))?;
+    let behind = match behind(known, schema, look, by_status)? {
+        Ok(behind) => behind,
+        Err(reason) => return Some(Err(reason)),
+    };
+    if completed.is_none() && behind.is_first_run(look) {
         return None;
     }
-    Some(Verdict::Stale {
-        since: last,
+    let severity = if behind.may_end_soon() {
+        severity.max(Severity::Warning)
+    } else {
+        severity
+    };
+    Some(Ok(Late {
+        since,
+        ever: completed.is_some(),
         allowed,
         severity,
-    })
+        behind,
+    }))
+}
+
+/// What hides that a table is late; none if its own verdict says enough.
+fn behind(
+    known: &Known<'_>,
+    schema: &Schema,
+    look: &Look,
+    by_status: &Verdict,
+) -> Option<Result<Behind, String>> {
+    let job = match look.newest() {
+        Newest::Job(job, began) => Some((job, began)),
+        Newest::None | Newest::Unclear(_) => None,
+    };
+    if let Some((job, began)) = job {
+        match job.status() {
+            JobStatus::Running => return Some(Ok(Behind::Run { began })),
+            JobStatus::Unknown => {
+                let reason = format!("its run {} has a status that is not known", job.id);
+                return Some(Err(reason));
+            }
+            JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => {}
+        }
+    }
+    Some(Ok(match (by_status, schema.status()) {
+        (Verdict::Failing { failure, .. }, _) => {
+            let said = failure.text.clone().unwrap_or_default();
+            match job {
+                Some((job, _)) if !job.was_stopped() => Behind::Note(said),
+                _ => Behind::Stopped(said),
+            }
+        }
+        (Verdict::JustFailed, _) => Behind::Failed,
+        (Verdict::Billing, _) => {
+            let last = job.map(|(job, began)| job.finished_at.get().copied().unwrap_or(began));
+            return is_left_behind(known, schema, last).then_some(Ok(Behind::Billing));
+        }
+        (_, SchemaStatus::Running) => Behind::NoRun,
+        (_, SchemaStatus::Never) => Behind::Never,
+        _ => Behind::Completed,
+    }))
+}
+
+/// True for a table that says it is limited by billing, has not tried again for longer than two intervals, and beside which others
+/// of the project have synced since.
+fn is_left_behind(known: &Known<'_>, schema: &Schema, tried: Option<Timestamp>) -> bool {
+    let tried = tried.or(schema.last_synced_at.get().copied());
+    let Some((tried, every)) = tried.zip(schema.frequency()) else {
+        return false;
+    };
+    let mut others = known.snapshot.sources.iter().flat_map(|s| &s.schemas);
+    known.now.duration_since(tried) > every * 2
+        && others.any(|other| {
+            other.id != schema.id && other.last_synced_at.get().is_some_and(|at| *at > tried)
+        })
+}
+
+impl Late {
+    /// In words: what it says, and what is so.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let Self {
+            since,
+            ever,
+            allowed,
+            severity: _,
+            behind,
+        } = self;
+        let none = if *ever {
+            format!("no run has completed since {}", seconds(*since))
+        } else {
+            format!(
+                "no run has ever completed, as far as PostHog lists them, and it has been on since {} at least",
+                seconds(*since)
+            )
+        };
+        let says = match behind {
+            Behind::Completed => "It says Completed, but".to_owned(),
+            Behind::Note(said) => format!("Its last run ended with a note and no data ({said}), and"),
+            Behind::Stopped(said) => format!("Its last run was stopped ({said}), and"),
+            Behind::Never => "It is switched on, but".to_owned(),
+            Behind::Billing => {
+                "It says that billing limits it, but other tables have synced since it last tried, and".to_owned()
+            }
+            Behind::Run { began } => format!(
+                "A run that began at {} shows signs of life, but",
+                seconds(*began)
+            ),
+            Behind::NoRun => "It says Running, but no job of it runs, and".to_owned(),
+            Behind::Failed => "Its last run failed a moment ago, and".to_owned(),
+        };
+        format!("{says} {none}, for more than {}", in_words(*allowed))
+    }
 }
 
 /// When the schedule of a table was changed, as long as its first run is not due: a new schedule has a whole interval for it.
@@ -119,7 +306,23 @@ pub fn rescheduled<'a>(
         .filter(|(source, schema)| is_scheduled(source, schema))
         .filter_map(move |(_, schema)| {
             let at = grace(snapshot, schema, now)?;
-            let age = now.duration_since(*schema.last_synced_at.get()?);
+            let age = now.duration_since(waits_since(&snapshot.changes, schema)?);
             (age > schema.frequency()?).then_some((schema, at))
         })
+}
+
+/// How long a table must have waited for its first sync before that is worth remembering.
+const WORTH_REMEMBERING: SignedDuration = SignedDuration::from_hours(1);
+
+/// The selected tables that are on, should sync by a schedule and have not done so for a while, and since when they have been seen so.
+pub fn waiting<'a>(
+    selector: &'a Selector,
+    snapshot: &'a Snapshot,
+    now: Timestamp,
+) -> impl Iterator<Item = (&'a Schema, Timestamp)> {
+    snapshot
+        .selected(selector)
+        .filter(|(source, schema)| is_scheduled(source, schema))
+        .filter_map(|(_, schema)| Some((schema, *snapshot.changes.waiting.get(&schema.id)?)))
+        .filter(move |(_, at)| now.duration_since(*at) >= WORTH_REMEMBERING)
 }

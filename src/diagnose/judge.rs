@@ -8,15 +8,16 @@ use super::{
     freshness,
     known::Known,
     not_configured::is_not_configured,
-    running,
+    running, switched_off,
     verdict::Verdict,
 };
 use crate::{
+    api::proposal::{Phase, ProposedAction},
     observe::{Look, Newest, Seen},
     posthog::{
         lax::Lax,
         redact,
-        wire::{JobStatus, Schema, SchemaStatus, Source},
+        wire::{Job, JobStatus, Schema, SchemaStatus, Source},
     },
 };
 
@@ -33,6 +34,11 @@ pub(super) fn verdict(
     schema: &Schema,
     seen: Option<&Seen>,
 ) -> Verdict {
+    let by_status = by_status(known, source, schema, seen);
+    freshness::judge(known, (source, schema), seen, by_status)
+}
+
+fn by_status(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
     let status = schema.status();
     match &schema.should_sync {
         Lax::Is(true) => {}
@@ -57,9 +63,10 @@ pub(super) fn verdict(
         SchemaStatus::Completed if schema.last_synced_at.is_unknown() => {
             cannot_tell("its status is Completed, but the time of its last sync cannot be read")
         }
-        SchemaStatus::Completed => {
-            freshness::verdict(known, source, schema, seen).unwrap_or(Verdict::Healthy)
-        }
+        SchemaStatus::Completed if source.is_accessed_oddly() => cannot_tell(
+            "how its source is accessed (access_method) is not known to this version of the operator, so it cannot say when a sync is due",
+        ),
+        SchemaStatus::Completed => Verdict::Healthy,
         SchemaStatus::Failed => failed(known, source, schema, seen),
         SchemaStatus::Running => match running::verdict(known, source, schema, seen) {
             Verdict::Running => failing_still(known, source, schema, seen),
@@ -89,8 +96,9 @@ fn disabled(
         };
     }
     let failed_at = seen.and_then(Seen::failed_at);
-    let failure = failure(known.snapshot, source, schema, failed_at);
-    if Cause::of(failure.cause).is_note() {
+    let failure = failure(known, source, schema, failed_at);
+    let by_person = switched_off::by_person(known, schema, &failure, seen).is_some();
+    if by_person || Cause::of(failure.cause).is_note() {
         return Verdict::Disabled {
             after: None,
             by_posthog: None,
@@ -140,7 +148,7 @@ fn failing_still(
     let Some(streak) = streak else {
         return Verdict::Running;
     };
-    let failure = failure(known.snapshot, source, schema, Some(streak.last));
+    let failure = failure(known, source, schema, Some(streak.last));
     let note = Cause::of(failure.cause).is_note();
     let short = known.now.duration_since(streak.since) < known.health(source, schema).failing_for;
     if note || short || failure.text.is_none() {
@@ -173,8 +181,23 @@ fn failed(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&See
     if known.now.duration_since(since) < known.health(source, schema).failing_for {
         return Verdict::JustFailed;
     }
-    Verdict::Failing {
-        since,
-        failure: failure(known.snapshot, source, schema, failed_at),
-    }
+    let failure = failure(known, source, schema, failed_at);
+    let failure = if job.is_some_and(|job| was_cancelled_in_vain(known, schema, job)) {
+        failure.of_cancel_in_vain()
+    } else {
+        failure
+    };
+    Verdict::Failing { since, failure }
+}
+
+/// True for a run that was cancelled by an approved proposal, whose reload brought no other.
+fn was_cancelled_in_vain(known: &Known<'_>, schema: &Schema, job: &Job) -> bool {
+    let mut proposals = known.proposals.iter();
+    proposals.any(|proposal| {
+        let cancelled = proposal.material.steps.first();
+        proposal.action == ProposedAction::Cancel
+            && proposal.phase == Phase::OutcomeUnknown
+            && proposal.target.schema_id == schema.id
+            && cancelled.is_some_and(|step| step.job_id.as_ref() == Some(&job.id))
+    })
 }

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     causes::{Cause, FixedBy},
+    cdc,
     failure::Failure,
     verdict::Verdict,
 };
@@ -145,12 +146,14 @@ impl<'a> SwitchedOff<'a> {
         let seen = self.snapshot.seen(&self.schema.id);
         let since = self.by_posthog.or(seen.map(|seen| seen.text_since));
         let probed = self.snapshot.probes.prerequisites.get(&self.source.id);
-        match probed.filter(|probed| since.is_some_and(|since| probed.at > since)) {
-            None => Fix::Open,
-            Some(probed) => match &probed.answer {
-                Ok(check) if check.valid => Fix::Likely,
-                _ => Fix::No,
-            },
+        let Some(since) = since.filter(|since| probed.is_some_and(|probed| probed.at > *since))
+        else {
+            return Fix::Open;
+        };
+        if cdc::is_prepared_since(self.snapshot, &self.source.id, since) {
+            Fix::Likely
+        } else {
+            Fix::No
         }
     }
 

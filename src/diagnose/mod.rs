@@ -6,6 +6,7 @@
 //! failed, which reads its text by [`classify`]; [`causes`] holds what is known about each cause; `problems` puts together what somebody should know.
 
 mod billing;
+mod blocked;
 pub mod canary;
 pub mod causes;
 pub mod cdc;
@@ -21,10 +22,12 @@ pub mod mended;
 pub mod missing;
 pub mod not_configured;
 pub mod one_look;
+pub mod one_table;
 pub mod outage;
 pub mod probing;
 pub mod problem;
 mod problems;
+mod reached;
 pub mod requests;
 mod row_loss;
 mod running;
@@ -32,6 +35,7 @@ mod source_status;
 pub mod sources;
 pub mod stuck;
 pub mod suspects;
+pub mod switched_off;
 mod table;
 pub mod verdict;
 pub mod webhooks;

@@ -11,7 +11,7 @@ use super::{
     known::Known,
     problem::{Fact, Problem},
     suspects::{running, suspects},
-    verdict::{Judged, Verdict},
+    verdict::Judged,
     words::{in_words, seconds},
 };
 use crate::{
@@ -112,7 +112,7 @@ pub fn add(known: &Known<'_>, unlooked: &Unlooked, diagnosis: &mut Diagnosis) {
     let more: Vec<Problem> = diagnosis
         .judged
         .iter()
-        .filter(|judged| judged.verdict == Verdict::Running)
+        .filter(|judged| judged.verdict.is_running())
         .filter_map(|judged| of_run(known, judged))
         .collect();
     diagnosis.problems.extend(more);

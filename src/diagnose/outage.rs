@@ -1,6 +1,7 @@
-//! Many sources that turn bad in the same minutes: `PostHog` itself is the likely cause, and the errors blame the customers'
-//! credentials and networks. Sources are counted, not tables, by the time at which their runs failed and not at which that was
-//! seen: all of the project, and those of the other projects on its host of which policies know.
+//! Many sources that turn bad in the same minutes, or one after the other as their tables come to run: `PostHog` itself is the likely
+//! cause, and the errors blame the customers' credentials and networks. Sources are counted, not tables, by the time at which their
+//! runs failed and not at which that was seen: all of the project, and each other project on its host of which policies know as one
+//! source.
 
 use std::collections::HashSet;
 
@@ -43,39 +44,53 @@ pub struct Together {
 /// not only those that the policy selects.
 #[derive(Debug)]
 pub struct BadSources<'a> {
-    own: Vec<(Timestamp, &'a Source)>,
+    own: Vec<Turned<'a>>,
     /// With those of other projects, of which only the time is known.
     all: Vec<Turned<'a>>,
     own_active: usize,
     active: usize,
+    /// Since when the breaker of the policy has been open.
+    open_since: Option<Timestamp>,
 }
 
-/// When a source turned bad, and which it is, if it is of the own project.
-type Turned<'a> = (Timestamp, Option<&'a Source>);
+/// A source that turned bad.
+#[derive(Debug, Clone, Copy)]
+struct Turned<'a> {
+    /// When.
+    at: Timestamp,
+    /// How long before that an outage may have begun of which only this run could tell.
+    unseen_for: SignedDuration,
+    /// Which it is, if it is of the own project.
+    source: Option<&'a Source>,
+}
+
+/// The longest that an outage may have gone on before a table came to run in it. What happens further apart is as likely by chance.
+const LONGEST_UNSEEN: SignedDuration = SignedDuration::from_hours(1);
 
 impl<'a> BadSources<'a> {
     /// Those of which a pass knows.
     pub fn of(known: &Known<'a>) -> Self {
         let sources = &known.snapshot.sources;
         let elsewhere = &known.snapshot.elsewhere;
-        let own: Vec<(Timestamp, &'a Source)> = sources
+        let own: Vec<Turned<'a>> = sources
             .iter()
-            .filter_map(|source| Some((turned_bad(known, source)?, source)))
+            .filter_map(|source| turned_bad(known, source))
             .collect();
-        let others = elsewhere.turned_bad.iter().map(|at| (*at, None));
-        let mut all: Vec<Turned<'a>> = own
-            .iter()
-            .map(|(at, source)| (*at, Some(*source)))
-            .chain(others)
-            .collect();
-        let id = |source: Option<&'a Source>| source.map(|source| &source.id);
-        all.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| id(*x).cmp(&id(*y))));
+        let others = elsewhere.turned_bad.iter().map(|at| Turned {
+            at: *at,
+            unseen_for: SignedDuration::ZERO,
+            source: None,
+        });
+        let mut all: Vec<Turned<'a>> = own.iter().copied().chain(others).collect();
+        let id = |turned: &Turned<'a>| turned.source.map(|source| &source.id);
+        all.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| id(a).cmp(&id(b))));
         let own_active = sources.iter().filter(|source| is_active(source)).count();
         Self {
             own,
             all,
             own_active,
             active: own_active + elsewhere.active,
+            open_since: known.state.breaker.as_ref().map(|open| open.open_since),
         }
     }
 
@@ -86,28 +101,48 @@ impl<'a> BadSources<'a> {
         Some(Together {
             bad: at_once.len(),
             active: self.active,
-            since: at_once.first()?.0,
+            since: at_once.first()?.at,
         })
     }
 
-    /// What policies of other projects may know of the sources of this one.
+    /// What policies of other projects may know of the sources of this one: it weighs as one source, however many it has, or one
+    /// tenant's would hold the repairs of another. It turned bad with the last one, if at least half of them are bad.
     #[must_use]
     pub fn for_others(&self) -> Elsewhere {
+        let last = self.own.iter().map(|turned| turned.at).max();
+        let is_bad = self.own.len() * 2 >= self.own_active;
         Elsewhere {
-            active: self.own_active,
-            turned_bad: self.own.iter().map(|(at, _)| *at).collect(),
+            active: usize::from(self.own_active > 0),
+            turned_bad: last.filter(|_| is_bad).into_iter().collect(),
         }
     }
 
     /// The outage, if there is one from which a table that the policy selects suffers.
     pub(super) fn problem(&self, limits: &Breaker, judged: &[Judged]) -> Option<Wide> {
-        let wide = wide(self.at_once(limits)?, self.active, limits.within, judged);
+        let wide = wide(&self.at_once(limits)?, self.active, judged);
         (!wide.tables.is_empty()).then_some(wide)
     }
 
-    fn at_once(&self, limits: &Breaker) -> Option<&[Turned<'a>]> {
+    /// The sources that are bad together: enough of them for an outage to begin, or, once it has, for it to go on.
+    fn at_once(&self, limits: &Breaker) -> Option<Vec<Turned<'a>>> {
         let most = largest_cluster(&self.all, limits.within);
-        is_most(limits, most.len(), self.active).then_some(most)
+        let begins = is_most(limits, most.len(), self.active).then_some(most);
+        begins
+            .into_iter()
+            .chain(self.held(limits))
+            .max_by_key(Vec::len)
+    }
+
+    /// The sources that keep up an outage for which the breaker is open. It is not over when the first recover: half of the share that
+    /// opened it holds it.
+    fn held(&self, limits: &Breaker) -> Option<Vec<Turned<'a>>> {
+        let began = self.open_since?;
+        let began = began.checked_sub(LONGEST_UNSEEN + limits.within).ok()?;
+        let still = self.all.iter().filter(|turned| turned.at >= began);
+        let still: Vec<Turned<'a>> = still.copied().collect();
+        let holds =
+            still.len() >= limits.min_sources && is_most(limits, still.len() * 2, self.active);
+        holds.then_some(still)
     }
 }
 
@@ -147,20 +182,27 @@ fn is_failed(schema: &Schema) -> bool {
 
 /// When a source turned bad: the first of those failures in a row that an outage may cause, if none of its tables was synced
 /// since.
-fn turned_bad(known: &Known<'_>, source: &Source) -> Option<Timestamp> {
+fn turned_bad<'a>(known: &Known<'a>, source: &'a Source) -> Option<Turned<'a>> {
     let snapshot = known.snapshot;
-    let first = source
+    let (at, unseen_for) = source
         .schemas
         .iter()
         .filter(|schema| is_failed(schema) || is_failing_still(schema))
         .filter_map(|schema| {
             let at = failing_since(snapshot.seen(&schema.id)?)?;
             let long = known.now.duration_since(at) >= known.health(source, schema).failing_for;
-            let cause = failure(snapshot, source, schema, Some(at)).cause;
-            (long && Cause::of(cause).may_be_outage).then_some(at)
+            let cause = Cause::of(failure(known, source, schema, Some(at)).cause);
+            // Credentials that are refused one after the other are as likely the customers' own.
+            let every = schema.frequency().filter(|_| !cause.wants_credentials());
+            let unseen_for = every.unwrap_or_default().min(LONGEST_UNSEEN);
+            (long && cause.may_be_outage).then_some((at, unseen_for))
         })
         .min()?;
-    (!succeeded_after(source, first)).then_some(first)
+    (!succeeded_after(source, at)).then_some(Turned {
+        at,
+        unseen_for,
+        source: Some(source),
+    })
 }
 
 /// A run in progress leaves the error of the last one until it succeeds.
@@ -181,38 +223,54 @@ fn failing_since(seen: &Seen) -> Option<Timestamp> {
 }
 
 fn is_active(source: &Source) -> bool {
-    source.is_warehouse()
+    source.is_imported()
         && source.schemas.iter().any(|schema| {
             schema.should_sync == Lax::Is(true) && schema.status() != SchemaStatus::Never
         })
 }
 
-/// The most sources that turned bad within the time, of those sorted by time.
-fn largest_cluster<'a, 'b>(turned: &'a [Turned<'b>], within: SignedDuration) -> &'a [Turned<'b>] {
-    let mut best = &turned[..0];
-    for (start, (began, _)) in turned.iter().enumerate() {
-        let length = turned[start..].partition_point(|(at, _)| at.duration_since(*began) <= within);
-        if length > best.len() {
-            best = &turned[start..start + length];
+/// The most sources that one outage explains: each turned bad after it began, and no longer after than `within`, or than it took its
+/// table to run. Of those sorted by time.
+fn largest_cluster<'a>(turned: &[Turned<'a>], within: SignedDuration) -> Vec<Turned<'a>> {
+    let from = |one: &Turned<'a>| {
+        let before = one.unseen_for.max(within);
+        one.at.checked_sub(before).unwrap_or(Timestamp::MIN)
+    };
+    let mut begins: Vec<Timestamp> = turned.iter().map(from).collect();
+    begins.sort_unstable();
+    let (mut best, mut most) = (None, 0);
+    for (place, one) in turned.iter().enumerate() {
+        // Of those that one that began now explains, none turned bad before.
+        let begun = begins.partition_point(|begin| *begin <= one.at);
+        if begun - place > most {
+            (best, most) = (Some(one.at), begun - place);
         }
     }
-    best
+    let Some(began) = best else {
+        return Vec::new();
+    };
+    let explained = turned
+        .iter()
+        .filter(|one| one.at >= began && from(one) <= began);
+    explained.copied().collect()
 }
 
-fn wide(at_once: &[Turned<'_>], active: usize, within: SignedDuration, judged: &[Judged]) -> Wide {
+fn wide(at_once: &[Turned<'_>], active: usize, judged: &[Judged]) -> Wide {
     let ids: HashSet<&str> = at_once
         .iter()
-        .filter_map(|(_, source)| Some(source.as_ref()?.id.as_str()))
+        .filter_map(|turned| Some(turned.source?.id.as_str()))
         .collect();
     let covered: Vec<&Judged> = judged
         .iter()
         .filter(|judged| ids.contains(judged.source_id.as_str()))
         .filter(|judged| match &judged.verdict {
             Verdict::Failing { failure, .. } => Cause::of(failure.cause).may_be_outage,
-            verdict => *verdict == Verdict::JustFailed,
+            verdict => verdict.has_just_failed(),
         })
         .collect();
-    let first = at_once.first().map(|(at, _)| *at);
+    let first = at_once.first().map(|turned| turned.at);
+    let last = at_once.last().zip(first);
+    let last = last.map(|(last, first)| last.at.duration_since(first));
     let mut problem = Problem::of_source(
         "PostHog".to_owned(),
         "",
@@ -221,14 +279,14 @@ fn wide(at_once: &[Turned<'_>], active: usize, within: SignedDuration, judged: &
         format!(
             "{} of {active} active sources turned bad within {}: the cause is more likely in PostHog than in each of them",
             at_once.len(),
-            in_words(within)
+            in_words(last.unwrap_or_default())
         ),
     );
     problem.confidence = Confidence::Medium;
     problem.since = first;
     problem.evidence = at_once
         .iter()
-        .filter_map(|(at, source)| Some((at, source.as_ref()?)))
+        .filter_map(|turned| Some((turned.at, turned.source?)))
         .take(6)
         .map(|(at, source)| {
             let said = covered.iter().find(|judged| judged.source_id == source.id);

@@ -4,18 +4,19 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    causes::{Asks, Cause},
+    causes::{Asks, Cause, Scope},
     cdc, data_checks,
     failure::{blocked, read},
     judge,
     known::Known,
     mended::SwitchedOff,
-    requests, webhooks,
+    requests, switched_off, webhooks,
 };
 use crate::{
     api::{policy::Switch, validated::DataRule},
-    observe::{Probe, WriteScope, probes::Probed},
+    observe::{Deliveries, Probe, WriteScope, probes::Probed},
     posthog::{
+        PostHogError,
         lax::Lax,
         wire::{Schema, SchemaStatus, Source},
     },
@@ -26,6 +27,10 @@ const ANSWER_LASTS: SignedDuration = SignedDuration::from_hours(6);
 /// How soon a question that brought no answer is asked again: at first, and at last. Doubled from time to time.
 const ASK_AGAIN: (SignedDuration, SignedDuration) =
     (SignedDuration::from_mins(10), SignedDuration::from_hours(6));
+/// How long between the logs of two webhooks of a project: queries are counted in tens an hour.
+const BETWEEN_LOGS: SignedDuration = SignedDuration::from_mins(10);
+/// How long a key that may not query is not asked to.
+const SCOPE_LASTS: SignedDuration = SignedDuration::from_hours(24);
 /// How often the data of a table is looked at, at most.
 const DATA_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
@@ -48,6 +53,12 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
         if poisoned || requests::unanswered(known, &schema.id).is_some() {
             let probed = known.snapshot.probes.details.get(&schema.id);
             due.add(Probe::Detail(schema.id.clone()), probed, ANSWER_LASTS);
+        }
+    }
+    for schema in switched_off::to_ask(known) {
+        if may_ask_live(known) {
+            let probed = known.snapshot.probes.fields.get(&schema.id);
+            due.add(Probe::Fields(schema.id.clone()), probed, ANSWER_LASTS);
         }
     }
     of_data(known, &mut due);
@@ -116,13 +127,16 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
         let every = known.policy.check_webhooks_every;
         let mut states = known.state.sources.iter();
         let handed = states.find(|state| state.id == *id);
-        let handed = handed.and_then(|state| Some(state.webhook.as_ref()?.at));
+        let handed = handed.map_or([None; 2], |state| {
+            [&state.webhook, &state.webhook_inputs].map(|one| Some(one.as_ref()?.at))
+        });
+        let handed: Vec<Timestamp> = handed.into_iter().flatten().collect();
         due.add_if(
             Probe::Webhook(id.clone()),
             probes.webhooks.get(id),
             |probed| {
-                // What the operator registered is looked at once more, soon.
-                if handed.is_some_and(|at| at > probed.asked) {
+                // What the operator registered or pushed is looked at once more, soon.
+                if handed.iter().any(|at| *at >= probed.asked) {
                     SignedDuration::ZERO
                 } else {
                     every
@@ -130,6 +144,7 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
             },
         );
     }
+    of_deliveries(known, source, due);
     if webhooks::is_off_at_vendor(probes.webhooks.get(id)) && may_ask_live(known) {
         for schema in source
             .schemas
@@ -140,14 +155,72 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
             due.add(Probe::Fields(schema.id.clone()), before, ANSWER_LASTS);
         }
     }
+    of_connection(known, source, due);
     if cdc::tables(known, source).next().is_none() {
         return;
     }
     let every = known.policy.check_cdc_every;
-    due.add(Probe::Cdc(id.clone()), probes.cdc.get(id), every);
+    // What a run has said since asks for a newer answer.
+    let failed = cdc::tables(known, source).filter(|row| row.status() == SchemaStatus::Failed);
+    let seen = failed.filter_map(|row| known.snapshot.seen(&row.id));
+    let failed_since = seen.map(|seen| seen.row_since).max();
+    due.add_if(Probe::Cdc(id.clone()), probes.cdc.get(id), |probed| {
+        if failed_since.is_some_and(|since| since > probed.at) {
+            SignedDuration::ZERO
+        } else {
+            every
+        }
+    });
     if may_ask_live(known) && cdc::is_suspect(known, source) {
         let before = probes.prerequisites.get(id);
-        due.add(Probe::Prerequisites(id.clone()), before, every);
+        let check = cdc::check(known.snapshot, source);
+        due.add(Probe::Prerequisites(id.clone(), check), before, every);
+    }
+}
+
+/// Queries are few: only what says nothing of trouble is looked into, and not at all with a key that may not query.
+fn of_deliveries(known: &Known<'_>, source: &Source, due: &mut Due) {
+    let probes = &known.snapshot.probes;
+    let info = probes.webhooks.get(&source.id);
+    let info = info.and_then(|probed| probed.answer.as_ref().ok());
+    let function = info.and_then(|info| info.hog_function.as_ref()?.id.get());
+    let may_not = |probed: &Probed<Deliveries>| {
+        let lacks = |error: &PostHogError| error.lacks_scope("query:read");
+        let lately = known.now.duration_since(probed.asked).abs() < SCOPE_LASTS;
+        lately && probed.answer.as_ref().is_err_and(lacks)
+    };
+    let rests =
+        |probed: &Probed<Deliveries>| known.now.duration_since(probed.asked).abs() < BETWEEN_LOGS;
+    let mut asked = due.probes.iter().map(|(_, probe)| probe);
+    let wanted = webhooks::tables(known, source).next().is_some()
+        && !asked.any(|probe| matches!(probe, Probe::Deliveries(..)))
+        && !probes
+            .deliveries
+            .values()
+            .any(|one| may_not(one) || rests(one));
+    if let Some(function) = function.filter(|_| wanted) {
+        let probe = Probe::Deliveries(source.id.clone(), function.clone());
+        let before = probes.deliveries.get(&source.id);
+        due.add(probe, before, ANSWER_LASTS);
+    }
+}
+
+/// Does a source answer again that turned its tables away? One of them is asked: the answer is about all. Change data capture has a
+/// question of its own.
+fn of_connection(known: &Known<'_>, source: &Source, due: &mut Due) {
+    let snapshot = known.snapshot;
+    let is_turned_away = |schema: &&Schema| {
+        schema.should_sync == Lax::Is(true)
+            && schema.status() == SchemaStatus::Failed
+            && !schema.syncs_by("cdc")
+            && known.policy.selector.selects_schema(&schema.name)
+            && Cause::of(read(snapshot, source, schema).1.cause).scope == Scope::Connection
+    };
+    let mut tables = source.schemas.iter();
+    if let Some(schema) = tables.find(is_turned_away).filter(|_| may_ask_live(known)) {
+        let probed = snapshot.probes.fields.get(&schema.id);
+        let row_since = snapshot.seen(&schema.id).map(|seen| seen.row_since);
+        due.add_if(Probe::Fields(schema.id.clone()), probed, lasts(row_since));
     }
 }
 
@@ -191,7 +264,8 @@ fn of_switched_off(known: &Known<'_>, source: &Source, schema: &Schema, due: &mu
     match off.questions(seen.row_since) {
         None => {
             let before = snapshot.probes.prerequisites.get(&source.id);
-            let probe = Probe::Prerequisites(source.id.clone());
+            let check = cdc::check(snapshot, source);
+            let probe = Probe::Prerequisites(source.id.clone(), check);
             due.add(probe, before, policy.check_cdc_every);
         }
         Some((probes, at)) => {

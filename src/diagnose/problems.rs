@@ -6,20 +6,20 @@ use std::collections::HashSet;
 use crate::api::status::Severity;
 
 use super::{
-    billing, cdc, credentials, data_checks,
+    billing,
+    blocked::{self, Blocked},
+    cdc, credentials, data_checks,
     known::Known,
     missing, not_configured,
-    outage::BadSources,
     problem::{Problem, Wide},
-    requests, row_loss, running, source_status, sources,
+    requests, row_loss, running, source_status, sources, switched_off,
     verdict::Judged,
     webhooks,
 };
 
-/// The problems of a pass, most severe first.
+/// The problems of a pass, most severe first, and the tables that their sources keep from being helped one by one.
 #[must_use]
-pub fn all(known: &Known<'_>, judged: &[Judged], bad: &BadSources<'_>) -> Vec<Problem> {
-    let outage = bad.problem(&known.policy.limits.breaker, judged);
+pub fn all(known: &Known<'_>, judged: &[Judged], outage: Option<Wide>) -> (Vec<Problem>, Blocked) {
     let mut told: HashSet<String> = HashSet::new();
     let mut problems = Vec::new();
     let mut tell = |wide: Vec<Wide>, told: &mut HashSet<String>| {
@@ -31,8 +31,14 @@ pub fn all(known: &Known<'_>, judged: &[Judged], bad: &BadSources<'_>) -> Vec<Pr
     // Widest first: what one problem explains, no other repeats.
     tell(outage.into_iter().collect(), &mut told);
     tell(running::problem(known).into_iter().collect(), &mut told);
-    tell(sources::problems(known, judged, &told), &mut told);
-    tell(cdc::problems(known, judged), &mut told);
+    let capture = cdc::problems(known, judged);
+    // What PostHog says of capture now is newer than what its tables say of the connection.
+    let by_capture = capture.iter().flat_map(|wide| &wide.tables);
+    let told_before: HashSet<String> = told.iter().chain(by_capture).cloned().collect();
+    let connection = sources::problems(known, judged, &told_before);
+    let blocked = blocked::tables(known, judged, &capture, &connection);
+    tell(connection, &mut told);
+    tell(capture, &mut told);
     problems.extend(
         judged
             .iter()
@@ -47,13 +53,14 @@ pub fn all(known: &Known<'_>, judged: &[Judged], bad: &BadSources<'_>) -> Vec<Pr
         not_configured::problems,
         requests::problems,
         row_loss::problems,
+        switched_off::problems,
     ] {
         problems.extend(beside(known));
     }
     problems.extend(source_status::problems(known, &problems));
     billing::name_the_heaviest(known, &mut problems);
     problems.sort_by(|a, b| place(a).cmp(&place(b)));
-    problems
+    (problems, blocked)
 }
 
 /// Errors before warnings, what concerns a source before its tables.

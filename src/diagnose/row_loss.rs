@@ -1,13 +1,17 @@
-//! Tables that have far fewer rows since they were wiped and imported anew, with a person's approval. Rows are compared only
-//! then: at any other time nobody can tell how many there should be.
+//! Tables that have far fewer rows: than before a person had them wiped and imported again, or than before the last sync. A sync
+//! that takes away more than a half of what was there is told; of less, nobody can tell how many there should be.
 
 use super::{known::Known, problem::Problem};
 use crate::{
     api::{
         proposal::{Phase, Proposal},
-        status::RootCause,
+        status::{RootCause, RowsFell},
     },
-    posthog::redact,
+    observe::changes::is_less_than_half,
+    posthog::{
+        redact,
+        wire::{Schema, SchemaStatus, Source},
+    },
 };
 
 /// The fall from which on it is told, in percent of the rows before.
@@ -19,7 +23,39 @@ pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
         .proposals
         .iter()
         .filter(|row| row.phase == Phase::Executed);
-    executed.filter_map(|row| problem(known, row)).collect()
+    let mut problems: Vec<Problem> = executed.filter_map(|row| problem(known, row)).collect();
+    for (source, schema) in known.snapshot.selected(&known.policy.selector) {
+        let told = |one: &Problem| one.table.as_ref().is_some_and(|(id, _)| *id == schema.id);
+        if !problems.iter().any(told) {
+            problems.extend(after_sync(known, source, schema));
+        }
+    }
+    problems
+}
+
+/// What a sync that completed took away.
+fn after_sync(known: &Known<'_>, source: &Source, schema: &Schema) -> Option<Problem> {
+    let RowsFell { before, at } = known.snapshot.changes.rows_fell.get(&schema.id)?;
+    let rows = schema.rows()?;
+    if schema.status() != SchemaStatus::Completed || !is_less_than_half(rows, *before) {
+        return None;
+    }
+    let name = redact::one_line(&schema.name, super::problem::NAME_CAP);
+    Some(Problem {
+        table: Some((schema.id.clone(), name)),
+        since: Some(*at),
+        evidence: vec![
+            format!("rows before: {before}").into(),
+            format!("rows now: {rows}").into(),
+        ],
+        ..Problem::of_source(
+            redact::one_line(&source.title(), 80),
+            &source.id,
+            RootCause::RowLoss,
+            "sync/fewer-rows",
+            format!("A sync has left {rows} rows in the table, which had {before} before"),
+        )
+    })
 }
 
 fn problem(known: &Known<'_>, proposal: &Proposal) -> Option<Problem> {

@@ -3,7 +3,7 @@
 use super::{
     known::Known,
     problem::{NAME_CAP, Problem, Wide},
-    stuck::{MOST_AT_ONCE, Signs, Standing, is_silent_beside_the_dead},
+    stuck::{MOST_AT_ONCE, Signs, Standing, is_silent_beside_the_dead, may_be_silent_too},
     verdict::Verdict,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     posthog::{
         lax::Lax,
         redact,
-        wire::{Schema, Source},
+        wire::{Schema, SchemaStatus, Source},
     },
 };
 
@@ -49,6 +49,8 @@ pub fn verdict(
                 "its run shows no sign of life, like those of more than {MOST_AT_ONCE} tables of the project: that has one cause, and it is not in the tables"
             ))
         }
+        // More than that many may be silent: the next looks tell.
+        Standing::Dead(_) | Standing::Silent(_) if is_only_known_in_part(known) => Verdict::Running,
         Standing::Dead(silence) => Verdict::StuckJob(silence),
         Standing::Silent(silence) => Verdict::Silent(silence),
     }
@@ -66,6 +68,19 @@ fn is_alone(known: &Known<'_>, schema: &Schema) -> bool {
         .iter()
         .flat_map(|source| &source.schemas);
     !rows.any(|other| other.id != schema.id && other.should_sync == Lax::Is(true))
+}
+
+/// Whether too many selected tables may be silent at once, also of those that were not looked at lately.
+fn is_only_known_in_part(known: &Known<'_>) -> bool {
+    let selected = known.snapshot.selected(&known.policy.selector);
+    let mut silent = selected.filter(|(source, schema)| {
+        let enough = known.health(source, schema).no_progress_for;
+        let seen = known.snapshot.seen(&schema.id);
+        schema.should_sync == Lax::Is(true)
+            && schema.status() == SchemaStatus::Running
+            && seen.is_some_and(|seen| may_be_silent_too(seen, enough, known.now))
+    });
+    silent.nth(MOST_AT_ONCE).is_some()
 }
 
 /// The tables of the project whose runs are silent for about as long as a dead one.

@@ -24,9 +24,13 @@ use crate::{
 
 /// The problems of whole sources.
 pub(super) fn problems(known: &Known<'_>, judged: &[Judged], told: &HashSet<String>) -> Vec<Wide> {
-    let suspects: HashSet<&str> = judged
+    let open: Vec<&Judged> = judged
         .iter()
-        .filter(|judged| !told.contains(&judged.schema_id) && failed(judged).is_some())
+        .filter(|judged| !told.contains(&judged.schema_id))
+        .collect();
+    let suspects: HashSet<&str> = open
+        .iter()
+        .filter(|judged| failed(judged).is_some())
         .map(|judged| judged.source_id.as_str())
         .collect();
     known
@@ -34,7 +38,7 @@ pub(super) fn problems(known: &Known<'_>, judged: &[Judged], told: &HashSet<Stri
         .sources
         .iter()
         .filter(|source| suspects.contains(source.id.as_str()))
-        .filter_map(|source| wide(known, source, judged))
+        .filter_map(|source| wide(known, source, &open))
         .collect()
 }
 
@@ -48,13 +52,28 @@ enum NewestResult {
     Failure {
         /// Why.
         cause: RootCause,
+        /// What it says, without what names a table or counts something.
+        words: String,
         /// True if an API only refused the request.
         refused: bool,
     },
 }
 
-fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> NewestResult {
+impl NewestResult {
+    fn has(&self, is: impl Fn(&Cause) -> bool) -> bool {
+        matches!(self, Self::Failure { cause, .. } if is(Cause::of(*cause)))
+    }
+}
+
+fn newest(known: &Known<'_>, source: &Source, schema: &Schema, judged: &[&Judged]) -> NewestResult {
     let status = schema.status();
+    let mut of_table = judged.iter().filter(|judged| judged.schema_id == schema.id);
+    // Its last success is so old that it says nothing of today.
+    if of_table.any(|judged| matches!(judged.verdict, Verdict::Stale { .. }))
+        && status == SchemaStatus::Completed
+    {
+        return NewestResult::Nothing;
+    }
     let has_text = schema
         .latest_error
         .get()
@@ -79,13 +98,14 @@ fn newest(known: &Known<'_>, source: &Source, schema: &Schema) -> NewestResult {
 }
 
 fn failure(known: &Known<'_>, source: &Source, schema: &Schema) -> NewestResult {
-    let (_, reading) = read(known.snapshot, source, schema);
+    let (text, reading) = read(known.snapshot, source, schema);
     let cause = Cause::of(reading.cause);
     if cause.is_note() {
         return NewestResult::Nothing;
     }
     NewestResult::Failure {
         cause: reading.cause,
+        words: shape(text.unwrap_or_default()),
         refused: cause.doubt == Doubt::Siblings || reading.is_bare_refusal,
     }
 }
@@ -98,22 +118,50 @@ struct Shared {
 }
 
 /// The one cause of all newest results, if there is one.
-fn shared(known: &Known<'_>, source: &Source) -> Option<Shared> {
-    let mut causes = HashSet::new();
+fn shared(known: &Known<'_>, source: &Source, judged: &[&Judged]) -> Option<Shared> {
+    let (mut causes, mut said) = (HashSet::new(), HashSet::new());
     let (mut count, mut all_refused) = (0, true);
-    for schema in &source.schemas {
-        match newest(known, source, schema) {
+    let results: Vec<(NewestResult, Option<Timestamp>)> = (source.schemas.iter())
+        .map(|schema| {
+            let failed_at = known.snapshot.seen(&schema.id).and_then(Seen::failed_at);
+            (newest(known, source, schema, judged), failed_at)
+        })
+        .collect();
+    let turned_away = (results.iter())
+        .filter(|(result, _)| result.has(|cause| cause.scope == Scope::Connection))
+        .filter_map(|(_, at)| *at)
+        .max();
+    for (result, failed_at) in results {
+        // What may have passed by itself says nothing if a sibling was turned away since.
+        let has_passed = result.has(|cause| cause.retried_by_posthog)
+            && failed_at
+                .zip(turned_away)
+                .is_some_and(|(at, turned_away)| at <= turned_away);
+        if has_passed {
+            continue;
+        }
+        match result {
             NewestResult::Nothing => {}
             NewestResult::Success => return None,
-            NewestResult::Failure { cause, refused } => {
+            NewestResult::Failure {
+                cause,
+                words,
+                refused,
+            } => {
                 causes.insert(cause);
+                said.insert(words);
                 count += 1;
                 all_refused &= refused;
             }
         }
     }
     let cause = *causes.iter().next()?;
-    if causes.len() == 1 && Cause::of(cause).scope == Scope::Connection {
+    let alike = match Cause::of(cause).scope {
+        Scope::Connection => true,
+        Scope::Settings => count >= 2 && said.len() == 1,
+        Scope::Table | Scope::Capture => false,
+    };
+    if causes.len() == 1 && alike {
         return Some(Shared {
             cause,
             together: false,
@@ -125,12 +173,13 @@ fn shared(known: &Known<'_>, source: &Source) -> Option<Shared> {
     })
 }
 
-fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
-    let Shared { cause, together } = shared(known, source)?;
-    let failing: Vec<&Judged> = judged
-        .iter()
+fn wide(known: &Known<'_>, source: &Source, judged: &[&Judged]) -> Option<Wide> {
+    let of_source: Vec<&Judged> = (judged.iter().copied())
         .filter(|judged| judged.source_id == source.id)
-        .filter(|judged| judged.verdict == Verdict::JustFailed || failed(judged).is_some())
+        .collect();
+    let Shared { cause, together } = shared(known, source, &of_source)?;
+    let failing: Vec<&Judged> = (of_source.iter().copied())
+        .filter(|judged| suffers(judged))
         .collect();
     let first = failing
         .iter()
@@ -158,11 +207,17 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[Judged]) -> Option<Wide> {
         )
         .into(),
     );
+    let overcome = speaker
+        .verdict
+        .failure()
+        .and_then(|failure| failure.overcome);
     if together {
         problem.cause = cause;
         problem.confidence = Confidence::Medium;
         problem.rule = "siblings/all-refused";
-        problem.advice = Cause::of(cause).advice;
+        if overcome.is_none() {
+            problem.advice = Cause::of(cause).advice;
+        }
         problem.table = None;
         problem.evidence.push(
             "every table is refused: one that lacks a right would leave the others working".into(),
@@ -193,6 +248,26 @@ pub(super) fn succeeded_after(source: &Source, first: Timestamp) -> bool {
         .schemas
         .iter()
         .any(|schema| schema.last_synced_at.get().is_some_and(|at| *at > first))
+}
+
+/// True for a table that failed, or that has not been synced for so long that it would have failed by now.
+fn suffers(judged: &Judged) -> bool {
+    match &judged.verdict {
+        Verdict::JustFailed | Verdict::Stale { .. } => true,
+        _ => failed(judged).is_some(),
+    }
+}
+
+/// A text without what is quoted, numbers, and what looks like a name: what is left is the same for every table.
+#[must_use]
+pub fn shape(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphabetic() || matches!(c, '\'' | '-');
+    let words = text
+        .split_whitespace()
+        .map(|word| word.trim_matches(['.', ',', ':', ';', '(', ')', '[', ']', '!', '?']))
+        .filter(|word| !word.is_empty() && word.chars().all(is_plain))
+        .filter(|word| !word.starts_with('\'') && !word.ends_with('\''));
+    words.map(str::to_lowercase).collect::<Vec<_>>().join(" ")
 }
 
 /// The cause and time of a table that failed, also of one that was switched off after it.

@@ -272,18 +272,36 @@ pub fn silent_for(seen: &Seen) -> Option<SignedDuration> {
     Some(silent.map_or(still, |silent| silent.min(still)))
 }
 
-/// True if the table is silent for about as long as one that is dead: for `no_progress_for`, less an hour.
+/// True if the table is silent for about as long as one that is dead: for `no_progress_for`, less an hour. One look is enough for that.
 #[must_use]
 pub fn is_silent_beside_the_dead(seen: &Seen, no_progress_for: SignedDuration) -> bool {
-    let enough = no_progress_for - AT_ONCE.min(no_progress_for / 12);
-    silent_for(seen).is_some_and(|silent| silent >= enough)
+    let (Some(look), Some(mark)) = (&seen.look, &seen.mark) else {
+        return false;
+    };
+    let still = look.began.duration_since(mark.since);
+    mark.running && seen.unclear.is_none() && still >= nearly(no_progress_for)
+}
+
+/// True if the table may be silent beside a dead one, as far as is known now, also of what was not looked at lately: its run has not been
+/// seen to move for most of that time, or a process that has only begun has not looked at it yet.
+#[must_use]
+pub fn may_be_silent_too(seen: &Seen, no_progress_for: SignedDuration, now: Timestamp) -> bool {
+    let most = no_progress_for - no_progress_for / 4;
+    match &seen.mark {
+        Some(mark) => mark.running && now.duration_since(mark.since) >= most,
+        None => seen.look.is_none() && seen.from_first_list,
+    }
+}
+
+fn nearly(no_progress_for: SignedDuration) -> SignedDuration {
+    no_progress_for - AT_ONCE.min(no_progress_for / 12)
 }
 
 /// True if a completed run of this table may serve as a canary: it syncs by the ordinary pipeline, and has completed before.
 #[must_use]
 pub fn may_be_canary(source: &Source, schema: &Schema) -> bool {
     let ordinary = !schema.syncs_by("cdc") && !schema.syncs_by("webhook");
-    source.is_warehouse()
+    source.is_imported()
         && ordinary
         && schema.should_sync == Lax::Is(true)
         && schema.last_synced_at.get().is_some()

@@ -56,23 +56,15 @@ pub fn suspects(
     timings: &Timings,
     now: Timestamp,
 ) -> Vec<Suspect> {
-    let in_flight = |step| !matches!(step, Step::BackOff | Step::Recovered | Step::Escalated);
     let mut urgent: Vec<Suspect> = incidents
         .iter()
-        .filter(|incident| in_flight(incident.step))
-        .map(|i| Suspect {
-            source_id: i.source_id.clone(),
-            schema_id: i.schema_id.clone(),
-            name: i.schema.clone(),
-        })
+        .filter(|incident| awaits_look(incident, snapshot))
+        .map(|incident| of_incident(incident, snapshot))
         .collect();
     let looked_at = |id: &str| Some(snapshot.seen(id)?.look.as_ref()?.at);
     let mut due: Vec<(bool, Option<Timestamp>, Suspect)> = snapshot
         .selected(&policy.selector)
-        .filter(|(source, schema)| {
-            let seen = snapshot.seen(&schema.id);
-            is_due(policy, source, schema, seen, timings, now)
-        })
+        .filter(|(source, schema)| is_due(policy, snapshot, (source, schema), timings, now))
         .map(|(source, schema)| {
             let quiet = schema.status() == SchemaStatus::Completed;
             (quiet, looked_at(&schema.id), Suspect::new(source, schema))
@@ -88,6 +80,33 @@ pub fn suspects(
     let mut known = HashSet::new();
     urgent.retain(|suspect| known.insert(suspect.schema_id.clone()));
     urgent
+}
+
+/// The table of an incident, by the name that it has now: it may have been renamed.
+fn of_incident(incident: &Incident, snapshot: &Snapshot) -> Suspect {
+    let row = snapshot.row(&incident.source_id, &incident.schema_id);
+    Suspect {
+        source_id: incident.source_id.clone(),
+        schema_id: incident.schema_id.clone(),
+        name: row.map_or_else(|| incident.schema.clone(), |(_, row)| row.name.clone()),
+    }
+}
+
+/// Whether the next step of an incident hangs on a look now. A new run may be at work for days, and the list says when it has ended.
+fn awaits_look(incident: &Incident, snapshot: &Snapshot) -> bool {
+    match incident.step {
+        Step::Enabling
+        | Step::Cancelling
+        | Step::WaitTerminal
+        | Step::Settle
+        | Step::Reloading
+        | Step::WaitNewJob => true,
+        Step::WaitSuccess => {
+            let row = snapshot.row(&incident.source_id, &incident.schema_id);
+            row.is_none_or(|(_, schema)| schema.status() != SchemaStatus::Running)
+        }
+        Step::BackOff | Step::Recovered | Step::Escalated => false,
+    }
 }
 
 /// Two of the first for each of the second: tables that look stale are many when schedules stop, and must not crowd out runs
@@ -123,9 +142,8 @@ pub fn running(selector: &Selector, snapshot: &Snapshot) -> Vec<Suspect> {
 
 fn is_due(
     policy: &ValidatedPolicy,
-    source: &Source,
-    schema: &Schema,
-    seen: Option<&Seen>,
+    snapshot: &Snapshot,
+    (source, schema): (&Source, &Schema),
     timings: &Timings,
     now: Timestamp,
 ) -> bool {
@@ -135,30 +153,31 @@ fn is_due(
         &source.id,
         &schema.name,
     );
+    let seen = snapshot.seen(&schema.id);
     let off = schema.should_sync == Lax::Is(false);
-    match schema.status() {
-        SchemaStatus::Running => {
-            !off && seen.is_some_and(|seen| {
-                tries_again(schema, seen) || running_is_due(health, seen, timings, now)
-            })
+    let is_late = freshness::is_suspect(health, &snapshot.changes, (source, schema), now)
+        && late_is_due(health, snapshot, schema, timings, now);
+    is_late
+        || match schema.status() {
+            SchemaStatus::Running => {
+                !off && seen.is_some_and(|seen| {
+                    tries_again(schema, seen) || running_is_due(health, seen, timings, now)
+                })
+            }
+            // When and how it failed; once, unless that could not be read. Also of a table that was switched off: by whom?
+            SchemaStatus::Failed => {
+                let said = schema
+                    .latest_error
+                    .get()
+                    .is_some_and(|text| !text.trim().is_empty());
+                (!off || said) && seen.is_some_and(|seen| failed_is_due(seen, timings, now))
+            }
+            SchemaStatus::Completed
+            | SchemaStatus::Never
+            | SchemaStatus::Paused
+            | SchemaStatus::Billing
+            | SchemaStatus::Unknown => false,
         }
-        // When and how it failed; once, unless that could not be read. Also of a table that was switched off: by whom?
-        SchemaStatus::Failed => {
-            let said = schema
-                .latest_error
-                .get()
-                .is_some_and(|text| !text.trim().is_empty());
-            (!off || said) && seen.is_some_and(|seen| failed_is_due(seen, timings, now))
-        }
-        SchemaStatus::Completed => {
-            freshness::is_suspect(health, source, schema, now)
-                && stale_is_due(schema, seen, timings, now)
-        }
-        SchemaStatus::Never
-        | SchemaStatus::Paused
-        | SchemaStatus::Billing
-        | SchemaStatus::Unknown => false,
-    }
 }
 
 /// True for a run in progress after a failure: only the runs before it tell whether that was the first.
@@ -176,18 +195,27 @@ fn failed_is_due(seen: &Seen, timings: &Timings, now: Timestamp) -> bool {
     })
 }
 
-/// A table that says Completed and looks stale: its runs tell, and they change no faster than its interval.
-fn stale_is_due(schema: &Schema, seen: Option<&Seen>, timings: &Timings, now: Timestamp) -> bool {
+/// A table that looks stale: its runs tell. Of one that says Completed they may go on without a change in the list, no faster than
+/// its interval; of any other the list shows it.
+fn late_is_due(
+    health: &Health,
+    snapshot: &Snapshot,
+    schema: &Schema,
+    timings: &Timings,
+    now: Timestamp,
+) -> bool {
+    let seen = snapshot.seen(&schema.id);
     let Some((seen, look)) = seen.and_then(|seen| Some((seen, seen.look.as_ref()?))) else {
         return true;
     };
+    let since = now.duration_since(look.at);
+    if seen.unclear.is_some() {
+        return since >= timings.verify_every;
+    }
     let every = schema.frequency().unwrap_or(STALE_LOOKS.1);
-    let every = if seen.unclear.is_some() {
-        timings.verify_every
-    } else {
-        every.clamp(STALE_LOOKS.0, STALE_LOOKS.1)
-    };
-    now.duration_since(look.at) >= every
+    let every = every.clamp(STALE_LOOKS.0, STALE_LOOKS.1);
+    let again = schema.status() == SchemaStatus::Completed && since >= every;
+    again || freshness::has_passed_since(health, &snapshot.changes, schema, look, now)
 }
 
 fn running_is_due(health: &Health, seen: &Seen, timings: &Timings, now: Timestamp) -> bool {
@@ -197,16 +225,19 @@ fn running_is_due(health: &Health, seen: &Seen, timings: &Timings, now: Timestam
         phantom,
     } = spacing(health, timings);
     let Some(look) = &seen.look else {
-        // Most runs are over before it is worth asking. A mark from before a restart is looked after at once.
-        return seen.mark.is_some() || now.duration_since(seen.row_since) >= first;
+        // Most runs are over before it is worth asking. One that may have been silent since before this process began is looked
+        // after at once.
+        let may_be_silent = seen.mark.is_some() || seen.from_first_list;
+        return may_be_silent || now.duration_since(seen.row_since) >= first;
     };
     let Some(mark) = seen.mark.as_ref().filter(|_| seen.unclear.is_none()) else {
         return now.duration_since(look.at) >= run.min(phantom);
     };
     let since_look = now.duration_since(look.at);
+    // One look alone proves nothing: the second follows at the next poll.
     let passes = |threshold| {
         let passed = |at: Timestamp| at.duration_since(mark.since) >= threshold;
-        passed(now) && !passed(look.at)
+        passed(now) && !(passed(look.at) && seen.frozen)
     };
     if !mark.running {
         let long = look.at.duration_since(mark.since) >= timings.phantom_after;

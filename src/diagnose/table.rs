@@ -7,8 +7,8 @@ use super::{
     failure::Failure,
     problem::{Fact, NAME_CAP, Problem},
     stuck::Silence,
-    verdict::{Judged, Verdict},
-    words::{in_words, seconds},
+    verdict::{Behind, Judged, Late, Verdict},
+    words::seconds,
 };
 use crate::{
     api::status::{Confidence, RootCause, Severity},
@@ -60,11 +60,7 @@ impl Problem {
                 after: Some(failure),
                 by_posthog,
             } => Some(problem.disabled(failure, *by_posthog)),
-            Verdict::Stale {
-                since,
-                allowed,
-                severity,
-            } => Some(problem.stale(*since, *allowed, *severity)),
+            Verdict::Stale(late) => Some(problem.stale(late)),
             Verdict::Billing => Some(problem.billing()),
             Verdict::Paused => Some(problem.paused()),
             Verdict::CannotTell { reason } => Some(problem.cannot_tell(reason)),
@@ -157,6 +153,7 @@ impl Problem {
             advice,
             text: _,
             facts,
+            overcome: _,
         } = failure;
         let facts = facts.iter().cloned().map(Fact::Said);
         let evidence = facts.chain(self.evidence).collect();
@@ -170,18 +167,47 @@ impl Problem {
         }
     }
 
-    fn stale(self, since: Timestamp, allowed: jiff::SignedDuration, severity: Severity) -> Self {
+    fn stale(self, late: &Late) -> Self {
+        let (rule, advice) = match &late.behind {
+            Behind::Completed | Behind::Note(_) => {
+                (rules::NONE_COMPLETED, Cause::of(RootCause::Stale).advice)
+            }
+            Behind::Stopped(_) => (
+                "run/none-since-stopped",
+                Advice::same(
+                    "Ask who stopped the run. If its data is still wanted, reload the table in PostHog: the operator does not start again what somebody stopped.",
+                ),
+            ),
+            Behind::Never => (
+                "run/never",
+                Advice::same(
+                    "Reload the table in PostHog once if its data is wanted, or switch its sync off. If no run comes of that, look whether its schedule runs, by switching its sync off and on.",
+                ),
+            ),
+            Behind::Billing => (
+                "run/none-since-billing",
+                Advice::same(
+                    "Reload the table in PostHog: the limit that stopped it no longer holds other tables back.",
+                ),
+            ),
+            Behind::Run { .. } | Behind::NoRun => (
+                "run/late",
+                Advice::same(
+                    "Wait for the run in progress. If runs take longer than the table's sync interval, choose a longer one, or sync fewer rows with each run.",
+                ),
+            ),
+            Behind::Failed => (
+                "run/late",
+                Advice::same("Nothing at once: the failure is reported by its cause if it lasts."),
+            ),
+        };
         Self {
             cause: RootCause::Stale,
-            severity,
-            rule: "run/none-completed",
-            message: format!(
-                "It says Completed, but no run has completed since {}, for more than {}",
-                seconds(since),
-                in_words(allowed)
-            ),
-            since: Some(since),
-            advice: Cause::of(RootCause::Stale).advice,
+            severity: late.severity,
+            rule,
+            message: late.in_words(),
+            since: Some(late.since),
+            advice,
             ..self
         }
     }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{failure::Failure, stuck::Silence, words::seconds};
-use crate::{api::status::Severity, posthog::wire::SchemaStatus};
+use crate::{api::status::Severity, observe::Look, posthog::wire::SchemaStatus};
 
 /// How a table is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,15 +41,8 @@ pub enum Verdict {
         /// When `PostHog` was seen to do it; none if it may have been a person.
         by_posthog: Option<Timestamp>,
     },
-    /// It says Completed, but no run has completed for long.
-    Stale {
-        /// When the last one did.
-        since: Timestamp,
-        /// How long that may be.
-        allowed: SignedDuration,
-        /// How bad that is.
-        severity: Severity,
-    },
+    /// No run has completed for long, whatever its status says.
+    Stale(Late),
     /// Nobody has set it up.
     NotConfigured,
     /// Billing holds it back.
@@ -61,6 +54,77 @@ pub enum Verdict {
         /// Why not.
         reason: String,
     },
+}
+
+/// How late the data of a table is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    /// When the last run completed; if none ever did, since when the table waits for one.
+    pub since: Timestamp,
+    /// Whether any run is known to have completed.
+    pub ever: bool,
+    /// How long it may be.
+    pub allowed: SignedDuration,
+    /// How bad that is.
+    pub severity: Severity,
+    /// Behind what it hides.
+    pub behind: Behind,
+}
+
+/// Behind what it hides that no data arrives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Behind {
+    /// The status says Completed.
+    Completed,
+    /// The newest run ended with a note of `PostHog` in place of an error.
+    Note(String),
+    /// Somebody stopped the newest run.
+    Stopped(String),
+    /// The table is switched on and has never run.
+    Never,
+    /// A billing status that other tables of the project have left behind.
+    Billing,
+    /// A run in progress that shows signs of life.
+    Run {
+        /// When it began.
+        began: Timestamp,
+    },
+    /// The status says Running, and no job runs.
+    NoRun,
+    /// The newest run failed so recently that it is not yet reported.
+    Failed,
+}
+
+impl Behind {
+    /// True if a reload may help. Who stopped a run did not want it; what never synced would be read for the first time; and what
+    /// runs, was limited or failed has a remedy of its own.
+    #[must_use]
+    pub const fn may_be_reloaded(&self) -> bool {
+        match self {
+            Self::Completed | Self::Note(_) => true,
+            Self::Stopped(_)
+            | Self::Never
+            | Self::Billing
+            | Self::Run { .. }
+            | Self::NoRun
+            | Self::Failed => false,
+        }
+    }
+
+    /// True if what goes on may bring data soon, or will be reported by its own cause.
+    pub(super) const fn may_end_soon(&self) -> bool {
+        match self {
+            Self::Run { .. } | Self::NoRun | Self::Failed => true,
+            Self::Completed | Self::Note(_) | Self::Stopped(_) | Self::Never | Self::Billing => {
+                false
+            }
+        }
+    }
+
+    /// True for the first run of a table, which has nothing to be late after.
+    pub(super) fn is_first_run(&self, look: &Look) -> bool {
+        matches!(self, Self::Run { .. }) && look.began_at().count() == 1
+    }
 }
 
 impl Verdict {
@@ -75,6 +139,32 @@ impl Verdict {
             } => Some(failure),
             _ => None,
         }
+    }
+
+    /// True if a run is in progress that nothing says to hang, also of a table that is late.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        matches!(
+            self,
+            Self::Running
+                | Self::Stale(Late {
+                    behind: Behind::Run { .. } | Behind::NoRun,
+                    ..
+                })
+        )
+    }
+
+    /// True if the newest run failed so recently that it is not yet reported, also of a table that is late.
+    #[must_use]
+    pub const fn has_just_failed(&self) -> bool {
+        matches!(
+            self,
+            Self::JustFailed
+                | Self::Stale(Late {
+                    behind: Behind::Failed,
+                    ..
+                })
+        )
     }
 
     /// True if `PostHog` was seen to switch the table off.

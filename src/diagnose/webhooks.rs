@@ -1,21 +1,24 @@
 //! Does the push channel of a source work? A table that is synced by webhook says Completed as long as its bulk sync works.
 
+use std::collections::BTreeSet;
+
 use super::{
     causes::{
         Advice, Cause,
-        rules::{DISABLED_AT_VENDOR, GONE_AT_VENDOR, NOT_REGISTERED},
+        rules::{DISABLED_AT_VENDOR, GONE_AT_VENDOR, INPUT_MISSING, NOT_REGISTERED},
     },
+    credentials,
     known::Known,
-    problem::{NAME_CAP, Problem},
-    words::as_of,
+    problem::{Fact, NAME_CAP, Problem},
+    words::{as_of, seconds},
 };
 use crate::{
     api::status::{Confidence, RootCause, Severity},
-    observe::probes::Probed,
+    observe::{Deliveries, probes::Probed},
     posthog::{
         lax::Lax,
         probe::{ExternalStatus, WebhookInfo},
-        redact,
+        redact, webhook_fields,
         wire::{Schema, Source},
     },
 };
@@ -33,10 +36,24 @@ pub fn tables<'a>(known: &Known<'a>, source: &'a Source) -> impl Iterator<Item =
 /// True if the vendor says that it has switched the webhook off.
 pub fn is_off_at_vendor(probed: Option<&Probed<WebhookInfo>>) -> bool {
     let info = probed.and_then(|probed| probed.answer.as_ref().ok());
-    let trouble = info.and_then(trouble);
+    let trouble = info.and_then(|info| trouble(info, &[]));
     trouble.is_some_and(|trouble| {
         trouble.rule == DISABLED_AT_VENDOR && trouble.severity == Severity::Error
     })
+}
+
+/// The inputs that the webhook of a source needs and that `PostHog` certainly shows as not set: those that its type needs, that it shows
+/// empty, or that `spec.credentials` names.
+#[must_use]
+pub fn missing_inputs(known: &Known<'_>, source: &Source, info: &WebhookInfo) -> Vec<String> {
+    if info.exists != Lax::Is(true) {
+        return Vec::new();
+    }
+    let of_type = webhook_fields::of_type(source.type_name()).iter().copied();
+    let named = of_type.chain(credentials::webhook_inputs(known, source));
+    let missing = named.filter(|name| info.has_input(name) == Some(false));
+    let all: BTreeSet<&str> = missing.chain(info.empty_inputs()).collect();
+    all.into_iter().map(str::to_owned).collect()
 }
 
 /// The problems of webhooks.
@@ -49,26 +66,27 @@ pub fn problems(known: &Known<'_>) -> Vec<Problem> {
             let affected: Vec<String> = tables(known, source)
                 .map(|schema| redact::one_line(&schema.name, NAME_CAP))
                 .collect();
-            (!affected.is_empty()).then(|| problem(source, probed, affected))?
+            (!affected.is_empty()).then(|| problem(known, source, probed, affected))?
         })
         .collect()
 }
 
 fn problem(
+    known: &Known<'_>,
     source: &Source,
     probed: &Probed<WebhookInfo>,
     affected: Vec<String>,
 ) -> Option<Problem> {
+    // Without an answer nothing is known, and nothing is wrong that anybody knows of; the next check asks again.
+    let info = probed.answer.as_ref().ok()?;
+    let missing = missing_inputs(known, source, info);
+    let deliveries = deliveries(known, source);
     let Trouble {
         severity,
         rule,
         message,
         advice: own,
-    } = match &probed.answer {
-        Ok(info) => trouble(info)?,
-        // Nothing is known, and nothing is wrong that anybody knows of; the next check asks again.
-        Err(_) => return None,
-    };
+    } = trouble(info, &missing).or_else(|| refused(deliveries?))?;
     let mut problem = Problem::of_source(
         redact::one_line(&source.title(), 80),
         &source.id,
@@ -81,6 +99,14 @@ fn problem(
         format!("PostHog's webhook_info says so{}", as_of(probed)).into(),
         "the status of the tables does not show it: their bulk sync still works".into(),
     ];
+    let newest = deliveries.and_then(|deliveries| deliveries.refused.first());
+    problem.evidence.extend(newest.map(|(at, said)| {
+        let said = redact::text(said, 120);
+        Fact::Said(format!(
+            "the log of the webhook refused a delivery at {}: {said}",
+            seconds(*at)
+        ))
+    }));
     problem.affected = affected;
     problem.advice = own.unwrap_or(problem.advice);
     if severity == Severity::Info {
@@ -97,8 +123,42 @@ struct Trouble {
     advice: Option<Advice>,
 }
 
-/// What is wrong with a webhook. What `PostHog` does not know is not wrong.
-fn trouble(info: &WebhookInfo) -> Option<Trouble> {
+/// What the log says of deliveries, if it was read since inputs were pushed last.
+fn deliveries<'a>(known: &Known<'a>, source: &Source) -> Option<&'a Deliveries> {
+    let probed = known.snapshot.probes.deliveries.get(&source.id)?;
+    let mut states = known.state.sources.iter();
+    let state = states.find(|state| state.id == source.id);
+    let pushed = state.and_then(|state| Some(state.webhook_inputs.as_ref()?.at));
+    let deliveries = probed.answer.as_ref().ok()?;
+    let (newest, _) = deliveries.refused.first()?;
+    pushed.is_none_or(|at| *newest > at).then_some(deliveries)
+}
+
+/// Deliveries that the signature does not fit. One among many may be anybody's: the address is public.
+fn refused(deliveries: &Deliveries) -> Option<Trouble> {
+    let Deliveries { refused, others } = deliveries;
+    let (bad, all) = (refused.len(), refused.len() + others.len());
+    let (newest, _) = refused.first()?;
+    let severity = match () {
+        () if bad * 10 >= all * 9 => Severity::Error,
+        () if bad * 2 >= all => Severity::Warning,
+        () => return None,
+    };
+    Some(Trouble {
+        severity,
+        rule: "webhook/signature-refused",
+        message: format!(
+            "PostHog refused {bad} of the last {all} deliveries for their signature, the newest at {}: what it refuses is lost",
+            seconds(*newest)
+        ),
+        advice: Some(Advice::same(
+            "Copy the signing secret of the webhook from the vendor's dashboard into PostHog (the source's Webhook tab), or into the Secret that spec.credentials maps.",
+        )),
+    })
+}
+
+/// What is wrong with a webhook, of which these inputs are missing. What `PostHog` does not know is not wrong.
+fn trouble(info: &WebhookInfo, missing_inputs: &[String]) -> Option<Trouble> {
     let broken = |rule, message: &str, advice| {
         Some(Trouble {
             severity: Severity::Error,
@@ -110,16 +170,26 @@ fn trouble(info: &WebhookInfo) -> Option<Trouble> {
     let WebhookInfo {
         supports_webhooks,
         exists,
+        auto_creation_blocked_reason: _,
         hog_function,
+        inputs: _,
         external_status,
         missing_events,
     } = info;
+    let blocked = info.creation_is_blocked();
     if *supports_webhooks == Lax::Is(false) {
         return broken(
             "webhook/not-supported",
             "Tables are synced by webhook, but PostHog says that the source supports none",
             None,
         );
+    }
+    if let Some(reason) = blocked.filter(|_| *exists == Lax::Is(false)) {
+        let message = format!(
+            "PostHog has no webhook for the source, and can make none: {}",
+            redact::text(reason, 200)
+        );
+        return broken(CREATION_BLOCKED, &message, Some(BY_HAND));
     }
     if *exists == Lax::Is(false) {
         return broken(
@@ -140,10 +210,23 @@ fn trouble(info: &WebhookInfo) -> Option<Trouble> {
             )),
         );
     }
-    external_status
+    let at_vendor = external_status
         .as_ref()
-        .and_then(at_vendor)
-        .or_else(|| missing(missing_events.as_deref().unwrap_or_default()))
+        .and_then(|external| at_vendor(external, blocked));
+    if at_vendor.as_ref().is_none_or(|trouble| !is_gone(trouble)) && !missing_inputs.is_empty() {
+        let message = format!(
+            "PostHog shows no {} for the webhook: without it, it drops every event",
+            redact::one_line(&missing_inputs.join(" and no "), 200)
+        );
+        return broken(
+            INPUT_MISSING,
+            &message,
+            Some(Advice::same(
+                "Copy the input from the webhook on the vendor's dashboard into PostHog (the source's Webhook tab), or name a Secret with it in spec.credentials, under webhookInputs.",
+            )),
+        );
+    }
+    at_vendor.or_else(|| missing(missing_events.as_deref().unwrap_or_default()))
 }
 
 /// What vendors call a webhook that sends nothing.
@@ -157,7 +240,19 @@ const OFF: [&str; 7] = [
     "deleted",
 ];
 
-fn at_vendor(external: &ExternalStatus) -> Option<Trouble> {
+/// `PostHog` can make no webhook for the source as it is connected.
+const CREATION_BLOCKED: &str = "webhook/creation-blocked";
+
+const BY_HAND: Advice = Advice::same(
+    "Set the webhook up by hand at the vendor, with the address that the source's Webhook tab in PostHog shows, and enter its signing secret there; or connect the source with a key that may make webhooks.",
+);
+
+/// Registering it again brings new inputs with it.
+fn is_gone(trouble: &Trouble) -> bool {
+    trouble.rule == GONE_AT_VENDOR
+}
+
+fn at_vendor(external: &ExternalStatus, blocked: Option<&str>) -> Option<Trouble> {
     let error = external
         .error
         .get()
@@ -182,6 +277,13 @@ fn at_vendor(external: &ExternalStatus) -> Option<Trouble> {
         message,
         advice: Some(advice),
     };
+    if let Some(reason) = blocked.filter(|_| external.exists == Lax::Is(false)) {
+        let message = format!(
+            "The vendor no longer has the webhook, and PostHog can make none: {}",
+            redact::text(reason, 200)
+        );
+        return Some(broken(CREATION_BLOCKED, message, BY_HAND));
+    }
     if external.exists == Lax::Is(false) {
         return Some(broken(
             GONE_AT_VENDOR,
@@ -245,7 +347,7 @@ mod tests {
     use super::*;
 
     fn rule(json: &str) -> Option<&'static str> {
-        trouble(&serde_json::from_str(json).unwrap()).map(|trouble| trouble.rule)
+        trouble(&serde_json::from_str(json).unwrap(), &[]).map(|trouble| trouble.rule)
     }
 
     #[test]
@@ -265,6 +367,10 @@ mod tests {
     fn each_way_to_be_broken_has_its_rule() {
         for (json, expected) in [
             (r#"{"exists":false}"#, "webhook/not-registered"),
+            (
+                r#"{"exists":false,"auto_creation_blocked_reason":"The grant excludes webhooks"}"#,
+                "webhook/creation-blocked",
+            ),
             (
                 r#"{"exists":true,"hog_function":{"enabled":false}}"#,
                 "webhook/function-disabled",
@@ -289,7 +395,7 @@ mod tests {
     #[test]
     fn a_key_that_may_not_read_webhooks_is_information_and_not_an_error() {
         let json = r#"{"exists":true,"external_status":{"exists":false,"error":"API key doesn't have permission to read webhooks"}}"#;
-        let found = trouble(&serde_json::from_str(json).unwrap()).unwrap();
+        let found = trouble(&serde_json::from_str(json).unwrap(), &[]).unwrap();
         assert_eq!(
             (found.severity, found.rule),
             (Severity::Info, "webhook/cannot-read")

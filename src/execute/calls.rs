@@ -9,7 +9,9 @@ use crate::{
         Client, PostHogError, Transport,
         answer::{Answer, Refreshed},
         inputs::Inputs,
+        instance::{Feature, Instance},
         lax::Lax,
+        probe::SchemaDetail,
         redact,
         transport::Request,
         write::Write,
@@ -68,15 +70,56 @@ pub async fn execute<T: Transport>(
 
 /// Sends the permitted call, once and not after `until`. Never an error: whatever happens is an outcome that must be written down.
 pub async fn send<T: Transport>(client: &Client<T>, permit: Permit, until: Instant) -> Outcome {
-    let may_act_despite_400 = permit.call().may_act_despite_400();
-    let secrets = secrets(permit.call());
+    let call = permit.call().clone();
     let outcome = match execute(client, permit, until).await {
-        Ok((status, answer)) => of_answer(status, &answer),
-        Err(error) => of_error(&error, may_act_despite_400),
+        Ok((status, answer)) => {
+            let kept = keeps_sync_type(&answer).filter(|_| leaves_sync_type(&call));
+            if let Some(kept) = kept {
+                let note = |instance: &mut Instance| instance.note(Feature::KeepsSyncType, kept);
+                client.noted().note(note);
+            }
+            if kept == Some(false) {
+                sync_type_lost(status)
+            } else {
+                of_answer(status, &answer)
+            }
+        }
+        Err(error) => of_error(&error, &call),
     };
     Outcome {
-        detail: redact::text(&secrets.conceal(&outcome.detail), DETAIL_CAP),
+        detail: redact::text(&secrets(&call).conceal(&outcome.detail), DETAIL_CAP),
         ..outcome
+    }
+}
+
+/// True for a change of tables that says nothing of how they are synced.
+fn leaves_sync_type(call: &Write) -> bool {
+    match call {
+        Write::PatchSchema(patch) => patch.sync_type.is_none(),
+        Write::BulkUpdateSchemas { patches, .. } => {
+            patches.iter().all(|patch| patch.sync_type.is_none())
+        }
+        _ => false,
+    }
+}
+
+/// Whether the tables that an answer shows still have a sync type; none if it shows no table. No table without one is ever changed.
+fn keeps_sync_type(answer: &Answer) -> Option<bool> {
+    let has_one = |detail: &SchemaDetail| detail.row.sync_type != Lax::Null;
+    match answer {
+        Answer::Schema(detail) => Some(has_one(detail)),
+        Answer::Schemas(details) => Some(details.iter().all(has_one)),
+        Answer::Taken(_) | Answer::Source(_) | Answer::Refreshed(_) | Answer::Done(_) => None,
+    }
+}
+
+/// `PostHog` of August 2025 sets what a change does not name to null, and answers 200.
+fn sync_type_lost(status: u16) -> Outcome {
+    Outcome {
+        fate: Fate::Unknown,
+        http_status: Some(status),
+        detail: "PostHog set the sync type to null, as old versions do: set the table up again in PostHog, and upgrade it; no further change is sent".to_owned(),
+        lacks_scope: false,
     }
 }
 
@@ -128,7 +171,7 @@ const fn accepted(status: u16, detail: String) -> Outcome {
     }
 }
 
-fn of_error(error: &PostHogError, may_act_despite_400: bool) -> Outcome {
+fn of_error(error: &PostHogError, call: &Write) -> Outcome {
     let lacks_scope = error.lacks_scope("external_data_source:write");
     let (fate, http_status) = match error {
         PostHogError::NotSent { .. }
@@ -138,12 +181,16 @@ fn of_error(error: &PostHogError, may_act_despite_400: bool) -> Outcome {
         PostHogError::RateLimited { .. } => (Fate::NotSent, Some(429)),
         PostHogError::Refused { status: 401, .. } => (Fate::NotSent, Some(401)),
         PostHogError::Refused { status: 403, .. } if lacks_scope => (Fate::NotSent, Some(403)),
-        PostHogError::Refused { status: 400, .. } if may_act_despite_400 => {
-            (Fate::Unknown, Some(400))
-        }
+        PostHogError::Refused {
+            status: 400,
+            detail,
+            ..
+        } if call.may_have_acted(detail) => (Fate::Unknown, Some(400)),
         PostHogError::Refused { status, .. } if *status < 500 => (Fate::Refused, Some(*status)),
         PostHogError::Refused { status, .. } => (Fate::Unknown, Some(*status)),
-        PostHogError::NoAnswer { .. } | PostHogError::Unexpected { .. } => (Fate::Unknown, None),
+        PostHogError::NoAnswer { .. }
+        | PostHogError::TooLarge { .. }
+        | PostHogError::Unexpected { .. } => (Fate::Unknown, None),
     };
     let detail = match error {
         PostHogError::Refused { detail, .. } => detail.clone(),
@@ -161,22 +208,30 @@ fn of_error(error: &PostHogError, may_act_despite_400: bool) -> Outcome {
 mod tests {
     use super::*;
 
+    fn cancel() -> Write {
+        let schema_id = "a".to_owned();
+        Write::Cancel { schema_id }
+    }
+
     fn refused(status: u16, detail: &str) -> Outcome {
         let refused = PostHogError::Refused {
             call: "cancel",
             status,
             detail: detail.into(),
         };
-        of_error(&refused, false)
+        of_error(&refused, &cancel())
     }
 
     #[test]
     fn only_what_was_turned_away_before_it_was_looked_at_counts_as_not_sent() {
+        let resync = Write::Resync {
+            schema_id: "a".to_owned(),
+        };
         let waiting = PostHogError::RateLimited {
             call: "cancel",
             wait: jiff::SignedDuration::from_secs(1),
         };
-        assert_eq!(of_error(&waiting, true).fate, Fate::NotSent);
+        assert_eq!(of_error(&waiting, &resync).fate, Fate::NotSent);
         assert_eq!(refused(401, "x").fate, Fate::NotSent);
         let scope = refused(
             403,
@@ -203,12 +258,47 @@ mod tests {
             host: "h".into(),
             reason: "x".into(),
         };
-        assert_eq!(of_error(&lost, false).fate, Fate::Unknown);
+        assert_eq!(of_error(&lost, &cancel()).fate, Fate::Unknown);
         let armed = PostHogError::Refused {
             call: "resync",
             status: 400,
             detail: "Couldn't start the sync. Try again in a few minutes.".into(),
         };
-        assert_eq!(of_error(&armed, true).fate, Fate::Unknown);
+        assert_eq!(of_error(&armed, &resync).fate, Fate::Unknown);
+    }
+
+    #[test]
+    fn a_repair_that_is_refused_has_reset_the_tables_unless_posthog_says_one_of_four_things() {
+        let repair = Write::RepairCdc {
+            source_id: "s".to_owned(),
+        };
+        let fate = |status, detail: &str| {
+            let refused = PostHogError::Refused {
+                call: "repair CDC",
+                status,
+                detail: detail.into(),
+            };
+            of_error(&refused, &repair).fate
+        };
+        for before in [
+            "CDC is not enabled on this source.",
+            "There are no active CDC schemas on this source to repair.",
+            "CDC looks healthy on this source — the replication slot and publication exist.",
+            "CDC is not supported for source type: MySQL",
+        ] {
+            assert_eq!(fate(400, before), Fate::Refused, "{before}");
+        }
+        assert_eq!(
+            fate(409, "A repair is already running for this source."),
+            Fate::Refused
+        );
+        for after in [
+            "Could not repair CDC: must be superuser or replication role to use replication slots",
+            "Could not connect to source to repair CDC: timeout expired",
+            "Could not repair CDC: CDC is not enabled on this source.",
+            "",
+        ] {
+            assert_eq!(fate(400, after), Fate::Unknown, "{after}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::journal::Record;
 use crate::{
-    api::{proposal::Proposal, status::Call},
+    api::{Timings, proposal::Proposal, status::Call},
     decide::{
         Blocked, Guard,
         approval::{self, Case},
@@ -13,7 +13,7 @@ use crate::{
         safety::{self, Evidence, Permit, Run, Table, Webhook},
     },
     diagnose::{self, Diagnosis, Verdict},
-    observe::{Canary, Live, Look, observer::ProjectView},
+    observe::{Canary, Live, Look, ReadsLog, observer::ProjectView},
     posthog::{Client, PostHogError, Transport, write::Write},
 };
 
@@ -69,7 +69,7 @@ pub async fn open<T: Transport>(
     let now = || view.client.now();
     let read_from = now();
     let judged = match &order.basis {
-        Basis::Incident(basis) => of_incident(&view.client, order, basis)
+        Basis::Incident(basis) => of_incident(&view.client, known.timings, order, basis)
             .await
             .map(|permit| (permit, Record::incident(basis, now()))),
         Basis::Source(basis) => of_source(&view.client, order)
@@ -142,6 +142,7 @@ fn refused(why: &dyn ToString) -> Closed {
 
 async fn of_incident<T: Transport>(
     client: &Client<T>,
+    timings: &Timings,
     order: &Order,
     basis: &OfIncident,
 ) -> Result<Permit, Closed> {
@@ -154,7 +155,14 @@ async fn of_incident<T: Transport>(
         next_run,
     } = basis;
     let (source_id, schema_id) = (&incident.source_id, &incident.schema_id);
-    let live = Look::take(client, source_id, schema_id, name, None).await;
+    // After a cancel the table must be quiet, too.
+    let reads_log = if incident.job_id.is_some() {
+        ReadsLog::Always
+    } else {
+        ReadsLog::OfRunning
+    };
+    let table = (source_id.as_str(), schema_id.as_str(), name.as_str());
+    let live = Look::take(client, table, None, reads_log).await;
     if let (Call::Cancel, Some(hanging)) = (call, hanging) {
         canary_stands(client, hanging.canary.as_ref()).await?;
     }
@@ -176,7 +184,7 @@ async fn of_incident<T: Transport>(
         (Call::Reload, _) => {
             let schema = client.schema(schema_id).await.map_err(|e| unread(&e))?;
             Table {
-                run: Run::Nothing(gate::nothing_runs(incident, &live, &schema.row)?),
+                run: Run::Nothing(gate::nothing_runs((incident, timings), &live, &schema.row)?),
                 next_run: *next_run,
                 ..Table::listed(&schema.row)
             }

@@ -59,6 +59,7 @@ impl Record {
             at: now,
             fate: None,
             detail: String::new(),
+            shown: false,
         })
     }
 
@@ -272,6 +273,7 @@ fn put_source(plan: &mut Plan, order: &Order, handover: Handover) {
                 state.webhook_inputs = Some(Handover {
                     hmac,
                     detail: String::new(),
+                    shown: true,
                     ..handover.clone()
                 });
             }

@@ -236,6 +236,7 @@ impl Outcome {
             at,
             fate: Some(self.fate),
             detail: self.detail,
+            shown: false,
         }
     }
 

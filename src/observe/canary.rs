@@ -3,10 +3,11 @@
 
 use jiff::Timestamp;
 
-use super::{Look, Newest};
+use super::{Look, Newest, look::runs, table_log::note_unfamiliar};
 use crate::posthog::{
     Client, Transport,
     client::LogFilter,
+    instance::Feature,
     lax::Lax,
     run_log::{Line, read},
     wire::{Job, JobStatus, LogPage},
@@ -37,6 +38,26 @@ pub struct Canary {
     pub read_at: Timestamp,
 }
 
+/// What the log of a completed run shows of the instance. An empty log shows nothing, and without the v3 pipeline there is no loader.
+fn shown(page: &LogPage) -> Vec<(Feature, bool)> {
+    let lines: Vec<Line> = page
+        .results
+        .iter()
+        .filter_map(|line| line.message.get())
+        .map(|text| read(text))
+        .collect();
+    let marks = lines.iter().any(|line| line.is_extraction_marker());
+    let loads = lines.contains(&Line::Loading);
+    match (lines.is_empty(), marks || loads) {
+        (true, _) => Vec::new(),
+        (false, false) => vec![(Feature::PhaseMarkers, false)],
+        (false, true) => vec![
+            (Feature::PhaseMarkers, marks),
+            (Feature::LoaderLines, loads),
+        ],
+    }
+}
+
 impl Canary {
     /// Reads the newest completed run of a table; none if there is none or it cannot be read.
     pub async fn read<T: Transport>(
@@ -45,7 +66,7 @@ impl Canary {
         schema_id: &str,
         name: &str,
     ) -> Option<Self> {
-        let jobs = client.jobs(source_id, name).await.ok()?;
+        let jobs = runs(client, source_id, schema_id, name).await.ok()?;
         let now = client.now();
         let look = Look::new(now, schema_id, Ok(jobs), super::Log::NotRead);
         if let Newest::Unclear(_) = look.newest() {
@@ -58,6 +79,13 @@ impl Canary {
             ..LogFilter::default()
         };
         let page = client.logs(schema_id, filter).await.ok()?;
+        note_unfamiliar(client, &page);
+        let shown = shown(&page);
+        client.noted().note(|instance| {
+            for (feature, shows) in shown {
+                instance.note(feature, shows);
+            }
+        });
         Self::new((source_id, schema_id, name), job, &page, now)
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::status::{Missing, SchemaState, State},
+    api::status::{Missing, RowsFell, SchemaState, SourceOn, State, WentOff},
     posthog::{
         lax::Lax,
         redact,
@@ -26,13 +26,28 @@ const SCHEDULE_LASTS: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// Most missing tables that are remembered.
 const MAX_MISSING: usize = 1_000;
 
+/// How long it is told that rows fell.
+const FALL_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// True for a fall of rows to less than a half.
+#[must_use]
+pub const fn is_less_than_half(after: i64, before: i64) -> bool {
+    after.saturating_mul(2) < before
+}
+
 /// What was seen to change, by id of the table.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
     /// When a table was last switched on or given another interval: its next run may be a whole interval away.
     pub rescheduled: HashMap<String, Timestamp>,
+    /// Tables that are on and have never synced, and since when they have been seen so.
+    pub waiting: HashMap<String, Timestamp>,
     /// Tables that were switched off between two polls while `PostHog` called them Failed.
     pub switched_off: HashMap<String, BetweenPolls>,
+    /// Tables whose rows fell to less than a half from one list to the next, until they are back.
+    pub rows_fell: HashMap<String, RowsFell>,
+    /// Tables that were switched off, by source and poll, as long as they are off.
+    pub went_off: Vec<WentOff>,
     /// Tables that have left the list.
     pub missing: BTreeMap<String, Missing>,
 }
@@ -68,9 +83,13 @@ impl Changes {
             rows.get(id.as_str())
                 .is_some_and(|row| row.should_sync == Lax::Is(false))
         });
+        self.keep_those_off(&rows);
+        self.keep_fallen(&rows, now);
+        self.note_waiting(&rows, now);
         self.count_missing(&rows, now);
         let Some((before, then)) = before else { return };
         for source in before {
+            self.note_off(source, &rows, then, now);
             for old in &source.schemas {
                 match rows.get(old.id.as_str()) {
                     Some(new) => self.compare(old, new, then, now),
@@ -83,13 +102,27 @@ impl Changes {
     /// Takes over from a status what a process before this one saw, as far as `sources` does not say otherwise.
     pub fn recall(&mut self, state: &State, sources: &[Source], now: Timestamp) {
         for SchemaState {
-            id, rescheduled, ..
+            id,
+            rescheduled,
+            waiting,
+            rows_fell,
+            ..
         } in &state.schemas
         {
             if let Some(at) = rescheduled {
                 self.rescheduled.entry(id.clone()).or_insert(*at);
             }
+            if let Some(fell) = rows_fell {
+                self.rows_fell
+                    .entry(id.clone())
+                    .or_insert_with(|| fell.clone());
+            }
+            // Only of a table that still waits.
+            if let (Some(since), Some(at)) = (self.waiting.get_mut(id), waiting) {
+                *since = (*since).min(*at);
+            }
         }
+        self.recall_off(state, sources, now);
         let new: Vec<&Missing> = state
             .missing
             .iter()
@@ -113,6 +146,7 @@ impl Changes {
 
     fn compare(&mut self, old: &Schema, new: &Schema, then: Timestamp, now: Timestamp) {
         let turned = |from, to| old.should_sync == Lax::Is(from) && new.should_sync == Lax::Is(to);
+        self.compare_rows(old, new, now);
         if turned(false, true) || old.sync_frequency != new.sync_frequency {
             self.rescheduled.insert(new.id.clone(), now);
         }
@@ -123,6 +157,134 @@ impl Changes {
                 by: now,
             };
             self.switched_off.insert(new.id.clone(), when);
+        }
+    }
+
+    /// A table that syncs by change data capture or webhook may shrink by what its source says.
+    fn compare_rows(&mut self, old: &Schema, new: &Schema, now: Timestamp) {
+        let (Some(before), Some(after)) = (old.rows(), new.rows()) else {
+            return;
+        };
+        let shrinks = ["cdc", "webhook"].iter().any(|by| new.syncs_by(by));
+        if !shrinks && is_less_than_half(after, before) {
+            let fell = RowsFell { before, at: now };
+            self.rows_fell.entry(new.id.clone()).or_insert(fell);
+        }
+    }
+
+    /// Forgets falls of rows that are back, or of long ago.
+    fn keep_fallen(&mut self, rows: &HashMap<&str, &Schema>, now: Timestamp) {
+        self.rows_fell.retain(|id, fell| {
+            let rows = rows.get(id.as_str()).and_then(|row| row.rows());
+            now.duration_since(fell.at) < FALL_LASTS
+                && rows.is_none_or(|rows| is_less_than_half(rows, fell.before))
+        });
+    }
+
+    /// Takes note of the tables of a source that were on in the list before and are off now.
+    fn note_off(
+        &mut self,
+        before: &Source,
+        rows: &HashMap<&str, &Schema>,
+        then: Timestamp,
+        now: Timestamp,
+    ) {
+        let is_on = |row: &Schema| row.should_sync == Lax::Is(true);
+        let now_of = |old: &Schema| rows.get(old.id.as_str()).copied();
+        let were_on = before.schemas.iter().filter(|old| is_on(old));
+        let off: Vec<String> = were_on
+            .filter(|old| now_of(old).is_some_and(|row| row.should_sync == Lax::Is(false)))
+            .map(|old| old.id.clone())
+            .collect();
+        let all = !before.schemas.iter().filter_map(now_of).any(is_on);
+        self.add_off(&before.id, off, Some(then), all, now);
+    }
+
+    fn add_off(
+        &mut self,
+        source_id: &str,
+        ids: Vec<String>,
+        after: Option<Timestamp>,
+        all: bool,
+        by: Timestamp,
+    ) {
+        if ids.is_empty() {
+            return;
+        }
+        self.went_off.push(WentOff {
+            source_id: source_id.to_owned(),
+            after,
+            by,
+            count: i64::try_from(ids.len()).unwrap_or(i64::MAX),
+            all,
+            gone: false,
+            schema_ids: ids,
+        });
+    }
+
+    /// Forgets those that are on again, or no longer listed.
+    fn keep_those_off(&mut self, rows: &HashMap<&str, &Schema>) {
+        let is_off = |id: &String| {
+            let row = rows.get(id.as_str());
+            row.is_some_and(|row| row.should_sync == Lax::Is(false))
+        };
+        for record in &mut self.went_off {
+            record.schema_ids.retain(is_off);
+        }
+        self.went_off.retain(|record| !record.schema_ids.is_empty());
+    }
+
+    /// What a status remembers to have been switched off, and what it remembers to have been on and is off now.
+    fn recall_off(&mut self, state: &State, sources: &[Source], now: Timestamp) {
+        for old in &state.went_off {
+            let is_same = |own: &&mut WentOff| own.source_id == old.source_id && own.by == old.by;
+            match self.went_off.iter_mut().find(is_same) {
+                Some(own) => own.gone |= old.gone,
+                None => {
+                    let is_known = |id: &&String| !self.knows_off(id);
+                    let ids = old.schema_ids.iter().filter(is_known).cloned().collect();
+                    let old = WentOff {
+                        schema_ids: ids,
+                        ..old.clone()
+                    };
+                    self.went_off.push(old);
+                }
+            }
+        }
+        for on in &state.on {
+            let Some(source) = sources.iter().find(|source| source.id == on.source_id) else {
+                continue;
+            };
+            let is_on = |row: &Schema| row.should_sync == Lax::Is(true);
+            let all = !source.schemas.iter().any(is_on);
+            let was_on: HashSet<&str> = on.tables.split(' ').collect();
+            let off = source.schemas.iter().filter(|row| {
+                row.should_sync == Lax::Is(false)
+                    && was_on.contains(SourceOn::short(&row.id))
+                    && !self.knows_off(&row.id)
+            });
+            let off = off.map(|row| row.id.clone()).collect();
+            self.add_off(&source.id, off, None, all, now);
+        }
+        if !state.went_off.is_empty() {
+            let rows = sources.iter().flat_map(|source| &source.schemas);
+            let rows = rows.map(|row| (row.id.as_str(), row)).collect();
+            self.keep_those_off(&rows);
+        }
+    }
+
+    fn knows_off(&self, id: &str) -> bool {
+        let mut records = self.went_off.iter();
+        records.any(|record| record.schema_ids.iter().any(|own| own == id))
+    }
+
+    fn note_waiting(&mut self, rows: &HashMap<&str, &Schema>, now: Timestamp) {
+        let waits =
+            |row: &Schema| row.should_sync == Lax::Is(true) && row.last_synced_at == Lax::Null;
+        self.waiting
+            .retain(|id, _| rows.get(id.as_str()).is_some_and(|row| waits(row)));
+        for row in rows.values().filter(|row| waits(row)) {
+            self.waiting.entry(row.id.clone()).or_insert(now);
         }
     }
 

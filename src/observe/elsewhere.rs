@@ -1,5 +1,5 @@
-//! What policies of other projects on the same host saw of their sources: how many, and when they turned bad. Nothing else, and no
-//! name: other projects may be of other people.
+//! What policies of other projects on the same host saw of their sources: whether there are any, and when they turned bad. Nothing else,
+//! and no name: other projects may be of other people.
 
 use std::{
     collections::HashMap,
@@ -13,12 +13,12 @@ use crate::api::validated::Project;
 /// How long what a project's policies saw counts: longer than most intervals.
 const LASTS: SignedDuration = SignedDuration::from_mins(30);
 
-/// Sources of which nothing is known but this.
+/// Projects of which nothing is known but this.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Elsewhere {
-    /// How many sync at all.
+    /// How many projects have any that sync at all.
     pub active: usize,
-    /// When those that are bad turned so.
+    /// When those turned bad of which most sources are.
     pub turned_bad: Vec<Timestamp>,
 }
 

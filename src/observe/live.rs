@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Look, Seen, Snapshot, probes::Probed};
+use super::{Look, ReadsLog, Seen, Snapshot, probes::Probed};
 use crate::{
     api::proposal::{ProposedAction, Target},
     posthog::{
         Client, Transport,
         lax::Lax,
-        probe::{CdcStatus, SchemaDetail, WebhookInfo},
+        probe::{CdcCheck, CdcPrerequisites, CdcStatus, SchemaDetail, WebhookInfo},
         wire::{Schema, Source},
     },
 };
@@ -32,6 +32,8 @@ pub struct Live {
     pub looks: Vec<(String, Look)>,
     /// Change data capture, where it is what the proposal repairs.
     pub cdc: Option<Result<CdcStatus, String>>,
+    /// What change data capture lacks, where it is what the proposal repairs: `PostHog` resets the tables before it finds out.
+    pub prerequisites: Option<Result<CdcPrerequisites, String>>,
     /// The webhook, where it is what the proposal makes anew.
     pub webhook: Option<Result<WebhookInfo, String>>,
 }
@@ -51,6 +53,7 @@ impl Live {
             detail: None,
             looks: Vec::new(),
             cdc: None,
+            prerequisites: None,
             webhook: None,
         };
         if target.schema_id.is_empty() {
@@ -64,6 +67,7 @@ impl Live {
             ProposedAction::RepairCdc => {
                 let cdc = client.cdc_status(source_id).await;
                 live.cdc = Some(cdc.map_err(|e| e.to_string()));
+                live.prerequisites = live.check(client).await;
             }
             ProposedAction::ReregisterWebhook => {
                 let webhook = client.webhook_info(source_id).await;
@@ -71,11 +75,37 @@ impl Live {
             }
             _ => {}
         }
+        let reads_log = match action {
+            ProposedAction::Cancel => ReadsLog::Always,
+            ProposedAction::RepairConfig
+            | ProposedAction::RefreshSchemas
+            | ProposedAction::Resync
+            | ProposedAction::DeleteData
+            | ProposedAction::RepairCdc
+            | ProposedAction::Reenable
+            | ProposedAction::ReregisterWebhook
+            | ProposedAction::Reload => ReadsLog::OfRunning,
+        };
         for (id, name) in live.tables_to_look_at(action, target) {
-            let look = Look::take(client, source_id, &id, &name, None).await;
+            let table = (source_id.as_str(), id.as_str(), name.as_str());
+            let look = Look::take(client, table, None, reads_log).await;
             live.looks.push((id, look));
         }
         live
+    }
+
+    /// Asked with what was read before; not at all if that could not be read, or if nothing needs repair any more.
+    async fn check<T: Transport>(
+        &self,
+        client: &Client<T>,
+    ) -> Option<Result<CdcPrerequisites, String>> {
+        let (source, status) = (self.source()?, self.cdc.as_ref()?.as_ref().ok()?);
+        if status.slot_exists == Lax::Is(true) {
+            return None;
+        }
+        let check = CdcCheck::of(source, Some(status));
+        let answer = client.cdc_prerequisites(&source.id, &check).await;
+        Some(answer.map_err(|e| e.to_string()))
     }
 
     fn tables_to_look_at(&self, action: ProposedAction, target: &Target) -> Vec<(String, String)> {
@@ -157,6 +187,10 @@ impl Live {
         }
         if let (Some(Ok(cdc)), Some(source)) = (&self.cdc, self.source()) {
             probes.note_cdc(source.id.clone(), self.at, Ok(cdc.clone()));
+        }
+        if let (Some(Ok(check)), Some(source)) = (&self.prerequisites, self.source()) {
+            let answer = Probed::new(self.at, Ok(check.clone()), None);
+            probes.prerequisites.insert(source.id.clone(), answer);
         }
         if let (Some(Ok(webhook)), Some(source)) = (&self.webhook, self.source()) {
             let answer = Probed::new(self.at, Ok(webhook.clone()), None);

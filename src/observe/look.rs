@@ -3,15 +3,22 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::TableLog;
-use crate::posthog::{
-    Client, Transport,
-    lax::Lax,
-    run_log::Line,
-    wire::{Job, JobStatus},
+use crate::{
+    api::Timings,
+    posthog::{
+        Client, Transport,
+        instance::{Feature, Instance, Kind},
+        lax::Lax,
+        run_log::Line,
+        wire::{Job, JobStatus},
+    },
 };
 
 /// A job that claims to have begun later than this after now tells nothing: some clock is wrong.
 const BELIEVED_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
+
+/// Most runs that `PostHog` lists of a source, whatever is asked for.
+const MOST_RUNS: usize = 50;
 
 /// What one look found.
 #[derive(Debug, Clone)]
@@ -26,10 +33,19 @@ pub struct Look {
     pub log: Log,
 }
 
-/// The log of a table while its newest run is in progress.
+/// When a look reads the log of the table, which costs a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadsLog {
+    /// While the newest run is in progress.
+    OfRunning,
+    /// Also when it has ended: after a cancel somebody may still work on the table.
+    Always,
+}
+
+/// The log of a table since its newest run began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Log {
-    /// Not read, because the newest run is not running.
+    /// Not read: the newest run has ended, and nobody asked how it is after that.
     NotRead,
     /// What it shows since that run began.
     Read(TableLog),
@@ -88,23 +104,18 @@ impl Look {
         }
     }
 
-    /// Takes a look at a table through `client`. The log is read only while a run is in progress, and only what is new in it since
-    /// `before`.
+    /// Takes a look at a table through `client`. Of its log only what is new since `before` is read.
     pub async fn take<T: Transport>(
         client: &Client<T>,
-        source_id: &str,
-        schema_id: &str,
-        name: &str,
+        (source_id, schema_id, name): (&str, &str, &str),
         before: Option<&Self>,
+        reads_log: ReadsLog,
     ) -> Self {
         let began = client.now();
-        let jobs = client
-            .jobs(source_id, name)
-            .await
-            .map_err(|e| e.to_string());
+        let jobs = runs(client, source_id, schema_id, name).await;
         let mut look = Self::new(began, schema_id, jobs, Log::NotRead);
         if let Newest::Job(job, created) = look.newest()
-            && job.status() == JobStatus::Running
+            && (job.status() == JobStatus::Running || reads_log == ReadsLog::Always)
         {
             let before = before.and_then(|look| look.log.read());
             let read = TableLog::read(client, schema_id, (job, created), before).await;
@@ -164,6 +175,12 @@ impl Look {
         jobs.iter().filter(|job| job.status() == JobStatus::Running)
     }
 
+    /// When the runs of the table began, newest first.
+    pub fn began_at(&self) -> impl Iterator<Item = Timestamp> {
+        let jobs = self.jobs.as_deref().unwrap_or_default();
+        jobs.iter().filter_map(|job| job.created_at.get()).copied()
+    }
+
     /// The newest run that completed.
     #[must_use]
     pub fn newest_completed(&self) -> Option<&Job> {
@@ -175,15 +192,35 @@ impl Look {
     /// another run. None if nothing shows it.
     #[must_use]
     pub fn worked_at(&self) -> Option<Timestamp> {
+        let line = self.log.read().and_then(|log| log.worked);
+        line.map(|(at, _)| at).max(self.another_ended_at())
+    }
+
+    /// When another run of the table last ended since the newest began.
+    fn another_ended_at(&self) -> Option<Timestamp> {
         let Newest::Job(newest, began) = self.newest() else {
             return None;
         };
         let others = self.jobs.as_deref().unwrap_or_default();
         let others = others.iter().filter(|job| job.id != newest.id);
         let ended = others.filter_map(|job| job.finished_at.get()).copied();
-        let ended = ended.filter(|at| *at > began).max();
-        let line = self.log.read().and_then(|log| log.worked);
-        line.map(|(at, _)| at).max(ended)
+        ended.filter(|at| *at > began).max()
+    }
+
+    /// Whether at `now` nobody has worked on the table for as long as it takes until it may be reloaded after a cancel; the reason if its
+    /// log does not say.
+    pub fn has_rested(&self, timings: &Timings, now: Timestamp) -> Result<bool, &str> {
+        let log = match &self.log {
+            Log::Read(log) => log,
+            Log::NotRead => return Err("the table's log was not read"),
+            Log::Unreadable(reason) => return Err(reason),
+        };
+        let for_ = |long| move |at| now.duration_since(at) >= long;
+        let is_quiet = log
+            .worked
+            .map(|(at, _)| at)
+            .is_none_or(for_(timings.quiet_after_cancel()));
+        Ok(is_quiet && self.another_ended_at().is_none_or(for_(timings.settle)))
     }
 
     /// The run with this id, if it is among the newest.
@@ -191,6 +228,62 @@ impl Look {
     pub fn job(&self, id: &str) -> Option<&Job> {
         self.jobs.as_ref().ok()?.iter().find(|job| job.id == id)
     }
+}
+
+/// The newest runs of a table, as `PostHog` lists them.
+pub(super) async fn runs<T: Transport>(
+    client: &Client<T>,
+    source_id: &str,
+    schema_id: &str,
+    name: &str,
+) -> Result<Vec<Job>, String> {
+    let jobs = client.jobs(source_id, name).await;
+    let jobs = jobs.map_err(|error| error.to_string())?;
+    let filtered = is_filtered(&jobs, schema_id, name);
+    client.noted().note(|instance| {
+        note_runs(instance, &jobs);
+        if let Some(filtered) = filtered {
+            instance.note(Feature::RunFilter, filtered);
+        }
+    });
+    if filtered == Some(false) && jobs.len() >= MOST_RUNS && hides_runs(&jobs, schema_id) {
+        return Err(format!(
+            "PostHog ignores the filter by table, and the {MOST_RUNS} newest runs of the source may hide some of this one"
+        ));
+    }
+    Ok(jobs)
+}
+
+/// Records what the runs of a table show of the instance.
+fn note_runs(instance: &mut Instance, jobs: &[Job]) {
+    let mut ended = jobs.iter().filter(|job| job.has_ended()).peekable();
+    if ended.peek().is_some() {
+        let says = ended.any(|job| job.finished_at != Lax::Missing);
+        instance.note(Feature::RunTimes, says);
+    }
+    for status in jobs.iter().filter_map(Job::unfamiliar_status) {
+        instance.meets(Kind::RunStatus, status);
+    }
+}
+
+/// Whether the list holds only runs of this table; none if it is empty. A deleted table may have had the same name.
+fn is_filtered(jobs: &[Job], schema_id: &str, name: &str) -> Option<bool> {
+    let is_other = |job: &Job| {
+        job.schema.as_ref().is_some_and(|schema| {
+            schema.id != schema_id && schema.name.get().is_some_and(|other| other != name)
+        })
+    };
+    (!jobs.is_empty()).then(|| !jobs.iter().any(is_other))
+}
+
+/// Whether older runs of the table could change what its listed ones say: one may be in progress, or there is none listed.
+fn hides_runs(jobs: &[Job], schema_id: &str) -> bool {
+    let mut own = jobs.iter().filter(|job| {
+        job.schema
+            .as_ref()
+            .is_some_and(|schema| schema.id == schema_id)
+    });
+    own.next().is_none_or(|newest| !newest.has_ended())
 }
 
 fn sort(jobs: Vec<Job>, schema_id: &str, now: Timestamp) -> Result<Vec<Job>, String> {
@@ -318,5 +411,20 @@ mod tests {
         assert_eq!(streak(&jobs[1..]), Some(expected));
         assert_eq!(streak(&jobs[2..3]), None, "stopped by a person");
         assert_eq!(streak(&jobs[4..]), None, "the last one completed");
+    }
+
+    #[test]
+    fn runs_without_the_time_of_their_end_differ_from_runs_in_progress() {
+        let jobs = |json: &str| -> Vec<Job> { serde_json::from_str(json).unwrap() };
+        let mut instance = Instance::default();
+        note_runs(&mut instance, &jobs(r#"[{"id":"a","status":"Running"}]"#));
+        assert_eq!(instance.shows(Feature::RunTimes), None);
+        let old = r#"[{"id":"a","status":"Failed"},{"id":"b","status":"Odd"}]"#;
+        note_runs(&mut instance, &jobs(old));
+        assert_eq!(instance.shows(Feature::RunTimes), Some(false));
+        assert_eq!(instance.count(Kind::RunStatus), 1);
+        let new = r#"[{"id":"a","status":"Completed","finished_at":"2026-10-01T00:00:00Z"}]"#;
+        note_runs(&mut instance, &jobs(new));
+        assert_eq!(instance.shows(Feature::RunTimes), Some(true));
     }
 }

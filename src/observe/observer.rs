@@ -2,14 +2,17 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::{
-    Canary, Changes, Look, Probe, Probes, Readings, Seen, WriteScope, data,
+    Canary, Changes, Look, Probe, Probes, Readings, ReadsLog, Seen, WriteScope, data, deliveries,
     elsewhere::Everywhere,
     probes::{DataAnswer, DataProbe, Found, note},
 };
@@ -21,8 +24,11 @@ use crate::{
     },
     posthog::{
         ApiKey, Client, Gates, PostHogError, Transport,
+        bounds::Bounds,
         client::{Clock, KeyGate, PAGE_SIZE},
+        instance::{Feature, Instance, Kind, Noted},
         key::KeyId,
+        lax::Lax,
         quota::{Purpose, Share},
         wire::{Schema, SchemaStatus, Source},
     },
@@ -34,6 +40,9 @@ const WRITE_SCOPE: &str = "external_data_source:write";
 /// How long a question after the write scope that brought no answer is not asked again.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
+/// How long the answer is valid: the instance may have been upgraded since.
+const ASK_INSTANCE_AGAIN: SignedDuration = SignedDuration::from_hours(24);
+
 /// How long a failed poll is shared before it is tried again.
 const FAILURE_LASTS: SignedDuration = SignedDuration::from_secs(20);
 
@@ -42,6 +51,10 @@ const OLDEST_LIST: SignedDuration = SignedDuration::from_hours(1);
 
 /// Completed runs of a project that are kept as proof that `PostHog` works.
 const MOST_CANARIES: usize = 4;
+
+/// A page of a list up to this size, in bytes, is read whenever it is a list's turn. Larger ones, of more than some 6,000 tables, are
+/// read from a host one after the other, so that what is in flight is bounded however many projects there are.
+const SMALL_PAGE: usize = 2 * 1024 * 1024;
 
 /// Lists read from one host at a time. When the operator starts, every project wants its own at once: that would be a stampede
 /// for PostHog, and all of them together would take much memory here. At a second each, 16 are enough for 1,900 projects at the
@@ -60,9 +73,43 @@ pub struct Observer<T> {
     share: Option<Share>,
     projects: Mutex<HashMap<ProjectKey, Arc<Shared>>>,
     gates: Gates,
-    turns: Mutex<HashMap<Host, Arc<Semaphore>>>,
+    turns: Mutex<HashMap<Host, Arc<Turns>>>,
+    most_tables: MostTables,
+    kept: Arc<Kept>,
     /// What policies saw of the sources of each project.
     pub everywhere: Everywhere,
+}
+
+/// How many tables are kept at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MostTables {
+    /// Of one project.
+    pub of_project: usize,
+    /// Of all projects together.
+    pub in_all: usize,
+}
+
+impl MostTables {
+    /// As many as there are.
+    pub const UNBOUNDED: Self = Self {
+        of_project: usize::MAX,
+        in_all: usize::MAX,
+    };
+}
+
+/// What is kept of all projects.
+#[derive(Debug, Default)]
+struct Kept {
+    projects: AtomicUsize,
+    tables: AtomicUsize,
+}
+
+/// Who may read a list from a host now.
+#[derive(Debug)]
+struct Turns {
+    any: Semaphore,
+    /// Taken before the other, so that nobody who waits for it holds that up.
+    large: Semaphore,
 }
 
 /// What policies of one project and key have in common.
@@ -70,7 +117,13 @@ pub struct Observer<T> {
 struct Shared {
     gate: Arc<KeyGate>,
     /// Whose turn it is to read a list from the host.
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
+    /// Whether a page of the list was larger than a small one.
+    is_large: AtomicBool,
+    kept: Arc<Kept>,
+    /// How many of the tables that are kept are this project's.
+    own: AtomicUsize,
+    most_tables: MostTables,
     /// The last poll. Held while a poll is under way, so that policies that come meanwhile wait for it and make none.
     poll: tokio::sync::Mutex<Option<(Timestamp, Listed)>>,
     seen: Mutex<HashMap<String, Arc<Seen>>>,
@@ -82,6 +135,10 @@ struct Shared {
     /// The last list that could be read, and when.
     last_list: Mutex<Option<(Timestamp, Arc<Vec<Source>>)>>,
     write_scope: Mutex<(WriteScope, Option<Timestamp>)>,
+    /// What the instance shows.
+    noted: Noted,
+    /// When it was last asked for what it shows.
+    asked_at: Mutex<Option<Timestamp>>,
     policies: Mutex<HashSet<PolicyRef>>,
 }
 
@@ -95,6 +152,8 @@ impl<T: Transport> Observer<T> {
             projects: Mutex::default(),
             gates: Gates::default(),
             turns: Mutex::default(),
+            most_tables: MostTables::UNBOUNDED,
+            kept: Arc::default(),
             everywhere: Everywhere::default(),
         }
     }
@@ -104,6 +163,15 @@ impl<T: Transport> Observer<T> {
     pub fn sharing(self, share: Share) -> Self {
         Self {
             share: Some(share),
+            ..self
+        }
+    }
+
+    /// The same, keeping no more tables than these.
+    #[must_use]
+    pub fn keeping(self, most_tables: MostTables) -> Self {
+        Self {
+            most_tables,
             ..self
         }
     }
@@ -130,7 +198,7 @@ impl<T: Transport> Observer<T> {
             .entry(wanted)
             .or_insert_with_key(|(project, key)| {
                 let gate = self.gates.of(&project.host, *key, self.share);
-                Arc::new(Shared::new(gate, self.turns(&project.host)))
+                Arc::new(self.shared(gate, &project.host))
             })
             .clone();
         lock(&shared.policies).insert(at.clone());
@@ -140,7 +208,8 @@ impl<T: Transport> Observer<T> {
             key,
             shared.gate.clone(),
             self.clock.clone(),
-        );
+        )
+        .noting(shared.noted.clone());
         ProjectView {
             client,
             shared,
@@ -149,12 +218,17 @@ impl<T: Transport> Observer<T> {
     }
 
     /// Who may read a list from a host now.
-    fn turns(&self, host: &Host) -> Arc<Semaphore> {
+    fn turns(&self, host: &Host) -> Arc<Turns> {
         let mut turns = lock(&self.turns);
         turns.retain(|_, turns| Arc::strong_count(turns) > 1);
         turns
             .entry(host.clone())
-            .or_insert_with(|| Arc::new(Semaphore::new(LISTS_AT_ONCE)))
+            .or_insert_with(|| {
+                Arc::new(Turns {
+                    any: Semaphore::new(LISTS_AT_ONCE),
+                    large: Semaphore::new(1),
+                })
+            })
             .clone()
     }
 
@@ -168,11 +242,16 @@ impl<T: Transport> Observer<T> {
     }
 }
 
-impl Shared {
-    fn new(gate: Arc<KeyGate>, turns: Arc<Semaphore>) -> Self {
-        Self {
+impl<T: Transport> Observer<T> {
+    fn shared(&self, gate: Arc<KeyGate>, host: &Host) -> Shared {
+        self.kept.projects.fetch_add(1, Ordering::Relaxed);
+        Shared {
             gate,
-            turns,
+            turns: self.turns(host),
+            is_large: AtomicBool::default(),
+            kept: self.kept.clone(),
+            own: AtomicUsize::default(),
+            most_tables: self.most_tables,
             poll: tokio::sync::Mutex::default(),
             seen: Mutex::default(),
             changes: Mutex::default(),
@@ -181,8 +260,49 @@ impl Shared {
             readings: Mutex::default(),
             last_list: Mutex::default(),
             write_scope: Mutex::new((WriteScope::Unknown, None)),
+            noted: Noted::default(),
+            asked_at: Mutex::default(),
             policies: Mutex::default(),
         }
+    }
+}
+
+impl Shared {
+    /// Takes note of how many tables of the project are kept from now on. If those of all projects are too many, a project goes that has
+    /// more than its share: what one tenant has too much must not be what another has too little.
+    fn keep(&self, sources: Vec<Source>) -> Result<Vec<Source>, PostHogError> {
+        let tables: usize = sources.iter().map(|source| source.schemas.len()).sum();
+        self.keep_none();
+        let (most, projects) = (
+            self.most_tables.in_all,
+            self.kept.projects.load(Ordering::Relaxed),
+        );
+        let others = self.kept.tables.load(Ordering::Relaxed);
+        let share = most / projects.max(1);
+        if others.saturating_add(tables) > most && tables > share {
+            let found = format!(
+                "the project has {tables} tables, and those of the {} others together {others}; the operator takes {most} in all (--max-tables), of which \
+                 {share} are the share of each",
+                projects.saturating_sub(1)
+            );
+            let call = "list sources";
+            return Err(PostHogError::TooLarge { call, found });
+        }
+        self.own.store(tables, Ordering::Relaxed);
+        self.kept.tables.fetch_add(tables, Ordering::Relaxed);
+        Ok(sources)
+    }
+
+    fn keep_none(&self) {
+        let own = self.own.swap(0, Ordering::Relaxed);
+        self.kept.tables.fetch_sub(own, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.keep_none();
+        self.kept.projects.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -212,25 +332,62 @@ impl<T: Transport> ProjectView<T> {
             let fresh = false;
             return Polled { listed, fresh };
         }
-        // It fails only if it is closed, which nobody does.
-        let _turn = self.shared.turns.acquire().await;
-        // Others that use the key may have taken what there was room for meanwhile.
-        if let Some(listed) = self.usable(poll.as_ref(), max_age, purpose) {
-            let fresh = false;
+        loop {
+            let is_large = self.shared.is_large.load(Ordering::Relaxed);
+            let turns = &self.shared.turns;
+            // They fail only if they are closed, which nobody does.
+            let _alone = if is_large {
+                turns.large.acquire().await.ok()
+            } else {
+                None
+            };
+            let _turn = turns.any.acquire().await;
+            // Others that use the key may have taken what there was room for meanwhile.
+            if let Some(listed) = self.usable(poll.as_ref(), max_age, purpose) {
+                let fresh = false;
+                return Polled { listed, fresh };
+            }
+            let now = self.client.now();
+            let listed = self.client.sources(self.bounds(is_large)).await;
+            if !is_large && matches!(listed, Err(PostHogError::TooLarge { .. })) {
+                self.shared.is_large.store(true, Ordering::Relaxed);
+                continue;
+            }
+            let listed = listed.and_then(|sources| self.shared.keep(sources));
+            let listed = self.note_list(listed, now);
+            *poll = Some((now, listed.clone()));
+            let fresh = true;
             return Polled { listed, fresh };
         }
-        let now = self.client.now();
-        let listed = self.client.sources().await.map(Arc::new);
-        if let Ok(sources) = &listed {
-            self.note_rows(sources, now);
-            self.note_changes(sources, now);
-            *lock(&self.shared.readings) = Arc::default();
+    }
+
+    fn bounds(&self, is_large: bool) -> Bounds {
+        let tables = self.shared.most_tables.of_project;
+        let bounds = Bounds::default();
+        let page = if is_large { bounds.page } else { SMALL_PAGE };
+        Bounds { page, tables }
+    }
+
+    fn note_list(&self, listed: Result<Vec<Source>, PostHogError>, now: Timestamp) -> Listed {
+        let listed = listed.map(Arc::new);
+        match &listed {
+            Ok(sources) => {
+                self.note_shown(sources);
+                self.note_rows(sources, now);
+                self.note_changes(sources, now);
+                *lock(&self.shared.readings) = Arc::default();
+            }
+            Err(PostHogError::TooLarge { .. }) => {
+                *lock(&self.shared.last_list) = None;
+                self.shared.keep_none();
+            }
+            Err(error) if error.is_closed_to_keys() => {
+                let noted = &self.shared.noted;
+                noted.note(|instance| instance.note(Feature::ScopedKeys, false));
+            }
+            Err(_) => {}
         }
-        *poll = Some((now, listed.clone()));
-        Polled {
-            listed,
-            fresh: true,
-        }
+        listed
     }
 
     /// The last list, if it is young enough, or has to do because there is no room for another one.
@@ -270,6 +427,52 @@ impl<T: Transport> ProjectView<T> {
         self.shared.gate.pace(purpose, calls, self.client.now())
     }
 
+    /// What the list shows of the instance. A version that says how sources are accessed lets keys with scopes in.
+    fn note_shown(&self, sources: &[Source]) {
+        let says = sources
+            .iter()
+            .any(|source| source.access_method != Lax::Missing);
+        let rows = || sources.iter().flat_map(|source| &source.schemas);
+        self.shared.noted.note(|instance| {
+            if !sources.is_empty() {
+                instance.note(Feature::AccessMethod, says);
+            }
+            if says {
+                instance.note(Feature::ScopedKeys, true);
+            }
+            for source in sources.iter().filter(|source| source.is_accessed_oddly()) {
+                let shown = source
+                    .access_method
+                    .get()
+                    .map_or("without a value", String::as_str);
+                instance.meets(Kind::AccessMethod, shown);
+            }
+            for (kind, word) in rows().flat_map(Schema::unfamiliar) {
+                instance.meets(kind, word);
+            }
+        });
+    }
+
+    /// What is known of the instance.
+    #[must_use]
+    pub fn instance(&self) -> Instance {
+        self.shared.noted.now()
+    }
+
+    /// Finds out once a day whether runs can be cancelled here, by this table. One request; what else the instance shows, looks and
+    /// canaries find.
+    pub async fn ask_for_cancel(&self, schema_id: &str) {
+        {
+            let mut asked_at = lock(&self.shared.asked_at);
+            let now = self.client.now();
+            if asked_at.is_some_and(|at| now.duration_since(at).abs() < ASK_INSTANCE_AGAIN) {
+                return;
+            }
+            *asked_at = Some(now);
+        }
+        self.client.has_cancel(schema_id).await;
+    }
+
     fn note_changes(&self, sources: &Arc<Vec<Source>>, now: Timestamp) {
         let before = lock(&self.shared.last_list).replace((now, sources.clone()));
         // An empty list where there were sources is not believed elsewhere either.
@@ -280,9 +483,16 @@ impl<T: Transport> ProjectView<T> {
         let rows = || sources.iter().flat_map(|source| &source.schemas);
         let schemas = rows().map(|schema| schema.id.as_str()).collect();
         // The error stays while the next run is in progress, and so does what explains it.
+        let off = lock(&self.shared.changes).went_off.clone();
+        let off: HashSet<&String> = off.iter().flat_map(|one| &one.schema_ids).collect();
         let failed = rows()
-            // A webhook shows no trouble in the rows of its tables.
-            .filter(|schema| has_trouble(schema) || schema.syncs_by("webhook"))
+            // A webhook shows no trouble in the rows of its tables, nor does a table that was switched off without an error.
+            .filter(|schema| {
+                has_trouble(schema)
+                    || schema.syncs_by("webhook")
+                    || off.contains(&schema.id)
+                    || schema.is_painted()
+            })
             .map(|schema| schema.id.as_str())
             .collect();
         lock(&self.shared.probes).retain(&listed, &schemas, &failed);
@@ -290,6 +500,7 @@ impl<T: Transport> ProjectView<T> {
 
     /// Keeps what is known of tables that run or failed, and of others that were looked at and have not changed since.
     fn note_rows(&self, sources: &[Source], now: Timestamp) {
+        let is_first_list = lock(&self.shared.last_list).is_none();
         let mut seen = lock(&self.shared.seen);
         let mut still = HashMap::with_capacity(seen.len());
         for schema in sources.iter().flat_map(|source| &source.schemas) {
@@ -302,7 +513,11 @@ impl<T: Transport> ProjectView<T> {
                     }
                     known
                 }
-                None if watched => Arc::new(Seen::first(schema, now)),
+                None if watched => {
+                    let mut first = Seen::first(schema, now);
+                    first.from_first_list = is_first_list;
+                    Arc::new(first)
+                }
                 None => continue,
             };
             still.insert(schema.id.clone(), known);
@@ -331,10 +546,21 @@ impl<T: Transport> ProjectView<T> {
     }
 
     /// Takes a closer look at one table and remembers it. `row` is the table in the list, if it is there.
-    pub async fn look(&self, source_id: &str, schema_id: &str, name: &str, row: Option<&Schema>) {
+    pub async fn look(
+        &self,
+        (source_id, schema_id, name): (&str, &str, &str),
+        row: Option<&Schema>,
+        reads_log: ReadsLog,
+    ) {
         let before = lock(&self.shared.seen).get(schema_id).cloned();
         let before = before.as_ref().and_then(|seen| seen.look.as_ref());
-        let look = Look::take(&self.client, source_id, schema_id, name, before).await;
+        let look = Look::take(
+            &self.client,
+            (source_id, schema_id, name),
+            before,
+            reads_log,
+        )
+        .await;
         let mut seen = lock(&self.shared.seen);
         let first = || match row {
             Some(row) => Arc::new(Seen::first(row, look.began)),
@@ -380,12 +606,21 @@ impl<T: Transport> ProjectView<T> {
                 let answer = client.webhook_info(&id).await;
                 note(&mut self.known().webhooks, id, client.now(), answer)
             }
+            Probe::Deliveries(id, function) => {
+                let Some(sql) = deliveries::query(&function) else {
+                    return true;
+                };
+                let answer = client.query(&sql).await;
+                let now = client.now();
+                let answer = answer.map(|answer| deliveries::read(&answer, now));
+                note(&mut self.known().deliveries, id, now, answer)
+            }
             Probe::Cdc(id) => {
                 let answer = client.cdc_status(&id).await;
                 self.known().note_cdc(id, client.now(), answer)
             }
-            Probe::Prerequisites(id) => {
-                let answer = client.cdc_prerequisites(&id).await;
+            Probe::Prerequisites(id, check) => {
+                let answer = client.cdc_prerequisites(&id, &check).await;
                 self.note_scope(&answer);
                 note(&mut self.known().prerequisites, id, client.now(), answer)
             }

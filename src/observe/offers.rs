@@ -4,11 +4,12 @@ use std::{collections::HashMap, fmt};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{api::policy::SecretKeyRef, posthog::ApiKey};
+use crate::{api::policy::CredentialUse, posthog::ApiKey};
 
-/// The values by where they are, or why one is not to be had, in a sentence that names Secret and key.
+/// The values by what they are wanted for, or why one is not to be had, in a sentence that names Secret and key. A value that one
+/// entry may use is not there for another.
 #[derive(Debug, Clone, Default)]
-pub struct Offers(HashMap<SecretKeyRef, Result<Offered, String>>);
+pub struct Offers(HashMap<CredentialUse, Result<Offered, String>>);
 
 /// A value, and what tells it from another.
 #[derive(Clone)]
@@ -21,18 +22,23 @@ pub struct Offered {
 
 impl Offers {
     /// Takes note of what a Secret holds.
-    pub fn add(&mut self, at: SecretKeyRef, value: Result<SecretString, String>, key: &ApiKey) {
+    pub fn add(
+        &mut self,
+        wanted: CredentialUse,
+        value: Result<SecretString, String>,
+        key: &ApiKey,
+    ) {
         let offered = value.map(|value| Offered {
             hmac: key.hmac(value.expose_secret().as_bytes()),
             value,
         });
-        self.0.insert(at, offered);
+        self.0.insert(wanted, offered);
     }
 
-    /// The value at a place; none if nobody read it.
+    /// The value for a use; none if nobody read it.
     #[must_use]
-    pub fn get(&self, at: &SecretKeyRef) -> Option<Result<&Offered, &str>> {
-        let found = self.0.get(at)?;
+    pub fn get(&self, wanted: &CredentialUse) -> Option<Result<&Offered, &str>> {
+        let found = self.0.get(wanted)?;
         Some(found.as_ref().map_err(String::as_str))
     }
 }

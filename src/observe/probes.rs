@@ -8,12 +8,15 @@ use std::{
 
 use jiff::Timestamp;
 
+use super::Deliveries;
 use crate::{
     api::validated::DataRule,
     posthog::{
         PostHogError,
         lax::Lax,
-        probe::{CdcPrerequisites, CdcStatus, IncrementalFields, SchemaDetail, WebhookInfo},
+        probe::{
+            CdcCheck, CdcPrerequisites, CdcStatus, IncrementalFields, SchemaDetail, WebhookInfo,
+        },
     },
 };
 
@@ -26,10 +29,13 @@ pub enum Probe {
     Fields(String),
     /// The webhook of a source.
     Webhook(String),
+    /// What the log of the webhook of a source says, by the ids of the source and of `PostHog`'s function. Needs the scope
+    /// `query:read`.
+    Deliveries(String, String),
     /// Change data capture of a source.
     Cdc(String),
-    /// What a source lacks for change data capture. Needs the write scope.
-    Prerequisites(String),
+    /// What a source lacks for change data capture, and what of it is to be checked. Needs the write scope.
+    Prerequisites(String, CdcCheck),
     /// The data of a table. Needs the scope `query:read`.
     Data(DataProbe),
 }
@@ -41,7 +47,10 @@ impl Probe {
         match self {
             Self::Detail(id) | Self::Fields(id) => ProbeTarget::Schema(id),
             Self::Data(probe) => ProbeTarget::Schema(&probe.schema_id),
-            Self::Webhook(id) | Self::Cdc(id) | Self::Prerequisites(id) => ProbeTarget::Source(id),
+            Self::Webhook(id)
+            | Self::Deliveries(id, _)
+            | Self::Cdc(id)
+            | Self::Prerequisites(id, _) => ProbeTarget::Source(id),
         }
     }
 }
@@ -141,6 +150,8 @@ pub struct Probes {
     pub fields: HashMap<String, Probed<IncrementalFields>>,
     /// Webhooks, by id of the source.
     pub webhooks: HashMap<String, Probed<WebhookInfo>>,
+    /// Deliveries to webhooks, by id of the source.
+    pub deliveries: HashMap<String, Probed<Deliveries>>,
     /// Change data capture, by id of the source.
     pub cdc: HashMap<String, Probed<CdcStatus>>,
     /// Since when change data capture of a source has lacked its slot, as far as this process saw.
@@ -181,6 +192,7 @@ impl Probes {
             details,
             fields,
             webhooks,
+            deliveries,
             cdc,
             slot_lost_since,
             prerequisites,
@@ -190,6 +202,7 @@ impl Probes {
         details.retain(|id, _| failed.contains(id.as_str()) || checked.contains(id.as_str()));
         fields.retain(|id, _| failed.contains(id.as_str()));
         webhooks.retain(|id, _| sources.contains(id.as_str()));
+        deliveries.retain(|id, _| sources.contains(id.as_str()));
         cdc.retain(|id, _| sources.contains(id.as_str()));
         slot_lost_since.retain(|id, _| sources.contains(id.as_str()));
         prerequisites.retain(|id, _| sources.contains(id.as_str()));

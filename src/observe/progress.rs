@@ -21,6 +21,8 @@ pub struct Seen {
     print: RowPrint,
     /// Since when its row has looked as it does, as far as this process saw.
     pub row_since: Timestamp,
+    /// True while its row looks as it did in the first list that this process read: it may have looked so for long before.
+    pub from_first_list: bool,
     /// Since when its error text has been as it is, as far as this process saw.
     pub text_since: Timestamp,
     /// The last closer look.
@@ -44,6 +46,7 @@ impl Seen {
         Self {
             print: print(schema),
             row_since: now,
+            from_first_list: false,
             text_since: now,
             look: None,
             readable: None,
@@ -61,6 +64,7 @@ impl Seen {
         Self {
             print,
             row_since: now,
+            from_first_list: false,
             text_since: now,
             look: None,
             readable: None,
@@ -81,6 +85,7 @@ impl Seen {
         if print != self.print {
             self.print = print;
             self.row_since = now;
+            self.from_first_list = false;
             self.look = None;
             self.readable = None;
             self.frozen = false;
@@ -202,7 +207,7 @@ fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Res
     if log_at.is_none() && rows.is_none() {
         return Err(format!("job {} shows neither rows nor a log", job.id));
     }
-    let since = stood_since(before, look, (&job.id, rows, log_at)).max(watched_since.min(look.at));
+    let since = stood_since(before, look, (&job.id, rows, log_at), watched_since);
     Ok(Mark {
         running: true,
         rows,
@@ -213,19 +218,23 @@ fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Res
 }
 
 /// Since when a run has stood where `look` found it: since the line that `PostHog` writes with each move, if that explains the last
-/// one; else no earlier than the look.
+/// one; else no earlier than the look. Rows may move without a line: where the lines of the run do not add up to its rows, no time counts
+/// in which nobody watched the table.
 fn stood_since(
     before: Option<&Mark>,
     look: &Look,
     (job_id, rows, log_at): (&str, Option<i64>, Option<Timestamp>),
+    watched_since: Timestamp,
 ) -> Timestamp {
     let worked = look.log.read().and_then(|log| log.worked);
     let line = worked.filter(|(at, line)| line.is_written_with_each_move() && Some(*at) == log_at);
     let rows_moved_silently = before.is_some_and(|mark| {
         mark.job_id.as_deref() == Some(job_id) && mark.rows != rows && mark.log_at == log_at
     });
+    let tells_all_rows = look.log.read().is_some_and(|log| log.tells_all_rows);
     match line {
-        Some((at, _)) if !rows_moved_silently => at.min(look.at),
+        Some((at, _)) if !rows_moved_silently && tells_all_rows => at.min(look.at),
+        Some((at, _)) if !rows_moved_silently => at.max(watched_since).min(look.at),
         _ => look.at,
     }
 }
@@ -332,6 +341,15 @@ mod tests {
             Some(at(LATER[1])),
             "no longer than the operator has watched the table"
         );
+        let told = |when| {
+            let mut log = TableLog::with_line(Some((at(when), Line::Extracting)));
+            log.tells_all_rows = true;
+            Log::Read(log)
+        };
+        let mut late = Seen::first(&schema(), at(LATER[1]));
+        late.looked(look(LATER[2], "j1", "5", told(LATER[0])));
+        let since = late.mark.map(|mark| mark.since);
+        assert_eq!(since, Some(at(LATER[0])), "its log tells of all its rows");
         // Rows without a line: this instance does not write one with each move.
         seen.looked(look(LATER[2], "j1", "6", moved(LATER[0])));
         assert_eq!(seen.mark.as_ref().map(|m| m.since), Some(at(LATER[2])));

@@ -14,6 +14,7 @@ use crate::{
     api::validated::{PolicyRef, Selector},
     posthog::{
         PostHogError,
+        instance::Instance,
         probe::{IncrementalFields, SchemaDetail},
         wire::{Schema, Source},
     },
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub offers: Offers,
     /// The sources of the other projects on the host.
     pub elsewhere: Elsewhere,
+    /// What the `PostHog` of the project shows, and says that is not known.
+    pub instance: Instance,
     /// Whether polls are further apart than the policy wants, for the sake of the share of the key's limits.
     pub slowed: bool,
     /// Whether annotations can be believed to be approvals.

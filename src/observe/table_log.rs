@@ -1,12 +1,15 @@
 //! What the log of a table shows of its newest run: when somebody last worked on the table, and how far the run is.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::posthog::{
     Client, PostHogError, Transport,
     client::{LOG_LINES, LogFilter},
+    instance::{Kind, family},
     lax::Lax,
-    run_log::{Line, Refusal, V3_MARKER, read},
+    run_log::{Line, Refusal, V3_MARKER, read, rows_added},
     wire::{Job, LogLine, LogPage},
 };
 
@@ -63,6 +66,9 @@ pub struct TableLog {
     pub vouched_at: Option<Timestamp>,
     /// When `PostHog` last could not tell, as it refused another start.
     pub doubted_at: Option<Timestamp>,
+    /// Whether the lines of the run add up to its rows, as they were when its log was read from its begin: then its rows have not moved
+    /// since the newest line, whoever watched.
+    pub tells_all_rows: bool,
 }
 
 impl TableLog {
@@ -101,11 +107,14 @@ impl TableLog {
             )
             .await
             .map_err(|error| error.to_string())?;
+        note_unfamiliar(client, &page);
         // The newest line of before is asked for again.
         if page.results.is_empty() && log.read_to.is_some() {
             return Err("the log is empty, but had lines before".to_owned());
         }
         let is_full = log.add(&page, Some(began))?;
+        let rows = job.rows_synced.get().copied().unwrap_or(0);
+        log.tells_all_rows = known.is_none() && !is_full && log.adds_up_to(rows, &page);
         if is_full && !log.run_id.is_empty() {
             // The lines that mark its phase may be hidden behind thousands of others.
             let markers = log.markers(client, schema_id).await;
@@ -162,6 +171,24 @@ impl TableLog {
         Ok(is_full)
     }
 
+    /// Whether the lines of the run in `page` add up to these rows, from its begin or from that of an attempt: one that does not resume
+    /// counts from zero again.
+    fn adds_up_to(&self, rows: i64, page: &LogPage) -> bool {
+        let own = page.results.iter().filter(|line| self.is_own(line));
+        let dated = own.filter_map(|line| Some((*line.timestamp.get()?, line.message.get()?)));
+        let mut newest_first: Vec<(Timestamp, &String)> = dated.collect();
+        newest_first.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        let mut sum = 0_i64;
+        for (_, message) in newest_first {
+            sum = sum.saturating_add(rows_added(message).unwrap_or(0));
+            let begins = matches!(read(message), Line::Start | Line::ExtractionStarted);
+            if begins && sum == rows {
+                return true;
+            }
+        }
+        sum == rows && self.has_own_lines
+    }
+
     fn is_own(&self, line: &LogLine) -> bool {
         !self.run_id.is_empty() && line.instance_id.get() == Some(&self.run_id)
     }
@@ -211,6 +238,18 @@ impl TableLog {
             Some(_) | None => Phase::Unknown,
         }
     }
+}
+
+/// Records lines that this version does not know.
+pub(super) fn note_unfamiliar<T>(client: &Client<T>, page: &LogPage) {
+    let messages = page.results.iter().filter_map(|line| line.message.get());
+    let unknown = messages.filter(|text| read(text) == Line::Unknown);
+    let families: BTreeSet<String> = unknown.map(|text| family(text)).collect();
+    client.noted().note(|instance| {
+        for family in &families {
+            instance.meets(Kind::LogLine, family);
+        }
+    });
 }
 
 /// Keeps the newer of two findings; of two with the same time the one that `PostHog` sent first, which is the newer.
@@ -286,6 +325,11 @@ mod tests {
                 Phase::PostLoad,
             ),
             (vec![(12, "r1", COMPLETE)], Phase::Unknown),
+            // What marked its phase is older than the log is kept.
+            (
+                vec![(12, "r2", "batch_inserted_to_postgres_queue")],
+                Phase::Unknown,
+            ),
             (vec![], Phase::Unknown),
         ] {
             assert_eq!(log(&lines).phase(false), phase, "{lines:?}");
@@ -319,6 +363,31 @@ mod tests {
         ]);
         assert_eq!(seen.worked.map(|(at, _)| at), Some(at(30)));
         assert_eq!((seen.vouched_at, seen.doubted_at), (Some(at(40)), None));
+    }
+
+    #[test]
+    fn the_lines_of_a_run_add_up_to_its_rows_from_its_begin_or_from_that_of_an_attempt() {
+        let (add_5, add_7) = (
+            "Updating rows_synced with +5",
+            "Updating rows_synced with +7",
+        );
+        let first = vec![(10, "r2", STARTING), (11, "r2", add_5), (12, "r2", add_7)];
+        let again = [&first[..], &[(20, "r2", STARTING), (21, "r2", add_5)]].concat();
+        let of_another = vec![(10, "r2", STARTING), (12, "r1", add_5)];
+        for (lines, rows, adds_up) in [
+            (&first, 12, true),
+            (&first, 13, false),
+            (&first, 0, false),
+            (&again, 5, true),
+            (&again, 17, true),
+            (&again, 12, false),
+            (&of_another, 0, true),
+            (&of_another, 5, false),
+            (&vec![], 0, false),
+        ] {
+            let adds = log(lines).adds_up_to(rows, &page(lines));
+            assert_eq!(adds, adds_up, "{lines:?} and {rows} rows");
+        }
     }
 
     #[test]

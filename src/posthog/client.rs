@@ -14,8 +14,12 @@ use serde::de::DeserializeOwned;
 
 use super::{
     ApiKey, PostHogError, Transport,
+    apart::apart,
+    bounds::Bounds,
+    instance::{Feature, Kind, Noted},
     probe::{
-        CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail, WebhookInfo,
+        CdcCheck, CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail,
+        WebhookInfo,
     },
     quota::{Limits, Purpose, Quota, Share, Usage},
     redact,
@@ -69,10 +73,13 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// Deadline of a call for which `PostHog` asks the customer's source; its gateway gives up after about 120 s.
 pub const LIVE_DEADLINE: Duration = Duration::from_secs(130);
 
-/// Largest page of sources: 20,000 tables are about 12 MB.
-pub const MAX_LIST: usize = 64 * 1024 * 1024;
+/// From how many bytes on a body takes milliseconds to decode.
+const LARGE_BODY: usize = 1024 * 1024;
 /// Largest answer of any other call.
 pub const MAX_ANSWER: usize = 4 * 1024 * 1024;
+
+/// What `PostHog` says of a path that it does not have.
+const NO_ENDPOINT: &str = "Endpoint not found.";
 
 /// The call that has limits of its own.
 const QUERY: &str = "query";
@@ -86,6 +93,8 @@ const DEFAULT_WAIT: SignedDuration = SignedDuration::from_secs(60);
 pub struct KeyGate {
     calls: Gate,
     queries: Gate,
+    /// `PostHog` allows few queries at once, and answers 429 without `Retry-After` to one too many.
+    one_query: tokio::sync::Mutex<()>,
 }
 
 impl KeyGate {
@@ -99,6 +108,7 @@ impl KeyGate {
         Self {
             calls: gate(Limits::CALLS),
             queries: gate(Limits::QUERIES),
+            one_query: tokio::sync::Mutex::default(),
         }
     }
 
@@ -177,6 +187,14 @@ pub struct Client<T> {
     gate: Arc<KeyGate>,
     clock: Clock,
     sent: AtomicUsize,
+    noted: Noted,
+}
+
+impl<T> Client<T> {
+    /// What is known of the instance.
+    pub const fn noted(&self) -> &Noted {
+        &self.noted
+    }
 }
 
 /// Most that this machine's clock and PostHog's may differ. Beyond it a run that moves would soon look as if it did not: every
@@ -202,7 +220,14 @@ impl<T: Transport> Client<T> {
             gate,
             clock,
             sent: AtomicUsize::new(0),
+            noted: Noted::default(),
         }
+    }
+
+    /// The same, recording what the instance shows in `noted`.
+    #[must_use]
+    pub fn noting(self, noted: Noted) -> Self {
+        Self { noted, ..self }
     }
 
     /// How many requests it has sent.
@@ -215,8 +240,9 @@ impl<T: Transport> Client<T> {
         (self.clock)()
     }
 
-    /// Every source with its tables. Pages are asked for by offset: `next` is never followed, it could point anywhere.
-    pub async fn sources(&self) -> Result<Vec<Source>, PostHogError> {
+    /// Every source with its tables, unless they are more than `bounds` has room for. Pages are asked for by offset: `next` is never
+    /// followed, it could point anywhere.
+    pub async fn sources(&self, bounds: Bounds) -> Result<Vec<Source>, PostHogError> {
         const CALL: &str = "list sources";
         let mut sources: Vec<Source> = Vec::new();
         let mut seen = HashSet::new();
@@ -226,10 +252,10 @@ impl<T: Transport> Client<T> {
                 "external_data_sources/?limit={PAGE_SIZE}&offset={offset}"
             ));
             let request = Request {
-                max_body: MAX_LIST,
+                max_body: bounds.page,
                 ..get(CALL, path)
             };
-            let mut page: Page<Source> = decode(CALL, &self.send(request).await?)?;
+            let mut page: Page<Source> = self.decode(CALL, &self.send(request).await?)?;
             // Lists are kept until the next poll; a list that grew while it was read has room to spare.
             for source in &mut page.results {
                 source.schemas.shrink_to_fit();
@@ -242,6 +268,14 @@ impl<T: Transport> Client<T> {
                     .filter(|source| seen.insert(source.id.clone())),
             );
             let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+            let tables: usize = sources.iter().map(|source| source.schemas.len()).sum();
+            if tables > bounds.tables {
+                let (read, most) = (sources.len(), bounds.tables);
+                let found = format!(
+                    "the first {read} of {count} sources of the project have {tables} tables; the operator takes {most} (--max-tables-per-project)"
+                );
+                return Err(PostHogError::TooLarge { call: CALL, found });
+            }
             if got == 0 || offset + got >= wanted {
                 return if sources.len() < wanted {
                     Err(unexpected(
@@ -290,7 +324,7 @@ impl<T: Transport> Client<T> {
         const CALL: &str = "read log";
         let query = filter.query();
         let path = self.path(&format!("external_data_schemas/{schema_id}/logs/?{query}"));
-        decode(CALL, &self.send(get(CALL, path)).await?)
+        self.decode(CALL, &self.send(get(CALL, path)).await?)
     }
 
     /// One source with its tables. Seconds on a large project: `PostHog` builds its whole database for it.
@@ -339,16 +373,51 @@ impl<T: Transport> Client<T> {
     pub async fn cdc_prerequisites(
         &self,
         source_id: &str,
+        check: &CdcCheck,
     ) -> Result<CdcPrerequisites, PostHogError> {
         let path = format!("external_data_sources/{source_id}/check_cdc_prerequisites_for_source/");
-        self.ask("check CDC prerequisites", &path, Some("{}".to_owned()))
-            .await
+        let body = serde_json::json!(check).to_string();
+        self.ask("check CDC prerequisites", &path, Some(body)).await
     }
 
     /// Runs a query of `PostHog`'s SQL. Needs the scope `query:read` and has limits of its own.
     pub async fn query(&self, sql: &str) -> Result<QueryAnswer, PostHogError> {
         let body = serde_json::json!({"query": {"kind": "HogQLQuery", "query": sql}});
-        self.ask(QUERY, "query/", Some(body.to_string())).await
+        let _alone = self.gate.one_query.lock().await;
+        let answer = self.ask(QUERY, "query/", Some(body.to_string())).await;
+        let shows = match &answer {
+            Ok(_) | Err(PostHogError::Refused { status: 400, .. }) => Some(true),
+            Err(PostHogError::Refused {
+                status: 403 | 404, ..
+            }) => Some(false),
+            Err(_) => None,
+        };
+        if let Some(shows) = shows {
+            self.noted
+                .note(|instance| instance.note(Feature::Queries, shows));
+        }
+        answer
+    }
+
+    /// Whether runs can be cancelled here; none if that cannot be told. A GET cancels nothing: where the action exists, it is
+    /// refused for its method (403 for a key, which an unknown action is not asked a scope for); where it does not, 404.
+    pub async fn has_cancel(&self, schema_id: &str) -> Option<bool> {
+        const CALL: &str = "look for cancel";
+        let path = self.path(&format!("external_data_schemas/{schema_id}/cancel/"));
+        let error = self.send(get(CALL, path)).await.err()?;
+        let shows = match &error {
+            PostHogError::Refused { status: 405, .. } => true,
+            error if error.is_closed_to_keys() => true,
+            PostHogError::Refused {
+                status: 404,
+                detail,
+                ..
+            } if detail == NO_ENDPOINT => false,
+            _ => return None,
+        };
+        self.noted
+            .note(|instance| instance.note(Feature::Cancel, shows));
+        Some(shows)
     }
 
     /// GET of what `PostHog` has in its own database.
@@ -357,7 +426,7 @@ impl<T: Transport> Client<T> {
         call: &'static str,
         rest: &str,
     ) -> Result<A, PostHogError> {
-        decode(call, &self.send(get(call, self.path(rest))).await?)
+        self.decode(call, &self.send(get(call, self.path(rest))).await?)
     }
 
     /// The same, of what is held against the time of now; an error too if the clocks of the two sides differ.
@@ -368,7 +437,7 @@ impl<T: Transport> Client<T> {
     ) -> Result<A, PostHogError> {
         let response = self.send(get(call, self.path(rest))).await?;
         clocks_agree(call, response.date, self.now())?;
-        decode(call, &response)
+        self.decode(call, &response)
     }
 
     /// GET of what `PostHog` has to ask somebody else for.
@@ -381,7 +450,7 @@ impl<T: Transport> Client<T> {
             deadline: LIVE_DEADLINE,
             ..get(call, self.path(rest))
         };
-        decode(call, &self.send(request).await?)
+        self.decode(call, &self.send(request).await?)
     }
 
     /// POST that only reads, of what `PostHog` has to ask somebody else for.
@@ -397,7 +466,7 @@ impl<T: Transport> Client<T> {
             body,
             ..get(call, self.path(rest))
         };
-        decode(call, &self.send(request).await?)
+        self.decode(call, &self.send(request).await?)
     }
 
     /// The path of `rest` below the project.
@@ -412,6 +481,7 @@ impl<T: Transport> Client<T> {
         self.gate.of(call).pass(call, self.now())?;
         self.sent.fetch_add(1, Ordering::Relaxed);
         let host = self.project.host.as_str().to_owned();
+        let most = request.max_body;
         let response = match self
             .transport
             .send(&self.project.host, &self.key, request)
@@ -425,10 +495,11 @@ impl<T: Transport> Client<T> {
                 return Err(PostHogError::NoAnswer { call, host, reason });
             }
             Err(TransportError::TooLarge) => {
-                return Err(unexpected(
-                    call,
-                    "the answer is larger than PostHog's can be".into(),
-                ));
+                let found = format!(
+                    "the answer is larger than the {} MiB that the operator takes",
+                    most / (1024 * 1024)
+                );
+                return Err(PostHogError::TooLarge { call, found });
             }
         };
         match response.status {
@@ -450,12 +521,34 @@ impl<T: Transport> Client<T> {
                     host, response.status
                 ),
             )),
-            status => Err(PostHogError::Refused {
-                call,
-                status,
-                detail: detail(&response),
-            }),
+            status => {
+                let said = said(&response);
+                if said.is_none() && !response.body.is_empty() {
+                    let shape = format!("{status} with {}", shown_type(&response));
+                    self.noted
+                        .note(|instance| instance.meets(Kind::ErrorShape, &shape));
+                }
+                Err(PostHogError::Refused {
+                    call,
+                    status,
+                    detail: said.unwrap_or_else(|| unreadable(&response)),
+                })
+            }
         }
+    }
+
+    /// Reads the body of a successful answer.
+    fn decode<A: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        response: &Response,
+    ) -> Result<A, PostHogError> {
+        let read = decode(call, response);
+        if read.is_err() {
+            self.noted
+                .note(|instance| instance.meets(Kind::Answer, call));
+        }
+        read
     }
 }
 
@@ -490,16 +583,22 @@ fn unexpected(call: &'static str, reason: String) -> PostHogError {
     PostHogError::Unexpected { call, reason }
 }
 
-/// The sentence in an error body; for what is not one of `PostHog`'s, what it is.
-fn detail(response: &Response) -> String {
+/// The sentence in an error body, in any of `PostHog`'s shapes.
+fn said(response: &Response) -> Option<String> {
     let body: Option<ErrorBody> = serde_json::from_slice(&response.body).ok();
-    match body.and_then(ErrorBody::text) {
-        Some(text) => redact::text(&text, 300),
-        None if response.body.is_empty() => "without a reason".to_owned(),
-        None => format!(
+    let text = body.and_then(ErrorBody::text)?;
+    Some(redact::text(&text, 300))
+}
+
+/// What an error body is that has no sentence.
+fn unreadable(response: &Response) -> String {
+    if response.body.is_empty() {
+        "without a reason".to_owned()
+    } else {
+        format!(
             "with a body that is not PostHog's ({})",
             shown_type(response)
-        ),
+        )
     }
 }
 
@@ -508,7 +607,13 @@ pub(crate) fn decode<A: DeserializeOwned>(
     call: &'static str,
     response: &Response,
 ) -> Result<A, PostHogError> {
-    serde_json::from_slice(&response.body).map_err(|error| {
+    let read = || serde_json::from_slice(&response.body);
+    let decoded = if response.body.len() < LARGE_BODY {
+        read()
+    } else {
+        apart(read)
+    };
+    decoded.map_err(|error| {
         let what = if response.body.is_empty() {
             "an empty body".to_owned()
         } else if error.is_eof() {

@@ -2,6 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+/// How the refusal of an action that keys may not use is worded, in lower case: the capitals changed between versions.
+const CLOSED_TO_KEYS: &str = "does not support personal api key access";
+
+/// What to do where every key with scopes is refused.
+pub const KEYS_WITHOUT_SCOPES: &str = "This PostHog is a version of about August 2025, or self-hosted and of that age: it refuses every API key with scopes here, with * too. \
+     Upgrade PostHog; until then only a key made before there were scopes can read, and nothing is written";
+
 /// Why a call gave no usable answer. Every text in it is redacted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PostHogError {
@@ -59,6 +66,14 @@ pub enum PostHogError {
         /// The sentence in the body.
         detail: String,
     },
+    /// More than this process takes.
+    #[error("{call}: {found}")]
+    TooLarge {
+        /// Which call.
+        call: &'static str,
+        /// How much was found, and how much is taken.
+        found: String,
+    },
     /// A status that means success with a body that is not what the API sends, or a redirect.
     #[error("{call}: {reason}")]
     Unexpected {
@@ -74,5 +89,13 @@ impl PostHogError {
     #[must_use]
     pub fn lacks_scope(&self, scope: &str) -> bool {
         matches!(self, Self::Refused { status: 403, detail, .. } if detail.contains(scope))
+    }
+
+    /// True if the action is closed to API keys with scopes. `PostHog` of August 2025 says this of every action on sources and
+    /// tables, with whatever scope; one of today of what it never opens to keys.
+    #[must_use]
+    pub fn is_closed_to_keys(&self) -> bool {
+        matches!(self, Self::Refused { status: 403, detail, .. }
+            if detail.to_ascii_lowercase().contains(CLOSED_TO_KEYS))
     }
 }

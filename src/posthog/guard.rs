@@ -49,11 +49,8 @@ impl HostList {
                 Err(self.refusal(host, "--allow-http-loopback".to_owned()))
             };
         }
+        let authority = host.authority();
         // https://HOST and https://HOST:443 are the same place.
-        let authority = host
-            .authority()
-            .strip_suffix(":443")
-            .unwrap_or_else(|| host.authority());
         let listed = |entry: &String| entry.strip_suffix(":443").unwrap_or(entry) == authority;
         if self.allowed.iter().any(listed) {
             return Ok(());

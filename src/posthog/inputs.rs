@@ -8,18 +8,19 @@ use serde_json::{Map, Value};
 /// Shortest value that is looked for in texts, in bytes.
 const SHORTEST_SECRET: usize = 6;
 
-/// Names of inputs that say who asks, and not where or what. Others could turn a table to another database. The CRD's rule on
-/// `jobInputs` says the same.
+/// Whether an input is secret by its name: `PostHog` never shows it. It shows user names, and what says where or what could point a
+/// table at another database. The CRD's rules on `jobInputs` and `webhookInputs` say the same.
 #[must_use]
 pub fn is_credential(name: &str) -> bool {
-    const EXACTLY: [&str; 4] = ["user", "username", "private_key", "service_account_key"];
-    const ENDINGS: [&str; 6] = [
+    const EXACTLY: [&str; 3] = ["private_key", "service_account_key", "authorization_header"];
+    const ENDINGS: [&str; 7] = [
         "password",
         "passphrase",
         "secret",
         "token",
         "api_key",
         "secret_key",
+        "signing_key",
     ];
     let last = name.rsplit('.').next().unwrap_or_default();
     EXACTLY.contains(&last) || ENDINGS.iter().any(|ending| last.ends_with(ending))

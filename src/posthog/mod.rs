@@ -4,7 +4,9 @@
 //! described here (`write`, `answer`): they are sent in `execute/calls.rs` and need a permit. Nothing in this folder knows Kubernetes or a policy.
 
 pub mod answer;
+pub mod apart;
 pub mod authorities;
+pub mod bounds;
 pub mod client;
 mod connection;
 pub mod error;
@@ -12,6 +14,7 @@ pub mod gates;
 pub mod guard;
 pub mod http;
 pub mod inputs;
+pub mod instance;
 pub mod key;
 pub mod lax;
 pub mod probe;
@@ -21,6 +24,7 @@ pub mod redact;
 pub mod run_log;
 pub mod transport;
 pub mod visible;
+pub mod webhook_fields;
 pub mod wire;
 pub mod write;
 

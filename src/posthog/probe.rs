@@ -1,11 +1,12 @@
 //! What `PostHog` answers to closer questions about one table or one source. As everywhere on the wire: only the fields that
 //! are used, each tolerant of values that this version does not know.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     lax::Lax,
-    wire::{Schema, Table},
+    wire::{Schema, Source, Table},
 };
 
 /// A table alone, with what the list leaves out.
@@ -17,6 +18,9 @@ pub struct SchemaDetail {
     /// The column by which new rows are found.
     #[serde(default)]
     pub incremental_field: Lax<String>,
+    /// The type of that column.
+    #[serde(default)]
+    pub incremental_field_type: Lax<String>,
     /// `missing_primary_key` or `duplicate_primary_key`: the best sign of the two, better than any text.
     #[serde(default)]
     pub incremental_sync_blocked: Lax<String>,
@@ -123,8 +127,12 @@ pub struct WebhookInfo {
     pub supports_webhooks: Lax<bool>,
     /// Whether `PostHog` has its side of it. Says nothing of the vendor's.
     pub exists: Lax<bool>,
+    /// Why it can never be made for the source as it is connected; null if nothing is known against it.
+    pub auto_creation_blocked_reason: Lax<String>,
     /// `PostHog`'s side.
     pub hog_function: Option<HogFunction>,
+    /// Its inputs by name, never with a secret value; an older `PostHog` does not tell.
+    pub inputs: Value,
     /// The vendor's side; null if the source cannot tell or may not read it: unknown, not broken.
     pub external_status: Option<ExternalStatus>,
     /// Events of enabled tables that the vendor does not send.
@@ -132,6 +140,27 @@ pub struct WebhookInfo {
 }
 
 impl WebhookInfo {
+    /// Why it cannot be registered, if that is known.
+    #[must_use]
+    pub fn creation_is_blocked(&self) -> Option<&str> {
+        let reason = self.auto_creation_blocked_reason.get()?.trim();
+        (!reason.is_empty()).then_some(reason)
+    }
+
+    /// Whether an input has a value; none if the answer does not tell of inputs.
+    #[must_use]
+    pub fn has_input(&self, name: &str) -> Option<bool> {
+        Some(self.inputs.as_object()?.get(name).is_some_and(is_set))
+    }
+
+    /// The names of the inputs that it shows without a value.
+    pub fn empty_inputs(&self) -> impl Iterator<Item = &str> {
+        let inputs = self.inputs.as_object().into_iter().flatten();
+        inputs
+            .filter(|(_, shown)| !is_set(shown))
+            .map(|(name, _)| name.as_str())
+    }
+
     /// True if both sides certainly stand, as far as the vendor's can be read, and no event is missing.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
@@ -148,12 +177,28 @@ impl WebhookInfo {
             && function.is_some_and(|function| function.enabled == Lax::Is(true))
             && vendor
             && self.missing_events.as_ref().is_none_or(Vec::is_empty)
+            && self.empty_inputs().next().is_none()
+    }
+}
+
+/// A secret is shown as `{"secret": true}`, anything else as `{"value": …}`.
+fn is_set(shown: &Value) -> bool {
+    let is_something =
+        |value: &Value| !matches!(value, Value::Null | Value::Bool(false)) && *value != "";
+    match shown {
+        Value::Object(parts) => ["secret", "value"]
+            .iter()
+            .any(|part| parts.get(*part).is_some_and(is_something)),
+        other => is_something(other),
     }
 }
 
 /// `PostHog`'s side of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct HogFunction {
+    /// UUID.
+    #[serde(default)]
+    pub id: Lax<String>,
     /// Whether it is switched on.
     #[serde(default)]
     pub enabled: Lax<bool>,
@@ -199,6 +244,46 @@ pub struct CdcStatus {
     pub lag_bytes: Lax<i64>,
 }
 
+/// What is to be checked of a database for change data capture. `PostHog` checks only what the body names: without tables neither keys
+/// nor rights, and a publication only if it knows who manages it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct CdcCheck {
+    /// Who looks after slot and publication; none if it is not known.
+    #[serde(
+        rename = "cdc_management_mode",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub management_mode: Option<String>,
+    /// The publication; none if it is not known.
+    #[serde(
+        rename = "cdc_publication_name",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub publication_name: Option<String>,
+    /// The captured tables, by name.
+    pub tables: Vec<String>,
+}
+
+impl CdcCheck {
+    /// Of all that change data capture of a source needs; `status` is how it stands, as far as that is known.
+    #[must_use]
+    pub fn of(source: &Source, status: Option<&CdcStatus>) -> Self {
+        let captured = (source.schemas.iter())
+            .filter(|schema| schema.syncs_by("cdc") && schema.should_sync == Lax::Is(true));
+        let said = |field: fn(&CdcStatus) -> &Lax<String>| {
+            let said = status.and_then(|status| field(status).get());
+            said.filter(|said| !said.is_empty()).cloned()
+        };
+        Self {
+            // Another word would be refused.
+            management_mode: said(|status| &status.management_mode)
+                .filter(|mode| matches!(mode.as_str(), "posthog" | "self_managed")),
+            publication_name: said(|status| &status.publication_name),
+            tables: captured.map(|schema| schema.name.clone()).collect(),
+        }
+    }
+}
+
 /// Whether a database fulfils what change data capture needs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CdcPrerequisites {
@@ -209,11 +294,32 @@ pub struct CdcPrerequisites {
     pub errors: Vec<String>,
 }
 
+impl CdcPrerequisites {
+    /// What is missing; empty if nothing is. `PostHog` counts its own slot: if the database `has_slot`, the last place is not missing.
+    #[must_use]
+    pub fn missing(&self, has_slot: bool) -> Vec<String> {
+        const UNNAMED: &str = "PostHog does not say what";
+        if self.valid {
+            return Vec::new();
+        }
+        let is_own_place = |error: &str| {
+            let error = error.to_lowercase();
+            has_slot && error.contains("no replication slot capacity")
+        };
+        let missing = self.errors.iter().filter(|error| !is_own_place(error));
+        if self.errors.is_empty() {
+            vec![UNNAMED.to_owned()]
+        } else {
+            missing.cloned().collect()
+        }
+    }
+}
+
 /// Answer to a query.
 #[derive(Debug, Clone, Deserialize)]
 pub struct QueryAnswer {
     /// The rows.
-    pub results: Vec<Vec<serde_json::Value>>,
+    pub results: Vec<Vec<Value>>,
 }
 
 #[cfg(test)]
@@ -243,6 +349,28 @@ mod tests {
                 .lag_bytes,
             Lax::Odd
         );
+    }
+
+    #[test]
+    fn an_input_is_set_if_posthog_shows_its_marker_or_a_value() {
+        for (shown, expected) in [
+            (r#"{"k":{"secret":true}}"#, Some(true)),
+            (r#"{"k":{"value":"u"}}"#, Some(true)),
+            (r#"{"k":{"secret":true,"value":null}}"#, Some(true)),
+            (r#"{"k":null}"#, Some(false)),
+            (r#"{"k":{}}"#, Some(false)),
+            (r#"{"k":{"value":null}}"#, Some(false)),
+            (r#"{"k":{"value":""}}"#, Some(false)),
+            (r#"{"k":{"secret":false}}"#, Some(false)),
+            ("{}", Some(false)),
+            ("null", None),
+            ("[]", None),
+        ] {
+            let info = format!(r#"{{"exists":true,"inputs":{shown}}}"#);
+            let info: WebhookInfo = serde_json::from_str(&info).unwrap();
+            assert_eq!(info.has_input("k"), expected, "{shown}");
+        }
+        assert_eq!(WebhookInfo::default().has_input("k"), None);
     }
 
     #[test]

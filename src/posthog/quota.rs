@@ -56,10 +56,10 @@ impl Limits {
         minute: 480,
         hour: 4_800,
     };
-    /// Of queries.
+    /// Of queries, without the paid feature that allows more.
     pub const QUERIES: Self = Self {
-        minute: 240,
-        hour: 1_200,
+        minute: 120,
+        hour: 120,
     };
 }
 

@@ -103,6 +103,9 @@ impl Line {
 /// The text that all markers of the v3 pipeline's extraction begin with: what to search a long log for.
 pub const V3_MARKER: &str = "V3 Pipeline";
 
+/// What the line begins with that says how many rows were added to those of the run.
+const ROWS_ADDED: &str = "Updating rows_synced with +";
+
 /// A row of the table of messages.
 #[derive(Debug)]
 pub struct Row {
@@ -286,6 +289,14 @@ pub fn read(message: &str) -> Line {
         .map_or(Line::Unknown, |row| row.line)
 }
 
+/// The rows that a line says were added to those of the run.
+#[must_use]
+pub fn rows_added(message: &str) -> Option<i64> {
+    let rest = message.trim_start().strip_prefix(ROWS_ADDED)?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,6 +322,19 @@ mod tests {
             assert_eq!(read(message), Line::Unknown, "{message}");
         }
         assert!(Line::Unknown.is_work() && !Line::Unknown.is_extraction_marker());
+    }
+
+    #[test]
+    fn only_the_line_that_counts_rows_says_how_many_were_added() {
+        for (message, rows) in [
+            ("Updating rows_synced with +120", Some(120)),
+            ("Updating rows_synced with +0 batch_index=3", Some(0)),
+            ("Updating rows_synced with +", None),
+            ("Updating rows_synced", None),
+            ("batch_inserted_to_postgres_queue +7", None),
+        ] {
+            assert_eq!(rows_added(message), rows, "{message}");
+        }
     }
 
     #[test]

@@ -4,7 +4,10 @@ use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::lax::{self, Lax};
+use super::{
+    instance::Kind,
+    lax::{self, Lax},
+};
 
 /// One page of a paged list. `next` is left out on purpose: it is never followed, it could point anywhere.
 #[derive(Debug, Deserialize)]
@@ -60,6 +63,23 @@ impl Source {
         }
     }
 
+    /// True if `PostHog` imports from this source on a schedule: it says so, or is so old that it knows no other sources and says
+    /// nothing.
+    #[must_use]
+    pub fn is_imported(&self) -> bool {
+        self.is_warehouse() || self.access_method == Lax::Missing
+    }
+
+    /// True if it says of its access what this version does not know.
+    #[must_use]
+    pub fn is_accessed_oddly(&self) -> bool {
+        let is_direct = self
+            .access_method
+            .get()
+            .is_some_and(|method| method == "direct");
+        !self.is_imported() && !is_direct
+    }
+
     /// True only if this is certainly a source that `PostHog` imports from. A direct one is observed, never written to.
     #[must_use]
     pub fn is_warehouse(&self) -> bool {
@@ -111,6 +131,16 @@ pub struct Table {
     pub row_count: Lax<i64>,
 }
 
+/// The ways in which a table can be synced that this version knows.
+const SYNC_TYPES: [&str; 6] = [
+    "full_refresh",
+    "incremental",
+    "append",
+    "webhook",
+    "cdc",
+    "xmin",
+];
+
 /// What `PostHog` says of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SchemaStatus {
@@ -152,10 +182,54 @@ impl Schema {
         })
     }
 
+    /// What its row says that this version does not know.
+    pub fn unfamiliar(&self) -> impl Iterator<Item = (Kind, &str)> {
+        let status = self
+            .status
+            .get()
+            .filter(|_| self.status() == SchemaStatus::Unknown);
+        let sync_type = self
+            .sync_type
+            .get()
+            .filter(|by| !SYNC_TYPES.contains(&by.as_str()));
+        let never = |word: &&CompactString| word.as_str() != "never";
+        let frequency = self.sync_frequency.get().filter(never);
+        let frequency = frequency.filter(|_| self.frequency().is_none());
+        [
+            (Kind::TableStatus, status),
+            (Kind::SyncType, sync_type),
+            (Kind::Frequency, frequency),
+        ]
+        .into_iter()
+        .filter_map(|(kind, word)| Some((kind, word?.as_str())))
+    }
+
+    /// Rows in its table, as far as they are known.
+    #[must_use]
+    pub fn rows(&self) -> Option<i64> {
+        self.table.as_ref()?.row_count.get().copied()
+    }
+
     /// True if it is synced by this method.
     #[must_use]
     pub fn syncs_by(&self, method: &str) -> bool {
         self.sync_type.get().is_some_and(|own| own == method)
+    }
+
+    /// True if it shows an error, of whatever time.
+    #[must_use]
+    pub fn has_error(&self) -> bool {
+        let text = self.latest_error.get();
+        text.is_some_and(|text| !text.trim().is_empty())
+    }
+
+    /// True for a table that is off and says Completed beside an error, which a success would have cleared: only `PostHog`'s discovery
+    /// leaves that, when the source does not show the table.
+    #[must_use]
+    pub fn is_painted(&self) -> bool {
+        self.should_sync == Lax::Is(false)
+            && self.status() == SchemaStatus::Completed
+            && self.has_error()
     }
 
     /// The status, read. Serialised and stored spellings are both known.
@@ -219,6 +293,9 @@ pub struct Job {
 pub struct JobSchema {
     /// UUID.
     pub id: String,
+    /// For example `public.orders`.
+    #[serde(default)]
+    pub name: Lax<String>,
 }
 
 /// How a job stands.
@@ -247,6 +324,22 @@ impl Job {
             Some(text) if is_billing(text) => JobStatus::Billing,
             Some(_) | None => JobStatus::Unknown,
         }
+    }
+
+    /// True if it is over.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        match self.status() {
+            JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => true,
+            JobStatus::Running | JobStatus::Unknown => false,
+        }
+    }
+
+    /// Its status, if this version does not know it.
+    #[must_use]
+    pub fn unfamiliar_status(&self) -> Option<&str> {
+        let status = self.status.get()?;
+        (self.status() == JobStatus::Unknown).then_some(status)
     }
 
     /// Why the silence of this run can never be judged from outside, if so.

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use strum::VariantNames as _;
 
 use super::{
-    client::{DEADLINE, LIVE_DEADLINE, MAX_ANSWER, MAX_LIST},
+    bounds::MAX_LIST,
+    client::{DEADLINE, LIVE_DEADLINE, MAX_ANSWER},
     inputs::Inputs,
     transport::{Method, Request},
 };
@@ -90,8 +91,8 @@ pub enum Write {
         /// The source.
         source_id: String,
     },
-    /// Makes slot and publication anew and imports every captured table from its beginning. 409 while another repair is
-    /// under way.
+    /// Resets every captured table, to be imported from its beginning, then makes slot and publication anew. Where the database
+    /// refuses that, it answers 400, and the tables are reset all the same. 409 while another repair is under way.
     #[strum(serialize = "repair CDC")]
     RepairCdc {
         /// The source.
@@ -211,6 +212,20 @@ impl SchemaPatch {
     }
 }
 
+/// The refusals of a repair that come before it resets the tables. By any other, they are to be imported anew already.
+fn is_refused_unrepaired(refusal: &str) -> bool {
+    const BEFORE_ANY_EFFECT: [&str; 4] = [
+        "cdc is not enabled on this source",
+        "there are no active cdc schemas on this source to repair",
+        "cdc looks healthy on this source",
+        "cdc is not supported for source type",
+    ];
+    let refusal = refusal.trim().to_lowercase();
+    BEFORE_ANY_EFFECT
+        .iter()
+        .any(|known| refusal.starts_with(known))
+}
+
 impl Write {
     /// All names of calls.
     pub const NAMES: &'static [&'static str] = Self::VARIANTS;
@@ -221,10 +236,11 @@ impl Write {
         self.into()
     }
 
-    /// Whether a 400 may come after the call has had its effect, or half of it.
+    /// Whether the call may have had its effect, or half of it, though it was answered 400 with this text.
     #[must_use]
-    pub fn may_act_despite_400(&self) -> bool {
+    pub fn may_have_acted(&self, refusal: &str) -> bool {
         match self {
+            Self::RepairCdc { .. } => !is_refused_unrepaired(refusal),
             Self::Resync { .. }
             | Self::BulkUpdateSchemas { .. }
             | Self::UpdateWebhookInputs { .. } => true,
@@ -235,8 +251,7 @@ impl Write {
             | Self::PatchSource { .. }
             | Self::RefreshSchemas { .. }
             | Self::CreateWebhook { .. }
-            | Self::DeleteWebhook { .. }
-            | Self::RepairCdc { .. } => false,
+            | Self::DeleteWebhook { .. } => false,
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     decide::{Plan, approval::guard, ownership::is_in_flight},
     diagnose::{Cause, Diagnosis, causes::Reload},
     observe::Snapshot,
-    posthog::redact,
+    posthog::{instance::Instance, redact},
 };
 
 /// The status after a pass that observed.
@@ -46,9 +46,10 @@ pub fn observed(
     let healthy = conditions::healthy(diagnosis, &summary, &findings);
     let truncated = findings.total - findings.shown.len();
     let read = format!(
-        "PostHog was read; {} tables are selected{}",
+        "PostHog was read; {} tables are selected{}{}",
         summary.schemas.total,
-        slowed(snapshot.slowed)
+        slowed(snapshot.slowed),
+        of_instance(&snapshot.instance)
     );
     let waiting = plan.proposals.iter().filter(|one| one.is_open()).count();
     let mut status = WarehouseSyncPolicyStatus {
@@ -69,6 +70,8 @@ pub fn observed(
             schemas: remembered::remembered(policy, snapshot, diagnosis, plan, old, now),
             sources: plan.sources.clone(),
             missing: remembered::missing(policy, snapshot),
+            on: remembered::on(policy, snapshot),
+            went_off: remembered::went_off(diagnosis),
             lost_slots: remembered::lost_slots(policy, snapshot),
             sends: remembered::latest(&plan.sends),
             breaker: plan.breaker.clone(),
@@ -162,6 +165,16 @@ fn notifying(
     channels: &Channels,
 ) -> Option<ConditionFact> {
     conditions::notifying(&policy.notifications, &status.state.announced, channels)
+}
+
+/// What the instance does not show, and says that is not known.
+fn of_instance(instance: &Instance) -> String {
+    let said = instance.sentences();
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(". Of this PostHog: {}", said.join("; "))
+    }
 }
 
 const fn slowed(slowed: bool) -> &'static str {

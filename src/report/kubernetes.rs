@@ -9,7 +9,7 @@ use crate::api::conditions::Reason;
 use crate::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
-        policy::SecretKeyRef,
+        policy::{CredentialUse, SecretKeyRef},
         validated::{PolicyRef, Project},
     },
     observe::{ApprovalGuard, Rival},
@@ -78,11 +78,11 @@ pub trait Kubernetes: Send + Sync + 'static {
         secret: &SecretKeyRef,
     ) -> impl Future<Output = Result<Result<ApiKey, SecretRefused>, KubernetesError>> + Send;
 
-    /// A value of a Secret that its owner released for sources of the project.
+    /// A value of a Secret whose owner allows this use in the project.
     fn source_secret(
         &self,
         namespace: &str,
-        secret: &SecretKeyRef,
+        wanted: &CredentialUse,
         project_id: i64,
     ) -> impl Future<Output = Result<Result<SecretString, SecretRefused>, KubernetesError>> + Send;
 

@@ -5,9 +5,11 @@ use jiff::Timestamp;
 use crate::{
     api::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
+        proposal::ProposedCall,
         status::{
-            Call, Fate, Incident, LostSlot, MAX_LOST_SLOTS, MAX_MARKS, MAX_MISSING,
-            MAX_SENDS_REMEMBERED, Missing, SchemaState,
+            Call, Fate, Incident, LostSlot, MAX_LOST_SLOTS, MAX_MARKS, MAX_MISSING, MAX_OFF,
+            MAX_ON, MAX_SENDS_REMEMBERED, MAX_SOURCES, MAX_WENT_OFF, Missing, SchemaState,
+            SourceOn, WentOff,
         },
     },
     decide::{Plan, approval::poison, ownership::is_in_flight, table},
@@ -32,6 +34,21 @@ pub(super) fn remembered(
             rescheduled: Some(at),
             ..SchemaState::of(schema.id.clone())
         });
+    let waiting =
+        freshness::waiting(&policy.selector, snapshot, now).map(|(schema, at)| SchemaState {
+            waiting: Some(at),
+            ..SchemaState::of(schema.id.clone())
+        });
+    let fell = snapshot.selected(&policy.selector).filter_map(|(_, row)| {
+        Some(SchemaState {
+            rows_fell: Some(snapshot.changes.rows_fell.get(&row.id)?.clone()),
+            ..SchemaState::of(row.id.clone())
+        })
+    });
+    let tried = plan.tried.iter().map(|(id, tried)| SchemaState {
+        tried: Some(tried.clone()),
+        ..SchemaState::of(id.clone())
+    });
     let in_full = reloaded_in_full(snapshot, plan, old, now);
     let mut rows: Vec<SchemaState> = Vec::new();
     // First what must not be cut off.
@@ -41,8 +58,11 @@ pub(super) fn remembered(
         .chain(marks(snapshot, diagnosis, old))
         .chain(cancelled(snapshot, plan, old))
         .chain(of_incidents(plan, old, snapshot))
+        .chain(tried)
+        .chain(fell)
         .chain(rescheduled)
-        .chain(in_full);
+        .chain(in_full)
+        .chain(waiting);
     for state in all {
         if let Some(row) = rows.iter_mut().find(|row| row.id == state.id) {
             row.complete(state);
@@ -115,6 +135,12 @@ fn cancelled(
             sends.find(|send| send.call == Call::Cancel && send.fate != Some(Fate::NotSent))?;
         Some((incident.schema_id.clone(), send.started_at))
     };
+    let approved = plan.proposals.iter().filter_map(|proposal| {
+        let mut steps = proposal.begun().iter();
+        let step = steps.find(|step| step.call == ProposedCall::Cancel)?;
+        let may_have_hit = !matches!(step.fate, Some(Fate::NotSent | Fate::Refused));
+        may_have_hit.then(|| (proposal.target.schema_id.clone(), step.started_at))
+    });
     let before = old.state.schemas.iter();
     let before = before.filter_map(|state| Some((state.id.clone(), state.cancelled?)));
     let has_completed_since = |id: &str, at: Timestamp| {
@@ -125,6 +151,7 @@ fn cancelled(
     plan.incidents
         .iter()
         .filter_map(cancel)
+        .chain(approved)
         .chain(before)
         .filter(|(id, at)| !has_completed_since(id, *at))
         .map(|(id, at)| SchemaState {
@@ -180,6 +207,9 @@ fn of_incidents<'a>(
             // Of one that is on again, it is not known who will switch it off next.
             let is_on = row.is_some_and(|(_, schema)| schema.should_sync == Lax::Is(true));
             Some(SchemaState {
+                waiting: None,
+                rows_fell: None,
+                tried: None,
                 disabled_seen: state.disabled_seen.filter(|_| !is_on),
                 poisoned: None,
                 request_handled: None,
@@ -227,6 +257,46 @@ pub(super) fn lost_slots(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<L
         })
         .take(MAX_LOST_SLOTS)
         .collect()
+}
+
+/// The tables that are on, by source, as far as the policy selects them and a status has room.
+pub(super) fn on(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<SourceOn> {
+    let mut room = MAX_ON;
+    let sources = snapshot.selected_sources(&policy.selector);
+    let mut sources: Vec<SourceOn> = sources
+        .filter_map(|source| {
+            let tables = source.schemas.iter();
+            let on = tables.filter(|schema| schema.should_sync == Lax::Is(true));
+            let on = on.filter(|schema| policy.selector.selects_schema(&schema.name));
+            let mut ids: Vec<&str> = on.map(|schema| SourceOn::short(&schema.id)).collect();
+            let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+            ids.sort_unstable();
+            ids.truncate(room);
+            room -= ids.len();
+            (count > 0).then(|| SourceOn {
+                source_id: source.id.clone(),
+                count,
+                tables: ids.join(" "),
+            })
+        })
+        .take(MAX_SOURCES)
+        .collect();
+    sources.sort_by(|a, b| a.source_id.cmp(&b.source_id));
+    sources
+}
+
+/// What was seen to be switched off and is still off, the newest first.
+pub(super) fn went_off(diagnosis: &Diagnosis) -> Vec<WentOff> {
+    let mut records = diagnosis.went_off.clone();
+    records.sort_by(|a, b| (b.by, &a.source_id).cmp(&(a.by, &b.source_id)));
+    let mut room = MAX_OFF;
+    records.truncate(MAX_WENT_OFF);
+    for record in &mut records {
+        record.schema_ids.truncate(room);
+        room -= record.schema_ids.len();
+    }
+    records.retain(|record| !record.schema_ids.is_empty());
+    records
 }
 
 /// The tables that have left the list, as far as the policy selects them.

@@ -78,7 +78,10 @@ fn told(incident: &Incident, diagnosis: &Diagnosis, plan: &Plan) -> Option<Findi
     let runs = judged.is_some_and(|judged| {
         judged.status == SchemaStatus::Running && judged.verdict.why_stuck().is_none()
     });
+    let waits = matches!(incident.step, Step::BackOff | Step::Escalated);
     match incident.step {
+        // The outage is told once, for all tables.
+        _ if waits && diagnosis.in_outage.contains(&incident.schema_id) => None,
         // The list may still show what the new job has mended; it tells of what came after at the next poll.
         Step::Recovered => None,
         Step::WaitSuccess if runs => None,

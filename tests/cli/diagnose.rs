@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{Ran, binary, ended, full_disk, run, run_unheard, started, writes};
 
-fn posthog(scenario: &str) -> Server {
+pub fn posthog(scenario: &str) -> Server {
     let scenario = Scenario::from_yaml(scenario).unwrap();
     Server::start(Simulator::from_scenario(&scenario, Clock::real()).unwrap()).unwrap()
 }
@@ -58,6 +58,32 @@ fn a_healthy_project_ends_with_0() {
     );
     let began = format!("PostHog project 12345 at {}, read ", server.url());
     assert!(lines[0].starts_with(&began), "{}", lines[0]);
+}
+
+/// The trap of versions: first the key is refused, then, with a key that is not, the report says what it cannot judge.
+#[test]
+fn an_old_posthog_is_named_with_what_is_not_judged_there() {
+    let old = HEALTHY.replacen("sources:", "instance: {api: old}\nsources:", 1);
+    let ran = diagnose(&posthog(&old), &[]);
+    assert_eq!(ran.code, 3, "{}", ran.out);
+    assert!(
+        ran.err.contains("August 2025") && ran.err.contains("Upgrade PostHog"),
+        "{}",
+        ran.err
+    );
+    let server = posthog(&format!("keys: [{{token: phx_demo, legacy: true}}]\n{old}"));
+    let (_, said) = json(&server);
+    let notes = said["notes"].to_string();
+    for part in ["Upgrade PostHog", "access_method", "cannot be cancelled"] {
+        assert!(notes.contains(part), "{part}: {notes}");
+    }
+    let instance = &said["instance"];
+    assert_eq!(
+        (&instance["cancel"], &instance["accessMethod"]),
+        (&serde_json::json!(false), &serde_json::json!(false))
+    );
+    let (_, said) = json(&posthog(HEALTHY));
+    assert_eq!(said["instance"]["cancel"], serde_json::json!(true));
 }
 
 #[test]
@@ -244,7 +270,8 @@ fn nothing_is_changed_and_only_reading_calls_are_made() {
     let jobs = requests
         .iter()
         .filter(|request| request.path.ends_with("/jobs/"));
-    assert_eq!(jobs.count(), 2);
+    // One of them to learn what a run that completed shows.
+    assert_eq!(jobs.count(), 3);
     assert!(requests.iter().all(|request| request.method == "GET"));
 }
 
@@ -425,7 +452,8 @@ fn it_waits_as_it_is_asked_to_and_then_reads_on() {
         .filter(|request| request.path.ends_with("/jobs/"))
         .map(|request| request.status)
         .collect();
-    assert_eq!(jobs, [Some(429), Some(200), Some(200)]);
+    // One of them to learn what a run that completed shows.
+    assert_eq!(jobs, [Some(429), Some(200), Some(200), Some(200)]);
 }
 
 #[test]
@@ -490,8 +518,8 @@ fn ten_thousand_tables_are_read_and_told_in_one_page() {
     );
     assert_eq!(
         server.simulator().requests().len(),
-        1,
-        "the list is enough for tables that are well"
+        1 + 3,
+        "the list is enough for tables that are well; three requests find out what PostHog shows"
     );
 }
 

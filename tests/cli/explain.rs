@@ -2,7 +2,7 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 use serde_json::{Value, json};
 
-use crate::{Ran, binary, full_disk, run, run_unheard};
+use crate::{Ran, binary, diagnose::posthog, full_disk, run, run_unheard};
 
 fn explain(args: &[&str]) -> Ran {
     run(binary(&["explain"]).args(args), b"")
@@ -31,6 +31,77 @@ fn a_text_gets_its_cause_why_and_what_to_do() {
          Why         rule posthog/cancelled\n\
          What to do  Nothing to do: this is a note and no failure.\n"
     );
+}
+
+/// A run that is loaded, one that has hung for long, and one that has just completed.
+const TABLES: &str = "sources: [{type: Postgres, prefix: prod, schemas: [
+  {name: loads, last_synced_ago: 33h, run: {pipeline: v3, started_ago: 3h, start: 0s, extract: 1h, rows: 4000, batches: 4, queue: 0s, load_per_batch: 2h}},
+  {name: hangs, last_synced_ago: 33h, run: {started_ago: 15h, rows: 5, hangs: {}}},
+  {name: fine, last_synced_ago: 1h, rows: 5}]}]";
+
+fn explain_table(name: &str, args: &[&str]) -> Ran {
+    let server = posthog(TABLES);
+    let url = server.url();
+    let mut command = binary(&[
+        "explain",
+        "--table",
+        name,
+        "--host",
+        &url,
+        "--project",
+        "12345",
+    ]);
+    let ran = run(command.args(args).env("POSTHOG_API_KEY", "phx_demo"), b"");
+    let simulator = server.simulator();
+    assert!(
+        simulator
+            .requests()
+            .iter()
+            .all(|request| request.method == "GET")
+    );
+    ran
+}
+
+#[test]
+fn a_running_table_is_explained_with_the_phase_of_its_run_and_what_that_is_known_by() {
+    let ran = explain_table("loads", &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    let words = ran.words();
+    for expected in [
+        "Table Postgres prod, loads",
+        "PostHog Running",
+        "Verdict A run is in progress, and one look finds nothing that speaks against it.",
+        "Phase loading",
+        "is Running, 4000 rows",
+        "newest line of work in the table's log: ",
+        "PostHog works: a run of fine completed at ",
+        "What to do Nothing.",
+    ] {
+        assert!(words.contains(expected), "{expected}: {words}");
+    }
+}
+
+#[test]
+fn a_table_whose_run_looks_stuck_is_explained_with_its_cause_also_for_programs() {
+    let ran = explain_table("hangs", &["-o", "json"]);
+    let said: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, said.as_array().unwrap().len()), (0, 1));
+    assert_eq!(
+        (&said[0]["cause"], &said[0]["phase"]),
+        (&"Stuck".into(), &"extracting".into())
+    );
+    let evidence = said[0]["evidence"].to_string();
+    assert!(evidence.contains("this is a single look"), "{evidence}");
+}
+
+#[test]
+fn a_table_that_is_not_there_ends_with_3_and_one_without_a_project_with_2() {
+    let ran = explain_table("ghost", &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""));
+    assert!(ran.err.contains("no table named ghost"), "{}", ran.err);
+    let ran = explain(&["--table", "orders"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("--host"), "{}", ran.err);
 }
 
 #[test]

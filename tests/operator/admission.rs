@@ -401,7 +401,7 @@ sources:
     prefix: prod
     schemas:
       - {name: orders, status: Failed, rows: 70, last_synced_ago: 40h, last_run_ago: 2h, frequency: 30day,
-         latest_error: 'Cannot convert value to int64', then: {completes: {after: 1s, rows: 70}}}
+         latest_error: 'Source column type changed: amount was int64 and is now string', then: {completes: {after: 1s, rows: 70}}}
 ";
 
 fn newest(status: &WarehouseSyncPolicyStatus) -> Option<&Proposal> {

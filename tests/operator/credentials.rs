@@ -48,6 +48,8 @@ fn a_released_secret_is_handed_over_once_when_it_changes() {
         "secret",
         "db",
         "warehousesync.dev/project=12345",
+        "warehousesync.dev/source=prefix=prod",
+        "warehousesync.dev/inputs=password",
     ]);
     has_finding(&env, "PostHog refused it");
     assert_eq!(env.count("PATCH", "/external_data_sources/"), 1);
@@ -78,18 +80,22 @@ fn a_released_secret_is_handed_over_once_when_it_changes() {
 }
 
 #[test]
-fn an_input_that_says_where_is_refused_by_the_api_server() {
+fn an_input_that_is_not_secret_is_refused_by_the_api_server() {
     let env = Env::new(ROTATED);
-    for input in ["host", "port", "database", "ssh_tunnel.host", "account"] {
+    for input in [
+        "host",
+        "port",
+        "database",
+        "ssh_tunnel.host",
+        "account",
+        "user",
+        "auth.username",
+    ] {
         let mapping = MAPPING.replace("password: {secretRef", &format!("{input}: {{secretRef"));
         let refused = env.apply(&env.policy("p", &mapping)).unwrap_err();
-        assert!(
-            refused.contains("only inputs that say who asks"),
-            "{refused}"
-        );
+        assert!(refused.contains("only secret inputs"), "{refused}");
     }
     for input in [
-        "user",
         "password",
         "auth_method.stripe_secret_key",
         "ssh_tunnel.auth.private_key",
@@ -97,4 +103,56 @@ fn an_input_that_says_where_is_refused_by_the_api_server() {
         let mapping = MAPPING.replace("password: {secretRef", &format!("{input}: {{secretRef"));
         env.apply(&env.policy("p", &mapping)).unwrap();
     }
+}
+
+#[test]
+fn a_webhook_input_that_is_not_secret_is_refused_by_the_api_server() {
+    let env = Env::new(ROTATED);
+    let mapping = |input: &str| {
+        env.apply(&env.policy(
+            "p",
+            &MAPPING.replace(
+                "jobInputs: {password:",
+                &format!("webhookInputs: {{{input}:"),
+            ),
+        ))
+    };
+    for input in ["bypass_signature_check", "http_auth_user"] {
+        let refused = mapping(input).unwrap_err();
+        assert!(refused.contains("only secret inputs"), "{refused}");
+    }
+    for input in [
+        "signing_secret",
+        "webhook_token",
+        "authorization_header",
+        "http_auth_password",
+    ] {
+        mapping(input).unwrap();
+    }
+}
+
+/// Who edits policies knows that the Secret is there, and may not read it: PostHog would show it as the name of a user.
+#[test]
+fn a_key_of_another_source_is_not_sent_whatever_input_and_source_a_policy_names() {
+    let env = Env::new(&ROTATED.replace(
+        "accepts_inputs: {password: canary-right-9}",
+        "accepts_inputs: {}",
+    ));
+    env.apply(
+        "{apiVersion: v1, kind: Secret, metadata: {name: db, labels: {warehousesync.dev/use: source-credentials}, annotations: \
+         {warehousesync.dev/project: '12345', warehousesync.dev/source: 'type=Stripe,prefix=shop', \
+         warehousesync.dev/inputs: auth_method.stripe_secret_key}}, stringData: {password: rk_live_canary}}",
+    )
+    .unwrap();
+    let _operator = env.operator();
+    let as_user = MAPPING.replace("jobInputs: {password:", "jobInputs: {user:");
+    let refused = env.apply(&env.policy("p", &as_user)).unwrap_err();
+    assert!(refused.contains("only secret inputs"), "{refused}");
+    for input in ["password", "auth_method.stripe_secret_key"] {
+        let mapping = MAPPING.replace("jobInputs: {password:", &format!("jobInputs: {{{input}:"));
+        env.apply(&env.policy("p", &mapping)).unwrap();
+        has_finding(&env, "is not for the source prefix=prod of project 12345");
+        has_finding(&env, &format!("warehousesync.dev/inputs={input}"));
+    }
+    assert_eq!(env.count("PATCH", "/external_data_sources/"), 0);
 }

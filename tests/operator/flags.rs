@@ -69,7 +69,7 @@ fn without_a_cluster_it_ends_and_says_where_it_looked() {
 
 #[test]
 fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
-    let rows: [(&[&str], &str); 13] = [
+    let rows: [(&[&str], &str); 15] = [
         (&["--time-factor", "5"], "--allow-http-loopback"),
         (
             &[
@@ -100,6 +100,8 @@ fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
         ),
         (&["--quota-share", "0"], "1..=100"),
         (&["--quota-share", "101"], "1..=100"),
+        (&["--max-tables-per-project", "0"], "1..=10000000"),
+        (&["--max-tables", "0"], "1..=100000000"),
         (&["--nonsense"], "--nonsense"),
     ];
     for (args, allowed) in rows {
@@ -162,6 +164,11 @@ fn help_names_every_flag_and_its_variable_and_no_switch_for_tests() {
         ("--lease-namespace", "WAREHOUSE_SYNC_LEASE_NAMESPACE"),
         ("--lease-name", "WAREHOUSE_SYNC_LEASE_NAME"),
         ("--quota-share", "WAREHOUSE_SYNC_QUOTA_SHARE"),
+        (
+            "--max-tables-per-project",
+            "WAREHOUSE_SYNC_MAX_TABLES_PER_PROJECT",
+        ),
+        ("--max-tables", "WAREHOUSE_SYNC_MAX_TABLES"),
         ("--log-format", "WAREHOUSE_SYNC_LOG_FORMAT"),
     ] {
         assert!(

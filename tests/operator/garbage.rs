@@ -134,12 +134,12 @@ fn nothing_is_sent_on_an_answer_that_is_not_posthogs() {
         (
             "huge_body",
             FaultKind::HugeBody { bytes: 100_000_000 },
-            "UnexpectedAnswer",
+            "ProjectTooLarge",
         ),
         (
             "gzip_bomb",
             FaultKind::GzipBomb { bytes: 100_000_000 },
-            "UnexpectedAnswer",
+            "ProjectTooLarge",
         ),
         (
             "redirect",

@@ -61,7 +61,7 @@ fn scenario() -> String {
     let table = |name: &str, hours: usize| {
         format!(
             "{{name: {name}, status: Failed, rows: 70, last_synced_ago: 40h, last_run_ago: {hours}h, frequency: 30day, \
-             latest_error: 'Cannot convert value to int64', then: {{completes: {{after: 1s, rows: 70}}}}}}"
+             latest_error: 'Source column type changed: amount was int64 and is now string', then: {{completes: {{after: 1s, rows: 70}}}}}}"
         )
     };
     let sources = Tool::ALL.iter().enumerate().map(|(place, tool)| {

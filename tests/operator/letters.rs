@@ -27,7 +27,7 @@ sources:
   - type: Postgres
     prefix: d
     schemas:
-      - {name: typed, status: Failed, frequency: 30day, last_synced_ago: 40h, last_run_ago: 6h, rows: 7, latest_error: 'Cannot convert value to int64'}
+      - {name: typed, status: Failed, frequency: 30day, last_synced_ago: 40h, last_run_ago: 6h, rows: 7, latest_error: 'Source column type changed: amount was int64 and is now string'}
       - {name: well, frequency: 30day, last_synced_ago: 1h}
   - type: Postgres
     prefix: g

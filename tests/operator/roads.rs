@@ -13,6 +13,7 @@ use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
+    sync::Notify,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -92,6 +93,13 @@ impl PrivateAuthority {
             async move {
                 let mut inside = acceptor.accept(stream).await?;
                 let mut behind = TcpStream::connect(("127.0.0.1", port)).await?;
+                // One request for each connection, so that each has to connect.
+                let mut line = Vec::new();
+                while !line.ends_with(b"\r\n") {
+                    line.push(inside.read_u8().await?);
+                }
+                line.extend_from_slice(b"Connection: close\r\n");
+                behind.write_all(&line).await?;
                 copy_bidirectional(&mut inside, &mut behind).await?;
                 Ok(())
             }
@@ -100,10 +108,98 @@ impl PrivateAuthority {
     }
 }
 
+/// A place on a road where travellers wait until they are let through.
+#[derive(Default)]
+pub struct Gate(Mutex<GateState>, Notify);
+
+#[derive(Default)]
+struct GateState {
+    is_closed: bool,
+    waiting: usize,
+    permits: usize,
+}
+
+impl Gate {
+    /// From now on everybody waits.
+    pub fn close(&self) {
+        self.0.lock().unwrap().is_closed = true;
+    }
+
+    /// Nobody waits any more.
+    pub fn open(&self) {
+        *self.0.lock().unwrap() = GateState::default();
+        self.1.notify_waiters();
+    }
+
+    /// Lets one through of those that wait.
+    pub fn let_one_through(&self) {
+        self.0.lock().unwrap().permits += 1;
+        self.1.notify_waiters();
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        let state = self.0.lock().unwrap();
+        state.waiting - state.permits
+    }
+
+    async fn pass(&self) {
+        {
+            let mut state = self.0.lock().unwrap();
+            if !state.is_closed {
+                return;
+            }
+            state.waiting += 1;
+        }
+        loop {
+            let change = self.1.notified();
+            {
+                let mut state = self.0.lock().unwrap();
+                if !state.is_closed {
+                    return;
+                }
+                if state.permits > 0 {
+                    state.permits -= 1;
+                    state.waiting -= 1;
+                    return;
+                }
+            }
+            change.await;
+        }
+    }
+}
+
+/// A way to a port of this machine on which what comes back waits at the gate. The port of it.
+pub fn one_way(port: u16, gate: Arc<Gate>) -> u16 {
+    let handle = move |stream: TcpStream| {
+        let gate = gate.clone();
+        async move {
+            let behind = TcpStream::connect(("127.0.0.1", port)).await?;
+            let (mut from, mut to) = stream.into_split();
+            let (mut back, mut there) = behind.into_split();
+            let uplink = tokio::spawn(async move { tokio::io::copy(&mut from, &mut there).await });
+            let mut bytes = vec![0; 64 * 1024];
+            loop {
+                let length = back.read(&mut bytes).await?;
+                gate.pass().await;
+                if length == 0 {
+                    break;
+                }
+                to.write_all(&bytes[..length]).await?;
+            }
+            uplink.abort();
+            Ok(())
+        }
+    };
+    serve(handle).port()
+}
+
 /// An HTTP proxy that remembers what it was asked for.
 pub struct Proxy {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
+    /// Where everybody who connects waits until it lets through.
+    pub gate: Arc<Gate>,
 }
 
 impl Proxy {
@@ -115,11 +211,13 @@ impl Proxy {
     /// One that answers every request with this status; it lets through only with 200.
     pub fn answering(status: &'static str) -> Self {
         let heads = Arc::new(Mutex::new(Vec::new()));
-        let asked = heads.clone();
-        let handle = move |stream| tunnel(stream, status, asked.clone());
+        let gate = Arc::<Gate>::default();
+        let (asked, closed) = (heads.clone(), gate.clone());
+        let handle = move |stream| tunnel(stream, status, asked.clone(), closed.clone());
         Self {
             address: serve(handle),
             heads,
+            gate,
         }
     }
 
@@ -154,6 +252,7 @@ async fn tunnel(
     mut stream: TcpStream,
     status: &str,
     asked: Arc<Mutex<Vec<String>>>,
+    gate: Arc<Gate>,
 ) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -162,6 +261,7 @@ async fn tunnel(
     let head = String::from_utf8_lossy(&head).into_owned();
     let place = head.split(' ').nth(1).unwrap_or_default().to_owned();
     asked.lock().unwrap().push(head);
+    gate.pass().await;
     let answer = format!("HTTP/1.1 {status}\r\n\r\n");
     stream.write_all(answer.as_bytes()).await?;
     if status.starts_with("200") {

@@ -143,6 +143,57 @@ fn policies_of_one_project_and_key_share_their_polls() {
     }
 }
 
+const ELEVEN: &str = "
+keys: [{token: phx_demo, label: first}, {token: phx_other, label: second}]
+sources: [{type: Postgres, prefix: prod, schemas: [{name: t, copies: 11, last_synced_ago: 1h}]}]
+";
+
+fn is_too_large(env: &Env, name: &str, figures: &[&str]) {
+    let status = env.wait_for_reason(name, "Ready", "ProjectTooLarge");
+    let message = &status.condition("Ready").unwrap().message;
+    for figure in figures {
+        assert!(message.contains(figure), "{message}");
+    }
+    assert_eq!(status.condition("Stalled").unwrap().status, "True");
+}
+
+#[test]
+fn a_project_with_too_many_tables_says_how_many_and_is_not_read() {
+    let env = Env::new(ELEVEN);
+    let _operator = env.operator_with(&["--allow-http-loopback", "--max-tables-per-project", "10"]);
+    env.apply(&env.policy("p", "")).unwrap();
+    is_too_large(&env, "p", &["11 tables", "10 (--max-tables-per-project)"]);
+}
+
+#[test]
+fn of_too_many_tables_in_all_the_project_goes_that_has_more_than_its_share() {
+    let small = "{token: phx_small, label: small, projects: [777]}";
+    let scenario = ELEVEN
+        .replace("label: second}", &format!("label: second}}, {small}"))
+        .replace("sources: [", "other_projects: [777]\nsources: [{type: Stripe, project: 777, prefix: x, schemas: [{name: s, last_synced_ago: 1h}]}, ");
+    let env = Env::new(&scenario);
+    let _operator = env.operator_with(&["--allow-http-loopback", "--max-tables", "21"]);
+    put_key(&env, "other", "phx_other");
+    env.apply(&env.policy("first", "")).unwrap();
+    env.wait_for_reason("first", "Ready", "Polled");
+    env.apply(&with_key(&env, "second", "other")).unwrap();
+    let figures = [
+        "has 11 tables",
+        "others together 11",
+        "21 in all (--max-tables)",
+        "10 are the share",
+    ];
+    is_too_large(&env, "second", &figures);
+    // A small project is read, whoever came before it.
+    put_key(&env, "small", "phx_small");
+    let third = with_key(&env, "third", "small").replace("12345", "777");
+    env.apply(&third).unwrap();
+    env.wait_for_reason("third", "Ready", "Polled");
+    env.wait_for_reason("first", "Ready", "Polled");
+    env.kubectl(&["delete", "wsp", "first"]);
+    env.wait_for_reason("second", "Ready", "Polled");
+}
+
 #[test]
 fn what_one_key_may_see_is_not_shown_to_another() {
     let env = Env::new(QUIET);

@@ -362,13 +362,26 @@ impl Operator {
         self.child.wait().unwrap();
     }
 
+    /// SIGSTOP: it does nothing more, and all that it was sent waits for it.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT: it goes on as if no time had passed.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// SIGTERM; how it ended and how long that took.
     pub fn terminate(mut self) -> (std::process::ExitStatus, Duration) {
         let begun = Instant::now();
-        Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status()
-            .unwrap();
+        self.signal("-TERM");
         let status = wait_until("the operator's end", || {
             self.child.try_wait().unwrap().ok_or_else(|| self.log())
         });

@@ -222,6 +222,8 @@ fn is_known_key(key: &str) -> bool {
     [
         "warehousesync.dev/use",
         "warehousesync.dev/project",
+        "warehousesync.dev/source",
+        "warehousesync.dev/inputs",
         "warehousesync.dev/guard-revision",
         "reconcile.warehousesync.dev/requestedAt",
         "reconcile.warehousesync.dev/resetAt",

@@ -26,7 +26,7 @@ const DRIFT: &str = "column \\\"updated_at\\\" does not exist";
 const GONE: &str = "relation \\\"a\\\" does not exist";
 const NO_KEY: &str = "Primary key required for incremental syncs";
 const DUPLICATES: &str = "The primary keys for this table are not unique";
-const WRONG_TYPE: &str = "Cannot convert value to int64";
+const WRONG_TYPE: &str = "Source column type changed: amount was int64 and is now string";
 
 /// A table that failed, and one that did not.
 fn failed(text: &str, extra: &str) -> String {
@@ -901,6 +901,30 @@ fn a_table_that_may_be_armed_is_not_reloaded_without_approval() {
     run(&mut world, 30);
     let states = world.status().state.schemas;
     assert!(states.iter().all(|state| state.poisoned.is_none()));
+}
+
+#[test]
+fn a_table_whose_accepted_resync_never_got_a_job_is_not_reloaded_without_approval() {
+    let never = "then: {never_starts: true}";
+    let mut world = world(&wrong_type().replace("then: {completes: {after: 5m, rows: 70}}", never));
+    let resync = approve(&world);
+    run(&mut world, 5);
+    let row = by_id(&world, &resync.id);
+    assert_eq!(row.phase, Phase::Verifying, "{row:#?}");
+    run(&mut world, 150);
+    let row = by_id(&world, &resync.id);
+    assert_eq!(row.phase, Phase::OutcomeUnknown, "{row:#?}");
+    let id = world.schema_id("a");
+    assert!(simulator(&world, |posthog| posthog.reset_armed(&id)));
+    // By now the table fails for a reason for which it would be reloaded at once.
+    says(&world, "a", "Connection reset by peer");
+    world.restart();
+    run(&mut world, 120);
+    assert_eq!(world.count("reload"), 0);
+    let (_, told) = told(&world.cluster.object()).unwrap();
+    assert!(told.poisoned.iter().any(|(armed, _)| *armed == id));
+    let reload = newest(&world);
+    assert!(reload.id.starts_with("rl-"), "{reload:#?}");
 }
 
 const OFF_AT_VENDOR: &str = "sources: [{type: Stripe, prefix: prod, webhook: {supports_webhooks: true, exists: true, external_status: {exists: true, status: disabled}}, \

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use posthog_simulator::{Fault as SimFault, FaultKind, KeySpec, Simulator};
+use posthog_simulator::{Fault as SimFault, FaultKind, KeySpec, Simulator, Status};
 use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicyStatus,
@@ -40,7 +40,7 @@ const HOOK: &str = "{source: {type: Stripe}, webhookInputs: {signing_secret: {se
 fn table(fields: &str) -> String {
     format!(
         "sources: [{{type: Postgres, prefix: prod, schemas: [{{name: a, rows: 70, frequency: 30day, last_synced_ago: 40h, {fields}, \
-         then: {{completes: {{after: 1m, rows: 70}}}}}}]}}]"
+         then: {{completes: {{after: 1m, rows: 70}}}}}}, {{name: beside, frequency: 30day, last_synced_ago: 41h}}]}}]"
     )
 }
 
@@ -82,7 +82,7 @@ fn scenario(kind: Kind, guard: Guard) -> String {
         Kind::Webhook => stripe("webhook: {supports_webhooks: true}"),
         Kind::WebhookInputs => stripe("webhook: {supports_webhooks: true, exists: true}"),
         // One call, or with a first one that was made before.
-        Kind::Approved => failed("Cannot convert value to int64"),
+        Kind::Approved => failed("Source column type changed: amount was int64 and is now string"),
     }
 }
 
@@ -125,7 +125,11 @@ fn prepare(kind: Kind, guard: Guard) -> World {
         _ if guard == Guard::TriedBefore => "old",
         _ => "new",
     };
-    world.cluster.put_secret(&secret(value));
+    let (allowed, input) = match kind {
+        Kind::WebhookInputs => ("Stripe", "signing_secret"),
+        _ => ("Postgres", "password"),
+    };
+    world.cluster.put_secret(&secret(value, allowed, input));
     world.run_for(until_wanted(kind));
     match kind {
         Kind::RenewedReload | Kind::Enable => {
@@ -134,6 +138,7 @@ fn prepare(kind: Kind, guard: Guard) -> World {
                 at: world.now() - SignedDuration::from_mins(1),
                 fate: Some(Fate::Accepted),
                 detail: String::new(),
+                shown: false,
             };
             let state = SourceState {
                 credentials: Some(handed),
@@ -152,11 +157,11 @@ fn prepare(kind: Kind, guard: Guard) -> World {
     world
 }
 
-fn secret(value: &str) -> String {
+fn secret(value: &str, source: &str, input: &str) -> String {
     let value = serde_json::to_string(&k8s_openapi::ByteString(value.as_bytes().to_vec())).unwrap();
     format!(
         "{{apiVersion: v1, kind: Secret, metadata: {{name: db, namespace: n, labels: {{warehousesync.dev/use: source-credentials}}, \
-         annotations: {{warehousesync.dev/project: '12345'}}}}, data: {{password: {value}}}}}"
+         annotations: {{warehousesync.dev/project: '12345', warehousesync.dev/source: type={source}, warehousesync.dev/inputs: {input}}}}}, data: {{password: {value}}}}}"
     )
 }
 
@@ -262,6 +267,14 @@ fn arrange(world: &mut World, guard: Guard, kind: Kind) {
         let mut blind = SimFault::always(status);
         blind.matches.path_contains = Some(path.to_owned());
         simulator(world, |posthog| posthog.add_fault(blind));
+    }
+    if guard == Guard::Source {
+        simulator(world, |posthog| {
+            if let Some(id) = posthog.schema_id("beside") {
+                let limited = Some(Status::BillingLimitReached);
+                posthog.set_status(&id, limited, None).unwrap();
+            }
+        });
     }
     let mut scopes = vec!["external_data_source:read".to_owned()];
     if guard != Guard::WriteScope {
@@ -383,6 +396,7 @@ fn in_status(world: &World, guard: Guard, kind: Kind) {
             | Guard::Window
             | Guard::OperatorCap
             | Guard::TriedBefore
+            | Guard::Source
             | Guard::Facts => {}
         }
     });
@@ -412,7 +426,7 @@ fn incident(world: &World, schema_id: String) -> Incident {
 /// A proposal that waits for its proof, of the table or the source that an order of this kind is about.
 fn other_proposal(world: &World, kind: Kind) -> Proposal {
     let mut model = World::new(
-        &failed("Cannot convert value to int64"),
+        &failed("Source column type changed: amount was int64 and is now string"),
         &spec(Kind::Approved),
         Faults::default(),
     );

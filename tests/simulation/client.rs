@@ -8,8 +8,10 @@ use warehouse_sync_operator::{
     api::{host::Host, validated::Project},
     posthog::{
         ApiKey, Client, PostHogError,
+        bounds::Bounds,
         client::{self, KeyGate, LogFilter},
         lax::Lax,
+        probe::CdcCheck,
         wire::{JobStatus, SchemaStatus},
     },
 };
@@ -87,7 +89,7 @@ sources:
 #[test]
 fn sources_and_tables_are_listed_and_read_alone() {
     let posthog = posthog(PROJECT);
-    let listed = now(posthog.client.sources()).unwrap();
+    let listed = now(posthog.client.sources(Bounds::default())).unwrap();
     assert_eq!(listed.len(), 2);
     let alone = now(posthog.client.source(&posthog.source("prod"))).unwrap();
     assert_eq!(
@@ -178,17 +180,23 @@ sources:
 ";
 
 #[test]
-fn change_data_capture_is_read_and_its_prerequisites_are_checked_with_an_empty_body() {
+fn change_data_capture_is_read_and_its_prerequisites_are_checked() {
     let posthog = posthog(CDC);
     let status = now(posthog.client.cdc_status(&posthog.source("prod"))).unwrap();
     assert_eq!(
         (status.enabled, status.publication_exists, status.lag_bytes),
         (Lax::Is(true), Lax::Is(false), Lax::Is(7))
     );
-    let check = now(posthog.client.cdc_prerequisites(&posthog.source("prod"))).unwrap();
+    let body = CdcCheck::default();
+    let ask = |source: &str| {
+        now(posthog
+            .client
+            .cdc_prerequisites(&posthog.source(source), &body))
+    };
+    let check = ask("prod").unwrap();
     assert_eq!((check.valid, check.errors.len()), (false, 1));
     assert!(posthog.last_request().starts_with("POST "));
-    let other = now(posthog.client.cdc_prerequisites(&posthog.source("Stripe")));
+    let other = ask("Stripe");
     is_refused(other, 400, "CDC is not supported");
 }
 

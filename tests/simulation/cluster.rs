@@ -9,7 +9,7 @@ use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
         conditions::Reason,
-        policy::SecretKeyRef,
+        policy::{CredentialUse, SecretKeyRef},
         status::GuardPart,
         validated::{PolicyRef, Project},
     },
@@ -294,14 +294,15 @@ impl Kubernetes for Cluster {
     async fn source_secret(
         &self,
         namespace: &str,
-        wanted: &SecretKeyRef,
+        wanted: &CredentialUse,
         project_id: i64,
     ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
         let state = self.state.lock().unwrap();
-        let named = |secret: &&Secret| secret.metadata.name.as_deref() == Some(&wanted.name);
+        let at = &wanted.secret_ref;
+        let named = |secret: &&Secret| secret.metadata.name.as_deref() == Some(&at.name);
         let secret = state.secrets.iter().find(named);
-        let wanted_for = Use::Source { project_id };
-        Ok(released::value(secret, namespace, wanted, wanted_for))
+        let wanted_for = Use::Source { project_id, wanted };
+        Ok(released::value(secret, namespace, at, wanted_for))
     }
 
     async fn notification_secret(

@@ -44,7 +44,7 @@ fn enforce() -> String {
 fn secret(value: &str) -> String {
     secret_with(
         value,
-        "labels: {warehousesync.dev/use: source-credentials}, annotations: {warehousesync.dev/project: '12345'}",
+        "labels: {warehousesync.dev/use: source-credentials}, annotations: {warehousesync.dev/project: '12345', warehousesync.dev/source: 'type=Postgres,prefix=prod', warehousesync.dev/inputs: password}",
     )
 }
 
@@ -59,6 +59,13 @@ fn world(scenario: &str, spec: &str, value: &str, faults: Faults) -> World {
     let world = World::new(scenario, spec, faults);
     world.cluster.put_secret(&secret(value));
     world
+}
+
+/// The Secret of a webhook.
+fn signing_secret(value: &str) -> String {
+    secret(value)
+        .replace("type=Postgres,prefix=prod", "type=Stripe")
+        .replace("inputs: password", "inputs: signing_secret")
 }
 
 fn run(world: &mut World, minutes: i64) {
@@ -273,7 +280,10 @@ fn the_breaker_never_holds_credentials() {
     );
     let mapping = MAPPING.replace("prefix: prod", "prefix: prod0");
     let spec = format!("mode: Enforce, interval: 1m, {mapping}");
-    let mut world = world(&scenario, &spec, NEW, Faults::default());
+    let mut world = World::new(&scenario, &spec, Faults::default());
+    world
+        .cluster
+        .put_secret(&secret(NEW).replace("prefix=prod", "prefix=prod0"));
     run(&mut world, 10);
     let status = world.status();
     assert!(status.state.breaker.is_some(), "{status:#?}");
@@ -285,19 +295,58 @@ fn the_breaker_never_holds_credentials() {
 #[test]
 fn a_secret_that_cannot_be_used_is_a_finding_that_names_it_and_no_call() {
     const LABEL: &str = "labels: {warehousesync.dev/use: source-credentials}";
-    const PROJECT: &str = "annotations: {warehousesync.dev/project: '12345'}";
-    let good = format!("{LABEL}, {PROJECT}");
+    const PROJECT: &str = "'warehousesync.dev/project': '12345'";
+    const SOURCE: &str = "'warehousesync.dev/source': 'type=Postgres,prefix=prod'";
+    const INPUTS: &str = "'warehousesync.dev/inputs': password";
+    let with = |annotations: &[&str]| {
+        secret_with(
+            NEW,
+            &format!("{LABEL}, annotations: {{{}}}", annotations.join(", ")),
+        )
+    };
+    let good = format!("{LABEL}, annotations: {{{PROJECT}, {SOURCE}, {INPUTS}}}");
     let label = "kubectl label secret db --namespace n --overwrite warehousesync.dev/use=source-credentials";
-    let annotate =
-        "kubectl annotate secret db --namespace n --overwrite warehousesync.dev/project=12345";
-    let other_use = format!("labels: {{warehousesync.dev/use: posthog-api-key}}, {PROJECT}");
-    let other_project = format!("{LABEL}, annotations: {{warehousesync.dev/project: '1'}}");
+    let annotate = "kubectl annotate secret db --namespace n --overwrite warehousesync.dev/project=12345 \
+         warehousesync.dev/source=type=Postgres,prefix=prod warehousesync.dev/inputs=password";
+    let more = format!("{annotate},private_key");
+    let other_use = "labels: {warehousesync.dev/use: posthog-api-key}";
     for (given, says) in [
         (None, "There is no Secret db"),
-        (Some(secret_with(NEW, PROJECT)), label),
-        (Some(secret_with(NEW, &other_use)), label),
-        (Some(secret_with(NEW, LABEL)), annotate),
-        (Some(secret_with(NEW, &other_project)), annotate),
+        (Some(secret_with(NEW, "")), label),
+        (Some(secret_with(NEW, other_use)), label),
+        (Some(with(&[])), annotate),
+        (
+            Some(with(&["'warehousesync.dev/project': '1'", SOURCE, INPUTS])),
+            annotate,
+        ),
+        // As owners annotated Secrets while the project alone was asked for.
+        (Some(with(&[PROJECT])), annotate),
+        (Some(with(&[PROJECT, INPUTS])), annotate),
+        (Some(with(&[PROJECT, SOURCE])), annotate),
+        (
+            Some(with(&[
+                PROJECT,
+                "'warehousesync.dev/source': prefix=prod",
+                INPUTS,
+            ])),
+            annotate,
+        ),
+        (
+            Some(with(&[
+                PROJECT,
+                "'warehousesync.dev/source': 'type=Stripe,prefix=prod'",
+                INPUTS,
+            ])),
+            annotate,
+        ),
+        (
+            Some(with(&[
+                PROJECT,
+                SOURCE,
+                "'warehousesync.dev/inputs': 'private_key,passwords,Password'",
+            ])),
+            more.as_str(),
+        ),
         (Some(secret_with("", &good)), "it is empty"),
         (Some(secret_with(&format!("{NEW}\n"), &good)), "white space"),
         (
@@ -338,6 +387,7 @@ fn a_mapping_without_one_source_or_with_an_input_that_says_where_is_a_finding_an
         "{ROTATED}  - {{type: Postgres, prefix: prod, schemas: [{{name: other, last_synced_ago: 1h}}]}}\n"
     );
     let where_ = MAPPING.replace("password: {secretRef", "host: {secretRef");
+    let user = MAPPING.replace("password: {secretRef", "user: {secretRef");
     let none = MAPPING.replace("prefix: prod", "prefix: nope");
     let twice = format!(
         "{}, {}",
@@ -347,7 +397,8 @@ fn a_mapping_without_one_source_or_with_an_input_that_says_where_is_a_finding_an
     for (scenario, mapping, rule, calls) in [
         (ROTATED, none.as_str(), "credentials/no-source", 0),
         (two.as_str(), MAPPING, "credentials/many-sources", 0),
-        (ROTATED, where_.as_str(), "credentials/says-where", 0),
+        (ROTATED, where_.as_str(), "credentials/not-secret", 0),
+        (ROTATED, user.as_str(), "credentials/not-secret", 0),
         (ROTATED, twice.as_str(), "credentials/twice", 1),
     ] {
         let spec = format!("mode: Enforce, interval: 1m, {mapping}");
@@ -493,7 +544,8 @@ fn a_registration_that_fails_with_200_is_told_and_not_repeated_until_something_c
         "    probe_error: The key lacks the permission to make webhooks\n    schemas:",
     );
     let spec = format!("mode: Enforce, interval: 1m, {HOOK}");
-    let mut world = world(&scenario, &spec, WHSEC, Faults::default());
+    let mut world = World::new(&scenario, &spec, Faults::default());
+    world.cluster.put_secret(&signing_secret(WHSEC));
     run(&mut world, 12 * 60);
     assert_eq!(world.count("create_webhook"), 1);
     let said = next_actions(&world);
@@ -501,7 +553,9 @@ fn a_registration_that_fails_with_200_is_told_and_not_repeated_until_something_c
         said.contains("lacks the permission to make webhooks") && said.contains("not tried again"),
         "{said}"
     );
-    world.cluster.put_secret(&secret("whsec_canary-4444"));
+    world
+        .cluster
+        .put_secret(&signing_secret("whsec_canary-4444"));
     run(&mut world, 120);
     assert_eq!(world.count("create_webhook"), 2);
 }
@@ -524,11 +578,14 @@ fn a_webhook_of_which_the_vendor_is_not_known_is_left_alone() {
 fn the_signing_secret_is_pushed_once_and_again_when_it_changes() {
     let scenario = STRIPE.replace("exists: false", "exists: true");
     let spec = format!("mode: Enforce, interval: 1m, {HOOK}");
-    let mut world = world(&scenario, &spec, WHSEC, Faults::default());
+    let mut world = World::new(&scenario, &spec, Faults::default());
+    world.cluster.put_secret(&signing_secret(WHSEC));
     run(&mut world, 180);
     assert_eq!(effects(&world, EffectKind::WebhookInputsChanged), 1);
     world.restart();
-    world.cluster.put_secret(&secret("whsec_canary-4444"));
+    world
+        .cluster
+        .put_secret(&signing_secret("whsec_canary-4444"));
     run(&mut world, 180);
     assert_eq!(effects(&world, EffectKind::WebhookInputsChanged), 2);
     assert!(world.status().findings.is_empty());

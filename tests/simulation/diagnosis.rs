@@ -81,13 +81,6 @@ fn a_table_whose_interval_is_not_known_or_never_is_not_stale() {
 }
 
 #[test]
-fn a_stale_looking_table_that_runs_is_not_stale() {
-    is_quiet(&watched(
-        "{name: a, frequency: 6hour, last_synced_ago: 50h, run: {started_ago: 1h, progresses: {rows_per_second: 1}}}",
-    ));
-}
-
-#[test]
 fn a_table_that_was_just_given_a_shorter_interval_has_time_for_its_first_run() {
     let scenario = "sources: [{schemas: [{name: a, frequency: 30day, last_synced_ago: 20d}]}]";
     let mut world = World::new(scenario, OBSERVE, Faults::default());
@@ -341,7 +334,7 @@ fn a_table_that_posthog_switches_off_before_our_eyes_is_remembered_across_a_rest
 #[test]
 fn a_person_who_switches_off_a_failing_table_is_not_mistaken_for_posthog() {
     let scenario = format!(
-        "sources: [{{schemas: [{}, {{name: b, last_synced_ago: 1h}}]}}]",
+        "sources: [{{schemas: [{}, {{name: b, frequency: 30day, last_synced_ago: 1h}}]}}]",
         failed("a", "2h", WRONG_PASSWORD)
     );
     let mut world = World::new(&scenario, OBSERVE, Faults::default());
@@ -353,16 +346,18 @@ fn a_person_who_switches_off_a_failing_table_is_not_mistaken_for_posthog() {
     world.run_for(SignedDuration::from_mins(20));
     let status = world.status();
     let finding = only(&status);
-    assert_eq!(finding.severity, Severity::Warning);
-    assert!(
-        finding.message.contains("by PostHog or by a person"),
-        "{}",
-        finding.message
+    assert_eq!(
+        (finding.cause, finding.severity),
+        (RootCause::OperatorAction, Severity::Info)
     );
+    assert!(finding.message.contains("by a person"), "{finding:?}");
+    world.restart();
+    world.run_for(SignedDuration::from_hours(25));
+    is_quiet(&world.status());
 }
 
 #[test]
-fn a_healthy_table_that_a_person_switches_off_is_nobodys_business() {
+fn a_healthy_table_that_a_person_switches_off_is_information_for_a_day() {
     let mut world = World::new(
         "sources: [{schemas: [{name: a, last_synced_ago: 1h}]}]",
         OBSERVE,
@@ -374,6 +369,12 @@ fn a_healthy_table_that_a_person_switches_off_is_nobodys_business() {
         posthog.set_should_sync(&id, false).unwrap();
     });
     world.run_for(SignedDuration::from_mins(20));
+    let status = world.status();
+    assert_eq!(
+        found(&status),
+        [("a", RootCause::OperatorAction, Severity::Info)]
+    );
+    world.run_for(SignedDuration::from_hours(24));
     is_quiet(&world.status());
 }
 
@@ -823,7 +824,11 @@ fn one_failure_is_forgotten_when_the_next_run_begins() {
         [("a", RootCause::TableMissing, Severity::Error)]
     );
     world.run_for(SignedDuration::from_mins(40));
-    is_quiet(&world.status());
+    // What is left is that the run before the failure is two intervals old by now.
+    assert_eq!(
+        found(&world.status()),
+        [("a", RootCause::Stale, Severity::Warning)]
+    );
 }
 
 // --- Odds and ends ------------------------------------------------------------------------------------------------

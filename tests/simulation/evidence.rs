@@ -370,6 +370,46 @@ fn limits_of_queries_hold_back_nothing_else() {
     is_quiet(&status);
 }
 
+/// The most queries that this version sends in an hour with one key are the operator's share of 120.
+#[test]
+fn queries_keep_to_the_share_of_120_an_hour() {
+    use warehouse_sync_operator::posthog::{client::KeyGate, quota::Share};
+    let gate = KeyGate::sharing(Share::percent(10));
+    let hour = gate.usage(crate::world::start());
+    let left = |window: &str| {
+        let mut usage = hour.iter();
+        usage
+            .find(|usage| usage.limit == "queries" && usage.window == window)
+            .map(|usage| usage.remaining)
+    };
+    assert_eq!((left("minute"), left("hour")), (Some(12), Some(12)));
+}
+
+/// PostHog does not say how long to wait where too many queries run at once.
+#[test]
+fn a_query_refused_without_a_time_is_asked_again_after_a_minute_and_not_before() {
+    let mut world = World::new(&data("{}"), CHECKS, Faults::default());
+    let kind = FaultKind::Status {
+        status: 429,
+        body: Some(serde_json::json!({"detail": "Too many queries are running"})),
+        headers: std::collections::BTreeMap::new(),
+        after_effect: false,
+    };
+    simulator(&world, |posthog| {
+        posthog.add_fault(Fault::once("POST", "/query/", kind));
+    });
+    world.run_for(SignedDuration::from_mins(20));
+    let simulator = world.simulator.lock().unwrap();
+    let asked: Vec<_> = simulator
+        .requests()
+        .iter()
+        .filter(|request| request.path.ends_with("/query/"))
+        .map(|request| request.at)
+        .collect();
+    assert!(asked.len() >= 2, "{asked:?}");
+    assert!(asked[1].duration_since(asked[0]) >= SignedDuration::from_mins(1));
+}
+
 #[test]
 fn a_source_that_is_missing_from_one_list_does_not_make_a_check_of_its_data_wrong() {
     let scenario = data("{}").replace(

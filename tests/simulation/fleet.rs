@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use warehouse_sync_operator::{
     api::{
         Timings, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
-        policy::SecretKeyRef,
+        policy::{CredentialUse, SecretKeyRef},
         validated::{PolicyRef, Project},
     },
     controller::{Reconciler, told::told},
@@ -179,7 +179,7 @@ impl Kubernetes for Policies {
     async fn source_secret(
         &self,
         _: &str,
-        _: &SecretKeyRef,
+        _: &CredentialUse,
         _: i64,
     ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
         panic!("no policy here has credentials")

@@ -11,10 +11,12 @@
 
 mod alive;
 mod approvals;
+mod arrival;
 mod chain;
 mod client;
 mod cluster;
 mod credentials;
+mod cures;
 mod diagnosis;
 mod evidence;
 mod faults;
@@ -34,8 +36,11 @@ mod road;
 mod safety;
 mod safety_properties;
 mod scenarios;
+mod switched_off;
 mod tenants;
 mod transport;
 mod verdicts;
+mod versions;
+mod webhooks;
 mod world;
 mod writes;

@@ -14,7 +14,7 @@ use crate::{cluster::guard, faults::Faults, world::World};
 const WRONG_TYPE: &str = "
 sources: [{type: Postgres, prefix: prod, schemas: [
   {name: a, status: Failed, rows: 70, last_synced_ago: 40h, last_run_ago: 2h, frequency: 30day,
-   latest_error: Cannot convert value to int64, then: {completes: {after: 5m, rows: 70}}},
+   latest_error: 'Source column type changed: amount was int64 and is now string', then: {completes: {after: 5m, rows: 70}}},
   {name: z, frequency: 30day, last_synced_ago: 1h}]}]";
 
 /// Nothing is sent in the first two hours.

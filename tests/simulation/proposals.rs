@@ -20,7 +20,7 @@ const DRIFT: &str = "column \"updated_at\" does not exist";
 const GONE: &str = "relation \"a\" does not exist";
 const NO_KEY: &str = "Primary key required for incremental syncs";
 const DUPLICATES: &str = "The primary keys for this table are not unique";
-const WRONG_TYPE: &str = "Cannot convert value to int64";
+const WRONG_TYPE: &str = "Source column type changed: amount was int64 and is now string";
 
 /// A table that failed, and one that did not.
 fn failed(text: &str, extra: &str) -> String {
@@ -129,7 +129,8 @@ fn the_one_column_that_fits_is_proposed_as_incremental_field() {
 fn without_exactly_one_other_column_a_person_has_to_choose() {
     for candidates in [
         String::new(),
-        format!("{ONE}, {{field: created_at, field_type: date}}"),
+        format!("{ONE}, {{field: created_at, field_type: timestamp}}"),
+        "{field: created_at, field_type: date}".to_owned(),
         // Its own field is there: something else has drifted.
         "{field: updated_at, field_type: timestamp}".to_owned(),
     ] {
@@ -226,9 +227,10 @@ fn missing_tables_of_one_source_lead_to_one_proposal() {
     assert!(proposal.id.starts_with("rf-"), "{}", proposal.id);
     assert_eq!(
         (proposal.title(), proposal.impact.rows),
-        ("Postgres prod", Some(10))
+        ("Postgres prod", Some(0))
     );
-    assert_eq!(proposal.impact.loses_data, LosesData::Maybe);
+    assert_eq!(proposal.impact.loses_data, LosesData::No);
+    assert!(proposal.impact.cost.starts_with("Stored rows stay."));
     for finding in world.status().findings {
         assert!(finding.next_action.contains(&proposal.id));
     }
@@ -350,7 +352,7 @@ fn the_newest_job_the_rows_the_text_and_the_generation_are_not_material() {
     let mut world = world(
         &failed(
             WRONG_TYPE,
-            ", then: {fails: {after: 1m, rows: 3, error: 'Cannot convert value 7 to int64'}}",
+            ", then: {fails: {after: 1m, rows: 3, error: 'Source column type changed: amount was int64 and is now bytes'}}",
         ),
         ENFORCE,
     );
@@ -528,4 +530,24 @@ proptest! {
             prop_assert_eq!(&proposal.id, &warehouse_sync_operator::decide::proposal::material::id(&proposal.material));
         }
     }
+}
+
+#[test]
+fn a_declared_field_chooses_among_several_that_could_take_the_place_of_the_old_one() {
+    let several = format!("{{field: id, field_type: integer}}, {ONE}");
+    let by_type = world(&drifted(&several), ENFORCE);
+    let steps = only(&by_type).material.steps;
+    let chosen = steps[0].incremental_field.as_ref().unwrap();
+    assert_eq!(chosen, "modified_at");
+    let spec = format!(
+        "{ENFORCE}, overrides: [{{source: {{prefix: prod}}, schemas: [a], incrementalField: id}}]"
+    );
+    let declared = world(&drifted(&several), &spec);
+    let steps = only(&declared).material.steps;
+    assert_eq!(steps[0].incremental_field.as_deref(), Some("id"));
+    let many = format!("{several}, {{field: seen_at, field_type: timestamp}}");
+    let open = world(&drifted(&many), ENFORCE);
+    assert!(open.status().proposals.is_empty());
+    let next = finding(&open).next_action;
+    assert!(next.contains("spec.overrides[].incrementalField"), "{next}");
 }

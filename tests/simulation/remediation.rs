@@ -498,3 +498,182 @@ fn the_first_override_that_matches_a_table_is_its_health() {
         .collect();
     assert_eq!(told, [("public.fast", Severity::Warning)]);
 }
+
+/// One table for each of so many sources, hourly, of which each runs `apart` minutes after the one before; all work until now.
+fn one_after_the_other(count: usize, text: &str) -> String {
+    let source = |n: usize| {
+        let ago = n * 60 / count + 1;
+        format!(
+            "{{type: Postgres, prefix: s{n}, schemas: [{{name: t{n}, frequency: 1hour, last_synced_ago: {ago}m, rows: 5, schedule: true, \
+             then: {{fails: {{after: 1m, rows: 0, error: '{text}'}}}}}}]}}"
+        )
+    };
+    sources(&(0..count).map(source).collect::<Vec<_>>())
+}
+
+/// How many findings are about whole PostHog, and how many are about tables.
+fn outage_and_others(world: &World) -> (usize, usize) {
+    let status = world.status();
+    let outages = status.findings.iter();
+    let outages = outages.filter(|one| one.cause == RootCause::PlatformOutage);
+    let outages = outages.count();
+    (outages, status.findings.len() - outages)
+}
+
+#[test]
+fn an_outage_that_sources_notice_one_after_the_other_is_one_and_is_held() {
+    let mut world = world(&one_after_the_other(12, PASSING), ENFORCE);
+    run(&mut world, 75);
+    assert_eq!(outage_and_others(&world), (1, 0), "{:#?}", world.status());
+    let (reloads, opened) = (world.count("reload"), world.status().state.breaker);
+    assert!(
+        reloads <= 5,
+        "{reloads} reloads before half of the sources were bad"
+    );
+    let opened = opened.unwrap().open_since;
+    run(&mut world, 240);
+    assert_eq!(outage_and_others(&world), (1, 0));
+    // One trial in half an hour.
+    assert!(
+        world.count("reload") <= reloads + 9,
+        "{}",
+        world.count("reload")
+    );
+    assert_eq!(world.status().state.breaker.unwrap().open_since, opened);
+    // It is over, and the sources recover one after the other, too.
+    for n in 0..12 {
+        let id = world.schema_id(&format!("t{n}"));
+        simulator(&world, |posthog| {
+            let works = |schema: &mut posthog_simulator::SchemaSpec| {
+                schema.then =
+                    posthog_simulator::RunPlan::completes(SignedDuration::from_mins(1), 5);
+            };
+            posthog.change_schema(&id, works).unwrap();
+        });
+    }
+    for _ in 0..8 {
+        run(&mut world, 15);
+        let (outages, others) = outage_and_others(&world);
+        assert!(
+            outages == 1 || others <= 3,
+            "{:#?}",
+            world.status().findings
+        );
+    }
+    run(&mut world, 60);
+    assert_eq!(
+        outage_and_others(&world),
+        (0, 0),
+        "{:#?}",
+        world.status().findings
+    );
+    assert!(world.status().state.breaker.is_none());
+}
+
+#[test]
+fn a_few_sources_that_fail_one_after_the_other_are_no_outage() {
+    let mut few = one_after_the_other(4, PASSING);
+    let good = (0..6).map(|n| {
+        format!(", {{type: Stripe, prefix: good{n}, schemas: [{{name: g{n}, frequency: 30day, last_synced_ago: 1h}}]}}")
+    });
+    few.truncate(few.len() - 1);
+    few.extend(good);
+    few.push(']');
+    let mut world = world(&few, "interval: 1m");
+    run(&mut world, 90);
+    assert_eq!(outage_and_others(&world), (0, 4));
+}
+
+#[test]
+fn attempts_go_on_counting_when_the_cause_changes() {
+    let fails = |text: &str| format!("{{fails: {{after: 1m, rows: 0, error: '{text}'}}}}");
+    let (passing, refused) = (
+        fails(PASSING),
+        fails("connection to server at 10.0.0.1, port 5432 failed: Connection refused"),
+    );
+    let next: Vec<String> = (0..20)
+        .flat_map(|_| [passing.clone(), refused.clone()])
+        .collect();
+    let scenario = format!(
+        "sources: [{{prefix: a, schemas: [{{name: a, frequency: 1hour, last_synced_ago: 10m, schedule: true, next_runs: [{}], then: {passing}}}]}}]",
+        next.join(", ")
+    );
+    let mut world = world(&scenario, ENFORCE);
+    run(&mut world, 60 * 13);
+    assert!(
+        world.count("reload") <= 3,
+        "{} reloads",
+        world.count("reload")
+    );
+    assert!(world.count("reload") >= 1);
+    let status = world.status();
+    assert_eq!(
+        status.incidents[0].step,
+        Step::Escalated,
+        "{:#?}",
+        status.incidents
+    );
+    world.restart();
+    run(&mut world, 60 * 6);
+    assert!(
+        world.count("reload") <= 3,
+        "{} reloads",
+        world.count("reload")
+    );
+}
+
+#[test]
+fn attempts_are_forgotten_once_the_table_was_healthy_for_long_enough() {
+    let fails = format!("{{fails: {{after: 1m, rows: 0, error: '{PASSING}'}}}}");
+    let refused = "{fails: {after: 1m, rows: 0, error: 'connection to server at 10.0.0.1, port 5432 failed: Connection refused'}}";
+    let scenario = format!(
+        "sources: [{{prefix: a, schemas: [{{name: a, frequency: 1hour, last_synced_ago: 59m, schedule: true, \
+         next_runs: [{fails}, {refused}], then: {WORKS}}}]}}]"
+    );
+    let mut world = world(&scenario, ENFORCE);
+    run(&mut world, 50);
+    let tried = |world: &World| {
+        let states = world.status().state.schemas;
+        states.iter().find_map(|state| state.tried.clone())
+    };
+    assert_eq!(
+        tried(&world).map(|tried| tried.attempts),
+        Some(1),
+        "{:#?}",
+        world.status()
+    );
+    run(&mut world, 60);
+    assert_eq!(tried(&world), None);
+}
+
+#[test]
+fn a_refresh_that_takes_away_more_than_half_of_the_rows_is_told() {
+    for (sync_type, rows, told) in [
+        ("full_refresh", 499, true),
+        ("full_refresh", 500, false),
+        ("full_refresh", 2000, false),
+        ("incremental", 10, true),
+        ("cdc", 10, false),
+    ] {
+        let scenario = format!(
+            "sources: [{{prefix: a, schemas: [{{name: a, sync_type: {sync_type}, frequency: 1hour, last_synced_ago: 30m, rows: 1000}}]}}]"
+        );
+        let mut world = world(&scenario, "interval: 1m");
+        run(&mut world, 5);
+        let id = world.schema_id("a");
+        simulator(&world, |posthog| posthog.set_rows(&id, rows).unwrap());
+        run(&mut world, 5);
+        world.restart();
+        run(&mut world, 5);
+        let findings = world.status().findings;
+        let losses = findings
+            .iter()
+            .filter(|one| one.cause == RootCause::RowLoss);
+        let losses: Vec<_> = losses.map(|one| one.severity).collect();
+        assert_eq!(
+            losses,
+            [Severity::Warning][..usize::from(told)],
+            "{sync_type} {rows}"
+        );
+    }
+}

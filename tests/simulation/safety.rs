@@ -2,7 +2,10 @@
 
 use secrecy::SecretString;
 use warehouse_sync_operator::{
-    api::status::{Incident, RootCause, Step},
+    api::{
+        Timings,
+        status::{Incident, RootCause, Step},
+    },
     decide::{
         gate::{self, Hanging},
         safety::{
@@ -106,7 +109,11 @@ fn nothing_runs(schema_id: &str) -> Run {
     };
     let row = format!(r#"{{"id":"{schema_id}","name":"t","should_sync":true,"status":"Failed"}}"#);
     let row = serde_json::from_str(&row).unwrap();
-    let proof = gate::nothing_runs(&incident, &look(schema_id, "Failed"), &row);
+    let proof = gate::nothing_runs(
+        (&incident, &Timings::PRODUCTION),
+        &look(schema_id, "Failed"),
+        &row,
+    );
     Run::Nothing(proof.unwrap())
 }
 
@@ -453,7 +460,7 @@ fn a_source_is_handed_nothing_but_credentials() {
     let more = Some(Why::MoreThanCredentials);
     check(vec![
         row("password", &["password"], None),
-        row("user and password", &["user", "password"], None),
+        row("user and password", &["user", "password"], more),
         row("in a container", &["auth_method.stripe_secret_key"], None),
         row(
             "key of an account",
@@ -565,7 +572,7 @@ fn what_destroys_is_never_safe_whatever_is_known() {
             "refresh",
             Write::RefreshSchemas { source_id: s1() },
             best(),
-            Some(Why::DeletesVanishedTables),
+            Some(Why::SwitchesOffWhatIsHidden),
         ),
         (
             "delete webhook",
@@ -644,14 +651,10 @@ fn what_can_lose_data_says_so_and_what_is_not_known_says_maybe() {
     ] {
         assert_eq!(why.loses_data(), LosesData::Yes, "{why}");
     }
-    for why in [
-        Why::TableUnknown,
-        Why::NextRunUnknown,
-        Why::NextRunMayWipe,
-        Why::DeletesVanishedTables,
-    ] {
+    for why in [Why::TableUnknown, Why::NextRunUnknown, Why::NextRunMayWipe] {
         assert_eq!(why.loses_data(), LosesData::Maybe, "{why}");
     }
+    assert_eq!(Why::SwitchesOffWhatIsHidden.loses_data(), LosesData::No);
     let missing = Table::listed(&serde_json::from_str(r#"{"id":"t0","name":"t"}"#).unwrap());
     assert_eq!(
         (missing.should_sync, missing.next_run),

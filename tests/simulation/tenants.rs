@@ -5,18 +5,21 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde_json::json;
 use warehouse_sync_operator::{
-    controller::told::told, observe::Rival, posthog::visible::is_visible,
+    api::{ValidatedPolicy, validated::Project},
+    controller::told::told,
+    observe::Rival,
+    posthog::visible::is_visible,
 };
 
 use crate::{
     faults::Faults,
-    world::{World, policy},
+    world::{World, policy, start},
 };
 
 const WRONG_TYPE: &str = "
 sources: [{type: Postgres, prefix: prod, schemas: [
   {name: a, status: Failed, rows: 70, last_synced_ago: 40h, last_run_ago: 2h, frequency: 30day,
-   latest_error: Cannot convert value to int64, then: {completes: {after: 5m, rows: 70}}},
+   latest_error: Source column type changed: amount was int64 and is now string, then: {completes: {after: 5m, rows: 70}}},
   {name: z, frequency: 30day, last_synced_ago: 1h}]}]";
 
 /// A policy in another namespace, older than that of the simulation, with this status.
@@ -88,6 +91,48 @@ fn a_policy_that_fails_to_read_keeps_what_it_owns_for_some_minutes() {
     assert!(world.status().proposals.is_empty());
     world.run_for(SignedDuration::from_mins(20));
     assert_eq!(world.status().proposals.len(), 1);
+}
+
+/// A table that is reloaded after a failure of a network, and copies of its source.
+fn failing(copies: usize) -> String {
+    format!(
+        "sources: [{{type: Postgres, prefix: prod, copies: {copies}, schemas: [{{name: a, frequency: 30day, last_synced_ago: 40h, \
+         run: {{started_ago: 10s, fails: {{after: 20s, rows: 0, error: Connection reset by peer}}}}, \
+         then: {{completes: {{after: 1m, rows: 5}}}}}}]}}]"
+    )
+}
+
+/// When the table was reloaded that fails beside other projects with so many failing sources each.
+fn reloaded_after(others: &[usize]) -> SignedDuration {
+    let spec = "mode: Enforce, interval: 1m, health: {failing: {for: 1m}}";
+    let project = |id| Project {
+        id,
+        ..ValidatedPolicy::new(&policy(spec)).unwrap().project
+    };
+    let mut world = World::new(&failing(1), spec, Faults::default());
+    let mut tenants: Vec<World> = others
+        .iter()
+        .map(|copies| World::new(&failing(*copies), spec, Faults::default()))
+        .collect();
+    while world.count("reload") == 0 && world.now() < start() + SignedDuration::from_hours(2) {
+        for (tenant, id) in tenants.iter_mut().zip(1..) {
+            tenant.run_for(SignedDuration::from_mins(1));
+            let seen = tenant.everywhere().but(&project(0), tenant.now());
+            world.everywhere().note(&project(id), seen, world.now());
+        }
+        world.run_for(SignedDuration::from_mins(1));
+    }
+    world.now().duration_since(start())
+}
+
+#[test]
+fn the_sources_of_a_project_weigh_as_one_for_the_breaker_of_another() {
+    let alone = reloaded_after(&[]);
+    assert!(alone < SignedDuration::from_mins(25), "{alone}");
+    assert_eq!(reloaded_after(&[40]), alone);
+    // An outage of the host is still one: projects count, however small they are.
+    let outage = reloaded_after(&[1, 40, 1]);
+    assert!(outage > alone + SignedDuration::from_mins(15), "{outage}");
 }
 
 #[test]

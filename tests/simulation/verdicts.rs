@@ -333,7 +333,7 @@ fn a_run_that_a_person_cancelled_is_information_and_is_not_reloaded() {
         "{name: t, last_synced_ago: 9h, status: Failed, latest_error: 'Sync cancelled by user'}",
         ENFORCE,
     );
-    world.run_for(SignedDuration::from_hours(5));
+    world.run_for(SignedDuration::from_hours(2));
     let status = world.status();
     assert_eq!(
         (status.findings[0].cause, status.findings[0].severity),

@@ -11,16 +11,19 @@ use std::{
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use posthog_simulator::{Clock, EffectKind, Scenario, Simulator, Watchdog};
+use posthog_simulator::{Arrival, Clock, EffectKind, Scenario, Simulator, Watchdog};
 use warehouse_sync_operator::{
     api::{
         Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
-        proposal::ProposedCall, validated::PolicyRef,
+        conditions::{HEALTHY, Reason},
+        proposal::ProposedCall,
+        status::{Finding, Severity},
+        validated::PolicyRef,
     },
     controller::Reconciler,
     decide::approval,
     execute::Ledger,
-    observe::Observer,
+    observe::{Observer, elsewhere::Everywhere},
     posthog::{ApiKey, client, guard::HostList, quota::Share},
     report::{Metrics, Story, notifications::Outbox},
 };
@@ -80,6 +83,11 @@ impl World {
             faults,
             operator,
         }
+    }
+
+    /// What the process that leads knows of the sources of all projects.
+    pub fn everywhere(&self) -> &Everywhere {
+        &self.operator.reconciler.observer.everywhere
     }
 
     /// What the process that leads would tell people.
@@ -279,9 +287,67 @@ impl World {
                 );
             }
         }
+        drop(simulator);
+        self.says_what_is_so();
         let size = serde_json::to_vec(&self.status()).unwrap().len();
         assert!(size <= 256 * 1024, "status of {size} bytes");
     }
+}
+
+impl World {
+    /// Health and its numbers do not contradict each other.
+    fn says_what_is_so(&self) {
+        let status = self.status();
+        let (Some(healthy), Some(summary)) = (status.condition(HEALTHY), &status.summary) else {
+            return;
+        };
+        let counts = &summary.schemas;
+        let on = counts.total - counts.disabled;
+        let warned = |finding: &&Finding| finding.severity != Severity::Info;
+        if healthy.reason == Reason::AllHealthy.as_str() {
+            let well = counts.healthy + counts.running;
+            assert_eq!(well, on, "{healthy:?} {summary:?}");
+            assert_eq!(status.findings.iter().find(warned), None, "{healthy:?}");
+        }
+        if healthy.status == "True" {
+            assert!(
+                healthy.message.starts_with(&summary.healthy_of),
+                "{healthy:?} {summary:?}"
+            );
+        }
+    }
+
+    /// I15: the tables of which no data has come for two intervals and a poll, and no Warning or Error says so.
+    pub fn late_and_not_said(&self) -> Vec<Arrival> {
+        let simulator = self.simulator.lock().unwrap();
+        let (now, status) = (simulator.now(), self.status());
+        let policy = ValidatedPolicy::new(&self.cluster.object()).unwrap();
+        let late = simulator.arrivals().into_iter().filter(|table| {
+            let waits = table.last.map(|at| now.duration_since(at));
+            waits.is_some_and(|waits| waits > table.every * 2 + policy.interval)
+        });
+        late.filter(|table| !status.findings.iter().any(|finding| says(finding, table)))
+            .collect()
+    }
+}
+
+/// Whether a finding warns of this table.
+fn says(finding: &Finding, table: &Arrival) -> bool {
+    let Arrival {
+        source_id,
+        schema_id,
+        name,
+        ..
+    } = table;
+    let affected = finding.affected.as_ref();
+    let affects = affected.is_some_and(|affected| {
+        let cut_off = affected.schemas.len() as i64 != affected.count;
+        cut_off || affected.schemas.iter().any(|one| one.ends_with(name))
+    });
+    finding.severity != Severity::Info
+        && (finding.schema_id == *schema_id
+            || affects
+            || (finding.schema.is_empty() && finding.source_id == *source_id))
 }
 
 fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Faults) -> Operator {

@@ -13,6 +13,7 @@ use warehouse_sync_operator::{
         ApiKey, Transport,
         answer::{Answer, Refreshed},
         authorities::Authorities,
+        bounds::Bounds,
         guard::HostList,
         http::HttpTransport,
         inputs::Inputs,
@@ -459,7 +460,7 @@ fn the_refusals_of_calls_on_sources_are_read() {
 
 /// What is known of a source as it is listed, with nothing in doubt that a list cannot tell.
 fn known(posthog: &Posthog, source_id: &str) -> Evidence {
-    let sources = now(posthog.client.sources()).unwrap();
+    let sources = now(posthog.client.sources(Bounds::default())).unwrap();
     let source = sources
         .iter()
         .find(|source| source.id == source_id)

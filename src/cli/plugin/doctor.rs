@@ -18,7 +18,7 @@ use crate::{
         WarehouseSyncPolicy,
         conditions::APPROVAL_GUARD_ACTIVE,
         names::{APPROVE, DENY},
-        policy::{Credentials, SecretKeyRef},
+        policy::{CredentialUse, Credentials, SecretKeyRef},
     },
     cli::{output, report::fields},
     controller::released::Use,
@@ -199,18 +199,17 @@ fn inert(policy: &WarehouseSyncPolicy) -> Vec<Look> {
 async fn secrets(cluster: &Cluster, policy: &WarehouseSyncPolicy) -> Vec<Look> {
     let project = &policy.spec.posthog;
     let project_id = project.project_id;
-    let inputs = policy.spec.credentials.iter().flat_map(Credentials::inputs);
-    let inputs = inputs.map(|input| (&input.secret_ref, Use::Source { project_id }));
+    let credentials = policy.spec.credentials.iter();
+    let mut uses: Vec<CredentialUse> = credentials.flat_map(Credentials::uses).collect();
+    // A Secret holds several keys; its owner allows a use of it as a whole.
+    uses.dedup_by(|one, other| {
+        one.secret_ref.name == other.secret_ref.name && one.source == other.source
+    });
     let mut wanted = vec![(&project.api_key_secret_ref, Use::ApiKey)];
-    for (reference, used_for) in inputs {
-        // A Secret holds several keys; it is released as a whole.
-        if !wanted
-            .iter()
-            .any(|(other, of)| other.name == reference.name && *of == used_for)
-        {
-            wanted.push((reference, used_for));
-        }
-    }
+    wanted.extend(
+        uses.iter()
+            .map(|wanted| (&wanted.secret_ref, Use::Source { project_id, wanted })),
+    );
     let mut looks = Vec::new();
     for (reference, used_for) in wanted {
         let (state, message) = secret(cluster, reference, used_for).await;
@@ -223,7 +222,7 @@ async fn secrets(cluster: &Cluster, policy: &WarehouseSyncPolicy) -> Vec<Look> {
     looks
 }
 
-async fn secret(cluster: &Cluster, wanted: &SecretKeyRef, used_for: Use) -> (State, String) {
+async fn secret(cluster: &Cluster, wanted: &SecretKeyRef, used_for: Use<'_>) -> (State, String) {
     let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let name = &wanted.name;
     // Labels and annotations only: what is in it is nobody's business here.

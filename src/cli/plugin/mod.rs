@@ -11,7 +11,7 @@ mod confirm;
 mod deny;
 mod doctor;
 mod error;
-mod file;
+pub mod file;
 mod find;
 mod get;
 mod guards;

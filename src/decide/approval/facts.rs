@@ -60,8 +60,10 @@ fn not_read(live: &Live) -> Option<String> {
     let source = live.source.as_ref().and_then(|read| read.as_ref().err());
     let detail = live.detail.as_ref().and_then(|read| read.as_ref().err());
     let cdc = live.cdc.as_ref().and_then(|read| read.as_ref().err());
+    let check = live.prerequisites.as_ref();
+    let check = check.and_then(|read| read.as_ref().err());
     let webhook = live.webhook.as_ref().and_then(|read| read.as_ref().err());
-    let why = source.or(detail).or(cdc).or(webhook)?;
+    let why = source.or(detail).or(cdc).or(check).or(webhook)?;
     Some(format!("what it touches could not be read: {why}"))
 }
 

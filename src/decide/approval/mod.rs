@@ -3,6 +3,7 @@
 //!
 //! [`Approved`] is the only way from a proposal to a permit.
 
+pub mod after_cancel;
 pub mod answer;
 pub mod approved;
 pub mod facts;

@@ -1,5 +1,5 @@
-//! Tables of which the next run may wipe the data, because a call that arms a reset was answered with an error, or nobody knows
-//! how. `PostHog` does not show it. It is over when a later run has completed.
+//! Tables of which the next run may wipe the data, because a call that arms a reset was answered with an error, or was accepted and
+//! no run came of it, or nobody knows how it was answered. `PostHog` does not show it. It is over when a later run has completed.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::{
-        proposal::{ExecutedStep, Proposal, ProposedCall, ProposedStep},
+        proposal::{ExecutedStep, Phase, Proposal, ProposedCall, ProposedStep},
         status::{Fate, State},
     },
     diagnose::Known,
@@ -54,7 +54,7 @@ pub fn by_anyone(known: &Known<'_>) -> BTreeMap<String, Timestamp> {
 fn armed(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
     let begun = proposal.begun().iter();
     let steps = begun.zip(&proposal.material.steps);
-    let armed = steps.filter(|(sent, _)| may_have_armed(sent));
+    let armed = steps.filter(|(sent, _)| may_have_armed(proposal, sent));
     armed
         .flat_map(|(sent, step)| {
             let ids = touched(proposal, step, snapshot);
@@ -63,9 +63,16 @@ fn armed(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
         .collect()
 }
 
-/// Whether a call may have left something behind that does not show: what was accepted shows, what did not leave is nowhere.
-const fn may_have_armed(sent: &ExecutedStep) -> bool {
-    !matches!(sent.fate, Some(Fate::Accepted | Fate::NotSent))
+/// Whether a call may have left something behind that does not show: what did not leave is nowhere. What was accepted shows once it is
+/// proved; while the proof is awaited the proposal holds every other call, and without one the next run may still wipe the table. Of
+/// a repair it is known which refusals come before any effect.
+fn may_have_armed(proposal: &Proposal, sent: &ExecutedStep) -> bool {
+    match sent.fate {
+        Some(Fate::NotSent) => false,
+        Some(Fate::Accepted) => proposal.is_over() && proposal.phase != Phase::Executed,
+        Some(Fate::Refused) => sent.call != ProposedCall::RepairCdc,
+        None | Some(Fate::Unknown) => true,
+    }
 }
 
 /// Ids of the tables that a step can arm a reset of.
@@ -88,11 +95,17 @@ fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec
             let arms = |id: &&String| step.sync_type.is_some() || resets_when_on(id);
             ids.filter(arms).cloned().collect()
         }
+        ProposedCall::RepairCdc => {
+            let mut sources = snapshot.sources.iter();
+            let source = sources.find(|source| source.id == target.source_id);
+            let captured = (source.into_iter().flat_map(|source| &source.schemas))
+                .filter(|schema| schema.syncs_by("cdc"));
+            captured.map(|schema| schema.id.clone()).collect()
+        }
         ProposedCall::DeleteData
         | ProposedCall::Cancel
         | ProposedCall::Reload
         | ProposedCall::RefreshSchemas
-        | ProposedCall::RepairCdc
         | ProposedCall::DeleteWebhook
         | ProposedCall::CreateWebhook => Vec::new(),
     }

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    after_cancel::{self, left_to_do, not_to_be_reloaded, reload_is_due},
     approved::Approved,
     facts,
     proof::{self, Proof},
@@ -170,6 +171,10 @@ impl Case<'_> {
         }
         match last.fate {
             Some(Fate::Accepted) => self.after_proof(execution, place),
+            // Whether the run has ended shows, whatever was answered.
+            Some(Fate::Unknown) | None if after_cancel::is_to_be_seen(self.proposal) => {
+                self.after_proof(execution, place)
+            }
             Some(Fate::NotSent) => {
                 let facts = if place == 0 { self.facts() } else { Ok(()) };
                 match facts {
@@ -184,10 +189,13 @@ impl Case<'_> {
     /// The next step, once the effect of the one before can be seen.
     fn after_proof(&self, execution: &Execution, place: usize) -> Progress {
         let material = &self.proposal.material;
+        if self.proposal.action == ProposedAction::Cancel {
+            return self.after_cancel(execution, place);
+        }
         let seen = material
             .steps
             .get(place)
-            .and_then(|step| proof::of_step(step, material, self.live));
+            .and_then(|step| proof::of_step(step, material, self.live, self.known.timings));
         if seen != Some(true) {
             let why = format!(
                 "step {} was accepted, and its effect does not show",
@@ -198,6 +206,53 @@ impl Case<'_> {
         self.send(execution.clone(), place + 1, 1)
     }
 
+    /// The reload, once the cancelled run has ended and its table has rested; none if a run began meanwhile.
+    fn after_cancel(&self, execution: &Execution, place: usize) -> Progress {
+        let material = &self.proposal.material;
+        let timings = self.known.timings;
+        if proof::of_whole(self.proposal, self.live, timings, false) != Proof::Absent {
+            return self.verify(false);
+        }
+        let cancel = material.steps.get(place);
+        let rests = cancel.and_then(|step| proof::of_step(step, material, self.live, timings));
+        if rests != Some(true) {
+            let why = "the cancelled run has not ended, or its table's log is not quiet";
+            return self.wait(execution, why, rests.is_some());
+        }
+        self.reload(execution, place + 1, 1)
+    }
+
+    /// Sends the reload of a cancel for the `tries`th time, unless the table is not to be reloaded any more.
+    fn reload(&self, execution: &Execution, place: usize, tries: u32) -> Progress {
+        let row = self.live.row(&self.proposal.target.schema_id);
+        match not_to_be_reloaded(row.as_ref()) {
+            Some(why) => {
+                let message = self.with_steps_done(why.to_owned(), place);
+                self.become_(Phase::OutcomeUnknown, message)
+            }
+            None => self.send(execution.clone(), place, tries),
+        }
+    }
+
+    /// The same as if the run that our cancel hit had been the one that was meant. `PostHog` handles a cancel late once.
+    fn after_late_cancel(&self, execution: &Execution, job: String) -> Progress {
+        let mut proposal = self.proposal.clone();
+        proposal.phase = Phase::Executing;
+        proposal.message = format!(
+            "job {job} was cancelled, probably by the operator's own cancel, which PostHog handled late; reloading after a pause"
+        );
+        let mut execution = Execution {
+            job_before: Some(job),
+            observed_job: None,
+            deadline: None,
+            polls: 0,
+            ..execution.clone()
+        };
+        execution.steps.truncate(1);
+        proposal.execution = Some(execution);
+        Progress::Stay(Box::new(proposal))
+    }
+
     /// Looks for the proof of the whole. `lost`: the outcome of the last call is not known.
     fn verify(&self, lost: bool) -> Progress {
         let Some(execution) = &self.proposal.execution else {
@@ -206,9 +261,11 @@ impl Case<'_> {
                 "status does not say what was sent".to_owned(),
             );
         };
-        let all_begun = execution.steps.len() == self.proposal.material.steps.len();
+        let is_cancel = self.proposal.action == ProposedAction::Cancel;
+        // A run that begins after a cancel makes its reload unnecessary.
+        let all_begun = is_cancel || execution.steps.len() == self.proposal.material.steps.len();
         let proof = if all_begun {
-            proof::of_whole(self.proposal, self.live, lost)
+            proof::of_whole(self.proposal, self.live, self.known.timings, lost)
         } else {
             Proof::Absent
         };
@@ -216,6 +273,9 @@ impl Case<'_> {
             Proof::Done { job } => self.done(execution, job),
             Proof::AtWork(job) => {
                 let mut proposal = self.proposal.clone();
+                if is_cancel {
+                    proposal.phase = Phase::Verifying;
+                }
                 proposal.message = format!("job {job} is at work");
                 proposal.execution = Some(Execution {
                     observed_job: Some(job),
@@ -224,11 +284,17 @@ impl Case<'_> {
                 });
                 Progress::Stay(Box::new(proposal))
             }
+            Proof::Hit(job) => self.after_late_cancel(execution, job),
             Proof::Failed(why) => {
                 let place = execution.steps.len().saturating_sub(1);
                 self.become_(Phase::OutcomeUnknown, self.with_steps_done(why, place + 1))
             }
             Proof::Unread(why) => self.say(format!("waiting for the proof: {why}")),
+            Proof::Absent if reload_is_due(self.proposal, self.known.timings, self.known.now) => {
+                let place = execution.steps.len().saturating_sub(1);
+                let tries = execution.steps.last().map_or(0, |step| step.tries);
+                self.reload(execution, place, tries + 1)
+            }
             Proof::Absent if lost => self.wait(
                 execution,
                 "nobody knows whether the last call arrived",
@@ -265,16 +331,22 @@ impl Case<'_> {
     /// Waits for what should show, until the deadline and three polls have passed. `polled`: this one could have shown it.
     fn wait(&self, execution: &Execution, why: &str, polled: bool) -> Progress {
         let now = self.known.now;
-        let deadline = execution
-            .deadline
-            .unwrap_or_else(|| after(now, self.known.timings.prove_within));
+        let is_cancel = self.proposal.action == ProposedAction::Cancel;
+        let patience = if is_cancel {
+            self.known.timings.wait_new_job
+        } else {
+            self.known.timings.prove_within
+        };
+        let deadline = execution.deadline.unwrap_or_else(|| after(now, patience));
         let polls = (execution.polls + u32::from(polled)).min(POLLS);
         if now >= deadline && polls >= POLLS {
             let place = execution.steps.len().saturating_sub(1);
-            return self.become_(
-                Phase::OutcomeUnknown,
-                self.with_steps_done(why.to_owned(), place),
-            );
+            let why = if is_cancel {
+                left_to_do(execution)
+            } else {
+                why.to_owned()
+            };
+            return self.become_(Phase::OutcomeUnknown, self.with_steps_done(why, place));
         }
         let mut proposal = self.proposal.clone();
         proposal.message = format!("{why}; waiting for the proof");

@@ -1,9 +1,11 @@
 //! What proves that a call did what it should. A 200 alone does not.
 
-use jiff::{SignedDuration, Timestamp};
-
+use super::after_cancel::hit;
 use crate::{
-    api::proposal::{Execution, Material, Proposal, ProposedAction, ProposedCall, ProposedStep},
+    api::{
+        Timings,
+        proposal::{Execution, Material, Proposal, ProposedAction, ProposedCall, ProposedStep},
+    },
     observe::{Live, Look, Newest},
     posthog::{
         lax::Lax,
@@ -22,6 +24,8 @@ pub enum Proof {
     },
     /// This job is doing it.
     AtWork(String),
+    /// Of a cancel: it has probably hit this job, a later one than was meant.
+    Hit(String),
     /// What came of it has failed, for this reason.
     Failed(String),
     /// Nothing shows that it is done.
@@ -31,7 +35,7 @@ pub enum Proof {
 }
 
 /// What proves the whole of `proposal`. `lost`: the answer to its last call is not known, so that a job alone proves nothing.
-pub fn of_whole(proposal: &Proposal, live: &Live, lost: bool) -> Proof {
+pub fn of_whole(proposal: &Proposal, live: &Live, timings: &Timings, lost: bool) -> Proof {
     let Some(execution) = &proposal.execution else {
         return Proof::Absent;
     };
@@ -40,9 +44,14 @@ pub fn of_whole(proposal: &Proposal, live: &Live, lost: bool) -> Proof {
         ProposedAction::Resync => job(live, schema_id, execution, lost),
         ProposedAction::DeleteData if lost => Proof::Absent,
         // Of a cancel only the answer to its reload can be lost here: whatever run completes after the cancelled one is the proof.
-        ProposedAction::DeleteData | ProposedAction::Cancel => {
-            job(live, schema_id, execution, false)
-        }
+        ProposedAction::DeleteData => job(live, schema_id, execution, false),
+        ProposedAction::Cancel => match job(live, schema_id, execution, false) {
+            Proof::Failed(why) => match own_hit(proposal, live, timings) {
+                Some(job) => Proof::Hit(job),
+                None => Proof::Failed(why),
+            },
+            other => other,
+        },
         ProposedAction::Reload => match job(live, schema_id, execution, false) {
             Proof::AtWork(job) => Proof::Done { job: Some(job) },
             Proof::Failed(_) => Proof::Done { job: None },
@@ -50,14 +59,21 @@ pub fn of_whole(proposal: &Proposal, live: &Live, lost: bool) -> Proof {
         },
         // Proved by its answer, which is read where it comes.
         ProposedAction::RefreshSchemas => Proof::Absent,
-        ProposedAction::RepairConfig | ProposedAction::Reenable => values(&proposal.material, live),
+        ProposedAction::RepairConfig | ProposedAction::Reenable => {
+            values(&proposal.material, live, timings)
+        }
         ProposedAction::RepairCdc => captured(live, execution),
         ProposedAction::ReregisterWebhook => webhook(live),
     }
 }
 
 /// Whether the effect of one step can be seen; none if it could not be read.
-pub fn of_step(step: &ProposedStep, material: &Material, live: &Live) -> Option<bool> {
+pub fn of_step(
+    step: &ProposedStep,
+    material: &Material,
+    live: &Live,
+    timings: &Timings,
+) -> Option<bool> {
     match step.call {
         ProposedCall::PatchSchema => live.detail().map(|detail| has_values(step, detail)),
         ProposedCall::DeleteData => {
@@ -72,7 +88,7 @@ pub fn of_step(step: &ProposedStep, material: &Material, live: &Live) -> Option<
         }
         ProposedCall::Cancel => {
             let look = live.look(material.schema_id.as_ref()?)?;
-            has_rested(look, step.job_id.as_deref()?, live.at)
+            has_rested(look, step.job_id.as_deref()?, timings)
         }
         // A job is at work or done: what follows does not have to wait for its end.
         ProposedCall::Resync
@@ -82,18 +98,25 @@ pub fn of_step(step: &ProposedStep, material: &Material, live: &Live) -> Option<
     }
 }
 
-/// How long after the end of a cancelled run the table is reloaded: `PostHog` skips a start right after a cancel, and answers 200 all
-/// the same.
-const REST: SignedDuration = SignedDuration::from_mins(3);
+/// The job after the cancelled one, if our cancel has probably hit it; only once.
+fn own_hit(proposal: &Proposal, live: &Live, timings: &Timings) -> Option<String> {
+    let execution = proposal.execution.as_ref()?;
+    let meant = proposal.material.steps.first()?.job_id.as_ref();
+    let is_first = execution.job_before.as_ref() == meant;
+    let look = live.look(&proposal.target.schema_id).filter(|_| is_first)?;
+    hit(execution, look, timings.settle).map(|job| job.id.clone())
+}
 
-/// Whether a cancelled run has ended and its table has rested since; none if its end is not known.
-fn has_rested(look: &Look, job_id: &str, now: Timestamp) -> Option<bool> {
+/// Whether a cancelled run has ended and its table has rested since: `PostHog` skips a start right after a cancel, and answers 200 all
+/// the same. None if that is not known.
+fn has_rested(look: &Look, job_id: &str, timings: &Timings) -> Option<bool> {
     let job = look.job(job_id)?;
     match job.status() {
         JobStatus::Running => Some(false),
         JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => {
             let ended = *job.finished_at.get()?;
-            Some(now.duration_since(ended) >= REST)
+            let is_quiet = look.has_rested(timings, look.at).ok()?;
+            Some(is_quiet && look.began.duration_since(ended) >= timings.settle)
         }
         JobStatus::Unknown => None,
     }
@@ -130,7 +153,7 @@ fn has_all_rows(job: &Job, execution: &Execution) -> bool {
 }
 
 /// Whether the tables say what every PATCH of the proposal asked for.
-fn values(material: &Material, live: &Live) -> Proof {
+fn values(material: &Material, live: &Live, timings: &Timings) -> Proof {
     let patches = material.steps.iter().filter(|step| {
         matches!(
             step.call,
@@ -138,7 +161,7 @@ fn values(material: &Material, live: &Live) -> Proof {
         )
     });
     for step in patches {
-        match of_step(step, material, live) {
+        match of_step(step, material, live, timings) {
             Some(true) => {}
             Some(false) => return Proof::Absent,
             None => return Proof::Unread("the table could not be read".to_owned()),

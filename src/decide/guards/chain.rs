@@ -2,8 +2,8 @@
 
 use super::{
     Ask, Blocked, Guard, Hold, approval, backoff, breaker, facts, max_actions_per_hour,
-    max_concurrent, mode, operator_cap, owner, proposal, state_full, suspend, switch, tried_before,
-    window, write_scope,
+    max_concurrent, mode, operator_cap, owner, proposal, source, state_full, suspend, switch,
+    tried_before, window, write_scope,
 };
 use crate::decide::plan::Kind;
 
@@ -53,7 +53,7 @@ use Kind::{
 
 /// The guards.
 #[rustfmt::skip]
-pub const CHAIN: [Line; 16] = [
+pub const CHAIN: [Line; 17] = [
     line(Guard::TriedBefore, Start, &[Stuck, Reload, StaleReload, RenewedReload, Enable, WebhookInputs, Approved], tried_before::asks),
     line(Guard::Switch, EverySendOf(&[Stuck, Approved]), &[], switch::asks),
     line(Guard::Mode, EverySend, &[], mode::asks),
@@ -61,6 +61,8 @@ pub const CHAIN: [Line; 16] = [
     line(Guard::WriteScope, EverySend, &[], write_scope::asks),
     line(Guard::Facts, EverySend, &[], facts::asks),
     line(Guard::Owner, EverySend, &[], owner::asks),
+    // What follows new credentials, or a proved fix, is what ends the trouble of the source.
+    line(Guard::Source, EverySendOf(&[Approved]), &[RenewedReload, Enable, Credentials, Webhook, WebhookInputs], source::asks),
     line(Guard::Approval, EverySend, &[Stuck, Reload, StaleReload, RenewedReload, Enable, Credentials, Webhook, WebhookInputs], approval::asks),
     // New credentials disturb nothing that a person approved.
     line(Guard::Proposal, EverySendOf(&[Reload, StaleReload, RenewedReload, Enable, Webhook, WebhookInputs]), &[Credentials], proposal::asks),

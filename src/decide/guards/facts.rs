@@ -8,7 +8,7 @@ use crate::{
         plan::{Basis, OfIncident},
         safety::NotWarehouse,
     },
-    diagnose::{Cause, Known, Verdict, causes::Reload},
+    diagnose::{Cause, Known, Verdict, causes::Reload, cdc},
     posthog::wire::Source,
 };
 
@@ -20,6 +20,9 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let Some(source) = sources.find(|source| source.id == subject.source_id) else {
         return Some(not_listed(ask));
     };
+    if let Some(why) = known.snapshot.instance.why_only_observed() {
+        return Some(Hold::for_now(why));
+    }
     if !source.is_warehouse() {
         return Some(Hold::for_good(NotWarehouse.to_string()));
     }
@@ -104,12 +107,8 @@ fn of_incident(ask: &Ask<'_>, basis: &OfIncident) -> Option<&'static str> {
 
 /// True if `PostHog` found change data capture in order after the last failure.
 fn has_its_prerequisites(known: &Known<'_>, incident: &Incident) -> bool {
-    let probed = known.snapshot.probes.prerequisites.get(&incident.source_id);
     let since = failed_last(known, incident);
-    probed.is_some_and(|probed| {
-        let valid = probed.answer.as_ref().is_ok_and(|check| check.valid);
-        valid && since.is_some_and(|since| probed.at > since)
-    })
+    since.is_some_and(|since| cdc::is_prepared_since(known.snapshot, &incident.source_id, since))
 }
 
 #[cfg(test)]

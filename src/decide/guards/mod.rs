@@ -18,6 +18,7 @@ pub mod mode;
 pub mod operator_cap;
 pub mod owner;
 pub mod proposal;
+pub mod source;
 pub mod state_full;
 pub mod suspend;
 pub mod switch;
@@ -55,6 +56,8 @@ pub enum Guard {
     WriteScope,
     /// Another policy owns the table or source.
     Owner,
+    /// The source of the table is broken as a whole.
+    Source,
     /// No approval counts just now, or a person has denied what was approved.
     Approval,
     /// Something that a person approved is under way, or has to be approved first.

@@ -9,7 +9,10 @@ use crate::{
         status::Fate,
     },
     decide::{
-        approval::progress::settle,
+        approval::{
+            after_cancel::{is_to_be_seen, reload_is_due},
+            progress::settle,
+        },
         plan::{Basis, Kind, OfProposal, Order, Subject},
         proposal::{key::Key, steps},
     },
@@ -70,10 +73,15 @@ fn place(proposal: &Proposal, timings: &Timings, now: Timestamp) -> Option<usize
             let settled = settle(proposal.clone(), timings, now);
             let last = proposal.begun().len().checked_sub(1)?;
             match proposal.begun()[last].fate {
+                _ if reload_is_due(proposal, timings, now) => Some(last),
+                Some(Fate::Unknown) | None if is_to_be_seen(proposal) => Some(last + 1),
                 Some(Fate::NotSent) if settled.phase == Phase::Executing => Some(last),
                 Some(Fate::Accepted) if settled.phase == Phase::Executing => Some(last + 1),
                 Some(Fate::Accepted | Fate::NotSent | Fate::Refused | Fate::Unknown) | None => None,
             }
+        }
+        Phase::Verifying if reload_is_due(proposal, timings, now) => {
+            proposal.begun().len().checked_sub(1)
         }
         Phase::AwaitingApproval
         | Phase::Verifying

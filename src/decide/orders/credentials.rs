@@ -67,9 +67,15 @@ pub(super) fn subject(source: &Source) -> Subject {
 /// Whether the source rejects its credentials. A problem that is wider than the source, an outage, may hide that.
 fn rejects(diagnosis: &Diagnosis, source: &Source) -> bool {
     let mut problems = diagnosis.problems.iter();
+    let mut judged = diagnosis.judged.iter();
+    let is_overcome = judged.any(|judged| {
+        let failure = judged.verdict.failure();
+        judged.source_id == source.id && failure.is_some_and(|failure| failure.overcome.is_some())
+    });
     rejected_tables(diagnosis, source).next().is_some()
-        || problems
-            .any(|problem| problem.source_id == source.id && wants_credentials(problem.cause))
+        || !is_overcome
+            && problems
+                .any(|problem| problem.source_id == source.id && wants_credentials(problem.cause))
 }
 
 /// Whether the source rejected them since the last were given: a table that is off shows its old error for ever.
@@ -87,7 +93,10 @@ fn rejected_tables<'a>(
     diagnosis.judged.iter().filter(|judged| {
         let failure = judged.verdict.failure();
         judged.source_id == source.id
-            && failure.is_some_and(|failure| wants_credentials(failure.cause))
+            && failure.is_some_and(|failure| {
+                // Others may have been given meanwhile: these could be older.
+                wants_credentials(failure.cause) && failure.overcome.is_none()
+            })
     })
 }
 

@@ -95,7 +95,7 @@ fn why(verdict: &Verdict) -> String {
             "PostHog switched it off after a failure ({}) that has been mended since",
             failure.cause.as_str()
         ),
-        Verdict::Stale { since, .. } => format!("no run has completed since {since}"),
+        Verdict::Stale(late) => format!("no run has completed since {}", late.since),
         stuck => stuck.why_stuck().unwrap_or_default(),
     }
 }

@@ -1,5 +1,7 @@
 //! The webhook of a source: one where there is none, and new inputs for one that is there.
 
+use jiff::Timestamp;
+
 use super::credentials::{FROM_SECRET, subject};
 use crate::{
     api::status::SourceState,
@@ -23,7 +25,7 @@ pub fn order(
     known: &Known<'_>,
     source: &Source,
     offer: Option<&Offer<'_>>,
-    state: Option<&mut SourceState>,
+    mut state: Option<&mut SourceState>,
 ) -> Option<Order> {
     let probed = known.snapshot.probes.webhooks.get(&source.id)?;
     let info = probed.answer.as_ref().ok()?;
@@ -31,13 +33,31 @@ pub fn order(
     {
         return None;
     }
-    match Webhook::of(info) {
+    let registered = Webhook::of(info);
+    if registered == Webhook::Registered
+        && let Some(state) = state.as_deref_mut()
+    {
+        state.webhook = None;
+    }
+    match registered {
         webhook @ (Webhook::NotRegistered | Webhook::GoneAtVendor) => {
             Some(register(source, offer, webhook))
         }
         Webhook::Registered => {
-            let content = offer.and_then(|offer| offer.webhook_inputs.as_ref());
-            push(source, content, state)
+            let content = offer.and_then(|offer| offer.webhook_inputs.as_ref())?;
+            let missing = webhooks::missing_inputs(known, source, info);
+            let shown = Shown {
+                lacks: content
+                    .inputs
+                    .names()
+                    .any(|name| missing.iter().any(|m| m == name)),
+                has_all: content
+                    .inputs
+                    .names()
+                    .all(|name| info.has_input(name) == Some(true)),
+                at: probed.at,
+            };
+            push(source, content, &shown, state)
         }
         Webhook::Unknown => None,
     }
@@ -67,19 +87,32 @@ fn register(source: &Source, offer: Option<&Offer<'_>>, webhook: Webhook) -> Ord
     }
 }
 
+/// What `PostHog` shows of the inputs that a Secret has.
+struct Shown {
+    /// One of them is missing.
+    lacks: bool,
+    /// All are set.
+    has_all: bool,
+    /// When it showed that.
+    at: Timestamp,
+}
+
+/// Once for each content, and again if what `PostHog` had is gone: somebody made the webhook anew.
 fn push(
     source: &Source,
-    content: Option<&Content>,
+    content: &Content,
+    shown: &Shown,
     state: Option<&mut SourceState>,
 ) -> Option<Order> {
-    let before = state.and_then(|state| {
-        state.webhook = None;
-        state.webhook_inputs.as_ref()
-    });
-    let Content { inputs, hmac, from } = content?;
-    if before.and_then(|before| tried(before, hmac)).is_some() {
-        return None;
+    let before = state.and_then(|state| state.webhook_inputs.as_mut());
+    if let Some(before) = before {
+        before.shown |= shown.has_all && shown.at > before.at;
+        let is_gone = before.shown && shown.lacks && shown.at > before.at;
+        if tried(before, &content.hmac).is_some() && !is_gone {
+            return None;
+        }
     }
+    let Content { inputs, hmac, from } = content;
     let subject = subject(source);
     Some(Order {
         call: Write::UpdateWebhookInputs {

@@ -20,7 +20,7 @@ pub fn has_cleared(known: &Known<'_>, diagnosis: &Diagnosis, key: &Key) -> bool 
     }
     match (&key.schema_id, Cause::of(key.cause).cleared_by) {
         (None, ClearedBy::Webhook) => webhook_stands(known, &key.source_id),
-        (None, ClearedBy::Slot) => cdc::has_its_slot(known, &key.source_id),
+        (None, ClearedBy::Slot) => cdc::has_its_slot(known.snapshot, &key.source_id),
         (None, ClearedBy::Tables) => no_table_is_missing(known, &key.source_id),
         (None, ClearedBy::Verdict | ClearedBy::DataChecks | ClearedBy::Nothing) => {
             !reenable::has_tables(known, diagnosis, &key.source_id)
@@ -81,10 +81,8 @@ fn fails_no_more(
             after: Some(failure),
             ..
         } => failure.cause != cause && !is_open(known, schema_id, failure),
-        Verdict::Healthy
-        | Verdict::Stale { .. }
-        | Verdict::NotConfigured
-        | Verdict::Disabled { after: None, .. } => true,
+        Verdict::Stale(late) => late.behind.may_be_reloaded(),
+        Verdict::Healthy | Verdict::NotConfigured | Verdict::Disabled { after: None, .. } => true,
         Verdict::Pending
         | Verdict::Running
         | Verdict::StuckJob(_)

@@ -10,9 +10,9 @@ pub fn in_words(action: ProposedAction, rows: Option<i64>, stays_off: bool) -> S
         None => "all rows".to_owned(),
     };
     let mut cost = match action {
-        ProposedAction::RefreshSchemas => format!(
-            "PostHog deletes what it has of every table that vanished from the source, {all} of the missing tables and of others that nobody can name before. A renamed table begins anew under its new name."
-        ),
+        ProposedAction::RefreshSchemas => {
+            "Stored rows stay. PostHog reads the source's list of tables: it adds new ones, which nobody has set up yet, and switches off every table that the source does not show at that moment, also one that its user may only not read just now. What it switches off stays off, with the status Completed, until a person switches it on.".to_owned()
+        }
         ProposedAction::RepairConfig => format!(
             "Stored rows stay. PostHog goes on from what is stored; where it cannot, it imports {all} anew."
         ),

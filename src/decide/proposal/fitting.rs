@@ -7,7 +7,7 @@
 //! | `PrimaryKeyMissing` with one, `PrimaryKeyDuplicate` | `dd`: delete the data, set another key, reload |
 //! | `TableMissing` | `rf`, one for each source |
 //! | `DataCheckFailed`, `DataTypeMismatch` | `rs` |
-//! | `CdcSlotLost`, after two intervals | `rc` |
+//! | `CdcSlotLost`, once `PostHog` has had its time to make the slot anew, and while its check of the prerequisites is good | `rc` |
 //! | `WebhookBroken`, switched off by the vendor | `rw` |
 //! | `Requested` | `rs` or `dd` |
 //! | what a reload would mend, of a table that the next run may wipe | `rl` |
@@ -24,7 +24,7 @@ use super::{
     key::Key,
     keys, poisoned, reenable, silent,
     steps::{call, set_field, set_key, switch_on},
-    webhook,
+    webhook, wipe,
 };
 use crate::{
     api::{
@@ -45,6 +45,8 @@ use crate::{
 };
 
 const NOT_ASKED: &str = "PostHog has not yet been asked how the table is set up";
+/// A repair resets the tables before it finds out that the database refuses the slot.
+const NOT_PREPARED: &str = "PostHog's check of the prerequisites is not good, and a repair would reset the tables and then fail: put right at the database what the evidence lists as missing";
 const SOURCE_NOT_ASKED: &str = "the source could not yet be asked for the table's columns";
 
 /// What fits each finding, by what it is for.
@@ -137,18 +139,13 @@ fn refresh(known: &Known<'_>, source: &Source, problems: &[&Problem]) -> Wanted 
             "Nothing: the table is switched off, and nobody saw PostHog do that.".to_owned(),
         ),
         Some(problem) => {
-            let tables = problems.iter().filter_map(|problem| problem.table.as_ref());
-            let rows = tables.map(|(id, _)| {
-                let schema = source.schemas.iter().find(|schema| schema.id == *id);
-                schema.and_then(rows)
-            });
             let planned = (action, vec![call(ProposedCall::RefreshSchemas)]);
             Fit::draft(Draft::of_source(
                 known.policy,
                 problem,
                 source,
                 planned,
-                rows.sum(),
+                Some(0),
             ))
         }
     };
@@ -158,7 +155,15 @@ fn refresh(known: &Known<'_>, source: &Source, problems: &[&Problem]) -> Wanted 
 fn repair_cdc(known: &Known<'_>, source: &Source, problem: &Problem) -> Wanted {
     let action = ProposedAction::RepairCdc;
     let sure = problem.table.is_none() && problem.severity == Severity::Error;
-    let fit = if sure && cdc::has_lost_its_slot(known, source) {
+    let lost = sure && cdc::has_lost_its_slot(known, source);
+    let missing = cdc::missing(known.snapshot, &source.id);
+    let fit = if !lost {
+        Fit::Open("PostHog makes a lost slot anew by itself, within two sync intervals")
+    } else if missing.is_none() {
+        Fit::Open("PostHog has not yet checked what change data capture needs")
+    } else if missing.is_some_and(|missing| !missing.is_empty()) {
+        Fit::Open(NOT_PREPARED)
+    } else {
         let planned = (action, vec![call(ProposedCall::RepairCdc)]);
         let rows = cdc::tables(known, source).map(rows).sum();
         Fit::draft(Draft::of_source(
@@ -168,8 +173,6 @@ fn repair_cdc(known: &Known<'_>, source: &Source, problem: &Problem) -> Wanted {
             planned,
             rows,
         ))
-    } else {
-        Fit::Open("PostHog makes a lost slot anew by itself, within two sync intervals")
     };
     Wanted { action, fit }
 }
@@ -188,6 +191,8 @@ struct OfTable<'a> {
     at_source: Option<&'a IncrementalFields>,
     /// Whether syncing is off, and whether `PostHog` was seen to switch it off.
     off: Off,
+    /// Why its data is not wiped; none if that may be proposed.
+    no_wipe: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -231,6 +236,7 @@ impl<'a> OfTable<'a> {
                 .fields(&schema.id)
                 .and_then(|answer| answer.as_ref().ok()),
             off,
+            no_wipe: wipe::forbids(known, diagnosis, problem, source),
         }
     }
 
@@ -276,7 +282,7 @@ impl<'a> OfTable<'a> {
                 "A human: the table is not synced by an incremental field; compare its columns and row filter in PostHog with the source.".to_owned(),
             );
         }
-        match keys::field(detail, at_source) {
+        match keys::field(detail, at_source, self.declared_field()) {
             Ok(field) => self.draft(ProposedAction::RepairConfig, detail, vec![set_field(field)]),
             Err(instead) => Fit::Nothing(instead),
         }
@@ -310,6 +316,7 @@ impl<'a> OfTable<'a> {
             return Fit::Open(SOURCE_NOT_ASKED);
         }
         match keys::key(declared, at_source, failed) {
+            Ok(_) if self.no_wipe.is_some() => self.not_wiped(),
             Ok(key) => {
                 let steps = vec![call(ProposedCall::DeleteData), set_key(key)];
                 self.draft(ProposedAction::DeleteData, detail, steps)
@@ -334,14 +341,28 @@ impl<'a> OfTable<'a> {
         self.draft(ProposedAction::DeleteData, detail, steps)
     }
 
+    fn not_wiped(&self) -> Fit {
+        Fit::Nothing(self.no_wipe.clone().unwrap_or_default())
+    }
+
     fn resync(&self) -> Fit {
         match self.detail {
+            _ if self.no_wipe.is_some() => self.not_wiped(),
             None => Fit::Open(NOT_ASKED),
             Some(detail) => {
                 let steps = vec![call(ProposedCall::Resync)];
                 self.draft(ProposedAction::Resync, detail, steps)
             }
         }
+    }
+
+    fn declared_field(&self) -> Option<&'a str> {
+        self.known.policy.incremental_field(
+            self.source.type_name(),
+            self.source.prefix_name(),
+            &self.source.id,
+            &self.schema.name,
+        )
     }
 
     fn declared(&self) -> &'a [String] {

@@ -64,26 +64,45 @@ fn same(a: &[String], b: &[String]) -> bool {
     sorted(a) == sorted(b)
 }
 
-/// The incremental field to propose for a table whose own has gone, or what a person has to do.
+/// The incremental field to propose for a table whose own has gone, or what a person has to do. `declared` is what the policy says.
 pub fn field(
     detail: &SchemaDetail,
     at_source: &IncrementalFields,
+    declared: Option<&str>,
 ) -> Result<IncrementalField, String> {
-    const CHOOSE: &str = "choose one in the table's sync settings in PostHog";
+    const CHOOSE: &str = "name the one that takes its place under spec.overrides[].incrementalField; the operator then proposes it";
     let own = detail.incremental_field.get();
     let Some(own) = own.filter(|own| at_source.has_column(own) == Some(false)) else {
         return Err(
             "A human: the table's incremental field is there, so it is another column that the sync depends on; compare row filter and columns in the table's sync settings in PostHog.".to_owned(),
         );
     };
-    let mut candidates = at_source.incremental_fields.iter().filter_map(candidate);
+    let candidates = at_source.incremental_fields.iter().filter_map(candidate);
+    let candidates: Vec<IncrementalField> = candidates.collect();
     let own = redact::one_line(own, 80);
-    match (candidates.next(), candidates.next()) {
-        (Some(only), None) => Ok(only),
-        (None, _) => Err(format!(
-            "A human: the source no longer has {own}, nor any other column that the table could be synced on; {CHOOSE}, or change its sync method."
+    if let Some(declared) = declared {
+        let chosen = candidates.into_iter().find(|one| one.name == declared);
+        return chosen.ok_or_else(|| {
+            format!(
+                "A human: the source no longer has {own}, and {}, which spec.overrides[].incrementalField names, is no column of it that a table could be synced on.",
+                redact::one_line(declared, 80)
+            )
+        });
+    }
+    let kind = detail.incremental_field_type.get();
+    let kind = kind.and_then(|kind| FieldType::parse(kind));
+    let same = |one: &&IncrementalField| kind.is_none_or(|kind| one.kind == kind);
+    let fitting: Vec<&IncrementalField> = candidates.iter().filter(same).collect();
+    match (fitting.as_slice(), candidates.as_slice()) {
+        ([only], _) => Ok((*only).clone()),
+        (_, []) => Err(format!(
+            "A human: the source no longer has {own}, nor any other column that the table could be synced on; change its sync method in PostHog."
         )),
-        (Some(one), Some(other)) => Err(format!(
+        ([], [other, ..]) => Err(format!(
+            "A human: the source no longer has {own}, and no column of the same type; if {} or another one could take its place, {CHOOSE}.",
+            other.name
+        )),
+        ([one, other, ..], _) => Err(format!(
             "A human: the source no longer has {own}, and more than one column could take its place ({}, {}, …); {CHOOSE}.",
             one.name, other.name
         )),
@@ -171,8 +190,37 @@ mod tests {
             let at_source = fields(&format!(
                 r#"{{"incremental_fields":[{candidates}],"available_columns":[{{"field":"id"}}]}}"#
             ));
-            let found = field(&detail(own), &at_source);
+            let found = field(&detail(own), &at_source, None);
             assert_eq!(found.is_ok(), fits, "{own} {candidates}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_fields_the_one_of_the_old_type_is_proposed_or_the_one_that_is_declared() {
+        let detail: SchemaDetail = serde_json::from_str(
+            r#"{"id":"a","name":"t","incremental_field":"updated_at","incremental_field_type":"timestamp"}"#,
+        )
+        .unwrap();
+        let at_source = |names: &[(&str, &str)]| {
+            let named = |(name, kind): &(&str, &str)| {
+                format!(r#"{{"field":"{name}","field_type":"{kind}"}}"#)
+            };
+            let all: Vec<String> = names.iter().map(named).collect();
+            fields(&format!(r#"{{"incremental_fields":[{}]}}"#, all.join(",")))
+        };
+        let id = ("id", "integer");
+        let (modified, seen) = (("modified_at", "timestamp"), ("seen_at", "timestamp"));
+        for (names, declared, proposed) in [
+            (&[id, modified][..], None, Some("modified_at")),
+            (&[id, modified, seen], None, None),
+            (&[id, modified, seen], Some("seen_at"), Some("seen_at")),
+            (&[id, modified], Some("id"), Some("id")),
+            (&[id, modified], Some("gone_too"), None),
+            (&[id], None, None),
+        ] {
+            let found = field(&detail, &at_source(names), declared);
+            let found = found.ok().map(|field| field.name);
+            assert_eq!(found.as_deref(), proposed, "{names:?} {declared:?}");
         }
     }
 }

@@ -28,6 +28,7 @@ mod silent;
 pub mod steps;
 mod suppressed;
 pub mod webhook;
+mod wipe;
 
 pub use denial::latch_denials;
 pub use key::Key;

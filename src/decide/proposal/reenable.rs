@@ -33,6 +33,8 @@ struct Candidate<'a> {
     source: &'a Source,
     schema: &'a Schema,
     off: SwitchedOff<'a>,
+    /// Whether capture stands still, which the check of the prerequisites does not tell.
+    is_blocked: bool,
 }
 
 /// The tables that the operator does not switch on by itself, in an order that does not change by itself.
@@ -50,6 +52,7 @@ fn candidates<'a>(known: &'a Known<'a>, diagnosis: &'a Diagnosis) -> Vec<Candida
                 source,
                 schema,
                 off,
+                is_blocked: schema.syncs_by("cdc") && diagnosis.blocked.contains_key(&schema.id),
             })
         })
         .collect();
@@ -69,6 +72,7 @@ impl Candidate<'_> {
 
     fn fits(&self) -> bool {
         match self.off.fix() {
+            _ if self.is_blocked => false,
             Fix::Likely => true,
             Fix::Proved => self.is_wiped(),
             Fix::Open | Fix::No => false,

@@ -175,7 +175,7 @@ pub fn loses_data(step: &ProposedStep, wipes_when_switched_on: bool) -> LosesDat
     let why = match step.call {
         ProposedCall::Resync => Some(Why::WipesTable),
         ProposedCall::DeleteData => Some(Why::DeletesData),
-        ProposedCall::RefreshSchemas => Some(Why::DeletesVanishedTables),
+        ProposedCall::RefreshSchemas => Some(Why::SwitchesOffWhatIsHidden),
         ProposedCall::RepairCdc => Some(Why::ImportsCapturedTablesAnew),
         ProposedCall::PatchSchema | ProposedCall::PatchTables
             if step.switch_on && wipes_when_switched_on =>

@@ -58,6 +58,11 @@ pub fn reregister(known: &Known<'_>, problem: &Problem, source: &Source) -> Opti
 fn may_go_without(known: &Known<'_>, source: &Source) -> Option<bool> {
     let selector = &known.policy.selector;
     let mut all = tables(source);
+    let info = known.snapshot.probes.webhooks.get(&source.id);
+    let info = info.and_then(|probed| probed.answer.as_ref().ok());
+    if info.is_some_and(|info| info.creation_is_blocked().is_some()) {
+        return Some(false);
+    }
     if tables(source).count() > MAX_TABLES
         || all.any(|schema| !selector.selects_schema(&schema.name))
     {

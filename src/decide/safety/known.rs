@@ -203,13 +203,17 @@ impl SyncType {
 }
 
 impl Webhook {
-    /// From what `PostHog` says of it. That the vendor's side could not be read says nothing of it.
+    /// From what `PostHog` says of it. That the vendor's side could not be read says nothing of it. Where `PostHog` knows that it can
+    /// never make one, nothing is told of what there is not.
     #[must_use]
     pub fn of(info: &WebhookInfo) -> Self {
         let gone = info.external_status.as_ref().is_some_and(|external| {
             external.exists == Lax::Is(false) && external.error == Lax::Null
         });
+        let blocked = info.creation_is_blocked().is_some();
         match info.exists {
+            Lax::Is(false) if blocked => Self::Unknown,
+            Lax::Is(true) if gone && blocked => Self::Unknown,
             Lax::Is(false) => Self::NotRegistered,
             Lax::Is(true) if gone => Self::GoneAtVendor,
             Lax::Is(true) => Self::Registered,

@@ -51,8 +51,8 @@ pub enum Why {
     #[error("it changes more of the source than its credentials")]
     MoreThanCredentials,
     /// Refresh of the list of tables.
-    #[error("it deletes the tables that vanished from the source, and nobody can tell which")]
-    DeletesVanishedTables,
+    #[error("it switches off every table that the source does not show at that moment, for good")]
+    SwitchesOffWhatIsHidden,
     /// Create webhook, and there may be one.
     #[error("the webhook may exist: another one would be made beside it")]
     WebhookMayExist,
@@ -75,7 +75,9 @@ impl Why {
     #[must_use]
     pub const fn loses_data(self) -> LosesData {
         match self {
-            Self::RunMayBeAlive
+            // What it switches off keeps its rows.
+            Self::SwitchesOffWhatIsHidden
+            | Self::RunMayBeAlive
             | Self::SomethingMayRun
             | Self::NotDisabledByPostHog
             | Self::WebhookMayExist
@@ -89,7 +91,6 @@ impl Why {
             | Self::ChangesPrimaryKey
             | Self::SyncTypeUnknown
             | Self::MoreThanCredentials
-            | Self::DeletesVanishedTables
             | Self::StopsWebhook => LosesData::Maybe,
             Self::WipesTable
             | Self::DeletesData

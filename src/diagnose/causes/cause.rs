@@ -143,6 +143,8 @@ pub enum Scope {
     Table,
     /// The connection of the source: if every table says so, it is one finding for the source.
     Connection,
+    /// What the source holds or is set to: if every table says the same words, it is one finding for the source.
+    Settings,
     /// Change data capture of the source.
     Capture,
 }

@@ -1,10 +1,12 @@
 //! Healthy: whether the desired health holds.
 
+use std::fmt::Write as _;
+
 use super::{ConditionFact, Truth};
 use crate::{
     api::{
         conditions::{HEALTHY, Reason},
-        status::Summary,
+        status::{SchemaCounts, Summary},
     },
     diagnose::{Diagnosis, Verdict},
     report::words::Findings,
@@ -42,23 +44,52 @@ pub fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) ->
             format!("Of {unclear} tables it cannot be told how they are; see findings"),
         );
     }
-    say(
-        Truth::True,
-        Reason::AllHealthy,
-        format!(
-            "{} tables are healthy{}",
-            summary.healthy_of,
-            besides(findings)
-        ),
-    )
+    if summary.schemas.total == summary.schemas.disabled {
+        return say(
+            Truth::Unknown,
+            Reason::NothingSelected,
+            "None of the tables that the selector matches is switched on".to_owned(),
+        );
+    }
+    let besides = besides(summary, findings);
+    let reason = if besides.is_empty() {
+        Reason::AllHealthy
+    } else {
+        Reason::HealthyWithWarnings
+    };
+    let message = format!("{} tables are healthy{besides}", summary.healthy_of);
+    say(Truth::True, reason, message)
 }
 
-/// What a healthy policy should not hide: findings that are no errors.
-fn besides(findings: &Findings) -> String {
-    match findings.warnings {
-        0 => String::new(),
-        warnings => format!("; warnings: {warnings}, see findings"),
+/// What a healthy policy should not hide: tables that are not healthy, though nothing of them is an error, and warnings.
+fn besides(summary: &Summary, findings: &Findings) -> String {
+    let SchemaCounts {
+        total: _,
+        healthy: _,
+        running: _,
+        disabled: _,
+        stuck,
+        failing,
+        stale,
+        billing,
+        unknown,
+    } = summary.schemas;
+    let counts = [
+        ("stuck", stuck),
+        ("failing", failing),
+        ("stale", stale),
+        ("held back by billing", billing),
+        ("not synced yet", unknown),
+    ];
+    let mut said = String::new();
+    for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        // Writing to a string cannot fail.
+        let _ = write!(said, "; {what}: {count}");
     }
+    if findings.warnings > 0 {
+        let _ = write!(said, "; warnings: {}, see findings", findings.warnings);
+    }
+    said
 }
 
 /// Nothing is known, for this reason.

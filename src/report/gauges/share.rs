@@ -14,6 +14,7 @@ use crate::{
     },
     decide::{Guard, Held},
     diagnose::Problem,
+    posthog::instance::Instance,
 };
 
 /// What a pass found that its status may be too small to show.
@@ -25,6 +26,8 @@ pub struct Found<'a> {
     pub counts: SchemaCounts,
     /// What is not done, and why.
     pub held: &'a [Held],
+    /// What the PostHog of the project shows.
+    pub instance: &'a Instance,
 }
 
 /// When a policy was last polled, and from when on that is too long ago.
@@ -68,6 +71,7 @@ pub struct PolicyShare {
     pub findings: HashMap<(RootCause, Severity), i64>,
     pub counts: SchemaCounts,
     pub held: HashMap<Guard, i64>,
+    pub instance: Instance,
 }
 
 impl PolicyShare {
@@ -94,6 +98,7 @@ impl PolicyShare {
             findings: HashMap::new(),
             counts: SchemaCounts::default(),
             held: HashMap::new(),
+            instance: Instance::default(),
         }
     }
 
@@ -107,6 +112,7 @@ impl PolicyShare {
             *self.held.entry(held.guard).or_default() += 1;
         }
         self.counts = pass.counts.clone();
+        self.instance = pass.instance.clone();
         self
     }
 
@@ -117,6 +123,7 @@ impl PolicyShare {
             findings: before.findings,
             counts: before.counts,
             held: before.held,
+            instance: before.instance,
             ..self
         }
     }

@@ -14,6 +14,7 @@ use crate::{
         status::{RootCause, SchemaCounts, Severity, Step},
     },
     decide::Guard,
+    posthog::instance::{Feature, Instance, Kind},
 };
 
 /// Phases that something follows.
@@ -68,6 +69,17 @@ struct ActionLabels {
     action: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FeatureLabels {
+    feature: &'static str,
+    shown: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
 /// The sums, and the extremes of times.
 #[derive(Debug)]
 pub struct Totals {
@@ -84,6 +96,8 @@ pub struct Totals {
     oldest_proposal: Family<ActionLabels, Seconds>,
     next_expiry: Family<ActionLabels, Seconds>,
     breakers_open: Gauge,
+    features: Family<FeatureLabels, Gauge>,
+    unfamiliar: Family<KindLabels, Gauge>,
     /// A time that nobody knows is not shown: zero would be a time.
     breaker_open_since: Option<Timestamp>,
     oldest_poll: Option<Timestamp>,
@@ -110,11 +124,16 @@ impl Default for Totals {
             oldest_proposal: Family::default(),
             next_expiry: Family::default(),
             breakers_open: Gauge::default(),
+            features: Family::default(),
+            unfamiliar: Family::default(),
             breaker_open_since: None,
             oldest_poll: None,
             newest_poll: None,
         };
         totals.add_schemas(&SchemaCounts::default());
+        for &kind in Kind::ALL {
+            totals.add_unfamiliar(kind, 0);
+        }
         for &step in Step::ALL {
             totals.add_incidents(step, 0);
         }
@@ -145,6 +164,7 @@ impl Totals {
             findings,
             counts,
             held,
+            instance,
         } = share;
         let labels = PolicyLabels {
             mode: standing.mode,
@@ -178,9 +198,34 @@ impl Totals {
         for open in proposals {
             self.add_proposal(open);
         }
+        self.add_instance(instance);
         self.breakers_open
             .inc_by(i64::from(breaker_open_since.is_some()));
         self.breaker_open_since = earlier(self.breaker_open_since, *breaker_open_since);
+    }
+
+    fn add_instance(&self, instance: &Instance) {
+        for &feature in Feature::ALL {
+            let shown = match instance.shows(feature) {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "unknown",
+            };
+            let feature = feature.as_str();
+            let labels = FeatureLabels { feature, shown };
+            self.features.get_or_create(&labels).inc();
+        }
+        for &kind in Kind::ALL {
+            self.add_unfamiliar(kind, instance.count(kind));
+        }
+    }
+
+    fn add_unfamiliar(&self, kind: Kind, count: usize) {
+        let kind = kind.as_str();
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.unfamiliar
+            .get_or_create(&KindLabels { kind })
+            .inc_by(count);
     }
 
     fn add_findings(&self, cause: RootCause, severity: Severity, count: i64) {
@@ -311,6 +356,16 @@ impl Totals {
             "breakers_open",
             "Policies whose breaker is open",
             self.breakers_open,
+        );
+        registry.register(
+            "posthog_features",
+            "Policies by what their PostHog shows",
+            self.features,
+        );
+        registry.register(
+            "posthog_unfamiliar",
+            "What PostHog says that this version does not know, by kind, over all policies",
+            self.unfamiliar,
         );
         if let Some(at) = self.breaker_open_since {
             registry.register_with_unit(

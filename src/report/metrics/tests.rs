@@ -109,7 +109,9 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     metrics.notifications.get_or_create(&labels).inc();
     metrics.reconcile_took(Duration::from_secs(1));
     let problem = Problem::of_source("s".into(), "x", RootCause::Stuck, "r", "m".into());
+    let instance = crate::posthog::instance::Instance::default();
     let pass = Found {
+        instance: &instance,
         problems: &[problem],
         counts: failing(3),
         held: &[held(Guard::Window), held(Guard::Window)],
@@ -157,7 +159,9 @@ fn a_scrape_says_what_is_wrong_now() {
 fn policies_add_up_once_each_and_leave_nothing_behind() {
     let gauges = Gauges::default();
     let add = |name: &str, count| {
+        let instance = crate::posthog::instance::Instance::default();
         let pass = Found {
+            instance: &instance,
             problems: &[],
             counts: failing(count),
             held: &[],
@@ -369,8 +373,9 @@ fn no_label_names_an_object() {
         .flat_map(|(_, labels)| labels)
         .collect();
     let bounded = [
-        "action", "call", "cause", "guard", "healthy", "limit", "mode", "type", "outcome", "phase",
-        "ready", "reason", "severity", "step", "verdict", "version", "window",
+        "action", "call", "cause", "feature", "guard", "healthy", "kind", "limit", "mode", "type",
+        "outcome", "phase", "ready", "reason", "severity", "shown", "step", "verdict", "version",
+        "window",
     ];
     let unknown: Vec<_> = labels
         .iter()

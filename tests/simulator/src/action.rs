@@ -11,7 +11,7 @@ use crate::line::{self, Level};
 use crate::listing::{Page, found, time_parameter};
 use crate::log_line;
 use crate::message::{Request, Response};
-use crate::row::{Depth, job_row};
+use crate::row::{Depth, job_row, remove};
 use crate::run::OnCancel;
 use crate::settle::stop_job;
 use crate::simulator::{Call, Simulator};
@@ -84,8 +84,19 @@ impl Simulator {
 
     /// Newest first, cut off over the whole source: a busy table pushes the jobs of the others out.
     pub(crate) fn jobs(&self, source: usize, call: &Call<'_>) -> Result<Response, Response> {
-        let (after, before) = job_times(call.request)?;
-        let names = call.request.parameters("schemas");
+        let api = self.instance.api;
+        let (after, before) = job_times(call.request).map_err(|refusal| {
+            if api.answers_400 {
+                refusal
+            } else {
+                http::server_error()
+            }
+        })?;
+        let names = if api.jobs_filter {
+            call.request.parameters("schemas")
+        } else {
+            Vec::new()
+        };
         let wanted = |schema: &&Schema| {
             schema.source == source && (names.is_empty() || names.contains(&schema.spec.name))
         };
@@ -103,7 +114,13 @@ impl Simulator {
         jobs.truncate(MOST_JOBS);
         let rows: Vec<Value> = jobs
             .into_iter()
-            .map(|(job, schema)| job_row(job, schema, self.now()))
+            .map(|(job, schema)| {
+                let mut row = job_row(job, schema, self.now());
+                if !api.finished_at {
+                    remove(&mut row, &["finished_at".to_owned()]);
+                }
+                row
+            })
             .collect();
         Ok(Response::json(200, &Value::Array(rows)))
     }

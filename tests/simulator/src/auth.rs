@@ -23,10 +23,12 @@ impl Key {
     /// Write satisfies read, `*` satisfies both.
     pub(crate) fn check_scope(&self, scope: Scope) -> Result<(), Response> {
         let has = |wanted: &str| {
-            self.spec
-                .scopes
-                .iter()
-                .any(|scope| scope == "*" || scope == wanted)
+            self.spec.legacy
+                || self
+                    .spec
+                    .scopes
+                    .iter()
+                    .any(|scope| scope == "*" || scope == wanted)
         };
         let write = has("external_data_source:write");
         let (enough, name) = match scope {

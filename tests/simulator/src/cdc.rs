@@ -44,6 +44,12 @@ pub struct CdcSpec {
     pub published_tables: Option<Vec<String>>,
     /// What the check of prerequisites finds missing, a sentence each.
     pub errors: Vec<String>,
+    /// What it finds only where the body names tables: keys, rights, ownership.
+    pub table_errors: Vec<String>,
+    /// Slots in use at the database, PostHog's own included, and how many there may be; not checked, if none.
+    pub slots: Option<(u32, u32)>,
+    /// Why slot and publication cannot be made anew: `repair_cdc` says so (400) after it has reset the tables.
+    pub repair_fails: Option<String>,
     /// Why the database cannot be reached (400); the source's `probe_error`, if none.
     pub unreachable: Option<String>,
     /// Merged over what `cdc_status` answers, as the last thing.
@@ -66,6 +72,9 @@ impl Default for CdcSpec {
             lag_bytes: Some(0),
             published_tables: None,
             errors: Vec::new(),
+            table_errors: Vec::new(),
+            slots: None,
+            repair_fails: None,
             unreachable: None,
             raw: Map::new(),
         }
@@ -78,6 +87,29 @@ impl CdcSpec {
         let mut fields = json!(self);
         merge(&mut fields, changes);
         serde_json::from_value(fields).map_err(|error| error.to_string())
+    }
+
+    /// What the check finds. The body decides what is checked: tables only where it names them, the publication only where somebody
+    /// else manages it and the body names it. Slots are always counted, PostHog's own among them.
+    fn missing(&self, body: &Map<String, Value>) -> Vec<String> {
+        let mut missing = self.errors.clone();
+        let tables = body.get("tables").and_then(Value::as_array);
+        if tables.is_some_and(|tables| !tables.is_empty()) {
+            missing.extend(self.table_errors.iter().cloned());
+        }
+        let own = body.get("cdc_management_mode") == Some(&json!("self_managed"));
+        let publication = body.get("cdc_publication_name").and_then(Value::as_str);
+        if let Some(name) = publication.filter(|_| own && !self.publication_exists) {
+            missing.push(format!(
+                "Publication '{name}' does not exist. Create it with the SQL shown in the setup, then check again."
+            ));
+        }
+        if let Some((used, most)) = self.slots.filter(|(used, most)| used >= most) {
+            missing.push(format!(
+                "No replication slot capacity available ({used}/{most} slots in use). Increase max_replication_slots or drop unused slots."
+            ));
+        }
+        missing
     }
 
     /// What a source's `job_inputs` show of it: texts, whatever they mean.
@@ -148,8 +180,8 @@ impl Simulator {
                 "Could not connect to source to check prerequisites: {error}"
             ))
         })?;
-        let errors = source.spec.cdc.as_ref().map(|cdc| cdc.errors.as_slice());
-        let errors = errors.unwrap_or_default();
+        let cdc = source.spec.cdc.as_ref();
+        let errors = cdc.map_or_else(Vec::new, |cdc| cdc.missing(&body));
         Ok(Response::json(
             200,
             &json!({"valid": errors.is_empty(), "errors": errors}),

@@ -7,7 +7,7 @@ use crate::column::Column;
 use crate::data::DataSpec;
 use crate::error::Error;
 use crate::run::RunPlan;
-use crate::scenario::SourceSpec;
+use crate::scenario::{DeliveryLine, SourceSpec};
 use crate::simulator::Simulator;
 use crate::state::Status;
 
@@ -73,6 +73,8 @@ pub(crate) struct SourceChange {
     probe_error: Option<String>,
     /// Merged over what the scenario says of its webhook.
     webhook: Map<String, Value>,
+    /// Replaces the lines of the log of its webhook; `ago` counts from the start of the scenario.
+    webhook_log: Option<Vec<DeliveryLine>>,
     /// Changes these fields of its change data capture; null takes it away.
     cdc: Nullable<Map<String, Value>>,
     /// Merged over its `job_inputs`.
@@ -114,6 +116,7 @@ pub(crate) fn source(
         start,
         probe_error,
         webhook,
+        webhook_log,
         cdc,
         job_inputs,
         stored_status,
@@ -132,6 +135,7 @@ pub(crate) fn source(
             }
             set_text(&mut spec.probe_error, probe_error);
             spec.webhook.extend(webhook);
+            set(&mut spec.webhook_log, webhook_log);
             spec.job_inputs.extend(job_inputs);
             set(&mut spec.stored_status, stored_status);
             set(&mut spec.raw, raw);

@@ -45,7 +45,7 @@ pub enum EffectKind {
     DataDeleted,
     /// How far the source had been read is forgotten.
     PositionLost,
-    /// `refresh_schemas` deleted a schema whose table is gone at the source.
+    /// `refresh_schemas` deleted a schema that was never synced and whose table is gone at the source.
     SchemaDeleted,
     /// `should_sync` went from false to true.
     Enabled,

@@ -48,9 +48,8 @@ pub(crate) fn unparsable(text: &str) -> Response {
     )
 }
 
-pub(crate) fn wrong_method(method: &str, allowed: &str) -> Response {
-    let text = format!("Method \"{method}\" not allowed.");
-    framework(405, "invalid_request", "method_not_allowed", &text).header("Allow", allowed)
+pub(crate) fn server_error() -> Response {
+    framework(500, "server_error", "error", "A server error occurred.")
 }
 
 pub(crate) fn throttled(seconds: i64) -> Response {

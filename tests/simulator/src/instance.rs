@@ -29,6 +29,8 @@ pub struct InstanceSpec {
     pub log_clock_ahead: SignedDuration,
     /// When the loader is down, for every table.
     pub loader_down: Vec<Outage>,
+    /// What its API has. A version of August 2025 has none of it: `api: old`.
+    pub api: Api,
 }
 
 impl Default for InstanceSpec {
@@ -41,7 +43,94 @@ impl Default for InstanceSpec {
             stale_after: Some(SignedDuration::from_hours(6)),
             log_clock_ahead: SignedDuration::ZERO,
             loader_down: Vec::new(),
+            api: Api::default(),
         }
+    }
+}
+
+/// What tells a PostHog of today from one of August 2025.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Api {
+    /// Keys with scopes are let in, not only those without.
+    pub scoped_keys: bool,
+    /// Sources say how they are accessed.
+    pub access_method: bool,
+    /// Runs can be cancelled.
+    pub cancel: bool,
+    /// Runs say when they ended.
+    pub finished_at: bool,
+    /// `?schemas=` of a source's runs is heeded.
+    pub jobs_filter: bool,
+    /// A PATCH without `sync_type` leaves it as it is.
+    pub patch_keeps_sync_type: bool,
+    /// What a client or a source did wrong is answered with 400, not 500.
+    pub answers_400: bool,
+}
+
+impl Api {
+    /// All of it, or none.
+    const fn all(has: bool) -> Self {
+        Self {
+            scoped_keys: has,
+            access_method: has,
+            cancel: has,
+            finished_at: has,
+            jobs_filter: has,
+            patch_keeps_sync_type: has,
+            answers_400: has,
+        }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self::all(true)
+    }
+}
+
+/// `new`, `old`, or a new one that lacks this: `{lacks: [cancel]}`.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum ApiSpec {
+    New,
+    Old,
+    Lacks(Vec<ApiPart>),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ApiPart {
+    ScopedKeys,
+    AccessMethod,
+    Cancel,
+    FinishedAt,
+    JobsFilter,
+    PatchKeepsSyncType,
+    #[serde(rename = "answers_400")]
+    Answers400,
+}
+
+impl<'de> Deserialize<'de> for Api {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let parts = match ApiSpec::deserialize(deserializer)? {
+            ApiSpec::New => return Ok(Self::all(true)),
+            ApiSpec::Old => return Ok(Self::all(false)),
+            ApiSpec::Lacks(parts) => parts,
+        };
+        let mut api = Self::all(true);
+        for part in parts {
+            let has = match part {
+                ApiPart::ScopedKeys => &mut api.scoped_keys,
+                ApiPart::AccessMethod => &mut api.access_method,
+                ApiPart::Cancel => &mut api.cancel,
+                ApiPart::FinishedAt => &mut api.finished_at,
+                ApiPart::JobsFilter => &mut api.jobs_filter,
+                ApiPart::PatchKeepsSyncType => &mut api.patch_keeps_sync_type,
+                ApiPart::Answers400 => &mut api.answers_400,
+            };
+            *has = false;
+        }
+        Ok(api)
     }
 }
 

@@ -8,6 +8,7 @@
 #![allow(clippy::doc_markdown, reason = "PostHog is a name and no identifier")]
 
 mod action;
+mod arrival;
 mod auth;
 mod bulk;
 mod cdc;
@@ -59,6 +60,7 @@ mod v3;
 mod watchdog;
 mod webhook;
 
+pub use arrival::Arrival;
 pub use cdc::CdcSpec;
 pub use clock::Clock;
 pub use column::Column;
@@ -66,11 +68,13 @@ pub use data::{DataSpec, Duplicates, Newest};
 pub use effect::{Effect, EffectKind, Trigger};
 pub use error::Error;
 pub use fault::{Fault, FaultKind, Matches, Times};
-pub use instance::{InstanceSpec, Lines, Outage};
+pub use instance::{Api, InstanceSpec, Lines, Outage};
 pub use journal::Logged;
 pub use message::{Answer, Outcome, Partial, Request, Response};
 pub use run::{Behaviour, OnCancel, RunPlan};
-pub use scenario::{KeySpec, PastJob, RateLimits, RunInFlight, Scenario, SchemaSpec, SourceSpec};
+pub use scenario::{
+    DeliveryLine, KeySpec, PastJob, RateLimits, RunInFlight, Scenario, SchemaSpec, SourceSpec,
+};
 pub use server::{Options, Server};
 pub use simulator::Simulator;
 pub use state::Status;

@@ -37,6 +37,9 @@ impl Simulator {
         let body = object(&call.request.body)?;
         let changes = self.checked(index, &body, call)?;
         self.apply(index, changes)?;
+        if !self.instance.api.patch_keeps_sync_type && !body.contains_key("sync_type") {
+            self.edit(index, |schema| schema.spec.sync_type = None);
+        }
         self.retrieve_schema(index)
     }
 

@@ -20,6 +20,9 @@ impl Simulator {
             .get(schema.source)
             .and_then(|source| source.spec.probe_error.as_deref());
         if let Some(error) = source_error.or(schema.spec.probe_error.as_deref()) {
+            if !self.instance.api.answers_400 {
+                return Err(http::server_error());
+            }
             return Err(http::message(error));
         }
         if schema.spec.table_gone {

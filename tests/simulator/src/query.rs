@@ -1,4 +1,4 @@
-//! `POST query/`: not a database, but answers to the two kinds of query that [`crate::sql`] understands.
+//! `POST query/`: not a database, but answers to the two kinds of query that [`crate::sql`] understands, and the log of a webhook.
 
 use serde_json::{Value, json};
 
@@ -14,11 +14,15 @@ use crate::state::Schema;
 impl Simulator {
     pub(crate) fn query(&self, call: &Call<'_>) -> Result<Response, Response> {
         let refused = |text: String| http::validation(None, &text);
+        let text = hogql(&call.request.body)?;
+        if let Some(function) = sql::webhook_log(&text) {
+            return Ok(self.webhook_log(function, call.project));
+        }
         let Query {
             table,
             names,
             asked,
-        } = sql::parse(&hogql(&call.request.body)?).map_err(refused)?;
+        } = sql::parse(&text).map_err(refused)?;
         let schema = self
             .queried(&table, call.project)
             .ok_or_else(|| refused(format!("Unknown table `{table}`.")))?;
@@ -47,6 +51,37 @@ impl Simulator {
             200,
             &json!({"columns": names, "types": types, "results": [row], "hasMore": false}),
         ))
+    }
+
+    /// Newest first. A function that nobody knows has no lines.
+    fn webhook_log(&self, function: &str, project: u64) -> Response {
+        let mut sources = self.sources.iter();
+        let source = sources.find(|source| source.id == function && source.project == project);
+        let mut lines: Vec<_> = (source.iter())
+            .flat_map(|source| {
+                source
+                    .spec
+                    .webhook_log
+                    .iter()
+                    .map(move |line| (*source, line))
+            })
+            .collect();
+        lines.sort_by_key(|(_, line)| line.ago);
+        let rows: Vec<Value> = (lines.into_iter())
+            .map(|(source, line)| {
+                let start = crate::clock::plus(source.created_at, source.spec.created_ago);
+                let at = crate::clock::minus(start, line.ago);
+                json!([crate::clock::text(at), line.level, line.message])
+            })
+            .collect();
+        let columns = ["timestamp", "level", "message"];
+        let types = [
+            ["timestamp", "DateTime64(6, 'UTC')"],
+            ["level", "String"],
+            ["message", "String"],
+        ];
+        let answer = json!({"columns": columns, "types": types, "results": rows, "hasMore": false});
+        Response::json(200, &answer)
     }
 
     /// The table of that name, dotted or as it is stored. One that the key's owner may not see is not there.

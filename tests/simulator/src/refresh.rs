@@ -1,16 +1,26 @@
-//! `refresh_schemas`: PostHog reads the source's list of tables anew.
+//! `refresh_schemas`, and the discovery that does the same unasked: PostHog reads the source's list of tables.
 
 use serde_json::json;
 
 use crate::effect::EffectKind;
+use crate::error::Error;
 use crate::http;
 use crate::load::Loader;
 use crate::message::Response;
 use crate::scenario::SchemaSpec;
 use crate::simulator::Simulator;
+use crate::state::Status;
 
 impl Simulator {
-    /// Deletes the schemas whose table is gone at the source, and nobody is told which before.
+    /// PostHog's own discovery of a source, as it happens every few hours. Tells nobody what it did.
+    pub fn discover(&mut self, source_id: &str) -> Result<(), Error> {
+        let source = self.source_index(source_id)?;
+        // A source that does not answer is left as it is.
+        let _ = self.refresh_schemas(source);
+        Ok(())
+    }
+
+    /// Tables that the source no longer shows are switched off and called Completed; only what was never synced is deleted.
     pub(crate) fn refresh_schemas(&mut self, source: usize) -> Result<Response, Response> {
         let Some(spec) = self.sources.get_mut(source).map(|source| &mut source.spec) else {
             return Err(http::not_found("Not found."));
@@ -19,9 +29,9 @@ impl Simulator {
             return Err(http::message(error));
         }
         let new = std::mem::take(&mut spec.new_tables);
-        let deleted = self.delete_vanished(source);
+        let deleted = self.note_vanished(source);
         for name in &new {
-            self.discover(source, name);
+            self.discovered(source, name);
         }
         let all = self.schemas.iter().filter(|schema| schema.source == source);
         let answer = json!({
@@ -33,23 +43,37 @@ impl Simulator {
         Ok(Response::json(200, &answer))
     }
 
-    fn delete_vanished(&mut self, source: usize) -> usize {
+    fn note_vanished(&mut self, source: usize) -> usize {
         let now = self.now();
         let gone = (0..self.schemas.len()).filter(|index| {
             let schema = self.schemas.get(*index);
             schema.is_some_and(|schema| schema.source == source && schema.spec.table_gone)
         });
         let gone: Vec<usize> = gone.collect();
+        let mut deleted = 0;
         // From the last, since each that is removed moves those behind it.
-        for index in gone.iter().rev() {
-            self.note(*index, now, EffectKind::SchemaDeleted, None);
-            self.schemas.remove(*index);
+        for index in gone.into_iter().rev() {
+            let Some(schema) = self.schemas.get_mut(index) else {
+                continue;
+            };
+            if !schema.should_sync && schema.table.is_none() && schema.position.is_none() {
+                self.note(index, now, EffectKind::SchemaDeleted, None);
+                self.schemas.remove(index);
+                deleted += 1;
+                continue;
+            }
+            schema.status = Some(Status::Completed);
+            let was_on = std::mem::replace(&mut schema.should_sync, false);
+            schema.next_due = None;
+            if was_on {
+                self.note(index, now, EffectKind::Disabled, None);
+            }
         }
-        gone.len()
+        deleted
     }
 
     /// A new table is listed, switched off and not set up.
-    fn discover(&mut self, source: usize, name: &str) {
+    fn discovered(&mut self, source: usize, name: &str) {
         let spec = SchemaSpec {
             name: name.to_owned(),
             should_sync: false,

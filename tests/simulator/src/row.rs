@@ -84,6 +84,9 @@ impl Simulator {
             "api_version_deprecation": null,
         });
         merge(&mut row, &source.spec.raw);
+        if !self.instance.api.access_method {
+            remove(&mut row, &["access_method".to_owned()]);
+        }
         row
     }
 
@@ -97,7 +100,13 @@ impl Simulator {
         } else {
             Value::Null
         };
-        full(schema, source, &summary)
+        let mut row = full(schema, source, &summary);
+        if !self.instance.api.access_method
+            && let Some(summary) = row.get_mut("source")
+        {
+            remove(summary, &["access_method".to_owned()]);
+        }
+        row
     }
 }
 
@@ -320,7 +329,7 @@ pub(crate) fn merge(row: &mut Value, over: &Map<String, Value>) {
     }
 }
 
-fn remove(row: &mut Value, names: &[String]) {
+pub(crate) fn remove(row: &mut Value, names: &[String]) {
     if let Some(row) = row.as_object_mut() {
         for name in names {
             row.remove(name);

@@ -72,6 +72,8 @@ pub struct KeySpec {
     pub label: Option<String>,
     /// `external_data_source:read`, `external_data_source:write`, `query:read`, or `*`.
     pub scopes: Vec<String>,
+    /// A key from before there were scopes: it may do everything.
+    pub legacy: bool,
     /// The projects that it is limited to; all, if none.
     pub projects: Option<Vec<u64>>,
     /// What `@current` means for its owner; the scenario's project, if none.
@@ -87,6 +89,7 @@ impl Default for KeySpec {
                 "external_data_source:read".to_owned(),
                 "external_data_source:write".to_owned(),
             ],
+            legacy: false,
             projects: None,
             current_project: None,
         }
@@ -116,7 +119,7 @@ impl Default for RateLimits {
             burst_per_minute: 480,
             sustained_per_hour: 4800,
             queries_per_minute: 240,
-            queries_per_hour: 1200,
+            queries_per_hour: 120,
         }
     }
 }
@@ -153,6 +156,10 @@ pub struct SourceSpec {
     pub accepts_inputs: Option<Map<String, Value>>,
     /// What `webhook_info` answers, merged over that of a source without webhooks. Objects in it are made complete.
     pub webhook: Map<String, Value>,
+    /// The names of the inputs that its webhook needs; those of its type, if none.
+    pub webhook_fields: Option<Vec<String>>,
+    /// What the log of its webhook says of deliveries.
+    pub webhook_log: Vec<DeliveryLine>,
     /// Its change data capture; off, if none.
     pub cdc: Option<CdcSpec>,
     /// Tables at the source of which PostHog does not know yet; `refresh_schemas` finds them.
@@ -179,11 +186,33 @@ impl Default for SourceSpec {
             probe_error: None,
             accepts_inputs: None,
             webhook: Map::new(),
+            webhook_fields: None,
+            webhook_log: Vec::new(),
             cdc: None,
             new_tables: Vec::new(),
             raw: Map::new(),
             schemas: Vec::new(),
         }
+    }
+}
+
+/// A line in the log of a webhook.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryLine {
+    /// How long before the start of the scenario.
+    #[serde(deserialize_with = "period::deserialize")]
+    pub ago: SignedDuration,
+    /// `INFO`, `WARN`, `ERROR`.
+    #[serde(default = "DeliveryLine::info")]
+    pub level: String,
+    /// What it says.
+    pub message: String,
+}
+
+impl DeliveryLine {
+    fn info() -> String {
+        "INFO".to_owned()
     }
 }
 

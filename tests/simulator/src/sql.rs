@@ -1,7 +1,10 @@
-//! The two kinds of query that the simulator understands:
+//! The kinds of query that the simulator understands:
 //!
 //! - `SELECT count() AS groups, sum(n) AS rows FROM (SELECT count() AS n FROM t GROUP BY a, b HAVING n > 1)`
 //! - `SELECT max(c) FROM t`
+//!
+//! - `SELECT timestamp, level, message FROM log_entries WHERE log_source = 'hog_function' AND log_source_id = '…' …`, of which only the
+//!   id matters
 //!
 //! Keywords in any case, names plain or in backquotes, aliases anywhere, `LIMIT` at the end.
 
@@ -29,6 +32,15 @@ enum Token {
     Quoted(String),
     Number(String),
     Symbol(char),
+}
+
+/// The function of which a query reads the log.
+pub(crate) fn webhook_log(text: &str) -> Option<&str> {
+    let lower = text.to_ascii_lowercase();
+    let reads_log = lower.starts_with("select timestamp, level, message from log_entries")
+        && lower.contains("log_source = 'hog_function'");
+    let (_, rest) = text.split_once("log_source_id = '").filter(|_| reads_log)?;
+    rest.split_once('\'').map(|(id, _)| id)
 }
 
 /// Understands a query, or says where it stops making sense.

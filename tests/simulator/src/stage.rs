@@ -406,6 +406,15 @@ impl Simulator {
         Ok(())
     }
 
+    /// Sets the rows of a schema's table, as a sync would leave them.
+    pub fn set_rows(&mut self, schema_id: &str, rows: u64) -> Result<(), Error> {
+        let schema = self.schema_mut(schema_id)?;
+        if let Some(table) = &mut schema.table {
+            table.rows = rows;
+        }
+        Ok(())
+    }
+
     /// What every live look at a source is answered, for example `Invalid credentials`; `None` mends it.
     pub fn set_source_probe_error(
         &mut self,
@@ -449,7 +458,7 @@ impl Simulator {
         self.schemas.iter().find(|schema| schema.id == id)
     }
 
-    fn source_index(&self, id: &str) -> Result<usize, Error> {
+    pub(crate) fn source_index(&self, id: &str) -> Result<usize, Error> {
         let found = self.sources.iter().position(|source| source.id == id);
         found.ok_or_else(|| Error::Unknown {
             kind: "source",

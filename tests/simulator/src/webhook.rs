@@ -11,9 +11,6 @@ use crate::row::merge;
 use crate::simulator::{Call, Simulator};
 use crate::state::{Schema, Source};
 
-/// The one input that a webhook takes here.
-const SIGNING_SECRET: &str = "signing_secret";
-
 impl Simulator {
     pub(crate) fn webhook_info(&self, index: usize) -> Response {
         let source = self.sources.get(index);
@@ -34,8 +31,18 @@ impl Simulator {
             return Err(http::message("This source type does not support webhooks"));
         }
         let inputs = inputs(&call.request.body)?;
-        if inputs.keys().any(|name| name != SIGNING_SECRET) {
+        let known = fields(source);
+        if inputs.keys().any(|name| !known.contains(name)) {
             return Err(http::message("Invalid webhook inputs"));
+        }
+        // PostHog's side is made all the same, and the vendor is not even asked.
+        if let Some(reason) = creation_blocked(source) {
+            let answer = json!({"success": false, "webhook_url": address(source), "error": reason, "pending_inputs": []});
+            if let Some(source) = self.sources.get_mut(index) {
+                source.spec.webhook.insert("exists".to_owned(), json!(true));
+                source.spec.webhook.insert("inputs".to_owned(), json!({}));
+            }
+            return Ok(Response::json(200, &answer));
         }
         // 200 even so: only the body tells.
         if let Some(error) = &source.spec.probe_error {
@@ -77,6 +84,7 @@ impl Simulator {
         let Some(source) = self.sources.get_mut(index) else {
             return Err(http::not_found("Not found."));
         };
+        let known = fields(source);
         let refused = |text: &str| Response::json(400, &json!({"success": false, "error": text}));
         if inputs.is_empty() {
             return Err(refused("No inputs provided"));
@@ -89,15 +97,21 @@ impl Simulator {
         let odd: Vec<&str> = inputs
             .keys()
             .map(String::as_str)
-            .filter(|name| *name != SIGNING_SECRET)
+            .filter(|name| !known.iter().any(|known| known == name))
             .collect();
         if !odd.is_empty() {
             return Err(refused(&format!("Invalid input keys: {}", odd.join(", "))));
         }
         let error = source.spec.probe_error.clone();
         // Never shown again, only that there is one.
-        let shown = json!({SIGNING_SECRET: {"secret": true}});
-        source.spec.webhook.insert("inputs".to_owned(), shown);
+        let shown_now = info(source, Map::new());
+        let before = shown_now.get("inputs").and_then(Value::as_object);
+        let mut shown = before.cloned().unwrap_or_default();
+        shown.extend(inputs.keys().map(|name| (name.clone(), set())));
+        source
+            .spec
+            .webhook
+            .insert("inputs".to_owned(), Value::Object(shown));
         self.note_source(index, EffectKind::WebhookInputsChanged);
         // Stored even so.
         match error {
@@ -140,6 +154,28 @@ impl Simulator {
     }
 }
 
+/// The names of the inputs that the webhook of a source takes, all of which it needs. They differ by type.
+pub(crate) fn fields(source: &Source) -> Vec<String> {
+    let names: &[&str] = match source.spec.source_type.as_str() {
+        "SparkPost" | "ZapSign" => &["authorization_header"],
+        "BrowseAI" => &["webhook_token"],
+        "Pipedrive" => &["http_auth_user", "http_auth_password"],
+        _ => &["signing_secret"],
+    };
+    let own = source.spec.webhook_fields.clone();
+    own.unwrap_or_else(|| names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+/// How an input is shown that has a value: never the value.
+fn set() -> Value {
+    json!({"secret": true})
+}
+
+fn creation_blocked(source: &Source) -> Option<&str> {
+    let reason = source.spec.webhook.get("auto_creation_blocked_reason");
+    reason.and_then(Value::as_str)
+}
+
 /// The `inputs` of a body; none of an empty one.
 fn inputs(body: &[u8]) -> Result<Map<String, Value>, Response> {
     if body.is_empty() {
@@ -159,7 +195,9 @@ pub(crate) fn supports_webhooks(source: &Source) -> bool {
 fn info(source: &Source, mapping: Map<String, Value>) -> Value {
     let said = &source.spec.webhook;
     let exists = said.get("exists") == Some(&Value::Bool(true));
-    let inputs = json!({"signing_secret": {"secret": true}});
+    let inputs: Map<String, Value> = (fields(source).into_iter())
+        .map(|name| (name, set()))
+        .collect();
     let mut info = json!({
         "supports_webhooks": false,
         "exists": exists,
@@ -167,7 +205,7 @@ fn info(source: &Source, mapping: Map<String, Value>) -> Value {
         "hog_function": exists.then(|| hog_function(source)),
         "webhook_url": exists.then(|| address(source)),
         "schema_mapping": if exists { mapping } else { Map::new() },
-        "inputs": if exists { inputs } else { json!({}) },
+        "inputs": if exists { inputs } else { Map::new() },
         "external_status": null,
         "missing_events": [],
     });

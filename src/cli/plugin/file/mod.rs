@@ -84,9 +84,11 @@ impl PolicyFile {
 
     /// Writes the file with one annotation more.
     pub(super) fn add(&self, mark: &Mark) -> Result<(), FileError> {
-        let edited = self.edited(mark).map_err(|why| FileError::Unsafe {
-            path: self.path.clone(),
-            why,
+        let edited = edited(&self.text, &self.documents, self.chosen, mark).map_err(|why| {
+            FileError::Unsafe {
+                path: self.path.clone(),
+                why,
+            }
         })?;
         replace(&self.path, &edited).map_err(|source| FileError::Write {
             path: self.path.clone(),
@@ -94,18 +96,25 @@ impl PolicyFile {
         })
     }
 
-    fn edited(&self, mark: &Mark) -> Result<String, String> {
-        let policy = self.policy().ok_or("the policy is not there")?;
-        let insertion = insert::insertion(&self.text, policy, mark)?;
-        let mut edited = self.text.clone();
-        edited.insert_str(insertion.at, &insertion.text);
-        check::only_added(&self.text, &edited, self.chosen, mark)?;
-        Ok(edited)
-    }
-
     fn policy(&self) -> Option<&Node> {
         self.documents.get(self.chosen)
     }
+}
+
+/// `text` with one annotation more on its only policy, or why it cannot be edited safely. Every other byte stays.
+pub fn annotated(text: &str, annotation: &str, value: &str) -> Result<String, String> {
+    let (documents, chosen) = parsed(text, None, None)?;
+    let (annotation, value) = (annotation.to_owned(), value.to_owned());
+    edited(text, &documents, chosen, &Mark { annotation, value })
+}
+
+fn edited(text: &str, documents: &[Node], chosen: usize, mark: &Mark) -> Result<String, String> {
+    let policy = documents.get(chosen).ok_or("the policy is not there")?;
+    let insertion = insert::insertion(text, policy, mark)?;
+    let mut edited = text.to_owned();
+    edited.insert_str(insertion.at, &insertion.text);
+    check::only_added(text, &edited, chosen, mark)?;
+    Ok(edited)
 }
 
 fn parsed(

@@ -148,9 +148,12 @@ fn schemas_cannot_be_posted() {
     let answer = send(&mut posthog, "POST", "external_data_schemas/");
     assert_eq!(
         (answer.status, answer.value()["code"].as_str()),
-        (405, Some("method_not_allowed"))
+        (403, Some("permission_denied"))
     );
-    assert_eq!(detail(&answer), "Method \"POST\" not allowed.");
+    assert_eq!(
+        detail(&answer),
+        "This action does not support personal API key access"
+    );
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn delete_data_is_a_delete_answered_200_that_keeps_the_error_and_starts_nothing(
         "- {name: orders, status: Failed, latest_error: boom, last_synced_ago: 9h, rows: 500}",
     );
     let id = posthog.schema_id("orders").unwrap();
-    assert_eq!(post(&mut posthog, "orders", "delete_data").status, 405);
+    assert_eq!(post(&mut posthog, "orders", "delete_data").status, 403);
     let answer = send(
         &mut posthog,
         "DELETE",

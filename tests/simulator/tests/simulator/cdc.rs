@@ -212,3 +212,35 @@ fn capture_can_be_changed_while_the_simulator_runs() {
     control(&mut posthog, "POST", "sources/prod", &json!({"cdc": null}));
     assert_eq!(crate::cdc::status(&mut posthog), json!({"enabled": false}));
 }
+
+#[test]
+fn the_body_decides_what_is_checked() {
+    let mut posthog = with_cdc(
+        "{publication_exists: false, table_errors: [\"Table 'public.orders' has no primary key\"]}",
+    );
+    let valid =
+        |posthog: &mut Simulator, body: Value| check(posthog, &body).value()["valid"].clone();
+    assert_eq!(valid(&mut posthog, json!({})), json!(true));
+    assert_eq!(valid(&mut posthog, json!({"tables": []})), json!(true));
+    let named = json!({"tables": ["public.orders"]});
+    assert_eq!(valid(&mut posthog, named), json!(false));
+    let publication = |mode| json!({"cdc_management_mode": mode, "cdc_publication_name": "p"});
+    assert_eq!(valid(&mut posthog, publication("posthog")), json!(true));
+    assert_eq!(
+        valid(&mut posthog, publication("self_managed")),
+        json!(false)
+    );
+}
+
+#[test]
+fn slots_are_counted_whosever_they_are() {
+    let mut posthog = with_cdc("{slots: [4, 4]}");
+    let answer = check(&mut posthog, &json!({})).value();
+    assert_eq!(answer["valid"], false);
+    let text = answer["errors"][0].as_str().unwrap();
+    assert!(text.starts_with("No replication slot capacity available (4/4 slots in use)"));
+    assert_eq!(
+        check(&mut with_cdc("{slots: [3, 4]}"), &json!({})).value()["valid"],
+        true
+    );
+}

@@ -18,6 +18,7 @@ mod faults;
 mod full;
 mod http;
 mod listing;
+mod old;
 mod query;
 mod reload;
 mod rows;

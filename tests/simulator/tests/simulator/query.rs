@@ -288,3 +288,25 @@ fn what_is_found_can_be_changed_while_the_simulator_runs() {
         400
     );
 }
+
+#[test]
+fn the_log_of_a_webhook_is_read_newest_first() {
+    let mut posthog = with(
+        "sources: [{type: Stripe, prefix: pay, webhook: {supports_webhooks: true, exists: true}, \
+         webhook_log: [{ago: 2h, message: old}, {ago: 1h, level: WARN, message: new}], schemas: [{name: c}]}]",
+    );
+    posthog.put_key(KeySpec {
+        scopes: vec!["query:read".to_owned()],
+        ..KeySpec::default()
+    });
+    let id = posthog.source_id("pay").unwrap();
+    let sql = |id: &str| {
+        format!(
+            "SELECT timestamp, level, message FROM log_entries WHERE log_source = 'hog_function' AND log_source_id = '{id}' ORDER BY timestamp DESC LIMIT 50"
+        )
+    };
+    let lines = found(&mut posthog, &sql(&id));
+    assert_eq!(lines[0], json!(["2026-10-01T11:00:00Z", "WARN", "new"]));
+    assert_eq!(lines.as_array().unwrap().len(), 2);
+    assert_eq!(found(&mut posthog, &sql("0000")), json!([]));
+}

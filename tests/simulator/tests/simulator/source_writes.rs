@@ -101,27 +101,52 @@ sources:
 ";
 
 #[test]
-fn a_refresh_deletes_what_vanished_and_lists_what_is_new() {
+fn a_refresh_switches_off_what_vanished_and_lists_what_is_new() {
     let mut posthog = with(TABLES);
     let answer = call(&mut posthog, "POST", "refresh_schemas/", &json!({}));
     assert_eq!(
         (answer.status, answer.value()),
         (
             200,
-            json!({"added": 1, "deleted": 1, "auto_enabled": 0, "total_tables_seen": 3})
+            json!({"added": 1, "deleted": 0, "auto_enabled": 0, "total_tables_seen": 4})
         )
     );
-    assert_eq!(posthog.schema_id("gone"), None);
+    let gone = row(&mut posthog, "gone");
+    assert_eq!(
+        (
+            &gone["should_sync"],
+            &gone["status"],
+            &gone["table"]["row_count"]
+        ),
+        (&json!(false), &json!("Completed"), &json!(70))
+    );
     let fresh = row(&mut posthog, "fresh");
     assert_eq!(
         (&fresh["should_sync"], &fresh["sync_type"]),
         (&json!(false), &json!(null))
     );
-    assert_eq!(posthog.effects_of(EffectKind::SchemaDeleted).len(), 1);
+    assert_eq!(posthog.effects_of(EffectKind::SchemaDeleted).len(), 0);
 }
 
 #[test]
-fn a_refresh_that_does_not_reach_the_source_deletes_nothing() {
+fn a_vanished_table_that_failed_is_painted_and_one_that_was_never_synced_is_deleted() {
+    let gone = TABLES.replace(
+        "name: off,",
+        "name: off, table_gone: true, latest_error: boom,",
+    );
+    let mut posthog = with(&gone.replace("name: unset,", "name: unset, table_gone: true,"));
+    let answer = call(&mut posthog, "POST", "refresh_schemas/", &json!({}));
+    assert_eq!(answer.value()["deleted"], 1);
+    assert_eq!(posthog.schema_id("unset"), None);
+    let off = row(&mut posthog, "off");
+    assert_eq!(
+        (&off["status"], &off["latest_error"]),
+        (&json!("Completed"), &json!("boom"))
+    );
+}
+
+#[test]
+fn a_refresh_that_does_not_reach_the_source_changes_nothing() {
     let mut posthog = with(TABLES);
     let error = json!({"probe_error": "Could not connect to the source."});
     control(&mut posthog, "POST", "sources/prod", &error);
@@ -130,7 +155,7 @@ fn a_refresh_that_does_not_reach_the_source_deletes_nothing() {
         (answer.status, message(&answer).as_str()),
         (400, "Could not connect to the source.")
     );
-    assert!(posthog.schema_id("gone").is_some());
+    assert_eq!(row(&mut posthog, "gone")["should_sync"], true);
 }
 
 #[test]
@@ -138,7 +163,7 @@ fn the_reload_of_a_direct_source_is_a_refresh() {
     let mut posthog =
         with(&TABLES.replace("prefix: prod", "prefix: prod\n    access_method: direct"));
     call(&mut posthog, "POST", "reload/", &json!({}));
-    assert_eq!(posthog.schema_id("gone"), None);
+    assert_eq!(row(&mut posthog, "gone")["should_sync"], false);
 }
 
 #[test]
@@ -168,7 +193,7 @@ fn a_bulk_update_is_refused_as_a_whole_while_anything_in_it_is_wrong() {
     );
     assert_eq!(
         call(&mut posthog, "POST", "bulk_update_schemas/", &right).status,
-        405
+        403
     );
 }
 
@@ -320,6 +345,41 @@ fn a_second_repair_within_five_minutes_is_409_and_one_of_what_is_well_is_400() {
         400
     );
     assert_eq!(posthog.effects_of(EffectKind::CdcRepaired).len(), 1);
+}
+
+#[test]
+fn a_repair_that_the_database_refuses_has_reset_the_tables_and_others_have_not() {
+    for (cdc, text, resets) in [
+        (
+            "{slot_exists: false, repair_fails: must be superuser}",
+            "Could not repair CDC: must be superuser",
+            1,
+        ),
+        (
+            "{slot_exists: false, unreachable: timeout expired}",
+            "Could not connect to source to repair CDC: timeout expired",
+            1,
+        ),
+        ("{}", "CDC looks healthy on this source", 0),
+        ("{enabled: false}", "CDC is not enabled on this source.", 0),
+    ] {
+        let mut posthog = with(&format!(
+            "sources: [{{type: Postgres, prefix: prod, cdc: {cdc}, schemas: [{{name: a, sync_type: cdc, last_synced_ago: 9h, rows: 70}}]}}]"
+        ));
+        let answer = call(&mut posthog, "POST", "repair_cdc/", &json!({}));
+        let said = answer.value()["message"].as_str().unwrap().to_owned();
+        assert_eq!(
+            (answer.status, said.starts_with(text)),
+            (400, true),
+            "{said}"
+        );
+        assert_eq!(
+            posthog.effects_of(EffectKind::ResetArmed).len(),
+            resets,
+            "{cdc}"
+        );
+        assert!(posthog.effects_of(EffectKind::CdcRepaired).is_empty());
+    }
 }
 
 #[test]

@@ -165,3 +165,33 @@ fn a_webhook_that_is_made_mends_both_sides_and_each_call_makes_one_more() {
     );
     assert_eq!(posthog.effects_of(EffectKind::WebhookCreated).len(), 2);
 }
+
+#[test]
+fn inputs_differ_by_type_and_show_no_value() {
+    let of = |kind: &str, webhook: &str| {
+        let mut posthog = with(&format!(
+            "sources: [{{type: {kind}, prefix: pay, webhook: {{supports_webhooks: true, exists: true{webhook}}}, schemas: [{{name: c, sync_type: webhook}}]}}]"
+        ));
+        info(&mut posthog)["inputs"].clone()
+    };
+    let set = json!({"secret": true});
+    assert_eq!(of("SparkPost", ""), json!({ "authorization_header": set }));
+    assert_eq!(
+        of("Pipedrive", ""),
+        json!({"http_auth_user": set, "http_auth_password": set})
+    );
+    assert_eq!(of("Stripe", ", inputs: {}"), json!({}));
+}
+
+#[test]
+fn a_webhook_that_can_never_be_made_is_not_made() {
+    let mut posthog =
+        with_webhook("{supports_webhooks: true, auto_creation_blocked_reason: not granted}");
+    let path = source_path(&posthog, "pay", "create_webhook/");
+    let answer = send(&mut posthog, "POST", &path).value();
+    assert_eq!(
+        (&answer["success"], &answer["error"]),
+        (&json!(false), &json!("not granted"))
+    );
+    assert!(posthog.effects_of(EffectKind::WebhookCreated).is_empty());
+}

@@ -1,0 +1,194 @@
+//! A project of `PostHog`, as a command reads it once. Read-only by construction: it has a client, which only reads, and nothing of
+//! `execute`.
+
+use std::{path::Path, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{
+    CliError, cannot_read::why, network::NetworkArgs, patient::Patient, progress::Progress,
+};
+use crate::{
+    api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, host::Host, status::State},
+    controller::survey::{Budget, Survey},
+    diagnose::{Known, canary},
+    observe::{Elsewhere, Observer, Snapshot},
+    posthog::{
+        ApiKey, client::Clock, guard::HostList, http::HttpTransport, quota::Purpose, redact,
+    },
+};
+
+/// The variable that holds the API key.
+const KEY_VARIABLE: &str = "POSTHOG_API_KEY";
+/// How a personal API key of `PostHog` begins.
+const KEY_BEGINS: &str = "phx_";
+
+/// What one call may ask beyond the list: well below the 480 requests a minute of a key.
+pub(super) const BUDGET: Budget = Budget {
+    looks: 200,
+    probes: 60,
+};
+
+/// Which project is read, and how.
+pub(super) struct Project<'a> {
+    pub host: &'a str,
+    pub id: i64,
+    pub api_key_file: Option<&'a Path>,
+    pub network: &'a NetworkArgs,
+    /// The one table that is looked at closer; every table that needs it if none is named.
+    pub table: Option<&'a str>,
+}
+
+/// What was read of a project.
+pub(super) struct Read {
+    /// A policy with every default that selects what was asked for.
+    pub policy: ValidatedPolicy,
+    pub snapshot: Snapshot,
+    pub state: State,
+    pub at: Timestamp,
+    /// `PostHog` answered no more before all was asked.
+    pub cut_off: bool,
+}
+
+impl Read {
+    /// What is judged by.
+    pub(super) const fn known(&self) -> Known<'_> {
+        Known {
+            policy: &self.policy,
+            snapshot: &self.snapshot,
+            state: &self.state,
+            proposals: &[],
+            timings: &Timings::PRODUCTION,
+            now: self.at,
+        }
+    }
+}
+
+impl Project<'_> {
+    /// Reads it. Ctrl-C ends that.
+    pub(super) fn read(&self) -> Result<Read, CliError> {
+        let policy = self.policy()?;
+        let key = self.key()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        let read = runtime.block_on(until_interrupted(self.read_with(policy, key)));
+        // What is still waiting for a connection must not hold the process.
+        runtime.shutdown_background();
+        read
+    }
+
+    /// A policy with every default that selects the whole project, or the one table.
+    fn policy(&self) -> Result<ValidatedPolicy, CliError> {
+        // What stands before an @ may be a password.
+        let host = Host::parse(self.host).map_err(|error| {
+            cannot(format!("--host: {}", redact::text(&error.to_string(), 300)))
+        })?;
+        let object: WarehouseSyncPolicy = serde_json::from_value(serde_json::json!({
+        "apiVersion": "warehousesync.dev/v1alpha1",
+        "kind": "WarehouseSyncPolicy",
+        "metadata": {"name": "diagnose", "namespace": "default", "uid": "diagnose", "creationTimestamp": "1970-01-01T00:00:00Z"},
+        "spec": {
+            "posthog": {"host": host.as_str(), "projectId": self.id, "apiKeySecretRef": {"name": "none", "key": "none"}},
+            // Whoever asks now wants to know now.
+            "health": {"failing": {"for": "0s"}},
+            "selector": {"schemas": {"include": self.table.into_iter().collect::<Vec<_>>()}},
+        },
+    }))
+    .map_err(cannot)?;
+        ValidatedPolicy::new(&object).map_err(cannot)
+    }
+
+    fn key(&self) -> Result<ApiKey, CliError> {
+        let (bytes, from) = match self.api_key_file {
+            Some(path) => {
+                let shown = path.display().to_string();
+                if shown.starts_with(KEY_BEGINS) {
+                    return Err(cannot(format!(
+                        "--api-key-file names a file, and this looks like the key itself: put it into {KEY_VARIABLE} instead"
+                    )));
+                }
+                let bytes = std::fs::read(path).map_err(|error| {
+                    cannot(format!("cannot read the API key from {shown}: {error}"))
+                })?;
+                (bytes, format!("file {shown}"))
+            }
+            None => match std::env::var_os(KEY_VARIABLE) {
+                Some(value) => (value.into_encoded_bytes(), KEY_VARIABLE.to_owned()),
+                None => {
+                    return Err(cannot(format!(
+                        "no API key: set {KEY_VARIABLE} to a personal API key of PostHog with the scope external_data_source:read, or name a file with --api-key-file"
+                    )));
+                }
+            },
+        };
+        ApiKey::new(&bytes)
+            .map_err(|error| cannot(format!("the API key of {from} cannot be used: {error}")))
+    }
+
+    async fn read_with(&self, policy: ValidatedPolicy, key: ApiKey) -> Result<Read, CliError> {
+        let progress = Progress::new();
+        let hosts = HostList::new(&[policy.project.host.authority().to_owned()], true);
+        let authorities = self.network.authorities().map_err(cannot)?;
+        let clock: Clock = Arc::new(Timestamp::now);
+        let http = HttpTransport::new(hosts, &authorities, clock.clone()).map_err(cannot)?;
+        let transport = Patient::new(http, progress);
+        let patience = transport.patience();
+        let observer = Observer::new(Arc::new(transport), clock.clone());
+        let view = observer.project(&policy.at, &policy.project, key);
+        progress.says("reading the list of sources");
+        let polled = view.poll(jiff::SignedDuration::ZERO, Purpose::Poll).await;
+        progress.clears();
+        let sources = polled
+            .listed
+            .map_err(|error| cannot(why(&error, self.host, self.id)))?;
+        let state = State::default();
+        let mut snapshot = Survey {
+            policy: &policy,
+            view: &view,
+            state: &state,
+            proposals: &[],
+            incidents: &[],
+            timings: &Timings::PRODUCTION,
+            budget: BUDGET,
+            every_run: true,
+            progress: &|done, all| progress.says(&format!("looking closer: {done} of {all}")),
+        }
+        .make(sources, Vec::new(), Elsewhere::default())
+        .await;
+        progress.clears();
+        if self.table.is_some()
+            && let Some(other) = canary::newest(&policy, &snapshot)
+        {
+            view.read_canary(&other.source_id, &other.schema_id, &other.name)
+                .await;
+            snapshot.canaries = view.canaries();
+        }
+        Ok(Read {
+            policy,
+            snapshot,
+            state,
+            at: clock(),
+            cut_off: patience.has_ended(),
+        })
+    }
+}
+
+/// Who ends a read by Ctrl-C finds an empty line and no half of a progress message.
+async fn until_interrupted<A>(
+    read: impl Future<Output = Result<A, CliError>>,
+) -> Result<A, CliError> {
+    tokio::select! {
+        // In this order, so that Ctrl-C is listened for before anything is sent.
+        biased;
+        Ok(()) = tokio::signal::ctrl_c() => {
+            Progress::new().clears();
+            Err(CliError::Interrupted)
+        }
+        result = read => result,
+    }
+}
+
+fn cannot(what: impl std::fmt::Display) -> CliError {
+    CliError::CannotRead(what.to_string())
+}

@@ -1,0 +1,99 @@
+//! What follows a cancel that a person approved: the reload, which `PostHog` may accept and drop, and what is left to do if no run comes of it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    api::{
+        Timings,
+        proposal::{Execution, Proposal, ProposedAction, ProposedCall},
+        status::Fate,
+    },
+    observe::Look,
+    posthog::{
+        lax::Lax,
+        wire::{Job, JobStatus, Schema, SchemaStatus},
+    },
+};
+
+/// True for a reload that brought no run and is sent again, at the times at which an incident sends its own.
+#[must_use]
+pub fn reload_is_due(proposal: &Proposal, timings: &Timings, now: Timestamp) -> bool {
+    let Some(last) = proposal.begun().last() else {
+        return false;
+    };
+    if proposal.action != ProposedAction::Cancel || last.call != ProposedCall::Reload {
+        return false;
+    }
+    let [first, second] = timings.reload_again;
+    let wait = match (last.fate, last.tries) {
+        (Some(Fate::Accepted | Fate::Unknown) | None, 1) => first,
+        (Some(Fate::Accepted), 2) => second - first,
+        (Some(Fate::Accepted | Fate::Unknown | Fate::Refused | Fate::NotSent) | None, _) => {
+            return false;
+        }
+    };
+    now.duration_since(last.started_at) >= wait
+}
+
+/// True if the cancel was sent, whatever was answered: whether the run has ended shows.
+#[must_use]
+pub fn is_to_be_seen(proposal: &Proposal) -> bool {
+    let last = proposal.begun().last();
+    last.is_some_and(|step| {
+        step.call == ProposedCall::Cancel && matches!(step.fate, Some(Fate::Unknown) | None)
+    })
+}
+
+/// Why the table is not reloaded, as its row says.
+#[must_use]
+pub fn not_to_be_reloaded(row: Option<&Schema>) -> Option<&'static str> {
+    let row = row?;
+    if row.should_sync == Lax::Is(false) {
+        return Some("syncing was switched off meanwhile, so it is not reloaded");
+    }
+    (row.status() == SchemaStatus::Billing)
+        .then_some("billing holds the table back, so it is not reloaded")
+}
+
+/// The run after the cancelled one, if somebody stopped it and that was probably our own cancel, which `PostHog` handled late.
+#[must_use]
+pub fn hit<'a>(execution: &Execution, look: &'a Look, settle: SignedDuration) -> Option<&'a Job> {
+    let cancel = execution.steps.first()?;
+    let job = look.first_after(execution.job_before.as_deref()).ok()??;
+    let soon_after = |at: Option<&Timestamp>| {
+        at.is_some_and(|at| {
+            let later = at.duration_since(cancel.started_at);
+            !later.is_negative() && later <= settle
+        })
+    };
+    let is_near = soon_after(job.created_at.get()) || soon_after(job.finished_at.get());
+    let ours = match cancel.fate {
+        None | Some(Fate::Unknown) => true,
+        Some(Fate::Accepted) => is_near,
+        Some(Fate::Refused | Fate::NotSent) => false,
+    };
+    (job.status() == JobStatus::Failed && job.was_stopped() && ours).then_some(job)
+}
+
+/// What a person has to do if nothing more comes of it.
+#[must_use]
+pub fn left_to_do(execution: &Execution) -> String {
+    match execution.steps.last() {
+        Some(step) if step.call == ProposedCall::Reload => format!(
+            "no new job appeared after the reload, which was sent {}: the cancelled run may still hold its place in PostHog. \
+             Ask PostHog's support to end it, then reload the table in PostHog",
+            times(step.tries)
+        ),
+        _ => "the cancelled run is not seen to have ended with its table's log quiet, so the table was not reloaded. \
+              Look at it in PostHog, and reload it there once nothing runs"
+            .to_owned(),
+    }
+}
+
+fn times(tries: u32) -> String {
+    match tries {
+        0 | 1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        tries => format!("{tries} times"),
+    }
+}

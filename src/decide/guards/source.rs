@@ -1,0 +1,13 @@
+//! The source of the table is known to be broken as a whole.
+
+use super::{Ask, Hold};
+
+/// What would be done to one of its tables cannot help. What is done for the source as a whole may.
+#[must_use]
+pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
+    if ask.subject.is_source() {
+        return None;
+    }
+    let why = ask.diagnosis.blocked.get(&ask.subject.schema_id)?;
+    Some(Hold::for_now(why.clone()))
+}

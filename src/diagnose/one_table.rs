@@ -1,0 +1,161 @@
+//! How one table stands, for somebody who asks about it by name: also of a run that shows no trouble, with how far it is and what it is
+//! known by.
+
+use super::{diagnosis::Diagnosis, known::Known, suspects::describe, words::seconds};
+use crate::{
+    api::status::RootCause,
+    observe::{Look, Newest},
+    posthog::{
+        lax::Lax,
+        wire::{JobStatus, Schema, SchemaStatus, Source},
+    },
+};
+
+/// How a table stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stands {
+    /// How it is, in a sentence.
+    pub verdict: String,
+    /// Why, if something is the matter.
+    pub cause: Option<RootCause>,
+    /// How far its run is, if one is in progress.
+    pub phase: Option<&'static str>,
+    /// What that is known by.
+    pub evidence: Vec<String>,
+    /// What to do by hand.
+    pub advice: &'static str,
+}
+
+/// How one table stands, by a single look.
+#[must_use]
+pub fn stands(
+    known: &Known<'_>,
+    diagnosis: &Diagnosis,
+    (source, schema): (&Source, &Schema),
+) -> Stands {
+    let look = known
+        .snapshot
+        .seen(&schema.id)
+        .and_then(|seen| seen.look.as_ref());
+    let mut problems = diagnosis.problems.iter();
+    let problem = problems.find(|problem| {
+        let table = problem.table.as_ref();
+        table.is_some_and(|(id, _)| *id == schema.id)
+    });
+    let mut evidence: Vec<String> = look.map(describe).unwrap_or_default();
+    let running = look.filter(|look| runs(look));
+    if let Some(look) = running {
+        evidence.extend(of_run(schema, look));
+        evidence.push(canary(known, schema));
+    }
+    let phase = running.and_then(|look| look.log.read()).map(|log| {
+        let v3 = known.snapshot.canaries.iter().any(|canary| canary.is_v3);
+        let v2 = !v3
+            && known
+                .snapshot
+                .canaries
+                .iter()
+                .any(|canary| canary.has_lines);
+        log.phase(v2).as_str()
+    });
+    match problem {
+        Some(problem) => {
+            let said = problem.evidence.iter().map(|fact| fact.as_str().to_owned());
+            let more: Vec<String> = said.filter(|fact| !evidence.contains(fact)).collect();
+            evidence.extend(more);
+            Stands {
+                verdict: problem.message.clone(),
+                cause: Some(problem.cause),
+                phase,
+                evidence,
+                advice: problem.advice.by_hand,
+            }
+        }
+        None => Stands {
+            verdict: without_problem(source, schema, running.is_some()).to_owned(),
+            cause: None,
+            phase,
+            evidence,
+            advice: "Nothing.",
+        },
+    }
+}
+
+fn runs(look: &Look) -> bool {
+    matches!(look.newest(), Newest::Job(job, _) if job.status() == JobStatus::Running)
+}
+
+fn without_problem(source: &Source, schema: &Schema, runs: bool) -> &'static str {
+    if schema.should_sync == Lax::Is(false) {
+        return "Syncing is switched off.";
+    }
+    match schema.status() {
+        SchemaStatus::Running if runs => {
+            "A run is in progress, and one look finds nothing that speaks against it."
+        }
+        SchemaStatus::Running => "It says Running; one look finds nothing that speaks against it.",
+        SchemaStatus::Completed if source.is_warehouse() => "The last run completed in time.",
+        SchemaStatus::Completed => "The last run completed.",
+        SchemaStatus::Never => "It has never run.",
+        SchemaStatus::Failed
+        | SchemaStatus::Paused
+        | SchemaStatus::Billing
+        | SchemaStatus::Unknown => "One look cannot tell how it is.",
+    }
+}
+
+/// What else tells whether a run in progress is alive.
+fn of_run(schema: &Schema, look: &Look) -> Vec<String> {
+    let mut facts = Vec::new();
+    let running = look.running().count();
+    if running > 1 {
+        facts.push(format!(
+            "{running} runs of the table are Running: the newest may wait for an older one, and a cancel would hit the newest"
+        ));
+    }
+    if let Newest::Job(job, began) = look.newest() {
+        if let Some(reason) = job.why_opaque() {
+            facts.push(format!("no silence of this run proves anything: {reason}"));
+        }
+        if matches!(schema.last_synced_at, Lax::Is(at) if at >= began) {
+            facts.push("PostHog has noted the run as synced: it finishes the table".to_owned());
+        }
+    }
+    let Some(log) = look.log.read() else {
+        return facts;
+    };
+    if !log.has_own_lines {
+        facts.push("the log has no line of the run itself".to_owned());
+    }
+    if let Some(at) = log.vouched_at {
+        let at = seconds(at);
+        facts.push(format!(
+            "PostHog itself found the run alive at {at}, as it refused another start"
+        ));
+    }
+    if let Some(at) = log.doubted_at {
+        let at = seconds(at);
+        facts.push(format!("PostHog itself could not tell at {at} whether the run is alive, as it refused another start"));
+    }
+    facts
+}
+
+/// What proves that `PostHog` works, without which no silence proves anything.
+fn canary(known: &Known<'_>, schema: &Schema) -> String {
+    let others = known.snapshot.canaries.iter();
+    let others = others.filter(|canary| canary.schema_id != schema.id);
+    match others.max_by_key(|canary| canary.finished_at) {
+        Some(canary) if canary.has_lines => format!(
+            "PostHog works: a run of {} completed at {}",
+            canary.name,
+            seconds(canary.finished_at)
+        ),
+        Some(canary) => format!(
+            "the log of {}, a run of which completed at {}, is empty: here no silence proves anything",
+            canary.name,
+            seconds(canary.finished_at)
+        ),
+        None => "no completed run of another table was found, so nothing proves that PostHog works"
+            .to_owned(),
+    }
+}

@@ -1,0 +1,50 @@
+//! Whether `PostHog` gets into a source now, with what it has stored of the connection. Its answers to live questions tell, and they
+//! outrank the text of an older run: a password that a person has fixed in the meantime needs no rotation.
+
+use jiff::Timestamp;
+
+use crate::{
+    observe::{Snapshot, probes::Probed},
+    posthog::{PostHogError, probe::CdcStatus, wire::Source},
+};
+
+/// When `PostHog` last got into the source; none if it was not asked, or was turned away since.
+#[must_use]
+pub fn at(snapshot: &Snapshot, source: &Source) -> Option<Timestamp> {
+    let probes = &snapshot.probes;
+    let looked = |status: &CdcStatus| {
+        // Switched off, PostHog does not look.
+        status.slot_exists.get().is_some() || status.publication_exists.get().is_some()
+    };
+    let capture = probes.cdc.get(&source.id);
+    let capture = capture.and_then(|probed| came(probed, looked));
+    let check = probes.prerequisites.get(&source.id);
+    let check = check.and_then(|probed| came(probed, |_| true));
+    let columns = (source.schemas.iter())
+        .filter_map(|schema| probes.fields.get(&schema.id))
+        .filter_map(|probed| came(probed, |_| true));
+    let newest = columns
+        .chain(capture)
+        .chain(check)
+        .max_by_key(|(at, _)| *at);
+    newest.and_then(|(at, got_in)| got_in.then_some(at))
+}
+
+/// When an answer came that tells, and whether `PostHog` got in; of two at once a refusal counts.
+fn came<A>(probed: &Probed<A>, looked: impl Fn(&A) -> bool) -> Option<(Timestamp, bool)> {
+    match &probed.answer {
+        Ok(answer) => looked(answer).then_some((probed.at, true)),
+        Err(PostHogError::Refused {
+            status: 400,
+            detail,
+            ..
+        }) if !is_about_one_table(detail) => Some((probed.at, false)),
+        Err(_) => None,
+    }
+}
+
+/// `PostHog` got in, and did not find the table.
+fn is_about_one_table(detail: &str) -> bool {
+    let detail = detail.to_lowercase();
+    detail.starts_with("schema with name") || detail.starts_with("could not discover schema")
+}

@@ -1,0 +1,396 @@
+//! Tables that were switched off without an error. `PostHog`'s discovery does that every few hours to tables that the source no
+//! longer shows, and calls them Completed; a person may do it too. What was on before tells that it happened, and the customer's
+//! source, asked for the table's columns, who probably did it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    causes::{Advice, Cause, Doubt, rules},
+    failure::{Failure, says_gone},
+    known::Known,
+    problem::{Fact, NAME_CAP, Problem},
+    words::seconds,
+};
+use crate::{
+    api::status::{Confidence, RootCause, Severity, WentOff},
+    observe::{Newest, Seen, probes::Probed},
+    posthog::{
+        PostHogError,
+        lax::Lax,
+        probe::IncrementalFields,
+        redact,
+        wire::{Schema, SchemaStatus, Source},
+    },
+};
+
+/// How long it is told that a person switched a table off.
+const PERSON_TOLD: SignedDuration = SignedDuration::from_hours(24);
+/// Tables of which the source is asked, of those that were switched off between the same polls: they have one cause.
+const ASKED: usize = 5;
+
+/// Who switched a table off, as far as it can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// `PostHog`, because the source does not show the table, or did not.
+    Source,
+    /// A person.
+    Person,
+    /// Not to be told.
+    Unknown,
+}
+
+/// Tables of one source that were switched off between the same two polls, or before anybody watched.
+struct Group<'a> {
+    source: &'a Source,
+    tables: Vec<&'a Schema>,
+    /// None for those that are only known by what is left of them: Completed, off, and an error that no success has cleared.
+    seen: Option<&'a WentOff>,
+}
+
+fn groups<'a>(known: &Known<'a>) -> Vec<Group<'a>> {
+    let snapshot = known.snapshot;
+    let selector = &known.policy.selector;
+    let mut groups = Vec::new();
+    for source in snapshot.selected_sources(selector) {
+        if !source.is_imported() {
+            continue;
+        }
+        let off = || {
+            source.schemas.iter().filter(|schema| {
+                schema.should_sync == Lax::Is(false) && selector.selects_schema(&schema.name)
+            })
+        };
+        let records = snapshot.changes.went_off.iter();
+        let records: Vec<&WentOff> = records.filter(|one| one.source_id == source.id).collect();
+        let is_in = |record: &WentOff, schema: &Schema| record.schema_ids.contains(&schema.id);
+        for record in &records {
+            let tables = off().filter(|schema| is_in(record, schema));
+            groups.push(Group {
+                source,
+                tables: tables.filter(|schema| !failed(schema)).collect(),
+                seen: Some(*record),
+            });
+        }
+        let unseen = off().filter(|schema| !records.iter().any(|record| is_in(record, schema)));
+        groups.push(Group {
+            source,
+            tables: unseen.filter(|schema| schema.is_painted()).collect(),
+            seen: None,
+        });
+    }
+    groups.retain(|group| !group.tables.is_empty());
+    groups
+}
+
+/// A table that is off after a failure: what is said of it rests on that.
+fn failed(schema: &Schema) -> bool {
+    schema.status() == SchemaStatus::Failed && schema.has_error()
+}
+
+/// The tables of which the source is to be asked whether it shows them.
+pub fn to_ask<'a>(known: &Known<'a>) -> Vec<&'a Schema> {
+    let groups = groups(known).into_iter();
+    groups
+        .flat_map(|group| group.tables.into_iter().take(ASKED))
+        .collect()
+}
+
+impl Group<'_> {
+    /// What the source said of a table since it was switched off.
+    fn answer<'a>(
+        &self,
+        known: &Known<'a>,
+        schema: &Schema,
+    ) -> Option<&'a Probed<IncrementalFields>> {
+        let probed = known.snapshot.probes.fields.get(&schema.id)?;
+        let since = self.seen.map(|seen| seen.by);
+        since
+            .is_none_or(|since| probed.at >= since)
+            .then_some(probed)
+    }
+
+    fn who(&self, known: &Known<'_>) -> Who {
+        if self.seen.is_some_and(|seen| seen.gone) || self.is_gone(known) == Some(true) {
+            return Who::Source;
+        }
+        match self.is_gone(known) {
+            Some(_) => Who::Person,
+            None => Who::Unknown,
+        }
+    }
+
+    /// Whether the source does not show the tables; none if it cannot be told.
+    fn is_gone(&self, known: &Known<'_>) -> Option<bool> {
+        let asked = self.tables.iter().take(ASKED);
+        let answers: Vec<Option<bool>> = asked
+            .map(|schema| match &self.answer(known, schema)?.answer {
+                Ok(_) => Some(false),
+                Err(PostHogError::Refused {
+                    status: 400,
+                    detail,
+                    ..
+                }) if says_gone(detail) => Some(true),
+                Err(_) => None,
+            })
+            .collect();
+        if answers.contains(&Some(true)) {
+            return Some(true);
+        }
+        (!answers.contains(&None)).then_some(false)
+    }
+
+    /// Whether all tables of the source went at once.
+    fn are_all(&self) -> bool {
+        self.seen.is_some_and(|seen| seen.all)
+    }
+
+    fn severity(&self, known: &Known<'_>, who: Who) -> Severity {
+        let several = self.seen.is_some_and(|seen| seen.count > 1);
+        match who {
+            Who::Source if self.are_all() => Severity::Error,
+            Who::Person | Who::Unknown if self.are_all() && several => Severity::Error,
+            Who::Person => Severity::Info,
+            Who::Source => Severity::Warning,
+            // Of what is left of long ago, an answer is worth waiting for.
+            Who::Unknown if self.seen.is_none() && !known.policy.may_act() => Severity::Info,
+            Who::Unknown => Severity::Warning,
+        }
+    }
+
+    fn problem(&self, known: &Known<'_>) -> Option<Problem> {
+        let who = self.who(known);
+        let by = self.seen.map(|seen| seen.by);
+        // What is left of long ago says nothing of a person.
+        let told = by.is_some_and(|by| known.now.duration_since(by) < PERSON_TOLD);
+        if who == Who::Person && !told {
+            return None;
+        }
+        let names = self.tables.iter();
+        let names: Vec<String> = names
+            .map(|schema| redact::one_line(&schema.name, NAME_CAP))
+            .collect();
+        let (cause, rule, advice) = advice(who);
+        let severity = self.severity(known, who);
+        let [one] = self.tables.as_slice() else {
+            return Some(Problem {
+                severity,
+                confidence: confidence(who),
+                since: by,
+                evidence: self.evidence(known),
+                affected: names,
+                advice,
+                ..self.of_source(cause, rule, self.message(known, who))
+            });
+        };
+        Some(Problem {
+            table: Some((one.id.clone(), redact::one_line(&one.name, NAME_CAP))),
+            severity,
+            confidence: confidence(who),
+            since: by,
+            evidence: self.evidence(known),
+            advice,
+            ..self.of_source(cause, rule, self.message(known, who))
+        })
+    }
+
+    fn of_source(&self, cause: RootCause, rule: &'static str, message: String) -> Problem {
+        let title = redact::one_line(&self.source.title(), 80);
+        Problem::of_source(title, &self.source.id, cause, rule, message)
+    }
+
+    fn message(&self, known: &Known<'_>, who: Who) -> String {
+        let count = self.seen.map_or_else(
+            || i64::try_from(self.tables.len()).unwrap_or(i64::MAX),
+            |seen| seen.count,
+        );
+        let what = match (count, self.are_all()) {
+            (1, false) => "Syncing was switched off".to_owned(),
+            (1, true) => "Syncing of the only table of the source was switched off".to_owned(),
+            (count, true) => {
+                format!("Syncing of all {count} tables of the source was switched off")
+            }
+            (count, false) => format!("Syncing of {count} tables was switched off"),
+        };
+        let when = match self.seen {
+            None => String::new(),
+            Some(WentOff {
+                after: Some(after),
+                by,
+                ..
+            }) => format!(" between {} and {}", seconds(*after), seconds(*by)),
+            Some(seen) => format!(" before {}", seconds(seen.by)),
+        };
+        let rows = self.tables.iter().filter_map(|schema| {
+            let stored = schema.table.as_ref();
+            stored.and_then(|table| table.row_count.get().copied())
+        });
+        let rows: i64 = rows.fold(0, i64::saturating_add);
+        let why = match who {
+            Who::Source if self.is_gone(known) == Some(false) => {
+                "the source did not show them to PostHog; it does again, but PostHog does not switch them on by itself"
+            }
+            Who::Source => {
+                "the source does not show them to PostHog: dropped, renamed, or no longer readable for its user"
+            }
+            Who::Person => "the source shows them, so a person probably did it",
+            Who::Unknown => "who did it is not known",
+        };
+        format!("{what}{when}, without an error ({rows} rows stay as they are): {why}")
+    }
+
+    fn evidence(&self, known: &Known<'_>) -> Vec<Fact> {
+        let synced = self.tables.iter().filter_map(|schema| {
+            let at = schema.last_synced_at.get()?;
+            let name = redact::one_line(&schema.name, 80);
+            Some(format!("the last sync of {name} began at {}", seconds(*at)))
+        });
+        let asked = self.tables.iter().take(ASKED).filter_map(|schema| {
+            let name = redact::one_line(&schema.name, 80);
+            Some(match &self.answer(known, schema)?.answer {
+                Ok(_) => format!("asked for {name}, the source answers"),
+                Err(error) => format!(
+                    "asked for {name}: {}",
+                    redact::text(&error.to_string(), 200)
+                ),
+            })
+        });
+        asked
+            .take(3)
+            .chain(synced.take(3))
+            .map(Fact::Said)
+            .collect()
+    }
+}
+
+const fn confidence(who: Who) -> Confidence {
+    match who {
+        Who::Source => Confidence::High,
+        Who::Person => Confidence::Medium,
+        Who::Unknown => Confidence::Low,
+    }
+}
+
+const fn advice(who: Who) -> (RootCause, &'static str, Advice) {
+    match who {
+        Who::Source => (
+            RootCause::TableMissing,
+            rules::NOT_SHOWN,
+            Advice::same(
+                "Bring the tables back at the source, or grant PostHog's user the right to read them, and then switch their sync on in PostHog: PostHog does not do that by itself. If they are gone for good, exclude them from the policy.",
+            ),
+        ),
+        Who::Person => (
+            RootCause::OperatorAction,
+            "list/switched-off",
+            Advice::same("Nothing, if that was intended. If not, switch the tables on in PostHog."),
+        ),
+        Who::Unknown => (
+            RootCause::Unknown,
+            "list/switched-off",
+            Advice::same(
+                "Look in PostHog whether the source still shows these tables, and who switched them off (its activity log). Switch them on if their data is wanted.",
+            ),
+        ),
+    }
+}
+
+/// What somebody should know of tables that were switched off.
+pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
+    let groups = groups(known);
+    let mut problems: Vec<Problem> = groups
+        .iter()
+        .filter_map(|group| group.problem(known))
+        .collect();
+    problems.extend(by_people(known));
+    problems
+}
+
+/// True if a source was switched off as a whole, so that it is not well though none of its tables fails.
+pub(super) fn is_off(known: &Known<'_>, source: &Source) -> bool {
+    let mut groups = groups(known).into_iter();
+    groups.any(|group| {
+        group.source.id == source.id
+            && group
+                .problem(known)
+                .is_some_and(|problem| problem.severity == Severity::Error)
+    })
+}
+
+/// What was seen to be switched off since the source was last known not to show it: what of it is remembered as gone.
+#[must_use]
+pub fn remembered(known: &Known<'_>) -> Vec<WentOff> {
+    let groups = groups(known);
+    let gone = |record: &WentOff| {
+        let mut own = groups.iter();
+        let own = own.find(|group| group.seen.is_some_and(|seen| std::ptr::eq(seen, record)));
+        own.is_some_and(|group| group.is_gone(known) == Some(true))
+    };
+    let records = known.snapshot.changes.went_off.iter();
+    records
+        .filter(|record| {
+            let mut sources = known.snapshot.selected_sources(&known.policy.selector);
+            sources.any(|source| source.id == record.source_id)
+        })
+        .map(|record| WentOff {
+            gone: record.gone || gone(record),
+            ..record.clone()
+        })
+        .collect()
+}
+
+/// When a person was seen to switch off a table that had failed: between two polls between which no run of it failed, or in
+/// a run that ended because of it, or after a failure for which `PostHog` switches nothing off.
+#[must_use]
+pub fn by_person(
+    known: &Known<'_>,
+    schema: &Schema,
+    failure: &Failure,
+    seen: Option<&Seen>,
+) -> Option<Timestamp> {
+    let off = record(known, schema)?;
+    let look = seen?.readable()?;
+    let Newest::Job(job, _) = look.newest() else {
+        return None;
+    };
+    let failed_at = seen?.failed_at()?;
+    let before = off.after.is_some_and(|after| failed_at <= after);
+    let cause = Cause::of(failure.cause);
+    let not_by_posthog = cause.retried_by_posthog && cause.doubt != Doubt::Table;
+    (before || job.was_stopped() || not_by_posthog).then_some(off.by)
+}
+
+fn record<'a>(known: &Known<'a>, schema: &Schema) -> Option<&'a WentOff> {
+    let mut records = known.snapshot.changes.went_off.iter();
+    records.find(|one| one.schema_ids.contains(&schema.id))
+}
+
+/// Tables that failed and that a person switched off: information, for a day.
+fn by_people(known: &Known<'_>) -> Vec<Problem> {
+    let rows = known.snapshot.selected(&known.policy.selector);
+    let rows = rows.filter(|(_, schema)| schema.should_sync == Lax::Is(false) && failed(schema));
+    rows.filter_map(|(source, schema)| {
+        let seen = known.snapshot.seen(&schema.id);
+        let failed_at = seen.and_then(Seen::failed_at);
+        let failure = super::failure::failure(known, source, schema, failed_at);
+        let by = by_person(known, schema, &failure, seen)?;
+        let (cause, rule, advice) = advice(Who::Person);
+        (known.now.duration_since(by) < PERSON_TOLD).then(|| Problem {
+            table: Some((schema.id.clone(), redact::one_line(&schema.name, NAME_CAP))),
+            severity: Severity::Info,
+            confidence: Confidence::Medium,
+            since: Some(by),
+            advice,
+            ..Problem::of_source(
+                redact::one_line(&source.title(), 80),
+                &source.id,
+                cause,
+                rule,
+                format!(
+                    "Syncing was switched off by {}, by a person: no run failed at that time for a reason for which PostHog does that",
+                    seconds(by)
+                ),
+            )
+        })
+    })
+    .collect()
+}

@@ -1,0 +1,280 @@
+//! What only the webhook knows: a table that it fills says Completed whatever becomes of its events. Healthy look-alikes first.
+
+use jiff::SignedDuration;
+use posthog_simulator::{EffectKind, Simulator, SourceSpec};
+use serde_json::{Value, json};
+use warehouse_sync_operator::api::status::{Finding, RootCause, Severity};
+
+use crate::{faults::Faults, world::World};
+
+/// A source of this type whose webhook says this.
+fn source(kind: &str, webhook: &str, extra: &str) -> String {
+    format!(
+        "sources: [{{type: {kind}, prefix: pay, webhook: {{supports_webhooks: true, {webhook}}}, {extra} \
+         schemas: [{{name: Charge, sync_type: webhook, last_synced_ago: 10m, frequency: 30day, rows: 9}}]}}]"
+    )
+}
+
+const QUERIES: &str = "keys: [{token: phx_demo, scopes: ['external_data_source:read', 'external_data_source:write', 'query:read']}]\n";
+const HEALTHY: &str = "exists: true, external_status: {}";
+
+fn world(scenario: &str, credentials: &str) -> World {
+    let spec = format!("mode: Enforce, interval: 5m, credentials: [{credentials}]");
+    World::new(scenario, &spec, Faults::default())
+}
+
+fn watched(scenario: &str) -> World {
+    let mut world = world(scenario, "");
+    run(&mut world, 60);
+    world
+}
+
+fn run(world: &mut World, minutes: i64) {
+    world.run_for(SignedDuration::from_mins(minutes));
+}
+
+fn simulator<A>(world: &World, change: impl FnOnce(&mut Simulator) -> A) -> A {
+    change(&mut world.simulator.lock().unwrap())
+}
+
+fn change(world: &World, change: impl FnOnce(&mut SourceSpec)) {
+    simulator(world, |posthog| {
+        let id = posthog.source_id("pay").unwrap();
+        posthog.change_source(&id, change).unwrap();
+    });
+}
+
+fn webhook_says(world: &World, name: &str, value: Value) {
+    change(world, |source| {
+        source.webhook.insert(name.to_owned(), value);
+    });
+}
+
+fn is_quiet(world: &World, why: &str) {
+    let findings = world.status().findings;
+    assert!(findings.is_empty(), "{why}: {findings:#?}");
+}
+
+fn only(world: &World) -> Finding {
+    let findings = world.status().findings;
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert_eq!(findings[0].cause, RootCause::WebhookBroken);
+    findings[0].clone()
+}
+
+fn pushed(world: &World) -> usize {
+    simulator(world, |posthog| {
+        posthog.effects_of(EffectKind::WebhookInputsChanged).len()
+    })
+}
+
+// --- Inputs -----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_webhook_whose_inputs_are_set_or_not_told_is_no_trouble() {
+    for (kind, webhook) in [
+        ("Stripe", ""),
+        ("SparkPost", ""),
+        ("Pipedrive", ""),
+        // An older PostHog does not tell.
+        ("Stripe", ", inputs: null"),
+        // Another way to say that there is a value, and an input more than anybody knows.
+        (
+            "Stripe",
+            ", inputs: {signing_secret: {value: set}, other: {secret: true}}",
+        ),
+        // Which inputs it needs nobody knows.
+        ("Novel", ", inputs: {}"),
+    ] {
+        let world = watched(&source(kind, &format!("{HEALTHY}{webhook}"), ""));
+        is_quiet(&world, &format!("{kind}{webhook}"));
+        assert_eq!(pushed(&world), 0);
+    }
+}
+
+#[test]
+fn an_input_that_is_not_set_is_named_as_the_source_calls_it() {
+    for (kind, inputs, names) in [
+        ("Stripe", "{}", vec!["signing_secret"]),
+        ("Stripe", "{signing_secret: null}", vec!["signing_secret"]),
+        (
+            "Stripe",
+            "{signing_secret: {value: null}}",
+            vec!["signing_secret"],
+        ),
+        ("Github", "{}", vec!["signing_secret"]),
+        ("SparkPost", "{}", vec!["authorization_header"]),
+        (
+            "Pipedrive",
+            "{http_auth_user: {value: u}}",
+            vec!["http_auth_password"],
+        ),
+        (
+            "Pipedrive",
+            "{}",
+            vec!["http_auth_password", "http_auth_user"],
+        ),
+        ("BrowseAI", "{}", vec!["webhook_token"]),
+        // What it shows without a value it needs, whatever its type.
+        ("Novel", "{shared_key: null}", vec!["shared_key"]),
+    ] {
+        let world = watched(&source(kind, &format!("{HEALTHY}, inputs: {inputs}"), ""));
+        let finding = only(&world);
+        assert_eq!(
+            (finding.severity, finding.rule.as_str()),
+            (Severity::Error, "webhook/input-missing")
+        );
+        for name in names {
+            assert!(finding.message.contains(name), "{}", finding.message);
+        }
+        assert!(!finding.message.contains("http_auth_user") || inputs == "{}");
+        assert_eq!(pushed(&world), 0);
+    }
+}
+
+#[test]
+fn a_missing_input_is_told_before_what_the_vendor_calls_the_webhook_and_after_that_it_is_gone() {
+    let says = |external: &str| {
+        let webhook = format!("exists: true, inputs: {{}}, external_status: {external}");
+        let world = watched(&source("SparkPost", &webhook, "probe_error: no,"));
+        only(&world).rule
+    };
+    assert_eq!(says("{status: disabled}"), "webhook/input-missing");
+    assert_eq!(
+        says("{error: no permission to read}"),
+        "webhook/input-missing"
+    );
+    assert_eq!(says("{exists: false}"), "webhook/gone-at-vendor");
+}
+
+fn secret(input: &str, value: &str) -> String {
+    let value = serde_json::to_string(&k8s_openapi::ByteString(value.as_bytes().to_vec())).unwrap();
+    format!(
+        "{{apiVersion: v1, kind: Secret, metadata: {{name: hook, namespace: n, labels: {{warehousesync.dev/use: source-credentials}}, \
+         annotations: {{warehousesync.dev/project: '12345', warehousesync.dev/source: 'prefix=pay', warehousesync.dev/inputs: {input}}}}}, data: {{value: {value}}}}}"
+    )
+}
+
+#[test]
+fn a_missing_input_of_which_a_secret_is_mapped_is_pushed_and_again_when_the_webhook_is_made_anew() {
+    for (kind, name, value) in [
+        ("Stripe", "signing_secret", "whsec_x"),
+        ("Github", "signing_secret", "plain-secret"),
+        ("SparkPost", "authorization_header", "Basic dXNlcjpwYXNz"),
+        ("BrowseAI", "webhook_token", "token-1"),
+    ] {
+        let scenario = source(kind, &format!("{HEALTHY}, inputs: {{}}"), "");
+        let mapping = format!(
+            "{{source: {{prefix: pay}}, webhookInputs: {{{name}: {{secretRef: {{name: hook, key: value}}}}}}}}"
+        );
+        let mut world = world(&scenario, &mapping);
+        world.cluster.put_secret(&secret(name, value));
+        run(&mut world, 30);
+        assert_eq!(pushed(&world), 1, "{kind}: {:#?}", world.status().findings);
+        is_quiet(&world, kind);
+        run(&mut world, 6 * 60);
+        assert_eq!(pushed(&world), 1, "{kind}");
+        webhook_says(&world, "inputs", json!({}));
+        world.restart();
+        run(&mut world, 3 * 60);
+        assert_eq!(pushed(&world), 2, "{kind}");
+        is_quiet(&world, kind);
+    }
+}
+
+// --- Registering ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn what_posthog_can_never_make_is_not_tried() {
+    let reason = "The connection's grant excludes webhook management";
+    for webhook in [
+        "exists: false",
+        "exists: true, external_status: {exists: false}",
+    ] {
+        let blocked = format!("{webhook}, auto_creation_blocked_reason: \"{reason}\"");
+        let mut world = watched(&source("Stripe", &blocked, ""));
+        let finding = only(&world);
+        assert_eq!(finding.rule, "webhook/creation-blocked");
+        assert!(finding.message.contains(reason), "{}", finding.message);
+        run(&mut world, 24 * 60);
+        assert_eq!(world.count("create_webhook"), 0, "{webhook}");
+        webhook_says(&world, "auto_creation_blocked_reason", Value::Null);
+        run(&mut world, 3 * 60);
+        assert_eq!(world.count("create_webhook"), 1, "{webhook}");
+        is_quiet(&world, webhook);
+    }
+}
+
+// --- Deliveries -------------------------------------------------------------------------------------------------------
+
+fn log(lines: &[(&str, &str)]) -> String {
+    let lines = lines
+        .iter()
+        .map(|(ago, text)| format!("{{ago: {ago}, message: '{text}'}}"));
+    format!("webhook_log: [{}],", lines.collect::<Vec<_>>().join(", "))
+}
+
+const GOOD: &str = "Function completed in 3ms";
+const BAD: &str = "Bad signature";
+
+#[test]
+fn a_log_that_says_nothing_of_refusals_is_no_trouble() {
+    for lines in [
+        vec![],
+        vec![("1h", GOOD), ("2h", GOOD)],
+        // A stranger knows the address.
+        vec![("1h", GOOD), ("2h", BAD), ("3h", GOOD), ("4h", GOOD)],
+        // Long ago.
+        vec![("30h", BAD), ("31h", BAD)],
+        vec![
+            ("1h", "Event charge.failed taken"),
+            ("2h", "Signature checked"),
+        ],
+    ] {
+        let scenario = source("Stripe", HEALTHY, &log(&lines));
+        is_quiet(
+            &watched(&format!("{QUERIES}{scenario}")),
+            &format!("{lines:?}"),
+        );
+    }
+}
+
+#[test]
+fn refused_signatures_in_the_log_are_evidence_that_events_are_lost() {
+    for (text, lines) in [
+        (BAD, vec![("1h", BAD), ("2h", BAD)]),
+        ("Missing signature", vec![("1h", "Missing signature")]),
+        // What else one delivery writes is no delivery of its own.
+        (
+            BAD,
+            vec![
+                ("3600s", GOOD),
+                ("3601s", BAD),
+                ("7200s", GOOD),
+                ("7201s", BAD),
+            ],
+        ),
+    ] {
+        let scenario = source("Stripe", HEALTHY, &log(&lines));
+        let world = watched(&format!("{QUERIES}{scenario}"));
+        let finding = only(&world);
+        assert_eq!(
+            (finding.severity, finding.rule.as_str()),
+            (Severity::Error, "webhook/signature-refused")
+        );
+        let said = finding.evidence.join(" ");
+        assert!(said.contains(text), "{said}");
+    }
+}
+
+#[test]
+fn a_key_that_may_not_query_is_asked_once_a_day_and_nothing_is_said_of_it() {
+    let scenario = source("Stripe", HEALTHY, &log(&[("1h", BAD)]));
+    let mut world = watched(&scenario);
+    run(&mut world, 20 * 60);
+    is_quiet(&world, "no scope");
+    assert_eq!(
+        simulator(&world, |posthog| posthog.count("POST", "/query/")),
+        1
+    );
+}
