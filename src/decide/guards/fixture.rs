@@ -24,7 +24,7 @@ use crate::{
     },
     diagnose::{Diagnosis, Known, diagnose},
     observe::{ApprovalGuard, Changes, Elsewhere, Offers, Probes, Rival, Snapshot, WriteScope},
-    posthog::write::Write,
+    posthog::{instance::Instance, write::Write},
 };
 
 /// An order, and all that a guard may hold against it.
@@ -148,6 +148,7 @@ fn snapshot() -> Snapshot {
         rivals: Vec::new(),
         offers: Offers::default(),
         elsewhere: Elsewhere::default(),
+        instance: Instance::default(),
         slowed: false,
         approval_guard: ApprovalGuard {
             broken: None,

@@ -83,6 +83,7 @@ mod tests {
             at: ago(60) + jiff::SignedDuration::from_millis(7),
             fate,
             detail: detail.into(),
+            shown: false,
         }
     }
 
