@@ -243,7 +243,7 @@ fn a_guard_of_the_version_before_is_said_to_be_that_and_is_upgraded() {
     let why = at.complains("that of an older version of the operator");
     for part in [
         "ValidatingAdmissionPolicy warehousesync-approvals",
-        "warehousesync.dev/guard-revision: 1, this version ships 2",
+        "warehousesync.dev/guard-revision: 1, this version ships 3",
         "no approval counts: kubectl apply -f deploy/admission.yaml of the operator's own version",
     ] {
         assert!(why.contains(part), "{part}: {why}");
