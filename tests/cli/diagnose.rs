@@ -421,7 +421,7 @@ fn questions_beyond_the_budget_are_counted() {
     assert_eq!(
         said["notes"],
         serde_json::json!([
-            "1 probe of webhooks, change data capture and columns skipped to limit the duration of this command."
+            "2 probes of webhooks, change data capture and columns skipped to limit the duration of this command."
         ])
     );
 }
