@@ -35,7 +35,7 @@ fn a_text_is_explained_with_cause_rule_and_advice() {
 
 /// A run that is being loaded, one that has been stuck for long, and one that has just completed.
 const TABLES: &str = "sources: [{type: Postgres, prefix: prod, schemas: [
-  {name: loads, last_synced_ago: 33h, run: {pipeline: v3, started_ago: 3h, start: 0s, extract: 1h, rows: 4000, batches: 4, queue: 0s, load_per_batch: 2h}},
+  {name: loads, frequency: 24hour, last_synced_ago: 33h, run: {pipeline: v3, started_ago: 3h, start: 0s, extract: 1h, rows: 4000, batches: 4, queue: 0s, load_per_batch: 2h}},
   {name: hangs, last_synced_ago: 33h, run: {started_ago: 15h, rows: 5, hangs: {}}},
   {name: fine, last_synced_ago: 1h, rows: 5}]}]";
 
