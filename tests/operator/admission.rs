@@ -455,7 +455,7 @@ fn an_approved_proposal_is_executed_once_and_only_while_the_admission_policies_a
     });
     env.plane.apply(ADMISSION).unwrap();
     let second = waits(&env, &first.id);
-    env.wait_for_reason("p", "ApprovalGuardActive", "GuardStands");
+    env.wait_for_reason("p", "ApprovalGuardActive", "GuardActive");
     assert_eq!(env.count("POST", "/resync/"), 0);
 
     // Altered for a moment and restored: the proposal gets another id.

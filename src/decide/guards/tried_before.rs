@@ -77,8 +77,8 @@ mod tests {
     use super::*;
     use crate::decide::guards::fixture::{Situation, ago, of_source};
 
-    fn handed(hmac: &str, fate: Option<Fate>, detail: &str) -> Handover {
-        Handover {
+    fn handed(hmac: &str, fate: Option<Fate>, detail: &str) -> SentInput {
+        SentInput {
             hmac: hmac.into(),
             at: ago(60) + jiff::SignedDuration::from_millis(7),
             fate,
