@@ -40,7 +40,7 @@ impl ProcessHealth {
         }
     }
 
-    /// Says what keeps the process from leading, and from standing by; none if nothing does.
+    /// Reports what keeps the process from leading and from being a standby; none if nothing does.
     pub fn hindered(&self, why: Option<String>) {
         *self.hindered.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
@@ -53,7 +53,7 @@ impl ProcessHealth {
         pending.iter().chain(&*hindered).cloned().collect()
     }
 
-    /// True once any first list is there, so that reconciles may be under way.
+    /// True once any first list is complete, so that reconciles may be running.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed)

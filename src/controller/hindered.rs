@@ -1,4 +1,4 @@
-//! The end of a reconcile that could not observe: what is in the way is told, and approvals are remembered.
+//! The end of a reconcile that could not poll: the reason is reported, and approvals are remembered.
 
 use jiff::SignedDuration;
 
@@ -16,11 +16,11 @@ use crate::{
     },
 };
 
-/// How soon a poll that failed is tried again, at the latest.
+/// A failed poll is retried within this time.
 const RETRY: SignedDuration = SignedDuration::from_secs(30);
 
 impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
-    /// The end of a reconcile that could not observe.
+    /// The end of a reconcile that could not poll.
     pub(super) async fn hindered(
         &self,
         object: &WarehouseSyncPolicy,
@@ -44,7 +44,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let mut status =
             compose::hindered(policy.as_ref(), generation, &old, &obstacle, &channels, now);
         if let Some(policy) = &policy {
-            // An annotation may be gone by the time that PostHog can be read again.
+            // An annotation may have been removed by the time that PostHog can be polled again.
             let guard = self.kubernetes.approval_guard().await?;
             let notes = proposal::latch(policy, &guard, self.approvals, &mut status, now);
             for note in notes {

@@ -62,7 +62,7 @@ mod tests {
             removal(Some(&other), &status),
             Some(json!({"observedGeneration": null}))
         );
-        // Without a status nothing can be left over.
+        // Without a status there is nothing to remove.
         assert_eq!(removal(None, &status), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Wiring: watches, the reconcile driver, Secrets, leadership, shutdown. The only folder that asks a clock.
+//! Wiring: watches, the reconcile driver, Secrets, leadership, shutdown. The only folder, with `cli`, that reads a clock.
 
 pub mod approval_guard;
 pub mod backoff;

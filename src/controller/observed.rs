@@ -1,4 +1,4 @@
-//! All that the decision of a reconcile may rest on, or what is in the way.
+//! All that the decision of a reconcile may be based on, or why it could not be read.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,7 +25,7 @@ pub struct Observed<T> {
     pub policy: ValidatedPolicy,
     /// The project.
     pub view: ProjectView<T>,
-    /// The status at the beginning, completed by what this process knows.
+    /// The status at the start, completed with what this process knows.
     pub old: WarehouseSyncPolicyStatus,
     /// What was observed.
     pub snapshot: Snapshot,
@@ -33,12 +33,12 @@ pub struct Observed<T> {
     pub channels: Channels,
     /// When that was over: the one time of all that the reconcile decides and writes.
     pub now: Timestamp,
-    /// Policies that share a poll which was made just now.
+    /// Policies that share the poll that was just made.
     pub tell: Vec<PolicyRef>,
 }
 
 impl<T> Observed<T> {
-    /// What a decision may rest on.
+    /// What a decision may be based on.
     pub const fn known<'a>(&'a self, timings: &'a Timings) -> Known<'a> {
         Known {
             policy: &self.policy,
@@ -53,11 +53,11 @@ impl<T> Observed<T> {
 
 /// Why a reconcile could not observe.
 pub struct Hindrance {
-    /// What is in the way.
+    /// Why the poll failed.
     pub obstacle: Obstacle,
     /// The policy, if it can be read.
     pub policy: Option<ValidatedPolicy>,
-    /// Policies that share a poll which was made just now.
+    /// Policies that share the poll that was just made.
     pub tell: Vec<PolicyRef>,
 }
 
@@ -73,7 +73,7 @@ impl Hindrance {
 }
 
 impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
-    /// Reads all that the decision may rest on, or finds what is in the way.
+    /// Reads all that the decision may be based on, or finds why it cannot.
     pub(super) async fn observe(
         &self,
         object: &WarehouseSyncPolicy,
@@ -169,7 +169,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             old,
             snapshot,
             channels,
-            // Looks may have taken minutes.
+            // Probes may have taken minutes.
             now: (self.clock)(),
             tell,
         }))

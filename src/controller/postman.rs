@@ -20,12 +20,12 @@ use crate::{
     },
 };
 
-/// How soon the outbox is looked at again if nothing changes in it.
+/// How soon the outbox is checked again if nothing changes in it.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Sends notifications.
 pub struct Postman<C> {
-    /// The way to receivers.
+    /// The client that sends to receivers.
     pub courier: C,
     /// What waits.
     pub outbox: Outbox,
@@ -37,12 +37,12 @@ pub struct Postman<C> {
     pub clock: Clock,
     /// Metrics.
     pub metrics: Metrics,
-    /// Triggers a reconcile, which writes down what became of a message.
+    /// Triggers a reconcile, which writes the outcome of a message to status.
     pub tell: Arc<dyn Fn(&PolicyRef) + Send + Sync>,
 }
 
 impl<C: Courier> Postman<C> {
-    /// Works for ever.
+    /// Runs forever.
     pub async fn run(self) {
         let mut under_way = FuturesUnordered::new();
         loop {
@@ -88,10 +88,10 @@ impl<C: Courier> Postman<C> {
         let (occasion, id) = (letter.occasion.as_str(), &letter.id);
         match &answer {
             Reply::Taken => {
-                tracing::info!(policy = %at, notification = id, "{} was told: {occasion}", to.name);
+                tracing::info!(policy = %at, notification = id, "notification {occasion} delivered to {}", to.name);
             }
             Reply::NotTaken { why, .. } => {
-                tracing::warn!(policy = %at, notification = id, "{} was not told: {occasion}: {why}; {outcome}", to.name);
+                tracing::warn!(policy = %at, notification = id, "notification {occasion} not delivered to {}: {why}; {outcome}", to.name);
             }
         }
         if outcome != "retried" {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
-    /// The receivers of `spec.notifications`. What keeps one from being told keeps nothing else from being done.
+    /// The receivers of `spec.notifications`. A problem with one delays nothing else.
     pub(super) async fn channels(&self, policy: &ValidatedPolicy) -> Channels {
         let mut channels = Channels::default();
         for notification in &policy.notifications {
@@ -51,7 +51,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         ))
     }
 
-    /// Hands over what a written status owes to receivers. It is sent later, by somebody else.
+    /// Puts the notifications that a written status owes into the outbox. Another task sends them.
     pub(super) fn hand_to_outbox(
         &self,
         policy: &ValidatedPolicy,

@@ -2,7 +2,7 @@
 //!
 //! | step | where | with a client? |
 //! |---|---|---|
-//! | read policy, Secrets, list, looks and probes | `controller/observed.rs`, `controller/survey.rs` | yes |
+//! | read policy, Secrets, list, probes | `controller/observed.rs`, `controller/survey.rs` | yes |
 //! | judge each table, and what it comes to | `diagnose` | no |
 //! | what should happen, and what holds it back | `decide/planner.rs` | no |
 //! | send it | `execute/send.rs` | yes |
@@ -194,7 +194,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         Ok(again_in.max(view.pace(purpose)))
     }
 
-    /// Tells receivers, log and metrics what was found and done.
+    /// Reports what was found and done to receivers, log and metrics.
     fn tell(
         &self,
         object: &WarehouseSyncPolicy,
@@ -218,7 +218,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     }
 }
 
-/// Takes what was approved as far as it comes now: sends what is due, one call after the other, and looks for the proof.
+/// Advances approved proposals as far as possible now: sends due calls, one after the other, and checks for the proof.
 async fn carry_out<T: Transport, K: Kubernetes>(
     sender: &Sender<'_, T, K>,
     plan: &mut Plan,
@@ -255,8 +255,8 @@ fn too_new(object: &WarehouseSyncPolicy) -> Option<String> {
     let found = object.status.as_ref()?.state.format?;
     (found > STATE_FORMAT).then(|| {
         format!(
-            "the policy is left alone: a newer operator has written what must be remembered in a format ({found}) that this one, which \
-             knows formats up to {STATE_FORMAT}, would destroy. Run the newer operator again"
+            "the policy is skipped: a newer operator has written its state in format {found}, which this operator (formats up to \
+             {STATE_FORMAT}) would destroy. Run the newer operator again"
         )
     })
 }

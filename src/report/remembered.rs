@@ -1,4 +1,4 @@
-//! What must survive a restart: the rows of `status.state`, as a pass leaves them.
+//! What must survive a restart: the rows of `status.state` after a reconcile.
 
 use jiff::Timestamp;
 

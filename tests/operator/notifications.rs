@@ -236,7 +236,7 @@ fn only_a_released_secret_and_a_listed_host_are_used_and_a_redirect_is_not_follo
     assert_eq!(receiver.got().len(), tries);
     // A new URL in the Secret: what still stands is told.
     put(&env, RELEASED, &format!("{}/slack", elsewhere.url));
-    says("ReceiversReady", "can be told");
+    says("ReceiversReady", "No problem is known");
     let got = elsewhere.wait_for(1);
     assert_eq!(
         (got[0].path.as_str(), got[0].header("content-type")),

@@ -57,7 +57,7 @@ fn what_is_held_back_is_said_with_the_guard() {
     assert!(
         finding
             .next_action
-            .contains("held: spec.remediation.reloadTransient is Off"),
+            .contains("(spec.remediation.reloadTransient is Off)"),
         "{}",
         finding.next_action
     );

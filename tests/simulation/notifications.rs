@@ -201,5 +201,5 @@ fn a_receiver_that_cannot_be_told_is_named_with_the_command_that_mends_it() {
         "start the operator with --allowed-notify-host=HOST",
     );
     world.cluster.put_secret(SECRET);
-    says(&mut world, "can be told");
+    says(&mut world, "No problem is known");
 }

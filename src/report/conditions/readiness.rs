@@ -20,13 +20,13 @@ pub fn readiness(polled: Result<String, (Reason, String)>, first: bool) -> [Cond
         let message = format!("This generation has not been polled yet: {message}");
         ConditionFact::new(RECONCILING, Truth::True, Reason::FirstPoll, message)
     } else {
-        let message = "This generation has been taken up";
+        let message = "This generation has been observed";
         ConditionFact::new(RECONCILING, Truth::False, Reason::Proceeding, message)
     };
     let stalled = if is_stalled {
         ConditionFact::new(STALLED, Truth::True, reason, message.clone())
     } else {
-        let message = "Nothing needs a human to go on";
+        let message = "No change by a person is required";
         ConditionFact::new(STALLED, Truth::False, Reason::Proceeding, message)
     };
     [

@@ -52,7 +52,7 @@ fn proposal() -> serde_json::Value {
     })
 }
 
-/// Not Ready, with a proposal, an incident, an open breaker and a broken guard of approvals.
+/// Not Ready, with a proposal, an incident, an open breaker and a admission policies that are not in effect.
 fn status() -> WarehouseSyncPolicyStatus {
     let condition = |type_: &str, status: &str, reason: &str| serde_json::json!({"type": type_, "status": status, "reason": reason, "message": "", "lastTransitionTime": "2026-10-01T00:00:00Z"});
     serde_json::from_value(serde_json::json!({
@@ -231,7 +231,7 @@ fn a_new_leader_knows_from_the_status_when_the_last_poll_was() {
     assert!(text.contains("policies_overdue 0"), "{text}");
 }
 
-/// A key that nobody uses any more must not keep a standby's gauges alive.
+/// A key that is no longer used must not keep a standby's gauges alive.
 #[test]
 fn the_quota_of_a_key_is_shown_while_a_policy_uses_it() {
     let (metrics, gate) = full();
@@ -364,7 +364,7 @@ fn a_metric_that_is_registered_is_set_by_these_tests() {
     );
 }
 
-/// A label with a value for each object would fill the memory of whoever scrapes.
+/// A label with a value for each object would fill the scraper's memory.
 #[test]
 fn no_label_names_an_object() {
     let (metrics, _gate) = full();

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::letter::Letter;
 
-/// The event of a letter; `held_back` is how many more wait for the same receiver because it is told no more at a time.
+/// The event of a notification; `held_back` is how many more wait for the same receiver because of its rate limit.
 #[must_use]
 pub fn compose(letter: &Letter, held_back: usize) -> Value {
     let Letter {

@@ -1,4 +1,4 @@
-//! What is owed to receivers, in words: which policy, which table, what happened, what a person does next.
+//! The text of notifications: which policy, which table, what happened, what a person does next.
 
 use std::sync::Arc;
 
@@ -28,22 +28,22 @@ const NAME_CAP: usize = 160;
 
 /// What a person does about a proposal.
 const APPROVE_OR_DENY: &str =
-    "Approve or deny it with one of the commands; until then nothing is done.";
+    "Approve or deny it with one of the commands. The operator does nothing about it until then.";
 
-/// What one receiver or several are told of one occasion.
+/// A notification, for one receiver or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
-    /// The same in every try.
+    /// The same in each attempt.
     pub id: String,
     /// What it is about.
     pub occasion: Occasion,
-    /// Since when that stands.
+    /// Since when.
     pub since: Timestamp,
     /// The rest.
     pub content: LetterContent,
 }
 
-/// What a letter says.
+/// The content of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LetterContent {
@@ -55,7 +55,7 @@ pub struct LetterContent {
     pub host: String,
     /// Numeric id of the project.
     pub project_id: i64,
-    /// What people call the source.
+    /// Name of the source.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
     /// Id of the source.
@@ -74,7 +74,7 @@ pub struct LetterContent {
     pub message: String,
     /// What comes next, and who does it.
     pub next_action: String,
-    /// What waits for an answer.
+    /// The proposal that waits for an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proposal: Option<Asked>,
 }
@@ -93,11 +93,11 @@ pub struct Asked {
     pub loses_data: LosesData,
     /// What it costs.
     pub cost: String,
-    /// When it is given up without an answer.
+    /// When it expires without an answer.
     pub expires_at: Timestamp,
-    /// The command that says yes.
+    /// The command that approves it.
     pub approve_command: String,
-    /// The command that says no.
+    /// The command that denies it.
     pub deny_command: String,
 }
 
@@ -119,7 +119,7 @@ impl LetterContent {
     }
 }
 
-/// What is owed to the receivers that can be told.
+/// The notifications that are due, with the receivers that can be notified.
 #[must_use]
 pub fn owed(
     policy: &ValidatedPolicy,
@@ -141,7 +141,7 @@ pub fn owed(
     letters
 }
 
-/// The letter of a row; none while it does not stand, as between two tries of an incident.
+/// The notification of a row; none while its situation does not hold, such as between two attempts of an incident.
 fn letter(
     policy: &ValidatedPolicy,
     status: &WarehouseSyncPolicyStatus,
@@ -159,7 +159,7 @@ fn letter(
         schema_id: String::new(),
         cause: row.cause,
         message: row.message.clone(),
-        next_action: "Nothing is to be done.".to_owned(),
+        next_action: "No action is required.".to_owned(),
         proposal: None,
     };
     match row.occasion {
@@ -168,7 +168,7 @@ fn letter(
             let breaker = status.state.breaker.as_ref()?;
             content.message.clone_from(&breaker.why);
             content.next_action = format!(
-                "Look at PostHog itself. The operator starts nothing, but after {} one table to see whether it is over.",
+                "Check PostHog itself. The operator starts no actions, except one trial after {} to see whether it has recovered.",
                 in_words(policy.limits.breaker.cooldown)
             );
         }
@@ -222,13 +222,13 @@ fn asked(policy: &ValidatedPolicy, proposal: &Proposal) -> Asked {
     }
 }
 
-/// What a person does about a table that the operator could not put right.
+/// What a person does about a table that the operator could not repair.
 fn advice(status: &WarehouseSyncPolicyStatus, schema_id: &str) -> String {
     let mut findings = status.findings.iter();
     let finding = findings.find(|finding| finding.schema_id == schema_id);
     let advice = finding.map_or("", |finding| finding.advice.as_str());
     if advice.is_empty() {
-        "Look at the table in PostHog: the operator has done what is safe.".to_owned()
+        "Check the table in PostHog: the operator has no safe action left.".to_owned()
     } else {
         advice.to_owned()
     }

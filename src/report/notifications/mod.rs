@@ -1,7 +1,7 @@
-//! Who is told when a person is needed, of what, and in which words.
+//! Notifications: who is notified when a person is needed, of what, with which text.
 //!
-//! A status says what stands; [`announced`] keeps in it what was told to whom; [`letter`] puts what is owed into words;
-//! [`outbox`] says what to send when. All of it is pure. Sending is the business of a [`Courier`], outside any reconcile.
+//! [`announced`] keeps in status which receiver was notified of what; [`letter`] writes the texts; [`outbox`] decides what to
+//! send when. All of it is pure. A [`Courier`] sends, outside any reconcile.
 
 pub mod announced;
 pub mod channel;
@@ -33,13 +33,13 @@ pub struct Parcel {
 /// What a receiver answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// 2xx: it was taken.
+    /// 2xx: it was accepted.
     Taken,
     /// Anything else, or nothing.
     NotTaken {
         /// Why, without any part of the URL.
         why: String,
-        /// True if it may be taken another time.
+        /// True if a retry may succeed.
         passes: bool,
         /// How long the receiver asks to wait.
         wait: Option<Duration>,
@@ -48,11 +48,11 @@ pub enum Reply {
 
 /// The narrow port to receivers. Two users: the real client, and tests.
 pub trait Courier: Send + Sync + 'static {
-    /// Brings one message to a receiver, once, before a deadline.
+    /// Sends one message to a receiver, once, before a deadline.
     fn deliver(&self, to: &Channel, parcel: Parcel) -> impl Future<Output = Reply> + Send;
 }
 
-/// The message of a letter in the receiver's language, signed as of `now`.
+/// The message of a notification in the receiver's format, signed as of `now`.
 #[must_use]
 pub fn parcel(letter: &Letter, to: &Channel, held_back: usize, now: jiff::Timestamp) -> Parcel {
     match &to.signing_key {

@@ -1,7 +1,7 @@
 //! What waits to be sent, and when: in memory, bounded, and never awaited by a reconcile.
 //!
-//! Each pass offers all that its status owes. What the outbox has no room for, or loses with the process, the next pass offers
-//! again. Messages to one URL go one by one: at most [`BURST`] at once, then as fast as the allowance grows back; after a failure
+//! Each reconcile offers all notifications that its status owes. What the outbox has no room for, or loses with the process, the
+//! next reconcile offers again. Messages to one URL go one by one: at most [`BURST`] at once, then as fast as the allowance grows back; after a failure
 //! they wait longer each time, and after [`TRIES`] in a row what waits for that URL is given up.
 
 use std::{
@@ -29,7 +29,7 @@ pub const TRIES: u32 = 6;
 const MOST_FOR_ONE: usize = 256;
 /// Most messages that wait at all. Each has a few KiB.
 const MOST: usize = 4_000;
-/// Most messages that are on their way at a time: receivers that do not answer hold up no more than these.
+/// Most messages that are being sent at a time: receivers that do not answer block no more than these.
 const MOST_UNDER_WAY: usize = 32;
 
 /// How fast messages go out.
@@ -104,7 +104,7 @@ pub struct Outbox {
 
 /// Policy, id of the letter, receiver.
 type Key = (PolicyRef, String, String);
-/// Tells URLs apart.
+/// Distinguishes URLs.
 type Lane = [u8; 32];
 
 #[derive(Debug, Default)]
@@ -112,7 +112,7 @@ struct Inner {
     waiting: VecDeque<Waiting>,
     under_way: HashSet<Key>,
     lanes: HashMap<Lane, LaneState>,
-    /// What became of messages, in the order of the answers, until a status says so.
+    /// The outcome of messages, in the order of the answers, until a status has it.
     deliveries: HashMap<PolicyRef, Vec<Delivered>>,
 }
 
@@ -152,7 +152,7 @@ struct LaneState {
 }
 
 impl Outbox {
-    /// Takes over from a pass all that it owes. What waits of the policy already keeps its place; the rest of it goes.
+    /// Takes all notifications that a reconcile owes. Those that already wait keep their place; others of the policy are dropped.
     pub fn offer(&self, at: &PolicyRef, written: &Announced, owed: Vec<(Arc<Letter>, Channel)>) {
         let mut inner = self.lock();
         inner.keep_unwritten(at, written);
@@ -163,7 +163,7 @@ impl Outbox {
         }
     }
 
-    /// Completes what a status says was announced with what this process knows beside.
+    /// Adds to the announcements of a status the outcomes that it does not have yet.
     pub fn complete(&self, at: &PolicyRef, announced: &mut Announced) {
         let inner = self.lock();
         for known in inner.deliveries.get(at).into_iter().flatten() {
@@ -171,7 +171,7 @@ impl Outbox {
         }
     }
 
-    /// Forgets a policy that is gone, or another's to look after.
+    /// Forgets a policy that was deleted, or that another replica now handles.
     pub fn forget(&self, at: &PolicyRef) {
         let mut inner = self.lock();
         inner.waiting.retain(|waiting| waiting.at != *at);
@@ -179,13 +179,13 @@ impl Outbox {
         inner.deliveries.remove(at);
     }
 
-    /// What to do now. What is given out is under way until [`Self::done`] is told what became of it.
+    /// What to do now. A message counts as being sent until [`Self::done`] is called with its outcome.
     #[must_use]
     pub fn next(&self, pace: &Pace, now: Timestamp) -> NextDelivery {
         self.lock().next(pace, now)
     }
 
-    /// Takes note of an answer; says what came of it, in a word for metrics.
+    /// Records an answer; returns the outcome as a label of metrics.
     pub fn done(&self, due: &Due, answer: &Reply, pace: &Pace, now: Timestamp) -> &'static str {
         let outcome = self.lock().done(due, answer, pace, now);
         self.changed.notify_one();
@@ -217,7 +217,7 @@ impl Inner {
         }
     }
 
-    /// Brings what waits of a policy up to date; returns what is new.
+    /// Updates the waiting messages of a policy; returns the new ones.
     fn replace(&mut self, at: &PolicyRef, owed: Vec<(Arc<Letter>, Channel)>) -> Vec<Waiting> {
         let owed = owed.into_iter().map(|(letter, to)| Waiting {
             at: at.clone(),
@@ -277,7 +277,7 @@ impl Inner {
         let mut looked: HashSet<Lane> = HashSet::new();
         for place in 0..self.waiting.len() {
             let lane = self.waiting[place].lane;
-            // The first of a lane speaks for all that wait behind it.
+            // Only the first of a lane can be next.
             if !looked.insert(lane) {
                 continue;
             }

@@ -51,11 +51,11 @@ fn escalated() -> WarehouseSyncPolicyStatus {
 }
 
 fn proposal(phase: &str, reason: &str) -> Value {
-    json!({"id": "rs-abcdefghijklmnopqrstuvwxyz", "action": "Resync", "phase": phase, "steps": ["wipe public.orders", "import it anew"],
+    json!({"id": "rs-abcdefghijklmnopqrstuvwxyz", "action": "Resync", "phase": phase, "steps": ["wipe public.orders", "import it again"],
         "target": {"projectId": 12345, "source": "Postgres prod", "sourceId": "s1", "schema": "public.orders", "schemaId": "t1"},
         "material": {"version": 1, "nonce": "0", "policyUid": "u1", "action": "Resync", "steps": [], "host": "https://us.posthog.com",
             "projectId": 12345, "sourceId": "s1", "cause": "DataTypeMismatch", "rule": "r"},
-        "reason": reason, "impact": {"losesData": "Yes", "cost": "1,000 rows are imported anew."},
+        "reason": reason, "impact": {"losesData": "Yes", "cost": "1,000 rows are imported again."},
         "approveCommand": "kubectl annotate wsp p -n n approve.warehousesync.dev/rs-abcdefghijklmnopqrstuvwxyz=\"$(kubectl auth whoami)\"",
         "createdAt": NOW, "expiresAt": "2026-10-08T00:00:00Z"})
 }
@@ -65,7 +65,7 @@ fn waiting(reason: &str) -> WarehouseSyncPolicyStatus {
 }
 
 fn open_breaker(since: &str) -> WarehouseSyncPolicyStatus {
-    status(json!({"state": {"breaker": {"openSince": since, "why": "3 of 4 sources turned bad"}}}))
+    status(json!({"state": {"breaker": {"openSince": since, "why": "3 of 4 sources failed"}}}))
 }
 
 fn well() -> WarehouseSyncPolicyStatus {
@@ -318,13 +318,13 @@ fn a_cloud_event_says_what_waits_and_how_to_answer() {
             "schemaId": "t1",
             "cause": "DataTypeMismatch",
             "message": "Cannot convert value to int64",
-            "nextAction": "Approve or deny it with one of the commands; until then nothing is done.",
+            "nextAction": "Approve or deny it with one of the commands. The operator does nothing about it until then.",
             "proposal": {
                 "id": "rs-abcdefghijklmnopqrstuvwxyz",
                 "action": "Resync",
-                "steps": ["wipe public.orders", "import it anew"],
+                "steps": ["wipe public.orders", "import it again"],
                 "losesData": "Yes",
-                "cost": "1,000 rows are imported anew.",
+                "cost": "1,000 rows are imported again.",
                 "expiresAt": "2026-10-08T00:00:00Z",
                 "approveCommand": waiting("").proposals[0].approve_command,
                 "denyCommand": "kubectl annotate wsp p -n n --field-manager=wsp-approve deny.warehousesync.dev/rs-abcdefghijklmnopqrstuvwxyz='the reason'",
@@ -346,9 +346,9 @@ fn an_escalation_and_a_breaker_say_what_happened_and_what_a_person_does() {
     assert_eq!(event["data"]["cause"], "Stuck");
     let event = cloud_event::compose(&letters(&open_breaker(NOW))[0], 0);
     assert_eq!(event["subject"], "project 12345");
-    assert_eq!(event["data"]["message"], "3 of 4 sources turned bad");
+    assert_eq!(event["data"]["message"], "3 of 4 sources failed");
     let next = event["data"]["nextAction"].as_str().unwrap();
-    assert!(next.contains("after 30m one table"), "{next}");
+    assert!(next.contains("one trial after 30m"), "{next}");
 }
 
 #[test]
@@ -413,10 +413,10 @@ fn what_is_held_back_is_said() {
     let letter = &letters(&waiting("r"))[0];
     let text = slack::message(letter, 7).to_string();
     assert!(
-        text.contains("7 more are held back and follow one by one"),
+        text.contains("7 more follow, one at a time"),
         "{text}"
     );
-    assert!(!slack::message(letter, 0).to_string().contains("held back"));
+    assert!(!slack::message(letter, 0).to_string().contains("more follow"));
 }
 
 #[test]
