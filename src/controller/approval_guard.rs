@@ -340,7 +340,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accounts_of_people_stand_in_one_place() {
+    fn accounts_of_people_are_listed_in_one_place() {
         let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED).unwrap();
         let people = ["system:serviceaccount:a:b".to_owned()];
         let changed: Vec<Shipped> = shipped

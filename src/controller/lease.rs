@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_predecessor_of_the_same_pod_holds_is_not_ones_own() {
+    fn a_claim_of_a_predecessor_in_the_same_pod_is_not_adopted() {
         let mut next = candidate("pod_2");
         assert_eq!(
             next.saw(Some(&held_by("pod_1", "1")), Instant::now(), NOON),
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_renews_when_it_is_due_and_knows_when_it_was_robbed() {
+    fn a_leader_renews_when_due_and_notices_when_another_took_the_lease() {
         let start = Instant::now();
         let mut leader = candidate("a");
         let own = held_by("a", "1");
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standby_looks_right_when_the_claim_of_the_other_ends() {
+    fn a_standby_reads_the_lease_exactly_when_the_claim_of_the_other_ends() {
         let start = Instant::now();
         let mut standby = candidate("b");
         assert_eq!(standby.pause(start), seconds(1));

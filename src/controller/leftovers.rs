@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_too_much_is_touched() {
+    fn only_superfluous_fields_are_removed() {
         let found = json!({"a": 1, "old": 2, "same": {"x": 1}, "in": {"keep": 1, "old": {"y": 1}}, "list": [1, 2, 3]});
         let wanted = json!({"a": 1, "same": {"x": 1}, "in": {"keep": 1}, "list": [1, 3]});
         assert_eq!(
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_is_as_it_should_be_is_left_alone() {
+    fn a_correct_status_is_not_changed() {
         let status = WarehouseSyncPolicyStatus::default();
         assert_eq!(removal(Some(&status), &status), None);
         let mut other = status.clone();

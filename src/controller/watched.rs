@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_of_a_change_is_kept() {
+    fn what_shows_a_change_is_kept() {
         let policy = watched(&json!({"posthog": 7}));
         assert_eq!(policy.metadata.generation, Some(3));
         let annotations = policy.annotations().keys().collect::<Vec<_>>();

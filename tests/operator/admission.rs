@@ -28,7 +28,7 @@ fn deny(why: &str) -> String {
 // --- Who may answer -------------------------------------------------------------------------------------------------
 
 #[test]
-fn an_author_may_write_policies_and_not_answer_proposals() {
+fn an_editor_may_write_policies_but_not_answer_proposals() {
     let plane = guarded();
     let at = namespace(&plane, "authors");
     let author = User::with_role(&plane, &at, "author", "editor");
@@ -60,7 +60,7 @@ fn an_author_may_write_policies_and_not_answer_proposals() {
 }
 
 #[test]
-fn an_approver_answers_in_the_own_name_and_changes_nothing_else() {
+fn an_approver_answers_in_their_own_name_and_changes_nothing_else() {
     let plane = guarded();
     let at = namespace(&plane, "approvers");
     let approver = User::with_role(&plane, &at, "anna", "approver");
@@ -92,7 +92,7 @@ fn an_approver_answers_in_the_own_name_and_changes_nothing_else() {
 }
 
 #[test]
-fn an_approver_asks_for_nothing_and_prepares_nothing() {
+fn an_approver_cannot_request_or_prepare_proposals() {
     let plane = guarded();
     let at = namespace(&plane, "answers");
     let approver = User::with_role(&plane, &at, "anna-a", "approver");
@@ -117,7 +117,7 @@ fn an_approver_asks_for_nothing_and_prepares_nothing() {
 }
 
 #[test]
-fn a_name_that_looks_like_on_behalf_approves_for_nobody() {
+fn a_name_that_looks_like_on_behalf_approves_for_no_one() {
     let plane = guarded();
     let at = namespace(&plane, "names");
     let eve = User::with_role(&plane, &at, "on-behalf:eve", "approver");
@@ -244,7 +244,7 @@ fn a_service_account_that_is_listed_approves_as_a_person() {
 }
 
 #[test]
-fn who_may_not_deny_does_not_take_back_the_denial_of_an_open_proposal() {
+fn without_the_right_to_deny_a_denial_of_an_open_proposal_cannot_be_removed() {
     let plane = guarded();
     let at = namespace(&plane, "denied");
     let anna = User::with_role(&plane, &at, "anna-d", "approver");
@@ -323,7 +323,7 @@ fn a_viewer_only_reads() {
 }
 
 #[test]
-fn an_answer_to_nothing_is_told_at_once() {
+fn an_answer_to_an_unknown_proposal_is_reported_at_once() {
     let plane = guarded();
     let at = namespace(&plane, "inert");
     let anna = User::with_role(&plane, &at, "anna-i", "approver");
@@ -356,7 +356,7 @@ fn an_answer_is_in_the_audit_log() {
 }
 
 #[test]
-fn nobody_but_the_operator_writes_status_and_it_writes_nothing_else() {
+fn only_the_operator_writes_status_and_it_writes_nothing_else() {
     let plane = guarded();
     let at = namespace(&plane, "status");
     let admin = User::admin(&plane, &at);
@@ -416,7 +416,7 @@ fn waits(env: &Env, but: &str) -> Proposal {
 }
 
 #[test]
-fn what_a_person_approves_is_done_once_and_only_while_the_guard_stands() {
+fn what_a_person_approves_is_done_once_and_only_while_the_admission_policies_are_in_effect() {
     let plane = ControlPlane::start().unwrap_or_else(|error| panic!("{error}"));
     install_crd(&plane);
     plane.apply(RBAC).unwrap();

@@ -138,7 +138,7 @@ impl Guarded {
 }
 
 #[test]
-fn every_way_to_weaken_the_guard_is_seen_and_mended() {
+fn every_way_to_weaken_the_admission_policies_is_noticed_and_can_be_undone() {
     let at = Guarded::new();
     // The sentences say in which order things are to be done.
     at.complains("may not read ValidatingAdmissionPolicy warehousesync-approvals: kubectl apply -f deploy/rbac.yaml");
@@ -177,7 +177,7 @@ fn every_way_to_weaken_the_guard_is_seen_and_mended() {
 
 /// The API server writes no time when an addition is taken away: the operator has to see for itself that something changed.
 #[test]
-fn a_guard_that_was_weaker_a_moment_ago_is_not_believed_yet() {
+fn admission_policies_that_were_weaker_a_moment_ago_are_not_trusted_yet() {
     let at = Guarded::new();
     at.plane.apply(RBAC).unwrap();
     at.kubectl("apply");
@@ -206,7 +206,7 @@ fn a_guard_that_was_weaker_a_moment_ago_is_not_believed_yet() {
 }
 
 #[test]
-fn a_guard_that_goes_or_is_for_another_account_does_not_stand() {
+fn admission_policies_that_are_deleted_or_for_another_account_are_refused() {
     let at = Guarded::new();
     at.plane.apply(RBAC).unwrap();
     at.kubectl("apply");
@@ -236,7 +236,7 @@ fn a_guard_that_goes_or_is_for_another_account_does_not_stand() {
 const OF_BEFORE: &str = include_str!("admission-revision-1.yaml");
 
 #[test]
-fn a_guard_of_the_version_before_is_said_to_be_that_and_is_upgraded() {
+fn admission_policies_of_the_previous_version_are_reported_as_such_and_can_be_upgraded() {
     let at = Guarded::new();
     at.plane.apply(RBAC).unwrap();
     put(&at.plane, &["apply", "-f", "-"], OF_BEFORE).unwrap();
@@ -253,7 +253,7 @@ fn a_guard_of_the_version_before_is_said_to_be_that_and_is_upgraded() {
 }
 
 #[test]
-fn a_guard_stands_that_lists_the_accounts_which_the_operator_was_given() {
+fn admission_policies_that_list_the_operators_accounts_of_people_are_accepted() {
     const PERSON: &str = "system:serviceaccount:people:anna";
     let at = Guarded::new();
     at.plane.apply(RBAC).unwrap();
@@ -282,7 +282,7 @@ fn a_guard_stands_that_lists_the_accounts_which_the_operator_was_given() {
 
 /// Every cluster lets every account ask who it is; one that does not is no reason to stop looking after syncs.
 #[test]
-fn an_operator_that_may_not_ask_who_it_is_says_so() {
+fn an_operator_that_may_not_query_its_own_name_reports_that() {
     let at = Guarded::new();
     at.plane.apply(RBAC).unwrap();
     at.kubectl("apply");

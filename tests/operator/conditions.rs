@@ -65,7 +65,7 @@ fn recovered(env: &Env) {
 }
 
 #[test]
-fn a_wrong_key_is_told_and_a_right_one_is_noticed_at_once() {
+fn a_wrong_key_is_reported_and_a_valid_one_is_used_at_once() {
     let env = Env::new(HEALTHY);
     env.put_key("phx_wrong");
     let _operator = env.operator();
@@ -81,7 +81,7 @@ fn a_wrong_key_is_told_and_a_right_one_is_noticed_at_once() {
 }
 
 #[test]
-fn a_missing_secret_is_told_and_noticed_when_it_is_made() {
+fn a_missing_secret_is_reported_and_used_once_it_is_created() {
     let env = Env::new(HEALTHY);
     env.kubectl(&["delete", "secret", "posthog"]);
     let _operator = env.operator();
@@ -103,7 +103,7 @@ fn a_missing_secret_is_told_and_noticed_when_it_is_made() {
 }
 
 #[test]
-fn a_secret_without_the_label_is_released_by_the_command_in_the_message() {
+fn a_secret_without_the_label_gets_it_by_the_command_in_the_message() {
     let env = Env::new(HEALTHY);
     env.kubectl(&["delete", "secret", "posthog"]);
     put_secret(&env, &json!({}), &json!({"api-key": "phx_demo"}));
@@ -133,7 +133,7 @@ fn a_secret_without_the_label_is_released_by_the_command_in_the_message() {
 }
 
 #[test]
-fn a_secret_without_the_named_key_is_told() {
+fn a_secret_without_the_named_key_is_reported() {
     let env = Env::new(HEALTHY);
     env.kubectl(&["delete", "secret", "posthog"]);
     put_secret(&env, &released(), &json!({"token": "phx_demo"}));
@@ -151,7 +151,7 @@ fn a_secret_without_the_named_key_is_told() {
 }
 
 #[test]
-fn a_value_that_cannot_be_a_key_is_told_but_a_newline_at_its_end_does_no_harm() {
+fn a_value_that_cannot_be_a_key_is_reported_but_a_newline_at_its_end_is_allowed() {
     let env = Env::new(HEALTHY);
     env.put_key("");
     let _operator = env.operator();
@@ -167,7 +167,7 @@ fn a_value_that_cannot_be_a_key_is_told_but_a_newline_at_its_end_does_no_harm() 
 }
 
 #[test]
-fn a_host_that_cannot_be_reached_is_told_and_noticed_when_it_is_back() {
+fn an_unreachable_host_is_reported_and_polled_again_when_it_is_back() {
     let mut env = Env::new(HEALTHY);
     env.posthog.stop();
     let _operator = env.operator();
@@ -183,7 +183,7 @@ fn a_host_that_cannot_be_reached_is_told_and_noticed_when_it_is_back() {
 }
 
 #[test]
-fn a_key_for_another_project_is_told() {
+fn a_key_for_another_project_is_reported() {
     let env = Env::new(&format!(
         "keys: [{{token: phx_demo, projects: [99]}}]\nother_projects: [99]{HEALTHY}"
     ));
@@ -200,7 +200,7 @@ fn a_key_for_another_project_is_told() {
 }
 
 #[test]
-fn an_unknown_project_is_told() {
+fn an_unknown_project_is_reported() {
     let env = Env::new(HEALTHY);
     let _operator = env.operator();
     env.apply(&env.policy("p", "").replace("12345", "777"))
@@ -213,7 +213,7 @@ fn an_unknown_project_is_told() {
 }
 
 #[test]
-fn a_key_without_the_read_scope_is_told() {
+fn a_key_without_the_read_scope_is_reported() {
     let env = Env::new(&format!(
         "keys: [{{token: phx_demo, scopes: ['insight:read']}}]{HEALTHY}"
     ));
@@ -230,7 +230,7 @@ fn a_key_without_the_read_scope_is_told() {
 }
 
 #[test]
-fn a_key_without_the_write_scope_is_told_before_anything_is_stuck() {
+fn a_key_without_the_write_scope_is_reported_before_anything_is_stuck() {
     let env = Env::new(&format!(
         "keys: [{{token: phx_demo, scopes: ['external_data_source:read']}}]{HEALTHY}"
     ));

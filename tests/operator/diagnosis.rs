@@ -28,7 +28,7 @@ sources:
 ";
 
 #[test]
-fn causes_are_told_in_status_conditions_events_and_metrics_and_no_secret_is() {
+fn causes_are_reported_in_status_conditions_events_and_metrics_and_secrets_are_not() {
     let env = Env::new(TROUBLE);
     let operator = env.operator();
     env.apply(&env.policy("p", "")).unwrap();
@@ -122,7 +122,7 @@ fn causes_are_told_in_status_conditions_events_and_metrics_and_no_secret_is() {
 }
 
 #[test]
-fn a_mended_source_leaves_no_finding_behind() {
+fn a_fixed_source_has_no_finding_any_more() {
     let env = Env::new(TROUBLE);
     let _operator = env.operator();
     env.apply(&env.policy("p", "selector: {sources: {prefixes: [dead]}}"))

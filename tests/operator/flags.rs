@@ -44,7 +44,7 @@ fn run(args: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn without_a_cluster_it_ends_and_says_where_it_looked() {
+fn without_a_cluster_it_ends_and_says_where_it_searched() {
     let home = std::env::temp_dir().join(format!("no-kubeconfig-{}", std::process::id()));
     std::fs::create_dir_all(&home).unwrap();
     for kubeconfig in [Some("/nonexistent/kubeconfig"), None] {
@@ -115,7 +115,7 @@ fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
 }
 
 #[test]
-fn a_wrong_filter_of_the_log_is_not_taken_for_none() {
+fn an_invalid_log_filter_is_refused() {
     let output = ends(program().arg("run").env("RUST_LOG", "[[["));
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
@@ -133,7 +133,7 @@ fn a_name_that_no_namespace_can_have_is_refused() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_named() {
+fn an_address_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let by_flag = ends(program().args(["run", "--bind", &address]));

@@ -111,7 +111,7 @@ fn version(env: &Env, tool: Tool) -> String {
 }
 
 #[test]
-fn approvals_from_git_and_live_ones_survive_every_tool_and_count_once() {
+fn approvals_from_git_and_live_ones_survive_every_tool_and_take_effect_once() {
     let env = Env::on(Plane::Own(Box::new(guarded_plane())), &scenario());
     let namespace = env.namespace.clone();
     let account = operator_account(&env.plane, &namespace).kubeconfig;

@@ -137,7 +137,7 @@ fn of_two_operators_that_start_at_once_one_acts() {
 }
 
 #[test]
-fn a_standby_goes_on_at_once_when_the_leader_is_told_to_end() {
+fn a_standby_continues_at_once_when_the_leader_gets_sigterm() {
     let env = Env::new(STUCK);
     let (leader, standby) = leader_and_standby(&env);
     begin_incident(&env);
@@ -151,7 +151,7 @@ fn a_standby_goes_on_at_once_when_the_leader_is_told_to_end() {
 }
 
 #[test]
-fn a_standby_goes_on_when_the_claim_of_a_dead_leader_has_run_out() {
+fn a_standby_continues_when_the_claim_of_a_dead_leader_has_expired() {
     let env = Env::new(STUCK);
     let (leader, standby) = leader_and_standby(&env);
     begin_incident(&env);
@@ -188,7 +188,7 @@ fn a_standby_is_ready_and_does_nothing_until_the_lease_is_free() {
 }
 
 #[test]
-fn a_leader_that_is_robbed_stops_and_goes_on_when_it_leads_again() {
+fn a_leader_that_loses_the_lease_stops_and_continues_when_it_leads_again() {
     let env = Env::new(STUCK);
     let operator = env.operator_with(&FLAGS);
     begin_incident(&env);
@@ -207,7 +207,7 @@ fn a_leader_that_is_robbed_stops_and_goes_on_when_it_leads_again() {
 }
 
 #[test]
-fn a_lease_that_claims_to_last_a_day_holds_nobody_up_for_longer_than_two_claims() {
+fn a_lease_that_claims_to_last_a_day_blocks_others_for_at_most_two_claims() {
     let env = Env::new(STUCK);
     let operator = env.operator_with(&FLAGS);
     wait_until_leads(&operator, true);
@@ -220,7 +220,7 @@ fn a_lease_that_claims_to_last_a_day_holds_nobody_up_for_longer_than_two_claims(
 }
 
 #[test]
-fn a_lease_that_is_deleted_is_made_anew_by_its_holder() {
+fn a_deleted_lease_is_recreated_by_its_holder() {
     let env = Env::new(STUCK);
     let (leader, standby) = leader_and_standby(&env);
     begin_incident(&env);

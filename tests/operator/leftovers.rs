@@ -24,7 +24,7 @@ fn removals(operator: &Operator) -> usize {
 }
 
 #[test]
-fn what_is_over_goes_from_status_also_without_the_operators_managed_fields() {
+fn closed_incidents_are_removed_from_status_also_without_the_operators_managed_fields() {
     let env = Env::new(FAILED);
     let operator = env.operator();
     // Nothing is reloaded yet, so that there is time.
@@ -47,7 +47,7 @@ fn what_is_over_goes_from_status_also_without_the_operators_managed_fields() {
 }
 
 #[test]
-fn in_a_usual_life_nothing_is_left_over() {
+fn without_foreign_changes_nothing_needs_to_be_removed() {
     let env = Env::new(FAILED);
     let operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();

@@ -53,7 +53,7 @@ fn proposed(status: &WarehouseSyncPolicyStatus) -> BTreeSet<String> {
 }
 
 #[test]
-fn each_letter_has_its_end_and_nothing_is_destroyed() {
+fn each_notification_ends_and_nothing_is_destroyed() {
     let env = Env::new(LETTERS);
     let _operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();

@@ -85,7 +85,7 @@ fn is_left_alone(env: &Env, operator: &Operator, why: &str) {
 }
 
 #[test]
-fn a_policy_whose_state_a_newer_operator_wrote_is_left_alone_and_taken_up_again_by_that_one() {
+fn a_policy_whose_state_a_newer_operator_wrote_is_skipped_and_continued_by_that_one() {
     let env = Env::new(STUCK);
     let operator = env.operator_with(&SLOWLY);
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
@@ -118,7 +118,7 @@ fn own_plane() -> Plane {
 }
 
 #[test]
-fn a_status_with_values_of_a_newer_operator_is_left_alone() {
+fn a_status_with_values_of_a_newer_operator_is_not_changed() {
     let env = Env::on(own_plane(), STUCK);
     put(
         &env.plane,
@@ -168,7 +168,7 @@ fn with_resource_version(env: &Env, crd: &str) -> String {
 }
 
 #[test]
-fn with_a_crd_that_is_older_than_the_operator_nothing_is_sent_until_it_is_upgraded() {
+fn with_a_crd_older_than_the_operator_nothing_is_sent_until_it_is_upgraded() {
     let plane = Plane::Own(Box::new(ControlPlane::start().unwrap()));
     plane
         .apply(&crd_with(|status| {
@@ -191,7 +191,7 @@ fn with_a_crd_that_is_older_than_the_operator_nothing_is_sent_until_it_is_upgrad
 }
 
 #[test]
-fn a_policy_that_is_deleted_in_the_middle_is_let_go_and_one_made_anew_begins_from_what_posthog_shows()
+fn a_policy_deleted_during_an_incident_is_forgotten_and_a_recreated_one_starts_from_what_posthog_shows()
  {
     let env = Env::new(STUCK);
     let operator = env.operator_with(&SLOWLY);
@@ -212,7 +212,7 @@ fn a_policy_that_is_deleted_in_the_middle_is_let_go_and_one_made_anew_begins_fro
 }
 
 #[test]
-fn told_to_end_while_a_call_is_under_way_it_waits_for_the_answer_and_writes_it_down() {
+fn after_sigterm_during_a_call_it_waits_for_the_answer_and_writes_it_to_status() {
     let env = Env::new(STUCK);
     // Shorter than a claim to leadership at this pace: a call ends with it.
     let by = SignedDuration::from_secs(2);

@@ -83,7 +83,7 @@ fn observe_reports_what_it_would_do_and_sends_nothing() {
 }
 
 #[test]
-fn the_operator_killed_in_the_middle_goes_on_where_it_was() {
+fn an_operator_killed_during_an_incident_continues_where_it_was() {
     for step in [Step::WaitTerminal, Step::Settle, Step::WaitSuccess] {
         let env = Env::new(STUCK);
         // Slow enough that the process can be killed in the step that is meant.
@@ -136,7 +136,7 @@ fn posthog_restarted_in_the_middle_is_waited_for() {
 }
 
 #[test]
-fn the_operator_ends_within_the_grace_period_when_it_is_told_to() {
+fn the_operator_ends_within_the_grace_period_after_sigterm() {
     let env = Env::new(STUCK);
     let operator = env.operator();
     env.apply(&env.policy("p", "")).unwrap();

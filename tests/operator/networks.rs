@@ -177,7 +177,7 @@ fn the_api_server_of_a_kubeconfig_is_behind_the_proxy_too_unless_no_proxy_names_
 }
 
 #[test]
-fn what_a_proxy_refuses_is_told_with_what_to_do() {
+fn a_refusal_of_the_proxy_is_reported_with_advice() {
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -286,7 +286,7 @@ fn diagnose_says_what_is_wrong_with_a_certificate() {
 }
 
 #[test]
-fn a_file_of_authorities_that_cannot_be_used_ends_it_at_the_start() {
+fn an_unusable_ca_file_ends_the_operator_at_startup() {
     let folder = tempfile::tempdir().unwrap();
     let authority = PrivateAuthority::new("ours");
     let good = std::fs::read_to_string(authority.file()).unwrap();
@@ -333,7 +333,7 @@ fn a_file_of_authorities_that_cannot_be_used_ends_it_at_the_start() {
 }
 
 #[test]
-fn a_proxy_that_cannot_be_used_ends_it_at_the_start_and_is_not_shown() {
+fn an_unusable_proxy_ends_the_operator_at_startup_and_is_not_shown() {
     for value in [
         "robot:hunter2@proxy:3128",
         "socks5://robot:hunter2@proxy:1080",

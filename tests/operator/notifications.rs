@@ -87,7 +87,7 @@ fn polls_go_by(env: &Env) {
 }
 
 #[test]
-fn a_proposal_is_told_once_with_its_command_and_a_signature_that_holds() {
+fn a_proposal_is_announced_once_with_its_command_and_a_valid_signature() {
     let (env, receiver) = (Env::new(ASKS), Receiver::start());
     receiver.next(&[Manner::Status(500)]);
     put(&env, RELEASED, &format!("{}{PATH}", receiver.url));
@@ -140,7 +140,7 @@ fn a_proposal_is_told_once_with_its_command_and_a_signature_that_holds() {
 }
 
 #[test]
-fn repairs_go_on_while_a_receiver_never_answers_and_the_next_process_tells_it_under_the_same_id() {
+fn repairs_continue_while_a_receiver_never_answers_and_the_next_process_sends_under_the_same_id() {
     let (env, receiver, other) = (Env::new(ASKS), Receiver::start(), Receiver::start());
     receiver.always(Manner::Silence);
     put(&env, RELEASED, &receiver.url);
@@ -178,7 +178,7 @@ fn repairs_go_on_while_a_receiver_never_answers_and_the_next_process_tells_it_un
 }
 
 #[test]
-fn only_a_released_secret_and_a_listed_host_are_used_and_a_redirect_is_not_followed() {
+fn only_a_labelled_secret_and_a_listed_host_are_used_and_a_redirect_is_not_followed() {
     let (env, receiver, elsewhere) = (Env::new(ASKS), Receiver::start(), Receiver::start());
     receiver.always(Manner::Redirect(format!("{}/elsewhere", elsewhere.url)));
     put(&env, "a: b", &format!("{}{PATH}", receiver.url));
@@ -281,7 +281,7 @@ fn types(got: &[Got]) -> Vec<String> {
 }
 
 #[test]
-fn an_open_breaker_and_its_end_are_told_and_so_is_an_escalation() {
+fn an_open_breaker_its_end_and_an_escalation_are_announced() {
     for (scenario, told) in [
         (
             OUTAGE,

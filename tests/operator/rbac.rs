@@ -94,7 +94,7 @@ fn each_role_of_people_has_its_verbs_on_policies_and_nothing_else() {
 }
 
 #[test]
-fn nobody_hands_on_a_right_to_approve_that_they_lack() {
+fn no_one_can_grant_a_right_to_approve_that_they_lack() {
     let plane = guarded();
     let at = namespace(&plane, "binders");
     // As the built-in role `admin` may: it makes role bindings, but has no verb `bind`.

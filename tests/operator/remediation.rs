@@ -14,7 +14,7 @@ sources:
 ";
 
 #[test]
-fn a_passing_failure_is_reloaded_once_and_told_in_events() {
+fn a_transient_failure_is_reloaded_once_and_reported_in_events() {
     let env = Env::new(FAILED);
     let _operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
@@ -46,7 +46,7 @@ fn a_window_that_cannot_be_read_stops_the_policy_and_says_what_is_wrong() {
 }
 
 #[test]
-fn what_is_held_back_is_said_with_the_guard() {
+fn a_held_action_is_reported_with_its_guard() {
     let env = Env::new(FAILED);
     let _operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce, remediation: {reloadTransient: 'Off'}"))

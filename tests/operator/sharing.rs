@@ -166,7 +166,7 @@ fn a_project_with_too_many_tables_says_how_many_and_is_not_read() {
 }
 
 #[test]
-fn of_too_many_tables_in_all_the_project_goes_that_has_more_than_its_share() {
+fn with_too_many_tables_in_total_the_project_above_its_share_is_not_read() {
     let small = "{token: phx_small, label: small, projects: [777]}";
     let scenario = ELEVEN
         .replace("label: second}", &format!("label: second}}, {small}"))
@@ -251,22 +251,22 @@ fn hands_over_when(act: impl Fn(&Env)) {
 }
 
 #[test]
-fn deleting_the_older_hands_its_tables_over() {
+fn deleting_the_older_policy_gives_its_tables_to_the_other() {
     hands_over_when(|env| drop(env.kubectl(&["delete", "wsp", "older"])));
 }
 
 #[test]
-fn suspending_the_older_hands_its_tables_over() {
+fn suspending_the_older_policy_gives_its_tables_to_the_other() {
     hands_over_when(|env| set(env, "older", &json!({"suspend": true})));
 }
 
 #[test]
-fn setting_the_older_to_observe_hands_its_tables_over() {
+fn setting_the_older_policy_to_observe_gives_its_tables_to_the_other() {
     hands_over_when(|env| set(env, "older", &json!({"mode": "Observe"})));
 }
 
 #[test]
-fn a_policy_suspended_from_the_start_sends_nothing_until_it_is_let_go() {
+fn a_policy_suspended_from_the_start_sends_nothing_until_it_is_resumed() {
     let env = Env::new(STUCK);
     let _operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce, suspend: true"))
@@ -280,7 +280,7 @@ fn a_policy_suspended_from_the_start_sends_nothing_until_it_is_let_go() {
 }
 
 #[test]
-fn suspending_in_the_middle_stops_the_next_call_and_letting_go_sends_it() {
+fn suspending_during_an_incident_stops_the_next_call_and_resuming_sends_it() {
     let env = Env::new(STUCK);
     // The pause between cancel and reload is 18 s.
     let _operator = env.operator_with(&["--allow-http-loopback", "--time-factor", "10"]);

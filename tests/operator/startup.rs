@@ -119,7 +119,7 @@ fn an_api_server_that_does_not_answer_is_waited_for() {
 }
 
 #[test]
-fn without_rights_it_waits_and_goes_on_when_it_has_them() {
+fn without_rights_it_waits_and_continues_when_it_has_them() {
     let env = Env::new(EMPTY);
     let nobody = env
         .plane
@@ -183,7 +183,7 @@ fn nothing_is_polled_before_the_policies_of_every_namespace_are_known() {
 
 /// As a template leaves it that has no value to fill in.
 #[test]
-fn an_empty_variable_is_as_none() {
+fn an_empty_variable_is_like_an_absent_one() {
     let env = Env::new(EMPTY);
     let empty = [("WAREHOUSE_SYNC_NAMESPACES", "")];
     let operator = Operator::start_with(&env.kubeconfig, &[], &empty);
@@ -191,7 +191,7 @@ fn an_empty_variable_is_as_none() {
 }
 
 #[test]
-fn a_token_that_is_not_accepted_is_told() {
+fn a_token_that_is_not_accepted_is_reported() {
     let env = Env::new(EMPTY);
     let text = std::fs::read_to_string(&env.kubeconfig).unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();

@@ -46,7 +46,7 @@ fn events(lines: &[&Value]) -> Vec<String> {
 }
 
 #[test]
-fn the_log_of_an_incident_reads_as_a_story_and_then_is_silent() {
+fn the_log_of_an_incident_is_complete_and_then_silent() {
     let env = Env::new(TROUBLE);
     let operator = env.operator_with(&[
         "--allow-http-loopback",
@@ -141,7 +141,7 @@ fn the_log_of_an_incident_reads_as_a_story_and_then_is_silent() {
 }
 
 #[test]
-fn an_obstacle_is_told_once_and_again_only_when_it_changes() {
+fn an_error_is_logged_once_and_again_only_when_it_changes() {
     let env = Env::new("sources: []");
     let operator = env.operator_with(&[
         "--allow-http-loopback",

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_a_human_can_mend_stalls_and_what_may_pass_does_not() {
+    fn what_only_a_person_can_fix_stalls_and_transient_errors_do_not() {
         let truth = |facts: &[ConditionFact], type_| {
             facts.iter().find(|s| s.type_ == type_).map(|s| s.truth)
         };

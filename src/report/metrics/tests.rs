@@ -156,7 +156,7 @@ fn a_scrape_says_what_is_wrong_now() {
 }
 
 #[test]
-fn policies_add_up_once_each_and_leave_nothing_behind() {
+fn policies_add_up_once_each_and_are_removed_completely() {
     let gauges = Gauges::default();
     let add = |name: &str, count| {
         let instance = crate::posthog::instance::Instance::default();
@@ -204,7 +204,7 @@ fn policies_add_up_once_each_and_leave_nothing_behind() {
 }
 
 #[test]
-fn what_was_found_still_counts_while_posthog_cannot_be_read_and_the_poll_is_overdue() {
+fn findings_are_still_counted_while_posthog_cannot_be_polled_and_the_poll_is_overdue() {
     let (metrics, _gate) = full();
     let later = (at(1_000), SignedDuration::from_secs(30));
     metrics

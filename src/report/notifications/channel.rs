@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_hosts_over_https_can_be_told() {
+    fn only_listed_hosts_over_https_can_be_notified() {
         for url in [
             "https://hooks.slack.com/services/T0/B0/canary",
             "https://HOOKS.slack.com:443/services/T0/B0/canary\n",
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_told_only_if_the_operator_may() {
+    fn a_receiver_on_this_machine_is_used_only_if_a_flag_allows_it() {
         let url = held("http://127.0.0.1:80/x");
         assert!(open(&slack(), "n", &url, None, &HostList::new(&[], true)).is_ok());
     }

@@ -567,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_offered_already_is_not_sent_twice() {
+    fn a_message_that_is_offered_twice_is_sent_once() {
         let outbox = Outbox::default();
         let mut announced = owing(0..1, &to("x"));
         offer(&outbox, "a", 0..1, &to("x"));
@@ -647,7 +647,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_will_not_pass_ends_only_that_message_and_a_wish_to_wait_is_heeded() {
+    fn a_permanent_refusal_gives_up_only_that_message_and_retry_after_is_honoured() {
         let outbox = Outbox::default();
         offer(&outbox, "a", 0..2, &to("x"));
         let due = take(&outbox, now()).unwrap();
@@ -671,7 +671,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_longer_owed_and_policies_that_are_gone_are_not_told() {
+    fn what_is_no_longer_owed_and_deleted_policies_are_not_announced() {
         let outbox = Outbox::default();
         offer(&outbox, "a", 0..2, &to("x"));
         offer(&outbox, "a", 1..2, &to("x"));
@@ -685,7 +685,7 @@ mod tests {
     }
 
     #[test]
-    fn receivers_that_never_answer_take_neither_more_memory_nor_the_place_of_others_for_ever() {
+    fn receivers_that_never_answer_use_bounded_memory_and_do_not_block_others() {
         let outbox = Outbox::default();
         for policy in 0..100 {
             offer(&outbox, &format!("p{policy}"), 0..200, &to("same"));

@@ -106,7 +106,7 @@ fn gave_up(edition: &str) -> Delivery {
 }
 
 #[test]
-fn what_stands_is_owed_to_who_wants_to_know_and_only_once() {
+fn each_situation_is_owed_once_to_the_receivers_of_its_event() {
     let policy = policy(BOTH);
     let first = next(
         &policy,
@@ -130,7 +130,7 @@ fn what_stands_is_owed_to_who_wants_to_know_and_only_once() {
 }
 
 #[test]
-fn an_id_says_what_stands_and_nothing_else() {
+fn an_id_depends_only_on_the_situation() {
     let slack = policy("[{type: Slack, secretRef: {name: s, key: url}}]");
     let first = after(&slack, &[escalated()]);
     let other = after(&policy(BOTH), &[escalated()]);
@@ -142,7 +142,7 @@ fn an_id_says_what_stands_and_nothing_else() {
 }
 
 #[test]
-fn the_end_is_told_to_who_was_told_of_the_trouble() {
+fn the_end_is_sent_to_receivers_that_were_notified_of_the_start() {
     let policy = policy(BOTH);
     let rows_of = |statuses: &[WarehouseSyncPolicyStatus], last: &WarehouseSyncPolicyStatus| {
         let before = after(&policy, statuses);
@@ -175,7 +175,7 @@ fn the_end_is_told_to_who_was_told_of_the_trouble() {
 }
 
 #[test]
-fn nothing_is_called_over_that_may_not_be() {
+fn nothing_is_reported_as_ended_that_may_not_have_ended() {
     let policy = policy(BOTH);
     let finding = |schema: &str, source: &str| {
         status(
@@ -208,7 +208,7 @@ fn nothing_is_called_over_that_may_not_be() {
 }
 
 #[test]
-fn what_was_given_up_is_told_once_the_receiver_works_again_or_its_secret_changed() {
+fn given_up_messages_are_sent_once_the_receiver_works_again_or_its_secret_changed() {
     let policy = policy("[{type: Slack, secretRef: {name: s, key: url}}]");
     let first = next(
         &policy,
@@ -409,18 +409,19 @@ fn no_text_is_longer_than_slack_takes() {
 }
 
 #[test]
-fn what_is_held_back_is_said() {
+fn the_number_of_waiting_messages_is_shown() {
     let letter = &letters(&waiting("r"))[0];
     let text = slack::message(letter, 7).to_string();
+    assert!(text.contains("7 more follow, one at a time"), "{text}");
     assert!(
-        text.contains("7 more follow, one at a time"),
-        "{text}"
+        !slack::message(letter, 0)
+            .to_string()
+            .contains("more follow")
     );
-    assert!(!slack::message(letter, 0).to_string().contains("more follow"));
 }
 
 #[test]
-fn between_two_tries_of_an_incident_nothing_is_told() {
+fn between_two_attempts_of_an_incident_nothing_is_announced() {
     let mut status = escalated();
     let policy = policy(BOTH);
     let announced = next(&policy, &Announced::default(), &status, |_| None, now());
