@@ -122,7 +122,7 @@ const CHANGES: [(&str, &str, &str); 3] = [
     ("files/crd.yaml", "at the last poll", "of late"),
     (
         "templates/admission-status.yaml",
-        "only the operator's own account writes",
+        "only the operator's ServiceAccount may write",
         "nobody else writes",
     ),
     (

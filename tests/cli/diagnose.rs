@@ -96,7 +96,7 @@ fn an_empty_project_is_said_to_be_empty() {
         [
             "0 sources with 0 tables",
             "",
-            "The project has no data-warehouse tables, so there is nothing to say."
+            "The project has no data-warehouse tables."
         ]
     );
 }
@@ -155,7 +155,7 @@ fn the_report_groups_and_puts_the_worst_first() {
         words.contains("Tables 40: t0, t1, t10, ") && words.contains(" and 32 more Evidence"),
         "{words}"
     );
-    let one = "What x, y: PostHog's billing limit holds the table back. Known by";
+    let one = "What x, y: PostHog's billing limit holds the table back. Rule";
     assert!(
         words.contains(one),
         "a message is said once for all its tables: {words}"
@@ -215,7 +215,7 @@ fn the_report_of_every_kind_of_trouble_is_for_people_without_an_operator() {
         for word in ["operator", "approve", "policy"] {
             assert!(!advice.contains(word), "{advice}");
         }
-        assert_eq!(finding["nextAction"], "Nothing: this command only reads.");
+        assert_eq!(finding["nextAction"], "None: this command only reads");
         let severity = finding["severity"].as_str().unwrap();
         let told = finding["schema"]
             .as_str()
@@ -398,15 +398,16 @@ fn tables_beyond_the_budget_are_counted_and_judged_by_the_list() {
     let notes = said["notes"].as_array().unwrap();
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(
-        notes[0].as_str().unwrap().starts_with(
-            "202 tables that deserve a closer look got none: one call looks at 200 at most."
-        ),
+        notes[0]
+            .as_str()
+            .unwrap()
+            .starts_with("202 tables that need a probe got none: this command probes at most 200."),
         "{notes:?}"
     );
     assert!(
         diagnose(&server, &[])
             .words()
-            .contains("Note: 202 tables that deserve")
+            .contains("Note: 202 tables that need")
     );
 }
 
@@ -420,7 +421,7 @@ fn questions_beyond_the_budget_are_counted() {
     assert_eq!(
         said["notes"],
         serde_json::json!([
-            "1 closer question on webhooks, change data capture and columns left out, so that this command ends in time."
+            "1 probe of webhooks, change data capture and columns skipped to limit the duration of this command."
         ])
     );
 }
@@ -475,7 +476,7 @@ fn a_wait_that_is_too_long_leaves_a_report_that_says_what_it_lacks() {
         .collect();
     assert_eq!(notes.len(), 2, "{notes:?}");
     assert!(
-        notes[0].starts_with("PostHog answered 429 and asked for a longer wait than the 3 minutes"),
+        notes[0].starts_with("This report is incomplete: PostHog answered 429 and asked to wait longer than the 3 minutes"),
         "{notes:?}"
     );
     assert!(
@@ -490,8 +491,7 @@ fn nothing_found_in_half_a_report_does_not_end_with_0() {
     let ran = diagnose(&asked_to_wait(HEALTHY, "/jobs/", "forever", "3600"), &[]);
     assert_eq!(ran.code, 3, "{}", ran.out);
     assert!(
-        ran.out
-            .contains("Nothing is wrong as far as it was looked at."),
+        ran.out.contains("Nothing is wrong with what was checked."),
         "{}",
         ran.out
     );
@@ -551,7 +551,7 @@ fn a_missing_empty_or_broken_key_is_named() {
     );
     fails(
         &run(binary(&args).env("POSTHOG_API_KEY", " "), b""),
-        &["the API key of POSTHOG_API_KEY", "empty"],
+        &["the API key from POSTHOG_API_KEY", "empty"],
     );
     let missing = [&args[..], &["--api-key-file", "/nowhere/key"]].concat();
     fails(
@@ -660,8 +660,8 @@ fn a_limit_that_lasts_for_an_hour_ends_the_read_of_the_list_with_how_long() {
         &diagnose(&server, &[]),
         &[
             "429",
-            "It asks to wait for 60 minutes",
-            "waits for 3 minutes at most",
+            "PostHog asks to wait for 60 minutes",
+            "waits for at most 3 minutes",
             "try again later.",
         ],
     );
@@ -697,7 +697,7 @@ fn wrong_flags_end_with_3_because_2_means_errors_were_found() {
     let help = run(&mut binary(&["diagnose", "--help"]), b"");
     assert_eq!((help.code, help.err.as_str()), (0, ""));
     assert!(
-        help.out.contains("Exit code: 0 nothing is wrong"),
+        help.out.contains("Exit code: 0 no findings"),
         "{}",
         help.out
     );

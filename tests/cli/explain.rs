@@ -109,9 +109,9 @@ fn a_text_that_no_rule_knows_is_said_to_be_unknown() {
     let ran = explain(&["the frobnicator is out of cheese"]);
     assert_eq!(ran.code, 0);
     for line in [
-        "Cause       Unknown (Not known, or not to be told from what PostHog says)\n",
+        "Cause       Unknown (Not known, or PostHog's data does not show it)\n",
         "Confidence  Low\n",
-        "Why         no rule knows this text; a wrong cause would be worse than none\n",
+        "Why         no rule matches this text; a wrong cause would be worse than none\n",
     ] {
         assert!(ran.out.contains(line), "{}", ran.out);
     }
@@ -233,12 +233,13 @@ fn a_batch_answers_each_line_in_order_and_names_the_broken_ones() {
         }
     }
     assert_eq!(ran.code, 1);
-    let expected = r#"expected is {"id": …, "text": "…", "sourceType": "…"}, of which sourceType may be absent"#;
+    let expected =
+        r#"expected is {"id": …, "text": "…", "sourceType": "…"}, where sourceType is optional"#;
     assert_eq!(
         ran.err,
         format!(
             "error: line 3 is not JSON: it ends too early; {expected}\n\
-             error: line 5 is wrong: its field text is a number and no string; {expected}\n"
+             error: line 5 is wrong: its field text is a number, not a string; {expected}\n"
         )
     );
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What an approver hears who changes anything else.
-const ANSWERS_ONLY: &str = "may approve and deny only";
+const ANSWERS_ONLY: &str = "may only approve and deny";
 
 const ID: &str = "rs-abcdefghijklmnopqrstuvwxyz";
 
@@ -256,7 +256,7 @@ fn without_the_right_to_deny_a_denial_of_an_open_proposal_cannot_be_removed() {
     for phase in ["AwaitingApproval", "Approved"] {
         operator_account(&plane, &at).writes_status(&with_proposal(phase));
         anna.annotate(&deny("no")).unwrap();
-        author.refused(&taken_back, "may not take back the denial");
+        author.refused(&taken_back, "may not remove the denial");
         // Nor by a file that lacks it, by any way of applying.
         for verb in [
             &["replace"][..],
@@ -283,7 +283,7 @@ fn without_the_right_to_deny_a_denial_of_an_open_proposal_cannot_be_removed() {
             } else {
                 let said = said.expect_err(verb[0]);
                 assert!(
-                    said.contains("may not take back the denial"),
+                    said.contains("may not remove the denial"),
                     "{verb:?}: {said}"
                 );
             }

@@ -48,7 +48,7 @@ fn approving_twice_changes_nothing_and_another_approval_is_not_replaced() {
     assert!(again.out.contains("unchanged"), "{}", again.out);
     let bob = env.user("bob", "patch");
     env.plugin_as(&bob, &["approve", "prod", &proposal.id])
-        .refused("is there already, and says \"admin\"");
+        .refused("already exists with the value \"admin\"");
     assert_eq!(env.get("prod"), before);
 }
 
@@ -127,7 +127,7 @@ fn a_status_that_shows_something_else_than_the_id_stands_for_is_not_approved() {
     proposal.steps = vec!["reload orders".to_owned()];
     env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id, "--yes"])
-        .refused("is not what its id stands for (steps)");
+        .refused("does not match what status shows (steps differs)");
     let ran = env.plugin(&["verify", "prod", &proposal.id]);
     assert_eq!(ran.code, 1);
     assert!(
@@ -142,7 +142,7 @@ fn a_status_that_shows_something_else_than_the_id_stands_for_is_not_approved() {
     proposal.material.schema_id = Some("another".to_owned());
     env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id, "--yes"])
-        .refused("is not what its id stands for (id)");
+        .refused("does not match what status shows (id differs)");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_proposal_of_another_policy_is_not_approved() {
         super::support::proposal("another-uid", ProposedAction::RefreshSchemas, "orders");
     env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id])
-        .refused("(uid of the policy)");
+        .refused("(uid of the policy differs)");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_denial_is_its_reason_and_wins() {
     let key = format!("deny.warehousesync.dev/{}", proposal.id);
     assert_eq!(env.annotation(&key).as_deref(), Some("not \"now\""));
     env.plugin(&["approve", "prod", &proposal.id])
-        .refused("a no wins");
+        .refused("a denial takes precedence");
 }
 
 #[test]

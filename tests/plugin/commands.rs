@@ -107,7 +107,7 @@ fn show_tells_all_of_a_proposal() {
         "1. wipe orders and import it anew",
         "Loses data Yes",
         "OutcomeUnknown Why no new job came",
-        "on-behalf:ann, seen 2026-11-23 06:10 UTC; nobody has checked the name",
+        "on-behalf:ann (not verified), observed 2026-11-23 06:10 UTC",
         "Resync at 2026-11-23 06:11 UTC: HTTP 502, bad gateway",
         "Rows before 1200",
         "nonce: 0f0f",

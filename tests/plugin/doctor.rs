@@ -30,11 +30,13 @@ fn only_the_guard_is_missing_where_all_else_is_well() {
         "{words}"
     );
     assert!(
-        words.contains("ok: Secret posthog is released for its use"),
+        words.contains("ok: Secret posthog has the label for its use"),
         "{words}"
     );
     assert!(
-        words.contains("unknown: the operator does not say whether approvals are guarded"),
+        words.contains(
+            "unknown: the operator has not reported whether the admission policies are in effect"
+        ),
         "{words}"
     );
     assert!(!words.contains("has no effect"), "{words}");
@@ -76,7 +78,7 @@ fn a_user_is_told_what_they_may_do() {
         "may approve and deny proposals as yourself",
         "may not approve on behalf of others",
         // Whoever may not read Secrets is told so, and nothing is called wrong.
-        "unknown: cannot look at the Secret posthog",
+        "unknown: cannot read the Secret posthog",
     ] {
         assert!(words.contains(said), "{said}: {words}");
     }

@@ -159,9 +159,9 @@ fn of_several_documents_the_named_one_is_edited() {
     refused(
         &text,
         &[ID],
-        "write one of the names prod, dev before the id",
+        "write the name before the id, one of prod, dev",
     );
-    refused(&text, &["qa", ID], "no policy qa, but prod, dev");
+    refused(&text, &["qa", ID], "no policy qa, only prod, dev");
     let file = File::new(&text);
     file.approve(&["dev", ID]).fine();
     let dev = format!("{}  annotations:\n    {LINE}\n", policy("dev"));
@@ -194,11 +194,11 @@ fn what_cannot_be_edited_safely_is_left_alone() {
         ),
         (
             "metadata:\n  name: prod\n  annotations: null\n",
-            "annotations are no map",
+            "annotations are not a map",
         ),
         (
             "metadata:\n  name: prod\n  annotations: [a]\n",
-            "annotations are no map",
+            "annotations are not a map",
         ),
         (
             "metadata:\n  name: |\n    prod\n",
@@ -229,7 +229,11 @@ fn what_somebody_has_said_in_a_file_is_not_replaced() {
     let text = format!(
         "{HEAD}metadata:\n  name: prod\n  annotations:\n    approve.warehousesync.dev/{ID}: on-behalf:bob\n"
     );
-    refused(&text, &[ID], "is there already, and says \"on-behalf:bob\"");
+    refused(
+        &text,
+        &[ID],
+        "already exists with the value \"on-behalf:bob\"",
+    );
 }
 
 #[test]
@@ -265,13 +269,13 @@ fn links_and_permissions_stay_and_nothing_else_is_left_in_the_folder() {
 #[test]
 fn what_is_missing_on_the_command_line_is_named() {
     let text = format!("{HEAD}metadata: {{name: prod}}\n");
-    refused(&text, &["rf-abcdef"], "no whole id");
+    refused(&text, &["rf-abcdef"], "not a complete id");
     refused(&text, &["rs-abcdefghijklmnopqrstuvwxyz"], "add --yes");
     let file = File::new(&text);
     run(plugin().args(["approve", ID, "-f"]).arg(&file.path)).refused("needs --on-behalf");
     let live = run(plugin().args(["approve", "prod", ID, "--on-behalf", "ann"]));
     assert_eq!(live.code, 2, "{}", live.err);
-    run(plugin().args(["approve", ID])).refused("give the name of the policy and the id");
+    run(plugin().args(["approve", ID])).refused("name the policy and the id of the proposal");
     run(plugin().args([
         "approve",
         "--offline",

@@ -110,7 +110,7 @@ proptest! {
         let ran = file.approve(&[ID]);
         let after = file.text();
         if ran.code != 0 {
-            prop_assert!(ran.err.contains("the file is as it was"), "{}", ran.err);
+            prop_assert!(ran.err.contains("the file is unchanged"), "{}", ran.err);
             prop_assert_eq!(&after, &before);
             return Ok(());
         }

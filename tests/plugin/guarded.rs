@@ -91,6 +91,6 @@ fn an_approver_approves_and_an_editor_is_refused_by_the_api_server() {
     .fine();
 
     let words = env.plugin(&["doctor", "prod"]).words();
-    let there = "ok: the admission policies of approvals are there";
+    let there = "ok: the admission policies for approvals exist";
     assert!(words.contains(there), "{words}");
 }

@@ -36,8 +36,8 @@ fn a_request_needs_the_tables_name_or_a_yes() {
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
     env.propose([&proposal]);
     env.plugin(&["request", "prod", "id-of-orders", "Resync"])
-        .refused("somebody has to type \"orders\" at a terminal; where there is none, add --yes");
+        .refused("type \"orders\" at a terminal, or add --yes");
     env.plugin(&["request", "prod", "not/an/id", "Resync", "--yes"])
-        .refused("is no id of a table");
+        .refused("is not the id of a table");
     assert_eq!(env.annotation(KEY), None);
 }

@@ -299,22 +299,18 @@ impl Totals {
             "Policies by reason of their condition Notifying",
             self.notifying,
         );
-        if let Some(at) = self.oldest_poll {
-            registry.register_with_unit(
-                "oldest_poll_timestamp",
-                "Time of the last poll of the policy that has not been polled for longest",
-                Unit::Seconds,
-                at_time(at),
-            );
-        }
-        if let Some(at) = self.newest_poll {
-            registry.register_with_unit(
-                "newest_poll_timestamp",
-                "Time of the last poll of any policy",
-                Unit::Seconds,
-                at_time(at),
-            );
-        }
+        register_time(
+            registry,
+            "oldest_poll_timestamp",
+            "Time of the last poll of the policy that has not been polled for longest",
+            self.oldest_poll,
+        );
+        register_time(
+            registry,
+            "newest_poll_timestamp",
+            "Time of the last poll of any policy",
+            self.newest_poll,
+        );
         registry.register(
             "findings",
             "Findings by cause and severity, over all policies",
@@ -367,14 +363,18 @@ impl Totals {
             "Values from PostHog that this version does not know, by kind, over all policies",
             self.unfamiliar,
         );
-        if let Some(at) = self.breaker_open_since {
-            registry.register_with_unit(
-                "breaker_open_since_timestamp",
-                "Opening time of the circuit breaker that has been open for longest",
-                Unit::Seconds,
-                at_time(at),
-            );
-        }
+        register_time(
+            registry,
+            "breaker_open_since_timestamp",
+            "Opening time of the circuit breaker that has been open for longest",
+            self.breaker_open_since,
+        );
+    }
+}
+
+fn register_time(registry: &mut Registry, name: &str, help: &str, at: Option<Timestamp>) {
+    if let Some(at) = at {
+        registry.register_with_unit(name, help, Unit::Seconds, at_time(at));
     }
 }
 
