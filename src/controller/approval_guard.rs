@@ -75,7 +75,7 @@ struct Shipped {
 
 /// Why approvals are ignored, or why that is unknown.
 #[derive(Debug, thiserror::Error)]
-enum GuardError {
+pub enum GuardError {
     /// What is shipped with this binary is no manifest.
     #[error("the admission policies of this version cannot be read: {0}")]
     Shipped(String),

@@ -130,12 +130,7 @@ fn say_held(at: &PolicyRef, held: &Held, plan: &Plan) {
         incident: held.about.incident.clone().filter(|_| is_open),
         ..held.about.clone()
     };
-    let said = format!(
-        "held by {}: {} ({})",
-        held.guard.as_str(),
-        held.what,
-        held.blocked_by
-    );
+    let said = format!("held: {}; reason: {}", held.what, held.blocked_by);
     let guard = Some(held.guard.as_str());
     line(false, at, &about, guard, "Held", &said);
 }

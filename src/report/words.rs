@@ -169,12 +169,7 @@ fn next_action(schema_id: &str, plan: &Plan) -> Option<String> {
     let mut held = plan.held.iter().filter(|held| held.kind != Kind::Approved);
     let held = held.find(|held| held.schema_id == schema_id)?;
     Some(redact::one_line(
-        &format!(
-            "Held by {}: {} ({}).",
-            held.guard.as_str(),
-            held.what,
-            held.blocked_by
-        ),
+        &format!("Held: {}. Reason: {}.", held.what, held.blocked_by),
         SENTENCE_CAP,
     ))
 }

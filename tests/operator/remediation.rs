@@ -57,7 +57,7 @@ fn a_held_action_is_reported_with_its_guard() {
     assert!(
         finding
             .next_action
-            .contains("(spec.remediation.reloadTransient is Off)"),
+            .contains("Reason: spec.remediation.reloadTransient is Off"),
         "{}",
         finding.next_action
     );

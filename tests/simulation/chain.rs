@@ -507,6 +507,22 @@ fn cell(line: &Line, kind: Kind) -> Option<String> {
     wrong.map(|wrong| format!("{guard:?} of {kind:?}: {wrong}"))
 }
 
+/// What status says while `guard` holds an action of the first kind that it can hold.
+pub fn said_by(guard: Guard) -> String {
+    let line = CHAIN.iter().find(|line| line.guard == guard).unwrap();
+    let mut kinds = [Kind::Reload, Kind::Webhook, Kind::Approved].into_iter();
+    let kind = kinds.find(|kind| line.holds_start_of(*kind)).unwrap();
+    let mut world = prepare(kind, guard);
+    arrange(&mut world, guard, kind);
+    world.run_for(SignedDuration::from_mins(11));
+    let status = world.status();
+    let findings = status.findings.into_iter().map(|one| one.next_action);
+    let proposals = status.proposals.into_iter().map(|one| one.message);
+    let named = format!("(guard {})", guard.as_str());
+    let mut said = findings.chain(proposals);
+    said.find(|said| said.contains(&named)).unwrap()
+}
+
 /// All cells of one kind.
 fn check(kind: Kind) {
     let lines = CHAIN.iter().filter(|line| {
