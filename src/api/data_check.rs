@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{cel::between, duration::DurationText, invalid::InvalidPolicy, refs::SourceRef};
 
-/// A check of the data of one table: either `uniqueKey` or `newestRow`. Only counts and times are read, never values.
+/// A check of the data of one table: either `uniqueKey` or `newestRow`. It reads counts and times, never values.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.uniqueKey) && size(self.uniqueKey) > 0) != has(self.newestRow)")

@@ -48,7 +48,7 @@ pub enum Step {
     WaitNewJob,
     /// Waiting until the new job ends.
     WaitSuccess,
-    /// Waiting before the next attempt, because the new run failed as well.
+    /// Waiting before the next attempt, because the new run failed too.
     BackOff,
     /// A new job completed; the incident is kept until the table has been healthy for `healthyFor`.
     Recovered,
@@ -81,7 +81,7 @@ pub struct Incident {
     pub source_id: String,
     /// Why the incident was opened.
     pub cause: RootCause,
-    /// Where it stands.
+    /// The current step.
     pub step: Step,
     /// Number of the attempt, from 1.
     pub attempt: i64,

@@ -31,8 +31,8 @@ pub struct LimitsSpec {
     pub max_actions_per_hour: i64,
     /// How long to wait after a failure before the table is reloaded.
     pub backoff: BackoffSpec,
-    /// The circuit breaker: when the operator starts nothing, because so many sources fail at once that the cause is
-    /// not in single tables.
+    /// The circuit breaker: when the operator starts nothing, because many sources fail at once and the cause is not in
+    /// single tables.
     pub breaker: BreakerSpec,
 }
 

@@ -1,4 +1,4 @@
-//! `spec.notifications`: who is notified, and of what.
+//! `spec.notifications`: receivers and the events that they are notified of.
 
 #![allow(
     clippy::doc_markdown,
@@ -19,7 +19,7 @@ use super::refs::SecretKeyRef;
 #[x_kube(validation = Rule::new("self.type != 'Slack' || !has(self.hmacSecretRef)")
     .message("hmacSecretRef is only for type Webhook: Slack checks no signature"))]
 #[x_kube(validation = Rule::new("self.type != 'Webhook' || has(self.hmacSecretRef)")
-    .message("type Webhook needs hmacSecretRef: without a signature, anyone who knows the URL could forge messages"))]
+    .message("type Webhook needs hmacSecretRef: without a signature, anyone with the URL could forge messages"))]
 pub struct Notification {
     /// Webhook: a CloudEvent in JSON, signed as defined by Standard Webhooks. Slack: a message for an incoming webhook
     /// of Slack.
@@ -92,7 +92,7 @@ pub enum Occasion {
     ApprovalRequired,
     /// An incident was escalated: the operator has stopped acting on it.
     Escalated,
-    /// So many sources fail at once that the operator starts nothing.
+    /// The circuit breaker is open: many sources fail at once, and the operator starts nothing.
     BreakerOpen,
     /// A situation of which the receiver was notified has ended.
     Recovered,

@@ -73,7 +73,7 @@ impl Report<'_> {
         } else if self.notes.is_empty() {
             "\nNothing is wrong.\n"
         } else {
-            "\nNothing is wrong with what was checked.\n"
+            "\nNo problems were found in the checked part.\n"
         }
     }
 
@@ -257,7 +257,7 @@ fn counts(summary: &Summary) -> String {
     )
 }
 
-/// A number with what it counts.
+/// A number and its unit.
 pub(super) fn plural<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
     let ending = if count == N::from(1) { "" } else { "s" };
     format!("{count} {what}{ending}")

@@ -96,7 +96,7 @@ intervall | "2m" | unknown field | spec.intervall
 health.stuck.noProgresFor | "7h" | unknown field | spec.health.stuck.noProgresFor
 "#;
 
-/// The same with one field set, or taken away by null. `path` has dots.
+/// The same with one field set, or removed by null. `path` has dots.
 fn with(mut policy: Value, path: &str, value: Value) -> Value {
     let mut place = &mut policy["spec"];
     let mut names = path.split('.').peekable();
@@ -207,7 +207,7 @@ fn globs_that_take_long_to_match_are_bounded() {
     for (number, (field, value)) in [
         ("selector.schemas.include", many(16, &slow)),
         ("selector.schemas.exclude", many(16, &slow)),
-        // Those that are cheap are not counted.
+        // Globs that are cheap to match are not counted.
         ("selector.schemas.include", many(64, &"a".repeat(253))),
         (
             "selector.schemas.exclude",

@@ -1,4 +1,4 @@
-//! A rotated Secret on a real API server: its change is noticed, handed over once, and shown nowhere.
+//! A rotated Secret on a real API server: its change is noticed, applied once, and shown nowhere.
 
 use crate::support::{Env, wait_until};
 
@@ -29,7 +29,7 @@ fn has_finding(env: &Env, text: &str) {
 }
 
 #[test]
-fn a_labelled_secret_is_sent_once_when_it_changes() {
+fn a_changed_secret_is_applied_once() {
     let env = Env::new(ROTATED);
     put(&env, "canary-wrong-1");
     let operator = env.operator();
@@ -133,7 +133,7 @@ fn a_webhook_input_that_is_not_secret_is_refused_by_the_api_server() {
 
 /// Who edits policies knows that the Secret is there, and may not read it: PostHog would show it as the name of a user.
 #[test]
-fn a_key_of_another_source_is_not_sent_for_any_input_and_source_that_a_policy_names() {
+fn a_key_of_another_source_is_not_sent_whatever_input_and_source_a_policy_names() {
     let env = Env::new(&ROTATED.replace(
         "accepts_inputs: {password: canary-right-9}",
         "accepts_inputs: {}",
