@@ -204,7 +204,7 @@ impl GuardWatch {
         name.ok_or(GuardError::NameUnknown)
     }
 
-    /// Compares one object with what is shipped: what to remember of it, and whether it is new.
+    /// Compares one object with the shipped one: what to remember of it, and whether it is new.
     async fn compare(
         &self,
         name: &str,

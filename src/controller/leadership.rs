@@ -213,8 +213,8 @@ impl Campaign {
         let leads = self.claim.borrow().is_some();
         let place = format!("Lease {}/{}", self.namespace, self.name);
         // A leader whose claim still holds can do its work.
-        let hindrance = done.as_ref().err().filter(|_| !leads);
-        self.health.hindered(hindrance.cloned());
+        let reason = done.as_ref().err().filter(|_| !leads);
+        self.health.blocked(reason.cloned());
         let is_problem = done.is_err();
         let sentence = match done {
             Ok(Some(_)) if leads => {

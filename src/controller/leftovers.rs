@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::api::WarehouseSyncPolicyStatus;
 
-/// The merge patch that makes the status that was `found` the one that is `wanted`; none if it is that already.
+/// The merge patch that turns the status `found` into the status `wanted`; none if they are the same.
 pub fn removal(
     found: Option<&WarehouseSyncPolicyStatus>,
     wanted: &WarehouseSyncPolicyStatus,

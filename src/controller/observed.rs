@@ -52,7 +52,7 @@ impl<T> Observed<T> {
 }
 
 /// Why a reconcile could not observe.
-pub struct Hindrance {
+pub struct FailedPoll {
     /// Why the poll failed.
     pub obstacle: Obstacle,
     /// The policy, if it can be read.
@@ -61,7 +61,7 @@ pub struct Hindrance {
     pub tell: Vec<PolicyRef>,
 }
 
-impl Hindrance {
+impl FailedPoll {
     /// Before anything was polled.
     fn early(obstacle: impl Into<Obstacle>, policy: Option<ValidatedPolicy>) -> Self {
         Self {
@@ -78,13 +78,13 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         &self,
         object: &WarehouseSyncPolicy,
         written: &WarehouseSyncPolicyStatus,
-    ) -> Result<Result<Observed<T>, Hindrance>, KubernetesError> {
+    ) -> Result<Result<Observed<T>, FailedPoll>, KubernetesError> {
         let policy = match ValidatedPolicy::new(object) {
             Ok(policy) => policy,
-            Err(error) => return Ok(Err(Hindrance::early(error, None))),
+            Err(error) => return Ok(Err(FailedPoll::early(error, None))),
         };
         if let Err(error) = self.hosts.check(&policy.project.host) {
-            return Ok(Err(Hindrance::early(error, Some(policy))));
+            return Ok(Err(FailedPoll::early(error, Some(policy))));
         }
         let key = match self
             .kubernetes
@@ -92,7 +92,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             .await?
         {
             Ok(key) => key,
-            Err(refused) => return Ok(Err(Hindrance::early(refused, Some(policy)))),
+            Err(refused) => return Ok(Err(FailedPoll::early(refused, Some(policy)))),
         };
         let offers = self.offers(&policy, &key).await?;
         let channels = self.channels(&policy).await;
@@ -127,7 +127,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             Ok(sources) => sources,
             Err(error) => {
                 let obstacle = obstacle::of_poll(&error, &policy);
-                return Ok(Err(Hindrance {
+                return Ok(Err(FailedPoll {
                     obstacle,
                     policy: Some(policy),
                     tell,
@@ -136,7 +136,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         };
         let now = (self.clock)();
         if let Some(obstacle) = obstacle::of_vanished(&sources, &old, &self.timings, now) {
-            return Ok(Err(Hindrance {
+            return Ok(Err(FailedPoll {
                 obstacle,
                 policy: Some(policy),
                 tell,

@@ -6,7 +6,7 @@ use crate::{
     posthog::Transport,
     report::{
         Kubernetes, KubernetesError,
-        notifications::{Channel, Channels, channel, letter},
+        notifications::{Channel, Channels, channel, message},
     },
 };
 
@@ -58,7 +58,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         written: &WarehouseSyncPolicyStatus,
         channels: &Channels,
     ) {
-        let owed = letter::owed(policy, written, channels);
+        let owed = message::owed(policy, written, channels);
         self.outbox
             .offer(&policy.at, &written.state.announced, owed);
     }

@@ -26,7 +26,7 @@ use crate::{
     execute::{Came, Journal, Sender},
     posthog::{Transport, redact},
     report::{
-        Kubernetes, KubernetesError, StatusWriter, compose, events, gauges::Found,
+        Kubernetes, KubernetesError, StatusWriter, compose, events, gauges::PollResult,
         metrics::ReconcileOutcome, story,
     },
 };
@@ -45,7 +45,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         self.check_leads(at)?;
         let observed = match observed {
             Ok(observed) => observed,
-            Err(hindrance) => return self.hindered(&object, hindrance, &mut writer).await,
+            Err(failed) => return self.poll_failed(&object, failed, &mut writer).await,
         };
         let diagnosis = self.diagnose(&observed);
         let mut plan = self.decide(&observed, &diagnosis);
@@ -206,7 +206,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let (at, status) = (writer.at(), writer.written());
         self.hand_to_outbox(&observed.policy, status, &observed.channels);
         self.story.held(at, plan);
-        let found = Found {
+        let found = PollResult {
             problems: &diagnosis.problems,
             counts: diagnosis.summary(|_| false).schemas,
             held: &plan.held,

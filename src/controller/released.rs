@@ -1,4 +1,4 @@
-//! For what a Secret may be used: only for what its owner released it, by label and annotation. So an editor of policies
+//! What a Secret may be used for: only what its owner allows, by label and annotation. So an editor of policies
 //! cannot send a Secret of the namespace to another host, project or purpose.
 
 use std::collections::BTreeSet;
@@ -62,7 +62,7 @@ impl Use<'_> {
         }
     }
 
-    /// Whether a Secret was released for it; if not, the command by which its owner does that.
+    /// Whether a Secret has the label and the annotations for it; if not, the command by which its owner adds them.
     pub fn check(
         self,
         meta: &ObjectMeta,

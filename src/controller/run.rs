@@ -18,7 +18,7 @@ use super::{
     context::Context,
     kubernetes::Cluster,
     leadership::{Campaign, Election, Leadership},
-    postman::Postman,
+    notifier::Notifier,
     rivals::Rivals,
     scope::{Scope, control},
     secrets::ApiKeys,
@@ -105,13 +105,13 @@ pub async fn run(
     let follower = tokio::spawn(follow_leadership(context.clone(), policies));
     let (finished, told) = oneshot::channel();
     let mut campaign = tokio::spawn(campaign.run(stopped.clone(), told));
-    let postman = tokio::spawn(postman(&options, &context)?.run());
+    let notifier = tokio::spawn(notifier(&options, &context)?.run());
     let controllers = start_controllers(scopes, &clients, &context, &health, &stopped);
     tokio::select! {
         result = all_ended(controllers, &stopped) => result?,
         _ = &mut campaign => return Err(StartError::Ended("leader election")),
         _ = follower => return Err(StartError::Ended("the task that follows leadership")),
-        _ = postman => return Err(StartError::Ended("the task that sends notifications")),
+        _ = notifier => return Err(StartError::Ended("the task that sends notifications")),
         nothing_runs = past_grace(stopped.clone(), &health) => if !nothing_runs {
             // The Lease runs out by itself, when what did not end can do no more.
             return Ok(());
@@ -212,7 +212,10 @@ fn context(
 }
 
 /// The task that sends what reconciles put into the outbox.
-fn postman(options: &Options, context: &Arc<Context>) -> Result<Postman<HttpCourier>, StartError> {
+fn notifier(
+    options: &Options,
+    context: &Arc<Context>,
+) -> Result<Notifier<HttpCourier>, StartError> {
     let Reconciler {
         outbox,
         leads,
@@ -224,7 +227,7 @@ fn postman(options: &Options, context: &Arc<Context>) -> Result<Postman<HttpCour
     let courier = HttpCourier::new(hosts, &options.authorities, clock.clone())
         .map_err(|e| StartError::Http(e.to_string()))?;
     let told = context.clone();
-    Ok(Postman {
+    Ok(Notifier {
         courier,
         outbox: outbox.clone(),
         pace: options.notify_pace,

@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-/// How long a survey goes on asking closer questions. Some take minutes, because `PostHog` asks the customer's source.
+/// How long a survey makes further probes. Some take minutes, because `PostHog` asks the customer's source.
 const PROBING: SignedDuration = SignedDuration::from_secs(60);
 
 /// Requests of a probe of a table: the runs, the log of the table, and in a long one the lines that mark the phase.
@@ -59,7 +59,7 @@ pub fn is_verifying(incident: &Incident, timings: &Timings, now: Timestamp) -> b
 pub struct Budget {
     /// Probes of runs.
     pub looks: usize,
-    /// Closer questions.
+    /// Further probes.
     pub probes: usize,
 }
 

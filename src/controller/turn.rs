@@ -37,7 +37,7 @@ pub(super) async fn reconcile(
     // Boxed: the futures of a reconcile add up.
     let done = Box::pin(context.reconciler.reconcile(&at)).await;
     context.reconciler.metrics.reconcile_took(begun.elapsed());
-    // It may have been deleted, or have gone to another replica, during the reconcile: then nothing of it may remain.
+    // It may have been deleted, or taken over by another replica, during the reconcile: then nothing of it may remain.
     if context.is_gone(&at) || !context.leads() {
         context.reconciler.forget(&at);
     }

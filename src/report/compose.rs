@@ -105,7 +105,7 @@ pub fn observed(
 
 /// The status after a reconcile that could not poll: findings, incidents and proposals stay as they were last known.
 #[must_use]
-pub fn hindered(
+pub fn poll_failed(
     policy: Option<&ValidatedPolicy>,
     generation: i64,
     old: &WarehouseSyncPolicyStatus,

@@ -71,7 +71,7 @@ pub enum ReconcileOutcome {
     /// It succeeded, and `PostHog` was polled.
     Ok,
     /// It succeeded, and the status says why `PostHog` could not be polled.
-    Hindered,
+    PollFailed,
     /// Someone changed the object during the reconcile.
     Conflict,
     /// The object was deleted during the reconcile.
@@ -249,7 +249,7 @@ impl Metrics {
         self.reconcile_seconds.observe(took.as_secs_f64());
     }
 
-    /// Counts a call that writes. One of which nobody knows what became of it counts as unknown.
+    /// Counts a call that changes something. If its outcome is not known, it counts as unknown.
     pub fn sent(&self, call: &'static str, fate: Fate) {
         let labels = of_send(call, fate);
         self.sends.get_or_create(&labels).inc();

@@ -28,7 +28,7 @@ struct Told {
 
 impl Story {
     /// `PostHog` could not be polled.
-    pub fn hindered(&self, at: &PolicyRef, obstacle: &Obstacle) {
+    pub fn poll_failed(&self, at: &PolicyRef, obstacle: &Obstacle) {
         let mut told = self.told();
         let before = &mut told.entry(at.clone()).or_default().obstacle;
         if before.replace(obstacle.reason) != Some(obstacle.reason) {

@@ -1,4 +1,4 @@
-//! Findings: each problem, with what the operator does about it.
+//! Findings: each problem, and what the operator does about it.
 
 use std::{collections::HashSet, ops::Deref};
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use posthog_simulator::{Fault as SimFault, FaultKind, KeySpec, Simulator, Status};
+use serde_json::Value;
 use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicyStatus,
@@ -515,12 +516,19 @@ pub fn said_by(guard: Guard) -> String {
     let mut world = prepare(kind, guard);
     arrange(&mut world, guard, kind);
     world.run_for(SignedDuration::from_mins(11));
-    let status = world.status();
-    let findings = status.findings.into_iter().map(|one| one.next_action);
-    let proposals = status.proposals.into_iter().map(|one| one.message);
     let named = format!("(guard {})", guard.as_str());
-    let mut said = findings.chain(proposals);
-    said.find(|said| said.contains(&named)).unwrap()
+    let status = serde_json::to_value(world.status()).unwrap();
+    text_with(&status, &named).unwrap_or_else(|| panic!("{guard:?} of {kind:?}: {status}"))
+}
+
+/// The first text below a value that contains `part`.
+fn text_with(value: &Value, part: &str) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains(part).then(|| text.clone()),
+        Value::Array(entries) => entries.iter().find_map(|entry| text_with(entry, part)),
+        Value::Object(fields) => fields.values().find_map(|field| text_with(field, part)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
 }
 
 /// All cells of one kind.

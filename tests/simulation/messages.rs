@@ -26,7 +26,7 @@ use warehouse_sync_operator::{
         KubernetesError, Metrics,
         conditions::{self, ConditionFact},
         events,
-        notifications::{Channels, announced, channel, letter},
+        notifications::{Channels, announced, channel, message},
         obstacle::Obstacle,
         words::Findings,
     },
@@ -438,15 +438,15 @@ fn notifications() -> Vec<String> {
         incident("Escalated", &json!([])),
         breaker(),
     ];
-    let letters = situations.into_iter().flat_map(|situation| {
+    let messages = situations.into_iter().flat_map(|situation| {
         let mut status = status(situation);
         let announced = Announced::default();
         status.state.announced = announced::next(&policy, &announced, &status, |_| None, now());
-        letter::owed(&policy, &status, &channels)
+        message::owed(&policy, &status, &channels)
     });
-    let lines = letters.map(|(letter, _)| {
-        let content = &letter.content;
-        let occasion = letter.occasion.as_str();
+    let lines = messages.map(|(message, _)| {
+        let content = &message.content;
+        let occasion = message.occasion.as_str();
         format!(
             "{occasion}: {} Next: {}",
             content.message, content.next_action

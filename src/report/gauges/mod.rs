@@ -16,7 +16,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::registry::Registry;
 
-pub use share::Found;
+pub use share::PollResult;
 use share::{PolicyShare, PollTimes};
 use total::Totals;
 
@@ -41,7 +41,7 @@ impl Gauges {
         at: &PolicyRef,
         policy: &WarehouseSyncPolicy,
         status: &WarehouseSyncPolicyStatus,
-        pass: &Found<'_>,
+        pass: &PollResult<'_>,
         (now, again_in): (Timestamp, SignedDuration),
     ) {
         let polled = PollTimes {
@@ -53,7 +53,7 @@ impl Gauges {
     }
 
     /// Updates the share of a policy after a failed poll: earlier findings are kept.
-    pub fn hindered(
+    pub fn poll_failed(
         &self,
         at: &PolicyRef,
         policy: &WarehouseSyncPolicy,

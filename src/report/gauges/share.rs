@@ -19,7 +19,7 @@ use crate::{
 
 /// What a reconcile found; its status may be too small to show all of it.
 #[derive(Debug)]
-pub struct Found<'a> {
+pub struct PollResult<'a> {
     /// What is wrong.
     pub problems: &'a [Problem],
     /// The tables by how they are.
@@ -39,7 +39,7 @@ pub struct PollTimes {
 
 /// Mode and conditions of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Standing {
+pub struct PolicyState {
     pub mode: &'static str,
     pub ready: &'static str,
     pub healthy: &'static str,
@@ -57,7 +57,7 @@ pub struct Open {
 /// What one policy adds.
 #[derive(Debug)]
 pub struct PolicyShare {
-    pub standing: Standing,
+    pub state: PolicyState,
     /// Why it is not Ready.
     pub not_ready: Option<&'static str>,
     /// Reason of `ApprovalGuardActive`.
@@ -83,7 +83,7 @@ impl PolicyShare {
     ) -> Self {
         let ready = truth(status, READY);
         Self {
-            standing: Standing {
+            state: PolicyState {
                 mode: mode(policy),
                 ready,
                 healthy: truth(status, HEALTHY),
@@ -103,7 +103,7 @@ impl PolicyShare {
     }
 
     /// Adds what a reconcile found.
-    pub fn found(mut self, pass: &Found<'_>) -> Self {
+    pub fn found(mut self, pass: &PollResult<'_>) -> Self {
         for problem in pass.problems {
             let of_its_kind = self.findings.entry((problem.cause, problem.severity));
             *of_its_kind.or_default() += 1;

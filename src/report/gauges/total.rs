@@ -153,7 +153,7 @@ impl Totals {
     /// Adds the share of one policy.
     pub fn add(&mut self, share: &PolicyShare, now: Timestamp) {
         let PolicyShare {
-            standing,
+            state,
             not_ready,
             approval_guard,
             notifying,
@@ -167,9 +167,9 @@ impl Totals {
             instance,
         } = share;
         let labels = PolicyLabels {
-            mode: standing.mode,
-            ready: standing.ready,
-            healthy: standing.healthy,
+            mode: state.mode,
+            ready: state.ready,
+            healthy: state.healthy,
         };
         self.policies.get_or_create(&labels).inc();
         for (family, reason) in [

@@ -17,7 +17,7 @@ use crate::{
     decide::{Guard, Held, plan::Kind},
     diagnose::Problem,
     posthog::{ApiKey, client::KeyGate, quota::Share},
-    report::gauges::Found,
+    report::gauges::PollResult,
 };
 
 fn at(second: i64) -> Timestamp {
@@ -110,7 +110,7 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     metrics.reconcile_took(Duration::from_secs(1));
     let problem = Problem::of_source("s".into(), "x", RootCause::Stuck, "r", "m".into());
     let instance = crate::posthog::instance::Instance::default();
-    let pass = Found {
+    let pass = PollResult {
         instance: &instance,
         problems: &[problem],
         counts: failing(3),
@@ -160,7 +160,7 @@ fn policies_add_up_once_each_and_are_removed_completely() {
     let gauges = Gauges::default();
     let add = |name: &str, count| {
         let instance = crate::posthog::instance::Instance::default();
-        let pass = Found {
+        let pass = PollResult {
             instance: &instance,
             problems: &[],
             counts: failing(count),
@@ -209,7 +209,7 @@ fn findings_are_still_counted_while_posthog_cannot_be_polled_and_the_poll_is_ove
     let later = (at(1_000), SignedDuration::from_secs(30));
     metrics
         .gauges
-        .hindered(&named("a"), &policy(), &status(), later);
+        .poll_failed(&named("a"), &policy(), &status(), later);
     let text = metrics.encode(at(1_000)).unwrap();
     for line in [
         r#"warehouse_sync_schemas{verdict="failing"} 3"#,
@@ -224,7 +224,7 @@ fn findings_are_still_counted_while_posthog_cannot_be_polled_and_the_poll_is_ove
 fn a_new_leader_knows_from_the_status_when_the_last_poll_was() {
     let gauges = Gauges::default();
     let first = (at(100), SignedDuration::from_secs(30));
-    gauges.hindered(&named("a"), &policy(), &status(), first);
+    gauges.poll_failed(&named("a"), &policy(), &status(), first);
     let mut text = String::new();
     encode_registry(&mut text, &gauges.registry("w", &[], at(100))).unwrap();
     assert!(text.contains("oldest_poll_timestamp_seconds 5.0"), "{text}");

@@ -14,10 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::{
-    Reply,
+    ReceiverAnswer,
     announced::{Delivery, take_note},
     channel::Channel,
-    letter::Letter,
+    message::Message,
 };
 use crate::api::{announced::Announced, validated::PolicyRef};
 
@@ -79,7 +79,7 @@ pub struct Due {
     /// The policy that it is of.
     pub at: PolicyRef,
     /// What it says.
-    pub letter: Arc<Letter>,
+    pub message: Arc<Message>,
     /// Who gets it.
     pub to: Channel,
     /// How many more wait for the same receiver because no more go out now.
@@ -102,7 +102,7 @@ pub struct Outbox {
     changed: Arc<Notify>,
 }
 
-/// Policy, id of the letter, receiver.
+/// Policy, id of the message, receiver.
 type Key = (PolicyRef, String, String);
 /// Distinguishes URLs.
 type Lane = [u8; 32];
@@ -126,18 +126,22 @@ struct Delivered {
 #[derive(Debug, Clone)]
 struct Waiting {
     at: PolicyRef,
-    letter: Arc<Letter>,
+    message: Arc<Message>,
     to: Channel,
     lane: Lane,
 }
 
 impl Waiting {
     fn is_same(&self, other: &Self) -> bool {
-        self.letter.id == other.letter.id && self.to.key == other.to.key
+        self.message.id == other.message.id && self.to.key == other.to.key
     }
 
     fn key(&self) -> Key {
-        (self.at.clone(), self.letter.id.clone(), self.to.key.clone())
+        (
+            self.at.clone(),
+            self.message.id.clone(),
+            self.to.key.clone(),
+        )
     }
 }
 
@@ -153,7 +157,7 @@ struct LaneState {
 
 impl Outbox {
     /// Takes all notifications that a reconcile owes. Those that already wait keep their place; others of the policy are dropped.
-    pub fn offer(&self, at: &PolicyRef, written: &Announced, owed: Vec<(Arc<Letter>, Channel)>) {
+    pub fn offer(&self, at: &PolicyRef, written: &Announced, owed: Vec<(Arc<Message>, Channel)>) {
         let mut inner = self.lock();
         inner.keep_unwritten(at, written);
         let fresh = inner.replace(at, owed);
@@ -186,7 +190,13 @@ impl Outbox {
     }
 
     /// Records an answer; returns the outcome as a label of metrics.
-    pub fn done(&self, due: &Due, answer: &Reply, pace: &Pace, now: Timestamp) -> &'static str {
+    pub fn done(
+        &self,
+        due: &Due,
+        answer: &ReceiverAnswer,
+        pace: &Pace,
+        now: Timestamp,
+    ) -> &'static str {
         let outcome = self.lock().done(due, answer, pace, now);
         self.changed.notify_one();
         outcome
@@ -218,11 +228,11 @@ impl Inner {
     }
 
     /// Updates the waiting messages of a policy; returns the new ones.
-    fn replace(&mut self, at: &PolicyRef, owed: Vec<(Arc<Letter>, Channel)>) -> Vec<Waiting> {
-        let owed = owed.into_iter().map(|(letter, to)| Waiting {
+    fn replace(&mut self, at: &PolicyRef, owed: Vec<(Arc<Message>, Channel)>) -> Vec<Waiting> {
+        let owed = owed.into_iter().map(|(message, to)| Waiting {
             at: at.clone(),
             lane: to.address.digest(),
-            letter,
+            message,
             to,
         });
         let mut owed: Vec<Waiting> = owed.collect();
@@ -262,7 +272,7 @@ impl Inner {
 
     /// True for what is on its way, or was answered and is not yet written down.
     fn is_settled(&self, waiting: &Waiting) -> bool {
-        let (id, channel) = (&waiting.letter.id, &waiting.to.key);
+        let (id, channel) = (&waiting.message.id, &waiting.to.key);
         let mut answered = self.deliveries.get(&waiting.at).into_iter().flatten();
         answered.any(|known| known.id == *id && known.channel == *channel)
             || self.under_way.contains(&waiting.key())
@@ -302,10 +312,12 @@ impl Inner {
             let same = |other: &&Waiting| other.lane == lane && other.at == waiting.at;
             let held_back = self.waiting.iter().filter(same).count();
             self.under_way.insert(waiting.key());
-            let Waiting { at, letter, to, .. } = waiting;
+            let Waiting {
+                at, message, to, ..
+            } = waiting;
             return NextDelivery::Send(Box::new(Due {
                 at,
-                letter,
+                message,
                 to,
                 held_back: if is_last { held_back } else { 0 },
             }));
@@ -323,11 +335,17 @@ impl Inner {
         });
     }
 
-    fn done(&mut self, due: &Due, answer: &Reply, pace: &Pace, now: Timestamp) -> &'static str {
+    fn done(
+        &mut self,
+        due: &Due,
+        answer: &ReceiverAnswer,
+        pace: &Pace,
+        now: Timestamp,
+    ) -> &'static str {
         let lane = due.to.address.digest();
         let waiting = Waiting {
             at: due.at.clone(),
-            letter: due.letter.clone(),
+            message: due.message.clone(),
             to: due.to.clone(),
             lane,
         };
@@ -338,7 +356,7 @@ impl Inner {
             .or_insert_with(|| LaneState::new(now));
         state.busy = false;
         match answer {
-            Reply::Taken => {
+            ReceiverAnswer::Accepted => {
                 state.failures = 0;
                 state.not_before = later(now, pace.gap);
                 if is_ours {
@@ -346,7 +364,7 @@ impl Inner {
                 }
                 "delivered"
             }
-            Reply::NotTaken { why, passes, wait } => {
+            ReceiverAnswer::NotAccepted { why, passes, wait } => {
                 state.failures = state.failures.saturating_add(1);
                 let pause = state
                     .pause(pace)
@@ -355,7 +373,7 @@ impl Inner {
                 let is_out = state.failures >= TRIES;
                 if *passes && !is_out {
                     if is_ours {
-                        // First again: what is told of first happened first.
+                        // First again: messages are sent in the order of what happened.
                         self.waiting.push_front(waiting);
                     }
                     return "retried";
@@ -383,7 +401,7 @@ impl Inner {
     }
 
     fn deliver(&mut self, waiting: &Waiting, delivery: Delivery) {
-        let (id, channel) = (waiting.letter.id.clone(), waiting.to.key.clone());
+        let (id, channel) = (waiting.message.id.clone(), waiting.to.key.clone());
         let known = self.deliveries.entry(waiting.at.clone()).or_default();
         if delivery == Delivery::Told {
             // It works again: what was given up before and is not yet written down is still owed.
@@ -455,7 +473,7 @@ fn signed(wait: Duration) -> SignedDuration {
 mod tests {
     use super::{
         super::{
-            letter::LetterContent,
+            message::MessageContent,
             tests::{channel, now, policy},
         },
         *,
@@ -476,12 +494,12 @@ mod tests {
         channel(&policy(SLACK), 0, &format!("https://hooks.example/{url}"))
     }
 
-    fn letter(id: usize) -> Arc<Letter> {
-        Arc::new(Letter {
+    fn message(id: usize) -> Arc<Message> {
+        Arc::new(Message {
             id: format!("{id:03}"),
             occasion: Occasion::Escalated,
             since: now(),
-            content: LetterContent {
+            content: MessageContent {
                 policy: "p".into(),
                 namespace: "n".into(),
                 host: String::new(),
@@ -498,7 +516,7 @@ mod tests {
         })
     }
 
-    /// A status that owes these letters to a receiver.
+    /// A status that owes these messages to a receiver.
     fn owing(ids: std::ops::Range<usize>, to: &Channel) -> Announced {
         let row = |id: usize| Announcement {
             id: format!("{id:03}"),
@@ -521,7 +539,7 @@ mod tests {
     }
 
     fn offer(outbox: &Outbox, policy: &str, ids: std::ops::Range<usize>, to: &Channel) {
-        let owed = ids.clone().map(|id| (letter(id), to.clone())).collect();
+        let owed = ids.clone().map(|id| (message(id), to.clone())).collect();
         outbox.offer(&at(policy), &owing(ids, to), owed);
     }
 
@@ -539,8 +557,8 @@ mod tests {
         }
     }
 
-    fn no(passes: bool, wait: Option<Duration>) -> Reply {
-        Reply::NotTaken {
+    fn no(passes: bool, wait: Option<Duration>) -> ReceiverAnswer {
+        ReceiverAnswer::NotAccepted {
             why: "HTTP 500".into(),
             passes,
             wait,
@@ -555,12 +573,12 @@ mod tests {
         let first = take(&outbox, now()).unwrap();
         let other = take(&outbox, now()).unwrap();
         assert_eq!(
-            (first.letter.id.as_str(), other.letter.id.as_str()),
+            (first.message.id.as_str(), other.message.id.as_str()),
             ("000", "002")
         );
         assert!(take(&outbox, now()).is_none());
         assert_eq!(
-            outbox.done(&first, &Reply::Taken, &PACE, now()),
+            outbox.done(&first, &ReceiverAnswer::Accepted, &PACE, now()),
             "delivered"
         );
         assert_eq!(waits_until(&outbox, now()), PACE.gap);
@@ -573,9 +591,9 @@ mod tests {
         offer(&outbox, "a", 0..1, &to("x"));
         offer(&outbox, "a", 0..1, &to("x"));
         let due = take(&outbox, now()).unwrap();
-        // Under way, and answered but not yet written down.
+        // In progress, and answered but not yet in status.
         offer(&outbox, "a", 0..1, &to("x"));
-        outbox.done(&due, &Reply::Taken, &PACE, now());
+        outbox.done(&due, &ReceiverAnswer::Accepted, &PACE, now());
         offer(&outbox, "a", 0..1, &to("x"));
         let later = now() + SignedDuration::from_hours(1);
         assert!(take(&outbox, later).is_none());
@@ -597,7 +615,7 @@ mod tests {
         for _ in 0..BURST + 2 {
             while take(&outbox, time).is_none_or(|due| {
                 held_back.push(due.held_back);
-                outbox.done(&due, &Reply::Taken, &PACE, time);
+                outbox.done(&due, &ReceiverAnswer::Accepted, &PACE, time);
                 false
             }) {
                 time += waits_until(&outbox, time);
@@ -623,7 +641,7 @@ mod tests {
         let mut waits = Vec::new();
         for outcome in ["retried"; 5] {
             let due = take(&outbox, time).unwrap();
-            assert_eq!(due.letter.id, "000");
+            assert_eq!(due.message.id, "000");
             assert_eq!(outbox.done(&due, &no(true, None), &PACE, time), outcome);
             let wait = waits_until(&outbox, time);
             waits.push(wait.as_secs());
@@ -657,17 +675,17 @@ mod tests {
         );
         let later = now() + waits_until(&outbox, now());
         let due = take(&outbox, later).unwrap();
-        assert_eq!(due.letter.id, "001");
+        assert_eq!(due.message.id, "001");
         let wait = Some(Duration::from_mins(20));
         assert_eq!(outbox.done(&due, &no(true, wait), &PACE, later), "retried");
         assert_eq!(waits_until(&outbox, later), SignedDuration::from_mins(20));
-        // It works again: what was given up meanwhile is owed once more.
+        // It works again: what was given up in the meantime is owed again.
         let later = later + SignedDuration::from_mins(20);
         let due = take(&outbox, later).unwrap();
-        outbox.done(&due, &Reply::Taken, &PACE, later);
+        outbox.done(&due, &ReceiverAnswer::Accepted, &PACE, later);
         offer(&outbox, "a", 0..2, &to("x"));
         let later = later + SignedDuration::from_mins(1);
-        assert_eq!(take(&outbox, later).unwrap().letter.id, "000");
+        assert_eq!(take(&outbox, later).unwrap().message.id, "000");
     }
 
     #[test]
@@ -676,7 +694,7 @@ mod tests {
         offer(&outbox, "a", 0..2, &to("x"));
         offer(&outbox, "a", 1..2, &to("x"));
         let due = take(&outbox, now()).unwrap();
-        assert_eq!(due.letter.id, "001");
+        assert_eq!(due.message.id, "001");
         outbox.forget(&at("a"));
         outbox.done(&due, &no(true, None), &PACE, now());
         assert!(take(&outbox, now() + SignedDuration::from_hours(1)).is_none());

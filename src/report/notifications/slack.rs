@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::letter::{Asked, Letter, LetterContent};
+use super::message::{Asked, Message, MessageContent};
 use crate::{
     api::{notification::Occasion, proposal::LosesData},
     posthog::redact,
@@ -16,13 +16,13 @@ const TEXT_CAP: usize = 550;
 
 /// The message of a notification; `held_back` is how many more wait for the same receiver.
 #[must_use]
-pub fn message(letter: &Letter, held_back: usize) -> Value {
-    let Letter {
+pub fn message(message: &Message, held_back: usize) -> Value {
+    let Message {
         occasion,
         content,
         since,
         ..
-    } = letter;
+    } = message;
     let headline = format!("{}: {}", heading(*occasion), content.title());
     let headline = redact::one_line(&headline, HEADER_CAP);
     let header = json!({"type": "plain_text", "text": headline, "emoji": false});
@@ -59,7 +59,7 @@ const fn heading(occasion: Occasion) -> &'static str {
 }
 
 /// What happened, and what comes next. Each text has a section of its own, so that none can make another too long.
-fn news(content: &LetterContent) -> [Value; 2] {
+fn news(content: &MessageContent) -> [Value; 2] {
     let cause = content
         .cause
         .map_or_else(String::new, |cause| format!("*{}*: ", cause.as_str()));

@@ -1,4 +1,4 @@
-//! From a status to what is remembered, to letters, to messages: tables.
+//! From a status to what is remembered, to messages, to messages: tables.
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -8,7 +8,7 @@ use super::{
     announced::{Delivery, next, take_note},
     channel::{self, Channel, Channels, SecretValue},
     cloud_event,
-    letter::{self, Letter},
+    message::{self, Message},
     slack,
 };
 use crate::{
@@ -281,27 +281,27 @@ pub(super) fn channel(policy: &ValidatedPolicy, number: usize, url: &str) -> Cha
     channel::open(notification, "n", &held(url), Some(&key), &hosts).unwrap()
 }
 
-fn letters(status: &WarehouseSyncPolicyStatus) -> Vec<Letter> {
+fn messages(status: &WarehouseSyncPolicyStatus) -> Vec<Message> {
     let policy = policy(BOTH);
     let mut status = status.clone();
     status.state.announced = next(&policy, &Announced::default(), &status, |_| None, now());
     let mut channels = Channels::default();
     let slack = channel(&policy, 0, "https://hooks.example/x");
     channels.add(&policy.notifications[0], Ok(slack));
-    channels.add(&policy.notifications[1], Err("not released".into()));
-    let owed = letter::owed(&policy, &status, &channels);
+    channels.add(&policy.notifications[1], Err("no label".into()));
+    let owed = message::owed(&policy, &status, &channels);
     owed.into_iter()
-        .map(|(letter, _)| (*letter).clone())
+        .map(|(message, _)| (*message).clone())
         .collect()
 }
 
 #[test]
 fn a_cloud_event_says_what_waits_and_how_to_answer() {
-    let letter = &letters(&waiting("Cannot convert value to int64"))[0];
-    let event = cloud_event::compose(letter, 0);
+    let message = &messages(&waiting("Cannot convert value to int64"))[0];
+    let event = cloud_event::compose(message, 0);
     let expected = json!({
         "specversion": "1.0",
-        "id": letter.id,
+        "id": message.id,
         "source": "/apis/warehousesync.dev/v1alpha1/namespaces/n/warehousesyncpolicies/p",
         "type": "dev.warehousesync.approval-required",
         "subject": "Postgres prod public.orders",
@@ -332,19 +332,19 @@ fn a_cloud_event_says_what_waits_and_how_to_answer() {
         },
     });
     assert_eq!(event, expected);
-    assert_eq!(cloud_event::compose(letter, 3)["data"]["heldBack"], 3);
+    assert_eq!(cloud_event::compose(message, 3)["data"]["heldBack"], 3);
 }
 
 #[test]
 fn an_escalation_and_a_breaker_say_what_happened_and_what_a_person_does() {
-    let event = cloud_event::compose(&letters(&escalated())[0], 0);
+    let event = cloud_event::compose(&messages(&escalated())[0], 0);
     assert_eq!(event["type"], "dev.warehousesync.escalated");
     assert_eq!(
         event["data"]["message"],
         "job 7 hangs too, after 3 attempts"
     );
     assert_eq!(event["data"]["cause"], "Stuck");
-    let event = cloud_event::compose(&letters(&open_breaker(NOW))[0], 0);
+    let event = cloud_event::compose(&messages(&open_breaker(NOW))[0], 0);
     assert_eq!(event["subject"], "project 12345");
     assert_eq!(event["data"]["message"], "3 of 4 sources failed");
     let next = event["data"]["nextAction"].as_str().unwrap();
@@ -355,7 +355,7 @@ fn an_escalation_and_a_breaker_say_what_happened_and_what_a_person_does() {
 fn slack_gets_the_commands_in_blocks_of_code_and_nothing_of_posthogs_text_is_markup() {
     let hostile =
         "<!channel> <@U1> <https://evil.example|click> & ```run``` \u{202e}phx_9f8e7d6c5b4a";
-    let message = slack::message(&letters(&waiting(hostile))[0], 0);
+    let message = slack::message(&messages(&waiting(hostile))[0], 0);
     let text = message.to_string();
     for markup in ["<!", "<@", "<http", "phx_9f8e", "\u{202e}"] {
         assert!(!text.contains(markup), "{text}");
@@ -396,7 +396,7 @@ fn no_text_is_longer_than_slack_takes() {
     status.proposals[0].impact.cost.clone_from(&long);
     status.proposals[0].target.schema = long.clone();
     status.proposals[0].target.source = long;
-    let message = slack::message(&letters(&status)[0], 0);
+    let message = slack::message(&messages(&status)[0], 0);
     for block in message["blocks"].as_array().unwrap() {
         let most = if block["type"] == "header" {
             150
@@ -410,11 +410,11 @@ fn no_text_is_longer_than_slack_takes() {
 
 #[test]
 fn the_number_of_waiting_messages_is_shown() {
-    let letter = &letters(&waiting("r"))[0];
-    let text = slack::message(letter, 7).to_string();
+    let message = &messages(&waiting("r"))[0];
+    let text = slack::message(message, 7).to_string();
     assert!(text.contains("7 more follow, one at a time"), "{text}");
     assert!(
-        !slack::message(letter, 0)
+        !slack::message(message, 0)
             .to_string()
             .contains("more follow")
     );
@@ -435,5 +435,5 @@ fn between_two_attempts_of_an_incident_nothing_is_announced() {
         &policy.notifications[0],
         Ok(channel(&policy, 0, "https://hooks.example/x")),
     );
-    assert!(letter::owed(&policy, &status, &channels).is_empty());
+    assert!(message::owed(&policy, &status, &channels).is_empty());
 }

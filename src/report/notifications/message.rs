@@ -32,7 +32,7 @@ const APPROVE_OR_DENY: &str =
 
 /// A notification, for one receiver or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct Message {
     /// The same in each attempt.
     pub id: String,
     /// What it is about.
@@ -40,13 +40,13 @@ pub struct Letter {
     /// Since when.
     pub since: Timestamp,
     /// The rest.
-    pub content: LetterContent,
+    pub content: MessageContent,
 }
 
 /// The content of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LetterContent {
+pub struct MessageContent {
     /// Name of the policy.
     pub policy: String,
     /// Its namespace.
@@ -101,7 +101,7 @@ pub struct Asked {
     pub deny_command: String,
 }
 
-impl LetterContent {
+impl MessageContent {
     /// What it is about, for people.
     #[must_use]
     pub fn title(&self) -> String {
@@ -125,30 +125,30 @@ pub fn owed(
     policy: &ValidatedPolicy,
     status: &WarehouseSyncPolicyStatus,
     channels: &Channels,
-) -> Vec<(Arc<Letter>, Channel)> {
+) -> Vec<(Arc<Message>, Channel)> {
     let usable = channels.usable();
-    let mut letters = Vec::new();
+    let mut messages = Vec::new();
     for row in &status.state.announced.announcements {
         let mut to = row.owed.iter().filter_map(|key| usable.get(key.as_str()));
         let Some(first) = to.next() else { continue };
-        let Some(letter) = letter(policy, status, row).map(Arc::new) else {
+        let Some(message) = message(policy, status, row).map(Arc::new) else {
             continue;
         };
         for channel in std::iter::once(first).chain(to) {
-            letters.push((letter.clone(), (*channel).clone()));
+            messages.push((message.clone(), (*channel).clone()));
         }
     }
-    letters
+    messages
 }
 
 /// The notification of a row; none while its situation does not hold, such as between two attempts of an incident.
-fn letter(
+fn message(
     policy: &ValidatedPolicy,
     status: &WarehouseSyncPolicyStatus,
     row: &Announcement,
-) -> Option<Letter> {
+) -> Option<Message> {
     let name = |text: &str| redact::one_line(text, NAME_CAP);
-    let mut content = LetterContent {
+    let mut content = MessageContent {
         policy: policy.at.name.clone(),
         namespace: policy.at.namespace.clone(),
         host: policy.project.host.as_str().to_owned(),
@@ -190,7 +190,7 @@ fn letter(
     // Redacted before it came into the status; once more on the way out costs nothing.
     content.message = redact::text(&content.message, SENTENCE_CAP);
     content.next_action = redact::text(&content.next_action, SENTENCE_CAP);
-    Some(Letter {
+    Some(Message {
         id: row.id.clone(),
         occasion: row.occasion,
         since: row.since,

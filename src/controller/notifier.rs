@@ -13,7 +13,7 @@ use crate::{
         Metrics,
         metrics::NotificationLabels,
         notifications::{
-            Courier, Outbox, Reply,
+            Courier, Outbox, ReceiverAnswer,
             outbox::{Due, NextDelivery, Pace},
             parcel,
         },
@@ -24,7 +24,7 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Sends notifications.
-pub struct Postman<C> {
+pub struct Notifier<C> {
     /// The client that sends to receivers.
     pub courier: C,
     /// What waits.
@@ -41,7 +41,7 @@ pub struct Postman<C> {
     pub tell: Arc<dyn Fn(&PolicyRef) + Send + Sync>,
 }
 
-impl<C: Courier> Postman<C> {
+impl<C: Courier> Notifier<C> {
     /// Runs forever.
     pub async fn run(self) {
         let mut under_way = FuturesUnordered::new();
@@ -73,24 +73,24 @@ impl<C: Courier> Postman<C> {
     async fn send(&self, due: Due) {
         let Due {
             at,
-            letter,
+            message,
             to,
             held_back,
         } = &due;
-        let parcel = parcel(letter, to, *held_back, (self.clock)());
+        let parcel = parcel(message, to, *held_back, (self.clock)());
         let answer = self.courier.deliver(to, parcel).await;
         let outcome = self.outbox.done(&due, &answer, &self.pace, (self.clock)());
         let labels = NotificationLabels {
-            r#type: letter.occasion.as_str(),
+            r#type: message.occasion.as_str(),
             outcome,
         };
         self.metrics.notifications.get_or_create(&labels).inc();
-        let (occasion, id) = (letter.occasion.as_str(), &letter.id);
+        let (occasion, id) = (message.occasion.as_str(), &message.id);
         match &answer {
-            Reply::Taken => {
+            ReceiverAnswer::Accepted => {
                 tracing::info!(policy = %at, notification = id, "notification {occasion} delivered to {}", to.name);
             }
-            Reply::NotTaken { why, .. } => {
+            ReceiverAnswer::NotAccepted { why, .. } => {
                 tracing::warn!(policy = %at, notification = id, "notification {occasion} not delivered to {}: {why}; {outcome}", to.name);
             }
         }
