@@ -35,6 +35,7 @@ mod rivals;
 mod safety;
 mod safety_properties;
 mod scenarios;
+mod strangers;
 mod switched_off;
 mod tenants;
 mod transport;
