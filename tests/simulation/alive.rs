@@ -414,7 +414,7 @@ fn proposed(dies: &str) -> (World, Proposal) {
 
 #[test]
 fn a_run_that_died_while_it_finished_its_table_is_a_persons() {
-    let (world, _) = proposed("{phase: post_load, after: 4m}");
+    let (world, _) = proposed("{phase: post_load, after: 7s}");
     assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
 }
 
