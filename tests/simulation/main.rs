@@ -24,6 +24,7 @@ mod fleet;
 mod guards;
 mod leadership;
 mod mended;
+mod messages;
 mod no;
 mod notifications;
 mod plans;
