@@ -277,7 +277,7 @@ fn wide(at_once: &[Turned<'_>], active: usize, judged: &[Judged]) -> Wide {
         RootCause::PlatformOutage,
         "sources/fail-together",
         format!(
-            "{} of {active} active sources turned bad within {}: the cause is more likely in PostHog than in each of them",
+            "{} of {active} active sources started failing within {}: PostHog itself is the likely cause",
             at_once.len(),
             in_words(last.unwrap_or_default())
         ),
@@ -297,7 +297,7 @@ fn wide(at_once: &[Turned<'_>], active: usize, judged: &[Judged]) -> Wide {
             Fact::Said(format!(
                 "{} since {at}: {}",
                 redact::one_line(&source.title(), 80),
-                said.unwrap_or_else(|| "no text".to_owned())
+                said.unwrap_or_else(|| "no error text".to_owned())
             ))
         })
         .collect();

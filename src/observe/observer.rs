@@ -281,8 +281,8 @@ impl Shared {
         let share = most / projects.max(1);
         if others.saturating_add(tables) > most && tables > share {
             let found = format!(
-                "the project has {tables} tables, and those of the {} others together {others}; the operator takes {most} in all (--max-tables), of which \
-                 {share} are the share of each",
+                "the project has {tables} tables, and the {} other projects have {others}; the limit for all is {most} (--max-tables), \
+                 {share} for each",
                 projects.saturating_sub(1)
             );
             let call = "list sources";

@@ -176,7 +176,7 @@ fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Res
     let job = match look.newest() {
         Newest::Unclear(reason) => return Err(reason.to_owned()),
         Newest::None if before.is_some_and(|mark| mark.job_id.is_some()) => {
-            return Err("PostHog lists no run where there was one before".to_owned());
+            return Err("PostHog no longer lists the table's run".to_owned());
         }
         Newest::None => return Ok(nothing),
         Newest::Job(job, _) => job,
@@ -186,14 +186,14 @@ fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Res
         ..nothing
     };
     match job.status() {
-        JobStatus::Unknown => return Err(format!("job {} has a status that is not known", job.id)),
+        JobStatus::Unknown => return Err(format!("job {} has an unknown status", job.id)),
         JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => return Ok(ended),
         JobStatus::Running => {}
     }
     let rows = rows(look)?;
     match &look.log {
         Log::Read(_) => {}
-        Log::NotRead => return Err("its log was not read".to_owned()),
+        Log::NotRead => return Err("the log was not read".to_owned()),
         Log::Unreadable(reason) => return Err(reason.clone()),
     }
     let log_at = look.worked_at();
@@ -205,7 +205,7 @@ fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Res
         ));
     }
     if log_at.is_none() && rows.is_none() {
-        return Err(format!("job {} shows neither rows nor a log", job.id));
+        return Err(format!("job {} has neither a row count nor a log", job.id));
     }
     let since = stood_since(before, look, (&job.id, rows, log_at), watched_since);
     Ok(Mark {
@@ -248,10 +248,7 @@ pub fn rows(look: &Look) -> Result<Option<i64>, String> {
             Lax::Is(rows) => all = Some(all.unwrap_or(0_i64).saturating_add(*rows)),
             Lax::Null => {}
             Lax::Missing | Lax::Odd => {
-                return Err(format!(
-                    "job {} does not say how many rows it has synced",
-                    job.id
-                ));
+                return Err(format!("job {} has no row count", job.id));
             }
         }
     }

@@ -298,7 +298,7 @@ impl CdcPrerequisites {
     /// What is missing; empty if nothing is. `PostHog` counts its own slot: if the database `has_slot`, the last place is not missing.
     #[must_use]
     pub fn missing(&self, has_slot: bool) -> Vec<String> {
-        const UNNAMED: &str = "PostHog does not say what";
+        const UNNAMED: &str = "PostHog does not show what";
         if self.valid {
             return Vec::new();
         }

@@ -155,7 +155,7 @@ fn the_report_groups_and_puts_the_worst_first() {
         words.contains("Tables 40: t0, t1, t10, ") && words.contains(" and 32 more Evidence"),
         "{words}"
     );
-    let one = "What x, y: PostHog's billing limit holds the table back. Known by";
+    let one = "What x, y: PostHog's billing limit blocks this table. Known by";
     assert!(
         words.contains(one),
         "a message is said once for all its tables: {words}"
@@ -237,7 +237,7 @@ fn the_report_of_every_kind_of_trouble_is_for_people_without_an_operator() {
     }
     let words = ran.words();
     assert!(
-        !words.contains("nobody saw who"),
+        !words.contains("who switched it off is unknown"),
         "one who looks once has not watched: {words}"
     );
     assert!(words.contains("Since 20"), "{words}");

@@ -191,7 +191,7 @@ fn what_a_proxy_refuses_is_told_with_what_to_do() {
             "proxy authorization required",
             "http://USER:PASSWORD@HOST:PORT",
         ),
-        (forbids.address(), "tunnel", "lets this host through"),
+        (forbids.address(), "tunnel", "allows this host"),
     ];
     let network = Network::new();
     network.apply_policy();
@@ -294,11 +294,11 @@ fn a_file_of_authorities_that_cannot_be_used_ends_it_at_the_start() {
     let no_certificate = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
     let files = [
         ("missing", None, "cannot read --ca-file"),
-        ("empty", Some(String::new()), "holds no certificate"),
+        ("empty", Some(String::new()), "has no certificate"),
         (
             "garbage",
             Some("\u{0}\u{1}hello".repeat(99)),
-            "holds no certificate",
+            "has no certificate",
         ),
         (
             "second_is_none",
