@@ -281,7 +281,7 @@ impl Late {
                 "Its status is a billing limit, but other tables have synced since its last run, and".to_owned()
             }
             Behind::Run { began } => format!(
-                "A run that began at {} shows signs of life, but",
+                "A run has been in progress since {}, but",
                 seconds(*began)
             ),
             Behind::NoRun => "Its status is Running, but no run is in progress, and".to_owned(),

@@ -187,13 +187,13 @@ impl Problem {
                 ),
             ),
             Behind::Run { .. } | Behind::NoRun => (
-                "run/late",
+                rules::RUN_LATE,
                 Advice::same(
                     "Wait for the run in progress. If runs take longer than the table's sync interval, choose a longer interval, or sync fewer rows per run.",
                 ),
             ),
             Behind::Failed => (
-                "run/late",
+                rules::RUN_LATE,
                 Advice::same("Wait: if the failure lasts, it is reported with its cause."),
             ),
         };
@@ -213,7 +213,7 @@ impl Problem {
             cause: RootCause::BillingLimit,
             severity: Severity::Warning,
             rule: "status/billing",
-            message: "PostHog's billing limit blocks this table".to_owned(),
+            message: "PostHog's billing limit blocks the table".to_owned(),
             advice: Cause::of(RootCause::BillingLimit).advice,
             ..self
         }
