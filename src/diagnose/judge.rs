@@ -60,8 +60,12 @@ fn by_status(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&
                 "its status {shown} is unknown to this version of the operator"
             ))
         }
-        SchemaStatus::Completed if schema.last_synced_at.is_unknown() => {
-            cannot_tell("its status is Completed, but the time of its last sync is unreadable")
+        SchemaStatus::Completed
+            if schema.last_synced_at != Lax::Null && schema.synced_at(known.now).is_none() =>
+        {
+            cannot_tell(
+                "its status is Completed, but the time of its last sync is unreadable or in the future",
+            )
         }
         SchemaStatus::Completed if source.is_accessed_oddly() => cannot_tell(
             "the access_method of its source is unknown to this version of the operator, so it is unknown when a sync is due",

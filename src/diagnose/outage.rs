@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// Sources that turned bad together.
+/// Sources that started failing together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Together {
     /// How many.
@@ -53,7 +53,7 @@ pub struct BadSources<'a> {
     open_since: Option<Timestamp>,
 }
 
-/// A source that turned bad.
+/// A source that started failing.
 #[derive(Debug, Clone, Copy)]
 struct Turned<'a> {
     /// When.

@@ -25,15 +25,15 @@ pub struct Seen {
     pub from_first_list: bool,
     /// Since when its error text has been as it is, as far as this process saw.
     pub text_since: Timestamp,
-    /// The last closer look.
+    /// The last probe.
     pub look: Option<Look>,
-    /// The last closer look whose runs could be read, if the last look was none.
+    /// The last probe whose runs could be read, if the newest could not.
     readable: Option<Look>,
     /// How far its run was when it was last seen to move.
     pub mark: Option<Mark>,
     /// True if two looks, the last of them `look`, found no movement since the mark.
     pub frozen: bool,
-    /// Why the last look could not tell whether the run moves.
+    /// Why the last probe does not show whether the run moves.
     pub unclear: Option<String>,
     /// The failures in a row that the last readable look found.
     pub streak: Option<Streak>,
@@ -75,7 +75,7 @@ impl Seen {
         }
     }
 
-    /// Takes note of the row at a later poll. A row that changed makes the last look worthless, not the mark: the mark
+    /// Records the row at a later poll. A row that changed makes the last look worthless, not the mark: the mark
     /// speaks of a job, and holds as long as that job is the newest.
     pub fn row(&mut self, schema: &Schema, now: Timestamp) {
         let print = print(schema);
@@ -100,7 +100,7 @@ impl Seen {
         }
     }
 
-    /// Takes note of a look.
+    /// Records a look.
     pub fn looked(&mut self, look: Look) {
         let (mark, frozen, unclear) = advance(self.mark.take(), &look, self.row_since);
         (self.mark, self.frozen, self.unclear) = (mark, frozen, unclear);

@@ -1,4 +1,4 @@
-//! What `PostHog` answers to closer questions about one table or one source. As everywhere on the wire: only the fields that
+//! What `PostHog` answers to probes of one table or one source. As everywhere on the wire: only the fields that
 //! are used, each tolerant of values that this version does not know.
 
 use serde::{Deserialize, Serialize};
