@@ -369,15 +369,13 @@ impl Job {
             _ => usize::MAX,
         };
         if self.cdc_write_mode.get().is_some() || self.cdc_write_mode == Lax::Odd {
-            Some(
-                "it is a run of change data capture, which waits for its earlier batches without a sign",
-            )
+            Some("it is a run of change data capture, which waits for earlier batches silently")
         } else if self.billable == Lax::Is(false) || self.billable == Lax::Odd {
-            Some("it resumes without billing, and its log lines stand under another id")
+            Some("it resumes without billing, and its log lines have another id")
         } else if destinations > 1 {
             Some("it delivers to several destinations, which show no progress")
         } else if self.workflow_run_id.get().is_none_or(String::is_empty) {
-            Some("it has no workflow id, without which PostHog can neither log nor cancel it")
+            Some("it has no workflow id, so PostHog can neither log nor cancel it")
         } else {
             None
         }
