@@ -1,5 +1,6 @@
 //! Wiring: watches, the reconcile driver, Secrets, leadership, shutdown. The only folder that asks a clock.
 
+pub mod absent;
 pub mod approval_guard;
 pub mod backoff;
 pub mod beside;

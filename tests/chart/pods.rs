@@ -91,4 +91,27 @@ fn liveness_asks_for_life_and_the_grace_period_is_that_of_the_program() {
     assert_eq!(path("livenessProbe"), "/livez");
     assert_eq!(path("readinessProbe"), "/readyz");
     assert_eq!(pod["terminationGracePeriodSeconds"], 150);
+    assert_eq!(
+        container["livenessProbe"]["terminationGracePeriodSeconds"], 10,
+        "a process that hangs finishes nothing in 150 s"
+    );
+}
+
+#[test]
+fn why_a_container_ended_stands_in_its_pod() {
+    let objects = render(&[]);
+    let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+    let policy = &pod["containers"][0]["terminationMessagePolicy"];
+    assert_eq!(policy, "FallbackToLogsOnError");
+}
+
+#[test]
+fn the_dns_of_the_pod_is_a_value() {
+    let objects = render(&[
+        "dnsConfig.options[0].name=ndots",
+        "dnsConfig.searches[0]=corp.example",
+    ]);
+    let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+    let expected = json!({"options": [{"name": "ndots"}], "searches": ["corp.example"]});
+    assert_eq!(pod["dnsConfig"], expected);
 }

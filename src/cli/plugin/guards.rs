@@ -3,7 +3,10 @@
 use kube::{Api, api::DynamicObject};
 
 use super::cluster::Cluster;
-use crate::controller::approval_guard::{resource, shipped};
+use crate::controller::{
+    approval_guard::{resource, shipped},
+    timed,
+};
 
 /// How the guard stands, as far as its objects tell: that they are there as they were shipped, only the operator says.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub(super) async fn look(cluster: &Cluster) -> Guards {
         match api.get_metadata_opt(&name).await {
             Ok(Some(_)) => {}
             Ok(None) => missing.push(format!("{kind} {name}")),
-            Err(error) => return Guards::Unknown(error.to_string()),
+            Err(error) => return Guards::Unknown(timed::reason(&error)),
         }
     }
     if missing.is_empty() {
