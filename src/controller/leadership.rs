@@ -191,7 +191,7 @@ impl Campaign {
     ///
     /// The clock is asked under the lock of the claim, as in [`Leadership::leads`]: whoever found a claim run out did so before
     /// this renews it, and is woken.
-    fn publish(&self) {
+    fn publish(&mut self) {
         let renewed = self.candidate.claim();
         let (mut led, mut leads) = (false, false);
         self.claim.send_if_modified(|claim| {
@@ -205,6 +205,8 @@ impl Campaign {
         self.metrics.leader.set(i64::from(leads));
         if led && !leads {
             tracing::warn!("leads no longer: starts no reconcile and no send");
+            // If it leads again, that is news.
+            self.told.clear();
         }
     }
 
