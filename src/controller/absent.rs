@@ -15,6 +15,8 @@ use crate::report::Metrics;
 
 /// How often a namespace that does not exist is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How often it is checked that a namespace exists, besides when a watch fails: a watch that has begun outlives its rights by minutes.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// How often the same failure of a watch is logged.
 const SAY_AGAIN: Duration = Duration::from_mins(10);
 
@@ -83,7 +85,12 @@ pub(super) async fn mind(
     if let Some(namespace) = &namespace {
         until_it_exists(namespace, &client, &context).await;
     }
-    while let Some(why) = failures.recv().await {
+    loop {
+        let failed = match tokio::time::timeout(CHECK_EVERY, failures.recv()).await {
+            Ok(None) => return,
+            Ok(Some(why)) => Some(why),
+            Err(_) => None,
+        };
         if let Some(namespace) = &namespace
             && is_missing(&client, metrics, namespace).await
         {
@@ -95,7 +102,9 @@ pub(super) async fn mind(
             continue;
         }
         logged.retain(|_, at| at.elapsed() < SAY_AGAIN);
-        if !logged.contains_key(&why) {
+        if let Some(why) = failed
+            && !logged.contains_key(&why)
+        {
             tracing::warn!("a watch failed and is restarted: {why}");
             logged.insert(why, Instant::now());
         }

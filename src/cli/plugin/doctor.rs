@@ -11,6 +11,7 @@ use super::{
     PluginError,
     cluster::{Cluster, ClusterArgs},
     guards::{self, Guards},
+    pods::{self, Said},
     print::{Format, print},
 };
 use crate::{
@@ -63,6 +64,7 @@ pub(super) async fn doctor(
         .await?;
     let mut looks = rights(&cluster).await?;
     looks.push(guards(guards::look(&cluster).await));
+    looks.extend(operator(pods::ask(&cluster).await));
     for policy in &policies {
         cluster.namespace = policy.namespace().unwrap_or_default();
         looks.push(guard(policy));
@@ -136,6 +138,36 @@ fn guards(found: Guards) -> Look {
         state,
         message,
     }
+}
+
+/// Whether the operator's pods are ready, and what they wait for.
+fn operator(asked: Result<Vec<pods::Answer>, PluginError>) -> Vec<Look> {
+    let unknown = |message: String| Look {
+        of: "operator".to_owned(),
+        state: State::Unknown,
+        message,
+    };
+    let answers = match asked {
+        Err(error) => return vec![unknown(error.to_string())],
+        Ok(answers) if answers.is_empty() => {
+            return vec![unknown("no pod of the operator was found".to_owned())];
+        }
+        Ok(answers) => answers,
+    };
+    let look = |pods::Answer { pod, said }| {
+        let (state, message) = match said {
+            Said::Ready(more) if more.is_empty() => (State::Ok, "ready".to_owned()),
+            Said::Ready(more) => (
+                State::Wrong,
+                format!("ready, but {}", more.replace('\n', "; ")),
+            ),
+            Said::Pending(pending) => (State::Wrong, format!("not ready; {pending}")),
+            Said::Unknown(why) => (State::Unknown, why),
+        };
+        let of = format!("pod {pod}");
+        Look { of, state, message }
+    };
+    answers.into_iter().map(look).collect()
 }
 
 /// Whether the operator reports that the admission policies are in effect.

@@ -16,6 +16,7 @@ mod find;
 mod get;
 mod guards;
 mod mark;
+mod pods;
 mod print;
 mod proposals;
 mod request;
