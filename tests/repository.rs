@@ -112,7 +112,7 @@ fn files(places: &[&str], extensions: &[&str]) -> Vec<(String, String)> {
 }
 
 /// In hundredths of a percent. Lower it when texts were rewritten; the goal is 100.
-const MOST_OF_THE_OLD_DIALECT: usize = 1_200;
+const MOST_OF_THE_OLD_DIALECT: usize = 880;
 
 #[test]
 fn texts_are_written_in_plain_words() {

@@ -8,7 +8,7 @@ use super::absent::Absent;
 #[derive(Debug, Clone)]
 pub struct ProcessHealth {
     pending: Arc<Mutex<Vec<String>>>,
-    hindered: Arc<Mutex<Option<String>>>,
+    blocked: Arc<Mutex<Option<String>>>,
     /// Namespaces that are not waited for.
     pub absent: Absent,
 }
@@ -26,7 +26,7 @@ impl Default for ProcessHealth {
     fn default() -> Self {
         Self {
             pending: Arc::new(Mutex::new(vec!["starting".to_owned()])),
-            hindered: Arc::default(),
+            blocked: Arc::default(),
             absent: Absent::default(),
         }
     }
@@ -60,17 +60,17 @@ impl ProcessHealth {
         pending.iter().filter(is_awaited).cloned().collect()
     }
 
-    /// Says what keeps the process from leading, and from standing by; none if nothing does.
-    pub fn hindered(&self, why: Option<String>) {
-        *self.hindered.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    /// Reports what keeps the process from leading and from being a standby; none if nothing does.
+    pub fn blocked(&self, why: Option<String>) {
+        *self.blocked.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// What is pending.
     #[must_use]
     pub fn what_is_pending(&self) -> Vec<String> {
         let mut all = self.awaited();
-        let hindered = self.hindered.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend(hindered.clone());
+        let blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(blocked.clone());
         all
     }
 }

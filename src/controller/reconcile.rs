@@ -2,7 +2,7 @@
 //!
 //! | step | where | with a client? |
 //! |---|---|---|
-//! | read policy, Secrets, list, looks and probes | `controller/observed.rs`, `controller/survey.rs` | yes |
+//! | read policy, Secrets, list, probes | `controller/observed.rs`, `controller/survey.rs` | yes |
 //! | judge each table, and what it comes to | `diagnose` | no |
 //! | what should happen, and what holds it back | `decide/planner.rs` | no |
 //! | send it | `execute/send.rs` | yes |
@@ -20,13 +20,13 @@ use super::{
     reconciler::{Reconciled, Reconciler},
 };
 use crate::{
-    api::{WarehouseSyncPolicy, marks::Marks, status::STATE_FORMAT, validated::PolicyRef},
+    api::{WarehouseSyncPolicy, answers::Answers, status::STATE_FORMAT, validated::PolicyRef},
     decide::{Limits, Plan, Settings, decide, orders::approved, plan::Basis, proposal},
     diagnose::{Diagnosis, diagnose},
     execute::{Came, Journal, Sender},
     posthog::{Transport, redact},
     report::{
-        Kubernetes, KubernetesError, StatusWriter, compose, events, gauges::Found,
+        Kubernetes, KubernetesError, StatusWriter, compose, events, gauges::PollResult,
         metrics::ReconcileOutcome, story,
     },
 };
@@ -45,7 +45,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         self.check_leads(at)?;
         let observed = match observed {
             Ok(observed) => observed,
-            Err(hindrance) => return self.hindered(&object, hindrance, &mut writer).await,
+            Err(failed) => return self.poll_failed(&object, failed, &mut writer).await,
         };
         let diagnosis = self.diagnose(&observed);
         let mut plan = self.decide(&observed, &diagnosis);
@@ -69,7 +69,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     ) -> Result<(), KubernetesError> {
         let now = (self.clock)();
         let mut status = writer.written().clone();
-        let notes = proposal::latch_denials(&Marks::new(&object.metadata), &mut status, now);
+        let notes = proposal::latch_denials(&Answers::new(&object.metadata), &mut status, now);
         if notes.is_empty() {
             return Ok(());
         }
@@ -194,7 +194,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         Ok(again_in.max(view.pace(purpose)))
     }
 
-    /// Tells receivers, log and metrics what was found and done.
+    /// Reports what was found and done to receivers, log and metrics.
     fn tell(
         &self,
         object: &WarehouseSyncPolicy,
@@ -206,7 +206,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let (at, status) = (writer.at(), writer.written());
         self.hand_to_outbox(&observed.policy, status, &observed.channels);
         self.story.held(at, plan);
-        let found = Found {
+        let found = PollResult {
             problems: &diagnosis.problems,
             counts: diagnosis.summary(|_| false).schemas,
             held: &plan.held,
@@ -218,14 +218,14 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     }
 }
 
-/// Takes what was approved as far as it comes now: sends what is due, one call after the other, and looks for the proof.
+/// Advances approved proposals as far as possible now: sends due calls, one after the other, and checks for the proof.
 async fn carry_out<T: Transport, K: Kubernetes>(
     sender: &Sender<'_, T, K>,
     plan: &mut Plan,
     place: usize,
     journal: &mut Journal<'_, '_, K>,
 ) -> Result<(), KubernetesError> {
-    while plan.proposals[place].phase.is_under_way() {
+    while plan.proposals[place].phase.is_in_progress() {
         let before = plan.proposals[place].clone();
         let now = sender.view.client.now();
         let came = match approved::order(&before, sender.timings, now) {
@@ -255,8 +255,8 @@ fn too_new(object: &WarehouseSyncPolicy) -> Option<String> {
     let found = object.status.as_ref()?.state.format?;
     (found > STATE_FORMAT).then(|| {
         format!(
-            "the policy is left alone: a newer operator has written what must be remembered in a format ({found}) that this one, which \
-             knows formats up to {STATE_FORMAT}, would destroy. Run the newer operator again"
+            "the policy is skipped: a newer operator has written its state in format {found}, which this operator (formats up to \
+             {STATE_FORMAT}) would destroy. Run the newer operator again"
         )
     })
 }

@@ -147,7 +147,7 @@ pub(super) fn control(
     }
 }
 
-/// What a watch of policies tells besides whom to look at.
+/// What a watch of policies updates, apart from triggering reconciles.
 fn hear(
     context: &Arc<Context>,
     policies: &Store<Watched>,

@@ -12,7 +12,7 @@ use crate::{
         http::{self, Clients},
         transport::{TransportError, retry_after},
     },
-    report::notifications::{Channel, Courier, Parcel, Reply},
+    report::notifications::{Channel, Courier, Parcel, ReceiverAnswer},
 };
 
 /// When a receiver that does not answer is given up.
@@ -44,11 +44,11 @@ impl HttpCourier {
 }
 
 impl Courier for HttpCourier {
-    async fn deliver(&self, to: &Channel, parcel: Parcel) -> Reply {
+    async fn deliver(&self, to: &Channel, parcel: Parcel) -> ReceiverAnswer {
         let host = to.address.host();
         // Checked here too, at the last line before the network, whatever a caller forgot.
         if self.hosts.check(host).is_err() {
-            return not_taken("its host is not on the operator's list", false);
+            return not_accepted("its host is not on the operator's list", false);
         }
         let Parcel {
             content_type,
@@ -73,25 +73,27 @@ impl Courier for HttpCourier {
                 of_status(answer.status().as_u16(), wait)
             }
             Err(error) => match http::failure(&error, host) {
-                TransportError::NotSent(why) => not_taken(&format!("no connection ({why})"), true),
-                TransportError::NoAnswer(why) => not_taken(&format!("no answer ({why})"), true),
-                TransportError::TooLarge => not_taken("too long an answer", true),
+                TransportError::NotSent(why) => {
+                    not_accepted(&format!("no connection ({why})"), true)
+                }
+                TransportError::NoAnswer(why) => not_accepted(&format!("no answer ({why})"), true),
+                TransportError::TooLarge => not_accepted("too long an answer", true),
             },
         }
     }
 }
 
-fn not_taken(why: &str, passes: bool) -> Reply {
-    Reply::NotTaken {
+fn not_accepted(why: &str, passes: bool) -> ReceiverAnswer {
+    ReceiverAnswer::NotAccepted {
         why: why.to_owned(),
         passes,
         wait: None,
     }
 }
 
-fn of_status(status: u16, wait: Option<Duration>) -> Reply {
+fn of_status(status: u16, wait: Option<Duration>) -> ReceiverAnswer {
     let (what, passes) = match status {
-        200..=299 => return Reply::Taken,
+        200..=299 => return ReceiverAnswer::Accepted,
         300..=399 => (
             "a redirect is not followed: put the URL that it leads to into the Secret",
             false,
@@ -108,7 +110,7 @@ fn of_status(status: u16, wait: Option<Duration>) -> Reply {
         400..=499 => ("it does not accept the message", false),
         _ => ("its own error", true),
     };
-    Reply::NotTaken {
+    ReceiverAnswer::NotAccepted {
         why: format!("HTTP {status}, {what}"),
         passes,
         wait,
@@ -132,12 +134,12 @@ mod tests {
             (500, true),
             (503, true),
         ] {
-            let Reply::NotTaken { passes, why, .. } = of_status(status, None) else {
+            let ReceiverAnswer::NotAccepted { passes, why, .. } = of_status(status, None) else {
                 panic!("{status} is taken");
             };
             assert_eq!(passes, again, "{status}");
             assert!(why.starts_with(&format!("HTTP {status}, ")), "{why}");
         }
-        assert_eq!(of_status(204, None), Reply::Taken);
+        assert_eq!(of_status(204, None), ReceiverAnswer::Accepted);
     }
 }

@@ -399,7 +399,7 @@ fn a_dead_run_of_which_nothing_can_be_proved_is_never_cancelled_unasked() {
 // --- Silent ---------------------------------------------------------------------------------------------------------
 
 /// A world in which the cancel of a run that died like this after its extraction has been proposed.
-fn proposed(dies: &str) -> (World, Proposal) {
+pub fn proposed(dies: &str) -> (World, Proposal) {
     let mut world = world(&dies_later(dies), ENFORCE);
     world.run_for(hours(23));
     assert!(proposals(&world).is_empty());

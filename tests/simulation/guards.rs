@@ -64,7 +64,7 @@ impl Guard {
             Self::MaxActionsPerHour => "spec.remediation.limits.maxActionsPerHour: 2 of 2",
             Self::OperatorsCap => "--max-actions-per-hour of the operator",
             Self::BackOff => "spec.remediation.limits.backoff: attempt 1 at",
-            Self::Attempts => "A human: the operator has done what is safe",
+            Self::Attempts => "A human: the operator has no safe action left",
             Self::Breaker => "breaker open, 3 of 4 sources turned bad",
             Self::Ownership => "BlockedBy: policy other owns this table",
             Self::WriteScope => "KeyLacksWriteScope",

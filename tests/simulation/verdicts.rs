@@ -237,7 +237,7 @@ fn observe_says_what_it_would_do_and_sends_nothing() {
         (RootCause::Stuck, Severity::Error)
     );
     assert!(
-        finding.next_action.contains("would cancel job") && finding.next_action.contains("Observe"),
+        finding.next_action.starts_with("Held: cancel") && finding.next_action.contains("Observe"),
         "{}",
         finding.next_action
     );

@@ -4,6 +4,8 @@
 //! only labels and annotations of Secrets. It has no rights of its own: the API server and the operator decide whether
 //! an approval is valid.
 
+mod admission_policies;
+mod annotation;
 mod answer;
 mod approve;
 mod cluster;
@@ -14,15 +16,13 @@ mod error;
 pub mod file;
 mod find;
 mod get;
-mod guards;
-mod mark;
 mod pods;
 mod print;
 mod proposals;
 mod request;
 mod show;
-mod tell;
 mod verify;
+mod written;
 
 use std::process::ExitCode;
 
@@ -30,14 +30,14 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::output;
 
+pub use annotation::AnnotationConflict;
 pub use error::PluginError;
 pub use file::FileError;
-pub use mark::SaidOtherwise;
 
 /// Shows proposals of the warehouse-sync-operator, and approves or denies them.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-wsp", bin_name = "kubectl wsp", version, about = "Shows proposals of the warehouse-sync-operator, and approves or denies them", long_about = None)]
-pub struct Cli {
+pub struct PluginCli {
     #[command(flatten)]
     cluster: cluster::ClusterArgs,
     /// Output format
@@ -73,7 +73,7 @@ enum Command {
     },
 }
 
-impl Cli {
+impl PluginCli {
     /// Runs the command.
     pub fn execute(self) -> Result<ExitCode, PluginError> {
         // Requests are sent one after the other, so one thread is enough.
@@ -108,7 +108,7 @@ impl Command {
 fn completion(shell: clap_complete::Shell) -> Result<ExitCode, PluginError> {
     let mut script = Vec::new();
     // Under the name of the file: shells complete `kubectl-wsp`; kubectl completes its plugins in another way.
-    let mut command = Cli::command().bin_name("kubectl-wsp");
+    let mut command = PluginCli::command().bin_name("kubectl-wsp");
     clap_complete::generate(shell, &mut command, "kubectl-wsp", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
