@@ -126,8 +126,8 @@ pub fn still_hangs(
         return changed(format!("run {} moves again", job.id));
     }
     match &live.log {
-        Log::Read(_) if live.running().count() > 1 => {
-            changed("another run of the table is Running, too")
+        Log::Read(_) if live.unfinished().count() > 1 => {
+            changed("another run of the table has not ended")
         }
         Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillHangs {
             schema_id: schema_id.to_owned(),
@@ -160,8 +160,8 @@ pub fn nothing_runs(
             }
         }
     }
-    if let Some(job) = live.running().next() {
-        return changed(format!("an older run, {}, is Running", job.id));
+    if let Some(job) = live.unfinished().next() {
+        return changed(format!("an older run, {}, has not ended", job.id));
     }
     if incident.job_id.is_some() {
         match live.has_rested(timings, live.at) {
@@ -351,6 +351,15 @@ mod tests {
             (ended("j1", "running"), Some("j1"), false),
             (ended("j2", "Failed"), Some("j1"), false),
             (ended("j1", "Failed"), None, false),
+            (
+                format!(
+                    "[{},{}]",
+                    job("j1", "Failed", "5"),
+                    job("j0", "Stopping", "5")
+                ),
+                Some("j1"),
+                false,
+            ),
             ("[]".to_owned(), None, true),
             ("[]".to_owned(), Some("j1"), false),
         ] {

@@ -18,7 +18,7 @@ use crate::{
     observe::{Changes, Look, Newest, Seen, Snapshot},
     posthog::{
         lax::Lax,
-        wire::{Job, JobStatus, Schema, SchemaStatus, Source},
+        wire::{BELIEVED_CLOCK_SKEW, Job, JobStatus, Schema, SchemaStatus, Source},
     },
 };
 
@@ -57,9 +57,9 @@ fn is_scheduled(source: &Source, schema: &Schema) -> bool {
 
 /// Since when a table waits for data, as the list alone says: since the start of its last success, or since it was first seen
 /// to be on without any.
-fn waits_since(changes: &Changes, schema: &Schema) -> Option<Timestamp> {
-    let synced = schema.last_synced_at.get();
-    synced.or_else(|| changes.waiting.get(&schema.id)).copied()
+fn waits_since(changes: &Changes, schema: &Schema, now: Timestamp) -> Option<Timestamp> {
+    let waiting = || changes.waiting.get(&schema.id).copied();
+    schema.synced_at(now).or_else(waiting)
 }
 
 /// True if the list alone lets a table look stale.
@@ -72,7 +72,8 @@ pub fn is_suspect(
 ) -> bool {
     let age = |at: Timestamp| now.duration_since(at);
     is_scheduled(source, schema)
-        && waits_since(changes, schema).is_some_and(|at| passed(health, schema, age(at)).is_some())
+        && waits_since(changes, schema, now)
+            .is_some_and(|at| passed(health, schema, age(at)).is_some())
 }
 
 /// True if a table has passed a limit since the look at it: a newer one has to tell whether a run has completed.
@@ -101,7 +102,8 @@ fn since(changes: &Changes, schema: &Schema, look: &Look) -> Option<Timestamp> {
 fn last_completed(schema: &Schema, look: &Look) -> Option<Timestamp> {
     let ended = |job: &Job| job.finished_at.get().or(job.created_at.get()).copied();
     let run = look.newest_completed().and_then(ended);
-    run.max(schema.last_synced_at.get().copied())
+    let run = run.filter(|at| at.duration_since(look.at) <= BELIEVED_CLOCK_SKEW);
+    run.max(schema.synced_at(look.at))
 }
 
 /// The verdict on a table that is switched on: `by_status` is what its status comes to, which may hide that no data arrives.
@@ -306,7 +308,7 @@ pub fn rescheduled<'a>(
         .filter(|(source, schema)| is_scheduled(source, schema))
         .filter_map(move |(_, schema)| {
             let at = grace(snapshot, schema, now)?;
-            let age = now.duration_since(waits_since(&snapshot.changes, schema)?);
+            let age = now.duration_since(waits_since(&snapshot.changes, schema, now)?);
             (age > schema.frequency()?).then_some((schema, at))
         })
 }

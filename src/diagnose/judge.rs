@@ -60,8 +60,12 @@ fn by_status(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&
                 "its status is {shown}, which this version of the operator does not know"
             ))
         }
-        SchemaStatus::Completed if schema.last_synced_at.is_unknown() => {
-            cannot_tell("its status is Completed, but the time of its last sync cannot be read")
+        SchemaStatus::Completed
+            if schema.last_synced_at != Lax::Null && schema.synced_at(known.now).is_none() =>
+        {
+            cannot_tell(
+                "its status is Completed, but the time of its last sync cannot be read, or is yet to come",
+            )
         }
         SchemaStatus::Completed if source.is_accessed_oddly() => cannot_tell(
             "how its source is accessed (access_method) is not known to this version of the operator, so it cannot say when a sync is due",

@@ -104,6 +104,15 @@ impl Signs<'_> {
                 };
                 self.run(look, job, silence)
             }
+            // The list hides its runs: one may be in progress.
+            Newest::None
+                if still >= self.timings.phantom_after
+                    && self.schema.last_synced_at.get().is_some() =>
+            {
+                Standing::CannotTell(
+                    "PostHog lists no run of it, although it has synced before".to_owned(),
+                )
+            }
             _ if still >= self.timings.phantom_after => Standing::NoRun {
                 newest_job_id: mark.job_id.clone(),
                 since: mark.since,
@@ -121,13 +130,22 @@ impl Signs<'_> {
         let Some(log) = look.log.read() else {
             return Standing::CannotTell("its log was not read".to_owned());
         };
-        if is_alive(self.schema, log, look.began, silence.began) {
+        let is_finishing = is_finishing(self.schema, silence.began);
+        let waits = is_finishing && silent_for < self.health.loading_silent_for;
+        if waits || is_vouched_for(log, look.began) {
             return Standing::Alive;
         }
         if let Some(reason) = self.why_opaque(look, job, log, silence.since) {
             return Standing::CannotTell(reason);
         }
-        self.by_phase(log, silent_for, silence)
+        let v3 = self.canaries.iter().any(|canary| canary.is_v3);
+        let v2 = !v3 && self.canaries.iter().any(|canary| canary.has_lines);
+        let phase = if is_finishing {
+            Phase::PostLoad
+        } else {
+            log.phase(v2)
+        };
+        self.by_phase(silent_for, Silence { phase, ..silence })
     }
 
     /// Why no silence of this run would prove anything.
@@ -164,11 +182,8 @@ impl Signs<'_> {
         })
     }
 
-    fn by_phase(&self, log: &TableLog, silent_for: SignedDuration, silence: Silence) -> Standing {
-        let v3 = self.canaries.iter().any(|canary| canary.is_v3);
-        let v2 = !v3 && self.canaries.iter().any(|canary| canary.has_lines);
-        let phase = log.phase(v2);
-        let silence = Silence { phase, ..silence };
+    fn by_phase(&self, silent_for: SignedDuration, silence: Silence) -> Standing {
+        let phase = silence.phase;
         let waited = silent_for >= self.health.loading_silent_for;
         if self.is_alone {
             // No other run can prove that PostHog works: a person decides.
@@ -249,12 +264,15 @@ impl Signs<'_> {
     }
 }
 
-/// True if a run that shows neither rows nor lines is alive all the same.
-fn is_alive(schema: &Schema, log: &TableLog, now: Timestamp, began: Timestamp) -> bool {
-    // Post-load: PostHog sets this to the start of the run before it ends.
-    let is_finishing = matches!(schema.last_synced_at, Lax::Is(at) if at >= began);
+/// True if the run has done its work: `PostHog` sets this to its start before it ends, and may tidy up for hours after that.
+fn is_finishing(schema: &Schema, began: Timestamp) -> bool {
+    matches!(schema.last_synced_at, Lax::Is(at) if at >= began)
+}
+
+/// True if `PostHog` itself found the run alive lately.
+fn is_vouched_for(log: &TableLog, now: Timestamp) -> bool {
     let vouched = log.vouched_at;
-    is_finishing || vouched.is_some_and(|at| now.duration_since(at) < VOUCHED_FOR)
+    vouched.is_some_and(|at| now.duration_since(at) < VOUCHED_FOR)
 }
 
 /// How long the newest run of a table has shown no sign of life, as two looks proved; none if it shows some, or nothing runs.

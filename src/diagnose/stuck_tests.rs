@@ -284,6 +284,14 @@ fn a_run_that_finishes_its_table_is_alive() {
     let mut case = Case::default();
     case.schema["last_synced_at"] = serde_json::json!(at(0));
     assert!(case.is_alive());
+    // Tidying up takes hours, not days.
+    case.looks = [4, 30];
+    case.canaries = vec![canary(29)];
+    let standing = case.judge();
+    assert!(
+        matches!(&standing, Standing::Silent(silence) if silence.phase == Phase::PostLoad),
+        "{standing:?}"
+    );
 }
 
 #[test]

@@ -413,6 +413,12 @@ pub fn proposed(dies: &str) -> (World, Proposal) {
 }
 
 #[test]
+fn a_run_that_died_while_it_finished_its_table_is_a_persons() {
+    let (world, _) = proposed("{phase: post_load, after: 7s}");
+    assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
+}
+
+#[test]
 fn a_run_silent_after_its_extraction_is_cancelled_once_when_a_person_approves() {
     let (mut world, proposal) = proposed("{phase: queued}");
     assert!(proposal.id.starts_with("ca-"), "{}", proposal.id);

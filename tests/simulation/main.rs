@@ -37,6 +37,7 @@ mod road;
 mod safety;
 mod safety_properties;
 mod scenarios;
+mod strangers;
 mod switched_off;
 mod tenants;
 mod transport;

@@ -46,8 +46,7 @@ pub fn is_to_be_seen(proposal: &Proposal) -> bool {
 
 /// Why the table is not reloaded, as its row says.
 #[must_use]
-pub fn not_to_be_reloaded(row: Option<&Schema>) -> Option<&'static str> {
-    let row = row?;
+pub fn not_to_be_reloaded(row: &Schema) -> Option<&'static str> {
     if row.should_sync == Lax::Is(false) {
         return Some("syncing was switched off meanwhile, so it is not reloaded");
     }
