@@ -1,24 +1,15 @@
 //! Namespaces that are to be watched and do not exist. Nothing is in them, so nobody has to wait for them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
 };
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
-use tokio::sync::mpsc;
 
-use super::{context::Context, timed};
+use super::timed;
 use crate::report::Metrics;
-
-/// How often a namespace that does not exist is looked for.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// How often it is checked that a namespace exists, besides when a watch fails: a watch that has begun outlives its rights by minutes.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
-/// How often the same failure of a watch is logged.
-const SAY_AGAIN: Duration = Duration::from_mins(10);
 
 /// The listed namespaces that do not exist. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +38,7 @@ impl Absent {
         }
     }
 
-    fn forget(&self, namespace: &str, metrics: &Metrics) {
+    pub(super) fn forget(&self, namespace: &str, metrics: &Metrics) {
         if self.names().remove(namespace) {
             metrics.namespace_missing(namespace, false);
             tracing::info!("namespace {namespace} exists again");
@@ -70,53 +61,5 @@ pub(super) async fn is_missing(client: &Client, metrics: &Metrics, namespace: &s
             status.code == 404 && status.reason == "NotFound" && named == Some(namespace)
         }
         Ok(_) | Err(_) => false,
-    }
-}
-
-/// Hears why watches of one scope fail: counts and logs it, and finds out whether their namespace is gone. Ends with the scope.
-pub(super) async fn mind(
-    namespace: Option<String>,
-    client: Client,
-    context: Arc<Context>,
-    mut failures: mpsc::Receiver<String>,
-) {
-    let metrics = &context.reconciler.metrics;
-    let mut logged: BTreeMap<String, Instant> = BTreeMap::new();
-    if let Some(namespace) = &namespace {
-        until_it_exists(namespace, &client, &context).await;
-    }
-    loop {
-        let failed = match tokio::time::timeout(CHECK_EVERY, failures.recv()).await {
-            Ok(None) => return,
-            Ok(Some(why)) => Some(why),
-            Err(_) => None,
-        };
-        if let Some(namespace) = &namespace
-            && is_missing(&client, metrics, namespace).await
-        {
-            context.absent.note(namespace, metrics);
-            context.rivals.keep(|at| at.namespace != *namespace);
-            until_it_exists(namespace, &client, &context).await;
-            // What failed meanwhile is explained.
-            while failures.try_recv().is_ok() {}
-            continue;
-        }
-        logged.retain(|_, at| at.elapsed() < SAY_AGAIN);
-        if let Some(why) = failed
-            && !logged.contains_key(&why)
-        {
-            tracing::warn!("a watch failed and is restarted: {why}");
-            logged.insert(why, Instant::now());
-        }
-    }
-}
-
-async fn until_it_exists(namespace: &str, client: &Client, context: &Context) {
-    let metrics = &context.reconciler.metrics;
-    while context.absent.contains(namespace) {
-        tokio::time::sleep(LOOK_AGAIN).await;
-        if !is_missing(client, metrics, namespace).await {
-            context.absent.forget(namespace, metrics);
-        }
     }
 }

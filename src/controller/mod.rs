@@ -32,6 +32,7 @@ pub mod timed;
 pub mod told;
 mod turn;
 pub mod watch;
+mod watch_failures;
 pub mod watched;
 
 pub use clock::clock;

@@ -15,7 +15,7 @@ use kube::{
 use tokio::sync::{mpsc as failures, watch as signal};
 
 use super::{
-    ProcessHealth, absent,
+    ProcessHealth,
     backoff::TriggerBackoff,
     context::{Context, Tell, knows},
     health::in_namespace,
@@ -23,7 +23,7 @@ use super::{
     stop::stopped_now,
     timed, told,
     turn::{on_error, reconcile},
-    watch,
+    watch, watch_failures,
     watched::Watched,
 };
 use crate::api::validated::PolicyRef;
@@ -89,7 +89,7 @@ pub(super) fn control(
         tell: _,
     } = scope;
     let (failed, failures) = failures::channel(1);
-    let minded = absent::mind(
+    let minded = watch_failures::mind(
         namespace.clone(),
         clients.calls.clone(),
         context.clone(),
