@@ -591,7 +591,7 @@ fn the_causes_of_a_whole_source_are_in_the_documentation() {
         .map(|cause| format!("`{}`", cause.as_str()))
         .collect();
     let sentence = format!(
-        "the newest result of every table is the same of {}, and none",
+        "the newest result of every table has the same cause, one of {}, and none",
         names.join(", ")
     );
     assert!(

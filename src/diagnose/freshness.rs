@@ -52,7 +52,7 @@ fn passed(
 
 /// Tables that should sync by a schedule. Sources that are only queried have none.
 fn is_scheduled(source: &Source, schema: &Schema) -> bool {
-    source.is_imported() && schema.should_sync == Lax::Is(true)
+    source.is_imported() && schema.should_sync == Lax::Is(true) && !schema.is_never_scheduled()
 }
 
 /// Since when a table waits for data, as the list alone says: since the start of its last success, or since it was first seen
@@ -155,7 +155,7 @@ fn look<'a>(schema: &Schema, seen: Option<&'a Seen>) -> Result<&'a Look, String>
         None => "have not been read yet".to_owned(),
         Some(look) => match look.newest() {
             Newest::None | Newest::Job(..) => return Ok(look),
-            Newest::Unclear(reason) => format!("are not known: {reason}"),
+            Newest::Unclear(reason) => format!("are unknown: {reason}"),
         },
     };
     let listed = schema.last_synced_at.get();
@@ -163,7 +163,9 @@ fn look<'a>(schema: &Schema, seen: Option<&'a Seen>) -> Result<&'a Look, String>
         || "it has never synced".to_owned(),
         |at| format!("its last sync began at {}", seconds(*at)),
     );
-    Err(format!("by PostHog's list {listed}, and its runs {why}"))
+    Err(format!(
+        "{listed} according to PostHog's list, and its runs {why}"
+    ))
 }
 
 /// How late a table is, if it is; the reason if that cannot be told.
@@ -214,7 +216,7 @@ fn behind(
         match job.status() {
             JobStatus::Running => return Some(Ok(Behind::Run { began })),
             JobStatus::Unknown => {
-                let reason = format!("its run {} has a status that is not known", job.id);
+                let reason = format!("its newest run has an unknown status (job {})", job.id);
                 return Some(Err(reason));
             }
             JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => {}
@@ -268,26 +270,26 @@ impl Late {
             format!("no run has completed since {}", seconds(*since))
         } else {
             format!(
-                "no run has ever completed, as far as PostHog lists them, and it has been on since {} at least",
+                "PostHog lists no completed run, and the table has been switched on since {} or longer",
                 seconds(*since)
             )
         };
         let says = match behind {
-            Behind::Completed => "It says Completed, but".to_owned(),
+            Behind::Completed => "Its status is Completed, but".to_owned(),
             Behind::Note(said) => format!("Its last run ended with a note and no data ({said}), and"),
             Behind::Stopped(said) => format!("Its last run was stopped ({said}), and"),
             Behind::Never => "It is switched on, but".to_owned(),
             Behind::Billing => {
-                "It says that billing limits it, but other tables have synced since it last tried, and".to_owned()
+                "Its status is a billing limit, but other tables have synced since its last run, and".to_owned()
             }
             Behind::Run { began } => format!(
                 "A run has been in progress since {}, but",
                 seconds(*began)
             ),
-            Behind::NoRun => "It says Running, but no job of it runs, and".to_owned(),
-            Behind::Failed => "Its last run failed a moment ago, and".to_owned(),
+            Behind::NoRun => "Its status is Running, but no run is in progress, and".to_owned(),
+            Behind::Failed => "Its last run has just failed, and".to_owned(),
         };
-        format!("{says} {none}, for more than {}", in_words(*allowed))
+        format!("{says} {none} (limit: {})", in_words(*allowed))
     }
 }
 

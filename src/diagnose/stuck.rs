@@ -128,7 +128,7 @@ impl Signs<'_> {
             return Standing::Alive;
         }
         let Some(log) = look.log.read() else {
-            return Standing::CannotTell("its log was not read".to_owned());
+            return Standing::CannotTell("the log was not read".to_owned());
         };
         let is_finishing = is_finishing(self.schema, silence.began);
         let waits = is_finishing && silent_for < self.health.loading_silent_for;
@@ -159,26 +159,28 @@ impl Signs<'_> {
         let running = look.running().count();
         if running > 1 {
             return Some(format!(
-                "{running} runs of the table are Running: the newest may wait for an older one, and a cancel would hit the newest"
+                "{running} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
             ));
         }
         match self.schema.sync_type.get().map(CompactString::as_str) {
             Some("full_refresh" | "incremental" | "append" | "xmin") => {}
             Some(by @ ("cdc" | "webhook")) => {
-                return Some(format!("a table that syncs by {by} may rest for long"));
+                return Some(format!("a table that syncs by {by} may be silent for long"));
             }
-            Some(_) | None => return Some("how the table syncs is not known".to_owned()),
+            Some(_) | None => return Some("the table's sync type is unknown".to_owned()),
         }
         if let Some(reason) = job.why_opaque() {
             return Some(reason.to_owned());
         }
         if !log.has_own_lines {
             return Some(
-                "PostHog's log has no line of the run, so its silence says nothing".to_owned(),
+                "PostHog's log has no lines of the run, so its silence proves nothing".to_owned(),
             );
         }
         log.doubted_at.filter(|at| *at >= since).map(|at| {
-            format!("PostHog itself could not tell at {at} whether the run is alive, when it refused to start another")
+            format!(
+                "PostHog refused another start at {at} without knowing whether the run is alive"
+            )
         })
     }
 
@@ -236,22 +238,21 @@ impl Signs<'_> {
             .peekable();
         if finished.peek().is_none() {
             let what = if phase == Phase::Extracting {
-                "workers run"
+                "workers"
             } else {
-                "loader works"
+                "loader"
             };
             format!(
-                "no other table of this project finished a run since {since}, so nobody can say whether PostHog's {what}"
+                "no other table of this project has finished a run since {since}, so PostHog's {what} may be down"
             )
         } else if finished.all(|canary| !canary.has_lines) {
-            "the log of a run that completed since is empty, so the silence of this one proves nothing".to_owned()
+            "the log of a run that completed since then is empty, so the silence of this run proves nothing".to_owned()
         } else if phase == Phase::Extracting {
             format!(
-                "no other table of this project is known to have extracted since {since}, so nobody can say whether PostHog's workers run"
+                "no other table of this project is known to have extracted since {since}, so PostHog's workers may be down"
             )
         } else {
-            "PostHog's loader writes no lines into the log here, so its silence proves nothing"
-                .to_owned()
+            "this PostHog's loader writes no log lines, so its silence proves nothing".to_owned()
         }
     }
 

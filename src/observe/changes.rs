@@ -65,7 +65,7 @@ pub struct BetweenPolls {
 }
 
 impl Changes {
-    /// Takes note of a list read at `now`; `before` is the last one that could be read, and when.
+    /// Records a list read at `now`; `before` is the last one that could be read, and when.
     pub fn note(
         &mut self,
         before: Option<(&[Source], Timestamp)>,
@@ -181,7 +181,7 @@ impl Changes {
         });
     }
 
-    /// Takes note of the tables of a source that were on in the list before and are off now.
+    /// Records the tables of a source that were on in the list before and are off now.
     fn note_off(
         &mut self,
         before: &Source,

@@ -1,4 +1,4 @@
-//! A closer look at one table: its newest runs, and the log of the table while one is in progress.
+//! A probe of one table: its newest runs, and the log of the table while one is in progress.
 
 use jiff::Timestamp;
 
@@ -255,7 +255,7 @@ pub(super) async fn runs<T: Transport>(
     });
     if filtered == Some(false) && jobs.len() >= MOST_RUNS && hides_runs(&jobs, schema_id) {
         return Err(format!(
-            "PostHog ignores the filter by table, and the {MOST_RUNS} newest runs of the source may hide some of this one"
+            "PostHog ignores the filter by table, and the {MOST_RUNS} newest runs of the source may not include all runs of this table"
         ));
     }
     Ok(jobs)
@@ -309,16 +309,16 @@ fn sort(jobs: Vec<Job>, schema_id: &str, now: Timestamp) -> Result<Vec<Job>, Str
         match &job.schema {
             Some(schema) if schema.id == schema_id => {}
             Some(_) => continue,
-            None => return Err(format!("job {} does not say which table it is of", job.id)),
+            None => return Err(format!("job {} has no table", job.id)),
         }
         let Lax::Is(created) = job.created_at else {
-            return Err(format!(
-                "the time at which job {} began cannot be read",
-                job.id
-            ));
+            return Err(format!("the start time of job {} is unreadable", job.id));
         };
         if created.duration_since(now) > BELIEVED_CLOCK_SKEW {
-            return Err(format!("job {} began in the future ({created})", job.id));
+            return Err(format!(
+                "the start time of job {} is in the future ({created})",
+                job.id
+            ));
         }
         dated.push((created, job));
     }

@@ -157,7 +157,7 @@ impl TableLog {
         let mut times = Vec::with_capacity(page.results.len());
         for line in &page.results {
             let Lax::Is(at) = line.timestamp else {
-                return Err("a line of the log has no time that can be read".to_owned());
+                return Err("a log line has an unreadable time".to_owned());
             };
             times.push(at);
             if began.is_none_or(|began| at >= began || self.is_own(line)) {
@@ -172,7 +172,7 @@ impl TableLog {
         // does not tell, because it pages over what the limit has already cut.
         let is_newest_first = times.first().copied() == newest && times.last().copied() != newest;
         if (is_full && !is_newest_first) || (may_be_cut && times.first() < times.last()) {
-            return Err("the log was not sent newest line first".to_owned());
+            return Err("PostHog did not return the newest log line first".to_owned());
         }
         Ok(may_be_cut)
     }

@@ -194,6 +194,13 @@ impl Schema {
         at.filter(|at| at.duration_since(now) <= BELIEVED_CLOCK_SKEW)
     }
 
+    /// True if its sync interval is `never`: `PostHog` runs it only on request.
+    #[must_use]
+    pub fn is_never_scheduled(&self) -> bool {
+        let frequency = self.sync_frequency.get();
+        frequency.is_some_and(|word| word.as_str() == "never")
+    }
+
     /// What its row says that this version does not know.
     pub fn unfamiliar(&self) -> impl Iterator<Item = (Kind, &str)> {
         let status = self
@@ -204,9 +211,8 @@ impl Schema {
             .sync_type
             .get()
             .filter(|by| !SYNC_TYPES.contains(&by.as_str()));
-        let never = |word: &&CompactString| word.as_str() != "never";
-        let frequency = self.sync_frequency.get().filter(never);
-        let frequency = frequency.filter(|_| self.frequency().is_none());
+        let is_known = self.is_never_scheduled() || self.frequency().is_some();
+        let frequency = self.sync_frequency.get().filter(|_| !is_known);
         [
             (Kind::TableStatus, status),
             (Kind::SyncType, sync_type),
@@ -363,15 +369,13 @@ impl Job {
             _ => usize::MAX,
         };
         if self.cdc_write_mode.get().is_some() || self.cdc_write_mode == Lax::Odd {
-            Some(
-                "it is a run of change data capture, which waits for its earlier batches without a sign",
-            )
+            Some("it is a run of change data capture, which waits for earlier batches silently")
         } else if self.billable == Lax::Is(false) || self.billable == Lax::Odd {
-            Some("it resumes without billing, and its log lines stand under another id")
+            Some("it resumes without billing, and its log lines have another id")
         } else if destinations > 1 {
             Some("it delivers to several destinations, which show no progress")
         } else if self.workflow_run_id.get().is_none_or(String::is_empty) {
-            Some("it has no workflow id, without which PostHog can neither log nor cancel it")
+            Some("it has no workflow id, so PostHog can neither log nor cancel it")
         } else {
             None
         }

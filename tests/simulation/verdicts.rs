@@ -115,7 +115,7 @@ fn a_run_is_not_stuck_because_the_operators_clock_was_set_ahead() {
     world.run_for(SignedDuration::from_mins(40));
     assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
     let said = &world.status().findings[0].message;
-    assert!(said.contains("until they agree"), "{said}");
+    assert!(said.contains("the clocks disagree"), "{said}");
     world.faults.set_clock_ahead(SignedDuration::ZERO);
     world.run_for(SignedDuration::from_hours(20));
     assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
