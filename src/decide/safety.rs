@@ -2,18 +2,18 @@
 //!
 //! | call | safe when |
 //! |---|---|
-//! | cancel | a live look proved that the very run still hangs ([`RunStillHangs`](super::gate::RunStillHangs)) |
-//! | reload | a live look proved that nothing runs and syncing is on ([`NothingRuns`](super::gate::NothingRuns)), and its next run wipes nothing |
-//! | PATCH of a table | it only switches the table on again, which `PostHog` was seen to switch off after a failure, which syncs by neither webhook nor CDC, and of which the next run wipes nothing |
+//! | cancel | a live read proved that this very run is still stuck ([`RunStillHangs`](super::gate::RunStillHangs)) |
+//! | reload | a live read proved that no run is in progress and syncing is on ([`NothingRuns`](super::gate::NothingRuns)), and its next run wipes nothing |
+//! | PATCH of a table | it only switches the table on again; `PostHog` was observed switching it off after a failure; it syncs by neither webhook nor CDC; and its next run wipes nothing |
 //! | bulk update | each of its patches is safe by itself |
-//! | PATCH of a source | it hands over nothing but credentials |
+//! | PATCH of a source | it contains only credentials |
 //! | create webhook | a table uses webhook sync, and `PostHog` or the vendor certainly has no webhook |
 //! | webhook inputs | `PostHog` certainly has the webhook |
 //! | resync, delete data, refresh tables, delete webhook, repair CDC | never |
 //!
-//! Everything else needs approval, and so does whatever is not known: it is permitted only with an [`Approved`] step of a
-//! proposal. Of a source that is not certainly one that `PostHog`
-//! imports from nothing can be [`Evidence`], so that no call on it can be judged at all.
+//! Everything else needs approval, and so does everything unknown: it is permitted only with an [`Approved`] step of a
+//! proposal. A source from which `PostHog` does not certainly import cannot become [`Evidence`], so that no call on it can be
+//! judged at all.
 
 pub mod known;
 pub mod why;
@@ -49,9 +49,9 @@ impl Permit {
 /// Whether a call needs a human.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clearance {
-    /// It destroys nothing and changes nothing that a person decided.
+    /// It destroys nothing and changes no decision of a person.
     Safe,
-    /// It could, or it is not known that it does not.
+    /// It could, or whether it does is unknown.
     NeedsApproval(Why),
 }
 
@@ -141,7 +141,7 @@ fn reload(table: &Table) -> Option<Why> {
     worst([next_run(table), looked])
 }
 
-/// A reset that was armed earlier shows nowhere: the next run would carry it out.
+/// An earlier reset may be pending, which `PostHog` does not show: the next run would carry it out.
 const fn next_run(table: &Table) -> Option<Why> {
     match table.next_run {
         NextRun::Ordinary => None,

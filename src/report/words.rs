@@ -196,7 +196,7 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         Step::WaitSuccess => "The operator waits for the new job to complete.",
         Step::BackOff => "The operator reloads the table again after a pause.",
         Step::Recovered => "Nothing.",
-        Step::Escalated => "A human: the operator has done what is safe.",
+        Step::Escalated => "Action required: all safe attempts have been made.",
     };
     let next_action = next_action(&incident.schema_id, plan).unwrap_or_else(|| next.to_owned());
     // What failed says why, and of what kind the trouble is; what hangs, or runs again, only the incident does.

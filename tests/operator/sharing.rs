@@ -243,7 +243,7 @@ fn hands_over_when(act: impl Fn(&Env)) {
     let env = Env::new(STUCK);
     apply_in_order(&env, "mode: Enforce, remediation: {cancelStuck: 'Off'}");
     let _operator = env.operator();
-    told(&env, "younger", "BlockedBy: policy older owns this table");
+    told(&env, "younger", "policy older owns this table");
     told(&env, "older", "spec.remediation.cancelStuck is Off");
     assert_eq!(env.count("POST", "/cancel/"), 0);
     act(&env);

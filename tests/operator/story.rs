@@ -99,7 +99,7 @@ fn the_log_of_an_incident_reads_as_a_story_and_then_is_silent() {
     }
     let why = orders[1]["message"].as_str().unwrap();
     assert!(
-        why.starts_with("will cancel job")
+        why.starts_with("will cancel the run of")
             && why.contains("neither its rows nor its log have moved"),
         "{why}"
     );

@@ -64,11 +64,11 @@ impl Guard {
             Self::MaxActionsPerHour => "spec.remediation.limits.maxActionsPerHour: 2 of 2",
             Self::OperatorsCap => "--max-actions-per-hour of the operator",
             Self::BackOff => "spec.remediation.limits.backoff: attempt 1 at",
-            Self::Attempts => "A human: the operator has done what is safe",
-            Self::Breaker => "breaker open, 3 of 4 sources turned bad",
-            Self::Ownership => "BlockedBy: policy other owns this table",
-            Self::WriteScope => "KeyLacksWriteScope",
-            Self::ListFull => "StateFull: the list of incidents is full",
+            Self::Attempts => "Action required: all safe attempts have been made",
+            Self::Breaker => "circuit breaker open: 3 of 4 sources have failed",
+            Self::Ownership => "policy other owns this table",
+            Self::WriteScope => "the API key lacks the scope",
+            Self::ListFull => "status.incidents is full",
         }
     }
 

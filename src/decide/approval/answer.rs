@@ -16,19 +16,19 @@ use crate::{
 /// Longest name that is kept, in characters.
 const NAME_CAP: usize = 256;
 
-/// Which approvals count, by the operator's command line.
+/// Which approvals are valid, by the operator's command line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Believe them also while the guard does not stand (`--allow-unguarded-approvals`).
+    /// Accept them even while the admission policies are not in effect (`--allow-unguarded-approvals`).
     pub allow_unguarded: bool,
     /// Only those whose name the API server has checked (`--require-verified-approvals`).
     pub require_verified: bool,
-    /// User names of `ServiceAccounts` that people act through (`--verified-service-accounts`): of no other is it known who is behind it.
+    /// User names of `ServiceAccounts` through which people act (`--verified-service-accounts`): who uses any other is unknown.
     pub people: &'static [String],
 }
 
 impl Rules {
-    /// True if a user of this name is a person, as far as can be known.
+    /// True if a user of this name is a person, as far as is known.
     fn is_person(&self, name: &str) -> bool {
         !name.starts_with(SERVICE_ACCOUNT) || self.people.iter().any(|person| person == name)
     }
@@ -39,15 +39,15 @@ impl Rules {
 pub enum Reply {
     /// None yet.
     None,
-    /// Yes.
+    /// Approved.
     Yes(ApprovalSeen),
-    /// No, for this reason.
+    /// Denied, for this reason.
     No(String),
-    /// There is a yes, and it does not count, for this reason.
+    /// An approval that is ignored, for this reason.
     Inert(String),
 }
 
-/// The answer to `proposal`. No wins: it can do no harm, so it also counts while the guard does not stand.
+/// The answer to `proposal`. A denial wins: it can do no harm, so it is valid even while the admission policies are not in effect.
 #[must_use]
 pub fn answer(
     policy: &ValidatedPolicy,
@@ -63,7 +63,7 @@ pub fn answer(
         return Reply::None;
     };
     if by.trim().is_empty() || by == ON_BEHALF {
-        let why = "its approval has no value: it must be the user name of who approves";
+        let why = "the approval has no value: it must be the approver's user name";
         return Reply::Inert(why.to_owned());
     }
     if let Some(why) = unguarded(guard, rules) {
@@ -72,7 +72,7 @@ pub fn answer(
     let verified = guard.is_active() && !by.starts_with(ON_BEHALF) && rules.is_person(by);
     if rules.require_verified && !verified {
         let why = format!(
-            "the operator runs with --require-verified-approvals, and nobody has checked who {by:?} is: approve it with kubectl as yourself"
+            "the operator runs with --require-verified-approvals, and the user name {by:?} is not verified: approve with kubectl as yourself"
         );
         return Reply::Inert(why);
     }
@@ -83,17 +83,17 @@ pub fn answer(
     })
 }
 
-/// Why no approval counts, if none does.
+/// Why all approvals are ignored, if they are.
 #[must_use]
 pub fn unguarded(guard: &ApprovalGuard, rules: Rules) -> Option<String> {
     let broken = guard.broken.as_ref().filter(|_| !rules.allow_unguarded)?;
     Some(format!("ApprovalGuardActive is False: {broken}"))
 }
 
-/// True if what was approved at `approved` has had its time. Only the time counts in which the windows were open.
+/// True if the time to execute what was approved at `approved` has run out. Only time in open windows is counted.
 #[must_use]
 pub fn has_run_out(policy: &ValidatedPolicy, approved: Timestamp, now: Timestamp) -> bool {
-    /// As many looks at the windows as a pass can afford.
+    /// The most evaluations of the windows that one reconcile can afford.
     const MOST: i64 = 2_000;
     let span = now.duration_since(approved);
     if span < policy.execute_within {

@@ -1,4 +1,4 @@
-//! What a person approved may have been denied since, and no approval counts while its guard does not stand.
+//! An approved proposal may have been denied since, and approvals are ignored while the admission policies are not in effect.
 
 use super::{Ask, Hold};
 use crate::decide::{
@@ -6,7 +6,7 @@ use crate::decide::{
     plan::Basis,
 };
 
-/// No approval counts, or this one was denied before anything was begun.
+/// Approvals are ignored, or this proposal was denied before anything was started.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let unguarded = unguarded(&ask.known.snapshot.approval_guard, ask.limits.approvals);
@@ -24,8 +24,8 @@ fn denied(ask: &Ask<'_>) -> Option<String> {
     let (known, rules) = (ask.known, ask.limits.approvals);
     let guard = &known.snapshot.approval_guard;
     match answer(known.policy, guard, rules, proposal, known.now) {
-        Reply::No(reason) => Some(format!("it was denied: {reason}")),
-        // The annotation may be gone by now: status remembers.
+        Reply::No(reason) => Some(format!("denied: {reason}")),
+        // The annotation may have been removed: status remembers the approval.
         Reply::None | Reply::Yes(_) | Reply::Inert(_) => None,
     }
 }

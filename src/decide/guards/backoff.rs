@@ -34,7 +34,7 @@ fn too_soon(ask: &Ask<'_>, basis: &OfIncident) -> Option<String> {
         .ok()?;
     (ask.known.now < due).then(|| {
         let due = Timestamp::from_second(due.as_second()).unwrap_or(due);
-        format!("spec.remediation.limits.backoff: attempt {attempt} at {due}")
+        format!("spec.remediation.limits.backoff: attempt {attempt} not before {due}")
     })
 }
 
@@ -45,7 +45,7 @@ fn in_full_lately(ask: &Ask<'_>, basis: &OfIncident) -> Option<String> {
     let at = states.find(|state| state.id == *id)?.reloaded_in_full?;
     (costs_all_rows(schema) && known.now.duration_since(at) < IN_FULL_EVERY).then(|| {
         format!(
-            "it was reloaded in full at {at}: at most once a day, because that costs all its rows"
+            "reloaded in full at {at}: at most once a day, because each full reload costs all its rows"
         )
     })
 }

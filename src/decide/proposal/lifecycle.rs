@@ -1,4 +1,4 @@
-//! From the proposals of before to those of now. A steady pass changes nothing.
+//! From the proposals of the previous reconcile to those of this one. A reconcile without news changes nothing.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -35,7 +35,7 @@ use crate::{
     posthog::redact,
 };
 
-/// Decides what is proposed, and what of it people have answered. `plan` is what happens without a person.
+/// Decides what is proposed, and reads the answers. `plan` is what happens without approval.
 #[must_use]
 pub fn decide(
     known: &Known<'_>,
@@ -73,7 +73,7 @@ pub fn decide(
     proposals
 }
 
-/// Puts a proposal in place of the one with its id. What has ended by that is remembered.
+/// Replaces the proposal with the same id. If it has ended, that is remembered.
 pub fn put(plan: &mut Plan, proposal: Proposal, now: Timestamp) {
     let mut rows = plan.proposals.iter_mut();
     let Some(row) = rows.find(|row| row.id == proposal.id) else {
@@ -88,7 +88,7 @@ pub fn put(plan: &mut Plan, proposal: Proposal, now: Timestamp) {
     *row = proposal;
 }
 
-/// Takes note of approvals in a pass that could read nothing else; returns what is to be said of it.
+/// Records approvals in a reconcile that could read nothing else; returns notes for the history.
 #[must_use]
 pub fn latch(
     policy: &ValidatedPolicy,
@@ -134,7 +134,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Brings what has not ended to where it stands now.
+    /// Updates a proposal that has not ended.
     fn go_on(&self, proposal: &mut Proposal) {
         if self.guard_is_another {
             let ours = proposal.execution.as_ref().is_some_and(|execution| {
@@ -178,14 +178,14 @@ impl Judge<'_> {
         answer::answer(policy, guard, self.settings.approvals, proposal, now)
     }
 
-    /// What speaks against doing this, whatever the finding.
+    /// What forbids this action, independent of the finding.
     fn forbidden(&self, key: &Key, action: ProposedAction) -> Option<Hold> {
         chain::forbids(&Ask {
             known: self.known,
             diagnosis: self.diagnosis,
             plan: self.plan,
             limits: Limits {
-                // Nothing is counted before something is sent.
+                // Calls are only counted when they are sent.
                 max_actions_per_hour: usize::MAX,
                 approvals: self.settings.approvals,
             },
@@ -211,10 +211,10 @@ impl Judge<'_> {
         match self.wanted.get(&key).map(|wanted| &wanted.fit) {
             Some(Fit::Draft(draft)) if draft.is(proposal) => None,
             Some(Fit::Draft(_)) => {
-                let why = "what would be done, or to what, has changed".to_owned();
+                let why = "the action or its target has changed".to_owned();
                 Some((Phase::Superseded, why))
             }
-            Some(Fit::Nothing(instead)) => withdrawn(format!("it no longer fits. {instead}")),
+            Some(Fit::Nothing(instead)) => withdrawn(format!("no longer applicable. {instead}")),
             None if has_cleared(self.known, self.diagnosis, &key) => {
                 withdrawn("the finding has cleared".to_owned())
             }
@@ -225,15 +225,14 @@ impl Judge<'_> {
     fn has_run_out(&self, proposal: &Proposal) -> Option<&'static str> {
         let Known { policy, now, .. } = *self.known;
         match &proposal.approval {
-            Some(seen) => answer::has_run_out(policy, seen.observed_at, now).then_some(
-                "it could not be begun within spec.approval.executeWithin after its approval",
-            ),
+            Some(seen) => answer::has_run_out(policy, seen.observed_at, now)
+                .then_some("not started within spec.approval.executeWithin after its approval"),
             None => (now >= proposal.expires_at)
-                .then_some("nobody answered within spec.approval.expiresAfter"),
+                .then_some("not answered within spec.approval.expiresAfter"),
         }
     }
 
-    /// Makes the proposal for a finding unless there is one, and says what comes next.
+    /// Creates the proposal for a finding unless one exists, and says what comes next.
     fn open(&self, key: &Key, wanted: &Wanted, proposals: &mut Proposals) -> String {
         let open = |row: &&Proposal| !row.is_over() && Key::of_proposal(row) == *key;
         if let Some(proposal) = proposals.rows.iter().find(open) {
@@ -251,12 +250,7 @@ impl Judge<'_> {
             format!(" ({})", draft.in_words().join(", then "))
         });
         let action = wanted.action;
-        let held = |why: &str| {
-            format!(
-                "The operator would propose {}{what}; held: {why}.",
-                action.as_str()
-            )
-        };
+        let held = |why: &str| format!("Proposal of {}{what} held: {why}.", action.as_str());
         if let Some(forbidden) = self.forbidden(key, action) {
             return held(&forbidden.why);
         }
@@ -265,10 +259,10 @@ impl Judge<'_> {
             (Fit::Draft(draft), Some(seed)) => match self.make(draft, key, seed, proposals) {
                 Some(proposal) => asks(proposal),
                 None => held(&format!(
-                    "ProposalLimit: {MAX_PROPOSALS} proposals wait for approval"
+                    "the policy already has {MAX_PROPOSALS} open proposals, the maximum"
                 )),
             },
-            (Fit::Draft(_), None) => held("this system has no random numbers"),
+            (Fit::Draft(_), None) => held("this machine provides no random numbers"),
             (Fit::Nothing(instead), _) => instead.clone(),
         }
     }
@@ -283,7 +277,7 @@ impl Judge<'_> {
         Some((id.clone(), value.to_owned()))
     }
 
-    /// Makes a proposal if there is room for it; the oldest that no longer waits goes.
+    /// Creates a proposal if there is room for it; the oldest one that has ended is removed.
     fn make<'p>(
         &self,
         draft: &Draft,
@@ -307,7 +301,7 @@ impl Judge<'_> {
     }
 }
 
-/// What a finding says of a proposal that waits.
+/// What a finding shows about its proposal.
 fn asks(proposal: &Proposal) -> String {
     let Proposal { id, steps, .. } = proposal;
     let what = steps.join(", then ");
@@ -317,17 +311,14 @@ fn asks(proposal: &Proposal) -> String {
         } else {
             format!(" ({})", proposal.message)
         };
-        return format!(
-            "The operator: proposal {id} {}, to {what}{why}.",
-            in_a_word(proposal.phase)
-        );
+        return format!("Proposal {id} {}: {what}{why}.", in_a_word(proposal.phase));
     }
     match proposal.action {
         ProposedAction::RepairCdc => format!(
-            "A human: try Resume in the settings of the source in PostHog first, which deletes nothing. Only if it does not help: approve proposal {id}, to {what}."
+            "Action required: first try Resume in the source settings in PostHog, which deletes nothing. Only if that does not help, approve proposal {id}: {what}."
         ),
         _ => format!(
-            "A human: approve proposal {id}, to {what}; see status.proposals for what it costs."
+            "Action required: approve or deny proposal {id}: {what}. Its cost is in status.proposals."
         ),
     }
 }
