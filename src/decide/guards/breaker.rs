@@ -140,7 +140,7 @@ mod tests {
             panic!("it is open");
         };
         assert!(
-            why.contains("7 of 9 sources turned bad since 1970-01-01T00:00:00Z"),
+            why.contains("7 of 9 sources have failed since 1970-01-01T00:00:00Z"),
             "{why}"
         );
         assert_eq!(opening(&limits, Some(&open), at(35)), Opening::Trial);

@@ -157,7 +157,7 @@ mod tests {
         let fields = fields(r#"{"available_columns":[{"field":"id"}]}"#);
         assert!(key(&own(&["id"]), Some(&fields), None).is_ok());
         let refused = key(&own(&["id", "line"]), Some(&fields), None).unwrap_err();
-        assert!(refused.contains("no column line"), "{refused}");
+        assert!(refused.contains("that the source lacks, line"), "{refused}");
     }
 
     #[test]
