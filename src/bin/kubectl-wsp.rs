@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use warehouse_sync_operator::cli::{complain, plugin::Cli};
+use warehouse_sync_operator::cli::{complain, plugin::PluginCli};
 
 /// What was asked for could not be done, or was refused.
 const REFUSED: u8 = 1;
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         complain("error: another crypto provider was installed before");
         return ExitCode::from(REFUSED);
     }
-    match Cli::parse().execute() {
+    match PluginCli::parse().execute() {
         Ok(code) => code,
         Err(error) => {
             complain(&format!("error: {error}"));

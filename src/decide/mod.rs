@@ -18,6 +18,6 @@ pub mod table;
 pub mod tried;
 pub mod windows;
 
-pub use guards::{Ask, Blocked, Guard, Limits};
+pub use guards::{Ask, Blocked, Guard, OperatorLimits};
 pub use plan::{Held, Order, Plan};
 pub use planner::{Settings, decide};

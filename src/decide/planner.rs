@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     approval::poison,
     gate::Hanging,
-    guards::{Ask, Guard, Limits, breaker, chain},
+    guards::{Ask, Guard, OperatorLimits, breaker, chain},
     incident::{self, Facts, Next},
     orders,
     ownership::is_in_flight,
@@ -31,14 +31,14 @@ pub struct Settings<'a> {
     /// The operator's own cap of calls to the project in an hour.
     pub max_actions_per_hour: usize,
     /// For proposals.
-    pub proposals: proposal::Settings<'a>,
+    pub proposals: proposal::ProposalSettings<'a>,
 }
 
 impl Settings<'_> {
     /// The limits that guards check.
     #[must_use]
-    pub const fn limits(&self) -> Limits {
-        Limits {
+    pub const fn limits(&self) -> OperatorLimits {
+        OperatorLimits {
             max_actions_per_hour: self.max_actions_per_hour,
             approvals: self.proposals.approvals,
         }
@@ -107,7 +107,7 @@ pub fn decide(
 struct Planner<'a> {
     known: &'a Known<'a>,
     diagnosis: &'a Diagnosis,
-    limits: Limits,
+    limits: OperatorLimits,
     /// The tables whose next run may wipe their data.
     may_wipe: BTreeMap<String, Timestamp>,
 }

@@ -18,7 +18,7 @@
 pub mod known;
 pub mod why;
 
-pub use known::{Evidence, NextRun, NotWarehouse, Run, SyncType, Table, Webhook};
+pub use known::{Evidence, NextRun, NotWarehouse, Run, SyncType, TableEvidence, Webhook};
 pub use why::{LosesData, Why};
 
 use super::approval::approved::Approved;
@@ -109,7 +109,11 @@ fn worst(doubts: impl IntoIterator<Item = Option<Why>>) -> Option<Why> {
         .max_by_key(|why| why.loses_data())
 }
 
-fn of_table(known: &Evidence, schema_id: &str, row: fn(&Table) -> Option<Why>) -> Option<Why> {
+fn of_table(
+    known: &Evidence,
+    schema_id: &str,
+    row: fn(&TableEvidence) -> Option<Why>,
+) -> Option<Why> {
     known.table(schema_id).map_or(Some(Why::TableUnknown), row)
 }
 
@@ -126,14 +130,14 @@ fn of_source(
 }
 
 /// Cancelling a healthy run is the worst mistake there is.
-fn cancel(table: &Table) -> Option<Why> {
+fn cancel(table: &TableEvidence) -> Option<Why> {
     match &table.run {
         Run::StillHangs(proof) if proof.schema_id() == table.schema_id => None,
         Run::StillHangs(_) | Run::Nothing(_) | Run::NotLooked => Some(Why::RunMayBeAlive),
     }
 }
 
-fn reload(table: &Table) -> Option<Why> {
+fn reload(table: &TableEvidence) -> Option<Why> {
     let looked = match &table.run {
         Run::Nothing(proof) if proof.schema_id() == table.schema_id => None,
         Run::Nothing(_) | Run::StillHangs(_) | Run::NotLooked => Some(Why::SomethingMayRun),
@@ -142,7 +146,7 @@ fn reload(table: &Table) -> Option<Why> {
 }
 
 /// An earlier reset may be pending, which `PostHog` does not show: the next run would carry it out.
-const fn next_run(table: &Table) -> Option<Why> {
+const fn next_run(table: &TableEvidence) -> Option<Why> {
     match table.next_run {
         NextRun::Ordinary => None,
         NextRun::MayWipe => Some(Why::NextRunMayWipe),
@@ -172,7 +176,7 @@ fn patch(known: &Evidence, change: &SchemaPatch) -> Option<Why> {
     })
 }
 
-fn switch_table_on(table: &Table) -> Option<Why> {
+fn switch_table_on(table: &TableEvidence) -> Option<Why> {
     let by_type = match table.sync_type {
         SyncType::FullRefresh | SyncType::Incremental | SyncType::Append | SyncType::Xmin => None,
         SyncType::Webhook | SyncType::Cdc => Some(Why::SwitchingOnWipes),

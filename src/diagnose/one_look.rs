@@ -19,7 +19,7 @@ use crate::{
         Timings, ValidatedPolicy,
         status::{Confidence, RootCause, Severity},
     },
-    observe::{Log, Look, Newest, Phase, Seen, Snapshot},
+    observe::{Log, Look, Newest, RunPhase, Seen, Snapshot},
     posthog::wire::{JobStatus, SchemaStatus},
 };
 
@@ -150,7 +150,7 @@ fn looks_stuck(
     judged: &Judged,
     message: String,
     since: Timestamp,
-    phase: Option<Phase>,
+    phase: Option<RunPhase>,
 ) -> Problem {
     let single = "this is a single look: a run that works silently looks the same, and one that is loaded may be silent for hours; look again later whether its rows have moved";
     let phase = phase.map(|phase| format!("by its log the run is {}", phase.as_str()));

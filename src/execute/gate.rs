@@ -10,7 +10,7 @@ use crate::{
         approval::{self, Case},
         gate::{self, Closed},
         plan::{Basis, Kind, OfIncident, Order, Subject},
-        safety::{self, Evidence, Permit, Run, Table, Webhook},
+        safety::{self, Evidence, Permit, Run, TableEvidence, Webhook},
     },
     diagnose::{self, Diagnosis, Verdict},
     observe::{Canary, Live, Look, ReadsLog, observer::ProjectView},
@@ -165,26 +165,26 @@ async fn of_incident<T: Transport>(
         canary_stands(client, hanging.canary.as_ref()).await?;
     }
     let table = match (call, hanging) {
-        (Call::Cancel, Some(hanging)) => Table {
+        (Call::Cancel, Some(hanging)) => TableEvidence {
             run: Run::StillHangs(gate::still_hangs(schema_id, hanging, &live)?),
-            ..Table::unknown(schema_id)
+            ..TableEvidence::unknown(schema_id)
         },
         (Call::Cancel, None) => return Err(refused(&"how far the run had got is unknown")),
         (Call::Enable, _) => {
             let schema = client.schema(schema_id).await.map_err(|e| unread(&e))?;
-            Table {
+            TableEvidence {
                 // The plan has no such order for a table that PostHog was not observed switching off.
                 disabled_by_posthog: true,
                 next_run: *next_run,
-                ..Table::listed(&schema.row)
+                ..TableEvidence::listed(&schema.row)
             }
         }
         (Call::Reload, _) => {
             let schema = client.schema(schema_id).await.map_err(|e| unread(&e))?;
-            Table {
+            TableEvidence {
                 run: Run::Nothing(gate::nothing_runs((incident, timings), &live, &schema.row)?),
                 next_run: *next_run,
-                ..Table::listed(&schema.row)
+                ..TableEvidence::listed(&schema.row)
             }
         }
     };

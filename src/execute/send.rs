@@ -26,7 +26,7 @@ use crate::{
         status::{Call, Fate, State},
     },
     decide::{
-        Ask, Blocked, Guard, Limits, Plan,
+        Ask, Blocked, Guard, OperatorLimits, Plan,
         approval::{self, poison},
         guards::chain,
         plan::{Basis, Order},
@@ -58,7 +58,7 @@ pub struct Sender<'a, T, K> {
     /// The fixed durations.
     pub timings: &'a Timings,
     /// The limits that guards check.
-    pub limits: Limits,
+    pub limits: OperatorLimits,
     /// What this process has sent.
     pub ledger: &'a Ledger,
     /// Whether it leads.

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::{
-    instance::Kind,
+    instance::UnfamiliarKind,
     lax::{self, Lax},
 };
 
@@ -183,7 +183,7 @@ impl Schema {
     }
 
     /// What its row says that this version does not know.
-    pub fn unfamiliar(&self) -> impl Iterator<Item = (Kind, &str)> {
+    pub fn unfamiliar(&self) -> impl Iterator<Item = (UnfamiliarKind, &str)> {
         let status = self
             .status
             .get()
@@ -196,9 +196,9 @@ impl Schema {
         let frequency = self.sync_frequency.get().filter(never);
         let frequency = frequency.filter(|_| self.frequency().is_none());
         [
-            (Kind::TableStatus, status),
-            (Kind::SyncType, sync_type),
-            (Kind::Frequency, frequency),
+            (UnfamiliarKind::TableStatus, status),
+            (UnfamiliarKind::SyncType, sync_type),
+            (UnfamiliarKind::Frequency, frequency),
         ]
         .into_iter()
         .filter_map(|(kind, word)| Some((kind, word?.as_str())))

@@ -74,9 +74,9 @@ impl Known {
         let program = words[0].rsplit('/').next().unwrap_or_default();
         match program {
             "warehouse-sync-operator" => parsed(Cli::try_parse_from(words), &shown),
-            "kubectl-wsp" => parsed(plugin::Cli::try_parse_from(words), &shown),
+            "kubectl-wsp" => parsed(plugin::PluginCli::try_parse_from(words), &shown),
             "kubectl" if words.get(1).is_some_and(|word| word == "wsp") => {
-                parsed(plugin::Cli::try_parse_from(&words[1..]), &shown)
+                parsed(plugin::PluginCli::try_parse_from(&words[1..]), &shown)
             }
             "kubectl" => self.kubectl(words).map_err(|what| said(&what)),
             "helm" => self.helm(words).map_err(|what| said(&what)),

@@ -18,7 +18,7 @@ use warehouse_sync_operator::{
     },
     decide::{
         Guard,
-        guards::chain::{CHAIN, Line},
+        guards::chain::{CHAIN, ChainEntry},
         plan::Kind,
     },
     observe::{ApprovalGuard, Rival},
@@ -495,7 +495,7 @@ fn is_sent(world: &mut World, kind: Kind) -> Option<String> {
 }
 
 /// What is wrong with a cell.
-fn cell(line: &Line, kind: Kind) -> Option<String> {
+fn cell(line: &ChainEntry, kind: Kind) -> Option<String> {
     let guard = line.guard;
     let mut world = prepare(kind, guard);
     arrange(&mut world, guard, kind);

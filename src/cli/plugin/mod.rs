@@ -36,7 +36,7 @@ pub use mark::SaidOtherwise;
 /// Shows what the warehouse-sync-operator proposes, and answers it.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-wsp", bin_name = "kubectl wsp", version, about = "Shows what the warehouse-sync-operator proposes, and answers it", long_about = None)]
-pub struct Cli {
+pub struct PluginCli {
     #[command(flatten)]
     cluster: cluster::ClusterArgs,
     /// How to print
@@ -71,7 +71,7 @@ enum Command {
     },
 }
 
-impl Cli {
+impl PluginCli {
     /// Runs the command that was given.
     pub fn execute(self) -> Result<ExitCode, PluginError> {
         // One request after the other: nothing here needs a second thread.
@@ -106,7 +106,7 @@ impl Command {
 fn completion(shell: clap_complete::Shell) -> Result<ExitCode, PluginError> {
     let mut script = Vec::new();
     // Under the name of the file: shells complete `kubectl-wsp`, and kubectl its plugins in its own way.
-    let mut command = Cli::command().bin_name("kubectl-wsp");
+    let mut command = PluginCli::command().bin_name("kubectl-wsp");
     clap_complete::generate(shell, &mut command, "kubectl-wsp", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)

@@ -36,15 +36,15 @@ impl Rules {
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
+pub enum ApprovalAnswer {
     /// None yet.
     None,
     /// Approved.
-    Yes(ApprovalSeen),
+    Approved(ApprovalSeen),
     /// Denied, for this reason.
-    No(String),
+    Denied(String),
     /// An approval that is ignored, for this reason.
-    Inert(String),
+    Ignored(String),
 }
 
 /// The answer to `proposal`. A denial wins: it can do no harm, so it is valid even while the admission policies are not in effect.
@@ -55,28 +55,28 @@ pub fn answer(
     rules: Rules,
     proposal: &Proposal,
     now: Timestamp,
-) -> Reply {
+) -> ApprovalAnswer {
     if let Some(reason) = policy.marks.denial(&proposal.id) {
-        return Reply::No(reason.to_owned());
+        return ApprovalAnswer::Denied(reason.to_owned());
     }
     let Some(by) = policy.marks.approval(&proposal.id) else {
-        return Reply::None;
+        return ApprovalAnswer::None;
     };
     if by.trim().is_empty() || by == ON_BEHALF {
         let why = "the approval has no value: it must be the approver's user name";
-        return Reply::Inert(why.to_owned());
+        return ApprovalAnswer::Ignored(why.to_owned());
     }
     if let Some(why) = unguarded(guard, rules) {
-        return Reply::Inert(why);
+        return ApprovalAnswer::Ignored(why);
     }
     let verified = guard.is_active() && !by.starts_with(ON_BEHALF) && rules.is_person(by);
     if rules.require_verified && !verified {
         let why = format!(
             "the operator runs with --require-verified-approvals, and the user name {by:?} is not verified: approve with kubectl as yourself"
         );
-        return Reply::Inert(why);
+        return ApprovalAnswer::Ignored(why);
     }
-    Reply::Yes(ApprovalSeen {
+    ApprovalAnswer::Approved(ApprovalSeen {
         by: redact::one_line(by, NAME_CAP),
         verified,
         observed_at: now,

@@ -2,7 +2,7 @@
 
 use super::{Ask, Hold};
 use crate::decide::{
-    approval::answer::{Reply, answer, unguarded},
+    approval::answer::{ApprovalAnswer, answer, unguarded},
     plan::Basis,
 };
 
@@ -24,8 +24,8 @@ fn denied(ask: &Ask<'_>) -> Option<String> {
     let (known, rules) = (ask.known, ask.limits.approvals);
     let guard = &known.snapshot.approval_guard;
     match answer(known.policy, guard, rules, proposal, known.now) {
-        Reply::No(reason) => Some(format!("denied: {reason}")),
+        ApprovalAnswer::Denied(reason) => Some(format!("denied: {reason}")),
         // The annotation may have been removed: status remembers the approval.
-        Reply::None | Reply::Yes(_) | Reply::Inert(_) => None,
+        ApprovalAnswer::None | ApprovalAnswer::Approved(_) | ApprovalAnswer::Ignored(_) => None,
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// What the operator's command line says.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct OperatorLimits {
     /// The operator's own cap of calls to the project in an hour.
     pub max_actions_per_hour: usize,
     /// Which approvals are valid.
@@ -32,7 +32,7 @@ pub struct Ask<'a> {
     /// What else is planned.
     pub plan: &'a Plan,
     /// What the operator's command line says.
-    pub limits: Limits,
+    pub limits: OperatorLimits,
     /// The tables whose next run may wipe their data, by id.
     pub may_wipe: &'a BTreeMap<String, Timestamp>,
     /// The kind of the order.

@@ -20,7 +20,7 @@ pub enum Holds {
 
 /// An entry of the list of guards.
 #[derive(Debug, Clone, Copy)]
-pub struct Line {
+pub struct ChainEntry {
     /// The guard.
     pub guard: Guard,
     /// When it is evaluated.
@@ -36,8 +36,8 @@ const fn line(
     holds: Holds,
     exempt: &'static [Kind],
     asks: fn(&Ask<'_>) -> Option<Hold>,
-) -> Line {
-    Line {
+) -> ChainEntry {
+    ChainEntry {
         guard,
         holds,
         exempt,
@@ -53,7 +53,7 @@ use Kind::{
 
 /// The guards.
 #[rustfmt::skip]
-pub const CHAIN: [Line; 17] = [
+pub const CHAIN: [ChainEntry; 17] = [
     line(Guard::TriedBefore, Start, &[Stuck, Reload, StaleReload, RenewedReload, Enable, WebhookInputs, Approved], tried_before::asks),
     line(Guard::Switch, EverySendOf(&[Stuck, Approved]), &[], switch::asks),
     line(Guard::Mode, EverySend, &[], mode::asks),
@@ -78,7 +78,7 @@ pub const CHAIN: [Line; 17] = [
     line(Guard::Breaker, Start, &[RenewedReload, Enable, Credentials], breaker::asks),
 ];
 
-impl Line {
+impl ChainEntry {
     /// True if the guard is evaluated before each call of this kind.
     #[must_use]
     pub fn holds_every_send_of(&self, kind: Kind) -> bool {

@@ -28,7 +28,7 @@ use std::fmt;
 
 use strum::VariantArray as _;
 
-pub use ask::{Ask, Limits};
+pub use ask::{Ask, OperatorLimits};
 
 /// A guard, as metrics and logs name it. `docs/guards.md` says what each does and how it is lifted.
 #[derive(

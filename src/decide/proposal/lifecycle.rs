@@ -11,7 +11,7 @@ use super::{
     fit::{Fit, Wanted},
     fitting::fitting,
     key::Key,
-    made::{Proposals, Settings},
+    made::{ProposalSettings, Proposals},
     material::Seed,
     note::{in_a_word, note},
     suppressed,
@@ -23,10 +23,10 @@ use crate::{
     },
     decide::{
         approval::{
-            answer::{self, Reply, Rules},
+            answer::{self, ApprovalAnswer, Rules},
             guard,
         },
-        guards::{Ask, Hold, Limits, chain},
+        guards::{Ask, Hold, OperatorLimits, chain},
         orders::approved,
         plan::{Kind, Plan, Said},
     },
@@ -41,7 +41,7 @@ pub fn decide(
     known: &Known<'_>,
     diagnosis: &Diagnosis,
     plan: &Plan,
-    settings: &Settings<'_>,
+    settings: &ProposalSettings<'_>,
 ) -> Proposals {
     let judge = Judge {
         known,
@@ -102,7 +102,8 @@ pub fn latch(
     }
     let mut notes = Vec::new();
     for proposal in status.proposals.iter_mut().filter(|row| row.is_open()) {
-        if let Reply::Yes(seen) = answer::answer(policy, guard, rules, proposal, now) {
+        if let ApprovalAnswer::Approved(seen) = answer::answer(policy, guard, rules, proposal, now)
+        {
             proposal.approves(seen);
             notes.push(note(proposal));
         }
@@ -128,7 +129,7 @@ struct Judge<'a> {
     known: &'a Known<'a>,
     diagnosis: &'a Diagnosis,
     plan: &'a Plan,
-    settings: &'a Settings<'a>,
+    settings: &'a ProposalSettings<'a>,
     guard_is_another: bool,
     wanted: BTreeMap<Key, Wanted>,
 }
@@ -151,23 +152,23 @@ impl Judge<'_> {
             return;
         }
         let answer = self.answer(proposal);
-        if let Reply::No(reason) = answer {
+        if let ApprovalAnswer::Denied(reason) = answer {
             denial::deny(proposal, &reason);
         } else if let Some((phase, why)) = self.ends(proposal) {
             proposal.phase = phase;
             proposal.message = why;
         } else if proposal.phase == Phase::AwaitingApproval {
             match answer {
-                Reply::Yes(seen) => {
+                ApprovalAnswer::Approved(seen) => {
                     proposal.approves(seen);
                 }
-                Reply::Inert(why) => proposal.message = redact::one_line(&why, 300),
-                Reply::None | Reply::No(_) => proposal.message.clear(),
+                ApprovalAnswer::Ignored(why) => proposal.message = redact::one_line(&why, 300),
+                ApprovalAnswer::None | ApprovalAnswer::Denied(_) => proposal.message.clear(),
             }
         }
     }
 
-    fn answer(&self, proposal: &Proposal) -> Reply {
+    fn answer(&self, proposal: &Proposal) -> ApprovalAnswer {
         let Known {
             policy,
             snapshot,
@@ -184,7 +185,7 @@ impl Judge<'_> {
             known: self.known,
             diagnosis: self.diagnosis,
             plan: self.plan,
-            limits: Limits {
+            limits: OperatorLimits {
                 // Calls are only counted when they are sent.
                 max_actions_per_hour: usize::MAX,
                 approvals: self.settings.approvals,

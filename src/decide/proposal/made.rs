@@ -25,7 +25,7 @@ pub struct Proposals {
 
 /// Settings of the decision on proposals.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings<'a> {
+pub struct ProposalSettings<'a> {
     /// Without it nothing new is proposed.
     pub seed: Option<&'a Seed>,
     /// Which approvals are valid.

@@ -32,7 +32,7 @@ mod wipe;
 pub use denial::latch_denials;
 pub use key::Key;
 pub use lifecycle::{decide, latch, put};
-pub use made::{Proposals, Settings};
+pub use made::{ProposalSettings, Proposals};
 pub use material::Seed;
 pub use note::note;
 pub use reenable::tell as tell_of_tables_that_are_off;

@@ -22,7 +22,7 @@ pub struct NotWarehouse;
 #[derive(Debug)]
 pub struct Evidence {
     source_id: String,
-    tables: Vec<Table>,
+    tables: Vec<TableEvidence>,
     /// Whether `tables` holds all tables of the source.
     whole: bool,
     /// Its webhook.
@@ -31,7 +31,7 @@ pub struct Evidence {
 
 /// What is known about a table.
 #[derive(Debug)]
-pub struct Table {
+pub struct TableEvidence {
     /// Id of the table.
     pub schema_id: String,
     /// How it is synced.
@@ -109,13 +109,17 @@ impl Evidence {
     pub fn source(source: &Source) -> Result<Self, NotWarehouse> {
         Ok(Self {
             whole: true,
-            tables: source.schemas.iter().map(Table::listed).collect(),
+            tables: source.schemas.iter().map(TableEvidence::listed).collect(),
             ..Self::nothing(&source.id, source.is_warehouse())?
         })
     }
 
     /// One table of a source. `warehouse` is [`Source::is_warehouse`].
-    pub fn one_table(source_id: &str, warehouse: bool, table: Table) -> Result<Self, NotWarehouse> {
+    pub fn one_table(
+        source_id: &str,
+        warehouse: bool,
+        table: TableEvidence,
+    ) -> Result<Self, NotWarehouse> {
         Ok(Self {
             tables: vec![table],
             ..Self::nothing(source_id, warehouse)?
@@ -138,26 +142,26 @@ impl Evidence {
         &self.source_id
     }
 
-    pub(super) fn table(&self, schema_id: &str) -> Option<&Table> {
+    pub(super) fn table(&self, schema_id: &str) -> Option<&TableEvidence> {
         self.tables
             .iter()
             .find(|table| table.schema_id == schema_id)
     }
 
     /// What is known about a table, to fill in more.
-    pub fn table_mut(&mut self, schema_id: &str) -> Option<&mut Table> {
+    pub fn table_mut(&mut self, schema_id: &str) -> Option<&mut TableEvidence> {
         self.tables
             .iter_mut()
             .find(|table| table.schema_id == schema_id)
     }
 
     /// All tables; none if not all of them are known.
-    pub(super) fn all_tables(&self) -> Option<&[Table]> {
+    pub(super) fn all_tables(&self) -> Option<&[TableEvidence]> {
         self.whole.then_some(&self.tables)
     }
 }
 
-impl Table {
+impl TableEvidence {
     /// A table about which nothing is known.
     #[must_use]
     pub fn unknown(schema_id: &str) -> Self {

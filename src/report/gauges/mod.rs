@@ -16,7 +16,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::registry::Registry;
 
-pub use share::Found;
+pub use share::ReconcileFacts;
 use share::{PolicyShare, PollTimes};
 use total::Totals;
 
@@ -41,7 +41,7 @@ impl Gauges {
         at: &PolicyRef,
         policy: &WarehouseSyncPolicy,
         status: &WarehouseSyncPolicyStatus,
-        pass: &Found<'_>,
+        pass: &ReconcileFacts<'_>,
         (now, again_in): (Timestamp, SignedDuration),
     ) {
         let polled = PollTimes {

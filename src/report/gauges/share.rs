@@ -19,7 +19,7 @@ use crate::{
 
 /// What a pass found that its status may be too small to show.
 #[derive(Debug)]
-pub struct Found<'a> {
+pub struct ReconcileFacts<'a> {
     /// What is wrong.
     pub problems: &'a [Problem],
     /// The tables by how they are.
@@ -103,7 +103,7 @@ impl PolicyShare {
     }
 
     /// With what a pass found.
-    pub fn found(mut self, pass: &Found<'_>) -> Self {
+    pub fn found(mut self, pass: &ReconcileFacts<'_>) -> Self {
         for problem in pass.problems {
             let of_its_kind = self.findings.entry((problem.cause, problem.severity));
             *of_its_kind.or_default() += 1;

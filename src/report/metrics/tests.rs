@@ -17,7 +17,7 @@ use crate::{
     decide::{Guard, Held, plan::Kind},
     diagnose::Problem,
     posthog::{ApiKey, client::KeyGate, quota::Share},
-    report::gauges::Found,
+    report::gauges::ReconcileFacts,
 };
 
 fn at(second: i64) -> Timestamp {
@@ -110,7 +110,7 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     metrics.reconcile_took(Duration::from_secs(1));
     let problem = Problem::of_source("s".into(), "x", RootCause::Stuck, "r", "m".into());
     let instance = crate::posthog::instance::Instance::default();
-    let pass = Found {
+    let pass = ReconcileFacts {
         instance: &instance,
         problems: &[problem],
         counts: failing(3),
@@ -160,7 +160,7 @@ fn policies_add_up_once_each_and_leave_nothing_behind() {
     let gauges = Gauges::default();
     let add = |name: &str, count| {
         let instance = crate::posthog::instance::Instance::default();
-        let pass = Found {
+        let pass = ReconcileFacts {
             instance: &instance,
             problems: &[],
             counts: failing(count),
