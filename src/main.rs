@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use warehouse_sync_operator::cli::{CANNOT, Cli, complain};
 
 fn main() -> ExitCode {
-    // First of all: kube and reqwest must find one and the same crypto provider.
+    // First: kube and reqwest must use the same crypto provider.
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()
     {
-        complain("error: another crypto provider was installed before");
+        complain("error: another crypto provider is already installed");
         return ExitCode::from(CANNOT);
     }
     match Cli::from_args().execute() {

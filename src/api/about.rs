@@ -1,4 +1,4 @@
-//! What a decision is about, in the words by which logs and statuses find each other.
+//! What a decision is about, in the names that log lines and statuses share.
 
 use super::{
     proposal::Proposal,
@@ -8,11 +8,11 @@ use super::{
 /// The fields that every line of the log about a decision has, as far as they apply.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct About {
-    /// The source, as people call it.
+    /// Name of the source.
     pub source: Option<String>,
     /// The table.
     pub schema: Option<String>,
-    /// The incident: one name from its first line to its last.
+    /// The incident: the same value from its first line to its last.
     pub incident: Option<String>,
     /// Id of the proposal.
     pub proposal: Option<String>,
@@ -28,7 +28,7 @@ impl About {
         }
     }
 
-    /// About an incident. When it was opened tells it from others of the same table.
+    /// About an incident. The time at which it was opened distinguishes it from others of the same table.
     #[must_use]
     pub fn incident(incident: &Incident) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What can be done about a finding, the calls of which that consists, and what may become of one.
+//! Actions for findings, the calls that they consist of, and the outcomes of calls.
 
 #![allow(
     clippy::doc_markdown,
@@ -9,30 +9,31 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 
-/// What can be done about a finding, in the operator's terms.
+/// An action for a finding.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Cancel a run that hangs, then reload the table.
+    /// Cancel a stuck run, then reload the table.
     CancelAndReload,
-    /// Start a sync as it is configured.
+    /// Start a sync with its current configuration.
     Reload,
-    /// Hand new credentials from a Secret to PostHog.
+    /// Apply new credentials from a Secret to the source.
     ApplyCredentials,
-    /// Register the webhook anew, or hand it its signing secret.
+    /// Register the webhook again, or push its signing secret.
     RegisterWebhook,
-    /// Let PostHog read the list of tables anew. Needs approval: rows of tables that vanished are deleted.
+    /// Let PostHog reread the list of tables. Needs approval: rows of tables that no longer exist are deleted.
     RefreshSchemas,
     /// Change the incremental field or set a first primary key. Needs approval.
     RepairConfig,
-    /// Wipe the table and import it anew. Needs approval.
+    /// Delete the table's rows and import it from the beginning. Needs approval.
     Resync,
-    /// Delete the table's data, set its keys, import it anew. Needs approval.
+    /// Delete the table's data, set its keys, and import it from the beginning. Needs approval.
     DeleteData,
     /// Rebuild change data capture with new snapshots. Needs approval.
     RepairCdc,
-    /// Switch tables on again. Needs approval where nobody saw PostHog switch them off.
+    /// Switch tables on again. Needs approval unless PostHog was observed to switch them off.
     Reenable,
-    /// Remove the webhook at the vendor and make another one. Needs approval: tables that sync by it are wiped.
+    /// Delete the webhook at the vendor and create another one. Needs approval: the rows of tables that sync by it are
+    /// deleted.
     ReregisterWebhook,
 }
 
@@ -41,13 +42,13 @@ pub enum Action {
 pub enum Call {
     /// Cancel the running job of a table.
     Cancel,
-    /// Start a sync of a table as it is configured.
+    /// Start a sync of a table with its current configuration.
     Reload,
     /// Switch a table on again that PostHog switched off.
     Enable,
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(
     JsonSchema,
     Serialize,
@@ -65,16 +66,16 @@ pub enum Call {
 pub enum Fate {
     /// Answered with 2xx.
     Accepted,
-    /// Answered with a refusal that had no effect.
+    /// Refused, without effect.
     Refused,
-    /// Provably did not leave, or was turned away before PostHog looked at it.
+    /// Proved not to have been sent, or rejected before PostHog processed it.
     NotSent,
-    /// Sent, but nobody knows what came of it.
+    /// Sent, but its effect is unknown.
     Unknown,
 }
 
 impl Fate {
-    /// Every fate.
+    /// Every outcome.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Its name, as metrics show it.

@@ -1,4 +1,4 @@
-//! `status.state.announced`: what was announced to whom.
+//! `status.state.announced`: which notifications each receiver has been sent.
 
 #![allow(
     clippy::doc_markdown,
@@ -12,18 +12,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{cause::RootCause, notification::Occasion};
 
-/// Most announcements that a status remembers. What does not fit is told when there is room again.
+/// Most announcements that a status remembers. The others are sent when there is room again.
 pub const MAX_ANNOUNCEMENTS: usize = 64;
 
-/// What was announced to whom.
+/// Which notifications each receiver has been sent.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Announced {
-    /// What stands and somebody wants to know, and what is over and was told before.
+    /// Situations that receivers want to be notified of, and ended situations of which they have been notified.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub announcements: Vec<Announcement>,
-    /// Receivers at which the last try was given up.
+    /// Receivers for which the last delivery was given up.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub failing: Vec<FailingChannel>,
@@ -37,14 +37,14 @@ impl Announced {
     }
 }
 
-/// One thing that is announced once to each receiver.
+/// A situation of which each receiver is notified once.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Announcement {
-    /// The id of its messages: the same in every try.
+    /// Id of its messages, the same in each attempt.
     #[schemars(length(max = 64))]
     pub id: String,
-    /// What it is.
+    /// Kind of the situation.
     pub occasion: Occasion,
     /// Id of the proposal or of the table; absent for the breaker.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -52,37 +52,37 @@ pub struct Announcement {
     /// Id of the source; absent for the breaker.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source_id: String,
-    /// What people call the source; absent for the breaker.
+    /// Name of the source; absent for the breaker.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
-    /// Name of the table; absent for what concerns the source as a whole.
+    /// Name of the table; absent for the whole source.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
-    /// Why; absent for the breaker.
+    /// Cause; absent for the breaker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<RootCause>,
     /// Since when.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: Timestamp,
-    /// How it came to its end; only of what is over.
+    /// How it ended; absent while it has not.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 400))]
     pub message: String,
-    /// Receivers that are still to be told.
+    /// Receivers that have not been notified yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub owed: Vec<String>,
-    /// Receivers that were told.
+    /// Receivers that have been notified.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub told: Vec<String>,
-    /// Receivers that could not be told. They are told once they take another message.
+    /// Receivers to which delivery failed. They are notified once they accept another message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub gave_up: Vec<String>,
 }
 
-/// A receiver at which the last try was given up.
+/// A receiver for which the last delivery was given up.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct FailingChannel {
@@ -94,7 +94,7 @@ pub struct FailingChannel {
     /// Why, without any part of the URL.
     #[schemars(length(max = 400))]
     pub why: String,
-    /// Tells the versions of its Secrets then from others: once they change, it is tried again.
+    /// Identifies the versions of its Secrets at that time: once they change, delivery is retried.
     #[schemars(length(max = 64))]
     pub edition: String,
 }

@@ -1,4 +1,4 @@
-//! Why something is not as desired, how bad it is, and how sure the operator is.
+//! Causes of findings, how severe they are, and how certain.
 
 #![allow(
     clippy::doc_markdown,
@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumMessage as _, VariantArray as _};
 
-/// Why something is not as desired. A closed list: each cause has a row in every table that is kept by cause.
+/// The root cause of a finding. A closed list: each cause has a row in every table that lists causes.
 #[derive(
     JsonSchema,
     Serialize,
@@ -29,67 +29,67 @@ use strum::{EnumMessage as _, VariantArray as _};
 pub enum RootCause {
     /// The source rejects the user name, password, key or token.
     CredentialsInvalid,
-    /// The source knows who asks and does not allow it.
+    /// The source accepts the credentials, but denies access.
     PermissionDenied,
-    /// The account that was connected in PostHog has gone or was revoked.
+    /// The account that was connected in PostHog was removed or revoked.
     IntegrationMissing,
-    /// The SSH tunnel to the source cannot be set up.
+    /// The SSH tunnel to the source cannot be established.
     SshTunnel,
-    /// The source cannot be reached: name, route, firewall, allowlist.
+    /// The source cannot be reached: DNS name, route, firewall or allowlist.
     NetworkUnreachable,
-    /// An encrypted connection to the source cannot be set up.
+    /// A TLS connection to the source cannot be established.
     TlsFailure,
-    /// The table has no primary key to sync incrementally on.
+    /// The table has no primary key, which incremental sync needs.
     PrimaryKeyMissing,
     /// The table's primary key is not unique.
     PrimaryKeyDuplicate,
-    /// A column that the sync depends on has gone or was renamed.
+    /// A column that the sync depends on was removed or renamed.
     SchemaDrift,
-    /// The table has gone from the source or was renamed.
+    /// The table was removed from the source or renamed.
     TableMissing,
-    /// A table or a column has gone from the source; not known which.
+    /// A table or a column was removed from the source; it is not known which.
     SourceObjectMissing,
-    /// Change data capture cannot go on: publication, settings or stream.
+    /// Change data capture cannot continue: publication, settings or stream.
     CdcBroken,
-    /// The replication slot was lost, and with it the place in the log.
+    /// The replication slot was lost, and with it the position in the database's log.
     CdcSlotLost,
     /// PostHog's billing limit was reached. Not a technical failure.
     BillingLimit,
-    /// A quota, plan or bill at the vendor holds the source back.
+    /// A quota, plan or unpaid bill at the vendor blocks the source.
     VendorQuota,
-    /// The webhook channel does not deliver.
+    /// The webhook does not deliver.
     WebhookBroken,
-    /// The source asks to be called less often.
+    /// The source rate limits PostHog.
     RateLimited,
-    /// A passing trouble of the source: trying again is the cure.
+    /// A transient error of the source: a retry fixes it.
     Transient,
-    /// A passing trouble inside PostHog.
+    /// A transient error inside PostHog.
     PlatformInternal,
-    /// Many sources turned bad at once: PostHog itself is the likely cause.
+    /// Many sources failed at once: PostHog itself is the likely cause.
     PlatformOutage,
     /// A value or a column's type does not fit what is stored.
     DataTypeMismatch,
-    /// The source or its connection is set up in a way that cannot work.
+    /// The configuration of the source or its connection cannot work.
     SourceConfig,
-    /// The source cut a query off because it took too long.
+    /// The source cancelled a query because it took too long.
     SourceTimeout,
     /// Somebody stopped the run in PostHog. Not a failure.
     OperatorAction,
-    /// A run in Running that makes no progress, or a table that says Running without a run.
+    /// A run in status Running without progress, or a table in status Running without a run.
     Stuck,
     /// No sync has completed for several of the table's own intervals.
     Stale,
     /// Rows were lost in a resync.
     RowLoss,
-    /// A data check of the policy did not hold.
+    /// A data check of the policy failed.
     DataCheckFailed,
-    /// A person asked for an action.
+    /// A person requested an action.
     Requested,
-    /// A new table that nobody has set up. Information.
+    /// A new table that has not been configured. Information.
     NotConfigured,
-    /// The table has left PostHog's list; the key may no longer see it.
+    /// The table is no longer in PostHog's list; the API key may have lost access to it.
     NotVisible,
-    /// Not known, or not to be told from what PostHog says.
+    /// Not known, or PostHog's data does not show it.
     Unknown,
 }
 
@@ -111,25 +111,25 @@ impl RootCause {
     pub const ALL: &'static [Self] = Self::VARIANTS;
 }
 
-/// How bad a finding is. Ordered: the worst is the smallest.
+/// How severe a finding is. Ordered: the most severe is the smallest.
 #[derive(
     JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
 )]
 pub enum Severity {
     /// Data is not arriving.
     Error,
-    /// Somebody should look.
+    /// Someone should look at it.
     Warning,
     /// Good to know.
     Info,
 }
 
-/// How sure the operator is of a finding's cause.
+/// How certain a finding's cause is.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confidence {
-    /// Rests on a structured signal.
+    /// Based on a structured signal.
     High,
-    /// Rests on a text or on one sign of several.
+    /// Based on a text or on one of several signs.
     Medium,
     /// A guess, or no cause at all.
     Low,

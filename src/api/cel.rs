@@ -1,26 +1,29 @@
-//! Rules in CEL by which the API server refuses what cannot be meant.
+//! CEL rules by which the API server refuses invalid values.
 
 use kube::core::Rule;
 
-/// What a duration looks like to the CRD. Its own function reads more, days for example, which [`super::duration`] does not.
+/// The pattern of a duration in the CRD. CEL's own function accepts more, for example days, which [`super::duration`]
+/// does not.
 const DURATION: &str = "^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$";
 
-/// The rule of a field that is a duration from `least` to `most`. A refusal names the field and gives an example.
+/// The rule of a field that is a duration from `least` to `most`. Its message names the field and gives an example.
 pub(super) fn between(field: &str, least: &str, most: &str, example: &str) -> [Rule; 1] {
     [bounds(field, least, least, most, example)]
 }
 
-/// The same for a field with a floor. Its own rule only asks for a second, because it cannot see the host; [`floors`] can.
+/// The same for a field with a minimum that depends on the host. The field's own rule allows one second, because it
+/// cannot read the host; [`floors`] can.
 pub(super) fn up_to(floor: &Floor, most: &str, example: &str) -> [Rule; 1] {
     [bounds(floor.field, "1s", &floor.least(), most, example)]
 }
 
-/// The least value of a field of `spec.health.stuck` and of the same in `spec.overrides`, but for a host on this machine.
+/// The minimum of a field of `spec.health.stuck` and of the same field in `spec.overrides`, except for a host on this
+/// machine.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Floor {
     /// The field.
     pub field: &'static str,
-    /// The least value, in hours.
+    /// The minimum, in hours.
     pub hours: i64,
     /// Why not less.
     pub why: &'static str,
@@ -31,7 +34,7 @@ impl Floor {
         format!("{}h", self.hours)
     }
 
-    /// The rule of a spec that holds it in `spec.health`.
+    /// The rule that enforces it in `spec.health`.
     fn of_health(&self) -> Rule {
         let (Self { field, why, .. }, least) = (self, self.least());
         let value = format!("self.health.stuck.{field}");
@@ -45,7 +48,7 @@ impl Floor {
 
 const LOOPBACK: &str = "self.posthog.host.startsWith('http://127.0.0.1:')";
 
-/// The rules of a spec that hold these floors: one for each in `spec.health`, and one for all of them in `spec.overrides`.
+/// The rules that enforce these minimums: one for each in `spec.health`, and one for all in `spec.overrides`.
 pub(super) fn floors(floors: &[Floor]) -> Vec<Rule> {
     let join = |by: &str, part: &dyn Fn(&Floor) -> String| {
         floors.iter().map(part).collect::<Vec<_>>().join(by)
@@ -69,7 +72,7 @@ pub(super) fn floors(floors: &[Floor]) -> Vec<Rule> {
         .collect()
 }
 
-/// A duration from `least` to `most`; the refusal says `said` instead of `least`.
+/// A duration from `least` to `most`; the message says `said` instead of `least`.
 fn bounds(field: &str, least: &str, said: &str, most: &str, example: &str) -> Rule {
     let least = match least {
         "0s" => String::new(),
@@ -87,7 +90,7 @@ fn at_least(value: &str, least: &str) -> String {
     format!("duration({value}) >= duration('{least}')")
 }
 
-/// What is not a duration is refused where it stands: here it must not be an error.
+/// The field's own rule refuses a text that is not a duration. Here it must not cause an error.
 fn unreadable(value: &str) -> String {
     format!("!{value}.matches('{DURATION}') || {value} == ''")
 }

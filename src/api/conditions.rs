@@ -1,28 +1,28 @@
-//! Condition types and reasons: constants, so that code, docs and alerts cannot drift apart.
+//! Condition types and reasons as constants, so that code, docs and alerts agree.
 
 use strum::VariantArray as _;
 
-/// The policy is accepted and the last poll worked, also when syncs are red.
+/// The policy is accepted and the last poll succeeded, even if syncs are failing.
 pub const READY: &str = "Ready";
 /// The first poll of this generation has not been made yet.
 pub const RECONCILING: &str = "Reconciling";
-/// Only a human can get this policy going.
+/// The policy does not work until a person changes something.
 pub const STALLED: &str = "Stalled";
-/// The desired health holds for every selected table.
+/// Every selected table is as healthy as expected.
 pub const HEALTHY: &str = "Healthy";
-/// The operator may send what it decides.
+/// The operator may send calls.
 pub const REMEDIATION_ALLOWED: &str = "RemediationAllowed";
 
-/// The admission policies stand that make an annotation an approval.
+/// The admission policies that make an annotation an approval are in effect.
 pub const APPROVAL_GUARD_ACTIVE: &str = "ApprovalGuardActive";
 /// A proposal waits for a person.
 pub const PENDING_APPROVAL: &str = "PendingApproval";
-/// Every receiver of `spec.notifications` can be told; absent without receivers.
+/// Every receiver of `spec.notifications` can be notified; absent without receivers.
 pub const NOTIFYING: &str = "Notifying";
 
 /// Why a condition has its status.
 ///
-/// Each reason says what happened; the message beside it in the condition says what a human does about it.
+/// The reason says what happened; the condition's message says what to do about it.
 #[derive(
     Debug,
     Clone,
@@ -37,19 +37,19 @@ pub const NOTIFYING: &str = "Notifying";
     strum::VariantArray,
 )]
 pub enum Reason {
-    /// Ready: `PostHog` was read.
+    /// Ready: `PostHog` was polled.
     Polled,
     /// Reconciling: finished. Stalled: nothing blocks.
     Proceeding,
     /// Reconciling: no poll of this generation yet.
     FirstPoll,
-    /// The spec cannot be used although the API server took it.
+    /// The spec is invalid although the API server accepted it.
     InvalidSpec,
     /// The host is not on the operator's list.
     HostNotAllowed,
     /// The referenced Secret does not exist.
     SecretMissing,
-    /// The Secret exists but has not been released for this use.
+    /// The Secret does not have the label for this use.
     SecretNotLabelled,
     /// The operator may not read the Secret.
     SecretForbidden,
@@ -65,7 +65,7 @@ pub enum Reason {
     KeyLacksReadScope,
     /// The key lacks the scope `external_data_source:write`.
     KeyLacksWriteScope,
-    /// `PostHog` knows no such project (404).
+    /// The project does not exist in `PostHog` (404).
     ProjectNotFound,
     /// No connection to the host.
     HostUnreachable,
@@ -75,7 +75,7 @@ pub enum Reason {
     PostHogUnavailable,
     /// The answer was not what `PostHog`'s API sends.
     UnexpectedAnswer,
-    /// The project has more tables than the operator takes.
+    /// The project has more tables than the operator allows.
     ProjectTooLarge,
     /// The list is empty although there were sources before.
     SourcesVanished,
@@ -87,7 +87,7 @@ pub enum Reason {
     SyncsUnhealthy,
     /// Healthy: not known, because `PostHog` could not be read.
     NotObserved,
-    /// Healthy: `PostHog` says something of a table that cannot be relied on.
+    /// Healthy: `PostHog`'s data about a table is not reliable.
     CannotTell,
     /// Healthy: the selector matches no table, or none that is switched on.
     NothingSelected,
@@ -99,19 +99,19 @@ pub enum Reason {
     Suspended,
     /// Pending approval: proposals wait for a person.
     ProposalsWait,
-    /// Pending approval: none does.
+    /// Pending approval: no proposal waits.
     NothingToApprove,
-    /// Guard of approvals: it stands.
+    /// Admission policies: they are in effect.
     GuardStands,
-    /// Guard of approvals: it is missing, altered, or cannot be read.
+    /// Admission policies: they are missing, altered, or cannot be read.
     GuardBroken,
-    /// Guard of approvals: it does not stand, and approvals count all the same.
+    /// Admission policies: they are not in effect, and approvals are accepted anyway.
     GuardNotRequired,
-    /// Notifying: every receiver can be told.
+    /// Notifying: every receiver can be notified.
     ReceiversReady,
     /// Notifying: a Secret, its label, its value or its host is wrong.
     ReceiverUnusable,
-    /// Notifying: a receiver did not take a message, and it was given up.
+    /// Notifying: a receiver did not accept a message, and delivery was given up.
     DeliveryFailed,
 }
 
@@ -119,13 +119,13 @@ impl Reason {
     /// Every reason, for the documentation and its drift check.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// The reason as it stands in a condition.
+    /// The reason as conditions show it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// True when waiting cannot help: a human has to change something.
+    /// True if waiting cannot help: a person must change something.
     #[must_use]
     pub const fn stalls(self) -> bool {
         matches!(

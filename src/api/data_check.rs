@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{cel::between, duration::DurationText, invalid::InvalidPolicy, refs::SourceRef};
 
-/// A check of the data of one table: either `uniqueKey` or `newestRow`. Only counts and times are read, never values.
+/// A check of the data of one table: either `uniqueKey` or `newestRow`. It reads counts and times, never values.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.uniqueKey) && size(self.uniqueKey) > 0) != has(self.newestRow)")
@@ -22,7 +22,8 @@ pub struct DataCheckSpec {
     /// Name of the table in PostHog, for example public.orders.
     #[schemars(length(min = 1, max = 256))]
     pub schema: String,
-    /// Columns that together must be different in each row, from 1 to 8. Reports how many keys occur more than once.
+    /// Columns whose combination must be different in each row, from 1 to 8. The finding reports how many keys occur
+    /// more than once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 128)))]
     pub unique_key: Vec<String>,
@@ -50,14 +51,14 @@ pub struct DataCheck {
     pub source: SourceRef,
     /// Name of the table.
     pub schema: String,
-    /// What must hold.
+    /// The rule.
     pub rule: DataRule,
 }
 
-/// What must hold of the data.
+/// A rule for the data.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DataRule {
-    /// These columns together are different in each row.
+    /// The combination of these columns is different in each row.
     UniqueKey(Vec<String>),
     /// The newest value of this column is not older than this.
     NewestRow {

@@ -4,15 +4,15 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A duration as a user wrote it. What is allowed in a field, `cel::between` says beside it; an object may be older than
-/// that rule, so that the text is read only where a wrong one can be reported.
+/// A duration as a user wrote it. `cel::between` beside a field defines what it allows. An object may be older than
+/// that rule, so the text is read only where an error can be reported.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
 #[serde(transparent)]
 #[schemars(inline)]
 pub struct DurationText(#[schemars(length(max = 16))] String);
 
 impl DurationText {
-    /// Its length. `field` is where it stands below `spec`, for the error.
+    /// The duration. `field` is its path below `spec`, for the error.
     pub fn read(&self, field: &str) -> Result<SignedDuration, DurationError> {
         parse(field, &self.0)
     }

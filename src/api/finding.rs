@@ -22,37 +22,37 @@ pub const MAX_AFFECTED: usize = 20;
 /// Most facts in a finding.
 pub const MAX_EVIDENCE: usize = 8;
 
-/// Something that is not as desired, and what comes next.
+/// Something that is not as the policy expects, and what happens next.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// The source, for example `Postgres prod`; `PostHog` for what concerns the whole project.
+    /// The source, for example `Postgres prod`; `PostHog` for a finding about the whole project.
     pub source: String,
-    /// Id of the source in PostHog; absent for what concerns the whole project.
+    /// Id of the source in PostHog; absent for a finding about the whole project.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source_id: String,
-    /// Name of the table in PostHog; absent for what concerns the source as a whole, see `affected`.
+    /// Name of the table in PostHog; absent for a finding about the whole source, see `affected`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
-    /// Id of the table in PostHog; absent for what concerns the source as a whole.
+    /// Id of the table in PostHog; absent for a finding about the whole source.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema_id: String,
-    /// Why.
+    /// The root cause.
     pub cause: RootCause,
-    /// How bad.
+    /// How severe it is.
     pub severity: Severity,
-    /// How sure the operator is of the cause.
+    /// How certain the cause is.
     pub confidence: Confidence,
     /// What is wrong, in a sentence.
     pub message: String,
-    /// The rule that named the cause, for example `postgres/password` or `status/billing`.
+    /// The rule that determined the cause, for example `postgres/password` or `status/billing`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub rule: String,
-    /// The facts that this rests on, redacted and capped.
+    /// The facts that the finding is based on, redacted and shortened.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub evidence: Vec<String>,
-    /// Which tables suffer from it; absent if it is only the table that the finding names.
+    /// The affected tables; absent if only the table of the finding is affected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affected: Option<Affected>,
     /// Since when, as far as the operator knows.
@@ -62,15 +62,15 @@ pub struct Finding {
     /// What a person should do about it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub advice: String,
-    /// The operator's action that fits; absent if only a person can help.
+    /// The operator's action for this cause; absent if only a person can help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Action>,
-    /// What the operator does next, or would do, or why nothing.
+    /// What the operator does or would do next, or why it does nothing.
     pub next_action: String,
 }
 
 impl Finding {
-    /// What it is about: source and table, or the source alone.
+    /// Names of source and table, or of the source alone.
     #[must_use]
     pub fn title(&self) -> String {
         format!("{} {}", self.source, self.schema)
@@ -78,7 +78,7 @@ impl Finding {
             .to_owned()
     }
 
-    /// Id of what it is about.
+    /// Id of the table, or of the source if the finding is about the whole source.
     #[must_use]
     pub fn subject_id(&self) -> &str {
         if self.schema_id.is_empty() {
@@ -89,7 +89,7 @@ impl Finding {
     }
 }
 
-/// The tables that suffer from a finding.
+/// The tables that a finding affects.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Affected {

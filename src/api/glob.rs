@@ -1,7 +1,7 @@
-//! Globs on names of tables: `*` stands for any text, `?` for one character, and nothing else has a meaning.
+//! Globs on names of tables: `*` matches any text, `?` one character; no other character is special.
 //!
-//! Whoever writes a policy also decides how much work it is to match its globs, on every table at every poll. So matching takes time
-//! that is proportional to the length of the name, and the globs of a list are bounded.
+//! The author of a policy also decides how much work matching its globs is, for every table at every poll. Therefore
+//! matching takes time proportional to the length of the name, and the globs of a list are bounded.
 
 mod automaton;
 mod error;
@@ -137,21 +137,21 @@ mod tests {
     }
 
     #[test]
-    fn what_has_a_meaning_elsewhere_is_refused_rather_than_guessed_at() {
+    fn special_characters_of_other_globs_are_refused() {
         for odd in ["t[12]", "{a,b}", r"a\*"] {
             assert!(Globs::new(&[odd.to_owned()]).is_err(), "{odd}");
         }
     }
 
     #[test]
-    fn what_takes_too_long_is_refused() {
+    fn globs_that_take_too_long_are_refused() {
         let long = |count: usize| vec![format!("?{}", "a".repeat(63)); count];
         assert!(Globs::new(&long(16)).is_ok());
         assert!(matches!(Globs::new(&long(17)), Err(GlobError::TooLarge)));
         let lists = [long(8), long(9)];
         let lists = lists.iter().map(Vec::as_slice);
         assert!(matches!(Globs::lists(lists), Err(GlobError::TooLarge)));
-        // As many globs as the limit lets through.
+        // As many globs as the limit allows.
         let short = vec!["?".to_owned(); MOST_CHARACTERS];
         assert!(Globs::new(&short).unwrap().is_match("a"));
         // Names of tables, and globs with one star, are cheap.
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_lists_the_first_that_matches_and_is_wanted_counts() {
+    fn the_first_matching_list_that_is_wanted_is_used() {
         let own = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
         let lists = [own(&["a*"]), own(&["*b?"]), own(&[]), own(&["?b*", "ab?"])];
         let globs = Globs::lists(lists.iter().map(Vec::as_slice)).unwrap();
@@ -187,7 +187,7 @@ mod tests {
         }
 
         #[test]
-        fn globs_beside_it_change_nothing(
+        fn other_globs_do_not_change_the_result(
             patterns in vec("[ab*?]{1,40}", 1..12),
             name in "[ab]{0,80}",
         ) {

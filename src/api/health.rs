@@ -1,4 +1,4 @@
-//! `spec.health`: the desired health, as a user writes it and as the rest of the operator reads it.
+//! `spec.health`: the expected health, as a user writes it and as the rest of the operator reads it.
 
 #![allow(
     clippy::doc_markdown,
@@ -20,49 +20,49 @@ use super::{
 const AFTER: Floor = Floor {
     field: "after",
     hours: 1,
-    why: "legal runs are that long",
+    why: "healthy runs can take that long",
 };
 
 const NO_PROGRESS_FOR: Floor = Floor {
     field: "noProgressFor",
     hours: 6,
-    why: "PostHog's own sweep acts then, and ours comes after it",
+    why: "PostHog's own sweep acts after that time, and the operator must act later",
 };
 
 const LOADING_SILENT_FOR: Floor = Floor {
     field: "loadingSilentFor",
     hours: 6,
-    why: "PostHog's own sweep acts then, and ours comes after it",
+    why: "PostHog's own sweep acts after that time, and the operator must act later",
 };
 
-/// Where a floor holds.
+/// The value that a floor applies to.
 type Of = fn(&Health) -> SignedDuration;
 
-/// What has a floor. Below it healthy runs are not safe.
+/// Fields with a minimum. Below it, healthy runs would not be safe.
 const FLOORS: [(Floor, Of); 3] = [
     (AFTER, |health| health.stuck_after),
     (NO_PROGRESS_FOR, |health| health.no_progress_for),
     (LOADING_SILENT_FOR, |health| health.loading_silent_for),
 ];
 
-/// The rules of the CRD that hold these floors, in `spec.health` and in `spec.overrides`.
+/// The rules of the CRD that enforce these minimums, in `spec.health` and in `spec.overrides`.
 pub(super) fn floors() -> Vec<Rule> {
     cel::floors(&FLOORS.map(|(floor, _)| floor))
 }
 
-/// The desired health.
+/// The expected health.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HealthSpec {
-    /// When a running sync counts as stuck.
+    /// When a running sync is stuck.
     pub stuck: Stuck,
     /// When a failed sync is reported.
     pub failing: Failing,
-    /// When a table that says Completed counts as stale.
+    /// When a table with status Completed is stale.
     pub freshness: Freshness,
     /// How often the webhooks of sources are checked.
     pub webhooks: Webhooks,
-    /// How often change data capture of sources is checked, and how much lag is reported.
+    /// How often change data capture of sources is checked, and from which lag a Warning is reported.
     pub cdc: Cdc,
     /// Checks of the data itself, each on one table. They run queries in PostHog, after a new completed sync and at most
     /// hourly, and need an API key with the scope `query:read`. Empty (default): none.
@@ -74,20 +74,20 @@ pub struct HealthSpec {
     pub healthy_for: DurationText,
 }
 
-/// When a running sync counts as stuck.
+/// When a running sync is stuck.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Stuck {
     /// A run younger than this is never stuck. From 1h (shorter only for a host on 127.0.0.1) to 720h. Default: 6h.
     #[schemars(extend("x-kubernetes-validations" = up_to(&AFTER, "720h", "6h")))]
     pub after: DurationText,
-    /// How long a run that reads from the source may show no sign of life, neither in its rows nor in the log of its table, before it
-    /// counts as dead. From 6h (shorter only for a host on 127.0.0.1) to 720h. Default: 12h. PostHog's own sweep acts after 6h.
+    /// How long a run that reads from the source may be silent, with no new rows and no log line, before it is dead.
+    /// From 6h (shorter only for a host on 127.0.0.1) to 720h. Default: 12h. PostHog's own sweep acts after 6h.
     #[schemars(extend("x-kubernetes-validations" = up_to(&NO_PROGRESS_FOR, "720h", "12h")))]
     pub no_progress_for: DurationText,
-    /// How long a run that waits for PostHog's loader, is loaded, or is in an unknown phase may show no sign of life before its cancel
-    /// is proposed. Such a run may rest for hours and be well, so it is never cancelled without approval. From 6h (shorter only for a
-    /// host on 127.0.0.1) to 720h. Default: 24h.
+    /// How long a run that waits for PostHog's loader, is being loaded, or is in an unknown phase may be silent before
+    /// its cancel is proposed. A healthy run can be silent for hours in these phases, so it is never cancelled without
+    /// approval. From 6h (shorter only for a host on 127.0.0.1) to 720h. Default: 24h.
     #[schemars(extend("x-kubernetes-validations" = up_to(&LOADING_SILENT_FOR, "720h", "24h")))]
     pub loading_silent_for: DurationText,
 }
@@ -96,28 +96,28 @@ pub struct Stuck {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Failing {
-    /// How long the newest run must have been failed before it is reported, from 0s to 24h. Default: 5m.
+    /// How long ago the newest run must have failed before it is reported, from 0s to 24h. Default: 5m.
     #[serde(rename = "for")]
     #[schemars(extend("x-kubernetes-validations" = between("for", "0s", "24h", "5m")))]
     pub for_: DurationText,
 }
 
-/// When a table that says Completed counts as stale: its schedule may have stopped without an error. A run that finds nothing
-/// new counts as a sync.
+/// When a table with status Completed is stale: its schedule may have stopped without an error. A run that finds no new
+/// rows is a completed run.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = [Rule::new("self.errorAfterIntervals >= self.warnAfterIntervals")
-    .message("errorAfterIntervals must not be less than warnAfterIntervals")]))]
+    .message("errorAfterIntervals must be at least warnAfterIntervals")]))]
 pub struct Freshness {
     /// After how many of the table's own sync intervals without a completed run a Warning is reported, from 2 to 1000.
     /// Default: 2.
     #[schemars(with = "i64", range(min = 2, max = 1000))]
     pub warn_after_intervals: i64,
-    /// After how many of them an Error is reported, from 2 to 1000. Default: 4.
+    /// After how many of these intervals an Error is reported, from 2 to 1000. Default: 4.
     #[schemars(with = "i64", range(min = 2, max = 1000))]
     pub error_after_intervals: i64,
-    /// Report an Error when no run has completed for this long, whatever the table's sync interval, from 1m to 8760h.
-    /// Absent (default): only the intervals count.
+    /// Report an Error when no run has completed for this long, regardless of the table's sync interval, from 1m to
+    /// 8760h. Absent (default): only the intervals are checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = between("maxAge", "1m", "8760h", "26h")))]
     pub max_age: Option<DurationText>,
@@ -127,8 +127,8 @@ pub struct Freshness {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Webhooks {
-    /// How often PostHog is asked how the webhook of a source stands, from 5m to 24h. Asked only of sources with a table that
-    /// is synced by webhook. Default: 1h.
+    /// How often the state of a source's webhook is read from PostHog, from 5m to 24h. Only for sources with a table
+    /// that is synced by webhook. Default: 1h.
     #[schemars(extend("x-kubernetes-validations" = between("checkEvery", "5m", "24h", "1h")))]
     pub check_every: DurationText,
 }
@@ -137,8 +137,8 @@ pub struct Webhooks {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Cdc {
-    /// How often PostHog is asked how change data capture of a source stands, from 5m to 24h. Asked only of sources with a
-    /// table that is synced by CDC. Default: 1h.
+    /// How often the state of a source's change data capture is read from PostHog, from 5m to 24h. Only for sources
+    /// with a table that is synced by CDC. Default: 1h.
     #[schemars(extend("x-kubernetes-validations" = between("checkEvery", "5m", "24h", "1h")))]
     pub check_every: DurationText,
     /// Report a Warning from this share of the lag at which PostHog drops its replication slot (lag_critical_threshold_mb of
@@ -204,25 +204,25 @@ impl Default for Cdc {
     }
 }
 
-/// The desired health of a table.
+/// The expected health of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     /// When a run is stuck.
     pub stuck_after: SignedDuration,
-    /// How long a run that extracts may show no sign of life.
+    /// How long a run that extracts may be silent.
     pub no_progress_for: SignedDuration,
-    /// How long a run in any other phase may show no sign of life.
+    /// How long a run in any other phase may be silent.
     pub loading_silent_for: SignedDuration,
     /// How long a failure must last.
     pub failing_for: SignedDuration,
     /// After how many of its own intervals without a completed run a table is stale: a Warning, and an Error.
     pub stale_after: (i32, i32),
-    /// After how long without a completed run a table is stale, whatever its interval.
+    /// After how long without a completed run a table is stale, regardless of its interval.
     pub max_age: Option<SignedDuration>,
 }
 
 impl Health {
-    /// What these say, which stand at `field` of the spec.
+    /// Reads these sections, which are below `field` of the spec.
     pub(super) fn new(
         field: &str,
         stuck: &Stuck,
@@ -257,8 +257,8 @@ impl Health {
         })
     }
 
-    /// Refuses what is below a floor. The CRD does too, but an object may be older than its rules, and a healthy run must not
-    /// depend on them.
+    /// Refuses values below a minimum. The CRD does this too, but an object may be older than its rules, and the safety
+    /// of a healthy run must not depend on them.
     pub(super) fn check_floors(&self) -> Result<(), InvalidPolicy> {
         let below = FLOORS
             .iter()
@@ -272,7 +272,7 @@ impl Health {
     }
 }
 
-/// A number of intervals; one that is not within the CRD's bounds becomes the nearest that is.
+/// A number of intervals, clamped to the CRD's bounds.
 fn intervals(count: i64) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX).clamp(2, 1000)
 }

@@ -1,4 +1,4 @@
-//! `status.history`: the last steps that the operator took or saw.
+//! `status.history`: the last actions and observations of the operator.
 
 #![allow(
     clippy::doc_markdown,
@@ -14,7 +14,7 @@ use super::incident::Incident;
 /// Most entries of the history.
 pub const MAX_HISTORY: usize = 10;
 
-/// A step that the operator took or saw.
+/// An action or observation of the operator.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
@@ -23,12 +23,12 @@ pub struct HistoryEntry {
     pub at: Timestamp,
     /// What, in a sentence.
     pub what: String,
-    /// The incident that was closed by it; absent if none was.
+    /// The incident that it closed; absent if it closed none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<ClosedIncident>,
 }
 
-/// An incident that left the list.
+/// A closed incident.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ClosedIncident {
@@ -38,12 +38,12 @@ pub struct ClosedIncident {
     pub why: String,
 }
 
-/// A step before it stands in the history: what is said of it, and what code must know of it.
+/// An entry before it is added to the history: its text, and what code needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// What, in a sentence.
     pub what: String,
-    /// The incident that was closed by it.
+    /// The incident that it closed.
     pub closed: Option<ClosedIncident>,
 }
 
@@ -54,7 +54,7 @@ impl From<String> for Note {
 }
 
 impl Note {
-    /// An incident leaves the list, for this reason.
+    /// An incident is closed, for this reason.
     #[must_use]
     pub fn closing(incident: &Incident, why: &str) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl Note {
         }
     }
 
-    /// The same with its sentences changed by `cap`, which keeps them short.
+    /// The same with its sentences shortened by `cap`.
     #[must_use]
     pub fn capped(self, cap: impl Fn(&str) -> String) -> Self {
         let Self { what, closed } = self;

@@ -2,19 +2,19 @@
 
 use std::fmt;
 
-/// A text that is not the base URL of a `PostHog`.
+/// A text that is not the base URL of a `PostHog` instance.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not https://HOST or https://HOST:PORT (http only for http://127.0.0.1:PORT)")]
 pub struct HostError(String);
 
-/// A checked base URL, in lower case, without a slash at its end.
+/// A checked base URL, in lower case, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host {
     base: String,
     authority_at: usize,
 }
 
-/// The port that https has when none is named.
+/// The default port of https.
 const HTTPS: u16 = 443;
 
 impl Host {
@@ -40,7 +40,7 @@ impl Host {
         if !(port_ok && name_ok && scheme_ok) {
             return Err(error());
         }
-        // One place has one name: who owns a table, what is sent in an hour and who polls go by it.
+        // Each instance has one spelling, because ownership of tables, hourly budgets and shared polls are keyed by it.
         let port = port.and_then(|port| port.parse::<u16>().ok());
         let port = port.filter(|port| scheme == "http" || *port != HTTPS);
         let port = port.map_or_else(String::new, |port| format!(":{port}"));
@@ -50,7 +50,7 @@ impl Host {
         })
     }
 
-    /// The base URL, without a slash at its end.
+    /// The base URL, without a trailing slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.base

@@ -1,4 +1,4 @@
-//! `status.incidents`: what the operator is putting right.
+//! `status.incidents`: what the operator is remediating.
 
 #![allow(
     clippy::doc_markdown,
@@ -48,11 +48,11 @@ pub enum Step {
     WaitNewJob,
     /// Waiting until the new job ends.
     WaitSuccess,
-    /// Waiting before the next attempt, because the new run failed as well.
+    /// Waiting before the next attempt, because the new run failed too.
     BackOff,
-    /// A new job completed; kept until the table was healthy for `healthyFor`.
+    /// A new job completed; the incident is kept until the table has been healthy for `healthyFor`.
     Recovered,
-    /// The operator is at its end: a human is needed.
+    /// The operator has stopped acting: a person is needed.
     Escalated,
 }
 
@@ -67,7 +67,7 @@ impl Step {
     }
 }
 
-/// One thing that the operator is putting right.
+/// The remediation of one table, from finding to recovery.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Incident {
@@ -81,26 +81,26 @@ pub struct Incident {
     pub source_id: String,
     /// Why the incident was opened.
     pub cause: RootCause,
-    /// Where it stands.
+    /// The current step.
     pub step: Step,
-    /// Which try this is, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: i64,
-    /// The job that hung; absent if the table said Running without a job.
+    /// The stuck job; absent if the table was in status Running without a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
-    /// The newest job when the attempt began: a newer one is what the operator waits for. Absent if there was none.
+    /// The newest job when the attempt began; the operator waits for a newer one. Absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline_job_id: Option<String>,
-    /// The job that the reload brought.
+    /// The job that the reload started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_job_id: Option<String>,
     /// When the incident was opened.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub opened_at: Timestamp,
-    /// When the present step began.
+    /// When the current step began.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub step_since: Timestamp,
-    /// When the present step is given up; absent if it may last.
+    /// Deadline of the current step; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub deadline: Option<Timestamp>,
@@ -108,11 +108,11 @@ pub struct Incident {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub healthy_since: Option<Timestamp>,
-    /// What was sent in this attempt, oldest first. Written before the sending, so that a crash cannot hide it.
+    /// The calls of this attempt, oldest first. Written before they are sent, so that a crash cannot hide them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 6))]
     pub sends: Vec<Send>,
-    /// What was seen last, in a sentence.
+    /// The last observation, in a sentence.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
@@ -123,17 +123,17 @@ pub struct Incident {
 pub struct Send {
     /// Which call.
     pub call: Call,
-    /// When it was about to be sent.
+    /// When sending began.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub started_at: Timestamp,
-    /// What became of it; absent until the answer is known.
+    /// Outcome of the call; absent until it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fate: Option<Fate>,
     /// The HTTP status of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i64>")]
     pub http_status: Option<i64>,
-    /// What PostHog or the connection said, redacted and capped.
+    /// The answer or the connection error, redacted and shortened.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }

@@ -1,9 +1,9 @@
-//! Why a policy that the API server took cannot be used.
+//! Why a policy that the API server accepted cannot be used.
 
 use super::{duration::DurationError, glob::GlobError, host::HostError, window::WindowError};
 
-/// Why a policy that the API server took cannot be used. The CRD's rules make this rare: an object that is older than they
-/// are, or written past them.
+/// Why a policy that the API server accepted cannot be used. The CRD's rules make this rare: the object is older than
+/// they are, or bypassed them.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidPolicy {
     /// The object has no name, namespace or uid.
@@ -15,15 +15,17 @@ pub enum InvalidPolicy {
     /// The host cannot be read.
     #[error("spec.posthog.host: {0}")]
     Host(#[from] HostError),
-    /// A limit is below what keeps healthy runs safe.
-    #[error("spec.health.stuck.{field} is below {hours}h: only a host on 127.0.0.1 may have that")]
+    /// A limit is below the minimum that keeps healthy runs safe.
+    #[error(
+        "spec.health.stuck.{field} is below {hours}h, which is allowed only for a host on 127.0.0.1"
+    )]
     TooShort {
         /// The field.
         field: &'static str,
-        /// The least that is allowed, in hours.
+        /// The minimum, in hours.
         hours: i64,
     },
-    /// A data check says nothing to check.
+    /// A data check has nothing to check.
     #[error("spec.health.dataChecks: a check has neither uniqueKey nor newestRow")]
     EmptyCheck,
     /// A window cannot be read.

@@ -1,4 +1,4 @@
-//! `spec.remediation.limits`: how much may be done at once and again.
+//! `spec.remediation.limits`: how much may be done at a time and per incident.
 
 #![allow(
     clippy::doc_markdown,
@@ -14,55 +14,58 @@ use super::{
     duration::{DurationError, DurationText},
 };
 
-/// How much the operator may do at once and again.
+/// How much the operator may do at a time and per incident.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LimitsSpec {
-    /// How many incidents may be in flight at a time, from 1 to 50; one counts until its new run has been seen. Default: 2.
+    /// How many incidents may be in progress at a time, from 1 to 50. An incident is in progress until its new run has
+    /// appeared. Default: 2.
     #[schemars(with = "i64", range(min = 1, max = 50))]
     pub max_concurrent: i64,
-    /// How often one incident may be tried before a human is asked, from 1 to 10. Default: 3.
+    /// How many attempts an incident gets before it is escalated to a person, from 1 to 10. Default: 3.
     #[schemars(with = "i64", range(min = 1, max = 10))]
     pub attempts_per_incident: i64,
-    /// How many calls the operator may send in an hour for this policy, from 1 to 1000; the operator's own cap
-    /// (--max-actions-per-hour) holds beside it. Default: 20.
+    /// How many calls the operator may send in an hour for this policy, from 1 to 1000. The limit of the whole operator
+    /// (--max-actions-per-hour) also applies. Default: 20.
     #[schemars(with = "i64", range(min = 1, max = 1000))]
     pub max_actions_per_hour: i64,
     /// How long to wait after a failure before the table is reloaded.
     pub backoff: BackoffSpec,
-    /// When the operator stops itself, because so much fails at once that the cause is not in single tables.
+    /// The circuit breaker: when the operator starts nothing, because many sources fail at once and the cause is not in
+    /// single tables.
     pub breaker: BreakerSpec,
 }
 
-/// How long to wait after a failure: `initial`, and with each attempt of an incident `factor` times longer, up to `max`.
+/// How long to wait after a failure: first `initial`, then `factor` times longer with each attempt of an incident, up
+/// to `max`.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackoffSpec {
-    /// Before the first reload, counted from the end of the failed run, from 1s to 24h. Default: 10m.
+    /// Wait before the first reload, counted from the end of the failed run, from 1s to 24h. Default: 10m.
     #[schemars(extend("x-kubernetes-validations" = between("initial", "1s", "24h", "10m")))]
     pub initial: DurationText,
-    /// By how much longer with each attempt, from 1 to 10. Default: 2.
+    /// Factor by which the wait grows with each attempt, from 1 to 10. Default: 2.
     #[schemars(with = "i64", range(min = 1, max = 10))]
     pub factor: i64,
-    /// At most, from 1s to 168h. Default: 6h.
+    /// Longest wait, from 1s to 168h. Default: 6h.
     #[schemars(extend("x-kubernetes-validations" = between("max", "1s", "168h", "6h")))]
     pub max: DurationText,
 }
 
-/// When the operator stops itself: many sources turned bad at once. Sources are counted, not tables, over the whole project.
+/// When the circuit breaker opens: many sources failed at once. It counts sources, not tables, in the whole project.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BreakerSpec {
-    /// How many sources at least, from 2 to 1000. Default: 3.
+    /// The least number of failing sources, from 2 to 1000. Default: 3.
     #[schemars(with = "i64", range(min = 2, max = 1000))]
     pub min_sources: i64,
-    /// Which share of the active sources at least, in percent from 1 to 100. Default: 50.
+    /// The least share of the active sources that must fail, in percent from 1 to 100. Default: 50.
     #[schemars(with = "i64", range(min = 1, max = 100))]
     pub max_bad_sources_percent: i64,
-    /// Within which time their runs failed, from 1m to 24h. Default: 10m.
+    /// The time within which their runs failed, from 1m to 24h. Default: 10m.
     #[schemars(extend("x-kubernetes-validations" = between("within", "1m", "24h", "10m")))]
     pub within: DurationText,
-    /// How long the operator then starts nothing, before it tries one table, from 1s to 168h. Default: 30m.
+    /// How long the operator then starts nothing before it tries one table, from 1s to 168h. Default: 30m.
     #[schemars(extend("x-kubernetes-validations" = between("cooldown", "1s", "168h", "30m")))]
     pub cooldown: DurationText,
 }
@@ -100,40 +103,40 @@ impl Default for BreakerSpec {
     }
 }
 
-/// How much may be done at once and again.
+/// How much may be done at a time and per incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How many incidents at a time.
+    /// How many incidents may be in progress at a time.
     pub max_concurrent: usize,
-    /// How many tries of one incident.
+    /// How many attempts an incident gets.
     pub attempts_per_incident: i64,
     /// How many calls in an hour.
     pub max_actions_per_hour: usize,
     /// How long to wait after a failure.
     pub backoff: Backoff,
-    /// When so much fails at once that nothing is started.
+    /// When the circuit breaker opens.
     pub breaker: Breaker,
 }
 
 /// How long to wait after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// At first.
+    /// The first wait.
     pub initial: SignedDuration,
-    /// By how much longer each time.
+    /// Factor by which it grows with each attempt.
     pub factor: i32,
-    /// At most.
+    /// The longest wait.
     pub max: SignedDuration,
 }
 
-/// When so much fails at once that nothing is started.
+/// When the circuit breaker opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Breaker {
-    /// How many sources at least.
+    /// The least number of failing sources.
     pub min_sources: usize,
-    /// Which share of the active sources at least, in percent.
+    /// The least share of the active sources, in percent.
     pub max_bad_sources_percent: usize,
-    /// Within which time.
+    /// The time within which their runs failed.
     pub within: SignedDuration,
     /// How long nothing is started.
     pub cooldown: SignedDuration,

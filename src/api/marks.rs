@@ -1,4 +1,4 @@
-//! What people say of proposals, by annotations.
+//! Approvals, denials and requests: the annotations by which people answer proposals.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::names::{APPROVE, DENY, MAX_TOKEN, REQUEST};
 /// Longest user name or reason that is kept, in characters.
 const MAX_VALUE: usize = 256;
 
-/// The annotations that answer proposals or ask for one.
+/// The annotations that answer proposals or request one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Marks {
     approvals: BTreeMap<String, String>,
@@ -18,7 +18,7 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// Those of an object.
+    /// Reads the annotations of an object.
     #[must_use]
     pub fn new(meta: &ObjectMeta) -> Self {
         let mut marks = Self::default();
@@ -34,19 +34,19 @@ impl Marks {
         marks
     }
 
-    /// Who approves the proposal with this id, as the annotation says.
+    /// Who approves the proposal with this id, according to the annotation.
     #[must_use]
     pub fn approval(&self, id: &str) -> Option<&str> {
         self.approvals.get(id).map(String::as_str)
     }
 
-    /// Why somebody denies it.
+    /// The reason of its denial.
     #[must_use]
     pub fn denial(&self, id: &str) -> Option<&str> {
         self.denials.get(id).map(String::as_str)
     }
 
-    /// What is asked for, by id of the table.
+    /// The requests, by id of the table.
     pub fn requests(&self) -> impl Iterator<Item = (&str, &str)> {
         let requests = self.requests.iter();
         requests.map(|(id, value)| (id.as_str(), value.as_str()))

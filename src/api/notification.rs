@@ -1,4 +1,4 @@
-//! `spec.notifications`: who is told, and of what.
+//! `spec.notifications`: receivers and the events that they are notified of.
 
 #![allow(
     clippy::doc_markdown,
@@ -12,37 +12,38 @@ use strum::VariantArray as _;
 
 use super::refs::SecretKeyRef;
 
-/// A receiver that is told when a person is needed. The Secrets must carry the label
-/// `warehousesync.dev/use: notification`.
+/// A receiver that is notified when a person is needed. The Secrets must carry the label `warehousesync.dev/use:
+/// notification`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.type != 'Slack' || !has(self.hmacSecretRef)")
     .message("hmacSecretRef is only for type Webhook: Slack checks no signature"))]
 #[x_kube(validation = Rule::new("self.type != 'Webhook' || has(self.hmacSecretRef)")
-    .message("type Webhook needs hmacSecretRef: without a signature anybody who knows the URL could send the same"))]
+    .message("type Webhook needs hmacSecretRef: without a signature, anyone with the URL could forge messages"))]
 pub struct Notification {
-    /// Webhook: a CloudEvent in JSON, signed as Standard Webhooks says. Slack: a message for an incoming webhook of Slack.
+    /// Webhook: a CloudEvent in JSON, signed as defined by Standard Webhooks. Slack: a message for an incoming webhook
+    /// of Slack.
     #[serde(rename = "type")]
     pub type_: NotificationType,
     /// The Secret, in the policy's namespace, and the key in it that holds the receiver's URL: https, at a host on the
     /// operator's list (--allowed-notify-host, by default empty).
     pub secret_ref: SecretKeyRef,
-    /// Webhook only: the Secret and the key in it that holds what messages are signed with: `whsec_` and 24 to 64 random
+    /// Webhook only: the Secret and the key in it that holds the signing key of messages: `whsec_` and 24 to 64 random
     /// bytes in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hmac_secret_ref: Option<SecretKeyRef>,
-    /// Of what it is told. Default: ApprovalRequired, Escalated, BreakerOpen, Recovered.
+    /// The events that it is notified of. Default: ApprovalRequired, Escalated, BreakerOpen, Recovered.
     #[serde(default = "Occasion::all")]
     #[schemars(length(min = 1, max = 4))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
         validation = Rule::new("self.exists(o, o != 'Recovered')")
-            .message("events needs one of ApprovalRequired, Escalated and BreakerOpen: Recovered is told only of what was told before")
+            .message("events needs one of ApprovalRequired, Escalated and BreakerOpen: Recovered is sent only after one of these")
     )]
     pub events: Vec<Occasion>,
 }
 
-/// How a receiver is spoken to.
+/// Protocol of a receiver.
 #[derive(
     JsonSchema,
     Serialize,
@@ -70,7 +71,7 @@ impl NotificationType {
     }
 }
 
-/// What somebody may want to be told.
+/// Events that receivers can be notified of.
 #[derive(
     JsonSchema,
     Serialize,
@@ -89,11 +90,11 @@ impl NotificationType {
 pub enum Occasion {
     /// A proposal waits for a person.
     ApprovalRequired,
-    /// The operator is at its end with an incident.
+    /// An incident was escalated: the operator has stopped acting on it.
     Escalated,
-    /// So many sources fail at once that the operator starts nothing.
+    /// The circuit breaker is open: many sources fail at once, and the operator starts nothing.
     BreakerOpen,
-    /// What was told before is over.
+    /// A situation of which the receiver was notified has ended.
     Recovered,
 }
 
@@ -101,7 +102,7 @@ impl Occasion {
     /// Every occasion.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// Every occasion: what a receiver is told of unless the spec says otherwise.
+    /// Every occasion: the default of a receiver's events.
     #[must_use]
     pub fn all() -> Vec<Self> {
         Self::ALL.to_vec()

@@ -1,4 +1,4 @@
-//! `spec.overrides`: other health for single tables.
+//! `spec.overrides`: a different expected health for some tables.
 
 #![allow(
     clippy::doc_markdown,
@@ -14,7 +14,7 @@ use super::{
     refs::SourceRef,
 };
 
-/// Other health for some tables of one source. What is absent here is as in `spec.health`.
+/// A different expected health for some tables of one source. Absent sections are as in `spec.health`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct OverrideSpec {
@@ -26,29 +26,31 @@ pub struct OverrideSpec {
         inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$"))
     )]
     pub schemas: Vec<String>,
-    /// When a running sync counts as stuck. Fields that are absent in it have their own defaults.
+    /// When a running sync is stuck. Absent fields of it have their defaults, not the values of `spec.health`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stuck: Option<Stuck>,
     /// When a failed sync is reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
-    /// When a table that says Completed counts as stale. Fields that are absent in it have their own defaults.
+    /// When a table with status Completed is stale. Absent fields of it have their defaults, not the values of
+    /// `spec.health`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freshness: Option<Freshness>,
-    /// Columns that together are different in each row, from 1 to 8: what only a person can know. Used in proposals only,
-    /// where the primary key of a table is missing or not unique. Empty (default): what PostHog detects at the source, if
-    /// anything.
+    /// Columns whose combination is different in each row, from 1 to 8. Only a person can know this. They are used only
+    /// in proposals, where the primary key of a table is missing or not unique. Empty (default): the key that PostHog
+    /// detects at the source, if any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 128)))]
     pub primary_keys: Vec<String>,
-    /// The column by which new rows are found, once the one that PostHog goes by has gone from the source and more than one could
-    /// take its place. Used in proposals only. Absent (default): the only column of the type of the old one, if there is one.
+    /// The incremental field to propose if the current one was removed from the source and several columns could
+    /// replace it. Used only in proposals. Absent (default): the only column with the type of the old one, if there is
+    /// exactly one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub incremental_field: Option<String>,
 }
 
-/// Other health for some tables.
+/// A different expected health for some tables.
 #[derive(Debug, Clone)]
 pub(super) struct Override {
     pub(super) source: SourceRef,
@@ -58,7 +60,7 @@ pub(super) struct Override {
 }
 
 impl Override {
-    /// `health` is what counts where this one says nothing.
+    /// `health` applies where this one is absent.
     pub(super) fn new(own: &OverrideSpec, health: &HealthSpec) -> Result<Self, InvalidPolicy> {
         let OverrideSpec {
             source,

@@ -1,7 +1,7 @@
 //! The spec of `WarehouseSyncPolicy`: what a user writes.
 //!
 //! Doc comments become `kubectl explain`: each names the default, the unit, and what absence means. The API server
-//! enforces every bound here, so that a wrong policy is refused by `kubectl apply` and not found at run time.
+//! enforces every bound here, so that `kubectl apply` refuses a wrong policy before it can fail at run time.
 
 #![allow(
     clippy::duplicated_attributes,
@@ -29,8 +29,8 @@ pub use super::{
     remediation::{CancelStuck, Proposing, Remediation, Switch},
 };
 
-/// The health that a team wants of its PostHog data-warehouse syncs. The operator polls PostHog, says in status what is
-/// wrong and why, and in mode Enforce does by itself what is safe: it cancels a run that hangs and reloads it.
+/// The health that a team expects of its PostHog data-warehouse syncs. The operator polls PostHog and reports in status
+/// what is wrong and why. In mode Enforce it also does what is safe: it cancels a dead run and reloads its table.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -43,7 +43,7 @@ pub use super::{
     namespaced,
     status = "crate::api::status::WarehouseSyncPolicyStatus",
     derive = "PartialEq",
-    doc = "Declares the health that a team wants of its PostHog data-warehouse syncs, and what the operator may do by itself to restore it.",
+    doc = "Declares the health that a team expects of its PostHog data-warehouse syncs, and what the operator may do to restore it.",
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -54,7 +54,7 @@ pub use super::{
         name = "Healthy",
         type_ = "string",
         json_path = ".status.summary.healthyOf",
-        description = "Healthy tables of all that are switched on"
+        description = "Healthy tables out of all that are switched on"
     ),
     printcolumn(
         name = "Pending",
@@ -79,7 +79,7 @@ pub use super::{
         name = "Last Action",
         type_ = "string",
         json_path = ".status.history[0].what",
-        description = "The newest step that the operator took or saw",
+        description = "The latest action or observation of the operator",
         priority = 1
     ),
     printcolumn(
@@ -92,15 +92,15 @@ pub use super::{
 )]
 #[schemars(extend("x-kubernetes-validations" = floors()))]
 pub struct WarehouseSyncPolicySpec {
-    /// Which PostHog project to look after, and with which API key.
+    /// The PostHog project to watch, and the API key for it.
     pub posthog: PostHogProject,
 
-    /// Observe (default) only reports: status says what the operator would do. Enforce lets it do what is safe.
+    /// Observe (default): only report; status shows what the operator would do. Enforce: also do what is safe.
     #[serde(default)]
     pub mode: Mode,
 
-    /// True stops everything that the operator would send to PostHog, at once, also in the middle of an incident.
-    /// Observation goes on. Default: false.
+    /// True stops every call that changes something in PostHog at once, also during an incident. The operator continues
+    /// to poll and report. Default: false.
     #[serde(default)]
     pub suspend: bool,
 
@@ -109,15 +109,16 @@ pub struct WarehouseSyncPolicySpec {
     #[schemars(extend("x-kubernetes-validations" = between("interval", "5s", "24h", "2m or 1h30m")))]
     pub interval: DurationText,
 
-    /// Which tables this policy looks after. Absent or empty: every table of the project.
+    /// The tables that this policy watches. Absent or empty: every table of the project.
     #[serde(default)]
     pub selector: SelectorSpec,
 
-    /// The desired health. Absent: the defaults of each field.
+    /// The expected health. Absent: the default of each field.
     #[serde(default)]
     pub health: HealthSpec,
 
-    /// Other health for single tables: of those entries that match a table, the first counts. Empty (default): none.
+    /// A different expected health for some tables. If several entries match a table, the first one applies. Empty
+    /// (default): none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(
@@ -128,63 +129,63 @@ pub struct WarehouseSyncPolicySpec {
     )]
     pub overrides: Vec<OverrideSpec>,
 
-    /// What the operator may do by itself in mode Enforce, and how much of it. Absent: the defaults of each field.
+    /// What the operator may do without approval in mode Enforce, and its limits. Absent: the default of each field.
     #[serde(default)]
     pub remediation: Remediation,
 
-    /// How proposals are approved. Absent: the defaults of each field.
+    /// Time limits of approvals. Absent: the default of each field.
     #[serde(default)]
     pub approval: Approval,
-    /// Secrets of the policy's namespace from which new credentials flow into sources: when a source rejects its credentials
-    /// and the Secret has changed, it is handed to PostHog once. Empty (default): none.
+    /// Secrets of the policy's namespace with credentials of sources. When a source rejects its credentials and the
+    /// Secret has changed, the operator applies the new values to the source once. Empty (default): none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub credentials: Vec<Credentials>,
 
-    /// Who is told when a person is needed: a proposal waits, the operator is at its end, or starts nothing because too much
-    /// fails; and when that is over. At most four. Empty (default): nobody, status and events apart.
+    /// Receivers that are notified when a person is needed (a proposal waits, an incident is escalated, or the circuit
+    /// breaker is open) and when that has ended. At most four. Empty (default): only status and events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, a.secretRef.name == b.secretRef.name && a.secretRef.key == b.secretRef.key))")
-        .message("two entries of notifications have the same secretRef: each receiver is named once, with all that it is told of in its events"))]
+        .message("two entries of notifications have the same secretRef: use one entry for each receiver, and list everything that it wants in events"))]
     pub notifications: Vec<Notification>,
 }
 
-/// Which keys of Secrets hold the credentials of one source. Each Secret must carry the label
-/// `warehousesync.dev/use: source-credentials` and three annotations: `warehousesync.dev/project` with the project's id,
-/// `warehousesync.dev/source` with the source as it is named here, for example `type=Stripe,prefix=prod` or `id=…`, and
-/// `warehousesync.dev/inputs` with the names of the inputs that it may fill, with commas between them.
+/// The keys of Secrets that hold the credentials of one source. Each Secret must carry the label
+/// `warehousesync.dev/use: source-credentials` and three annotations: `warehousesync.dev/project` with the project's
+/// id, `warehousesync.dev/source` with the source as named here, for example `type=Stripe,prefix=prod` or `id=…`, and
+/// `warehousesync.dev/inputs` with the names of the inputs that it may fill, separated by commas.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.jobInputs) && size(self.jobInputs) > 0) || (has(self.webhookInputs) && size(self.webhookInputs) > 0)")
-    .message("an entry of credentials has jobInputs, webhookInputs or both"))]
+    .message("an entry of credentials needs jobInputs, webhookInputs or both"))]
 pub struct Credentials {
-    /// The source. It must match exactly one.
+    /// The source. It must match exactly one source.
     pub source: SourceRef,
-    /// Inputs of the source by name; a dot leads into a container, for example auth_method.stripe_secret_key. Only secret
-    /// inputs: passwords, keys, tokens. User names are not secret, and PostHog shows them; they and what says where (host, port,
-    /// database, …) are refused.
+    /// Inputs of the source by name; a dot separates nested names, for example auth_method.stripe_secret_key. Only
+    /// secret inputs are allowed: passwords, keys, tokens. User names, which PostHog shows, and inputs that select a
+    /// location (host, port, database, …) are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(validation = Rule::new("self.all(k, k.matches('^([A-Za-z0-9_]+[.])*((private_key|service_account_key|authorization_header)|[A-Za-z0-9_]*(password|passphrase|secret|token|api_key|secret_key|signing_key))$'))")
-        .message("jobInputs may name only secret inputs, for example password, api_key, auth_method.stripe_secret_key; PostHog shows user names, and inputs that say where or what (host, port, database, schema, account, …) could point a table at another database"))]
+        .message("jobInputs may name only secret inputs, for example password, api_key, auth_method.stripe_secret_key; PostHog shows user names, and inputs that select a location (host, port, database, schema, account, …) could point a table at another database"))]
     pub job_inputs: BTreeMap<String, FromSecret>,
-    /// Inputs of the source's webhook by name, for example signing_secret. Only secret inputs, as in jobInputs. Pushed when the
-    /// Secret has changed.
+    /// Inputs of the source's webhook by name, for example signing_secret. Only secret inputs are allowed, as in
+    /// jobInputs. They are pushed when the Secret has changed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(validation = Rule::new("self.all(k, k.matches('^([A-Za-z0-9_]+[.])*((private_key|service_account_key|authorization_header)|[A-Za-z0-9_]*(password|passphrase|secret|token|api_key|secret_key|signing_key))$'))")
-        .message("webhookInputs may name only secret inputs, for example signing_secret, webhook_token, authorization_header; PostHog shows others, and some switch the check of signatures off"))]
+        .message("webhookInputs may name only secret inputs, for example signing_secret, webhook_token, authorization_header; PostHog shows other inputs, and some of them disable the check of signatures"))]
     pub webhook_inputs: BTreeMap<String, FromSecret>,
 }
 
 impl Credentials {
-    /// What it wants of each key of a Secret that it names.
+    /// The use of each key of a Secret that these credentials name.
     pub fn uses(&self) -> impl Iterator<Item = CredentialUse> {
         self.inputs().map(|(_, from)| self.use_of(&from.secret_ref))
     }
 
-    /// What it wants of one of them.
+    /// The use of one of these keys.
     #[must_use]
     pub fn use_of(&self, secret_ref: &SecretKeyRef) -> CredentialUse {
         let same = self
@@ -198,7 +199,7 @@ impl Credentials {
         }
     }
 
-    /// All inputs that it fills, by name.
+    /// All inputs that these credentials fill, by name.
     pub fn inputs(&self) -> impl Iterator<Item = (&String, &FromSecret)> {
         self.job_inputs.iter().chain(&self.webhook_inputs)
     }
@@ -209,19 +210,20 @@ impl Credentials {
 #[serde(rename_all = "camelCase")]
 pub struct PostHogProject {
     /// Base URL of PostHog, for example https://us.posthog.com. Must be https and on the operator's list
-    /// (--allowed-host). http is accepted only for http://127.0.0.1:PORT. Immutable: make a new policy for another host.
+    /// (--allowed-host). http is accepted only for http://127.0.0.1:PORT. Immutable: create a new policy for another
+    /// host.
     #[schemars(length(max = 253))]
     #[x_kube(
         validation = Rule::new(r"self.matches('^(https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?|http://127[.]0[.]0[.]1:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))/?$')")
             .message("host must be https://HOST or https://HOST:PORT without a path, for example https://us.posthog.com (http only for http://127.0.0.1:PORT)"),
-        validation = Rule::new("self == oldSelf").message("host is immutable: make a new policy for another host")
+        validation = Rule::new("self == oldSelf").message("host is immutable: create a new policy for another host")
     )]
     pub host: String,
 
-    /// Numeric id of the project, as in the URL of PostHog's UI (/project/12345). `@current` follows a person's last click
-    /// and is refused. Immutable: make a new policy for another project.
+    /// Numeric id of the project, as in the URL of PostHog's UI (/project/12345). `@current` is refused, because it
+    /// means whichever project its owner opened last. Immutable: create a new policy for another project.
     #[schemars(with = "i64", range(min = 1))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("projectId is immutable: make a new policy for another project"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("projectId is immutable: create a new policy for another project"))]
     pub project_id: i64,
 
     /// The Secret, in the policy's namespace, that holds a personal API key of PostHog. It must carry the label
@@ -230,7 +232,7 @@ pub struct PostHogProject {
     pub api_key_secret_ref: SecretKeyRef,
 }
 
-/// What the operator may do.
+/// Whether the operator may act.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Only report.
@@ -244,16 +246,16 @@ fn interval() -> DurationText {
     "2m".into()
 }
 
-/// How proposals are approved.
+/// Time limits of approvals.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Approval {
-    /// How long an approved proposal may wait for its execution, from 1m to 8760h, counting only time in which
-    /// `spec.remediation.windows` are open. After that it has expired. Default: 24h.
+    /// How long an approved proposal may wait until it is executed, from 1m to 8760h. Only time in which
+    /// `spec.remediation.windows` allow actions is counted. After that it expires. Default: 24h.
     #[schemars(extend("x-kubernetes-validations" = between("executeWithin", "1m", "8760h", "24h")))]
     pub execute_within: DurationText,
-    /// How long a proposal waits for an answer, from 1m to 8760h. After that it is made anew, with another id, as long as its
-    /// finding holds. Default: 168h.
+    /// How long a proposal waits for an answer, from 1m to 8760h. After that it expires and is proposed again with a
+    /// new id, as long as its finding exists. Default: 168h.
     #[schemars(extend("x-kubernetes-validations" = between("expiresAfter", "1m", "8760h", "168h")))]
     pub expires_after: DurationText,
 }

@@ -1,4 +1,4 @@
-//! Proposals: what the operator would do and may not without a person, as status shows it.
+//! Proposals: actions that wait for a person's approval, as status shows them.
 //!
 //! Plain data. Nothing here can be sent: there is no way from a proposal to a call.
 
@@ -25,7 +25,7 @@ pub const MAX_KEY_COLUMNS: usize = 16;
 /// Longest name of a column, in characters.
 pub const MAX_COLUMN: usize = 128;
 
-/// What is proposed. Its two letters begin the proposal's id.
+/// The proposed action. The proposal's id begins with its two letters.
 #[derive(
     JsonSchema,
     Serialize,
@@ -42,23 +42,23 @@ pub const MAX_COLUMN: usize = 128;
     strum::VariantArray,
 )]
 pub enum ProposedAction {
-    /// rf: let PostHog read the source's list of tables anew.
+    /// rf: let PostHog reread the source's list of tables.
     RefreshSchemas,
     /// cf: change the incremental field, or set a first primary key.
     RepairConfig,
-    /// rs: wipe the table and import it anew.
+    /// rs: delete the table's rows and import it from the beginning.
     Resync,
-    /// dd: delete the table's data, set its primary key, import it anew.
+    /// dd: delete the table's data, set its primary key, and import it from the beginning.
     DeleteData,
-    /// rc: make slot and publication anew and import every captured table anew.
+    /// rc: recreate slot and publication, and import every captured table from the beginning.
     RepairCdc,
-    /// re: switch tables of a source on again that are off, and of which nobody saw who did that.
+    /// re: switch tables of a source on again for which it is unknown who switched them off.
     Reenable,
-    /// rl: start a sync of a table that may be wiped by it, because an earlier call may have armed that.
+    /// rl: start a sync of a table that may delete the table's rows, because an earlier call may have requested that.
     Reload,
-    /// rw: remove the webhook at the vendor and make another one; tables that sync by it are wiped.
+    /// rw: delete the webhook at the vendor and create another one; the rows of tables that sync by it are deleted.
     ReregisterWebhook,
-    /// ca: cancel a run that shows no sign of life and may be loading all the same, then reload the table.
+    /// ca: cancel a run that is silent but may still be loading, then reload the table.
     Cancel,
 }
 
@@ -66,7 +66,7 @@ impl ProposedAction {
     /// Every action.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// The two letters with which the ids of its proposals begin.
+    /// The two letters at the beginning of its proposals' ids.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -121,7 +121,7 @@ impl ProposedAction {
     }
 }
 
-/// Where a proposal stands.
+/// The phase of a proposal.
 #[derive(
     JsonSchema,
     Serialize,
@@ -135,28 +135,28 @@ impl ProposedAction {
     strum::IntoStaticStr,
 )]
 pub enum Phase {
-    /// A person has to say yes or no.
+    /// A person must approve or deny it.
     AwaitingApproval,
-    /// A person said yes; it is done as soon as every check right before it says the same.
+    /// A person approved it. It is executed once every check right before the call passes.
     Approved,
     /// Its calls are being sent.
     Executing,
-    /// All calls were taken; the proof that they did what they should is awaited.
+    /// PostHog accepted all calls; the proof of their effect has not appeared yet.
     Verifying,
-    /// It is proved to be done.
+    /// Its effect is proved.
     Executed,
-    /// PostHog refused it, and nothing has changed.
+    /// PostHog refused it, and nothing was changed.
     Failed,
-    /// Nobody knows how far it came. It is never sent again; another proposal needs another approval.
+    /// It is unknown how much of it was done. It is never sent again; another proposal needs another approval.
     OutcomeUnknown,
-    /// A person said no. Not proposed again until the finding has cleared.
+    /// A person denied it. It is not proposed again until the finding has cleared.
     Denied,
-    /// Nobody answered in time, or its time after the approval has run out. Proposed again, with another id, as long as the
-    /// finding holds.
+    /// It was not answered in time, or not started in time after the approval. It is proposed again with a new id, as
+    /// long as the finding exists.
     Expired,
-    /// What it was for has gone, or the policy no longer wants it.
+    /// Its finding has cleared, or the policy no longer allows the action.
     Withdrawn,
-    /// What would be done, or to what, has changed: another proposal takes its place.
+    /// The action or its target has changed: another proposal replaces it.
     Superseded,
 }
 
@@ -167,13 +167,13 @@ impl Phase {
         self.into()
     }
 
-    /// True from the approval to the end of it.
+    /// True from its approval until it ends.
     #[must_use]
     pub const fn is_under_way(self) -> bool {
         matches!(self, Self::Approved | Self::Executing | Self::Verifying)
     }
 
-    /// True for a phase that nothing follows.
+    /// True for a final phase.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         match self {
@@ -189,39 +189,39 @@ impl Phase {
     }
 }
 
-/// Whether data can be lost. In this order, so that the worst is the greatest.
+/// Whether data can be lost. Ordered: the worst is the greatest.
 #[derive(
     JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
 )]
 pub enum LosesData {
-    /// It cannot.
+    /// No data can be lost.
     No,
-    /// It can.
+    /// Data may be lost.
     Maybe,
-    /// It is.
+    /// Data will be lost.
     Yes,
 }
 
-/// Something that the operator would do once a person has approved it.
+/// An action that the operator takes once a person has approved it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Proposal {
-    /// Two letters for the action and 26 characters of the SHA-256 of `material`, in base32: what is approved is exactly what
-    /// the material says. Anything else in it has another id.
+    /// Two letters for the action and 26 characters of the SHA-256 of `material`, in base32. An approval is valid for
+    /// exactly this material: other material has another id.
     #[schemars(length(min = 29, max = 29))]
     pub id: String,
-    /// What is proposed.
+    /// The proposed action.
     pub action: ProposedAction,
-    /// What it would be done to.
+    /// The target of the action.
     pub target: Target,
-    /// What would be done, in words, one after the other.
+    /// The steps in words, in order.
     #[schemars(length(max = 6))]
     pub steps: Vec<String>,
-    /// All that the id is made of. Nothing of it changes while the proposal stands.
+    /// Everything that the id is calculated from. It does not change during the life of the proposal.
     pub material: Material,
-    /// The finding that it is for, as it was when the proposal was made.
+    /// The finding that it is for, as of the creation of the proposal.
     pub reason: String,
-    /// The facts that the finding rested on then, redacted and capped.
+    /// The facts that the finding was based on then, redacted and shortened.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub evidence: Vec<String>,
@@ -229,50 +229,50 @@ pub struct Proposal {
     pub impact: Impact,
     /// The command that approves it, ready to paste.
     pub approve_command: String,
-    /// The command that denies it; the reason is still to be written.
+    /// The command that denies it; add the reason.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub deny_command: String,
-    /// When it was made.
+    /// When it was created.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub created_at: Timestamp,
-    /// When it is given up without an answer.
+    /// When it expires without an answer.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub expires_at: Timestamp,
-    /// Where it stands.
+    /// Its phase.
     pub phase: Phase,
-    /// Why it stands where it does; absent while it waits for an answer.
+    /// Why it is in this phase; absent while it waits for an answer.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 400))]
     pub message: String,
-    /// Who said yes; absent while nobody has.
+    /// Who approved it; absent before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalSeen>,
-    /// What was sent, and what came of it; absent before.
+    /// What was sent, with the result; absent before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<Execution>,
 }
 
 impl Proposal {
-    /// True while a person may say yes.
+    /// True while a person may approve it.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.phase == Phase::AwaitingApproval
     }
 
-    /// Takes note of an approval.
+    /// Records an approval.
     pub fn approves(&mut self, seen: ApprovalSeen) {
         self.phase = Phase::Approved;
         self.message.clear();
         self.approval = Some(seen);
     }
 
-    /// True if nothing more comes of it.
+    /// True if it has ended.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         self.phase.is_terminal()
     }
 
-    /// What it is about, for people: the table, or the source alone.
+    /// Name of the table, or of the source if it is about the whole source.
     #[must_use]
     pub fn title(&self) -> &str {
         if self.target.schema.is_empty() {
@@ -282,14 +282,14 @@ impl Proposal {
         }
     }
 
-    /// The steps of it that were begun.
+    /// Its steps that have been started.
     #[must_use]
     pub fn begun(&self) -> &[ExecutedStep] {
         let execution = self.execution.as_ref();
         execution.map_or(&[], |execution| &execution.steps)
     }
 
-    /// Id of what it is about.
+    /// Id of the table, or of the source if it is about the whole source.
     #[must_use]
     pub fn subject_id(&self) -> &str {
         if self.target.schema_id.is_empty() {
@@ -300,17 +300,17 @@ impl Proposal {
     }
 }
 
-/// An approval as the operator saw it, and keeps it whatever becomes of the annotation.
+/// An approval as the operator observed it. It is kept even if the annotation changes or is removed.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalSeen {
-    /// The value of the annotation: the user name of who approved, or `on-behalf:` and a name.
+    /// The value of the annotation: the user name of the approver, or `on-behalf:` and a name.
     #[schemars(length(max = 256))]
     pub by: String,
-    /// True if the API server made sure that the name is the user's own. False for `on-behalf:`, where whoever may write to git
-    /// says whose approval it is.
+    /// True if the API server checked that the user wrote their own name. False for `on-behalf:`, where anyone with
+    /// write access to the git repository can write any name.
     pub verified: bool,
-    /// When the operator saw it.
+    /// When the operator observed it.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub observed_at: Timestamp,
 }
@@ -319,7 +319,7 @@ pub struct ApprovalSeen {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Execution {
-    /// Names this one execution: written down before the first call, and never used again.
+    /// Id of this execution: written before the first call, never used again.
     pub intent_id: String,
     /// The newest job of the table before the first call; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -332,18 +332,18 @@ pub struct Execution {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i64>")]
     pub rows_after: Option<i64>,
-    /// The job that came of it; absent until it was seen.
+    /// The job that it started; absent until it has been observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_job: Option<String>,
-    /// Until when the proof must have come; absent while a job is at work.
+    /// Deadline of the proof; absent while a job is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub deadline: Option<Timestamp>,
-    /// Polls since the last call that could have shown the proof and did not.
+    /// Polls since the last call that could have shown the proof but did not.
     #[serde(default, skip_serializing_if = "crate::api::proposal::is_zero")]
     #[schemars(range(min = 0, max = 1000))]
     pub polls: u32,
-    /// The calls so far, one for each step that was begun.
+    /// The calls so far, one for each step that was started.
     #[schemars(length(max = 6))]
     pub steps: Vec<ExecutedStep>,
 }
@@ -356,19 +356,19 @@ const fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// A call that was sent, or was about to be.
+/// A call that was sent, or may have been sent.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutedStep {
     /// Which call.
     pub call: ProposedCall,
-    /// When it was about to be sent: written down before.
+    /// When sending began, written before the call.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub started_at: Timestamp,
-    /// How often it was tried, counting only those of which it is proved that they did not leave, and the last.
+    /// How often it was tried: the last try, and those that were proved not to have been sent.
     #[schemars(range(min = 1, max = 10))]
     pub tries: u32,
-    /// What became of the call; absent while that is not known, also after a crash.
+    /// Outcome of the call; absent while it is not known, also after a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fate: Option<Fate>,
     /// HTTP status of the answer; absent without one.
@@ -379,13 +379,13 @@ pub struct ExecutedStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub finished_at: Option<Timestamp>,
-    /// What PostHog or the connection said, without secrets.
+    /// The answer or the connection error, without secrets.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 400))]
     pub detail: String,
 }
 
-/// What a proposal would be done to.
+/// The target of a proposal.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
@@ -395,36 +395,36 @@ pub struct Target {
     pub source: String,
     /// Id of the source in PostHog.
     pub source_id: String,
-    /// Name of the table in PostHog; absent for what is done to the source as a whole.
+    /// Name of the table in PostHog; absent for an action on the whole source.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
-    /// Id of the table in PostHog; absent for what is done to the source as a whole.
+    /// Id of the table in PostHog; absent for an action on the whole source.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema_id: String,
 }
 
 impl Target {
-    /// True if both are of the same table, or one is the source as a whole that the other is of. The id of a table is empty for its
-    /// source as a whole.
+    /// True if both are the same table, or one is the whole source of the other. The table's id is empty for a whole
+    /// source.
     #[must_use]
     pub fn meets(&self, source_id: &str, schema_id: &str) -> bool {
         meet((&self.source_id, &self.schema_id), (source_id, schema_id))
     }
 }
 
-/// The same, of the ids of a source and a table each.
+/// The same, for pairs of a source's and a table's id.
 #[must_use]
 pub fn meet(one: (&str, &str), other: (&str, &str)) -> bool {
     one.0 == other.0 && (one.1.is_empty() || other.1.is_empty() || one.1 == other.1)
 }
 
-/// What a proposal could cost, as of when it was made.
+/// What a proposal could cost, as of its creation.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Impact {
     /// Whether data can be lost.
     pub loses_data: LosesData,
-    /// Rows of the tables that it touches; absent if not known.
+    /// Rows of the affected tables; absent if not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i64>")]
     pub rows: Option<i64>,
@@ -435,31 +435,32 @@ pub struct Impact {
     pub cost: String,
 }
 
-/// All that a proposal's id is made of.
+/// Everything that a proposal's id is calculated from.
 ///
-/// Left out on purpose: the generation of the policy, time stamps, texts of errors, counts of rows, and the newest job, which
-/// changes with every sync and would leave nobody the time to look.
+/// Deliberately excluded: the generation of the policy, time stamps, error texts, row counts, and the newest job, which
+/// changes with every sync and would leave no time to approve.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Material {
     /// Version of this format.
     pub version: i64,
-    /// Drawn at random when the proposal was made, so that nobody can approve what nobody has seen. 32 hexadecimal digits.
+    /// Random value from the creation of the proposal, so that a proposal cannot be approved before it exists. 32
+    /// hexadecimal digits.
     pub nonce: String,
     /// `metadata.uid` of the policy.
     pub policy_uid: String,
-    /// What is proposed.
+    /// The proposed action.
     pub action: ProposedAction,
-    /// The calls, one after the other, with all that they say.
+    /// The calls in order, with everything that they change.
     #[schemars(length(max = 6))]
     pub steps: Vec<ProposedStep>,
-    /// The host that PostHog runs at.
+    /// The host of PostHog.
     pub host: String,
     /// Numeric id of the project in PostHog.
     pub project_id: i64,
     /// Id of the source in PostHog.
     pub source_id: String,
-    /// Id of the table in PostHog; absent for what is done to the source as a whole.
+    /// Id of the table in PostHog; absent for an action on the whole source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_id: Option<String>,
     /// How the table is synced.
@@ -474,14 +475,14 @@ pub struct Material {
     pub primary_keys: Option<Vec<String>>,
     /// Why.
     pub cause: RootCause,
-    /// The rule that named the cause.
+    /// The rule that determined the cause.
     pub rule: String,
     /// Id of the table in the warehouse; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_id: Option<String>,
 }
 
-/// A call of a proposal. A description: it cannot be sent.
+/// A call of a proposal, as a description that cannot be sent.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ProposedStep {
@@ -507,32 +508,33 @@ pub struct ProposedStep {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub schema_ids: Vec<String>,
-    /// Cancel: the run that was judged. PostHog cancels whatever run is newest, so it must be this one right before the call.
+    /// Cancel: the run that the proposal is about. PostHog cancels the newest run, so this run must still be the newest
+    /// right before the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub job_id: Option<String>,
 }
 
-/// The calls of which proposals are made.
+/// The calls that a proposal can contain.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProposedCall {
     /// Change how the table is synced.
     PatchSchema,
     /// Change how several tables of the source are synced.
     PatchTables,
-    /// Wipe the table and import it anew.
+    /// Delete the table's rows and import it from the beginning.
     Resync,
     /// Delete the table's data.
     DeleteData,
     /// Start a sync of the table.
     Reload,
-    /// Read the source's list of tables anew.
+    /// Reread the source's list of tables.
     RefreshSchemas,
     /// Rebuild change data capture of the source.
     RepairCdc,
-    /// Remove the webhook of the source, at the vendor too.
+    /// Delete the webhook of the source, also at the vendor.
     DeleteWebhook,
-    /// Make a webhook for the source, at the vendor too.
+    /// Create a webhook for the source, also at the vendor.
     CreateWebhook,
     /// Cancel the newest run of the table.
     Cancel,

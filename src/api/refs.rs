@@ -34,7 +34,7 @@ pub struct FromSecret {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.id) ? !has(self.type) && !has(self.prefix) : has(self.type) || has(self.prefix)")
-    .message("a source is named by its id, or by type, prefix or both"))]
+    .message("name a source by its id, or by type, prefix or both"))]
 pub struct SourceRef {
     /// Id of the source (UUID).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,8 @@ pub struct SourceRef {
     pub prefix: Option<String>,
 }
 
-/// What a policy wants of one key of a Secret: to fill inputs of a source. The Secret's owner has to allow exactly that.
+/// The use of one key of a Secret by a policy: filling inputs of a source. The Secret's owner must allow exactly this
+/// use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CredentialUse {
     /// The Secret, and the key in it.
@@ -74,7 +75,7 @@ impl fmt::Display for SourceRef {
 }
 
 impl SourceRef {
-    /// Reads `id=…`, `type=…`, `prefix=…` or `type=…,prefix=…`. What follows `prefix=` is the prefix, whatever it contains.
+    /// Reads `id=…`, `type=…`, `prefix=…` or `type=…,prefix=…`. Everything after `prefix=` is the prefix.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (mut named, mut rest) = (Self::default(), text);
@@ -106,7 +107,7 @@ impl SourceRef {
         same(&self.id, id) && same(&self.type_, type_) && self.prefix == *prefix
     }
 
-    /// True if a source of this type, prefix and id is meant.
+    /// True if this refers to a source of this type, prefix and id.
     #[must_use]
     pub fn matches(&self, source_type: &str, prefix: &str, id: &str) -> bool {
         let Self {

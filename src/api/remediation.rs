@@ -1,4 +1,4 @@
-//! `spec.remediation`: what the operator may do by itself.
+//! `spec.remediation`: what the operator may do without approval.
 
 #![allow(
     clippy::doc_markdown,
@@ -11,63 +11,66 @@ use serde::{Deserialize, Serialize};
 
 use super::{limits::LimitsSpec, proposal::ProposedAction, window::WindowSpec};
 
-/// What the operator may do by itself in mode Enforce.
+/// What the operator may do without approval in mode Enforce.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Remediation {
-    /// Auto (default): cancel a run that died while it read from its source, then reload the table; propose the cancel of a run that is
-    /// silent in another phase; reload a table that says Running without a run. Propose: propose every cancel. "Off": report. Write
-    /// "Off" in quotes, because YAML reads a bare Off as false.
+    /// Auto (default): cancel a run that died while it read from its source, then reload the table; propose the cancel
+    /// of a run that is silent in another phase; reload a table in status Running without a run. Propose: propose every
+    /// cancel. "Off": only report. Write "Off" in quotes, because YAML reads a bare Off as false.
     #[serde(default)]
     pub cancel_stuck: CancelStuck,
-    /// Auto (default): reload a table whose run failed for a passing reason (Transient, RateLimited, PlatformInternal), after a
-    /// pause, and one whose change data capture was mended. "Off": report.
+    /// Auto (default): after a backoff, reload a table whose run failed for a transient reason (Transient, RateLimited,
+    /// PlatformInternal), and a table whose change data capture was repaired. "Off": only report.
     #[serde(default)]
     pub reload_transient: Switch,
-    /// Auto (default): reload a table that is stale (severity Error) once; one that is synced in full at most once a day,
-    /// because that costs rows. "Off": report.
+    /// Auto (default): reload a table that is stale (severity Error) once. A table that is synced in full is reloaded
+    /// at most once a day, because its rows are billed each time. "Off": only report.
     #[serde(default)]
     pub reload_stale: Switch,
-    /// Propose (default): where a table has gone from its source, propose to let PostHog read the source's list of tables
-    /// anew, which deletes what it has of tables that vanished. "Off": report.
+    /// Propose (default): if a table no longer exists in its source, propose that PostHog rereads the source's list of
+    /// tables. This deletes PostHog's data of tables that no longer exist. "Off": only report.
     #[serde(default)]
     pub refresh_schemas: Proposing,
-    /// Propose (default): where the incremental field has gone, or a table has no primary key, propose the one that fits.
-    /// "Off": report.
+    /// Propose (default): if the incremental field no longer exists, or a table has no primary key, propose one that
+    /// fits. "Off": only report.
     #[serde(default)]
     pub repair_config: Proposing,
-    /// Propose (default): where data is bad or no longer fits, propose to wipe the table and import it anew. "Off": report.
+    /// Propose (default): if data is wrong or no longer fits, propose to delete the table's rows and import it from the
+    /// beginning. "Off": only report.
     #[serde(default)]
     pub resync: Proposing,
-    /// Propose (default): where the primary key of a table is not unique, propose to delete its data, set another key and
-    /// import it anew. "Off": report.
+    /// Propose (default): if the primary key of a table is not unique, propose to delete its data, set another key and
+    /// import it from the beginning. "Off": only report.
     #[serde(default)]
     pub delete_data: Proposing,
-    /// Propose (default): where a replication slot was lost and PostHog has not made it anew, propose to rebuild change data
-    /// capture, which imports every captured table anew. "Off": report.
+    /// Propose (default): if a replication slot was lost and PostHog has not recreated it, propose to rebuild change
+    /// data capture, which imports every captured table from the beginning. "Off": only report.
     #[serde(default)]
     pub repair_cdc: Proposing,
-    /// Propose (default): where the vendor has switched a webhook off and its tables can be synced without one, propose to
-    /// remove it and make another one, which wipes the tables that sync by it. "Off": report.
+    /// Propose (default): if the vendor has switched a webhook off and its tables can be synced without one, propose to
+    /// delete the webhook and create another one, which deletes the rows of the tables that sync by it. "Off": only
+    /// report.
     #[serde(default)]
     pub reregister_webhook: Proposing,
-    /// Auto (default): when a source rejects its credentials and the Secret that `spec.credentials` names has changed, hand it
-    /// to PostHog once and reload the tables. "Off": report.
+    /// Auto (default): when a source rejects its credentials and the Secret that `spec.credentials` names has changed,
+    /// apply the new values once and reload the tables. "Off": only report.
     #[serde(default)]
     pub apply_credentials: Switch,
-    /// Auto (default): after a proved fix, switch those tables on again that PostHog was seen to switch off. "Off": report.
+    /// Auto (default): once a fix is proved, switch tables on again that PostHog was observed to switch off. "Off":
+    /// only report.
     #[serde(default)]
     pub reenable_after_fix: Switch,
-    /// Auto (default): register a webhook that PostHog or the vendor certainly lacks, once, and push `webhookInputs` when their
-    /// Secret has changed. "Off": report.
+    /// Auto (default): register a webhook once if it certainly does not exist in PostHog or at the vendor, and push
+    /// `webhookInputs` when their Secret has changed. "Off": only report.
     #[serde(default)]
     pub register_webhook: Switch,
-    /// When the operator may start something. What it has started it ends. Only Deny windows: always but then. Any Allow
-    /// window: only then. Deny wins. Empty (default): always.
+    /// When the operator may start an action. It finishes what it has started. With only Deny windows: always except in
+    /// them. With any Allow window: only in one of those. Deny takes precedence. Empty (default): always.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub windows: Vec<WindowSpec>,
-    /// How much the operator may do at once and again.
+    /// How much the operator may do at a time and per incident.
     #[serde(default)]
     pub limits: LimitsSpec,
 }
@@ -75,7 +78,7 @@ pub struct Remediation {
 /// Whether stuck runs are cancelled.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CancelStuck {
-    /// Cancel what is certainly dead, propose the rest.
+    /// Cancel runs that are certainly dead, propose the other cancels.
     #[default]
     Auto,
     /// Propose every cancel.
@@ -104,10 +107,10 @@ impl CancelStuck {
     }
 }
 
-/// Whether a safe action is taken without asking.
+/// Whether a safe action is taken without approval.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Switch {
-    /// Do it.
+    /// Take the action.
     #[default]
     Auto,
     /// Only report.
@@ -118,7 +121,7 @@ pub enum Switch {
 /// because YAML reads a bare Off as false.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Proposing {
-    /// Propose it.
+    /// Propose the action.
     #[default]
     Propose,
     /// Only report.
@@ -164,7 +167,7 @@ impl ProposingSwitches {
             ProposedAction::DeleteData => self.delete_data,
             ProposedAction::RepairCdc => self.repair_cdc,
             ProposedAction::ReregisterWebhook => self.reregister_webhook,
-            // What is done without asking where it is safe is proposed where it is not.
+            // Actions that are taken without approval if they are safe are proposed if they are not.
             ProposedAction::Reenable => unless_off(self.reenable),
             ProposedAction::Reload => unless_off(self.reload),
             ProposedAction::Cancel => self.cancel,

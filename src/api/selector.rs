@@ -1,4 +1,4 @@
-//! `spec.selector`: which tables a policy looks after.
+//! `spec.selector`: which tables a policy watches.
 
 #![allow(
     clippy::doc_markdown,
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::glob::{GlobError, Globs};
 
-/// Which tables a policy looks after. All given fields must match; of a list, one entry must.
+/// The tables that a policy watches. All given fields must match; of a list, one entry must match.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SelectorSpec {
@@ -44,8 +44,8 @@ pub struct SourceSelector {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SchemaSelector {
-    /// Globs on the table's name, for example `public.*`: `*` stands for any text, `?` for one character. Those that contain `?` or
-    /// more than one `*` may have 1024 characters together. Empty: every table.
+    /// Globs on the table's name, for example `public.*`: `*` matches any text, `?` one character. Those that contain
+    /// `?` or more than one `*` may have 1024 characters together. Empty: every table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
@@ -54,7 +54,7 @@ pub struct SchemaSelector {
     #[x_kube(validation = Rule::new("self.filter(g, g.contains('?') || g.indexOf('*') != g.lastIndexOf('*')).map(g, g.size()).sum() <= 1024")
         .message("the globs of include that contain ? or more than one * may have 1024 characters together: use globs with one *, or several policies"))]
     pub include: Vec<String>,
-    /// Globs of tables to leave out, also when `include` matches them. Empty: none.
+    /// Globs of tables to exclude, even if `include` matches them. Empty: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
@@ -101,7 +101,7 @@ impl Selector {
             && (ids.is_empty() || ids.iter().any(|i| i.eq_ignore_ascii_case(id)))
     }
 
-    /// True if a source is selected of which only what people call it (type and prefix) and the id are left.
+    /// The same for a source of which only its title (type and prefix) and its id are known.
     #[must_use]
     pub fn selects_title(&self, title: &str, id: &str) -> bool {
         let (source_type, prefix) = title.split_once(' ').unwrap_or((title, ""));

@@ -17,52 +17,52 @@ use super::{
     proposal::{Phase, ProposedAction},
 };
 
-/// Most sources of which a status remembers what was handed over.
+/// Most sources whose last applied credentials and webhook inputs a status remembers.
 pub const MAX_SOURCES: usize = 128;
 /// Most tables whose progress marks are kept in a status.
 pub const MAX_MARKS: usize = 256;
-/// Most tables kept in a status of those that have left PostHog's list.
+/// Most tables kept in a status that are no longer in PostHog's list.
 pub const MAX_MISSING: usize = 100;
 /// Most sends of the last hour that a status remembers.
 pub const MAX_SENDS_REMEMBERED: usize = 100;
 /// Most sources without their replication slot that a status remembers.
 pub const MAX_LOST_SLOTS: usize = 50;
-/// Most tables that a status remembers to have been on, over all sources.
+/// Most tables that a status remembers as switched on, over all sources.
 pub const MAX_ON: usize = 1_000;
 /// Most times that tables of a source were switched off that a status remembers.
 pub const MAX_WENT_OFF: usize = 64;
-/// Most tables that a status remembers to have been switched off, over all those times.
+/// Most tables that a status remembers as switched off, over all those times.
 pub const MAX_OFF: usize = 300;
-/// The newest format of [`State`] that this binary knows. It is raised when an older binary, which drops what it does not know when
-/// it writes, could do harm by that: forget a step that was taken, or a guard.
+/// The newest format of [`State`] that this binary knows. It is raised when an older binary, which drops unknown fields
+/// when it writes, could do harm by that: forget a call that was sent, or a guard.
 pub const STATE_FORMAT: i64 = 1;
 
 /// What must survive a restart.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct State {
-    /// Format of what is remembered here; absent means 1. An operator that knows only older formats leaves the policy alone, and says
-    /// so in an event.
+    /// Format of this state; absent means 1. An operator that knows only older formats does not touch the policy, and
+    /// reports that in an event.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = 1))]
     pub format: Option<i64>,
-    /// One row for each table of which something must be remembered.
+    /// One entry for each table with something to remember.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub schemas: Vec<SchemaState>,
-    /// One row for each source that was handed something.
+    /// One entry for each source to which credentials, webhook inputs or a webhook registration were sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub sources: Vec<SourceState>,
-    /// Tables that have left PostHog's list. Kept for a day.
+    /// Tables that are no longer in PostHog's list. Kept for a day.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub missing: Vec<Missing>,
-    /// The tables that are on, by source. After a restart they tell what was switched off meanwhile.
+    /// The tables that are switched on, by source. After a restart they show what was switched off in the meantime.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub on: Vec<SourceOn>,
-    /// Tables that were seen to be switched off, and are still off.
+    /// Tables that were observed to be switched off, and are still off.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub went_off: Vec<WentOff>,
@@ -70,32 +70,32 @@ pub struct State {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>", length(max = 100))]
     pub sends: Vec<Timestamp>,
-    /// The value of the annotation `reconcile.warehousesync.dev/resetAt` that was last acted upon.
+    /// The value of the annotation `reconcile.warehousesync.dev/resetAt` that last took effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reset_handled: Option<String>,
-    /// The value of the annotation `reconcile.warehousesync.dev/requestedAt` for which PostHog was last read.
+    /// The value of the annotation `reconcile.warehousesync.dev/requestedAt` for which PostHog was last polled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poll_handled: Option<String>,
-    /// The breaker; absent while it is closed.
+    /// The circuit breaker; absent while it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<BreakerState>,
     /// Sources that lack their replication slot.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub lost_slots: Vec<LostSlot>,
-    /// The admission policies and bindings that were in force when approvals were last believed.
+    /// The admission policies and bindings that were in force when approvals were last trusted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub guard: Vec<GuardPart>,
-    /// What is not proposed again for a while, because it was denied, or done, or failed.
+    /// What is not proposed again for a while, because it was denied, executed, or failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub suppressed: Vec<Suppressed>,
-    /// Since when PostHog has listed no source although there were some.
+    /// Since when PostHog has listed no sources although there were some before.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub empty_since: Option<Timestamp>,
-    /// What the receivers of `spec.notifications` were told, and are still to be told.
+    /// What the receivers of `spec.notifications` have been sent, and what is still to be sent.
     #[serde(skip_serializing_if = "Announced::is_empty")]
     pub announced: Announced,
 }
@@ -137,95 +137,95 @@ impl State {
     }
 }
 
-/// Something that is not proposed again for a while.
+/// An action that is not proposed again for a while.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Suppressed {
     /// Id of the source in PostHog.
     pub source_id: String,
-    /// Id of the table in PostHog; absent for what is done to the source as a whole.
+    /// Id of the table in PostHog; absent for an action on the whole source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_id: Option<String>,
-    /// What is not proposed.
+    /// The action that is not proposed.
     pub action: ProposedAction,
-    /// For which cause.
+    /// The cause for which it is not proposed.
     pub cause: RootCause,
     /// How the proposal ended.
     pub phase: Phase,
-    /// When.
+    /// When it ended.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: Timestamp,
-    /// The job that came of it, if there was one: what it shows is no news.
+    /// The job that it started, if any: the result of that job is not a new finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
 }
 
-/// An admission policy or a binding, as it was.
+/// An admission policy or a binding, as it was when approvals were last trusted.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase")]
 pub struct GuardPart {
     /// Its kind and name, for example ValidatingAdmissionPolicy/approvals.
     #[schemars(length(max = 300))]
     pub name: String,
-    /// Its metadata.uid: one that was deleted and made anew has another.
+    /// Its metadata.uid, which changes when it is deleted and recreated.
     #[schemars(length(max = 64))]
     pub uid: String,
-    /// Its metadata.generation: one that was altered and put back has another.
+    /// Its metadata.generation, which changes when it is altered and restored.
     pub generation: i64,
 }
 
-/// What is remembered of one table.
+/// What is remembered about one table.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SchemaState {
     /// Id of the table in PostHog.
     pub id: String,
-    /// How far its run was when it was last seen to move; absent if it does not run.
+    /// Progress of its run when it last changed; absent if no run is in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marks: Option<Mark>,
-    /// When PostHog was seen to switch syncing off because of a failure; absent if nobody saw who did it.
+    /// When PostHog was observed to switch syncing off because of a failure; absent if it is unknown who did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub disabled_seen: Option<Timestamp>,
-    /// When the table was seen to be switched on or given another interval; absent once its first run is due.
+    /// When the table was observed to be switched on or to get another interval; absent once its first run is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub rescheduled: Option<Timestamp>,
-    /// Since when the table has been seen to be on without ever having synced; absent once it has.
+    /// Since when the table has been observed to be switched on without any completed sync; absent once it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub waiting: Option<Timestamp>,
-    /// A fall of its rows to less than a half within one sync; absent once they are back, and after a week.
+    /// A decrease of its rows to less than half within one sync; absent once they are back, and after a week.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_fell: Option<RowsFell>,
-    /// How often the operator has started a repair of the table since it was last healthy, in incidents that are closed; absent if
-    /// never.
+    /// How many attempts the operator has made in closed incidents of the table since it was last healthy; absent if
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried: Option<Tried>,
-    /// When the operator last reloaded the table in full because it was stale; absent after a day.
+    /// When the operator last reloaded this fully synced table because it was stale; absent after a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub reloaded_in_full: Option<Timestamp>,
-    /// When the operator last cancelled a run of the table by itself; absent once a later run has completed. Until then it cancels no
-    /// other run of the table without approval.
+    /// When the operator last cancelled a run of the table without approval; absent once a later run has completed.
+    /// Until then it cancels no other run of the table without approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub cancelled: Option<Timestamp>,
-    /// Since when the next run may wipe the table, because a call that arms a reset was answered with an error or not at all;
-    /// absent once a later run has completed.
+    /// Since when the next run may delete the table's rows, because a call that requests this was answered with an
+    /// error or not at all; absent once a later run has completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub poisoned: Option<Timestamp>,
-    /// The last request of a person for this table that led to a proposal.
+    /// The last request for this table that led to a proposal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub request_handled: Option<String>,
-    /// Of a table that PostHog was seen to switch off: what tells whether that was mended since.
+    /// How to see whether the problem for which PostHog switched this table off has been fixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<FixWatch>,
 }
 
-/// A fall of the rows of a table.
+/// A decrease of the rows of a table.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RowsFell {
@@ -236,7 +236,7 @@ pub struct RowsFell {
     pub at: Timestamp,
 }
 
-/// Repairs that did not make a table healthy.
+/// Attempts that did not make a table healthy.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Tried {
@@ -248,33 +248,33 @@ pub struct Tried {
     pub healthy_since: Option<Timestamp>,
 }
 
-/// What tells whether somebody has mended what PostHog switched a table off for.
+/// How to see whether the problem for which PostHog switched a table off has been fixed.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct FixWatch {
-    /// How often it was looked for.
+    /// How often the source was checked.
     pub tries: i64,
-    /// When it was looked for last.
+    /// When the source was last checked.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub asked: Timestamp,
-    /// When the source last refused; absent if it never did, and then an answer proves nothing.
+    /// When the source last refused; absent if it never did: then an answer does not prove a fix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub refused: Option<Timestamp>,
-    /// Since when it has looked mended; absent while it does not.
+    /// Since when the problem has appeared to be fixed; absent while it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub mended: Option<Timestamp>,
-    /// What tells the primary key at the failure from another; absent if not known.
+    /// Fingerprint of the primary key at the failure; absent if not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The same of the key that the source declared then.
+    /// Fingerprint of the key that the source declared then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detected: Option<String>,
 }
 
 impl SchemaState {
-    /// A row that remembers nothing yet.
+    /// An entry that remembers nothing yet.
     #[must_use]
     pub const fn of(id: String) -> Self {
         Self {
@@ -293,7 +293,7 @@ impl SchemaState {
         }
     }
 
-    /// Takes over what another row of the same table knows beside.
+    /// Adds the fields that only another entry of the same table has.
     pub fn complete(&mut self, other: Self) {
         let Self {
             id: _,
@@ -323,44 +323,44 @@ impl SchemaState {
     }
 }
 
-/// What was handed to PostHog for one source.
+/// What was sent to PostHog for one source.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SourceState {
     /// Id of the source in PostHog.
     pub id: String,
-    /// The credentials that were handed over last.
+    /// The credentials that were applied last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Handover>,
     /// The inputs of the webhook that were pushed last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_inputs: Option<Handover>,
-    /// The last registration of its webhook; absent once the webhook is seen to be there.
+    /// The last registration of its webhook; absent once the webhook is observed to exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Handover>,
 }
 
-/// Something that was handed to PostHog once. Written before the sending, so that a crash cannot hide it.
+/// Something that is sent to PostHog once. Written before it is sent, so that a crash cannot hide it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Handover {
-    /// What it was: an HMAC of the Secret's values, keyed with the API key. The same is not handed over twice.
+    /// An HMAC of the Secret's values, keyed with the API key. The same values are not sent twice.
     pub hmac: String,
-    /// When it was about to be sent.
+    /// When sending began.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
-    /// What became of it; absent until the answer is known.
+    /// Outcome of the call; absent until it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fate: Option<Fate>,
-    /// What PostHog or the connection said, without secrets.
+    /// The answer or the connection error, without secrets.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
-    /// Whether PostHog has shown since that it has it. If it does not any more, the same is handed over again.
+    /// Whether PostHog has since shown that it has it. If it no longer does, the same values are sent again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shown: bool,
 }
 
-/// The breaker, which stops the operator while many sources fail at once.
+/// The circuit breaker, which starts nothing while many sources fail at once.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct BreakerState {
@@ -371,23 +371,23 @@ pub struct BreakerState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub trial_at: Option<Timestamp>,
-    /// How many sources turned bad, of how many, and since when, in words.
+    /// How many sources failed, out of how many, and since when, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
 }
 
-/// A source whose database was found without the replication slot.
+/// A source whose database has no replication slot.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct LostSlot {
     /// Id of the source in PostHog.
     pub source_id: String,
-    /// When the slot was first missed.
+    /// When the slot was first found missing.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: Timestamp,
 }
 
-/// The tables of a source that are on.
+/// The tables of a source that are switched on.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceOn {
@@ -395,13 +395,13 @@ pub struct SourceOn {
     pub source_id: String,
     /// How many of its tables are on.
     pub count: i64,
-    /// The last eight characters of the ids of those tables, as far as there is room.
+    /// The last eight characters of the ids of these tables; not all if there are too many.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tables: String,
 }
 
 impl SourceOn {
-    /// What is remembered of the id of a table.
+    /// The part of a table's id that is remembered.
     #[must_use]
     pub fn short(id: &str) -> &str {
         let from = id.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
@@ -424,17 +424,17 @@ pub struct WentOff {
     pub by: Timestamp,
     /// How many there were.
     pub count: i64,
-    /// Whether none of the source's tables was on after that.
+    /// Whether no table of the source was switched on after that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
-    /// Whether the source was found not to show them.
+    /// Whether the source was found to lack them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gone: bool,
-    /// Ids of those that are still off, as far as there is room.
+    /// Ids of those that are still off; not all if there are too many.
     pub schema_ids: Vec<String>,
 }
 
-/// A table that has left PostHog's list.
+/// A table that is no longer in PostHog's list.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Missing {
@@ -446,21 +446,21 @@ pub struct Missing {
     pub source_id: String,
     /// Name of the source.
     pub source: String,
-    /// When it was first missed.
+    /// When it was first missing.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: Timestamp,
-    /// Polls in which it was missing, counted up to three.
+    /// Number of polls in which it was missing, counted up to three.
     pub polls: i64,
 }
 
-/// How far a run was when it was last seen to move.
+/// Progress of a run when it last changed.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Mark {
     /// The newest job; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
-    /// Whether that job was running. False: the table says Running without a running job.
+    /// Whether that job was running. False: the table is in status Running without a running job.
     pub running: bool,
     /// Rows that the job had synced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -470,7 +470,7 @@ pub struct Mark {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub log_at: Option<Timestamp>,
-    /// Since when nothing has moved, by the operator's clock.
+    /// Since when nothing has changed, by the operator's clock.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: Timestamp,
 }

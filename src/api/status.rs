@@ -32,7 +32,7 @@ pub use super::{
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct WarehouseSyncPolicyStatus {
-    /// The `metadata.generation` that this status speaks of.
+    /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Ready, Reconciling, Stalled, Healthy, RemediationAllowed, PendingApproval, ApprovalGuardActive, and with spec.notifications Notifying. Each carries `observedGeneration`, a reason and a message.
@@ -51,27 +51,29 @@ pub struct WarehouseSyncPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i64>")]
     pub findings_truncated: Option<i64>,
-    /// What the operator is putting right, one row for each table and cause.
+    /// What the operator is remediating, one entry for each table and cause.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub incidents: Vec<Incident>,
-    /// What the operator would do once a person has approved it, oldest first; some that no longer wait are kept for a while.
+    /// What the operator would do once a person has approved it, oldest first. Some proposals that no longer wait are
+    /// kept for a while.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
     pub proposals: Vec<Proposal>,
-    /// The last ten steps that the operator took or saw, newest first.
+    /// The last ten actions and observations of the operator, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<HistoryEntry>,
     /// What must survive a restart; not for people.
     #[serde(default, skip_serializing_if = "State::is_empty")]
     pub state: State,
-    /// When PostHog was last read. Moved at most hourly, so that a dead operator shows without a write at every poll.
+    /// When PostHog was last polled. Updated at most once an hour, so that a stopped operator is visible without a
+    /// write for each poll.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub last_checked_at: Option<Timestamp>,
-    /// What the operator waits for, or would do.
+    /// What the operator waits for or would do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_action: Option<NextAction>,
 }
@@ -84,7 +86,7 @@ pub struct Summary {
     pub sources: SourceCounts,
     /// Counts of the selected tables.
     pub schemas: SchemaCounts,
-    /// Healthy and running tables of all that are switched on, for example 118/120.
+    /// Healthy and running tables out of all that are switched on, for example 118/120.
     pub healthy_of: String,
     /// Proposals that wait for a person's approval.
     pub pending_approval: i64,
@@ -96,13 +98,13 @@ pub struct Summary {
 pub struct SourceCounts {
     /// All.
     pub total: i64,
-    /// Those of which no selected table is stuck, failing, billing or unknown.
+    /// Sources without a selected table that is stuck, failing, billing or unknown.
     pub healthy: i64,
     /// The others.
     pub failing: i64,
 }
 
-/// Counts of the selected tables. Each table counts once, in `total` and in one other field.
+/// Counts of the selected tables. Each table is counted in `total` and in one other field.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SchemaCounts {
@@ -112,50 +114,50 @@ pub struct SchemaCounts {
     pub healthy: i64,
     /// A run is in progress and not stuck.
     pub running: i64,
-    /// A run hangs, or the operator is putting a hung run right.
+    /// A run is stuck, or the operator is remediating a stuck run.
     pub stuck: i64,
     /// The last run failed.
     pub failing: i64,
-    /// It says Completed, but no run has completed for several of its own intervals.
+    /// The status is Completed, but no run has completed for several of the table's own intervals.
     pub stale: i64,
-    /// Syncing is switched off, or was never set up.
+    /// Syncing is switched off, or was never configured.
     pub disabled: i64,
-    /// PostHog's billing limit holds the table back.
+    /// PostHog's billing limit stops the table.
     pub billing: i64,
-    /// Cannot tell; also tables that wait for their first run.
+    /// The state is unknown; also tables that wait for their first run.
     pub unknown: i64,
 }
 
-/// What the operator waits for, or would do.
+/// What the operator waits for or would do next.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct NextAction {
     /// What, in a sentence.
     pub what: String,
-    /// When at the latest; absent if it depends on PostHog.
+    /// Deadline; absent if it depends on PostHog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub when: Option<Timestamp>,
-    /// The guard that holds it back; absent if none does.
+    /// The guard that holds it; absent if none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked_by: Option<String>,
 }
 
 impl WarehouseSyncPolicyStatus {
-    /// The condition of this type, if it is there.
+    /// The condition of this type, if it exists.
     #[must_use]
     pub fn condition(&self, type_: &str) -> Option<&Condition> {
         self.conditions.iter().find(|c| c.type_ == type_)
     }
 
-    /// Adds a step to the history, newest first, and drops the oldest.
+    /// Adds an entry to the history, newest first, and drops the oldest.
     pub fn remember(&mut self, at: Timestamp, step: impl Into<Note>) {
         let Note { what, closed } = step.into();
         self.history.insert(0, HistoryEntry { at, what, closed });
         self.history.truncate(MAX_HISTORY);
     }
 
-    /// Why the last incident of this table was closed, as far as the history reaches.
+    /// Why the last incident of this table was closed, if the history still has it.
     #[must_use]
     pub fn why_closed(&self, schema_id: &str) -> Option<&str> {
         let mut closed = self

@@ -1,26 +1,26 @@
-//! The fixed durations of remediation: those that no field sets.
+//! The fixed durations of remediation, which no field sets.
 
 use jiff::SignedDuration;
 
-/// How long each wait of the stuck-run procedure lasts, and how soon to look again.
+/// How long each wait of the stuck-run procedure lasts, and how soon to check again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timings {
-    /// How long a table may say Running without a running job. `PostHog` may defer a start by up to an hour.
+    /// How long a table may be in status Running without a running job. `PostHog` may defer a start by up to an hour.
     pub phantom_after: SignedDuration,
     /// How long a cancelled job may take to end.
     pub wait_terminal: SignedDuration,
     /// Pause between the end of a cancelled job and the reload: a run started right after a cancel is skipped, although
-    /// `PostHog` answers 200 and paints Running.
+    /// `PostHog` answers 200 and shows Running.
     pub settle: SignedDuration,
-    /// When the reload is sent again, counted from the first, if no new job has appeared.
+    /// When the reload is sent again if no new job has appeared, counted from the first reload.
     pub reload_again: [SignedDuration; 2],
     /// How long after the first reload a new job may take to appear.
     pub wait_new_job: SignedDuration,
-    /// How long the effect of a call may take to show that needs no job for it.
+    /// How long the effect of a call may take to show if it needs no job.
     pub prove_within: SignedDuration,
-    /// How often an incident is looked at while its outcome is being verified.
+    /// How often an incident is checked while its outcome is being verified.
     pub verify_every: SignedDuration,
-    /// How long an empty list is held to be an error where there were sources before.
+    /// How long an empty list is treated as an error if there were sources before.
     pub believe_empty_after: SignedDuration,
 }
 
@@ -37,13 +37,14 @@ impl Timings {
         believe_empty_after: SignedDuration::from_hours(24),
     };
 
-    /// How long a table's log must have been quiet before it is reloaded after a cancel. Longer than clocks may differ.
+    /// How long a table's log must have been quiet before it is reloaded after a cancel. Longer than the difference
+    /// between clocks.
     #[must_use]
     pub fn quiet_after_cancel(&self) -> SignedDuration {
         self.settle * 3
     }
 
-    /// How long after a call it is looked for every `verify_every` whether its effect shows: ten minutes, 40 polls.
+    /// How long after a call its effect is checked every `verify_every`: ten minutes, 40 polls.
     #[must_use]
     pub fn shows_soon(&self) -> SignedDuration {
         self.verify_every * 40

@@ -1,4 +1,4 @@
-//! From a spec that the API server took to one that the rest of the operator can use without a second look.
+//! From a spec that the API server accepted to one that the rest of the operator can use without further checks.
 
 use std::collections::HashSet;
 
@@ -42,7 +42,7 @@ impl std::fmt::Display for PolicyRef {
     }
 }
 
-/// A `PostHog` project: all that policies have in common that look at the same tables.
+/// A `PostHog` project: what policies that watch the same tables have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Project {
     /// The host.
@@ -54,37 +54,38 @@ pub struct Project {
 /// A policy whose every field has been read and checked.
 #[derive(Debug, Clone)]
 pub struct ValidatedPolicy {
-    /// Where the policy is.
+    /// Name and namespace of the policy.
     pub at: PolicyRef,
-    /// Its uid: a policy that was made anew has another.
+    /// Its uid, which changes when the policy is recreated.
     pub uid: String,
     /// `metadata.generation`.
     pub generation: i64,
-    /// When it was made; the oldest policy owns a table.
+    /// When it was created; the oldest policy owns a table.
     pub created: Timestamp,
     /// The project.
     pub project: Project,
-    /// Where the API key is.
+    /// The Secret with the API key.
     pub api_key: SecretKeyRef,
     /// Whether it may act.
     pub mode: Mode,
-    /// Why nothing may be sent whatever the mode, if that is so: it is suspended, or being deleted and kept by a finalizer.
+    /// Why nothing may be sent in any mode: the policy is suspended, or is being deleted and kept by a finalizer. None
+    /// if it is neither.
     pub stopped: Option<&'static str>,
     /// How often to poll.
     pub interval: SignedDuration,
     /// Which tables.
     pub selector: Selector,
-    /// The desired health of tables that no override is for.
+    /// The expected health of tables without an override.
     health: Health,
-    /// The desired health of others.
+    /// The expected health of tables with an override.
     overrides: Vec<Override>,
-    /// Which tables each of these is for.
+    /// The tables of each override.
     overridden: Globs,
     /// How often webhooks are checked.
     pub check_webhooks_every: SignedDuration,
     /// How often change data capture is checked.
     pub check_cdc_every: SignedDuration,
-    /// From which share of the critical lag a warning is due, in percent.
+    /// From which share of the critical lag a Warning is reported, in percent.
     pub lag_warn_percent: i64,
     /// The checks of the data.
     pub data_checks: Vec<DataCheck>,
@@ -92,35 +93,35 @@ pub struct ValidatedPolicy {
     pub healthy_for: SignedDuration,
     /// Whether stuck runs are cancelled.
     pub cancel_stuck: CancelStuck,
-    /// Whether runs that failed for a passing reason are repeated.
+    /// Whether runs that failed for a transient reason are repeated.
     pub reload_transient: Switch,
     /// Whether stale tables are reloaded.
     pub reload_stale: Switch,
     /// Whether each action that needs approval is proposed.
     pub proposing: ProposingSwitches,
-    /// How much time in open windows an approved proposal has to begin.
+    /// How long an approved proposal may wait in open windows until it is executed.
     pub execute_within: SignedDuration,
     /// How long a proposal waits for an answer.
     pub proposals_expire_after: SignedDuration,
-    /// Whether new credentials are handed over.
+    /// Whether new credentials are applied.
     pub apply_credentials: Switch,
-    /// Whether tables that `PostHog` switched off come back after a fix.
+    /// Whether tables that `PostHog` switched off are switched on again after a fix.
     pub reenable_after_fix: Switch,
-    /// Whether webhooks are registered and given their inputs.
+    /// Whether webhooks are registered and their inputs pushed.
     pub register_webhook: Switch,
-    /// Which Secrets hold the credentials of sources.
+    /// The Secrets with credentials of sources.
     pub credentials: Vec<Credentials>,
-    /// Who is told when a person is needed.
+    /// The receivers that are notified when a person is needed.
     pub notifications: Vec<Notification>,
-    /// When something may be started.
+    /// When actions may be started.
     pub windows: Vec<Window>,
     /// How much may be done.
     pub limits: Limits,
-    /// The token of the last request of a person to begin anew; none if there was none.
+    /// The value of the annotation `resetAt`, if any.
     pub reset_at: Option<String>,
-    /// What people say of proposals.
+    /// Approvals, denials and requests.
     pub marks: Marks,
-    /// The last wish to read `PostHog` at once.
+    /// The value of the annotation `requestedAt`, if any.
     pub requested_at: Option<String>,
 }
 
@@ -218,14 +219,14 @@ impl ValidatedPolicy {
         Ok(self)
     }
 
-    /// The desired health of a table of a source of this type, prefix and id.
+    /// The expected health of a table of a source of this type, prefix and id.
     #[must_use]
     pub fn health(&self, source_type: &str, prefix: &str, id: &str, schema: &str) -> &Health {
         self.own(source_type, prefix, id, schema)
             .map_or(&self.health, |own| &own.health)
     }
 
-    /// The primary key that a person declared for a table; empty if nobody did.
+    /// The primary key that the policy declares for a table; empty if it declares none.
     #[must_use]
     pub fn primary_keys(
         &self,
@@ -238,7 +239,7 @@ impl ValidatedPolicy {
             .map_or(&[], |own| &own.primary_keys)
     }
 
-    /// The incremental field that a person declared for a table; none if nobody did.
+    /// The incremental field that the policy declares for a table, if any.
     #[must_use]
     pub fn incremental_field(
         &self,
@@ -260,7 +261,7 @@ impl ValidatedPolicy {
             .get(self.overridden.first(schema, of_source)?)
     }
 
-    /// What it wants of the Secrets with credentials of sources.
+    /// The uses of the Secrets with credentials of sources.
     #[must_use]
     pub fn credential_uses(&self) -> HashSet<CredentialUse> {
         self.credentials
@@ -291,7 +292,7 @@ fn created(meta: &ObjectMeta) -> Result<Timestamp, InvalidPolicy> {
         .ok_or(InvalidPolicy::Incomplete("creationTimestamp"))
 }
 
-/// The value of an annotation, cut to what a status can remember.
+/// The value of an annotation, cut to the length that a status can remember.
 fn annotation(meta: &ObjectMeta, key: &str) -> Option<String> {
     let value = meta.annotations.as_ref()?.get(key)?;
     Some(value.chars().take(MAX_TOKEN).collect())

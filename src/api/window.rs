@@ -1,4 +1,4 @@
-//! Windows of time that come again and again, by the clock of a place.
+//! Windows: recurring times in a time zone.
 
 #![allow(
     clippy::doc_markdown,
@@ -16,11 +16,11 @@ use super::{
     duration::{DurationError, DurationText},
 };
 
-/// A window of time that comes again and again.
+/// A recurring time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct WindowSpec {
-    /// Whether the operator may start something in it.
+    /// Whether the operator may start actions in it.
     pub kind: WindowKind,
     /// When it begins, as five fields of cron: minute, hour, day of the month, month, day of the week. For example
     /// `0 8 * * 1-5`: at eight from Monday to Friday.
@@ -41,19 +41,19 @@ fn utc() -> String {
     "UTC".to_owned()
 }
 
-/// What a window is for.
+/// Whether a window allows or denies actions.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowKind {
-    /// The operator may start something in it.
+    /// The operator may start actions in it.
     Allow,
-    /// The operator may not start anything in it.
+    /// The operator may not start actions in it.
     Deny,
 }
 
 /// A window that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum WindowError {
-    /// Its schedule is none.
+    /// Its schedule is not a cron schedule.
     #[error("schedule {text:?}: {error}")]
     Schedule {
         /// The schedule as the user wrote it.
@@ -61,18 +61,18 @@ pub enum WindowError {
         /// What is wrong with it.
         error: CronError,
     },
-    /// Its duration is none.
+    /// Its duration is not a duration.
     #[error(transparent)]
     Duration(#[from] DurationError),
-    /// Nobody knows its time zone.
-    #[error("timeZone {0:?} is not in the IANA database; Europe/Berlin or UTC are")]
+    /// Its time zone is unknown.
+    #[error("timeZone {0:?} is not in the IANA database: write for example Europe/Berlin or UTC")]
     TimeZone(String),
 }
 
 /// A window whose schedule and time zone have been read.
 #[derive(Debug, Clone)]
 pub struct Window {
-    /// Whether something may be started in it.
+    /// Whether actions may be started in it.
     pub kind: WindowKind,
     schedule: Cron,
     length: SignedDuration,
@@ -99,7 +99,7 @@ impl Window {
         })
     }
 
-    /// Until when the window that holds `now` lasts; none if it is closed.
+    /// When the window that contains `now` ends; none if `now` is outside the window.
     #[must_use]
     pub fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
         let here = now.to_zoned(self.time_zone.clone());

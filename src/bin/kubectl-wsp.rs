@@ -1,20 +1,20 @@
-//! `kubectl wsp`: what waits for a person's approval, and the answers.
+//! `kubectl wsp`: proposals that wait for a person's approval, and the answers to them.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use warehouse_sync_operator::cli::{complain, plugin::PluginCli};
 
-/// What was asked for could not be done, or was refused.
+/// The command failed or was refused.
 const REFUSED: u8 = 1;
 
 fn main() -> ExitCode {
-    // First of all: kube must find a crypto provider.
+    // First: kube needs a crypto provider.
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()
     {
-        complain("error: another crypto provider was installed before");
+        complain("error: another crypto provider is already installed");
         return ExitCode::from(REFUSED);
     }
     match PluginCli::parse().execute() {

@@ -1,5 +1,5 @@
-//! `explain --batch`: one answer for each line of standard input. A broken line costs only itself, and nothing of it is shown but
-//! its `id`: an error text may hold secrets, and so may a line that was meant to hold one.
+//! `explain --batch`: one answer for each line of standard input. A broken line does not affect other lines. Only its
+//! `id` is shown: an error text may contain secrets, and so may a broken line.
 
 use std::{
     io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write},
@@ -83,11 +83,11 @@ fn is_broken_pipe(result: &std::io::Result<()>) -> bool {
 struct Lines<R> {
     input: BufReader<R>,
     line: Vec<u8>,
-    /// Of the line that was read last, from 1.
+    /// Number of the line that was read last, from 1.
     number: u64,
 }
 
-/// A line, or that there was one which is too long.
+/// A line, or an error if it is too long.
 type Line<'a> = Result<&'a [u8], TooLong>;
 
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +116,7 @@ impl<R: Read> Lines<R> {
         if read == LONGEST && !self.line.ends_with(b"\n") && self.skip_rest()? {
             return Ok(Some((self.number, Err(TooLong))));
         }
-        // A file that was saved on Windows begins with a mark.
+        // A file that was saved on Windows begins with a byte order mark.
         let mark: &[u8] = if self.number == 1 {
             b"\xef\xbb\xbf"
         } else {
@@ -157,9 +157,9 @@ fn answer(line: Line<'_>, number: u64) -> Option<Answer> {
     })
 }
 
-/// The question in a line; or what can be read of its id, so that whoever asked finds the line again, and what is wrong.
+/// The question in a line. Or its id, if that can be read, so that the caller finds the line, and what is wrong.
 fn read(line: &[u8]) -> Result<Question, (Value, String)> {
-    // A list of the right values would be read as well.
+    // serde also reads a list of the right values.
     let is_object = line.trim_ascii_start().starts_with(b"{");
     let error = match serde_json::from_slice::<Question>(line) {
         Ok(question) if is_object => return Ok(question),
@@ -187,12 +187,12 @@ fn broken(id: Value, number: u64, why: &str) -> Answer {
         rule: NO_RULE,
         advice: "Write the line as a JSON object with the fields id, text and, if known, sourceType.",
         error: Some(format!(
-            "line {number} is {why}; expected is {{\"id\": …, \"text\": \"…\", \"sourceType\": \"…\"}}, of which sourceType may be absent"
+            "line {number} is {why}; expected is {{\"id\": …, \"text\": \"…\", \"sourceType\": \"…\"}}, where sourceType is optional"
         )),
     }
 }
 
-/// What is wrong with JSON that is no question, without a word of it: the parser's own message quotes what it found.
+/// What is wrong with JSON that is not a question, without quoting it: the parser's own message quotes its input.
 fn why(value: &Value) -> String {
     let Some(object) = value.as_object() else {
         return format!("not a JSON object but {}", kind(value));
@@ -202,12 +202,12 @@ fn why(value: &Value) -> String {
         .find_map(|name| {
             let value = object.get(name)?;
             let fits = value.is_string() || (value.is_null() && name != "text");
-            (!fits).then(|| format!("wrong: its field {name} is {} and no string", kind(value)))
+            (!fits).then(|| format!("wrong: its field {name} is {}, not a string", kind(value)))
         });
     match odd {
         Some(odd) => odd,
         None if !object.contains_key("text") => "without the field text".to_owned(),
-        // Nothing else is left that a reader of these fields refuses.
+        // A repeated field is the only remaining reason for which the parser refuses such an object.
         None => "ambiguous: one of its fields occurs twice".to_owned(),
     }
 }
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_line_is_said_without_a_word_of_it() {
+    fn the_error_of_a_broken_line_does_not_quote_the_line() {
         let cases: [(&[u8], &str); 12] = [
             (
                 br#""postgres://u:hunter2@h""#,
@@ -252,19 +252,19 @@ mod tests {
             (br#"{"id": 7}"#, "without the field text"),
             (
                 br#"{"id": 7, "text": null}"#,
-                "its field text is null and no string",
+                "its field text is null, not a string",
             ),
             (
                 br#"{"id": 7, "text": {"hunter2": 1}}"#,
-                "its field text is an object and no string",
+                "its field text is an object, not a string",
             ),
             (
                 br#"{"id": 7, "text": ["hunter2"]}"#,
-                "its field text is a list and no string",
+                "its field text is a list, not a string",
             ),
             (
                 br#"{"id": 7, "text": "x", "sourceType": 5}"#,
-                "its field sourceType is a number and no string",
+                "its field sourceType is a number, not a string",
             ),
             (
                 br#"{"id": 7, "text": "hunter2", "text": "y"}"#,
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_of_windows_empty_lines_and_unknown_fields_are_no_errors() {
+    fn byte_order_marks_empty_lines_and_unknown_fields_are_not_errors() {
         let input = b"\xef\xbb\xbf{\"id\":7,\"text\":\"x\"}\r\n\n  \r\n{\"id\":\"c\",\"text\":\"Sync cancelled by user\",\"sourceType\":null,\"more\":1}";
         let (answers, code) = run(input);
         let said: Vec<_> = answers
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_costs_only_itself() {
+    fn a_line_that_is_too_long_does_not_affect_others() {
         let question = |length: usize| {
             let rest = r#"{"text":""}"#.len();
             format!("{{\"text\":\"{}\"}}", "x".repeat(length - rest))
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_is_nothing_out() {
+    fn empty_input_gives_empty_output() {
         let (answers, code) = run(b"");
         assert!(answers.is_empty());
         assert!(is_code(code, 0));

@@ -6,7 +6,7 @@ use crate::{
     posthog::{PostHogError, error::KEYS_WITHOUT_SCOPES},
 };
 
-/// What the client says of a refusal whose body `PostHog` would not send.
+/// What the client reports for a refusal with a body that is not from `PostHog`.
 const NOT_POSTHOG: &str = "a body that is not PostHog's";
 
 /// Why the project could not be read, and what to do.
@@ -16,16 +16,16 @@ pub(super) fn why(error: &PostHogError, host: &str, project: i64) -> String {
             format!("Check that {host} is the address of PostHog and can be reached from here")
         }
         PostHogError::RateLimited { wait, .. } => format!(
-            "It asks to wait for {}, and this command waits for {} at most. The limits of an API key are shared with everything else that uses it: try again later",
+            "PostHog asks to wait for {}, but this command waits for at most {}. All clients of an API key share its limits: try again later",
             in_words(*wait),
             in_words(PATIENCE)
         ),
         PostHogError::Waiting { .. } | PostHogError::OverShare { .. } => {
-            "The limits of an API key are shared with everything else that uses it: try again later"
+            "All clients of an API key share its limits: try again later"
                 .to_owned()
         }
         PostHogError::Refused { status: 401, .. } => {
-            "Use a valid personal API key of PostHog (it begins with phx_), made on this host"
+            "Use a valid personal API key of PostHog (it begins with phx_) that was created on this host"
                 .to_owned()
         }
         PostHogError::Refused { status: 403, .. }
@@ -45,14 +45,14 @@ pub(super) fn why(error: &PostHogError, host: &str, project: i64) -> String {
             ..
         } if !detail.contains(NOT_POSTHOG) => {
             format!(
-                "PostHog at {host} knows no project {project} for this key: check --project, the number in the URL of PostHog's UI, and --host"
+                "PostHog at {host} has no project {project} for this key: check --project (the number in the URL of PostHog's UI) and --host"
             )
         }
         PostHogError::Refused { status: 500.., .. } => {
-            "PostHog has trouble of its own: try again in some minutes".to_owned()
+            "PostHog has a problem: try again in a few minutes".to_owned()
         }
         PostHogError::TooLarge { .. } => {
-            format!("Check that {host} is the address of PostHog; its lists are smaller")
+            format!("Check that {host} is the address of PostHog: PostHog's lists are smaller")
         }
         PostHogError::Refused { .. } | PostHogError::Unexpected { .. } => {
             format!("Check that {host} is the address of PostHog itself, without a path")

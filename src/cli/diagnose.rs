@@ -1,5 +1,5 @@
-//! `diagnose`: reads a project once and says what is wrong. Read-only by construction: it has a client, which only reads, and
-//! nothing of `execute`.
+//! `diagnose`: reads a project once and reports what is wrong. Read-only by construction: it has a client, which only
+//! reads, and nothing of `execute`.
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
@@ -37,9 +37,9 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(
     after_help = "The API key is read from the environment variable POSTHOG_API_KEY, or from the file of --api-key-file. It needs the scope\n\
-external_data_source:read; with external_data_source:write some causes are told more precisely (nothing is ever changed).\n\n\
-Exit code: 0 nothing is wrong or only for information, 1 warnings, 2 errors, 3 the project could not be read (or not enough\n\
-of it to say that nothing is wrong), the report not be written, or wrong flags."
+external_data_source:read. With external_data_source:write, some causes are more precise; nothing is changed.\n\n\
+Exit code: 0 no findings, or only for information; 1 warnings; 2 errors; 3 wrong flags, the report could not be written, or the\n\
+project could not be read (completely enough to exclude problems)."
 )]
 pub(super) struct DiagnoseArgs {
     /// Base URL of PostHog, for example https://us.posthog.com; http only for http://127.0.0.1:PORT
@@ -57,7 +57,7 @@ pub(super) struct DiagnoseArgs {
     #[command(flatten)]
     network: NetworkArgs,
 
-    /// How to print
+    /// Output format
     #[arg(long, short, value_enum, default_value_t = Format::Table)]
     output: Format,
 }
@@ -80,9 +80,9 @@ struct Document<'a> {
     project: i64,
     read_at: Timestamp,
     summary: &'a Summary,
-    /// What was not looked at, and why.
+    /// What was not checked, and why.
     notes: &'a [String],
-    /// Whether this `PostHog` shows this; what is not known is null.
+    /// Whether this `PostHog` provides this; null if not known.
     instance: BTreeMap<Feature, Option<bool>>,
     findings: &'a [Finding],
 }
@@ -129,23 +129,23 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
     Ok(exit_code(&findings, read.cut_off))
 }
 
-/// The findings as one sees them who has no operator.
+/// The findings for a reader without the operator.
 fn findings(diagnosis: &mut Diagnosis, began: Timestamp) -> Vec<Finding> {
     for problem in &mut diagnosis.problems {
         problem.advice = Advice::same(problem.advice.by_hand);
     }
     let mut findings = words::findings(diagnosis, &Plan::default(), usize::MAX).shown;
     for finding in &mut findings {
-        // What was first seen just now began some time before, and nobody knows when.
+        // What this command saw first started earlier, at an unknown time.
         finding.since = finding.since.filter(|at| *at < began);
-        "Nothing: this command only reads.".clone_into(&mut finding.next_action);
+        "None: this command only reads".clone_into(&mut finding.next_action);
     }
-    // What concerns the whole project comes before its sources.
+    // Findings about the whole project come first.
     findings.sort_by_key(|finding| (finding.severity, !finding.source_id.is_empty()));
     findings
 }
 
-/// By the worst finding. That nothing was found says nothing if not all was read.
+/// Of the worst finding. An incomplete read without findings is not a success.
 fn exit_code(findings: &[Finding], cut_off: bool) -> ExitCode {
     match findings.iter().map(|finding| finding.severity).min() {
         Some(Severity::Error) => ExitCode::from(2),
@@ -155,7 +155,7 @@ fn exit_code(findings: &[Finding], cut_off: bool) -> ExitCode {
     }
 }
 
-/// What is wrong with the project, and what was not looked at.
+/// What is wrong with the project, and what was not checked.
 fn judged(read: &mut Read) -> (Diagnosis, Vec<String>) {
     let (at, cut_off) = (read.at, read.cut_off);
     let timings = &Timings::PRODUCTION;
@@ -169,23 +169,23 @@ fn judged(read: &mut Read) -> (Diagnosis, Vec<String>) {
     (diagnosis, notes)
 }
 
-/// What this `PostHog` does not show, and what that means for the report.
+/// What this `PostHog` does not provide, and what that means for the report.
 fn of_instance(instance: &Instance) -> impl Iterator<Item = String> {
     let only_observed = instance.why_only_observed().map(|why| {
-        format!("Versions: {why}. Upgrade PostHog before you let the operator act on this project.")
+        format!("Versions: {why}. Upgrade PostHog before the operator may act on this project.")
     });
     let said = instance.sentences().into_iter();
-    let said = said.map(|sentence| format!("Of this PostHog: {sentence}."));
+    let said = said.map(|sentence| format!("This PostHog: {sentence}."));
     only_observed.into_iter().chain(said)
 }
 
-/// What was not looked at, and why.
+/// What was not checked, and why.
 fn notes(unlooked: &Unlooked, questions: usize, cut_off: bool) -> Vec<String> {
-    const BY_LIST: &str = "What is said of them is what PostHog's list of tables says.";
+    const BY_LIST: &str = "Their state is taken from PostHog's list of tables.";
     let mut notes = Vec::new();
     if cut_off {
         notes.push(format!(
-            "PostHog answered 429 and asked for a longer wait than the {} that this command waits, so this report is not complete. The limits of an API key are shared with everything else that uses it: try again later.",
+            "This report is incomplete: PostHog answered 429 and asked to wait longer than the {} that this command waits. All clients of an API key share its limits: try again later.",
             in_words(PATIENCE)
         ));
     }
@@ -199,13 +199,13 @@ fn notes(unlooked: &Unlooked, questions: usize, cut_off: bool) -> Vec<String> {
     if unlooked.not_asked > 0 {
         let (tables, most) = (plural(unlooked.not_asked, "table"), BUDGET.looks);
         notes.push(format!(
-            "{tables} that deserve a closer look got none: one call looks at {most} at most. {BY_LIST}"
+            "{tables} that need a probe got none: this command probes at most {most}. {BY_LIST}"
         ));
     }
     if questions > 0 {
-        let questions = plural(questions, "closer question");
+        let questions = plural(questions, "probe");
         notes.push(format!(
-            "{questions} on webhooks, change data capture and columns left out, so that this command ends in time."
+            "{questions} of webhooks, change data capture and columns skipped to limit the duration of this command."
         ));
     }
     notes

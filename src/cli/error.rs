@@ -1,8 +1,8 @@
-//! Why a command ended badly, and with which exit code.
+//! Why a command failed, and its exit code.
 
 use crate::{controller::startup::StartError, serve::BindError};
 
-/// Why a command ended badly.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// A combination of flags that is not allowed.
@@ -20,7 +20,7 @@ pub enum CliError {
     /// Standard input could not be read.
     #[error("cannot read standard input: {0}")]
     Input(std::io::Error),
-    /// No runtime.
+    /// The async runtime could not start.
     #[error("cannot start: {0}")]
     Runtime(#[from] std::io::Error),
     /// The project could not be read.
@@ -31,11 +31,11 @@ pub enum CliError {
     Interrupted,
 }
 
-/// Wrong flags, as clap has it.
+/// Wrong flags, as in clap.
 const USAGE: u8 = 2;
-/// What was asked for could not be done. Of `diagnose` 0, 1 and 2 are results, and wrong flags count as this too.
+/// The command could not do its work. For `diagnose`, 0, 1 and 2 are results, so wrong flags also exit with this code.
 pub const CANNOT: u8 = 3;
-/// As a shell has it for a command that Ctrl-C ended.
+/// As shells report a command that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
 impl CliError {

@@ -1,4 +1,4 @@
-//! `explain`: what an error text means, which reads no network and no cluster; or how one table of a project stands.
+//! `explain`: what an error text means, without network or cluster; or the state of one table of a project.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -26,35 +26,37 @@ use crate::{
     },
 };
 
-/// Longest part of a text that is shown again, in characters.
+/// Longest part of a text that is echoed, in characters.
 const SHOWN: usize = 300;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit code: 0 every text was read (also one that no rule knows: its cause is Unknown), 1 a line of the batch was broken, 2 wrong\n\
-flags, 3 the input or the project could not be read, or the output not be written."
+    after_help = "Exit code: 0 every text was read (if no rule matches, its cause is Unknown), 1 a line of the batch was broken, 2 wrong\n\
+flags, 3 the input or the project could not be read, or the output could not be written."
 )]
 pub(super) struct ExplainArgs {
     /// The error text, as PostHog shows it in `latest_error`
     #[arg(required_unless_present_any = ["batch", "table"], conflicts_with_all = ["batch", "table"])]
     text: Option<String>,
 
-    /// Type of the source as PostHog names it, for example Postgres. It helps with texts that several kinds of source use
+    /// Type of the source as PostHog names it, for example Postgres. It distinguishes texts that several kinds of
+    /// sources use
     #[arg(long, value_name = "TYPE", conflicts_with_all = ["batch", "table"])]
     source_type: Option<String>,
 
-    /// How to print
+    /// Output format
     #[arg(long, short, value_enum, default_value_t = Format::Table, conflicts_with = "batch")]
     output: Format,
 
-    /// Read one JSON object per line from standard input, {"id", "text", "sourceType"?}, and write one per line, {"id", "cause",
-    /// "confidence", "rule", "advice"}. A broken line gets cause Unknown and a field "error", and is named on standard error
+    /// Read one JSON object per line from standard input, {"id", "text", "sourceType"?}, and write one per line, {"id",
+    /// "cause", "confidence", "rule", "advice"}. A broken line gets cause Unknown and a field "error", and is reported
+    /// on standard error
     #[arg(long, conflicts_with = "table")]
     batch: bool,
 
-    /// Name of a table, instead of a text: how it stands by one look at PostHog, how far its run is, and what that is known by. The API key
-    /// is read as by `diagnose`
+    /// Name of a table, instead of a text: print its state in PostHog now, the phase of its run, and the evidence. The
+    /// API key is read as in `diagnose`
     #[arg(long, value_name = "NAME", requires = "host", requires = "project")]
     table: Option<String>,
 
@@ -82,7 +84,7 @@ enum Format {
     Json,
 }
 
-/// What `explain` says of a text.
+/// The explanation of a text.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Explanation<'a> {
@@ -127,13 +129,13 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How a table stands, for programs.
+/// The state of a table, for programs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Standing<'a> {
     source: String,
     table: &'a str,
-    /// What PostHog calls it.
+    /// The status in PostHog.
     status: &'a str,
     verdict: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +146,7 @@ struct Standing<'a> {
     advice: &'a str,
 }
 
-/// Prints how each table of this name stands.
+/// Prints the state of each table of this name.
 fn of_table(project: &Project<'_>, name: &str, format: Format) -> Result<ExitCode, CliError> {
     let mut read = project.read()?;
     let (at, cut_off) = (read.at, read.cut_off);
@@ -211,7 +213,7 @@ fn standing(standing: &Standing<'_>) -> String {
     ];
     fields.extend(cause.map(|cause| ("Cause", cause.as_str().to_owned())));
     fields.extend(phase.map(|phase| ("Phase", phase.to_owned())));
-    fields.extend(evidence.iter().map(|fact| ("Known by", fact.clone())));
+    fields.extend(evidence.iter().map(|fact| ("Evidence", fact.clone())));
     fields.push(("What to do", (*advice).to_owned()));
     report::fields("", &fields, output::width())
 }
@@ -234,7 +236,7 @@ fn table(text: &str, reading: &Reading) -> String {
 
 fn why(reading: &Reading) -> String {
     if reading.rule == NO_RULE {
-        "no rule knows this text; a wrong cause would be worse than none".to_owned()
+        "no rule matches this text; a wrong cause would be worse than none".to_owned()
     } else {
         format!("rule {}", reading.rule)
     }

@@ -7,19 +7,20 @@ use serde::Serialize;
 use super::CliError;
 use crate::posthog::visible;
 
-/// Widest line of a report, in characters: longer ones are hard to read. Where no terminal is, every line is as wide as that.
+/// Widest line of a report, in characters: longer ones are hard to read. Also the width if there is no terminal.
 const WIDEST: usize = 100;
-/// Narrowest line: below that, names in a column leave no place for a text.
+/// Narrowest line: below that, a column of names leaves no space for a text.
 const NARROWEST: usize = 50;
 
-/// Writes `text`, what is not seen escaped. A reader that stops early, such as `head`, is no error. Colours are left out where nobody sees them.
+/// Writes `text` with invisible characters escaped. A reader that stops early, such as `head`, is not an error. Colours
+/// are used only at a terminal.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
     let mut out = anstream::stdout().lock();
     let text = visible::lines(text);
     written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
-/// Whether a write worked; one that nobody reads any more did.
+/// The result of a write. A closed pipe is not an error.
 pub(super) fn written(result: std::io::Result<()>) -> Result<(), CliError> {
     match result {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -29,7 +30,7 @@ pub(super) fn written(result: std::io::Result<()>) -> Result<(), CliError> {
     }
 }
 
-/// Writes a line to standard error. If that is closed too, there is nobody left to tell.
+/// Writes a line to standard error. If that is closed, the line is dropped.
 pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", visible::lines(line));
 }
@@ -48,7 +49,7 @@ pub(super) fn yaml<A: Serialize>(value: &A) -> Result<String, CliError> {
     serde_saphyr::to_string(value).map_err(|error| CliError::Print(error.to_string()))
 }
 
-/// `value` as JSON for people, with a line break at its end.
+/// `value` as indented JSON, with a trailing line break.
 pub(super) fn json<A: Serialize>(value: &A) -> Result<String, CliError> {
     let mut text =
         serde_json::to_string_pretty(value).map_err(|error| CliError::Print(error.to_string()))?;

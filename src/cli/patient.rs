@@ -1,5 +1,4 @@
-//! A transport that waits when `PostHog` asks it to. The operator does something else meanwhile and comes back; a command that a
-//! person waits for has nothing else to do.
+//! A transport that waits when `PostHog` asks for it. The operator would requeue; a command can only wait.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,24 +16,24 @@ use crate::{
     },
 };
 
-/// How long one command waits in all. A key's limit for a minute has passed by then; that for an hour may not have.
+/// How long one command waits in total. A key's limit per minute has reset by then, its limit per hour perhaps not.
 pub(super) const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
 /// Wait after a 429 that does not say how long.
 const DEFAULT_WAIT: Duration = Duration::from_mins(1);
 /// Shortest wait: `Retry-After: 0` must not make a loop without a pause.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Sends through `inner`, again after each wait that `PostHog` asks for. Only for what reads: a 429 has no effect, and a read
-/// may be repeated.
+/// Sends through `inner`, and again after each wait that `PostHog` asks for. Only for reads: a 429 has no effect, and a
+/// read may be repeated.
 #[derive(Debug)]
 pub(super) struct Patient<T> {
     inner: T,
     progress: Progress,
-    /// How much patience is left; none once a wait was refused.
+    /// Time left for waits; none once a wait was refused.
     left: Arc<Mutex<Option<Duration>>>,
 }
 
-/// Tells, also after the transport was given away, whether a wait was refused.
+/// Reports whether a wait was refused, also after the transport has been moved.
 #[derive(Debug, Clone)]
 pub(super) struct Patience(Arc<Mutex<Option<Duration>>>);
 
@@ -51,7 +50,7 @@ impl<T> Patient<T> {
         Patience(self.left.clone())
     }
 
-    /// Takes `wait` off the patience; false if it is more than is left, and from then on.
+    /// Subtracts `wait` from the time left; false if it is too long, and from then on.
     fn grants(&self, wait: Duration) -> bool {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         *left = left.and_then(|left| left.checked_sub(wait));
@@ -60,7 +59,7 @@ impl<T> Patient<T> {
 }
 
 impl Patience {
-    /// True if `PostHog` asked for a longer wait than this command makes, so that what came after was not read.
+    /// True if `PostHog` asked for a longer wait than this command allows, so that later reads were skipped.
     pub(super) fn has_ended(&self) -> bool {
         let left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         left.is_none()
@@ -82,7 +81,7 @@ impl<T: Transport> Transport for Patient<T> {
                 return Ok(answer);
             }
             self.progress.says(&format!(
-                "PostHog asks to wait {} seconds (429: the key's limit is used up)",
+                "rate limited by PostHog (429): waiting {} seconds",
                 wait.as_secs()
             ));
             tokio::time::sleep(wait).await;
@@ -95,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patience_is_for_all_waits_together_and_ends_for_good() {
+    fn all_waits_share_one_limit_and_none_follows_a_refused_one() {
         let patient = Patient::new((), Progress::new());
         let patience = patient.patience();
         let most = PATIENCE.unsigned_abs();
@@ -103,7 +102,7 @@ mod tests {
         assert!(!patient.grants(SHORTEST_WAIT) && patience.has_ended());
         assert!(
             !patient.grants(Duration::ZERO),
-            "what came after was not read either"
+            "later waits are refused too"
         );
     }
 }

@@ -1,8 +1,8 @@
-//! What a person at a terminal sees while a long read is under way.
+//! The progress line at a terminal during a long read.
 
 use std::io::{IsTerminal, Write};
 
-/// One line on standard error that replaces itself. Nothing where no person looks.
+/// One line on standard error that replaces itself. Nothing if standard error is not a terminal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Progress {
     shown: bool,
@@ -16,12 +16,12 @@ impl Progress {
         }
     }
 
-    /// Shows `what` in place of what was shown before.
+    /// Shows `what` instead of the previous text.
     pub(super) fn says(self, what: &str) {
         self.write(&format!("\r\x1b[K{what} …"));
     }
 
-    /// Leaves an empty line to what comes next.
+    /// Clears the line for the next output.
     pub(super) fn clears(self) {
         self.write("\r\x1b[K");
     }
@@ -29,7 +29,7 @@ impl Progress {
     fn write(self, text: &str) {
         if self.shown {
             let mut terminal = std::io::stderr();
-            // Progress that cannot be shown is no reason to end.
+            // The command continues even if progress cannot be shown.
             let _ = terminal.write_all(text.as_bytes());
             let _ = terminal.flush();
         }

@@ -1,5 +1,5 @@
-//! A project of `PostHog`, as a command reads it once. Read-only by construction: it has a client, which only reads, and nothing of
-//! `execute`.
+//! A `PostHog` project, read once by a command. Read-only by construction: it has a client, which only reads, and
+//! nothing of `execute`.
 
 use std::{path::Path, sync::Arc};
 
@@ -20,10 +20,10 @@ use crate::{
 
 /// The variable that holds the API key.
 const KEY_VARIABLE: &str = "POSTHOG_API_KEY";
-/// How a personal API key of `PostHog` begins.
+/// Prefix of a personal API key of `PostHog`.
 const KEY_BEGINS: &str = "phx_";
 
-/// What one call may ask beyond the list: well below the 480 requests a minute of a key.
+/// How many requests one command may send after the list: well below the 480 requests per minute of a key.
 pub(super) const BUDGET: Budget = Budget {
     looks: 200,
     probes: 60,
@@ -35,23 +35,23 @@ pub(super) struct Project<'a> {
     pub id: i64,
     pub api_key_file: Option<&'a Path>,
     pub network: &'a NetworkArgs,
-    /// The one table that is looked at closer; every table that needs it if none is named.
+    /// The one table that is probed; if none is named, every table that needs it.
     pub table: Option<&'a str>,
 }
 
 /// What was read of a project.
 pub(super) struct Read {
-    /// A policy with every default that selects what was asked for.
+    /// A policy with all defaults that selects the requested tables.
     pub policy: ValidatedPolicy,
     pub snapshot: Snapshot,
     pub state: State,
     pub at: Timestamp,
-    /// `PostHog` answered no more before all was asked.
+    /// `PostHog` stopped answering before everything was read.
     pub cut_off: bool,
 }
 
 impl Read {
-    /// What is judged by.
+    /// The input of the diagnosis.
     pub(super) const fn known(&self) -> Known<'_> {
         Known {
             policy: &self.policy,
@@ -65,7 +65,7 @@ impl Read {
 }
 
 impl Project<'_> {
-    /// Reads it. Ctrl-C ends that.
+    /// Reads the project. Ctrl-C interrupts it.
     pub(super) fn read(&self) -> Result<Read, CliError> {
         let policy = self.policy()?;
         let key = self.key()?;
@@ -73,14 +73,14 @@ impl Project<'_> {
             .enable_all()
             .build()?;
         let read = runtime.block_on(until_interrupted(self.read_with(policy, key)));
-        // What is still waiting for a connection must not hold the process.
+        // Calls that still wait for a connection must not delay the exit.
         runtime.shutdown_background();
         read
     }
 
-    /// A policy with every default that selects the whole project, or the one table.
+    /// A policy with all defaults that selects the whole project, or the one table.
     fn policy(&self) -> Result<ValidatedPolicy, CliError> {
-        // What stands before an @ may be a password.
+        // The text before an @ may be a password.
         let host = Host::parse(self.host).map_err(|error| {
             cannot(format!("--host: {}", redact::text(&error.to_string(), 300)))
         })?;
@@ -90,7 +90,7 @@ impl Project<'_> {
         "metadata": {"name": "diagnose", "namespace": "default", "uid": "diagnose", "creationTimestamp": "1970-01-01T00:00:00Z"},
         "spec": {
             "posthog": {"host": host.as_str(), "projectId": self.id, "apiKeySecretRef": {"name": "none", "key": "none"}},
-            // Whoever asks now wants to know now.
+            // The user wants to see failures immediately.
             "health": {"failing": {"for": "0s"}},
             "selector": {"schemas": {"include": self.table.into_iter().collect::<Vec<_>>()}},
         },
@@ -105,7 +105,7 @@ impl Project<'_> {
                 let shown = path.display().to_string();
                 if shown.starts_with(KEY_BEGINS) {
                     return Err(cannot(format!(
-                        "--api-key-file names a file, and this looks like the key itself: put it into {KEY_VARIABLE} instead"
+                        "--api-key-file expects the path of a file, but the value looks like the key itself: set {KEY_VARIABLE} to it instead"
                     )));
                 }
                 let bytes = std::fs::read(path).map_err(|error| {
@@ -117,13 +117,13 @@ impl Project<'_> {
                 Some(value) => (value.into_encoded_bytes(), KEY_VARIABLE.to_owned()),
                 None => {
                     return Err(cannot(format!(
-                        "no API key: set {KEY_VARIABLE} to a personal API key of PostHog with the scope external_data_source:read, or name a file with --api-key-file"
+                        "no API key: set {KEY_VARIABLE} to a personal API key of PostHog with the scope external_data_source:read, or pass a file with --api-key-file"
                     )));
                 }
             },
         };
         ApiKey::new(&bytes)
-            .map_err(|error| cannot(format!("the API key of {from} cannot be used: {error}")))
+            .map_err(|error| cannot(format!("the API key from {from} is invalid: {error}")))
     }
 
     async fn read_with(&self, policy: ValidatedPolicy, key: ApiKey) -> Result<Read, CliError> {
@@ -152,7 +152,7 @@ impl Project<'_> {
             timings: &Timings::PRODUCTION,
             budget: BUDGET,
             every_run: true,
-            progress: &|done, all| progress.says(&format!("looking closer: {done} of {all}")),
+            progress: &|done, all| progress.says(&format!("probing: {done} of {all}")),
         }
         .make(sources, Vec::new(), Elsewhere::default())
         .await;
@@ -174,12 +174,12 @@ impl Project<'_> {
     }
 }
 
-/// Who ends a read by Ctrl-C finds an empty line and no half of a progress message.
+/// After Ctrl-C the progress line is cleared.
 async fn until_interrupted<A>(
     read: impl Future<Output = Result<A, CliError>>,
 ) -> Result<A, CliError> {
     tokio::select! {
-        // In this order, so that Ctrl-C is listened for before anything is sent.
+        // In this order, so that Ctrl-C is handled before anything is sent.
         biased;
         Ok(()) = tokio::signal::ctrl_c() => {
             Progress::new().clears();

@@ -19,7 +19,7 @@ const NAMES: usize = 8;
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// What was read, and what was found in it.
+/// What was read, and the findings.
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     pub host: &'a str,
@@ -69,11 +69,11 @@ impl Report<'_> {
 
     fn nothing_found(&self) -> &'static str {
         if self.summary.schemas.total == 0 {
-            "\nThe project has no data-warehouse tables, so there is nothing to say.\n"
+            "\nThe project has no data-warehouse tables.\n"
         } else if self.notes.is_empty() {
             "\nNothing is wrong.\n"
         } else {
-            "\nNothing is wrong as far as it was looked at.\n"
+            "\nNo problems were found in the checked part.\n"
         }
     }
 
@@ -109,15 +109,15 @@ impl Report<'_> {
             let names = names(affected.schemas.iter().map(String::as_str), count);
             lines.push(("Tables", format!("{count}: {names}")));
         }
-        // Of several tables the first stands for all: their facts differ in little more than ids and times.
+        // The evidence of the first table represents the group: the others differ in little more than ids and times.
         let of = |fact: &String| match group {
             [_] => fact.clone(),
             _ => format!("{}: {fact}", first.schema),
         };
         lines.extend(first.evidence.iter().map(|fact| ("Evidence", of(fact))));
         lines.push((
-            "Known by",
-            format!("rule {}, confidence {:?}", first.rule, first.confidence),
+            "Rule",
+            format!("{}, confidence {:?}", first.rule, first.confidence),
         ));
         lines.push(("What to do", first.advice.clone()));
         let could = operator(Cause::of(first.cause).remedy_for(&first.rule));
@@ -152,11 +152,11 @@ fn messages(group: &[&Finding]) -> Vec<(&'static str, String)> {
         let names = names(of.iter().copied(), of.len());
         ("What", format!("{names}: {message}"))
     });
-    let rest = (hidden > 0).then(|| ("What", format!("and {hidden} more tables likewise")));
+    let rest = (hidden > 0).then(|| ("What", format!("and {hidden} more tables")));
     shown.chain(rest).collect()
 }
 
-/// Findings of `severity`, those that have the same to say together; what concerns a source before its tables.
+/// Findings of `severity`, equal ones grouped; a source's own findings before those of its tables.
 fn groups(findings: &[Finding], severity: Severity) -> Vec<Vec<&Finding>> {
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
     for finding in findings
@@ -186,7 +186,7 @@ fn groups(findings: &[Finding], severity: Severity) -> Vec<Vec<&Finding>> {
     groups
 }
 
-/// What findings have in common that are told together.
+/// What the findings of a group have in common.
 fn kind(finding: &Finding) -> impl PartialEq + use<'_> {
     (
         &finding.source_id,
@@ -236,9 +236,9 @@ fn counts(summary: &Summary) -> String {
         (stuck, "stuck"),
         (failing, "failing"),
         (stale, "stale"),
-        (billing, "held back by billing"),
+        (billing, "stopped by billing"),
         (disabled, "switched off"),
-        (unknown, "not known or never run"),
+        (unknown, "unknown or never run"),
     ];
     let parts: Vec<_> = parts
         .into_iter()
@@ -257,20 +257,20 @@ fn counts(summary: &Summary) -> String {
     )
 }
 
-/// A number with what it counts.
+/// A number and its unit.
 pub(super) fn plural<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
     let ending = if count == N::from(1) { "" } else { "s" };
     format!("{count} {what}{ending}")
 }
 
-/// What the operator could do, if there is anything.
+/// What the operator could do, if anything.
 pub(super) fn operator(remedy: Remedy) -> Option<String> {
     match remedy {
         Remedy::Safe(action) => Some(format!(
-            "{action:?} fits and is safe: in mode Enforce it needs nobody's approval"
+            "{action:?} is possible and safe: in mode Enforce it needs no approval"
         )),
         Remedy::NeedsApproval(action) => Some(format!(
-            "{action:?} fits, and needs a person's approval because it could cost data or changes the configuration"
+            "{action:?} is possible, but needs a person's approval because it could lose data or changes the configuration"
         )),
         Remedy::Nothing => None,
     }

@@ -24,13 +24,13 @@ use crate::{
     serve,
 };
 
-/// Name of the Lease unless a flag says otherwise.
+/// Default name of the Lease.
 const LEASE_NAME: &str = "warehouse-sync-operator";
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// Namespace whose policies are looked after; repeat it, or separate with commas. Default: all namespaces
+    /// Namespace whose policies are reconciled; repeat the flag, or separate with commas. Default: all namespaces
     #[arg(
         long = "namespace",
         value_name = "NAME",
@@ -40,16 +40,17 @@ pub(super) struct RunArgs {
     )]
     namespaces: Vec<String>,
 
-    /// Host (or HOST:PORT) of a PostHog that may get API keys; repeat it, or separate with commas. Default: us.posthog.com and eu.posthog.com
+    /// Host (or HOST:PORT) of a PostHog instance to which API keys may be sent; repeat the flag, or separate with
+    /// commas. Default: us.posthog.com and eu.posthog.com
     #[arg(long = "allowed-host", value_name = "HOST", env = "WAREHOUSE_SYNC_ALLOWED_HOSTS", value_delimiter = ',', value_parser = host)]
     allowed_hosts: Vec<String>,
 
-    /// Host (or HOST:PORT) that may be told when a person is needed (spec.notifications), for example hooks.slack.com; repeat it, or
-    /// separate with commas. Default: none
+    /// Host (or HOST:PORT) to which notifications (spec.notifications) may be sent, for example hooks.slack.com; repeat
+    /// the flag, or separate with commas. Default: none
     #[arg(long = "allowed-notify-host", value_name = "HOST", env = "WAREHOUSE_SYNC_ALLOWED_NOTIFY_HOSTS", value_delimiter = ',', value_parser = host)]
     allowed_notify_hosts: Vec<String>,
 
-    /// Also permit http://127.0.0.1:PORT, for a PostHog (or a simulator, or a receiver of notifications) on this machine
+    /// Also allow http://127.0.0.1:PORT, for PostHog, a simulator or a receiver of notifications on this machine
     #[arg(long, env = "WAREHOUSE_SYNC_ALLOW_HTTP_LOOPBACK")]
     allow_http_loopback: bool,
 
@@ -65,11 +66,11 @@ pub(super) struct RunArgs {
     )]
     bind: SocketAddr,
 
-    /// Namespace of the Lease by which replicas agree on who leads. Default: that of the pod, or of the kubeconfig
+    /// Namespace of the Lease by which replicas agree on a leader. Default: that of the pod, or of the kubeconfig
     #[arg(long, value_name = "NAME", env = "WAREHOUSE_SYNC_LEASE_NAMESPACE", value_parser = name)]
     lease_namespace: Option<String>,
 
-    /// Name of that Lease. Operators in one namespace that look after different policies need one each
+    /// Name of that Lease. Operators in one namespace that reconcile different policies need different names
     #[arg(
         long,
         value_name = "NAME",
@@ -79,37 +80,39 @@ pub(super) struct RunArgs {
     )]
     lease_name: String,
 
-    /// Calls that may be sent to one project of PostHog in an hour, by all policies on it together; a policy's maxActionsPerHour can only
-    /// lower it
+    /// Calls that all policies of one PostHog project may send together in an hour; a policy's maxActionsPerHour can
+    /// only lower it
     #[arg(long, value_name = "N", env = "WAREHOUSE_SYNC_MAX_ACTIONS_PER_HOUR", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     max_actions_per_hour: u32,
 
-    /// How much of PostHog's limits of each API key the operator may use, in percent; the rest is for the others that use the key
+    /// Share of each API key's rate limits that the operator may use, in percent; the rest is for other clients with
+    /// the same key
     #[arg(long, value_name = "PERCENT", env = "WAREHOUSE_SYNC_QUOTA_SHARE", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     quota_share: u32,
 
-    /// Tables of one project of PostHog that are taken into memory; a project with more is not read, which its policies say
+    /// Most tables of one PostHog project; a project with more is not read, and its policies report that
     #[arg(long, value_name = "N", env = "WAREHOUSE_SYNC_MAX_TABLES_PER_PROJECT", default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     max_tables_per_project: u32,
 
-    /// Tables of all projects together: a project that would be too much is not read, which its policies say
+    /// Most tables of all projects together; a project that would exceed this is not read, and its policies report that
     #[arg(long, value_name = "N", env = "WAREHOUSE_SYNC_MAX_TABLES", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     max_tables: u32,
 
-    /// Believe approvals also where the admission policies of approvals are not in force: then anybody who may edit a policy can approve
+    /// Accept approvals even if the admission policies are not in effect: then anyone who may edit a policy can approve
     #[arg(long, env = "WAREHOUSE_SYNC_ALLOW_UNGUARDED_APPROVALS")]
     allow_unguarded_approvals: bool,
 
-    /// Believe only approvals whose name the API server has checked, not those that come from git on behalf of somebody
+    /// Accept only approvals whose name the API server has verified, not approvals from git on behalf of someone
     #[arg(long, env = "WAREHOUSE_SYNC_REQUIRE_VERIFIED_APPROVALS")]
     require_verified_approvals: bool,
 
-    /// User name of a ServiceAccount that people act through (system:serviceaccount:NAMESPACE:NAME), whose approvals count as a person's;
-    /// repeat it, or separate with commas. The admission policies must name the same. Default: none
+    /// User name of a ServiceAccount (system:serviceaccount:NAMESPACE:NAME) through which people act, so that its
+    /// approvals are treated as a person's; repeat the flag, or separate with commas. The admission policies must name
+    /// the same ones. Default: none
     #[arg(long = "verified-service-accounts", value_name = "USER", env = "WAREHOUSE_SYNC_VERIFIED_SERVICE_ACCOUNTS", value_delimiter = ',', value_parser = service_account)]
     verified_service_accounts: Vec<String>,
 
-    /// How log lines look. What is logged is set by RUST_LOG
+    /// Format of log lines. RUST_LOG sets what is logged
     #[arg(long, value_name = "FORMAT", env = "WAREHOUSE_SYNC_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
     log_format: LogFormat,
 
@@ -126,7 +129,7 @@ enum LogFormat {
     Json,
 }
 
-/// Runs the operator until it is told to stop.
+/// Runs the operator until it receives a signal to stop.
 pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     let options = options(args)?;
     start_log(args.log_format)?;
@@ -135,21 +138,19 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(operate(options, args.bind));
-    // What is still waiting for a connection must not hold the process.
+    // Calls that still wait for a connection must not delay the exit.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
-/// What calls to `PostHog` go through and trust, so that nobody has to guess it from the environment of a pod.
+/// Logs the proxy and the additional certificate authorities, which are hard to see from outside the pod.
 fn tell_the_way(authorities: &Authorities) {
     if let Some(proxy) = proxy::named() {
-        tracing::info!(
-            "https goes through the proxy {proxy}, except to the hosts that NO_PROXY names"
-        );
+        tracing::info!("https uses the proxy {proxy}, except for the hosts in NO_PROXY");
     }
     if authorities.count() > 0 {
         tracing::info!(
-            "trusts {} more certificate authorities, from --ca-file",
+            "trusting {} additional certificate authorities from --ca-file",
             authorities.count()
         );
     }
@@ -167,7 +168,7 @@ async fn operate(options: Options, bind: SocketAddr) -> Result<(), CliError> {
 
 fn options(args: &RunArgs) -> Result<Options, CliError> {
     let fast = args.time_factor > 1;
-    // A chart sets a variable that has no value to nothing.
+    // A chart sets a variable without a value to the empty string.
     let given = |hosts: &[String]| -> Vec<String> {
         let hosts = hosts.iter().filter(|host| !host.is_empty());
         hosts.cloned().collect()
@@ -179,16 +180,17 @@ fn options(args: &RunArgs) -> Result<Options, CliError> {
     let all_loopback = listed.iter().chain(&notified).all(|host| is_loopback(host));
     if fast && !(args.allow_http_loopback && all_loopback) {
         return Err(CliError::Usage(
-            "--time-factor is for demos and tests on this machine: it needs --allow-http-loopback, and every --allowed-host must be loopback, and so must every --allowed-notify-host".to_owned(),
+            "--time-factor is for demos and tests on this machine: it needs --allow-http-loopback, and every --allowed-host and --allowed-notify-host must be a loopback address".to_owned(),
         ));
     }
-    // With shortened durations no PostHog but one on this machine may be reached, also not by default.
+    // With shortened durations, only a PostHog on this machine may be reached: the default hosts are excluded.
     let hosts = match listed.as_slice() {
         [] if fast => Vec::new(),
         [] => DEFAULT_HOSTS.map(str::to_owned).to_vec(),
         listed => listed.to_vec(),
     };
-    // A chart sets a variable that has no value to nothing; and two watches of one namespace would be two controllers.
+    // A chart sets a variable without a value to the empty string. Two watches of one namespace would be two
+    // controllers.
     let mut namespaces: Vec<String> = args
         .namespaces
         .iter()
@@ -229,7 +231,8 @@ fn election(args: &RunArgs) -> Election {
     }
 }
 
-/// Those that are given, in the order in which the chart writes them into the admission policies. They stay for as long as the process.
+/// The given accounts, in the order in which the chart writes them into the admission policies. They are kept until the
+/// process ends.
 fn people(accounts: &[String]) -> &'static [String] {
     let mut given: Vec<String> = accounts.iter().filter(|a| !a.is_empty()).cloned().collect();
     given.sort();
@@ -250,11 +253,11 @@ fn service_account(text: &str) -> Result<String, String> {
         };
         fits(parts.next()) && fits(parts.next()) && parts.next().is_none()
     });
-    // A chart sets a variable that has no value to nothing.
+    // A chart sets a variable without a value to the empty string.
     if is_account || text.is_empty() {
         return Ok(text.to_owned());
     }
-    Err("write the whole user name, system:serviceaccount:NAMESPACE:NAME".to_owned())
+    Err("write the full user name, system:serviceaccount:NAMESPACE:NAME".to_owned())
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -275,12 +278,12 @@ fn host(text: &str) -> Result<String, String> {
         .map_err(|_| "write HOST or HOST:PORT without https:// and without a path, for example posthog.example.com".to_owned())
 }
 
-/// What is logged unless `RUST_LOG` says otherwise. What kube's client and the verifier of certificates say of a failed call, the operator
-/// tells itself, with its object and what to do.
+/// The default of `RUST_LOG`. The operator itself logs failed calls, with the object and what to do, so the messages of
+/// kube's client and of the certificate verifier are off.
 const LOGGED: &str = "info,kube=warn,kube_client::client::builder=off,rustls_platform_verifier=off";
 
 fn start_log(format: LogFormat) -> Result<(), CliError> {
-    // A chart sets a variable that has no value to nothing.
+    // A chart sets a variable without a value to the empty string.
     let wanted = std::env::var("RUST_LOG")
         .ok()
         .filter(|text| !text.is_empty());
@@ -288,7 +291,7 @@ fn start_log(format: LogFormat) -> Result<(), CliError> {
         None => EnvFilter::new(LOGGED),
         Some(text) => EnvFilter::try_new(&text).map_err(|error| {
             CliError::Usage(format!(
-                "RUST_LOG is no filter ({error}): {text:?}. Allowed is for example `info` or `info,warehouse_sync_operator=debug`"
+                "RUST_LOG is not a filter ({error}): {text:?}. Write for example `info` or `info,warehouse_sync_operator=debug`"
             ))
         })?,
     };

@@ -193,8 +193,18 @@ pub fn nothing_runs(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::api::status::{RootCause, Step};
+    use crate::{
+        api::status::{Call, Mark, RootCause, Step},
+        decide::{
+            guards::fixture::{Situation, ago, of_incident},
+            plan::Kind,
+        },
+        diagnose::{Judged, stuck::Silence},
+        observe::{RunPhase, Seen},
+    };
 
     const TIMINGS: &Timings = &Timings::PRODUCTION;
 
@@ -233,6 +243,8 @@ mod tests {
             )
             .is_ok()
         );
+        let older = job("j0", "Running", "5").replace("T01", "T00");
+        let two = format!("{}, {older}", job("j1", "Running", "5"));
         let newer = Log::of_line(Some("2026-10-01T11:59:59Z".parse().unwrap()));
         for (why, look) in [
             (
@@ -256,6 +268,7 @@ mod tests {
                 "rows odd",
                 live(&job("j1", "Running", r#""5""#), Log::of_line(None)),
             ),
+            ("another run", live(&two, Log::of_line(None))),
             ("log moved", live(&job("j1", "Running", "5"), newer)),
             (
                 "log not readable",
@@ -393,6 +406,59 @@ mod tests {
             if let Ok(proof) = gate {
                 assert_eq!(proof.schema_id(), "a1");
             }
+        }
+    }
+
+    #[test]
+    fn only_the_run_of_the_incident_that_is_judged_dead_and_has_not_moved_hangs() {
+        let silence = || Silence {
+            job_id: "j1".into(),
+            began: ago(600),
+            since: ago(540),
+            phase: RunPhase::Extracting,
+            canary: None,
+        };
+        let stuck = || Verdict::StuckJob(silence());
+        for (what, verdict, frozen, running, job_id, hangs) in [
+            ("it", stuck(), true, true, "j1", true),
+            (
+                "one that may be alive",
+                Verdict::Silent(silence()),
+                true,
+                true,
+                "j1",
+                false,
+            ),
+            ("one that moves", stuck(), false, true, "j1", false),
+            ("one that has ended", stuck(), true, false, "j1", false),
+            ("another one", stuck(), true, true, "j2", false),
+        ] {
+            let mut situation = Situation::new(of_incident(Kind::Stuck, Call::Cancel));
+            situation.diagnosis.judged = vec![Judged {
+                source: "s".into(),
+                source_id: "s1".into(),
+                schema_id: "a1".into(),
+                schema: "t".into(),
+                status: SchemaStatus::Running,
+                verdict,
+                evidence: Vec::new(),
+            }];
+            let mut seen = Seen::without_row(ago(600));
+            seen.frozen = frozen;
+            seen.mark = Some(Mark {
+                job_id: Some(job_id.into()),
+                running,
+                rows: Some(5),
+                log_at: None,
+                since: ago(540),
+            });
+            situation.snapshot.runs = [("a1".to_owned(), Arc::new(seen))].into();
+            let incident = Incident {
+                job_id: Some("j1".into()),
+                ..incident(RootCause::Stuck, None)
+            };
+            let found = situation.ask(|ask| Hanging::of(ask.known, ask.diagnosis, &incident));
+            assert_eq!(found, hangs.then(hanging), "{what}");
         }
     }
 }

@@ -390,7 +390,7 @@ impl Planner<'_> {
         let before = before.map_or(0, |tried| tried.attempts);
         if let Some(most) = tried::most(self.known, incident.cause).filter(|_| before > 0) {
             if before >= most {
-                self.give_up(incident, before, plan);
+                self.give_up(&incident, before, plan);
                 return;
             }
             incident.attempt = before + 1;
@@ -402,7 +402,7 @@ impl Planner<'_> {
     }
 
     /// Escalates a table whose attempts are used up, including those for other causes.
-    fn give_up(&self, next: Incident, before: i64, plan: &mut Plan) {
+    fn give_up(&self, next: &Incident, before: i64, plan: &mut Plan) {
         if !self.known.policy.may_act() || plan.incidents.len() >= MAX_INCIDENTS {
             return;
         }
@@ -410,7 +410,7 @@ impl Planner<'_> {
             attempt: before,
             ..next.clone()
         };
-        self.escalate(&mut incident, &next);
+        self.escalate(&mut incident, next);
         plan.notes
             .push(format!("{}: {}", incident.schema, incident.message).into());
         plan.incidents.push(incident);

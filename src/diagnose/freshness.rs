@@ -279,7 +279,7 @@ impl Late {
                 "It says that billing limits it, but other tables have synced since it last tried, and".to_owned()
             }
             Behind::Run { began } => format!(
-                "A run that began at {} shows signs of life, but",
+                "A run has been in progress since {}, but",
                 seconds(*began)
             ),
             Behind::NoRun => "It says Running, but no job of it runs, and".to_owned(),

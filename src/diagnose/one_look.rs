@@ -6,7 +6,7 @@ use std::{collections::HashSet, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
-    causes::{Cause, Reload},
+    causes::{Cause, Reload, rules::RUN_LATE},
     diagnosis::Diagnosis,
     known::Known,
     problem::{Fact, Problem},
@@ -115,6 +115,10 @@ pub fn add(known: &Known<'_>, unlooked: &Unlooked, diagnosis: &mut Diagnosis) {
         .filter(|judged| judged.verdict.is_running())
         .filter_map(|judged| of_run(known, judged))
         .collect();
+    // A run that looks stuck is why its table is late: one finding.
+    diagnosis.problems.retain(|late| {
+        late.rule != RUN_LATE || !more.iter().any(|stuck| stuck.table == late.table)
+    });
     diagnosis.problems.extend(more);
     for problem in &mut diagnosis.problems {
         unlooked.weaken(problem);

@@ -150,10 +150,9 @@ impl Group<'_> {
             Who::Source if self.are_all() => Severity::Error,
             Who::Person | Who::Unknown if self.are_all() && several => Severity::Error,
             Who::Person => Severity::Info,
-            Who::Source => Severity::Warning,
-            // Of what is left of long ago, an answer is worth waiting for.
+            // Nobody saw when these were switched off: the answer of the source is worth waiting for.
             Who::Unknown if self.seen.is_none() && !known.policy.may_act() => Severity::Info,
-            Who::Unknown => Severity::Warning,
+            Who::Source | Who::Unknown => Severity::Warning,
         }
     }
 

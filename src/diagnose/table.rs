@@ -191,13 +191,13 @@ impl Problem {
                 ),
             ),
             Behind::Run { .. } | Behind::NoRun => (
-                "run/late",
+                rules::RUN_LATE,
                 Advice::same(
                     "Wait for the run in progress. If runs take longer than the table's sync interval, choose a longer one, or sync fewer rows with each run.",
                 ),
             ),
             Behind::Failed => (
-                "run/late",
+                rules::RUN_LATE,
                 Advice::same("Nothing at once: the failure is reported by its cause if it lasts."),
             ),
         };

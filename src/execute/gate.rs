@@ -224,3 +224,26 @@ pub async fn next<T: Transport>(
         diagnosis,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::guards::fixture::{now, of_proposal};
+
+    #[test]
+    fn reads_count_for_twenty_seconds_those_of_a_source_for_two_minutes_by_either_clock() {
+        for (schema_id, seconds, expected) in [
+            ("a1", 20, false),
+            ("a1", 21, true),
+            ("a1", -20, false),
+            ("a1", -21, true),
+            ("", 120, false),
+            ("", 121, true),
+        ] {
+            let read_from = now() - SignedDuration::from_secs(seconds);
+            let subject = of_proposal(schema_id).subject;
+            let stale = is_stale(&subject, read_from, now());
+            assert_eq!(stale, expected, "{schema_id:?} after {seconds} s");
+        }
+    }
+}

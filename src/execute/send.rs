@@ -290,15 +290,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
     }
 
     fn wish<'w>(&'w self, order: &'w Order) -> Wish<'w> {
-        let (starts, reserves) = match &order.basis {
-            Basis::Incident(basis) => {
-                let mut sends = basis.incident.sends.iter();
-                let starts = sends.all(|send| send.fate == Some(Fate::NotSent));
-                (starts, basis.call != Call::Reload)
-            }
-            Basis::Source(_) => (true, false),
-            Basis::Proposal(basis) => (order.starts, basis.steps_left > 1),
-        };
+        let (starts, reserves) = starts_and_reserves(order);
         Wish {
             project: &self.policy.project,
             uid: &self.policy.uid,
@@ -313,10 +305,98 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
 const OVER_CAP: &str =
     "--max-actions-per-hour, for all policies of the project: all calls of the last hour are used";
 
+/// Whether something begins with the call, and whether another one is to come after it.
+fn starts_and_reserves(order: &Order) -> (bool, bool) {
+    match &order.basis {
+        Basis::Incident(basis) => {
+            let mut sends = basis.incident.sends.iter();
+            let starts = sends.all(|send| send.fate == Some(Fate::NotSent));
+            (starts, basis.call != Call::Reload)
+        }
+        Basis::Source(_) => (true, false),
+        Basis::Proposal(basis) => (order.starts, basis.steps_left > 1),
+    }
+}
+
 /// The job that is cancelled, if one is.
 fn cancels(order: &Order) -> Option<&str> {
     match &order.basis {
         Basis::Incident(basis) if basis.call == Call::Cancel => basis.incident.job_id.as_deref(),
         Basis::Incident(_) | Basis::Source(_) | Basis::Proposal(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::{
+        guards::fixture::{of_incident, of_proposal, of_source, sent},
+        plan::Kind,
+    };
+
+    /// An order for an incident of run `j` that has sent these calls.
+    fn after(call: Call, sends: &[(Call, Option<Fate>)]) -> Order {
+        let mut order = of_incident(Kind::Stuck, call);
+        if let Basis::Incident(basis) = &mut order.basis {
+            basis.incident.job_id = Some("j".into());
+            basis.incident.sends = sends
+                .iter()
+                .map(|(call, fate)| sent(*call, *fate))
+                .collect();
+        }
+        order
+    }
+
+    fn step(starts: bool, steps_left: usize) -> Order {
+        let mut order = of_proposal("a1");
+        order.starts = starts;
+        if let Basis::Proposal(basis) = &mut order.basis {
+            basis.steps_left = steps_left;
+        }
+        order
+    }
+
+    #[test]
+    fn what_leads_to_another_call_reserves_it_and_what_has_begun_may_end() {
+        let (cancel, enable, reload) = (Call::Cancel, Call::Enable, Call::Reload);
+        for (what, order, expected) in [
+            ("a cancel", after(cancel, &[]), (true, true)),
+            (
+                "one that did not leave",
+                after(cancel, &[(cancel, Some(Fate::NotSent))]),
+                (true, true),
+            ),
+            ("switching on", after(enable, &[]), (true, true)),
+            ("a reload", after(reload, &[]), (true, false)),
+            (
+                "the reload after a cancel",
+                after(reload, &[(cancel, Some(Fate::Accepted))]),
+                (false, false),
+            ),
+            (
+                "the same, of unknown fate",
+                after(reload, &[(cancel, None)]),
+                (false, false),
+            ),
+            ("a webhook", of_source(Kind::Webhook), (true, false)),
+            ("the only step", step(true, 1), (true, false)),
+            ("the first of two", step(true, 2), (true, true)),
+            ("the second of three", step(false, 2), (false, true)),
+        ] {
+            assert_eq!(starts_and_reserves(&order), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn only_a_cancel_cancels_the_run_of_its_incident() {
+        assert_eq!(cancels(&after(Call::Cancel, &[])), Some("j"));
+        for order in [
+            after(Call::Reload, &[]),
+            after(Call::Enable, &[]),
+            of_source(Kind::Webhook),
+            of_proposal("a1"),
+        ] {
+            assert_eq!(cancels(&order), None, "{order:?}");
+        }
     }
 }

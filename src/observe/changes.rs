@@ -238,18 +238,17 @@ impl Changes {
     fn recall_off(&mut self, state: &State, sources: &[Source], now: Timestamp) {
         for old in &state.went_off {
             let is_same = |own: &&mut WentOff| own.source_id == old.source_id && own.by == old.by;
-            match self.went_off.iter_mut().find(is_same) {
-                Some(own) => own.gone |= old.gone,
-                None => {
-                    let is_known = |id: &&String| !self.knows_off(id);
-                    let ids = old.schema_ids.iter().filter(is_known).cloned().collect();
-                    let old = WentOff {
-                        schema_ids: ids,
-                        ..old.clone()
-                    };
-                    self.went_off.push(old);
-                }
+            if let Some(own) = self.went_off.iter_mut().find(is_same) {
+                own.gone |= old.gone;
+                continue;
             }
+            let is_known = |id: &&String| !self.knows_off(id);
+            let ids = old.schema_ids.iter().filter(is_known).cloned().collect();
+            let old = WentOff {
+                schema_ids: ids,
+                ..old.clone()
+            };
+            self.went_off.push(old);
         }
         for on in &state.on {
             let Some(source) = sources.iter().find(|source| source.id == on.source_id) else {

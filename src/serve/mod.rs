@@ -1,7 +1,7 @@
 //! Health, readiness and metrics over HTTP.
 //!
-//! Three questions, three answers: is the process alive (`/livez`), can it do its work (`/readyz`, naming what is pending),
-//! what has it done (`/metrics`). The health of syncs is none of them: it is in the status of policies.
+//! Three endpoints: is the process alive (`/livez`), can it do its work (`/readyz`, which names what is pending), what
+//! has it done (`/metrics`). The health of syncs is not among them: it is in the status of policies.
 
 use std::net::SocketAddr;
 
@@ -24,7 +24,7 @@ use crate::{
     report::{Metrics, exposition::Format},
 };
 
-/// The address for health and metrics is taken or not allowed.
+/// The address for health and metrics is in use or not allowed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {0}: {1}. Choose another address with --bind")]
 pub struct BindError(SocketAddr, std::io::Error);
@@ -40,7 +40,7 @@ pub async fn start(
         .await
         .map_err(|e| BindError(address, e))?;
     if let Ok(bound) = listener.local_addr() {
-        tracing::info!("health and metrics on http://{bound}");
+        tracing::info!("serving health and metrics on http://{bound}");
     }
     let app = Router::new()
         .route("/livez", get(async || "ok\n"))

@@ -1,4 +1,4 @@
-//! What is generated, or said twice, has not drifted.
+//! Generated and duplicated content has not drifted.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[test]
-fn the_generated_manifests_are_what_the_chart_and_the_program_make() {
+fn the_generated_manifests_match_the_chart_and_the_program() {
     let helm = control_plane::helm().unwrap();
     let files: Vec<Generated> = [crd().unwrap(), deploy(&helm).unwrap()].concat();
     for (path, content) in files {
@@ -23,9 +23,9 @@ fn the_generated_manifests_are_what_the_chart_and_the_program_make() {
     }
 }
 
-/// Which templates go into which file is written down by hand.
+/// The list of templates of each file is maintained by hand.
 #[test]
-fn deploy_holds_everything_that_helm_would_install() {
+fn deploy_contains_everything_that_helm_would_install() {
     let name = |object: &Value| {
         let metadata = &object["metadata"];
         format!("{} {}", object["kind"], metadata["name"]).replace("wso-", "")
@@ -59,7 +59,7 @@ fn the_chart_has_the_version_of_the_program() {
     }
 }
 
-/// The values in a file, by path: `image.tag`. What is empty or a list is one value.
+/// The values in a file, by path: `image.tag`. An empty map or a list is one value.
 fn leaves(prefix: &str, value: &Value) -> Vec<(String, Value)> {
     match value {
         Value::Object(fields) if !fields.is_empty() && !is_one_value(prefix) => fields
@@ -73,7 +73,7 @@ fn leaves(prefix: &str, value: &Value) -> Vec<(String, Value)> {
     }
 }
 
-/// Handed on as it is.
+/// Passed on unchanged.
 fn is_one_value(path: &str) -> bool {
     ["resources.requests", "resources.limits", "dashboard.labels"].contains(&path)
 }
@@ -107,7 +107,7 @@ fn every_value_is_in_the_documentation_with_its_default() {
     }
 }
 
-/// The flags that `run --help` tells of.
+/// The flags in `run --help`.
 fn flags() -> BTreeSet<String> {
     let program = env!("CARGO_BIN_EXE_warehouse-sync-operator");
     let help = Command::new(program).args(["run", "--help"]).output();
@@ -141,7 +141,7 @@ fn every_flag_of_the_operator_can_be_set_by_a_value() {
     };
     for flag in flags() {
         let not_for_a_pod = [
-            // A PostHog on the same machine is none that a pod can reach.
+            // A pod cannot reach a PostHog on the same machine.
             "--allow-http-loopback",
             // The namespace of the pod, where its Role is.
             "--lease-namespace",
@@ -152,7 +152,7 @@ fn every_flag_of_the_operator_can_be_set_by_a_value() {
             chart()
         );
     }
-    // And all of them are understood: it ends because there is no cluster (1), not for a wrong flag (2).
+    // And all of them are valid: it exits because there is no cluster (1), not because of a wrong flag (2).
     let mut program = Command::new(env!("CARGO_BIN_EXE_warehouse-sync-operator"));
     program.env("KUBECONFIG", "/nonexistent").args(
         args.iter()
@@ -163,7 +163,7 @@ fn every_flag_of_the_operator_can_be_set_by_a_value() {
                     arg
                 }
             })
-            // A file that only the pod has.
+            // A file that exists only in the pod.
             .filter(|arg| !arg.starts_with("--ca-file=")),
     );
     let output = program.output().unwrap();

@@ -1,4 +1,4 @@
-//! The real helm, kept apart from whatever the user's home holds, and releases of the chart.
+//! The real helm, isolated from the user's home, and releases of the chart.
 
 use std::{
     ffi::OsStr,
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::render::{CHART, root};
 
-/// helm with this kubeconfig; the error is what it says.
+/// helm with this kubeconfig; the error is its message.
 fn helm(kubeconfig: &Path, args: &[impl AsRef<OsStr>]) -> Result<String, String> {
     let home = std::env::temp_dir().join("warehouse-sync-operator-helm");
     let output = Command::new(control_plane::helm().unwrap())
@@ -41,7 +41,7 @@ pub fn chart() -> String {
     root().join(CHART).display().to_string()
 }
 
-/// Copies the chart into a folder, to be changed there.
+/// Copies the chart into a folder, to change it there.
 pub fn copy(to: &Path) {
     copy_folder(&root().join(CHART), to);
 }
@@ -58,7 +58,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// What the chart makes of texts as values (as `--set-string`), for a release of that name.
+/// The chart rendered with string values (`--set-string`), for a release of that name.
 pub fn render_named(release: &str, values: &[&str]) -> Result<Vec<Value>, String> {
     let chart = chart();
     let mut args = vec!["template", release, &chart, "--namespace", "ops"];
@@ -68,7 +68,7 @@ pub fn render_named(release: &str, values: &[&str]) -> Result<Vec<Value>, String
     offline(&args).map(|yaml| documents(&yaml))
 }
 
-/// What the chart at this place makes of values (as `--set`), without a cluster.
+/// The chart in this folder rendered with values (`--set`), without a cluster.
 pub fn render_at(chart: &str, values: &[&str]) -> Result<Vec<Value>, String> {
     let mut args = vec!["template", "wso", chart, "--namespace", "ops"];
     for value in values {
@@ -77,7 +77,7 @@ pub fn render_at(chart: &str, values: &[&str]) -> Result<Vec<Value>, String> {
     offline(&args).map(|yaml| documents(&yaml))
 }
 
-/// What the chart makes of values.
+/// The chart rendered with values.
 pub fn render(values: &[&str]) -> Vec<Value> {
     render_at(&chart(), values).unwrap_or_else(|said| panic!("{values:?}: {said}"))
 }
@@ -129,13 +129,13 @@ impl<'a> Release<'a> {
         }
     }
 
-    /// `helm install`, in a namespace that it makes. It waits for nothing, because no kubelet starts the pods.
+    /// `helm install`, in a namespace that it creates. It does not wait, because no kubelet starts the pods.
     pub fn install(&self, values: &[&str]) -> String {
         self.try_install(&[], values)
             .unwrap_or_else(|said| panic!("{values:?}: {said}"))
     }
 
-    /// The same with more flags; the error is what helm says.
+    /// The same with more flags; the error is helm's message.
     pub fn try_install(&self, flags: &[&str], values: &[&str]) -> Result<String, String> {
         self.with_values(
             &[&["install", "--create-namespace"], flags].concat(),
@@ -154,7 +154,7 @@ impl<'a> Release<'a> {
         self.run(&["uninstall", self.name]).unwrap();
     }
 
-    /// What was installed last.
+    /// The last installed version.
     pub fn manifest(&self) -> String {
         self.run(&["get", "manifest", self.name]).unwrap()
     }

@@ -1,4 +1,4 @@
-//! Installed, upgraded, mended and uninstalled on a real API server; and the same from `deploy/` with kubectl alone.
+//! Installed, upgraded, repaired and uninstalled on a real API server; and the same from `deploy/` with kubectl alone.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ fn names(plane: &ControlPlane, kind: &str) -> Vec<String> {
     names.lines().map(str::to_owned).collect()
 }
 
-/// Those that are the operator's.
+/// The operator's own ones.
 fn ours(plane: &ControlPlane, kind: &str) -> Vec<String> {
     let names = names(plane, kind).into_iter();
     names.filter(|name| name.contains("warehouse")).collect()
@@ -112,17 +112,17 @@ fn a_release_is_installed_upgraded_and_uninstalled_and_leaves_crd_and_policies()
         ["/warehousesyncpolicies.warehousesync.dev"]
     );
     assert_eq!(names(&plane, "wsp"), ["data/p"]);
-    // And a release of the same name takes up what was left.
+    // And a release of the same name adopts what remained.
     release.install(&["namespaces={data}"]);
     assert_eq!(names(&plane, "wsp"), ["data/p"]);
 }
 
-/// Texts that are in the CRD, in the guard and in the rules of the Roles, and what they were in a version before.
+/// Texts in the CRD, the admission policies and the rules of the Roles, and what they were in an earlier version.
 const CHANGES: [(&str, &str, &str); 3] = [
     ("files/crd.yaml", "at the last poll", "of late"),
     (
         "templates/admission-status.yaml",
-        "only the operator's own account writes",
+        "only the operator's ServiceAccount may write",
         "nobody else writes",
     ),
     (
@@ -133,7 +133,7 @@ const CHANGES: [(&str, &str, &str); 3] = [
 ];
 
 #[test]
-fn an_upgrade_brings_the_crd_the_guard_and_the_rights_of_the_new_version() {
+fn an_upgrade_installs_the_crd_the_admission_policies_and_the_rights_of_the_new_version() {
     let plane = start();
     plane.kubectl(["create", "namespace", "data"]).unwrap();
     let older = tempfile::tempdir().unwrap();
@@ -192,7 +192,7 @@ fn an_upgrade_brings_the_crd_the_guard_and_the_rights_of_the_new_version() {
     assert!(installed().contains("at the last poll") && installed().contains("nobody else writes"));
     assert_eq!(names(&plane, "wsp"), ["data/p"]);
 
-    // And forward again: the CRD, which stayed, is the release's once more.
+    // And upgraded again: the CRD, which was kept, belongs to the release again.
     let forward = Release::new(&plane);
     assert!(!forward.manifest().contains("CustomResourceDefinition"));
     forward.upgrade(&["namespaces={data}", "crds.install=true"]);
@@ -200,9 +200,9 @@ fn an_upgrade_brings_the_crd_the_guard_and_the_rights_of_the_new_version() {
     assert_eq!(names(&plane, "wsp"), ["data/p"]);
 }
 
-/// The guard knows one account, so that two releases share it.
+/// The admission policies name one account, so two releases share it.
 #[test]
-fn a_second_release_shares_the_account_and_nothing_else() {
+fn a_second_release_shares_only_the_account() {
     let plane = start();
     for namespace in ["data", "more"] {
         plane.kubectl(["create", "namespace", namespace]).unwrap();
@@ -232,7 +232,7 @@ fn a_second_release_shares_the_account_and_nothing_else() {
 }
 
 #[test]
-fn a_crd_that_somebody_else_installed_is_taken_over_only_when_helm_is_told_to() {
+fn a_crd_installed_by_someone_else_is_adopted_only_with_a_flag_of_helm() {
     let plane = start();
     let older = crd_yaml().unwrap().replace("at the last poll", "of late");
     plane.apply(&older).unwrap();
@@ -249,9 +249,9 @@ fn a_crd_that_somebody_else_installed_is_taken_over_only_when_helm_is_told_to() 
     assert!(!crd.contains("of late"), "{crd}");
 }
 
-/// As the operator says when it sees that somebody has added to an admission policy.
+/// As the operator's message says when an admission policy has an addition.
 #[test]
-fn what_somebody_added_to_a_release_goes_when_its_manifest_replaces_it() {
+fn additions_to_a_release_are_removed_when_its_manifest_replaces_it() {
     let plane = start();
     let release = Release::new(&plane);
     let notes = release.install(&[]);
@@ -273,7 +273,7 @@ fn what_somebody_added_to_a_release_goes_when_its_manifest_replaces_it() {
 }
 
 #[test]
-fn kubectl_alone_installs_what_is_in_deploy_in_either_way() {
+fn kubectl_alone_installs_deploy_in_both_ways() {
     let folder = root().join("deploy").display().to_string();
     for how in [&["apply", "-k"][..], &["apply", "--server-side", "-k"]] {
         let plane = start();

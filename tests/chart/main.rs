@@ -15,8 +15,8 @@ mod render;
 mod rights;
 mod values;
 
-#[path = "../operator/hung_run.rs"]
-mod hung_run;
+#[path = "../operator/stuck_run.rs"]
+mod stuck_run;
 #[path = "../operator/support.rs"]
 #[allow(dead_code, reason = "the tests of the operator use the rest")]
 mod support;

@@ -1,4 +1,5 @@
-//! The pods: held against the strictest of Kubernetes' standards, and the one of `helm test` run as far as that goes without a kubelet.
+//! The pods: checked against Kubernetes' strictest pod security standard; and that of `helm test`, run as far as
+//! possible without a kubelet.
 
 use std::process::Command;
 
@@ -10,7 +11,7 @@ use crate::{
     support::put,
 };
 
-/// Puts a pod into a namespace where only restricted ones may be.
+/// Creates a pod in a namespace that allows only restricted pods.
 fn put_pod(
     plane: &ControlPlane,
     name: &str,
@@ -26,7 +27,7 @@ fn put_pod(
 }
 
 #[test]
-fn the_pods_keep_to_the_restricted_standard() {
+fn the_pods_meet_the_restricted_standard() {
     let plane = ControlPlane::start().unwrap_or_else(|error| panic!("{error}"));
     let namespace = json!({
         "apiVersion": "v1", "kind": "Namespace",
@@ -61,7 +62,7 @@ fn the_pods_keep_to_the_restricted_standard() {
 }
 
 #[test]
-fn what_helm_test_runs_succeeds() {
+fn helm_test_succeeds() {
     let objects = render(&[]);
     let pod = only(&objects, "Pod");
     assert_eq!(pod["metadata"]["annotations"]["helm.sh/hook"], "test");
@@ -80,9 +81,9 @@ fn what_helm_test_runs_succeeds() {
     );
 }
 
-/// A probe that asks more than whether the process lives would restart pods for what no restart mends.
+/// A probe that checks more than the process would restart pods for problems that no restart fixes.
 #[test]
-fn liveness_asks_for_life_and_the_grace_period_is_that_of_the_program() {
+fn the_liveness_probe_checks_only_the_process_and_the_grace_period_is_that_of_the_program() {
     let objects = render(&[]);
     let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
     let container = &pod["containers"][0];

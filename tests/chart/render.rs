@@ -12,13 +12,13 @@ use warehouse_sync_operator::cli::crd_yaml;
 /// Name of release and namespace in `deploy/`.
 const RELEASE: &str = "warehouse-sync-operator";
 
-/// Where policies are: not in the namespace of the operator, where whoever may make pods can act as the operator.
+/// Namespace of policies: not that of the operator, where anyone who may create pods can act as the operator.
 const VALUES: &str = "namespaces={data-platform}";
 
 /// The chart's folder.
 pub const CHART: &str = "charts/warehouse-sync-operator";
 
-/// Each file of `deploy/` and the templates that it is made of.
+/// Each file of `deploy/` and its templates.
 const DEPLOY: [(&str, &[&str]); 4] = [
     ("crd.yaml", &["crd"]),
     (
@@ -42,8 +42,8 @@ const DEPLOY: [(&str, &[&str]); 4] = [
     ("operator.yaml", &["deployment", "service"]),
 ];
 
-/// Not in the chart: helm makes the namespace before it reads a chart. In a file of their own, because whoever deletes the others must not
-/// delete what else is in them.
+/// Not in the chart: helm creates the namespace before it reads a chart. In a separate file, so that deleting the
+/// others does not delete other content of the namespaces.
 const NAMESPACE: &str = "\
 apiVersion: v1
 kind: Namespace
@@ -63,7 +63,7 @@ metadata:
 /// A generated file: its path from the root of the repository, and its content.
 pub type Generated = (PathBuf, String);
 
-/// Where this repository is.
+/// The root of this repository.
 #[must_use]
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -107,7 +107,7 @@ fn kustomization() -> String {
     )
 }
 
-/// These templates.
+/// Renders these templates.
 fn rendered(helm: &Path, templates: &[&str]) -> Result<String, Box<dyn Error>> {
     let mut command = Command::new(helm);
     command

@@ -1,5 +1,5 @@
-//! The operator does its job with the rights, arguments and environment that the chart gives it. A right that it lacks is in the API
-//! server's audit log as a refusal; one that it does not use is missing there.
+//! The operator works with the rights, arguments and environment of the chart. A missing right is a refusal in the API
+//! server's audit log; an unused right does not appear there.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use crate::{
     helm::{HOME, NAME, Release},
-    hung_run::{STUCK, assert_one_cancel_and_one_reload, wait_until_recovered},
+    stuck_run::{STUCK, assert_one_cancel_and_one_reload, wait_until_recovered},
     support::{Env, Operator, Plane, wait_until},
 };
 
 /// The user name of the release's account.
 const ACCOUNT: &str = "system:serviceaccount:ops:wso-warehouse-sync-operator";
 
-/// Something that may be done, or was: empty means any namespace, or any name.
+/// A granted or used right: empty means any namespace, or any name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Right {
     namespace: String,
@@ -54,7 +54,7 @@ fn get(plane: &ControlPlane, kind: &str) -> Vec<Value> {
     list["items"].as_array().unwrap().clone()
 }
 
-/// The rules of what a binding refers to.
+/// The rules of a binding's role.
 fn rules(plane: &ControlPlane, binding: &Value) -> Vec<Value> {
     let (kind, name) = (
         text(&binding["roleRef"]["kind"]),
@@ -69,7 +69,7 @@ fn rules(plane: &ControlPlane, binding: &Value) -> Vec<Value> {
     role["rules"].as_array().unwrap().clone()
 }
 
-/// Whatever RBAC grants to the account by name.
+/// Everything that RBAC grants to the account by name.
 fn granted(plane: &ControlPlane) -> BTreeSet<Right> {
     let mut granted = BTreeSet::new();
     let bindings = [
@@ -103,7 +103,7 @@ fn granted(plane: &ControlPlane) -> BTreeSet<Right> {
     granted
 }
 
-/// Each combination that a rule stands for.
+/// Each combination of a rule.
 fn product(rule: &Value, names: &[String]) -> Vec<(String, String, String, String)> {
     let mut all = Vec::new();
     for group in texts(&rule["apiGroups"]) {
@@ -118,7 +118,7 @@ fn product(rule: &Value, names: &[String]) -> Vec<(String, String, String, Strin
     all
 }
 
-/// What the account asked for, and whether it was refused.
+/// The account's requests, and whether they were refused.
 fn asked(plane: &ControlPlane) -> BTreeSet<(Right, bool)> {
     let log = plane.audit_log().unwrap();
     let events = log
@@ -142,8 +142,8 @@ fn asked(plane: &ControlPlane) -> BTreeSet<(Right, bool)> {
         .collect()
 }
 
-/// Arguments and environment of the container, as the API server has them, but for what this machine needs: another address, and a
-/// PostHog that is a simulator whose hours are minutes.
+/// Arguments and environment of the container from the API server, except for this machine: another address, and a
+/// simulated PostHog whose hours are minutes.
 fn start(env: &Env) -> Operator {
     let deployment = env
         .plane
@@ -187,7 +187,7 @@ fn env(feature_gates: Option<&str>, values: impl Fn(&str) -> String) -> Env {
     env
 }
 
-/// A hung run is mended, and a key is refused twice, which is one event that is counted.
+/// A stuck run is repaired, and a key is refused twice, which is one event with a count.
 fn do_the_job(env: &Env) {
     let operator = start(env);
     wait_until("readiness", || match operator.get("/readyz") {
@@ -225,7 +225,7 @@ fn do_the_job(env: &Env) {
     assert_nothing_refused(&env.plane);
 }
 
-/// Asserts that everything that was asked for was granted.
+/// Asserts that every request was granted.
 fn assert_nothing_refused(plane: &ControlPlane) {
     let refused: Vec<_> = asked(plane)
         .into_iter()
@@ -237,11 +237,11 @@ fn assert_nothing_refused(plane: &ControlPlane) {
     );
 }
 
-/// Asserts that whatever is granted, but for this, was asked for.
+/// Asserts that every granted right, except these, was used.
 fn assert_nothing_superfluous(env: &Env, needed_elsewhere: &[(&str, &str)]) {
     let granted = granted(&env.plane);
     assert!(!granted.is_empty());
-    // A line of the audit log comes a little after the answer.
+    // A line of the audit log appears a little after the answer.
     wait_until("the use of every right", || {
         let asked = asked(&env.plane);
         let is_unused = |right: &&Right| !asked.iter().any(|(used, _)| right.covers(used));
@@ -262,11 +262,11 @@ fn with_the_rights_in_listed_namespaces_the_operator_does_its_job_and_none_is_su
         format!("namespaces={{{namespace}}},log.filter=info")
     });
     do_the_job(&env);
-    // API servers that do not stream first lists are asked for them: the test below.
+    // The test below covers API servers that do not stream first lists.
     assert_nothing_superfluous(&env, &[("secrets", "list")]);
 }
 
-/// Kubernetes 1.30, 1.31 and 1.33 do not stream lists unless they are told to.
+/// Kubernetes 1.30, 1.31 and 1.33 do not stream lists by default.
 #[test]
 fn with_cluster_wide_rights_and_an_api_server_that_streams_no_lists_it_does_its_job_and_none_is_superfluous()
  {

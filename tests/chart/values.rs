@@ -1,4 +1,4 @@
-//! What values do, and which are refused.
+//! The effect of values, and refused values.
 
 use std::fs;
 
@@ -10,14 +10,14 @@ use crate::{
 };
 
 #[test]
-fn helm_finds_nothing_to_complain_of() {
+fn helm_lint_reports_nothing() {
     let said = offline(&["lint", "--strict", &chart(), "--namespace", "ops"]);
     let said = said.unwrap_or_else(|said| panic!("{said}"));
     assert!(!said.contains("[WARNING]"), "{said}");
 }
 
 #[test]
-fn wrong_values_are_refused_with_their_place_and_what_is_allowed() {
+fn wrong_values_are_refused_with_their_path_and_what_is_allowed() {
     for (value, words) in [
         ("replica=2", "additional properties 'replica' not allowed"),
         ("image.tga=x", "at '/image': additional properties 'tga'"),
@@ -81,7 +81,7 @@ fn wrong_values_are_refused_with_their_place_and_what_is_allowed() {
 }
 
 #[test]
-fn there_is_no_place_for_a_secret_in_the_values() {
+fn the_values_have_no_field_for_a_secret() {
     let values = fs::read_to_string(root().join(CHART).join("values.schema.json")).unwrap();
     for word in ["password", "token", "apiKey", "credential"] {
         assert!(
@@ -94,7 +94,7 @@ fn there_is_no_place_for_a_secret_in_the_values() {
 }
 
 #[test]
-fn two_replicas_are_spread_and_one_of_them_may_always_go() {
+fn two_replicas_are_spread_and_one_of_them_may_always_be_evicted() {
     let one = render(&[]);
     let two = render(&["replicas=2"]);
     let spread = |objects: &[Value]| {
@@ -140,7 +140,7 @@ fn an_image_is_named_by_digest_tag_or_the_version_of_the_chart() {
 }
 
 #[test]
-fn a_private_authority_is_mounted_and_named_to_the_operator() {
+fn a_private_authority_is_mounted_and_passed_to_the_operator() {
     for (value, volume) in [
         (
             "ca.configMap=authority",
@@ -164,7 +164,7 @@ fn a_private_authority_is_mounted_and_named_to_the_operator() {
 }
 
 #[test]
-fn a_network_policy_lets_out_names_and_the_ports_that_are_listed() {
+fn a_network_policy_allows_dns_and_the_listed_ports() {
     let off = render(&[]);
     assert!(off.iter().all(|object| object["kind"] != "NetworkPolicy"));
     let on = render(&[
@@ -186,7 +186,7 @@ fn a_network_policy_lets_out_names_and_the_ports_that_are_listed() {
     assert_eq!(ports, [53, 53, 5353, 5353, 443, 6443, 8443, 444]);
 }
 
-/// The ports that the NetworkPolicy lets out to.
+/// The ports that the NetworkPolicy allows for egress.
 fn egress(objects: &[Value]) -> Vec<i64> {
     let policy = only(objects, "NetworkPolicy");
     let rules = policy["spec"]["egress"].as_array().unwrap();
@@ -196,9 +196,9 @@ fn egress(objects: &[Value]) -> Vec<i64> {
     ports.map(|port| port["port"].as_i64().unwrap()).collect()
 }
 
-/// Helm allows names of releases that no Service may have, and names that YAML takes for numbers.
+/// Helm allows names of releases that are invalid for a Service, and names that YAML reads as numbers.
 #[test]
-fn odd_names_stay_names() {
+fn unusual_release_names_work() {
     let service = |objects: &[Value]| only(objects, "Service")["metadata"]["name"].clone();
     let dotted = render_named("my.release", &[]).unwrap();
     assert_eq!(
@@ -250,7 +250,7 @@ fn the_service_monitor_finds_the_port_of_the_service() {
     );
 }
 
-/// Both are full of braces that are not helm's.
+/// Both contain braces that are not for helm.
 #[test]
 fn alerts_and_dashboard_are_shipped_as_they_are() {
     let values = ["prometheusRule.enabled=true", "dashboard.enabled=true"];

@@ -9,7 +9,7 @@ use std::{
 use posthog_simulator::{Clock, Scenario, Server, Simulator};
 use serde_json::Value;
 
-use crate::{Ran, binary, ended, full_disk, run, run_unheard, started, writes};
+use crate::{Ran, binary, ended, full_disk, run, run_with_closed_reader, started, writes};
 
 pub fn posthog(scenario: &str) -> Server {
     let scenario = Scenario::from_yaml(scenario).unwrap();
@@ -36,14 +36,14 @@ fn of<'a>(said: &'a Value, table: &str) -> &'a Value {
     let found = of
         .next()
         .unwrap_or_else(|| panic!("nothing on {table} in {said:#}"));
-    assert!(of.next().is_none(), "{table} is told of twice in {said:#}");
+    assert!(of.next().is_none(), "{table} has two findings in {said:#}");
     found
 }
 
 const HEALTHY: &str = "sources: [{type: Postgres, prefix: prod, schemas: [{name: a, last_synced_ago: 1h, rows: 5}, {name: b, run: {started_ago: 5m, progresses: {rows_per_second: 5}}}]}]";
 
 #[test]
-fn a_healthy_project_ends_with_0() {
+fn a_healthy_project_exits_with_0() {
     let server = posthog(HEALTHY);
     let ran = diagnose(&server, &[]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
@@ -62,7 +62,7 @@ fn a_healthy_project_ends_with_0() {
 
 /// The trap of versions: first the key is refused, then, with a key that is not, the report says what it cannot judge.
 #[test]
-fn an_old_posthog_is_named_with_what_is_not_judged_there() {
+fn an_old_posthog_is_reported_with_what_cannot_be_checked() {
     let old = HEALTHY.replacen("sources:", "instance: {api: old}\nsources:", 1);
     let ran = diagnose(&posthog(&old), &[]);
     assert_eq!(ran.code, 3, "{}", ran.out);
@@ -87,7 +87,7 @@ fn an_old_posthog_is_named_with_what_is_not_judged_there() {
 }
 
 #[test]
-fn an_empty_project_is_said_to_be_empty() {
+fn an_empty_project_is_reported_as_empty() {
     let ran = diagnose(&posthog("sources: []"), &[]);
     assert_eq!(ran.code, 0);
     let rest: Vec<_> = ran.out.lines().skip(1).collect();
@@ -96,7 +96,7 @@ fn an_empty_project_is_said_to_be_empty() {
         [
             "0 sources with 0 tables",
             "",
-            "The project has no data-warehouse tables, so there is nothing to say."
+            "The project has no data-warehouse tables."
         ]
     );
 }
@@ -104,7 +104,7 @@ fn an_empty_project_is_said_to_be_empty() {
 const FAILED: &str = "status: Failed, last_synced_ago: 40h, last_run_ago: 2h";
 
 #[test]
-fn errors_end_with_2_and_warnings_with_1() {
+fn errors_exit_with_2_and_warnings_with_1() {
     let failed = posthog(&format!(
         "sources: [{{schemas: [{{name: a, {FAILED}, latest_error: 'relation \"a\" does not exist'}}]}}]"
     ));
@@ -125,7 +125,7 @@ fn errors_end_with_2_and_warnings_with_1() {
 }
 
 #[test]
-fn the_report_groups_and_puts_the_worst_first() {
+fn the_report_is_grouped_with_the_most_severe_first() {
     let tables: Vec<_> = (0..40)
         .map(|n| format!("{{name: t{n}, {FAILED}, latest_error: 'The database rejected the username or password. Check it.'}}"))
         .collect();
@@ -155,15 +155,15 @@ fn the_report_groups_and_puts_the_worst_first() {
         words.contains("Tables 40: t0, t1, t10, ") && words.contains(" and 32 more Evidence"),
         "{words}"
     );
-    let one = "What x, y: PostHog's billing limit holds the table back. Known by";
+    let one = "What x, y: PostHog's billing limit holds the table back. Rule";
     assert!(
         words.contains(one),
-        "a message is said once for all its tables: {words}"
+        "a message is printed once for all its tables: {words}"
     );
 }
 
 #[test]
-fn what_concerns_the_whole_project_comes_first() {
+fn findings_about_the_whole_project_come_first() {
     let source = |kind: &str| {
         format!(
             "{{type: {kind}, schemas: [{{name: a, status: Failed, last_synced_ago: 40h, last_run_ago: 2h, latest_error: 'Connection timed out'}}]}}"
@@ -203,11 +203,11 @@ fn yaml_and_json_are_the_same_document() {
     assert_eq!(yaml, json);
 }
 
-/// Every kind of trouble in one project.
+/// Every kind of failure in one project.
 const ZOO: &str = include_str!("../simulator/scenarios/diagnosis-zoo.yaml");
 
 #[test]
-fn the_report_of_every_kind_of_trouble_is_for_people_without_an_operator() {
+fn the_report_of_every_kind_of_failure_fits_people_without_an_operator() {
     let server = posthog(ZOO);
     let (_, said) = json(&server);
     for finding in said["findings"].as_array().unwrap() {
@@ -215,7 +215,7 @@ fn the_report_of_every_kind_of_trouble_is_for_people_without_an_operator() {
         for word in ["operator", "approve", "policy"] {
             assert!(!advice.contains(word), "{advice}");
         }
-        assert_eq!(finding["nextAction"], "Nothing: this command only reads.");
+        assert_eq!(finding["nextAction"], "None: this command only reads");
         let severity = finding["severity"].as_str().unwrap();
         let told = finding["schema"]
             .as_str()
@@ -238,13 +238,13 @@ fn the_report_of_every_kind_of_trouble_is_for_people_without_an_operator() {
     let words = ran.words();
     assert!(
         !words.contains("nobody saw who"),
-        "one who looks once has not watched: {words}"
+        "a single read did not observe who switched it off: {words}"
     );
     assert!(words.contains("Since 20"), "{words}");
 }
 
 #[test]
-fn colours_come_only_where_they_are_wished_for() {
+fn colours_are_used_only_if_requested() {
     let server = posthog(ZOO);
     let coloured = |name: &str| {
         let mut command = binary(&["diagnose", "--host", &server.url(), "--project", "12345"]);
@@ -258,7 +258,7 @@ fn colours_come_only_where_they_are_wished_for() {
 }
 
 #[test]
-fn nothing_is_changed_and_only_reading_calls_are_made() {
+fn only_reads_are_sent_and_nothing_is_changed() {
     let server = posthog(
         "sources: [{schemas: [{name: a, last_synced_ago: 33h, run: {started_ago: 15h, rows: 5, hangs: {}}}, {name: b, phantom: true, last_synced_ago: 9h}]}]",
     );
@@ -275,10 +275,11 @@ fn nothing_is_changed_and_only_reading_calls_are_made() {
     assert!(requests.iter().all(|request| request.method == "GET"));
 }
 
-// --- What one look can say -----------------------------------------------------------------------------------------
+// --- What a single read can show
+// -----------------------------------------------------------------------------------------
 
 #[test]
-fn a_run_that_looks_stuck_is_a_warning_with_a_doubt() {
+fn a_run_that_appears_stuck_is_a_warning_that_may_be_wrong() {
     let server = posthog(
         "sources: [{schemas: [{name: a, last_synced_ago: 33h, run: {started_ago: 15h, rows: 5, hangs: {}}}]}]",
     );
@@ -311,7 +312,7 @@ fn a_run_that_looks_stuck_is_a_warning_with_a_doubt() {
 }
 
 #[test]
-fn a_table_that_says_running_without_a_run_is_information_because_a_run_may_be_deferred() {
+fn a_table_in_status_running_without_a_run_is_information_because_a_run_may_be_deferred() {
     let server = posthog(
         "sources: [{schemas: [{name: ended, phantom: true, last_synced_ago: 9h}, {name: none, phantom: true, jobs: []}]}]",
     );
@@ -325,7 +326,7 @@ fn a_table_that_says_running_without_a_run_is_information_because_a_run_may_be_d
         );
         assert!(
             found.get("since").is_none(),
-            "one look knows no since: {found:#}"
+            "a single read does not know since when: {found:#}"
         );
         assert!(
             found["evidence"][0]
@@ -338,7 +339,7 @@ fn a_table_that_says_running_without_a_run_is_information_because_a_run_may_be_d
 }
 
 #[test]
-fn a_failure_of_this_moment_is_told_also_if_the_clocks_disagree() {
+fn a_failure_a_moment_ago_is_reported_even_if_clocks_differ() {
     let failing =
         "status: Failed, last_synced_ago: 40h, latest_error: 'relation \"a\" does not exist'";
     let server = posthog(&format!(
@@ -358,7 +359,7 @@ fn a_failure_of_this_moment_is_told_also_if_the_clocks_disagree() {
 }
 
 #[test]
-fn tables_beyond_the_budget_are_counted_and_judged_by_the_list() {
+fn tables_beyond_the_budget_are_counted_and_diagnosed_from_the_list() {
     let gone = "latest_error: 'relation \"gone\" does not exist'";
     let server = posthog(&format!(
         "sources: [{{type: Postgres, prefix: many, schemas: [{{name: t, copies: 200, {FAILED}, {gone}}}, {{name: s, copies: 200, frequency: 1hour, last_synced_ago: 50h}}]}}, \
@@ -398,20 +399,21 @@ fn tables_beyond_the_budget_are_counted_and_judged_by_the_list() {
     let notes = said["notes"].as_array().unwrap();
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(
-        notes[0].as_str().unwrap().starts_with(
-            "202 tables that deserve a closer look got none: one call looks at 200 at most."
-        ),
+        notes[0]
+            .as_str()
+            .unwrap()
+            .starts_with("202 tables that need a probe got none: this command probes at most 200."),
         "{notes:?}"
     );
     assert!(
         diagnose(&server, &[])
             .words()
-            .contains("Note: 202 tables that deserve")
+            .contains("Note: 202 tables that need")
     );
 }
 
 #[test]
-fn questions_beyond_the_budget_are_counted() {
+fn probes_beyond_the_budget_are_counted() {
     let server = posthog(
         "sources: [{type: Stripe, prefix: w, copies: 61, webhook: {supports_webhooks: true, exists: true}, schemas: [{name: Charge, sync_type: webhook, last_synced_ago: 1h}]}]",
     );
@@ -420,12 +422,12 @@ fn questions_beyond_the_budget_are_counted() {
     assert_eq!(
         said["notes"],
         serde_json::json!([
-            "1 closer question on webhooks, change data capture and columns left out, so that this command ends in time."
+            "2 probes of webhooks, change data capture and columns skipped to limit the duration of this command."
         ])
     );
 }
 
-// --- 429: wait, within reason --------------------------------------------------------------------------------------
+// --- 429: wait, up to a limit --------------------------------------------------------------------------------------
 
 fn asked_to_wait(scenario: &str, requests: &str, times: &str, seconds: &str) -> Server {
     posthog(&format!(
@@ -440,7 +442,7 @@ fn failed_and_running() -> String {
 }
 
 #[test]
-fn it_waits_as_it_is_asked_to_and_then_reads_on() {
+fn it_waits_as_posthog_asks_and_then_continues() {
     let server = asked_to_wait(&failed_and_running(), "/jobs/", "1", "1");
     let (code, said) = json(&server);
     assert_eq!((code, &said["notes"]), (2, &serde_json::json!([])));
@@ -457,7 +459,7 @@ fn it_waits_as_it_is_asked_to_and_then_reads_on() {
 }
 
 #[test]
-fn a_wait_that_is_too_long_leaves_a_report_that_says_what_it_lacks() {
+fn after_a_wait_that_is_too_long_the_report_says_what_is_missing() {
     let server = asked_to_wait(&failed_and_running(), "/jobs/", "forever", "3600");
     let (code, said) = json(&server);
     assert_eq!(code, 2);
@@ -475,7 +477,7 @@ fn a_wait_that_is_too_long_leaves_a_report_that_says_what_it_lacks() {
         .collect();
     assert_eq!(notes.len(), 2, "{notes:?}");
     assert!(
-        notes[0].starts_with("PostHog answered 429 and asked for a longer wait than the 3 minutes"),
+        notes[0].starts_with("This report is incomplete: PostHog answered 429 and asked to wait longer than the 3 minutes"),
         "{notes:?}"
     );
     assert!(
@@ -486,19 +488,19 @@ fn a_wait_that_is_too_long_leaves_a_report_that_says_what_it_lacks() {
 }
 
 #[test]
-fn nothing_found_in_half_a_report_does_not_end_with_0() {
+fn an_incomplete_report_without_findings_does_not_exit_with_0() {
     let ran = diagnose(&asked_to_wait(HEALTHY, "/jobs/", "forever", "3600"), &[]);
     assert_eq!(ran.code, 3, "{}", ran.out);
     assert!(
         ran.out
-            .contains("Nothing is wrong as far as it was looked at."),
+            .contains("No problems were found in the checked part."),
         "{}",
         ran.out
     );
 }
 
 #[test]
-fn ten_thousand_tables_are_read_and_told_in_one_page() {
+fn ten_thousand_tables_are_read_and_reported_on_one_page() {
     let sources: Vec<_> = (0..20)
         .map(|source| {
             format!("{{type: Postgres, prefix: s{source}, schemas: [{{name: t, copies: 500, frequency: 30day, last_synced_ago: 1h}}]}}")
@@ -518,12 +520,12 @@ fn ten_thousand_tables_are_read_and_told_in_one_page() {
     );
     assert_eq!(
         server.simulator().requests().len(),
-        1 + 3,
-        "the list is enough for tables that are well; three requests find out what PostHog shows"
+        2 + 3,
+        "the list is enough for healthy tables: a page over 2 MiB is read a second time, alone; three requests find out what PostHog shows"
     );
 }
 
-// --- What cannot be read ends with 3 and a sentence that says what to do ------------------------------------------
+// --- Failed reads exit with 3 and a message that says what to do ------------------------------------------
 
 fn fails(ran: &Ran, says: &[&str]) {
     assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
@@ -551,7 +553,7 @@ fn a_missing_empty_or_broken_key_is_named() {
     );
     fails(
         &run(binary(&args).env("POSTHOG_API_KEY", " "), b""),
-        &["the API key of POSTHOG_API_KEY", "empty"],
+        &["the API key from POSTHOG_API_KEY", "empty"],
     );
     let missing = [&args[..], &["--api-key-file", "/nowhere/key"]].concat();
     fails(
@@ -565,7 +567,7 @@ fn a_missing_empty_or_broken_key_is_named() {
 }
 
 #[test]
-fn a_key_in_a_file_works_and_wins() {
+fn a_key_in_a_file_takes_precedence() {
     let server = posthog(HEALTHY);
     let file = std::env::temp_dir().join(format!("warehouse-sync-key-{}", std::process::id()));
     std::fs::write(&file, "phx_demo\n").unwrap();
@@ -604,7 +606,7 @@ fn a_wrong_key_a_missing_scope_and_a_missing_project_say_what_to_do_and_never_sh
     fails(&with("phx_other", "777"), &["no project 777", "--project"]);
 }
 
-/// A web server that is no PostHog; its URL.
+/// A web server that is not PostHog; its URL.
 fn web_server(status: &'static str) -> String {
     let web = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", web.local_addr().unwrap());
@@ -623,7 +625,7 @@ fn web_server(status: &'static str) -> String {
 }
 
 #[test]
-fn a_host_that_is_not_posthog_or_not_there_is_said_to_be_so() {
+fn a_host_that_is_not_posthog_or_unreachable_is_reported_as_such() {
     let at = |url: &str| {
         let mut command = binary(&["diagnose", "--host", url, "--project", "1"]);
         run(command.env("POSTHOG_API_KEY", "phx_demo"), b"")
@@ -646,7 +648,7 @@ fn a_host_that_is_not_posthog_or_not_there_is_said_to_be_so() {
         "{}",
         with_password.err
     );
-    // Nothing listens there any more.
+    // Nothing listens there any longer.
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let gone = format!("https://{}", free.local_addr().unwrap());
     drop(free);
@@ -654,14 +656,14 @@ fn a_host_that_is_not_posthog_or_not_there_is_said_to_be_so() {
 }
 
 #[test]
-fn a_limit_that_lasts_for_an_hour_ends_the_read_of_the_list_with_how_long() {
+fn a_rate_limit_of_an_hour_ends_the_command_and_is_reported_with_its_duration() {
     let server = asked_to_wait(HEALTHY, "/external_data_sources/", "forever", "3600");
     fails(
         &diagnose(&server, &[]),
         &[
             "429",
-            "It asks to wait for 60 minutes",
-            "waits for 3 minutes at most",
+            "PostHog asks to wait for 60 minutes",
+            "waits for at most 3 minutes",
             "try again later.",
         ],
     );
@@ -669,7 +671,7 @@ fn a_limit_that_lasts_for_an_hour_ends_the_read_of_the_list_with_how_long() {
 }
 
 #[test]
-fn wrong_flags_end_with_3_because_2_means_errors_were_found() {
+fn wrong_flags_exit_with_3_because_2_means_errors_were_found() {
     let at = ["--host", "https://us.posthog.com"];
     let wrong = |args: &[&OsStr], says: &str| {
         let ran = run(binary(&["diagnose"]).args(at).args(args), b"");
@@ -697,23 +699,23 @@ fn wrong_flags_end_with_3_because_2_means_errors_were_found() {
     let help = run(&mut binary(&["diagnose", "--help"]), b"");
     assert_eq!((help.code, help.err.as_str()), (0, ""));
     assert!(
-        help.out.contains("Exit code: 0 nothing is wrong"),
+        help.out.contains("Exit code: 0 no findings"),
         "{}",
         help.out
     );
 }
 
 #[test]
-fn a_reader_that_stops_early_is_no_error_and_a_full_disk_is_one() {
+fn a_reader_that_stops_early_is_not_an_error_but_a_full_disk_is() {
     let server = posthog(ZOO);
     let command = || {
         let mut command = binary(&["diagnose", "--host", &server.url(), "--project", "12345"]);
         command.env("POSTHOG_API_KEY", "phx_demo");
         command
     };
-    let ran = run_unheard(&mut command(), b"", |child| drop(child.stdout.take()));
+    let ran = run_with_closed_reader(&mut command(), b"", |child| drop(child.stdout.take()));
     assert_eq!((ran.code, ran.err.as_str()), (2, ""));
-    let ran = run_unheard(
+    let ran = run_with_closed_reader(
         command().env("POSTHOG_API_KEY", "phx_wrong"),
         b"",
         |child| {
@@ -727,7 +729,7 @@ fn a_reader_that_stops_early_is_no_error_and_a_full_disk_is_one() {
 }
 
 #[test]
-fn ctrl_c_in_the_middle_ends_it_with_130_and_a_sentence() {
+fn ctrl_c_exits_with_130_and_a_message() {
     let never_answers = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", never_answers.local_addr().unwrap());
     let mut command = binary(&["diagnose", "--host", &url, "--project", "1"]);

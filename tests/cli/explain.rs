@@ -2,7 +2,7 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 use serde_json::{Value, json};
 
-use crate::{Ran, binary, diagnose::posthog, full_disk, run, run_unheard};
+use crate::{Ran, binary, diagnose::posthog, full_disk, run, run_with_closed_reader};
 
 fn explain(args: &[&str]) -> Ran {
     run(binary(&["explain"]).args(args), b"")
@@ -20,7 +20,7 @@ fn answers(ran: &Ran) -> Vec<Value> {
 }
 
 #[test]
-fn a_text_gets_its_cause_why_and_what_to_do() {
+fn a_text_is_explained_with_cause_rule_and_advice() {
     let ran = explain(&["Sync cancelled by user", "--source-type", "Postgres"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert_eq!(
@@ -33,9 +33,9 @@ fn a_text_gets_its_cause_why_and_what_to_do() {
     );
 }
 
-/// A run that is loaded, one that has hung for long, and one that has just completed.
+/// A run that is being loaded, one that has been stuck for long, and one that has just completed.
 const TABLES: &str = "sources: [{type: Postgres, prefix: prod, schemas: [
-  {name: loads, last_synced_ago: 33h, run: {pipeline: v3, started_ago: 3h, start: 0s, extract: 1h, rows: 4000, batches: 4, queue: 0s, load_per_batch: 2h}},
+  {name: loads, frequency: 24hour, last_synced_ago: 33h, run: {pipeline: v3, started_ago: 3h, start: 0s, extract: 1h, rows: 4000, batches: 4, queue: 0s, load_per_batch: 2h}},
   {name: hangs, last_synced_ago: 33h, run: {started_ago: 15h, rows: 5, hangs: {}}},
   {name: fine, last_synced_ago: 1h, rows: 5}]}]";
 
@@ -63,7 +63,7 @@ fn explain_table(name: &str, args: &[&str]) -> Ran {
 }
 
 #[test]
-fn a_running_table_is_explained_with_the_phase_of_its_run_and_what_that_is_known_by() {
+fn a_running_table_is_explained_with_the_phase_of_its_run_and_the_evidence() {
     let ran = explain_table("loads", &[]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
     let words = ran.words();
@@ -82,7 +82,7 @@ fn a_running_table_is_explained_with_the_phase_of_its_run_and_what_that_is_known
 }
 
 #[test]
-fn a_table_whose_run_looks_stuck_is_explained_with_its_cause_also_for_programs() {
+fn a_table_whose_run_appears_stuck_is_explained_with_its_cause_also_as_json() {
     let ran = explain_table("hangs", &["-o", "json"]);
     let said: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((ran.code, said.as_array().unwrap().len()), (0, 1));
@@ -95,7 +95,7 @@ fn a_table_whose_run_looks_stuck_is_explained_with_its_cause_also_for_programs()
 }
 
 #[test]
-fn a_table_that_is_not_there_ends_with_3_and_one_without_a_project_with_2() {
+fn an_unknown_table_exits_with_3_and_a_table_without_a_project_with_2() {
     let ran = explain_table("ghost", &[]);
     assert_eq!((ran.code, ran.out.as_str()), (3, ""));
     assert!(ran.err.contains("no table named ghost"), "{}", ran.err);
@@ -105,20 +105,20 @@ fn a_table_that_is_not_there_ends_with_3_and_one_without_a_project_with_2() {
 }
 
 #[test]
-fn a_text_that_no_rule_knows_is_said_to_be_unknown() {
+fn a_text_that_no_rule_matches_is_unknown() {
     let ran = explain(&["the frobnicator is out of cheese"]);
     assert_eq!(ran.code, 0);
     for line in [
-        "Cause       Unknown (Not known, or not to be told from what PostHog says)\n",
+        "Cause       Unknown (Not known, or PostHog's data does not show it)\n",
         "Confidence  Low\n",
-        "Why         no rule knows this text; a wrong cause would be worse than none\n",
+        "Why         no rule matches this text; a wrong cause would be worse than none\n",
     ] {
         assert!(ran.out.contains(line), "{}", ran.out);
     }
 }
 
 #[test]
-fn the_type_of_the_source_counts_alone_and_in_a_batch() {
+fn the_type_of_the_source_matters_alone_and_in_a_batch() {
     let text = "401 Request had invalid authentication credentials.";
     for (kind, cause) in [
         ("BigQuery", "CredentialsInvalid"),
@@ -133,7 +133,7 @@ fn the_type_of_the_source_counts_alone_and_in_a_batch() {
 }
 
 #[test]
-fn json_says_the_same_for_programs() {
+fn json_has_the_same_content() {
     let ran = explain(&[
         "relation \"billing_401_timeouts\" does not exist",
         "--output",
@@ -152,7 +152,7 @@ fn json_says_the_same_for_programs() {
 }
 
 #[test]
-fn advice_is_for_a_person_who_may_have_no_operator() {
+fn advice_does_not_assume_an_operator() {
     let texts = [
         "Lost connection to MySQL server during query",
         "429 Client Error: Too Many Requests for url: https://api.example.com/v1",
@@ -174,7 +174,7 @@ fn advice_is_for_a_person_who_may_have_no_operator() {
 }
 
 #[test]
-fn a_secret_in_a_text_is_not_shown_again() {
+fn a_secret_in_a_text_is_not_echoed() {
     let ran =
         explain(&["connect postgresql://app:hunter2@db.example.com/x failed: Connection refused"]);
     assert!(
@@ -187,7 +187,7 @@ fn a_secret_in_a_text_is_not_shown_again() {
 }
 
 #[test]
-fn wrong_flags_end_with_2_and_say_what_is_wrong() {
+fn wrong_flags_exit_with_2_and_say_what_is_wrong() {
     let ran = explain(&[]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
     assert!(ran.err.contains("<TEXT>"), "{}", ran.err);
@@ -200,7 +200,7 @@ fn wrong_flags_end_with_2_and_say_what_is_wrong() {
 }
 
 #[test]
-fn a_batch_answers_each_line_in_order_and_names_the_broken_ones() {
+fn a_batch_answers_each_line_in_order_and_reports_broken_ones() {
     let input = concat!(
         "\u{feff}",
         r#"{"id": "a", "text": "SSHTunnel auth is not valid", "sourceType": "Postgres"}"#,
@@ -233,12 +233,13 @@ fn a_batch_answers_each_line_in_order_and_names_the_broken_ones() {
         }
     }
     assert_eq!(ran.code, 1);
-    let expected = r#"expected is {"id": …, "text": "…", "sourceType": "…"}, of which sourceType may be absent"#;
+    let expected =
+        r#"expected is {"id": …, "text": "…", "sourceType": "…"}, where sourceType is optional"#;
     assert_eq!(
         ran.err,
         format!(
             "error: line 3 is not JSON: it ends too early; {expected}\n\
-             error: line 5 is wrong: its field text is a number and no string; {expected}\n"
+             error: line 5 is wrong: its field text is a number, not a string; {expected}\n"
         )
     );
 }
@@ -274,18 +275,18 @@ fn a_large_batch_with_huge_and_hostile_lines_is_answered_to_the_end() {
 }
 
 #[test]
-fn a_reader_that_stops_early_is_no_error_and_a_full_disk_is_one() {
+fn a_reader_that_stops_early_is_not_an_error_but_a_full_disk_is() {
     let line = "{\"id\": 1, \"text\": \"x\"}\n";
     let many = format!("nonsense\n{}", line.repeat(20_000));
-    let unheard = run_unheard(
+    let unheard = run_with_closed_reader(
         &mut binary(&["explain", "--batch"]),
         many.as_bytes(),
         |child| drop(child.stdout.take()),
     );
     assert_eq!(unheard.code, 1);
     assert_eq!(unheard.err.lines().count(), 1, "{}", unheard.err);
-    // Nobody hears the complaint either: that is no reason to answer less.
-    let unheard = run_unheard(
+    // The error message is not read either; the answers must still be complete.
+    let unheard = run_with_closed_reader(
         &mut binary(&["explain", "--batch"]),
         many.as_bytes(),
         |child| drop(child.stderr.take()),

@@ -15,7 +15,7 @@ use std::{
     thread::JoinHandle,
 };
 
-/// What came of a run of the binary.
+/// The result of a run of the binary.
 struct Ran {
     code: i32,
     out: String,
@@ -23,14 +23,14 @@ struct Ran {
 }
 
 impl Ran {
-    /// What it says in the report or on the terminal, without the breaks that come of the width.
+    /// The output without the line breaks for the width.
     fn words(&self) -> String {
         let both = format!("{} {}", self.out, self.err);
         both.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }
 
-/// The binary, in an environment without an API key and without a wish for colours.
+/// The binary, in an environment without an API key and without variables for colours.
 fn binary(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_warehouse-sync-operator"));
     for name in ["POSTHOG_API_KEY", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
@@ -46,8 +46,8 @@ fn run(command: &mut Command, input: &[u8]) -> Ran {
     ended(child, writer)
 }
 
-/// Runs `command` with what it writes going to a reader that has gone before it begins.
-fn run_unheard(command: &mut Command, input: &[u8], close: fn(&mut Child)) -> Ran {
+/// Runs `command` with its output going to a reader that has already ended.
+fn run_with_closed_reader(command: &mut Command, input: &[u8], close: fn(&mut Child)) -> Ran {
     let mut child = started(command);
     close(&mut child);
     let writer = writes(&mut child, input);
@@ -85,7 +85,7 @@ fn started(command: &mut Command) -> Child {
         .unwrap()
 }
 
-/// Writes on a thread of its own: both pipes may fill up.
+/// Writes on another thread: both pipes may fill up.
 fn writes(child: &mut Child, input: &[u8]) -> JoinHandle<()> {
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();

@@ -12,8 +12,8 @@ use crate::{
     support::{Env, Operator, Plane, install_crd, wait_until},
 };
 
-/// What an approver hears who changes anything else.
-const ANSWERS_ONLY: &str = "may approve and deny only";
+/// The refusal of any other change by an approver.
+const ANSWERS_ONLY: &str = "may only approve and deny";
 
 const ID: &str = "rs-abcdefghijklmnopqrstuvwxyz";
 
@@ -28,14 +28,14 @@ fn deny(why: &str) -> String {
 // --- Who may answer -------------------------------------------------------------------------------------------------
 
 #[test]
-fn an_author_may_write_policies_and_not_answer_proposals() {
+fn an_editor_may_write_policies_but_not_answer_proposals() {
     let plane = guarded();
     let at = namespace(&plane, "authors");
     let author = User::with_role(&plane, &at, "author", "editor");
     author.refused(&approve("author"), "warehousesync-approver");
     author.refused(&approve("on-behalf:anna"), "warehousesync-gitops");
     author.refused(&deny("no"), "may not deny");
-    // Nothing else is in the way.
+    // Nothing else prevents it.
     author.allowed(&["label", "wsp", "p", "team=a"]);
     author.allowed(&["annotate", "wsp", "p", "example.com/note=x"]);
     author.allowed(&[
@@ -52,7 +52,7 @@ fn an_author_may_write_policies_and_not_answer_proposals() {
         "-p",
         r#"{"spec":{"suspend":true}}"#,
     ]);
-    // Not at creation either.
+    // Also not at creation.
     author.allowed(&["delete", "wsp", "p"]);
     let preset = policy(&format!("approve.warehousesync.dev/{ID}: author"));
     let said = author.kubectl_with(&["create", "-f", "-"], &preset);
@@ -60,7 +60,7 @@ fn an_author_may_write_policies_and_not_answer_proposals() {
 }
 
 #[test]
-fn an_approver_answers_in_the_own_name_and_changes_nothing_else() {
+fn an_approver_answers_in_their_own_name_and_changes_nothing_else() {
     let plane = guarded();
     let at = namespace(&plane, "approvers");
     let approver = User::with_role(&plane, &at, "anna", "approver");
@@ -92,20 +92,20 @@ fn an_approver_answers_in_the_own_name_and_changes_nothing_else() {
 }
 
 #[test]
-fn an_approver_asks_for_nothing_and_prepares_nothing() {
+fn an_approver_requests_no_proposal_and_prepares_none() {
     let plane = guarded();
     let at = namespace(&plane, "answers");
     let approver = User::with_role(&plane, &at, "anna-a", "approver");
     let author = User::with_role(&plane, &at, "author-a", "editor");
     author.annotate("example.com/note=x").unwrap();
-    // Who asks for a deletion does not approve it alone.
+    // The same person may not both request and approve a deletion.
     approver.refused("request.warehousesync.dev/a1=DeleteData", ANSWERS_ONLY);
     approver.refused("reconcile.warehousesync.dev/resetAt=1", ANSWERS_ONLY);
-    // The author's next `kubectl apply` would remove from spec what this says of it.
+    // The editor's next `kubectl apply` would remove the fields of spec that this annotation lists.
     let applied = r#"kubectl.kubernetes.io/last-applied-configuration={"spec":{"suspend":true}}"#;
     approver.refused(applied, ANSWERS_ONLY);
     approver.refused("example.com/note-", ANSWERS_ONLY);
-    // Nor beside an answer.
+    // Also not together with an answer.
     let both = json!({"metadata": {"annotations": {
         format!("approve.warehousesync.dev/{ID}"): "anna-a", "example.com/note": "y",
     }}});
@@ -117,7 +117,7 @@ fn an_approver_asks_for_nothing_and_prepares_nothing() {
 }
 
 #[test]
-fn a_name_that_looks_like_on_behalf_approves_for_nobody() {
+fn a_user_name_that_begins_with_on_behalf_cannot_approve() {
     let plane = guarded();
     let at = namespace(&plane, "names");
     let eve = User::with_role(&plane, &at, "on-behalf:eve", "approver");
@@ -126,7 +126,7 @@ fn a_name_that_looks_like_on_behalf_approves_for_nobody() {
 }
 
 #[test]
-fn an_administrator_approves_in_no_other_name() {
+fn an_administrator_cannot_approve_in_another_name() {
     let plane = guarded();
     let at = namespace(&plane, "admins");
     let admin = User::admin(&plane, &at);
@@ -135,7 +135,7 @@ fn an_administrator_approves_in_no_other_name() {
 }
 
 #[test]
-fn an_approval_may_be_removed_and_not_changed() {
+fn an_approval_may_be_removed_but_not_changed() {
     let plane = guarded();
     let at = namespace(&plane, "changed");
     let anna = User::with_role(&plane, &at, "anna-c", "approver");
@@ -143,7 +143,7 @@ fn an_approval_may_be_removed_and_not_changed() {
     let author = User::with_role(&plane, &at, "author-c", "editor");
     anna.annotate(&approve("anna-c")).unwrap();
     bob.refused(&approve("bob-c"), "removed, not changed");
-    // What is there hinders nobody.
+    // Existing approvals do not prevent other changes.
     author.allowed(&[
         "patch",
         "wsp",
@@ -162,7 +162,7 @@ fn an_approval_may_be_removed_and_not_changed() {
         let said = author.kubectl_with(&["apply", "-f", "-"], &applied);
         said.unwrap_or_else(|said| panic!("{said}"));
     }
-    // The second file has taken it away.
+    // The second file removed it.
     anna.annotate(&approve("anna-c")).unwrap();
     author.allowed(&[
         "annotate",
@@ -196,7 +196,7 @@ fn git_approves_on_behalf_of_others_only() {
     said.unwrap_or_else(|said| panic!("{said}"));
 }
 
-/// Many GitOps controllers are cluster-admin: they may do everything, and are nobody.
+/// Many GitOps controllers are cluster-admin: they have every right, but are not a person.
 #[test]
 fn a_service_account_approves_on_behalf_of_others_only() {
     let plane = guarded();
@@ -211,7 +211,7 @@ fn a_service_account_approves_on_behalf_of_others_only() {
     assert!(said.unwrap_err().contains("is a ServiceAccount"));
     account.annotate(&approve("on-behalf:anna")).unwrap();
     account.annotate(&deny("no")).unwrap();
-    // What is there already, from before this rule, hinders nobody.
+    // Annotations from before this rule do not prevent other changes.
     account.allowed(&["annotate", "wsp", "p", "example.com/note=x"]);
 }
 
@@ -244,20 +244,20 @@ fn a_service_account_that_is_listed_approves_as_a_person() {
 }
 
 #[test]
-fn who_may_not_deny_does_not_take_back_the_denial_of_an_open_proposal() {
+fn only_a_user_who_may_deny_removes_the_denial_of_an_open_proposal() {
     let plane = guarded();
     let at = namespace(&plane, "denied");
     let anna = User::with_role(&plane, &at, "anna-d", "approver");
     let author = User::with_role(&plane, &at, "author-d", "editor");
     let taken_back = format!("deny.warehousesync.dev/{ID}-");
-    // Of no open proposal, it says nothing to anybody.
+    // A denial of a proposal that is not open may be removed.
     anna.annotate(&deny("no")).unwrap();
     author.annotate(&taken_back).unwrap();
     for phase in ["AwaitingApproval", "Approved"] {
         operator_account(&plane, &at).writes_status(&with_proposal(phase));
         anna.annotate(&deny("no")).unwrap();
-        author.refused(&taken_back, "may not take back the denial");
-        // Nor by a file that lacks it, by any way of applying.
+        author.refused(&taken_back, "may not remove the denial");
+        // Also not by applying a file without it, in any way.
         for verb in [
             &["replace"][..],
             &["apply"],
@@ -278,17 +278,17 @@ fn who_may_not_deny_does_not_take_back_the_denial_of_an_open_proposal() {
             };
             let said = author.kubectl_with(&args, &policy(""));
             if verb[0] == "apply" {
-                // The author's file never had it, so that applying it takes nothing away.
+                // The editor's file never contained it, so applying it removes nothing.
                 said.unwrap();
             } else {
                 let said = said.expect_err(verb[0]);
                 assert!(
-                    said.contains("may not take back the denial"),
+                    said.contains("may not remove the denial"),
                     "{verb:?}: {said}"
                 );
             }
         }
-        // Nothing else is in the author's way, and who may deny may also think again.
+        // The editor may change everything else, and a user who may deny may also remove the denial.
         author.annotate("example.com/note=x").unwrap();
         anna.annotate(&taken_back).unwrap();
     }
@@ -323,7 +323,7 @@ fn a_viewer_only_reads() {
 }
 
 #[test]
-fn an_answer_to_nothing_is_told_at_once() {
+fn an_answer_to_an_unknown_proposal_gives_a_warning() {
     let plane = guarded();
     let at = namespace(&plane, "inert");
     let anna = User::with_role(&plane, &at, "anna-i", "approver");
@@ -332,7 +332,7 @@ fn an_answer_to_nothing_is_told_at_once() {
         said.contains("Warning") && said.contains("no proposal waits"),
         "{said}"
     );
-    // What was there before is not told again.
+    // An existing annotation gives no second warning.
     let author = User::with_role(&plane, &at, "author-i", "editor");
     let said = author.annotate("example.com/note=x").unwrap();
     assert!(!said.contains("Warning"), "{said}");
@@ -356,7 +356,7 @@ fn an_answer_is_in_the_audit_log() {
 }
 
 #[test]
-fn nobody_but_the_operator_writes_status_and_it_writes_nothing_else() {
+fn only_the_operator_writes_status_and_it_writes_nothing_else() {
     let plane = guarded();
     let at = namespace(&plane, "status");
     let admin = User::admin(&plane, &at);
@@ -377,7 +377,7 @@ fn nobody_but_the_operator_writes_status_and_it_writes_nothing_else() {
         "cannot get resource \"warehousesyncpolicies/status\"",
     );
     let operator = operator_account(&plane, &at);
-    // That it writes status is seen where it runs.
+    // Tests that run the operator show that it writes status.
     operator.may_not(&["annotate", "wsp", "p", &approve("x")], "cannot patch");
     operator.may_not(
         &[
@@ -393,7 +393,8 @@ fn nobody_but_the_operator_writes_status_and_it_writes_nothing_else() {
     operator.may_not(&["create", "secret", "generic", "x"], "cannot create");
 }
 
-// --- The operator behind the guard ----------------------------------------------------------------------------------
+// --- The operator with the admission policies
+// ----------------------------------------------------------------------------------
 
 const WRONG_TYPE: &str = "
 sources:
@@ -416,7 +417,7 @@ fn waits(env: &Env, but: &str) -> Proposal {
 }
 
 #[test]
-fn what_a_person_approves_is_done_once_and_only_while_the_guard_stands() {
+fn an_approved_proposal_is_executed_once_and_only_while_the_admission_policies_are_in_effect() {
     let plane = ControlPlane::start().unwrap_or_else(|error| panic!("{error}"));
     install_crd(&plane);
     plane.apply(RBAC).unwrap();
@@ -442,7 +443,7 @@ fn what_a_person_approves_is_done_once_and_only_while_the_guard_stands() {
         "{message}"
     );
 
-    // An approval that anybody could write does not count, and never will.
+    // An approval that anyone could write is ignored, also later.
     env.kubectl(&[
         "annotate",
         "wsp",
@@ -457,7 +458,7 @@ fn what_a_person_approves_is_done_once_and_only_while_the_guard_stands() {
     env.wait_for_reason("p", "ApprovalGuardActive", "GuardStands");
     assert_eq!(env.count("POST", "/resync/"), 0);
 
-    // Altered for a moment and put back: what was proposed meanwhile has another id.
+    // Altered for a moment and restored: the proposal gets another id.
     let weaker = ADMISSION.replace("validationActions: [Deny]", "validationActions: [Audit]");
     env.plane.apply(&weaker).unwrap();
     env.wait_for_reason("p", "ApprovalGuardActive", "GuardBroken");

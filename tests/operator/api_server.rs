@@ -1,6 +1,6 @@
-//! The API server goes away right after a cancel was sent: no job is cancelled twice, and the reload is not forgotten.
+//! The API server fails right after a cancel was sent: no job is cancelled twice, and the reload is not forgotten.
 //!
-//! Each test has a control plane of its own, so that the others do not lose theirs.
+//! Each test has its own control plane, so that the others keep theirs.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +15,7 @@ use crate::{
 
 const FLAGS: [&str; 3] = ["--allow-http-loopback", "--time-factor", "60"];
 
-/// A hung run, and a PostHog that answers this call late: what happens meanwhile happens between the call's effect and
-/// the operator's knowledge of it.
+/// A stuck run, and a PostHog that answers this call late: the test acts between the call's effect and the answer.
 fn env(slow: &str) -> Env {
     let plane = ControlPlane::start().unwrap();
     install_crd(&plane);
@@ -94,7 +93,7 @@ fn an_api_server_that_hangs_after_the_cancel_is_waited_for() {
     assert_done_once(&env);
 }
 
-/// What the process knew is lost, and the status knows only that the call was to be sent.
+/// The memory of the process is lost; the status only shows that the call was about to be sent.
 #[test]
 fn an_operator_killed_while_the_api_server_is_down_sends_nothing_again() {
     for call in ["/cancel/", "/reload/"] {
@@ -109,9 +108,9 @@ fn an_operator_killed_while_the_api_server_is_down_sends_nothing_again() {
     }
 }
 
-/// Between incidents too: watches are made anew, and what changed meanwhile is seen.
+/// Also without incidents: watches are restarted, and changes in the meantime are observed.
 #[test]
-fn watches_outlive_an_api_server_that_is_restarted() {
+fn watches_survive_a_restart_of_the_api_server() {
     let env = env("/");
     env.put_key("phx_wrong");
     let operator = env.operator();

@@ -1,4 +1,5 @@
-//! The operator's look at the guard: whatever would weaken it is seen, and is mended as the operator says.
+//! The operator's check of the admission policies: each weakening is detected, and fixed as the operator's message
+//! says.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use crate::{
     support::{put, wait_until},
 };
 
-/// What somebody may do to the guard: to which object, and with which patch.
+/// A weakening of the admission policies: the object and the patch.
 const WEAKER: [(&str, &str, &str); 11] = [
     (
         "policybinding",
@@ -73,7 +74,7 @@ const WEAKER: [(&str, &str, &str); 11] = [
     ),
 ];
 
-/// An API server of its own, and the operator's account there.
+/// A separate API server with the operator's account.
 struct Guarded {
     plane: ControlPlane,
     runtime: Runtime,
@@ -93,12 +94,12 @@ impl Guarded {
         }
     }
 
-    /// What the operator sees now. It remembers that for some seconds; one that just started does not.
+    /// What a new operator sees now. A running one caches it for some seconds.
     fn look(&self) -> ApprovalGuard {
-        self.look_as(&self.account)
+        self.seen_with(&self.account)
     }
 
-    fn look_as(&self, kubeconfig: &Path) -> ApprovalGuard {
+    fn seen_with(&self, kubeconfig: &Path) -> ApprovalGuard {
         let watch = self.watch(kubeconfig);
         self.runtime.block_on(watch.look()).unwrap()
     }
@@ -108,23 +109,23 @@ impl Guarded {
         GuardWatch::new(client.unwrap(), Metrics::default(), &[])
     }
 
-    /// Waits until it sees one that stands.
-    fn stands(&self) -> ApprovalGuard {
-        wait_until("a guard that stands", || {
+    /// Waits until the admission policies are in effect.
+    fn in_effect(&self) -> ApprovalGuard {
+        wait_until("admission policies in effect", || {
             let guard = self.look();
             guard.broken.clone().map_or(Ok(guard), Err)
         })
     }
 
-    /// Waits until it complains of this.
-    fn complains(&self, of: &str) -> String {
+    /// Waits until it reports this.
+    fn reports(&self, of: &str) -> String {
         wait_until(of, || {
             let why = self.look().broken.unwrap_or_default();
             if why.contains(of) { Ok(why) } else { Err(why) }
         })
     }
 
-    /// kubectl with the shipped file, as the operator's sentences say.
+    /// kubectl with the shipped file, as in the operator's messages.
     fn kubectl(&self, verb: &str) {
         put(&self.plane, &[verb, "-f", "-"], ADMISSION).unwrap();
     }
@@ -138,14 +139,14 @@ impl Guarded {
 }
 
 #[test]
-fn every_way_to_weaken_the_guard_is_seen_and_mended() {
+fn every_weakening_of_the_admission_policies_is_detected_and_its_fix_works() {
     let at = Guarded::new();
-    // The sentences say in which order things are to be done.
-    at.complains("may not read ValidatingAdmissionPolicy warehousesync-approvals: kubectl apply -f deploy/rbac.yaml");
+    // The messages contain the order of the steps.
+    at.reports("may not read ValidatingAdmissionPolicy warehousesync-approvals: kubectl apply -f deploy/rbac.yaml");
     at.plane.apply(RBAC).unwrap();
-    at.complains("ValidatingAdmissionPolicy warehousesync-approvals is missing: kubectl apply -f deploy/admission.yaml");
+    at.reports("ValidatingAdmissionPolicy warehousesync-approvals is missing: kubectl apply -f deploy/admission.yaml");
     at.kubectl("apply");
-    let first = at.stands();
+    let first = at.in_effect();
     let names: Vec<&str> = first.parts.iter().map(|part| &*part.name).collect();
     let part =
         |kind: &str, name: &str| format!("ValidatingAdmissionPolicy{kind}/warehousesync-{name}");
@@ -170,18 +171,18 @@ fn every_way_to_weaken_the_guard_is_seen_and_mended() {
         let why = at.look().broken.unwrap_or_default();
         assert!(!why.contains("is not what"), "{patch}: {why}");
     }
-    let second = at.stands();
+    let second = at.in_effect();
     assert_ne!(first.parts, second.parts, "it was away in between");
-    assert_eq!(at.stands(), second, "nothing was");
+    assert_eq!(at.in_effect(), second, "nothing was");
 }
 
-/// The API server writes no time when an addition is taken away: the operator has to see for itself that something changed.
+/// The API server records no time when an addition is removed: the operator must detect the change itself.
 #[test]
-fn a_guard_that_was_weaker_a_moment_ago_is_not_believed_yet() {
+fn admission_policies_that_were_weaker_a_moment_ago_are_not_trusted_yet() {
     let at = Guarded::new();
     at.plane.apply(RBAC).unwrap();
     at.kubectl("apply");
-    let first = at.stands();
+    let first = at.in_effect();
     let (watch, runtime) = (at.watch(&at.account), &at.runtime);
     let look = || runtime.block_on(watch.look()).unwrap();
     assert_eq!(look(), first);
@@ -198,7 +199,7 @@ fn a_guard_that_was_weaker_a_moment_ago_is_not_believed_yet() {
     });
     let why = next.broken.unwrap_or_default();
     assert!(why.contains("changed a moment ago"), "{why}");
-    let later = wait_until("a guard that stands", || {
+    let later = wait_until("admission policies in effect", || {
         let guard = look();
         guard.broken.clone().map_or(Ok(guard), Err)
     });
@@ -206,12 +207,12 @@ fn a_guard_that_was_weaker_a_moment_ago_is_not_believed_yet() {
 }
 
 #[test]
-fn a_guard_that_goes_or_is_for_another_account_does_not_stand() {
+fn admission_policies_that_are_deleted_or_for_another_account_are_not_in_effect() {
     let at = Guarded::new();
     at.plane.apply(RBAC).unwrap();
     at.kubectl("apply");
-    at.stands();
-    let other = at.look_as(at.plane.admin_kubeconfig());
+    at.in_effect();
+    let other = at.seen_with(at.plane.admin_kubeconfig());
     let why = other.broken.unwrap();
     assert!(why.contains("warehousesync-status is not what"), "{why}");
     assert!(why.contains("for its own account (admin)"), "{why}");
@@ -223,37 +224,37 @@ fn a_guard_that_goes_or_is_for_another_account_does_not_stand() {
     at.plane
         .kubectl(["delete", binding, "--wait=false"])
         .unwrap();
-    at.complains("warehousesync-status is being deleted");
+    at.reports("warehousesync-status is being deleted");
     at.patch(
         "policybinding",
         "status",
         r#"[{"op": "remove", "path": "/metadata/finalizers"}]"#,
     );
-    at.complains("ValidatingAdmissionPolicyBinding warehousesync-status is missing");
+    at.reports("ValidatingAdmissionPolicyBinding warehousesync-status is missing");
 }
 
-/// The guard that the version before this one shipped.
-const OF_BEFORE: &str = include_str!("admission-revision-1.yaml");
+/// The admission policies of the previous version.
+const PREVIOUS: &str = include_str!("admission-revision-1.yaml");
 
 #[test]
-fn a_guard_of_the_version_before_is_said_to_be_that_and_is_upgraded() {
+fn admission_policies_of_the_previous_version_are_reported_as_such_and_upgraded() {
     let at = Guarded::new();
     at.plane.apply(RBAC).unwrap();
-    put(&at.plane, &["apply", "-f", "-"], OF_BEFORE).unwrap();
-    let why = at.complains("that of an older version of the operator");
+    put(&at.plane, &["apply", "-f", "-"], PREVIOUS).unwrap();
+    let why = at.reports("that of an older version of the operator");
     for part in [
         "ValidatingAdmissionPolicy warehousesync-approvals",
-        "warehousesync.dev/guard-revision: 1, this version ships 2",
+        "warehousesync.dev/guard-revision: 1, this version ships 3",
         "no approval counts: kubectl apply -f deploy/admission.yaml of the operator's own version",
     ] {
         assert!(why.contains(part), "{part}: {why}");
     }
     at.kubectl("apply");
-    at.stands();
+    at.in_effect();
 }
 
 #[test]
-fn a_guard_stands_that_lists_the_accounts_which_the_operator_was_given() {
+fn admission_policies_with_the_operators_accounts_are_in_effect() {
     const PERSON: &str = "system:serviceaccount:people:anna";
     let at = Guarded::new();
     at.plane.apply(RBAC).unwrap();
@@ -262,14 +263,14 @@ fn a_guard_stands_that_lists_the_accounts_which_the_operator_was_given() {
         &format!(r#"expression: '["{PERSON}"]'"#),
     );
     put(&at.plane, &["apply", "-f", "-"], &listed).unwrap();
-    // One that was given none believes no such guard.
-    at.complains("warehousesync-approvals is not what");
+    // An operator without accounts does not trust such policies.
+    at.reports("warehousesync-approvals is not what");
     let client = at
         .runtime
         .block_on(at.plane.client_for(&at.account))
         .unwrap();
     let people: &'static [String] = vec![PERSON.to_owned()].leak();
-    wait_until("a guard that stands", || {
+    wait_until("admission policies in effect", || {
         let watch = GuardWatch::new(client.clone(), Metrics::default(), people);
         let guard = at.runtime.block_on(watch.look()).unwrap();
         guard.broken.map_or(Ok(()), Err)
@@ -280,14 +281,14 @@ fn a_guard_stands_that_lists_the_accounts_which_the_operator_was_given() {
     assert!(why.contains(PERSON), "{why}");
 }
 
-/// Every cluster lets every account ask who it is; one that does not is no reason to stop looking after syncs.
+/// In every cluster an account may ask who it is. If one forbids this, the operator continues to watch syncs.
 #[test]
-fn an_operator_that_may_not_ask_who_it_is_says_so() {
+fn an_operator_that_may_not_read_its_own_name_reports_that() {
     let at = Guarded::new();
     at.plane.apply(RBAC).unwrap();
     at.kubectl("apply");
     at.plane
         .kubectl(["delete", "clusterrolebinding", "system:basic-user"])
         .unwrap();
-    at.complains("may not ask for its own name");
+    at.reports("may not ask for its own name");
 }

@@ -1,4 +1,4 @@
-//! What a user has got wrong is told in the conditions, with the way to mend it, and noticed when it is mended.
+//! A user's mistake is shown in the conditions with its fix, and the fix is noticed.
 
 use posthog_simulator::KeySpec;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ sources:
   - {type: Postgres, prefix: prod, schemas: [{name: public.users, last_synced_ago: 1h, rows: 10}]}
 ";
 
-/// A policy that polls once a day: what it notices sooner, it was told by a watch.
+/// A policy that polls once a day: anything that it notices sooner comes from a watch.
 fn daily(env: &Env) -> String {
     env.policy("p", "").replace("interval: 5s", "interval: 24h")
 }
@@ -25,7 +25,7 @@ fn put_secret(env: &Env, labels: &Value, data: &Value) {
     env.apply(&secret.to_string()).unwrap();
 }
 
-fn released() -> Value {
+fn labelled() -> Value {
     json!({"warehousesync.dev/use": "posthog-api-key"})
 }
 
@@ -40,8 +40,8 @@ fn assert_of_this_generation(env: &Env, status: &WarehouseSyncPolicyStatus) {
     }
 }
 
-/// Waits until the policy cannot be observed for this reason. `next_step` must stand in the message.
-fn hindered(env: &Env, reason: &str, stalled: &str, next_step: &str) -> String {
+/// Waits until the policy cannot be observed for this reason. `next_step` must be in the message.
+fn not_ready(env: &Env, reason: &str, stalled: &str, next_step: &str) -> String {
     let status = env.wait_for_reason("p", "Ready", reason);
     assert_of_this_generation(env, &status);
     let condition = |type_| status.condition(type_).unwrap();
@@ -65,12 +65,12 @@ fn recovered(env: &Env) {
 }
 
 #[test]
-fn a_wrong_key_is_told_and_a_right_one_is_noticed_at_once() {
+fn a_wrong_key_is_reported_and_a_right_one_is_noticed_at_once() {
     let env = Env::new(HEALTHY);
     env.put_key("phx_wrong");
     let _operator = env.operator();
     env.apply(&daily(&env)).unwrap();
-    hindered(
+    not_ready(
         &env,
         "KeyRejected",
         "True",
@@ -81,12 +81,12 @@ fn a_wrong_key_is_told_and_a_right_one_is_noticed_at_once() {
 }
 
 #[test]
-fn a_missing_secret_is_told_and_noticed_when_it_is_made() {
+fn a_missing_secret_is_reported_and_noticed_once_it_is_created() {
     let env = Env::new(HEALTHY);
     env.kubectl(&["delete", "secret", "posthog"]);
     let _operator = env.operator();
     env.apply(&daily(&env)).unwrap();
-    let said = hindered(
+    let said = not_ready(
         &env,
         "SecretMissing",
         "True",
@@ -99,17 +99,17 @@ fn a_missing_secret_is_told_and_noticed_when_it_is_made() {
     env.put_key("phx_demo");
     recovered(&env);
     env.kubectl(&["delete", "secret", "posthog"]);
-    hindered(&env, "SecretMissing", "True", "create it");
+    not_ready(&env, "SecretMissing", "True", "create it");
 }
 
 #[test]
-fn a_secret_without_the_label_is_released_by_the_command_in_the_message() {
+fn a_secret_without_the_label_gets_it_from_the_command_in_the_message() {
     let env = Env::new(HEALTHY);
     env.kubectl(&["delete", "secret", "posthog"]);
     put_secret(&env, &json!({}), &json!({"api-key": "phx_demo"}));
     let _operator = env.operator();
     env.apply(&daily(&env)).unwrap();
-    let said = hindered(
+    let said = not_ready(
         &env,
         "SecretNotLabelled",
         "True",
@@ -117,7 +117,7 @@ fn a_secret_without_the_label_is_released_by_the_command_in_the_message() {
     );
     assert!(
         env.posthog.simulator().requests().is_empty(),
-        "a key that was not released has been used"
+        "a key that was not labelled has been used"
     );
     let command = said.split("kubectl ").nth(1).unwrap();
     env.plane.kubectl(command.split_whitespace()).unwrap();
@@ -125,21 +125,21 @@ fn a_secret_without_the_label_is_released_by_the_command_in_the_message() {
 
     let label = |label| env.kubectl(&["label", "secret", "posthog", "--overwrite", label]);
     label("warehousesync.dev/use=notification");
-    hindered(&env, "SecretNotLabelled", "True", "--overwrite");
+    not_ready(&env, "SecretNotLabelled", "True", "--overwrite");
     label("warehousesync.dev/use=posthog-api-key");
     recovered(&env);
     label("warehousesync.dev/use-");
-    hindered(&env, "SecretNotLabelled", "True", "kubectl label");
+    not_ready(&env, "SecretNotLabelled", "True", "kubectl label");
 }
 
 #[test]
-fn a_secret_without_the_named_key_is_told() {
+fn a_secret_without_the_named_key_is_reported() {
     let env = Env::new(HEALTHY);
     env.kubectl(&["delete", "secret", "posthog"]);
-    put_secret(&env, &released(), &json!({"token": "phx_demo"}));
+    put_secret(&env, &labelled(), &json!({"token": "phx_demo"}));
     let _operator = env.operator();
     env.apply(&daily(&env)).unwrap();
-    let said = hindered(
+    let said = not_ready(
         &env,
         "SecretKeyMissing",
         "True",
@@ -151,28 +151,28 @@ fn a_secret_without_the_named_key_is_told() {
 }
 
 #[test]
-fn a_value_that_cannot_be_a_key_is_told_but_a_newline_at_its_end_does_no_harm() {
+fn an_invalid_api_key_is_reported_but_a_trailing_newline_is_accepted() {
     let env = Env::new(HEALTHY);
     env.put_key("");
     let _operator = env.operator();
     env.apply(&daily(&env)).unwrap();
-    hindered(&env, "SecretInvalid", "True", "Put a personal API key");
-    put_secret(&env, &released(), &json!({"api-key": "phx_demo\n"}));
+    not_ready(&env, "SecretInvalid", "True", "Put a personal API key");
+    put_secret(&env, &labelled(), &json!({"api-key": "phx_demo\n"}));
     recovered(&env);
-    put_secret(&env, &released(), &json!({"api-key": "phx_de\nmo"}));
-    let said = hindered(&env, "SecretInvalid", "True", "Put a personal API key");
+    put_secret(&env, &labelled(), &json!({"api-key": "phx_de\nmo"}));
+    let said = not_ready(&env, "SecretInvalid", "True", "Put a personal API key");
     assert!(!said.contains("phx_de"), "{said}");
-    put_secret(&env, &released(), &json!({"api-key": "phx_demo\r\n"}));
+    put_secret(&env, &labelled(), &json!({"api-key": "phx_demo\r\n"}));
     recovered(&env);
 }
 
 #[test]
-fn a_host_that_cannot_be_reached_is_told_and_noticed_when_it_is_back() {
+fn an_unreachable_host_is_reported_and_noticed_once_it_is_back() {
     let mut env = Env::new(HEALTHY);
     env.posthog.stop();
     let _operator = env.operator();
     env.apply(&env.policy("p", "")).unwrap();
-    hindered(
+    not_ready(
         &env,
         "HostUnreachable",
         "False",
@@ -183,13 +183,13 @@ fn a_host_that_cannot_be_reached_is_told_and_noticed_when_it_is_back() {
 }
 
 #[test]
-fn a_key_for_another_project_is_told() {
+fn a_key_for_another_project_is_reported() {
     let env = Env::new(&format!(
         "keys: [{{token: phx_demo, projects: [99]}}]\nother_projects: [99]{HEALTHY}"
     ));
     let _operator = env.operator();
     env.apply(&env.policy("p", "")).unwrap();
-    hindered(
+    not_ready(
         &env,
         "ProjectForbidden",
         "True",
@@ -200,26 +200,26 @@ fn a_key_for_another_project_is_told() {
 }
 
 #[test]
-fn an_unknown_project_is_told() {
+fn an_unknown_project_is_reported() {
     let env = Env::new(HEALTHY);
     let _operator = env.operator();
     env.apply(&env.policy("p", "").replace("12345", "777"))
         .unwrap();
-    hindered(&env, "ProjectNotFound", "True", "spec.posthog.projectId");
-    // It cannot be changed; a policy of the same name must not inherit anything.
+    not_ready(&env, "ProjectNotFound", "True", "spec.posthog.projectId");
+    // It is immutable, and a new policy of the same name must not inherit anything.
     env.kubectl(&["delete", "wsp", "p"]);
     env.apply(&env.policy("p", "")).unwrap();
     recovered(&env);
 }
 
 #[test]
-fn a_key_without_the_read_scope_is_told() {
+fn a_key_without_the_read_scope_is_reported() {
     let env = Env::new(&format!(
         "keys: [{{token: phx_demo, scopes: ['insight:read']}}]{HEALTHY}"
     ));
     let _operator = env.operator();
     env.apply(&env.policy("p", "")).unwrap();
-    hindered(
+    not_ready(
         &env,
         "KeyLacksReadScope",
         "True",
@@ -230,7 +230,7 @@ fn a_key_without_the_read_scope_is_told() {
 }
 
 #[test]
-fn a_key_without_the_write_scope_is_told_before_anything_is_stuck() {
+fn a_key_without_the_write_scope_is_reported_before_anything_is_stuck() {
     let env = Env::new(&format!(
         "keys: [{{token: phx_demo, scopes: ['external_data_source:read']}}]{HEALTHY}"
     ));
@@ -267,24 +267,24 @@ fn a_host_that_is_not_on_the_list_gets_no_request() {
         .replace(&env.posthog.url(), "https://posthog.example.org")
         .replace("2s, noProgressFor: 2s, loadingSilentFor: 4s", "6h");
     env.apply(&elsewhere).unwrap();
-    hindered(
+    not_ready(
         &env,
         "HostNotAllowed",
         "True",
         "--allowed-host=posthog.example.org",
     );
-    // Not killed: the next would have to wait until its claim has run out.
+    // Not killed: the next operator would have to wait until the claim expires.
     operator.terminate();
     let _operator = env.operator_with(&["--allowed-host=posthog.example.org"]);
     env.wait_for_reason("p", "Ready", "HostUnreachable");
 }
 
 #[test]
-fn http_on_loopback_wants_a_flag() {
+fn http_on_loopback_needs_a_flag() {
     let env = Env::new(HEALTHY);
     let operator = env.operator_with(&[]);
     env.apply(&daily(&env)).unwrap();
-    hindered(&env, "HostNotAllowed", "True", "--allow-http-loopback");
+    not_ready(&env, "HostNotAllowed", "True", "--allow-http-loopback");
     assert!(env.posthog.simulator().requests().is_empty());
     operator.terminate();
     let _operator = env.operator();

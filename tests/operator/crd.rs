@@ -1,4 +1,4 @@
-//! The `CustomResourceDefinition`, as a real API server and a real kubectl take it.
+//! The `CustomResourceDefinition` on a real API server and with a real kubectl.
 
 use serde_json::{Value, json};
 use warehouse_sync_operator::{api::policy::WarehouseSyncPolicySpec, cli::crd_yaml};
@@ -7,7 +7,7 @@ use crate::support::Env;
 
 pub const CLOUD: &str = "https://us.posthog.com";
 
-/// The least that a user has to write.
+/// The smallest policy.
 pub fn minimal(name: &str, host: &str) -> Value {
     json!({
         "apiVersion": "warehousesync.dev/v1alpha1",
@@ -27,7 +27,7 @@ fn the_least_policy_is_accepted_and_its_defaults_are_written_out() {
     env.apply(&minimal("least", CLOUD).to_string()).unwrap();
     let object = env.kubectl(&["get", "wsp", "least", "-o", "json"]);
     let spec = serde_json::from_str::<Value>(&object).unwrap()["spec"].take();
-    // What a field is by default stands once, in `src/api`: the API server fills in the same.
+    // Defaults are defined once, in `src/api`: the API server fills in the same.
     let written =
         serde_json::from_value::<WarehouseSyncPolicySpec>(minimal("least", CLOUD)["spec"].take());
     assert_eq!(spec, serde_json::to_value(written.unwrap()).unwrap());
@@ -53,7 +53,7 @@ fn the_least_policy_is_accepted_and_its_defaults_are_written_out() {
     );
 }
 
-/// kubectl reads YAML 1.1, in which a bare `Off` is false: it must not be taken for something else.
+/// kubectl reads YAML 1.1, in which a bare `Off` is false: it must not be accepted as something else.
 #[test]
 fn off_in_quotes_is_accepted_and_without_them_refused_with_its_field() {
     let env = env();
@@ -101,7 +101,7 @@ fn kubectl_explains_every_field_of_the_spec() {
     }
 }
 
-/// Visits a property and all below it, also those of a list's items.
+/// Visits a property and everything below it, also in items of lists.
 fn walk(property: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
     visit(path, property);
     for holder in [property, &property["items"]] {
@@ -130,7 +130,7 @@ fn policies_are_listed_by_short_name_and_category_with_their_columns() {
 }
 
 #[test]
-fn the_crd_in_the_repository_is_the_one_that_the_code_makes() {
+fn the_crd_in_the_repository_is_what_the_code_generates() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/crds/warehousesyncpolicies.yaml"

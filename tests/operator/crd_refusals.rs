@@ -23,7 +23,7 @@ const HOSTS: [&str; 11] = [
     "",
 ];
 
-/// A field below the spec, a value that it must not have (null: it is left out), and what the refusal says.
+/// A field below the spec, a value that it must not have (null: it is absent), and parts of the refusal.
 const ROWS: &str = r#"
 posthog.projectId | "@current" | spec.posthog.projectId | integer
 posthog.projectId | 0 | spec.posthog.projectId | greater than or equal to 1
@@ -50,7 +50,7 @@ health.stuck.loadingSilentFor | "soon" | spec.health.stuck.loadingSilentFor | 6h
 health.failing.for | "25h" | spec.health.failing.for | 0s to 24h
 health.healthyFor | "25h" | spec.health.healthyFor | 0s to 24h
 health.freshness.warnAfterIntervals | 1 | spec.health.freshness.warnAfterIntervals | greater than or equal to 2
-health.freshness | {"warnAfterIntervals": 5, "errorAfterIntervals": 4} | spec.health.freshness | errorAfterIntervals must not be less
+health.freshness | {"warnAfterIntervals": 5, "errorAfterIntervals": 4} | spec.health.freshness | errorAfterIntervals must be at least
 health.freshness.maxAge | "30s" | spec.health.freshness.maxAge | from 1m to 8760h
 health.webhooks.checkEvery | "1m" | spec.health.webhooks.checkEvery | from 5m to 24h
 health.cdc.checkEvery | "25h" | spec.health.cdc.checkEvery | from 5m to 24h
@@ -58,8 +58,8 @@ health.cdc.lagWarnPercent | 101 | spec.health.cdc.lagWarnPercent | less than or 
 health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t"}] | spec.health.dataChecks[0] | either uniqueKey or newestRow
 health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t", "uniqueKey": []}] | spec.health.dataChecks[0] | either uniqueKey or newestRow
 health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t", "uniqueKey": ["id"], "newestRow": {"column": "c", "maxAge": "1h"}}] | spec.health.dataChecks[0] | either uniqueKey or newestRow
-health.dataChecks | [{"source": {}, "schema": "t", "uniqueKey": ["id"]}] | spec.health.dataChecks[0].source | named by its id, or by type
-health.dataChecks | [{"source": {"id": "x", "prefix": "prod"}, "schema": "t", "uniqueKey": ["id"]}] | spec.health.dataChecks[0].source | named by its id, or by type
+health.dataChecks | [{"source": {}, "schema": "t", "uniqueKey": ["id"]}] | spec.health.dataChecks[0].source | name a source by its id, or by type
+health.dataChecks | [{"source": {"id": "x", "prefix": "prod"}, "schema": "t", "uniqueKey": ["id"]}] | spec.health.dataChecks[0].source | name a source by its id, or by type
 health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t", "newestRow": {"column": "c", "maxAge": "soon"}}] | newestRow.maxAge | from 1m to 8760h
 health.dataChecks | [{"source": {"prefix": "prod"}, "schema": "t", "sql": "SELECT 1"}] | unknown field | dataChecks[0].sql
 mode | "Auto" | spec.mode | "Observe", "Enforce"
@@ -78,7 +78,7 @@ remediation.windows | [{"kind": "Deny", "schedule": "every day", "duration": "1h
 remediation.windows | [{"kind": "Deny", "schedule": "0 8 * * *", "duration": "200h"}] | spec.remediation.windows[0].duration | from 1m to 168h
 overrides | [{"source": {"prefix": "prod"}, "schemas": ["a"], "stuck": {"noProgressFor": "1h"}}] | spec.overrides[].stuck | at least 6h
 overrides | [{"source": {"prefix": "prod"}, "schemas": []}] | spec.overrides[0].schemas | at least 1
-overrides | [{"source": {}, "schemas": ["a"]}] | spec.overrides[0].source | named by its id, or by type
+overrides | [{"source": {}, "schemas": ["a"]}] | spec.overrides[0].source | name a source by its id, or by type
 selector.schemas.include | ["public.[ab]"] | spec.selector.schemas.include[0] | should match
 selector.schemas.exclude | ["{a,b}"] | spec.selector.schemas.exclude[0] | should match
 notifications | [{"type": "Email", "secretRef": {"name": "s", "key": "k"}}] | spec.notifications[0].type | "Webhook", "Slack"
@@ -96,7 +96,7 @@ intervall | "2m" | unknown field | spec.intervall
 health.stuck.noProgresFor | "7h" | unknown field | spec.health.stuck.noProgresFor
 "#;
 
-/// The same with one field set, or taken away by null. `path` has dots.
+/// The same with one field set, or removed by null. `path` has dots.
 fn with(mut policy: Value, path: &str, value: Value) -> Value {
     let mut place = &mut policy["spec"];
     let mut names = path.split('.').peekable();
@@ -179,7 +179,7 @@ fn host_and_project_cannot_be_changed_but_the_rest_can() {
         let said = refused(&env, &with(minimal("p", CLOUD), field, value));
         assert!(
             said.contains(&format!("spec.{field}"))
-                && said.contains("immutable: make a new policy"),
+                && said.contains("immutable: create a new policy"),
             "{said}"
         );
     }
@@ -207,7 +207,7 @@ fn globs_that_take_long_to_match_are_bounded() {
     for (number, (field, value)) in [
         ("selector.schemas.include", many(16, &slow)),
         ("selector.schemas.exclude", many(16, &slow)),
-        // Those that are cheap are not counted.
+        // Globs that are cheap to match are not counted.
         ("selector.schemas.include", many(64, &"a".repeat(253))),
         (
             "selector.schemas.exclude",

@@ -1,4 +1,4 @@
-//! A rotated Secret on a real API server: its change is noticed, handed over once, and shown nowhere.
+//! A rotated Secret on a real API server: its change is noticed, applied once, and shown nowhere.
 
 use crate::support::{Env, wait_until};
 
@@ -29,7 +29,7 @@ fn has_finding(env: &Env, text: &str) {
 }
 
 #[test]
-fn a_released_secret_is_handed_over_once_when_it_changes() {
+fn a_changed_secret_is_applied_once() {
     let env = Env::new(ROTATED);
     put(&env, "canary-wrong-1");
     let operator = env.operator();

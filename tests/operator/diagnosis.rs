@@ -1,4 +1,4 @@
-//! What a person sees with kubectl of a project in trouble, and what a monitor sees in the metrics.
+//! What kubectl and metrics show of a project with failures.
 
 use serde_json::Value;
 use warehouse_sync_operator::api::{
@@ -28,7 +28,7 @@ sources:
 ";
 
 #[test]
-fn causes_are_told_in_status_conditions_events_and_metrics_and_no_secret_is() {
+fn causes_are_shown_in_status_conditions_events_and_metrics_but_no_secret_is() {
     let env = Env::new(TROUBLE);
     let operator = env.operator();
     env.apply(&env.policy("p", "")).unwrap();
@@ -64,7 +64,7 @@ fn causes_are_told_in_status_conditions_events_and_metrics_and_no_secret_is() {
                 "Stripe".to_owned(),
                 RootCause::WebhookBroken,
                 Severity::Error,
-                // Beside the vendor's dashboard, where it can be switched on again.
+                // In addition to the vendor's dashboard, where it can be switched on again.
                 Some(Action::ReregisterWebhook)
             ),
         ]
@@ -122,7 +122,7 @@ fn causes_are_told_in_status_conditions_events_and_metrics_and_no_secret_is() {
 }
 
 #[test]
-fn a_mended_source_leaves_no_finding_behind() {
+fn no_finding_remains_of_a_fixed_source() {
     let env = Env::new(TROUBLE);
     let _operator = env.operator();
     env.apply(&env.policy("p", "selector: {sources: {prefixes: [dead]}}"))
@@ -142,7 +142,7 @@ fn a_mended_source_leaves_no_finding_behind() {
 }
 
 #[test]
-fn kubectl_explains_what_a_finding_holds() {
+fn kubectl_explains_the_fields_of_a_finding() {
     let env = Env::new("sources: []");
     let findings = env.kubectl(&["explain", "wsp.status.findings", "--recursive"]);
     for field in [

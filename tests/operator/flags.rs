@@ -1,4 +1,4 @@
-//! Flags, their twins in the environment, and what is said of wrong ones.
+//! Flags, their environment variables, and the errors of wrong ones.
 
 use std::{
     net::TcpListener,
@@ -18,7 +18,7 @@ fn program() -> Command {
     command
 }
 
-/// Runs what must end by itself.
+/// Runs a command that must exit without a signal.
 fn ends(command: &mut Command) -> Output {
     let child = command
         .stdout(Stdio::piped())
@@ -44,7 +44,7 @@ fn run(args: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn without_a_cluster_it_ends_and_says_where_it_looked() {
+fn without_a_cluster_it_exits_and_says_where_it_searched() {
     let home = std::env::temp_dir().join(format!("no-kubeconfig-{}", std::process::id()));
     std::fs::create_dir_all(&home).unwrap();
     for kubeconfig in [Some("/nonexistent/kubeconfig"), None] {
@@ -68,7 +68,7 @@ fn without_a_cluster_it_ends_and_says_where_it_looked() {
 }
 
 #[test]
-fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
+fn wrong_flags_exit_with_2_and_say_what_is_allowed() {
     let rows: [(&[&str], &str); 15] = [
         (&["--time-factor", "5"], "--allow-http-loopback"),
         (
@@ -115,14 +115,14 @@ fn wrong_flags_end_it_with_2_and_say_what_is_allowed() {
 }
 
 #[test]
-fn a_wrong_filter_of_the_log_is_not_taken_for_none() {
+fn an_invalid_log_filter_is_an_error() {
     let output = ends(program().arg("run").env("RUST_LOG", "[[["));
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("RUST_LOG") && said.contains("info"), "{said}");
 }
 
-/// It would be watched for ever, and nothing would be found in it.
+/// The operator would watch it forever and never find a policy in it.
 #[test]
 fn a_name_that_no_namespace_can_have_is_refused() {
     for name in ["Not_A_Namespace", "a/b"] {

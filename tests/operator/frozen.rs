@@ -16,8 +16,8 @@ use warehouse_sync_operator::api::{
 };
 
 use crate::{
-    roads::{Gate, PrivateAuthority, Proxy, one_way},
     support::{Env, Operator, wait_until},
+    tls_and_proxy::{Gate, PrivateAuthority, Proxy, one_way},
 };
 
 /// How many pairs of operators there are at once.

@@ -1,5 +1,5 @@
-//! A policy in git, applied again and again as Flux and Argo CD do, with approvals in git and live: none is lost, nothing is done
-//! twice, and nothing goes round in circles.
+//! A policy in git, applied repeatedly as by Flux and Argo CD, with approvals in git and live: none is lost, nothing is
+//! done twice, and there is no endless loop.
 
 use std::path::Path;
 
@@ -56,7 +56,7 @@ impl Tool {
     }
 }
 
-/// A source for each tool with tables that only a resync mends. They turned bad hours apart, so that this is no outage.
+/// A source for each tool with tables that only a resync fixes. They failed hours apart, so that this is not an outage.
 fn scenario() -> String {
     let table = |name: &str, hours: usize| {
         format!(
@@ -111,7 +111,7 @@ fn version(env: &Env, tool: Tool) -> String {
 }
 
 #[test]
-fn approvals_from_git_and_live_ones_survive_every_tool_and_count_once() {
+fn approvals_from_git_and_live_ones_survive_every_tool_and_take_effect_once() {
     let env = Env::on(Plane::Own(Box::new(guarded_plane())), &scenario());
     let namespace = env.namespace.clone();
     let account = operator_account(&env.plane, &namespace).kubeconfig;
@@ -128,7 +128,7 @@ fn approvals_from_git_and_live_ones_survive_every_tool_and_count_once() {
     for tool in Tool::ALL {
         tool.apply(&env.plane, &git, &manifest(&env, tool, false, ""));
     }
-    // What was proposed before that is superseded.
+    // Earlier proposals are superseded.
     for tool in Tool::ALL {
         env.wait_for_reason(tool.name(), "ApprovalGuardActive", "GuardStands");
     }
@@ -151,7 +151,7 @@ fn approvals_from_git_and_live_ones_survive_every_tool_and_count_once() {
         let in_git = proposal(&env, tool, "git", Phase::AwaitingApproval);
         let live = proposal(&env, tool, "live", Phase::AwaitingApproval);
         let stripped = proposal(&env, tool, "stripped", Phase::AwaitingApproval);
-        // Held, so that what is seen and what is done are told apart.
+        // Held, to distinguish approval and execution.
         tool.apply(&env.plane, &git, &manifest(&env, tool, true, ""));
         approve(&live, &["--field-manager=wsp-approve"]);
         approve(&stripped, &[]);
@@ -166,7 +166,7 @@ fn approvals_from_git_and_live_ones_survive_every_tool_and_count_once() {
             left.contains(&live.id) && left.contains(&in_git.id),
             "{left}"
         );
-        // Flux takes away what was written by a manager whose name begins with kubectl; what was seen stays seen.
+        // Flux removes fields of managers whose names begin with kubectl; an observed approval remains.
         assert_eq!(left.contains(&stripped.id), tool != Tool::Flux, "{left}");
         let before = env.status(tool.name()).proposals;
         tool.apply(&env.plane, &git, &held);
@@ -182,7 +182,7 @@ fn approvals_from_git_and_live_ones_survive_every_tool_and_count_once() {
             assert_eq!(done.id, approved.id);
             assert_eq!(done.approval.unwrap().by, "anna");
         }
-        // No circle: once all is quiet, applying what is in git again and again changes nothing.
+        // No endless loop: once all is done, applying git repeatedly changes nothing.
         wait_until("applies that change nothing", || {
             let before = version(&env, tool);
             for _ in 0..3 {

@@ -1,5 +1,5 @@
-//! Two operators on one Lease: one acts, the other stands by and goes on where the first was; and what becomes of the Lease when
-//! somebody or something else has it in hand.
+//! Two operators on one Lease: one acts, the other stands by and takes over. And a Lease that someone else holds or
+//! changes.
 
 use std::{
     sync::mpsc,
@@ -45,8 +45,8 @@ fn wait_until_ready(operator: &Operator) {
     });
 }
 
-/// Waits until the operator has looked at the Lease several times more: about 2 s in which it could have done something else.
-fn wait_for_looks(operator: &Operator) {
+/// Waits until the operator has read the Lease several more times: about 2 s in which it could have acted.
+fn wait_for_reads(operator: &Operator) {
     let looks = || {
         let name = "warehouse_sync_kubernetes_requests_total{call=\"get_lease\",outcome=\"ok\"}";
         metric(operator, name).unwrap_or(0)
@@ -58,7 +58,7 @@ fn wait_for_looks(operator: &Operator) {
     });
 }
 
-/// A leader and a standby that knows of it.
+/// A leader and a standby that has observed it.
 fn leader_and_standby(env: &Env) -> (Operator, Operator) {
     let leader = env.operator_with(&FLAGS);
     wait_until_leads(&leader, true);
@@ -91,7 +91,7 @@ fn hold_by_hand(env: &Env, holder: &str, seconds: u32) {
     env.kubectl(&patch.collect::<Vec<_>>());
 }
 
-/// Does something while another holds the Lease and renews it. Then it is released.
+/// Does something while another holder renews the Lease, which is then released.
 fn while_held(env: &Env, holder: &str, something: impl FnOnce()) {
     let (ends, ended) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
@@ -115,7 +115,7 @@ fn requests(env: &Env) -> usize {
 }
 
 #[test]
-fn of_two_operators_that_start_at_once_one_acts() {
+fn only_one_of_two_operators_that_start_together_acts() {
     let env = Env::new(STUCK);
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
     let operators = [env.operator_with(&FLAGS), env.operator_with(&FLAGS)];
@@ -137,7 +137,7 @@ fn of_two_operators_that_start_at_once_one_acts() {
 }
 
 #[test]
-fn a_standby_goes_on_at_once_when_the_leader_is_told_to_end() {
+fn a_standby_takes_over_at_once_when_the_leader_is_terminated() {
     let env = Env::new(STUCK);
     let (leader, standby) = leader_and_standby(&env);
     begin_incident(&env);
@@ -151,7 +151,7 @@ fn a_standby_goes_on_at_once_when_the_leader_is_told_to_end() {
 }
 
 #[test]
-fn a_standby_goes_on_when_the_claim_of_a_dead_leader_has_run_out() {
+fn a_standby_takes_over_when_the_claim_of_a_dead_leader_has_expired() {
     let env = Env::new(STUCK);
     let (leader, standby) = leader_and_standby(&env);
     begin_incident(&env);
@@ -179,7 +179,7 @@ fn a_standby_is_ready_and_does_nothing_until_the_lease_is_free() {
     while_held(&env, "somebody", || {
         standby.wait_for_log("stands by: somebody holds Lease");
         wait_until_ready(&standby);
-        wait_for_looks(&standby);
+        wait_for_reads(&standby);
         assert_eq!(requests(&env), 0);
         assert!(env.status("p").conditions.is_empty());
         assert!(!leads(&standby));
@@ -188,17 +188,17 @@ fn a_standby_is_ready_and_does_nothing_until_the_lease_is_free() {
 }
 
 #[test]
-fn a_leader_that_is_robbed_stops_and_goes_on_when_it_leads_again() {
+fn a_leader_that_loses_the_lease_stops_and_continues_when_it_leads_again() {
     let env = Env::new(STUCK);
     let operator = env.operator_with(&FLAGS);
     begin_incident(&env);
     while_held(&env, "thief", || {
         wait_until_leads(&operator, false);
         operator.wait_for_log("stands by: thief holds Lease");
-        // A pass that was under way may end.
-        wait_for_looks(&operator);
+        // A reconcile in progress may end.
+        wait_for_reads(&operator);
         let (requests_before, status) = (requests(&env), env.status("p"));
-        wait_for_looks(&operator);
+        wait_for_reads(&operator);
         assert_eq!(requests(&env), requests_before);
         assert_eq!(env.status("p"), status);
         wait_until_ready(&operator);
@@ -207,7 +207,7 @@ fn a_leader_that_is_robbed_stops_and_goes_on_when_it_leads_again() {
 }
 
 #[test]
-fn a_lease_that_claims_to_last_a_day_holds_nobody_up_for_longer_than_two_claims() {
+fn a_lease_with_a_duration_of_a_day_blocks_for_at_most_two_claims() {
     let env = Env::new(STUCK);
     let operator = env.operator_with(&FLAGS);
     wait_until_leads(&operator, true);
@@ -220,7 +220,7 @@ fn a_lease_that_claims_to_last_a_day_holds_nobody_up_for_longer_than_two_claims(
 }
 
 #[test]
-fn a_lease_that_is_deleted_is_made_anew_by_its_holder() {
+fn a_deleted_lease_is_recreated_by_its_holder() {
     let env = Env::new(STUCK);
     let (leader, standby) = leader_and_standby(&env);
     begin_incident(&env);
@@ -238,7 +238,7 @@ fn a_leader_that_cannot_renew_sends_nothing_until_it_leads_again() {
     let env = Env::on(Plane::Own(Box::new(plane)), STUCK);
     let operator = env.operator_with(&FLAGS);
     let later = env.policy("p", "mode: Enforce");
-    // Time enough to pause the API server before anything is sent.
+    // Enough time to pause the API server before anything is sent.
     let later = later.replace("2s, noProgressFor: 2s,", "10s, noProgressFor: 10s,");
     env.apply(&later).unwrap();
     env.wait_for_reason("p", "Ready", "Polled");
@@ -254,8 +254,8 @@ fn a_leader_that_cannot_renew_sends_nothing_until_it_leads_again() {
     assert_recovered_once(&env);
 }
 
-/// Says so in log and readiness, is alive, and goes on by itself when it is mended.
-fn is_hindered(operator: &Operator, why: &str) {
+/// Reports it in log and readiness, stays alive, and continues without help once it is fixed.
+fn is_not_ready(operator: &Operator, why: &str) {
     operator.wait_for_log(why);
     wait_until("the reason at /readyz", || match operator.get("/readyz") {
         (503, body) if body.contains(why) => Ok(()),
@@ -265,7 +265,7 @@ fn is_hindered(operator: &Operator, why: &str) {
 }
 
 #[test]
-fn without_rights_on_leases_it_says_which_and_waits() {
+fn without_rights_on_leases_it_names_them_and_waits() {
     let env = Env::new("sources: []");
     env.kubectl(&[
         "create",
@@ -285,7 +285,7 @@ fn without_rights_on_leases_it_says_which_and_waits() {
         .plane
         .service_account_kubeconfig(&env.namespace, "nobody");
     let operator = Operator::start(&account.unwrap(), &["--namespace", &env.namespace]);
-    is_hindered(
+    is_not_ready(
         &operator,
         "(403): give it get, create and update on leases.coordination.k8s.io",
     );
@@ -310,11 +310,11 @@ fn a_namespace_that_is_missing_is_named_and_waited_for() {
         ["--lease-name", "other"],
     ];
     let operator = Operator::start(env.plane.admin_kubeconfig(), args.as_flattened());
-    is_hindered(&operator, &format!("there is no namespace {elsewhere}"));
+    is_not_ready(&operator, &format!("there is no namespace {elsewhere}"));
     env.kubectl(&["create", "namespace", &elsewhere]);
     wait_until_leads(&operator, true);
     env.kubectl(&["get", "lease", "other", "--namespace", &elsewhere]);
-    // With it, nobody has to wait.
+    // With it, nothing waits any longer.
     assert!(operator.terminate().0.success());
     let lease = ["get", "lease", "other", "-o", "jsonpath={.spec}"];
     let lease = env

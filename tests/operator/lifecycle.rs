@@ -1,4 +1,4 @@
-//! Upgrades, downgrades and deletions: what an operator finds that it did not write, and what it leaves behind.
+//! Upgrades, downgrades and deletions: state that another operator wrote, and state that remains.
 
 use control_plane::ControlPlane;
 use jiff::SignedDuration;
@@ -15,7 +15,7 @@ use crate::{
     support::{Env, Operator, Plane, install_crd, put, wait_until},
 };
 
-/// Slow enough that a step can be seen.
+/// Slow enough to observe a step.
 const SLOWLY: [&str; 3] = ["--allow-http-loopback", "--time-factor", "60"];
 
 fn in_the_middle(env: &Env, step: Step) {
@@ -25,7 +25,7 @@ fn in_the_middle(env: &Env, step: Step) {
     });
 }
 
-/// Writes into the status as another operator would, over whatever this one writes meanwhile.
+/// Writes into the status as another operator would, also over concurrent writes of this one.
 fn write_status(env: &Env, patch: &Value) {
     let patch = patch.to_string();
     let args = [
@@ -61,7 +61,7 @@ fn is_left_alone(env: &Env, operator: &Operator, why: &str) {
         resource_version(env),
         env.posthog.simulator().requests().len(),
     );
-    // It is asked to look at the policy, and still does nothing.
+    // Even a request to poll the policy does nothing.
     let mark = operator.log().len();
     env.kubectl(&[
         "annotate",
@@ -85,7 +85,7 @@ fn is_left_alone(env: &Env, operator: &Operator, why: &str) {
 }
 
 #[test]
-fn a_policy_whose_state_a_newer_operator_wrote_is_left_alone_and_taken_up_again_by_that_one() {
+fn a_policy_with_the_state_of_a_newer_operator_is_not_touched_until_that_operator_runs_again() {
     let env = Env::new(STUCK);
     let operator = env.operator_with(&SLOWLY);
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
@@ -95,7 +95,7 @@ fn a_policy_whose_state_a_newer_operator_wrote_is_left_alone_and_taken_up_again_
     let older = env.operator();
     is_left_alone(&env, &older, "in a format (2)");
     assert_eq!(env.count("POST", "/reload/"), 0);
-    // As the newer operator would go on: to it, its own format is not new.
+    // As the newer operator would continue: it knows its own format.
     write_status(&env, &json!({"status": {"state": {"format": 1}}}));
     drop(older);
     let _newer = env.operator();
@@ -118,7 +118,7 @@ fn own_plane() -> Plane {
 }
 
 #[test]
-fn a_status_with_values_of_a_newer_operator_is_left_alone() {
+fn a_status_with_values_of_a_newer_operator_is_not_touched() {
     let env = Env::on(own_plane(), STUCK);
     put(
         &env.plane,
@@ -158,7 +158,7 @@ fn a_status_with_values_of_a_newer_operator_is_left_alone() {
     assert_eq!(env.count("POST", "/reload/"), 0);
 }
 
-/// `kubectl replace` wants to know what it replaces.
+/// `kubectl replace` needs the version that it replaces.
 fn with_resource_version(env: &Env, crd: &str) -> String {
     let name = "crd/warehousesyncpolicies.warehousesync.dev";
     let version = ["get", name, "-o", "jsonpath={.metadata.resourceVersion}"];
@@ -191,7 +191,7 @@ fn with_a_crd_that_is_older_than_the_operator_nothing_is_sent_until_it_is_upgrad
 }
 
 #[test]
-fn a_policy_that_is_deleted_in_the_middle_is_let_go_and_one_made_anew_begins_from_what_posthog_shows()
+fn a_policy_deleted_during_an_incident_is_forgotten_and_a_recreated_one_starts_from_what_posthog_shows()
  {
     let env = Env::new(STUCK);
     let operator = env.operator_with(&SLOWLY);
@@ -212,9 +212,9 @@ fn a_policy_that_is_deleted_in_the_middle_is_let_go_and_one_made_anew_begins_fro
 }
 
 #[test]
-fn told_to_end_while_a_call_is_under_way_it_waits_for_the_answer_and_writes_it_down() {
+fn terminated_during_a_call_it_waits_for_the_answer_and_records_it() {
     let env = Env::new(STUCK);
-    // Shorter than a claim to leadership at this pace: a call ends with it.
+    // Shorter than a claim at this pace: a call ends with the claim.
     let by = SignedDuration::from_secs(2);
     let late = Fault::once("POST", "/cancel/", FaultKind::Delay { by });
     env.posthog.simulator().add_fault(late);

@@ -1,6 +1,6 @@
 //! Layers 3 and 4: the real binary against a real etcd and kube-apiserver, real kubectl, and the simulator over real HTTP.
 //!
-//! Every test has a namespace, a simulator and an operator process of its own; the control plane is shared.
+//! Every test has its own namespace, simulator and operator process; the control plane is shared.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,21 +14,20 @@ mod api_server;
 mod approval_guard;
 #[path = "../repository/blocks.rs"]
 mod blocks;
-mod canary;
 mod conditions;
 mod crd;
 mod crd_refusals;
 mod credentials;
 mod diagnosis;
+mod ended_entries;
+mod faulty_answers;
 mod flags;
 mod frozen;
-mod garbage;
 mod gitops;
-mod hung_run;
+mod key_secrecy;
 mod leadership;
-mod leftovers;
-mod letters;
 mod lifecycle;
+mod log;
 mod main_job;
 mod metrics;
 mod networks;
@@ -38,9 +37,10 @@ mod people;
 mod rbac;
 mod receiver;
 mod remediation;
-mod roads;
+mod runbook;
 mod sharing;
 mod silent_run;
 mod startup;
-mod story;
+mod stuck_run;
 mod support;
+mod tls_and_proxy;

@@ -1,12 +1,12 @@
-//! A run that hangs is found, cancelled, reloaded and confirmed by a new job, whatever is restarted meanwhile.
+//! A stuck run is found, cancelled, reloaded and confirmed by a new job, even if components restart.
 
 use warehouse_sync_operator::api::status::{RootCause, Step};
 
-pub use crate::hung_run::{STUCK, assert_one_cancel_and_one_reload, wait_until_recovered};
+pub use crate::stuck_run::{STUCK, assert_one_cancel_and_one_reload, wait_until_recovered};
 use crate::support::{Env, wait_until};
 
 #[test]
-fn a_run_that_hangs_is_cancelled_reloaded_and_confirmed_and_every_step_can_be_seen() {
+fn a_stuck_run_is_cancelled_reloaded_and_confirmed_with_every_step_visible() {
     let env = Env::new(STUCK);
     let _operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
@@ -83,10 +83,10 @@ fn observe_reports_what_it_would_do_and_sends_nothing() {
 }
 
 #[test]
-fn the_operator_killed_in_the_middle_goes_on_where_it_was() {
+fn an_operator_killed_during_an_incident_continues_where_it_was() {
     for step in [Step::WaitTerminal, Step::Settle, Step::WaitSuccess] {
         let env = Env::new(STUCK);
-        // Slow enough that the process can be killed in the step that is meant.
+        // Slow enough to kill the process in the intended step.
         let flags = ["--allow-http-loopback", "--time-factor", "60"];
         let operator = env.operator_with(&flags);
         env.apply(&env.policy("p", "mode: Enforce")).unwrap();
@@ -103,7 +103,7 @@ fn the_operator_killed_in_the_middle_goes_on_where_it_was() {
     }
 }
 
-/// True if an incident has come to this step, or past it.
+/// True if an incident has reached this step or a later one.
 pub fn later(step: Step, wanted: Step) -> bool {
     let order = [
         Step::Cancelling,
@@ -119,7 +119,7 @@ pub fn later(step: Step, wanted: Step) -> bool {
 }
 
 #[test]
-fn posthog_restarted_in_the_middle_is_waited_for() {
+fn a_restart_of_posthog_during_an_incident_is_waited_for() {
     let mut env = Env::new(STUCK);
     let _operator = env.operator_with(&["--allow-http-loopback", "--time-factor", "60"]);
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
@@ -136,7 +136,7 @@ fn posthog_restarted_in_the_middle_is_waited_for() {
 }
 
 #[test]
-fn the_operator_ends_within_the_grace_period_when_it_is_told_to() {
+fn a_terminated_operator_ends_within_the_grace_period() {
     let env = Env::new(STUCK);
     let operator = env.operator();
     env.apply(&env.policy("p", "")).unwrap();

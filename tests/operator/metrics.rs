@@ -1,4 +1,4 @@
-//! What a monitor and a person with curl see of a real operator over HTTP.
+//! What Prometheus and curl get from a real operator over HTTP.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,7 @@ use crate::{
     support::{Env, Operator, wait_until},
 };
 
-/// Status, `Content-Type` and body of a page, asked for with this `Accept`.
+/// Status, `Content-Type` and body of a page, requested with this `Accept`.
 fn get(operator: &Operator, path: &str, accept: &str) -> (u16, String, String) {
     let url = format!("{}{path}", operator.url);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -24,7 +24,7 @@ fn get(operator: &Operator, path: &str, accept: &str) -> (u16, String, String) {
     })
 }
 
-/// Lints the text as promtool does; panics with what it has to say.
+/// Lints the text with promtool; panics with its errors.
 fn promtool_accepts(text: &str) {
     use std::io::Write;
     let program = control_plane::promtool().unwrap_or_else(|error| panic!("{error}"));
@@ -48,7 +48,7 @@ fn promtool_accepts(text: &str) {
 }
 
 #[test]
-fn promtool_finds_nothing_wrong_with_the_metrics_of_an_operator_at_work() {
+fn promtool_accepts_the_metrics_of_a_working_operator() {
     let env = Env::new(STUCK);
     let operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
@@ -83,7 +83,7 @@ fn promtool_finds_nothing_wrong_with_the_metrics_of_an_operator_at_work() {
 }
 
 #[test]
-fn a_monitor_that_asks_for_openmetrics_gets_it() {
+fn openmetrics_is_served_if_requested() {
     let env = Env::new("sources: []");
     let operator = env.operator();
     let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2";

@@ -1,4 +1,4 @@
-//! Networks as they are: a PostHog behind an authority of its own, and a proxy on the way.
+//! Real networks: a PostHog with a private certificate authority, and a proxy.
 
 use std::{
     net::TcpListener,
@@ -7,14 +7,14 @@ use std::{
 };
 
 use crate::{
-    roads::{PrivateAuthority, Proxy},
     support::{Env, Operator},
+    tls_and_proxy::{PrivateAuthority, Proxy},
 };
 
 const ONE_TABLE: &str =
     "sources: [{type: Postgres, schemas: [{name: a, last_synced_ago: 1h, rows: 5}]}]";
 
-/// Variables of this machine must not decide what a test sees.
+/// Variables of this machine must not affect a test.
 const PROXY_VARIABLES: [&str; 8] = [
     "HTTPS_PROXY",
     "https_proxy",
@@ -26,7 +26,7 @@ const PROXY_VARIABLES: [&str; 8] = [
     "no_proxy",
 ];
 
-/// PostHog over https on this port, in a network of its own.
+/// PostHog over https on this port, in its own network.
 struct Network {
     env: Env,
     authority: PrivateAuthority,
@@ -76,7 +76,7 @@ impl Network {
         self.env.apply(&policy).unwrap();
     }
 
-    /// What Ready says of a host that cannot be reached.
+    /// The message of Ready for an unreachable host.
     fn complaint(&self) -> String {
         let status = self.env.wait_for_reason("p", "Ready", "HostUnreachable");
         status.condition("Ready").unwrap().message.clone()
@@ -112,7 +112,7 @@ fn calls_go_through_the_proxy_of_the_environment_whose_password_is_not_shown() {
     let url = format!("http://robot:hunter%402@{}", proxy.address());
     let variables = [
         ("HTTPS_PROXY", url.as_str()),
-        // The API server of the tests is there.
+        // The API server of the tests is at this address.
         ("NO_PROXY", "127.0.0.1"),
         ("RUST_LOG", "trace"),
     ];
@@ -135,16 +135,16 @@ fn calls_go_through_the_proxy_of_the_environment_whose_password_is_not_shown() {
 }
 
 #[test]
-fn no_proxy_names_what_is_reached_without_the_proxy() {
+fn hosts_in_no_proxy_are_reached_without_the_proxy() {
     let network = Network::new();
     let proxy = Proxy::open();
     let url = format!("http://{}", proxy.address());
-    // In lower case, as some write them.
+    // In lower case, as also used.
     let variables = [
         ("https_proxy", url.as_str()),
         ("no_proxy", "127.0.0.1, localhost"),
     ];
-    // Empty is not unset, and upper case comes first.
+    // Empty is not unset, and upper case takes precedence.
     let place = network.place();
     let flags = [
         "--namespace",
@@ -160,7 +160,7 @@ fn no_proxy_names_what_is_reached_without_the_proxy() {
     assert!(proxy.heads().is_empty(), "{:?}", proxy.heads());
 }
 
-/// As kubectl does. What goes to this machine over http goes straight all the same.
+/// As in kubectl. Requests to this machine over http do not use the proxy.
 #[test]
 fn the_api_server_of_a_kubeconfig_is_behind_the_proxy_too_unless_no_proxy_names_it() {
     let network = Network::new();
@@ -177,7 +177,7 @@ fn the_api_server_of_a_kubeconfig_is_behind_the_proxy_too_unless_no_proxy_names_
 }
 
 #[test]
-fn what_a_proxy_refuses_is_told_with_what_to_do() {
+fn a_refusal_by_a_proxy_is_reported_with_what_to_do() {
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -213,7 +213,7 @@ fn what_a_proxy_refuses_is_told_with_what_to_do() {
     assert!(network.env.posthog.simulator().requests().is_empty());
 }
 
-/// Exit code and all that was said by the binary, which ends by itself.
+/// Exit code and output of the binary, which must exit without a signal.
 fn ended(args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_warehouse-sync-operator"));
     for name in PROXY_VARIABLES {
@@ -230,7 +230,7 @@ fn ended(args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
         .unwrap();
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8(said).unwrap();
-    // The report for people is broken into lines.
+    // The report for people is wrapped.
     let words: Vec<&str> = said.split_whitespace().collect();
     (output.status.code(), words.join(" "))
 }
@@ -286,7 +286,7 @@ fn diagnose_says_what_is_wrong_with_a_certificate() {
 }
 
 #[test]
-fn a_file_of_authorities_that_cannot_be_used_ends_it_at_the_start() {
+fn an_unusable_ca_file_ends_the_operator_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let authority = PrivateAuthority::new("ours");
     let good = std::fs::read_to_string(authority.file()).unwrap();
@@ -333,7 +333,7 @@ fn a_file_of_authorities_that_cannot_be_used_ends_it_at_the_start() {
 }
 
 #[test]
-fn a_proxy_that_cannot_be_used_ends_it_at_the_start_and_is_not_shown() {
+fn an_unusable_proxy_ends_the_operator_at_the_start_and_is_not_shown() {
     for value in [
         "robot:hunter2@proxy:3128",
         "socks5://robot:hunter2@proxy:1080",

@@ -1,4 +1,4 @@
-//! Who is told when a person is needed, over real HTTP and from the real status.
+//! Notifications, over real HTTP and from the real status.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -9,11 +9,11 @@ use crate::{
     support::{Env, Operator, wait_until},
 };
 
-/// The key is 24 times the letter c and more; it must be shown nowhere, as the path of the URL.
+/// The key is at least 24 times the letter c; like the path of the URL, it must be shown nowhere.
 const KEY: &str = "canary-key-of-a-webhook-0123456789";
 const PATH: &str = "/hook/canary-path";
 
-/// A table for which something is proposed, and one that the operator reloads by itself.
+/// A table with a proposal, and one that the operator reloads without approval.
 const ASKS: &str = "
 sources:
   - type: Postgres
@@ -36,7 +36,7 @@ fn put(env: &Env, labels: &str, url: &str) {
 
 const RELEASED: &str = "warehousesync.dev/use: notification";
 
-/// Checks a signature as Standard Webhooks says, over the bytes that came in.
+/// Checks a signature as defined by Standard Webhooks, over the received bytes.
 fn assert_signed(got: &Got) {
     let (id, at) = (got.header("webhook-id"), got.header("webhook-timestamp"));
     let mut signed = format!("{id}.{at}.").into_bytes();
@@ -49,7 +49,7 @@ fn assert_signed(got: &Got) {
     assert!((0..300).contains(&age), "{age}");
 }
 
-fn wait_until_told(env: &Env) {
+fn wait_until_notified(env: &Env) {
     env.wait_for("p", "what was told to be written down", |status| {
         let rows = &status.state.announced.announcements;
         !rows.is_empty() && rows.iter().all(|row| row.owed.is_empty())
@@ -72,7 +72,7 @@ fn assert_shown_nowhere(env: &Env, operator: &Operator) {
     }
 }
 
-/// Lets a few more polls go by.
+/// Waits for a few more polls.
 fn polls_go_by(env: &Env) {
     let polls = || env.count("GET", "/external_data_sources/");
     let before = polls();
@@ -87,7 +87,7 @@ fn polls_go_by(env: &Env) {
 }
 
 #[test]
-fn a_proposal_is_told_once_with_its_command_and_a_signature_that_holds() {
+fn a_proposal_is_notified_once_with_its_command_and_a_valid_signature() {
     let (env, receiver) = (Env::new(ASKS), Receiver::start());
     receiver.next(&[Manner::Status(500)]);
     put(&env, RELEASED, &format!("{}{PATH}", receiver.url));
@@ -101,7 +101,7 @@ fn a_proposal_is_told_once_with_its_command_and_a_signature_that_holds() {
     let operator = Operator::start_with(&env.kubeconfig, &flags, &[("RUST_LOG", "trace")]);
     env.apply(&env.policy("p", WEBHOOK)).unwrap();
     let got = receiver.wait_for(2);
-    wait_until_told(&env);
+    wait_until_notified(&env);
     assert_eq!(got[0].path, PATH);
     got.iter().for_each(assert_signed);
     assert_eq!(got[0].header("webhook-id"), got[1].header("webhook-id"));
@@ -132,7 +132,7 @@ fn a_proposal_is_told_once_with_its_command_and_a_signature_that_holds() {
         );
         assert!(metrics.contains(&line), "{metrics}");
     }
-    // Another process knows from the status what was told.
+    // Another process knows from the status what has been sent.
     operator.kill();
     let _operator = env.operator();
     polls_go_by(&env);
@@ -140,7 +140,8 @@ fn a_proposal_is_told_once_with_its_command_and_a_signature_that_holds() {
 }
 
 #[test]
-fn repairs_go_on_while_a_receiver_never_answers_and_the_next_process_tells_it_under_the_same_id() {
+fn remediation_continues_while_a_receiver_never_answers_and_the_next_process_retries_with_the_same_id()
+ {
     let (env, receiver, other) = (Env::new(ASKS), Receiver::start(), Receiver::start());
     receiver.always(Manner::Silence);
     put(&env, RELEASED, &receiver.url);
@@ -173,12 +174,12 @@ fn repairs_go_on_while_a_receiver_never_answers_and_the_next_process_tells_it_un
     let before = receiver.got().len();
     let _operator = env.operator();
     let got = receiver.wait_for(before + 1);
-    wait_until_told(&env);
+    wait_until_notified(&env);
     assert!(got.iter().all(|got| got.header("webhook-id") == first));
 }
 
 #[test]
-fn only_a_released_secret_and_a_listed_host_are_used_and_a_redirect_is_not_followed() {
+fn only_a_labelled_secret_and_a_listed_host_are_used_and_a_redirect_is_not_followed() {
     let (env, receiver, elsewhere) = (Env::new(ASKS), Receiver::start(), Receiver::start());
     receiver.always(Manner::Redirect(format!("{}/elsewhere", elsewhere.url)));
     put(&env, "a: b", &format!("{}{PATH}", receiver.url));
@@ -234,7 +235,7 @@ fn only_a_released_secret_and_a_listed_host_are_used_and_a_redirect_is_not_follo
     });
     assert_shown_nowhere(&env, &operator);
     assert_eq!(receiver.got().len(), tries);
-    // A new URL in the Secret: what still stands is told.
+    // A new URL in the Secret: notifications for current situations are sent.
     put(&env, RELEASED, &format!("{}/slack", elsewhere.url));
     says("ReceiversReady", "can be told");
     let got = elsewhere.wait_for(1);
@@ -270,7 +271,7 @@ sources:
       - {name: public.users, last_synced_ago: 1h, rows: 10, starts_every: 2s, then: {starts_after: 100ms, completes: {after: 200ms, rows: 1}}}
 ";
 
-/// The types of what came in, one for each id, in the order of their coming.
+/// The types of received messages, one for each id, in order of arrival.
 fn types(got: &[Got]) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     let first = got
@@ -281,7 +282,7 @@ fn types(got: &[Got]) -> Vec<String> {
 }
 
 #[test]
-fn an_open_breaker_and_its_end_are_told_and_so_is_an_escalation() {
+fn an_open_breaker_its_end_and_an_escalation_are_notified() {
     for (scenario, told) in [
         (
             OUTAGE,

@@ -13,7 +13,7 @@ use crate::{
 const CHARGES: &str = "0196f0aa-0002-7000-8000-000000000004";
 const CUSTOMERS: &str = "0196f0aa-0002-7000-8000-000000000005";
 
-/// A reader's terminal: a folder, a kubeconfig for the test's namespace, and what stands in the pages for values of their own.
+/// A reader's terminal: a folder, a kubeconfig for the test's namespace, and values for the placeholders of the pages.
 struct Terminal<'a> {
     env: &'a Env,
     folder: tempfile::TempDir,
@@ -36,7 +36,7 @@ impl<'a> Terminal<'a> {
                 ("data-platform", env.namespace.clone()),
                 ("phx_…", "phx_demo".to_owned()),
                 ("TABLE_ID", CUSTOMERS.to_owned()),
-                // Nothing may leave this machine.
+                // No request may leave this machine.
                 (
                     "https://hooks.slack.com/services/…",
                     env.posthog.url() + "/slack",
@@ -54,7 +54,7 @@ impl<'a> Terminal<'a> {
         terminal
     }
 
-    /// Runs commands, of which each must succeed.
+    /// Runs commands; each must succeed.
     fn run(&self, commands: &str) -> String {
         let plugin = std::path::Path::new(env!("CARGO_BIN_EXE_kubectl-wsp"));
         let kubectl = self.env.plane.kubectl_path();
@@ -79,8 +79,8 @@ impl<'a> Terminal<'a> {
         text(&output.stdout)
     }
 
-    /// Takes the blocks of a page one after the other: runs commands, saves policies, and changes the policy
-    /// `production` as parts of a spec say.
+    /// Processes the blocks of a page in order: runs commands, saves policies, and applies parts of a spec to the
+    /// policy `production`.
     fn follow(&mut self, page: &str) {
         let root = env!("CARGO_MANIFEST_DIR");
         let text = fs::read_to_string(format!("{root}/docs/{page}")).unwrap();
@@ -105,7 +105,7 @@ impl<'a> Terminal<'a> {
         self.replaced.iter().fold(text.to_owned(), replace)
     }
 
-    /// From now on, ids in the pages are that of the proposal that waits, or else of another one.
+    /// From now on, ids in the pages stand for the waiting proposal, or else another one.
     fn wait_for_a_proposal(&mut self) {
         let status = self.env.wait_for("production", "a proposal", |status| {
             !status.proposals.is_empty()
@@ -129,7 +129,7 @@ fn waits(proposal: &Proposal) -> bool {
     proposal.phase == Phase::AwaitingApproval
 }
 
-/// Without what a test does elsewhere or a person does at a terminal.
+/// Without commands that another test runs or that need a terminal.
 fn runnable(block: &str) -> String {
     let line = |line: &str| {
         let is = |command: &str| line.trim_start().starts_with(command);
@@ -139,7 +139,7 @@ fn runnable(block: &str) -> String {
         } else if is("kubectl wsp request ") || is("kubectl wsp approve ") {
             line.replacen(" production ", " production --yes ", 1)
         } else if is("kubectl wsp doctor") {
-            // It ends with 1, because the admission policies are not in place.
+            // It exits with 1, because the admission policies are not in place.
             format!("{line} || test $? = 1")
         } else {
             line.to_owned()

@@ -1,4 +1,4 @@
-//! A guarded API server, and people who meet its guard: real users with the shipped roles.
+//! An API server with the admission policies, and real users with the shipped roles.
 
 use std::{
     io::Write,
@@ -26,8 +26,8 @@ pub const RBAC: &str = concat!(
 );
 pub const HOME: &str = "warehouse-sync-operator";
 
-/// A control plane of its own: the policies are cluster-wide, and other tests run operators under other accounts. One test at a
-/// time, because some of them take the guard away.
+/// A separate control plane: the admission policies are cluster-wide, and other tests run operators under other
+/// accounts. One test at a time, because some of them remove the admission policies.
 static GUARDED: LazyLock<Mutex<ControlPlane>> = LazyLock::new(|| Mutex::new(guarded_plane()));
 
 /// A control plane with the shipped roles and admission policies.
@@ -63,7 +63,7 @@ pub fn guarded() -> MutexGuard<'static, ControlPlane> {
     GUARDED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A person or an account, and what kubectl answers to them.
+/// A user or an account, with kubectl.
 pub struct User<'a> {
     plane: &'a ControlPlane,
     pub namespace: String,
@@ -71,7 +71,7 @@ pub struct User<'a> {
 }
 
 impl<'a> User<'a> {
-    /// Somebody with a shipped role in the namespace.
+    /// A user with a shipped role in the namespace.
     pub fn with_role(plane: &'a ControlPlane, namespace: &str, name: &str, role: &str) -> Self {
         let binding = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
@@ -135,7 +135,7 @@ impl<'a> User<'a> {
         }
     }
 
-    /// The same user, elsewhere.
+    /// The same user in another namespace.
     pub fn in_namespace(&self, namespace: &str) -> Self {
         Self {
             plane: self.plane,
@@ -149,7 +149,7 @@ impl<'a> User<'a> {
         self.plane.client_for(&self.kubeconfig).await.unwrap()
     }
 
-    /// What it says, warnings included; the error is what it says, too.
+    /// Its output including warnings; the error is its output, too.
     pub fn kubectl(&self, args: &[&str]) -> Result<String, String> {
         self.kubectl_with(args, "")
     }
@@ -213,7 +213,7 @@ pub fn namespace(plane: &ControlPlane, name: &str) -> String {
     name.to_owned()
 }
 
-/// The shipped account, with the shipped Role, which is that of its home, in this namespace too.
+/// The shipped account, with the shipped Role in this namespace too.
 pub fn operator_account<'a>(plane: &'a ControlPlane, namespace: &str) -> User<'a> {
     for mut object in shipped_for_its_home() {
         object["metadata"]["namespace"] = namespace.into();

@@ -1,4 +1,4 @@
-//! What the shipped roles grant, and what not: asked of a real API server, verb by verb, as `kubectl auth can-i` does.
+//! What the shipped roles grant and what not, checked on a real API server verb by verb, as with `kubectl auth can-i`.
 
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -26,7 +26,7 @@ const NONE: [&str; 0] = [];
 const OURS: &str = "warehousesync.dev";
 const ADMISSION: &str = "admissionregistration.k8s.io";
 
-/// What may be done something with: `resource`, `resource/subresource`.
+/// A resource or a subresource: `resource`, `resource/subresource`.
 fn of(group: &str, resource: &str) -> ResourceAttributes {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     ResourceAttributes {
@@ -37,13 +37,13 @@ fn of(group: &str, resource: &str) -> ResourceAttributes {
     }
 }
 
-/// One object of it.
+/// One object of a resource.
 fn named(name: &str, attributes: ResourceAttributes) -> ResourceAttributes {
     let name = Some(name.to_owned());
     ResourceAttributes { name, ..attributes }
 }
 
-/// Asserts that somebody may do exactly this with it.
+/// Asserts that a user has exactly these verbs.
 fn may_exactly(user: &User, with: &ResourceAttributes, expected: &[&str]) {
     let granted = Runtime::new().unwrap().block_on(async {
         let client = user.client().await;
@@ -94,10 +94,10 @@ fn each_role_of_people_has_its_verbs_on_policies_and_nothing_else() {
 }
 
 #[test]
-fn nobody_hands_on_a_right_to_approve_that_they_lack() {
+fn a_right_to_approve_cannot_be_granted_by_someone_without_it() {
     let plane = guarded();
     let at = namespace(&plane, "binders");
-    // As the built-in role `admin` may: it makes role bindings, but has no verb `bind`.
+    // As the built-in role `admin`: it creates role bindings, but has no verb `bind`.
     let args = [
         "create",
         "role",
@@ -139,14 +139,14 @@ fn the_operator_writes_status_and_its_lease_and_reads_the_rest() {
     may_exactly(&operator, &of("", "secrets"), &READ);
     let events = of("events.k8s.io", "events");
     may_exactly(&operator, &events, &["create", "patch"]);
-    // The Lease is where the operator is, not where policies are.
+    // The Lease is in the operator's namespace, not in those of policies.
     let leases = of("coordination.k8s.io", "leases");
     may_exactly(&operator, &leases, &NONE);
     let at_home = operator.in_namespace(HOME);
     may_exactly(&at_home, &leases, &["create"]);
     let lease = named("warehouse-sync-operator", leases);
     may_exactly(&at_home, &lease, &["get", "create", "update"]);
-    // A namespace that is not listed has nothing for it.
+    // It has no rights in a namespace that is not listed.
     let elsewhere = operator.in_namespace("default");
     for nothing in [
         of("", "secrets"),
@@ -157,7 +157,7 @@ fn the_operator_writes_status_and_its_lease_and_reads_the_rest() {
     ] {
         may_exactly(&elsewhere, &nothing, &NONE);
     }
-    // It looks at the guard, and at no other admission policy; it changes none.
+    // It reads its own admission policies and no others, and changes none.
     for kind in [
         "validatingadmissionpolicies",
         "validatingadmissionpolicybindings",

@@ -1,4 +1,4 @@
-//! A receiver of notifications on this machine: keeps what it gets, byte by byte, and answers as it is told to.
+//! A receiver of notifications on this machine: keeps every request byte by byte, and answers as configured.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +15,7 @@ use axum::{
 
 use crate::support::wait_until;
 
-/// What a receiver does with a request.
+/// The reaction to a request.
 #[derive(Debug, Clone)]
 pub enum Manner {
     /// Answers with this status.
@@ -26,7 +26,7 @@ pub enum Manner {
     Silence,
 }
 
-/// A request as it came in.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Got {
     pub path: String,
@@ -49,12 +49,12 @@ impl Got {
 #[derive(Default)]
 struct Inner {
     got: Vec<Got>,
-    /// How the next requests are met, one after the other; then each with 200.
+    /// The answers to the next requests, in order; then each gets 200.
     manners: VecDeque<Manner>,
     always: Option<Manner>,
 }
 
-/// A receiver, for as long as the process lives.
+/// A receiver that runs until the process ends.
 pub struct Receiver {
     pub url: String,
     inner: Arc<Mutex<Inner>>,
@@ -80,12 +80,12 @@ impl Receiver {
         Self { url, inner }
     }
 
-    /// How the next requests are met.
+    /// Sets the answers to the next requests.
     pub fn next(&self, manners: &[Manner]) {
         self.inner.lock().unwrap().manners.extend(manners.to_vec());
     }
 
-    /// How every request is met for which nothing else was said.
+    /// Sets the answer to every other request.
     pub fn always(&self, manner: Manner) {
         self.inner.lock().unwrap().always = Some(manner);
     }
@@ -94,7 +94,7 @@ impl Receiver {
         self.inner.lock().unwrap().got.clone()
     }
 
-    /// Waits until so many requests came in.
+    /// Waits for this many requests.
     pub fn wait_for(&self, count: usize) -> Vec<Got> {
         wait_until(&format!("{count} notifications"), || {
             let got = self.got();

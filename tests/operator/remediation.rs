@@ -1,4 +1,4 @@
-//! What is repaired by itself besides hanging runs, on the real API server.
+//! Remediation of other findings than stuck runs, on the real API server.
 
 use warehouse_sync_operator::api::status::RootCause;
 
@@ -14,7 +14,7 @@ sources:
 ";
 
 #[test]
-fn a_passing_failure_is_reloaded_once_and_told_in_events() {
+fn a_transient_failure_is_reloaded_once_and_reported_in_events() {
     let env = Env::new(FAILED);
     let _operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
@@ -46,7 +46,7 @@ fn a_window_that_cannot_be_read_stops_the_policy_and_says_what_is_wrong() {
 }
 
 #[test]
-fn what_is_held_back_is_said_with_the_guard() {
+fn a_held_action_is_shown_with_its_guard() {
     let env = Env::new(FAILED);
     let _operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce, remediation: {reloadTransient: 'Off'}"))
@@ -64,7 +64,7 @@ fn what_is_held_back_is_said_with_the_guard() {
 }
 
 #[test]
-fn the_operators_own_cap_is_for_all_policies_of_a_project_together() {
+fn the_operators_own_limit_applies_to_all_policies_of_a_project_together() {
     let env = Env::new(&format!(
         "{FAILED}  - {{type: Stripe, schemas: [{{name: charge, status: Failed, frequency: 24hour, last_synced_ago: 30h, last_run_ago: 5h, latest_error: 'server closed the connection unexpectedly'}}]}}\n"
     ));

@@ -30,7 +30,7 @@ fn with_key(env: &Env, name: &str, secret: &str) -> String {
         .replace("{name: posthog,", &format!("{{name: {secret},"))
 }
 
-/// When lists of sources were asked for, and the label of the key.
+/// When lists of sources were read, and the label of the key.
 fn lists(env: &Env) -> Vec<(Timestamp, String)> {
     let simulator = env.posthog.simulator();
     let lists = simulator
@@ -42,7 +42,7 @@ fn lists(env: &Env) -> Vec<(Timestamp, String)> {
         .collect()
 }
 
-fn told(env: &Env, name: &str, what: &str) {
+fn shows(env: &Env, name: &str, what: &str) {
     env.wait_for(name, what, |status| {
         status
             .findings
@@ -90,7 +90,7 @@ fn apply_in_order(env: &Env, older: &str) {
     };
     let first = created("older");
     let first: Timestamp = first.parse().unwrap();
-    // Times of creation are told in whole seconds.
+    // Creation times have whole seconds.
     wait_until("the next second", || {
         let passed = Timestamp::now().duration_since(first);
         if passed > SignedDuration::from_millis(1100) {
@@ -122,11 +122,11 @@ fn policies_of_one_project_and_key_share_their_polls() {
             Err(format!("{lists:?}"))
         }
     });
-    // Three that poll every 5 s by themselves would need 7 s for it.
+    // Three separate polls every 5 s would need 7 s.
     let span = five[4].0.duration_since(five[0].0);
     assert!(span >= SignedDuration::from_secs(14), "{five:?}");
 
-    // Whoever fetched the list: all hear of it.
+    // All policies get the list, regardless of which one fetched it.
     let source = env.posthog.simulator().source_id("prod").unwrap();
     let table = SchemaSpec {
         name: "public.new".to_owned(),
@@ -166,7 +166,7 @@ fn a_project_with_too_many_tables_says_how_many_and_is_not_read() {
 }
 
 #[test]
-fn of_too_many_tables_in_all_the_project_goes_that_has_more_than_its_share() {
+fn if_there_are_too_many_tables_in_total_the_project_above_its_share_is_not_read() {
     let small = "{token: phx_small, label: small, projects: [777]}";
     let scenario = ELEVEN
         .replace("label: second}", &format!("label: second}}, {small}"))
@@ -195,7 +195,7 @@ fn of_too_many_tables_in_all_the_project_goes_that_has_more_than_its_share() {
 }
 
 #[test]
-fn what_one_key_may_see_is_not_shown_to_another() {
+fn data_of_one_key_is_not_shown_to_another() {
     let env = Env::new(QUIET);
     put_key(&env, "other", "phx_other");
     put_key(&env, "wrong", "phx_wrong");
@@ -216,7 +216,7 @@ fn what_one_key_may_see_is_not_shown_to_another() {
     }
 }
 
-/// That the other says who blocks it is seen below, where the older does not end the matter at once.
+/// A test below shows that the other reports who blocks it: there the older one does not finish at once.
 #[test]
 fn a_table_that_two_policies_select_is_cancelled_by_the_older_alone() {
     let env = Env::new(STUCK);
@@ -238,49 +238,49 @@ fn a_table_that_two_policies_select_is_cancelled_by_the_older_alone() {
     assert_eq!(env.count("POST", "/reload/"), 1, "{}", operator.log());
 }
 
-/// The owner does nothing by itself; `act` makes it one no more.
-fn hands_over_when(act: impl Fn(&Env)) {
+/// The owner does nothing; after `act` it is no longer the owner.
+fn tables_move_when(act: impl Fn(&Env)) {
     let env = Env::new(STUCK);
     apply_in_order(&env, "mode: Enforce, remediation: {cancelStuck: 'Off'}");
     let _operator = env.operator();
-    told(&env, "younger", "policy older owns this table");
-    told(&env, "older", "spec.remediation.cancelStuck is Off");
+    shows(&env, "younger", "policy older owns this table");
+    shows(&env, "older", "spec.remediation.cancelStuck is Off");
     assert_eq!(env.count("POST", "/cancel/"), 0);
     act(&env);
     wait_until_repaired(&env, "younger");
 }
 
 #[test]
-fn deleting_the_older_hands_its_tables_over() {
-    hands_over_when(|env| drop(env.kubectl(&["delete", "wsp", "older"])));
+fn deleting_the_older_policy_moves_its_tables_to_the_other() {
+    tables_move_when(|env| drop(env.kubectl(&["delete", "wsp", "older"])));
 }
 
 #[test]
-fn suspending_the_older_hands_its_tables_over() {
-    hands_over_when(|env| set(env, "older", &json!({"suspend": true})));
+fn suspending_the_older_policy_moves_its_tables_to_the_other() {
+    tables_move_when(|env| set(env, "older", &json!({"suspend": true})));
 }
 
 #[test]
-fn setting_the_older_to_observe_hands_its_tables_over() {
-    hands_over_when(|env| set(env, "older", &json!({"mode": "Observe"})));
+fn setting_the_older_policy_to_observe_moves_its_tables_to_the_other() {
+    tables_move_when(|env| set(env, "older", &json!({"mode": "Observe"})));
 }
 
 #[test]
-fn a_policy_suspended_from_the_start_sends_nothing_until_it_is_let_go() {
+fn a_policy_suspended_from_the_start_sends_nothing_until_it_is_resumed() {
     let env = Env::new(STUCK);
     let _operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce, suspend: true"))
         .unwrap();
-    told(&env, "p", "spec.suspend is true");
-    let told = env.wait_for_reason("p", "RemediationAllowed", "Suspended");
-    assert!(told.incidents.is_empty());
+    shows(&env, "p", "spec.suspend is true");
+    let shows = env.wait_for_reason("p", "RemediationAllowed", "Suspended");
+    assert!(shows.incidents.is_empty());
     assert_eq!(env.count("POST", "/"), 0);
     set(&env, "p", &json!({"suspend": false}));
     wait_until_repaired(&env, "p");
 }
 
 #[test]
-fn suspending_in_the_middle_stops_the_next_call_and_letting_go_sends_it() {
+fn suspending_during_an_incident_stops_the_next_call_and_resuming_sends_it() {
     let env = Env::new(STUCK);
     // The pause between cancel and reload is 18 s.
     let _operator = env.operator_with(&["--allow-http-loopback", "--time-factor", "10"]);

@@ -1,11 +1,11 @@
-//! A run that is silent while it is loaded: a person decides, by an annotation.
+//! A run that is silent while it is being loaded: a person decides, by an annotation.
 
 use warehouse_sync_operator::api::proposal::{Phase, Proposal, ProposedAction};
 
 use crate::support::{Env, Operator, wait_until};
 
-/// A run that died while it was loaded, beside a table that completes a run every two seconds. The run after it needs no loader,
-/// whose sweeps take minutes here.
+/// A run that died while it was being loaded, and a table that completes a run every two seconds. The next run needs no
+/// loader, whose sweeps take minutes here.
 const LOADING: &str = "
 instance: {stale_after: null, lock: false}
 sources:

@@ -1,4 +1,4 @@
-//! What a person sees who starts the operator before the cluster is as it should be: no answer, no rights, no CRD.
+//! Starting the operator before the cluster is ready: no answer, no rights, no CRD.
 
 use std::{
     net::TcpListener,
@@ -31,7 +31,7 @@ fn kubeconfig_at(env: &Env, address: &str) -> PathBuf {
     path
 }
 
-/// Waits until the operator says in its log and at /readyz what it waits for.
+/// Waits until log and /readyz show what the operator waits for.
 fn waits_visibly(operator: &Operator, what: &str) {
     operator.wait_for_log(what);
     wait_until("/readyz", || match operator.get("/readyz") {
@@ -53,7 +53,7 @@ fn becomes_ready(operator: &Operator) {
 }
 
 #[test]
-fn every_flag_has_a_twin_in_the_environment() {
+fn every_flag_has_an_environment_variable() {
     let env = Env::new(EMPTY);
     let other = Env::new(EMPTY);
     let namespaces = format!("{},{}", env.namespace, other.namespace);
@@ -119,7 +119,7 @@ fn an_api_server_that_does_not_answer_is_waited_for() {
 }
 
 #[test]
-fn without_rights_it_waits_and_goes_on_when_it_has_them() {
+fn without_rights_it_waits_and_continues_once_it_has_them() {
     let env = Env::new(EMPTY);
     let nobody = env
         .plane
@@ -140,7 +140,7 @@ fn without_rights_it_waits_and_goes_on_when_it_has_them() {
     waits_visibly(&everywhere, "in all namespaces (403)");
 }
 
-/// Who owns a table is known only when all policies are.
+/// The owner of a table is known only once all policies are.
 #[test]
 fn nothing_is_polled_before_the_policies_of_every_namespace_are_known() {
     let env = Env::new(EMPTY);
@@ -154,7 +154,7 @@ fn nothing_is_polled_before_the_policies_of_every_namespace_are_known() {
         );
         other.apply(&rules).unwrap();
     };
-    // Enough to be looked for, and too little for the first list of a watch.
+    // Enough to check that it exists, but not for the first list of a watch.
     role("[list]");
     other.kubectl(&[
         "create",
@@ -181,9 +181,9 @@ fn nothing_is_polled_before_the_policies_of_every_namespace_are_known() {
     env.wait_for_reason("p", "Ready", "Polled");
 }
 
-/// As a template leaves it that has no value to fill in.
+/// As templates render a missing value.
 #[test]
-fn an_empty_variable_is_as_none() {
+fn an_empty_variable_is_the_same_as_none() {
     let env = Env::new(EMPTY);
     let empty = [("WAREHOUSE_SYNC_NAMESPACES", "")];
     let operator = Operator::start_with(&env.kubeconfig, &[], &empty);
@@ -191,7 +191,7 @@ fn an_empty_variable_is_as_none() {
 }
 
 #[test]
-fn a_token_that_is_not_accepted_is_told() {
+fn a_refused_token_is_reported() {
     let env = Env::new(EMPTY);
     let text = std::fs::read_to_string(&env.kubeconfig).unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();
@@ -204,7 +204,7 @@ fn a_token_that_is_not_accepted_is_told() {
 
 #[test]
 fn a_crd_that_is_not_installed_is_waited_for() {
-    // The others need the CRD: this control plane is for this test alone.
+    // A separate control plane, because the other tests need the CRD.
     let plane = Plane::Own(Box::new(ControlPlane::start().unwrap()));
     let env = Env::on(plane, EMPTY);
     let operator = env.operator();

@@ -12,7 +12,7 @@ use control_plane::ControlPlane;
 use posthog_simulator::{Clock, Scenario, Server, Simulator, Watchdog};
 use warehouse_sync_operator::{api::WarehouseSyncPolicyStatus, cli::crd_yaml};
 
-/// How long anything may take that a test waits for. Generous: it is a deadline, not a measure.
+/// Deadline of each wait in a test. Generous, because it is not a measurement.
 pub const DEADLINE: Duration = Duration::from_mins(3);
 
 /// The rights that the operator needs in a namespace, and no more.
@@ -48,14 +48,14 @@ pub fn install_crd(plane: &ControlPlane) {
     plane
         .wait_for_crd("warehousesyncpolicies.warehousesync.dev")
         .unwrap();
-    // What `kubectl explain` reads is published a little later.
+    // The schema for `kubectl explain` is published a little later.
     wait_until("the API server to explain the CRD", || {
         let explained = plane.kubectl(["explain", "wsp"]);
         explained.map_err(|error| error.to_string())
     });
 }
 
-/// The control plane that a test works on.
+/// The control plane of a test.
 pub enum Plane {
     Shared(&'static ControlPlane),
     /// For a test that would disturb the others.
@@ -73,13 +73,13 @@ impl std::ops::Deref for Plane {
     }
 }
 
-/// What one test works in.
+/// The environment of one test.
 pub struct Env {
     pub plane: Plane,
     pub namespace: String,
     pub posthog: Server,
     pub kubeconfig: PathBuf,
-    /// Fails the test if a run that was alive was harmed; `Simulator::take_violations` declares it.
+    /// Fails the test if a live run was harmed; `Simulator::take_violations` expects it.
     _watchdog: Watchdog,
 }
 
@@ -112,7 +112,7 @@ impl Env {
         env
     }
 
-    /// Applies YAML in the test's namespace; the error is what kubectl says.
+    /// Applies YAML in the test's namespace; the error is kubectl's message.
     pub fn apply(&self, yaml: &str) -> Result<String, String> {
         let args = ["apply", "--namespace", &self.namespace, "-f", "-"];
         put(&self.plane, &args, yaml)
@@ -128,7 +128,7 @@ impl Env {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Creates or changes the Secret `posthog`, released for its use.
+    /// Creates or changes the Secret `posthog`, with the label for its use.
     pub fn put_key(&self, token: &str) {
         self.apply(&format!(
             "{{apiVersion: v1, kind: Secret, metadata: {{name: posthog, labels: {{warehousesync.dev/use: posthog-api-key}}}}, stringData: {{api-key: '{token}'}}}}"
@@ -152,7 +152,7 @@ impl Env {
         self.operator_with(&["--allow-http-loopback", "--time-factor", "600"])
     }
 
-    /// The same with these flags besides the namespace.
+    /// The same with these flags in addition to the namespace.
     pub fn operator_with(&self, args: &[&str]) -> Operator {
         let mut all = vec!["--namespace", &self.namespace];
         all.extend(args);
@@ -200,12 +200,12 @@ impl Env {
         self.wait_for(name, &format!("{condition}: {reason}"), has)
     }
 
-    /// Requests of this method whose path contains this text, that reached the simulator.
+    /// Requests with this method and this text in their path that reached the simulator.
     pub fn count(&self, method: &str, path: &str) -> usize {
         self.posthog.simulator().count(method, path)
     }
 
-    /// Reasons of the events in the namespace, in the order of their making.
+    /// Reasons of the events in the namespace, in the order of creation.
     pub fn event_reasons(&self) -> Vec<String> {
         let args = [
             "get",
@@ -218,7 +218,7 @@ impl Env {
     }
 }
 
-/// kubectl as the administrator, with this on its standard input; the error is what it says.
+/// kubectl as the administrator, with this standard input; the error is its message.
 pub fn put(plane: &ControlPlane, args: &[&str], input: &str) -> Result<String, String> {
     use std::io::Write;
     let mut child = plane
@@ -249,7 +249,7 @@ fn namespace(plane: &ControlPlane) -> String {
     runtime.block_on(plane.namespace("test")).unwrap()
 }
 
-/// Calls `check` until it is satisfied; panics with its last complaint when the deadline has passed.
+/// Calls `check` until it succeeds; panics with its last error at the deadline.
 pub fn wait_until<A>(what: &str, check: impl FnMut() -> Result<A, String>) -> A {
     wait_until_within(DEADLINE, what, check)
 }
@@ -284,7 +284,7 @@ impl Operator {
         Self::start_with(kubeconfig, args, &[])
     }
 
-    /// The same with these environment variables besides.
+    /// The same with these additional environment variables.
     pub fn start_with(kubeconfig: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
         let all: Vec<_> = ["run", "--bind", "127.0.0.1:0"]
             .iter()
@@ -391,7 +391,7 @@ impl Operator {
 
 impl Drop for Operator {
     fn drop(&mut self) {
-        // A test that ended it before has nothing to kill.
+        // Nothing to kill if the test ended it before.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {

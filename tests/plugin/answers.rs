@@ -6,7 +6,7 @@ use warehouse_sync_operator::api::proposal::{Phase, ProposedAction};
 use super::support::Env;
 
 #[test]
-fn an_approval_is_the_users_own_name_and_outlives_flux() {
+fn an_approval_is_the_users_own_name_and_survives_flux() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::Resync, "orders");
     env.propose([&proposal]);
@@ -25,7 +25,7 @@ fn an_approval_is_the_users_own_name_and_outlives_flux() {
     ] {
         assert!(ran.words().contains(shown), "{shown}: {}", ran.err);
     }
-    // Flux removes what a manager wrote whose name begins with `kubectl`.
+    // Flux removes fields of managers whose names begin with `kubectl`.
     let policy = env.get("prod");
     let managers = policy["metadata"]["managedFields"].as_array().unwrap();
     let writes = |manager: &&Value| manager["fieldsV1"].to_string().contains(&key);
@@ -48,12 +48,12 @@ fn approving_twice_changes_nothing_and_another_approval_is_not_replaced() {
     assert!(again.out.contains("unchanged"), "{}", again.out);
     let bob = env.user("bob", "patch");
     env.plugin_as(&bob, &["approve", "prod", &proposal.id])
-        .refused("is there already, and says \"admin\"");
+        .refused("already exists with the value \"admin\"");
     assert_eq!(env.get("prod"), before);
 }
 
 #[test]
-fn the_beginning_of_an_id_is_enough_if_it_fits_one_only() {
+fn the_beginning_of_an_id_is_enough_if_it_is_unique() {
     let env = Env::new();
     let (orders, users) = (
         env.proposal(ProposedAction::RefreshSchemas, "orders"),
@@ -67,10 +67,10 @@ fn the_beginning_of_an_id_is_enough_if_it_fits_one_only() {
 }
 
 #[test]
-fn an_id_that_begins_several_proposals_names_none() {
+fn the_beginning_of_several_ids_is_refused() {
     let env = Env::new();
     let one = env.proposal(ProposedAction::RefreshSchemas, "orders");
-    // The last character of another id differs; nobody can make such a one, but a status can say it.
+    // Another id that differs in the last character: it cannot be created, but a status can contain it.
     let mut other = one.clone();
     let last = if one.id.ends_with('a') { 'b' } else { 'a' };
     other.id.pop();
@@ -81,7 +81,7 @@ fn an_id_that_begins_several_proposals_names_none() {
 }
 
 #[test]
-fn what_does_not_wait_is_not_approved() {
+fn a_proposal_that_does_not_wait_is_not_approved() {
     let env = Env::new();
     for phase in [
         Phase::Approved,
@@ -106,7 +106,7 @@ fn what_does_not_wait_is_not_approved() {
 }
 
 #[test]
-fn what_wipes_a_table_needs_a_yes_where_nobody_can_type() {
+fn deleting_data_needs_the_flag_yes_without_a_terminal() {
     let env = Env::new();
     for action in [ProposedAction::Resync, ProposedAction::DeleteData] {
         let proposal = env.proposal(action, "orders");
@@ -121,13 +121,13 @@ fn what_wipes_a_table_needs_a_yes_where_nobody_can_type() {
 }
 
 #[test]
-fn a_status_that_shows_something_else_than_the_id_stands_for_is_not_approved() {
+fn a_proposal_whose_id_does_not_match_its_status_is_not_approved() {
     let env = Env::new();
     let mut proposal = env.proposal(ProposedAction::DeleteData, "orders");
     proposal.steps = vec!["reload orders".to_owned()];
     env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id, "--yes"])
-        .refused("is not what its id stands for (steps)");
+        .refused("does not match what status shows (steps differs)");
     let ran = env.plugin(&["verify", "prod", &proposal.id]);
     assert_eq!(ran.code, 1);
     assert!(
@@ -142,7 +142,7 @@ fn a_status_that_shows_something_else_than_the_id_stands_for_is_not_approved() {
     proposal.material.schema_id = Some("another".to_owned());
     env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id, "--yes"])
-        .refused("is not what its id stands for (id)");
+        .refused("does not match what status shows (id differs)");
 }
 
 #[test]
@@ -152,11 +152,11 @@ fn a_proposal_of_another_policy_is_not_approved() {
         super::support::proposal("another-uid", ProposedAction::RefreshSchemas, "orders");
     env.propose([&proposal]);
     env.plugin(&["approve", "prod", &proposal.id])
-        .refused("(uid of the policy)");
+        .refused("(uid of the policy differs)");
 }
 
 #[test]
-fn a_denial_is_its_reason_and_wins() {
+fn a_denial_has_its_reason_as_value_and_takes_precedence() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
     env.propose([&proposal]);
@@ -167,11 +167,11 @@ fn a_denial_is_its_reason_and_wins() {
     let key = format!("deny.warehousesync.dev/{}", proposal.id);
     assert_eq!(env.annotation(&key).as_deref(), Some("not \"now\""));
     env.plugin(&["approve", "prod", &proposal.id])
-        .refused("a no wins");
+        .refused("a denial takes precedence");
 }
 
 #[test]
-fn what_is_over_is_not_denied() {
+fn a_proposal_that_has_ended_is_not_denied() {
     let env = Env::new();
     let mut proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
     proposal.phase = Phase::Executing;
@@ -185,7 +185,7 @@ fn what_is_over_is_not_denied() {
 }
 
 #[test]
-fn who_may_not_annotate_hears_it_from_the_api_server() {
+fn a_user_who_may_not_annotate_gets_the_api_servers_message() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
     env.propose([&proposal]);

@@ -6,7 +6,7 @@ use warehouse_sync_operator::api::proposal::{Phase, ProposedAction};
 use super::support::{Env, plugin, run};
 
 #[test]
-fn kubectl_finds_the_plugin_and_hands_its_arguments_on() {
+fn kubectl_finds_the_plugin_and_passes_its_arguments() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
     env.propose([&proposal]);
@@ -56,7 +56,7 @@ fn get_shows_the_columns_that_matter() {
 }
 
 #[test]
-fn proposals_are_those_that_wait_unless_all_are_wanted() {
+fn proposals_lists_waiting_ones_unless_all_are_requested() {
     let env = Env::new();
     let waits = env.proposal(ProposedAction::Resync, "orders");
     let mut over = env.proposal(ProposedAction::DeleteData, "users");
@@ -82,7 +82,7 @@ fn proposals_are_those_that_wait_unless_all_are_wanted() {
 }
 
 #[test]
-fn show_tells_all_of_a_proposal() {
+fn show_prints_a_proposal_in_full() {
     let env = Env::new();
     let mut proposal = env.proposal(ProposedAction::Resync, "orders");
     proposal.phase = Phase::OutcomeUnknown;
@@ -107,7 +107,7 @@ fn show_tells_all_of_a_proposal() {
         "1. wipe orders and import it anew",
         "Loses data Yes",
         "OutcomeUnknown Why no new job came",
-        "on-behalf:ann, seen 2026-11-23 06:10 UTC; nobody has checked the name",
+        "on-behalf:ann (not verified), observed 2026-11-23 06:10 UTC",
         "Resync at 2026-11-23 06:11 UTC: HTTP 502, bad gateway",
         "Rows before 1200",
         "nonce: 0f0f",
@@ -125,7 +125,7 @@ fn show_tells_all_of_a_proposal() {
 }
 
 #[test]
-fn verify_says_yes_to_what_is_genuine() {
+fn verify_accepts_a_genuine_proposal() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::DeleteData, "orders");
     env.propose([&proposal]);
@@ -137,7 +137,7 @@ fn verify_says_yes_to_what_is_genuine() {
 }
 
 #[test]
-fn what_a_status_holds_does_not_reach_the_terminal_as_commands() {
+fn control_characters_of_a_status_do_not_reach_the_terminal() {
     let env = Env::new();
     let mut proposal = env.proposal(ProposedAction::Resync, "orders");
     proposal.reason = "fine\u{1b}[2J\u{7}".to_owned();

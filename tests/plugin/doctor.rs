@@ -5,7 +5,7 @@ use warehouse_sync_operator::api::proposal::{Phase, ProposedAction};
 
 use super::support::Env;
 
-/// A Secret as the policy of the tests needs it.
+/// The Secret that the policy of the tests needs.
 fn secret(env: &Env, labels: &str) {
     env.apply(&format!(
         "{{apiVersion: v1, kind: Secret, metadata: {{name: posthog, namespace: {}, labels: {{{labels}}}}}, stringData: {{api-key: phx_demo}}}}",
@@ -14,7 +14,7 @@ fn secret(env: &Env, labels: &str) {
 }
 
 #[test]
-fn only_the_guard_is_missing_where_all_else_is_well() {
+fn without_admission_policies_only_they_are_reported() {
     let env = Env::new();
     secret(&env, "warehousesync.dev/use: posthog-api-key");
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
@@ -30,18 +30,20 @@ fn only_the_guard_is_missing_where_all_else_is_well() {
         "{words}"
     );
     assert!(
-        words.contains("ok: Secret posthog is released for its use"),
+        words.contains("ok: Secret posthog has the label for its use"),
         "{words}"
     );
     assert!(
-        words.contains("unknown: the operator does not say whether approvals are guarded"),
+        words.contains(
+            "unknown: the operator has not reported whether the admission policies are in effect"
+        ),
         "{words}"
     );
     assert!(!words.contains("has no effect"), "{words}");
 }
 
 #[test]
-fn answers_to_nothing_and_secrets_without_their_label_are_found() {
+fn answers_to_unknown_proposals_and_secrets_without_their_label_are_found() {
     let env = Env::new();
     secret(&env, "");
     env.kubectl(&[
@@ -67,7 +69,7 @@ fn answers_to_nothing_and_secrets_without_their_label_are_found() {
 }
 
 #[test]
-fn a_user_is_told_what_they_may_do() {
+fn doctor_shows_the_rights_of_the_user() {
     let env = Env::new();
     let ann = env.user("ann", "patch, approve");
     let words = env.plugin_as(&ann, &["doctor"]).words();
@@ -75,15 +77,15 @@ fn a_user_is_told_what_they_may_do() {
         "user ann ok: may annotate policies",
         "may approve and deny proposals as yourself",
         "may not approve on behalf of others",
-        // Whoever may not read Secrets is told so, and nothing is called wrong.
-        "unknown: cannot look at the Secret posthog",
+        // A user who may not read Secrets gets "unknown", not "WRONG".
+        "unknown: cannot read the Secret posthog",
     ] {
         assert!(words.contains(said), "{said}: {words}");
     }
 }
 
 #[test]
-fn an_answer_to_what_is_over_is_told_and_is_nothing_wrong() {
+fn an_answer_to_a_proposal_that_has_ended_is_reported_but_not_wrong() {
     let env = Env::new();
     secret(&env, "warehousesync.dev/use: posthog-api-key");
     let mut proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
@@ -92,7 +94,7 @@ fn an_answer_to_what_is_over_is_told_and_is_nothing_wrong() {
     proposal.phase = Phase::Executed;
     env.propose([&proposal]);
     let words = env.plugin(&["doctor"]).words();
-    // Only the guard is missing here.
+    // Only the admission policies are missing here.
     assert_eq!(words.matches("WRONG").count(), 1, "{words}");
     assert!(
         words.contains("has no effect: its proposal is Executed; it can be removed"),

@@ -10,7 +10,7 @@ use super::support::{Env, Ran, plugin, run};
 pub const ID: &str = "rf-abcdefghijklmnopqrstuvwxyz";
 pub const LINE: &str = "approve.warehousesync.dev/rf-abcdefghijklmnopqrstuvwxyz: \"on-behalf:ann\"";
 
-/// A file of its own folder, which goes with it.
+/// A file in its own folder, which is removed with it.
 pub struct File {
     folder: tempfile::TempDir,
     pub path: PathBuf,
@@ -38,7 +38,7 @@ impl File {
 
 const HEAD: &str = "apiVersion: warehousesync.dev/v1alpha1\nkind: WarehouseSyncPolicy\n";
 
-/// Approves in a file; what it was and what it must be, `+` for the new line.
+/// Approves in a file: content before and after, with `+` for the new line.
 fn edited(before: &str, after: &str) {
     let (before, after) = (format!("{HEAD}{before}"), format!("{HEAD}{after}"));
     let after = after.replace('+', LINE);
@@ -50,7 +50,7 @@ fn edited(before: &str, after: &str) {
     assert_eq!(file.text(), after);
 }
 
-/// A file that is left as it is.
+/// Checks that a file is refused and stays unchanged.
 fn refused(text: &str, args: &[&str], words: &str) {
     let file = File::new(text);
     file.approve(args).refused(words);
@@ -58,7 +58,7 @@ fn refused(text: &str, args: &[&str], words: &str) {
 }
 
 #[test]
-fn a_policy_without_annotations_gets_them_behind_its_name() {
+fn annotations_are_added_after_the_name() {
     edited(
         "metadata:\n  name: prod   # ours\n  # who asks\n  labels: {a: b}\nspec: {}\n",
         "metadata:\n  name: prod   # ours\n  annotations:\n    +\n  # who asks\n  labels: {a: b}\nspec: {}\n",
@@ -70,7 +70,7 @@ fn a_policy_without_annotations_gets_them_behind_its_name() {
 }
 
 #[test]
-fn annotations_that_are_there_get_one_more() {
+fn an_annotation_is_added_to_existing_ones() {
     edited(
         "metadata:\n  name: prod\n  annotations:\n    a: b # why\n    # the end\nspec: {}\n",
         "metadata:\n  name: prod\n  annotations:\n    a: b # why\n    +\n    # the end\nspec: {}\n",
@@ -86,7 +86,7 @@ fn annotations_that_are_there_get_one_more() {
 }
 
 #[test]
-fn annotations_that_say_nothing_are_filled() {
+fn empty_annotations_are_filled() {
     edited(
         "metadata:\n  annotations:\n  name: prod\n",
         "metadata:\n  annotations:\n    +\n  name: prod\n",
@@ -148,7 +148,7 @@ fn line_breaks_and_the_end_of_the_file_stay_as_they_are() {
 }
 
 #[test]
-fn of_several_documents_the_named_one_is_edited() {
+fn the_named_one_of_several_documents_is_edited() {
     let policy = |name: &str| format!("{HEAD}metadata:\n  name: {name}\n");
     let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: prod}\ndata: {kind: WarehouseSyncPolicy}\n";
     let text = format!(
@@ -159,9 +159,9 @@ fn of_several_documents_the_named_one_is_edited() {
     refused(
         &text,
         &[ID],
-        "write one of the names prod, dev before the id",
+        "write the name before the id, one of prod, dev",
     );
-    refused(&text, &["qa", ID], "no policy qa, but prod, dev");
+    refused(&text, &["qa", ID], "no policy qa, only prod, dev");
     let file = File::new(&text);
     file.approve(&["dev", ID]).fine();
     let dev = format!("{}  annotations:\n    {LINE}\n", policy("dev"));
@@ -169,7 +169,7 @@ fn of_several_documents_the_named_one_is_edited() {
 }
 
 #[test]
-fn what_cannot_be_edited_safely_is_left_alone() {
+fn a_file_that_cannot_be_edited_safely_is_unchanged() {
     for (text, words) in [
         ("metadata: &m\n  name: prod\n", "anchors or aliases"),
         (
@@ -194,11 +194,11 @@ fn what_cannot_be_edited_safely_is_left_alone() {
         ),
         (
             "metadata:\n  name: prod\n  annotations: null\n",
-            "annotations are no map",
+            "annotations are not a map",
         ),
         (
             "metadata:\n  name: prod\n  annotations: [a]\n",
-            "annotations are no map",
+            "annotations are not a map",
         ),
         (
             "metadata:\n  name: |\n    prod\n",
@@ -225,15 +225,19 @@ fn what_cannot_be_edited_safely_is_left_alone() {
 }
 
 #[test]
-fn what_somebody_has_said_in_a_file_is_not_replaced() {
+fn an_answer_in_a_file_is_not_replaced() {
     let text = format!(
         "{HEAD}metadata:\n  name: prod\n  annotations:\n    approve.warehousesync.dev/{ID}: on-behalf:bob\n"
     );
-    refused(&text, &[ID], "is there already, and says \"on-behalf:bob\"");
+    refused(
+        &text,
+        &[ID],
+        "already exists with the value \"on-behalf:bob\"",
+    );
 }
 
 #[test]
-fn a_reason_is_written_so_that_any_reader_finds_it_again() {
+fn a_reason_is_written_as_valid_yaml() {
     let file = File::new(&format!("{HEAD}metadata: {{name: prod}}\n"));
     let reason = "\"no\": # {it's} &all* \\ über 日本";
     let mut command = plugin();
@@ -245,7 +249,7 @@ fn a_reason_is_written_so_that_any_reader_finds_it_again() {
 }
 
 #[test]
-fn links_and_permissions_stay_and_nothing_else_is_left_in_the_folder() {
+fn links_and_permissions_are_kept_and_no_other_file_remains() {
     let file = File::new(&format!("{HEAD}metadata: {{name: prod}}\n"));
     fs::set_permissions(&file.path, fs::Permissions::from_mode(0o640)).unwrap();
     let link = file.folder.path().join("link.yaml");
@@ -263,15 +267,15 @@ fn links_and_permissions_stay_and_nothing_else_is_left_in_the_folder() {
 }
 
 #[test]
-fn what_is_missing_on_the_command_line_is_named() {
+fn missing_arguments_are_named() {
     let text = format!("{HEAD}metadata: {{name: prod}}\n");
-    refused(&text, &["rf-abcdef"], "no whole id");
+    refused(&text, &["rf-abcdef"], "not a complete id");
     refused(&text, &["rs-abcdefghijklmnopqrstuvwxyz"], "add --yes");
     let file = File::new(&text);
     run(plugin().args(["approve", ID, "-f"]).arg(&file.path)).refused("needs --on-behalf");
     let live = run(plugin().args(["approve", "prod", ID, "--on-behalf", "ann"]));
     assert_eq!(live.code, 2, "{}", live.err);
-    run(plugin().args(["approve", ID])).refused("give the name of the policy and the id");
+    run(plugin().args(["approve", ID])).refused("name the policy and the id of the proposal");
     run(plugin().args([
         "approve",
         "--offline",
@@ -285,7 +289,7 @@ fn what_is_missing_on_the_command_line_is_named() {
 }
 
 #[test]
-fn with_a_cluster_only_what_waits_is_approved_and_kubectl_takes_the_file() {
+fn with_a_cluster_only_waiting_proposals_are_approved_and_kubectl_accepts_the_file() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::Resync, "orders");
     env.propose([&proposal]);

@@ -1,11 +1,11 @@
-//! Whatever a file looks like: it gets exactly the annotation, and keeps every other byte, or is left as it is.
+//! Any file either gets exactly the annotation and keeps every other byte, or is unchanged.
 
 use proptest::{prelude::*, strategy::ValueTree};
 use serde_json::{Map, Value, json};
 
 use super::files::{File, ID, LINE};
 
-/// Text of the metadata, in many shapes.
+/// Text of the metadata, in many forms.
 fn metadata() -> impl Strategy<Value = String> {
     let annotations = prop::sample::select(vec![
         "",
@@ -83,7 +83,7 @@ fn file() -> impl Strategy<Value = String> {
     })
 }
 
-/// What another reader than the plugin's finds in a file.
+/// The content of a file according to another parser than the plugin's.
 fn read(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap()
 }
@@ -110,12 +110,12 @@ proptest! {
         let ran = file.approve(&[ID]);
         let after = file.text();
         if ran.code != 0 {
-            prop_assert!(ran.err.contains("the file is as it was"), "{}", ran.err);
+            prop_assert!(ran.err.contains("the file is unchanged"), "{}", ran.err);
             prop_assert_eq!(&after, &before);
             return Ok(());
         }
         prop_assert_eq!(read(&after), with_annotation(read(&before)), "{}", after);
-        // One insertion: what is before it and what is behind it is the file of before.
+        // One insertion: the text before and after it is the original file.
         let added = after.len() - before.len();
         let place = before.bytes().zip(after.bytes()).take_while(|(one, other)| one == other).count();
         prop_assert_eq!(&after.as_bytes()[place + added..], &before.as_bytes()[place..]);
@@ -125,8 +125,8 @@ proptest! {
 }
 
 #[test]
-fn most_shapes_can_be_edited() {
-    // Else the property above would hold of a plugin that refuses everything.
+fn most_files_can_be_edited() {
+    // Otherwise the property above would hold for a plugin that refuses everything.
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let edited = (0..60)
         .filter(|_| {

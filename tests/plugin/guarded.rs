@@ -15,14 +15,14 @@ const RBAC: &str = concat!(
     include_str!("../../deploy/rbac.yaml")
 );
 
-/// A control plane of its own: the policies are cluster-wide.
+/// A separate control plane, because the admission policies are cluster-wide.
 static PLANE: LazyLock<ControlPlane> = LazyLock::new(|| {
     let plane = ControlPlane::start().unwrap_or_else(|error| panic!("{error}"));
     install_crd(&plane);
     plane
 });
 
-/// Somebody with a shipped role in the namespace runs the plugin.
+/// A user with a shipped role in the namespace runs the plugin.
 fn run_with_role(env: &Env, role: &str, args: &[&str]) -> super::support::Ran {
     let name = format!("{role}@example.com");
     let binding = json!({
@@ -48,7 +48,7 @@ fn an_approver_approves_and_an_editor_is_refused_by_the_api_server() {
     let env = Env::on(&PLANE);
     let one = env.proposal(ProposedAction::RefreshSchemas, "orders");
     let other = env.proposal(ProposedAction::RefreshSchemas, "users");
-    // Before the guard stands, behind which only the operator writes status.
+    // Before the admission policies are in effect: after that only the operator writes status.
     env.propose([&one, &other]);
     env.kubectl(&["create", "namespace", "warehouse-sync-operator"]);
     env.apply(RBAC);
@@ -91,6 +91,6 @@ fn an_approver_approves_and_an_editor_is_refused_by_the_api_server() {
     .fine();
 
     let words = env.plugin(&["doctor", "prod"]).words();
-    let there = "ok: the admission policies of approvals are there";
+    let there = "ok: the admission policies for approvals exist";
     assert!(words.contains(there), "{words}");
 }

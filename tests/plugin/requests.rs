@@ -7,7 +7,7 @@ use super::support::Env;
 const KEY: &str = "request.warehousesync.dev/table-1";
 
 #[test]
-fn asking_again_is_another_value_each_time() {
+fn each_request_has_another_value() {
     let env = Env::new();
     for value in ["Resync", "Resync@2", "Resync@3"] {
         env.plugin(&["request", "prod", "table-1", "Resync", "--yes"])
@@ -20,7 +20,7 @@ fn asking_again_is_another_value_each_time() {
 }
 
 #[test]
-fn what_the_operator_has_handled_is_not_asked_in_the_same_words() {
+fn a_handled_request_is_not_repeated_with_the_same_value() {
     let env = Env::new();
     env.put_status(&serde_json::json!({
         "state": {"schemas": [{"id": "table-1", "requestHandled": "Resync@4"}]},
@@ -31,13 +31,13 @@ fn what_the_operator_has_handled_is_not_asked_in_the_same_words() {
 }
 
 #[test]
-fn a_request_needs_the_tables_name_or_a_yes() {
+fn a_request_needs_the_tables_name_or_the_flag_yes() {
     let env = Env::new();
     let proposal = env.proposal(ProposedAction::RefreshSchemas, "orders");
     env.propose([&proposal]);
     env.plugin(&["request", "prod", "id-of-orders", "Resync"])
-        .refused("somebody has to type \"orders\" at a terminal; where there is none, add --yes");
+        .refused("type \"orders\" at a terminal, or add --yes");
     env.plugin(&["request", "prod", "not/an/id", "Resync", "--yes"])
-        .refused("is no id of a table");
+        .refused("is not the id of a table");
     assert_eq!(env.annotation(KEY), None);
 }

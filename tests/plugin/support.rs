@@ -21,7 +21,7 @@ use warehouse_sync_operator::{
     decide::proposal::{material, steps},
 };
 
-/// What came of a run.
+/// The result of a run.
 pub struct Ran {
     pub code: i32,
     pub out: String,
@@ -29,13 +29,13 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// What it says, without the breaks that come of the width.
+    /// The output without the line breaks for the width.
     pub fn words(&self) -> String {
         let both = format!("{} {}", self.out, self.err);
         both.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// Fails unless it went well.
+    /// Fails unless it succeeded.
     pub fn fine(self) -> Self {
         assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);
         self
@@ -92,7 +92,7 @@ pub fn install_crd(plane: &ControlPlane) {
     });
 }
 
-/// Calls `check` until it is satisfied; panics with its last complaint when a minute has passed.
+/// Calls `check` until it succeeds; panics with its last error after a minute.
 pub fn wait_until<A>(what: &str, mut check: impl FnMut() -> Result<A, String>) -> A {
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
@@ -106,7 +106,7 @@ pub fn wait_until<A>(what: &str, mut check: impl FnMut() -> Result<A, String>) -
     }
 }
 
-/// What one test works in: a namespace with the policy `prod`.
+/// The environment of one test: a namespace with the policy `prod`.
 pub struct Env {
     pub plane: &'static ControlPlane,
     pub namespace: String,
@@ -163,7 +163,7 @@ impl Env {
         self.plane.kubectl(all.chain(args.iter().copied())).unwrap()
     }
 
-    /// A policy as the API server has it.
+    /// A policy as stored in the API server.
     pub fn get(&self, name: &str) -> Value {
         let json = self.kubectl(&["get", "wsp", name, "-o", "json", "--show-managed-fields"]);
         serde_json::from_str(&json).unwrap()
@@ -195,7 +195,7 @@ impl Env {
         self.put_status(&json!({ "proposals": proposals }));
     }
 
-    /// A proposal that waits and is what it says it is.
+    /// A genuine proposal that waits.
     pub fn proposal(&self, action: ProposedAction, table: &str) -> Proposal {
         proposal(&self.uid, action, table)
     }
@@ -205,7 +205,7 @@ impl Env {
         self.plugin_as(self.plane.admin_kubeconfig(), args)
     }
 
-    /// The plugin as somebody else.
+    /// The plugin as another user.
     pub fn plugin_as(&self, kubeconfig: &Path, args: &[&str]) -> Ran {
         let mut command = plugin();
         command.env("KUBECONFIG", kubeconfig);
@@ -213,7 +213,7 @@ impl Env {
         run(command.args(args))
     }
 
-    /// A user with these verbs on policies of the namespace, besides get and list.
+    /// A user with these verbs on policies of the namespace, in addition to get and list.
     pub fn user(&self, name: &str, verbs: &str) -> PathBuf {
         let namespace = &self.namespace;
         self.apply(&format!(
@@ -250,7 +250,7 @@ subjects: [{{kind: User, name: {name}, apiGroup: rbac.authorization.k8s.io}}]
     }
 }
 
-/// A proposal that waits, about a table of a source.
+/// A waiting proposal for a table of a source.
 pub fn proposal(uid: &str, action: ProposedAction, table: &str) -> Proposal {
     let call = match action {
         ProposedAction::DeleteData => ProposedCall::DeleteData,

@@ -447,6 +447,25 @@ fn nothing_that_was_approved_is_done_on_reads_that_took_too_long() {
     assert_eq!(by_id(&world, &id).phase, Phase::Executed);
 }
 
+/// Its deadline and whatever is known of it later count from then.
+#[test]
+fn a_step_begins_after_the_reads_that_it_rests_on() {
+    let mut world = world(&wrong_type());
+    let id = approve(&world).id;
+    let by = SignedDuration::from_secs(3);
+    let mut slow = SimFault::always(FaultKind::Delay { by });
+    slow.matches.method = Some("GET".to_owned());
+    simulator(&world, |posthog| posthog.add_fault(slow));
+    world.pass();
+    let execution = by_id(&world, &id).execution.unwrap();
+    let sent = simulator(&world, |posthog| {
+        let mut requests = posthog.requests().iter();
+        let resync = requests.find(|request| request.path.ends_with("/resync/"));
+        resync.unwrap().at
+    });
+    assert_eq!(execution.steps[0].started_at, sent);
+}
+
 #[test]
 fn a_run_that_is_due_is_waited_for() {
     // Failed 58 minutes ago, and synced every hour.
@@ -529,6 +548,18 @@ fn nothing_that_was_approved_is_begun_beside_what_another_policy_began_during_th
     assert_eq!(requests(&world, "POST", "/resync/"), 0);
     let held = by_id(&world, &id);
     assert!(held.message.contains("is acting on"), "{held:#?}");
+}
+
+#[test]
+fn nothing_that_was_approved_is_begun_once_the_guard_went_away_during_the_pass() {
+    let mut world = world(&wrong_type());
+    let id = approve(&world).id;
+    let away = ApprovalGuard::broken("somebody took it away");
+    world.cluster.set_approval_guard_after_a_look(away);
+    world.pass();
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+    let held = by_id(&world, &id);
+    assert!(held.message.contains("somebody took it away"), "{held:#?}");
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn a_late_table_whose_run_moves_is_a_warning_that_says_so() {
         (RootCause::Stale, Severity::Warning)
     );
     assert!(
-        finding.message.contains("shows signs of life"),
+        finding.message.contains("A run has been in progress since"),
         "{finding:?}"
     );
 }

@@ -66,7 +66,7 @@ fn scenario(kind: Kind, guard: Guard) -> String {
         }
         Kind::Reload => failed("server closed the connection unexpectedly"),
         Kind::StaleReload => {
-            table("sync_type: full_refresh").replace("30day", "1hour")
+            table("sync_type: full_refresh").replacen("30day", "1hour", 1)
         }
         Kind::RenewedReload => failed(REJECTED),
         Kind::Enable => table(&format!(

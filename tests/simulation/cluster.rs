@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use secrecy::SecretString;
 use warehouse_sync_operator::{
@@ -41,6 +42,7 @@ struct State {
     rivals_later: Option<Vec<Rival>>,
     secrets: Vec<Secret>,
     approval_guard: ApprovalGuard,
+    approval_guard_later: Option<ApprovalGuard>,
     /// The Secret of the key is missing; Secrets cannot be asked for.
     lacks_api_key: bool,
     fails_secrets: bool,
@@ -70,6 +72,7 @@ impl Cluster {
             rivals_later: None,
             secrets: Vec::new(),
             approval_guard: guard(1),
+            approval_guard_later: None,
             lacks_api_key: false,
             fails_secrets: false,
         };
@@ -116,6 +119,11 @@ impl Cluster {
     /// What becomes of the guard of approvals.
     pub fn set_approval_guard(&self, guard: ApprovalGuard) {
         self.state.lock().unwrap().approval_guard = guard;
+    }
+
+    /// The same, from when the policy has next looked at it.
+    pub fn set_approval_guard_after_a_look(&self, guard: ApprovalGuard) {
+        self.state.lock().unwrap().approval_guard_later = Some(guard);
     }
 
     /// The other policies on the same project.
@@ -202,7 +210,12 @@ impl Kubernetes for Cluster {
     }
 
     async fn approval_guard(&self) -> Result<ApprovalGuard, KubernetesError> {
-        Ok(self.state.lock().unwrap().approval_guard.clone())
+        let mut state = self.state.lock().unwrap();
+        let now = state.approval_guard.clone();
+        if let Some(later) = state.approval_guard_later.take() {
+            state.approval_guard = later;
+        }
+        Ok(now)
     }
 
     async fn apply_status(
@@ -246,6 +259,12 @@ impl Kubernetes for Cluster {
                 let applied = apply();
                 self.faults.run_out();
                 applied
+            }
+            Some(Fault::TakesAMinute) => {
+                let ahead = self.faults.clock_is_ahead_by();
+                self.faults
+                    .set_clock_ahead(ahead + SignedDuration::from_mins(1));
+                apply()
             }
             None => apply(),
         }

@@ -30,12 +30,15 @@ pub enum Fault {
     LeaderFrozen,
     /// The claim of this process runs out right after; the next to lead begins when its pass has ended.
     ClaimRunsOut,
+    /// It happens, and takes a minute by the operator's clock.
+    TakesAMinute,
 }
 
 impl Fault {
     /// Those of leadership.
     pub const OF_LEADERS: [Self; 3] = [Self::LeaderLost, Self::LeaderFrozen, Self::ClaimRunsOut];
 
+    /// Those of plans.
     pub const ALL: [Self; 10] = [
         Self::CrashBefore,
         Self::CrashAfter,

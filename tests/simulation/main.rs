@@ -32,6 +32,7 @@ mod proposals;
 mod quota;
 mod remediation;
 mod rivals;
+mod road;
 mod safety;
 mod safety_properties;
 mod scenarios;

@@ -616,6 +616,18 @@ fn a_webhook_is_gone_at_the_vendor_only_if_the_vendor_could_be_asked() {
         (r#"{"exists":null}"#, Webhook::Unknown),
         (r#"{"exists":false}"#, Webhook::NotRegistered),
         (
+            r#"{"exists":false,"auto_creation_blocked_reason":"no"}"#,
+            Webhook::Unknown,
+        ),
+        (
+            r#"{"exists":true,"auto_creation_blocked_reason":"no"}"#,
+            Webhook::Registered,
+        ),
+        (
+            r#"{"exists":true,"auto_creation_blocked_reason":"no","external_status":{"exists":false,"error":null}}"#,
+            Webhook::Unknown,
+        ),
+        (
             r#"{"exists":true,"external_status":null}"#,
             Webhook::Registered,
         ),

@@ -19,7 +19,7 @@ use crate::{
 const WRONG_TYPE: &str = "
 sources: [{type: Postgres, prefix: prod, schemas: [
   {name: a, status: Failed, rows: 70, last_synced_ago: 40h, last_run_ago: 2h, frequency: 30day,
-   latest_error: Source column type changed: amount was int64 and is now string, then: {completes: {after: 5m, rows: 70}}},
+   latest_error: 'Source column type changed: amount was int64 and is now string', then: {completes: {after: 5m, rows: 70}}},
   {name: z, frequency: 30day, last_synced_ago: 1h}]}]";
 
 /// A policy in another namespace, older than that of the simulation, with this status.

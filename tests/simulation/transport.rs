@@ -65,7 +65,9 @@ impl Transport for SimTransport {
                 self.faults.run_out();
                 answer
             }
-            Some(Fault::SecondWriter | Fault::StaleRead) | None => self.ask(key, &request),
+            Some(Fault::SecondWriter | Fault::StaleRead | Fault::TakesAMinute) | None => {
+                self.ask(key, &request)
+            }
         }
     }
 }

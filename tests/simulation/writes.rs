@@ -448,7 +448,7 @@ fn the_refusals_of_calls_on_sources_are_read() {
         (
             Write::RepairCdc { source_id: s1() },
             400,
-            "CDC is not enabled for this source.",
+            "CDC is not enabled on this source.",
         ),
         (
             Write::RepairCdc { source_id: s2() },

@@ -30,7 +30,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{/* Labels of the admission objects. Increase the revision with each change of their content: the operator uses it to recognise other versions. */}}
 {{- define "guard-labels" -}}
 {{ include "labels" . }}
-warehousesync.dev/guard-revision: "2"
+warehousesync.dev/guard-revision: "3"
 {{- end }}
 
 {{- define "image" -}}

@@ -1,9 +1,10 @@
 //! Globs with `?` or with several stars, all in one automaton that reads each character of a name once.
 //!
-//! The states are bits, as in Shift-And (Baeza-Yates and Gonnet, 1992): a bit says that one glob has matched up to here. A step takes a
-//! few instructions for 64 states, whatever the globs are. Automata of other kinds do not bound what an author can cause: one that is
-//! deterministic doubles its states with each `*a?????`, and one that simulates its states one by one, as the crate `regex` then does,
-//! takes a thousand times as long for a bad policy as for a good one.
+//! The states are bits, as in Shift-And (Baeza-Yates and Gonnet, 1992): a bit says that one glob has matched up to
+//! here. A step takes a few instructions for 64 states, for any globs. Automata of other kinds do not bound what an
+//! author can cause: one that is deterministic doubles its states with each `*a?????`, and one that simulates its
+//! states one by one, as the crate `regex` then does, takes a thousand times longer for a bad policy than for a good
+//! one.
 
 use super::error::{GlobError, MOST_CHARACTERS};
 
@@ -20,7 +21,7 @@ pub(super) struct Automaton {
     words: usize,
     /// Where each glob begins.
     start: Vec<u64>,
-    /// States before a star: they last.
+    /// States before a star: they persist.
     lasting: Vec<u64>,
     /// States that no particular character leads to.
     any: Vec<u64>,

@@ -21,14 +21,14 @@ use crate::api::{
 /// Which proposal is answered, and where.
 #[derive(Debug, Args)]
 pub(super) struct AnswerArgs {
-    /// Name of the policy and id of the proposal, or the beginning of that (6 characters or more). With -f the name may be left
-    /// out where the file holds one policy
+    /// Name of the policy, and id of the proposal or its beginning (at least 6 characters). With -f, the name is
+    /// optional if the file has only one policy
     #[arg(value_names = ["NAME", "ID"], num_args = 1..=2, required = true)]
     names: Vec<String>,
-    /// Write the answer into this YAML file, to be committed to git, and not into the cluster
+    /// Write the answer into this YAML file, to commit it to git, instead of into the cluster
     #[arg(long = "filename", short = 'f', value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Do not ask the cluster whether the proposal waits. The id must be whole
+    /// Do not check in the cluster that the proposal waits. Needs the complete id
     #[arg(long, requires = "file")]
     pub offline: bool,
 }
@@ -40,22 +40,22 @@ impl AnswerArgs {
             [name, id] => Ok((Some(name), id)),
             [id] if self.file.is_some() => Ok((None, id)),
             _ => Err(PluginError::refused(
-                "give the name of the policy and the id of the proposal, as `kubectl wsp proposals` shows them",
+                "name the policy and the id of the proposal, as `kubectl wsp proposals` shows them",
             )),
         }
     }
 }
 
-/// Where an answer goes, with the policy as the cluster has it.
+/// Where an answer is written, with the policy as it is in the cluster.
 pub(super) enum Asked {
     /// Into the cluster.
     Live(Cluster, WarehouseSyncPolicy),
-    /// Into a file; without a policy if no cluster is to be asked.
+    /// Into a file; without a policy if the cluster is not read.
     File(PolicyFile, Option<WarehouseSyncPolicy>),
 }
 
 impl Asked {
-    /// Reads what the command line names.
+    /// Reads the policy and the file that the command line names.
     pub(super) async fn read(
         args: &AnswerArgs,
         cluster: &ClusterArgs,
@@ -71,7 +71,7 @@ impl Asked {
             return Ok(Self::File(file, None));
         }
         let mut cluster = cluster.connect().await?;
-        // The file knows better than the context where its policy lives.
+        // The namespace in the file takes precedence over that of the context.
         if let Some(namespace) = file.namespace() {
             namespace.clone_into(&mut cluster.namespace);
         }
@@ -79,7 +79,7 @@ impl Asked {
         Ok(Self::File(file, Some(policy)))
     }
 
-    /// The policy as the cluster has it.
+    /// The policy as it is in the cluster.
     pub(super) fn policy(&self) -> Option<&WarehouseSyncPolicy> {
         match self {
             Self::Live(_, policy) => Some(policy),
@@ -120,7 +120,7 @@ async fn write_live(
     tell(format, mark, &place, !there)
 }
 
-/// An id as it must be where nobody can look up which one begins like it.
+/// A complete id, needed where its beginning cannot be looked up.
 pub(super) fn whole(id: &str) -> Result<&str, PluginError> {
     let fits = |(code, rest): (&str, &str)| {
         let known = ProposedAction::ALL
@@ -133,11 +133,11 @@ pub(super) fn whole(id: &str) -> Result<&str, PluginError> {
         return Ok(id);
     }
     Err(PluginError::refused(format!(
-        "{id:?} is no whole id of a proposal: with --offline all 29 characters are needed, two letters, a hyphen and 26 more"
+        "{id:?} is not a complete id of a proposal: --offline needs all 29 characters (two letters, a hyphen and 26 more)"
     )))
 }
 
-/// True for what wipes the table for certain.
+/// True for actions that always delete the table's rows.
 pub(super) const fn wipes(action: ProposedAction) -> bool {
     matches!(action, ProposedAction::Resync | ProposedAction::DeleteData)
 }

@@ -1,4 +1,4 @@
-//! `approve`: yes to a proposal, as oneself, or for git on behalf of somebody.
+//! `approve`: approves a proposal, as oneself, or in a file for git on behalf of someone.
 
 use std::process::ExitCode;
 
@@ -30,10 +30,10 @@ use crate::{
 pub(super) struct ApproveArgs {
     #[command(flatten)]
     to: AnswerArgs,
-    /// Do not ask for the table's name before a Resync or DeleteData
+    /// Do not ask to type the table's name before a Resync or DeleteData
     #[arg(long, short)]
     yes: bool,
-    /// With -f: whose approval it is. Nobody checks that name, and status says so; who may merge may approve
+    /// With -f: name of the approver. It is not verified, and status says so: anyone who may merge can approve
     #[arg(long, value_name = "WHO", requires = "file", value_parser = value)]
     on_behalf: Option<String>,
 }
@@ -69,11 +69,11 @@ pub(super) async fn approve(
 
 fn nobody() -> PluginError {
     PluginError::refused(
-        "an approval in a file needs --on-behalf WHO: git does not tell the cluster who approves",
+        "an approval in a file needs --on-behalf WHO: the cluster cannot see from git who approves",
     )
 }
 
-/// An id of which nobody says what it stands for: where it wipes a table, it has to be typed again.
+/// An id that the cluster has not confirmed. If its action deletes data, it must be typed again.
 fn unseen(id: &str, yes: bool) -> Result<&str, PluginError> {
     let id = whole(id)?;
     let wiping = ProposedAction::ALL.iter().filter(|action| wipes(**action));
@@ -84,15 +84,15 @@ fn unseen(id: &str, yes: bool) -> Result<&str, PluginError> {
     Ok(id)
 }
 
-/// The proposal, if it waits and is what it says it is.
+/// The proposal, if it waits and its id matches its content.
 fn approvable<'a>(policy: &'a WarehouseSyncPolicy, id: &str) -> Result<&'a Proposal, PluginError> {
     let proposal = find(policy, id)?;
     let (id, phase) = (&proposal.id, proposal.phase);
     if phase != Phase::AwaitingApproval {
         let next = if phase.is_terminal() {
-            "what is proposed anew has another id, which `kubectl wsp proposals` lists"
+            "if it is proposed again, it gets a new id, which `kubectl wsp proposals` lists"
         } else {
-            "it needs no other approval"
+            "it needs no further approval"
         };
         return Err(PluginError::refused(format!(
             "{id} does not wait for an approval: it is {phase:?}; {next}. Nothing was changed"
@@ -100,16 +100,16 @@ fn approvable<'a>(policy: &'a WarehouseSyncPolicy, id: &str) -> Result<&'a Propo
     }
     if let Some(reason) = policy.annotations().get(&format!("{DENY}{id}")) {
         return Err(PluginError::refused(format!(
-            "{id} is denied by an annotation ({reason:?}), and a no wins. Nothing was changed"
+            "{id} is denied by an annotation ({reason:?}), and a denial takes precedence. Nothing was changed"
         )));
     }
     genuine(policy, proposal)?;
     Ok(proposal)
 }
 
-/// Shows what is approved, and lets the person say again that they mean it where a table is wiped.
+/// Shows what is approved, and asks for confirmation if it deletes data.
 fn shown_and_meant(proposal: &Proposal, yes: bool) -> Result<(), PluginError> {
-    // On standard error: standard output says what was written.
+    // On standard error: standard output is for what was written.
     complain(&summary(proposal));
     if wipes(proposal.action) {
         confirm(yes, &in_words(proposal), proposal.title())?;

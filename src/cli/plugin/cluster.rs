@@ -1,4 +1,4 @@
-//! The cluster: how it is reached, and all that is asked of it.
+//! The cluster: the connection, and every request to it.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -21,12 +21,12 @@ use crate::{
     posthog::proxy,
 };
 
-/// Longest wait for a connection. A person waits for it.
+/// Longest wait for a connection. A person is waiting.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longest wait for an answer.
 const READ: Duration = Duration::from_secs(30);
 
-/// Which cluster, and which namespace of it.
+/// The cluster, and the namespace in it.
 #[derive(Debug, Args)]
 pub(super) struct ClusterArgs {
     /// Namespace of the policy. Default: that of the context
@@ -40,14 +40,14 @@ pub(super) struct ClusterArgs {
     kubeconfig: Option<PathBuf>,
 }
 
-/// A cluster that can be asked.
+/// A connection to a cluster.
 pub(super) struct Cluster {
     pub client: Client,
     pub namespace: String,
 }
 
 impl ClusterArgs {
-    /// The namespace that was named on the command line.
+    /// The namespace from the command line.
     pub(super) fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
     }
@@ -99,7 +99,7 @@ impl Cluster {
         })
     }
 
-    /// The policy of this name, or all of the namespace, or all of the cluster; by namespace and name.
+    /// The policy of this name, or all of the namespace, or all of the cluster; sorted by namespace and name.
     pub(super) async fn policies(
         &self,
         name: Option<&str>,
@@ -135,7 +135,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// The user name by which the API server knows who asks.
+    /// The user name of the current user, according to the API server.
     pub(super) async fn user_name(&self) -> Result<String, PluginError> {
         let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let review = api
@@ -146,9 +146,8 @@ impl Cluster {
         ))?;
         let user = review.status.and_then(|status| status.user_info);
         let name = user.and_then(|user| user.username);
-        name.filter(|name| !name.is_empty()).ok_or_else(|| {
-            PluginError::refused("the API server does not say by which user name it knows you")
-        })
+        name.filter(|name| !name.is_empty())
+            .ok_or_else(|| PluginError::refused("the API server did not return your user name"))
     }
 
     /// Whether the user may do this to policies of the namespace.

@@ -1,22 +1,22 @@
-//! Asking twice before something that wipes a table is approved or asked for.
+//! Confirmation before an action that deletes data is approved or requested.
 
 use std::io::{BufRead, IsTerminal, Write};
 
 use super::PluginError;
 
-/// Lets a person type `word` before `what` is done, unless they have said yes on the command line.
+/// Asks the person to type `word` before `what` is done, unless `--yes` is given.
 pub(super) fn confirm(yes: bool, what: &str, word: &str) -> Result<(), PluginError> {
     if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
         return Err(PluginError::refused(format!(
-            "{what} wipes data, so somebody has to type {word:?} at a terminal; where there is none, add --yes. Nothing was changed"
+            "{what} deletes data and needs confirmation: type {word:?} at a terminal, or add --yes. Nothing was changed"
         )));
     }
-    // On standard error: what is on standard output may be read by a program.
+    // On standard error: a program may read standard output.
     let mut prompt = std::io::stderr();
-    let asked = write!(prompt, "{what} wipes data. To go on, type {word}: ");
+    let asked = write!(prompt, "{what} deletes data. To confirm, type {word}: ");
     asked
         .and_then(|()| prompt.flush())
         .map_err(PluginError::Input)?;
@@ -29,6 +29,6 @@ pub(super) fn confirm(yes: bool, what: &str, word: &str) -> Result<(), PluginErr
         return Ok(());
     }
     Err(PluginError::refused(
-        "that is another name. Nothing was changed",
+        "the name does not match. Nothing was changed",
     ))
 }

@@ -1,4 +1,4 @@
-//! `deny`: no to a proposal, with the reason.
+//! `deny`: denies a proposal, with a reason.
 
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ use crate::api::{
 pub(super) struct DenyArgs {
     #[command(flatten)]
     to: AnswerArgs,
-    /// Why: it is shown with the proposal
+    /// Reason, shown with the proposal
     #[arg(long, value_name = "TEXT", value_parser = value)]
     reason: String,
 }
@@ -42,7 +42,7 @@ pub(super) async fn deny(
     asked.write(&Mark::denial(id, &args.reason), format).await
 }
 
-/// The proposal, if a no can still stop it.
+/// The proposal, if a denial can still stop it.
 fn deniable<'a>(policy: &'a WarehouseSyncPolicy, id: &str) -> Result<&'a Proposal, PluginError> {
     let proposal = find(policy, id)?;
     match proposal.phase {

@@ -1,4 +1,4 @@
-//! `doctor`: what keeps approvals from counting, and Secrets from being read.
+//! `doctor`: what makes approvals ineffective, and Secrets unreadable for the operator.
 
 use std::process::ExitCode;
 
@@ -35,7 +35,7 @@ pub(super) struct DoctorArgs {
     all_namespaces: bool,
 }
 
-/// How something stands.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 enum State {
     Ok,
@@ -43,7 +43,7 @@ enum State {
     Wrong,
 }
 
-/// Something that was looked at.
+/// A check.
 #[derive(Debug, Serialize)]
 struct Look {
     of: String,
@@ -51,7 +51,7 @@ struct Look {
     message: String,
 }
 
-/// Looks at policies and at the rights of who asks.
+/// Checks policies and the rights of the current user.
 pub(super) async fn doctor(
     args: &DoctorArgs,
     cluster: &ClusterArgs,
@@ -77,7 +77,8 @@ pub(super) async fn doctor(
     })
 }
 
-/// What the current user may do in the namespace. Not to have a right is nothing wrong: most people need not approve.
+/// The rights of the current user in the namespace. A missing right is not an error: most people do not need to
+/// approve.
 async fn rights(cluster: &Cluster) -> Result<Vec<Look>, PluginError> {
     let user = cluster.user_name().await?;
     let mut looks = Vec::new();
@@ -86,7 +87,7 @@ async fn rights(cluster: &Cluster) -> Result<Vec<Look>, PluginError> {
         ("approve", "approve and deny proposals as yourself"),
         (
             "approve-on-behalf",
-            "approve on behalf of others, as git does",
+            "approve on behalf of others, as GitOps tools do",
         ),
     ] {
         let may = cluster.may(verb).await?;
@@ -111,23 +112,23 @@ fn of(policy: &WarehouseSyncPolicy) -> String {
     )
 }
 
-/// Whether the admission policies are there.
+/// Whether the admission policies exist.
 fn guards(found: Guards) -> Look {
     let (state, message) = match found {
         Guards::There => (
             State::Ok,
-            "the admission policies of approvals are there".to_owned(),
+            "the admission policies for approvals exist".to_owned(),
         ),
         Guards::Missing(names) => (
             State::Wrong,
             format!(
-                "without {} anybody who may edit a policy could approve, so that no approval counts: kubectl apply -f deploy/admission.yaml (with helm instead: helm upgrade)",
+                "{} is missing, so anyone who may edit a policy could approve, and approvals are ignored: run kubectl apply -f deploy/admission.yaml (with Helm: helm upgrade)",
                 names.join(", ")
             ),
         ),
         Guards::Unknown(why) => (
             State::Unknown,
-            format!("whether the admission policies of approvals are there cannot be seen: {why}"),
+            format!("cannot check whether the admission policies for approvals exist: {why}"),
         ),
     };
     Look {
@@ -137,14 +138,14 @@ fn guards(found: Guards) -> Look {
     }
 }
 
-/// Whether the operator says that approvals are guarded.
+/// Whether the operator reports that the admission policies are in effect.
 fn guard(policy: &WarehouseSyncPolicy) -> Look {
     let status = policy.status.as_ref();
     let (state, message) = match status.and_then(|status| status.condition(APPROVAL_GUARD_ACTIVE)) {
         None => (
             State::Unknown,
             format!(
-                "the operator does not say whether approvals are guarded: there is no condition {APPROVAL_GUARD_ACTIVE}"
+                "the operator has not reported whether the admission policies are in effect: the condition {APPROVAL_GUARD_ACTIVE} is missing"
             ),
         ),
         Some(condition) => {
@@ -169,7 +170,7 @@ fn guard(policy: &WarehouseSyncPolicy) -> Look {
     }
 }
 
-/// Answers without effect: to what is over, which does no harm, and to what nobody has proposed.
+/// Answers without effect: to proposals that have ended, which is harmless, and to unknown proposals.
 fn inert(policy: &WarehouseSyncPolicy) -> Vec<Look> {
     let proposals = || policy.status.iter().flat_map(|status| &status.proposals);
     let answers = policy.annotations().keys().filter_map(|key| {
@@ -195,13 +196,13 @@ fn inert(policy: &WarehouseSyncPolicy) -> Vec<Look> {
         .collect()
 }
 
-/// Whether the Secrets of a policy are released for their use.
+/// Whether the Secrets of a policy have the label for their use.
 async fn secrets(cluster: &Cluster, policy: &WarehouseSyncPolicy) -> Vec<Look> {
     let project = &policy.spec.posthog;
     let project_id = project.project_id;
     let credentials = policy.spec.credentials.iter();
     let mut uses: Vec<CredentialUse> = credentials.flat_map(Credentials::uses).collect();
-    // A Secret holds several keys; its owner allows a use of it as a whole.
+    // A Secret has several keys, but its owner allows a use for the whole Secret.
     uses.dedup_by(|one, other| {
         one.secret_ref.name == other.secret_ref.name && one.source == other.source
     });
@@ -225,15 +226,18 @@ async fn secrets(cluster: &Cluster, policy: &WarehouseSyncPolicy) -> Vec<Look> {
 async fn secret(cluster: &Cluster, wanted: &SecretKeyRef, used_for: Use<'_>) -> (State, String) {
     let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let name = &wanted.name;
-    // Labels and annotations only: what is in it is nobody's business here.
+    // Labels and annotations only: the data is not needed.
     match api.get_metadata_opt(name).await {
         Ok(Some(meta)) => match used_for.check(&meta.metadata, &cluster.namespace, wanted) {
-            Ok(()) => (State::Ok, format!("Secret {name} is released for its use")),
+            Ok(()) => (
+                State::Ok,
+                format!("Secret {name} has the label for its use"),
+            ),
             Err(refused) => (State::Wrong, refused.message),
         },
         Ok(None) => (State::Wrong, used_for.missing(wanted).message),
         Err(error) => {
-            let error = PluginError::kubernetes(format!("look at the Secret {name}"))(error);
+            let error = PluginError::kubernetes(format!("read the Secret {name}"))(error);
             (State::Unknown, error.to_string())
         }
     }

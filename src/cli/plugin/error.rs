@@ -1,36 +1,36 @@
-//! Why a command of `kubectl wsp` ended badly.
+//! Why a command of `kubectl wsp` failed.
 
 use kube::config::{InferConfigError, KubeconfigError};
 
 use super::{FileError, mark::SaidOtherwise};
 use crate::cli::CliError;
 
-/// Why a command ended badly, with what to do about it.
+/// Why a command failed, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
     /// The kubeconfig cannot be used.
     #[error(
-        "cannot use the kubeconfig: {0}; name another one by --kubeconfig or KUBECONFIG, and one of its contexts by --context"
+        "cannot use the kubeconfig: {0}; select another one with --kubeconfig or KUBECONFIG, and a context with --context"
     )]
     Kubeconfig(#[from] KubeconfigError),
     /// No cluster is known.
-    #[error("cannot find a cluster: {0}; name a kubeconfig by --kubeconfig or KUBECONFIG")]
+    #[error("cannot find a cluster: {0}; select a kubeconfig with --kubeconfig or KUBECONFIG")]
     NoCluster(#[from] InferConfigError),
     /// Kubernetes refused something, or could not be reached.
     #[error("cannot {action}: {}", said(source))]
     Kubernetes {
         /// What was tried.
         action: String,
-        /// What came of it.
+        /// The error.
         source: Box<kube::Error>,
     },
-    /// What was asked for must not or cannot be done, with the reason.
+    /// The command must not or cannot be executed, for this reason.
     #[error("{0}")]
     Refused(String),
     /// The output could not be written.
     #[error(transparent)]
     Output(#[from] CliError),
-    /// Somebody has said something else.
+    /// The annotation already has another value.
     #[error(transparent)]
     SaidOtherwise(#[from] SaidOtherwise),
     /// A file could not be edited.
@@ -39,7 +39,7 @@ pub enum PluginError {
     /// The terminal could not be read.
     #[error("cannot read the answer: {0}")]
     Input(std::io::Error),
-    /// No runtime.
+    /// The async runtime could not start.
     #[error("cannot start: {0}")]
     Runtime(std::io::Error),
 }
@@ -54,13 +54,13 @@ impl PluginError {
         }
     }
 
-    /// What must not or cannot be done.
+    /// The command must not or cannot be executed.
     pub(super) fn refused(why: impl Into<String>) -> Self {
         Self::Refused(why.into())
     }
 }
 
-/// The API server's own sentence, where there is one.
+/// The API server's own message, if there is one.
 fn said(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),

@@ -1,4 +1,4 @@
-//! Which proposal an id names, or the beginning of one.
+//! Finds a proposal by its id or the beginning of its id.
 
 use clap::Args;
 use kube::ResourceExt;
@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use super::PluginError;
 use crate::api::{WarehouseSyncPolicy, proposal::Proposal};
 
-/// Shortest beginning of an id that may stand for it: two letters, the hyphen, and three more.
+/// Shortest accepted beginning of an id: two letters, the hyphen, and three more.
 const SHORTEST: usize = 6;
 
 /// A proposal of a policy.
@@ -14,7 +14,7 @@ const SHORTEST: usize = 6;
 pub(super) struct ProposalArgs {
     /// Name of the policy
     pub name: String,
-    /// Id of the proposal, or its beginning (6 characters or more) if that fits one only
+    /// Id of the proposal, or its beginning (at least 6 characters) if no other id has the same
     pub id: String,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn find<'a>(
     }
     if id.len() < SHORTEST {
         return Err(PluginError::refused(format!(
-            "{id:?} is too short for the beginning of an id: give {SHORTEST} characters or more"
+            "{id:?} is too short: write at least {SHORTEST} characters of the id"
         )));
     }
     let fitting: Vec<&Proposal> = all().filter(|row| row.id.starts_with(id)).collect();
@@ -39,7 +39,7 @@ pub(super) fn find<'a>(
         several => {
             let ids: Vec<&str> = several.iter().map(|row| row.id.as_str()).collect();
             Err(PluginError::refused(format!(
-                "{id:?} begins the ids of several proposals: {}",
+                "{id:?} matches several proposals: {}",
                 ids.join(", ")
             )))
         }
@@ -49,6 +49,6 @@ pub(super) fn find<'a>(
 fn unknown(policy: &WarehouseSyncPolicy, id: &str) -> PluginError {
     let name = policy.name_any();
     PluginError::refused(format!(
-        "policy {name} has no proposal {id:?}; what was proposed anew has another id. `kubectl wsp proposals {name}` lists those that wait, with --all the others too"
+        "policy {name} has no proposal {id:?}; a renewed proposal has a new id. `kubectl wsp proposals {name}` lists the proposals that wait, and with --all the others"
     ))
 }

@@ -1,4 +1,4 @@
-//! `get`: policies, in the columns of `kubectl get wsp` that matter here.
+//! `get`: policies, with the columns of `kubectl get wsp` that matter for approvals.
 
 use std::process::ExitCode;
 
@@ -62,7 +62,7 @@ fn row(policy: &WarehouseSyncPolicy) -> Row {
 
 fn text(rows: &[Row]) -> String {
     if rows.is_empty() {
-        return "There are no policies here; -A looks in all namespaces.\n".to_owned();
+        return "No policies found in this namespace; -A lists all namespaces.\n".to_owned();
     }
     let cells: Vec<_> = rows
         .iter()

@@ -1,22 +1,22 @@
-//! Whether the admission policies of approvals are in the cluster, for one who has no operator to ask.
+//! Whether the admission policies exist in the cluster, without asking the operator.
 
 use kube::{Api, api::DynamicObject};
 
 use super::cluster::Cluster;
 use crate::controller::approval_guard::{resource, shipped};
 
-/// How the guard stands, as far as its objects tell: that they are there as they were shipped, only the operator says.
+/// Whether the admission policies exist. Only the operator checks that they are unchanged.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Guards {
-    /// All are there.
+    /// All exist.
     There,
-    /// These are not.
+    /// These do not exist.
     Missing(Vec<String>),
-    /// They cannot be looked at, for this reason.
+    /// They cannot be read, for this reason.
     Unknown(String),
 }
 
-/// Looks for each object that is shipped.
+/// Checks that each shipped object exists.
 pub(super) async fn look(cluster: &Cluster) -> Guards {
     let mut missing = Vec::new();
     for (kind, name) in shipped() {

@@ -1,4 +1,4 @@
-//! Annotations that answer proposals or ask for one.
+//! Annotations that answer proposals or request one.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::api::names::{APPROVE, DENY, REQUEST};
 /// Longest value that the operator keeps, in characters.
 const MOST: usize = 256;
 
-/// An annotation that is to be written.
+/// An annotation to write.
 #[derive(Debug, Serialize)]
 pub(super) struct Mark {
     /// Its name.
@@ -16,16 +16,16 @@ pub(super) struct Mark {
     pub value: String,
 }
 
-/// The annotation is there with another value.
+/// The annotation already exists with another value.
 #[derive(Debug, thiserror::Error)]
-#[error("the annotation {annotation} is there already, and says {said:?}. Nothing was changed")]
+#[error("the annotation {annotation} already exists with the value {said:?}. Nothing was changed")]
 pub struct SaidOtherwise {
     annotation: String,
     said: String,
 }
 
 impl Mark {
-    /// Yes to a proposal, by or on behalf of somebody.
+    /// The approval of a proposal, by or on behalf of someone.
     pub(super) fn approval(id: &str, by: &str) -> Self {
         Self {
             annotation: format!("{APPROVE}{id}"),
@@ -33,7 +33,7 @@ impl Mark {
         }
     }
 
-    /// No to a proposal.
+    /// The denial of a proposal.
     pub(super) fn denial(id: &str, reason: &str) -> Self {
         Self {
             annotation: format!("{DENY}{id}"),
@@ -41,7 +41,7 @@ impl Mark {
         }
     }
 
-    /// Asking for a proposal about a table.
+    /// The request of a proposal for a table.
     pub(super) fn request(schema_id: &str, wish: String) -> Self {
         Self {
             annotation: format!("{REQUEST}{schema_id}"),
@@ -49,7 +49,7 @@ impl Mark {
         }
     }
 
-    /// True if `said`, the value of before, is this one. Another value is never replaced: what somebody has said stays said.
+    /// True if `said`, the current value, is the same. Another value is never replaced: an answer is final.
     pub(super) fn is_in(&self, said: Option<&str>) -> Result<bool, SaidOtherwise> {
         match said {
             None => Ok(false),

@@ -1,8 +1,8 @@
-//! `kubectl wsp`: what waits for a person, and the answers.
+//! `kubectl wsp`: proposals that wait for a person, and the answers to them.
 //!
-//! It reads policies and writes annotations, in the cluster or in a file for git. It never speaks to `PostHog`, and of a
-//! Secret it reads labels and annotations only. What it writes has no rights of its own: whether an approval counts is decided
-//! by the API server and by the operator.
+//! It reads policies and writes annotations, in the cluster or in a file for git. It never calls `PostHog`, and reads
+//! only labels and annotations of Secrets. It has no rights of its own: the API server and the operator decide whether
+//! an approval is valid.
 
 mod answer;
 mod approve;
@@ -33,13 +33,13 @@ pub use error::PluginError;
 pub use file::FileError;
 pub use mark::SaidOtherwise;
 
-/// Shows what the warehouse-sync-operator proposes, and answers it.
+/// Shows proposals of the warehouse-sync-operator, and approves or denies them.
 #[derive(Debug, Parser)]
-#[command(name = "kubectl-wsp", bin_name = "kubectl wsp", version, about = "Shows what the warehouse-sync-operator proposes, and answers it", long_about = None)]
+#[command(name = "kubectl-wsp", bin_name = "kubectl wsp", version, about = "Shows proposals of the warehouse-sync-operator, and approves or denies them", long_about = None)]
 pub struct PluginCli {
     #[command(flatten)]
     cluster: cluster::ClusterArgs,
-    /// How to print
+    /// Output format
     #[arg(long, short, global = true, value_enum, default_value_t = print::Format::Table)]
     output: print::Format,
     #[command(subcommand)]
@@ -48,21 +48,22 @@ pub struct PluginCli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Policies: whether PostHog can be read, how many tables are healthy, and how many proposals wait
+    /// List policies: whether PostHog can be read, how many tables are healthy, and how many proposals wait
     Get(get::GetArgs),
-    /// What the operator would do once a person has said yes
+    /// List proposals: actions that wait for a person's approval
     Proposals(proposals::ProposalsArgs),
-    /// All of one proposal: why, what exactly, what it costs, and what came of it
+    /// Show one proposal: reason, exact calls, cost, and result
     Show(find::ProposalArgs),
-    /// Check that the id of a proposal stands for what status says of it
+    /// Check that the id of a proposal matches what status shows
     Verify(find::ProposalArgs),
-    /// Say yes to a proposal, as yourself
+    /// Approve a proposal, as yourself
     Approve(approve::ApproveArgs),
-    /// Say no to a proposal, with the reason
+    /// Deny a proposal, with a reason
     Deny(deny::DenyArgs),
-    /// Ask for a proposal to resync a table or to delete its data, of which you know that its data is bad
+    /// Request a proposal to resync a table or to delete its data, if you know that its data is wrong
     Request(request::RequestArgs),
-    /// Look for what keeps approvals from counting: rights, annotations without effect, Secrets without their label
+    /// Check what makes approvals ineffective: missing rights or admission policies, annotations without effect,
+    /// Secrets without their label
     Doctor(doctor::DoctorArgs),
     /// Print a script that completes commands and flags: `source <(kubectl-wsp completion bash)`
     Completion {
@@ -72,9 +73,9 @@ enum Command {
 }
 
 impl PluginCli {
-    /// Runs the command that was given.
+    /// Runs the command.
     pub fn execute(self) -> Result<ExitCode, PluginError> {
-        // One request after the other: nothing here needs a second thread.
+        // Requests are sent one after the other, so one thread is enough.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -105,7 +106,7 @@ impl Command {
 
 fn completion(shell: clap_complete::Shell) -> Result<ExitCode, PluginError> {
     let mut script = Vec::new();
-    // Under the name of the file: shells complete `kubectl-wsp`, and kubectl its plugins in its own way.
+    // Under the name of the file: shells complete `kubectl-wsp`; kubectl completes its plugins in another way.
     let mut command = PluginCli::command().bin_name("kubectl-wsp");
     clap_complete::generate(shell, &mut command, "kubectl-wsp", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;

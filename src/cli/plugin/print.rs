@@ -40,7 +40,7 @@ pub(super) fn print<A: Serialize>(
 
 /// Rows under a header, in columns.
 pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
-    // Names and texts come from a status, which may hold anything: nothing of it may move a cursor.
+    // Names and texts come from a status, which may contain anything: it must not move the cursor.
     let rows: Vec<[String; N]> = rows
         .iter()
         .map(|row| row.each_ref().map(|cell| redact::one_line(cell, CELL)))

@@ -1,4 +1,4 @@
-//! `proposals`: those that wait for a person, or all.
+//! `proposals`: lists proposals that wait for a person, or all.
 
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct ProposalsArgs {
     /// Name of the policy. Default: all
     name: Option<String>,
-    /// Also those that no longer wait
+    /// Also list proposals that no longer wait
     #[arg(long)]
     all: bool,
     /// Policies of all namespaces
@@ -29,7 +29,7 @@ pub(super) struct ProposalsArgs {
     all_namespaces: bool,
 }
 
-/// A proposal, and whose it is.
+/// A proposal with its policy.
 #[derive(Debug, Serialize)]
 struct Row {
     namespace: String,
@@ -68,9 +68,9 @@ fn rows(policy: &WarehouseSyncPolicy) -> Vec<Row> {
 fn text(rows: &[Row], all: bool) -> String {
     if rows.is_empty() {
         return if all {
-            "There are no proposals.\n".to_owned()
+            "No proposals found.\n".to_owned()
         } else {
-            "No proposal waits; --all shows those that did.\n".to_owned()
+            "No proposal waits for approval; --all lists earlier ones.\n".to_owned()
         };
     }
     let cells: Vec<_> = rows.iter().map(cells).collect();

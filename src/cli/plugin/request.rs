@@ -1,4 +1,5 @@
-//! `request`: a person knows that the data of a table is bad, and asks for a proposal. Nothing is done before that is approved.
+//! `request`: a person knows that the data of a table is wrong, and requests a proposal. Nothing is done until that is
+//! approved.
 
 use std::process::ExitCode;
 
@@ -20,18 +21,18 @@ pub(super) struct RequestArgs {
     name: String,
     /// Id of the table in PostHog, as status and the URL of PostHog's UI show it
     schema_id: String,
-    /// What is asked for
+    /// The action to propose
     #[arg(value_enum)]
     wish: Wish,
-    /// Do not ask for the table's name
+    /// Do not ask to type the table's name
     #[arg(long, short)]
     yes: bool,
 }
 
-/// What can be asked for.
+/// An action that can be requested.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Wish {
-    /// Wipe the table and import it anew
+    /// Delete the table's rows and import it from the beginning
     #[value(name = "Resync")]
     Resync,
     /// Delete the table's data
@@ -48,7 +49,7 @@ impl Wish {
     }
 }
 
-/// Asks for one proposal.
+/// Requests one proposal.
 pub(super) async fn request(
     args: &RequestArgs,
     cluster: &ClusterArgs,
@@ -61,7 +62,7 @@ pub(super) async fn request(
     let wish = args.wish.as_str();
     confirm(args.yes, &format!("{wish} of {title}"), title)?;
     if policy.spec.mode == Mode::Observe {
-        complain("note: the policy is in mode Observe, in which nothing is proposed");
+        complain("note: the policy is in mode Observe, so nothing will be proposed");
     }
     let mark = Mark::request(id, wish_anew(&policy, id, wish));
     cluster.annotate(&args.name, &mark).await?;
@@ -69,7 +70,7 @@ pub(super) async fn request(
     tell(format, &mark, &place, true)
 }
 
-/// An id that may end the name of an annotation.
+/// An id that is valid at the end of an annotation's key.
 fn id(text: &str) -> Result<&str, PluginError> {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let outer = |c: char| c.is_ascii_alphanumeric();
@@ -81,11 +82,11 @@ fn id(text: &str) -> Result<&str, PluginError> {
         return Ok(text);
     }
     Err(PluginError::refused(format!(
-        "{text:?} is no id of a table: it is in .status.findings[].schemaId, and in the URL of the table's page in PostHog"
+        "{text:?} is not the id of a table: look it up in .status.findings[].schemaId, or in the URL of the table's page in PostHog"
     )))
 }
 
-/// The table's name, if the status speaks of it.
+/// The table's name, if the status contains it.
 fn title<'a>(policy: &'a WarehouseSyncPolicy, id: &str) -> Option<&'a str> {
     let status = policy.status.as_ref()?;
     let findings = status.findings.iter();
@@ -97,7 +98,7 @@ fn title<'a>(policy: &'a WarehouseSyncPolicy, id: &str) -> Option<&'a str> {
     Some(name)
 }
 
-/// The value that asks for `wish`: another one than was asked before, because each counts once.
+/// The value that requests `wish`: different from earlier ones, because each value takes effect once.
 fn wish_anew(policy: &WarehouseSyncPolicy, id: &str, wish: &str) -> String {
     let asked = policy.annotations().get(&format!("{REQUEST}{id}"));
     let states = policy
@@ -117,7 +118,7 @@ fn wish_anew(policy: &WarehouseSyncPolicy, id: &str, wish: &str) -> String {
     }
 }
 
-/// How often `value` says that `wish` was asked for.
+/// The number of the request of `wish` in `value`.
 fn times(value: &str, wish: &str) -> Option<u32> {
     match value.strip_prefix(wish)? {
         "" => Some(1),
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_often_something_was_asked_for_is_read_from_its_value() {
+    fn the_number_of_a_request_is_read_from_its_value() {
         assert_eq!(times("Resync", "Resync"), Some(1));
         assert_eq!(times("Resync@7", "Resync"), Some(7));
         for other in ["DeleteData", "Resync@x", "Resyncs", "Resync 2"] {

@@ -1,4 +1,4 @@
-//! `show`: all of one proposal.
+//! `show`: one proposal in full.
 
 use std::{fmt::Write as _, process::ExitCode};
 
@@ -32,8 +32,8 @@ pub(super) async fn show(
     print(format, proposal, || {
         let mut text = written(what(proposal));
         text.push_str(&written(so_far(proposal)));
-        // Not wrapped: it is what the id is made of, word by word.
-        text.push_str("\nMaterial, of which the id is made:\n");
+        // Not wrapped: the id is calculated from exactly this.
+        text.push_str("\nMaterial (the id is calculated from it):\n");
         for line in material.lines() {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  {line}");
@@ -42,7 +42,7 @@ pub(super) async fn show(
     })
 }
 
-/// What is proposed, as everybody sees it who is asked to approve it.
+/// What is proposed, as shown to everyone who approves it.
 pub(super) fn summary(proposal: &Proposal) -> String {
     written(what(proposal))
 }
@@ -89,7 +89,7 @@ fn what(proposal: &Proposal) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// Where it stands, who approved it, and what was sent.
+/// Its phase, who approved it, and what was sent.
 fn so_far(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let mut lines = vec![("Phase", format!("{:?}", proposal.phase))];
     if !proposal.message.is_empty() {
@@ -101,14 +101,14 @@ fn so_far(proposal: &Proposal) -> Vec<(&'static str, String)> {
     }
     lines.extend(proposal.approval.as_ref().map(|approval| {
         let checked = if approval.verified {
-            "the API server has checked the name"
+            "verified by the API server"
         } else {
-            "nobody has checked the name"
+            "not verified"
         };
         let at = minute(approval.observed_at);
         (
             "Approved by",
-            format!("{}, seen {at}; {checked}", approval.by),
+            format!("{} ({checked}), observed {at}", approval.by),
         )
     }));
     lines.extend(proposal.execution.iter().flat_map(execution));
@@ -130,12 +130,12 @@ fn execution(execution: &Execution) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// A call, and what became of it.
+/// A call and its outcome.
 fn sent(step: &ExecutedStep) -> String {
     let became = match (step.http_status, step.fate) {
         (Some(status), _) => format!("HTTP {status}"),
         (None, Some(fate)) => format!("{fate:?}"),
-        (None, None) => "not known what became of it".to_owned(),
+        (None, None) => "outcome unknown".to_owned(),
     };
     let detail = match step.detail.as_str() {
         "" => String::new(),

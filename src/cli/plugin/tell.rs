@@ -1,4 +1,4 @@
-//! What `kubectl wsp` says of an annotation that it wrote.
+//! What `kubectl wsp` prints about an annotation that it wrote.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::{
     print::{Format, print},
 };
 
-/// Tells what was written, and where.
+/// Prints what was written, and where.
 pub(super) fn tell(
     format: Format,
     mark: &Mark,
@@ -32,7 +32,7 @@ pub(super) fn tell(
         if changed {
             format!("{place}: {annotation}: {value}\n")
         } else {
-            format!("{place}: unchanged, {annotation}: {value} is there already\n")
+            format!("{place}: unchanged, {annotation}: {value} already exists\n")
         }
     })
 }

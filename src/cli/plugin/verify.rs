@@ -1,7 +1,7 @@
-//! `verify`: whether an id stands for what status says of its proposal.
+//! `verify`: whether the id of a proposal matches what status shows.
 //!
-//! What is approved is the id, and what is done is what the id was made of. So whoever can write to a status could show one
-//! thing and have another approved, if nobody compared them.
+//! An approval names the id, and the operator executes the material that the id was calculated from. Without this
+//! comparison, anyone who can write to a status could show one action and get another one approved.
 
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ use crate::{
     decide::proposal::{material, steps},
 };
 
-/// Something that must be the same in two places.
+/// A value that must be the same in two places.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Check {
@@ -54,7 +54,7 @@ pub(super) async fn verify(
     })
 }
 
-/// Refuses a proposal whose id stands for something else than what is shown.
+/// Refuses a proposal whose id does not match what is shown.
 pub(super) fn genuine(
     policy: &WarehouseSyncPolicy,
     proposal: &Proposal,
@@ -64,7 +64,7 @@ pub(super) fn genuine(
     match wrong.next() {
         None => Ok(()),
         Some(check) => Err(PluginError::refused(format!(
-            "what status says of {} is not what its id stands for ({}): somebody may have changed it. Look at `kubectl wsp verify {} {}`",
+            "the id {} does not match what status shows ({} differs): the status may have been changed. See `kubectl wsp verify {} {}`",
             proposal.id,
             check.what,
             policy.name_any(),
@@ -142,10 +142,10 @@ fn text(verification: &Verification) -> String {
         })
         .collect();
     let verdict = if verification.genuine {
-        "The id stands for what is shown. Names of source and table, the reason, the evidence and the cost are no part of it."
+        "The id matches what is shown. It does not cover the names of source and table, the reason, the evidence and the cost."
     } else {
-        "The id does NOT stand for what is shown: do not approve it. Somebody may have changed the status, or it is of another version."
+        "The id does NOT match what is shown: do not approve it. The status may have been changed, or written by another version."
     };
-    let table = table(["WHAT", "SAME", "SHOWN", "BY THE MATERIAL"], &rows);
+    let table = table(["WHAT", "SAME", "SHOWN", "IN THE MATERIAL"], &rows);
     format!("{}\n\n{table}\n{verdict}\n", verification.id)
 }

@@ -29,3 +29,39 @@ fn denied(ask: &Ask<'_>) -> Option<String> {
         ApprovalAnswer::None | ApprovalAnswer::Approved(_) | ApprovalAnswer::Ignored(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::proposal::Phase,
+        decide::guards::fixture::{Situation, of_proposal, policy, proposal},
+        observe::ApprovalGuard,
+    };
+
+    #[test]
+    fn a_denial_holds_the_first_step_and_a_guard_that_does_not_stand_each() {
+        let broken = "ApprovalGuardActive is False: it was removed";
+        for (stands, denied, starts, expected) in [
+            (true, "none", true, None),
+            (true, "own", true, Some("it was denied: not today")),
+            (true, "own", false, None),
+            (true, "other", true, None),
+            (false, "none", true, Some(broken)),
+            (false, "none", false, Some(broken)),
+        ] {
+            let mut situation = Situation::new(of_proposal("a1"));
+            let denial = format!("{{deny.warehousesync.dev/{denied}: not today}}");
+            situation.policy = policy(&denial, "");
+            situation.proposals = ["other", "own"]
+                .map(|id| proposal(id, "a1", Phase::Approved))
+                .into();
+            if !stands {
+                situation.snapshot.approval_guard = ApprovalGuard::broken("it was removed");
+            }
+            situation.order.starts = starts;
+            let held = situation.ask(asks).map(|hold| hold.why);
+            assert_eq!(held.as_deref(), expected, "{denied} {starts}");
+        }
+    }
+}

@@ -70,3 +70,48 @@ impl<'a> Ask<'a> {
         .filter(move |other| other.schema_id != self.subject.schema_id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::status::{Call, Step},
+        decide::guards::fixture::{Situation, incident, of_incident, of_source},
+    };
+
+    #[test]
+    fn the_same_of_another_order_is_about_that_order() {
+        let other = Order {
+            starts: false,
+            ..of_source(Kind::Webhook)
+        };
+        Situation::new(of_incident(Kind::Reload, Call::Reload)).ask(|ask| {
+            let asked = ask.of(&other);
+            assert_eq!((asked.kind, asked.starts), (Kind::Webhook, false));
+            assert_eq!((asked.subject, asked.basis), (&other.subject, &other.basis));
+        });
+    }
+
+    #[test]
+    fn the_others_are_all_incidents_of_other_tables_as_they_are_about_to_be() {
+        let mut situation = Situation::new(of_incident(Kind::Reload, Call::Reload));
+        let open = ["a1", "b1", "c1"].map(|id| incident(id, Step::BackOff));
+        situation.plan.incidents = open.into();
+        for id in ["c1", "d1"] {
+            let mut order = of_incident(Kind::Reload, Call::Reload);
+            if let Basis::Incident(basis) = &mut order.basis {
+                basis.incident.schema_id = id.to_owned();
+            }
+            situation.plan.orders.push(order);
+        }
+        situation.ask(|ask| {
+            let others = ask.others().map(|other| (&*other.schema_id, other.step));
+            let expected = [
+                ("b1", Step::BackOff),
+                ("c1", Step::Reloading),
+                ("d1", Step::Reloading),
+            ];
+            assert_eq!(others.collect::<Vec<_>>(), expected);
+        });
+    }
+}

@@ -70,7 +70,14 @@ pub fn wait(backoff: &Backoff, attempt: i64) -> SignedDuration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::{
+        api::status::{Call, SchemaState},
+        decide::guards::fixture::{Situation, ago, of_incident},
+        observe::Seen,
+    };
 
     #[test]
     fn each_wait_is_longer_by_the_factor_up_to_the_most() {
@@ -87,5 +94,39 @@ mod tests {
             ..backoff
         };
         assert_eq!(wait(&constant, 1_000_000).as_mins(), 10);
+    }
+
+    #[test]
+    fn a_failed_table_waits_for_its_attempt_and_a_stale_one_for_the_day_after_a_full_reload() {
+        let day = 24 * 60;
+        let too_soon = "spec.remediation.limits.backoff: attempt 1 at 2026-10-01T12:01:00Z";
+        let in_full = "it was reloaded in full at 2026-09-30T12:01:00Z: at most once a day, because that costs all its rows";
+        for (kind, table, failed, reloaded, expected) in [
+            (Kind::Reload, "a1", 9, day - 1, Some(too_soon)),
+            (Kind::Reload, "a1", 10, day - 1, None),
+            (Kind::Reload, "a1", 11, day - 1, None),
+            (Kind::StaleReload, "a1", 9, day - 1, Some(in_full)),
+            (Kind::StaleReload, "a1", 9, day, None),
+            (Kind::StaleReload, "a1", 9, day + 1, None),
+            (Kind::StaleReload, "b1", 9, day - 1, None),
+        ] {
+            let mut situation = Situation::new(of_incident(kind, Call::Reload));
+            situation.incident().incident.schema_id = table.into();
+            let seen = Arc::new(Seen::without_row(ago(failed)));
+            situation.snapshot.runs.insert(table.into(), seen);
+            // Not that of another table.
+            situation.state.schemas = [("other", 0), (table, reloaded)]
+                .map(|(id, at)| SchemaState {
+                    reloaded_in_full: Some(ago(at)),
+                    ..SchemaState::of(id.into())
+                })
+                .into();
+            let held = situation.ask(asks).map(|hold| hold.why);
+            assert_eq!(
+                held.as_deref(),
+                expected,
+                "{kind:?} {table} {failed} {reloaded}"
+            );
+        }
     }
 }

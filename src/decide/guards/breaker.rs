@@ -109,6 +109,13 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
+    use crate::{
+        api::status::Call,
+        decide::{
+            guards::fixture::{Situation, ago, of_incident, of_proposal, of_source},
+            plan::Order,
+        },
+    };
 
     fn limits() -> Breaker {
         Breaker {
@@ -156,5 +163,67 @@ mod tests {
         // Recovered: closed, but not before the cool-down is over.
         assert!(next(&limits, Some(&open), None, at(20)).is_some());
         assert!(next(&limits, Some(&open), None, at(35)).is_none());
+    }
+
+    #[test]
+    fn what_it_says_follows_the_sources_and_since_when_it_is_open_does_not() {
+        let open = next(&limits(), None, Some(&together()), at(5)).unwrap();
+        let more = Together {
+            bad: 8,
+            ..together()
+        };
+        let later = next(&limits(), Some(&open), Some(&more), at(9)).unwrap();
+        assert_eq!(later.open_since, at(5));
+        assert!(later.why.starts_with("8 of 9 sources"), "{}", later.why);
+    }
+
+    #[test]
+    fn a_person_can_ask_for_a_trial_at_once() {
+        let tried = BreakerState {
+            open_since: at(0),
+            trial_at: Some(at(35)),
+            why: "x".into(),
+        };
+        let asked = reset(&limits(), tried, at(36));
+        assert_eq!((asked.open_since, asked.trial_at), (at(6), None));
+        assert_eq!(opening(&limits(), Some(&asked), at(36)), Opening::Trial);
+    }
+
+    #[test]
+    fn the_trial_is_the_start_of_a_reload_and_nothing_else() {
+        let waits = "breaker open: it lets one reload pass first";
+        let reload = || of_incident(Kind::Reload, Call::Reload);
+        let goes_on = || Order {
+            starts: false,
+            ..reload()
+        };
+        for (order, open_for, trial, held) in [
+            (reload(), None, false, None),
+            (reload(), Some(30), true, None),
+            (goes_on(), Some(30), false, None),
+            (of_source(Kind::Webhook), Some(30), false, None),
+            (of_proposal("a1"), Some(30), false, Some(waits)),
+            (
+                reload(),
+                Some(29),
+                false,
+                Some("breaker open, x; one trial at 2026-10-01T12:01:00Z"),
+            ),
+        ] {
+            let what = format!(
+                "{:?} after {open_for:?}, starts: {}",
+                order.kind, order.starts
+            );
+            let mut situation = Situation::new(order);
+            situation.policy.limits.breaker = limits();
+            situation.plan.breaker = open_for.map(|minutes| BreakerState {
+                open_since: ago(minutes),
+                trial_at: None,
+                why: "x".into(),
+            });
+            assert_eq!(situation.ask(is_trial), trial, "{what}");
+            let hold = situation.ask(asks).map(|hold| hold.why);
+            assert_eq!(hold.as_deref(), held, "{what}");
+        }
     }
 }

@@ -85,6 +85,10 @@ fn whole(at: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::{
+        guards::fixture::{Situation, incident, of_incident, of_proposal, of_source, sent},
+        plan::Kind,
+    };
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(minute * 60).unwrap()
@@ -105,5 +109,87 @@ mod tests {
             held.contains("2 of 3") && held.contains("01:10:00"),
             "{held}"
         );
+    }
+
+    #[test]
+    fn what_has_begun_reserves_the_calls_that_it_still_needs() {
+        let not_sent = sent(Call::Cancel, Some(Fate::NotSent));
+        let cancelled = sent(Call::Cancel, Some(Fate::Accepted));
+        let enabled = sent(Call::Enable, None);
+        let reloaded = sent(Call::Reload, Some(Fate::Unknown));
+        for (step, sends, expected) in [
+            (Step::Cancelling, vec![], 2),
+            (Step::Cancelling, vec![not_sent], 2),
+            (Step::Cancelling, vec![cancelled.clone()], 1),
+            (Step::Cancelling, vec![enabled.clone()], 2),
+            (Step::Enabling, vec![], 2),
+            (Step::Enabling, vec![cancelled.clone()], 2),
+            (Step::Enabling, vec![enabled], 1),
+            (Step::WaitTerminal, vec![cancelled.clone()], 1),
+            (Step::Settle, vec![cancelled.clone()], 1),
+            (Step::Reloading, vec![], 1),
+            (Step::Reloading, vec![cancelled.clone(), reloaded], 0),
+            (Step::WaitNewJob, vec![], 0),
+            (Step::WaitSuccess, vec![], 0),
+            (Step::BackOff, vec![], 0),
+            (Step::Recovered, vec![], 0),
+            (Step::Escalated, vec![cancelled], 0),
+        ] {
+            let what = format!("{step:?} after {sends:?}");
+            let begun = Incident {
+                sends,
+                ..incident("a1", step)
+            };
+            assert_eq!(reserved(&begun), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn an_order_needs_its_calls_and_so_do_the_others() {
+        for (order, needs) in [
+            (of_incident(Kind::Reload, Call::Reload), 1),
+            (of_incident(Kind::Stuck, Call::Cancel), 2),
+            (of_incident(Kind::Enable, Call::Enable), 2),
+            (of_source(Kind::Webhook), 1),
+            (of_proposal("a1"), 2),
+        ] {
+            let mut situation = Situation::new(order);
+            assert_eq!(situation.ask(planned), needs, "{:?}", situation.order.kind);
+            situation.plan.incidents = ["b1", "c1"].map(|id| incident(id, Step::Cancelling)).into();
+            assert_eq!(situation.ask(planned), needs + 4);
+            situation.plan.orders = vec![of_source(Kind::Webhook); 3];
+            assert_eq!(situation.ask(planned), needs + 7);
+        }
+    }
+
+    #[test]
+    fn it_says_when_as_many_have_left_the_hour_as_are_too_many() {
+        let until = |sends: &[i64], planned| {
+            let sends: Vec<Timestamp> = sends.iter().map(|minute| at(*minute)).collect();
+            let held = exceeds("x", &sends, planned, 3, at(50))?;
+            Some(held.split_once(": ").unwrap().1.to_owned())
+        };
+        let said = "of 3 calls were sent in the last hour";
+        for (sends, planned, expected) in [
+            (
+                &[30, 10, 20][..],
+                1,
+                Some(format!("3 {said}, until 1970-01-01T01:10:00Z")),
+            ),
+            (
+                &[30, 10, 20],
+                2,
+                Some(format!("3 {said}, until 1970-01-01T01:20:00Z")),
+            ),
+            (
+                &[30, 10, 20],
+                9,
+                Some(format!("3 {said}, until 1970-01-01T01:30:00Z")),
+            ),
+            (&[], 4, Some(format!("0 {said}"))),
+            (&[], 3, None),
+        ] {
+            assert_eq!(until(sends, planned), expected, "{sends:?} and {planned}");
+        }
     }
 }

@@ -166,4 +166,17 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn whether_a_guard_is_asked_before_a_start_is_what_its_line_says() {
+        for (guard, kind, expected) in [
+            (Guard::Mode, Stuck, true),
+            (Guard::Breaker, Reload, true),
+            (Guard::Breaker, Enable, false),
+            (Guard::TriedBefore, Credentials, true),
+            (Guard::TriedBefore, WebhookInputs, false),
+        ] {
+            assert_eq!(asks(guard, kind), expected, "{guard:?} of {kind:?}");
+        }
+    }
 }

@@ -110,3 +110,220 @@ fn has_its_prerequisites(known: &Known<'_>, incident: &Incident) -> bool {
     let since = failed_last(known, incident);
     since.is_some_and(|since| cdc::is_prepared_since(known.snapshot, &incident.source_id, since))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        api::status::{Missing, RootCause},
+        decide::{
+            gate::Hanging,
+            guards::fixture::{Situation, ago, of_incident, of_proposal, of_source, policy},
+            plan::{Kind, Order},
+        },
+        diagnose::Judged,
+        observe::{Seen, probes::Probed},
+        posthog::{PostHogError, probe::CdcPrerequisites, wire::SchemaStatus},
+    };
+
+    fn said(situation: &Situation) -> Option<String> {
+        situation.ask(asks).map(|hold| hold.why)
+    }
+
+    fn reload() -> Order {
+        of_incident(Kind::Reload, Call::Reload)
+    }
+
+    #[test]
+    fn what_is_listed_and_selected_of_a_warehouse_source_is_not_held() {
+        for order in [
+            reload(),
+            of_source(Kind::Webhook),
+            of_proposal("a1"),
+            of_proposal(""),
+        ] {
+            let mut situation = Situation::new(order);
+            assert_eq!(said(&situation), None, "{:?}", situation.order);
+            let sources = Arc::make_mut(&mut situation.snapshot.sources);
+            sources[0].access_method = sources[0].prefix.clone();
+            let hold = situation.ask(asks).unwrap();
+            assert_eq!((hold.why, hold.lasts), (NotWarehouse.to_string(), true));
+        }
+    }
+
+    #[test]
+    fn what_has_left_the_list_is_held_and_a_proposal_for_as_long_as_that_is_remembered() {
+        let gone = |source_id: &str, schema_id: &str| Missing {
+            schema_id: schema_id.into(),
+            schema: "t".into(),
+            source_id: source_id.into(),
+            source: "s".into(),
+            since: ago(5),
+            polls: 1,
+        };
+        let now = "it is not in PostHog's list just now";
+        let for_good = "it has left PostHog's list";
+        for (order, missing, expected) in [
+            (
+                reload(),
+                gone("s1", "a1"),
+                "the table is not in PostHog's list just now",
+            ),
+            (
+                of_source(Kind::Webhook),
+                gone("s1", "a1"),
+                "the source is not in PostHog's list just now",
+            ),
+            (of_proposal("a1"), gone("s1", "a1"), now),
+            (of_proposal("a1"), gone("s1", "b1"), for_good),
+            (of_proposal(""), gone("s1", "b1"), now),
+            (of_proposal(""), gone("s2", "a2"), for_good),
+        ] {
+            let what = format!("{:?} without {missing:?}", order.subject);
+            let mut situation = Situation::new(order);
+            let is_source = situation.order.subject.is_source();
+            let sources = Arc::make_mut(&mut situation.snapshot.sources);
+            if is_source {
+                sources.remove(0);
+            } else {
+                sources[0].schemas.remove(0);
+            }
+            situation.snapshot.changes.missing = [(missing.schema_id.clone(), missing)].into();
+            let hold = situation.ask(asks).unwrap();
+            assert_eq!(
+                (&*hold.why, hold.lasts),
+                (expected, expected == for_good),
+                "{what}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_proposal_is_held_for_good_once_the_policy_does_not_select_what_it_is_about() {
+        for (schema_id, selector, selected) in [
+            (
+                "a1",
+                "sources: {prefixes: [prod]}, schemas: {include: [a1]}",
+                true,
+            ),
+            ("a1", "schemas: {include: [b1]}", false),
+            ("a1", "sources: {prefixes: [other]}", false),
+            (
+                "",
+                "sources: {prefixes: [prod]}, schemas: {include: [b1]}",
+                true,
+            ),
+            ("", "schemas: {include: [c1]}", false),
+            ("", "sources: {prefixes: [other]}", false),
+        ] {
+            let mut situation = Situation::new(of_proposal(schema_id));
+            situation.policy = policy("{}", &format!("selector: {{{selector}}}"));
+            let what = if schema_id.is_empty() {
+                "source"
+            } else {
+                "table"
+            };
+            let expected = (!selected)
+                .then(|| Hold::for_good(format!("the policy does not select this {what}")));
+            assert_eq!(situation.ask(asks), expected, "{schema_id} of {selector}");
+        }
+    }
+
+    fn judged(verdict: Verdict) -> Judged {
+        Judged {
+            source: "Postgres prod".into(),
+            source_id: "s1".into(),
+            schema_id: "a1".into(),
+            schema: "a1".into(),
+            status: SchemaStatus::Failed,
+            verdict,
+            evidence: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_run_is_cancelled_only_if_it_hangs_and_a_table_switched_on_only_if_posthog_switched_it_off()
+    {
+        let off = |by_posthog| Verdict::Disabled {
+            after: None,
+            by_posthog,
+        };
+        let hanging = Hanging {
+            job_id: "j".into(),
+            rows: None,
+            log_at: None,
+            canary: None,
+        };
+        let not_off = "nobody saw PostHog switch the table off: a person may have done it";
+        for (call, hanging, verdict, expected) in [
+            (
+                Call::Cancel,
+                None,
+                Some(Verdict::Running),
+                Some("the run is not seen to hang any more"),
+            ),
+            (
+                Call::Cancel,
+                Some(hanging.clone()),
+                None,
+                Some("the policy does not select this table"),
+            ),
+            (Call::Cancel, Some(hanging), Some(Verdict::Running), None),
+            (Call::Enable, None, None, Some(not_off)),
+            (Call::Enable, None, Some(Verdict::Running), Some(not_off)),
+            (Call::Enable, None, Some(off(None)), Some(not_off)),
+            (Call::Enable, None, Some(off(Some(ago(5)))), None),
+            (Call::Reload, None, None, None),
+        ] {
+            let mut situation = Situation::new(of_incident(Kind::Stuck, call));
+            situation.diagnosis.judged = verdict.clone().map(judged).into_iter().collect();
+            situation.incident().hanging = hanging;
+            assert_eq!(
+                said(&situation).as_deref(),
+                expected,
+                "{call:?} of {verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_broken_capture_is_reloaded_only_after_a_good_check_since_it_failed() {
+        let check = |valid| {
+            Ok(CdcPrerequisites {
+                valid,
+                errors: Vec::new(),
+            })
+        };
+        let lost = || {
+            Err(PostHogError::NoAnswer {
+                call: "check",
+                host: "h".into(),
+                reason: "cut".into(),
+            })
+        };
+        let (broken, passing) = (RootCause::CdcBroken, RootCause::Transient);
+        for (cause, starts, probed, may) in [
+            (broken, true, None, false),
+            (broken, true, Some((9, check(true))), true),
+            (broken, true, Some((10, check(true))), false),
+            (broken, true, Some((11, check(true))), false),
+            (broken, true, Some((9, check(false))), false),
+            (broken, true, Some((9, lost())), false),
+            (broken, false, None, true),
+            (passing, true, None, true),
+        ] {
+            let what = format!("{cause:?} {starts} {probed:?}");
+            let mut situation = Situation::new(Order { starts, ..reload() });
+            situation.incident().incident.cause = cause;
+            let failed = Arc::new(Seen::without_row(ago(10)));
+            situation.snapshot.runs.insert("a1".into(), failed);
+            let probed = probed.map(|(minutes, answer)| Probed::new(ago(minutes), answer, None));
+            let probed = probed.map(|probed| ("s1".to_owned(), probed));
+            situation.snapshot.probes.prerequisites = probed.into_iter().collect();
+            let held = said(&situation);
+            assert_eq!(held.is_none(), may, "{what}: {held:?}");
+        }
+    }
+}

@@ -10,6 +10,8 @@ pub mod breaker;
 pub mod budget;
 pub mod chain;
 pub mod facts;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod max_actions_per_hour;
 pub mod max_concurrent;
 pub mod mode;

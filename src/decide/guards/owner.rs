@@ -81,3 +81,171 @@ fn cancelled_before(ask: &Ask<'_>, basis: &OfIncident) -> Option<Hold> {
         ))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::{
+            proposal::Phase,
+            status::{Fate, Step},
+        },
+        decide::{
+            guards::fixture::{
+                Situation, incident, of_incident, of_proposal, of_source, proposal, rival, sent,
+            },
+            plan::{Kind, Order},
+        },
+        observe::Rival,
+    };
+
+    const OLDER: &str = "2025-01-01T00:00:00Z";
+    const YOUNGER: &str = "2026-06-01T00:00:00Z";
+
+    /// Another policy, with something in flight on these tables and sources.
+    fn other(created: &str, in_flight: &[&str]) -> Rival {
+        Rival {
+            in_flight: in_flight
+                .iter()
+                .map(|id| ((*id).to_owned(), None))
+                .collect(),
+            ..rival(created)
+        }
+    }
+
+    fn beside(order: Order, rival: Rival) -> Situation {
+        let mut situation = Situation::new(order);
+        situation.snapshot.rivals = vec![rival.into()];
+        situation
+    }
+
+    fn reload() -> Order {
+        of_incident(Kind::Reload, Call::Reload)
+    }
+
+    #[test]
+    fn the_oldest_policy_acts_unless_another_has_something_under_way_there() {
+        let sources = || of_source(Kind::Webhook);
+        for (order, rival, expected) in [
+            (reload(), other(YOUNGER, &[]), None),
+            (reload(), other(YOUNGER, &["b1"]), None),
+            (
+                reload(),
+                other(YOUNGER, &["a1"]),
+                Some(("has something under way on this table", false)),
+            ),
+            (
+                reload(),
+                other(YOUNGER, &["s1"]),
+                Some(("has something under way on this table", false)),
+            ),
+            (reload(), other(OLDER, &[]), Some(("owns this table", true))),
+            (
+                reload(),
+                other(OLDER, &["a1"]),
+                Some(("has something under way on this table", true)),
+            ),
+            (sources(), other(YOUNGER, &[]), None),
+            (
+                sources(),
+                other(YOUNGER, &["b1"]),
+                Some(("has something under way on this source", false)),
+            ),
+            (sources(), other(YOUNGER, &["a2"]), None),
+            (
+                sources(),
+                other(OLDER, &[]),
+                Some(("owns this source", true)),
+            ),
+            (
+                of_proposal("a1"),
+                other(OLDER, &[]),
+                Some(("owns this table", true)),
+            ),
+            (
+                of_proposal(""),
+                other(OLDER, &[]),
+                Some(("owns this source", true)),
+            ),
+        ] {
+            let what = format!("{:?} beside {rival:?}", order.subject);
+            let expected = expected.map(|(why, lasts)| Hold {
+                why: format!("BlockedBy: policy other {why}"),
+                lasts,
+            });
+            assert_eq!(beside(order, rival).ask(asks), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_this_policy_has_begun_goes_on_although_an_older_one_selects_it() {
+        let is_held = |situation: Situation| situation.ask(asks).is_some();
+        for (in_flight, sends, held) in [
+            (&[][..], vec![], true),
+            (&[], vec![sent(Call::Cancel, Some(Fate::Accepted))], false),
+            (
+                &["a1"],
+                vec![sent(Call::Cancel, Some(Fate::Accepted))],
+                true,
+            ),
+        ] {
+            let mut situation = beside(reload(), other(OLDER, in_flight));
+            situation.incident().incident.sends = sends;
+            assert_eq!(is_held(situation), held, "an incident, {in_flight:?}");
+        }
+        for (of, begun, step, held) in [
+            ("a1", "a1", Step::Settle, false),
+            ("a1", "a1", Step::Escalated, true),
+            ("a1", "b1", Step::Settle, true),
+        ] {
+            let mut situation = beside(of_proposal(of), other(OLDER, &[]));
+            situation.plan.incidents = vec![incident(begun, step)];
+            assert_eq!(
+                is_held(situation),
+                held,
+                "an incident of {begun} at {step:?}"
+            );
+        }
+        for (order, begun, phase, held) in [
+            (of_proposal("a1"), "a1", Phase::Executing, false),
+            (of_proposal("a1"), "a1", Phase::Approved, true),
+            (of_proposal("a1"), "b1", Phase::Executing, true),
+            (of_proposal(""), "", Phase::Executing, false),
+            (of_proposal(""), "", Phase::Approved, true),
+            (of_proposal(""), "b1", Phase::Executing, true),
+            (of_source(Kind::Webhook), "", Phase::Executing, true),
+        ] {
+            let what = format!(
+                "{:?} beside a proposal of {begun:?}, {phase:?}",
+                order.subject
+            );
+            let mut situation = beside(order, other(OLDER, &[]));
+            situation.proposals = vec![proposal("own", begun, phase)];
+            assert_eq!(is_held(situation), held, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_another_policy_has_cancelled_is_not_cancelled_again() {
+        let why = "another policy has cancelled job j before: no job is cancelled twice";
+        for (call, job, expected) in [
+            (Call::Cancel, Some("j"), Some(why)),
+            (Call::Cancel, Some("k"), None),
+            (Call::Cancel, None, None),
+            (Call::Reload, Some("j"), None),
+        ] {
+            let cancelled = vec!["i".to_owned(), "j".to_owned()];
+            let order = of_incident(Kind::Stuck, call);
+            let mut situation = beside(
+                order,
+                Rival {
+                    cancelled,
+                    ..rival(YOUNGER)
+                },
+            );
+            situation.incident().incident.job_id = job.map(str::to_owned);
+            let held = situation.ask(asks).map(|hold| hold.why);
+            assert_eq!(held.as_deref(), expected, "{call:?} of {job:?}");
+        }
+    }
+}

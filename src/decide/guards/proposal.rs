@@ -61,3 +61,103 @@ fn may_wipe(ask: &Ask<'_>, basis: &OfIncident) -> Option<String> {
     let may_wipe = ask.may_wipe.contains_key(&basis.incident.schema_id);
     (reloads && may_wipe).then(|| MAY_WIPE.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::{
+            proposal::Phase,
+            status::{Incident, Step},
+        },
+        decide::{
+            guards::fixture::{
+                Situation, incident, now, of_incident, of_proposal, of_source, proposal,
+            },
+            plan::{Kind, Order},
+        },
+    };
+
+    fn said(situation: &Situation) -> Option<String> {
+        situation.ask(asks).map(|hold| hold.why)
+    }
+
+    #[test]
+    fn nothing_is_done_beside_what_a_person_approved_for_the_same_table_or_source() {
+        let reload = || of_incident(Kind::Reload, Call::Reload);
+        let webhook = || of_source(Kind::Webhook);
+        for (order, other, held) in [
+            (reload(), ("other", "s1", "a1"), true),
+            (reload(), ("other", "s1", "b1"), false),
+            (reload(), ("other", "s1", ""), true),
+            (reload(), ("other", "s2", ""), false),
+            (webhook(), ("other", "s1", ""), true),
+            (webhook(), ("other", "s1", "a1"), false),
+            (webhook(), ("other", "s2", ""), false),
+            (of_proposal("a1"), ("other", "s1", "a1"), true),
+            (of_proposal("a1"), ("other", "s1", "b1"), false),
+            (of_proposal("a1"), ("own", "s1", "a1"), false),
+            (of_proposal(""), ("other", "s1", "b1"), true),
+        ] {
+            let what = format!("{:?} beside {other:?}", order.subject);
+            let mut situation = Situation::new(order);
+            let (id, source_id, schema_id) = other;
+            for phase in [
+                Phase::Approved,
+                Phase::Executing,
+                Phase::Verifying,
+                Phase::Executed,
+            ] {
+                let mut other = proposal(id, schema_id, phase);
+                other.target.source_id = source_id.into();
+                situation.proposals = vec![other];
+                let begun = matches!(phase, Phase::Executing | Phase::Verifying);
+                let expected = (held && begun).then_some("proposal other is under way");
+                assert_eq!(said(&situation).as_deref(), expected, "{what} {phase:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_approved_is_begun_beside_an_incident_of_the_same_table_or_source() {
+        for (order, other, step, held) in [
+            (of_proposal("a1"), ("s1", "a1"), Step::Settle, true),
+            (of_proposal("a1"), ("s1", "a1"), Step::Escalated, false),
+            (of_proposal("a1"), ("s1", "b1"), Step::Settle, false),
+            (of_proposal(""), ("s1", "b1"), Step::Settle, true),
+            (of_proposal(""), ("s2", "a2"), Step::Settle, false),
+            (of_source(Kind::Webhook), ("s1", "a1"), Step::Settle, false),
+        ] {
+            let what = format!("{:?} beside {other:?} {step:?}", order.subject);
+            let mut situation = Situation::new(order);
+            let (source_id, schema_id) = other;
+            situation.plan.incidents = vec![Incident {
+                source_id: source_id.into(),
+                ..incident(schema_id, step)
+            }];
+            let expected = held.then(|| format!("an incident of {schema_id} is under way"));
+            assert_eq!(said(&situation), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_the_next_run_may_wipe_is_not_reloaded_nor_cancelled_for_a_reload() {
+        for (call, starts, of, held) in [
+            (Call::Reload, true, "a1", true),
+            (Call::Reload, false, "a1", true),
+            (Call::Cancel, true, "a1", true),
+            (Call::Cancel, false, "a1", false),
+            (Call::Reload, true, "b1", false),
+        ] {
+            let order = of_incident(Kind::Reload, call);
+            let mut situation = Situation::new(Order { starts, ..order });
+            situation.may_wipe = [(of.to_owned(), now())].into();
+            let expected = held.then_some(MAY_WIPE);
+            assert_eq!(
+                said(&situation).as_deref(),
+                expected,
+                "{call:?} {starts} {of}"
+            );
+        }
+    }
+}

@@ -26,3 +26,52 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
         Basis::Proposal(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::status::{Call, SourceState, Step},
+        decide::{
+            guards::fixture::{Situation, incident, of_incident, of_proposal, of_source},
+            plan::Kind,
+        },
+    };
+
+    fn source(id: &str) -> SourceState {
+        SourceState {
+            id: id.into(),
+            ..SourceState::default()
+        }
+    }
+
+    #[test]
+    fn nothing_is_begun_that_a_full_status_could_not_remember() {
+        for (kind, less, begun, is_known, held) in [
+            (Kind::Reload, 1, 0, false, false),
+            (Kind::Reload, 1, 1, false, true),
+            (Kind::Reload, 0, 0, false, true),
+            (Kind::Webhook, 1, 0, false, false),
+            (Kind::Webhook, 1, 1, false, true),
+            (Kind::Webhook, 0, 0, false, true),
+            (Kind::Webhook, 0, 0, true, false),
+            (Kind::Approved, 0, 0, false, false),
+        ] {
+            let order = match kind {
+                Kind::Reload => of_incident(kind, Call::Reload),
+                Kind::Approved => of_proposal("a1"),
+                _ => of_source(kind),
+            };
+            let mut situation = Situation::new(order.clone());
+            let plan = &mut situation.plan;
+            plan.incidents = vec![incident("b1", Step::Escalated); MAX_INCIDENTS - less];
+            plan.sources = vec![source("other"); MAX_SOURCES - less];
+            plan.orders = vec![order; begun];
+            if is_known {
+                plan.sources[0] = source("s1");
+            }
+            let hold = situation.ask(asks);
+            assert_eq!(hold.is_some(), held, "{kind:?} {less} {begun}: {hold:?}");
+        }
+    }
+}

@@ -28,3 +28,75 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     };
     is_off.then(|| Hold::for_good(format!("spec.remediation.{field} is Off")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::status::{Call, RootCause},
+        decide::guards::fixture::{Situation, of_incident, of_proposal, of_source, policy},
+    };
+
+    #[test]
+    fn each_order_is_held_by_its_own_switch_and_by_no_other() {
+        let fields = [
+            "cancelStuck",
+            "reloadTransient",
+            "reloadStale",
+            "applyCredentials",
+            "reenableAfterFix",
+            "registerWebhook",
+            "resync",
+            "deleteData",
+        ];
+        let incident = |kind, call, cause| {
+            let mut situation = Situation::new(of_incident(kind, call));
+            situation.incident().incident.cause = cause;
+            situation.order
+        };
+        let (cancel, enable, reload) = (Call::Cancel, Call::Enable, Call::Reload);
+        for (order, own) in [
+            (
+                incident(Kind::Stuck, cancel, RootCause::Stuck),
+                "cancelStuck",
+            ),
+            (
+                incident(Kind::Reload, reload, RootCause::Transient),
+                "reloadTransient",
+            ),
+            (
+                incident(Kind::Reload, reload, RootCause::CdcBroken),
+                "reloadTransient",
+            ),
+            (
+                incident(Kind::StaleReload, reload, RootCause::Stale),
+                "reloadStale",
+            ),
+            (
+                incident(Kind::RenewedReload, reload, RootCause::CredentialsInvalid),
+                "applyCredentials",
+            ),
+            (
+                incident(Kind::Enable, enable, RootCause::CredentialsInvalid),
+                "reenableAfterFix",
+            ),
+            (of_source(Kind::Credentials), "applyCredentials"),
+            (of_source(Kind::Webhook), "registerWebhook"),
+            (of_source(Kind::WebhookInputs), "registerWebhook"),
+            (of_proposal("a1"), "resync"),
+        ] {
+            for field in fields {
+                let mut situation = Situation::new(order.clone());
+                situation.policy = policy("{}", &format!("remediation: {{{field}: 'Off'}}"));
+                let expected = (field == own)
+                    .then(|| Hold::for_good(format!("spec.remediation.{field} is Off")));
+                assert_eq!(
+                    situation.ask(asks),
+                    expected,
+                    "{:?} and {field}",
+                    order.kind
+                );
+            }
+        }
+    }
+}

@@ -71,3 +71,92 @@ fn became(handed: &Handover) -> String {
 fn seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::guards::fixture::{Situation, ago, of_source};
+
+    fn handed(hmac: &str, fate: Option<Fate>, detail: &str) -> Handover {
+        Handover {
+            hmac: hmac.into(),
+            at: ago(60) + jiff::SignedDuration::from_millis(7),
+            fate,
+            detail: detail.into(),
+            shown: false,
+        }
+    }
+
+    fn said(kind: Kind, state: SourceState) -> Option<String> {
+        let other = SourceState {
+            id: "s2".into(),
+            ..state.clone()
+        };
+        let mut situation = Situation::new(of_source(kind));
+        situation.state.sources = vec![other, state];
+        situation.ask(asks).map(|hold| hold.why)
+    }
+
+    fn state() -> SourceState {
+        SourceState {
+            id: "s1".into(),
+            ..SourceState::default()
+        }
+    }
+
+    #[test]
+    fn it_says_what_was_tried_when_and_what_became_of_it() {
+        let given = Some(handed("x", Some(Fate::Refused), "no such host"));
+        let became = "at 2026-10-01T11:00:00Z: PostHog refused it (no such host).";
+        let credentials = SourceState {
+            credentials: given.clone(),
+            ..state()
+        };
+        let webhook = SourceState {
+            webhook: given,
+            ..state()
+        };
+        let again = format!(
+            "the same was handed over {became} Rotate it at the source and write the new value into Secret db"
+        );
+        let registered = format!(
+            "that was tried {became} It is not tried again until something changes; register it in PostHog (the source's Webhook tab)"
+        );
+        for (kind, before, expected) in [
+            (Kind::Credentials, &credentials, Some(again)),
+            (Kind::Webhook, &webhook, Some(registered)),
+            (Kind::Webhook, &credentials, None),
+            (Kind::Credentials, &webhook, None),
+            (Kind::Credentials, &state(), None),
+        ] {
+            assert_eq!(said(kind, before.clone()), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_same_counts_and_not_if_it_did_not_leave() {
+        let unknown = "it failed, or nobody knows whether it arrived";
+        let interrupted = "the operator was interrupted, and nobody knows whether it arrived";
+        for (hmac, fate, expected) in [
+            ("x", Some(Fate::Accepted), Some("PostHog took it")),
+            ("x", Some(Fate::Refused), Some("PostHog refused it")),
+            ("x", Some(Fate::Unknown), Some(unknown)),
+            ("x", None, Some(interrupted)),
+            ("x", Some(Fate::NotSent), None),
+            ("y", Some(Fate::Accepted), None),
+            ("y", Some(Fate::NotSent), None),
+        ] {
+            let before = SourceState {
+                credentials: Some(handed(hmac, fate, "")),
+                ..state()
+            };
+            let held = said(Kind::Credentials, before);
+            let expected = expected.map(|became| format!(": {became}. Rotate it"));
+            let as_expected = match (&held, &expected) {
+                (Some(held), Some(expected)) => held.contains(expected),
+                (held, expected) => held.is_none() && expected.is_none(),
+            };
+            assert!(as_expected, "{hmac} {fate:?}: {held:?}");
+        }
+    }
+}

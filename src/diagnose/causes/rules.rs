@@ -24,3 +24,5 @@ pub const LAG: &str = "cdc/lag";
 pub const NOT_SHOWN: &str = "list/not-shown";
 /// No run of a table that should sync has completed for long, and nobody stopped it.
 pub const NONE_COMPLETED: &str = "run/none-completed";
+/// No run of a table has completed for long, and one is in progress.
+pub const RUN_LATE: &str = "run/late";

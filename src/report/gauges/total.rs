@@ -299,22 +299,18 @@ impl Totals {
             "Policies by the reason of their condition Notifying",
             self.notifying,
         );
-        if let Some(at) = self.oldest_poll {
-            registry.register_with_unit(
-                "oldest_poll_timestamp",
-                "When the policy was last polled that was polled longest ago",
-                Unit::Seconds,
-                at_time(at),
-            );
-        }
-        if let Some(at) = self.newest_poll {
-            registry.register_with_unit(
-                "newest_poll_timestamp",
-                "When any policy was last polled",
-                Unit::Seconds,
-                at_time(at),
-            );
-        }
+        register_time(
+            registry,
+            "oldest_poll_timestamp",
+            "When the policy was last polled that was polled longest ago",
+            self.oldest_poll,
+        );
+        register_time(
+            registry,
+            "newest_poll_timestamp",
+            "When any policy was last polled",
+            self.newest_poll,
+        );
         registry.register(
             "findings",
             "Findings by cause and severity, over all policies",
@@ -367,14 +363,18 @@ impl Totals {
             "What PostHog says that this version does not know, by kind, over all policies",
             self.unfamiliar,
         );
-        if let Some(at) = self.breaker_open_since {
-            registry.register_with_unit(
-                "breaker_open_since_timestamp",
-                "Since when the breaker is open that has been so for longest",
-                Unit::Seconds,
-                at_time(at),
-            );
-        }
+        register_time(
+            registry,
+            "breaker_open_since_timestamp",
+            "Since when the breaker is open that has been so for longest",
+            self.breaker_open_since,
+        );
+    }
+}
+
+fn register_time(registry: &mut Registry, name: &str, help: &str, at: Option<Timestamp>) {
+    if let Some(at) = at {
+        registry.register_with_unit(name, help, Unit::Seconds, at_time(at));
     }
 }
 

@@ -1,4 +1,5 @@
-//! Whether an edited file says what it did before, and one annotation more. It knows nothing of how the edit was made.
+//! Whether an edited file has the same content as before, plus one annotation. This check is independent of how the
+//! edit was made.
 
 use super::{
     super::mark::Mark,
@@ -14,7 +15,7 @@ pub(super) fn only_added(
 ) -> Result<(), String> {
     let (mut before, mut after) = (tree::read(original)?, tree::read(edited)?);
     let added = annotations(&mut after, place).map_or(0, |annotations| take(annotations, mark));
-    // Where the annotation is the first, its map may be new.
+    // If the annotation is the first one, the map may be new.
     without_empty(&mut before, place);
     without_empty(&mut after, place);
     let same = before.len() == after.len()
@@ -26,7 +27,7 @@ pub(super) fn only_added(
         return Ok(());
     }
     Err(
-        "an annotation cannot be added on its own to YAML of this shape; write it by hand"
+        "adding an annotation to YAML of this form would change more than that; write it by hand"
             .to_owned(),
     )
 }
@@ -50,14 +51,14 @@ fn annotations(documents: &mut [Node], place: usize) -> Option<&mut Vec<(Node, N
     entries(annotations)
 }
 
-/// Takes the annotation away, and says how often it was there.
+/// Removes the annotation, and returns how often it occurred.
 fn take(annotations: &mut Vec<(Node, Node)>, mark: &Mark) -> usize {
     let before = annotations.len();
     annotations.retain(|(key, value)| !(key.is(&mark.annotation) && value.is(&mark.value)));
     before - annotations.len()
 }
 
-/// Takes annotations away that say nothing.
+/// Removes an empty map of annotations.
 fn without_empty(documents: &mut [Node], place: usize) {
     let Some(fields) = metadata(documents, place) else {
         return;
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         for edited in [
-            // Nothing was added, or it says something else.
+            // Nothing was added, or the value differs.
             BEFORE.to_owned(),
             format!("{BEFORE}  annotations:\n    k: w\n"),
             // It was added elsewhere.

@@ -13,8 +13,8 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
-    /// It cannot be written; it is as it was.
-    #[error("cannot write {}: {source}; the file is as it was", path.display())]
+    /// It cannot be written; it is unchanged.
+    #[error("cannot write {}: {source}; the file is unchanged", path.display())]
     Write {
         /// Which.
         path: PathBuf,
@@ -22,7 +22,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// It must be edited by hand.
-    #[error("cannot edit {} safely: {why}; the file is as it was", path.display())]
+    #[error("cannot edit {} safely: {why}; the file is unchanged", path.display())]
     Unsafe {
         /// Which.
         path: PathBuf,

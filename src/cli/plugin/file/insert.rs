@@ -1,7 +1,7 @@
-//! What is written, and where, for one annotation more.
+//! What to insert for one more annotation, and where.
 //!
-//! Always a single insertion: behind the line of something short, or behind a brace. Where neither is to be had, the file is
-//! left to a person.
+//! Always a single insertion: after the line of a short value, or after a brace. If neither is possible, a person must
+//! edit the file.
 
 use granit_parser::ScalarStyle;
 
@@ -10,7 +10,7 @@ use super::{
     tree::{Content, Node},
 };
 
-/// A text, and the place before which it goes.
+/// A text, and the position before which it is inserted.
 #[derive(Debug)]
 pub(super) struct Insertion {
     /// In bytes.
@@ -39,7 +39,7 @@ pub(super) fn insertion(text: &str, policy: &Node, mark: &Mark) -> Result<Insert
             })
         } else {
             let indent = file.indent(name_key)?;
-            // As far in as `name` is from `metadata`.
+            // The indentation of `name` relative to `metadata`.
             let step = indent
                 .len()
                 .saturating_sub(file.indent(meta_key)?.len())
@@ -71,12 +71,12 @@ pub(super) fn insertion(text: &str, policy: &Node, mark: &Mark) -> Result<Insert
             file.behind(key, &[format!("{indent}  {pair}")])
         }
         _ => {
-            Err("its annotations are no map; write `annotations: {}` or leave them out".to_owned())
+            Err("its annotations are not a map; write `annotations: {}` or remove them".to_owned())
         }
     }
 }
 
-/// The one entry of this name.
+/// The only entry of this name.
 fn only<'a>(map: &'a Node, key: &str) -> Result<Option<&'a (Node, Node)>, String> {
     let Content::Map { entries, .. } = &map.content else {
         return Ok(None);
@@ -87,12 +87,12 @@ fn only<'a>(map: &'a Node, key: &str) -> Result<Option<&'a (Node, Node)>, String
     Ok(map.entry(key))
 }
 
-/// Refuses what stands elsewhere too, or takes a part from elsewhere.
+/// Refuses nodes that share content with other nodes.
 fn owned_here(what: &str, node: &Node) -> Result<(), String> {
     let merges = node.get("<<").is_some();
     if node.anchored || merges || matches!(node.content, Content::Alias) {
         return Err(format!(
-            "{what} uses anchors or aliases (&, *, <<), so that a change here may be one elsewhere"
+            "{what} uses anchors or aliases (&, *, <<), so a change here could also change another place"
         ));
     }
     Ok(())
@@ -102,7 +102,7 @@ fn is_flow(node: &Node) -> bool {
     matches!(node.content, Content::Map { flow: true, .. })
 }
 
-/// A key, in quotes where its neighbour has them: in JSON it needs them.
+/// A key, in quotes if its neighbour has them: JSON needs them.
 fn key_of(key: &str, neighbour: &Node) -> String {
     let style = match &neighbour.content {
         Content::Scalar { style, .. } => Some(*style),
@@ -114,7 +114,7 @@ fn key_of(key: &str, neighbour: &Node) -> String {
     }
 }
 
-/// The annotation. Its value as a JSON string, which is YAML as well, whatever is in it.
+/// The annotation. Its value is a JSON string, which is also valid YAML for any content.
 fn pair(mark: &Mark, neighbour: &Node) -> Result<String, String> {
     let value = serde_json::to_string(&mark.value).map_err(|error| error.to_string())?;
     Ok(format!("{}: {value}", key_of(&mark.annotation, neighbour)))
@@ -126,7 +126,7 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    /// Behind the last entry that stands on one line, or before the first.
+    /// After the last entry that is on one line, or before the first.
     fn among(&self, entries: &[(Node, Node)], mark: &Mark) -> Result<Insertion, String> {
         let (first, _) = entries.first().ok_or("its annotations are empty")?;
         let indent = self.indent(first)?;
@@ -140,7 +140,7 @@ impl File<'_> {
         }))
     }
 
-    /// Behind the line on which `node` stands, if nothing but a comment follows on it.
+    /// After the line of `node`, if only a comment follows on it.
     fn behind(&self, node: &Node, lines: &[String]) -> Result<Insertion, String> {
         let short = matches!(
             &node.content,
@@ -150,7 +150,7 @@ impl File<'_> {
         let own = self.text.get(node.at.clone()).unwrap_or_default();
         if !short || own.is_empty() || own.contains(['\n', '\r']) {
             return Err(
-                "there is no line of its own to write behind; write the annotation by hand"
+                "its metadata has no line after which it can be inserted; write the annotation by hand"
                     .to_owned(),
             );
         }
@@ -159,7 +159,10 @@ impl File<'_> {
         // The colon of a key that has no value.
         let blank = rest.trim_start_matches(':').trim();
         if !blank.is_empty() && !blank.starts_with('#') {
-            return Err("more stands on the line of its metadata than expected; write the annotation by hand".to_owned());
+            return Err(
+                "a line of its metadata contains more than one field; write the annotation by hand"
+                    .to_owned(),
+            );
         }
         let text = lines
             .iter()
@@ -170,7 +173,7 @@ impl File<'_> {
         })
     }
 
-    /// Behind the opening brace of a map.
+    /// After the opening brace of a map.
     fn within_braces(&self, map: &Node, empty: bool, pair: &str) -> Insertion {
         let at = map.at.start + 1;
         let spaced = self
@@ -186,7 +189,7 @@ impl File<'_> {
         Insertion { at, text }
     }
 
-    /// The spaces before a key that begins its line.
+    /// The spaces before a key at the beginning of a line.
     fn indent(&self, key: &Node) -> Result<String, String> {
         let before = self.text.get(..key.at.start).unwrap_or_default();
         let line = before.rsplit(['\n', '\r']).next().unwrap_or_default();
@@ -201,7 +204,7 @@ impl File<'_> {
         }
     }
 
-    /// As the file's first line ends.
+    /// The line break of the file's first line.
     fn line_break(&self) -> &'static str {
         match self.text.find('\n') {
             Some(at) if self.text[..at].ends_with('\r') => "\r\n",

@@ -1,7 +1,7 @@
-//! A policy in a YAML file, and one annotation more in it. Every other byte of the file stays.
+//! Adds one annotation to a policy in a YAML file. Every other byte of the file stays the same.
 //!
-//! `tree` reads the file and says where in it each part is; `insert` decides what is written where; `check` reads the result
-//! anew and compares. What cannot be edited safely is refused: a person can write that line by hand.
+//! `tree` reads the file and the position of each part; `insert` decides what to write where; `check` parses the result
+//! again and compares. A file that cannot be edited safely is refused: a person can write that line by hand.
 
 mod check;
 mod error;
@@ -23,10 +23,10 @@ use tree::{Content, Node};
 
 /// Kind of a policy.
 const KIND: &str = "WarehouseSyncPolicy";
-/// How the `apiVersion` of a policy begins.
+/// Prefix of the `apiVersion` of a policy.
 const GROUP: &str = "warehousesync.dev/";
 
-/// A file, and the policy of it that is meant.
+/// A file, and the selected policy in it.
 #[derive(Debug)]
 pub(super) struct PolicyFile {
     path: PathBuf,
@@ -42,7 +42,7 @@ impl PolicyFile {
         name: Option<&str>,
         namespace: Option<&str>,
     ) -> Result<Self, FileError> {
-        // A link stays one: what it leads to is replaced.
+        // A symbolic link is kept: its target is replaced.
         let text = fs::canonicalize(path).and_then(|path| Ok((fs::read_to_string(&path)?, path)));
         let (text, path) = text.map_err(|source| FileError::Read {
             path: path.to_owned(),
@@ -59,7 +59,7 @@ impl PolicyFile {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -70,7 +70,7 @@ impl PolicyFile {
         text_of(meta, "name").unwrap_or_default()
     }
 
-    /// Namespace of the policy, if the file says it.
+    /// Namespace of the policy, if the file contains it.
     pub(super) fn namespace(&self) -> Option<&str> {
         let meta = self.policy().and_then(|policy| policy.get("metadata"));
         text_of(meta, "namespace")
@@ -82,7 +82,7 @@ impl PolicyFile {
         text_of(meta.and_then(|meta| meta.get("annotations")), key)
     }
 
-    /// Writes the file with one annotation more.
+    /// Writes the file with one more annotation.
     pub(super) fn add(&self, mark: &Mark) -> Result<(), FileError> {
         let edited = edited(&self.text, &self.documents, self.chosen, mark).map_err(|why| {
             FileError::Unsafe {
@@ -101,7 +101,8 @@ impl PolicyFile {
     }
 }
 
-/// `text` with one annotation more on its only policy, or why it cannot be edited safely. Every other byte stays.
+/// `text` with one more annotation on its only policy, or why it cannot be edited safely. Every other byte stays the
+/// same.
 pub fn annotated(text: &str, annotation: &str, value: &str) -> Result<String, String> {
     let (documents, chosen) = parsed(text, None, None)?;
     let (annotation, value) = (annotation.to_owned(), value.to_owned());
@@ -109,7 +110,7 @@ pub fn annotated(text: &str, annotation: &str, value: &str) -> Result<String, St
 }
 
 fn edited(text: &str, documents: &[Node], chosen: usize, mark: &Mark) -> Result<String, String> {
-    let policy = documents.get(chosen).ok_or("the policy is not there")?;
+    let policy = documents.get(chosen).ok_or("the policy does not exist")?;
     let insertion = insert::insertion(text, policy, mark)?;
     let mut edited = text.to_owned();
     edited.insert_str(insertion.at, &insertion.text);
@@ -133,7 +134,7 @@ fn parsed(
     Ok((documents, chosen))
 }
 
-/// The place of the policy that is meant.
+/// The index of the selected policy.
 fn choose(
     documents: &[Node],
     name: Option<&str>,
@@ -158,16 +159,17 @@ fn choose(
         .collect();
     match (meant.as_slice(), name) {
         ([(place, _)], _) => Ok(*place),
-        ([], Some(name)) if !all.is_empty() => {
-            Err(format!("it has no policy {name}, but {}", names.join(", ")))
-        }
+        ([], Some(name)) if !all.is_empty() => Err(format!(
+            "it has no policy {name}, only {}",
+            names.join(", ")
+        )),
         ([], _) => Err(format!("it has no document of kind {KIND} with a name")),
         (_, None) => Err(format!(
-            "it has several policies: write one of the names {} before the id",
+            "it has several policies: write the name before the id, one of {}",
             names.join(", ")
         )),
         (_, Some(name)) => Err(format!(
-            "it has several policies {name}: say which by --namespace"
+            "it has several policies {name}: select one with --namespace"
         )),
     }
 }
@@ -180,7 +182,7 @@ fn text_of<'a>(node: Option<&'a Node>, key: &str) -> Option<&'a str> {
     }
 }
 
-/// Puts `text` in the place of a file: whoever reads it finds the old one or the new one, and never a part.
+/// Replaces a file atomically: readers see the old or the new content, never a part.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = NamedTempFile::new_in(folder)?;

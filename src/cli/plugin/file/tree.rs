@@ -1,4 +1,4 @@
-//! What a YAML file says, and where in it.
+//! The content of a YAML file, with positions.
 
 use std::ops::Range;
 
@@ -7,24 +7,24 @@ use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
 /// A part of a document.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// What it says.
+    /// Its content.
     pub content: Content,
-    /// Where it stands, in bytes.
+    /// Its position, in bytes.
     pub at: Range<usize>,
-    /// True if it has an anchor (`&name`), so that it may stand in other places too.
+    /// True if it has an anchor (`&name`), so that it may be used in other places too.
     pub anchored: bool,
     /// Its tag (`!name`), if it has one.
     pub tag: Option<String>,
 }
 
-/// What a part of a document says.
+/// The content of a part of a document.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// A text, a number, nothing.
+    /// A text, a number, or nothing.
     Scalar {
-        /// As it is meant.
+        /// Its value.
         text: String,
-        /// How it is written.
+        /// Its notation.
         style: ScalarStyle,
     },
     /// Names and values.
@@ -46,7 +46,7 @@ impl Node {
         self.entry(key).map(|(_, value)| value)
     }
 
-    /// A field of a map, with where its name stands.
+    /// A field of a map: key and value.
     pub(super) fn entry(&self, key: &str) -> Option<&(Node, Node)> {
         let Content::Map { entries, .. } = &self.content else {
             return None;
@@ -59,7 +59,7 @@ impl Node {
         matches!(&self.content, Content::Scalar { text, .. } if text == wanted)
     }
 
-    /// True if another reader would find the same: all but where it stands.
+    /// True if both have the same content, apart from positions.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
         let same_content = match (&self.content, &other.content) {
             (
@@ -120,7 +120,7 @@ const ENDS: &str = "it ends in the middle of a document";
 
 type Events<'a> = std::vec::IntoIter<(Event<'a>, Span)>;
 
-/// The node that begins with this event. As deep as the parser lets documents be.
+/// The node that begins with this event. Its depth is limited by the parser.
 fn node<'a>((event, span): (Event<'a>, Span), events: &mut Events<'a>) -> Result<Node, String> {
     let mut at = span.byte_range().ok_or("a part of it cannot be located")?;
     let (content, anchor, tag) = match event {

@@ -1,6 +1,6 @@
-//! What stands between the operator and PostHog in real networks: TLS with a certificate of a private authority, and a proxy.
+//! What is between the operator and PostHog in real networks: TLS with a private certificate authority, and a proxy.
 //!
-//! Each lives on a thread of its own until the test process ends.
+//! Each runs on its own thread until the test process ends.
 
 use std::{
     net::{SocketAddr, TcpListener as StdListener},
@@ -33,7 +33,7 @@ where
         runtime.block_on(async {
             let listener = TcpListener::from_std(listener).unwrap();
             while let Ok((stream, _)) = listener.accept().await {
-                // A client that goes away is its own affair.
+                // A client that disconnects is not an error.
                 tokio::spawn(handle(stream));
             }
         });
@@ -41,7 +41,7 @@ where
     address
 }
 
-/// A certificate authority that no machine knows.
+/// A certificate authority that no machine trusts.
 pub struct PrivateAuthority {
     issuer: Issuer<'static, KeyPair>,
     folder: tempfile::TempDir,
@@ -67,12 +67,13 @@ impl PrivateAuthority {
         self.folder.path().join("ca.pem")
     }
 
-    /// A TLS server on this machine with a certificate for this name, which hands on to this port. The port of it.
+    /// Starts a TLS server on this machine with a certificate for this name, which forwards to this port. Returns its
+    /// port.
     pub fn in_front_of(&self, port: u16, name: &str) -> u16 {
         self.with_certificate(port, &CertificateParams::new([name.to_owned()]).unwrap())
     }
 
-    /// The same with a certificate for localhost that was valid only long ago.
+    /// The same with an expired certificate for localhost.
     pub fn long_ago_in_front_of(&self, port: u16) -> u16 {
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(2001, 2, 3);
@@ -194,7 +195,7 @@ pub fn one_way(port: u16, gate: Arc<Gate>) -> u16 {
     serve(handle).port()
 }
 
-/// An HTTP proxy that remembers what it was asked for.
+/// An HTTP proxy that records its requests.
 pub struct Proxy {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -203,12 +204,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// One that lets everybody through.
+    /// A proxy that allows everything.
     pub fn open() -> Self {
         Self::answering("200 Connection established")
     }
 
-    /// One that answers every request with this status; it lets through only with 200.
+    /// A proxy that answers every request with this status; it forwards only with 200.
     pub fn answering(status: &'static str) -> Self {
         let heads = Arc::new(Mutex::new(Vec::new()));
         let gate = Arc::<Gate>::default();
@@ -230,7 +231,7 @@ impl Proxy {
         self.heads.lock().unwrap().clone()
     }
 
-    /// Where to it was asked to connect, each place once.
+    /// The targets of its connections, each once.
     pub fn places(&self) -> Vec<String> {
         let mut places: Vec<String> = self
             .heads()

@@ -1,4 +1,4 @@
-//! Whatever comes instead of PostHog's answer: it is told, nothing is sent on it, and it passes.
+//! Anything instead of PostHog's answer is reported, causes no call, and is recovered from.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     support::{Env, wait_until_within},
 };
 
-/// More than the wait after a 429 that does not say how long.
+/// More than the wait after a 429 without a duration.
 const PATIENCE: Duration = Duration::from_secs(150);
 
 fn status(status: u16, retry_after: Option<&str>) -> FaultKind {
@@ -25,7 +25,7 @@ fn status(status: u16, retry_after: Option<&str>) -> FaultKind {
     }
 }
 
-/// Meets every request whose path contains this text.
+/// Affects every request whose path contains this text.
 fn always(path_contains: &str, kind: FaultKind) -> Fault {
     Fault {
         matches: Matches {
@@ -38,13 +38,13 @@ fn always(path_contains: &str, kind: FaultKind) -> Fault {
     }
 }
 
-/// A PostHog that is somebody else's: what reaches it is a leak.
+/// A PostHog of someone else: any request to it is a leak.
 fn stranger() -> Server {
     let scenario = Scenario::from_yaml("sources: []").unwrap();
     Server::start(Simulator::from_scenario(&scenario, Clock::real()).unwrap()).unwrap()
 }
 
-/// A project with a run that the operator has found stuck and would cancel.
+/// A project with a run that the operator has found stuck and is about to cancel.
 fn about_to_be_cancelled(env: &Env) {
     env.apply(&env.policy("p", "")).unwrap();
     env.wait_for("p", "the finding", |status| {
@@ -58,7 +58,7 @@ fn is_stuck(finding: &Finding) -> bool {
     finding.cause == RootCause::Stuck
 }
 
-/// How many requests met a fault.
+/// How many requests were affected by a fault.
 fn met(env: &Env) -> usize {
     let simulator = env.posthog.simulator();
     simulator
@@ -96,14 +96,14 @@ fn answered_with(name: &str, kind: FaultKind, reason: &str) {
                 && ready.is_some_and(|c| c.reason == reason)
         })
     };
-    // In Enforce only when no list from before the fault is left: that would be enough to ask for the write scope.
+    // In Enforce only once no list from before the fault is cached: it would be enough to check the write scope.
     told(1);
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
     let told = told(2);
     let ready = told.condition("Ready").unwrap();
     assert_eq!(ready.status, "False", "{name}");
     assert!(ready.message.len() > 40, "{name}: {}", ready.message);
-    // One is enough where the operator was told to wait.
+    // One is enough if the operator was asked to wait.
     let at_least = if reason == "RateLimited" { 1 } else { 3 };
     wait_until_within(PATIENCE, &format!("more polls that meet {name}"), || {
         let met = met(&env);
@@ -120,7 +120,7 @@ fn answered_with(name: &str, kind: FaultKind, reason: &str) {
 }
 
 #[test]
-fn nothing_is_sent_on_an_answer_that_is_not_posthogs() {
+fn nothing_is_sent_after_an_answer_that_is_not_from_posthog() {
     let elsewhere = stranger();
     let to = format!(
         "{}/api/projects/12345/external_data_sources/",
@@ -162,7 +162,7 @@ fn nothing_is_sent_on_an_answer_that_is_not_posthogs() {
             "HostUnreachable",
         ),
     ];
-    // Each waits most of the time: together they take little longer than one.
+    // Each waits most of the time, so together they take little longer than one.
     let panicked = std::thread::scope(|scope| {
         let rows = table.map(|(name, kind, reason)| {
             (name, scope.spawn(move || answered_with(name, kind, reason)))
@@ -177,9 +177,9 @@ fn nothing_is_sent_on_an_answer_that_is_not_posthogs() {
     );
 }
 
-/// A list whose `next` lies is not followed, and harmless: its items are the right ones.
+/// A wrong `next` of a list is not followed, and harmless: its items are correct.
 #[test]
-fn the_next_of_a_list_is_never_followed() {
+fn the_next_link_of_a_list_is_never_followed() {
     let elsewhere = stranger();
     let env = Env::new(STUCK);
     let to = format!(
@@ -195,9 +195,9 @@ fn the_next_of_a_list_is_never_followed() {
     assert!(elsewhere.simulator().requests().is_empty());
 }
 
-/// The list is right, but what a cancel rests on is not to be had.
+/// The list is correct, but the evidence for a cancel is unavailable.
 #[test]
-fn nothing_is_cancelled_on_runs_or_a_log_that_cannot_be_read() {
+fn nothing_is_cancelled_if_runs_or_log_cannot_be_read() {
     std::thread::scope(|scope| {
         for path in ["/jobs/", "/logs/"] {
             for kind in [
@@ -211,15 +211,15 @@ fn nothing_is_cancelled_on_runs_or_a_log_that_cannot_be_read() {
     });
 }
 
-/// Of the very job that had lines: an empty log is an error of PostHog's, and tells nothing of progress.
+/// The same job had lines before: an empty log is an error of PostHog, and no evidence about progress.
 #[test]
-fn nothing_is_cancelled_on_a_log_that_was_full_and_is_empty() {
+fn nothing_is_cancelled_if_a_log_with_lines_becomes_empty() {
     half_blind("/logs/", FaultKind::EmptyList);
 }
 
-/// A job that was seen running cannot have never been.
+/// A job that was observed running must still exist.
 #[test]
-fn nothing_is_sent_on_a_list_of_runs_that_was_full_and_is_empty() {
+fn nothing_is_sent_if_a_list_of_runs_becomes_empty() {
     let nothing = FaultKind::Status {
         status: 200,
         body: Some(serde_json::json!([])),
@@ -229,9 +229,9 @@ fn nothing_is_sent_on_a_list_of_runs_that_was_full_and_is_empty() {
     half_blind("/jobs/", nothing);
 }
 
-/// By its own clock, hours have passed since the run moved. By PostHog's, seconds.
+/// By the operator's clock, hours have passed since the run made progress; by PostHog's, seconds.
 #[test]
-fn nothing_is_cancelled_while_the_clocks_of_the_two_sides_differ() {
+fn nothing_is_cancelled_while_the_clocks_differ() {
     let an_hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
     let date = an_hour_ago
         .strftime("%a, %d %b %Y %H:%M:%S GMT")

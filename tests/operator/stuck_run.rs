@@ -1,11 +1,11 @@
-//! A run that hangs, and what must have come of it in the end.
+//! A stuck run, and its expected end.
 
 use posthog_simulator::Trigger;
 
 use crate::support::Env;
 
-/// A hung run among healthy tables, one of which completes a run every two seconds: without a run that completed since, the
-/// silence of another proves nothing. The run after the hung one completes.
+/// A stuck run among healthy tables, one of which completes a run every two seconds: without a run that completed
+/// since, the silence of another is no evidence. The run after the stuck one completes.
 pub const STUCK: &str = "
 sources:
   - type: Postgres
@@ -18,7 +18,7 @@ sources:
       - {name: charge, last_synced_ago: 2h, rows: 10}
 ";
 
-/// What must have happened in the end, however it came about.
+/// What must have happened in the end.
 pub fn assert_one_cancel_and_one_reload(env: &Env) {
     let simulator = env.posthog.simulator();
     let id = simulator.schema_id("public.orders").unwrap();

@@ -1,4 +1,4 @@
-//! The API key is searched for in everything that the operator lets out.
+//! Searches for the API key in everything that the operator writes.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{Env, Operator, wait_until};
 
 const CANARY: &str = "phx_canary7f3kQ9zT1mVb2XcLpR8wYs5";
-/// The same as a Secret has it.
+/// The same as in a Secret.
 const CANARY_BASE64: &str = "cGh4X2NhbmFyeTdmM2tROXpUMW1WYjJYY0xwUjh3WXM1";
 
 fn assert_not_in(what: &str, text: &str) {
@@ -28,7 +28,7 @@ fn assert_nowhere(env: &Env, operator: &Operator) {
     assert_not_in("a metric", &operator.get("/metrics").1);
 }
 
-/// What PostHog sends may repeat the key: in an error of a run, in a refusal.
+/// PostHog's answers may repeat the key: in an error of a run, in a refusal.
 #[test]
 fn the_api_key_is_never_shown_even_if_posthog_repeats_it() {
     let env = Env::new(&format!(

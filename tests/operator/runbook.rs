@@ -1,5 +1,6 @@
-//! The letters of the runbook beside one another on the real API server: what is safe is done once, what could cost data is only
-//! proposed, what is a person's is told. F is in `main_job`, B with its Secret in `credentials`.
+//! Several cases of the runbook together on the real API server: safe actions are taken once, actions that could
+//! lose data are only proposed, and work for a person is reported. F is in `main_job`, B with its Secret in
+//! `credentials`.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use warehouse_sync_operator::api::{WarehouseSyncPolicyStatus, status::RootCause}
 
 use crate::support::Env;
 
-/// One source for each letter. They turned bad hours apart, so that this is no outage.
+/// One source for each case. They failed hours apart, so that this is not an outage.
 const LETTERS: &str = r#"
 sources:
   - type: Postgres
@@ -53,7 +54,7 @@ fn proposed(status: &WarehouseSyncPolicyStatus) -> BTreeSet<String> {
 }
 
 #[test]
-fn each_letter_has_its_end_and_nothing_is_destroyed() {
+fn each_case_of_the_runbook_ends_as_expected_and_nothing_is_destroyed() {
     let env = Env::new(LETTERS);
     let _operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
@@ -73,7 +74,7 @@ fn each_letter_has_its_end_and_nothing_is_destroyed() {
             && posthog.count("POST", "/create_webhook/") == 1
             && status.incidents.is_empty()
     };
-    let status = env.wait_for("p", "the end of each letter", done);
+    let status = env.wait_for("p", "the end of each case", done);
     let unpaid = status
         .findings
         .iter()

@@ -1,10 +1,11 @@
-//! The log reads as a story: found, decided or held and why, sent, answered, verified; and is silent when nothing happens.
+//! The log shows each step of an incident: found, decided or held and why, sent, answered, verified; and no lines when
+//! nothing happens.
 
 use serde_json::Value;
 
 use crate::support::{Env, Operator, wait_until};
 
-/// A run that hangs, a table that only a person may mend, and one whose repair is switched off. They turned bad hours apart.
+/// A stuck run, a table that only a person may fix, and one whose remediation is switched off. They failed hours apart.
 const TROUBLE: &str = "
 sources:
   - type: Postgres
@@ -22,7 +23,7 @@ sources:
     schemas: [{name: silent, frequency: 1hour, last_synced_ago: 90h, rows: 7}]
 ";
 
-/// The lines of the log that tell what was decided or happened.
+/// The log lines about decisions and events.
 fn decisions(operator: &Operator) -> Vec<Value> {
     let log = operator.log();
     let lines = log
@@ -46,7 +47,7 @@ fn events(lines: &[&Value]) -> Vec<String> {
 }
 
 #[test]
-fn the_log_of_an_incident_reads_as_a_story_and_then_is_silent() {
+fn the_log_shows_each_step_of_an_incident_and_then_is_silent() {
     let env = Env::new(TROUBLE);
     let operator = env.operator_with(&[
         "--allow-http-loopback",
@@ -141,7 +142,7 @@ fn the_log_of_an_incident_reads_as_a_story_and_then_is_silent() {
 }
 
 #[test]
-fn an_obstacle_is_told_once_and_again_only_when_it_changes() {
+fn an_error_is_logged_once_and_again_only_when_it_changes() {
     let env = Env::new("sources: []");
     let operator = env.operator_with(&[
         "--allow-http-loopback",

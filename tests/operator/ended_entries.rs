@@ -1,4 +1,5 @@
-//! Whoever may annotate a policy may also take the operator's managed fields away: what is over must go from status all the same.
+//! A user who may annotate a policy may also remove the operator's managed fields: ended entries must disappear from
+//! status anyway.
 
 use warehouse_sync_operator::api::WarehouseSyncPolicyStatus;
 
@@ -24,10 +25,10 @@ fn removals(operator: &Operator) -> usize {
 }
 
 #[test]
-fn what_is_over_goes_from_status_also_without_the_operators_managed_fields() {
+fn ended_entries_are_removed_from_status_even_without_the_operators_managed_fields() {
     let env = Env::new(FAILED);
     let operator = env.operator();
-    // Nothing is reloaded yet, so that there is time.
+    // Nothing is reloaded yet, to have time.
     let suspended = env.policy("p", "mode: Enforce, remediation: {reloadTransient: 'Off'}");
     env.apply(&suspended).unwrap();
     env.wait_for("p", "the finding", |status| !status.findings.is_empty());
@@ -47,7 +48,7 @@ fn what_is_over_goes_from_status_also_without_the_operators_managed_fields() {
 }
 
 #[test]
-fn in_a_usual_life_nothing_is_left_over() {
+fn normally_no_extra_removal_is_needed() {
     let env = Env::new(FAILED);
     let operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
