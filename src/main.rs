@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use warehouse_sync_operator::cli::{CANNOT, Cli, complain};
+use warehouse_sync_operator::cli::{CANNOT, OperatorCli, print_error};
 
 fn main() -> ExitCode {
     // First: kube and reqwest must use the same crypto provider.
@@ -10,13 +10,13 @@ fn main() -> ExitCode {
         .install_default()
         .is_err()
     {
-        complain("error: another crypto provider is already installed");
+        print_error("error: another crypto provider is already installed");
         return ExitCode::from(CANNOT);
     }
-    match Cli::from_args().execute() {
+    match OperatorCli::from_args().execute() {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

@@ -88,7 +88,7 @@ pub enum Reason {
     /// Healthy: not known, because `PostHog` could not be read.
     NotObserved,
     /// Healthy: `PostHog`'s data about a table is not reliable.
-    CannotTell,
+    HealthUnknown,
     /// Healthy: the selector matches no table, or none that is switched on.
     NothingSelected,
     /// Remediation: Enforce, and nothing blocks it.
@@ -102,7 +102,7 @@ pub enum Reason {
     /// Pending approval: no proposal waits.
     NothingToApprove,
     /// Admission policies: they are in effect.
-    GuardStands,
+    GuardActive,
     /// Admission policies: they are missing, altered, or cannot be read.
     GuardBroken,
     /// Admission policies: they are not in effect, and approvals are accepted anyway.

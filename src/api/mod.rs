@@ -6,6 +6,7 @@
 mod about;
 pub mod action;
 pub mod announced;
+pub mod answers;
 pub mod cause;
 mod cel;
 pub mod conditions;
@@ -19,7 +20,6 @@ pub mod host;
 pub mod incident;
 pub mod invalid;
 pub mod limits;
-pub mod marks;
 pub mod names;
 pub mod notification;
 pub mod overrides;

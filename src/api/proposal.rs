@@ -169,7 +169,7 @@ impl Phase {
 
     /// True from its approval until it ends.
     #[must_use]
-    pub const fn is_under_way(self) -> bool {
+    pub const fn is_in_progress(self) -> bool {
         matches!(self, Self::Approved | Self::Executing | Self::Verifying)
     }
 

@@ -331,19 +331,19 @@ pub struct SourceState {
     pub id: String,
     /// The credentials that were applied last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub credentials: Option<Handover>,
+    pub credentials: Option<SentInput>,
     /// The inputs of the webhook that were pushed last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub webhook_inputs: Option<Handover>,
+    pub webhook_inputs: Option<SentInput>,
     /// The last registration of its webhook; absent once the webhook is observed to exist.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub webhook: Option<Handover>,
+    pub webhook: Option<SentInput>,
 }
 
 /// Something that is sent to PostHog once. Written before it is sent, so that a crash cannot hide it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub struct Handover {
+pub struct SentInput {
     /// An HMAC of the Secret's values, keyed with the API key. The same values are not sent twice.
     pub hmac: String,
     /// When sending began.

@@ -21,7 +21,7 @@ pub struct Timings {
     /// How often an incident is checked while its outcome is being verified.
     pub verify_every: SignedDuration,
     /// How long an empty list is treated as an error if there were sources before.
-    pub believe_empty_after: SignedDuration,
+    pub trust_empty_after: SignedDuration,
 }
 
 impl Timings {
@@ -34,7 +34,7 @@ impl Timings {
         wait_new_job: SignedDuration::from_mins(150),
         prove_within: SignedDuration::from_mins(10),
         verify_every: SignedDuration::from_secs(15),
-        believe_empty_after: SignedDuration::from_hours(24),
+        trust_empty_after: SignedDuration::from_hours(24),
     };
 
     /// How long a table's log must have been quiet before it is reloaded after a cancel. Longer than the difference
@@ -46,7 +46,7 @@ impl Timings {
 
     /// How long after a call its effect is checked every `verify_every`: ten minutes, 40 polls.
     #[must_use]
-    pub fn shows_soon(&self) -> SignedDuration {
+    pub fn effect_visible_within(&self) -> SignedDuration {
         self.verify_every * 40
     }
 
@@ -61,7 +61,7 @@ impl Timings {
             wait_new_job,
             prove_within,
             verify_every,
-            believe_empty_after,
+            trust_empty_after,
         } = Self::PRODUCTION;
         let shorter =
             |duration: SignedDuration| duration / i32::try_from(factor.max(1)).unwrap_or(i32::MAX);
@@ -73,7 +73,7 @@ impl Timings {
             wait_new_job: shorter(wait_new_job),
             prove_within: shorter(prove_within),
             verify_every: shorter(verify_every),
-            believe_empty_after: shorter(believe_empty_after),
+            trust_empty_after: shorter(trust_empty_after),
         }
     }
 }

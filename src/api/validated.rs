@@ -7,10 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
     WarehouseSyncPolicy, WarehouseSyncPolicySpec,
+    answers::Answers,
     glob::Globs,
     health::{Cdc, HealthSpec, Webhooks},
     host::Host,
-    marks::Marks,
     names::{MAX_TOKEN, REQUESTED_AT, RESET_AT},
     notification::Notification,
     overrides::Override,
@@ -120,7 +120,7 @@ pub struct ValidatedPolicy {
     /// The value of the annotation `resetAt`, if any.
     pub reset_at: Option<String>,
     /// Approvals, denials and requests.
-    pub marks: Marks,
+    pub answers: Answers,
     /// The value of the annotation `requestedAt`, if any.
     pub requested_at: Option<String>,
 }
@@ -203,7 +203,7 @@ impl ValidatedPolicy {
             windows: windows.collect::<Result<_, _>>()?,
             limits: Limits::new(&remediation.limits)?,
             reset_at: annotation(meta, RESET_AT),
-            marks: Marks::new(meta),
+            answers: Answers::new(meta),
             requested_at: annotation(meta, REQUESTED_AT),
         }
         .check_floors()

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use warehouse_sync_operator::cli::{complain, plugin::PluginCli};
+use warehouse_sync_operator::cli::{plugin::PluginCli, print_error};
 
 /// The command failed or was refused.
 const REFUSED: u8 = 1;
@@ -14,13 +14,13 @@ fn main() -> ExitCode {
         .install_default()
         .is_err()
     {
-        complain("error: another crypto provider is already installed");
+        print_error("error: another crypto provider is already installed");
         return ExitCode::from(REFUSED);
     }
     match PluginCli::parse().execute() {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             ExitCode::from(REFUSED)
         }
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, error::Category};
 
 use super::{
     CliError,
-    output::{complain, written},
+    output::{print_error, written},
 };
 use crate::{
     api::status::{Confidence, RootCause},
@@ -58,7 +58,7 @@ pub(super) fn batch(input: impl Read, output: impl Write) -> Result<ExitCode, Cl
         };
         if let Some(error) = &answer.error {
             broken = true;
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
         }
         let result = write_line(&mut output, &answer);
         if is_broken_pipe(&result) {

@@ -1,6 +1,6 @@
 //! Why a project could not be read, and what to do about it.
 
-use super::patient::PATIENCE;
+use super::waiting::LONGEST_WAIT;
 use crate::{
     diagnose::words::in_words,
     posthog::{PostHogError, error::KEYS_WITHOUT_SCOPES},
@@ -18,7 +18,7 @@ pub(super) fn why(error: &PostHogError, host: &str, project: i64) -> String {
         PostHogError::RateLimited { wait, .. } => format!(
             "PostHog asks to wait for {}, but this command waits for at most {}. All clients of an API key share its limits: try again later",
             in_words(*wait),
-            in_words(PATIENCE)
+            in_words(LONGEST_WAIT)
         ),
         PostHogError::Waiting { .. } | PostHogError::OverShare { .. } => {
             "All clients of an API key share its limits: try again later"

@@ -11,9 +11,9 @@ use super::{
     CANNOT, CliError,
     network::NetworkArgs,
     output,
-    patient::PATIENCE,
     project::{BUDGET, Project, Read},
     report::{Report, plural},
+    waiting::LONGEST_WAIT,
 };
 use crate::{
     api::{
@@ -24,7 +24,7 @@ use crate::{
     diagnose::{
         Diagnosis,
         causes::Advice,
-        diagnose as judge,
+        diagnose as find_problems,
         one_look::{self, Unlooked},
         probing,
         words::in_words,
@@ -98,7 +98,7 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
         table: None,
     };
     let mut read = project.read()?;
-    let (mut diagnosis, notes) = judged(&mut read);
+    let (mut diagnosis, notes) = diagnosed(&mut read);
     let findings = findings(&mut diagnosis, began);
     let summary = diagnosis.summary(|_| false);
     let host = read.policy.project.host.as_str();
@@ -156,12 +156,12 @@ fn exit_code(findings: &[Finding], cut_off: bool) -> ExitCode {
 }
 
 /// What is wrong with the project, and what was not checked.
-fn judged(read: &mut Read) -> (Diagnosis, Vec<String>) {
+fn diagnosed(read: &mut Read) -> (Diagnosis, Vec<String>) {
     let (at, cut_off) = (read.at, read.cut_off);
     let timings = &Timings::PRODUCTION;
     let unlooked = Unlooked::of(&read.policy, &mut read.snapshot, timings, at, cut_off);
     let known = read.known();
-    let mut diagnosis = judge(&known);
+    let mut diagnosis = find_problems(&known);
     one_look::add(&known, &unlooked, &mut diagnosis);
     let questions = probing::due(&known).len();
     let mut notes = notes(&unlooked, questions, cut_off);
@@ -186,7 +186,7 @@ fn notes(unlooked: &Unlooked, questions: usize, cut_off: bool) -> Vec<String> {
     if cut_off {
         notes.push(format!(
             "This report is incomplete: PostHog answered 429 and asked to wait longer than the {} that this command waits. All clients of an API key share its limits: try again later.",
-            in_words(PATIENCE)
+            in_words(LONGEST_WAIT)
         ));
     }
     if unlooked.no_answer > 0 {

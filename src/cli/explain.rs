@@ -132,7 +132,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode, CliError> {
 /// The state of a table, for programs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Standing<'a> {
+struct TableState<'a> {
     source: String,
     table: &'a str,
     /// The status in PostHog.
@@ -164,13 +164,13 @@ fn of_table(project: &Project<'_>, name: &str, format: Format) -> Result<ExitCod
         );
         return Err(CliError::CannotRead(none));
     }
-    let standings: Vec<Stands> = named
+    let states: Vec<Stands> = named
         .iter()
         .map(|row| stands(&known, &diagnosis, *row))
         .collect();
-    let standings = named.iter().zip(&standings);
-    let standings: Vec<Standing<'_>> = standings
-        .map(|((source, schema), stands)| Standing {
+    let states = named.iter().zip(&states);
+    let states: Vec<TableState<'_>> = states
+        .map(|((source, schema), stands)| TableState {
             source: source.title(),
             table: &schema.name,
             status: schema
@@ -185,18 +185,14 @@ fn of_table(project: &Project<'_>, name: &str, format: Format) -> Result<ExitCod
         })
         .collect();
     output::print(&match format {
-        Format::Json => output::json(&standings)?,
-        Format::Table => standings
-            .iter()
-            .map(standing)
-            .collect::<Vec<_>>()
-            .join("\n"),
+        Format::Json => output::json(&states)?,
+        Format::Table => states.iter().map(state).collect::<Vec<_>>().join("\n"),
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn standing(standing: &Standing<'_>) -> String {
-    let Standing {
+fn state(state: &TableState<'_>) -> String {
+    let TableState {
         source,
         table,
         status,
@@ -205,7 +201,7 @@ fn standing(standing: &Standing<'_>) -> String {
         phase,
         evidence,
         advice,
-    } = standing;
+    } = state;
     let mut fields = vec![
         ("Table", format!("{source}, {table}")),
         ("PostHog", (*status).to_owned()),

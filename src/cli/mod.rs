@@ -12,12 +12,12 @@ mod error;
 mod explain;
 mod network;
 mod output;
-mod patient;
 pub mod plugin;
 mod progress;
 mod project;
 mod report;
 mod run;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -25,14 +25,14 @@ use clap::{Parser, Subcommand};
 use kube::CustomResourceExt;
 
 pub use error::{CANNOT, CliError};
-pub use output::complain;
+pub use output::print_error;
 
 use crate::api::WarehouseSyncPolicy;
 
 /// Keeps `PostHog` data-warehouse syncs healthy, and asks before it touches data.
 #[derive(Debug, Parser)]
 #[command(name = "warehouse-sync-operator", version, about = "Keeps PostHog data-warehouse syncs healthy, and asks before it touches data", long_about = None)]
-pub struct Cli {
+pub struct OperatorCli {
     #[command(subcommand)]
     command: Command,
 }
@@ -51,7 +51,7 @@ enum Command {
     Crd,
 }
 
-impl Cli {
+impl OperatorCli {
     /// Reads the arguments of the process. If they are wrong, prints an error and exits.
     #[must_use]
     pub fn from_args() -> Self {

@@ -31,7 +31,7 @@ pub(super) fn written(result: std::io::Result<()>) -> Result<(), CliError> {
 }
 
 /// Writes a line to standard error. If that is closed, the line is dropped.
-pub fn complain(line: &str) {
+pub fn print_error(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", visible::lines(line));
 }
 

@@ -17,12 +17,12 @@ impl Progress {
     }
 
     /// Shows `what` instead of the previous text.
-    pub(super) fn says(self, what: &str) {
+    pub(super) fn show(self, what: &str) {
         self.write(&format!("\r\x1b[K{what} …"));
     }
 
     /// Clears the line for the next output.
-    pub(super) fn clears(self) {
+    pub(super) fn clear(self) {
         self.write("\r\x1b[K");
     }
 

@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
-    CliError, cannot_read::why, network::NetworkArgs, patient::Patient, progress::Progress,
+    CliError, cannot_read::why, network::NetworkArgs, progress::Progress, waiting::WaitingTransport,
 };
 use crate::{
     api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, host::Host, status::State},
@@ -21,7 +21,7 @@ use crate::{
 /// The variable that holds the API key.
 const KEY_VARIABLE: &str = "POSTHOG_API_KEY";
 /// Prefix of a personal API key of `PostHog`.
-const KEY_BEGINS: &str = "phx_";
+const KEY_PREFIX: &str = "phx_";
 
 /// How many requests one command may send after the list: well below the 480 requests per minute of a key.
 pub(super) const BUDGET: Budget = Budget {
@@ -103,7 +103,7 @@ impl Project<'_> {
         let (bytes, from) = match self.api_key_file {
             Some(path) => {
                 let shown = path.display().to_string();
-                if shown.starts_with(KEY_BEGINS) {
+                if shown.starts_with(KEY_PREFIX) {
                     return Err(cannot(format!(
                         "--api-key-file expects the path of a file, but the value looks like the key itself: set {KEY_VARIABLE} to it instead"
                     )));
@@ -132,13 +132,13 @@ impl Project<'_> {
         let authorities = self.network.authorities().map_err(cannot)?;
         let clock: Clock = Arc::new(Timestamp::now);
         let http = HttpTransport::new(hosts, &authorities, clock.clone()).map_err(cannot)?;
-        let transport = Patient::new(http, progress);
-        let patience = transport.patience();
+        let transport = WaitingTransport::new(http, progress);
+        let wait_budget = transport.wait_budget();
         let observer = Observer::new(Arc::new(transport), clock.clone());
         let view = observer.project(&policy.at, &policy.project, key);
-        progress.says("reading the list of sources");
+        progress.show("reading the list of sources");
         let polled = view.poll(jiff::SignedDuration::ZERO, Purpose::Poll).await;
-        progress.clears();
+        progress.clear();
         let sources = polled
             .listed
             .map_err(|error| cannot(why(&error, self.host, self.id)))?;
@@ -152,11 +152,11 @@ impl Project<'_> {
             timings: &Timings::PRODUCTION,
             budget: BUDGET,
             every_run: true,
-            progress: &|done, all| progress.says(&format!("probing: {done} of {all}")),
+            progress: &|done, all| progress.show(&format!("probing: {done} of {all}")),
         }
         .make(sources, Vec::new(), Elsewhere::default())
         .await;
-        progress.clears();
+        progress.clear();
         if self.table.is_some()
             && let Some(other) = canary::newest(&policy, &snapshot)
         {
@@ -169,7 +169,7 @@ impl Project<'_> {
             snapshot,
             state,
             at: clock(),
-            cut_off: patience.has_ended(),
+            cut_off: wait_budget.has_ended(),
         })
     }
 }
@@ -182,7 +182,7 @@ async fn until_interrupted<A>(
         // In this order, so that Ctrl-C is handled before anything is sent.
         biased;
         Ok(()) = tokio::signal::ctrl_c() => {
-            Progress::new().clears();
+            Progress::new().clear();
             Err(CliError::Interrupted)
         }
         result = read => result,

@@ -133,7 +133,7 @@ enum LogFormat {
 pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     let options = options(args)?;
     start_log(args.log_format)?;
-    tell_the_way(&options.authorities);
+    log_network(&options.authorities);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -144,7 +144,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
 }
 
 /// Logs the proxy and the additional certificate authorities, which are hard to see from outside the pod.
-fn tell_the_way(authorities: &Authorities) {
+fn log_network(authorities: &Authorities) {
     if let Some(proxy) = proxy::named() {
         tracing::info!("https uses the proxy {proxy}, except for the hosts in NO_PROXY");
     }

@@ -102,7 +102,7 @@ pub fn of_vanished(
     let long_enough = old
         .state
         .empty_since
-        .is_some_and(|since| now.duration_since(since) >= timings.believe_empty_after);
+        .is_some_and(|since| now.duration_since(since) >= timings.trust_empty_after);
     if long_enough {
         return None;
     }

@@ -66,8 +66,8 @@ fn awaits_proof(proposal: &Proposal, timings: &Timings, now: Timestamp) -> bool 
         return false;
     };
     let last = execution.steps.last();
-    let is_soon =
-        last.is_none_or(|step| now.duration_since(step.started_at) < timings.shows_soon());
+    let is_soon = last
+        .is_none_or(|step| now.duration_since(step.started_at) < timings.effect_visible_within());
     // A run at work may last for days.
     is_soon && execution.observed_job.is_none()
 }

@@ -20,7 +20,7 @@ use super::{
     reconciler::{Reconciled, Reconciler},
 };
 use crate::{
-    api::{WarehouseSyncPolicy, marks::Marks, status::STATE_FORMAT, validated::PolicyRef},
+    api::{WarehouseSyncPolicy, answers::Answers, status::STATE_FORMAT, validated::PolicyRef},
     decide::{OperatorLimits, Plan, Settings, decide, orders::approved, plan::Basis, proposal},
     diagnose::{Diagnosis, diagnose},
     execute::{Came, Journal, Sender},
@@ -69,7 +69,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     ) -> Result<(), KubernetesError> {
         let now = (self.clock)();
         let mut status = writer.written().clone();
-        let notes = proposal::latch_denials(&Marks::new(&object.metadata), &mut status, now);
+        let notes = proposal::latch_denials(&Answers::new(&object.metadata), &mut status, now);
         if notes.is_empty() {
             return Ok(());
         }
@@ -225,7 +225,7 @@ async fn carry_out<T: Transport, K: Kubernetes>(
     place: usize,
     journal: &mut Journal<'_, '_, K>,
 ) -> Result<(), KubernetesError> {
-    while plan.proposals[place].phase.is_under_way() {
+    while plan.proposals[place].phase.is_in_progress() {
         let before = plan.proposals[place].clone();
         let now = sender.view.client.now();
         let came = match approved::order(&before, sender.timings, now) {

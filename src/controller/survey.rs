@@ -51,7 +51,7 @@ pub fn is_verifying(incident: &Incident, timings: &Timings, now: Timestamp) -> b
     let since = last_call.map_or(incident.step_since, |at| at.max(incident.step_since));
     is_in_flight(incident)
         && !matches!(incident.step, Step::WaitSuccess | Step::BackOff)
-        && now.duration_since(since) < timings.shows_soon()
+        && now.duration_since(since) < timings.effect_visible_within()
 }
 
 /// How many requests one survey may make beyond the list. A look costs one or two.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     api::{
         policy::{Credentials, FromSecret, SecretKeyRef, SourceRef},
-        status::{Fate, Handover, RootCause, Severity},
+        status::{Fate, RootCause, SentInput, Severity},
     },
     posthog::{
         inputs::{Inputs, is_credential},
@@ -245,7 +245,7 @@ fn meant(source: &SourceRef) -> String {
 fn not_taken(known: &Known<'_>, offer: &Offer<'_>) -> Option<Problem> {
     let mut states = known.state.sources.iter();
     let state = states.find(|state| state.id == offer.source.id)?;
-    let Handover {
+    let SentInput {
         hmac,
         at,
         fate,

@@ -61,7 +61,7 @@ fn asked(known: &Known<'_>, schema_id: &str) -> Option<(&'static str, String)> {
 /// The request for a table that has not led to a proposal yet, as the annotation says it.
 #[must_use]
 pub fn unanswered<'a>(known: &Known<'a>, schema_id: &str) -> Option<&'a str> {
-    let mut requests = known.policy.marks.requests();
+    let mut requests = known.policy.answers.requests();
     let (_, value) = requests.find(|(id, _)| *id == schema_id)?;
     let mut states = known.state.schemas.iter();
     let state = states.find(|state| state.id == schema_id);

@@ -8,7 +8,7 @@ use crate::{
     api::{
         Timings, WarehouseSyncPolicyStatus,
         proposal::Proposal,
-        status::{Fate, Handover, Incident, Note, Send, SourceState},
+        status::{Fate, Incident, Note, Send, SentInput, SourceState},
     },
     decide::{
         Blocked, Held, Plan,
@@ -30,7 +30,7 @@ pub enum Record {
     /// As the newest send of an incident.
     Incident(Box<Incident>),
     /// In the state of its source.
-    Source(Handover),
+    Source(SentInput),
     /// As the newest step of a proposal.
     Proposal(Box<Proposal>),
 }
@@ -54,7 +54,7 @@ impl Record {
     /// The intent to send something to a source.
     #[must_use]
     pub fn source(basis: &OfSource, now: Timestamp) -> Self {
-        Self::Source(Handover {
+        Self::Source(SentInput {
             hmac: basis.hmac.clone(),
             at: now,
             fate: None,
@@ -95,7 +95,7 @@ impl Record {
                 }
                 Self::Incident(incident)
             }
-            Self::Source(Handover { hmac, at, .. }) => {
+            Self::Source(SentInput { hmac, at, .. }) => {
                 Self::Source(outcome.clone().handover(hmac, at))
             }
             Self::Proposal(intended) => {
@@ -250,7 +250,7 @@ fn make_room(sends: &mut Vec<Send>) {
     }
 }
 
-fn put_source(plan: &mut Plan, order: &Order, handover: Handover) {
+fn put_source(plan: &mut Plan, order: &Order, handover: SentInput) {
     let Basis::Source(basis) = &order.basis else {
         return;
     };
@@ -270,7 +270,7 @@ fn put_source(plan: &mut Plan, order: &Order, handover: Handover) {
             let taken = handover.fate == Some(Fate::Accepted) && handover.detail.is_empty();
             // A new endpoint has a secret of its own, which PostHog knows: that of an older one must not replace it.
             if let Some(hmac) = basis.has_inputs.clone().filter(|_| taken) {
-                state.webhook_inputs = Some(Handover {
+                state.webhook_inputs = Some(SentInput {
                     hmac,
                     detail: String::new(),
                     shown: true,

@@ -15,7 +15,7 @@ use super::{calls::Outcome, spending::Spending};
 use crate::{
     api::{
         proposal::{Proposal, meet},
-        status::{Handover, Incident, SourceState},
+        status::{Incident, SentInput, SourceState},
         validated::Project,
     },
     decide::approval::progress::{self, Sent},
@@ -201,7 +201,7 @@ impl Ledger {
 }
 
 /// What was sent to a source, and where it is recorded.
-fn handovers(state: &mut SourceState) -> impl Iterator<Item = (Place, &mut Handover)> {
+fn handovers(state: &mut SourceState) -> impl Iterator<Item = (Place, &mut SentInput)> {
     let SourceState {
         id,
         credentials,
@@ -230,8 +230,8 @@ impl Outcome {
 
     /// The record of a handover with this outcome.
     #[must_use]
-    pub fn handover(self, hmac: String, at: Timestamp) -> Handover {
-        Handover {
+    pub fn handover(self, hmac: String, at: Timestamp) -> SentInput {
+        SentInput {
             hmac,
             at,
             fate: Some(self.fate),

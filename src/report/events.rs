@@ -6,7 +6,7 @@ use crate::{
         About, WarehouseSyncPolicyStatus,
         conditions::{HEALTHY, NOTIFYING, READY, REMEDIATION_ALLOWED},
         proposal::{Phase, Proposal},
-        status::{Call, Fate, Finding, Handover, Incident, Severity, SourceState, Step},
+        status::{Call, Fate, Finding, Incident, SentInput, Severity, SourceState, Step},
     },
     decide::proposal::note,
     posthog::redact,
@@ -239,7 +239,7 @@ fn moved_on(proposal: &Proposal) -> Option<Notice> {
 
 /// What was handed over for a source, once its fate is known.
 fn handovers(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
-    type Part = fn(&SourceState) -> Option<&Handover>;
+    type Part = fn(&SourceState) -> Option<&SentInput>;
     let parts: [(Part, EventReason, &str); 3] = [
         (
             |state| state.credentials.as_ref(),

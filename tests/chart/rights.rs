@@ -197,7 +197,7 @@ fn do_the_job(env: &Env) {
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
     wait_until_recovered(env);
     assert_one_cancel_and_one_reload(env);
-    env.wait_for_reason("p", "ApprovalGuardActive", "GuardStands");
+    env.wait_for_reason("p", "ApprovalGuardActive", "GuardActive");
     for (key, reason) in [
         ("wrong", "KeyRejected"),
         ("demo", "Polled"),

@@ -370,7 +370,7 @@ fn only_the_operator_writes_status_and_it_writes_nothing_else() {
         "-p",
         forged,
     ];
-    admin.may_not(&forge, "only the operator's own account");
+    admin.may_not(&forge, "only the operator's ServiceAccount");
     let author = User::with_role(&plane, &at, "author-s", "editor");
     author.may_not(
         &forge,
@@ -455,7 +455,7 @@ fn an_approved_proposal_is_executed_once_and_only_while_the_admission_policies_a
     });
     env.plane.apply(ADMISSION).unwrap();
     let second = waits(&env, &first.id);
-    env.wait_for_reason("p", "ApprovalGuardActive", "GuardStands");
+    env.wait_for_reason("p", "ApprovalGuardActive", "GuardActive");
     assert_eq!(env.count("POST", "/resync/"), 0);
 
     // Altered for a moment and restored: the proposal gets another id.

@@ -130,7 +130,7 @@ fn approvals_from_git_and_live_ones_survive_every_tool_and_take_effect_once() {
     }
     // Earlier proposals are superseded.
     for tool in Tool::ALL {
-        env.wait_for_reason(tool.name(), "ApprovalGuardActive", "GuardStands");
+        env.wait_for_reason(tool.name(), "ApprovalGuardActive", "GuardActive");
     }
     for tool in Tool::ALL {
         let key = |row: &Proposal| format!("approve.warehousesync.dev/{}", row.id);

@@ -8,7 +8,7 @@ use kube::CustomResourceExt as _;
 use serde_json::Value;
 use warehouse_sync_operator::{
     api::WarehouseSyncPolicy,
-    cli::{Cli, plugin},
+    cli::{OperatorCli, plugin},
 };
 
 use crate::{
@@ -73,7 +73,7 @@ impl Known {
         let said = |what: &str| format!("{what} in `{shown}`");
         let program = words[0].rsplit('/').next().unwrap_or_default();
         match program {
-            "warehouse-sync-operator" => parsed(Cli::try_parse_from(words), &shown),
+            "warehouse-sync-operator" => parsed(OperatorCli::try_parse_from(words), &shown),
             "kubectl-wsp" => parsed(plugin::PluginCli::try_parse_from(words), &shown),
             "kubectl" if words.get(1).is_some_and(|word| word == "wsp") => {
                 parsed(plugin::PluginCli::try_parse_from(&words[1..]), &shown)

@@ -715,7 +715,7 @@ fn an_execution_that_this_process_did_not_begin_is_not_gone_on_with_after_the_gu
         world.pass();
         let executing = newest(world).phase;
         assert!(
-            executing.is_under_way() || executing == Phase::AwaitingApproval,
+            executing.is_in_progress() || executing == Phase::AwaitingApproval,
             "{executing:?}"
         );
         if executing == Phase::Verifying {

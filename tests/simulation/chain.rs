@@ -11,8 +11,8 @@ use warehouse_sync_operator::{
         policy::{CancelStuck, Mode, Proposing, Remediation, Switch},
         proposal::{ApprovalSeen, ExecutedStep, Execution, Phase, Proposal, ProposedAction},
         status::{
-            BreakerState, Fate, Handover, Incident, MAX_INCIDENTS, MAX_SOURCES, RootCause,
-            SchemaState, SourceState, Step,
+            BreakerState, Fate, Incident, MAX_INCIDENTS, MAX_SOURCES, RootCause, SchemaState,
+            SentInput, SourceState, Step,
         },
         window::{WindowKind, WindowSpec},
     },
@@ -133,7 +133,7 @@ fn prepare(kind: Kind, guard: Guard) -> World {
     world.run_for(until_wanted(kind));
     match kind {
         Kind::RenewedReload | Kind::Enable => {
-            let handed = Handover {
+            let handed = SentInput {
                 hmac: "x".into(),
                 at: world.now() - SignedDuration::from_mins(1),
                 fate: Some(Fate::Accepted),

@@ -7,11 +7,11 @@ use kube::ResourceExt;
 
 use super::{
     PluginError,
+    annotation::Annotation,
     cluster::{Cluster, ClusterArgs},
     file::PolicyFile,
-    mark::Mark,
     print::Format,
-    tell::tell,
+    written::print_written,
 };
 use crate::api::{
     WarehouseSyncPolicy,
@@ -47,14 +47,14 @@ impl AnswerArgs {
 }
 
 /// Where an answer is written, with the policy as it is in the cluster.
-pub(super) enum Asked {
+pub(super) enum Destination {
     /// Into the cluster.
     Live(Cluster, WarehouseSyncPolicy),
     /// Into a file; without a policy if the cluster is not read.
     File(PolicyFile, Option<WarehouseSyncPolicy>),
 }
 
-impl Asked {
+impl Destination {
     /// Reads the policy and the file that the command line names.
     pub(super) async fn read(
         args: &AnswerArgs,
@@ -88,36 +88,49 @@ impl Asked {
     }
 
     /// Writes the answer.
-    pub(super) async fn write(&self, mark: &Mark, format: Format) -> Result<ExitCode, PluginError> {
+    pub(super) async fn write(
+        &self,
+        annotation: &Annotation,
+        format: Format,
+    ) -> Result<ExitCode, PluginError> {
         match self {
-            Self::Live(cluster, policy) => write_live(cluster, policy, mark, format).await,
-            Self::File(file, _) => write_file(file, mark, format),
+            Self::Live(cluster, policy) => write_live(cluster, policy, annotation, format).await,
+            Self::File(file, _) => write_file(file, annotation, format),
         }
     }
 }
 
-fn write_file(file: &PolicyFile, mark: &Mark, format: Format) -> Result<ExitCode, PluginError> {
-    let there = mark.is_in(file.annotation(&mark.annotation))?;
-    if !there {
-        file.add(mark)?;
+fn write_file(
+    file: &PolicyFile,
+    annotation: &Annotation,
+    format: Format,
+) -> Result<ExitCode, PluginError> {
+    let exists = annotation.is_in(file.annotation(&annotation.key))?;
+    if !exists {
+        file.add(annotation)?;
     }
-    tell(format, mark, &file.path().display().to_string(), !there)
+    print_written(
+        format,
+        annotation,
+        &file.path().display().to_string(),
+        !exists,
+    )
 }
 
 async fn write_live(
     cluster: &Cluster,
     policy: &WarehouseSyncPolicy,
-    mark: &Mark,
+    annotation: &Annotation,
     format: Format,
 ) -> Result<ExitCode, PluginError> {
     let name = policy.name_any();
     let place = format!("policy {name} in namespace {}", cluster.namespace);
-    let said = policy.annotations().get(&mark.annotation);
-    let there = mark.is_in(said.map(String::as_str))?;
-    if !there {
-        cluster.annotate(&name, mark).await?;
+    let said = policy.annotations().get(&annotation.key);
+    let exists = annotation.is_in(said.map(String::as_str))?;
+    if !exists {
+        cluster.annotate(&name, annotation).await?;
     }
-    tell(format, mark, &place, !there)
+    print_written(format, annotation, &place, !exists)
 }
 
 /// A complete id, needed where its beginning cannot be looked up.

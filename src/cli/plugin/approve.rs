@@ -7,11 +7,11 @@ use kube::ResourceExt;
 
 use super::{
     PluginError,
-    answer::{AnswerArgs, Asked, in_words, whole, wipes},
+    annotation::{Annotation, value},
+    answer::{AnswerArgs, Destination, in_words, whole, wipes},
     cluster::ClusterArgs,
     confirm::confirm,
     find::find,
-    mark::{Mark, value},
     print::Format,
     show::summary,
     verify::genuine,
@@ -22,7 +22,7 @@ use crate::{
         names::{DENY, ON_BEHALF},
         proposal::{Phase, Proposal, ProposedAction},
     },
-    cli::complain,
+    cli::print_error,
 };
 
 /// Arguments of `approve`.
@@ -46,35 +46,37 @@ pub(super) async fn approve(
 ) -> Result<ExitCode, PluginError> {
     let (_, id) = args.to.name_and_id()?;
     if args.to.file.is_some() && args.on_behalf.is_none() {
-        return Err(nobody());
+        return Err(approver_missing());
     }
-    let asked = Asked::read(&args.to, cluster).await?;
-    let id = match asked.policy() {
+    let destination = Destination::read(&args.to, cluster).await?;
+    let id = match destination.policy() {
         Some(policy) => {
             let proposal = approvable(policy, id)?;
-            shown_and_meant(proposal, args.yes)?;
+            show_and_confirm(proposal, args.yes)?;
             &proposal.id
         }
-        None => unseen(id, args.yes)?,
+        None => unconfirmed_id(id, args.yes)?,
     };
-    let by = match &asked {
-        Asked::Live(cluster, _) => cluster.user_name().await?,
-        Asked::File(..) => {
-            let who = args.on_behalf.as_deref().ok_or_else(nobody)?;
+    let by = match &destination {
+        Destination::Live(cluster, _) => cluster.user_name().await?,
+        Destination::File(..) => {
+            let who = args.on_behalf.as_deref().ok_or_else(approver_missing)?;
             format!("{ON_BEHALF}{who}")
         }
     };
-    asked.write(&Mark::approval(id, &by), format).await
+    destination
+        .write(&Annotation::approval(id, &by), format)
+        .await
 }
 
-fn nobody() -> PluginError {
+fn approver_missing() -> PluginError {
     PluginError::refused(
         "an approval in a file needs --on-behalf WHO: the cluster cannot see from git who approves",
     )
 }
 
 /// An id that the cluster has not confirmed. If its action deletes data, it must be typed again.
-fn unseen(id: &str, yes: bool) -> Result<&str, PluginError> {
+fn unconfirmed_id(id: &str, yes: bool) -> Result<&str, PluginError> {
     let id = whole(id)?;
     let wiping = ProposedAction::ALL.iter().filter(|action| wipes(**action));
     let code = id.split('-').next().unwrap_or_default();
@@ -108,9 +110,9 @@ fn approvable<'a>(policy: &'a WarehouseSyncPolicy, id: &str) -> Result<&'a Propo
 }
 
 /// Shows what is approved, and asks for confirmation if it deletes data.
-fn shown_and_meant(proposal: &Proposal, yes: bool) -> Result<(), PluginError> {
+fn show_and_confirm(proposal: &Proposal, yes: bool) -> Result<(), PluginError> {
     // On standard error: standard output is for what was written.
-    complain(&summary(proposal));
+    print_error(&summary(proposal));
     if wipes(proposal.action) {
         confirm(yes, &in_words(proposal), proposal.title())?;
     }

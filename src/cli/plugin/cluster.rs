@@ -14,7 +14,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{PluginError, mark::Mark};
+use super::{PluginError, annotation::Annotation};
 use crate::{
     api::{WarehouseSyncPolicy, names::PLUGIN_MANAGER},
     controller::startup::mind_exceptions,
@@ -120,8 +120,13 @@ impl Cluster {
     }
 
     /// Writes one annotation of a policy, and nothing else.
-    pub(super) async fn annotate(&self, name: &str, mark: &Mark) -> Result<(), PluginError> {
-        let patch = json!({ "metadata": { "annotations": { &mark.annotation: &mark.value } } });
+    pub(super) async fn annotate(
+        &self,
+        name: &str,
+        annotation: &Annotation,
+    ) -> Result<(), PluginError> {
+        let patch =
+            json!({ "metadata": { "annotations": { &annotation.key: &annotation.value } } });
         let params = PatchParams {
             field_manager: Some(PLUGIN_MANAGER.to_owned()),
             ..PatchParams::default()

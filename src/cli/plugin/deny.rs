@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::{
     PluginError,
-    answer::{AnswerArgs, Asked, whole},
+    annotation::{Annotation, value},
+    answer::{AnswerArgs, Destination, whole},
     cluster::ClusterArgs,
     find::find,
-    mark::{Mark, value},
     print::Format,
 };
 use crate::api::{
@@ -34,12 +34,14 @@ pub(super) async fn deny(
     format: Format,
 ) -> Result<ExitCode, PluginError> {
     let (_, id) = args.to.name_and_id()?;
-    let asked = Asked::read(&args.to, cluster).await?;
-    let id = match asked.policy() {
+    let destination = Destination::read(&args.to, cluster).await?;
+    let id = match destination.policy() {
         Some(policy) => &deniable(policy, id)?.id,
         None => whole(id)?,
     };
-    asked.write(&Mark::denial(id, &args.reason), format).await
+    destination
+        .write(&Annotation::denial(id, &args.reason), format)
+        .await
 }
 
 /// The proposal, if a denial can still stop it.

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::{
     PluginError,
+    admission_policies::{self, AdmissionPolicies},
     cluster::{Cluster, ClusterArgs},
-    guards::{self, Guards},
     print::{Format, print},
 };
 use crate::{
@@ -45,7 +45,7 @@ enum State {
 
 /// A check.
 #[derive(Debug, Serialize)]
-struct Look {
+struct Check {
     of: String,
     state: State,
     message: String,
@@ -61,16 +61,16 @@ pub(super) async fn doctor(
     let policies = cluster
         .policies(args.name.as_deref(), args.all_namespaces)
         .await?;
-    let mut looks = rights(&cluster).await?;
-    looks.push(guards(guards::look(&cluster).await));
+    let mut checks = rights(&cluster).await?;
+    checks.push(admission_policies(admission_policies::find(&cluster).await));
     for policy in &policies {
         cluster.namespace = policy.namespace().unwrap_or_default();
-        looks.push(guard(policy));
-        looks.extend(inert(policy));
-        looks.extend(secrets(&cluster, policy).await);
+        checks.push(condition(policy));
+        checks.extend(inert(policy));
+        checks.extend(secrets(&cluster, policy).await);
     }
-    print(format, &looks, || text(&looks))?;
-    Ok(if looks.iter().any(|look| look.state == State::Wrong) {
+    print(format, &checks, || text(&checks))?;
+    Ok(if checks.iter().any(|check| check.state == State::Wrong) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -79,9 +79,9 @@ pub(super) async fn doctor(
 
 /// The rights of the current user in the namespace. A missing right is not an error: most people do not need to
 /// approve.
-async fn rights(cluster: &Cluster) -> Result<Vec<Look>, PluginError> {
+async fn rights(cluster: &Cluster) -> Result<Vec<Check>, PluginError> {
     let user = cluster.user_name().await?;
-    let mut looks = Vec::new();
+    let mut checks = Vec::new();
     for (verb, what) in [
         ("patch", "annotate policies"),
         ("approve", "approve and deny proposals as yourself"),
@@ -92,7 +92,7 @@ async fn rights(cluster: &Cluster) -> Result<Vec<Look>, PluginError> {
     ] {
         let may = cluster.may(verb).await?;
         let answer = if may { "may" } else { "may not" };
-        looks.push(Look {
+        checks.push(Check {
             of: format!("user {user}"),
             state: State::Ok,
             message: format!(
@@ -101,7 +101,7 @@ async fn rights(cluster: &Cluster) -> Result<Vec<Look>, PluginError> {
             ),
         });
     }
-    Ok(looks)
+    Ok(checks)
 }
 
 fn of(policy: &WarehouseSyncPolicy) -> String {
@@ -113,25 +113,25 @@ fn of(policy: &WarehouseSyncPolicy) -> String {
 }
 
 /// Whether the admission policies exist.
-fn guards(found: Guards) -> Look {
+fn admission_policies(found: AdmissionPolicies) -> Check {
     let (state, message) = match found {
-        Guards::There => (
+        AdmissionPolicies::Exist => (
             State::Ok,
             "the admission policies for approvals exist".to_owned(),
         ),
-        Guards::Missing(names) => (
+        AdmissionPolicies::Missing(names) => (
             State::Wrong,
             format!(
                 "{} is missing, so anyone who may edit a policy could approve, and approvals are ignored: run kubectl apply -f deploy/admission.yaml (with Helm: helm upgrade)",
                 names.join(", ")
             ),
         ),
-        Guards::Unknown(why) => (
+        AdmissionPolicies::Unknown(why) => (
             State::Unknown,
             format!("cannot check whether the admission policies for approvals exist: {why}"),
         ),
     };
-    Look {
+    Check {
         of: "cluster".to_owned(),
         state,
         message,
@@ -139,7 +139,7 @@ fn guards(found: Guards) -> Look {
 }
 
 /// Whether the operator reports that the admission policies are in effect.
-fn guard(policy: &WarehouseSyncPolicy) -> Look {
+fn condition(policy: &WarehouseSyncPolicy) -> Check {
     let status = policy.status.as_ref();
     let (state, message) = match status.and_then(|status| status.condition(APPROVAL_GUARD_ACTIVE)) {
         None => (
@@ -163,7 +163,7 @@ fn guard(policy: &WarehouseSyncPolicy) -> Look {
             )
         }
     };
-    Look {
+    Check {
         of: of(policy),
         state,
         message,
@@ -171,7 +171,7 @@ fn guard(policy: &WarehouseSyncPolicy) -> Look {
 }
 
 /// Answers without effect: to proposals that have ended, which is harmless, and to unknown proposals.
-fn inert(policy: &WarehouseSyncPolicy) -> Vec<Look> {
+fn inert(policy: &WarehouseSyncPolicy) -> Vec<Check> {
     let proposals = || policy.status.iter().flat_map(|status| &status.proposals);
     let answers = policy.annotations().keys().filter_map(|key| {
         let id = key
@@ -187,7 +187,7 @@ fn inert(policy: &WarehouseSyncPolicy) -> Vec<Look> {
                 Some(proposal) => (State::Ok, format!("its proposal is {:?}", proposal.phase)),
                 None => (State::Wrong, "no proposal has this id".to_owned()),
             };
-            Some(Look {
+            Some(Check {
                 of: of(policy),
                 state,
                 message: format!("the annotation {key} has no effect: {why}; it can be removed"),
@@ -197,7 +197,7 @@ fn inert(policy: &WarehouseSyncPolicy) -> Vec<Look> {
 }
 
 /// Whether the Secrets of a policy have the label for their use.
-async fn secrets(cluster: &Cluster, policy: &WarehouseSyncPolicy) -> Vec<Look> {
+async fn secrets(cluster: &Cluster, policy: &WarehouseSyncPolicy) -> Vec<Check> {
     let project = &policy.spec.posthog;
     let project_id = project.project_id;
     let credentials = policy.spec.credentials.iter();
@@ -211,16 +211,16 @@ async fn secrets(cluster: &Cluster, policy: &WarehouseSyncPolicy) -> Vec<Look> {
         uses.iter()
             .map(|wanted| (&wanted.secret_ref, Use::Source { project_id, wanted })),
     );
-    let mut looks = Vec::new();
+    let mut checks = Vec::new();
     for (reference, used_for) in wanted {
         let (state, message) = secret(cluster, reference, used_for).await;
-        looks.push(Look {
+        checks.push(Check {
             of: of(policy),
             state,
             message,
         });
     }
-    looks
+    checks
 }
 
 async fn secret(cluster: &Cluster, wanted: &SecretKeyRef, used_for: Use<'_>) -> (State, String) {
@@ -243,17 +243,17 @@ async fn secret(cluster: &Cluster, wanted: &SecretKeyRef, used_for: Use<'_>) -> 
     }
 }
 
-fn text(looks: &[Look]) -> String {
-    let lines: Vec<_> = looks
+fn text(checks: &[Check]) -> String {
+    let lines: Vec<_> = checks
         .iter()
-        .map(|look| {
-            let state = match look.state {
+        .map(|check| {
+            let state = match check.state {
                 State::Ok => "ok",
                 State::Unknown => "unknown",
                 State::Wrong => "WRONG",
             };
-            let said = format!("{state}: {}", look.message);
-            (look.of.as_str(), redact::one_line(&said, 600))
+            let said = format!("{state}: {}", check.message);
+            (check.of.as_str(), redact::one_line(&said, 600))
         })
         .collect();
     fields("", &lines, output::width())

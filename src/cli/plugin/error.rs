@@ -2,7 +2,7 @@
 
 use kube::config::{InferConfigError, KubeconfigError};
 
-use super::{FileError, mark::SaidOtherwise};
+use super::{FileError, annotation::AnnotationConflict};
 use crate::cli::CliError;
 
 /// Why a command failed, and what to do about it.
@@ -32,7 +32,7 @@ pub enum PluginError {
     Output(#[from] CliError),
     /// The annotation already has another value.
     #[error(transparent)]
-    SaidOtherwise(#[from] SaidOtherwise),
+    AnnotationConflict(#[from] AnnotationConflict),
     /// A file could not be edited.
     #[error(transparent)]
     File(#[from] FileError),

@@ -4,6 +4,8 @@
 //! only labels and annotations of Secrets. It has no rights of its own: the API server and the operator decide whether
 //! an approval is valid.
 
+mod admission_policies;
+mod annotation;
 mod answer;
 mod approve;
 mod cluster;
@@ -14,14 +16,12 @@ mod error;
 pub mod file;
 mod find;
 mod get;
-mod guards;
-mod mark;
 mod print;
 mod proposals;
 mod request;
 mod show;
-mod tell;
 mod verify;
+mod written;
 
 use std::process::ExitCode;
 
@@ -29,9 +29,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::output;
 
+pub use annotation::AnnotationConflict;
 pub use error::PluginError;
 pub use file::FileError;
-pub use mark::SaidOtherwise;
 
 /// Shows proposals of the warehouse-sync-operator, and approves or denies them.
 #[derive(Debug, Parser)]

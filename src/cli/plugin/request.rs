@@ -7,11 +7,12 @@ use clap::{Args, ValueEnum};
 use kube::ResourceExt;
 
 use super::{
-    PluginError, cluster::ClusterArgs, confirm::confirm, mark::Mark, print::Format, tell::tell,
+    PluginError, annotation::Annotation, cluster::ClusterArgs, confirm::confirm, print::Format,
+    written::print_written,
 };
 use crate::{
     api::{WarehouseSyncPolicy, names::REQUEST, policy::Mode},
-    cli::complain,
+    cli::print_error,
 };
 
 /// Arguments of `request`.
@@ -23,7 +24,7 @@ pub(super) struct RequestArgs {
     schema_id: String,
     /// The action to propose
     #[arg(value_enum)]
-    wish: Wish,
+    action: RequestedAction,
     /// Do not ask to type the table's name
     #[arg(long, short)]
     yes: bool,
@@ -31,7 +32,7 @@ pub(super) struct RequestArgs {
 
 /// An action that can be requested.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Wish {
+enum RequestedAction {
     /// Delete the table's rows and import it from the beginning
     #[value(name = "Resync")]
     Resync,
@@ -40,7 +41,7 @@ enum Wish {
     DeleteData,
 }
 
-impl Wish {
+impl RequestedAction {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Resync => "Resync",
@@ -59,15 +60,15 @@ pub(super) async fn request(
     let cluster = cluster.connect().await?;
     let policy = cluster.policy(&args.name).await?;
     let title = title(&policy, id).unwrap_or(id);
-    let wish = args.wish.as_str();
-    confirm(args.yes, &format!("{wish} of {title}"), title)?;
+    let action = args.action.as_str();
+    confirm(args.yes, &format!("{action} of {title}"), title)?;
     if policy.spec.mode == Mode::Observe {
-        complain("note: the policy is in mode Observe, so nothing will be proposed");
+        print_error("note: the policy is in mode Observe, so nothing will be proposed");
     }
-    let mark = Mark::request(id, wish_anew(&policy, id, wish));
-    cluster.annotate(&args.name, &mark).await?;
+    let annotation = Annotation::request(id, next_value(&policy, id, action));
+    cluster.annotate(&args.name, &annotation).await?;
     let place = format!("policy {} in namespace {}", args.name, cluster.namespace);
-    tell(format, &mark, &place, true)
+    print_written(format, &annotation, &place, true)
 }
 
 /// An id that is valid at the end of an annotation's key.
@@ -98,8 +99,8 @@ fn title<'a>(policy: &'a WarehouseSyncPolicy, id: &str) -> Option<&'a str> {
     Some(name)
 }
 
-/// The value that requests `wish`: different from earlier ones, because each value takes effect once.
-fn wish_anew(policy: &WarehouseSyncPolicy, id: &str, wish: &str) -> String {
+/// The value that requests `action`: different from earlier ones, because each value takes effect once.
+fn next_value(policy: &WarehouseSyncPolicy, id: &str, action: &str) -> String {
     let asked = policy.annotations().get(&format!("{REQUEST}{id}"));
     let states = policy
         .status
@@ -111,16 +112,16 @@ fn wish_anew(policy: &WarehouseSyncPolicy, id: &str, wish: &str) -> String {
     let times = asked
         .into_iter()
         .chain(handled)
-        .filter_map(|value| times(value, wish));
+        .filter_map(|value| times(value, action));
     match times.max() {
-        None => wish.to_owned(),
-        Some(times) => format!("{wish}@{}", times.saturating_add(1)),
+        None => action.to_owned(),
+        Some(times) => format!("{action}@{}", times.saturating_add(1)),
     }
 }
 
-/// The number of the request of `wish` in `value`.
-fn times(value: &str, wish: &str) -> Option<u32> {
-    match value.strip_prefix(wish)? {
+/// The number of the request of `action` in `value`.
+fn times(value: &str, action: &str) -> Option<u32> {
+    match value.strip_prefix(action)? {
         "" => Some(1),
         again => again.strip_prefix('@')?.parse().ok(),
     }

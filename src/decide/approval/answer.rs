@@ -56,10 +56,10 @@ pub fn answer(
     proposal: &Proposal,
     now: Timestamp,
 ) -> ApprovalAnswer {
-    if let Some(reason) = policy.marks.denial(&proposal.id) {
+    if let Some(reason) = policy.answers.denial(&proposal.id) {
         return ApprovalAnswer::Denied(reason.to_owned());
     }
-    let Some(by) = policy.marks.approval(&proposal.id) else {
+    let Some(by) = policy.answers.approval(&proposal.id) else {
         return ApprovalAnswer::None;
     };
     if by.trim().is_empty() || by == ON_BEHALF {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Ask, Hold};
 use crate::{
-    api::status::{Fate, Handover, SourceState},
+    api::status::{Fate, SentInput, SourceState},
     decide::plan::{Basis, Kind},
 };
 
@@ -30,7 +30,7 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     Some(Hold::for_now(why))
 }
 
-const fn given(state: &SourceState, kind: Kind) -> Option<&Handover> {
+const fn given(state: &SourceState, kind: Kind) -> Option<&SentInput> {
     match kind {
         Kind::Credentials => state.credentials.as_ref(),
         Kind::Webhook => state.webhook.as_ref(),
@@ -46,13 +46,13 @@ const fn given(state: &SourceState, kind: Kind) -> Option<&Handover> {
 
 /// Whether exactly this was sent before.
 #[must_use]
-pub fn tried<'a>(before: &'a Handover, hmac: &str) -> Option<&'a Handover> {
+pub fn tried<'a>(before: &'a SentInput, hmac: &str) -> Option<&'a SentInput> {
     let left = before.fate != Some(Fate::NotSent);
     Some(before).filter(|_| left && before.hmac == hmac)
 }
 
 /// Its result, in words.
-fn became(handed: &Handover) -> String {
+fn became(handed: &SentInput) -> String {
     let said = if handed.detail.is_empty() {
         String::new()
     } else {
@@ -77,8 +77,8 @@ mod tests {
     use super::*;
     use crate::decide::guards::fixture::{Situation, ago, of_source};
 
-    fn handed(hmac: &str, fate: Option<Fate>, detail: &str) -> Handover {
-        Handover {
+    fn handed(hmac: &str, fate: Option<Fate>, detail: &str) -> SentInput {
+        SentInput {
             hmac: hmac.into(),
             at: ago(60) + jiff::SignedDuration::from_millis(7),
             fate,

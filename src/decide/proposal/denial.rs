@@ -6,7 +6,7 @@ use super::{note, suppressed};
 use crate::{
     api::{
         WarehouseSyncPolicyStatus,
-        marks::Marks,
+        answers::Answers,
         proposal::{Phase, Proposal},
     },
     posthog::redact,
@@ -17,7 +17,7 @@ use crate::{
 /// It needs nothing but the object: a denial can do no harm, so it is valid even while the admission policies are not in effect.
 #[must_use]
 pub fn latch_denials(
-    marks: &Marks,
+    answers: &Answers,
     status: &mut WarehouseSyncPolicyStatus,
     now: Timestamp,
 ) -> Vec<String> {
@@ -26,7 +26,7 @@ pub fn latch_denials(
         if !matches!(proposal.phase, Phase::AwaitingApproval | Phase::Approved) {
             continue;
         }
-        let Some(reason) = marks.denial(&proposal.id) else {
+        let Some(reason) = answers.denial(&proposal.id) else {
             continue;
         };
         deny(proposal, reason);

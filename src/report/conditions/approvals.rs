@@ -35,7 +35,7 @@ pub fn guarding(guard: &ApprovalGuard, unguarded: bool) -> ConditionFact {
     let (truth, reason, message) = match &guard.broken {
         None => (
             Truth::True,
-            Reason::GuardStands,
+            Reason::GuardActive,
             "Only who may approve can approve".to_owned(),
         ),
         Some(why) if unguarded => (

@@ -40,7 +40,7 @@ pub fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) ->
     if unclear > 0 {
         return say(
             Truth::Unknown,
-            Reason::CannotTell,
+            Reason::HealthUnknown,
             format!("Of {unclear} tables it cannot be told how they are; see findings"),
         );
     }

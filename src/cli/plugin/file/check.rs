@@ -2,7 +2,7 @@
 //! edit was made.
 
 use super::{
-    super::mark::Mark,
+    super::annotation::Annotation,
     tree::{self, Content, Node},
 };
 
@@ -11,10 +11,11 @@ pub(super) fn only_added(
     original: &str,
     edited: &str,
     place: usize,
-    mark: &Mark,
+    annotation: &Annotation,
 ) -> Result<(), String> {
     let (mut before, mut after) = (tree::read(original)?, tree::read(edited)?);
-    let added = annotations(&mut after, place).map_or(0, |annotations| take(annotations, mark));
+    let added =
+        annotations(&mut after, place).map_or(0, |annotations| take(annotations, annotation));
     // If the annotation is the first one, the map may be new.
     without_empty(&mut before, place);
     without_empty(&mut after, place);
@@ -52,9 +53,9 @@ fn annotations(documents: &mut [Node], place: usize) -> Option<&mut Vec<(Node, N
 }
 
 /// Removes the annotation, and returns how often it occurred.
-fn take(annotations: &mut Vec<(Node, Node)>, mark: &Mark) -> usize {
+fn take(annotations: &mut Vec<(Node, Node)>, annotation: &Annotation) -> usize {
     let before = annotations.len();
-    annotations.retain(|(key, value)| !(key.is(&mark.annotation) && value.is(&mark.value)));
+    annotations.retain(|(key, value)| !(key.is(&annotation.key) && value.is(&annotation.value)));
     before - annotations.len()
 }
 
@@ -81,11 +82,11 @@ mod tests {
     const BEFORE: &str = "metadata:\n  name: a\n---\nmetadata:\n  name: b\n";
 
     fn check(edited: &str) -> Result<(), String> {
-        let mark = Mark {
-            annotation: "k".to_owned(),
+        let annotation = Annotation {
+            key: "k".to_owned(),
             value: "v".to_owned(),
         };
-        only_added(BEFORE, edited, 1, &mark)
+        only_added(BEFORE, edited, 1, &annotation)
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use granit_parser::ScalarStyle;
 
 use super::{
-    super::mark::Mark,
+    super::annotation::Annotation,
     tree::{Content, Node},
 };
 
@@ -20,7 +20,11 @@ pub(super) struct Insertion {
 }
 
 /// The insertion that annotates `policy`.
-pub(super) fn insertion(text: &str, policy: &Node, mark: &Mark) -> Result<Insertion, String> {
+pub(super) fn insertion(
+    text: &str,
+    policy: &Node,
+    annotation: &Annotation,
+) -> Result<Insertion, String> {
     let file = File { text };
     owned_here("the policy", policy)?;
     let (meta_key, meta) = only(policy, "metadata")?.ok_or("the policy has no metadata")?;
@@ -31,7 +35,7 @@ pub(super) fn insertion(text: &str, policy: &Node, mark: &Mark) -> Result<Insert
             let text = format!(
                 ", {}: {{{}}}",
                 key_of("annotations", name_key),
-                pair(mark, name_key)?
+                pair(annotation, name_key)?
             );
             Ok(Insertion {
                 at: name.at.end,
@@ -45,7 +49,7 @@ pub(super) fn insertion(text: &str, policy: &Node, mark: &Mark) -> Result<Insert
                 .saturating_sub(file.indent(meta_key)?.len())
                 .max(1);
             let deeper = format!("{indent}{}", " ".repeat(step));
-            let pair = pair(mark, name_key)?;
+            let pair = pair(annotation, name_key)?;
             file.behind(
                 name,
                 &[format!("{indent}annotations:"), format!("{deeper}{pair}")],
@@ -59,15 +63,19 @@ pub(super) fn insertion(text: &str, policy: &Node, mark: &Mark) -> Result<Insert
             entries,
         } => {
             let quoted_as = entries.first().map_or(key, |(first, _)| first);
-            Ok(file.within_braces(annotations, entries.is_empty(), &pair(mark, quoted_as)?))
+            Ok(file.within_braces(
+                annotations,
+                entries.is_empty(),
+                &pair(annotation, quoted_as)?,
+            ))
         }
-        Content::Map { entries, .. } => file.among(entries, mark),
+        Content::Map { entries, .. } => file.among(entries, annotation),
         Content::Scalar {
             style: ScalarStyle::Plain,
             ..
         } if annotations.at.is_empty() && !is_flow(meta) => {
             let indent = file.indent(key)?;
-            let pair = pair(mark, key)?;
+            let pair = pair(annotation, key)?;
             file.behind(key, &[format!("{indent}  {pair}")])
         }
         _ => {
@@ -115,9 +123,9 @@ fn key_of(key: &str, neighbour: &Node) -> String {
 }
 
 /// The annotation. Its value is a JSON string, which is also valid YAML for any content.
-fn pair(mark: &Mark, neighbour: &Node) -> Result<String, String> {
-    let value = serde_json::to_string(&mark.value).map_err(|error| error.to_string())?;
-    Ok(format!("{}: {value}", key_of(&mark.annotation, neighbour)))
+fn pair(annotation: &Annotation, neighbour: &Node) -> Result<String, String> {
+    let value = serde_json::to_string(&annotation.value).map_err(|error| error.to_string())?;
+    Ok(format!("{}: {value}", key_of(&annotation.key, neighbour)))
 }
 
 /// The text of the file.
@@ -127,10 +135,14 @@ struct File<'a> {
 
 impl File<'_> {
     /// After the last entry that is on one line, or before the first.
-    fn among(&self, entries: &[(Node, Node)], mark: &Mark) -> Result<Insertion, String> {
+    fn among(
+        &self,
+        entries: &[(Node, Node)],
+        annotation: &Annotation,
+    ) -> Result<Insertion, String> {
         let (first, _) = entries.first().ok_or("its annotations are empty")?;
         let indent = self.indent(first)?;
-        let pair = pair(mark, first)?;
+        let pair = pair(annotation, first)?;
         let line = [format!("{indent}{pair}")];
         let places = entries.iter().rev();
         let mut fitting = places.filter_map(|(_, value)| self.behind(value, &line).ok());

@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 
 pub use error::FileError;
 
-use super::mark::Mark;
+use super::annotation::Annotation;
 use tree::{Content, Node};
 
 /// Kind of a policy.
@@ -83,13 +83,14 @@ impl PolicyFile {
     }
 
     /// Writes the file with one more annotation.
-    pub(super) fn add(&self, mark: &Mark) -> Result<(), FileError> {
-        let edited = edited(&self.text, &self.documents, self.chosen, mark).map_err(|why| {
-            FileError::Unsafe {
-                path: self.path.clone(),
-                why,
-            }
-        })?;
+    pub(super) fn add(&self, annotation: &Annotation) -> Result<(), FileError> {
+        let edited =
+            edited(&self.text, &self.documents, self.chosen, annotation).map_err(|why| {
+                FileError::Unsafe {
+                    path: self.path.clone(),
+                    why,
+                }
+            })?;
         replace(&self.path, &edited).map_err(|source| FileError::Write {
             path: self.path.clone(),
             source,
@@ -105,16 +106,21 @@ impl PolicyFile {
 /// same.
 pub fn annotated(text: &str, annotation: &str, value: &str) -> Result<String, String> {
     let (documents, chosen) = parsed(text, None, None)?;
-    let (annotation, value) = (annotation.to_owned(), value.to_owned());
-    edited(text, &documents, chosen, &Mark { annotation, value })
+    let (key, value) = (annotation.to_owned(), value.to_owned());
+    edited(text, &documents, chosen, &Annotation { key, value })
 }
 
-fn edited(text: &str, documents: &[Node], chosen: usize, mark: &Mark) -> Result<String, String> {
+fn edited(
+    text: &str,
+    documents: &[Node],
+    chosen: usize,
+    annotation: &Annotation,
+) -> Result<String, String> {
     let policy = documents.get(chosen).ok_or("the policy does not exist")?;
-    let insertion = insert::insertion(text, policy, mark)?;
+    let insertion = insert::insertion(text, policy, annotation)?;
     let mut edited = text.to_owned();
     edited.insert_str(insertion.at, &insertion.text);
-    check::only_added(text, &edited, chosen, mark)?;
+    check::only_added(text, &edited, chosen, annotation)?;
     Ok(edited)
 }
 

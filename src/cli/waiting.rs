@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long one command waits in total. A key's limit per minute has reset by then, its limit per hour perhaps not.
-pub(super) const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
+pub(super) const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(3);
 /// Wait after a 429 that does not say how long.
 const DEFAULT_WAIT: Duration = Duration::from_mins(1);
 /// Shortest wait: `Retry-After: 0` must not make a loop without a pause.
@@ -26,7 +26,7 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// Sends through `inner`, and again after each wait that `PostHog` asks for. Only for reads: a 429 has no effect, and a
 /// read may be repeated.
 #[derive(Debug)]
-pub(super) struct Patient<T> {
+pub(super) struct WaitingTransport<T> {
     inner: T,
     progress: Progress,
     /// Time left for waits; none once a wait was refused.
@@ -35,19 +35,19 @@ pub(super) struct Patient<T> {
 
 /// Reports whether a wait was refused, also after the transport has been moved.
 #[derive(Debug, Clone)]
-pub(super) struct Patience(Arc<Mutex<Option<Duration>>>);
+pub(super) struct WaitBudget(Arc<Mutex<Option<Duration>>>);
 
-impl<T> Patient<T> {
+impl<T> WaitingTransport<T> {
     pub(super) fn new(inner: T, progress: Progress) -> Self {
         Self {
             inner,
             progress,
-            left: Arc::new(Mutex::new(Some(PATIENCE.unsigned_abs()))),
+            left: Arc::new(Mutex::new(Some(LONGEST_WAIT.unsigned_abs()))),
         }
     }
 
-    pub(super) fn patience(&self) -> Patience {
-        Patience(self.left.clone())
+    pub(super) fn wait_budget(&self) -> WaitBudget {
+        WaitBudget(self.left.clone())
     }
 
     /// Subtracts `wait` from the time left; false if it is too long, and from then on.
@@ -58,7 +58,7 @@ impl<T> Patient<T> {
     }
 }
 
-impl Patience {
+impl WaitBudget {
     /// True if `PostHog` asked for a longer wait than this command allows, so that later reads were skipped.
     pub(super) fn has_ended(&self) -> bool {
         let left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +66,7 @@ impl Patience {
     }
 }
 
-impl<T: Transport> Transport for Patient<T> {
+impl<T: Transport> Transport for WaitingTransport<T> {
     async fn send(
         &self,
         host: &Host,
@@ -80,7 +80,7 @@ impl<T: Transport> Transport for Patient<T> {
             if answer.status != 429 || !self.grants(wait) {
                 return Ok(answer);
             }
-            self.progress.says(&format!(
+            self.progress.show(&format!(
                 "rate limited by PostHog (429): waiting {} seconds",
                 wait.as_secs()
             ));
@@ -95,13 +95,15 @@ mod tests {
 
     #[test]
     fn all_waits_share_one_limit_and_none_follows_a_refused_one() {
-        let patient = Patient::new((), Progress::new());
-        let patience = patient.patience();
-        let most = PATIENCE.unsigned_abs();
-        assert!(patient.grants(most / 2) && patient.grants(most / 2) && !patience.has_ended());
-        assert!(!patient.grants(SHORTEST_WAIT) && patience.has_ended());
+        let transport = WaitingTransport::new((), Progress::new());
+        let wait_budget = transport.wait_budget();
+        let most = LONGEST_WAIT.unsigned_abs();
         assert!(
-            !patient.grants(Duration::ZERO),
+            transport.grants(most / 2) && transport.grants(most / 2) && !wait_budget.has_ended()
+        );
+        assert!(!transport.grants(SHORTEST_WAIT) && wait_budget.has_ended());
+        assert!(
+            !transport.grants(Duration::ZERO),
             "later waits are refused too"
         );
     }

@@ -7,9 +7,9 @@ use crate::controller::approval_guard::{resource, shipped};
 
 /// Whether the admission policies exist. Only the operator checks that they are unchanged.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Guards {
+pub(super) enum AdmissionPolicies {
     /// All exist.
-    There,
+    Exist,
     /// These do not exist.
     Missing(Vec<String>),
     /// They cannot be read, for this reason.
@@ -17,19 +17,19 @@ pub(super) enum Guards {
 }
 
 /// Checks that each shipped object exists.
-pub(super) async fn look(cluster: &Cluster) -> Guards {
+pub(super) async fn find(cluster: &Cluster) -> AdmissionPolicies {
     let mut missing = Vec::new();
     for (kind, name) in shipped() {
         let api: Api<DynamicObject> = Api::all_with(cluster.client.clone(), &resource(&kind));
         match api.get_metadata_opt(&name).await {
             Ok(Some(_)) => {}
             Ok(None) => missing.push(format!("{kind} {name}")),
-            Err(error) => return Guards::Unknown(error.to_string()),
+            Err(error) => return AdmissionPolicies::Unknown(error.to_string()),
         }
     }
     if missing.is_empty() {
-        Guards::There
+        AdmissionPolicies::Exist
     } else {
-        Guards::Missing(missing)
+        AdmissionPolicies::Missing(missing)
     }
 }

@@ -11,27 +11,31 @@ const MAX_VALUE: usize = 256;
 
 /// The annotations that answer proposals or request one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Marks {
+pub struct Answers {
     approvals: BTreeMap<String, String>,
     denials: BTreeMap<String, String>,
     requests: BTreeMap<String, String>,
 }
 
-impl Marks {
+impl Answers {
     /// Reads the annotations of an object.
     #[must_use]
     pub fn new(meta: &ObjectMeta) -> Self {
-        let mut marks = Self::default();
+        let mut answers = Self::default();
         for (key, value) in meta.annotations.iter().flatten() {
             if let Some(id) = key.strip_prefix(APPROVE) {
-                marks.approvals.insert(id.to_owned(), cut(value, MAX_VALUE));
+                answers
+                    .approvals
+                    .insert(id.to_owned(), cut(value, MAX_VALUE));
             } else if let Some(id) = key.strip_prefix(DENY) {
-                marks.denials.insert(id.to_owned(), cut(value, MAX_VALUE));
+                answers.denials.insert(id.to_owned(), cut(value, MAX_VALUE));
             } else if let Some(id) = key.strip_prefix(REQUEST) {
-                marks.requests.insert(id.to_owned(), cut(value, MAX_TOKEN));
+                answers
+                    .requests
+                    .insert(id.to_owned(), cut(value, MAX_TOKEN));
             }
         }
-        marks
+        answers
     }
 
     /// Who approves the proposal with this id, according to the annotation.

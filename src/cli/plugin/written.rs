@@ -4,35 +4,35 @@ use serde::Serialize;
 
 use super::{
     PluginError,
-    mark::Mark,
+    annotation::Annotation,
     print::{Format, print},
 };
 
 /// Prints what was written, and where.
-pub(super) fn tell(
+pub(super) fn print_written(
     format: Format,
-    mark: &Mark,
+    annotation: &Annotation,
     place: &str,
     changed: bool,
 ) -> Result<std::process::ExitCode, PluginError> {
     #[derive(Serialize)]
-    struct Told<'a> {
+    struct Written<'a> {
         #[serde(flatten)]
-        mark: &'a Mark,
+        annotation: &'a Annotation,
         place: &'a str,
         changed: bool,
     }
-    let told = Told {
-        mark,
+    let written = Written {
+        annotation,
         place,
         changed,
     };
-    print(format, &told, || {
-        let Mark { annotation, value } = mark;
+    print(format, &written, || {
+        let Annotation { key, value } = annotation;
         if changed {
-            format!("{place}: {annotation}: {value}\n")
+            format!("{place}: {key}: {value}\n")
         } else {
-            format!("{place}: unchanged, {annotation}: {value} already exists\n")
+            format!("{place}: unchanged, {key}: {value} already exists\n")
         }
     })
 }

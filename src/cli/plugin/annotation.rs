@@ -9,26 +9,27 @@ const MOST: usize = 256;
 
 /// An annotation to write.
 #[derive(Debug, Serialize)]
-pub(super) struct Mark {
-    /// Its name.
-    pub annotation: String,
+pub(super) struct Annotation {
+    /// Its key.
+    #[serde(rename = "annotation")]
+    pub key: String,
     /// Its value.
     pub value: String,
 }
 
 /// The annotation already exists with another value.
 #[derive(Debug, thiserror::Error)]
-#[error("the annotation {annotation} already exists with the value {said:?}. Nothing was changed")]
-pub struct SaidOtherwise {
-    annotation: String,
-    said: String,
+#[error("the annotation {key} already exists with the value {current:?}. Nothing was changed")]
+pub struct AnnotationConflict {
+    key: String,
+    current: String,
 }
 
-impl Mark {
+impl Annotation {
     /// The approval of a proposal, by or on behalf of someone.
     pub(super) fn approval(id: &str, by: &str) -> Self {
         Self {
-            annotation: format!("{APPROVE}{id}"),
+            key: format!("{APPROVE}{id}"),
             value: by.to_owned(),
         }
     }
@@ -36,27 +37,27 @@ impl Mark {
     /// The denial of a proposal.
     pub(super) fn denial(id: &str, reason: &str) -> Self {
         Self {
-            annotation: format!("{DENY}{id}"),
+            key: format!("{DENY}{id}"),
             value: reason.to_owned(),
         }
     }
 
     /// The request of a proposal for a table.
-    pub(super) fn request(schema_id: &str, wish: String) -> Self {
+    pub(super) fn request(schema_id: &str, value: String) -> Self {
         Self {
-            annotation: format!("{REQUEST}{schema_id}"),
-            value: wish,
+            key: format!("{REQUEST}{schema_id}"),
+            value,
         }
     }
 
-    /// True if `said`, the current value, is the same. Another value is never replaced: an answer is final.
-    pub(super) fn is_in(&self, said: Option<&str>) -> Result<bool, SaidOtherwise> {
-        match said {
+    /// True if `current`, the existing value, is the same. Another value is never replaced: an answer is final.
+    pub(super) fn is_in(&self, current: Option<&str>) -> Result<bool, AnnotationConflict> {
+        match current {
             None => Ok(false),
-            Some(said) if said == self.value => Ok(true),
-            Some(said) => Err(SaidOtherwise {
-                annotation: self.annotation.clone(),
-                said: said.to_owned(),
+            Some(current) if current == self.value => Ok(true),
+            Some(current) => Err(AnnotationConflict {
+                key: self.key.clone(),
+                current: current.to_owned(),
             }),
         }
     }
