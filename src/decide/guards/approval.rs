@@ -44,7 +44,7 @@ mod tests {
         let broken = "ApprovalGuardActive is False: it was removed";
         for (stands, denied, starts, expected) in [
             (true, "none", true, None),
-            (true, "own", true, Some("it was denied: not today")),
+            (true, "own", true, Some("denied: not today")),
             (true, "own", false, None),
             (true, "other", true, None),
             (false, "none", true, Some(broken)),

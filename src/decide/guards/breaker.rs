@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_trial_is_the_start_of_a_reload_and_nothing_else() {
-        let waits = "breaker open: it lets one reload pass first";
+        let waits = "circuit breaker open: one reload is tried first";
         let reload = || of_incident(Kind::Reload, Call::Reload);
         let goes_on = || Order {
             starts: false,
@@ -207,7 +207,7 @@ mod tests {
                 reload(),
                 Some(29),
                 false,
-                Some("breaker open, x; one trial at 2026-10-01T12:01:00Z"),
+                Some("circuit breaker open: x; next trial at 2026-10-01T12:01:00Z"),
             ),
         ] {
             let what = format!(

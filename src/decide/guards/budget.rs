@@ -169,22 +169,22 @@ mod tests {
             let held = exceeds("x", &sends, planned, 3, at(50))?;
             Some(held.split_once(": ").unwrap().1.to_owned())
         };
-        let said = "of 3 calls were sent in the last hour";
+        let said = "of 3 calls sent in the last hour";
         for (sends, planned, expected) in [
             (
                 &[30, 10, 20][..],
                 1,
-                Some(format!("3 {said}, until 1970-01-01T01:10:00Z")),
+                Some(format!("3 {said}; next possible at 1970-01-01T01:10:00Z")),
             ),
             (
                 &[30, 10, 20],
                 2,
-                Some(format!("3 {said}, until 1970-01-01T01:20:00Z")),
+                Some(format!("3 {said}; next possible at 1970-01-01T01:20:00Z")),
             ),
             (
                 &[30, 10, 20],
                 9,
-                Some(format!("3 {said}, until 1970-01-01T01:30:00Z")),
+                Some(format!("3 {said}; next possible at 1970-01-01T01:30:00Z")),
             ),
             (&[], 4, Some(format!("0 {said}"))),
             (&[], 3, None),

@@ -163,18 +163,18 @@ mod tests {
             since: ago(5),
             polls: 1,
         };
-        let now = "it is not in PostHog's list just now";
-        let for_good = "it has left PostHog's list";
+        let now = "PostHog does not currently list it";
+        let for_good = "PostHog no longer lists it";
         for (order, missing, expected) in [
             (
                 reload(),
                 gone("s1", "a1"),
-                "the table is not in PostHog's list just now",
+                "PostHog does not currently list the table",
             ),
             (
                 of_source(Kind::Webhook),
                 gone("s1", "a1"),
-                "the source is not in PostHog's list just now",
+                "PostHog does not currently list the source",
             ),
             (of_proposal("a1"), gone("s1", "a1"), now),
             (of_proposal("a1"), gone("s1", "b1"), for_good),
@@ -256,13 +256,13 @@ mod tests {
             log_at: None,
             canary: None,
         };
-        let not_off = "nobody saw PostHog switch the table off: a person may have done it";
+        let not_off = "PostHog was not observed switching the table off: a person may have done it";
         for (call, hanging, verdict, expected) in [
             (
                 Call::Cancel,
                 None,
                 Some(Verdict::Running),
-                Some("the run is not seen to hang any more"),
+                Some("the run is no longer judged dead"),
             ),
             (
                 Call::Cancel,

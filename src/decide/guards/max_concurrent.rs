@@ -52,7 +52,7 @@ mod tests {
             situation.policy.limits.max_concurrent = 1;
             let expected = counts.then(|| {
                 Hold::for_now(
-                    "spec.remediation.limits.maxConcurrent: 1 of 1 incidents are under way",
+                    "spec.remediation.limits.maxConcurrent: 1 of 1 incidents are in progress",
                 )
             });
             assert_eq!(situation.ask(asks), expected, "{step:?}");

@@ -132,24 +132,24 @@ mod tests {
             (
                 reload(),
                 other(YOUNGER, &["a1"]),
-                Some(("has something under way on this table", false)),
+                Some(("is acting on this table", false)),
             ),
             (
                 reload(),
                 other(YOUNGER, &["s1"]),
-                Some(("has something under way on this table", false)),
+                Some(("is acting on this table", false)),
             ),
             (reload(), other(OLDER, &[]), Some(("owns this table", true))),
             (
                 reload(),
                 other(OLDER, &["a1"]),
-                Some(("has something under way on this table", true)),
+                Some(("is acting on this table", true)),
             ),
             (sources(), other(YOUNGER, &[]), None),
             (
                 sources(),
                 other(YOUNGER, &["b1"]),
-                Some(("has something under way on this source", false)),
+                Some(("is acting on this source", false)),
             ),
             (sources(), other(YOUNGER, &["a2"]), None),
             (
@@ -170,7 +170,7 @@ mod tests {
         ] {
             let what = format!("{:?} beside {rival:?}", order.subject);
             let expected = expected.map(|(why, lasts)| Hold {
-                why: format!("BlockedBy: policy other {why}"),
+                why: format!("policy other {why}"),
                 lasts,
             });
             assert_eq!(beside(order, rival).ask(asks), expected, "{what}");
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_job_that_another_policy_has_cancelled_is_not_cancelled_again() {
-        let why = "another policy has cancelled job j before: no job is cancelled twice";
+        let why = "not cancelled again: another policy cancelled run j before";
         for (call, job, expected) in [
             (Call::Cancel, Some("j"), Some(why)),
             (Call::Cancel, Some("k"), None),

@@ -112,7 +112,7 @@ mod tests {
                 other.target.source_id = source_id.into();
                 situation.proposals = vec![other];
                 let begun = matches!(phase, Phase::Executing | Phase::Verifying);
-                let expected = (held && begun).then_some("proposal other is under way");
+                let expected = (held && begun).then_some("proposal other is in progress");
                 assert_eq!(said(&situation).as_deref(), expected, "{what} {phase:?}");
             }
         }
@@ -135,7 +135,7 @@ mod tests {
                 source_id: source_id.into(),
                 ..incident(schema_id, step)
             }];
-            let expected = held.then(|| format!("an incident of {schema_id} is under way"));
+            let expected = held.then(|| format!("an incident of {schema_id} is in progress"));
             assert_eq!(said(&situation), expected, "{what}");
         }
     }

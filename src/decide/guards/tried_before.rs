@@ -117,10 +117,10 @@ mod tests {
             ..state()
         };
         let again = format!(
-            "the same was handed over {became} Rotate it at the source and write the new value into Secret db"
+            "already sent {became} Rotate it at the source and write the new value into Secret db"
         );
         let registered = format!(
-            "that was tried {became} It is not tried again until something changes; register it in PostHog (the source's Webhook tab)"
+            "tried {became} Not tried again until something changes; register it in PostHog (the source's Webhook tab)"
         );
         for (kind, before, expected) in [
             (Kind::Credentials, &credentials, Some(again)),
@@ -135,10 +135,10 @@ mod tests {
 
     #[test]
     fn only_the_same_counts_and_not_if_it_did_not_leave() {
-        let unknown = "it failed, or nobody knows whether it arrived";
-        let interrupted = "the operator was interrupted, and nobody knows whether it arrived";
+        let unknown = "it failed, or whether it arrived is unknown";
+        let interrupted = "the operator was interrupted, and whether it arrived is unknown";
         for (hmac, fate, expected) in [
-            ("x", Some(Fate::Accepted), Some("PostHog took it")),
+            ("x", Some(Fate::Accepted), Some("PostHog accepted it")),
             ("x", Some(Fate::Refused), Some("PostHog refused it")),
             ("x", Some(Fate::Unknown), Some(unknown)),
             ("x", None, Some(interrupted)),
