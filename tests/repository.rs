@@ -113,7 +113,7 @@ fn files(places: &[&str], extensions: &[&str]) -> Vec<(String, String)> {
 }
 
 /// In hundredths of a percent. Lower it when texts were rewritten; the goal is 100.
-const MOST_OF_THE_OLD_DIALECT: usize = 1_200;
+const MOST_OF_THE_OLD_DIALECT: usize = 880;
 
 #[test]
 fn texts_are_written_in_plain_words() {
@@ -617,7 +617,7 @@ fn the_causes_of_a_whole_source_are_in_the_documentation() {
         .map(|cause| format!("`{}`", cause.as_str()))
         .collect();
     let sentence = format!(
-        "the newest result of every table is the same of {}, and none",
+        "the newest result of every table has the same cause, one of {}, and none",
         names.join(", ")
     );
     assert!(

@@ -49,7 +49,7 @@ pub const DENY: &str = "deny.warehousesync.dev/";
 /// Prefix of the annotation by which a person asks for a proposal; the id of the table follows.
 pub const REQUEST: &str = "request.warehousesync.dev/";
 
-/// Prefix of the value of an approval that one user writes for another, as GitOps tools do: the name after it is not
+/// Prefix of the value of an approval that one user writes for another, as `GitOps` tools do: the name after it is not
 /// verified.
 pub const ON_BEHALF: &str = "on-behalf:";
 

@@ -1,5 +1,5 @@
 //! Whether the admission policies in the cluster are the ones that this version ships: word for word, because one word less can
-//! let anybody approve. Whoever can change them can also change them back, so uid and generation are remembered, too.
+//! let anybody approve. Anyone who can change them can also change them back, so uid and generation are remembered, too.
 
 use std::time::Duration;
 
@@ -29,26 +29,26 @@ use crate::{
 
 /// What is shipped.
 const SHIPPED: &str = include_str!("../../deploy/admission.yaml");
-/// The account that may write status, as it stands there.
+/// The account that may write status, in these manifests.
 const ACCOUNT: &str = "system:serviceaccount:warehouse-sync-operator:warehouse-sync-operator";
-/// How long an answer is used. Right before a call no older facts count either.
+/// How long an answer is used. Right before a call, facts may not be older either.
 const LASTS: Duration = Duration::from_secs(10);
-/// How long the API server may take to act by what has changed.
+/// How long the API server may take to enforce a change.
 const SETTLES: Duration = Duration::from_secs(10);
-/// What makes an object that is not there, from the files of this version of the operator.
-const APPLY: &str = "kubectl apply -f deploy/admission.yaml (with helm instead: helm upgrade)";
-/// What makes an object as it was: `apply` would leave what somebody has added to it.
-const REPLACE: &str = "kubectl replace -f deploy/admission.yaml (with helm instead: helm get manifest RELEASE -n NAMESPACE | kubectl replace -f -)";
+/// Creates a missing object, from the files of this version of the operator.
+const APPLY: &str = "kubectl apply -f deploy/admission.yaml (with Helm: helm upgrade)";
+/// Restores an object: `apply` would keep what someone has added to it.
+const REPLACE: &str = "kubectl replace -f deploy/admission.yaml (with Helm: helm get manifest RELEASE -n NAMESPACE | kubectl replace -f -)";
 
 /// The variable of an admission policy that lists the `ServiceAccounts` of people, as CEL.
 const PEOPLE: &str = "people";
-/// The label that counts what was changed in the objects that are shipped, and what those have that are older than it.
+/// The label with the revision of the shipped objects, and the revision of objects that are older than the label.
 const REVISION: &str = "warehousesync.dev/guard-revision";
 const FIRST_REVISION: u32 = 1;
-/// What makes objects of another version those of this one.
-const UPGRADE: &str = "kubectl apply -f deploy/admission.yaml of the operator's own version (with helm: helm upgrade)";
+/// Replaces objects of another version with those of this one.
+const UPGRADE: &str = "kubectl apply -f deploy/admission.yaml of the operator's own version (with Helm: helm upgrade)";
 
-/// Looks at the guard, for all policies together.
+/// Checks the admission policies, for all policies together.
 pub struct GuardWatch {
     client: Client,
     metrics: Metrics,
@@ -73,32 +73,32 @@ struct Shipped {
     spec: Value,
 }
 
-/// Why approvals do not count, or why that is not known.
+/// Why approvals are ignored, or why that is unknown.
 #[derive(Debug, thiserror::Error)]
-enum GuardError {
+pub enum GuardError {
     /// What is shipped with this binary is no manifest.
     #[error("the admission policies of this version cannot be read: {0}")]
     Shipped(String),
-    /// The operator may not ask who it is.
+    /// The operator may not query its own name.
     #[error(
-        "the operator may not ask for its own name: bind its account to the ClusterRole system:basic-user"
+        "the operator may not query its own user name: bind its ServiceAccount to the ClusterRole system:basic-user"
     )]
     NameForbidden,
-    /// The API server does not say who it is.
-    #[error("the API server does not tell the operator its own name")]
+    /// The API server does not return the operator's name.
+    #[error("the API server does not return the operator's user name")]
     NameUnknown,
-    /// An object is not there.
+    /// An object is missing.
     #[error("{0} is missing: {APPLY}")]
     Missing(String),
     /// An object cannot be read.
     #[error("the operator may not read {0}: kubectl apply -f deploy/rbac.yaml, or helm upgrade")]
     Forbidden(String),
-    /// An object will soon not be there.
-    #[error("{0} is being deleted; once it is gone: {APPLY}")]
+    /// An object is being deleted.
+    #[error("{0} is being deleted; once it is deleted: {APPLY}")]
     Deleting(String),
     /// An object is not what is shipped.
     #[error(
-        "{what} is not what this version of the operator ships for its own account ({account}){people}: {REPLACE}"
+        "{what} is not what this version of the operator ships for its account ({account}){people}: {REPLACE}"
     )]
     Altered {
         /// The object.
@@ -110,7 +110,7 @@ enum GuardError {
     },
     /// An object is what another version ships.
     #[error(
-        "{what} is that of {age} version of the operator (label {REVISION}: {its}, this version ships {ours}), so that no approval counts: {UPGRADE}"
+        "{what} is that of {age} version of the operator (label {REVISION}: {its}, this version ships {ours}), so approvals are ignored: {UPGRADE}"
     )]
     OfAnotherVersion {
         /// The object.
@@ -139,7 +139,7 @@ impl GuardWatch {
         }
     }
 
-    /// How the guard stands, as of ten seconds ago at most. An error is one of the connection: that says nothing of the guard, and
+    /// The state of the admission policies, at most ten seconds old. An error is one of the connection: it says nothing about them, and
     /// a guard that seems to be away makes every approval inert.
     pub async fn look(&self) -> Result<ApprovalGuard, KubernetesError> {
         let mut last = self.last.lock().await;
@@ -160,7 +160,7 @@ impl GuardWatch {
             None => None,
         };
         if guard.is_active() && changed.is_some_and(|since| since.elapsed() < SETTLES) {
-            guard.broken = Some(moment_ago("the guard of approvals"));
+            guard.broken = Some(moment_ago("the set of admission policies"));
         }
         *last = Some(Look {
             at,
@@ -189,7 +189,7 @@ impl GuardWatch {
         Ok(ApprovalGuard { broken: new, parts })
     }
 
-    /// The operator's own user name. Every account may ask for it, unless somebody has taken that away.
+    /// The operator's own user name. Every account may query it, unless that right was removed.
     async fn account(&self) -> Result<String, GuardError> {
         let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let (params, review) = (PostParams::default(), SelfSubjectReview::default());
@@ -198,13 +198,13 @@ impl GuardWatch {
         if asked.as_ref().is_err_and(is_forbidden) {
             return Err(GuardError::NameForbidden);
         }
-        let review = asked.map_err(|e| timed::failed("ask for", "the operator's own name", &e))?;
+        let review = asked.map_err(|e| timed::failed("query", "the operator's user name", &e))?;
         let user = review.status.and_then(|status| status.user_info);
         let name = user.and_then(|user| user.username);
         name.ok_or(GuardError::NameUnknown)
     }
 
-    /// Holds one object against what is shipped: what to remember of it, and whether it is new.
+    /// Compares one object with the shipped one: what to remember of it, and whether it is new.
     async fn compare(
         &self,
         name: &str,
@@ -271,13 +271,13 @@ fn is_forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
-/// Why a guard does not count yet that is as it should be: the API server reads admission policies through a cache.
+/// Why admission policies that are correct are not trusted yet: the API server reads them through a cache.
 fn moment_ago(what: &str) -> String {
-    format!("{what} was changed a moment ago, and the API server may not yet act by it")
+    format!("{what} was changed a moment ago, and the API server may not enforce it yet")
 }
 
-/// True for an object that was made or changed just now, as far as it says so itself, for a process that has not seen it before:
-/// when somebody takes away what another has added, no time is written.
+/// True for an object that was created or changed recently according to its own times, for a process that has not seen it before:
+/// when someone removes what another manager has added, no time is written.
 fn is_new(meta: &ObjectMeta) -> bool {
     let changes = meta.managed_fields.iter().flatten();
     let changes = changes.filter_map(|entry| entry.time.as_ref());
@@ -340,7 +340,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accounts_of_people_stand_in_one_place() {
+    fn accounts_of_people_are_listed_in_one_place() {
         let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED).unwrap();
         let people = ["system:serviceaccount:a:b".to_owned()];
         let changed: Vec<Shipped> = shipped

@@ -22,7 +22,7 @@ use crate::{
     report::{KubernetesError, events, metrics::ReconcileOutcome},
 };
 
-/// After the first failure of a pass, and at most.
+/// After the first failure in a row, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 
@@ -38,9 +38,9 @@ pub(super) struct Context {
     pub leadership: Leadership,
     /// The stores of the watches.
     pub policies: Vec<Store<Watched>>,
-    /// What they tell of policies to others of the same project.
+    /// What policies of one project must know of one another.
     pub rivals: Rivals,
-    /// Failures in a row, of policies whose last pass failed.
+    /// Failures in a row, of policies whose last reconcile failed.
     pub failures: Mutex<HashMap<PolicyRef, u32>>,
 }
 
@@ -56,7 +56,7 @@ impl Context {
         self.leadership.leads(Duration::ZERO).is_some()
     }
 
-    /// True if every first list is there. Before, a policy of another namespace may own a table, and nobody here knows of it.
+    /// True if every first list is there. Before, a policy of another namespace may own a table, unknown to this process.
     pub(super) fn knows_all(&self) -> bool {
         let is_ready = |store: &Store<Watched>| store.wait_until_ready().now_or_never().is_some();
         self.policies.iter().all(is_ready)
@@ -67,11 +67,11 @@ impl Context {
         !self.policies.iter().any(|store| knows(store, at))
     }
 
-    /// Says on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.
+    /// Reports on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.
     pub(super) async fn not_understood(&self, policy: &Watched, error: &str) -> KubernetesError {
         let at = told::at(policy);
         let why = format!(
-            "the policy is left alone because this operator cannot read it; a newer one has perhaps written it: {error}"
+            "the policy is skipped because this operator cannot read it; a newer operator may have written it: {error}"
         );
         self.reconciler.forget(&at);
         let notice = events::left_alone(&why);
@@ -93,7 +93,7 @@ impl Context {
             .min(LAST_RETRY)
     }
 
-    /// A pass that went through ends a row of failures.
+    /// A successful reconcile ends a row of failures.
     pub(super) fn succeeded(&self, at: &PolicyRef) {
         self.failures
             .lock()

@@ -9,7 +9,7 @@ use std::sync::{
 #[derive(Debug, Clone)]
 pub struct ProcessHealth {
     pending: Arc<Mutex<Vec<String>>>,
-    hindered: Arc<Mutex<Option<String>>>,
+    blocked: Arc<Mutex<Option<String>>>,
     begun: Arc<AtomicBool>,
 }
 
@@ -17,7 +17,7 @@ impl Default for ProcessHealth {
     fn default() -> Self {
         Self {
             pending: Arc::new(Mutex::new(vec!["starting".to_owned()])),
-            hindered: Arc::default(),
+            blocked: Arc::default(),
             begun: Arc::default(),
         }
     }
@@ -40,20 +40,20 @@ impl ProcessHealth {
         }
     }
 
-    /// Says what keeps the process from leading, and from standing by; none if nothing does.
-    pub fn hindered(&self, why: Option<String>) {
-        *self.hindered.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    /// Reports what keeps the process from leading and from being a standby; none if nothing does.
+    pub fn blocked(&self, why: Option<String>) {
+        *self.blocked.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// What is pending.
     #[must_use]
     pub fn what_is_pending(&self) -> Vec<String> {
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let hindered = self.hindered.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.iter().chain(&*hindered).cloned().collect()
+        let blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.iter().chain(&*blocked).cloned().collect()
     }
 
-    /// True once any first list is there, so that reconciles may be under way.
+    /// True once any first list is complete, so that reconciles may be running.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed)

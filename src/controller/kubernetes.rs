@@ -41,7 +41,7 @@ pub struct Cluster {
     api_keys: ApiKeys,
     approval_guard: GuardWatch,
     rivals: Rivals,
-    /// Calls about policies that are under way.
+    /// Requests about policies that are in progress.
     turns: Semaphore,
 }
 
@@ -100,7 +100,7 @@ impl Cluster {
         name: &str,
         future: impl Future<Output = Result<A, kube::Error>>,
     ) -> Result<A, kube::Error> {
-        // It fails only if it is closed, which nobody does.
+        // It fails only if it is closed, which never happens.
         let _turn = self.turns.acquire().await;
         timed::kubernetes(&self.metrics, call, name, future).await
     }
@@ -147,10 +147,10 @@ impl Cluster {
         }
     }
 
-    /// Removes what an apply has left over beside `status`; the new version of the object.
+    /// Removes fields that an apply has not removed although `status` lacks them; the new version of the object.
     ///
-    /// An apply removes only what its field manager owned. Whoever may patch a policy may also remove its managed fields: then what was in
-    /// status stays for ever, closed incidents too. The merge adds and changes nothing, so that no other manager comes to own anything.
+    /// An apply removes only what its field manager owned. Anyone who may patch a policy may also remove its managed fields: then what was in
+    /// status stays forever, including closed incidents. The merge adds and changes nothing, so that no other manager comes to own anything.
     async fn without_leftovers(
         &self,
         at: &PolicyRef,
@@ -164,7 +164,7 @@ impl Cluster {
         };
         tracing::warn!(
             policy = %name,
-            "status held what the operator no longer owned, because somebody has changed metadata.managedFields; it is removed"
+            "status has fields that the operator no longer owned, because metadata.managedFields was changed; they are removed"
         );
         let patch = json!({ "metadata": { "resourceVersion": version }, "status": removal });
         let params = PatchParams {
@@ -197,7 +197,7 @@ impl Kubernetes for Cluster {
             .await
             .map_err(|e| timed::failed("read policy", &name, &e))?;
         if let Some(policy) = &mut found {
-            // Nobody reads them, and they are the larger part of an object: 18 KiB in memory.
+            // They are not used, and they are the larger part of an object: 18 KiB in memory.
             policy.metadata.managed_fields = None;
         }
         Ok(found)

@@ -1,4 +1,4 @@
-//! Keeps the Lease, and tells the rest of the process whether it leads.
+//! Keeps the Lease, and publishes to the rest of the process whether it leads.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -43,18 +43,18 @@ impl Leadership {
     #[must_use]
     pub fn leads(&self, deadline: Duration) -> Option<Instant> {
         let share = self.times.share(deadline);
-        // The clock is asked while the claim is borrowed: see `Campaign::publish`.
+        // The clock is read while the claim is borrowed: see `Campaign::publish`.
         let claim = (*self.claim.borrow()).filter(|claim| claim.covers(Instant::now(), share));
         claim.map(Claim::until)
     }
 
-    /// Resolves when leadership was won or lost; false if nobody keeps the Lease any more.
+    /// Resolves when leadership was won or lost; false once the campaign has ended.
     pub async fn changed(&mut self) -> bool {
         self.claim.changed().await.is_ok()
     }
 }
 
-/// Looks after the Lease for as long as the process lives.
+/// Keeps the Lease while the process lives.
 pub struct Campaign {
     candidate: Candidate,
     times: Times,
@@ -106,8 +106,8 @@ impl Campaign {
         (campaign, leadership)
     }
 
-    /// Runs until `finished` says that nothing is under way any more, and then releases the Lease. If its sender is dropped,
-    /// something may be under way: the Lease runs out by itself.
+    /// Runs until `finished` says that nothing is running any more, and then releases the Lease. If its sender is dropped,
+    /// something may still be running: the Lease expires by itself.
     ///
     /// Once `stopped`, a claim is kept but none is won.
     pub async fn run(
@@ -131,14 +131,14 @@ impl Campaign {
         }
     }
 
-    /// One look at the Lease, and one write if it is due.
+    /// One read of the Lease, and one write if it is due.
     async fn step(&mut self) {
         let done = self.look_and_write().await;
         self.publish();
         self.tell(done);
     }
 
-    /// Who holds the Lease, as far as this step knows; or what is in the way.
+    /// Who holds the Lease, as far as this step knows; or what went wrong.
     async fn look_and_write(&mut self) -> Result<Option<String>, String> {
         let found = match self.get().await {
             Ok(found) => found,
@@ -158,7 +158,7 @@ impl Campaign {
                 self.candidate.wrote(begun);
                 Ok(Some(self.candidate.identity().to_owned()))
             }
-            // Somebody was faster, or deleted it: the next look will tell.
+            // Another was faster, or deleted it: the next read will show.
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
             Err(kube::Error::Api(status)) if status.code == 404 && verb == "update" => Ok(None),
             Err(error) => Err(self.what_is_wrong(verb, &error)),
@@ -187,9 +187,9 @@ impl Campaign {
         .map(|_| ())
     }
 
-    /// Tells the process what its claim is now, and wakes those who wait only if leadership was won or lost.
+    /// Publishes the claim to the process, and wakes waiting tasks only if leadership was won or lost.
     ///
-    /// The clock is asked under the lock of the claim, as in [`Leadership::leads`]: whoever found a claim run out did so before
+    /// The clock is read under the lock of the claim, as in [`Leadership::leads`]: a task that found a claim expired did so before
     /// this renews it, and is woken.
     fn publish(&self) {
         let renewed = self.candidate.claim();
@@ -204,25 +204,25 @@ impl Campaign {
         });
         self.metrics.leader.set(i64::from(leads));
         if led && !leads {
-            tracing::warn!("leads no longer: starts no reconcile and no send");
+            tracing::warn!("no longer the leader: no reconcile and no call is started");
         }
     }
 
-    /// Says in log and readiness how it stands, once.
+    /// Reports the state in log and readiness, once.
     fn tell(&mut self, done: Result<Option<String>, String>) {
         let leads = self.claim.borrow().is_some();
         let place = format!("Lease {}/{}", self.namespace, self.name);
         // A leader whose claim still holds can do its work.
-        let hindrance = done.as_ref().err().filter(|_| !leads);
-        self.health.hindered(hindrance.cloned());
+        let reason = done.as_ref().err().filter(|_| !leads);
+        self.health.blocked(reason.cloned());
         let is_problem = done.is_err();
         let sentence = match done {
             Ok(Some(_)) if leads => {
-                format!("leads: holds {place} as {}", self.candidate.identity())
+                format!("leader: holds {place} as {}", self.candidate.identity())
             }
             Ok(Some(holder)) => {
                 let holder = redact::one_line(&holder, HOLDER_CAP);
-                format!("stands by: {holder} holds {place}")
+                format!("standby: {holder} holds {place}")
             }
             Ok(None) => return,
             Err(problem) => problem,
@@ -231,7 +231,7 @@ impl Campaign {
             return;
         }
         if is_problem {
-            tracing::warn!("{sentence}; trying again");
+            tracing::warn!("{sentence}; retrying");
         } else {
             tracing::info!("{sentence}");
         }
@@ -251,7 +251,7 @@ impl Campaign {
             Ok(true) => tracing::info!("released {place}"),
             Ok(false) => {}
             Err(error) => tracing::warn!(
-                "{place} could not be released and runs out in {} s: {}",
+                "{place} could not be released and expires in {} s: {}",
                 self.times.lease.as_secs(),
                 timed::reason(&error)
             ),
@@ -274,7 +274,7 @@ impl Campaign {
                 if status.code == 403 && status.message.contains("being terminated") =>
             {
                 format!(
-                    "namespace {namespace}, where the Lease {name} is to be, is being deleted: create it anew, {elsewhere}"
+                    "namespace {namespace} of the Lease {name} is being deleted: recreate it, {elsewhere}"
                 )
             }
             kube::Error::Api(status) if status.code == 403 => format!(

@@ -1,13 +1,13 @@
 //! The claim to leadership: how it is won, kept and lost. Pure: times are arguments, and nothing here calls the API server.
 //!
-//! A Lease object names the leader. Why two claims never hold at once, whatever is slow, lost or restarted:
-//! - A leader counts its claim from *before* it began the write that made it. A standby counts it from *after* it first saw
+//! A Lease object names the leader. Why two claims never overlap, even if something is slow, lost or restarted:
+//! - A leader counts its claim from *before* it started the write that made it. A standby counts it from *after* it first saw
 //!   that write. So the claim ends at the leader first, if both clocks run equally fast; they need not agree.
-//! - Every write carries the resourceVersion of what was looked at, and every write changes it: a claim that was renewed
-//!   meanwhile cannot be taken.
+//! - Every write carries the resourceVersion that was read, and every write changes it: a claim that was renewed since then
+//!   cannot be taken.
 //! - Each process has an identity of its own: what its predecessor claimed is not its own.
 //!
-//! A human who empties `holderIdentity` overrides this: a standby takes over at once, and the leader notices at its next look.
+//! A human who empties `holderIdentity` overrides this: a standby takes over at once, and the leader notices at its next read.
 
 use std::time::{Duration, Instant};
 
@@ -20,18 +20,18 @@ use k8s_openapi::{
 /// With a larger factor a test would lose its Lease whenever the machine is busy.
 const LARGEST_FACTOR: u32 = 60;
 
-/// How many times as long as its own claim a candidate believes another's to be, at most. Whoever may write Leases could otherwise keep
-/// every replica out for as long as he likes; a version whose claims last longer than twice those of the version before would be robbed.
+/// How many times as long as its own claim a candidate accepts another's to be, at most. Anyone who may write Leases could otherwise keep
+/// every replica from leading for as long as they like; a version whose claims last longer than twice those of the version before would be robbed.
 const LONGEST_FACTOR: u32 = 2;
 
-/// How long a claim lasts, and how often it is renewed and looked at.
+/// How long a claim lasts, and how often it is renewed and read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
     /// How long a claim lasts that is not renewed: longer than the longest call by more than one renewal.
     pub lease: Duration,
     /// How often the leader renews it.
     pub renew_every: Duration,
-    /// How often anybody looks at the Lease: what a standby needs to notice a release, and a leader that it was robbed.
+    /// How often the Lease is read: so a standby notices a release, and a leader that another took the Lease.
     pub look_every: Duration,
     /// What the durations were divided by.
     factor: u32,
@@ -71,7 +71,7 @@ impl Times {
         deadline / self.factor
     }
 
-    /// How long the claim lasts that a Lease states. Its holder may be of another version of this program, but whoever else may write
+    /// How long the claim lasts that a Lease states. Its holder may be of another version of this program, but others who may write
     /// Leases must not make it so short that two lead, or so long that none does.
     fn believed(&self, lease: &Lease) -> Duration {
         let stated = lease
@@ -113,7 +113,7 @@ impl Claim {
     }
 }
 
-/// What another holds, as it looks from here.
+/// The claim of another, as observed from here.
 #[derive(Debug)]
 struct Rival {
     version: Option<String>,
@@ -188,7 +188,7 @@ impl Candidate {
                 self.rival = None;
                 Some(LeaseWrite::Replace(self.claimed(lease, wall)))
             }
-            // Nobody had it yet, or it was deleted by hand: then whoever had it may not know.
+            // It is new, or it was deleted by hand: then its holder may not know.
             (None, _) => {
                 self.claim = None;
                 self.rival_is_over(now)
@@ -197,7 +197,7 @@ impl Candidate {
         }
     }
 
-    /// A write that was begun at `begun` has succeeded.
+    /// A write that was started at `begun` has succeeded.
     pub fn wrote(&mut self, begun: Instant) {
         self.rival = None;
         self.claim = Some(Claim {
@@ -220,7 +220,7 @@ impl Candidate {
         Some(lease)
     }
 
-    /// How long until the next look.
+    /// How long until the next read.
     #[must_use]
     pub fn pause(&self, now: Instant) -> Duration {
         let left = self.rival.as_ref().and_then(|rival| {
@@ -252,7 +252,7 @@ impl Candidate {
         self.rival.as_ref().is_none_or(|rival| now >= rival.until)
     }
 
-    /// The Lease as this candidate holds it. What others wrote besides, stays.
+    /// The Lease as this candidate holds it. Other fields are kept.
     fn claimed(&self, found: &Lease, wall: Timestamp) -> Lease {
         let mut lease = found.clone();
         let renewed = holder(found) == Some(&self.identity);
@@ -278,7 +278,7 @@ pub fn holder(lease: &Lease) -> Option<&str> {
     (!holder.is_empty()).then_some(holder)
 }
 
-/// The time, or one that differs: a write that changes nothing leaves the resourceVersion, and nobody would see it.
+/// The time, or one that differs: a write that changes nothing keeps the resourceVersion, and would not be noticed.
 fn other_time(wall: Timestamp, spec: &LeaseSpec) -> MicroTime {
     let micros = wall.as_microsecond();
     let same = spec
@@ -366,7 +366,7 @@ mod tests {
         let start = Instant::now();
         let mut standby = candidate("b");
         let old = held_by("a", "1");
-        // However old its times say that it is.
+        // Even if its times say that it is old.
         assert_eq!(standby.saw(Some(&old), start, Timestamp::MAX), None);
         assert_eq!(
             standby.saw(Some(&old), start + seconds(179), Timestamp::MAX),
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_predecessor_of_the_same_pod_holds_is_not_ones_own() {
+    fn a_claim_of_a_predecessor_in_the_same_pod_is_not_adopted() {
         let mut next = candidate("pod_2");
         assert_eq!(
             next.saw(Some(&held_by("pod_1", "1")), Instant::now(), NOON),
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_renews_when_it_is_due_and_knows_when_it_was_robbed() {
+    fn a_leader_renews_when_due_and_notices_when_another_took_the_lease() {
         let start = Instant::now();
         let mut leader = candidate("a");
         let own = held_by("a", "1");
@@ -443,7 +443,7 @@ mod tests {
         let at = |after| start + seconds(after);
         assert_eq!(leader.saw(Some(&own), at(29), NOON), None);
         let renewal = leader.saw(Some(&own), at(30), NOON);
-        // The clock stands still, yet the write changes something.
+        // The clock does not move, but the write changes something.
         assert_ne!(renewal, Some(LeaseWrite::Replace(own)));
         assert!(leader.claim().is_some());
         for found in [Some(held_by("b", "2")), None] {
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standby_looks_right_when_the_claim_of_the_other_ends() {
+    fn a_standby_reads_the_lease_exactly_when_the_claim_of_the_other_ends() {
         let start = Instant::now();
         let mut standby = candidate("b");
         assert_eq!(standby.pause(start), seconds(1));

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::api::WarehouseSyncPolicyStatus;
 
-/// The merge patch that makes the status that was `found` the one that is `wanted`; none if it is that already.
+/// The merge patch that turns the status `found` into the status `wanted`; none if they are the same.
 pub fn removal(
     found: Option<&WarehouseSyncPolicyStatus>,
     wanted: &WarehouseSyncPolicyStatus,
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_too_much_is_touched() {
+    fn only_superfluous_fields_are_removed() {
         let found = json!({"a": 1, "old": 2, "same": {"x": 1}, "in": {"keep": 1, "old": {"y": 1}}, "list": [1, 2, 3]});
         let wanted = json!({"a": 1, "same": {"x": 1}, "in": {"keep": 1}, "list": [1, 3]});
         assert_eq!(
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_is_as_it_should_be_is_left_alone() {
+    fn a_correct_status_is_not_changed() {
         let status = WarehouseSyncPolicyStatus::default();
         assert_eq!(removal(Some(&status), &status), None);
         let mut other = status.clone();
@@ -62,7 +62,7 @@ mod tests {
             removal(Some(&other), &status),
             Some(json!({"observedGeneration": null}))
         );
-        // Without a status nothing can be left over.
+        // Without a status there is nothing to remove.
         assert_eq!(removal(None, &status), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Wiring: watches, the reconcile driver, Secrets, leadership, shutdown. The only folder that asks a clock.
+//! Wiring: watches, the reconcile driver, Secrets, leadership, shutdown. The only folder, with `cli`, that reads a clock.
 
 pub mod approval_guard;
 pub mod backoff;
@@ -6,15 +6,15 @@ pub mod beside;
 mod clock;
 mod context;
 pub mod health;
-mod hindered;
 pub mod kubernetes;
 pub mod leadership;
 pub mod lease;
 mod leftovers;
+pub mod notifier;
 mod observed;
 pub mod obstacle;
 mod pace;
-pub mod postman;
+mod poll_failed;
 mod receivers;
 pub mod reconcile;
 pub mod reconciler;

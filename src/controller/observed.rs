@@ -1,4 +1,4 @@
-//! All that the decision of a reconcile may rest on, or what is in the way.
+//! All that the decision of a reconcile may be based on, or why it could not be read.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,7 +25,7 @@ pub struct Observed<T> {
     pub policy: ValidatedPolicy,
     /// The project.
     pub view: ProjectView<T>,
-    /// The status at the beginning, completed by what this process knows.
+    /// The status at the start, completed with what this process knows.
     pub old: WarehouseSyncPolicyStatus,
     /// What was observed.
     pub snapshot: Snapshot,
@@ -33,12 +33,12 @@ pub struct Observed<T> {
     pub channels: Channels,
     /// When that was over: the one time of all that the reconcile decides and writes.
     pub now: Timestamp,
-    /// Policies that share a poll which was made just now.
+    /// Policies that share the poll that was just made.
     pub tell: Vec<PolicyRef>,
 }
 
 impl<T> Observed<T> {
-    /// What a decision may rest on.
+    /// What a decision may be based on.
     pub const fn known<'a>(&'a self, timings: &'a Timings) -> Known<'a> {
         Known {
             policy: &self.policy,
@@ -52,16 +52,16 @@ impl<T> Observed<T> {
 }
 
 /// Why a reconcile could not observe.
-pub struct Hindrance {
-    /// What is in the way.
+pub struct FailedPoll {
+    /// Why the poll failed.
     pub obstacle: Obstacle,
     /// The policy, if it can be read.
     pub policy: Option<ValidatedPolicy>,
-    /// Policies that share a poll which was made just now.
+    /// Policies that share the poll that was just made.
     pub tell: Vec<PolicyRef>,
 }
 
-impl Hindrance {
+impl FailedPoll {
     /// Before anything was polled.
     fn early(obstacle: impl Into<Obstacle>, policy: Option<ValidatedPolicy>) -> Self {
         Self {
@@ -73,18 +73,18 @@ impl Hindrance {
 }
 
 impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
-    /// Reads all that the decision may rest on, or finds what is in the way.
+    /// Reads all that the decision may be based on, or finds why it cannot.
     pub(super) async fn observe(
         &self,
         object: &WarehouseSyncPolicy,
         written: &WarehouseSyncPolicyStatus,
-    ) -> Result<Result<Observed<T>, Hindrance>, KubernetesError> {
+    ) -> Result<Result<Observed<T>, FailedPoll>, KubernetesError> {
         let policy = match ValidatedPolicy::new(object) {
             Ok(policy) => policy,
-            Err(error) => return Ok(Err(Hindrance::early(error, None))),
+            Err(error) => return Ok(Err(FailedPoll::early(error, None))),
         };
         if let Err(error) = self.hosts.check(&policy.project.host) {
-            return Ok(Err(Hindrance::early(error, Some(policy))));
+            return Ok(Err(FailedPoll::early(error, Some(policy))));
         }
         let key = match self
             .kubernetes
@@ -92,7 +92,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             .await?
         {
             Ok(key) => key,
-            Err(refused) => return Ok(Err(Hindrance::early(refused, Some(policy)))),
+            Err(refused) => return Ok(Err(FailedPoll::early(refused, Some(policy)))),
         };
         let offers = self.offers(&policy, &key).await?;
         let channels = self.channels(&policy).await;
@@ -127,7 +127,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             Ok(sources) => sources,
             Err(error) => {
                 let obstacle = obstacle::of_poll(&error, &policy);
-                return Ok(Err(Hindrance {
+                return Ok(Err(FailedPoll {
                     obstacle,
                     policy: Some(policy),
                     tell,
@@ -136,7 +136,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         };
         let now = (self.clock)();
         if let Some(obstacle) = obstacle::of_vanished(&sources, &old, &self.timings, now) {
-            return Ok(Err(Hindrance {
+            return Ok(Err(FailedPoll {
                 obstacle,
                 policy: Some(policy),
                 tell,
@@ -169,7 +169,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             old,
             snapshot,
             channels,
-            // Looks may have taken minutes.
+            // Probes may have taken minutes.
             now: (self.clock)(),
             tell,
         }))

@@ -35,7 +35,7 @@ impl From<SecretRefused> for Obstacle {
     }
 }
 
-/// The obstacle that a failed poll is.
+/// What a failed poll means for the conditions.
 #[must_use]
 pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> Obstacle {
     let secret = format!(
@@ -45,13 +45,13 @@ pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> Obstacle {
     let (project, host) = (policy.project.id, &policy.project.host);
     let (reason, advice) = match error {
         PostHogError::NotSent { .. } | PostHogError::NoAnswer { .. } => {
-            (Reason::HostUnreachable, format!("Check that {host} can be reached from the operator; it is tried again"))
+            (Reason::HostUnreachable, format!("Check that the operator can reach {host}. The poll is retried"))
         }
         PostHogError::Waiting { .. } | PostHogError::RateLimited { .. } => {
-            (Reason::RateLimited, "The limits of the API key are shared with everything else that uses it; it is tried again".to_owned())
+            (Reason::RateLimited, "All clients of an API key share its limits. The poll is retried".to_owned())
         }
         PostHogError::OverShare { .. } => {
-            (Reason::RateLimited, "It is tried again as soon as there is room; a longer interval, fewer projects on one key, or a larger --quota-share of the operator make room".to_owned())
+            (Reason::RateLimited, "The poll is retried when the share allows it. A longer spec.interval, fewer projects per key, or a larger --quota-share helps".to_owned())
         }
         PostHogError::Refused { status: 401, .. } => {
             (Reason::KeyRejected, format!("Put a valid personal API key of PostHog into {secret}"))
@@ -66,15 +66,15 @@ pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> Obstacle {
             (Reason::ProjectForbidden, format!("Give the API key access to project {project} in PostHog, or put a key that has it into {secret}"))
         }
         PostHogError::Refused { status: 404, .. } => {
-            (Reason::ProjectNotFound, format!("PostHog at {host} knows no project {project} for this key: check spec.posthog.projectId"))
+            (Reason::ProjectNotFound, format!("PostHog at {host} has no project {project} for this key: check spec.posthog.projectId"))
         }
-        PostHogError::Refused { status: 500.., .. } => (Reason::PostHogUnavailable, "It is tried again".to_owned()),
+        PostHogError::Refused { status: 500.., .. } => (Reason::PostHogUnavailable, "The poll is retried".to_owned()),
         PostHogError::TooLarge { .. } => {
-            (Reason::ProjectTooLarge, "Nothing of the project is read until it is smaller, or the operator is given more memory and a higher limit".to_owned())
+            (Reason::ProjectTooLarge, "The project is not polled until it is smaller, or the operator has more memory and a higher limit".to_owned())
         }
         PostHogError::Refused { .. } | PostHogError::Unexpected { .. } => (
             Reason::UnexpectedAnswer,
-            format!("Nothing is done on an answer that is not understood. Check that {host} is PostHog itself; it is tried again"),
+            format!("The operator does not act on an answer that it does not understand. Check that {host} is PostHog itself. The poll is retried"),
         ),
     };
     Obstacle {
@@ -83,8 +83,8 @@ pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> Obstacle {
     }
 }
 
-/// The obstacle that an empty list is where there were sources: a list that shrinks to nothing is more often an error of
-/// PostHog's, or a key that may see less, than a project that was emptied.
+/// An empty list where there were sources: it is more often an error of PostHog, or a key that may see less, than a project
+/// that was emptied.
 #[must_use]
 pub fn of_vanished(
     sources: &[Source],
@@ -107,8 +107,8 @@ pub fn of_vanished(
         return None;
     }
     let message = format!(
-        "PostHog lists no source, but there were {before} before: nothing is done until they are back. Check what the API key's user may see. \
-         If all sources were deleted on purpose, this is believed after 24 h, or at once by a policy made anew"
+        "PostHog lists no sources, but listed {before} before: nothing is done until they are back. Check what the API key's user may see. \
+         If all sources were deleted on purpose, the operator accepts this after 24 h, or at once if you recreate the policy"
     );
     Some(Obstacle {
         reason: Reason::SourcesVanished,

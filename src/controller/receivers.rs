@@ -6,12 +6,12 @@ use crate::{
     posthog::Transport,
     report::{
         Kubernetes, KubernetesError,
-        notifications::{Channel, Channels, channel, letter},
+        notifications::{Channel, Channels, channel, message},
     },
 };
 
 impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
-    /// The receivers of `spec.notifications`. What keeps one from being told keeps nothing else from being done.
+    /// The receivers of `spec.notifications`. A problem with one delays nothing else.
     pub(super) async fn channels(&self, policy: &ValidatedPolicy) -> Channels {
         let mut channels = Channels::default();
         for notification in &policy.notifications {
@@ -51,14 +51,14 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         ))
     }
 
-    /// Hands over what a written status owes to receivers. It is sent later, by somebody else.
+    /// Puts the notifications that a written status owes into the outbox. Another task sends them.
     pub(super) fn hand_to_outbox(
         &self,
         policy: &ValidatedPolicy,
         written: &WarehouseSyncPolicyStatus,
         channels: &Channels,
     ) {
-        let owed = letter::owed(policy, written, channels);
+        let owed = message::owed(policy, written, channels);
         self.outbox
             .offer(&policy.at, &written.state.announced, owed);
     }

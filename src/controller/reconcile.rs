@@ -2,7 +2,7 @@
 //!
 //! | step | where | with a client? |
 //! |---|---|---|
-//! | read policy, Secrets, list, looks and probes | `controller/observed.rs`, `controller/survey.rs` | yes |
+//! | read policy, Secrets, list, probes | `controller/observed.rs`, `controller/survey.rs` | yes |
 //! | judge each table, and what it comes to | `diagnose` | no |
 //! | what should happen, and what holds it back | `decide/planner.rs` | no |
 //! | send it | `execute/send.rs` | yes |
@@ -26,7 +26,7 @@ use crate::{
     execute::{Came, Journal, Sender},
     posthog::{Transport, redact},
     report::{
-        Kubernetes, KubernetesError, StatusWriter, compose, events, gauges::ReconcileFacts,
+        Kubernetes, KubernetesError, StatusWriter, compose, events, gauges::PollResult,
         metrics::ReconcileOutcome, story,
     },
 };
@@ -45,7 +45,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         self.check_leads(at)?;
         let observed = match observed {
             Ok(observed) => observed,
-            Err(hindrance) => return self.hindered(&object, hindrance, &mut writer).await,
+            Err(failed) => return self.poll_failed(&object, failed, &mut writer).await,
         };
         let diagnosis = self.diagnose(&observed);
         let mut plan = self.decide(&observed, &diagnosis);
@@ -194,7 +194,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         Ok(again_in.max(view.pace(purpose)))
     }
 
-    /// Tells receivers, log and metrics what was found and done.
+    /// Reports what was found and done to receivers, log and metrics.
     fn tell(
         &self,
         object: &WarehouseSyncPolicy,
@@ -206,7 +206,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let (at, status) = (writer.at(), writer.written());
         self.hand_to_outbox(&observed.policy, status, &observed.channels);
         self.story.held(at, plan);
-        let found = ReconcileFacts {
+        let found = PollResult {
             problems: &diagnosis.problems,
             counts: diagnosis.summary(|_| false).schemas,
             held: &plan.held,
@@ -218,7 +218,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     }
 }
 
-/// Takes what was approved as far as it comes now: sends what is due, one call after the other, and looks for the proof.
+/// Advances approved proposals as far as possible now: sends due calls, one after the other, and checks for the proof.
 async fn carry_out<T: Transport, K: Kubernetes>(
     sender: &Sender<'_, T, K>,
     plan: &mut Plan,
@@ -255,8 +255,8 @@ fn too_new(object: &WarehouseSyncPolicy) -> Option<String> {
     let found = object.status.as_ref()?.state.format?;
     (found > STATE_FORMAT).then(|| {
         format!(
-            "the policy is left alone: a newer operator has written what must be remembered in a format ({found}) that this one, which \
-             knows formats up to {STATE_FORMAT}, would destroy. Run the newer operator again"
+            "the policy is skipped: a newer operator has written its state in format {found}, which this operator (formats up to \
+             {STATE_FORMAT}) would destroy. Run the newer operator again"
         )
     })
 }

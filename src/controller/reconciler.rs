@@ -26,13 +26,13 @@ pub struct Reconciler<T, K> {
     pub hosts: HostList,
     /// The operator's list of hosts of receivers of notifications.
     pub notify_hosts: HostList,
-    /// What waits to be told.
+    /// Notifications that wait to be sent.
     pub outbox: Outbox,
     /// The fixed durations.
     pub timings: Timings,
     /// Calls that may be sent to one project in an hour, by all policies on it together.
     pub max_actions_per_hour: usize,
-    /// Which approvals count.
+    /// Which approvals are accepted.
     pub approvals: approval::Rules,
     /// Sends whose outcome the status may not know.
     pub ledger: Ledger,
@@ -54,16 +54,16 @@ pub type DrawSeed = Arc<dyn Fn() -> Option<Seed> + Send + Sync>;
 /// What comes after a reconcile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reconciled {
-    /// When to come back; none if the policy is gone.
+    /// When to come back; none if the policy was deleted.
     pub again_in: Option<SignedDuration>,
     /// How it ended, for the metrics.
     pub outcome: ReconcileOutcome,
-    /// Policies that share a poll which was made just now.
+    /// Policies that share the poll that was just made.
     pub tell: Vec<PolicyRef>,
 }
 
 impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
-    /// A reconcile that is under way when leadership is lost ends here. What came of a call is written all the same: it goes through
+    /// A reconcile that is running when leadership is lost ends here. The outcome of a call is written anyway: the write succeeds
     /// only if the next leader has not written yet, which then need not find it out.
     pub(super) fn check_leads(&self, at: &PolicyRef) -> Result<(), KubernetesError> {
         match (self.leads)(Duration::ZERO) {
@@ -72,7 +72,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         }
     }
 
-    /// Forgets a policy that is gone, or another's to look after.
+    /// Forgets a policy that was deleted, or that another replica now handles.
     pub fn forget(&self, at: &PolicyRef) {
         self.observer.forget(at);
         self.story.forget(at);

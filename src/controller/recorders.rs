@@ -11,7 +11,7 @@ use kube::{
 /// that back, and looks through all of them whenever it publishes: at the start, 10,000 policies have an event each.
 const EVENTS: usize = 500;
 
-/// Hands out a recorder, and a new one after 500 events: what happens again across that is told as a new event.
+/// Returns a recorder, and a new one after 500 events: a repetition across that boundary is a new event.
 pub struct Recorders {
     client: Client,
     reporter: Reporter,

@@ -1,4 +1,4 @@
-//! For what a Secret may be used: only for what its owner released it, by label and annotation. So an editor of policies
+//! What a Secret may be used for: only what its owner allows, by label and annotation. So an editor of policies
 //! cannot send a Secret of the namespace to another host, project or purpose.
 
 use std::collections::BTreeSet;
@@ -62,7 +62,7 @@ impl Use<'_> {
         }
     }
 
-    /// Whether a Secret was released for it; if not, the command by which its owner does that.
+    /// Whether a Secret has the label and the annotations for it; if not, the command by which its owner adds them.
     pub fn check(
         self,
         meta: &ObjectMeta,
@@ -80,7 +80,7 @@ impl Use<'_> {
             .and_then(|labels| labels.get(USE_LABEL));
         if used_for.map(String::as_str) != Some(label) {
             return Err(refused(format!(
-                "Secret {name} (key {key:?}) has not been released for this use: its owner runs kubectl label secret {name} --namespace {namespace} --overwrite {USE_LABEL}={label}"
+                "Secret {name} (key {key:?}) does not have the label for this use. Its owner must run: kubectl label secret {name} --namespace {namespace} --overwrite {USE_LABEL}={label}"
             )));
         }
         match self {
@@ -147,7 +147,7 @@ fn allows(
     let inputs: Vec<String> = inputs.into_iter().collect();
     let annotations = annotations(project_id, wanted, &inputs);
     Err(format!(
-        "Secret {name} (key {key:?}) is not for {is_not_for}: if it is to be sent there, its owner runs kubectl annotate secret {name} --namespace {namespace} --overwrite {annotations}"
+        "Secret {name} (key {key:?}) is not annotated for {is_not_for}. To allow this use, its owner must run: kubectl annotate secret {name} --namespace {namespace} --overwrite {annotations}"
     ))
 }
 
@@ -158,7 +158,7 @@ fn annotations(project_id: i64, wanted: &CredentialUse, inputs: &[String]) -> St
     format!("{PROJECT_ANNOTATION}={project_id} {source} {inputs}")
 }
 
-/// A word for a shell. Whoever edits a policy chooses the names in it, and the owner of a Secret pastes them.
+/// A word for a shell. The editor of a policy chooses the names in it, and the owner of a Secret pastes them.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/=,".contains(c);
     if word.chars().all(is_plain) {
@@ -168,7 +168,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// The value in a Secret, as far as Kubernetes can tell; whether it has the shape of one is told later.
+/// The value in a Secret, after the checks that need only Kubernetes; its shape is checked later.
 pub fn value(
     secret: Option<&Secret>,
     namespace: &str,

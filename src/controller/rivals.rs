@@ -1,6 +1,6 @@
 //! What policies of one project must know of one another, kept up to date by their watch.
 //!
-//! Each pass asks for it: to read and check all other policies every time would take as long as everything else together, once
+//! Each reconcile needs it: to read and check all other policies every time would take as long as everything else together, once
 //! there are thousands.
 
 use std::{
@@ -21,13 +21,13 @@ pub struct Rivals(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     projects: HashMap<Project, Vec<Arc<Rival>>>,
-    /// Where each policy is to be found in it.
+    /// The project of each policy.
     project_of: HashMap<PolicyRef, Project>,
 }
 
 impl Rivals {
-    /// Takes note of a policy as the watch has just told it. One that cannot be read any more begins nothing; what it had in flight is
-    /// still to be minded. Of one that could not be read since this process began nothing is known.
+    /// Records a policy as the watch has just reported it. One that can no longer be read starts nothing, but what it had in flight
+    /// still blocks others. Of one that was unreadable since this process started, nothing is known.
     pub fn note(&self, policy: &Watched) {
         let mut known = self.known();
         let before = known.remove(&at(policy));
@@ -43,12 +43,12 @@ impl Rivals {
         }
     }
 
-    /// Forgets a policy that is gone.
+    /// Forgets a policy that was deleted.
     pub fn forget(&self, at: &PolicyRef) {
         self.known().remove(at);
     }
 
-    /// Forgets those for which `stays` is false: what was deleted while a watch was broken is told by no event.
+    /// Forgets those for which `stays` is false: there is no event for what was deleted while a watch was broken.
     pub fn keep(&self, stays: impl Fn(&PolicyRef) -> bool) {
         let mut known = self.known();
         let mut gone: Vec<PolicyRef> = known.project_of.keys().cloned().collect();
@@ -125,14 +125,14 @@ mod tests {
         assert_eq!(
             names(&rivals, "a", 1),
             ["b"],
-            "once, however often it is told"
+            "once, although it was reported twice"
         );
         assert_eq!(names(&rivals, "x", 2), ["c"]);
         rivals.note(&policy("c", 1));
         assert_eq!(
             names(&rivals, "a", 1),
             ["b", "c"],
-            "made anew on another project"
+            "recreated on another project"
         );
         assert!(names(&rivals, "x", 2).is_empty());
         rivals.forget(&at(&policy("b", 1)));
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(names(&rivals, "x", 1), ["a"]);
     }
 
-    /// One with something in flight, something to wait for, and something that may be armed.
+    /// One with something in flight, something to wait for, and a table that the next run may reset.
     fn busy(interval: &str) -> Watched {
         let (at, until) = ("2026-10-01T11:00:00Z", "2026-10-01T13:00:00Z");
         let incident = |id: &str, step: &str| {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_policy_that_is_not_valid_any_more_what_it_began_is_minded() {
+    fn what_a_policy_started_still_blocks_others_when_it_is_no_longer_valid() {
         let own = policy("a", 1);
         let (project, _) = own.told.clone().unwrap();
         let time = |text: &str| text.parse::<Timestamp>().unwrap();

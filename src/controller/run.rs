@@ -18,7 +18,7 @@ use super::{
     context::Context,
     kubernetes::Cluster,
     leadership::{Campaign, Election, Leadership},
-    postman::Postman,
+    notifier::Notifier,
     rivals::Rivals,
     scope::{Scope, control},
     secrets::ApiKeys,
@@ -50,11 +50,11 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Hosts that may get an API key.
     pub hosts: HostList,
-    /// Hosts that may be told when a person is needed.
+    /// Hosts that may be sent notifications.
     pub notify_hosts: HostList,
-    /// How fast they are told.
+    /// How fast notifications are sent.
     pub notify_pace: Pace,
-    /// Certificate authorities that are trusted besides those of the machine.
+    /// Certificate authorities that are trusted in addition to those of the machine.
     pub authorities: Authorities,
     /// Calls that may be sent to one project in an hour.
     pub max_actions_per_hour: usize,
@@ -62,7 +62,7 @@ pub struct Options {
     pub quota_share: Share,
     /// How many tables are kept in memory.
     pub most_tables: MostTables,
-    /// Which approvals count.
+    /// Which approvals are accepted.
     pub approvals: approval::Rules,
     /// The Lease by which replicas agree on who leads.
     pub election: Election,
@@ -70,7 +70,7 @@ pub struct Options {
     pub timings: Timings,
 }
 
-/// Runs until `stop` resolves, then lets what is under way end.
+/// Runs until `stop` resolves, then lets running reconciles end.
 pub async fn run(
     options: Options,
     health: ProcessHealth,
@@ -92,7 +92,7 @@ pub async fn run(
         () = stopped_now(stopped.clone()) => return Ok(()),
     };
     let scopes: Vec<Scope> = namespaces.into_iter().map(Scope::new).collect();
-    // Not before the cluster is as it should be: whoever leads must be able to work.
+    // Only after the cluster was checked: a leader must be able to work.
     let (campaign, leadership) = Campaign::new(
         &clients.calls,
         &clients.namespace,
@@ -105,13 +105,13 @@ pub async fn run(
     let follower = tokio::spawn(follow_leadership(context.clone(), policies));
     let (finished, told) = oneshot::channel();
     let mut campaign = tokio::spawn(campaign.run(stopped.clone(), told));
-    let postman = tokio::spawn(postman(&options, &context)?.run());
+    let notifier = tokio::spawn(notifier(&options, &context)?.run());
     let controllers = start_controllers(scopes, &clients, &context, &health, &stopped);
     tokio::select! {
         result = all_ended(controllers, &stopped) => result?,
-        _ = &mut campaign => return Err(StartError::Ended("the campaign for the Lease")),
-        _ = follower => return Err(StartError::Ended("what follows leadership")),
-        _ = postman => return Err(StartError::Ended("what sends notifications")),
+        _ = &mut campaign => return Err(StartError::Ended("leader election")),
+        _ = follower => return Err(StartError::Ended("the task that follows leadership")),
+        _ = notifier => return Err(StartError::Ended("the task that sends notifications")),
         nothing_runs = past_grace(stopped.clone(), &health) => if !nothing_runs {
             // The Lease runs out by itself, when what did not end can do no more.
             return Ok(());
@@ -120,7 +120,7 @@ pub async fn run(
     // It fails only if the campaign is over.
     let _ = finished.send(());
     if tokio::time::timeout(RELEASE, campaign).await.is_err() {
-        tracing::warn!("the Lease could not be released in time and runs out by itself");
+        tracing::warn!("the Lease could not be released in time; it expires by itself");
     }
     tracing::info!("stopped");
     Ok(())
@@ -145,8 +145,8 @@ fn start_controllers(
         .collect()
 }
 
-/// Whenever leadership is won, every policy is looked at. What this process remembers of PostHog is old by then, and statuses
-/// know more; a standby remembers nothing, and its gauges are empty.
+/// When leadership is won, every policy is reconciled. What this process remembers of PostHog is old by then, and statuses
+/// are newer; a standby remembers nothing, and its gauges are empty.
 async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>) {
     let mut leadership = context.leadership.clone();
     while leadership.changed().await {
@@ -211,8 +211,11 @@ fn context(
     })
 }
 
-/// Who sends what the reconciles leave in the outbox.
-fn postman(options: &Options, context: &Arc<Context>) -> Result<Postman<HttpCourier>, StartError> {
+/// The task that sends what reconciles put into the outbox.
+fn notifier(
+    options: &Options,
+    context: &Arc<Context>,
+) -> Result<Notifier<HttpCourier>, StartError> {
     let Reconciler {
         outbox,
         leads,
@@ -224,7 +227,7 @@ fn postman(options: &Options, context: &Arc<Context>) -> Result<Postman<HttpCour
     let courier = HttpCourier::new(hosts, &options.authorities, clock.clone())
         .map_err(|e| StartError::Http(e.to_string()))?;
     let told = context.clone();
-    Ok(Postman {
+    Ok(Notifier {
         courier,
         outbox: outbox.clone(),
         pace: options.notify_pace,
@@ -235,7 +238,7 @@ fn postman(options: &Options, context: &Arc<Context>) -> Result<Postman<HttpCour
     })
 }
 
-/// Waits for every controller; one that ends before it was told to would leave its policies to nobody.
+/// Waits for every controller; the policies of one that ends too early would not be reconciled.
 async fn all_ended(
     controllers: Vec<JoinHandle<()>>,
     stopped: &signal::Receiver<bool>,

@@ -114,16 +114,13 @@ pub(super) fn control(
                 error @ (controller::Error::QueueError(_) | controller::Error::RunnerError(_)),
             ) = result
             {
-                tracing::warn!(
-                    "a watch broke and is started anew: {}",
-                    timed::reason(&error)
-                );
+                tracing::warn!("a watch failed and is restarted: {}", timed::reason(&error));
             }
             future::ready(())
         })
 }
 
-/// What a watch of policies tells besides whom to look at.
+/// What a watch of policies updates, apart from triggering reconciles.
 fn hear(
     context: &Arc<Context>,
     policies: &Store<Watched>,

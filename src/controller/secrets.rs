@@ -38,7 +38,7 @@ pub struct ApiKeys {
     /// Labelled Secrets, without their data.
     stores: Vec<Store<PartialObjectMeta<Secret>>>,
     cache: Mutex<HashMap<CacheKey, (String, ApiKey)>>,
-    /// What notifications need: read at every pass, and nearly never another.
+    /// Values for notifications: needed in every reconcile, and rarely changed.
     notifications: Mutex<HashMap<CacheKey, SecretValue>>,
 }
 
@@ -122,7 +122,7 @@ impl ApiKeys {
         }))
     }
 
-    /// The whole Secret, if it was released for this use.
+    /// The whole Secret, if it has the label for this use.
     async fn fetch(
         &self,
         namespace: &str,
@@ -151,7 +151,7 @@ impl ApiKeys {
         }
     }
 
-    /// The version of a labelled Secret, as its watch last told.
+    /// The version of a labelled Secret, as its watch last reported.
     fn watched_version(&self, namespace: &str, name: &str, used_for: &str) -> Option<String> {
         let secret = ObjectRef::new(name).within(namespace);
         let labelled = self.stores.iter().find_map(|store| store.get(&secret))?;
@@ -175,7 +175,7 @@ fn is_released(labels: &BTreeMap<String, String>, wanted_for: &str) -> bool {
         .is_some_and(|used_for| used_for == wanted_for)
 }
 
-/// 403 is the user's to mend, and told on the policy; the rest is tried again.
+/// 403 is for the user to fix, and reported on the policy; other errors are retried.
 fn refused<A>(
     namespace: &str,
     wanted: &SecretKeyRef,

@@ -1,4 +1,4 @@
-//! Before anything runs: the clients, and a look whether the cluster is there and knows our resource.
+//! Before anything runs: the clients, and a check that the cluster is reachable and has the CRD.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{api::WarehouseSyncPolicy, posthog::proxy, report::Metrics};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A watch that is silent for longer than this is broken: the API server ends an idle one after less than 300 s.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(330);
-/// How often the cluster is looked for while it is not there.
+/// How often the check is repeated while it fails.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Why the operator cannot start.
@@ -127,7 +127,7 @@ pub async fn wait_for_cluster(
             };
             let missing = what_is_missing(&error, namespace.as_deref(), &clients.api_server);
             if missing != told {
-                tracing::warn!("{missing}; waiting for it");
+                tracing::warn!("{missing}; retrying");
                 told.clone_from(&missing);
             }
             pending(missing);
@@ -135,7 +135,7 @@ pub async fn wait_for_cluster(
         }
     }
     if !told.is_empty() {
-        tracing::info!("the cluster is there");
+        tracing::info!("the API server is reachable and has the CRD");
     }
     let first = namespaces.first().and_then(Option::as_deref);
     first_lists(client, metrics, first).await
@@ -155,7 +155,7 @@ async fn first_lists(
             Err(kube::Error::Api(status)) if status.code == 422 => {
                 return InitialListStrategy::ListWatch;
             }
-            // Whatever else is refused, the watches will say.
+            // The watches will report other refusals.
             Ok(_) | Err(kube::Error::Api(_)) => return InitialListStrategy::StreamingList,
             Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
         }

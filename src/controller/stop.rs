@@ -1,4 +1,4 @@
-//! The way out: one signal that many wait for, and how long what is under way may take to end.
+//! Shutdown: one signal that many wait for, and how long running reconciles may take to end.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::sync::watch as signal;
 
 use super::ProcessHealth;
 
-/// How long a reconcile that is under way may take to end after a signal: a call to `PostHog` may last 130 s.
+/// How long a running reconcile may take to end after a signal: a call to `PostHog` may last 130 s.
 const GRACE: Duration = Duration::from_secs(140);
 
 /// Turns one signal into one that many can wait for.
@@ -14,7 +14,7 @@ pub(super) fn fan_out(stop: impl Future<Output = ()> + Send + 'static) -> signal
     let (sender, receiver) = signal::channel(false);
     tokio::spawn(async move {
         stop.await;
-        tracing::info!("stopping: what is under way is brought to an end");
+        tracing::info!("stopping: waiting for running reconciles to end");
         // Kept alive until the process ends: a dropped sender would look like a signal.
         let _ = sender.send(true);
         sender.closed().await;
@@ -23,12 +23,12 @@ pub(super) fn fan_out(stop: impl Future<Output = ()> + Send + 'static) -> signal
 }
 
 pub(super) async fn stopped_now(mut stopped: signal::Receiver<bool>) {
-    // An error means that the sender is gone, with the runtime.
+    // An error means that the sender was dropped, with the runtime.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// After a signal: the grace for what is under way. A controller that has not listed its policies never ends by itself, but
-/// has begun nothing either: if that is so of all, there is nothing to wait for, and this is true.
+/// After a signal: the grace period for running reconciles. A controller that has not listed its policies never ends by itself, but
+/// has started nothing: if no controller has, there is nothing to wait for, and this is true.
 pub(super) async fn past_grace(stopped: signal::Receiver<bool>, health: &ProcessHealth) -> bool {
     stopped_now(stopped).await;
     if !health.has_begun() {
@@ -36,7 +36,7 @@ pub(super) async fn past_grace(stopped: signal::Receiver<bool>, health: &Process
     }
     tokio::time::sleep(GRACE).await;
     tracing::warn!(
-        "a reconcile did not end within {} s; stopping without it",
+        "a reconcile did not end within {} s; stopping anyway",
         GRACE.as_secs()
     );
     false

@@ -1,4 +1,4 @@
-//! One survey of a project: the list is known; closer looks at suspects, then closer questions, until the budget is spent.
+//! One survey of a project: after the list, probes of suspects, then further probes, until the budget is spent.
 //! Two users: the reconcile, and `diagnose` on the command line.
 
 use std::{
@@ -34,16 +34,16 @@ use crate::{
     },
 };
 
-/// How long a survey goes on asking closer questions. Some take minutes, because `PostHog` asks the customer's source.
+/// How long a survey makes further probes. Some take minutes, because `PostHog` asks the customer's source.
 const PROBING: SignedDuration = SignedDuration::from_secs(60);
 
-/// Requests of a look: the runs, the log of the table, and in a long one the lines that mark the phase.
+/// Requests of a probe of a table: the runs, the log of the table, and in a long one the lines that mark the phase.
 const MOST_OF_A_LOOK: usize = 3;
 
 /// Requests for a canary: the runs of its table and the log of one.
 const REQUESTS_OF_A_CANARY: usize = 2;
 
-/// True for an incident whose next step hangs on what the next looks show, as long as that is to be seen any moment: what has not shown
+/// True for an incident whose next step depends on the next probes, while the result is expected any moment: what has not shown
 /// soon after the step began, or after its last call, may take hours, and is polled for like everything else.
 #[must_use]
 pub fn is_verifying(incident: &Incident, timings: &Timings, now: Timestamp) -> bool {
@@ -54,12 +54,12 @@ pub fn is_verifying(incident: &Incident, timings: &Timings, now: Timestamp) -> b
         && now.duration_since(since) < timings.effect_visible_within()
 }
 
-/// How many requests one survey may make beyond the list. A look costs one or two.
+/// How many requests one survey may make beyond the list. A probe costs one or two.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// Closer looks at runs.
+    /// Probes of runs.
     pub looks: usize,
-    /// Closer questions.
+    /// Further probes.
     pub probes: usize,
 }
 
@@ -71,13 +71,13 @@ impl Budget {
     };
 }
 
-/// What a survey rests on.
+/// What a survey is based on.
 pub struct Survey<'a, T> {
     /// The policy.
     pub policy: &'a ValidatedPolicy,
     /// The project.
     pub view: &'a ProjectView<T>,
-    /// What is remembered of earlier passes.
+    /// What is remembered of earlier reconciles.
     pub state: &'a State,
     /// What was proposed.
     pub proposals: &'a [Proposal],
@@ -87,14 +87,14 @@ pub struct Survey<'a, T> {
     pub timings: &'a Timings,
     /// How much may be asked.
     pub budget: Budget,
-    /// Look at every run in progress, for one who looks only once.
+    /// Probe every run in progress, for a command that polls only once.
     pub every_run: bool,
-    /// Told how many requests are done, of how many.
+    /// Called with how many requests are done, of how many.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
 impl<T: Transport> Survey<'_, T> {
-    /// All that a decision may rest on, from the list of `sources`.
+    /// All that a decision may be based on, from the list of `sources`.
     pub async fn make(
         &self,
         sources: Arc<Vec<Source>>,
@@ -116,7 +116,9 @@ impl<T: Transport> Survey<'_, T> {
             elsewhere,
             instance: Instance::default(),
             slowed: false,
-            approval_guard: ApprovalGuard::broken("it was not looked at"),
+            approval_guard: ApprovalGuard::broken(
+                "the admission policies have not been checked yet",
+            ),
         };
         self.ask_instance(&snapshot).await;
         self.look(&mut snapshot).await;
@@ -213,7 +215,7 @@ impl<T: Transport> Survey<'_, T> {
         }
     }
 
-    /// What a look at a table is for.
+    /// What a probe of a table is for.
     fn purpose(&self, schema_id: &str) -> Purpose {
         let own = self.incidents.iter().find(|i| i.schema_id == schema_id);
         let now = self.view.client.now();
@@ -237,9 +239,9 @@ impl<T: Transport> Survey<'_, T> {
         }
     }
 
-    /// Asks what the looks left open, until the budget or the time for it is spent. An answer may raise another question: what a
-    /// database lacks is asked only when change data capture turns out to be broken. A source that does not answer is asked
-    /// nothing more in this pass: one that hangs must not hold up the others.
+    /// Makes further probes, until the budget or the time for them is spent. A result may require another probe: what a
+    /// database lacks is read only when change data capture turns out to be broken. A source that does not answer is not
+    /// probed again in this reconcile: one that hangs must not delay the others.
     async fn probe(&self, snapshot: &mut Snapshot) {
         let began = self.view.client.now();
         let mut asked: HashSet<Probe> = HashSet::new();

@@ -67,8 +67,8 @@ impl<T: Transport> Transport for Counted<T> {
     }
 }
 
-/// Goes on with an exchange only until then, connecting included. The clock is asked before each step, because a timer of a process
-/// that was frozen may fire after the connection has gone on.
+/// Continues an exchange only until then, connecting included. The clock is read before each step, because a timer of a process
+/// that was frozen may fire after the connection has continued.
 async fn before(
     until: Instant,
     clock: impl Fn() -> Instant,
@@ -78,7 +78,7 @@ async fn before(
     let mut ends = pin!(tokio::time::sleep_until(until.into()));
     poll_fn(|context| {
         if clock() >= until || ends.as_mut().poll(context).is_ready() {
-            let why = "the claim to leadership has ended".to_owned();
+            let why = "the leader's claim has expired".to_owned();
             return Poll::Ready(Err(if has_begun {
                 TransportError::NoAnswer(why)
             } else {

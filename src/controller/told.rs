@@ -33,7 +33,7 @@ pub fn at(policy: &impl ResourceExt) -> PolicyRef {
 }
 
 /// What others have to know of a policy, and the project that it is on; none if it does not say which. One that is not valid may not
-/// act; what its status says counts.
+/// act; but its status is used.
 #[must_use]
 pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Rival>)> {
     let valid = ValidatedPolicy::new(policy).ok();
@@ -43,7 +43,7 @@ pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Rival>)> {
         id: posthog.project_id,
     };
     let incidents = || policy.status.iter().flat_map(|status| &status.incidents);
-    // Nothing is being done about one that waits for its next attempt: who owns the table then is for the policies' age to say.
+    // One that waits for its next attempt is not in flight: the age of the policies decides who owns the table then.
     let in_flight = incidents()
         .filter(|incident| is_in_flight(incident) && incident.step != Step::BackOff)
         .map(|incident| {
@@ -80,8 +80,8 @@ pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Rival>)> {
     Some((project, Arc::new(rival)))
 }
 
-/// When a call that was sent at `sent` has ended, and what it began shows in the list: until then it is in flight, whatever becomes of
-/// its policy.
+/// When a call that was sent at `sent` has ended, and what it began shows in the list: until then it is in flight, even if its policy is
+/// deleted.
 fn settled(sent: Option<Timestamp>) -> Option<Timestamp> {
     sent?.checked_add(SETTLES).ok()
 }

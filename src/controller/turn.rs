@@ -13,9 +13,9 @@ use crate::{
     report::{KubernetesError, metrics::ReconcileOutcome},
 };
 
-/// How soon a policy is looked at again while not all policies are known.
+/// How soon a policy is reconciled again while not all policies are known.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How soon a policy that was left alone is looked at again, and that is said again.
+/// How soon a skipped policy is checked again, and logged again.
 const LEFT_ALONE: Duration = Duration::from_mins(10);
 
 pub(super) async fn reconcile(
@@ -34,10 +34,10 @@ pub(super) async fn reconcile(
         return Err(context.not_understood(&policy, why).await);
     }
     let begun = Instant::now();
-    // Boxed: all that a pass may wait for adds up.
+    // Boxed: the futures of a reconcile add up.
     let done = Box::pin(context.reconciler.reconcile(&at)).await;
     context.reconciler.metrics.reconcile_took(begun.elapsed());
-    // It may have gone, or become another's, after the pass has looked: then it must leave nothing behind.
+    // It may have been deleted, or taken over by another replica, during the reconcile: then nothing of it may remain.
     if context.is_gone(&at) || !context.leads() {
         context.reconciler.forget(&at);
     }
@@ -60,7 +60,7 @@ pub(super) fn on_error(
 ) -> Action {
     let at = told::at(&*policy);
     match error {
-        // Somebody changed the object while it was looked at: look again, at what it is now.
+        // Someone changed the object during the reconcile: reconcile again.
         KubernetesError::Conflict(_) => {
             context.count(ReconcileOutcome::Conflict);
             tracing::debug!(policy = %at, "{error}");
@@ -83,13 +83,13 @@ pub(super) fn on_error(
         KubernetesError::Failed { .. } => {
             context.count(ReconcileOutcome::Failed);
             let wait = context.back_off(&at);
-            tracing::warn!(policy = %at, "{error}; trying again in {} s", wait.as_secs());
+            tracing::warn!(policy = %at, "{error}; retrying in {} s", wait.as_secs());
             Action::requeue(jittered(wait, &at))
         }
     }
 }
 
-/// Up to 5 % earlier, by the policy's name, so that policies that were made together do not poll together for ever.
+/// Up to 5 % earlier, by the policy's name, so that policies that were made together do not poll together forever.
 fn jittered(wait: Duration, at: &PolicyRef) -> Duration {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();

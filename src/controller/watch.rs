@@ -45,7 +45,7 @@ pub fn policies(
         )
 }
 
-/// Labelled Secrets, without their data, at every change; `listed` is told of every complete list.
+/// Labelled Secrets, without their data, at every change; `listed` is called for every complete list.
 pub fn secrets(
     api: Api<PartialObjectMeta<Secret>>,
     config: watcher::Config,

@@ -21,7 +21,7 @@ use crate::{
     observe::Rival,
 };
 
-/// A policy as it comes, in two steps: one that cannot be read is told by name and does not stop the others.
+/// A policy as it comes, in two steps: one that cannot be read is reported by name and does not stop the others.
 ///
 /// kube's `DeserializeGuard` does that too, and a start with 10,000 policies took 2.9 s of a processor with it instead of 1.2 s: it keeps
 /// and copies each object as it came, managed fields and all.
@@ -34,7 +34,7 @@ struct Listed {
     status: Value,
 }
 
-/// What is asked of a policy's metadata.
+/// The metadata that is used.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
@@ -88,11 +88,11 @@ impl From<Metadata> for ObjectMeta {
 /// As `kubectl apply` writes it: the whole object once more.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// A watched policy. A pass reads the whole of it anew.
+/// A watched policy. Each reconcile reads the whole of it again.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "Listed")]
 pub struct Watched {
-    /// What names it, and what tells whether it has changed.
+    /// Its name, and what shows whether it has changed.
     metadata: ObjectMeta,
     /// Names of the Secrets that it uses.
     secrets: BTreeSet<String>,
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_of_a_change_is_kept() {
+    fn what_shows_a_change_is_kept() {
         let policy = watched(&json!({"posthog": 7}));
         assert_eq!(policy.metadata.generation, Some(3));
         let annotations = policy.annotations().keys().collect::<Vec<_>>();

@@ -123,8 +123,8 @@ pub fn still_hangs(
         return changed(format!("run {} is making progress again", job.id));
     }
     match &live.log {
-        Log::Read(_) if live.running().count() > 1 => {
-            changed("another run of the table is also Running")
+        Log::Read(_) if live.unfinished().count() > 1 => {
+            changed("another run of the table has not ended")
         }
         Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillHangs {
             schema_id: schema_id.to_owned(),
@@ -157,8 +157,8 @@ pub fn nothing_runs(
             }
         }
     }
-    if let Some(job) = live.running().next() {
-        return changed(format!("older run {} is still Running", job.id));
+    if let Some(job) = live.unfinished().next() {
+        return changed(format!("older run {} has not ended", job.id));
     }
     if incident.job_id.is_some() {
         match live.has_rested(timings, live.at) {
@@ -348,6 +348,15 @@ mod tests {
             (ended("j1", "running"), Some("j1"), false),
             (ended("j2", "Failed"), Some("j1"), false),
             (ended("j1", "Failed"), None, false),
+            (
+                format!(
+                    "[{},{}]",
+                    job("j1", "Failed", "5"),
+                    job("j0", "Stopping", "5")
+                ),
+                Some("j1"),
+                false,
+            ),
             ("[]".to_owned(), None, true),
             ("[]".to_owned(), Some("j1"), false),
         ] {

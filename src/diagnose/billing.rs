@@ -54,7 +54,7 @@ fn heaviest(known: &Known<'_>) -> Option<String> {
         .collect();
     (!named.is_empty()).then(|| {
         format!(
-            "of the tables that are read in full with each run, these move the most rows: {}",
+            "the full-refresh tables that read the most rows: {}",
             named.join(", ")
         )
     })

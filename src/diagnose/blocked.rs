@@ -30,7 +30,7 @@ pub(super) fn tables(
         let source = sources.find(|source| source.id == source_id);
         for schema in source.into_iter().flat_map(|source| &source.schemas) {
             if concerns(schema) {
-                let why = || format!("its source is broken as a whole: {why}");
+                let why = || format!("its whole source is failing: {why}");
                 blocked.entry(schema.id.clone()).or_insert_with(why);
             }
         }
@@ -60,7 +60,7 @@ pub(super) fn tables(
     }
     for judged in judged {
         if judged.verdict == Verdict::Billing {
-            let why = "PostHog's billing limit holds its tables back";
+            let why = "PostHog's billing limit blocks its tables";
             block(&judged.source_id, why, |_| true);
         }
     }

@@ -177,7 +177,7 @@ fn cannot_connect(
         cause,
         CANNOT_CONNECT,
         format!(
-            "PostHog cannot get into the database for change data capture: {}",
+            "PostHog cannot connect to the database for change data capture: {}",
             redact::text(detail, 300)
         ),
     );
@@ -189,7 +189,13 @@ fn cannot_connect(
         return None;
     }
     problem.affected = affected;
-    problem.evidence = vec![format!("PostHog's cdc_status was refused{}", as_of(probed)).into()];
+    problem.evidence = vec![
+        format!(
+            "PostHog's cdc_status answered with an error{}",
+            as_of(probed)
+        )
+        .into(),
+    ];
     Some(problem)
 }
 
@@ -223,7 +229,7 @@ fn problem(
         problem.severity = Severity::Warning;
         problem
             .evidence
-            .push("PostHog usually makes a lost slot anew at the next sync; this becomes an Error if it does not within two intervals".into());
+            .push("PostHog usually recreates a lost slot at the next sync; if it does not within two intervals, this becomes an Error".into());
     }
     let lacks = lacks(known, source).into_iter().map(Fact::Said);
     problem.evidence.extend(lacks);
@@ -291,7 +297,7 @@ fn lacks(known: &Known<'_>, source: &Source) -> Vec<String> {
     let missing = missing(known.snapshot, &source.id).unwrap_or_default();
     match &probed.answer {
         Ok(_) if missing.is_empty() => {
-            vec!["PostHog's check of the prerequisites found nothing missing".to_owned()]
+            vec!["PostHog's check of the CDC prerequisites passed".to_owned()]
         }
         Ok(_) => missing
             .iter()
@@ -299,7 +305,7 @@ fn lacks(known: &Known<'_>, source: &Source) -> Vec<String> {
             .map(|error| format!("missing: {}", redact::text(error, 200)))
             .collect(),
         Err(error) => vec![format!(
-            "the prerequisites could not be checked: {}",
+            "PostHog could not check the CDC prerequisites: {}",
             redact::text(&error.to_string(), 200)
         )],
     }
@@ -316,7 +322,7 @@ fn facts(status: &CdcStatus, as_of: &str) -> String {
         name(&status.publication_name),
         name(&status.management_mode),
         status.lag_bytes.get().map_or_else(
-            || "not known".to_owned(),
+            || "unknown".to_owned(),
             |bytes| format!("{} MB", bytes / MB)
         )
     )
@@ -342,7 +348,7 @@ const CANNOT_CONNECT: &str = "cdc/cannot-connect";
 
 /// After a failure that left the slot in place. A reload of a table does not start the schedule again.
 const RESUME: Advice = Advice::same(
-    "Slot and publication are there, and PostHog gets into the database. If the reason for which it stopped is fixed, use Resume in the source's settings in PostHog: it goes on from where it stopped and deletes nothing.",
+    "Slot and publication exist, and PostHog can connect to the database. Once the reason for the stop is fixed, use Resume in the source's settings in PostHog: it continues where it stopped and deletes nothing.",
 );
 
 /// What is wrong with change data capture, the worst first. What `PostHog` does not know is not wrong.
@@ -360,7 +366,7 @@ fn trouble(status: &CdcStatus, lag_warn_percent: i64) -> Option<Trouble> {
         return broken(
             RootCause::CdcBroken,
             NOT_ENABLED,
-            "Tables are synced by change data capture, but it is switched off for the source",
+            "Tables sync by change data capture, but it is switched off for the source",
         );
     }
     if status.slot_exists == Lax::Is(false) {
@@ -381,7 +387,7 @@ fn trouble(status: &CdcStatus, lag_warn_percent: i64) -> Option<Trouble> {
         return broken(
             RootCause::CdcBroken,
             PAUSED,
-            "The schedule of change data capture stands still: PostHog stopped it, or a person did",
+            "The schedule of change data capture is paused, by PostHog or by a person",
         );
     }
     lag(status, lag_warn_percent)
@@ -411,10 +417,10 @@ fn lag(status: &CdcStatus, lag_warn_percent: i64) -> Option<Trouble> {
     };
     let ahead = match critical {
         Some(critical) if own => format!(
-            "; at {} MB PostHog drops the slot, and the tables must be read anew",
+            "; at {} MB PostHog drops the slot, and the tables must be reimported",
             critical / MB
         ),
-        _ => "; what it holds back fills the disk of the database".to_owned(),
+        _ => "; the changes that it retains fill the database's disk".to_owned(),
     };
     Some(Trouble {
         cause: RootCause::CdcBroken,

@@ -68,7 +68,7 @@ fn read<'a>(known: &Known<'a>) -> (Vec<Offer<'a>>, Vec<Problem>) {
         let source = match source(known, entry) {
             Ok(source) if mapped.insert(&source.id) => source,
             Ok(source) => {
-                let twice = "another entry of spec.credentials matches this source as well";
+                let twice = "another entry of spec.credentials matches this source, too";
                 problems.push(wrong(Some(source), entry, "credentials/twice", twice));
                 continue;
             }
@@ -112,13 +112,13 @@ fn source<'a>(known: &Known<'a>, entry: &Credentials) -> Result<&'a Source, Wron
     };
     let mut matching = known.snapshot.sources.iter().filter(meant);
     let Some(source) = matching.next() else {
-        let message = "it matches no source of the project".to_owned();
+        let message = "no source of the project matches".to_owned();
         return Err(("credentials/no-source", message));
     };
     let more = matching.count();
     if more > 0 {
         let message = format!(
-            "it matches {} sources of the project, and must match one: name it by its id",
+            "{} sources of the project match, and one must: use the source's id",
             more + 1
         );
         return Err(("credentials/many-sources", message));
@@ -147,7 +147,7 @@ fn content(
     for (name, FromSecret { secret_ref }) in wanted {
         if !is_credential(name) {
             let message = format!(
-                "{name} is not a secret input, so it is not filled from a Secret: PostHog shows user names, and what says where or what could point a table at another database. Change it in PostHog, and remove it from the entry"
+                "{name} is not a secret, so it is not taken from a Secret: user names and settings that could point a table at another database are changed in PostHog only. Remove it from the entry"
             );
             tell(("credentials/not-secret", message));
             continue;
@@ -160,7 +160,10 @@ fn content(
                 }
                 Err(why) => {
                     let at = in_words(secret_ref);
-                    tell(("credentials/shape", format!("{at} cannot be {name}: {why}")));
+                    tell((
+                        "credentials/shape",
+                        format!("{at} is not a valid {name}: {why}"),
+                    ));
                 }
             },
             Err(why) => tell(("credentials/secret", why.to_owned())),
@@ -197,10 +200,10 @@ fn shape(source_type: &str, input: &str, value: &str) -> Result<(), &'static str
         Err("it is empty")
     } else if value.trim() != value {
         Err(
-            "it begins or ends with white space, mostly the line break of an editor: write it without (printf %s, not echo)",
+            "it begins or ends with white space, often an editor's line break: remove it (printf %s instead of echo)",
         )
     } else if value.len() > LONGEST {
-        Err("it is longer than a credential can be")
+        Err("it is too long for a credential")
     } else if value
         .chars()
         .any(|c| c.is_control() && !(lines && matches!(c, '\n' | '\r')))
@@ -208,7 +211,7 @@ fn shape(source_type: &str, input: &str, value: &str) -> Result<(), &'static str
         Err("it has line breaks or control characters")
     } else if !starts.is_empty() && !starts.iter().any(|start| value.starts_with(start)) {
         Err(
-            "it does not begin as such a secret does (Stripe: sk_ or rk_ for keys, whsec_ for signing secrets)",
+            "it does not start like such a secret (Stripe: sk_ or rk_ for keys, whsec_ for signing secrets)",
         )
     } else {
         Ok(())
@@ -225,7 +228,7 @@ fn wrong(source: Option<&Source>, entry: &Credentials, rule: &'static str, why: 
     Problem {
         severity: Severity::Warning,
         advice: Advice::same(
-            "Mend the entry in spec.credentials or the Secret that it names. Until then nothing is handed over for it.",
+            "Fix the entry in spec.credentials or the Secret that it names. Until then nothing is sent to PostHog for it.",
         ),
         ..Problem::of_source(title, id, RootCause::SourceConfig, rule, message)
     }
@@ -263,14 +266,12 @@ fn not_taken(known: &Known<'_>, offer: &Offer<'_>) -> Option<Problem> {
         &offer.source.id,
         RootCause::WebhookBroken,
         "webhook/inputs-not-taken",
-        format!(
-            "The inputs of the webhook ({from}) were pushed, and PostHog did not say that it took them: {detail}"
-        ),
+        format!("PostHog did not confirm the webhook inputs that were pushed ({from}): {detail}"),
     );
     problem.severity = Severity::Warning;
     problem.since = Some(*at);
     problem.advice = Advice::same(
-        "Compare the signing secret with the one on the vendor's dashboard. It is pushed again when the Secret changes.",
+        "Compare the signing secret with the one on the vendor's dashboard. The operator pushes it again when the Secret changes.",
     );
     Some(problem)
 }

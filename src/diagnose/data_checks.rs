@@ -31,11 +31,9 @@ pub fn target<'a>(
             .source
             .matches(source.type_name(), source.prefix_name(), &source.id)
     });
-    let source = sources
-        .next()
-        .ok_or("no source of the project is the one that it names")?;
+    let source = sources.next().ok_or("no source of the project matches")?;
     if sources.next().is_some() {
-        return Err("it matches more than one source: name its id".to_owned());
+        return Err("more than one source matches: use the source's id".to_owned());
     }
     source
         .schemas
@@ -44,7 +42,7 @@ pub fn target<'a>(
         .map(|schema| (source, schema))
         .ok_or_else(|| {
             format!(
-                "{} has no table of this name",
+                "{} has no table with this name",
                 redact::one_line(&source.title(), 80)
             )
         })
@@ -70,14 +68,14 @@ pub fn problems(known: &Known<'_>) -> Vec<Problem> {
             Err(reason) => Some(Problem {
                 severity: Severity::Warning,
                 confidence: Confidence::High,
-                advice: Advice::same("Correct the check in the policy, or remove it."),
+                advice: Advice::same("Fix the check in the policy, or remove it."),
                 ..Problem::of_source(
                     "PostHog".to_owned(),
                     "",
                     RootCause::Unknown,
                     "data-check/no-table",
                     format!(
-                        "spec.health.dataChecks[{place}] on {:?} cannot be made: {reason}",
+                        "spec.health.dataChecks[{place}] on {:?} cannot run: {reason}",
                         redact::one_line(&check.schema, 80)
                     ),
                 )
@@ -96,7 +94,7 @@ fn of_check(
     let probed = known.snapshot.probes.data.get(&probe(check, schema))?;
     let base = |cause, rule, message| Problem {
         table: Some((schema.id.clone(), redact::one_line(&schema.name, NAME_CAP))),
-        evidence: vec![format!("a query for spec.health.dataChecks[{place}]").into()],
+        evidence: vec![format!("result of the query of spec.health.dataChecks[{place}]").into()],
         ..Problem::of_source(
             redact::one_line(&source.title(), 80),
             &source.id,
@@ -112,7 +110,7 @@ fn of_check(
         ..base(
             RootCause::Unknown,
             "data-check/not-possible",
-            format!("spec.health.dataChecks[{place}] cannot be made: {reason}"),
+            format!("spec.health.dataChecks[{place}] cannot run: {reason}"),
         )
     };
     match probed.answer.as_ref().map(|answer| answer.found.as_ref()) {
@@ -122,7 +120,7 @@ fn of_check(
         }
         Ok(Err(reason)) => Some(impossible(
             redact::text(reason, 200),
-            "Correct the check in the policy; `kubectl explain wsp.spec.health.dataChecks` says what it may hold.",
+            "Fix the check in the policy: `kubectl explain wsp.spec.health.dataChecks` shows its fields.",
         )),
         Err(error) => impossible_because(error)
             .map(|(reason, advice)| impossible(redact::text(&reason, 200), advice)),
@@ -140,7 +138,7 @@ fn impossible_because(error: &PostHogError) -> Option<(String, &'static str)> {
         )),
         PostHogError::Refused { status: 400, .. } => Some((
             error.to_string(),
-            "Look at the table's columns in PostHog and correct the check in the policy.",
+            "Check the table's columns in PostHog and fix the check in the policy.",
         )),
         _ => None,
     }
@@ -177,7 +175,7 @@ fn broken(rule: &DataRule, found: Found, at: Timestamp) -> Option<(&'static str,
         (DataRule::UniqueKey(columns), Found::Duplicates { keys, rows }) if keys > 0 => Some((
             "data-check/unique-key",
             format!(
-                "{keys} keys of ({}) occur more than once, in {rows} rows",
+                "{keys} keys of ({}) are not unique, in {rows} rows",
                 redact::one_line(&columns.join(", "), 160)
             ),
         )),
@@ -187,7 +185,7 @@ fn broken(rule: &DataRule, found: Found, at: Timestamp) -> Option<(&'static str,
             Some((
                 "data-check/newest-row",
                 format!(
-                    "the newest {} is of {newest}, {} old; {} are allowed",
+                    "the newest {} is {newest}, {} old; {} are allowed",
                     redact::one_line(column, 80),
                     in_words(at.duration_since(newest)),
                     in_words(*max_age)
@@ -196,7 +194,7 @@ fn broken(rule: &DataRule, found: Found, at: Timestamp) -> Option<(&'static str,
         }
         (DataRule::NewestRow { .. }, Found::Newest(None)) => Some((
             "data-check/newest-row",
-            "the table has no row with a time in this column".to_owned(),
+            "no row of the table has a time in this column".to_owned(),
         )),
         _ => None,
     }

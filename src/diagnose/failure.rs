@@ -47,8 +47,8 @@ pub struct Failure {
 
 /// What helps where a connection works again.
 const RESUME: Advice = Advice {
-    with_operator: "PostHog gets into the source again, so nothing has to be changed there. Resume: switch the table on again if PostHog switched it off, by approving the proposal or in PostHog; else reload it or wait for the next run.",
-    by_hand: "PostHog gets into the source again, so nothing has to be changed there. Resume: switch the table on again in PostHog if PostHog switched it off; else reload it or wait for the next run.",
+    with_operator: "PostHog can connect to the source again, so nothing needs to change there. Resume: if PostHog switched the table off, switch it on again by approving the proposal or in PostHog; otherwise reload it or wait for the next run.",
+    by_hand: "PostHog can connect to the source again, so nothing needs to change there. Resume: if PostHog switched the table off, switch it on again in PostHog; otherwise reload it or wait for the next run.",
 };
 
 /// Why the newest run of a table failed at `failed_at`.
@@ -74,7 +74,7 @@ pub fn failure(
         failure.becomes(blocked, Confidence::High, "field/incremental_sync_blocked");
         failure
             .facts
-            .push("PostHog's field incremental_sync_blocked says so".to_owned());
+            .push("PostHog's field incremental_sync_blocked names this cause".to_owned());
     }
     if Cause::of(failure.cause).is_note() {
         notes_again_and_again(&mut failure, snapshot, schema);
@@ -83,7 +83,7 @@ pub fn failure(
         Doubt::Status => {
             failure.becomes(RootCause::Unknown, Confidence::Low, "none");
             failure.facts.push(
-                "the text speaks of billing limits, but PostHog does not call the table limited"
+                "the text mentions billing limits, but the table's status in PostHog is not a billing status"
                     .to_owned(),
             );
         }
@@ -127,7 +127,7 @@ fn ask_the_connection(
     failure.overcome = Some(at);
     failure.advice = RESUME;
     failure.facts.push(format!(
-        "PostHog got into the source at {}, after this failure: what its text says no longer holds",
+        "PostHog connected to the source at {}, after this failure, so the error text is outdated",
         seconds(at)
     ));
 }
@@ -174,9 +174,9 @@ impl Failure {
             "run/cancelled-and-none-since",
         );
         self.advice = Advice::same(
-            "Reload the table in PostHog: the operator cancelled its run with approval, and no run came of the reload. If none comes then either, ask PostHog's support.",
+            "Reload the table in PostHog: the operator cancelled its run with approval, and its reload started no run. If no run starts again, ask PostHog's support.",
         );
-        let fact = "the operator cancelled the run, which a person had approved";
+        let fact = "the operator cancelled the run after a person approved it";
         self.facts.push(fact.to_owned());
         self
     }
@@ -210,7 +210,7 @@ fn notes_again_and_again(failure: &mut Failure, snapshot: &Snapshot, schema: &Sc
             "run/notes-in-a-row",
         );
         failure.facts.push(format!(
-            "{} runs in a row have ended without data, the newest of them with this note",
+            "{} runs in a row ended without data, the newest with this note",
             streak.count
         ));
     }
@@ -239,10 +239,10 @@ fn ask_the_source(failure: &mut Failure, snapshot: &Snapshot, schema: &Schema) {
             let gone = wanted.filter(|column| fields.has_column(column) == Some(false));
             failure.facts.push(match gone {
                 Some(column) => format!(
-                    "the source has the table, but not its incremental field {}",
+                    "the source has the table, but no column {}, its incremental field",
                     redact::one_line(column, 80)
                 ),
-                None => "the source has the table, so it is a column that it lacks".to_owned(),
+                None => "the source has the table, so a column is missing".to_owned(),
             });
             let confidence = if gone.is_some() {
                 Confidence::High
@@ -258,7 +258,7 @@ fn ask_the_source(failure: &mut Failure, snapshot: &Snapshot, schema: &Schema) {
         }) if says_gone(detail) => {
             failure
                 .facts
-                .push("PostHog looked into the source and found no such table".to_owned());
+                .push("PostHog found no such table in the source".to_owned());
             failure.becomes(
                 RootCause::TableMissing,
                 Confidence::High,
@@ -266,7 +266,7 @@ fn ask_the_source(failure: &mut Failure, snapshot: &Snapshot, schema: &Schema) {
             );
         }
         Err(error) => failure.facts.push(format!(
-            "the source could not be asked for the table: {}",
+            "PostHog could not check the table in the source: {}",
             redact::text(&error.to_string(), 200)
         )),
     }
@@ -302,7 +302,7 @@ fn ask_the_siblings(
         });
     if let Some(sibling) = proof {
         failure.facts.push(format!(
-            "{} was synced after this failure, so the credentials work now",
+            "{} synced after this failure, so the credentials work",
             redact::one_line(&sibling.name, 80)
         ));
         if bare {

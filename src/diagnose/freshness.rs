@@ -18,7 +18,7 @@ use crate::{
     observe::{Changes, Look, Newest, Seen, Snapshot},
     posthog::{
         lax::Lax,
-        wire::{Job, JobStatus, Schema, SchemaStatus, Source},
+        wire::{BELIEVED_CLOCK_SKEW, Job, JobStatus, Schema, SchemaStatus, Source},
     },
 };
 
@@ -57,9 +57,9 @@ fn is_scheduled(source: &Source, schema: &Schema) -> bool {
 
 /// Since when a table waits for data, as the list alone says: since the start of its last success, or since it was first seen
 /// to be on without any.
-fn waits_since(changes: &Changes, schema: &Schema) -> Option<Timestamp> {
-    let synced = schema.last_synced_at.get();
-    synced.or_else(|| changes.waiting.get(&schema.id)).copied()
+fn waits_since(changes: &Changes, schema: &Schema, now: Timestamp) -> Option<Timestamp> {
+    let waiting = || changes.waiting.get(&schema.id).copied();
+    schema.synced_at(now).or_else(waiting)
 }
 
 /// True if the list alone lets a table look stale.
@@ -72,7 +72,8 @@ pub fn is_suspect(
 ) -> bool {
     let age = |at: Timestamp| now.duration_since(at);
     is_scheduled(source, schema)
-        && waits_since(changes, schema).is_some_and(|at| passed(health, schema, age(at)).is_some())
+        && waits_since(changes, schema, now)
+            .is_some_and(|at| passed(health, schema, age(at)).is_some())
 }
 
 /// True if a table has passed a limit since the look at it: a newer one has to tell whether a run has completed.
@@ -101,7 +102,8 @@ fn since(changes: &Changes, schema: &Schema, look: &Look) -> Option<Timestamp> {
 fn last_completed(schema: &Schema, look: &Look) -> Option<Timestamp> {
     let ended = |job: &Job| job.finished_at.get().or(job.created_at.get()).copied();
     let run = look.newest_completed().and_then(ended);
-    run.max(schema.last_synced_at.get().copied())
+    let run = run.filter(|at| at.duration_since(look.at) <= BELIEVED_CLOCK_SKEW);
+    run.max(schema.synced_at(look.at))
 }
 
 /// The verdict on a table that is switched on: `by_status` is what its status comes to, which may hide that no data arrives.
@@ -153,7 +155,7 @@ fn look<'a>(schema: &Schema, seen: Option<&'a Seen>) -> Result<&'a Look, String>
         None => "have not been read yet".to_owned(),
         Some(look) => match look.newest() {
             Newest::None | Newest::Job(..) => return Ok(look),
-            Newest::Unclear(reason) => format!("are not known: {reason}"),
+            Newest::Unclear(reason) => format!("are unknown: {reason}"),
         },
     };
     let listed = schema.last_synced_at.get();
@@ -161,7 +163,9 @@ fn look<'a>(schema: &Schema, seen: Option<&'a Seen>) -> Result<&'a Look, String>
         || "it has never synced".to_owned(),
         |at| format!("its last sync began at {}", seconds(*at)),
     );
-    Err(format!("by PostHog's list {listed}, and its runs {why}"))
+    Err(format!(
+        "{listed} according to PostHog's list, and its runs {why}"
+    ))
 }
 
 /// How late a table is, if it is; the reason if that cannot be told.
@@ -212,7 +216,7 @@ fn behind(
         match job.status() {
             JobStatus::Running => return Some(Ok(Behind::Run { began })),
             JobStatus::Unknown => {
-                let reason = format!("its run {} has a status that is not known", job.id);
+                let reason = format!("its newest run has an unknown status (job {})", job.id);
                 return Some(Err(reason));
             }
             JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => {}
@@ -266,26 +270,26 @@ impl Late {
             format!("no run has completed since {}", seconds(*since))
         } else {
             format!(
-                "no run has ever completed, as far as PostHog lists them, and it has been on since {} at least",
+                "PostHog lists no completed run, and the table has been switched on since {} or longer",
                 seconds(*since)
             )
         };
         let says = match behind {
-            Behind::Completed => "It says Completed, but".to_owned(),
+            Behind::Completed => "Its status is Completed, but".to_owned(),
             Behind::Note(said) => format!("Its last run ended with a note and no data ({said}), and"),
             Behind::Stopped(said) => format!("Its last run was stopped ({said}), and"),
             Behind::Never => "It is switched on, but".to_owned(),
             Behind::Billing => {
-                "It says that billing limits it, but other tables have synced since it last tried, and".to_owned()
+                "Its status is a billing limit, but other tables have synced since its last run, and".to_owned()
             }
             Behind::Run { began } => format!(
                 "A run has been in progress since {}, but",
                 seconds(*began)
             ),
-            Behind::NoRun => "It says Running, but no job of it runs, and".to_owned(),
-            Behind::Failed => "Its last run failed a moment ago, and".to_owned(),
+            Behind::NoRun => "Its status is Running, but no run is in progress, and".to_owned(),
+            Behind::Failed => "Its last run has just failed, and".to_owned(),
         };
-        format!("{says} {none}, for more than {}", in_words(*allowed))
+        format!("{says} {none} (limit: {})", in_words(*allowed))
     }
 }
 
@@ -306,7 +310,7 @@ pub fn rescheduled<'a>(
         .filter(|(source, schema)| is_scheduled(source, schema))
         .filter_map(move |(_, schema)| {
             let at = grace(snapshot, schema, now)?;
-            let age = now.duration_since(waits_since(&snapshot.changes, schema)?);
+            let age = now.duration_since(waits_since(&snapshot.changes, schema, now)?);
             (age > schema.frequency()?).then_some((schema, at))
         })
 }

@@ -44,7 +44,7 @@ fn by_status(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&
         Lax::Is(true) => {}
         Lax::Is(false) => return disabled(known, source, schema, status, seen),
         Lax::Missing | Lax::Null | Lax::Odd => {
-            return cannot_tell("PostHog does not say whether syncing is switched on");
+            return cannot_tell("PostHog does not show whether syncing is switched on");
         }
     }
     match status {
@@ -57,14 +57,18 @@ fn by_status(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&
                 |s| format!("{:?}", redact::text(s, 40)),
             );
             cannot_tell(format!(
-                "its status is {shown}, which this version of the operator does not know"
+                "its status {shown} is unknown to this version of the operator"
             ))
         }
-        SchemaStatus::Completed if schema.last_synced_at.is_unknown() => {
-            cannot_tell("its status is Completed, but the time of its last sync cannot be read")
+        SchemaStatus::Completed
+            if schema.last_synced_at != Lax::Null && schema.synced_at(known.now).is_none() =>
+        {
+            cannot_tell(
+                "its status is Completed, but the time of its last sync is unreadable or in the future",
+            )
         }
         SchemaStatus::Completed if source.is_accessed_oddly() => cannot_tell(
-            "how its source is accessed (access_method) is not known to this version of the operator, so it cannot say when a sync is due",
+            "the access_method of its source is unknown to this version of the operator, so it is unknown when a sync is due",
         ),
         SchemaStatus::Completed => Verdict::Healthy,
         SchemaStatus::Failed => failed(known, source, schema, seen),

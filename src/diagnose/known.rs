@@ -1,4 +1,4 @@
-//! All that a verdict may rest on.
+//! All that a verdict is based on.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use crate::{
     posthog::wire::{Schema, Source},
 };
 
-/// All that a verdict may rest on.
+/// All that a verdict is based on.
 #[derive(Debug, Clone, Copy)]
 pub struct Known<'a> {
     /// The policy.

@@ -64,13 +64,13 @@ fn problem(source_id: &str, sure: bool, tables: &[&Missing]) -> Option<Problem> 
         (
             RootCause::NotVisible,
             "list/not-visible",
-            "no longer in PostHog's list: deleted, or hidden from this API key",
+            "missing from PostHog's list: deleted, or hidden from this API key",
         )
     } else {
         (
             RootCause::Unknown,
             "list/just-missing",
-            "not in PostHog's list just now",
+            "missing from PostHog's newest list; it may return with the next one",
         )
     };
     let (who, is) = match tables.len() {

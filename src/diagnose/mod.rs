@@ -2,7 +2,7 @@
 //!
 //! From what was observed to verdicts on tables, and from verdicts to problems and counts. Pure: no client, no clock.
 //!
-//! [`suspects`] and [`probing`] say what deserves a closer look; [`verdict`] judges each table, with [`failure`] for why a run
+//! [`suspects`] and [`probing`] say what deserves a probe; [`verdict`] judges each table, with [`failure`] for why a run
 //! failed, which reads its text by [`classify`]; [`causes`] holds what is known about each cause; `problems` puts together what somebody should know.
 
 mod billing;

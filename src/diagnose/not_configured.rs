@@ -36,10 +36,10 @@ pub fn problems(known: &Known<'_>) -> Vec<Problem> {
             let message = match tables.as_slice() {
                 [] => return None,
                 [one] => format!(
-                    "{} is not set up to be synced",
+                    "{} is not configured to sync",
                     redact::one_line(&one.name, NAME_CAP)
                 ),
-                many => format!("{} tables are not set up to be synced", many.len()),
+                many => format!("{} tables are not configured to sync", many.len()),
             };
             Some(Problem {
                 affected: tables

@@ -85,12 +85,12 @@ impl Unlooked {
             return;
         }
         problem.confidence = Confidence::Low;
-        let mut fact = "its runs were not read: this is what PostHog's list says".to_owned();
+        let mut fact = "its runs were not read: this is known from PostHog's list only".to_owned();
         if Cause::of(problem.cause).reload == Reload::Stale {
             // No worse than that, and nothing of the look that stands in.
             problem.severity = problem.severity.max(Severity::Warning);
             problem.evidence.clear();
-            fact.push_str(", in which a run that found nothing new may not show");
+            fact.push_str(", which may not show a run that found no new rows");
         }
         problem.evidence.insert(0, fact.into());
     }
@@ -133,10 +133,10 @@ fn of_run(known: &Known<'_>, judged: &Judged) -> Option<Problem> {
         Newest::Job(job, began) if job.status() == JobStatus::Running => {
             let silent_since = silent(known, judged, began, &look.log)?;
             let message = format!(
-                "job {} has been Running since {}, and its log has been silent for {}",
-                job.id,
+                "The run may be stuck: no line in its log for {}, Running since {} (job {})",
+                in_words(known.now.duration_since(silent_since)),
                 seconds(began),
-                in_words(known.now.duration_since(silent_since))
+                job.id
             );
             let phase = look.log.read().map(|log| log.phase(false));
             Some(looks_stuck(judged, message, silent_since, phase))
@@ -144,9 +144,12 @@ fn of_run(known: &Known<'_>, judged: &Judged) -> Option<Problem> {
         Newest::Job(job, began) => {
             let ended = job.finished_at.get().copied().unwrap_or(began);
             let long = known.now.duration_since(ended) >= known.timings.phantom_after;
-            long.then(|| without_job(judged, "it says Running, but no job of it runs"))
+            long.then(|| without_job(judged, "Its status is Running, but no run is in progress"))
         }
-        Newest::None => Some(without_job(judged, "it says Running, but it has no job")),
+        Newest::None => Some(without_job(
+            judged,
+            "Its status is Running, but PostHog lists no run of it",
+        )),
     }
 }
 
@@ -156,8 +159,8 @@ fn looks_stuck(
     since: Timestamp,
     phase: Option<RunPhase>,
 ) -> Problem {
-    let single = "this is a single look: a run that works silently looks the same, and one that is loaded may be silent for hours; look again later whether its rows have moved";
-    let phase = phase.map(|phase| format!("by its log the run is {}", phase.as_str()));
+    let single = "read once only: a run that works without log lines looks the same, and a loading run may be silent for hours; check its rows again later";
+    let phase = phase.map(|phase| format!("phase of the run by its log: {}", phase.as_str()));
     let seen = phase.into_iter().chain(judged.evidence.iter().cloned());
     Problem {
         since: Some(since),
@@ -173,7 +176,7 @@ fn without_job(judged: &Judged, message: &str) -> Problem {
     Problem {
         severity: Severity::Info,
         evidence: vec![
-            "this is a single look: PostHog may start a run up to an hour after it was asked for; look again after that".into(),
+            "read once only: PostHog may start a run up to an hour after a request; check again after that".into(),
         ],
         ..stuck(judged, "run/no-job", message.to_owned())
     }

@@ -91,16 +91,16 @@ fn without_problem(source: &Source, schema: &Schema, runs: bool) -> &'static str
     }
     match schema.status() {
         SchemaStatus::Running if runs => {
-            "A run is in progress, and one look finds nothing that speaks against it."
+            "A run is in progress, without a sign of trouble in one read."
         }
-        SchemaStatus::Running => "It says Running; one look finds nothing that speaks against it.",
+        SchemaStatus::Running => "Its status is Running, without a sign of trouble in one read.",
         SchemaStatus::Completed if source.is_warehouse() => "The last run completed in time.",
         SchemaStatus::Completed => "The last run completed.",
         SchemaStatus::Never => "It has never run.",
         SchemaStatus::Failed
         | SchemaStatus::Paused
         | SchemaStatus::Billing
-        | SchemaStatus::Unknown => "One look cannot tell how it is.",
+        | SchemaStatus::Unknown => "Unknown from one read.",
     }
 }
 
@@ -110,32 +110,35 @@ fn of_run(schema: &Schema, look: &Look) -> Vec<String> {
     let running = look.running().count();
     if running > 1 {
         facts.push(format!(
-            "{running} runs of the table are Running: the newest may wait for an older one, and a cancel would hit the newest"
+            "{running} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
         ));
     }
     if let Newest::Job(job, began) = look.newest() {
         if let Some(reason) = job.why_opaque() {
-            facts.push(format!("no silence of this run proves anything: {reason}"));
+            facts.push(format!("the silence of this run proves nothing: {reason}"));
         }
         if matches!(schema.last_synced_at, Lax::Is(at) if at >= began) {
-            facts.push("PostHog has noted the run as synced: it finishes the table".to_owned());
+            facts
+                .push("PostHog has marked the run as synced: it is finishing the table".to_owned());
         }
     }
     let Some(log) = look.log.read() else {
         return facts;
     };
     if !log.has_own_lines {
-        facts.push("the log has no line of the run itself".to_owned());
+        facts.push("the log has no lines of this run".to_owned());
     }
     if let Some(at) = log.vouched_at {
         let at = seconds(at);
         facts.push(format!(
-            "PostHog itself found the run alive at {at}, as it refused another start"
+            "PostHog itself found the run alive at {at}, when it refused another start"
         ));
     }
     if let Some(at) = log.doubted_at {
         let at = seconds(at);
-        facts.push(format!("PostHog itself could not tell at {at} whether the run is alive, as it refused another start"));
+        facts.push(format!(
+            "PostHog refused another start at {at} without knowing whether the run is alive"
+        ));
     }
     facts
 }
@@ -146,16 +149,17 @@ fn canary(known: &Known<'_>, schema: &Schema) -> String {
     let others = others.filter(|canary| canary.schema_id != schema.id);
     match others.max_by_key(|canary| canary.finished_at) {
         Some(canary) if canary.has_lines => format!(
-            "PostHog works: a run of {} completed at {}",
+            "PostHog works: {} completed a run at {}",
             canary.name,
             seconds(canary.finished_at)
         ),
         Some(canary) => format!(
-            "the log of {}, a run of which completed at {}, is empty: here no silence proves anything",
+            "the log of {}, which completed a run at {}, is empty: silence proves nothing here",
             canary.name,
             seconds(canary.finished_at)
         ),
-        None => "no completed run of another table was found, so nothing proves that PostHog works"
-            .to_owned(),
+        None => {
+            "no completed run of another table was found, so PostHog itself may be down".to_owned()
+        }
     }
 }

@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// Sources that turned bad together.
+/// Sources that started failing together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Together {
     /// How many.
@@ -53,7 +53,7 @@ pub struct BadSources<'a> {
     open_since: Option<Timestamp>,
 }
 
-/// A source that turned bad.
+/// A source that started failing.
 #[derive(Debug, Clone, Copy)]
 struct Turned<'a> {
     /// When.
@@ -277,7 +277,7 @@ fn wide(at_once: &[Turned<'_>], active: usize, judged: &[Judged]) -> Wide {
         RootCause::PlatformOutage,
         "sources/fail-together",
         format!(
-            "{} of {active} active sources turned bad within {}: the cause is more likely in PostHog than in each of them",
+            "{} of {active} active sources started failing within {}: PostHog itself is the likely cause",
             at_once.len(),
             in_words(last.unwrap_or_default())
         ),
@@ -297,7 +297,7 @@ fn wide(at_once: &[Turned<'_>], active: usize, judged: &[Judged]) -> Wide {
             Fact::Said(format!(
                 "{} since {at}: {}",
                 redact::one_line(&source.title(), 80),
-                said.unwrap_or_else(|| "no text".to_owned())
+                said.unwrap_or_else(|| "no error text".to_owned())
             ))
         })
         .collect();

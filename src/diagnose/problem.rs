@@ -82,7 +82,7 @@ impl Fact {
         match self {
             Self::Said(words) => words,
             Self::NobodySaw => {
-                "nobody saw who switched it off: a person who switches off a failing table leaves the same picture"
+                "who switched it off is unknown: PostHog and a person who switches off a failing table look the same"
             }
         }
     }

@@ -36,11 +36,11 @@ pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
 fn asked(known: &Known<'_>, schema_id: &str) -> Option<(&'static str, String)> {
     if let Some(value) = unanswered(known, schema_id) {
         return Some(match wish(value) {
-            Some((rule, what)) => (rule, format!("A person asks to {what}")),
+            Some((rule, what)) => (rule, format!("A person requested to {what}")),
             None => (
                 NOT_UNDERSTOOD,
                 format!(
-                    "The annotation request.warehousesync.dev/{schema_id} says {:?}, and can say Resync or DeleteData, to ask again with @2, @3, … behind it",
+                    "The annotation request.warehousesync.dev/{schema_id} has the unknown value {:?}: use Resync or DeleteData (with @2, @3, … to request it again)",
                     redact::one_line(value, 60)
                 ),
             ),
@@ -52,10 +52,13 @@ fn asked(known: &Known<'_>, schema_id: &str) -> Option<(&'static str, String)> {
             && Cause::of(row.material.cause).origin == Origin::Request
     })?;
     let (rule, what) = match open.action {
-        ProposedAction::DeleteData => (DELETE_DATA, "delete the data of the table"),
-        _ => (RESYNC, "wipe the table and import it anew"),
+        ProposedAction::DeleteData => (DELETE_DATA, "delete the table's data"),
+        _ => (
+            RESYNC,
+            "resync the table, which deletes its rows and reimports it",
+        ),
     };
-    Some((rule, format!("A person asks to {what}")))
+    Some((rule, format!("A person requested to {what}")))
 }
 
 /// The request for a table that has not led to a proposal yet, as the annotation says it.
@@ -77,8 +80,11 @@ fn wish(value: &str) -> Option<(&'static str, &'static str)> {
         None => value,
     };
     match word {
-        "Resync" => Some((RESYNC, "wipe the table and import it anew")),
-        "DeleteData" => Some((DELETE_DATA, "delete the data of the table")),
+        "Resync" => Some((
+            RESYNC,
+            "resync the table, which deletes its rows and reimports it",
+        )),
+        "DeleteData" => Some((DELETE_DATA, "delete the table's data")),
         _ => None,
     }
 }

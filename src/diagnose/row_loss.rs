@@ -53,7 +53,7 @@ fn after_sync(known: &Known<'_>, source: &Source, schema: &Schema) -> Option<Pro
             &source.id,
             RootCause::RowLoss,
             "sync/fewer-rows",
-            format!("A sync has left {rows} rows in the table, which had {before} before"),
+            format!("A sync reduced the table from {before} to {rows} rows"),
         )
     })
 }
@@ -76,7 +76,7 @@ fn problem(known: &Known<'_>, proposal: &Proposal) -> Option<Problem> {
         RootCause::RowLoss,
         "resync/fewer-rows",
         format!(
-            "Before proposal {} the table had {before} rows, after it {after}",
+            "The table has {after} rows after proposal {}, and had {before} before",
             proposal.id
         ),
     );

@@ -43,10 +43,10 @@ pub fn verdict(
             newest_job_id,
             since,
         },
-        Liveness::CannotTell(reason) => cannot_tell(format!("it says Running, but {reason}")),
+        Liveness::CannotTell(reason) => cannot_tell(format!("its status is Running, but {reason}")),
         Liveness::Dead(_) | Liveness::Silent(_) if silent(known).nth(MOST_AT_ONCE).is_some() => {
             cannot_tell(format!(
-                "its run shows no sign of life, like those of more than {MOST_AT_ONCE} tables of the project: that has one cause, and it is not in the tables"
+                "its run is silent, like those of more than {MOST_AT_ONCE} tables of the project: the cause is common to them and not in the tables"
             ))
         }
         // More than that many may be silent: the next looks tell.
@@ -108,7 +108,7 @@ pub fn problem(known: &Known<'_>) -> Option<Wide> {
         .iter()
         .map(|(schema, _)| redact::one_line(&schema.name, NAME_CAP));
     let message = format!(
-        "The runs of {} tables show no sign of life: PostHog's workers or its loader seem to be down, so no run is cancelled",
+        "The runs of {} tables are silent: PostHog's workers or its loader may be down, so no run is cancelled",
         silent.len()
     );
     let problem = Problem {

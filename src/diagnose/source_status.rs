@@ -23,14 +23,14 @@ pub(super) fn problems(known: &Known<'_>, told: &[Problem]) -> Vec<Problem> {
             severity: Severity::Warning,
             confidence: Confidence::Low,
             advice: Advice::same(
-                "Open the source in PostHog and look why its set-up or its list of tables failed.",
+                "Open the source in PostHog and find out why its configuration or its table discovery failed.",
             ),
             ..Problem::of_source(
                 redact::one_line(&source.title(), 80),
                 &source.id,
                 RootCause::Unknown,
                 "source/error",
-                "PostHog calls the source Error, and none of its tables says why".to_owned(),
+                "The source's status in PostHog is Error, and none of its tables shows why".to_owned(),
             )
         })
         .collect()

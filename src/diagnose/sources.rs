@@ -202,7 +202,7 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[&Judged]) -> Option<Wide> 
     problem.evidence.insert(
         0,
         format!(
-            "the newest result of every table of the source says so ({} of them selected), and none succeeded since the first",
+            "the newest result of every table of the source shows this cause ({} of them selected), and none succeeded since the first failure",
             affected.len()
         )
         .into(),
@@ -220,7 +220,8 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[&Judged]) -> Option<Wide> 
         }
         problem.table = None;
         problem.evidence.push(
-            "every table is refused: one that lacks a right would leave the others working".into(),
+            "every table is refused; a missing right on one table would leave the others working"
+                .into(),
         );
     } else if failing.len() >= 2 {
         // What several tables say alike is surer than what one does.

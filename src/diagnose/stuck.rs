@@ -104,6 +104,15 @@ impl Signs<'_> {
                 };
                 self.run(look, job, silence)
             }
+            // The list hides its runs: one may be in progress.
+            Newest::None
+                if still >= self.timings.phantom_after
+                    && self.schema.last_synced_at.get().is_some() =>
+            {
+                Liveness::CannotTell(
+                    "PostHog lists no run of it, although it has synced before".to_owned(),
+                )
+            }
             _ if still >= self.timings.phantom_after => Liveness::NoRun {
                 newest_job_id: mark.job_id.clone(),
                 since: mark.since,
@@ -119,15 +128,24 @@ impl Signs<'_> {
             return Liveness::Alive;
         }
         let Some(log) = look.log.read() else {
-            return Liveness::CannotTell("its log was not read".to_owned());
+            return Liveness::CannotTell("the log was not read".to_owned());
         };
-        if is_alive(self.schema, log, look.began, silence.began) {
+        let is_finishing = is_finishing(self.schema, silence.began);
+        let waits = is_finishing && silent_for < self.health.loading_silent_for;
+        if waits || is_vouched_for(log, look.began) {
             return Liveness::Alive;
         }
         if let Some(reason) = self.why_opaque(look, job, log, silence.since) {
             return Liveness::CannotTell(reason);
         }
-        self.by_phase(log, silent_for, silence)
+        let v3 = self.canaries.iter().any(|canary| canary.is_v3);
+        let v2 = !v3 && self.canaries.iter().any(|canary| canary.has_lines);
+        let phase = if is_finishing {
+            RunPhase::PostLoad
+        } else {
+            log.phase(v2)
+        };
+        self.by_phase(silent_for, Silence { phase, ..silence })
     }
 
     /// Why no silence of this run would prove anything.
@@ -141,34 +159,33 @@ impl Signs<'_> {
         let running = look.running().count();
         if running > 1 {
             return Some(format!(
-                "{running} runs of the table are Running: the newest may wait for an older one, and a cancel would hit the newest"
+                "{running} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
             ));
         }
         match self.schema.sync_type.get().map(CompactString::as_str) {
             Some("full_refresh" | "incremental" | "append" | "xmin") => {}
             Some(by @ ("cdc" | "webhook")) => {
-                return Some(format!("a table that syncs by {by} may rest for long"));
+                return Some(format!("a table that syncs by {by} may be silent for long"));
             }
-            Some(_) | None => return Some("how the table syncs is not known".to_owned()),
+            Some(_) | None => return Some("the table's sync type is unknown".to_owned()),
         }
         if let Some(reason) = job.why_opaque() {
             return Some(reason.to_owned());
         }
         if !log.has_own_lines {
             return Some(
-                "PostHog's log has no line of the run, so its silence says nothing".to_owned(),
+                "PostHog's log has no lines of the run, so its silence proves nothing".to_owned(),
             );
         }
         log.doubted_at.filter(|at| *at >= since).map(|at| {
-            format!("PostHog itself could not tell at {at} whether the run is alive, when it refused to start another")
+            format!(
+                "PostHog refused another start at {at} without knowing whether the run is alive"
+            )
         })
     }
 
-    fn by_phase(&self, log: &TableLog, silent_for: SignedDuration, silence: Silence) -> Liveness {
-        let v3 = self.canaries.iter().any(|canary| canary.is_v3);
-        let v2 = !v3 && self.canaries.iter().any(|canary| canary.has_lines);
-        let phase = log.phase(v2);
-        let silence = Silence { phase, ..silence };
+    fn by_phase(&self, silent_for: SignedDuration, silence: Silence) -> Liveness {
+        let phase = silence.phase;
         let waited = silent_for >= self.health.loading_silent_for;
         if self.is_alone {
             // No other run can prove that PostHog works: a person decides.
@@ -221,22 +238,21 @@ impl Signs<'_> {
             .peekable();
         if finished.peek().is_none() {
             let what = if phase == RunPhase::Extracting {
-                "workers run"
+                "workers"
             } else {
-                "loader works"
+                "loader"
             };
             format!(
-                "no other table of this project finished a run since {since}, so nobody can say whether PostHog's {what}"
+                "no other table of this project has finished a run since {since}, so PostHog's {what} may be down"
             )
         } else if finished.all(|canary| !canary.has_lines) {
-            "the log of a run that completed since is empty, so the silence of this one proves nothing".to_owned()
+            "the log of a run that completed since then is empty, so the silence of this run proves nothing".to_owned()
         } else if phase == RunPhase::Extracting {
             format!(
-                "no other table of this project is known to have extracted since {since}, so nobody can say whether PostHog's workers run"
+                "no other table of this project is known to have extracted since {since}, so PostHog's workers may be down"
             )
         } else {
-            "PostHog's loader writes no lines into the log here, so its silence proves nothing"
-                .to_owned()
+            "this PostHog's loader writes no log lines, so its silence proves nothing".to_owned()
         }
     }
 
@@ -249,12 +265,15 @@ impl Signs<'_> {
     }
 }
 
-/// True if a run that shows neither rows nor lines is alive all the same.
-fn is_alive(schema: &Schema, log: &TableLog, now: Timestamp, began: Timestamp) -> bool {
-    // Post-load: PostHog sets this to the start of the run before it ends.
-    let is_finishing = matches!(schema.last_synced_at, Lax::Is(at) if at >= began);
+/// True if the run has done its work: `PostHog` sets this to its start before it ends, and may tidy up for hours after that.
+fn is_finishing(schema: &Schema, began: Timestamp) -> bool {
+    matches!(schema.last_synced_at, Lax::Is(at) if at >= began)
+}
+
+/// True if `PostHog` itself found the run alive lately.
+fn is_vouched_for(log: &TableLog, now: Timestamp) -> bool {
     let vouched = log.vouched_at;
-    is_finishing || vouched.is_some_and(|at| now.duration_since(at) < VOUCHED_FOR)
+    vouched.is_some_and(|at| now.duration_since(at) < VOUCHED_FOR)
 }
 
 /// How long the newest run of a table has shown no sign of life, as two looks proved; none if it shows some, or nothing runs.

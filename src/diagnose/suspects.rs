@@ -276,34 +276,34 @@ fn spacing(health: &Health, timings: &Timings) -> Spacing {
 pub fn describe(look: &Look) -> Vec<String> {
     match look.newest() {
         Newest::None => vec!["PostHog lists no run of this table".to_owned()],
-        Newest::Unclear(reason) => vec![format!("the runs of this table are not known: {reason}")],
+        Newest::Unclear(reason) => vec![format!("the runs of this table are unknown: {reason}")],
         Newest::Job(job, created) => {
             let status = match job.status() {
                 JobStatus::Running => "Running",
                 JobStatus::Completed => "Completed",
                 JobStatus::Failed => "Failed",
-                JobStatus::Billing => "held back by billing",
-                JobStatus::Unknown => "in a status that is not known",
+                JobStatus::Billing => "blocked by the billing limit",
+                JobStatus::Unknown => "in an unknown status",
             };
             let rows = job
                 .rows_synced
                 .get()
                 .map_or_else(String::new, |rows| format!(", {rows} rows"));
             let mut facts = vec![format!(
-                "newest job {} began {} and is {status}{rows}",
-                job.id,
-                seconds(created)
+                "newest run: {status}{rows}, began {} (job {})",
+                seconds(created),
+                job.id
             )];
             match &look.log {
                 Log::NotRead => {}
                 Log::Read(log) => facts.push(match log.worked {
                     Some((at, _)) => {
-                        format!("newest line of work in the table's log: {}", seconds(at))
+                        format!("newest activity in the table's log: {}", seconds(at))
                     }
-                    None => "the table's log shows no work since it began".to_owned(),
+                    None => "no activity in the table's log since the run began".to_owned(),
                 }),
                 Log::Unreadable(reason) => {
-                    facts.push(format!("its log could not be read: {reason}"));
+                    facts.push(format!("the table's log could not be read: {reason}"));
                 }
             }
             facts

@@ -226,15 +226,15 @@ impl Group<'_> {
         let rows: i64 = rows.fold(0, i64::saturating_add);
         let why = match who {
             Who::Source if self.is_gone(known) == Some(false) => {
-                "the source did not show them to PostHog; it does again, but PostHog does not switch them on by itself"
+                "the source did not show them to PostHog, but does now; PostHog does not switch them on by itself"
             }
             Who::Source => {
                 "the source does not show them to PostHog: dropped, renamed, or no longer readable for its user"
             }
-            Who::Person => "the source shows them, so a person probably did it",
-            Who::Unknown => "who did it is not known",
+            Who::Person => "the source shows them, so probably a person switched them off",
+            Who::Unknown => "by whom is unknown",
         };
-        format!("{what}{when}, without an error ({rows} rows stay as they are): {why}")
+        format!("{what}{when}, without an error ({rows} rows are kept): {why}")
     }
 
     fn evidence(&self, known: &Known<'_>) -> Vec<Fact> {
@@ -246,9 +246,9 @@ impl Group<'_> {
         let asked = self.tables.iter().take(ASKED).filter_map(|schema| {
             let name = redact::one_line(&schema.name, 80);
             Some(match &self.answer(known, schema)?.answer {
-                Ok(_) => format!("asked for {name}, the source answers"),
+                Ok(_) => format!("the source has {name}"),
                 Err(error) => format!(
-                    "asked for {name}: {}",
+                    "check of {name} in the source: {}",
                     redact::text(&error.to_string(), 200)
                 ),
             })
@@ -275,19 +275,21 @@ const fn advice(who: Who) -> (RootCause, &'static str, Advice) {
             RootCause::TableMissing,
             rules::NOT_SHOWN,
             Advice::same(
-                "Bring the tables back at the source, or grant PostHog's user the right to read them, and then switch their sync on in PostHog: PostHog does not do that by itself. If they are gone for good, exclude them from the policy.",
+                "Restore the tables at the source, or grant PostHog's user the right to read them. Then switch their sync on in PostHog, which does not do that by itself. If they were dropped for good, exclude them from the policy.",
             ),
         ),
         Who::Person => (
             RootCause::OperatorAction,
             "list/switched-off",
-            Advice::same("Nothing, if that was intended. If not, switch the tables on in PostHog."),
+            Advice::same(
+                "If this was not intended, switch the tables on in PostHog. Otherwise nothing needs to be done.",
+            ),
         ),
         Who::Unknown => (
             RootCause::Unknown,
             "list/switched-off",
             Advice::same(
-                "Look in PostHog whether the source still shows these tables, and who switched them off (its activity log). Switch them on if their data is wanted.",
+                "Check in PostHog whether the source still shows these tables, and who switched them off (activity log). Switch them on if their data is needed.",
             ),
         ),
     }
@@ -385,7 +387,7 @@ fn by_people(known: &Known<'_>) -> Vec<Problem> {
                 cause,
                 rule,
                 format!(
-                    "Syncing was switched off by {}, by a person: no run failed at that time for a reason for which PostHog does that",
+                    "A person switched syncing off before {}: no run failed then for a reason for which PostHog switches tables off",
                     seconds(by)
                 ),
             )

@@ -81,15 +81,14 @@ impl Problem {
     fn silent(self, message: String, silence: &Silence) -> Self {
         let works = match &silence.canary {
             Some(canary) => format!(
-                "PostHog works: a run of {} completed at {}",
+                "PostHog works: {} completed a run at {}",
                 redact::one_line(&canary.name, NAME_CAP),
                 seconds(canary.finished_at)
             ),
-            None => "no other table of the project syncs, so nothing proves that PostHog works"
-                .to_owned(),
+            None => "no other table of the project syncs, so PostHog itself may be down".to_owned(),
         };
         let mut problem = self.stuck(message, silence.since);
-        let phase = format!("the run was {}", silence.phase.as_str());
+        let phase = format!("phase of the run: {}", silence.phase.as_str());
         let signs = [Fact::Said(phase), Fact::Said(works)];
         problem.evidence.splice(0..0, signs);
         problem
@@ -99,14 +98,11 @@ impl Problem {
         let said = failure.text.as_deref();
         let cause = Cause::of(failure.cause);
         let message = if cause.is_note() {
-            format!(
-                "The last run did not end by itself: {}",
-                said.unwrap_or_default()
-            )
+            format!("The last run was stopped: {}", said.unwrap_or_default())
         } else {
             format!(
                 "The last run failed: {}",
-                said.unwrap_or("PostHog gives no reason")
+                said.unwrap_or("PostHog shows no error text")
             )
         };
         Self {
@@ -138,7 +134,7 @@ impl Problem {
         };
         problem.evidence.push(match by_posthog {
             Some(at) => Fact::Said(format!(
-                "should_sync was seen to turn false at {at}, together with the failure"
+                "should_sync turned false at {at}, together with the failure"
             )),
             None => Fact::NobodySaw,
         });
@@ -175,30 +171,30 @@ impl Problem {
             Behind::Stopped(_) => (
                 "run/none-since-stopped",
                 Advice::same(
-                    "Ask who stopped the run. If its data is still wanted, reload the table in PostHog: the operator does not start again what somebody stopped.",
+                    "Find out who stopped the run. If the data is still needed, reload the table in PostHog: the operator does not restart a run that somebody stopped.",
                 ),
             ),
             Behind::Never => (
                 "run/never",
                 Advice::same(
-                    "Reload the table in PostHog once if its data is wanted, or switch its sync off. If no run comes of that, look whether its schedule runs, by switching its sync off and on.",
+                    "Reload the table in PostHog once if its data is needed, or switch its sync off. If no run starts, switch its sync off and on to restart its schedule.",
                 ),
             ),
             Behind::Billing => (
                 "run/none-since-billing",
                 Advice::same(
-                    "Reload the table in PostHog: the limit that stopped it no longer holds other tables back.",
+                    "Reload the table in PostHog: the limit that stopped it no longer blocks other tables.",
                 ),
             ),
             Behind::Run { .. } | Behind::NoRun => (
                 rules::RUN_LATE,
                 Advice::same(
-                    "Wait for the run in progress. If runs take longer than the table's sync interval, choose a longer one, or sync fewer rows with each run.",
+                    "Wait for the run in progress. If runs take longer than the table's sync interval, choose a longer interval, or sync fewer rows per run.",
                 ),
             ),
             Behind::Failed => (
                 rules::RUN_LATE,
-                Advice::same("Nothing at once: the failure is reported by its cause if it lasts."),
+                Advice::same("Wait: if the failure lasts, it is reported with its cause."),
             ),
         };
         Self {
@@ -217,7 +213,7 @@ impl Problem {
             cause: RootCause::BillingLimit,
             severity: Severity::Warning,
             rule: "status/billing",
-            message: "PostHog's billing limit holds the table back".to_owned(),
+            message: "PostHog's billing limit blocks the table".to_owned(),
             advice: Cause::of(RootCause::BillingLimit).advice,
             ..self
         }
@@ -227,8 +223,8 @@ impl Problem {
         Self {
             severity: Severity::Warning,
             rule: "status/paused",
-            message: "PostHog calls the table Paused, a state that it no longer sets itself; as long as one table of the project is, PostHog refuses every reload with \"Monthly sync limit reached\"".to_owned(),
-            advice: Advice::same("In PostHog, switch syncing of the table off and on again if it is wanted, or delete the table from the source's list."),
+            message: "The table is Paused, a legacy status. While any table of the project is Paused, PostHog refuses every reload with \"Monthly sync limit reached\"".to_owned(),
+            advice: Advice::same("In PostHog, switch syncing of the table off and on again if its data is needed, or delete the table from the source's list."),
             ..self
         }
     }
@@ -238,9 +234,9 @@ impl Problem {
             severity: Severity::Warning,
             confidence: Confidence::Low,
             rule: "status/unclear",
-            message: format!("Cannot tell how this table is: {reason}"),
+            message: format!("The health of this table is unknown: {reason}"),
             advice: Advice {
-                with_operator: "Look at the table in PostHog. The operator does nothing about what it does not understand.",
+                with_operator: "Check the table in PostHog. The operator does not act on an unknown state.",
                 ..Cause::of(RootCause::Unknown).advice
             },
             ..self

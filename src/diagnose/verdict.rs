@@ -179,7 +179,7 @@ impl Verdict {
         )
     }
 
-    /// Why a table counts as stuck, in a sentence without its full stop; none if it does not.
+    /// Why a table is stuck, as a sentence without a full stop; none if it is not.
     #[must_use]
     pub fn why_stuck(&self) -> Option<String> {
         match self {
@@ -189,9 +189,9 @@ impl Verdict {
                 since,
                 ..
             }) => Some(format!(
-                "job {job_id} has been Running since {}, and since {} neither its rows nor its log have moved",
-                seconds(*began),
-                seconds(*since)
+                "The run is stuck: no progress in rows or log since {}, Running since {} (job {job_id})",
+                seconds(*since),
+                seconds(*began)
             )),
             Self::Silent(Silence {
                 job_id,
@@ -199,12 +199,12 @@ impl Verdict {
                 phase,
                 ..
             }) => Some(format!(
-                "job {job_id} is {}, and since {} nothing of the table has moved: it is probably dead",
+                "The run is probably dead: {}, without progress since {} (job {job_id})",
                 phase.as_str(),
                 seconds(*since)
             )),
             Self::StuckWithoutJob { since, .. } => Some(format!(
-                "it has said Running since {} at least, but no job of it runs",
+                "Its status has been Running since {} or longer, but no run is in progress",
                 seconds(*since)
             )),
             _ => None,

@@ -96,14 +96,14 @@ fn problem(
     );
     problem.severity = severity;
     problem.evidence = vec![
-        format!("PostHog's webhook_info says so{}", as_of(probed)).into(),
-        "the status of the tables does not show it: their bulk sync still works".into(),
+        format!("read from PostHog's webhook_info{}", as_of(probed)).into(),
+        "the tables' status does not show this, because their bulk sync still works".into(),
     ];
     let newest = deliveries.and_then(|deliveries| deliveries.refused.first());
     problem.evidence.extend(newest.map(|(at, said)| {
         let said = redact::text(said, 120);
         Fact::Said(format!(
-            "the log of the webhook refused a delivery at {}: {said}",
+            "the webhook's log shows a refused delivery at {}: {said}",
             seconds(*at)
         ))
     }));
@@ -148,7 +148,7 @@ fn refused(deliveries: &Deliveries) -> Option<Trouble> {
         severity,
         rule: "webhook/signature-refused",
         message: format!(
-            "PostHog refused {bad} of the last {all} deliveries for their signature, the newest at {}: what it refuses is lost",
+            "PostHog refused {bad} of the last {all} webhook deliveries for their signature, the newest at {}; refused events are lost",
             seconds(*newest)
         ),
         advice: Some(Advice::same(
@@ -180,13 +180,13 @@ fn trouble(info: &WebhookInfo, missing_inputs: &[String]) -> Option<Trouble> {
     if *supports_webhooks == Lax::Is(false) {
         return broken(
             "webhook/not-supported",
-            "Tables are synced by webhook, but PostHog says that the source supports none",
+            "Tables sync by webhook, but the source supports no webhook according to PostHog",
             None,
         );
     }
     if let Some(reason) = blocked.filter(|_| *exists == Lax::Is(false)) {
         let message = format!(
-            "PostHog has no webhook for the source, and can make none: {}",
+            "PostHog has no webhook for the source and cannot create one: {}",
             redact::text(reason, 200)
         );
         return broken(CREATION_BLOCKED, &message, Some(BY_HAND));
@@ -194,7 +194,7 @@ fn trouble(info: &WebhookInfo, missing_inputs: &[String]) -> Option<Trouble> {
     if *exists == Lax::Is(false) {
         return broken(
             NOT_REGISTERED,
-            "PostHog has no webhook for the source, so no event can arrive",
+            "PostHog has no webhook for the source, so no events arrive",
             None,
         );
     }
@@ -215,7 +215,7 @@ fn trouble(info: &WebhookInfo, missing_inputs: &[String]) -> Option<Trouble> {
         .and_then(|external| at_vendor(external, blocked));
     if at_vendor.as_ref().is_none_or(|trouble| !is_gone(trouble)) && !missing_inputs.is_empty() {
         let message = format!(
-            "PostHog shows no {} for the webhook: without it, it drops every event",
+            "The webhook has no {} in PostHog, so PostHog drops every event",
             redact::one_line(&missing_inputs.join(" and no "), 200)
         );
         return broken(
@@ -244,7 +244,7 @@ const OFF: [&str; 7] = [
 const CREATION_BLOCKED: &str = "webhook/creation-blocked";
 
 const BY_HAND: Advice = Advice::same(
-    "Set the webhook up by hand at the vendor, with the address that the source's Webhook tab in PostHog shows, and enter its signing secret there; or connect the source with a key that may make webhooks.",
+    "Create the webhook by hand at the vendor, with the address from the source's Webhook tab in PostHog, and enter its signing secret in that tab; or connect the source with a key that may create webhooks.",
 );
 
 /// Registering it again brings new inputs with it.
@@ -263,11 +263,11 @@ fn at_vendor(external: &ExternalStatus, blocked: Option<&str>) -> Option<Trouble
             severity: Severity::Info,
             rule: "webhook/cannot-read",
             message: format!(
-                "Cannot tell how the webhook stands at the vendor: {}",
+                "The state of the webhook at the vendor is unknown: {}",
                 redact::text(error, 200)
             ),
             advice: Some(Advice::same(
-                "Let the source's key read webhooks at the vendor, or look at the vendor's dashboard whether the webhook is enabled.",
+                "Allow the source's key to read webhooks at the vendor, or check on the vendor's dashboard that the webhook is enabled.",
             )),
         });
     }
@@ -279,7 +279,7 @@ fn at_vendor(external: &ExternalStatus, blocked: Option<&str>) -> Option<Trouble
     };
     if let Some(reason) = blocked.filter(|_| external.exists == Lax::Is(false)) {
         let message = format!(
-            "The vendor no longer has the webhook, and PostHog can make none: {}",
+            "The webhook no longer exists at the vendor, and PostHog cannot create one: {}",
             redact::text(reason, 200)
         );
         return Some(broken(CREATION_BLOCKED, message, BY_HAND));
@@ -287,7 +287,7 @@ fn at_vendor(external: &ExternalStatus, blocked: Option<&str>) -> Option<Trouble
     if external.exists == Lax::Is(false) {
         return Some(broken(
             GONE_AT_VENDOR,
-            "The vendor no longer has the webhook".to_owned(),
+            "The webhook no longer exists at the vendor".to_owned(),
             Advice {
                 with_operator: "Register the webhook again in PostHog (the source's Webhook tab), or let the operator do it.",
                 ..Cause::of(RootCause::WebhookBroken).advice
@@ -308,12 +308,12 @@ fn at_vendor(external: &ExternalStatus, blocked: Option<&str>) -> Option<Trouble
         ..broken(
             DISABLED_AT_VENDOR,
             format!(
-                "The vendor calls the webhook {:?} instead of enabled{}",
+                "The webhook's status at the vendor is {:?} instead of enabled{}",
                 redact::one_line(status, 40),
-                if off { ": it sends nothing" } else { "" }
+                if off { ": it sends no events" } else { "" }
             ),
             Advice::same(
-                "Enable the webhook again on the vendor's dashboard (Stripe: Developers, Webhooks); it is usually switched off after repeated failures to deliver.",
+                "Enable the webhook on the vendor's dashboard (Stripe: Developers, Webhooks). Vendors usually disable it after repeated failed deliveries.",
             ),
         )
     })

@@ -13,7 +13,7 @@ pub(super) fn seconds(at: Timestamp) -> Timestamp {
 pub(super) fn as_of<A>(probed: &Probed<A>) -> String {
     match probed.in_vain {
         0 => String::new(),
-        _ => format!(", as of {}: it has not answered since", seconds(probed.at)),
+        _ => format!(", as of {} (no answer since then)", seconds(probed.at)),
     }
 }
 

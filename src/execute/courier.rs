@@ -12,7 +12,7 @@ use crate::{
         http::{self, Clients},
         transport::{TransportError, retry_after},
     },
-    report::notifications::{Channel, Courier, Parcel, Reply},
+    report::notifications::{Channel, Courier, Parcel, ReceiverAnswer},
 };
 
 /// When a receiver that does not answer is given up.
@@ -44,11 +44,11 @@ impl HttpCourier {
 }
 
 impl Courier for HttpCourier {
-    async fn deliver(&self, to: &Channel, parcel: Parcel) -> Reply {
+    async fn deliver(&self, to: &Channel, parcel: Parcel) -> ReceiverAnswer {
         let host = to.address.host();
         // Checked here too, at the last line before the network, in case a caller forgot.
         if self.hosts.check(host).is_err() {
-            return not_taken(
+            return not_accepted(
                 "its host is not on the operator's list of allowed hosts",
                 false,
             );
@@ -76,25 +76,27 @@ impl Courier for HttpCourier {
                 of_status(answer.status().as_u16(), wait)
             }
             Err(error) => match http::failure(&error, host) {
-                TransportError::NotSent(why) => not_taken(&format!("no connection ({why})"), true),
-                TransportError::NoAnswer(why) => not_taken(&format!("no answer ({why})"), true),
-                TransportError::TooLarge => not_taken("the answer is too long", true),
+                TransportError::NotSent(why) => {
+                    not_accepted(&format!("no connection ({why})"), true)
+                }
+                TransportError::NoAnswer(why) => not_accepted(&format!("no answer ({why})"), true),
+                TransportError::TooLarge => not_accepted("the answer is too long", true),
             },
         }
     }
 }
 
-fn not_taken(why: &str, passes: bool) -> Reply {
-    Reply::NotTaken {
+fn not_accepted(why: &str, passes: bool) -> ReceiverAnswer {
+    ReceiverAnswer::NotAccepted {
         why: why.to_owned(),
         passes,
         wait: None,
     }
 }
 
-fn of_status(status: u16, wait: Option<Duration>) -> Reply {
+fn of_status(status: u16, wait: Option<Duration>) -> ReceiverAnswer {
     let (what, passes) = match status {
-        200..=299 => return Reply::Taken,
+        200..=299 => return ReceiverAnswer::Accepted,
         300..=399 => (
             "redirects are not followed: put the target URL into the Secret",
             false,
@@ -111,7 +113,7 @@ fn of_status(status: u16, wait: Option<Duration>) -> Reply {
         400..=499 => ("the receiver rejects the message", false),
         _ => ("the receiver has an error", true),
     };
-    Reply::NotTaken {
+    ReceiverAnswer::NotAccepted {
         why: format!("HTTP {status}, {what}"),
         passes,
         wait,
@@ -135,12 +137,12 @@ mod tests {
             (500, true),
             (503, true),
         ] {
-            let Reply::NotTaken { passes, why, .. } = of_status(status, None) else {
+            let ReceiverAnswer::NotAccepted { passes, why, .. } = of_status(status, None) else {
                 panic!("{status} is taken");
             };
             assert_eq!(passes, again, "{status}");
             assert!(why.starts_with(&format!("HTTP {status}, ")), "{why}");
         }
-        assert_eq!(of_status(204, None), Reply::Taken);
+        assert_eq!(of_status(204, None), ReceiverAnswer::Accepted);
     }
 }

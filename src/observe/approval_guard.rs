@@ -1,4 +1,4 @@
-//! Whether the admission policies stand that make an annotation an approval. Without them anybody who may edit a policy could
+//! Whether the admission policies that make an annotation an approval are in place. Without them anybody who may edit a policy could
 //! write one.
 
 use crate::api::status::GuardPart;
@@ -6,7 +6,7 @@ use crate::api::status::GuardPart;
 /// What is known of the guard right now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApprovalGuard {
-    /// Why it does not stand, with what to do; none if it does.
+    /// Why it is not in place, and what to do; none if it is.
     pub broken: Option<String>,
     /// The admission policies and bindings that were found, as they are remembered from one pass to the next: another uid or
     /// generation means that the guard may have been away in between.
@@ -14,7 +14,7 @@ pub struct ApprovalGuard {
 }
 
 impl ApprovalGuard {
-    /// One that does not stand.
+    /// One that is not in place.
     #[must_use]
     pub fn broken(why: impl Into<String>) -> Self {
         Self {
@@ -23,7 +23,7 @@ impl ApprovalGuard {
         }
     }
 
-    /// True if it stands.
+    /// True if it is in place.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         self.broken.is_none()

@@ -1,7 +1,7 @@
 //! A run of another table that ended well: proof that `PostHog`'s workers, its loader and its log work. Without one the silence of
 //! a run says nothing, because all of them may be down while every run is healthy.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Look, Newest, look::runs, table_log::note_unfamiliar};
 use crate::posthog::{
@@ -12,6 +12,9 @@ use crate::posthog::{
     run_log::{Line, read},
     wire::{Job, JobStatus, LogPage},
 };
+
+/// How far the clock of the log may be from that of the runs.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
 
 /// A completed run and what its log shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub struct Canary {
     pub finished_at: Timestamp,
     /// When its extraction was last seen at work.
     pub extracted_at: Timestamp,
-    /// Whether its log has lines. Without, silence proves nothing here.
+    /// Whether its log has lines of the time at which it ran. Without, silence proves nothing here.
     pub has_lines: bool,
     /// Whether its log marks the phases of the v3 pipeline.
     pub is_v3: bool,
@@ -97,6 +100,11 @@ impl Canary {
     ) -> Option<Self> {
         let created = *job.created_at.get()?;
         let finished_at = *job.finished_at.get()?;
+        // The silence of a log whose clock is hours away proves nothing.
+        let while_it_ran = |at: Timestamp| {
+            at.duration_since(created) >= -CLOCKS_DIFFER
+                && at.duration_since(finished_at) <= CLOCKS_DIFFER
+        };
         let lines: Vec<(Option<Timestamp>, Line)> = page
             .results
             .iter()
@@ -112,12 +120,14 @@ impl Canary {
             Line::ExtractionStarted
             | Line::ExtractionComplete
             | Line::NothingExtracted
-            | Line::Extracting => true,
+            | Line::Extracting
+            | Line::Finalizing => true,
             Line::Start
             | Line::ExtractionFailed
             | Line::Loading
             | Line::LoadGivenUp
             | Line::PostLoad
+            | Line::CleaningUp
             | Line::Housekeeping
             | Line::StartRefused(_)
             | Line::Unknown => false,
@@ -136,7 +146,7 @@ impl Canary {
             job_id: job.id.clone(),
             finished_at,
             extracted_at,
-            has_lines: !lines.is_empty(),
+            has_lines: lines.iter().any(|(at, _)| at.is_some_and(while_it_ran)),
             is_v3,
             loader_logs: lines.iter().any(|(_, line)| *line == Line::Loading),
             read_at: now,
@@ -188,6 +198,22 @@ mod tests {
         assert!(canary.is_v3 && canary.loader_logs && canary.has_lines);
         assert_eq!(canary.extracted_at, at("2026-10-01T00:30:00Z"));
         assert_eq!(canary.finished_at, at("2026-10-01T02:00:00Z"));
+    }
+
+    #[test]
+    fn a_log_whose_clock_is_not_that_of_the_runs_proves_nothing() {
+        for (at, proves) in [
+            ("2026-09-30T23:55:00Z", true),
+            ("2026-10-01T02:05:00Z", true),
+            ("2026-09-30T17:00:00Z", false),
+            ("2026-10-01T09:00:00Z", false),
+        ] {
+            assert_eq!(
+                canary(&[(at, "batch_processed_ok")]).has_lines,
+                proves,
+                "{at}"
+            );
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub const fn is_less_than_half(after: i64, before: i64) -> bool {
 pub struct Changes {
     /// When a table was last switched on or given another interval: its next run may be a whole interval away.
     pub rescheduled: HashMap<String, Timestamp>,
-    /// Tables that are on and have never synced, and since when they have been seen so.
+    /// Tables that are on and of which no sync is known, and since when they have been seen so.
     pub waiting: HashMap<String, Timestamp>,
     /// Tables that were switched off between two polls while `PostHog` called them Failed.
     pub switched_off: HashMap<String, BetweenPolls>,
@@ -65,7 +65,7 @@ pub struct BetweenPolls {
 }
 
 impl Changes {
-    /// Takes note of a list read at `now`; `before` is the last one that could be read, and when.
+    /// Records a list read at `now`; `before` is the last one that could be read, and when.
     pub fn note(
         &mut self,
         before: Option<(&[Source], Timestamp)>,
@@ -181,7 +181,7 @@ impl Changes {
         });
     }
 
-    /// Takes note of the tables of a source that were on in the list before and are off now.
+    /// Records the tables of a source that were on in the list before and are off now.
     fn note_off(
         &mut self,
         before: &Source,
@@ -278,8 +278,7 @@ impl Changes {
     }
 
     fn note_waiting(&mut self, rows: &HashMap<&str, &Schema>, now: Timestamp) {
-        let waits =
-            |row: &Schema| row.should_sync == Lax::Is(true) && row.last_synced_at == Lax::Null;
+        let waits = |row: &Schema| row.should_sync == Lax::Is(true) && row.synced_at(now).is_none();
         self.waiting
             .retain(|id, _| rows.get(id.as_str()).is_some_and(|row| waits(row)));
         for row in rows.values().filter(|row| waits(row)) {

@@ -17,7 +17,7 @@ pub fn query(rule: &DataRule, table: &StoredTable) -> Result<String, String> {
     let name = table
         .hogql_name
         .get()
-        .ok_or("PostHog does not say what the table is called in queries")?;
+        .ok_or("PostHog does not show the table's name for queries")?;
     let name = name
         .split('.')
         .map(quoted)
@@ -64,7 +64,7 @@ fn quoted(name: &str) -> Result<String, String> {
 
 /// Reads the one row that [`query`] asks for.
 pub fn read(rule: &DataRule, answer: &QueryAnswer) -> Result<Found, String> {
-    let row = answer.results.first().ok_or("the query gave no row")?;
+    let row = answer.results.first().ok_or("the query returned no row")?;
     let cell = |place: usize| row.get(place).unwrap_or(&serde_json::Value::Null);
     match rule {
         DataRule::UniqueKey(_) => Ok(Found::Duplicates {
@@ -82,7 +82,7 @@ fn count(value: &serde_json::Value) -> Result<i64, String> {
         other => other
             .as_i64()
             .or_else(|| other.as_str()?.parse().ok())
-            .ok_or_else(|| "the query gave no count".to_owned()),
+            .ok_or_else(|| "the query returned no count".to_owned()),
     }
 }
 

@@ -12,7 +12,7 @@ const WITHIN: SignedDuration = SignedDuration::from_hours(24);
 /// Lines of one delivery are no further apart.
 const OF_ONE: SignedDuration = SignedDuration::from_secs(10);
 
-/// The deliveries that the newest lines tell of.
+/// The deliveries that the newest lines report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Deliveries {
     /// When each was refused for its signature, newest first, with what the line says.

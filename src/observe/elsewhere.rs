@@ -1,4 +1,4 @@
-//! What policies of other projects on the same host saw of their sources: whether there are any, and when they turned bad. Nothing else,
+//! What policies of other projects on the same host saw of their sources: whether there are any, and when they started failing. Nothing else,
 //! and no name: other projects may be of other people.
 
 use std::{
@@ -27,7 +27,7 @@ pub struct Elsewhere {
 pub struct Everywhere(Mutex<HashMap<Project, (Timestamp, Elsewhere)>>);
 
 impl Everywhere {
-    /// Takes note of the sources of a project.
+    /// Records the sources of a project.
     pub fn note(&self, project: &Project, sources: Elsewhere, now: Timestamp) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(project.clone(), (now, sources));

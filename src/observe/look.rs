@@ -1,6 +1,6 @@
-//! A closer look at one table: its newest runs, and the log of the table while one is in progress.
+//! A probe of one table: its newest runs, and the log of the table while one is in progress.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::TableLog;
 use crate::{
@@ -10,12 +10,9 @@ use crate::{
         instance::{Feature, Instance, UnfamiliarKind},
         lax::Lax,
         run_log::Line,
-        wire::{Job, JobStatus},
+        wire::{BELIEVED_CLOCK_SKEW, Job, JobStatus},
     },
 };
-
-/// A job that claims to have begun later than this after now tells nothing: some clock is wrong.
-const BELIEVED_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
 
 /// Most runs that `PostHog` lists of a source, whatever is asked for.
 const MOST_RUNS: usize = 50;
@@ -163,6 +160,10 @@ impl Look {
     /// The first run that began after the one called `before`, or the first of all; the reason if the runs are not known.
     pub fn first_after(&self, before: Option<&str>) -> Result<Option<&Job>, &str> {
         let jobs = self.jobs.as_ref().map_err(String::as_str)?;
+        // Without it an older job could be taken for a new one.
+        if before.is_some_and(|id| self.job(id).is_none()) {
+            return Err("PostHog no longer lists the run of before");
+        }
         let newer = jobs
             .iter()
             .take_while(|job| Some(job.id.as_str()) != before);
@@ -173,6 +174,12 @@ impl Look {
     pub fn running(&self) -> impl Iterator<Item = &Job> {
         let jobs = self.jobs.as_deref().unwrap_or_default();
         jobs.iter().filter(|job| job.status() == JobStatus::Running)
+    }
+
+    /// Those that are not known to have ended: also in a status that this version does not know.
+    pub fn unfinished(&self) -> impl Iterator<Item = &Job> {
+        let jobs = self.jobs.as_deref().unwrap_or_default();
+        jobs.iter().filter(|job| !job.has_ended())
     }
 
     /// When the runs of the table began, newest first.
@@ -248,7 +255,7 @@ pub(super) async fn runs<T: Transport>(
     });
     if filtered == Some(false) && jobs.len() >= MOST_RUNS && hides_runs(&jobs, schema_id) {
         return Err(format!(
-            "PostHog ignores the filter by table, and the {MOST_RUNS} newest runs of the source may hide some of this one"
+            "PostHog ignores the filter by table, and the {MOST_RUNS} newest runs of the source may not include all runs of this table"
         ));
     }
     Ok(jobs)
@@ -270,7 +277,7 @@ fn note_runs(instance: &mut Instance, jobs: &[Job]) {
 fn is_filtered(jobs: &[Job], schema_id: &str, name: &str) -> Option<bool> {
     let is_other = |job: &Job| {
         job.schema.as_ref().is_some_and(|schema| {
-            schema.id != schema_id && schema.name.get().is_some_and(|other| other != name)
+            schema.id != schema_id && schema.name.get().is_none_or(|other| other != name)
         })
     };
     (!jobs.is_empty()).then(|| !jobs.iter().any(is_other))
@@ -286,22 +293,32 @@ fn hides_runs(jobs: &[Job], schema_id: &str) -> bool {
     own.next().is_none_or(|newest| !newest.has_ended())
 }
 
+/// Of a full list the newest runs may be missing, unless they come first.
+fn may_lack_the_newest(jobs: &[Job]) -> bool {
+    let began = |job: Option<&Job>| job.and_then(|job| job.created_at.get()).copied();
+    jobs.len() >= MOST_RUNS && began(jobs.first()) < began(jobs.last())
+}
+
 fn sort(jobs: Vec<Job>, schema_id: &str, now: Timestamp) -> Result<Vec<Job>, String> {
+    if may_lack_the_newest(&jobs) {
+        let said = "PostHog lists its oldest runs first, so the newest may be missing";
+        return Err(said.to_owned());
+    }
     let mut dated = Vec::with_capacity(jobs.len());
     for job in jobs {
         match &job.schema {
             Some(schema) if schema.id == schema_id => {}
             Some(_) => continue,
-            None => return Err(format!("job {} does not say which table it is of", job.id)),
+            None => return Err(format!("job {} has no table", job.id)),
         }
         let Lax::Is(created) = job.created_at else {
-            return Err(format!(
-                "the time at which job {} began cannot be read",
-                job.id
-            ));
+            return Err(format!("the start time of job {} is unreadable", job.id));
         };
         if created.duration_since(now) > BELIEVED_CLOCK_SKEW {
-            return Err(format!("job {} began in the future ({created})", job.id));
+            return Err(format!(
+                "the start time of job {} is in the future ({created})",
+                job.id
+            ));
         }
         dated.push((created, job));
     }
@@ -352,6 +369,61 @@ mod tests {
         );
         assert!(matches!(look.newest(), Newest::Job(job, _) if job.id == "new"));
         assert!(look.job("other").is_none() && look.job("old").is_some());
+    }
+
+    #[test]
+    fn a_list_of_runs_that_may_be_cut_is_believed_only_newest_first() {
+        let job = |minute: usize| {
+            format!(
+                r#"{{"id":"j{minute}","created_at":"2026-10-01T10:{minute:02}:00Z","status":"Completed","schema":{{"id":"a1"}}}}"#
+            )
+        };
+        let mut jobs: Vec<String> = (0..MOST_RUNS).map(job).collect();
+        let newest = |jobs: &[String]| {
+            let look = look(&format!("[{}]", jobs.join(",")));
+            matches!(look.newest(), Newest::Job(..))
+        };
+        assert!(!newest(&jobs), "the newest may be cut off");
+        assert!(newest(&jobs[1..]));
+        jobs.reverse();
+        assert!(newest(&jobs));
+    }
+
+    #[test]
+    fn jobs_of_other_tables_show_that_the_filter_is_ignored_also_without_their_names() {
+        let jobs = |schema: &str| -> Vec<Job> {
+            serde_json::from_str(&format!(r#"[{{"id":"x","schema":{schema}}}]"#)).unwrap()
+        };
+        for (schema, filtered) in [
+            (r#"{"id":"a1","name":"t"}"#, true),
+            (r#"{"id":"a1"}"#, true),
+            (r#"{"id":"deleted","name":"t"}"#, true),
+            (r#"{"id":"b2","name":"u"}"#, false),
+            (r#"{"id":"b2"}"#, false),
+        ] {
+            assert_eq!(
+                is_filtered(&jobs(schema), "a1", "t"),
+                Some(filtered),
+                "{schema}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_after_another_is_only_told_while_that_one_is_listed() {
+        let look = look(
+            r#"[{"id":"new","created_at":"2026-10-01T03:00:00Z","schema":{"id":"a1"}},
+                {"id":"mid","created_at":"2026-10-01T02:00:00Z","schema":{"id":"a1"}},
+                {"id":"old","created_at":"2026-10-01T01:00:00Z","schema":{"id":"a1"}}]"#,
+        );
+        let after = |before| {
+            look.first_after(before)
+                .map(|job| job.map(|job| job.id.as_str()))
+        };
+        assert_eq!(after(Some("old")), Ok(Some("mid")));
+        assert_eq!(after(Some("new")), Ok(None));
+        assert_eq!(after(None), Ok(Some("old")));
+        assert!(after(Some("gone")).is_err());
     }
 
     #[test]

@@ -268,7 +268,7 @@ impl<T: Transport> Observer<T> {
 }
 
 impl Shared {
-    /// Takes note of how many tables of the project are kept from now on. If those of all projects are too many, a project goes that has
+    /// Records how many tables of the project are kept from now on. If those of all projects are too many, a project goes that has
     /// more than its share: what one tenant has too much must not be what another has too little.
     fn keep(&self, sources: Vec<Source>) -> Result<Vec<Source>, PostHogError> {
         let tables: usize = sources.iter().map(|source| source.schemas.len()).sum();
@@ -281,8 +281,8 @@ impl Shared {
         let share = most / projects.max(1);
         if others.saturating_add(tables) > most && tables > share {
             let found = format!(
-                "the project has {tables} tables, and those of the {} others together {others}; the operator takes {most} in all (--max-tables), of which \
-                 {share} are the share of each",
+                "the project has {tables} tables, and the {} other projects have {others}; the limit for all is {most} (--max-tables), \
+                 {share} for each",
                 projects.saturating_sub(1)
             );
             let call = "list sources";
@@ -306,7 +306,7 @@ impl Drop for Shared {
     }
 }
 
-/// The project as one policy sees it, for the length of one pass.
+/// The project as one policy sees it, during one reconcile.
 pub struct ProjectView<T> {
     /// How to reach it.
     pub client: Client<T>,
@@ -545,7 +545,7 @@ impl<T: Transport> ProjectView<T> {
         }
     }
 
-    /// Takes a closer look at one table and remembers it. `row` is the table in the list, if it is there.
+    /// Probes one table and remembers the answer. `row` is the table in the list, if it is there.
     pub async fn look(
         &self,
         (source_id, schema_id, name): (&str, &str, &str),
@@ -588,7 +588,7 @@ impl<T: Transport> ProjectView<T> {
         lock(&self.shared.canaries).clone()
     }
 
-    /// Asks one closer question and remembers the answer; false if there was none. `row` is the table that it is about, if it is
+    /// Sends one probe and remembers the answer; false if there was none. `row` is the table that it is about, if it is
     /// about one.
     pub async fn probe(&self, probe: Probe, row: Option<&Schema>) -> bool {
         let client = &self.client;
@@ -663,7 +663,7 @@ impl<T: Transport> ProjectView<T> {
         lock(&self.shared.changes).clone()
     }
 
-    /// The answers to closer questions.
+    /// The answers to probes.
     #[must_use]
     pub fn probes(&self) -> Probes {
         lock(&self.shared.probes).clone()
@@ -719,7 +719,7 @@ impl<T: Transport> ProjectView<T> {
         }
     }
 
-    /// Takes note of what an answer said of the write scope.
+    /// Records what an answer said of the write scope.
     pub fn set_write_scope(&self, scope: WriteScope) {
         *lock(&self.shared.write_scope) = (scope, Some(self.client.now()));
     }

@@ -21,7 +21,7 @@ pub struct Offered {
 }
 
 impl Offers {
-    /// Takes note of what a Secret holds.
+    /// Records what a Secret holds.
     pub fn add(
         &mut self,
         wanted: CredentialUse,

@@ -1,4 +1,4 @@
-//! Answers to closer questions about single tables and sources, kept so that a question is not asked twice without need.
+//! Answers to probes of single tables and sources, kept so that no probe is repeated without need.
 //! What is to be asked, `diagnose` says.
 
 use std::{
@@ -163,7 +163,7 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Takes note of how change data capture of a source stands.
+    /// Records how change data capture of a source stands.
     pub fn note_cdc(
         &mut self,
         source_id: String,
@@ -210,7 +210,7 @@ impl Probes {
     }
 }
 
-/// Takes note of an answer; false if there was none. A question that was held back was not asked.
+/// Records an answer; false if there was none. A question that was held back was not asked.
 pub(super) fn note<K: Eq + Hash, A>(
     answers: &mut HashMap<K, Probed<A>>,
     key: K,

@@ -25,15 +25,15 @@ pub struct Seen {
     pub from_first_list: bool,
     /// Since when its error text has been as it is, as far as this process saw.
     pub text_since: Timestamp,
-    /// The last closer look.
+    /// The last probe.
     pub look: Option<Look>,
-    /// The last closer look whose runs could be read, if the last look was none.
+    /// The last probe whose runs could be read, if the newest could not.
     readable: Option<Look>,
     /// How far its run was when it was last seen to move.
     pub mark: Option<Mark>,
     /// True if two looks, the last of them `look`, found no movement since the mark.
     pub frozen: bool,
-    /// Why the last look could not tell whether the run moves.
+    /// Why the last probe does not show whether the run moves.
     pub unclear: Option<String>,
     /// The failures in a row that the last readable look found.
     pub streak: Option<Streak>,
@@ -75,7 +75,7 @@ impl Seen {
         }
     }
 
-    /// Takes note of the row at a later poll. A row that changed makes the last look worthless, not the mark: the mark
+    /// Records the row at a later poll. A row that changed makes the last look worthless, not the mark: the mark
     /// speaks of a job, and holds as long as that job is the newest.
     pub fn row(&mut self, schema: &Schema, now: Timestamp) {
         let print = print(schema);
@@ -100,7 +100,7 @@ impl Seen {
         }
     }
 
-    /// Takes note of a look.
+    /// Records a look.
     pub fn looked(&mut self, look: Look) {
         let (mark, frozen, unclear) = advance(self.mark.take(), &look, self.row_since);
         (self.mark, self.frozen, self.unclear) = (mark, frozen, unclear);
@@ -176,7 +176,7 @@ fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Res
     let job = match look.newest() {
         Newest::Unclear(reason) => return Err(reason.to_owned()),
         Newest::None if before.is_some_and(|mark| mark.job_id.is_some()) => {
-            return Err("PostHog lists no run where there was one before".to_owned());
+            return Err("PostHog no longer lists the table's run".to_owned());
         }
         Newest::None => return Ok(nothing),
         Newest::Job(job, _) => job,
@@ -186,14 +186,14 @@ fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Res
         ..nothing
     };
     match job.status() {
-        JobStatus::Unknown => return Err(format!("job {} has a status that is not known", job.id)),
+        JobStatus::Unknown => return Err(format!("job {} has an unknown status", job.id)),
         JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => return Ok(ended),
         JobStatus::Running => {}
     }
     let rows = rows(look)?;
     match &look.log {
         Log::Read(_) => {}
-        Log::NotRead => return Err("its log was not read".to_owned()),
+        Log::NotRead => return Err("the log was not read".to_owned()),
         Log::Unreadable(reason) => return Err(reason.clone()),
     }
     let log_at = look.worked_at();
@@ -205,7 +205,7 @@ fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Res
         ));
     }
     if log_at.is_none() && rows.is_none() {
-        return Err(format!("job {} shows neither rows nor a log", job.id));
+        return Err(format!("job {} has neither a row count nor a log", job.id));
     }
     let since = stood_since(before, look, (&job.id, rows, log_at), watched_since);
     Ok(Mark {
@@ -248,10 +248,7 @@ pub fn rows(look: &Look) -> Result<Option<i64>, String> {
             Lax::Is(rows) => all = Some(all.unwrap_or(0_i64).saturating_add(*rows)),
             Lax::Null => {}
             Lax::Missing | Lax::Odd => {
-                return Err(format!(
-                    "job {} does not say how many rows it has synced",
-                    job.id
-                ));
+                return Err(format!("job {} has no row count", job.id));
             }
         }
     }

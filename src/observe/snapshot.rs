@@ -1,4 +1,4 @@
-//! All that a decision may rest on.
+//! All that a decision is based on.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,17 +25,17 @@ use crate::{
 pub struct Snapshot {
     /// The list of sources, shared by all policies of the project and key.
     pub sources: Arc<Vec<Source>>,
-    /// What closer looks found, by id of the table.
+    /// What probes found, by id of the table.
     pub runs: HashMap<String, Arc<Seen>>,
     /// What was seen to change from list to list.
     pub changes: Changes,
-    /// Answers to closer questions.
+    /// Answers to probes.
     pub probes: Probes,
     /// Completed runs that prove that `PostHog` works.
     pub canaries: Vec<Canary>,
     /// What its error texts say, as far as anybody asked.
     pub readings: Arc<Readings>,
-    /// Ids of the tables that were looked at in this pass.
+    /// Ids of the tables that were probed in this reconcile.
     pub looked: HashSet<String>,
     /// Whether the key may write.
     pub write_scope: WriteScope,
@@ -49,7 +49,7 @@ pub struct Snapshot {
     pub instance: Instance,
     /// Whether polls are further apart than the policy wants, for the sake of the share of the key's limits.
     pub slowed: bool,
-    /// Whether annotations can be believed to be approvals.
+    /// Whether annotations can be trusted as approvals.
     pub approval_guard: ApprovalGuard,
 }
 
@@ -74,7 +74,7 @@ impl Snapshot {
         })
     }
 
-    /// The look of this pass at a table, if there was one.
+    /// The probe of a table in this reconcile, if there was one.
     #[must_use]
     pub fn fresh_look(&self, schema_id: &str) -> Option<&Look> {
         self.seen(schema_id)?
@@ -83,7 +83,7 @@ impl Snapshot {
             .filter(|_| self.looked.contains(schema_id))
     }
 
-    /// What closer looks found of a table.
+    /// What probes of a table found.
     #[must_use]
     pub fn seen(&self, schema_id: &str) -> Option<&Seen> {
         self.runs.get(schema_id).map(Arc::as_ref)

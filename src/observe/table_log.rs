@@ -13,6 +13,9 @@ use crate::posthog::{
     wire::{Job, LogLine, LogPage},
 };
 
+/// A page of so many lines, or of a multiple, may have been cut by a limit of the instance's own, lower than the one that was asked for.
+const USUAL_LIMIT: usize = 50;
+
 /// Lines reach the log late and not in order: so much of what was read before is read again.
 const LATE_LINES: SignedDuration = SignedDuration::from_mins(10);
 
@@ -56,6 +59,8 @@ pub struct TableLog {
     pub worked: Option<(Timestamp, Line)>,
     /// The newest line of the run itself that marks how far its extraction is.
     marker: Option<(Timestamp, Line)>,
+    /// When the run itself last wrote that an attempt of its extraction ends: the line that says how may be lost.
+    ending: Option<Timestamp>,
     /// The newest line of the run itself by the loader.
     loaded: Option<(Timestamp, Line)>,
     /// Whether the run itself wrote any line.
@@ -152,7 +157,7 @@ impl TableLog {
         let mut times = Vec::with_capacity(page.results.len());
         for line in &page.results {
             let Lax::Is(at) = line.timestamp else {
-                return Err("a line of the log has no time that can be read".to_owned());
+                return Err("a log line has an unreadable time".to_owned());
             };
             times.push(at);
             if began.is_none_or(|began| at >= began || self.is_own(line)) {
@@ -162,13 +167,14 @@ impl TableLog {
         let newest = times.iter().max().copied();
         self.read_to = self.read_to.max(newest);
         let is_full = times.len() >= LOG_LINES;
+        let may_be_cut = is_full || (!times.is_empty() && times.len().is_multiple_of(USUAL_LIMIT));
         // A full page hides lines. Were the oldest sent first, the newest would be among the hidden ones; and PostHog's `next`
         // does not tell, because it pages over what the limit has already cut.
         let is_newest_first = times.first().copied() == newest && times.last().copied() != newest;
-        if is_full && !is_newest_first {
-            return Err("the log was not sent newest line first".to_owned());
+        if (is_full && !is_newest_first) || (may_be_cut && times.first() < times.last()) {
+            return Err("PostHog did not return the newest log line first".to_owned());
         }
-        Ok(is_full)
+        Ok(may_be_cut)
     }
 
     /// Whether the lines of the run in `page` add up to these rows, from its begin or from that of an attempt: one that does not resume
@@ -214,6 +220,9 @@ impl TableLog {
             if said.is_extraction_marker() {
                 newer(&mut self.marker, at, said);
             }
+            if matches!(said, Line::Finalizing | Line::CleaningUp) {
+                self.ending = self.ending.max(Some(at));
+            }
             if matches!(said, Line::Loading | Line::LoadGivenUp | Line::PostLoad) {
                 self.is_v3 |= said != Line::PostLoad;
                 newer(&mut self.loaded, at, said);
@@ -226,6 +235,12 @@ impl TableLog {
     #[must_use]
     pub fn phase(&self, v2: bool) -> RunPhase {
         let loaded = self.loaded.map(|(_, line)| line);
+        let is_over = |(began, line)| {
+            line == Line::ExtractionStarted && self.ending.is_some_and(|at| at >= began)
+        };
+        if self.marker.is_some_and(is_over) {
+            return RunPhase::Unknown;
+        }
         match self.marker.map(|(_, line)| line) {
             Some(Line::ExtractionStarted) => RunPhase::Extracting,
             Some(Line::ExtractionComplete) => match loaded {
@@ -325,6 +340,23 @@ mod tests {
                 RunPhase::PostLoad,
             ),
             (vec![(12, "r1", COMPLETE)], RunPhase::Unknown),
+            // The line of its end was lost; those around it were not.
+            (
+                vec![start, (12, "r2", "V3 Pipeline: Finalizing extraction")],
+                RunPhase::Unknown,
+            ),
+            (
+                vec![start, (12, "r2", "V3 Pipeline: Cleaning up resources")],
+                RunPhase::Unknown,
+            ),
+            (
+                vec![
+                    start,
+                    (12, "r2", "V3 Pipeline: Cleaning up resources"),
+                    (13, "r2", STARTING),
+                ],
+                RunPhase::Extracting,
+            ),
             // What marked its phase is older than the log is kept.
             (
                 vec![(12, "r2", "batch_inserted_to_postgres_queue")],
@@ -400,6 +432,17 @@ mod tests {
         let mut twice = log(&lines);
         twice.add(&page(&lines[1..]), Some(at(10))).unwrap();
         assert_eq!(twice, log(&lines));
+    }
+
+    #[test]
+    fn a_page_that_another_limit_may_have_cut_is_not_believed_oldest_line_first() {
+        for limit in [50, 100, 250] {
+            let rising: Vec<_> = (0..limit).map(|minute| (minute, "r2", "x")).collect();
+            let mut cut = page(&rising);
+            assert_eq!(TableLog::default().add(&cut, None), Ok(true));
+            cut.results.reverse();
+            assert!(TableLog::default().add(&cut, None).is_err(), "{limit}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rustls::{
 pub enum CaFileError {
     /// It cannot be read.
     #[error(
-        "cannot read --ca-file {path}: {source}. Name a PEM file with the certificates of your authorities, or leave the flag out"
+        "cannot read --ca-file {path}: {source}. Use a PEM file with your CA certificates, or remove the flag"
     )]
     Unreadable {
         /// The file.
@@ -22,13 +22,11 @@ pub enum CaFileError {
     },
     /// It holds no certificate at all.
     #[error(
-        "--ca-file {0} holds no certificate: it must be PEM, with a block -----BEGIN CERTIFICATE----- for each authority"
+        "--ca-file {0} has no certificate: it must be a PEM file with a block -----BEGIN CERTIFICATE----- for each CA"
     )]
     Empty(PathBuf),
     /// One of its certificates is damaged.
-    #[error(
-        "certificate {place} of --ca-file {path} is damaged ({reason}): put the whole file there anew"
-    )]
+    #[error("certificate {place} of --ca-file {path} is damaged ({reason}): replace the file")]
     Damaged {
         /// The file.
         path: PathBuf,

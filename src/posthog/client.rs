@@ -272,7 +272,7 @@ impl<T: Transport> Client<T> {
             if tables > bounds.tables {
                 let (read, most) = (sources.len(), bounds.tables);
                 let found = format!(
-                    "the first {read} of {count} sources of the project have {tables} tables; the operator takes {most} (--max-tables-per-project)"
+                    "the first {read} of {count} sources of the project have {tables} tables; the limit is {most} (--max-tables-per-project)"
                 );
                 return Err(PostHogError::TooLarge { call: CALL, found });
             }
@@ -281,7 +281,7 @@ impl<T: Transport> Client<T> {
                     Err(unexpected(
                         CALL,
                         format!(
-                            "{} of {count} sources were sent: the list changed while it was read",
+                            "PostHog returned {} of {count} sources: the list changed while it was read",
                             sources.len()
                         ),
                     ))
@@ -293,7 +293,7 @@ impl<T: Transport> Client<T> {
                 return Err(unexpected(
                     CALL,
                     format!(
-                        "a page of {got} sources where {PAGE_SIZE} were asked for and more remain"
+                        "a page has {got} sources instead of {PAGE_SIZE}, although more remain"
                     ),
                 ));
             }
@@ -402,7 +402,7 @@ impl<T: Transport> Client<T> {
     /// Whether runs can be cancelled here; none if that cannot be told. A GET cancels nothing: where the action exists, it is
     /// refused for its method (403 for a key, which an unknown action is not asked a scope for); where it does not, 404.
     pub async fn has_cancel(&self, schema_id: &str) -> Option<bool> {
-        const CALL: &str = "look for cancel";
+        const CALL: &str = "check for cancel";
         let path = self.path(&format!("external_data_schemas/{schema_id}/cancel/"));
         let error = self.send(get(CALL, path)).await.err()?;
         let shows = match &error {
@@ -496,7 +496,7 @@ impl<T: Transport> Client<T> {
             }
             Err(TransportError::TooLarge) => {
                 let found = format!(
-                    "the answer is larger than the {} MiB that the operator takes",
+                    "the response exceeds the limit of {} MiB",
                     most / (1024 * 1024)
                 );
                 return Err(PostHogError::TooLarge { call, found });
@@ -517,7 +517,7 @@ impl<T: Transport> Client<T> {
             300..=399 => Err(unexpected(
                 call,
                 format!(
-                    "{} redirects ({}): is it the address of PostHog itself?",
+                    "{} redirects ({}): check that it is PostHog's own address",
                     host, response.status
                 ),
             )),
@@ -562,7 +562,7 @@ fn clocks_agree(
         return Ok(());
     };
     let apart = format!(
-        "the clock of this machine says {now:.0}, PostHog's {date}: until they agree, nobody can tell how long a run has not moved"
+        "the clocks disagree: {now:.0} here, {date} at PostHog. Until that is fixed, it is unknown how long a run has been silent"
     );
     Err(unexpected(call, apart))
 }
@@ -593,7 +593,7 @@ fn said(response: &Response) -> Option<String> {
 /// What an error body is that has no sentence.
 fn unreadable(response: &Response) -> String {
     if response.body.is_empty() {
-        "without a reason".to_owned()
+        "without an error text".to_owned()
     } else {
         format!(
             "with a body that is not PostHog's ({})",
@@ -617,7 +617,7 @@ pub(crate) fn decode<A: DeserializeOwned>(
         let what = if response.body.is_empty() {
             "an empty body".to_owned()
         } else if error.is_eof() {
-            "half an answer".to_owned()
+            "an incomplete body".to_owned()
         } else {
             format!(
                 "{}: {}",
@@ -625,7 +625,10 @@ pub(crate) fn decode<A: DeserializeOwned>(
                 redact::text(&error.to_string(), 120)
             )
         };
-        unexpected(call, format!("the answer is not PostHog's JSON but {what}"))
+        unexpected(
+            call,
+            format!("the response is not PostHog's JSON but {what}"),
+        )
     })
 }
 

@@ -17,9 +17,9 @@ pub(super) fn words(error: &reqwest::Error, proxy: Option<&str>) -> String {
         return said;
     };
     let advice = if said.contains("proxy authorization required") {
-        ". The proxy asks for a name and a password: put them into HTTPS_PROXY, http://USER:PASSWORD@HOST:PORT, percent-encoded"
+        ". The proxy requires a user name and a password: set HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, percent-encoded"
     } else if error.is_connect() && certificate_error(error).is_none() {
-        ". Check HTTPS_PROXY, and that the proxy lets this host through; NO_PROXY names what is reached without it"
+        ". Check HTTPS_PROXY, and that the proxy allows this host; hosts in NO_PROXY are reached without the proxy"
     } else {
         ""
     };
@@ -45,10 +45,10 @@ fn certificate_words(error: &reqwest::Error) -> Option<String> {
     let said = redact::text(&error.to_string(), SAID);
     Some(match error {
         CertificateError::UnknownIssuer => {
-            "the server's certificate is not trusted (UnknownIssuer): it comes from an authority that is not known here. If it is your own, start with --ca-file=PATH, a PEM file with the authority's certificate; the file is read once, at the start".to_owned()
+            "the server's certificate is not trusted (UnknownIssuer): its CA is unknown here. If it is your own CA, start with --ca-file=PATH, a PEM file with its certificate; the file is read once, at the start".to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("the server's certificate is for another name ({said}). Use a host that it names, or give the server a certificate for this one")
+            format!("the server's certificate is for another name ({said}). Use a host that it names, or issue a certificate for this host")
         }
         // The library's words hold the time of now, and status would change with every poll.
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -57,7 +57,7 @@ fn certificate_words(error: &reqwest::Error) -> Option<String> {
         CertificateError::NotValidYetContext { not_before, .. } => {
             format!("the server's certificate is not valid before {}. Check the clocks of both machines", day(*not_before))
         }
-        _ => format!("the server's certificate is refused ({said}). Check that it is a server's certificate, and that --ca-file holds the authority that signed it"),
+        _ => format!("the server's certificate is refused ({said}). Check that it is a server certificate, and that --ca-file contains the CA that signed it"),
     })
 }
 

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 const CLOSED_TO_KEYS: &str = "does not support personal api key access";
 
 /// What to do where every key with scopes is refused.
-pub const KEYS_WITHOUT_SCOPES: &str = "This PostHog is a version of about August 2025, or self-hosted and of that age: it refuses every API key with scopes here, with * too. \
-     Upgrade PostHog; until then only a key made before there were scopes can read, and nothing is written";
+pub const KEYS_WITHOUT_SCOPES: &str = "This PostHog is from about August 2025 or earlier and refuses every API key with scopes here, also with *. \
+     Upgrade PostHog; until then only a key without scopes can read, and nothing is written";
 
 /// Why a call gave no usable answer. Every text in it is redacted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ pub enum PostHogError {
         reason: String,
     },
     /// This process waits, because `PostHog` asked it to.
-    #[error("{call}: PostHog answered 429; calls of this kind with this key wait")]
+    #[error("{call}: PostHog rate limits this key (429); calls of this kind wait")]
     Waiting {
         /// Which call.
         call: &'static str,
@@ -41,7 +41,7 @@ pub enum PostHogError {
         until: Timestamp,
     },
     /// This process waits, because the operator's own share of the key's limits is used up.
-    #[error("{call}: the operator's share of the API key's limits (--quota-share) is used up")]
+    #[error("{call}: the operator's quota of this API key (--quota-share) is used up")]
     OverShare {
         /// Which call.
         call: &'static str,
@@ -49,7 +49,7 @@ pub enum PostHogError {
         until: Timestamp,
     },
     /// 429.
-    #[error("{call}: PostHog answered 429; calls of this kind with this key wait")]
+    #[error("{call}: PostHog rate limits this key (429); calls of this kind wait")]
     RateLimited {
         /// Which call.
         call: &'static str,

@@ -12,7 +12,7 @@ pub const DEFAULT_HOSTS: [&str; 2] = ["us.posthog.com", "eu.posthog.com"];
 /// A host that is not on the operator's list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "host {host} is not on the operator's list ({allowed}): start the operator with {flag} to allow it"
+    "host {host} is not allowed (allowed: {allowed}): start the operator with {flag} to allow it"
 )]
 pub struct HostNotAllowed {
     host: String,
@@ -62,7 +62,7 @@ impl HostList {
     #[must_use]
     pub fn in_words(&self) -> String {
         if self.allowed.is_empty() {
-            "it is empty".to_owned()
+            "none".to_owned()
         } else {
             self.allowed.join(", ")
         }

@@ -111,8 +111,9 @@ impl HttpTransport {
         self.hosts
             .check(host)
             .map_err(|e| TransportError::NotSent(e.to_string()))?;
-        let mut bearer = HeaderValue::from_str(&key.bearer())
-            .map_err(|_| TransportError::NotSent("the key cannot be sent".into()))?;
+        let mut bearer = HeaderValue::from_str(&key.bearer()).map_err(|_| {
+            TransportError::NotSent("the key contains characters that cannot be sent".into())
+        })?;
         bearer.set_sensitive(true);
         let client = self.clients.of(host);
         let url = format!("{host}{}", request.path);

@@ -71,22 +71,22 @@ impl Feature {
         Some(match self {
             Self::ScopedKeys => "it refuses API keys with scopes",
             Self::AccessMethod => {
-                "sources do not say how they are accessed (access_method): all count as imported, and none is written to"
+                "sources have no access_method: every source is treated as imported, and nothing is written"
             }
-            Self::Cancel => "runs cannot be cancelled: a dead run is only reported",
+            Self::Cancel => "runs cannot be cancelled: dead runs are only reported",
             Self::RunTimes => {
-                "runs do not say when they ended (finished_at): no run proves that its workers work, so a silent run is never called dead"
+                "runs have no finished_at: no run proves that PostHog's workers run, so a silent run is never judged dead"
             }
             Self::RunFilter => {
-                "the list of runs ignores its filter by table: a table whose runs are not among the newest 50 of its source is not judged"
+                "the list of runs ignores the filter by table: the health of a table without a run among the newest 50 of its source is unknown"
             }
             Self::KeepsSyncType => {
-                "a change of a table sets its sync type to null: no table is changed"
+                "changing a table sets its sync type to null: no table is changed"
             }
             // The v2 pipeline: a run extracts until it ends.
             Self::PhaseMarkers => return None,
             Self::LoaderLines => {
-                "the loader writes no lines into the log: a run that waits for it is not judged"
+                "the loader writes no log lines: the health of a run that waits for the loader is unknown"
             }
             Self::Queries => "queries are refused: data checks are not possible",
         })
@@ -194,7 +194,7 @@ impl Instance {
         let mut lacks = self.lacks().filter(|feature| feature.is_of_age());
         let first = lacks.next().and_then(Feature::without)?;
         Some(format!(
-            "this PostHog is too old to be written to safely ({first}): it is only observed until it is upgraded"
+            "this PostHog is too old for safe writes ({first}): the operator only observes until it is upgraded"
         ))
     }
 
@@ -240,7 +240,7 @@ impl Instance {
                 more => format!(" and {more} more"),
             };
             Some(format!(
-                "it says what this version of the operator does not know: {} {}{more}",
+                "values that this version of the operator does not know: {} {}{more}",
                 kind.in_words(),
                 shown.join(", ")
             ))

@@ -16,10 +16,10 @@ pub enum KeyError {
     #[error("it is empty")]
     Empty,
     /// Longer than any API key.
-    #[error("it is longer than an API key can be")]
+    #[error("it is too long for an API key")]
     TooLong,
     /// A line break, a space or another character that no key has.
-    #[error("it contains white space or characters that no API key has")]
+    #[error("it contains white space or other characters that API keys do not have")]
     Characters,
 }
 

@@ -1,4 +1,4 @@
-//! What `PostHog` answers to closer questions about one table or one source. As everywhere on the wire: only the fields that
+//! What `PostHog` answers to probes of one table or one source. As everywhere on the wire: only the fields that
 //! are used, each tolerant of values that this version does not know.
 
 use serde::{Deserialize, Serialize};
@@ -298,7 +298,7 @@ impl CdcPrerequisites {
     /// What is missing; empty if nothing is. `PostHog` counts its own slot: if the database `has_slot`, the last place is not missing.
     #[must_use]
     pub fn missing(&self, has_slot: bool) -> Vec<String> {
-        const UNNAMED: &str = "PostHog does not say what";
+        const UNNAMED: &str = "PostHog does not show what";
         if self.valid {
             return Vec::new();
         }

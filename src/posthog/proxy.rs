@@ -12,7 +12,7 @@ const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_pr
 /// A variable that names no proxy that could be used. Its value may hold a password and is not shown.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0} is not the URL of an HTTP proxy: write http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before HOST if it asks for them (percent-encoded)"
+    "{0} is not the URL of an HTTP proxy: use http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before HOST if the proxy requires them (percent-encoded)"
 )]
 pub struct ProxyError(&'static str);
 

@@ -18,6 +18,10 @@ pub enum Line {
     NothingExtracted,
     /// The extraction works.
     Extracting,
+    /// An attempt of the extraction ends: after this the run waits for the loader, or for another attempt.
+    Finalizing,
+    /// An attempt of the extraction is over, well or not. No work.
+    CleaningUp,
     /// The loader works on the run's batches.
     Loading,
     /// The loader gave up the run: `PostHog` ends it within minutes.
@@ -56,11 +60,12 @@ impl Line {
             | Self::ExtractionComplete
             | Self::NothingExtracted
             | Self::Extracting
+            | Self::Finalizing
             | Self::Loading
             | Self::LoadGivenUp
             | Self::PostLoad
             | Self::Unknown => true,
-            Self::Housekeeping | Self::StartRefused(_) => false,
+            Self::CleaningUp | Self::Housekeeping | Self::StartRefused(_) => false,
         }
     }
 
@@ -73,10 +78,15 @@ impl Line {
             | Self::ExtractionComplete
             | Self::NothingExtracted
             | Self::Extracting
+            | Self::Finalizing
             | Self::Loading
             | Self::LoadGivenUp
             | Self::PostLoad => true,
-            Self::Start | Self::Housekeeping | Self::StartRefused(_) | Self::Unknown => false,
+            Self::Start
+            | Self::CleaningUp
+            | Self::Housekeeping
+            | Self::StartRefused(_)
+            | Self::Unknown => false,
         }
     }
 
@@ -90,9 +100,11 @@ impl Line {
             | Self::NothingExtracted => true,
             Self::Start
             | Self::Extracting
+            | Self::Finalizing
             | Self::Loading
             | Self::LoadGivenUp
             | Self::PostLoad
+            | Self::CleaningUp
             | Self::Housekeeping
             | Self::StartRefused(_)
             | Self::Unknown => false,
@@ -162,13 +174,13 @@ pub const LINES: &[Row] = &[
         Line::ExtractionComplete,
         V3,
     ),
-    row("V3 Pipeline: Finalizing extraction", Line::Extracting, V3),
+    row("V3 Pipeline: Finalizing extraction", Line::Finalizing, V3),
     row(
         "V3 Pipeline: No batches extracted",
         Line::NothingExtracted,
         V3,
     ),
-    row("V3 Pipeline: Cleaning up resources", Line::Housekeeping, V3),
+    row("V3 Pipeline: Cleaning up resources", Line::CleaningUp, V3),
     row("batch_inserted_to_postgres_queue", Line::Extracting, QUEUE),
     row("Updating rows_synced with", Line::Extracting, EXTRACT),
     row(

@@ -131,6 +131,12 @@ pub struct Table {
     pub row_count: Lax<i64>,
 }
 
+/// What claims to have happened later than this after now tells nothing: some clock is wrong.
+pub const BELIEVED_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
+
+/// Longest interval between syncs that is believed: a year.
+const MOST_MINUTES: i64 = 366 * 24 * 60;
+
 /// The ways in which a table can be synced that this version knows.
 const SYNC_TYPES: [&str; 6] = [
     "full_refresh",
@@ -161,25 +167,31 @@ pub enum SchemaStatus {
 }
 
 impl Schema {
-    /// How often it is synced; none if `PostHog` says `never`, nothing, or a word that this version does not know. Months do
-    /// not occur: the longest is `30day`.
+    /// How often it is synced: a number and a unit, from `1min` (legacy: still shown, no longer accepted) to `30day`. None if `PostHog`
+    /// says `never`, nothing, or what this version does not know.
     #[must_use]
     pub fn frequency(&self) -> Option<SignedDuration> {
-        let hours = SignedDuration::from_hours;
-        Some(match self.sync_frequency.get()?.as_str() {
-            // Legacy: still shown, no longer accepted.
-            "1min" => SignedDuration::from_mins(1),
-            "5min" => SignedDuration::from_mins(5),
-            "15min" => SignedDuration::from_mins(15),
-            "30min" => SignedDuration::from_mins(30),
-            "1hour" => hours(1),
-            "6hour" => hours(6),
-            "12hour" => hours(12),
-            "24hour" => hours(24),
-            "7day" => hours(7 * 24),
-            "30day" => hours(30 * 24),
+        let said = self.sync_frequency.get()?.as_str();
+        let unit = said.trim_start_matches(|c: char| c.is_ascii_digit());
+        let minutes = match unit {
+            "min" => 1,
+            "hour" => 60,
+            "day" => 24 * 60,
+            "week" => 7 * 24 * 60,
             _ => return None,
-        })
+        };
+        let count: i64 = said.strip_suffix(unit)?.parse().ok()?;
+        let minutes = count.checked_mul(minutes)?;
+        (1..=MOST_MINUTES)
+            .contains(&minutes)
+            .then(|| SignedDuration::from_mins(minutes))
+    }
+
+    /// When its last success began, as far as that can be believed: a time to come is another clock's.
+    #[must_use]
+    pub fn synced_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let at = self.last_synced_at.get().copied();
+        at.filter(|at| at.duration_since(now) <= BELIEVED_CLOCK_SKEW)
     }
 
     /// What its row says that this version does not know.
@@ -351,15 +363,13 @@ impl Job {
             _ => usize::MAX,
         };
         if self.cdc_write_mode.get().is_some() || self.cdc_write_mode == Lax::Odd {
-            Some(
-                "it is a run of change data capture, which waits for its earlier batches without a sign",
-            )
+            Some("it is a run of change data capture, which waits for earlier batches silently")
         } else if self.billable == Lax::Is(false) || self.billable == Lax::Odd {
-            Some("it resumes without billing, and its log lines stand under another id")
+            Some("it resumes without billing, and its log lines have another id")
         } else if destinations > 1 {
             Some("it delivers to several destinations, which show no progress")
         } else if self.workflow_run_id.get().is_none_or(String::is_empty) {
-            Some("it has no workflow id, without which PostHog can neither log nor cancel it")
+            Some("it has no workflow id, so PostHog can neither log nor cancel it")
         } else {
             None
         }

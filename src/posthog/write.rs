@@ -33,7 +33,7 @@ pub enum Write {
         /// The table.
         schema_id: String,
     },
-    /// Wipes the table and imports it anew. A 400 may leave it armed, invisibly: the next run then wipes it.
+    /// Wipes and reimports the table. A 400 may leave it armed, invisibly: the next run then wipes it.
     #[strum(serialize = "resync")]
     Resync {
         /// The table.
@@ -56,7 +56,7 @@ pub enum Write {
         /// What changes.
         patches: Vec<SchemaPatch>,
     },
-    /// Hands over new `job_inputs`, which `PostHog` tries at the source. Neither reloads nor switches anything on. Secrets
+    /// Sends new `job_inputs`, which `PostHog` tries at the source. Neither reloads nor switches anything on. Secrets
     /// that are left out stay; those of change data capture are ignored silently.
     #[strum(serialize = "change source")]
     PatchSource {
@@ -77,7 +77,7 @@ pub enum Write {
         /// The source.
         source_id: String,
     },
-    /// Hands over inputs of the webhook. They are stored even where the answer says that they failed.
+    /// Sends inputs of the webhook. They are stored even where the answer says that they failed.
     #[strum(serialize = "change webhook inputs")]
     UpdateWebhookInputs {
         /// The source.

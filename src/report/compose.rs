@@ -1,4 +1,4 @@
-//! The whole status from what a pass observed and decided. Pure.
+//! The whole status from what a reconcile observed and decided. Pure.
 
 use jiff::Timestamp;
 
@@ -22,7 +22,7 @@ use crate::{
     posthog::{instance::Instance, redact},
 };
 
-/// The status after a pass that observed.
+/// The status after a reconcile that could poll.
 #[must_use]
 pub fn observed(
     policy: &ValidatedPolicy,
@@ -46,7 +46,7 @@ pub fn observed(
     let healthy = conditions::healthy(diagnosis, &summary, &findings);
     let truncated = findings.total - findings.shown.len();
     let read = format!(
-        "PostHog was read; {} tables are selected{}{}",
+        "PostHog was polled; selected tables: {}{}{}",
         summary.schemas.total,
         slowed(snapshot.slowed),
         of_instance(&snapshot.instance)
@@ -103,9 +103,9 @@ pub fn observed(
     status
 }
 
-/// The status after a pass that could not observe: what was found and is being done stays as it was last known.
+/// The status after a reconcile that could not poll: findings, incidents and proposals stay as they were last known.
 #[must_use]
-pub fn hindered(
+pub fn poll_failed(
     policy: Option<&ValidatedPolicy>,
     generation: i64,
     old: &WarehouseSyncPolicyStatus,
@@ -140,13 +140,13 @@ pub fn hindered(
         .say([conditions::not_observed(message)])
         .say(remediation)
         .say([conditions::pending(&old.proposals)])
-        .say_unless_known(conditions::not_looked_at())
+        .say_unless_known(conditions::not_checked())
         .say(policy.and_then(|policy| notifying(policy, &status, channels)))
         .build();
     status
 }
 
-/// What the receivers of `spec.notifications` are to be told of a status.
+/// What the receivers of `spec.notifications` are to be notified of.
 fn announce(
     policy: &ValidatedPolicy,
     old: &Announced,
@@ -167,19 +167,19 @@ fn notifying(
     conditions::notifying(&policy.notifications, &status.state.announced, channels)
 }
 
-/// What the instance does not show, and says that is not known.
+/// Which features the instance does not have, and which of its values are not known.
 fn of_instance(instance: &Instance) -> String {
     let said = instance.sentences();
     if said.is_empty() {
         String::new()
     } else {
-        format!(". Of this PostHog: {}", said.join("; "))
+        format!(". About this PostHog: {}", said.join("; "))
     }
 }
 
 const fn slowed(slowed: bool) -> &'static str {
     if slowed {
-        ". Polls are further apart than spec.interval says: the operator's share of the API key's limits (--quota-share) is nearly used up"
+        ". Polls are less frequent than spec.interval: the operator's share of the API key's rate limits (--quota-share) is nearly used up"
     } else {
         ""
     }

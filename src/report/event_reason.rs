@@ -1,4 +1,4 @@
-//! The reasons of events: a closed list, so that code, docs and alerts cannot drift apart.
+//! The reasons of events: a closed list, so that code, docs and alerts agree.
 
 use strum::VariantArray as _;
 
@@ -26,7 +26,7 @@ pub enum EventReason {
     Unhealthy,
     /// `RemediationAllowed` became True.
     RemediationAllowed,
-    /// What this version does not understand is left alone.
+    /// This version does not understand all of the policy, and skips it.
     LeftAlone,
     /// `RemediationAllowed` became False.
     RemediationHeld,
@@ -42,53 +42,53 @@ pub enum EventReason {
     ProposalApproved,
     /// The first call of an approved proposal is about to be sent.
     ProposalExecuting,
-    /// What was approved is proved to be done.
+    /// It is proved that the approved action was done.
     ProposalExecuted,
-    /// What was approved could not be done, and nothing has changed.
+    /// The approved action could not be done, and nothing has changed.
     ProposalFailed,
-    /// Nobody knows how far what was approved came.
+    /// It is unknown how much of the approved action was done.
     ProposalOutcomeUnknown,
     /// A person denied it.
     ProposalDenied,
-    /// It was not answered, or not begun, in time.
+    /// It was not answered, or not started, in time.
     ProposalExpired,
     /// Its finding has cleared, or the policy no longer wants it.
     ProposalWithdrawn,
-    /// Another proposal has taken its place.
+    /// Another proposal has replaced it.
     ProposalSuperseded,
     /// `PostHog` accepted a cancel.
     CancelSent,
     /// `PostHog` accepted a reload.
     ReloadSent,
-    /// `PostHog` accepted that a table is switched on again.
+    /// `PostHog` accepted to switch a table on again.
     TableEnabled,
-    /// `PostHog` took new credentials.
+    /// `PostHog` accepted new credentials.
     CredentialsApplied,
     /// `PostHog` registered a webhook.
     WebhookRegistered,
-    /// `PostHog` took new inputs of a webhook.
+    /// `PostHog` accepted new inputs of a webhook.
     WebhookInputsPushed,
     /// `PostHog` refused a call.
     SendRefused,
-    /// A call did not leave.
+    /// A call was not sent.
     SendFailed,
-    /// Nobody knows whether a call arrived.
+    /// It is unknown whether a call arrived.
     SendUnknown,
-    /// The cancelled job has ended.
+    /// The cancelled run has ended.
     JobEnded,
-    /// A new job has begun.
+    /// A new run has started.
     NewJobSeen,
-    /// The new job failed as well.
+    /// The new run failed, too.
     NewJobFailed,
-    /// The new job completed.
+    /// The new run completed.
     Recovered,
-    /// An incident left the list.
+    /// An incident was closed.
     IncidentClosed,
-    /// The operator is at its end.
+    /// The operator has no safe action left.
     Escalated,
-    /// A receiver of notifications cannot be told.
+    /// A receiver of notifications cannot be notified.
     NotificationFailed,
-    /// Every receiver of notifications can be told again.
+    /// Every receiver can be notified again.
     NotificationsDelivered,
 }
 
@@ -96,7 +96,7 @@ impl EventReason {
     /// Every reason, for the documentation and its drift check.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// The reason as it stands in an event.
+    /// The reason as events show it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()

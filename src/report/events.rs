@@ -1,4 +1,4 @@
-//! Events: what changed from one status to the next, each saying what, why and what next. A steady state publishes none.
+//! Events: what changed from one status to the next, why, and what happens next. A steady state publishes none.
 
 use super::EventReason;
 use crate::{
@@ -24,7 +24,7 @@ pub struct Notice {
     pub reason: EventReason,
     /// What the operator was doing.
     pub action: &'static str,
-    /// What, why, what next.
+    /// What happened, why, and what happens next.
     pub note: String,
     /// Id of the table that it is about: events about different tables must not be merged into one.
     pub schema_id: Option<String>,
@@ -86,7 +86,7 @@ pub fn transitions(
     notices
 }
 
-/// A policy that is left as it is, because this operator does not understand all of it.
+/// A policy that is skipped, because this operator does not understand all of it.
 #[must_use]
 pub fn left_alone(why: &str) -> Notice {
     let nothing = ("", About::default());
@@ -120,7 +120,7 @@ fn condition(
     let before = old.condition(type_);
     let same =
         before.is_some_and(|before| before.status == now.status && before.reason == now.reason);
-    // Nobody needs to hear that a new policy observes, or that its receivers can be told.
+    // That a new policy only reports, or that its receivers can be notified, is no news.
     let expected = match type_ {
         REMEDIATION_ALLOWED => now.reason != "KeyLacksWriteScope",
         NOTIFYING => now.status == "True",
@@ -156,12 +156,12 @@ fn breaker(old: &WarehouseSyncPolicyStatus, new: &WarehouseSyncPolicyStatus) -> 
     let nothing = ("", About::default());
     match (&old.state.breaker, &new.state.breaker) {
         (None, Some(open)) => {
-            let note = format!("{}: nothing is started", open.why);
+            let note = format!("{}: no new actions are started", open.why);
             let reason = EventReason::BreakerOpened;
             Some(notice(true, reason, "Poll", &note, nothing))
         }
         (Some(_), None) => {
-            let note = "what was held back may be started again";
+            let note = "held actions may start again";
             let reason = EventReason::BreakerClosed;
             Some(notice(false, reason, "Poll", note, nothing))
         }
@@ -202,7 +202,7 @@ fn proposed(proposal: &Proposal) -> Notice {
         ..
     } = proposal;
     let note = format!(
-        "{}: {} proposed, to {}. Why: {}. To approve: {approve_command} Cost: {}",
+        "{}: {} proposed: {}. Reason: {}. To approve: {approve_command} Cost: {}",
         proposal.title(),
         action.as_str(),
         redact::one_line(&steps.join(", then "), 200),
@@ -218,7 +218,7 @@ fn proposed(proposal: &Proposal) -> Notice {
     )
 }
 
-/// A proposal that has come to another phase.
+/// A proposal whose phase has changed.
 fn moved_on(proposal: &Proposal) -> Option<Notice> {
     let (warning, reason) = match proposal.phase {
         Phase::AwaitingApproval | Phase::Verifying => return None,
@@ -237,24 +237,24 @@ fn moved_on(proposal: &Proposal) -> Option<Notice> {
     Some(notice(warning, reason, "Execute", &note, subject))
 }
 
-/// What was handed over for a source, once its fate is known.
+/// What was sent for a source, once its outcome is known.
 fn handovers(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
     type Part = fn(&SourceState) -> Option<&SentInput>;
     let parts: [(Part, EventReason, &str); 3] = [
         (
             |state| state.credentials.as_ref(),
             EventReason::CredentialsApplied,
-            "the credentials in the Secret",
+            "credentials from the Secret",
         ),
         (
             |state| state.webhook.as_ref(),
             EventReason::WebhookRegistered,
-            "the registration of the webhook",
+            "registration of the webhook",
         ),
         (
             |state| state.webhook_inputs.as_ref(),
             EventReason::WebhookInputsPushed,
-            "the inputs of the webhook",
+            "inputs of the webhook",
         ),
     ];
     parts
@@ -273,10 +273,10 @@ fn handovers(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
             let (reason, became) = match fate {
                 Fate::Accepted => (reason, "accepted by PostHog"),
                 Fate::Refused => (EventReason::SendRefused, "refused by PostHog"),
-                Fate::NotSent => (EventReason::SendFailed, "did not leave; it is tried again"),
+                Fate::NotSent => (EventReason::SendFailed, "not sent; will be retried"),
                 Fate::Unknown => (
                     EventReason::SendUnknown,
-                    "failed, or nobody knows whether it arrived",
+                    "failed or possibly arrived: the outcome is unknown",
                 ),
             };
             let note = format!("source {}: {what} {became}{said}", now.id);
@@ -304,7 +304,7 @@ fn closed(gone: &Incident, new: &WarehouseSyncPolicyStatus) -> Notice {
     )
 }
 
-/// What changed in an incident: answers that came in, then the step that was reached.
+/// What changed in an incident: answers that arrived, then the step that was reached.
 fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
     let mut notices = Vec::new();
     let about = |warning, reason, action, note: String| {
@@ -330,13 +330,13 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
             Call::Cancel => (
                 EventReason::CancelSent,
                 "Cancel",
-                format!("cancel of job {}", now.job_id.as_deref().unwrap_or("?")),
+                format!("cancel of run {}", now.job_id.as_deref().unwrap_or("?")),
             ),
             Call::Reload => (EventReason::ReloadSent, "Reload", "reload".to_owned()),
             Call::Enable => (
                 EventReason::TableEnabled,
                 "Enable",
-                "switching on".to_owned(),
+                "switching syncing on".to_owned(),
             ),
         };
         let said = if send.detail.is_empty() {
@@ -361,19 +361,21 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
                 true,
                 EventReason::SendFailed,
                 action,
-                format!("{what} did not leave{said}; it is tried again"),
+                format!("{what} not sent{said}; will be retried"),
             ),
             Fate::Unknown => about(
                 true,
                 EventReason::SendUnknown,
                 action,
-                format!("nobody knows whether the {what} arrived{said}; looking at jobs instead"),
+                format!(
+                    "unknown whether the {what} arrived{said}; checking the table's runs instead"
+                ),
             ),
         });
     }
     if before.map(|before| (before.step, before.attempt)) != Some((now.step, now.attempt)) {
         let reached = match now.step {
-            // Told by the sends, or only a pause.
+            // Reported by the sends, or only a pause.
             Step::Enabling
             | Step::Cancelling
             | Step::WaitTerminal

@@ -1,4 +1,4 @@
-//! The two text formats of metrics: OpenMetrics, and the older one of Prometheus for whoever does not ask for the new one.
+//! The two text formats of metrics: OpenMetrics, and the older one of Prometheus for scrapers that do not ask for the new one.
 
 use std::borrow::Cow;
 

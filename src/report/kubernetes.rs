@@ -16,17 +16,17 @@ use crate::{
     posthog::ApiKey,
 };
 
-/// Why Kubernetes could not be asked or told.
+/// Why a request to Kubernetes failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KubernetesError {
     /// The object was changed since it was read.
-    #[error("{0}: it was changed meanwhile")]
+    #[error("{0} was changed during the reconcile")]
     Conflict(PolicyRef),
     /// Another process leads now; this one writes no more.
     #[error("{0}: this process no longer leads")]
     NotLeading(PolicyRef),
-    /// The object is gone.
-    #[error("{0}: it is gone")]
+    /// The object no longer exists.
+    #[error("{0} no longer exists")]
     Gone(PolicyRef),
     /// This operator does not understand all of the object, because a newer one has written it.
     #[error("{at}: {why}")]
@@ -36,7 +36,7 @@ pub enum KubernetesError {
         /// What is not understood, and what to do.
         why: String,
     },
-    /// Anything else; perhaps the request was carried out all the same.
+    /// Anything else; the request may still have taken effect.
     #[error("{what}: {reason}")]
     Failed {
         /// What was tried, on which object.
@@ -57,7 +57,7 @@ pub struct SecretRefused {
 
 /// What the reconcile core asks of Kubernetes.
 pub trait Kubernetes: Send + Sync + 'static {
-    /// The policy as the API server has it now; none if it is gone.
+    /// The policy as the API server has it now; none if it was deleted.
     fn policy(
         &self,
         at: &PolicyRef,
@@ -86,14 +86,14 @@ pub trait Kubernetes: Send + Sync + 'static {
         project_id: i64,
     ) -> impl Future<Output = Result<Result<SecretString, SecretRefused>, KubernetesError>> + Send;
 
-    /// A value of a Secret that its owner released for notifications.
+    /// A value of a Secret with the label for notifications.
     fn notification_secret(
         &self,
         namespace: &str,
         secret: &SecretKeyRef,
     ) -> impl Future<Output = Result<Result<SecretValue, SecretRefused>, KubernetesError>> + Send;
 
-    /// Whether the admission policies stand that make an annotation an approval.
+    /// Whether the admission policies that make an annotation an approval are in effect.
     fn approval_guard(&self)
     -> impl Future<Output = Result<ApprovalGuard, KubernetesError>> + Send;
 

@@ -22,13 +22,13 @@ use crate::{
     posthog::{Gates, write::Write},
 };
 
-/// Every name begins with it, but those of the process.
+/// Prefix of every name, except the metrics of the process.
 const PREFIX: &str = "warehouse_sync";
 
 /// Upper bounds of the buckets for request times, in seconds; the last is the longest deadline.
 const BUCKETS: [f64; 8] = [0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 30.0, 130.0];
 
-/// Upper bounds of the buckets for the times of reconciles, in seconds: one may ask and send for minutes.
+/// Upper bounds of the buckets for the times of reconciles, in seconds: one may read and send for minutes.
 const RECONCILE_BUCKETS: [f64; 8] = [0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 180.0, 600.0];
 
 /// Labels of a request.
@@ -40,7 +40,7 @@ pub struct RequestLabels {
     pub outcome: &'static str,
 }
 
-/// Labels of what has an outcome.
+/// The outcome as a label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabels {
     /// From a closed list.
@@ -68,19 +68,19 @@ type Times = Family<CallLabels, Histogram, fn() -> Histogram>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum ReconcileOutcome {
-    /// It went through, and `PostHog` was read.
+    /// It succeeded, and `PostHog` was polled.
     Ok,
-    /// It went through, and says in the status why `PostHog` could not be read.
-    Hindered,
-    /// Somebody changed the object meanwhile.
+    /// It succeeded, and the status says why `PostHog` could not be polled.
+    PollFailed,
+    /// Someone changed the object during the reconcile.
     Conflict,
-    /// The object has gone meanwhile.
+    /// The object was deleted during the reconcile.
     Gone,
-    /// Leadership was lost meanwhile.
+    /// Leadership was lost during the reconcile.
     NotLeading,
-    /// The API server did not do what was asked of it.
+    /// A request to the API server failed.
     Failed,
-    /// Spec or status say what this version does not understand.
+    /// Spec or status have values that this version does not understand.
     NotUnderstood,
 }
 
@@ -103,9 +103,9 @@ pub struct Metrics {
     reconciles: Family<OutcomeLabels, Counter>,
     reconcile_seconds: Histogram,
     sends: Family<RequestLabels, Counter>,
-    /// Statuses written.
+    /// Status writes.
     pub status_writes: Counter<u64, AtomicU64>,
-    /// Notifications, one for each try.
+    /// Attempts to deliver notifications.
     pub notifications: Family<NotificationLabels, Counter>,
     /// 1 if this process leads.
     pub leader: Gauge,
@@ -120,7 +120,7 @@ fn histogram() -> Histogram {
 }
 
 impl Default for Metrics {
-    /// Rare things begin with a zero: nobody sees a counter rise that begins with one.
+    /// Rare counters start at zero: an increase from nothing to one is not visible to `increase()`.
     fn default() -> Self {
         let mut metrics = Self {
             registry: Arc::default(),
@@ -169,7 +169,7 @@ impl Metrics {
         );
         registry.register(
             "leader",
-            "1 if this process leads, 0 if it stands by",
+            "1 if this process is the leader, 0 if it is a standby",
             self.leader.clone(),
         );
         registry.register(
@@ -179,25 +179,21 @@ impl Metrics {
         );
         registry.register_with_unit(
             "reconcile_duration",
-            "Time of reconciles",
+            "Duration of reconciles",
             Unit::Seconds,
             self.reconcile_seconds.clone(),
         );
         registry.register(
             "sends",
-            "Calls that write, sent to PostHog, by call and outcome",
+            "Calls to PostHog (requests that change something), by call and outcome",
             self.sends.clone(),
         );
         registry.register(
             "notifications",
-            "Notifications by type and by what came of each try",
+            "Attempts to deliver notifications, by type and outcome",
             self.notifications.clone(),
         );
-        registry.register(
-            "status_writes",
-            "Statuses written",
-            self.status_writes.clone(),
-        );
+        registry.register("status_writes", "Status writes", self.status_writes.clone());
         registry.register(
             "posthog_requests",
             "Requests to PostHog by call and outcome",
@@ -205,7 +201,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "posthog_request_duration",
-            "Time of requests to PostHog by call",
+            "Duration of requests to PostHog by call",
             Unit::Seconds,
             self.posthog_seconds.clone(),
         );
@@ -216,7 +212,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "kubernetes_request_duration",
-            "Time of requests to the API server by call",
+            "Duration of requests to the API server by call",
             Unit::Seconds,
             self.kubernetes_seconds.clone(),
         );
@@ -253,7 +249,7 @@ impl Metrics {
         self.reconcile_seconds.observe(took.as_secs_f64());
     }
 
-    /// Counts a call that writes. One of which nobody knows what became of it counts as unknown.
+    /// Counts a call that changes something. If its outcome is not known, it counts as unknown.
     pub fn sent(&self, call: &'static str, fate: Fate) {
         let labels = of_send(call, fate);
         self.sends.get_or_create(&labels).inc();

@@ -1,4 +1,4 @@
-//! `status.nextAction`: what the operator waits for, or would do.
+//! `status.nextAction`: what the operator waits for, or what is held.
 
 use crate::{
     api::status::{Incident, NextAction, Step},
@@ -13,11 +13,11 @@ pub(super) fn next_action(plan: &Plan) -> Option<NextAction> {
             blocked_by: None,
         });
     }
-    let under_way = |incident: &&Incident| is_in_flight(incident);
+    let in_progress = |incident: &&Incident| is_in_flight(incident);
     if let Some(incident) = plan
         .incidents
         .iter()
-        .filter(under_way)
+        .filter(in_progress)
         .min_by_key(|incident| (incident.step == Step::WaitSuccess, incident.opened_at))
     {
         let held = plan

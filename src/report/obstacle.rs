@@ -2,7 +2,7 @@
 
 use crate::api::conditions::Reason;
 
-/// Why `PostHog` could not be read in a pass: a reason for the conditions, and a sentence that says what to do.
+/// Why a poll failed: a reason for the conditions, and a sentence that says what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Obstacle {
     /// The reason.

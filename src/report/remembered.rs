@@ -1,4 +1,4 @@
-//! What must survive a restart: the rows of `status.state`, as a pass leaves them.
+//! What must survive a restart: the rows of `status.state` after a reconcile.
 
 use jiff::Timestamp;
 
@@ -175,7 +175,7 @@ fn marks(
         .filter_map(|judged| {
             let id = &judged.schema_id;
             let seen = snapshot.seen(id)?;
-            // What cannot be told just now does not undo what was known.
+            // What is currently unknown does not replace what was known.
             let keep = seen.frozen || (seen.look.is_none() || seen.unclear.is_some()) && known(id);
             Some(SchemaState {
                 marks: Some(seen.mark.clone().filter(|_| keep)?),
@@ -183,7 +183,7 @@ fn marks(
             })
         })
         .collect();
-    // Those that have stood still for the longest are the ones worth keeping.
+    // Keep those without progress for longest.
     marks.sort_by(|a, b| {
         let since = |state: &SchemaState| state.marks.as_ref().map(|mark| mark.since);
         since(a).cmp(&since(b)).then_with(|| a.id.cmp(&b.id))
@@ -191,7 +191,7 @@ fn marks(
     marks
 }
 
-/// What was known of the tables of incidents in flight: one may be missing from the list just now.
+/// What was known of the tables of incidents in flight: one may be missing from the current list.
 fn of_incidents<'a>(
     plan: &'a Plan,
     old: &'a WarehouseSyncPolicyStatus,
@@ -219,7 +219,7 @@ fn of_incidents<'a>(
         })
 }
 
-/// Tables that `PostHog` was seen to switch off, and what is known of whether that was mended: nothing else will ever tell.
+/// Tables that `PostHog` was observed to switch off, and whether that was fixed as far as known: it is recorded nowhere else.
 fn disabled<'a>(
     diagnosis: &'a Diagnosis,
     snapshot: &'a Snapshot,

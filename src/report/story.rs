@@ -1,7 +1,7 @@
-//! The log of decisions: one line each, always with the same fields, so that an incident reads as a story.
+//! The log of decisions: one line each, always with the same fields, so that the lines of an incident can be filtered.
 //!
-//! What changed in a status is told by its events; what was decided, held back, or in the way is told here. A steady state says
-//! nothing.
+//! Changes of a status are logged with their events; decisions, held actions and failed polls are logged here. A steady state
+//! logs nothing.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,7 +14,7 @@ use crate::{
     decide::{Guard, Held, Plan},
 };
 
-/// What was said last of each policy, so that it is said once.
+/// What was last logged of each policy, so that it is logged once.
 #[derive(Debug, Default)]
 pub struct Story {
     told: Mutex<HashMap<PolicyRef, Told>>,
@@ -27,8 +27,8 @@ struct Told {
 }
 
 impl Story {
-    /// `PostHog` could not be read.
-    pub fn hindered(&self, at: &PolicyRef, obstacle: &Obstacle) {
+    /// `PostHog` could not be polled.
+    pub fn poll_failed(&self, at: &PolicyRef, obstacle: &Obstacle) {
         let mut told = self.told();
         let before = &mut told.entry(at.clone()).or_default().obstacle;
         if before.replace(obstacle.reason) != Some(obstacle.reason) {
@@ -45,7 +45,7 @@ impl Story {
         }
     }
 
-    /// `PostHog` was read, and this is held back.
+    /// `PostHog` was polled, and these actions are held.
     pub fn held(&self, at: &PolicyRef, plan: &Plan) {
         let mut told = self.told();
         let told = told.entry(at.clone()).or_default();
@@ -60,7 +60,7 @@ impl Story {
         told.held = plan.held.iter().map(kind).collect();
     }
 
-    /// Forgets a policy that is gone, or another's to look after.
+    /// Forgets a policy that was deleted, or that another replica now handles.
     pub fn forget(&self, at: &PolicyRef) {
         self.told().remove(at);
     }
@@ -70,20 +70,20 @@ impl Story {
     }
 }
 
-/// What is about to be sent, and why. Said once it is written down, right before the call.
+/// What is about to be sent, and why. Logged after it was written to status, right before the call.
 pub fn decided(at: &PolicyRef, about: &About, what: &str, why: &str) {
     let why = why.trim_end_matches('.');
     let said = format!("will {what}: {why}");
     line(false, at, about, None, "Decided", &said);
 }
 
-/// What came of a call.
+/// The outcome of a call.
 pub fn answered(at: &PolicyRef, about: &About, call: &str, fate: Fate, detail: &str) {
     let (warning, event, came) = match fate {
         Fate::Accepted => (false, "SendAccepted", "accepted by PostHog"),
         Fate::Refused => (true, "SendRefused", "refused by PostHog"),
-        Fate::NotSent => (true, "SendFailed", "did not leave"),
-        Fate::Unknown => (true, "SendUnknown", "sent; nobody knows what came of it"),
+        Fate::NotSent => (true, "SendFailed", "not sent"),
+        Fate::Unknown => (true, "SendUnknown", "sent, outcome unknown"),
     };
     let said = if detail.is_empty() {
         String::new()
@@ -94,7 +94,7 @@ pub fn answered(at: &PolicyRef, about: &About, call: &str, fate: Fate, detail: &
     line(warning, at, about, None, event, &said);
 }
 
-/// What a proposal waits for that goes on.
+/// What a proposal in progress waits for.
 pub fn goes_on(at: &PolicyRef, before: &Proposal, after: &Proposal) {
     if after.phase == before.phase && after.message != before.message && !after.message.is_empty() {
         let did = after.phase.as_str();
@@ -103,9 +103,9 @@ pub fn goes_on(at: &PolicyRef, before: &Proposal, after: &Proposal) {
     }
 }
 
-/// What an event says.
+/// An event.
 pub fn happened(at: &PolicyRef, notice: &Notice) {
-    // Said where it came about, also where no status changes.
+    // Logged where it happens, even if no status changes.
     let is_told = matches!(
         notice.reason,
         EventReason::NotReady
@@ -120,7 +120,7 @@ pub fn happened(at: &PolicyRef, notice: &Notice) {
 }
 
 fn say_held(at: &PolicyRef, held: &Held, plan: &Plan) {
-    // What was not opened has no name yet.
+    // An incident that was not opened has no name yet.
     let mut names = plan
         .incidents
         .iter()
@@ -130,7 +130,7 @@ fn say_held(at: &PolicyRef, held: &Held, plan: &Plan) {
         incident: held.about.incident.clone().filter(|_| is_open),
         ..held.about.clone()
     };
-    let said = format!("would {}; held: {}", held.what, held.blocked_by);
+    let said = format!("held: {}; reason: {}", held.what, held.blocked_by);
     let guard = Some(held.guard.as_str());
     line(false, at, &about, guard, "Held", &said);
 }

@@ -1,4 +1,4 @@
-//! Findings: each problem that somebody should know of, with what the operator does about it.
+//! Findings: each problem, and what the operator does about it.
 
 use std::{collections::HashSet, ops::Deref};
 
@@ -19,7 +19,7 @@ use crate::{
 /// Longest sentence of a finding, in characters.
 const SENTENCE_CAP: usize = 500;
 
-/// The findings of a pass: the most severe of them, and how many there are.
+/// The findings of a reconcile: the most severe of them, and how many there are.
 #[derive(Debug)]
 pub struct Findings {
     /// The first, most severe first.
@@ -32,7 +32,7 @@ pub struct Findings {
     pub warnings: usize,
 }
 
-/// The findings of a pass, of which at most `most` are shown. Only those are put into words: there may be thousands.
+/// The findings of a reconcile, of which at most `most` are shown. Texts are built only for these: there may be thousands.
 #[must_use]
 pub fn findings(diagnosis: &Diagnosis, plan: &Plan, most: usize) -> Findings {
     let incidents: HashSet<&str> = plan
@@ -44,12 +44,12 @@ pub fn findings(diagnosis: &Diagnosis, plan: &Plan, most: usize) -> Findings {
     let problems: Vec<&Problem> = diagnosis
         .problems
         .iter()
-        .filter(|problem| !is_told_by_incident(problem, &incidents))
+        .filter(|problem| !is_covered_by_incident(problem, &incidents))
         .collect();
     let mut shown: Vec<Finding> = plan
         .incidents
         .iter()
-        .filter_map(|incident| told(incident, diagnosis, plan))
+        .filter_map(|incident| of_open_incident(incident, diagnosis, plan))
         .collect();
     let count = |severity| {
         let problems = problems.iter().filter(|p| p.severity == severity).count();
@@ -71,26 +71,26 @@ pub fn findings(diagnosis: &Diagnosis, plan: &Plan, most: usize) -> Findings {
     }
 }
 
-/// The finding of an incident; none if there is nothing to say of it any more.
-fn told(incident: &Incident, diagnosis: &Diagnosis, plan: &Plan) -> Option<Finding> {
+/// The finding of an incident; none once it has recovered.
+fn of_open_incident(incident: &Incident, diagnosis: &Diagnosis, plan: &Plan) -> Option<Finding> {
     let judged = diagnosis.of(&incident.schema_id);
-    // The new run may still show the error of the one before.
+    // The new run may still show the error of the previous one.
     let runs = judged.is_some_and(|judged| {
         judged.status == SchemaStatus::Running && judged.verdict.why_stuck().is_none()
     });
     let waits = matches!(incident.step, Step::BackOff | Step::Escalated);
     match incident.step {
-        // The outage is told once, for all tables.
+        // An outage is one finding, for all tables.
         _ if waits && diagnosis.in_outage.contains(&incident.schema_id) => None,
-        // The list may still show what the new job has mended; it tells of what came after at the next poll.
+        // The list may still show the error that the new run has fixed; the next poll shows later ones.
         Step::Recovered => None,
         Step::WaitSuccess if runs => None,
         _ => Some(of_incident(incident, judged, plan)),
     }
 }
 
-/// True for the problem of a table of which an incident tells more.
-fn is_told_by_incident(problem: &Problem, incidents: &HashSet<&str>) -> bool {
+/// True for the problem of a table whose incident has a finding.
+fn is_covered_by_incident(problem: &Problem, incidents: &HashSet<&str>) -> bool {
     let table = problem
         .table
         .as_ref()
@@ -142,21 +142,21 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
     }
 }
 
-/// What the operator does about a cause for which it has no procedure yet.
+/// What the operator does about a cause when nothing is planned or held.
 const fn by_hand(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::Safe(Action::ApplyCredentials) => {
-            "Nothing: spec.credentials has no credentials for the source that could be handed over."
+            "No automatic remediation: spec.credentials has no credentials for this source that could be sent."
         }
-        Remedy::Safe(_) => "Nothing yet: not every condition for it is fulfilled.",
+        Remedy::Safe(_) => "No automatic remediation yet: not all of its conditions are met.",
         Remedy::NeedsApproval(_) => {
-            "Nothing by itself: the action could cost data, and this version of the operator leaves it to a person."
+            "No automatic remediation: the action could lose data, so this version of the operator leaves it to a person."
         }
-        Remedy::Nothing => "Nothing: there is nothing that the operator could do about it.",
+        Remedy::Nothing => "No automatic remediation.",
     }
 }
 
-/// What the operator does about a table next, or would do.
+/// What the operator does about a table next, or what is held.
 fn next_action(schema_id: &str, plan: &Plan) -> Option<String> {
     if schema_id.is_empty() {
         return None;
@@ -165,19 +165,16 @@ fn next_action(schema_id: &str, plan: &Plan) -> Option<String> {
     if let Some(order) = orders.find(|order| order.subject.id() == schema_id) {
         return Some(format!("The operator will {}.", order.what));
     }
-    // What is said of a proposal says what holds it.
+    // The text about a proposal says what holds it.
     let mut held = plan.held.iter().filter(|held| held.kind != Kind::Approved);
     let held = held.find(|held| held.schema_id == schema_id)?;
     Some(redact::one_line(
-        &format!(
-            "The operator would {}; held: {}.",
-            held.what, held.blocked_by
-        ),
+        &format!("Held: {}. Reason: {}.", held.what, held.blocked_by),
         SENTENCE_CAP,
     ))
 }
 
-/// What the operator hands over for a source next, or would hand over.
+/// What the operator sends for a source next, or what is held.
 fn of_source(source_id: &str, cause: RootCause, plan: &Plan) -> Option<String> {
     if !Cause::of(cause).is_remedied_at_source() || source_id.is_empty() {
         return None;
@@ -192,14 +189,14 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         Step::WaitTerminal => "The operator waits for the run to end, then reloads the table.",
         Step::Settle => "The operator reloads the table after a short pause.",
         Step::Reloading => "The operator reloads the table.",
-        Step::WaitNewJob => "The operator waits for a new job.",
-        Step::WaitSuccess => "The operator waits for the new job to complete.",
+        Step::WaitNewJob => "The operator waits for a new run.",
+        Step::WaitSuccess => "The operator waits for the new run to complete.",
         Step::BackOff => "The operator reloads the table again after a pause.",
         Step::Recovered => "Nothing.",
-        Step::Escalated => "Action required: all safe attempts have been made.",
+        Step::Escalated => "Action required: the operator has no safe action left.",
     };
     let next_action = next_action(&incident.schema_id, plan).unwrap_or_else(|| next.to_owned());
-    // What failed says why, and of what kind the trouble is; what hangs, or runs again, only the incident does.
+    // A failed run shows its cause; a hung or restarted one does not, but its incident knows.
     let hung = Cause::of(incident.cause).reload == Reload::Hung;
     let problem = judged.filter(|_| !hung).and_then(Problem::of_table);
     if let Some(problem) = problem {

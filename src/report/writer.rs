@@ -20,7 +20,7 @@ pub const CHECKED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// Largest status that is written, in bytes of JSON. The API server's own limit is far higher; this one keeps watches light.
 pub const MAX_BYTES: usize = 240 * 1024;
 
-/// Writes the status of one policy during one pass.
+/// Writes the status of one policy during one reconcile.
 #[derive(Debug)]
 pub struct StatusWriter<'a, K> {
     kubernetes: &'a K,
@@ -81,7 +81,7 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
             .await?;
         self.metrics.status_writes.inc();
         let notices = events::transitions(&self.written, &next);
-        // Told before what is decided upon it.
+        // Logged before the decisions that follow from it.
         for notice in &notices {
             story::happened(&self.at, notice);
         }
@@ -98,7 +98,7 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
     }
 }
 
-/// True if `next` is worth a write. Keeps the old `lastCheckedAt` in it until that is an hour old.
+/// True if `next` must be written. Keeps the old `lastCheckedAt` in it until that is an hour old.
 fn says_more(
     old: &WarehouseSyncPolicyStatus,
     next: &mut WarehouseSyncPolicyStatus,
@@ -117,7 +117,7 @@ fn says_more(
     *next != *old
 }
 
-/// Drops findings from the end, the least severe, then what is told of proposals, until the status is small enough.
+/// Drops findings from the end, the least severe, then ended proposals and evidence, until the status is small enough.
 fn fit(status: &mut WarehouseSyncPolicyStatus) {
     let size = |status: &WarehouseSyncPolicyStatus| {
         serde_json::to_vec(status).map_or(0, |json| json.len())
@@ -133,7 +133,7 @@ fn fit(status: &mut WarehouseSyncPolicyStatus) {
                 .saturating_add(dropped),
         );
     }
-    // Those that have ended tell only what was.
+    // Ended ones are history.
     while size(status) > MAX_BYTES
         && let Some(over) = status.proposals.iter().position(Proposal::is_over)
     {

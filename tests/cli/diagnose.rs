@@ -155,7 +155,7 @@ fn the_report_is_grouped_with_the_most_severe_first() {
         words.contains("Tables 40: t0, t1, t10, ") && words.contains(" and 32 more Evidence"),
         "{words}"
     );
-    let one = "What x, y: PostHog's billing limit holds the table back. Rule";
+    let one = "What x, y: PostHog's billing limit blocks the table. Rule";
     assert!(
         words.contains(one),
         "a message is printed once for all its tables: {words}"
@@ -237,7 +237,7 @@ fn the_report_of_every_kind_of_failure_fits_people_without_an_operator() {
     }
     let words = ran.words();
     assert!(
-        !words.contains("nobody saw who"),
+        !words.contains("who switched it off is unknown"),
         "a single read did not observe who switched it off: {words}"
     );
     assert!(words.contains("Since 20"), "{words}");

@@ -70,10 +70,10 @@ fn a_running_table_is_explained_with_the_phase_of_its_run_and_the_evidence() {
     for expected in [
         "Table Postgres prod, loads",
         "PostHog Running",
-        "Verdict A run is in progress, and one look finds nothing that speaks against it.",
+        "Verdict A run is in progress, without a sign of trouble in one read.",
         "Phase loading",
-        "is Running, 4000 rows",
-        "newest line of work in the table's log: ",
+        "newest run: Running, 4000 rows",
+        "newest activity in the table's log: ",
         "PostHog works: a run of fine completed at ",
         "What to do Nothing.",
     ] {
@@ -91,7 +91,7 @@ fn a_table_whose_run_appears_stuck_is_explained_with_its_cause_also_as_json() {
         (&"Stuck".into(), &"extracting".into())
     );
     let evidence = said[0]["evidence"].to_string();
-    assert!(evidence.contains("this is a single look"), "{evidence}");
+    assert!(evidence.contains("read once only"), "{evidence}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn operator_that_sent(env: &Env, call: &str) -> Operator {
 fn noticed(operator: &Operator, since: usize) {
     wait_until("the loss of the API server in the log", || {
         let log = operator.log()[since..].to_owned();
-        if log.contains("trying again") {
+        if log.contains("retrying") {
             Ok(())
         } else {
             Err(log)

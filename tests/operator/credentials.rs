@@ -151,7 +151,10 @@ fn a_key_of_another_source_is_not_sent_whatever_input_and_source_a_policy_names(
     for input in ["password", "auth_method.stripe_secret_key"] {
         let mapping = MAPPING.replace("jobInputs: {password:", &format!("jobInputs: {{{input}:"));
         env.apply(&env.policy("p", &mapping)).unwrap();
-        has_finding(&env, "is not for the source prefix=prod of project 12345");
+        has_finding(
+            &env,
+            "is not annotated for the source prefix=prod of project 12345",
+        );
         has_finding(&env, &format!("warehousesync.dev/inputs={input}"));
     }
     assert_eq!(env.count("PATCH", "/external_data_sources/"), 0);

@@ -48,7 +48,7 @@ fn stranger() -> Server {
 fn about_to_be_cancelled(env: &Env) {
     env.apply(&env.policy("p", "")).unwrap();
     env.wait_for("p", "the finding", |status| {
-        let would_cancel = |f: &Finding| is_stuck(f) && f.next_action.contains("would cancel");
+        let would_cancel = |f: &Finding| is_stuck(f) && f.next_action.contains("Held: cancel");
         status.findings.iter().any(would_cancel)
     });
     assert_eq!(env.count("POST", "/"), 0);

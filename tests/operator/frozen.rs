@@ -237,7 +237,7 @@ fn pair(number: usize) {
             .then_some(proposals)
             .ok_or_else(|| leader.operator.log())
     });
-    other.operator.wait_for_log("stands by: ");
+    other.operator.wait_for_log("standby: ");
     for (proposal, turn) in proposals.iter().zip(number..) {
         round(
             &leader,

@@ -63,7 +63,7 @@ fn leader_and_standby(env: &Env) -> (Operator, Operator) {
     let leader = env.operator_with(&FLAGS);
     wait_until_leads(&leader, true);
     let standby = env.operator_with(&FLAGS);
-    standby.wait_for_log("stands by: ");
+    standby.wait_for_log("standby: ");
     wait_until_ready(&standby);
     (leader, standby)
 }
@@ -177,7 +177,7 @@ fn a_standby_is_ready_and_does_nothing_until_the_lease_is_free() {
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
     let standby = env.operator_with(&FLAGS);
     while_held(&env, "somebody", || {
-        standby.wait_for_log("stands by: somebody holds Lease");
+        standby.wait_for_log("standby: somebody holds Lease");
         wait_until_ready(&standby);
         wait_for_reads(&standby);
         assert_eq!(requests(&env), 0);
@@ -194,7 +194,7 @@ fn a_leader_that_loses_the_lease_stops_and_continues_when_it_leads_again() {
     begin_incident(&env);
     while_held(&env, "thief", || {
         wait_until_leads(&operator, false);
-        operator.wait_for_log("stands by: thief holds Lease");
+        operator.wait_for_log("standby: thief holds Lease");
         // A reconcile in progress may end.
         wait_for_reads(&operator);
         let (requests_before, status) = (requests(&env), env.status("p"));
@@ -225,7 +225,7 @@ fn a_deleted_lease_is_recreated_by_its_holder() {
     let (leader, standby) = leader_and_standby(&env);
     begin_incident(&env);
     env.kubectl(&["delete", "lease", "warehouse-sync-operator"]);
-    leader.wait_for_log("leads no longer");
+    leader.wait_for_log("no longer the leader");
     wait_until_leads(&leader, true);
     assert!(!leads(&standby));
     assert_recovered_once(&env);

@@ -72,7 +72,7 @@ fn is_left_alone(env: &Env, operator: &Operator, why: &str) {
     ]);
     wait_until("another look", || {
         let log = operator.log();
-        if log[mark..].contains("left alone") {
+        if log[mark..].contains("policy is skipped") {
             Ok(())
         } else {
             Err(log)

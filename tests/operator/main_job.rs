@@ -67,9 +67,7 @@ fn observe_reports_what_it_would_do_and_sends_nothing() {
         status.findings.iter().any(|f| f.cause == RootCause::Stuck)
     });
     assert!(
-        status.findings[0]
-            .next_action
-            .contains("would cancel the run of"),
+        status.findings[0].next_action.contains("Held: cancel"),
         "{}",
         status.findings[0].next_action
     );

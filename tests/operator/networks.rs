@@ -191,7 +191,7 @@ fn a_refusal_by_a_proxy_is_reported_with_what_to_do() {
             "proxy authorization required",
             "http://USER:PASSWORD@HOST:PORT",
         ),
-        (forbids.address(), "tunnel", "lets this host through"),
+        (forbids.address(), "tunnel", "allows this host"),
     ];
     let network = Network::new();
     network.apply_policy();
@@ -294,11 +294,11 @@ fn an_unusable_ca_file_ends_the_operator_at_the_start() {
     let no_certificate = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
     let files = [
         ("missing", None, "cannot read --ca-file"),
-        ("empty", Some(String::new()), "holds no certificate"),
+        ("empty", Some(String::new()), "has no certificate"),
         (
             "garbage",
             Some("\u{0}\u{1}hello".repeat(99)),
-            "holds no certificate",
+            "has no certificate",
         ),
         (
             "second_is_none",

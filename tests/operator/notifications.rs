@@ -237,7 +237,7 @@ fn only_a_labelled_secret_and_a_listed_host_are_used_and_a_redirect_is_not_follo
     assert_eq!(receiver.got().len(), tries);
     // A new URL in the Secret: notifications for current situations are sent.
     put(&env, RELEASED, &format!("{}/slack", elsewhere.url));
-    says("ReceiversReady", "can be told");
+    says("ReceiversReady", "No problem is known");
     let got = elsewhere.wait_for(1);
     assert_eq!(
         (got[0].path.as_str(), got[0].header("content-type")),

@@ -57,7 +57,7 @@ fn a_held_action_is_shown_with_its_guard() {
     assert!(
         finding
             .next_action
-            .contains("held: spec.remediation.reloadTransient is Off"),
+            .contains("Reason: spec.remediation.reloadTransient is Off"),
         "{}",
         finding.next_action
     );

@@ -31,7 +31,7 @@ fn proposed(env: &Env) -> (Operator, Proposal) {
     assert_eq!(proposal.action, ProposedAction::Cancel);
     assert!(proposal.id.starts_with("ca-"), "{}", proposal.id);
     let evidence = proposal.evidence.join("\n");
-    assert!(evidence.contains("the run was loading"), "{evidence}");
+    assert!(evidence.contains("phase of the run: loading"), "{evidence}");
     assert_eq!(env.count("POST", "/cancel/"), 0);
     (operator, proposal)
 }

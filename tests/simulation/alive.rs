@@ -413,6 +413,12 @@ pub fn proposed(dies: &str) -> (World, Proposal) {
 }
 
 #[test]
+fn a_run_that_died_while_it_finished_its_table_is_a_persons() {
+    let (world, _) = proposed("{phase: post_load, after: 7s}");
+    assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
+}
+
+#[test]
 fn a_run_silent_after_its_extraction_is_cancelled_once_when_a_person_approves() {
     let (mut world, proposal) = proposed("{phase: queued}");
     assert!(proposal.id.starts_with("ca-"), "{}", proposal.id);
@@ -441,7 +447,7 @@ fn a_run_silent_after_its_extraction_is_cancelled_once_when_a_person_approves() 
 fn a_denied_cancel_is_never_sent() {
     let (mut world, proposal) = proposed("{phase: loading, after: 45m}");
     let evidence = proposal.evidence.join("\n");
-    assert!(evidence.contains("the run was loading"), "{evidence}");
+    assert!(evidence.contains("phase of the run: loading"), "{evidence}");
     let key = format!("deny.warehousesync.dev/{}", proposal.id);
     world.cluster.annotate(&key, Some("it is a long load"));
     world.run_for(hours(48));

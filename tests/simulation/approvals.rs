@@ -131,6 +131,16 @@ fn requests(world: &World, method: &str, path: &str) -> usize {
     simulator(world, |posthog| posthog.count(method, path))
 }
 
+/// PostHog still loads what an older run has read; a wipe would come in between.
+#[test]
+fn nothing_is_wiped_while_an_older_run_of_the_table_is_in_progress() {
+    let older = ", earlier_runs: [{pipeline: v3, started_ago: 3h, start: 0s, extract: 20h, rows: 90000, batches: 90, load_per_batch: 5m}]";
+    let mut world = world(&failed(WRONG_TYPE, older));
+    approve(&world);
+    run(&mut world, 60);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+}
+
 // --- Each action, approved ------------------------------------------------------------------------------------------
 
 #[test]

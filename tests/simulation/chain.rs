@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use posthog_simulator::{Fault as SimFault, FaultKind, KeySpec, Simulator, Status};
+use serde_json::Value;
 use warehouse_sync_operator::{
     api::{
         WarehouseSyncPolicyStatus,
@@ -505,6 +506,29 @@ fn cell(line: &ChainEntry, kind: Kind) -> Option<String> {
         is_sent(&mut world, kind)
     };
     wrong.map(|wrong| format!("{guard:?} of {kind:?}: {wrong}"))
+}
+
+/// What status says while `guard` holds an action of the first kind that it can hold.
+pub fn said_by(guard: Guard) -> String {
+    let line = CHAIN.iter().find(|line| line.guard == guard).unwrap();
+    let mut kinds = [Kind::Reload, Kind::Webhook, Kind::Approved].into_iter();
+    let kind = kinds.find(|kind| line.holds_start_of(*kind)).unwrap();
+    let mut world = prepare(kind, guard);
+    arrange(&mut world, guard, kind);
+    world.run_for(SignedDuration::from_mins(11));
+    let named = format!("(guard {})", guard.as_str());
+    let status = serde_json::to_value(world.status()).unwrap();
+    text_with(&status, &named).unwrap_or_else(|| panic!("{guard:?} of {kind:?}: {status}"))
+}
+
+/// The first text below a value that contains `part`.
+fn text_with(value: &Value, part: &str) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains(part).then(|| text.clone()),
+        Value::Array(entries) => entries.iter().find_map(|entry| text_with(entry, part)),
+        Value::Object(fields) => fields.values().find_map(|field| text_with(field, part)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
 }
 
 /// All cells of one kind.

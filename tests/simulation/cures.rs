@@ -449,7 +449,7 @@ fn what_posthog_answers_now_outranks_the_text_of_an_old_run() {
             finding
                 .evidence
                 .iter()
-                .any(|fact| fact.contains("got into the source")),
+                .any(|fact| fact.contains("connected to the source")),
             "{:?}",
             finding.evidence
         );

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use warehouse_sync_operator::{
     api::{announced::Announcement, notification::Occasion},
     report::notifications::{
-        Reply,
+        ReceiverAnswer,
         outbox::{Due, NextDelivery, Pace},
     },
 };
@@ -28,15 +28,15 @@ type Inbox = BTreeMap<String, (Occasion, usize)>;
 fn post(
     world: &mut World,
     inbox: &mut Inbox,
-    answer: impl Fn(&Due) -> Reply,
+    answer: impl Fn(&Due) -> ReceiverAnswer,
     mut dies: impl FnMut(&Due) -> bool,
 ) -> bool {
     let (outbox, mut sent) = (world.outbox(), false);
     while let NextDelivery::Send(due) = outbox.next(&Pace::PRODUCTION, world.now()) {
         let answered = answer(&due);
-        if answered == Reply::Taken {
-            let seen = inbox.entry(due.letter.id.clone());
-            seen.or_insert((due.letter.occasion, 0)).1 += 1;
+        if answered == ReceiverAnswer::Accepted {
+            let seen = inbox.entry(due.message.id.clone());
+            seen.or_insert((due.message.occasion, 0)).1 += 1;
         }
         if dies(&due) {
             world.restart();
@@ -54,7 +54,7 @@ fn run(world: &mut World, inbox: &mut Inbox, time: SignedDuration, died_once: &m
     while world.now() < end {
         world.run_for(SignedDuration::from_secs(1));
         let mut dies = |_: &Due| !std::mem::replace(died_once, true);
-        if post(world, inbox, |_| Reply::Taken, &mut dies) {
+        if post(world, inbox, |_| ReceiverAnswer::Accepted, &mut dies) {
             world.pass();
         }
     }
@@ -104,7 +104,7 @@ fn an_escalation_and_its_end_are_told_once_each_and_then_nothing_is_written() {
 #[test]
 fn a_receiver_that_is_away_for_long_hears_only_of_what_still_stands_and_slows_nothing_down() {
     let (mut world, mut inbox) = (world(JOB_SURVIVES, &[]), Inbox::new());
-    let refused = |_: &Due| Reply::NotTaken {
+    let refused = |_: &Due| ReceiverAnswer::NotAccepted {
         why: "HTTP 503".to_owned(),
         passes: true,
         wait: None,
@@ -201,5 +201,5 @@ fn a_receiver_that_cannot_be_told_is_named_with_the_command_that_mends_it() {
         "start the operator with --allowed-notify-host=HOST",
     );
     world.cluster.put_secret(SECRET);
-    says(&mut world, "can be told");
+    says(&mut world, "No problem is known");
 }

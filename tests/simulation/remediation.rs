@@ -54,7 +54,7 @@ fn held(world: &World) -> String {
     let finding = status
         .findings
         .iter()
-        .find(|finding| finding.next_action.contains("held:"))
+        .find(|finding| finding.next_action.contains("Held: "))
         .unwrap_or_else(|| panic!("{:#?}", status.findings));
     finding.next_action.clone()
 }

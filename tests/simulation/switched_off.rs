@@ -218,7 +218,7 @@ fn a_table_that_comes_back_stays_off_and_that_is_said() {
     let status = world.status();
     let finding = only(&status);
     assert_eq!(finding.severity, Severity::Warning);
-    assert!(finding.message.contains("does again"), "{finding:?}");
+    assert!(finding.message.contains("but does now"), "{finding:?}");
 }
 
 #[test]

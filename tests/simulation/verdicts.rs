@@ -115,7 +115,7 @@ fn a_run_is_not_stuck_because_the_operators_clock_was_set_ahead() {
     world.run_for(SignedDuration::from_mins(40));
     assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
     let said = &world.status().findings[0].message;
-    assert!(said.contains("until they agree"), "{said}");
+    assert!(said.contains("the clocks disagree"), "{said}");
     world.faults.set_clock_ahead(SignedDuration::ZERO);
     world.run_for(SignedDuration::from_hours(20));
     assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
@@ -237,8 +237,7 @@ fn observe_says_what_it_would_do_and_sends_nothing() {
         (RootCause::Stuck, Severity::Error)
     );
     assert!(
-        finding.next_action.contains("would cancel the run of")
-            && finding.next_action.contains("Observe"),
+        finding.next_action.starts_with("Held: cancel") && finding.next_action.contains("Observe"),
         "{}",
         finding.next_action
     );

@@ -46,8 +46,7 @@ pub fn is_to_be_seen(proposal: &Proposal) -> bool {
 
 /// Why the table must not be reloaded, by its row in the list.
 #[must_use]
-pub fn not_to_be_reloaded(row: Option<&Schema>) -> Option<&'static str> {
-    let row = row?;
+pub fn not_to_be_reloaded(row: &Schema) -> Option<&'static str> {
     if row.should_sync == Lax::Is(false) {
         return Some("syncing was switched off; not reloaded");
     }

@@ -84,6 +84,9 @@ fn no_run_near(known: &Known<'_>, live: &Live, proposal: &Proposal) -> Result<()
     ) {
         return changed(format!("run {} has not ended", job.id));
     }
+    if let Some(older) = look.unfinished().next() {
+        return changed(format!("an older run, {}, has not ended", older.id));
+    }
     let Some(row) = live.row(id) else {
         return unread("the table could not be read");
     };

@@ -224,8 +224,10 @@ impl Case<'_> {
 
     /// Sends the reload after a cancel for the `tries`th time, unless the table must no longer be reloaded.
     fn reload(&self, execution: &Execution, place: usize, tries: u32) -> Progress {
-        let row = self.live.row(&self.proposal.target.schema_id);
-        match not_to_be_reloaded(row.as_ref()) {
+        let Some(row) = self.live.row(&self.proposal.target.schema_id) else {
+            return self.say("waiting for the table to be readable".to_owned());
+        };
+        match not_to_be_reloaded(&row) {
             Some(why) => {
                 let message = self.with_steps_done(why.to_owned(), place);
                 self.become_(Phase::OutcomeUnknown, message)

@@ -4,6 +4,7 @@ use crate::api::proposal::ProposedAction;
 
 /// What an action on `title` costs if it touches `rows` rows. `stays_off`: the table is switched off, `PostHog` was not observed
 /// doing that, and so it stays off.
+#[must_use]
 pub fn in_words(action: ProposedAction, rows: Option<i64>, stays_off: bool) -> String {
     let all = match rows {
         Some(rows) => format!("all {rows} rows"),

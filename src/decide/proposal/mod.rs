@@ -10,7 +10,7 @@
 
 mod cleared;
 pub mod commands;
-mod cost;
+pub mod cost;
 mod denial;
 pub mod draft;
 pub mod fit;

@@ -239,9 +239,9 @@ pub enum Proposes {
     OtherKey,
     /// Refresh `PostHog`'s list of the source's tables.
     RefreshSchemas,
-    /// Wipe the table and import it anew.
+    /// Wipe and reimport the table.
     Resync,
-    /// Set up change data capture of the source anew.
+    /// Repair change data capture of the source.
     RepairCdc,
     /// Register another webhook of the source.
     ReregisterWebhook,

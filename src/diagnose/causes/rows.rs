@@ -65,8 +65,8 @@ const CREDENTIALS_INVALID: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Source,
     advice: Advice {
-        with_operator: "Rotate the password or key at the source and put the new one into the mapped Secret, from which the operator takes it; without a Secret, into the source in PostHog.",
-        by_hand: "Put a user name, password or key that the source accepts into the source's settings in PostHog, and switch the tables on again that PostHog switched off.",
+        with_operator: "Rotate the password or key at the source and write the new one to the Secret that spec.credentials names; the operator sends it to PostHog. Without such a Secret, enter it in the source's settings in PostHog.",
+        by_hand: "Enter a user name, password or key that the source accepts in the source's settings in PostHog, and switch on the tables that PostHog switched off.",
     },
 };
 
@@ -85,7 +85,7 @@ const PERMISSION_DENIED: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Source,
     advice: Advice::same(
-        "Grant PostHog's user or key the right to read this table at the source. Tables that still sync prove that the login itself works.",
+        "Grant PostHog's user or key read access to this table at the source. If other tables still sync, the login itself works.",
     ),
 };
 
@@ -104,7 +104,7 @@ const INTEGRATION_MISSING: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Source,
     advice: Advice::same(
-        "Reconnect the account in the source's settings in PostHog, as a person who may grant access. Do not delete the source: its tables would go with it.",
+        "Reconnect the account in the source's settings in PostHog, as a user who may grant access. Do not delete the source: that deletes its tables, too.",
     ),
 };
 
@@ -123,7 +123,7 @@ const SSH_TUNNEL: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Source,
     advice: Advice::same(
-        "Check the bastion: that it runs, that its host, port, user and key are right in the source, and that it lets PostHog's addresses in.",
+        "Check that the bastion runs, that its host, port, user and key are correct in the source's settings, and that it allows PostHog's addresses.",
     ),
 };
 
@@ -142,7 +142,7 @@ const NETWORK_UNREACHABLE: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Source,
     advice: Advice::same(
-        "Check host and port in the source, that the server runs, and that its firewall or allowlist lets PostHog's addresses in.",
+        "Check host and port in the source's settings, that the server runs, and that its firewall or allowlist allows PostHog's addresses.",
     ),
 };
 
@@ -161,7 +161,7 @@ const TLS_FAILURE: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Source,
     advice: Advice::same(
-        "Check the certificate of the source and whether it demands or refuses encryption, and set the source in PostHog accordingly.",
+        "Check the source's certificate and whether it requires or refuses encryption, and configure the source in PostHog accordingly.",
     ),
 };
 
@@ -199,8 +199,8 @@ const PRIMARY_KEY_DUPLICATE: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Key,
     advice: Advice {
-        with_operator: "Find columns that together are unique, and declare them as the primary key in the policy's overrides. Changing the key needs the synced table to be deleted first, which the operator proposes and never does unasked.",
-        by_hand: "Find columns that together are unique, and set them as the primary key in the table's sync settings in PostHog. For that the synced data has to be deleted and fetched anew: look first whether the source still has all of it.",
+        with_operator: "Find columns that are unique together, and declare them as the primary key in the policy's overrides. Changing the key requires deleting the synced data first; the operator proposes that and never does it without approval.",
+        by_hand: "Find columns that are unique together, and set them as the primary key in the table's sync settings in PostHog. That requires deleting and reimporting the synced data: first check that the source still has all of it.",
     },
 };
 
@@ -219,7 +219,7 @@ const SCHEMA_DRIFT: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice::same(
-        "Compare the table's incremental field and row filter with its columns at the source, and choose one that exists. No data needs to be wiped for that.",
+        "Compare the table's incremental field and row filter with its columns at the source, and choose columns that exist. No data needs to be deleted for that.",
     ),
 };
 
@@ -239,7 +239,7 @@ const TABLE_MISSING: Cause = Cause {
     cleared_by: ClearedBy::Tables,
     fixed_by: FixedBy::Nothing,
     advice: Advice::same(
-        "If the table was renamed, refresh the list of tables in PostHog and set up the new one; if it was dropped, switch its sync off. A refresh keeps stored rows and switches off what the source does not show.",
+        "If the table was renamed, refresh the list of tables in PostHog and configure the new one; if it was dropped, switch its sync off. A refresh keeps stored rows and switches off tables that the source does not show.",
     ),
 };
 
@@ -258,8 +258,8 @@ const SOURCE_OBJECT_MISSING: Cause = Cause {
     cleared_by: ClearedBy::Tables,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Look whether the table still exists at the source and PostHog's user can see it, then whether its incremental field does. The operator probes the columns to tell which it is.",
-        by_hand: "Look whether the table still exists at the source and PostHog's user can see it, then whether its incremental field does. Set the sync up again with what exists.",
+        with_operator: "Check that the table exists at the source and that PostHog's user can read it, then that its incremental field exists. The operator probes the columns to find out which one is missing.",
+        by_hand: "Check that the table exists at the source and that PostHog's user can read it, then that its incremental field exists. Configure the sync with the columns that exist.",
     },
 };
 
@@ -279,8 +279,8 @@ const CDC_BROKEN: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::CdcCheck,
     advice: Advice {
-        with_operator: "Run PostHog's check of the prerequisites of change data capture, and repair what it lists at the source: wal_level, publication, slots, rights. The operator reloads when the check is good.",
-        by_hand: "Run PostHog's check of the prerequisites of change data capture, and repair what it lists at the source: wal_level, publication, slots, rights. When the check is good, reload the table in PostHog.",
+        with_operator: "Run PostHog's check of the CDC prerequisites, and fix what it lists at the source: wal_level, publication, slots, rights. The operator reloads the table once the check passes.",
+        by_hand: "Run PostHog's check of the CDC prerequisites, and fix what it lists at the source: wal_level, publication, slots, rights. Once the check passes, reload the table in PostHog.",
     },
 };
 
@@ -299,7 +299,7 @@ const CDC_SLOT_LOST: Cause = Cause {
     cleared_by: ClearedBy::Slot,
     fixed_by: FixedBy::Nothing,
     advice: Advice::same(
-        "Wait two sync intervals: PostHog recreates the slot by itself. After that use Resume in PostHog's settings, and repair change data capture only if Resume does not help, since that starts the tables over.",
+        "Wait two sync intervals: PostHog recreates the slot by itself. If it does not, use Resume in the source's settings in PostHog. Repair change data capture only if Resume does not help: a repair reimports the tables from the beginning.",
     ),
 };
 
@@ -319,8 +319,8 @@ const BILLING_LIMIT: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Raise the billing limit in PostHog or switch off tables that are worth less. Retrying changes nothing, so the operator does not.",
-        by_hand: "Raise the billing limit in PostHog or switch off tables that are worth less. Trying again changes nothing.",
+        with_operator: "Raise the billing limit in PostHog, or switch off less important tables. Retries do not help, so the operator does not retry.",
+        by_hand: "Raise the billing limit in PostHog, or switch off less important tables. Retries do not help.",
     },
 };
 
@@ -339,7 +339,7 @@ const VENDOR_QUOTA: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice::same(
-        "Settle the bill, raise the plan or wait for the next period at the vendor of the source. PostHog's own billing has nothing to do with it.",
+        "Pay the bill, upgrade the plan or wait for the next period at the source's vendor. This is not about PostHog's billing.",
     ),
 };
 
@@ -362,8 +362,8 @@ const WEBHOOK_BROKEN: Cause = Cause {
     cleared_by: ClearedBy::Webhook,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Look at the webhook at the vendor: whether it exists, is enabled and delivers, and whether the signing secret in PostHog is its present one.",
-        by_hand: "Look at the webhook at the vendor: whether it exists, is enabled and delivers. If not, register it again in PostHog, on the source's Webhook tab.",
+        with_operator: "Check at the vendor that the webhook exists, is enabled and delivers, and that PostHog has its current signing secret.",
+        by_hand: "Check at the vendor that the webhook exists, is enabled and delivers. If not, register it again in PostHog, on the source's Webhook tab.",
     },
 };
 
@@ -382,8 +382,8 @@ const RATE_LIMITED: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Nothing at once: the operator reloads after a pause. If it repeats, sync less often, spread the tables of this source over the day, or raise the limit at the vendor.",
-        by_hand: "Wait for the next scheduled run, or reload the table in PostHog after a pause. If it repeats, sync less often, spread the tables of this source over the day, or raise the limit at the vendor.",
+        with_operator: "The operator backs off and reloads the table. If this repeats, sync less often, spread the tables of this source over the day, or raise the limit at the vendor.",
+        by_hand: "Wait for the next scheduled run, or reload the table in PostHog later. If this repeats, sync less often, spread the tables of this source over the day, or raise the limit at the vendor.",
     },
 };
 
@@ -402,8 +402,8 @@ const TRANSIENT: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Nothing at once: the operator reloads after a pause. If it repeats, look at the health of the source.",
-        by_hand: "Wait for the next scheduled run, or reload the table in PostHog. If it fails again, look at the health of the source.",
+        with_operator: "The operator backs off and reloads the table. If this repeats, check the health of the source.",
+        by_hand: "Wait for the next scheduled run, or reload the table in PostHog. If it fails again, check the health of the source.",
     },
 };
 
@@ -422,8 +422,8 @@ const PLATFORM_INTERNAL: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Nothing at once: the trouble is inside PostHog, and the operator reloads after a pause. If it lasts for hours, ask PostHog's support with the id of the job.",
-        by_hand: "Reload the table in PostHog after a pause: the trouble is inside PostHog. If it lasts for hours, ask PostHog's support with the id of the job.",
+        with_operator: "The error is inside PostHog: the operator backs off and reloads the table. If it lasts for hours, contact PostHog's support with the job id.",
+        by_hand: "The error is inside PostHog: reload the table in PostHog later. If it lasts for hours, contact PostHog's support with the job id.",
     },
 };
 
@@ -442,8 +442,8 @@ const PLATFORM_OUTAGE: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Wait, and change no credentials: many sources turned bad at once, so the trouble is PostHog's. Look at its status page; the operator holds its actions back and tries one source after a while.",
-        by_hand: "Wait, and change no credentials: many sources turned bad at once, so the trouble is PostHog's. Look at its status page; when it is over, reload one table to see whether it works again.",
+        with_operator: "Wait and do not change credentials: many sources started failing at once, so PostHog is the likely cause. Check its status page. The operator holds its actions and later tries one source.",
+        by_hand: "Wait and do not change credentials: many sources started failing at once, so PostHog is the likely cause. Check its status page; after the outage, reload one table to see whether it works.",
     },
 };
 
@@ -462,8 +462,8 @@ const DATA_TYPE_MISMATCH: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Put the value or the column's type right at the source. If the new type is meant to stay, approve a resync, which fetches the table anew.",
-        by_hand: "Put the value or the column's type right at the source. If the new type is meant to stay, resync the table in PostHog, which fetches it anew: look first whether the source still has all of its rows.",
+        with_operator: "Fix the value or the column's type at the source. If the new type is intended, approve a resync, which reimports the table.",
+        by_hand: "Fix the value or the column's type at the source. If the new type is intended, resync the table in PostHog, which reimports it: first check that the source still has all of its rows.",
     },
 };
 
@@ -482,7 +482,7 @@ const SOURCE_CONFIG: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Source,
     advice: Advice::same(
-        "Read the error's text and change the setting that it names, at the source or in the source's settings in PostHog: database, project, account, mode or resources.",
+        "Read the error text and change the setting that it names, at the source or in the source's settings in PostHog: database, project, account, mode or resources.",
     ),
 };
 
@@ -519,7 +519,7 @@ const OPERATOR_ACTION: Cause = Cause {
     proposes: Proposes::Nothing,
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
-    advice: Advice::same("Nothing to do: this is a note and no failure."),
+    advice: Advice::same("Nothing to do: this is a note, not a failure."),
 };
 
 const STUCK: Cause = Cause {
@@ -537,8 +537,8 @@ const STUCK: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Nothing at once: the operator cancels the run once it is sure that nothing moves, and reloads. Resync is not needed for that.",
-        by_hand: "Look at the run again after some hours. If neither its rows nor its log have moved, cancel it in PostHog, wait three minutes, and reload the table; a resync is not needed for that.",
+        with_operator: "The operator cancels the run once it is sure that the run is dead, and reloads the table. No resync is needed.",
+        by_hand: "Check the run again in some hours. If neither its rows nor its log have moved, cancel it in PostHog, wait three minutes, and reload the table. No resync is needed.",
     },
 };
 
@@ -557,8 +557,8 @@ const STALE: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Nothing at once: the operator reloads once. If the table stays stale, look whether its schedule in PostHog still runs, by switching its sync off and on.",
-        by_hand: "Reload the table in PostHog once. If it stays stale, look whether its schedule still runs, by switching its sync off and on.",
+        with_operator: "The operator reloads the table once. If it stays stale, switch its sync off and on in PostHog to restart its schedule.",
+        by_hand: "Reload the table in PostHog once. If it stays stale, switch its sync off and on to restart its schedule.",
     },
 };
 
@@ -577,8 +577,8 @@ const ROW_LOSS: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Compare the number of rows with the source before anything else is synced. If rows are gone at the source too, it is no fault of the sync; otherwise keep the policy suspended and ask for a resync.",
-        by_hand: "Compare the number of rows with the source before anything else is synced. If rows are gone at the source too, it is no fault of the sync; otherwise resync the table in PostHog.",
+        with_operator: "Compare the number of rows with the source before anything else syncs. If the source lost the rows, too, the sync is correct; otherwise keep the policy suspended and request a resync.",
+        by_hand: "Compare the number of rows with the source before anything else syncs. If the source lost the rows, too, the sync is correct; otherwise resync the table in PostHog.",
     },
 };
 
@@ -597,8 +597,8 @@ const DATA_CHECK_FAILED: Cause = Cause {
     cleared_by: ClearedBy::DataChecks,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Look at the rows that the check found. If they are right at the source, approve the proposed resync; if they are wrong there too, repair them there first.",
-        by_hand: "Look at the rows that the check found. If they are right at the source, resync the table in PostHog; if they are wrong there too, repair them there first.",
+        with_operator: "Check the rows that the data check found. If they are correct at the source, approve the proposed resync; if they are wrong there, too, fix them there first.",
+        by_hand: "Check the rows that the data check found. If they are correct at the source, resync the table in PostHog; if they are wrong there, too, fix them there first.",
     },
 };
 
@@ -617,8 +617,8 @@ const REQUESTED: Cause = Cause {
     cleared_by: ClearedBy::Nothing,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Look at the proposal that your request led to, what it costs above all, and approve it or withdraw the request.",
-        by_hand: "Look at what was asked for, and what it costs above all.",
+        with_operator: "Review the proposal that this request led to, above all its cost, and approve it or withdraw the request.",
+        by_hand: "Review what was requested, above all its cost.",
     },
 };
 
@@ -637,8 +637,8 @@ const NOT_CONFIGURED: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Decide whether this new table should sync. If so, set up its sync in PostHog; if not, leave it, or exclude it from the policy.",
-        by_hand: "Decide whether this new table should sync. If so, set up its sync in PostHog; if not, leave it as it is.",
+        with_operator: "Decide whether this new table should sync. If so, configure its sync in PostHog; if not, leave it, or exclude it from the policy.",
+        by_hand: "Decide whether this new table should sync. If so, configure its sync in PostHog; if not, leave it as it is.",
     },
 };
 
@@ -657,7 +657,7 @@ const NOT_VISIBLE: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice::same(
-        "Look whether the table was deleted in PostHog or whether the API key lost access to its project. Nothing is done with what cannot be seen.",
+        "Check whether the table was deleted in PostHog or the API key lost access to it. A table that is not visible is never acted on.",
     ),
 };
 
@@ -676,7 +676,7 @@ const UNKNOWN: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::SourceUnlessSeen,
     advice: Advice {
-        with_operator: "Read the error's text and the log of the run in PostHog. The operator does nothing about what it does not understand.",
-        by_hand: "Read the error's text, and the log of the run in PostHog.",
+        with_operator: "Read the error text and the run's log in PostHog. The operator does not act on an unknown cause.",
+        by_hand: "Read the error text and the run's log in PostHog.",
     },
 };

@@ -1,6 +1,6 @@
 //! Names of rules by which more is decided than what a finding is called.
 
-/// A request to wipe a table and import it anew.
+/// A request to resync a table.
 pub const RESYNC: &str = "request/resync";
 /// A request to delete a table's data.
 pub const DELETE_DATA: &str = "request/delete-data";

@@ -60,7 +60,7 @@ fn advice_by_hand_counts_on_no_operator_its_policy_or_its_proposals() {
             "proposal",
             "Secret",
         ] {
-            assert!(!shown.contains(word), "{cause:?} speaks of {word}: {shown}");
+            assert!(!shown.contains(word), "{cause:?} mentions {word}: {shown}");
         }
         assert!(shown.ends_with('.'), "{cause:?}");
     }

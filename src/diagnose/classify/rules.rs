@@ -82,7 +82,7 @@ fn spelled_out(
             Some(name) => all.extend_from_slice(
                 words
                     .get(name)
-                    .ok_or_else(|| Error::custom(format!("no words are called {name}")))?,
+                    .ok_or_else(|| Error::custom(format!("unknown list of words: {name}")))?,
             ),
         }
     }

@@ -16,48 +16,48 @@ pub fn pending(proposals: &[Proposal]) -> ConditionFact {
         0 => (
             Truth::False,
             Reason::NothingToApprove,
-            "Nothing waits for approval".to_owned(),
+            "No proposal waits for approval".to_owned(),
         ),
         count => (
             Truth::True,
             Reason::ProposalsWait,
             format!(
-                "{count} wait for approval: see status.proposals, each with its approveCommand"
+                "Proposals that wait for approval: {count}. See approveCommand in .status.proposals"
             ),
         ),
     };
     ConditionFact::new(PENDING_APPROVAL, truth, reason, message)
 }
 
-/// Whether the admission policies stand. `unguarded` is true if approvals count all the same.
+/// Whether the admission policies are in effect. `unguarded` is true if approvals are accepted without them.
 #[must_use]
 pub fn guarding(guard: &ApprovalGuard, unguarded: bool) -> ConditionFact {
     let (truth, reason, message) = match &guard.broken {
         None => (
             Truth::True,
             Reason::GuardActive,
-            "Only who may approve can approve".to_owned(),
+            "The admission policies are in effect: only approvers can approve".to_owned(),
         ),
         Some(why) if unguarded => (
             Truth::False,
             Reason::GuardNotRequired,
             format!(
-                "Whoever may edit this policy can approve (--allow-unguarded-approvals); {why}"
+                "Anyone who may edit this policy can approve (--allow-unguarded-approvals): {why}"
             ),
         ),
         Some(why) => (
             Truth::False,
             Reason::GuardBroken,
-            format!("No approval counts until then; {why}"),
+            format!("Approvals are ignored until this is fixed: {why}"),
         ),
     };
     ConditionFact::new(APPROVAL_GUARD_ACTIVE, truth, reason, message)
 }
 
-/// Nothing is known of the admission policies yet.
+/// The admission policies have not been checked yet.
 #[must_use]
-pub fn not_looked_at() -> ConditionFact {
-    let message = "It was not looked at yet";
+pub fn not_checked() -> ConditionFact {
+    let message = "The admission policies have not been checked yet";
     ConditionFact::new(
         APPROVAL_GUARD_ACTIVE,
         Truth::Unknown,

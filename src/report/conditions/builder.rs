@@ -19,7 +19,7 @@ const MESSAGE_CAP: usize = 1_000;
 /// };
 ///
 /// let at = |second| Timestamp::from_second(second).unwrap();
-/// let ready = || ConditionFact::new(READY, Truth::True, Reason::Polled, "PostHog was read");
+/// let ready = || ConditionFact::new(READY, Truth::True, Reason::Polled, "PostHog was polled");
 /// let first = Conditions::after(&[], 1, at(0)).say([ready()]).build();
 /// let second = Conditions::after(&first, 2, at(60)).say([ready()]).build();
 /// // The same is true since the same time, of another generation.

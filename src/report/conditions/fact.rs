@@ -14,7 +14,7 @@ pub enum Truth {
 }
 
 impl Truth {
-    /// As it stands in a condition.
+    /// As conditions show it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()

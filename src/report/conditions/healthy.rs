@@ -1,4 +1,4 @@
-//! Healthy: whether the desired health holds.
+//! Healthy: whether every selected table is as healthy as expected.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::{
     report::words::Findings,
 };
 
-/// What the findings come to.
+/// Whether every selected table is as healthy as expected.
 #[must_use]
 pub fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) -> ConditionFact {
     let say = |truth, reason, message: String| ConditionFact::new(HEALTHY, truth, reason, message);
@@ -29,7 +29,7 @@ pub fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) ->
         return say(
             Truth::Unknown,
             Reason::NothingSelected,
-            "The selector matches no table of the project".to_owned(),
+            "spec.selector matches no table of the project".to_owned(),
         );
     }
     let unclear = diagnosis
@@ -41,28 +41,38 @@ pub fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) ->
         return say(
             Truth::Unknown,
             Reason::HealthUnknown,
-            format!("Of {unclear} tables it cannot be told how they are; see findings"),
+            format!(
+                "Health of {} is unknown; see .status.findings",
+                tables(unclear)
+            ),
         );
     }
     if summary.schemas.total == summary.schemas.disabled {
         return say(
             Truth::Unknown,
             Reason::NothingSelected,
-            "None of the tables that the selector matches is switched on".to_owned(),
+            "All tables that spec.selector matches are switched off".to_owned(),
         );
     }
-    let besides = besides(summary, findings);
-    let reason = if besides.is_empty() {
+    let also = also(summary, findings);
+    let reason = if also.is_empty() {
         Reason::AllHealthy
     } else {
         Reason::HealthyWithWarnings
     };
-    let message = format!("{} tables are healthy{besides}", summary.healthy_of);
+    let message = format!("{} tables are healthy{also}", summary.healthy_of);
     say(Truth::True, reason, message)
 }
 
-/// What a healthy policy should not hide: tables that are not healthy, though nothing of them is an error, and warnings.
-fn besides(summary: &Summary, findings: &Findings) -> String {
+fn tables(count: usize) -> String {
+    match count {
+        1 => "1 table".to_owned(),
+        count => format!("{count} tables"),
+    }
+}
+
+/// What is not healthy although there is no finding of severity Error: tables by verdict, and warnings.
+fn also(summary: &Summary, findings: &Findings) -> String {
     let SchemaCounts {
         total: _,
         healthy: _,
@@ -78,7 +88,7 @@ fn besides(summary: &Summary, findings: &Findings) -> String {
         ("stuck", stuck),
         ("failing", failing),
         ("stale", stale),
-        ("held back by billing", billing),
+        ("limited by billing", billing),
         ("not synced yet", unknown),
     ];
     let mut said = String::new();
@@ -87,12 +97,16 @@ fn besides(summary: &Summary, findings: &Findings) -> String {
         let _ = write!(said, "; {what}: {count}");
     }
     if findings.warnings > 0 {
-        let _ = write!(said, "; warnings: {}, see findings", findings.warnings);
+        let _ = write!(
+            said,
+            "; warnings: {}, see .status.findings",
+            findings.warnings
+        );
     }
     said
 }
 
-/// Nothing is known, for this reason.
+/// Health is unknown, for this reason.
 #[must_use]
 pub fn not_observed(message: &str) -> ConditionFact {
     ConditionFact::new(HEALTHY, Truth::Unknown, Reason::NotObserved, message)

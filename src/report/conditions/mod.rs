@@ -2,7 +2,7 @@
 //! the status does.
 //!
 //! Each file beside this one knows what one condition, or a few that belong together, says: as [`ConditionFact`]s. [`Conditions`]
-//! puts them together, given those of before.
+//! combines them, given the previous ones.
 
 mod approvals;
 mod builder;
@@ -12,7 +12,7 @@ mod notifying;
 mod readiness;
 mod remediation;
 
-pub use approvals::{guarding, not_looked_at, pending};
+pub use approvals::{guarding, not_checked, pending};
 pub use builder::Conditions;
 pub use fact::{ConditionFact, Truth};
 pub use healthy::{healthy, not_observed};

@@ -1,4 +1,4 @@
-//! Notifying: whether the receivers of `spec.notifications` can be told.
+//! Notifying: whether the receivers of `spec.notifications` can be notified.
 
 use super::{ConditionFact, Truth};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     report::notifications::{Channels, channel},
 };
 
-/// Whether the receivers of `spec.notifications` can be told; none without receivers.
+/// Whether the receivers of `spec.notifications` can be notified; none without receivers.
 #[must_use]
 pub fn notifying(
     receivers: &[Notification],
@@ -34,7 +34,7 @@ pub fn notifying(
             let named = named.find(|one| channel::key(one) == failing.channel);
             let name = named.map_or_else(String::new, channel::name);
             format!(
-                "{name} has not taken a message since {}: {}. It was given up; what still stands is told once another message is taken or the Secret changes",
+                "{name} has not accepted messages since {}: {}. Delivery was given up; what is still open is sent once it accepts another message or its Secret changes",
                 failing.since, failing.why
             )
         })
@@ -42,6 +42,6 @@ pub fn notifying(
     if !failing.is_empty() {
         return say(Truth::False, Reason::DeliveryFailed, failing.join(". "));
     }
-    let message = format!("{all} receivers of spec.notifications can be told");
+    let message = format!("No problem is known with the receivers of spec.notifications ({all})");
     say(Truth::True, Reason::ReceiversReady, message)
 }

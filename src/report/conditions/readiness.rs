@@ -20,13 +20,13 @@ pub fn readiness(polled: Result<String, (Reason, String)>, first: bool) -> [Cond
         let message = format!("This generation has not been polled yet: {message}");
         ConditionFact::new(RECONCILING, Truth::True, Reason::FirstPoll, message)
     } else {
-        let message = "This generation has been taken up";
+        let message = "This generation has been observed";
         ConditionFact::new(RECONCILING, Truth::False, Reason::Proceeding, message)
     };
     let stalled = if is_stalled {
         ConditionFact::new(STALLED, Truth::True, reason, message.clone())
     } else {
-        let message = "Nothing needs a human to go on";
+        let message = "No change by a person is required";
         ConditionFact::new(STALLED, Truth::False, Reason::Proceeding, message)
     };
     [
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_a_human_can_mend_stalls_and_what_may_pass_does_not() {
+    fn what_only_a_person_can_fix_stalls_and_transient_errors_do_not() {
         let truth = |facts: &[ConditionFact], type_| {
             facts.iter().find(|s| s.type_ == type_).map(|s| s.truth)
         };

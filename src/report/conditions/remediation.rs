@@ -21,14 +21,14 @@ pub fn remediation(
         ConditionFact::new(REMEDIATION_ALLOWED, truth, reason, message)
     };
     if let Some(why) = stopped {
-        let message = format!("{why}: nothing is sent to PostHog");
+        let message = format!("{why}: no calls are sent to PostHog");
         return say(Truth::False, Reason::Suspended, &message);
     }
     if mode == Mode::Observe {
         return say(
             Truth::False,
             Reason::Observing,
-            "spec.mode is Observe: the operator only reports; set it to Enforce to let it act",
+            "spec.mode is Observe: the operator only reports. Set it to Enforce to allow remediation",
         );
     }
     if write_scope == WriteScope::Missing {
@@ -41,7 +41,7 @@ pub fn remediation(
     say(
         Truth::True,
         Reason::Enforcing,
-        "The operator does what is safe",
+        "The operator performs safe actions; the others need approval",
     )
 }
 

@@ -1,7 +1,7 @@
 //! What is wrong now, over all policies, as gauges. Labels are from closed lists; which policy it is, its status says.
 //!
-//! Each policy leaves its share here, and a scrape adds them up anew: a policy that is gone, or another's to look after, leaves
-//! nothing behind.
+//! Each policy has its share here, and each scrape adds them up: a policy that was deleted, or that another replica handles,
+//! has none.
 
 mod process;
 mod quota;
@@ -16,7 +16,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::registry::Registry;
 
-pub use share::ReconcileFacts;
+pub use share::PollResult;
 use share::{PolicyShare, PollTimes};
 use total::Totals;
 
@@ -35,13 +35,13 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    /// What is known of a policy after a pass that observed at `now`; the next is planned `again_in`.
+    /// Replaces the share of a policy after a successful poll at `now`; the next is planned `again_in`.
     pub fn observed(
         &self,
         at: &PolicyRef,
         policy: &WarehouseSyncPolicy,
         status: &WarehouseSyncPolicyStatus,
-        pass: &ReconcileFacts<'_>,
+        pass: &PollResult<'_>,
         (now, again_in): (Timestamp, SignedDuration),
     ) {
         let polled = PollTimes {
@@ -52,8 +52,8 @@ impl Gauges {
         self.lock().insert(at.clone(), share);
     }
 
-    /// What is known of a policy after a pass that could not observe: what was found before still counts.
-    pub fn hindered(
+    /// Updates the share of a policy after a failed poll: earlier findings are kept.
+    pub fn poll_failed(
         &self,
         at: &PolicyRef,
         policy: &WarehouseSyncPolicy,
@@ -73,7 +73,7 @@ impl Gauges {
         shares.insert(at.clone(), share);
     }
 
-    /// Takes away what a policy has added that is gone, or another's to look after.
+    /// Removes the share of a policy that was deleted, or that another replica now handles.
     pub fn forget(&self, at: &PolicyRef) {
         self.lock().remove(at);
     }

@@ -33,12 +33,12 @@ pub fn register(usage: &[Usage], registry: &mut Registry) {
     }
     registry.register(
         "posthog_quota_used",
-        "Calls made in the window with the API key that has used most of the operator's share of its limits",
+        "Requests in the rate-limit window, of the API key that has used most of the operator's share",
         used,
     );
     registry.register(
         "posthog_quota_remaining",
-        "Calls left in the window of the operator's share of an API key's limits, for the key that has least left",
+        "Requests left in the rate-limit window within the operator's share, of the API key with the fewest left",
         remaining,
     );
 }

@@ -17,9 +17,9 @@ use crate::{
     posthog::instance::Instance,
 };
 
-/// What a pass found that its status may be too small to show.
+/// What a reconcile found; its status may be too small to show all of it.
 #[derive(Debug)]
-pub struct ReconcileFacts<'a> {
+pub struct PollResult<'a> {
     /// What is wrong.
     pub problems: &'a [Problem],
     /// The tables by how they are.
@@ -37,9 +37,9 @@ pub struct PollTimes {
     pub overdue_at: Option<Timestamp>,
 }
 
-/// How a policy stands.
+/// Mode and conditions of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Standing {
+pub struct PolicyState {
     pub mode: &'static str,
     pub ready: &'static str,
     pub healthy: &'static str,
@@ -57,12 +57,12 @@ pub struct Open {
 /// What one policy adds.
 #[derive(Debug)]
 pub struct PolicyShare {
-    pub standing: Standing,
+    pub state: PolicyState,
     /// Why it is not Ready.
     pub not_ready: Option<&'static str>,
-    /// How the guard of approvals stands.
+    /// Reason of `ApprovalGuardActive`.
     pub approval_guard: Option<&'static str>,
-    /// Whether its receivers of notifications can be told; none without any.
+    /// Reason of `Notifying`; none without receivers.
     pub notifying: Option<&'static str>,
     pub polled: PollTimes,
     pub incidents: Vec<Step>,
@@ -83,7 +83,7 @@ impl PolicyShare {
     ) -> Self {
         let ready = truth(status, READY);
         Self {
-            standing: Standing {
+            state: PolicyState {
                 mode: mode(policy),
                 ready,
                 healthy: truth(status, HEALTHY),
@@ -102,8 +102,8 @@ impl PolicyShare {
         }
     }
 
-    /// With what a pass found.
-    pub fn found(mut self, pass: &ReconcileFacts<'_>) -> Self {
+    /// Adds what a reconcile found.
+    pub fn found(mut self, pass: &PollResult<'_>) -> Self {
         for problem in pass.problems {
             let of_its_kind = self.findings.entry((problem.cause, problem.severity));
             *of_its_kind.or_default() += 1;
@@ -116,7 +116,7 @@ impl PolicyShare {
         self
     }
 
-    /// With what an earlier pass found.
+    /// Keeps what an earlier reconcile found.
     pub fn found_before(self, before: Option<Self>) -> Self {
         let Some(before) = before else { return self };
         Self {
@@ -137,7 +137,7 @@ fn mode(policy: &WarehouseSyncPolicy) -> &'static str {
     }
 }
 
-/// From a closed list, whatever a status says that another version wrote.
+/// From a closed list, also if another version wrote the status.
 fn truth(status: &WarehouseSyncPolicyStatus, type_: &str) -> &'static str {
     match status.condition(type_).map(|c| c.status.as_str()) {
         Some("True") => "True",

@@ -17,7 +17,7 @@ use crate::{
     posthog::instance::{Feature, Instance, UnfamiliarKind},
 };
 
-/// Phases that something follows.
+/// Phases that are not final.
 const PHASES: [Phase; 4] = [
     Phase::AwaitingApproval,
     Phase::Approved,
@@ -98,7 +98,7 @@ pub struct Totals {
     breakers_open: Gauge,
     features: Family<FeatureLabels, Gauge>,
     unfamiliar: Family<KindLabels, Gauge>,
-    /// A time that nobody knows is not shown: zero would be a time.
+    /// An unknown time is not shown: zero would be a time.
     breaker_open_since: Option<Timestamp>,
     oldest_poll: Option<Timestamp>,
     newest_poll: Option<Timestamp>,
@@ -108,7 +108,7 @@ pub struct Totals {
 type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 impl Default for Totals {
-    /// With a zero for each of the short lists, so that a graph begins where something happens.
+    /// With a zero for each label of the short lists, so that graphs show the first increase.
     fn default() -> Self {
         let totals = Self {
             policies: Family::default(),
@@ -150,10 +150,10 @@ impl Default for Totals {
 }
 
 impl Totals {
-    /// Adds what one policy has.
+    /// Adds the share of one policy.
     pub fn add(&mut self, share: &PolicyShare, now: Timestamp) {
         let PolicyShare {
-            standing,
+            state,
             not_ready,
             approval_guard,
             notifying,
@@ -167,9 +167,9 @@ impl Totals {
             instance,
         } = share;
         let labels = PolicyLabels {
-            mode: standing.mode,
-            ready: standing.ready,
-            healthy: standing.healthy,
+            mode: state.mode,
+            ready: state.ready,
+            healthy: state.healthy,
         };
         self.policies.get_or_create(&labels).inc();
         for (family, reason) in [
@@ -281,7 +281,7 @@ impl Totals {
         );
         registry.register(
             "policies_not_ready",
-            "Policies that are not Ready by the reason of that condition",
+            "Policies that are not Ready, by reason",
             self.not_ready,
         );
         registry.register(
@@ -291,24 +291,24 @@ impl Totals {
         );
         registry.register(
             "approval_guard_policies",
-            "Policies by the reason of their condition ApprovalGuardActive",
+            "Policies by reason of their condition ApprovalGuardActive",
             self.approval_guard,
         );
         registry.register(
             "notifying_policies",
-            "Policies by the reason of their condition Notifying",
+            "Policies by reason of their condition Notifying",
             self.notifying,
         );
         register_time(
             registry,
             "oldest_poll_timestamp",
-            "When the policy was last polled that was polled longest ago",
+            "Time of the last poll of the policy that has not been polled for longest",
             self.oldest_poll,
         );
         register_time(
             registry,
             "newest_poll_timestamp",
-            "When any policy was last polled",
+            "Time of the last poll of any policy",
             self.newest_poll,
         );
         registry.register(
@@ -328,45 +328,45 @@ impl Totals {
         );
         registry.register(
             "held",
-            "What the operator would do and does not, by the guard that holds it back",
+            "Held actions, by guard, over all policies",
             self.held,
         );
         registry.register(
             "proposals",
-            "Proposals that are not over by action and phase, over all policies",
+            "Proposals that have not ended, by action and phase, over all policies",
             self.proposals,
         );
         registry.register_with_unit(
             "oldest_proposal_timestamp",
-            "When the proposal was made that has waited longest for an answer, by action",
+            "Creation time of the oldest proposal that waits for an answer, by action",
             Unit::Seconds,
             self.oldest_proposal,
         );
         registry.register_with_unit(
             "next_proposal_expiry_timestamp",
-            "When the next proposal expires that waits for an answer, by action",
+            "Earliest expiry of the proposals that wait for an answer, by action",
             Unit::Seconds,
             self.next_expiry,
         );
         registry.register(
             "breakers_open",
-            "Policies whose breaker is open",
+            "Policies whose circuit breaker is open",
             self.breakers_open,
         );
         registry.register(
             "posthog_features",
-            "Policies by what their PostHog shows",
+            "Policies by feature of their PostHog, and whether it has it",
             self.features,
         );
         registry.register(
             "posthog_unfamiliar",
-            "What PostHog says that this version does not know, by kind, over all policies",
+            "Values from PostHog that this version does not know, by kind, over all policies",
             self.unfamiliar,
         );
         register_time(
             registry,
             "breaker_open_since_timestamp",
-            "Since when the breaker is open that has been so for longest",
+            "Opening time of the circuit breaker that has been open for longest",
             self.breaker_open_since,
         );
     }
@@ -385,7 +385,7 @@ fn earliest(family: &Family<ActionLabels, Seconds>, labels: &ActionLabels, at: T
     family.get_or_create(labels).set(least);
 }
 
-/// Of two times of which either may not be known.
+/// The earlier of two times, either of which may be unknown.
 fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     one.into_iter().chain(other).min()
 }

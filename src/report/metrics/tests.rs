@@ -17,7 +17,7 @@ use crate::{
     decide::{Guard, Held, plan::Kind},
     diagnose::Problem,
     posthog::{ApiKey, client::KeyGate, quota::Share},
-    report::gauges::ReconcileFacts,
+    report::gauges::PollResult,
 };
 
 fn at(second: i64) -> Timestamp {
@@ -52,7 +52,7 @@ fn proposal() -> serde_json::Value {
     })
 }
 
-/// Not Ready, with a proposal, an incident, an open breaker and a broken guard of approvals.
+/// Not Ready, with a proposal, an incident, an open breaker and a admission policies that are not in effect.
 fn status() -> WarehouseSyncPolicyStatus {
     let condition = |type_: &str, status: &str, reason: &str| serde_json::json!({"type": type_, "status": status, "reason": reason, "message": "", "lastTransitionTime": "2026-10-01T00:00:00Z"});
     serde_json::from_value(serde_json::json!({
@@ -110,7 +110,7 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     metrics.reconcile_took(Duration::from_secs(1));
     let problem = Problem::of_source("s".into(), "x", RootCause::Stuck, "r", "m".into());
     let instance = crate::posthog::instance::Instance::default();
-    let pass = ReconcileFacts {
+    let pass = PollResult {
         instance: &instance,
         problems: &[problem],
         counts: failing(3),
@@ -156,11 +156,11 @@ fn a_scrape_says_what_is_wrong_now() {
 }
 
 #[test]
-fn policies_add_up_once_each_and_leave_nothing_behind() {
+fn policies_add_up_once_each_and_are_removed_completely() {
     let gauges = Gauges::default();
     let add = |name: &str, count| {
         let instance = crate::posthog::instance::Instance::default();
-        let pass = ReconcileFacts {
+        let pass = PollResult {
             instance: &instance,
             problems: &[],
             counts: failing(count),
@@ -204,12 +204,12 @@ fn policies_add_up_once_each_and_leave_nothing_behind() {
 }
 
 #[test]
-fn what_was_found_still_counts_while_posthog_cannot_be_read_and_the_poll_is_overdue() {
+fn findings_are_still_counted_while_posthog_cannot_be_polled_and_the_poll_is_overdue() {
     let (metrics, _gate) = full();
     let later = (at(1_000), SignedDuration::from_secs(30));
     metrics
         .gauges
-        .hindered(&named("a"), &policy(), &status(), later);
+        .poll_failed(&named("a"), &policy(), &status(), later);
     let text = metrics.encode(at(1_000)).unwrap();
     for line in [
         r#"warehouse_sync_schemas{verdict="failing"} 3"#,
@@ -224,14 +224,14 @@ fn what_was_found_still_counts_while_posthog_cannot_be_read_and_the_poll_is_over
 fn a_new_leader_knows_from_the_status_when_the_last_poll_was() {
     let gauges = Gauges::default();
     let first = (at(100), SignedDuration::from_secs(30));
-    gauges.hindered(&named("a"), &policy(), &status(), first);
+    gauges.poll_failed(&named("a"), &policy(), &status(), first);
     let mut text = String::new();
     encode_registry(&mut text, &gauges.registry("w", &[], at(100))).unwrap();
     assert!(text.contains("oldest_poll_timestamp_seconds 5.0"), "{text}");
     assert!(text.contains("policies_overdue 0"), "{text}");
 }
 
-/// A key that nobody uses any more must not keep a standby's gauges alive.
+/// A key that is no longer used must not keep a standby's gauges alive.
 #[test]
 fn the_quota_of_a_key_is_shown_while_a_policy_uses_it() {
     let (metrics, gate) = full();
@@ -364,7 +364,7 @@ fn a_metric_that_is_registered_is_set_by_these_tests() {
     );
 }
 
-/// A label with a value for each object would fill the memory of whoever scrapes.
+/// A label with a value for each object would fill the scraper's memory.
 #[test]
 fn no_label_names_an_object() {
     let (metrics, _gate) = full();

@@ -1,4 +1,4 @@
-//! What is announced once to each receiver: from what stands in a status to what the status remembers of it.
+//! Which situations of a status each receiver is notified of, once.
 //!
 //! A row is written before anything is sent, and a receiver leaves its `owed` only after it has answered: a crash in between
 //! repeats a message, with the same id, and loses none.
@@ -19,15 +19,15 @@ use crate::{
     posthog::{key::hex, redact},
 };
 
-/// Longest sentence on how something ended or why a receiver was not told, in characters; the CRD takes a little more.
+/// Longest sentence on how something ended or why a delivery failed, in characters; the CRD allows a little more.
 const SENTENCE_CAP: usize = 300;
 /// Longest name of a source or a table, in characters.
 const NAME_CAP: usize = 160;
 
-/// What became of one message to one receiver.
+/// The outcome of one message to one receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
-    /// The receiver took it.
+    /// The receiver accepted it.
     Told,
     /// It was given up.
     GaveUp {
@@ -35,12 +35,12 @@ pub enum Delivery {
         why: String,
         /// When.
         at: Timestamp,
-        /// Versions of the Secrets with which it was tried.
+        /// Versions of the Secrets that were used.
         edition: String,
     },
 }
 
-/// Takes note of what became of the message `id` to a receiver.
+/// Records the outcome of the message `id` to a receiver.
 pub fn take_note(announced: &mut Announced, id: &str, channel: &str, delivery: &Delivery) {
     let Announced {
         announcements,
@@ -56,7 +56,7 @@ pub fn take_note(announced: &mut Announced, id: &str, channel: &str, delivery: &
         Delivery::Told => {
             row.told.push(channel.to_owned());
             failing.retain(|known| known.channel != channel);
-            // It works again: what it missed and still stands is told after all.
+            // It works again: what it missed and is still open is sent.
             for row in announcements {
                 if forget(&mut row.gave_up, channel) {
                     row.owed.push(channel.to_owned());
@@ -84,7 +84,7 @@ fn forget(list: &mut Vec<String>, channel: &str) -> bool {
     list.len() < before
 }
 
-/// What is to be remembered once `status` stands, after `old`.
+/// What to remember together with `status`, after `old`.
 #[must_use]
 pub fn next(
     policy: &ValidatedPolicy,
@@ -109,7 +109,7 @@ pub fn next(
         }
     }
     announced.announcements = rows;
-    // A receiver that is no longer named is nobody's; one whose Secret has changed deserves another try.
+    // A receiver that is no longer named is forgotten; one whose Secret has changed is retried.
     announced.failing.retain(|failing| {
         let named = receivers.iter().any(|(key, _)| *key == failing.channel);
         let edition = editions(&failing.channel);
@@ -131,7 +131,7 @@ pub fn next(
     announced
 }
 
-/// What the status calls a receiver, and of what it wants to be told.
+/// The key of a receiver in status, and the events that it is notified of.
 type Receiver<'a> = (String, &'a [Occasion]);
 
 fn receivers(policy: &ValidatedPolicy) -> Vec<Receiver<'_>> {
@@ -141,7 +141,7 @@ fn receivers(policy: &ValidatedPolicy) -> Vec<Receiver<'_>> {
         .collect()
 }
 
-/// Brings the lists of a row in line with the spec: who wants to know and was not told is owed.
+/// Updates the lists of a row to the spec: a receiver of its event that has not been notified is owed.
 fn settle(row: &mut Announcement, receivers: &[Receiver<'_>], fails: impl Fn(&str) -> bool) {
     let wants = |channel: &String| {
         let mut all = receivers.iter();
@@ -153,7 +153,7 @@ fn settle(row: &mut Announcement, receivers: &[Receiver<'_>], fails: impl Fn(&st
         list.retain(&wants);
     }
     row.gave_up.retain(|channel| fails(channel));
-    // Of what is over only those hear who were told of it.
+    // The end is sent only to receivers that were notified of the start.
     if row.occasion == Occasion::Recovered {
         return;
     }
@@ -165,7 +165,7 @@ fn settle(row: &mut Announcement, receivers: &[Receiver<'_>], fails: impl Fn(&st
     }
 }
 
-/// What becomes of a row: it stays as it is, or turns into the news that it is over, or goes.
+/// The next row: unchanged, replaced by the notification that it has ended, or none.
 fn carried(
     policy: &ValidatedPolicy,
     row: Announcement,
@@ -177,13 +177,13 @@ fn carried(
         Occasion::Recovered => return Some(row),
         Occasion::BreakerOpen if status.state.breaker.is_some() => return Some(row),
         Occasion::BreakerOpen => {
-            "The breaker has closed: the operator starts repairs again".to_owned()
+            "The circuit breaker has closed: the operator starts actions again".to_owned()
         }
         Occasion::ApprovalRequired => {
             let proposal = find_proposal(status, &row.about)?;
             match proposal.phase {
                 Phase::Executed => note(proposal),
-                // Who answered knows, and a new one is announced by itself.
+                // The person who answered knows, and a new proposal is announced separately.
                 phase if phase.is_terminal() => return None,
                 _ => return Some(row),
             }
@@ -191,12 +191,12 @@ fn carried(
         Occasion::Escalated => {
             let incident = find_incident(status, &row.about);
             match incident {
-                // The operator came to its end once more: that is announced by itself.
+                // It was escalated again: that is announced separately.
                 Some(incident) if is_escalated(incident) && incident.step_since != row.since => {
                     return None;
                 }
                 Some(_) => return Some(row),
-                // Somebody had it begun anew, or another trouble took its place.
+                // A person restarted it, or another finding replaced it.
                 None if is_still_bad(status, &row) => return Some(row),
                 None => ending(status, &row),
             }
@@ -238,13 +238,13 @@ fn is_still_bad(status: &WarehouseSyncPolicyStatus, row: &Announcement) -> bool 
     found || status.findings_truncated.is_some()
 }
 
-/// How the incident of a row came to its end.
+/// How the incident of a row ended.
 fn ending(status: &WarehouseSyncPolicyStatus, row: &Announcement) -> String {
     let why = status.why_closed(&row.about);
     why.unwrap_or("the incident is closed").to_owned()
 }
 
-/// What stands in a status that somebody may want to be told, the widest first.
+/// The situations in a status that receivers can be notified of, the widest first.
 fn standing(policy: &ValidatedPolicy, status: &WarehouseSyncPolicyStatus) -> Vec<Announcement> {
     let breaker = status.state.breaker.iter().map(|breaker| {
         let since = breaker.open_since;
@@ -301,7 +301,7 @@ fn row(
     }
 }
 
-/// Of the breaker there is only one, whenever it was opened: a person's request to try at once moves that time.
+/// There is only one breaker, whenever it was opened: a person's request to try at once changes that time.
 fn is_same(known: &Announcement, row: &Announcement) -> bool {
     known.id == row.id
         || (known.occasion, row.occasion) == (Occasion::BreakerOpen, Occasion::BreakerOpen)

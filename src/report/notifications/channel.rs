@@ -1,4 +1,4 @@
-//! A receiver: where it is, and how it is spoken to. Its URL is a secret, for whoever knows it can write to it.
+//! A receiver: its URL and protocol. The URL is a secret: anyone who knows it can post to it.
 
 use std::{collections::HashMap, fmt};
 
@@ -27,18 +27,18 @@ pub struct SecretValue {
     pub version: String,
 }
 
-/// A receiver that can be told.
+/// A receiver that can be notified.
 #[derive(Clone)]
 pub struct Channel {
-    /// Names it in the status.
+    /// Its key in status.
     pub key: String,
-    /// What people call it.
+    /// Its name for people.
     pub name: String,
     /// Where it is.
     pub address: Address,
-    /// What messages to it are signed with; none for Slack.
+    /// The signing key of its messages; none for Slack.
     pub signing_key: Option<SigningKey>,
-    /// Tells these versions of its Secrets from others.
+    /// Identifies the versions of its Secrets.
     pub edition: String,
 }
 
@@ -88,14 +88,14 @@ impl Address {
         &self.host
     }
 
-    /// Tells two URLs apart without showing either.
+    /// Distinguishes URLs without showing them.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.expose().as_bytes()).into()
     }
 }
 
-/// What names a receiver in the status: the same as long as the policy names the same key of the same Secret.
+/// The key of a receiver in status: the same while the policy names the same key of the same Secret.
 #[must_use]
 pub fn key(notification: &Notification) -> String {
     let SecretKeyRef { name, key } = &notification.secret_ref;
@@ -103,7 +103,7 @@ pub fn key(notification: &Notification) -> String {
     hex(&Sha256::digest(format!("{type_}\n{name}\n{key}"))[..6])
 }
 
-/// What people call a receiver.
+/// The name of a receiver for people.
 #[must_use]
 pub fn name(notification: &Notification) -> String {
     format!(
@@ -117,17 +117,17 @@ fn place(SecretKeyRef { name, key }: &SecretKeyRef) -> String {
     format!("key {key:?} of Secret {name}")
 }
 
-/// The receivers of a policy: each can be told, or a sentence says why not and what to do.
+/// The receivers of a policy: each can be notified, or a sentence says why not and what to do.
 #[derive(Debug, Clone, Default)]
 pub struct Channels(Vec<(String, Result<Channel, String>)>);
 
 impl Channels {
-    /// Takes note of a receiver.
+    /// Adds a receiver.
     pub fn add(&mut self, notification: &Notification, channel: Result<Channel, String>) {
         self.0.push((key(notification), channel));
     }
 
-    /// Those that can be told, by what the status calls them.
+    /// Those that can be notified, by their key in status.
     #[must_use]
     pub fn usable(&self) -> HashMap<&str, &Channel> {
         let all = self.0.iter();
@@ -142,7 +142,7 @@ impl Channels {
     }
 }
 
-/// The receiver that `notification` means, by what its Secrets hold.
+/// The receiver of `notification`, from the values of its Secrets.
 pub fn open(
     notification: &Notification,
     namespace: &str,
@@ -153,14 +153,14 @@ pub fn open(
     let at = place(&notification.secret_ref);
     let Some(address) = Address::parse(url.value.expose_secret()) else {
         return Err(format!(
-            "{at} is not the URL of a receiver: put https://HOST/… without a user name there (it is shown nowhere)"
+            "{at} is not the URL of a receiver: use https://HOST/… without a user name (the URL is never shown)"
         ));
     };
     if hosts.check(address.host()).is_err() {
         let SecretKeyRef { name, key } = &notification.secret_ref;
-        // Not the host: whoever runs the receiver may hold it to be a part of the secret.
+        // Without the host: it may be part of the secret.
         return Err(format!(
-            "The host of the URL in {at} is not on the operator's list of --allowed-notify-host ({}). If it may be told, start the operator \
+            "The host of the URL in {at} is not allowed by --allowed-notify-host ({}). To allow it, start the operator \
              with --allowed-notify-host=HOST; this prints the host: kubectl get secret {name} -n {namespace} -o jsonpath='{{.data.{}}}' | base64 -d | cut -d/ -f3",
             hosts.in_words(),
             key.replace('.', "\\.")
@@ -192,7 +192,7 @@ pub fn open(
 fn wrong_key(at: &SecretKeyRef, namespace: &str) -> String {
     let SecretKeyRef { name, key } = at;
     format!(
-        "{} is no key for signatures (whsec_ and 24 to 64 bytes in base64): kubectl patch secret {name} -n {namespace} \
+        "{} is not a signing key (whsec_ and 24 to 64 bytes in base64): kubectl patch secret {name} -n {namespace} \
          -p '{{\"stringData\":{{\"{key}\":\"whsec_'$(openssl rand -base64 32)'\"}}}}'",
         place(at)
     )
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_hosts_over_https_can_be_told() {
+    fn only_listed_hosts_over_https_can_be_notified() {
         for url in [
             "https://hooks.slack.com/services/T0/B0/canary",
             "https://HOOKS.slack.com:443/services/T0/B0/canary\n",
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_told_only_if_the_operator_may() {
+    fn a_receiver_on_this_machine_is_used_only_if_a_flag_allows_it() {
         let url = held("http://127.0.0.1:80/x");
         assert!(open(&slack(), "n", &url, None, &HostList::new(&[], true)).is_ok());
     }

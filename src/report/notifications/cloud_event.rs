@@ -2,17 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::letter::Letter;
+use super::message::Message;
 
-/// The event of a letter; `held_back` is how many more wait for the same receiver because it is told no more at a time.
+/// The event of a notification; `held_back` is how many more wait for the same receiver because of its rate limit.
 #[must_use]
-pub fn compose(letter: &Letter, held_back: usize) -> Value {
-    let Letter {
+pub fn compose(message: &Message, held_back: usize) -> Value {
+    let Message {
         id,
         occasion,
         since,
         content,
-    } = letter;
+    } = message;
     // It has no map with keys other than texts, so it can be written.
     let mut data = serde_json::to_value(content).unwrap_or_default();
     if let (Some(data), true) = (data.as_object_mut(), held_back > 0) {

@@ -1,12 +1,12 @@
-//! Who is told when a person is needed, of what, and in which words.
+//! Notifications: which receivers are notified when a person is needed, and with which text.
 //!
-//! A status says what stands; [`announced`] keeps in it what was told to whom; [`letter`] puts what is owed into words;
-//! [`outbox`] says what to send when. All of it is pure. Sending is the business of a [`Courier`], outside any reconcile.
+//! [`announced`] keeps in status which receiver got which notification; [`message`] writes the texts; [`outbox`] decides what to
+//! send when. All of it is pure. A [`Courier`] sends, outside any reconcile.
 
 pub mod announced;
 pub mod channel;
 pub mod cloud_event;
-pub mod letter;
+pub mod message;
 pub mod outbox;
 pub mod signature;
 pub mod slack;
@@ -16,7 +16,7 @@ mod tests;
 use std::time::Duration;
 
 pub use channel::{Channel, Channels};
-pub use letter::Letter;
+pub use message::Message;
 pub use outbox::Outbox;
 
 /// A message as it goes over the wire.
@@ -32,14 +32,14 @@ pub struct Parcel {
 
 /// What a receiver answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// 2xx: it was taken.
-    Taken,
+pub enum ReceiverAnswer {
+    /// 2xx: it was accepted.
+    Accepted,
     /// Anything else, or nothing.
-    NotTaken {
+    NotAccepted {
         /// Why, without any part of the URL.
         why: String,
-        /// True if it may be taken another time.
+        /// True if a retry may succeed.
         passes: bool,
         /// How long the receiver asks to wait.
         wait: Option<Duration>,
@@ -48,24 +48,24 @@ pub enum Reply {
 
 /// The narrow port to receivers. Two users: the real client, and tests.
 pub trait Courier: Send + Sync + 'static {
-    /// Brings one message to a receiver, once, before a deadline.
-    fn deliver(&self, to: &Channel, parcel: Parcel) -> impl Future<Output = Reply> + Send;
+    /// Sends one message to a receiver, once, before a deadline.
+    fn deliver(&self, to: &Channel, parcel: Parcel) -> impl Future<Output = ReceiverAnswer> + Send;
 }
 
-/// The message of a letter in the receiver's language, signed as of `now`.
+/// The message of a notification in the receiver's format, signed as of `now`.
 #[must_use]
-pub fn parcel(letter: &Letter, to: &Channel, held_back: usize, now: jiff::Timestamp) -> Parcel {
+pub fn parcel(message: &Message, to: &Channel, held_back: usize, now: jiff::Timestamp) -> Parcel {
     match &to.signing_key {
         None => Parcel {
             content_type: "application/json",
             headers: Vec::new(),
-            body: slack::message(letter, held_back).to_string(),
+            body: slack::message(message, held_back).to_string(),
         },
         Some(key) => {
-            let body = cloud_event::compose(letter, held_back).to_string();
+            let body = cloud_event::compose(message, held_back).to_string();
             Parcel {
                 content_type: "application/cloudevents+json; charset=utf-8",
-                headers: signature::headers(key, &letter.id, now, &body),
+                headers: signature::headers(key, &message.id, now, &body),
                 body,
             }
         }

@@ -1,7 +1,7 @@
 //! What waits to be sent, and when: in memory, bounded, and never awaited by a reconcile.
 //!
-//! Each pass offers all that its status owes. What the outbox has no room for, or loses with the process, the next pass offers
-//! again. Messages to one URL go one by one: at most [`BURST`] at once, then as fast as the allowance grows back; after a failure
+//! Each reconcile offers all notifications that its status owes. What the outbox has no room for, or loses with the process, the
+//! next reconcile offers again. Messages to one URL go one by one: at most [`BURST`] at once, then as fast as the allowance grows back; after a failure
 //! they wait longer each time, and after [`TRIES`] in a row what waits for that URL is given up.
 
 use std::{
@@ -14,10 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::{
-    Reply,
+    ReceiverAnswer,
     announced::{Delivery, take_note},
     channel::Channel,
-    letter::Letter,
+    message::Message,
 };
 use crate::api::{announced::Announced, validated::PolicyRef};
 
@@ -29,7 +29,7 @@ pub const TRIES: u32 = 6;
 const MOST_FOR_ONE: usize = 256;
 /// Most messages that wait at all. Each has a few KiB.
 const MOST: usize = 4_000;
-/// Most messages that are on their way at a time: receivers that do not answer hold up no more than these.
+/// Most messages that are being sent at a time: receivers that do not answer block no more than these.
 const MOST_UNDER_WAY: usize = 32;
 
 /// How fast messages go out.
@@ -79,7 +79,7 @@ pub struct Due {
     /// The policy that it is of.
     pub at: PolicyRef,
     /// What it says.
-    pub letter: Arc<Letter>,
+    pub message: Arc<Message>,
     /// Who gets it.
     pub to: Channel,
     /// How many more wait for the same receiver because no more go out now.
@@ -102,9 +102,9 @@ pub struct Outbox {
     changed: Arc<Notify>,
 }
 
-/// Policy, id of the letter, receiver.
+/// Policy, id of the message, receiver.
 type Key = (PolicyRef, String, String);
-/// Tells URLs apart.
+/// Distinguishes URLs.
 type Lane = [u8; 32];
 
 #[derive(Debug, Default)]
@@ -112,7 +112,7 @@ struct Inner {
     waiting: VecDeque<Waiting>,
     under_way: HashSet<Key>,
     lanes: HashMap<Lane, LaneState>,
-    /// What became of messages, in the order of the answers, until a status says so.
+    /// The outcome of messages, in the order of the answers, until a status has it.
     deliveries: HashMap<PolicyRef, Vec<Delivered>>,
 }
 
@@ -126,18 +126,22 @@ struct Delivered {
 #[derive(Debug, Clone)]
 struct Waiting {
     at: PolicyRef,
-    letter: Arc<Letter>,
+    message: Arc<Message>,
     to: Channel,
     lane: Lane,
 }
 
 impl Waiting {
     fn is_same(&self, other: &Self) -> bool {
-        self.letter.id == other.letter.id && self.to.key == other.to.key
+        self.message.id == other.message.id && self.to.key == other.to.key
     }
 
     fn key(&self) -> Key {
-        (self.at.clone(), self.letter.id.clone(), self.to.key.clone())
+        (
+            self.at.clone(),
+            self.message.id.clone(),
+            self.to.key.clone(),
+        )
     }
 }
 
@@ -152,8 +156,8 @@ struct LaneState {
 }
 
 impl Outbox {
-    /// Takes over from a pass all that it owes. What waits of the policy already keeps its place; the rest of it goes.
-    pub fn offer(&self, at: &PolicyRef, written: &Announced, owed: Vec<(Arc<Letter>, Channel)>) {
+    /// Takes all notifications that a reconcile owes. Those that already wait keep their place; others of the policy are dropped.
+    pub fn offer(&self, at: &PolicyRef, written: &Announced, owed: Vec<(Arc<Message>, Channel)>) {
         let mut inner = self.lock();
         inner.keep_unwritten(at, written);
         let fresh = inner.replace(at, owed);
@@ -163,7 +167,7 @@ impl Outbox {
         }
     }
 
-    /// Completes what a status says was announced with what this process knows beside.
+    /// Adds to the announcements of a status the outcomes that it does not have yet.
     pub fn complete(&self, at: &PolicyRef, announced: &mut Announced) {
         let inner = self.lock();
         for known in inner.deliveries.get(at).into_iter().flatten() {
@@ -171,7 +175,7 @@ impl Outbox {
         }
     }
 
-    /// Forgets a policy that is gone, or another's to look after.
+    /// Forgets a policy that was deleted, or that another replica now handles.
     pub fn forget(&self, at: &PolicyRef) {
         let mut inner = self.lock();
         inner.waiting.retain(|waiting| waiting.at != *at);
@@ -179,14 +183,20 @@ impl Outbox {
         inner.deliveries.remove(at);
     }
 
-    /// What to do now. What is given out is under way until [`Self::done`] is told what became of it.
+    /// What to do now. A message counts as being sent until [`Self::done`] is called with its outcome.
     #[must_use]
     pub fn next(&self, pace: &Pace, now: Timestamp) -> NextDelivery {
         self.lock().next(pace, now)
     }
 
-    /// Takes note of an answer; says what came of it, in a word for metrics.
-    pub fn done(&self, due: &Due, answer: &Reply, pace: &Pace, now: Timestamp) -> &'static str {
+    /// Records an answer; returns the outcome as a label of metrics.
+    pub fn done(
+        &self,
+        due: &Due,
+        answer: &ReceiverAnswer,
+        pace: &Pace,
+        now: Timestamp,
+    ) -> &'static str {
         let outcome = self.lock().done(due, answer, pace, now);
         self.changed.notify_one();
         outcome
@@ -217,12 +227,12 @@ impl Inner {
         }
     }
 
-    /// Brings what waits of a policy up to date; returns what is new.
-    fn replace(&mut self, at: &PolicyRef, owed: Vec<(Arc<Letter>, Channel)>) -> Vec<Waiting> {
-        let owed = owed.into_iter().map(|(letter, to)| Waiting {
+    /// Updates the waiting messages of a policy; returns the new ones.
+    fn replace(&mut self, at: &PolicyRef, owed: Vec<(Arc<Message>, Channel)>) -> Vec<Waiting> {
+        let owed = owed.into_iter().map(|(message, to)| Waiting {
             at: at.clone(),
             lane: to.address.digest(),
-            letter,
+            message,
             to,
         });
         let mut owed: Vec<Waiting> = owed.collect();
@@ -262,7 +272,7 @@ impl Inner {
 
     /// True for what is on its way, or was answered and is not yet written down.
     fn is_settled(&self, waiting: &Waiting) -> bool {
-        let (id, channel) = (&waiting.letter.id, &waiting.to.key);
+        let (id, channel) = (&waiting.message.id, &waiting.to.key);
         let mut answered = self.deliveries.get(&waiting.at).into_iter().flatten();
         answered.any(|known| known.id == *id && known.channel == *channel)
             || self.under_way.contains(&waiting.key())
@@ -277,7 +287,7 @@ impl Inner {
         let mut looked: HashSet<Lane> = HashSet::new();
         for place in 0..self.waiting.len() {
             let lane = self.waiting[place].lane;
-            // The first of a lane speaks for all that wait behind it.
+            // Only the first of a lane can be next.
             if !looked.insert(lane) {
                 continue;
             }
@@ -302,10 +312,12 @@ impl Inner {
             let same = |other: &&Waiting| other.lane == lane && other.at == waiting.at;
             let held_back = self.waiting.iter().filter(same).count();
             self.under_way.insert(waiting.key());
-            let Waiting { at, letter, to, .. } = waiting;
+            let Waiting {
+                at, message, to, ..
+            } = waiting;
             return NextDelivery::Send(Box::new(Due {
                 at,
-                letter,
+                message,
                 to,
                 held_back: if is_last { held_back } else { 0 },
             }));
@@ -323,11 +335,17 @@ impl Inner {
         });
     }
 
-    fn done(&mut self, due: &Due, answer: &Reply, pace: &Pace, now: Timestamp) -> &'static str {
+    fn done(
+        &mut self,
+        due: &Due,
+        answer: &ReceiverAnswer,
+        pace: &Pace,
+        now: Timestamp,
+    ) -> &'static str {
         let lane = due.to.address.digest();
         let waiting = Waiting {
             at: due.at.clone(),
-            letter: due.letter.clone(),
+            message: due.message.clone(),
             to: due.to.clone(),
             lane,
         };
@@ -338,7 +356,7 @@ impl Inner {
             .or_insert_with(|| LaneState::new(now));
         state.busy = false;
         match answer {
-            Reply::Taken => {
+            ReceiverAnswer::Accepted => {
                 state.failures = 0;
                 state.not_before = later(now, pace.gap);
                 if is_ours {
@@ -346,7 +364,7 @@ impl Inner {
                 }
                 "delivered"
             }
-            Reply::NotTaken { why, passes, wait } => {
+            ReceiverAnswer::NotAccepted { why, passes, wait } => {
                 state.failures = state.failures.saturating_add(1);
                 let pause = state
                     .pause(pace)
@@ -355,7 +373,7 @@ impl Inner {
                 let is_out = state.failures >= TRIES;
                 if *passes && !is_out {
                     if is_ours {
-                        // First again: what is told of first happened first.
+                        // First again: messages are sent in the order of what happened.
                         self.waiting.push_front(waiting);
                     }
                     return "retried";
@@ -383,7 +401,7 @@ impl Inner {
     }
 
     fn deliver(&mut self, waiting: &Waiting, delivery: Delivery) {
-        let (id, channel) = (waiting.letter.id.clone(), waiting.to.key.clone());
+        let (id, channel) = (waiting.message.id.clone(), waiting.to.key.clone());
         let known = self.deliveries.entry(waiting.at.clone()).or_default();
         if delivery == Delivery::Told {
             // It works again: what was given up before and is not yet written down is still owed.
@@ -455,7 +473,7 @@ fn signed(wait: Duration) -> SignedDuration {
 mod tests {
     use super::{
         super::{
-            letter::LetterContent,
+            message::MessageContent,
             tests::{channel, now, policy},
         },
         *,
@@ -476,12 +494,12 @@ mod tests {
         channel(&policy(SLACK), 0, &format!("https://hooks.example/{url}"))
     }
 
-    fn letter(id: usize) -> Arc<Letter> {
-        Arc::new(Letter {
+    fn message(id: usize) -> Arc<Message> {
+        Arc::new(Message {
             id: format!("{id:03}"),
             occasion: Occasion::Escalated,
             since: now(),
-            content: LetterContent {
+            content: MessageContent {
                 policy: "p".into(),
                 namespace: "n".into(),
                 host: String::new(),
@@ -498,7 +516,7 @@ mod tests {
         })
     }
 
-    /// A status that owes these letters to a receiver.
+    /// A status that owes these messages to a receiver.
     fn owing(ids: std::ops::Range<usize>, to: &Channel) -> Announced {
         let row = |id: usize| Announcement {
             id: format!("{id:03}"),
@@ -521,7 +539,7 @@ mod tests {
     }
 
     fn offer(outbox: &Outbox, policy: &str, ids: std::ops::Range<usize>, to: &Channel) {
-        let owed = ids.clone().map(|id| (letter(id), to.clone())).collect();
+        let owed = ids.clone().map(|id| (message(id), to.clone())).collect();
         outbox.offer(&at(policy), &owing(ids, to), owed);
     }
 
@@ -539,8 +557,8 @@ mod tests {
         }
     }
 
-    fn no(passes: bool, wait: Option<Duration>) -> Reply {
-        Reply::NotTaken {
+    fn no(passes: bool, wait: Option<Duration>) -> ReceiverAnswer {
+        ReceiverAnswer::NotAccepted {
             why: "HTTP 500".into(),
             passes,
             wait,
@@ -555,27 +573,27 @@ mod tests {
         let first = take(&outbox, now()).unwrap();
         let other = take(&outbox, now()).unwrap();
         assert_eq!(
-            (first.letter.id.as_str(), other.letter.id.as_str()),
+            (first.message.id.as_str(), other.message.id.as_str()),
             ("000", "002")
         );
         assert!(take(&outbox, now()).is_none());
         assert_eq!(
-            outbox.done(&first, &Reply::Taken, &PACE, now()),
+            outbox.done(&first, &ReceiverAnswer::Accepted, &PACE, now()),
             "delivered"
         );
         assert_eq!(waits_until(&outbox, now()), PACE.gap);
     }
 
     #[test]
-    fn what_was_offered_already_is_not_sent_twice() {
+    fn a_message_that_is_offered_twice_is_sent_once() {
         let outbox = Outbox::default();
         let mut announced = owing(0..1, &to("x"));
         offer(&outbox, "a", 0..1, &to("x"));
         offer(&outbox, "a", 0..1, &to("x"));
         let due = take(&outbox, now()).unwrap();
-        // Under way, and answered but not yet written down.
+        // In progress, and answered but not yet in status.
         offer(&outbox, "a", 0..1, &to("x"));
-        outbox.done(&due, &Reply::Taken, &PACE, now());
+        outbox.done(&due, &ReceiverAnswer::Accepted, &PACE, now());
         offer(&outbox, "a", 0..1, &to("x"));
         let later = now() + SignedDuration::from_hours(1);
         assert!(take(&outbox, later).is_none());
@@ -597,7 +615,7 @@ mod tests {
         for _ in 0..BURST + 2 {
             while take(&outbox, time).is_none_or(|due| {
                 held_back.push(due.held_back);
-                outbox.done(&due, &Reply::Taken, &PACE, time);
+                outbox.done(&due, &ReceiverAnswer::Accepted, &PACE, time);
                 false
             }) {
                 time += waits_until(&outbox, time);
@@ -623,7 +641,7 @@ mod tests {
         let mut waits = Vec::new();
         for outcome in ["retried"; 5] {
             let due = take(&outbox, time).unwrap();
-            assert_eq!(due.letter.id, "000");
+            assert_eq!(due.message.id, "000");
             assert_eq!(outbox.done(&due, &no(true, None), &PACE, time), outcome);
             let wait = waits_until(&outbox, time);
             waits.push(wait.as_secs());
@@ -647,7 +665,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_will_not_pass_ends_only_that_message_and_a_wish_to_wait_is_heeded() {
+    fn a_permanent_refusal_gives_up_only_that_message_and_retry_after_is_honoured() {
         let outbox = Outbox::default();
         offer(&outbox, "a", 0..2, &to("x"));
         let due = take(&outbox, now()).unwrap();
@@ -657,26 +675,26 @@ mod tests {
         );
         let later = now() + waits_until(&outbox, now());
         let due = take(&outbox, later).unwrap();
-        assert_eq!(due.letter.id, "001");
+        assert_eq!(due.message.id, "001");
         let wait = Some(Duration::from_mins(20));
         assert_eq!(outbox.done(&due, &no(true, wait), &PACE, later), "retried");
         assert_eq!(waits_until(&outbox, later), SignedDuration::from_mins(20));
-        // It works again: what was given up meanwhile is owed once more.
+        // It works again: what was given up in the meantime is owed again.
         let later = later + SignedDuration::from_mins(20);
         let due = take(&outbox, later).unwrap();
-        outbox.done(&due, &Reply::Taken, &PACE, later);
+        outbox.done(&due, &ReceiverAnswer::Accepted, &PACE, later);
         offer(&outbox, "a", 0..2, &to("x"));
         let later = later + SignedDuration::from_mins(1);
-        assert_eq!(take(&outbox, later).unwrap().letter.id, "000");
+        assert_eq!(take(&outbox, later).unwrap().message.id, "000");
     }
 
     #[test]
-    fn what_is_no_longer_owed_and_policies_that_are_gone_are_not_told() {
+    fn what_is_no_longer_owed_and_deleted_policies_are_not_announced() {
         let outbox = Outbox::default();
         offer(&outbox, "a", 0..2, &to("x"));
         offer(&outbox, "a", 1..2, &to("x"));
         let due = take(&outbox, now()).unwrap();
-        assert_eq!(due.letter.id, "001");
+        assert_eq!(due.message.id, "001");
         outbox.forget(&at("a"));
         outbox.done(&due, &no(true, None), &PACE, now());
         assert!(take(&outbox, now() + SignedDuration::from_hours(1)).is_none());
@@ -685,7 +703,7 @@ mod tests {
     }
 
     #[test]
-    fn receivers_that_never_answer_take_neither_more_memory_nor_the_place_of_others_for_ever() {
+    fn receivers_that_never_answer_use_bounded_memory_and_do_not_block_others() {
         let outbox = Outbox::default();
         for policy in 0..100 {
             offer(&outbox, &format!("p{policy}"), 0..200, &to("same"));

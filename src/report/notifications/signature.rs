@@ -1,5 +1,5 @@
 //! Signatures after Standard Webhooks 1.0 (standardwebhooks.com): over id, time of the try and body, so that a receiver can
-//! tell a forged message, an altered one, and an old one that is sent again.
+//! detect forged, altered and replayed messages.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;

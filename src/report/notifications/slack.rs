@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::letter::{Asked, Letter, LetterContent};
+use super::message::{Asked, Message, MessageContent};
 use crate::{
     api::{notification::Occasion, proposal::LosesData},
     posthog::redact,
@@ -14,15 +14,15 @@ const HEADER_CAP: usize = 150;
 /// Longest text that a section takes, in characters, is 3,000; escaping may make five of one.
 const TEXT_CAP: usize = 550;
 
-/// The message of a letter; `held_back` is how many more wait for the same receiver.
+/// The message of a notification; `held_back` is how many more wait for the same receiver.
 #[must_use]
-pub fn message(letter: &Letter, held_back: usize) -> Value {
-    let Letter {
+pub fn message(message: &Message, held_back: usize) -> Value {
+    let Message {
         occasion,
         content,
         since,
         ..
-    } = letter;
+    } = message;
     let headline = format!("{}: {}", heading(*occasion), content.title());
     let headline = redact::one_line(&headline, HEADER_CAP);
     let header = json!({"type": "plain_text", "text": headline, "emoji": false});
@@ -36,7 +36,7 @@ pub fn message(letter: &Letter, held_back: usize) -> Value {
         content.policy, content.namespace, content.project_id, content.host
     );
     if held_back > 0 {
-        about = format!("{about} · {held_back} more are held back and follow one by one");
+        about = format!("{about} · {held_back} more follow, one at a time");
     }
     blocks.push(json!({"type": "context", "elements": [mrkdwn(&escaped(&about))]}));
     json!({
@@ -59,7 +59,7 @@ const fn heading(occasion: Occasion) -> &'static str {
 }
 
 /// What happened, and what comes next. Each text has a section of its own, so that none can make another too long.
-fn news(content: &LetterContent) -> [Value; 2] {
+fn news(content: &MessageContent) -> [Value; 2] {
     let cause = content
         .cause
         .map_or_else(String::new, |cause| format!("*{}*: ", cause.as_str()));
@@ -95,7 +95,7 @@ fn section(text: &str) -> Value {
     json!({"type": "section", "text": mrkdwn(text)})
 }
 
-/// `verbatim`: Slack makes no links of what looks like one.
+/// `verbatim`: Slack does not turn text into links.
 fn mrkdwn(text: &str) -> Value {
     json!({"type": "mrkdwn", "text": text, "verbatim": true})
 }

@@ -1,4 +1,4 @@
-//! From a status to what is remembered, to letters, to messages: tables.
+//! From a status to what is remembered, to messages, to messages: tables.
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -8,7 +8,7 @@ use super::{
     announced::{Delivery, next, take_note},
     channel::{self, Channel, Channels, SecretValue},
     cloud_event,
-    letter::{self, Letter},
+    message::{self, Message},
     slack,
 };
 use crate::{
@@ -51,11 +51,11 @@ fn escalated() -> WarehouseSyncPolicyStatus {
 }
 
 fn proposal(phase: &str, reason: &str) -> Value {
-    json!({"id": "rs-abcdefghijklmnopqrstuvwxyz", "action": "Resync", "phase": phase, "steps": ["wipe public.orders", "import it anew"],
+    json!({"id": "rs-abcdefghijklmnopqrstuvwxyz", "action": "Resync", "phase": phase, "steps": ["wipe public.orders", "import it again"],
         "target": {"projectId": 12345, "source": "Postgres prod", "sourceId": "s1", "schema": "public.orders", "schemaId": "t1"},
         "material": {"version": 1, "nonce": "0", "policyUid": "u1", "action": "Resync", "steps": [], "host": "https://us.posthog.com",
             "projectId": 12345, "sourceId": "s1", "cause": "DataTypeMismatch", "rule": "r"},
-        "reason": reason, "impact": {"losesData": "Yes", "cost": "1,000 rows are imported anew."},
+        "reason": reason, "impact": {"losesData": "Yes", "cost": "1,000 rows are imported again."},
         "approveCommand": "kubectl annotate wsp p -n n approve.warehousesync.dev/rs-abcdefghijklmnopqrstuvwxyz=\"$(kubectl auth whoami)\"",
         "createdAt": NOW, "expiresAt": "2026-10-08T00:00:00Z"})
 }
@@ -65,7 +65,7 @@ fn waiting(reason: &str) -> WarehouseSyncPolicyStatus {
 }
 
 fn open_breaker(since: &str) -> WarehouseSyncPolicyStatus {
-    status(json!({"state": {"breaker": {"openSince": since, "why": "3 of 4 sources turned bad"}}}))
+    status(json!({"state": {"breaker": {"openSince": since, "why": "3 of 4 sources failed"}}}))
 }
 
 fn well() -> WarehouseSyncPolicyStatus {
@@ -106,7 +106,7 @@ fn gave_up(edition: &str) -> Delivery {
 }
 
 #[test]
-fn what_stands_is_owed_to_who_wants_to_know_and_only_once() {
+fn each_situation_is_owed_once_to_the_receivers_of_its_event() {
     let policy = policy(BOTH);
     let first = next(
         &policy,
@@ -130,7 +130,7 @@ fn what_stands_is_owed_to_who_wants_to_know_and_only_once() {
 }
 
 #[test]
-fn an_id_says_what_stands_and_nothing_else() {
+fn an_id_depends_only_on_the_situation() {
     let slack = policy("[{type: Slack, secretRef: {name: s, key: url}}]");
     let first = after(&slack, &[escalated()]);
     let other = after(&policy(BOTH), &[escalated()]);
@@ -142,7 +142,7 @@ fn an_id_says_what_stands_and_nothing_else() {
 }
 
 #[test]
-fn the_end_is_told_to_who_was_told_of_the_trouble() {
+fn the_end_is_sent_to_receivers_that_were_notified_of_the_start() {
     let policy = policy(BOTH);
     let rows_of = |statuses: &[WarehouseSyncPolicyStatus], last: &WarehouseSyncPolicyStatus| {
         let before = after(&policy, statuses);
@@ -175,7 +175,7 @@ fn the_end_is_told_to_who_was_told_of_the_trouble() {
 }
 
 #[test]
-fn nothing_is_called_over_that_may_not_be() {
+fn nothing_is_reported_as_ended_that_may_not_have_ended() {
     let policy = policy(BOTH);
     let finding = |schema: &str, source: &str| {
         status(
@@ -208,7 +208,7 @@ fn nothing_is_called_over_that_may_not_be() {
 }
 
 #[test]
-fn what_was_given_up_is_told_once_the_receiver_works_again_or_its_secret_changed() {
+fn given_up_messages_are_sent_once_the_receiver_works_again_or_its_secret_changed() {
     let policy = policy("[{type: Slack, secretRef: {name: s, key: url}}]");
     let first = next(
         &policy,
@@ -281,27 +281,27 @@ pub(super) fn channel(policy: &ValidatedPolicy, number: usize, url: &str) -> Cha
     channel::open(notification, "n", &held(url), Some(&key), &hosts).unwrap()
 }
 
-fn letters(status: &WarehouseSyncPolicyStatus) -> Vec<Letter> {
+fn messages(status: &WarehouseSyncPolicyStatus) -> Vec<Message> {
     let policy = policy(BOTH);
     let mut status = status.clone();
     status.state.announced = next(&policy, &Announced::default(), &status, |_| None, now());
     let mut channels = Channels::default();
     let slack = channel(&policy, 0, "https://hooks.example/x");
     channels.add(&policy.notifications[0], Ok(slack));
-    channels.add(&policy.notifications[1], Err("not released".into()));
-    let owed = letter::owed(&policy, &status, &channels);
+    channels.add(&policy.notifications[1], Err("no label".into()));
+    let owed = message::owed(&policy, &status, &channels);
     owed.into_iter()
-        .map(|(letter, _)| (*letter).clone())
+        .map(|(message, _)| (*message).clone())
         .collect()
 }
 
 #[test]
 fn a_cloud_event_says_what_waits_and_how_to_answer() {
-    let letter = &letters(&waiting("Cannot convert value to int64"))[0];
-    let event = cloud_event::compose(letter, 0);
+    let message = &messages(&waiting("Cannot convert value to int64"))[0];
+    let event = cloud_event::compose(message, 0);
     let expected = json!({
         "specversion": "1.0",
-        "id": letter.id,
+        "id": message.id,
         "source": "/apis/warehousesync.dev/v1alpha1/namespaces/n/warehousesyncpolicies/p",
         "type": "dev.warehousesync.approval-required",
         "subject": "Postgres prod public.orders",
@@ -318,13 +318,13 @@ fn a_cloud_event_says_what_waits_and_how_to_answer() {
             "schemaId": "t1",
             "cause": "DataTypeMismatch",
             "message": "Cannot convert value to int64",
-            "nextAction": "Approve or deny it with one of the commands; until then nothing is done.",
+            "nextAction": "Approve or deny it with one of the commands. The operator does nothing about it until then.",
             "proposal": {
                 "id": "rs-abcdefghijklmnopqrstuvwxyz",
                 "action": "Resync",
-                "steps": ["wipe public.orders", "import it anew"],
+                "steps": ["wipe public.orders", "import it again"],
                 "losesData": "Yes",
-                "cost": "1,000 rows are imported anew.",
+                "cost": "1,000 rows are imported again.",
                 "expiresAt": "2026-10-08T00:00:00Z",
                 "approveCommand": waiting("").proposals[0].approve_command,
                 "denyCommand": "kubectl annotate wsp p -n n --field-manager=wsp-approve deny.warehousesync.dev/rs-abcdefghijklmnopqrstuvwxyz='the reason'",
@@ -332,30 +332,30 @@ fn a_cloud_event_says_what_waits_and_how_to_answer() {
         },
     });
     assert_eq!(event, expected);
-    assert_eq!(cloud_event::compose(letter, 3)["data"]["heldBack"], 3);
+    assert_eq!(cloud_event::compose(message, 3)["data"]["heldBack"], 3);
 }
 
 #[test]
 fn an_escalation_and_a_breaker_say_what_happened_and_what_a_person_does() {
-    let event = cloud_event::compose(&letters(&escalated())[0], 0);
+    let event = cloud_event::compose(&messages(&escalated())[0], 0);
     assert_eq!(event["type"], "dev.warehousesync.escalated");
     assert_eq!(
         event["data"]["message"],
         "job 7 hangs too, after 3 attempts"
     );
     assert_eq!(event["data"]["cause"], "Stuck");
-    let event = cloud_event::compose(&letters(&open_breaker(NOW))[0], 0);
+    let event = cloud_event::compose(&messages(&open_breaker(NOW))[0], 0);
     assert_eq!(event["subject"], "project 12345");
-    assert_eq!(event["data"]["message"], "3 of 4 sources turned bad");
+    assert_eq!(event["data"]["message"], "3 of 4 sources failed");
     let next = event["data"]["nextAction"].as_str().unwrap();
-    assert!(next.contains("after 30m one table"), "{next}");
+    assert!(next.contains("one trial after 30m"), "{next}");
 }
 
 #[test]
 fn slack_gets_the_commands_in_blocks_of_code_and_nothing_of_posthogs_text_is_markup() {
     let hostile =
         "<!channel> <@U1> <https://evil.example|click> & ```run``` \u{202e}phx_9f8e7d6c5b4a";
-    let message = slack::message(&letters(&waiting(hostile))[0], 0);
+    let message = slack::message(&messages(&waiting(hostile))[0], 0);
     let text = message.to_string();
     for markup in ["<!", "<@", "<http", "phx_9f8e", "\u{202e}"] {
         assert!(!text.contains(markup), "{text}");
@@ -396,7 +396,7 @@ fn no_text_is_longer_than_slack_takes() {
     status.proposals[0].impact.cost.clone_from(&long);
     status.proposals[0].target.schema = long.clone();
     status.proposals[0].target.source = long;
-    let message = slack::message(&letters(&status)[0], 0);
+    let message = slack::message(&messages(&status)[0], 0);
     for block in message["blocks"].as_array().unwrap() {
         let most = if block["type"] == "header" {
             150
@@ -409,18 +409,19 @@ fn no_text_is_longer_than_slack_takes() {
 }
 
 #[test]
-fn what_is_held_back_is_said() {
-    let letter = &letters(&waiting("r"))[0];
-    let text = slack::message(letter, 7).to_string();
+fn the_number_of_waiting_messages_is_shown() {
+    let message = &messages(&waiting("r"))[0];
+    let text = slack::message(message, 7).to_string();
+    assert!(text.contains("7 more follow, one at a time"), "{text}");
     assert!(
-        text.contains("7 more are held back and follow one by one"),
-        "{text}"
+        !slack::message(message, 0)
+            .to_string()
+            .contains("more follow")
     );
-    assert!(!slack::message(letter, 0).to_string().contains("held back"));
 }
 
 #[test]
-fn between_two_tries_of_an_incident_nothing_is_told() {
+fn between_two_attempts_of_an_incident_nothing_is_announced() {
     let mut status = escalated();
     let policy = policy(BOTH);
     let announced = next(&policy, &Announced::default(), &status, |_| None, now());
@@ -434,5 +435,5 @@ fn between_two_tries_of_an_incident_nothing_is_told() {
         &policy.notifications[0],
         Ok(channel(&policy, 0, "https://hooks.example/x")),
     );
-    assert!(letter::owed(&policy, &status, &channels).is_empty());
+    assert!(message::owed(&policy, &status, &channels).is_empty());
 }

@@ -1,4 +1,4 @@
-//! What is owed to receivers, in words: which policy, which table, what happened, what a person does next.
+//! The text of notifications: which policy, which table, what happened, what a person does next.
 
 use std::sync::Arc;
 
@@ -28,25 +28,25 @@ const NAME_CAP: usize = 160;
 
 /// What a person does about a proposal.
 const APPROVE_OR_DENY: &str =
-    "Approve or deny it with one of the commands; until then nothing is done.";
+    "Approve or deny it with one of the commands. The operator does nothing about it until then.";
 
-/// What one receiver or several are told of one occasion.
+/// A notification, for one receiver or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
-    /// The same in every try.
+pub struct Message {
+    /// The same in each attempt.
     pub id: String,
     /// What it is about.
     pub occasion: Occasion,
-    /// Since when that stands.
+    /// Since when.
     pub since: Timestamp,
     /// The rest.
-    pub content: LetterContent,
+    pub content: MessageContent,
 }
 
-/// What a letter says.
+/// The content of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LetterContent {
+pub struct MessageContent {
     /// Name of the policy.
     pub policy: String,
     /// Its namespace.
@@ -55,7 +55,7 @@ pub struct LetterContent {
     pub host: String,
     /// Numeric id of the project.
     pub project_id: i64,
-    /// What people call the source.
+    /// Name of the source.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
     /// Id of the source.
@@ -74,7 +74,7 @@ pub struct LetterContent {
     pub message: String,
     /// What comes next, and who does it.
     pub next_action: String,
-    /// What waits for an answer.
+    /// The proposal that waits for an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proposal: Option<Asked>,
 }
@@ -93,15 +93,15 @@ pub struct Asked {
     pub loses_data: LosesData,
     /// What it costs.
     pub cost: String,
-    /// When it is given up without an answer.
+    /// When it expires without an answer.
     pub expires_at: Timestamp,
-    /// The command that says yes.
+    /// The command that approves it.
     pub approve_command: String,
-    /// The command that says no.
+    /// The command that denies it.
     pub deny_command: String,
 }
 
-impl LetterContent {
+impl MessageContent {
     /// What it is about, for people.
     #[must_use]
     pub fn title(&self) -> String {
@@ -119,36 +119,36 @@ impl LetterContent {
     }
 }
 
-/// What is owed to the receivers that can be told.
+/// The notifications that are due, with the receivers that can be notified.
 #[must_use]
 pub fn owed(
     policy: &ValidatedPolicy,
     status: &WarehouseSyncPolicyStatus,
     channels: &Channels,
-) -> Vec<(Arc<Letter>, Channel)> {
+) -> Vec<(Arc<Message>, Channel)> {
     let usable = channels.usable();
-    let mut letters = Vec::new();
+    let mut messages = Vec::new();
     for row in &status.state.announced.announcements {
         let mut to = row.owed.iter().filter_map(|key| usable.get(key.as_str()));
         let Some(first) = to.next() else { continue };
-        let Some(letter) = letter(policy, status, row).map(Arc::new) else {
+        let Some(message) = message(policy, status, row).map(Arc::new) else {
             continue;
         };
         for channel in std::iter::once(first).chain(to) {
-            letters.push((letter.clone(), (*channel).clone()));
+            messages.push((message.clone(), (*channel).clone()));
         }
     }
-    letters
+    messages
 }
 
-/// The letter of a row; none while it does not stand, as between two tries of an incident.
-fn letter(
+/// The notification of a row; none while its situation does not hold, such as between two attempts of an incident.
+fn message(
     policy: &ValidatedPolicy,
     status: &WarehouseSyncPolicyStatus,
     row: &Announcement,
-) -> Option<Letter> {
+) -> Option<Message> {
     let name = |text: &str| redact::one_line(text, NAME_CAP);
-    let mut content = LetterContent {
+    let mut content = MessageContent {
         policy: policy.at.name.clone(),
         namespace: policy.at.namespace.clone(),
         host: policy.project.host.as_str().to_owned(),
@@ -159,7 +159,7 @@ fn letter(
         schema_id: String::new(),
         cause: row.cause,
         message: row.message.clone(),
-        next_action: "Nothing is to be done.".to_owned(),
+        next_action: "No action is required.".to_owned(),
         proposal: None,
     };
     match row.occasion {
@@ -168,7 +168,7 @@ fn letter(
             let breaker = status.state.breaker.as_ref()?;
             content.message.clone_from(&breaker.why);
             content.next_action = format!(
-                "Look at PostHog itself. The operator starts nothing, but after {} one table to see whether it is over.",
+                "Check PostHog itself. The operator starts no actions, except one trial after {} to see whether it has recovered.",
                 in_words(policy.limits.breaker.cooldown)
             );
         }
@@ -190,7 +190,7 @@ fn letter(
     // Redacted before it came into the status; once more on the way out costs nothing.
     content.message = redact::text(&content.message, SENTENCE_CAP);
     content.next_action = redact::text(&content.next_action, SENTENCE_CAP);
-    Some(Letter {
+    Some(Message {
         id: row.id.clone(),
         occasion: row.occasion,
         since: row.since,
@@ -222,13 +222,13 @@ fn asked(policy: &ValidatedPolicy, proposal: &Proposal) -> Asked {
     }
 }
 
-/// What a person does about a table that the operator could not put right.
+/// What a person does about a table that the operator could not repair.
 fn advice(status: &WarehouseSyncPolicyStatus, schema_id: &str) -> String {
     let mut findings = status.findings.iter();
     let finding = findings.find(|finding| finding.schema_id == schema_id);
     let advice = finding.map_or("", |finding| finding.advice.as_str());
     if advice.is_empty() {
-        "Look at the table in PostHog: the operator has done what is safe.".to_owned()
+        "Check the table in PostHog: the operator has no safe action left.".to_owned()
     } else {
         advice.to_owned()
     }

@@ -13,19 +13,19 @@ use crate::{
         Metrics,
         metrics::NotificationLabels,
         notifications::{
-            Courier, Outbox, Reply,
+            Courier, Outbox, ReceiverAnswer,
             outbox::{Due, NextDelivery, Pace},
             parcel,
         },
     },
 };
 
-/// How soon the outbox is looked at again if nothing changes in it.
+/// How soon the outbox is checked again if nothing changes in it.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Sends notifications.
-pub struct Postman<C> {
-    /// The way to receivers.
+pub struct Notifier<C> {
+    /// The client that sends to receivers.
     pub courier: C,
     /// What waits.
     pub outbox: Outbox,
@@ -37,12 +37,12 @@ pub struct Postman<C> {
     pub clock: Clock,
     /// Metrics.
     pub metrics: Metrics,
-    /// Triggers a reconcile, which writes down what became of a message.
+    /// Triggers a reconcile, which writes the outcome of a message to status.
     pub tell: Arc<dyn Fn(&PolicyRef) + Send + Sync>,
 }
 
-impl<C: Courier> Postman<C> {
-    /// Works for ever.
+impl<C: Courier> Notifier<C> {
+    /// Runs forever.
     pub async fn run(self) {
         let mut under_way = FuturesUnordered::new();
         loop {
@@ -73,25 +73,25 @@ impl<C: Courier> Postman<C> {
     async fn send(&self, due: Due) {
         let Due {
             at,
-            letter,
+            message,
             to,
             held_back,
         } = &due;
-        let parcel = parcel(letter, to, *held_back, (self.clock)());
+        let parcel = parcel(message, to, *held_back, (self.clock)());
         let answer = self.courier.deliver(to, parcel).await;
         let outcome = self.outbox.done(&due, &answer, &self.pace, (self.clock)());
         let labels = NotificationLabels {
-            r#type: letter.occasion.as_str(),
+            r#type: message.occasion.as_str(),
             outcome,
         };
         self.metrics.notifications.get_or_create(&labels).inc();
-        let (occasion, id) = (letter.occasion.as_str(), &letter.id);
+        let (occasion, id) = (message.occasion.as_str(), &message.id);
         match &answer {
-            Reply::Taken => {
-                tracing::info!(policy = %at, notification = id, "{} was told: {occasion}", to.name);
+            ReceiverAnswer::Accepted => {
+                tracing::info!(policy = %at, notification = id, "notification {occasion} delivered to {}", to.name);
             }
-            Reply::NotTaken { why, .. } => {
-                tracing::warn!(policy = %at, notification = id, "{} was not told: {occasion}: {why}; {outcome}", to.name);
+            ReceiverAnswer::NotAccepted { why, .. } => {
+                tracing::warn!(policy = %at, notification = id, "notification {occasion} not delivered to {}: {why}; {outcome}", to.name);
             }
         }
         if outcome != "retried" {

@@ -1,9 +1,9 @@
-//! The end of a reconcile that could not observe: what is in the way is told, and approvals are remembered.
+//! The end of a reconcile that could not poll: the reason is reported, and approvals are remembered.
 
 use jiff::SignedDuration;
 
 use super::{
-    observed::Hindrance,
+    observed::FailedPoll,
     reconciler::{Reconciled, Reconciler},
 };
 use crate::{
@@ -16,22 +16,22 @@ use crate::{
     },
 };
 
-/// How soon a poll that failed is tried again, at the latest.
+/// A failed poll is retried within this time.
 const RETRY: SignedDuration = SignedDuration::from_secs(30);
 
 impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
-    /// The end of a reconcile that could not observe.
-    pub(super) async fn hindered(
+    /// The end of a reconcile that could not poll.
+    pub(super) async fn poll_failed(
         &self,
         object: &WarehouseSyncPolicy,
-        hindrance: Hindrance,
+        failed: FailedPoll,
         writer: &mut StatusWriter<'_, K>,
     ) -> Result<Reconciled, KubernetesError> {
-        let Hindrance {
+        let FailedPoll {
             obstacle,
             policy,
             tell,
-        } = hindrance;
+        } = failed;
         let at = &writer.at().clone();
         let now = (self.clock)();
         let generation = object.metadata.generation.unwrap_or_default();
@@ -42,16 +42,16 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let mut old = writer.written().clone();
         self.outbox.complete(at, &mut old.state.announced);
         let mut status =
-            compose::hindered(policy.as_ref(), generation, &old, &obstacle, &channels, now);
+            compose::poll_failed(policy.as_ref(), generation, &old, &obstacle, &channels, now);
         if let Some(policy) = &policy {
-            // An annotation may be gone by the time that PostHog can be read again.
+            // An annotation may have been removed by the time that PostHog can be polled again.
             let guard = self.kubernetes.approval_guard().await?;
             let notes = proposal::latch(policy, &guard, self.approvals, &mut status, now);
             for note in notes {
                 status.remember(now, redact::one_line(&note, 240));
             }
         }
-        self.story.hindered(at, &obstacle);
+        self.story.poll_failed(at, &obstacle);
         writer.write(status, now).await?;
         writer.publish().await;
         if let Some(policy) = &policy {
@@ -65,10 +65,10 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         };
         self.check_leads(at)?;
         let gauges = &self.metrics.gauges;
-        gauges.hindered(at, object, writer.written(), (now, again_in));
+        gauges.poll_failed(at, object, writer.written(), (now, again_in));
         Ok(Reconciled {
             again_in: Some(again_in),
-            outcome: ReconcileOutcome::Hindered,
+            outcome: ReconcileOutcome::PollFailed,
             tell,
         })
     }
