@@ -14,7 +14,7 @@ use std::{
 };
 
 use kube::CustomResourceExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use warehouse_sync_operator::{
     api::{WarehouseSyncPolicy, conditions::Reason, notification::Occasion, status::RootCause},
     cli::crd_yaml,
@@ -870,6 +870,37 @@ fn fields_of_health() -> Vec<(String, Value)> {
     let mut found = Vec::new();
     leaves("", crd.pointer(schema).unwrap(), &mut found);
     found
+}
+
+/// The API server warns of any other format of a number, at each install.
+#[test]
+fn the_crd_has_only_formats_of_numbers_that_the_api_server_knows() {
+    fn formats(schema: &Value, found: &mut Vec<String>) {
+        match schema {
+            Value::Object(fields) => {
+                if ["integer", "number"]
+                    .iter()
+                    .any(|kind| fields.get("type") == Some(&json!(kind)))
+                {
+                    found.extend(
+                        fields
+                            .get("format")
+                            .map(|format| format.as_str().unwrap().to_owned()),
+                    );
+                }
+                fields.values().for_each(|field| formats(field, found));
+            }
+            Value::Array(all) => all.iter().for_each(|one| formats(one, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut found = Vec::new();
+    formats(
+        &serde_json::to_value(WarehouseSyncPolicy::crd()).unwrap(),
+        &mut found,
+    );
+    found.retain(|format| !["int32", "int64", "float", "double"].contains(&format.as_str()));
+    assert_eq!(found, [""; 0]);
 }
 
 #[test]

@@ -341,7 +341,7 @@ pub struct Execution {
     pub deadline: Option<Timestamp>,
     /// Polls since the last call that could have shown the proof but did not.
     #[serde(default, skip_serializing_if = "crate::api::proposal::is_zero")]
-    #[schemars(range(min = 0, max = 1000))]
+    #[schemars(with = "i64", range(min = 0, max = 1000))]
     pub polls: u32,
     /// The calls so far, one for each step that was started.
     #[schemars(length(max = 6))]
@@ -366,14 +366,14 @@ pub struct ExecutedStep {
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub started_at: Timestamp,
     /// How often it was tried: the last try, and those that were proved not to have been sent.
-    #[schemars(range(min = 1, max = 10))]
+    #[schemars(with = "i64", range(min = 1, max = 10))]
     pub tries: u32,
     /// Outcome of the call; absent while it is not known, also after a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fate: Option<Fate>,
     /// HTTP status of the answer; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<u16>")]
+    #[schemars(with = "Option<i64>", range(min = 0, max = 65535))]
     pub http_status: Option<u16>,
     /// When the answer came; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

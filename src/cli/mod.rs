@@ -73,7 +73,7 @@ impl OperatorCli {
     /// Runs the command.
     pub fn execute(self) -> Result<ExitCode, CliError> {
         match self.command {
-            Command::Run(args) => run::run(&args).map(|()| ExitCode::SUCCESS),
+            Command::Run(args) => run::run(&args),
             Command::Diagnose(args) => diagnose::diagnose(&args),
             Command::Explain(args) => explain::explain(&args),
             Command::Crd => output::print(&crd_yaml()?).map(|()| ExitCode::SUCCESS),

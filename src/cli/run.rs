@@ -1,6 +1,6 @@
 //! `run`: the operator itself.
 
-use std::{io::IsTerminal, net::SocketAddr, time::Duration};
+use std::{io::IsTerminal, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -129,10 +129,23 @@ enum LogFormat {
     Json,
 }
 
-/// Runs the operator until it receives a signal to stop.
-pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
+/// Runs the operator until it receives a signal to stop. In a JSON log, why it ended badly is an object too.
+pub(super) fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
+    let logged = start_log(args.log_format);
+    match logged.and_then(|()| run_logged(args)) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => match args.log_format {
+            LogFormat::Human => Err(error),
+            LogFormat::Json => {
+                tracing::error!("{error}");
+                Ok(ExitCode::from(error.exit_code()))
+            }
+        },
+    }
+}
+
+fn run_logged(args: &RunArgs) -> Result<(), CliError> {
     let options = options(args)?;
-    start_log(args.log_format)?;
     log_network(&options.authorities);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -282,18 +295,21 @@ fn host(text: &str) -> Result<String, String> {
 /// kube's client and of the certificate verifier are off.
 const LOGGED: &str = "info,kube=warn,kube_client::client::builder=off,rustls_platform_verifier=off";
 
+/// Starts the log, also if `RUST_LOG` cannot be used: then with the default filter.
 fn start_log(format: LogFormat) -> Result<(), CliError> {
     // A chart sets a variable without a value to the empty string.
     let wanted = std::env::var("RUST_LOG")
         .ok()
         .filter(|text| !text.is_empty());
-    let filter = match wanted {
-        None => EnvFilter::new(LOGGED),
-        Some(text) => EnvFilter::try_new(&text).map_err(|error| {
-            CliError::Usage(format!(
+    let (filter, usable) = match wanted.map(|text| (EnvFilter::try_new(&text), text)) {
+        None => (EnvFilter::new(LOGGED), Ok(())),
+        Some((Ok(filter), _)) => (filter, Ok(())),
+        Some((Err(error), text)) => (
+            EnvFilter::new(LOGGED),
+            Err(CliError::Usage(format!(
                 "RUST_LOG is not a filter ({error}): {text:?}. Write for example `info` or `info,warehouse_sync_operator=debug`"
-            ))
-        })?,
+            ))),
+        ),
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -307,7 +323,7 @@ fn start_log(format: LogFormat) -> Result<(), CliError> {
         LogFormat::Human => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
-    Ok(())
+    usable
 }
 
 /// Resolves at SIGTERM or Ctrl-C. A second one ends the process at once.

@@ -13,8 +13,8 @@ use kube::{
 };
 
 use super::{
-    Reconciler, kubernetes::Cluster, leadership::Leadership, rivals::Rivals, timed::Counted, told,
-    watched::Watched,
+    Reconciler, absent::Absent, kubernetes::Cluster, leadership::Leadership, rivals::Rivals,
+    timed::Counted, told, watched::Watched,
 };
 use crate::{
     api::validated::PolicyRef,
@@ -36,8 +36,10 @@ pub(super) struct Context {
     pub tell: HashMap<Option<String>, Tell>,
     /// Who leads.
     pub leadership: Leadership,
-    /// The stores of the watches.
-    pub policies: Vec<Store<Watched>>,
+    /// The stores of the watches, by namespace; one without, if all are watched.
+    pub policies: Vec<(Option<String>, Store<Watched>)>,
+    /// Namespaces without policies, because they do not exist.
+    pub absent: Absent,
     /// What policies of one project must know of one another.
     pub rivals: Rivals,
     /// Failures in a row, of policies whose last reconcile failed.
@@ -58,13 +60,18 @@ impl Context {
 
     /// True if every first list is there. Before, a policy of another namespace may own a table, unknown to this process.
     pub(super) fn knows_all(&self) -> bool {
-        let is_ready = |store: &Store<Watched>| store.wait_until_ready().now_or_never().is_some();
-        self.policies.iter().all(is_ready)
+        self.policies.iter().all(|(namespace, store)| {
+            store.wait_until_ready().now_or_never().is_some()
+                || namespace
+                    .as_ref()
+                    .is_some_and(|namespace| self.absent.contains(namespace))
+        })
     }
 
     /// True if no watch knows the policy any more.
     pub(super) fn is_gone(&self, at: &PolicyRef) -> bool {
-        !self.policies.iter().any(|store| knows(store, at))
+        self.absent.contains(&at.namespace)
+            || !self.policies.iter().any(|(_, store)| knows(store, at))
     }
 
     /// Reports on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.

@@ -1,16 +1,25 @@
 //! What the operator still waits for before it can do its work.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::absent::Absent;
 
 /// What the operator still waits for before it can work.
 #[derive(Debug, Clone)]
 pub struct ProcessHealth {
     pending: Arc<Mutex<Vec<String>>>,
     blocked: Arc<Mutex<Option<String>>>,
-    begun: Arc<AtomicBool>,
+    /// Namespaces that are not waited for.
+    pub absent: Absent,
+}
+
+/// A scope, as what is pending names it at its end.
+#[must_use]
+pub fn in_namespace(namespace: Option<&str>) -> String {
+    namespace.map_or_else(
+        || "in all namespaces".to_owned(),
+        |namespace| format!("in namespace {namespace}"),
+    )
 }
 
 impl Default for ProcessHealth {
@@ -18,7 +27,7 @@ impl Default for ProcessHealth {
         Self {
             pending: Arc::new(Mutex::new(vec!["starting".to_owned()])),
             blocked: Arc::default(),
-            begun: Arc::default(),
+            absent: Absent::default(),
         }
     }
 }
@@ -31,13 +40,24 @@ impl ProcessHealth {
 
     /// Says that something is no longer pending.
     pub fn done(&self, what: &str) {
-        self.begun.store(true, Ordering::Relaxed);
+        let was_pending = !self.awaited().is_empty();
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = pending.len();
         pending.retain(|one| one != what);
-        if before > 0 && pending.is_empty() {
+        drop(pending);
+        if was_pending && self.awaited().is_empty() {
             tracing::info!("ready");
         }
+    }
+
+    /// What is pending, without what a namespace would have to exist for.
+    fn awaited(&self) -> Vec<String> {
+        let absent = self.absent.all();
+        let is_awaited = |what: &&String| {
+            let mut absent = absent.iter();
+            !absent.any(|namespace| what.ends_with(&in_namespace(Some(namespace))))
+        };
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.iter().filter(is_awaited).cloned().collect()
     }
 
     /// Reports what keeps the process from leading and from being a standby; none if nothing does.
@@ -48,14 +68,9 @@ impl ProcessHealth {
     /// What is pending.
     #[must_use]
     pub fn what_is_pending(&self) -> Vec<String> {
-        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.awaited();
         let blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.iter().chain(&*blocked).cloned().collect()
-    }
-
-    /// True once any first list is complete, so that reconciles may be running.
-    #[must_use]
-    pub fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
+        all.extend(blocked.clone());
+        all
     }
 }

@@ -191,7 +191,7 @@ impl Campaign {
     ///
     /// The clock is read under the lock of the claim, as in [`Leadership::leads`]: a task that found a claim expired did so before
     /// this renews it, and is woken.
-    fn publish(&self) {
+    fn publish(&mut self) {
         let renewed = self.candidate.claim();
         let (mut led, mut leads) = (false, false);
         self.claim.send_if_modified(|claim| {
@@ -205,6 +205,8 @@ impl Campaign {
         self.metrics.leader.set(i64::from(leads));
         if led && !leads {
             tracing::warn!("no longer the leader: no reconcile and no call is started");
+            // If it leads again, that is news.
+            self.told.clear();
         }
     }
 

@@ -24,6 +24,9 @@ const LARGEST_FACTOR: u32 = 60;
 /// every replica from leading for as long as they like; a version whose claims last longer than twice those of the version before would be robbed.
 const LONGEST_FACTOR: u32 = 2;
 
+/// How often a standby can look, in the time that a leader leaves the Lease to it after a human emptied `holderIdentity`.
+const LOOKS_OF_OTHERS: u32 = 10;
+
 /// How long a claim lasts, and how often it is renewed and read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
@@ -136,6 +139,8 @@ pub struct Candidate {
     times: Times,
     claim: Option<Claim>,
     rival: Option<Rival>,
+    /// Until when it leaves a Lease without a holder to others.
+    stands_back_until: Option<Instant>,
 }
 
 impl Candidate {
@@ -147,6 +152,7 @@ impl Candidate {
             times,
             claim: None,
             rival: None,
+            stands_back_until: None,
         }
     }
 
@@ -182,11 +188,14 @@ impl Candidate {
                 self.rival_is_over(now)
                     .then(|| LeaseWrite::Replace(self.claimed(lease, wall)))
             }
-            // Released.
+            // Released; or emptied by a human while this process led, who wants another to lead.
             (Some(lease), None) => {
-                self.claim = None;
+                if self.claim.take().is_some() {
+                    self.stands_back_until = Some(now + self.times.look_every * LOOKS_OF_OTHERS);
+                }
                 self.rival = None;
-                Some(LeaseWrite::Replace(self.claimed(lease, wall)))
+                let stands_back = self.stands_back_until.is_some_and(|until| now < until);
+                (!stands_back).then(|| LeaseWrite::Replace(self.claimed(lease, wall)))
             }
             // It is new, or it was deleted by hand: then its holder may not know.
             (None, _) => {
@@ -200,6 +209,7 @@ impl Candidate {
     /// A write that was started at `begun` has succeeded.
     pub fn wrote(&mut self, begun: Instant) {
         self.rival = None;
+        self.stands_back_until = None;
         self.claim = Some(Claim {
             made: begun,
             until: begun + self.times.lease,
@@ -451,6 +461,22 @@ mod tests {
             leader.saw(found.as_ref(), at(31), NOON);
             assert_eq!(leader.claim(), None);
         }
+    }
+
+    #[test]
+    fn a_leader_leaves_a_lease_that_was_emptied_by_hand_to_a_standby() {
+        let start = Instant::now();
+        let mut leader = candidate("a");
+        leader.wrote(start);
+        let mut emptied = held_by("a", "1");
+        emptied.spec.get_or_insert_default().holder_identity = Some(String::new());
+        let at = |after| start + seconds(after);
+        assert_eq!(leader.saw(Some(&emptied), at(5), NOON), None);
+        assert_eq!(leader.claim(), None);
+        assert_eq!(leader.saw(Some(&emptied), at(14), NOON), None);
+        assert!(candidate("b").saw(Some(&emptied), at(6), NOON).is_some());
+        // Where there is no standby, it leads again.
+        assert!(leader.saw(Some(&emptied), at(15), NOON).is_some());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Wiring: watches, the reconcile driver, Secrets, leadership, shutdown. The only folder, with `cli`, that reads a clock.
 
+pub mod absent;
 pub mod approval_guard;
 pub mod backoff;
 pub mod beside;
@@ -31,6 +32,7 @@ pub mod timed;
 pub mod told;
 mod turn;
 pub mod watch;
+mod watch_failures;
 pub mod watched;
 
 pub use clock::clock;

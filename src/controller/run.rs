@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     ProcessHealth, Reconciler,
+    absent::Absent,
     clock::{clock, draw_seed},
     context::Context,
     kubernetes::Cluster,
@@ -86,9 +87,8 @@ pub async fn run(
     } else {
         options.namespaces.iter().cloned().map(Some).collect()
     };
-    let pending = |what| health.pending(&[what]);
     clients.lists = tokio::select! {
-        lists = startup::wait_for_cluster(&clients, &metrics, &namespaces, pending) => lists,
+        lists = startup::wait_for_cluster(&clients, &metrics, &namespaces, &health) => lists,
         () = stopped_now(stopped.clone()) => return Ok(()),
     };
     let scopes: Vec<Scope> = namespaces.into_iter().map(Scope::new).collect();
@@ -100,7 +100,10 @@ pub async fn run(
         health.clone(),
         metrics.clone(),
     );
-    let context = context(&options, http, &clients, &scopes, metrics, leadership);
+    let absent = health.absent.clone();
+    let context = context(
+        &options, http, &clients, &scopes, metrics, leadership, absent,
+    );
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let follower = tokio::spawn(follow_leadership(context.clone(), policies));
     let (finished, told) = oneshot::channel();
@@ -112,10 +115,8 @@ pub async fn run(
         _ = &mut campaign => return Err(StartError::Ended("leader election")),
         _ = follower => return Err(StartError::Ended("the task that follows leadership")),
         _ = notifier => return Err(StartError::Ended("the task that sends notifications")),
-        nothing_runs = past_grace(stopped.clone(), &health) => if !nothing_runs {
-            // The Lease runs out by itself, when what did not end can do no more.
-            return Ok(());
-        },
+        // The Lease runs out by itself, when what did not end can do no more.
+        () = past_grace(stopped.clone()) => return Ok(()),
     }
     // It fails only if the campaign is over.
     let _ = finished.send(());
@@ -167,9 +168,13 @@ fn context(
     scopes: &[Scope],
     metrics: Metrics,
     leadership: Leadership,
+    absent: Absent,
 ) -> Arc<Context> {
     let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
-    let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
+    let policies = scopes
+        .iter()
+        .map(|scope| (scope.namespace.clone(), scope.policies.clone()))
+        .collect();
     let rivals = Rivals::default();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
     let leads = leadership.clone();
@@ -203,6 +208,7 @@ fn context(
         failures: Mutex::default(),
         leadership,
         policies,
+        absent,
         rivals,
         tell: scopes
             .iter()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt, channel::mpsc, future};
+use futures::{FutureExt, StreamExt, channel::mpsc, future};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     core::PartialObjectMeta,
@@ -12,17 +12,18 @@ use kube::{
         watcher,
     },
 };
-use tokio::sync::watch as signal;
+use tokio::sync::{mpsc as failures, watch as signal};
 
 use super::{
     ProcessHealth,
     backoff::TriggerBackoff,
     context::{Context, Tell, knows},
+    health::in_namespace,
     startup::ClusterClients,
     stop::stopped_now,
     timed, told,
     turn::{on_error, reconcile},
-    watch,
+    watch, watch_failures,
     watched::Watched,
 };
 use crate::api::validated::PolicyRef;
@@ -60,10 +61,7 @@ impl Scope {
 
     /// The first lists of this scope, as readiness names them.
     pub(super) fn lists(&self) -> [String; 2] {
-        let scope = self.namespace.as_ref().map_or_else(
-            || "in all namespaces".to_owned(),
-            |namespace| format!("in namespace {namespace}"),
-        );
+        let scope = in_namespace(self.namespace.as_deref());
         [
             format!("the first list of policies {scope}"),
             format!("the first list of labelled Secrets {scope}"),
@@ -71,7 +69,8 @@ impl Scope {
     }
 }
 
-/// One controller over one scope, until it is stopped.
+/// One controller over one scope, until it is stopped. One that has not listed its policies has begun nothing, and kube's waits for
+/// that list before it ends.
 pub(super) fn control(
     scope: Scope,
     clients: &ClusterClients,
@@ -89,6 +88,24 @@ pub(super) fn control(
         told,
         tell: _,
     } = scope;
+    let (failed, failures) = failures::channel(1);
+    let minded = watch_failures::mind(
+        namespace.clone(),
+        clients.calls.clone(),
+        context.clone(),
+        failures,
+    );
+    let metrics = context.reconciler.metrics.clone();
+    let listed = policies.clone();
+    let unlisted = {
+        let stopped = stopped.clone();
+        async move {
+            stopped_now(stopped).await;
+            if listed.wait_until_ready().now_or_never().is_some() {
+                future::pending::<()>().await;
+            }
+        }
+    };
     let namespace = namespace.as_deref();
     let heard = hear(&context, &policies, &health, policies_listed, namespace);
     let config = watch::config(&clients.lists);
@@ -99,7 +116,7 @@ pub(super) fn control(
         health.done(&secrets_listed);
     });
     let users = policies.clone();
-    Controller::for_stream(policy_events, policies)
+    let controller = Controller::for_stream(policy_events, policies)
         .watches_stream(secret_events, move |secret| {
             watch::users_of(&secret, &users)
         })
@@ -108,16 +125,26 @@ pub(super) fn control(
         .trigger_backoff(TriggerBackoff)
         .graceful_shutdown_on(stopped_now(stopped))
         .run(reconcile, on_error, context)
-        .for_each(|result| {
+        .for_each(move |result| {
             // Errors of reconciles are logged where they occur; here are those of watches.
             if let Err(
                 error @ (controller::Error::QueueError(_) | controller::Error::RunnerError(_)),
             ) = result
             {
-                tracing::warn!("a watch failed and is restarted: {}", timed::reason(&error));
+                metrics.watch_failures.inc();
+                // One that waits to be looked at is enough.
+                let _ = failed.try_send(timed::reason(&error));
             }
             future::ready(())
-        })
+        });
+    async move {
+        tokio::select! {
+            () = controller => {}
+            () = unlisted => {}
+            // It ends after the controller has, whose failures it hears.
+            () = minded => {}
+        }
+    }
 }
 
 /// What a watch of policies updates, apart from triggering reconciles.

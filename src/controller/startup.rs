@@ -9,7 +9,7 @@ use kube::{
     runtime::watcher::InitialListStrategy,
 };
 
-use super::{timed, watch};
+use super::{ProcessHealth, absent, health::in_namespace, timed, watch};
 use crate::{api::WarehouseSyncPolicy, posthog::proxy, report::Metrics};
 
 /// Connecting to the API server takes this long at most.
@@ -105,19 +105,25 @@ pub fn mind_exceptions(config: &mut Config) {
     }
 }
 
-/// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched. Returns how it gives first
+/// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched and exists. Returns how it gives first
 /// lists.
 pub async fn wait_for_cluster(
     clients: &ClusterClients,
     metrics: &Metrics,
     namespaces: &[Option<String>],
-    pending: impl Fn(String),
+    health: &ProcessHealth,
 ) -> InitialListStrategy {
     let client = &clients.calls;
     let mut told = String::new();
     for namespace in namespaces {
         let api: Api<WarehouseSyncPolicy> = watch::api(client, namespace.as_deref());
         loop {
+            if let Some(namespace) = namespace
+                && absent::is_missing(client, metrics, namespace).await
+            {
+                health.absent.note(namespace, metrics);
+                break;
+            }
             // Only metadata: a policy that cannot be read must not look like a missing resource.
             let one = ListParams::default().limit(1);
             let list = api.list_metadata(&one);
@@ -130,15 +136,20 @@ pub async fn wait_for_cluster(
                 tracing::warn!("{missing}; retrying");
                 told.clone_from(&missing);
             }
-            pending(missing);
+            health.pending(&[missing]);
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
     if !told.is_empty() {
         tracing::info!("the API server is reachable and has the CRD");
     }
-    let first = namespaces.first().and_then(Option::as_deref);
-    first_lists(client, metrics, first).await
+    let mut namespaces = namespaces.iter().map(Option::as_deref);
+    let first = namespaces.find(|one| !one.is_some_and(|one| health.absent.contains(one)));
+    match first {
+        Some(first) => first_lists(client, metrics, first).await,
+        // Nobody can be asked; this works everywhere.
+        None => InitialListStrategy::ListWatch,
+    }
 }
 
 /// Streamed lists take the least memory, but by default Kubernetes 1.30, 1.31 and 1.33 refuse them (feature gate `WatchList`).
@@ -163,10 +174,7 @@ async fn first_lists(
 }
 
 fn what_is_missing(error: &kube::Error, namespace: Option<&str>, server: &str) -> String {
-    let scope = namespace.map_or_else(
-        || "in all namespaces".to_owned(),
-        |namespace| format!("in namespace {namespace}"),
-    );
+    let scope = in_namespace(namespace);
     match error {
         kube::Error::Api(status) if status.code == 404 => {
             "the CustomResourceDefinition warehousesyncpolicies.warehousesync.dev is not installed: run `warehouse-sync-operator crd | kubectl apply -f -`".to_owned()

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use tokio::sync::watch as signal;
 
-use super::ProcessHealth;
-
 /// How long a running reconcile may take to end after a signal: a call to `PostHog` may last 130 s.
 const GRACE: Duration = Duration::from_secs(140);
 
@@ -27,17 +25,12 @@ pub(super) async fn stopped_now(mut stopped: signal::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// After a signal: the grace period for running reconciles. A controller that has not listed its policies never ends by itself, but
-/// has started nothing: if no controller has, there is nothing to wait for, and this is true.
-pub(super) async fn past_grace(stopped: signal::Receiver<bool>, health: &ProcessHealth) -> bool {
+/// After a signal: the grace period for running reconciles.
+pub(super) async fn past_grace(stopped: signal::Receiver<bool>) {
     stopped_now(stopped).await;
-    if !health.has_begun() {
-        return true;
-    }
     tokio::time::sleep(GRACE).await;
     tracing::warn!(
         "a reconcile did not end within {} s; stopping anyway",
         GRACE.as_secs()
     );
-    false
 }

@@ -1,12 +1,15 @@
 //! Deadlines and counts around calls: no await without a deadline.
 
 use std::{
+    error::Error,
     future::poll_fn,
     pin::pin,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
+
+use kube::core::Status;
 
 use crate::{
     api::host::Host,
@@ -128,8 +131,14 @@ pub fn failed(call: &str, name: &str, error: &kube::Error) -> KubernetesError {
 
 /// What an error says, with its sources: kube's own line often says only that something failed.
 #[must_use]
-pub fn reason(error: &dyn std::error::Error) -> String {
+pub fn reason(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
+    if let Some(status) = refusal(error) {
+        // kube's line ends with the whole answer as Rust prints it, and the sources repeat it.
+        text = text.replace(&format!("ApiError: {status} ({status:?})"), &said(status));
+        text = text.replace(&status.to_string(), &said(status));
+        return crate::posthog::redact::text(&text, 400);
+    }
     let mut source = error.source();
     while let Some(inner) = source {
         let inner_text = inner.to_string();
@@ -141,11 +150,65 @@ pub fn reason(error: &dyn std::error::Error) -> String {
     crate::posthog::redact::text(&text, 400)
 }
 
+/// The answer of the API server that an error wraps.
+fn refusal<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Status> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(kube::Error::Api(status)) = error.downcast_ref() {
+            return Some(status);
+        }
+        // What a watch reports in the middle.
+        if let Some(status) = error.downcast_ref::<Box<Status>>() {
+            return Some(status);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// The API server's own sentence, or else its code.
+pub fn said(status: &Status) -> String {
+    if status.message.is_empty() {
+        format!("the API server answered {} {}", status.code, status.reason)
+    } else {
+        status.message.clone()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
+    use kube::runtime::{controller, watcher};
+
     use super::*;
+
+    #[test]
+    fn an_answer_of_the_api_server_is_not_shown_as_rust_prints_it() {
+        let status = |message: &str| {
+            Box::new(Status {
+                code: 403,
+                message: message.into(),
+                reason: "Forbidden".into(),
+                ..Status::default()
+            })
+        };
+        let api = |message| kube::Error::Api(status(message));
+        let code = "the API server answered 403 Forbidden";
+        assert_eq!(reason(&api("no list")), "no list");
+        assert_eq!(reason(&api("")), code);
+        let list = watcher::Error::InitialListFailed(api("no list"));
+        assert_eq!(
+            reason(&list),
+            "failed to perform initial object list: no list"
+        );
+        let broke: controller::Error<kube::Error, _> =
+            controller::Error::QueueError(watcher::Error::WatchError(status("gone")));
+        assert_eq!(
+            reason(&broke),
+            "event queue error: error returned by apiserver during watch: gone"
+        );
+    }
 
     fn answered() -> Response {
         Response {

@@ -15,6 +15,8 @@ use crate::{
 
 /// How soon a policy is reconciled again while not all policies are known.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How soon a policy is reconciled again whose namespace does not exist.
+const LOOK_FOR_NAMESPACE: Duration = Duration::from_mins(1);
 /// How soon a skipped policy is checked again, and logged again.
 const LEFT_ALONE: Duration = Duration::from_mins(10);
 
@@ -30,6 +32,12 @@ pub(super) async fn reconcile(
         return Ok(Action::requeue(LOOK_AGAIN));
     }
     let at = told::at(&*policy);
+    if context.absent.contains(&at.namespace) {
+        // The watch may not have seen it go.
+        context.reconciler.forget(&at);
+        context.succeeded(&at);
+        return Ok(Action::requeue(LOOK_FOR_NAMESPACE));
+    }
     if let Some(why) = &policy.unreadable {
         return Err(context.not_understood(&policy, why).await);
     }

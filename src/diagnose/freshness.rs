@@ -52,7 +52,7 @@ fn passed(
 
 /// Tables that should sync by a schedule. Sources that are only queried have none.
 fn is_scheduled(source: &Source, schema: &Schema) -> bool {
-    source.is_imported() && schema.should_sync == Lax::Is(true)
+    source.is_imported() && schema.should_sync == Lax::Is(true) && !schema.is_never_scheduled()
 }
 
 /// Since when a table waits for data, as the list alone says: since the start of its last success, or since it was first seen

@@ -14,6 +14,7 @@ use super::{
     client::Clock,
     connection,
     guard::HostList,
+    names::Names,
     proxy,
     transport::{self, Method, Request, Response, Transport, TransportError},
 };
@@ -60,7 +61,13 @@ impl Clients {
 
 /// What follows no redirect and repeats nothing.
 fn builder() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder();
+    let builder = if cfg!(target_env = "musl") {
+        builder.dns_resolver(Names::of_the_machine())
+    } else {
+        builder
+    };
+    builder
         .user_agent(concat!(
             "warehouse-sync-operator/",
             env!("CARGO_PKG_VERSION")

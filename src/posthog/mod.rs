@@ -17,6 +17,7 @@ pub mod inputs;
 pub mod instance;
 pub mod key;
 pub mod lax;
+mod names;
 pub mod probe;
 pub mod proxy;
 pub mod quota;

@@ -194,6 +194,13 @@ impl Schema {
         at.filter(|at| at.duration_since(now) <= BELIEVED_CLOCK_SKEW)
     }
 
+    /// True if its sync interval is `never`: `PostHog` runs it only on request.
+    #[must_use]
+    pub fn is_never_scheduled(&self) -> bool {
+        let frequency = self.sync_frequency.get();
+        frequency.is_some_and(|word| word.as_str() == "never")
+    }
+
     /// What its row says that this version does not know.
     pub fn unfamiliar(&self) -> impl Iterator<Item = (UnfamiliarKind, &str)> {
         let status = self
@@ -204,9 +211,8 @@ impl Schema {
             .sync_type
             .get()
             .filter(|by| !SYNC_TYPES.contains(&by.as_str()));
-        let never = |word: &&CompactString| word.as_str() != "never";
-        let frequency = self.sync_frequency.get().filter(never);
-        let frequency = frequency.filter(|_| self.frequency().is_none());
+        let is_known = self.is_never_scheduled() || self.frequency().is_some();
+        let frequency = self.sync_frequency.get().filter(|_| !is_known);
         [
             (UnfamiliarKind::TableStatus, status),
             (UnfamiliarKind::SyncType, sync_type),

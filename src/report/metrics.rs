@@ -40,6 +40,13 @@ pub struct RequestLabels {
     pub outcome: &'static str,
 }
 
+/// Labels of a namespace that is to be watched.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListedLabels {
+    /// As `--namespace` names it; not `namespace`, which Prometheus sets itself.
+    listed: String,
+}
+
 /// The outcome as a label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabels {
@@ -103,6 +110,9 @@ pub struct Metrics {
     reconciles: Family<OutcomeLabels, Counter>,
     reconcile_seconds: Histogram,
     sends: Family<RequestLabels, Counter>,
+    namespace_missing: Family<ListedLabels, Gauge>,
+    /// Failures of watches.
+    pub watch_failures: Counter<u64, AtomicU64>,
     /// Status writes.
     pub status_writes: Counter<u64, AtomicU64>,
     /// Attempts to deliver notifications.
@@ -131,6 +141,8 @@ impl Default for Metrics {
             reconciles: Family::default(),
             reconcile_seconds: Histogram::new(RECONCILE_BUCKETS),
             sends: Family::default(),
+            namespace_missing: Family::default(),
+            watch_failures: Counter::default(),
             status_writes: Counter::default(),
             notifications: Family::default(),
             leader: Gauge::default(),
@@ -193,6 +205,16 @@ impl Metrics {
             "Attempts to deliver notifications, by type and outcome",
             self.notifications.clone(),
         );
+        registry.register(
+            "namespace_missing",
+            "1 for each namespace of --namespace that does not exist",
+            self.namespace_missing.clone(),
+        );
+        registry.register(
+            "watch_failures",
+            "Failures of watches, which are restarted",
+            self.watch_failures.clone(),
+        );
         registry.register("status_writes", "Status writes", self.status_writes.clone());
         registry.register(
             "posthog_requests",
@@ -237,6 +259,15 @@ impl Metrics {
         self.kubernetes_seconds
             .get_or_create(&CallLabels { call })
             .observe(took.as_secs_f64());
+    }
+
+    /// Shows whether a namespace that is to be watched does not exist.
+    pub fn namespace_missing(&self, namespace: &str, is_missing: bool) {
+        let labels = ListedLabels {
+            listed: namespace.to_owned(),
+        };
+        let gauge = self.namespace_missing.get_or_create(&labels);
+        gauge.set(i64::from(is_missing));
     }
 
     /// Counts a reconcile.

@@ -58,7 +58,12 @@ pub async fn start(
 async fn readyz(State(health): State<ProcessHealth>) -> impl IntoResponse {
     let pending = health.what_is_pending().join("; ");
     if pending.is_empty() {
-        (StatusCode::OK, "ok\n".to_owned())
+        let missing = |name| format!("namespace {name} does not exist\n");
+        let absent = health.absent.all().into_iter().map(missing);
+        (
+            StatusCode::OK,
+            format!("ok\n{}", absent.collect::<String>()),
+        )
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -95,7 +95,17 @@ fn a_release_is_installed_upgraded_and_uninstalled_and_leaves_crd_and_policies()
         "{args}"
     );
 
+    // As the operator leaves it, whose rights end before it does.
+    let lease = format!(
+        "{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: {NAME}, namespace: {HOME}}}, spec: {{holderIdentity: pod_1, leaseDurationSeconds: 180}}}}"
+    );
+    plane.apply(&lease).unwrap();
     release.uninstall();
+    assert_eq!(
+        ours(&plane, "leases"),
+        Vec::<String>::new(),
+        "the next installation would wait for the claim to expire"
+    );
     for kind in [
         "deployments",
         "services",
@@ -115,6 +125,45 @@ fn a_release_is_installed_upgraded_and_uninstalled_and_leaves_crd_and_policies()
     // And a release of the same name adopts what remained.
     release.install(&["namespaces={data}"]);
     assert_eq!(names(&plane, "wsp"), ["data/p"]);
+}
+
+#[test]
+fn an_upgrade_leaves_out_a_listed_namespace_that_was_deleted() {
+    let plane = start();
+    let release = Release::new(&plane);
+    for namespace in ["data", "gone"] {
+        plane.kubectl(["create", "namespace", namespace]).unwrap();
+    }
+    release.install(&["namespaces={data,gone}"]);
+    // Namespaces end by a controller that is missing here.
+    for kind in ["rolebindings", "roles"] {
+        plane
+            .kubectl(["delete", kind, "--all", "-n", "gone"])
+            .unwrap();
+    }
+    plane
+        .kubectl(["delete", "namespace", "gone", "--wait=false"])
+        .unwrap();
+    let emptied = r#"{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gone"}, "spec": {"finalizers": []}}"#;
+    let finalize = [
+        "replace",
+        "--raw",
+        "/api/v1/namespaces/gone/finalize",
+        "-f",
+        "-",
+    ];
+    put(&plane, &finalize, emptied).unwrap();
+
+    let notes = release.upgrade(&["namespaces={data,gone}"]);
+    assert!(
+        notes.contains("do not exist and get no Role: gone"),
+        "{notes}"
+    );
+    let roles = [format!("data/{NAME}"), format!("{HOME}/{NAME}-lease")];
+    assert_eq!(ours(&plane, "roles"), roles);
+    plane.kubectl(["create", "namespace", "gone"]).unwrap();
+    release.upgrade(&["namespaces={data,gone}"]);
+    assert!(ours(&plane, "roles").contains(&format!("gone/{NAME}")));
 }
 
 /// Texts in the CRD, the admission policies and the rules of the Roles, and what they were in an earlier version.

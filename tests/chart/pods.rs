@@ -92,4 +92,27 @@ fn the_liveness_probe_checks_only_the_process_and_the_grace_period_is_that_of_th
     assert_eq!(path("livenessProbe"), "/livez");
     assert_eq!(path("readinessProbe"), "/readyz");
     assert_eq!(pod["terminationGracePeriodSeconds"], 150);
+    assert_eq!(
+        container["livenessProbe"]["terminationGracePeriodSeconds"], 10,
+        "a process that hangs finishes nothing in 150 s"
+    );
+}
+
+#[test]
+fn why_a_container_ended_stands_in_its_pod() {
+    let objects = render(&[]);
+    let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+    let policy = &pod["containers"][0]["terminationMessagePolicy"];
+    assert_eq!(policy, "FallbackToLogsOnError");
+}
+
+#[test]
+fn the_dns_of_the_pod_is_a_value() {
+    let objects = render(&[
+        "dnsConfig.options[0].name=ndots",
+        "dnsConfig.searches[0]=corp.example",
+    ]);
+    let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+    let expected = json!({"options": [{"name": "ndots"}], "searches": ["corp.example"]});
+    assert_eq!(pod["dnsConfig"], expected);
 }

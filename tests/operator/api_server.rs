@@ -118,7 +118,7 @@ fn watches_survive_a_restart_of_the_api_server() {
     env.apply(&daily).unwrap();
     env.wait_for_reason("p", "Ready", "KeyRejected");
     env.plane.stop_apiserver();
-    operator.wait_for_log("a watch broke");
+    operator.wait_for_log("a watch failed");
     env.plane.start_apiserver().unwrap();
     env.put_key("phx_demo");
     env.wait_for_reason("p", "Ready", "Polled");

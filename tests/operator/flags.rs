@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
+
 use crate::support::DEADLINE;
 
 fn program() -> Command {
@@ -111,6 +113,38 @@ fn wrong_flags_exit_with_2_and_say_what_is_allowed() {
             said.contains(allowed),
             "{args:?}: {allowed} is missing in {said}"
         );
+    }
+}
+
+/// Whoever collects the log parses each line of it, and the last one says why a container ended.
+#[test]
+fn what_prevents_a_start_is_an_object_in_a_json_log() {
+    let rows: [(&[&str], &str, i32, &str); 3] = [
+        (
+            &["--ca-file", "/nonexistent/ca.crt"],
+            "info",
+            2,
+            "/nonexistent/ca.crt",
+        ),
+        (&[], "[[[", 2, "RUST_LOG is not a filter"),
+        (&["--bind", "127.0.0.1:0"], "info", 1, "Set KUBECONFIG"),
+    ];
+    for (args, filter, code, why) in rows {
+        let output = ends(
+            program()
+                .args(["run", "--log-format", "json"])
+                .args(args)
+                .env("RUST_LOG", filter),
+        );
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        let objects: Vec<Value> = said
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect();
+        let last = objects.last().unwrap();
+        assert_eq!(last["level"], "ERROR", "{said}");
+        assert!(last["message"].as_str().unwrap().contains(why), "{said}");
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use control_plane::ControlPlane;
 use serde_json::Value;
 
-use crate::support::{Env, Operator, Plane, install_crd, wait_until};
+use crate::support::{Env, Operator, Plane, install_crd, put, wait_until};
 
 const EMPTY: &str = "sources: []";
 
@@ -170,15 +170,134 @@ fn nothing_is_polled_before_the_policies_of_every_namespace_are_known() {
         other.namespace
     );
     wait_until("the watch to be refused again and again", || {
-        let refused = operator.log().matches("a watch broke").count();
+        let metrics = operator.get("/metrics").1;
+        let counter = "warehouse_sync_watch_failures_total ";
+        let mut lines = metrics.lines();
+        let refused = lines.find_map(|line| line.strip_prefix(counter)?.parse::<u32>().ok());
         let ready = operator.get("/readyz").1;
-        (refused > 3 && ready.trim() == format!("pending: {pending}"))
+        (refused > Some(3) && ready.trim() == format!("pending: {pending}"))
             .then_some(())
-            .ok_or(format!("{refused}, {ready}"))
+            .ok_or(format!("{refused:?}, {ready}"))
     });
+    let logged = operator.log().matches("a watch failed").count();
+    assert_eq!(logged, 1, "the same failure is logged once");
     assert_eq!(env.count("GET", "external_data_sources"), 0);
     role("[get, list, watch]");
     env.wait_for_reason("p", "Ready", "Polled");
+}
+
+/// Ends a namespace with all that is in it, as the controllers of a cluster do; its roles first.
+fn delete_namespace(env: &Env, namespace: &str) {
+    let plane = &env.plane;
+    for kind in ["rolebindings", "roles", "wsp", "secrets"] {
+        plane
+            .kubectl(["delete", kind, "--all", "-n", namespace])
+            .unwrap();
+    }
+    plane
+        .kubectl(["delete", "namespace", namespace, "--wait=false"])
+        .unwrap();
+    let path = format!("/api/v1/namespaces/{namespace}/finalize");
+    let emptied = format!(
+        "{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}, spec: {{finalizers: []}}}}"
+    );
+    put(
+        plane,
+        &["replace", "--raw", &path, "-f", "-"],
+        &yaml_to_json(&emptied),
+    )
+    .unwrap();
+}
+
+fn yaml_to_json(yaml: &str) -> String {
+    let value: Value = serde_saphyr::from_str(yaml).unwrap();
+    value.to_string()
+}
+
+/// The account of `env` gets the rights in this namespace that the chart gives it in a listed one.
+fn admit(env: &Env, namespace: &str) {
+    let account = format!("--serviceaccount={}:operator", env.namespace);
+    let plane = &env.plane;
+    let bind = [
+        "create",
+        "rolebinding",
+        "guest",
+        "--role=operator",
+        &account,
+    ];
+    plane
+        .kubectl(bind.into_iter().chain(["-n", namespace]))
+        .unwrap();
+    let name = format!("names-{namespace}");
+    let right = [
+        "--verb=get",
+        "--resource=namespaces",
+        "--resource-name",
+        namespace,
+    ];
+    plane
+        .kubectl(["create", "clusterrole", &name].into_iter().chain(right))
+        .unwrap();
+    let role = format!("--clusterrole={name}");
+    plane
+        .kubectl(["create", "clusterrolebinding", &name, &role, &account])
+        .unwrap();
+}
+
+#[test]
+fn a_listed_namespace_that_is_deleted_does_not_stop_the_others() {
+    let (env, other) = (Env::new(EMPTY), Env::new(EMPTY));
+    let gone = &other.namespace;
+    admit(&env, gone);
+    env.apply(&env.policy("p", "")).unwrap();
+    other.apply(&other.policy("q", "")).unwrap();
+    let args = ["--namespace", gone, "--allow-http-loopback"];
+    let operator = env.operator_with(&args);
+    env.wait_for_reason("p", "Ready", "Polled");
+    other.wait_for_reason("q", "Ready", "Polled");
+
+    delete_namespace(&env, gone);
+    let sentence = format!("namespace {gone} does not exist");
+    let shows = |operator: &Operator| {
+        operator.wait_for_log(&sentence);
+        wait_until("/readyz to name it and to be ready", || {
+            match operator.get("/readyz") {
+                (200, body) if body.contains(&sentence) => Ok(()),
+                (status, body) => Err(format!("{status} {body}")),
+            }
+        });
+        let metric = format!("warehouse_sync_namespace_missing{{listed=\"{gone}\"}} 1");
+        let metrics = operator.get("/metrics").1;
+        assert!(metrics.contains(&metric), "{metrics}");
+    };
+    shows(&operator);
+    let (ended, took) = operator.terminate();
+    assert!(ended.success(), "{ended}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+
+    let operator = env.operator_with(&args);
+    shows(&operator);
+    env.apply(&env.policy("r", "")).unwrap();
+    env.wait_for_reason("r", "Ready", "Polled");
+    assert_eq!(operator.log().matches(&sentence).count(), 1);
+    assert!(
+        !operator.log().contains("a watch failed"),
+        "{}",
+        operator.log()
+    );
+
+    env.plane.kubectl(["create", "namespace", gone]).unwrap();
+    operator.wait_for_log(&format!("namespace {gone} exists again"));
+    wait_until(
+        "the list of a namespace that the operator may not read",
+        || match operator.get("/readyz") {
+            (503, body) if body.contains(gone) => Ok(()),
+            (status, body) => Err(format!("{status} {body}")),
+        },
+    );
+    let (ended, took) = operator.terminate();
+    assert!(ended.success(), "{ended}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
 }
 
 /// As templates render a missing value.

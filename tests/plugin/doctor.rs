@@ -1,9 +1,15 @@
 //! `doctor`.
 
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpListener, UdpSocket},
+};
+
+use control_plane::ControlPlane;
 use serde_json::json;
 use warehouse_sync_operator::api::proposal::{Phase, ProposedAction};
 
-use super::support::Env;
+use super::support::{Env, install_crd};
 
 /// The Secret that the policy of the tests needs.
 fn secret(env: &Env, labels: &str) {
@@ -11,6 +17,75 @@ fn secret(env: &Env, labels: &str) {
         "{{apiVersion: v1, kind: Secret, metadata: {{name: posthog, namespace: {}, labels: {{{labels}}}}}, stringData: {{api-key: phx_demo}}}}",
         env.namespace
     ));
+}
+
+/// Answers every request like this, at an address of this machine to which the API server connects: not a loopback one.
+fn serve(answer: &'static str) -> SocketAddr {
+    // Nothing is sent: this asks only for the route.
+    let route = UdpSocket::bind("0.0.0.0:0").unwrap();
+    route.connect("192.0.2.1:9").unwrap();
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = BufReader::new(stream.try_clone().unwrap()).lines();
+            while head.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    SocketAddr::new(route.local_addr().unwrap().ip(), port)
+}
+
+/// A pod of the operator, which serves there.
+fn pod(env: &Env, name: &str, at: SocketAddr) {
+    env.apply(&json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": name, "namespace": env.namespace,
+            "labels": {"app.kubernetes.io/name": "warehouse-sync-operator"},
+        },
+        "spec": {"containers": [{
+            "name": "operator", "image": "none", "ports": [{"name": "metrics", "containerPort": at.port()}],
+        }]},
+    }).to_string());
+    let ip = at.ip().to_string();
+    let status = json!({"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}});
+    env.kubectl(&[
+        "patch",
+        "pod",
+        name,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &status.to_string(),
+    ]);
+}
+
+#[test]
+fn what_a_pod_of_the_operator_waits_for_is_shown() {
+    let plane: &'static ControlPlane = Box::leak(Box::new(ControlPlane::start().unwrap()));
+    install_crd(plane);
+    let env = Env::on(plane);
+    let words = env.plugin(&["doctor"]).words();
+    assert!(
+        words.contains("unknown: no pod of the operator was found"),
+        "{words}"
+    );
+    let pending = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n\
+                   pending: the operator may not list policies in team-a (403)\n";
+    let ready = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\nok\n";
+    pod(&env, "waits", serve(pending));
+    pod(&env, "works", serve(ready));
+    let ran = env.plugin(&["doctor"]);
+    assert_eq!(ran.code, 1);
+    let words = ran.words();
+    for said in [
+        "waits WRONG: not ready; pending: the operator may not list policies in team-a (403)",
+        "works ok: ready",
+    ] {
+        assert!(words.contains(said), "{said}: {words}");
+    }
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn scenario(kind: Kind, guard: Guard) -> String {
     let again = guard == Guard::TriedBefore;
     match kind {
         Kind::Stuck => {
-            let hung = table("run: {started_ago: 9h, rows: 5, hangs: {}}").replace("30day", "6hour");
+            let hung = table("run: {started_ago: 9h, rows: 5, hangs: {}}").replacen("30day", "6hour", 1);
             // Another source, because that of the hung run may be one that is only queried.
             format!("{}, {{prefix: other, schemas: [{HEARTBEAT}]}}]", hung.strip_suffix(']').unwrap())
         }

@@ -33,6 +33,19 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 warehousesync.dev/guard-revision: "3"
 {{- end }}
 
+{{/* Listed namespaces that were deleted after the installation, as a JSON list. Without a cluster to ask, none. */}}
+{{- define "missing" -}}
+{{- $missing := list -}}
+{{- if and .Release.IsUpgrade (lookup "v1" "Namespace" "" .Release.Namespace) -}}
+{{- range include "namespaces" . | fromJsonArray -}}
+{{- if not (lookup "v1" "Namespace" "" .) -}}
+{{- $missing = append $missing . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $missing | toJson -}}
+{{- end }}
+
 {{- define "image" -}}
 {{- with .Values.image -}}
 {{- if .digest -}}

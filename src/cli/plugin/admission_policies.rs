@@ -3,7 +3,10 @@
 use kube::{Api, api::DynamicObject};
 
 use super::cluster::Cluster;
-use crate::controller::approval_guard::{resource, shipped};
+use crate::controller::{
+    approval_guard::{resource, shipped},
+    timed,
+};
 
 /// Whether the admission policies exist. Only the operator checks that they are unchanged.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub(super) async fn find(cluster: &Cluster) -> AdmissionPolicies {
         match api.get_metadata_opt(&name).await {
             Ok(Some(_)) => {}
             Ok(None) => missing.push(format!("{kind} {name}")),
-            Err(error) => return AdmissionPolicies::Unknown(error.to_string()),
+            Err(error) => return AdmissionPolicies::Unknown(timed::reason(&error)),
         }
     }
     if missing.is_empty() {

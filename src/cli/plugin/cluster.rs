@@ -43,6 +43,8 @@ pub(super) struct ClusterArgs {
 /// A connection to a cluster.
 pub(super) struct Cluster {
     pub client: Client,
+    /// The same without kube's silent retries: for what answers 503 to say something.
+    pub direct: Client,
     pub namespace: String,
 }
 
@@ -61,9 +63,14 @@ impl ClusterArgs {
         config.read_timeout = Some(READ);
         let namespace = self.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config);
+        let client = |config| {
+            Client::try_from(config).map_err(PluginError::kubernetes("use the kubeconfig"))
+        };
+        let mut direct = config.clone();
+        direct.default_retry = false;
         Ok(Cluster {
-            client: client.map_err(PluginError::kubernetes("use the kubeconfig"))?,
+            client: client(config)?,
+            direct: client(direct)?,
             namespace,
         })
     }

@@ -11,6 +11,7 @@ use super::{
     PluginError,
     admission_policies::{self, AdmissionPolicies},
     cluster::{Cluster, ClusterArgs},
+    pods::{self, Said},
     print::{Format, print},
 };
 use crate::{
@@ -63,6 +64,7 @@ pub(super) async fn doctor(
         .await?;
     let mut checks = rights(&cluster).await?;
     checks.push(admission_policies(admission_policies::find(&cluster).await));
+    checks.extend(operator(pods::ask(&cluster).await));
     for policy in &policies {
         cluster.namespace = policy.namespace().unwrap_or_default();
         checks.push(condition(policy));
@@ -136,6 +138,36 @@ fn admission_policies(found: AdmissionPolicies) -> Check {
         state,
         message,
     }
+}
+
+/// Whether the operator's pods are ready, and what they wait for.
+fn operator(asked: Result<Vec<pods::Answer>, PluginError>) -> Vec<Check> {
+    let unknown = |message: String| Check {
+        of: "operator".to_owned(),
+        state: State::Unknown,
+        message,
+    };
+    let answers = match asked {
+        Err(error) => return vec![unknown(error.to_string())],
+        Ok(answers) if answers.is_empty() => {
+            return vec![unknown("no pod of the operator was found".to_owned())];
+        }
+        Ok(answers) => answers,
+    };
+    let check = |pods::Answer { pod, said }| {
+        let (state, message) = match said {
+            Said::Ready(more) if more.is_empty() => (State::Ok, "ready".to_owned()),
+            Said::Ready(more) => (
+                State::Wrong,
+                format!("ready, but {}", more.replace('\n', "; ")),
+            ),
+            Said::Pending(pending) => (State::Wrong, format!("not ready; {pending}")),
+            Said::Unknown(why) => (State::Unknown, why),
+        };
+        let of = format!("pod {pod}");
+        Check { of, state, message }
+    };
+    answers.into_iter().map(check).collect()
 }
 
 /// Whether the operator reports that the admission policies are in effect.

@@ -3,7 +3,7 @@
 use kube::config::{InferConfigError, KubeconfigError};
 
 use super::{FileError, annotation::AnnotationConflict};
-use crate::cli::CliError;
+use crate::{cli::CliError, controller::timed};
 
 /// Why a command failed, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ impl PluginError {
 /// The API server's own message, if there is one.
 fn said(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        kube::Error::Api(status) => timed::said(status),
         kube::Error::SerdeError(error) => format!(
             "the answer does not fit ({error}): the operator that wrote it may be newer or older than this plugin"
         ),

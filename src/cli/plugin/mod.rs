@@ -16,6 +16,7 @@ mod error;
 pub mod file;
 mod find;
 mod get;
+mod pods;
 mod print;
 mod proposals;
 mod request;

@@ -1,0 +1,67 @@
+//! Failures of watches: counted by who watches, logged once, and explained where the namespace is gone.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kube::Client;
+use tokio::sync::mpsc;
+
+use super::{absent::is_missing, context::Context};
+
+/// How often a namespace that does not exist is looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How often it is checked that a namespace exists, besides when a watch fails: a watch that has begun outlives its rights by minutes.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
+/// How often the same failure of a watch is logged.
+const SAY_AGAIN: Duration = Duration::from_mins(10);
+
+/// Hears why watches of one scope fail: counts and logs it, and finds out whether their namespace is gone. Ends with the scope.
+pub(super) async fn mind(
+    namespace: Option<String>,
+    client: Client,
+    context: Arc<Context>,
+    mut failures: mpsc::Receiver<String>,
+) {
+    let metrics = &context.reconciler.metrics;
+    let mut logged: BTreeMap<String, Instant> = BTreeMap::new();
+    if let Some(namespace) = &namespace {
+        until_it_exists(namespace, &client, &context).await;
+    }
+    loop {
+        let failed = match tokio::time::timeout(CHECK_EVERY, failures.recv()).await {
+            Ok(None) => return,
+            Ok(Some(why)) => Some(why),
+            Err(_) => None,
+        };
+        if let Some(namespace) = &namespace
+            && is_missing(&client, metrics, namespace).await
+        {
+            context.absent.note(namespace, metrics);
+            context.rivals.keep(|at| at.namespace != *namespace);
+            until_it_exists(namespace, &client, &context).await;
+            // What failed meanwhile is explained.
+            while failures.try_recv().is_ok() {}
+            continue;
+        }
+        logged.retain(|_, at| at.elapsed() < SAY_AGAIN);
+        if let Some(why) = failed
+            && !logged.contains_key(&why)
+        {
+            tracing::warn!("a watch failed and is restarted: {why}");
+            logged.insert(why, Instant::now());
+        }
+    }
+}
+
+async fn until_it_exists(namespace: &str, client: &Client, context: &Context) {
+    let metrics = &context.reconciler.metrics;
+    while context.absent.contains(namespace) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        if !is_missing(client, metrics, namespace).await {
+            context.absent.forget(namespace, metrics);
+        }
+    }
+}
