@@ -7,6 +7,7 @@
 )]
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -19,7 +20,7 @@ use warehouse_sync_operator::{
     cli::crd_yaml,
     decide::{
         Guard,
-        guards::chain::{CHAIN, Holds, Line},
+        guards::chain::{CHAIN, ChainEntry, Holds},
         plan::Kind,
     },
     diagnose::{
@@ -426,7 +427,7 @@ fn the_chain_of_guards_is_in_the_documentation() {
         let names: Vec<String> = kinds.iter().map(|kind| format!("{kind:?}")).collect();
         names.join(", ")
     };
-    let row = |line: &Line| {
+    let row = |line: &ChainEntry| {
         let holds = match line.holds {
             Holds::Start => "the start".to_owned(),
             Holds::EverySend => "every call".to_owned(),
@@ -476,6 +477,31 @@ fn every_guard_has_a_file_of_its_own() {
             path.display()
         );
     }
+}
+
+/// A name that stands for two things makes a reader look up which one is meant.
+#[test]
+fn no_name_of_a_public_type_stands_for_two_things() {
+    let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for file in rust_files(&root().join("src")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for name in text.lines().filter_map(public_type) {
+            files.entry(name).or_default().push(file.clone());
+        }
+    }
+    assert!(files.len() > 100, "public types are not found any more");
+    files.retain(|_, files| files.len() > 1);
+    assert!(files.is_empty(), "rename one of each: {files:#?}");
+}
+
+/// The name of the type that a line of a module defines for others, if it does.
+fn public_type(line: &str) -> Option<String> {
+    let rest = line.strip_prefix("pub ")?;
+    let (kind, rest) = rest.split_once(' ')?;
+    let ends = |c: char| !c.is_alphanumeric() && c != '_';
+    ["struct", "enum", "trait", "type", "union"]
+        .contains(&kind)
+        .then(|| rest.split(ends).next().unwrap_or_default().to_owned())
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl World {
         let diagnosis = diagnose(&known);
         let settings = Settings {
             max_actions_per_hour: 60,
-            proposals: proposal::Settings {
+            proposals: proposal::ProposalSettings {
                 seed: Some(&[7; 32]),
                 approvals: approval::Rules::default(),
                 own_executions: &HashSet::new(),

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     api::{WarehouseSyncPolicy, answers::Answers, status::STATE_FORMAT, validated::PolicyRef},
-    decide::{Limits, Plan, Settings, decide, orders::approved, plan::Basis, proposal},
+    decide::{OperatorLimits, Plan, Settings, decide, orders::approved, plan::Basis, proposal},
     diagnose::{Diagnosis, diagnose},
     execute::{Came, Journal, Sender},
     posthog::{Transport, redact},
@@ -119,7 +119,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let seed = (self.seed)();
         let settings = Settings {
             max_actions_per_hour: self.max_actions_per_hour,
-            proposals: proposal::Settings {
+            proposals: proposal::ProposalSettings {
                 seed: seed.as_ref(),
                 approvals: self.approvals,
                 own_executions: &own_executions,
@@ -166,7 +166,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             state: &old.state,
             diagnosis,
             timings: &self.timings,
-            limits: Limits {
+            limits: OperatorLimits {
                 max_actions_per_hour: self.max_actions_per_hour,
                 approvals: self.approvals,
             },

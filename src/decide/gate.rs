@@ -1,7 +1,7 @@
-//! The live gate: right before a call is sent, do the facts that it rests on still hold?
+//! The live gate: right before a call is sent, do its facts still hold?
 //!
-//! `cancel` hits whatever job is newest when it arrives. So the gate wants the same job, still Running, with the same rows
-//! and no newer line in its log; whatever is unclear closes it.
+//! `cancel` stops the newest job at the time it arrives. So the gate requires the same job, still Running, with the same rows
+//! and no newer line in its log. Anything unclear closes the gate.
 
 use crate::{
     api::{Timings, status::Incident},
@@ -20,9 +20,9 @@ pub struct Hanging {
     pub job_id: String,
     /// Its rows.
     pub rows: Option<i64>,
-    /// When somebody last worked on its table, by `PostHog`'s clock.
+    /// When `PostHog` last worked on its table, by its own clock.
     pub log_at: Option<jiff::Timestamp>,
-    /// The run of another table that proves that `PostHog` works.
+    /// The canary: a run of another table that proves that `PostHog` works.
     pub canary: Option<Canary>,
 }
 
@@ -48,13 +48,13 @@ impl Hanging {
     }
 }
 
-/// Proof, by a live look, that a run still hangs. Only [`still_hangs`] makes one.
+/// Proof, by a live read, that a run is still stuck. Only [`still_hangs`] creates one.
 #[derive(Debug)]
 pub struct RunStillHangs {
     schema_id: String,
 }
 
-/// Proof, by a live look, that nothing runs and syncing is on. Only [`nothing_runs`] makes one.
+/// Proof, by a live read, that no run is in progress and syncing is on. Only [`nothing_runs`] creates one.
 #[derive(Debug)]
 pub struct NothingRuns {
     schema_id: String,
@@ -80,7 +80,7 @@ pub enum Closed {
     /// It could not be read.
     #[error("{0}")]
     Unread(String),
-    /// It was read, and is not as it has to be.
+    /// It was read and does not fulfil the condition.
     #[error("{0}")]
     Changed(String),
 }
@@ -93,7 +93,7 @@ fn unread<A>(why: impl Into<String>) -> Result<A, Closed> {
     Err(Closed::Unread(why.into()))
 }
 
-/// Holds a live look against what was judged stuck.
+/// Compares a live read with the run that was judged stuck.
 pub fn still_hangs(
     schema_id: &str,
     hanging: &Hanging,
@@ -101,29 +101,26 @@ pub fn still_hangs(
 ) -> Result<RunStillHangs, Closed> {
     let job = match live.newest() {
         Newest::Unclear(reason) => {
-            return unread(format!("its runs are not known just now: {reason}"));
+            return unread(format!("its runs are unknown: {reason}"));
         }
-        Newest::None => return changed("PostHog lists no run any more"),
+        Newest::None => return changed("PostHog no longer lists a run"),
         Newest::Job(job, _) => job,
     };
     if job.id != hanging.job_id {
-        return changed(format!("the newest run is {} by now", job.id));
+        return changed(format!("the newest run is now {}", job.id));
     }
     if job.status() != JobStatus::Running {
-        return changed(format!("run {} has ended meanwhile", job.id));
+        return changed(format!("run {} has ended", job.id));
     }
     let rows = match job.rows_synced {
         Lax::Is(rows) => Some(rows),
         Lax::Null => None,
         Lax::Missing | Lax::Odd => {
-            return unread(format!(
-                "run {} does not say how many rows it has synced",
-                job.id
-            ));
+            return unread(format!("the rows synced by run {} are unknown", job.id));
         }
     };
     if rows != hanging.rows {
-        return changed(format!("run {} moves again", job.id));
+        return changed(format!("run {} is making progress again", job.id));
     }
     match &live.log {
         Log::Read(_) if live.unfinished().count() > 1 => {
@@ -132,14 +129,14 @@ pub fn still_hangs(
         Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillHangs {
             schema_id: schema_id.to_owned(),
         }),
-        Log::Read(_) => changed(format!("run {} logs again", job.id)),
+        Log::Read(_) => changed(format!("run {} is logging again", job.id)),
         Log::NotRead => unread("its log was not read"),
         Log::Unreadable(reason) => unread(format!("its log cannot be read: {reason}")),
     }
 }
 
-/// Holds live reads of runs and table against what a reload rests on: nothing runs, nothing new began since the
-/// incident's attempt did, syncing is on, and after a cancel nobody works on the table any more.
+/// Checks with live reads of runs and table what a reload requires: no run is in progress, none has started since the
+/// incident's attempt, syncing is on, and after a cancel `PostHog` no longer works on the table.
 pub fn nothing_runs(
     (incident, timings): (&Incident, &Timings),
     live: &Look,
@@ -147,13 +144,13 @@ pub fn nothing_runs(
 ) -> Result<NothingRuns, Closed> {
     match live.newest() {
         Newest::Unclear(reason) => {
-            return unread(format!("its runs are not known just now: {reason}"));
+            return unread(format!("its runs are unknown: {reason}"));
         }
         Newest::None if incident.baseline_job_id.is_none() => {}
-        Newest::None => return changed("PostHog lists no run any more"),
+        Newest::None => return changed("PostHog no longer lists a run"),
         Newest::Job(job, _) => {
             if Some(&job.id) != incident.baseline_job_id.as_ref() {
-                return changed(format!("run {} has begun meanwhile", job.id));
+                return changed(format!("run {} has started", job.id));
             }
             if !matches!(job.status(), JobStatus::Completed | JobStatus::Failed) {
                 return changed(format!("run {} has not ended", job.id));
@@ -161,14 +158,14 @@ pub fn nothing_runs(
         }
     }
     if let Some(job) = live.unfinished().next() {
-        return changed(format!("an older run, {}, has not ended", job.id));
+        return changed(format!("older run {} has not ended", job.id));
     }
     if incident.job_id.is_some() {
         match live.has_rested(timings, live.at) {
             Ok(true) => {}
-            Ok(false) => return changed("PostHog worked on the table a moment ago"),
+            Ok(false) => return changed("the table's log is not quiet yet"),
             Err(reason) => {
-                return unread(format!("whether its log is quiet is not known: {reason}"));
+                return unread(format!("whether its log is quiet is unknown: {reason}"));
             }
         }
     }
@@ -179,18 +176,18 @@ pub fn nothing_runs(
         SchemaStatus::Running | SchemaStatus::Failed => Ok(NothingRuns {
             schema_id: incident.schema_id.clone(),
         }),
-        // A stale table says so, and its newest run is still the one that was too old.
+        // A stale table has this status, and its newest run is still the one that was too old.
         SchemaStatus::Completed if Cause::of(incident.cause).reload == Reload::Stale => {
             Ok(NothingRuns {
                 schema_id: incident.schema_id.clone(),
             })
         }
-        // A table that PostHog calls Completed is well: whatever was wrong has passed.
+        // A table with the status Completed is healthy: the problem is over.
         SchemaStatus::Completed
         | SchemaStatus::Never
         | SchemaStatus::Paused
         | SchemaStatus::Billing
-        | SchemaStatus::Unknown => changed(format!("its status is {:?} by now", schema.status())),
+        | SchemaStatus::Unknown => changed(format!("its status is now {:?}", schema.status())),
     }
 }
 
@@ -206,7 +203,7 @@ mod tests {
             plan::Kind,
         },
         diagnose::{Judged, stuck::Silence},
-        observe::{Phase, Seen},
+        observe::{RunPhase, Seen},
     };
 
     const TIMINGS: &Timings = &Timings::PRODUCTION;
@@ -427,7 +424,7 @@ mod tests {
             job_id: "j1".into(),
             began: ago(600),
             since: ago(540),
-            phase: Phase::Extracting,
+            phase: RunPhase::Extracting,
             canary: None,
         };
         let stuck = || Verdict::StuckJob(silence());

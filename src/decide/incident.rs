@@ -27,24 +27,24 @@ use crate::{
     },
 };
 
-/// How long after a deadline a table that cannot be looked at is waited for.
+/// How long the operator waits after a deadline for a table that cannot be read.
 const UNSEEN: SignedDuration = SignedDuration::from_hours(24);
 
-/// What comes of looking at an incident.
+/// What follows from the facts about an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Nothing to do now.
     Wait,
-    /// Send this call, if no guard and no gate holds it back.
+    /// Send this call, unless a guard or the gate holds it.
     Send(Call),
     /// The incident is over, for this reason, and leaves the list.
     Close(String),
 }
 
-/// What an incident is held against.
+/// The facts by which an incident is advanced.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// A look of this pass.
+    /// What this reconcile read about the table's runs.
     pub look: Option<&'a Look>,
     /// The table's row in the list; absent if it vanished from it.
     pub row: Option<&'a Schema>,
@@ -80,7 +80,7 @@ fn step(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     }
 }
 
-/// Goes to `step`, until `deadline` at the latest.
+/// Moves to `step`, which ends at `deadline`.
 fn go(
     incident: &mut Incident,
     step: Step,
@@ -113,17 +113,17 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     let deadline = after(facts.now, facts.timings.wait_terminal);
     let job = incident.job_id.clone().unwrap_or_default();
     match (cancel.fate, cancel.http_status) {
-        // Provably never left: as if it had not been tried, but not for ever.
+        // Certainly not sent: as if it had not been tried, but only until the deadline.
         (Some(Fate::NotSent), _) if incident.deadline.is_some_and(|at| at <= facts.now) => {
             return Next::Close(format!(
-                "the cancel of job {job} could not be sent: {}",
+                "the cancel of run {job} could not be sent: {}",
                 cancel.detail
             ));
         }
         (Some(Fate::NotSent), _) => return Next::Send(Call::Cancel),
         (Some(Fate::Refused), Some(403)) => {
             let message = format!(
-                "PostHog refused to cancel job {job}: {}. Give the key's user editor access to the table",
+                "PostHog refused to cancel run {job}: {}. Give the key's user editor access to the table",
                 cancel.detail
             );
             escalate(incident, facts.now, message);
@@ -134,10 +134,10 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         (Some(Fate::Accepted | Fate::Refused | Fate::Unknown) | None, _) => {
             let message = if found_nothing(cancel) {
                 format!(
-                    "PostHog found no running sync to cancel; waiting for the state of job {job}"
+                    "PostHog found no running sync to cancel; waiting for the state of run {job}"
                 )
             } else {
-                format!("cancelled job {job}; waiting for it to end")
+                format!("waiting for run {job} to end")
             };
             go(incident, Step::WaitTerminal, deadline, facts.now, message);
         }
@@ -145,20 +145,20 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     Next::Wait
 }
 
-/// Sent once. Whatever was answered: the list says whether the table is on.
+/// Sent once. The list shows whether the table is on, whatever the answer was.
 fn enabling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     let is_on = facts
         .row
         .is_some_and(|row| row.should_sync == Lax::Is(true));
     if is_on {
-        let message = "it is switched on; reloading".to_owned();
+        let message = "switched on; reloading".to_owned();
         go(incident, Step::Reloading, None, facts.now, message);
         return Next::Wait;
     }
     let is_late = incident.deadline.is_some_and(|at| at <= facts.now);
     match last(incident, Call::Enable).map(|send| (send.fate, send.detail.clone())) {
         Some((Some(Fate::NotSent), detail)) if is_late => {
-            return Next::Close(format!("it could not be switched on: {detail}"));
+            return Next::Close(format!("could not be switched on: {detail}"));
         }
         None | Some((Some(Fate::NotSent), _)) => return Next::Send(Call::Enable),
         Some((Some(Fate::Refused), detail)) => {
@@ -166,7 +166,7 @@ fn enabling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
             escalate(incident, facts.now, message);
         }
         Some(_) if is_late => {
-            let message = "it is not seen to be on; switch it on in PostHog".to_owned();
+            let message = "not confirmed to be on; switch it on in PostHog".to_owned();
             escalate(incident, facts.now, message);
         }
         Some(_) => {}
@@ -182,11 +182,11 @@ fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
             recovered(
                 incident,
                 facts.now,
-                format!("job {id} completed by itself; no reload was needed"),
+                format!("run {id} completed by itself; no reload needed"),
             );
         }
         Some(JobStatus::Billing) => {
-            return Next::Close(format!("job {id} was held back by billing"));
+            return Next::Close(format!("run {id} was held back by billing"));
         }
         Some(JobStatus::Failed) if found_new_job(incident, facts) => {}
         Some(JobStatus::Failed) => {
@@ -196,14 +196,14 @@ fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
                 Step::Settle,
                 deadline,
                 facts.now,
-                format!("job {id} has ended; reloading after a pause"),
+                format!("run {id} has ended; reloading after a pause"),
             );
         }
         Some(JobStatus::Running | JobStatus::Unknown) | None => {
             if is_overdue(incident, facts) {
                 let what_happened = survived(last(incident, Call::Cancel));
                 let message = format!(
-                    "job {id} is not seen to have ended: {what_happened}. It is not cancelled again; look at it in PostHog, or ask PostHog's support to end the run"
+                    "run {id} is not confirmed to have ended: {what_happened}. It is not cancelled again: check it in PostHog, or ask PostHog support to end it"
                 );
                 escalate(incident, facts.now, message);
             }
@@ -212,7 +212,7 @@ fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     Next::Wait
 }
 
-/// True if the deadline has passed and a look says how things stand. Without one, nothing is concluded for a day more.
+/// True if the deadline has passed and the state of the runs is known. If it is unknown, the operator waits another day.
 fn is_overdue(incident: &Incident, facts: &Facts<'_>) -> bool {
     let can_tell = facts
         .look
@@ -234,10 +234,10 @@ fn survived(cancel: Option<&Send>) -> String {
         .filter(|said| !said.is_empty());
     let said = said.map_or_else(String::new, |said| format!(" ({said})"));
     match cancel.and_then(|send| send.fate) {
-        Some(Fate::Accepted) => format!("PostHog accepted its cancel, which had no effect{said}"),
+        Some(Fate::Accepted) => format!("PostHog accepted the cancel, but it had no effect{said}"),
         Some(Fate::Refused) => format!("PostHog refused to cancel it{said}"),
-        Some(Fate::Unknown | Fate::NotSent) => format!("nobody knows whether its cancel arrived{said}"),
-        None => "the operator was interrupted while it sent the cancel, and nobody knows whether that arrived".to_owned(),
+        Some(Fate::Unknown | Fate::NotSent) => format!("whether the cancel arrived is unknown{said}"),
+        None => "the operator was interrupted while it sent the cancel, and whether that arrived is unknown".to_owned(),
     }
 }
 
@@ -246,27 +246,27 @@ fn settle(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         return Next::Wait;
     }
     // A reload may end what PostHog loads.
-    let rested = (facts.look).map_or(Err("it was not looked at"), |look| {
+    let rested = (facts.look).map_or(Err("it was not read"), |look| {
         look.has_rested(facts.timings, facts.now)
     });
     let why_not = match rested {
         Ok(true) => {
-            let message = "nothing runs any more; reloading".to_owned();
+            let message = "no run is in progress; reloading".to_owned();
             go(incident, Step::Reloading, None, facts.now, message);
             return Next::Wait;
         }
         Ok(false) => {
-            "PostHog still works on the table after the cancelled run has ended".to_owned()
+            "PostHog is still working on the table although the cancelled run has ended".to_owned()
         }
         Err(reason) => format!(
-            "nobody can say whether PostHog still works on the table after the cancelled run has ended: {reason}"
+            "whether PostHog still works on the table after the cancelled run has ended is unknown: {reason}"
         ),
     };
     if facts.now.duration_since(incident.step_since) >= facts.timings.wait_new_job {
-        let message = format!("{why_not}. So it is not reloaded: look at it in PostHog");
+        let message = format!("{why_not}. Not reloaded: check the table in PostHog");
         escalate(incident, facts.now, message);
     } else {
-        incident.message = format!("{why_not}; reloading after that");
+        incident.message = format!("{why_not}; reloading once it is quiet");
     }
     Next::Wait
 }
@@ -291,7 +291,7 @@ fn reloading(incident: &mut Incident, facts: &Facts<'_>) -> Next {
                 Step::WaitNewJob,
                 deadline,
                 facts.now,
-                "reloaded; waiting for a new job".to_owned(),
+                "waiting for a new run".to_owned(),
             );
         }
     }
@@ -311,10 +311,10 @@ fn wait_new_job(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     }
     if is_overdue(incident, facts) {
         let message = if incident.job_id.is_some() {
-            "no new job appeared after the reload: the cancelled run may still hold its place in PostHog. \
-             Ask PostHog's support to end it, then reload the table"
+            "no new run appeared after the reload: the cancelled run may still block the table in PostHog. \
+             Ask PostHog support to end it, then reload the table"
         } else {
-            "no job appeared after the reload: look at the table in PostHog, or ask PostHog's support"
+            "no run appeared after the reload: check the table in PostHog, or ask PostHog support"
         };
         escalate(incident, facts.now, message.to_owned());
         return Next::Wait;
@@ -329,7 +329,7 @@ fn wait_new_job(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     }
 }
 
-/// A reload that answered and brought no job is sent again at fixed times; one of unknown fate at most once more.
+/// A reload that was answered but started no job is sent again at fixed times; one of unknown fate at most once more.
 fn reload_is_due(incident: &Incident, facts: &Facts<'_>) -> bool {
     let left: Vec<&Send> = incident
         .sends
@@ -364,10 +364,10 @@ fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     match job.status() {
         JobStatus::Running | JobStatus::Unknown => {}
         JobStatus::Completed => {
-            recovered(incident, facts.now, format!("new job {} completed", job.id));
+            recovered(incident, facts.now, format!("new run {} completed", job.id));
         }
         JobStatus::Billing => {
-            return Next::Close(format!("new job {} was held back by billing", job.id));
+            return Next::Close(format!("new run {} was held back by billing", job.id));
         }
         JobStatus::Failed => {
             if job.was_stopped() && probably_hit(incident, job, facts.timings) {
@@ -376,14 +376,14 @@ fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
             }
             if job.was_stopped() {
                 return Next::Close(format!(
-                    "somebody stopped new job {} in PostHog; it is left alone",
+                    "new run {} was stopped in PostHog by someone else; not reloaded",
                     job.id
                 ));
             }
             let text = job.latest_error.get().map(String::as_str);
             let said =
                 text.map_or_else(String::new, |text| format!(": {}", redact::text(text, 160)));
-            let message = format!("new job {} failed{said}", job.id);
+            let message = format!("new run {} failed{said}", job.id);
             if !Cause::of(incident.cause).reload.is_retried() {
                 return Next::Close(message);
             }
@@ -393,8 +393,8 @@ fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     Next::Wait
 }
 
-/// True if a new job that somebody stopped was probably stopped by our own cancel: `PostHog` may handle one late, and then it hits
-/// whatever runs. True at most once per incident.
+/// True if a new job that was stopped was probably stopped by the operator's own cancel: `PostHog` may handle a cancel late, and
+/// then stops the job that runs at that time. True at most once per incident.
 fn probably_hit(incident: &Incident, job: &Job, timings: &Timings) -> bool {
     let is_first = incident.job_id.is_some() && incident.job_id == incident.baseline_job_id;
     let Some(cancel) = last(incident, Call::Cancel).filter(|_| is_first) else {
@@ -416,10 +416,10 @@ fn probably_hit(incident: &Incident, job: &Job, timings: &Timings) -> bool {
     }
 }
 
-/// The table is reloaded after a pause, as after the end of the job that was meant.
+/// The table is reloaded after a pause, as after the end of the intended job.
 fn reload_after_own_cancel(incident: &mut Incident, job: &Job, facts: &Facts<'_>) {
     let message = format!(
-        "new job {} was cancelled, probably by the operator's own cancel, which PostHog handled late; reloading after a pause",
+        "new run {} was cancelled, probably by the operator's own cancel, which PostHog handled late; reloading after a pause",
         job.id
     );
     incident.baseline_job_id = Some(job.id.clone());
@@ -429,7 +429,7 @@ fn reload_after_own_cancel(incident: &mut Incident, job: &Job, facts: &Facts<'_>
     go(incident, Step::Settle, deadline, facts.now, message);
 }
 
-/// True if `PostHog` answered the cancel that nothing ran.
+/// True if `PostHog` answered the cancel with "nothing is running".
 fn found_nothing(cancel: &Send) -> bool {
     let said = cancel.detail.to_ascii_lowercase();
     ["no running sync", "already finished", "no sync was running"]
@@ -443,7 +443,7 @@ fn back_off(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         return Next::Wait;
     };
     if row.status() == SchemaStatus::Completed {
-        let message = "it has completed meanwhile".to_owned();
+        let message = "the table has completed since".to_owned();
         recovered(incident, facts.now, message);
         return Next::Wait;
     }
@@ -467,24 +467,22 @@ fn found_new_job(incident: &mut Incident, facts: &Facts<'_>) -> bool {
         return false;
     }
     incident.new_job_id = Some(job.id.clone());
-    let message = format!("new job {} has begun; waiting for it to complete", job.id);
+    let message = format!("new run {} has started; waiting for it to complete", job.id);
     go(incident, Step::WaitSuccess, None, facts.now, message);
     true
 }
 
-/// Why the table is not to be reloaded, as far as the list says.
+/// Why the table must not be reloaded, by its row in the list.
 fn not_to_be_reloaded(incident: &Incident, row: Option<&Schema>) -> Option<String> {
     let row = row?;
     if row.should_sync == Lax::Is(false) {
-        return Some("syncing was switched off meanwhile; it is not reloaded".to_owned());
+        return Some("syncing was switched off; not reloaded".to_owned());
     }
     match row.status() {
-        SchemaStatus::Billing => {
-            Some("billing holds the table back; it is not reloaded".to_owned())
-        }
-        // A stale table has said so all the time.
+        SchemaStatus::Billing => Some("billing holds the table back; not reloaded".to_owned()),
+        // A stale table has had this status all the time.
         SchemaStatus::Completed if Cause::of(incident.cause).reload != Reload::Stale => {
-            Some("it has completed meanwhile; no reload is needed".to_owned())
+            Some("the table has completed; no reload needed".to_owned())
         }
         SchemaStatus::Completed
         | SchemaStatus::Never
@@ -505,7 +503,7 @@ fn is_final(reload: &Send) -> bool {
 
 fn refused(reload: &Send) -> String {
     format!(
-        "PostHog refused the reload: {}. Mend that in PostHog, then reload the table there",
+        "PostHog refused the reload: {}. Fix this in PostHog, then reload the table there",
         reload.detail
     )
 }
@@ -514,8 +512,8 @@ fn last(incident: &Incident, call: Call) -> Option<&Send> {
     incident.sends.iter().rev().find(|send| send.call == call)
 }
 
-/// Keeps account of how long a table has been well after its incident ended; true when the incident can be closed. `well`
-/// is none when that cannot be said just now.
+/// Tracks how long a table has been healthy since its incident ended; true when the incident can be closed. `well`
+/// is none while that is unknown.
 pub fn healed(
     incident: &mut Incident,
     well: Option<bool>,

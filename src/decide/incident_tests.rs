@@ -373,7 +373,7 @@ fn a_cancel_that_found_nothing_is_not_called_a_cancel() {
         go_on(&mut incident, None, None, 1);
         assert_eq!(
             incident.message,
-            format!("PostHog found no running sync to cancel; waiting for the state of job {OLD}")
+            format!("PostHog found no running sync to cancel; waiting for the state of run {OLD}")
         );
     }
 }
@@ -413,7 +413,7 @@ fn a_new_job_that_our_late_cancel_probably_hit_is_reloaded_and_others_are_left_a
         let case = format!("{fate:?} {said} {began}-{ended}: {next:?}");
         if !ours {
             assert!(
-                matches!(&next, Next::Close(why) if why.contains("somebody stopped")),
+                matches!(&next, Next::Close(why) if why.contains("was stopped in PostHog by someone else")),
                 "{case}"
             );
             continue;

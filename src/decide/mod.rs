@@ -1,8 +1,8 @@
 //! What should happen?
 //!
-//! From what is wrong to the plan of one reconcile. [`orders`] say what is wanted, [`guards`] what holds it back, [`safety`] which
-//! calls may be sent without a human, [`proposal`] and [`approval`] what a human is asked and has answered; [`incident`] moves what was
-//! begun from step to step, and [`planner`] brings all of it together. Pure: time is an argument, and there is no client.
+//! From the findings to the plan of one reconcile. [`orders`] say what is needed, [`guards`] what holds it, [`safety`] which
+//! calls may be sent without a human, [`proposal`] and [`approval`] what needs approval and what was answered; [`incident`] advances
+//! an incident from step to step, and [`planner`] combines all of it. Pure: time is an argument, and there is no client.
 
 pub mod approval;
 pub mod gate;
@@ -18,6 +18,6 @@ pub mod table;
 pub mod tried;
 pub mod windows;
 
-pub use guards::{Ask, Blocked, Guard, Limits};
+pub use guards::{Ask, Blocked, Guard, OperatorLimits};
 pub use plan::{Held, Order, Plan};
 pub use planner::{Settings, decide};

@@ -15,10 +15,11 @@ use crate::{
     posthog::wire::Source,
 };
 
-/// Says which other policy owns the table, if one does.
+/// Which other policy owns the table, if one does.
 ///
-/// The owner is who has something in flight on the table, or on its source; else the oldest policy that may act, reads the project
-/// itself and selects it (then the smaller uid). A policy that no longer does keeps what is in flight only until the deadline of its step.
+/// The owner is the policy that has something in flight on the table, or on its source; otherwise the oldest policy that may act, reads
+/// the project itself and selects it (then the smaller uid). A policy that no longer does keeps what is in flight only until the
+/// deadline of its step.
 #[must_use]
 pub fn owned_by<'a>(
     policy: &ValidatedPolicy,
@@ -39,7 +40,7 @@ pub fn owned_by<'a>(
     owner(policy, own_in_flight, rivals, acts, selects, now)
 }
 
-/// Says which other policy owns the source, if one does: who has something in flight on it, or on any of its tables; else the
+/// Which other policy owns the source, if one does: the one that has something in flight on it, or on any of its tables; otherwise the
 /// oldest that may act, reads the project itself and selects any of its tables.
 #[must_use]
 pub fn source_owned_by<'a>(
@@ -69,7 +70,7 @@ fn owner<'a>(
     selects: impl Fn(&Rival) -> bool,
     now: Timestamp,
 ) -> Option<Owner<'a>> {
-    // Both in flight cannot come about by itself; then the older one goes on.
+    // Two policies in flight at once is not expected; if it happens, the older one continues.
     let acting = rivals
         .iter()
         .find(|rival| acts(rival) && (!own_in_flight || older(rival, policy)));
@@ -95,15 +96,15 @@ fn owner<'a>(
 /// Another policy that owns a table or a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner<'a> {
-    /// It.
+    /// The policy.
     pub at: &'a PolicyRef,
     /// True if it has something in flight there.
     pub acts: bool,
-    /// True if it, or another, owns it also when that is over.
+    /// True if it, or another, still owns the table or source after that.
     pub lasts: bool,
 }
 
-/// Who owns it, as a sentence of a policy in `namespace` may name it: by name only within its own namespace.
+/// The owner, as a policy in `namespace` may see it: by name only within its own namespace.
 #[must_use]
 pub fn said_of(owner: Owner<'_>, namespace: &str, what: &str) -> String {
     let who = if owner.at.namespace == namespace {
@@ -111,12 +112,8 @@ pub fn said_of(owner: Owner<'_>, namespace: &str, what: &str) -> String {
     } else {
         "a policy in another namespace".to_owned()
     };
-    let does = if owner.acts {
-        "has something under way on"
-    } else {
-        "owns"
-    };
-    format!("BlockedBy: {who} {does} this {what}")
+    let does = if owner.acts { "is acting on" } else { "owns" };
+    format!("{who} {does} this {what}")
 }
 
 /// What ownership is decided on.
@@ -140,7 +137,7 @@ fn holds(rival: &Rival, subject_id: &str, now: Timestamp) -> bool {
     })
 }
 
-/// One that has no key, or whose key is refused, could keep others from their tables and do nothing for them itself.
+/// A policy that has no key, or whose key is refused, must not keep others from tables that it cannot remediate itself.
 fn may_own(rival: &Rival, now: Timestamp) -> bool {
     rival.may_act && rival.reads_until > now
 }

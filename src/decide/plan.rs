@@ -23,33 +23,33 @@ use crate::{
 /// What is to happen in this reconcile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The incidents as they stand before anything is sent.
+    /// The incidents before anything is sent.
     pub incidents: Vec<Incident>,
-    /// What to send, one after the other, each behind its live gate.
+    /// What to send, one after the other, each after its live gate.
     pub orders: Vec<Order>,
     /// What would be sent, and what holds it back.
     pub held: Vec<Held>,
     /// Steps seen in this reconcile, for the history.
     pub notes: Vec<Note>,
-    /// What PostHog was given of the user's Secrets, by source.
+    /// What PostHog was sent from the user's Secrets, by source.
     pub sources: Vec<SourceState>,
     /// How often a repair of a table was started in incidents that are closed, by id of the table, until it is healthy.
     pub tried: BTreeMap<String, Tried>,
     /// What is not proposed again for a while.
     pub suppressed: Vec<Suppressed>,
-    /// Whether approvals count also while their guard does not stand.
+    /// Whether approvals are valid even while the admission policies are not in effect.
     pub unguarded: bool,
     /// Requests of people that led to a proposal, by id of the table.
     pub requests: BTreeMap<String, String>,
-    /// When calls were sent lately, those of this reconcile included.
+    /// When calls were sent in the last hour, those of this reconcile included.
     pub sends: Vec<Timestamp>,
     /// The breaker; none while it is closed.
     pub breaker: Option<BreakerState>,
-    /// The request to begin anew that was last acted upon.
+    /// The reset that was last handled.
     pub reset_handled: Option<String>,
     /// What needs a person's approval. Described, never sent.
     pub proposals: Vec<Proposal>,
-    /// What to say of findings that a proposal would mend.
+    /// The next action of findings for which a proposal fits.
     pub said: BTreeMap<Key, Said>,
 }
 
@@ -66,9 +66,9 @@ pub struct Order {
     pub what: String,
     /// Why it is sent, as a sentence.
     pub why: String,
-    /// Whether something begins with it; else it goes on with what began before, which guards of the start do not hold.
+    /// Whether it starts something; otherwise it continues what was started, which guards of the start do not hold.
     pub starts: bool,
-    /// How it stands in status, and what it was decided on.
+    /// Where it is recorded in status, and the facts of its decision.
     pub basis: Basis,
 }
 
@@ -103,18 +103,18 @@ impl Subject {
     }
 }
 
-/// Kinds of orders: a line of the chain of guards names those that it does not hold.
+/// Kinds of orders. Each guard in the chain names those that it never holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::VariantArray)]
 pub enum Kind {
-    /// Cancel a run that hangs and reload its table.
+    /// Cancel a stuck run and reload its table.
     Stuck,
-    /// Reload a table that failed for a passing reason.
+    /// Reload a table that failed with a transient cause.
     Reload,
     /// Reload a table that is stale.
     StaleReload,
-    /// Reload a table of which the credentials were renewed.
+    /// Reload a table whose credentials were renewed.
     RenewedReload,
-    /// Switch a table on again whose trouble is proved to have gone.
+    /// Switch a table on again whose problem is proved to be fixed.
     Enable,
     /// New credentials of a source.
     Credentials,
@@ -131,7 +131,7 @@ impl Kind {
     pub const ALL: &'static [Self] = Self::VARIANTS;
 }
 
-/// How an order stands in status, and what it was decided on.
+/// Where an order is recorded in status, and the facts of its decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Basis {
     /// As a send of an incident.
@@ -142,7 +142,7 @@ pub enum Basis {
     Proposal(OfProposal),
 }
 
-/// What an order for an incident was decided on.
+/// The facts of an order for an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfIncident {
     /// The incident, which is in [`Plan::incidents`] only if it was opened before this reconcile.
@@ -159,10 +159,10 @@ pub struct OfIncident {
     pub next_run: NextRun,
 }
 
-/// What a step of a proposal was decided on.
+/// The facts of a step of a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfProposal {
-    /// The id of the proposal; empty for one that is yet to be made.
+    /// The id of the proposal; empty for one that does not exist yet.
     pub id: String,
     /// Its action.
     pub action: ProposedAction,
@@ -170,19 +170,19 @@ pub struct OfProposal {
     pub steps_left: usize,
 }
 
-/// What an order for a source was decided on.
+/// The facts of an order for a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfSource {
     /// The Secret that it comes from, in words; empty for a webhook.
     pub from: String,
-    /// What tells its content from another.
+    /// What distinguishes its content from another.
     pub hmac: String,
     /// For a new webhook: the inputs that the Secret has for it. `PostHog` knows better ones, unless it says that it lacks
     /// them.
     pub has_inputs: Option<String>,
 }
 
-/// What a finding says of its proposal.
+/// What a finding shows about its proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     /// The action that fits.
@@ -191,7 +191,7 @@ pub struct Said {
     pub next: String,
 }
 
-/// Something that would be done, and the guard that stopped it.
+/// An order, and the guard that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     /// Id of the table, or of the source.
@@ -200,16 +200,16 @@ pub struct Held {
     pub what: String,
     /// What kind of order it is.
     pub kind: Kind,
-    /// Which guard stopped it.
+    /// The guard that holds it.
     pub guard: Guard,
-    /// Why it did, with the name of the guard.
+    /// Why, with the name of the guard.
     pub blocked_by: String,
     /// What it is about.
     pub about: About,
 }
 
 impl Held {
-    /// That an order is held back.
+    /// Records that an order is held.
     #[must_use]
     pub fn new(order: &Order, blocked: &Blocked) -> Self {
         Self {
@@ -224,7 +224,7 @@ impl Held {
 }
 
 impl Plan {
-    /// Takes note of a send. Only then are old ones forgotten: a steady poll changes nothing.
+    /// Records a send. Only then are old ones forgotten, so that a poll without news changes nothing.
     pub fn sent(&mut self, at: Option<Timestamp>) {
         let Some(at) = at else { return };
         self.sends = last_hour(&self.sends, at).collect();
@@ -246,12 +246,12 @@ impl Plan {
         self.orders.iter().filter(of_source).count()
     }
 
-    /// Takes an order off the list: it was sent, or is held back.
+    /// Removes an order from the list: it was sent, or is held.
     pub fn done(&mut self, order: &Order) {
         self.orders.retain(|planned| planned != order);
     }
 
-    /// Puts an incident in place of the one of its table.
+    /// Adds an incident, or replaces the one of its table.
     pub fn put_incident(&mut self, incident: Incident) {
         let mut known = self.incidents.iter_mut();
         match known.find(|known| known.schema_id == incident.schema_id) {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     approval::poison,
     gate::Hanging,
-    guards::{Ask, Guard, Limits, breaker, chain},
+    guards::{Ask, Guard, OperatorLimits, breaker, chain},
     incident::{self, Facts, Next},
     orders,
     ownership::is_in_flight,
@@ -22,30 +22,30 @@ use crate::{
     posthog::wire::SchemaStatus,
 };
 
-/// How long a table that left `PostHog`'s list keeps its incident.
+/// How long a table that `PostHog` no longer lists keeps its incident.
 const GONE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// What a decision rests on beside what is known.
+/// Settings of a decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings<'a> {
     /// The operator's own cap of calls to the project in an hour.
     pub max_actions_per_hour: usize,
     /// For proposals.
-    pub proposals: proposal::Settings<'a>,
+    pub proposals: proposal::ProposalSettings<'a>,
 }
 
 impl Settings<'_> {
-    /// What guards go by.
+    /// The limits that guards check.
     #[must_use]
-    pub const fn limits(&self) -> Limits {
-        Limits {
+    pub const fn limits(&self) -> OperatorLimits {
+        OperatorLimits {
             max_actions_per_hour: self.max_actions_per_hour,
             approvals: self.proposals.approvals,
         }
     }
 }
 
-/// Decides what happens in this pass. `incidents` are those of before.
+/// Decides what happens in this reconcile. `incidents` are those of the previous one.
 #[must_use]
 pub fn decide(
     known: &Known<'_>,
@@ -107,13 +107,13 @@ pub fn decide(
 struct Planner<'a> {
     known: &'a Known<'a>,
     diagnosis: &'a Diagnosis,
-    limits: Limits,
-    /// The tables of which the next run may wipe the data.
+    limits: OperatorLimits,
+    /// The tables whose next run may wipe their data.
     may_wipe: BTreeMap<String, Timestamp>,
 }
 
 impl Planner<'_> {
-    /// What goes on of the incidents of before, and what begins.
+    /// Continues the incidents of the previous reconcile, and opens new ones.
     fn tables(&self, incidents: &[Incident], reset: bool, plan: &mut Plan) {
         for incident in incidents {
             let mut incident = incident.clone();
@@ -123,7 +123,7 @@ impl Planner<'_> {
             self.go_on(incident, plan);
         }
         for judged in &self.diagnosis.judged {
-            // One that a person reset is opened anew at once.
+            // One that a person reset is opened again at once.
             let known_before = |incident: &&Incident| incident.schema_id == judged.schema_id;
             let open = plan
                 .incidents
@@ -135,7 +135,7 @@ impl Planner<'_> {
         }
     }
 
-    /// What sources are to be given of the user's Secrets. That comes first: tables recover by it.
+    /// What is sent to sources from the user's Secrets. This comes first, because tables recover by it.
     fn sources(&self, plan: &mut Plan) {
         let known = self.known;
         let offers = offers(known);
@@ -158,7 +158,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Asks the guards; what they hold is noted. A trial that the breaker lets pass is used up by it.
+    /// Evaluates the guards and records what they hold. An order that is the trial of an open breaker uses the trial up.
     fn allows(&self, order: &Order, plan: &mut Plan) -> bool {
         let ask = Ask {
             known: self.known,
@@ -188,7 +188,7 @@ impl Planner<'_> {
         orders::incident::order(known, incident, call, starts, may_wipe)
     }
 
-    /// Moves an incident that was opened before.
+    /// Advances an open incident.
     fn go_on(&self, mut incident: Incident, plan: &mut Plan) {
         let before = (incident.step, incident.attempt);
         let row = self
@@ -214,7 +214,7 @@ impl Planner<'_> {
         let over = match &next {
             Next::Close(reason) => Some(reason.clone()),
             Next::Send(Call::Cancel) if self.moves_again(&incident) => {
-                Some("the run no longer hangs; it is left alone".to_owned())
+                Some("the run is no longer stuck; not cancelled".to_owned())
             }
             Next::Wait if again.is_none() => self.why_over(&mut incident),
             Next::Send(_) | Next::Wait => None,
@@ -235,14 +235,14 @@ impl Planner<'_> {
         plan.incidents.push(incident);
     }
 
-    /// What a person's request to begin anew does to an incident: true if it leaves the list. A job that was cancelled once
-    /// is never cancelled again, so an incident about it stays until another job hangs.
+    /// What a person's reset does to an incident: true if it is removed from the list. A job that was cancelled once
+    /// is never cancelled again, so an incident about it stays until another job is stuck.
     fn begins_anew(&self, incident: &mut Incident, plan: &mut Plan) -> bool {
         if incident.step != Step::Escalated {
             return false;
         }
         if incident.job_id.is_none() {
-            let why = "the incident is closed, because a person asked to begin anew";
+            let why = "incident closed: reset by a person";
             plan.notes.push(Note::closing(incident, why));
             return true;
         }
@@ -255,7 +255,7 @@ impl Planner<'_> {
         false
     }
 
-    /// Why an incident for which nothing is to be done leaves the list, if it does.
+    /// Why an incident without a next step is closed, if it is.
     fn why_over(&self, incident: &mut Incident) -> Option<String> {
         let listed = self
             .known
@@ -267,7 +267,7 @@ impl Planner<'_> {
         let reason = if let Some(reason) = self.overtaken(incident) {
             reason
         } else if gone {
-            "it has left PostHog's list".to_owned()
+            "PostHog no longer lists the table".to_owned()
         } else if incident::healed(
             incident,
             well,
@@ -278,11 +278,11 @@ impl Planner<'_> {
         } else {
             return None;
         };
-        Some(format!("{reason}; the incident is closed"))
+        Some(format!("{reason}; incident closed"))
     }
 
-    /// Whether the table is well: only if it is listed as Completed. None while a run is in progress, which may be one that
-    /// hangs: that neither counts nor begins anew.
+    /// Whether the table is healthy: only if it is listed as Completed. None while a run is in progress, which may be
+    /// stuck: that time is neither counted nor does it reset the count.
     fn is_well(&self, incident: &Incident) -> Option<bool> {
         let row = self
             .known
@@ -300,7 +300,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Why an incident that has ended has nothing more to say: something else is the matter with the table now.
+    /// Why an incident that has ended is obsolete: the table now has another problem.
     fn overtaken(&self, incident: &Incident) -> Option<String> {
         if is_in_flight(incident) && incident.step != Step::BackOff {
             return None;
@@ -314,20 +314,20 @@ impl Planner<'_> {
         let handled = [incident.job_id.as_ref(), incident.new_job_id.as_ref()];
         let later_job = matches!(newest.map(Look::newest), Some(Newest::Job(job, _)) if !handled.contains(&Some(&job.id)));
         match &judged.verdict {
-            // It is what the incident is about: one that came to nothing is not begun again and again.
+            // This is what the incident is about: one without success is not started again and again.
             Verdict::Disabled {
                 by_posthog: Some(at),
                 ..
             } if incident.opened_at >= *at => None,
             Verdict::Disabled { .. } => Some("syncing was switched off".to_owned()),
             Verdict::Billing => Some("billing holds the table back".to_owned()),
-            // The same trouble goes on: a new incident would begin to count from one again.
+            // The same problem continues: a new incident would count from one again.
             Verdict::Failing { failure, .. }
                 if reload(incident.cause).is_retried() && reload(failure.cause).is_retried() =>
             {
                 None
             }
-            // A person has to look, whatever the next run fails of.
+            // Escalated stays escalated, even if the next run fails with another cause.
             Verdict::Failing { failure, .. }
                 if incident.step == Step::Escalated
                     && reload(incident.cause).is_retried()
@@ -342,7 +342,7 @@ impl Planner<'_> {
         }
     }
 
-    /// If what came of a reload is no better: the next attempt, once nothing holds it back, or the end of them.
+    /// After a reload without success: the next attempt, once nothing holds it, or the escalation after the last one.
     fn again(&self, incident: &mut Incident, plan: &mut Plan) -> Option<Order> {
         let judged = self.diagnosis.of(&incident.schema_id)?;
         let (next, call) = orders::first(self.known, judged)?;
@@ -372,11 +372,11 @@ impl Planner<'_> {
         incident.step_since = self.known.now;
         incident.deadline = None;
         let what = match &next.job_id {
-            Some(job_id) => format!("job {job_id} hangs too"),
+            Some(job_id) => format!("run {job_id} is stuck too"),
             None => next.message.clone(),
         };
         incident.message = format!(
-            "{what}, after {} attempts: somebody has to look at the source",
+            "{what}, after {} attempts: check the source",
             incident.attempt
         );
     }
@@ -401,7 +401,7 @@ impl Planner<'_> {
         }
     }
 
-    /// What was tried as often as may be, for other causes too, is left to a person.
+    /// Escalates a table whose attempts are used up, including those for other causes.
     fn give_up(&self, next: &Incident, before: i64, plan: &mut Plan) {
         if !self.known.policy.may_act() || plan.incidents.len() >= MAX_INCIDENTS {
             return;
@@ -416,7 +416,7 @@ impl Planner<'_> {
         plan.incidents.push(incident);
     }
 
-    /// True if a look that could tell says that the incident's run does not hang.
+    /// True if a read that could decide it shows that the incident's run is not stuck.
     fn moves_again(&self, incident: &Incident) -> bool {
         let seen = self.known.snapshot.seen(&incident.schema_id);
         Hanging::of(self.known, self.diagnosis, incident).is_none()
@@ -429,7 +429,7 @@ impl Planner<'_> {
     }
 }
 
-/// True if `next` is a further attempt at what `incident` was opened for: another run that hangs, or that failed too.
+/// True if `next` is a further attempt at what `incident` was opened for: another run that is stuck, or that failed too.
 fn goes_on(incident: &Incident, next: &Incident) -> bool {
     let over = matches!(
         incident.step,

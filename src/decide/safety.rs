@@ -2,23 +2,23 @@
 //!
 //! | call | safe when |
 //! |---|---|
-//! | cancel | a live look proved that the very run still hangs ([`RunStillHangs`](super::gate::RunStillHangs)) |
-//! | reload | a live look proved that nothing runs and syncing is on ([`NothingRuns`](super::gate::NothingRuns)), and its next run wipes nothing |
-//! | PATCH of a table | it only switches the table on again, which `PostHog` was seen to switch off after a failure, which syncs by neither webhook nor CDC, and of which the next run wipes nothing |
+//! | cancel | a live read proved that this very run is still stuck ([`RunStillHangs`](super::gate::RunStillHangs)) |
+//! | reload | a live read proved that no run is in progress and syncing is on ([`NothingRuns`](super::gate::NothingRuns)), and its next run wipes nothing |
+//! | PATCH of a table | it only switches the table on again; `PostHog` was observed switching it off after a failure; it syncs by neither webhook nor CDC; and its next run wipes nothing |
 //! | bulk update | each of its patches is safe by itself |
-//! | PATCH of a source | it hands over nothing but credentials |
+//! | PATCH of a source | it contains only credentials |
 //! | create webhook | a table uses webhook sync, and `PostHog` or the vendor certainly has no webhook |
 //! | webhook inputs | `PostHog` certainly has the webhook |
 //! | resync, delete data, refresh tables, delete webhook, repair CDC | never |
 //!
-//! Everything else needs approval, and so does whatever is not known: it is permitted only with an [`Approved`] step of a
-//! proposal. Of a source that is not certainly one that `PostHog`
-//! imports from nothing can be [`Evidence`], so that no call on it can be judged at all.
+//! Everything else needs approval, and so does everything unknown: it is permitted only with an [`Approved`] step of a
+//! proposal. A source from which `PostHog` does not certainly import cannot become [`Evidence`], so that no call on it can be
+//! judged at all.
 
 pub mod known;
 pub mod why;
 
-pub use known::{Evidence, NextRun, NotWarehouse, Run, SyncType, Table, Webhook};
+pub use known::{Evidence, NextRun, NotWarehouse, Run, SyncType, TableEvidence, Webhook};
 pub use why::{LosesData, Why};
 
 use super::approval::approved::Approved;
@@ -49,9 +49,9 @@ impl Permit {
 /// Whether a call needs a human.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clearance {
-    /// It destroys nothing and changes nothing that a person decided.
+    /// It destroys nothing and changes no decision of a person.
     Safe,
-    /// It could, or it is not known that it does not.
+    /// It could, or whether it does is unknown.
     NeedsApproval(Why),
 }
 
@@ -109,7 +109,11 @@ fn worst(doubts: impl IntoIterator<Item = Option<Why>>) -> Option<Why> {
         .max_by_key(|why| why.loses_data())
 }
 
-fn of_table(known: &Evidence, schema_id: &str, row: fn(&Table) -> Option<Why>) -> Option<Why> {
+fn of_table(
+    known: &Evidence,
+    schema_id: &str,
+    row: fn(&TableEvidence) -> Option<Why>,
+) -> Option<Why> {
     known.table(schema_id).map_or(Some(Why::TableUnknown), row)
 }
 
@@ -126,14 +130,14 @@ fn of_source(
 }
 
 /// Cancelling a healthy run is the worst mistake there is.
-fn cancel(table: &Table) -> Option<Why> {
+fn cancel(table: &TableEvidence) -> Option<Why> {
     match &table.run {
         Run::StillHangs(proof) if proof.schema_id() == table.schema_id => None,
         Run::StillHangs(_) | Run::Nothing(_) | Run::NotLooked => Some(Why::RunMayBeAlive),
     }
 }
 
-fn reload(table: &Table) -> Option<Why> {
+fn reload(table: &TableEvidence) -> Option<Why> {
     let looked = match &table.run {
         Run::Nothing(proof) if proof.schema_id() == table.schema_id => None,
         Run::Nothing(_) | Run::StillHangs(_) | Run::NotLooked => Some(Why::SomethingMayRun),
@@ -141,8 +145,8 @@ fn reload(table: &Table) -> Option<Why> {
     worst([next_run(table), looked])
 }
 
-/// A reset that was armed earlier shows nowhere: the next run would carry it out.
-const fn next_run(table: &Table) -> Option<Why> {
+/// An earlier reset may be pending, which `PostHog` does not show: the next run would carry it out.
+const fn next_run(table: &TableEvidence) -> Option<Why> {
     match table.next_run {
         NextRun::Ordinary => None,
         NextRun::MayWipe => Some(Why::NextRunMayWipe),
@@ -172,7 +176,7 @@ fn patch(known: &Evidence, change: &SchemaPatch) -> Option<Why> {
     })
 }
 
-fn switch_table_on(table: &Table) -> Option<Why> {
+fn switch_table_on(table: &TableEvidence) -> Option<Why> {
     let by_type = match table.sync_type {
         SyncType::FullRefresh | SyncType::Incremental | SyncType::Append | SyncType::Xmin => None,
         SyncType::Webhook | SyncType::Cdc => Some(Why::SwitchingOnWipes),

@@ -13,7 +13,7 @@ pub fn is_wiped_when_switched_on(schema: &Schema) -> bool {
     ["webhook", "cdc"].iter().any(|by| schema.syncs_by(by))
 }
 
-/// True for a table that is read anew with each run.
+/// True for a table that each run reads in full.
 #[must_use]
 pub fn costs_all_rows(schema: &Schema) -> bool {
     schema.syncs_by("full_refresh")

@@ -1,4 +1,4 @@
-//! Attempts count per table. They go on counting when the cause changes, and end when the table has been healthy for long enough.
+//! Attempts are counted per table. The count continues when the cause changes, and is reset when the table has been healthy for long enough.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
 /// The attempts of each table, by its id.
 pub type Attempts = BTreeMap<String, Tried>;
 
-/// Those of before.
+/// The attempts of the previous reconcile.
 #[must_use]
 pub fn of_before(known: &Known<'_>) -> Attempts {
     let states = known.state.schemas.iter();
@@ -20,7 +20,7 @@ pub fn of_before(known: &Known<'_>) -> Attempts {
         .collect()
 }
 
-/// How many attempts may be made at a table for a cause before a person has to look; none if they are not counted.
+/// How many attempts a table gets for a cause before the incident is escalated; none if they are not counted.
 #[must_use]
 pub fn most(known: &Known<'_>, cause: RootCause) -> Option<i64> {
     match Cause::of(cause).reload {
@@ -33,7 +33,7 @@ pub fn most(known: &Known<'_>, cause: RootCause) -> Option<i64> {
     }
 }
 
-/// Takes note of an incident that is closed. Whether that was because the table is healthy shows in `healthy_since`.
+/// Records an incident that is closed. `healthy_since` shows whether that was because the table is healthy.
 pub fn closed(known: &Known<'_>, attempts: &mut Attempts, incident: &Incident) {
     if most(known, incident.cause).is_none() {
         return;

@@ -15,7 +15,7 @@ use crate::posthog::{redact, wire::Schema};
 const WHY_CAP: usize = 200;
 
 /// Why nothing is done to a table by itself, by id of the table.
-pub type Blocked = BTreeMap<String, String>;
+pub type BlockedTables = BTreeMap<String, String>;
 
 /// The tables of sources whose capture stands still, whose connection is broken, or that billing holds back.
 pub(super) fn tables(
@@ -23,8 +23,8 @@ pub(super) fn tables(
     judged: &[Judged],
     capture: &[Wide],
     connection: &[Wide],
-) -> Blocked {
-    let mut blocked = Blocked::new();
+) -> BlockedTables {
+    let mut blocked = BlockedTables::new();
     let mut block = |source_id: &str, why: &str, concerns: fn(&Schema) -> bool| {
         let mut sources = known.snapshot.sources.iter();
         let source = sources.find(|source| source.id == source_id);

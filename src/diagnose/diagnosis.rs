@@ -3,7 +3,7 @@
 use std::{collections::HashSet, ops::Range};
 
 use super::{
-    blocked::Blocked,
+    blocked::BlockedTables,
     judge,
     known::Known,
     outage::{BadSources, Together},
@@ -28,7 +28,7 @@ pub struct Diagnosis {
     /// What somebody should know, most severe first.
     pub problems: Vec<Problem>,
     /// Why nothing is done to tables by themselves whose source is broken as a whole.
-    pub blocked: Blocked,
+    pub blocked: BlockedTables,
     /// The sources that turned bad together, if there are enough of them for the breaker to open.
     pub together: Option<Together>,
     /// Ids of the tables that suffer from an outage of `PostHog`.

@@ -19,7 +19,7 @@ use crate::{
         Timings, ValidatedPolicy,
         status::{Confidence, RootCause, Severity},
     },
-    observe::{Log, Look, Newest, Phase, Seen, Snapshot},
+    observe::{Log, Look, Newest, RunPhase, Seen, Snapshot},
     posthog::wire::{JobStatus, SchemaStatus},
 };
 
@@ -157,7 +157,7 @@ fn looks_stuck(
     judged: &Judged,
     message: String,
     since: Timestamp,
-    phase: Option<Phase>,
+    phase: Option<RunPhase>,
 ) -> Problem {
     let single = "read once only: a run that works without log lines looks the same, and a loading run may be silent for hours; check its rows again later";
     let phase = phase.map(|phase| format!("phase of the run by its log: {}", phase.as_str()));

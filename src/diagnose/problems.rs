@@ -7,7 +7,7 @@ use crate::api::status::Severity;
 
 use super::{
     billing,
-    blocked::{self, Blocked},
+    blocked::{self, BlockedTables},
     cdc, credentials, data_checks,
     known::Known,
     missing, not_configured,
@@ -19,7 +19,11 @@ use super::{
 
 /// The problems of a pass, most severe first, and the tables that their sources keep from being helped one by one.
 #[must_use]
-pub fn all(known: &Known<'_>, judged: &[Judged], outage: Option<Wide>) -> (Vec<Problem>, Blocked) {
+pub fn all(
+    known: &Known<'_>,
+    judged: &[Judged],
+    outage: Option<Wide>,
+) -> (Vec<Problem>, BlockedTables) {
     let mut told: HashSet<String> = HashSet::new();
     let mut problems = Vec::new();
     let mut tell = |wide: Vec<Wide>, told: &mut HashSet<String>| {

@@ -3,7 +3,7 @@
 use super::{
     known::Known,
     problem::{NAME_CAP, Problem, Wide},
-    stuck::{MOST_AT_ONCE, Signs, Standing, is_silent_beside_the_dead, may_be_silent_too},
+    stuck::{Liveness, MOST_AT_ONCE, Signs, is_silent_beside_the_dead, may_be_silent_too},
     verdict::Verdict,
 };
 use crate::{
@@ -35,24 +35,24 @@ pub fn verdict(
         is_alone: is_alone(known, schema),
     };
     match signs.judge() {
-        Standing::Alive => Verdict::Running,
-        Standing::NoRun {
+        Liveness::Alive => Verdict::Running,
+        Liveness::NoRun {
             newest_job_id,
             since,
         } => Verdict::StuckWithoutJob {
             newest_job_id,
             since,
         },
-        Standing::CannotTell(reason) => cannot_tell(format!("its status is Running, but {reason}")),
-        Standing::Dead(_) | Standing::Silent(_) if silent(known).nth(MOST_AT_ONCE).is_some() => {
+        Liveness::CannotTell(reason) => cannot_tell(format!("its status is Running, but {reason}")),
+        Liveness::Dead(_) | Liveness::Silent(_) if silent(known).nth(MOST_AT_ONCE).is_some() => {
             cannot_tell(format!(
                 "its run is silent, like those of more than {MOST_AT_ONCE} tables of the project: the cause is common to them and not in the tables"
             ))
         }
         // More than that many may be silent: the next looks tell.
-        Standing::Dead(_) | Standing::Silent(_) if is_only_known_in_part(known) => Verdict::Running,
-        Standing::Dead(silence) => Verdict::StuckJob(silence),
-        Standing::Silent(silence) => Verdict::Silent(silence),
+        Liveness::Dead(_) | Liveness::Silent(_) if is_only_known_in_part(known) => Verdict::Running,
+        Liveness::Dead(silence) => Verdict::StuckJob(silence),
+        Liveness::Silent(silence) => Verdict::Silent(silence),
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{Timings, validated::Health},
-    observe::{Canary, Look, Newest, Phase, Seen, TableLog},
+    observe::{Canary, Look, Newest, RunPhase, Seen, TableLog},
     posthog::{
         lax::Lax,
         wire::{Job, JobStatus, Schema, Source},
@@ -28,7 +28,7 @@ const AT_ONCE: SignedDuration = SignedDuration::from_hours(1);
 
 /// How a table that says Running stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum Liveness {
     /// A run shows signs of life, or has not been silent for long enough to say.
     Alive,
     /// No run is in progress.
@@ -56,7 +56,7 @@ pub struct Silence {
     /// Since when nothing moved.
     pub since: Timestamp,
     /// How far it was.
-    pub phase: Phase,
+    pub phase: RunPhase,
     /// The run of another table that proves that `PostHog` works; none if the project has no other table.
     pub canary: Option<Canary>,
 }
@@ -81,15 +81,15 @@ pub struct Signs<'a> {
 impl Signs<'_> {
     /// How the table stands.
     #[must_use]
-    pub fn judge(&self) -> Standing {
+    pub fn judge(&self) -> Liveness {
         let Some(look) = &self.seen.look else {
-            return Standing::Alive;
+            return Liveness::Alive;
         };
         if let Some(reason) = &self.seen.unclear {
-            return Standing::CannotTell(reason.clone());
+            return Liveness::CannotTell(reason.clone());
         }
         let Some(mark) = self.seen.mark.as_ref().filter(|_| self.seen.frozen) else {
-            return Standing::Alive;
+            return Liveness::Alive;
         };
         // Only what two looks have proved: nothing is assumed of the time after the last.
         let still = look.began.duration_since(mark.since);
@@ -99,7 +99,7 @@ impl Signs<'_> {
                     job_id: job.id.clone(),
                     began,
                     since: mark.since,
-                    phase: Phase::Unknown,
+                    phase: RunPhase::Unknown,
                     canary: None,
                 };
                 self.run(look, job, silence)
@@ -109,39 +109,39 @@ impl Signs<'_> {
                 if still >= self.timings.phantom_after
                     && self.schema.last_synced_at.get().is_some() =>
             {
-                Standing::CannotTell(
+                Liveness::CannotTell(
                     "PostHog lists no run of it, although it has synced before".to_owned(),
                 )
             }
-            _ if still >= self.timings.phantom_after => Standing::NoRun {
+            _ if still >= self.timings.phantom_after => Liveness::NoRun {
                 newest_job_id: mark.job_id.clone(),
                 since: mark.since,
             },
-            _ => Standing::Alive,
+            _ => Liveness::Alive,
         }
     }
 
-    fn run(&self, look: &Look, job: &Job, silence: Silence) -> Standing {
+    fn run(&self, look: &Look, job: &Job, silence: Silence) -> Liveness {
         let silent_for = silent_for(self.seen).unwrap_or_default();
         let age = look.began.duration_since(silence.began);
         if age < self.health.stuck_after || silent_for < self.health.no_progress_for {
-            return Standing::Alive;
+            return Liveness::Alive;
         }
         let Some(log) = look.log.read() else {
-            return Standing::CannotTell("the log was not read".to_owned());
+            return Liveness::CannotTell("the log was not read".to_owned());
         };
         let is_finishing = is_finishing(self.schema, silence.began);
         let waits = is_finishing && silent_for < self.health.loading_silent_for;
         if waits || is_vouched_for(log, look.began) {
-            return Standing::Alive;
+            return Liveness::Alive;
         }
         if let Some(reason) = self.why_opaque(look, job, log, silence.since) {
-            return Standing::CannotTell(reason);
+            return Liveness::CannotTell(reason);
         }
         let v3 = self.canaries.iter().any(|canary| canary.is_v3);
         let v2 = !v3 && self.canaries.iter().any(|canary| canary.has_lines);
         let phase = if is_finishing {
-            Phase::PostLoad
+            RunPhase::PostLoad
         } else {
             log.phase(v2)
         };
@@ -184,22 +184,22 @@ impl Signs<'_> {
         })
     }
 
-    fn by_phase(&self, silent_for: SignedDuration, silence: Silence) -> Standing {
+    fn by_phase(&self, silent_for: SignedDuration, silence: Silence) -> Liveness {
         let phase = silence.phase;
         let waited = silent_for >= self.health.loading_silent_for;
         if self.is_alone {
             // No other run can prove that PostHog works: a person decides.
             return if waited {
-                Standing::Silent(silence)
+                Liveness::Silent(silence)
             } else {
-                Standing::Alive
+                Liveness::Alive
             };
         }
         let since = silence.since;
         let canary = match phase {
-            Phase::Extracting => self.canary(|canary| canary.extracted_at > since),
+            RunPhase::Extracting => self.canary(|canary| canary.extracted_at > since),
             // The loader's own lines: where it writes none, its silence is no sign.
-            Phase::Queued | Phase::Loading | Phase::PostLoad | Phase::Unknown => {
+            RunPhase::Queued | RunPhase::Loading | RunPhase::PostLoad | RunPhase::Unknown => {
                 self.canary(|canary| canary.finished_at > since && canary.loader_logs)
             }
         };
@@ -208,12 +208,12 @@ impl Signs<'_> {
             ..silence
         };
         match phase {
-            Phase::Extracting if canary.is_some() => Standing::Dead(proved),
+            RunPhase::Extracting if canary.is_some() => Liveness::Dead(proved),
             // Nothing is expected of the loader yet.
-            Phase::Queued | Phase::Loading | Phase::PostLoad if !waited => Standing::Alive,
-            _ if canary.is_none() => Standing::CannotTell(self.why_no_canary(phase, since)),
-            _ if waited && self.slot_has_passed(silent_for) => Standing::Silent(proved),
-            _ => Standing::Alive,
+            RunPhase::Queued | RunPhase::Loading | RunPhase::PostLoad if !waited => Liveness::Alive,
+            _ if canary.is_none() => Liveness::CannotTell(self.why_no_canary(phase, since)),
+            _ if waited && self.slot_has_passed(silent_for) => Liveness::Silent(proved),
+            _ => Liveness::Alive,
         }
     }
 
@@ -227,7 +227,7 @@ impl Signs<'_> {
             .cloned()
     }
 
-    fn why_no_canary(&self, phase: Phase, since: Timestamp) -> String {
+    fn why_no_canary(&self, phase: RunPhase, since: Timestamp) -> String {
         let since = super::words::seconds(since);
         let finished =
             |canary: &Canary| canary.finished_at > since && canary.schema_id != self.schema.id;
@@ -237,7 +237,7 @@ impl Signs<'_> {
             .filter(|canary| finished(canary))
             .peekable();
         if finished.peek().is_none() {
-            let what = if phase == Phase::Extracting {
+            let what = if phase == RunPhase::Extracting {
                 "workers"
             } else {
                 "loader"
@@ -247,7 +247,7 @@ impl Signs<'_> {
             )
         } else if finished.all(|canary| !canary.has_lines) {
             "the log of a run that completed since then is empty, so the silence of this run proves nothing".to_owned()
-        } else if phase == Phase::Extracting {
+        } else if phase == RunPhase::Extracting {
             format!(
                 "no other table of this project is known to have extracted since {since}, so PostHog's workers may be down"
             )

@@ -106,7 +106,7 @@ impl Case {
         Look::new(at(hour), "a", Ok(jobs), log)
     }
 
-    fn judge(&self) -> Standing {
+    fn judge(&self) -> Liveness {
         let schema: Schema = serde_json::from_value(self.schema.clone()).unwrap();
         let mut seen = Seen::first(&schema, at(0));
         for hour in self.looks {
@@ -131,12 +131,12 @@ impl Case {
     }
 
     fn is_alive(&self) -> bool {
-        self.judge() == Standing::Alive
+        self.judge() == Liveness::Alive
     }
 
     fn reason(&self) -> String {
         match self.judge() {
-            Standing::CannotTell(reason) => reason,
+            Liveness::CannotTell(reason) => reason,
             other => panic!("it can be judged: {other:?}"),
         }
     }
@@ -144,11 +144,11 @@ impl Case {
 
 #[test]
 fn a_run_that_died_while_it_extracted_is_dead_once_another_table_proves_that_posthog_works() {
-    let Standing::Dead(silence) = Case::default().judge() else {
+    let Liveness::Dead(silence) = Case::default().judge() else {
         panic!("{:?}", Case::default().judge());
     };
     assert_eq!((silence.job_id.as_str(), silence.since), ("j", at(3)));
-    assert_eq!(silence.phase, Phase::Extracting);
+    assert_eq!(silence.phase, RunPhase::Extracting);
     assert_eq!(silence.canary, Some(canary(14)));
 }
 
@@ -166,7 +166,7 @@ fn a_run_is_alive_until_it_was_silent_for_long_enough() {
     };
     // The second look of the same moment proves no more than the first.
     assert!(
-        matches!(one_look.judge(), Standing::Dead(_)),
+        matches!(one_look.judge(), Liveness::Dead(_)),
         "the line of hour 3 is the last move"
     );
 }
@@ -192,10 +192,10 @@ fn a_run_that_is_not_loaded_for_a_day_is_proposed_to_be_cancelled_and_never_call
         canaries: vec![canary(27)],
         ..Case::default().extracted()
     };
-    let Standing::Silent(silence) = queued.judge() else {
+    let Liveness::Silent(silence) = queued.judge() else {
         panic!("{:?}", queued.judge());
     };
-    assert_eq!(silence.phase, Phase::Queued);
+    assert_eq!(silence.phase, RunPhase::Queued);
     let no_canary = Case {
         canaries: vec![canary(3)],
         ..queued
@@ -265,7 +265,7 @@ fn work_on_another_run_of_the_table_is_a_sign_of_life_and_a_refused_start_is_non
     let draining = Case::default().with_lines(&[(9, "run-old", "batch_processed_ok")]);
     assert!(draining.is_alive());
     let refused = Case::default().with_lines(&[(9, "run-x", "v3_pipeline_lock_acquire_result")]);
-    assert!(matches!(refused.judge(), Standing::Dead(_)));
+    assert!(matches!(refused.judge(), Liveness::Dead(_)));
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn what_posthog_itself_found_when_it_refused_a_start_counts() {
     let vouched = Case::default().with_lines(&[(11, "run-x", "v3_pipeline_lock_takeover_skipped")]);
     assert!(vouched.is_alive());
     let long_ago = Case::default().with_lines(&[(9, "run-x", "v3_pipeline_lock_takeover_skipped")]);
-    assert!(matches!(long_ago.judge(), Standing::Dead(_)));
+    assert!(matches!(long_ago.judge(), Liveness::Dead(_)));
     let doubted =
         Case::default().with_lines(&[(9, "run-x", "v3_pipeline_lock_takeover_ambiguous")]);
     assert!(
@@ -293,7 +293,7 @@ fn a_run_that_finishes_its_table_is_alive() {
     case.canaries = vec![canary(29)];
     let standing = case.judge();
     assert!(
-        matches!(&standing, Standing::Silent(silence) if silence.phase == Phase::PostLoad),
+        matches!(&standing, Liveness::Silent(silence) if silence.phase == RunPhase::PostLoad),
         "{standing:?}"
     );
 }
@@ -403,7 +403,7 @@ fn the_only_table_of_a_project_is_only_proposed_and_only_after_a_day() {
         looks: [4, 28],
         ..alone
     };
-    let Standing::Silent(silence) = after_a_day.judge() else {
+    let Liveness::Silent(silence) = after_a_day.judge() else {
         panic!("{:?}", after_a_day.judge());
     };
     assert_eq!(silence.canary, None);
@@ -424,8 +424,8 @@ fn between_two_attempts_and_with_unknown_markers_the_phase_is_unknown() {
     };
     assert!(matches!(
         after_a_day.judge(),
-        Standing::Silent(Silence {
-            phase: Phase::Unknown,
+        Liveness::Silent(Silence {
+            phase: RunPhase::Unknown,
             ..
         })
     ));
@@ -448,7 +448,7 @@ fn a_run_of_the_v2_pipeline_extracts_until_its_end() {
         ..Case::default()
     };
     assert!(
-        matches!(case.judge(), Standing::Dead(_)),
+        matches!(case.judge(), Liveness::Dead(_)),
         "{:?}",
         case.judge()
     );
@@ -474,7 +474,7 @@ fn a_line_of_an_unknown_kind_is_work_and_dates_no_move() {
         looks: [4, 16],
         ..unknown
     };
-    assert!(matches!(longer.judge(), Standing::Dead(_)));
+    assert!(matches!(longer.judge(), Liveness::Dead(_)));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::{
 /// Longest sentence of an answer that is kept, in characters.
 const DETAIL_CAP: usize = 200;
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// In one word.
@@ -68,7 +68,7 @@ pub async fn execute<T: Transport>(
     Ok((response.status, Answer::read(&call, &response)?))
 }
 
-/// Sends the permitted call, once and not after `until`. Never an error: whatever happens is an outcome that must be written down.
+/// Sends the permitted call, once and not after `until`. Never an error: everything that can happen is an outcome that must be recorded.
 pub async fn send<T: Transport>(client: &Client<T>, permit: Permit, until: Instant) -> Outcome {
     let call = permit.call().clone();
     let outcome = match execute(client, permit, until).await {
@@ -92,7 +92,7 @@ pub async fn send<T: Transport>(client: &Client<T>, permit: Permit, until: Insta
     }
 }
 
-/// True for a change of tables that says nothing of how they are synced.
+/// True for a change of tables that does not set their sync type.
 fn leaves_sync_type(call: &Write) -> bool {
     match call {
         Write::PatchSchema(patch) => patch.sync_type.is_none(),
@@ -103,7 +103,7 @@ fn leaves_sync_type(call: &Write) -> bool {
     }
 }
 
-/// Whether the tables that an answer shows still have a sync type; none if it shows no table. No table without one is ever changed.
+/// Whether the tables in an answer still have a sync type; none if it contains no table. A table without one is never changed.
 fn keeps_sync_type(answer: &Answer) -> Option<bool> {
     let has_one = |detail: &SchemaDetail| detail.row.sync_type != Lax::Null;
     match answer {
@@ -118,12 +118,12 @@ fn sync_type_lost(status: u16) -> Outcome {
     Outcome {
         fate: Fate::Unknown,
         http_status: Some(status),
-        detail: "PostHog set the sync type to null, as old versions do: set the table up again in PostHog, and upgrade it; no further change is sent".to_owned(),
+        detail: "PostHog set the sync type to null, as old versions do: set up the table again in PostHog, and upgrade PostHog; no further change is sent".to_owned(),
         lacks_scope: false,
     }
 }
 
-/// What the call hands over: an answer may repeat it.
+/// The secrets in the call: an answer may repeat them.
 fn secrets(call: &Write) -> Inputs {
     match call {
         Write::PatchSource { job_inputs, .. } => job_inputs.clone(),
@@ -137,16 +137,16 @@ fn of_answer(status: u16, answer: &Answer) -> Outcome {
         Answer::Taken(said) => (Fate::Accepted, said.detail.get()),
         Answer::Done(done) if done.success == Lax::Is(true) => {
             let lacks = done.pending_inputs.join(", ");
-            let lacks = (!lacks.is_empty()).then(|| format!("it still lacks {lacks}"));
+            let lacks = (!lacks.is_empty()).then(|| format!("still missing: {lacks}"));
             return accepted(status, lacks.unwrap_or_default());
         }
-        // 200 with a failure: what it did before it failed is not told.
+        // 200 with a failure: what it did before it failed is unknown.
         Answer::Done(done) => (Fate::Unknown, done.error.get()),
         Answer::Refreshed(refreshed) => {
             let number = |count: &Lax<i64>| count.get().map_or("?".to_owned(), i64::to_string);
             let Refreshed { added, deleted } = refreshed;
             let said = format!(
-                "{} tables were added, {} deleted",
+                "{} tables added, {} deleted",
                 number(added),
                 number(deleted)
             );
@@ -177,7 +177,7 @@ fn of_error(error: &PostHogError, call: &Write) -> Outcome {
         PostHogError::NotSent { .. }
         | PostHogError::Waiting { .. }
         | PostHogError::OverShare { .. } => (Fate::NotSent, None),
-        // Turned away before anything was looked at: throttling, authentication, scope.
+        // Rejected before the request was handled: throttling, authentication, scope.
         PostHogError::RateLimited { .. } => (Fate::NotSent, Some(429)),
         PostHogError::Refused { status: 401, .. } => (Fate::NotSent, Some(401)),
         PostHogError::Refused { status: 403, .. } if lacks_scope => (Fate::NotSent, Some(403)),

@@ -1,4 +1,4 @@
-//! Brings notifications to their receivers over HTTP.
+//! Sends notifications to their receivers over HTTP.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl HttpCourier {
         authorities: &Authorities,
         clock: Clock,
     ) -> Result<Self, reqwest::Error> {
-        // HTTP/2 would log the path at its most talkative level, and the path of a receiver is a secret.
+        // HTTP/2 would log the path at its most verbose level, and the path of a receiver is a secret.
         let clients = Clients::new(authorities, reqwest::ClientBuilder::http1_only)?;
         Ok(Self {
             clients,
@@ -46,9 +46,12 @@ impl HttpCourier {
 impl Courier for HttpCourier {
     async fn deliver(&self, to: &Channel, parcel: Parcel) -> ReceiverAnswer {
         let host = to.address.host();
-        // Checked here too, at the last line before the network, whatever a caller forgot.
+        // Checked here too, at the last line before the network, in case a caller forgot.
         if self.hosts.check(host).is_err() {
-            return not_accepted("its host is not on the operator's list", false);
+            return not_accepted(
+                "its host is not on the operator's list of allowed hosts",
+                false,
+            );
         }
         let Parcel {
             content_type,
@@ -69,7 +72,7 @@ impl Courier for HttpCourier {
                 let wait = answer.headers().get(RETRY_AFTER);
                 let wait = wait.and_then(|value| value.to_str().ok());
                 let wait = wait.and_then(|text| retry_after(text, (self.clock)()));
-                // Of the body not a byte is read: nothing in it matters, and it may be endless, or repeat the URL.
+                // The body is not read: nothing in it matters, and it may be endless, or repeat the URL.
                 of_status(answer.status().as_u16(), wait)
             }
             Err(error) => match http::failure(&error, host) {
@@ -77,7 +80,7 @@ impl Courier for HttpCourier {
                     not_accepted(&format!("no connection ({why})"), true)
                 }
                 TransportError::NoAnswer(why) => not_accepted(&format!("no answer ({why})"), true),
-                TransportError::TooLarge => not_accepted("too long an answer", true),
+                TransportError::TooLarge => not_accepted("the answer is too long", true),
             },
         }
     }
@@ -95,20 +98,20 @@ fn of_status(status: u16, wait: Option<Duration>) -> ReceiverAnswer {
     let (what, passes) = match status {
         200..=299 => return ReceiverAnswer::Accepted,
         300..=399 => (
-            "a redirect is not followed: put the URL that it leads to into the Secret",
+            "redirects are not followed: put the target URL into the Secret",
             false,
         ),
         401 | 403 => (
-            "it does not accept the URL's token: make a new URL and put it into the Secret",
+            "the receiver rejects the URL's token: create a new URL and put it into the Secret",
             false,
         ),
         404 | 410 => (
-            "there is nothing at that URL any more: make a new one and put it into the Secret",
+            "nothing exists at this URL: create a new one and put it into the Secret",
             false,
         ),
-        408 | 425 | 429 => ("it asks to wait", true),
-        400..=499 => ("it does not accept the message", false),
-        _ => ("its own error", true),
+        408 | 425 | 429 => ("the receiver asks to wait", true),
+        400..=499 => ("the receiver rejects the message", false),
+        _ => ("the receiver has an error", true),
     };
     ReceiverAnswer::NotAccepted {
         why: format!("HTTP {status}, {what}"),

@@ -1,4 +1,4 @@
-//! The live gate: reads right before a call what the call rests on. Nothing that was read before counts here.
+//! The live gate: reads the facts of a call right before it is sent. Earlier reads are not used here.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,26 +10,26 @@ use crate::{
         approval::{self, Case},
         gate::{self, Closed},
         plan::{Basis, Kind, OfIncident, Order, Subject},
-        safety::{self, Evidence, Permit, Run, Table, Webhook},
+        safety::{self, Evidence, Permit, Run, TableEvidence, Webhook},
     },
     diagnose::{self, Diagnosis, Verdict},
     observe::{Canary, Live, Look, ReadsLog, observer::ProjectView},
     posthog::{Client, PostHogError, Transport, write::Write},
 };
 
-/// How long reads count that are of one table.
+/// How long reads of one table are valid.
 const OF_A_TABLE: SignedDuration = SignedDuration::from_secs(20);
-/// How long reads count that are of a source as a whole: for some `PostHog` asks the source, or its vendor, which takes longer.
+/// How long reads of a source as a whole are valid: for some, `PostHog` queries the source or its vendor, which takes longer.
 const OF_A_SOURCE: SignedDuration = SignedDuration::from_mins(2);
 
-/// A call that may be sent, and what must be written down before.
+/// A call that may be sent, and what must be recorded before.
 #[derive(Debug)]
 pub struct Ready {
     /// The right to send it.
     pub permit: Permit,
-    /// How it stands in status before it is sent.
+    /// Its record in status before it is sent.
     pub record: Record,
-    /// When the first read began that it rests on.
+    /// When the first of its reads started.
     pub read_from: Timestamp,
 }
 
@@ -38,14 +38,13 @@ pub struct Ready {
 pub enum Gate {
     /// The call may be sent.
     Open(Box<Ready>),
-    /// A guard holds it back, or what was read speaks against it.
+    /// A guard holds it, or what was read forbids it.
     Held(Blocked),
-    /// Of a proposal: no call is due after all; this is how it stands.
+    /// For a proposal: no call is due; this is its new state.
     Stays(Box<Proposal>),
 }
 
-/// Whether what was read from `read_from` on has become too old by `now`, by a clock that may have been set. The one rule for all
-/// kinds of orders.
+/// Whether reads from `read_from` on are too old at `now`, by a clock that may have been set. The one rule for all kinds of orders.
 #[must_use]
 pub fn is_stale(subject: &Subject, read_from: Timestamp, now: Timestamp) -> bool {
     let holds = if subject.is_source() {
@@ -57,10 +56,9 @@ pub fn is_stale(subject: &Subject, read_from: Timestamp, now: Timestamp) -> bool
 }
 
 /// Why nothing is sent although the gate was open.
-pub const STALE: &str = "what it rests on was read so long ago that it may have changed";
+pub const STALE: &str = "its facts were read too long ago and may have changed";
 
-/// Reads what `order` rests on, and judges it. `known` is what was known before, `diagnosis` what was
-/// wrong by that.
+/// Reads the facts of `order`, and judges them. `known` is what was known before, `diagnosis` what followed from it.
 pub async fn open<T: Transport>(
     view: &ProjectView<T>,
     (known, diagnosis): (&diagnose::Known<'_>, &Diagnosis),
@@ -78,7 +76,7 @@ pub async fn open<T: Transport>(
         Basis::Proposal(basis) => {
             let mut proposals = known.proposals.iter();
             match proposals.find(|row| row.id == basis.id) {
-                None => Err(refused(&"the proposal is gone")),
+                None => Err(refused(&"the proposal no longer exists")),
                 Some(proposal) => match next(view, (known, diagnosis), proposal).await {
                     approval::Progress::Stay(stays) => return Gate::Stays(stays),
                     approval::Progress::Closed(closed) => Err(closed),
@@ -103,14 +101,14 @@ pub async fn open<T: Transport>(
     }
 }
 
-/// What proved that `PostHog` works must still be there when a run is cancelled for its silence.
+/// The canary must still be listed when a run is cancelled for its silence.
 async fn canary_stands<T: Transport>(
     client: &Client<T>,
     canary: Option<&Canary>,
 ) -> Result<(), Closed> {
     match canary {
         Some(canary) if !canary.still_stands(client).await => Err(Closed::Unread(format!(
-            "the completed run of {}, which proved that PostHog works, is not listed just now",
+            "the canary, a completed run of {}, is currently not listed",
             canary.name
         ))),
         Some(_) | None => Ok(()),
@@ -167,26 +165,26 @@ async fn of_incident<T: Transport>(
         canary_stands(client, hanging.canary.as_ref()).await?;
     }
     let table = match (call, hanging) {
-        (Call::Cancel, Some(hanging)) => Table {
+        (Call::Cancel, Some(hanging)) => TableEvidence {
             run: Run::StillHangs(gate::still_hangs(schema_id, hanging, &live)?),
-            ..Table::unknown(schema_id)
+            ..TableEvidence::unknown(schema_id)
         },
-        (Call::Cancel, None) => return Err(refused(&"it is not known how far the run was")),
+        (Call::Cancel, None) => return Err(refused(&"how far the run had got is unknown")),
         (Call::Enable, _) => {
             let schema = client.schema(schema_id).await.map_err(|e| unread(&e))?;
-            Table {
-                // The plan has no such order of a table that PostHog was not seen to switch off.
+            TableEvidence {
+                // The plan has no such order for a table that PostHog was not observed switching off.
                 disabled_by_posthog: true,
                 next_run: *next_run,
-                ..Table::listed(&schema.row)
+                ..TableEvidence::listed(&schema.row)
             }
         }
         (Call::Reload, _) => {
             let schema = client.schema(schema_id).await.map_err(|e| unread(&e))?;
-            Table {
+            TableEvidence {
                 run: Run::Nothing(gate::nothing_runs((incident, timings), &live, &schema.row)?),
                 next_run: *next_run,
-                ..Table::listed(&schema.row)
+                ..TableEvidence::listed(&schema.row)
             }
         }
     };
@@ -194,7 +192,7 @@ async fn of_incident<T: Transport>(
     safety::permit(order.call.clone(), known).map_err(|why| refused(&why))
 }
 
-/// An answer of an hour ago could make a second endpoint at the vendor, or give credentials to a source that is another by now.
+/// An hour-old answer could lead to a second endpoint at the vendor, or send credentials to a source that has been replaced.
 async fn of_source<T: Transport>(client: &Client<T>, order: &Order) -> Result<Permit, Closed> {
     let source_id = &order.subject.source_id;
     let source = client.source(source_id).await.map_err(|e| unread(&e))?;
@@ -206,7 +204,7 @@ async fn of_source<T: Transport>(client: &Client<T>, order: &Order) -> Result<Pe
     safety::permit(order.call.clone(), known).map_err(|why| refused(&why))
 }
 
-/// What comes next of a proposal, whether a call is due or a proof is awaited.
+/// What comes next for a proposal, whether a call is due or a proof is awaited.
 pub async fn next<T: Transport>(
     view: &ProjectView<T>,
     (known, diagnosis): (&diagnose::Known<'_>, &Diagnosis),

@@ -1,4 +1,4 @@
-//! What is written down of an order: the intent before it is sent, the outcome after. Knows how an order stands in status: as a send
+//! What is recorded of an order: the intent before it is sent, the outcome after. Knows where an order is recorded in status: as a send
 //! of an incident, in the state of a source, or as a step of a proposal.
 
 use jiff::Timestamp;
@@ -21,10 +21,10 @@ use crate::{
     report::{Kubernetes, KubernetesError, Metrics, StatusWriter, story},
 };
 
-/// Most sends that an incident remembers; the oldest that never left makes room.
+/// Most sends that an incident remembers; the oldest that was never sent is removed.
 const MAX_SENDS: usize = 6;
 
-/// How an order stands in status.
+/// The record of an order in status.
 #[derive(Debug, Clone)]
 pub enum Record {
     /// As the newest send of an incident.
@@ -51,7 +51,7 @@ impl Record {
         Self::Incident(Box::new(incident))
     }
 
-    /// The intent to give something to a source.
+    /// The intent to send something to a source.
     #[must_use]
     pub fn source(basis: &OfSource, now: Timestamp) -> Self {
         Self::Source(SentInput {
@@ -73,7 +73,7 @@ impl Record {
         }
     }
 
-    /// Where it stands.
+    /// Where it is recorded.
     #[must_use]
     pub fn place(&self, order: &Order) -> Place {
         let source_id = || order.subject.source_id.clone();
@@ -86,7 +86,7 @@ impl Record {
         }
     }
 
-    /// The same, with what became of the call.
+    /// The same, with the outcome of the call.
     fn with(self, outcome: &Outcome, timings: &Timings, now: Timestamp) -> Self {
         match self {
             Self::Incident(mut incident) => {
@@ -115,11 +115,11 @@ impl Record {
     }
 }
 
-/// Writes down what becomes of orders.
+/// Records orders and their outcomes.
 pub struct Journal<'a, 'w, K> {
     /// The writer of status.
     pub writer: &'a mut StatusWriter<'w, K>,
-    /// The status that a plan comes to.
+    /// The status that results from a plan.
     pub compose: &'a (dyn Fn(&Plan) -> WarehouseSyncPolicyStatus + std::marker::Send + Sync),
     /// What was observed.
     pub snapshot: &'a Snapshot,
@@ -132,14 +132,14 @@ pub struct Journal<'a, 'w, K> {
 }
 
 impl<K: Kubernetes> Journal<'_, '_, K> {
-    /// Writes the status that the plan comes to, and publishes what changed.
+    /// Writes the status that results from the plan, and publishes what changed.
     pub async fn write(&mut self, plan: &Plan) -> Result<(), KubernetesError> {
         self.writer.write((self.compose)(plan), self.now).await?;
         self.writer.publish().await;
         Ok(())
     }
 
-    /// Notes that an order is held back.
+    /// Records that an order is held.
     pub fn held(&self, plan: &mut Plan, order: &Order, blocked: &Blocked) {
         plan.done(order);
         plan.held.push(Held::new(order, blocked));
@@ -151,7 +151,7 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
         }
     }
 
-    /// Writes down, durably, that `order` is about to be sent. Nothing may come between this and the call.
+    /// Records, durably, that `order` is about to be sent. Nothing may happen between this and the call.
     pub async fn intent(
         &mut self,
         plan: &Plan,
@@ -169,7 +169,7 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
         Ok(())
     }
 
-    /// Notes in the plan, in metrics and in the log what became of a call.
+    /// Records the outcome of a call in the plan, in metrics and in the log.
     pub fn outcome(
         &self,
         plan: &mut Plan,
@@ -185,7 +185,7 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
         plan.sent(record.started_at().filter(|_| left));
         plan.notes.push(note(order, *fate, detail).into());
         self.metrics.sent(call, *fate);
-        // Of a call of an incident that was accepted an event tells.
+        // An accepted call of an incident is reported by an event.
         let has_event = matches!(record, Record::Incident(_)) && *fate == Fate::Accepted;
         if !has_event {
             let at = self.writer.at();
@@ -193,7 +193,7 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
         }
         match record.with(outcome, self.timings, now) {
             Record::Incident(incident) => self.go_on(plan, *incident, now),
-            // What did not leave leaves what was given before as it was.
+            // A call that was not sent changes nothing of what was sent before.
             Record::Source(_) if !left => {}
             record @ (Record::Source(_) | Record::Proposal(_)) => {
                 record.put(plan, order, self.now);
@@ -201,7 +201,7 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
         }
     }
 
-    /// Moves an incident as far as the answer takes it.
+    /// Advances an incident by the answer.
     fn go_on(&self, plan: &mut Plan, mut incident: Incident, now: Timestamp) {
         let row = self
             .snapshot
@@ -219,20 +219,20 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
                 plan.incidents
                     .retain(|known| known.schema_id != incident.schema_id);
             }
-            // What is to be sent again is sent at the next reconcile, behind its gate.
+            // What is to be sent again is sent at the next reconcile, after its gate.
             Next::Wait | Next::Send(_) => plan.put_incident(incident),
         }
     }
 }
 
-/// What the history says of a call.
+/// The note about a call in the history.
 fn note(order: &Order, fate: Fate, detail: &str) -> String {
     let (title, call) = (&order.subject.title, order.call.name());
     let became = match fate {
         Fate::Accepted => "accepted",
         Fate::Refused => "refused",
         Fate::NotSent => "not sent",
-        Fate::Unknown => "of unknown fate",
+        Fate::Unknown => "outcome unknown",
     };
     if detail.is_empty() {
         format!("{title}: {call} {became}")

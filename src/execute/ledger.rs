@@ -1,8 +1,8 @@
-//! What this process knows of its sends that the status may not yet say.
+//! What this process knows about its sends that may not be in status yet.
 //!
-//! A status write can fail after a call was sent, or fail so that nobody knows whether it landed. The status alone would
-//! then say "sent, outcome unknown" of a call of which this process knows the outcome. A crash empties the ledger: what it
-//! held is then unknown in truth.
+//! A status write can fail after a call was sent, or fail so that it is unknown whether it was stored. The status alone would
+//! then say "sent, outcome unknown" although this process knows the outcome. A crash empties the ledger: then the outcome really
+//! is unknown.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,13 +21,13 @@ use crate::{
     decide::approval::progress::{self, Sent},
 };
 
-/// How long an outcome is remembered that no status asked for: a write that was given up may still land late.
+/// How long an outcome is remembered that no status needed: an abandoned write may still be stored late.
 const REMEMBER: SignedDuration = SignedDuration::from_mins(30);
 
-/// One send: uid of the policy, where it stands in status, when it was about to be sent.
+/// One send: uid of the policy, where it is recorded in status, when it was about to be sent.
 type Entry = (String, Place, Timestamp);
 
-/// Where a send stands in status.
+/// Where a send is recorded in status.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
     /// In the incident of this table.
@@ -42,11 +42,11 @@ pub enum Place {
     Proposal(String),
 }
 
-/// How long a table or source that one policy acted on is closed to the others of this process: by then every watch has told them
-/// of what came of it.
+/// How long a table or source that one policy acted on is closed to the other policies of this process: by then every watch has
+/// delivered the result.
 const CLAIM: SignedDuration = SignedDuration::from_mins(5);
 
-/// Outcomes by send, and the tables that policies act on just now.
+/// Outcomes by send, and the tables that policies are currently acting on.
 #[derive(Debug, Default)]
 pub struct Ledger {
     outcomes: Mutex<HashMap<Entry, Outcome>>,
@@ -78,16 +78,16 @@ impl Claim {
 }
 
 impl Ledger {
-    /// Notes what became of a send.
+    /// Records the outcome of a send.
     pub fn note(&self, uid: &str, place: Place, started_at: Timestamp, outcome: Outcome) {
         let mut known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(.., at), _| started_at.duration_since(*at) < REMEMBER);
         known.insert((uid.to_owned(), place, started_at), outcome);
     }
 
-    /// Claims a table, or with an empty `schema_id` a source as a whole, for the policy `uid`; false if another policy of this process has claimed it lately, or
-    /// its source, or one of its tables. Ownership is decided on what watches tell, and two policies could both believe for a moment
-    /// that they own a table.
+    /// Claims a table, or with an empty `schema_id` a source as a whole, for the policy `uid`; false if another policy of this process has
+    /// recently claimed it, its source, or one of its tables. Ownership is derived from watches, so two policies could both take
+    /// themselves for the owner for a moment.
     pub fn claim(
         &self,
         project: &Project,
@@ -116,7 +116,7 @@ impl Ledger {
         true
     }
 
-    /// Notes that this process begins the execution of a proposal.
+    /// Records that this process starts the execution of a proposal.
     pub fn begins(&self, intent_id: &str) {
         let mut own = self
             .executions
@@ -125,7 +125,7 @@ impl Ledger {
         own.insert(intent_id.to_owned());
     }
 
-    /// The executions that this process has begun, by the ids of their intents.
+    /// The executions that this process has started, by the ids of their intents.
     pub fn executions(&self) -> HashSet<String> {
         let own = self
             .executions
@@ -134,7 +134,7 @@ impl Ledger {
         own.clone()
     }
 
-    /// Completes the executions of proposals, as a status told them, with outcomes that it does not know.
+    /// Completes the executions of proposals, as read from status, with outcomes that are missing there.
     pub fn complete_proposals(&self, uid: &str, proposals: &mut [Proposal]) {
         let known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         for proposal in proposals {
@@ -153,7 +153,7 @@ impl Ledger {
         }
     }
 
-    /// Notes that a job is about to be cancelled; false if it was before, by whatever policy, also one that is gone.
+    /// Records that a job is about to be cancelled; false if it was before, by any policy, including deleted ones.
     pub fn cancels(&self, job_id: &str) -> bool {
         let mut cancelled = self
             .cancelled
@@ -162,7 +162,7 @@ impl Ledger {
         cancelled.insert(job_id.to_owned())
     }
 
-    /// Takes that back for a cancel that provably did not leave.
+    /// Reverts that for a cancel that certainly was not sent.
     pub fn did_not_cancel(&self, job_id: &str) {
         let mut cancelled = self
             .cancelled
@@ -171,7 +171,7 @@ impl Ledger {
         cancelled.remove(job_id);
     }
 
-    /// Completes incidents, as a status told them, with outcomes that it does not know.
+    /// Completes incidents, as read from status, with outcomes that are missing there.
     pub fn complete(&self, uid: &str, incidents: &mut [Incident]) {
         let known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         for incident in incidents {
@@ -186,7 +186,7 @@ impl Ledger {
         }
     }
 
-    /// The same for what was handed over.
+    /// The same for what was sent to sources.
     pub fn complete_sources(&self, uid: &str, sources: &mut [SourceState]) {
         let known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         for state in sources {
@@ -200,7 +200,7 @@ impl Ledger {
     }
 }
 
-/// What was given to a source, and where it stands.
+/// What was sent to a source, and where it is recorded.
 fn handovers(state: &mut SourceState) -> impl Iterator<Item = (Place, &mut SentInput)> {
     let SourceState {
         id,
@@ -218,7 +218,7 @@ fn handovers(state: &mut SourceState) -> impl Iterator<Item = (Place, &mut SentI
 }
 
 impl Outcome {
-    /// What a proposal has to know of it.
+    /// What a proposal needs of it.
     #[must_use]
     pub fn sent(&self) -> Sent {
         Sent {
@@ -228,7 +228,7 @@ impl Outcome {
         }
     }
 
-    /// What is remembered of a handover that ended so.
+    /// The record of a handover with this outcome.
     #[must_use]
     pub fn handover(self, hmac: String, at: Timestamp) -> SentInput {
         SentInput {

@@ -1,6 +1,6 @@
 //! Make it so.
 //!
-//! One road for every call that writes: see [`send`]. A crash at any line of it leaves a status from which the next process goes on
+//! One path for every call that writes: see [`send`]. A crash at any line of it leaves a status from which the next process continues
 //! without sending anything twice.
 
 pub mod calls;

@@ -1,11 +1,11 @@
-//! The only sender. Every call that writes takes this road, whatever asks for it:
+//! The only sender. Every call that writes takes this path:
 //!
 //! ```text
 //! claim → caps → guards that hold every send → fresh reads and gate → intent → leads → send → outcome
 //! ```
-//! The table or source is claimed first: what another policy began before is told by then, or its claim is in the way. The intent
-//! stands in status before the call, and the outcome after, so that no call is sent twice of which it is not proved that it did not
-//! leave. The call ends with the claim to leadership: a process that was frozen sends nothing late.
+//! The table or source is claimed first: what another policy started before is known by then, or its claim conflicts. The intent is
+//! in status before the call, and the outcome after, so that a call is sent again only if it certainly was not sent before. The call
+//! ends with the claim to leadership: a process that was frozen sends nothing late.
 
 use std::{
     sync::Arc,
@@ -26,7 +26,7 @@ use crate::{
         status::{Call, Fate, State},
     },
     decide::{
-        Ask, Blocked, Guard, Limits, Plan,
+        Ask, Blocked, Guard, OperatorLimits, Plan,
         approval::{self, poison},
         guards::chain,
         plan::{Basis, Order},
@@ -37,8 +37,8 @@ use crate::{
     report::{Kubernetes, KubernetesError},
 };
 
-/// Until when this process leads, by the clock of the machine that no one sets; none if it does not, or not for as long as a call
-/// with this deadline may take.
+/// Until when this process leads, by the monotonic clock; none if it does not lead, or not for as long as a call with this deadline
+/// may take.
 pub type Leads = Arc<dyn Fn(Duration) -> Option<Instant> + Send + Sync>;
 
 /// Sends the orders of one reconcile.
@@ -57,30 +57,30 @@ pub struct Sender<'a, T, K> {
     pub diagnosis: &'a Diagnosis,
     /// The fixed durations.
     pub timings: &'a Timings,
-    /// What guards go by.
-    pub limits: Limits,
+    /// The limits that guards check.
+    pub limits: OperatorLimits,
     /// What this process has sent.
     pub ledger: &'a Ledger,
     /// Whether it leads.
     pub leads: &'a Leads,
 }
 
-/// What came of an order.
+/// The result of an order.
 #[derive(Debug)]
 pub enum Came {
-    /// A guard holds it back; nothing was written down but that.
+    /// A guard holds it; only that was recorded.
     Held,
-    /// It did not leave, for a reason that is written down.
+    /// It was not sent, for a recorded reason.
     NotSent,
-    /// It left, whatever came of it.
+    /// It was sent, with any outcome.
     Left,
-    /// Of a proposal: no call is due after all; this is how it stands.
+    /// For a proposal: no call is due; this is its new state.
     Stays(Box<Proposal>),
 }
 
 impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
-    /// Sends `order`, once, unless something is in the way. What comes of it is put into the plan; an intent is in status, an outcome
-    /// is for the caller to write.
+    /// Sends `order`, once, unless something holds it. The result is put into the plan; the intent is in status already, the outcome
+    /// is written by the caller.
     pub async fn send(
         &self,
         plan: &mut Plan,
@@ -101,7 +101,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         came
     }
 
-    /// The road behind the claim and the caps.
+    /// The path after the claim and the caps.
     async fn go(
         &self,
         plan: &mut Plan,
@@ -118,7 +118,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         }
     }
 
-    /// The guards, by what others have done by now, then the live gate.
+    /// The guards, with the latest state of other policies, then the live gate.
     async fn gate(&self, plan: &Plan, order: &Order) -> Result<Gate, KubernetesError> {
         let snapshot = self.snapshot_of_now(order).await?;
         let known = self.known(&snapshot, plan);
@@ -136,7 +136,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         };
         let blocked = match order.basis {
             Basis::Incident(_) | Basis::Source(_) => chain::holds_send(&ask),
-            // It was made just now: nobody has asked the guards that hold a start.
+            // It was just created: the guards that hold a start have not been evaluated.
             Basis::Proposal(_) => chain::holds(&ask),
         };
         Ok(match blocked {
@@ -145,7 +145,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         })
     }
 
-    /// What was observed, with what the others of the project have done by now.
+    /// What was observed, with the latest state of the other policies of the project.
     async fn snapshot_of_now(&self, order: &Order) -> Result<Snapshot, KubernetesError> {
         let rivals = self
             .kubernetes
@@ -203,7 +203,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         let why = if is_stale() {
             Some(gate::STALE)
         } else if job.is_some_and(|job| !self.ledger.cancels(job)) {
-            Some("this job was cancelled before: no job is cancelled twice")
+            Some("not cancelled again: this run was cancelled before")
         } else {
             None
         };
@@ -216,12 +216,12 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
             Err(error) => Err(error),
         };
         let outcome = match &written {
-            // Whether or not the write landed: this process knows that nothing was sent.
-            Err(_) => Outcome::not_sent("the intent could not be written down first"),
+            // Whether or not the write was stored: this process knows that nothing was sent.
+            Err(_) => Outcome::not_sent("the intent could not be written to status"),
             Ok(()) if is_stale() => Outcome::not_sent(gate::STALE),
-            // The last thing before the call: writing the intent down may have taken as long as the claim had left.
+            // The last check before the call: writing the intent may have outlasted the claim.
             Ok(()) => match (self.leads)(calls::deadline(&permit)) {
-                None => Outcome::not_sent("this process no longer leads"),
+                None => Outcome::not_sent("this replica is no longer the leader"),
                 Some(until) => {
                     self.begins(&record);
                     calls::send(&self.view.client, permit, until).await
@@ -244,7 +244,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         Ok(if left { Came::Left } else { Came::NotSent })
     }
 
-    /// A proposal that this process executes is its own, also after the guard of approvals was away.
+    /// A proposal that this process executes remains its own, even if the admission policies were not in effect for a while.
     fn begins(&self, record: &Record) {
         if let Record::Proposal(proposal) = record
             && let Some(execution) = &proposal.execution
@@ -253,7 +253,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         }
     }
 
-    /// A reconcile that is under way when leadership is lost sends and intends nothing more.
+    /// A reconcile that is in progress when leadership is lost sends and records nothing more.
     fn check_leads(&self) -> Result<(), KubernetesError> {
         match (self.leads)(Duration::ZERO) {
             Some(_) => Ok(()),
@@ -261,7 +261,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         }
     }
 
-    /// Claims what the order is about; why it is not sent if another policy of this process has claimed it.
+    /// Claims the table or source of the order; returns why it is not sent if another policy of this process has claimed it.
     fn claim(&self, order: &Order) -> Option<Blocked> {
         let subject = &order.subject;
         let (policy, now) = (self.policy, self.view.client.now());
@@ -277,11 +277,10 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         } else {
             "table"
         };
-        (!is_ours)
-            .then(|| Guard::Owner.says(format!("another policy acts on this {what} just now")))
+        (!is_ours).then(|| Guard::Owner.says(format!("another policy is acting on this {what}")))
     }
 
-    /// Counts a call, unless that would exceed the operator's own cap for the project: then why it is not sent.
+    /// Counts a call; returns why it is not sent if that would exceed the operator's cap for the project.
     fn over_cap(&self, wish: Wish<'_>, plan: &Plan) -> Option<Blocked> {
         let rivals = self.snapshot.rivals.iter();
         let sent = rivals.flat_map(|rival| &rival.sends).chain(&plan.sends);
@@ -302,8 +301,9 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
     }
 }
 
-/// Why a call waits of which another policy has just taken the last place.
-const OVER_CAP: &str = "--max-actions-per-hour of the operator, for all policies of the project: all calls of the hour are taken";
+/// Why a call waits if another policy has just used the last one.
+const OVER_CAP: &str =
+    "--max-actions-per-hour, for all policies of the project: all calls of the last hour are used";
 
 /// Whether something begins with the call, and whether another one is to come after it.
 fn starts_and_reserves(order: &Order) -> (bool, bool) {

@@ -1,7 +1,7 @@
 //! How many calls this process has sent to each project in the last hour.
 //!
-//! The operator's cap for all policies of a project is judged by what their statuses say. Two policies that start in the same second
-//! do not know of each other yet: so each start is counted here as well, right before.
+//! The operator's cap for all policies of a project is evaluated on their statuses. Two policies that start in the same second
+//! do not know about each other yet: so each start is also counted here, right before.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ pub struct Spending(Mutex<Spent>);
 
 #[derive(Debug, Default)]
 struct Spent {
-    /// When the first call was counted: what was sent earlier, only statuses tell.
+    /// When the first call was counted: earlier calls are only in statuses.
     began: Option<Timestamp>,
     calls: HashMap<Project, Vec<Call>>,
 }
@@ -43,7 +43,7 @@ pub struct Wish<'a> {
     pub uid: &'a str,
     /// Id of the table or source.
     pub id: &'a str,
-    /// Whether something begins with it. What has begun may end: it is counted, and never held back.
+    /// Whether it starts something. What has started may finish: it is counted, and never held.
     pub starts: bool,
     /// Whether a reload is to come after it.
     pub reserves: bool,
@@ -67,7 +67,7 @@ impl Spending {
         let calls = spent.calls.entry(wish.project.clone()).or_default();
         let own = |call: &&mut Call| call.uid == wish.uid && call.id == wish.id;
         for call in calls.iter_mut().filter(own) {
-            // It comes now, or it begins anew.
+            // The reserved call is sent now, or the order starts again.
             call.reserves = false;
         }
         let earlier = told.filter(|at| *at < began && now.duration_since(*at) < HOUR);
@@ -85,7 +85,7 @@ impl Spending {
         true
     }
 
-    /// Takes that back for a call that did not leave. What began before it still needs a call.
+    /// Reverts that for a call that was not sent. What was started before it still needs a call.
     pub fn give_back(&self, wish: Wish<'_>) {
         let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(calls) = spent.calls.get_mut(wish.project) else {

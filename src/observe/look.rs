@@ -7,7 +7,7 @@ use crate::{
     api::Timings,
     posthog::{
         Client, Transport,
-        instance::{Feature, Instance, Kind},
+        instance::{Feature, Instance, UnfamiliarKind},
         lax::Lax,
         run_log::Line,
         wire::{BELIEVED_CLOCK_SKEW, Job, JobStatus},
@@ -269,7 +269,7 @@ fn note_runs(instance: &mut Instance, jobs: &[Job]) {
         instance.note(Feature::RunTimes, says);
     }
     for status in jobs.iter().filter_map(Job::unfamiliar_status) {
-        instance.meets(Kind::RunStatus, status);
+        instance.meets(UnfamiliarKind::RunStatus, status);
     }
 }
 
@@ -494,7 +494,7 @@ mod tests {
         let old = r#"[{"id":"a","status":"Failed"},{"id":"b","status":"Odd"}]"#;
         note_runs(&mut instance, &jobs(old));
         assert_eq!(instance.shows(Feature::RunTimes), Some(false));
-        assert_eq!(instance.count(Kind::RunStatus), 1);
+        assert_eq!(instance.count(UnfamiliarKind::RunStatus), 1);
         let new = r#"[{"id":"a","status":"Completed","finished_at":"2026-10-01T00:00:00Z"}]"#;
         note_runs(&mut instance, &jobs(new));
         assert_eq!(instance.shows(Feature::RunTimes), Some(true));

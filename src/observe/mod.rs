@@ -32,4 +32,4 @@ pub use probes::{Probe, Probes};
 pub use progress::Seen;
 pub use readings::{Reading, Readings};
 pub use snapshot::{Rival, Snapshot, WriteScope};
-pub use table_log::{Phase, TableLog};
+pub use table_log::{RunPhase, TableLog};

@@ -26,7 +26,7 @@ use crate::{
         ApiKey, Client, Gates, PostHogError, Transport,
         bounds::Bounds,
         client::{Clock, KeyGate, PAGE_SIZE},
-        instance::{Feature, Instance, Kind, Noted},
+        instance::{Feature, Instance, Noted, UnfamiliarKind},
         key::KeyId,
         lax::Lax,
         quota::{Purpose, Share},
@@ -445,7 +445,7 @@ impl<T: Transport> ProjectView<T> {
                     .access_method
                     .get()
                     .map_or("without a value", String::as_str);
-                instance.meets(Kind::AccessMethod, shown);
+                instance.meets(UnfamiliarKind::AccessMethod, shown);
             }
             for (kind, word) in rows().flat_map(Schema::unfamiliar) {
                 instance.meets(kind, word);

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::posthog::{
     Client, PostHogError, Transport,
     client::{LOG_LINES, LogFilter},
-    instance::{Kind, family},
+    instance::{UnfamiliarKind, family},
     lax::Lax,
     run_log::{Line, Refusal, V3_MARKER, read, rows_added},
     wire::{Job, LogLine, LogPage},
@@ -21,7 +21,7 @@ const LATE_LINES: SignedDuration = SignedDuration::from_mins(10);
 
 /// How far a run is, as far as its log says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Phase {
+pub enum RunPhase {
     /// It reads from the source. The v2 pipeline does nothing else until its end.
     Extracting,
     /// It has read everything, and the loader has not begun.
@@ -34,7 +34,7 @@ pub enum Phase {
     Unknown,
 }
 
-impl Phase {
+impl RunPhase {
     /// The phase, in a word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -233,24 +233,24 @@ impl TableLog {
     /// How far the run is. A run of the v2 pipeline marks no phase: only with another run's log one can tell that none does
     /// (`v2` says so).
     #[must_use]
-    pub fn phase(&self, v2: bool) -> Phase {
+    pub fn phase(&self, v2: bool) -> RunPhase {
         let loaded = self.loaded.map(|(_, line)| line);
         let is_over = |(began, line)| {
             line == Line::ExtractionStarted && self.ending.is_some_and(|at| at >= began)
         };
         if self.marker.is_some_and(is_over) {
-            return Phase::Unknown;
+            return RunPhase::Unknown;
         }
         match self.marker.map(|(_, line)| line) {
-            Some(Line::ExtractionStarted) => Phase::Extracting,
+            Some(Line::ExtractionStarted) => RunPhase::Extracting,
             Some(Line::ExtractionComplete) => match loaded {
-                Some(Line::PostLoad) => Phase::PostLoad,
-                Some(_) => Phase::Loading,
-                None => Phase::Queued,
+                Some(Line::PostLoad) => RunPhase::PostLoad,
+                Some(_) => RunPhase::Loading,
+                None => RunPhase::Queued,
             },
-            None if v2 && !self.is_v3 && self.has_own_lines => Phase::Extracting,
+            None if v2 && !self.is_v3 && self.has_own_lines => RunPhase::Extracting,
             // Between two attempts, ended without rows, or a version that marks its phases otherwise.
-            Some(_) | None => Phase::Unknown,
+            Some(_) | None => RunPhase::Unknown,
         }
     }
 }
@@ -262,7 +262,7 @@ pub(super) fn note_unfamiliar<T>(client: &Client<T>, page: &LogPage) {
     let families: BTreeSet<String> = unknown.map(|text| family(text)).collect();
     client.noted().note(|instance| {
         for family in &families {
-            instance.meets(Kind::LogLine, family);
+            instance.meets(UnfamiliarKind::LogLine, family);
         }
     });
 }
@@ -305,14 +305,14 @@ mod tests {
     fn the_newest_marker_of_the_run_says_its_phase() {
         let start = (10, "r2", STARTING);
         for (lines, phase) in [
-            (vec![start], Phase::Extracting),
+            (vec![start], RunPhase::Extracting),
             (
                 vec![start, (11, "r2", "batch_processed_ok")],
-                Phase::Extracting,
+                RunPhase::Extracting,
             ),
             (
                 vec![start, (12, "r2", "V3 Pipeline: Extraction failed")],
-                Phase::Unknown,
+                RunPhase::Unknown,
             ),
             (
                 vec![
@@ -320,16 +320,16 @@ mod tests {
                     (12, "r2", "V3 Pipeline: Extraction failed"),
                     (13, "r2", STARTING),
                 ],
-                Phase::Extracting,
+                RunPhase::Extracting,
             ),
-            (vec![start, (12, "r2", COMPLETE)], Phase::Queued),
+            (vec![start, (12, "r2", COMPLETE)], RunPhase::Queued),
             (
                 vec![start, (12, "r2", COMPLETE), (13, "r1", "batch_picked_up")],
-                Phase::Queued,
+                RunPhase::Queued,
             ),
             (
                 vec![start, (12, "r2", COMPLETE), (13, "r2", "batch_picked_up")],
-                Phase::Loading,
+                RunPhase::Loading,
             ),
             (
                 vec![
@@ -337,17 +337,17 @@ mod tests {
                     (12, "r2", COMPLETE),
                     (13, "r2", "final_batch_received"),
                 ],
-                Phase::PostLoad,
+                RunPhase::PostLoad,
             ),
-            (vec![(12, "r1", COMPLETE)], Phase::Unknown),
+            (vec![(12, "r1", COMPLETE)], RunPhase::Unknown),
             // The line of its end was lost; those around it were not.
             (
                 vec![start, (12, "r2", "V3 Pipeline: Finalizing extraction")],
-                Phase::Unknown,
+                RunPhase::Unknown,
             ),
             (
                 vec![start, (12, "r2", "V3 Pipeline: Cleaning up resources")],
-                Phase::Unknown,
+                RunPhase::Unknown,
             ),
             (
                 vec![
@@ -355,14 +355,14 @@ mod tests {
                     (12, "r2", "V3 Pipeline: Cleaning up resources"),
                     (13, "r2", STARTING),
                 ],
-                Phase::Extracting,
+                RunPhase::Extracting,
             ),
             // What marked its phase is older than the log is kept.
             (
                 vec![(12, "r2", "batch_inserted_to_postgres_queue")],
-                Phase::Unknown,
+                RunPhase::Unknown,
             ),
-            (vec![], Phase::Unknown),
+            (vec![], RunPhase::Unknown),
         ] {
             assert_eq!(log(&lines).phase(false), phase, "{lines:?}");
         }
@@ -374,13 +374,13 @@ mod tests {
             (10, "r2", "Synced 5 rows"),
             (11, "r2", "Updating rows_synced with +5"),
         ];
-        assert_eq!(log(&lines).phase(true), Phase::Extracting);
-        assert_eq!(log(&lines).phase(false), Phase::Unknown);
+        assert_eq!(log(&lines).phase(true), RunPhase::Extracting);
+        assert_eq!(log(&lines).phase(false), RunPhase::Unknown);
         let with_markers = [lines[0], lines[1], (12, "r1", COMPLETE)];
-        assert_eq!(log(&with_markers).phase(true), Phase::Unknown);
+        assert_eq!(log(&with_markers).phase(true), RunPhase::Unknown);
         assert_eq!(
             log(&[]).phase(true),
-            Phase::Unknown,
+            RunPhase::Unknown,
             "an empty log proves nothing"
         );
     }

@@ -16,12 +16,12 @@ use super::{
     ApiKey, PostHogError, Transport,
     apart::apart,
     bounds::Bounds,
-    instance::{Feature, Kind, Noted},
+    instance::{Feature, Noted, UnfamiliarKind},
     probe::{
         CdcCheck, CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail,
         WebhookInfo,
     },
-    quota::{Limits, Purpose, Quota, Share, Usage},
+    quota::{KeyLimits, Purpose, Quota, Share, Usage},
     redact,
     transport::{Method, Request, Response, TransportError},
     wire::{ErrorBody, Job, LogPage, Page, Source},
@@ -106,8 +106,8 @@ impl KeyGate {
             quota: Some(Mutex::new(Quota::new(share, limits))),
         };
         Self {
-            calls: gate(Limits::CALLS),
-            queries: gate(Limits::QUERIES),
+            calls: gate(KeyLimits::CALLS),
+            queries: gate(KeyLimits::QUERIES),
             one_query: tokio::sync::Mutex::default(),
         }
     }
@@ -526,7 +526,7 @@ impl<T: Transport> Client<T> {
                 if said.is_none() && !response.body.is_empty() {
                     let shape = format!("{status} with {}", shown_type(&response));
                     self.noted
-                        .note(|instance| instance.meets(Kind::ErrorShape, &shape));
+                        .note(|instance| instance.meets(UnfamiliarKind::ErrorShape, &shape));
                 }
                 Err(PostHogError::Refused {
                     call,
@@ -546,7 +546,7 @@ impl<T: Transport> Client<T> {
         let read = decode(call, response);
         if read.is_err() {
             self.noted
-                .note(|instance| instance.meets(Kind::Answer, call));
+                .note(|instance| instance.meets(UnfamiliarKind::Answer, call));
         }
         read
     }

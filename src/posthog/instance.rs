@@ -123,7 +123,7 @@ impl Feature {
 )]
 #[serde(rename_all = "camelCase")]
 #[strum(serialize_all = "snake_case")]
-pub enum Kind {
+pub enum UnfamiliarKind {
     /// Status of a table.
     TableStatus,
     /// Status of a run.
@@ -142,7 +142,7 @@ pub enum Kind {
     Answer,
 }
 
-impl Kind {
+impl UnfamiliarKind {
     /// All kinds.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
@@ -172,7 +172,7 @@ impl Kind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Instance {
     shows: BTreeMap<Feature, bool>,
-    unfamiliar: BTreeMap<Kind, BTreeSet<String>>,
+    unfamiliar: BTreeMap<UnfamiliarKind, BTreeSet<String>>,
 }
 
 impl Instance {
@@ -199,13 +199,13 @@ impl Instance {
     }
 
     /// What it says that this version does not know, by kind.
-    pub fn unfamiliar(&self) -> impl Iterator<Item = (Kind, &BTreeSet<String>)> {
+    pub fn unfamiliar(&self) -> impl Iterator<Item = (UnfamiliarKind, &BTreeSet<String>)> {
         self.unfamiliar.iter().map(|(kind, names)| (*kind, names))
     }
 
     /// How many names of this kind are not known, at most [`MOST_NAMES`].
     #[must_use]
-    pub fn count(&self, kind: Kind) -> usize {
+    pub fn count(&self, kind: UnfamiliarKind) -> usize {
         self.unfamiliar.get(&kind).map_or(0, BTreeSet::len)
     }
 
@@ -216,7 +216,7 @@ impl Instance {
 
     /// Records something that this version does not know. Bounded; nothing that comes from a customer is kept: a name is short,
     /// redacted, and of log lines only the words before the first value.
-    pub fn meets(&mut self, kind: Kind, name: &str) {
+    pub fn meets(&mut self, kind: UnfamiliarKind, name: &str) {
         let name = redact::text(name, NAME_CAP);
         let names = self.unfamiliar.entry(kind).or_default();
         if names.len() < MOST_NAMES {
@@ -228,7 +228,7 @@ impl Instance {
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
         let lacks = self.lacks().filter_map(Feature::without).map(str::to_owned);
-        let unfamiliar = Kind::iter().filter_map(|kind| {
+        let unfamiliar = UnfamiliarKind::iter().filter_map(|kind| {
             let names = self.unfamiliar.get(&kind)?;
             let shown: Vec<String> = names
                 .iter()
@@ -310,9 +310,9 @@ mod tests {
     fn names_are_bounded_and_an_upgrade_is_believed() {
         let mut instance = Instance::default();
         for number in 0..100 {
-            instance.meets(Kind::TableStatus, &format!("Status {number}"));
+            instance.meets(UnfamiliarKind::TableStatus, &format!("Status {number}"));
         }
-        assert_eq!(instance.count(Kind::TableStatus), MOST_NAMES);
+        assert_eq!(instance.count(UnfamiliarKind::TableStatus), MOST_NAMES);
         let said = instance.sentences();
         assert!(said[0].ends_with("and 17 more"), "{said:?}");
         instance.note(Feature::Cancel, false);

@@ -43,14 +43,14 @@ impl Share {
 
 /// What `PostHog` allows one key.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct KeyLimits {
     /// In a minute.
     pub minute: u32,
     /// In an hour.
     pub hour: u32,
 }
 
-impl Limits {
+impl KeyLimits {
     /// Of every call but queries.
     pub const CALLS: Self = Self {
         minute: 480,
@@ -113,8 +113,8 @@ pub struct Quota {
 impl Quota {
     /// Nothing used yet of this share of these limits.
     #[must_use]
-    pub fn new(share: Share, limits: Limits) -> Self {
-        let Limits { minute, hour } = limits;
+    pub fn new(share: Share, limits: KeyLimits) -> Self {
+        let KeyLimits { minute, hour } = limits;
         Self {
             in_minute: share.of(minute),
             in_hour: share.of(hour),
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn no_minute_and_no_hour_takes_more_than_the_share() {
-        let mut quota = Quota::new(Share::percent(10), Limits::CALLS);
+        let mut quota = Quota::new(Share::percent(10), KeyLimits::CALLS);
         let mut taken: Vec<i64> = Vec::new();
         for second in 0..3 * 3600 {
             while quota.take(at(second)).is_ok() {
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn when_there_is_room_is_told_and_then_there_is() {
-        let mut quota = Quota::new(Share::percent(1), Limits::CALLS);
+        let mut quota = Quota::new(Share::percent(1), KeyLimits::CALLS);
         for call in 0..4 {
             assert_eq!(quota.take(at(call)), Ok(()));
         }
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn questions_make_room_for_polls_and_polls_for_repairs() {
-        let mut quota = Quota::new(Share::percent(10), Limits::CALLS);
+        let mut quota = Quota::new(Share::percent(10), KeyLimits::CALLS);
         let mut has_room = |minute: i64, calls: usize| {
             for call in 0..calls {
                 let second = minute * 60 + i64::try_from(call).unwrap();
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn the_more_is_used_the_slower_it_goes_on() {
-        let mut quota = Quota::new(Share::percent(10), Limits::CALLS);
+        let mut quota = Quota::new(Share::percent(10), KeyLimits::CALLS);
         let mut now = 0;
         let mut waits = Vec::new();
         while now < 10 * 3600 {
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_makes_no_room() {
-        let mut quota = Quota::new(Share::percent(1), Limits::CALLS);
+        let mut quota = Quota::new(Share::percent(1), KeyLimits::CALLS);
         for call in 0..4 {
             assert_eq!(quota.take(at(600 + call)), Ok(()));
         }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::{
-    instance::Kind,
+    instance::UnfamiliarKind,
     lax::{self, Lax},
 };
 
@@ -202,7 +202,7 @@ impl Schema {
     }
 
     /// What its row says that this version does not know.
-    pub fn unfamiliar(&self) -> impl Iterator<Item = (Kind, &str)> {
+    pub fn unfamiliar(&self) -> impl Iterator<Item = (UnfamiliarKind, &str)> {
         let status = self
             .status
             .get()
@@ -214,9 +214,9 @@ impl Schema {
         let is_known = self.is_never_scheduled() || self.frequency().is_some();
         let frequency = self.sync_frequency.get().filter(|_| !is_known);
         [
-            (Kind::TableStatus, status),
-            (Kind::SyncType, sync_type),
-            (Kind::Frequency, frequency),
+            (UnfamiliarKind::TableStatus, status),
+            (UnfamiliarKind::SyncType, sync_type),
+            (UnfamiliarKind::Frequency, frequency),
         ]
         .into_iter()
         .filter_map(|(kind, word)| Some((kind, word?.as_str())))

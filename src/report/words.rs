@@ -193,7 +193,7 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         Step::WaitSuccess => "The operator waits for the new run to complete.",
         Step::BackOff => "The operator reloads the table again after a pause.",
         Step::Recovered => "Nothing.",
-        Step::Escalated => "A human: the operator has no safe action left.",
+        Step::Escalated => "Action required: the operator has no safe action left.",
     };
     let next_action = next_action(&incident.schema_id, plan).unwrap_or_else(|| next.to_owned());
     // A failed run shows its cause; a hung or restarted one does not, but its incident knows.

@@ -100,7 +100,8 @@ fn the_log_shows_each_step_of_an_incident_and_then_is_silent() {
     }
     let why = orders[1]["message"].as_str().unwrap();
     assert!(
-        why.starts_with("will cancel job") && why.contains("no progress in rows or log since"),
+        why.starts_with("will cancel the run of")
+            && why.contains("no progress in rows or log since"),
         "{why}"
     );
 

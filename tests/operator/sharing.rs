@@ -243,7 +243,7 @@ fn tables_move_when(act: impl Fn(&Env)) {
     let env = Env::new(STUCK);
     apply_in_order(&env, "mode: Enforce, remediation: {cancelStuck: 'Off'}");
     let _operator = env.operator();
-    shows(&env, "younger", "BlockedBy: policy older owns this table");
+    shows(&env, "younger", "policy older owns this table");
     shows(&env, "older", "spec.remediation.cancelStuck is Off");
     assert_eq!(env.count("POST", "/cancel/"), 0);
     act(&env);

@@ -521,7 +521,7 @@ fn is_begun_after_the_other(world: &mut World, id: &str, subject: String) {
     run(world, 60);
     let held = by_id(world, id);
     assert_eq!(held.phase, Phase::Approved, "{held:#?}");
-    let said = "policy other has something under way";
+    let said = "policy other is acting on";
     assert!(held.message.contains(said), "{held:#?}");
     assert_eq!(requests(world, "POST", "/resync/"), 0);
     world.cluster.set_rivals(vec![younger()]);
@@ -557,10 +557,7 @@ fn nothing_that_was_approved_is_begun_beside_what_another_policy_began_during_th
     world.pass();
     assert_eq!(requests(&world, "POST", "/resync/"), 0);
     let held = by_id(&world, &id);
-    assert!(
-        held.message.contains("has something under way"),
-        "{held:#?}"
-    );
+    assert!(held.message.contains("is acting on"), "{held:#?}");
 }
 
 #[test]

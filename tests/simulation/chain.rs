@@ -19,7 +19,7 @@ use warehouse_sync_operator::{
     },
     decide::{
         Guard,
-        guards::chain::{CHAIN, Line},
+        guards::chain::{CHAIN, ChainEntry},
         plan::Kind,
     },
     observe::{ApprovalGuard, Rival},
@@ -385,7 +385,7 @@ fn in_status(world: &World, guard: Guard, kind: Kind) {
                 state.breaker = Some(BreakerState {
                     open_since: now,
                     trial_at: None,
-                    why: "3 of 4 sources turned bad".into(),
+                    why: "3 of 4 sources have failed".into(),
                 });
             }
             Guard::Mode
@@ -496,7 +496,7 @@ fn is_sent(world: &mut World, kind: Kind) -> Option<String> {
 }
 
 /// What is wrong with a cell.
-fn cell(line: &Line, kind: Kind) -> Option<String> {
+fn cell(line: &ChainEntry, kind: Kind) -> Option<String> {
     let guard = line.guard;
     let mut world = prepare(kind, guard);
     arrange(&mut world, guard, kind);
@@ -597,7 +597,7 @@ fn a_denial_stops_what_was_approved_and_did_not_leave_and_a_later_approval_does_
     world.cluster.annotate(&approve, Some("anna"));
     assert_eq!(is_held(&mut world, Guard::Approval, kind), None);
     let said = world.status().proposals[0].message.clone();
-    assert!(said.contains("it was denied: not today"), "{said}");
+    assert!(said.contains("denied: not today"), "{said}");
     world.cluster.annotate(&deny, None);
     assert_eq!(is_sent(&mut world, kind), None);
 }

@@ -260,7 +260,7 @@ fn only_the_owner_of_the_source_hands_over() {
     run(&mut world, 60);
     assert_eq!(patches(&world), 0);
     let said = next_actions(&world);
-    assert!(said.contains("BlockedBy: policy other owns"), "{said}");
+    assert!(said.contains("policy other owns"), "{said}");
 }
 
 #[test]

@@ -62,13 +62,13 @@ impl Guard {
             Self::Window => "a Deny window is open until",
             Self::MaxConcurrent => "spec.remediation.limits.maxConcurrent: 1 of 1",
             Self::MaxActionsPerHour => "spec.remediation.limits.maxActionsPerHour: 2 of 2",
-            Self::OperatorsCap => "--max-actions-per-hour of the operator",
-            Self::BackOff => "spec.remediation.limits.backoff: attempt 1 at",
-            Self::Attempts => "A human: the operator has no safe action left",
-            Self::Breaker => "breaker open, 3 of 4 sources turned bad",
-            Self::Ownership => "BlockedBy: policy other owns this table",
-            Self::WriteScope => "KeyLacksWriteScope",
-            Self::ListFull => "StateFull: the list of incidents is full",
+            Self::OperatorsCap => "--max-actions-per-hour, for all policies of the project",
+            Self::BackOff => "spec.remediation.limits.backoff: attempt 1 not before",
+            Self::Attempts => "Action required: the operator has no safe action left",
+            Self::Breaker => "circuit breaker open: 3 of 4 sources have failed",
+            Self::Ownership => "policy other owns this table",
+            Self::WriteScope => "the API key lacks the scope",
+            Self::ListFull => "status.incidents is full",
         }
     }
 

@@ -286,7 +286,7 @@ fn a_claim_that_runs_out_before_the_send_keeps_it_from_being_sent() {
     }
     let send = world.status().incidents[0].sends[0].clone();
     assert_eq!(send.fate, Some(Fate::NotSent));
-    assert_eq!(send.detail, "this process no longer leads");
+    assert_eq!(send.detail, "this replica is no longer the leader");
     assert_eq!(world.count("cancel"), 0);
     // And whoever leads next sends it.
     world.run_for(SignedDuration::from_hours(1));

@@ -149,7 +149,7 @@ fn attempts_are_counted_across_restarts_wait_ever_longer_and_end_with_a_person()
         (RootCause::Transient, Severity::Error)
     );
     assert!(
-        finding.next_action.starts_with("A human"),
+        finding.next_action.starts_with("Action required"),
         "{}",
         finding.next_action
     );
@@ -296,7 +296,7 @@ fn the_breaker_counts_the_sources_of_all_policies_on_the_host_and_each_by_its_ow
     for number in 0..3 {
         let status = fleet.status(number);
         let why = status.state.breaker.unwrap().why;
-        assert!(why.starts_with("4 of 4 sources turned bad since"), "{why}");
+        assert!(why.starts_with("4 of 4 sources have failed since"), "{why}");
         let finding = &status.findings[0];
         assert_eq!(finding.cause, RootCause::PlatformOutage);
         let shown = serde_json::to_string(finding).unwrap();

@@ -9,8 +9,8 @@ use warehouse_sync_operator::{
     decide::{
         gate::{self, Hanging},
         safety::{
-            Clearance, Evidence, LosesData, NextRun, NotWarehouse, Run, Table, Webhook, Why, judge,
-            permit,
+            Clearance, Evidence, LosesData, NextRun, NotWarehouse, Run, TableEvidence, Webhook,
+            Why, judge, permit,
         },
     },
     observe::{Log, Look},
@@ -52,7 +52,7 @@ fn known(tables: &[&str]) -> Evidence {
 }
 
 /// The same, with a change of the first table.
-fn with(tables: &[&str], change: impl FnOnce(&mut Table)) -> Evidence {
+fn with(tables: &[&str], change: impl FnOnce(&mut TableEvidence)) -> Evidence {
     let mut known = known(tables);
     change(known.table_mut("t0").unwrap());
     known
@@ -497,7 +497,7 @@ fn a_webhook_is_made_only_where_one_is_needed_and_certainly_missing() {
     };
     let pushed = ON.replace("incremental", "webhook");
     let row = |what, call, webhook, why| (what, call, with_webhook(&[&pushed], webhook), why);
-    let one = Evidence::one_table("s1", true, Table::unknown("t0")).unwrap();
+    let one = Evidence::one_table("s1", true, TableEvidence::unknown("t0")).unwrap();
     check(vec![
         row("missing here", create(), Webhook::NotRegistered, None),
         row("missing there", create(), Webhook::GoneAtVendor, None),
@@ -604,7 +604,7 @@ fn of_a_source_that_is_not_certainly_a_warehouse_source_nothing_can_be_known() {
         assert_eq!(listed(access), Err(NotWarehouse), "{access}");
     }
     assert_eq!(listed(r#""access_method":"warehouse","#), Ok(()));
-    assert!(Evidence::one_table("s1", false, Table::unknown("t0")).is_err());
+    assert!(Evidence::one_table("s1", false, TableEvidence::unknown("t0")).is_err());
 }
 
 #[test]
@@ -667,7 +667,8 @@ fn what_can_lose_data_says_so_and_what_is_not_known_says_maybe() {
         assert_eq!(why.loses_data(), LosesData::Maybe, "{why}");
     }
     assert_eq!(Why::SwitchesOffWhatIsHidden.loses_data(), LosesData::No);
-    let missing = Table::listed(&serde_json::from_str(r#"{"id":"t0","name":"t"}"#).unwrap());
+    let missing =
+        TableEvidence::listed(&serde_json::from_str(r#"{"id":"t0","name":"t"}"#).unwrap());
     assert_eq!(
         (missing.should_sync, missing.next_run),
         (None, NextRun::Unknown)

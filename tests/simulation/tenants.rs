@@ -74,7 +74,7 @@ fn a_policy_that_does_not_read_the_project_itself_owns_nothing() {
         let proposed = world.status().proposals.len();
         assert_eq!(proposed, usize::from(!blocks), "{what}");
         let next = world.status().findings[0].next_action.clone();
-        let says = "BlockedBy: a policy in another namespace owns";
+        let says = "a policy in another namespace owns";
         assert_eq!(next.contains(says), blocks, "{what}: {next}");
     }
 }

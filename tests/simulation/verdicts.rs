@@ -161,7 +161,7 @@ fn nothing_is_sent_beside_what_another_policy_has_begun_during_the_pass() {
     world.pass();
     assert_eq!(world.count("cancel"), 0);
     let next = &world.status().findings[0].next_action;
-    assert!(next.contains("has something under way"), "{next}");
+    assert!(next.contains("is acting on"), "{next}");
     world.cluster.set_rivals(vec![younger()]);
     world.run_for(SignedDuration::from_mins(30));
     assert_eq!(world.count("cancel"), 1);

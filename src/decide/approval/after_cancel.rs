@@ -1,4 +1,4 @@
-//! What follows a cancel that a person approved: the reload, which `PostHog` may accept and drop, and what is left to do if no run comes of it.
+//! What follows an approved cancel: the reload, which `PostHog` may accept and drop, and what remains to do if it starts no run.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// True for a reload that brought no run and is sent again, at the times at which an incident sends its own.
+/// True for a reload that started no run and is sent again, at the same times as in an incident.
 #[must_use]
 pub fn reload_is_due(proposal: &Proposal, timings: &Timings, now: Timestamp) -> bool {
     let Some(last) = proposal.begun().last() else {
@@ -35,7 +35,7 @@ pub fn reload_is_due(proposal: &Proposal, timings: &Timings, now: Timestamp) -> 
     now.duration_since(last.started_at) >= wait
 }
 
-/// True if the cancel was sent, whatever was answered: whether the run has ended shows.
+/// True if the cancel was sent and its answer is unknown: the run itself shows whether it has ended.
 #[must_use]
 pub fn is_to_be_seen(proposal: &Proposal) -> bool {
     let last = proposal.begun().last();
@@ -44,17 +44,16 @@ pub fn is_to_be_seen(proposal: &Proposal) -> bool {
     })
 }
 
-/// Why the table is not reloaded, as its row says.
+/// Why the table must not be reloaded, by its row in the list.
 #[must_use]
 pub fn not_to_be_reloaded(row: &Schema) -> Option<&'static str> {
     if row.should_sync == Lax::Is(false) {
-        return Some("syncing was switched off meanwhile, so it is not reloaded");
+        return Some("syncing was switched off; not reloaded");
     }
-    (row.status() == SchemaStatus::Billing)
-        .then_some("billing holds the table back, so it is not reloaded")
+    (row.status() == SchemaStatus::Billing).then_some("billing holds the table back; not reloaded")
 }
 
-/// The run after the cancelled one, if somebody stopped it and that was probably our own cancel, which `PostHog` handled late.
+/// The run after the cancelled one, if it was stopped, probably by the operator's own cancel, which `PostHog` handled late.
 #[must_use]
 pub fn hit<'a>(execution: &Execution, look: &'a Look, settle: SignedDuration) -> Option<&'a Job> {
     let cancel = execution.steps.first()?;
@@ -74,17 +73,17 @@ pub fn hit<'a>(execution: &Execution, look: &'a Look, settle: SignedDuration) ->
     (job.status() == JobStatus::Failed && job.was_stopped() && ours).then_some(job)
 }
 
-/// What a person has to do if nothing more comes of it.
+/// What a person has to do if nothing more happens.
 #[must_use]
 pub fn left_to_do(execution: &Execution) -> String {
     match execution.steps.last() {
         Some(step) if step.call == ProposedCall::Reload => format!(
-            "no new job appeared after the reload, which was sent {}: the cancelled run may still hold its place in PostHog. \
-             Ask PostHog's support to end it, then reload the table in PostHog",
+            "no new run appeared after the reload, which was sent {}: the cancelled run may still block the table in PostHog. \
+             Ask PostHog support to end it, then reload the table in PostHog",
             times(step.tries)
         ),
-        _ => "the cancelled run is not seen to have ended with its table's log quiet, so the table was not reloaded. \
-              Look at it in PostHog, and reload it there once nothing runs"
+        _ => "the cancelled run is not confirmed to have ended with its table's log quiet, so the table was not reloaded. \
+              Check it in PostHog, and reload it there once no run is in progress"
             .to_owned(),
     }
 }

@@ -16,19 +16,19 @@ use crate::{
 /// Longest name that is kept, in characters.
 const NAME_CAP: usize = 256;
 
-/// Which approvals count, by the operator's command line.
+/// Which approvals are valid, by the operator's command line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Believe them also while the guard does not stand (`--allow-unguarded-approvals`).
+    /// Accept them even while the admission policies are not in effect (`--allow-unguarded-approvals`).
     pub allow_unguarded: bool,
     /// Only those whose name the API server has checked (`--require-verified-approvals`).
     pub require_verified: bool,
-    /// User names of `ServiceAccounts` that people act through (`--verified-service-accounts`): of no other is it known who is behind it.
+    /// User names of `ServiceAccounts` through which people act (`--verified-service-accounts`): who uses any other is unknown.
     pub people: &'static [String],
 }
 
 impl Rules {
-    /// True if a user of this name is a person, as far as can be known.
+    /// True if a user of this name is a person, as far as is known.
     fn is_person(&self, name: &str) -> bool {
         !name.starts_with(SERVICE_ACCOUNT) || self.people.iter().any(|person| person == name)
     }
@@ -36,18 +36,18 @@ impl Rules {
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
+pub enum ApprovalAnswer {
     /// None yet.
     None,
-    /// Yes.
-    Yes(ApprovalSeen),
-    /// No, for this reason.
-    No(String),
-    /// There is a yes, and it does not count, for this reason.
-    Inert(String),
+    /// Approved.
+    Approved(ApprovalSeen),
+    /// Denied, for this reason.
+    Denied(String),
+    /// An approval that is ignored, for this reason.
+    Ignored(String),
 }
 
-/// The answer to `proposal`. No wins: it can do no harm, so it also counts while the guard does not stand.
+/// The answer to `proposal`. A denial wins: it can do no harm, so it is valid even while the admission policies are not in effect.
 #[must_use]
 pub fn answer(
     policy: &ValidatedPolicy,
@@ -55,45 +55,45 @@ pub fn answer(
     rules: Rules,
     proposal: &Proposal,
     now: Timestamp,
-) -> Reply {
+) -> ApprovalAnswer {
     if let Some(reason) = policy.answers.denial(&proposal.id) {
-        return Reply::No(reason.to_owned());
+        return ApprovalAnswer::Denied(reason.to_owned());
     }
     let Some(by) = policy.answers.approval(&proposal.id) else {
-        return Reply::None;
+        return ApprovalAnswer::None;
     };
     if by.trim().is_empty() || by == ON_BEHALF {
-        let why = "its approval has no value: it must be the user name of who approves";
-        return Reply::Inert(why.to_owned());
+        let why = "the approval has no value: it must be the approver's user name";
+        return ApprovalAnswer::Ignored(why.to_owned());
     }
     if let Some(why) = unguarded(guard, rules) {
-        return Reply::Inert(why);
+        return ApprovalAnswer::Ignored(why);
     }
     let verified = guard.is_active() && !by.starts_with(ON_BEHALF) && rules.is_person(by);
     if rules.require_verified && !verified {
         let why = format!(
-            "the operator runs with --require-verified-approvals, and nobody has checked who {by:?} is: approve it with kubectl as yourself"
+            "the operator runs with --require-verified-approvals, and the user name {by:?} is not verified: approve with kubectl as yourself"
         );
-        return Reply::Inert(why);
+        return ApprovalAnswer::Ignored(why);
     }
-    Reply::Yes(ApprovalSeen {
+    ApprovalAnswer::Approved(ApprovalSeen {
         by: redact::one_line(by, NAME_CAP),
         verified,
         observed_at: now,
     })
 }
 
-/// Why no approval counts, if none does.
+/// Why all approvals are ignored, if they are.
 #[must_use]
 pub fn unguarded(guard: &ApprovalGuard, rules: Rules) -> Option<String> {
     let broken = guard.broken.as_ref().filter(|_| !rules.allow_unguarded)?;
     Some(format!("ApprovalGuardActive is False: {broken}"))
 }
 
-/// True if what was approved at `approved` has had its time. Only the time counts in which the windows were open.
+/// True if the time to execute what was approved at `approved` has run out. Only time in open windows is counted.
 #[must_use]
 pub fn has_run_out(policy: &ValidatedPolicy, approved: Timestamp, now: Timestamp) -> bool {
-    /// As many looks at the windows as a pass can afford.
+    /// The most evaluations of the windows that one reconcile can afford.
     const MOST: i64 = 2_000;
     let span = now.duration_since(approved);
     if span < policy.execute_within {

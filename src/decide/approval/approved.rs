@@ -2,8 +2,8 @@
 
 use crate::posthog::write::Write;
 
-/// One step of a proposal that a person has approved: good for one call. Its field is private, and only this folder makes one: in
-/// [`super::progress`], for each call of a proposal whose approval stands in status.
+/// One step of a proposal that a person has approved: good for one call. Its field is private, and only this folder creates one: in
+/// [`super::progress`], for each call of a proposal whose approval is in status.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Approved(Write);
 

@@ -1,4 +1,4 @@
-//! What fresh reads must say right before the first call of an approved proposal: the finding still holds, and would lead to this
+//! What fresh reads must show right before the first call of an approved proposal: the finding still holds, and would lead to this
 //! very proposal, with this id.
 
 use jiff::SignedDuration;
@@ -14,7 +14,7 @@ use crate::{
     posthog::wire::JobStatus,
 };
 
-/// Whether fresh reads let it be begun. `known` and `diagnosis` are made of them.
+/// Whether it may start by fresh reads, from which `known` and `diagnosis` are derived.
 pub fn hold(
     known: &Known<'_>,
     diagnosis: &Diagnosis,
@@ -25,7 +25,7 @@ pub fn hold(
         return unread(why);
     }
     if proposal.id != material::id(&proposal.material) {
-        return changed("its id is not the one of its material");
+        return changed("its id does not match its material");
     }
     let key = Key::of_proposal(proposal);
     match fitting(known, diagnosis)
@@ -34,17 +34,17 @@ pub fn hold(
     {
         Some(Fit::Draft(draft)) if draft.is(proposal) => {}
         Some(Fit::Draft(_)) => {
-            return changed("what would be done, or to what, has changed");
+            return changed("the action or its target has changed");
         }
         Some(Fit::Open(why)) => return unread(why),
         Some(Fit::Nothing(_)) | None => {
-            return changed("the finding does not hold just now");
+            return changed("the finding does not currently hold");
         }
     }
-    // An unread look proves nothing afterwards either: the job before it would not be known.
+    // Without the runs nothing could be proved afterwards either: the previous job would be unknown.
     let look = live.look(&proposal.target.schema_id);
     if let Some(Newest::Unclear(why)) = look.map(crate::observe::Look::newest) {
-        return unread(format!("its runs are not known just now: {why}"));
+        return unread(format!("its runs are unknown: {why}"));
     }
     let touches_a_run = matches!(
         proposal.action,
@@ -64,17 +64,17 @@ fn not_read(live: &Live) -> Option<String> {
     let check = check.and_then(|read| read.as_ref().err());
     let webhook = live.webhook.as_ref().and_then(|read| read.as_ref().err());
     let why = source.or(detail).or(cdc).or(check).or(webhook)?;
-    Some(format!("what it touches could not be read: {why}"))
+    Some(format!("its target could not be read: {why}"))
 }
 
-/// Beside a run the data would be written while it is deleted; and one that begins right after would hide what came of it.
+/// During a run, data would be written while it is deleted; and a run that starts right after would hide the result.
 fn no_run_near(known: &Known<'_>, live: &Live, proposal: &Proposal) -> Result<(), Closed> {
     let id = &proposal.target.schema_id;
     let Some(look) = live.look(id) else {
         return unread("its runs could not be read");
     };
     let (job, began) = match look.newest() {
-        Newest::Unclear(why) => return unread(format!("its runs are not known just now: {why}")),
+        Newest::Unclear(why) => return unread(format!("its runs are unknown: {why}")),
         Newest::None => return Ok(()),
         Newest::Job(job, began) => (job, began),
     };

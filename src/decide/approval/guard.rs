@@ -1,11 +1,11 @@
-//! What becomes of proposals when the guard of approvals comes back: what was written while it was away may be anybody's.
+//! What happens to proposals when the admission policies are in effect again: in between, anyone may have written anything.
 
 use crate::{
     api::{proposal::Phase, status::GuardPart},
     observe::ApprovalGuard,
 };
 
-/// What is to be remembered of the guard: nothing while it does not stand, so that coming back is a change, too.
+/// What is remembered of the admission policies: nothing while they are not in effect, so that their return is a change, too.
 #[must_use]
 pub fn remembered(guard: &ApprovalGuard) -> Vec<GuardPart> {
     if guard.is_active() {
@@ -15,23 +15,23 @@ pub fn remembered(guard: &ApprovalGuard) -> Vec<GuardPart> {
     }
 }
 
-/// True if the guard stands and is not the one of before: it may have been away, or other than it is, in between.
+/// True if the admission policies are in effect but not the previous ones: in between, they may have been absent or different.
 #[must_use]
 pub fn is_another(before: &[GuardPart], guard: &ApprovalGuard) -> bool {
     guard.is_active() && guard.parts != before
 }
 
-/// What a proposal becomes then. `ours`: this process has begun its execution, and so knows that it was approved.
+/// What a proposal becomes then. `ours`: this process has started its execution, and so knows that it was approved.
 #[must_use]
 pub fn after_absence(phase: Phase, ours: bool) -> Option<(Phase, &'static str)> {
     match phase {
         Phase::AwaitingApproval | Phase::Approved => Some((
             Phase::Superseded,
-            "the guard of approvals is not the one under which this was proposed: approvals written meanwhile do not count",
+            "the admission policies are not those under which this was proposed: approvals written since are ignored",
         )),
         Phase::Executing | Phase::Verifying if !ours => Some((
             Phase::OutcomeUnknown,
-            "the guard of approvals was away, and this process did not begin the execution: what status says of it may be anybody's",
+            "the admission policies were not in effect, and this process did not start the execution: anyone may have written its status",
         )),
         _ => None,
     }

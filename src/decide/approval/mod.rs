@@ -12,6 +12,6 @@ pub mod poison;
 pub mod progress;
 mod proof;
 
-pub use answer::{Reply, Rules};
+pub use answer::{ApprovalAnswer, Rules};
 pub use approved::Approved;
 pub use progress::{Case, Progress, next};

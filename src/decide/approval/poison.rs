@@ -1,5 +1,5 @@
-//! Tables of which the next run may wipe the data, because a call that arms a reset was answered with an error, or was accepted and
-//! no run came of it, or nobody knows how it was answered. `PostHog` does not show it. It is over when a later run has completed.
+//! Tables whose next run may wipe their data, because a call that resets them got an error, or was accepted but started no run, or got
+//! an unknown answer. `PostHog` does not show this. It is over when a later run has completed.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
     posthog::{client::CLOCKS_AGREE, lax::Lax, wire::Schema},
 };
 
-/// The tables, by id, and since when: those remembered in `state`, and those that `proposals` have come to since.
+/// The tables, by id, and since when: those remembered in `state`, and those that `proposals` have added since.
 #[must_use]
 pub fn poisoned(
     state: &State,
@@ -38,7 +38,7 @@ pub fn poisoned(
     poisoned
 }
 
-/// The same, and the tables that other policies of the project have come to.
+/// The same, including the tables of other policies of the project.
 #[must_use]
 pub fn by_anyone(known: &Known<'_>) -> BTreeMap<String, Timestamp> {
     let mut all = poisoned(known.state, known.proposals, known.snapshot);
@@ -63,8 +63,8 @@ fn armed(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
         .collect()
 }
 
-/// Whether a call may have left something behind that does not show: what did not leave is nowhere. What was accepted shows once it is
-/// proved; while the proof is awaited the proposal holds every other call, and without one the next run may still wipe the table. Of
+/// Whether a call may have an effect that does not show. A call that was not sent has none. An accepted one shows once it is
+/// proved; while the proof is awaited the proposal holds every other call, and without proof the next run may still wipe the table. For
 /// a repair it is known which refusals come before any effect.
 fn may_have_armed(proposal: &Proposal, sent: &ExecutedStep) -> bool {
     match sent.fate {
@@ -75,7 +75,7 @@ fn may_have_armed(proposal: &Proposal, sent: &ExecutedStep) -> bool {
     }
 }
 
-/// Ids of the tables that a step can arm a reset of.
+/// Ids of the tables that the next run may wipe after a step.
 fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec<String> {
     let target = &proposal.target;
     let row = |id: &str| snapshot.row(&target.source_id, id).map(|(_, row)| row);
@@ -118,7 +118,7 @@ fn has_run_since(snapshot: &Snapshot, schema_id: &str, since: Timestamp) -> bool
         .is_some_and(|row| ran_after(row, since))
 }
 
-/// It is dated by PostHog's clock, the call by ours: it counts as later once no difference of the clocks can explain it.
+/// The run is dated by PostHog's clock, the call by the operator's: it is later only if no difference of the clocks can explain it.
 fn ran_after(row: &Schema, since: Timestamp) -> bool {
     matches!(row.last_synced_at, Lax::Is(at) if at.duration_since(since) > CLOCKS_AGREE)
 }

@@ -1,5 +1,5 @@
-//! How an approved proposal goes from phase to phase: at most one call at a time, each written down before it is sent, none
-//! sent twice of which it is not proved that it did not leave.
+//! How an approved proposal moves from phase to phase: at most one call at a time, each recorded before it is sent, and sent again only
+//! if it certainly was not sent before.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -23,15 +23,15 @@ use crate::{
 
 /// Longest message of a proposal, in characters.
 const MESSAGE_CAP: usize = 400;
-/// How often a call is tried of which it is proved each time that it did not leave.
+/// How often a call is tried that certainly was not sent each time.
 pub const TRIES: u32 = 3;
-/// How many polls must have looked for a proof in vain.
+/// How many polls must have found no proof.
 pub const POLLS: u32 = 3;
 
-/// A proposal, and what fresh reads say of it. `known` is made of them.
+/// A proposal, and what fresh reads show, from which `known` is derived.
 #[derive(Debug)]
 pub struct Case<'a> {
-    /// It.
+    /// The proposal.
     pub proposal: &'a Proposal,
     /// What was read for it.
     pub live: &'a Live,
@@ -48,11 +48,11 @@ pub enum Progress {
     Stay(Box<Proposal>),
     /// The call of a step, with the proposal as it must be written down before.
     Send(Approved, Box<Proposal>),
-    /// What was read speaks against its first call.
+    /// What was read forbids its first call.
     Closed(Closed),
 }
 
-/// The call of step `place` of what was approved, as the material says it; none if this version cannot say it.
+/// The call of step `place` of the approved material; none if this version does not know it.
 fn step(material: &Material, place: usize) -> Option<Approved> {
     steps::write(material, material.steps.get(place)?).map(Approved::new)
 }
@@ -89,7 +89,7 @@ impl Case<'_> {
         }))
     }
 
-    /// Judges what was read: the first call rests on the finding. Later ones rest on what the first has done.
+    /// Judges what was read: the first call depends on the finding, later ones on the effect of the first.
     fn facts(&self) -> Result<(), Closed> {
         let source_id = &self.proposal.target.source_id;
         let diagnosis = self.diagnosis.again(self.known, source_id);
@@ -130,7 +130,7 @@ impl Case<'_> {
             .get(place)
             .and_then(|described| Some((described.call, step(material, place)?)))
         else {
-            let why = "this version of the operator does not know how to send it".to_owned();
+            let why = "this version of the operator cannot send this call".to_owned();
             return self.become_(failed(place), why);
         };
         execution.steps.truncate(place);
@@ -154,7 +154,7 @@ impl Case<'_> {
         Progress::Send(approved, Box::new(proposal))
     }
 
-    /// After a call of which the outcome stands in status, or never came.
+    /// After a call whose outcome is in status, or never arrived.
     fn go_on(&self) -> Progress {
         let (Some(execution), Some(last)) =
             (&self.proposal.execution, self.proposal.begun().last())
@@ -171,7 +171,7 @@ impl Case<'_> {
         }
         match last.fate {
             Some(Fate::Accepted) => self.after_proof(execution, place),
-            // Whether the run has ended shows, whatever was answered.
+            // The run itself shows whether it has ended, whatever was answered.
             Some(Fate::Unknown) | None if after_cancel::is_to_be_seen(self.proposal) => {
                 self.after_proof(execution, place)
             }
@@ -186,7 +186,7 @@ impl Case<'_> {
         }
     }
 
-    /// The next step, once the effect of the one before can be seen.
+    /// The next step, once the effect of the previous one is visible.
     fn after_proof(&self, execution: &Execution, place: usize) -> Progress {
         let material = &self.proposal.material;
         if self.proposal.action == ProposedAction::Cancel {
@@ -198,7 +198,7 @@ impl Case<'_> {
             .and_then(|step| proof::of_step(step, material, self.live, self.known.timings));
         if seen != Some(true) {
             let why = format!(
-                "step {} was accepted, and its effect does not show",
+                "step {} was accepted, but its effect does not show",
                 place + 1
             );
             return self.wait(execution, &why, seen.is_some());
@@ -206,7 +206,7 @@ impl Case<'_> {
         self.send(execution.clone(), place + 1, 1)
     }
 
-    /// The reload, once the cancelled run has ended and its table has rested; none if a run began meanwhile.
+    /// The reload, once the cancelled run has ended and its table is quiet; none if a run has started since.
     fn after_cancel(&self, execution: &Execution, place: usize) -> Progress {
         let material = &self.proposal.material;
         let timings = self.known.timings;
@@ -222,7 +222,7 @@ impl Case<'_> {
         self.reload(execution, place + 1, 1)
     }
 
-    /// Sends the reload of a cancel for the `tries`th time, unless the table is not to be reloaded any more.
+    /// Sends the reload after a cancel for the `tries`th time, unless the table must no longer be reloaded.
     fn reload(&self, execution: &Execution, place: usize, tries: u32) -> Progress {
         let Some(row) = self.live.row(&self.proposal.target.schema_id) else {
             return self.say("waiting for the table to be readable".to_owned());
@@ -236,12 +236,12 @@ impl Case<'_> {
         }
     }
 
-    /// The same as if the run that our cancel hit had been the one that was meant. `PostHog` handles a cancel late once.
+    /// Continues as if the run that the operator's cancel hit had been the intended one. `PostHog` handles a cancel late once.
     fn after_late_cancel(&self, execution: &Execution, job: String) -> Progress {
         let mut proposal = self.proposal.clone();
         proposal.phase = Phase::Executing;
         proposal.message = format!(
-            "job {job} was cancelled, probably by the operator's own cancel, which PostHog handled late; reloading after a pause"
+            "run {job} was cancelled, probably by the operator's own cancel, which PostHog handled late; reloading after a pause"
         );
         let mut execution = Execution {
             job_before: Some(job),
@@ -278,7 +278,7 @@ impl Case<'_> {
                 if is_cancel {
                     proposal.phase = Phase::Verifying;
                 }
-                proposal.message = format!("job {job} is at work");
+                proposal.message = format!("run {job} is in progress");
                 proposal.execution = Some(Execution {
                     observed_job: Some(job),
                     deadline: None,
@@ -291,18 +291,16 @@ impl Case<'_> {
                 let place = execution.steps.len().saturating_sub(1);
                 self.become_(Phase::OutcomeUnknown, self.with_steps_done(why, place + 1))
             }
-            Proof::Unread(why) => self.say(format!("waiting for the proof: {why}")),
+            Proof::Unread(why) => self.say(format!("waiting for proof: {why}")),
             Proof::Absent if reload_is_due(self.proposal, self.known.timings, self.known.now) => {
                 let place = execution.steps.len().saturating_sub(1);
                 let tries = execution.steps.last().map_or(0, |step| step.tries);
                 self.reload(execution, place, tries + 1)
             }
-            Proof::Absent if lost => self.wait(
-                execution,
-                "nobody knows whether the last call arrived",
-                true,
-            ),
-            Proof::Absent => self.wait(execution, "nothing shows yet that it is done", true),
+            Proof::Absent if lost => {
+                self.wait(execution, "whether the last call arrived is unknown", true)
+            }
+            Proof::Absent => self.wait(execution, "no effect is visible yet", true),
         }
     }
 
@@ -312,12 +310,12 @@ impl Case<'_> {
             .and_then(|row| row.table)
             .and_then(|table| table.row_count.get().copied());
         let rows = match (execution.rows_before, rows_after) {
-            (Some(before), Some(after)) => format!("; rows before and after: {before}, {after}"),
+            (Some(before), Some(after)) => format!("; {before} rows before, {after} after"),
             _ => String::new(),
         };
         let by = job
             .as_ref()
-            .map_or_else(String::new, |job| format!(" by job {job}"));
+            .map_or_else(String::new, |job| format!(" by run {job}"));
         let mut proposal = self.proposal.clone();
         proposal.phase = Phase::Executed;
         proposal.message = format!("done{by}{rows}");
@@ -351,7 +349,7 @@ impl Case<'_> {
             return self.become_(Phase::OutcomeUnknown, self.with_steps_done(why, place));
         }
         let mut proposal = self.proposal.clone();
-        proposal.message = format!("{why}; waiting for the proof");
+        proposal.message = format!("{why}; waiting for proof");
         proposal.execution = Some(Execution {
             deadline: Some(deadline),
             polls,
@@ -360,13 +358,13 @@ impl Case<'_> {
         Progress::Stay(Box::new(proposal))
     }
 
-    /// A sentence, and which steps were done before it came to that.
+    /// A sentence, and which steps were done before.
     fn with_steps_done(&self, why: String, done: usize) -> String {
         with_steps_done(self.proposal, why, done)
     }
 }
 
-/// How the proposal stands after a call whose intent it has, at `now`.
+/// The proposal after a call whose intent it has, at `now`.
 #[must_use]
 pub fn after_call(
     mut proposal: Proposal,
@@ -378,7 +376,7 @@ pub fn after_call(
     settle(proposal, timings, now)
 }
 
-/// Notes what became of the last call.
+/// Records the outcome of the last call.
 pub fn record(proposal: &mut Proposal, outcome: &Sent, now: Timestamp) {
     let execution = proposal.execution.as_mut();
     if let Some(last) = execution.and_then(|execution| execution.steps.last_mut()) {
@@ -389,7 +387,7 @@ pub fn record(proposal: &mut Proposal, outcome: &Sent, now: Timestamp) {
     }
 }
 
-/// What the outcome of its last call makes of a proposal, as far as that alone tells.
+/// What a proposal becomes by the outcome of its last call alone.
 #[must_use]
 pub fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Proposal {
     let Some(last) = proposal.begun().last().cloned() else {
@@ -412,17 +410,17 @@ pub fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Prop
             with_steps_done(&proposal, format!("PostHog refused it: {detail}"), place),
         ),
         Some(Fate::NotSent) if last.tries >= TRIES => {
-            let why = format!("it could not be sent, {TRIES} times: {detail}");
+            let why = format!("could not be sent in {TRIES} tries: {detail}");
             (failed(place), with_steps_done(&proposal, why, place))
         }
         Some(Fate::NotSent) => (
             Phase::Executing,
-            format!("it did not leave and is tried again: {detail}"),
+            format!("not sent; trying again: {detail}"),
         ),
-        // An error after which the call may be armed all the same: no proof could be told from a scheduled run.
+        // An error after which the call may still take effect: no proof could be distinguished from a scheduled run.
         Some(Fate::Unknown) if last.http_status == Some(400) => {
             let why = format!(
-                "PostHog answered with an error, and the call may have its effect all the same, or at the next run: {detail}"
+                "PostHog answered with an error, but the call may still take effect, now or with the next run: {detail}"
             );
             (
                 Phase::OutcomeUnknown,
@@ -431,7 +429,7 @@ pub fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Prop
         }
         Some(Fate::Unknown) => (
             Phase::Executing,
-            format!("nobody knows whether it arrived; waiting for the proof: {detail}"),
+            format!("whether it arrived is unknown; waiting for proof: {detail}"),
         ),
         Some(Fate::Accepted) | None => return proposal,
     };
@@ -443,10 +441,10 @@ pub fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Prop
     proposal
 }
 
-/// What is to be noted of a call that was sent, or not.
+/// The outcome of a call that was sent, or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// What became of it.
+    /// Its fate.
     pub fate: Fate,
     /// The HTTP status, if there was an answer.
     pub http_status: Option<u16>,
@@ -457,13 +455,13 @@ pub struct Sent {
 fn with_steps_done(proposal: &Proposal, why: String, done: usize) -> String {
     match proposal.steps.get(..done) {
         Some(steps) if !steps.is_empty() => {
-            format!("{why}. Done before: {}", steps.join(", then "))
+            format!("{why}. Steps done: {}", steps.join(", then "))
         }
         _ => why,
     }
 }
 
-/// What a proposal becomes whose step `place` was turned away: if it was the first, nothing has changed.
+/// What a proposal becomes if step `place` was refused: if it was the first, nothing has changed.
 const fn failed(place: usize) -> Phase {
     if place == 0 {
         Phase::Failed
@@ -472,7 +470,7 @@ const fn failed(place: usize) -> Phase {
     }
 }
 
-/// How long the proof may take: where it takes a job, until that shows.
+/// How long the proof may take: where it takes a job, until that job shows.
 const fn proof_deadline(action: ProposedAction, timings: &Timings) -> SignedDuration {
     match action {
         ProposedAction::Resync

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What fresh reads say of a proposal that was sent.
+/// What fresh reads show about a proposal that was sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Proof {
     /// It is done.
@@ -24,9 +24,9 @@ pub enum Proof {
     },
     /// This job is doing it.
     AtWork(String),
-    /// Of a cancel: it has probably hit this job, a later one than was meant.
+    /// For a cancel: it has probably hit this job, a later one than intended.
     Hit(String),
-    /// What came of it has failed, for this reason.
+    /// Its job has failed, for this reason.
     Failed(String),
     /// Nothing shows that it is done.
     Absent,
@@ -34,7 +34,7 @@ pub enum Proof {
     Unread(String),
 }
 
-/// What proves the whole of `proposal`. `lost`: the answer to its last call is not known, so that a job alone proves nothing.
+/// What proves the whole of `proposal`. `lost`: the answer to its last call is unknown, so that a job alone proves nothing.
 pub fn of_whole(proposal: &Proposal, live: &Live, timings: &Timings, lost: bool) -> Proof {
     let Some(execution) = &proposal.execution else {
         return Proof::Absent;
@@ -43,7 +43,7 @@ pub fn of_whole(proposal: &Proposal, live: &Live, timings: &Timings, lost: bool)
     match proposal.action {
         ProposedAction::Resync => job(live, schema_id, execution, lost),
         ProposedAction::DeleteData if lost => Proof::Absent,
-        // Of a cancel only the answer to its reload can be lost here: whatever run completes after the cancelled one is the proof.
+        // For a cancel only the answer to its reload can be lost here: any run that completes after the cancelled one is the proof.
         ProposedAction::DeleteData => job(live, schema_id, execution, false),
         ProposedAction::Cancel => match job(live, schema_id, execution, false) {
             Proof::Failed(why) => match own_hit(proposal, live, timings) {
@@ -57,7 +57,7 @@ pub fn of_whole(proposal: &Proposal, live: &Live, timings: &Timings, lost: bool)
             Proof::Failed(_) => Proof::Done { job: None },
             other => other,
         },
-        // Proved by its answer, which is read where it comes.
+        // Proved by its answer, which is read when it arrives.
         ProposedAction::RefreshSchemas => Proof::Absent,
         ProposedAction::RepairConfig | ProposedAction::Reenable => {
             values(&proposal.material, live, timings)
@@ -107,8 +107,8 @@ fn own_hit(proposal: &Proposal, live: &Live, timings: &Timings) -> Option<String
     hit(execution, look, timings.settle).map(|job| job.id.clone())
 }
 
-/// Whether a cancelled run has ended and its table has rested since: `PostHog` skips a start right after a cancel, and answers 200 all
-/// the same. None if that is not known.
+/// Whether a cancelled run has ended and its table has been quiet since: `PostHog` skips a start right after a cancel, but still answers
+/// 200. None if that is unknown.
 fn has_rested(look: &Look, job_id: &str, timings: &Timings) -> Option<bool> {
     let job = look.job(job_id)?;
     match job.status() {
@@ -122,7 +122,7 @@ fn has_rested(look: &Look, job_id: &str, timings: &Timings) -> Option<bool> {
     }
 }
 
-/// The first job after the one of before.
+/// The first job after the previous one.
 fn job(live: &Live, schema_id: &str, execution: &Execution, lost: bool) -> Proof {
     let Some(look) = live.look(schema_id) else {
         return Proof::Unread("the table could not be read".to_owned());
@@ -136,13 +136,13 @@ fn job(live: &Live, schema_id: &str, execution: &Execution, lost: bool) -> Proof
     match first.status() {
         JobStatus::Completed if lost && !has_all_rows(first, execution) => Proof::Absent,
         JobStatus::Completed => Proof::Done { job: Some(id()) },
-        JobStatus::Failed => Proof::Failed(format!("job {} failed", id())),
+        JobStatus::Failed => Proof::Failed(format!("run {} failed", id())),
         JobStatus::Running => Proof::AtWork(id()),
-        other => Proof::Unread(format!("job {} says {other:?}", id())),
+        other => Proof::Unread(format!("run {} has status {other:?}", id())),
     }
 }
 
-/// A run that reads as many rows as there were has begun anew; one that goes on from where it was reads fewer.
+/// A run that reads as many rows as there were has started from the beginning; one that continues reads fewer.
 fn has_all_rows(job: &Job, execution: &Execution) -> bool {
     match (job.rows_synced.get(), execution.rows_before) {
         (Some(rows), Some(before)) => {
@@ -208,7 +208,7 @@ fn captured(live: &Live, execution: &Execution) -> Proof {
             Newest::Unclear(why) => return Proof::Unread(why.to_owned()),
             Newest::Job(job, created) if created >= sent => match job.status() {
                 JobStatus::Completed => {}
-                JobStatus::Failed => return Proof::Failed(format!("job {} failed", job.id)),
+                JobStatus::Failed => return Proof::Failed(format!("run {} failed", job.id)),
                 _ => return Proof::AtWork(job.id.clone()),
             },
             Newest::None | Newest::Job(..) => return Proof::Absent,

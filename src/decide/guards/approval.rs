@@ -1,12 +1,12 @@
-//! What a person approved may have been denied since, and no approval counts while its guard does not stand.
+//! An approved proposal may have been denied since, and approvals are ignored while the admission policies are not in effect.
 
 use super::{Ask, Hold};
 use crate::decide::{
-    approval::answer::{Reply, answer, unguarded},
+    approval::answer::{ApprovalAnswer, answer, unguarded},
     plan::Basis,
 };
 
-/// No approval counts, or this one was denied before anything was begun.
+/// Approvals are ignored, or this proposal was denied before anything was started.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let unguarded = unguarded(&ask.known.snapshot.approval_guard, ask.limits.approvals);
@@ -24,9 +24,9 @@ fn denied(ask: &Ask<'_>) -> Option<String> {
     let (known, rules) = (ask.known, ask.limits.approvals);
     let guard = &known.snapshot.approval_guard;
     match answer(known.policy, guard, rules, proposal, known.now) {
-        Reply::No(reason) => Some(format!("it was denied: {reason}")),
-        // The annotation may be gone by now: status remembers.
-        Reply::None | Reply::Yes(_) | Reply::Inert(_) => None,
+        ApprovalAnswer::Denied(reason) => Some(format!("denied: {reason}")),
+        // The annotation may have been removed: status remembers the approval.
+        ApprovalAnswer::None | ApprovalAnswer::Approved(_) | ApprovalAnswer::Ignored(_) => None,
     }
 }
 
@@ -44,7 +44,7 @@ mod tests {
         let broken = "ApprovalGuardActive is False: it was removed";
         for (stands, denied, starts, expected) in [
             (true, "none", true, None),
-            (true, "own", true, Some("it was denied: not today")),
+            (true, "own", true, Some("denied: not today")),
             (true, "own", false, None),
             (true, "other", true, None),
             (false, "none", true, Some(broken)),

@@ -1,4 +1,4 @@
-//! What a guard is asked: may this be done, by all that is known?
+//! What a guard evaluates: an order and everything that is known.
 
 use std::collections::BTreeMap;
 
@@ -15,25 +15,25 @@ use crate::{
 
 /// What the operator's command line says.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct OperatorLimits {
     /// The operator's own cap of calls to the project in an hour.
     pub max_actions_per_hour: usize,
-    /// Which approvals count.
+    /// Which approvals are valid.
     pub approvals: Rules,
 }
 
-/// An order, and all that guards hold it against.
+/// An order, and everything by which guards judge it.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
     /// All that is known.
     pub known: &'a Known<'a>,
     /// What is wrong.
     pub diagnosis: &'a Diagnosis,
-    /// What else is to happen.
+    /// What else is planned.
     pub plan: &'a Plan,
     /// What the operator's command line says.
-    pub limits: Limits,
-    /// The tables of which the next run may wipe the data, by id.
+    pub limits: OperatorLimits,
+    /// The tables whose next run may wipe their data, by id.
     pub may_wipe: &'a BTreeMap<String, Timestamp>,
     /// The kind of the order.
     pub kind: Kind,
@@ -41,7 +41,7 @@ pub struct Ask<'a> {
     pub subject: &'a Subject,
     /// What it was decided on.
     pub basis: &'a Basis,
-    /// Whether something begins with it.
+    /// Whether it starts something.
     pub starts: bool,
 }
 

@@ -34,7 +34,7 @@ fn too_soon(ask: &Ask<'_>, basis: &OfIncident) -> Option<String> {
         .ok()?;
     (ask.known.now < due).then(|| {
         let due = Timestamp::from_second(due.as_second()).unwrap_or(due);
-        format!("spec.remediation.limits.backoff: attempt {attempt} at {due}")
+        format!("spec.remediation.limits.backoff: attempt {attempt} not before {due}")
     })
 }
 
@@ -45,7 +45,7 @@ fn in_full_lately(ask: &Ask<'_>, basis: &OfIncident) -> Option<String> {
     let at = states.find(|state| state.id == *id)?.reloaded_in_full?;
     (costs_all_rows(schema) && known.now.duration_since(at) < IN_FULL_EVERY).then(|| {
         format!(
-            "it was reloaded in full at {at}: at most once a day, because that costs all its rows"
+            "reloaded in full at {at}: at most once a day, because each full reload costs all its rows"
         )
     })
 }
@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn a_failed_table_waits_for_its_attempt_and_a_stale_one_for_the_day_after_a_full_reload() {
         let day = 24 * 60;
-        let too_soon = "spec.remediation.limits.backoff: attempt 1 at 2026-10-01T12:01:00Z";
-        let in_full = "it was reloaded in full at 2026-09-30T12:01:00Z: at most once a day, because that costs all its rows";
+        let too_soon = "spec.remediation.limits.backoff: attempt 1 not before 2026-10-01T12:01:00Z";
+        let in_full = "reloaded in full at 2026-09-30T12:01:00Z: at most once a day, because each full reload costs all its rows";
         for (kind, table, failed, reloaded, expected) in [
             (Kind::Reload, "a1", 9, day - 1, Some(too_soon)),
             (Kind::Reload, "a1", 10, day - 1, None),

@@ -1,5 +1,5 @@
-//! `limits.breaker`. Many sources that fail at once have one cause, and it is not in their tables: then nothing is started but, after a while, one
-//! trial.
+//! `limits.breaker`. Many sources that fail at once have one cause, which is not in their tables: then nothing is started, except one
+//! trial after a while.
 
 use jiff::Timestamp;
 
@@ -10,13 +10,13 @@ use crate::{
     diagnose::outage::Together,
 };
 
-/// It is open. The trial that it lets pass is a reload.
+/// It is open. Its trial is always a reload.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     match of(ask) {
         Opening::All => None,
         Opening::Trial => (ask.kind == Kind::Approved)
-            .then(|| Hold::for_now("breaker open: it lets one reload pass first")),
+            .then(|| Hold::for_now("circuit breaker open: one reload is tried first")),
         Opening::Nothing(why) => Some(Hold::for_now(why)),
     }
 }
@@ -32,7 +32,7 @@ fn of(ask: &Ask<'_>) -> Opening {
     opening(limits, ask.plan.breaker.as_ref(), ask.known.now)
 }
 
-/// How the breaker stands after a look at the sources that fail `together`, if enough of them do.
+/// The state of the breaker, given the sources that fail `together`, if enough of them do.
 #[must_use]
 pub fn next(
     limits: &Breaker,
@@ -41,13 +41,13 @@ pub fn next(
     now: Timestamp,
 ) -> Option<BreakerState> {
     let Some(together) = together else {
-        // It stays open for as long as it was to be, also when the sources recover: they may flap.
+        // It stays open for its whole cooldown, also when the sources recover: they may flap.
         return before
             .filter(|state| !cooled_down(limits, state, now))
             .cloned();
     };
     let Together { bad, active, since } = together;
-    let why = format!("{bad} of {active} sources turned bad since {since}");
+    let why = format!("{bad} of {active} sources have failed since {since}");
     Some(match before {
         Some(state) => BreakerState {
             why,
@@ -71,7 +71,7 @@ pub fn reset(limits: &Breaker, open: BreakerState, now: Timestamp) -> BreakerSta
     }
 }
 
-/// What an open breaker lets pass.
+/// What the breaker allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opening {
     /// Everything: it is closed.
@@ -90,8 +90,8 @@ pub fn opening(limits: &Breaker, state: Option<&BreakerState>, now: Timestamp) -
         Some(state) if cooled_down(limits, state, now) => Opening::Trial,
         Some(state) => {
             let until = last(state).checked_add(limits.cooldown).ok();
-            let until = until.map_or_else(String::new, |at| format!("; one trial at {at}"));
-            Opening::Nothing(format!("breaker open, {}{until}", state.why))
+            let until = until.map_or_else(String::new, |at| format!("; next trial at {at}"));
+            Opening::Nothing(format!("circuit breaker open: {}{until}", state.why))
         }
     }
 }
@@ -147,7 +147,7 @@ mod tests {
             panic!("it is open");
         };
         assert!(
-            why.contains("7 of 9 sources turned bad since 1970-01-01T00:00:00Z"),
+            why.contains("7 of 9 sources have failed since 1970-01-01T00:00:00Z"),
             "{why}"
         );
         assert_eq!(opening(&limits, Some(&open), at(35)), Opening::Trial);
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_trial_is_the_start_of_a_reload_and_nothing_else() {
-        let waits = "breaker open: it lets one reload pass first";
+        let waits = "circuit breaker open: one reload is tried first";
         let reload = || of_incident(Kind::Reload, Call::Reload);
         let goes_on = || Order {
             starts: false,
@@ -207,7 +207,7 @@ mod tests {
                 reload(),
                 Some(29),
                 false,
-                Some("breaker open, x; one trial at 2026-10-01T12:01:00Z"),
+                Some("circuit breaker open: x; next trial at 2026-10-01T12:01:00Z"),
             ),
         ] {
             let what = format!(

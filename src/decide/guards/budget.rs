@@ -38,7 +38,7 @@ pub fn reserved(incident: &Incident) -> usize {
     }
 }
 
-/// How many calls are still to come with this order, by all that was started.
+/// How many calls are still to come with this order, including those reserved by what was started.
 #[must_use]
 pub fn planned(ask: &Ask<'_>) -> usize {
     let reserved: usize = ask.others().map(reserved).sum();
@@ -51,7 +51,7 @@ pub fn planned(ask: &Ask<'_>) -> usize {
     reserved + ask.plan.source_orders() + wanted
 }
 
-/// Why a start is held back by `limit`, of at most `most` calls in an hour, if `planned` more are still to come with it.
+/// Why `limit`, of at most `most` calls in an hour, holds a start, if `planned` more calls are still to come with it.
 #[must_use]
 pub fn exceeds(
     limit: &str,
@@ -69,9 +69,11 @@ pub fn exceeds(
     // As many as are too many must leave the hour first.
     let until = recent.get((all - most - 1).min(recent.len().saturating_sub(1)));
     let until = until.and_then(|at| at.checked_add(HOUR).ok());
-    let until = until.map_or_else(String::new, |at| format!(", until {}", whole(at)));
+    let until = until.map_or_else(String::new, |at| {
+        format!("; next possible at {}", whole(at))
+    });
     Some(format!(
-        "{limit}: {} of {most} calls were sent in the last hour{until}",
+        "{limit}: {} of {most} calls sent in the last hour{until}",
         recent.len()
     ))
 }
@@ -167,22 +169,22 @@ mod tests {
             let held = exceeds("x", &sends, planned, 3, at(50))?;
             Some(held.split_once(": ").unwrap().1.to_owned())
         };
-        let said = "of 3 calls were sent in the last hour";
+        let said = "of 3 calls sent in the last hour";
         for (sends, planned, expected) in [
             (
                 &[30, 10, 20][..],
                 1,
-                Some(format!("3 {said}, until 1970-01-01T01:10:00Z")),
+                Some(format!("3 {said}; next possible at 1970-01-01T01:10:00Z")),
             ),
             (
                 &[30, 10, 20],
                 2,
-                Some(format!("3 {said}, until 1970-01-01T01:20:00Z")),
+                Some(format!("3 {said}; next possible at 1970-01-01T01:20:00Z")),
             ),
             (
                 &[30, 10, 20],
                 9,
-                Some(format!("3 {said}, until 1970-01-01T01:30:00Z")),
+                Some(format!("3 {said}; next possible at 1970-01-01T01:30:00Z")),
             ),
             (&[], 4, Some(format!("0 {said}"))),
             (&[], 3, None),

@@ -1,4 +1,4 @@
-//! THE list of guards, in the order in which they are asked. The first that holds an order is the one that is named.
+//! The list of guards, in the order in which they are evaluated. The first that holds an order is reported.
 
 use super::{
     Ask, Blocked, Guard, Hold, approval, backoff, breaker, facts, max_actions_per_hour,
@@ -7,10 +7,10 @@ use super::{
 };
 use crate::decide::plan::Kind;
 
-/// When a guard is asked.
+/// When a guard is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
-    /// Before something is started. What was started ends.
+    /// Before something is started. What has started is finished.
     Start,
     /// Before each call, and again right before it is sent.
     EverySend,
@@ -18,12 +18,12 @@ pub enum Holds {
     EverySendOf(&'static [Kind]),
 }
 
-/// A guard in the list.
+/// An entry of the list of guards.
 #[derive(Debug, Clone, Copy)]
-pub struct Line {
+pub struct ChainEntry {
     /// The guard.
     pub guard: Guard,
-    /// When it is asked.
+    /// When it is evaluated.
     pub holds: Holds,
     /// Kinds of orders that it never holds.
     pub exempt: &'static [Kind],
@@ -36,8 +36,8 @@ const fn line(
     holds: Holds,
     exempt: &'static [Kind],
     asks: fn(&Ask<'_>) -> Option<Hold>,
-) -> Line {
-    Line {
+) -> ChainEntry {
+    ChainEntry {
         guard,
         holds,
         exempt,
@@ -53,7 +53,7 @@ use Kind::{
 
 /// The guards.
 #[rustfmt::skip]
-pub const CHAIN: [Line; 17] = [
+pub const CHAIN: [ChainEntry; 17] = [
     line(Guard::TriedBefore, Start, &[Stuck, Reload, StaleReload, RenewedReload, Enable, WebhookInputs, Approved], tried_before::asks),
     line(Guard::Switch, EverySendOf(&[Stuck, Approved]), &[], switch::asks),
     line(Guard::Mode, EverySend, &[], mode::asks),
@@ -61,16 +61,16 @@ pub const CHAIN: [Line; 17] = [
     line(Guard::WriteScope, EverySend, &[], write_scope::asks),
     line(Guard::Facts, EverySend, &[], facts::asks),
     line(Guard::Owner, EverySend, &[], owner::asks),
-    // What follows new credentials, or a proved fix, is what ends the trouble of the source.
+    // What follows new credentials, or a proved fix, ends the problem of the source.
     line(Guard::Source, EverySendOf(&[Approved]), &[RenewedReload, Enable, Credentials, Webhook, WebhookInputs], source::asks),
     line(Guard::Approval, EverySend, &[Stuck, Reload, StaleReload, RenewedReload, Enable, Credentials, Webhook, WebhookInputs], approval::asks),
-    // New credentials disturb nothing that a person approved.
+    // New credentials do not interfere with an approved proposal.
     line(Guard::Proposal, EverySendOf(&[Reload, StaleReload, RenewedReload, Enable, Webhook, WebhookInputs]), &[Credentials], proposal::asks),
     line(Guard::Backoff, Start, &[Stuck, RenewedReload, Enable, Credentials, Webhook, WebhookInputs, Approved], backoff::asks),
     line(Guard::Window, Start, &[], window::asks),
     // It counts incidents.
     line(Guard::MaxConcurrent, Start, &[Credentials, Webhook, WebhookInputs, Approved], max_concurrent::asks),
-    // A proposal stands in status already.
+    // A proposal is in status already.
     line(Guard::StateFull, Start, &[Approved], state_full::asks),
     line(Guard::MaxActionsPerHour, Start, &[], max_actions_per_hour::asks),
     line(Guard::OperatorCap, Start, &[], operator_cap::asks),
@@ -78,8 +78,8 @@ pub const CHAIN: [Line; 17] = [
     line(Guard::Breaker, Start, &[RenewedReload, Enable, Credentials], breaker::asks),
 ];
 
-impl Line {
-    /// True if the guard is asked before each call of this kind.
+impl ChainEntry {
+    /// True if the guard is evaluated before each call of this kind.
     #[must_use]
     pub fn holds_every_send_of(&self, kind: Kind) -> bool {
         match self.holds {
@@ -89,7 +89,7 @@ impl Line {
         }
     }
 
-    /// True if the guard is asked before something of this kind is started.
+    /// True if the guard is evaluated before something of this kind is started.
     #[must_use]
     pub fn holds_start_of(&self, kind: Kind) -> bool {
         !self.exempt.contains(&kind)
@@ -102,7 +102,7 @@ impl Line {
     }
 }
 
-/// What holds an order back when it is made: all guards if something begins with it, else those that hold every send.
+/// What holds an order when it is created: all guards if it starts something, otherwise those that hold every send.
 #[must_use]
 pub fn holds(ask: &Ask<'_>) -> Option<Blocked> {
     if ask.starts {
@@ -113,7 +113,7 @@ pub fn holds(ask: &Ask<'_>) -> Option<Blocked> {
     }
 }
 
-/// What holds an order back right before it is sent, some time after it was made.
+/// What holds an order right before it is sent, some time after it was created.
 #[must_use]
 pub fn holds_send(ask: &Ask<'_>) -> Option<Blocked> {
     let mut lines = CHAIN
@@ -122,14 +122,14 @@ pub fn holds_send(ask: &Ask<'_>) -> Option<Blocked> {
     lines.find_map(|line| line.says(ask))
 }
 
-/// Whether a guard is asked before something of this kind is started.
+/// Whether a guard is evaluated before something of this kind is started.
 #[must_use]
 pub fn asks(guard: Guard, kind: Kind) -> bool {
     let mut lines = CHAIN.iter().filter(|line| line.guard == guard);
     lines.any(|line| line.holds_start_of(kind))
 }
 
-/// What speaks against proposing something: what would hold each of its calls, but for the approval that it is yet to get.
+/// What forbids proposing something: a guard that would hold each of its calls, apart from the missing approval.
 #[must_use]
 pub fn forbids(ask: &Ask<'_>) -> Option<Hold> {
     let mut lines = CHAIN

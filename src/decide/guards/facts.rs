@@ -1,4 +1,4 @@
-//! What must certainly be so for any call.
+//! Facts that must be certain for any call.
 
 use super::{Ask, Hold};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     posthog::wire::Source,
 };
 
-/// What is not certain, or not so.
+/// A required fact is uncertain or false.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let (known, subject) = (ask.known, ask.subject);
@@ -37,7 +37,7 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     }
 }
 
-/// What has left `PostHog`'s list is held for as long as that is remembered: a key with fewer rights sees fewer tables.
+/// What `PostHog` no longer lists is held for as long as that is remembered: a key with fewer rights sees fewer tables.
 fn not_listed(ask: &Ask<'_>) -> Hold {
     let subject = ask.subject;
     if !matches!(ask.basis, Basis::Proposal(_)) {
@@ -46,7 +46,7 @@ fn not_listed(ask: &Ask<'_>) -> Hold {
         } else {
             "table"
         };
-        return Hold::for_now(format!("the {what} is not in PostHog's list just now"));
+        return Hold::for_now(format!("PostHog does not currently list the {what}"));
     }
     let mut missing = ask.known.snapshot.changes.missing.values();
     let remembered = missing.any(|gone| {
@@ -57,9 +57,9 @@ fn not_listed(ask: &Ask<'_>) -> Hold {
         }
     });
     if remembered {
-        Hold::for_now("it is not in PostHog's list just now")
+        Hold::for_now("PostHog does not currently list it")
     } else {
-        Hold::for_good("it has left PostHog's list")
+        Hold::for_good("PostHog no longer lists it")
     }
 }
 
@@ -85,12 +85,12 @@ fn of_incident(ask: &Ask<'_>, basis: &OfIncident) -> Option<&'static str> {
     let incident = &basis.incident;
     let judged = ask.diagnosis.of(&incident.schema_id);
     match basis.call {
-        Call::Cancel if basis.hanging.is_none() => Some("the run is not seen to hang any more"),
+        Call::Cancel if basis.hanging.is_none() => Some("the run is no longer judged dead"),
         Call::Cancel if judged.is_none() => Some("the policy does not select this table"),
         Call::Enable
             if !judged.is_some_and(|judged| Verdict::is_disabled_by_posthog(&judged.verdict)) =>
         {
-            Some("nobody saw PostHog switch the table off: a person may have done it")
+            Some("PostHog was not observed switching the table off: a person may have done it")
         }
         Call::Reload
             if ask.starts
@@ -98,7 +98,7 @@ fn of_incident(ask: &Ask<'_>, basis: &OfIncident) -> Option<&'static str> {
                 && !has_its_prerequisites(ask.known, incident) =>
         {
             Some(
-                "change data capture is not known to be mended: PostHog's check of its prerequisites does not say so",
+                "change data capture is not confirmed fixed: PostHog's prerequisite check has not passed since the failure",
             )
         }
         Call::Cancel | Call::Enable | Call::Reload => None,
@@ -163,18 +163,18 @@ mod tests {
             since: ago(5),
             polls: 1,
         };
-        let now = "it is not in PostHog's list just now";
-        let for_good = "it has left PostHog's list";
+        let now = "PostHog does not currently list it";
+        let for_good = "PostHog no longer lists it";
         for (order, missing, expected) in [
             (
                 reload(),
                 gone("s1", "a1"),
-                "the table is not in PostHog's list just now",
+                "PostHog does not currently list the table",
             ),
             (
                 of_source(Kind::Webhook),
                 gone("s1", "a1"),
-                "the source is not in PostHog's list just now",
+                "PostHog does not currently list the source",
             ),
             (of_proposal("a1"), gone("s1", "a1"), now),
             (of_proposal("a1"), gone("s1", "b1"), for_good),
@@ -256,13 +256,13 @@ mod tests {
             log_at: None,
             canary: None,
         };
-        let not_off = "nobody saw PostHog switch the table off: a person may have done it";
+        let not_off = "PostHog was not observed switching the table off: a person may have done it";
         for (call, hanging, verdict, expected) in [
             (
                 Call::Cancel,
                 None,
                 Some(Verdict::Running),
-                Some("the run is not seen to hang any more"),
+                Some("the run is no longer judged dead"),
             ),
             (
                 Call::Cancel,

@@ -9,7 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Ask, Limits};
+use super::{Ask, OperatorLimits};
 use crate::{
     api::{
         About, Timings, ValidatedPolicy,
@@ -35,7 +35,7 @@ pub struct Situation {
     pub proposals: Vec<Proposal>,
     pub diagnosis: Diagnosis,
     pub plan: Plan,
-    pub limits: Limits,
+    pub limits: OperatorLimits,
     pub may_wipe: BTreeMap<String, Timestamp>,
     pub order: Order,
 }
@@ -51,7 +51,7 @@ impl Situation {
             proposals: Vec::new(),
             diagnosis,
             plan: Plan::default(),
-            limits: Limits {
+            limits: OperatorLimits {
                 max_actions_per_hour: 60,
                 approvals: Rules::default(),
             },

@@ -5,7 +5,7 @@ use super::{
     budget::{exceeds, planned},
 };
 
-/// So many calls of this policy in an hour.
+/// Too many calls of this policy in the last hour.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let field = "spec.remediation.limits.maxActionsPerHour";

@@ -6,14 +6,14 @@ use crate::{
     decide::ownership::is_in_flight,
 };
 
-/// So many incidents at a time; one counts until its new job has been seen.
+/// Too many incidents at a time. An incident counts until its new job has been seen.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let most = ask.known.policy.limits.max_concurrent;
-    let under_way = ask.others().filter(|other| waits_for_a_job(other)).count();
-    (under_way >= most).then(|| {
+    let in_progress = ask.others().filter(|other| waits_for_a_job(other)).count();
+    (in_progress >= most).then(|| {
         Hold::for_now(format!(
-            "spec.remediation.limits.maxConcurrent: {under_way} of {most} incidents are under way"
+            "spec.remediation.limits.maxConcurrent: {in_progress} of {most} incidents are in progress"
         ))
     })
 }
@@ -52,7 +52,7 @@ mod tests {
             situation.policy.limits.max_concurrent = 1;
             let expected = counts.then(|| {
                 Hold::for_now(
-                    "spec.remediation.limits.maxConcurrent: 1 of 1 incidents are under way",
+                    "spec.remediation.limits.maxConcurrent: 1 of 1 incidents are in progress",
                 )
             });
             assert_eq!(situation.ask(asks), expected, "{step:?}");

@@ -1,4 +1,4 @@
-//! What keeps the operator from becoming the problem: each guard holds back an order, and says why.
+//! What keeps the operator from becoming the problem: each guard can hold an order, and says why.
 //!
 //! A guard is a file here and a line of [`chain::CHAIN`], the one list of them, in order. A file says whether its guard holds an
 //! order; the line says when it is asked, and of which kinds of orders it is not.
@@ -30,7 +30,7 @@ use std::fmt;
 
 use strum::VariantArray as _;
 
-pub use ask::{Ask, Limits};
+pub use ask::{Ask, OperatorLimits};
 
 /// A guard, as metrics and logs name it. `docs/guards.md` says what each does and how it is lifted.
 #[derive(
@@ -58,7 +58,7 @@ pub enum Guard {
     Owner,
     /// The source of the table is broken as a whole.
     Source,
-    /// No approval counts just now, or a person has denied what was approved.
+    /// Approvals are currently ignored, or a person denied what was approved.
     Approval,
     /// Something that a person approved is under way, or has to be approved first.
     Proposal,
@@ -74,11 +74,11 @@ pub enum Guard {
     Backoff,
     /// `limits.breaker`.
     Breaker,
-    /// What a status can remember is full.
+    /// The lists that a status can hold are full.
     StateFull,
     /// The same was tried before, and nothing has changed since.
     TriedBefore,
-    /// What it rests on is not certain, or no longer holds right before the call.
+    /// A fact that it requires is uncertain, or no longer true right before the call.
     Facts,
 }
 
@@ -92,7 +92,7 @@ impl Guard {
         self.into()
     }
 
-    /// That it holds something back, for this reason.
+    /// A hold by this guard, for this reason.
     #[must_use]
     pub fn says(self, why: impl Into<String>) -> Blocked {
         Blocked {
@@ -102,12 +102,12 @@ impl Guard {
     }
 }
 
-/// What a guard says of something that it holds back.
+/// Why a guard holds an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     /// The sentence that status shows.
     pub why: String,
-    /// Whether it also ends what was proposed before: only a person changes it.
+    /// Whether it also ends existing proposals: only a person can change it.
     pub lasts: bool,
 }
 
@@ -131,7 +131,7 @@ impl Hold {
     }
 }
 
-/// What holds something back.
+/// A guard that holds an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocked {
     /// Which guard.

@@ -1,5 +1,5 @@
-//! The operator's `--max-actions-per-hour`. What statuses do not say yet is counted again right before each call, by
-//! `execute/spending.rs`.
+//! The operator's `--max-actions-per-hour`. `execute/spending.rs` counts again right before each call, including calls that are not
+//! in statuses yet.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use super::{
     budget::{exceeds, planned},
 };
 
-/// So many calls to the project in an hour, by all policies together.
+/// Too many calls to the project in the last hour, by all policies together.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let rivals = ask.known.snapshot.rivals.iter();
@@ -17,7 +17,7 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
         .chain(&ask.plan.sends)
         .copied()
         .collect();
-    let cap = "--max-actions-per-hour of the operator, for all policies of the project";
+    let cap = "--max-actions-per-hour, for all policies of the project";
     let most = ask.limits.max_actions_per_hour;
     let why = exceeds(cap, &all, planned(ask), most, ask.known.now)?;
     Some(Hold::for_now(why))

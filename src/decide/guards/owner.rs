@@ -12,7 +12,7 @@ use crate::{
     posthog::wire::Source,
 };
 
-/// Another policy owns the table or the source, or has done there what is never done twice.
+/// Another policy owns the table or the source, or has already cancelled the run.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let mut sources = ask.known.snapshot.sources.iter();
@@ -64,20 +64,20 @@ fn table_owner<'a>(ask: &Ask<'a>, source: &Source) -> Option<Owner<'a>> {
     owned_by(known.policy, own, &known.snapshot.rivals, &table, known.now)
 }
 
-/// Whether this policy has a proposal under way for the table, or for the source as a whole.
+/// Whether this policy is executing a proposal for the table, or for the source as a whole.
 fn is_carried_out_on(ask: &Ask<'_>) -> bool {
     let mut proposals = ask.known.proposals.iter().filter(|row| is_carried_out(row));
     proposals.any(|row| row.subject_id() == ask.subject.id())
 }
 
-/// No job is cancelled twice, by whatever policy.
+/// No job is cancelled twice, by any policy.
 fn cancelled_before(ask: &Ask<'_>, basis: &OfIncident) -> Option<Hold> {
     let job = basis.incident.job_id.as_ref()?;
     let mut rivals = ask.known.snapshot.rivals.iter();
     let already = basis.call == Call::Cancel && rivals.any(|rival| rival.cancelled.contains(job));
     already.then(|| {
         Hold::for_now(format!(
-            "another policy has cancelled job {job} before: no job is cancelled twice"
+            "not cancelled again: another policy cancelled run {job} before"
         ))
     })
 }
@@ -132,24 +132,24 @@ mod tests {
             (
                 reload(),
                 other(YOUNGER, &["a1"]),
-                Some(("has something under way on this table", false)),
+                Some(("is acting on this table", false)),
             ),
             (
                 reload(),
                 other(YOUNGER, &["s1"]),
-                Some(("has something under way on this table", false)),
+                Some(("is acting on this table", false)),
             ),
             (reload(), other(OLDER, &[]), Some(("owns this table", true))),
             (
                 reload(),
                 other(OLDER, &["a1"]),
-                Some(("has something under way on this table", true)),
+                Some(("is acting on this table", true)),
             ),
             (sources(), other(YOUNGER, &[]), None),
             (
                 sources(),
                 other(YOUNGER, &["b1"]),
-                Some(("has something under way on this source", false)),
+                Some(("is acting on this source", false)),
             ),
             (sources(), other(YOUNGER, &["a2"]), None),
             (
@@ -170,7 +170,7 @@ mod tests {
         ] {
             let what = format!("{:?} beside {rival:?}", order.subject);
             let expected = expected.map(|(why, lasts)| Hold {
-                why: format!("BlockedBy: policy other {why}"),
+                why: format!("policy other {why}"),
                 lasts,
             });
             assert_eq!(beside(order, rival).ask(asks), expected, "{what}");
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_job_that_another_policy_has_cancelled_is_not_cancelled_again() {
-        let why = "another policy has cancelled job j before: no job is cancelled twice";
+        let why = "not cancelled again: another policy cancelled run j before";
         for (call, job, expected) in [
             (Call::Cancel, Some("j"), Some(why)),
             (Call::Cancel, Some("k"), None),

@@ -1,4 +1,4 @@
-//! What a person approved is under way, or has to be approved first.
+//! An approved proposal is in progress, or approval is required first.
 
 use super::{Ask, Hold};
 use crate::{
@@ -9,15 +9,15 @@ use crate::{
     },
 };
 
-/// Why a table that may be armed is not reloaded.
+/// Why a table whose next run may wipe it is not reloaded.
 const MAY_WIPE: &str =
-    "an earlier call may have made the next run wipe the table: that needs approval";
+    "an earlier call may make the next run wipe the table: a reload needs approval";
 
-/// Something else is under way on the same table or source; or the next run may wipe the table.
+/// Another action is in progress on the same table or source; or the next run may wipe the table.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let subject = ask.subject;
-    let under_way = match ask.basis {
+    let in_progress = match ask.basis {
         Basis::Incident(_) => other_proposal(ask, |row| {
             row.target.meets(&subject.source_id, &subject.schema_id)
         }),
@@ -31,7 +31,7 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
             })
         }),
     };
-    let why = under_way.or_else(|| match ask.basis {
+    let why = in_progress.or_else(|| match ask.basis {
         Basis::Incident(basis) => may_wipe(ask, basis),
         Basis::Source(_) | Basis::Proposal(_) => None,
     });
@@ -41,7 +41,7 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
 fn other_proposal(ask: &Ask<'_>, touches: impl Fn(&Proposal) -> bool) -> Option<String> {
     let mut others = ask.known.proposals.iter();
     let other = others.find(|row| is_carried_out(row) && touches(row))?;
-    Some(format!("proposal {} is under way", other.id))
+    Some(format!("proposal {} is in progress", other.id))
 }
 
 fn incident(ask: &Ask<'_>) -> Option<String> {
@@ -52,14 +52,14 @@ fn incident(ask: &Ask<'_>) -> Option<String> {
             && (incident.schema_id == subject.schema_id
                 || subject.is_source() && incident.source_id == subject.source_id)
     })?;
-    Some(format!("an incident of {} is under way", touched.schema))
+    Some(format!("an incident of {} is in progress", touched.schema))
 }
 
-/// A cancel leads to a reload: it is held before it starts, and not any more once it has.
+/// A cancel leads to a reload: it is held before it starts, but not once it has started.
 fn may_wipe(ask: &Ask<'_>, basis: &OfIncident) -> Option<String> {
     let reloads = ask.starts || basis.call != Call::Cancel;
-    let armed = ask.may_wipe.contains_key(&basis.incident.schema_id);
-    (reloads && armed).then(|| MAY_WIPE.to_owned())
+    let may_wipe = ask.may_wipe.contains_key(&basis.incident.schema_id);
+    (reloads && may_wipe).then(|| MAY_WIPE.to_owned())
 }
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
                 other.target.source_id = source_id.into();
                 situation.proposals = vec![other];
                 let begun = matches!(phase, Phase::Executing | Phase::Verifying);
-                let expected = (held && begun).then_some("proposal other is under way");
+                let expected = (held && begun).then_some("proposal other is in progress");
                 assert_eq!(said(&situation).as_deref(), expected, "{what} {phase:?}");
             }
         }
@@ -135,7 +135,7 @@ mod tests {
                 source_id: source_id.into(),
                 ..incident(schema_id, step)
             }];
-            let expected = held.then(|| format!("an incident of {schema_id} is under way"));
+            let expected = held.then(|| format!("an incident of {schema_id} is in progress"));
             assert_eq!(said(&situation), expected, "{what}");
         }
     }

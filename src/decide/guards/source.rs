@@ -2,7 +2,7 @@
 
 use super::{Ask, Hold};
 
-/// What would be done to one of its tables cannot help. What is done for the source as a whole may.
+/// An action on one of its tables cannot help. An action on the source as a whole may.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     if ask.subject.is_source() {

@@ -1,4 +1,4 @@
-//! What a status can remember.
+//! How much a status can hold.
 
 use super::{Ask, Hold};
 use crate::{
@@ -14,14 +14,14 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
         Basis::Incident(_) => {
             let all = plan.incidents.len() + plan.incident_orders().count();
             (all >= MAX_INCIDENTS)
-                .then(|| Hold::for_now("StateFull: the list of incidents is full"))
+                .then(|| Hold::for_now(format!("status.incidents is full ({MAX_INCIDENTS})")))
         }
         Basis::Source(_) => {
             let id = &ask.subject.source_id;
             let is_new = !plan.sources.iter().any(|state| state.id == *id);
             let all = plan.sources.len() + plan.source_orders();
             (is_new && all >= MAX_SOURCES)
-                .then(|| Hold::for_now("StateFull: the list of sources is full"))
+                .then(|| Hold::for_now(format!("status.state.sources is full ({MAX_SOURCES})")))
         }
         Basis::Proposal(_) => None,
     }

@@ -1,4 +1,4 @@
-//! What was tried once is not tried again until something changes: only what provably did not leave counts as not tried.
+//! What was tried once is not tried again until something changes. Only a call that was certainly not sent is not a try.
 
 use jiff::Timestamp;
 
@@ -20,10 +20,10 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let (at, became) = (seconds(before.at), became(before));
     let why = match ask.kind {
         Kind::Webhook => format!(
-            "that was tried at {at}: {became}. It is not tried again until something changes; register it in PostHog (the source's Webhook tab)"
+            "tried at {at}: {became}. Not tried again until something changes; register it in PostHog (the source's Webhook tab)"
         ),
         _ => format!(
-            "the same was handed over at {at}: {became}. Rotate it at the source and write the new value into {}",
+            "already sent at {at}: {became}. Rotate it at the source and write the new value into {}",
             basis.from
         ),
     };
@@ -44,14 +44,14 @@ const fn given(state: &SourceState, kind: Kind) -> Option<&SentInput> {
     }
 }
 
-/// Whether exactly this was given before.
+/// Whether exactly this was sent before.
 #[must_use]
 pub fn tried<'a>(before: &'a SentInput, hmac: &str) -> Option<&'a SentInput> {
     let left = before.fate != Some(Fate::NotSent);
     Some(before).filter(|_| left && before.hmac == hmac)
 }
 
-/// What became of it, in words.
+/// Its result, in words.
 fn became(handed: &SentInput) -> String {
     let said = if handed.detail.is_empty() {
         String::new()
@@ -59,12 +59,12 @@ fn became(handed: &SentInput) -> String {
         format!(" ({})", handed.detail)
     };
     match handed.fate {
-        Some(Fate::Accepted) => format!("PostHog took it{said}"),
+        Some(Fate::Accepted) => format!("PostHog accepted it{said}"),
         Some(Fate::Refused) => format!("PostHog refused it{said}"),
         Some(Fate::Unknown | Fate::NotSent) => {
-            format!("it failed, or nobody knows whether it arrived{said}")
+            format!("it failed, or whether it arrived is unknown{said}")
         }
-        None => "the operator was interrupted, and nobody knows whether it arrived".to_owned(),
+        None => "the operator was interrupted, and whether it arrived is unknown".to_owned(),
     }
 }
 
@@ -117,10 +117,10 @@ mod tests {
             ..state()
         };
         let again = format!(
-            "the same was handed over {became} Rotate it at the source and write the new value into Secret db"
+            "already sent {became} Rotate it at the source and write the new value into Secret db"
         );
         let registered = format!(
-            "that was tried {became} It is not tried again until something changes; register it in PostHog (the source's Webhook tab)"
+            "tried {became} Not tried again until something changes; register it in PostHog (the source's Webhook tab)"
         );
         for (kind, before, expected) in [
             (Kind::Credentials, &credentials, Some(again)),
@@ -135,10 +135,10 @@ mod tests {
 
     #[test]
     fn only_the_same_counts_and_not_if_it_did_not_leave() {
-        let unknown = "it failed, or nobody knows whether it arrived";
-        let interrupted = "the operator was interrupted, and nobody knows whether it arrived";
+        let unknown = "it failed, or whether it arrived is unknown";
+        let interrupted = "the operator was interrupted, and whether it arrived is unknown";
         for (hmac, fate, expected) in [
-            ("x", Some(Fate::Accepted), Some("PostHog took it")),
+            ("x", Some(Fate::Accepted), Some("PostHog accepted it")),
             ("x", Some(Fate::Refused), Some("PostHog refused it")),
             ("x", Some(Fate::Unknown), Some(unknown)),
             ("x", None, Some(interrupted)),

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// The order for the call that is due, unless fresh reads say otherwise; none if a proof is awaited, or nothing.
+/// The order for the call that is due, subject to fresh reads; none while a proof is awaited, or if nothing is due.
 #[must_use]
 pub fn order(proposal: &Proposal, timings: &Timings, now: Timestamp) -> Option<Order> {
     let place = place(proposal, timings, now)?;
@@ -33,7 +33,7 @@ pub fn order(proposal: &Proposal, timings: &Timings, now: Timestamp) -> Option<O
         },
         kind: Kind::Approved,
         what: format!("send {} of {} for {title}", call.name(), action.as_str()),
-        why: "it was approved, and everything still holds".to_owned(),
+        why: "approved, and its finding still holds".to_owned(),
         starts: place == 0,
         basis: Basis::Proposal(OfProposal {
             id: proposal.id.clone(),
@@ -44,7 +44,7 @@ pub fn order(proposal: &Proposal, timings: &Timings, now: Timestamp) -> Option<O
     })
 }
 
-/// What a proposal of this key and action would be about, also before it is made.
+/// What a proposal of this key would be about, also before it is created.
 #[must_use]
 pub fn subject(key: &Key) -> Subject {
     Subject {
@@ -55,7 +55,7 @@ pub fn subject(key: &Key) -> Subject {
     }
 }
 
-/// A proposal of this action that is yet to be made.
+/// A proposal of this action that does not exist yet.
 #[must_use]
 pub const fn unmade(action: ProposedAction) -> Basis {
     Basis::Proposal(OfProposal {

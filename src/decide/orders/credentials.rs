@@ -1,4 +1,4 @@
-//! New credentials for a source that rejects those that it has.
+//! New credentials for a source that rejects its current ones.
 
 use super::renewed::were_renewed;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     posthog::{redact, wire::Source, write::Write},
 };
 
-/// The order to give `PostHog` what a Secret holds, if the source rejects what it has.
+/// The order to send `PostHog` the content of a Secret, if the source rejects its current credentials.
 #[must_use]
 pub fn order(
     known: &Known<'_>,
@@ -38,7 +38,7 @@ pub fn order(
             job_inputs: inputs.clone(),
         },
         kind: Kind::Credentials,
-        what: format!("hand {from} to PostHog as the credentials of {title}"),
+        what: format!("send {from} to PostHog as the credentials of {title}"),
         why: FROM_SECRET.to_owned(),
         starts: true,
         basis: Basis::Source(OfSource {
@@ -50,8 +50,8 @@ pub fn order(
     })
 }
 
-/// Why something is given to a source.
-pub(super) const FROM_SECRET: &str = "the Secret of spec.credentials has it";
+/// Why something is sent to a source.
+pub(super) const FROM_SECRET: &str = "spec.credentials maps this Secret to the source";
 
 /// A source as a whole.
 pub(super) fn subject(source: &Source) -> Subject {
@@ -64,7 +64,7 @@ pub(super) fn subject(source: &Source) -> Subject {
     }
 }
 
-/// Whether the source rejects its credentials. A problem that is wider than the source, an outage, may hide that.
+/// Whether the source rejects its credentials. An outage of `PostHog` may hide that.
 fn rejects(diagnosis: &Diagnosis, source: &Source) -> bool {
     let mut problems = diagnosis.problems.iter();
     let mut judged = diagnosis.judged.iter();
@@ -78,7 +78,7 @@ fn rejects(diagnosis: &Diagnosis, source: &Source) -> bool {
                 .any(|problem| problem.source_id == source.id && wants_credentials(problem.cause))
 }
 
-/// Whether the source rejected them since the last were given: a table that is off shows its old error for ever.
+/// Whether the source rejected them since the last ones were sent: a table that is off keeps its old error.
 fn rejects_still(known: &Known<'_>, diagnosis: &Diagnosis, source: &Source) -> bool {
     let rejected = rejected_tables(diagnosis, source);
     let old: Vec<bool> = rejected.map(|judged| were_renewed(known, judged)).collect();
@@ -94,7 +94,7 @@ fn rejected_tables<'a>(
         let failure = judged.verdict.failure();
         judged.source_id == source.id
             && failure.is_some_and(|failure| {
-                // Others may have been given meanwhile: these could be older.
+                // Others may have been set since: these could be older.
                 wants_credentials(failure.cause) && failure.overcome.is_none()
             })
     })

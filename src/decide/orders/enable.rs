@@ -1,4 +1,4 @@
-//! Tables that `PostHog` switched off: they are switched on again once their trouble is proved to have gone.
+//! Tables that `PostHog` switched off: they are switched on again once their problem is proved to be fixed.
 
 use super::{incident::Begins, reload::ended_job, renewed::were_renewed};
 use crate::{
@@ -29,7 +29,7 @@ pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
     }
 }
 
-/// True if what `PostHog` switched the table off for is proved to have gone, and switching it on costs no rows.
+/// True if the reason why `PostHog` switched the table off is proved to be fixed, and switching it on costs no rows.
 fn is_mended_for_good(known: &Known<'_>, judged: &Judged) -> bool {
     let row = known.snapshot.row(&judged.source_id, &judged.schema_id);
     let Some((source, schema)) = row.filter(|(_, schema)| !is_wiped_when_switched_on(schema))

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What an incident begins with.
+/// How an incident starts.
 #[derive(Debug)]
 pub struct Begins {
     /// What it is about.
@@ -82,17 +82,17 @@ fn why(verdict: &Verdict) -> String {
         Verdict::Failing { failure, .. }
             if Cause::of(failure.cause).reload == Reload::AfterRenewal =>
         {
-            "its run failed because of credentials that have been renewed since".to_owned()
+            "its run failed with credentials that have been renewed since".to_owned()
         }
         Verdict::Failing { failure, .. } => format!(
-            "its run failed for a reason that may have passed ({})",
+            "its run failed with a cause that may be transient ({})",
             failure.cause.as_str()
         ),
         Verdict::Disabled {
             after: Some(failure),
             ..
         } => format!(
-            "PostHog switched it off after a failure ({}) that has been mended since",
+            "PostHog switched it off after a failure ({}) that has been fixed since",
             failure.cause.as_str()
         ),
         Verdict::Stale(late) => format!("no run has completed since {}", late.since),
@@ -100,7 +100,7 @@ fn why(verdict: &Verdict) -> String {
     }
 }
 
-/// The order to send `call` for `incident`. `starts`: a new attempt begins with it. `may_wipe`: so may the table's next run.
+/// The order to send `call` for `incident`. `starts`: it starts a new attempt. `may_wipe`: the table's next run may wipe its data.
 #[must_use]
 pub fn order(
     (known, diagnosis): (&Known<'_>, &Diagnosis),
@@ -154,7 +154,7 @@ fn kind(incident: &Incident, call: Call, starts: bool) -> Kind {
         (Call::Reload, Reload::Hung) if starts => Kind::Stuck,
         (Call::Reload, Reload::Stale) => Kind::StaleReload,
         (Call::Reload, Reload::AfterRenewal) => Kind::RenewedReload,
-        // What follows a cancel, or follows switching on, is a reload like any other.
+        // A reload after a cancel, or after switching on, is like any other reload.
         (
             Call::Reload,
             Reload::Hung | Reload::AfterBackOff | Reload::AfterCheck | Reload::Never,
@@ -166,13 +166,13 @@ fn kind(incident: &Incident, call: Call, starts: bool) -> Kind {
 fn in_words(call: Call, incident: &Incident) -> String {
     match call {
         Call::Cancel => format!(
-            "cancel job {} of {}, then reload it",
-            incident.job_id.as_deref().unwrap_or("?"),
-            incident.schema
+            "cancel the run of {} ({}), then reload the table",
+            incident.schema,
+            incident.job_id.as_deref().unwrap_or("?")
         ),
         Call::Reload => format!("reload {}", incident.schema),
         Call::Enable => format!(
-            "switch {} on again, which PostHog switched off, then reload it",
+            "switch {} on again, which PostHog switched off, then reload the table",
             incident.schema
         ),
     }

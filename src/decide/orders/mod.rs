@@ -1,4 +1,4 @@
-//! What is wanted: for each kind of order, what asks for it. Whether it may be sent is for the guards.
+//! What is needed: for each kind of order, when it is due. The guards decide whether it may be sent.
 
 pub mod approved;
 pub mod credentials;
@@ -14,7 +14,7 @@ use crate::{
     diagnose::{Judged, Known},
 };
 
-/// The incident of a table, at its first step, and the call that it begins with; none if its verdict asks for no call.
+/// The incident of a table, at its first step, and its first call; none if its verdict requires no call.
 #[must_use]
 pub fn first(known: &Known<'_>, judged: &Judged) -> Option<(Incident, Call)> {
     let begins = stuck::begins(known, judged)

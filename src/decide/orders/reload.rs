@@ -1,4 +1,4 @@
-//! Tables that a reload may help: they failed for a passing reason, are stale, or had their credentials renewed.
+//! Tables that a reload may help: they failed with a transient cause, are stale, or had their credentials renewed.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! Whether a source was given new credentials lately.
+//! Whether a source was sent new credentials recently.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use crate::{
     observe::{Look, Newest, Seen},
 };
 
-/// True if the source was given new credentials since the table's newest run began, or may have been: then it is worth trying.
+/// True if the source was sent new credentials after the table's newest run started, or may have been: then a reload is worth a try.
 #[must_use]
 pub fn were_renewed(known: &Known<'_>, judged: &Judged) -> bool {
     let seen = known.snapshot.seen(&judged.schema_id);

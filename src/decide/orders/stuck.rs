@@ -1,4 +1,4 @@
-//! Runs that hang: they are cancelled, then their tables are reloaded.
+//! Stuck runs: they are cancelled, then their tables are reloaded.
 
 use super::incident::Begins;
 use crate::{
@@ -30,7 +30,7 @@ pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
 }
 
 /// Whether a dead run of this table is cancelled only with approval: the policy says so, or one was cancelled since the table was last
-/// well. If the next run dies at the same point, another cancel cures nothing.
+/// healthy. If the next run dies at the same point, another cancel fixes nothing.
 #[must_use]
 pub fn is_for_a_person(known: &Known<'_>, schema_id: &str) -> bool {
     let mut states = known.state.schemas.iter();

@@ -18,8 +18,8 @@ use crate::{
     posthog::{lax::Lax, wire::Source, write::Write},
 };
 
-/// What is wanted of the webhook of a source; `state` is what is remembered of the source. Forgets how the registration went
-/// once the webhook is there.
+/// The order for the webhook of a source, if any; `state` is what is remembered of the source. Forgets the result of the
+/// registration once the webhook exists.
 #[must_use]
 pub fn order(
     known: &Known<'_>,
@@ -63,7 +63,7 @@ pub fn order(
     }
 }
 
-/// Once, until the state of the webhook or a Secret changes: each call makes one more endpoint at the vendor.
+/// Once, until the state of the webhook or a Secret changes: each call creates one more endpoint at the vendor.
 fn register(source: &Source, offer: Option<&Offer<'_>>, webhook: Webhook) -> Order {
     let hmac_of = |content: Option<&Content>| content.map(|content| content.hmac.clone());
     let has_inputs = hmac_of(offer.and_then(|offer| offer.webhook_inputs.as_ref()));
@@ -76,7 +76,7 @@ fn register(source: &Source, offer: Option<&Offer<'_>>, webhook: Webhook) -> Ord
         },
         kind: Kind::Webhook,
         what: format!("register the webhook of {}", subject.title),
-        why: FROM_SECRET.to_owned(),
+        why: "the source has no working webhook".to_owned(),
         starts: true,
         basis: Basis::Source(OfSource {
             from: String::new(),
@@ -97,7 +97,7 @@ struct Shown {
     at: Timestamp,
 }
 
-/// Once for each content, and again if what `PostHog` had is gone: somebody made the webhook anew.
+/// Once for each content, and again if `PostHog` no longer has it: someone recreated the webhook.
 fn push(
     source: &Source,
     content: &Content,
@@ -120,7 +120,10 @@ fn push(
             inputs: inputs.clone(),
         },
         kind: Kind::WebhookInputs,
-        what: format!("push {from} into the webhook of {}", subject.title),
+        what: format!(
+            "send {from} to PostHog as the webhook inputs of {}",
+            subject.title
+        ),
         why: FROM_SECRET.to_owned(),
         starts: true,
         basis: Basis::Source(OfSource {

@@ -1,5 +1,5 @@
-//! Whether the finding of a proposal is certainly over. What cannot be told just now is not: after a restart much is asked
-//! anew, and a run in progress may fail again.
+//! Whether the finding of a proposal is certainly over. If that is unknown, it is not over: after a restart much is read
+//! again, and a run in progress may fail again.
 
 use super::{key::Key, reenable};
 use crate::{
@@ -25,7 +25,7 @@ pub fn has_cleared(known: &Known<'_>, diagnosis: &Diagnosis, key: &Key) -> bool 
         (None, ClearedBy::Verdict | ClearedBy::DataChecks | ClearedBy::Nothing) => {
             !reenable::has_tables(known, diagnosis, &key.source_id)
         }
-        // It was asked for once; the proposal itself is what stands.
+        // A request is made once; the proposal itself remains.
         (Some(_), ClearedBy::Nothing) => false,
         (Some(id), ClearedBy::DataChecks) => data_checks::are_made(known, id),
         (
@@ -95,7 +95,7 @@ fn fails_no_more(
     }
 }
 
-/// True for a failure of which a question may still tell the cause.
+/// True for a failure whose cause a probe may still determine.
 fn is_open(known: &Known<'_>, schema_id: &str, failure: &Failure) -> bool {
     let snapshot = known.snapshot;
     match Cause::of(failure.cause).doubt {

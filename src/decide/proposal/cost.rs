@@ -2,8 +2,8 @@
 
 use crate::api::proposal::ProposedAction;
 
-/// What an action on `title` costs if it touches `rows` rows. `stays_off`: the table is switched off, and not by `PostHog` as
-/// far as anybody saw, so that it stays so.
+/// What an action on `title` costs if it touches `rows` rows. `stays_off`: the table is switched off, `PostHog` was not observed
+/// doing that, and so it stays off.
 #[must_use]
 pub fn in_words(action: ProposedAction, rows: Option<i64>, stays_off: bool) -> String {
     let all = match rows {
@@ -12,35 +12,35 @@ pub fn in_words(action: ProposedAction, rows: Option<i64>, stays_off: bool) -> S
     };
     let mut cost = match action {
         ProposedAction::RefreshSchemas => {
-            "Stored rows stay. PostHog reads the source's list of tables: it adds new ones, which nobody has set up yet, and switches off every table that the source does not show at that moment, also one that its user may only not read just now. What it switches off stays off, with the status Completed, until a person switches it on.".to_owned()
+            "Stored rows stay. PostHog reads the source's list of tables: it adds new tables, which do not sync until they are set up, and switches off every table that the source does not show at that moment, including one that its user temporarily may not read. What it switches off stays off, with the status Completed, until a person switches it on.".to_owned()
         }
         ProposedAction::RepairConfig => format!(
-            "Stored rows stay. PostHog goes on from what is stored; where it cannot, it imports {all} anew."
+            "Stored rows stay. PostHog continues from the stored rows; where it cannot, it imports {all} again."
         ),
         ProposedAction::Resync => format!(
-            "PostHog deletes {all} when the new run begins and imports the table from its beginning. What the source no longer has is gone; what it has is read and counted once more."
+            "PostHog deletes {all} when the new run starts and imports the table from the beginning. Rows that the source no longer has are lost; all others are read and billed again."
         ),
         ProposedAction::DeleteData => format!(
-            "PostHog deletes {all} at once; queries find no table until the reload has imported it from its beginning. What the source no longer has is gone; what it has is read and counted once more."
+            "PostHog deletes {all} at once; queries find no table until the reload has imported it from the beginning. Rows that the source no longer has are lost; all others are read and billed again."
         ),
         ProposedAction::RepairCdc => format!(
-            "PostHog imports every captured table from its beginning, {all}. Changes since the slot was lost that the source no longer has are gone."
+            "PostHog imports every captured table from the beginning, {all}. Changes since the slot was lost are lost if the source no longer has them."
         ),
         ProposedAction::Reenable => format!(
-            "The tables sync again from where they stopped. Those that sync by webhook or change data capture are wiped first and imported from their beginning: {all} of them."
+            "The tables sync again from where they stopped. Those that sync by webhook or change data capture are wiped first and imported from the beginning: {all} of them."
         ),
         ProposedAction::Reload => format!(
-            "An earlier call may have made the next run wipe the table: then PostHog deletes {all} and imports it from its beginning."
+            "An earlier call may make the next run wipe the table: then PostHog deletes {all} and imports the table from the beginning."
         ),
         ProposedAction::Cancel => {
-            "Stored rows stay. What the run has read and not yet loaded is thrown away: the next run reads it from the source again, and PostHog bills it again. If the run is alive after all, its work is lost.".to_owned()
+            "Stored rows stay. What the run has read but not yet loaded is discarded: the next run reads it from the source again, and PostHog bills it again. If the run is still alive, its work is lost.".to_owned()
         }
         ProposedAction::ReregisterWebhook => format!(
-            "PostHog deletes {all} of the tables that sync by the webhook and imports them from their beginning. What the vendor sends while there is no webhook is lost."
+            "PostHog deletes {all} of the tables that sync by the webhook and imports them from the beginning. What the vendor sends while there is no webhook is lost."
         ),
     };
     if stays_off {
-        cost.push_str(" Syncing stays switched off, because nobody saw PostHog do that: switch it on yourself if it is wanted.");
+        cost.push_str(" Syncing stays switched off, because PostHog was not observed switching it off: switch it on yourself if it is wanted.");
     }
     cost
 }

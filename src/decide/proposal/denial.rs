@@ -1,4 +1,4 @@
-//! A person's no, taken note of before anything else is done or read: whatever fails afterwards, and whatever becomes of the annotation.
+//! Denials are recorded before anything else is done or read, so that they last even if the reconcile fails or the annotation is removed.
 
 use jiff::Timestamp;
 
@@ -12,9 +12,9 @@ use crate::{
     posthog::redact,
 };
 
-/// Ends every proposal that waits, for an answer or for its execution, and was denied; returns what is to be said of it.
+/// Ends every denied proposal that waits for an answer or for its execution; returns notes for the history.
 ///
-/// It needs nothing but the object: a no can do no harm, so it counts also while the guard does not stand.
+/// It needs nothing but the object: a denial can do no harm, so it is valid even while the admission policies are not in effect.
 #[must_use]
 pub fn latch_denials(
     answers: &Answers,
@@ -38,7 +38,7 @@ pub fn latch_denials(
     notes
 }
 
-/// Ends a proposal by a no.
+/// Ends a proposal by a denial.
 pub(super) fn deny(proposal: &mut Proposal, reason: &str) {
     proposal.phase = Phase::Denied;
     proposal.message = redact::one_line(&format!("denied: {reason}"), 300);

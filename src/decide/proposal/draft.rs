@@ -1,4 +1,4 @@
-//! A proposal before it is made: all of it but its nonce, and with it its id, and its times.
+//! A proposal before it is created: everything except its nonce, its id and its times.
 
 use jiff::Timestamp;
 
@@ -87,14 +87,14 @@ impl Draft {
         }
     }
 
-    /// The same, where some of the tables sync by `method`, which says what it costs.
+    /// The same, where some of the tables sync by `method`, which decides what it costs.
     #[must_use]
     pub fn of_tables_that_sync_by(mut self, method: &str) -> Self {
         self.material.sync_type = Some(redact::one_line(method, MAX_COLUMN));
         self
     }
 
-    /// What would be done to a table whose set-up does not matter for it.
+    /// What would be done to a table, independent of its settings.
     pub fn of_row(
         policy: &ValidatedPolicy,
         problem: &Problem,
@@ -151,7 +151,7 @@ impl Draft {
         }
     }
 
-    /// True if `proposal` is what this would become.
+    /// True if `proposal` is this draft, created.
     pub fn is(&self, proposal: &Proposal) -> bool {
         let own = Material {
             nonce: proposal.material.nonce.clone(),
@@ -170,7 +170,7 @@ impl Draft {
         steps::all_in_words(&self.material, title)
     }
 
-    /// The proposal, about `key`, made at `now`.
+    /// The proposal, about `key`, created at `now`.
     pub fn make(
         &self,
         policy: &ValidatedPolicy,

@@ -6,7 +6,7 @@ use crate::api::proposal::ProposedAction;
 /// What fits a finding.
 #[derive(Debug)]
 pub struct Wanted {
-    /// The action, as far as it can be told.
+    /// The action, as far as it is known.
     pub action: ProposedAction,
     /// Whether it can be proposed.
     pub fit: Fit,
@@ -17,7 +17,7 @@ pub struct Wanted {
 pub enum Fit {
     /// It can.
     Draft(Box<Draft>),
-    /// Not known yet, for this reason: what was proposed before stands.
+    /// Not known yet, for this reason: existing proposals stay.
     Open(&'static str),
     /// It cannot: what a person has to do instead, as a sentence.
     Nothing(String),

@@ -2,19 +2,19 @@
 //!
 //! | cause | proposal |
 //! |---|---|
-//! | `SchemaDrift`, also found by asking about a `SourceObjectMissing` | `cf`: set the one incremental field that fits |
+//! | `SchemaDrift`, also found by a probe of a `SourceObjectMissing` | `cf`: set the one incremental field that fits |
 //! | `PrimaryKeyMissing`, none declared | `cf`: set the first key, then reload |
 //! | `PrimaryKeyMissing` with one, `PrimaryKeyDuplicate` | `dd`: delete the data, set another key, reload |
 //! | `TableMissing` | `rf`, one for each source |
 //! | `DataCheckFailed`, `DataTypeMismatch` | `rs` |
-//! | `CdcSlotLost`, once `PostHog` has had its time to make the slot anew, and while its check of the prerequisites is good | `rc` |
+//! | `CdcSlotLost`, once `PostHog` has had its time to recreate the slot, and while its prerequisite check passes | `rc` |
 //! | `WebhookBroken`, switched off by the vendor | `rw` |
 //! | `Requested` | `rs` or `dd` |
-//! | what a reload would mend, of a table that the next run may wipe | `rl` |
-//! | runs that show no sign of life and are not cancelled without approval: see `silent` | `ca` |
-//! | of tables that are off: see `reenable` | `re`, one for each source |
+//! | what a reload would fix, if the next run may wipe the table | `rl` |
+//! | silent runs that are not cancelled without approval: see `silent` | `ca` |
+//! | tables that are off: see `reenable` | `re`, one for each source |
 //!
-//! What a proposal rests on must be known for certain; until then it stays open, and nothing changes.
+//! The facts of a proposal must be certain; until then it stays open, and nothing changes.
 
 use std::collections::BTreeMap;
 
@@ -44,10 +44,10 @@ use crate::{
     },
 };
 
-const NOT_ASKED: &str = "PostHog has not yet been asked how the table is set up";
+const NOT_ASKED: &str = "the settings of the table have not been read from PostHog yet";
 /// A repair resets the tables before it finds out that the database refuses the slot.
-const NOT_PREPARED: &str = "PostHog's check of the prerequisites is not good, and a repair would reset the tables and then fail: put right at the database what the evidence lists as missing";
-const SOURCE_NOT_ASKED: &str = "the source could not yet be asked for the table's columns";
+const NOT_PREPARED: &str = "PostHog's prerequisite check has not passed, so a repair would reset the tables and then fail: fix in the database what the evidence lists as missing";
+const SOURCE_NOT_ASKED: &str = "the columns of the table have not been read from the source yet";
 
 /// What fits each finding, by what it is for.
 pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted> {
@@ -64,7 +64,7 @@ pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted
     groups
         .into_iter()
         .filter_map(|(key, mut problems)| {
-            // Of several, always the same one gives its name to the proposal.
+            // Of several problems, always the same one names the proposal.
             problems.sort_by_key(|problem| (problem.table.is_some(), problem.rule, &problem.table));
             let wanted = wanted(known, diagnosis, &problems)?;
             Some((key, wanted))
@@ -105,7 +105,7 @@ fn wanted(known: &Known<'_>, diagnosis: &Diagnosis, problems: &[&Problem]) -> Op
                 return Some(Wanted {
                     action: ProposedAction::RepairConfig,
                     fit: Fit::Nothing(
-                        "Nothing: the table has another key since the failure.".to_owned(),
+                        "No proposal: the primary key was changed after the failure.".to_owned(),
                     ),
                 });
             }
@@ -158,9 +158,9 @@ fn repair_cdc(known: &Known<'_>, source: &Source, problem: &Problem) -> Wanted {
     let lost = sure && cdc::has_lost_its_slot(known, source);
     let missing = cdc::missing(known.snapshot, &source.id);
     let fit = if !lost {
-        Fit::Open("PostHog makes a lost slot anew by itself, within two sync intervals")
+        Fit::Open("PostHog recreates a lost slot by itself within two sync intervals")
     } else if missing.is_none() {
-        Fit::Open("PostHog has not yet checked what change data capture needs")
+        Fit::Open("PostHog's prerequisite check has no result yet")
     } else if missing.is_some_and(|missing| !missing.is_empty()) {
         Fit::Open(NOT_PREPARED)
     } else {
@@ -181,7 +181,7 @@ fn rows(schema: &Schema) -> Option<i64> {
     schema.table.as_ref()?.row_count.get().copied()
 }
 
-/// What is known of a table that something is the matter with.
+/// What is known about a table with a problem.
 struct OfTable<'a> {
     known: &'a Known<'a>,
     problem: &'a Problem,
@@ -189,7 +189,7 @@ struct OfTable<'a> {
     schema: &'a Schema,
     detail: Option<&'a SchemaDetail>,
     at_source: Option<&'a IncrementalFields>,
-    /// Whether syncing is off, and whether `PostHog` was seen to switch it off.
+    /// Whether syncing is off, and whether `PostHog` was observed switching it off.
     off: Off,
     /// Why its data is not wiped; none if that may be proposed.
     no_wipe: Option<String>,
@@ -211,7 +211,7 @@ impl<'a> OfTable<'a> {
         schema: &'a Schema,
     ) -> Self {
         let snapshot = known.snapshot;
-        // What is known of a failure must be of after it; data that is bad says nothing of when.
+        // What is known about a failure must have been read after it; for bad data the time does not matter.
         let detail = if Cause::of(problem.cause).origin.needs_fresh_detail() {
             snapshot.detail(&schema.id)
         } else {
@@ -253,7 +253,7 @@ impl<'a> OfTable<'a> {
             Proposes::AsRequested if self.problem.rule == rules::DELETE_DATA => {
                 (ProposedAction::DeleteData, self.delete_as_asked())
             }
-            // What is proposed for a source, or not at all, does not come here.
+            // What is proposed for a source, or not at all, does not get here.
             Proposes::AsRequested
             | Proposes::Resync
             | Proposes::Nothing
@@ -279,7 +279,7 @@ impl<'a> OfTable<'a> {
             .any(|method| self.schema.syncs_by(method));
         if !syncs_by_field {
             return Fit::Nothing(
-                "A human: the table is not synced by an incremental field; compare its columns and row filter in PostHog with the source.".to_owned(),
+                "Action required: the table does not sync by an incremental field; compare its columns and row filter in PostHog with the source.".to_owned(),
             );
         }
         match keys::field(detail, at_source, self.declared_field()) {

@@ -17,7 +17,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of what a proposal is for.
+    /// The key of a proposal.
     #[must_use]
     pub fn of_proposal(proposal: &Proposal) -> Self {
         let target = &proposal.target;

@@ -9,10 +9,11 @@ use crate::{
     },
 };
 
-/// How to say which columns are unique.
-const DECLARE: &str = "find columns that together are different in each row, and declare them under spec.overrides[].primaryKeys";
+/// How a person declares which columns are unique.
+const DECLARE: &str =
+    "find columns that are unique together, and declare them in spec.overrides[].primaryKeys";
 
-/// The key to propose for a table whose key did not do, or why none can be: what a person has to do then.
+/// The key to propose for a table whose key failed, or, if there is none, what a person has to do.
 ///
 /// `declared` is what the policy says, `at_source` what the customer's source answered, `failed` the key with which syncing
 /// failed.
@@ -26,7 +27,7 @@ pub fn key(
         ([], Some(detected @ [_, ..]), _) => (detected, "PostHog detects at the source"),
         ([], _, _) => {
             return Err(format!(
-                "A human: {DECLARE}; the operator then proposes it."
+                "Action required: {DECLARE}; the operator then proposes that key."
             ));
         }
         (declared, _, _) => (declared, "spec.overrides[].primaryKeys declares"),
@@ -34,7 +35,7 @@ pub fn key(
     let shown = redact::one_line(&key.join(", "), 160);
     if failed.is_some_and(|failed| same(failed, key)) {
         return Err(format!(
-            "A human: the key that {whose} ({shown}) is the one that failed; {DECLARE}."
+            "Action required: the key that {whose} ({shown}) is the one that failed; {DECLARE}."
         ));
     }
     if let Some(gone) = declared
@@ -42,19 +43,19 @@ pub fn key(
         .find(|column| at_source.and_then(|fields| fields.tells_of(column)) == Some(false))
     {
         return Err(format!(
-            "A human: of the key that {whose} ({shown}), the source has no column {}; {DECLARE}.",
+            "Action required: the key that {whose} ({shown}) has a column that the source lacks, {}; {DECLARE}.",
             redact::one_line(gone, 80)
         ));
     }
     if key.len() > MAX_KEY_COLUMNS || !key.iter().all(|column| is_plain(column)) {
         return Err(format!(
-            "A human: the key that {whose} ({shown}) is too long for a proposal; set it in PostHog."
+            "Action required: the key that {whose} ({shown}) is too long for a proposal; set it in PostHog."
         ));
     }
     Ok(key.to_vec())
 }
 
-/// True if two keys are of the same columns, in whatever order.
+/// True if two keys have the same columns, in any order.
 fn same(a: &[String], b: &[String]) -> bool {
     let sorted = |key: &[String]| {
         let mut key = key.to_vec();
@@ -64,17 +65,17 @@ fn same(a: &[String], b: &[String]) -> bool {
     sorted(a) == sorted(b)
 }
 
-/// The incremental field to propose for a table whose own has gone, or what a person has to do. `declared` is what the policy says.
+/// The incremental field to propose for a table whose own no longer exists, or what a person has to do. `declared` is what the policy says.
 pub fn field(
     detail: &SchemaDetail,
     at_source: &IncrementalFields,
     declared: Option<&str>,
 ) -> Result<IncrementalField, String> {
-    const CHOOSE: &str = "name the one that takes its place under spec.overrides[].incrementalField; the operator then proposes it";
+    const CHOOSE: &str = "declare the replacement in spec.overrides[].incrementalField; the operator then proposes it";
     let own = detail.incremental_field.get();
     let Some(own) = own.filter(|own| at_source.has_column(own) == Some(false)) else {
         return Err(
-            "A human: the table's incremental field is there, so it is another column that the sync depends on; compare row filter and columns in the table's sync settings in PostHog.".to_owned(),
+            "Action required: the incremental field still exists, so the sync depends on another column; compare the row filter and columns in the table's sync settings in PostHog.".to_owned(),
         );
     };
     let candidates = at_source.incremental_fields.iter().filter_map(candidate);
@@ -84,7 +85,7 @@ pub fn field(
         let chosen = candidates.into_iter().find(|one| one.name == declared);
         return chosen.ok_or_else(|| {
             format!(
-                "A human: the source no longer has {own}, and {}, which spec.overrides[].incrementalField names, is no column of it that a table could be synced on.",
+                "Action required: the source no longer has {own}, and the table cannot sync by {}, which spec.overrides[].incrementalField declares.",
                 redact::one_line(declared, 80)
             )
         });
@@ -96,14 +97,14 @@ pub fn field(
     match (fitting.as_slice(), candidates.as_slice()) {
         ([only], _) => Ok((*only).clone()),
         (_, []) => Err(format!(
-            "A human: the source no longer has {own}, nor any other column that the table could be synced on; change its sync method in PostHog."
+            "Action required: the source no longer has {own} or any other column to sync by; change its sync method in PostHog."
         )),
         ([], [other, ..]) => Err(format!(
-            "A human: the source no longer has {own}, and no column of the same type; if {} or another one could take its place, {CHOOSE}.",
+            "Action required: the source no longer has {own} or a column of the same type; if {} or another column could replace it, {CHOOSE}.",
             other.name
         )),
         ([one, other, ..], _) => Err(format!(
-            "A human: the source no longer has {own}, and more than one column could take its place ({}, {}, …); {CHOOSE}.",
+            "Action required: the source no longer has {own}, and more than one column could replace it ({}, {}, …); {CHOOSE}.",
             one.name, other.name
         )),
     }
@@ -156,7 +157,7 @@ mod tests {
         let fields = fields(r#"{"available_columns":[{"field":"id"}]}"#);
         assert!(key(&own(&["id"]), Some(&fields), None).is_ok());
         let refused = key(&own(&["id", "line"]), Some(&fields), None).unwrap_err();
-        assert!(refused.contains("no column line"), "{refused}");
+        assert!(refused.contains("that the source lacks, line"), "{refused}");
     }
 
     #[test]

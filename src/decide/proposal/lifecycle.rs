@@ -1,4 +1,4 @@
-//! From the proposals of before to those of now. A steady pass changes nothing.
+//! From the proposals of the previous reconcile to those of this one. A reconcile without news changes nothing.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,7 +11,7 @@ use super::{
     fit::{Fit, Wanted},
     fitting::fitting,
     key::Key,
-    made::{Proposals, Settings},
+    made::{ProposalSettings, Proposals},
     material::Seed,
     note::{in_a_word, note},
     suppressed,
@@ -23,10 +23,10 @@ use crate::{
     },
     decide::{
         approval::{
-            answer::{self, Reply, Rules},
+            answer::{self, ApprovalAnswer, Rules},
             guard,
         },
-        guards::{Ask, Hold, Limits, chain},
+        guards::{Ask, Hold, OperatorLimits, chain},
         orders::approved,
         plan::{Kind, Plan, Said},
     },
@@ -35,13 +35,13 @@ use crate::{
     posthog::redact,
 };
 
-/// Decides what is proposed, and what of it people have answered. `plan` is what happens without a person.
+/// Decides what is proposed, and reads the answers. `plan` is what happens without approval.
 #[must_use]
 pub fn decide(
     known: &Known<'_>,
     diagnosis: &Diagnosis,
     plan: &Plan,
-    settings: &Settings<'_>,
+    settings: &ProposalSettings<'_>,
 ) -> Proposals {
     let judge = Judge {
         known,
@@ -73,7 +73,7 @@ pub fn decide(
     proposals
 }
 
-/// Puts a proposal in place of the one with its id. What has ended by that is remembered.
+/// Replaces the proposal with the same id. If it has ended, that is remembered.
 pub fn put(plan: &mut Plan, proposal: Proposal, now: Timestamp) {
     let mut rows = plan.proposals.iter_mut();
     let Some(row) = rows.find(|row| row.id == proposal.id) else {
@@ -88,7 +88,7 @@ pub fn put(plan: &mut Plan, proposal: Proposal, now: Timestamp) {
     *row = proposal;
 }
 
-/// Takes note of approvals in a pass that could read nothing else; returns what is to be said of it.
+/// Records approvals in a reconcile that could read nothing else; returns notes for the history.
 #[must_use]
 pub fn latch(
     policy: &ValidatedPolicy,
@@ -102,7 +102,8 @@ pub fn latch(
     }
     let mut notes = Vec::new();
     for proposal in status.proposals.iter_mut().filter(|row| row.is_open()) {
-        if let Reply::Yes(seen) = answer::answer(policy, guard, rules, proposal, now) {
+        if let ApprovalAnswer::Approved(seen) = answer::answer(policy, guard, rules, proposal, now)
+        {
             proposal.approves(seen);
             notes.push(note(proposal));
         }
@@ -128,13 +129,13 @@ struct Judge<'a> {
     known: &'a Known<'a>,
     diagnosis: &'a Diagnosis,
     plan: &'a Plan,
-    settings: &'a Settings<'a>,
+    settings: &'a ProposalSettings<'a>,
     guard_is_another: bool,
     wanted: BTreeMap<Key, Wanted>,
 }
 
 impl Judge<'_> {
-    /// Brings what has not ended to where it stands now.
+    /// Updates a proposal that has not ended.
     fn go_on(&self, proposal: &mut Proposal) {
         if self.guard_is_another {
             let ours = proposal.execution.as_ref().is_some_and(|execution| {
@@ -151,23 +152,23 @@ impl Judge<'_> {
             return;
         }
         let answer = self.answer(proposal);
-        if let Reply::No(reason) = answer {
+        if let ApprovalAnswer::Denied(reason) = answer {
             denial::deny(proposal, &reason);
         } else if let Some((phase, why)) = self.ends(proposal) {
             proposal.phase = phase;
             proposal.message = why;
         } else if proposal.phase == Phase::AwaitingApproval {
             match answer {
-                Reply::Yes(seen) => {
+                ApprovalAnswer::Approved(seen) => {
                     proposal.approves(seen);
                 }
-                Reply::Inert(why) => proposal.message = redact::one_line(&why, 300),
-                Reply::None | Reply::No(_) => proposal.message.clear(),
+                ApprovalAnswer::Ignored(why) => proposal.message = redact::one_line(&why, 300),
+                ApprovalAnswer::None | ApprovalAnswer::Denied(_) => proposal.message.clear(),
             }
         }
     }
 
-    fn answer(&self, proposal: &Proposal) -> Reply {
+    fn answer(&self, proposal: &Proposal) -> ApprovalAnswer {
         let Known {
             policy,
             snapshot,
@@ -178,14 +179,14 @@ impl Judge<'_> {
         answer::answer(policy, guard, self.settings.approvals, proposal, now)
     }
 
-    /// What speaks against doing this, whatever the finding.
+    /// What forbids this action, independent of the finding.
     fn forbidden(&self, key: &Key, action: ProposedAction) -> Option<Hold> {
         chain::forbids(&Ask {
             known: self.known,
             diagnosis: self.diagnosis,
             plan: self.plan,
-            limits: Limits {
-                // Nothing is counted before something is sent.
+            limits: OperatorLimits {
+                // Calls are only counted when they are sent.
                 max_actions_per_hour: usize::MAX,
                 approvals: self.settings.approvals,
             },
@@ -211,10 +212,10 @@ impl Judge<'_> {
         match self.wanted.get(&key).map(|wanted| &wanted.fit) {
             Some(Fit::Draft(draft)) if draft.is(proposal) => None,
             Some(Fit::Draft(_)) => {
-                let why = "what would be done, or to what, has changed".to_owned();
+                let why = "the action or its target has changed".to_owned();
                 Some((Phase::Superseded, why))
             }
-            Some(Fit::Nothing(instead)) => withdrawn(format!("it no longer fits. {instead}")),
+            Some(Fit::Nothing(instead)) => withdrawn(format!("no longer applicable. {instead}")),
             None if has_cleared(self.known, self.diagnosis, &key) => {
                 withdrawn("the finding has cleared".to_owned())
             }
@@ -225,15 +226,14 @@ impl Judge<'_> {
     fn has_run_out(&self, proposal: &Proposal) -> Option<&'static str> {
         let Known { policy, now, .. } = *self.known;
         match &proposal.approval {
-            Some(seen) => answer::has_run_out(policy, seen.observed_at, now).then_some(
-                "it could not be begun within spec.approval.executeWithin after its approval",
-            ),
+            Some(seen) => answer::has_run_out(policy, seen.observed_at, now)
+                .then_some("not started within spec.approval.executeWithin after its approval"),
             None => (now >= proposal.expires_at)
-                .then_some("nobody answered within spec.approval.expiresAfter"),
+                .then_some("not answered within spec.approval.expiresAfter"),
         }
     }
 
-    /// Makes the proposal for a finding unless there is one, and says what comes next.
+    /// Creates the proposal for a finding unless one exists, and says what comes next.
     fn open(&self, key: &Key, wanted: &Wanted, proposals: &mut Proposals) -> String {
         let open = |row: &&Proposal| !row.is_over() && Key::of_proposal(row) == *key;
         if let Some(proposal) = proposals.rows.iter().find(open) {
@@ -251,12 +251,7 @@ impl Judge<'_> {
             format!(" ({})", draft.in_words().join(", then "))
         });
         let action = wanted.action;
-        let held = |why: &str| {
-            format!(
-                "The operator would propose {}{what}; held: {why}.",
-                action.as_str()
-            )
-        };
+        let held = |why: &str| format!("Proposal of {}{what} held: {why}.", action.as_str());
         if let Some(forbidden) = self.forbidden(key, action) {
             return held(&forbidden.why);
         }
@@ -265,10 +260,10 @@ impl Judge<'_> {
             (Fit::Draft(draft), Some(seed)) => match self.make(draft, key, seed, proposals) {
                 Some(proposal) => asks(proposal),
                 None => held(&format!(
-                    "ProposalLimit: {MAX_PROPOSALS} proposals wait for approval"
+                    "the policy already has {MAX_PROPOSALS} open proposals, the maximum"
                 )),
             },
-            (Fit::Draft(_), None) => held("this system has no random numbers"),
+            (Fit::Draft(_), None) => held("this machine provides no random numbers"),
             (Fit::Nothing(instead), _) => instead.clone(),
         }
     }
@@ -283,7 +278,7 @@ impl Judge<'_> {
         Some((id.clone(), value.to_owned()))
     }
 
-    /// Makes a proposal if there is room for it; the oldest that no longer waits goes.
+    /// Creates a proposal if there is room for it; the oldest one that has ended is removed.
     fn make<'p>(
         &self,
         draft: &Draft,
@@ -307,7 +302,7 @@ impl Judge<'_> {
     }
 }
 
-/// What a finding says of a proposal that waits.
+/// What a finding shows about its proposal.
 fn asks(proposal: &Proposal) -> String {
     let Proposal { id, steps, .. } = proposal;
     let what = steps.join(", then ");
@@ -317,17 +312,14 @@ fn asks(proposal: &Proposal) -> String {
         } else {
             format!(" ({})", proposal.message)
         };
-        return format!(
-            "The operator: proposal {id} {}, to {what}{why}.",
-            in_a_word(proposal.phase)
-        );
+        return format!("Proposal {id} {}: {what}{why}.", in_a_word(proposal.phase));
     }
     match proposal.action {
         ProposedAction::RepairCdc => format!(
-            "A human: try Resume in the settings of the source in PostHog first, which deletes nothing. Only if it does not help: approve proposal {id}, to {what}."
+            "Action required: first try Resume in the source settings in PostHog, which deletes nothing. Only if that does not help, approve proposal {id}: {what}."
         ),
         _ => format!(
-            "A human: approve proposal {id}, to {what}; see status.proposals for what it costs."
+            "Action required: approve or deny proposal {id}: {what}. Its cost is in status.proposals."
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! What is proposed, and what that rests on beside what is known.
+//! What is proposed, and the settings for it.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,9 +13,9 @@ use crate::{
 pub struct Proposals {
     /// All proposals to keep, oldest first.
     pub rows: Vec<Proposal>,
-    /// What to say of findings that a proposal would mend.
+    /// The next action of findings for which a proposal fits.
     pub said: BTreeMap<Key, Said>,
-    /// Steps seen in this pass, for the history.
+    /// Steps seen in this reconcile, for the history.
     pub notes: Vec<String>,
     /// What is not proposed again for a while.
     pub suppressed: Vec<Suppressed>,
@@ -23,13 +23,13 @@ pub struct Proposals {
     pub requests: BTreeMap<String, String>,
 }
 
-/// What a decision on proposals rests on beside what is known.
+/// Settings of the decision on proposals.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings<'a> {
+pub struct ProposalSettings<'a> {
     /// Without it nothing new is proposed.
     pub seed: Option<&'a Seed>,
-    /// Which approvals count.
+    /// Which approvals are valid.
     pub approvals: Rules,
-    /// Executions that this process has begun, by the ids of their intents.
+    /// Executions that this process has started, by the ids of their intents.
     pub own_executions: &'a HashSet<String>,
 }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::key::Key;
 use crate::api::proposal::Material;
 
-/// 32 random bytes, drawn anew for each reconcile: the nonces of its proposals come from them.
+/// 32 random bytes, generated for each reconcile: the nonces of its proposals are derived from them.
 pub type Seed = [u8; 32];
 
 /// Version of the format of the material.
@@ -24,7 +24,7 @@ const LENGTH: usize = 26;
 /// The id of a proposal of this material.
 #[must_use]
 pub fn id(material: &Material) -> String {
-    // Nothing in the material can fail to become JSON; if it did, the id would fit no material that is read back.
+    // Material always serializes to JSON; if it did not, the id would match no material that is read back.
     let json = serde_json::to_value(material).unwrap_or_default();
     let mut canonical = String::new();
     write_canonical(&json, &mut canonical);
@@ -32,7 +32,7 @@ pub fn id(material: &Material) -> String {
     format!("{}-{}", material.action.code(), base32(&digest))
 }
 
-/// A nonce for the proposal about `key`, different for each proposal of a pass and for each pass.
+/// A nonce for the proposal about `key`, different for each proposal of a reconcile and for each reconcile.
 #[must_use]
 pub fn nonce(seed: &Seed, key: &Key) -> String {
     let mut hash = Sha256::new();

@@ -1,11 +1,10 @@
-//! What needs a person's approval: which proposal fits which finding, what its id is made of, and how long it stands.
+//! What needs a person's approval: which proposal fits which finding, what its id is made of, and how long it is valid.
 //!
 //! A proposal is a description. Nothing here makes a call or a permit, and there is no way from a [`Proposal`] to one.
 //!
 //! `fitting` says what would be proposed for each finding, from `steps` and `keys`, and `reenable` for tables that are off;
-//! `denial` takes note of a person's no; `cleared` whether a finding is certainly over; `draft` and [`material`] what a proposal is made of;
-//! [`commands`] how it is answered; `lifecycle` brings these
-//! and the proposals of before together.
+//! `denial` records denials; `cleared` says whether a finding is certainly over; `draft` and [`material`] what a proposal is made of;
+//! [`commands`] how it is answered; `lifecycle` combines these with the existing proposals.
 //!
 //! [`Proposal`]: crate::api::proposal::Proposal
 
@@ -33,7 +32,7 @@ mod wipe;
 pub use denial::latch_denials;
 pub use key::Key;
 pub use lifecycle::{decide, latch, put};
-pub use made::{Proposals, Settings};
+pub use made::{ProposalSettings, Proposals};
 pub use material::Seed;
 pub use note::note;
 pub use reenable::tell as tell_of_tables_that_are_off;

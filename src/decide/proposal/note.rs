@@ -1,8 +1,8 @@
-//! What the history says of a proposal.
+//! Notes about proposals in the history.
 
 use crate::api::proposal::{Phase, Proposal};
 
-/// What a step of a proposal leaves in the history.
+/// The note about a step of a proposal.
 #[must_use]
 pub fn note(proposal: &Proposal) -> String {
     let Proposal {
@@ -24,16 +24,16 @@ pub fn note(proposal: &Proposal) -> String {
 /// A phase, in a word or a few.
 pub const fn in_a_word(phase: Phase) -> &'static str {
     match phase {
-        Phase::AwaitingApproval => "waits",
+        Phase::AwaitingApproval => "waits for approval",
         Phase::Approved => "is approved",
         Phase::Executing => "is being executed",
         Phase::Verifying => "is being verified",
-        Phase::Executed => "is executed",
+        Phase::Executed => "was executed",
         Phase::Failed => "failed",
         Phase::OutcomeUnknown => "has an unknown outcome",
         Phase::Denied => "was denied",
         Phase::Expired => "expired",
-        Phase::Withdrawn => "withdrawn",
-        Phase::Superseded => "superseded",
+        Phase::Withdrawn => "was withdrawn",
+        Phase::Superseded => "was superseded",
     }
 }

@@ -1,4 +1,4 @@
-//! Tables that a reload would mend, and of which the next run may wipe the data: the reload is a person's to allow.
+//! Tables that a reload would fix, but whose next run may wipe their data: the reload needs approval.
 
 use super::{
     draft::Draft,
@@ -15,7 +15,7 @@ use crate::{
     posthog::wire::{Schema, Source},
 };
 
-/// True for a problem that a reload would mend if the table were not poisoned.
+/// True for a problem that a reload would fix if the next run could not wipe the table.
 pub fn needs_a_reload(known: &Known<'_>, problem: &Problem) -> bool {
     let Some((id, _)) = &problem.table else {
         return false;
@@ -35,7 +35,7 @@ pub fn reload(known: &Known<'_>, problem: &Problem, source: &Source, schema: &Sc
     let action = ProposedAction::Reload;
     let probed = known.snapshot.probes.details.get(&schema.id);
     let fit = match probed.and_then(|probed| probed.answer.as_ref().ok()) {
-        None => Fit::Open("PostHog has not yet been asked how the table is set up"),
+        None => Fit::Open("the settings of the table have not been read from PostHog yet"),
         Some(detail) => {
             let planned = (action, vec![call(ProposedCall::Reload)]);
             let about = (source, schema, detail);

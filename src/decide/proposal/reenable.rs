@@ -1,5 +1,5 @@
-//! Tables that are off after a failure and may be switched on again, but not unasked: nobody saw who switched them off, or
-//! nobody saw the cause go, or they are imported from their beginning. One proposal for each source.
+//! Tables that are off after a failure and may be switched on again, but only with approval: who switched them off was not observed, or
+//! the fix was not observed, or they are imported from the beginning. One proposal for each source.
 
 use std::collections::BTreeMap;
 
@@ -25,19 +25,19 @@ use crate::{
 /// Most tables that one proposal switches on; the others follow with the next.
 const MAX_TABLES: usize = 100;
 
-const NOT_ASKED: &str = "the source could not yet be asked whether it answers again";
+const NOT_ASKED: &str = "whether the source answers again has not been checked yet";
 
-/// A table that is off, and of which a fix can be told.
+/// A table that is off and whose fix can be observed.
 struct Candidate<'a> {
     judged: &'a Judged,
     source: &'a Source,
     schema: &'a Schema,
     off: SwitchedOff<'a>,
-    /// Whether capture stands still, which the check of the prerequisites does not tell.
+    /// Whether change data capture is stopped, which the prerequisite check does not show.
     is_blocked: bool,
 }
 
-/// The tables that the operator does not switch on by itself, in an order that does not change by itself.
+/// The tables that the operator does not switch on by itself, in a stable order.
 fn candidates<'a>(known: &'a Known<'a>, diagnosis: &'a Diagnosis) -> Vec<Candidate<'a>> {
     let (state, snapshot) = (known.state, known.snapshot);
     let judged = diagnosis.judged.iter();
@@ -79,12 +79,12 @@ impl Candidate<'_> {
         }
     }
 
-    /// What a person can do while the cause has not gone.
+    /// What a person can do while the cause is not fixed.
     fn waits(&self) -> &'static str {
         if self.off.is_seen() && !self.is_wiped() {
-            "A human: mend the cause. The operator asks the source from time to time, and switches the table on again when that proves it."
+            "Action required: fix the cause. The operator checks the source periodically and switches the table on again once the fix is proved."
         } else {
-            "A human: mend the cause, if the table is still wanted. The operator asks the source from time to time, and proposes to switch the table on again when it answers."
+            "Action required: fix the cause, if the table is still wanted. The operator checks the source periodically and proposes to switch the table on again once it answers."
         }
     }
 }
@@ -110,7 +110,7 @@ pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted
 }
 
 fn fit(known: &Known<'_>, tables: &[Candidate<'_>], cause: RootCause) -> Fit {
-    // Proposed together: an answer after the other would make a proposal after the other.
+    // Proposed together: otherwise each answer would lead to a proposal of its own.
     if tables.iter().any(|table| table.off.fix() == Fix::Open) {
         return Fit::Open(NOT_ASKED);
     }
@@ -149,13 +149,13 @@ fn fit(known: &Known<'_>, tables: &[Candidate<'_>], cause: RootCause) -> Fit {
     }))
 }
 
-/// Whether a source still has such a table, whatever can be told of it just now.
+/// Whether a source still has such a table, even if its fix is currently unknown.
 pub fn has_tables(known: &Known<'_>, diagnosis: &Diagnosis, source_id: &str) -> bool {
     let tables = candidates(known, diagnosis);
     tables.iter().any(|table| table.source.id == source_id)
 }
 
-/// Lets the finding of each such table say what that of its source says.
+/// Copies the next action of the source to the finding of each such table.
 pub fn tell(known: &Known<'_>, diagnosis: &Diagnosis, said: &mut BTreeMap<Key, Said>) {
     let tables = candidates(known, diagnosis);
     let mut new: Vec<(Key, Said)> = Vec::new();

@@ -1,5 +1,5 @@
-//! Runs that show no sign of life and are a person's to cancel: they may be loading all the same, or another run of the table was
-//! cancelled before, or the policy wants to be asked.
+//! Silent runs whose cancel needs approval: they may still be loading, or another run of the table was cancelled before, or the policy
+//! requires approval.
 
 use super::{
     draft::Draft,
@@ -33,7 +33,7 @@ fn silence<'a>(
     (!survived_a_cancel(known, id, silence)).then_some(silence)
 }
 
-/// True for a run that the operator has cancelled, and that is Running all the same: no run is cancelled twice, and its incident says
+/// True for a run that the operator has cancelled and that is still Running: no run is cancelled twice, and its incident says
 /// what a person has to do.
 fn survived_a_cancel(known: &Known<'_>, schema_id: &str, silence: &Silence) -> bool {
     let mut states = known.state.schemas.iter();

@@ -59,8 +59,7 @@ pub fn switch_on() -> ProposedStep {
     }
 }
 
-/// The call that a step of `material` stands for; none if this version cannot say it, which a status of another one can bring
-/// about.
+/// The call of a step of `material`; none if this version does not know it, for example in a status that another version wrote.
 pub fn write(material: &Material, step: &ProposedStep) -> Option<Write> {
     let source_id = material.source_id.clone();
     let schema_id = || material.schema_id.clone();
@@ -144,7 +143,7 @@ fn in_words(step: &ProposedStep, title: &str) -> String {
         ProposedCall::PatchTables => {
             let tables = step.schema_ids.len();
             let how = step.sync_type.as_ref();
-            let how = how.map(|how| format!("let {tables} tables of {title} sync by {how}"));
+            let how = how.map(|how| format!("set {tables} tables of {title} to sync by {how}"));
             let on = step
                 .switch_on
                 .then(|| format!("switch syncing of {tables} tables of {title} on again"));
@@ -152,10 +151,10 @@ fn in_words(step: &ProposedStep, title: &str) -> String {
             parts.join(" and ")
         }
         ProposedCall::DeleteWebhook => format!("remove the webhook of {title}"),
-        ProposedCall::CreateWebhook => format!("make a webhook for {title}"),
-        ProposedCall::Resync => format!("wipe {title} and import it anew"),
+        ProposedCall::CreateWebhook => format!("create a webhook for {title}"),
+        ProposedCall::Resync => format!("wipe {title} and import it again"),
         ProposedCall::Cancel => format!(
-            "cancel job {} of {title}",
+            "cancel the run of {title} ({})",
             step.job_id.as_deref().unwrap_or("?")
         ),
         ProposedCall::DeleteData => format!("delete the data of {title}"),
@@ -164,7 +163,7 @@ fn in_words(step: &ProposedStep, title: &str) -> String {
             format!("let PostHog read the list of tables of {title} anew")
         }
         ProposedCall::RepairCdc => {
-            format!("rebuild change data capture of {title} and import every captured table anew")
+            format!("rebuild change data capture of {title} and import every captured table again")
         }
     }
 }
@@ -190,7 +189,7 @@ pub fn loses_data(step: &ProposedStep, wipes_when_switched_on: bool) -> LosesDat
         }
         ProposedCall::PatchTables if step.sync_type.is_some() => Some(Why::ChangesSyncType),
         ProposedCall::DeleteWebhook => Some(Why::StopsWebhook),
-        // A reload is proposed where the next run may wipe the table, or behind a step that says what it costs.
+        // A reload is proposed where the next run may wipe the table, or after a step that says what it costs.
         ProposedCall::PatchSchema
         | ProposedCall::PatchTables
         | ProposedCall::CreateWebhook

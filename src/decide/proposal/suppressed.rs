@@ -1,5 +1,5 @@
-//! What is not proposed again, and until when: what was denied or refused, until its finding has cleared; what was done, until
-//! something newer confirms the finding; what may have been done, until it can be known.
+//! What is not proposed again, and until when: what was denied or refused, until its finding has cleared; what was executed, until
+//! something newer confirms the finding; what may have been executed, until its outcome is known.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,10 +16,10 @@ use crate::{
 
 /// Most that are remembered; the oldest goes.
 const MAX: usize = 64;
-/// How long nothing is done after an unknown outcome if no job tells more.
+/// How long nothing is done after an unknown outcome if no job shows it.
 const UNKNOWN_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// What is still suppressed of what was before.
+/// What is still suppressed.
 pub fn still(known: &Known<'_>, diagnosis: &Diagnosis) -> Vec<Suppressed> {
     let before = known.state.suppressed.iter();
     before
@@ -48,7 +48,7 @@ fn is_over(known: &Known<'_>, diagnosis: &Diagnosis, row: &Suppressed) -> bool {
     }
 }
 
-/// True if a job of a table that was touched began after that, other than the one that came of it.
+/// True if a job of an affected table started after that, other than the one that the proposal started.
 fn later_job(known: &Known<'_>, row: &Suppressed, ended: impl Fn(JobStatus) -> bool) -> bool {
     let sources = known.snapshot.sources.iter();
     let of_source = sources.filter(|source| source.id == row.source_id);
@@ -69,7 +69,7 @@ fn later_job(known: &Known<'_>, row: &Suppressed, ended: impl Fn(JobStatus) -> b
 }
 
 impl Proposals {
-    /// Takes note of what has just ended in a way after which it is not proposed again at once.
+    /// Remembers what has just ended and is not to be proposed again at once.
     pub(super) fn note_endings(&mut self, known: &Known<'_>) {
         let before = |id: &str| known.proposals.iter().find(|row| row.id == id);
         let ended = self
@@ -93,21 +93,21 @@ impl Proposals {
         })?;
         let what = action.as_str();
         Some(match row.phase {
-            Phase::Denied => format!("Nothing: {what} was proposed and denied."),
+            Phase::Denied => format!("No automatic remediation: {what} was proposed and denied."),
             Phase::Failed => format!(
-                "A human: {what} was approved, and PostHog refused it; see status.proposals. It is proposed again once you annotate reconcile.warehousesync.dev/resetAt."
+                "Action required: {what} was approved, but PostHog refused it; see status.proposals. To have it proposed again, annotate reconcile.warehousesync.dev/resetAt."
             ),
             Phase::Executed => format!(
-                "Nothing yet: {what} was done as approved; the next sync will show whether that helped."
+                "Waiting: {what} was executed as approved; the next run shows whether it helped."
             ),
             _ => format!(
-                "A human: {what} was approved, and nobody knows how far it came; see status.proposals, and the table in PostHog."
+                "Action required: {what} was approved, but how far it got is unknown; see status.proposals, and check the table in PostHog."
             ),
         })
     }
 }
 
-/// Puts a row among others, in place of one for the same.
+/// Adds a row, or replaces the one for the same finding.
 pub(super) fn remember(rows: &mut Vec<Suppressed>, new: Suppressed) {
     rows.retain(|row| {
         (&row.source_id, &row.schema_id, row.action, row.cause)
@@ -126,7 +126,7 @@ pub(super) fn of(proposal: &Proposal, now: Timestamp) -> Option<Suppressed> {
         Phase::Denied | Phase::Failed | Phase::Executed | Phase::OutcomeUnknown
     );
     let key = Key::of_proposal(proposal);
-    // Who asks again means it; only what may have been done is looked after first.
+    // A repeated request is honoured, unless the first one may have been executed.
     let asked =
         Cause::of(key.cause).origin == Origin::Request && proposal.phase != Phase::OutcomeUnknown;
     let execution = proposal.execution.as_ref();

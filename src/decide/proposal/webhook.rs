@@ -1,6 +1,6 @@
-//! A webhook that the vendor has switched off: only another one can take its place, for which every table that syncs by it must
-//! go to another sync type and back. That wipes them, so it is offered beside the vendor's own dashboard, and only where PostHog
-//! can read every one of them in another way.
+//! A webhook that the vendor has disabled: only a new one can replace it, for which every table that syncs by it must change to another
+//! sync type and back. That wipes them, so it is an alternative to the vendor's dashboard, and only where PostHog can read each of them
+//! in another way.
 
 use super::{
     draft::Draft,
@@ -25,7 +25,7 @@ use crate::{
 /// Most tables of one proposal.
 const MAX_TABLES: usize = 100;
 
-/// True for the problem that another webhook mends.
+/// True for the problem that another webhook fixes.
 pub fn is_off_at_vendor(problem: &Problem) -> bool {
     Cause::of(problem.cause).proposes == Proposes::ReregisterWebhook
         && problem.rule == rules::DISABLED_AT_VENDOR

@@ -1,4 +1,4 @@
-//! A wipe helps only against what is about the data of one table. Against anything else it costs the rows and cures nothing.
+//! A wipe only fixes problems with the data of one table. For anything else it costs the rows and fixes nothing.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,10 +11,10 @@ use crate::{
     },
 };
 
-/// Within what time runs fail together whose tables have no interval, or a shorter one.
+/// The time within which failures count as simultaneous if the tables have no interval, or a shorter one.
 const AT_LEAST: SignedDuration = SignedDuration::from_hours(1);
 
-/// Words of texts that are about the connection, or about what is stored of it.
+/// Words of error texts about the connection or its stored settings.
 const OF_CONNECTION: [&str; 16] = [
     "encrypted",
     "encryption",
@@ -34,8 +34,8 @@ const OF_CONNECTION: [&str; 16] = [
     "authentication",
 ];
 
-/// Why the data of the table is not wiped for a problem that an error or a data check shows, as a sentence; none if it may be proposed.
-/// Who asks for it decides alone.
+/// Why no wipe of the table is proposed for a problem that an error or a data check shows, as a sentence; none if it may be proposed.
+/// A wipe that a person requests is always proposed.
 pub fn forbids(
     known: &Known<'_>,
     diagnosis: &Diagnosis,
@@ -47,14 +47,14 @@ pub fn forbids(
         Origin::Error | Origin::Note | Origin::Observation => {}
     }
     if problem.confidence != Confidence::High {
-        return Some("A human: the error's text does not say for certain that the data is the trouble, so no wipe is proposed. Read the text and the log of the run in PostHog.".to_owned());
+        return Some("Action required: read the error text and the run's log in PostHog. No wipe is proposed, because the text does not show for certain that the data is the problem.".to_owned());
     }
     if speaks_of_connection(&problem.message) {
-        return Some("A human: the error is about the connection or what is stored of it, and a wipe would not cure that. Check the source's settings in PostHog.".to_owned());
+        return Some("Action required: check the source's settings in PostHog. No wipe is proposed, because the error is about the connection or its stored settings.".to_owned());
     }
     let (alike, active) = failing_alike(known, diagnosis, problem, source);
     (alike >= 2 && alike * 2 > active).then(|| {
-        format!("A human: {alike} of the {active} tables of the source fail alike at the same time, so the trouble is more likely the source's than the data's, and no wipe is proposed. Look at what they have in common.")
+        format!("Action required: check the source. {alike} of its {active} tables fail the same way at the same time, so the source is the more likely problem, and no wipe is proposed.")
     })
 }
 

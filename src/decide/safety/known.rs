@@ -1,4 +1,4 @@
-//! What is known when a call is judged. Everything begins as unknown; only what was seen is filled in.
+//! What is known when a call is judged. Everything is unknown at first; only what was read is filled in.
 
 use compact_str::CompactString;
 
@@ -11,27 +11,27 @@ use crate::{
     },
 };
 
-/// A source that the operator never writes to, approved or not.
+/// A source that the operator never writes to, even with approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "its source is not one that PostHog imports from (access_method is not \"warehouse\"): such sources are only observed"
+    "PostHog does not import from this source (access_method is not \"warehouse\"): it is only observed"
 )]
 pub struct NotWarehouse;
 
-/// What is known of a source and of its tables.
+/// What is known about a source and its tables.
 #[derive(Debug)]
 pub struct Evidence {
     source_id: String,
-    tables: Vec<Table>,
-    /// Whether `tables` are all tables of the source.
+    tables: Vec<TableEvidence>,
+    /// Whether `tables` holds all tables of the source.
     whole: bool,
     /// Its webhook.
     pub webhook: Webhook,
 }
 
-/// What is known of a table.
+/// What is known about a table.
 #[derive(Debug)]
-pub struct Table {
+pub struct TableEvidence {
     /// Id of the table.
     pub schema_id: String,
     /// How it is synced.
@@ -40,11 +40,11 @@ pub struct Table {
     pub should_sync: Option<bool>,
     /// What `PostHog` says of it.
     pub status: SchemaStatus,
-    /// Whether `PostHog` was seen to switch it off after a failure. A person who does that leaves the same picture.
+    /// Whether `PostHog` was observed switching it off after a failure. It looks the same when a person does that.
     pub disabled_by_posthog: bool,
     /// What its next run does to the data.
     pub next_run: NextRun,
-    /// What a live look found of its run.
+    /// What a live read found about its run.
     pub run: Run,
 }
 
@@ -63,7 +63,7 @@ pub enum SyncType {
     Cdc,
     /// By the row version of Postgres.
     Xmin,
-    /// Nobody has set it up.
+    /// Not set.
     NotSetUp,
     /// A value that this version does not know, or none.
     Unknown,
@@ -76,25 +76,25 @@ pub enum NextRun {
     Unknown,
     /// What the sync type says.
     Ordinary,
-    /// A call that can arm a reset was answered with an error, or nobody knows how, and no run has completed since.
+    /// A call after which the next run may wipe the table got an error or an unknown answer, and no run has completed since.
     MayWipe,
 }
 
-/// What a live look found of a table's run.
+/// What a live read found about a table's run.
 #[derive(Debug)]
 pub enum Run {
-    /// Nobody looked.
+    /// Not read.
     NotLooked,
-    /// It still hangs.
+    /// It is still stuck.
     StillHangs(RunStillHangs),
     /// None runs, and syncing is on.
     Nothing(NothingRuns),
 }
 
-/// How the webhook of a source stands.
+/// The state of the webhook of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Webhook {
-    /// Not asked, or the answer does not tell.
+    /// Not read, or the answer does not show it.
     Unknown,
     /// `PostHog` has none.
     NotRegistered,
@@ -105,17 +105,21 @@ pub enum Webhook {
 }
 
 impl Evidence {
-    /// A whole source as it is listed. What the list does not tell is for the caller to fill in, table by table.
+    /// A whole source as it is listed. The caller fills in what the list does not show, table by table.
     pub fn source(source: &Source) -> Result<Self, NotWarehouse> {
         Ok(Self {
             whole: true,
-            tables: source.schemas.iter().map(Table::listed).collect(),
+            tables: source.schemas.iter().map(TableEvidence::listed).collect(),
             ..Self::nothing(&source.id, source.is_warehouse())?
         })
     }
 
     /// One table of a source. `warehouse` is [`Source::is_warehouse`].
-    pub fn one_table(source_id: &str, warehouse: bool, table: Table) -> Result<Self, NotWarehouse> {
+    pub fn one_table(
+        source_id: &str,
+        warehouse: bool,
+        table: TableEvidence,
+    ) -> Result<Self, NotWarehouse> {
         Ok(Self {
             tables: vec![table],
             ..Self::nothing(source_id, warehouse)?
@@ -138,27 +142,27 @@ impl Evidence {
         &self.source_id
     }
 
-    pub(super) fn table(&self, schema_id: &str) -> Option<&Table> {
+    pub(super) fn table(&self, schema_id: &str) -> Option<&TableEvidence> {
         self.tables
             .iter()
             .find(|table| table.schema_id == schema_id)
     }
 
-    /// What is known of a table, to fill in more.
-    pub fn table_mut(&mut self, schema_id: &str) -> Option<&mut Table> {
+    /// What is known about a table, to fill in more.
+    pub fn table_mut(&mut self, schema_id: &str) -> Option<&mut TableEvidence> {
         self.tables
             .iter_mut()
             .find(|table| table.schema_id == schema_id)
     }
 
     /// All tables; none if not all of them are known.
-    pub(super) fn all_tables(&self) -> Option<&[Table]> {
+    pub(super) fn all_tables(&self) -> Option<&[TableEvidence]> {
         self.whole.then_some(&self.tables)
     }
 }
 
-impl Table {
-    /// A table of which nothing is known.
+impl TableEvidence {
+    /// A table about which nothing is known.
     #[must_use]
     pub fn unknown(schema_id: &str) -> Self {
         Self {
@@ -203,8 +207,8 @@ impl SyncType {
 }
 
 impl Webhook {
-    /// From what `PostHog` says of it. That the vendor's side could not be read says nothing of it. Where `PostHog` knows that it can
-    /// never make one, nothing is told of what there is not.
+    /// From `PostHog`'s answer. If the vendor's side could not be read, nothing follows from that. Where `PostHog` can never create a
+    /// webhook, that none exists means nothing.
     #[must_use]
     pub fn of(info: &WebhookInfo) -> Self {
         let gone = info.external_status.as_ref().is_some_and(|external| {

@@ -5,35 +5,35 @@ pub use crate::api::proposal::LosesData;
 /// Why a call is not safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Why {
-    /// The source is not the one of which something is known.
-    #[error("nothing is known of the source just now")]
+    /// The source is not the one that was read.
+    #[error("the state of the source is unknown")]
     SourceUnknown,
-    /// Nothing is known of the table, or of one of several.
-    #[error("not enough is known of the table just now")]
+    /// Nothing is known about the table, or about one of several.
+    #[error("not enough is known about the table")]
     TableUnknown,
-    /// Cancel: no live look proved that the run hangs.
-    #[error("no live look proved that the run still hangs")]
+    /// Cancel: no live read proved that the run is stuck.
+    #[error("no live read proved that the run is still stuck")]
     RunMayBeAlive,
-    /// Reload: no live look proved that nothing runs and syncing is on.
-    #[error("no live look proved that nothing runs and syncing is on")]
+    /// Reload: no live read proved that no run is in progress and syncing is on.
+    #[error("no live read proved that no run is in progress and syncing is on")]
     SomethingMayRun,
-    /// An earlier call may have armed a reset.
-    #[error("an earlier call may have made the next run wipe the table")]
+    /// An earlier call may make the next run wipe the table.
+    #[error("an earlier call may make the next run wipe the table")]
     NextRunMayWipe,
-    /// Nobody can tell whether one did.
-    #[error("it is not known whether the next run wipes the table")]
+    /// Whether one does is unknown.
+    #[error("whether the next run wipes the table is unknown")]
     NextRunUnknown,
     /// Resync.
-    #[error("it wipes the table and imports it anew")]
+    #[error("it wipes the table and imports it again")]
     WipesTable,
     /// Delete data.
     #[error("it deletes the table's data")]
     DeletesData,
     /// PATCH of `sync_type`.
-    #[error("another sync type can make PostHog import the table anew")]
+    #[error("another sync type can make PostHog import the table again")]
     ChangesSyncType,
     /// PATCH of `incremental_field`.
-    #[error("another incremental field can make PostHog import the table anew")]
+    #[error("another incremental field can make PostHog import the table again")]
     ChangesIncrementalField,
     /// PATCH of `primary_key_columns`.
     #[error("another primary key changes how rows are merged")]
@@ -41,32 +41,32 @@ pub enum Why {
     /// `should_sync: true` of a table that syncs by webhook or change data capture.
     #[error("switching on a table that syncs by webhook or change data capture wipes it")]
     SwitchingOnWipes,
-    /// `should_sync: true` of a table of which the sync type is not known, or that nobody has set up.
-    #[error("it is not known how the table is synced")]
+    /// `should_sync: true` of a table whose sync type is unknown or not set.
+    #[error("the sync type of the table is unknown")]
     SyncTypeUnknown,
     /// `should_sync: true` of a table that a person may have switched off.
-    #[error("nobody saw PostHog switch the table off: a person may have done it")]
+    #[error("PostHog was not observed switching the table off: a person may have done it")]
     NotDisabledByPostHog,
-    /// PATCH of a source that says more than who asks.
+    /// PATCH of a source that changes more than its credentials.
     #[error("it changes more of the source than its credentials")]
     MoreThanCredentials,
     /// Refresh of the list of tables.
     #[error("it switches off every table that the source does not show at that moment, for good")]
     SwitchesOffWhatIsHidden,
     /// Create webhook, and there may be one.
-    #[error("the webhook may exist: another one would be made beside it")]
+    #[error("the webhook may exist: a second one would be created")]
     WebhookMayExist,
-    /// Create webhook, and nobody needs it.
+    /// Create webhook, and no table needs it.
     #[error("no table of the source uses webhook sync")]
     NoTableUsesWebhook,
-    /// Webhook inputs, and there may be none to take them.
+    /// Webhook inputs, and the webhook may not exist.
     #[error("the webhook may not exist")]
     WebhookMayNotExist,
     /// Delete webhook.
-    #[error("what the vendor sends meanwhile is lost")]
+    #[error("what the vendor sends without a webhook is lost")]
     StopsWebhook,
     /// Repair of change data capture.
-    #[error("it imports every captured table anew")]
+    #[error("it imports every captured table again")]
     ImportsCapturedTablesAnew,
 }
 

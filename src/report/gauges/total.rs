@@ -14,7 +14,7 @@ use crate::{
         status::{RootCause, SchemaCounts, Severity, Step},
     },
     decide::Guard,
-    posthog::instance::{Feature, Instance, Kind},
+    posthog::instance::{Feature, Instance, UnfamiliarKind},
 };
 
 /// Phases that are not final.
@@ -131,7 +131,7 @@ impl Default for Totals {
             newest_poll: None,
         };
         totals.add_schemas(&SchemaCounts::default());
-        for &kind in Kind::ALL {
+        for &kind in UnfamiliarKind::ALL {
             totals.add_unfamiliar(kind, 0);
         }
         for &step in Step::ALL {
@@ -215,12 +215,12 @@ impl Totals {
             let labels = FeatureLabels { feature, shown };
             self.features.get_or_create(&labels).inc();
         }
-        for &kind in Kind::ALL {
+        for &kind in UnfamiliarKind::ALL {
             self.add_unfamiliar(kind, instance.count(kind));
         }
     }
 
-    fn add_unfamiliar(&self, kind: Kind, count: usize) {
+    fn add_unfamiliar(&self, kind: UnfamiliarKind, count: usize) {
         let kind = kind.as_str();
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.unfamiliar
