@@ -215,7 +215,7 @@ fn admission_policies_that_are_deleted_or_for_another_account_are_not_in_effect(
     let other = at.seen_with(at.plane.admin_kubeconfig());
     let why = other.broken.unwrap();
     assert!(why.contains("warehousesync-status is not what"), "{why}");
-    assert!(why.contains("for its own account (admin)"), "{why}");
+    assert!(why.contains("for its account (admin)"), "{why}");
 
     let finalizers: Value =
         json!([{"op": "add", "path": "/metadata/finalizers", "value": ["example.com/x"]}]);
@@ -245,7 +245,7 @@ fn admission_policies_of_the_previous_version_are_reported_as_such_and_upgraded(
     for part in [
         "ValidatingAdmissionPolicy warehousesync-approvals",
         "warehousesync.dev/guard-revision: 1, this version ships 3",
-        "no approval counts: kubectl apply -f deploy/admission.yaml of the operator's own version",
+        "so approvals are ignored: kubectl apply -f deploy/admission.yaml of the operator's own version",
     ] {
         assert!(why.contains(part), "{part}: {why}");
     }
@@ -290,5 +290,5 @@ fn an_operator_that_may_not_read_its_own_name_reports_that() {
     at.plane
         .kubectl(["delete", "clusterrolebinding", "system:basic-user"])
         .unwrap();
-    at.reports("may not ask for its own name");
+    at.reports("may not query its own user name");
 }

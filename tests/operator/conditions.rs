@@ -176,7 +176,7 @@ fn an_unreachable_host_is_reported_and_noticed_once_it_is_back() {
         &env,
         "HostUnreachable",
         "False",
-        &format!("Check that {} can be reached", env.posthog.url()),
+        &format!("Check that the operator can reach {}", env.posthog.url()),
     );
     env.posthog.restart().unwrap();
     recovered(&env);

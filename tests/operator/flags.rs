@@ -81,7 +81,7 @@ fn wrong_flags_exit_with_2_and_say_what_is_allowed() {
                 "--allowed-host",
                 "us.posthog.com",
             ],
-            "every --allowed-host must be loopback",
+            "every --allowed-host and --allowed-notify-host must be a loopback address",
         ),
         (&["--time-factor", "0"], "1..=100000"),
         (&["--allowed-host", "https://x/"], "HOST or HOST:PORT"),
