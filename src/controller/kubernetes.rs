@@ -28,7 +28,7 @@ use crate::{
     observe::{ApprovalGuard, Rival},
     posthog::{ApiKey, redact},
     report::{
-        Kubernetes, KubernetesError, Metrics, events::Notice, kubernetes::SecretRefused,
+        Kubernetes, KubernetesError, Metrics, events::Notice, kubernetes::SecretError,
         notifications::channel::SecretValue,
     },
 };
@@ -249,11 +249,7 @@ impl Kubernetes for Cluster {
         }
     }
 
-    async fn api_key(
-        &self,
-        namespace: &str,
-        secret: &SecretKeyRef,
-    ) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
+    async fn api_key(&self, namespace: &str, secret: &SecretKeyRef) -> Result<ApiKey, SecretError> {
         self.api_keys.read(namespace, secret).await
     }
 
@@ -262,7 +258,7 @@ impl Kubernetes for Cluster {
         namespace: &str,
         wanted: &CredentialUse,
         project_id: i64,
-    ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
+    ) -> Result<SecretString, SecretError> {
         self.api_keys
             .read_source(namespace, wanted, project_id)
             .await
@@ -272,7 +268,7 @@ impl Kubernetes for Cluster {
         &self,
         namespace: &str,
         secret: &SecretKeyRef,
-    ) -> Result<Result<SecretValue, SecretRefused>, KubernetesError> {
+    ) -> Result<SecretValue, SecretError> {
         self.api_keys.read_notification(namespace, secret).await
     }
 

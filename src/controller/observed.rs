@@ -16,7 +16,10 @@ use crate::{
     diagnose::Known,
     observe::{Offers, Snapshot, observer::ProjectView},
     posthog::{ApiKey, Transport, quota::Purpose},
-    report::{Kubernetes, KubernetesError, compose::Obstacle, notifications::Channels},
+    report::{
+        Kubernetes, KubernetesError, compose::Obstacle, kubernetes::SecretError,
+        notifications::Channels,
+    },
 };
 
 /// What a reconcile knows of its policy and of the project.
@@ -89,10 +92,13 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let key = match self
             .kubernetes
             .api_key(&policy.at.namespace, &policy.api_key)
-            .await?
+            .await
         {
             Ok(key) => key,
-            Err(refused) => return Ok(Err(FailedPoll::early(refused, Some(policy)))),
+            Err(SecretError::Unread(error)) => return Err(error),
+            Err(SecretError::Refused(refused)) => {
+                return Ok(Err(FailedPoll::early(refused, Some(policy))));
+            }
         };
         let offers = self.offers(&policy, &key).await?;
         let channels = self.channels(&policy).await;
@@ -184,11 +190,13 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let mut offers = Offers::default();
         for wanted in policy.credential_uses() {
             let (namespace, project) = (&policy.at.namespace, policy.project.id);
-            let value = self
-                .kubernetes
-                .source_secret(namespace, &wanted, project)
-                .await?;
-            offers.add(wanted, value.map_err(|refused| refused.message), key);
+            let read = self.kubernetes.source_secret(namespace, &wanted, project);
+            let value = match read.await {
+                Ok(value) => Ok(value),
+                Err(SecretError::Refused(refused)) => Err(refused.message),
+                Err(SecretError::Unread(error)) => return Err(error),
+            };
+            offers.add(wanted, value, key);
         }
         Ok(offers)
     }

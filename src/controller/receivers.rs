@@ -5,10 +5,20 @@ use crate::{
     api::{ValidatedPolicy, WarehouseSyncPolicyStatus, notification::Notification},
     posthog::Transport,
     report::{
-        Kubernetes, KubernetesError,
-        notifications::{Channel, Channels, channel, message},
+        Kubernetes,
+        kubernetes::SecretError,
+        notifications::{Channel, Channels, channel, channel::ReceiverError, message},
     },
 };
+
+/// Why a receiver gets no notifications.
+#[derive(Debug, thiserror::Error)]
+enum ChannelError {
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Receiver(#[from] ReceiverError),
+}
 
 impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     /// The receivers of `spec.notifications`. A problem with one delays nothing else.
@@ -16,9 +26,12 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let mut channels = Channels::default();
         for notification in &policy.notifications {
             match self.channel(policy, notification).await {
-                Ok(channel) => channels.add(notification, channel),
+                Ok(channel) => channels.add(notification, Ok(channel)),
                 // The next reconcile reads it again.
-                Err(error) => tracing::warn!(policy = %policy.at, "{error}"),
+                Err(ChannelError::Secret(SecretError::Unread(error))) => {
+                    tracing::warn!(policy = %policy.at, "{error}");
+                }
+                Err(error) => channels.add(notification, Err(error.to_string())),
             }
         }
         channels
@@ -28,27 +41,22 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         &self,
         policy: &ValidatedPolicy,
         notification: &Notification,
-    ) -> Result<Result<Channel, String>, KubernetesError> {
+    ) -> Result<Channel, ChannelError> {
         let (namespace, hosts) = (&policy.at.namespace, &self.notify_hosts);
         let read = |at| self.kubernetes.notification_secret(namespace, at);
-        let url = match read(&notification.secret_ref).await? {
-            Ok(url) => url,
-            Err(refused) => return Ok(Err(refused.message)),
-        };
+        let url = read(&notification.secret_ref).await?;
         let signing = match &notification.hmac_secret_ref {
-            Some(at) => match read(at).await? {
-                Ok(signing) => Some(signing),
-                Err(refused) => return Ok(Err(refused.message)),
-            },
+            Some(at) => Some(read(at).await?),
             None => None,
         };
+        let signing = signing.as_ref();
         Ok(channel::open(
             notification,
             namespace,
             &url,
-            signing.as_ref(),
+            signing,
             hosts,
-        ))
+        )?)
     }
 
     /// Puts the notifications that a written status owes into the outbox. Another task sends them.

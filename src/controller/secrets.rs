@@ -25,7 +25,9 @@ use crate::{
     },
     posthog::ApiKey,
     report::{
-        KubernetesError, Metrics, kubernetes::SecretRefused, notifications::channel::SecretValue,
+        Metrics,
+        kubernetes::{SecretError, SecretRefused},
+        notifications::channel::SecretValue,
     },
 };
 
@@ -64,24 +66,21 @@ impl ApiKeys {
         &self,
         namespace: &str,
         wanted: &SecretKeyRef,
-    ) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
+    ) -> Result<ApiKey, SecretError> {
         let cache_key = (namespace.to_owned(), wanted.clone());
         let watched = self.watched_version(namespace, &wanted.name, USE_API_KEY);
         if let Some((version, key)) = self.lock().get(&cache_key)
             && watched.as_ref() == Some(version)
         {
-            return Ok(Ok(key.clone()));
+            return Ok(key.clone());
         }
         // A key that is no longer to be had is not kept.
         self.lock().remove(&cache_key);
-        let secret = match self.fetch(namespace, wanted, Use::ApiKey).await? {
-            Ok(secret) => secret,
-            Err(refused) => return Ok(Err(refused)),
-        };
+        let secret = self.fetch(namespace, wanted, Use::ApiKey).await?;
         let version = secret.resource_version().unwrap_or_default();
-        Ok(take_key(&secret, wanted).inspect(|key| {
-            self.lock().insert(cache_key, (version, key.clone()));
-        }))
+        let key = take_key(&secret, wanted)?;
+        self.lock().insert(cache_key, (version, key.clone()));
+        Ok(key)
     }
 
     /// The credential of a source, if its owner allows the use. Not kept: a value that is in no memory leaks from none.
@@ -90,10 +89,10 @@ impl ApiKeys {
         namespace: &str,
         wanted: &CredentialUse,
         project_id: i64,
-    ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
+    ) -> Result<SecretString, SecretError> {
         let (at, wanted_for) = (&wanted.secret_ref, Use::Source { project_id, wanted });
-        let found = self.fetch(namespace, at, wanted_for).await?;
-        Ok(found.and_then(|secret| released::value(Some(&secret), namespace, at, wanted_for)))
+        let secret = self.fetch(namespace, at, wanted_for).await?;
+        Ok(released::value(Some(&secret), namespace, at, wanted_for)?)
     }
 
     /// The URL of a receiver of notifications, or the key for signatures, that `wanted` names.
@@ -101,25 +100,20 @@ impl ApiKeys {
         &self,
         namespace: &str,
         wanted: &SecretKeyRef,
-    ) -> Result<Result<SecretValue, SecretRefused>, KubernetesError> {
+    ) -> Result<SecretValue, SecretError> {
         let cache_key = (namespace.to_owned(), wanted.clone());
         let watched = self.watched_version(namespace, &wanted.name, USE_NOTIFICATION);
         let known = self.notifications().remove(&cache_key);
         if let Some(held) = known.filter(|held| watched.as_ref() == Some(&held.version)) {
             self.notifications().insert(cache_key, held.clone());
-            return Ok(Ok(held));
+            return Ok(held);
         }
-        let secret = match self.fetch(namespace, wanted, Use::Notification).await? {
-            Ok(secret) => secret,
-            Err(refused) => return Ok(Err(refused)),
-        };
+        let secret = self.fetch(namespace, wanted, Use::Notification).await?;
         let version = secret.resource_version().unwrap_or_default();
-        let value = released::value(Some(&secret), namespace, wanted, Use::Notification);
-        Ok(value.map(|value| {
-            let held = SecretValue { value, version };
-            self.notifications().insert(cache_key, held.clone());
-            held
-        }))
+        let value = released::value(Some(&secret), namespace, wanted, Use::Notification)?;
+        let held = SecretValue { value, version };
+        self.notifications().insert(cache_key, held.clone());
+        Ok(held)
     }
 
     /// The whole Secret, if it has the label for this use.
@@ -128,26 +122,24 @@ impl ApiKeys {
         namespace: &str,
         wanted: &SecretKeyRef,
         wanted_for: Use<'_>,
-    ) -> Result<Result<Secret, SecretRefused>, KubernetesError> {
+    ) -> Result<Secret, SecretError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let name = &wanted.name;
         let get = api.get_metadata_opt(name);
         let meta = match timed::kubernetes(&self.metrics, "get_secret_metadata", name, get).await {
             Ok(Some(meta)) => meta,
-            Ok(None) => return Ok(Err(wanted_for.missing(wanted))),
-            Err(error) => return refused(namespace, wanted, &error),
+            Ok(None) => return Err(wanted_for.missing(wanted).into()),
+            Err(error) => return Err(unread(namespace, wanted, &error)),
         };
-        // Released first: of a Secret that was not, not a byte is read.
-        if let Err(refused) = wanted_for.check(&meta.metadata, namespace, wanted) {
-            return Ok(Err(refused));
-        }
+        // The labels first: without them, not a byte of the Secret is read.
+        wanted_for.check(&meta.metadata, namespace, wanted)?;
         match timed::kubernetes(&self.metrics, "get_secret", name, api.get_opt(name)).await {
             Ok(Some(secret)) => {
-                let released = wanted_for.check(&secret.metadata, namespace, wanted);
-                Ok(released.map(|()| secret))
+                wanted_for.check(&secret.metadata, namespace, wanted)?;
+                Ok(secret)
             }
-            Ok(None) => Ok(Err(wanted_for.missing(wanted))),
-            Err(error) => refused(namespace, wanted, &error),
+            Ok(None) => Err(wanted_for.missing(wanted).into()),
+            Err(error) => Err(unread(namespace, wanted, &error)),
         }
     }
 
@@ -176,21 +168,18 @@ fn is_released(labels: &BTreeMap<String, String>, wanted_for: &str) -> bool {
 }
 
 /// 403 is for the user to fix, and reported on the policy; other errors are retried.
-fn refused<A>(
-    namespace: &str,
-    wanted: &SecretKeyRef,
-    error: &kube::Error,
-) -> Result<Result<A, SecretRefused>, KubernetesError> {
+fn unread(namespace: &str, wanted: &SecretKeyRef, error: &kube::Error) -> SecretError {
     let name = &wanted.name;
     if !matches!(error, kube::Error::Api(status) if status.code == 403) {
-        return Err(timed::failed("read Secret", name, error));
+        return timed::failed("read Secret", name, error).into();
     }
-    Ok(Err(SecretRefused {
+    let refused = SecretRefused {
         reason: Reason::SecretForbidden,
         message: format!(
             "The operator may not read Secret {name}: give its ServiceAccount get, list and watch on secrets in namespace {namespace}"
         ),
-    }))
+    };
+    refused.into()
 }
 
 fn take_key(secret: &Secret, wanted: &SecretKeyRef) -> Result<ApiKey, SecretRefused> {

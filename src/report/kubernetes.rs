@@ -47,12 +47,24 @@ pub enum KubernetesError {
 }
 
 /// A Secret that cannot be used, and why: a reason for the condition, and a sentence that says what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct SecretRefused {
     /// The reason.
     pub reason: Reason,
     /// The sentence.
     pub message: String,
+}
+
+/// Why a Secret gave no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// It cannot be used until a person changes something.
+    #[error(transparent)]
+    Refused(#[from] SecretRefused),
+    /// It could not be read. The next reconcile reads it again.
+    #[error(transparent)]
+    Unread(#[from] KubernetesError),
 }
 
 /// What the reconcile core asks of Kubernetes.
@@ -76,7 +88,7 @@ pub trait Kubernetes: Send + Sync + 'static {
         &self,
         namespace: &str,
         secret: &SecretKeyRef,
-    ) -> impl Future<Output = Result<Result<ApiKey, SecretRefused>, KubernetesError>> + Send;
+    ) -> impl Future<Output = Result<ApiKey, SecretError>> + Send;
 
     /// A value of a Secret whose owner allows this use in the project.
     fn source_secret(
@@ -84,14 +96,14 @@ pub trait Kubernetes: Send + Sync + 'static {
         namespace: &str,
         wanted: &CredentialUse,
         project_id: i64,
-    ) -> impl Future<Output = Result<Result<SecretString, SecretRefused>, KubernetesError>> + Send;
+    ) -> impl Future<Output = Result<SecretString, SecretError>> + Send;
 
     /// A value of a Secret with the label for notifications.
     fn notification_secret(
         &self,
         namespace: &str,
         secret: &SecretKeyRef,
-    ) -> impl Future<Output = Result<Result<SecretValue, SecretRefused>, KubernetesError>> + Send;
+    ) -> impl Future<Output = Result<SecretValue, SecretError>> + Send;
 
     /// Whether the admission policies that make an annotation an approval are in effect.
     fn approval_guard(&self)

@@ -29,7 +29,7 @@ fn a_text_is_explained_with_cause_rule_and_advice() {
          Cause       OperatorAction (Somebody stopped the run in PostHog. Not a failure)\n\
          Confidence  High\n\
          Why         rule posthog/cancelled\n\
-         What to do  Nothing to do: this is a note and no failure.\n"
+         What to do  Nothing to do: this is a note, not a failure.\n"
     );
 }
 
@@ -74,7 +74,7 @@ fn a_running_table_is_explained_with_the_phase_of_its_run_and_the_evidence() {
         "Phase loading",
         "newest run: Running, 4000 rows",
         "newest activity in the table's log: ",
-        "PostHog works: a run of fine completed at ",
+        "PostHog works: fine completed a run at ",
         "What to do Nothing.",
     ] {
         assert!(words.contains(expected), "{expected}: {words}");

@@ -17,7 +17,9 @@ use warehouse_sync_operator::{
     observe::{ApprovalGuard, Rival},
     posthog::ApiKey,
     report::{
-        Kubernetes, KubernetesError, events::Notice, kubernetes::SecretRefused,
+        Kubernetes, KubernetesError,
+        events::Notice,
+        kubernetes::{SecretError, SecretRefused},
         notifications::channel::SecretValue,
     },
 };
@@ -270,25 +272,23 @@ impl Kubernetes for Cluster {
         }
     }
 
-    async fn api_key(
-        &self,
-        _: &str,
-        _: &SecretKeyRef,
-    ) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
+    async fn api_key(&self, _: &str, _: &SecretKeyRef) -> Result<ApiKey, SecretError> {
         let state = self.state.lock().unwrap();
         if state.fails_secrets {
-            return Err(KubernetesError::Failed {
+            let error = KubernetesError::Failed {
                 what: "get the Secret".into(),
                 reason: "away".into(),
-            });
+            };
+            return Err(error.into());
         }
         if state.lacks_api_key {
-            return Ok(Err(SecretRefused {
+            let refused = SecretRefused {
                 reason: Reason::SecretMissing,
                 message: "it is missing".into(),
-            }));
+            };
+            return Err(refused.into());
         }
-        Ok(Ok(ApiKey::new(KEY.as_bytes()).unwrap()))
+        Ok(ApiKey::new(KEY.as_bytes()).unwrap())
     }
 
     async fn source_secret(
@@ -296,29 +296,29 @@ impl Kubernetes for Cluster {
         namespace: &str,
         wanted: &CredentialUse,
         project_id: i64,
-    ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
+    ) -> Result<SecretString, SecretError> {
         let state = self.state.lock().unwrap();
         let at = &wanted.secret_ref;
         let named = |secret: &&Secret| secret.metadata.name.as_deref() == Some(&at.name);
         let secret = state.secrets.iter().find(named);
         let wanted_for = Use::Source { project_id, wanted };
-        Ok(released::value(secret, namespace, at, wanted_for))
+        Ok(released::value(secret, namespace, at, wanted_for)?)
     }
 
     async fn notification_secret(
         &self,
         namespace: &str,
         wanted: &SecretKeyRef,
-    ) -> Result<Result<SecretValue, SecretRefused>, KubernetesError> {
+    ) -> Result<SecretValue, SecretError> {
         let state = self.state.lock().unwrap();
         let named = |secret: &&Secret| secret.metadata.name.as_deref() == Some(&wanted.name);
         let secret = state.secrets.iter().find(named);
-        let value = released::value(secret, namespace, wanted, Use::Notification);
+        let value = released::value(secret, namespace, wanted, Use::Notification)?;
         let version = secret.and_then(|secret| secret.metadata.resource_version.clone());
-        Ok(value.map(|value| SecretValue {
+        Ok(SecretValue {
             value,
             version: version.unwrap_or_default(),
-        }))
+        })
     }
 
     fn rivals(&self, _: &PolicyRef, _: &Project) -> Vec<Arc<Rival>> {

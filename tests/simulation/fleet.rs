@@ -23,7 +23,7 @@ use warehouse_sync_operator::{
     report::{
         Kubernetes, KubernetesError, Metrics, Story,
         events::Notice,
-        kubernetes::SecretRefused,
+        kubernetes::SecretError,
         notifications::{Outbox, channel::SecretValue},
     },
 };
@@ -168,12 +168,8 @@ impl Kubernetes for Policies {
         self.all[at].apply_status(at, version, status).await
     }
 
-    async fn api_key(
-        &self,
-        _: &str,
-        _: &SecretKeyRef,
-    ) -> Result<Result<ApiKey, SecretRefused>, KubernetesError> {
-        Ok(Ok(ApiKey::new(b"phx_demo").unwrap()))
+    async fn api_key(&self, _: &str, _: &SecretKeyRef) -> Result<ApiKey, SecretError> {
+        Ok(ApiKey::new(b"phx_demo").unwrap())
     }
 
     async fn source_secret(
@@ -181,7 +177,7 @@ impl Kubernetes for Policies {
         _: &str,
         _: &CredentialUse,
         _: i64,
-    ) -> Result<Result<SecretString, SecretRefused>, KubernetesError> {
+    ) -> Result<SecretString, SecretError> {
         panic!("no policy here has credentials")
     }
 
@@ -189,7 +185,7 @@ impl Kubernetes for Policies {
         &self,
         _: &str,
         _: &SecretKeyRef,
-    ) -> Result<Result<SecretValue, SecretRefused>, KubernetesError> {
+    ) -> Result<SecretValue, SecretError> {
         panic!("no policy here tells anybody")
     }
 

@@ -428,11 +428,15 @@ fn notifications() -> Vec<String> {
         version: "1".into(),
     };
     let receiver = &policy.notifications[0];
-    let wrong = ["ftp://x", "https://other.example.com/x"]
-        .map(|url| channel::open(receiver, "n", &held(url), None, &hosts).unwrap_err());
+    let wrong = ["ftp://x", "https://other.example.com/x"].map(|url| {
+        channel::open(receiver, "n", &held(url), None, &hosts)
+            .unwrap_err()
+            .to_string()
+    });
     let mut channels = Channels::default();
     let slack = held("https://hooks.slack.com/services/x");
-    channels.add(receiver, channel::open(receiver, "n", &slack, None, &hosts));
+    let channel = channel::open(receiver, "n", &slack, None, &hosts);
+    channels.add(receiver, channel.map_err(|error| error.to_string()));
     let situations = [
         waiting("AwaitingApproval"),
         incident("Escalated", &json!([])),

@@ -142,6 +142,46 @@ impl Channels {
     }
 }
 
+/// Why the values of its Secrets make no receiver.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiverError {
+    /// The URL cannot be used.
+    #[error(
+        "{at} is not the URL of a receiver: use https://HOST/… without a user name (the URL is never shown)"
+    )]
+    NotAUrl {
+        /// The Secret and its key.
+        at: String,
+    },
+    /// The operator may not send to its host. Without the host: it may be part of the secret.
+    #[error(
+        "The host of the URL in {at} is not allowed by --allowed-notify-host ({allowed}). To allow it, start the operator \
+         with --allowed-notify-host=HOST; this prints the host: {command}"
+    )]
+    HostNotAllowed {
+        /// The Secret and its key.
+        at: String,
+        /// The hosts that are allowed.
+        allowed: String,
+        /// What prints the host.
+        command: String,
+    },
+    /// Nothing can be signed with the value.
+    #[error("{at} is not a signing key (whsec_ and 24 to 64 bytes in base64): {command}")]
+    NotASigningKey {
+        /// The Secret and its key.
+        at: String,
+        /// What replaces it.
+        command: String,
+    },
+    /// Webhooks are signed.
+    #[error("{receiver}: hmacSecretRef is missing")]
+    NoSigningKey {
+        /// The receiver.
+        receiver: String,
+    },
+}
+
 /// The receiver of `notification`, from the values of its Secrets.
 pub fn open(
     notification: &Notification,
@@ -149,22 +189,21 @@ pub fn open(
     url: &SecretValue,
     signing: Option<&SecretValue>,
     hosts: &HostList,
-) -> Result<Channel, String> {
+) -> Result<Channel, ReceiverError> {
     let at = place(&notification.secret_ref);
     let Some(address) = Address::parse(url.value.expose_secret()) else {
-        return Err(format!(
-            "{at} is not the URL of a receiver: use https://HOST/… without a user name (the URL is never shown)"
-        ));
+        return Err(ReceiverError::NotAUrl { at });
     };
     if hosts.check(address.host()).is_err() {
         let SecretKeyRef { name, key } = &notification.secret_ref;
-        // Without the host: it may be part of the secret.
-        return Err(format!(
-            "The host of the URL in {at} is not allowed by --allowed-notify-host ({}). To allow it, start the operator \
-             with --allowed-notify-host=HOST; this prints the host: kubectl get secret {name} -n {namespace} -o jsonpath='{{.data.{}}}' | base64 -d | cut -d/ -f3",
-            hosts.in_words(),
-            key.replace('.', "\\.")
-        ));
+        let key = key.replace('.', "\\.");
+        return Err(ReceiverError::HostNotAllowed {
+            at,
+            allowed: hosts.in_words().to_string(),
+            command: format!(
+                "kubectl get secret {name} -n {namespace} -o jsonpath='{{.data.{key}}}' | base64 -d | cut -d/ -f3"
+            ),
+        });
     }
     let signing_key = match (notification.type_, signing, &notification.hmac_secret_ref) {
         (NotificationType::Slack, ..) => None,
@@ -173,7 +212,8 @@ pub fn open(
             Some(key.ok_or_else(|| wrong_key(at, namespace))?)
         }
         (NotificationType::Webhook, ..) => {
-            return Err(format!("{}: hmacSecretRef is missing", name(notification)));
+            let receiver = name(notification);
+            return Err(ReceiverError::NoSigningKey { receiver });
         }
     };
     let versions = [
@@ -189,13 +229,15 @@ pub fn open(
     })
 }
 
-fn wrong_key(at: &SecretKeyRef, namespace: &str) -> String {
+fn wrong_key(at: &SecretKeyRef, namespace: &str) -> ReceiverError {
     let SecretKeyRef { name, key } = at;
-    format!(
-        "{} is not a signing key (whsec_ and 24 to 64 bytes in base64): kubectl patch secret {name} -n {namespace} \
-         -p '{{\"stringData\":{{\"{key}\":\"whsec_'$(openssl rand -base64 32)'\"}}}}'",
-        place(at)
-    )
+    ReceiverError::NotASigningKey {
+        at: place(at),
+        command: format!(
+            "kubectl patch secret {name} -n {namespace} \
+             -p '{{\"stringData\":{{\"{key}\":\"whsec_'$(openssl rand -base64 32)'\"}}}}'"
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -226,7 +268,7 @@ mod tests {
         HostList::new(&["hooks.slack.com".into(), "[::1]".into()], false)
     }
 
-    fn opened(url: &str) -> Result<Channel, String> {
+    fn opened(url: &str) -> Result<Channel, ReceiverError> {
         open(&slack(), "n", &held(url), None, &hosts())
     }
 
@@ -257,7 +299,7 @@ mod tests {
             "https://2130706433/canary",
             "https://169.254.169.254/canary",
         ] {
-            let said = opened(url).unwrap_err();
+            let said = opened(url).unwrap_err().to_string();
             assert!(!said.contains("canary") && !said.contains("evil"), "{said}");
             assert!(said.contains("key \"url\" of Secret hook"), "{said}");
         }
@@ -285,7 +327,9 @@ mod tests {
             ..slack()
         };
         let url = held("https://hooks.slack.com/");
-        let said = open(&webhook, "n", &url, Some(&held("canary")), &hosts()).unwrap_err();
+        let said = open(&webhook, "n", &url, Some(&held("canary")), &hosts())
+            .unwrap_err()
+            .to_string();
         assert!(said.contains("kubectl patch secret hook -n n"), "{said}");
         assert!(!said.contains("canary"), "{said}");
         assert!(open(&webhook, "n", &url, None, &hosts()).is_err());
