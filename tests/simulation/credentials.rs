@@ -168,7 +168,7 @@ fn credentials_that_posthog_takes_and_the_source_rejects_are_not_repeated() {
     assert_eq!(status.findings[0].cause, RootCause::CredentialsInvalid);
     let said = next_actions(&world);
     assert!(
-        said.contains("PostHog took it") && said.contains("Rotate it"),
+        said.contains("PostHog accepted it") && said.contains("Rotate it"),
         "{said}"
     );
 }
@@ -429,7 +429,7 @@ fn nothing_is_given_on_reads_that_have_become_stale() {
     run(&mut world, 30);
     assert_eq!(patches(&world), 0);
     let status = serde_json::to_string(&world.status()).unwrap();
-    let said = "was read so long ago that it may have changed (guard Facts)";
+    let said = "read too long ago and may have changed (guard Facts)";
     assert!(status.contains(said), "{status}");
     world.simulator.lock().unwrap().clear_faults();
     run(&mut world, 30);
@@ -550,7 +550,7 @@ fn a_registration_that_fails_with_200_is_told_and_not_repeated_until_something_c
     assert_eq!(world.count("create_webhook"), 1);
     let said = next_actions(&world);
     assert!(
-        said.contains("lacks the permission to make webhooks") && said.contains("not tried again"),
+        said.contains("lacks the permission to make webhooks") && said.contains("Not tried again"),
         "{said}"
     );
     world

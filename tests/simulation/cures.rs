@@ -251,7 +251,7 @@ fn a_repair_is_proposed_only_once_the_database_lets_it_succeed() {
         assert_eq!(repair(&world), None, "{lacks}");
         let said = only(&world).next_action;
         assert!(
-            said.contains("RepairCdc; held") && said.contains("prerequisites"),
+            said.contains("RepairCdc held") && said.contains("prerequisite"),
             "{said}"
         );
         cdc(&world, |cdc| {
@@ -279,7 +279,7 @@ fn an_approved_repair_waits_while_the_database_would_refuse_it() {
     run(&mut world, 60);
     let waits = by_id(&world, &approved.id);
     assert_eq!(waits.phase, Phase::Approved, "{}", waits.message);
-    assert!(waits.message.contains("prerequisites"), "{}", waits.message);
+    assert!(waits.message.contains("prerequisite"), "{}", waits.message);
     assert_eq!(world.count("repair_cdc"), 0);
     cdc(&world, |cdc| cdc.errors.clear());
     run(&mut world, 3 * 60);

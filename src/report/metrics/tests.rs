@@ -102,6 +102,7 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     let metrics = Metrics::default();
     metrics.posthog("list sources", "2xx", Duration::from_millis(20));
     metrics.kubernetes("get_lease", "ok", Duration::from_millis(20));
+    metrics.namespace_missing("n", true);
     let labels = NotificationLabels {
         r#type: "Escalated",
         outcome: "delivered",
