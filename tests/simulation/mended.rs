@@ -118,7 +118,7 @@ fn a_source_that_refused_and_answers_again_brings_its_table_back() {
         assert!(watch.refused.is_some() && watch.mended.is_none(), "{text}");
         assert_eq!((enabled(&world), world.count("reload")), (0, 0), "{text}");
         assert!(proposals(&world).is_empty());
-        assert!(next_action(&world).contains("mend the cause"), "{text}");
+        assert!(next_action(&world).contains("fix the cause"), "{text}");
         source_says(&world, None);
         run(&mut world, 3 * 60);
         assert_eq!((enabled(&world), world.count("reload")), (1, 1), "{text}");
