@@ -481,8 +481,9 @@ fn after_a_wait_that_is_too_long_the_report_says_what_is_missing() {
         "{notes:?}"
     );
     assert!(
-        notes[1]
-            .starts_with("The runs of 2 tables could not be read (list jobs: PostHog rate limits this key (429)"),
+        notes[1].starts_with(
+            "The runs of 2 tables could not be read (list jobs: PostHog rate limits this key (429)"
+        ),
         "{notes:?}"
     );
 }

@@ -373,10 +373,11 @@ fn no_label_names_an_object() {
         .into_values()
         .flat_map(|(_, labels)| labels)
         .collect();
+    // `listed`: the namespaces of --namespace.
     let bounded = [
-        "action", "call", "cause", "feature", "guard", "healthy", "kind", "limit", "mode", "type",
-        "outcome", "phase", "ready", "reason", "severity", "shown", "step", "verdict", "version",
-        "window",
+        "action", "call", "cause", "feature", "guard", "healthy", "kind", "limit", "listed",
+        "mode", "type", "outcome", "phase", "ready", "reason", "severity", "shown", "step",
+        "verdict", "version", "window",
     ];
     let unknown: Vec<_> = labels
         .iter()
