@@ -199,7 +199,7 @@ pub fn open(
         let key = key.replace('.', "\\.");
         return Err(ReceiverError::HostNotAllowed {
             at,
-            allowed: hosts.in_words().to_string(),
+            allowed: hosts.in_words().clone(),
             command: format!(
                 "kubectl get secret {name} -n {namespace} -o jsonpath='{{.data.{key}}}' | base64 -d | cut -d/ -f3"
             ),

@@ -50,6 +50,10 @@ impl Default for InstanceSpec {
 
 /// What tells a PostHog of today from one of August 2025.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a feature that a version of PostHog has or lacks by itself"
+)]
 pub struct Api {
     /// Keys with scopes are let in, not only those without.
     pub scoped_keys: bool,
