@@ -179,7 +179,7 @@ fn deleted_data_that_does_not_come_again_is_late() {
     world.run_for(SignedDuration::from_mins(10));
     let id = world.schema_id("a");
     simulator(&world, |posthog| {
-        posthog.set_status(&id, None, None).unwrap()
+        posthog.set_status(&id, None, None).unwrap();
     });
     change(&world, &id, |schema| {
         schema.raw = serde_json::json!({"last_synced_at": null, "table": null})

@@ -51,7 +51,7 @@ fn only(world: &World) -> Finding {
 fn repair(world: &World) -> Option<Proposal> {
     let proposals = world.status().proposals.into_iter();
     proposals
-        .filter(|proposal| proposal.is_open())
+        .filter(Proposal::is_open)
         .find(|proposal| proposal.action == ProposedAction::RepairCdc)
 }
 

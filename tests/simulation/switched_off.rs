@@ -33,7 +33,7 @@ fn four(spec: &str) -> World {
 fn vanish(world: &World, names: &[&str]) {
     for name in names {
         change(world, &world.schema_id(name), |schema| {
-            schema.table_gone = true
+            schema.table_gone = true;
         });
     }
     discover(world);
@@ -50,7 +50,7 @@ fn switch_off(world: &World, names: &[&str]) {
     for name in names {
         let id = world.schema_id(name);
         simulator(world, |posthog| {
-            posthog.set_should_sync(&id, false).unwrap()
+            posthog.set_should_sync(&id, false).unwrap();
         });
     }
 }
@@ -97,7 +97,7 @@ fn tables_that_are_switched_on_again_are_forgotten() {
     let id = world.schema_id("a");
     change(&world, &id, |schema| schema.table_gone = false);
     simulator(&world, |posthog| {
-        posthog.set_should_sync(&id, true).unwrap()
+        posthog.set_should_sync(&id, true).unwrap();
     });
     world.run_for(MINUTES);
     is_quiet(&world.status());
@@ -212,7 +212,7 @@ fn a_table_that_comes_back_stays_off_and_that_is_said() {
     world.run_for(MINUTES);
     world.restart();
     change(&world, &world.schema_id("a"), |schema| {
-        schema.table_gone = false
+        schema.table_gone = false;
     });
     world.run_for(SignedDuration::from_hours(7));
     let status = world.status();

@@ -341,7 +341,7 @@ fn says(finding: &Finding, table: &Arrival) -> bool {
     } = table;
     let affected = finding.affected.as_ref();
     let affects = affected.is_some_and(|affected| {
-        let cut_off = affected.schemas.len() as i64 != affected.count;
+        let cut_off = i64::try_from(affected.schemas.len()) != Ok(affected.count);
         cut_off || affected.schemas.iter().any(|one| one.ends_with(name))
     });
     finding.severity != Severity::Info
