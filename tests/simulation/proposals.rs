@@ -334,7 +334,7 @@ fn a_change_of_what_would_be_done_makes_another_proposal() {
     let mut world = world(&drifted(ONE), ENFORCE);
     let first = only(&world);
     change(&world, "a", |schema| {
-        let other = serde_json::json!([{"field": "changed_at", "field_type": "date"}]);
+        let other = serde_json::json!([{"field": "changed_at", "field_type": "timestamp"}]);
         schema
             .incremental_fields
             .insert("incremental_fields".to_owned(), other);
