@@ -25,7 +25,8 @@ pub fn assert_one_cancel_and_one_reload(env: &Env) {
     let cancels: Vec<_> = simulator
         .requests()
         .iter()
-        .filter(|r| r.path.ends_with("/cancel/") && r.status.is_some())
+        // A GET asks whether runs can be cancelled.
+        .filter(|r| r.method == "POST" && r.path.ends_with("/cancel/") && r.status.is_some())
         .collect();
     assert_eq!(cancels.len(), 1, "{cancels:?}");
     let started = simulator.reloads_that_started(&id);
