@@ -66,7 +66,7 @@ fn a_passing_failure_is_reloaded_once_after_a_pause_and_recovers() {
     let mut world = world(&sources(&[failed("a", "1m", PASSING, WORKS)]), ENFORCE);
     run(&mut world, 8);
     assert_eq!(world.count("reload"), 0, "the pause is ten minutes");
-    assert!(held(&world).contains("limits.backoff: attempt 1 at"));
+    assert!(held(&world).contains("limits.backoff: attempt 1 not before"));
     run(&mut world, 30);
     assert_eq!(world.count("reload"), 1);
     let status = world.status();
@@ -131,7 +131,11 @@ fn attempts_are_counted_across_restarts_wait_ever_longer_and_end_with_a_person()
     run(&mut world, 10);
     world.restart();
     assert_eq!(world.status().incidents[0].step, Step::BackOff);
-    assert!(held(&world).contains("attempt 2 at"), "{}", held(&world));
+    assert!(
+        held(&world).contains("attempt 2 not before"),
+        "{}",
+        held(&world)
+    );
     run(&mut world, 15);
     assert_eq!(world.count("reload"), 2);
     world.restart();
@@ -437,7 +441,7 @@ fn policies_that_start_in_the_same_second_do_not_exceed_the_operators_cap() {
         let held = (0..3).filter_map(|number| fleet.status(number).next_action?.blocked_by);
         let held: Vec<String> = held.collect();
         assert!(
-            held.len() == 1 && held[0].contains("--max-actions-per-hour of the operator"),
+            held.len() == 1 && held[0].contains("--max-actions-per-hour, for all policies"),
             "{held:?}"
         );
         fleet.run_for(SignedDuration::from_mins(30));

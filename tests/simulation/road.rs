@@ -50,7 +50,7 @@ fn a_cancel_is_sent_at_once_and_never_again_for_the_same_job_although_status_has
     world.run_for(SignedDuration::from_hours(20));
     assert_eq!(world.count("cancel"), 1);
     let status = serde_json::to_string(&world.status()).unwrap();
-    let said = "this job was cancelled before: no job is cancelled twice (guard Facts)";
+    let said = "not cancelled again: this run was cancelled before (guard Facts)";
     assert!(status.contains(said), "{status}");
 }
 
@@ -75,7 +75,7 @@ fn nothing_is_cancelled_while_the_run_that_proves_that_posthog_works_is_not_list
     assert_eq!(world.count("cancel"), 0);
     let status = serde_json::to_string(&world.status()).unwrap();
     assert!(
-        status.contains("is not listed just now (guard Facts)"),
+        status.contains("is currently not listed (guard Facts)"),
         "{status}"
     );
     simulator(&world, Simulator::clear_faults);
@@ -93,7 +93,7 @@ fn nor_is_a_run_of_which_a_person_approved_the_cancel() {
     assert_eq!(world.count("cancel"), 0);
     let said = world.status().proposals[0].message.clone();
     assert!(
-        said.contains("is not listed just now (guard Facts)"),
+        said.contains("is currently not listed (guard Facts)"),
         "{said}"
     );
     simulator(&world, Simulator::clear_faults);
@@ -109,7 +109,7 @@ fn nothing_is_sent_if_the_intent_took_so_long_that_the_reads_are_stale() {
     assert_eq!(world.count("reload"), 0);
     let send = world.status().incidents[0].sends[0].clone();
     assert_eq!(send.fate, Some(Fate::NotSent));
-    assert!(send.detail.contains("read so long ago"), "{}", send.detail);
+    assert!(send.detail.contains("read too long ago"), "{}", send.detail);
     world.run_for(SignedDuration::from_mins(30));
     assert_eq!(world.count("reload"), 1);
 }
@@ -138,7 +138,7 @@ fn a_reconcile_that_loses_leadership_after_a_call_intends_nothing_more() {
 #[test]
 fn a_table_on_which_another_policy_of_this_process_acts_is_left_to_it() {
     let mut fleet = Fleet::with(FAILED, &[ENFORCE, ENFORCE], |_| 12345, true);
-    let held = "another policy acts on this table just now (guard Owner)";
+    let held = "another policy is acting on this table (guard Owner)";
     let said = (0..30).any(|_| {
         fleet.run_for(SignedDuration::from_mins(1));
         let statuses = [0, 1].map(|number| serde_json::to_string(&fleet.status(number)).unwrap());
