@@ -209,7 +209,7 @@ fn on_sources() -> Vec<Exchange> {
                     answer,
                     Answer::Refreshed(Refreshed {
                         added: Lax::Is(1),
-                        deleted: Lax::Is(1)
+                        deleted: Lax::Is(0)
                     })
                 )
             },
