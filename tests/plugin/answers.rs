@@ -19,7 +19,7 @@ fn an_approval_is_the_users_own_name_and_survives_flux() {
     let key = format!("approve.warehousesync.dev/{}", proposal.id);
     assert_eq!(env.annotation(&key).as_deref(), Some("alice@example.com"));
     for shown in [
-        "wipe orders and import it anew",
+        "wipe orders and import it again",
         "deletes all 1200 rows",
         "Postgres prod orders",
     ] {

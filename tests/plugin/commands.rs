@@ -104,7 +104,7 @@ fn show_prints_a_proposal_in_full() {
     for shown in [
         "The column amount changed its type",
         "invalid input syntax for type bigint",
-        "1. wipe orders and import it anew",
+        "1. wipe orders and import it again",
         "Loses data Yes",
         "OutcomeUnknown Why no new job came",
         "on-behalf:ann (not verified), observed 2026-11-23 06:10 UTC",

@@ -299,7 +299,7 @@ fn with_a_cluster_only_waiting_proposals_are_approved_and_kubectl_accepts_the_fi
     answer("rs-aaaaaaaaaaaaaaaaaaaaaaaaaa").refused("has no proposal");
     let ran = answer(&proposal.id[..8]).fine();
     assert!(
-        ran.words().contains("wipe orders and import it anew"),
+        ran.words().contains("wipe orders and import it again"),
         "{}",
         ran.err
     );
