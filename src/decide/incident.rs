@@ -12,7 +12,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::ownership::is_in_flight;
+use super::{late_cancel::is_near, ownership::is_in_flight, table::forbids_reload};
 use crate::{
     api::{
         Timings,
@@ -400,18 +400,11 @@ fn probably_hit(incident: &Incident, job: &Job, timings: &Timings) -> bool {
     let Some(cancel) = last(incident, Call::Cancel).filter(|_| is_first) else {
         return false;
     };
-    let soon_after = |at: Option<&Timestamp>| {
-        at.is_some_and(|at| {
-            let later = at.duration_since(cancel.started_at);
-            !later.is_negative() && later <= timings.settle
-        })
-    };
     match cancel.fate {
         None | Some(Fate::Unknown) => true,
         Some(Fate::NotSent) => false,
         Some(Fate::Accepted | Fate::Refused) => {
-            !found_nothing(cancel)
-                && (soon_after(job.created_at.get()) || soon_after(job.finished_at.get()))
+            !found_nothing(cancel) && is_near(job, cancel.started_at, timings.settle)
         }
     }
 }
@@ -475,11 +468,10 @@ fn found_new_job(incident: &mut Incident, facts: &Facts<'_>) -> bool {
 /// Why the table must not be reloaded, by its row in the list.
 fn not_to_be_reloaded(incident: &Incident, row: Option<&Schema>) -> Option<String> {
     let row = row?;
-    if row.should_sync == Lax::Is(false) {
-        return Some("syncing was switched off; not reloaded".to_owned());
+    if let Some(why) = forbids_reload(row) {
+        return Some(why.to_owned());
     }
     match row.status() {
-        SchemaStatus::Billing => Some("billing holds the table back; not reloaded".to_owned()),
         // A stale table has had this status all the time.
         SchemaStatus::Completed if Cause::of(incident.cause).reload != Reload::Stale => {
             Some("the table has completed; no reload needed".to_owned())
@@ -489,6 +481,7 @@ fn not_to_be_reloaded(incident: &Incident, row: Option<&Schema>) -> Option<Strin
         | SchemaStatus::Running
         | SchemaStatus::Failed
         | SchemaStatus::Paused
+        | SchemaStatus::Billing
         | SchemaStatus::Unknown => None,
     }
 }

@@ -8,6 +8,7 @@ pub mod approval;
 pub mod gate;
 pub mod guards;
 pub mod incident;
+pub mod late_cancel;
 pub mod orders;
 pub mod ownership;
 pub mod plan;

@@ -1,8 +1,11 @@
-//! What syncing a table costs.
+//! What syncing a table costs, and what forbids to reload it.
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::posthog::wire::Schema;
+use crate::posthog::{
+    lax::Lax,
+    wire::{Schema, SchemaStatus},
+};
 
 /// How long a table that is synced in full is not reloaded again for being stale: each time costs all its rows.
 pub const IN_FULL_EVERY: SignedDuration = SignedDuration::from_hours(24);
@@ -17,6 +20,15 @@ pub fn is_wiped_when_switched_on(schema: &Schema) -> bool {
 #[must_use]
 pub fn costs_all_rows(schema: &Schema) -> bool {
     schema.syncs_by("full_refresh")
+}
+
+/// Why a table must not be reloaded whatever it is reloaded for, by its row in the list.
+#[must_use]
+pub fn forbids_reload(row: &Schema) -> Option<&'static str> {
+    if row.should_sync == Lax::Is(false) {
+        return Some("syncing was switched off; not reloaded");
+    }
+    (row.status() == SchemaStatus::Billing).then_some("billing holds the table back; not reloaded")
 }
 
 /// The times of full reloads that are still worth remembering.

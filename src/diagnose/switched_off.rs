@@ -47,39 +47,40 @@ struct Group<'a> {
     seen: Option<&'a WentOff>,
 }
 
-fn groups<'a>(known: &Known<'a>) -> Vec<Group<'a>> {
-    let snapshot = known.snapshot;
-    let selector = &known.policy.selector;
-    let mut groups = Vec::new();
-    for source in snapshot.selected_sources(selector) {
-        if !source.is_imported() {
-            continue;
-        }
-        let off = || {
-            source.schemas.iter().filter(|schema| {
-                schema.should_sync == Lax::Is(false) && selector.selects_schema(&schema.name)
-            })
-        };
-        let records = snapshot.changes.went_off.iter();
-        let records: Vec<&WentOff> = records.filter(|one| one.source_id == source.id).collect();
-        let is_in = |record: &WentOff, schema: &Schema| record.schema_ids.contains(&schema.id);
-        for record in &records {
-            let tables = off().filter(|schema| is_in(record, schema));
-            groups.push(Group {
-                source,
-                tables: tables.filter(|schema| !failed(schema)).collect(),
-                seen: Some(*record),
-            });
-        }
-        let unseen = off().filter(|schema| !records.iter().any(|record| is_in(record, schema)));
-        groups.push(Group {
-            source,
-            tables: unseen.filter(|schema| schema.is_painted()).collect(),
-            seen: None,
-        });
+fn groups<'a>(known: &Known<'a>) -> impl Iterator<Item = Group<'a>> {
+    let sources = known.snapshot.selected_sources(&known.policy.selector);
+    sources.flat_map(|source| groups_of(known, source))
+}
+
+fn groups_of<'a>(known: &Known<'a>, source: &'a Source) -> Vec<Group<'a>> {
+    if !source.is_imported() {
+        return Vec::new();
     }
-    groups.retain(|group| !group.tables.is_empty());
-    groups
+    let off = || {
+        source.schemas.iter().filter(|schema| {
+            schema.should_sync == Lax::Is(false)
+                && known.policy.selector.selects_schema(&schema.name)
+        })
+    };
+    let records = known.snapshot.changes.went_off.iter();
+    let records: Vec<&WentOff> = records.filter(|one| one.source_id == source.id).collect();
+    let is_in = |record: &WentOff, schema: &Schema| record.schema_ids.contains(&schema.id);
+    let seen = records.iter().map(|record| Group {
+        source,
+        tables: off()
+            .filter(|schema| is_in(record, schema) && !failed(schema))
+            .collect(),
+        seen: Some(*record),
+    });
+    let unseen = off().filter(|schema| !records.iter().any(|record| is_in(record, schema)));
+    let unseen = Group {
+        source,
+        tables: unseen.filter(|schema| schema.is_painted()).collect(),
+        seen: None,
+    };
+    seen.chain([unseen])
+        .filter(|group| !group.tables.is_empty())
+        .collect()
 }
 
 /// A table that is off after a failure: what is said of it rests on that.
@@ -89,8 +90,7 @@ fn failed(schema: &Schema) -> bool {
 
 /// The tables of which the source is to be asked whether it shows them.
 pub fn to_ask<'a>(known: &Known<'a>) -> Vec<&'a Schema> {
-    let groups = groups(known).into_iter();
-    groups
+    groups(known)
         .flat_map(|group| group.tables.into_iter().take(ASKED))
         .collect()
 }
@@ -164,37 +164,29 @@ impl Group<'_> {
         if who == Who::Person && !told {
             return None;
         }
-        let names = self.tables.iter();
-        let names: Vec<String> = names
-            .map(|schema| redact::one_line(&schema.name, NAME_CAP))
-            .collect();
-        let (cause, rule, advice) = advice(who);
-        let severity = self.severity(known, who);
-        let [one] = self.tables.as_slice() else {
-            return Some(Problem {
-                severity,
-                confidence: confidence(who),
-                since: by,
-                evidence: self.evidence(known),
-                affected: names,
-                advice,
-                ..self.of_source(cause, rule, self.message(known, who))
-            });
+        let name = |schema: &Schema| redact::one_line(&schema.name, NAME_CAP);
+        let (table, affected) = match self.tables.as_slice() {
+            [one] => (Some((one.id.clone(), name(one))), Vec::new()),
+            several => (None, several.iter().map(|schema| name(schema)).collect()),
         };
+        let (cause, rule, advice) = advice(who);
+        let title = redact::one_line(&self.source.title(), 80);
         Some(Problem {
-            table: Some((one.id.clone(), redact::one_line(&one.name, NAME_CAP))),
-            severity,
+            table,
+            affected,
+            severity: self.severity(known, who),
             confidence: confidence(who),
             since: by,
             evidence: self.evidence(known),
             advice,
-            ..self.of_source(cause, rule, self.message(known, who))
+            ..Problem::of_source(
+                title,
+                &self.source.id,
+                cause,
+                rule,
+                self.message(known, who),
+            )
         })
-    }
-
-    fn of_source(&self, cause: RootCause, rule: &'static str, message: String) -> Problem {
-        let title = redact::one_line(&self.source.title(), 80);
-        Problem::of_source(title, &self.source.id, cause, rule, message)
     }
 
     fn message(&self, known: &Known<'_>, who: Who) -> String {
@@ -297,30 +289,23 @@ const fn advice(who: Who) -> (RootCause, &'static str, Advice) {
 
 /// What somebody should know of tables that were switched off.
 pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
-    let groups = groups(known);
-    let mut problems: Vec<Problem> = groups
-        .iter()
+    groups(known)
         .filter_map(|group| group.problem(known))
-        .collect();
-    problems.extend(by_people(known));
-    problems
+        .chain(by_people(known))
+        .collect()
 }
 
 /// True if a source was switched off as a whole, so that it is not well though none of its tables fails.
 pub(super) fn is_off(known: &Known<'_>, source: &Source) -> bool {
-    let mut groups = groups(known).into_iter();
-    groups.any(|group| {
-        group.source.id == source.id
-            && group
-                .problem(known)
-                .is_some_and(|problem| problem.severity == Severity::Error)
-    })
+    let mut problems =
+        (groups_of(known, source).into_iter()).filter_map(|group| group.problem(known));
+    problems.any(|problem| problem.severity == Severity::Error)
 }
 
 /// What was seen to be switched off since the source was last known not to show it: what of it is remembered as gone.
 #[must_use]
 pub fn remembered(known: &Known<'_>) -> Vec<WentOff> {
-    let groups = groups(known);
+    let groups: Vec<Group<'_>> = groups(known).collect();
     let gone = |record: &WentOff| {
         let mut own = groups.iter();
         let own = own.find(|group| group.seen.is_some_and(|seen| std::ptr::eq(seen, record)));

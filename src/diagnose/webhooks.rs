@@ -139,10 +139,12 @@ fn refused(deliveries: &Deliveries) -> Option<Trouble> {
     let Deliveries { refused, others } = deliveries;
     let (bad, all) = (refused.len(), refused.len() + others.len());
     let (newest, _) = refused.first()?;
-    let severity = match () {
-        () if bad * 10 >= all * 9 => Severity::Error,
-        () if bad * 2 >= all => Severity::Warning,
-        () => return None,
+    let severity = if bad * 10 >= all * 9 {
+        Severity::Error
+    } else if bad * 2 >= all {
+        Severity::Warning
+    } else {
+        return None;
     };
     Some(Trouble {
         severity,

@@ -254,14 +254,19 @@ impl Changes {
             let Some(source) = sources.iter().find(|source| source.id == on.source_id) else {
                 continue;
             };
+            let off = source
+                .schemas
+                .iter()
+                .filter(|row| row.should_sync == Lax::Is(false) && !self.knows_off(&row.id));
+            let mut off = off.peekable();
+            // At nearly every poll: no need to read what was on.
+            if off.peek().is_none() {
+                continue;
+            }
             let is_on = |row: &Schema| row.should_sync == Lax::Is(true);
             let all = !source.schemas.iter().any(is_on);
             let was_on: HashSet<&str> = on.tables.split(' ').collect();
-            let off = source.schemas.iter().filter(|row| {
-                row.should_sync == Lax::Is(false)
-                    && was_on.contains(SourceOn::short(&row.id))
-                    && !self.knows_off(&row.id)
-            });
+            let off = off.filter(|row| was_on.contains(SourceOn::short(&row.id)));
             let off = off.map(|row| row.id.clone()).collect();
             self.add_off(&source.id, off, None, all, now);
         }

@@ -203,7 +203,7 @@ impl Instance {
         self.unfamiliar.iter().map(|(kind, names)| (*kind, names))
     }
 
-    /// How many names of this kind are not known, at most [`MOST_NAMES`].
+    /// How many names of this kind are not known, at most 20.
     #[must_use]
     pub fn count(&self, kind: UnfamiliarKind) -> usize {
         self.unfamiliar.get(&kind).map_or(0, BTreeSet::len)

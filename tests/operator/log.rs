@@ -32,6 +32,14 @@ fn decisions(operator: &Operator) -> Vec<Value> {
     lines.filter(|line| line["event"].is_string()).collect()
 }
 
+const JSON_LOG: [&str; 5] = [
+    "--allow-http-loopback",
+    "--time-factor",
+    "600",
+    "--log-format",
+    "json",
+];
+
 fn of<'a>(decisions: &'a [Value], schema: &str) -> Vec<&'a Value> {
     decisions
         .iter()
@@ -46,16 +54,24 @@ fn events(lines: &[&Value]) -> Vec<String> {
         .collect()
 }
 
+/// Waits until the list was asked for this many times more, also if it was refused.
+fn wait_for_more_polls(env: &Env, wanted: usize) {
+    let polls = || env.count("GET", "/external_data_sources");
+    let before = polls();
+    wait_until("more polls", || {
+        let more = polls() - before;
+        if more >= wanted {
+            Ok(())
+        } else {
+            Err(format!("{more} of {wanted}"))
+        }
+    });
+}
+
 #[test]
 fn the_log_shows_each_step_of_an_incident_and_then_is_silent() {
     let env = Env::new(TROUBLE);
-    let operator = env.operator_with(&[
-        "--allow-http-loopback",
-        "--time-factor",
-        "600",
-        "--log-format",
-        "json",
-    ]);
+    let operator = env.operator_with(&JSON_LOG);
     env.apply(&env.policy("p", "mode: Enforce, remediation: {reloadStale: 'Off'}"))
         .unwrap();
     let status = env.wait_for("p", "the end of the incident and a proposal", |status| {
@@ -123,16 +139,7 @@ fn the_log_shows_each_step_of_an_incident_and_then_is_silent() {
 
     let log = operator.log();
     assert!(!log.contains("phx_"), "a key is in the log");
-    let lists = |env: &Env| env.count("GET", "/external_data_sources");
-    let so_far = lists(&env);
-    wait_until("three more polls", || {
-        let more = lists(&env) - so_far;
-        if more >= 3 {
-            Ok(())
-        } else {
-            Err(format!("{more} of {so_far}"))
-        }
-    });
+    wait_for_more_polls(&env, 3);
     let after = operator.log();
     assert_eq!(
         after.strip_prefix(&log),
@@ -144,13 +151,7 @@ fn the_log_shows_each_step_of_an_incident_and_then_is_silent() {
 #[test]
 fn an_error_is_logged_once_and_again_only_when_it_changes() {
     let env = Env::new("sources: []");
-    let operator = env.operator_with(&[
-        "--allow-http-loopback",
-        "--time-factor",
-        "600",
-        "--log-format",
-        "json",
-    ]);
+    let operator = env.operator_with(&JSON_LOG);
     env.apply(&env.policy("p", "").replace("api-key}", "no-such-key}"))
         .unwrap();
     env.wait_for_reason("p", "Ready", "SecretKeyMissing");
@@ -158,16 +159,7 @@ fn an_error_is_logged_once_and_again_only_when_it_changes() {
     env.apply(&env.policy("p", "")).unwrap();
     env.wait_for_reason("p", "Ready", "KeyRejected");
     operator.wait_for_log("KeyRejected");
-    let refused = |env: &Env| env.count("GET", "/external_data_sources");
-    let so_far = refused(&env);
-    wait_until("two more refusals", || {
-        let more = refused(&env) - so_far;
-        if more >= 2 {
-            Ok(())
-        } else {
-            Err(more.to_string())
-        }
-    });
+    wait_for_more_polls(&env, 2);
     let told = decisions(&operator);
     let obstacles: Vec<&str> = told
         .iter()

@@ -8,11 +8,9 @@ use crate::{
         proposal::{Execution, Proposal, ProposedAction, ProposedCall},
         status::Fate,
     },
+    decide::late_cancel::is_near,
     observe::Look,
-    posthog::{
-        lax::Lax,
-        wire::{Job, JobStatus, Schema, SchemaStatus},
-    },
+    posthog::wire::{Job, JobStatus},
 };
 
 /// True for a reload that started no run and is sent again, at the same times as in an incident.
@@ -44,30 +42,14 @@ pub fn is_to_be_seen(proposal: &Proposal) -> bool {
     })
 }
 
-/// Why the table must not be reloaded, by its row in the list.
-#[must_use]
-pub fn not_to_be_reloaded(row: &Schema) -> Option<&'static str> {
-    if row.should_sync == Lax::Is(false) {
-        return Some("syncing was switched off; not reloaded");
-    }
-    (row.status() == SchemaStatus::Billing).then_some("billing holds the table back; not reloaded")
-}
-
 /// The run after the cancelled one, if it was stopped, probably by the operator's own cancel, which `PostHog` handled late.
 #[must_use]
 pub fn hit<'a>(execution: &Execution, look: &'a Look, settle: SignedDuration) -> Option<&'a Job> {
     let cancel = execution.steps.first()?;
     let job = look.first_after(execution.job_before.as_deref()).ok()??;
-    let soon_after = |at: Option<&Timestamp>| {
-        at.is_some_and(|at| {
-            let later = at.duration_since(cancel.started_at);
-            !later.is_negative() && later <= settle
-        })
-    };
-    let is_near = soon_after(job.created_at.get()) || soon_after(job.finished_at.get());
     let ours = match cancel.fate {
         None | Some(Fate::Unknown) => true,
-        Some(Fate::Accepted) => is_near,
+        Some(Fate::Accepted) => is_near(job, cancel.started_at, settle),
         Some(Fate::Refused | Fate::NotSent) => false,
     };
     (job.status() == JobStatus::Failed && job.was_stopped() && ours).then_some(job)

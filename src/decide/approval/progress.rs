@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    after_cancel::{self, left_to_do, not_to_be_reloaded, reload_is_due},
+    after_cancel::{self, left_to_do, reload_is_due},
     approved::Approved,
     facts,
     proof::{self, Proof},
@@ -15,7 +15,7 @@ use crate::{
         proposal::{ExecutedStep, Execution, Material, Phase, Proposal, ProposedAction},
         status::Fate,
     },
-    decide::{gate::Closed, proposal::steps},
+    decide::{gate::Closed, proposal::steps, table::forbids_reload},
     diagnose::{Diagnosis, Known},
     observe::{Live, Newest},
     posthog::redact,
@@ -227,7 +227,7 @@ impl Case<'_> {
         let Some(row) = self.live.row(&self.proposal.target.schema_id) else {
             return self.say("waiting for the table to be readable".to_owned());
         };
-        match not_to_be_reloaded(&row) {
+        match forbids_reload(&row) {
             Some(why) => {
                 let message = self.with_steps_done(why.to_owned(), place);
                 self.become_(Phase::OutcomeUnknown, message)
