@@ -393,11 +393,18 @@ pub struct LostSlot {
 pub struct SourceOn {
     /// Id of the source in PostHog.
     pub source_id: String,
+    /// Name of the source.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
     /// How many of its tables are on.
     pub count: i64,
     /// The last eight characters of the ids of these tables; not all if there are too many.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tables: String,
+    /// About how many rows each of these tables has, in the same order: two digits and a power of ten; `-` for less than
+    /// 100 rows, or if it is unknown. Updated when a number is far off.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rows: String,
 }
 
 impl SourceOn {
@@ -406,6 +413,52 @@ impl SourceOn {
     pub fn short(id: &str) -> &str {
         let from = id.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
         &id[from..]
+    }
+
+    /// The tables, as far as they are remembered, each with about how many rows it had.
+    pub fn each(&self) -> impl Iterator<Item = (&str, Option<i64>)> {
+        let mut rows = self.rows.split(' ');
+        self.tables
+            .split_ascii_whitespace()
+            .map(move |id| (id, rows.next().and_then(AboutRows::read)))
+    }
+}
+
+/// A number of rows as it is remembered: rounded, so that a table that grows is not written at each sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AboutRows;
+
+impl AboutRows {
+    /// The fewest rows that are remembered: a small table loses half of its rows easily.
+    const FEWEST: i64 = 100;
+
+    /// The number that a word stands for.
+    fn read(word: &str) -> Option<i64> {
+        let (digits, zeros) = word.split_once('e')?;
+        let (digits, zeros): (i64, u32) = (digits.parse().ok()?, zeros.parse().ok()?);
+        digits.checked_mul(10_i64.checked_pow(zeros)?)
+    }
+
+    /// The word for `rows`, unless they are still near those that were written `before`.
+    #[must_use]
+    pub fn word(rows: Option<i64>, before: Option<i64>) -> String {
+        let Some(rows) = rows.or(before).filter(|rows| *rows >= Self::FEWEST) else {
+            return "-".to_owned();
+        };
+        let near = |before: &i64| (before - before / 4..=before + before / 2).contains(&rows);
+        let mut digits = before.filter(near).unwrap_or(rows);
+        let mut zeros = 0_u32;
+        while digits >= 100 {
+            digits /= 10;
+            zeros += 1;
+        }
+        format!("{digits}e{zeros}")
+    }
+
+    /// The fewest that a table had of which `about` is remembered.
+    #[must_use]
+    pub const fn at_least(about: i64) -> i64 {
+        about - about / 4
     }
 }
 
@@ -430,6 +483,9 @@ pub struct WentOff {
     /// Whether the source was found to lack them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gone: bool,
+    /// The last eight characters of the ids of those that the source was found to lack, as far as it was asked about them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub lacked: String,
     /// Ids of those that are still off; not all if there are too many.
     pub schema_ids: Vec<String>,
 }
@@ -438,9 +494,9 @@ pub struct WentOff {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Missing {
-    /// Id of the table in PostHog.
+    /// Id of the table in PostHog; only its last eight characters if it left the list while the operator was not running.
     pub schema_id: String,
-    /// Name of the table in PostHog.
+    /// Name of the table in PostHog; empty if it left the list while the operator was not running.
     pub schema: String,
     /// Id of the source in PostHog.
     pub source_id: String,

@@ -21,10 +21,10 @@ pub use super::{
     history::{ClosedIncident, HistoryEntry, MAX_HISTORY, Note},
     incident::{Incident, MAX_INCIDENTS, Send, Step},
     state::{
-        BreakerState, FixWatch, GuardPart, LostSlot, MAX_LOST_SLOTS, MAX_MARKS, MAX_MISSING,
-        MAX_OFF, MAX_ON, MAX_SENDS_REMEMBERED, MAX_SOURCES, MAX_WENT_OFF, Mark, Missing, RowsFell,
-        STATE_FORMAT, SchemaState, SentInput, SourceOn, SourceState, State, Suppressed, Tried,
-        WentOff,
+        AboutRows, BreakerState, FixWatch, GuardPart, LostSlot, MAX_LOST_SLOTS, MAX_MARKS,
+        MAX_MISSING, MAX_OFF, MAX_ON, MAX_SENDS_REMEMBERED, MAX_SOURCES, MAX_WENT_OFF, Mark,
+        Missing, RowsFell, STATE_FORMAT, SchemaState, SentInput, SourceOn, SourceState, State,
+        Suppressed, Tried, WentOff,
     },
 };
 

@@ -28,7 +28,6 @@ use crate::{
     posthog::{
         Transport,
         instance::Instance,
-        lax::Lax,
         quota::Purpose,
         wire::{Schema, SchemaStatus, Source},
     },
@@ -330,7 +329,7 @@ fn table_to_ask_of(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Option<Stri
             .filter(|(source, _)| source.is_warehouse())
             .map(|(_, schema)| schema)
     };
-    let on = writable().find(|schema| schema.should_sync == Lax::Is(true));
+    let on = writable().find(|schema| schema.is_on());
     on.or_else(|| writable().next())
         .map(|schema| schema.id.clone())
 }

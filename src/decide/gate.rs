@@ -169,7 +169,7 @@ pub fn nothing_runs(
             }
         }
     }
-    if schema.id != incident.schema_id || schema.should_sync != Lax::Is(true) {
+    if schema.id != incident.schema_id || !schema.is_on() {
         return changed("syncing is not switched on");
     }
     match schema.status() {

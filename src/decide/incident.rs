@@ -21,7 +21,6 @@ use crate::{
     diagnose::{Cause, causes::Reload},
     observe::{Look, Newest},
     posthog::{
-        lax::Lax,
         redact,
         wire::{Job, JobStatus, Schema, SchemaStatus},
     },
@@ -147,9 +146,7 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
 
 /// Sent once. The list shows whether the table is on, whatever the answer was.
 fn enabling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
-    let is_on = facts
-        .row
-        .is_some_and(|row| row.should_sync == Lax::Is(true));
+    let is_on = facts.row.is_some_and(|row| row.is_on());
     if is_on {
         let message = "switched on; reloading".to_owned();
         go(incident, Step::Reloading, None, facts.now, message);

@@ -2,10 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::posthog::{
-    lax::Lax,
-    wire::{Schema, SchemaStatus},
-};
+use crate::posthog::wire::{Schema, SchemaStatus};
 
 /// How long a table that is synced in full is not reloaded again for being stale: each time costs all its rows.
 pub const IN_FULL_EVERY: SignedDuration = SignedDuration::from_hours(24);
@@ -25,7 +22,7 @@ pub fn costs_all_rows(schema: &Schema) -> bool {
 /// Why a table must not be reloaded whatever it is reloaded for, by its row in the list.
 #[must_use]
 pub fn forbids_reload(row: &Schema) -> Option<&'static str> {
-    if row.should_sync == Lax::Is(false) {
+    if row.is_off() {
         return Some("syncing was switched off; not reloaded");
     }
     (row.status() == SchemaStatus::Billing).then_some("billing holds the table back; not reloaded")

@@ -7,7 +7,6 @@ use super::{
     words::in_words,
 };
 use crate::posthog::{
-    lax::Lax,
     redact,
     wire::{Schema, Source},
 };
@@ -61,7 +60,7 @@ fn heaviest(known: &Known<'_>) -> Option<String> {
 }
 
 fn rows_a_day(schema: &Schema) -> Option<i128> {
-    let full = schema.should_sync == Lax::Is(true) && schema.syncs_by("full_refresh");
+    let full = schema.is_on() && schema.syncs_by("full_refresh");
     let minutes = i128::from(schema.frequency()?.as_mins().max(1));
     full.then_some(i128::from(rows(schema)?) * MINUTES_A_DAY / minutes)
 }

@@ -40,7 +40,7 @@ pub fn tables<'a>(known: &Known<'a>, source: &'a Source) -> impl Iterator<Item =
         .filter(|schema| schema.syncs_by("cdc"))
         .filter(|schema| {
             let mut seen = states.iter().filter(|state| state.id == schema.id);
-            schema.should_sync == Lax::Is(true) || seen.any(|state| state.disabled_seen.is_some())
+            schema.is_on() || seen.any(|state| state.disabled_seen.is_some())
         })
         .filter(|schema| selector.selects_schema(&schema.name))
 }

@@ -13,9 +13,7 @@ use crate::{
     api::status::{Confidence, Fate, RootCause},
     observe::{Look, Newest, Reading, Snapshot},
     posthog::{
-        PostHogError,
-        lax::Lax,
-        redact,
+        PostHogError, redact,
         wire::{Schema, SchemaStatus, Source},
     },
 };
@@ -293,7 +291,7 @@ fn ask_the_siblings(
         .schemas
         .iter()
         .filter(|sibling| sibling.id != schema.id && sibling.status() == SchemaStatus::Completed)
-        .filter(|sibling| sibling.should_sync == Lax::Is(true))
+        .filter(|sibling| sibling.is_on())
         .find(|sibling| {
             sibling
                 .last_synced_at

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     causes::Cause,
     known::Known,
-    verdict::{Behind, Late, Verdict},
+    verdict::{Behind, Interval, Late, Verdict},
     words::{in_words, seconds},
 };
 use crate::{
@@ -17,15 +17,39 @@ use crate::{
     },
     observe::{Changes, Look, Newest, Seen, Snapshot},
     posthog::{
-        lax::Lax,
-        wire::{BELIEVED_CLOCK_SKEW, Job, JobStatus, Schema, SchemaStatus, Source},
+        redact,
+        wire::{
+            BELIEVED_CLOCK_SKEW, DEFAULT_INTERVAL, Job, JobStatus, LONGEST_INTERVAL, Schema,
+            SchemaStatus, Source,
+        },
     },
 };
 
-/// How old the last completed run may be, and how bad it is beyond. Without an interval that is known, only an absolute age counts.
-fn limits(health: &Health, schema: &Schema) -> Vec<(SignedDuration, Severity)> {
+/// How often a table should sync: as `PostHog` shows it, or else as the policy says, or else as its runs usually come.
+fn interval(health: &Health, schema: &Schema, look: &Look) -> Interval {
+    match schema.frequency() {
+        Some(every) => Interval::Shown(every),
+        None if health.max_age.is_some() => Interval::MaxAge,
+        None => look
+            .usual_interval()
+            .map_or(Interval::Unknown, Interval::Usual),
+    }
+}
+
+/// By the list alone: of a table whose interval is not shown it makes a suspect as early as of one with `PostHog`'s default.
+fn listed_interval(schema: &Schema) -> SignedDuration {
+    schema.frequency().unwrap_or(DEFAULT_INTERVAL)
+}
+
+/// How old the last completed run may be, and how bad it is beyond. An absolute age counts in place of an interval that is not shown.
+fn limits(
+    health: &Health,
+    schema: &Schema,
+    every: SignedDuration,
+) -> Vec<(SignedDuration, Severity)> {
     let (warn, error) = health.stale_after;
-    let intervals = schema.frequency().into_iter().flat_map(|every| {
+    let counts = schema.frequency().is_some() || health.max_age.is_none();
+    let intervals = counts.then_some(every).into_iter().flat_map(|every| {
         let times = |count: i32| every.checked_mul(count).unwrap_or(SignedDuration::MAX);
         [
             (times(error), Severity::Error),
@@ -40,9 +64,10 @@ fn limits(health: &Health, schema: &Schema) -> Vec<(SignedDuration, Severity)> {
 fn passed(
     health: &Health,
     schema: &Schema,
+    every: SignedDuration,
     age: SignedDuration,
 ) -> Option<(SignedDuration, Severity)> {
-    let mut passed: Vec<_> = limits(health, schema)
+    let mut passed: Vec<_> = limits(health, schema, every)
         .into_iter()
         .filter(|(limit, _)| age > *limit)
         .collect();
@@ -52,7 +77,7 @@ fn passed(
 
 /// Tables that should sync by a schedule. Sources that are only queried have none.
 fn is_scheduled(source: &Source, schema: &Schema) -> bool {
-    source.is_imported() && schema.should_sync == Lax::Is(true) && !schema.is_never_scheduled()
+    source.is_imported() && schema.is_on() && !schema.is_never_scheduled()
 }
 
 /// Since when a table waits for data, as the list alone says: since the start of its last success, or since it was first seen
@@ -73,7 +98,7 @@ pub fn is_suspect(
     let age = |at: Timestamp| now.duration_since(at);
     is_scheduled(source, schema)
         && waits_since(changes, schema, now)
-            .is_some_and(|at| passed(health, schema, age(at)).is_some())
+            .is_some_and(|at| passed(health, schema, listed_interval(schema), age(at)).is_some())
 }
 
 /// True if a table has passed a limit since the look at it: a newer one has to tell whether a run has completed.
@@ -86,7 +111,8 @@ pub fn has_passed_since(
     now: Timestamp,
 ) -> bool {
     let severity = |at: Timestamp, by: Timestamp| {
-        let passed = passed(health, schema, by.duration_since(at));
+        let every = interval(health, schema, look).assumed();
+        let passed = passed(health, schema, every, by.duration_since(at));
         passed.map(|(_, severity)| severity)
     };
     since(changes, schema, look).is_some_and(|at| severity(at, now) != severity(at, look.began))
@@ -115,7 +141,23 @@ pub(super) fn judge(
 ) -> Verdict {
     let health = known.health(source, schema);
     let changes = &known.snapshot.changes;
-    let may_hide = match &by_status {
+    if !may_hide_silence(&by_status)
+        || !is_suspect(health, changes, (source, schema), known.now)
+        || grace(known.snapshot, schema, known.now).is_some()
+    {
+        return by_status;
+    }
+    match look(schema, seen) {
+        Ok(look) => late(known, (source, schema), look, &by_status).map_or(by_status, |late| {
+            late.map_or_else(cannot_tell, Verdict::Stale)
+        }),
+        Err(why) => cannot_tell(why),
+    }
+}
+
+/// True for a verdict behind which a table may get no data without anybody being told.
+pub(super) fn may_hide_silence(verdict: &Verdict) -> bool {
+    match verdict {
         Verdict::Healthy
         | Verdict::Running
         | Verdict::Pending
@@ -130,18 +172,6 @@ pub(super) fn judge(
         | Verdict::NotConfigured
         | Verdict::Paused
         | Verdict::CannotTell { .. } => false,
-    };
-    if !may_hide
-        || !is_suspect(health, changes, (source, schema), known.now)
-        || grace(known.snapshot, schema, known.now).is_some()
-    {
-        return by_status;
-    }
-    match look(schema, seen) {
-        Ok(look) => late(known, (source, schema), look, &by_status).map_or(by_status, |late| {
-            late.map_or_else(cannot_tell, Verdict::Stale)
-        }),
-        Err(why) => cannot_tell(why),
     }
 }
 
@@ -179,7 +209,14 @@ fn late(
     let completed = last_completed(schema, look);
     let since = since(&known.snapshot.changes, schema, look)?;
     // Only what the look proved: a run may have completed since.
-    let (allowed, severity) = passed(health, schema, look.began.duration_since(since))?;
+    let age = look.began.duration_since(since);
+    let interval = interval(health, schema, look);
+    let passed = |every| passed(health, schema, every, age);
+    let limit = passed(interval.assumed());
+    let is_open = interval == Interval::Unknown && passed(DEFAULT_INTERVAL).is_some();
+    if limit.is_none() && !is_open {
+        return None;
+    }
     let behind = match behind(known, schema, look, by_status)? {
         Ok(behind) => behind,
         Err(reason) => return Some(Err(reason)),
@@ -187,6 +224,9 @@ fn late(
     if completed.is_none() && behind.is_first_run(look) {
         return None;
     }
+    let Some((allowed, severity)) = limit else {
+        return Some(Err(no_interval(schema, since)));
+    };
     let severity = if behind.may_end_soon() {
         severity.max(Severity::Warning)
     } else {
@@ -196,9 +236,22 @@ fn late(
         since,
         ever: completed.is_some(),
         allowed,
+        interval,
         severity,
         behind,
     }))
+}
+
+/// Why it cannot be told whether a table is late that shows no interval.
+fn no_interval(schema: &Schema, since: Timestamp) -> String {
+    let shown = schema.sync_frequency.get().map_or_else(
+        || "none".to_owned(),
+        |word| format!("{:?}", redact::text(word, 40)),
+    );
+    format!(
+        "no run has completed since {}, and when one is due is unknown: PostHog shows no sync interval that this version knows (sync_frequency: {shown}), and the runs of the table are too few to show one",
+        seconds(since)
+    )
 }
 
 /// What hides that a table is late; none if its own verdict says enough.
@@ -245,9 +298,10 @@ fn behind(
 /// of the project have synced since.
 fn is_left_behind(known: &Known<'_>, schema: &Schema, tried: Option<Timestamp>) -> bool {
     let tried = tried.or(schema.last_synced_at.get().copied());
-    let Some((tried, every)) = tried.zip(schema.frequency()) else {
+    let Some(tried) = tried else {
         return false;
     };
+    let every = listed_interval(schema);
     let mut others = known.snapshot.sources.iter().flat_map(|s| &s.schemas);
     known.now.duration_since(tried) > every * 2
         && others.any(|other| {
@@ -263,6 +317,7 @@ impl Late {
             since,
             ever,
             allowed,
+            interval,
             severity: _,
             behind,
         } = self;
@@ -289,14 +344,25 @@ impl Late {
             Behind::NoRun => "Its status is Running, but no run is in progress, and".to_owned(),
             Behind::Failed => "Its last run has just failed, and".to_owned(),
         };
-        format!("{says} {none} (limit: {})", in_words(*allowed))
+        let assumed = match interval {
+            Interval::Shown(_) | Interval::MaxAge => String::new(),
+            Interval::Usual(every) => format!(
+                "; PostHog shows no sync interval: {} is assumed, as usual between its runs",
+                in_words(*every)
+            ),
+            Interval::Unknown => format!(
+                "; PostHog shows no sync interval: {} is assumed, the longest that it offers",
+                in_words(LONGEST_INTERVAL)
+            ),
+        };
+        format!("{says} {none} (limit: {}{assumed})", in_words(*allowed))
     }
 }
 
 /// When the schedule of a table was changed, as long as its first run is not due: a new schedule has a whole interval for it.
 fn grace(snapshot: &Snapshot, schema: &Schema, now: Timestamp) -> Option<Timestamp> {
     let at = *snapshot.changes.rescheduled.get(&schema.id)?;
-    (now.duration_since(at) < schema.frequency()?).then_some(at)
+    (now.duration_since(at) < listed_interval(schema)).then_some(at)
 }
 
 /// The selected tables that would look stale before the first run of their new schedule, and when that was changed.
@@ -311,7 +377,7 @@ pub fn rescheduled<'a>(
         .filter_map(move |(_, schema)| {
             let at = grace(snapshot, schema, now)?;
             let age = now.duration_since(waits_since(&snapshot.changes, schema, now)?);
-            (age > schema.frequency()?).then_some((schema, at))
+            (age > listed_interval(schema)).then_some((schema, at))
         })
 }
 

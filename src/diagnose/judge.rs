@@ -10,6 +10,7 @@ use super::{
     not_configured::is_not_configured,
     running, switched_off,
     verdict::Verdict,
+    webhooks,
 };
 use crate::{
     api::proposal::{Phase, ProposedAction},
@@ -35,7 +36,23 @@ pub(super) fn verdict(
     seen: Option<&Seen>,
 ) -> Verdict {
     let by_status = by_status(known, source, schema, seen);
-    freshness::judge(known, (source, schema), seen, by_status)
+    let verdict = freshness::judge(known, (source, schema), seen, by_status);
+    // What nobody can judge is not well, whatever its status says.
+    let says_enough = verdict == Verdict::Billing || !freshness::may_hide_silence(&verdict);
+    match why_unknown(known, source, schema).filter(|_| !says_enough) {
+        Some(reason) => Verdict::CannotTell { reason },
+        None => verdict,
+    }
+}
+
+/// Why it is unknown whether data arrives in a table, though its own row is clear.
+fn why_unknown(known: &Known<'_>, source: &Source, schema: &Schema) -> Option<String> {
+    if source.is_accessed_oddly() {
+        return Some("the access_method of its source is unknown to this version of the operator, so it is unknown when a sync is due".to_owned());
+    }
+    let by_webhook = schema.is_on() && schema.syncs_by("webhook");
+    let why = by_webhook.then(|| webhooks::why_unknown(known, source))??;
+    Some(webhooks::unknown_table(&why))
 }
 
 fn by_status(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
@@ -67,9 +84,6 @@ fn by_status(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&
                 "its status is Completed, but the time of its last sync is unreadable or in the future",
             )
         }
-        SchemaStatus::Completed if source.is_accessed_oddly() => cannot_tell(
-            "the access_method of its source is unknown to this version of the operator, so it is unknown when a sync is due",
-        ),
         SchemaStatus::Completed => Verdict::Healthy,
         SchemaStatus::Failed => failed(known, source, schema, seen),
         SchemaStatus::Running => match running::verdict(known, source, schema, seen) {

@@ -20,7 +20,8 @@ pub fn selected<'a>(
         .changes
         .missing
         .values()
-        .filter(|gone| selector.selects_schema(&gone.schema))
+        // Of one that left while nobody watched only the id is known: it was selected when it was remembered.
+        .filter(|gone| gone.schema.is_empty() || selector.selects_schema(&gone.schema))
         .filter(|gone| {
             // The source may have gone, too; then only its id and title are left.
             match snapshot
@@ -58,6 +59,15 @@ pub fn problems(known: &Known<'_>) -> Vec<Problem> {
         .collect()
 }
 
+/// What a table is called; of one that left while the operator was not running only the end of its id is known.
+fn name(gone: &Missing) -> String {
+    if gone.schema.is_empty() {
+        format!("the table whose id ends in {}", gone.schema_id)
+    } else {
+        gone.schema.clone()
+    }
+}
+
 fn problem(source_id: &str, sure: bool, tables: &[&Missing]) -> Option<Problem> {
     let first = tables.first()?;
     let (cause, rule, said) = if sure {
@@ -74,11 +84,11 @@ fn problem(source_id: &str, sure: bool, tables: &[&Missing]) -> Option<Problem> 
         )
     };
     let (who, is) = match tables.len() {
-        1 => (first.schema.clone(), "is"),
+        1 => (name(first), "is"),
         count => (format!("{count} tables"), "are"),
     };
     let message = format!("{who} {is} {said}");
-    let table = (tables.len() == 1).then(|| (first.schema_id.clone(), first.schema.clone()));
+    let table = (tables.len() == 1).then(|| (first.schema_id.clone(), name(first)));
     Some(Problem {
         table,
         severity: Severity::Info,
@@ -88,7 +98,7 @@ fn problem(source_id: &str, sure: bool, tables: &[&Missing]) -> Option<Problem> 
             Confidence::Low
         },
         since: tables.iter().map(|gone| gone.since).min(),
-        affected: tables.iter().map(|gone| gone.schema.clone()).collect(),
+        affected: tables.iter().map(|gone| name(gone)).collect(),
         advice: Cause::of(RootCause::NotVisible).advice,
         ..Problem::of_source(first.source.clone(), source_id, cause, rule, message)
     })

@@ -16,9 +16,7 @@ use crate::{
 /// True for a table that nobody has ever set up.
 #[must_use]
 pub fn is_not_configured(schema: &Schema) -> bool {
-    schema.should_sync == Lax::Is(false)
-        && schema.status() == SchemaStatus::Never
-        && schema.sync_type == Lax::Null
+    schema.is_off() && schema.status() == SchemaStatus::Never && schema.sync_type == Lax::Null
 }
 
 /// One problem for each source that has such tables.

@@ -86,7 +86,7 @@ fn runs(look: &Look) -> bool {
 }
 
 fn without_problem(source: &Source, schema: &Schema, runs: bool) -> &'static str {
-    if schema.should_sync == Lax::Is(false) {
+    if schema.is_off() {
         return "Syncing is switched off.";
     }
     match schema.status() {

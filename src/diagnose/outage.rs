@@ -23,7 +23,6 @@ use crate::{
     },
     observe::{Elsewhere, Seen, Snapshot},
     posthog::{
-        lax::Lax,
         redact,
         wire::{Schema, SchemaStatus, Source},
     },
@@ -177,7 +176,7 @@ pub fn to_look_at<'a>(
 }
 
 fn is_failed(schema: &Schema) -> bool {
-    schema.should_sync == Lax::Is(true) && schema.status() == SchemaStatus::Failed
+    schema.is_on() && schema.status() == SchemaStatus::Failed
 }
 
 /// When a source turned bad: the first of those failures in a row that an outage may cause, if none of its tables was synced
@@ -207,7 +206,7 @@ fn turned_bad<'a>(known: &Known<'a>, source: &'a Source) -> Option<Turned<'a>> {
 
 /// A run in progress leaves the error of the last one until it succeeds.
 fn is_failing_still(schema: &Schema) -> bool {
-    schema.should_sync == Lax::Is(true)
+    schema.is_on()
         && schema.status() == SchemaStatus::Running
         && schema
             .latest_error
@@ -224,9 +223,10 @@ fn failing_since(seen: &Seen) -> Option<Timestamp> {
 
 fn is_active(source: &Source) -> bool {
     source.is_imported()
-        && source.schemas.iter().any(|schema| {
-            schema.should_sync == Lax::Is(true) && schema.status() != SchemaStatus::Never
-        })
+        && source
+            .schemas
+            .iter()
+            .any(|schema| schema.is_on() && schema.status() != SchemaStatus::Never)
 }
 
 /// The most sources that one outage explains: each turned bad after it began, and no longer after than `within`, or than it took its

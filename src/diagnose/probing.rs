@@ -31,6 +31,8 @@ const ASK_AGAIN: (SignedDuration, SignedDuration) =
 const BETWEEN_LOGS: SignedDuration = SignedDuration::from_mins(10);
 /// How long a key that may not query is not asked to.
 const SCOPE_LASTS: SignedDuration = SignedDuration::from_hours(24);
+/// How long what webhooks need is used: it changes with a version of `PostHog`.
+const FIELDS_LAST: SignedDuration = SignedDuration::from_hours(24);
 /// How often the data of a table is looked at, at most.
 const DATA_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
@@ -144,6 +146,13 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
             },
         );
     }
+    if webhooks::shows_inputs(known, source) {
+        let probe = Probe::WebhookFields(id.clone());
+        let mut asked = due.probes.iter().map(|(_, probe)| probe);
+        if !asked.any(|probe| matches!(probe, Probe::WebhookFields(_))) {
+            due.add(probe, probes.webhook_fields.as_ref(), FIELDS_LAST);
+        }
+    }
     of_deliveries(known, source, due);
     if webhooks::is_off_at_vendor(probes.webhooks.get(id)) && may_ask_live(known) {
         for schema in source
@@ -210,7 +219,7 @@ fn of_deliveries(known: &Known<'_>, source: &Source, due: &mut Due) {
 fn of_connection(known: &Known<'_>, source: &Source, due: &mut Due) {
     let snapshot = known.snapshot;
     let is_turned_away = |schema: &&Schema| {
-        schema.should_sync == Lax::Is(true)
+        schema.is_on()
             && schema.status() == SchemaStatus::Failed
             && !schema.syncs_by("cdc")
             && known.policy.selector.selects_schema(&schema.name)
@@ -248,7 +257,7 @@ fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due
 /// Was mended what the table was switched off for? Asked only where the answer would lead to something.
 fn of_switched_off(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due) {
     let policy = known.policy;
-    let off = schema.should_sync == Lax::Is(false);
+    let off = schema.is_off();
     if !off || !policy.may_act() || policy.reenable_after_fix == Switch::Off || !may_ask_live(known)
     {
         return;

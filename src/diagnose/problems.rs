@@ -43,6 +43,7 @@ pub fn all(
     let blocked = blocked::tables(known, judged, &capture, &connection);
     tell(connection, &mut told);
     tell(capture, &mut told);
+    tell(webhooks::unknown(known, judged), &mut told);
     problems.extend(
         judged
             .iter()

@@ -10,7 +10,6 @@ use crate::{
     api::status::RootCause,
     observe::Seen,
     posthog::{
-        lax::Lax,
         redact,
         wire::{Schema, SchemaStatus, Source},
     },
@@ -67,7 +66,7 @@ fn is_alone(known: &Known<'_>, schema: &Schema) -> bool {
         .sources
         .iter()
         .flat_map(|source| &source.schemas);
-    !rows.any(|other| other.id != schema.id && other.should_sync == Lax::Is(true))
+    !rows.any(|other| other.id != schema.id && other.is_on())
 }
 
 /// Whether too many selected tables may be silent at once, also of those that were not looked at lately.
@@ -76,7 +75,7 @@ fn is_only_known_in_part(known: &Known<'_>) -> bool {
     let mut silent = selected.filter(|(source, schema)| {
         let enough = known.health(source, schema).no_progress_for;
         let seen = known.snapshot.seen(&schema.id);
-        schema.should_sync == Lax::Is(true)
+        schema.is_on()
             && schema.status() == SchemaStatus::Running
             && seen.is_some_and(|seen| may_be_silent_too(seen, enough, known.now))
     });

@@ -16,7 +16,6 @@ use crate::{
     api::status::{Confidence, RootCause},
     observe::Seen,
     posthog::{
-        lax::Lax,
         redact,
         wire::{Schema, SchemaStatus, Source},
     },
@@ -79,7 +78,7 @@ fn newest(known: &Known<'_>, source: &Source, schema: &Schema, judged: &[&Judged
         .get()
         .is_some_and(|text| !text.trim().is_empty());
     // Switched off by a person, or never set up: says nothing of today.
-    if schema.should_sync != Lax::Is(true) && !(status == SchemaStatus::Failed && has_text) {
+    if !schema.is_on() && !(status == SchemaStatus::Failed && has_text) {
         return NewestResult::Nothing;
     }
     match status {

@@ -320,10 +320,7 @@ fn nearly(no_progress_for: SignedDuration) -> SignedDuration {
 #[must_use]
 pub fn may_be_canary(source: &Source, schema: &Schema) -> bool {
     let ordinary = !schema.syncs_by("cdc") && !schema.syncs_by("webhook");
-    source.is_imported()
-        && ordinary
-        && schema.should_sync == Lax::Is(true)
-        && schema.last_synced_at.get().is_some()
+    source.is_imported() && ordinary && schema.is_on() && schema.last_synced_at.get().is_some()
 }
 
 #[cfg(test)]

@@ -13,10 +13,7 @@ use crate::{
         validated::{Health, Selector},
     },
     observe::{Log, Look, Newest, Seen, Snapshot},
-    posthog::{
-        lax::Lax,
-        wire::{JobStatus, Schema, SchemaStatus, Source},
-    },
+    posthog::wire::{JobStatus, Schema, SchemaStatus, Source},
 };
 
 /// How often a table that may be stale is looked at: at most and at least.
@@ -129,9 +126,7 @@ fn two_to_one<A>(first: Vec<A>, second: Vec<A>) -> impl Iterator<Item = A> {
 pub fn running(selector: &Selector, snapshot: &Snapshot) -> Vec<Suspect> {
     snapshot
         .selected(selector)
-        .filter(|(_, schema)| {
-            schema.should_sync == Lax::Is(true) && schema.status() == SchemaStatus::Running
-        })
+        .filter(|(_, schema)| schema.is_on() && schema.status() == SchemaStatus::Running)
         .filter(|(_, schema)| {
             let seen = snapshot.seen(&schema.id);
             seen.is_none_or(|seen| seen.look.is_none())
@@ -154,7 +149,7 @@ fn is_due(
         &schema.name,
     );
     let seen = snapshot.seen(&schema.id);
-    let off = schema.should_sync == Lax::Is(false);
+    let off = schema.is_off();
     let is_late = freshness::is_suspect(health, &snapshot.changes, (source, schema), now)
         && late_is_due(health, snapshot, schema, timings, now);
     is_late

@@ -12,11 +12,10 @@ use super::{
     words::seconds,
 };
 use crate::{
-    api::status::{Confidence, RootCause, Severity, WentOff},
+    api::status::{Confidence, RootCause, Severity, SourceOn, WentOff},
     observe::{Newest, Seen, probes::Probed},
     posthog::{
         PostHogError,
-        lax::Lax,
         probe::IncrementalFields,
         redact,
         wire::{Schema, SchemaStatus, Source},
@@ -27,6 +26,8 @@ use crate::{
 const PERSON_TOLD: SignedDuration = SignedDuration::from_hours(24);
 /// Tables of which the source is asked, of those that were switched off between the same polls: they have one cause.
 const ASKED: usize = 5;
+/// The same of the rest, if the source lacked some of them.
+const ASKED_AT_MOST: usize = 45;
 
 /// Who switched a table off, as far as it can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +58,10 @@ fn groups_of<'a>(known: &Known<'a>, source: &'a Source) -> Vec<Group<'a>> {
         return Vec::new();
     }
     let off = || {
-        source.schemas.iter().filter(|schema| {
-            schema.should_sync == Lax::Is(false)
-                && known.policy.selector.selects_schema(&schema.name)
-        })
+        source
+            .schemas
+            .iter()
+            .filter(|schema| schema.is_off() && known.policy.selector.selects_schema(&schema.name))
     };
     let records = known.snapshot.changes.went_off.iter();
     let records: Vec<&WentOff> = records.filter(|one| one.source_id == source.id).collect();
@@ -88,11 +89,55 @@ fn failed(schema: &Schema) -> bool {
     schema.status() == SchemaStatus::Failed && schema.has_error()
 }
 
-/// The tables of which the source is to be asked whether it shows them.
+/// The tables of which the source is to be asked whether it shows them: a few of each group. If it lacked some, one after the other of
+/// the rest, to know which of them it shows again.
 pub fn to_ask<'a>(known: &Known<'a>) -> Vec<&'a Schema> {
-    groups(known)
-        .flat_map(|group| group.tables.into_iter().take(ASKED))
-        .collect()
+    let of_group = |group: Group<'a>| {
+        let few = group.tables.iter().take(ASKED).copied();
+        let lacks = group.seen.is_some_and(|seen| seen.gone);
+        let rest = group.tables.iter().skip(ASKED).take(ASKED_AT_MOST).copied();
+        let open = |schema: &&Schema| !matches!(group.answer(known, schema), Some(probed) if probed.answer.is_ok());
+        let rest: Vec<&Schema> = rest.filter(|_| lacks).filter(open).take(ASKED).collect();
+        few.chain(rest).collect::<Vec<_>>()
+    };
+    groups(known).flat_map(of_group).collect()
+}
+
+/// Tables of a source that `PostHog` switched off because the source did not show them, and that the source shows again.
+pub struct Returned<'a> {
+    /// The source.
+    pub source: &'a Source,
+    /// The tables. The source was seen to lack each of them: none that a person switched off.
+    pub tables: Vec<&'a Schema>,
+    /// What is said of them.
+    pub problem: Problem,
+}
+
+/// The tables that are shown again, by source. `PostHog` does not switch them on.
+#[must_use]
+pub fn returned<'a>(known: &Known<'a>) -> Vec<Returned<'a>> {
+    let mut all: Vec<Returned<'a>> = Vec::new();
+    for group in groups(known).filter(|group| group.is_gone(known) == Some(false)) {
+        let lacked = group.lacked();
+        let is_back = |schema: &&Schema| {
+            let answer = group.answer(known, schema);
+            lacked.contains(&SourceOn::short(&schema.id))
+                && answer.is_some_and(|probed| probed.answer.is_ok())
+        };
+        let tables: Vec<&Schema> = group.tables.iter().copied().filter(is_back).collect();
+        let Some(problem) = group.problem(known).filter(|_| !tables.is_empty()) else {
+            continue;
+        };
+        match all.last_mut() {
+            Some(last) if last.source.id == group.source.id => last.tables.extend(tables),
+            _ => all.push(Returned {
+                source: group.source,
+                tables,
+                problem,
+            }),
+        }
+    }
+    all
 }
 
 impl Group<'_> {
@@ -109,6 +154,38 @@ impl Group<'_> {
             .then_some(probed)
     }
 
+    /// The ends of the ids of those that the source was found to lack.
+    fn lacked(&self) -> Vec<&str> {
+        let lacked = self.seen.map_or("", |seen| &seen.lacked);
+        lacked.split_ascii_whitespace().collect()
+    }
+
+    /// The same, with what it lacks now.
+    fn lacks_now(&self, known: &Known<'_>) -> String {
+        let before = self.lacked();
+        let lacks = |schema: &&Schema| {
+            before.contains(&SourceOn::short(&schema.id))
+                || self.is_lacking(known, schema) == Some(true)
+        };
+        let now = self.tables.iter().copied().filter(lacks);
+        now.map(|schema| SourceOn::short(&schema.id))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// Whether the source does not show a table; none if it cannot be told.
+    fn is_lacking(&self, known: &Known<'_>, schema: &Schema) -> Option<bool> {
+        match &self.answer(known, schema)?.answer {
+            Ok(_) => Some(false),
+            Err(PostHogError::Refused {
+                status: 400,
+                detail,
+                ..
+            }) if says_gone(detail) => Some(true),
+            Err(_) => None,
+        }
+    }
+
     fn who(&self, known: &Known<'_>) -> Who {
         if self.seen.is_some_and(|seen| seen.gone) || self.is_gone(known) == Some(true) {
             return Who::Source;
@@ -122,17 +199,8 @@ impl Group<'_> {
     /// Whether the source does not show the tables; none if it cannot be told.
     fn is_gone(&self, known: &Known<'_>) -> Option<bool> {
         let asked = self.tables.iter().take(ASKED);
-        let answers: Vec<Option<bool>> = asked
-            .map(|schema| match &self.answer(known, schema)?.answer {
-                Ok(_) => Some(false),
-                Err(PostHogError::Refused {
-                    status: 400,
-                    detail,
-                    ..
-                }) if says_gone(detail) => Some(true),
-                Err(_) => None,
-            })
-            .collect();
+        let answers: Vec<Option<bool>> =
+            asked.map(|schema| self.is_lacking(known, schema)).collect();
         if answers.contains(&Some(true)) {
             return Some(true);
         }
@@ -306,10 +374,9 @@ pub(super) fn is_off(known: &Known<'_>, source: &Source) -> bool {
 #[must_use]
 pub fn remembered(known: &Known<'_>) -> Vec<WentOff> {
     let groups: Vec<Group<'_>> = groups(known).collect();
-    let gone = |record: &WentOff| {
+    let of = |record: &WentOff| {
         let mut own = groups.iter();
-        let own = own.find(|group| group.seen.is_some_and(|seen| std::ptr::eq(seen, record)));
-        own.is_some_and(|group| group.is_gone(known) == Some(true))
+        own.find(|group| group.seen.is_some_and(|seen| std::ptr::eq(seen, record)))
     };
     let records = known.snapshot.changes.went_off.iter();
     records
@@ -317,9 +384,13 @@ pub fn remembered(known: &Known<'_>) -> Vec<WentOff> {
             let mut sources = known.snapshot.selected_sources(&known.policy.selector);
             sources.any(|source| source.id == record.source_id)
         })
-        .map(|record| WentOff {
-            gone: record.gone || gone(record),
-            ..record.clone()
+        .map(|record| match of(record) {
+            None => record.clone(),
+            Some(group) => WentOff {
+                gone: record.gone || group.is_gone(known) == Some(true),
+                lacked: group.lacks_now(known),
+                ..record.clone()
+            },
         })
         .collect()
 }
@@ -353,7 +424,7 @@ fn record<'a>(known: &Known<'a>, schema: &Schema) -> Option<&'a WentOff> {
 /// Tables that failed and that a person switched off: information, for a day.
 fn by_people(known: &Known<'_>) -> Vec<Problem> {
     let rows = known.snapshot.selected(&known.policy.selector);
-    let rows = rows.filter(|(_, schema)| schema.should_sync == Lax::Is(false) && failed(schema));
+    let rows = rows.filter(|(_, schema)| schema.is_off() && failed(schema));
     rows.filter_map(|(source, schema)| {
         let seen = known.snapshot.seen(&schema.id);
         let failed_at = seen.and_then(Seen::failed_at);

@@ -3,7 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{failure::Failure, stuck::Silence, words::seconds};
-use crate::{api::status::Severity, observe::Look, posthog::wire::SchemaStatus};
+use crate::{
+    api::status::Severity,
+    observe::Look,
+    posthog::wire::{LONGEST_INTERVAL, SchemaStatus},
+};
 
 /// How a table is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,10 +69,47 @@ pub struct Late {
     pub ever: bool,
     /// How long it may be.
     pub allowed: SignedDuration,
+    /// How often a run should complete, and how that is known.
+    pub interval: Interval,
     /// How bad that is.
     pub severity: Severity,
     /// Behind what it hides.
     pub behind: Behind,
+}
+
+/// How often a table should sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interval {
+    /// As `PostHog` shows it.
+    Shown(SignedDuration),
+    /// `PostHog` shows none, and the policy allows an absolute age.
+    MaxAge,
+    /// `PostHog` shows none: as its runs usually came.
+    Usual(SignedDuration),
+    /// `PostHog` shows none, and its runs are too few.
+    Unknown,
+}
+
+impl Interval {
+    /// What is assumed: of one that is not known, the longest that `PostHog` offers.
+    #[must_use]
+    pub const fn assumed(self) -> SignedDuration {
+        match self {
+            Self::Shown(every) | Self::Usual(every) => every,
+            Self::MaxAge | Self::Unknown => LONGEST_INTERVAL,
+        }
+    }
+}
+
+impl Late {
+    /// True if a reload may help, and it is certain that a run was due.
+    #[must_use]
+    pub const fn may_be_reloaded(&self) -> bool {
+        match self.interval {
+            Interval::Shown(_) | Interval::MaxAge => self.behind.may_be_reloaded(),
+            Interval::Usual(_) | Interval::Unknown => false,
+        }
+    }
 }
 
 /// Behind what it hides that no data arrives.

@@ -9,7 +9,8 @@ use super::{
     },
     credentials,
     known::Known,
-    problem::{Fact, NAME_CAP, Problem},
+    problem::{Fact, NAME_CAP, Problem, Wide},
+    verdict::{Judged, Verdict},
     words::{as_of, seconds},
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     observe::{Deliveries, probes::Probed},
     posthog::{
         lax::Lax,
-        probe::{ExternalStatus, WebhookInfo},
+        probe::{ExternalStatus, FunctionState, HogFunction, WebhookInfo},
         redact, webhook_fields,
         wire::{Schema, Source},
     },
@@ -29,7 +30,7 @@ pub fn tables<'a>(known: &Known<'a>, source: &'a Source) -> impl Iterator<Item =
     source
         .schemas
         .iter()
-        .filter(|schema| schema.should_sync == Lax::Is(true) && schema.syncs_by("webhook"))
+        .filter(|schema| schema.is_on() && schema.syncs_by("webhook"))
         .filter(|schema| selector.selects_schema(&schema.name))
 }
 
@@ -49,11 +50,103 @@ pub fn missing_inputs(known: &Known<'_>, source: &Source, info: &WebhookInfo) ->
     if info.exists != Lax::Is(true) {
         return Vec::new();
     }
-    let of_type = webhook_fields::of_type(source.type_name()).iter().copied();
-    let named = of_type.chain(credentials::webhook_inputs(known, source));
+    let named = required(known, source).into_iter();
+    let named = named.chain(credentials::webhook_inputs(known, source));
     let missing = named.filter(|name| info.has_input(name) == Some(false));
     let all: BTreeSet<&str> = missing.chain(info.empty_inputs()).collect();
     all.into_iter().map(str::to_owned).collect()
+}
+
+/// What the webhook of a source needs, as the wizard says, or as this version knows.
+fn required<'a>(known: &Known<'a>, source: &Source) -> Vec<&'a str> {
+    let probed = known.snapshot.probes.webhook_fields.as_ref();
+    let listed = probed.and_then(|probed| probed.answer.as_ref().ok());
+    match listed.and_then(|listed| listed.of_type(source.type_name())) {
+        Some(names) => names.iter().map(String::as_str).collect(),
+        None => webhook_fields::of_type(source.type_name()).to_vec(),
+    }
+}
+
+/// True if it is worth knowing what the webhook of a source needs: `PostHog` has it, and shows its inputs.
+pub(super) fn shows_inputs(known: &Known<'_>, source: &Source) -> bool {
+    let probed = known.snapshot.probes.webhooks.get(&source.id);
+    let info = probed.and_then(|probed| probed.answer.as_ref().ok());
+    let shows = |info: &WebhookInfo| info.exists == Lax::Is(true) && info.inputs.is_object();
+    tables(known, source).next().is_some() && info.is_some_and(shows)
+}
+
+/// Why it is unknown whether events arrive by the webhook of a source; none if it is known, or if nobody has asked yet.
+pub(super) fn why_unknown(known: &Known<'_>, source: &Source) -> Option<String> {
+    let probed = known.snapshot.probes.webhooks.get(&source.id)?;
+    let info = match &probed.answer {
+        Ok(info) => info,
+        Err(error) => {
+            let said = redact::text(&error.to_string(), 200);
+            return Some(format!("PostHog's webhook_info has no answer: {said}"));
+        }
+    };
+    if trouble(info, &[]).is_some_and(|trouble| trouble.severity == Severity::Error) {
+        return None;
+    }
+    let old = known.now.duration_since(probed.at);
+    if probed.in_vain > 0 && old > known.policy.check_webhooks_every * 2 {
+        return Some(format!(
+            "PostHog's webhook_info has not answered since {}",
+            seconds(probed.at)
+        ));
+    }
+    if info.exists.get().is_none() {
+        return Some("PostHog does not show whether the webhook exists".to_owned());
+    }
+    match info.hog_function.as_ref().map(HogFunction::state) {
+        Some(FunctionState::Unknown(state)) => Some(format!(
+            "PostHog rates its side of the webhook as {}, which is unknown to this version of the operator",
+            redact::one_line(&state, 40)
+        )),
+        Some(FunctionState::Works | FunctionState::Degraded | FunctionState::Disabled) | None => {
+            None
+        }
+    }
+}
+
+/// The reason why the health of a table is unknown while its webhook is.
+pub(super) fn unknown_table(why: &str) -> String {
+    format!("it syncs by webhook, and whether events arrive is unknown: {why}")
+}
+
+/// One problem for each source whose webhook is unknown, instead of one for each table.
+pub(super) fn unknown(known: &Known<'_>, judged: &[Judged]) -> Vec<Wide> {
+    let sources = known.snapshot.selected_sources(&known.policy.selector);
+    sources
+        .filter_map(|source| {
+            let why = why_unknown(known, source)?;
+            let reason = unknown_table(&why);
+            let is_of_this = |judged: &&Judged| {
+                judged.source_id == source.id
+                    && matches!(&judged.verdict, Verdict::CannotTell { reason: own } if *own == reason)
+            };
+            let tables: Vec<&Judged> = judged.iter().filter(is_of_this).collect();
+            let names = tables.iter().map(|judged| redact::one_line(&judged.schema, NAME_CAP));
+            let problem = Problem {
+                severity: Severity::Warning,
+                confidence: Confidence::Low,
+                affected: names.collect(),
+                advice: Advice {
+                    with_operator: "Check the source's Webhook tab in PostHog, and the webhook on the vendor's dashboard. The operator does not act on an unknown state.",
+                    ..Cause::of(RootCause::Unknown).advice
+                },
+                ..Problem::of_source(
+                    redact::one_line(&source.title(), 80),
+                    &source.id,
+                    RootCause::Unknown,
+                    "webhook/unknown",
+                    format!("Whether events arrive by webhook is unknown: {why}"),
+                )
+            };
+            let tables: Vec<String> = tables.iter().map(|judged| judged.schema_id.clone()).collect();
+            (!tables.is_empty()).then_some(Wide { problem, tables })
+        })
+        .collect()
 }
 
 /// The problems of webhooks.
@@ -77,7 +170,7 @@ fn problem(
     probed: &Probed<WebhookInfo>,
     affected: Vec<String>,
 ) -> Option<Problem> {
-    // Without an answer nothing is known, and nothing is wrong that anybody knows of; the next check asks again.
+    // Without an answer nothing is wrong that anybody knows of: see `why_unknown`.
     let info = probed.answer.as_ref().ok()?;
     let missing = missing_inputs(known, source, info);
     let deliveries = deliveries(known, source);
@@ -205,10 +298,20 @@ fn trouble(info: &WebhookInfo, missing_inputs: &[String]) -> Option<Trouble> {
         .is_some_and(|function| function.enabled == Lax::Is(false));
     if off {
         return broken(
-            "webhook/function-disabled",
+            FUNCTION_DISABLED,
             "PostHog's side of the webhook is switched off",
             Some(Advice::same(
                 "In PostHog, open the source's webhook and switch it on again.",
+            )),
+        );
+    }
+    let state = hog_function.as_ref().map(HogFunction::state);
+    if state == Some(FunctionState::Disabled) {
+        return broken(
+            FUNCTION_DISABLED,
+            "PostHog has disabled its side of the webhook, although it is switched on: it takes no events",
+            Some(Advice::same(
+                "In PostHog, open the source's webhook, read its log for the errors that made PostHog disable it, fix them, and switch it off and on again. If PostHog's staff disabled it, ask PostHog's support.",
             )),
         );
     }
@@ -228,8 +331,24 @@ fn trouble(info: &WebhookInfo, missing_inputs: &[String]) -> Option<Trouble> {
             )),
         );
     }
-    at_vendor.or_else(|| missing(missing_events.as_deref().unwrap_or_default()))
+    at_vendor
+        .or_else(|| missing(missing_events.as_deref().unwrap_or_default()))
+        .or_else(|| (state == Some(FunctionState::Degraded)).then(degraded))
 }
+
+fn degraded() -> Trouble {
+    Trouble {
+        severity: Severity::Warning,
+        rule: "webhook/function-degraded",
+        message: "PostHog rates its side of the webhook as degraded: events arrive late, and some may fail".to_owned(),
+        advice: Some(Advice::same(
+            "Read the log of the source's webhook in PostHog: its function is slow or fails too often. If PostHog's staff degraded it, ask PostHog's support.",
+        )),
+    }
+}
+
+/// `PostHog`'s side takes no events.
+const FUNCTION_DISABLED: &str = "webhook/function-disabled";
 
 /// What vendors call a webhook that sends nothing.
 const OFF: [&str; 7] = [
@@ -358,6 +477,9 @@ mod tests {
             r#"{"exists":true,"hog_function":{"enabled":true},"external_status":{"exists":true,"status":"enabled","error":null},"missing_events":[]}"#,
             r#"{"exists":true,"hog_function":{"enabled":true},"external_status":null,"missing_events":[]}"#,
             r#"{"exists":true,"hog_function":null,"external_status":null}"#,
+            r#"{"exists":true,"hog_function":{"enabled":true,"status":{"state":1,"tokens":10000}}}"#,
+            r#"{"exists":true,"hog_function":{"enabled":true,"status":{"state":0,"tokens":0}}}"#,
+            r#"{"exists":true,"hog_function":{"enabled":true,"status":null}}"#,
             r#"{"exists":"perhaps","external_status":{"exists":null,"status":null}}"#,
             "{}",
         ] {
@@ -376,6 +498,26 @@ mod tests {
             (
                 r#"{"exists":true,"hog_function":{"enabled":false}}"#,
                 "webhook/function-disabled",
+            ),
+            (
+                r#"{"exists":true,"hog_function":{"enabled":true,"status":{"state":3}}}"#,
+                "webhook/function-disabled",
+            ),
+            (
+                r#"{"exists":true,"hog_function":{"enabled":true,"status":{"state":12}},"missing_events":["a"]}"#,
+                "webhook/function-disabled",
+            ),
+            (
+                r#"{"exists":true,"hog_function":{"enabled":true,"status":{"state":"forcefully_disabled"}}}"#,
+                "webhook/function-disabled",
+            ),
+            (
+                r#"{"exists":true,"hog_function":{"enabled":true,"status":{"state":2}}}"#,
+                "webhook/function-degraded",
+            ),
+            (
+                r#"{"exists":true,"hog_function":{"enabled":true,"status":{"state":11}}}"#,
+                "webhook/function-degraded",
             ),
             (
                 r#"{"exists":true,"external_status":{"exists":false,"error":null}}"#,

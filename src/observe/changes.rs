@@ -1,12 +1,12 @@
 //! What changed from one list to the next. Some of it shows only in passing: who switched a table off, that a table has left
 //! the list, that a schedule was changed.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::status::{Missing, RowsFell, SchemaState, SourceOn, State, WentOff},
+    api::status::{AboutRows, Missing, RowsFell, SchemaState, SourceOn, State, WentOff},
     posthog::{
         lax::Lax,
         redact,
@@ -29,6 +29,15 @@ const MAX_MISSING: usize = 1_000;
 /// How long it is told that rows fell.
 const FALL_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// Whether a table is among the listed ids; of one that left while nobody watched only the end of its id is known.
+fn is_listed<'a>(gone: &Missing, mut ids: impl Iterator<Item = &'a str>) -> bool {
+    if gone.schema.is_empty() {
+        ids.any(|id| SourceOn::short(id) == gone.schema_id)
+    } else {
+        ids.any(|id| id == gone.schema_id)
+    }
+}
+
 /// True for a fall of rows to less than a half.
 #[must_use]
 pub const fn is_less_than_half(after: i64, before: i64) -> bool {
@@ -50,6 +59,31 @@ pub struct Changes {
     pub went_off: Vec<WentOff>,
     /// Tables that have left the list.
     pub missing: BTreeMap<String, Missing>,
+    /// What rows said last of which the newest list says less, or which it lacks.
+    held: HashMap<String, Held>,
+}
+
+/// A row as it was last clear.
+#[derive(Debug, Clone)]
+struct Held {
+    source_id: String,
+    row: Schema,
+}
+
+/// A row that says less than before, with what it said last; none if it says as much.
+fn completed(new: &Schema, old: &Schema) -> Option<Schema> {
+    let switch = new.should_sync.get().is_none() && old.should_sync.get().is_some();
+    let interval = new.sync_frequency.get().is_none() && old.sync_frequency.get().is_some();
+    let rows = new.table.is_some() && new.rows().is_none() && old.rows().is_some();
+    (switch || interval || rows).then(|| {
+        let of = |lost: bool| if lost { old } else { new };
+        Schema {
+            should_sync: of(switch).should_sync.clone(),
+            sync_frequency: of(interval).sync_frequency.clone(),
+            table: of(rows).table.clone(),
+            ..new.clone()
+        }
+    })
 }
 
 /// Between two polls further apart than this, a person may have switched a table off as well as `PostHog`.
@@ -77,26 +111,78 @@ impl Changes {
             .flat_map(|source| &source.schemas)
             .map(|schema| (schema.id.as_str(), schema))
             .collect();
+        self.count_missing(&rows, now);
+        for source in before.iter().flat_map(|(before, _)| *before) {
+            let gone = |old: &&Schema| !rows.contains_key(old.id.as_str());
+            for old in source.schemas.iter().filter(gone) {
+                self.miss(source, old, now);
+            }
+        }
         self.rescheduled
-            .retain(|_, at| now.duration_since(*at) < SCHEDULE_LASTS);
-        self.switched_off.retain(|id, _| {
-            rows.get(id.as_str())
-                .is_some_and(|row| row.should_sync == Lax::Is(false))
-        });
+            .retain(|_, at| now.duration_since(*at).abs() < SCHEDULE_LASTS);
+        self.switched_off
+            .retain(|id, _| rows.get(id.as_str()).is_some_and(|row| !row.is_on()));
         self.keep_those_off(&rows);
         self.keep_fallen(&rows, now);
         self.note_waiting(&rows, now);
-        self.count_missing(&rows, now);
-        let Some((before, then)) = before else { return };
-        for source in before {
-            self.note_off(source, &rows, then, now);
-            for old in &source.schemas {
-                match rows.get(old.id.as_str()) {
-                    Some(new) => self.compare(old, new, then, now),
-                    None => self.miss(source, old, now),
+        if let Some((before, then)) = before {
+            self.compare_lists(before, &rows, then, now);
+        }
+    }
+
+    /// Compares each row with what it said last: a field that cannot be read in one list, or a table that is missing from it, must not
+    /// hide what changed meanwhile.
+    fn compare_lists(
+        &mut self,
+        before: &[Source],
+        rows: &HashMap<&str, &Schema>,
+        then: Timestamp,
+        now: Timestamp,
+    ) {
+        let held = std::mem::take(&mut self.held);
+        let known = |old: &'_ Schema| held.get(&old.id).map(|held| &held.row);
+        let listed: Vec<(&str, &Schema)> = before
+            .iter()
+            .flat_map(|source| source.schemas.iter().map(|old| (source.id.as_str(), old)))
+            .map(|(source_id, old)| (source_id, known(old).unwrap_or(old)))
+            .collect();
+        let ids: HashSet<&str> = if held.is_empty() {
+            HashSet::new()
+        } else {
+            listed.iter().map(|(_, old)| old.id.as_str()).collect()
+        };
+        let away = held
+            .values()
+            .filter(|held| !ids.contains(held.row.id.as_str()));
+        let away = away.map(|held| (held.source_id.as_str(), &held.row));
+        let mut off: BTreeMap<&str, (Vec<String>, bool)> = BTreeMap::new();
+        for (source_id, old) in listed.into_iter().chain(away) {
+            let Some(new) = rows.get(old.id.as_str()) else {
+                if self.missing.contains_key(&old.id) {
+                    self.hold(source_id, old.clone());
                 }
+                continue;
+            };
+            let completed = completed(new, old);
+            let new = completed.as_ref().unwrap_or(new);
+            self.compare(old, new, then, now);
+            let (ids, is_any_on) = off.entry(source_id).or_default();
+            *is_any_on |= new.is_on();
+            if old.is_on() && new.is_off() {
+                ids.push(old.id.clone());
+            }
+            if let Some(row) = completed {
+                self.hold(source_id, row);
             }
         }
+        for (source_id, (ids, is_any_on)) in off {
+            self.add_off(source_id, ids, Some(then), !is_any_on, now);
+        }
+    }
+
+    fn hold(&mut self, source_id: &str, row: Schema) {
+        let source_id = source_id.to_owned();
+        self.held.insert(row.id.clone(), Held { source_id, row });
     }
 
     /// Takes over from a status what a process before this one saw, as far as `sources` does not say otherwise.
@@ -112,7 +198,8 @@ impl Changes {
             if let Some(at) = rescheduled {
                 self.rescheduled.entry(id.clone()).or_insert(*at);
             }
-            if let Some(fell) = rows_fell {
+            let lasts = |fell: &&RowsFell| now.duration_since(fell.at) < FALL_LASTS;
+            if let Some(fell) = rows_fell.as_ref().filter(lasts) {
                 self.rows_fell
                     .entry(id.clone())
                     .or_insert_with(|| fell.clone());
@@ -132,14 +219,30 @@ impl Changes {
         if new.is_empty() {
             return;
         }
-        let listed: HashSet<&str> = sources
-            .iter()
-            .flat_map(|source| &source.schemas)
-            .map(|schema| schema.id.as_str())
-            .collect();
+        let rows = || sources.iter().flat_map(|source| &source.schemas);
         for gone in new {
-            if !listed.contains(gone.schema_id.as_str()) {
+            if !is_listed(gone, rows().map(|schema| schema.id.as_str())) {
                 self.missing.insert(gone.schema_id.clone(), gone.clone());
+            }
+        }
+    }
+
+    /// Takes over from a status which tables were on, and with how many rows: what a new process can tell of the time in which nobody
+    /// watched. Once for each policy; from then on the lists are compared.
+    pub fn recall_on(&mut self, state: &State, sources: &[Source], now: Timestamp) {
+        let missing: HashSet<String> = self.missing.keys().cloned().collect();
+        let is_missing = |id: &str| missing.iter().any(|gone| SourceOn::short(gone) == id);
+        for on in &state.on {
+            let source = sources.iter().find(|source| source.id == on.source_id);
+            let mut left: BTreeMap<&str, Option<i64>> = on.each().collect();
+            for row in source.into_iter().flat_map(|source| &source.schemas) {
+                if let Some(Some(about)) = left.remove(SourceOn::short(&row.id)) {
+                    self.note_rows(row, AboutRows::at_least(about), now);
+                }
+            }
+            for id in left.into_keys().filter(|id| !is_missing(id)) {
+                let title = source.map_or_else(|| on.source.clone(), Source::title);
+                self.add_missing(id, String::new(), (&on.source_id, &title), now);
             }
         }
     }
@@ -160,9 +263,15 @@ impl Changes {
         }
     }
 
-    /// A table that syncs by change data capture or webhook may shrink by what its source says.
     fn compare_rows(&mut self, old: &Schema, new: &Schema, now: Timestamp) {
-        let (Some(before), Some(after)) = (old.rows(), new.rows()) else {
+        if let Some(before) = old.rows() {
+            self.note_rows(new, before, now);
+        }
+    }
+
+    /// A table that syncs by change data capture or webhook may shrink by what its source says.
+    fn note_rows(&mut self, new: &Schema, before: i64, now: Timestamp) {
+        let Some(after) = new.rows() else {
             return;
         };
         let shrinks = ["cdc", "webhook"].iter().any(|by| new.syncs_by(by));
@@ -179,25 +288,6 @@ impl Changes {
             now.duration_since(fell.at) < FALL_LASTS
                 && rows.is_none_or(|rows| is_less_than_half(rows, fell.before))
         });
-    }
-
-    /// Records the tables of a source that were on in the list before and are off now.
-    fn note_off(
-        &mut self,
-        before: &Source,
-        rows: &HashMap<&str, &Schema>,
-        then: Timestamp,
-        now: Timestamp,
-    ) {
-        let is_on = |row: &Schema| row.should_sync == Lax::Is(true);
-        let now_of = |old: &Schema| rows.get(old.id.as_str()).copied();
-        let were_on = before.schemas.iter().filter(|old| is_on(old));
-        let off: Vec<String> = were_on
-            .filter(|old| now_of(old).is_some_and(|row| row.should_sync == Lax::Is(false)))
-            .map(|old| old.id.clone())
-            .collect();
-        let all = !before.schemas.iter().filter_map(now_of).any(is_on);
-        self.add_off(&before.id, off, Some(then), all, now);
     }
 
     fn add_off(
@@ -218,18 +308,20 @@ impl Changes {
             count: i64::try_from(ids.len()).unwrap_or(i64::MAX),
             all,
             gone: false,
+            lacked: String::new(),
             schema_ids: ids,
         });
     }
 
-    /// Forgets those that are on again, or no longer listed.
+    /// Forgets those that are on again, or no longer listed. One that does not show it for now, or is missing, stays.
     fn keep_those_off(&mut self, rows: &HashMap<&str, &Schema>) {
-        let is_off = |id: &String| {
+        let missing = &self.missing;
+        let may_be_off = |id: &String| {
             let row = rows.get(id.as_str());
-            row.is_some_and(|row| row.should_sync == Lax::Is(false))
+            row.map_or_else(|| missing.contains_key(id), |row| !row.is_on())
         };
         for record in &mut self.went_off {
-            record.schema_ids.retain(is_off);
+            record.schema_ids.retain(may_be_off);
         }
         self.went_off.retain(|record| !record.schema_ids.is_empty());
     }
@@ -240,6 +332,10 @@ impl Changes {
             let is_same = |own: &&mut WentOff| own.source_id == old.source_id && own.by == old.by;
             if let Some(own) = self.went_off.iter_mut().find(is_same) {
                 own.gone |= old.gone;
+                let both = own.lacked.split_ascii_whitespace();
+                let both: BTreeSet<&str> =
+                    both.chain(old.lacked.split_ascii_whitespace()).collect();
+                own.lacked = both.into_iter().collect::<Vec<_>>().join(" ");
                 continue;
             }
             let is_known = |id: &&String| !self.knows_off(id);
@@ -257,13 +353,13 @@ impl Changes {
             let off = source
                 .schemas
                 .iter()
-                .filter(|row| row.should_sync == Lax::Is(false) && !self.knows_off(&row.id));
+                .filter(|row| row.is_off() && !self.knows_off(&row.id));
             let mut off = off.peekable();
             // At nearly every poll: no need to read what was on.
             if off.peek().is_none() {
                 continue;
             }
-            let is_on = |row: &Schema| row.should_sync == Lax::Is(true);
+            let is_on = |row: &Schema| row.is_on();
             let all = !source.schemas.iter().any(is_on);
             let was_on: HashSet<&str> = on.tables.split(' ').collect();
             let off = off.filter(|row| was_on.contains(SourceOn::short(&row.id)));
@@ -283,34 +379,55 @@ impl Changes {
     }
 
     fn note_waiting(&mut self, rows: &HashMap<&str, &Schema>, now: Timestamp) {
-        let waits = |row: &Schema| row.should_sync == Lax::Is(true) && row.synced_at(now).is_none();
+        let waits = |row: &Schema| row.is_on() && row.synced_at(now).is_none();
         self.waiting
             .retain(|id, _| rows.get(id.as_str()).is_some_and(|row| waits(row)));
         for row in rows.values().filter(|row| waits(row)) {
-            self.waiting.entry(row.id.clone()).or_insert(now);
+            let since = self.waiting.entry(row.id.clone()).or_insert(now);
+            // A clock that was set back by years must not leave a table that waits from then on.
+            *since = now.min(*since);
         }
     }
 
     fn count_missing(&mut self, rows: &HashMap<&str, &Schema>, now: Timestamp) {
+        let is_any_unnamed = self.missing.values().any(|gone| gone.schema.is_empty());
+        let ends = rows.keys().filter(|_| is_any_unnamed);
+        let ends: HashSet<&str> = ends.map(|id| SourceOn::short(id)).collect();
         self.missing.retain(|id, gone| {
             gone.polls = (gone.polls + 1).min(MISSING_POLLS);
-            !rows.contains_key(id.as_str()) && now.duration_since(gone.since) < MISSING_LASTS
+            let is_listed = if gone.schema.is_empty() {
+                ends.contains(id.as_str())
+            } else {
+                rows.contains_key(id.as_str())
+            };
+            !is_listed && now.duration_since(gone.since) < MISSING_LASTS
         });
     }
 
     fn miss(&mut self, source: &Source, schema: &Schema, now: Timestamp) {
+        let name = redact::one_line(&schema.name, 160);
+        self.add_missing(&schema.id, name, (&source.id, &source.title()), now);
+    }
+
+    fn add_missing(
+        &mut self,
+        id: &str,
+        schema: String,
+        (source_id, title): (&str, &str),
+        now: Timestamp,
+    ) {
         if self.missing.len() >= MAX_MISSING {
             return;
         }
         let gone = Missing {
-            schema_id: schema.id.clone(),
-            schema: redact::one_line(&schema.name, 160),
-            source_id: source.id.clone(),
-            source: redact::one_line(&source.title(), 80),
+            schema_id: id.to_owned(),
+            schema,
+            source_id: source_id.to_owned(),
+            source: redact::one_line(title, 80),
             since: now,
             polls: 1,
         };
-        self.missing.entry(schema.id.clone()).or_insert(gone);
+        self.missing.entry(id.to_owned()).or_insert(gone);
     }
 }
 

@@ -110,9 +110,7 @@ impl Live {
 
     fn tables_to_look_at(&self, action: ProposedAction, target: &Target) -> Vec<(String, String)> {
         let is_captured = |row: &&Schema| {
-            action == ProposedAction::RepairCdc
-                && row.syncs_by("cdc")
-                && row.should_sync == Lax::Is(true)
+            action == ProposedAction::RepairCdc && row.syncs_by("cdc") && row.is_on()
         };
         let detail = self.detail.iter().flatten().map(|detail| &detail.row);
         let of_source = self.source().into_iter().flat_map(|source| &source.schemas);

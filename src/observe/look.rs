@@ -1,6 +1,6 @@
 //! A probe of one table: its newest runs, and the log of the table while one is in progress.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::TableLog;
 use crate::{
@@ -186,6 +186,28 @@ impl Look {
     pub fn began_at(&self) -> impl Iterator<Item = Timestamp> {
         let jobs = self.jobs.as_deref().unwrap_or_default();
         jobs.iter().filter_map(|job| job.created_at.get()).copied()
+    }
+
+    /// How far apart its runs that completed usually began: the median. None of fewer than four.
+    #[must_use]
+    pub fn usual_interval(&self) -> Option<SignedDuration> {
+        const FEWEST: usize = 3;
+        let jobs = self.jobs.as_deref().unwrap_or_default();
+        let completed = jobs
+            .iter()
+            .filter(|job| job.status() == JobStatus::Completed);
+        let began: Vec<Timestamp> = completed
+            .filter_map(|job| job.created_at.get().copied())
+            .collect();
+        let mut apart: Vec<SignedDuration> = began
+            .windows(2)
+            .map(|pair| pair[0].duration_since(pair[1]))
+            .collect();
+        apart.sort_unstable();
+        apart
+            .get(apart.len() / 2)
+            .copied()
+            .filter(|_| apart.len() >= FEWEST)
     }
 
     /// The newest run that completed.

@@ -128,6 +128,8 @@ struct Shared {
     poll: tokio::sync::Mutex<Option<(Timestamp, Listed)>>,
     seen: Mutex<HashMap<String, Arc<Seen>>>,
     changes: Mutex<Changes>,
+    /// The policies whose status was taken over.
+    recalled: Mutex<HashSet<PolicyRef>>,
     probes: Mutex<Probes>,
     canaries: Mutex<Vec<Canary>>,
     /// What the texts of the last list and of what was read since say.
@@ -255,6 +257,7 @@ impl<T: Transport> Observer<T> {
             poll: tokio::sync::Mutex::default(),
             seen: Mutex::default(),
             changes: Mutex::default(),
+            recalled: Mutex::default(),
             probes: Mutex::default(),
             canaries: Mutex::default(),
             readings: Mutex::default(),
@@ -536,7 +539,14 @@ impl<T: Transport> ProjectView<T> {
             }
         }
         let now = self.client.now();
-        lock(&self.shared.changes).recall(state, sources, now);
+        let is_first = lock(&self.shared.recalled).insert(self.at.clone());
+        {
+            let mut changes = lock(&self.shared.changes);
+            changes.recall(state, sources, now);
+            if is_first {
+                changes.recall_on(state, sources, now);
+            }
+        }
         let mut known = self.known();
         for LostSlot { source_id, since } in &state.lost_slots {
             if !known.cdc.contains_key(source_id) {
@@ -605,6 +615,10 @@ impl<T: Transport> ProjectView<T> {
             Probe::Webhook(id) => {
                 let answer = client.webhook_info(&id).await;
                 note(&mut self.known().webhooks, id, client.now(), answer)
+            }
+            Probe::WebhookFields(_) => {
+                let answer = client.webhook_fields().await;
+                self.known().note_webhook_fields(client.now(), answer)
             }
             Probe::Deliveries(id, function) => {
                 let Some(sql) = deliveries::query(&function) else {

@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use crate::{
         probe::{
             CdcCheck, CdcPrerequisites, CdcStatus, IncrementalFields, SchemaDetail, WebhookInfo,
         },
+        webhook_fields::WebhookFields,
     },
 };
 
@@ -29,6 +31,8 @@ pub enum Probe {
     Fields(String),
     /// The webhook of a source.
     Webhook(String),
+    /// What the webhooks of all types of sources need; asked for this source.
+    WebhookFields(String),
     /// What the log of the webhook of a source says, by the ids of the source and of `PostHog`'s function. Needs the scope
     /// `query:read`.
     Deliveries(String, String),
@@ -48,6 +52,7 @@ impl Probe {
             Self::Detail(id) | Self::Fields(id) => ProbeTarget::Schema(id),
             Self::Data(probe) => ProbeTarget::Schema(&probe.schema_id),
             Self::Webhook(id)
+            | Self::WebhookFields(id)
             | Self::Deliveries(id, _)
             | Self::Cdc(id)
             | Self::Prerequisites(id, _) => ProbeTarget::Source(id),
@@ -150,6 +155,8 @@ pub struct Probes {
     pub fields: HashMap<String, Probed<IncrementalFields>>,
     /// Webhooks, by id of the source.
     pub webhooks: HashMap<String, Probed<WebhookInfo>>,
+    /// What webhooks need, by type of source.
+    pub webhook_fields: Option<Probed<Arc<WebhookFields>>>,
     /// Deliveries to webhooks, by id of the source.
     pub deliveries: HashMap<String, Probed<Deliveries>>,
     /// Change data capture, by id of the source.
@@ -180,6 +187,21 @@ impl Probes {
         note(&mut self.cdc, source_id, at, answer)
     }
 
+    /// Records what webhooks need; false if there was no answer.
+    pub fn note_webhook_fields(
+        &mut self,
+        at: Timestamp,
+        answer: Result<WebhookFields, PostHogError>,
+    ) -> bool {
+        if is_held_back(&answer) {
+            return false;
+        }
+        let answered = is_answer(&answer);
+        let before = self.webhook_fields.take();
+        self.webhook_fields = Some(Probed::new(at, answer.map(Arc::new), before));
+        answered
+    }
+
     /// Forgets what is about sources and tables that are no longer listed, and what explained failures of tables that are not
     /// `failed` any more, unless their data is checked.
     pub fn retain(
@@ -192,6 +214,7 @@ impl Probes {
             details,
             fields,
             webhooks,
+            webhook_fields: _,
             deliveries,
             cdc,
             slot_lost_since,
@@ -217,23 +240,31 @@ pub(super) fn note<K: Eq + Hash, A>(
     at: Timestamp,
     answer: Result<A, PostHogError>,
 ) -> bool {
-    if matches!(
-        answer,
-        Err(PostHogError::Waiting { .. } | PostHogError::OverShare { .. })
-    ) {
+    if is_held_back(&answer) {
         return false;
     }
-    let answered = matches!(
+    let answered = is_answer(&answer);
+    let before = answers.remove(&key);
+    answers.insert(key, Probed::new(at, answer, before));
+    answered
+}
+
+const fn is_held_back<A>(answer: &Result<A, PostHogError>) -> bool {
+    matches!(
+        answer,
+        Err(PostHogError::Waiting { .. } | PostHogError::OverShare { .. })
+    )
+}
+
+const fn is_answer<A>(answer: &Result<A, PostHogError>) -> bool {
+    matches!(
         answer,
         Ok(_)
             | Err(PostHogError::Refused {
                 status: 400..=499,
                 ..
             })
-    );
-    let before = answers.remove(&key);
-    answers.insert(key, Probed::new(at, answer, before));
-    answered
+    )
 }
 
 #[cfg(test)]

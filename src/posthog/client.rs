@@ -24,7 +24,8 @@ use super::{
     quota::{KeyLimits, Purpose, Quota, Share, Usage},
     redact,
     transport::{Method, Request, Response, TransportError},
-    wire::{ErrorBody, Job, LogPage, Page, Source},
+    webhook_fields::WebhookFields,
+    wire::{CLOCKS_AGREE, ErrorBody, Job, LogPage, Page, Source},
 };
 use crate::api::validated::Project;
 
@@ -197,10 +198,6 @@ impl<T> Client<T> {
     }
 }
 
-/// Most that this machine's clock and PostHog's may differ. Beyond it a run that moves would soon look as if it did not: every
-/// threshold compares a time of now with one of before.
-pub const CLOCKS_AGREE: SignedDuration = SignedDuration::from_mins(5);
-
 /// Tells the time. Handed down from the controller, which alone may ask a clock.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -259,6 +256,7 @@ impl<T: Transport> Client<T> {
             // Lists are kept until the next poll; a list that grew while it was read has room to spare.
             for source in &mut page.results {
                 source.schemas.shrink_to_fit();
+                forget_times_to_come(source, self.now());
             }
             let (got, count) = (page.results.len(), page.count);
             // A source that was made meanwhile moves the others to the next page, where they would appear twice.
@@ -312,7 +310,12 @@ impl<T: Transport> Client<T> {
     pub async fn jobs(&self, source_id: &str, schema_name: &str) -> Result<Vec<Job>, PostHogError> {
         let name: String = form_urlencoded::byte_serialize(schema_name.as_bytes()).collect();
         let rest = format!("external_data_sources/{source_id}/jobs/?schemas={name}");
-        self.read_dated("list jobs", &rest).await
+        let mut jobs: Vec<Job> = self.read_dated("list jobs", &rest).await?;
+        let now = self.now();
+        for job in &mut jobs {
+            job.forget_times_to_come(now);
+        }
+        Ok(jobs)
     }
 
     /// The newest [`LOG_LINES`] lines of a table's log that `filter` lets through.
@@ -330,7 +333,9 @@ impl<T: Transport> Client<T> {
     /// One source with its tables. Seconds on a large project: `PostHog` builds its whole database for it.
     pub async fn source(&self, source_id: &str) -> Result<Source, PostHogError> {
         let rest = format!("external_data_sources/{source_id}/");
-        self.read_dated("read source", &rest).await
+        let mut source: Source = self.read_dated("read source", &rest).await?;
+        forget_times_to_come(&mut source, self.now());
+        Ok(source)
     }
 
     /// A page of the tables of all sources, from `offset`. The rows do not say which source they are of, and each costs
@@ -343,7 +348,9 @@ impl<T: Transport> Client<T> {
     /// One table as it is now.
     pub async fn schema(&self, schema_id: &str) -> Result<SchemaDetail, PostHogError> {
         let rest = format!("external_data_schemas/{schema_id}/");
-        self.read_dated("read table", &rest).await
+        let mut detail: SchemaDetail = self.read_dated("read table", &rest).await?;
+        detail.row.forget_times_to_come(self.now());
+        Ok(detail)
     }
 
     /// Asks `PostHog` to look at the table in the customer's source. Changes nothing, yet needs the write scope, which
@@ -354,6 +361,12 @@ impl<T: Transport> Client<T> {
     ) -> Result<IncrementalFields, PostHogError> {
         let path = format!("external_data_schemas/{schema_id}/incremental_fields/");
         self.ask("read incremental fields", &path, None).await
+    }
+
+    /// What the webhook of each type of source needs.
+    pub async fn webhook_fields(&self) -> Result<WebhookFields, PostHogError> {
+        let path = "external_data_sources/wizard/";
+        self.read("read source types", path).await
     }
 
     /// How the webhook of a source stands. `PostHog` asks the vendor.
@@ -549,6 +562,12 @@ impl<T: Transport> Client<T> {
                 .note(|instance| instance.meets(UnfamiliarKind::Answer, call));
         }
         read
+    }
+}
+
+fn forget_times_to_come(source: &mut Source, now: Timestamp) {
+    for schema in &mut source.schemas {
+        schema.forget_times_to_come(now);
     }
 }
 

@@ -174,7 +174,9 @@ impl WebhookInfo {
                 && external.error == Lax::Null
         });
         self.exists == Lax::Is(true)
-            && function.is_some_and(|function| function.enabled == Lax::Is(true))
+            && function.is_some_and(|function| {
+                function.enabled == Lax::Is(true) && function.state() == FunctionState::Works
+            })
             && vendor
             && self.missing_events.as_ref().is_none_or(Vec::is_empty)
             && self.empty_inputs().next().is_none()
@@ -202,6 +204,44 @@ pub struct HogFunction {
     /// Whether it is switched on.
     #[serde(default)]
     pub enabled: Lax<bool>,
+    /// How `PostHog`'s watcher rates it; see [`HogFunction::state`].
+    #[serde(default)]
+    pub status: Value,
+}
+
+/// How `PostHog`'s watcher rates its side of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FunctionState {
+    /// It takes events, or nothing is known against it.
+    Works,
+    /// It takes them late, from a queue of its own.
+    Degraded,
+    /// It takes none, although it is switched on.
+    Disabled,
+    /// A value that this version does not know.
+    Unknown(String),
+}
+
+impl HogFunction {
+    /// How the watcher rates it. The numbers are those of `HogWatcherState` in `PostHog`, and of its first version, which had 4;
+    /// 0 is what the API says when the watcher does not answer.
+    #[must_use]
+    pub fn state(&self) -> FunctionState {
+        let state = self.status.get("state").unwrap_or(&Value::Null);
+        let says = |word: &str| {
+            let text = state.as_str();
+            text.is_some_and(|text| text.to_lowercase().contains(word))
+        };
+        match (state.is_null(), state.as_i64()) {
+            (true, _) | (_, Some(0 | 1)) => FunctionState::Works,
+            (_, Some(2 | 11)) => FunctionState::Degraded,
+            (_, Some(3 | 4 | 12)) => FunctionState::Disabled,
+            _ if says("disabled") => FunctionState::Disabled,
+            _ if says("degraded") || says("overflow") => FunctionState::Degraded,
+            _ if says("healthy") => FunctionState::Works,
+            _ => FunctionState::Unknown(state.to_string()),
+        }
+    }
 }
 
 /// The vendor's side of a webhook.
@@ -268,8 +308,8 @@ impl CdcCheck {
     /// Of all that change data capture of a source needs; `status` is how it stands, as far as that is known.
     #[must_use]
     pub fn of(source: &Source, status: Option<&CdcStatus>) -> Self {
-        let captured = (source.schemas.iter())
-            .filter(|schema| schema.syncs_by("cdc") && schema.should_sync == Lax::Is(true));
+        let captured =
+            (source.schemas.iter()).filter(|schema| schema.syncs_by("cdc") && schema.is_on());
         let said = |field: fn(&CdcStatus) -> &Lax<String>| {
             let said = status.and_then(|status| field(status).get());
             said.filter(|said| !said.is_empty()).cloned()

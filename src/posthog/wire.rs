@@ -134,6 +134,21 @@ pub struct Table {
 /// What claims to have happened later than this after now tells nothing: some clock is wrong.
 pub const BELIEVED_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
 
+/// Clocks this close agree: the rest is the time a response takes.
+pub const CLOCKS_AGREE: SignedDuration = SignedDuration::from_mins(5);
+
+fn forget_time_to_come(at: &mut Lax<Timestamp>, now: Timestamp) {
+    if matches!(at, Lax::Is(at) if at.duration_since(now) > BELIEVED_CLOCK_SKEW) {
+        *at = Lax::Odd;
+    }
+}
+
+/// The interval that `PostHog` gives a table unless somebody chooses another.
+pub const DEFAULT_INTERVAL: SignedDuration = SignedDuration::from_hours(6);
+
+/// The longest interval that `PostHog` offers.
+pub const LONGEST_INTERVAL: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// Longest interval between syncs that is believed: a year.
 const MOST_MINUTES: i64 = 366 * 24 * 60;
 
@@ -167,6 +182,33 @@ pub enum SchemaStatus {
 }
 
 impl Schema {
+    /// True only if syncing is certainly switched on.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.should_sync == Lax::Is(true)
+    }
+
+    /// True only if syncing is certainly switched off.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.should_sync == Lax::Is(false)
+    }
+
+    /// Drops what claims to have happened later than `now`: some clock is wrong, and a time to come would hide for years what happens
+    /// until then.
+    pub(crate) fn forget_times_to_come(&mut self, now: Timestamp) {
+        forget_time_to_come(&mut self.last_synced_at, now);
+    }
+
+    /// True if its last success certainly began after `since`. It is dated by `PostHog`'s clock, `since` and `now` by the
+    /// operator's: no difference of the clocks may explain it.
+    #[must_use]
+    pub fn has_synced_since(&self, since: Timestamp, now: Timestamp) -> bool {
+        self.last_synced_at.get().is_some_and(|at| {
+            at.duration_since(since) > CLOCKS_AGREE && at.duration_since(now) <= CLOCKS_AGREE
+        })
+    }
+
     /// How often it is synced: a number and a unit, from `1min` (legacy: still shown, no longer accepted) to `30day`. None if `PostHog`
     /// says `never`, nothing, or what this version does not know.
     #[must_use]
@@ -245,9 +287,7 @@ impl Schema {
     /// leaves that, when the source does not show the table.
     #[must_use]
     pub fn is_painted(&self) -> bool {
-        self.should_sync == Lax::Is(false)
-            && self.status() == SchemaStatus::Completed
-            && self.has_error()
+        self.is_off() && self.status() == SchemaStatus::Completed && self.has_error()
     }
 
     /// The status, read. Serialised and stored spellings are both known.
@@ -332,6 +372,11 @@ pub enum JobStatus {
 }
 
 impl Job {
+    /// Drops the end if it claims to be later than `now`. A start in the future makes the whole list of runs unclear instead.
+    pub(crate) fn forget_times_to_come(&mut self, now: Timestamp) {
+        forget_time_to_come(&mut self.finished_at, now);
+    }
+
     /// The status, read.
     #[must_use]
     pub fn status(&self) -> JobStatus {

@@ -70,7 +70,7 @@ pub fn observed(
             schemas: remembered::remembered(policy, snapshot, diagnosis, plan, old, now),
             sources: plan.sources.clone(),
             missing: remembered::missing(policy, snapshot),
-            on: remembered::on(policy, snapshot),
+            on: remembered::on(policy, snapshot, &old.state),
             went_off: remembered::went_off(diagnosis),
             lost_slots: remembered::lost_slots(policy, snapshot),
             sends: remembered::latest(&plan.sends),

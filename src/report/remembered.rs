@@ -1,5 +1,7 @@
 //! What must survive a restart: the rows of `status.state` after a reconcile.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use crate::{
@@ -7,9 +9,9 @@ use crate::{
         ValidatedPolicy, WarehouseSyncPolicyStatus,
         proposal::ProposedCall,
         status::{
-            Call, Fate, Incident, LostSlot, MAX_LOST_SLOTS, MAX_MARKS, MAX_MISSING, MAX_OFF,
-            MAX_ON, MAX_SENDS_REMEMBERED, MAX_SOURCES, MAX_WENT_OFF, Missing, SchemaState,
-            SourceOn, WentOff,
+            AboutRows, Call, Fate, Incident, LostSlot, MAX_LOST_SLOTS, MAX_MARKS, MAX_MISSING,
+            MAX_OFF, MAX_ON, MAX_SENDS_REMEMBERED, MAX_SOURCES, MAX_WENT_OFF, Missing, SchemaState,
+            SourceOn, State, WentOff,
         },
     },
     decide::{Plan, approval::poison, ownership::is_in_flight, table},
@@ -17,7 +19,10 @@ use crate::{
         Cause, Diagnosis, Verdict, causes::Reload, freshness, mended::SwitchedOff, missing,
     },
     observe::Snapshot,
-    posthog::{lax::Lax, wire::SchemaStatus},
+    posthog::{
+        redact,
+        wire::{Schema, SchemaStatus},
+    },
 };
 
 /// What is worth a write of each table, one row for each.
@@ -52,11 +57,11 @@ pub(super) fn remembered(
     let in_full = reloaded_in_full(snapshot, plan, old, now);
     let mut rows: Vec<SchemaState> = Vec::new();
     // First what must not be cut off.
-    let all = of_proposals(plan, old, snapshot)
+    let all = of_proposals(plan, old, snapshot, now)
         .into_iter()
         .chain(disabled(diagnosis, snapshot, old))
         .chain(marks(snapshot, diagnosis, old))
-        .chain(cancelled(snapshot, plan, old))
+        .chain(cancelled(snapshot, plan, old, now))
         .chain(of_incidents(plan, old, snapshot))
         .chain(tried)
         .chain(fell)
@@ -78,8 +83,9 @@ fn of_proposals(
     plan: &Plan,
     old: &WarehouseSyncPolicyStatus,
     snapshot: &Snapshot,
+    now: Timestamp,
 ) -> Vec<SchemaState> {
-    let poisoned = poison::poisoned(&old.state, &plan.proposals, snapshot);
+    let poisoned = poison::poisoned(&old.state, &plan.proposals, snapshot, now);
     let poisoned = poisoned.into_iter().map(|(id, since)| SchemaState {
         poisoned: Some(since),
         ..SchemaState::of(id)
@@ -128,6 +134,7 @@ fn cancelled(
     snapshot: &Snapshot,
     plan: &Plan,
     old: &WarehouseSyncPolicyStatus,
+    now: Timestamp,
 ) -> Vec<SchemaState> {
     let cancel = |incident: &Incident| {
         let mut sends = incident.sends.iter().rev();
@@ -146,7 +153,7 @@ fn cancelled(
     let has_completed_since = |id: &str, at: Timestamp| {
         let mut rows = snapshot.sources.iter().flat_map(|source| &source.schemas);
         let row = rows.find(|row| row.id == id);
-        row.is_some_and(|row| matches!(row.last_synced_at, Lax::Is(began) if began > at))
+        row.is_some_and(|row| row.has_synced_since(at, now))
     };
     plan.incidents
         .iter()
@@ -205,7 +212,7 @@ fn of_incidents<'a>(
             let state = states.find(|state| state.id == incident.schema_id)?.clone();
             let row = snapshot.row(&incident.source_id, &incident.schema_id);
             // Of one that is on again, it is not known who will switch it off next.
-            let is_on = row.is_some_and(|(_, schema)| schema.should_sync == Lax::Is(true));
+            let is_on = row.is_some_and(|(_, schema)| schema.is_on());
             Some(SchemaState {
                 waiting: None,
                 rows_fell: None,
@@ -259,24 +266,37 @@ pub(super) fn lost_slots(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<L
         .collect()
 }
 
-/// The tables that are on, by source, as far as the policy selects them and a status has room.
-pub(super) fn on(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<SourceOn> {
+/// The tables that are on, by source, as far as the policy selects them and a status has room. One that does not show for now whether
+/// it is on stays what it was.
+pub(super) fn on(policy: &ValidatedPolicy, snapshot: &Snapshot, old: &State) -> Vec<SourceOn> {
     let mut room = MAX_ON;
     let sources = snapshot.selected_sources(&policy.selector);
     let mut sources: Vec<SourceOn> = sources
         .filter_map(|source| {
+            let before = old.on.iter().find(|before| before.source_id == source.id);
+            let before = before.into_iter().flat_map(SourceOn::each);
+            let before: HashMap<&str, Option<i64>> = before.collect();
+            let short = |schema: &Schema| before.get(SourceOn::short(&schema.id)).copied();
             let tables = source.schemas.iter();
-            let on = tables.filter(|schema| schema.should_sync == Lax::Is(true));
+            let on = tables.filter(|row| row.is_on() || !row.is_off() && short(row).is_some());
             let on = on.filter(|schema| policy.selector.selects_schema(&schema.name));
-            let mut ids: Vec<&str> = on.map(|schema| SourceOn::short(&schema.id)).collect();
-            let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
-            ids.sort_unstable();
-            ids.truncate(room);
-            room -= ids.len();
+            let mut on: Vec<&Schema> = on.collect();
+            let count = i64::try_from(on.len()).unwrap_or(i64::MAX);
+            on.sort_unstable_by_key(|schema| SourceOn::short(&schema.id));
+            on.truncate(room);
+            room -= on.len();
+            let ids: Vec<&str> = on.iter().map(|row| SourceOn::short(&row.id)).collect();
+            let rows = on
+                .iter()
+                .map(|row| AboutRows::word(row.rows(), short(row).flatten()));
+            let rows: Vec<String> = rows.collect();
+            let any = rows.iter().any(|rows| rows != "-");
             (count > 0).then(|| SourceOn {
                 source_id: source.id.clone(),
+                source: redact::one_line(&source.title(), 80),
                 count,
                 tables: ids.join(" "),
+                rows: if any { rows.join(" ") } else { String::new() },
             })
         })
         .take(MAX_SOURCES)

@@ -84,6 +84,35 @@ fn a_billing_limit_that_still_holds_is_no_stale_table() {
     );
 }
 
+/// A table that shows no interval that is known, whose runs were that far apart, with the last of them that long ago.
+fn without_interval(odd: &str, every: u32, last: u32) -> String {
+    let run = |place: u32| {
+        let ago = last + place * every;
+        format!("{{started_ago: {ago}h, took: 1m, status: Completed, rows: 5}}")
+    };
+    let runs: Vec<String> = (0..5).map(run).collect();
+    format!(
+        "{{name: a, frequency: 6hour, {odd}, last_synced_ago: {last}h, jobs: [{}]}}",
+        runs.join(", ")
+    )
+}
+
+const ODD_INTERVALS: [&str; 5] = [
+    "raw: {sync_frequency: null}",
+    "raw: {sync_frequency: fortnight}",
+    "raw: {sync_frequency: 6}",
+    "raw: {sync_frequency: ''}",
+    "raw_remove: [sync_frequency]",
+];
+
+#[test]
+fn a_table_that_shows_no_interval_is_fresh_as_long_as_its_runs_come_as_usual() {
+    for odd in ODD_INTERVALS {
+        is_quiet(&watched(&without_interval(odd, 168, 200)));
+        is_quiet(&watched(&without_interval(odd, 1, 1)));
+    }
+}
+
 // --- Silence -------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -225,6 +254,88 @@ fn a_stale_looking_table_whose_runs_cannot_be_read_is_not_called_healthy() {
         (RootCause::Unknown, Severity::Warning)
     );
     assert_eq!(status.condition(HEALTHY).unwrap().status, "Unknown");
+}
+
+#[test]
+fn a_table_that_shows_no_interval_is_stale_by_how_its_runs_usually_came_and_is_not_reloaded() {
+    for odd in ODD_INTERVALS {
+        for (every, last) in [(1, 31 * 24), (24, 5 * 24), (168, 30 * 24)] {
+            let scenario = format!(
+                "sources: [{{schemas: [{}]}}]",
+                without_interval(odd, every, last)
+            );
+            let mut world = World::new(&scenario, ENFORCE, Faults::default());
+            world.run_for(SignedDuration::from_mins(40));
+            let status = world.status();
+            let finding = only(&status);
+            assert_eq!(
+                (finding.cause, finding.severity),
+                (RootCause::Stale, Severity::Error),
+                "{odd} {every}"
+            );
+            assert!(finding.message.contains("is assumed"), "{finding:?}");
+            assert_eq!(world.count("reload"), 0);
+        }
+    }
+}
+
+#[test]
+fn a_table_that_shows_no_interval_and_too_few_runs_is_unknown_and_after_months_stale() {
+    for odd in ODD_INTERVALS {
+        let status = watched(&format!(
+            "{{name: a, frequency: 6hour, {odd}, last_synced_ago: 13h}}"
+        ));
+        let finding = only(&status);
+        assert_eq!(
+            (finding.cause, finding.severity),
+            (RootCause::Unknown, Severity::Warning),
+            "{odd}"
+        );
+        assert!(finding.message.contains("sync_frequency"), "{finding:?}");
+        assert_eq!(status.condition(HEALTHY).unwrap().status, "Unknown");
+        let status = watched(&format!(
+            "{{name: a, frequency: 6hour, {odd}, last_synced_ago: 121d}}"
+        ));
+        assert_eq!(found(&status), [("a", RootCause::Stale, Severity::Error)]);
+    }
+}
+
+#[test]
+fn an_absolute_age_counts_in_place_of_an_interval_that_is_not_shown() {
+    let of_age = |ago: &str| {
+        let scenario = format!(
+            "sources: [{{schemas: [{{name: a, raw: {{sync_frequency: null}}, last_synced_ago: {ago}}}]}}]"
+        );
+        of(
+            &scenario,
+            "interval: 5m, health: {freshness: {maxAge: 26h}}",
+        )
+    };
+    is_quiet(&of_age("25h"));
+    assert_eq!(
+        found(&of_age("30h")),
+        [("a", RootCause::Stale, Severity::Error)]
+    );
+}
+
+#[test]
+fn an_interval_that_comes_and_goes_gives_no_table_more_time() {
+    let scenario = "sources: [{schemas: [{name: a, frequency: 6hour, last_synced_ago: 11h}]}]";
+    let mut world = World::new(scenario, OBSERVE, Faults::default());
+    world.run_for(SignedDuration::from_mins(10));
+    let id = world.schema_id("a");
+    for round in 0..30 {
+        change(&world, &id, |schema| {
+            schema.raw.clear();
+            if round % 2 == 0 {
+                let odd = [serde_json::Value::Null, "".into()][round / 2 % 2].clone();
+                schema.raw.insert("sync_frequency".to_owned(), odd);
+            }
+        });
+        world.run_for(SignedDuration::from_mins(5));
+    }
+    let status = world.status();
+    assert_eq!(only(&status).cause, RootCause::Stale);
 }
 
 // --- I15 -----------------------------------------------------------------------------------------------------------

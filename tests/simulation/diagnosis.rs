@@ -72,11 +72,11 @@ fn a_run_that_found_nothing_new_counts_as_a_sync() {
 }
 
 #[test]
-fn a_table_whose_interval_is_not_known_or_never_is_not_stale() {
+fn a_table_that_is_never_scheduled_is_not_stale_nor_one_that_synced_lately_whatever_its_interval() {
     is_quiet(&watched(
         "{name: a, frequency: 6hour, raw: {sync_frequency: never}, last_synced_ago: 90d}, \
-         {name: b, frequency: 6hour, raw: {sync_frequency: fortnight}, last_synced_ago: 90d}, \
-         {name: c, frequency: 6hour, raw: {sync_frequency: null}, last_synced_ago: 90d}",
+         {name: b, frequency: 6hour, raw: {sync_frequency: fortnight}, last_synced_ago: 11h}, \
+         {name: c, frequency: 6hour, raw: {sync_frequency: null}, last_synced_ago: 11h}",
     ));
 }
 

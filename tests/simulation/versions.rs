@@ -238,3 +238,43 @@ fn a_table_of_a_source_whose_access_is_not_known_is_unknown_and_not_healthy() {
     assert_eq!(status.condition(HEALTHY).unwrap().status, "Unknown");
     assert_eq!(status.summary.unwrap().schemas.unknown, 1);
 }
+
+#[test]
+fn no_status_makes_a_table_well_of_a_source_whose_access_is_not_known() {
+    for access in ["teleport", "Warehouse", "null", "''", "7"] {
+        for table in [
+            "status: Completed, last_synced_ago: 1h",
+            "status: Completed, last_synced_ago: 90d",
+            "last_synced_ago: 90d, run: {started_ago: 10m, rows: 5, progresses: {rows_per_second: 1}}",
+            "last_synced_ago: 90d, phantom: true",
+            "last_synced_ago: 90d, status: Failed, latest_error: Sync cancelled by user, last_run_ago: 20d",
+            "last_synced_ago: 90d, status: Failed, latest_error: 'Sync got stuck and was reset by PostHog', last_run_ago: 20d",
+            "frequency: 1hour",
+        ] {
+            let scenario = format!(
+                "sources: [{{raw: {{access_method: {access}}}, schemas: [{{name: t, rows: 5, {table}}}]}}]"
+            );
+            let mut world = World::new(&scenario, ENFORCE, Faults::default());
+            world.run_for(SignedDuration::from_mins(40));
+            let status = world.status();
+            assert_eq!(
+                status.condition(HEALTHY).unwrap().status,
+                "Unknown",
+                "{access} {table}: {:#?}",
+                status.findings
+            );
+            assert_eq!(writes(&world), 0);
+        }
+        // What failed, failed.
+        let scenario = format!(
+            "sources: [{{raw: {{access_method: {access}}}, schemas: [{{name: t, status: Failed, latest_error: 'password authentication failed for user \"x\"', last_synced_ago: 4h}}]}}]"
+        );
+        let mut world = World::new(&scenario, ENFORCE, Faults::default());
+        world.run_for(SignedDuration::from_mins(40));
+        assert_eq!(
+            world.status().findings[0].cause,
+            RootCause::CredentialsInvalid
+        );
+        assert_eq!(writes(&world), 0);
+    }
+}

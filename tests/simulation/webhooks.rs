@@ -1,7 +1,7 @@
 //! What only the webhook knows: a table that it fills says Completed whatever becomes of its events. Healthy look-alikes first.
 
 use jiff::SignedDuration;
-use posthog_simulator::{EffectKind, Simulator, SourceSpec};
+use posthog_simulator::{EffectKind, Fault, FaultKind, Simulator, SourceSpec, Times};
 use serde_json::{Value, json};
 use warehouse_sync_operator::api::status::{Finding, RootCause, Severity};
 
@@ -83,13 +83,68 @@ fn a_webhook_whose_inputs_are_set_or_not_told_is_no_trouble() {
             "Stripe",
             ", inputs: {signing_secret: {value: set}, other: {secret: true}}",
         ),
-        // Which inputs it needs nobody knows.
-        ("Novel", ", inputs: {}"),
+        ("Novel", ""),
     ] {
         let world = watched(&source(kind, &format!("{HEALTHY}{webhook}"), ""));
         is_quiet(&world, &format!("{kind}{webhook}"));
         assert_eq!(pushed(&world), 0);
     }
+}
+
+#[test]
+fn the_inputs_of_a_type_are_those_that_the_wizard_lists() {
+    let says = |fields: &str, inputs: &str| {
+        let webhook = format!("{HEALTHY}, inputs: {inputs}");
+        let fields = format!("webhook_fields: {fields},");
+        watched(&source("Novel", &webhook, &fields))
+    };
+    is_quiet(&says("[]", "{}"), "it needs none");
+    is_quiet(
+        &says("[verifier]", "{verifier: {secret: true}}"),
+        "it is set",
+    );
+    for (inputs, named, not) in [
+        ("{}", vec!["verifier", "shared_key"], ""),
+        ("{verifier: null}", vec!["verifier", "shared_key"], ""),
+        ("{verifier: {secret: true}}", vec!["shared_key"], "verifier"),
+    ] {
+        let message = only(&says("[verifier, shared_key]", inputs)).message;
+        for name in named {
+            assert!(message.contains(name), "{message}");
+        }
+        assert!(not.is_empty() || !message.contains(not), "{message}");
+    }
+}
+
+#[test]
+fn a_wizard_that_does_not_answer_leaves_the_names_that_are_known() {
+    for kind in [
+        "{status: {status: 500}}",
+        "{status: {status: 404}}",
+        "html200",
+    ] {
+        let faults = format!(
+            "faults: [{{matches: {{path_contains: /wizard/}}, times: forever, kind: {kind}}}]\n"
+        );
+        let inputs = format!("{HEALTHY}, inputs: {{}}");
+        let stripe = watched(&format!("{faults}{}", source("Stripe", &inputs, "")));
+        assert!(only(&stripe).message.contains("signing_secret"));
+        let novel = watched(&format!("{faults}{}", source("Novel", &inputs, "")));
+        is_quiet(&novel, "which inputs it needs nobody knows");
+    }
+}
+
+#[test]
+fn the_wizard_is_asked_once_a_day_and_only_for_webhooks() {
+    let mut world = watched(&source("Stripe", HEALTHY, ""));
+    let asked = |world: &World| simulator(world, |posthog| posthog.count("GET", "/wizard/"));
+    assert_eq!(asked(&world), 1);
+    run(&mut world, 22 * 60);
+    assert_eq!(asked(&world), 1);
+    run(&mut world, 4 * 60);
+    assert_eq!(asked(&world), 2);
+    let world = watched("sources: [{schemas: [{name: a, last_synced_ago: 1h}]}]");
+    assert_eq!(asked(&world), 0);
 }
 
 #[test]
@@ -180,6 +235,124 @@ fn a_missing_input_of_which_a_secret_is_mapped_is_pushed_and_again_when_the_webh
         assert_eq!(pushed(&world), 2, "{kind}");
         is_quiet(&world, kind);
     }
+}
+
+// --- PostHog's side ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_function_that_works_or_is_not_rated_is_no_trouble() {
+    for state in [
+        "{state: 1, tokens: 9}",
+        "{state: 0, tokens: 0}",
+        "{}",
+        "null",
+        "{state: null}",
+        "{state: healthy}",
+    ] {
+        let webhook = format!("{HEALTHY}, hog_function: {{status: {state}}}");
+        is_quiet(&watched(&source("Stripe", &webhook, "")), state);
+    }
+}
+
+#[test]
+fn a_function_that_posthog_has_disabled_or_degraded_is_told() {
+    for (state, severity, rule) in [
+        ("3", Severity::Error, "webhook/function-disabled"),
+        ("4", Severity::Error, "webhook/function-disabled"),
+        ("12", Severity::Error, "webhook/function-disabled"),
+        (
+            "forcefully_disabled",
+            Severity::Error,
+            "webhook/function-disabled",
+        ),
+        (
+            "disabledIndefinitely",
+            Severity::Error,
+            "webhook/function-disabled",
+        ),
+        ("2", Severity::Warning, "webhook/function-degraded"),
+        ("11", Severity::Warning, "webhook/function-degraded"),
+        ("overflowed", Severity::Warning, "webhook/function-degraded"),
+    ] {
+        let webhook = format!("{HEALTHY}, hog_function: {{status: {{state: {state}}}}}");
+        let world = watched(&source("Stripe", &webhook, ""));
+        let finding = only(&world);
+        assert_eq!(
+            (finding.severity, finding.rule.as_str()),
+            (severity, rule),
+            "{state}"
+        );
+    }
+}
+
+/// The only finding, of a webhook of which nobody knows whether it works.
+fn unknown(world: &World, why: &str) -> Finding {
+    let status = world.status();
+    assert_eq!(status.findings.len(), 1, "{why}: {:#?}", status.findings);
+    let finding = &status.findings[0];
+    assert_eq!(
+        (finding.cause, finding.severity, finding.rule.as_str()),
+        (RootCause::Unknown, Severity::Warning, "webhook/unknown"),
+        "{why}"
+    );
+    let healthy = status.condition(warehouse_sync_operator::api::conditions::HEALTHY);
+    assert_eq!(healthy.unwrap().status, "Unknown", "{why}");
+    assert_eq!(status.summary.unwrap().schemas.unknown, 1, "{why}");
+    finding.clone()
+}
+
+#[test]
+fn a_webhook_that_cannot_be_read_or_understood_is_unknown_and_not_healthy() {
+    for webhook in [
+        "exists: perhaps",
+        "exists: null",
+        "exists: true, external_status: {}, hog_function: {status: {state: 99}}",
+        "exists: true, external_status: {}, hog_function: {status: {state: resting}}",
+    ] {
+        unknown(&watched(&source("Stripe", webhook, "")), webhook);
+    }
+    for kind in [
+        "{status: {status: 500}}",
+        "{status: {status: 503}}",
+        "{status: {status: 404}}",
+        "{status: {status: 403}}",
+        "{status: {status: 400, body: {message: no}}}",
+        "cut_before",
+        "{handled_late: {by: 10m}}",
+        "html200",
+        "garbage200",
+    ] {
+        let faults = format!(
+            "faults: [{{matches: {{path_contains: /webhook_info/}}, times: forever, kind: {kind}}}]\n"
+        );
+        let mut world = watched(&format!("{faults}{}", source("Stripe", HEALTHY, "")));
+        let finding = unknown(&world, kind);
+        assert!(finding.message.contains("webhook_info"), "{finding:?}");
+        simulator(&world, Simulator::clear_faults);
+        run(&mut world, 7 * 60);
+        is_quiet(&world, kind);
+    }
+}
+
+#[test]
+fn a_webhook_that_answered_is_believed_for_a_while_and_not_for_ever() {
+    let mut world = watched(&source("Stripe", HEALTHY, ""));
+    let fault = FaultKind::Status {
+        status: 500,
+        body: None,
+        headers: std::collections::BTreeMap::new(),
+        after_effect: false,
+    };
+    simulator(&world, |posthog| {
+        posthog.add_fault(Fault {
+            times: Times::Forever,
+            ..Fault::once("GET", "/webhook_info/", fault)
+        });
+    });
+    run(&mut world, 40);
+    is_quiet(&world, "it answered lately");
+    run(&mut world, 2 * 60);
+    assert!(unknown(&world, "silence").message.contains("since"));
 }
 
 // --- Registering ------------------------------------------------------------------------------------------------------

@@ -90,10 +90,7 @@ fn no_run_near(known: &Known<'_>, live: &Live, proposal: &Proposal) -> Result<()
     let Some(row) = live.row(id) else {
         return unread("the table could not be read");
     };
-    let Some(every) = row
-        .frequency()
-        .filter(|_| row.should_sync == crate::posthog::lax::Lax::Is(true))
-    else {
+    let Some(every) = row.frequency().filter(|_| row.is_on()) else {
         return Ok(());
     };
     let margin = SignedDuration::from_mins(5).min(every / 4);

@@ -12,7 +12,7 @@ use crate::{
     },
     diagnose::Known,
     observe::Snapshot,
-    posthog::{client::CLOCKS_AGREE, lax::Lax, wire::Schema},
+    posthog::wire::Schema,
 };
 
 /// The tables, by id, and since when: those remembered in `state`, and those that `proposals` have added since.
@@ -21,6 +21,7 @@ pub fn poisoned(
     state: &State,
     proposals: &[Proposal],
     snapshot: &Snapshot,
+    now: Timestamp,
 ) -> BTreeMap<String, Timestamp> {
     let mut poisoned = BTreeMap::new();
     for row in &state.schemas {
@@ -34,17 +35,18 @@ pub fn poisoned(
             *known = since.max(*known);
         }
     }
-    poisoned.retain(|id, since| !has_run_since(snapshot, id, *since));
+    poisoned.retain(|id, since| !has_run_since(snapshot, id, *since, now));
     poisoned
 }
 
 /// The same, including the tables of other policies of the project.
 #[must_use]
 pub fn by_anyone(known: &Known<'_>) -> BTreeMap<String, Timestamp> {
-    let mut all = poisoned(known.state, known.proposals, known.snapshot);
+    let now = known.now;
+    let mut all = poisoned(known.state, known.proposals, known.snapshot, now);
     let rivals = known.snapshot.rivals.iter();
     for (id, since) in rivals.flat_map(|rival| &rival.poisoned) {
-        if !has_run_since(known.snapshot, id, *since) {
+        if !has_run_since(known.snapshot, id, *since, now) {
             all.entry(id.clone()).or_insert(*since);
         }
     }
@@ -111,16 +113,11 @@ fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec
     }
 }
 
-/// True if a run that began after `since` has completed. `last_synced_at` is the start of the last run that did.
-fn has_run_since(snapshot: &Snapshot, schema_id: &str, since: Timestamp) -> bool {
+/// True if a run that began after `since` has completed.
+fn has_run_since(snapshot: &Snapshot, schema_id: &str, since: Timestamp, now: Timestamp) -> bool {
     let mut rows = snapshot.sources.iter().flat_map(|source| &source.schemas);
     rows.find(|row| row.id == schema_id)
-        .is_some_and(|row| ran_after(row, since))
-}
-
-/// The run is dated by PostHog's clock, the call by the operator's: it is later only if no difference of the clocks can explain it.
-fn ran_after(row: &Schema, since: Timestamp) -> bool {
-    matches!(row.last_synced_at, Lax::Is(at) if at.duration_since(since) > CLOCKS_AGREE)
+        .is_some_and(|row| row.has_synced_since(since, now))
 }
 
 #[cfg(test)]
@@ -130,6 +127,7 @@ mod tests {
     #[test]
     fn a_run_that_may_have_begun_before_the_call_proves_nothing() {
         let since: Timestamp = "2026-10-01T12:00:00Z".parse().unwrap();
+        let now: Timestamp = "2026-10-01T12:10:00Z".parse().unwrap();
         for (status, began, proves) in [
             ("Completed", "2026-10-01T11:00:00Z", false),
             ("Completed", "2026-10-01T12:04:00Z", false),
@@ -137,10 +135,13 @@ mod tests {
             // Another run has begun since, or failed.
             ("Running", "2026-10-01T12:06:00Z", true),
             ("Failed", "2026-10-01T12:06:00Z", true),
+            // No run begins later than now.
+            ("Completed", "2026-10-01T12:36:00Z", false),
+            ("Completed", "2036-10-01T12:06:00Z", false),
         ] {
             let row = serde_json::json!({"id": "a", "name": "a", "status": status, "last_synced_at": began});
             let row: Schema = serde_json::from_value(row).unwrap();
-            assert_eq!(ran_after(&row, since), proves, "{status} {began}");
+            assert_eq!(row.has_synced_since(since, now), proves, "{status} {began}");
         }
     }
 }

@@ -175,7 +175,7 @@ fn has_values(step: &ProposedStep, detail: &SchemaDetail) -> bool {
     let same = |wanted: &Vec<String>| detail.primary_key_columns.as_ref() == Some(wanted);
     field.is_none_or(|field| detail.incremental_field.get() == Some(field))
         && step.primary_key_columns.as_ref().is_none_or(same)
-        && (!step.switch_on || detail.row.should_sync == Lax::Is(true))
+        && (!step.switch_on || detail.row.is_on())
 }
 
 fn tables_have_values(step: &ProposedStep, live: &Live) -> Option<bool> {
@@ -183,7 +183,7 @@ fn tables_have_values(step: &ProposedStep, live: &Live) -> Option<bool> {
     let has = |id: &String| {
         let row = source.schemas.iter().find(|row| row.id == *id);
         row.is_some_and(|row| {
-            (!step.switch_on || row.should_sync == Lax::Is(true))
+            (!step.switch_on || row.is_on())
                 && step.sync_type.as_ref().is_none_or(|by| row.syncs_by(by))
         })
     };

@@ -26,9 +26,7 @@ pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
             }
             Some(Begins::reload(failure.cause, ended_job(known, judged)?))
         }
-        Verdict::Stale(late)
-            if late.severity == Severity::Error && late.behind.may_be_reloaded() =>
-        {
+        Verdict::Stale(late) if late.severity == Severity::Error && late.may_be_reloaded() => {
             Some(Begins::reload(RootCause::Stale, ended_job(known, judged)?))
         }
         _ => None,

@@ -21,7 +21,9 @@ pub fn has_cleared(known: &Known<'_>, diagnosis: &Diagnosis, key: &Key) -> bool 
     match (&key.schema_id, Cause::of(key.cause).cleared_by) {
         (None, ClearedBy::Webhook) => webhook_stands(known, &key.source_id),
         (None, ClearedBy::Slot) => cdc::has_its_slot(known.snapshot, &key.source_id),
-        (None, ClearedBy::Tables) => no_table_is_missing(known, &key.source_id),
+        (None, ClearedBy::Tables) => {
+            no_table_is_missing(known, &key.source_id) && !is_any_off(known, &key.source_id)
+        }
         (None, ClearedBy::Verdict | ClearedBy::DataChecks | ClearedBy::Nothing) => {
             !reenable::has_tables(known, diagnosis, &key.source_id)
         }
@@ -64,6 +66,12 @@ fn no_table_is_missing(known: &Known<'_>, source_id: &str) -> bool {
         let cause = || read(known.snapshot, source, schema).1.cause;
         !ended_well && Cause::of(cause()).cleared_by == ClearedBy::Tables
     })
+}
+
+/// True while a table is still off that the source was found to lack.
+fn is_any_off(known: &Known<'_>, source_id: &str) -> bool {
+    let mut records = known.snapshot.changes.went_off.iter();
+    records.any(|record| record.source_id == source_id && record.gone)
 }
 
 fn fails_no_more(

@@ -1,5 +1,6 @@
 //! Tables that are off after a failure and may be switched on again, but only with approval: who switched them off was not observed, or
-//! the fix was not observed, or they are imported from the beginning. One proposal for each source.
+//! the fix was not observed, or they are imported from the beginning. And those that the source lacked and shows again. One proposal for
+//! each source and cause.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use crate::{
     diagnose::{
         Diagnosis, Judged, Known, Problem,
         mended::{Fix, SwitchedOff},
+        switched_off::{self, Returned},
     },
     posthog::wire::{Schema, Source},
 };
@@ -106,7 +108,25 @@ pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted
         let fit = fit(known, &tables, key.cause);
         Some((key, Wanted { action, fit }))
     };
-    sources.into_values().filter_map(of_source).collect()
+    let failed: Vec<(Key, Wanted)> = sources.into_values().filter_map(of_source).collect();
+    let returned = switched_off::returned(known).into_iter();
+    let returned =
+        returned.map(|returned| (Key::of(&returned.problem), shown_again(known, returned)));
+    failed.into_iter().chain(returned).collect()
+}
+
+/// Tables that the source lacked and shows again.
+fn shown_again(known: &Known<'_>, returned: Returned<'_>) -> Wanted {
+    let Returned {
+        source,
+        mut tables,
+        problem,
+    } = returned;
+    tables.truncate(MAX_TABLES);
+    Wanted {
+        action: ProposedAction::Reenable,
+        fit: draft(known, &problem, source, &tables),
+    }
 }
 
 fn fit(known: &Known<'_>, tables: &[Candidate<'_>], cause: RootCause) -> Fit {
@@ -126,23 +146,29 @@ fn fit(known: &Known<'_>, tables: &[Candidate<'_>], cause: RootCause) -> Fit {
     else {
         return Fit::Nothing(waits.to_owned());
     };
-    let mut ids: Vec<String> = (fitting.iter().map(|table| table.schema.id.clone())).collect();
+    // The key of a proposal is read from its material.
+    let problem = Problem { cause, ..problem };
+    let tables: Vec<&Schema> = fitting.iter().map(|table| table.schema).collect();
+    draft(known, &problem, first.source, &tables)
+}
+
+fn draft(known: &Known<'_>, problem: &Problem, source: &Source, tables: &[&Schema]) -> Fit {
+    let mut ids: Vec<String> = tables.iter().map(|table| table.id.clone()).collect();
     ids.sort();
     let step = ProposedStep {
         switch_on: true,
         schema_ids: ids,
         ..call(ProposedCall::PatchTables)
     };
-    let wiped = || fitting.iter().filter(|table| table.is_wiped());
-    let rows = wiped().map(|table| {
-        let stored = table.schema.table.as_ref();
-        stored.and_then(|stored| stored.row_count.get().copied())
-    });
-    // The key of a proposal is read from its material.
-    let problem = Problem { cause, ..problem };
+    let wiped = || {
+        tables
+            .iter()
+            .filter(|table| is_wiped_when_switched_on(table))
+    };
+    let rows = wiped().map(|table| table.rows());
     let planned = (ProposedAction::Reenable, vec![step]);
-    let draft = Draft::of_source(known.policy, &problem, first.source, planned, rows.sum());
-    let wiped_by = wiped().find_map(|table| table.schema.sync_type.get());
+    let draft = Draft::of_source(known.policy, problem, source, planned, rows.sum());
+    let wiped_by = wiped().find_map(|table| table.sync_type.get());
     Fit::Draft(Box::new(match wiped_by {
         Some(method) => draft.of_tables_that_sync_by(method),
         None => draft,

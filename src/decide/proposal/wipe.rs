@@ -5,10 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     api::status::Confidence,
     diagnose::{Cause, Diagnosis, Judged, Known, Problem, Verdict, causes::Origin, sources},
-    posthog::{
-        lax::Lax,
-        wire::{Schema, Source},
-    },
+    posthog::wire::{Schema, Source},
 };
 
 /// The time within which failures count as simultaneous if the tables have no interval, or a shorter one.
@@ -99,7 +96,7 @@ fn failing_alike(
     let selector = &known.policy.selector;
     let syncs = |schema: &&Schema| {
         let off = failing.iter().any(|(id, _)| *id == schema.id);
-        selector.selects_schema(&schema.name) && (schema.should_sync == Lax::Is(true) || off)
+        selector.selects_schema(&schema.name) && (schema.is_on() || off)
     };
     (alike, source.schemas.iter().filter(syncs).count())
 }

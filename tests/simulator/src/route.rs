@@ -19,6 +19,8 @@ pub(crate) enum Route {
     Schema(String),
     SchemaAction(String, SchemaAction),
     Query,
+    /// What the wizard needs to know of each type of source.
+    Wizard,
     /// PostHog has it, the simulator does not.
     Foreign(String),
 }
@@ -75,9 +77,10 @@ impl Path {
 fn route(parts: &[&str]) -> Option<Route> {
     let route = match *parts {
         ["external_data_sources"] => Route::Sources,
+        ["external_data_sources", "wizard"] => Route::Wizard,
         [
             "external_data_sources",
-            collection @ ("wizard" | "check_cdc_prerequisites" | "setup" | "database_schema"),
+            collection @ ("check_cdc_prerequisites" | "setup" | "database_schema"),
         ] => Route::Foreign(collection.to_owned()),
         ["external_data_sources", id] => Route::Source(id.to_owned()),
         ["external_data_sources", id, action] => match source_action(action) {
@@ -139,6 +142,7 @@ impl Route {
                 ("DELETE", Scope::Write),
             ],
             Self::Schemas
+            | Self::Wizard
             | Self::SourceAction(
                 _,
                 SourceAction::Jobs | SourceAction::WebhookInfo | SourceAction::CdcStatus,

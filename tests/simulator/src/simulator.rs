@@ -241,6 +241,7 @@ impl Simulator {
     fn dispatch(&mut self, route: &Route, call: &Call<'_>) -> Result<Response, Response> {
         let method = call.request.method.as_str();
         match route {
+            Route::Wizard => Ok(self.wizard()),
             Route::Foreign(what) => Err(http::not_simulated(what)),
             Route::Query => self.query(call),
             Route::Sources if method == "GET" => Ok(self.list_sources(call)),

@@ -12,6 +12,21 @@ use crate::simulator::{Call, Simulator};
 use crate::state::{Schema, Source};
 
 impl Simulator {
+    /// The types of the sources that there are, with what the webhook of each needs. PostHog lists all types that it knows.
+    pub(crate) fn wizard(&self) -> Response {
+        let field = |name: String| json!({"type": "input", "name": name, "label": name, "required": true, "secret": true});
+        let of_type = |source: &Source| {
+            let fields: Vec<Value> = fields(source).into_iter().map(field).collect();
+            let fields = supports_webhooks(source).then_some(fields);
+            let name = source.spec.source_type.clone();
+            let config =
+                json!({"name": name, "label": name, "fields": [], "webhookFields": fields});
+            (name, config)
+        };
+        let types: Map<String, Value> = self.sources.iter().map(of_type).collect();
+        Response::json(200, &Value::Object(types))
+    }
+
     pub(crate) fn webhook_info(&self, index: usize) -> Response {
         let source = self.sources.get(index);
         let info = source.map_or(Value::Null, |source| info(source, self.mapping(index)));
