@@ -1,6 +1,6 @@
 //! Does the data hold what the policy says of it? Counts and times are shown, never values.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     causes::Advice,
@@ -114,16 +114,43 @@ fn of_check(
         )
     };
     match probed.answer.as_ref().map(|answer| answer.found.as_ref()) {
-        Ok(Ok(found)) => {
-            let (rule, message) = broken(&check.rule, *found, probed.at)?;
-            Some(base(RootCause::DataCheckFailed, rule, message))
-        }
+        Ok(Ok(found)) => match dated_ahead(&check.rule, *found, probed.at) {
+            Some(reason) => Some(Problem {
+                severity: Severity::Warning,
+                ..impossible(
+                    reason,
+                    "Correct the rows that are dated in the future at the source, or check another column.",
+                )
+            }),
+            None => {
+                let (rule, message) = broken(&check.rule, *found, probed.at)?;
+                Some(base(RootCause::DataCheckFailed, rule, message))
+            }
+        },
         Ok(Err(reason)) => Some(impossible(
             redact::text(reason, 200),
             "Fix the check in the policy: `kubectl explain wsp.spec.health.dataChecks` shows its fields.",
         )),
         Err(error) => impossible_because(error)
             .map(|(reason, advice)| impossible(redact::text(&reason, 200), advice)),
+    }
+}
+
+/// How far in the future the newest row may be dated: a time without a zone is ahead by half a day at most.
+const ROWS_AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// Why the newest row does not tell how old the data is: dated in the future, it would hide for years that no other comes.
+fn dated_ahead(rule: &DataRule, found: Found, at: Timestamp) -> Option<String> {
+    match (rule, found) {
+        (DataRule::NewestRow { column, .. }, Found::Newest(Some(newest)))
+            if newest.duration_since(at) > ROWS_AHEAD =>
+        {
+            Some(format!(
+                "the newest {} is {newest}, in the future, so the age of the data is unknown",
+                redact::one_line(column, 80)
+            ))
+        }
+        _ => None,
     }
 }
 
@@ -197,5 +224,32 @@ fn broken(rule: &DataRule, found: Found, at: Timestamp) -> Option<(&'static str,
             "no row of the table has a time in this column".to_owned(),
         )),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newest_row_of_the_future_says_nothing_and_one_of_another_zone_does() {
+        let rule = DataRule::NewestRow {
+            column: "at".to_owned(),
+            max_age: SignedDuration::from_hours(26),
+        };
+        let now: Timestamp = "2026-10-01T12:00:00Z".parse().unwrap();
+        for (newest, ahead) in [
+            ("2026-10-01T11:00:00Z", false),
+            ("2026-10-02T02:00:00Z", false),
+            ("2026-10-03T00:00:00Z", true),
+            ("2099-01-01T00:00:00Z", true),
+        ] {
+            let found = Found::Newest(Some(newest.parse().unwrap()));
+            assert_eq!(dated_ahead(&rule, found, now).is_some(), ahead, "{newest}");
+            assert_eq!(broken(&rule, found, now), None, "{newest}");
+        }
+        let unique = DataRule::UniqueKey(vec!["id".to_owned()]);
+        let found = Found::Duplicates { keys: 1, rows: 2 };
+        assert_eq!(dated_ahead(&unique, found, now), None);
     }
 }

@@ -73,7 +73,7 @@ struct Held {
 /// A row that says less than before, with what it said last; none if it says as much.
 fn completed(new: &Schema, old: &Schema) -> Option<Schema> {
     let switch = new.should_sync.get().is_none() && old.should_sync.get().is_some();
-    let interval = new.sync_frequency.get().is_none() && old.sync_frequency.get().is_some();
+    let interval = !new.shows_interval() && old.shows_interval();
     let rows = new.table.is_some() && new.rows().is_none() && old.rows().is_some();
     (switch || interval || rows).then(|| {
         let of = |lost: bool| if lost { old } else { new };

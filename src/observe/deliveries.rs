@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp, civil};
 use serde_json::Value;
 
-use crate::posthog::probe::QueryAnswer;
+use crate::posthog::{probe::QueryAnswer, wire::BELIEVED_CLOCK_SKEW};
 
 /// The newest lines that are read.
 const LINES: usize = 50;
@@ -36,9 +36,11 @@ pub fn query(function_id: &str) -> Option<String> {
 /// Reads the answer at `now`. A line that cannot be read says nothing.
 #[must_use]
 pub fn read(answer: &QueryAnswer, now: Timestamp) -> Deliveries {
+    // A line of the future would be the newest one for years.
+    let latest = now.checked_add(BELIEVED_CLOCK_SKEW).unwrap_or(now);
     let lines: Vec<(Timestamp, &str)> = (answer.results.iter())
         .filter_map(|row| Some((time(row.first()?)?, row.last()?.as_str()?)))
-        .filter(|(at, _)| now.duration_since(*at) < WITHIN)
+        .filter(|(at, _)| now.duration_since(*at) < WITHIN && *at <= latest)
         .collect();
     let refused: Vec<(Timestamp, String)> = (lines.iter())
         .filter(|(_, text)| is_refusal(text))
@@ -110,6 +112,7 @@ mod tests {
             ["2026-10-01 10:00:01.000000","INFO","Function completed in 3ms"],
             ["2026-10-01 10:00:00.000000","WARN","Bad signature"],
             ["2026-09-29T10:00:00Z","WARN","Missing signature"],
+            ["2036-09-29T10:00:00Z","WARN","Missing signature"],
             [null,"WARN","Bad signature"]]}"#;
         let found = read(&serde_json::from_str(answer).unwrap(), now);
         assert_eq!((found.refused.len(), found.others.len()), (1, 1));

@@ -243,6 +243,12 @@ impl Schema {
         frequency.is_some_and(|word| word.as_str() == "never")
     }
 
+    /// True if it shows an interval that this version knows, or that it has none.
+    #[must_use]
+    pub fn shows_interval(&self) -> bool {
+        self.is_never_scheduled() || self.frequency().is_some()
+    }
+
     /// What its row says that this version does not know.
     pub fn unfamiliar(&self) -> impl Iterator<Item = (UnfamiliarKind, &str)> {
         let status = self
@@ -253,8 +259,7 @@ impl Schema {
             .sync_type
             .get()
             .filter(|by| !SYNC_TYPES.contains(&by.as_str()));
-        let is_known = self.is_never_scheduled() || self.frequency().is_some();
-        let frequency = self.sync_frequency.get().filter(|_| !is_known);
+        let frequency = self.sync_frequency.get().filter(|_| !self.shows_interval());
         [
             (UnfamiliarKind::TableStatus, status),
             (UnfamiliarKind::SyncType, sync_type),
@@ -438,8 +443,9 @@ impl Job {
 }
 
 /// What `PostHog` leaves as the error of a run that somebody stopped.
-pub const STOPPED: [&str; 3] = [
+pub const STOPPED: [&str; 4] = [
     "Sync cancelled by user",
+    "Sync stopped because the table was deleted",
     "Cancelled",
     "Sync stopped because syncing was turned off",
 ];
