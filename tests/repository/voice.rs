@@ -104,7 +104,7 @@ impl Words {
         }
     }
 
-    /// The avoided words of a sentence, each with what to write instead.
+    /// The avoided words of a sentence, each with its replacement.
     pub fn found(&self, sentence: &str) -> Vec<String> {
         if !self.any.is_match(sentence) {
             return Vec::new();
@@ -230,7 +230,7 @@ fn rust(text: &str) -> Vec<String> {
     found
 }
 
-/// Sentences of three words or more. What stands in backquotes is a name, not a word.
+/// Sentences of three words or more. Text in backquotes is a name, not a word.
 fn sentences(paragraph: &str) -> Vec<String> {
     let text = PIECES.code.replace_all(paragraph, "X");
     let text = PIECES.blank.replace_all(&text, " ").into_owned();
