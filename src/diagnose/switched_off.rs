@@ -224,7 +224,7 @@ impl Group<'_> {
                 "the source does not show them to PostHog: dropped, renamed, or no longer readable for its user"
             }
             Who::Person => "the source shows them, so probably a person switched them off",
-            Who::Unknown => "by whom is unknown",
+            Who::Unknown => "it is unknown who did it",
         };
         format!("{what}{when}, without an error ({rows} rows are kept): {why}")
     }
