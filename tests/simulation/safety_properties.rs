@@ -302,7 +302,7 @@ fn send(posthog: &Posthog, call: Write, known: Evidence) {
     }
 }
 
-/// What is destroyed, even if it grows again afterwards. A deleted table shows in what is kept.
+/// What is destroyed, even if it grows again afterwards. A deleted table shows in the kept state.
 const DESTROYS: [EffectKind; 4] = [
     EffectKind::ResetArmed,
     EffectKind::TableWiped,
