@@ -154,7 +154,7 @@ fn dated_ahead(rule: &DataRule, found: Found, at: Timestamp) -> Option<String> {
     }
 }
 
-/// Why `PostHog` did not answer; none for what the next try may mend.
+/// Why `PostHog` did not answer; none for what a retry may fix.
 fn impossible_because(error: &PostHogError) -> Option<(String, &'static str)> {
     match error {
         PostHogError::Refused {

@@ -23,7 +23,7 @@ pub fn selected<'a>(
         // Of one that left while nobody watched only the id is known: it was selected when it was remembered.
         .filter(|gone| gone.schema.is_empty() || selector.selects_schema(&gone.schema))
         .filter(|gone| {
-            // The source may have gone, too; then only its id and title are left.
+            // The source may have been deleted too; then only its id and title are known.
             match snapshot
                 .sources
                 .iter()

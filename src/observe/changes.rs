@@ -26,7 +26,7 @@ const SCHEDULE_LASTS: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// Most missing tables that are remembered.
 const MAX_MISSING: usize = 1_000;
 
-/// How long it is told that rows fell.
+/// How long a loss of rows is reported.
 const FALL_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Whether a table is among the listed ids; of one that left while nobody watched only the end of its id is known.
@@ -269,7 +269,7 @@ impl Changes {
         }
     }
 
-    /// A table that syncs by change data capture or webhook may shrink by what its source says.
+    /// A table that syncs by change data capture or webhook may shrink because its source deletes rows.
     fn note_rows(&mut self, new: &Schema, before: i64, now: Timestamp) {
         let Some(after) = new.rows() else {
             return;
