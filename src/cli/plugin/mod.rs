@@ -21,7 +21,9 @@ mod print;
 mod proposals;
 mod request;
 mod show;
+mod ui;
 mod verify;
+mod view;
 mod written;
 
 use std::process::ExitCode;
@@ -66,6 +68,8 @@ enum Command {
     /// Check what makes approvals ineffective: missing rights or admission policies, annotations without effect,
     /// Secrets without their label
     Doctor(doctor::DoctorArgs),
+    /// Show policies and proposals in a browser, and answer there: a page on 127.0.0.1 with your own rights
+    Ui(ui::UiArgs),
     /// Print a script that completes commands and flags: `source <(kubectl-wsp completion bash)`
     Completion {
         /// For which shell
@@ -100,6 +104,7 @@ impl Command {
             Self::Deny(args) => deny::deny(&args, cluster, format).await,
             Self::Request(args) => request::request(&args, cluster, format).await,
             Self::Doctor(args) => doctor::doctor(&args, cluster, format).await,
+            Self::Ui(args) => ui::ui(&args, cluster).await,
             Self::Completion { shell } => completion(shell),
         }
     }
