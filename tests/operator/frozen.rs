@@ -39,11 +39,12 @@ enum Frozen {
 
 const PLACES: [Frozen; 3] = [Frozen::Before, Frozen::During, Frozen::After];
 
+/// Half of the tables are healthy: if most of a source failed alike, no resync would be proposed.
 fn scenario() -> String {
     let table = "status: Failed, rows: 70, last_synced_ago: 40h, last_run_ago: 2h, frequency: 30day, \
-        latest_error: Cannot convert value to int64, then: {completes: {after: 1s, rows: 70}}";
+        latest_error: 'Source column type changed: amount was int64 and is now string', then: {completes: {after: 1s, rows: 70}}";
     format!(
-        "sources: [{{type: Postgres, prefix: prod, schemas: [{{name: t, copies: {ROUNDS}, {table}}}, {{name: z, frequency: 30day, last_synced_ago: 1h}}]}}]"
+        "sources: [{{type: Postgres, prefix: prod, schemas: [{{name: t, copies: {ROUNDS}, {table}}}, {{name: z, copies: {ROUNDS}, frequency: 30day, last_synced_ago: 1h}}]}}]"
     )
 }
 

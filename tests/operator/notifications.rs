@@ -214,7 +214,7 @@ fn only_a_labelled_secret_and_a_listed_host_are_used_and_a_redirect_is_not_follo
         "hook",
         "warehousesync.dev/use=notification",
     ]);
-    says("DeliveryFailed", "HTTP 307, a redirect is not followed");
+    says("DeliveryFailed", "HTTP 307, redirects are not followed");
     assert!(elsewhere.got().is_empty());
     let tries = receiver.got().len();
     for url in [

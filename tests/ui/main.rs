@@ -9,8 +9,8 @@
 mod actions;
 mod defences;
 mod http;
-mod pages;
 mod page;
+mod pages;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../plugin/support.rs"]
 mod support;

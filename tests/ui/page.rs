@@ -30,9 +30,18 @@ impl Page {
             .spawn()
             .unwrap();
         let mut said = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        let link = said.trim().strip_prefix("Open ").unwrap_or_else(|| panic!("{said:?}"));
-        let (port, _) = link.strip_prefix("http://127.0.0.1:").unwrap().split_once('/').unwrap();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut said)
+            .unwrap();
+        let link = said
+            .trim()
+            .strip_prefix("Open ")
+            .unwrap_or_else(|| panic!("{said:?}"));
+        let (port, _) = link
+            .strip_prefix("http://127.0.0.1:")
+            .unwrap()
+            .split_once('/')
+            .unwrap();
         Self {
             port: port.parse().unwrap(),
             link: link.to_owned(),
@@ -42,7 +51,10 @@ impl Page {
 
     /// For the administrator, in the namespace of a test.
     pub fn of(env: &Env) -> Self {
-        Self::start(env.plane.admin_kubeconfig(), &["--namespace", &env.namespace])
+        Self::start(
+            env.plane.admin_kubeconfig(),
+            &["--namespace", &env.namespace],
+        )
     }
 
     /// Path and query of the link.
@@ -58,9 +70,20 @@ impl Page {
 
     /// A browser that opens the link.
     pub fn open(&self) -> Browser<'_> {
-        let answer = send(self.port, "GET", self.start_path(), &[("host", &self.host())], "");
+        let answer = send(
+            self.port,
+            "GET",
+            self.start_path(),
+            &[("host", &self.host())],
+            "",
+        );
         assert_eq!(answer.status, 303, "{}", answer.body);
-        let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap();
+        let cookie = answer
+            .header("set-cookie")
+            .unwrap()
+            .split(';')
+            .next()
+            .unwrap();
         Browser {
             cookie: cookie.to_owned(),
             page: self,
@@ -85,15 +108,31 @@ pub struct Browser<'a> {
 impl Browser<'_> {
     pub fn get(&self, path: &str) -> Answer {
         let host = self.page.host();
-        send(self.page.port, "GET", path, &[("host", &host), ("cookie", &self.cookie)], "")
+        send(
+            self.page.port,
+            "GET",
+            path,
+            &[("host", &host), ("cookie", &self.cookie)],
+            "",
+        )
     }
 
     /// Sends a form of the page itself.
     pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let (host, origin) = (self.page.host(), format!("http://{}", self.page.host()));
-        let headers = [("host", host.as_str()), ("cookie", &self.cookie), ("origin", &origin)];
+        let headers = [
+            ("host", host.as_str()),
+            ("cookie", &self.cookie),
+            ("origin", &origin),
+        ];
         let mut body = form_urlencoded::Serializer::new(String::new());
-        send(self.page.port, "POST", path, &headers, &body.extend_pairs(fields).finish())
+        send(
+            self.page.port,
+            "POST",
+            path,
+            &headers,
+            &body.extend_pairs(fields).finish(),
+        )
     }
 
     /// The page once it contains all of this.

@@ -123,7 +123,11 @@ async fn write_live(
     annotation: &Annotation,
     format: Format,
 ) -> Result<ExitCode, PluginError> {
-    let place = format!("policy {} in namespace {}", policy.name_any(), cluster.namespace);
+    let place = format!(
+        "policy {} in namespace {}",
+        policy.name_any(),
+        cluster.namespace
+    );
     let changed = put(cluster, policy, annotation).await?;
     print_written(format, annotation, &place, changed)
 }

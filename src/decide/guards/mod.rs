@@ -92,6 +92,14 @@ impl Guard {
         self.into()
     }
 
+    /// The guard that a sentence of a status names, as [`Blocked`] writes it.
+    #[must_use]
+    pub fn named_in(sentence: &str) -> Option<Self> {
+        let (_, after) = sentence.rsplit_once("(guard ")?;
+        let (name, _) = after.split_once(')')?;
+        Self::ALL.iter().copied().find(|one| one.as_str() == name)
+    }
+
     /// A hold by this guard, for this reason.
     #[must_use]
     pub fn says(self, why: impl Into<String>) -> Blocked {
@@ -144,5 +152,21 @@ pub struct Blocked {
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (guard {})", self.why, self.guard.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guard_is_found_in_what_status_shows() {
+        for guard in Guard::ALL {
+            let shown = format!("Held: a. Reason: {}.", guard.says("b (guard x)"));
+            assert_eq!(Guard::named_in(&shown), Some(*guard), "{shown}");
+        }
+        for other in ["", "(guard Window", "(guard Windows)", "approval of rs-1"] {
+            assert_eq!(Guard::named_in(other), None, "{other}");
+        }
     }
 }

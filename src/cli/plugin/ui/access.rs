@@ -33,7 +33,10 @@ const HEADERS: [(&str, &str); 7] = [
     ("referrer-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
-    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+    (
+        "permissions-policy",
+        "camera=(), geolocation=(), microphone=()",
+    ),
 ];
 
 const NOT_OPENED: &str = "This browser has not opened the link that `kubectl wsp ui` printed, or its session has ended.\n\
@@ -62,15 +65,17 @@ impl Access {
     /// The link to open; empty after its token has been used.
     pub(super) fn link(&self) -> String {
         let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        token
-            .as_ref()
-            .map_or_else(String::new, |token| format!("http://{}{START}?token={token}", self.host))
+        token.as_ref().map_or_else(String::new, |token| {
+            format!("http://{}{START}?token={token}", self.host)
+        })
     }
 
     /// Why a request is refused.
     fn refuses(&self, request: &Request) -> Option<(StatusCode, &'static str)> {
         let (headers, uri) = (request.headers(), request.uri());
-        let other_authority = uri.authority().is_some_and(|named| named.as_str() != self.host);
+        let other_authority = uri
+            .authority()
+            .is_some_and(|named| named.as_str() != self.host);
         if only(headers, HOST) != Some(self.host.as_bytes()) || other_authority {
             return Some((StatusCode::FORBIDDEN, "The request is for another host.\n"));
         }
@@ -81,13 +86,19 @@ impl Access {
             Some(_) => only(headers, ORIGIN) == Some(own.as_bytes()),
         };
         if !origin_is_fine {
-            return Some((StatusCode::FORBIDDEN, "The request comes from another site.\n"));
+            return Some((
+                StatusCode::FORBIDDEN,
+                "The request comes from another site.\n",
+            ));
         }
         if uri.path() == START {
             return None;
         }
         if uri.query().is_some() {
-            return Some((StatusCode::BAD_REQUEST, "This page takes nothing from its address.\n"));
+            return Some((
+                StatusCode::BAD_REQUEST,
+                "This page takes nothing from its address.\n",
+            ));
         }
         (!self.has_session(headers)).then_some((StatusCode::FORBIDDEN, NOT_OPENED))
     }
@@ -119,7 +130,10 @@ pub(super) async fn guard(
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
     }
     headers
         .entry(CACHE_CONTROL)
@@ -144,7 +158,11 @@ pub(super) async fn start(
         return (StatusCode::FORBIDDEN, NOT_OPENED).into_response();
     }
     let cookie = format!("{}; Path=/; HttpOnly; SameSite=Strict", access.cookie);
-    (to_the_page.0, [(LOCATION, "/".to_owned()), (SET_COOKIE, cookie)]).into_response()
+    (
+        to_the_page.0,
+        [(LOCATION, "/".to_owned()), (SET_COOKIE, cookie)],
+    )
+        .into_response()
 }
 
 /// The value of a header that occurs once.

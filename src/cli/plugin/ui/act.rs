@@ -1,5 +1,7 @@
 //! What a form of the page asks for, done as the caller by the same functions as the commands use.
 
+use jiff::Timestamp;
+
 use super::card::asks_for_name;
 use crate::{
     api::proposal::Proposal,
@@ -8,8 +10,10 @@ use crate::{
         annotation::{Annotation, value},
         answer::{in_words, put},
         approve::approvable,
+        ask::Wish,
         cluster::Cluster,
         deny::deniable,
+        suspend::{Set, set},
     },
     posthog::visible,
 };
@@ -35,7 +39,12 @@ pub(super) async fn act(cluster: &Cluster, name: &str, form: &Form) -> Result<St
     match form.field("do") {
         "approve" => approve(cluster, name, form).await,
         "deny" => deny(cluster, name, form).await,
-        other => Err(PluginError::refused(format!("{other:?} is unknown. Nothing was changed"))),
+        "reconcile" => reconcile(cluster, name).await,
+        "suspend" => suspend(cluster, name, true).await,
+        "resume" => suspend(cluster, name, false).await,
+        other => Err(PluginError::refused(format!(
+            "{other:?} is unknown. Nothing was changed"
+        ))),
     }
 }
 
@@ -59,10 +68,31 @@ async fn approve(cluster: &Cluster, name: &str, form: &Form) -> Result<String, P
 async fn deny(cluster: &Cluster, name: &str, form: &Form) -> Result<String, PluginError> {
     let policy = cluster.policy(name).await?;
     let proposal = deniable(&policy, form.field("id"))?;
-    let reason = value(form.field("reason"))
-        .map_err(|why| PluginError::refused(format!("the reason cannot be used: {why}. Nothing was changed")))?;
+    let reason = value(form.field("reason")).map_err(|why| {
+        PluginError::refused(format!(
+            "the reason cannot be used: {why}. Nothing was changed"
+        ))
+    })?;
     put(cluster, &policy, &Annotation::denial(&proposal.id, &reason)).await?;
     Ok(format!("{} is denied", in_words(proposal)))
+}
+
+async fn reconcile(cluster: &Cluster, name: &str) -> Result<String, PluginError> {
+    let wish = Wish::Poll.annotation(Timestamp::now().to_string());
+    cluster.annotate(name, &wish).await?;
+    Ok("The operator is asked to poll PostHog now. This page shows the result".to_owned())
+}
+
+async fn suspend(cluster: &Cluster, name: &str, suspend: bool) -> Result<String, PluginError> {
+    let Set { changed, note } = set(cluster, name, suspend).await?;
+    let already = if changed { "" } else { "already " };
+    let means = if suspend {
+        "suspended: no call that changes something in PostHog is sent"
+    } else {
+        "resumed"
+    };
+    let note = note.map_or_else(String::new, |note| format!(". Note: {note}"));
+    Ok(format!("{name} is {already}{means}{note}"))
 }
 
 /// Whether the name was typed, as it is or as the page shows it.

@@ -62,7 +62,11 @@ pub(super) fn card<'a>(
         asks_for_name: asks_for_name(proposal),
         approve: proposal.is_open().then(|| {
             let refused = approvable(policy, &proposal.id).err();
-            button(missing.clone().or_else(|| refused.map(|error| error.to_string())))
+            button(
+                missing
+                    .clone()
+                    .or_else(|| refused.map(|error| error.to_string())),
+            )
         }),
         deny: may_be_denied.then(|| button(missing)),
         facts: facts(policy, proposal, now),
@@ -75,7 +79,9 @@ fn facts(
     now: Timestamp,
 ) -> Vec<(&'static str, String)> {
     let impact = &proposal.impact;
-    let rows = impact.rows.map_or("not known".to_owned(), |rows| rows.to_string());
+    let rows = impact
+        .rows
+        .map_or("not known".to_owned(), |rows| rows.to_string());
     let mut facts = vec![
         ("Cost", impact.cost.clone()),
         ("Rows", rows),
@@ -89,9 +95,16 @@ fn facts(
     let denied = policy.annotations().get(&format!("{DENY}{}", proposal.id));
     facts.extend(denied.map(|reason| ("Denied", reason.clone())));
     facts.extend(proposal.approval.as_ref().map(|approval| {
-        let checked = if approval.verified { "verified by the API server" } else { "not verified" };
+        let checked = if approval.verified {
+            "verified by the API server"
+        } else {
+            "not verified"
+        };
         let at = view::since(approval.observed_at, now);
-        ("Approved by", format!("{} ({checked}), observed {at}", approval.by))
+        (
+            "Approved by",
+            format!("{} ({checked}), observed {at}", approval.by),
+        )
     }));
     facts.push(("Proposed", view::since(proposal.created_at, now)));
     if proposal.is_open() {

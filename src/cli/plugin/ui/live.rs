@@ -105,7 +105,9 @@ impl Live {
             };
             let expired = matches!(&error, kube::Error::Api(status) if status.code == UNAUTHORIZED);
             let place = self.scope.as_ref();
-            let place = place.map_or("all namespaces".to_owned(), |name| format!("namespace {name}"));
+            let place = place.map_or("all namespaces".to_owned(), |name| {
+                format!("namespace {name}")
+            });
             let error = PluginError::kubernetes(format!("read the policies of {place}"))(error);
             self.lose(&if expired {
                 format!("{error}: your credentials are not valid, or have expired. Log in to the cluster again; this page then continues by itself")
@@ -122,7 +124,10 @@ impl Live {
 
     fn lose(&self, why: &str) {
         self.seen.send_modify(|seen| {
-            let since = seen.lost.as_ref().map_or_else(Timestamp::now, |lost| lost.since);
+            let since = seen
+                .lost
+                .as_ref()
+                .map_or_else(Timestamp::now, |lost| lost.since);
             let why = why.to_owned();
             seen.lost = Some(Lost { since, why });
             seen.version += 1;

@@ -32,7 +32,12 @@ use live::Live;
 #[derive(Debug, Args)]
 pub(super) struct UiArgs {
     /// Port on 127.0.0.1. Default: a free one
-    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     port: u16,
 }
 

@@ -77,11 +77,15 @@ fn row(view: PolicyView<'_>, is_lost: bool) -> Row<'_> {
         message: &finding.message,
     });
     let shown = i64::try_from(view.findings.len()).unwrap_or(i64::MAX);
-    let others = shown.saturating_add(view.findings_truncated).saturating_sub(1);
+    let others = shown
+        .saturating_add(view.findings_truncated)
+        .saturating_sub(1);
     let is_quiet = !is_lost && view.health.standing == Standing::Healthy;
     Row {
         badge: badge(view.health.standing, is_lost),
-        healthy: view.summary.map_or("unknown", |summary| &summary.healthy_of),
+        healthy: view
+            .summary
+            .map_or("unknown", |summary| &summary.healthy_of),
         worst,
         more: others.max(0),
         why: if is_quiet { "" } else { view.health.message },
@@ -93,7 +97,10 @@ fn row(view: PolicyView<'_>, is_lost: bool) -> Row<'_> {
 
 /// Names and causes in lower case.
 fn words(view: &PolicyView<'_>) -> String {
-    let mut words = format!("{}/{} {} {}", view.namespace, view.name, view.host, view.project);
+    let mut words = format!(
+        "{}/{} {} {}",
+        view.namespace, view.name, view.host, view.project
+    );
     for finding in &view.findings {
         let Finding { source, schema, .. } = finding;
         // Writing to a string cannot fail.
@@ -111,7 +118,9 @@ fn is(view: &PolicyView<'_>, is_quiet: bool) -> String {
         (!view.waiting.is_empty(), "waiting"),
         (view.suspended, "suspended"),
     ];
-    let kinds = kinds.into_iter().filter_map(|(is, name)| is.then_some(name));
+    let kinds = kinds
+        .into_iter()
+        .filter_map(|(is, name)| is.then_some(name));
     kinds.collect::<Vec<_>>().join(" ")
 }
 
@@ -127,9 +136,15 @@ fn counts(rows: &[Row<'_>], unreadable: usize) -> String {
     }
     let waiting: usize = rows.iter().map(|row| row.view.waiting.len()).sum();
     let total = rows.len() + unreadable;
-    let said = counts.iter().map(|(label, count)| format!("{count} {}", label.to_lowercase()));
+    let said = counts
+        .iter()
+        .map(|(label, count)| format!("{count} {}", label.to_lowercase()));
     let said = said.collect::<Vec<_>>().join(", ");
     let noun = if total == 1 { "policy" } else { "policies" };
-    let waits = if waiting == 1 { "proposal waits" } else { "proposals wait" };
+    let waits = if waiting == 1 {
+        "proposal waits"
+    } else {
+        "proposals wait"
+    };
     format!("{total} {noun}: {said}. {waiting} {waits} for approval.").replace(": .", ".")
 }

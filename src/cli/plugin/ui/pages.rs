@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use askama::Template;
 use axum::{
     Router,
     body::Bytes,
@@ -14,7 +15,6 @@ use axum::{
     },
     routing::get,
 };
-use askama::Template;
 use futures::{Stream, stream};
 use jiff::Timestamp;
 
@@ -79,7 +79,14 @@ async fn overview(State(ui): State<Ui>) -> Response {
     let now = Timestamp::now();
     let seen = ui.live.seen();
     let seen = seen.borrow();
-    page(StatusCode::OK, &Overview::new(Frame::new(&seen, ui.live.scope(), &ui.user, now), &seen, now))
+    page(
+        StatusCode::OK,
+        &Overview::new(
+            Frame::new(&seen, ui.live.scope(), &ui.user, now),
+            &seen,
+            now,
+        ),
+    )
 }
 
 async fn policy(State(ui): State<Ui>, Path((namespace, name)): Path<(String, String)>) -> Response {

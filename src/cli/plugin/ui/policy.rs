@@ -97,10 +97,15 @@ impl<'a> PolicyPage<'a> {
     ) -> Self {
         let view = PolicyView::new(policy, now);
         let cards = |proposals: &[&'a _]| {
-            let cards = proposals.iter().map(|one| card(policy, one, &rights.answer, now));
+            let cards = proposals
+                .iter()
+                .map(|one| card(policy, one, &rights.answer, now));
             cards.collect::<Vec<Card<'a>>>()
         };
-        let guard = policy.status.as_ref().and_then(|status| status.condition(APPROVAL_GUARD_ACTIVE));
+        let guard = policy
+            .status
+            .as_ref()
+            .and_then(|status| status.condition(APPROVAL_GUARD_ACTIVE));
         Self {
             badge: badge(view.health.standing, frame.lost.is_some()),
             facts: facts(policy, &view, now),
@@ -143,7 +148,10 @@ fn facts(
 ) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("Namespace", policy.namespace().unwrap_or_default()),
-        ("PostHog", format!("project {} at {}", view.project, view.host)),
+        (
+            "PostHog",
+            format!("project {} at {}", view.project, view.host),
+        ),
         ("Mode", format!("{:?}", view.mode)),
     ];
     if let Some(summary) = view.summary {
@@ -164,8 +172,15 @@ fn facts(
             facts.push(("Tables", counts.join(", ")));
         }
     }
-    facts.extend(view.health.since.map(|at| ("In this state since", view::since(at, now))));
-    facts.extend(view.checked_at.map(|at| ("PostHog polled", view::since(at, now))));
+    facts.extend(
+        view.health
+            .since
+            .map(|at| ("In this state since", view::since(at, now))),
+    );
+    facts.extend(
+        view.checked_at
+            .map(|at| ("PostHog polled", view::since(at, now))),
+    );
     if let Some(next) = view.next_action {
         let mut text = next.what.clone();
         if let Some(at) = next.when {

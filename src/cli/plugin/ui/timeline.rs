@@ -75,7 +75,11 @@ impl Timeline {
         let scale = Scale::new(view, now)?;
         let proposals = [&view.waiting, &view.in_progress, &view.ended];
         let proposals = proposals.into_iter().flatten();
-        let mut rows: Vec<Row> = view.incidents.iter().map(|one| incident(one, &scale)).collect();
+        let mut rows: Vec<Row> = view
+            .incidents
+            .iter()
+            .map(|one| incident(one, &scale))
+            .collect();
         rows.extend(proposals.map(|one| proposal(one, &scale)));
         rows.extend(history(view.history, &scale));
         Some(Self {
@@ -98,7 +102,9 @@ impl Scale {
         let deadlines = view.incidents.iter().filter_map(|one| one.deadline);
         let expiries = view.waiting.iter().map(|one| one.expires_at);
         let last = deadlines.chain(expiries).max().unwrap_or(now);
-        let after = last.duration_since(now).clamp(SignedDuration::ZERO, before / 3);
+        let after = last
+            .duration_since(now)
+            .clamp(SignedDuration::ZERO, before / 3);
         Some(Self {
             from: now.checked_sub(before).unwrap_or(first),
             to: now.checked_add(after).unwrap_or(now),
@@ -156,7 +162,11 @@ fn incident(incident: &Incident, scale: &Scale) -> Row {
     let mut bars = vec![scale.bar(
         incident.opened_at,
         recovered.unwrap_or(scale.now),
-        if incident.step == Step::Escalated { "escalated" } else { "open" },
+        if incident.step == Step::Escalated {
+            "escalated"
+        } else {
+            "open"
+        },
     )];
     bars.extend(recovered.map(|at| scale.bar(at, scale.now, "recovered")));
     let deadline = incident.deadline.filter(|at| *at > scale.now);
@@ -169,13 +179,21 @@ fn incident(incident: &Incident, scale: &Scale) -> Row {
     }));
     marks.extend(recovered.map(|at| scale.mark(at, "good", "healthy again")));
     marks.extend(deadline.map(|at| scale.mark(at, "deadline", "deadline of this step")));
-    row(format!("{} {}", incident.source, incident.schema), bars, marks)
+    row(
+        format!("{} {}", incident.source, incident.schema),
+        bars,
+        marks,
+    )
 }
 
 fn proposal(proposal: &Proposal, scale: &Scale) -> Row {
     let begun = proposal.begun();
     let last = begun.iter().filter_map(|step| step.finished_at).max();
-    let end = if proposal.is_over() { last.unwrap_or(proposal.created_at) } else { scale.now };
+    let end = if proposal.is_over() {
+        last.unwrap_or(proposal.created_at)
+    } else {
+        scale.now
+    };
     let approved = proposal.approval.as_ref();
     let mut bars = vec![scale.bar(
         proposal.created_at,
@@ -209,7 +227,13 @@ fn history(entries: &[HistoryEntry], scale: &Scale) -> Option<Row> {
     let oldest_first = entries.iter().rev();
     let marks = oldest_first.map(|entry| scale.mark(entry.at, "note", &entry.what));
     let marks: Vec<Mark> = marks.collect();
-    (!marks.is_empty()).then(|| row("Last actions and observations".to_owned(), Vec::new(), marks))
+    (!marks.is_empty()).then(|| {
+        row(
+            "Last actions and observations".to_owned(),
+            Vec::new(),
+            marks,
+        )
+    })
 }
 
 fn row(title: String, bars: Vec<Bar>, marks: Vec<Mark>) -> Row {
