@@ -182,5 +182,8 @@ fn random() -> Result<String, PluginError> {
     let mut bytes = [0_u8; 32];
     aws_lc_rs::rand::fill(&mut bytes)
         .map_err(|_| PluginError::refused("this machine gives no random numbers"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let digits = |byte: &u8| [byte >> 4, byte & 15];
+    let digits = bytes.iter().flat_map(digits);
+    let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
+    Ok(digits.collect())
 }

@@ -62,16 +62,16 @@ pub(super) fn router(access: Arc<Access>, live: Arc<Live>, user: String) -> Rout
         .route("/", get(overview))
         .route("/policies/{namespace}/{name}", get(policy).post(answer))
         .route("/changes", get(changes))
-        .route("/style.css", get(|| file("text/css", STYLE)))
-        .route("/page.js", get(|| file("text/javascript", SCRIPT)))
-        .route("/icon.svg", get(|| file("image/svg+xml", ICON)))
+        .route("/style.css", get(async || file("text/css", STYLE)))
+        .route("/page.js", get(async || file("text/javascript", SCRIPT)))
+        .route("/icon.svg", get(async || file("image/svg+xml", ICON)))
         .with_state(ui)
         .route(access::START, get(access::start).with_state(access.clone()))
         .layer(DefaultBodyLimit::max(FORM))
         .layer(middleware::from_fn_with_state(access, access::guard))
 }
 
-async fn file(kind: &'static str, content: &'static str) -> impl IntoResponse {
+fn file(kind: &'static str, content: &'static str) -> impl IntoResponse {
     ([(CONTENT_TYPE, format!("{kind}; charset=utf-8"))], content)
 }
 
