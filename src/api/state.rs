@@ -485,7 +485,8 @@ mod tests {
     fn the_names_of_earlier_builds_are_still_read() {
         let at = "2026-10-01T00:00:00Z";
         let fix = json!({"tries": 1, "asked": at, "mended": at});
-        let row = json!({"id": "a", "poisoned": at, "fix": fix});
+        let mut row = json!({"id": "a", "fix": fix});
+        row["poisoned"] = json!(at);
         let row: SchemaState = serde_json::from_value(row).unwrap();
         assert!(row.reset_pending_since.is_some());
         assert!(row.fix.unwrap().fixed_since.is_some());
