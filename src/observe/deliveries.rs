@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp, civil};
 use serde_json::Value;
 
-use crate::posthog::{probe::QueryAnswer, wire::BELIEVED_CLOCK_SKEW};
+use crate::posthog::{probe::QueryAnswer, wire::MAX_CLOCK_SKEW};
 
 /// The newest lines that are read.
 const LINES: usize = 50;
@@ -37,7 +37,7 @@ pub fn query(function_id: &str) -> Option<String> {
 #[must_use]
 pub fn read(answer: &QueryAnswer, now: Timestamp) -> Deliveries {
     // A line of the future would be the newest one for years.
-    let latest = now.checked_add(BELIEVED_CLOCK_SKEW).unwrap_or(now);
+    let latest = now.checked_add(MAX_CLOCK_SKEW).unwrap_or(now);
     let lines: Vec<(Timestamp, &str)> = (answer.results.iter())
         .filter_map(|row| Some((time(row.first()?)?, row.last()?.as_str()?)))
         .filter(|(at, _)| now.duration_since(*at) < WITHIN && *at <= latest)
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_deliveries_are_told_from_others_and_old_ones_do_not_count() {
+    fn refused_deliveries_are_distinguished_and_old_ones_are_ignored() {
         let now: Timestamp = "2026-10-01T12:00:00Z".parse().unwrap();
         let answer = r#"{"results":[
             ["2026-10-01T11:00:00Z","INFO","Function completed in 3ms"],

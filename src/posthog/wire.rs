@@ -132,14 +132,14 @@ pub struct Table {
 }
 
 /// What claims to have happened later than this after now tells nothing: some clock is wrong.
-pub const BELIEVED_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
+pub const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
 
 /// The largest difference allowed between this machine's clock and PostHog's. Beyond it, a run that moves would soon look as if it did not: every
 /// threshold compares the current time with an earlier one.
 pub const CLOCKS_AGREE: SignedDuration = SignedDuration::from_mins(5);
 
 fn forget_time_to_come(at: &mut Lax<Timestamp>, now: Timestamp) {
-    if matches!(at, Lax::Is(at) if at.duration_since(now) > BELIEVED_CLOCK_SKEW) {
+    if matches!(at, Lax::Is(at) if at.duration_since(now) > MAX_CLOCK_SKEW) {
         *at = Lax::Odd;
     }
 }
@@ -234,7 +234,7 @@ impl Schema {
     #[must_use]
     pub fn synced_at(&self, now: Timestamp) -> Option<Timestamp> {
         let at = self.last_synced_at.get().copied();
-        at.filter(|at| at.duration_since(now) <= BELIEVED_CLOCK_SKEW)
+        at.filter(|at| at.duration_since(now) <= MAX_CLOCK_SKEW)
     }
 
     /// True if its sync interval is `never`: `PostHog` runs it only on request.

@@ -18,7 +18,7 @@ use crate::{
     decide::{orders, plan::Said, table::is_wiped_when_switched_on},
     diagnose::{
         Diagnosis, Judged, Known, Problem,
-        mended::{Fix, SwitchedOff},
+        fix::{Fix, SwitchedOff},
         switched_off::{self, Returned},
     },
     posthog::wire::{Schema, Source},
@@ -182,7 +182,7 @@ pub fn has_tables(known: &Known<'_>, diagnosis: &Diagnosis, source_id: &str) -> 
 }
 
 /// Copies the next action of the source to the finding of each such table.
-pub fn tell(known: &Known<'_>, diagnosis: &Diagnosis, said: &mut BTreeMap<Key, Said>) {
+pub fn explain(known: &Known<'_>, diagnosis: &Diagnosis, said: &mut BTreeMap<Key, Said>) {
     let tables = candidates(known, diagnosis);
     let mut new: Vec<(Key, Said)> = Vec::new();
     for table in &tables {
