@@ -7,11 +7,15 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod acts;
 mod answers;
 mod commands;
+mod completion;
 mod doctor;
 mod files;
 mod files_properties;
 mod guarded;
 mod requests;
+mod status;
 mod support;
+mod tables;

@@ -7,7 +7,7 @@ use super::{
         print::table,
         view::{self, PolicyView},
     },
-    detail::heading,
+    blocks::heading,
 };
 use crate::{
     api::{policy::Mode, status::Severity},
