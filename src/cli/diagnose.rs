@@ -63,7 +63,7 @@ pub(super) struct DiagnoseArgs {
     #[arg(long, short, value_enum, default_value_t = Format::Table)]
     output: Format,
 
-    /// With --output html: how many days of runs are read and drawn
+    /// With --output html: how many days of runs it shows
     #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(i64).range(1..=30))]
     days: i64,
 }

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Most tables of a source that are drawn.
+/// Most tables in the drawing of a source.
 const LANES: usize = 60;
 /// Most runs of a source that are listed as text.
 const RUNS: usize = 300;
@@ -153,7 +153,10 @@ fn draw(
         notes.push("No runs in this period.".to_owned());
     }
     if let Some(hidden) = tables.len().checked_sub(LANES).filter(|more| *more > 0) {
-        notes.push(format!("{} more are not drawn.", plural(hidden, "table")));
+        notes.push(format!(
+            "{} more have no lane here.",
+            plural(hidden, "table")
+        ));
     }
     let mut list: Vec<Run> = tables.iter().flat_map(|table| table.list(axis)).collect();
     list.sort_by_key(|run| std::cmp::Reverse(run.at));
@@ -200,7 +203,7 @@ impl Bar {
     }
 }
 
-/// The time that is drawn.
+/// The period of a drawing.
 struct Axis {
     from: Timestamp,
     to: Timestamp,
@@ -239,7 +242,7 @@ impl Axis {
     }
 }
 
-/// A table with what is drawn of it.
+/// A table with its runs and gaps.
 struct Table<'a> {
     schema: &'a Schema,
     /// Runs, then gaps.
@@ -263,7 +266,7 @@ impl<'a> Table<'a> {
     fn new(schema: &'a Schema, runs: &'a SourceRuns, read: &'a Read) -> Self {
         let is_own = |job: &&Job| job.schema.as_ref().is_some_and(|of| of.id == schema.id);
         let mut jobs: Vec<&Job> = runs.jobs.iter().filter(is_own).collect();
-        // A run may have begun before the period.
+        // A running job may be older than the period.
         let look = read
             .snapshot
             .seen(&schema.id)

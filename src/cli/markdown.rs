@@ -46,7 +46,7 @@ fn escaped(text: &str) -> String {
         }
         escaped.push(c);
         if c == '@' {
-            // GitHub and GitLab notify whoever is mentioned.
+            // GitHub and GitLab notify users who are mentioned.
             escaped.push_str("<!-- -->");
         }
     }

@@ -71,7 +71,7 @@ pub(super) struct Read {
     pub at: Timestamp,
     /// `PostHog` stopped answering before everything was read.
     pub cut_off: bool,
-    /// The runs of each selected source, if they were asked for.
+    /// The runs of each selected source, if they were requested.
     pub runs: Vec<SourceRuns>,
 }
 

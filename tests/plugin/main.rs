@@ -15,6 +15,7 @@ mod doctor;
 mod files;
 mod files_properties;
 mod guarded;
+mod krew;
 mod requests;
 mod status;
 mod support;

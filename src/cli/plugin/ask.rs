@@ -30,7 +30,7 @@ pub(super) struct AskArgs {
     timeout: Duration,
 }
 
-/// What the operator is asked for.
+/// A request to the operator.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wish {
     /// Poll `PostHog` now.

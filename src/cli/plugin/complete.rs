@@ -1,5 +1,5 @@
 //! Completion in the shell, also of names and ids, as kubectl asks its plugins for it: it runs `kubectl_complete-wsp` with
-//! the words so far, and reads candidates, then a line with what the shell may add.
+//! the words so far, and reads candidates, then a line that says whether names of files are also possible.
 //!
 //! <https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/> has the protocol. It is silent about errors: a
 //! message would end up in the command line.
@@ -42,7 +42,7 @@ pub(super) fn complete(mut command: Command, words: &[String]) {
         .collect();
     lines.push_str(directive);
     lines.push('\n');
-    // If it cannot be printed, nobody reads it.
+    // If printing fails, there is no reader.
     let _ = output::print(&lines);
 }
 

@@ -24,7 +24,7 @@ pub(super) struct SuspendArgs {
     names: Vec<String>,
 }
 
-/// What became of a policy.
+/// The result for one policy.
 #[derive(Debug, Serialize)]
 struct Row {
     namespace: String,

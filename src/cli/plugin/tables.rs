@@ -178,7 +178,7 @@ fn rows(read: &Read, diagnosis: &Diagnosis) -> Vec<Row> {
         .collect()
 }
 
-/// Problems by what they are about.
+/// Problems by table.
 struct Problems<'a> {
     tables: HashMap<&'a str, &'a Problem>,
     /// By id of the source and name of the table.

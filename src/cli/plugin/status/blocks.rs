@@ -25,7 +25,7 @@ const DIM: Style = Style::new().dimmed();
 /// Lines of names and values.
 pub(super) type Lines = Vec<(&'static str, String)>;
 
-/// A title with the number of what follows.
+/// A title with the number of entries.
 pub(super) fn heading(title: &str, count: usize) -> String {
     format!("{BOLD}{title} ({count}){BOLD:#}\n")
 }
