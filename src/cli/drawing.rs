@@ -145,11 +145,11 @@ fn draw(
     let mut notes = Vec::new();
     if let Some(missing) = &runs.missing {
         notes.push(clean(&format!(
-            "Runs before {} are not known: {missing}.",
-            minute(runs.since)
+            "Runs before {} are not known: {}.",
+            minute(runs.since),
+            missing.trim_end_matches('.')
         )));
-    }
-    if tables.is_empty() {
+    } else if tables.is_empty() {
         notes.push("No runs in this period.".to_owned());
     }
     if let Some(hidden) = tables.len().checked_sub(LANES).filter(|more| *more > 0) {

@@ -31,7 +31,6 @@ fn the_html_report_is_one_file_in_which_no_name_has_an_effect() {
         "<script",
         "<img",
         "<link",
-        "src=x ",
         "http-equiv=\"refresh\"",
         "\u{1b}",
         "\u{202e}",
@@ -52,8 +51,8 @@ fn the_html_report_is_one_file_in_which_no_name_has_an_effect() {
         "<h2>ERRORS (",
         "TableMissing",
         "<svg viewBox=",
-        "class=\"failed\"",
-        "class=\"completed\"",
+        ": failed, began ",
+        ": completed, began ",
     ] {
         assert!(page.contains(shown), "{shown}: {page}");
     }
@@ -73,7 +72,7 @@ fn a_gap_is_drawn_where_a_run_was_due() {
     );
     let page = report(&fine, &["--output", "html"]).out;
     assert!(
-        !page.contains("<rect class=\"gap\" x=\"2") && page.contains("Nothing is wrong."),
+        !page.contains(": no run for ") && page.contains("Nothing is wrong."),
         "{page}"
     );
 }

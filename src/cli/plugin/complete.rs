@@ -102,7 +102,7 @@ impl<'a> Written<'a> {
         }
     }
 
-    /// What may come next, and what the shell may add.
+    /// What may come next, and whether names of files may.
     fn candidates(&self, current: &str) -> (Vec<Candidate>, &'static str) {
         if let Some(flag) = self.flag {
             return match flag.get_id().as_str() {

@@ -32,7 +32,7 @@ mod subject;
 mod suspend;
 mod tables;
 mod verify;
-pub(super) mod view;
+mod view;
 mod watch;
 mod written;
 

@@ -31,22 +31,22 @@ pub(super) fn heading(title: &str, count: usize) -> String {
 }
 
 /// Findings in full.
-pub(in super::super) fn findings(all: &[&Finding], now: Timestamp) -> String {
+pub fn findings(all: &[&Finding], now: Timestamp) -> String {
     part("FINDINGS", all.iter().map(|one| finding(one, now)))
 }
 
 /// Incidents in full.
-pub(in super::super) fn incidents(all: &[&Incident], now: Timestamp) -> String {
+pub fn incidents(all: &[&Incident], now: Timestamp) -> String {
     part("INCIDENTS", all.iter().map(|one| incident(one, now)))
 }
 
 /// What is held.
-pub(in super::super) fn held<'a>(all: impl ExactSizeIterator<Item = &'a Held<'a>>) -> String {
+pub fn held<'a>(all: impl ExactSizeIterator<Item = &'a Held<'a>>) -> String {
     part("HELD", all.map(one_held))
 }
 
 /// Proposals that wait, with the commands that answer them.
-pub(in super::super) fn waiting(
+pub fn waiting(
     view: &PolicyView<'_>,
     all: &[&Proposal],
     now: Timestamp,
@@ -56,7 +56,7 @@ pub(in super::super) fn waiting(
 }
 
 /// Proposals that have been answered or are over.
-pub(in super::super) fn proposals(title: &str, all: &[&Proposal]) -> String {
+pub fn proposals(title: &str, all: &[&Proposal]) -> String {
     part(title, all.iter().map(|one| answered(one)))
 }
 
@@ -213,6 +213,6 @@ pub(super) fn shown(lines: Lines) -> String {
 }
 
 /// A text of a status, which may contain anything: it must not move the cursor.
-pub(in super::super) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     redact::one_line(text, TEXT)
 }

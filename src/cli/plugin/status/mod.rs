@@ -1,6 +1,6 @@
 //! `status`: how policies are, worst first.
 
-pub(super) mod blocks;
+pub mod blocks;
 mod detail;
 mod overview;
 

@@ -16,7 +16,7 @@ const INTERVAL: SignedDuration = SignedDuration::from_mins(2);
 
 /// How a policy is. Ordered: the worst is the smallest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub(in crate::cli) enum Standing {
+pub enum Standing {
     /// The policy does not work until a person changes something.
     Stalled,
     /// A finding of severity Error.
@@ -31,7 +31,7 @@ pub(in crate::cli) enum Standing {
 
 /// How a policy is, and why.
 #[derive(Debug, Serialize)]
-pub(in crate::cli) struct Health<'a> {
+pub struct Health<'a> {
     pub standing: Standing,
     /// Since when; none if that is not known.
     pub since: Option<Timestamp>,

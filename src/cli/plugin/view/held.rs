@@ -15,7 +15,7 @@ use crate::{
 /// An action that a guard holds.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::cli) struct Held<'a> {
+pub struct Held<'a> {
     /// Name of the source; empty if the status does not show it.
     pub source: &'a str,
     /// Name of the table; empty for a whole source.

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use kube::Resource;
 use serde::Serialize;
 
-pub(in crate::cli) use health::{Health, Standing};
-pub(in crate::cli) use held::Held;
-pub(in crate::cli) use times::{ago, by, since};
+pub use health::{Health, Standing};
+pub use held::Held;
+pub use times::{ago, by, since};
 
 use crate::api::{
     WarehouseSyncPolicy,
@@ -24,7 +24,7 @@ use crate::api::{
 /// One policy, for people.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::cli) struct PolicyView<'a> {
+pub struct PolicyView<'a> {
     pub namespace: &'a str,
     pub name: &'a str,
     /// Base URL of `PostHog`.
@@ -60,7 +60,7 @@ pub(in crate::cli) struct PolicyView<'a> {
 
 impl<'a> PolicyView<'a> {
     /// What is to be shown of `policy` at `now`.
-    pub(in crate::cli) fn new(policy: &'a WarehouseSyncPolicy, now: Timestamp) -> Self {
+    pub fn new(policy: &'a WarehouseSyncPolicy, now: Timestamp) -> Self {
         let (meta, spec, status) = (policy.meta(), &policy.spec, policy.status.as_ref());
         let proposals = status.map_or(&[][..], |status| &status.proposals);
         let mut view = Self {
@@ -125,14 +125,14 @@ impl<'a> PolicyView<'a> {
     }
 
     /// How many shown findings have this severity.
-    pub(in crate::cli) fn count(&self, severity: Severity) -> usize {
+    pub fn count(&self, severity: Severity) -> usize {
         let findings = self.findings.iter();
         findings.filter(|one| one.severity == severity).count()
     }
 }
 
 /// Views of `policies` at `now`, worst first; of equal standing, by namespace and name.
-pub(in crate::cli) fn worst_first(
+pub fn worst_first(
     policies: &[WarehouseSyncPolicy],
     now: Timestamp,
 ) -> Vec<PolicyView<'_>> {
