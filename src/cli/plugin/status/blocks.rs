@@ -46,11 +46,7 @@ pub fn held<'a>(all: impl ExactSizeIterator<Item = &'a Held<'a>>) -> String {
 }
 
 /// Proposals that wait, with the commands that answer them.
-pub fn waiting(
-    view: &PolicyView<'_>,
-    all: &[&Proposal],
-    now: Timestamp,
-) -> String {
+pub fn waiting(view: &PolicyView<'_>, all: &[&Proposal], now: Timestamp) -> String {
     let blocks = all.iter().map(|one| one_waiting(view, one, now));
     part("PROPOSALS THAT WAIT", blocks)
 }
