@@ -1,4 +1,4 @@
-//! The operator's process, which ends with the demo, in whatever way the demo ends.
+//! The operator's process, which ends with the demo, also after a signal that the demo cannot handle.
 
 use std::{
     io,

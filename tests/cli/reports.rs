@@ -1,4 +1,4 @@
-//! `diagnose --output html` and `markdown`: nothing from `PostHog` has an effect in them, and runs and gaps are drawn.
+//! `diagnose --output html` and `markdown`: nothing from `PostHog` has an effect in them, and runs and gaps are shown.
 
 use std::collections::BTreeMap;
 

@@ -120,7 +120,7 @@ fn several_policies_are_listed_worst_first_with_what_is_wrong() {
         "{}",
         ran.out
     );
-    // Nobody has reported on it: that is never called healthy.
+    // No operator has reported on it: that is never called healthy.
     assert!(
         lines[2].contains("another") && lines[2].contains("Unknown"),
         "{}",
