@@ -106,7 +106,7 @@ pub(super) async fn ask(
     });
     let Ok(policies) = tokio::time::timeout(args.timeout, took_effect).await else {
         let why = match said.as_str() {
-            "" => "the operator may not be running: see `kubectl wsp doctor`",
+            "" => "The operator may not be running: see `kubectl wsp doctor`",
             why => why,
         };
         return Err(PluginError::refused(format!(
