@@ -54,8 +54,8 @@ pub use file::FileError;
     version,
     about = "Shows how PostHog's data-warehouse syncs are and what the operator does about them, and answers its proposals",
     long_about = None,
-    after_help = "Exit code: 0 done; 1 refused or failed, for `verify` not genuine, for `doctor` something is wrong; 2 wrong flags; 3 for `tables`,\n\
-PostHog could not be read."
+    after_help = "Exit code: 0 done; 1 refused or failed, for `verify` not genuine, for `doctor` something is wrong; 2 wrong flags; \
+        3 PostHog could not be read (`tables`), or the output could not be written"
 )]
 pub struct PluginCli {
     #[command(flatten)]

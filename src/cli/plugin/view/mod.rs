@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::Resource;
 use serde::Serialize;
 
-pub use health::{Health, Standing};
+pub use health::{PolicyHealth, Standing};
 pub use held::Held;
 pub use times::{ago, by, since};
 
@@ -34,7 +34,7 @@ pub struct PolicyView<'a> {
     pub mode: Mode,
     /// True if `spec.suspend` stops every call.
     pub suspended: bool,
-    pub health: Health<'a>,
+    pub health: PolicyHealth<'a>,
     /// Counts at the last successful poll; none before the first one.
     pub summary: Option<&'a Summary>,
     /// When `PostHog` was polled, to the hour; none before the first poll.
@@ -70,7 +70,7 @@ impl<'a> PolicyView<'a> {
             project: spec.posthog.project_id,
             mode: spec.mode,
             suspended: spec.suspend,
-            health: Health::of(policy, now),
+            health: PolicyHealth::of(policy, now),
             summary: status.and_then(|status| status.summary.as_ref()),
             checked_at: status.and_then(|status| status.last_checked_at),
             findings: status.map_or_else(Vec::new, |status| status.findings.iter().collect()),
@@ -222,7 +222,7 @@ mod tests {
         ];
         for (status, expected) in cases {
             let policy = policy("p", &status);
-            let health = Health::of(&policy, now());
+            let health = PolicyHealth::of(&policy, now());
             assert_eq!(health.standing, expected, "{status:#} {}", health.message);
         }
     }
