@@ -200,7 +200,7 @@ fn watch_shows_the_policy_again_when_it_changes() {
 #[test]
 fn history_has_the_status_and_the_events_newest_first() {
     let env = Env::new();
-    env.put_status(&sick(&env));
+    let mut status = sick(&env);
     let event = |name: &str, uid: &str, note: &str, at: &str| {
         json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": name, "namespace": env.namespace},
@@ -211,7 +211,15 @@ fn history_has_the_status_and_the_events_newest_first() {
         .to_string()
     };
     let at = |minutes| format!("{}.000000Z", ago(minutes).trim_end_matches('Z'));
-    env.apply(&event("own", &env.uid, "orders has recovered", &at(1)));
+    // What both have is shown once.
+    status["history"][1] = json!({"at": ago(1), "what": "orders has recovered"});
+    env.put_status(&status);
+    env.apply(&event(
+        "own",
+        &env.uid,
+        "Postgres prod orders has recovered",
+        &at(1),
+    ));
     env.apply(&event(
         "other",
         "another-uid",
@@ -220,7 +228,10 @@ fn history_has_the_status_and_the_events_newest_first() {
     ));
     let ran = env.plugin(&["history", "prod"]).fine();
     let words = ran.words();
-    assert!(words.contains("Recovered: orders has recovered"), "{words}");
+    assert!(
+        words.contains("Recovered: Postgres prod orders has recovered"),
+        "{words}"
+    );
     assert!(!words.contains("earlier policy"), "{words}");
     assert!(
         ran.out.find("has recovered") < ran.out.find("was cancelled"),
