@@ -116,7 +116,7 @@ fn reconcile_gives_up_with_what_prevents_the_poll() {
     let env = Env::new();
     env.plugin(&["reconcile", "prod", "--timeout", "1s"])
         .refused("PostHog was not polled within 1s; the request remains. The operator may not be running");
-    env.put_status(&json!({"conditions": [{
+    env.put_status(&json!({"observedGeneration": 1, "conditions": [{
         "type": "Ready", "status": "False", "reason": "HostUnreachable", "message": "no route to the host",
         "lastTransitionTime": "2026-11-23T06:00:00Z",
     }]}));

@@ -13,7 +13,7 @@ use super::{
     print::{Format, print},
     status::blocks,
     subject::{self, Subject},
-    view::{Held, PolicyView},
+    view::{HeldAction, PolicyView},
 };
 use crate::{
     api::{
@@ -41,7 +41,7 @@ pub(super) struct ExplainArgs {
 struct Explained<'a> {
     findings: Vec<&'a Finding>,
     incidents: Vec<&'a Incident>,
-    held: Vec<&'a Held<'a>>,
+    held: Vec<&'a HeldAction<'a>>,
     proposals: Vec<&'a Proposal>,
     /// Its page in `PostHog`.
     url: String,
@@ -67,7 +67,7 @@ fn explained<'a>(view: &'a PolicyView<'a>, of: &[Subject<'_>], url: String) -> E
         let mut of = of.iter();
         of.any(|one| one.source_id == source_id && one.schema_id == schema_id)
     };
-    let named = |held: &&Held<'_>| {
+    let named = |held: &&HeldAction<'_>| {
         let mut of = of.iter();
         of.any(|one| one.source == held.source && one.schema == held.schema)
     };

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
-use super::super::view::{self, Held, PolicyView};
+use super::super::view::{self, HeldAction, PolicyView};
 use crate::{
     api::{
         proposal::Proposal,
@@ -41,7 +41,7 @@ pub fn incidents(all: &[&Incident], now: Timestamp) -> String {
 }
 
 /// What is held.
-pub fn held<'a>(all: impl ExactSizeIterator<Item = &'a Held<'a>>) -> String {
+pub fn held<'a>(all: impl ExactSizeIterator<Item = &'a HeldAction<'a>>) -> String {
     part("HELD", all.map(one_held))
 }
 
@@ -157,7 +157,7 @@ fn sent(send: &Send) -> String {
     format!("{:?} at {at}: {outcome}{detail}", send.call)
 }
 
-fn one_held(held: &Held<'_>) -> String {
+fn one_held(held: &HeldAction<'_>) -> String {
     let of = format!("{} {}", held.source, held.schema);
     let of = match of.trim() {
         "" => "The policy",

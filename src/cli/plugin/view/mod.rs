@@ -11,7 +11,7 @@ use kube::Resource;
 use serde::Serialize;
 
 pub use health::{PolicyHealth, Standing};
-pub use held::Held;
+pub use held::HeldAction;
 pub use times::{ago, by, since};
 
 use crate::api::{
@@ -46,7 +46,7 @@ pub struct PolicyView<'a> {
     /// Those that need a person first, then by deadline; recovered ones last.
     pub incidents: Vec<&'a Incident>,
     /// What the operator would do, but a guard holds.
-    pub held: Vec<Held<'a>>,
+    pub held: Vec<HeldAction<'a>>,
     /// Proposals that wait for a person: those that lose data first, then the one that expires first.
     pub waiting: Vec<&'a Proposal>,
     /// Approved proposals that have not ended, oldest first.
