@@ -117,7 +117,10 @@ pub(super) fn drawings(read: &Read, findings: &[Finding], days: i64) -> Vec<Draw
         .selected_sources(&read.policy.selector)
         .map(|source| (source.id.as_str(), source))
         .collect();
-    let drawn = read.runs.iter().filter_map(|runs| {
+    let mut runs: Vec<&SourceRuns> = read.runs.iter().collect();
+    // Sources with findings first.
+    runs.sort_by_key(|runs| !findings.iter().any(|one| one.source_id == runs.source_id));
+    let drawn = runs.into_iter().filter_map(|runs| {
         let source = sources.get(runs.source_id.as_str())?;
         Some(draw(read, source, runs, &bad, &axis))
     });
