@@ -270,11 +270,11 @@ impl<'a> Table<'a> {
         let is_own = |job: &&Job| job.schema.as_ref().is_some_and(|of| of.id == schema.id);
         let mut jobs: Vec<&Job> = runs.jobs.iter().filter(is_own).collect();
         // A running job may be older than the period.
-        let look = read
+        let run_probe = read
             .snapshot
             .seen(&schema.id)
-            .and_then(|seen| seen.look.as_ref());
-        if let Some(Newest::Job(job, _)) = look.map(|look| look.newest())
+            .and_then(|seen| seen.run_probe.as_ref());
+        if let Some(Newest::Job(job, _)) = run_probe.map(|run_probe| run_probe.newest())
             && !job.has_ended()
             && jobs.iter().all(|known| known.id != job.id)
         {

@@ -72,7 +72,7 @@ pub fn transitions(
     }
     for state in &new.state.sources {
         let before = old.state.sources.iter().find(|old| old.id == state.id);
-        notices.extend(handovers(before, state));
+        notices.extend(sent_inputs(before, state));
     }
     for gone in &old.incidents {
         if !new
@@ -238,7 +238,7 @@ fn moved_on(proposal: &Proposal) -> Option<Notice> {
 }
 
 /// What was sent for a source, once its outcome is known.
-fn handovers(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
+fn sent_inputs(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
     type Part = fn(&SourceState) -> Option<&SentInput>;
     let parts: [(Part, EventReason, &str); 3] = [
         (
@@ -260,15 +260,15 @@ fn handovers(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
     parts
         .into_iter()
         .filter_map(|(part, reason, what)| {
-            let handed = part(now)?;
-            let fate = handed.fate?;
-            if before.and_then(part) == Some(handed) {
+            let sent_input = part(now)?;
+            let fate = sent_input.fate?;
+            if before.and_then(part) == Some(sent_input) {
                 return None;
             }
-            let said = if handed.detail.is_empty() {
+            let said = if sent_input.detail.is_empty() {
                 String::new()
             } else {
-                format!(" ({})", handed.detail)
+                format!(" ({})", sent_input.detail)
             };
             let (reason, became) = match fate {
                 Fate::Accepted => (reason, "accepted by PostHog"),

@@ -23,7 +23,7 @@ use crate::{
         project::{Read, Reader},
         report::minute,
     },
-    controller::released::{self, Use},
+    controller::secret_use::{self, Use},
     diagnose::{Diagnosis, Problem},
     posthog::{
         ApiKey,
@@ -141,7 +141,7 @@ fn hosts(args: &TablesArgs, host: &Host) -> Result<HostList, PluginError> {
 async fn key(cluster: &Cluster, policy: &WarehouseSyncPolicy) -> Result<ApiKey, PluginError> {
     let wanted = &policy.spec.posthog.api_key_secret_ref;
     let secret = cluster.secret(&wanted.name).await?;
-    let value = released::value(secret.as_ref(), &cluster.namespace, wanted, Use::ApiKey);
+    let value = secret_use::value(secret.as_ref(), &cluster.namespace, wanted, Use::ApiKey);
     let value = value.map_err(|refused| PluginError::refused(refused.message))?;
     ApiKey::new(value.expose_secret().as_bytes()).map_err(|error| {
         PluginError::refused(format!(

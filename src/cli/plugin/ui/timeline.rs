@@ -187,8 +187,8 @@ fn incident(incident: &Incident, scale: &Scale) -> Row {
 }
 
 fn proposal(proposal: &Proposal, scale: &Scale) -> Row {
-    let begun = proposal.begun();
-    let last = begun.iter().filter_map(|step| step.finished_at).max();
+    let started = proposal.started_steps();
+    let last = started.iter().filter_map(|step| step.finished_at).max();
     let end = if proposal.is_over() {
         last.unwrap_or(proposal.created_at)
     } else {
@@ -206,7 +206,7 @@ fn proposal(proposal: &Proposal, scale: &Scale) -> Row {
         let what = format!("approved by {}", approval.by);
         scale.mark(approval.observed_at, "good", &what)
     }));
-    marks.extend(begun.iter().map(|step| {
+    marks.extend(started.iter().map(|step| {
         let what = format!("{:?}, {}", step.call, ended(step.fate));
         scale.mark(step.started_at, class(step.fate), &what)
     }));
