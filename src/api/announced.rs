@@ -73,7 +73,7 @@ pub struct Announcement {
     #[schemars(length(max = 4))]
     pub owed: Vec<String>,
     /// Receivers that have been notified.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", alias = "notified")]
     #[schemars(length(max = 4))]
     pub notified: Vec<String>,
     /// Receivers to which delivery failed. They are notified once they accept another message.

@@ -274,15 +274,12 @@ fn sent_inputs(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
                 Fate::Accepted => (reason, "accepted by PostHog"),
                 Fate::Refused => (EventReason::SendRefused, "refused by PostHog"),
                 Fate::NotSent => (EventReason::SendFailed, "not sent; will be retried"),
-                Fate::Unknown => (
-                    EventReason::SendUnknown,
-                    "failed or possibly arrived: the outcome is unknown",
-                ),
+                Fate::Unknown => (EventReason::SendUnknown, "sent with unknown outcome"),
             };
             let note = format!("source {}: {what} {became}{said}", now.id);
             let warning = fate != Fate::Accepted;
             let subject = (now.id.as_str(), About::source(&now.id));
-            Some(notice(warning, reason, "HandOver", &note, subject))
+            Some(notice(warning, reason, "SendInput", &note, subject))
         })
         .collect()
 }
@@ -336,7 +333,7 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
             Call::Enable => (
                 EventReason::TableEnabled,
                 "Enable",
-                "switching syncing on".to_owned(),
+                "request to switch the table on".to_owned(),
             ),
         };
         let said = if send.detail.is_empty() {

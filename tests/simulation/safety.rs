@@ -221,7 +221,7 @@ fn a_reload_is_safe_with_the_proof_that_nothing_runs_and_if_the_next_run_wipes_n
     check(vec![
         ("proved", reload(), table(proved(), NextRun::Ordinary), None),
         (
-            "poisoned",
+            "reset pending",
             reload(),
             table(proved(), NextRun::MayWipe),
             Some(Why::NextRunMayWipe),
@@ -251,7 +251,7 @@ fn a_reload_is_safe_with_the_proof_that_nothing_runs_and_if_the_next_run_wipes_n
             Some(Why::SomethingMayRun),
         ),
         (
-            "poisoned and not looked",
+            "reset pending and not probed",
             reload(),
             table(Run::NotProbed, NextRun::MayWipe),
             Some(Why::NextRunMayWipe),
@@ -322,7 +322,7 @@ fn switching_on_is_safe_for_a_table_that_posthog_switched_off_and_that_is_not_wi
             Some(Why::TableUnknown),
         ),
         (
-            "poisoned",
+            "reset pending",
             switch_on(),
             with(&[OFF], |table| {
                 table.disabled_by_posthog = true;

@@ -10,7 +10,7 @@ use crate::{
     cli::{plugin::view::PolicyView, report::minute},
 };
 
-/// The shortest time that is drawn.
+/// The shortest time that is shown.
 const SHORTEST: SignedDuration = SignedDuration::from_mins(10);
 /// How many times are written below.
 const TICKS: i32 = 4;
@@ -62,7 +62,7 @@ impl std::fmt::Display for Percent {
     }
 }
 
-/// The period that is drawn.
+/// The period that is shown.
 struct Scale {
     from: Timestamp,
     to: Timestamp,
