@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::status::Finding,
     diagnose::words::in_words,
-    observe::Newest,
+    observe::{Newest, RunProbe},
     posthog::{
         lax::Lax,
         redact,
@@ -70,6 +70,7 @@ pub(super) struct Lane {
 }
 
 /// A run or a gap.
+#[derive(Clone)]
 pub(super) struct Bar {
     pub class: &'static str,
     pub x: String,
@@ -170,7 +171,9 @@ fn draw(
     let is_cut = runs.missing.is_some();
     let lanes = tables.iter().enumerate().map(|(place, table)| {
         let mut lane = table.lane(place, axis);
-        lane.bars.extend(unread.clone_if(is_cut));
+        if is_cut {
+            lane.bars.push(unread.clone());
+        }
         lane
     });
     Drawing {
@@ -187,23 +190,6 @@ fn draw(
 /// A text on one line, without control characters.
 fn clean(text: &str) -> String {
     redact::one_line(text, TEXT)
-}
-
-impl Bar {
-    fn clone_if(&self, wanted: bool) -> Option<Self> {
-        let Self {
-            class,
-            x,
-            width,
-            title,
-        } = self;
-        wanted.then(|| Self {
-            class,
-            x: x.clone(),
-            width: width.clone(),
-            title: title.clone(),
-        })
-    }
 }
 
 /// The period of a drawing.
@@ -274,7 +260,7 @@ impl<'a> Table<'a> {
             .snapshot
             .seen(&schema.id)
             .and_then(|seen| seen.run_probe.as_ref());
-        if let Some(Newest::Job(job, _)) = run_probe.map(|run_probe| run_probe.newest())
+        if let Some(Newest::Job(job, _)) = run_probe.map(RunProbe::newest)
             && !job.has_ended()
             && jobs.iter().all(|known| known.id != job.id)
         {

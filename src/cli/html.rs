@@ -8,7 +8,7 @@ use super::{
     drawing::Drawing,
     report::{Report, Section, counts},
 };
-use crate::{api::status::Severity, posthog::redact};
+use crate::posthog::redact;
 
 /// Longest text that is shown, in characters.
 const TEXT: usize = 1_000;
@@ -23,17 +23,6 @@ struct Page<'a> {
     nothing: Option<&'static str>,
     drawings: &'a [Drawing],
     version: &'static str,
-}
-
-impl Page<'_> {
-    /// The class of a section.
-    const fn class(severity: &Severity) -> &'static str {
-        match severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Info => "info",
-        }
-    }
 }
 
 /// A text without control characters, which HTML does not escape.

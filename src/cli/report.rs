@@ -40,6 +40,17 @@ pub(super) struct Section {
     pub groups: Vec<Group>,
 }
 
+impl Section {
+    /// Its class in HTML.
+    pub(super) const fn class(&self) -> &'static str {
+        match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+}
+
 /// Findings of one source, cause and rule.
 pub(super) struct Group {
     /// The table or source.

@@ -4,7 +4,7 @@
 //! <https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/> has the protocol. It is silent about errors: a
 //! message would end up in the command line.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use clap::{Arg, Command};
 use kube::{ResourceExt, config::Kubeconfig};
@@ -34,12 +34,13 @@ pub(super) fn complete(mut command: Command, words: &[String]) {
         });
     let written = Written::read(&command, before);
     let (candidates, directive) = written.candidates(current);
-    let fitting = candidates
-        .iter()
-        .filter(|(word, _)| word.starts_with(current));
-    let mut lines: String = fitting
-        .map(|(word, about)| format!("{word}\t{}\n", redact::one_line(about, ABOUT)))
-        .collect();
+    let mut lines = String::new();
+    for (word, about) in candidates {
+        if word.starts_with(current) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(lines, "{word}\t{}", redact::one_line(&about, ABOUT));
+        }
+    }
     lines.push_str(directive);
     lines.push('\n');
     // If printing fails, there is no reader.

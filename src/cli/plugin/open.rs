@@ -88,7 +88,7 @@ fn browse(url: &str) {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn();
+        .status();
     if let Err(error) = started {
         print_error(&format!("note: cannot start {program}: {error}"));
     }

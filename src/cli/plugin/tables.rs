@@ -98,7 +98,8 @@ pub(super) async fn tables(
         one_table: false,
         runs: None,
     };
-    let mut read = reader.read().await?;
+    // Boxed: a survey is a large future.
+    let mut read = Box::pin(reader.read()).await?;
     let (diagnosis, notes) = diagnosed(&mut read);
     for note in notes {
         print_error(&format!("note: {note}"));

@@ -62,8 +62,12 @@ fn part(title: &str, blocks: impl ExactSizeIterator<Item = String>) -> String {
     if count == 0 {
         return String::new();
     }
-    let blocks: String = blocks.map(|block| format!("\n{block}")).collect();
-    format!("\n{}{blocks}", heading(title, count))
+    let mut text = format!("\n{}", heading(title, count));
+    for block in blocks {
+        text.push('\n');
+        text.push_str(&block);
+    }
+    text
 }
 
 fn finding(finding: &Finding, now: Timestamp) -> String {
