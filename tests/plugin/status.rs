@@ -212,7 +212,8 @@ fn history_has_the_status_and_the_events_newest_first() {
     };
     let at = |minutes| format!("{}.000000Z", ago(minutes).trim_end_matches('Z'));
     // What both have is shown once.
-    status["history"][1] = json!({"at": ago(1), "what": "orders has recovered"});
+    let entries = status["history"].as_array_mut().unwrap();
+    entries.insert(0, json!({"at": ago(1), "what": "orders has recovered"}));
     env.put_status(&status);
     env.apply(&event(
         "own",
