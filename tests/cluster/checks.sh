@@ -1,0 +1,137 @@
+# What is proved on the node, in the order in which .ci/cluster calls it. Sourced by .ci/cluster.
+
+HOME_NAMESPACE=warehouse-sync-operator
+TEAM=data-platform
+ORDERS=0196f0aa-0002-7000-8000-0000000000aa   # tables of posthog.yaml
+INVOICES=0196f0aa-0002-7000-8000-0000000000bb
+REPOSITORY=registry.example.com/warehouse-sync-operator
+VERSION=$(sed -n 's/^version: //p' charts/warehouse-sync-operator/Chart.yaml)
+SIMULATOR=http://127.0.0.1:8010/_simulator
+
+operator() { k --namespace "$HOME_NAMESPACE" "$@"; }
+team() { k --namespace "$TEAM" "$@"; }
+status() { team get wsp production --output json | jq --raw-output ".status | $1"; }
+status_is() { [ "$(status "$1")" = true ] || { status '{conditions: [.conditions[]? | {type, reason, message}], incidents, proposals: [.proposals[]? | {id, phase, message}]}' && false; }; }
+posthog() { in_node curl --silent --fail --noproxy '*' "$SIMULATOR/$1"; }
+# How often something happened to a table in PostHog: effects TABLE KIND [TRIGGER].
+effects() {
+    posthog effects | jq --arg table "$1" --arg kind "$2" --arg trigger "${3-}" \
+        '[.[] | select(.schema == $table and .kind == $kind and ($trigger == "" or .trigger == $trigger))] | length'
+}
+happened_once() { [ "$(effects "$@")" = 1 ] || { echo "$*: $(effects "$@") times, not once" && false; }; }
+
+# helm_with_values COMMAND CHART…
+helm_with_values() {
+    local command=$1 chart=$2
+    shift 2
+    in_node helm "$command" warehouse-sync-operator "$chart" --namespace "$HOME_NAMESPACE" \
+        --set "image.repository=$REPOSITORY" --set 'namespaces={data-platform}' \
+        --set replicas=2 --set 'allowedHosts={posthog.internal}' --set ca.configMap=posthog-ca --set networkPolicy.enabled=true "$@" >"$STATE/log/helm"
+}
+rolled_out() { operator rollout status deployment/warehouse-sync-operator --timeout=120s >/dev/null; }
+
+start_posthog() {
+    in_node setpriv --pdeathsig KILL target/debug/posthog-simulator --scenario tests/cluster/posthog.yaml --port 8010 >"$STATE/log/posthog" 2>&1 </dev/null &
+    STARTED+=($!)
+    wait_for 30 "the simulator" posthog state
+    local tls="cert=$STATE/pki/posthog.crt,key=$STATE/pki/posthog.key,verify=0"
+    in_node setpriv --pdeathsig KILL socat "OPENSSL-LISTEN:443,bind=$NODE_IP,reuseaddr,fork,$tls" TCP:127.0.0.1:8010 >"$STATE/log/tls" 2>&1 </dev/null &
+    STARTED+=($!)
+}
+
+# As in docs/install.md and docs/networks.md, in namespaces that admit only restricted pods.
+the_chart_of_the_commit_before_is_installed() {
+    local namespace
+    for namespace in "$HOME_NAMESPACE" "$TEAM"; do
+        k create namespace "$namespace" >/dev/null
+        k label namespace "$namespace" pod-security.kubernetes.io/enforce=restricted >/dev/null
+    done
+    operator create configmap posthog-ca --from-file="ca.crt=$STATE/pki/posthog-ca.crt" >/dev/null
+    git archive HEAD^ charts | tar --extract --directory "$STATE"
+    helm_with_values install "$STATE/charts/warehouse-sync-operator"
+    rolled_out || fail "$(operator describe pods)"
+}
+
+a_policy_is_ready_over_tls_of_a_private_authority() {
+    team create secret generic posthog --from-literal=api-key=phx_demo >/dev/null
+    team label secret posthog warehousesync.dev/use=posthog-api-key >/dev/null
+    k apply --filename tests/cluster/policy.yaml >/dev/null
+    wait_for 60 "the policy to be Ready" team wait --for=condition=Ready --timeout=1s wsp/production
+    wait_for 60 "a first look at the hung run" status_is ".state.schemas | any(.id == \"$ORDERS\" and .marks)"
+}
+
+# Nobody waits for 12 hours here: the status is made as old as if the operator had not run for so long.
+the_status_is_13_hours_old_when_the_new_chart_starts() {
+    operator scale deployment/warehouse-sync-operator --replicas=0 >/dev/null
+    wait_for 60 "the end of all replicas" no_replica
+    # As the operator, because the admission policies let nobody else write status.
+    team get wsp production --output json |
+        jq '{status: .status | walk(if type == "string" and test("^[0-9-]{10}T[0-9:.]+Z$") then sub("\\.[0-9]+"; "") | fromdate - 13 * 3600 | todate else . end)}' \
+            >"$STATE/old-status.json"
+    team patch wsp production --subresource=status --type=merge --patch-file "$STATE/old-status.json" \
+        --as="system:serviceaccount:$HOME_NAMESPACE:warehouse-sync-operator" >/dev/null
+    helm_with_values upgrade charts/warehouse-sync-operator
+    rolled_out || fail "$(operator describe pods)"
+}
+no_replica() { [ -z "$(operator get pods --selector app.kubernetes.io/name=warehouse-sync-operator --output name)" ]; }
+
+the_hung_run_is_cancelled() {
+    wait_for 120 "the cancel" happened_once public.orders cancelled
+    wait_for 30 "the record of it" status_is ".incidents | any(.schemaId == \"$ORDERS\")"
+}
+
+a_resync_is_approved_and_begins() {
+    k create rolebinding approvers --namespace "$TEAM" --clusterrole=warehousesync-approver --group=data-owners >/dev/null
+    k create rolebinding editors --namespace "$TEAM" --clusterrole=warehousesync-editor --group=data-owners >/dev/null
+    as_ann request production "$INVOICES" Resync
+    wait_for 60 "the proposal" status_is '.proposals | any(.phase == "AwaitingApproval")'
+    as_ann approve production "$(status '.proposals[0].id')" --yes
+    wait_for 60 "the resync" happened_once public.invoices run_started resync
+}
+as_ann() { KUBECONFIG=$STATE/pki/ann.kubeconfig in_node "$CACHE/dist/kubectl-wsp" --namespace "$TEAM" "$@" >"$STATE/log/ann" 2>&1 || fail "$(cat "$STATE/log/ann")"; }
+
+# A pod's name is the beginning of its identity in the Lease.
+leader() { operator get lease warehouse-sync-operator --output jsonpath='{.spec.holderIdentity}' | sed 's/_.*//'; }
+led_by_another_than() {
+    local now
+    now=$(leader)
+    [ -n "$now" ] && [ "$now" != "$1" ]
+}
+
+another_leads_at_once_when_the_leader_is_deleted() {
+    local before begun=$SECONDS
+    before=$(leader)
+    operator delete pod "$before" --wait=false >/dev/null
+    wait_for 30 "another leader" led_by_another_than "$before"
+    say "led again after $((SECONDS - begun)) s"
+}
+
+# Its process is found by its cgroup, and gets SIGKILL from outside of the pod.
+another_leads_after_the_claim_when_the_leader_is_killed() {
+    local before begun=$SECONDS
+    before=$(leader)
+    kill -KILL "$(process_of "$before")"
+    wait_for 240 "another leader" led_by_another_than "$before"
+    say "led again after $((SECONDS - begun)) s"
+}
+process_of() { cat "$(cgroup_of "$1" pids)/cgroup.procs"; }
+# cgroup_of POD CONTROLLER: of its container.
+cgroup_of() {
+    local pod
+    pod=$(operator get pod "$1" --output json)
+    find "/sys/fs/cgroup/$2/$NAME" -type d -path "*pod$(jq --raw-output .metadata.uid <<<"$pod")/*" \
+        -name "$(jq --raw-output '.status.containerStatuses[0].containerID | sub("containerd://"; "")' <<<"$pod")"
+}
+
+the_table_is_reloaded_once_and_recovers() {
+    wait_for 300 "the reload" happened_once public.orders run_started reload
+    wait_for 120 "the end of the incident" status_is ".incidents == null or (.incidents | all(.schemaId != \"$ORDERS\"))"
+    happened_once public.orders cancelled
+    happened_once public.orders run_started reload
+}
+
+the_resync_was_executed_once() {
+    wait_for 240 "the proof of the resync" status_is '.proposals | any(.phase == "Executed")'
+    happened_once public.invoices run_started resync
+    happened_once public.invoices table_wiped
+}
