@@ -28,15 +28,14 @@ helm_with_values() {
         --set "image.repository=$REPOSITORY" --set 'namespaces={data-platform}' \
         --set replicas=2 --set 'allowedHosts={posthog.internal}' --set ca.configMap=posthog-ca --set networkPolicy.enabled=true "$@" >"$STATE/log/helm"
 }
+replicas() { operator get pods --selector app.kubernetes.io/name=warehouse-sync-operator --output json; }
 rolled_out() { operator rollout status deployment/warehouse-sync-operator --timeout=120s >/dev/null; }
 
 start_posthog() {
-    in_node setpriv --pdeathsig KILL target/debug/posthog-simulator --scenario tests/cluster/posthog.yaml --port 8010 >"$STATE/log/posthog" 2>&1 </dev/null &
-    STARTED+=($!)
+    start posthog target/debug/posthog-simulator --scenario tests/cluster/posthog.yaml --port 8010
     wait_for 30 "the simulator" posthog state
-    local tls="cert=$STATE/pki/posthog.crt,key=$STATE/pki/posthog.key,verify=0"
-    in_node setpriv --pdeathsig KILL socat "OPENSSL-LISTEN:443,bind=$NODE_IP,reuseaddr,fork,$tls" TCP:127.0.0.1:8010 >"$STATE/log/tls" 2>&1 </dev/null &
-    STARTED+=($!)
+    start tls socat "OPENSSL-LISTEN:443,bind=$NODE_IP,reuseaddr,fork,cert=$STATE/pki/posthog.crt,key=$STATE/pki/posthog.key,verify=0" \
+        TCP:127.0.0.1:8010
 }
 
 # As in docs/install.md and docs/networks.md, in namespaces that admit only restricted pods.
@@ -57,34 +56,28 @@ a_policy_is_ready_over_tls_of_a_private_authority() {
     team label secret posthog warehousesync.dev/use=posthog-api-key >/dev/null
     k apply --filename tests/cluster/policy.yaml >/dev/null
     wait_for 60 "the policy to be Ready" team wait --for=condition=Ready --timeout=1s wsp/production
-    wait_for 60 "a first look at the hung run" status_is ".state.schemas | any(.id == \"$ORDERS\" and .marks)"
 }
 
-# Nobody waits for 12 hours here: the status is made as old as if the operator had not run for so long.
-the_status_is_13_hours_old_when_the_new_chart_starts() {
-    operator scale deployment/warehouse-sync-operator --replicas=0 >/dev/null
-    wait_for 60 "the end of all replicas" no_replica
-    # As the operator, because the admission policies let nobody else write status.
-    team get wsp production --output json |
-        jq '{status: .status | walk(if type == "string" and test("^[0-9-]{10}T[0-9:.]+Z$") then sub("\\.[0-9]+"; "") | fromdate - 13 * 3600 | todate else . end)}' \
-            >"$STATE/old-status.json"
-    team patch wsp production --subresource=status --type=merge --patch-file "$STATE/old-status.json" \
-        --as="system:serviceaccount:$HOME_NAMESPACE:warehouse-sync-operator" >/dev/null
+the_chart_is_upgraded_while_both_replicas_serve() {
     helm_with_values upgrade charts/warehouse-sync-operator
     rolled_out || fail "$(operator describe pods)"
 }
-no_replica() { [ -z "$(operator get pods --selector app.kubernetes.io/name=warehouse-sync-operator --output name)" ]; }
 
 the_hung_run_is_cancelled() {
     wait_for 120 "the cancel" happened_once public.orders cancelled
     wait_for 30 "the record of it" status_is ".incidents | any(.schemaId == \"$ORDERS\")"
 }
 
-a_resync_is_approved_and_begins() {
+an_alert_fires_while_a_proposal_waits() {
     k create rolebinding approvers --namespace "$TEAM" --clusterrole=warehousesync-approver --group=data-owners >/dev/null
     k create rolebinding editors --namespace "$TEAM" --clusterrole=warehousesync-editor --group=data-owners >/dev/null
-    as_ann request production "$INVOICES" Resync
+    as_ann request production "$INVOICES" Resync --yes
     wait_for 60 "the proposal" status_is '.proposals | any(.phase == "AwaitingApproval")'
+    start_prometheus
+    wait_for 60 "the alert" fires WarehouseSyncProposalExpires
+}
+
+a_resync_is_approved_and_begins() {
     as_ann approve production "$(status '.proposals[0].id')" --yes
     wait_for 60 "the resync" happened_once public.invoices run_started resync
 }
@@ -107,12 +100,15 @@ another_leads_at_once_when_the_leader_is_deleted() {
 }
 
 # Its process is found by its cgroup, and gets SIGKILL from outside of the pod.
-another_leads_after_the_claim_when_the_leader_is_killed() {
-    local before begun=$SECONDS
-    before=$(leader)
-    kill -KILL "$(process_of "$before")"
-    wait_for 240 "another leader" led_by_another_than "$before"
-    say "led again after $((SECONDS - begun)) s"
+the_leader_is_killed() {
+    KILLED=$(leader)
+    KILLED_AT=$SECONDS
+    kill -KILL "$(process_of "$KILLED")"
+}
+
+another_leads_when_the_claim_of_the_killed_one_has_expired() {
+    wait_for 240 "another leader" led_by_another_than "$KILLED"
+    say "led again $((SECONDS - KILLED_AT)) s after the leader was killed"
 }
 process_of() { cat "$(cgroup_of "$1" pids)/cgroup.procs"; }
 # cgroup_of POD CONTROLLER: of its container.
@@ -134,4 +130,61 @@ the_resync_was_executed_once() {
     wait_for 240 "the proof of the resync" status_is '.proposals | any(.phase == "Executed")'
     happened_once public.invoices run_started resync
     happened_once public.invoices table_wiped
+}
+
+# Debian's Prometheus, which is built without the discovery of Kubernetes, with the rules that the chart renders.
+start_prometheus() {
+    in_node helm template warehouse-sync-operator charts/warehouse-sync-operator --set prometheusRule.enabled=true \
+        --show-only templates/prometheusrule.yaml | sed '1,/^spec:/d; s/^  //' >"$STATE/rules.yaml"
+    replicas | jq --arg namespace "$HOME_NAMESPACE" '{global: {scrape_interval: "2s", evaluation_interval: "2s"}, rule_files: ["rules.yaml"],
+        scrape_configs: [{job_name: "warehouse-sync-operator", static_configs: [.items[] |
+            {targets: [.status.podIP + ":8080"], labels: {namespace: $namespace, pod: .metadata.name}}]}]}' >"$STATE/prometheus.yaml"
+    start prometheus prometheus --config.file="$STATE/prometheus.yaml" --storage.tsdb.path="$STATE/prometheus" \
+        --web.listen-address=127.0.0.1:9090
+    wait_for 60 "both replicas to be scraped" replicas_scraped
+}
+prometheus() { in_node curl --silent --fail --noproxy '*' --get http://127.0.0.1:9090/api/v1/query --data-urlencode "query=$1" | jq --raw-output '.data.result[0].value[1] // "none"'; }
+replicas_scraped() { [ "$(prometheus 'count(warehouse_sync_leader)')" = 2 ] && [ "$(prometheus 'sum(warehouse_sync_leader)')" = 1 ]; }
+fires() { [ "$(prometheus "ALERTS{alertname=\"$1\", alertstate=\"firing\"}")" = 1 ]; }
+
+a_rollout_keeps_a_leader() {
+    local begun=$SECONDS
+    operator rollout restart deployment/warehouse-sync-operator >/dev/null
+    rolled_out
+    wait_for 30 "a leader of the new pods" leader_is_running
+    say "rolled out in $((SECONDS - begun)) s"
+}
+leader_is_running() {
+    local now
+    now=$(leader)
+    [ -n "$now" ] && [ "$(operator get pod "$now" --output jsonpath='{.metadata.deletionTimestamp}')" = "" ]
+}
+
+helm_test_passes() { in_node helm test warehouse-sync-operator --namespace "$HOME_NAMESPACE" >"$STATE/log/helm"; }
+
+# The most that each replica ever took, as the cgroup counted it.
+memory_stays_below_the_request() {
+    local pod most
+    for pod in $(replicas | jq --raw-output '.items[].metadata.name'); do
+        most=$(cat "$(cgroup_of "$pod" memory)/memory.max_usage_in_bytes")
+        say "$pod: at most $((most / 1024)) KiB"
+        [ "$most" -lt $((64 * 1024 * 1024)) ] || fail "more than the chart requests"
+    done
+}
+
+a_release_is_uninstalled_and_installed_again_without_waiting_for_a_claim() {
+    in_node helm uninstall warehouse-sync-operator --namespace "$HOME_NAMESPACE" >/dev/null
+    [ "$(team get wsp --output name)" = warehousesyncpolicy.warehousesync.dev/production ] || fail "the policy is gone"
+    helm_with_values install charts/warehouse-sync-operator
+    local begun=$SECONDS
+    rolled_out || fail "$(operator describe pods)"
+    wait_for 60 "a leader of the new release" leader_is_running
+    say "led again after $((SECONDS - begun)) s"
+}
+
+no_healthy_run_was_harmed() {
+    [ "$(posthog violations)" = "[]" ] || fail "$(posthog violations)"
+    happened_once public.orders cancelled
+    happened_once public.orders run_started reload
+    happened_once public.invoices run_started resync
 }

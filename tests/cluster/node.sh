@@ -19,9 +19,7 @@ node_up() {
     for folder in $MOUNTED_ON; do [ -d "$folder" ] || { mkdir -p "$folder" && echo "$folder" >>"$STATE/made"; }; done
 
     export STATE DEBIAN NODE NODE_IP SERVICE_NET API_SERVICE
-    # Should this script be killed, so is the node.
-    in_node setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child=KILL --mount-proc bash tests/cluster/init.sh >"$STATE/log/init" 2>&1 </dev/null &
-    NODE_PROCESS=$!
+    start init unshare --mount --pid --fork --kill-child=KILL --mount-proc bash tests/cluster/init.sh
     wait_for 120 "the API server" k get --raw /readyz
     say "API server ready"
     wait_for 60 "containerd" in_node ctr --address "$STATE/containerd.sock" version
@@ -32,12 +30,12 @@ node_up() {
     say "node ready"
 }
 
-# Also of a run that was killed.
+# Ends everything that `start` started, and removes what a run that was killed has left.
 node_down() {
-    local controller folder
-    [ -z "${NODE_PROCESS-}" ] || kill -KILL "$NODE_PROCESS" 2>/dev/null || true
-    [ -z "${NODE_PROCESS-}" ] || wait "$NODE_PROCESS" 2>/dev/null || true
-    NODE_PROCESS=
+    local process controller folder
+    for process in "${STARTED[@]}"; do kill -KILL "$process" 2>/dev/null || true; done
+    for process in "${STARTED[@]}"; do wait "$process" 2>/dev/null || true; done
+    STARTED=()
     for controller in $CONTROLLERS unified; do # kubelet makes the last
         [ ! -d "/sys/fs/cgroup/$controller/$NAME" ] || wait_for 20 "the end of all pods" remove_cgroups "/sys/fs/cgroup/$controller/$NAME"
     done

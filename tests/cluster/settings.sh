@@ -28,6 +28,15 @@ with_programs() { env PATH="$PROGRAMS:$DEBIAN/usr/bin:$DEBIAN/usr/sbin:$PATH" LD
 # In the network of the cluster.
 in_node() { with_programs nsenter --net="/run/netns/$NAME" -- "$@"; }
 k() { in_node kubectl "$@"; }
+# start LOG COMMAND…: in the network of the cluster and in the background, until this script ends, however it does.
+start() {
+    local log=$STATE/log/$1
+    shift
+    (exec env PATH="$PROGRAMS:$DEBIAN/usr/bin:$DEBIAN/usr/sbin:$PATH" LD_LIBRARY_PATH="$LIBRARIES" \
+        nsenter --net="/run/netns/$NAME" -- setpriv --pdeathsig KILL "$@" >"$log" 2>&1 </dev/null 9>&-) &
+    STARTED+=($!)
+}
+STARTED=()
 
 # wait_for SECONDS WHAT COMMAND…: until the command succeeds.
 wait_for() {

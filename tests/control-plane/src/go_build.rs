@@ -227,3 +227,15 @@ pub(crate) fn tail(log: &Path) -> String {
         Err(error) => format!("(cannot read {}: {error})", log.display()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_runs_the_version_of_its_api_server() {
+        let version = pinned_version().map(|version| format!("k8s.io/kubernetes {version} "));
+        let node = include_str!("../node/go.mod");
+        assert!(version.is_some_and(|version| node.contains(&version)));
+    }
+}
