@@ -34,7 +34,12 @@ rolled_out() { operator rollout status deployment/warehouse-sync-operator --time
 start_posthog() {
     start posthog target/debug/posthog-simulator --scenario tests/cluster/posthog.yaml --port 8010
     wait_for 30 "the simulator" posthog state
-    start tls socat "OPENSSL-LISTEN:443,bind=$NODE_IP,reuseaddr,fork,cert=$STATE/pki/posthog.crt,key=$STATE/pki/posthog.key,verify=0" \
+    tls 443
+}
+
+# tls PORT: a TLS server of posthog.internal in front of it.
+tls() {
+    start "tls-$1" socat "OPENSSL-LISTEN:$1,bind=$NODE_IP,reuseaddr,fork,cert=$STATE/pki/posthog.crt,key=$STATE/pki/posthog.key,verify=0" \
         TCP:127.0.0.1:8010
 }
 
@@ -181,6 +186,35 @@ a_release_is_uninstalled_and_installed_again_without_waiting_for_a_claim() {
     wait_for 60 "a leader of the new release" leader_is_running
     say "led again after $((SECONDS - begun)) s"
 }
+
+# The operator reaches PostHog at port 443 under the chart's NetworkPolicy. A pod with its labels cannot leave at another port, one without them can.
+the_network_policy_is_enforced() {
+    tls 8443
+    diagnose_from_a_pod free '{"app": "test"}' | grep --quiet public.orders || fail "a pod that the policy does not select is cut off"
+    local selected said
+    selected=$(operator get networkpolicy warehouse-sync-operator --output json | jq --compact-output .spec.podSelector.matchLabels)
+    said=$(diagnose_from_a_pod selected "$selected")
+    grep --quiet "no connection\|timed out\|refused\|unreachable" <<<"$said" || fail "it got through: $said"
+}
+# diagnose_from_a_pod NAME LABELS: its output.
+diagnose_from_a_pod() {
+    jq --null-input --arg name "$1" --argjson labels "$2" --arg image "$REPOSITORY:$VERSION" '{
+        apiVersion: "v1", kind: "Pod", metadata: {name: $name, labels: $labels}, spec: {
+            restartPolicy: "Never", automountServiceAccountToken: false,
+            securityContext: {runAsNonRoot: true, runAsUser: 65532, seccompProfile: {type: "RuntimeDefault"}},
+            volumes: [{name: "ca", configMap: {name: "posthog-ca"}}],
+            containers: [{
+                name: "diagnose", image: $image, imagePullPolicy: "Never",
+                args: ["diagnose", "--host=https://posthog.internal:8443", "--project=12345", "--ca-file=/ca/ca.crt"],
+                env: [{name: "POSTHOG_API_KEY", value: "phx_demo"}],
+                volumeMounts: [{name: "ca", mountPath: "/ca"}],
+                securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: ["ALL"]}}}]}}' |
+        operator create --filename - >/dev/null
+    wait_for 120 "the end of pod $1" ended "$1"
+    operator logs "$1"
+    operator delete pod "$1" >/dev/null
+}
+ended() { operator get pod "$1" --output jsonpath='{.status.containerStatuses[0].state.terminated.exitCode}' | grep --quiet .; }
 
 no_healthy_run_was_harmed() {
     [ "$(posthog violations)" = "[]" ] || fail "$(posthog violations)"

@@ -56,6 +56,9 @@ run kube-controller-manager --kubeconfig kube-controller-manager.kubeconfig --bi
     --cluster-signing-cert-file ca.crt --cluster-signing-key-file ca.key
 run kube-scheduler --kubeconfig kube-scheduler.kubeconfig --bind-address 127.0.0.1 --leader-elect=false
 run kube-proxy --config /run/cluster/config/kube-proxy.yaml
+# Enforces NetworkPolicies, and does nothing else.
+XTABLES_LIBDIR=/run/debian/usr/lib/$(uname -m)-linux-gnu/xtables run kube-router --kubeconfig admin.kubeconfig --hostname-override "$NODE" \
+    --run-firewall --run-router=false --run-service-proxy=false --enable-cni=false --enable-ipv6=false
 until [ -S /run/cluster/containerd.sock ]; do sleep 0.1; done
 run kubelet --config /run/cluster/config/kubelet.yaml --kubeconfig kubelet.kubeconfig --cert-dir /var/lib/kubelet/pki \
     --hostname-override "$NODE" --node-ip "$NODE_IP" --v=1

@@ -16,6 +16,10 @@ unpack_packages() {
     for package in "$DEBIAN"/packages/*.deb; do dpkg --extract "$package" "$DEBIAN"; done
     rm -r "$DEBIAN/packages"
     use_musl_where_it_is
+    # What alternatives of Debian would link.
+    for program in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do
+        ln -s xtables-nft-multi "$DEBIAN/usr/sbin/$program"
+    done
     touch "$DEBIAN/done"
 }
 
