@@ -66,6 +66,13 @@ a_policy_is_ready_over_tls_of_a_private_authority() {
 the_chart_is_upgraded_while_both_replicas_serve() {
     helm_with_values upgrade charts/warehouse-sync-operator
     rolled_out || fail "$(operator describe pods)"
+    # Until then, what is proposed is replaced.
+    wait_for 60 "the operator to trust the admission policies of this chart" admission_policies_are_trusted
+}
+admission_policies_are_trusted() {
+    local installed
+    installed=$(k get validatingadmissionpolicies --output json | jq '[.items[].metadata | select(.name | startswith("warehousesync")) | .generation] | add')
+    status_is "[.state.guard[]? | select(.name | startswith(\"ValidatingAdmissionPolicy/\")) | .generation] | add == $installed"
 }
 
 the_hung_run_is_cancelled() {
