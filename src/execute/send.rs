@@ -17,6 +17,7 @@ use super::{
     calls::{self, Outcome},
     gate::{self, Gate, Ready},
     journal::Record,
+    ledger::Claimed,
     spending::Wish,
 };
 use crate::{
@@ -88,9 +89,29 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         journal: &mut Journal<'_, '_, K>,
     ) -> Result<Came, KubernetesError> {
         self.check_leads()?;
+        let claimed = match self.claim(order) {
+            Ok(claimed) => claimed,
+            Err(blocked) => {
+                journal.held(plan, order, &blocked);
+                return Ok(Came::Held);
+            }
+        };
+        let came = self.claimed(plan, order, journal).await;
+        if !matches!(came, Ok(Came::Left)) {
+            self.ledger.give_back(claimed);
+        }
+        came
+    }
+
+    /// The path after the claim.
+    async fn claimed(
+        &self,
+        plan: &mut Plan,
+        order: &Order,
+        journal: &mut Journal<'_, '_, K>,
+    ) -> Result<Came, KubernetesError> {
         let wish = self.wish(order);
-        let blocked = self.claim(order).or_else(|| self.over_cap(wish, plan));
-        if let Some(blocked) = blocked {
+        if let Some(blocked) = self.over_cap(wish, plan) {
             journal.held(plan, order, &blocked);
             return Ok(Came::Held);
         }
@@ -261,11 +282,11 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         }
     }
 
-    /// Claims the table or source of the order; returns why it is not sent if another policy of this process has claimed it.
-    fn claim(&self, order: &Order) -> Option<Blocked> {
+    /// Claims the table or source of the order, or says why it is not sent: another policy of this process has claimed it.
+    fn claim(&self, order: &Order) -> Result<Claimed, Blocked> {
         let subject = &order.subject;
         let (policy, now) = (self.policy, self.view.client.now());
-        let is_ours = self.ledger.claim(
+        let claimed = self.ledger.claim(
             &policy.project,
             &subject.source_id,
             &subject.schema_id,
@@ -277,7 +298,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         } else {
             "table"
         };
-        (!is_ours).then(|| Guard::Owner.says(format!("another policy is acting on this {what}")))
+        claimed.ok_or_else(|| Guard::Owner.says(format!("another policy is acting on this {what}")))
     }
 
     /// Counts a call; returns why it is not sent if that would exceed the operator's cap for the project.
