@@ -50,7 +50,7 @@ fn assert_signed(got: &Got) {
 }
 
 fn wait_until_notified(env: &Env) {
-    env.wait_for("p", "what was told to be written down", |status| {
+    env.wait_for("p", "the notification to be recorded", |status| {
         let rows = &status.state.announced.announcements;
         !rows.is_empty() && rows.iter().all(|row| row.owed.is_empty())
     });
@@ -163,7 +163,7 @@ fn remediation_continues_while_a_receiver_never_answers_and_the_next_process_ret
     });
     assert_eq!(env.count("POST", "/reload/"), 1);
     let first = receiver.wait_for(1)[0].header("webhook-id");
-    let row = env.wait_for("p", "the other to be told", |status| {
+    let row = env.wait_for("p", "the other to be notified", |status| {
         let rows = &status.state.announced.announcements;
         rows.iter().any(|row| !row.told.is_empty())
     });

@@ -184,7 +184,7 @@ fn if_there_are_too_many_tables_in_total_the_project_above_its_share_is_not_read
         "10 for each",
     ];
     is_too_large(&env, "second", &figures);
-    // A small project is read, whoever came before it.
+    // A small project is read, regardless of the projects before it.
     put_key(&env, "small", "phx_small");
     let third = with_key(&env, "third", "small").replace("12345", "777");
     env.apply(&third).unwrap();

@@ -60,7 +60,7 @@ pub enum Guard {
     Source,
     /// Approvals are currently ignored, or a person denied what was approved.
     Approval,
-    /// Something that a person approved is under way, or has to be approved first.
+    /// Something that a person approved is in progress, or has to be approved first.
     Proposal,
     /// The time is outside the windows.
     Window,

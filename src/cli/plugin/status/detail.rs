@@ -57,7 +57,7 @@ pub(super) fn text(view: &PolicyView<'_>, now: Timestamp) -> String {
     text
 }
 
-/// A title with the number of what follows.
+/// A title with the number of its items.
 pub(super) fn heading(title: &str, count: usize) -> String {
     format!("{BOLD}{title} ({count}){BOLD:#}\n")
 }

@@ -20,7 +20,7 @@ use crate::{api::WarehouseSyncPolicy, cli::output};
 
 pub(super) use detail::clean;
 
-/// How often a terminal is drawn again without a change, because texts such as `2 minutes ago` become wrong.
+/// How often a terminal is refreshed without a change, because texts such as `2 minutes ago` become wrong.
 const REDRAW: Duration = Duration::from_secs(30);
 /// Clears the screen and moves to its top.
 const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
