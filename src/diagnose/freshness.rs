@@ -51,7 +51,7 @@ fn passed(
 }
 
 /// Tables that should sync by a schedule. Sources that are only queried have none.
-fn is_scheduled(source: &Source, schema: &Schema) -> bool {
+pub(super) fn is_scheduled(source: &Source, schema: &Schema) -> bool {
     source.is_imported() && schema.should_sync == Lax::Is(true) && !schema.is_never_scheduled()
 }
 
@@ -99,7 +99,7 @@ fn since(changes: &Changes, schema: &Schema, look: &Look) -> Option<Timestamp> {
 }
 
 /// When data last came, as far as list and runs say.
-fn last_completed(schema: &Schema, look: &Look) -> Option<Timestamp> {
+pub(super) fn last_completed(schema: &Schema, look: &Look) -> Option<Timestamp> {
     let ended = |job: &Job| job.finished_at.get().or(job.created_at.get()).copied();
     let run = look.newest_completed().and_then(ended);
     let run = run.filter(|at| at.duration_since(look.at) <= BELIEVED_CLOCK_SKEW);

@@ -122,6 +122,7 @@ impl Case {
                 failing_for: SignedDuration::ZERO,
                 stale_after: (2, 4),
                 max_age: None,
+                export: false,
             },
             timings: &Timings::PRODUCTION,
             canaries: &self.canaries,

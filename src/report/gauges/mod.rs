@@ -1,4 +1,4 @@
-//! What is wrong now, over all policies, as gauges. Labels are from closed lists; which policy it is, its status says.
+//! What is wrong now, over all policies, as gauges. Labels are from closed lists, except where a policy exports its tables.
 //!
 //! Each policy has its share here, and each scrape adds them up: a policy that was deleted, or that another replica handles,
 //! has none.
@@ -82,8 +82,8 @@ impl Gauges {
     #[must_use]
     pub fn registry(&self, prefix: &str, usage: &[Usage], now: Timestamp) -> Registry {
         let mut totals = Totals::default();
-        for share in self.lock().values() {
-            totals.add(share, now);
+        for (at, share) in self.lock().iter() {
+            totals.add(at, share, now);
         }
         let mut registry = Registry::with_prefix(prefix);
         totals.register(&mut registry);

@@ -12,8 +12,10 @@ use crate::{
     api::{
         proposal::{Phase, ProposedAction},
         status::{RootCause, SchemaCounts, Severity, Step},
+        validated::PolicyRef,
     },
     decide::Guard,
+    diagnose::Exported,
     posthog::instance::{Feature, Instance, UnfamiliarKind},
 };
 
@@ -75,6 +77,15 @@ struct FeatureLabels {
     shown: &'static str,
 }
 
+/// The only labels that name objects, and only of tables that a policy exports.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TableLabels {
+    namespace: String,
+    policy: String,
+    source: String,
+    schema: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
     kind: &'static str,
@@ -98,6 +109,7 @@ pub struct Totals {
     breakers_open: Gauge,
     features: Family<FeatureLabels, Gauge>,
     unfamiliar: Family<KindLabels, Gauge>,
+    last_success: Family<TableLabels, Seconds>,
     /// An unknown time is not shown: zero would be a time.
     breaker_open_since: Option<Timestamp>,
     oldest_poll: Option<Timestamp>,
@@ -126,6 +138,7 @@ impl Default for Totals {
             breakers_open: Gauge::default(),
             features: Family::default(),
             unfamiliar: Family::default(),
+            last_success: Family::default(),
             breaker_open_since: None,
             oldest_poll: None,
             newest_poll: None,
@@ -151,7 +164,7 @@ impl Default for Totals {
 
 impl Totals {
     /// Adds the share of one policy.
-    pub fn add(&mut self, share: &PolicyShare, now: Timestamp) {
+    pub fn add(&mut self, policy: &PolicyRef, share: &PolicyShare, now: Timestamp) {
         let PolicyShare {
             state,
             not_ready,
@@ -165,6 +178,7 @@ impl Totals {
             counts,
             held,
             instance,
+            exported,
         } = share;
         let labels = PolicyLabels {
             mode: state.mode,
@@ -199,6 +213,7 @@ impl Totals {
             self.add_proposal(open);
         }
         self.add_instance(instance);
+        self.add_exported(policy, exported);
         self.breakers_open
             .inc_by(i64::from(breaker_open_since.is_some()));
         self.breaker_open_since = earlier(self.breaker_open_since, *breaker_open_since);
@@ -217,6 +232,21 @@ impl Totals {
         }
         for &kind in UnfamiliarKind::ALL {
             self.add_unfamiliar(kind, instance.count(kind));
+        }
+    }
+
+    fn add_exported(&self, policy: &PolicyRef, exported: &Exported) {
+        let Exported::Tables(tables) = exported else {
+            return;
+        };
+        for ((source, schema), at) in tables {
+            let labels = TableLabels {
+                namespace: policy.namespace.clone(),
+                policy: policy.name.clone(),
+                source: source.clone(),
+                schema: schema.clone(),
+            };
+            self.last_success.get_or_create(&labels).set(seconds(*at));
         }
     }
 
@@ -362,6 +392,12 @@ impl Totals {
             "posthog_unfamiliar",
             "Values from PostHog that this version does not know, by kind, over all policies",
             self.unfamiliar,
+        );
+        registry.register_with_unit(
+            "table_last_success_timestamp",
+            "Time of the last completed run of a table, for tables with spec.health.freshness.export",
+            Unit::Seconds,
+            self.last_success,
         );
         register_time(
             registry,

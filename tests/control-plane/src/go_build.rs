@@ -73,6 +73,30 @@ pub(crate) const PROMTOOL: Program = Program {
     tags: "remove_all_sd",
     takes: "3 minutes",
 };
+/// Makes metrics of custom resources. Built only for tests that ask for it.
+pub(crate) const KUBE_STATE_METRICS: Program = Program {
+    name: "kube-state-metrics",
+    module: "kube-state-metrics",
+    package: "k8s.io/kube-state-metrics/v2",
+    tags: "",
+    takes: "3 minutes",
+};
+/// Runs Lua as Argo CD does. Built only for tests that ask for it.
+pub(crate) const ARGO_LUA: Program = Program {
+    name: "argo-lua",
+    module: "argo-cd",
+    package: ".",
+    tags: "",
+    takes: "10 seconds",
+};
+/// Says how healthy Flux finds an object. Built only for tests that ask for it.
+pub(crate) const FLUX_HEALTH: Program = Program {
+    name: "flux-health",
+    module: "flux-health",
+    package: ".",
+    tags: "",
+    takes: "2 minutes",
+};
 /// In the order in which they are built: kubectl shares most of kube-apiserver's packages.
 pub(crate) const PROGRAMS: [Program; 3] = [ETCD, KUBE_APISERVER, KUBECTL];
 
