@@ -70,8 +70,9 @@ fn scenario() -> String {
             .iter()
             .map(|name| table(&format!("{}_{name}", tool.name()), hours))
             .collect();
+        // Healthy ones beside them: if most tables of a source failed alike, no resync would be proposed.
         format!(
-            "  - {{type: Postgres, prefix: {}, schemas: [{}]}}\n",
+            "  - {{type: Postgres, prefix: {0}, schemas: [{1}, {{name: {0}_a}}, {{name: {0}_b}}, {{name: {0}_c}}]}}\n",
             tool.name(),
             tables.join(", ")
         )
