@@ -59,7 +59,8 @@ fn the_example_that_artifact_hub_shows_is_a_policy() {
 
 #[test]
 fn artifact_hub_shows_the_image_that_is_installed_the_licence_and_what_has_changed() {
-    let pod = &only(&render(&[]), "Deployment")["spec"]["template"]["spec"];
+    let objects = render(&[]);
+    let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
     let images: Vec<Value> = list("images")
         .iter()
         .map(|image| image["image"].clone())

@@ -12,11 +12,7 @@ use jiff::SignedDuration;
 use posthog_simulator::{Fault as SimFault, FaultKind};
 use serde_json::{Value, json};
 
-use crate::{
-    faults::Faults,
-    scenarios::{HEARTBEAT, STUCK},
-    world::World,
-};
+use crate::{faults::Faults, scenarios::HEARTBEAT, world::World};
 
 /// The YAML blocks of docs/gitops.md.
 fn blocks() -> Vec<Value> {
@@ -83,6 +79,10 @@ fn argo(objects: &[Value]) -> Vec<Value> {
     ask(control_plane::argo_lua().unwrap(), &input)
 }
 
+/// A table with an error.
+const FAILING: &str = "sources: [{type: Postgres, prefix: prod, schemas: [
+  {name: t, last_synced_ago: 9h, status: Failed, last_run_ago: 1h, latest_error: 'password authentication failed for user \"u\"'}]}]";
+
 fn healthy() -> String {
     format!("sources: [{{type: Postgres, prefix: prod, schemas: [{HEARTBEAT}]}}]")
 }
@@ -124,7 +124,8 @@ fn kinds() -> Vec<(
     let new = after(0, &healthy(), "", none);
     assert!(new.get("status").is_none_or(Value::is_null), "{new}");
     vec![
-        ("new", new, "Progressing", "InProgress", ""),
+        // Without conditions, kstatus assumes that there is nothing to wait for.
+        ("new", new, "Progressing", "Current", ""),
         (
             "healthy",
             after(1, &healthy(), "", none),
@@ -141,14 +142,14 @@ fn kinds() -> Vec<(
         ),
         (
             "stuck",
-            after(1, STUCK, "", none),
+            after(1, FAILING, "", none),
             "Degraded",
             "Current",
             "Failed",
         ),
         (
             "stuck and suspended",
-            after(1, STUCK, "suspend: true", none),
+            after(1, FAILING, "suspend: true", none),
             "Degraded",
             "Current",
             "Failed",
@@ -237,8 +238,8 @@ fn argo_cd_and_flux_never_find_a_policy_healthy_whose_tables_are_not() {
 
 #[test]
 fn the_actions_of_argo_cd_suspend_resume_and_request_a_poll_and_change_nothing_else() {
-    let running = after(1, STUCK, "", |_| {});
-    let suspended = after(1, STUCK, "suspend: true", |_| {});
+    let running = after(1, FAILING, "", |_| {});
+    let suspended = after(1, FAILING, "suspend: true", |_| {});
     let answers = argo(&[running.clone(), suspended.clone()]);
     let disabled =
         |place: usize, action: &str| answers[place]["discovery"][action]["disabled"].clone();

@@ -79,7 +79,7 @@ pub(crate) const KUBE_STATE_METRICS: Program = Program {
     module: "kube-state-metrics",
     package: "k8s.io/kube-state-metrics/v2",
     tags: "",
-    takes: "3 minutes",
+    takes: "2 minutes",
 };
 /// Runs Lua as Argo CD does. Built only for tests that ask for it.
 pub(crate) const ARGO_LUA: Program = Program {

@@ -87,7 +87,7 @@ pub fn promtool() -> Result<PathBuf, Error> {
     built_alone(&PROMTOOL, &pinned_by)
 }
 
-/// The real kube-state-metrics, built if that has not been done yet, which takes about 3 minutes.
+/// The real kube-state-metrics, built if that has not been done yet, which takes about 2 minutes.
 pub fn kube_state_metrics() -> Result<PathBuf, Error> {
     let pinned_by = [
         include_str!("../kube-state-metrics/go.mod"),
