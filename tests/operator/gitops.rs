@@ -72,7 +72,7 @@ fn scenario() -> String {
             .collect();
         // Healthy ones beside them: if most tables of a source failed alike, no resync would be proposed.
         format!(
-            "  - {{type: Postgres, prefix: {0}, schemas: [{1}, {{name: {0}_a}}, {{name: {0}_b}}, {{name: {0}_c}}]}}\n",
+            "  - {{type: Postgres, prefix: {0}, schemas: [{1}, {{name: {0}, copies: 3, frequency: 30day, last_synced_ago: 1h}}]}}\n",
             tool.name(),
             tables.join(", ")
         )
