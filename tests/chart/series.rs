@@ -90,7 +90,7 @@ fn policy(name: &str, namespace: &str, suspend: bool) -> String {
 
 fn proposal(id: char, phase: &str, created: &str) -> Value {
     json!({
-        "id": format!("rs-{}", id.to_string().repeat(25)), "action": "Resync", "phase": phase,
+        "id": format!("rs-{}", id.to_string().repeat(26)), "action": "Resync", "phase": phase,
         "target": {"projectId": 1, "source": "s", "sourceId": "x", "schema": "t", "schemaId": "i"},
         "steps": ["wipe"], "reason": "r", "impact": {"losesData": "Yes", "cost": "c"}, "approveCommand": "c", "denyCommand": "d",
         "message": "m", "createdAt": created, "expiresAt": "2026-12-01T00:00:00Z",
