@@ -3,6 +3,7 @@
 //! Each policy has its share here, and each scrape adds them up: a policy that was deleted, or that another replica handles,
 //! has none.
 
+mod exported;
 mod process;
 mod quota;
 mod share;
@@ -82,11 +83,14 @@ impl Gauges {
     #[must_use]
     pub fn registry(&self, prefix: &str, usage: &[Usage], now: Timestamp) -> Registry {
         let mut totals = Totals::default();
-        for (at, share) in self.lock().iter() {
-            totals.add(at, share, now);
+        let shares = self.lock();
+        for share in shares.values() {
+            totals.add(share, now);
         }
         let mut registry = Registry::with_prefix(prefix);
         totals.register(&mut registry);
+        let tables = shares.iter().map(|(at, share)| (at, &share.exported));
+        exported::register(tables, &mut registry);
         quota::register(usage, &mut registry);
         registry
     }

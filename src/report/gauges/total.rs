@@ -12,10 +12,8 @@ use crate::{
     api::{
         proposal::{Phase, ProposedAction},
         status::{RootCause, SchemaCounts, Severity, Step},
-        validated::PolicyRef,
     },
     decide::Guard,
-    diagnose::Exported,
     posthog::instance::{Feature, Instance, UnfamiliarKind},
 };
 
@@ -77,15 +75,6 @@ struct FeatureLabels {
     shown: &'static str,
 }
 
-/// The only labels that name objects, and only of tables that a policy exports.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TableLabels {
-    namespace: String,
-    policy: String,
-    source: String,
-    schema: String,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
     kind: &'static str,
@@ -109,7 +98,6 @@ pub struct Totals {
     breakers_open: Gauge,
     features: Family<FeatureLabels, Gauge>,
     unfamiliar: Family<KindLabels, Gauge>,
-    last_success: Family<TableLabels, Seconds>,
     /// An unknown time is not shown: zero would be a time.
     breaker_open_since: Option<Timestamp>,
     oldest_poll: Option<Timestamp>,
@@ -117,7 +105,7 @@ pub struct Totals {
 }
 
 /// A Unix timestamp.
-type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
+pub(super) type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 impl Default for Totals {
     /// With a zero for each label of the short lists, so that graphs show the first increase.
@@ -138,7 +126,6 @@ impl Default for Totals {
             breakers_open: Gauge::default(),
             features: Family::default(),
             unfamiliar: Family::default(),
-            last_success: Family::default(),
             breaker_open_since: None,
             oldest_poll: None,
             newest_poll: None,
@@ -164,7 +151,7 @@ impl Default for Totals {
 
 impl Totals {
     /// Adds the share of one policy.
-    pub fn add(&mut self, policy: &PolicyRef, share: &PolicyShare, now: Timestamp) {
+    pub fn add(&mut self, share: &PolicyShare, now: Timestamp) {
         let PolicyShare {
             state,
             not_ready,
@@ -178,7 +165,7 @@ impl Totals {
             counts,
             held,
             instance,
-            exported,
+            exported: _,
         } = share;
         let labels = PolicyLabels {
             mode: state.mode,
@@ -213,7 +200,6 @@ impl Totals {
             self.add_proposal(open);
         }
         self.add_instance(instance);
-        self.add_exported(policy, exported);
         self.breakers_open
             .inc_by(i64::from(breaker_open_since.is_some()));
         self.breaker_open_since = earlier(self.breaker_open_since, *breaker_open_since);
@@ -232,21 +218,6 @@ impl Totals {
         }
         for &kind in UnfamiliarKind::ALL {
             self.add_unfamiliar(kind, instance.count(kind));
-        }
-    }
-
-    fn add_exported(&self, policy: &PolicyRef, exported: &Exported) {
-        let Exported::Tables(tables) = exported else {
-            return;
-        };
-        for ((source, schema), at) in tables {
-            let labels = TableLabels {
-                namespace: policy.namespace.clone(),
-                policy: policy.name.clone(),
-                source: source.clone(),
-                schema: schema.clone(),
-            };
-            self.last_success.get_or_create(&labels).set(seconds(*at));
         }
     }
 
@@ -393,12 +364,6 @@ impl Totals {
             "Values from PostHog that this version does not know, by kind, over all policies",
             self.unfamiliar,
         );
-        registry.register_with_unit(
-            "table_last_success_timestamp",
-            "Time of the last completed run of a table, for tables with spec.health.freshness.export",
-            Unit::Seconds,
-            self.last_success,
-        );
         register_time(
             registry,
             "breaker_open_since_timestamp",
@@ -432,7 +397,7 @@ fn at_time(at: Timestamp) -> Seconds {
     gauge
 }
 
-fn seconds(at: Timestamp) -> f64 {
+pub(super) fn seconds(at: Timestamp) -> f64 {
     at.as_duration().as_secs_f64()
 }
 
