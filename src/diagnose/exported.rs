@@ -88,9 +88,9 @@ fn names(source: &Source, schema: &Schema) -> (String, String) {
 
 /// As the list says, or the runs, where they were read.
 fn last_success(known: &Known<'_>, schema: &Schema) -> Option<Timestamp> {
-    let look = known.snapshot.seen(&schema.id).and_then(Seen::readable);
-    look.map_or_else(
+    let probe = known.snapshot.seen(&schema.id).and_then(Seen::readable);
+    probe.map_or_else(
         || schema.synced_at(known.now),
-        |look| last_completed(schema, look),
+        |probe| last_completed(schema, probe),
     )
 }

@@ -37,7 +37,7 @@ fn ready(world: &World) -> String {
 fn the_last_success_of_each_table_is_exported_only_if_the_policy_says_so() {
     let mut world = World::new(STUCK, EXPORT, Faults::default());
     let begin = world.now();
-    world.pass();
+    world.reconcile();
     let labels = |source: &str, schema: &str| {
         format!("namespace=\"n\",policy=\"p\",source=\"{source}\",schema=\"{schema}\"")
     };
@@ -58,7 +58,7 @@ fn the_last_success_of_each_table_is_exported_only_if_the_policy_says_so() {
     world
         .cluster
         .edit(|policy| policy.spec.health = HealthSpec::default());
-    world.pass();
+    world.reconcile();
     assert_eq!(exported(&world), []);
     assert!(!ready(&world).contains("export"), "{}", ready(&world));
 }
@@ -70,7 +70,7 @@ fn a_table_that_is_switched_off_and_one_that_never_synced_have_no_time() {
     let on = "{name: on, last_synced_ago: 2h}";
     let scenario = format!("sources: [{{type: Stripe, schemas: [{off}, {new}, {on}]}}]");
     let mut world = World::new(&scenario, EXPORT, Faults::default());
-    world.pass();
+    world.reconcile();
     let tables = exported(&world);
     assert_eq!(tables.len(), 1, "{tables:?}");
     assert!(tables[0].0.ends_with("schema=\"on\""), "{tables:?}");
@@ -84,12 +84,12 @@ fn above_a_thousand_tables_none_is_exported_and_the_condition_says_what_to_do() 
         )
     };
     let mut world = World::new(&many(999), EXPORT, Faults::default());
-    world.pass();
+    world.reconcile();
     assert_eq!(exported(&world).len(), 1000);
     assert!(!ready(&world).contains("export"), "{}", ready(&world));
 
     let mut world = World::new(&many(1000), EXPORT, Faults::default());
-    world.pass();
+    world.reconcile();
     assert_eq!(exported(&world), []);
     let said = ready(&world);
     for part in ["1001 tables", "at most 1000", "spec.overrides"] {
@@ -98,7 +98,7 @@ fn above_a_thousand_tables_none_is_exported_and_the_condition_says_what_to_do() 
 
     let only = "overrides: [{source: {type: Stripe}, schemas: [more], freshness: {export: true}}]";
     let mut world = World::new(&many(1000), only, Faults::default());
-    world.pass();
+    world.reconcile();
     assert_eq!(exported(&world).len(), 1);
     assert!(!ready(&world).contains("not exported"), "{}", ready(&world));
 }
@@ -108,7 +108,7 @@ fn the_summary_counts_all_findings_by_cause_and_severity_also_those_that_are_not
     let failing = "{name: t, copies: 60, last_synced_ago: 9h, status: Failed, last_run_ago: 1h, latest_error: 'password authentication failed'}";
     let scenario = format!("sources: [{{type: Stripe, schemas: [{failing}]}}]");
     let mut world = World::new(&scenario, "", Faults::default());
-    world.pass();
+    world.reconcile();
     let status = world.status();
     let shown = i64::try_from(status.findings.len()).unwrap();
     let all = shown + status.findings_truncated.unwrap_or_default();

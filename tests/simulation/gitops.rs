@@ -92,7 +92,7 @@ fn after(passes: usize, scenario: &str, spec: &str, change: impl FnOnce(&mut Wor
     let mut world = World::new(scenario, spec, Faults::default());
     change(&mut world);
     for _ in 0..passes {
-        world.pass();
+        world.reconcile();
     }
     object(&world)
 }
@@ -117,7 +117,7 @@ fn kinds() -> Vec<(
     let none = |_: &mut World| {};
     let later = |change: fn(&mut World)| {
         let mut world = World::new(&healthy(), "", Faults::default());
-        world.pass();
+        world.reconcile();
         change(&mut world);
         object(&world)
     };
@@ -189,7 +189,7 @@ fn kinds() -> Vec<(
                     .lock()
                     .unwrap()
                     .advance(SignedDuration::from_mins(10));
-                world.pass();
+                world.reconcile();
             }),
             "Unknown",
             "InProgress",

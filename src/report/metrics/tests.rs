@@ -117,7 +117,7 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     let problem = Problem::of_source("s".into(), "x", RootCause::Stuck, "r", "m".into());
     let instance = crate::posthog::instance::Instance::default();
     let exported = exported([("Postgres prod", "public.orders")]);
-    let pass = PollResult {
+    let result = PollResult {
         instance: &instance,
         exported: &exported,
         problems: &[problem],
@@ -126,7 +126,7 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     };
     let times = (at(10), SignedDuration::from_mins(6));
     let gauges = &metrics.gauges;
-    gauges.observed(&named("a"), &policy(), &status(), &pass, times);
+    gauges.observed(&named("a"), &policy(), &status(), &result, times);
     let host = Host::parse("https://us.posthog.com").unwrap();
     let key = ApiKey::new(b"phx_a").unwrap().id();
     let gate = metrics.gates.of(&host, key, Some(Share::percent(10)));
@@ -169,7 +169,7 @@ fn policies_add_up_once_each_and_are_removed_completely() {
     let gauges = Gauges::default();
     let add = |name: &str, count| {
         let instance = crate::posthog::instance::Instance::default();
-        let pass = PollResult {
+        let result = PollResult {
             instance: &instance,
             exported: &Exported::default(),
             problems: &[],
@@ -177,7 +177,7 @@ fn policies_add_up_once_each_and_are_removed_completely() {
             held: &[],
         };
         let times = (at(count), SignedDuration::from_mins(6));
-        gauges.observed(&named(name), &policy(), &status(), &pass, times);
+        gauges.observed(&named(name), &policy(), &status(), &result, times);
     };
     let shown = |name: &str| {
         let mut text = String::new();
@@ -217,7 +217,7 @@ fn policies_add_up_once_each_and_are_removed_completely() {
 fn the_series_of_a_table_ends_with_the_table_and_with_the_policy() {
     let gauges = Gauges::default();
     let observe = |exported: &Exported| {
-        let pass = PollResult {
+        let result = PollResult {
             instance: &crate::posthog::instance::Instance::default(),
             exported,
             problems: &[],
@@ -225,7 +225,7 @@ fn the_series_of_a_table_ends_with_the_table_and_with_the_policy() {
             held: &[],
         };
         let times = (at(10), SignedDuration::from_mins(6));
-        gauges.observed(&named("a"), &policy(), &status(), &pass, times);
+        gauges.observed(&named("a"), &policy(), &status(), &result, times);
     };
     let shown = || {
         let mut text = String::new();
