@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::go_build::{
-    self, ARGO_LUA, FLUX_APPLY, FLUX_HEALTH, GO_MOD, GO_SUM, HELM, KUBE_STATE_METRICS, PROMTOOL,
-    Program,
+    self, ARGO_LUA, FLUX_APPLY, FLUX_HEALTH, GO_MOD, GO_SUM, HELM, KUBE_ROUTER, KUBE_STATE_METRICS,
+    NODE, PROMTOOL, Program,
 };
 
 /// The programs that a control plane is made of.
@@ -118,6 +118,32 @@ pub fn flux_health() -> Result<PathBuf, Error> {
         include_str!("../flux-health/main.go"),
     ];
     built_alone(&FLUX_HEALTH, &pinned_by)
+}
+
+/// The folders of all programs of a real node and of helm, as for `PATH`; built if that has not been done yet, which takes about
+/// 15 minutes.
+pub fn node() -> Result<Vec<PathBuf>, Error> {
+    let of_node = [
+        include_str!("../node/go.mod"),
+        include_str!("../node/go.sum"),
+    ];
+    let of_router = [
+        include_str!("../kube-router/go.mod"),
+        include_str!("../kube-router/go.sum"),
+    ];
+    let mut programs = vec![helm()?];
+    for program in &NODE {
+        programs.push(built_alone(program, &of_node)?);
+    }
+    programs.push(built_alone(&KUBE_ROUTER, &of_router)?);
+    let mut folders = vec![Tools::find()?.folder];
+    folders.extend(
+        programs
+            .iter()
+            .filter_map(|path| Some(path.parent()?.to_owned())),
+    );
+    folders.dedup();
+    Ok(folders)
 }
 
 /// A program with a module, and so a folder, of its own.
