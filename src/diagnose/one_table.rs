@@ -1,10 +1,12 @@
 //! How one table stands, for somebody who asks about it by name: also of a run that shows no trouble, with how far it is and what it is
 //! known by.
 
-use super::{diagnosis::Diagnosis, known::Known, suspects::describe, words::seconds};
+use super::{
+    diagnosis::Diagnosis, known::Known, stuck::in_unknown_words, suspects::describe, words::seconds,
+};
 use crate::{
     api::status::RootCause,
-    observe::{Look, Newest},
+    observe::{Look, Newest, canary::words},
     posthog::{
         lax::Lax,
         wire::{JobStatus, Schema, SchemaStatus, Source},
@@ -46,18 +48,12 @@ pub fn stands(
     let running = look.filter(|look| runs(look));
     if let Some(look) = running {
         evidence.extend(of_run(schema, look));
+        evidence.extend(unknown_line(known, look));
         evidence.push(canary(known, schema));
     }
-    let phase = running.and_then(|look| look.log.read()).map(|log| {
-        let v3 = known.snapshot.canaries.iter().any(|canary| canary.is_v3);
-        let v2 = !v3
-            && known
-                .snapshot
-                .canaries
-                .iter()
-                .any(|canary| canary.has_lines);
-        log.phase(v2).as_str()
-    });
+    let phase = running
+        .and_then(|look| look.log.read())
+        .map(|log| log.phase(&words(&known.snapshot.canaries)).as_str());
     match problem {
         Some(problem) => {
             let said = problem.evidence.iter().map(|fact| fact.as_str().to_owned());
@@ -141,6 +137,13 @@ fn of_run(schema: &Schema, look: &Look) -> Vec<String> {
         ));
     }
     facts
+}
+
+/// A line of the run that this version does not know, if it hides how far the run is.
+fn unknown_line(known: &Known<'_>, look: &Look) -> Option<String> {
+    let log = look.log.read()?;
+    let words = words(&known.snapshot.canaries);
+    log.unexplained(&words).map(in_unknown_words)
 }
 
 /// What proves that `PostHog` works, without which no silence proves anything.

@@ -24,6 +24,9 @@ pub struct Look {
     pub began: Timestamp,
     /// When it was over: what it saw is certain from then on.
     pub at: Timestamp,
+    /// Whether `PostHog` dated its answer, so that its clock is known to agree with the operator's. If not, times of one are never compared
+    /// with times of the other.
+    pub is_dated: bool,
     /// The runs of the table, newest first, or why they are not known.
     jobs: Result<Vec<Job>, String>,
     /// The log of the table.
@@ -96,6 +99,7 @@ impl Look {
         Self {
             began: at,
             at,
+            is_dated: true,
             jobs: jobs.and_then(|jobs| sort(jobs, schema_id, at)),
             log,
         }
@@ -109,8 +113,14 @@ impl Look {
         reads_log: ReadsLog,
     ) -> Self {
         let began = client.now();
-        let jobs = runs(client, source_id, schema_id, name).await;
-        let mut look = Self::new(began, schema_id, jobs, Log::NotRead);
+        let (jobs, is_dated) = match runs(client, source_id, schema_id, name).await {
+            Ok((jobs, is_dated)) => (Ok(jobs), is_dated),
+            Err(reason) => (Err(reason), true),
+        };
+        let mut look = Self {
+            is_dated,
+            ..Self::new(began, schema_id, jobs, Log::NotRead)
+        };
         if let Newest::Job(job, created) = look.newest()
             && (job.status() == JobStatus::Running || reads_log == ReadsLog::Always)
         {
@@ -203,6 +213,17 @@ impl Look {
         line.map(|(at, _)| at).max(self.another_ended_at())
     }
 
+    /// The newest time that `PostHog` shows here: by its clock, it is now no earlier.
+    #[must_use]
+    pub fn newest_time(&self) -> Option<Timestamp> {
+        let jobs = self.jobs.as_deref().unwrap_or_default().iter();
+        let of_jobs = jobs.flat_map(|job| [job.created_at.get(), job.finished_at.get()]);
+        let times = of_jobs.flatten().copied().chain(self.worked_at());
+        times
+            .filter(|time| time.duration_since(self.at) <= BELIEVED_CLOCK_SKEW)
+            .max()
+    }
+
     /// When another run of the table last ended since the newest began.
     fn another_ended_at(&self) -> Option<Timestamp> {
         let Newest::Job(newest, began) = self.newest() else {
@@ -222,6 +243,15 @@ impl Look {
             Log::NotRead => return Err("the table's log was not read"),
             Log::Unreadable(reason) => return Err(reason),
         };
+        if !log.has_own_lines {
+            return Err("the log has no lines of the run");
+        }
+        let now = if self.is_dated {
+            now
+        } else {
+            self.newest_time()
+                .ok_or("PostHog's answers have no date, and its runs no times")?
+        };
         let for_ = |long| move |at| now.duration_since(at) >= long;
         let is_quiet = log
             .worked
@@ -237,15 +267,15 @@ impl Look {
     }
 }
 
-/// The newest runs of a table, as `PostHog` lists them.
+/// The newest runs of a table, as `PostHog` lists them, and whether it dated the answer.
 pub(super) async fn runs<T: Transport>(
     client: &Client<T>,
     source_id: &str,
     schema_id: &str,
     name: &str,
-) -> Result<Vec<Job>, String> {
+) -> Result<(Vec<Job>, bool), String> {
     let jobs = client.jobs(source_id, name).await;
-    let jobs = jobs.map_err(|error| error.to_string())?;
+    let (jobs, is_dated) = jobs.map_err(|error| error.to_string())?;
     let filtered = is_filtered(&jobs, schema_id, name);
     client.noted().note(|instance| {
         note_runs(instance, &jobs);
@@ -258,7 +288,7 @@ pub(super) async fn runs<T: Transport>(
             "PostHog ignores the filter by table, and the {MOST_RUNS} newest runs of the source may not include all runs of this table"
         ));
     }
-    Ok(jobs)
+    Ok((jobs, is_dated))
 }
 
 /// Records what the runs of a table show of the instance.

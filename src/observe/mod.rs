@@ -18,6 +18,7 @@ pub mod progress;
 pub mod readings;
 pub mod snapshot;
 pub mod table_log;
+pub mod words;
 
 pub use approval_guard::ApprovalGuard;
 pub use canary::Canary;
@@ -33,3 +34,4 @@ pub use progress::Seen;
 pub use readings::{Reading, Readings};
 pub use snapshot::{Rival, Snapshot, WriteScope};
 pub use table_log::{RunPhase, TableLog};
+pub use words::{Pipeline, Words};

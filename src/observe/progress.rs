@@ -232,7 +232,8 @@ fn stood_since(
         mark.job_id.as_deref() == Some(job_id) && mark.rows != rows && mark.log_at == log_at
     });
     let tells_all_rows = look.log.read().is_some_and(|log| log.tells_all_rows);
-    match line {
+    // A time of PostHog's means nothing by the operator's clock unless the two are known to agree.
+    match line.filter(|_| look.is_dated) {
         Some((at, _)) if !rows_moved_silently && tells_all_rows => at.min(look.at),
         Some((at, _)) if !rows_moved_silently => at.max(watched_since).min(look.at),
         _ => look.at,
