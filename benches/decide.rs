@@ -4,7 +4,7 @@
     missing_docs,
     clippy::unwrap_used,
     clippy::panic,
-    reason = "criterion's macros make items without documentation; the data is shared; a bench that cannot go on has failed"
+    reason = "criterion's macros make items without documentation; the data is shared; a bench that cannot continue has failed"
 )]
 
 mod data;
@@ -29,7 +29,7 @@ fn deciding(c: &mut Criterion) {
     group.bench_function("first pass over 20,000 tables", |b| {
         b.iter(|| black_box(&world).plan());
     });
-    // What a pass wrote is what the next one begins with.
+    // The status that a reconcile wrote is the input of the next one.
     let (diagnosis, plan) = world.plan();
     world.status = world.compose(&diagnosis, &plan);
     group.bench_function("next pass over 20,000 tables", |b| {

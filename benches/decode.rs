@@ -1,10 +1,10 @@
-//! How long it takes to read a page of 20,000 tables. How much memory it takes is told by the bench `scale`.
+//! How long it takes to read a page of 20,000 tables. The bench `scale` measures how much memory it takes.
 #![allow(
     dead_code,
     missing_docs,
     clippy::unwrap_used,
     clippy::panic,
-    reason = "criterion's macros make items without documentation; the data is shared; a bench that cannot go on has failed"
+    reason = "criterion's macros make items without documentation; the data is shared; a bench that cannot continue has failed"
 )]
 
 mod data;

@@ -5,7 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "criterion's macros make items without documentation; the data is shared; a bench that cannot go on has failed; a ratio is printed"
+    reason = "criterion's macros make items without documentation; the data is shared; a bench that cannot continue has failed; a ratio is printed"
 )]
 
 mod data;

@@ -25,7 +25,7 @@ impl Resident {
     }
 }
 
-/// Lets the peak of this process begin anew.
+/// Resets the peak of this process.
 pub fn forget_peak() {
     fs::write("/proc/self/clear_refs", "5").unwrap();
 }

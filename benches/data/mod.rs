@@ -1,4 +1,4 @@
-//! Projects as PostHog lists them: nearly every table is well, some run, a few failed, some are off.
+//! Projects as PostHog lists them: nearly every table is healthy, some run, a few failed, some are off.
 
 pub mod memory;
 pub mod page;
@@ -23,7 +23,7 @@ pub struct Size {
 /// What tables say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mix {
-    /// Every table is well: what a steady poll looks like.
+    /// Every table is healthy: what an uneventful poll looks like.
     Well,
     /// Six of a hundred run, two failed, four are off, two are new: what a large project looks like on a working day.
     Usual,

@@ -1,4 +1,4 @@
-//! What a pass over 20,000 tables knows, and the pure part of it.
+//! What a reconcile of 20,000 tables knows, and its pure part.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -27,7 +27,7 @@ spec:
   selector: {schemas: {include: ['public.*'], exclude: ['*_tmp']}}
 ";
 
-/// What a pass knows of a project on a working day.
+/// What a reconcile knows of a project on a working day.
 pub struct World {
     policy: ValidatedPolicy,
     pub snapshot: Snapshot,
@@ -127,14 +127,14 @@ impl World {
             &self.snapshot,
             diagnosis,
             plan,
-            // Nobody is to be told.
+            // No notifications.
             &Channels::default(),
             self.now,
         )
     }
 }
 
-/// A table that runs or failed, with the look that the operator has taken at it.
+/// A table that runs or failed, with what the operator has read about it.
 fn looked(row: &Schema, now: Timestamp) -> Option<Seen> {
     let (status, ended) = match row.status() {
         SchemaStatus::Running => ("Running", "null".to_owned()),

@@ -60,7 +60,7 @@ async fn poll(stage: &Stage, polls: usize) -> Growth {
                 &Timestamp::now().to_string(),
             )
             .await;
-        // One pass for each policy of the project, which all are told of the new list.
+        // One reconcile for each policy of the project: all receive the new list.
         wait_for(&operator, before + stage.size.each() as f64).await;
         if (number + 1) % (polls / 10).max(1) == 0 {
             memory.push(operator.memory().now);

@@ -8,7 +8,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::cast_precision_loss,
-    reason = "a measurement that cannot go on has failed, and speaks to a person; the data is shared with other benches; figures are small"
+    reason = "a measurement that cannot continue has failed, and prints for a person; the data is shared with other benches; figures are small"
 )]
 
 #[path = "../data/mod.rs"]
@@ -102,7 +102,7 @@ fn main() {
     );
 }
 
-/// Tells whoever waits how far it is.
+/// Prints the progress.
 fn say(text: &str) {
     eprintln!("[{}] {text}", jiff::Timestamp::now().strftime("%H:%M:%S"));
 }

@@ -61,7 +61,7 @@ impl Latency {
         Self { seconds, wanted }
     }
 
-    /// The time that so many percent do not exceed.
+    /// The time that this percentage does not exceed.
     pub fn percentile(&self, percent: usize) -> Option<f64> {
         let place = (self.seconds.len() * percent).div_ceil(100).max(1) - 1;
         self.seconds.get(place).copied()
@@ -100,7 +100,7 @@ impl Run<'_> {
             "all are Ready after {all_ready_after:?}; {memory_at_start:?}"
         ));
         let busiest_second_at_start = busiest_second(&run.requests_since(began.1));
-        // The guard of approvals has just been made here, and is believed a little later: another write.
+        // The admission policies have just been installed here, and are trusted a little later: another write.
         sleep(stage.interval + SETTLES).await;
         say("the steady polls");
         let (lists, steady_writes, processors) = run.steady().await;
@@ -227,8 +227,8 @@ impl Run<'_> {
         simulator.start_run(schema_id).unwrap();
     }
 
-    /// From the status that tells of a run that hangs to its cancel. Two runs of a project: more would be an outage. Runs of
-    /// other tables complete meanwhile, without which no run counts as dead.
+    /// From the status that reports a run that hangs to its cancel. Two runs of a project: more would be an outage. Runs of other tables complete
+    /// during that time; without them no run is considered dead.
     async fn actions(&mut self, samples: usize) -> Latency {
         let size = self.stage.size;
         let projects = (0..size.projects())
@@ -256,7 +256,7 @@ impl Run<'_> {
                 break;
             }
         }
-        // The watch that tells of the findings may be a little behind.
+        // The watch that delivers the findings may be a little behind.
         sleep(Duration::from_secs(1)).await;
         let cancelled = self.effects(EffectKind::Cancelled);
         let times = tables.iter().filter_map(|id| {

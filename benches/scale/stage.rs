@@ -192,7 +192,7 @@ impl Stage {
         self.create_policy_with(project, number, more).await
     }
 
-    /// Makes a policy with these fields in its spec besides.
+    /// Makes a policy with these additional fields in its spec.
     pub async fn create_policy_with(
         &self,
         project: usize,
@@ -249,7 +249,7 @@ impl Stage {
         Operator::start(&self.binary, &self.kubeconfig, &log, args).await
     }
 
-    /// So many tables of the source with this number, in turn of each project that has ten sources.
+    /// This many tables of the source with this number, in turn of each project that has ten sources.
     pub fn tables(&self, source: usize, count: usize) -> Vec<String> {
         let simulator = self.posthog.simulator();
         let projects = (0..self.size.projects()).filter(|project| !is_wide(*project, self.size));

@@ -27,7 +27,7 @@ pub fn render(
             "decode a page of 20,000 tables",
             "≤ 50 ms, ≤ 16 MiB extra",
             &format!(
-                "{} ms, {:.1} MiB with what stays ({:.1} MB of JSON)",
+                "{} ms, {:.1} MiB including what stays ({:.1} MB of JSON)",
                 pure.decode.as_millis(),
                 pure.decode_memory as f64 / MIB,
                 pure.page_bytes as f64 / 1e6,

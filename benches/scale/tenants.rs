@@ -106,7 +106,7 @@ fn answer(mut stream: &TcpStream, page: &[u8]) -> std::io::Result<()> {
     }
 }
 
-/// So many tables in ten sources, which all are well, with names of that length.
+/// This many tables in ten sources, all healthy, with names of that length.
 fn page(tables: usize, length: usize) -> Vec<u8> {
     let now = Timestamp::now();
     let row = |source: usize, table: usize| {

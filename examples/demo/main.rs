@@ -3,7 +3,7 @@
 //!
 //! `cargo run --example demo` shows it and ends; `cargo run --example demo -- --keep` leaves everything running until
 //! Ctrl-C, so that you can use kubectl. `docs/tutorial.md` continues from there.
-#![allow(clippy::print_stdout, reason = "a demo speaks to a person")]
+#![allow(clippy::print_stdout, reason = "a demo is run by a person")]
 
 use std::{
     error::Error,
@@ -19,7 +19,7 @@ type Result<A> = std::result::Result<A, Box<dyn Error>>;
 
 /// Divides the fixed waits of minutes and hours, so that the demo takes seconds.
 const TIME_FACTOR: &str = "60";
-/// The whole story takes about half a minute; longer means that something is wrong.
+/// The demo takes about half a minute; longer means that something is wrong.
 const DEADLINE: Duration = Duration::from_mins(3);
 
 fn main() -> Result<()> {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::VariantArray as _;
+use strum::{EnumMessage as _, VariantArray as _};
 
 use super::{
     action::{Call, Fate},
@@ -32,6 +32,7 @@ pub const MAX_INCIDENTS: usize = 256;
     Hash,
     strum::IntoStaticStr,
     strum::VariantArray,
+    strum::EnumMessage,
 )]
 pub enum Step {
     /// The table is being switched on again.
@@ -64,6 +65,13 @@ impl Step {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+
+    /// What it means, in a sentence; the same as `kubectl explain` shows.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        let sentence = self.get_documentation().unwrap_or_default();
+        sentence.trim_end_matches('.')
     }
 }
 

@@ -162,7 +162,7 @@ impl Project<'_> {
         {
             view.read_canary(&other.source_id, &other.schema_id, &other.name)
                 .await;
-            snapshot.canaries = view.canaries();
+            snapshot.canaries = view.canaries(&snapshot.sources);
         }
         Ok(Read {
             policy,

@@ -218,7 +218,8 @@ fn names<'a>(names: impl Iterator<Item = &'a str>, count: usize) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-fn counts(summary: &Summary) -> String {
+/// Counts of sources and tables, in words.
+pub(super) fn counts(summary: &Summary) -> String {
     let SchemaCounts {
         total,
         healthy,

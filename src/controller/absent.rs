@@ -1,4 +1,4 @@
-//! Namespaces that are to be watched and do not exist. Nothing is in them, so nobody has to wait for them.
+//! Watched namespaces that do not exist. They are empty, so nothing waits for them.
 
 use std::{
     collections::BTreeSet,
@@ -33,7 +33,7 @@ impl Absent {
         if self.names().insert(namespace.to_owned()) {
             metrics.namespace_missing(namespace, true);
             tracing::warn!(
-                "namespace {namespace} does not exist: its policies are gone, the other namespaces go on. Create it, or remove it from --namespace"
+                "namespace {namespace} does not exist: its policies are no longer watched; the other namespaces still are. Create it, or remove it from --namespace"
             );
         }
     }
@@ -50,7 +50,7 @@ impl Absent {
     }
 }
 
-/// True only if the API server says that the namespace does not exist: whoever may not ask knows nothing.
+/// True only if the API server says that the namespace does not exist. Without the right to read it, the answer is unknown.
 pub(super) async fn is_missing(client: &Client, metrics: &Metrics, namespace: &str) -> bool {
     let api: Api<Namespace> = Api::all(client.clone());
     let get = api.get_metadata(namespace);

@@ -133,17 +133,17 @@ impl Campaign {
 
     /// One read of the Lease, and one write if it is due.
     async fn step(&mut self) {
-        let done = self.look_and_write().await;
+        let done = self.read_and_write().await;
         self.publish();
         self.tell(done);
     }
 
-    /// Who holds the Lease, as far as this step knows; or what went wrong.
-    async fn look_and_write(&mut self) -> Result<Option<String>, String> {
-        let found = match self.get().await {
-            Ok(found) => found,
-            Err(error) => return Err(self.what_is_wrong("get", &error)),
-        };
+    /// Who holds the Lease, as far as this step knows.
+    async fn read_and_write(&mut self) -> Result<Option<String>, LeaseError> {
+        let found = self
+            .get()
+            .await
+            .map_err(|error| LeaseError { verb: "get", error })?;
         let write = self
             .candidate
             .saw(found.as_ref(), Instant::now(), Timestamp::now());
@@ -161,7 +161,7 @@ impl Campaign {
             // Another was faster, or deleted it: the next read will show.
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
             Err(kube::Error::Api(status)) if status.code == 404 && verb == "update" => Ok(None),
-            Err(error) => Err(self.what_is_wrong(verb, &error)),
+            Err(error) => Err(LeaseError { verb, error }),
         }
     }
 
@@ -211,8 +211,9 @@ impl Campaign {
     }
 
     /// Reports the state in log and readiness, once.
-    fn tell(&mut self, done: Result<Option<String>, String>) {
+    fn tell(&mut self, done: Result<Option<String>, LeaseError>) {
         let leads = self.claim.borrow().is_some();
+        let done = done.map_err(|error| error.message(&self.namespace, &self.name));
         let place = format!("Lease {}/{}", self.namespace, self.name);
         // A leader whose claim still holds can do its work.
         let reason = done.as_ref().err().filter(|_| !leads);
@@ -267,11 +268,21 @@ impl Campaign {
         };
         self.write(LeaseWrite::Replace(lease)).await.map(|()| true)
     }
+}
 
-    fn what_is_wrong(&self, verb: &str, error: &kube::Error) -> String {
-        let (namespace, name) = (&self.namespace, &self.name);
+/// A request for the Lease that failed.
+struct LeaseError {
+    /// What was tried: `get`, `create` or `update`.
+    verb: &'static str,
+    error: kube::Error,
+}
+
+impl LeaseError {
+    /// What is wrong with the Lease `name` in `namespace`, and what to do about it.
+    fn message(&self, namespace: &str, name: &str) -> String {
+        let verb = self.verb;
         let elsewhere = "or name another namespace with --lease-namespace";
-        match error {
+        match &self.error {
             kube::Error::Api(status)
                 if status.code == 403 && status.message.contains("being terminated") =>
             {

@@ -28,7 +28,7 @@ pub struct Observed<T> {
     pub policy: ValidatedPolicy,
     /// The project.
     pub view: ProjectView<T>,
-    /// The status at the start, completed with what this process knows.
+    /// The status at the start, completed from the memory of this process.
     pub old: WarehouseSyncPolicyStatus,
     /// What was observed.
     pub snapshot: Snapshot,

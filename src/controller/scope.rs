@@ -69,7 +69,7 @@ impl Scope {
     }
 }
 
-/// One controller over one scope, until it is stopped. One that has not listed its policies has begun nothing, and kube's waits for
+/// One controller over one scope, until it is stopped. Before it has listed its policies, it has started nothing; and kube's controller waits for
 /// that list before it ends.
 pub(super) fn control(
     scope: Scope,
@@ -132,7 +132,7 @@ pub(super) fn control(
             ) = result
             {
                 metrics.watch_failures.inc();
-                // One that waits to be looked at is enough.
+                // One pending check is enough.
                 let _ = failed.try_send(timed::reason(&error));
             }
             future::ready(())

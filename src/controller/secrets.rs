@@ -131,7 +131,7 @@ impl ApiKeys {
             Ok(None) => return Err(wanted_for.missing(wanted).into()),
             Err(error) => return Err(unread(namespace, wanted, &error)),
         };
-        // The labels first: without them, not a byte of the Secret is read.
+        // The labels first: without them, nothing of the Secret is read.
         wanted_for.check(&meta.metadata, namespace, wanted)?;
         match timed::kubernetes(&self.metrics, "get_secret", name, api.get_opt(name)).await {
             Ok(Some(secret)) => {

@@ -147,7 +147,7 @@ pub async fn wait_for_cluster(
     let first = namespaces.find(|one| !one.is_some_and(|one| health.absent.contains(one)));
     match first {
         Some(first) => first_lists(client, metrics, first).await,
-        // Nobody can be asked; this works everywhere.
+        // No namespace to try it in; this works everywhere.
         None => InitialListStrategy::ListWatch,
     }
 }

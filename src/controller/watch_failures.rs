@@ -1,4 +1,4 @@
-//! Failures of watches: counted by who watches, logged once, and explained where the namespace is gone.
+//! Failures of watches: counted per watcher, logged once, and explained where the namespace was deleted.
 
 use std::{
     collections::BTreeMap,
@@ -13,12 +13,12 @@ use super::{absent::is_missing, context::Context};
 
 /// How often a namespace that does not exist is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// How often it is checked that a namespace exists, besides when a watch fails: a watch that has begun outlives its rights by minutes.
+/// How often it is checked that a namespace exists, in addition to each failure of a watch: an open watch outlives its rights by minutes.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// How often the same failure of a watch is logged.
 const SAY_AGAIN: Duration = Duration::from_mins(10);
 
-/// Hears why watches of one scope fail: counts and logs it, and finds out whether their namespace is gone. Ends with the scope.
+/// Receives why watches of one scope fail: counts and logs it, and checks whether their namespace still exists. Ends with the scope.
 pub(super) async fn mind(
     namespace: Option<String>,
     client: Client,
@@ -42,7 +42,7 @@ pub(super) async fn mind(
             context.absent.note(namespace, metrics);
             context.rivals.keep(|at| at.namespace != *namespace);
             until_it_exists(namespace, &client, &context).await;
-            // What failed meanwhile is explained.
+            // What failed during that time is explained.
             while failures.try_recv().is_ok() {}
             continue;
         }

@@ -6,9 +6,9 @@
 //!      │            │           │         └────┼───────┼──── BackOff │
 //!      └────────────┴───────────┴──────────────┴───────┴─────────────┴─→ Escalated, or closed
 //! ```
-//! A new job that our own late cancel hit leads back to Settle, once. A table that `PostHog` switched off begins at Enabling, which leads to Reloading. One that says Running without a job begins
-//! at Reloading, and so does one that failed for a passing reason or is stale. Jobs are believed, answers are not: an answer only says
-//! how to go on looking. Each step is a function of the incident, a look, and the time.
+//! A new job that our own late cancel hit leads back to Settle, once. A table that `PostHog` switched off begins at Enabling, which leads to
+//! Reloading. One that says Running without a job begins at Reloading, and so does one that failed for a transient reason or is stale. Jobs are
+//! evidence, answers are not: an answer only says what to read next. Each step is a function of the incident, the reads for it, and the time.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -128,6 +128,13 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
             );
             escalate(incident, facts.now, message);
         }
+        // The list shows the table all the same: whatever PostHog means, the run must not be cancelled a second time.
+        (Some(Fate::Refused), Some(404)) if facts.row.is_some() => {
+            let message = format!(
+                "PostHog answered the cancel of run {job} with 404, although it lists the table. It is not cancelled again: check it in PostHog"
+            );
+            escalate(incident, facts.now, message);
+        }
         (Some(Fate::Refused), Some(404)) => {
             return Next::Close("PostHog no longer knows the table".to_owned());
         }
@@ -145,7 +152,7 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     Next::Wait
 }
 
-/// Sent once. The list shows whether the table is on, whatever the answer was.
+/// Sent once. The list shows whether the table is on; the answer does not.
 fn enabling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     let is_on = facts
         .row

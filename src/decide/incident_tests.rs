@@ -62,7 +62,12 @@ fn look(jobs: &[(&str, &str)]) -> Look {
         })
         .collect();
     let jobs = serde_json::from_str(&format!("[{}]", rows.join(","))).unwrap();
-    Look::new(at(0), "a1", Ok(jobs), Log::of_line(None))
+    Look::new(at(0), "a1", Ok(jobs), quiet_log())
+}
+
+/// A log in which the run wrote its last line hours ago.
+fn quiet_log() -> Log {
+    Log::of_line(Some(at(-600)))
 }
 
 fn row(json: &str) -> Schema {
@@ -389,7 +394,7 @@ fn stopped(began: i64, ended: i64) -> Look {
         ended,
         "a1",
         Ok(serde_json::from_str(&jobs).unwrap()),
-        Log::of_line(None),
+        quiet_log(),
     )
 }
 
@@ -471,7 +476,7 @@ fn a_table_that_is_still_worked_on_is_not_reloaded_and_escalated_at_last() {
             at(0),
             "a1",
             Ok(serde_json::from_str(&jobs).unwrap()),
-            Log::of_line(None),
+            quiet_log(),
         )
     };
     let mut waits = settling();

@@ -321,7 +321,7 @@ impl Planner<'_> {
             } if incident.opened_at >= *at => None,
             Verdict::Disabled { .. } => Some("syncing was switched off".to_owned()),
             Verdict::Billing => Some("billing holds the table back".to_owned()),
-            // The same problem continues: a new incident would count from one again.
+            // The same problem continues: a new incident would start its count of attempts again.
             Verdict::Failing { failure, .. }
                 if reload(incident.cause).is_retried() && reload(failure.cause).is_retried() =>
             {
@@ -429,7 +429,7 @@ impl Planner<'_> {
     }
 }
 
-/// True if `next` is a further attempt at what `incident` was opened for: another run that is stuck, or that failed too.
+/// True if `next` is a further attempt for the problem of `incident`: another run that is stuck, or that failed too.
 fn goes_on(incident: &Incident, next: &Incident) -> bool {
     let over = matches!(
         incident.step,

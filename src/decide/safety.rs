@@ -67,7 +67,7 @@ pub fn permit(call: Write, known: Evidence) -> Result<Permit, Why> {
     }
 }
 
-/// The permit to send what a person has approved, whatever the table says of it.
+/// The permit to send what a person has approved, regardless of the table of safe calls.
 #[must_use]
 pub fn permit_approved(approved: Approved) -> Permit {
     Permit(approved.into_call())

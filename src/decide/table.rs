@@ -22,7 +22,7 @@ pub fn costs_all_rows(schema: &Schema) -> bool {
     schema.syncs_by("full_refresh")
 }
 
-/// Why a table must not be reloaded whatever it is reloaded for, by its row in the list.
+/// Why a table must not be reloaded for any reason, by its row in the list.
 #[must_use]
 pub fn forbids_reload(row: &Schema) -> Option<&'static str> {
     if row.should_sync == Lax::Is(false) {

@@ -65,7 +65,7 @@ pub fn forget(known: &Known<'_>, diagnosis: &Diagnosis, attempts: &mut Attempts)
                 let since = *tried.healthy_since.get_or_insert(known.now);
                 known.now.duration_since(since) < known.policy.healthy_for
             }
-            // A run in progress neither counts nor begins to count again.
+            // A run in progress neither ends nor restarts the healthy time.
             (SchemaStatus::Running, _) => true,
             _ => {
                 tried.healthy_since = None;

@@ -57,7 +57,7 @@ fn status<'a>(snapshot: &'a Snapshot, source_id: &str) -> Option<&'a CdcStatus> 
     probed.answer.as_ref().ok()
 }
 
-/// True if something speaks for trouble, so that it is worth asking the database what is missing.
+/// True if there is a sign of a problem, so that it is worth reading from the database what is missing.
 pub fn is_suspect(known: &Known<'_>, source: &Source) -> bool {
     let status = known.snapshot.probes.cdc.get(&source.id);
     let broken = status
@@ -70,7 +70,7 @@ pub fn is_suspect(known: &Known<'_>, source: &Source) -> bool {
         })
 }
 
-/// The problems of change data capture. Each explains those of its tables that speak of it, or that only suffer from it.
+/// The problems of change data capture. Each explains those of its tables that report it, or that only suffer from it.
 pub(super) fn problems(known: &Known<'_>, judged: &[Judged]) -> Vec<Wide> {
     known
         .snapshot
@@ -107,12 +107,12 @@ pub(super) fn stops_capture(problem: &Problem) -> bool {
         )
 }
 
-/// True while the slot is not there, also while `PostHog` may still make it anew.
+/// True while the slot is not there, also while `PostHog` may still recreate it.
 pub(super) fn has_no_slot(problem: &Problem) -> bool {
     problem.rule == rules::SLOT_GONE
 }
 
-/// True for a table that was turned away after `PostHog` was asked how capture stands: its text is the newer one.
+/// True for a table that was refused after the state of capture was read: its text is the newer one.
 fn is_newer(known: &Known<'_>, judged: &Judged, asked: Timestamp) -> bool {
     let failure = judged.verdict.failure();
     let turned_away =
@@ -151,7 +151,7 @@ fn explains(problem: &Problem, verdict: &Verdict) -> bool {
     }
 }
 
-/// `PostHog` cannot get into the database now, and tables suffer. While they are well, that may pass.
+/// `PostHog` cannot connect to the database now, and tables suffer. While they are healthy, that may be transient.
 fn cannot_connect(
     known: &Known<'_>,
     source: &Source,
@@ -254,7 +254,7 @@ fn has_time_left(known: &Known<'_>, source: &Source, probed_at: Timestamp) -> Op
     Some(!paused && !long(since) && !synced.max().is_some_and(long))
 }
 
-/// True if the database was asked, has no slot, and `PostHog` has had two intervals to make it anew.
+/// True if the database was read, has no slot, and `PostHog` has had two intervals to recreate it.
 #[must_use]
 pub fn has_lost_its_slot(known: &Known<'_>, source: &Source) -> bool {
     let probed = known.snapshot.probes.cdc.get(&source.id);

@@ -1,5 +1,5 @@
-//! What `spec.credentials` offers to each source, and what is wrong with an entry of it. A wrong entry is told also while
-//! the source works: a rotation must not be the moment at which it comes out.
+//! What `spec.credentials` offers to each source, and what is wrong with an entry of it. A wrong entry is reported even while the source works, so
+//! that it is known before a rotation.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -54,7 +54,7 @@ pub fn offers<'a>(known: &Known<'a>) -> Vec<Offer<'a>> {
     read(known).0
 }
 
-/// What is wrong with entries of `spec.credentials`, or with what was handed over because of them.
+/// What is wrong with entries of `spec.credentials`, or with the settings that were sent because of them.
 pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
     let (offers, mut problems) = read(known);
     problems.extend(offers.iter().filter_map(|offer| not_taken(known, offer)));

@@ -127,7 +127,7 @@ fn of_check(
     }
 }
 
-/// Why `PostHog` did not answer; none for what the next try may mend.
+/// Why `PostHog` did not answer; none for what a retry may fix.
 fn impossible_because(error: &PostHogError) -> Option<(String, &'static str)> {
     match error {
         PostHogError::Refused {

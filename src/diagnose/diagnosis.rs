@@ -29,7 +29,7 @@ pub struct Diagnosis {
     pub problems: Vec<Problem>,
     /// Why nothing is done to tables by themselves whose source is broken as a whole.
     pub blocked: BlockedTables,
-    /// The sources that turned bad together, if there are enough of them for the breaker to open.
+    /// The sources that failed together, if there are enough of them for the breaker to open.
     pub together: Option<Together>,
     /// Ids of the tables that suffer from an outage of `PostHog`.
     pub in_outage: HashSet<String>,
@@ -62,8 +62,7 @@ pub fn diagnose(known: &Known<'_>) -> Diagnosis {
 }
 
 impl Diagnosis {
-    /// The diagnosis after one source was read again: its tables are judged by what is `known` now, the verdicts on all others
-    /// stand.
+    /// The diagnosis after one source was read again: its tables are judged from what is `known` now, the verdicts on all others stay.
     #[must_use]
     pub fn again(&self, known: &Known<'_>, source_id: &str) -> Self {
         let mut diagnosis = Self::default();
@@ -91,8 +90,7 @@ impl Diagnosis {
             .find(|judged| judged.schema_id == schema_id)
     }
 
-    /// The counts. `in_repair` says which tables count as stuck, whatever `PostHog` paints meanwhile, because an incident
-    /// of theirs is in flight.
+    /// The counts. `in_repair` says which tables count as stuck because of an open incident, even if `PostHog` shows another status during that time.
     #[must_use]
     pub fn summary(&self, in_repair: impl Fn(&str) -> bool) -> Summary {
         let mut sources = SourceCounts::default();

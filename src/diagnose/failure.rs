@@ -23,7 +23,7 @@ use crate::{
 /// Longest error text that is kept, in characters.
 const TEXT_CAP: usize = 300;
 
-/// Runs in a row without a success of which the newest ended with a note of `PostHog`: from so many on they are failures.
+/// Runs in a row without a success of which the newest ended with a note of `PostHog`: from this many on they are failures.
 const NOTES_IN_A_ROW: usize = 3;
 
 /// A failure, and why it happened.
@@ -39,9 +39,9 @@ pub struct Failure {
     pub advice: Advice,
     /// What `PostHog` says, redacted and capped; none if it says nothing.
     pub text: Option<String>,
-    /// What else speaks for the cause.
+    /// Further evidence of the cause.
     pub facts: Vec<String>,
-    /// When `PostHog` got into the source after a failure to do so: what the text says no longer holds.
+    /// When `PostHog` connected to the source after a failure to do so: the text is out of date.
     pub overcome: Option<Timestamp>,
 }
 
@@ -97,7 +97,7 @@ pub fn failure(
                 reading.is_bare_refusal,
             );
         }
-        // The table was asked already, by what `read` reads.
+        // The table was read already, with the same `read`.
         Doubt::Table | Doubt::Nothing => {}
     }
     if Cause::of(failure.cause).scope == Scope::Connection {
@@ -216,7 +216,7 @@ fn notes_again_and_again(failure: &mut Failure, snapshot: &Snapshot, schema: &Sc
     }
 }
 
-/// What the table alone says, if it was asked for.
+/// The details of the table, if they were read.
 pub(super) fn blocked(snapshot: &Snapshot, schema: &Schema) -> Option<RootCause> {
     let detail = snapshot.detail(&schema.id)?;
     match detail.incremental_sync_blocked.get()?.as_str() {
@@ -226,7 +226,7 @@ pub(super) fn blocked(snapshot: &Snapshot, schema: &Schema) -> Option<RootCause>
     }
 }
 
-/// Table or column? The customer's source was asked for the table.
+/// Table or column? The customer's source was read.
 fn ask_the_source(failure: &mut Failure, snapshot: &Snapshot, schema: &Schema) {
     let Some(answer) = snapshot.fields(&schema.id) else {
         return;

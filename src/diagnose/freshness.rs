@@ -1,6 +1,6 @@
-//! Does data still arrive? Whatever a table says (Completed, a note in place of an error, a status that was left behind), it is
-//! stale when no run of it has completed for too long. Schedules stop without an error, and a run that finds nothing new may
-//! leave `last_synced_at` where it was: so the list only makes a suspect, and the runs decide.
+//! Does data still arrive? A table is stale when no run of it has completed for too long, with any status (Completed, a note instead of an error, an
+//! outdated status). Schedules stop without an error, and a run that finds nothing new may leave `last_synced_at` where it was: so the list only
+//! makes a suspect, and the runs decide.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -76,7 +76,7 @@ pub fn is_suspect(
             .is_some_and(|at| passed(health, schema, age(at)).is_some())
 }
 
-/// True if a table has passed a limit since the look at it: a newer one has to tell whether a run has completed.
+/// True if a table has passed a limit since its runs were read: a newer read has to show whether a run has completed.
 #[must_use]
 pub fn has_passed_since(
     health: &Health,
@@ -149,7 +149,7 @@ fn cannot_tell(reason: String) -> Verdict {
     Verdict::CannotTell { reason }
 }
 
-/// A look that tells of the runs of a suspect; the reason if there is none.
+/// A read of the runs of a suspect; the reason if there is none.
 fn look<'a>(schema: &Schema, seen: Option<&'a Seen>) -> Result<&'a Look, String> {
     let why = match seen.and_then(Seen::readable) {
         None => "have not been read yet".to_owned(),
@@ -168,7 +168,7 @@ fn look<'a>(schema: &Schema, seen: Option<&'a Seen>) -> Result<&'a Look, String>
     ))
 }
 
-/// How late a table is, if it is; the reason if that cannot be told.
+/// How late a table is, if it is; the reason if that is unknown.
 fn late(
     known: &Known<'_>,
     (source, schema): (&Source, &Schema),

@@ -115,8 +115,8 @@ fn disabled(
     }
 }
 
-/// When `PostHog` was seen to switch a table off. Nobody else switches off in the moment in which a run fails for a
-/// reason that `PostHog` does not retry; a person who switches off a failing table does it at another time.
+/// When `PostHog` was seen to switch a table off. Only `PostHog` switches off in the moment in which a run fails for a reason that it does not retry;
+/// a person who switches off a failing table does it at another time.
 fn seen_disabled(
     known: &Known<'_>,
     schema: &Schema,
@@ -173,7 +173,7 @@ fn failed(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&See
         // The list says enough to report it: that it failed, and why.
         Some(Newest::Unclear(_) | Newest::None) | None => None,
     };
-    // The list is older than the look: a new run has begun.
+    // The list is older than the read of the runs: a new run has started.
     if job.is_some_and(|job| job.status() == JobStatus::Running) {
         return Verdict::Running;
     }

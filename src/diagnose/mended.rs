@@ -1,13 +1,13 @@
-//! Has somebody mended what `PostHog` switched a table off for?
+//! Has the reason been fixed for which `PostHog` switched a table off?
 //!
-//! | the failure | the sign that it has gone |
+//! | the failure | the sign of a fix |
 //! |---|---|
-//! | credentials, rights, integration, tunnel, network, encryption, settings | the source was asked for the table's columns, refused, and answers now |
+//! | credentials, rights, integration, tunnel, network, encryption, settings | the source refused to list the table's columns, and lists them now |
 //! | primary key | it is another one than at the failure, or for a missing one the source declares another |
 //! | any of a table that syncs by change data capture | `PostHog`'s check of the prerequisites is good |
 //!
-//! Only a change proves a fix: a source that answers at the first try may have answered all the time. So that a restart does not
-//! forget what was seen, it is kept in `status.state`.
+//! Only a change proves a fix: a source that answers at the first try may have answered all the time. Observations are kept in `status.state`, so
+//! that they survive a restart.
 
 use std::fmt::Write as _;
 
@@ -34,15 +34,15 @@ use crate::{
 pub const FIRST_TRY: SignedDuration = SignedDuration::from_mins(10);
 /// The longest time between two tries.
 const LAST_TRY: SignedDuration = SignedDuration::from_hours(6);
-/// What stands for a key of no columns.
+/// The fingerprint of a key without columns.
 const NO_KEY: &str = "none";
 
-/// Whether what a table was switched off for has gone.
+/// Whether the reason for which a table was switched off was fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fix {
-    /// Nobody has asked yet.
+    /// Not checked yet.
     Open,
-    /// Not as far as anybody can tell.
+    /// No sign of a fix.
     No,
     /// It looks so, but no change was seen: a person decides.
     Likely,
@@ -50,7 +50,7 @@ pub enum Fix {
     Proved,
 }
 
-/// By which sign a fix is told.
+/// The sign of a fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sign {
     /// The source answers.
@@ -61,7 +61,7 @@ enum Sign {
     Check,
 }
 
-/// A table that was switched off after a failure of which it can be told whether it was mended.
+/// A table that was switched off after a failure whose fix can be detected.
 #[derive(Debug, Clone, Copy)]
 pub struct SwitchedOff<'a> {
     state: &'a State,
@@ -74,7 +74,7 @@ pub struct SwitchedOff<'a> {
 }
 
 impl<'a> SwitchedOff<'a> {
-    /// The table with this verdict; none if it is on, or if nothing could tell of a fix.
+    /// The table with this verdict; none if it is on, or if a fix cannot be detected.
     #[must_use]
     pub fn new(
         state: &'a State,
@@ -116,7 +116,7 @@ impl<'a> SwitchedOff<'a> {
         self.sign == Sign::Key
     }
 
-    /// Whether what it was switched off for has gone.
+    /// Whether the reason for which it was switched off was fixed.
     #[must_use]
     pub fn fix(&self) -> Fix {
         match self.sign {
@@ -141,7 +141,7 @@ impl<'a> SwitchedOff<'a> {
         }
     }
 
-    /// It tells of the whole source, and never who mended what: a person decides.
+    /// It covers the whole source, and never shows who fixed what: a person decides.
     fn check(&self) -> Fix {
         let seen = self.snapshot.seen(&self.schema.id);
         let since = self.by_posthog.or(seen.map(|seen| seen.text_since));
@@ -177,8 +177,8 @@ impl<'a> SwitchedOff<'a> {
         }
     }
 
-    /// What to ask, and from when on; `row_since` is since when its row has looked as it does. None for change data capture,
-    /// whose check is asked for the whole source.
+    /// What to probe, and from when on; `row_since` is since when its row is unchanged. None for change data capture, whose check covers the whole
+    /// source.
     pub(super) fn questions(&self, row_since: Timestamp) -> Option<(Vec<Probe>, Timestamp)> {
         let id = || self.schema.id.clone();
         let probes = match self.sign {
@@ -227,7 +227,7 @@ fn sign(schema: &Schema, fixed_by: FixedBy, seen: bool) -> Option<Sign> {
     }
 }
 
-/// How long to wait after so many tries.
+/// How long to wait after this many tries.
 fn wait(tries: i64) -> SignedDuration {
     let doubled = u32::try_from(tries).ok().and_then(|n| 1_i32.checked_shl(n));
     let wait = doubled.and_then(|times| FIRST_TRY.checked_mul(times));
@@ -266,7 +266,7 @@ fn asked_source(
     };
     let mut watch = next(before, probed.asked);
     match &probed.answer {
-        // A good answer of before, kept because this try brought none.
+        // An earlier good answer, kept because this try brought none.
         _ if probed.at < probed.asked => {}
         Ok(_) => {
             watch.mended.get_or_insert(probed.at);
@@ -311,7 +311,7 @@ fn differs(failed: Option<&String>, now: Option<&String>) -> bool {
     matches!((failed, now), (Some(failed), Some(now)) if failed != now && now != NO_KEY)
 }
 
-/// What tells a key from another, whatever the order of its columns: names may be long, and a status is small.
+/// A fingerprint of a key, independent of the order of its columns: names may be long, and a status is small.
 fn print(columns: Option<&[String]>) -> String {
     let mut columns = columns.unwrap_or_default().to_vec();
     if columns.is_empty() {

@@ -22,7 +22,7 @@ pub fn selected<'a>(
         .values()
         .filter(|gone| selector.selects_schema(&gone.schema))
         .filter(|gone| {
-            // The source may have gone, too; then only its id and title are left.
+            // The source may have been deleted too; then only its id and title are known.
             match snapshot
                 .sources
                 .iter()

@@ -1,4 +1,4 @@
-//! Tables that `PostHog` lists and nobody has set up: information, one line for each source.
+//! Tables that `PostHog` lists and that have never been set up: information, one line for each source.
 
 use super::{
     known::Known,
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// True for a table that nobody has ever set up.
+/// True for a table that has never been set up.
 #[must_use]
 pub fn is_not_configured(schema: &Schema) -> bool {
     schema.should_sync == Lax::Is(false)

@@ -1,5 +1,5 @@
-//! What a single look can say. The operator looks for hours before it calls a run stuck, and comes back to what it had no time for;
-//! whoever asks once on the command line gets what `PostHog`'s own times and its list say, with a doubt.
+//! What a single read of a project can show. The operator observes a run for hours before it calls it stuck, and returns to what it had no time for;
+//! one call on the command line has only the times and the list of `PostHog`, so its findings have less confidence.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -23,11 +23,11 @@ use crate::{
     posthog::wire::{JobStatus, SchemaStatus},
 };
 
-/// The tables that deserved a closer look of which nothing is known but what the list says.
+/// The suspicious tables of which only the row in the list is known.
 #[derive(Debug, Default)]
 pub struct Unlooked {
     ids: HashSet<String>,
-    /// How many of them nobody asked about.
+    /// How many of them were not probed.
     pub not_asked: usize,
     /// How many of them brought no usable answer.
     pub no_answer: usize,
@@ -78,7 +78,7 @@ impl Unlooked {
         }
     }
 
-    /// Makes a problem of a table that rests on the list alone no surer than that.
+    /// Lowers the confidence of a problem that is based on the list alone.
     fn weaken(&self, problem: &mut Problem) {
         let of = |(id, _): &(String, String)| self.ids.contains(id);
         if !problem.table.as_ref().is_some_and(of) {
@@ -87,7 +87,7 @@ impl Unlooked {
         problem.confidence = Confidence::Low;
         let mut fact = "its runs were not read: this is known from PostHog's list only".to_owned();
         if Cause::of(problem.cause).reload == Reload::Stale {
-            // No worse than that, and nothing of the look that stands in.
+            // No worse than that, and without evidence from the placeholder.
             problem.severity = problem.severity.max(Severity::Warning);
             problem.evidence.clear();
             fact.push_str(", which may not show a run that found no new rows");
@@ -172,7 +172,7 @@ fn looks_stuck(
     }
 }
 
-/// Since when it says Running nobody knows who looks only once: it may have said so for a minute.
+/// A single read does not show since when it says Running: it may have said so for a minute.
 fn without_job(judged: &Judged, message: &str) -> Problem {
     Problem {
         severity: Severity::Info,

@@ -40,7 +40,7 @@ pub struct Together {
     pub since: Timestamp,
 }
 
-/// The sources that turned bad, by time, and how many are active: of the project, and of the others on its host. All of them,
+/// The sources that failed, by time, and how many are active: of the project, and of the others on its host. All of them,
 /// not only those that the policy selects.
 #[derive(Debug)]
 pub struct BadSources<'a> {
@@ -58,17 +58,17 @@ pub struct BadSources<'a> {
 struct Turned<'a> {
     /// When.
     at: Timestamp,
-    /// How long before that an outage may have begun of which only this run could tell.
+    /// How long before that an outage may have started that only this run could show.
     unseen_for: SignedDuration,
     /// Which it is, if it is of the own project.
     source: Option<&'a Source>,
 }
 
-/// The longest that an outage may have gone on before a table came to run in it. What happens further apart is as likely by chance.
+/// The longest time between the start of an outage and a table's first run in it. Failures further apart are as likely by chance.
 const LONGEST_UNSEEN: SignedDuration = SignedDuration::from_hours(1);
 
 impl<'a> BadSources<'a> {
-    /// Those of which a pass knows.
+    /// Those that a reconcile knows.
     pub fn of(known: &Known<'a>) -> Self {
         let sources = &known.snapshot.sources;
         let elsewhere = &known.snapshot.elsewhere;
@@ -94,7 +94,7 @@ impl<'a> BadSources<'a> {
         }
     }
 
-    /// Those that turned bad together, if they are so many that the cause is more likely in `PostHog` than in each of them.
+    /// Those that failed together, if there are enough of them that the cause is more likely in `PostHog` than in each of them.
     #[must_use]
     pub fn together(&self, limits: &Breaker) -> Option<Together> {
         let at_once = self.at_once(limits)?;
@@ -105,8 +105,8 @@ impl<'a> BadSources<'a> {
         })
     }
 
-    /// What policies of other projects may know of the sources of this one: it weighs as one source, however many it has, or one
-    /// tenant's would hold the repairs of another. It turned bad with the last one, if at least half of them are bad.
+    /// What policies of other projects may know of the sources of this one: it weighs as one source, regardless of how many it has; otherwise one
+    /// tenant's sources would hold the repairs of another. It failed with the last one, if at least half of them have failed.
     #[must_use]
     pub fn for_others(&self) -> Elsewhere {
         let last = self.own.iter().map(|turned| turned.at).max();
@@ -123,7 +123,7 @@ impl<'a> BadSources<'a> {
         (!wide.tables.is_empty()).then_some(wide)
     }
 
-    /// The sources that are bad together: enough of them for an outage to begin, or, once it has, for it to go on.
+    /// The sources that have failed together: enough of them for an outage to begin, or, once it has, for it to continue.
     fn at_once(&self, limits: &Breaker) -> Option<Vec<Turned<'a>>> {
         let most = largest_cluster(&self.all, limits.within);
         let begins = is_most(limits, most.len(), self.active).then_some(most);
@@ -150,8 +150,7 @@ const fn is_most(limits: &Breaker, bad: usize, active: usize) -> bool {
     bad >= limits.min_sources && bad * 100 >= active * limits.max_bad_sources_percent
 }
 
-/// One table of each source that has failed ones and none that was looked at, if so many sources are bad that it matters when
-/// each turned.
+/// One table of each source that has failed tables, none of which was probed, if enough sources have failed that the times matter.
 pub fn to_look_at<'a>(
     limits: &Breaker,
     snapshot: &'a Snapshot,
@@ -180,8 +179,7 @@ fn is_failed(schema: &Schema) -> bool {
     schema.should_sync == Lax::Is(true) && schema.status() == SchemaStatus::Failed
 }
 
-/// When a source turned bad: the first of those failures in a row that an outage may cause, if none of its tables was synced
-/// since.
+/// When a source failed: the first of those failures in a row that an outage may cause, if none of its tables was synced since.
 fn turned_bad<'a>(known: &Known<'a>, source: &'a Source) -> Option<Turned<'a>> {
     let snapshot = known.snapshot;
     let (at, unseen_for) = source
@@ -229,8 +227,8 @@ fn is_active(source: &Source) -> bool {
         })
 }
 
-/// The most sources that one outage explains: each turned bad after it began, and no longer after than `within`, or than it took its
-/// table to run. Of those sorted by time.
+/// The most sources that one outage explains: each failed after it began, at most `within` later, or as long as its table took to run. From sources
+/// sorted by time.
 fn largest_cluster<'a>(turned: &[Turned<'a>], within: SignedDuration) -> Vec<Turned<'a>> {
     let from = |one: &Turned<'a>| {
         let before = one.unseen_for.max(within);
@@ -240,7 +238,7 @@ fn largest_cluster<'a>(turned: &[Turned<'a>], within: SignedDuration) -> Vec<Tur
     begins.sort_unstable();
     let (mut best, mut most) = (None, 0);
     for (place, one) in turned.iter().enumerate() {
-        // Of those that one that began now explains, none turned bad before.
+        // An outage that began now explains no earlier failure.
         let begun = begins.partition_point(|begin| *begin <= one.at);
         if begun - place > most {
             (best, most) = (Some(one.at), begun - place);

@@ -1,5 +1,5 @@
-//! Which closer questions are worth asking now. Only suspects are asked about, and no question twice without need: each costs a
-//! request of a quota that is shared with the team's own use, and some make `PostHog` look into the customer's source.
+//! Which probes are worth a request now. Only suspects are probed, and no probe is repeated without need: each costs a request of a quota that is
+//! shared with the team's own use, and some make `PostHog` read the customer's source.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,14 +24,14 @@ use crate::{
 
 /// How long the answer about a table that has not changed is used.
 const ANSWER_LASTS: SignedDuration = SignedDuration::from_hours(6);
-/// How soon a question that brought no answer is asked again: at first, and at last. Doubled from time to time.
+/// How soon an unanswered probe is repeated: at first, and at most. Doubled each time.
 const ASK_AGAIN: (SignedDuration, SignedDuration) =
     (SignedDuration::from_mins(10), SignedDuration::from_hours(6));
 /// How long between the logs of two webhooks of a project: queries are counted in tens an hour.
 const BETWEEN_LOGS: SignedDuration = SignedDuration::from_mins(10);
 /// How long a key that may not query is not asked to.
 const SCOPE_LASTS: SignedDuration = SignedDuration::from_hours(24);
-/// How often the data of a table is looked at, at most.
+/// How often the data of a table is checked, at most.
 const DATA_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
 /// The questions to ask now, those first that were not asked for the longest time.
@@ -79,7 +79,7 @@ impl Due {
         self.add_if(probe, probed, |_| every);
     }
 
-    /// The same with `every` by what was answered.
+    /// The same with `every` depending on the answer.
     fn add_if<A>(
         &mut self,
         probe: Probe,
@@ -135,7 +135,7 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
             Probe::Webhook(id.clone()),
             probes.webhooks.get(id),
             |probed| {
-                // What the operator registered or pushed is looked at once more, soon.
+                // What the operator registered or pushed is probed once more, soon.
                 if handed.iter().any(|at| *at >= probed.asked) {
                     SignedDuration::ZERO
                 } else {
@@ -178,7 +178,7 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
     }
 }
 
-/// Queries are few: only what says nothing of trouble is looked into, and not at all with a key that may not query.
+/// Queries are few: only tables without another problem are checked, and none with a key that may not query.
 fn of_deliveries(known: &Known<'_>, source: &Source, due: &mut Due) {
     let probes = &known.snapshot.probes;
     let info = probes.webhooks.get(&source.id);
@@ -245,7 +245,7 @@ fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due
     }
 }
 
-/// Was mended what the table was switched off for? Asked only where the answer would lead to something.
+/// Was the reason fixed for which the table was switched off? Probed only where the answer has an effect.
 fn of_switched_off(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due) {
     let policy = known.policy;
     let off = schema.should_sync == Lax::Is(false);
@@ -300,7 +300,7 @@ fn of_data(known: &Known<'_>, due: &mut Due) {
         let Ok((_, schema)) = data_checks::target(known, check) else {
             continue;
         };
-        // Only what a sync has brought is looked at, and not while the next one is writing.
+        // Only data of a completed sync is checked, and not while the next one is writing.
         if schema.status() != SchemaStatus::Completed || schema.last_synced_at == Lax::Null {
             continue;
         }

@@ -66,12 +66,12 @@ impl Problem {
     }
 }
 
-/// A fact that speaks for a problem, redacted.
+/// A fact that is evidence of a problem, redacted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
     /// In words.
     Said(String),
-    /// Nobody saw who disabled the table. Only somebody who keeps watching could have.
+    /// It is not known who disabled the table. Only a process that keeps watching could know it.
     NobodySaw,
 }
 

@@ -17,7 +17,7 @@ use super::{
     webhooks,
 };
 
-/// The problems of a pass, most severe first, and the tables that their sources keep from being helped one by one.
+/// The problems of a reconcile, most severe first, and the tables that are not remediated one by one because of their source.
 #[must_use]
 pub fn all(
     known: &Known<'_>,

@@ -1,5 +1,5 @@
-//! Whether `PostHog` gets into a source now, with what it has stored of the connection. Its answers to live questions tell, and they
-//! outrank the text of an older run: a password that a person has fixed in the meantime needs no rotation.
+//! Whether `PostHog` can connect to a source now, with its stored settings. Its answers to live reads show it, and they outrank the text of an older
+//! run: a password that a person has fixed since then needs no rotation.
 
 use jiff::Timestamp;
 

@@ -1,5 +1,4 @@
-//! What people ask for by annotation. A request that has led to a proposal stands for as long as that does, whatever becomes of
-//! the annotation.
+//! What people request by annotation. A request that has led to a proposal exists as long as the proposal, even without the annotation.
 
 use super::{
     causes::{
@@ -20,7 +19,7 @@ use crate::{
     },
 };
 
-/// What is asked for, and cannot yet be told to be answered.
+/// Requests that are not known to be answered yet.
 pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
     known
         .snapshot
@@ -32,7 +31,7 @@ pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
         .collect()
 }
 
-/// The rule of what is asked for a table, and a sentence.
+/// The rule of a request for a table, and a sentence.
 fn asked(known: &Known<'_>, schema_id: &str) -> Option<(&'static str, String)> {
     if let Some(value) = unanswered(known, schema_id) {
         return Some(match wish(value) {

@@ -1,5 +1,5 @@
-//! Tables that have far fewer rows: than before a person had them wiped and imported again, or than before the last sync. A sync
-//! that takes away more than a half of what was there is told; of less, nobody can tell how many there should be.
+//! Tables that have far fewer rows: than before a person had them wiped and imported again, or than before the last sync. A sync that removes more
+//! than half of the rows is reported; for a smaller loss, the right number is unknown.
 
 use super::{known::Known, problem::Problem};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The fall from which on it is told, in percent of the rows before.
+/// The smallest loss that is reported, in percent of the rows before.
 const BIG_FALL: i64 = 10;
 
 /// What was lost and has not come back.

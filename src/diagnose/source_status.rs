@@ -1,5 +1,5 @@
-//! A source that `PostHog` calls Error while none of its tables says why. The status of a source is derived from its tables; only
-//! where none has anything to say does one of its own show, left by a set-up or a discovery that failed.
+//! A source that `PostHog` calls Error while none of its tables says why. The status of a source is derived from its tables; only where none of them
+//! has an error, the source's own status shows: from a creation or a discovery that failed.
 
 use super::{causes::Advice, known::Known, problem::Problem};
 use crate::{

@@ -189,7 +189,7 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[&Judged]) -> Option<Wide> 
     if first.is_some_and(|first| succeeded_after(source, first)) {
         return None;
     }
-    // The most telling failure speaks for all.
+    // The most specific failure represents all.
     let speaker = failing
         .iter()
         .filter(|judged| failed(judged).is_some_and(|(own, _)| together || own == cause))
@@ -251,7 +251,7 @@ pub(super) fn succeeded_after(source: &Source, first: Timestamp) -> bool {
         .any(|schema| schema.last_synced_at.get().is_some_and(|at| *at > first))
 }
 
-/// True for a table that failed, or that has not been synced for so long that it would have failed by now.
+/// True for a table that failed, or that has not been synced for so long that it would already have failed.
 fn suffers(judged: &Judged) -> bool {
     match &judged.verdict {
         Verdict::JustFailed | Verdict::Stale { .. } => true,
@@ -259,7 +259,7 @@ fn suffers(judged: &Judged) -> bool {
     }
 }
 
-/// A text without what is quoted, numbers, and what looks like a name: what is left is the same for every table.
+/// A text without quotations, numbers, and what looks like a name: the rest is the same for every table.
 #[must_use]
 pub fn shape(text: &str) -> String {
     let is_plain = |c: char| c.is_alphabetic() || matches!(c, '\'' | '-');

@@ -353,7 +353,7 @@ pub fn silent_for(seen: &Seen) -> Option<SignedDuration> {
     Some(silent.map_or(still, |silent| silent.min(still)))
 }
 
-/// True if the table is silent for about as long as one that is dead: for `no_progress_for`, less an hour. One look is enough for that.
+/// True if the table is silent for about as long as one that is dead: for `no_progress_for`, less an hour. One read is enough for that.
 #[must_use]
 pub fn is_silent_beside_the_dead(seen: &Seen, no_progress_for: SignedDuration) -> bool {
     let (Some(look), Some(mark)) = (&seen.look, &seen.mark) else {
@@ -363,8 +363,8 @@ pub fn is_silent_beside_the_dead(seen: &Seen, no_progress_for: SignedDuration) -
     mark.running && seen.unclear.is_none() && still >= nearly(no_progress_for)
 }
 
-/// True if the table may be silent beside a dead one, as far as is known now, also of what was not looked at lately: its run has not been
-/// seen to move for most of that time, or a process that has only begun has not looked at it yet.
+/// True if the table may be silent beside a dead one, as far as is known now, even if it was not read recently: its run has not been seen to move for
+/// most of that time, or a process that has just started has not read it yet.
 #[must_use]
 pub fn may_be_silent_too(seen: &Seen, no_progress_for: SignedDuration, now: Timestamp) -> bool {
     let most = no_progress_for - no_progress_for / 4;

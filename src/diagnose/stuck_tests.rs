@@ -486,7 +486,7 @@ fn a_detail_that_nobody_knows_is_work_and_dates_no_move() {
 
 #[test]
 fn a_line_that_may_mark_the_end_of_the_extraction_hides_how_far_the_run_is() {
-    let unknown = Case::default().with_lines(&[(3, "run-j", "import_ends")]);
+    let unknown = Case::default().with_lines(&[(4, "run-j", "import_ends")]);
     let reason = unknown.reason();
     assert!(reason.contains("import_ends"), "{reason}");
     let known_elsewhere = Canary {
@@ -501,7 +501,7 @@ fn a_line_that_may_mark_the_end_of_the_extraction_hides_how_far_the_run_is() {
     let after_a_day = Case {
         looks: [4, 29],
         canaries: vec![canary(28)],
-        ..Case::default().with_lines(&[(3, "run-j", "import_ends")])
+        ..Case::default().with_lines(&[(4, "run-j", "import_ends")])
     };
     assert!(matches!(
         after_a_day.judge(),

@@ -1,5 +1,5 @@
-//! Which tables deserve a closer look, and when. A look costs one or two requests of a quota that is shared with the
-//! team's own use, so a table that is well gets none.
+//! Which tables are probed, and when. A probe costs one or two requests of a quota that is shared with the team's own use, so a healthy table gets
+//! none.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// How often a table that may be stale is looked at: at most and at least.
+/// How often a table that may be stale is probed: at most and at least.
 const STALE_LOOKS: (SignedDuration, SignedDuration) =
     (SignedDuration::from_mins(15), SignedDuration::from_hours(6));
 
@@ -164,7 +164,7 @@ fn is_due(
                     tries_again(schema, seen) || running_is_due(health, seen, timings, now)
                 })
             }
-            // When and how it failed; once, unless that could not be read. Also of a table that was switched off: by whom?
+            // When and how it failed; once, unless that could not be read. Also of a table that was switched off: who did it?
             SchemaStatus::Failed => {
                 let said = schema
                     .latest_error
@@ -225,8 +225,7 @@ fn running_is_due(health: &Health, seen: &Seen, timings: &Timings, now: Timestam
         phantom,
     } = spacing(health, timings);
     let Some(look) = &seen.look else {
-        // Most runs are over before it is worth asking. One that may have been silent since before this process began is looked
-        // after at once.
+        // Most runs are over before a probe is worth it. One that may have been silent since before this process started is probed at once.
         let may_be_silent = seen.mark.is_some() || seen.from_first_list;
         return may_be_silent || now.duration_since(seen.row_since) >= first;
     };

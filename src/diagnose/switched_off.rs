@@ -23,19 +23,19 @@ use crate::{
     },
 };
 
-/// How long it is told that a person switched a table off.
+/// How long it is reported that a person switched a table off.
 const PERSON_TOLD: SignedDuration = SignedDuration::from_hours(24);
 /// Tables of which the source is asked, of those that were switched off between the same polls: they have one cause.
 const ASKED: usize = 5;
 
-/// Who switched a table off, as far as it can be told.
+/// Who switched a table off, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     /// `PostHog`, because the source does not show the table, or did not.
     Source,
     /// A person.
     Person,
-    /// Not to be told.
+    /// Unknown.
     Unknown,
 }
 
@@ -43,7 +43,7 @@ enum Who {
 struct Group<'a> {
     source: &'a Source,
     tables: Vec<&'a Schema>,
-    /// None for those that are only known by what is left of them: Completed, off, and an error that no success has cleared.
+    /// None for those that are only known from old traces: Completed, off, and an error that no success has cleared.
     seen: Option<&'a WentOff>,
 }
 
@@ -83,7 +83,7 @@ fn groups_of<'a>(known: &Known<'a>, source: &'a Source) -> Vec<Group<'a>> {
         .collect()
 }
 
-/// A table that is off after a failure: what is said of it rests on that.
+/// A table that is off after a failure: its finding is based on that failure.
 fn failed(schema: &Schema) -> bool {
     schema.status() == SchemaStatus::Failed && schema.has_error()
 }
@@ -119,7 +119,7 @@ impl Group<'_> {
         }
     }
 
-    /// Whether the source does not show the tables; none if it cannot be told.
+    /// Whether the source does not show the tables; none if it is unknown.
     fn is_gone(&self, known: &Known<'_>) -> Option<bool> {
         let asked = self.tables.iter().take(ASKED);
         let answers: Vec<Option<bool>> = asked
@@ -150,7 +150,7 @@ impl Group<'_> {
             Who::Source if self.are_all() => Severity::Error,
             Who::Person | Who::Unknown if self.are_all() && several => Severity::Error,
             Who::Person => Severity::Info,
-            // Nobody saw when these were switched off: the answer of the source is worth waiting for.
+            // It is unknown when these were switched off: the answer of the source is worth waiting for.
             Who::Unknown if self.seen.is_none() && !known.policy.may_act() => Severity::Info,
             Who::Source | Who::Unknown => Severity::Warning,
         }
@@ -159,7 +159,7 @@ impl Group<'_> {
     fn problem(&self, known: &Known<'_>) -> Option<Problem> {
         let who = self.who(known);
         let by = self.seen.map(|seen| seen.by);
-        // What is left of long ago says nothing of a person.
+        // Old traces do not show a person's decision.
         let told = by.is_some_and(|by| known.now.duration_since(by) < PERSON_TOLD);
         if who == Who::Person && !told {
             return None;
@@ -224,7 +224,7 @@ impl Group<'_> {
                 "the source does not show them to PostHog: dropped, renamed, or no longer readable for its user"
             }
             Who::Person => "the source shows them, so probably a person switched them off",
-            Who::Unknown => "by whom is unknown",
+            Who::Unknown => "it is unknown who did it",
         };
         format!("{what}{when}, without an error ({rows} rows are kept): {why}")
     }

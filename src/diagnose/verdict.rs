@@ -1,4 +1,4 @@
-//! How a table is, as far as it can be told.
+//! The state of a table, as far as it is known.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -41,9 +41,9 @@ pub enum Verdict {
         /// When `PostHog` was seen to do it; none if it may have been a person.
         by_posthog: Option<Timestamp>,
     },
-    /// No run has completed for long, whatever its status says.
+    /// No run has completed for long, with any status.
     Stale(Late),
-    /// Nobody has set it up.
+    /// It has never been set up.
     NotConfigured,
     /// Billing holds it back.
     Billing,
@@ -128,7 +128,7 @@ impl Behind {
 }
 
 impl Verdict {
-    /// The failure that it tells of, also of a table that was switched off after it.
+    /// The failure that it contains, also of a table that was switched off after it.
     #[must_use]
     pub const fn failure(&self) -> Option<&Failure> {
         match self {

@@ -193,7 +193,7 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
         }
         match record.with(outcome, self.timings, now) {
             Record::Incident(incident) => self.go_on(plan, *incident, now),
-            // A call that was not sent changes nothing of what was sent before.
+            // A call that was not sent changes nothing about earlier calls.
             Record::Source(_) if !left => {}
             record @ (Record::Source(_) | Record::Proposal(_)) => {
                 record.put(plan, order, self.now);

@@ -161,7 +161,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         })
     }
 
-    /// How a proposal stands of which no call is due, by what is read for it now.
+    /// The state of a proposal without a due call, from what is read for it now.
     pub async fn verify(&self, plan: &Plan, proposal: &Proposal) -> Result<Came, KubernetesError> {
         self.check_leads()?;
         let known = self.known(self.snapshot, plan);

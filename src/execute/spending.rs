@@ -50,7 +50,7 @@ pub struct Wish<'a> {
 }
 
 impl Spending {
-    /// Counts a call, if there are not more than `most` with it. `told` are the sends that statuses tell of.
+    /// Counts a call, if there are not more than `most` with it. `told` are the sends that statuses record.
     pub fn take(
         &self,
         wish: Wish<'_>,
@@ -126,7 +126,7 @@ mod tests {
         };
         let told = [at(-61), at(-30), at(0)];
         let take = |wish, minute| spending.take(wish, told.into_iter(), 4, at(minute));
-        // One of before counts, and two for the cancel.
+        // One earlier call is counted, and two for the cancel.
         assert!(take(wish("a", true, true), 0));
         assert!(!take(wish("b", true, true), 0));
         assert!(take(wish("b", true, false), 0));
@@ -135,7 +135,10 @@ mod tests {
         assert!(take(wish("c", true, false), 0));
         assert!(take(wish("a", false, false), 5), "its own reload");
         assert!(!take(wish("d", true, false), 29));
-        assert!(take(wish("d", true, false), 31), "that of before is over");
+        assert!(
+            take(wish("d", true, false), 31),
+            "the earlier one is older than an hour"
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::api::status::GuardPart;
 pub struct ApprovalGuard {
     /// Why it is not in place, and what to do; none if it is.
     pub broken: Option<String>,
-    /// The admission policies and bindings that were found, as they are remembered from one pass to the next: another uid or
-    /// generation means that the guard may have been away in between.
+    /// The admission policies and bindings that were found, as remembered between reconciles: another uid or generation means that the guard may have
+    /// been absent in between.
     pub parts: Vec<GuardPart>,
 }
 

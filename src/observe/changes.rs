@@ -26,7 +26,7 @@ const SCHEDULE_LASTS: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// Most missing tables that are remembered.
 const MAX_MISSING: usize = 1_000;
 
-/// How long it is told that rows fell.
+/// How long a loss of rows is reported.
 const FALL_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// True for a fall of rows to less than a half.
@@ -160,7 +160,7 @@ impl Changes {
         }
     }
 
-    /// A table that syncs by change data capture or webhook may shrink by what its source says.
+    /// A table that syncs by change data capture or webhook may shrink because its source deletes rows.
     fn compare_rows(&mut self, old: &Schema, new: &Schema, now: Timestamp) {
         let (Some(before), Some(after)) = (old.rows(), new.rows()) else {
             return;

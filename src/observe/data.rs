@@ -86,7 +86,7 @@ fn count(value: &serde_json::Value) -> Result<i64, String> {
     }
 }
 
-/// A time, or a date, in UTC where it says no zone. A number is not guessed at: it may be anything.
+/// A time, or a date, in UTC if it has no zone. A number is not interpreted: it may be anything.
 fn time(value: &serde_json::Value) -> Result<Option<Timestamp>, String> {
     let unreadable = || "the newest value of the column is not a time".to_owned();
     let text = match value {

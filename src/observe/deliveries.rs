@@ -15,7 +15,7 @@ const OF_ONE: SignedDuration = SignedDuration::from_secs(10);
 /// The deliveries that the newest lines report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Deliveries {
-    /// When each was refused for its signature, newest first, with what the line says.
+    /// When each was refused for its signature, newest first, with the text of the line.
     pub refused: Vec<(Timestamp, String)>,
     /// When other lines were written, of deliveries that were not refused, newest first.
     pub others: Vec<Timestamp>,

@@ -18,7 +18,7 @@ const LASTS: SignedDuration = SignedDuration::from_mins(30);
 pub struct Elsewhere {
     /// How many projects have any that sync at all.
     pub active: usize,
-    /// When those turned bad of which most sources are.
+    /// When those failed in which most sources have failed.
     pub turned_bad: Vec<Timestamp>,
 }
 

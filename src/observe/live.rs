@@ -1,5 +1,4 @@
-//! What an approved proposal touches, as it is right now. Nothing that was read before counts when its calls are sent, or when
-//! it is proved that they did what they should.
+//! What an approved proposal touches, as it is right now. Older reads are not used to send its calls, or to prove that they were executed.
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::{
     },
 };
 
-/// Most tables of a source that are looked at; of more it cannot be proved in one pass that each was synced.
+/// Most tables of a source that are read; with more, one reconcile cannot prove that each was synced.
 const MAX_LOOKS: usize = 40;
 
 /// Fresh reads. What could not be read is the reason why.
@@ -24,17 +23,17 @@ const MAX_LOOKS: usize = 40;
 pub struct Live {
     /// When the reading began.
     pub at: Timestamp,
-    /// The source with all of its tables, where it is what the proposal is about: reading it costs PostHog seconds.
+    /// The source with all of its tables, if the proposal is about the source: reading it costs PostHog seconds.
     pub source: Option<Result<Source, String>>,
     /// The table; of none for what is done to the source as a whole.
     pub detail: Option<Result<SchemaDetail, String>>,
-    /// The runs of the table, or of every table that a repair of change data capture imports anew.
+    /// The runs of the table, or of every table that a repair of change data capture reimports.
     pub looks: Vec<(String, Look)>,
-    /// Change data capture, where it is what the proposal repairs.
+    /// Change data capture, if the proposal repairs it.
     pub cdc: Option<Result<CdcStatus, String>>,
-    /// What change data capture lacks, where it is what the proposal repairs: `PostHog` resets the tables before it finds out.
+    /// What change data capture lacks, if the proposal repairs it: `PostHog` resets the tables before it finds out.
     pub prerequisites: Option<Result<CdcPrerequisites, String>>,
-    /// The webhook, where it is what the proposal makes anew.
+    /// The webhook, if the proposal registers it again.
     pub webhook: Option<Result<WebhookInfo, String>>,
 }
 
@@ -94,7 +93,7 @@ impl Live {
         live
     }
 
-    /// Asked with what was read before; not at all if that could not be read, or if nothing needs repair any more.
+    /// Uses the earlier reads; sends nothing if they failed, or if nothing needs repair any more.
     async fn check<T: Transport>(
         &self,
         client: &Client<T>,
@@ -147,14 +146,14 @@ impl Live {
         self.detail.as_ref()?.as_ref().ok()
     }
 
-    /// The look at a table.
+    /// The runs and log of a table.
     #[must_use]
     pub fn look(&self, schema_id: &str) -> Option<&Look> {
         let mut looks = self.looks.iter();
         looks.find(|(id, _)| id == schema_id).map(|(_, look)| look)
     }
 
-    /// What was known before, with all that was read anew in place of it.
+    /// The snapshot, updated with the fresh reads.
     #[must_use]
     pub fn over(&self, snapshot: &Snapshot) -> Snapshot {
         let mut now = snapshot.clone();

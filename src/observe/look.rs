@@ -14,15 +14,15 @@ use crate::{
     },
 };
 
-/// Most runs that `PostHog` lists of a source, whatever is asked for.
+/// Most runs that `PostHog` lists of a source, for any limit in the request.
 const MOST_RUNS: usize = 50;
 
 /// What one look found.
 #[derive(Debug, Clone)]
 pub struct Look {
-    /// When it was begun, by the operator's clock: up to then, nothing had moved if nothing has.
+    /// When it started, by the operator's clock: a run that has not moved had not moved until then.
     pub began: Timestamp,
-    /// When it was over: what it saw is certain from then on.
+    /// When it ended: what it saw is certain from then on.
     pub at: Timestamp,
     /// Whether `PostHog` dated its answer, so that its clock is known to agree with the operator's. If not, times of one are never compared
     /// with times of the other.
@@ -45,7 +45,7 @@ pub enum ReadsLog {
 /// The log of a table since its newest run began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Log {
-    /// Not read: the newest run has ended, and nobody asked how it is after that.
+    /// Not read: the newest run has ended, and the log after its end was not requested.
     NotRead,
     /// What it shows since that run began.
     Read(TableLog),
@@ -88,7 +88,7 @@ pub enum Newest<'a> {
     None,
     /// This one.
     Job(&'a Job, Timestamp),
-    /// Not to be told, for this reason.
+    /// Unknown, for this reason.
     Unclear(&'a str),
 }
 
@@ -105,7 +105,7 @@ impl Look {
         }
     }
 
-    /// Takes a look at a table through `client`. Of its log only what is new since `before` is read.
+    /// Reads the runs of a table through `client`. Of its log only what is new since `before` is read.
     pub async fn take<T: Transport>(
         client: &Client<T>,
         (source_id, schema_id, name): (&str, &str, &str),
@@ -172,7 +172,7 @@ impl Look {
         let jobs = self.jobs.as_ref().map_err(String::as_str)?;
         // Without it an older job could be taken for a new one.
         if before.is_some_and(|id| self.job(id).is_none()) {
-            return Err("PostHog no longer lists the run of before");
+            return Err("PostHog no longer lists the previous run");
         }
         let newer = jobs
             .iter()
@@ -235,8 +235,7 @@ impl Look {
         ended.filter(|at| *at > began).max()
     }
 
-    /// Whether at `now` nobody has worked on the table for as long as it takes until it may be reloaded after a cancel; the reason if its
-    /// log does not say.
+    /// Whether at `now` the table has had no activity for the time required before a reload after a cancel; the reason if its log does not show it.
     pub fn has_rested(&self, timings: &Timings, now: Timestamp) -> Result<bool, &str> {
         let log = match &self.log {
             Log::Read(log) => log,

@@ -1,6 +1,6 @@
 //! What is true now?
 //!
-//! One shared list of a project for each API key, and closer looks at single runs, on request. Says nothing about what is
+//! One shared list of a project for each API key, and probes of single runs, on request. Says nothing about what is
 //! wrong: that is `diagnose`.
 
 pub mod approval_guard;

@@ -53,7 +53,7 @@ const OLDEST_LIST: SignedDuration = SignedDuration::from_hours(1);
 const MOST_CANARIES: usize = 4;
 
 /// A page of a list up to this size, in bytes, is read whenever it is a list's turn. Larger ones, of more than some 6,000 tables, are
-/// read from a host one after the other, so that what is in flight is bounded however many projects there are.
+/// read from a host one after the other, so that the memory in flight is bounded for any number of projects.
 const SMALL_PAGE: usize = 2 * 1024 * 1024;
 
 /// Lists read from one host at a time. When the operator starts, every project wants its own at once: that would be a stampede
@@ -64,8 +64,7 @@ const LISTS_AT_ONCE: usize = 16;
 type ProjectKey = (Project, KeyId);
 type Listed = Result<Arc<Vec<Source>>, PostHogError>;
 
-/// Shares polls, looks and what is known of keys between policies. Lives as long as the process; what it forgets at a
-/// restart is only read anew.
+/// Shares polls, probes and what is known of keys between policies. Lives as long as the process; after a restart, everything is simply read again.
 pub struct Observer<T> {
     transport: Arc<T>,
     clock: Clock,
@@ -108,7 +107,7 @@ struct Kept {
 #[derive(Debug)]
 struct Turns {
     any: Semaphore,
-    /// Taken before the other, so that nobody who waits for it holds that up.
+    /// Taken before the other, so that waiting for it does not block that one.
     large: Semaphore,
 }
 
@@ -124,13 +123,13 @@ struct Shared {
     /// How many of the tables that are kept are this project's.
     own: AtomicUsize,
     most_tables: MostTables,
-    /// The last poll. Held while a poll is under way, so that policies that come meanwhile wait for it and make none.
+    /// The last poll. Held during a poll, so that policies that arrive in that time wait for it and make none.
     poll: tokio::sync::Mutex<Option<(Timestamp, Listed)>>,
     seen: Mutex<HashMap<String, Arc<Seen>>>,
     changes: Mutex<Changes>,
     probes: Mutex<Probes>,
     canaries: Mutex<Vec<Canary>>,
-    /// What the texts of the last list and of what was read since say.
+    /// The causes that the texts of the last list and of later reads name.
     readings: Mutex<Arc<Readings>>,
     /// The last list that could be read, and when.
     last_list: Mutex<Option<(Timestamp, Arc<Vec<Source>>)>>,
@@ -186,7 +185,7 @@ impl<T: Transport> Observer<T> {
     pub fn project(&self, at: &PolicyRef, project: &Project, key: ApiKey) -> ProjectView<T> {
         let wanted = (project.clone(), key.id());
         let mut projects = lock(&self.projects);
-        // A rotated key or a deleted policy leaves an entry that nobody uses.
+        // A rotated key or a deleted policy leaves an unused entry.
         projects.retain(|key, shared| {
             let mut policies = lock(&shared.policies);
             if *key != wanted {
@@ -232,7 +231,7 @@ impl<T: Transport> Observer<T> {
             .clone()
     }
 
-    /// Forgets a policy that is gone.
+    /// Forgets a deleted policy.
     pub fn forget(&self, at: &PolicyRef) {
         lock(&self.projects).retain(|_, shared| {
             let mut policies = lock(&shared.policies);
@@ -319,13 +318,13 @@ pub struct ProjectView<T> {
 pub struct Polled {
     /// The list, or why there is none.
     pub listed: Listed,
-    /// True if it was fetched just now: the other policies do not know it yet.
+    /// True if it was fetched by this call: the other policies do not know it yet.
     pub fresh: bool,
 }
 
 impl<T: Transport> ProjectView<T> {
-    /// The list of sources, not older than `max_age`, unless the share of the key's limits has no room for another one. Whoever
-    /// comes first fetches it, the others share it.
+    /// The list of sources, not older than `max_age`, unless the share of the key's limits has no room for another one. The first caller fetches it,
+    /// the others share it.
     pub async fn poll(&self, max_age: SignedDuration, purpose: Purpose) -> Polled {
         let mut poll = self.shared.poll.lock().await;
         if let Some(listed) = self.usable(poll.as_ref(), max_age, purpose) {
@@ -335,14 +334,14 @@ impl<T: Transport> ProjectView<T> {
         loop {
             let is_large = self.shared.is_large.load(Ordering::Relaxed);
             let turns = &self.shared.turns;
-            // They fail only if they are closed, which nobody does.
+            // They fail only if they are closed, which never happens.
             let _alone = if is_large {
                 turns.large.acquire().await.ok()
             } else {
                 None
             };
             let _turn = turns.any.acquire().await;
-            // Others that use the key may have taken what there was room for meanwhile.
+            // Other users of the key may have used up the room since then.
             if let Some(listed) = self.usable(poll.as_ref(), max_age, purpose) {
                 let fresh = false;
                 return Polled { listed, fresh };
@@ -414,7 +413,7 @@ impl<T: Transport> ProjectView<T> {
         (is_young || must_do).then(|| listed.clone())
     }
 
-    /// Whether the share of the key's limits has room for so many calls at once.
+    /// Whether the share of the key's limits has room for this many calls at once.
     #[must_use]
     pub fn has_room(&self, purpose: Purpose, calls: usize) -> bool {
         self.shared.gate.has_room(purpose, calls, self.client.now())
@@ -475,7 +474,7 @@ impl<T: Transport> ProjectView<T> {
 
     fn note_changes(&self, sources: &Arc<Vec<Source>>, now: Timestamp) {
         let before = lock(&self.shared.last_list).replace((now, sources.clone()));
-        // An empty list where there were sources is not believed elsewhere either.
+        // An empty list where there were sources is not trusted elsewhere either.
         let before = before.filter(|_| !sources.is_empty());
         let before = before.as_ref().map(|(then, list)| (list.as_slice(), *then));
         lock(&self.shared.changes).note(before, sources, now);
@@ -498,7 +497,7 @@ impl<T: Transport> ProjectView<T> {
         lock(&self.shared.probes).retain(&listed, &schemas, &failed);
     }
 
-    /// Keeps what is known of tables that run or failed, and of others that were looked at and have not changed since.
+    /// Keeps what is known of tables that run or failed, and of others that were probed and have not changed since.
     fn note_rows(&self, sources: &[Source], now: Timestamp) {
         let is_first_list = lock(&self.shared.last_list).is_none();
         let mut seen = lock(&self.shared.seen);
@@ -583,9 +582,15 @@ impl<T: Transport> ProjectView<T> {
     }
 
     /// The completed runs that were read as proof that `PostHog` works.
+    /// Only of tables that are in `sources` by the same name: `PostHog` lists runs by it.
     #[must_use]
-    pub fn canaries(&self) -> Vec<Canary> {
-        lock(&self.shared.canaries).clone()
+    pub fn canaries(&self, sources: &[Source]) -> Vec<Canary> {
+        let mut canaries = lock(&self.shared.canaries).clone();
+        let rows = || sources.iter().flat_map(|source| &source.schemas);
+        canaries.retain(|canary| {
+            rows().any(|row| row.id == canary.schema_id && row.name == canary.name)
+        });
+        canaries
     }
 
     /// Sends one probe and remembers the answer; false if there was none. `row` is the table that it is about, if it is
@@ -695,13 +700,13 @@ impl<T: Transport> ProjectView<T> {
         self.client.now().duration_since(at).abs() < ASK_AGAIN
     }
 
-    /// Asks `PostHog` whether the key may write, by a call on `schema_id` that needs the scope and changes nothing. It
-    /// makes `PostHog` look into the customer's source, so it is made only while it can tell something new.
+    /// Asks `PostHog` whether the key may write, by a call on `schema_id` that needs the scope and changes nothing. It makes `PostHog` read the
+    /// customer's source, so it is made only while the answer is unknown.
     pub async fn ask_write_scope(&self, schema_id: &str) {
         {
             let mut known = lock(&self.shared.write_scope);
             let asked_lately = known.1.is_some_and(|at| self.is_recent(at));
-            // A key that lacks the scope is refused before anything is looked into: that costs little.
+            // A key that lacks the scope is refused before the source is read: that costs little.
             if known.0 == WriteScope::Granted || (known.0 == WriteScope::Unknown && asked_lately) {
                 return;
             }

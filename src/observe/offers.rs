@@ -1,4 +1,4 @@
-//! What the Secrets hold that `spec.credentials` names: read once for each pass, and shown nowhere.
+//! The content of the Secrets that `spec.credentials` names: read once per reconcile, and shown nowhere.
 
 use std::{collections::HashMap, fmt};
 
@@ -6,8 +6,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{api::policy::CredentialUse, posthog::ApiKey};
 
-/// The values by what they are wanted for, or why one is not to be had, in a sentence that names Secret and key. A value that one
-/// entry may use is not there for another.
+/// The values by their use, or why one is not available, in a sentence that names Secret and key. A value that one entry may use is not available to
+/// another.
 #[derive(Debug, Clone, Default)]
 pub struct Offers(HashMap<CredentialUse, Result<Offered, String>>);
 
@@ -35,7 +35,7 @@ impl Offers {
         self.0.insert(wanted, offered);
     }
 
-    /// The value for a use; none if nobody read it.
+    /// The value for a use; none if it was not read.
     #[must_use]
     pub fn get(&self, wanted: &CredentialUse) -> Option<Result<&Offered, &str>> {
         let found = self.0.get(wanted)?;

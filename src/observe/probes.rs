@@ -82,13 +82,13 @@ pub struct Probed<A> {
     pub answer: Result<A, PostHogError>,
     /// When it was last asked: later than `at` if that brought no answer.
     pub asked: Timestamp,
-    /// How often it was asked in vain since the last good answer.
+    /// How many times it was read without a good answer since the last one.
     pub in_vain: u32,
 }
 
 impl<A> Probed<A> {
-    /// An answer given at `at`, after the one `before`. A good answer outlives what only says that `PostHog` or the customer's
-    /// source could not answer just now.
+    /// An answer given at `at`, after the one `before`. A good answer is kept if the new one only says that `PostHog` or the customer's source could
+    /// not answer.
     #[must_use]
     pub fn new(at: Timestamp, answer: Result<A, PostHogError>, before: Option<Self>) -> Self {
         let in_vain = match &answer {
@@ -132,10 +132,10 @@ pub enum Found {
     Newest(Option<Timestamp>),
 }
 
-/// What came of a question about data: it may also not be possible, for the reason given.
+/// The result of a query about data: it may also not be possible, for the reason given.
 #[derive(Debug, Clone)]
 pub struct DataAnswer {
-    /// Start of the sync whose data was looked at.
+    /// Start of the sync whose data was checked.
     pub synced_at: Option<Timestamp>,
     /// What was found, or why the check cannot be made.
     pub found: Result<Found, String>,

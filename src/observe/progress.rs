@@ -1,4 +1,4 @@
-//! Does a run move? What two looks at it say.
+//! Does a run move? Compares two reads of it.
 
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +19,7 @@ type RowPrint = (Lax<CompactString>, Lax<Timestamp>, Lax<String>, Lax<bool>);
 #[derive(Debug, Clone)]
 pub struct Seen {
     print: RowPrint,
-    /// Since when its row has looked as it does, as far as this process saw.
+    /// Since when its row is unchanged, as far as this process saw.
     pub row_since: Timestamp,
     /// True while its row looks as it did in the first list that this process read: it may have looked so for long before.
     pub from_first_list: bool,
@@ -75,8 +75,8 @@ impl Seen {
         }
     }
 
-    /// Records the row at a later poll. A row that changed makes the last look worthless, not the mark: the mark
-    /// speaks of a job, and holds as long as that job is the newest.
+    /// Records the row at a later poll. A changed row invalidates the last read, but not the mark: the mark is about a job, and valid as long as that
+    /// job is the newest.
     pub fn row(&mut self, schema: &Schema, now: Timestamp) {
         let print = print(schema);
         if print.2 != self.print.2 {
@@ -95,12 +95,12 @@ impl Seen {
                 .get()
                 .is_some_and(|text| !text.is_empty());
             self.streak = self.streak.take().filter(|_| error_stays);
-            // A mark without a run counts from when the table said Running; one from before says nothing of now.
+            // A mark without a run begins when the table said Running; an earlier one says nothing about the current state.
             self.mark = self.mark.take().filter(|mark| mark.running);
         }
     }
 
-    /// Records a look.
+    /// Records a read.
     pub fn looked(&mut self, look: Look) {
         let (mark, frozen, unclear) = advance(self.mark.take(), &look, self.row_since);
         (self.mark, self.frozen, self.unclear) = (mark, frozen, unclear);
@@ -114,8 +114,7 @@ impl Seen {
         self.look = Some(look);
     }
 
-    /// The last look since the row changed whose runs could be read; else the last look. What cannot be read just now does not
-    /// undo what was known.
+    /// The last read since the row changed whose runs are known; else the last read. A read that fails does not undo what was known.
     #[must_use]
     pub fn readable(&self) -> Option<&Look> {
         self.readable.as_ref().or(self.look.as_ref())
@@ -142,7 +141,7 @@ fn print(schema: &Schema) -> RowPrint {
     )
 }
 
-/// The mark after `look`, whether nothing moved since it, and why that cannot be told.
+/// The mark after `look`, whether nothing moved since it, and why that is unknown.
 fn advance(
     mark: Option<Mark>,
     look: &Look,
@@ -164,7 +163,7 @@ fn advance(
     }
 }
 
-/// Where the table stands now, as a new mark; or why that cannot be told. What was there and is gone is no evidence.
+/// The current place of the table, as a new mark; or why that is unknown. A value that has disappeared is no evidence.
 fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Result<Mark, String> {
     let nothing = Mark {
         job_id: None,
@@ -217,9 +216,8 @@ fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Res
     })
 }
 
-/// Since when a run has stood where `look` found it: since the line that `PostHog` writes with each move, if that explains the last
-/// one; else no earlier than the look. Rows may move without a line: where the lines of the run do not add up to its rows, no time counts
-/// in which nobody watched the table.
+/// Since when a run has not moved: since the line that `PostHog` writes with each move, if that explains the last one; else no earlier than the read.
+/// Rows may move without a line: where the lines of the run do not add up to its rows, time in which the table was not watched is not included.
 fn stood_since(
     before: Option<&Mark>,
     look: &Look,
@@ -347,7 +345,11 @@ mod tests {
         let mut late = Seen::first(&schema(), at(LATER[1]));
         late.looked(look(LATER[2], "j1", "5", told(LATER[0])));
         let since = late.mark.map(|mark| mark.since);
-        assert_eq!(since, Some(at(LATER[0])), "its log tells of all its rows");
+        assert_eq!(
+            since,
+            Some(at(LATER[0])),
+            "its log accounts for all its rows"
+        );
         // Rows without a line: this instance does not write one with each move.
         seen.looked(look(LATER[2], "j1", "6", moved(LATER[0])));
         assert_eq!(seen.mark.as_ref().map(|m| m.since), Some(at(LATER[2])));

@@ -1,4 +1,4 @@
-//! What the error texts of one poll say. Each is read once, however many policies and judges ask; how, `diagnose` says.
+//! What the error texts of one poll say. Each is classified once for all policies; `diagnose` decides how.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ pub struct Reading {
     pub confidence: Confidence,
     /// The rule that decided.
     pub rule: &'static str,
-    /// True if the text only says that an HTTP API refused a request: for the key, or for what was asked for.
+    /// True if the text only says that an HTTP API refused a request: because of the key, or because of its object.
     pub is_bare_refusal: bool,
 }
 

@@ -89,7 +89,7 @@ impl Snapshot {
         self.runs.get(schema_id).map(Arc::as_ref)
     }
 
-    /// The table alone, if it was asked for since it has had its present error.
+    /// The table alone, if it was read since it has had its present error.
     #[must_use]
     pub fn detail(&self, schema_id: &str) -> Option<&SchemaDetail> {
         let probed = self.probes.details.get(schema_id)?;

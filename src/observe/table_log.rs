@@ -14,10 +14,10 @@ use crate::posthog::{
     wire::{Job, LogLine, LogPage},
 };
 
-/// A page of so many lines, or of a multiple, may have been cut by a limit of the instance's own, lower than the one that was asked for.
+/// A page of this many lines, or of a multiple, may have been cut by a limit of the instance's own, lower than the one in the request.
 const USUAL_LIMIT: usize = 50;
 
-/// Lines reach the log late and not in order: so much of what was read before is read again.
+/// Lines reach the log late and not in order: this much is read again.
 const LATE_LINES: SignedDuration = SignedDuration::from_mins(10);
 
 /// How far a run is, as far as its log says.
@@ -25,7 +25,7 @@ const LATE_LINES: SignedDuration = SignedDuration::from_mins(10);
 pub enum RunPhase {
     /// It reads from the source. The v2 pipeline does nothing else until its end.
     Extracting,
-    /// It has read everything, and the loader has not begun.
+    /// It has read everything, and the loader has not started.
     Queued,
     /// The loader works on its batches.
     Loading,
@@ -74,8 +74,8 @@ pub struct TableLog {
     pub vouched_at: Option<Timestamp>,
     /// When `PostHog` last could not tell, as it refused another start.
     pub doubted_at: Option<Timestamp>,
-    /// Whether the lines of the run add up to its rows, as they were when its log was read from its begin: then its rows have not moved
-    /// since the newest line, whoever watched.
+    /// Whether the lines of the run add up to its rows, as they were when its log was read from its begin: then its rows have not moved since the
+    /// newest line, even while nothing watched it.
     pub tells_all_rows: bool,
 }
 
@@ -116,7 +116,7 @@ impl TableLog {
             .await
             .map_err(|error| error.to_string())?;
         note_unfamiliar(client, &page);
-        // The newest line of before is asked for again.
+        // The newest known line is read again.
         if page.results.is_empty() && log.read_to.is_some() {
             return Err("the log is empty, but had lines before".to_owned());
         }
@@ -183,8 +183,8 @@ impl TableLog {
         Ok(may_be_cut)
     }
 
-    /// Whether the lines of the run in `page` add up to these rows, from its begin or from that of an attempt: one that does not resume
-    /// counts from zero again.
+    /// Whether the lines of the run in `page` add up to these rows, from its begin or from that of an attempt: one that does not resume begins at
+    /// zero again.
     fn adds_up_to(&self, rows: i64, page: &LogPage) -> bool {
         let own = page.results.iter().filter(|line| self.is_own(line));
         let dated = own.filter_map(|line| Some((*line.timestamp.get()?, line.message.get()?)));
@@ -206,7 +206,7 @@ impl TableLog {
     }
 
     fn take(&mut self, line: &LogLine, at: Timestamp) {
-        // A line whose text cannot be read was written by somebody all the same.
+        // A line whose text cannot be read is still a sign of life.
         let said = line.message.get().map_or(Line::Unknown, |text| read(text));
         if said.is_work() {
             newer(&mut self.worked, at, said);

@@ -55,16 +55,17 @@ impl UnknownLines {
         }
     }
 
-    /// How a line begins that was written after the run was last seen to extract, and may mark the end of that; none if there is none.
+    /// How the first line begins that was written after the run was last seen to extract, and may mark the end of that; none if there is none.
     #[must_use]
     pub fn unexplained(&self, words: &Words) -> Option<&str> {
         let is_detail = |kind: &String| {
             is_telling(kind) && (self.details.contains(kind) || words.details.contains(kind))
         };
-        let mut kinds = self.kinds.iter();
-        let newest =
-            kinds.find(|(kind, (_, last))| Some(*last) >= self.extracting && !is_detail(kind));
-        newest.map(|(kind, _)| kind.as_str())
+        let kinds = self.kinds.iter();
+        let open =
+            kinds.filter(|(kind, (_, last))| Some(*last) >= self.extracting && !is_detail(kind));
+        let first = open.min_by_key(|(_, (first, _))| *first);
+        first.map(|(kind, _)| kind.as_str())
     }
 }
 

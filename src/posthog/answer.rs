@@ -15,7 +15,7 @@ use super::{
 /// The answer to a call that was accepted.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// Nothing, or a sentence. Says that `PostHog` took the call, not that a run came of it.
+    /// Nothing, or a sentence. Says that `PostHog` accepted the call, not that a run started.
     Taken(Detail),
     /// The table as it is now.
     Schema(Box<SchemaDetail>),
@@ -23,7 +23,7 @@ pub enum Answer {
     Schemas(Vec<SchemaDetail>),
     /// The source as it is now; secrets are left out.
     Source(Box<Source>),
-    /// What became of the list of tables.
+    /// The change of the list of tables.
     Refreshed(Refreshed),
     /// Done, or failed: with 200, only the body tells.
     Done(Done),

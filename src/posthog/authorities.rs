@@ -1,4 +1,4 @@
-//! Certificate authorities that are trusted besides those of the machine: `--ca-file`.
+//! Certificate authorities that are trusted in addition to those of the machine: `--ca-file`.
 
 use std::path::{Path, PathBuf};
 
@@ -37,12 +37,12 @@ pub enum CaFileError {
     },
 }
 
-/// Certificate authorities that are trusted besides those of the machine. None, unless they were read from a file.
+/// Certificate authorities that are trusted in addition to those of the machine. None, unless they were read from a file.
 #[derive(Debug, Clone, Default)]
 pub struct Authorities(Vec<reqwest::Certificate>);
 
 impl Authorities {
-    /// Reads a PEM bundle. One damaged certificate spoils it: what trust rests on is not guessed.
+    /// Reads a PEM bundle. One damaged certificate makes it unusable: which authorities to trust is never guessed.
     pub fn read(path: &Path) -> Result<Self, CaFileError> {
         let bytes = std::fs::read(path).map_err(|source| CaFileError::Unreadable {
             path: path.to_owned(),

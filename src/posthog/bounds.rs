@@ -13,7 +13,7 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// What a page may have at most, and any number of tables: for whoever reads one project and ends.
+    /// The largest page, and any number of tables: for a command that reads one project and ends.
     fn default() -> Self {
         Self {
             page: MAX_LIST,

@@ -30,7 +30,7 @@ use crate::api::validated::Project;
 
 /// Sources asked for in one request. `PostHog` sends all tables of each.
 pub const PAGE_SIZE: usize = 100;
-/// Pages read at most: a list that never ends must not hold a poll for ever.
+/// Pages read at most: a list that never ends must not block a poll forever.
 const MAX_PAGES: usize = 100;
 /// Lines of a table's log asked for at once: the most that `PostHog` gives.
 pub const LOG_LINES: usize = 500;
@@ -112,14 +112,14 @@ impl KeyGate {
         }
     }
 
-    /// Whether the share has room for so many calls at once.
+    /// Whether the share has room for this many calls at once.
     pub fn has_room(&self, purpose: Purpose, calls: usize, now: Timestamp) -> bool {
         self.calls
             .quota()
             .is_none_or(|mut quota| quota.room(purpose, calls, now).is_ok())
     }
 
-    /// How long to wait before so many calls more, for the sake of the share.
+    /// How long to wait before this many more calls, so that the share lasts.
     pub fn pace(&self, purpose: Purpose, calls: usize, now: Timestamp) -> SignedDuration {
         self.calls
             .quota()
@@ -179,7 +179,7 @@ impl Gate {
     }
 }
 
-/// A project, a key, and how to reach them, for the length of one pass.
+/// A project, a key, and how to reach them, for one reconcile.
 pub struct Client<T> {
     transport: Arc<T>,
     project: Project,
@@ -197,8 +197,8 @@ impl<T> Client<T> {
     }
 }
 
-/// Most that this machine's clock and PostHog's may differ. Beyond it a run that moves would soon look as if it did not: every
-/// threshold compares a time of now with one of before.
+/// The largest difference allowed between this machine's clock and PostHog's. Beyond it, a run that moves would soon look as if it did not: every
+/// threshold compares the current time with an earlier one.
 pub const CLOCKS_AGREE: SignedDuration = SignedDuration::from_mins(5);
 
 /// Tells the time. Handed down from the controller, which alone may ask a clock.
@@ -240,8 +240,8 @@ impl<T: Transport> Client<T> {
         (self.clock)()
     }
 
-    /// Every source with its tables, unless they are more than `bounds` has room for. Pages are asked for by offset: `next` is never
-    /// followed, it could point anywhere.
+    /// Every source with its tables, unless they are more than `bounds` allows. Pages are requested by offset: `next` is never followed, because it
+    /// could point anywhere.
     pub async fn sources(&self, bounds: Bounds) -> Result<Vec<Source>, PostHogError> {
         const CALL: &str = "list sources";
         let mut sources: Vec<Source> = Vec::new();
@@ -261,7 +261,7 @@ impl<T: Transport> Client<T> {
                 source.schemas.shrink_to_fit();
             }
             let (got, count) = (page.results.len(), page.count);
-            // A source that was made meanwhile moves the others to the next page, where they would appear twice.
+            // A source that was created between two pages moves the others to the next page, where they would appear twice.
             sources.extend(
                 page.results
                     .into_iter()
@@ -409,7 +409,7 @@ impl<T: Transport> Client<T> {
         answer
     }
 
-    /// Whether runs can be cancelled here; none if that cannot be told. A GET cancels nothing: where the action exists, it is
+    /// Whether runs can be cancelled here; none if that is unknown. A GET cancels nothing: where the action exists, it is
     /// refused for its method (403 for a key, which an unknown action is not asked a scope for); where it does not, 404.
     pub async fn has_cancel(&self, schema_id: &str) -> Option<bool> {
         const CALL: &str = "check for cancel";
@@ -430,7 +430,7 @@ impl<T: Transport> Client<T> {
         Some(shows)
     }
 
-    /// GET of what `PostHog` has in its own database.
+    /// GET that `PostHog` answers from its own database.
     async fn read<A: DeserializeOwned>(
         &self,
         call: &'static str,
@@ -439,7 +439,7 @@ impl<T: Transport> Client<T> {
         self.decode(call, &self.send(get(call, self.path(rest))).await?)
     }
 
-    /// The same, of what is held against the time of now; an error too if the clocks of the two sides differ.
+    /// The same, for times that are compared with the current time; also an error if the clocks of the two sides differ.
     async fn read_dated<A: DeserializeOwned>(
         &self,
         call: &'static str,
@@ -450,7 +450,7 @@ impl<T: Transport> Client<T> {
         self.decode(call, &response)
     }
 
-    /// GET of what `PostHog` has to ask somebody else for.
+    /// GET for which `PostHog` asks the source or its vendor.
     async fn read_live<A: DeserializeOwned>(
         &self,
         call: &'static str,
@@ -463,7 +463,7 @@ impl<T: Transport> Client<T> {
         self.decode(call, &self.send(request).await?)
     }
 
-    /// POST that only reads, of what `PostHog` has to ask somebody else for.
+    /// POST that only reads, for which `PostHog` asks the source or its vendor.
     async fn ask<A: DeserializeOwned>(
         &self,
         call: &'static str,

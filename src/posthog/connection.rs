@@ -7,7 +7,7 @@ use rustls::{CertificateError, pki_types::UnixTime};
 
 use super::redact;
 
-/// Longest text of what the libraries say.
+/// Longest text from the libraries.
 const SAID: usize = 300;
 
 /// What went wrong on the way to a host; `proxy` is what the way leads through.
@@ -73,7 +73,7 @@ fn certificate_error(error: &reqwest::Error) -> Option<&CertificateError> {
     None
 }
 
-/// What an error wraps. An `io::Error` passes over that when it is asked for its source.
+/// What an error wraps. `io::Error::source` skips it.
 fn within<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error.downcast_ref::<io::Error>() {
         Some(io) => io.get_ref().map(|wrapped| wrapped as _),

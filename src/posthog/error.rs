@@ -12,7 +12,7 @@ pub const KEYS_WITHOUT_SCOPES: &str = "This PostHog is from about August 2025 or
 /// Why a call gave no usable answer. Every text in it is redacted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PostHogError {
-    /// The request provably did not leave: DNS, connection or TLS failed.
+    /// The request was certainly not sent: DNS, connection or TLS failed.
     #[error("{call}: no connection to {host}: {reason}")]
     NotSent {
         /// Which call.
@@ -91,8 +91,8 @@ impl PostHogError {
         matches!(self, Self::Refused { status: 403, detail, .. } if detail.contains(scope))
     }
 
-    /// True if the action is closed to API keys with scopes. `PostHog` of August 2025 says this of every action on sources and
-    /// tables, with whatever scope; one of today of what it never opens to keys.
+    /// True if the action is closed to API keys with scopes. `PostHog` of August 2025 answers this for every action on sources and tables, with any
+    /// scope; today's for actions that it never opens to keys.
     #[must_use]
     pub fn is_closed_to_keys(&self) -> bool {
         matches!(self, Self::Refused { status: 403, detail, .. }

@@ -40,7 +40,7 @@ impl Gates {
     }
 }
 
-/// A key that no policy uses any more leaves its gate to nobody.
+/// The gate of a key that no policy uses any more has no other owner.
 fn in_use(gate: &Arc<KeyGate>) -> bool {
     Arc::strong_count(gate) > 1
 }

@@ -1,8 +1,8 @@
-//! Where an API key may be sent, and a notification: only to hosts on the operator's lists.
+//! Where an API key or a notification may be sent: only to hosts on the operator's lists.
 //!
-//! Whoever may edit a policy decides its host; without this list they could have the key of a namespace sent anywhere. Entries
-//! are exact, so one for a private address, or for a name that leads to one, is the wish of whoever runs the operator; and a name
-//! that is made to lead elsewhere has no certificate there.
+//! Anyone who may edit a policy decides its host; without this list they could have the key of a namespace sent anywhere. Entries are exact: only the
+//! administrator of the operator can allow a private address, or a name that resolves to one. And a name that is redirected elsewhere has no
+//! certificate there.
 
 use crate::api::host::Host;
 

@@ -114,7 +114,7 @@ impl HttpTransport {
         key: &ApiKey,
         request: &Request,
     ) -> Result<Response, TransportError> {
-        // Checked here too, at the last line before the network, whatever a caller forgot.
+        // Checked here too, at the last line before the network, in case a caller forgot it.
         self.hosts
             .check(host)
             .map_err(|e| TransportError::NotSent(e.to_string()))?;

@@ -30,7 +30,7 @@ pub struct ApiKey {
     id: KeyId,
 }
 
-/// Tells two keys apart without showing either. Lives in memory only.
+/// Distinguishes two keys without showing either. Lives in memory only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyId([u8; 16]);
 
@@ -61,7 +61,7 @@ impl ApiKey {
         self.id
     }
 
-    /// Tells two texts apart without showing either, to whoever does not have this key: an HMAC-SHA-256 (RFC 2104).
+    /// Distinguishes two texts without showing either to anyone who does not have this key: an HMAC-SHA-256 (RFC 2104).
     #[must_use]
     pub fn hmac(&self, text: &[u8]) -> String {
         let key = self.secret.expose_secret().as_bytes();

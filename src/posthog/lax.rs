@@ -139,7 +139,7 @@ impl<'de, T: Scalar> Visitor<'de> for LaxVisitor<T> {
     }
 }
 
-/// An id: a string that is not empty. Without it a row cannot be told from another, and the answer is not usable.
+/// An id: a string that is not empty. Without it a row cannot be distinguished from another, and the answer is not usable.
 pub fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let id = String::deserialize(deserializer)?;
     // An id becomes part of a URL path; PostHog's are UUIDs.

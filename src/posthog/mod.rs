@@ -1,4 +1,4 @@
-//! How do we speak to `PostHog`?
+//! How do we call `PostHog`?
 //!
 //! Wire types, the client with its reading calls, errors, the guard over hosts, redaction. The calls that write are only
 //! described here (`write`, `answer`): they are sent in `execute/calls.rs` and need a permit. Nothing in this folder knows Kubernetes or a policy.

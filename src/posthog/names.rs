@@ -98,7 +98,7 @@ mod tests {
 
     const HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 
-    /// A DNS server, and the names that were asked for.
+    /// A DNS server, and the names that were queried.
     struct Server {
         port: u16,
         asked: Arc<Mutex<Vec<String>>>,

@@ -9,7 +9,7 @@ use super::{
     wire::{Schema, Source, Table},
 };
 
-/// A table alone, with what the list leaves out.
+/// A table alone, with the fields that the list omits.
 #[derive(Debug, Clone, Deserialize)]
 pub struct SchemaDetail {
     /// What the list says of it, too.
@@ -133,7 +133,7 @@ pub struct WebhookInfo {
     pub hog_function: Option<HogFunction>,
     /// Its inputs by name, never with a secret value; an older `PostHog` does not tell.
     pub inputs: Value,
-    /// The vendor's side; null if the source cannot tell or may not read it: unknown, not broken.
+    /// The vendor's side; null if the source does not know it or may not read it: unknown, not broken.
     pub external_status: Option<ExternalStatus>,
     /// Events of enabled tables that the vendor does not send.
     pub missing_events: Option<Vec<String>>,
@@ -147,7 +147,7 @@ impl WebhookInfo {
         (!reason.is_empty()).then_some(reason)
     }
 
-    /// Whether an input has a value; none if the answer does not tell of inputs.
+    /// Whether an input has a value; none if the answer does not contain inputs.
     #[must_use]
     pub fn has_input(&self, name: &str) -> Option<bool> {
         Some(self.inputs.as_object()?.get(name).is_some_and(is_set))
@@ -224,7 +224,7 @@ pub struct ExternalStatus {
 pub struct CdcStatus {
     /// Whether it is switched on.
     pub enabled: Lax<bool>,
-    /// `posthog` or `self_managed`: who looks after slot and publication.
+    /// `posthog` or `self_managed`: who manages slot and publication.
     pub management_mode: Lax<String>,
     /// The replication slot.
     pub slot_name: Lax<String>,
@@ -248,7 +248,7 @@ pub struct CdcStatus {
 /// nor rights, and a publication only if it knows who manages it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct CdcCheck {
-    /// Who looks after slot and publication; none if it is not known.
+    /// Who manages slot and publication; none if it is not known.
     #[serde(
         rename = "cdc_management_mode",
         skip_serializing_if = "Option::is_none"
@@ -265,7 +265,7 @@ pub struct CdcCheck {
 }
 
 impl CdcCheck {
-    /// Of all that change data capture of a source needs; `status` is how it stands, as far as that is known.
+    /// Everything that change data capture of a source needs; `status` is its current state, as far as it is known.
     #[must_use]
     pub fn of(source: &Source, status: Option<&CdcStatus>) -> Self {
         let captured = (source.schemas.iter())

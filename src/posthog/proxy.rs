@@ -61,7 +61,7 @@ pub fn is_exempt(url: &str) -> bool {
     way(&exceptions, url).is_none()
 }
 
-/// Without what the proxy is told of who asks.
+/// Without the credentials for the proxy.
 fn way(matcher: &Matcher, url: &str) -> Option<String> {
     let proxy = matcher.intercept(&url.parse().ok()?)?;
     let uri = proxy.uri();

@@ -1,7 +1,7 @@
-//! The operator's own share of what `PostHog` allows one API key: the rest is for whoever else uses it.
+//! The operator's own share of the rate limits of one API key: the rest is for other users of the key.
 //!
-//! The share is a hard limit for all calls with the key, over all projects. Below it, what can wait makes room for what cannot:
-//! closer questions stop first, then polls and looks, and what is left is for repairs that are under way.
+//! The share is a hard limit for all calls with the key, over all projects. Below it, what can wait makes room for what cannot: probes stop first,
+//! then polls, and the rest is reserved for remediations in progress.
 
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// So many percent, from 1 to 100.
+    /// In percent, from 1 to 100.
     #[must_use]
     pub fn percent(percent: u32) -> Self {
         Self {
@@ -29,7 +29,7 @@ impl Share {
         }
     }
 
-    /// The same in a time that goes by so many times faster: for demos and tests on this machine.
+    /// The same in a time that runs faster by this factor: for demos and tests on this machine.
     #[must_use]
     pub fn faster_by(self, factor: u32) -> Self {
         let faster = i32::try_from(factor.max(1)).unwrap_or(i32::MAX);
@@ -66,11 +66,11 @@ impl KeyLimits {
 /// What a call is for: what may wait leaves a part of the share to what may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Closer questions: up to three fifths of the share.
+    /// Probes: up to three fifths of the share.
     Probe,
-    /// Polls, and looks at what may be in trouble: up to four fifths.
+    /// Polls, and reads of tables that may have failed: up to four fifths.
     Poll,
-    /// What an incident under way needs: all of it.
+    /// What an open incident needs: all of it.
     Repair,
 }
 
@@ -132,8 +132,8 @@ impl Quota {
         Ok(())
     }
 
-    /// Whether there is room for so many calls at once, or when there will be. More than ever fit are let pass when all of the
-    /// part is free.
+    /// Whether there is room for this many calls at once, or when there will be. More calls than the part can ever hold may start when all of it is
+    /// free.
     pub fn room(
         &mut self,
         purpose: Purpose,
@@ -146,15 +146,14 @@ impl Quota {
             let part = purpose.part(share);
             let recent = self.within(window, now);
             let too_many = (recent + calls.min(part)).checked_sub(part + 1)? + 1;
-            // So many of the oldest in the window must leave it first.
+            // This many of the oldest in the window must leave it first.
             let last = self.sent.get(self.sent.len() - recent + too_many - 1)?;
             last.checked_add(window).ok()
         });
         free_at.max().map_or(Ok(()), Err)
     }
 
-    /// How long to wait before so many calls more, so that what is left of the hour's share lasts: nothing while half of it is
-    /// left.
+    /// How long to wait before this many more calls, so that the rest of the hour's share lasts: no wait while half of it is left.
     pub fn pace(&mut self, purpose: Purpose, calls: usize, now: Timestamp) -> SignedDuration {
         self.forget(now);
         let part = purpose.part(self.in_hour);

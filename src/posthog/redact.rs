@@ -1,7 +1,7 @@
-//! Makes texts from outside fit to be shown: secrets masked, what is not seen escaped, length capped.
+//! Makes texts from outside safe to show: secrets masked, invisible characters escaped, length capped.
 //!
-//! `PostHog` masks most secrets in the errors of tables, but not in those of jobs, and it passes on what databases and
-//! vendors say. Every text that came from outside goes through [`text`] before it reaches status, an event or a log.
+//! `PostHog` masks most secrets in the errors of tables, but not in those of jobs, and it forwards messages of databases and vendors. Every text from
+//! outside goes through [`text`] before it reaches status, an event or a log.
 
 use std::sync::LazyLock;
 
@@ -9,17 +9,17 @@ use regex::Regex;
 
 use super::visible::{is_visible, is_visible_first};
 
-/// What stands in place of a secret.
+/// What replaces a secret.
 pub const MASK: &str = "***";
 
-/// Patterns of secrets, each with what takes its place. Order matters: the specific ones come first.
+/// Patterns of secrets, each with its replacement. Order matters: the specific ones come first.
 const PATTERNS: [(&str, &str); 9] = [
     // PEM blocks, also cut off ones.
     (
         r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)",
         MASK,
     ),
-    // What stands before the host in URLs of any scheme; a password may itself contain an @.
+    // User and password in URLs of any scheme; a password may itself contain an @.
     (r"://[^\s/]*@", "://***@"),
     // Keys that name themselves: PostHog, Stripe, Slack, GitHub, Google, AWS, Shopify, Databricks.
     (
@@ -58,7 +58,7 @@ static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Longest input that is looked at, in bytes: the patterns run over no more than this.
+/// Longest input that is read, in bytes: the patterns run over no more than this.
 const LOOKED_AT: usize = 16 * 1024;
 
 /// `raw` without secrets, on one line, at most `cap` characters; those that are not seen are escaped.
@@ -110,7 +110,7 @@ pub fn one_line(raw: &str, cap: usize) -> String {
     line
 }
 
-/// True for what separates words. Of what separates lines only that which files and terminals have.
+/// True for characters that separate words. Of line separators, only those that files and terminals use.
 const fn is_space(c: char) -> bool {
     c.is_whitespace() && !matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}')
 }

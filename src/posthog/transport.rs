@@ -81,7 +81,7 @@ pub struct Response {
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransportError {
-    /// The request provably did not leave.
+    /// The request was certainly not sent.
     NotSent(String),
     /// The request may have left.
     NoAnswer(String),
@@ -100,7 +100,7 @@ pub trait Transport: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Response, TransportError>> + Send;
 }
 
-/// Longest wait that is believed of a `Retry-After`.
+/// Longest `Retry-After` that is respected.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// Reads a `Retry-After` header: seconds or an HTTP date. Absurd values are cut to one hour, unreadable ones are none.

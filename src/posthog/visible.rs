@@ -42,7 +42,7 @@ const fn is_blank(c: char) -> bool {
     )
 }
 
-/// `text`, of one or more lines, with what is not seen escaped. The colours that this program gives it stay.
+/// `text`, of one or more lines, with invisible characters escaped. The colours that this program gives it stay.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c, into| _ = write!(into, "{}", c.escape_unicode()))
@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// Each with what it is.
+    /// Each with its kind.
     const HIDDEN: [(char, &str); 45] = [
         ('\0', "null"),
         ('\u{1b}', "escape"),

@@ -89,7 +89,7 @@ impl Source {
     }
 }
 
-/// A table ("schema" in `PostHog`'s terms), as it stands in a row of the sources list and alone.
+/// A table ("schema" in `PostHog`'s terms), as in a row of the sources list and alone.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Schema {
     /// UUID.
@@ -109,7 +109,7 @@ pub struct Schema {
     /// Text of the last error. Not cleared before the next success: only to be trusted beside `Failed`.
     #[serde(default)]
     pub latest_error: Lax<String>,
-    /// How it is synced: `full_refresh`, `incremental`, `append`, `webhook`, `cdc`, `xmin`; null if nobody has set it up.
+    /// How it is synced: `full_refresh`, `incremental`, `append`, `webhook`, `cdc`, `xmin`; null if it has not been set up.
     #[serde(default)]
     pub sync_type: Lax<CompactString>,
     /// How often it is synced, in `PostHog`'s words; see [`Schema::frequency`].
@@ -123,7 +123,7 @@ pub struct Schema {
 /// The table that a schema's rows are kept in.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Table {
-    /// UUID. Another one after the table was deleted and imported anew.
+    /// UUID. A new one after the table was deleted and reimported.
     #[serde(default)]
     pub id: Lax<String>,
     /// Rows in it.
@@ -134,7 +134,7 @@ pub struct Table {
 /// What claims to have happened later than this after now tells nothing: some clock is wrong.
 pub const BELIEVED_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
 
-/// Longest interval between syncs that is believed: a year.
+/// Longest interval between syncs that is accepted: a year.
 const MOST_MINUTES: i64 = 366 * 24 * 60;
 
 /// The ways in which a table can be synced that this version knows.
@@ -152,7 +152,7 @@ const SYNC_TYPES: [&str; 6] = [
 pub enum SchemaStatus {
     /// Never run, or its data was deleted.
     Never,
-    /// A run is in progress, or `PostHog` believes so.
+    /// A run is in progress, at least according to `PostHog`.
     Running,
     /// The last run completed.
     Completed,
@@ -187,7 +187,7 @@ impl Schema {
             .then(|| SignedDuration::from_mins(minutes))
     }
 
-    /// When its last success began, as far as that can be believed: a time to come is another clock's.
+    /// When its last success began; none if that time is in the future: then it is another clock's.
     #[must_use]
     pub fn synced_at(&self, now: Timestamp) -> Option<Timestamp> {
         let at = self.last_synced_at.get().copied();
@@ -234,7 +234,7 @@ impl Schema {
         self.sync_type.get().is_some_and(|own| own == method)
     }
 
-    /// True if it shows an error, of whatever time.
+    /// True if it shows an error, even an old one.
     #[must_use]
     pub fn has_error(&self) -> bool {
         let text = self.latest_error.get();
@@ -280,7 +280,7 @@ pub struct Job {
     /// When it ended; null while it runs.
     #[serde(default)]
     pub finished_at: Lax<Timestamp>,
-    /// How it stands.
+    /// Its status.
     #[serde(default)]
     pub status: Lax<String>,
     /// Its table.
@@ -450,7 +450,7 @@ pub struct ErrorBody {
 }
 
 impl ErrorBody {
-    /// The sentence in it, wherever it stands.
+    /// The sentence in it, at any position.
     #[must_use]
     pub fn text(self) -> Option<String> {
         let first = |errors: serde_json::Value| match errors {

@@ -1,8 +1,8 @@
-//! The calls that write: what each may say, and how it stands on the wire.
+//! The calls that write: what each may contain, and its form on the wire.
 //!
-//! A closed list. What `PostHog` could do and the operator never does cannot be said here: switching a table off, deleting a
-//! source or a table, switching change data capture on or off, saying where a source is reached. To name a call is not to
-//! be allowed to send it: that takes a permit of `decide/safety.rs`.
+//! A closed list. Calls that the operator never sends cannot be expressed here: switching a table off, deleting a source or a table, switching change
+//! data capture on or off, changing where a source is reached. A call that exists here may still not be sent: that takes a permit of
+//! `decide/safety.rs`.
 
 use std::time::Duration;
 
@@ -19,21 +19,21 @@ use super::{
 /// A call that writes, with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 pub enum Write {
-    /// Cancels whatever run of the table is newest when it arrives. 200 with an empty body, or with a sentence if there was
-    /// no run and only the status was put right. The job is Failed at once; its workflow may live on, for ever.
+    /// Cancels the run of the table that is newest when it arrives. 200 with an empty body, or with a sentence if there was no run and only the
+    /// status was corrected. The job is Failed at once; its workflow may continue, even forever.
     #[strum(serialize = "cancel")]
     Cancel {
         /// The table.
         schema_id: String,
     },
-    /// Asks for a run. 200 says nothing: beside a run in flight the wish is dropped. Also of a table that is switched off.
-    /// 400 `Monthly sync limit reached` while any table of the project is Paused, whatever the bill says.
+    /// Requests a run. 200 proves nothing: while a run is in flight, the request is dropped. Works for a table that is switched off, too. 400
+    /// `Monthly sync limit reached` while any table of the project is Paused, regardless of the bill.
     #[strum(serialize = "reload")]
     Reload {
         /// The table.
         schema_id: String,
     },
-    /// Wipes and reimports the table. A 400 may leave it armed, invisibly: the next run then wipes it.
+    /// Wipes and reimports the table. A 400 may leave a reset pending, which no field shows: the next run then wipes it.
     #[strum(serialize = "resync")]
     Resync {
         /// The table.
@@ -45,7 +45,7 @@ pub enum Write {
         /// The table.
         schema_id: String,
     },
-    /// Changes how a table is synced. Some changes wipe it, and a 400 may leave that armed.
+    /// Changes how a table is synced. Some changes wipe it, and a 400 may leave such a reset pending.
     #[strum(serialize = "change table")]
     PatchSchema(SchemaPatch),
     /// Changes several tables of one source. A 400 may come after some of them were changed.
@@ -65,7 +65,7 @@ pub enum Write {
         /// What changes.
         job_inputs: Inputs,
     },
-    /// Reads the source's list of tables anew and deletes what `PostHog` has of those that vanished.
+    /// Rereads the source's list of tables and deletes what `PostHog` has of those that vanished.
     #[strum(serialize = "refresh tables")]
     RefreshSchemas {
         /// The source.
@@ -91,8 +91,8 @@ pub enum Write {
         /// The source.
         source_id: String,
     },
-    /// Resets every captured table, to be imported from its beginning, then makes slot and publication anew. Where the database
-    /// refuses that, it answers 400, and the tables are reset all the same. 409 while another repair is under way.
+    /// Resets every captured table, to be imported from its beginning, then recreates slot and publication. Where the database refuses that, it
+    /// answers 400, and the tables are still reset. 409 while another repair is in progress.
     #[strum(serialize = "repair CDC")]
     RepairCdc {
         /// The source.
@@ -115,7 +115,7 @@ pub struct SchemaPatch {
     pub primary_key_columns: Option<Vec<String>>,
 }
 
-/// The sync types between which a webhook that is registered anew has to go.
+/// The sync types that a webhook table takes while its webhook is registered again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum NewSyncType {
@@ -153,13 +153,13 @@ pub enum FieldType {
 }
 
 impl NewSyncType {
-    /// Reads `PostHog`'s word for it; none for one between which the operator does not go.
+    /// Parses `PostHog`'s name; none for a type that the operator does not use.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         word.parse().ok()
     }
 
-    /// `PostHog`'s word for it.
+    /// `PostHog`'s name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -167,13 +167,13 @@ impl NewSyncType {
 }
 
 impl FieldType {
-    /// Reads `PostHog`'s word for it; none for a type that this version does not know.
+    /// Parses `PostHog`'s name; none for a type that this version does not know.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         word.parse().ok()
     }
 
-    /// `PostHog`'s word for it.
+    /// `PostHog`'s name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -212,7 +212,7 @@ impl SchemaPatch {
     }
 }
 
-/// The refusals of a repair that come before it resets the tables. By any other, they are to be imported anew already.
+/// The refusals of a repair that come before it resets the tables. After any other, they are already to be reimported.
 fn is_refused_unrepaired(refusal: &str) -> bool {
     const BEFORE_ANY_EFFECT: [&str; 4] = [
         "cdc is not enabled on this source",

@@ -137,21 +137,23 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
         since: *since,
         advice: advice.with_operator.to_owned(),
         action: fits.or(remedy.action()),
-        next_action: next_action.unwrap_or_else(|| by_hand(remedy).to_owned()),
+        next_action: next_action
+            .unwrap_or_else(|| without_action(remedy, table.is_none()).to_owned()),
         schema_id,
     }
 }
 
-/// What the operator does about a cause when nothing is planned or held.
-const fn by_hand(remedy: Remedy) -> &'static str {
+/// What is said of a cause when nothing is planned, held or proposed.
+const fn without_action(remedy: Remedy, is_of_source: bool) -> &'static str {
     match remedy {
         Remedy::Safe(Action::ApplyCredentials) => {
             "No automatic remediation: spec.credentials has no credentials for this source that could be sent."
         }
         Remedy::Safe(_) => "No automatic remediation yet: not all of its conditions are met.",
-        Remedy::NeedsApproval(_) => {
-            "No automatic remediation: the action could lose data, so this version of the operator leaves it to a person."
+        Remedy::NeedsApproval(_) if is_of_source => {
+            "No proposal: the tables of this source fail in the same way, so the source is the more likely problem. Check it first."
         }
+        Remedy::NeedsApproval(_) => "No proposal yet: not all of its conditions are met.",
         Remedy::Nothing => "No automatic remediation.",
     }
 }

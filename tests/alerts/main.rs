@@ -3,7 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that cannot go on has failed"
+    reason = "a test that cannot continue has failed"
 )]
 
 mod matchers;
@@ -67,7 +67,7 @@ fn queries() -> Vec<String> {
         .collect()
 }
 
-/// The metrics of docs/metrics.md, which is held against the code by a test beside it.
+/// The metrics of docs/metrics.md, which another test compares with the code.
 fn documented_metrics() -> BTreeSet<String> {
     let docs = read("docs/metrics.md");
     let rows = docs.lines().filter_map(|line| line.strip_prefix("| `"));
@@ -236,7 +236,7 @@ fn every_value_of_a_label_that_rules_and_dashboard_ask_for_exists() {
                 asked += 1;
                 assert!(
                     known.contains(value),
-                    "{} is never {value:?} in {}, which is asked for in\n{expression}\nKnown: {known:?}",
+                    "{} is never {value:?} in {}, which is required in\n{expression}\nKnown: {known:?}",
                     matcher.label,
                     matcher.metric
                 );

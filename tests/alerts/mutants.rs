@@ -56,7 +56,7 @@ fn how_long_a_rule_waits_and_each_value_that_it_names_is_held_by_its_test() {
             tried += 1;
             match is_content(folder.path(), &["test", "rules", "test.yaml"]) {
                 Ok(()) => survived.push(format!("{alert} with {altered}")),
-                // Nothing else may have gone wrong.
+                // Nothing else may have failed.
                 Err(said) => assert!(said.contains("FAILED"), "{said}"),
             }
         }

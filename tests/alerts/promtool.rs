@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-/// Runs promtool in `folder`; panics with what it says unless it is content.
+/// Runs promtool in `folder`; panics with its output if it fails.
 pub fn promtool(folder: &Path, args: &[&str]) {
     if let Err(said) = is_content(folder, args) {
         panic!("promtool {args:?}\n{said}");

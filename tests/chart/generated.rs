@@ -106,7 +106,7 @@ fn every_value_is_in_the_documentation_with_its_default() {
     for (path, _) in rows {
         assert!(
             known.contains(path),
-            "docs/install.md speaks of {path}, which is no value"
+            "docs/install.md lists {path}, which is no value"
         );
     }
 }

@@ -172,7 +172,7 @@ const CHANGES: [(&str, &str, &str); 3] = [
     (
         "templates/admission-status.yaml",
         "only the operator's ServiceAccount may write",
-        "nobody else writes",
+        "there is no other writer",
     ),
     (
         "templates/rbac-policies.yaml",
@@ -238,7 +238,10 @@ fn an_upgrade_installs_the_crd_the_admission_policies_and_the_rights_of_the_new_
 
     // Back to the older operator, with the newer CRD.
     Release::of(&plane, older.path()).upgrade(&["namespaces={data}", "crds.install=false"]);
-    assert!(installed().contains("at the last poll") && installed().contains("nobody else writes"));
+    assert!(
+        installed().contains("at the last poll")
+            && installed().contains("there is no other writer")
+    );
     assert_eq!(names(&plane, "wsp"), ["data/p"]);
 
     // And upgraded again: the CRD, which was kept, belongs to the release again.

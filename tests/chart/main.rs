@@ -1,10 +1,10 @@
-//! The chart: the real helm renders and installs it on a real API server, and the operator runs with what it rendered.
+//! The chart: the real helm renders and installs it on a real API server, and the operator runs with the rendered arguments.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::doc_markdown,
-    reason = "a test that cannot go on has failed"
+    reason = "a test that cannot continue has failed"
 )]
 
 mod generated;

@@ -28,7 +28,7 @@ pub struct Row {
     #[serde(default)]
     source_type: Option<String>,
     cause: RootCause,
-    /// The file that it stands in.
+    /// The file that contains it.
     #[serde(skip)]
     pub family: String,
 }

@@ -1,14 +1,14 @@
-//! The classifier of error texts against corpora of labelled texts, and against texts that nobody would write.
+//! The classifier of error texts against corpora of labelled texts, and against texts that no vendor would write.
 //!
-//! `seen` holds the texts that the rules were written with, `held-out` texts that nobody who writes rules may look at, and
+//! `seen` holds the texts that the rules were written with, `held-out` texts that an author of rules must not read, and
 //! `wordings` what drivers and vendors are known to say, one wording a row: it backs phrases and measures nothing.
-//! The misses among those are printed only if `SHOW_HELD_OUT_MISSES` is set, so that nobody tunes the rules on them by accident.
+//! The misses among those are printed only if `SHOW_HELD_OUT_MISSES` is set, so that rules are not tuned on them by accident.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a test that cannot go on has failed"
+    reason = "a test that cannot continue has failed"
 )]
 
 mod corpus;
@@ -73,7 +73,7 @@ fn every_known_wording_is_read_as_its_rule_says() {
     for miss in &score.misses {
         println!("{miss}");
     }
-    assert!(score.total > 2000, "the wordings have gone");
+    assert!(score.total > 2000, "the wordings are missing");
     assert!(score.misses.is_empty());
 }
 
@@ -99,7 +99,7 @@ fn texts_that_the_rules_never_saw_are_read_rightly() {
                 .iter()
                 .for_each(|miss: &Miss| println!("{miss}"));
         }
-        assert!(score.total >= least, "the held-out texts have gone");
+        assert!(score.total >= least, "the held-out texts are missing");
         assert!(score.accuracy() >= floor, "{name}: {:.4}", score.accuracy());
         assert_eq!(score.unsafe_misses(), 0, "a wrong guess leads to an action");
     }

@@ -1,4 +1,4 @@
-//! What is fuzzed, and what holds whatever comes in.
+//! What is fuzzed, and what must hold for any input.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -66,7 +66,7 @@ fn what_posthog_answers_is_read_or_refused() {
 fn log_lines(input: &[u8]) {
     for line in String::from_utf8_lossy(input).lines() {
         let read = run_log::read(line);
-        // What nobody knows is work: a run of which it is the newest line is no silent one.
+        // An unknown line is work: a run whose newest line is unknown is not silent.
         assert!(read != run_log::Line::Unknown || read.is_work());
     }
     if let Some(page) = decoded::<LogPage>(input)
@@ -175,7 +175,7 @@ fn policy_files(input: &[u8]) {
         &edited.as_bytes()[place + added..],
         &text.as_bytes()[place..]
     );
-    // What another reader finds in it is what was there before, and the annotation.
+    // Another reader finds in it its former content, and the annotation.
     let read = |text: &str| serde_saphyr::from_multiple::<Value>(text).ok();
     let (Some(mut before), Some(after)) = (read(text), read(&edited)) else {
         return;

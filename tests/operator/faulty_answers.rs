@@ -255,7 +255,7 @@ fn half_blind(path: &str, kind: FaultKind) {
                 .iter()
                 .any(|f| f.schema == "public.orders" && !is_stuck(f))
     });
-    wait_until_within(PATIENCE, &format!("more looks that meet {what}"), || {
+    wait_until_within(PATIENCE, &format!("more reads that meet {what}"), || {
         let met = met(&env);
         if met >= 3 {
             Ok(())

@@ -116,7 +116,7 @@ fn wrong_flags_exit_with_2_and_say_what_is_allowed() {
     }
 }
 
-/// Whoever collects the log parses each line of it, and the last one says why a container ended.
+/// A log collector parses each line, and the last one says why a container ended.
 #[test]
 fn what_prevents_a_start_is_an_object_in_a_json_log() {
     let rows: [(&[&str], &str, i32, &str); 3] = [

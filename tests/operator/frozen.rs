@@ -39,11 +39,12 @@ enum Frozen {
 
 const PLACES: [Frozen; 3] = [Frozen::Before, Frozen::During, Frozen::After];
 
+/// Half of the tables are healthy: if most of a source failed alike, no resync would be proposed.
 fn scenario() -> String {
     let table = "status: Failed, rows: 70, last_synced_ago: 40h, last_run_ago: 2h, frequency: 30day, \
-        latest_error: Cannot convert value to int64, then: {completes: {after: 1s, rows: 70}}";
+        latest_error: 'Source column type changed: amount was int64 and is now string', then: {completes: {after: 1s, rows: 70}}";
     format!(
-        "sources: [{{type: Postgres, prefix: prod, schemas: [{{name: t, copies: {ROUNDS}, {table}}}, {{name: z, frequency: 30day, last_synced_ago: 1h}}]}}]"
+        "sources: [{{type: Postgres, prefix: prod, schemas: [{{name: t, copies: {ROUNDS}, {table}}}, {{name: z, copies: {ROUNDS}, frequency: 30day, last_synced_ago: 1h}}]}}]"
     )
 }
 
@@ -169,7 +170,7 @@ fn freeze(leader: &Side, place: Frozen, told: &Told, id: &str) {
             continue;
         }
         last = Instant::now();
-        // It has no answer of PostHog, so that whatever it waits for at the API server is not that of the intent.
+        // It has no answer of PostHog, so its pending request to the API server is not that of the intent.
         leader.api.open();
         if place == Frozen::During && phase == Phase::Approved {
             leader.api.close();
@@ -187,7 +188,7 @@ fn round(leader: &Side, other: &Side, place: Frozen, told: &Told, env: &Env, pro
     env.kubectl(&["annotate", "wsp", "p", &format!("{APPROVE}{id}=ann")]);
     freeze(leader, place, told, id);
     other.wait_until_leads(true);
-    // The intent of which nobody knows what came is nobody's to repeat.
+    // An intent whose outcome is unknown must not be repeated by any replica.
     let sent = usize::from(place == Frozen::Before);
     wait_until("the call of the other", || {
         let count = env.count("POST", &path);
@@ -249,7 +250,7 @@ fn pair(number: usize) {
         );
         std::mem::swap(&mut leader, &mut other);
     }
-    // What provably did not leave may be sent by the one that knows, once it leads again.
+    // The replica that knows that a call was not sent may send it once it leads again.
     for proposal in &proposals {
         let path = format!("/{}/resync/", proposal.target.schema_id);
         assert!(env.count("POST", &path) <= 1, "{path}");

@@ -70,8 +70,9 @@ fn scenario() -> String {
             .iter()
             .map(|name| table(&format!("{}_{name}", tool.name()), hours))
             .collect();
+        // Healthy ones beside them: if most tables of a source failed alike, no resync would be proposed.
         format!(
-            "  - {{type: Postgres, prefix: {}, schemas: [{}]}}\n",
+            "  - {{type: Postgres, prefix: {0}, schemas: [{1}, {{name: {0}, copies: 3, frequency: 30day, last_synced_ago: 1h}}]}}\n",
             tool.name(),
             tables.join(", ")
         )

@@ -93,7 +93,7 @@ fn a_policy_with_the_state_of_a_newer_operator_is_not_touched_until_that_operato
     operator.kill();
     write_status(&env, &json!({"status": {"state": {"format": 2}}}));
     let older = env.operator();
-    is_left_alone(&env, &older, "in a format (2)");
+    is_left_alone(&env, &older, "in format 2");
     assert_eq!(env.count("POST", "/reload/"), 0);
     // As the newer operator would continue: it knows its own format.
     write_status(&env, &json!({"status": {"state": {"format": 1}}}));

@@ -54,7 +54,7 @@ fn events(lines: &[&Value]) -> Vec<String> {
         .collect()
 }
 
-/// Waits until the list was asked for this many times more, also if it was refused.
+/// Waits until the list was requested this many times more, even if it was refused.
 fn wait_for_more_polls(env: &Env, wanted: usize) {
     let polls = || env.count("GET", "/external_data_sources");
     let before = polls();

@@ -6,7 +6,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::doc_markdown,
-    reason = "a test that cannot go on has failed"
+    reason = "a test that cannot continue has failed"
 )]
 
 mod admission;

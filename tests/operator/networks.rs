@@ -102,7 +102,7 @@ fn a_certificate_of_a_private_authority_is_refused_until_ca_file_names_it() {
     let file = network.ca_file();
     let operator = network.operator(&[], &[("WAREHOUSE_SYNC_CA_FILE", &file)]);
     network.env.wait_for_reason("p", "Ready", "Polled");
-    operator.wait_for_log("trusts 1 more certificate authorities");
+    operator.wait_for_log("trusting 1 additional certificate authorities");
 }
 
 #[test]

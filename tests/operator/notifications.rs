@@ -50,7 +50,7 @@ fn assert_signed(got: &Got) {
 }
 
 fn wait_until_notified(env: &Env) {
-    env.wait_for("p", "what was told to be written down", |status| {
+    env.wait_for("p", "the notification to be recorded", |status| {
         let rows = &status.state.announced.announcements;
         !rows.is_empty() && rows.iter().all(|row| row.owed.is_empty())
     });
@@ -163,7 +163,7 @@ fn remediation_continues_while_a_receiver_never_answers_and_the_next_process_ret
     });
     assert_eq!(env.count("POST", "/reload/"), 1);
     let first = receiver.wait_for(1)[0].header("webhook-id");
-    let row = env.wait_for("p", "the other to be told", |status| {
+    let row = env.wait_for("p", "the other to be notified", |status| {
         let rows = &status.state.announced.announcements;
         rows.iter().any(|row| !row.told.is_empty())
     });
@@ -214,7 +214,7 @@ fn only_a_labelled_secret_and_a_listed_host_are_used_and_a_redirect_is_not_follo
         "hook",
         "warehousesync.dev/use=notification",
     ]);
-    says("DeliveryFailed", "HTTP 307, a redirect is not followed");
+    says("DeliveryFailed", "HTTP 307, redirects are not followed");
     assert!(elsewhere.got().is_empty());
     let tries = receiver.got().len();
     for url in [

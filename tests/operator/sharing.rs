@@ -179,12 +179,12 @@ fn if_there_are_too_many_tables_in_total_the_project_above_its_share_is_not_read
     env.apply(&with_key(&env, "second", "other")).unwrap();
     let figures = [
         "has 11 tables",
-        "others together 11",
-        "21 in all (--max-tables)",
-        "10 are the share",
+        "other projects have 11",
+        "limit for all is 21 (--max-tables)",
+        "10 for each",
     ];
     is_too_large(&env, "second", &figures);
-    // A small project is read, whoever came before it.
+    // A small project is read, regardless of the projects before it.
     put_key(&env, "small", "phx_small");
     let third = with_key(&env, "third", "small").replace("12345", "777");
     env.apply(&third).unwrap();

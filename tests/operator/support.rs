@@ -367,7 +367,7 @@ impl Operator {
         self.signal("-STOP");
     }
 
-    /// SIGCONT: it goes on as if no time had passed.
+    /// SIGCONT: it continues as if no time had passed.
     pub fn thaw(&self) {
         self.signal("-CONT");
     }

@@ -1,4 +1,4 @@
-//! Places that tell root causes apart by themselves instead of asking the row of the cause.
+//! Places that distinguish root causes by themselves instead of using the row of the cause.
 
 use proc_macro2::{Delimiter, TokenTree};
 
@@ -68,7 +68,7 @@ fn path_begin(tokens: &[TokenTree], mut place: usize) -> usize {
     place
 }
 
-/// True if what stands before `place` is a pattern: an arm, one of several alternatives, or `let … = …`.
+/// True if the text before `place` is a pattern: an arm, one of several alternatives, or `let … = …`.
 fn ends_pattern(tokens: &[TokenTree], place: usize) -> bool {
     let punct = |place: usize, wanted| {
         tokens

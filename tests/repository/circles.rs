@@ -9,7 +9,7 @@ use crate::tokens::{ident, inside, is_colons, is_group, is_punct, tokens};
 /// Names from the root of the crate down, for example `diagnose`, `causes`, `Cause`.
 type Names = Vec<String>;
 
-/// A module: a file, and what stands in it.
+/// A module: a file and its items.
 struct Module {
     file: String,
     tokens: Vec<TokenTree>,
@@ -219,7 +219,7 @@ fn base(name: &str, path: &[String], all: &BTreeSet<Names>) -> Option<Names> {
     }
 }
 
-/// The names of items that stand in a file.
+/// The names of the items of a file.
 fn defined(tokens: &[TokenTree]) -> BTreeSet<String> {
     let kinds = [
         "struct",

@@ -1,4 +1,4 @@
-//! The commands and manifests that the documentation shows, held against the program: flags against clap, fields against the CRD, values
+//! The commands and manifests that the documentation shows, compared with the program: flags against clap, fields against the CRD, values
 //! against the chart. What is below `<!-- illustrative -->` is not checked.
 
 use std::{collections::BTreeSet, fs};

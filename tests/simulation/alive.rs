@@ -1,5 +1,5 @@
-//! A healthy run is never cancelled, whatever it looks like; one that is certainly dead is cancelled and reloaded; and what may be either
-//! is a person's to decide. The worlds' watchdog fails a test as soon as a run that was alive is harmed.
+//! A healthy run is never cancelled, even if it looks dead; one that is certainly dead is cancelled and reloaded; and if it may be either, a person
+//! decides. The worlds' watchdog fails a test as soon as a run that was alive is harmed.
 
 use jiff::{SignedDuration, Timestamp};
 use posthog_simulator::{Effect, EffectKind, Harm, Phase as RunPhase, Request, Simulator, Trigger};
@@ -23,7 +23,7 @@ const CANARY: &str = "{name: canary, frequency: 1hour, schedule: true, last_sync
 
 /// What [`ENFORCE`] and the defaults say.
 pub const NO_PROGRESS_FOR: SignedDuration = SignedDuration::from_hours(12);
-pub const POLL: SignedDuration = SignedDuration::from_mins(5);
+const POLL: SignedDuration = SignedDuration::from_mins(5);
 
 pub fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
@@ -84,7 +84,7 @@ pub fn reloads(world: &World, table: &str) -> Vec<Timestamp> {
     reloads.map(|effect| effect.at).collect()
 }
 
-/// Runs for so many days, with a new process every five hours.
+/// Runs for this many days, with a new process every five hours.
 pub fn run_with_restarts(world: &mut World, days: i64) {
     let end = world.now() + hours(24 * days);
     while world.now() < end {
@@ -187,7 +187,7 @@ fn no_healthy_look_alike_is_harmed_in_three_days() {
     assert_eq!(world.count("cancel"), 0);
 }
 
-/// These extract in silence for longer than the default of `noProgressFor`, which no rule can tell from a dead run.
+/// These extract in silence for longer than the default of `noProgressFor`, which no rule can distinguish from a dead run.
 const SILENT_IN_EXTRACTION: [&str; 5] = [
     "waits_for_a_worker",
     "repartitions",
@@ -338,7 +338,7 @@ fn a_run_with_more_lines_than_a_page_of_the_log_is_cancelled_in_time() {
         .replace("rows: 4000", "rows: 100000");
     let mut world = world(&tables(&[&format!("run: {many}, then: {WORKS}")]), ENFORCE);
     let died = world.now() + SignedDuration::from_mins(150);
-    // A silence that the log does not explain by itself counts from when this process first saw the table.
+    // A silence that the log alone does not explain begins when this process first saw the table.
     world.run_for(hours(2));
     world.restart();
     world.run_for(hours(18));
@@ -571,7 +571,7 @@ fn after_a_cancel_a_table_whose_log_cannot_be_read_is_not_reloaded() {
     assert!(has_completed(&world, "a"));
 }
 
-/// How many requests were made in so many hours, by the hour.
+/// How many requests were made in this many hours, by the hour.
 fn requests_per_hour(world: &mut World, long: i64) -> usize {
     let count = |world: &World| simulator(world, |posthog| posthog.requests().len());
     let before = count(world);

@@ -1,4 +1,4 @@
-//! From the answer of a person to the end of what was approved: what runs is exactly that, and at most once.
+//! From a person's answer to the end of the approved action: exactly that runs, and at most once.
 
 use std::collections::BTreeMap;
 
@@ -162,7 +162,7 @@ fn nothing_happens_before_the_approval_and_exactly_that_after_it() {
         (Some(70), Some(70))
     );
     assert!(execution.observed_job.is_some() && execution.job_before != execution.observed_job);
-    // Nothing of what was approved has changed, and the table is well.
+    // Nothing in the proposal has changed, and the table is healthy.
     assert_eq!(done.material, approved.material);
     assert!(world.status().findings.is_empty(), "{:#?}", world.status());
     assert_eq!(world.status().summary.unwrap().pending_approval, 0);
@@ -439,7 +439,7 @@ fn a_finding_that_has_gone_by_the_time_of_the_approval_is_not_acted_upon() {
     assert_eq!(by_id(&world, &approved.id).phase, Phase::Withdrawn);
 }
 
-/// Minutes after its runs were read, another may have begun, or a person may have mended the table.
+/// Minutes after its runs were read, another may have started, or a person may have fixed the table.
 #[test]
 fn nothing_that_was_approved_is_done_on_reads_that_took_too_long() {
     let mut world = world(&wrong_type());
@@ -457,7 +457,7 @@ fn nothing_that_was_approved_is_done_on_reads_that_took_too_long() {
     assert_eq!(by_id(&world, &id).phase, Phase::Executed);
 }
 
-/// Its deadline and whatever is known of it later count from then.
+/// Its deadline and later evidence are relative to that time.
 #[test]
 fn a_step_begins_after_the_reads_that_it_rests_on() {
     let mut world = world(&wrong_type());
@@ -512,7 +512,7 @@ fn others_are_told_of_what_is_being_done_to_a_table() {
     assert!(!is_told(&world));
 }
 
-/// What was approved is not begun while another policy has `subject` in flight, and keeps its approval.
+/// An approved action is not started while another policy has `subject` in flight, and keeps its approval.
 fn is_begun_after_the_other(world: &mut World, id: &str, subject: String) {
     world.cluster.set_rivals(vec![Rival {
         in_flight: vec![(subject, None)],
@@ -544,7 +544,7 @@ fn nothing_is_begun_beside_what_another_policy_does_and_the_approval_keeps() {
     }
 }
 
-/// Between the beginning of a pass and its calls.
+/// Between the beginning of a reconcile and its calls.
 #[test]
 fn nothing_that_was_approved_is_begun_beside_what_another_policy_began_during_the_pass() {
     let mut world = world(&wrong_type());
@@ -629,7 +629,7 @@ fn a_source_is_left_alone_while_a_younger_policy_acts_on_one_of_its_tables() {
     is_begun_after_the_other(&mut world, &id, other_table);
 }
 
-/// The older one would go first; but this one has begun.
+/// The older one would go first; but this one has started.
 #[test]
 fn what_has_begun_is_gone_on_with_when_an_older_policy_comes_to_act() {
     let mut met_half_done = 0;
@@ -822,7 +822,7 @@ fn a_person_asks_for_a_proposal_and_each_request_is_answered_once() {
     let asked = newest(&world);
     assert_eq!(asked.material.cause, RootCause::Requested);
     assert!(asked.id.starts_with("rs-"));
-    // What stands is the proposal, not the annotation.
+    // The proposal is decisive, not the annotation.
     world.cluster.annotate(&key, None);
     run(&mut world, 30);
     assert_eq!(newest(&world), asked);
@@ -886,7 +886,7 @@ fn a_table_that_may_be_armed_is_not_reloaded_without_approval() {
     assert!(simulator(&world, |posthog| posthog.reset_armed(&id)));
     let (_, told) = told(&world.cluster.object()).unwrap();
     assert!(told.poisoned.iter().any(|(armed, _)| *armed == id));
-    // By now the table fails for a reason for which it would be reloaded at once.
+    // Now the table fails for a reason for which it would be reloaded at once.
     change(&world, "a", |schema| schema.trigger_fails = false);
     says(&world, "a", "Connection reset by peer");
     world.restart();
@@ -923,7 +923,7 @@ fn a_table_whose_accepted_resync_never_got_a_job_is_not_reloaded_without_approva
     assert_eq!(row.phase, Phase::OutcomeUnknown, "{row:#?}");
     let id = world.schema_id("a");
     assert!(simulator(&world, |posthog| posthog.reset_armed(&id)));
-    // By now the table fails for a reason for which it would be reloaded at once.
+    // Now the table fails for a reason for which it would be reloaded at once.
     says(&world, "a", "Connection reset by peer");
     world.restart();
     run(&mut world, 120);

@@ -1,4 +1,4 @@
-//! Data that no longer arrives is told, whatever a table says (I15). Healthy look-alikes first.
+//! Data that no longer arrives is reported, for any status of the table (I15). Healthy look-alikes first.
 
 use jiff::SignedDuration;
 use posthog_simulator::Status;
@@ -229,7 +229,7 @@ fn a_stale_looking_table_whose_runs_cannot_be_read_is_not_called_healthy() {
 
 // --- I15 -----------------------------------------------------------------------------------------------------------
 
-/// A table of this interval that was well until now: then it says `status` with `text`, and nothing comes any more.
+/// A table of this interval that was healthy until now: then it says `status` with `text`, and no more data arrives.
 fn stops((frequency, poll): (&str, &str), status: Option<Status>, text: Option<&str>) -> World {
     let scenario = format!(
         "sources: [{{schemas: [{{name: a, frequency: {frequency}, last_synced_ago: 1m, rows: 9}}]}}, \
@@ -258,7 +258,7 @@ fn data_that_no_longer_arrives_is_told_within_two_intervals_and_a_poll_whatever_
     let texts = NOTES.map(Some).into_iter().chain([
         None,
         Some("password authentication failed for user \"posthog\""),
-        Some("something that nobody knows"),
+        Some("something unknown"),
     ]);
     let cases = statuses
         .into_iter()

@@ -189,8 +189,7 @@ fn edit(world: &World, change: impl FnOnce(&mut WarehouseSyncPolicyStatus)) {
         .edit(|policy| change(policy.status.get_or_insert_default()));
 }
 
-/// Its call was tried once and did not leave: from there on nothing but a guard keeps it from being sent, whatever changes in the
-/// policy.
+/// Its call was tried once and not sent: after that only a guard keeps it from being sent, even if the policy changes.
 fn approve(world: &World) {
     let now = world.now();
     edit(world, |status| {
@@ -331,7 +330,7 @@ fn switch_off(remediation: &mut Remediation) {
 
 fn rivals(world: &World, guard: Guard) -> Vec<Rival> {
     match guard {
-        // What a proposal has begun only who acts there holds.
+        // Only a guard about other actions on the same object holds a proposal that has started.
         Guard::Owner => vec![Rival {
             in_flight: vec![(world.schema_id("a"), None)],
             ..older()

@@ -1,4 +1,4 @@
-//! A model of what the API server does with one policy: versions, preconditions, and reads that may be old.
+//! A model of the API server with one policy: versions, preconditions, and reads that may be old.
 
 use std::sync::{Arc, Mutex};
 
@@ -50,7 +50,7 @@ struct State {
     fails_secrets: bool,
 }
 
-/// A guard that stands, of this generation.
+/// A guard that is installed, of this generation.
 pub fn guard(generation: i64) -> ApprovalGuard {
     ApprovalGuard {
         broken: None,
@@ -118,7 +118,7 @@ impl Cluster {
         self.state.lock().unwrap().fails_secrets = fails;
     }
 
-    /// What becomes of the guard of approvals.
+    /// Changes of the admission policies.
     pub fn set_approval_guard(&self, guard: ApprovalGuard) {
         self.state.lock().unwrap().approval_guard = guard;
     }

@@ -151,7 +151,7 @@ fn the_same_content_is_never_handed_over_twice() {
 
 #[test]
 fn credentials_that_posthog_takes_and_the_source_rejects_are_not_repeated() {
-    // PostHog takes anything, and the next run is rejected all the same.
+    // PostHog accepts anything, and the next run is still rejected.
     let scenario = ROTATED
         .replace("    accepts_inputs: {password: new-canary-2222}\n", "")
         .replace("    probe_error: Invalid credentials\n", "")
@@ -319,7 +319,7 @@ fn a_secret_that_cannot_be_used_is_a_finding_that_names_it_and_no_call() {
             Some(with(&["'warehousesync.dev/project': '1'", SOURCE, INPUTS])),
             annotate,
         ),
-        // As owners annotated Secrets while the project alone was asked for.
+        // As owners annotated Secrets when only the project was required.
         (Some(with(&[PROJECT])), annotate),
         (Some(with(&[PROJECT, INPUTS])), annotate),
         (Some(with(&[PROJECT, SOURCE])), annotate),
@@ -436,7 +436,7 @@ fn nothing_is_given_on_reads_that_have_become_stale() {
     assert_eq!(patches(&world), 1);
 }
 
-/// The watch tells of it after the reconcile has decided.
+/// The watch delivers it after the reconcile has decided.
 #[test]
 fn nothing_is_given_to_a_source_on_which_another_policy_has_begun_meanwhile() {
     let mut world = world(ROTATED, &enforce(), NEW, Faults::default());
@@ -480,7 +480,7 @@ fn play(plan: &[(usize, Fault)]) -> Vec<String> {
     assert!(changed <= 1, "{plan:?}");
     let status = world.status();
     let well = status.findings.is_empty() && status.incidents.is_empty();
-    // What never arrived is not sent again, and what nobody saw is left alone; that is said.
+    // A call that never arrived is not sent again, and an unseen change is not touched; both are reported.
     let said = next_actions(&world);
     let asks = status.proposals.iter().any(Proposal::is_open);
     assert!(

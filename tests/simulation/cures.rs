@@ -85,7 +85,7 @@ fn advice(finding: &Finding) -> String {
     format!("{advice} {next_action}").to_lowercase()
 }
 
-// --- Change data capture that stands still --------------------------------------------------------------------------
+// --- Change data capture that has stopped --------------------------------------------------------------------------
 
 #[test]
 fn a_slot_that_was_just_lost_is_left_to_posthog_for_two_intervals() {

@@ -827,7 +827,7 @@ fn one_failure_is_forgotten_when_the_next_run_begins() {
         [("a", RootCause::TableMissing, Severity::Error)]
     );
     world.run_for(SignedDuration::from_mins(40));
-    // What is left is that the run before the failure is two intervals old by now.
+    // Only one fact remains: the run before the failure is already two intervals old.
     assert_eq!(
         found(&world.status()),
         [("a", RootCause::Stale, Severity::Warning)]

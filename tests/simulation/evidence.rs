@@ -56,7 +56,7 @@ fn each_error_text_is_read_once_in_a_poll() {
             failed("b", "3h", text),
         )
     };
-    // An outage, tables that are off, a text that says too little and so is asked about: all that looks at texts.
+    // An outage, tables that are off, a text that says too little and so leads to a probe: everything that reads texts.
     let scenario = format!(
         "sources: [{}, {}, {}]",
         source("x", WRONG_PASSWORD),
@@ -83,7 +83,7 @@ fn each_error_text_is_read_once_in_a_poll() {
     }
 }
 
-// --- An answer is of the error it was asked about -----------------------------------------------------------------
+// --- An answer belongs to the error for which it was read -----------------------------------------------------------------
 
 #[test]
 fn what_was_found_of_one_error_says_nothing_of_the_next() {

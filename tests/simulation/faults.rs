@@ -14,11 +14,11 @@ pub enum Fault {
     CrashBefore,
     /// The process dies right after, before it learns the outcome.
     CrashAfter,
-    /// It happens, and the caller is told that nobody knows.
+    /// It happens, and the caller gets an unknown outcome.
     AnswerLost,
-    /// It does not happen, and the caller is told that nobody knows.
+    /// It does not happen, and the caller gets an unknown outcome.
     RequestLost,
-    /// It does not happen, and the caller is told so: connection refused, or the API server is away.
+    /// It does not happen, and the caller gets that error: connection refused, or the API server is away.
     NotSent,
     /// Somebody else changes the object right before.
     SecondWriter,
@@ -73,7 +73,7 @@ struct Inner {
 /// Another process leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Succession {
-    /// Whether the one before it knows at once.
+    /// Whether the previous one knows at once.
     pub known: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Many policies in one process, each with its object, and a clock that is moved from one pass to the next.
+//! Many policies in one process, each with its object, and a clock that is moved between reconciles.
 
 use std::{
     collections::BTreeMap,
@@ -43,16 +43,16 @@ pub struct Fleet {
     _watchdog: Watchdog,
 }
 
-/// The objects, and what each policy is told of the others.
+/// The objects, and what each policy knows of the others.
 #[derive(Clone)]
 struct Policies {
     all: Arc<BTreeMap<PolicyRef, Cluster>>,
-    /// Whether the watches lag so far behind that no policy knows of what the others did.
+    /// Whether the watches lag so far behind that no policy knows what the others did.
     lag: bool,
 }
 
 impl Fleet {
-    /// So many policies with this spec, the first the oldest; `project` says of which project each is.
+    /// This many policies with this spec, the first the oldest; `project` says of which project each is.
     pub fn new(scenario: &str, spec: &str, count: usize, project: impl Fn(usize) -> i64) -> Self {
         Self::with(scenario, &vec![spec; count], project, false)
     }
@@ -104,7 +104,7 @@ impl Fleet {
             self.simulator.lock().unwrap().set_now(due);
             let pass = self.reconciler.reconcile(&at).now_or_never();
             let done = pass.expect("nothing waits here").unwrap();
-            // Never at once again: a pass that costs no time would be made for ever.
+            // Never at once again: a reconcile that takes no time would be repeated forever.
             let wait = done.again_in.unwrap().max(SignedDuration::from_secs(1));
             self.due.insert(at, due + wait);
         }

@@ -72,14 +72,13 @@ impl Guard {
         }
     }
 
-    /// Whether `status.nextAction` names it, too. An incident that is over has no next action; another that is under way has one
-    /// of its own.
+    /// Whether `status.nextAction` names it, too. A closed incident has no next action; another one in progress has its own.
     const fn is_next_action(self) -> bool {
         !matches!(self, Self::Attempts | Self::MaxConcurrent)
     }
 }
 
-/// One table to reload, another that is well, and three sources that failed at the same time and are not selected.
+/// One table to reload, another that is healthy, and three sources that failed at the same time and are not selected.
 fn scenario() -> String {
     const FAILED: &str = "status: Failed, frequency: 30day, last_synced_ago: 30h, last_run_ago: 2h, \
         latest_error: 'server closed the connection unexpectedly', then: {completes: {after: 1m, rows: 5}}";
@@ -226,7 +225,7 @@ fn arrange(world: &mut World, lifted: &[Guard], holding: &[Guard]) {
         ..KeySpec::default()
     };
     world.simulator.lock().unwrap().put_key(key);
-    // Whatever holds holds across a restart, too; and a scope is asked for anew.
+    // Each hold survives a restart; and the scope of the key is read again.
     world.restart();
 }
 
@@ -244,7 +243,7 @@ fn reloads(world: &World) -> usize {
     simulator.count("POST", &format!("/{id}/reload/"))
 }
 
-/// The table is left alone, and status says that one of these is why.
+/// Nothing is done to the table, and status names one of these as the reason.
 fn is_held(world: &mut World, by: &[Guard], of: &[Guard]) {
     world.run_for(SignedDuration::from_mins(3));
     assert_eq!(reloads(world), 0, "{by:?} of {of:?}");
@@ -295,7 +294,7 @@ fn each_pair_holds_and_lifting_one_leaves_the_other() {
     for (place, first) in Guard::ALL.into_iter().enumerate() {
         for second in Guard::ALL.into_iter().skip(place + 1) {
             for (lifted, left) in [(first, second), (second, first)] {
-                // The token that clears attempts asks an open breaker for a trial as well, and closes incidents.
+                // The token that clears attempts also requests a trial of an open breaker, and closes incidents.
                 let lifts_both = [Guard::Breaker, Guard::ListFull].contains(&left);
                 if lifted == Guard::Attempts && lifts_both {
                     continue;
@@ -312,7 +311,7 @@ fn each_pair_holds_and_lifting_one_leaves_the_other() {
     }
 }
 
-/// One that fails again within `healthyFor` goes on counting.
+/// One that fails again within `healthyFor` keeps its count.
 #[test]
 fn a_table_that_flaps_does_not_begin_to_count_anew() {
     let passing = "server closed the connection unexpectedly";
@@ -325,7 +324,7 @@ fn a_table_that_flaps_does_not_begin_to_count_anew() {
     let spec = "mode: Enforce, interval: 1m, health: {healthyFor: 1h}";
     let mut world = World::new(&scenario, spec, Faults::default());
     world.run_for(SignedDuration::from_mins(15));
-    // Well, but not for long enough to be believed.
+    // Healthy, but not for long enough to be trusted.
     assert_eq!(reloads(&world), 1);
     assert_eq!(world.status().incidents[0].step, Step::Recovered);
     let id = world.schema_id("a");

@@ -35,7 +35,7 @@ enum Event {
     Crash(usize),
     /// It ends as at SIGTERM, and another takes its place.
     Release(usize),
-    /// A write that was believed lost arrives.
+    /// A write that seemed lost arrives.
     Stray,
 }
 
@@ -77,7 +77,7 @@ struct Model {
     processes: Vec<Process>,
     made: usize,
     strays: Vec<LeaseWrite>,
-    /// Until when a call may be under way, and whose it is.
+    /// Until when a call may be in flight, and whose it is.
     call: Option<(Duration, String)>,
 }
 
@@ -288,7 +288,7 @@ fn a_claim_that_runs_out_before_the_send_keeps_it_from_being_sent() {
     assert_eq!(send.fate, Some(Fate::NotSent));
     assert_eq!(send.detail, "this replica is no longer the leader");
     assert_eq!(world.count("cancel"), 0);
-    // And whoever leads next sends it.
+    // And the next leader sends it.
     world.run_for(SignedDuration::from_hours(1));
     assert_eq!((world.count("cancel"), world.count("reload")), (1, 1));
     assert!(world.status().incidents.is_empty());

@@ -1,5 +1,4 @@
-//! Tables that PostHog switched off, after a person has mended the cause: back by themselves where that is proved, and proposed
-//! where it is not.
+//! Tables that PostHog switched off, after a person has fixed the cause: enabled automatically where the fix is proven, and proposed where it is not.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +29,7 @@ fn fails(text: &str, extra: &str) -> String {
     )
 }
 
-/// Tables that were off when the operator began: nobody knows who did that.
+/// Tables that were off when the operator started: it is unknown who did that.
 fn off(tables: &[(&str, &str)], extra: &str) -> String {
     let tables: Vec<String> = tables
         .iter()
@@ -59,7 +58,7 @@ fn simulator<A>(world: &World, change: impl FnOnce(&mut Simulator) -> A) -> A {
     change(&mut world.simulator.lock().unwrap())
 }
 
-/// What the source answers from now on; a person has mended it, if none.
+/// What the source answers from now on; none if a person has fixed it.
 fn source_says(world: &World, error: Option<&str>) {
     simulator(world, |posthog| {
         let id = posthog.source_id("prod").unwrap();
@@ -73,7 +72,7 @@ fn enabled(world: &World) -> usize {
     })
 }
 
-/// How often the customer's source was looked into. Once at the start, to learn whether the key may write.
+/// How often the customer's source was read. Once at the start, to learn whether the key may write.
 fn asked(world: &World) -> usize {
     world.count("incremental_fields")
 }
@@ -213,7 +212,7 @@ fn a_table_that_fails_again_after_that_is_not_switched_on_again_and_again() {
     source_says(&world, None);
     run(&mut world, 12 * 60);
     assert_eq!(enabled(&world), 1);
-    // It answers all the time, so that nothing proves that the cause has gone: a person decides.
+    // It answers all the time, so nothing proves that the cause was fixed: a person decides.
     assert_eq!(only(&world).action, ProposedAction::Reenable);
     world.restart();
     run(&mut world, 12 * 60);
@@ -341,7 +340,7 @@ fn a_source_that_answers_at_the_first_try_proves_nothing() {
     run(&mut world, 12 * 60);
     assert_eq!(only(&world), proposal);
     assert_eq!((enabled(&world), world.count("reload")), (0, 0));
-    // It refuses after all: what comes then is a change, and proves it.
+    // It refuses now: the next good answer is a change, and proves it.
     source_says(&world, Some("Could not connect"));
     run(&mut world, 7 * 60);
     assert!(proposals(&world).is_empty());

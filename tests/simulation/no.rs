@@ -1,4 +1,4 @@
-//! A person's no always wins: a denial that was seen once, and a deletion, stop what was approved, whatever could not be read then.
+//! A person's denial always wins: a denial that was seen once, and a deletion, stop an approved action, even if a read failed.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ const HINDRANCES: [(&str, Change, Change); 5] = [
         |world| world.cluster.fail_secrets(false),
     ),
     (
-        "the guard does not stand",
+        "the guard is not in effect",
         |world| {
             let broken = ApprovalGuard::broken("somebody took it away");
             world.cluster.set_approval_guard(broken);

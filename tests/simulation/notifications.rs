@@ -1,4 +1,4 @@
-//! Who is told what, whatever goes wrong: each occasion under one id, nothing is lost, and a steady state writes nothing.
+//! Notifications, with a fault at any place: each occasion under one id, nothing is lost, and a steady state writes nothing.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const SECRET: &str = "{apiVersion: v1, kind: Secret, metadata: {name: hook, reso
      data: {url: aHR0cDovLzEyNy4wLjAuMTo5L2hvb2s=}}";
 const NOTIFIED: &str = "mode: Enforce, interval: 5m, notifications: [{type: Slack, secretRef: {name: hook, key: url}, events: [ApprovalRequired, Escalated, BreakerOpen, Recovered]}]";
 
-/// What a receiver got: how often each message, by id, with what it was about.
+/// What a receiver got: how often each message, by id, and its subject.
 type Inbox = BTreeMap<String, (Occasion, usize)>;
 
 /// What the process that sends does until nothing is due; `dies` says whether it dies right after a message has left.
@@ -48,7 +48,7 @@ fn post(
     sent
 }
 
-/// Lets the operator work for `time`; the receiver is told between passes, and an answer triggers a pass.
+/// Lets the operator work for `time`; messages are sent between reconciles, and an answer triggers a reconcile.
 fn run(world: &mut World, inbox: &mut Inbox, time: SignedDuration, died_once: &mut bool) {
     let end = world.now() + time;
     while world.now() < end {

@@ -54,7 +54,7 @@ fn play(scenario: &str, plan: &[(usize, Fault)]) -> Ended {
             "{plan:?}: {status:?}"
         );
     }
-    // One run came of all reloads, or none where the operator gave up.
+    // All reloads led to one run, or to none where the operator gave up.
     let id = world.schema_id("public.orders");
     let started = world
         .simulator
@@ -72,7 +72,7 @@ fn play(scenario: &str, plan: &[(usize, Fault)]) -> Ended {
     Ended { end, effects }
 }
 
-/// True once something was sent and what came of it is settled.
+/// True once something was sent and its outcome is final.
 fn is_over(world: &World) -> bool {
     let incidents = world.status().incidents;
     let began = world.count("cancel") + world.count("reload") + incidents.len() > 0;

@@ -1,4 +1,4 @@
-//! Whatever a run does and whenever the operator dies: no run is cancelled that was alive within the last twelve hours.
+//! For any behaviour of a run and any death of the operator: no run is cancelled that was alive within the last twelve hours.
 
 use jiff::{SignedDuration, Timestamp};
 use posthog_simulator::{Behaviour, EffectKind, RunPlan};

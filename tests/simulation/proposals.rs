@@ -310,7 +310,7 @@ fn a_table_that_posthog_was_seen_to_switch_off_is_switched_on_again() {
     assert!(proposal.material.steps[1].switch_on);
 }
 
-// --- How long it stands ---------------------------------------------------------------------------------------------
+// --- How long it is open ---------------------------------------------------------------------------------------------
 
 #[test]
 fn a_steady_poll_and_a_restart_change_nothing() {

@@ -62,7 +62,7 @@ fn twelve_greedy_policies_on_one_key_never_exceed_the_share() {
         let said = ready(&fleet, number);
         assert!(said.contains("--quota-share"), "{said}");
     }
-    // What was under way went through all the same: the run that hung was cancelled and the table reloaded.
+    // What was in progress was still done: the run that hung was cancelled and the table reloaded.
     let simulator = fleet.simulator.lock().unwrap();
     assert_eq!(simulator.effects_of(EffectKind::Cancelled).len(), 1);
     assert_eq!(simulator.count("POST", "/reload/"), 1);

@@ -1,4 +1,4 @@
-//! What the operator repairs by itself besides hanging runs, and what holds it back.
+//! What else the operator repairs by itself, other than hanging runs, and what holds it.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ fn held(world: &World) -> String {
     finding.next_action.clone()
 }
 
-// --- A: reload after a passing failure ----------------------------------------------------------------------------
+// --- A: reload after a transient failure ----------------------------------------------------------------------------
 
 #[test]
 fn a_passing_failure_is_reloaded_once_after_a_pause_and_recovers() {
@@ -265,7 +265,7 @@ fn the_breaker_lets_one_trial_pass_after_the_cool_down() {
     run(&mut world, 10);
     assert_eq!(world.count("reload"), 1, "one trial");
     run(&mut world, 20);
-    assert_eq!(world.count("reload"), 1, "it failed as well");
+    assert_eq!(world.count("reload"), 1, "it failed too");
 }
 
 #[test]
@@ -503,7 +503,7 @@ fn the_first_override_that_matches_a_table_is_its_health() {
     assert_eq!(told, [("public.fast", Severity::Warning)]);
 }
 
-/// One table for each of so many sources, hourly, of which each runs `apart` minutes after the one before; all work until now.
+/// One table for each of this many sources, hourly, each of which runs `apart` minutes after the previous one; all work until now.
 fn one_after_the_other(count: usize, text: &str) -> String {
     let source = |n: usize| {
         let ago = n * 60 / count + 1;

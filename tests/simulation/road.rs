@@ -1,4 +1,4 @@
-//! What stops a call on the last stretch of its road, after it was decided on: nothing is sent twice, nor on what no longer holds.
+//! What stops a call after the decision and before it is sent: nothing is sent twice, nor for a reason that no longer holds.
 
 use jiff::SignedDuration;
 use posthog_simulator::{Fault as SimFault, FaultKind, Simulator};
@@ -123,7 +123,7 @@ fn a_reconcile_that_loses_leadership_after_a_call_intends_nothing_more() {
     let done = world.faults.effects().len();
     world.faults.plan_ahead(1, Fault::ClaimRunsOut);
     world.pass_of_leader();
-    // The outcome is written all the same.
+    // The outcome is still written.
     assert_eq!(
         world.faults.effects()[done..],
         ["status", "reload", "status"]
@@ -134,7 +134,7 @@ fn a_reconcile_that_loses_leadership_after_a_call_intends_nothing_more() {
     assert_eq!(world.count("reload"), 2);
 }
 
-/// The watches lag, so that each of two policies believes that the table is its own.
+/// The watches lag, so that each of two policies takes the table for its own.
 #[test]
 fn a_table_on_which_another_policy_of_this_process_acts_is_left_to_it() {
     let mut fleet = Fleet::with(FAILED, &[ENFORCE, ENFORCE], |_| 12345, true);

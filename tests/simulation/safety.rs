@@ -286,7 +286,7 @@ fn switching_on_is_safe_for_a_table_that_posthog_switched_off_and_that_is_not_wi
         row("new sync type", r#""teleport""#, Some(Why::SyncTypeUnknown)),
         row("odd sync type", "7", Some(Why::SyncTypeUnknown)),
         (
-            "nobody saw who",
+            "unknown who",
             switch_on(),
             known(&[OFF]),
             Some(Why::NotDisabledByPostHog),

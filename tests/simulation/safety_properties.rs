@@ -1,4 +1,4 @@
-//! Whatever PostHog looks like and whatever is called: what the safety table calls safe destroys nothing.
+//! For any state of PostHog and any call: a call that the safety table allows destroys nothing.
 
 use std::collections::BTreeMap;
 
@@ -182,7 +182,7 @@ fn call() -> impl Strategy<Value = Write> {
     ]
 }
 
-/// What nobody may lose.
+/// What must not be lost.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Kept {
     rows: Option<u64>,
@@ -209,7 +209,7 @@ fn losses(before: &BTreeMap<String, Kept>, after: &BTreeMap<String, Kept>) -> Ve
         let Some(has) = after.get(id) else {
             // A row that holds nothing but its settings.
             let is_empty = had.rows.is_none() && had.position.is_none();
-            return (!is_empty).then(|| format!("{id} is gone"));
+            return (!is_empty).then(|| format!("{id} was deleted"));
         };
         let less = has.rows < had.rows || has.position < had.position || (has.armed && !had.armed);
         less.then(|| format!("{id} had {had:?} and has {has:?}"))
@@ -269,8 +269,8 @@ fn incident(schema_id: &str, baseline_job_id: Option<String>) -> Incident {
     }
 }
 
-/// All that can be known, read through the client. What was armed is known, since the operator remembers its own calls;
-/// whether PostHog switched a table off is always believed, also where it is wrong.
+/// Everything that can be known, read through the client. Pending resets are known, since the operator remembers its own calls; that PostHog switched
+/// a table off is always assumed, even where it is wrong.
 fn known(posthog: &Posthog, source: &Source) -> Option<Evidence> {
     let mut known = Evidence::source(source).ok()?;
     for schema in &source.schemas {
@@ -302,7 +302,7 @@ fn send(posthog: &Posthog, call: Write, known: Evidence) {
     }
 }
 
-/// What destroys, whatever grows again afterwards. A table that is deleted shows among what is kept.
+/// What is destroyed, even if it grows again afterwards. A deleted table shows in the kept state.
 const DESTROYS: [EffectKind; 4] = [
     EffectKind::ResetArmed,
     EffectKind::TableWiped,
@@ -310,7 +310,7 @@ const DESTROYS: [EffectKind; 4] = [
     EffectKind::PositionLost,
 ];
 
-/// Sends the call and lets three hours pass. What is lost of what was there, at once or later.
+/// Sends the call and lets three hours pass. Returns what was lost, at once or later.
 fn lost_by(posthog: &Posthog, call: Write, known: Evidence) -> Vec<String> {
     let before = kept(&posthog.simulator.lock().unwrap());
     send(posthog, call, known);

@@ -36,7 +36,7 @@ sources:
       - {name: public.orders, last_synced_ago: 9h, rows: 1000, phantom: true}
 ";
 
-/// A hung run whose workflow survives its cancel: reloads are swallowed for ever.
+/// A hung run whose workflow survives its cancel: reloads are swallowed forever.
 pub const WORKFLOW_SURVIVES: &str = concat!(
     "
 sources:
@@ -62,7 +62,7 @@ sources:
     "\n",
 );
 
-/// A table whose run failed for a passing reason; the next run completes.
+/// A table whose run failed for a transient reason; the next run completes.
 pub const FAILED: &str = "
 sources:
   - type: Postgres

@@ -53,7 +53,7 @@ fn a_policy_that_does_not_read_the_project_itself_owns_nothing() {
             false,
         ),
         (
-            "nobody has read for it for a day",
+            "it has not been read for a day",
             json!({"lastCheckedAt": "2026-09-30T00:00:00Z", "conditions": ready("True", "Polled", "2026-09-01T00:00:00Z")}),
             false,
         ),
@@ -102,7 +102,7 @@ fn failing(copies: usize) -> String {
     )
 }
 
-/// When the table was reloaded that fails beside other projects with so many failing sources each.
+/// When the failing table was reloaded, next to other projects with this many failing sources each.
 fn reloaded_after(others: &[usize]) -> SignedDuration {
     let spec = "mode: Enforce, interval: 1m, health: {failing: {for: 1m}}";
     let project = |id| Project {

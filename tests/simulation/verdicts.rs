@@ -89,7 +89,7 @@ fn a_run_whose_log_cannot_be_read_is_not_cancelled() {
     assert_eq!(status.condition(HEALTHY).unwrap().status, "Unknown");
 }
 
-/// What was read half a minute ago may have changed since: a cancel would hit whatever runs by now.
+/// What was read half a minute ago may have changed since: a cancel would hit the run that is newest then.
 #[test]
 fn nothing_is_cancelled_on_reads_that_took_too_long() {
     let scenario = STUCK.replacen("sources:", "faults: [{matches: {path_contains: /logs/}, times: forever, kind: {delay: {by: 25s}}}]\nsources:", 1);
@@ -138,13 +138,13 @@ fn a_run_is_not_stuck_because_the_operators_clock_was_behind_and_was_set_right()
     assert_eq!(
         world.count("cancel"),
         0,
-        "nobody has watched it for twelve hours"
+        "it has not been watched for twelve hours"
     );
     world.run_for(SignedDuration::from_hours(4));
     assert_eq!(world.count("cancel"), 1);
 }
 
-/// Between the beginning of a pass and its calls, another policy may have begun something.
+/// Between the beginning of a reconcile and its calls, another policy may have started something.
 #[test]
 fn nothing_is_sent_beside_what_another_policy_has_begun_during_the_pass() {
     let mut world = World::new(STUCK, "mode: Observe, interval: 5m", Faults::default());

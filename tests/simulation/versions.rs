@@ -166,7 +166,7 @@ fn a_run_that_the_list_does_not_show_is_not_taken_for_none() {
     assert!(status.findings[0].message.contains("ignores the filter"));
 }
 
-/// PostHog switched a table off, a person mended the source: the first change of the table shows that this PostHog loses sync types.
+/// PostHog switched a table off, a person fixed the source: the first change of the table shows that this PostHog loses sync types.
 #[test]
 fn a_change_that_lost_the_sync_type_is_recognised_and_never_repeated() {
     let mut world = with_api(

@@ -1,4 +1,4 @@
-//! What only the webhook knows: a table that it fills says Completed whatever becomes of its events. Healthy look-alikes first.
+//! What only the webhook knows: a table that it fills says Completed even if its events are lost. Healthy look-alikes first.
 
 use jiff::SignedDuration;
 use posthog_simulator::{EffectKind, Simulator, SourceSpec};
@@ -83,7 +83,7 @@ fn a_webhook_whose_inputs_are_set_or_not_told_is_no_trouble() {
             "Stripe",
             ", inputs: {signing_secret: {value: set}, other: {secret: true}}",
         ),
-        // Which inputs it needs nobody knows.
+        // It is unknown which inputs it needs.
         ("Novel", ", inputs: {}"),
     ] {
         let world = watched(&source(kind, &format!("{HEALTHY}{webhook}"), ""));
@@ -115,7 +115,7 @@ fn an_input_that_is_not_set_is_named_as_the_source_calls_it() {
             vec!["http_auth_password", "http_auth_user"],
         ),
         ("BrowseAI", "{}", vec!["webhook_token"]),
-        // What it shows without a value it needs, whatever its type.
+        // An input of any type that it shows without a value is needed.
         ("Novel", "{shared_key: null}", vec!["shared_key"]),
     ] {
         let world = watched(&source(kind, &format!("{HEALTHY}, inputs: {inputs}"), ""));

@@ -149,7 +149,7 @@ impl World {
         }
     }
 
-    /// Reconciles until PostHog was asked to cancel so many runs, and not a pass longer.
+    /// Reconciles until this many cancels were sent to PostHog, and no longer.
     pub fn run_until_cancelled(&mut self, count: usize) {
         let end = self.now() + SignedDuration::from_hours(30);
         while self.count("cancel") < count {
@@ -203,7 +203,7 @@ impl World {
         self.simulator.lock().unwrap().schema_id(name).unwrap()
     }
 
-    /// How often a person has approved that this is sent: once for each proposal that has begun it.
+    /// How often a person has approved that this is sent: once for each proposal that has started it.
     fn approved(&self, method: &str, path: &str) -> usize {
         let proposals = self.status().proposals;
         let begun = proposals.iter().flat_map(|proposal| {
@@ -378,7 +378,7 @@ fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Fault
         }),
         metrics: Metrics::default(),
         story: Story::default(),
-        // Another one in each pass, and the same in each run of a test.
+        // A different one in each reconcile, and the same in each run of a test.
         seed: Arc::new(move || {
             let nanos = seeds.lock().unwrap().now().as_nanosecond().to_le_bytes();
             let mut seed = [0; 32];

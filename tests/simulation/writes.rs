@@ -458,7 +458,7 @@ fn the_refusals_of_calls_on_sources_are_read() {
     ]);
 }
 
-/// What is known of a source as it is listed, with nothing in doubt that a list cannot tell.
+/// What is known of a source as it is listed, without doubts about what a list does not show.
 fn known(posthog: &Posthog, source_id: &str) -> Evidence {
     let sources = now(posthog.client.sources(Bounds::default())).unwrap();
     let source = sources

@@ -6,13 +6,14 @@ use clap::Args;
 use k8s_openapi::api::{
     authentication::v1::SelfSubjectReview,
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+    events::v1::Event,
 };
 use kube::{
-    Api, Client, Config,
+    Api, Client, Config, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{PluginError, annotation::Annotation};
 use crate::{
@@ -106,24 +107,34 @@ impl Cluster {
         })
     }
 
-    /// The policy of this name, or all of the namespace, or all of the cluster; sorted by namespace and name.
+    /// The policies of the namespace or of the cluster that have these labels; sorted by namespace and name.
     pub(super) async fn policies(
         &self,
-        name: Option<&str>,
         everywhere: bool,
+        labels: Option<&str>,
     ) -> Result<Vec<WarehouseSyncPolicy>, PluginError> {
-        if let Some(name) = name {
-            return Ok(vec![self.policy(name).await?]);
-        }
-        let (api, scope) = if everywhere {
-            (Api::all(self.client.clone()), "all namespaces".to_owned())
-        } else {
-            (self.api(), format!("namespace {}", self.namespace))
+        let wanted = ListParams {
+            label_selector: labels.map(str::to_owned),
+            ..ListParams::default()
         };
-        let listed = api.list(&ListParams::default()).await;
+        let scope = if everywhere {
+            "all namespaces".to_owned()
+        } else {
+            format!("namespace {}", self.namespace)
+        };
+        let listed = self.scope(everywhere).list(&wanted).await;
         let listed =
             listed.map_err(PluginError::kubernetes(format!("list policies in {scope}")))?;
         Ok(listed.items)
+    }
+
+    /// The policies of the namespace or of the cluster.
+    pub(super) fn scope(&self, everywhere: bool) -> Api<WarehouseSyncPolicy> {
+        if everywhere {
+            Api::all(self.client.clone())
+        } else {
+            self.api()
+        }
     }
 
     /// Writes one annotation of a policy, and nothing else.
@@ -134,17 +145,42 @@ impl Cluster {
     ) -> Result<(), PluginError> {
         let patch =
             json!({ "metadata": { "annotations": { &annotation.key: &annotation.value } } });
+        self.merge(name, &patch, "annotate").await
+    }
+
+    /// Sets `spec.suspend` of a policy, and nothing else.
+    pub(super) async fn suspend(&self, name: &str, suspend: bool) -> Result<(), PluginError> {
+        let patch = json!({ "spec": { "suspend": suspend } });
+        let what = if suspend { "suspend" } else { "resume" };
+        self.merge(name, &patch, what).await
+    }
+
+    async fn merge(&self, name: &str, patch: &Value, what: &str) -> Result<(), PluginError> {
         let params = PatchParams {
             field_manager: Some(PLUGIN_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let action = format!("annotate the policy {name} in namespace {}", self.namespace);
+        let action = format!("{what} the policy {name} in namespace {}", self.namespace);
         let patched = self
             .api()
-            .patch_metadata(name, &params, &Patch::Merge(&patch))
+            .patch_metadata(name, &params, &Patch::Merge(patch))
             .await;
         patched.map_err(PluginError::kubernetes(action))?;
         Ok(())
+    }
+
+    /// Events about this policy, in no order.
+    pub(super) async fn events(
+        &self,
+        policy: &WarehouseSyncPolicy,
+    ) -> Result<Vec<Event>, PluginError> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        // By uid: an earlier policy may have had the same name.
+        let of = policy.uid().unwrap_or_default();
+        let wanted = ListParams::default().fields(&format!("regarding.uid={of}"));
+        let listed = api.list(&wanted).await;
+        let action = format!("list events in namespace {}", self.namespace);
+        Ok(listed.map_err(PluginError::kubernetes(action))?.items)
     }
 
     /// The user name of the current user, according to the API server.

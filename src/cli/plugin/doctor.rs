@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use serde::Serialize;
@@ -13,6 +12,7 @@ use super::{
     cluster::{Cluster, ClusterArgs},
     pods::{self, Said},
     print::{Format, print},
+    select::Selection,
 };
 use crate::{
     api::{
@@ -25,16 +25,6 @@ use crate::{
     controller::released::Use,
     posthog::redact,
 };
-
-/// Arguments of `doctor`.
-#[derive(Debug, Args)]
-pub(super) struct DoctorArgs {
-    /// Name of the policy. Default: all
-    name: Option<String>,
-    /// Policies of all namespaces
-    #[arg(long, short = 'A')]
-    all_namespaces: bool,
-}
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -54,14 +44,12 @@ struct Check {
 
 /// Checks policies and the rights of the current user.
 pub(super) async fn doctor(
-    args: &DoctorArgs,
+    args: &Selection,
     cluster: &ClusterArgs,
     format: Format,
 ) -> Result<ExitCode, PluginError> {
     let mut cluster = cluster.connect().await?;
-    let policies = cluster
-        .policies(args.name.as_deref(), args.all_namespaces)
-        .await?;
+    let policies = args.read(&cluster).await?;
     let mut checks = rights(&cluster).await?;
     checks.push(admission_policies(admission_policies::find(&cluster).await));
     checks.extend(operator(pods::ask(&cluster).await));

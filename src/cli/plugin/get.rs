@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
 use kube::ResourceExt;
 use serde::Serialize;
 
@@ -10,18 +9,9 @@ use super::{
     PluginError,
     cluster::ClusterArgs,
     print::{Format, print, table},
+    select::Selection,
 };
 use crate::api::{WarehouseSyncPolicy, conditions::READY, policy::Mode};
-
-/// Arguments of `get`.
-#[derive(Debug, Args)]
-pub(super) struct GetArgs {
-    /// Name of the policy. Default: all
-    name: Option<String>,
-    /// Policies of all namespaces
-    #[arg(long, short = 'A')]
-    all_namespaces: bool,
-}
 
 /// What is shown of a policy.
 #[derive(Debug, Serialize)]
@@ -36,14 +26,19 @@ struct Row {
 
 /// Lists policies.
 pub(super) async fn get(
-    args: &GetArgs,
+    args: &Selection,
     cluster: &ClusterArgs,
     format: Format,
 ) -> Result<ExitCode, PluginError> {
     let cluster = cluster.connect().await?;
-    let policies = cluster.policies(args.name.as_deref(), args.all_namespaces);
-    let rows: Vec<Row> = policies.await?.iter().map(row).collect();
-    print(format, &rows, || text(&rows))
+    let policies = args.read(&cluster).await?;
+    let rows: Vec<Row> = policies.iter().map(row).collect();
+    print(format, &rows, || {
+        if rows.is_empty() {
+            return args.none().to_owned();
+        }
+        text(&rows)
+    })
 }
 
 fn row(policy: &WarehouseSyncPolicy) -> Row {
@@ -61,9 +56,6 @@ fn row(policy: &WarehouseSyncPolicy) -> Row {
 }
 
 fn text(rows: &[Row]) -> String {
-    if rows.is_empty() {
-        return "No policies found in this namespace; -A lists all namespaces.\n".to_owned();
-    }
     let cells: Vec<_> = rows
         .iter()
         .map(|row| {

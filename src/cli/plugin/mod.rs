@@ -8,6 +8,7 @@ mod admission_policies;
 mod annotation;
 mod answer;
 mod approve;
+mod ask;
 mod cluster;
 mod confirm;
 mod deny;
@@ -16,12 +17,18 @@ mod error;
 pub mod file;
 mod find;
 mod get;
+mod history;
 mod pods;
 mod print;
 mod proposals;
 mod request;
+mod select;
 mod show;
+mod status;
+mod suspend;
 mod verify;
+pub(super) mod view;
+mod watch;
 mod written;
 
 use std::process::ExitCode;
@@ -50,7 +57,20 @@ pub struct PluginCli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List policies: whether PostHog can be read, how many tables are healthy, and how many proposals wait
-    Get(get::GetArgs),
+    Get(select::Selection),
+    /// Show how policies are, worst first: health, findings, incidents, held actions, and proposals that wait
+    Status(status::StatusArgs),
+    /// Show what was done and observed, and why, from status and events; newest first
+    History(history::HistoryArgs),
+    /// Stop every call that changes something in PostHog, also during an incident. Polls and reports continue
+    Suspend(suspend::SuspendArgs),
+    /// Allow calls again after `suspend`
+    Resume(suspend::SuspendArgs),
+    /// Ask the operator to poll PostHog now, wait for the result, and show it
+    Reconcile(ask::AskArgs),
+    /// Let the operator start over where it has given up: attempts are counted from one again, and an open circuit
+    /// breaker allows one trial. Waits until this has taken effect
+    Reset(ask::AskArgs),
     /// List proposals: actions that wait for a person's approval
     Proposals(proposals::ProposalsArgs),
     /// Show one proposal: reason, exact calls, cost, and result
@@ -65,7 +85,7 @@ enum Command {
     Request(request::RequestArgs),
     /// Check what makes approvals ineffective: missing rights or admission policies, annotations without effect,
     /// Secrets without their label
-    Doctor(doctor::DoctorArgs),
+    Doctor(select::Selection),
     /// Print a script that completes commands and flags: `source <(kubectl-wsp completion bash)`
     Completion {
         /// For which shell
@@ -93,6 +113,12 @@ impl Command {
     ) -> Result<ExitCode, PluginError> {
         match self {
             Self::Get(args) => get::get(&args, cluster, format).await,
+            Self::Status(args) => status::status(&args, cluster, format).await,
+            Self::History(args) => history::history(&args, cluster, format).await,
+            Self::Suspend(args) => suspend::suspend(&args, true, cluster, format).await,
+            Self::Resume(args) => suspend::suspend(&args, false, cluster, format).await,
+            Self::Reconcile(args) => ask::ask(&args, ask::Wish::Poll, cluster, format).await,
+            Self::Reset(args) => ask::ask(&args, ask::Wish::Reset, cluster, format).await,
             Self::Proposals(args) => proposals::proposals(&args, cluster, format).await,
             Self::Show(args) => show::show(&args, cluster, format).await,
             Self::Verify(args) => verify::verify(&args, cluster, format).await,

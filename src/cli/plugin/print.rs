@@ -17,6 +17,8 @@ const CELL: usize = 80;
 pub(super) enum Format {
     /// For people
     Table,
+    /// For people, with more columns
+    Wide,
     /// JSON
     Json,
     /// YAML
@@ -30,7 +32,7 @@ pub(super) fn print<A: Serialize>(
     text: impl FnOnce() -> String,
 ) -> Result<ExitCode, PluginError> {
     let printed = match format {
-        Format::Table => text(),
+        Format::Table | Format::Wide => text(),
         Format::Json => output::json(value)?,
         Format::Yaml => output::yaml(value)?,
     };

@@ -10,6 +10,7 @@ use super::{
     PluginError,
     cluster::ClusterArgs,
     print::{Format, print, table},
+    select::Selection,
 };
 use crate::{
     api::{WarehouseSyncPolicy, proposal::Proposal},
@@ -19,14 +20,11 @@ use crate::{
 /// Arguments of `proposals`.
 #[derive(Debug, Args)]
 pub(super) struct ProposalsArgs {
-    /// Name of the policy. Default: all
-    name: Option<String>,
+    #[command(flatten)]
+    of: Selection,
     /// Also list proposals that no longer wait
     #[arg(long)]
     all: bool,
-    /// Policies of all namespaces
-    #[arg(long, short = 'A')]
-    all_namespaces: bool,
 }
 
 /// A proposal with its policy.
@@ -44,8 +42,8 @@ pub(super) async fn proposals(
     format: Format,
 ) -> Result<ExitCode, PluginError> {
     let cluster = cluster.connect().await?;
-    let policies = cluster.policies(args.name.as_deref(), args.all_namespaces);
-    let rows: Vec<Row> = policies.await?.iter().flat_map(rows).collect();
+    let policies = args.of.read(&cluster).await?;
+    let rows: Vec<Row> = policies.iter().flat_map(rows).collect();
     let shown = rows.into_iter();
     let shown: Vec<Row> = shown
         .filter(|row| args.all || row.proposal.is_open())

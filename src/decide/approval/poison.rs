@@ -134,7 +134,7 @@ mod tests {
             ("Completed", "2026-10-01T11:00:00Z", false),
             ("Completed", "2026-10-01T12:04:00Z", false),
             ("Completed", "2026-10-01T12:06:00Z", true),
-            // Another run has begun since, or failed.
+            // Another run has started since, or failed.
             ("Running", "2026-10-01T12:06:00Z", true),
             ("Failed", "2026-10-01T12:06:00Z", true),
         ] {

@@ -44,7 +44,7 @@ pub struct Case<'a> {
 /// What comes next.
 #[derive(Debug)]
 pub enum Progress {
-    /// Nothing is sent; this is how it stands.
+    /// Nothing is sent; the proposal as it is now.
     Stay(Box<Proposal>),
     /// The call of a step, with the proposal as it must be written down before.
     Send(Approved, Box<Proposal>),
@@ -171,7 +171,7 @@ impl Case<'_> {
         }
         match last.fate {
             Some(Fate::Accepted) => self.after_proof(execution, place),
-            // The run itself shows whether it has ended, whatever was answered.
+            // The run itself shows whether it has ended; the answer does not.
             Some(Fate::Unknown) | None if after_cancel::is_to_be_seen(self.proposal) => {
                 self.after_proof(execution, place)
             }

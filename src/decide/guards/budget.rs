@@ -38,7 +38,7 @@ pub fn reserved(incident: &Incident) -> usize {
     }
 }
 
-/// How many calls are still to come with this order, including those reserved by what was started.
+/// How many calls are still to come with this order, including those reserved by calls that were sent.
 #[must_use]
 pub fn planned(ask: &Ask<'_>) -> usize {
     let reserved: usize = ask.others().map(reserved).sum();

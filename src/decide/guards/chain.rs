@@ -74,7 +74,7 @@ pub const CHAIN: [ChainEntry; 17] = [
     line(Guard::StateFull, Start, &[Approved], state_full::asks),
     line(Guard::MaxActionsPerHour, Start, &[], max_actions_per_hour::asks),
     line(Guard::OperatorCap, Start, &[], operator_cap::asks),
-    // Sources that all reject their credentials recover by new ones, and tables by what comes after a proved fix.
+    // Sources that all reject their credentials recover by new ones, and tables by the actions that follow a proven fix.
     line(Guard::Breaker, Start, &[RenewedReload, Enable, Credentials], breaker::asks),
 ];
 

@@ -1,5 +1,5 @@
-//! What the tests of guards ask about: a policy that selects sources `s1` and `s2`, whose tables are well, and one order.
-//! Nothing holds it back until a test changes something.
+//! The input of the tests of guards: a policy that selects sources `s1` and `s2`, whose tables are healthy, and one order. Nothing holds it until a
+//! test changes something.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -27,7 +27,7 @@ use crate::{
     posthog::{instance::Instance, write::Write},
 };
 
-/// An order, and all that a guard may hold against it.
+/// An order, and everything for which a guard may hold it.
 pub struct Situation {
     pub policy: ValidatedPolicy,
     pub snapshot: Snapshot,
@@ -198,7 +198,7 @@ pub fn incident(schema_id: &str, step: Step) -> Incident {
     }
 }
 
-/// A call that an incident tells of.
+/// A call that an incident records.
 pub fn sent(call: Call, fate: Option<Fate>) -> Send {
     Send {
         call,

@@ -60,7 +60,7 @@ pub enum Guard {
     Source,
     /// Approvals are currently ignored, or a person denied what was approved.
     Approval,
-    /// Something that a person approved is under way, or has to be approved first.
+    /// Something that a person approved is in progress, or has to be approved first.
     Proposal,
     /// The time is outside the windows.
     Window,
@@ -90,6 +90,14 @@ impl Guard {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+
+    /// The guard that a sentence of a status names, as [`Blocked`] writes it.
+    #[must_use]
+    pub fn named_in(sentence: &str) -> Option<Self> {
+        let (_, after) = sentence.rsplit_once("(guard ")?;
+        let (name, _) = after.split_once(')')?;
+        Self::ALL.iter().copied().find(|one| one.as_str() == name)
     }
 
     /// A hold by this guard, for this reason.
@@ -144,5 +152,21 @@ pub struct Blocked {
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (guard {})", self.why, self.guard.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guard_is_found_in_what_status_shows() {
+        for guard in Guard::ALL {
+            let shown = format!("Held: a. Reason: {}.", guard.says("b (guard x)"));
+            assert_eq!(Guard::named_in(&shown), Some(*guard), "{shown}");
+        }
+        for other in ["", "(guard Window", "(guard Windows)", "approval of rs-1"] {
+            assert_eq!(Guard::named_in(other), None, "{other}");
+        }
     }
 }

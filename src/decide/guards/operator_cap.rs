@@ -1,4 +1,4 @@
-//! The operator's `--max-actions-per-hour`. `execute/spending.rs` counts again right before each call, including calls that are not
+//! The operator's `--max-actions-per-hour`. `execute/spending.rs` repeats the count right before each call, including calls that are not
 //! in statuses yet.
 
 use jiff::Timestamp;

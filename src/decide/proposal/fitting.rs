@@ -49,7 +49,7 @@ const NOT_ASKED: &str = "the settings of the table have not been read from PostH
 const NOT_PREPARED: &str = "PostHog's prerequisite check has not passed, so a repair would reset the tables and then fail: fix in the database what the evidence lists as missing";
 const SOURCE_NOT_ASKED: &str = "the columns of the table have not been read from the source yet";
 
-/// What fits each finding, by what it is for.
+/// The action that fits each finding, by the subject of the proposal.
 pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted> {
     let mut groups: BTreeMap<Key, Vec<&Problem>> = BTreeMap::new();
     for problem in &diagnosis.problems {
@@ -136,7 +136,7 @@ fn refresh(known: &Known<'_>, source: &Source, problems: &[&Problem]) -> Wanted 
         .filter(|problem| problem.severity == Severity::Error);
     let fit = match missing.next() {
         None => Fit::Nothing(
-            "Nothing: the table is switched off, and nobody saw PostHog do that.".to_owned(),
+            "Nothing: the table is switched off, and it is unknown whether PostHog or a person did that.".to_owned(),
         ),
         Some(problem) => {
             let planned = (action, vec![call(ProposedCall::RefreshSchemas)]);
@@ -308,7 +308,7 @@ impl<'a> OfTable<'a> {
         };
         let failed = detail.primary_key_columns.as_deref();
         let declared = self.declared();
-        // Without a declared key PostHog took the one that it detects: it is that one which failed.
+        // Without a declared key PostHog used the one that it detects, and that one failed.
         let at_source = self
             .at_source
             .filter(|_| failed.is_some() || !declared.is_empty());

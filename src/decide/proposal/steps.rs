@@ -160,7 +160,7 @@ fn in_words(step: &ProposedStep, title: &str) -> String {
         ProposedCall::DeleteData => format!("delete the data of {title}"),
         ProposedCall::Reload => format!("reload {title}"),
         ProposedCall::RefreshSchemas => {
-            format!("let PostHog read the list of tables of {title} anew")
+            format!("let PostHog reread the list of tables of {title}")
         }
         ProposedCall::RepairCdc => {
             format!("rebuild change data capture of {title} and import every captured table again")

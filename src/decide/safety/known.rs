@@ -105,7 +105,7 @@ pub enum Webhook {
 }
 
 impl Evidence {
-    /// A whole source as it is listed. The caller fills in what the list does not show, table by table.
+    /// A whole source as it is listed. The caller adds what the list does not show, table by table.
     pub fn source(source: &Source) -> Result<Self, NotWarehouse> {
         Ok(Self {
             whole: true,

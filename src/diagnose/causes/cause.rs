@@ -15,7 +15,7 @@ pub struct Cause {
     pub origin: Origin,
     /// What knows better than the text of an error that names it.
     pub doubt: Doubt,
-    /// What is asked about a failed table of which the text names it.
+    /// What is read about a failed table whose error text names it.
     pub asks: Asks,
     /// What of a source it is about.
     pub scope: Scope,
@@ -87,11 +87,11 @@ impl Cause {
 /// Where a cause shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// In the error of a run, or in what a probe says about it.
+    /// In the error of a run, or in a probe of it.
     Error,
     /// In the error of a run, as a note: somebody stopped the run, and nothing failed.
     Note,
-    /// Only in what is observed of a table, a source or a project; no error text names it.
+    /// Only in observations of a table, a source or a project; no error text names it.
     Observation,
     /// In the data of a table.
     Data,
@@ -110,22 +110,22 @@ impl Origin {
     }
 }
 
-/// What knows better than an error text. Rule: structured signals first.
+/// What is more reliable than an error text. Rule: structured signals first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
-    /// Nothing: the text is taken at its word.
+    /// Nothing: the text is accepted.
     Nothing,
-    /// The status of the table: a text of its own is old, or speaks of somebody else.
+    /// The status of the table: a text of its own is old, or is about another party.
     Status,
     /// The table alone, which has signals that the list lacks.
     Table,
-    /// The customer's source: it tells a missing table from a missing column.
+    /// The customer's source: it distinguishes a missing table from a missing column.
     Source,
-    /// The other tables of the source: they tell a dead key from one that lacks a right.
+    /// The other tables of the source: they distinguish a dead key from one that lacks a right.
     Siblings,
 }
 
-/// What is asked about a failed table. Each question costs a request of a quota that is shared with the team's own use.
+/// What is read about a failed table. Each read costs a request of a quota that is shared with the team's own use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asks {
     /// Nothing.
@@ -139,7 +139,7 @@ pub enum Asks {
 /// What of a source a cause is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// One table, as far as a run of it can tell.
+    /// One table, as far as a run of it shows.
     Table,
     /// The connection of the source: if every table says so, it is one finding for the source.
     Connection,
@@ -229,7 +229,7 @@ impl Reload {
 pub enum Proposes {
     /// There is none.
     Nothing,
-    /// Not to be told until the customer's source has been asked.
+    /// Unknown until the customer's source has been read.
     OpenUntilAsked,
     /// Sync by another incremental field.
     OtherField,
@@ -284,7 +284,7 @@ pub enum ClearedBy {
     Tables,
     /// Every data check of the table has been made, and finds nothing.
     DataChecks,
-    /// Nothing: it was asked for once, and the proposal is what stands.
+    /// Nothing: it was requested once, and the proposal remains.
     Nothing,
 }
 
@@ -295,8 +295,8 @@ pub enum FixedBy {
     Nothing,
     /// The source answers again. A table that is synced by change data capture: its check is good.
     Source,
-    /// The same, but only where nobody saw `PostHog` disable the table: it disables none for a reason that nobody
-    /// understands, and a person decides whether it has gone.
+    /// The same, but only where `PostHog` was not seen to disable the table: it disables none for an unknown reason, and a person decides whether the
+    /// reason still applies.
     SourceUnlessSeen,
     /// The check of change data capture is good.
     CdcCheck,

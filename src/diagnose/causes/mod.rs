@@ -1,7 +1,7 @@
-//! What is known about each root cause: one row each, total over the enum. Nothing else in the code tells causes apart.
+//! What is known about each root cause: one row each, total over the enum. Nothing else in the code distinguishes causes.
 //!
-//! Whoever decides by a cause asks its row, and matches on the row's fields without `_ =>`: a new cause is one row, a new
-//! fact about causes one field, and the compiler names every place that has to say something about it. A test of the
+//! Code that decides by a cause uses its row, and matches on the row's fields without `_ =>`: a new cause is one row, a new
+//! fact about causes one field, and the compiler names every place that must handle it. A test of the
 //! repository finds decisions by cause that are made elsewhere. `cause` says what the fields mean, `rows` holds the rows.
 
 mod cause;

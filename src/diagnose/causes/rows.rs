@@ -306,7 +306,7 @@ const CDC_SLOT_LOST: Cause = Cause {
 const BILLING_LIMIT: Cause = Cause {
     severity: Severity::Warning,
     origin: Origin::Error,
-    // Only the status tells of it: a text may be old, or speak of the vendor's bill.
+    // Only the status shows it: a text may be old, or be about the vendor's bill.
     doubt: Doubt::Status,
     asks: Asks::Nothing,
     scope: Scope::Table,

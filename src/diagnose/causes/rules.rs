@@ -18,7 +18,7 @@ pub const DISABLED_AT_VENDOR: &str = "webhook/disabled-at-vendor";
 pub const SILENT: &str = "run/silent";
 /// The database no longer has the replication slot.
 pub const SLOT_GONE: &str = "cdc/slot-gone";
-/// How the rules begin that tell of a replication slot that lags.
+/// How the rules about a lagging replication slot begin.
 pub const LAG: &str = "cdc/lag";
 /// Tables were switched off because the source does not show them.
 pub const NOT_SHOWN: &str = "list/not-shown";

@@ -2,8 +2,8 @@
 
 use std::str::Chars;
 
-/// How much of a long text is looked at, in bytes, at its beginning and again at its end: what went wrong stands in one
-/// of the two, and the time per text stays bounded.
+/// How much of a long text is read, in bytes, at its beginning and again at its end: one of the two names the error, and the time per text stays
+/// bounded.
 pub const WINDOW: usize = 4 * 1024;
 
 /// `raw` in lower case, with plain quotes, dashes and blanks, without invisible characters, escapes and stack frames.
@@ -20,7 +20,7 @@ pub fn clean(raw: &str) -> String {
     out
 }
 
-/// The end of the character that stands at `at`, so that a cut never splits one.
+/// The end of the character at `at`, so that a cut never splits one.
 fn boundary(text: &str, mut at: usize) -> usize {
     while !text.is_char_boundary(at) {
         at += 1;
@@ -30,7 +30,7 @@ fn boundary(text: &str, mut at: usize) -> usize {
 
 fn part(raw: &str, out: &mut String) {
     if is_traceback(raw) {
-        // The frames of a traceback are indented; they show code, which says nothing of what happened.
+        // The frames of a traceback are indented; they show code, not what happened.
         for line in raw.lines().filter(|line| !line.starts_with("  ")) {
             characters(line, out);
             out.push('\n');
@@ -117,7 +117,7 @@ fn escape(rest: &mut Chars<'_>, out: &mut String) {
                 foreign(c, out);
             }
         }
-        // A backslash before anything else is left out: what follows speaks for itself.
+        // A backslash before anything else is dropped.
         _ => {}
     }
 }
@@ -134,7 +134,7 @@ fn colour(rest: &mut Chars<'_>, out: &mut String) {
     push(' ', out);
 }
 
-/// The entities that stand for quotes in answers written as HTML.
+/// The entities for quotes in answers written as HTML.
 fn entity(rest: &mut Chars<'_>, out: &mut String) {
     const ENTITIES: [(&str, char); 5] = [
         ("#39;", '\''),

@@ -6,7 +6,7 @@
 
 use super::{numbers, word::is_word};
 
-/// What stands in place of a name.
+/// What replaces a name.
 pub const MASK: &str = "<>";
 
 /// How far a closing quote is looked for.
@@ -219,8 +219,8 @@ pub fn mask(text: &str) -> Masked {
     Masked { text: out, body }
 }
 
-/// Drops `then reconnect the source` and its like. `PostHog` ends sentences of every kind with it, so it says nothing; a
-/// request that stands for itself (`Please reconnect …`) or names what to reconnect stays.
+/// Drops `then reconnect the source` and its like. `PostHog` ends sentences of every kind with it, so it says nothing; a separate request
+/// (`Please reconnect …`), or one that names what to reconnect, stays.
 fn drop_requests(out: &mut String) {
     let mut from = 0;
     while let Some(at) = out[from..].find("reconnect").map(|at| at + from) {
@@ -433,7 +433,7 @@ impl Masker<'_> {
             })
     }
 
-    /// Whether a quoted text is a name: one word unless it is what somebody says, more words only where names stand.
+    /// Whether a quoted text is a name: one word unless it is a quoted sentence, more words only where names occur.
     fn is_name(&self, content: &str) -> bool {
         let before = self.before();
         if content.contains(' ') {
@@ -478,7 +478,7 @@ impl Masker<'_> {
         }
     }
 
-    /// Behind the bracket that closes the one that stands here, or the end of the text.
+    /// Behind the bracket that closes the one at this position, or the end of the text.
     fn matching(&self, open: u8, close: u8) -> usize {
         let mut depth = 0_usize;
         for (at, byte) in self.text.bytes().enumerate().skip(self.at) {

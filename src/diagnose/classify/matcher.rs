@@ -1,4 +1,4 @@
-//! Finds all phrases of all rules in one pass, then asks only the rules that have one of theirs in the text.
+//! Finds all phrases of all rules in one scan, then evaluates only the rules that have one of theirs in the text.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -35,7 +35,7 @@ struct Fragment {
 }
 
 impl Fragment {
-    /// Whether the word may go on with this byte. A word without a join does not go on with one: `deadlock_events` is a name.
+    /// Whether the word may continue with this byte. A word without a join does not continue with one: `deadlock_events` is a name.
     fn goes_on(&self, byte: Option<&u8>) -> bool {
         self.open_right && (byte != Some(&b'_') || self.text.contains('_'))
     }
@@ -168,7 +168,7 @@ fn is_negated(before: &str) -> bool {
     };
     let mut words = before.rsplit(' ');
     match words.next() {
-        // What could not be done is no denial of what follows: `could not connect to`.
+        // A failed attempt does not negate the rest: `could not connect to`.
         Some("not") => !matches!(
             words.next(),
             Some("could" | "can" | "did" | "would" | "may")
@@ -314,7 +314,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Whether all conditions of a rule hold. Of the first one only the phrases that woke the rule are looked at.
+    /// Whether all conditions of a rule hold. Of the first one only the phrases that triggered the rule are checked.
     fn decides(&self, compiled: &Compiled, awake: &[Wake]) -> bool {
         let Some((first, others)) = compiled.tests.split_first() else {
             return false;

@@ -1,8 +1,8 @@
-//! What does an error text say went wrong?
+//! Which error does a text describe?
 //!
-//! A text is made plain (`clean`), stripped of the names it mentions (`mask`), and then asked about in the order of the
-//! rules (`rules`): the first that holds decides, and a text that none decides is Unknown. Pure: the same text gives the
-//! same answer, whatever it holds. Texts come from outside; what they ask for is never done.
+//! A text is made plain (`clean`), stripped of the names it mentions (`mask`), and then matched against the rules in their order (`rules`): the first
+//! match decides, and a text without a match is Unknown. Pure: the same text always gives the same answer. Texts come from outside; instructions in
+//! them are never followed.
 
 mod clean;
 mod mask;
@@ -35,7 +35,7 @@ impl Reading {
 
 /// The cause that `text` names; `source_type` is `PostHog`'s name for the kind of source, where it is known.
 ///
-/// Where the whole text says little, what it says before its advice is asked alone: `…, then check the host` is about no
+/// Where the whole text says little, the part before its advice is matched alone: `…, then check the host` is about no
 /// host. That may not lead to an action, because advice may also qualify what was said.
 pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
     let text = mask::mask(&clean::clean(text));
@@ -65,7 +65,7 @@ pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
     )
 }
 
-/// True if a text only says that an HTTP API refused a request: for the key, or for what was asked for.
+/// True if a text only says that an HTTP API refused a request: because of the key, or because of its object.
 fn is_bare_refusal(masked: &mask::Masked) -> bool {
     let (said, signs) = masked.text.split_at(masked.body);
     let refused = ["http:401", "http:403"]

@@ -2,7 +2,7 @@
 
 use super::word::is_word;
 
-/// What stands right before an HTTP status.
+/// The text right before an HTTP status.
 const BEFORE_STATUS: &[&str] = &[
     "http",
     "http/1.0",
@@ -66,7 +66,7 @@ const BEFORE_STATUS: &[&str] = &[
     "unexpected status code",
 ];
 
-/// What stands right before an HTTP status if the text speaks of HTTP elsewhere.
+/// The text right before an HTTP status if the text mentions HTTP elsewhere.
 const BEFORE_CODE: &[&str] = &[
     "code",
     "error code",
@@ -76,7 +76,7 @@ const BEFORE_CODE: &[&str] = &[
     "err",
 ];
 
-/// Words that show that a text speaks of HTTP.
+/// Words that show that a text is about HTTP.
 const HTTP_WORDS: &[&str] = &[
     "http",
     " api ",
@@ -98,7 +98,7 @@ const HTTP_WORDS: &[&str] = &[
     "cloudflare",
 ];
 
-/// What stands right after an HTTP status, whatever the status.
+/// The text right after any HTTP status.
 const AFTER_STATUS: &[&str] = &[
     "client error",
     "server error",
@@ -208,7 +208,7 @@ const COUNTED: &[&str] = &[
     "values",
 ];
 
-/// What stands right before a driver's error number.
+/// The text right before a driver's error number.
 const BEFORE_NUMBER: &[&str] = &[
     "error",
     "errors",

@@ -1,4 +1,4 @@
-//! A receiver: its URL and protocol. The URL is a secret: anyone who knows it can post to it.
+//! A receiver: its URL and protocol. The URL is a secret: it suffices to post to the receiver.
 
 use std::{collections::HashMap, fmt};
 

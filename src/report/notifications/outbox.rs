@@ -373,7 +373,7 @@ impl Inner {
                 let is_out = state.failures >= TRIES;
                 if *passes && !is_out {
                     if is_ours {
-                        // First again: messages are sent in the order of what happened.
+                        // First again: messages are sent in the order of their events.
                         self.waiting.push_front(waiting);
                     }
                     return "retried";

@@ -56,7 +56,7 @@ impl ControlPlane {
 
     /// A new client for the user of a kubeconfig.
     pub async fn client_for(&self, kubeconfig: &Path) -> Result<Client, Error> {
-        // It fails if a provider is installed already, which is just as well.
+        // It fails if a provider is installed already, which is fine.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let unusable = |source| Error::Kubeconfig {
             path: kubeconfig.to_owned(),

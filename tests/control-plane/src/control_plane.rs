@@ -14,8 +14,7 @@ use crate::tools::Tools;
 
 /// A running etcd and kube-apiserver of their own, with TLS, RBAC and admission.
 ///
-/// They end when this is dropped, or when the process ends, in whatever way it ends; and their
-/// folder with them.
+/// They end when this is dropped or when the process ends, even if it is killed; and their folder is deleted.
 pub struct ControlPlane {
     // In the order in which they must end: the folder last.
     running_apiserver: Mutex<Option<Guarded>>,
@@ -43,7 +42,7 @@ impl ControlPlane {
         let authority = Authority::new()?;
         let etcd = Server::etcd(&tools, &folder)?;
         let apiserver = Server::apiserver(&tools, &folder, &authority, &etcd, settings)?;
-        // Members of this group may do everything, whatever RBAC says.
+        // Members of this group may do everything, regardless of RBAC.
         let admin = Credentials::Certificate(authority.user("admin", &["system:masters"])?);
         let admin = kubeconfig(apiserver.port(), authority.certificate(), admin, "default");
         let this = Self {
@@ -96,9 +95,8 @@ impl ControlPlane {
         self.etcd.log_tail() + &self.apiserver.log_tail()
     }
 
-    /// What the API server has put into its audit log: one JSON object per line for each write of a
-    /// `WarehouseSyncPolicy`, but not of its status, and for whatever the user of [`Settings::audited_user`] asks. A line comes a little
-    /// after the answer.
+    /// What the API server has put into its audit log: one JSON object per line for each write of a `WarehouseSyncPolicy`, but not of its status, and
+    /// for each request of the user of [`Settings::audited_user`]. A line comes a little after the answer.
     pub fn audit_log(&self) -> Result<String, Error> {
         std::fs::read_to_string(self.folder().join(AUDIT_LOG))
             .map_err(Error::io("read the audit log"))

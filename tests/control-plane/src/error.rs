@@ -37,13 +37,13 @@ pub enum Error {
         program: &'static str,
         /// How `go build` ended.
         status: ExitStatus,
-        /// The end of what it wrote.
+        /// The end of its output.
         log: String,
     },
 
     /// Neither `XDG_CACHE_HOME` nor `HOME` says where to keep the built programs.
     #[error(
-        "cannot tell where to keep the built programs: set HOME, XDG_CACHE_HOME or \
+        "no folder for the built programs: set HOME, XDG_CACHE_HOME or \
          KUBEBUILDER_ASSETS"
     )]
     NoCacheFolder,
@@ -55,7 +55,7 @@ pub enum Error {
     /// The operating system refused something.
     #[error("cannot {action}: {source}")]
     Io {
-        /// What was attempted, on what.
+        /// What was attempted, and on which object.
         action: String,
         /// Why it failed.
         source: io::Error,
@@ -117,7 +117,7 @@ pub enum Error {
     /// The API server refused or failed.
     #[error("cannot {action}: {source}")]
     Kube {
-        /// What was attempted, on what.
+        /// What was attempted, and on which object.
         action: String,
         /// Why it failed.
         source: Box<kube::Error>,

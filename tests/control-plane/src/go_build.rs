@@ -79,7 +79,7 @@ pub(crate) const PROGRAMS: [Program; 3] = [ETCD, KUBE_APISERVER, KUBECTL];
 /// How often to say that a build still goes on: a silent test looks like one that hangs.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// Builds the program into the folder. Whoever calls holds the folder's lock.
+/// Builds the program into the folder. The caller holds the folder's lock.
 pub(crate) fn build(program: &Program, folder: &Path) -> Result<(), Error> {
     let Program { name, takes, .. } = program;
     let all = PROGRAMS.len();
@@ -170,7 +170,7 @@ fn wait_with_heartbeat(name: &str, go: &mut Child) -> Result<ExitStatus, Error> 
     }
 }
 
-/// Writes a line to stderr in a way that the output capture of `cargo test` does not swallow.
+/// Writes a line to stderr that the output capture of `cargo test` does not swallow.
 pub(crate) fn say(line: &str) {
     // Progress that cannot be shown is no reason to fail.
     let _ = io::stderr().write_all(format!("control-plane: {line}\n").as_bytes());

@@ -1,4 +1,4 @@
-//! A process that ends when this one does, in whatever way this one ends.
+//! A process that ends when this one does, even if this one is killed.
 
 use std::io::{self, BufRead, BufReader, PipeWriter};
 use std::os::unix::process::CommandExt;
@@ -10,8 +10,7 @@ use crate::error::Error;
 /// Appends the output of `"$@"` to the file `$1`, and ends it when stdin ends.
 ///
 /// - stdin is a pipe that only the owner holds: the kernel closes it however the owner ends.
-/// - stdout tells the owner the process id. The watcher starts before that is written, because an
-///   owner that is gone by then makes the write end this shell.
+/// - stdout tells the owner the process id. The watcher starts before that is written, because if the owner has ended, the write ends this shell.
 /// - stderr is the lease of the folder. The two shells hold it, not the process, so it ends after
 ///   the process has.
 /// - SIGHUP is ignored: the kernel sends it to a group without an owner when a process in it is

@@ -1,4 +1,4 @@
-//! The real kubectl, kept apart from whatever the user's home holds.
+//! The real kubectl, without the files of the user's home.
 
 use std::ffi::OsStr;
 use std::fs::File;

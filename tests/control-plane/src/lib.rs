@@ -4,8 +4,8 @@
 //! [`ControlPlane`] is the way in. What it needs, how long it takes and how to bump versions is in
 //! README.md.
 //!
-//! All functions that are not `async` block the thread. A test whose own tasks must go on meanwhile
-//! (an admission webhook that the API server calls, for example) runs them on another thread.
+//! All functions that are not `async` block the thread. A test whose own tasks must continue during that time (an admission webhook that the API
+//! server calls, for example) runs them on another thread.
 
 mod clients;
 mod control_plane;

@@ -34,7 +34,7 @@ rules:
 /// How a control plane differs from the usual one.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Settings<'a> {
-    /// A user of whom every request is put into the audit log.
+    /// A user whose requests are all put into the audit log.
     pub audited_user: Option<&'a str>,
     /// Feature gates of kube-apiserver, such as `WatchList=false`.
     pub feature_gates: Option<&'a str>,
@@ -175,9 +175,9 @@ impl Server {
     }
 }
 
-/// A port on 127.0.0.1 that nobody listens on.
+/// A free port on 127.0.0.1.
 ///
-/// Not one that the kernel hands out (those begin at 32768): while a server is stopped, the kernel
+/// Not one that the kernel assigns (those begin at 32768): while a server is stopped, the kernel
 /// could give its port to an outgoing connection, even to one that a client makes to that very
 /// port, which then talks to itself.
 fn free_port() -> Result<u16, Error> {

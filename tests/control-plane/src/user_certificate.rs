@@ -13,7 +13,7 @@ const ECDSA_WITH_SHA256: &[u64] = &[1, 2, 840, 10045, 4, 3, 2];
 /// RFC 4519, section 2.3 and 2.19.
 const COMMON_NAME: &[u64] = &[2, 5, 4, 3];
 const ORGANIZATION: &[u64] = &[2, 5, 4, 10];
-/// RFC 5280, section 4.1.2.1: versions count from zero.
+/// RFC 5280, section 4.1.2.1: version numbers begin at zero.
 const VERSION_3: u8 = 2;
 
 /// The DER of a certificate for `key`, signed by the authority that has this name and key.

@@ -3,8 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Short enough that nobody waits for the poll, long enough to leave the processor to what is
-/// waited for.
+/// Short enough not to delay a test, long enough to leave the processor to the awaited process.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Asks `condition` until it has an answer: `None` when there was none within `limit`.

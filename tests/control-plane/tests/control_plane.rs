@@ -15,7 +15,7 @@ use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, PostParams};
 
-/// Set for a process that this file starts from itself, to see what becomes of it.
+/// Set for a process that this file starts from itself, to observe how it ends.
 const CHILD: &str = "CONTROL_PLANE_TEST_CHILD";
 
 fn shared() -> &'static ControlPlane {
@@ -91,7 +91,7 @@ async fn the_token_of_a_service_account_is_real() {
     let kubeconfig = control_plane
         .service_account_kubeconfig(&namespace, "operator")
         .unwrap();
-    // It exists by now, which must not matter.
+    // It already exists, which must not matter.
     control_plane
         .service_account_kubeconfig(&namespace, "operator")
         .unwrap();
@@ -264,7 +264,7 @@ fn a_missing_go_is_an_error_that_says_what_to_install() {
     );
 }
 
-/// Runs in a process of its own, and ends as it is told to.
+/// Runs in a process of its own, and ends as the test requests.
 #[test]
 #[ignore = "started by other tests"]
 fn owner() {
@@ -320,7 +320,7 @@ fn killed_owner_leaves_nothing(role: &str) {
     gone(&report);
 }
 
-/// Waits until nothing is left of what the owner reported.
+/// Waits until everything that the owner reported has ended.
 fn gone(report: &str) {
     let (folder, pids) = report_of(report);
     assert_eq!(pids.len(), 2);

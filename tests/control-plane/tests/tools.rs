@@ -1,5 +1,5 @@
 //! The programs that are built apart from the control plane.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::{path::PathBuf, process::Command};
 

@@ -227,7 +227,7 @@ impl Simulator {
         Ok(Response::empty(200))
     }
 
-    /// Armed before the start is tried: a 400 from then on does not disarm it.
+    /// The reset is pending before the start is tried: a later 400 does not undo it.
     pub(crate) fn resync(&mut self, index: usize, call: &Call<'_>) -> Result<Response, Response> {
         self.check_startable(index, call)?;
         let now = self.now();
@@ -291,7 +291,7 @@ impl Simulator {
         Response::empty(200)
     }
 
-    /// Only enabled schemas are touched; what goes wrong with one of them is not told.
+    /// Only enabled schemas are touched; the answer does not mention an error with one of them.
     pub(crate) fn reload_source(
         &mut self,
         source: usize,
@@ -342,7 +342,7 @@ impl Simulator {
         source.is_some_and(|source| source.spec.access_method == "direct")
     }
 
-    /// Not a look at the bill: any Paused schema of the project will do.
+    /// The bill is not checked: any Paused schema of the project is enough.
     pub(crate) fn check_not_paused(&self, project: u64) -> Result<(), Response> {
         let paused = self
             .schemas_of_project(project)

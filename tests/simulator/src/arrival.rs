@@ -1,4 +1,4 @@
-//! When data last came to each table that should bring some by a schedule: what the simulator knows, whatever the API shows.
+//! When data last came to each table that has a schedule: what the simulator knows, even if the API does not show it.
 
 use jiff::{SignedDuration, Timestamp};
 

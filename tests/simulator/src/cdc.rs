@@ -32,7 +32,7 @@ pub struct CdcSpec {
     pub lag_warning_threshold_mb: i64,
     /// Lag at which PostHog drops a slot of its own, in MB.
     pub lag_critical_threshold_mb: i64,
-    /// Whether the schedule of the extraction stands still. Schemas start runs all the same.
+    /// Whether the schedule of the extraction is paused. Schemas still start runs.
     pub schedule_paused: bool,
     /// Whether the database has the slot.
     pub slot_exists: bool,
@@ -48,7 +48,7 @@ pub struct CdcSpec {
     pub table_errors: Vec<String>,
     /// Slots in use at the database, PostHog's own included, and how many there may be; not checked, if none.
     pub slots: Option<(u32, u32)>,
-    /// Why slot and publication cannot be made anew: `repair_cdc` says so (400) after it has reset the tables.
+    /// Why slot and publication cannot be recreated: `repair_cdc` says so (400) after it has reset the tables.
     pub repair_fails: Option<String>,
     /// Why the database cannot be reached (400); the source's `probe_error`, if none.
     pub unreachable: Option<String>,
@@ -112,7 +112,7 @@ impl CdcSpec {
         missing
     }
 
-    /// What a source's `job_inputs` show of it: texts, whatever they mean.
+    /// What a source's `job_inputs` show of it: texts, without their meaning.
     pub(crate) fn inputs(&self) -> Map<String, Value> {
         let python = |value: bool| if value { "True" } else { "False" };
         let inputs = json!({

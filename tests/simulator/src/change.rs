@@ -19,7 +19,7 @@ pub(crate) struct SchemaChange {
     next_runs: Option<Vec<RunPlan>>,
     /// All runs after those.
     then: Option<RunPlan>,
-    /// How the run in flight goes on from now.
+    /// How the run in flight continues from now.
     run: Option<RunPlan>,
     /// Its newest run dies, and its job stays Running.
     kill: bool,
@@ -27,11 +27,11 @@ pub(crate) struct SchemaChange {
     start: bool,
     /// Turns it on or off, as a human would.
     should_sync: Option<bool>,
-    /// Its stored status, in PostHog's database words, whatever its jobs say.
+    /// Its stored status, in the words of PostHog's database, independent of its jobs.
     status: Nullable<Status>,
     /// Its stored `latest_error`. An empty text is none.
     latest_error: Option<String>,
-    /// Its `sync_frequency`, whatever PostHog would accept.
+    /// Its `sync_frequency`, even one that PostHog would not accept.
     frequency: Nullable<String>,
     /// The rows of its table, if it has one.
     rows: Option<u64>,
@@ -43,13 +43,13 @@ pub(crate) struct SchemaChange {
     table_gone: Option<bool>,
     trigger_fails: Option<bool>,
     cdc_broken: Option<bool>,
-    /// An empty text mends it.
+    /// An empty text clears it.
     probe_error: Option<String>,
     /// Replaces what is merged over the answer of `incremental_fields`.
     incremental_fields: Option<Map<String, Value>>,
     /// Replaces its columns.
     columns: Option<Vec<Column>>,
-    /// Replaces what queries find; `at_ago` counts from now.
+    /// Replaces what queries find; `at_ago` is relative to now.
     data: Option<DataSpec>,
     /// Replaces the values merged over its row.
     raw: Option<Map<String, Value>>,
@@ -69,11 +69,11 @@ pub(crate) struct SourceChange {
     then: Option<RunPlan>,
     /// Starts a run of each enabled schema now.
     start: bool,
-    /// An empty text mends it.
+    /// An empty text clears it.
     probe_error: Option<String>,
     /// Merged over what the scenario says of its webhook.
     webhook: Map<String, Value>,
-    /// Replaces the lines of the log of its webhook; `ago` counts from the start of the scenario.
+    /// Replaces the lines of the log of its webhook; `ago` is relative to the start of the scenario.
     webhook_log: Option<Vec<DeliveryLine>>,
     /// Changes these fields of its change data capture; null takes it away.
     cdc: Nullable<Map<String, Value>>,

@@ -1,4 +1,4 @@
-//! The columns of a table: those a scenario names, or what follows from the rest of what it says.
+//! The columns of a table: those that a scenario names, or those that follow from its other fields.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -42,13 +42,13 @@ impl Column {
         json!({"name": self.name, "data_type": self.kind, "is_nullable": self.nullable})
     }
 
-    /// In what `incremental_fields` answers.
+    /// The columns in the answer of `incremental_fields`.
     pub(crate) fn at_source(&self) -> Value {
         json!({"field": self.name, "label": self.name, "type": self.kind, "nullable": self.nullable})
     }
 }
 
-/// By default the primary key, the incremental field, and what `data` speaks of.
+/// By default the primary key, the incremental field, and the columns that `data` mentions.
 pub(crate) fn columns(spec: &SchemaSpec) -> Vec<Column> {
     if !spec.columns.is_empty() {
         return spec.columns.clone();

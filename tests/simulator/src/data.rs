@@ -1,4 +1,4 @@
-//! What queries find in a table. The simulator keeps no rows: a scenario says what a look at them would show.
+//! What queries find in a table. The simulator keeps no rows: a scenario says what a query would return.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{DeserializeOwned, Error as _};
@@ -55,7 +55,7 @@ pub struct Newest {
     /// How much older it is than the start of the last success: it moves with each.
     #[serde(default, deserialize_with = "period::option::deserialize")]
     pub behind_sync: Option<SignedDuration>,
-    /// The value itself, whatever it is.
+    /// The value itself, of any type.
     pub value: Option<Value>,
 }
 

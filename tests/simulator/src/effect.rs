@@ -33,11 +33,11 @@ pub enum EffectKind {
     StatusHealed,
     /// A job appeared.
     RunStarted,
-    /// A start was dropped because a run is in flight; the answer was 200 all the same.
+    /// A start was dropped because a run is in flight; the answer was still 200.
     TriggerDropped,
     /// A start ended without a job, because the schema keeps failing or the scenario says so.
     TriggerDeferred,
-    /// The next run will wipe the table, whatever the answer was.
+    /// The next run will wipe the table, even if the answer was an error.
     ResetArmed,
     /// A run began with wiping the table.
     TableWiped,
@@ -45,7 +45,7 @@ pub enum EffectKind {
     DataDeleted,
     /// How far the source had been read is forgotten.
     PositionLost,
-    /// `refresh_schemas` deleted a schema that was never synced and whose table is gone at the source.
+    /// `refresh_schemas` deleted a schema that was never synced and whose table no longer exists at the source.
     SchemaDeleted,
     /// `should_sync` went from false to true.
     Enabled,
@@ -63,7 +63,7 @@ pub enum EffectKind {
     WebhookInputsChanged,
     /// `delete_webhook` removed PostHog's side and the vendor's.
     WebhookDeleted,
-    /// `repair_cdc` made slot and publication anew.
+    /// `repair_cdc` recreated slot and publication.
     CdcRepaired,
 }
 

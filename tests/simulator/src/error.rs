@@ -6,7 +6,7 @@ pub enum Error {
     /// The scenario is not YAML of the documented shape.
     #[error("the scenario cannot be read: {0}")]
     Yaml(String),
-    /// The scenario is well-formed, but says something that cannot be.
+    /// The scenario parses, but contradicts itself.
     #[error("the scenario cannot be: {0}")]
     Scenario(String),
     /// A name or an id that the simulator does not know.
@@ -20,7 +20,7 @@ pub enum Error {
     /// The port could not be opened, or the server's thread not be started.
     #[error("the server cannot start on 127.0.0.1:{port}: {source}")]
     Start {
-        /// The port that was asked for; 0 is any.
+        /// The requested port; 0 is any.
         port: u16,
         /// What the system said.
         source: std::io::Error,

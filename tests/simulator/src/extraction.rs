@@ -45,7 +45,7 @@ impl Simulator {
         };
         if heard && lines != crate::instance::Lines::None {
             let message = message.to_owned();
-            // Lines of one moment can be told apart, as they can where clocks have microseconds.
+            // Gives lines of one moment different times, as a clock with microseconds does.
             let last = job
                 .lines
                 .last()

@@ -137,7 +137,7 @@ pub enum FaultKind {
         /// Headers, over the usual ones: `Retry-After: "0"`.
         #[serde(default)]
         headers: BTreeMap<String, String>,
-        /// The request has its effect all the same.
+        /// The request still has its effect.
         #[serde(default)]
         after_effect: bool,
     },
@@ -147,8 +147,7 @@ pub enum FaultKind {
         #[serde(deserialize_with = "period::deserialize")]
         by: SignedDuration,
     },
-    /// PostHog gets to the request only later, and whoever waits in between gives up then: the effect is late, and there
-    /// is no answer.
+    /// PostHog processes the request only later, after the client or a proxy has given up: the effect is late, and there is no answer.
     HandledLate {
         /// How late.
         #[serde(deserialize_with = "period::deserialize")]

@@ -1,6 +1,6 @@
 //! Ids that look like PostHog's, from one counter for each kind, so that the same calls give the same ids.
 
-/// What an id is for; written into it, so that a reader of a log can tell them apart.
+/// What an id is for; written into it, so that a reader of a log recognizes its kind.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Source,

@@ -21,7 +21,7 @@ pub struct InstanceSpec {
     pub lock: bool,
     /// Runs come from PostHog's own queue instead of Temporal: any Running row keeps the next one out.
     pub queue_runs: bool,
-    /// PostHog cannot tell whether the holder of a lock is alive.
+    /// PostHog does not know whether the holder of a lock is alive.
     pub takeover_ambiguous: bool,
     /// Silence of the loader after which PostHog gives up a run, in the loader and at the next start; never, if none.
     #[serde(deserialize_with = "period::option::deserialize")]

@@ -3,7 +3,7 @@
 //!
 //! [`Simulator`] is the whole of it: a synchronous state machine with a virtual clock, without sockets, threads or
 //! real time. A deterministic simulation calls [`Simulator::handle`]; [`Server`] puts the same thing behind HTTP.
-//! What it imitates, and what not, is told in the README beside this crate.
+//! The README of this crate lists what it imitates and what it does not.
 
 #![allow(clippy::doc_markdown, reason = "PostHog is a name and no identifier")]
 

@@ -51,7 +51,7 @@ impl Loader<'_> {
         for entry in &spec.schemas {
             check(entry, spec)?;
             for schema in copies::of_schema(entry)? {
-                // Each a second younger than the one before, so that `-created_at` is an order.
+                // Each a second younger than the previous one, so that `-created_at` is an order.
                 let after = SignedDuration::from_secs(1 + number(schemas.len()));
                 schemas.push(self.schema(source, schema, plus(from, after)));
             }

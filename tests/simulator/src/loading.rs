@@ -81,7 +81,7 @@ impl Simulator {
         self.progress(at_run, at);
     }
 
-    /// The loader is gone: its lease runs out, and once there is one again the batch is begun again.
+    /// The loader is down: its lease expires, and once a loader is back it starts the batch again.
     fn interrupt(&mut self, index: usize, place: usize, at: Timestamp) {
         let Some(run) = self.run_mut(index, place) else {
             return;
@@ -201,7 +201,7 @@ impl Simulator {
         }
     }
 
-    /// The end that the loader writes. A run that a takeover had ended is Completed after all.
+    /// The end that the loader writes. A run that a takeover had ended becomes Completed.
     fn complete_run(&mut self, at_run: (usize, usize), at: Timestamp) {
         let (index, place) = at_run;
         let Some(job) = self
@@ -239,7 +239,7 @@ impl Simulator {
         self.note_job(index, place, at, EffectKind::RunEnded, None);
     }
 
-    /// What is left of a job that was cancelled is not loaded.
+    /// The remaining batches of a cancelled job are not loaded.
     fn drop_batches(&mut self, at_run: (usize, usize), at: Timestamp) {
         let (index, place) = at_run;
         let Some(run) = self.run_mut(index, place) else {

@@ -15,10 +15,10 @@ use crate::run::Behaviour;
 use crate::simulator::Simulator;
 use crate::state::{Job, Schema, Status};
 
-/// A run that has gone on for weeks would make more lines than anybody reads.
+/// A run that takes weeks would write more lines than anyone reads.
 const MOST_LINES: usize = 5000;
 
-/// A line, and the run it stands under.
+/// A line, and the run it belongs to.
 struct Of<'a> {
     run: &'a str,
     line: Line,

@@ -13,7 +13,7 @@ use posthog_simulator::{Clock, Options, Scenario, Server, Simulator};
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// The scenario to start from (YAML); the format is told in tests/simulator/README.md
+    /// The scenario to start from (YAML); tests/simulator/README.md describes the format
     #[arg(long, value_name = "FILE")]
     scenario: PathBuf,
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 pub struct Request {
     /// `GET`, `POST`, …
     pub method: String,
-    /// What stands in the request line: `/api/projects/1/external_data_sources/?limit=100`.
+    /// The target in the request line: `/api/projects/1/external_data_sources/?limit=100`.
     pub path_and_query: String,
     /// The `Authorization` header.
     pub authorization: Option<String>,
@@ -66,7 +66,7 @@ impl Request {
     }
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// What the client gets to see.
@@ -143,7 +143,7 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// The first header of that name, whatever its case.
+    /// The first header of that name, in upper or lower case.
     #[must_use]
     pub fn header_value(&self, name: &str) -> Option<&str> {
         self.headers

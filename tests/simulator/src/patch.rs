@@ -1,4 +1,4 @@
-//! `PATCH` of schemas: the fields that the simulator knows, with what they set off.
+//! `PATCH` of schemas: the fields that the simulator knows, and what they trigger.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use crate::state::{Job, Schema};
 use crate::sync_type::SyncChange;
 use crate::times;
 
-/// Writable at PostHog, and not simulated: refused, lest a test believe them written.
+/// Writable at PostHog, but not simulated: refused, so that no test takes them for written.
 const NOT_SIMULATED: [&str; 8] = [
     "incremental_field_lookback_seconds",
     "sync_time_of_day",
@@ -103,7 +103,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// A field whose largest stored value PostHog cannot tell sets off a full import; the same field again sets off a run
+    /// A field whose largest stored value PostHog does not know triggers a full import; the same field again triggers a run
     /// while there is no value yet. Says whether a run is to start.
     fn change_incremental_field(&mut self, index: usize, field: Option<&str>) -> bool {
         let Some(schema) = self.schemas.get_mut(index) else {
@@ -122,7 +122,7 @@ impl Simulator {
         true
     }
 
-    /// The next run wipes the table. What PostHog knows of its place in the database's log is gone at once.
+    /// The next run wipes the table. PostHog forgets its place in the database's log at once.
     pub(crate) fn arm(&mut self, index: usize, why: Trigger) {
         let now = self.now();
         self.edit(index, |schema| schema.reset_armed = true);
@@ -159,7 +159,7 @@ impl Simulator {
             return false;
         }
         let had_schedule = std::mem::replace(&mut schema.has_schedule, true);
-        // Also where no run has ever completed: a table that webhooks have filled meanwhile is wiped all the same.
+        // Also where no run has ever completed: a table that webhooks have filled is wiped too.
         let forces_reset = !was_on && (schema.is("webhook") || schema.is("cdc"));
         schema.teardown_at = None;
         if !was_on {

@@ -20,7 +20,7 @@ enum Pipeline {
     V3,
 }
 
-/// What any run has, whatever its pipeline.
+/// What any run has, in each pipeline.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Common {

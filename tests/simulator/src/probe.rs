@@ -1,4 +1,4 @@
-//! `incremental_fields`: a live look at the source.
+//! `incremental_fields`: reads the source live.
 
 use serde_json::{Value, json};
 

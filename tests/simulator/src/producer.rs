@@ -18,7 +18,7 @@ pub(crate) enum Step {
     RepartitionStarts,
     /// An attempt begins; the first, or after another one.
     AttemptStarts(Begin),
-    /// So many more rows are staged.
+    /// This many more rows are staged.
     Chunk(u64),
     /// An attempt ends, and another one will follow.
     AttemptEnds {

@@ -53,7 +53,7 @@ impl Simulator {
         ))
     }
 
-    /// Newest first. A function that nobody knows has no lines.
+    /// Newest first. An unknown function has no lines.
     fn webhook_log(&self, function: &str, project: u64) -> Response {
         let mut sources = self.sources.iter();
         let source = sources.find(|source| source.id == function && source.project == project);

@@ -26,7 +26,7 @@ pub(crate) struct Group {
     pub(crate) progressed_at: Option<Timestamp>,
     /// Who holds the lock of the table: a run's id, and since when.
     pub(crate) lock: Option<(String, Timestamp)>,
-    /// Nothing happens to its runs before that: what came last, or what was changed from outside.
+    /// Nothing happens to its runs before that: the time of its last event, or of the last change from outside.
     pub(crate) clock: Option<Timestamp>,
     /// Lines of starts that came to nothing: their run's id, and the line.
     pub(crate) lines: Vec<(String, Line)>,
@@ -52,7 +52,7 @@ pub(crate) struct V3Run {
     pub(crate) progressed_at: Option<Timestamp>,
     pub(crate) dies_at: Option<Timestamp>,
     pub(crate) dead: Option<Dead>,
-    /// Its job has ended in a way that makes the loader drop what is left of it.
+    /// Its job has ended, and the loader drops its remaining batches.
     pub(crate) dropped: bool,
     /// When the loader gave up one of its batches, and why.
     pub(crate) given_up: Option<(Timestamp, String)>,
@@ -163,7 +163,7 @@ impl V3Run {
         }
     }
 
-    /// Its workflow still runs, or Temporal believes so.
+    /// Its workflow still runs, at least according to Temporal.
     pub(crate) fn workflow_is_open(&self) -> bool {
         let gone = self.dropped || self.extracted_at.is_some();
         !gone && self.dead != Some(Dead::Producer(DeadWorkflow::Gone))
@@ -190,7 +190,7 @@ impl V3Run {
         waiting.map(|batch| batch.staged_at).min()
     }
 
-    /// The loader drops what is left; the producer does nothing more.
+    /// The loader drops the remaining batches; the producer does nothing more.
     pub(crate) fn drop_rest(&mut self) {
         self.steps.clear();
         self.dies_at = None;
@@ -198,7 +198,7 @@ impl V3Run {
         self.dropped = true;
     }
 
-    /// The workflow is gone in the middle of the extraction.
+    /// The workflow has ended in the middle of the extraction.
     pub(crate) fn die_without_workflow(&mut self) {
         self.steps.clear();
         self.dies_at = None;
@@ -343,7 +343,7 @@ fn sweep_at(
     down.sweep_at(plus(progress, stale_after))
 }
 
-/// Whether a job runs, and will go on by itself.
+/// Whether a job runs, and will continue by itself.
 pub(crate) fn is_alive(schema: &Schema, place: usize, now: Timestamp) -> bool {
     let Some(job) = schema.jobs.get(place).filter(|job| job.is_running()) else {
         return false;

@@ -1,4 +1,4 @@
-//! `refresh_schemas`, and the discovery that does the same unasked: PostHog reads the source's list of tables.
+//! `refresh_schemas`, and the discovery that does the same without a request: PostHog reads the source's list of tables.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! `repair_cdc`: every captured table is reset, to be imported from its beginning, and slot and publication are made anew. The reset
+//! `repair_cdc`: every captured table is reset, to be imported from its beginning, and slot and publication are recreated. The reset
 //! comes first: it stays where the database refuses the rest (400).
 
 use serde_json::json;

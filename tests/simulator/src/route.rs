@@ -1,11 +1,11 @@
-//! Which path is which route, with what method and scope.
+//! Which path is which route, and its method and scope.
 
 use crate::auth::Scope;
 
 /// A path below `/api/projects/{project}/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Path {
-    /// As it stands there: a number, or `@current`, or anything.
+    /// As in the path: a number, or `@current`, or anything.
     pub(crate) project: String,
     pub(crate) route: Route,
 }

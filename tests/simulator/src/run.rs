@@ -64,7 +64,7 @@ pub enum Behaviour {
         /// The limit would be passed by this run (counted before), and is not reached yet.
         too_low: bool,
     },
-    /// A run of PostHog's newest pipeline: a producer, a queue and a loader. The others are runs of the one before.
+    /// A run of PostHog's newest pipeline: a producer, a queue and a loader. The others are runs of the previous one.
     V3(Box<V3Plan>),
 }
 
@@ -103,7 +103,7 @@ pub struct RunPlan {
     pub on_cancel: OnCancel,
     /// How long its workflow goes on after a cancel ([`OnCancel::Ends`]).
     pub cancel_takes: SignedDuration,
-    /// How long its workflow goes on after a cancel ([`OnCancel::WorkflowSurvives`]); for ever, if none.
+    /// How long its workflow goes on after a cancel ([`OnCancel::WorkflowSurvives`]); forever, if none.
     pub workflow_ends_after: Option<SignedDuration>,
     /// Its job's `billable`. A run that is not billed writes its lines under another id than the table's.
     pub billable: bool,
@@ -188,7 +188,7 @@ impl RunPlan {
         .into()
     }
 
-    /// Goes on for ever at that speed, with a line in the log twice a minute.
+    /// Continues forever at that speed, with a line in the log twice a minute.
     #[must_use]
     pub fn progresses(rows_per_second: u64) -> Self {
         Behaviour::Progresses {
@@ -199,7 +199,7 @@ impl RunPlan {
         .into()
     }
 
-    /// Writes to its log twice a minute without a new row, for ever.
+    /// Writes to its log twice a minute without a new row, forever.
     #[must_use]
     pub fn logs_only() -> Self {
         Behaviour::LogsOnly {
@@ -280,7 +280,7 @@ impl Behaviour {
     }
 }
 
-/// The part of `rows` that is read when `passed` of `whole` has gone by.
+/// The part of `rows` that is read when `passed` of `whole` has elapsed.
 fn share(rows: u64, passed: SignedDuration, whole: SignedDuration) -> u64 {
     if passed >= whole {
         return rows;

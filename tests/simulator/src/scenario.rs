@@ -130,7 +130,7 @@ impl Default for RateLimits {
 pub struct SourceSpec {
     /// Its id; given by the simulator, if none.
     pub id: Option<String>,
-    /// So many of it, with prefixes that end in `_0001`, `_0002`, …
+    /// This many copies, with prefixes that end in `_0001`, `_0002`, …
     pub copies: Option<u32>,
     /// The project it belongs to; the scenario's, if none.
     pub project: Option<u64>,
@@ -150,9 +150,9 @@ pub struct SourceSpec {
     pub stored_status: String,
     /// What the connection looks like, as far as PostHog shows it.
     pub job_inputs: Map<String, Value>,
-    /// What every live look at the source is answered (400), for example `Invalid credentials`; fine, if none.
+    /// The answer (400) to every live read of the source, for example `Invalid credentials`; fine, if none.
     pub probe_error: Option<String>,
-    /// A `PATCH` of `job_inputs` with exactly these values mends `probe_error`. Any other is refused while it is set.
+    /// A `PATCH` of `job_inputs` with exactly these values clears `probe_error`. Any other is refused while it is set.
     pub accepts_inputs: Option<Map<String, Value>>,
     /// What `webhook_info` answers, merged over that of a source without webhooks. Objects in it are made complete.
     pub webhook: Map<String, Value>,
@@ -228,13 +228,13 @@ pub struct SchemaSpec {
     pub id: Option<String>,
     /// Its name, which must be there.
     pub name: String,
-    /// So many of it, with names that end in `_0001`, `_0002`, …
+    /// This many copies, with names that end in `_0001`, `_0002`, …
     pub copies: Option<u32>,
     /// Its label.
     pub label: Option<String>,
     /// Whether it is enabled.
     pub should_sync: bool,
-    /// `full_refresh`, `incremental`, `append`, `webhook`, `cdc`, `xmin`, or null for a table nobody set up.
+    /// `full_refresh`, `incremental`, `append`, `webhook`, `cdc`, `xmin`, or null for a table that was never set up.
     pub sync_type: Option<String>,
     /// `5min` … `30day`, or null.
     pub frequency: Option<String>,
@@ -265,7 +265,7 @@ pub struct SchemaSpec {
     pub then: RunPlan,
     /// Whether it starts runs by itself; the scenario's `schedule`, if none.
     pub schedule: Option<bool>,
-    /// How often it starts runs by itself, whatever its frequency and `schedule` say: for tests in real time.
+    /// How often it starts runs by itself, regardless of its frequency and `schedule`: for tests in real time.
     #[serde(deserialize_with = "period::option::deserialize")]
     pub starts_every: Option<SignedDuration>,
     /// Failed runs in a row so far. From five on, PostHog defers starts.
@@ -276,7 +276,7 @@ pub struct SchemaSpec {
     pub cdc_broken: bool,
     /// Starting a run fails (400 `Couldn't start the sync. …`).
     pub trigger_fails: bool,
-    /// It is gone at the source.
+    /// It no longer exists at the source.
     pub table_gone: bool,
     /// What `incremental_fields` is answered (400); fine, if none.
     pub probe_error: Option<String>,
@@ -290,7 +290,7 @@ pub struct SchemaSpec {
     pub primary_key_columns: Option<Vec<String>>,
     /// `consolidated`, `cdc_only` or `both`.
     pub cdc_table_mode: Option<String>,
-    /// Its columns; by default the primary key, the incremental field, and what `data` speaks of.
+    /// Its columns; by default the primary key, the incremental field, and the columns that `data` mentions.
     pub columns: Vec<Column>,
     /// What queries find in its table.
     pub data: DataSpec,
@@ -384,8 +384,8 @@ impl Default for PastJob {
     }
 }
 
-/// A run in flight at the start. The lengths in its behaviour count from the start of the scenario, and for a run of v3
-/// from its own: it is where its plan says that it is by now.
+/// A run in flight at the start. The durations in its behaviour begin at the start of the scenario, and for a run of v3 at its own: it is already
+/// where its plan says.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "RunFields")]
 pub struct RunInFlight {
@@ -397,7 +397,7 @@ pub struct RunInFlight {
     pub rows: u64,
     /// How long ago the last line appeared in its log; when it started, if none.
     pub last_log_ago: Option<SignedDuration>,
-    /// How it goes on.
+    /// How it continues.
     pub plan: RunPlan,
 }
 

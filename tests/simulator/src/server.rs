@@ -102,7 +102,7 @@ impl Server {
     /// Closes the port and every connection. The simulator stays.
     pub fn stop(&mut self) {
         if let Some(Running { stop, thread }) = self.running.take() {
-            // Both fail only if the thread has ended already, which is what is asked for.
+            // Both fail only if the thread has ended already, which is the purpose.
             stop.send(()).ok();
             thread.join().ok();
         }
@@ -148,7 +148,7 @@ fn lock(state: &Mutex<Simulator>) -> MutexGuard<'_, Simulator> {
     simulator
 }
 
-/// Returns when told to stop; the runtime's end then drops the connections.
+/// Returns when it is stopped; the runtime's end then drops the connections.
 async fn serve(
     listener: TcpListener,
     state: Arc<Mutex<Simulator>>,

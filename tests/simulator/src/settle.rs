@@ -19,7 +19,7 @@ const GIVE_UP_AFTER: u32 = 5;
 const SHORTEST_GAP: SignedDuration = SignedDuration::from_mins(10);
 const LONGEST_GAP: SignedDuration = SignedDuration::from_hours(1);
 
-/// What becomes of a job whose workflow died without cleaning up, when the next run takes its place.
+/// The end of a job whose workflow died without cleaning up, when the next run replaces it.
 pub(crate) const TAKEN_OVER: &str = "A previous sync run did not shut down cleanly and was still marked as running. PostHog \
                           cleaned it up so syncing can continue. No action is needed.";
 
@@ -166,7 +166,7 @@ impl Simulator {
         });
     }
 
-    /// Asks Temporal for a run. Whether one comes of it is not told to whom asked.
+    /// Requests a run from Temporal. The caller does not learn whether one starts.
     pub(crate) fn trigger(&mut self, index: usize, at: Timestamp, trigger: Trigger) {
         let Some(schema) = self.schemas.get_mut(index) else {
             return;
@@ -239,7 +239,7 @@ impl Simulator {
         }
     }
 
-    /// PostHog switches a table off after a failure that a retry would not mend.
+    /// PostHog switches a table off after a failure that a retry would not fix.
     pub(crate) fn disable_itself(&mut self, index: usize, at: Timestamp) {
         self.edit(index, |schema| {
             schema.should_sync = false;
@@ -432,7 +432,7 @@ fn hit_limit(schema: &mut Schema, place: usize, at: Timestamp, too_low: bool) {
     schema.paint(status);
 }
 
-/// Ends a job by somebody's will, which is not a failure of the source. The loader drops what is left of it.
+/// Ends a job on request, which is not a failure of the source. The loader drops its remaining batches.
 pub(crate) fn stop_job(schema: &mut Schema, place: usize, at: Timestamp, text: &str) {
     if let Some(job) = schema.jobs.get_mut(place) {
         job.end(at, Status::Failed, Some(text.to_owned()));

@@ -1,4 +1,4 @@
-//! The simulator itself: a request goes in, an outcome comes out, and time moves when it is told to.
+//! The simulator itself: a request goes in, an outcome comes out, and time moves only on request.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -111,7 +111,7 @@ impl Simulator {
         self.clock.now()
     }
 
-    /// Moves time on, and lets happen what becomes due.
+    /// Advances the time, and does everything that is due until then.
     pub fn advance(&mut self, by: SignedDuration) {
         self.clock.advance(by);
         self.settle();
@@ -200,7 +200,7 @@ impl Simulator {
             return Err(http::throttled(seconds));
         }
         if allowed.is_none() {
-            // Keys are asked for a scope of the action, and a wrong method is no action: not 405.
+            // A key needs a scope of the action, and a wrong method is no action: not 405.
             return Err(http::denied(
                 "This action does not support personal API key access",
             ));

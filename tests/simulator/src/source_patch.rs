@@ -1,4 +1,4 @@
-//! `PATCH` of sources: new connection settings, merged into the stored ones and held against the source.
+//! `PATCH` of sources: new connection settings, merged into the stored ones and checked against the source.
 
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ const CONTAINERS: [&str; 5] = [
     "ssh_tunnel",
 ];
 
-/// What is shown of what is stored: secrets and what PostHog does not know are left out.
+/// The stored settings as the API shows them: without secrets and without fields that PostHog does not know.
 const SHOWN: [&str; 5] = ["host", "port", "database", "user", "schema"];
 
 impl Simulator {
@@ -56,7 +56,7 @@ impl Simulator {
     }
 }
 
-/// Says whether anything has changed: what has not is not held against the source.
+/// Says whether anything has changed: otherwise nothing is checked against the source.
 fn change_inputs(source: &mut Source, given: &Map<String, Value>) -> Result<bool, Response> {
     let mut stored = source.spec.job_inputs.clone();
     stored.extend(source.secrets.clone());
@@ -120,7 +120,7 @@ fn is_secret(name: &str) -> bool {
     parts.iter().any(|part| name.contains(part))
 }
 
-/// Whoever redirects a connection must know its secret: else a stored one could be sent anywhere.
+/// Redirecting a connection requires its secret: otherwise a stored one could be sent anywhere.
 fn check_reentry(
     stored: &Map<String, Value>,
     merged: &Map<String, Value>,

@@ -184,7 +184,7 @@ impl Parser {
         Ok(table)
     }
 
-    /// A column's name, without the table's if that stands before it.
+    /// A column's name, without the table's if that precedes it.
     fn column(&mut self) -> Result<String, String> {
         let mut column = self.name()?;
         while self.take_symbol('.') {

@@ -1,5 +1,4 @@
-//! What those who set the stage may do, tests above all: look at what happened, and change things behind the client's
-//! back.
+//! What the test driver may do: inspect what happened, and change things without the client.
 
 use crate::auth::Key;
 use crate::effect::{Effect, EffectKind, Trigger};
@@ -209,7 +208,7 @@ impl Simulator {
         self.schema(schema_id)?.position
     }
 
-    /// What a schema's next runs will do, instead of what was planned.
+    /// The next runs of a schema, instead of those that were planned.
     pub fn set_next_runs(
         &mut self,
         schema_id: &str,
@@ -219,7 +218,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// Starts a run now, as its schedule would. Whether a job comes of it depends on the plan.
+    /// Starts a run now, as its schedule would. Whether this creates a job depends on the plan.
     pub fn start_run(&mut self, schema_id: &str) -> Result<(), Error> {
         let index = self.schema_index(schema_id)?;
         let now = self.now();
@@ -227,7 +226,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// Changes how the newest, running job goes on from now on.
+    /// Changes how the newest, running job continues from now on.
     pub fn change_run(&mut self, schema_id: &str, plan: RunPlan) -> Result<(), Error> {
         let now = self.now();
         let schema = self.schema_mut(schema_id)?;
@@ -341,7 +340,7 @@ impl Simulator {
         )
     }
 
-    /// The lock of a table is gone, as it is when Redis forgets it: the next start finds nobody in its way.
+    /// The lock of a table is lost, as when Redis forgets it: nothing blocks the next start.
     pub fn lose_lock(&mut self, schema_id: &str) -> Result<(), Error> {
         self.schema_mut(schema_id)?.v3.lock = None;
         Ok(())
@@ -359,7 +358,7 @@ impl Simulator {
         self.down.start(now);
     }
 
-    /// Whether a job runs and will go on by itself. The API does not say.
+    /// Whether a job runs and will continue by itself. The API does not say.
     #[must_use]
     pub fn run_is_alive(&self, job_id: &str) -> bool {
         self.schemas.iter().any(|schema| {
@@ -393,7 +392,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// Sets a schema's stored status and `latest_error`, whatever its jobs say.
+    /// Sets a schema's stored status and `latest_error`, independent of its jobs.
     pub fn set_status(
         &mut self,
         schema_id: &str,
@@ -415,7 +414,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// What every live look at a source is answered, for example `Invalid credentials`; `None` mends it.
+    /// The answer to every live read of a source, for example `Invalid credentials`; `None` clears it.
     pub fn set_source_probe_error(
         &mut self,
         source_id: &str,

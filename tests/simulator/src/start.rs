@@ -19,7 +19,7 @@ use crate::watchdog::Harm;
 /// How long after a job the row of its companion table is made.
 const COMPANION: SignedDuration = SignedDuration::from_millis(20);
 
-/// What a start says in the log of the table, and whether it goes on.
+/// What a start writes to the log of the table, and whether it continues.
 struct Verdict {
     says: Vec<(Level, &'static str)>,
     admitted: bool,
@@ -33,7 +33,7 @@ enum Judged {
     Extracts,
     /// The queue has work of it, and the loader was there lately.
     Loads,
-    /// PostHog cannot tell.
+    /// PostHog does not know.
     Unclear,
     /// Nothing is left of it, or the loader has not done anything for it for hours.
     Stale,
@@ -162,7 +162,7 @@ impl Simulator {
         verdict.admitted
     }
 
-    /// Lines of a start that has no job: they stand under its own run's id.
+    /// Lines of a start that has no job: they have the id of its own run.
     fn write_lines(
         &mut self,
         index: usize,
@@ -185,7 +185,7 @@ impl Simulator {
         });
     }
 
-    /// The lock decides; whoever else is found Running is judged, too, once the lock is there.
+    /// The lock decides; any other run in status Running is judged too, once the lock is there.
     fn lock_verdict(&self, schema: &Schema, at: Timestamp) -> Verdict {
         let mut verdict = Verdict {
             says: Vec::new(),
@@ -206,7 +206,7 @@ impl Simulator {
                 continue;
             };
             let holds = holder == Some(&job.run_id);
-            // Temporal does not see a run of another start, and its lock is too young to be told from an old one.
+            // Temporal does not see a run of another start, and its lock is too young to be distinguished from an old one.
             let races = holds && run.workflow_is_open() && run.phase() == Phase::Starting;
             match self.judge(run, at) {
                 Judged::Stale if job.is_running() => {
@@ -239,7 +239,7 @@ impl Simulator {
         verdict
     }
 
-    /// By what PostHog looks at: workflow, batches, and the loader's progress with this run alone.
+    /// From the same evidence as PostHog: workflow, batches, and the loader's progress with this run alone.
     fn judge(&self, run: &V3Run, at: Timestamp) -> Judged {
         if run.workflow_is_open() {
             Judged::Extracts
@@ -253,7 +253,7 @@ impl Simulator {
     }
 }
 
-/// Any row that says Running keeps a run of the queue out, whatever is behind it.
+/// Any row that says Running keeps a run of the queue out, even if its workflow is dead.
 fn queue_verdict(schema: &Schema) -> Verdict {
     let running = |job: &&Job| job.is_running();
     let repartitions = |job: &Job| {

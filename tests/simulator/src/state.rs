@@ -15,13 +15,13 @@ use crate::scenario::{SchemaSpec, SourceSpec};
 /// A status in PostHog's database words. The API rewrites some of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
-    /// A run is in flight, or was asked for.
+    /// A run is in flight, or was requested.
     Running,
     /// The last run ended well.
     Completed,
     /// The last run ended badly, or was cancelled.
     Failed,
-    /// Left over from former times; nothing writes it today.
+    /// From an older version of PostHog; nothing writes it today.
     Paused,
     /// The last run hit the quota.
     BillingLimitReached,
@@ -122,7 +122,7 @@ impl Schema {
         self.is("incremental") || self.is("append") || self.is("webhook")
     }
 
-    /// Whether its runs go on from where the last one ended.
+    /// Whether its runs continue where the last one ended.
     pub(crate) fn keeps_a_position(&self) -> bool {
         self.has_incremental_field() || self.is("cdc") || self.is("xmin")
     }
@@ -146,7 +146,7 @@ pub(crate) enum Workflow {
     },
     /// Its job is the newest one.
     Running,
-    /// Its job has ended, the workflow not: until then, or for ever.
+    /// Its job has ended, but the workflow runs until then, or forever.
     Lingering { until: Option<Timestamp> },
 }
 

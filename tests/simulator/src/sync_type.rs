@@ -1,4 +1,4 @@
-//! `PATCH` of `sync_type` and `cdc_table_mode`: what PostHog refuses, and when it reads the table anew.
+//! `PATCH` of `sync_type` and `cdc_table_mode`: what PostHog refuses, and when it reimports the table.
 
 use serde_json::{Map, Value, json};
 
@@ -38,7 +38,7 @@ impl SyncChange {
         self.to.as_ref().is_some_and(|to| !schema.is(to))
     }
 
-    /// Whether the table has to be read anew, where that is counted against the limit.
+    /// Whether the table has to be reimported, where that is counted against the limit.
     fn counts(&self, schema: &Schema) -> bool {
         let crosses_xmin = schema.is("xmin") || self.to.as_deref() == Some("xmin");
         (self.changes_type(schema) && (crosses_xmin || leaves_cdc_only(schema)))
@@ -77,7 +77,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// Every type but webhook is held against the customer's source.
+    /// Every type but webhook is checked against the customer's source.
     fn check_sync_type(&self, index: usize, schema: &Schema, to: &str) -> Result<(), Response> {
         let refuse = |text: &str| Err(http::validation(None, text));
         let Some(source) = self.sources.get(schema.source) else {

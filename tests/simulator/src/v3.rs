@@ -25,7 +25,7 @@ pub enum Phase {
     Ending,
 }
 
-/// A run of v3. Every length of time begins where the one before it ended, and the first with the job's row.
+/// A run of v3. Every duration begins where the previous one ended, and the first with the job's row.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct V3Plan {
@@ -52,7 +52,7 @@ pub struct V3Plan {
     /// batch as soon as it is there, while the extraction goes on.
     #[serde(deserialize_with = "period::option::deserialize")]
     pub queue: Option<SignedDuration>,
-    /// How long the loader works on a batch. There is no sign of life meanwhile.
+    /// How long the loader works on a batch. There is no sign of life during that time.
     #[serde(deserialize_with = "period::deserialize")]
     pub load_per_batch: SignedDuration,
     /// A batch that the loader cannot load.
@@ -169,10 +169,10 @@ fn give_up() -> u32 {
 pub struct Death {
     /// The phase in which it dies.
     pub phase: Phase,
-    /// How long after the begin of that phase. A run that is past it by then dies all the same.
+    /// How long after the begin of that phase. A run that is already past it dies too.
     #[serde(default, deserialize_with = "period::deserialize")]
     pub after: SignedDuration,
-    /// What becomes of its workflow, if it dies before the end of the extraction.
+    /// What happens to its workflow, if it dies before the end of the extraction.
     #[serde(default)]
     pub workflow: DeadWorkflow,
 }
@@ -184,7 +184,7 @@ pub enum DeadWorkflow {
     /// It stays open: no start gets through until somebody cancels it.
     #[default]
     Wedged,
-    /// It is gone: the next start takes over.
+    /// It has ended: the next start takes over.
     Gone,
 }
 

@@ -35,7 +35,7 @@ impl Simulator {
         if inputs.keys().any(|name| !known.contains(name)) {
             return Err(http::message("Invalid webhook inputs"));
         }
-        // PostHog's side is made all the same, and the vendor is not even asked.
+        // PostHog's side is still created, and no request goes to the vendor.
         if let Some(reason) = creation_blocked(source) {
             let answer = json!({"success": false, "webhook_url": address(source), "error": reason, "pending_inputs": []});
             if let Some(source) = self.sources.get_mut(index) {
@@ -190,7 +190,7 @@ pub(crate) fn supports_webhooks(source: &Source) -> bool {
     source.spec.webhook.get("supports_webhooks") == Some(&Value::Bool(true))
 }
 
-/// `exists` speaks of PostHog's side only, and that side is there if it does. What the vendor has is not known unless
+/// `exists` is about PostHog's side only: true if that side is there. What the vendor has is not known unless
 /// the scenario says it.
 fn info(source: &Source, mapping: Map<String, Value>) -> Value {
     let said = &source.spec.webhook;
@@ -235,7 +235,7 @@ fn hog_function(source: &Source) -> Value {
     })
 }
 
-/// The vendor's side: well, unless the scenario says that it is gone or cannot be read.
+/// The vendor's side: healthy, unless the scenario says that it was deleted or cannot be read.
 fn external(source: &Source, said: Option<&Value>) -> Value {
     let part = |name: &str| said.and_then(|said| said.get(name));
     let unread = part("error").is_some_and(|error| !error.is_null());

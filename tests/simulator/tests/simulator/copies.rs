@@ -43,7 +43,7 @@ fn an_id_cannot_have_copies() {
     }
 }
 
-/// A second's work. Were each event a look at all schemas, it would be minutes.
+/// This takes a second. If each event read all schemas, it would take minutes.
 #[test]
 fn ten_thousand_tables_are_listed_and_run() {
     let scenario = "schedule: true\nsources: [{prefix: shard, copies: 20, schemas: [{name: t, copies: 500, last_synced_ago: 1h, rows: 9}]}]";

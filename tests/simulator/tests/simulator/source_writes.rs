@@ -38,7 +38,7 @@ fn containers_are_merged_and_another_selection_takes_only_what_comes_with_it() {
     assert_eq!(
         patch_inputs(&mut posthog, &other).status,
         400,
-        "the account is gone"
+        "the account was deleted"
     );
 }
 

@@ -1,4 +1,4 @@
-//! `PATCH` of how a table is synced: what is refused, what imports everything anew, and what stays armed after a 400.
+//! `PATCH` of how a table is synced: what is refused, what reimports everything, and which reset stays pending after a 400.
 
 use posthog_simulator::{EffectKind, Simulator};
 use serde_json::{Value, json};

@@ -239,7 +239,7 @@ fn a_reload_ends_a_healthy_run_that_the_loader_has_not_picked_up_for_six_hours()
     );
     posthog.advance(hours(30));
     let jobs = seen(&mut posthog, "orders");
-    assert_eq!(jobs[1].0, "Completed", "the loader finishes it after all");
+    assert_eq!(jobs[1].0, "Completed", "the loader still finishes it");
     assert_eq!(jobs[0].0, "Completed");
 }
 

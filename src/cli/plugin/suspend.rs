@@ -1,0 +1,91 @@
+//! `suspend` and `resume`: whether the operator may send calls for a policy.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use kube::ResourceExt;
+use serde::Serialize;
+
+use super::{
+    PluginError,
+    cluster::ClusterArgs,
+    print::{Format, print},
+};
+use crate::{
+    api::{WarehouseSyncPolicy, names::PLUGIN_MANAGER},
+    cli::print_error,
+};
+
+/// Arguments of `suspend` and `resume`.
+#[derive(Debug, Args)]
+pub(super) struct SuspendArgs {
+    /// Names of the policies
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+}
+
+/// The outcome for one policy.
+#[derive(Debug, Serialize)]
+struct Row {
+    namespace: String,
+    name: String,
+    suspended: bool,
+    changed: bool,
+}
+
+/// Sets `spec.suspend` of policies.
+pub(super) async fn suspend(
+    args: &SuspendArgs,
+    suspend: bool,
+    cluster: &ClusterArgs,
+    format: Format,
+) -> Result<ExitCode, PluginError> {
+    let cluster = cluster.connect().await?;
+    let mut rows = Vec::new();
+    for name in &args.names {
+        let policy = cluster.policy(name).await?;
+        let changed = policy.spec.suspend != suspend;
+        if changed {
+            cluster.suspend(name, suspend).await?;
+            if let Some(manager) = other_manager(&policy) {
+                print_error(&format!(
+                    "note: {manager} also sets spec.suspend of {name} and may set it back: change it there, too"
+                ));
+            }
+        }
+        rows.push(Row {
+            namespace: cluster.namespace.clone(),
+            name: name.clone(),
+            suspended: suspend,
+            changed,
+        });
+    }
+    print(format, &rows, || rows.iter().map(line).collect())
+}
+
+/// Who else sets `spec.suspend`, such as a GitOps tool.
+fn other_manager(policy: &WarehouseSyncPolicy) -> Option<&str> {
+    let mut entries = policy.managed_fields().iter();
+    let other = entries.find(|entry| {
+        let fields = entry.fields_v1.as_ref();
+        let sets = fields.is_some_and(|fields| !fields.0["f:spec"]["f:suspend"].is_null());
+        sets && entry.manager.as_deref() != Some(PLUGIN_MANAGER)
+    });
+    other.and_then(|entry| entry.manager.as_deref())
+}
+
+fn line(row: &Row) -> String {
+    let Row {
+        namespace,
+        name,
+        suspended,
+        changed,
+    } = row;
+    let already = if *changed { "" } else { "already " };
+    let means = if *suspended {
+        "suspended: no call that changes something in PostHog is sent"
+    } else {
+        "resumed"
+    };
+    format!("policy {name} in namespace {namespace} is {already}{means}\n")
+}
