@@ -396,7 +396,6 @@ fn a_cancel_is_sent_once_whatever_posthog_answers() {
         "{status: {status: 400}}",
         "{status: {status: 404}}",
         "{status: {status: 409}}",
-        "{status: {status: 429}}",
         "{status: {status: 500}}",
         "{status: {status: 502, after_effect: true}}",
         "{handled_late: {by: 40s}}",
