@@ -77,7 +77,7 @@ fn longest_silent<'a>(
 /// What a canary must be newer than: the begin of the silence. By `PostHog`'s clock alone, its end shows how long the silence lasts, too.
 fn proved_from(seen: &Seen, silent: SignedDuration) -> Option<Timestamp> {
     let mark = seen.mark.as_ref()?;
-    if seen.look.as_ref()?.is_dated {
+    if seen.run_probe.as_ref()?.is_dated {
         return Some(mark.since);
     }
     mark.log_at?.checked_add(silent - silent / 8).ok()

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     api::status::RootCause,
-    observe::{Look, Newest, canary::words},
+    observe::{Newest, RunProbe, canary::words},
     posthog::{
         lax::Lax,
         wire::{JobStatus, Schema, SchemaStatus, Source},
@@ -15,7 +15,7 @@ use crate::{
 
 /// How a table stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stands {
+pub struct StateOfTable {
     /// How it is, in a sentence.
     pub verdict: String,
     /// Why, if something is the matter.
@@ -30,36 +30,36 @@ pub struct Stands {
 
 /// How one table stands, by a single look.
 #[must_use]
-pub fn stands(
+pub fn state_of(
     known: &Known<'_>,
     diagnosis: &Diagnosis,
     (source, schema): (&Source, &Schema),
-) -> Stands {
-    let look = known
+) -> StateOfTable {
+    let run_probe = known
         .snapshot
         .seen(&schema.id)
-        .and_then(|seen| seen.look.as_ref());
+        .and_then(|seen| seen.run_probe.as_ref());
     let mut problems = diagnosis.problems.iter();
     let problem = problems.find(|problem| {
         let table = problem.table.as_ref();
         table.is_some_and(|(id, _)| *id == schema.id)
     });
-    let mut evidence: Vec<String> = look.map(describe).unwrap_or_default();
-    let running = look.filter(|look| runs(look));
-    if let Some(look) = running {
-        evidence.extend(of_run(schema, look));
-        evidence.extend(unknown_line(known, look));
+    let mut evidence: Vec<String> = run_probe.map(describe).unwrap_or_default();
+    let running = run_probe.filter(|run_probe| runs(run_probe));
+    if let Some(run_probe) = running {
+        evidence.extend(of_run(schema, run_probe));
+        evidence.extend(unknown_line(known, run_probe));
         evidence.push(canary(known, schema));
     }
     let phase = running
-        .and_then(|look| look.log.read())
+        .and_then(|run_probe| run_probe.log.read())
         .map(|log| log.phase(&words(&known.snapshot.canaries)).as_str());
     match problem {
         Some(problem) => {
             let said = problem.evidence.iter().map(|fact| fact.as_str().to_owned());
             let more: Vec<String> = said.filter(|fact| !evidence.contains(fact)).collect();
             evidence.extend(more);
-            Stands {
+            StateOfTable {
                 verdict: problem.message.clone(),
                 cause: Some(problem.cause),
                 phase,
@@ -67,7 +67,7 @@ pub fn stands(
                 advice: problem.advice.by_hand,
             }
         }
-        None => Stands {
+        None => StateOfTable {
             verdict: without_problem(source, schema, running.is_some()).to_owned(),
             cause: None,
             phase,
@@ -77,8 +77,8 @@ pub fn stands(
     }
 }
 
-fn runs(look: &Look) -> bool {
-    matches!(look.newest(), Newest::Job(job, _) if job.status() == JobStatus::Running)
+fn runs(run_probe: &RunProbe) -> bool {
+    matches!(run_probe.newest(), Newest::Job(job, _) if job.status() == JobStatus::Running)
 }
 
 fn without_problem(source: &Source, schema: &Schema, runs: bool) -> &'static str {
@@ -101,15 +101,15 @@ fn without_problem(source: &Source, schema: &Schema, runs: bool) -> &'static str
 }
 
 /// What else tells whether a run in progress is alive.
-fn of_run(schema: &Schema, look: &Look) -> Vec<String> {
+fn of_run(schema: &Schema, run_probe: &RunProbe) -> Vec<String> {
     let mut facts = Vec::new();
-    let running = look.running().count();
+    let running = run_probe.running().count();
     if running > 1 {
         facts.push(format!(
             "{running} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
         ));
     }
-    if let Newest::Job(job, began) = look.newest() {
+    if let Newest::Job(job, began) = run_probe.newest() {
         if let Some(reason) = job.why_opaque() {
             facts.push(format!("the silence of this run proves nothing: {reason}"));
         }
@@ -118,7 +118,7 @@ fn of_run(schema: &Schema, look: &Look) -> Vec<String> {
                 .push("PostHog has marked the run as synced: it is finishing the table".to_owned());
         }
     }
-    let Some(log) = look.log.read() else {
+    let Some(log) = run_probe.log.read() else {
         return facts;
     };
     if !log.has_own_lines {
@@ -140,8 +140,8 @@ fn of_run(schema: &Schema, look: &Look) -> Vec<String> {
 }
 
 /// A line of the run that this version does not know, if it hides how far the run is.
-fn unknown_line(known: &Known<'_>, look: &Look) -> Option<String> {
-    let log = look.log.read()?;
+fn unknown_line(known: &Known<'_>, run_probe: &RunProbe) -> Option<String> {
+    let log = run_probe.log.read()?;
     let words = words(&known.snapshot.canaries);
     log.unexplained(&words).map(in_unknown_words)
 }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{Timings, validated::Health},
-    observe::{Canary, Look, Newest, Pipeline, RunPhase, Seen, TableLog, canary::words},
+    observe::{Canary, Newest, Pipeline, RunPhase, RunProbe, Seen, TableLog, canary::words},
     posthog::{
         lax::Lax,
         redact,
@@ -89,7 +89,7 @@ impl Signs<'_> {
     /// How the table stands.
     #[must_use]
     pub fn judge(&self) -> Liveness {
-        let Some(look) = &self.seen.look else {
+        let Some(run_probe) = &self.seen.run_probe else {
             return Liveness::Alive;
         };
         if let Some(reason) = &self.seen.unclear {
@@ -99,8 +99,8 @@ impl Signs<'_> {
             return Liveness::Alive;
         };
         // Only what two looks have proved: nothing is assumed of the time after the last.
-        let still = look.began.duration_since(mark.since);
-        match look.newest() {
+        let still = run_probe.began.duration_since(mark.since);
+        match run_probe.newest() {
             Newest::Job(job, began) if job.status() == JobStatus::Running => {
                 let silence = Silence {
                     job_id: job.id.clone(),
@@ -109,7 +109,7 @@ impl Signs<'_> {
                     phase: RunPhase::Unknown,
                     canary: None,
                 };
-                self.run(look, job, silence)
+                self.run(run_probe, job, silence)
             }
             // The list hides its runs: one may be in progress.
             Newest::None
@@ -121,7 +121,7 @@ impl Signs<'_> {
                 )
             }
             // What an older run does is not seen in the newest.
-            _ if look.unfinished().next().is_some() => {
+            _ if run_probe.unfinished().next().is_some() => {
                 if still >= self.timings.phantom_after {
                     Liveness::CannotTell(
                         "its newest run has ended and an older one has not".to_owned(),
@@ -138,15 +138,15 @@ impl Signs<'_> {
         }
     }
 
-    fn run(&self, look: &Look, job: &Job, silence: Silence) -> Liveness {
-        let Some(now) = self.time(look) else {
+    fn run(&self, run_probe: &RunProbe, job: &Job, silence: Silence) -> Liveness {
+        let Some(now) = self.time(run_probe) else {
             return Liveness::CannotTell(UNDATED.to_owned());
         };
         let mut silent_for = silent_for(self.seen).unwrap_or_default();
         let mut silence = silence;
-        if !look.is_dated {
+        if !run_probe.is_dated {
             // By PostHog's clock alone, too.
-            let Some(last) = look.worked_at() else {
+            let Some(last) = run_probe.worked_at() else {
                 return Liveness::CannotTell(UNDATED.to_owned());
             };
             silent_for = silent_for.min(now.duration_since(last));
@@ -156,7 +156,7 @@ impl Signs<'_> {
         if age < self.health.stuck_after || silent_for < self.health.no_progress_for {
             return Liveness::Alive;
         }
-        let Some(log) = look.log.read() else {
+        let Some(log) = run_probe.log.read() else {
             return Liveness::CannotTell("the log was not read".to_owned());
         };
         let is_finishing = is_finishing(self.schema, silence.began);
@@ -164,7 +164,7 @@ impl Signs<'_> {
         if waits || is_vouched_for(log, now) {
             return Liveness::Alive;
         }
-        if let Some(reason) = self.why_opaque(look, job, log, silence.since) {
+        if let Some(reason) = self.why_opaque(run_probe, job, log, silence.since) {
             return Liveness::CannotTell(reason);
         }
         let phase = if is_finishing {
@@ -177,23 +177,23 @@ impl Signs<'_> {
 
     /// What the time is by `PostHog`'s clock: now, if that is known to agree with the operator's; else no earlier than the newest time that
     /// `PostHog` shows.
-    fn time(&self, look: &Look) -> Option<Timestamp> {
-        if look.is_dated {
-            return Some(look.began);
+    fn time(&self, run_probe: &RunProbe) -> Option<Timestamp> {
+        if run_probe.is_dated {
+            return Some(run_probe.began);
         }
         let finished = self.canaries.iter().map(|canary| canary.finished_at);
-        finished.chain(look.newest_time()).max()
+        finished.chain(run_probe.newest_time()).max()
     }
 
     /// Why no silence of this run would prove anything.
     fn why_opaque(
         &self,
-        look: &Look,
+        run_probe: &RunProbe,
         job: &Job,
         log: &TableLog,
         since: Timestamp,
     ) -> Option<String> {
-        let unfinished = look.unfinished().count();
+        let unfinished = run_probe.unfinished().count();
         if unfinished > 1 {
             return Some(format!(
                 "{unfinished} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
@@ -340,26 +340,26 @@ fn is_vouched_for(log: &TableLog, now: Timestamp) -> bool {
 /// How long the newest run of a table has shown no sign of life, as two looks proved; none if it shows some, or nothing runs.
 #[must_use]
 pub fn silent_for(seen: &Seen) -> Option<SignedDuration> {
-    let look = seen.look.as_ref()?;
+    let run_probe = seen.run_probe.as_ref()?;
     let mark = seen
         .mark
         .as_ref()
         .filter(|mark| seen.frozen && mark.running)?;
-    let still = look.began.duration_since(mark.since);
+    let still = run_probe.began.duration_since(mark.since);
     // PostHog's own time of the last sign must say the same: were our clock set right only after the mark was made, two looks
     // minutes apart would seem to prove hours.
-    let log_at = mark.log_at.filter(|_| look.is_dated);
-    let silent = log_at.map(|at| look.began.duration_since(at));
+    let log_at = mark.log_at.filter(|_| run_probe.is_dated);
+    let silent = log_at.map(|at| run_probe.began.duration_since(at));
     Some(silent.map_or(still, |silent| silent.min(still)))
 }
 
 /// True if the table is silent for about as long as one that is dead: for `no_progress_for`, less an hour. One read is enough for that.
 #[must_use]
 pub fn is_silent_beside_the_dead(seen: &Seen, no_progress_for: SignedDuration) -> bool {
-    let (Some(look), Some(mark)) = (&seen.look, &seen.mark) else {
+    let (Some(run_probe), Some(mark)) = (&seen.run_probe, &seen.mark) else {
         return false;
     };
-    let still = look.began.duration_since(mark.since);
+    let still = run_probe.began.duration_since(mark.since);
     mark.running && seen.unclear.is_none() && still >= nearly(no_progress_for)
 }
 
@@ -370,7 +370,7 @@ pub fn may_be_silent_too(seen: &Seen, no_progress_for: SignedDuration, now: Time
     let most = no_progress_for - no_progress_for / 4;
     match &seen.mark {
         Some(mark) => mark.running && now.duration_since(mark.since) >= most,
-        None => seen.look.is_none() && seen.from_first_list,
+        None => seen.run_probe.is_none() && seen.from_first_list,
     }
 }
 

@@ -123,14 +123,27 @@ async fn write_live(
     annotation: &Annotation,
     format: Format,
 ) -> Result<ExitCode, PluginError> {
-    let name = policy.name_any();
-    let place = format!("policy {name} in namespace {}", cluster.namespace);
-    let said = policy.annotations().get(&annotation.key);
-    let exists = annotation.is_in(said.map(String::as_str))?;
+    let place = format!(
+        "policy {} in namespace {}",
+        policy.name_any(),
+        cluster.namespace
+    );
+    let changed = put(cluster, policy, annotation).await?;
+    print_written(format, annotation, &place, changed)
+}
+
+/// Writes an answer into the cluster, unless it is there. Returns whether it was written.
+pub(super) async fn put(
+    cluster: &Cluster,
+    policy: &WarehouseSyncPolicy,
+    annotation: &Annotation,
+) -> Result<bool, PluginError> {
+    let current = policy.annotations().get(&annotation.key);
+    let exists = annotation.is_in(current.map(String::as_str))?;
     if !exists {
-        cluster.annotate(&name, annotation).await?;
+        cluster.annotate(&policy.name_any(), annotation).await?;
     }
-    print_written(format, annotation, &place, !exists)
+    Ok(!exists)
 }
 
 /// A complete id, needed where its beginning cannot be looked up.

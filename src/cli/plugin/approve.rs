@@ -87,7 +87,10 @@ fn unconfirmed_id(id: &str, yes: bool) -> Result<&str, PluginError> {
 }
 
 /// The proposal, if it waits and its id matches its content.
-fn approvable<'a>(policy: &'a WarehouseSyncPolicy, id: &str) -> Result<&'a Proposal, PluginError> {
+pub(super) fn approvable<'a>(
+    policy: &'a WarehouseSyncPolicy,
+    id: &str,
+) -> Result<&'a Proposal, PluginError> {
     let proposal = find(policy, id)?;
     let (id, phase) = (&proposal.id, proposal.phase);
     if phase != Phase::AwaitingApproval {

@@ -40,10 +40,15 @@ pub(super) enum Wish {
 }
 
 impl Wish {
-    const fn key(self) -> &'static str {
-        match self {
+    /// What asks for it: each value takes effect once.
+    pub(super) fn annotation(self, value: String) -> Annotation {
+        let key = match self {
             Self::Poll => REQUESTED_AT,
             Self::Reset => RESET_AT,
+        };
+        Annotation {
+            key: key.to_owned(),
+            value,
         }
     }
 
@@ -79,11 +84,9 @@ pub(super) async fn ask(
     let cluster = cluster.connect().await?;
     cluster.policy(&args.name).await?;
     let token = Timestamp::now().to_string();
-    let annotation = Annotation {
-        key: wish.key().to_owned(),
-        value: token.clone(),
-    };
-    cluster.annotate(&args.name, &annotation).await?;
+    cluster
+        .annotate(&args.name, &wish.annotation(token.clone()))
+        .await?;
     let of = Selection::one(&args.name);
     if args.timeout.is_zero() {
         return status::show(&of.read(&cluster).await?, &of, format);

@@ -28,7 +28,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(30);
 
 /// The cluster, and the namespace in it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct ClusterArgs {
     /// Namespace of the policy. Default: that of the context
     #[arg(long, short, global = true, value_name = "NAME")]
@@ -42,6 +42,7 @@ pub(super) struct ClusterArgs {
 }
 
 /// A connection to a cluster.
+#[derive(Clone)]
 pub(super) struct Cluster {
     pub client: Client,
     /// The same without kube's silent retries: for what answers 503 to say something.
@@ -198,8 +199,9 @@ impl Cluster {
             .ok_or_else(|| PluginError::refused("the API server did not return your user name"))
     }
 
-    /// Whether the user may do this to policies of the namespace.
-    pub(super) async fn may(&self, verb: &str) -> Result<bool, PluginError> {
+    /// Whether the user may do this to the policy `name` of the namespace. An empty name means all policies, an empty
+    /// namespace all namespaces.
+    pub(super) async fn may(&self, verb: &str, name: &str) -> Result<bool, PluginError> {
         let review = SelfSubjectAccessReview {
             spec: SelfSubjectAccessReviewSpec {
                 resource_attributes: Some(ResourceAttributes {
@@ -207,6 +209,7 @@ impl Cluster {
                     resource: Some("warehousesyncpolicies".to_owned()),
                     namespace: Some(self.namespace.clone()),
                     verb: Some(verb.to_owned()),
+                    name: Some(name.to_owned()).filter(|name| !name.is_empty()),
                     ..ResourceAttributes::default()
                 }),
                 ..SelfSubjectAccessReviewSpec::default()

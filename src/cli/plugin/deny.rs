@@ -45,7 +45,10 @@ pub(super) async fn deny(
 }
 
 /// The proposal, if a denial can still stop it.
-fn deniable<'a>(policy: &'a WarehouseSyncPolicy, id: &str) -> Result<&'a Proposal, PluginError> {
+pub(super) fn deniable<'a>(
+    policy: &'a WarehouseSyncPolicy,
+    id: &str,
+) -> Result<&'a Proposal, PluginError> {
     let proposal = find(policy, id)?;
     match proposal.phase {
         Phase::AwaitingApproval | Phase::Approved => Ok(proposal),

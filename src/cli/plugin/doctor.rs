@@ -22,7 +22,7 @@ use crate::{
         policy::{CredentialUse, Credentials, SecretKeyRef},
     },
     cli::{output, report::fields},
-    controller::released::Use,
+    controller::secret_use::Use,
     posthog::redact,
 };
 
@@ -80,7 +80,7 @@ async fn rights(cluster: &Cluster) -> Result<Vec<Check>, PluginError> {
             "approve on behalf of others, as GitOps tools do",
         ),
     ] {
-        let may = cluster.may(verb).await?;
+        let may = cluster.may(verb, "").await?;
         let answer = if may { "may" } else { "may not" };
         checks.push(Check {
             of: format!("user {user}"),

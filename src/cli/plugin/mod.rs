@@ -26,6 +26,7 @@ mod select;
 mod show;
 mod status;
 mod suspend;
+mod ui;
 mod verify;
 pub(super) mod view;
 mod watch;
@@ -86,6 +87,8 @@ enum Command {
     /// Check what makes approvals ineffective: missing rights or admission policies, annotations without effect,
     /// Secrets without their label
     Doctor(select::Selection),
+    /// Show policies and proposals in a browser, and answer there: a page on 127.0.0.1 with your own rights
+    Ui(ui::UiArgs),
     /// Print a script that completes commands and flags: `source <(kubectl-wsp completion bash)`
     Completion {
         /// For which shell
@@ -126,6 +129,7 @@ impl Command {
             Self::Deny(args) => deny::deny(&args, cluster, format).await,
             Self::Request(args) => request::request(&args, cluster, format).await,
             Self::Doctor(args) => doctor::doctor(&args, cluster, format).await,
+            Self::Ui(args) => ui::ui(&args, cluster).await,
             Self::Completion { shell } => completion(shell),
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     PluginError,
-    cluster::ClusterArgs,
+    cluster::{Cluster, ClusterArgs},
     print::{Format, print},
 };
 use crate::{
@@ -43,15 +43,9 @@ pub(super) async fn suspend(
     let cluster = cluster.connect().await?;
     let mut rows = Vec::new();
     for name in &args.names {
-        let policy = cluster.policy(name).await?;
-        let changed = policy.spec.suspend != suspend;
-        if changed {
-            cluster.suspend(name, suspend).await?;
-            if let Some(manager) = other_manager(&policy) {
-                print_error(&format!(
-                    "note: {manager} also sets spec.suspend of {name} and may set it back: change it there, too"
-                ));
-            }
+        let Set { changed, note } = set(&cluster, name, suspend).await?;
+        if let Some(note) = note {
+            print_error(&format!("note: {note}"));
         }
         rows.push(Row {
             namespace: cluster.namespace.clone(),
@@ -61,6 +55,29 @@ pub(super) async fn suspend(
         });
     }
     print(format, &rows, || rows.iter().map(line).collect())
+}
+
+/// The outcome of the change of `spec.suspend`.
+pub(super) struct Set {
+    pub changed: bool,
+    /// Who may set it back.
+    pub note: Option<String>,
+}
+
+/// Sets `spec.suspend` of the policy `name`, unless it has this value.
+pub(super) async fn set(cluster: &Cluster, name: &str, suspend: bool) -> Result<Set, PluginError> {
+    let policy = cluster.policy(name).await?;
+    let changed = policy.spec.suspend != suspend;
+    if changed {
+        cluster.suspend(name, suspend).await?;
+    }
+    let other = other_manager(&policy).filter(|_| changed);
+    let note = other.map(|manager| {
+        format!(
+            "{manager} also sets spec.suspend of {name} and may set it back: change it there, too"
+        )
+    });
+    Ok(Set { changed, note })
 }
 
 /// Who else sets `spec.suspend`, such as a GitOps tool.

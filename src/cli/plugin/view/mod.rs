@@ -132,12 +132,13 @@ impl<'a> PolicyView<'a> {
 }
 
 /// Views of `policies` at `now`, worst first; of equal standing, by namespace and name.
-pub(in crate::cli) fn worst_first(
-    policies: &[WarehouseSyncPolicy],
+pub(in crate::cli) fn worst_first<'a>(
+    policies: impl IntoIterator<Item = &'a WarehouseSyncPolicy>,
     now: Timestamp,
-) -> Vec<PolicyView<'_>> {
-    let views = policies.iter().map(|policy| PolicyView::new(policy, now));
-    let mut views: Vec<PolicyView<'_>> = views.collect();
+) -> Vec<PolicyView<'a>> {
+    let views = policies.into_iter();
+    let views = views.map(|policy| PolicyView::new(policy, now));
+    let mut views: Vec<PolicyView<'a>> = views.collect();
     views.sort_by_key(|view| (view.health.standing, view.namespace, view.name));
     views
 }

@@ -1,0 +1,21 @@
+//! How a policy is, in a word.
+
+use crate::cli::plugin::view::Standing;
+
+/// A word and its colour.
+pub(super) struct Badge {
+    pub label: &'static str,
+    pub class: &'static str,
+}
+
+/// Of a policy. While the API server cannot be read, nothing is known to be healthy.
+pub(super) const fn badge(standing: Standing, is_lost: bool) -> Badge {
+    let (label, class) = match standing {
+        Standing::Stalled => ("Stalled", "error"),
+        Standing::Unhealthy => ("Unhealthy", "error"),
+        Standing::Warnings => ("Warnings", "warning"),
+        Standing::Healthy if !is_lost => ("Healthy", "healthy"),
+        Standing::Healthy | Standing::Unknown => ("Unknown", "unknown"),
+    };
+    Badge { label, class }
+}

@@ -1,0 +1,16 @@
+//! `kubectl wsp ui`: the real binary on a real API server, over HTTP and in a real Chromium.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot continue has failed"
+)]
+
+mod actions;
+mod defences;
+mod http;
+mod page;
+mod pages;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../plugin/support.rs"]
+mod support;
