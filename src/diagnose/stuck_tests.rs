@@ -102,7 +102,7 @@ impl Case {
         let log = self
             .log
             .clone()
-            .unwrap_or_else(|| Log::Read(TableLog::of_page("run-j", at(0), &page).unwrap()));
+            .unwrap_or_else(|| Log::from(TableLog::of_page("run-j", at(0), &page).unwrap()));
         let jobs = serde_json::from_value(serde_json::Value::Array(self.jobs.clone())).unwrap();
         RunProbe::new(at(hour), "a", Ok(jobs), log)
     }
@@ -536,7 +536,7 @@ fn runs_that_fell_silent_within_an_hour_are_silent_at_once() {
             let line = TableLog::with_line(Some((at(last), Line::Extracting)));
             let jobs =
                 serde_json::from_value(serde_json::Value::Array(Case::default().jobs)).unwrap();
-            seen.record_probe(RunProbe::new(at(hour), "a", Ok(jobs), Log::Read(line)));
+            seen.record_probe(RunProbe::new(at(hour), "a", Ok(jobs), Log::from(line)));
         }
         is_silent_beside_the_dead(&seen, hours(12))
     };

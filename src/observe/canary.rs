@@ -9,7 +9,7 @@ use super::{
     Newest, RunProbe,
     run_probe::runs,
     table_log::{note_unfamiliar, oldest_first},
-    words::{Pipeline, Said, Words, of_completed},
+    words::{DatedLine, Pipeline, Words, of_completed},
 };
 use crate::posthog::{
     Client, Transport,
@@ -169,7 +169,7 @@ impl Canary {
 }
 
 /// When a run was last seen to extract.
-fn extracted_at(lines: &[Said<'_>]) -> Option<Timestamp> {
+fn extracted_at(lines: &[DatedLine<'_>]) -> Option<Timestamp> {
     let extracts = |line: Line| match line {
         Line::ExtractionStarted
         | Line::ExtractionComplete

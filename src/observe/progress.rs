@@ -300,7 +300,7 @@ mod tests {
     }
 
     fn log(line: Option<(&str, Line)>) -> Log {
-        Log::Read(TableLog::with_line(
+        Log::from(TableLog::with_line(
             line.map(|(when, line)| (at(when), line)),
         ))
     }
@@ -347,7 +347,7 @@ mod tests {
         let accounted = |when| {
             let mut log = TableLog::with_line(Some((at(when), Line::Extracting)));
             log.accounts_for_all_rows = true;
-            Log::Read(log)
+            Log::from(log)
         };
         let mut late = Seen::first(&schema(), at(LATER[1]));
         late.record_probe(run_probe(LATER[2], "j1", "5", accounted(LATER[0])));

@@ -48,16 +48,22 @@ pub enum Log {
     /// Not read: the newest run has ended, and the log after its end was not requested.
     NotRead,
     /// What it shows since that run began.
-    Read(TableLog),
+    Read(Box<TableLog>),
     /// Could not be read, or could not be understood.
     Unreadable(String),
+}
+
+impl From<TableLog> for Log {
+    fn from(log: TableLog) -> Self {
+        Self::Read(Box::new(log))
+    }
 }
 
 impl Log {
     /// A log whose newest line of work, of no known kind, is as old as that.
     #[must_use]
     pub fn of_line(at: Option<Timestamp>) -> Self {
-        Self::Read(TableLog::with_line(at.map(|at| (at, Line::Unknown))))
+        TableLog::with_line(at.map(|at| (at, Line::Unknown))).into()
     }
 
     /// What it shows, if it was read.
@@ -126,7 +132,7 @@ impl RunProbe {
         {
             let before = before.and_then(|run_probe| run_probe.log.read());
             let read = TableLog::read(client, schema_id, (job, created), before).await;
-            run_probe.log = read.map_or_else(Log::Unreadable, Log::Read);
+            run_probe.log = read.map_or_else(Log::Unreadable, Log::from);
         }
         run_probe.at = client.now();
         run_probe

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::words::{Said, UnknownLines, Words};
+use super::words::{DatedLine, UnknownLines, Words};
 use crate::posthog::{
     Client, PostHogError, Transport,
     client::{LOG_LINES, LogFilter},
@@ -288,9 +288,9 @@ impl TableLog {
 
 /// The lines whose time and text can be read, oldest first. Of lines with the same time the one that `PostHog` sent first is the newer;
 /// a line without a text is one that nobody knows.
-pub(super) fn oldest_first<'a>(lines: impl Iterator<Item = &'a LogLine>) -> Vec<Said<'a>> {
+pub(super) fn oldest_first<'a>(lines: impl Iterator<Item = &'a LogLine>) -> Vec<DatedLine<'a>> {
     let text = |line: &'a LogLine| line.message.get().map_or("", String::as_str);
-    let mut said: Vec<Said<'a>> = lines
+    let mut said: Vec<DatedLine<'a>> = lines
         .filter_map(|line| Some((*line.timestamp.get()?, text(line))))
         .collect();
     said.reverse();

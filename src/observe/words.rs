@@ -15,7 +15,7 @@ use crate::posthog::{
 const MOST_KINDS: usize = 64;
 
 /// A line of a run, as it is read here: when it was written, and its text.
-pub type Said<'a> = (Timestamp, &'a str);
+pub type DatedLine<'a> = (Timestamp, &'a str);
 
 /// The lines of a run that this version does not know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct UnknownLines {
 
 impl UnknownLines {
     /// Takes in lines of the run, oldest first. Some of them may have been read before.
-    pub fn take<'a>(&mut self, lines: impl Iterator<Item = Said<'a>>) {
+    pub fn take<'a>(&mut self, lines: impl Iterator<Item = DatedLine<'a>>) {
         let mut before = BTreeSet::new();
         for (at, text) in lines {
             let line = read(text);
@@ -88,7 +88,7 @@ pub enum Pipeline {
 /// What the log of a completed run shows, oldest line first: its pipeline, and the unknown kinds of lines that it wrote only while it
 /// extracted.
 #[must_use]
-pub fn of_completed(lines: &[Said<'_>]) -> (Pipeline, BTreeSet<String>) {
+pub fn of_completed(lines: &[DatedLine<'_>]) -> (Pipeline, BTreeSet<String>) {
     let read: Vec<Line> = lines.iter().map(|(_, text)| read(text)).collect();
     let (pipeline, end) = if lines.iter().any(|(_, text)| is_of_v3(text)) {
         let is_end =
@@ -104,7 +104,7 @@ pub fn of_completed(lines: &[Said<'_>]) -> (Pipeline, BTreeSet<String>) {
     let Some(end) = end else {
         return (Pipeline::Unknown, BTreeSet::new());
     };
-    let kinds = |lines: &[Said<'_>]| -> BTreeSet<String> {
+    let kinds = |lines: &[DatedLine<'_>]| -> BTreeSet<String> {
         let unknown = lines
             .iter()
             .filter(|(_, text)| self::read(text) == Line::Unknown);
@@ -140,7 +140,7 @@ mod tests {
     const BATCH: &str = "batch_inserted_to_postgres_queue";
     const COMPLETE: &str = "V3 Pipeline: Extraction complete";
 
-    fn said<'a>(lines: &[&'a str]) -> Vec<Said<'a>> {
+    fn said<'a>(lines: &[&'a str]) -> Vec<DatedLine<'a>> {
         let at =
             |index: usize| Timestamp::from_second(1_760_000_000 + i64::try_from(index).unwrap());
         let lines = lines.iter().enumerate();

@@ -151,19 +151,19 @@ pub struct Row {
     /// What it says.
     pub line: Line,
     /// Where it is written.
-    pub source: Source,
+    pub source: Writer,
 }
 
 /// Where `PostHog` writes a message.
 #[derive(Debug, Clone, Copy)]
-pub struct Source {
+pub struct Writer {
     /// File of `PostHog`'s repository and the version in which it was read.
     pub file: &'static str,
     /// Whether only the v3 pipeline writes it.
     pub is_v3: bool,
 }
 
-const fn row(begins: &'static str, line: Line, source: Source) -> Row {
+const fn row(begins: &'static str, line: Line, source: Writer) -> Row {
     Row {
         begins,
         line,
@@ -171,25 +171,25 @@ const fn row(begins: &'static str, line: Line, source: Source) -> Row {
     }
 }
 
-const fn shared(file: &'static str) -> Source {
-    Source { file, is_v3: false }
+const fn shared(file: &'static str) -> Writer {
+    Writer { file, is_v3: false }
 }
 
-const fn v3(file: &'static str) -> Source {
-    Source { file, is_v3: true }
+const fn v3(file: &'static str) -> Writer {
+    Writer { file, is_v3: true }
 }
 
-const JOB: Source = shared("temporal/data_imports/external_data_job.py@00c583e1");
-const V2: Source = shared("pipelines/pipeline_v2/pipeline.py@0170783a");
-const EXTRACT: Source = shared("pipelines/common/extract.py@0170783a");
-const AFTER_LOAD: Source = shared("pipelines/common/load.py@00eecda8");
-const SYNC: Source = shared("pipelines/pipeline_sync.py@01134c9a");
-const V3: Source = v3("pipelines/pipeline_v3/pipeline.py@02232ebc");
-const QUEUE: Source = v3("pipelines/pipeline_v3/postgres_queue/producer.py@088406fd");
-const LOAD: Source = v3("pipelines/pipeline_v3/load/processor.py@02232ebc");
-const CONSUMER: Source = v3("pipelines/pipeline_v3/batch_consumer.py@00965fa8");
-const LOCK: Source = v3("workflow_activities/acquire_v3_lock.py@0619cc54");
-const QUEUE_RUN: Source = v3("queue_runs/extract_handler.py@13e35263");
+const JOB: Writer = shared("temporal/data_imports/external_data_job.py@00c583e1");
+const V2: Writer = shared("pipelines/pipeline_v2/pipeline.py@0170783a");
+const EXTRACT: Writer = shared("pipelines/common/extract.py@0170783a");
+const AFTER_LOAD: Writer = shared("pipelines/common/load.py@00eecda8");
+const SYNC: Writer = shared("pipelines/pipeline_sync.py@01134c9a");
+const V3: Writer = v3("pipelines/pipeline_v3/pipeline.py@02232ebc");
+const QUEUE: Writer = v3("pipelines/pipeline_v3/postgres_queue/producer.py@088406fd");
+const LOAD: Writer = v3("pipelines/pipeline_v3/load/processor.py@02232ebc");
+const CONSUMER: Writer = v3("pipelines/pipeline_v3/batch_consumer.py@00965fa8");
+const LOCK: Writer = v3("workflow_activities/acquire_v3_lock.py@0619cc54");
+const QUEUE_RUN: Writer = v3("queue_runs/extract_handler.py@13e35263");
 
 /// The messages that are known, in any order: no text begins with another row's text and means something else, but for longer
 /// rows, which win.
@@ -237,7 +237,7 @@ pub const LINES: &[Row] = &[
     row("Sort mode is", Line::Detail, EXTRACT),
     row("Resumable source detected", Line::Start, V2),
     row("Dropped non-enabled columns", Line::Detail, V2),
-    row("Source supports partial data loading", Line::Detail, V2),
+    row("Writer supports partial data loading", Line::Detail, V2),
     row("Cleaning up delta table helper", Line::CleaningUp, V2),
     row(
         "Queue run handed to the loader",
