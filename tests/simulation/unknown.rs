@@ -147,7 +147,7 @@ fn a_dead_run_whose_last_line_is_a_word_that_nobody_knows_is_a_persons() {
     simulator(&world, |posthog| {
         posthog
             .write_log(&id, "handed_over_to_the_next_stage")
-            .unwrap()
+            .unwrap();
     });
     world.run_for(hours(14));
     let said = messages(&world);
