@@ -43,6 +43,7 @@ mod strangers;
 mod switched_off;
 mod tenants;
 mod transport;
+mod unknown;
 mod verdicts;
 mod versions;
 mod webhooks;

@@ -136,7 +136,7 @@ pub(crate) const NODE: [Program; 4] = [
         takes: "1 minute",
     },
 ];
-/// Enforces NetworkPolicies on a node.
+/// Enforces `NetworkPolicy` objects on a node.
 pub(crate) const KUBE_ROUTER: Program = Program {
     name: "kube-router",
     module: "kube-router",
