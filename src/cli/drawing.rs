@@ -14,7 +14,6 @@ use crate::{
     diagnose::words::in_words,
     observe::{Newest, RunProbe},
     posthog::{
-        lax::Lax,
         redact,
         wire::{Job, JobStatus, Schema, Source},
     },
@@ -347,7 +346,7 @@ fn gaps(
     now: Timestamp,
 ) -> Vec<(Timestamp, Timestamp)> {
     let pushed = schema.syncs_by("webhook") || schema.syncs_by("cdc");
-    let is_on = schema.should_sync == Lax::Is(true);
+    let is_on = schema.is_on();
     let Some(interval) = schema.frequency().filter(|_| is_on && !pushed) else {
         return Vec::new();
     };

@@ -320,11 +320,7 @@ impl<T: Transport> Client<T> {
         ));
         let response = self.send(get(CALL, path)).await?;
         clocks_agree(CALL, response.date, self.now())?;
-        let mut jobs: Vec<Job> = self.decode(CALL, &response)?;
-        let now = self.now();
-        for job in &mut jobs {
-            job.forget_times_to_come(now);
-        }
+        let jobs = self.without_times_to_come(self.decode(CALL, &response)?);
         Ok((jobs, response.date.is_some()))
     }
 
@@ -335,7 +331,16 @@ impl<T: Transport> Client<T> {
         before: Timestamp,
     ) -> Result<Vec<Job>, PostHogError> {
         let rest = format!("external_data_sources/{source_id}/jobs/?before={before}");
-        self.read_dated("list jobs", &rest).await
+        let jobs = self.read_dated("list jobs", &rest).await?;
+        Ok(self.without_times_to_come(jobs))
+    }
+
+    fn without_times_to_come(&self, mut jobs: Vec<Job>) -> Vec<Job> {
+        let now = self.now();
+        for job in &mut jobs {
+            job.forget_times_to_come(now);
+        }
+        jobs
     }
 
     /// The newest [`LOG_LINES`] lines of a table's log that `filter` lets through.
