@@ -81,6 +81,11 @@ fn a_person_watches_a_hanging_table_recover_and_approves_its_resync() {
         "#notice",
         "the typed name does not match. Nothing was changed.",
     );
+    assert_eq!(
+        browser.complaints().len(),
+        1,
+        "the refusal, and nothing else"
+    );
     browser.fill("#waiting input[name=title]", "public.orders");
     browser.click("#waiting button.danger");
     browser.wait_for("#notice", "Resync of public.orders is approved by admin.");
