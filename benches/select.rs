@@ -55,9 +55,9 @@ fn ordinary() -> Value {
 
 fn took(world: &World) -> Duration {
     let once = || {
-        let begun = Instant::now();
+        let started = Instant::now();
         black_box(black_box(world).plan());
-        begun.elapsed()
+        started.elapsed()
     };
     (0..5).map(|_| once()).min().unwrap()
 }

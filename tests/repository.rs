@@ -481,7 +481,7 @@ fn every_guard_has_a_file_of_its_own() {
 
 /// A name with two meanings makes a reader look up which one is meant.
 #[test]
-fn no_name_of_a_public_type_stands_for_two_things() {
+fn no_name_of_a_public_type_has_two_meanings() {
     let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for file in rust_files(&root().join("src")) {
         let text = fs::read_to_string(&file).unwrap();

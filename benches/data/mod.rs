@@ -24,7 +24,7 @@ pub struct Size {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mix {
     /// Every table is healthy: what an uneventful poll looks like.
-    Well,
+    Healthy,
     /// Six of a hundred run, two failed, four are off, two are new: what a large project looks like on a working day.
     Usual,
 }
@@ -60,7 +60,7 @@ fn source(size: &Size, mix: Mix) -> SourceSpec {
 }
 
 fn tables(count: u32, mix: Mix) -> Vec<SchemaSpec> {
-    let well = SchemaSpec {
+    let healthy = SchemaSpec {
         last_synced_ago: Some(jiff::SignedDuration::from_hours(1)),
         rows: Some(1_000_000),
         ..SchemaSpec::default()
@@ -71,32 +71,32 @@ fn tables(count: u32, mix: Mix) -> Vec<SchemaSpec> {
         ..spec.clone()
     };
     let part = |percent: u32| match mix {
-        Mix::Well => 0,
+        Mix::Healthy => 0,
         Mix::Usual => count * percent / 100,
     };
     let (running, failed, off, new) = (part(6), part(2), part(4), part(2));
     let kinds = [
-        named("orders", count - running - failed - off - new, &well),
+        named("orders", count - running - failed - off - new, &healthy),
         SchemaSpec {
             run: Some(RunInFlight::default()),
-            ..named("events", running, &well)
+            ..named("events", running, &healthy)
         },
         SchemaSpec {
             status: Some(Status::Failed),
             latest_error: Some(ERROR.to_owned()),
-            ..named("invoices", failed, &well)
+            ..named("invoices", failed, &healthy)
         },
         SchemaSpec {
             should_sync: false,
             sync_type: None,
             last_synced_ago: None,
             rows: None,
-            ..named("archive", off, &well)
+            ..named("archive", off, &healthy)
         },
         SchemaSpec {
             last_synced_ago: None,
             rows: None,
-            ..named("refunds", new, &well)
+            ..named("refunds", new, &healthy)
         },
     ];
     kinds

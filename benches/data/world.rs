@@ -9,7 +9,8 @@ use warehouse_sync_operator::{
     decide::{Plan, Settings, approval, decide, proposal},
     diagnose::{Diagnosis, Known, diagnose},
     observe::{
-        ApprovalGuard, Changes, Elsewhere, Log, Look, Offers, Probes, Seen, Snapshot, WriteScope,
+        ApprovalGuard, Changes, Elsewhere, Log, Offers, Probes, RunProbe, Seen, Snapshot,
+        WriteScope,
     },
     posthog::wire::{Page, Schema, SchemaStatus, Source},
     report::{compose, notifications::Channels},
@@ -63,7 +64,7 @@ impl World {
     fn of(policy: &WarehouseSyncPolicy, page: Page<Source>) -> Self {
         let now: Timestamp = page::NOW.parse().unwrap();
         let rows = page.results.iter().flat_map(|source| &source.schemas);
-        let runs = rows.filter_map(|row| Some((row.id.clone(), Arc::new(looked(row, now)?))));
+        let runs = rows.filter_map(|row| Some((row.id.clone(), Arc::new(run_probed(row, now)?))));
         let snapshot = Snapshot {
             runs: runs.collect(),
             sources: Arc::new(page.results),
@@ -71,9 +72,9 @@ impl World {
             probes: Probes::default(),
             canaries: Vec::new(),
             readings: Arc::default(),
-            looked: HashSet::new(),
+            run_probed: HashSet::new(),
             write_scope: WriteScope::Granted,
-            rivals: Vec::new(),
+            other_policies: Vec::new(),
             offers: Offers::default(),
             elsewhere: Elsewhere::default(),
             instance: warehouse_sync_operator::posthog::instance::Instance::default(),
@@ -135,7 +136,7 @@ impl World {
 }
 
 /// A table that runs or failed, with what the operator has read about it.
-fn looked(row: &Schema, now: Timestamp) -> Option<Seen> {
+fn run_probed(row: &Schema, now: Timestamp) -> Option<Seen> {
     let (status, ended) = match row.status() {
         SchemaStatus::Running => ("Running", "null".to_owned()),
         SchemaStatus::Failed => ("Failed", format!("\"{now}\"")),
@@ -147,6 +148,6 @@ fn looked(row: &Schema, now: Timestamp) -> Option<Seen> {
     );
     let mut seen = Seen::first(row, now);
     let jobs = serde_json::from_str(&job).map_err(|error| error.to_string());
-    seen.looked(Look::new(now, &row.id, jobs, Log::of_line(Some(now))));
+    seen.record_probe(RunProbe::new(now, &row.id, jobs, Log::of_line(Some(now))));
     Some(seen)
 }

@@ -65,10 +65,10 @@ impl Operator {
 
     /// How long `/livez` takes to answer.
     pub async fn livez(&self) -> Duration {
-        let begun = Instant::now();
+        let started = Instant::now();
         let answer = self.http.get(format!("{}/livez", self.url)).send().await;
         assert!(answer.unwrap().status().is_success());
-        begun.elapsed()
+        started.elapsed()
     }
 
     /// Ends the measurement if the process has ended.
@@ -125,8 +125,8 @@ impl Drop for Operator {
     /// SIGTERM: then it gives its Lease back, and the next one need not wait for it to run out.
     fn drop(&mut self) {
         let pid = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status();
-        if !told.is_ok_and(|told| told.success()) {
+        let reported = Command::new("kill").args(["-TERM", &pid]).status();
+        if !reported.is_ok_and(|reported| reported.success()) {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();

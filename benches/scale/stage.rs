@@ -113,7 +113,7 @@ pub struct Stage {
 impl Stage {
     pub fn new(size: Size, interval: Duration, binary: &Path) -> Self {
         let sizes: Vec<data::Size> = (0..size.projects()).map(|n| project(n, size)).collect();
-        let stage = Self::bare(&scenario(&sizes, Mix::Well), size, interval, binary);
+        let stage = Self::bare(&scenario(&sizes, Mix::Healthy), size, interval, binary);
         stage.runtime.block_on(stage.create());
         stage
     }

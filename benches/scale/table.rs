@@ -213,16 +213,16 @@ fn of_growth(growth: &Growth, args: &Args) -> [String; 3] {
 }
 
 fn ratio(latency: &Latency, interval: f64) -> String {
-    told(latency, |seconds| {
+    described(latency, |seconds| {
         format!("{:.2} × interval", seconds / interval)
     })
 }
 
 fn seconds(latency: &Latency) -> String {
-    told(latency, |seconds| format!("{seconds:.3} s"))
+    described(latency, |seconds| format!("{seconds:.3} s"))
 }
 
-fn told(latency: &Latency, shown: impl Fn(f64) -> String) -> String {
+fn described(latency: &Latency, shown: impl Fn(f64) -> String) -> String {
     let at = |percent| {
         latency
             .percentile(percent)

@@ -73,9 +73,9 @@ pub struct Announcement {
     #[schemars(length(max = 4))]
     pub owed: Vec<String>,
     /// Receivers that have been notified.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", alias = "notified")]
     #[schemars(length(max = 4))]
-    pub told: Vec<String>,
+    pub notified: Vec<String>,
     /// Receivers to which delivery failed. They are notified once they accept another message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]

@@ -284,7 +284,7 @@ impl Proposal {
 
     /// Its steps that have been started.
     #[must_use]
-    pub fn begun(&self) -> &[ExecutedStep] {
+    pub fn started_steps(&self) -> &[ExecutedStep] {
         let execution = self.execution.as_ref();
         execution.map_or(&[], |execution| &execution.steps)
     }

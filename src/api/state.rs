@@ -213,9 +213,9 @@ pub struct SchemaState {
     pub cancelled: Option<Timestamp>,
     /// Since when the next run may delete the table's rows, because a call that requests this was answered with an
     /// error or not at all; absent once a later run has completed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "poisoned")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-    pub poisoned: Option<Timestamp>,
+    pub reset_pending_since: Option<Timestamp>,
     /// The last request for this table that led to a proposal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
@@ -262,9 +262,9 @@ pub struct FixWatch {
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub refused: Option<Timestamp>,
     /// Since when the problem has appeared to be fixed; absent while it does not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "mended")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-    pub mended: Option<Timestamp>,
+    pub fixed_since: Option<Timestamp>,
     /// Fingerprint of the primary key at the failure; absent if not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -287,7 +287,7 @@ impl SchemaState {
             tried: None,
             reloaded_in_full: None,
             cancelled: None,
-            poisoned: None,
+            reset_pending_since: None,
             request_handled: None,
             fix: None,
         }
@@ -305,7 +305,7 @@ impl SchemaState {
             tried,
             reloaded_in_full,
             cancelled,
-            poisoned,
+            reset_pending_since,
             request_handled,
             fix,
         } = other;
@@ -317,7 +317,7 @@ impl SchemaState {
         self.tried = self.tried.take().or(tried);
         self.reloaded_in_full = self.reloaded_in_full.or(reloaded_in_full);
         self.cancelled = self.cancelled.or(cancelled);
-        self.poisoned = self.poisoned.or(poisoned);
+        self.reset_pending_since = self.reset_pending_since.or(reset_pending_since);
         self.request_handled = self.request_handled.take().or(request_handled);
         self.fix = self.fix.take().or(fix);
     }
@@ -473,4 +473,22 @@ pub struct Mark {
     /// Since when nothing has changed, by the operator's clock.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_names_of_earlier_builds_are_still_read() {
+        let at = "2026-10-01T00:00:00Z";
+        let fix = json!({"tries": 1, "asked": at, "mended": at});
+        let mut row = json!({"id": "a", "fix": fix});
+        row["poisoned"] = json!(at);
+        let row: SchemaState = serde_json::from_value(row).unwrap();
+        assert!(row.reset_pending_since.is_some());
+        assert!(row.fix.unwrap().fixed_since.is_some());
+    }
 }

@@ -24,9 +24,8 @@ use crate::{
     diagnose::{
         Diagnosis,
         causes::Advice,
-        diagnose as find_problems,
-        one_look::{self, Unlooked},
-        probing,
+        diagnose as find_problems, probing,
+        single_read::{self, Unprobed},
         words::in_words,
     },
     posthog::instance::{Feature, Instance},
@@ -159,12 +158,12 @@ fn exit_code(findings: &[Finding], cut_off: bool) -> ExitCode {
 fn diagnosed(read: &mut Read) -> (Diagnosis, Vec<String>) {
     let (at, cut_off) = (read.at, read.cut_off);
     let timings = &Timings::PRODUCTION;
-    let unlooked = Unlooked::of(&read.policy, &mut read.snapshot, timings, at, cut_off);
+    let unprobed = Unprobed::of(&read.policy, &mut read.snapshot, timings, at, cut_off);
     let known = read.known();
     let mut diagnosis = find_problems(&known);
-    one_look::add(&known, &unlooked, &mut diagnosis);
+    single_read::add(&known, &unprobed, &mut diagnosis);
     let questions = probing::due(&known).len();
-    let mut notes = notes(&unlooked, questions, cut_off);
+    let mut notes = notes(&unprobed, questions, cut_off);
     notes.extend(of_instance(&known.snapshot.instance));
     (diagnosis, notes)
 }
@@ -180,7 +179,7 @@ fn of_instance(instance: &Instance) -> impl Iterator<Item = String> {
 }
 
 /// What was not checked, and why.
-fn notes(unlooked: &Unlooked, questions: usize, cut_off: bool) -> Vec<String> {
+fn notes(unprobed: &Unprobed, questions: usize, cut_off: bool) -> Vec<String> {
     const BY_LIST: &str = "Their state is taken from PostHog's list of tables.";
     let mut notes = Vec::new();
     if cut_off {
@@ -189,15 +188,15 @@ fn notes(unlooked: &Unlooked, questions: usize, cut_off: bool) -> Vec<String> {
             in_words(LONGEST_WAIT)
         ));
     }
-    if unlooked.no_answer > 0 {
-        let reason = unlooked.reason.as_deref().unwrap_or("no answer");
-        let tables = plural(unlooked.no_answer, "table");
+    if unprobed.no_answer > 0 {
+        let reason = unprobed.reason.as_deref().unwrap_or("no answer");
+        let tables = plural(unprobed.no_answer, "table");
         notes.push(format!(
             "The runs of {tables} could not be read ({reason}). {BY_LIST}"
         ));
     }
-    if unlooked.not_asked > 0 {
-        let (tables, most) = (plural(unlooked.not_asked, "table"), BUDGET.looks);
+    if unprobed.not_asked > 0 {
+        let (tables, most) = (plural(unprobed.not_asked, "table"), BUDGET.run_probes);
         notes.push(format!(
             "{tables} that need a probe got none: this command probes at most {most}. {BY_LIST}"
         ));

@@ -16,8 +16,8 @@ use crate::{
         causes::Remedy,
         classify::{NO_RULE, classify},
         diagnose,
-        one_look::{self, Unlooked},
-        one_table::{Stands, stands},
+        one_table::{StateOfTable, state_of},
+        single_read::{self, Unprobed},
     },
     observe::Reading,
     posthog::{
@@ -151,10 +151,10 @@ fn of_table(project: &Project<'_>, name: &str, format: Format) -> Result<ExitCod
     let mut read = project.read()?;
     let (at, cut_off) = (read.at, read.cut_off);
     let timings = &Timings::PRODUCTION;
-    let unlooked = Unlooked::of(&read.policy, &mut read.snapshot, timings, at, cut_off);
+    let unprobed = Unprobed::of(&read.policy, &mut read.snapshot, timings, at, cut_off);
     let known = read.known();
     let mut diagnosis = diagnose(&known);
-    one_look::add(&known, &unlooked, &mut diagnosis);
+    single_read::add(&known, &unprobed, &mut diagnosis);
     let selected = read.snapshot.selected(&read.policy.selector);
     let named: Vec<(&Source, &Schema)> = selected.filter(|(_, row)| row.name == name).collect();
     if named.is_empty() {
@@ -164,24 +164,24 @@ fn of_table(project: &Project<'_>, name: &str, format: Format) -> Result<ExitCod
         );
         return Err(CliError::CannotRead(none));
     }
-    let states: Vec<Stands> = named
+    let states: Vec<StateOfTable> = named
         .iter()
-        .map(|row| stands(&known, &diagnosis, *row))
+        .map(|row| state_of(&known, &diagnosis, *row))
         .collect();
     let states = named.iter().zip(&states);
     let states: Vec<TableState<'_>> = states
-        .map(|((source, schema), stands)| TableState {
+        .map(|((source, schema), state)| TableState {
             source: source.title(),
             table: &schema.name,
             status: schema
                 .status
                 .get()
                 .map_or("unknown", |status| status.as_str()),
-            verdict: &stands.verdict,
-            cause: stands.cause,
-            phase: stands.phase,
-            evidence: &stands.evidence,
-            advice: stands.advice,
+            verdict: &state.verdict,
+            cause: state.cause,
+            phase: state.phase,
+            evidence: &state.evidence,
+            advice: state.advice,
         })
         .collect();
     output::print(&match format {

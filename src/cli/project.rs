@@ -25,7 +25,7 @@ const KEY_PREFIX: &str = "phx_";
 
 /// How many requests one command may send after the list: well below the 480 requests per minute of a key.
 pub(super) const BUDGET: Budget = Budget {
-    looks: 200,
+    run_probes: 200,
     probes: 60,
 };
 

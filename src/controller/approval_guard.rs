@@ -54,11 +54,11 @@ pub struct GuardWatch {
     metrics: Metrics,
     /// User names of the `ServiceAccounts` of people.
     people: &'static [String],
-    last: Mutex<Option<Look>>,
+    last: Mutex<Option<LastRead>>,
 }
 
 /// What was found.
-struct Look {
+struct LastRead {
     at: Instant,
     guard: ApprovalGuard,
     /// Since when its parts are these, if this process saw them become so.
@@ -141,12 +141,12 @@ impl GuardWatch {
 
     /// The state of the admission policies, at most ten seconds old. An error is one of the connection: it says nothing about them, and
     /// a guard that seems to be away makes every approval inert.
-    pub async fn look(&self) -> Result<ApprovalGuard, KubernetesError> {
+    pub async fn current(&self) -> Result<ApprovalGuard, KubernetesError> {
         let mut last = self.last.lock().await;
-        if let Some(look) = last.as_ref()
-            && look.at.elapsed() < LASTS
+        if let Some(current) = last.as_ref()
+            && current.at.elapsed() < LASTS
         {
-            return Ok(look.guard.clone());
+            return Ok(current.guard.clone());
         }
         let mut guard = match self.ask().await {
             Ok(guard) => guard,
@@ -162,7 +162,7 @@ impl GuardWatch {
         if guard.is_active() && changed.is_some_and(|since| since.elapsed() < SETTLES) {
             guard.broken = Some(moment_ago("the set of admission policies"));
         }
-        *last = Some(Look {
+        *last = Some(LastRead {
             at,
             guard: guard.clone(),
             changed,

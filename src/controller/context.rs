@@ -13,8 +13,8 @@ use kube::{
 };
 
 use super::{
-    Reconciler, absent::Absent, kubernetes::Cluster, leadership::Leadership, rivals::Rivals,
-    timed::Counted, told, watched::Watched,
+    Reconciler, absent::Absent, for_others, kubernetes::Cluster, leadership::Leadership,
+    other_policies::OtherPolicies, timed::Counted, watched::Watched,
 };
 use crate::{
     api::validated::PolicyRef,
@@ -27,13 +27,13 @@ const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 
 pub(super) type Real = Reconciler<Counted<HttpTransport>, Cluster>;
-pub(super) type Tell = mpsc::UnboundedSender<ObjectRef<Watched>>;
+pub(super) type Trigger = mpsc::UnboundedSender<ObjectRef<Watched>>;
 
 pub(super) struct Context {
     /// What reconciles.
     pub reconciler: Real,
     /// Where to send a trigger for a policy: by namespace, or one for all.
-    pub tell: HashMap<Option<String>, Tell>,
+    pub trigger: HashMap<Option<String>, Trigger>,
     /// Who leads.
     pub leadership: Leadership,
     /// The stores of the watches, by namespace; one without, if all are watched.
@@ -41,7 +41,7 @@ pub(super) struct Context {
     /// Namespaces without policies, because they do not exist.
     pub absent: Absent,
     /// What policies of one project must know of one another.
-    pub rivals: Rivals,
+    pub other_policies: OtherPolicies,
     /// Failures in a row, of policies whose last reconcile failed.
     pub failures: Mutex<HashMap<PolicyRef, u32>>,
 }
@@ -76,7 +76,7 @@ impl Context {
 
     /// Reports on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.
     pub(super) async fn not_understood(&self, policy: &Watched, error: &str) -> KubernetesError {
-        let at = told::at(policy);
+        let at = for_others::at(policy);
         let why = format!(
             "the policy is skipped because this operator cannot read it; a newer operator may have written it: {error}"
         );
@@ -113,11 +113,11 @@ impl Context {
     }
 
     /// Triggers a reconcile of another policy.
-    pub(super) fn tell(&self, other: &PolicyRef) {
+    pub(super) fn trigger(&self, other: &PolicyRef) {
         let to = self
-            .tell
+            .trigger
             .get(&None)
-            .or_else(|| self.tell.get(&Some(other.namespace.clone())));
+            .or_else(|| self.trigger.get(&Some(other.namespace.clone())));
         if let Some(to) = to {
             // It fails only at shutdown.
             let _ = to.unbounded_send(ObjectRef::new(&other.name).within(&other.namespace));

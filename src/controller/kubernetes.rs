@@ -15,8 +15,8 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{
-    approval_guard::GuardWatch, leftovers, recorders::Recorders, rivals::Rivals, secrets::ApiKeys,
-    timed,
+    approval_guard::GuardWatch, other_policies::OtherPolicies, recorders::Recorders,
+    secrets::ApiKeys, superfluous, timed,
 };
 use crate::{
     api::{
@@ -25,7 +25,7 @@ use crate::{
         policy::{CredentialUse, SecretKeyRef},
         validated::{PolicyRef, Project},
     },
-    observe::{ApprovalGuard, Rival},
+    observe::{ApprovalGuard, OtherPolicy},
     posthog::{ApiKey, redact},
     report::{
         Kubernetes, KubernetesError, Metrics, events::Notice, kubernetes::SecretError,
@@ -40,7 +40,7 @@ pub struct Cluster {
     recorders: Recorders,
     api_keys: ApiKeys,
     approval_guard: GuardWatch,
-    rivals: Rivals,
+    other_policies: OtherPolicies,
     /// Requests about policies that are in progress.
     turns: Semaphore,
 }
@@ -67,13 +67,13 @@ struct ApplyMetadata<'a> {
 }
 
 impl Cluster {
-    /// Talks through `client`; `rivals` is what the watches tell, `people` the user names of `ServiceAccounts` that people act through.
+    /// Talks through `client`; `other_policies` is what the watches tell, `people` the user names of `ServiceAccounts` that people act through.
     #[must_use]
     pub fn new(
         client: Client,
         metrics: Metrics,
         api_keys: ApiKeys,
-        rivals: Rivals,
+        other_policies: OtherPolicies,
         people: &'static [String],
     ) -> Self {
         let reporter = Reporter {
@@ -88,7 +88,7 @@ impl Cluster {
             recorders,
             api_keys,
             approval_guard,
-            rivals,
+            other_policies,
             turns: Semaphore::new(CALLS_AT_ONCE),
         }
     }
@@ -151,7 +151,7 @@ impl Cluster {
     ///
     /// An apply removes only what its field manager owned. Anyone who may patch a policy may also remove its managed fields: then what was in
     /// status stays forever, including closed incidents. The merge adds and changes nothing, so that no other manager comes to own anything.
-    async fn without_leftovers(
+    async fn without_superfluous(
         &self,
         at: &PolicyRef,
         applied: &WarehouseSyncPolicy,
@@ -159,7 +159,7 @@ impl Cluster {
     ) -> Result<String, KubernetesError> {
         let version = applied.resource_version().unwrap_or_default();
         let name = at.to_string();
-        let Some(removal) = leftovers::removal(applied.status.as_ref(), status) else {
+        let Some(removal) = superfluous::removal(applied.status.as_ref(), status) else {
             return Ok(version);
         };
         tracing::warn!(
@@ -204,7 +204,7 @@ impl Kubernetes for Cluster {
     }
 
     async fn approval_guard(&self) -> Result<ApprovalGuard, KubernetesError> {
-        self.approval_guard.look().await
+        self.approval_guard.current().await
     }
 
     async fn apply_status(
@@ -228,7 +228,7 @@ impl Kubernetes for Cluster {
         let patch = Patch::Apply(&body);
         let apply = api.patch_status(&at.name, &params, &patch);
         match self.call("apply_status", &name, apply).await {
-            Ok(applied) => self.without_leftovers(at, &applied, status).await,
+            Ok(applied) => self.without_superfluous(at, &applied, status).await,
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 Err(KubernetesError::Conflict(at.clone()))
             }
@@ -272,8 +272,8 @@ impl Kubernetes for Cluster {
         self.api_keys.read_notification(namespace, secret).await
     }
 
-    fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Arc<Rival>> {
-        self.rivals.of(at, project)
+    fn other_policies(&self, at: &PolicyRef, project: &Project) -> Vec<Arc<OtherPolicy>> {
+        self.other_policies.of(at, project)
     }
 
     async fn publish(&self, policy: &WarehouseSyncPolicy, notice: Notice) {

@@ -65,7 +65,7 @@ pub struct Campaign {
     health: ProcessHealth,
     metrics: Metrics,
     /// What was last said about it.
-    told: String,
+    reported: String,
     /// True once a write was tried: the Lease may be ours.
     has_written: bool,
 }
@@ -100,7 +100,7 @@ impl Campaign {
             claim,
             health,
             metrics,
-            told: String::new(),
+            reported: String::new(),
             has_written: false,
         };
         (campaign, leadership)
@@ -121,8 +121,8 @@ impl Campaign {
             }
             tokio::select! {
                 () = tokio::time::sleep(self.candidate.pause(Instant::now())) => {}
-                told = &mut finished => {
-                    if told.is_ok() {
+                ended = &mut finished => {
+                    if ended.is_ok() {
                         self.release().await;
                     }
                     return;
@@ -135,7 +135,7 @@ impl Campaign {
     async fn step(&mut self) {
         let done = self.read_and_write().await;
         self.publish();
-        self.tell(done);
+        self.report(done);
     }
 
     /// Who holds the Lease, as far as this step knows.
@@ -152,10 +152,10 @@ impl Campaign {
         let Some(write) = write else {
             return Ok(found.as_ref().and_then(holder).map(str::to_owned));
         };
-        let (verb, begun) = (verb(&write), Instant::now());
+        let (verb, started) = (verb(&write), Instant::now());
         match self.write(write).await {
             Ok(()) => {
-                self.candidate.wrote(begun);
+                self.candidate.wrote(started);
                 Ok(Some(self.candidate.identity().to_owned()))
             }
             // Another was faster, or deleted it: the next read will show.
@@ -206,12 +206,12 @@ impl Campaign {
         if led && !leads {
             tracing::warn!("no longer the leader: no reconcile and no call is started");
             // If it leads again, that is news.
-            self.told.clear();
+            self.reported.clear();
         }
     }
 
     /// Reports the state in log and readiness, once.
-    fn tell(&mut self, done: Result<Option<String>, LeaseError>) {
+    fn report(&mut self, done: Result<Option<String>, LeaseError>) {
         let leads = self.claim.borrow().is_some();
         let done = done.map_err(|error| error.message(&self.namespace, &self.name));
         let place = format!("Lease {}/{}", self.namespace, self.name);
@@ -230,7 +230,7 @@ impl Campaign {
             Ok(None) => return,
             Err(problem) => problem,
         };
-        if sentence == self.told {
+        if sentence == self.reported {
             return;
         }
         if is_problem {
@@ -238,7 +238,7 @@ impl Campaign {
         } else {
             tracing::info!("{sentence}");
         }
-        self.told = sentence;
+        self.reported = sentence;
     }
 
     /// Gives the claim up first of all, and then says so in the Lease.

@@ -25,7 +25,7 @@ const LARGEST_FACTOR: u32 = 60;
 const LONGEST_FACTOR: u32 = 2;
 
 /// How often a standby can look, in the time that a leader leaves the Lease to it after a human emptied `holderIdentity`.
-const LOOKS_OF_OTHERS: u32 = 10;
+const CHECKS_OF_OTHERS: u32 = 10;
 
 /// How long a claim lasts, and how often it is renewed and read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Times {
     /// How often the leader renews it.
     pub renew_every: Duration,
     /// How often the Lease is read: so a standby notices a release, and a leader that another took the Lease.
-    pub look_every: Duration,
+    pub check_every: Duration,
     /// What the durations were divided by.
     factor: u32,
 }
@@ -45,7 +45,7 @@ impl Times {
     pub const PRODUCTION: Self = Self {
         lease: Duration::from_mins(3),
         renew_every: Duration::from_secs(30),
-        look_every: Duration::from_secs(1),
+        check_every: Duration::from_secs(1),
         factor: 1,
     };
 
@@ -56,14 +56,14 @@ impl Times {
         let Self {
             lease,
             renew_every,
-            look_every,
+            check_every,
             ..
         } = Self::PRODUCTION;
         let renew_every = renew_every / factor;
         Self {
             lease: lease / factor,
             renew_every,
-            look_every: look_every.min(renew_every),
+            check_every: check_every.min(renew_every),
             factor,
         }
     }
@@ -76,7 +76,7 @@ impl Times {
 
     /// How long the claim lasts that a Lease states. Its holder may be of another version of this program, but others who may write
     /// Leases must not make it so short that two lead, or so long that none does.
-    fn believed(&self, lease: &Lease) -> Duration {
+    fn trusted(&self, lease: &Lease) -> Duration {
         let stated = lease
             .spec
             .as_ref()
@@ -118,7 +118,7 @@ impl Claim {
 
 /// The claim of another, as observed from here.
 #[derive(Debug)]
-struct Rival {
+struct OtherHolder {
     version: Option<String>,
     until: Instant,
 }
@@ -138,9 +138,9 @@ pub struct Candidate {
     identity: String,
     times: Times,
     claim: Option<Claim>,
-    rival: Option<Rival>,
+    other_holder: Option<OtherHolder>,
     /// Until when it leaves a Lease without a holder to others.
-    stands_back_until: Option<Instant>,
+    defers_until: Option<Instant>,
 }
 
 impl Candidate {
@@ -151,8 +151,8 @@ impl Candidate {
             identity,
             times,
             claim: None,
-            rival: None,
-            stands_back_until: None,
+            other_holder: None,
+            defers_until: None,
         }
     }
 
@@ -178,41 +178,41 @@ impl Candidate {
     ) -> Option<LeaseWrite> {
         match (found, found.and_then(holder)) {
             (Some(lease), Some(name)) if name == self.identity => {
-                self.rival = None;
+                self.other_holder = None;
                 self.renewal_is_due(now)
                     .then(|| LeaseWrite::Replace(self.claimed(lease, wall)))
             }
             (Some(lease), Some(_)) => {
                 self.claim = None;
-                self.note_rival(lease, now);
-                self.rival_is_over(now)
+                self.note_other_holder(lease, now);
+                self.other_claim_has_ended(now)
                     .then(|| LeaseWrite::Replace(self.claimed(lease, wall)))
             }
             // Released; or emptied by a human while this process led, who wants another to lead.
             (Some(lease), None) => {
                 if self.claim.take().is_some() {
-                    self.stands_back_until = Some(now + self.times.look_every * LOOKS_OF_OTHERS);
+                    self.defers_until = Some(now + self.times.check_every * CHECKS_OF_OTHERS);
                 }
-                self.rival = None;
-                let stands_back = self.stands_back_until.is_some_and(|until| now < until);
-                (!stands_back).then(|| LeaseWrite::Replace(self.claimed(lease, wall)))
+                self.other_holder = None;
+                let defers = self.defers_until.is_some_and(|until| now < until);
+                (!defers).then(|| LeaseWrite::Replace(self.claimed(lease, wall)))
             }
             // It is new, or it was deleted by hand: then its holder may not know.
             (None, _) => {
                 self.claim = None;
-                self.rival_is_over(now)
+                self.other_claim_has_ended(now)
                     .then(|| LeaseWrite::Create(self.claimed(&Lease::default(), wall)))
             }
         }
     }
 
-    /// A write that was started at `begun` has succeeded.
-    pub fn wrote(&mut self, begun: Instant) {
-        self.rival = None;
-        self.stands_back_until = None;
+    /// A write that was started at `started` has succeeded.
+    pub fn wrote(&mut self, started: Instant) {
+        self.other_holder = None;
+        self.defers_until = None;
         self.claim = Some(Claim {
-            made: begun,
-            until: begun + self.times.lease,
+            made: started,
+            until: started + self.times.lease,
         });
     }
 
@@ -233,12 +233,12 @@ impl Candidate {
     /// How long until the next read.
     #[must_use]
     pub fn pause(&self, now: Instant) -> Duration {
-        let left = self.rival.as_ref().and_then(|rival| {
-            let left = rival.until.checked_duration_since(now)?;
+        let left = self.other_holder.as_ref().and_then(|other_holder| {
+            let left = other_holder.until.checked_duration_since(now)?;
             (!left.is_zero()).then_some(left)
         });
-        left.map_or(self.times.look_every, |left| {
-            left.min(self.times.look_every)
+        left.map_or(self.times.check_every, |left| {
+            left.min(self.times.check_every)
         })
     }
 
@@ -247,19 +247,24 @@ impl Candidate {
             .is_none_or(|claim| now >= claim.made + self.times.renew_every)
     }
 
-    fn note_rival(&mut self, lease: &Lease, now: Instant) {
+    fn note_other_holder(&mut self, lease: &Lease, now: Instant) {
         let version = &lease.metadata.resource_version;
-        let known = self.rival.as_ref().is_some_and(|r| r.version == *version);
+        let known = self
+            .other_holder
+            .as_ref()
+            .is_some_and(|r| r.version == *version);
         if !known {
-            self.rival = Some(Rival {
+            self.other_holder = Some(OtherHolder {
                 version: version.clone(),
-                until: now + self.times.believed(lease),
+                until: now + self.times.trusted(lease),
             });
         }
     }
 
-    fn rival_is_over(&self, now: Instant) -> bool {
-        self.rival.as_ref().is_none_or(|rival| now >= rival.until)
+    fn other_claim_has_ended(&self, now: Instant) -> bool {
+        self.other_holder
+            .as_ref()
+            .is_none_or(|other_holder| now >= other_holder.until)
     }
 
     /// The Lease as this candidate holds it. Other fields are kept.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How soon the outbox is checked again if nothing changes in it.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+const CHECK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Sends notifications.
 pub struct Notifier<C> {
@@ -38,7 +38,7 @@ pub struct Notifier<C> {
     /// Metrics.
     pub metrics: Metrics,
     /// Triggers a reconcile, which writes the outcome of a message to status.
-    pub tell: Arc<dyn Fn(&PolicyRef) + Send + Sync>,
+    pub trigger: Arc<dyn Fn(&PolicyRef) + Send + Sync>,
 }
 
 impl<C: Courier> Notifier<C> {
@@ -49,14 +49,14 @@ impl<C: Courier> Notifier<C> {
             let wait = loop {
                 // Another one that leads sends the same, with the same ids.
                 if (self.leads)(DEADLINE).is_none() {
-                    break LOOK_AGAIN;
+                    break CHECK_AGAIN;
                 }
                 match self.outbox.next(&self.pace, (self.clock)()) {
                     NextDelivery::Send(due) => under_way.push(self.send(*due)),
                     NextDelivery::Wait(until) => {
                         let wait = until.map(|until| until.duration_since((self.clock)()));
                         let wait = wait.and_then(|wait| Duration::try_from(wait).ok());
-                        break wait.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
+                        break wait.unwrap_or(CHECK_AGAIN).min(CHECK_AGAIN);
                     }
                 }
             };
@@ -95,7 +95,7 @@ impl<C: Courier> Notifier<C> {
             }
         }
         if outcome != "retried" {
-            (self.tell)(at);
+            (self.trigger)(at);
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct Observed<T> {
     /// When that was over: the one time of all that the reconcile decides and writes.
     pub now: Timestamp,
     /// Policies that share the poll that was just made.
-    pub tell: Vec<PolicyRef>,
+    pub trigger: Vec<PolicyRef>,
 }
 
 impl<T> Observed<T> {
@@ -61,7 +61,7 @@ pub struct FailedPoll {
     /// The policy, if it can be read.
     pub policy: Option<ValidatedPolicy>,
     /// Policies that share the poll that was just made.
-    pub tell: Vec<PolicyRef>,
+    pub trigger: Vec<PolicyRef>,
 }
 
 impl FailedPoll {
@@ -70,7 +70,7 @@ impl FailedPoll {
         Self {
             obstacle: obstacle.into(),
             policy,
-            tell: Vec::new(),
+            trigger: Vec::new(),
         }
     }
 }
@@ -124,7 +124,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         if asked && polled.fresh && polled.listed.is_ok() {
             old.state.poll_handled.clone_from(&policy.requested_at);
         }
-        let tell = if polled.fresh {
+        let trigger = if polled.fresh {
             view.others()
         } else {
             Vec::new()
@@ -136,7 +136,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 return Ok(Err(FailedPoll {
                     obstacle,
                     policy: Some(policy),
-                    tell,
+                    trigger,
                 }));
             }
         };
@@ -145,10 +145,10 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             return Ok(Err(FailedPoll {
                 obstacle,
                 policy: Some(policy),
-                tell,
+                trigger,
             }));
         }
-        let rivals = self.kubernetes.rivals(&policy.at, &policy.project);
+        let other_policies = self.kubernetes.other_policies(&policy.at, &policy.project);
         let survey = Survey {
             policy: &policy,
             view: &view,
@@ -162,7 +162,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         };
         let elsewhere = self.observer.everywhere.but(&policy.project, now);
         // Boxed, so that it takes memory only from here on: at the start a thousand reconciles wait for their lists.
-        let snapshot = Box::pin(survey.make(sources, rivals, elsewhere)).await;
+        let snapshot = Box::pin(survey.make(sources, other_policies, elsewhere)).await;
         let snapshot = Snapshot {
             offers,
             approval_guard,
@@ -177,7 +177,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             channels,
             // Probes may have taken minutes.
             now: (self.clock)(),
-            tell,
+            trigger,
         }))
     }
 

@@ -30,7 +30,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let FailedPoll {
             obstacle,
             policy,
-            tell,
+            trigger,
         } = failed;
         let at = &writer.at().clone();
         let now = (self.clock)();
@@ -51,7 +51,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 status.remember(now, redact::one_line(&note, 240));
             }
         }
-        self.story.poll_failed(at, &obstacle);
+        self.decision_log.poll_failed(at, &obstacle);
         writer.write(status, now).await?;
         writer.publish().await;
         if let Some(policy) = &policy {
@@ -69,7 +69,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         Ok(Reconciled {
             again_in: Some(again_in),
             outcome: ReconcileOutcome::PollFailed,
-            tell,
+            trigger,
         })
     }
 }

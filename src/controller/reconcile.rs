@@ -23,11 +23,11 @@ use crate::{
     api::{WarehouseSyncPolicy, answers::Answers, status::STATE_FORMAT, validated::PolicyRef},
     decide::{OperatorLimits, Plan, Settings, decide, orders::approved, plan::Basis, proposal},
     diagnose::{Diagnosis, diagnose},
-    execute::{Came, Journal, Sender},
+    execute::{Journal, OrderResult, Sender},
     posthog::{Transport, redact},
     report::{
-        Kubernetes, KubernetesError, StatusWriter, compose, events, gauges::PollResult,
-        metrics::ReconcileOutcome, story,
+        Kubernetes, KubernetesError, StatusWriter, compose, decision_log, events,
+        gauges::PollResult, metrics::ReconcileOutcome,
     },
 };
 
@@ -53,11 +53,11 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let again_in = Box::pin(sending).await?;
         // Only now: the status was written, so the policy was still there.
         self.check_leads(at)?;
-        self.tell(&object, &observed, (&diagnosis, &plan), &writer, again_in);
+        self.publish(&object, &observed, (&diagnosis, &plan), &writer, again_in);
         Ok(Reconciled {
             again_in: Some(again_in),
             outcome: ReconcileOutcome::Ok,
-            tell: observed.tell,
+            trigger: observed.trigger,
         })
     }
 
@@ -86,7 +86,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         Reconciled {
             again_in: None,
             outcome: ReconcileOutcome::Gone,
-            tell: Vec::new(),
+            trigger: Vec::new(),
         }
     }
 
@@ -146,7 +146,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             snapshot,
             channels,
             now,
-            tell: _,
+            trigger: _,
         } = observed;
         let compose =
             |plan: &Plan| compose::observed(policy, old, snapshot, diagnosis, plan, channels, *now);
@@ -175,8 +175,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         };
         let gives = (plan.orders.iter()).any(|order| matches!(order.basis, Basis::Source(_)));
         while let Some(order) = plan.orders.first().cloned() {
-            let came = sender.send(plan, &order, &mut journal).await?;
-            if !matches!(came, Came::Held) {
+            let result = sender.send(plan, &order, &mut journal).await?;
+            if !matches!(result, OrderResult::Held) {
                 journal.write(plan).await?;
             }
         }
@@ -195,7 +195,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     }
 
     /// Reports what was found and done to receivers, log and metrics.
-    fn tell(
+    fn publish(
         &self,
         object: &WarehouseSyncPolicy,
         observed: &Observed<T>,
@@ -205,7 +205,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     ) {
         let (at, status) = (writer.at(), writer.written());
         self.hand_to_outbox(&observed.policy, status, &observed.channels);
-        self.story.held(at, plan);
+        self.decision_log.held(at, plan);
         let found = PollResult {
             problems: &diagnosis.problems,
             counts: diagnosis.summary(|_| false).schemas,
@@ -228,22 +228,22 @@ async fn carry_out<T: Transport, K: Kubernetes>(
     while plan.proposals[place].phase.is_in_progress() {
         let before = plan.proposals[place].clone();
         let now = sender.view.client.now();
-        let came = match approved::order(&before, sender.timings, now) {
+        let result = match approved::order(&before, sender.timings, now) {
             Some(order) => sender.send(plan, &order, journal).await?,
             None => sender.verify(plan, &before).await?,
         };
-        let goes_on = match came {
-            Came::Left => true,
-            Came::Held | Came::NotSent => false,
-            Came::Stays(stays) => {
-                story::goes_on(&sender.policy.at, &before, &stays);
-                let goes_on = stays.phase != before.phase;
+        let continues = match result {
+            OrderResult::Left => true,
+            OrderResult::Held | OrderResult::NotSent => false,
+            OrderResult::Stays(stays) => {
+                decision_log::continues(&sender.policy.at, &before, &stays);
+                let continues = stays.phase != before.phase;
                 proposal::put(plan, *stays, journal.now);
-                goes_on
+                continues
             }
         };
         journal.write(plan).await?;
-        if !goes_on {
+        if !continues {
             break;
         }
     }

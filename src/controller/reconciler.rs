@@ -11,7 +11,7 @@ use crate::{
     observe::Observer,
     posthog::{Transport, client::Clock, guard::HostList},
     report::{
-        Kubernetes, KubernetesError, Metrics, Story, metrics::ReconcileOutcome,
+        DecisionLog, Kubernetes, KubernetesError, Metrics, metrics::ReconcileOutcome,
         notifications::Outbox,
     },
 };
@@ -41,7 +41,7 @@ pub struct Reconciler<T, K> {
     /// Metrics.
     pub metrics: Metrics,
     /// What was said in the log.
-    pub story: Story,
+    pub decision_log: DecisionLog,
     /// The time.
     pub clock: Clock,
     /// Randomness.
@@ -59,7 +59,7 @@ pub struct Reconciled {
     /// How it ended, for the metrics.
     pub outcome: ReconcileOutcome,
     /// Policies that share the poll that was just made.
-    pub tell: Vec<PolicyRef>,
+    pub trigger: Vec<PolicyRef>,
 }
 
 impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
@@ -75,7 +75,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     /// Forgets a policy that was deleted, or that another replica now handles.
     pub fn forget(&self, at: &PolicyRef) {
         self.observer.forget(at);
-        self.story.forget(at);
+        self.decision_log.forget(at);
         self.outbox.forget(at);
         self.metrics.gauges.forget(at);
     }

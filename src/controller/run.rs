@@ -17,16 +17,16 @@ use super::{
     absent::Absent,
     clock::{clock, draw_seed},
     context::Context,
+    for_others,
     kubernetes::Cluster,
     leadership::{Campaign, Election, Leadership},
     notifier::Notifier,
-    rivals::Rivals,
+    other_policies::OtherPolicies,
     scope::{Scope, control},
     secrets::ApiKeys,
     startup::{self, ClusterClients, StartError},
     stop::{fan_out, past_grace, stopped_now},
     timed::{self, Counted},
-    told,
     watched::Watched,
 };
 use crate::{
@@ -36,7 +36,7 @@ use crate::{
     observe::{Observer, observer::MostTables},
     posthog::{authorities::Authorities, guard::HostList, http::HttpTransport, quota::Share},
     report::{
-        Metrics, Story,
+        DecisionLog, Metrics,
         notifications::{Outbox, outbox::Pace},
     },
 };
@@ -106,8 +106,8 @@ pub async fn run(
     );
     let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let follower = tokio::spawn(follow_leadership(context.clone(), policies));
-    let (finished, told) = oneshot::channel();
-    let mut campaign = tokio::spawn(campaign.run(stopped.clone(), told));
+    let (finished, on_finish) = oneshot::channel();
+    let mut campaign = tokio::spawn(campaign.run(stopped.clone(), on_finish));
     let notifier = tokio::spawn(notifier(&options, &context)?.run());
     let controllers = start_controllers(scopes, &clients, &context, &health, &stopped);
     tokio::select! {
@@ -152,10 +152,10 @@ async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>)
     let mut leadership = context.leadership.clone();
     while leadership.changed().await {
         for policy in policies.iter().flat_map(Store::state) {
-            let at = told::at(&*policy);
+            let at = for_others::at(&*policy);
             context.reconciler.forget(&at);
             if context.leads() {
-                context.tell(&at);
+                context.trigger(&at);
             }
         }
     }
@@ -175,7 +175,7 @@ fn context(
         .iter()
         .map(|scope| (scope.namespace.clone(), scope.policies.clone()))
         .collect();
-    let rivals = Rivals::default();
+    let other_policies = OtherPolicies::default();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
     let leads = leadership.clone();
     let clock = clock();
@@ -192,7 +192,7 @@ fn context(
                 clients.calls.clone(),
                 metrics.clone(),
                 api_keys,
-                rivals.clone(),
+                other_policies.clone(),
                 options.approvals.people,
             )),
             hosts: options.hosts.clone(),
@@ -202,17 +202,17 @@ fn context(
             ledger: Ledger::default(),
             leads: Arc::new(move |deadline| leads.leads(deadline)),
             metrics,
-            story: Story::default(),
+            decision_log: DecisionLog::default(),
             clock,
         },
         failures: Mutex::default(),
         leadership,
         policies,
         absent,
-        rivals,
-        tell: scopes
+        other_policies,
+        trigger: scopes
             .iter()
-            .map(|scope| (scope.namespace.clone(), scope.tell.clone()))
+            .map(|scope| (scope.namespace.clone(), scope.trigger.clone()))
             .collect(),
     })
 }
@@ -232,7 +232,7 @@ fn notifier(
     let hosts = options.notify_hosts.clone();
     let courier = HttpCourier::new(hosts, &options.authorities, clock.clone())
         .map_err(|e| StartError::Http(e.to_string()))?;
-    let told = context.clone();
+    let triggered = context.clone();
     Ok(Notifier {
         courier,
         outbox: outbox.clone(),
@@ -240,7 +240,7 @@ fn notifier(
         leads: leads.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
-        tell: Arc::new(move |at| told.tell(at)),
+        trigger: Arc::new(move |at| triggered.trigger(at)),
     })
 }
 

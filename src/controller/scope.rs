@@ -17,11 +17,12 @@ use tokio::sync::{mpsc as failures, watch as signal};
 use super::{
     ProcessHealth,
     backoff::TriggerBackoff,
-    context::{Context, Tell, knows},
+    context::{Context, Trigger, knows},
+    for_others,
     health::in_namespace,
     startup::ClusterClients,
     stop::stopped_now,
-    timed, told,
+    timed,
     turn::{on_error, reconcile},
     watch, watch_failures,
     watched::Watched,
@@ -39,23 +40,23 @@ pub(super) struct Scope {
     policies_writer: Writer<Watched>,
     pub(super) secrets: Store<PartialObjectMeta<Secret>>,
     secrets_writer: Writer<PartialObjectMeta<Secret>>,
-    told: mpsc::UnboundedReceiver<ObjectRef<Watched>>,
-    pub(super) tell: Tell,
+    triggered: mpsc::UnboundedReceiver<ObjectRef<Watched>>,
+    pub(super) trigger: Trigger,
 }
 
 impl Scope {
     pub(super) fn new(namespace: Option<String>) -> Self {
         let (policies, policies_writer) = reflector::store();
         let (secrets, secrets_writer) = reflector::store();
-        let (tell, told) = mpsc::unbounded();
+        let (trigger, triggered) = mpsc::unbounded();
         Self {
             namespace,
             policies,
             policies_writer,
             secrets,
             secrets_writer,
-            told,
-            tell,
+            triggered,
+            trigger,
         }
     }
 
@@ -85,8 +86,8 @@ pub(super) fn control(
         policies_writer,
         secrets: _,
         secrets_writer,
-        told,
-        tell: _,
+        triggered,
+        trigger: _,
     } = scope;
     let (failed, failures) = failures::channel(1);
     let minded = watch_failures::mind(
@@ -120,7 +121,7 @@ pub(super) fn control(
         .watches_stream(secret_events, move |secret| {
             watch::users_of(&secret, &users)
         })
-        .reconcile_on(told)
+        .reconcile_on(triggered)
         .with_config(controller::Config::default().concurrency(CONCURRENT))
         .trigger_backoff(TriggerBackoff)
         .graceful_shutdown_on(stopped_now(stopped))
@@ -158,21 +159,21 @@ fn hear(
     let (context, policies, health) = (context.clone(), policies.clone(), health.clone());
     let namespace = namespace.map(str::to_owned);
     move |event| {
-        let rivals = &context.rivals;
+        let other_policies = &context.other_policies;
         match event {
             watcher::Event::Init => {}
             watcher::Event::Apply(policy) | watcher::Event::InitApply(policy) => {
-                rivals.note(policy);
+                other_policies.note(policy);
             }
             watcher::Event::Delete(policy) => {
-                let gone = told::at(policy);
-                rivals.forget(&gone);
+                let gone = for_others::at(policy);
+                other_policies.forget(&gone);
                 context.reconciler.forget(&gone);
             }
             watcher::Event::InitDone => {
                 let is_here =
                     |at: &PolicyRef| namespace.as_ref().is_none_or(|here| *here == at.namespace);
-                rivals.keep(|at| !is_here(at) || knows(&policies, at));
+                other_policies.keep(|at| !is_here(at) || knows(&policies, at));
                 health.done(&listed);
             }
         }

@@ -14,7 +14,7 @@ use kube::{
 use secrecy::SecretString;
 
 use super::{
-    released::{self, Use},
+    secret_use::{self, Use},
     timed,
 };
 use crate::{
@@ -92,7 +92,7 @@ impl ApiKeys {
     ) -> Result<SecretString, SecretError> {
         let (at, wanted_for) = (&wanted.secret_ref, Use::Source { project_id, wanted });
         let secret = self.fetch(namespace, at, wanted_for).await?;
-        Ok(released::value(Some(&secret), namespace, at, wanted_for)?)
+        Ok(secret_use::value(Some(&secret), namespace, at, wanted_for)?)
     }
 
     /// The URL of a receiver of notifications, or the key for signatures, that `wanted` names.
@@ -110,7 +110,7 @@ impl ApiKeys {
         }
         let secret = self.fetch(namespace, wanted, Use::Notification).await?;
         let version = secret.resource_version().unwrap_or_default();
-        let value = released::value(Some(&secret), namespace, wanted, Use::Notification)?;
+        let value = secret_use::value(Some(&secret), namespace, wanted, Use::Notification)?;
         let held = SecretValue { value, version };
         self.notifications().insert(cache_key, held.clone());
         Ok(held)

@@ -17,7 +17,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A watch that is silent for longer than this is broken: the API server ends an idle one after less than 300 s.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(330);
 /// How often the check is repeated while it fails.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const CHECK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Why the operator cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +114,7 @@ pub async fn wait_for_cluster(
     health: &ProcessHealth,
 ) -> InitialListStrategy {
     let client = &clients.calls;
-    let mut told = String::new();
+    let mut logged = String::new();
     for namespace in namespaces {
         let api: Api<WarehouseSyncPolicy> = watch::api(client, namespace.as_deref());
         loop {
@@ -132,15 +132,15 @@ pub async fn wait_for_cluster(
                 break;
             };
             let missing = what_is_missing(&error, namespace.as_deref(), &clients.api_server);
-            if missing != told {
+            if missing != logged {
                 tracing::warn!("{missing}; retrying");
-                told.clone_from(&missing);
+                logged.clone_from(&missing);
             }
             health.pending(&[missing]);
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(CHECK_AGAIN).await;
         }
     }
-    if !told.is_empty() {
+    if !logged.is_empty() {
         tracing::info!("the API server is reachable and has the CRD");
     }
     let mut namespaces = namespaces.iter().map(Option::as_deref);
@@ -168,7 +168,7 @@ async fn first_lists(
             }
             // The watches will report other refusals.
             Ok(_) | Err(kube::Error::Api(_)) => return InitialListStrategy::StreamingList,
-            Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(_) => tokio::time::sleep(CHECK_AGAIN).await,
         }
     }
 }

@@ -22,8 +22,8 @@ use crate::{
         suspects::{Suspect, running, suspects},
     },
     observe::{
-        ApprovalGuard, Elsewhere, Offers, Probe, Probes, ProjectView, ReadsLog, Rival, Snapshot,
-        WriteScope, probes::ProbeTarget,
+        ApprovalGuard, Elsewhere, Offers, OtherPolicy, Probe, Probes, ProjectView, ReadsLog,
+        Snapshot, WriteScope, probes::ProbeTarget,
     },
     posthog::{
         Transport,
@@ -38,7 +38,7 @@ use crate::{
 const PROBING: SignedDuration = SignedDuration::from_secs(60);
 
 /// Requests of a probe of a table: the runs, the log of the table, and in a long one the lines that mark the phase.
-const MOST_OF_A_LOOK: usize = 3;
+const CALLS_PER_PROBE: usize = 3;
 
 /// Requests for a canary: the runs of its table and the log of one.
 const REQUESTS_OF_A_CANARY: usize = 2;
@@ -58,7 +58,7 @@ pub fn is_verifying(incident: &Incident, timings: &Timings, now: Timestamp) -> b
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     /// Probes of runs.
-    pub looks: usize,
+    pub run_probes: usize,
     /// Further probes.
     pub probes: usize,
 }
@@ -66,7 +66,7 @@ pub struct Budget {
 impl Budget {
     /// Of one reconcile. At the default interval that is far below the key's quota, and the rest follows at the next.
     pub const RECONCILE: Self = Self {
-        looks: 30,
+        run_probes: 30,
         probes: 10,
     };
 }
@@ -98,7 +98,7 @@ impl<T: Transport> Survey<'_, T> {
     pub async fn make(
         &self,
         sources: Arc<Vec<Source>>,
-        rivals: Vec<Arc<Rival>>,
+        other_policies: Vec<Arc<OtherPolicy>>,
         elsewhere: Elsewhere,
     ) -> Snapshot {
         self.view.recall(self.state, &sources);
@@ -109,9 +109,9 @@ impl<T: Transport> Survey<'_, T> {
             probes: Probes::default(),
             canaries: self.view.canaries(),
             readings: self.view.readings(),
-            looked: HashSet::new(),
+            run_probed: HashSet::new(),
             write_scope: WriteScope::Unknown,
-            rivals,
+            other_policies,
             offers: Offers::default(),
             elsewhere,
             instance: Instance::default(),
@@ -121,7 +121,7 @@ impl<T: Transport> Survey<'_, T> {
             ),
         };
         self.ask_instance(&snapshot).await;
-        self.look(&mut snapshot).await;
+        self.run_probe(&mut snapshot).await;
         self.take_over(&mut snapshot);
         self.read_canary(&snapshot).await;
         if self.policy.may_act()
@@ -161,7 +161,7 @@ impl<T: Transport> Survey<'_, T> {
         }
     }
 
-    async fn look(&self, snapshot: &mut Snapshot) {
+    async fn run_probe(&self, snapshot: &mut Snapshot) {
         let now = self.view.client.now();
         let mut suspects = beside(snapshot, || {
             suspects(self.policy, snapshot, self.incidents, self.timings, now)
@@ -171,14 +171,14 @@ impl<T: Transport> Survey<'_, T> {
             let others = running(&self.policy.selector, snapshot).into_iter();
             suspects.extend(others.filter(|other| !known.contains(&other.schema_id)));
         }
-        suspects.truncate(self.budget.looks);
-        let mut looked = 0;
+        suspects.truncate(self.budget.run_probes);
+        let mut run_probed = 0;
         for (done, suspect) in suspects.iter().enumerate() {
             let purpose = self.purpose(&suspect.schema_id);
-            if !self.view.has_room(purpose, MOST_OF_A_LOOK) {
+            if !self.view.has_room(purpose, CALLS_PER_PROBE) {
                 break;
             }
-            looked += 1;
+            run_probed += 1;
             (self.progress)(done, suspects.len());
             let row = snapshot.row(&suspect.source_id, &suspect.schema_id);
             let row = row.map(|(_, schema)| schema);
@@ -189,13 +189,13 @@ impl<T: Transport> Survey<'_, T> {
             } = suspect;
             let reads_log = self.reads_log(schema_id);
             self.view
-                .look((source_id, schema_id, name), row, reads_log)
+                .run_probe((source_id, schema_id, name), row, reads_log)
                 .await;
         }
-        let looked = suspects.into_iter().take(looked);
+        let run_probed = suspects.into_iter().take(run_probed);
         snapshot
-            .looked
-            .extend(looked.map(|suspect| suspect.schema_id));
+            .run_probed
+            .extend(run_probed.map(|suspect| suspect.schema_id));
     }
 
     /// Reads a run of another table that completed, if the silence of a run is to be judged and nothing proves yet that `PostHog`

@@ -77,18 +77,18 @@ async fn before(
     clock: impl Fn() -> Instant,
     exchange: impl Future<Output = Result<Response, TransportError>>,
 ) -> Result<Response, TransportError> {
-    let (mut exchange, mut has_begun) = (pin!(exchange), false);
+    let (mut exchange, mut has_started) = (pin!(exchange), false);
     let mut ends = pin!(tokio::time::sleep_until(until.into()));
     poll_fn(|context| {
         if clock() >= until || ends.as_mut().poll(context).is_ready() {
             let why = "the leader's claim has expired".to_owned();
-            return Poll::Ready(Err(if has_begun {
+            return Poll::Ready(Err(if has_started {
                 TransportError::NoAnswer(why)
             } else {
                 TransportError::NotSent(why)
             }));
         }
-        has_begun = true;
+        has_started = true;
         exchange.as_mut().poll(context)
     })
     .await
@@ -249,11 +249,11 @@ mod tests {
                 }
             };
             let answer = before(until, clock, exchange(&steps)).await;
-            let came = match answer {
+            let outcome = match answer {
                 Ok(response) => Ok(response.status),
                 Err(error) => Err(matches!(error, TransportError::NotSent(_))),
             };
-            assert_eq!(came, expected, "frozen after step {frozen_after}");
+            assert_eq!(outcome, expected, "frozen after step {frozen_after}");
             assert_eq!(steps.get(), steps_made);
         }
     }

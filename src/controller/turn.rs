@@ -7,16 +7,16 @@ use std::{
 
 use kube::runtime::controller::Action;
 
-use super::{context::Context, told, watched::Watched};
+use super::{context::Context, for_others, watched::Watched};
 use crate::{
     api::validated::PolicyRef,
     report::{KubernetesError, metrics::ReconcileOutcome},
 };
 
 /// How soon a policy is reconciled again while not all policies are known.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const CHECK_AGAIN: Duration = Duration::from_secs(1);
 /// How soon a policy is reconciled again whose namespace does not exist.
-const LOOK_FOR_NAMESPACE: Duration = Duration::from_mins(1);
+const CHECK_NAMESPACE: Duration = Duration::from_mins(1);
 /// How soon a skipped policy is checked again, and logged again.
 const LEFT_ALONE: Duration = Duration::from_mins(10);
 
@@ -29,29 +29,29 @@ pub(super) async fn reconcile(
         return Ok(Action::await_change());
     }
     if !context.knows_all() {
-        return Ok(Action::requeue(LOOK_AGAIN));
+        return Ok(Action::requeue(CHECK_AGAIN));
     }
-    let at = told::at(&*policy);
+    let at = for_others::at(&*policy);
     if context.absent.contains(&at.namespace) {
         // The watch may not have seen it go.
         context.reconciler.forget(&at);
         context.succeeded(&at);
-        return Ok(Action::requeue(LOOK_FOR_NAMESPACE));
+        return Ok(Action::requeue(CHECK_NAMESPACE));
     }
     if let Some(why) = &policy.unreadable {
         return Err(context.not_understood(&policy, why).await);
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     // Boxed: the futures of a reconcile add up.
     let done = Box::pin(context.reconciler.reconcile(&at)).await;
-    context.reconciler.metrics.reconcile_took(begun.elapsed());
+    context.reconciler.metrics.reconcile_took(started.elapsed());
     // It may have been deleted, or taken over by another replica, during the reconcile: then nothing of it may remain.
     if context.is_gone(&at) || !context.leads() {
         context.reconciler.forget(&at);
     }
     let done = done?;
-    for other in done.tell {
-        context.tell(&other);
+    for other in done.trigger {
+        context.trigger(&other);
     }
     context.succeeded(&at);
     context.count(done.outcome);
@@ -66,7 +66,7 @@ pub(super) fn on_error(
     error: &KubernetesError,
     context: Arc<Context>,
 ) -> Action {
-    let at = told::at(&*policy);
+    let at = for_others::at(&*policy);
     match error {
         // Someone changed the object during the reconcile: reconcile again.
         KubernetesError::Conflict(_) => {

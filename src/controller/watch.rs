@@ -26,18 +26,18 @@ pub fn config(lists: &InitialListStrategy) -> watcher::Config {
     }
 }
 
-/// Policies, as triggers of reconciles: a change of spec or annotations, not of status or labels. `told` hears every event, after the
+/// Policies, as triggers of reconciles: a change of spec or annotations, not of status or labels. `on_event` hears every event, after the
 /// store has.
 pub fn policies(
     api: Api<Watched>,
     config: watcher::Config,
     writer: Writer<Watched>,
-    told: impl Fn(&watcher::Event<Watched>) + Send + 'static,
+    on_event: impl Fn(&watcher::Event<Watched>) + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<Watched>> + Send {
     watcher(api, config)
         .backoff(WatchBackoff::default())
         .reflect(writer)
-        .inspect_ok(told)
+        .inspect_ok(on_event)
         .applied_objects()
         .predicate_filter(
             predicates::generation.combine(predicates::annotations),

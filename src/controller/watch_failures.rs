@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::{absent::is_missing, context::Context};
 
 /// How often a namespace that does not exist is looked for.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const CHECK_AGAIN: Duration = Duration::from_secs(2);
 /// How often it is checked that a namespace exists, in addition to each failure of a watch: an open watch outlives its rights by minutes.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// How often the same failure of a watch is logged.
@@ -40,7 +40,7 @@ pub(super) async fn mind(
             && is_missing(&client, metrics, namespace).await
         {
             context.absent.note(namespace, metrics);
-            context.rivals.keep(|at| at.namespace != *namespace);
+            context.other_policies.keep(|at| at.namespace != *namespace);
             until_it_exists(namespace, &client, &context).await;
             // What failed during that time is explained.
             while failures.try_recv().is_ok() {}
@@ -59,7 +59,7 @@ pub(super) async fn mind(
 async fn until_it_exists(namespace: &str, client: &Client, context: &Context) {
     let metrics = &context.reconciler.metrics;
     while context.absent.contains(namespace) {
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(CHECK_AGAIN).await;
         if !is_missing(client, metrics, namespace).await {
             context.absent.forget(namespace, metrics);
         }

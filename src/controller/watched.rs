@@ -12,13 +12,13 @@ use kube::{Resource, api::ObjectMeta, core::NamespaceResourceScope};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::told::told;
+use super::for_others::for_others;
 use crate::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicySpec, WarehouseSyncPolicyStatus,
         policy::Credentials, validated::Project,
     },
-    observe::Rival,
+    observe::OtherPolicy,
 };
 
 /// A policy as it comes, in two steps: one that cannot be read is reported by name and does not stop the others.
@@ -97,7 +97,7 @@ pub struct Watched {
     /// Names of the Secrets that it uses.
     secrets: BTreeSet<String>,
     /// What others on its project must know of it; none if it cannot be read, or does not say which project.
-    pub told: Option<(Project, Arc<Rival>)>,
+    pub for_others: Option<(Project, Arc<OtherPolicy>)>,
     /// Why it cannot be read, if it cannot.
     pub unreadable: Option<String>,
 }
@@ -115,7 +115,7 @@ impl From<Listed> for Watched {
                 };
                 Self {
                     secrets: secrets(&policy.spec),
-                    told: told(&policy),
+                    for_others: for_others(&policy),
                     metadata: policy.metadata,
                     unreadable: None,
                 }
@@ -123,7 +123,7 @@ impl From<Listed> for Watched {
             Err(why) => Self {
                 metadata,
                 secrets: BTreeSet::new(),
-                told: None,
+                for_others: None,
                 unreadable: Some(why.to_string()),
             },
         }
@@ -179,7 +179,7 @@ mod tests {
     use kube::ResourceExt as _;
     use serde_json::json;
 
-    use super::{super::told::at, *};
+    use super::{super::for_others::at, *};
 
     fn watched(spec: &Value) -> Watched {
         let policy = json!({
@@ -226,7 +226,7 @@ mod tests {
             "{why}"
         );
         assert_eq!(at(&policy).to_string(), "data/p");
-        assert!(policy.told.is_none());
+        assert!(policy.for_others.is_none());
     }
 
     #[test]

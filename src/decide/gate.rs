@@ -6,7 +6,7 @@
 use crate::{
     api::{Timings, status::Incident},
     diagnose::{Cause, Diagnosis, Known, Verdict, causes::Reload},
-    observe::{Canary, Log, Look, Newest},
+    observe::{Canary, Log, Newest, RunProbe},
     posthog::{
         lax::Lax,
         wire::{JobStatus, Schema, SchemaStatus},
@@ -97,7 +97,7 @@ fn unread<A>(why: impl Into<String>) -> Result<A, Closed> {
 pub fn still_hangs(
     schema_id: &str,
     hanging: &Hanging,
-    live: &Look,
+    live: &RunProbe,
 ) -> Result<RunStillHangs, Closed> {
     let job = match live.newest() {
         Newest::Unclear(reason) => {
@@ -139,7 +139,7 @@ pub fn still_hangs(
 /// incident's attempt, syncing is on, and after a cancel `PostHog` no longer works on the table.
 pub fn nothing_runs(
     (incident, timings): (&Incident, &Timings),
-    live: &Look,
+    live: &RunProbe,
     schema: &Schema,
 ) -> Result<NothingRuns, Closed> {
     match live.newest() {
@@ -208,9 +208,9 @@ mod tests {
 
     const TIMINGS: &Timings = &Timings::PRODUCTION;
 
-    fn live(job: &str, log: Log) -> Look {
+    fn live(job: &str, log: Log) -> RunProbe {
         let jobs = format!("[{job}]");
-        Look::new(
+        RunProbe::new(
             "2026-10-01T12:00:00Z".parse().unwrap(),
             "a1",
             Ok(serde_json::from_str(&jobs).unwrap()),
@@ -246,7 +246,7 @@ mod tests {
         let older = job("j0", "Running", "5").replace("T01", "T00");
         let two = format!("{}, {older}", job("j1", "Running", "5"));
         let newer = Log::of_line(Some("2026-10-01T11:59:59Z".parse().unwrap()));
-        for (why, look) in [
+        for (why, run_probe) in [
             (
                 "another job",
                 live(&job("j2", "Running", "5"), Log::of_line(None)),
@@ -280,7 +280,7 @@ mod tests {
             ),
             (
                 "no jobs",
-                Look::new(
+                RunProbe::new(
                     "2026-10-01T12:00:00Z".parse().unwrap(),
                     "a1",
                     Ok(vec![]),
@@ -289,7 +289,7 @@ mod tests {
             ),
             (
                 "jobs unknown",
-                Look::new(
+                RunProbe::new(
                     "2026-10-01T12:00:00Z".parse().unwrap(),
                     "a1",
                     Err("500".into()),
@@ -297,7 +297,7 @@ mod tests {
                 ),
             ),
         ] {
-            assert!(still_hangs("a1", &hanging(), &look).is_err(), "{why}");
+            assert!(still_hangs("a1", &hanging(), &run_probe).is_err(), "{why}");
         }
     }
 
@@ -327,9 +327,9 @@ mod tests {
         serde_json::from_str(&json).unwrap()
     }
 
-    fn of_jobs(jobs: Result<&str, &str>) -> Look {
+    fn of_jobs(jobs: Result<&str, &str>) -> RunProbe {
         let jobs = jobs.map(|json| serde_json::from_str(json).unwrap());
-        Look::new(
+        RunProbe::new(
             "2026-10-01T12:00:00Z".parse().unwrap(),
             "a1",
             jobs.map_err(str::to_owned),

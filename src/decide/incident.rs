@@ -19,7 +19,7 @@ use crate::{
         status::{Call, Fate, Incident, Send, Step},
     },
     diagnose::{Cause, causes::Reload},
-    observe::{Look, Newest},
+    observe::{Newest, RunProbe},
     posthog::{
         lax::Lax,
         redact,
@@ -45,7 +45,7 @@ pub enum Next {
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// What this reconcile read about the table's runs.
-    pub look: Option<&'a Look>,
+    pub run_probe: Option<&'a RunProbe>,
     /// The table's row in the list; absent if it vanished from it.
     pub row: Option<&'a Schema>,
     /// The fixed durations.
@@ -176,7 +176,10 @@ fn enabling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
 
 fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     let id = incident.job_id.clone().unwrap_or_default();
-    let status = facts.look.and_then(|look| look.job(&id)).map(Job::status);
+    let status = facts
+        .run_probe
+        .and_then(|run_probe| run_probe.job(&id))
+        .map(Job::status);
     match status {
         Some(JobStatus::Completed) => {
             recovered(
@@ -215,8 +218,8 @@ fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
 /// True if the deadline has passed and the state of the runs is known. If it is unknown, the operator waits another day.
 fn is_overdue(incident: &Incident, facts: &Facts<'_>) -> bool {
     let can_tell = facts
-        .look
-        .is_some_and(|look| !matches!(look.newest(), Newest::Unclear(_)));
+        .run_probe
+        .is_some_and(|run_probe| !matches!(run_probe.newest(), Newest::Unclear(_)));
     let patience = if can_tell {
         SignedDuration::ZERO
     } else {
@@ -246,8 +249,8 @@ fn settle(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         return Next::Wait;
     }
     // A reload may end what PostHog loads.
-    let rested = (facts.look).map_or(Err("it was not read"), |look| {
-        look.has_rested(facts.timings, facts.now)
+    let rested = (facts.run_probe).map_or(Err("it was not read"), |run_probe| {
+        run_probe.has_rested(facts.timings, facts.now)
     });
     let why_not = match rested {
         Ok(true) => {
@@ -353,7 +356,7 @@ fn reload_is_due(incident: &Incident, facts: &Facts<'_>) -> bool {
 }
 
 fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
-    let Some(Newest::Job(job, _)) = facts.look.map(Look::newest) else {
+    let Some(Newest::Job(job, _)) = facts.run_probe.map(RunProbe::newest) else {
         return Next::Wait;
     };
     if Some(&job.id) == incident.baseline_job_id.as_ref() {
@@ -451,12 +454,14 @@ fn recovered(incident: &mut Incident, now: Timestamp, message: String) {
 /// If a newer job than the baseline is there, goes to `WaitSuccess`. The baseline must be listed too: without it an older
 /// job could be taken for a new one.
 fn found_new_job(incident: &mut Incident, facts: &Facts<'_>) -> bool {
-    let Some(look) = facts.look else { return false };
-    let Newest::Job(job, _) = look.newest() else {
+    let Some(run_probe) = facts.run_probe else {
+        return false;
+    };
+    let Newest::Job(job, _) = run_probe.newest() else {
         return false;
     };
     let baseline = incident.baseline_job_id.as_ref();
-    if baseline.is_some_and(|id| *id == job.id || look.job(id).is_none()) {
+    if baseline.is_some_and(|id| *id == job.id || run_probe.job(id).is_none()) {
         return false;
     }
     incident.new_job_id = Some(job.id.clone());
@@ -505,18 +510,18 @@ fn last(incident: &Incident, call: Call) -> Option<&Send> {
     incident.sends.iter().rev().find(|send| send.call == call)
 }
 
-/// Tracks how long a table has been healthy since its incident ended; true when the incident can be closed. `well`
+/// Tracks how long a table has been healthy since its incident ended; true when the incident can be closed. `healthy`
 /// is none while that is unknown.
 pub fn healed(
     incident: &mut Incident,
-    well: Option<bool>,
+    healthy: Option<bool>,
     healthy_for: SignedDuration,
     now: Timestamp,
 ) -> bool {
     if is_in_flight(incident) {
         return false;
     }
-    match well {
+    match healthy {
         None => false,
         Some(false) => {
             incident.healthy_since = None;

@@ -52,7 +52,7 @@ fn reload(minute: i64, fate: Option<Fate>) -> Send {
     sent(Call::Reload, minute, fate, None, "")
 }
 
-fn look(jobs: &[(&str, &str)]) -> Look {
+fn run_probe(jobs: &[(&str, &str)]) -> RunProbe {
     let rows: Vec<_> = jobs
         .iter()
         .enumerate()
@@ -62,7 +62,7 @@ fn look(jobs: &[(&str, &str)]) -> Look {
         })
         .collect();
     let jobs = serde_json::from_str(&format!("[{}]", rows.join(","))).unwrap();
-    Look::new(at(0), "a1", Ok(jobs), Log::of_line(None))
+    RunProbe::new(at(0), "a1", Ok(jobs), Log::of_line(None))
 }
 
 fn row(json: &str) -> Schema {
@@ -70,11 +70,16 @@ fn row(json: &str) -> Schema {
 }
 
 /// Advances with these facts at this minute.
-fn go_on(incident: &mut Incident, look: Option<&Look>, row: Option<&Schema>, minute: i64) -> Next {
+fn go_on(
+    incident: &mut Incident,
+    run_probe: Option<&RunProbe>,
+    row: Option<&Schema>,
+    minute: i64,
+) -> Next {
     advance(
         incident,
         &Facts {
-            look,
+            run_probe,
             row,
             timings: &Timings::PRODUCTION,
             now: at(minute),
@@ -148,7 +153,7 @@ fn a_cancel_whose_fate_is_unknown_is_never_sent_again() {
         for minute in 1..200 {
             let next = go_on(
                 &mut incident,
-                Some(&look(&[(OLD, "Running")])),
+                Some(&run_probe(&[(OLD, "Running")])),
                 None,
                 minute,
             );
@@ -169,7 +174,12 @@ fn a_job_that_completed_needs_no_reload() {
         )],
     );
     assert_eq!(
-        go_on(&mut incident, Some(&look(&[(OLD, "Completed")])), None, 1),
+        go_on(
+            &mut incident,
+            Some(&run_probe(&[(OLD, "Completed")])),
+            None,
+            1
+        ),
         Next::Wait
     );
     assert_eq!(incident.step, Step::Recovered);
@@ -183,7 +193,7 @@ fn a_job_that_billing_ended_closes_the_incident() {
             vec![cancel(Some(Fate::Accepted), Some(200), "")],
         );
         assert!(matches!(
-            go_on(&mut incident, Some(&look(&[(OLD, status)])), None, 1),
+            go_on(&mut incident, Some(&run_probe(&[(OLD, status)])), None, 1),
             Next::Close(_)
         ));
     }
@@ -195,15 +205,15 @@ fn the_reload_waits_three_minutes_after_the_end_of_the_job() {
         Step::WaitTerminal,
         vec![cancel(Some(Fate::Accepted), Some(200), "")],
     );
-    let look = look(&[(OLD, "Failed")]);
-    assert_eq!(go_on(&mut incident, Some(&look), None, 1), Next::Wait);
+    let run_probe = run_probe(&[(OLD, "Failed")]);
+    assert_eq!(go_on(&mut incident, Some(&run_probe), None, 1), Next::Wait);
     assert_eq!(
         (incident.step, incident.deadline),
         (Step::Settle, Some(at(4)))
     );
-    assert_eq!(go_on(&mut incident, Some(&look), None, 3), Next::Wait);
+    assert_eq!(go_on(&mut incident, Some(&run_probe), None, 3), Next::Wait);
     assert_eq!(
-        go_on(&mut incident, Some(&look), None, 4),
+        go_on(&mut incident, Some(&run_probe), None, 4),
         Next::Send(Call::Reload)
     );
 }
@@ -219,7 +229,7 @@ fn a_run_that_began_by_itself_makes_the_reload_needless() {
         let mut incident = incident(step, vec![cancel(Some(Fate::Accepted), Some(200), "")]);
         let next = go_on(
             &mut incident,
-            Some(&look(&[(NEW, "Running"), (OLD, "Failed")])),
+            Some(&run_probe(&[(NEW, "Running"), (OLD, "Failed")])),
             None,
             100,
         );
@@ -243,7 +253,7 @@ fn a_table_that_was_switched_off_or_hit_billing_is_not_reloaded() {
             incident.deadline = Some(at(150));
             let next = go_on(
                 &mut incident,
-                Some(&look(&[(OLD, "Failed")])),
+                Some(&run_probe(&[(OLD, "Failed")])),
                 Some(&row(json)),
                 20,
             );
@@ -273,7 +283,7 @@ fn a_reload_that_would_be_refused_again_is_escalated() {
         let refused = sent(Call::Reload, 0, Some(Fate::Refused), Some(status), detail);
         let mut incident = incident(Step::Reloading, vec![refused]);
         assert_eq!(
-            go_on(&mut incident, Some(&look(&[(OLD, "Failed")])), None, 1),
+            go_on(&mut incident, Some(&run_probe(&[(OLD, "Failed")])), None, 1),
             Next::Wait
         );
         assert_eq!(incident.step, Step::Escalated, "{detail}");
@@ -286,10 +296,10 @@ fn minutes_of_reloads(fate: Fate) -> Vec<i64> {
         Step::Reloading,
         vec![cancel(Some(Fate::Accepted), Some(200), "")],
     );
-    let look = look(&[(OLD, "Failed")]);
+    let run_probe = run_probe(&[(OLD, "Failed")]);
     let mut minutes = Vec::new();
     for minute in 0..200 {
-        if go_on(&mut incident, Some(&look), None, minute) == Next::Send(Call::Reload) {
+        if go_on(&mut incident, Some(&run_probe), None, minute) == Next::Send(Call::Reload) {
             incident.sends.push(reload(minute, Some(fate)));
             minutes.push(minute);
         }
@@ -314,44 +324,48 @@ fn a_reload_of_unknown_fate_is_sent_at_most_once_more() {
 fn only_a_new_job_that_completed_is_success() {
     let cases = [
         (
-            look(&[(NEW, "Completed"), (OLD, "Failed")]),
+            run_probe(&[(NEW, "Completed"), (OLD, "Failed")]),
             Some(Step::Recovered),
         ),
         (
-            look(&[(NEW, "Running"), (OLD, "Failed")]),
+            run_probe(&[(NEW, "Running"), (OLD, "Failed")]),
             Some(Step::WaitSuccess),
         ),
         (
-            look(&[(NEW, "Dreaming"), (OLD, "Failed")]),
+            run_probe(&[(NEW, "Dreaming"), (OLD, "Failed")]),
             Some(Step::WaitSuccess),
         ),
-        (look(&[(OLD, "Completed")]), Some(Step::WaitSuccess)),
-        (look(&[]), Some(Step::WaitSuccess)),
-        (look(&[(NEW, "Failed"), (OLD, "Failed")]), None),
-        (look(&[(NEW, "Billing limits"), (OLD, "Failed")]), None),
+        (run_probe(&[(OLD, "Completed")]), Some(Step::WaitSuccess)),
+        (run_probe(&[]), Some(Step::WaitSuccess)),
+        (run_probe(&[(NEW, "Failed"), (OLD, "Failed")]), None),
+        (run_probe(&[(NEW, "Billing limits"), (OLD, "Failed")]), None),
     ];
-    for (look, expected) in cases {
+    for (run_probe, expected) in cases {
         let mut incident = incident(Step::WaitSuccess, vec![]);
-        let next = go_on(&mut incident, Some(&look), None, 1);
+        let next = go_on(&mut incident, Some(&run_probe), None, 1);
         let step = (next == Next::Wait).then_some(incident.step);
-        assert_eq!(step, expected, "{look:?}");
+        assert_eq!(step, expected, "{run_probe:?}");
     }
 }
 
 #[test]
-fn a_look_that_cannot_tell_moves_nothing_but_deadlines() {
-    let unclear = Look::new(at(0), "a1", Err("500".into()), Log::NotRead);
-    for look in [None, Some(&unclear)] {
+fn a_read_without_a_result_moves_nothing_but_deadlines() {
+    let unclear = RunProbe::new(at(0), "a1", Err("500".into()), Log::NotRead);
+    for run_probe in [None, Some(&unclear)] {
         for step in [Step::WaitTerminal, Step::WaitSuccess, Step::WaitNewJob] {
             let mut incident = incident(step, vec![reload(0, Some(Fate::Accepted))]);
-            assert_eq!(go_on(&mut incident, look, None, 14), Next::Wait, "{step:?}");
+            assert_eq!(
+                go_on(&mut incident, run_probe, None, 14),
+                Next::Wait,
+                "{step:?}"
+            );
             assert_eq!(incident.step, step);
         }
     }
 }
 
 #[test]
-fn an_ended_incident_is_closed_after_the_table_was_well_without_a_break() {
+fn an_ended_incident_is_closed_after_the_table_was_healthy_without_a_break() {
     let mut incident = incident(Step::Recovered, vec![]);
     let for_ten = SignedDuration::from_mins(10);
     assert!(!healed(&mut incident, Some(true), for_ten, at(0)));
@@ -379,13 +393,13 @@ fn a_cancel_that_found_nothing_is_not_called_a_cancel() {
 }
 
 /// A new job that began and ended at these minutes, stopped by somebody, and the one that was to be cancelled at minute 0.
-fn stopped(began: i64, ended: i64) -> Look {
+fn stopped(began: i64, ended: i64) -> RunProbe {
     let (long_ago, began, ended) = (at(-600), at(began), at(ended));
     let jobs = format!(
         r#"[{{"id":"{NEW}","created_at":"{began}","finished_at":"{ended}","status":"Failed","latest_error":"Sync cancelled by user","schema":{{"id":"a1"}}}},
             {{"id":"{OLD}","created_at":"{long_ago}","status":"Failed","schema":{{"id":"a1"}}}}]"#
     );
-    Look::new(
+    RunProbe::new(
         ended,
         "a1",
         Ok(serde_json::from_str(&jobs).unwrap()),
@@ -394,7 +408,7 @@ fn stopped(began: i64, ended: i64) -> Look {
 }
 
 #[test]
-fn a_new_job_that_our_late_cancel_probably_hit_is_reloaded_and_others_are_left_alone() {
+fn a_new_job_that_our_late_cancel_probably_hit_is_reloaded_and_others_are_not() {
     let nothing = "No running sync to cancel.";
     let cases = [
         (Some(Fate::Unknown), "", 1, 2, true),
@@ -427,13 +441,13 @@ fn a_new_job_that_our_late_cancel_probably_hit_is_reloaded_and_others_are_left_a
             "{}",
             incident.message
         );
-        let look = stopped(began, ended);
+        let run_probe = stopped(began, ended);
         assert_eq!(
-            go_on(&mut incident, Some(&look), None, ended + 2),
+            go_on(&mut incident, Some(&run_probe), None, ended + 2),
             Next::Wait
         );
         assert_eq!(
-            go_on(&mut incident, Some(&look), None, ended + 3),
+            go_on(&mut incident, Some(&run_probe), None, ended + 3),
             Next::Send(Call::Reload),
             "{case}"
         );
@@ -467,7 +481,7 @@ fn a_table_that_is_still_worked_on_is_not_reloaded_and_escalated_at_last() {
             r#"[{{"id":"{OLD}","created_at":"{newest}","status":"Failed","schema":{{"id":"a1"}}}},
                 {{"id":"j-older","created_at":"{older}","finished_at":"{ended}","status":"Completed","schema":{{"id":"a1"}}}}]"#
         );
-        Look::new(
+        RunProbe::new(
             at(0),
             "a1",
             Ok(serde_json::from_str(&jobs).unwrap()),

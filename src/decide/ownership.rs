@@ -11,7 +11,7 @@ use crate::{
         status::{Incident, Step},
         validated::PolicyRef,
     },
-    observe::Rival,
+    observe::OtherPolicy,
     posthog::wire::Source,
 };
 
@@ -24,20 +24,21 @@ use crate::{
 pub fn owned_by<'a>(
     policy: &ValidatedPolicy,
     own_in_flight: bool,
-    rivals: &'a [Arc<Rival>],
+    other_policies: &'a [Arc<OtherPolicy>],
     table: &NamedTable<'_>,
     now: Timestamp,
 ) -> Option<Owner<'a>> {
-    let acts =
-        |rival: &Rival| holds(rival, table.schema_id, now) || holds(rival, table.source_id, now);
-    let selects = |rival: &Rival| {
+    let acts = |other_policy: &OtherPolicy| {
+        holds(other_policy, table.schema_id, now) || holds(other_policy, table.source_id, now)
+    };
+    let selects = |other_policy: &OtherPolicy| {
         let (type_, prefix) = (table.source_type, table.prefix);
-        rival
+        other_policy
             .selector
             .selects_source(type_, prefix, table.source_id)
-            && rival.selector.selects_schema(table.name)
+            && other_policy.selector.selects_schema(table.name)
     };
-    owner(policy, own_in_flight, rivals, acts, selects, now)
+    owner(policy, own_in_flight, other_policies, acts, selects, now)
 }
 
 /// Which other policy owns the source, if one does: the one that has something in flight on it, or on any of its tables; otherwise the
@@ -46,47 +47,52 @@ pub fn owned_by<'a>(
 pub fn source_owned_by<'a>(
     policy: &ValidatedPolicy,
     own_in_flight: bool,
-    rivals: &'a [Arc<Rival>],
+    other_policies: &'a [Arc<OtherPolicy>],
     source: &Source,
     now: Timestamp,
 ) -> Option<Owner<'a>> {
     let (type_, prefix) = (source.type_name(), source.prefix_name());
-    let acts = |rival: &Rival| {
-        holds(rival, &source.id, now)
-            || (source.schemas.iter()).any(|table| holds(rival, &table.id, now))
+    let acts = |other_policy: &OtherPolicy| {
+        holds(other_policy, &source.id, now)
+            || (source.schemas.iter()).any(|table| holds(other_policy, &table.id, now))
     };
-    let selects = |rival: &Rival| {
-        rival.selector.selects_source(type_, prefix, &source.id)
-            && (source.schemas.iter()).any(|table| rival.selector.selects_schema(&table.name))
+    let selects = |other_policy: &OtherPolicy| {
+        other_policy
+            .selector
+            .selects_source(type_, prefix, &source.id)
+            && (source.schemas.iter())
+                .any(|table| other_policy.selector.selects_schema(&table.name))
     };
-    owner(policy, own_in_flight, rivals, acts, selects, now)
+    owner(policy, own_in_flight, other_policies, acts, selects, now)
 }
 
 fn owner<'a>(
     policy: &ValidatedPolicy,
     own_in_flight: bool,
-    rivals: &'a [Arc<Rival>],
-    acts: impl Fn(&Rival) -> bool,
-    selects: impl Fn(&Rival) -> bool,
+    other_policies: &'a [Arc<OtherPolicy>],
+    acts: impl Fn(&OtherPolicy) -> bool,
+    selects: impl Fn(&OtherPolicy) -> bool,
     now: Timestamp,
 ) -> Option<Owner<'a>> {
     // Two policies in flight at once is not expected; if it happens, the older one continues.
-    let acting = rivals
+    let acting = other_policies
         .iter()
-        .find(|rival| acts(rival) && (!own_in_flight || older(rival, policy)));
+        .find(|other_policy| acts(other_policy) && (!own_in_flight || older(other_policy, policy)));
     let oldest = || {
-        let mut able = rivals.iter().filter(|rival| may_own(rival, now));
-        able.find(|rival| older(rival, policy) && selects(rival))
+        let mut able = other_policies
+            .iter()
+            .filter(|other_policy| may_own(other_policy, now));
+        able.find(|other_policy| older(other_policy, policy) && selects(other_policy))
     };
     match acting {
-        Some(rival) => Some(Owner {
-            at: &rival.at,
+        Some(other_policy) => Some(Owner {
+            at: &other_policy.at,
             acts: true,
             lasts: oldest().is_some(),
         }),
         None if own_in_flight => None,
-        None => oldest().map(|rival| Owner {
-            at: &rival.at,
+        None => oldest().map(|other_policy| Owner {
+            at: &other_policy.at,
             acts: false,
             lasts: true,
         }),
@@ -131,19 +137,19 @@ pub struct NamedTable<'a> {
     pub name: &'a str,
 }
 
-fn holds(rival: &Rival, subject_id: &str, now: Timestamp) -> bool {
-    rival.in_flight.iter().any(|(id, deadline)| {
-        id == subject_id && (may_own(rival, now) || deadline.is_some_and(|at| at > now))
+fn holds(other_policy: &OtherPolicy, subject_id: &str, now: Timestamp) -> bool {
+    other_policy.in_flight.iter().any(|(id, deadline)| {
+        id == subject_id && (may_own(other_policy, now) || deadline.is_some_and(|at| at > now))
     })
 }
 
 /// A policy that has no key, or whose key is refused, must not keep others from tables that it cannot remediate itself.
-fn may_own(rival: &Rival, now: Timestamp) -> bool {
-    rival.may_act && rival.reads_until > now
+fn may_own(other_policy: &OtherPolicy, now: Timestamp) -> bool {
+    other_policy.may_act && other_policy.reads_until > now
 }
 
-fn older(rival: &Rival, policy: &ValidatedPolicy) -> bool {
-    (rival.created, &rival.uid) < (policy.created, &policy.uid)
+fn older(other_policy: &OtherPolicy, policy: &ValidatedPolicy) -> bool {
+    (other_policy.created, &other_policy.uid) < (policy.created, &policy.uid)
 }
 
 /// True while a proposal binds its table or source to its policy: from its first call to the proof of the last.

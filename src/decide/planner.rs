@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    approval::poison,
+    approval::pending_reset,
     gate::Hanging,
     guards::{Ask, Guard, OperatorLimits, breaker, chain},
     incident::{self, Facts, Next},
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     api::status::{Call, Incident, MAX_INCIDENTS, Note, RootCause, Step},
     diagnose::{Cause, Diagnosis, Judged, Known, Verdict, causes::Reload, credentials::offers},
-    observe::{Look, Newest},
+    observe::{Newest, RunProbe},
     posthog::wire::SchemaStatus,
 };
 
@@ -72,7 +72,7 @@ pub fn decide(
         known,
         diagnosis,
         limits: settings.limits(),
-        may_wipe: poison::by_anyone(known),
+        may_wipe: pending_reset::by_anyone(known),
     };
     let reset = policy.reset_at.is_some() && policy.reset_at != state.reset_handled;
     plan.reset_handled.clone_from(if reset {
@@ -96,7 +96,7 @@ pub fn decide(
         suppressed,
         requests,
     } = proposal::decide(known, diagnosis, &plan, &settings.proposals);
-    proposal::tell_of_tables_that_are_off(known, diagnosis, &mut said);
+    proposal::explain_tables_that_are_off(known, diagnosis, &mut said);
     (plan.proposals, plan.said, plan.suppressed) = (rows, said, suppressed);
     plan.requests = requests;
     plan.unguarded = settings.proposals.approvals.allow_unguarded;
@@ -117,7 +117,7 @@ impl Planner<'_> {
     fn tables(&self, incidents: &[Incident], reset: bool, plan: &mut Plan) {
         for incident in incidents {
             let mut incident = incident.clone();
-            if reset && self.begins_anew(&mut incident, plan) {
+            if reset && self.starts_again(&mut incident, plan) {
                 continue;
             }
             self.go_on(incident, plan);
@@ -196,7 +196,7 @@ impl Planner<'_> {
             .snapshot
             .row(&incident.source_id, &incident.schema_id);
         let facts = Facts {
-            look: self.known.snapshot.fresh_look(&incident.schema_id),
+            run_probe: self.known.snapshot.fresh_run_probe(&incident.schema_id),
             row: row.map(|(_, schema)| schema),
             timings: self.known.timings,
             now: self.known.now,
@@ -237,7 +237,7 @@ impl Planner<'_> {
 
     /// What a person's reset does to an incident: true if it is removed from the list. A job that was cancelled once
     /// is never cancelled again, so an incident about it stays until another job is stuck.
-    fn begins_anew(&self, incident: &mut Incident, plan: &mut Plan) -> bool {
+    fn starts_again(&self, incident: &mut Incident, plan: &mut Plan) -> bool {
         if incident.step != Step::Escalated {
             return false;
         }
@@ -263,14 +263,14 @@ impl Planner<'_> {
             .row(&incident.source_id, &incident.schema_id)
             .is_some();
         let gone = !listed && self.known.now.duration_since(incident.step_since) >= GONE_AFTER;
-        let well = self.is_well(incident);
+        let healthy = self.is_healthy(incident);
         let reason = if let Some(reason) = self.overtaken(incident) {
             reason
         } else if gone {
             "PostHog no longer lists the table".to_owned()
         } else if incident::healed(
             incident,
-            well,
+            healthy,
             self.known.policy.healthy_for,
             self.known.now,
         ) {
@@ -283,7 +283,7 @@ impl Planner<'_> {
 
     /// Whether the table is healthy: only if it is listed as Completed. None while a run is in progress, which may be
     /// stuck: that time is neither counted nor does it reset the count.
-    fn is_well(&self, incident: &Incident) -> Option<bool> {
+    fn is_healthy(&self, incident: &Incident) -> Option<bool> {
         let row = self
             .known
             .snapshot
@@ -310,9 +310,9 @@ impl Planner<'_> {
             .known
             .snapshot
             .seen(&incident.schema_id)
-            .and_then(|seen| seen.look.as_ref());
+            .and_then(|seen| seen.run_probe.as_ref());
         let handled = [incident.job_id.as_ref(), incident.new_job_id.as_ref()];
-        let later_job = matches!(newest.map(Look::newest), Some(Newest::Job(job, _)) if !handled.contains(&Some(&job.id)));
+        let later_job = matches!(newest.map(RunProbe::newest), Some(Newest::Job(job, _)) if !handled.contains(&Some(&job.id)));
         match &judged.verdict {
             // This is what the incident is about: one without success is not started again and again.
             Verdict::Disabled {
@@ -346,7 +346,7 @@ impl Planner<'_> {
     fn again(&self, incident: &mut Incident, plan: &mut Plan) -> Option<Order> {
         let judged = self.diagnosis.of(&incident.schema_id)?;
         let (next, call) = orders::first(self.known, judged)?;
-        if !goes_on(incident, &next) {
+        if !continues(incident, &next) {
             return None;
         }
         let attempt = incident.attempt + 1;
@@ -424,13 +424,13 @@ impl Planner<'_> {
             && self
                 .known
                 .snapshot
-                .fresh_look(&incident.schema_id)
+                .fresh_run_probe(&incident.schema_id)
                 .is_some()
     }
 }
 
 /// True if `next` is a further attempt for the problem of `incident`: another run that is stuck, or that failed too.
-fn goes_on(incident: &Incident, next: &Incident) -> bool {
+fn continues(incident: &Incident, next: &Incident) -> bool {
     let over = matches!(
         incident.step,
         Step::WaitSuccess | Step::BackOff | Step::Recovered

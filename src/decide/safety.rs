@@ -133,16 +133,16 @@ fn of_source(
 fn cancel(table: &TableEvidence) -> Option<Why> {
     match &table.run {
         Run::StillHangs(proof) if proof.schema_id() == table.schema_id => None,
-        Run::StillHangs(_) | Run::Nothing(_) | Run::NotLooked => Some(Why::RunMayBeAlive),
+        Run::StillHangs(_) | Run::Nothing(_) | Run::NotProbed => Some(Why::RunMayBeAlive),
     }
 }
 
 fn reload(table: &TableEvidence) -> Option<Why> {
-    let looked = match &table.run {
+    let run_probed = match &table.run {
         Run::Nothing(proof) if proof.schema_id() == table.schema_id => None,
-        Run::Nothing(_) | Run::StillHangs(_) | Run::NotLooked => Some(Why::SomethingMayRun),
+        Run::Nothing(_) | Run::StillHangs(_) | Run::NotProbed => Some(Why::SomethingMayRun),
     };
-    worst([next_run(table), looked])
+    worst([next_run(table), run_probed])
 }
 
 /// An earlier reset may be pending, which `PostHog` does not show: the next run would carry it out.

@@ -77,13 +77,13 @@ fn read<'a>(known: &Known<'a>) -> (Vec<Offer<'a>>, Vec<Problem>) {
                 continue;
             }
         };
-        let mut tell = |(rule, message): Wrong| {
+        let mut report = |(rule, message): Wrong| {
             problems.push(wrong(Some(source), entry, rule, &message));
         };
         offers.push(Offer {
             source,
-            job_inputs: content(known, source, entry, &entry.job_inputs, &mut tell),
-            webhook_inputs: content(known, source, entry, &entry.webhook_inputs, &mut tell),
+            job_inputs: content(known, source, entry, &entry.job_inputs, &mut report),
+            webhook_inputs: content(known, source, entry, &entry.webhook_inputs, &mut report),
         });
     }
     (offers, problems)
@@ -140,7 +140,7 @@ fn content(
     source: &Source,
     entry: &Credentials,
     wanted: &BTreeMap<String, FromSecret>,
-    tell: &mut impl FnMut(Wrong),
+    report: &mut impl FnMut(Wrong),
 ) -> Option<Content> {
     let mut values: Vec<(String, SecretString)> = Vec::new();
     let mut digest = Sha256::new();
@@ -149,7 +149,7 @@ fn content(
             let message = format!(
                 "{name} is not a secret, so it is not taken from a Secret: user names and settings that could point a table at another database are changed in PostHog only. Remove it from the entry"
             );
-            tell(("credentials/not-secret", message));
+            report(("credentials/not-secret", message));
             continue;
         }
         match known.snapshot.offers.get(&entry.use_of(secret_ref))? {
@@ -160,13 +160,13 @@ fn content(
                 }
                 Err(why) => {
                     let at = in_words(secret_ref);
-                    tell((
+                    report((
                         "credentials/shape",
                         format!("{at} is not a valid {name}: {why}"),
                     ));
                 }
             },
-            Err(why) => tell(("credentials/secret", why.to_owned())),
+            Err(why) => report(("credentials/secret", why.to_owned())),
         }
     }
     if values.is_empty() || values.len() < wanted.len() {

@@ -48,7 +48,7 @@ struct Part {
     /// Where its tables stand in [`Diagnosis::judged`].
     judged: Range<usize>,
     schemas: SchemaCounts,
-    is_well: bool,
+    is_healthy: bool,
 }
 
 /// Judges every selected table.
@@ -98,7 +98,7 @@ impl Diagnosis {
         for part in &self.sources {
             add(&mut schemas, &part.schemas);
             sources.total += 1;
-            if part.is_well {
+            if part.is_healthy {
                 sources.healthy += 1;
             } else {
                 sources.failing += 1;
@@ -129,24 +129,24 @@ impl Diagnosis {
             .schemas
             .iter()
             .filter(|schema| selector.selects_schema(&schema.name));
-        let (mut judged, mut schemas, mut is_well) = (Vec::new(), SchemaCounts::default(), true);
+        let (mut judged, mut schemas, mut is_healthy) = (Vec::new(), SchemaCounts::default(), true);
         for schema in selected {
             let seen = known.snapshot.seen(&schema.id);
             let verdict = judge::verdict(known, source, schema, seen);
             schemas.total += 1;
             *field(&mut schemas, &verdict) += 1;
-            is_well &= lets_source_be_healthy(&verdict);
+            is_healthy &= lets_source_be_healthy(&verdict);
             if verdict != Verdict::Healthy {
                 judged.push(describe(source, schema, verdict, seen));
             }
         }
         if schemas.total > 0 {
-            is_well &= !switched_off::is_off(known, source);
+            is_healthy &= !switched_off::is_off(known, source);
             let part = Part {
                 source_id: source.id.clone(),
                 judged: 0..0,
                 schemas,
-                is_well,
+                is_healthy,
             };
             self.push(part, judged);
         }
@@ -247,7 +247,7 @@ fn describe(source: &Source, schema: &Schema, verdict: Verdict, seen: Option<&Se
         status: schema.status(),
         verdict,
         evidence: seen
-            .and_then(|seen| seen.look.as_ref())
+            .and_then(|seen| seen.run_probe.as_ref())
             .map(suspects::describe)
             .unwrap_or_default(),
     }
@@ -294,9 +294,9 @@ mod tests {
             probes: Probes::default(),
             canaries: Vec::new(),
             readings: Arc::default(),
-            looked: HashSet::new(),
+            run_probed: HashSet::new(),
             write_scope: WriteScope::Unknown,
-            rivals: Vec::new(),
+            other_policies: Vec::new(),
             offers: Offers::default(),
             elsewhere: Elsewhere::default(),
             instance: crate::posthog::instance::Instance::default(),

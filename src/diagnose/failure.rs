@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::status::{Confidence, Fate, RootCause},
-    observe::{Look, Newest, Reading, Snapshot},
+    observe::{Newest, Reading, RunProbe, Snapshot},
     posthog::{
         PostHogError,
         lax::Lax,
@@ -116,9 +116,9 @@ fn ask_the_connection(
 ) {
     let mut states = known.state.sources.iter();
     let state = states.find(|state| state.id == source.id);
-    let handed = state.and_then(|state| state.credentials.as_ref());
-    let failed_with = handed.is_some_and(|handed| {
-        handed.fate == Some(Fate::Accepted) && failed_at.is_none_or(|at| at > handed.at)
+    let sent_input = state.and_then(|state| state.credentials.as_ref());
+    let failed_with = sent_input.is_some_and(|sent_input| {
+        sent_input.fate == Some(Fate::Accepted) && failed_at.is_none_or(|at| at > sent_input.at)
     });
     let reached = reached::at(known.snapshot, source).filter(|_| !failed_with);
     let Some(at) = reached.filter(|at| failed_at.is_some_and(|failed_at| *at > failed_at)) else {
@@ -141,8 +141,8 @@ pub fn read<'a>(
     schema: &'a Schema,
 ) -> (Option<&'a str>, Reading) {
     let job = || {
-        let look = snapshot.seen(&schema.id)?.readable()?;
-        match look.newest() {
+        let run_probe = snapshot.seen(&schema.id)?.readable()?;
+        match run_probe.newest() {
             Newest::Job(job, _) => job.latest_error.get(),
             Newest::None | Newest::Unclear(_) => None,
         }
@@ -200,8 +200,8 @@ fn notes_again_and_again(failure: &mut Failure, snapshot: &Snapshot, schema: &Sc
     let Some(seen) = snapshot.seen(&schema.id) else {
         return;
     };
-    let look = seen.readable().map(Look::newest);
-    let stopped = matches!(look, Some(Newest::Job(job, _)) if job.was_stopped());
+    let run_probe = seen.readable().map(RunProbe::newest);
+    let stopped = matches!(run_probe, Some(Newest::Job(job, _)) if job.was_stopped());
     let streak = seen.streak.filter(|streak| streak.count >= NOTES_IN_A_ROW);
     if let Some(streak) = streak.filter(|_| !stopped) {
         failure.becomes(

@@ -15,10 +15,10 @@ use crate::{
         status::Severity,
         validated::{Health, Selector},
     },
-    observe::{Changes, Look, Newest, Seen, Snapshot},
+    observe::{Changes, Newest, RunProbe, Seen, Snapshot},
     posthog::{
         lax::Lax,
-        wire::{BELIEVED_CLOCK_SKEW, Job, JobStatus, Schema, SchemaStatus, Source},
+        wire::{Job, JobStatus, MAX_CLOCK_SKEW, Schema, SchemaStatus, Source},
     },
 };
 
@@ -82,28 +82,29 @@ pub fn has_passed_since(
     health: &Health,
     changes: &Changes,
     schema: &Schema,
-    look: &Look,
+    run_probe: &RunProbe,
     now: Timestamp,
 ) -> bool {
     let severity = |at: Timestamp, by: Timestamp| {
         let passed = passed(health, schema, by.duration_since(at));
         passed.map(|(_, severity)| severity)
     };
-    since(changes, schema, look).is_some_and(|at| severity(at, now) != severity(at, look.began))
+    since(changes, schema, run_probe)
+        .is_some_and(|at| severity(at, now) != severity(at, run_probe.began))
 }
 
 /// Since when a table waits for data, as far as list and runs say.
-fn since(changes: &Changes, schema: &Schema, look: &Look) -> Option<Timestamp> {
+fn since(changes: &Changes, schema: &Schema, run_probe: &RunProbe) -> Option<Timestamp> {
     let waiting = changes.waiting.get(&schema.id).copied();
-    last_completed(schema, look).or_else(|| look.began_at().chain(waiting).min())
+    last_completed(schema, run_probe).or_else(|| run_probe.began_at().chain(waiting).min())
 }
 
 /// When data last came, as far as list and runs say.
-fn last_completed(schema: &Schema, look: &Look) -> Option<Timestamp> {
+fn last_completed(schema: &Schema, run_probe: &RunProbe) -> Option<Timestamp> {
     let ended = |job: &Job| job.finished_at.get().or(job.created_at.get()).copied();
-    let run = look.newest_completed().and_then(ended);
-    let run = run.filter(|at| at.duration_since(look.at) <= BELIEVED_CLOCK_SKEW);
-    run.max(schema.synced_at(look.at))
+    let run = run_probe.newest_completed().and_then(ended);
+    let run = run.filter(|at| at.duration_since(run_probe.at) <= MAX_CLOCK_SKEW);
+    run.max(schema.synced_at(run_probe.at))
 }
 
 /// The verdict on a table that is switched on: `by_status` is what its status comes to, which may hide that no data arrives.
@@ -137,10 +138,11 @@ pub(super) fn judge(
     {
         return by_status;
     }
-    match look(schema, seen) {
-        Ok(look) => late(known, (source, schema), look, &by_status).map_or(by_status, |late| {
-            late.map_or_else(cannot_tell, Verdict::Stale)
-        }),
+    match run_probe(schema, seen) {
+        Ok(run_probe) => late(known, (source, schema), run_probe, &by_status)
+            .map_or(by_status, |late| {
+                late.map_or_else(cannot_tell, Verdict::Stale)
+            }),
         Err(why) => cannot_tell(why),
     }
 }
@@ -150,11 +152,11 @@ fn cannot_tell(reason: String) -> Verdict {
 }
 
 /// A read of the runs of a suspect; the reason if there is none.
-fn look<'a>(schema: &Schema, seen: Option<&'a Seen>) -> Result<&'a Look, String> {
+fn run_probe<'a>(schema: &Schema, seen: Option<&'a Seen>) -> Result<&'a RunProbe, String> {
     let why = match seen.and_then(Seen::readable) {
         None => "have not been read yet".to_owned(),
-        Some(look) => match look.newest() {
-            Newest::None | Newest::Job(..) => return Ok(look),
+        Some(run_probe) => match run_probe.newest() {
+            Newest::None | Newest::Job(..) => return Ok(run_probe),
             Newest::Unclear(reason) => format!("are unknown: {reason}"),
         },
     };
@@ -172,19 +174,19 @@ fn look<'a>(schema: &Schema, seen: Option<&'a Seen>) -> Result<&'a Look, String>
 fn late(
     known: &Known<'_>,
     (source, schema): (&Source, &Schema),
-    look: &Look,
+    run_probe: &RunProbe,
     by_status: &Verdict,
 ) -> Option<Result<Late, String>> {
     let health = known.health(source, schema);
-    let completed = last_completed(schema, look);
-    let since = since(&known.snapshot.changes, schema, look)?;
+    let completed = last_completed(schema, run_probe);
+    let since = since(&known.snapshot.changes, schema, run_probe)?;
     // Only what the look proved: a run may have completed since.
-    let (allowed, severity) = passed(health, schema, look.began.duration_since(since))?;
-    let behind = match behind(known, schema, look, by_status)? {
+    let (allowed, severity) = passed(health, schema, run_probe.began.duration_since(since))?;
+    let behind = match behind(known, schema, run_probe, by_status)? {
         Ok(behind) => behind,
         Err(reason) => return Some(Err(reason)),
     };
-    if completed.is_none() && behind.is_first_run(look) {
+    if completed.is_none() && behind.is_first_run(run_probe) {
         return None;
     }
     let severity = if behind.may_end_soon() {
@@ -205,10 +207,10 @@ fn late(
 fn behind(
     known: &Known<'_>,
     schema: &Schema,
-    look: &Look,
+    run_probe: &RunProbe,
     by_status: &Verdict,
 ) -> Option<Result<Behind, String>> {
-    let job = match look.newest() {
+    let job = match run_probe.newest() {
         Newest::Job(job, began) => Some((job, began)),
         Newest::None | Newest::Unclear(_) => None,
     };

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::proposal::{Phase, ProposedAction},
-    observe::{Look, Newest, Seen},
+    observe::{Newest, RunProbe, Seen},
     posthog::{
         lax::Lax,
         redact,
@@ -134,8 +134,8 @@ fn seen_disabled(
     }
     let off = known.snapshot.changes.switched_off.get(&schema.id)?;
     let fresh = failed_at? > off.after && failed_at? <= off.by;
-    let look = known.snapshot.seen(&schema.id)?.readable()?;
-    let stopped = matches!(look.newest(), Newest::Job(job, _) if job.was_stopped());
+    let run_probe = known.snapshot.seen(&schema.id)?.readable()?;
+    let stopped = matches!(run_probe.newest(), Newest::Job(job, _) if job.was_stopped());
     (fresh && !stopped && !Cause::of(failure.cause).retried_by_posthog).then_some(off.by)
 }
 
@@ -168,7 +168,7 @@ fn failed(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&See
     let Some(seen) = seen else {
         return Verdict::JustFailed;
     };
-    let job = match seen.readable().map(Look::newest) {
+    let job = match seen.readable().map(RunProbe::newest) {
         Some(Newest::Job(job, _)) => Some(job),
         // The list says enough to report it: that it failed, and why.
         Some(Newest::Unclear(_) | Newest::None) | None => None,

@@ -4,7 +4,7 @@
 use super::{diagnosis::Diagnosis, known::Known, suspects::describe, words::seconds};
 use crate::{
     api::status::RootCause,
-    observe::{Look, Newest},
+    observe::{Newest, RunProbe},
     posthog::{
         lax::Lax,
         wire::{JobStatus, Schema, SchemaStatus, Source},
@@ -13,7 +13,7 @@ use crate::{
 
 /// How a table stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stands {
+pub struct StateOfTable {
     /// How it is, in a sentence.
     pub verdict: String,
     /// Why, if something is the matter.
@@ -28,42 +28,44 @@ pub struct Stands {
 
 /// How one table stands, by a single look.
 #[must_use]
-pub fn stands(
+pub fn state_of(
     known: &Known<'_>,
     diagnosis: &Diagnosis,
     (source, schema): (&Source, &Schema),
-) -> Stands {
-    let look = known
+) -> StateOfTable {
+    let run_probe = known
         .snapshot
         .seen(&schema.id)
-        .and_then(|seen| seen.look.as_ref());
+        .and_then(|seen| seen.run_probe.as_ref());
     let mut problems = diagnosis.problems.iter();
     let problem = problems.find(|problem| {
         let table = problem.table.as_ref();
         table.is_some_and(|(id, _)| *id == schema.id)
     });
-    let mut evidence: Vec<String> = look.map(describe).unwrap_or_default();
-    let running = look.filter(|look| runs(look));
-    if let Some(look) = running {
-        evidence.extend(of_run(schema, look));
+    let mut evidence: Vec<String> = run_probe.map(describe).unwrap_or_default();
+    let running = run_probe.filter(|run_probe| runs(run_probe));
+    if let Some(run_probe) = running {
+        evidence.extend(of_run(schema, run_probe));
         evidence.push(canary(known, schema));
     }
-    let phase = running.and_then(|look| look.log.read()).map(|log| {
-        let v3 = known.snapshot.canaries.iter().any(|canary| canary.is_v3);
-        let v2 = !v3
-            && known
-                .snapshot
-                .canaries
-                .iter()
-                .any(|canary| canary.has_lines);
-        log.phase(v2).as_str()
-    });
+    let phase = running
+        .and_then(|run_probe| run_probe.log.read())
+        .map(|log| {
+            let v3 = known.snapshot.canaries.iter().any(|canary| canary.is_v3);
+            let v2 = !v3
+                && known
+                    .snapshot
+                    .canaries
+                    .iter()
+                    .any(|canary| canary.has_lines);
+            log.phase(v2).as_str()
+        });
     match problem {
         Some(problem) => {
             let said = problem.evidence.iter().map(|fact| fact.as_str().to_owned());
             let more: Vec<String> = said.filter(|fact| !evidence.contains(fact)).collect();
             evidence.extend(more);
-            Stands {
+            StateOfTable {
                 verdict: problem.message.clone(),
                 cause: Some(problem.cause),
                 phase,
@@ -71,7 +73,7 @@ pub fn stands(
                 advice: problem.advice.by_hand,
             }
         }
-        None => Stands {
+        None => StateOfTable {
             verdict: without_problem(source, schema, running.is_some()).to_owned(),
             cause: None,
             phase,
@@ -81,8 +83,8 @@ pub fn stands(
     }
 }
 
-fn runs(look: &Look) -> bool {
-    matches!(look.newest(), Newest::Job(job, _) if job.status() == JobStatus::Running)
+fn runs(run_probe: &RunProbe) -> bool {
+    matches!(run_probe.newest(), Newest::Job(job, _) if job.status() == JobStatus::Running)
 }
 
 fn without_problem(source: &Source, schema: &Schema, runs: bool) -> &'static str {
@@ -105,15 +107,15 @@ fn without_problem(source: &Source, schema: &Schema, runs: bool) -> &'static str
 }
 
 /// What else tells whether a run in progress is alive.
-fn of_run(schema: &Schema, look: &Look) -> Vec<String> {
+fn of_run(schema: &Schema, run_probe: &RunProbe) -> Vec<String> {
     let mut facts = Vec::new();
-    let running = look.running().count();
+    let running = run_probe.running().count();
     if running > 1 {
         facts.push(format!(
             "{running} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
         ));
     }
-    if let Newest::Job(job, began) = look.newest() {
+    if let Newest::Job(job, began) = run_probe.newest() {
         if let Some(reason) = job.why_opaque() {
             facts.push(format!("the silence of this run proves nothing: {reason}"));
         }
@@ -122,7 +124,7 @@ fn of_run(schema: &Schema, look: &Look) -> Vec<String> {
                 .push("PostHog has marked the run as synced: it is finishing the table".to_owned());
         }
     }
-    let Some(log) = look.log.read() else {
+    let Some(log) = run_probe.log.read() else {
         return facts;
     };
     if !log.has_own_lines {

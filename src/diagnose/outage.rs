@@ -44,9 +44,9 @@ pub struct Together {
 /// not only those that the policy selects.
 #[derive(Debug)]
 pub struct BadSources<'a> {
-    own: Vec<Turned<'a>>,
+    own: Vec<FailedSource<'a>>,
     /// With those of other projects, of which only the time is known.
-    all: Vec<Turned<'a>>,
+    all: Vec<FailedSource<'a>>,
     own_active: usize,
     active: usize,
     /// Since when the breaker of the policy has been open.
@@ -55,7 +55,7 @@ pub struct BadSources<'a> {
 
 /// A source that started failing.
 #[derive(Debug, Clone, Copy)]
-struct Turned<'a> {
+struct FailedSource<'a> {
     /// When.
     at: Timestamp,
     /// How long before that an outage may have started that only this run could show.
@@ -72,17 +72,17 @@ impl<'a> BadSources<'a> {
     pub fn of(known: &Known<'a>) -> Self {
         let sources = &known.snapshot.sources;
         let elsewhere = &known.snapshot.elsewhere;
-        let own: Vec<Turned<'a>> = sources
+        let own: Vec<FailedSource<'a>> = sources
             .iter()
-            .filter_map(|source| turned_bad(known, source))
+            .filter_map(|source| failed_at(known, source))
             .collect();
-        let others = elsewhere.turned_bad.iter().map(|at| Turned {
+        let others = elsewhere.failed_at.iter().map(|at| FailedSource {
             at: *at,
             unseen_for: SignedDuration::ZERO,
             source: None,
         });
-        let mut all: Vec<Turned<'a>> = own.iter().copied().chain(others).collect();
-        let id = |turned: &Turned<'a>| turned.source.map(|source| &source.id);
+        let mut all: Vec<FailedSource<'a>> = own.iter().copied().chain(others).collect();
+        let id = |failed: &FailedSource<'a>| failed.source.map(|source| &source.id);
         all.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| id(a).cmp(&id(b))));
         let own_active = sources.iter().filter(|source| is_active(source)).count();
         Self {
@@ -109,11 +109,11 @@ impl<'a> BadSources<'a> {
     /// tenant's sources would hold the repairs of another. It failed with the last one, if at least half of them have failed.
     #[must_use]
     pub fn for_others(&self) -> Elsewhere {
-        let last = self.own.iter().map(|turned| turned.at).max();
+        let last = self.own.iter().map(|failed| failed.at).max();
         let is_bad = self.own.len() * 2 >= self.own_active;
         Elsewhere {
             active: usize::from(self.own_active > 0),
-            turned_bad: last.filter(|_| is_bad).into_iter().collect(),
+            failed_at: last.filter(|_| is_bad).into_iter().collect(),
         }
     }
 
@@ -124,7 +124,7 @@ impl<'a> BadSources<'a> {
     }
 
     /// The sources that have failed together: enough of them for an outage to begin, or, once it has, for it to continue.
-    fn at_once(&self, limits: &Breaker) -> Option<Vec<Turned<'a>>> {
+    fn at_once(&self, limits: &Breaker) -> Option<Vec<FailedSource<'a>>> {
         let most = largest_cluster(&self.all, limits.within);
         let begins = is_most(limits, most.len(), self.active).then_some(most);
         begins
@@ -135,11 +135,11 @@ impl<'a> BadSources<'a> {
 
     /// The sources that keep up an outage for which the breaker is open. It is not over when the first recover: half of the share that
     /// opened it holds it.
-    fn held(&self, limits: &Breaker) -> Option<Vec<Turned<'a>>> {
+    fn held(&self, limits: &Breaker) -> Option<Vec<FailedSource<'a>>> {
         let began = self.open_since?;
         let began = began.checked_sub(LONGEST_UNSEEN + limits.within).ok()?;
-        let still = self.all.iter().filter(|turned| turned.at >= began);
-        let still: Vec<Turned<'a>> = still.copied().collect();
+        let still = self.all.iter().filter(|failed| failed.at >= began);
+        let still: Vec<FailedSource<'a>> = still.copied().collect();
         let holds =
             still.len() >= limits.min_sources && is_most(limits, still.len() * 2, self.active);
         holds.then_some(still)
@@ -151,24 +151,24 @@ const fn is_most(limits: &Breaker, bad: usize, active: usize) -> bool {
 }
 
 /// One table of each source that has failed tables, none of which was probed, if enough sources have failed that the times matter.
-pub fn to_look_at<'a>(
+pub fn to_probe<'a>(
     limits: &Breaker,
     snapshot: &'a Snapshot,
 ) -> impl Iterator<Item = (&'a Source, &'a Schema)> {
     let has_failed = |source: &&Source| source.schemas.iter().any(is_failed);
     let elsewhere = &snapshot.elsewhere;
-    let bad = snapshot.sources.iter().filter(has_failed).count() + elsewhere.turned_bad.len();
+    let bad = snapshot.sources.iter().filter(has_failed).count() + elsewhere.failed_at.len();
     let active = snapshot.sources.iter().filter(|s| is_active(s)).count() + elsewhere.active;
-    let looked = |schema: &Schema| {
+    let run_probed = |schema: &Schema| {
         snapshot
             .seen(&schema.id)
-            .is_some_and(|seen| seen.look.is_some())
+            .is_some_and(|seen| seen.run_probe.is_some())
     };
     let matters = is_most(limits, bad, active);
     let sources = snapshot.sources.iter();
     sources
         .filter(move |_| matters)
-        .filter(move |source| !source.schemas.iter().any(|s| is_failed(s) && looked(s)))
+        .filter(move |source| !source.schemas.iter().any(|s| is_failed(s) && run_probed(s)))
         .filter_map(|source| {
             let schema = source.schemas.iter().find(|schema| is_failed(schema))?;
             Some((source, schema))
@@ -180,7 +180,7 @@ fn is_failed(schema: &Schema) -> bool {
 }
 
 /// When a source failed: the first of those failures in a row that an outage may cause, if none of its tables was synced since.
-fn turned_bad<'a>(known: &Known<'a>, source: &'a Source) -> Option<Turned<'a>> {
+fn failed_at<'a>(known: &Known<'a>, source: &'a Source) -> Option<FailedSource<'a>> {
     let snapshot = known.snapshot;
     let (at, unseen_for) = source
         .schemas
@@ -196,7 +196,7 @@ fn turned_bad<'a>(known: &Known<'a>, source: &'a Source) -> Option<Turned<'a>> {
             (long && cause.may_be_outage).then_some((at, unseen_for))
         })
         .min()?;
-    (!succeeded_after(source, at)).then_some(Turned {
+    (!succeeded_after(source, at)).then_some(FailedSource {
         at,
         unseen_for,
         source: Some(source),
@@ -229,34 +229,37 @@ fn is_active(source: &Source) -> bool {
 
 /// The most sources that one outage explains: each failed after it began, at most `within` later, or as long as its table took to run. From sources
 /// sorted by time.
-fn largest_cluster<'a>(turned: &[Turned<'a>], within: SignedDuration) -> Vec<Turned<'a>> {
-    let from = |one: &Turned<'a>| {
+fn largest_cluster<'a>(
+    failed: &[FailedSource<'a>],
+    within: SignedDuration,
+) -> Vec<FailedSource<'a>> {
+    let from = |one: &FailedSource<'a>| {
         let before = one.unseen_for.max(within);
         one.at.checked_sub(before).unwrap_or(Timestamp::MIN)
     };
-    let mut begins: Vec<Timestamp> = turned.iter().map(from).collect();
+    let mut begins: Vec<Timestamp> = failed.iter().map(from).collect();
     begins.sort_unstable();
     let (mut best, mut most) = (None, 0);
-    for (place, one) in turned.iter().enumerate() {
+    for (place, one) in failed.iter().enumerate() {
         // An outage that began now explains no earlier failure.
-        let begun = begins.partition_point(|begin| *begin <= one.at);
-        if begun - place > most {
-            (best, most) = (Some(one.at), begun - place);
+        let started = begins.partition_point(|begin| *begin <= one.at);
+        if started - place > most {
+            (best, most) = (Some(one.at), started - place);
         }
     }
     let Some(began) = best else {
         return Vec::new();
     };
-    let explained = turned
+    let explained = failed
         .iter()
         .filter(|one| one.at >= began && from(one) <= began);
     explained.copied().collect()
 }
 
-fn wide(at_once: &[Turned<'_>], active: usize, judged: &[Judged]) -> Wide {
+fn wide(at_once: &[FailedSource<'_>], active: usize, judged: &[Judged]) -> Wide {
     let ids: HashSet<&str> = at_once
         .iter()
-        .filter_map(|turned| Some(turned.source?.id.as_str()))
+        .filter_map(|failed| Some(failed.source?.id.as_str()))
         .collect();
     let covered: Vec<&Judged> = judged
         .iter()
@@ -266,7 +269,7 @@ fn wide(at_once: &[Turned<'_>], active: usize, judged: &[Judged]) -> Wide {
             verdict => verdict.has_just_failed(),
         })
         .collect();
-    let first = at_once.first().map(|turned| turned.at);
+    let first = at_once.first().map(|failed| failed.at);
     let last = at_once.last().zip(first);
     let last = last.map(|(last, first)| last.at.duration_since(first));
     let mut problem = Problem::of_source(
@@ -284,7 +287,7 @@ fn wide(at_once: &[Turned<'_>], active: usize, judged: &[Judged]) -> Wide {
     problem.since = first;
     problem.evidence = at_once
         .iter()
-        .filter_map(|turned| Some((turned.at, turned.source?)))
+        .filter_map(|failed| Some((failed.at, failed.source?)))
         .take(6)
         .map(|(at, source)| {
             let said = covered.iter().find(|judged| judged.source_id == source.id);

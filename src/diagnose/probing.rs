@@ -7,9 +7,9 @@ use super::{
     causes::{Asks, Cause, Scope},
     cdc, data_checks,
     failure::{blocked, read},
+    fix::SwitchedOff,
     judge,
     known::Known,
-    mended::SwitchedOff,
     requests, switched_off, webhooks,
 };
 use crate::{
@@ -49,8 +49,8 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
             of_failure(known, source, schema, &mut due);
             of_switched_off(known, source, schema, &mut due);
         }
-        let poisoned = is_poisoned(known, &schema.id);
-        if poisoned || requests::unanswered(known, &schema.id).is_some() {
+        let reset_pending_since = has_pending_reset(known, &schema.id);
+        if reset_pending_since || requests::unanswered(known, &schema.id).is_some() {
             let probed = known.snapshot.probes.details.get(&schema.id);
             due.add(Probe::Detail(schema.id.clone()), probed, ANSWER_LASTS);
         }
@@ -108,10 +108,14 @@ impl Due {
 }
 
 /// Whether a reload of the table would have to be proposed.
-fn is_poisoned(known: &Known<'_>, schema_id: &str) -> bool {
+fn has_pending_reset(known: &Known<'_>, schema_id: &str) -> bool {
     let mut states = known.state.schemas.iter();
-    let mut others = known.snapshot.rivals.iter().flat_map(|one| &one.poisoned);
-    states.any(|state| state.id == schema_id && state.poisoned.is_some())
+    let mut others = known
+        .snapshot
+        .other_policies
+        .iter()
+        .flat_map(|one| &one.reset_pending_since);
+    states.any(|state| state.id == schema_id && state.reset_pending_since.is_some())
         || others.any(|(id, _)| id == schema_id)
 }
 
@@ -126,17 +130,17 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
     if webhooks::tables(known, source).next().is_some() {
         let every = known.policy.check_webhooks_every;
         let mut states = known.state.sources.iter();
-        let handed = states.find(|state| state.id == *id);
-        let handed = handed.map_or([None; 2], |state| {
+        let sent_input = states.find(|state| state.id == *id);
+        let sent_input = sent_input.map_or([None; 2], |state| {
             [&state.webhook, &state.webhook_inputs].map(|one| Some(one.as_ref()?.at))
         });
-        let handed: Vec<Timestamp> = handed.into_iter().flatten().collect();
+        let sent_input: Vec<Timestamp> = sent_input.into_iter().flatten().collect();
         due.add_if(
             Probe::Webhook(id.clone()),
             probes.webhooks.get(id),
             |probed| {
                 // What the operator registered or pushed is probed once more, soon.
-                if handed.iter().any(|at| *at >= probed.asked) {
+                if sent_input.iter().any(|at| *at >= probed.asked) {
                     SignedDuration::ZERO
                 } else {
                     every
@@ -272,9 +276,10 @@ fn of_switched_off(known: &Known<'_>, source: &Source, schema: &Schema, due: &mu
             // New credentials are a reason to ask at once.
             let fields = snapshot.probes.fields.get(&schema.id);
             let mut sources = known.state.sources.iter();
-            let handed = sources.find(|state| state.id == source.id);
-            let handed = handed.and_then(|state| Some(state.credentials.as_ref()?.at));
-            let renewed = fields.is_some_and(|probed| handed.is_some_and(|at| at > probed.asked));
+            let sent_input = sources.find(|state| state.id == source.id);
+            let sent_input = sent_input.and_then(|state| Some(state.credentials.as_ref()?.at));
+            let renewed =
+                fields.is_some_and(|probed| sent_input.is_some_and(|at| at > probed.asked));
             if renewed || known.now >= at {
                 for probe in probes {
                     due.push(probe, Some(at));
@@ -330,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_in_vain_is_asked_ever_more_rarely() {
+    fn a_probe_without_an_answer_is_repeated_less_and_less_often() {
         let minutes: Vec<i64> = (1..9)
             .map(|n| back_off(n).min(ASK_AGAIN.1).as_mins())
             .collect();

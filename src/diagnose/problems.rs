@@ -24,29 +24,29 @@ pub fn all(
     judged: &[Judged],
     outage: Option<Wide>,
 ) -> (Vec<Problem>, BlockedTables) {
-    let mut told: HashSet<String> = HashSet::new();
+    let mut reported: HashSet<String> = HashSet::new();
     let mut problems = Vec::new();
-    let mut tell = |wide: Vec<Wide>, told: &mut HashSet<String>| {
+    let mut report = |wide: Vec<Wide>, reported: &mut HashSet<String>| {
         for Wide { problem, tables } in wide {
-            told.extend(tables);
+            reported.extend(tables);
             problems.push(problem);
         }
     };
     // Widest first: what one problem explains, no other repeats.
-    tell(outage.into_iter().collect(), &mut told);
-    tell(running::problem(known).into_iter().collect(), &mut told);
+    report(outage.into_iter().collect(), &mut reported);
+    report(running::problem(known).into_iter().collect(), &mut reported);
     let capture = cdc::problems(known, judged);
     // What PostHog says of capture now is newer than what its tables say of the connection.
     let by_capture = capture.iter().flat_map(|wide| &wide.tables);
-    let told_before: HashSet<String> = told.iter().chain(by_capture).cloned().collect();
-    let connection = sources::problems(known, judged, &told_before);
+    let reported_before: HashSet<String> = reported.iter().chain(by_capture).cloned().collect();
+    let connection = sources::problems(known, judged, &reported_before);
     let blocked = blocked::tables(known, judged, &capture, &connection);
-    tell(connection, &mut told);
-    tell(capture, &mut told);
+    report(connection, &mut reported);
+    report(capture, &mut reported);
     problems.extend(
         judged
             .iter()
-            .filter(|judged| !told.contains(&judged.schema_id))
+            .filter(|judged| !reported.contains(&judged.schema_id))
             .filter_map(Problem::of_table),
     );
     for beside in [

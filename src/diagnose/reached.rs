@@ -12,17 +12,17 @@ use crate::{
 #[must_use]
 pub fn at(snapshot: &Snapshot, source: &Source) -> Option<Timestamp> {
     let probes = &snapshot.probes;
-    let looked = |status: &CdcStatus| {
+    let shows = |status: &CdcStatus| {
         // Switched off, PostHog does not look.
         status.slot_exists.get().is_some() || status.publication_exists.get().is_some()
     };
     let capture = probes.cdc.get(&source.id);
-    let capture = capture.and_then(|probed| came(probed, looked));
+    let capture = capture.and_then(|probed| reached_at(probed, shows));
     let check = probes.prerequisites.get(&source.id);
-    let check = check.and_then(|probed| came(probed, |_| true));
+    let check = check.and_then(|probed| reached_at(probed, |_| true));
     let columns = (source.schemas.iter())
         .filter_map(|schema| probes.fields.get(&schema.id))
-        .filter_map(|probed| came(probed, |_| true));
+        .filter_map(|probed| reached_at(probed, |_| true));
     let newest = columns
         .chain(capture)
         .chain(check)
@@ -30,10 +30,10 @@ pub fn at(snapshot: &Snapshot, source: &Source) -> Option<Timestamp> {
     newest.and_then(|(at, got_in)| got_in.then_some(at))
 }
 
-/// When an answer came that tells, and whether `PostHog` got in; of two at once a refusal counts.
-fn came<A>(probed: &Probed<A>, looked: impl Fn(&A) -> bool) -> Option<(Timestamp, bool)> {
+/// When an answer reached_at that tells, and whether `PostHog` got in; of two at once a refusal counts.
+fn reached_at<A>(probed: &Probed<A>, shows: impl Fn(&A) -> bool) -> Option<(Timestamp, bool)> {
     match &probed.answer {
-        Ok(answer) => looked(answer).then_some((probed.at, true)),
+        Ok(answer) => shows(answer).then_some((probed.at, true)),
         Err(PostHogError::Refused {
             status: 400,
             detail,

@@ -25,8 +25,8 @@ pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
         .filter(|row| row.phase == Phase::Executed);
     let mut problems: Vec<Problem> = executed.filter_map(|row| problem(known, row)).collect();
     for (source, schema) in known.snapshot.selected(&known.policy.selector) {
-        let told = |one: &Problem| one.table.as_ref().is_some_and(|(id, _)| *id == schema.id);
-        if !problems.iter().any(told) {
+        let reported = |one: &Problem| one.table.as_ref().is_some_and(|(id, _)| *id == schema.id);
+        if !problems.iter().any(reported) {
             problems.extend(after_sync(known, source, schema));
         }
     }
@@ -101,7 +101,7 @@ mod tests {
     use super::is_big_fall;
 
     #[test]
-    fn a_fall_of_a_tenth_is_told_and_a_smaller_one_is_not() {
+    fn a_loss_of_a_tenth_is_reported_and_a_smaller_one_is_not() {
         assert!(is_big_fall(100, 89) && is_big_fall(70, 0));
         assert!(!is_big_fall(100, 90) && !is_big_fall(0, 0) && !is_big_fall(5, 7));
     }

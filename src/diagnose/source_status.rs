@@ -7,8 +7,8 @@ use crate::{
     posthog::redact,
 };
 
-/// One problem for each such source of which `told` says nothing.
-pub(super) fn problems(known: &Known<'_>, told: &[Problem]) -> Vec<Problem> {
+/// One problem for each such source of which `reported` says nothing.
+pub(super) fn problems(known: &Known<'_>, reported: &[Problem]) -> Vec<Problem> {
     known
         .snapshot
         .selected_sources(&known.policy.selector)
@@ -17,7 +17,7 @@ pub(super) fn problems(known: &Known<'_>, told: &[Problem]) -> Vec<Problem> {
             let says_why = |problem: &Problem| {
                 problem.source_id == source.id && problem.severity != Severity::Info
             };
-            !told.iter().any(says_why)
+            !reported.iter().any(says_why)
         })
         .map(|source| Problem {
             severity: Severity::Warning,

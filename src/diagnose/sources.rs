@@ -23,10 +23,14 @@ use crate::{
 };
 
 /// The problems of whole sources.
-pub(super) fn problems(known: &Known<'_>, judged: &[Judged], told: &HashSet<String>) -> Vec<Wide> {
+pub(super) fn problems(
+    known: &Known<'_>,
+    judged: &[Judged],
+    reported: &HashSet<String>,
+) -> Vec<Wide> {
     let open: Vec<&Judged> = judged
         .iter()
-        .filter(|judged| !told.contains(&judged.schema_id))
+        .filter(|judged| !reported.contains(&judged.schema_id))
         .collect();
     let suspects: HashSet<&str> = open
         .iter()

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{Timings, validated::Health},
-    observe::{Canary, Look, Newest, RunPhase, Seen, TableLog},
+    observe::{Canary, Newest, RunPhase, RunProbe, Seen, TableLog},
     posthog::{
         lax::Lax,
         wire::{Job, JobStatus, Schema, Source},
@@ -82,7 +82,7 @@ impl Signs<'_> {
     /// How the table stands.
     #[must_use]
     pub fn judge(&self) -> Liveness {
-        let Some(look) = &self.seen.look else {
+        let Some(run_probe) = &self.seen.run_probe else {
             return Liveness::Alive;
         };
         if let Some(reason) = &self.seen.unclear {
@@ -92,8 +92,8 @@ impl Signs<'_> {
             return Liveness::Alive;
         };
         // Only what two looks have proved: nothing is assumed of the time after the last.
-        let still = look.began.duration_since(mark.since);
-        match look.newest() {
+        let still = run_probe.began.duration_since(mark.since);
+        match run_probe.newest() {
             Newest::Job(job, began) if job.status() == JobStatus::Running => {
                 let silence = Silence {
                     job_id: job.id.clone(),
@@ -102,7 +102,7 @@ impl Signs<'_> {
                     phase: RunPhase::Unknown,
                     canary: None,
                 };
-                self.run(look, job, silence)
+                self.run(run_probe, job, silence)
             }
             // The list hides its runs: one may be in progress.
             Newest::None
@@ -121,21 +121,21 @@ impl Signs<'_> {
         }
     }
 
-    fn run(&self, look: &Look, job: &Job, silence: Silence) -> Liveness {
+    fn run(&self, run_probe: &RunProbe, job: &Job, silence: Silence) -> Liveness {
         let silent_for = silent_for(self.seen).unwrap_or_default();
-        let age = look.began.duration_since(silence.began);
+        let age = run_probe.began.duration_since(silence.began);
         if age < self.health.stuck_after || silent_for < self.health.no_progress_for {
             return Liveness::Alive;
         }
-        let Some(log) = look.log.read() else {
+        let Some(log) = run_probe.log.read() else {
             return Liveness::CannotTell("the log was not read".to_owned());
         };
         let is_finishing = is_finishing(self.schema, silence.began);
         let waits = is_finishing && silent_for < self.health.loading_silent_for;
-        if waits || is_vouched_for(log, look.began) {
+        if waits || is_vouched_for(log, run_probe.began) {
             return Liveness::Alive;
         }
-        if let Some(reason) = self.why_opaque(look, job, log, silence.since) {
+        if let Some(reason) = self.why_opaque(run_probe, job, log, silence.since) {
             return Liveness::CannotTell(reason);
         }
         let v3 = self.canaries.iter().any(|canary| canary.is_v3);
@@ -151,12 +151,12 @@ impl Signs<'_> {
     /// Why no silence of this run would prove anything.
     fn why_opaque(
         &self,
-        look: &Look,
+        run_probe: &RunProbe,
         job: &Job,
         log: &TableLog,
         since: Timestamp,
     ) -> Option<String> {
-        let running = look.running().count();
+        let running = run_probe.running().count();
         if running > 1 {
             return Some(format!(
                 "{running} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
@@ -279,25 +279,25 @@ fn is_vouched_for(log: &TableLog, now: Timestamp) -> bool {
 /// How long the newest run of a table has shown no sign of life, as two looks proved; none if it shows some, or nothing runs.
 #[must_use]
 pub fn silent_for(seen: &Seen) -> Option<SignedDuration> {
-    let look = seen.look.as_ref()?;
+    let run_probe = seen.run_probe.as_ref()?;
     let mark = seen
         .mark
         .as_ref()
         .filter(|mark| seen.frozen && mark.running)?;
-    let still = look.began.duration_since(mark.since);
+    let still = run_probe.began.duration_since(mark.since);
     // PostHog's own time of the last sign must say the same: were our clock set right only after the mark was made, two looks
     // minutes apart would seem to prove hours.
-    let silent = mark.log_at.map(|at| look.began.duration_since(at));
+    let silent = mark.log_at.map(|at| run_probe.began.duration_since(at));
     Some(silent.map_or(still, |silent| silent.min(still)))
 }
 
 /// True if the table is silent for about as long as one that is dead: for `no_progress_for`, less an hour. One read is enough for that.
 #[must_use]
 pub fn is_silent_beside_the_dead(seen: &Seen, no_progress_for: SignedDuration) -> bool {
-    let (Some(look), Some(mark)) = (&seen.look, &seen.mark) else {
+    let (Some(run_probe), Some(mark)) = (&seen.run_probe, &seen.mark) else {
         return false;
     };
-    let still = look.began.duration_since(mark.since);
+    let still = run_probe.began.duration_since(mark.since);
     mark.running && seen.unclear.is_none() && still >= nearly(no_progress_for)
 }
 
@@ -308,7 +308,7 @@ pub fn may_be_silent_too(seen: &Seen, no_progress_for: SignedDuration, now: Time
     let most = no_progress_for - no_progress_for / 4;
     match &seen.mark {
         Some(mark) => mark.running && now.duration_since(mark.since) >= most,
-        None => seen.look.is_none() && seen.from_first_list,
+        None => seen.run_probe.is_none() && seen.from_first_list,
     }
 }
 

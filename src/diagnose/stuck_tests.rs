@@ -22,7 +22,7 @@ struct Case {
     lines: Vec<(i64, &'static str, &'static str)>,
     canaries: Vec<Canary>,
     is_alone: bool,
-    looks: [i64; 2],
+    run_probes: [i64; 2],
     log: Option<Log>,
 }
 
@@ -63,7 +63,7 @@ impl Default for Case {
             lines: vec![(0, "run-j", STARTING), (3, "run-j", BATCH)],
             canaries: vec![canary(14)],
             is_alone: false,
-            looks: [4, 16],
+            run_probes: [4, 16],
             log: None,
         }
     }
@@ -75,7 +75,7 @@ impl Case {
         lines.push((4, "run-j", COMPLETE));
         Self {
             lines,
-            looks: [5, 17],
+            run_probes: [5, 17],
             ..self
         }
     }
@@ -86,7 +86,7 @@ impl Case {
         Self { lines, ..self }
     }
 
-    fn look(&self, hour: i64) -> Look {
+    fn run_probe(&self, hour: i64) -> RunProbe {
         let mut lines: Vec<_> = self
             .lines
             .iter()
@@ -103,14 +103,14 @@ impl Case {
             .clone()
             .unwrap_or_else(|| Log::Read(TableLog::of_page("run-j", at(0), &page).unwrap()));
         let jobs = serde_json::from_value(serde_json::Value::Array(self.jobs.clone())).unwrap();
-        Look::new(at(hour), "a", Ok(jobs), log)
+        RunProbe::new(at(hour), "a", Ok(jobs), log)
     }
 
     fn judge(&self) -> Liveness {
         let schema: Schema = serde_json::from_value(self.schema.clone()).unwrap();
         let mut seen = Seen::first(&schema, at(0));
-        for hour in self.looks {
-            seen.looked(self.look(hour));
+        for hour in self.run_probes {
+            seen.record_probe(self.run_probe(hour));
         }
         Signs {
             schema: &schema,
@@ -155,26 +155,26 @@ fn a_run_that_died_while_it_extracted_is_dead_once_another_table_proves_that_pos
 #[test]
 fn a_run_is_alive_until_it_was_silent_for_long_enough() {
     let early = Case {
-        looks: [4, 14],
+        run_probes: [4, 14],
         canaries: vec![canary(13)],
         ..Case::default()
     };
     assert!(early.is_alive(), "11 hours");
-    let one_look = Case {
-        looks: [16, 16],
+    let single_read = Case {
+        run_probes: [16, 16],
         ..Case::default()
     };
     // The second look of the same moment proves no more than the first.
     assert!(
-        matches!(one_look.judge(), Liveness::Dead(_)),
+        matches!(single_read.judge(), Liveness::Dead(_)),
         "the line of hour 3 is the last move"
     );
 }
 
 #[test]
-fn a_loader_that_works_nine_hours_without_a_sign_is_left_alone() {
+fn a_loader_that_works_nine_hours_without_a_sign_is_not_disturbed() {
     let loading = Case {
-        looks: [5, 13],
+        run_probes: [5, 13],
         canaries: vec![canary(12)],
         ..Case::default().extracted()
     };
@@ -188,7 +188,7 @@ fn a_loader_that_works_nine_hours_without_a_sign_is_left_alone() {
 #[test]
 fn a_run_that_is_not_loaded_for_a_day_is_proposed_to_be_cancelled_and_never_called_dead() {
     let queued = Case {
-        looks: [5, 29],
+        run_probes: [5, 29],
         canaries: vec![canary(27)],
         ..Case::default().extracted()
     };
@@ -213,7 +213,7 @@ fn a_slow_schedule_gives_posthog_the_time_to_end_the_run_itself() {
         "sync_type": "incremental", "sync_frequency": "7day"});
     let queued = Case {
         schema: weekly,
-        looks: [5, 29],
+        run_probes: [5, 29],
         canaries: vec![canary(27)],
         ..Case::default().extracted()
     };
@@ -235,7 +235,7 @@ fn a_run_behind_an_older_one_is_alive_while_that_moves_and_cannot_be_judged_afte
             jobs: older(rows),
             ..Case::default()
         };
-        seen.looked(case.look(hour));
+        seen.record_probe(case.run_probe(hour));
     }
     assert!(!seen.frozen);
     let both_still = Case {
@@ -289,7 +289,7 @@ fn a_run_that_finishes_its_table_is_alive() {
     case.schema["last_synced_at"] = serde_json::json!(at(0));
     assert!(case.is_alive());
     // Tidying up takes hours, not days.
-    case.looks = [4, 30];
+    case.run_probes = [4, 30];
     case.canaries = vec![canary(29)];
     let standing = case.judge();
     assert!(
@@ -367,7 +367,7 @@ fn a_missing_sign_of_posthog_is_named() {
         ..canary(27)
     };
     let no_loader_lines = Case {
-        looks: [5, 29],
+        run_probes: [5, 29],
         canaries: vec![no_loader_lines],
         ..Case::default().extracted()
     };
@@ -400,7 +400,7 @@ fn the_only_table_of_a_project_is_only_proposed_and_only_after_a_day() {
     };
     assert!(alone.is_alive());
     let after_a_day = Case {
-        looks: [4, 28],
+        run_probes: [4, 28],
         ..alone
     };
     let Liveness::Silent(silence) = after_a_day.judge() else {
@@ -412,13 +412,13 @@ fn the_only_table_of_a_project_is_only_proposed_and_only_after_a_day() {
 #[test]
 fn between_two_attempts_and_with_unknown_markers_the_phase_is_unknown() {
     let failed = Case {
-        looks: [5, 20],
+        run_probes: [5, 20],
         canaries: vec![canary(19)],
         ..Case::default().with_lines(&[(4, "run-j", "V3 Pipeline: Extraction failed")])
     };
     assert!(failed.is_alive(), "not before a day has passed");
     let after_a_day = Case {
-        looks: [5, 30],
+        run_probes: [5, 30],
         canaries: vec![canary(29)],
         ..failed
     };
@@ -466,12 +466,12 @@ fn a_run_of_the_v2_pipeline_extracts_until_its_end() {
 fn a_line_of_an_unknown_kind_is_work_and_dates_no_move() {
     let unknown = Case {
         lines: vec![(0, "run-j", STARTING), (3, "run-j", "something new")],
-        looks: [4, 15],
+        run_probes: [4, 15],
         ..Case::default()
     };
     assert!(unknown.is_alive(), "seen to stand still for 11 hours only");
     let longer = Case {
-        looks: [4, 16],
+        run_probes: [4, 16],
         ..unknown
     };
     assert!(matches!(longer.judge(), Liveness::Dead(_)));
@@ -486,7 +486,7 @@ fn runs_that_fell_silent_within_an_hour_are_silent_at_once() {
             let line = TableLog::with_line(Some((at(last), Line::Extracting)));
             let jobs =
                 serde_json::from_value(serde_json::Value::Array(Case::default().jobs)).unwrap();
-            seen.looked(Look::new(at(hour), "a", Ok(jobs), Log::Read(line)));
+            seen.record_probe(RunProbe::new(at(hour), "a", Ok(jobs), Log::Read(line)));
         }
         is_silent_beside_the_dead(&seen, hours(12))
     };

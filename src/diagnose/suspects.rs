@@ -12,7 +12,7 @@ use crate::{
         status::{Incident, Step},
         validated::{Health, Selector},
     },
-    observe::{Log, Look, Newest, Seen, Snapshot},
+    observe::{Log, Newest, RunProbe, Seen, Snapshot},
     posthog::{
         lax::Lax,
         wire::{JobStatus, Schema, SchemaStatus, Source},
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How often a table that may be stale is probed: at most and at least.
-const STALE_LOOKS: (SignedDuration, SignedDuration) =
+const STALE_PROBES: (SignedDuration, SignedDuration) =
     (SignedDuration::from_mins(15), SignedDuration::from_hours(6));
 
 /// A table to look at.
@@ -58,22 +58,22 @@ pub fn suspects(
 ) -> Vec<Suspect> {
     let mut urgent: Vec<Suspect> = incidents
         .iter()
-        .filter(|incident| awaits_look(incident, snapshot))
+        .filter(|incident| awaits_probe(incident, snapshot))
         .map(|incident| of_incident(incident, snapshot))
         .collect();
-    let looked_at = |id: &str| Some(snapshot.seen(id)?.look.as_ref()?.at);
+    let probed_at = |id: &str| Some(snapshot.seen(id)?.run_probe.as_ref()?.at);
     let mut due: Vec<(bool, Option<Timestamp>, Suspect)> = snapshot
         .selected(&policy.selector)
         .filter(|(source, schema)| is_due(policy, snapshot, (source, schema), timings, now))
         .map(|(source, schema)| {
             let quiet = schema.status() == SchemaStatus::Completed;
-            (quiet, looked_at(&schema.id), Suspect::new(source, schema))
+            (quiet, probed_at(&schema.id), Suspect::new(source, schema))
         })
         .collect();
     due.sort_by(|(_, a, x), (_, b, y)| a.cmp(b).then_with(|| x.schema_id.cmp(&y.schema_id)));
     let (quiet, loud): (Vec<_>, Vec<_>) = due.into_iter().partition(|(quiet, ..)| *quiet);
     urgent.extend(
-        outage::to_look_at(&policy.limits.breaker, snapshot)
+        outage::to_probe(&policy.limits.breaker, snapshot)
             .map(|(source, schema)| Suspect::new(source, schema)),
     );
     urgent.extend(two_to_one(loud, quiet).map(|(.., suspect)| suspect));
@@ -93,7 +93,7 @@ fn of_incident(incident: &Incident, snapshot: &Snapshot) -> Suspect {
 }
 
 /// Whether the next step of an incident hangs on a look now. A new run may be at work for days, and the list says when it has ended.
-fn awaits_look(incident: &Incident, snapshot: &Snapshot) -> bool {
+fn awaits_probe(incident: &Incident, snapshot: &Snapshot) -> bool {
     match incident.step {
         Step::Enabling
         | Step::Cancelling
@@ -134,7 +134,7 @@ pub fn running(selector: &Selector, snapshot: &Snapshot) -> Vec<Suspect> {
         })
         .filter(|(_, schema)| {
             let seen = snapshot.seen(&schema.id);
-            seen.is_none_or(|seen| seen.look.is_none())
+            seen.is_none_or(|seen| seen.run_probe.is_none())
         })
         .map(|(source, schema)| Suspect::new(source, schema))
         .collect()
@@ -186,12 +186,12 @@ fn tries_again(schema: &Schema, seen: &Seen) -> bool {
         .latest_error
         .get()
         .is_some_and(|text| !text.trim().is_empty());
-    said && seen.look.is_none() && seen.streak.is_none()
+    said && seen.run_probe.is_none() && seen.streak.is_none()
 }
 
 fn failed_is_due(seen: &Seen, timings: &Timings, now: Timestamp) -> bool {
-    seen.look.as_ref().is_none_or(|look| {
-        seen.unclear.is_some() && now.duration_since(look.at) >= timings.verify_every
+    seen.run_probe.as_ref().is_none_or(|run_probe| {
+        seen.unclear.is_some() && now.duration_since(run_probe.at) >= timings.verify_every
     })
 }
 
@@ -205,17 +205,18 @@ fn late_is_due(
     now: Timestamp,
 ) -> bool {
     let seen = snapshot.seen(&schema.id);
-    let Some((seen, look)) = seen.and_then(|seen| Some((seen, seen.look.as_ref()?))) else {
+    let Some((seen, run_probe)) = seen.and_then(|seen| Some((seen, seen.run_probe.as_ref()?)))
+    else {
         return true;
     };
-    let since = now.duration_since(look.at);
+    let since = now.duration_since(run_probe.at);
     if seen.unclear.is_some() {
         return since >= timings.verify_every;
     }
-    let every = schema.frequency().unwrap_or(STALE_LOOKS.1);
-    let every = every.clamp(STALE_LOOKS.0, STALE_LOOKS.1);
+    let every = schema.frequency().unwrap_or(STALE_PROBES.1);
+    let every = every.clamp(STALE_PROBES.0, STALE_PROBES.1);
     let again = schema.status() == SchemaStatus::Completed && since >= every;
-    again || freshness::has_passed_since(health, &snapshot.changes, schema, look, now)
+    again || freshness::has_passed_since(health, &snapshot.changes, schema, run_probe, now)
 }
 
 fn running_is_due(health: &Health, seen: &Seen, timings: &Timings, now: Timestamp) -> bool {
@@ -224,28 +225,28 @@ fn running_is_due(health: &Health, seen: &Seen, timings: &Timings, now: Timestam
         run,
         phantom,
     } = spacing(health, timings);
-    let Some(look) = &seen.look else {
+    let Some(run_probe) = &seen.run_probe else {
         // Most runs are over before a probe is worth it. One that may have been silent since before this process started is probed at once.
         let may_be_silent = seen.mark.is_some() || seen.from_first_list;
         return may_be_silent || now.duration_since(seen.row_since) >= first;
     };
     let Some(mark) = seen.mark.as_ref().filter(|_| seen.unclear.is_none()) else {
-        return now.duration_since(look.at) >= run.min(phantom);
+        return now.duration_since(run_probe.at) >= run.min(phantom);
     };
-    let since_look = now.duration_since(look.at);
+    let since_probe = now.duration_since(run_probe.at);
     // One look alone proves nothing: the second follows at the next poll.
     let passes = |threshold| {
         let passed = |at: Timestamp| at.duration_since(mark.since) >= threshold;
-        passed(now) && !(passed(look.at) && seen.frozen)
+        passed(now) && !(passed(run_probe.at) && seen.frozen)
     };
     if !mark.running {
-        let long = look.at.duration_since(mark.since) >= timings.phantom_after;
-        return long || since_look >= phantom || passes(timings.phantom_after);
+        let long = run_probe.at.duration_since(mark.since) >= timings.phantom_after;
+        return long || since_probe >= phantom || passes(timings.phantom_after);
     }
     // A run that has been silent for long enough may go on so for days: that is no reason to ask at every poll.
-    let long = look.at.duration_since(mark.since) >= health.no_progress_for;
+    let long = run_probe.at.duration_since(mark.since) >= health.no_progress_for;
     let every = if long { run / 6 } else { run };
-    since_look >= every || passes(health.no_progress_for) || passes(health.loading_silent_for)
+    since_probe >= every || passes(health.no_progress_for) || passes(health.loading_silent_for)
 }
 
 /// How long between looks at a table that says Running.
@@ -272,8 +273,8 @@ fn spacing(health: &Health, timings: &Timings) -> Spacing {
 
 /// What a look says of the newest run, in words for evidence.
 #[must_use]
-pub fn describe(look: &Look) -> Vec<String> {
-    match look.newest() {
+pub fn describe(run_probe: &RunProbe) -> Vec<String> {
+    match run_probe.newest() {
         Newest::None => vec!["PostHog lists no run of this table".to_owned()],
         Newest::Unclear(reason) => vec![format!("the runs of this table are unknown: {reason}")],
         Newest::Job(job, created) => {
@@ -293,7 +294,7 @@ pub fn describe(look: &Look) -> Vec<String> {
                 seconds(created),
                 job.id
             )];
-            match &look.log {
+            match &run_probe.log {
                 Log::NotRead => {}
                 Log::Read(log) => facts.push(match log.worked {
                     Some((at, _)) => {

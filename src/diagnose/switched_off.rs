@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long it is reported that a person switched a table off.
-const PERSON_TOLD: SignedDuration = SignedDuration::from_hours(24);
+const PERSON_REPORTED: SignedDuration = SignedDuration::from_hours(24);
 /// Tables of which the source is asked, of those that were switched off between the same polls: they have one cause.
 const ASKED: usize = 5;
 
@@ -160,8 +160,8 @@ impl Group<'_> {
         let who = self.who(known);
         let by = self.seen.map(|seen| seen.by);
         // Old traces do not show a person's decision.
-        let told = by.is_some_and(|by| known.now.duration_since(by) < PERSON_TOLD);
-        if who == Who::Person && !told {
+        let reported = by.is_some_and(|by| known.now.duration_since(by) < PERSON_REPORTED);
+        if who == Who::Person && !reported {
             return None;
         }
         let name = |schema: &Schema| redact::one_line(&schema.name, NAME_CAP);
@@ -334,8 +334,8 @@ pub fn by_person(
     seen: Option<&Seen>,
 ) -> Option<Timestamp> {
     let off = record(known, schema)?;
-    let look = seen?.readable()?;
-    let Newest::Job(job, _) = look.newest() else {
+    let run_probe = seen?.readable()?;
+    let Newest::Job(job, _) = run_probe.newest() else {
         return None;
     };
     let failed_at = seen?.failed_at()?;
@@ -360,7 +360,7 @@ fn by_people(known: &Known<'_>) -> Vec<Problem> {
         let failure = super::failure::failure(known, source, schema, failed_at);
         let by = by_person(known, schema, &failure, seen)?;
         let (cause, rule, advice) = advice(Who::Person);
-        (known.now.duration_since(by) < PERSON_TOLD).then(|| Problem {
+        (known.now.duration_since(by) < PERSON_REPORTED).then(|| Problem {
             table: Some((schema.id.clone(), redact::one_line(&schema.name, NAME_CAP))),
             severity: Severity::Info,
             confidence: Confidence::Medium,

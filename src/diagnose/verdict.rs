@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{failure::Failure, stuck::Silence, words::seconds};
-use crate::{api::status::Severity, observe::Look, posthog::wire::SchemaStatus};
+use crate::{api::status::Severity, observe::RunProbe, posthog::wire::SchemaStatus};
 
 /// How a table is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,8 +122,8 @@ impl Behind {
     }
 
     /// True for the first run of a table, which has nothing to be late after.
-    pub(super) fn is_first_run(&self, look: &Look) -> bool {
-        matches!(self, Self::Run { .. }) && look.began_at().count() == 1
+    pub(super) fn is_first_run(&self, run_probe: &RunProbe) -> bool {
+        matches!(self, Self::Run { .. }) && run_probe.began_at().count() == 1
     }
 }
 

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_turned_away_before_it_was_looked_at_counts_as_not_sent() {
+    fn only_a_call_refused_before_it_was_processed_counts_as_not_sent() {
         let resync = Write::Resync {
             schema_id: "a".to_owned(),
         };
@@ -259,12 +259,12 @@ mod tests {
             reason: "x".into(),
         };
         assert_eq!(of_error(&lost, &cancel()).fate, Fate::Unknown);
-        let armed = PostHogError::Refused {
+        let pending = PostHogError::Refused {
             call: "resync",
             status: 400,
             detail: "Couldn't start the sync. Try again in a few minutes.".into(),
         };
-        assert_eq!(of_error(&armed, &resync).fate, Fate::Unknown);
+        assert_eq!(of_error(&pending, &resync).fate, Fate::Unknown);
     }
 
     #[test]

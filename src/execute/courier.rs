@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_is_tried_again_and_nothing_else() {
+    fn transient_errors_are_retried_and_no_others() {
         for (status, again) in [
             (301, false),
             (400, false),

@@ -13,7 +13,7 @@ use crate::{
         safety::{self, Evidence, Permit, Run, TableEvidence, Webhook},
     },
     diagnose::{self, Diagnosis, Verdict},
-    observe::{Canary, Live, Look, ReadsLog, observer::ProjectView},
+    observe::{Canary, Live, ReadsLog, RunProbe, observer::ProjectView},
     posthog::{Client, PostHogError, Transport, write::Write},
 };
 
@@ -102,12 +102,12 @@ pub async fn open<T: Transport>(
 }
 
 /// The canary must still be listed when a run is cancelled for its silence.
-async fn canary_stands<T: Transport>(
+async fn canary_holds<T: Transport>(
     client: &Client<T>,
     canary: Option<&Canary>,
 ) -> Result<(), Closed> {
     match canary {
-        Some(canary) if !canary.still_stands(client).await => Err(Closed::Unread(format!(
+        Some(canary) if !canary.still_holds(client).await => Err(Closed::Unread(format!(
             "the canary, a completed run of {}, is currently not listed",
             canary.name
         ))),
@@ -124,7 +124,7 @@ async fn canary_of_cancel<T: Transport>(
     let judged = diagnosis.of(&order.subject.schema_id);
     match (&order.call, judged.map(|judged| &judged.verdict)) {
         (Write::Cancel { .. }, Some(Verdict::Silent(silence) | Verdict::StuckJob(silence))) => {
-            canary_stands(client, silence.canary.as_ref()).await
+            canary_holds(client, silence.canary.as_ref()).await
         }
         _ => Ok(()),
     }
@@ -160,9 +160,9 @@ async fn of_incident<T: Transport>(
         ReadsLog::OfRunning
     };
     let table = (source_id.as_str(), schema_id.as_str(), name.as_str());
-    let live = Look::take(client, table, None, reads_log).await;
+    let live = RunProbe::take(client, table, None, reads_log).await;
     if let (Call::Cancel, Some(hanging)) = (call, hanging) {
-        canary_stands(client, hanging.canary.as_ref()).await?;
+        canary_holds(client, hanging.canary.as_ref()).await?;
     }
     let table = match (call, hanging) {
         (Call::Cancel, Some(hanging)) => TableEvidence {

@@ -18,7 +18,7 @@ use crate::{
         proposal,
     },
     observe::Snapshot,
-    report::{Kubernetes, KubernetesError, Metrics, StatusWriter, story},
+    report::{Kubernetes, KubernetesError, Metrics, StatusWriter, decision_log},
 };
 
 /// Most sends that an incident remembers; the oldest that was never sent is removed.
@@ -68,8 +68,8 @@ impl Record {
     pub fn started_at(&self) -> Option<Timestamp> {
         match self {
             Self::Incident(incident) => incident.sends.last().map(|send| send.started_at),
-            Self::Source(handover) => Some(handover.at),
-            Self::Proposal(proposal) => proposal.begun().last().map(|step| step.started_at),
+            Self::Source(sent_input) => Some(sent_input.at),
+            Self::Proposal(proposal) => proposal.started_steps().last().map(|step| step.started_at),
         }
     }
 
@@ -96,7 +96,7 @@ impl Record {
                 Self::Incident(incident)
             }
             Self::Source(SentInput { hmac, at, .. }) => {
-                Self::Source(outcome.clone().handover(hmac, at))
+                Self::Source(outcome.clone().sent_input(hmac, at))
             }
             Self::Proposal(intended) => {
                 let after = progress::after_call(*intended, &outcome.sent(), timings, now);
@@ -109,7 +109,7 @@ impl Record {
     fn put(self, plan: &mut Plan, order: &Order, now: Timestamp) {
         match self {
             Self::Incident(incident) => plan.put_incident(*incident),
-            Self::Source(handover) => put_source(plan, order, handover),
+            Self::Source(sent_input) => put_source(plan, order, sent_input),
             Self::Proposal(proposal) => proposal::put(plan, *proposal, now),
         }
     }
@@ -165,7 +165,7 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
             .write((self.compose)(&intended), self.now)
             .await?;
         let at = self.writer.at();
-        story::decided(at, &order.subject.about, &order.what, &order.why);
+        decision_log::decided(at, &order.subject.about, &order.what, &order.why);
         Ok(())
     }
 
@@ -189,7 +189,7 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
         let has_event = matches!(record, Record::Incident(_)) && *fate == Fate::Accepted;
         if !has_event {
             let at = self.writer.at();
-            story::answered(at, &order.subject.about, call, *fate, detail);
+            decision_log::answered(at, &order.subject.about, call, *fate, detail);
         }
         match record.with(outcome, self.timings, now) {
             Record::Incident(incident) => self.go_on(plan, *incident, now),
@@ -208,7 +208,7 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
             .row(&incident.source_id, &incident.schema_id)
             .map(|(_, schema)| schema);
         let facts = Facts {
-            look: None,
+            run_probe: None,
             row,
             timings: self.timings,
             now,
@@ -250,7 +250,7 @@ fn make_room(sends: &mut Vec<Send>) {
     }
 }
 
-fn put_source(plan: &mut Plan, order: &Order, handover: SentInput) {
+fn put_source(plan: &mut Plan, order: &Order, sent_input: SentInput) {
     let Basis::Source(basis) = &order.basis else {
         return;
     };
@@ -265,20 +265,20 @@ fn put_source(plan: &mut Plan, order: &Order, handover: SentInput) {
         return;
     };
     match order.kind {
-        Kind::Credentials => state.credentials = Some(handover),
+        Kind::Credentials => state.credentials = Some(sent_input),
         Kind::Webhook => {
-            let taken = handover.fate == Some(Fate::Accepted) && handover.detail.is_empty();
+            let taken = sent_input.fate == Some(Fate::Accepted) && sent_input.detail.is_empty();
             // A new endpoint has a secret of its own, which PostHog knows: that of an older one must not replace it.
             if let Some(hmac) = basis.has_inputs.clone().filter(|_| taken) {
                 state.webhook_inputs = Some(SentInput {
                     hmac,
                     detail: String::new(),
                     shown: true,
-                    ..handover.clone()
+                    ..sent_input.clone()
                 });
             }
-            state.webhook = Some(handover);
+            state.webhook = Some(sent_input);
         }
-        _ => state.webhook_inputs = Some(handover),
+        _ => state.webhook_inputs = Some(sent_input),
     }
 }

@@ -190,10 +190,14 @@ impl Ledger {
     pub fn complete_sources(&self, uid: &str, sources: &mut [SourceState]) {
         let known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         for state in sources {
-            for (place, handed) in handovers(state).filter(|(_, handed)| handed.fate.is_none()) {
-                let entry = (uid.to_owned(), place, handed.at);
+            for (place, sent_input) in
+                sent_inputs(state).filter(|(_, sent_input)| sent_input.fate.is_none())
+            {
+                let entry = (uid.to_owned(), place, sent_input.at);
                 if let Some(outcome) = known.get(&entry) {
-                    *handed = outcome.clone().handover(handed.hmac.clone(), handed.at);
+                    *sent_input = outcome
+                        .clone()
+                        .sent_input(sent_input.hmac.clone(), sent_input.at);
                 }
             }
         }
@@ -201,7 +205,7 @@ impl Ledger {
 }
 
 /// What was sent to a source, and where it is recorded.
-fn handovers(state: &mut SourceState) -> impl Iterator<Item = (Place, &mut SentInput)> {
+fn sent_inputs(state: &mut SourceState) -> impl Iterator<Item = (Place, &mut SentInput)> {
     let SourceState {
         id,
         credentials,
@@ -214,7 +218,7 @@ fn handovers(state: &mut SourceState) -> impl Iterator<Item = (Place, &mut SentI
         (Place::Webhook(id.clone()), webhook),
     ]
     .into_iter()
-    .filter_map(|(place, handover)| Some((place, handover.as_mut()?)))
+    .filter_map(|(place, sent_input)| Some((place, sent_input.as_mut()?)))
 }
 
 impl Outcome {
@@ -230,7 +234,7 @@ impl Outcome {
 
     /// The record of a handover with this outcome.
     #[must_use]
-    pub fn handover(self, hmac: String, at: Timestamp) -> SentInput {
+    pub fn sent_input(self, hmac: String, at: Timestamp) -> SentInput {
         SentInput {
             hmac,
             at,

@@ -13,4 +13,4 @@ pub mod spending;
 
 pub use journal::Journal;
 pub use ledger::Ledger;
-pub use send::{Came, Leads, Sender};
+pub use send::{Leads, OrderResult, Sender};

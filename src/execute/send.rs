@@ -27,7 +27,7 @@ use crate::{
     },
     decide::{
         Ask, Blocked, Guard, OperatorLimits, Plan,
-        approval::{self, poison},
+        approval::{self, pending_reset},
         guards::chain,
         plan::{Basis, Order},
     },
@@ -67,7 +67,7 @@ pub struct Sender<'a, T, K> {
 
 /// The result of an order.
 #[derive(Debug)]
-pub enum Came {
+pub enum OrderResult {
     /// A guard holds it; only that was recorded.
     Held,
     /// It was not sent, for a recorded reason.
@@ -86,19 +86,19 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         plan: &mut Plan,
         order: &Order,
         journal: &mut Journal<'_, '_, K>,
-    ) -> Result<Came, KubernetesError> {
+    ) -> Result<OrderResult, KubernetesError> {
         self.check_leads()?;
         let wish = self.wish(order);
         let blocked = self.claim(order).or_else(|| self.over_cap(wish, plan));
         if let Some(blocked) = blocked {
             journal.held(plan, order, &blocked);
-            return Ok(Came::Held);
+            return Ok(OrderResult::Held);
         }
-        let came = self.go(plan, order, journal).await;
-        if !matches!(came, Ok(Came::Left)) {
+        let result = self.go(plan, order, journal).await;
+        if !matches!(result, Ok(OrderResult::Left)) {
             self.ledger.spending.give_back(wish);
         }
-        came
+        result
     }
 
     /// The path after the claim and the caps.
@@ -107,13 +107,13 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         plan: &mut Plan,
         order: &Order,
         journal: &mut Journal<'_, '_, K>,
-    ) -> Result<Came, KubernetesError> {
+    ) -> Result<OrderResult, KubernetesError> {
         match self.gate(plan, order).await? {
             Gate::Open(ready) => self.exchange(plan, order, *ready, journal).await,
-            Gate::Stays(proposal) => Ok(Came::Stays(proposal)),
+            Gate::Stays(proposal) => Ok(OrderResult::Stays(proposal)),
             Gate::Held(blocked) => {
                 journal.held(plan, order, &blocked);
-                Ok(Came::Held)
+                Ok(OrderResult::Held)
             }
         }
     }
@@ -122,7 +122,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
     async fn gate(&self, plan: &Plan, order: &Order) -> Result<Gate, KubernetesError> {
         let snapshot = self.snapshot_of_now(order).await?;
         let known = self.known(&snapshot, plan);
-        let may_wipe = poison::by_anyone(&known);
+        let may_wipe = pending_reset::by_anyone(&known);
         let ask = Ask {
             known: &known,
             diagnosis: self.diagnosis,
@@ -147,29 +147,33 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
 
     /// What was observed, with the latest state of the other policies of the project.
     async fn snapshot_of_now(&self, order: &Order) -> Result<Snapshot, KubernetesError> {
-        let rivals = self
+        let other_policies = self
             .kubernetes
-            .rivals(&self.policy.at, &self.policy.project);
+            .other_policies(&self.policy.at, &self.policy.project);
         let approval_guard = match order.basis {
             Basis::Incident(_) | Basis::Source(_) => self.snapshot.approval_guard.clone(),
             Basis::Proposal(_) => self.kubernetes.approval_guard().await?,
         };
         Ok(Snapshot {
-            rivals,
+            other_policies,
             approval_guard,
             ..self.snapshot.clone()
         })
     }
 
     /// The state of a proposal without a due call, from what is read for it now.
-    pub async fn verify(&self, plan: &Plan, proposal: &Proposal) -> Result<Came, KubernetesError> {
+    pub async fn verify(
+        &self,
+        plan: &Plan,
+        proposal: &Proposal,
+    ) -> Result<OrderResult, KubernetesError> {
         self.check_leads()?;
         let known = self.known(self.snapshot, plan);
         Ok(
             match gate::next(self.view, (&known, self.diagnosis), proposal).await {
-                approval::Progress::Stay(stays) => Came::Stays(stays),
+                approval::Progress::Stay(stays) => OrderResult::Stays(stays),
                 // A call takes the road of all calls, at the next turn.
-                approval::Progress::Send(..) | approval::Progress::Closed(_) => Came::Held,
+                approval::Progress::Send(..) | approval::Progress::Closed(_) => OrderResult::Held,
             },
         )
     }
@@ -192,7 +196,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         order: &Order,
         ready: Ready,
         journal: &mut Journal<'_, '_, K>,
-    ) -> Result<Came, KubernetesError> {
+    ) -> Result<OrderResult, KubernetesError> {
         let Ready {
             permit,
             record,
@@ -209,7 +213,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         };
         if let Some(why) = why {
             journal.held(plan, order, &Guard::Facts.says(why));
-            return Ok(Came::Held);
+            return Ok(OrderResult::Held);
         }
         let written = match self.check_leads() {
             Ok(()) => journal.intent(plan, order, &record).await,
@@ -241,7 +245,11 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         }
         written?;
         journal.outcome(plan, order, record, &outcome, self.view.client.now());
-        Ok(if left { Came::Left } else { Came::NotSent })
+        Ok(if left {
+            OrderResult::Left
+        } else {
+            OrderResult::NotSent
+        })
     }
 
     /// A proposal that this process executes remains its own, even if the admission policies were not in effect for a while.
@@ -282,8 +290,10 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
 
     /// Counts a call; returns why it is not sent if that would exceed the operator's cap for the project.
     fn over_cap(&self, wish: Wish<'_>, plan: &Plan) -> Option<Blocked> {
-        let rivals = self.snapshot.rivals.iter();
-        let sent = rivals.flat_map(|rival| &rival.sends).chain(&plan.sends);
+        let other_policies = self.snapshot.other_policies.iter();
+        let sent = other_policies
+            .flat_map(|other_policy| &other_policy.sends)
+            .chain(&plan.sends);
         let (most, now) = (self.limits.max_actions_per_hour, self.view.client.now());
         let is_taken = self.ledger.spending.take(wish, sent.copied(), most, now);
         (!is_taken).then(|| Guard::OperatorCap.says(OVER_CAP))
@@ -357,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_to_another_call_reserves_it_and_what_has_begun_may_end() {
+    fn a_call_reserves_its_follow_up_and_what_has_started_may_finish() {
         let (cancel, enable, reload) = (Call::Cancel, Call::Enable, Call::Reload);
         for (what, order, expected) in [
             ("a cancel", after(cancel, &[]), (true, true)),

@@ -50,11 +50,11 @@ pub struct Wish<'a> {
 }
 
 impl Spending {
-    /// Counts a call, if there are not more than `most` with it. `told` are the sends that statuses record.
+    /// Counts a call, if there are not more than `most` with it. `recorded` are the sends that statuses record.
     pub fn take(
         &self,
         wish: Wish<'_>,
-        told: impl Iterator<Item = Timestamp>,
+        recorded: impl Iterator<Item = Timestamp>,
         most: usize,
         now: Timestamp,
     ) -> bool {
@@ -70,7 +70,7 @@ impl Spending {
             // The reserved call is sent now, or the order starts again.
             call.reserves = false;
         }
-        let earlier = told.filter(|at| *at < began && now.duration_since(*at) < HOUR);
+        let earlier = recorded.filter(|at| *at < began && now.duration_since(*at) < HOUR);
         let reserved = calls.iter().filter(|call| call.reserves).count();
         let wanted = 1 + usize::from(wish.reserves);
         if wish.starts && earlier.count() + calls.len() + reserved + wanted > most {
@@ -95,8 +95,8 @@ impl Spending {
         if let Some(place) = calls.iter().rposition(own) {
             calls.remove(place);
         }
-        if let Some(begun) = calls.iter_mut().rfind(|call| own(call)) {
-            begun.reserves = !wish.starts;
+        if let Some(started) = calls.iter_mut().rfind(|call| own(call)) {
+            started.reserves = !wish.starts;
         }
     }
 }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancel_reserves_its_reload_and_what_did_not_leave_does_not_count() {
+    fn a_cancel_reserves_its_reload_and_an_unsent_call_is_not_counted() {
         let project = Project {
             host: Host::parse("https://us.posthog.com").unwrap(),
             id: 1,
@@ -124,8 +124,8 @@ mod tests {
             starts,
             reserves,
         };
-        let told = [at(-61), at(-30), at(0)];
-        let take = |wish, minute| spending.take(wish, told.into_iter(), 4, at(minute));
+        let recorded = [at(-61), at(-30), at(0)];
+        let take = |wish, minute| spending.take(wish, recorded.into_iter(), 4, at(minute));
         // One earlier call is counted, and two for the cancel.
         assert!(take(wish("a", true, true), 0));
         assert!(!take(wish("b", true, true), 0));

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Look, Newest, look::runs, table_log::note_unfamiliar};
+use super::{Newest, RunProbe, run_probe::runs, table_log::note_unfamiliar};
 use crate::posthog::{
     Client, Transport,
     client::LogFilter,
@@ -71,11 +71,11 @@ impl Canary {
     ) -> Option<Self> {
         let jobs = runs(client, source_id, schema_id, name).await.ok()?;
         let now = client.now();
-        let look = Look::new(now, schema_id, Ok(jobs), super::Log::NotRead);
-        if let Newest::Unclear(_) = look.newest() {
+        let run_probe = RunProbe::new(now, schema_id, Ok(jobs), super::Log::NotRead);
+        if let Newest::Unclear(_) = run_probe.newest() {
             return None;
         }
-        let job = look.newest_completed()?;
+        let job = run_probe.newest_completed()?;
         let run_id = job.workflow_run_id.get()?;
         let filter = LogFilter {
             run_id: Some(run_id),
@@ -155,7 +155,7 @@ impl Canary {
 
     /// True while the run is still listed as it was, completed, or a later one is: of a table that is synced every few minutes the list
     /// shows hours.
-    pub async fn still_stands<T: Transport>(&self, client: &Client<T>) -> bool {
+    pub async fn still_holds<T: Transport>(&self, client: &Client<T>) -> bool {
         let jobs = client.jobs(&self.source_id, &self.name).await;
         let is_later = |job: &Job| matches!(job.finished_at, Lax::Is(at) if at > self.finished_at);
         let of_this_table = |job: &Job| job.schema.as_ref().is_some_and(|s| s.id == self.schema_id);

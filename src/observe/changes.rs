@@ -145,13 +145,14 @@ impl Changes {
     }
 
     fn compare(&mut self, old: &Schema, new: &Schema, then: Timestamp, now: Timestamp) {
-        let turned = |from, to| old.should_sync == Lax::Is(from) && new.should_sync == Lax::Is(to);
+        let switched =
+            |from, to| old.should_sync == Lax::Is(from) && new.should_sync == Lax::Is(to);
         self.compare_rows(old, new, now);
-        if turned(false, true) || old.sync_frequency != new.sync_frequency {
+        if switched(false, true) || old.sync_frequency != new.sync_frequency {
             self.rescheduled.insert(new.id.clone(), now);
         }
         let watched = now.duration_since(then) <= WATCHED;
-        if watched && turned(true, false) && new.status() == SchemaStatus::Failed {
+        if watched && switched(true, false) && new.status() == SchemaStatus::Failed {
             let when = BetweenPolls {
                 after: then,
                 by: now,

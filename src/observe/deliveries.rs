@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_deliveries_are_told_from_others_and_old_ones_do_not_count() {
+    fn refused_deliveries_are_distinguished_and_old_ones_are_ignored() {
         let now: Timestamp = "2026-10-01T12:00:00Z".parse().unwrap();
         let answer = r#"{"results":[
             ["2026-10-01T11:00:00Z","INFO","Function completed in 3ms"],

@@ -19,7 +19,7 @@ pub struct Elsewhere {
     /// How many projects have any that sync at all.
     pub active: usize,
     /// When those failed in which most sources have failed.
-    pub turned_bad: Vec<Timestamp>,
+    pub failed_at: Vec<Timestamp>,
 }
 
 /// What was seen last of each project.
@@ -41,10 +41,10 @@ impl Everywhere {
         for (other, (_, sources)) in all.iter() {
             if other.host == project.host && other.id != project.id {
                 sum.active += sources.active;
-                sum.turned_bad.extend(&sources.turned_bad);
+                sum.failed_at.extend(&sources.failed_at);
             }
         }
-        sum.turned_bad.sort_unstable();
+        sum.failed_at.sort_unstable();
         sum
     }
 }
@@ -55,7 +55,7 @@ mod tests {
     use crate::api::host::Host;
 
     #[test]
-    fn only_other_projects_of_the_host_count_and_not_for_ever() {
+    fn only_other_projects_of_the_host_count_and_not_forever() {
         let project = |host: &str, id| Project {
             host: Host::parse(host).unwrap(),
             id,
@@ -64,7 +64,7 @@ mod tests {
         let (us, eu) = ("https://us.posthog.com", "https://eu.posthog.com");
         let sources = |active| Elsewhere {
             active,
-            turned_bad: vec![at(0)],
+            failed_at: vec![at(0)],
         };
         let all = Everywhere::default();
         for (project, active) in [
@@ -76,7 +76,7 @@ mod tests {
             all.note(&project, sources(active), at(5));
         }
         assert_eq!(all.but(&project(us, 1), at(6)).active, 6);
-        assert_eq!(all.but(&project(us, 1), at(6)).turned_bad.len(), 2);
+        assert_eq!(all.but(&project(us, 1), at(6)).failed_at.len(), 2);
         all.note(&project(us, 2), Elsewhere::default(), at(30));
         assert_eq!(all.but(&project(us, 1), at(40)), Elsewhere::default());
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Look, ReadsLog, Seen, Snapshot, probes::Probed};
+use super::{ReadsLog, RunProbe, Seen, Snapshot, probes::Probed};
 use crate::{
     api::proposal::{ProposedAction, Target},
     posthog::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Most tables of a source that are read; with more, one reconcile cannot prove that each was synced.
-const MAX_LOOKS: usize = 40;
+const MAX_RUN_PROBES: usize = 40;
 
 /// Fresh reads. What could not be read is the reason why.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Live {
     /// The table; of none for what is done to the source as a whole.
     pub detail: Option<Result<SchemaDetail, String>>,
     /// The runs of the table, or of every table that a repair of change data capture reimports.
-    pub looks: Vec<(String, Look)>,
+    pub run_probes: Vec<(String, RunProbe)>,
     /// Change data capture, if the proposal repairs it.
     pub cdc: Option<Result<CdcStatus, String>>,
     /// What change data capture lacks, if the proposal repairs it: `PostHog` resets the tables before it finds out.
@@ -50,7 +50,7 @@ impl Live {
             at,
             source: None,
             detail: None,
-            looks: Vec::new(),
+            run_probes: Vec::new(),
             cdc: None,
             prerequisites: None,
             webhook: None,
@@ -85,10 +85,10 @@ impl Live {
             | ProposedAction::ReregisterWebhook
             | ProposedAction::Reload => ReadsLog::OfRunning,
         };
-        for (id, name) in live.tables_to_look_at(action, target) {
+        for (id, name) in live.tables_to_probe(action, target) {
             let table = (source_id.as_str(), id.as_str(), name.as_str());
-            let look = Look::take(client, table, None, reads_log).await;
-            live.looks.push((id, look));
+            let run_probe = RunProbe::take(client, table, None, reads_log).await;
+            live.run_probes.push((id, run_probe));
         }
         live
     }
@@ -107,7 +107,7 @@ impl Live {
         Some(answer.map_err(|e| e.to_string()))
     }
 
-    fn tables_to_look_at(&self, action: ProposedAction, target: &Target) -> Vec<(String, String)> {
+    fn tables_to_probe(&self, action: ProposedAction, target: &Target) -> Vec<(String, String)> {
         let is_captured = |row: &&Schema| {
             action == ProposedAction::RepairCdc
                 && row.syncs_by("cdc")
@@ -118,7 +118,7 @@ impl Live {
         detail
             .filter(|row| row.id == target.schema_id)
             .chain(of_source.filter(is_captured))
-            .take(MAX_LOOKS)
+            .take(MAX_RUN_PROBES)
             .map(|row| (row.id.clone(), row.name.clone()))
             .collect()
     }
@@ -148,9 +148,11 @@ impl Live {
 
     /// The runs and log of a table.
     #[must_use]
-    pub fn look(&self, schema_id: &str) -> Option<&Look> {
-        let mut looks = self.looks.iter();
-        looks.find(|(id, _)| id == schema_id).map(|(_, look)| look)
+    pub fn run_probe(&self, schema_id: &str) -> Option<&RunProbe> {
+        let mut run_probes = self.run_probes.iter();
+        run_probes
+            .find(|(id, _)| id == schema_id)
+            .map(|(_, run_probe)| run_probe)
     }
 
     /// The snapshot, updated with the fresh reads.
@@ -169,14 +171,14 @@ impl Live {
                 *row = live.listed();
             }
         }
-        for (id, look) in &self.looks {
+        for (id, run_probe) in &self.run_probes {
             let mut seen = now
                 .runs
                 .get(id)
                 .map_or_else(|| Seen::without_row(self.at), |seen| Seen::clone(seen));
-            seen.looked(look.clone());
+            seen.record_probe(run_probe.clone());
             now.runs.insert(id.clone(), Arc::new(seen));
-            now.looked.insert(id.clone());
+            now.run_probed.insert(id.clone());
         }
         let probes = &mut now.probes;
         if let Some(detail) = self.detail() {

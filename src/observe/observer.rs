@@ -12,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::{
-    Canary, Changes, Look, Probe, Probes, Readings, ReadsLog, Seen, WriteScope, data, deliveries,
+    Canary, Changes, Probe, Probes, Readings, ReadsLog, RunProbe, Seen, WriteScope, data,
+    deliveries,
     elsewhere::Everywhere,
     probes::{DataAnswer, DataProbe, Found, note},
 };
@@ -507,7 +508,7 @@ impl<T: Transport> ProjectView<T> {
             let known = match seen.remove(&schema.id) {
                 Some(mut known) => {
                     Arc::make_mut(&mut known).row(schema, now);
-                    if !watched && known.look.is_none() {
+                    if !watched && known.run_probe.is_none() {
                         continue;
                     }
                     known
@@ -545,15 +546,15 @@ impl<T: Transport> ProjectView<T> {
     }
 
     /// Probes one table and remembers the answer. `row` is the table in the list, if it is there.
-    pub async fn look(
+    pub async fn run_probe(
         &self,
         (source_id, schema_id, name): (&str, &str, &str),
         row: Option<&Schema>,
         reads_log: ReadsLog,
     ) {
         let before = lock(&self.shared.seen).get(schema_id).cloned();
-        let before = before.as_ref().and_then(|seen| seen.look.as_ref());
-        let look = Look::take(
+        let before = before.as_ref().and_then(|seen| seen.run_probe.as_ref());
+        let run_probe = RunProbe::take(
             &self.client,
             (source_id, schema_id, name),
             before,
@@ -562,11 +563,11 @@ impl<T: Transport> ProjectView<T> {
         .await;
         let mut seen = lock(&self.shared.seen);
         let first = || match row {
-            Some(row) => Arc::new(Seen::first(row, look.began)),
-            None => Arc::new(Seen::without_row(look.began)),
+            Some(row) => Arc::new(Seen::first(row, run_probe.began)),
+            None => Arc::new(Seen::without_row(run_probe.began)),
         };
         let known = seen.entry(schema_id.to_owned()).or_insert_with(first);
-        Arc::make_mut(known).looked(look);
+        Arc::make_mut(known).record_probe(run_probe);
     }
 
     /// Reads the newest completed run of a table, as proof that `PostHog` works. Only the newest reading of each table is kept.
@@ -625,7 +626,7 @@ impl<T: Transport> ProjectView<T> {
             }
             Probe::Data(check) => {
                 let synced_at = row.and_then(|row| row.last_synced_at.get().copied());
-                let found = self.look_into(&check).await;
+                let found = self.check_data(&check).await;
                 let answer = found.map(|found| DataAnswer { synced_at, found });
                 note(&mut self.known().data, check, client.now(), answer)
             }
@@ -645,7 +646,7 @@ impl<T: Transport> ProjectView<T> {
     }
 
     /// Runs the query of a data check. The inner error says why the check cannot be made as the policy says.
-    async fn look_into(&self, check: &DataProbe) -> Result<Result<Found, String>, PostHogError> {
+    async fn check_data(&self, check: &DataProbe) -> Result<Result<Found, String>, PostHogError> {
         let detail = self.client.schema(&check.schema_id).await?;
         let Some(stored) = &detail.stored else {
             return Ok(Err("the table has no data yet".to_owned()));

@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Log, Look, Newest, Streak};
+use super::{Log, Newest, RunProbe, Streak};
 use crate::{
     api::status::Mark,
     posthog::{
@@ -26,12 +26,12 @@ pub struct Seen {
     /// Since when its error text has been as it is, as far as this process saw.
     pub text_since: Timestamp,
     /// The last probe.
-    pub look: Option<Look>,
+    pub run_probe: Option<RunProbe>,
     /// The last probe whose runs could be read, if the newest could not.
-    readable: Option<Look>,
+    readable: Option<RunProbe>,
     /// How far its run was when it was last seen to move.
     pub mark: Option<Mark>,
-    /// True if two looks, the last of them `look`, found no movement since the mark.
+    /// True if two looks, the last of them `run_probe`, found no movement since the mark.
     pub frozen: bool,
     /// Why the last probe does not show whether the run moves.
     pub unclear: Option<String>,
@@ -48,7 +48,7 @@ impl Seen {
             row_since: now,
             from_first_list: false,
             text_since: now,
-            look: None,
+            run_probe: None,
             readable: None,
             mark: None,
             frozen: false,
@@ -66,7 +66,7 @@ impl Seen {
             row_since: now,
             from_first_list: false,
             text_since: now,
-            look: None,
+            run_probe: None,
             readable: None,
             mark: None,
             frozen: false,
@@ -86,7 +86,7 @@ impl Seen {
             self.print = print;
             self.row_since = now;
             self.from_first_list = false;
-            self.look = None;
+            self.run_probe = None;
             self.readable = None;
             self.frozen = false;
             // A success clears the error; a run in progress leaves it.
@@ -101,23 +101,23 @@ impl Seen {
     }
 
     /// Records a read.
-    pub fn looked(&mut self, look: Look) {
-        let (mark, frozen, unclear) = advance(self.mark.take(), &look, self.row_since);
+    pub fn record_probe(&mut self, run_probe: RunProbe) {
+        let (mark, frozen, unclear) = advance(self.mark.take(), &run_probe, self.row_since);
         (self.mark, self.frozen, self.unclear) = (mark, frozen, unclear);
-        let is_readable = |look: &Look| !matches!(look.newest(), Newest::Unclear(_));
-        if is_readable(&look) {
-            self.streak = look.streak();
+        let is_readable = |run_probe: &RunProbe| !matches!(run_probe.newest(), Newest::Unclear(_));
+        if is_readable(&run_probe) {
+            self.streak = run_probe.streak();
             self.readable = None;
-        } else if self.look.as_ref().is_some_and(is_readable) {
-            self.readable = self.look.take();
+        } else if self.run_probe.as_ref().is_some_and(is_readable) {
+            self.readable = self.run_probe.take();
         }
-        self.look = Some(look);
+        self.run_probe = Some(run_probe);
     }
 
     /// The last read since the row changed whose runs are known; else the last read. A read that fails does not undo what was known.
     #[must_use]
-    pub fn readable(&self) -> Option<&Look> {
-        self.readable.as_ref().or(self.look.as_ref())
+    pub fn readable(&self) -> Option<&RunProbe> {
+        self.readable.as_ref().or(self.run_probe.as_ref())
     }
 
     /// When the newest run failed, if that is known.
@@ -141,13 +141,13 @@ fn print(schema: &Schema) -> RowPrint {
     )
 }
 
-/// The mark after `look`, whether nothing moved since it, and why that is unknown.
+/// The mark after `run_probe`, whether nothing moved since it, and why that is unknown.
 fn advance(
     mark: Option<Mark>,
-    look: &Look,
+    run_probe: &RunProbe,
     watched_since: Timestamp,
 ) -> (Option<Mark>, bool, Option<String>) {
-    let fresh = match sighting(mark.as_ref(), look, watched_since) {
+    let fresh = match sighting(mark.as_ref(), run_probe, watched_since) {
         Ok(fresh) => fresh,
         Err(unclear) => return (mark, false, Some(unclear)),
     };
@@ -164,15 +164,19 @@ fn advance(
 }
 
 /// The current place of the table, as a new mark; or why that is unknown. A value that has disappeared is no evidence.
-fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Result<Mark, String> {
+fn sighting(
+    before: Option<&Mark>,
+    run_probe: &RunProbe,
+    watched_since: Timestamp,
+) -> Result<Mark, String> {
     let nothing = Mark {
         job_id: None,
         running: false,
         rows: None,
         log_at: None,
-        since: look.at,
+        since: run_probe.at,
     };
-    let job = match look.newest() {
+    let job = match run_probe.newest() {
         Newest::Unclear(reason) => return Err(reason.to_owned()),
         Newest::None if before.is_some_and(|mark| mark.job_id.is_some()) => {
             return Err("PostHog no longer lists the table's run".to_owned());
@@ -189,13 +193,13 @@ fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Res
         JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => return Ok(ended),
         JobStatus::Running => {}
     }
-    let rows = rows(look)?;
-    match &look.log {
+    let rows = rows(run_probe)?;
+    match &run_probe.log {
         Log::Read(_) => {}
         Log::NotRead => return Err("the log was not read".to_owned()),
         Log::Unreadable(reason) => return Err(reason.clone()),
     }
-    let log_at = look.worked_at();
+    let log_at = run_probe.worked_at();
     let had_lines = before.is_some_and(|mark| mark.job_id == ended.job_id && mark.log_at.is_some());
     if log_at.is_none() && had_lines {
         return Err(format!(
@@ -206,7 +210,7 @@ fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Res
     if log_at.is_none() && rows.is_none() {
         return Err(format!("job {} has neither a row count nor a log", job.id));
     }
-    let since = stood_since(before, look, (&job.id, rows, log_at), watched_since);
+    let since = unmoved_since(before, run_probe, (&job.id, rows, log_at), watched_since);
     Ok(Mark {
         running: true,
         rows,
@@ -218,30 +222,33 @@ fn sighting(before: Option<&Mark>, look: &Look, watched_since: Timestamp) -> Res
 
 /// Since when a run has not moved: since the line that `PostHog` writes with each move, if that explains the last one; else no earlier than the read.
 /// Rows may move without a line: where the lines of the run do not add up to its rows, time in which the table was not watched is not included.
-fn stood_since(
+fn unmoved_since(
     before: Option<&Mark>,
-    look: &Look,
+    run_probe: &RunProbe,
     (job_id, rows, log_at): (&str, Option<i64>, Option<Timestamp>),
     watched_since: Timestamp,
 ) -> Timestamp {
-    let worked = look.log.read().and_then(|log| log.worked);
+    let worked = run_probe.log.read().and_then(|log| log.worked);
     let line = worked.filter(|(at, line)| line.is_written_with_each_move() && Some(*at) == log_at);
     let rows_moved_silently = before.is_some_and(|mark| {
         mark.job_id.as_deref() == Some(job_id) && mark.rows != rows && mark.log_at == log_at
     });
-    let tells_all_rows = look.log.read().is_some_and(|log| log.tells_all_rows);
+    let accounts_for_all_rows = run_probe
+        .log
+        .read()
+        .is_some_and(|log| log.accounts_for_all_rows);
     match line {
-        Some((at, _)) if !rows_moved_silently && tells_all_rows => at.min(look.at),
-        Some((at, _)) if !rows_moved_silently => at.max(watched_since).min(look.at),
-        _ => look.at,
+        Some((at, _)) if !rows_moved_silently && accounts_for_all_rows => at.min(run_probe.at),
+        Some((at, _)) if !rows_moved_silently => at.max(watched_since).min(run_probe.at),
+        _ => run_probe.at,
     }
 }
 
 /// The rows that the runs in progress have synced so far, all together: the newest may wait behind an older one that moves. None
 /// if none of them counts.
-pub fn rows(look: &Look) -> Result<Option<i64>, String> {
+pub fn rows(run_probe: &RunProbe) -> Result<Option<i64>, String> {
     let mut all = None;
-    for job in look.running() {
+    for job in run_probe.running() {
         match &job.rows_synced {
             Lax::Is(rows) => all = Some(all.unwrap_or(0_i64).saturating_add(*rows)),
             Lax::Null => {}
@@ -279,11 +286,11 @@ mod tests {
         serde_json::from_str(r#"{"id":"a1","name":"t","status":"Running"}"#).unwrap()
     }
 
-    fn look(when: &str, job: &str, rows: &str, log: Log) -> Look {
+    fn run_probe(when: &str, job: &str, rows: &str, log: Log) -> RunProbe {
         let json = format!(
             r#"[{{"id":"{job}","created_at":"2026-10-01T00:00:00Z","status":"Running","rows_synced":{rows},"schema":{{"id":"a1"}}}}]"#
         );
-        Look::new(
+        RunProbe::new(
             at(when),
             "a1",
             Ok(serde_json::from_str(&json).unwrap()),
@@ -309,40 +316,40 @@ mod tests {
     ];
 
     #[test]
-    fn a_run_is_frozen_only_when_neither_rows_nor_log_moved_between_two_looks() {
+    fn a_run_is_frozen_only_when_neither_rows_nor_log_moved_between_two_reads() {
         let mut seen = Seen::first(&schema(), at(LATER[0]));
-        seen.looked(look(LATER[0], "j1", "5", line(LATER[0])));
+        seen.record_probe(run_probe(LATER[0], "j1", "5", line(LATER[0])));
         assert!(!seen.frozen, "one look says nothing");
-        seen.looked(look(LATER[1], "j1", "5", line(LATER[0])));
+        seen.record_probe(run_probe(LATER[1], "j1", "5", line(LATER[0])));
         assert!(seen.frozen);
         assert_eq!(seen.mark.as_ref().map(|m| m.since), Some(at(LATER[0])));
-        seen.looked(look(LATER[2], "j1", "5", line(LATER[2])));
+        seen.record_probe(run_probe(LATER[2], "j1", "5", line(LATER[2])));
         assert!(!seen.frozen, "a line of the log appeared");
-        seen.looked(look(LATER[3], "j1", "6", line(LATER[2])));
+        seen.record_probe(run_probe(LATER[3], "j1", "6", line(LATER[2])));
         assert!(!seen.frozen, "rows moved");
         assert_eq!(seen.mark.as_ref().map(|m| m.since), Some(at(LATER[3])));
     }
 
     #[test]
-    fn a_run_has_stood_since_the_line_that_is_written_with_each_move() {
+    fn a_run_is_unmoved_since_the_line_that_is_written_with_each_move() {
         let moved = |when| log(Some((when, Line::Extracting)));
         let mut seen = Seen::first(&schema(), at(LATER[0]));
-        seen.looked(look(LATER[1], "j1", "5", moved(LATER[0])));
+        seen.record_probe(run_probe(LATER[1], "j1", "5", moved(LATER[0])));
         assert_eq!(seen.mark.as_ref().map(|m| m.since), Some(at(LATER[0])));
         let mut late = Seen::first(&schema(), at(LATER[1]));
-        late.looked(look(LATER[2], "j1", "5", moved(LATER[0])));
+        late.record_probe(run_probe(LATER[2], "j1", "5", moved(LATER[0])));
         assert_eq!(
             late.mark.as_ref().map(|m| m.since),
             Some(at(LATER[1])),
             "no longer than the operator has watched the table"
         );
-        let told = |when| {
+        let accounted = |when| {
             let mut log = TableLog::with_line(Some((at(when), Line::Extracting)));
-            log.tells_all_rows = true;
+            log.accounts_for_all_rows = true;
             Log::Read(log)
         };
         let mut late = Seen::first(&schema(), at(LATER[1]));
-        late.looked(look(LATER[2], "j1", "5", told(LATER[0])));
+        late.record_probe(run_probe(LATER[2], "j1", "5", accounted(LATER[0])));
         let since = late.mark.map(|mark| mark.since);
         assert_eq!(
             since,
@@ -350,7 +357,7 @@ mod tests {
             "its log accounts for all its rows"
         );
         // Rows without a line: this instance does not write one with each move.
-        seen.looked(look(LATER[2], "j1", "6", moved(LATER[0])));
+        seen.record_probe(run_probe(LATER[2], "j1", "6", moved(LATER[0])));
         assert_eq!(seen.mark.as_ref().map(|m| m.since), Some(at(LATER[2])));
     }
 
@@ -361,7 +368,7 @@ mod tests {
                 r#"[{{"id":"new","created_at":"2026-10-01T00:30:00Z","status":"Running","rows_synced":7,"schema":{{"id":"a1"}}}},
                     {{"id":"old","created_at":"2026-10-01T00:00:00Z","status":"Running","rows_synced":{rows},"schema":{{"id":"a1"}}}}]"#
             );
-            Look::new(
+            RunProbe::new(
                 at(when),
                 "a1",
                 Ok(serde_json::from_str(&json).unwrap()),
@@ -369,18 +376,18 @@ mod tests {
             )
         };
         let mut seen = Seen::first(&schema(), at(LATER[0]));
-        seen.looked(both(LATER[1], 5));
-        seen.looked(both(LATER[2], 9));
+        seen.record_probe(both(LATER[1], 5));
+        seen.record_probe(both(LATER[2], 9));
         assert!(!seen.frozen);
-        seen.looked(both(LATER[3], 9));
+        seen.record_probe(both(LATER[3], 9));
         assert!(seen.frozen);
     }
 
     #[test]
-    fn another_job_begins_anew() {
+    fn another_job_starts_a_new_mark() {
         let mut seen = Seen::first(&schema(), at(LATER[0]));
-        seen.looked(look(LATER[0], "j1", "5", log(None)));
-        seen.looked(look(LATER[1], "j2", "5", log(None)));
+        seen.record_probe(run_probe(LATER[0], "j1", "5", log(None)));
+        seen.record_probe(run_probe(LATER[1], "j2", "5", log(None)));
         assert!(!seen.frozen);
         assert_eq!(seen.mark.and_then(|m| m.job_id).as_deref(), Some("j2"));
     }
@@ -393,10 +400,10 @@ mod tests {
             ("5", Log::NotRead),
         ] {
             let mut seen = Seen::first(&schema(), at(LATER[0]));
-            seen.looked(look(LATER[0], "j1", "5", line(LATER[0])));
-            seen.looked(look(LATER[1], "j1", rows, log));
+            seen.record_probe(run_probe(LATER[0], "j1", "5", line(LATER[0])));
+            seen.record_probe(run_probe(LATER[1], "j1", rows, log));
             assert!(!seen.frozen && seen.unclear.is_some());
-            seen.looked(look(LATER[2], "j1", "5", line(LATER[0])));
+            seen.record_probe(run_probe(LATER[2], "j1", "5", line(LATER[0])));
             assert!(seen.frozen && seen.unclear.is_none());
             assert_eq!(seen.mark.map(|m| m.since), Some(at(LATER[0])));
         }
@@ -405,8 +412,8 @@ mod tests {
     #[test]
     fn a_mark_from_the_future_is_replaced() {
         let mut seen = Seen::first(&schema(), at(LATER[0]));
-        seen.looked(look(LATER[3], "j1", "5", line(LATER[0])));
-        seen.looked(look(LATER[1], "j1", "5", line(LATER[0])));
+        seen.record_probe(run_probe(LATER[3], "j1", "5", line(LATER[0])));
+        seen.record_probe(run_probe(LATER[1], "j1", "5", line(LATER[0])));
         assert!(!seen.frozen);
         assert_eq!(seen.mark.map(|m| m.since), Some(at(LATER[1])));
     }

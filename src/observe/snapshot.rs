@@ -8,7 +8,8 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    ApprovalGuard, Canary, Changes, Elsewhere, Look, Offers, Probes, Readings, Seen, probes::Probed,
+    ApprovalGuard, Canary, Changes, Elsewhere, Offers, Probes, Readings, RunProbe, Seen,
+    probes::Probed,
 };
 use crate::{
     api::validated::{PolicyRef, Selector},
@@ -36,11 +37,11 @@ pub struct Snapshot {
     /// What its error texts say, as far as anybody asked.
     pub readings: Arc<Readings>,
     /// Ids of the tables that were probed in this reconcile.
-    pub looked: HashSet<String>,
+    pub run_probed: HashSet<String>,
     /// Whether the key may write.
     pub write_scope: WriteScope,
     /// The other policies on the project.
-    pub rivals: Vec<Arc<Rival>>,
+    pub other_policies: Vec<Arc<OtherPolicy>>,
     /// What the Secrets of `spec.credentials` hold.
     pub offers: Offers,
     /// The sources of the other projects on the host.
@@ -76,11 +77,11 @@ impl Snapshot {
 
     /// The probe of a table in this reconcile, if there was one.
     #[must_use]
-    pub fn fresh_look(&self, schema_id: &str) -> Option<&Look> {
+    pub fn fresh_run_probe(&self, schema_id: &str) -> Option<&RunProbe> {
         self.seen(schema_id)?
-            .look
+            .run_probe
             .as_ref()
-            .filter(|_| self.looked.contains(schema_id))
+            .filter(|_| self.run_probed.contains(schema_id))
     }
 
     /// What probes of a table found.
@@ -136,7 +137,7 @@ pub enum WriteScope {
 
 /// Another policy on the same project.
 #[derive(Debug, Clone)]
-pub struct Rival {
+pub struct OtherPolicy {
     /// Where it is.
     pub at: PolicyRef,
     /// Its uid.
@@ -157,5 +158,5 @@ pub struct Rival {
     /// Jobs that it has cancelled, or may have.
     pub cancelled: Vec<String>,
     /// Tables of which the next run may wipe the data, after what it sent, and since when.
-    pub poisoned: Vec<(String, Timestamp)>,
+    pub reset_pending_since: Vec<(String, Timestamp)>,
 }

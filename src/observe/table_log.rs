@@ -73,7 +73,7 @@ pub struct TableLog {
     pub doubted_at: Option<Timestamp>,
     /// Whether the lines of the run add up to its rows, as they were when its log was read from its begin: then its rows have not moved since the
     /// newest line, even while nothing watched it.
-    pub tells_all_rows: bool,
+    pub accounts_for_all_rows: bool,
 }
 
 impl TableLog {
@@ -119,7 +119,7 @@ impl TableLog {
         }
         let is_full = log.add(&page, Some(began))?;
         let rows = job.rows_synced.get().copied().unwrap_or(0);
-        log.tells_all_rows = known.is_none() && !is_full && log.adds_up_to(rows, &page);
+        log.accounts_for_all_rows = known.is_none() && !is_full && log.adds_up_to(rows, &page);
         if is_full && !log.run_id.is_empty() {
             // The lines that mark its phase may be hidden behind thousands of others.
             let markers = log.markers(client, schema_id).await;
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_another_limit_may_have_cut_is_not_believed_oldest_line_first() {
+    fn a_page_that_another_limit_may_have_cut_is_not_trusted_oldest_line_first() {
         for limit in [50, 100, 250] {
             let rising: Vec<_> = (0..limit).map(|minute| (minute, "r2", "x")).collect();
             let mut cut = page(&rising);
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_may_hide_the_newest_line_is_not_believed() {
+    fn a_page_that_may_hide_the_newest_line_is_not_trusted() {
         let mut rising: Vec<_> = (0..LOG_LINES).map(|minute| (minute, "r2", "x")).collect();
         let newest_first = page(&rising);
         let mut log = TableLog::default();

@@ -19,19 +19,19 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn other_tasks_go_on_while_one_works() {
-        let (begun, has_begun) = mpsc::channel();
+    async fn other_tasks_continue_while_one_works() {
+        let (started, has_started) = mpsc::channel();
         let (answer, answered) = mpsc::channel();
         // The only thread works until the other task has answered it.
         let works = tokio::spawn(async move {
             tokio::spawn(async move { answer.send(()) });
             apart(|| {
-                begun.send(()).unwrap();
+                started.send(()).unwrap();
                 answered.recv().unwrap();
             });
         });
         works.await.unwrap();
-        has_begun.recv().unwrap();
+        has_started.recv().unwrap();
     }
 
     #[tokio::test]

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_bounded_and_an_upgrade_is_believed() {
+    fn names_are_bounded_and_an_upgrade_is_accepted() {
         let mut instance = Instance::default();
         for number in 0..100 {
             instance.meets(UnfamiliarKind::TableStatus, &format!("Status {number}"));

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_told_from_absent_and_from_odd() {
+    fn null_is_distinguished_from_absent_and_from_odd() {
         assert_eq!(row("{}").at, Lax::Missing);
         assert_eq!(row(r#"{"at":null}"#).at, Lax::Null);
         for odd in [

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_with_enough_dots_is_asked_for_as_it_is_first() {
+    async fn a_name_with_enough_dots_is_first_queried_unchanged() {
         let server = server(ResponseCode::Refused);
         let found = resolve(&server, "ndots:1", "posthog.internal").await;
         assert_eq!(found.unwrap(), [SocketAddr::new(HOST.into(), 0)]);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_configuration_no_server_elsewhere_is_asked() {
+    async fn without_a_configuration_no_other_server_is_queried() {
         let names = Names::new("/nonexistent/resolv.conf".into(), 53);
         let Err(error) = names.resolve("posthog.internal".parse().unwrap()).await else {
             panic!("it was resolved");

@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_lists_no_column_does_not_say_that_one_is_gone() {
+    fn an_answer_that_lists_no_column_does_not_say_that_one_was_deleted() {
         let fields: IncrementalFields =
             serde_json::from_str(r#"{"incremental_fields":[]}"#).unwrap();
         assert_eq!(fields.has_column("id"), None);

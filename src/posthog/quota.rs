@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn when_there_is_room_is_told_and_then_there_is() {
+    fn the_time_at_which_there_is_room_is_right() {
         let mut quota = Quota::new(Share::percent(1), KeyLimits::CALLS);
         for call in 0..4 {
             assert_eq!(quota.take(at(call)), Ok(()));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_more_is_used_the_slower_it_goes_on() {
+    fn the_more_is_used_the_slower_it_continues() {
         let mut quota = Quota::new(Share::percent(10), KeyLimits::CALLS);
         let mut now = 0;
         let mut waits = Vec::new();

@@ -59,12 +59,12 @@ static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 });
 
 /// Longest input that is read, in bytes: the patterns run over no more than this.
-const LOOKED_AT: usize = 16 * 1024;
+const MAX_INPUT: usize = 16 * 1024;
 
 /// `raw` without secrets, on one line, at most `cap` characters; those that are not seen are escaped.
 #[must_use]
 pub fn text(raw: &str, cap: usize) -> String {
-    let mut end = raw.len().min(LOOKED_AT);
+    let mut end = raw.len().min(MAX_INPUT);
     while !raw.is_char_boundary(end) {
         end -= 1;
     }
@@ -186,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_shown_is_seen_and_stays_so(
+        fn every_shown_character_is_visible_and_stays_so(
             raw in "[\\PC\\p{C} \u{200b}-\u{200f}\u{300}-\u{310}\u{e0000}-\u{e0fff}]{0,60}",
             cap in 1..80_usize,
         ) {

@@ -222,7 +222,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_shown_is_seen(text in "[\\PC\\p{C}\u{200b}-\u{200f}\u{e0000}-\u{e0fff}]{0,60}") {
+        fn every_shown_character_is_visible(text in "[\\PC\\p{C}\u{200b}-\u{200f}\u{e0000}-\u{e0fff}]{0,60}") {
             let shown = lines(&text);
             let all = shown.chars().all(|c| matches!(c, '\n' | '\t' | '\u{1b}') || is_visible(c));
             prop_assert!(all, "{:?}", shown);

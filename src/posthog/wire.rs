@@ -132,7 +132,7 @@ pub struct Table {
 }
 
 /// What claims to have happened later than this after now tells nothing: some clock is wrong.
-pub const BELIEVED_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
+pub const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
 
 /// Longest interval between syncs that is accepted: a year.
 const MOST_MINUTES: i64 = 366 * 24 * 60;
@@ -191,7 +191,7 @@ impl Schema {
     #[must_use]
     pub fn synced_at(&self, now: Timestamp) -> Option<Timestamp> {
         let at = self.last_synced_at.get().copied();
-        at.filter(|at| at.duration_since(now) <= BELIEVED_CLOCK_SKEW)
+        at.filter(|at| at.duration_since(now) <= MAX_CLOCK_SKEW)
     }
 
     /// True if its sync interval is `never`: `PostHog` runs it only on request.

@@ -72,7 +72,7 @@ pub fn transitions(
     }
     for state in &new.state.sources {
         let before = old.state.sources.iter().find(|old| old.id == state.id);
-        notices.extend(handovers(before, state));
+        notices.extend(sent_inputs(before, state));
     }
     for gone in &old.incidents {
         if !new
@@ -238,7 +238,7 @@ fn moved_on(proposal: &Proposal) -> Option<Notice> {
 }
 
 /// What was sent for a source, once its outcome is known.
-fn handovers(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
+fn sent_inputs(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
     type Part = fn(&SourceState) -> Option<&SentInput>;
     let parts: [(Part, EventReason, &str); 3] = [
         (
@@ -260,29 +260,26 @@ fn handovers(before: Option<&SourceState>, now: &SourceState) -> Vec<Notice> {
     parts
         .into_iter()
         .filter_map(|(part, reason, what)| {
-            let handed = part(now)?;
-            let fate = handed.fate?;
-            if before.and_then(part) == Some(handed) {
+            let sent_input = part(now)?;
+            let fate = sent_input.fate?;
+            if before.and_then(part) == Some(sent_input) {
                 return None;
             }
-            let said = if handed.detail.is_empty() {
+            let said = if sent_input.detail.is_empty() {
                 String::new()
             } else {
-                format!(" ({})", handed.detail)
+                format!(" ({})", sent_input.detail)
             };
             let (reason, became) = match fate {
                 Fate::Accepted => (reason, "accepted by PostHog"),
                 Fate::Refused => (EventReason::SendRefused, "refused by PostHog"),
                 Fate::NotSent => (EventReason::SendFailed, "not sent; will be retried"),
-                Fate::Unknown => (
-                    EventReason::SendUnknown,
-                    "failed or possibly arrived: the outcome is unknown",
-                ),
+                Fate::Unknown => (EventReason::SendUnknown, "sent with unknown outcome"),
             };
             let note = format!("source {}: {what} {became}{said}", now.id);
             let warning = fate != Fate::Accepted;
             let subject = (now.id.as_str(), About::source(&now.id));
-            Some(notice(warning, reason, "HandOver", &note, subject))
+            Some(notice(warning, reason, "SendInput", &note, subject))
         })
         .collect()
 }
@@ -336,7 +333,7 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
             Call::Enable => (
                 EventReason::TableEnabled,
                 "Enable",
-                "switching syncing on".to_owned(),
+                "request to switch the table on".to_owned(),
             ),
         };
         let said = if send.detail.is_empty() {

@@ -12,7 +12,7 @@ use crate::{
         policy::{CredentialUse, SecretKeyRef},
         validated::{PolicyRef, Project},
     },
-    observe::{ApprovalGuard, Rival},
+    observe::{ApprovalGuard, OtherPolicy},
     posthog::ApiKey,
 };
 
@@ -110,7 +110,7 @@ pub trait Kubernetes: Send + Sync + 'static {
     -> impl Future<Output = Result<ApprovalGuard, KubernetesError>> + Send;
 
     /// The other policies on a project.
-    fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Arc<Rival>>;
+    fn other_policies(&self, at: &PolicyRef, project: &Project) -> Vec<Arc<OtherPolicy>>;
 
     /// Publishes an event. Best effort: never an error, never long.
     fn publish(

@@ -5,6 +5,7 @@
 
 pub mod compose;
 pub mod conditions;
+pub mod decision_log;
 mod event_reason;
 pub mod events;
 pub mod exposition;
@@ -15,12 +16,11 @@ mod next_action;
 pub mod notifications;
 pub mod obstacle;
 mod remembered;
-pub mod story;
 pub mod words;
 pub mod writer;
 
+pub use decision_log::DecisionLog;
 pub use event_reason::EventReason;
 pub use kubernetes::{Kubernetes, KubernetesError};
 pub use metrics::Metrics;
-pub use story::Story;
 pub use writer::StatusWriter;

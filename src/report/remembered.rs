@@ -12,10 +12,8 @@ use crate::{
             SourceOn, WentOff,
         },
     },
-    decide::{Plan, approval::poison, ownership::is_in_flight, table},
-    diagnose::{
-        Cause, Diagnosis, Verdict, causes::Reload, freshness, mended::SwitchedOff, missing,
-    },
+    decide::{Plan, approval::pending_reset, ownership::is_in_flight, table},
+    diagnose::{Cause, Diagnosis, Verdict, causes::Reload, fix::SwitchedOff, freshness, missing},
     observe::Snapshot,
     posthog::{lax::Lax, wire::SchemaStatus},
 };
@@ -79,16 +77,19 @@ fn of_proposals(
     old: &WarehouseSyncPolicyStatus,
     snapshot: &Snapshot,
 ) -> Vec<SchemaState> {
-    let poisoned = poison::poisoned(&old.state, &plan.proposals, snapshot);
-    let poisoned = poisoned.into_iter().map(|(id, since)| SchemaState {
-        poisoned: Some(since),
-        ..SchemaState::of(id)
-    });
+    let reset_pending_since =
+        pending_reset::reset_pending_since(&old.state, &plan.proposals, snapshot);
+    let reset_pending_since = reset_pending_since
+        .into_iter()
+        .map(|(id, since)| SchemaState {
+            reset_pending_since: Some(since),
+            ..SchemaState::of(id)
+        });
     let handled = plan.requests.iter().map(|(id, value)| SchemaState {
         request_handled: Some(value.clone()),
         ..SchemaState::of(id.clone())
     });
-    poisoned.chain(handled).collect()
+    reset_pending_since.chain(handled).collect()
 }
 
 /// Tables that are synced in full and were reloaded because they were stale.
@@ -136,7 +137,7 @@ fn cancelled(
         Some((incident.schema_id.clone(), send.started_at))
     };
     let approved = plan.proposals.iter().filter_map(|proposal| {
-        let mut steps = proposal.begun().iter();
+        let mut steps = proposal.started_steps().iter();
         let step = steps.find(|step| step.call == ProposedCall::Cancel)?;
         let may_have_hit = !matches!(step.fate, Some(Fate::NotSent | Fate::Refused));
         may_have_hit.then(|| (proposal.target.schema_id.clone(), step.started_at))
@@ -176,7 +177,8 @@ fn marks(
             let id = &judged.schema_id;
             let seen = snapshot.seen(id)?;
             // What is currently unknown does not replace what was known.
-            let keep = seen.frozen || (seen.look.is_none() || seen.unclear.is_some()) && known(id);
+            let keep =
+                seen.frozen || (seen.run_probe.is_none() || seen.unclear.is_some()) && known(id);
             Some(SchemaState {
                 marks: Some(seen.mark.clone().filter(|_| keep)?),
                 ..SchemaState::of(id.clone())
@@ -211,7 +213,7 @@ fn of_incidents<'a>(
                 rows_fell: None,
                 tried: None,
                 disabled_seen: state.disabled_seen.filter(|_| !is_on),
-                poisoned: None,
+                reset_pending_since: None,
                 request_handled: None,
                 fix: state.fix.filter(|_| !is_on),
                 ..state

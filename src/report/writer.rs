@@ -6,9 +6,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Kubernetes, KubernetesError, Metrics,
+    Kubernetes, KubernetesError, Metrics, decision_log,
     events::{self, Notice},
-    story,
 };
 use crate::api::{
     WarehouseSyncPolicy, WarehouseSyncPolicyStatus, proposal::Proposal, validated::PolicyRef,
@@ -83,7 +82,7 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
         let notices = events::transitions(&self.written, &next);
         // Logged before the decisions that follow from it.
         for notice in &notices {
-            story::happened(&self.at, notice);
+            decision_log::happened(&self.at, notice);
         }
         self.unpublished.extend(notices);
         self.written = next;

@@ -220,7 +220,7 @@ fn known_values(scrape: &str, metric: &str, label: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_value_of_a_label_that_rules_and_dashboard_ask_for_exists() {
+fn every_value_of_a_label_that_rules_and_dashboard_use_exists() {
     let scrape = Metrics::default().encode(Timestamp::UNIX_EPOCH).unwrap();
     let expressions = rules()
         .into_iter()

@@ -99,7 +99,7 @@ fn the_liveness_probe_checks_only_the_process_and_the_grace_period_is_that_of_th
 }
 
 #[test]
-fn why_a_container_ended_stands_in_its_pod() {
+fn why_a_container_ended_is_in_the_status_of_its_pod() {
     let objects = render(&[]);
     let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
     let policy = &pod["containers"][0]["terminationMessagePolicy"];

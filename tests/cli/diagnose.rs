@@ -217,10 +217,10 @@ fn the_report_of_every_kind_of_failure_fits_people_without_an_operator() {
         }
         assert_eq!(finding["nextAction"], "None: this command only reads");
         let severity = finding["severity"].as_str().unwrap();
-        let told = finding["schema"]
+        let reported = finding["schema"]
             .as_str()
             .is_some_and(|name| name.starts_with("fine"));
-        assert!(!told || severity == "Info", "{finding:#}");
+        assert!(!reported || severity == "Info", "{finding:#}");
     }
     let ran = diagnose(&server, &[]);
     assert_eq!((ran.code, ran.err.as_str()), (2, ""));
@@ -442,7 +442,7 @@ fn failed_and_running() -> String {
 }
 
 #[test]
-fn it_waits_as_posthog_asks_and_then_continues() {
+fn it_waits_as_posthog_requests_and_then_continues() {
     let server = asked_to_wait(&failed_and_running(), "/jobs/", "1", "1");
     let (code, said) = json(&server);
     assert_eq!((code, &said["notes"]), (2, &serde_json::json!([])));

@@ -25,18 +25,18 @@ pub fn fuzz(target: &str, check: fn(&[u8])) {
     let time = time.map(|seconds| Duration::from_secs(seconds.parse().unwrap()));
     // Without a time the inputs are the same in each run.
     let number = time.map_or(0x5eed, |_| u64::from(std::process::id()) << 20);
-    let (mut dice, begun, mut count) = (Dice::new(number), Instant::now(), 0_usize);
+    let (mut dice, started, mut count) = (Dice::new(number), Instant::now(), 0_usize);
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let mut failed = None;
-    while failed.is_none() && time.map_or(count < FEW, |time| begun.elapsed() < time) {
+    while failed.is_none() && time.map_or(count < FEW, |time| started.elapsed() < time) {
         let input = mutated(&seeds, &mut dice);
         failed = fails(check, &input).then_some(input);
         count += 1;
     }
     let failed = failed.map(|input| smaller(check, input, &mut dice));
     panic::set_hook(hook);
-    println!("{target}: {count} inputs in {:?}", begun.elapsed());
+    println!("{target}: {count} inputs in {:?}", started.elapsed());
     if let Some(input) = failed {
         println!("{target} fails on {:?}", String::from_utf8_lossy(&input));
         println!("as bytes: {input:?}");

@@ -95,13 +95,13 @@ impl Guarded {
     }
 
     /// What a new operator sees now. A running one caches it for some seconds.
-    fn look(&self) -> ApprovalGuard {
+    fn current(&self) -> ApprovalGuard {
         self.seen_with(&self.account)
     }
 
     fn seen_with(&self, kubeconfig: &Path) -> ApprovalGuard {
         let watch = self.watch(kubeconfig);
-        self.runtime.block_on(watch.look()).unwrap()
+        self.runtime.block_on(watch.current()).unwrap()
     }
 
     fn watch(&self, kubeconfig: &Path) -> GuardWatch {
@@ -112,7 +112,7 @@ impl Guarded {
     /// Waits until the admission policies are in effect.
     fn in_effect(&self) -> ApprovalGuard {
         wait_until("admission policies in effect", || {
-            let guard = self.look();
+            let guard = self.current();
             guard.broken.clone().map_or(Ok(guard), Err)
         })
     }
@@ -120,7 +120,7 @@ impl Guarded {
     /// Waits until it reports this.
     fn reports(&self, of: &str) -> String {
         wait_until(of, || {
-            let why = self.look().broken.unwrap_or_default();
+            let why = self.current().broken.unwrap_or_default();
             if why.contains(of) { Ok(why) } else { Err(why) }
         })
     }
@@ -158,7 +158,7 @@ fn every_weakening_of_the_admission_policies_is_detected_and_its_fix_works() {
     assert!(first.parts.iter().all(|part| !part.uid.is_empty()));
     for (kind, name, patch) in WEAKER {
         at.patch(kind, name, patch);
-        let why = at.look().broken.expect(patch);
+        let why = at.current().broken.expect(patch);
         assert!(
             why.contains(&format!("warehousesync-{name} is not what")),
             "{patch}: {why}"
@@ -168,7 +168,7 @@ fn every_weakening_of_the_admission_policies_is_detected_and_its_fix_works() {
             "{why}"
         );
         at.kubectl("replace");
-        let why = at.look().broken.unwrap_or_default();
+        let why = at.current().broken.unwrap_or_default();
         assert!(!why.contains("is not what"), "{patch}: {why}");
     }
     let second = at.in_effect();
@@ -184,13 +184,13 @@ fn admission_policies_that_were_weaker_a_moment_ago_are_not_trusted_yet() {
     at.kubectl("apply");
     let first = at.in_effect();
     let (watch, runtime) = (at.watch(&at.account), &at.runtime);
-    let look = || runtime.block_on(watch.look()).unwrap();
-    assert_eq!(look(), first);
+    let current = || runtime.block_on(watch.current()).unwrap();
+    assert_eq!(current(), first);
     let added = r#"[{"op": "add", "path": "/spec/matchConditions", "value": [{"name": "never", "expression": "false"}]}]"#;
     at.patch("policy", "approvals", added);
     at.kubectl("replace");
     let next = wait_until("another answer", || {
-        let guard = look();
+        let guard = current();
         if guard == first {
             Err("the same".to_owned())
         } else {
@@ -200,7 +200,7 @@ fn admission_policies_that_were_weaker_a_moment_ago_are_not_trusted_yet() {
     let why = next.broken.unwrap_or_default();
     assert!(why.contains("changed a moment ago"), "{why}");
     let later = wait_until("admission policies in effect", || {
-        let guard = look();
+        let guard = current();
         guard.broken.clone().map_or(Ok(guard), Err)
     });
     assert_ne!(later.parts, first.parts);
@@ -272,12 +272,17 @@ fn admission_policies_with_the_operators_accounts_are_in_effect() {
     let people: &'static [String] = vec![PERSON.to_owned()].leak();
     wait_until("admission policies in effect", || {
         let watch = GuardWatch::new(client.clone(), Metrics::default(), people);
-        let guard = at.runtime.block_on(watch.look()).unwrap();
+        let guard = at.runtime.block_on(watch.current()).unwrap();
         guard.broken.map_or(Ok(()), Err)
     });
     at.kubectl("replace");
     let watch = GuardWatch::new(client, Metrics::default(), people);
-    let why = at.runtime.block_on(watch.look()).unwrap().broken.unwrap();
+    let why = at
+        .runtime
+        .block_on(watch.current())
+        .unwrap()
+        .broken
+        .unwrap();
     assert!(why.contains(PERSON), "{why}");
 }
 

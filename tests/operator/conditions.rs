@@ -238,13 +238,14 @@ fn a_key_without_the_write_scope_is_reported_before_anything_is_stuck() {
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
     let status = env.wait_for_reason("p", "RemediationAllowed", "KeyLacksWriteScope");
     assert_of_this_generation(&env, &status);
-    let told = status.condition("RemediationAllowed").unwrap();
-    assert_eq!(told.status, "False");
+    let reported = status.condition("RemediationAllowed").unwrap();
+    assert_eq!(reported.status, "False");
     assert!(
-        told.message
+        reported
+            .message
             .contains("add it to the key in PostHog, or put a key that has it into the Secret"),
         "{}",
-        told.message
+        reported.message
     );
     assert_eq!(status.condition("Ready").unwrap().status, "True");
     env.posthog.simulator().put_key(KeySpec::default());

@@ -60,8 +60,8 @@ fn a_changed_secret_is_applied_once() {
     assert_eq!(env.count("PATCH", "/external_data_sources/"), 2);
     wait_until("the event", || {
         let reasons = env.event_reasons();
-        let told = reasons.iter().any(|reason| reason == "CredentialsApplied");
-        if told {
+        let reported = reasons.iter().any(|reason| reason == "CredentialsApplied");
+        if reported {
             Ok(())
         } else {
             Err(format!("{reasons:?}"))
@@ -133,7 +133,7 @@ fn a_webhook_input_that_is_not_secret_is_refused_by_the_api_server() {
 
 /// Who edits policies knows that the Secret is there, and may not read it: PostHog would show it as the name of a user.
 #[test]
-fn a_key_of_another_source_is_not_sent_whatever_input_and_source_a_policy_names() {
+fn a_key_of_another_source_is_not_sent_for_any_input_and_source_of_a_policy() {
     let env = Env::new(&ROTATED.replace(
         "accepts_inputs: {password: canary-right-9}",
         "accepts_inputs: {}",

@@ -33,7 +33,7 @@ fn causes_are_shown_in_status_conditions_events_and_metrics_but_no_secret_is() {
     let operator = env.operator();
     env.apply(&env.policy("p", "")).unwrap();
     let status = env.wait_for("p", "three findings", |status| status.findings.len() == 3);
-    let told: Vec<_> = status
+    let reported: Vec<_> = status
         .findings
         .iter()
         .map(|finding| {
@@ -46,7 +46,7 @@ fn causes_are_shown_in_status_conditions_events_and_metrics_but_no_secret_is() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             (
                 "Postgres dead".to_owned(),

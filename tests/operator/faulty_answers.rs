@@ -89,7 +89,7 @@ fn answered_with(name: &str, kind: FaultKind, reason: &str) {
     let _operator = env.operator();
     about_to_be_cancelled(&env);
     env.posthog.simulator().add_fault(Fault::always(kind));
-    let told = |generation| {
+    let reported = |generation| {
         env.wait_for("p", &format!("{reason} after {name}"), |status| {
             let ready = status.condition("Ready");
             status.observed_generation == Some(generation)
@@ -97,10 +97,10 @@ fn answered_with(name: &str, kind: FaultKind, reason: &str) {
         })
     };
     // In Enforce only once no list from before the fault is cached: it would be enough to check the write scope.
-    told(1);
+    reported(1);
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
-    let told = told(2);
-    let ready = told.condition("Ready").unwrap();
+    let reported = reported(2);
+    let ready = reported.condition("Ready").unwrap();
     assert_eq!(ready.status, "False", "{name}");
     assert!(ready.message.len() > 40, "{name}: {}", ready.message);
     // One is enough if the operator was asked to wait.

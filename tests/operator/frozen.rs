@@ -116,12 +116,12 @@ fn through(kubeconfig: &PathBuf, gate: Arc<Gate>) -> (tempfile::TempDir, PathBuf
 }
 
 /// What the API server has of the proposals, asked past all gates.
-struct Told {
+struct Reported {
     runtime: tokio::runtime::Runtime,
     policies: Api<WarehouseSyncPolicy>,
 }
 
-impl Told {
+impl Reported {
     fn new(env: &Env) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let client = runtime.block_on(env.plane.client()).unwrap();
@@ -144,12 +144,12 @@ impl Told {
 }
 
 /// Freezes the leader at that place of the road of the call of proposal `id`.
-fn freeze(leader: &Side, place: Frozen, told: &Told, id: &str) {
+fn freeze(leader: &Side, place: Frozen, reported: &Reported, id: &str) {
     let end = Instant::now() + Duration::from_mins(1);
     let mut last = Instant::now();
     loop {
         assert!(Instant::now() < end, "{place:?}: {}", leader.operator.log());
-        let (waits, phase) = (leader.posthog.waiting() > 0, told.phase(id));
+        let (waits, phase) = (leader.posthog.waiting() > 0, reported.phase(id));
         let is_there = match place {
             Frozen::Before => waits && phase == Phase::Approved,
             Frozen::During => phase == Phase::Executing,
@@ -180,13 +180,20 @@ fn freeze(leader: &Side, place: Frozen, told: &Told, id: &str) {
 }
 
 /// One round: how often the table was resynced by the end of it.
-fn round(leader: &Side, other: &Side, place: Frozen, told: &Told, env: &Env, proposal: &Proposal) {
+fn round(
+    leader: &Side,
+    other: &Side,
+    place: Frozen,
+    reported: &Reported,
+    env: &Env,
+    proposal: &Proposal,
+) {
     let path = format!("/{}/resync/", proposal.target.schema_id);
     let (id, calls) = (&proposal.id, leader.calls());
     leader.wait_until_leads(true);
     leader.posthog.close();
     env.kubectl(&["annotate", "wsp", "p", &format!("{APPROVE}{id}=ann")]);
-    freeze(leader, place, told, id);
+    freeze(leader, place, reported, id);
     other.wait_until_leads(true);
     // An intent whose outcome is unknown must not be repeated by any replica.
     let sent = usize::from(place == Frozen::Before);
@@ -231,9 +238,9 @@ fn pair(number: usize) {
     let mut leader = Side::new(&env, &host, &ca_file);
     leader.wait_until_leads(true);
     let mut other = Side::new(&env, &host, &ca_file);
-    let told = Told::new(&env);
+    let reported = Reported::new(&env);
     let proposals = wait_until("the proposals", || {
-        let proposals = told.proposals();
+        let proposals = reported.proposals();
         (proposals.len() == ROUNDS)
             .then_some(proposals)
             .ok_or_else(|| leader.operator.log())
@@ -244,7 +251,7 @@ fn pair(number: usize) {
             &leader,
             &other,
             PLACES[turn % PLACES.len()],
-            &told,
+            &reported,
             &env,
             proposal,
         );

@@ -47,12 +47,12 @@ fn wait_until_ready(operator: &Operator) {
 
 /// Waits until the operator has read the Lease several more times: about 2 s in which it could have acted.
 fn wait_for_reads(operator: &Operator) {
-    let looks = || {
+    let reads = || {
         let name = "warehouse_sync_kubernetes_requests_total{call=\"get_lease\",outcome=\"ok\"}";
         metric(operator, name).unwrap_or(0)
     };
-    let before = looks();
-    wait_until("looks at the Lease", || match looks() - before {
+    let before = reads();
+    wait_until("looks at the Lease", || match reads() - before {
         4.. => Ok(()),
         few => Err(few.to_string()),
     });
@@ -141,10 +141,10 @@ fn a_standby_takes_over_at_once_when_the_leader_is_terminated() {
     let env = Env::new(STUCK);
     let (leader, standby) = leader_and_standby(&env);
     begin_incident(&env);
-    let begun = Instant::now();
+    let started = Instant::now();
     let (ended, _) = leader.terminate();
     wait_until_leads(&standby, true);
-    let took = begun.elapsed();
+    let took = started.elapsed();
     assert!(ended.success(), "{ended}");
     assert!(took < LEASE, "it waited for the claim to run out: {took:?}");
     assert_recovered_once(&env);
@@ -155,10 +155,10 @@ fn a_standby_takes_over_when_the_claim_of_a_dead_leader_has_expired() {
     let env = Env::new(STUCK);
     let (leader, standby) = leader_and_standby(&env);
     begin_incident(&env);
-    let begun = Instant::now();
+    let started = Instant::now();
     leader.kill();
     wait_until_leads(&standby, true);
-    let took = begun.elapsed();
+    let took = started.elapsed();
     assert!(
         took > Duration::from_secs(2),
         "a claim of {LEASE:?} was not waited for: {took:?}"
@@ -211,11 +211,11 @@ fn a_lease_with_a_duration_of_a_day_blocks_for_at_most_two_claims() {
     let env = Env::new(STUCK);
     let operator = env.operator_with(&FLAGS);
     wait_until_leads(&operator, true);
-    let begun = Instant::now();
+    let started = Instant::now();
     hold_by_hand(&env, "nobody", 86_400);
     wait_until_leads(&operator, false);
     wait_until_leads(&operator, true);
-    let took = begun.elapsed();
+    let took = started.elapsed();
     assert!(took >= LEASE, "not even one claim was waited for: {took:?}");
 }
 

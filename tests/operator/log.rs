@@ -79,9 +79,9 @@ fn the_log_shows_each_step_of_an_incident_and_then_is_silent() {
     });
     operator.wait_for_log("IncidentClosed");
 
-    let told = decisions(&operator);
+    let reported = decisions(&operator);
     let policy = format!("{}/p", env.namespace);
-    for line in &told {
+    for line in &reported {
         for field in ["timestamp", "level", "message", "event"] {
             assert!(line[field].is_string(), "{field}: {line}");
         }
@@ -92,8 +92,8 @@ fn the_log_shows_each_step_of_an_incident_and_then_is_silent() {
         );
     }
 
-    let orders = of(&told, "public.orders");
-    let story = [
+    let orders = of(&reported, "public.orders");
+    let decision_log = [
         "FindingOpened",
         "Decided",
         "CancelSent",
@@ -104,7 +104,7 @@ fn the_log_shows_each_step_of_an_incident_and_then_is_silent() {
         "Recovered",
         "IncidentClosed",
     ];
-    assert_eq!(events(&orders), story, "{orders:#?}");
+    assert_eq!(events(&orders), decision_log, "{orders:#?}");
     let incident = &orders[1]["incident"];
     assert!(incident.is_string(), "{orders:#?}");
     for line in &orders[1..] {
@@ -121,11 +121,11 @@ fn the_log_shows_each_step_of_an_incident_and_then_is_silent() {
         "{why}"
     );
 
-    let typed = of(&told, "typed");
+    let typed = of(&reported, "typed");
     assert_eq!(events(&typed), ["FindingOpened", "ProposalOpened"]);
     assert_eq!(typed[1]["proposal"], status.proposals[0].id.as_str());
 
-    let silent = of(&told, "silent");
+    let silent = of(&reported, "silent");
     assert_eq!(events(&silent), ["FindingOpened", "Held"]);
     assert_eq!(silent[1]["guard"], "Switch");
     assert!(
@@ -160,8 +160,8 @@ fn an_error_is_logged_once_and_again_only_when_it_changes() {
     env.wait_for_reason("p", "Ready", "KeyRejected");
     operator.wait_for_log("KeyRejected");
     wait_for_more_polls(&env, 2);
-    let told = decisions(&operator);
-    let obstacles: Vec<&str> = told
+    let reported = decisions(&operator);
+    let obstacles: Vec<&str> = reported
         .iter()
         .filter(|line| line["event"] == "NotReady")
         .map(|line| line["message"].as_str().unwrap().split(':').next().unwrap())

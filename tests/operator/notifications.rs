@@ -165,10 +165,10 @@ fn remediation_continues_while_a_receiver_never_answers_and_the_next_process_ret
     let first = receiver.wait_for(1)[0].header("webhook-id");
     let row = env.wait_for("p", "the other to be notified", |status| {
         let rows = &status.state.announced.announcements;
-        rows.iter().any(|row| !row.told.is_empty())
+        rows.iter().any(|row| !row.notified.is_empty())
     });
     let row = &row.state.announced.announcements[0];
-    assert_eq!((row.told.len(), row.owed.len()), (1, 1), "{row:?}");
+    assert_eq!((row.notified.len(), row.owed.len()), (1, 1), "{row:?}");
     operator.kill();
     receiver.always(Manner::Status(204));
     let before = receiver.got().len();
@@ -226,11 +226,11 @@ fn only_a_labelled_secret_and_a_listed_host_are_used_and_a_redirect_is_not_follo
         assert!(!said.contains("evil"), "{said}");
     }
     wait_until("the event", || {
-        let told = env.event_reasons();
-        if told.iter().any(|reason| reason == "NotificationFailed") {
+        let notified = env.event_reasons();
+        if notified.iter().any(|reason| reason == "NotificationFailed") {
             Ok(())
         } else {
-            Err(format!("{told:?}"))
+            Err(format!("{notified:?}"))
         }
     });
     assert_shown_nowhere(&env, &operator);
@@ -283,7 +283,7 @@ fn types(got: &[Got]) -> Vec<String> {
 
 #[test]
 fn an_open_breaker_its_end_and_an_escalation_are_notified() {
-    for (scenario, told) in [
+    for (scenario, notified) in [
         (
             OUTAGE,
             &[
@@ -302,7 +302,7 @@ fn an_open_breaker_its_end_and_an_escalation_are_notified() {
         env.apply(&env.policy("p", &spec)).unwrap();
         wait_until("both", || {
             let types = types(&receiver.got());
-            if types.len() >= told.len() {
+            if types.len() >= notified.len() {
                 Ok(())
             } else {
                 Err(format!("{types:?} {:#?}", env.status("p")))
@@ -310,7 +310,7 @@ fn an_open_breaker_its_end_and_an_escalation_are_notified() {
         });
         polls_go_by(&env);
         let got = receiver.got();
-        assert_eq!(types(&got), told);
+        assert_eq!(types(&got), notified);
         got.iter().for_each(assert_signed);
         for message in got {
             let data = &message.json()["data"];

@@ -380,12 +380,12 @@ impl Operator {
 
     /// SIGTERM; how it ended and how long that took.
     pub fn terminate(mut self) -> (std::process::ExitStatus, Duration) {
-        let begun = Instant::now();
+        let started = Instant::now();
         self.signal("-TERM");
         let status = wait_until("the operator's end", || {
             self.child.try_wait().unwrap().ok_or_else(|| self.log())
         });
-        (status, begun.elapsed())
+        (status, started.elapsed())
     }
 }
 

@@ -113,7 +113,7 @@ fn says(world: &World, text: &str) -> bool {
 // --- Cases from the field -------------------------------------------------------------------------------------------
 
 #[test]
-fn a_run_that_waits_behind_an_older_one_is_left_alone() {
+fn a_run_that_waits_behind_an_older_one_is_not_cancelled() {
     let mut world = world(QUEUED, ENFORCE);
     world.run_for(hours(72));
     assert_eq!(world.count("cancel"), 0);
@@ -121,7 +121,7 @@ fn a_run_that_waits_behind_an_older_one_is_left_alone() {
 }
 
 #[test]
-fn a_run_that_is_loaded_for_nine_hours_without_a_sign_is_left_alone() {
+fn a_run_that_is_loaded_for_nine_hours_without_a_sign_is_not_cancelled() {
     let mut world = world(LOADS, ENFORCE);
     world.run_for(hours(48));
     assert_eq!(world.count("cancel"), 0);
@@ -147,7 +147,7 @@ fn a_new_run_that_our_late_cancel_hits_is_said_to_be_hit_and_reloaded() {
         let mut world = world(&scenario, ENFORCE);
         loop {
             let now = world.now();
-            let wait = world.pass();
+            let wait = world.reconcile();
             if world.count("cancel") > 0 {
                 break now;
             }
@@ -156,7 +156,7 @@ fn a_new_run_that_our_late_cancel_hits_is_said_to_be_hit_and_reloaded() {
     };
     let mut world = world(&scenario, ENFORCE);
     while world.now() < sent_at {
-        let wait = world.pass();
+        let wait = world.reconcile();
         simulator(&world, |posthog| posthog.advance(wait));
     }
     let id = world.schema_id("a");
@@ -294,7 +294,7 @@ fn the_second_dead_run_of_a_table_is_a_persons() {
 }
 
 #[test]
-fn a_policy_that_wants_to_be_asked_is_asked_and_one_that_says_off_is_obeyed() {
+fn a_policy_with_propose_gets_a_proposal_and_one_with_off_gets_nothing() {
     for (switch, asked) in [("Propose", 1), ("'Off'", 0)] {
         let spec = format!("{ENFORCE}, remediation: {{cancelStuck: {switch}}}");
         let mut world = world(&tables(&[&dies()]), &spec);
@@ -352,7 +352,7 @@ fn a_run_with_more_lines_than_a_page_of_the_log_is_cancelled_in_time() {
 }
 
 #[test]
-fn a_table_that_was_renamed_meanwhile_is_cancelled_and_reloaded_all_the_same() {
+fn a_table_that_was_renamed_since_is_still_cancelled_and_reloaded() {
     let mut world = world(&tables(&[&dies()]), ENFORCE);
     let id = world.schema_id("a");
     let rename = |world: &World, name: &str| {
@@ -372,7 +372,7 @@ fn a_table_that_was_renamed_meanwhile_is_cancelled_and_reloaded_all_the_same() {
 }
 
 #[test]
-fn a_dead_run_of_which_nothing_can_be_proved_is_never_cancelled_unasked() {
+fn a_dead_run_without_proof_is_never_cancelled_without_approval() {
     let alone = format!(
         "sources: [{{type: Postgres, prefix: prod, schemas: [{{name: a, frequency: 30day, last_synced_ago: 40h, rows: 4000, {}}}]}}]",
         dies()
@@ -489,15 +489,14 @@ fn a_reload_that_posthog_drops_after_an_approved_cancel_is_sent_again() {
 }
 
 #[test]
-fn an_approved_cancel_after_which_no_run_comes_says_what_is_left_to_do_and_the_table_keeps_a_cause()
-{
+fn an_approved_cancel_without_a_new_run_says_what_to_do_and_the_table_keeps_a_cause() {
     let (mut world, _) = after_approved_cancel("then: {never_starts: true}");
     for _ in 0..24 {
         world.run_for(hours(1));
         let status = world.status();
-        let is_told = status.findings.iter().any(|finding| finding.schema == "a");
+        let is_reported = status.findings.iter().any(|finding| finding.schema == "a");
         let is_verified = status.proposals[0].phase == Phase::Verifying;
-        assert!(is_told || is_verified, "{status:#?}");
+        assert!(is_reported || is_verified, "{status:#?}");
     }
     assert_eq!(world.count("cancel"), 1);
     let proposals = proposals(&world);
@@ -595,7 +594,7 @@ fn waiting_for_a_long_run_after_a_reload_costs_no_more_than_watching_a_healthy_p
 }
 
 #[test]
-fn waiting_for_a_run_that_never_comes_is_fast_only_at_first() {
+fn waiting_for_a_run_that_never_starts_is_fast_only_at_first() {
     let spec = ENFORCE.replace("interval: 5m", "interval: 2m");
     let scenario = tables(&[&format!("run: {DIES}, then: {{never_starts: true}}")]);
     let mut world = world(&scenario, &spec);

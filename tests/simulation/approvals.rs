@@ -10,14 +10,14 @@ use warehouse_sync_operator::{
         proposal::{Phase, Proposal, ProposedAction},
         status::RootCause,
     },
-    controller::told::told,
-    observe::{ApprovalGuard, Rival},
+    controller::for_others::for_others,
+    observe::{ApprovalGuard, OtherPolicy},
 };
 
 use crate::{
     cluster::guard,
     faults::{Fault, Faults},
-    rivals::{older, younger},
+    other_policies::{older, younger},
     world::World,
 };
 
@@ -219,7 +219,7 @@ fn a_first_key_is_set_and_the_table_reloaded() {
 }
 
 #[test]
-fn the_list_of_tables_is_read_anew() {
+fn the_list_of_tables_is_reread() {
     let mut world = world(&failed(GONE, ", table_gone: true"));
     let approved = approve(&world);
     assert_eq!(approved.action, ProposedAction::RefreshSchemas);
@@ -247,7 +247,7 @@ fn a_lost_slot_is_repaired_when_that_was_approved() {
 // --- Answers --------------------------------------------------------------------------------------------------------
 
 #[test]
-fn an_approval_counts_once_it_was_seen_whatever_becomes_of_the_annotation() {
+fn an_approval_is_valid_once_seen_even_if_the_annotation_is_removed() {
     let spec = "mode: Enforce, interval: 5m, remediation: {windows: [{kind: Deny, schedule: '0 0 1 10 *', duration: 24h}]}";
     let mut world = World::new(&wrong_type(), spec, Faults::default());
     run(&mut world, 20);
@@ -317,7 +317,7 @@ fn a_denial_wins_and_is_final_until_the_finding_has_cleared() {
 }
 
 #[test]
-fn an_id_that_nobody_has_proposed_approves_nothing() {
+fn an_id_without_a_proposal_approves_nothing() {
     let mut world = world(&wrong_type());
     let proposal = newest(&world);
     let mut other = proposal.id.clone();
@@ -336,7 +336,7 @@ fn an_id_that_nobody_has_proposed_approves_nothing() {
 }
 
 #[test]
-fn an_approval_of_what_has_changed_meanwhile_is_inert() {
+fn an_approval_of_a_proposal_that_has_changed_is_inert() {
     let mut world = world(&wrong_type());
     let old = newest(&world);
     change(&world, "a", |schema| {
@@ -353,7 +353,7 @@ fn an_approval_of_what_has_changed_meanwhile_is_inert() {
 }
 
 #[test]
-fn what_is_not_begun_in_time_has_to_be_approved_anew() {
+fn an_action_not_started_in_time_has_to_be_approved_again() {
     let spec = "mode: Enforce, interval: 5m, approval: {executeWithin: 1h}, remediation: {limits: {maxActionsPerHour: 1}}";
     let mut world = World::new(&duplicates(), spec, Faults::default());
     run(&mut world, 20);
@@ -421,7 +421,7 @@ fn an_action_that_is_switched_off_is_not_executed() {
 }
 
 #[test]
-fn a_finding_that_has_gone_by_the_time_of_the_approval_is_not_acted_upon() {
+fn a_finding_that_has_cleared_before_the_approval_is_not_acted_upon() {
     let mut world = world(&wrong_type());
     let approved = approve(&world);
     // A run of which no poll knows yet.
@@ -459,14 +459,14 @@ fn nothing_that_was_approved_is_done_on_reads_that_took_too_long() {
 
 /// Its deadline and later evidence are relative to that time.
 #[test]
-fn a_step_begins_after_the_reads_that_it_rests_on() {
+fn a_step_starts_after_the_reads_that_it_is_based_on() {
     let mut world = world(&wrong_type());
     let id = approve(&world).id;
     let by = SignedDuration::from_secs(3);
     let mut slow = SimFault::always(FaultKind::Delay { by });
     slow.matches.method = Some("GET".to_owned());
     simulator(&world, |posthog| posthog.add_fault(slow));
-    world.pass();
+    world.reconcile();
     let execution = by_id(&world, &id).execution.unwrap();
     let sent = simulator(&world, |posthog| {
         let mut requests = posthog.requests().iter();
@@ -495,26 +495,26 @@ fn a_run_that_is_due_is_waited_for() {
 // --- Other policies of the project ----------------------------------------------------------------------------------
 
 #[test]
-fn others_are_told_of_what_is_being_done_to_a_table() {
+fn other_policies_learn_which_table_is_acted_on() {
     let mut world = world(&wrong_type());
     let id = world.schema_id("a");
-    let is_told = |world: &World| {
-        let (_, told) = told(&world.cluster.object()).unwrap();
-        told.in_flight.iter().any(|(at, _)| *at == id)
+    let is_reported = |world: &World| {
+        let (_, reported) = for_others(&world.cluster.object()).unwrap();
+        reported.in_flight.iter().any(|(at, _)| *at == id)
     };
     let approved = approve(&world);
-    assert!(!is_told(&world));
+    assert!(!is_reported(&world));
     run(&mut world, 3);
     assert_eq!(by_id(&world, &approved.id).phase, Phase::Verifying);
-    assert!(is_told(&world));
+    assert!(is_reported(&world));
     run(&mut world, 60);
     assert_eq!(by_id(&world, &approved.id).phase, Phase::Executed);
-    assert!(!is_told(&world));
+    assert!(!is_reported(&world));
 }
 
 /// An approved action is not started while another policy has `subject` in flight, and keeps its approval.
-fn is_begun_after_the_other(world: &mut World, id: &str, subject: String) {
-    world.cluster.set_rivals(vec![Rival {
+fn is_started_after_the_other(world: &mut World, id: &str, subject: String) {
+    world.cluster.set_other_policies(vec![OtherPolicy {
         in_flight: vec![(subject, None)],
         ..younger()
     }]);
@@ -524,13 +524,13 @@ fn is_begun_after_the_other(world: &mut World, id: &str, subject: String) {
     let said = "policy other is acting on";
     assert!(held.message.contains(said), "{held:#?}");
     assert_eq!(requests(world, "POST", "/resync/"), 0);
-    world.cluster.set_rivals(vec![younger()]);
+    world.cluster.set_other_policies(vec![younger()]);
     run(world, 60);
     assert_eq!(by_id(world, id).phase, Phase::Executed);
 }
 
 #[test]
-fn nothing_is_begun_beside_what_another_policy_does_and_the_approval_keeps() {
+fn nothing_starts_beside_another_policys_action_and_the_approval_stays_valid() {
     for of_source in [true, false] {
         let mut world = world(&wrong_type());
         let source = simulator(&world, |posthog| posthog.source_id("prod").unwrap());
@@ -540,52 +540,56 @@ fn nothing_is_begun_beside_what_another_policy_does_and_the_approval_keeps() {
             world.schema_id("a")
         };
         let id = approve(&world).id;
-        is_begun_after_the_other(&mut world, &id, subject);
+        is_started_after_the_other(&mut world, &id, subject);
     }
 }
 
 /// Between the beginning of a reconcile and its calls.
 #[test]
-fn nothing_that_was_approved_is_begun_beside_what_another_policy_began_during_the_pass() {
+fn no_approved_action_starts_beside_one_that_another_policy_started_during_the_reconcile() {
     let mut world = world(&wrong_type());
     let id = approve(&world).id;
     let in_flight = vec![(world.schema_id("a"), None)];
-    world.cluster.set_rivals_after_a_look(vec![Rival {
-        in_flight,
-        ..younger()
-    }]);
-    world.pass();
+    world
+        .cluster
+        .set_other_policies_after_a_read(vec![OtherPolicy {
+            in_flight,
+            ..younger()
+        }]);
+    world.reconcile();
     assert_eq!(requests(&world, "POST", "/resync/"), 0);
     let held = by_id(&world, &id);
     assert!(held.message.contains("is acting on"), "{held:#?}");
 }
 
 #[test]
-fn nothing_that_was_approved_is_begun_once_the_guard_went_away_during_the_pass() {
+fn no_approved_action_starts_once_the_guard_was_removed_during_the_reconcile() {
     let mut world = world(&wrong_type());
     let id = approve(&world).id;
     let away = ApprovalGuard::broken("somebody took it away");
-    world.cluster.set_approval_guard_after_a_look(away);
-    world.pass();
+    world.cluster.set_approval_guard_after_a_read(away);
+    world.reconcile();
     assert_eq!(requests(&world, "POST", "/resync/"), 0);
     let held = by_id(&world, &id);
     assert!(held.message.contains("somebody took it away"), "{held:#?}");
 }
 
 #[test]
-fn what_another_policy_armed_during_the_pass_is_not_reloaded() {
+fn a_table_whose_reset_another_policy_requested_during_the_reconcile_is_not_reloaded() {
     let scenario = failed("Connection reset by peer", "");
     let mut world = World::new(&scenario, "interval: 5m", Faults::default());
     run(&mut world, 30);
     world
         .cluster
         .edit(|policy| policy.spec.mode = Mode::Enforce);
-    let poisoned = vec![(world.schema_id("a"), world.now())];
-    world.cluster.set_rivals_after_a_look(vec![Rival {
-        poisoned,
-        ..younger()
-    }]);
-    world.pass();
+    let reset_pending_since = vec![(world.schema_id("a"), world.now())];
+    world
+        .cluster
+        .set_other_policies_after_a_read(vec![OtherPolicy {
+            reset_pending_since,
+            ..younger()
+        }]);
+    world.reconcile();
     assert_eq!(world.count("reload"), 0);
     let said = world.status().findings[0].next_action.clone();
     assert!(said.contains("wipe the table"), "{said}");
@@ -595,12 +599,12 @@ fn what_another_policy_armed_during_the_pass_is_not_reloaded() {
 fn an_approved_reload_waits_until_its_runs_are_known() {
     let scenario = failed("Connection reset by peer", "");
     let mut world = World::new(&scenario, ENFORCE, Faults::default());
-    let poisoned = vec![(world.schema_id("a"), world.now())];
-    let armed = Rival {
-        poisoned,
+    let reset_pending_since = vec![(world.schema_id("a"), world.now())];
+    let pending = OtherPolicy {
+        reset_pending_since,
         ..younger()
     };
-    world.cluster.set_rivals(vec![armed]);
+    world.cluster.set_other_policies(vec![pending]);
     run(&mut world, 30);
     let id = approve(&world).id;
     let status = FaultKind::Status {
@@ -622,27 +626,27 @@ fn an_approved_reload_waits_until_its_runs_are_known() {
 }
 
 #[test]
-fn a_source_is_left_alone_while_a_younger_policy_acts_on_one_of_its_tables() {
+fn a_source_is_not_touched_while_a_younger_policy_acts_on_one_of_its_tables() {
     let mut world = world(&failed(GONE, ""));
     let id = approve(&world).id;
     let other_table = world.schema_id("z");
-    is_begun_after_the_other(&mut world, &id, other_table);
+    is_started_after_the_other(&mut world, &id, other_table);
 }
 
 /// The older one would go first; but this one has started.
 #[test]
-fn what_has_begun_is_gone_on_with_when_an_older_policy_comes_to_act() {
+fn what_has_started_continues_when_an_older_policy_begins_to_act() {
     let mut met_half_done = 0;
     for offset in 0..12 {
         let mut world = world(&duplicates());
         let id = approve(&world).id;
         world.faults.plan_ahead(offset, Fault::NotSent);
-        world.pass();
+        world.reconcile();
         if by_id(&world, &id).phase != Phase::Executing {
             continue;
         }
         met_half_done += 1;
-        world.cluster.set_rivals(vec![older()]);
+        world.cluster.set_other_policies(vec![older()]);
         run(&mut world, 60);
         let done = by_id(&world, &id);
         assert_eq!(done.phase, Phase::Executed, "{done:#?}");
@@ -651,12 +655,12 @@ fn what_has_begun_is_gone_on_with_when_an_older_policy_comes_to_act() {
 }
 
 #[test]
-fn a_table_that_another_policy_may_have_armed_is_not_reloaded_without_approval() {
+fn a_table_with_a_reset_pending_by_another_policy_is_not_reloaded_without_approval() {
     let scenario = failed("Connection reset by peer", "");
     let mut world = World::new(&scenario, ENFORCE, Faults::default());
     let since = world.now();
-    world.cluster.set_rivals(vec![Rival {
-        poisoned: vec![(world.schema_id("a"), since)],
+    world.cluster.set_other_policies(vec![OtherPolicy {
+        reset_pending_since: vec![(world.schema_id("a"), since)],
         ..younger()
     }]);
     run(&mut world, 120);
@@ -672,7 +676,7 @@ fn a_table_that_another_policy_may_have_armed_is_not_reloaded_without_approval()
 // --- The guard ------------------------------------------------------------------------------------------------------
 
 #[test]
-fn without_the_guard_no_approval_counts_and_those_written_meanwhile_never_do() {
+fn without_the_guard_no_approval_is_valid_and_those_written_in_that_time_never_become_valid() {
     let mut world = world(&wrong_type());
     let first = newest(&world);
     world
@@ -697,7 +701,7 @@ fn without_the_guard_no_approval_counts_and_those_written_meanwhile_never_do() {
 }
 
 #[test]
-fn a_guard_that_was_altered_and_put_back_makes_all_approvals_of_before_inert() {
+fn a_guard_that_was_altered_and_restored_makes_all_earlier_approvals_inert() {
     let mut world = World::new(
         &wrong_type(),
         "mode: Enforce, interval: 5m, remediation: {windows: [{kind: Deny, schedule: '0 0 1 10 *', duration: 24h}]}",
@@ -716,13 +720,13 @@ fn a_guard_that_was_altered_and_put_back_makes_all_approvals_of_before_inert() {
 }
 
 #[test]
-fn an_execution_that_this_process_did_not_begin_is_not_gone_on_with_after_the_guard_was_away() {
+fn an_execution_that_another_process_started_does_not_continue_after_the_guard_was_absent() {
     let mut world = world(&duplicates());
     approve(&world);
     // It dies between the second call and its outcome.
     let world = &mut world;
     while requests(world, "PATCH", "/external_data_schemas/") == 0 {
-        world.pass();
+        world.reconcile();
         let executing = newest(world).phase;
         assert!(
             executing.is_in_progress() || executing == Phase::AwaitingApproval,
@@ -811,7 +815,7 @@ fn a_fault_at_any_effect_of_a_deletion_never_makes_it_happen_twice() {
 // --- Requests -------------------------------------------------------------------------------------------------------
 
 #[test]
-fn a_person_asks_for_a_proposal_and_each_request_is_answered_once() {
+fn a_person_requests_a_proposal_and_each_request_is_answered_once() {
     let scenario = "sources: [{type: Postgres, prefix: prod, schemas: [{name: a, frequency: 30day, last_synced_ago: 2h, rows: 9, then: {completes: {after: 5m, rows: 9}}}]}]";
     let mut world = world(scenario);
     assert!(proposals(&world).is_empty());
@@ -860,7 +864,7 @@ fn a_person_asks_for_a_proposal_and_each_request_is_answered_once() {
 // --- Afterwards -----------------------------------------------------------------------------------------------------
 
 #[test]
-fn a_big_fall_of_rows_is_told() {
+fn a_big_loss_of_rows_is_reported() {
     let scenario = failed(WRONG_TYPE, "").replace("rows: 70}}", "rows: 7}}");
     let mut world = world(&scenario);
     let approved = approve(&world);
@@ -874,7 +878,7 @@ fn a_big_fall_of_rows_is_told() {
 }
 
 #[test]
-fn a_table_that_may_be_armed_is_not_reloaded_without_approval() {
+fn a_table_with_a_pending_reset_is_not_reloaded_without_approval() {
     let scenario = failed(WRONG_TYPE, ", trigger_fails: true");
     let mut world = world(&scenario);
     let resync = approve(&world);
@@ -883,9 +887,14 @@ fn a_table_that_may_be_armed_is_not_reloaded_without_approval() {
     assert_eq!(row.phase, Phase::OutcomeUnknown, "{row:#?}");
     assert_eq!(requests(&world, "POST", "/resync/"), 1);
     let id = world.schema_id("a");
-    assert!(simulator(&world, |posthog| posthog.reset_armed(&id)));
-    let (_, told) = told(&world.cluster.object()).unwrap();
-    assert!(told.poisoned.iter().any(|(armed, _)| *armed == id));
+    assert!(simulator(&world, |posthog| posthog.reset_pending(&id)));
+    let (_, reported) = for_others(&world.cluster.object()).unwrap();
+    assert!(
+        reported
+            .reset_pending_since
+            .iter()
+            .any(|(pending, _)| *pending == id)
+    );
     // Now the table fails for a reason for which it would be reloaded at once.
     change(&world, "a", |schema| schema.trigger_fails = false);
     says(&world, "a", "Connection reset by peer");
@@ -907,7 +916,11 @@ fn a_table_that_may_be_armed_is_not_reloaded_without_approval() {
     // A run has completed since: the next one is an ordinary one again.
     run(&mut world, 30);
     let states = world.status().state.schemas;
-    assert!(states.iter().all(|state| state.poisoned.is_none()));
+    assert!(
+        states
+            .iter()
+            .all(|state| state.reset_pending_since.is_none())
+    );
 }
 
 #[test]
@@ -922,14 +935,19 @@ fn a_table_whose_accepted_resync_never_got_a_job_is_not_reloaded_without_approva
     let row = by_id(&world, &resync.id);
     assert_eq!(row.phase, Phase::OutcomeUnknown, "{row:#?}");
     let id = world.schema_id("a");
-    assert!(simulator(&world, |posthog| posthog.reset_armed(&id)));
+    assert!(simulator(&world, |posthog| posthog.reset_pending(&id)));
     // Now the table fails for a reason for which it would be reloaded at once.
     says(&world, "a", "Connection reset by peer");
     world.restart();
     run(&mut world, 120);
     assert_eq!(world.count("reload"), 0);
-    let (_, told) = told(&world.cluster.object()).unwrap();
-    assert!(told.poisoned.iter().any(|(armed, _)| *armed == id));
+    let (_, reported) = for_others(&world.cluster.object()).unwrap();
+    assert!(
+        reported
+            .reset_pending_since
+            .iter()
+            .any(|(pending, _)| *pending == id)
+    );
     let reload = newest(&world);
     assert!(reload.id.starts_with("rl-"), "{reload:#?}");
 }
@@ -938,7 +956,7 @@ const OFF_AT_VENDOR: &str = "sources: [{type: Stripe, prefix: prod, webhook: {su
     schemas: [{name: charge, sync_type: webhook, frequency: 1hour, rows: 5, last_synced_ago: 10m, incremental_fields: {webhook_only: ONLY, full_refresh_available: true}}]}]";
 
 #[test]
-fn a_webhook_is_made_anew_where_its_tables_can_do_without_for_a_moment() {
+fn a_webhook_is_registered_again_where_its_tables_can_do_without_for_a_moment() {
     let mut without = world(&OFF_AT_VENDOR.replace("ONLY", "true"));
     run(&mut without, 60);
     assert!(proposals(&without).is_empty());
@@ -979,7 +997,7 @@ fn two_faults_never_make_a_resync_happen_twice() {
 }
 
 #[test]
-fn nothing_more_is_sent_while_the_guard_does_not_stand() {
+fn nothing_more_is_sent_while_the_guard_is_not_in_effect() {
     let mut world = world(&duplicates());
     approve(&world);
     // What the first call did cannot be read at once, so that the second has to wait; by then the guard is away.
@@ -989,7 +1007,7 @@ fn nothing_more_is_sent_while_the_guard_does_not_stand() {
     };
     simulator(&world, |posthog| posthog.add_fault(unreadable));
     while effects(&world, EffectKind::DataDeleted) == 0 {
-        world.pass();
+        world.reconcile();
     }
     assert_eq!(newest(&world).phase, Phase::Executing);
     world

@@ -156,7 +156,7 @@ fn a_late_table_whose_run_moves_is_a_warning_that_says_so() {
 }
 
 #[test]
-fn a_table_that_never_syncs_is_told_though_the_operator_restarts() {
+fn a_table_that_never_syncs_is_reported_though_the_operator_restarts() {
     let scenario = "sources: [{schemas: [{name: a, frequency: 24hour}]}]";
     let mut world = World::new(scenario, OBSERVE, Faults::default());
     for _ in 0..5 {
@@ -172,7 +172,7 @@ fn a_table_that_never_syncs_is_told_though_the_operator_restarts() {
 }
 
 #[test]
-fn deleted_data_that_does_not_come_again_is_late() {
+fn deleted_data_that_is_not_reimported_is_late() {
     let scenario =
         "sources: [{schemas: [{name: a, frequency: 1hour, last_synced_ago: 10m, rows: 9}]}]";
     let mut world = World::new(scenario, OBSERVE, Faults::default());
@@ -245,7 +245,7 @@ fn stops((frequency, poll): (&str, &str), status: Option<Status>, text: Option<&
 }
 
 #[test]
-fn data_that_no_longer_arrives_is_told_within_two_intervals_and_a_poll_whatever_hides_it() {
+fn data_that_no_longer_arrives_is_reported_within_two_intervals_and_a_poll_for_any_status() {
     let statuses = [
         None,
         Some(Status::Running),

@@ -22,12 +22,12 @@ use warehouse_sync_operator::{
         guards::chain::{CHAIN, ChainEntry},
         plan::Kind,
     },
-    observe::{ApprovalGuard, Rival},
+    observe::{ApprovalGuard, OtherPolicy},
 };
 
 use crate::{
     faults::Faults,
-    rivals::{older, younger},
+    other_policies::{older, younger},
     scenarios::HEARTBEAT,
     world::World,
 };
@@ -134,7 +134,7 @@ fn prepare(kind: Kind, guard: Guard) -> World {
     world.run_for(until_wanted(kind));
     match kind {
         Kind::RenewedReload | Kind::Enable => {
-            let handed = SentInput {
+            let sent_input = SentInput {
                 hmac: "x".into(),
                 at: world.now() - SignedDuration::from_mins(1),
                 fate: Some(Fate::Accepted),
@@ -142,7 +142,7 @@ fn prepare(kind: Kind, guard: Guard) -> World {
                 shown: false,
             };
             let state = SourceState {
-                credentials: Some(handed),
+                credentials: Some(sent_input),
                 ..source(&world)
             };
             edit(&world, |status| status.state.sources.push(state));
@@ -252,7 +252,9 @@ fn arrange(world: &mut World, guard: Guard, kind: Kind) {
     }
     in_status(world, guard, kind);
     enforce(world, guard);
-    world.cluster.set_rivals(rivals(world, guard));
+    world
+        .cluster
+        .set_other_policies(other_policies(world, guard));
     if guard == Guard::Approval {
         let away = ApprovalGuard::broken("it was removed");
         world.cluster.set_approval_guard(away);
@@ -328,14 +330,14 @@ fn switch_off(remediation: &mut Remediation) {
     remediation.delete_data = Proposing::Off;
 }
 
-fn rivals(world: &World, guard: Guard) -> Vec<Rival> {
+fn other_policies(world: &World, guard: Guard) -> Vec<OtherPolicy> {
     match guard {
         // Only a guard about other actions on the same object holds a proposal that has started.
-        Guard::Owner => vec![Rival {
+        Guard::Owner => vec![OtherPolicy {
             in_flight: vec![(world.schema_id("a"), None)],
             ..older()
         }],
-        Guard::OperatorCap => vec![Rival {
+        Guard::OperatorCap => vec![OtherPolicy {
             sends: vec![world.now(); 60],
             ..younger()
         }],

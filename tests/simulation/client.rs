@@ -144,7 +144,7 @@ fn jobs_and_logs_are_read_of_one_table_and_run() {
 }
 
 #[test]
-fn a_table_in_the_source_is_asked_for_with_a_post_that_changes_nothing() {
+fn a_table_in_the_source_is_read_with_a_post_that_changes_nothing() {
     let posthog = posthog(PROJECT);
     let fields = now(posthog
         .client

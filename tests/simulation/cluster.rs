@@ -13,8 +13,8 @@ use warehouse_sync_operator::{
         status::GuardPart,
         validated::{PolicyRef, Project},
     },
-    controller::released::{self, Use},
-    observe::{ApprovalGuard, Rival},
+    controller::secret_use::{self, Use},
+    observe::{ApprovalGuard, OtherPolicy},
     posthog::ApiKey,
     report::{
         Kubernetes, KubernetesError,
@@ -40,8 +40,8 @@ struct State {
     before: WarehouseSyncPolicy,
     stale_reads: usize,
     events: Vec<Notice>,
-    rivals: Vec<Rival>,
-    rivals_later: Option<Vec<Rival>>,
+    other_policies: Vec<OtherPolicy>,
+    other_policies_later: Option<Vec<OtherPolicy>>,
     secrets: Vec<Secret>,
     approval_guard: ApprovalGuard,
     approval_guard_later: Option<ApprovalGuard>,
@@ -70,8 +70,8 @@ impl Cluster {
             before,
             stale_reads: 0,
             events: Vec::new(),
-            rivals: Vec::new(),
-            rivals_later: None,
+            other_policies: Vec::new(),
+            other_policies_later: None,
             secrets: Vec::new(),
             approval_guard: guard(1),
             approval_guard_later: None,
@@ -124,18 +124,18 @@ impl Cluster {
     }
 
     /// The same, from when the policy has next looked at it.
-    pub fn set_approval_guard_after_a_look(&self, guard: ApprovalGuard) {
+    pub fn set_approval_guard_after_a_read(&self, guard: ApprovalGuard) {
         self.state.lock().unwrap().approval_guard_later = Some(guard);
     }
 
     /// The other policies on the same project.
-    pub fn set_rivals(&self, rivals: Vec<Rival>) {
-        self.state.lock().unwrap().rivals = rivals;
+    pub fn set_other_policies(&self, other_policies: Vec<OtherPolicy>) {
+        self.state.lock().unwrap().other_policies = other_policies;
     }
 
     /// The same, from when the policy has next looked at them.
-    pub fn set_rivals_after_a_look(&self, rivals: Vec<Rival>) {
-        self.state.lock().unwrap().rivals_later = Some(rivals);
+    pub fn set_other_policies_after_a_read(&self, other_policies: Vec<OtherPolicy>) {
+        self.state.lock().unwrap().other_policies_later = Some(other_policies);
     }
 
     pub fn object(&self) -> WarehouseSyncPolicy {
@@ -302,7 +302,7 @@ impl Kubernetes for Cluster {
         let named = |secret: &&Secret| secret.metadata.name.as_deref() == Some(&at.name);
         let secret = state.secrets.iter().find(named);
         let wanted_for = Use::Source { project_id, wanted };
-        Ok(released::value(secret, namespace, at, wanted_for)?)
+        Ok(secret_use::value(secret, namespace, at, wanted_for)?)
     }
 
     async fn notification_secret(
@@ -313,7 +313,7 @@ impl Kubernetes for Cluster {
         let state = self.state.lock().unwrap();
         let named = |secret: &&Secret| secret.metadata.name.as_deref() == Some(&wanted.name);
         let secret = state.secrets.iter().find(named);
-        let value = released::value(secret, namespace, wanted, Use::Notification)?;
+        let value = secret_use::value(secret, namespace, wanted, Use::Notification)?;
         let version = secret.and_then(|secret| secret.metadata.resource_version.clone());
         Ok(SecretValue {
             value,
@@ -321,11 +321,11 @@ impl Kubernetes for Cluster {
         })
     }
 
-    fn rivals(&self, _: &PolicyRef, _: &Project) -> Vec<Arc<Rival>> {
+    fn other_policies(&self, _: &PolicyRef, _: &Project) -> Vec<Arc<OtherPolicy>> {
         let mut state = self.state.lock().unwrap();
-        let now = state.rivals.iter().cloned().map(Arc::new).collect();
-        if let Some(later) = state.rivals_later.take() {
-            state.rivals = later;
+        let now = state.other_policies.iter().cloned().map(Arc::new).collect();
+        if let Some(later) = state.other_policies_later.take() {
+            state.other_policies = later;
         }
         now
     }

@@ -7,12 +7,12 @@ use warehouse_sync_operator::{
         proposal::Proposal,
         status::{RootCause, Severity},
     },
-    observe::Rival,
+    observe::OtherPolicy,
 };
 
 use crate::{
     faults::{Fault, Faults},
-    rivals::{older, younger},
+    other_policies::{older, younger},
     world::{World, start},
 };
 
@@ -106,7 +106,7 @@ fn recovered(world: &World) {
 }
 
 #[test]
-fn a_rotated_secret_is_handed_over_once_and_the_table_comes_back() {
+fn a_rotated_secret_is_sent_once_and_the_table_recovers() {
     let mut world = world(ROTATED, &enforce(), NEW, Faults::default());
     run(&mut world, 60);
     assert_eq!(patches(&world), 1);
@@ -126,7 +126,7 @@ fn a_rotated_secret_is_handed_over_once_and_the_table_comes_back() {
 }
 
 #[test]
-fn the_same_content_is_never_handed_over_twice() {
+fn the_same_content_is_never_sent_twice() {
     let mut world = world(ROTATED, &enforce(), OLD, Faults::default());
     run(&mut world, 30);
     assert_eq!(patches(&world), 1, "an unknown baseline counts as changed");
@@ -174,7 +174,7 @@ fn credentials_that_posthog_takes_and_the_source_rejects_are_not_repeated() {
 }
 
 #[test]
-fn a_table_that_nobody_saw_posthog_switch_off_stays_off() {
+fn a_table_that_was_not_seen_to_be_switched_off_stays_off() {
     let scenario = "
 sources:
   - type: Postgres
@@ -211,7 +211,7 @@ fn a_table_that_is_still_on_is_only_reloaded() {
 }
 
 #[test]
-fn while_the_source_works_nothing_is_handed_over() {
+fn while_the_source_works_nothing_is_sent() {
     let scenario = "sources: [{type: Postgres, prefix: prod, schemas: [{name: a, last_synced_ago: 10m, frequency: 6hour}]}]";
     let mut world = world(scenario, &enforce(), NEW, Faults::default());
     run(&mut world, 60);
@@ -222,7 +222,7 @@ fn while_the_source_works_nothing_is_handed_over() {
 }
 
 #[test]
-fn observe_suspend_and_off_say_what_they_would_hand_over_and_send_nothing() {
+fn observe_suspend_and_off_say_what_they_would_send_and_send_nothing() {
     for (spec, says) in [
         ("mode: Observe", "spec.mode is Observe"),
         ("mode: Enforce, suspend: true", "spec.suspend is true"),
@@ -254,9 +254,9 @@ fn observe_suspend_and_off_say_what_they_would_hand_over_and_send_nothing() {
 }
 
 #[test]
-fn only_the_owner_of_the_source_hands_over() {
+fn only_the_owner_of_the_source_sends_credentials() {
     let mut world = world(ROTATED, &enforce(), NEW, Faults::default());
-    world.cluster.set_rivals(vec![older()]);
+    world.cluster.set_other_policies(vec![older()]);
     run(&mut world, 60);
     assert_eq!(patches(&world), 0);
     let said = next_actions(&world);
@@ -438,22 +438,24 @@ fn nothing_is_given_on_reads_that_have_become_stale() {
 
 /// The watch delivers it after the reconcile has decided.
 #[test]
-fn nothing_is_given_to_a_source_on_which_another_policy_has_begun_meanwhile() {
+fn nothing_is_sent_to_a_source_on_which_another_policy_has_started_to_act() {
     let mut world = world(ROTATED, &enforce(), NEW, Faults::default());
     let id = world.simulator.lock().unwrap().source_id("prod").unwrap();
-    let begun = Rival {
+    let started = OtherPolicy {
         in_flight: vec![(id, None)],
         ..younger()
     };
     while patches(&world) == 0 && !said_owner(&world) {
         assert!(world.now() < start() + SignedDuration::from_hours(1));
-        world.cluster.set_rivals(Vec::new());
-        world.cluster.set_rivals_after_a_look(vec![begun.clone()]);
-        let wait = world.pass();
+        world.cluster.set_other_policies(Vec::new());
+        world
+            .cluster
+            .set_other_policies_after_a_read(vec![started.clone()]);
+        let wait = world.reconcile();
         world.simulator.lock().unwrap().advance(wait);
     }
     assert_eq!(patches(&world), 0);
-    world.cluster.set_rivals(Vec::new());
+    world.cluster.set_other_policies(Vec::new());
     run(&mut world, 30);
     assert_eq!(patches(&world), 1);
 }
@@ -479,12 +481,12 @@ fn play(plan: &[(usize, Fault)]) -> Vec<String> {
     assert!(effects(&world, EffectKind::Enabled) <= 1, "{plan:?}");
     assert!(changed <= 1, "{plan:?}");
     let status = world.status();
-    let well = status.findings.is_empty() && status.incidents.is_empty();
+    let healthy = status.findings.is_empty() && status.incidents.is_empty();
     // A call that never arrived is not sent again, and an unseen change is not touched; both are reported.
     let said = next_actions(&world);
     let asks = status.proposals.iter().any(Proposal::is_open);
     assert!(
-        well || asks || said.contains("nobody") || status.incidents.len() == 1,
+        healthy || asks || said.contains("nobody") || status.incidents.len() == 1,
         "{plan:?} ends with {status:#?}"
     );
     world.faults.effects()
@@ -538,7 +540,7 @@ fn a_webhook_that_is_not_there_is_registered_once() {
 }
 
 #[test]
-fn a_registration_that_fails_with_200_is_told_and_not_repeated_until_something_changes() {
+fn a_registration_that_fails_with_200_is_reported_and_not_repeated_until_something_changes() {
     let scenario = STRIPE.replace(
         "    schemas:",
         "    probe_error: The key lacks the permission to make webhooks\n    schemas:",
@@ -561,7 +563,7 @@ fn a_registration_that_fails_with_200_is_told_and_not_repeated_until_something_c
 }
 
 #[test]
-fn a_webhook_of_which_the_vendor_is_not_known_is_left_alone() {
+fn a_webhook_whose_vendor_side_is_unknown_is_not_touched() {
     for state in [
         "exists: true",
         "exists: true, external_status: {exists: false, error: 'no permission to read'}",

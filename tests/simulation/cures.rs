@@ -99,8 +99,7 @@ fn a_slot_that_was_just_lost_is_left_to_posthog_for_two_intervals() {
 }
 
 #[test]
-fn a_slot_that_is_gone_under_tables_that_say_completed_is_an_error_at_once_and_nothing_is_reloaded()
-{
+fn a_missing_slot_under_tables_that_say_completed_is_an_error_at_once_and_nothing_is_reloaded() {
     for cdc in [
         "{slot_exists: false, schedule_paused: true}",
         "{slot_exists: false}",
@@ -122,7 +121,7 @@ fn a_slot_that_is_gone_under_tables_that_say_completed_is_an_error_at_once_and_n
 }
 
 #[test]
-fn tables_that_fail_because_capture_stands_still_are_not_reloaded_one_by_one() {
+fn tables_that_fail_because_capture_has_stopped_are_not_reloaded_one_by_one() {
     for text in [
         "The replication slot no longer exists on the source database. Use Repair CDC.",
         "server closed the connection unexpectedly",
@@ -137,7 +136,7 @@ fn tables_that_fail_because_capture_stands_still_are_not_reloaded_one_by_one() {
 }
 
 #[test]
-fn a_table_that_is_not_captured_is_reloaded_though_capture_of_its_source_stands_still() {
+fn a_table_that_is_not_captured_is_reloaded_though_capture_of_its_source_has_stopped() {
     let mut scenario = captured("{slot_exists: false, schedule_paused: true}", OLD, "");
     let plain = ", {name: c, status: Failed, frequency: 30day, last_synced_ago: 9h, last_run_ago: 2h, \
                  latest_error: 'server closed the connection unexpectedly', rows: 1}]}]";
@@ -150,7 +149,7 @@ fn a_table_that_is_not_captured_is_reloaded_though_capture_of_its_source_stands_
 const CDC_PASSWORD: &str = "Could not authenticate with the source database. Check the configured username and password, then re-enable change data capture.";
 
 #[test]
-fn a_password_that_was_mended_leaves_a_schedule_to_resume_and_nothing_to_rotate() {
+fn a_fixed_password_leaves_a_schedule_to_resume_and_nothing_to_rotate() {
     let table = format!(", status: Failed, last_run_ago: 3h, latest_error: '{CDC_PASSWORD}'");
     let world = world(&captured("{schedule_paused: true}", OLD, &table), 3 * 60);
     let finding = only(&world);
@@ -167,7 +166,7 @@ fn a_password_that_was_mended_leaves_a_schedule_to_resume_and_nothing_to_rotate(
 }
 
 #[test]
-fn a_password_that_breaks_after_posthog_was_asked_is_what_the_tables_say() {
+fn a_password_that_breaks_after_the_probe_is_known_from_the_tables() {
     let mut world = world(&captured("{}", "20m", ""), 10);
     assert!(world.status().findings.is_empty());
     cdc(&world, |cdc| {
@@ -192,7 +191,7 @@ fn a_password_that_breaks_after_posthog_was_asked_is_what_the_tables_say() {
 }
 
 #[test]
-fn a_database_that_lets_nobody_in_is_one_finding_however_its_tables_are_painted() {
+fn a_database_that_refuses_all_connections_is_one_finding_for_any_status_of_its_tables() {
     let refused = "{unreachable: 'password authentication failed for user \"posthog\"'}";
     for table in [
         String::new(),
@@ -306,17 +305,17 @@ fn a_repair_that_the_database_refuses_has_reset_the_tables_and_says_so() {
         "{}",
         done.message
     );
-    let armed = |world: &World| {
+    let pending = |world: &World| {
         let states = world.status().state.schemas;
         states
             .iter()
-            .filter(|state| state.poisoned.is_some())
+            .filter(|state| state.reset_pending_since.is_some())
             .count()
     };
-    assert_eq!(armed(&world), 2);
+    assert_eq!(pending(&world), 2);
     world.restart();
     run(&mut world, 12 * 60);
-    assert_eq!((armed(&world), world.count("repair_cdc")), (2, 1));
+    assert_eq!((pending(&world), world.count("repair_cdc")), (2, 1));
     assert_eq!(world.count("reload"), 0);
 }
 
@@ -343,7 +342,11 @@ fn a_repair_that_was_not_needed_any_more_has_changed_nothing() {
     run(&mut world, 30);
     assert_eq!(by_id(&world, &approved.id).phase, Phase::Failed);
     let states = world.status().state.schemas;
-    assert!(states.iter().all(|state| state.poisoned.is_none()));
+    assert!(
+        states
+            .iter()
+            .all(|state| state.reset_pending_since.is_none())
+    );
     assert_eq!(
         simulator(&world, |posthog| posthog
             .effects_of(EffectKind::ResetArmed)
@@ -372,7 +375,7 @@ fn source(extra: &str, tables: &[String]) -> String {
 const STALE: &str = "{name: stale, frequency: 1hour, last_synced_ago: 80h, rows: 9}";
 
 #[test]
-fn a_stale_table_beside_tables_that_are_turned_away_is_part_of_the_same_finding() {
+fn a_stale_table_beside_refused_tables_is_part_of_the_same_finding() {
     let tables = [
         failed("a", "2h", WRONG_PASSWORD),
         failed("b", "3h", WRONG_PASSWORD),
@@ -400,7 +403,7 @@ fn a_stale_table_is_reloaded_where_a_sibling_still_works() {
 }
 
 #[test]
-fn a_passing_error_of_before_the_source_turned_its_tables_away_is_no_reason_to_reload() {
+fn a_transient_error_from_before_the_source_refused_its_tables_is_no_reason_to_reload() {
     let passing = "server closed the connection unexpectedly";
     let tables = [
         failed("a", "2h", WRONG_PASSWORD),
@@ -508,7 +511,7 @@ fn tables_that_fail_alike_at_the_same_time_are_not_wiped() {
 }
 
 #[test]
-fn what_is_not_certain_or_speaks_of_the_connection_is_not_wiped() {
+fn what_is_not_certain_or_is_about_the_connection_is_not_wiped() {
     for text in [
         "This column started receiving values that do not fit the type stored from earlier syncs.",
         "Could not decrypt the connection settings: column type changed",

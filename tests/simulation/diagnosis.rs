@@ -111,7 +111,7 @@ fn a_schedule_that_silently_stopped_is_a_warning_and_then_an_error() {
 }
 
 #[test]
-fn an_absolute_age_counts_whatever_the_interval() {
+fn an_absolute_age_applies_to_any_interval() {
     let scenario = "sources: [{schemas: [{name: a, frequency: 7day, last_synced_ago: 30h}]}]";
     let status = of(scenario, "interval: 5m, health: {freshness: {maxAge: 26h}}");
     assert_eq!(found(&status), [("a", RootCause::Stale, Severity::Error)]);
@@ -252,7 +252,7 @@ pub fn sources_failing(times: &[&str], healthy: usize) -> String {
 }
 
 #[test]
-fn sources_that_turned_bad_at_different_times_are_no_outage() {
+fn sources_that_failed_at_different_times_are_no_outage() {
     let status = of(&sources_failing(&["2h", "3h", "4h", "5h"], 0), OBSERVE);
     assert_eq!(status.findings.len(), 4);
     assert!(
@@ -276,7 +276,7 @@ fn a_minority_of_sources_is_no_outage() {
 }
 
 #[test]
-fn most_sources_within_minutes_are_an_outage_and_nobody_is_told_to_rotate_a_password() {
+fn most_sources_within_minutes_are_an_outage_and_no_advice_says_to_rotate_a_password() {
     let status = of(&sources_failing(&["120m", "123m", "127m"], 2), OBSERVE);
     let finding = only(&status);
     assert_eq!(
@@ -384,7 +384,7 @@ fn a_healthy_table_that_a_person_switches_off_is_information_for_a_day() {
 // --- Billing, by status only --------------------------------------------------------------------------------------
 
 #[test]
-fn billing_is_told_by_status_and_never_by_text() {
+fn billing_is_known_by_status_and_never_by_text() {
     let stale_text = "relation \"old\" does not exist";
     let billing = "Your account will hit your Data Warehouse billing limits syncing t with 9 rows";
     let status = watched(&format!(
@@ -410,7 +410,7 @@ fn billing_is_told_by_status_and_never_by_text() {
 }
 
 #[test]
-fn who_is_limited_by_billing_is_told_which_tables_cost_the_most() {
+fn a_billing_limit_names_the_tables_that_cost_the_most() {
     let status = watched(
         "{name: limited, status: BillingLimitReached, last_synced_ago: 9h}, \
          {name: big, sync_type: full_refresh, frequency: 24hour, last_synced_ago: 1h, rows: 9000}, \
@@ -465,7 +465,7 @@ fn a_webhook_switched_off_at_the_vendor_shows_behind_a_green_status() {
 }
 
 #[test]
-fn webhooks_are_asked_for_once_an_hour_and_only_where_a_table_uses_one() {
+fn webhooks_are_probed_once_an_hour_and_only_where_a_table_uses_one() {
     let scenario = "sources: [{type: Stripe, webhook: {supports_webhooks: true, exists: true}, schemas: [{name: Charge, sync_type: webhook, frequency: 30day, last_synced_ago: 1h}]}, \
         {type: Stripe, webhook: {supports_webhooks: true, exists: false}, schemas: [{name: Other, frequency: 30day, last_synced_ago: 1h}]}]";
     let mut world = World::new(scenario, OBSERVE, Faults::default());
@@ -509,7 +509,7 @@ fn a_table_that_leaves_the_list_is_unknown_then_not_visible_then_forgotten() {
 }
 
 #[test]
-fn a_table_that_comes_back_is_as_if_it_had_never_been_away() {
+fn a_table_that_is_listed_again_is_as_if_it_had_always_been() {
     let scenario =
         "sources: [{schemas: [{name: a, last_synced_ago: 1h}, {name: b, last_synced_ago: 1h}]}]";
     let mut world = World::new(scenario, OBSERVE, Faults::default());
@@ -527,7 +527,7 @@ fn a_table_that_comes_back_is_as_if_it_had_never_been_away() {
 pub const GONE: &str = "Something this sync depends on (a table, column, or other object) no longer exists in your source database. Check the source and re-enable the sync.";
 
 #[test]
-fn a_missing_table_and_a_missing_column_are_told_apart_by_asking_the_source() {
+fn a_missing_table_and_a_missing_column_are_distinguished_by_reading_the_source() {
     let tables = |extra: &str| {
         format!(
             "{}, {{name: z, last_synced_ago: 1h}}",
@@ -555,7 +555,7 @@ fn a_missing_table_and_a_missing_column_are_told_apart_by_asking_the_source() {
 }
 
 #[test]
-fn a_source_is_asked_about_a_failure_once() {
+fn a_source_is_read_once_for_a_failure() {
     let scenario = format!(
         "sources: [{{schemas: [{}, {{name: z, frequency: 30day, last_synced_ago: 1h}}]}}]",
         failed("a", "2h", GONE)
@@ -589,7 +589,7 @@ fn a_key_that_may_not_write_leaves_the_question_open_and_says_so() {
 }
 
 #[test]
-fn a_structured_signal_is_worth_more_than_a_text_that_nobody_knows() {
+fn a_structured_signal_outranks_an_unknown_text() {
     let status = watched(&format!(
         "{}, {{name: z, last_synced_ago: 1h}}",
         failed("a", "2h", "Gremlins in the warehouse").replace(
@@ -617,7 +617,7 @@ pub fn cdc(cdc: &str, table: &str) -> WarehouseSyncPolicyStatus {
 pub const SYNCED: &str = "last_synced_ago: 30m";
 
 #[test]
-fn a_slot_that_keeps_up_and_a_database_that_cannot_be_asked_are_no_trouble() {
+fn a_slot_that_keeps_up_and_a_database_that_cannot_be_read_are_no_problem() {
     is_quiet(&cdc("{enabled: true, lag_bytes: 1000000}", SYNCED));
     is_quiet(&cdc("{enabled: true, unreachable: 'timed out'}", SYNCED));
     is_quiet(&cdc(
@@ -693,7 +693,7 @@ fn a_lost_slot_is_a_warning_for_two_intervals_and_then_an_error() {
 }
 
 #[test]
-fn a_table_that_says_that_its_slot_is_gone_is_believed_at_once() {
+fn a_table_that_says_that_its_slot_is_missing_is_trusted_at_once() {
     let status = cdc(
         "{enabled: true, slot_exists: false}",
         "last_synced_ago: 9h, status: Failed, last_run_ago: 2h, latest_error: 'The replication slot no longer exists on the source database. Use Repair CDC.'",
@@ -720,7 +720,7 @@ pub fn data(data: &str) -> String {
 }
 
 #[test]
-fn data_that_holds_says_nothing_and_is_looked_at_once_for_each_sync() {
+fn data_that_passes_is_not_reported_and_is_checked_once_for_each_sync() {
     let mut world = World::new(
         &data("{newest: {column: at, behind_sync: 10m}}"),
         CHECKS,
@@ -736,7 +736,7 @@ fn data_that_holds_says_nothing_and_is_looked_at_once_for_each_sync() {
 }
 
 #[test]
-fn duplicate_keys_and_old_rows_are_told_with_counts_and_times() {
+fn duplicate_keys_and_old_rows_are_reported_with_counts_and_times() {
     let status = of(
         &data(
             "{duplicates: {columns: [id], groups: 3, extra_rows: 4}, newest: {column: at, at_ago: 50h}}",
@@ -802,7 +802,7 @@ fn a_check_that_names_no_table_is_a_warning() {
 // --- Again and again ------------------------------------------------------------------------------------------------
 
 #[test]
-fn a_table_that_fails_at_every_run_is_told_although_each_failure_is_young() {
+fn a_table_that_fails_at_every_run_is_reported_although_each_failure_is_young() {
     let scenario = "schedule: true\nsources: [{schemas: [{name: a, frequency: 5min, last_synced_ago: 1m, then: {fails: {after: 2m, rows: 0, error: 'relation \"a\" does not exist'}}}]}]";
     let mut world = World::new(scenario, "interval: 1m", Faults::default());
     world.run_for(SignedDuration::from_mins(40));
@@ -837,7 +837,7 @@ fn one_failure_is_forgotten_when_the_next_run_begins() {
 // --- Odds and ends ------------------------------------------------------------------------------------------------
 
 #[test]
-fn tables_that_nobody_set_up_are_one_line_of_information() {
+fn tables_that_were_never_set_up_are_one_line_of_information() {
     let status = watched(
         "{name: a, last_synced_ago: 1h}, {name: b, should_sync: false, sync_type: null}, {name: c, should_sync: false, sync_type: null}",
     );

@@ -78,7 +78,7 @@ fn each_error_text_is_read_once_in_a_poll() {
         simulator(&world, |posthog| {
             posthog.advance(SignedDuration::from_mins(5));
         });
-        world.pass();
+        world.reconcile();
         assert_eq!(world.texts_read(), 3);
     }
 }
@@ -163,7 +163,7 @@ fn a_stale_table_stays_stale_while_its_runs_cannot_be_read() {
 }
 
 #[test]
-fn what_may_have_happened_since_the_last_look_is_not_held_against_a_table() {
+fn what_may_have_happened_since_the_last_read_is_no_evidence_against_a_table() {
     // Its last run ended 11 h ago, which is within two intervals. Once they are over, its runs are read again before it is called stale.
     let scenario = "sources: [{schemas: [{name: a, frequency: 6hour, last_synced_ago: 50h, jobs: [{started_ago: 11h, took: 1m, status: Completed, rows: 0}]}]}]";
     let mut world = world(scenario, OBSERVE);
@@ -310,7 +310,7 @@ fn a_lost_slot_does_not_get_more_time_by_a_restart() {
 // --- What costs something is asked only with reason -----------------------------------------------------------------
 
 #[test]
-fn a_table_that_nobody_schedules_is_never_stale() {
+fn a_table_without_a_schedule_is_never_stale() {
     let max_age = "interval: 5m, health: {freshness: {maxAge: 26h}}";
     is_quiet(&of(
         "sources: [{schemas: [{name: a, frequency: 6hour, raw: {sync_frequency: never}, last_synced_ago: 90d}]}, \
@@ -320,7 +320,7 @@ fn a_table_that_nobody_schedules_is_never_stale() {
 }
 
 #[test]
-fn change_data_capture_that_no_table_uses_is_not_asked_about() {
+fn change_data_capture_that_no_table_uses_is_not_probed() {
     let world = world(
         &format!(
             "sources: [{{type: Postgres, prefix: prod, cdc: {{slot_exists: false}}, schemas: [{{name: t, sync_type: cdc, should_sync: false, status: Failed, latest_error: x, {SYNCED}}}]}}]"
@@ -390,7 +390,7 @@ fn queries_keep_to_the_share_of_120_an_hour() {
 
 /// PostHog does not say how long to wait where too many queries run at once.
 #[test]
-fn a_query_refused_without_a_time_is_asked_again_after_a_minute_and_not_before() {
+fn a_query_refused_without_a_time_is_repeated_after_a_minute_and_not_before() {
     let mut world = World::new(&data("{}"), CHECKS, Faults::default());
     let kind = FaultKind::Status {
         status: 429,
@@ -435,7 +435,7 @@ fn a_source_that_is_missing_from_one_list_does_not_make_a_check_of_its_data_wron
 }
 
 #[test]
-fn a_scope_that_was_missing_is_asked_for_again() {
+fn a_missing_scope_is_checked_again() {
     let scenario = format!(
         "keys: [{{token: phx_demo, scopes: ['external_data_source:read']}}]\nsources: [{{schemas: [{}, {{name: z, frequency: 30day, last_synced_ago: 1h}}]}}]",
         failed("a", "2h", GONE)

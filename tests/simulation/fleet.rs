@@ -15,13 +15,13 @@ use warehouse_sync_operator::{
         policy::{CredentialUse, SecretKeyRef},
         validated::{PolicyRef, Project},
     },
-    controller::{Reconciler, told::told},
+    controller::{Reconciler, for_others::for_others},
     decide::approval,
     execute::Ledger,
-    observe::{ApprovalGuard, Observer, Rival},
+    observe::{ApprovalGuard, Observer, OtherPolicy},
     posthog::{ApiKey, client, guard::HostList, quota::Share},
     report::{
-        Kubernetes, KubernetesError, Metrics, Story,
+        DecisionLog, Kubernetes, KubernetesError, Metrics,
         events::Notice,
         kubernetes::SecretError,
         notifications::{Outbox, channel::SecretValue},
@@ -102,8 +102,8 @@ impl Fleet {
                 return;
             }
             self.simulator.lock().unwrap().set_now(due);
-            let pass = self.reconciler.reconcile(&at).now_or_never();
-            let done = pass.expect("nothing waits here").unwrap();
+            let reconciled = self.reconciler.reconcile(&at).now_or_never();
+            let done = reconciled.expect("nothing waits here").unwrap();
             // Never at once again: a reconcile that takes no time would be repeated forever.
             let wait = done.again_in.unwrap().max(SignedDuration::from_secs(1));
             self.due.insert(at, due + wait);
@@ -144,7 +144,7 @@ fn reconciler(
         ledger: Ledger::default(),
         leads: Arc::new(|_| Some(far())),
         metrics: Metrics::default(),
-        story: Story::default(),
+        decision_log: DecisionLog::default(),
         seed: Arc::new(|| Some([7; 32])),
         clock,
     }
@@ -189,7 +189,7 @@ impl Kubernetes for Policies {
         panic!("no policy here tells anybody")
     }
 
-    fn rivals(&self, at: &PolicyRef, project: &Project) -> Vec<Arc<Rival>> {
+    fn other_policies(&self, at: &PolicyRef, project: &Project) -> Vec<Arc<OtherPolicy>> {
         let objects = self.all.values().map(Cluster::object).map(|mut object| {
             if self.lag {
                 object.status = None;
@@ -197,9 +197,9 @@ impl Kubernetes for Policies {
             object
         });
         objects
-            .filter_map(|object| told(&object))
-            .filter(|(theirs, rival)| theirs == project && rival.at != *at)
-            .map(|(_, rival)| rival)
+            .filter_map(|object| for_others(&object))
+            .filter(|(theirs, other_policy)| theirs == project && other_policy.at != *at)
+            .map(|(_, other_policy)| other_policy)
             .collect()
     }
 

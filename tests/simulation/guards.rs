@@ -9,12 +9,12 @@ use warehouse_sync_operator::{
         status::{Incident, MAX_INCIDENTS, RootCause, Step},
         window::{WindowKind, WindowSpec},
     },
-    observe::Rival,
+    observe::OtherPolicy,
 };
 
 use crate::{
     faults::Faults,
-    rivals::{older, younger},
+    other_policies::{older, younger},
     world::{World, start},
 };
 
@@ -125,18 +125,18 @@ fn write_spec(policy: &mut WarehouseSyncPolicy, holds: impl Fn(Guard) -> bool) {
 }
 
 /// The other policies on the project while these guards hold.
-fn rivals(holds: impl Fn(Guard) -> bool) -> Vec<Rival> {
-    let mut rivals = Vec::new();
+fn other_policies(holds: impl Fn(Guard) -> bool) -> Vec<OtherPolicy> {
+    let mut other_policies = Vec::new();
     if holds(Guard::Ownership) {
-        rivals.push(older());
+        other_policies.push(older());
     }
     if holds(Guard::OperatorsCap) {
-        rivals.push(Rival {
+        other_policies.push(OtherPolicy {
             sends: vec![start(); 60],
             ..younger()
         });
     }
-    rivals
+    other_policies
 }
 
 fn incident(world: &World, schema_id: &str, cause: RootCause, step: Step) -> Incident {
@@ -215,7 +215,7 @@ fn arrange(world: &mut World, lifted: &[Guard], holding: &[Guard]) {
             annotations.insert(key, "now".to_owned());
         }
     });
-    world.cluster.set_rivals(rivals(holds));
+    world.cluster.set_other_policies(other_policies(holds));
     let mut scopes = vec!["external_data_source:read".to_owned()];
     if !holds(Guard::WriteScope) {
         scopes.push("external_data_source:write".to_owned());
@@ -266,7 +266,7 @@ fn is_held(world: &mut World, by: &[Guard], of: &[Guard]) {
 }
 
 /// Nothing holds it any more.
-fn goes_on(world: &mut World, of: &[Guard]) {
+fn continues(world: &mut World, of: &[Guard]) {
     world.run_for(SignedDuration::from_mins(4));
     assert_eq!(reloads(world), 1, "{of:?}: {:#?}", world.status());
 }
@@ -274,7 +274,7 @@ fn goes_on(world: &mut World, of: &[Guard]) {
 #[test]
 fn without_a_guard_the_table_is_reloaded() {
     let mut world = world(&[]);
-    goes_on(&mut world, &[]);
+    continues(&mut world, &[]);
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn each_guard_holds_alone_across_a_restart_and_is_named_until_it_is_lifted() {
         arrange(&mut world, &[], &[guard]);
         is_held(&mut world, &[guard], &[guard]);
         arrange(&mut world, &[guard], &[]);
-        goes_on(&mut world, &[guard]);
+        continues(&mut world, &[guard]);
     }
 }
 
@@ -305,7 +305,7 @@ fn each_pair_holds_and_lifting_one_leaves_the_other() {
                 arrange(&mut world, &[lifted], &[left]);
                 is_held(&mut world, &[left], &pair);
                 arrange(&mut world, &[lifted, left], &[]);
-                goes_on(&mut world, &pair);
+                continues(&mut world, &pair);
             }
         }
     }
@@ -313,7 +313,7 @@ fn each_pair_holds_and_lifting_one_leaves_the_other() {
 
 /// One that fails again within `healthyFor` keeps its count.
 #[test]
-fn a_table_that_flaps_does_not_begin_to_count_anew() {
+fn a_table_that_flaps_does_not_restart_its_count() {
     let passing = "server closed the connection unexpectedly";
     let flaps = format!("{{fails: {{after: 1m, rows: 0, error: '{passing}'}}}}");
     let scenario = format!(

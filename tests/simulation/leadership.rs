@@ -157,9 +157,9 @@ impl Model {
                 self.strays.push(write);
                 Stage::Idle
             }
-            Stage::Writing(begun, write) => Stage::Written(begun, self.land(write)),
-            Stage::Written(begun, true) if !lost => {
-                candidate.wrote(begun);
+            Stage::Writing(started, write) => Stage::Written(started, self.land(write)),
+            Stage::Written(started, true) if !lost => {
+                candidate.wrote(started);
                 Stage::Idle
             }
             Stage::Written(..) => Stage::Idle,
@@ -232,15 +232,15 @@ impl Model {
 
     /// How long a process that is alone and hears everything takes to lead.
     fn time_to_lead(&mut self, process: usize) -> Duration {
-        let begun = self.time;
+        let started = self.time;
         while !self.leads(process, Duration::ZERO) {
             self.step(process, false);
             if matches!(self.processes[process].stage, Stage::Idle) {
                 self.time += self.processes[process].candidate.pause(self.now(process));
             }
-            assert!(self.time < begun + 2 * Times::PRODUCTION.lease);
+            assert!(self.time < started + 2 * Times::PRODUCTION.lease);
         }
-        self.time.saturating_sub(begun)
+        self.time.saturating_sub(started)
     }
 }
 
@@ -299,7 +299,7 @@ fn a_process_that_does_not_lead_writes_nothing_and_sends_nothing() {
     let mut world = World::new(STUCK, ENFORCE, Faults::default());
     for _ in 0..100 {
         world.faults.run_out();
-        world.pass_of_leader();
+        world.reconcile_as_leader();
         world
             .simulator
             .lock()

@@ -17,7 +17,7 @@ use warehouse_sync_operator::{
         proposal::ProposedAction,
         status::{RootCause, SchemaCounts, Step, Summary},
     },
-    controller::{approval_guard::GuardError, obstacle, released::Use},
+    controller::{approval_guard::GuardError, obstacle, secret_use::Use},
     decide::{Guard, proposal::cost},
     diagnose::{Cause, Diagnosis, Judged, Verdict},
     observe::{ApprovalGuard, WriteScope},
@@ -386,11 +386,11 @@ fn events() -> Vec<String> {
         }
     }
     for fate in fates {
-        let handed = json!({"hmac": "x", "at": NOW, "fate": fate, "detail": "HTTP 200"});
+        let sent_input = json!({"hmac": "x", "at": NOW, "fate": fate, "detail": "HTTP 200"});
         for part in ["credentials", "webhook", "webhookInputs"] {
             changes.push((
                 nothing(),
-                json!({"state": {"sources": [{"id": "s1", part: handed.clone()}]}}),
+                json!({"state": {"sources": [{"id": "s1", part: sent_input.clone()}]}}),
             ));
         }
     }

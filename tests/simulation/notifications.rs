@@ -55,7 +55,7 @@ fn run(world: &mut World, inbox: &mut Inbox, time: SignedDuration, died_once: &m
         world.run_for(SignedDuration::from_secs(1));
         let mut dies = |_: &Due| !std::mem::replace(died_once, true);
         if post(world, inbox, |_| ReceiverAnswer::Accepted, &mut dies) {
-            world.pass();
+            world.reconcile();
         }
     }
 }
@@ -78,20 +78,20 @@ fn recovers_late() -> String {
     format!("schedule: true\n{late}")
 }
 
-fn told(inbox: &Inbox) -> Vec<Occasion> {
-    let mut told: Vec<_> = inbox.values().map(|(on, _)| *on).collect();
-    told.sort_unstable();
-    told
+fn notified(inbox: &Inbox) -> Vec<Occasion> {
+    let mut notified: Vec<_> = inbox.values().map(|(on, _)| *on).collect();
+    notified.sort_unstable();
+    notified
 }
 
 const LONG: SignedDuration = SignedDuration::from_hours(20);
 
 #[test]
-fn an_escalation_and_its_end_are_told_once_each_and_then_nothing_is_written() {
+fn an_escalation_and_its_end_are_notified_once_each_and_then_nothing_is_written() {
     let (mut world, mut inbox) = (world(&recovers_late(), &[]), Inbox::new());
     run(&mut world, &mut inbox, LONG, &mut true);
     let both = [Occasion::Escalated, Occasion::Recovered];
-    assert_eq!(told(&inbox), both, "{:#?}", world.status());
+    assert_eq!(notified(&inbox), both, "{:#?}", world.status());
     assert!(inbox.values().all(|(_, times)| *times == 1), "{inbox:?}");
     assert!(world.status().state.announced.is_empty());
     let before = world.cluster.version();
@@ -102,7 +102,7 @@ fn an_escalation_and_its_end_are_told_once_each_and_then_nothing_is_written() {
 }
 
 #[test]
-fn a_receiver_that_is_away_for_long_hears_only_of_what_still_stands_and_slows_nothing_down() {
+fn a_receiver_that_is_down_for_long_gets_only_what_is_still_open_and_slows_nothing_down() {
     let (mut world, mut inbox) = (world(JOB_SURVIVES, &[]), Inbox::new());
     let refused = |_: &Due| ReceiverAnswer::NotAccepted {
         why: "HTTP 503".to_owned(),
@@ -136,7 +136,7 @@ fn a_receiver_that_is_away_for_long_hears_only_of_what_still_stands_and_slows_no
         SignedDuration::from_hours(1),
         &mut true,
     );
-    assert_eq!(told(&inbox), [Occasion::Escalated]);
+    assert_eq!(notified(&inbox), [Occasion::Escalated]);
     let status = world.status();
     assert_eq!(status.condition("Notifying").unwrap().status, "True");
     assert_eq!(failed(&world), 1);
@@ -148,14 +148,17 @@ fn no_fault_at_any_effect_loses_a_message_or_gives_it_another_id() {
         let (mut world, mut inbox) = (world(JOB_SURVIVES, plan), Inbox::new());
         let time = SignedDuration::from_hours(3);
         run(&mut world, &mut inbox, time, &mut !dies);
-        assert_eq!(told(&inbox), [Occasion::Escalated], "{plan:?}");
+        assert_eq!(notified(&inbox), [Occasion::Escalated], "{plan:?}");
         // Once more for each death between a message and the note that it was taken.
         let times = inbox.values().next().unwrap().1;
         let most = 1 + plan.len() + usize::from(dies);
-        assert!(times <= most, "{plan:?}, dies {dies}: told {times} times");
+        assert!(
+            times <= most,
+            "{plan:?}, dies {dies}: notified {times} times"
+        );
         let rows = world.status().state.announced.announcements;
-        let all_told = |row: &Announcement| row.owed.is_empty() && row.told.len() == 1;
-        assert!(rows.iter().all(all_told), "{plan:?}: {rows:#?}");
+        let all_notified = |row: &Announcement| row.owed.is_empty() && row.notified.len() == 1;
+        assert!(rows.iter().all(all_notified), "{plan:?}: {rows:#?}");
         world.faults.effects().len()
     };
     let effects = play(&[], false);
@@ -168,11 +171,11 @@ fn no_fault_at_any_effect_loses_a_message_or_gives_it_another_id() {
 }
 
 #[test]
-fn a_receiver_that_cannot_be_told_is_named_with_the_command_that_mends_it() {
+fn an_unreachable_receiver_is_named_with_the_command_that_fixes_it() {
     let spec = format!("{NOTIFIED}, health: {{stuck: {{after: 1h, noProgressFor: 1h}}}}");
     let mut world = World::new(JOB_SURVIVES, &spec, Faults::default());
     let says = |world: &mut World, text: &str| {
-        world.pass();
+        world.reconcile();
         let status = world.status();
         let saying = status.condition("Notifying").unwrap();
         assert!(saying.message.contains(text), "{saying:?}");

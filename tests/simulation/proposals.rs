@@ -9,10 +9,10 @@ use warehouse_sync_operator::{
         proposal::{LosesData, Phase, Proposal, ProposedAction, ProposedCall},
         status::Finding,
     },
-    observe::Rival,
+    observe::OtherPolicy,
 };
 
-use crate::{faults::Faults, rivals::rival, world::World};
+use crate::{faults::Faults, other_policies::other_policy, world::World};
 
 const ENFORCE: &str = "mode: Enforce, interval: 5m";
 
@@ -243,7 +243,7 @@ fn missing_tables_of_one_source_lead_to_one_proposal() {
 }
 
 #[test]
-fn what_does_not_fit_any_more_is_imported_anew_at_the_cost_of_its_rows() {
+fn a_table_that_no_longer_fits_is_reimported_at_the_cost_of_its_rows() {
     let world = world(&failed(WRONG_TYPE, ""), ENFORCE);
     let proposal = only(&world);
     assert!(proposal.id.starts_with("rs-"), "{}", proposal.id);
@@ -254,7 +254,7 @@ fn what_does_not_fit_any_more_is_imported_anew_at_the_cost_of_its_rows() {
 }
 
 #[test]
-fn data_that_breaks_a_check_is_imported_anew_and_a_check_that_holds_again_withdraws_that() {
+fn data_that_fails_a_check_is_reimported_and_a_check_that_passes_again_withdraws_that() {
     let spec = "mode: Enforce, interval: 5m, health: {dataChecks: [{source: {prefix: prod}, schema: t, uniqueKey: [id]}]}";
     let scenario = "keys: [{token: phx_demo, scopes: ['external_data_source:read', 'external_data_source:write', 'query:read']}]\n\
         sources: [{type: Postgres, prefix: prod, schemas: [{name: t, frequency: 30day, last_synced_ago: 50m, rows: 5, \
@@ -276,7 +276,7 @@ fn data_that_breaks_a_check_is_imported_anew_and_a_check_that_holds_again_withdr
 const SLOT_LOST: &str = "sources: [{type: Postgres, prefix: prod, cdc: {enabled: true, slot_exists: false}, schemas: [{name: t, sync_type: cdc, frequency: 1hour, rows: 5, last_synced_ago: 30m}]}]";
 
 #[test]
-fn a_lost_slot_is_waited_for_and_resume_comes_first() {
+fn a_lost_slot_is_waited_for_and_resume_is_first() {
     let mut world = world(
         SLOT_LOST,
         "mode: Enforce, interval: 5m, health: {freshness: {maxAge: 90h}}",
@@ -330,7 +330,7 @@ fn a_steady_poll_and_a_restart_change_nothing() {
 }
 
 #[test]
-fn a_change_of_what_would_be_done_makes_another_proposal() {
+fn a_change_of_the_action_makes_another_proposal() {
     let mut world = world(&drifted(ONE), ENFORCE);
     let first = only(&world);
     change(&world, "a", |schema| {
@@ -382,7 +382,7 @@ fn a_proposal_goes_with_its_finding() {
 }
 
 #[test]
-fn who_gets_no_answer_asks_again_under_another_id() {
+fn an_expired_proposal_is_made_again_under_another_id() {
     let spec = format!("{ENFORCE}, approval: {{expiresAfter: 30m}}");
     let mut world = world(&failed(WRONG_TYPE, ""), &spec);
     let first = only(&world);
@@ -447,18 +447,18 @@ fn observe_off_and_suspend_name_the_action_and_propose_nothing() {
 
 #[test]
 fn only_the_owner_proposes() {
-    let owns = |created: &str, may_act| Rival {
+    let owns = |created: &str, may_act| OtherPolicy {
         may_act,
-        ..rival(created)
+        ..other_policy(created)
     };
-    for (rival, text, proposed) in [
+    for (other_policy, text, proposed) in [
         (owns("2025-01-01T00:00:00Z", true), WRONG_TYPE, false),
         (owns("2025-01-01T00:00:00Z", true), GONE, false),
         (owns("2025-01-01T00:00:00Z", false), WRONG_TYPE, true),
         (owns("2026-06-01T00:00:00Z", true), GONE, true),
     ] {
         let mut world = World::new(&failed(text, ""), ENFORCE, Faults::default());
-        world.cluster.set_rivals(vec![rival]);
+        world.cluster.set_other_policies(vec![other_policy]);
         run(&mut world, 20);
         assert_eq!(
             world.status().proposals.len(),
@@ -471,7 +471,7 @@ fn only_the_owner_proposes() {
 }
 
 #[test]
-fn what_is_not_known_just_now_does_not_withdraw_a_proposal() {
+fn a_temporarily_unknown_state_does_not_withdraw_a_proposal() {
     let mut world = world(&drifted(ONE), ENFORCE);
     let proposal = only(&world);
     // The source does not answer after a restart, and the table is away for a while.

@@ -83,7 +83,7 @@ fn who_polls_rarely_is_not_slowed_and_says_nothing() {
 }
 
 #[test]
-fn a_project_full_of_trouble_is_looked_at_bit_by_bit() {
+fn a_project_full_of_problems_is_probed_bit_by_bit() {
     let tables: Vec<String> = (0..400)
         .map(|n| format!("{{name: t{n}, status: Failed, frequency: 30day, last_synced_ago: 30h, last_run_ago: 2h, latest_error: 'Gremlins {n}'}}"))
         .collect();

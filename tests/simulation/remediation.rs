@@ -62,7 +62,7 @@ fn held(world: &World) -> String {
 // --- A: reload after a transient failure ----------------------------------------------------------------------------
 
 #[test]
-fn a_passing_failure_is_reloaded_once_after_a_pause_and_recovers() {
+fn a_transient_failure_is_reloaded_once_after_a_pause_and_recovers() {
     let mut world = world(&sources(&[failed("a", "1m", PASSING, WORKS)]), ENFORCE);
     run(&mut world, 8);
     assert_eq!(world.count("reload"), 0, "the pause is ten minutes");
@@ -123,7 +123,7 @@ fn observe_suspend_and_off_name_what_they_hold_back_and_send_nothing() {
 }
 
 #[test]
-fn attempts_are_counted_across_restarts_wait_ever_longer_and_end_with_a_person() {
+fn attempts_are_counted_across_restarts_back_off_and_escalate() {
     let mut world = world(&sources(&[failed("a", "1h", PASSING, FAILS)]), ENFORCE);
     run(&mut world, 5);
     assert_eq!(world.count("reload"), 1);
@@ -171,7 +171,7 @@ fn a_table_that_fails_for_another_reason_after_the_reload_is_that_reasons() {
 }
 
 #[test]
-fn a_run_that_posthog_started_itself_meanwhile_is_not_doubled() {
+fn a_run_that_posthog_started_itself_is_not_doubled() {
     let mut world = world(&sources(&[failed("a", "1m", PASSING, WORKS)]), ENFORCE);
     run(&mut world, 8);
     let id = world.schema_id("a");
@@ -251,7 +251,7 @@ fn a_closed_window_holds_the_start_and_not_what_was_started() {
 }
 
 #[test]
-fn the_breaker_lets_one_trial_pass_after_the_cool_down() {
+fn the_breaker_allows_one_trial_after_the_cool_down() {
     let many: Vec<String> = (0..4)
         .map(|n| failed(&format!("t{n}"), "20m", PASSING, FAILS))
         .collect();
@@ -323,7 +323,7 @@ fn the_breaker_counts_the_sources_of_all_policies_on_the_host_and_each_by_its_ow
 }
 
 #[test]
-fn a_person_can_ask_to_begin_anew_once_for_each_token() {
+fn a_person_can_reset_attempts_once_for_each_token() {
     let mut world = world(&sources(&[failed("a", "1h", PASSING, FAILS)]), ENFORCE);
     run(&mut world, 4 * 60);
     assert_eq!(world.count("reload"), 3);
@@ -353,7 +353,7 @@ fn a_token_lets_the_breaker_try_one_at_once() {
 }
 
 #[test]
-fn a_person_can_ask_for_a_poll_once_for_each_token_and_nothing_else_changes() {
+fn a_person_can_request_a_poll_once_for_each_token_and_nothing_else_changes() {
     let mut world = world(
         &sources(&[failed("a", "1h", PASSING, FAILS)]),
         "interval: 12h",
@@ -365,9 +365,9 @@ fn a_person_can_ask_for_a_poll_once_for_each_token_and_nothing_else_changes() {
             .filter(|request| request.path.ends_with("/external_data_sources/"))
             .count()
     };
-    world.pass();
+    world.reconcile();
     // An object that changes for another reason is no reason to poll.
-    world.pass();
+    world.reconcile();
     assert_eq!(polls(&world), 1);
     let before = world.status();
     let ask = |world: &World, token: &str| {
@@ -379,16 +379,16 @@ fn a_person_can_ask_for_a_poll_once_for_each_token_and_nothing_else_changes() {
     };
     for (token, expected) in [("1", 2), ("2", 3), ("2", 3)] {
         ask(&world, token);
-        world.pass();
-        world.pass();
+        world.reconcile();
+        world.reconcile();
         assert_eq!(polls(&world), expected, "{token}");
         let handled = world.status().state.poll_handled;
         assert_eq!(handled.as_deref(), Some(token));
     }
     // A new process has to read the list once for itself.
     world.restart();
-    world.pass();
-    world.pass();
+    world.reconcile();
+    world.reconcile();
     assert_eq!(polls(&world), 4);
     let after = world.status();
     assert_eq!(after.incidents, before.incidents);
@@ -396,12 +396,12 @@ fn a_person_can_ask_for_a_poll_once_for_each_token_and_nothing_else_changes() {
 }
 
 #[test]
-fn a_poll_that_was_asked_for_and_failed_is_made_when_it_can_be() {
+fn a_requested_poll_that_failed_is_made_when_it_can_be() {
     let mut world = world(
         &sources(&[failed("a", "1h", PASSING, FAILS)]),
         "interval: 12h",
     );
-    world.pass();
+    world.reconcile();
     let kind = FaultKind::Status {
         status: 503,
         body: None,
@@ -415,10 +415,10 @@ fn a_poll_that_was_asked_for_and_failed_is_made_when_it_can_be() {
         let key = "reconcile.warehousesync.dev/requestedAt";
         annotations.insert(key.to_owned(), "now".to_owned());
     });
-    let wait = world.pass();
+    let wait = world.reconcile();
     assert_eq!(world.status().state.poll_handled, None);
     simulator(&world, |posthog| posthog.advance(wait));
-    world.pass();
+    world.reconcile();
     assert_eq!(world.status().state.poll_handled.as_deref(), Some("now"));
 }
 
@@ -495,12 +495,12 @@ fn the_first_override_that_matches_a_table_is_its_health() {
     let mut world = world(scenario, spec);
     run(&mut world, 20);
     let status = world.status();
-    let told: Vec<_> = status
+    let reported: Vec<_> = status
         .findings
         .iter()
         .map(|finding| (finding.schema.as_str(), finding.severity))
         .collect();
-    assert_eq!(told, [("public.fast", Severity::Warning)]);
+    assert_eq!(reported, [("public.fast", Severity::Warning)]);
 }
 
 /// One table for each of this many sources, hourly, each of which runs `apart` minutes after the previous one; all work until now.
@@ -589,7 +589,7 @@ fn a_few_sources_that_fail_one_after_the_other_are_no_outage() {
 }
 
 #[test]
-fn attempts_go_on_counting_when_the_cause_changes() {
+fn attempts_keep_their_count_when_the_cause_changes() {
     let fails = |text: &str| format!("{{fails: {{after: 1m, rows: 0, error: '{text}'}}}}");
     let (passing, refused) = (
         fails(PASSING),
@@ -651,8 +651,8 @@ fn attempts_are_forgotten_once_the_table_was_healthy_for_long_enough() {
 }
 
 #[test]
-fn a_refresh_that_takes_away_more_than_half_of_the_rows_is_told() {
-    for (sync_type, rows, told) in [
+fn a_refresh_that_removes_more_than_half_of_the_rows_is_reported() {
+    for (sync_type, rows, reported) in [
         ("full_refresh", 499, true),
         ("full_refresh", 500, false),
         ("full_refresh", 2000, false),
@@ -676,7 +676,7 @@ fn a_refresh_that_takes_away_more_than_half_of_the_rows_is_told() {
         let losses: Vec<_> = losses.map(|one| one.severity).collect();
         assert_eq!(
             losses,
-            [Severity::Warning][..usize::from(told)],
+            [Severity::Warning][..usize::from(reported)],
             "{sync_type} {rows}"
         );
     }

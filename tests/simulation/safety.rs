@@ -13,7 +13,7 @@ use warehouse_sync_operator::{
             Why, judge, permit,
         },
     },
-    observe::{Log, Look},
+    observe::{Log, RunProbe},
     posthog::{
         inputs::Inputs,
         probe::WebhookInfo,
@@ -69,12 +69,12 @@ fn with_webhook(tables: &[&str], webhook: Webhook) -> Evidence {
     known
 }
 
-fn look(schema_id: &str, status: &str) -> Look {
+fn run_probe(schema_id: &str, status: &str) -> RunProbe {
     let job = format!(
         r#"[{{"id":"j1","created_at":"2026-09-30T01:00:00Z","status":"{status}","rows_synced":5,"schema":{{"id":"{schema_id}"}}}}]"#
     );
     let jobs = serde_json::from_str(&job).unwrap();
-    Look::new(start(), schema_id, Ok(jobs), Log::of_line(None))
+    RunProbe::new(start(), schema_id, Ok(jobs), Log::of_line(None))
 }
 
 fn hangs(schema_id: &str) -> Run {
@@ -84,7 +84,7 @@ fn hangs(schema_id: &str) -> Run {
         log_at: None,
         canary: None,
     };
-    let proof = gate::still_hangs(schema_id, &hanging, &look(schema_id, "Running"));
+    let proof = gate::still_hangs(schema_id, &hanging, &run_probe(schema_id, "Running"));
     Run::StillHangs(proof.unwrap())
 }
 
@@ -111,7 +111,7 @@ fn nothing_runs(schema_id: &str) -> Run {
     let row = serde_json::from_str(&row).unwrap();
     let proof = gate::nothing_runs(
         (&incident, &Timings::PRODUCTION),
-        &look(schema_id, "Failed"),
+        &run_probe(schema_id, "Failed"),
         &row,
     );
     Run::Nothing(proof.unwrap())
@@ -221,7 +221,7 @@ fn a_reload_is_safe_with_the_proof_that_nothing_runs_and_if_the_next_run_wipes_n
     check(vec![
         ("proved", reload(), table(proved(), NextRun::Ordinary), None),
         (
-            "poisoned",
+            "reset pending",
             reload(),
             table(proved(), NextRun::MayWipe),
             Some(Why::NextRunMayWipe),
@@ -247,13 +247,13 @@ fn a_reload_is_safe_with_the_proof_that_nothing_runs_and_if_the_next_run_wipes_n
         (
             "not looked",
             reload(),
-            table(Run::NotLooked, NextRun::Ordinary),
+            table(Run::NotProbed, NextRun::Ordinary),
             Some(Why::SomethingMayRun),
         ),
         (
-            "poisoned and not looked",
+            "reset pending and not probed",
             reload(),
-            table(Run::NotLooked, NextRun::MayWipe),
+            table(Run::NotProbed, NextRun::MayWipe),
             Some(Why::NextRunMayWipe),
         ),
         (
@@ -322,7 +322,7 @@ fn switching_on_is_safe_for_a_table_that_posthog_switched_off_and_that_is_not_wi
             Some(Why::TableUnknown),
         ),
         (
-            "poisoned",
+            "reset pending",
             switch_on(),
             with(&[OFF], |table| {
                 table.disabled_by_posthog = true;
@@ -455,7 +455,7 @@ fn a_bulk_update_is_as_safe_as_its_worst_part() {
 }
 
 #[test]
-fn a_source_is_handed_nothing_but_credentials() {
+fn a_source_is_sent_nothing_but_credentials() {
     let row = |what, names: &[&str], why| (what, patch_source(names), known(&[ON]), why);
     let more = Some(Why::MoreThanCredentials);
     check(vec![
@@ -548,7 +548,7 @@ fn a_webhook_is_made_only_where_one_is_needed_and_certainly_missing() {
 }
 
 #[test]
-fn what_destroys_is_never_safe_whatever_is_known() {
+fn what_destroys_is_never_safe_for_any_evidence() {
     let best = || {
         with(&[ON], |table| {
             table.disabled_by_posthog = true;
@@ -608,7 +608,7 @@ fn of_a_source_that_is_not_certainly_a_warehouse_source_nothing_can_be_known() {
 }
 
 #[test]
-fn a_webhook_is_gone_at_the_vendor_only_if_the_vendor_could_be_asked() {
+fn a_webhook_is_missing_at_the_vendor_only_if_the_vendor_could_be_read() {
     let read = |json: &str| Webhook::of(&serde_json::from_str::<WebhookInfo>(json).unwrap());
     for (json, webhook) in [
         ("{}", Webhook::Unknown),

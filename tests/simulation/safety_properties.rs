@@ -16,7 +16,7 @@ use warehouse_sync_operator::{
         safety::{Clearance, Evidence, LosesData, NextRun, Run, Webhook, judge, permit},
     },
     execute::calls,
-    observe::{Log, Look, Newest, ReadsLog},
+    observe::{Log, Newest, ReadsLog, RunProbe},
     posthog::{
         bounds::Bounds,
         lax::Lax,
@@ -80,7 +80,7 @@ const RUNS: [&str; 7] = [
 ];
 
 const FLAGS: [&str; 8] = [
-    "reset_armed: true, ",
+    "reset_pending: true, ",
     "table_gone: true, ",
     "trigger_fails: true, ",
     "cdc_broken: true, ",
@@ -187,7 +187,7 @@ fn call() -> impl Strategy<Value = Write> {
 struct Kept {
     rows: Option<u64>,
     position: Option<u64>,
-    armed: bool,
+    pending: bool,
 }
 
 fn kept(simulator: &Simulator) -> BTreeMap<String, Kept> {
@@ -196,7 +196,7 @@ fn kept(simulator: &Simulator) -> BTreeMap<String, Kept> {
         let kept = Kept {
             rows: simulator.rows(&id),
             position: simulator.position(&id),
-            armed: simulator.reset_armed(&id),
+            pending: simulator.reset_pending(&id),
         };
         (id, kept)
     })
@@ -211,21 +211,22 @@ fn losses(before: &BTreeMap<String, Kept>, after: &BTreeMap<String, Kept>) -> Ve
             let is_empty = had.rows.is_none() && had.position.is_none();
             return (!is_empty).then(|| format!("{id} was deleted"));
         };
-        let less = has.rows < had.rows || has.position < had.position || (has.armed && !had.armed);
+        let less =
+            has.rows < had.rows || has.position < had.position || (has.pending && !had.pending);
         less.then(|| format!("{id} had {had:?} and has {has:?}"))
     };
     before.iter().filter_map(lost).collect()
 }
 
 /// What a run of the table looks like from outside, with the proof that goes with it.
-fn look(posthog: &Posthog, schema: &Schema) -> Run {
-    let look = now(Look::take(
+fn run_probe(posthog: &Posthog, schema: &Schema) -> Run {
+    let run_probe = now(RunProbe::take(
         &posthog.client,
         ("s1", &schema.id, &schema.name),
         None,
         ReadsLog::OfRunning,
     ));
-    let (job_id, running, rows) = match look.newest() {
+    let (job_id, running, rows) = match run_probe.newest() {
         Newest::Job(job, _) => (
             Some(job.id.clone()),
             job.status() == JobStatus::Running,
@@ -233,19 +234,19 @@ fn look(posthog: &Posthog, schema: &Schema) -> Run {
         ),
         Newest::None | Newest::Unclear(_) => (None, false, None),
     };
-    if let (true, Some(job_id), Log::Read(_)) = (running, &job_id, &look.log) {
+    if let (true, Some(job_id), Log::Read(_)) = (running, &job_id, &run_probe.log) {
         let hanging = Hanging {
             job_id: job_id.clone(),
             rows,
-            log_at: look.worked_at(),
+            log_at: run_probe.worked_at(),
             canary: None,
         };
-        return gate::still_hangs(&schema.id, &hanging, &look)
-            .map_or(Run::NotLooked, Run::StillHangs);
+        return gate::still_hangs(&schema.id, &hanging, &run_probe)
+            .map_or(Run::NotProbed, Run::StillHangs);
     }
     let incident = incident(&schema.id, job_id);
-    gate::nothing_runs((&incident, &Timings::PRODUCTION), &look, schema)
-        .map_or(Run::NotLooked, Run::Nothing)
+    gate::nothing_runs((&incident, &Timings::PRODUCTION), &run_probe, schema)
+        .map_or(Run::NotProbed, Run::Nothing)
 }
 
 fn incident(schema_id: &str, baseline_job_id: Option<String>) -> Incident {
@@ -274,11 +275,11 @@ fn incident(schema_id: &str, baseline_job_id: Option<String>) -> Incident {
 fn known(posthog: &Posthog, source: &Source) -> Option<Evidence> {
     let mut known = Evidence::source(source).ok()?;
     for schema in &source.schemas {
-        let armed = posthog.simulator.lock().unwrap().reset_armed(&schema.id);
-        let run = look(posthog, schema);
+        let pending = posthog.simulator.lock().unwrap().reset_pending(&schema.id);
+        let run = run_probe(posthog, schema);
         let table = known.table_mut(&schema.id)?;
         table.disabled_by_posthog = true;
-        table.next_run = if armed {
+        table.next_run = if pending {
             NextRun::MayWipe
         } else {
             NextRun::Ordinary
@@ -352,7 +353,7 @@ proptest! {
     /// Nothing that is not safe is in a plan: an operator that may do what it wants loses nothing either.
     #[test]
     fn no_plan_destroys_anything(scenario in scenario()) {
-        let mut world = World::new(&scenario.replace("reset_armed: true, ", ""), ENFORCE, Faults::default());
+        let mut world = World::new(&scenario.replace("reset_pending: true, ", ""), ENFORCE, Faults::default());
         let before = kept(&world.simulator.lock().unwrap());
         world.run_for(SignedDuration::from_hours(9));
         let simulator = world.simulator.lock().unwrap();
@@ -419,7 +420,7 @@ fn the_simulated_posthog_does_destroy_what_needs_approval() {
         (SOURCES[0], plain, by_field),
         (
             SOURCES[0],
-            "reset_armed: true",
+            "reset_pending: true",
             Write::Reload {
                 schema_id: schema_id(),
             },

@@ -19,7 +19,7 @@ fn of(schema: &str) -> String {
     format!("sources: [{{type: Postgres, prefix: prod, schemas: [{schema}, {HEARTBEAT}]}}]")
 }
 
-fn is_well(status: &WarehouseSyncPolicyStatus) -> bool {
+fn is_healthy(status: &WarehouseSyncPolicyStatus) -> bool {
     let healthy = status.condition(HEALTHY);
     healthy.is_some_and(|healthy| healthy.status == "True")
 }
@@ -41,7 +41,7 @@ fn a_last_sync_in_the_future_does_not_make_a_table_fresh() {
         let mut world = World::new(&of(&table), OBSERVE, Faults::default());
         world.run_for(hours(5));
         assert!(
-            !is_well(&world.status()),
+            !is_healthy(&world.status()),
             "{status}: {:#?}",
             world.status().findings
         );
@@ -63,7 +63,7 @@ fn a_note_of_long_ago_hides_nothing_although_the_list_does_not_say_when_the_last
         let mut world = World::new(&of(&table), OBSERVE, Faults::default());
         world.run_for(hours(5));
         assert!(
-            !is_well(&world.status()),
+            !is_healthy(&world.status()),
             "{odd}: {:#?}",
             world.status().findings
         );
@@ -79,7 +79,7 @@ fn an_interval_in_the_words_of_another_version_is_an_interval() {
             )
         };
         let status = watched(&table("31d"));
-        assert!(!is_well(&status), "{every}: {:#?}", status.findings);
+        assert!(!is_healthy(&status), "{every}: {:#?}", status.findings);
         is_quiet(&watched(&table("30m")));
     }
 }

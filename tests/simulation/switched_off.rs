@@ -134,7 +134,7 @@ fn what_the_source_no_longer_shows_is_a_warning_with_names_rows_and_time() {
 }
 
 #[test]
-fn all_tables_of_a_source_at_once_are_an_error_whoever_did_it() {
+fn all_tables_of_a_source_at_once_are_an_error_for_any_actor() {
     let all = ["a", "b", "c", "d"];
     let mut gone = four(OBSERVE);
     vanish(&gone, &all);
@@ -190,7 +190,7 @@ fn the_only_table_of_a_source_is_all_of_them_if_the_source_does_not_show_it() {
 }
 
 #[test]
-fn without_an_answer_of_the_source_nobody_is_blamed() {
+fn without_an_answer_of_the_source_the_actor_is_unknown() {
     let mut world = four(OBSERVE);
     vanish(&world, &["a"]);
     simulator(&world, |posthog| {
@@ -206,7 +206,7 @@ fn without_an_answer_of_the_source_nobody_is_blamed() {
 }
 
 #[test]
-fn a_table_that_comes_back_stays_off_and_that_is_said() {
+fn a_table_that_is_listed_again_stays_off_and_that_is_reported() {
     let mut world = four(ENFORCE);
     vanish(&world, &["a"]);
     world.run_for(MINUTES);
@@ -222,7 +222,7 @@ fn a_table_that_comes_back_stays_off_and_that_is_said() {
 }
 
 #[test]
-fn a_failed_table_that_discovery_has_painted_is_told() {
+fn a_failed_table_whose_status_discovery_changed_is_reported() {
     let scenario = "sources: [{prefix: prod, schemas: [{name: b, last_synced_ago: 1h}, \
                     {name: a, should_sync: false, status: Completed, latest_error: boom, last_synced_ago: 90d, table_gone: true, rows: 7}]}]";
     let mut world = World::new(scenario, OBSERVE, Faults::default());

@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 use serde_json::json;
 use warehouse_sync_operator::{
     api::{ValidatedPolicy, validated::Project},
-    controller::told::told,
-    observe::Rival,
+    controller::for_others::for_others,
+    observe::OtherPolicy,
     posthog::visible::is_visible,
 };
 
@@ -23,14 +23,14 @@ sources: [{type: Postgres, prefix: prod, schemas: [
   {name: z, frequency: 30day, last_synced_ago: 1h}]}]";
 
 /// A policy in another namespace, older than that of the simulation, with this status.
-fn older(status: serde_json::Value) -> Rival {
+fn older(status: serde_json::Value) -> OtherPolicy {
     let mut other = policy("mode: Enforce, interval: 5m");
     other.metadata.namespace = Some("elsewhere".to_owned());
     other.metadata.uid = Some("u0".to_owned());
     other.metadata.creation_timestamp =
         serde_json::from_value(json!("2025-01-01T00:00:00Z")).unwrap();
     other.status = serde_json::from_value(status).unwrap();
-    Arc::unwrap_or_clone(told(&other).unwrap().1)
+    Arc::unwrap_or_clone(for_others(&other).unwrap().1)
 }
 
 fn ready(status: &str, reason: &str, since: &str) -> serde_json::Value {
@@ -69,7 +69,7 @@ fn a_policy_that_does_not_read_the_project_itself_owns_nothing() {
         ),
     ] {
         let mut world = World::new(WRONG_TYPE, "mode: Enforce, interval: 5m", Faults::default());
-        world.cluster.set_rivals(vec![older(status)]);
+        world.cluster.set_other_policies(vec![older(status)]);
         world.run_for(SignedDuration::from_mins(20));
         let proposed = world.status().proposals.len();
         assert_eq!(proposed, usize::from(!blocks), "{what}");
@@ -86,7 +86,7 @@ fn a_policy_that_fails_to_read_keeps_what_it_owns_for_some_minutes() {
         "conditions": ready("False", "PollFailed", "2026-10-01T00:00:00Z"),
     });
     let mut world = World::new(WRONG_TYPE, "mode: Enforce, interval: 5m", Faults::default());
-    world.cluster.set_rivals(vec![older(failing)]);
+    world.cluster.set_other_policies(vec![older(failing)]);
     world.run_for(SignedDuration::from_mins(10));
     assert!(world.status().proposals.is_empty());
     world.run_for(SignedDuration::from_mins(20));

@@ -7,12 +7,12 @@ use warehouse_sync_operator::{
         conditions::{HEALTHY, READY},
         status::{RootCause, Severity, Step},
     },
-    observe::Rival,
+    observe::OtherPolicy,
 };
 
 use crate::{
     faults::Faults,
-    rivals::younger,
+    other_policies::younger,
     scenarios::{ENFORCE, HEARTBEAT, PHANTOM, STUCK},
     world::World,
 };
@@ -146,7 +146,7 @@ fn a_run_is_not_stuck_because_the_operators_clock_was_behind_and_was_set_right()
 
 /// Between the beginning of a reconcile and its calls, another policy may have started something.
 #[test]
-fn nothing_is_sent_beside_what_another_policy_has_begun_during_the_pass() {
+fn nothing_is_sent_beside_what_another_policy_has_started_during_the_reconcile() {
     let mut world = World::new(STUCK, "mode: Observe, interval: 5m", Faults::default());
     world.run_for(SignedDuration::from_hours(14));
     assert_eq!(world.status().findings[0].cause, RootCause::Stuck);
@@ -154,21 +154,23 @@ fn nothing_is_sent_beside_what_another_policy_has_begun_during_the_pass() {
         .cluster
         .edit(|policy| policy.spec.mode = warehouse_sync_operator::api::policy::Mode::Enforce);
     let in_flight = vec![(world.schema_id("public.orders"), None)];
-    world.cluster.set_rivals_after_a_look(vec![Rival {
-        in_flight,
-        ..younger()
-    }]);
-    world.pass();
+    world
+        .cluster
+        .set_other_policies_after_a_read(vec![OtherPolicy {
+            in_flight,
+            ..younger()
+        }]);
+    world.reconcile();
     assert_eq!(world.count("cancel"), 0);
     let next = &world.status().findings[0].next_action;
     assert!(next.contains("is acting on"), "{next}");
-    world.cluster.set_rivals(vec![younger()]);
+    world.cluster.set_other_policies(vec![younger()]);
     world.run_for(SignedDuration::from_mins(30));
     assert_eq!(world.count("cancel"), 1);
 }
 
 #[test]
-fn a_run_that_moves_between_the_verdict_and_the_cancel_is_left_alone() {
+fn a_run_that_moves_between_the_verdict_and_the_cancel_is_not_cancelled() {
     // The run hangs for hours, then wakes up; the operator's poll before that has found it stuck in Observe.
     let mut world = World::new(STUCK, "mode: Observe, interval: 5m", Faults::default());
     world.run_for(SignedDuration::from_hours(14));
@@ -247,7 +249,7 @@ fn observe_says_what_it_would_do_and_sends_nothing() {
 }
 
 #[test]
-fn suspend_stops_an_incident_between_cancel_and_reload_and_lifting_it_goes_on() {
+fn suspend_stops_an_incident_between_cancel_and_reload_and_resume_continues_it() {
     let mut world = World::new(STUCK, ENFORCE, Faults::default());
     world.run_until_cancelled(1);
     world.cluster.edit(|policy| policy.spec.suspend = true);
@@ -298,7 +300,7 @@ fn a_direct_source_is_never_written_to() {
 }
 
 #[test]
-fn a_table_is_not_phantom_before_a_deferred_start_could_have_come() {
+fn a_table_is_not_phantom_before_a_deferred_start_could_have_happened() {
     let mut world = World::new(PHANTOM, ENFORCE, Faults::default());
     world.run_for(SignedDuration::from_mins(74));
     assert_eq!(world.count("reload"), 0);
@@ -344,7 +346,7 @@ fn a_run_that_a_person_cancelled_is_information_and_is_not_reloaded() {
 }
 
 #[test]
-fn a_table_that_was_switched_off_is_counted_and_only_told_if_it_had_failed() {
+fn a_table_that_was_switched_off_is_counted_and_only_reported_if_it_had_failed() {
     let mut world = world(
         "{name: a, should_sync: false, last_synced_ago: 9h}, {name: b, should_sync: false, status: Failed, latest_error: 'no such host'}",
         "interval: 5m",
@@ -363,7 +365,7 @@ fn a_table_that_was_switched_off_is_counted_and_only_told_if_it_had_failed() {
 }
 
 #[test]
-fn what_is_not_understood_is_told_and_never_acted_on() {
+fn what_is_not_understood_is_reported_and_never_acted_on() {
     for raw in [
         "raw: {status: Dreaming}",
         "raw: {should_sync: maybe}",

@@ -56,7 +56,7 @@ fn of_a_posthog_of_today_nothing_is_said() {
 }
 
 #[test]
-fn whether_runs_can_be_cancelled_is_asked_once_a_day_while_one_is_in_progress() {
+fn whether_runs_can_be_cancelled_is_checked_once_a_day_while_one_is_in_progress() {
     let long = "{name: t, last_synced_ago: 9h, run: {started_ago: 1m, progresses: {rows_per_second: 1, finishes_after: 90h}}}";
     let mut world = with_api("new", &format!("sources: [{{schemas: [{long}]}}]"));
     world.run_for(SignedDuration::from_hours(23));
@@ -193,8 +193,8 @@ fn a_change_that_lost_the_sync_type_is_recognised_and_never_repeated() {
         "{}",
         ready(&world)
     );
-    let told = format!("{:?}", world.status().incidents);
-    assert!(told.contains("set the sync type to null"), "{told}");
+    let reported = format!("{:?}", world.status().incidents);
+    assert!(reported.contains("set the sync type to null"), "{reported}");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn pushed(world: &World) -> usize {
 // --- Inputs -----------------------------------------------------------------------------------------------------------
 
 #[test]
-fn a_webhook_whose_inputs_are_set_or_not_told_is_no_trouble() {
+fn a_webhook_whose_inputs_are_set_or_unknown_is_no_problem() {
     for (kind, webhook) in [
         ("Stripe", ""),
         ("SparkPost", ""),
@@ -133,7 +133,7 @@ fn an_input_that_is_not_set_is_named_as_the_source_calls_it() {
 }
 
 #[test]
-fn a_missing_input_is_told_before_what_the_vendor_calls_the_webhook_and_after_that_it_is_gone() {
+fn a_missing_input_is_reported_before_the_vendors_status_and_after_a_missing_webhook() {
     let says = |external: &str| {
         let webhook = format!("exists: true, inputs: {{}}, external_status: {external}");
         let world = watched(&source("SparkPost", &webhook, "probe_error: no,"));
@@ -156,7 +156,7 @@ fn secret(input: &str, value: &str) -> String {
 }
 
 #[test]
-fn a_missing_input_of_which_a_secret_is_mapped_is_pushed_and_again_when_the_webhook_is_made_anew() {
+fn a_missing_input_with_a_mapped_secret_is_pushed_and_again_when_the_webhook_is_registered_again() {
     for (kind, name, value) in [
         ("Stripe", "signing_secret", "whsec_x"),
         ("Github", "signing_secret", "plain-secret"),
@@ -268,7 +268,7 @@ fn refused_signatures_in_the_log_are_evidence_that_events_are_lost() {
 }
 
 #[test]
-fn a_key_that_may_not_query_is_asked_once_a_day_and_nothing_is_said_of_it() {
+fn a_key_that_may_not_query_is_tried_once_a_day_and_not_reported() {
     let scenario = source("Stripe", HEALTHY, &log(&[("1h", BAD)]));
     let mut world = watched(&scenario);
     run(&mut world, 20 * 60);

@@ -25,7 +25,7 @@ use warehouse_sync_operator::{
     execute::Ledger,
     observe::{Observer, elsewhere::Everywhere},
     posthog::{ApiKey, client, guard::HostList, quota::Share},
-    report::{Metrics, Story, notifications::Outbox},
+    report::{DecisionLog, Metrics, notifications::Outbox},
 };
 
 use crate::{
@@ -101,8 +101,8 @@ impl World {
     }
 
     /// One reconcile by the process that leads; how long until the next.
-    pub fn pass(&mut self) -> SignedDuration {
-        let wait = self.pass_of_leader();
+    pub fn reconcile(&mut self) -> SignedDuration {
+        let wait = self.reconcile_as_leader();
         if self.faults.take_ran_out() {
             self.restart();
         }
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// The same, without a successor if its claim runs out.
-    pub fn pass_of_leader(&mut self) -> SignedDuration {
+    pub fn reconcile_as_leader(&mut self) -> SignedDuration {
         let at = PolicyRef {
             namespace: "n".into(),
             name: "p".into(),
@@ -133,7 +133,7 @@ impl World {
                     let Succession { known } = succession.expect("nothing else waits here");
                     operator.leads.store(!known, Ordering::Relaxed);
                     self.restart();
-                    self.pass_of_leader();
+                    self.reconcile_as_leader();
                 }
             }
         }
@@ -143,7 +143,7 @@ impl World {
     pub fn run_for(&mut self, time: SignedDuration) {
         let end = self.now() + time;
         while self.now() < end {
-            let wait = self.pass();
+            let wait = self.reconcile();
             self.check_invariants();
             self.simulator.lock().unwrap().advance(wait);
         }
@@ -206,13 +206,13 @@ impl World {
     /// How often a person has approved that this is sent: once for each proposal that has started it.
     fn approved(&self, method: &str, path: &str) -> usize {
         let proposals = self.status().proposals;
-        let begun = proposals.iter().flat_map(|proposal| {
+        let started = proposals.iter().flat_map(|proposal| {
             let approved = proposal.approval.is_some();
             let execution = proposal.execution.iter().filter(move |_| approved);
             let steps = execution.flat_map(|execution| &execution.steps);
             steps.map(move |step| (step.call, proposal))
         });
-        let of_this = begun.filter(|(call, proposal)| {
+        let of_this = started.filter(|(call, proposal)| {
             let (schema, source) = (&proposal.target.schema_id, &proposal.target.source_id);
             let (wanted, end) = match call {
                 ProposedCall::PatchSchema => ("PATCH", format!("/{schema}/")),
@@ -270,12 +270,13 @@ impl World {
                 && request.path.contains("/external_data_schemas/")
                 && request.body == br#"{"should_sync":true}"#;
             let has_credentials = !self.cluster.object().spec.credentials.is_empty();
-            let handed = request.method == "PATCH" && has_credentials
+            let sent_input = request.method == "PATCH" && has_credentials
                 || ["/create_webhook/", "/update_webhook_inputs/"]
                     .iter()
                     .any(|call| request.path.ends_with(call));
-            let safe =
-                handed || switches_on || allowed.iter().any(|call| request.path.ends_with(call));
+            let safe = sent_input
+                || switches_on
+                || allowed.iter().any(|call| request.path.ends_with(call));
             let (method, path) = (&request.method, &request.path);
             if !safe {
                 let requests = simulator.requests().iter();
@@ -305,8 +306,8 @@ impl World {
         let on = counts.total - counts.disabled;
         let warned = |finding: &&Finding| finding.severity != Severity::Info;
         if healthy.reason == Reason::AllHealthy.as_str() {
-            let well = counts.healthy + counts.running;
-            assert_eq!(well, on, "{healthy:?} {summary:?}");
+            let healthy = counts.healthy + counts.running;
+            assert_eq!(healthy, on, "{healthy:?} {summary:?}");
             assert_eq!(status.findings.iter().find(warned), None, "{healthy:?}");
         }
         if healthy.status == "True" {
@@ -361,7 +362,7 @@ fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Fault
     let clock: client::Clock =
         Arc::new(move || time.lock().unwrap().now() + wrong.clock_is_ahead_by());
     let leads = Arc::new(AtomicBool::new(true));
-    let (told, claim) = (leads.clone(), faults.clone());
+    let (reported, claim) = (leads.clone(), faults.clone());
     let reconciler = Reconciler {
         max_actions_per_hour: 60,
         approvals: approval::Rules::default(),
@@ -373,11 +374,11 @@ fn operator(simulator: &Arc<Mutex<Simulator>>, cluster: &Cluster, faults: &Fault
         timings: Timings::PRODUCTION,
         ledger: Ledger::default(),
         leads: Arc::new(move |_| {
-            let leads = told.load(Ordering::Relaxed) && !claim.ran_out();
+            let leads = reported.load(Ordering::Relaxed) && !claim.ran_out();
             leads.then(far)
         }),
         metrics: Metrics::default(),
-        story: Story::default(),
+        decision_log: DecisionLog::default(),
         // A different one in each reconcile, and the same in each run of a test.
         seed: Arc::new(move || {
             let nanos = seeds.lock().unwrap().now().as_nanosecond().to_le_bytes();

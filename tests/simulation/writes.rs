@@ -562,7 +562,7 @@ fn a_failure_that_is_answered_200_is_no_success() {
 }
 
 #[test]
-fn webhook_inputs_that_are_answered_400_may_be_stored_all_the_same() {
+fn webhook_inputs_that_are_answered_400_may_still_be_stored() {
     let scenario = "sources: [{type: Stripe, id: s2, webhook: {supports_webhooks: true, exists: true}, probe_error: away, schemas: [{id: c1, name: Charge, sync_type: webhook}]}]";
     let posthog = posthog(scenario);
     let mut known = known(&posthog, "s2");

@@ -365,7 +365,7 @@ fn names_and_texts_from_a_status_are_shown_as_text() {
     }
     // Not in an attribute, either.
     assert!(policy.contains("&#34;&#62;&#60;img"), "{policy}");
-    // Names in addresses come from whoever writes the link.
+    // Names in addresses come from the author of the link.
     let odd = browser.get("/policies/%3Cscript%3E/%22%3E%3Cimg%20src=x%3E");
     assert_eq!(odd.status, 404);
     assert!(

@@ -1,4 +1,4 @@
-//! Requests as they are on the wire: a browser, and everybody else, with whatever headers they send.
+//! Requests as they are on the wire: of a browser or any other client, with any headers.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},

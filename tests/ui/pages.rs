@@ -1,4 +1,4 @@
-//! What the page shows, of whom and to whom.
+//! What the page shows, about which objects and to which users.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},

@@ -22,7 +22,7 @@ use crate::{
         policy::{CredentialUse, Credentials, SecretKeyRef},
     },
     cli::{output, report::fields},
-    controller::released::Use,
+    controller::secret_use::Use,
     posthog::redact,
 };
 

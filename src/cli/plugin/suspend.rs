@@ -57,7 +57,7 @@ pub(super) async fn suspend(
     print(format, &rows, || rows.iter().map(line).collect())
 }
 
-/// What became of `spec.suspend`.
+/// The outcome of the change of `spec.suspend`.
 pub(super) struct Set {
     pub changed: bool,
     /// Who may set it back.

@@ -9,14 +9,14 @@ use crate::{
         status::Fate,
     },
     decide::late_cancel::is_near,
-    observe::Look,
+    observe::RunProbe,
     posthog::wire::{Job, JobStatus},
 };
 
 /// True for a reload that started no run and is sent again, at the same times as in an incident.
 #[must_use]
 pub fn reload_is_due(proposal: &Proposal, timings: &Timings, now: Timestamp) -> bool {
-    let Some(last) = proposal.begun().last() else {
+    let Some(last) = proposal.started_steps().last() else {
         return false;
     };
     if proposal.action != ProposedAction::Cancel || last.call != ProposedCall::Reload {
@@ -36,7 +36,7 @@ pub fn reload_is_due(proposal: &Proposal, timings: &Timings, now: Timestamp) -> 
 /// True if the cancel was sent and its answer is unknown: the run itself shows whether it has ended.
 #[must_use]
 pub fn is_to_be_seen(proposal: &Proposal) -> bool {
-    let last = proposal.begun().last();
+    let last = proposal.started_steps().last();
     last.is_some_and(|step| {
         step.call == ProposedCall::Cancel && matches!(step.fate, Some(Fate::Unknown) | None)
     })
@@ -44,9 +44,15 @@ pub fn is_to_be_seen(proposal: &Proposal) -> bool {
 
 /// The run after the cancelled one, if it was stopped, probably by the operator's own cancel, which `PostHog` handled late.
 #[must_use]
-pub fn hit<'a>(execution: &Execution, look: &'a Look, settle: SignedDuration) -> Option<&'a Job> {
+pub fn hit<'a>(
+    execution: &Execution,
+    run_probe: &'a RunProbe,
+    settle: SignedDuration,
+) -> Option<&'a Job> {
     let cancel = execution.steps.first()?;
-    let job = look.first_after(execution.job_before.as_deref()).ok()??;
+    let job = run_probe
+        .first_after(execution.job_before.as_deref())
+        .ok()??;
     let ours = match cancel.fate {
         None | Some(Fate::Unknown) => true,
         Some(Fate::Accepted) => is_near(job, cancel.started_at, settle),

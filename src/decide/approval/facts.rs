@@ -42,8 +42,8 @@ pub fn hold(
         }
     }
     // Without the runs nothing could be proved afterwards either: the previous job would be unknown.
-    let look = live.look(&proposal.target.schema_id);
-    if let Some(Newest::Unclear(why)) = look.map(crate::observe::Look::newest) {
+    let run_probe = live.run_probe(&proposal.target.schema_id);
+    if let Some(Newest::Unclear(why)) = run_probe.map(crate::observe::RunProbe::newest) {
         return unread(format!("its runs are unknown: {why}"));
     }
     let touches_a_run = matches!(
@@ -70,10 +70,10 @@ fn not_read(live: &Live) -> Option<String> {
 /// During a run, data would be written while it is deleted; and a run that starts right after would hide the result.
 fn no_run_near(known: &Known<'_>, live: &Live, proposal: &Proposal) -> Result<(), Closed> {
     let id = &proposal.target.schema_id;
-    let Some(look) = live.look(id) else {
+    let Some(run_probe) = live.run_probe(id) else {
         return unread("its runs could not be read");
     };
-    let (job, began) = match look.newest() {
+    let (job, began) = match run_probe.newest() {
         Newest::Unclear(why) => return unread(format!("its runs are unknown: {why}")),
         Newest::None => return Ok(()),
         Newest::Job(job, began) => (job, began),
@@ -84,7 +84,7 @@ fn no_run_near(known: &Known<'_>, live: &Live, proposal: &Proposal) -> Result<()
     ) {
         return changed(format!("run {} has not ended", job.id));
     }
-    if let Some(older) = look.unfinished().next() {
+    if let Some(older) = run_probe.unfinished().next() {
         return changed(format!("an older run, {}, has not ended", older.id));
     }
     let Some(row) = live.row(id) else {

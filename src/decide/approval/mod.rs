@@ -8,7 +8,7 @@ pub mod answer;
 pub mod approved;
 pub mod facts;
 pub mod guard;
-pub mod poison;
+pub mod pending_reset;
 pub mod progress;
 mod proof;
 

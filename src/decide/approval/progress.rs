@@ -101,7 +101,10 @@ impl Case<'_> {
             return Progress::Closed(closed);
         }
         let id = &self.proposal.target.schema_id;
-        let newest = self.live.look(id).map(crate::observe::Look::newest);
+        let newest = self
+            .live
+            .run_probe(id)
+            .map(crate::observe::RunProbe::newest);
         let job_before = match newest {
             Some(Newest::Job(job, _)) => Some(job.id.clone()),
             Some(Newest::None | Newest::Unclear(_)) | None => None,
@@ -156,9 +159,10 @@ impl Case<'_> {
 
     /// After a call whose outcome is in status, or never arrived.
     fn go_on(&self) -> Progress {
-        let (Some(execution), Some(last)) =
-            (&self.proposal.execution, self.proposal.begun().last())
-        else {
+        let (Some(execution), Some(last)) = (
+            &self.proposal.execution,
+            self.proposal.started_steps().last(),
+        ) else {
             return self.become_(
                 Phase::OutcomeUnknown,
                 "status does not say what was sent".to_owned(),
@@ -265,8 +269,8 @@ impl Case<'_> {
         };
         let is_cancel = self.proposal.action == ProposedAction::Cancel;
         // A run that begins after a cancel makes its reload unnecessary.
-        let all_begun = is_cancel || execution.steps.len() == self.proposal.material.steps.len();
-        let proof = if all_begun {
+        let all_started = is_cancel || execution.steps.len() == self.proposal.material.steps.len();
+        let proof = if all_started {
             proof::of_whole(self.proposal, self.live, self.known.timings, lost)
         } else {
             Proof::Absent
@@ -390,10 +394,10 @@ pub fn record(proposal: &mut Proposal, outcome: &Sent, now: Timestamp) {
 /// What a proposal becomes by the outcome of its last call alone.
 #[must_use]
 pub fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Proposal {
-    let Some(last) = proposal.begun().last().cloned() else {
+    let Some(last) = proposal.started_steps().last().cloned() else {
         return proposal;
     };
-    let (action, place) = (proposal.action, proposal.begun().len() - 1);
+    let (action, place) = (proposal.action, proposal.started_steps().len() - 1);
     let is_last = place + 1 == proposal.material.steps.len();
     let detail = &last.detail;
     let mut wait = None;

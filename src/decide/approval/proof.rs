@@ -6,7 +6,7 @@ use crate::{
         Timings,
         proposal::{Execution, Material, Proposal, ProposedAction, ProposedCall, ProposedStep},
     },
-    observe::{Live, Look, Newest},
+    observe::{Live, Newest, RunProbe},
     posthog::{
         lax::Lax,
         probe::SchemaDetail,
@@ -87,8 +87,8 @@ pub fn of_step(
             Some(there == (step.call == ProposedCall::CreateWebhook))
         }
         ProposedCall::Cancel => {
-            let look = live.look(material.schema_id.as_ref()?)?;
-            has_rested(look, step.job_id.as_deref()?, timings)
+            let run_probe = live.run_probe(material.schema_id.as_ref()?)?;
+            has_rested(run_probe, step.job_id.as_deref()?, timings)
         }
         // A job is at work or done: what follows does not have to wait for its end.
         ProposedCall::Resync
@@ -103,20 +103,22 @@ fn own_hit(proposal: &Proposal, live: &Live, timings: &Timings) -> Option<String
     let execution = proposal.execution.as_ref()?;
     let meant = proposal.material.steps.first()?.job_id.as_ref();
     let is_first = execution.job_before.as_ref() == meant;
-    let look = live.look(&proposal.target.schema_id).filter(|_| is_first)?;
-    hit(execution, look, timings.settle).map(|job| job.id.clone())
+    let run_probe = live
+        .run_probe(&proposal.target.schema_id)
+        .filter(|_| is_first)?;
+    hit(execution, run_probe, timings.settle).map(|job| job.id.clone())
 }
 
 /// Whether a cancelled run has ended and its table has been quiet since: `PostHog` skips a start right after a cancel, but still answers
 /// 200. None if that is unknown.
-fn has_rested(look: &Look, job_id: &str, timings: &Timings) -> Option<bool> {
-    let job = look.job(job_id)?;
+fn has_rested(run_probe: &RunProbe, job_id: &str, timings: &Timings) -> Option<bool> {
+    let job = run_probe.job(job_id)?;
     match job.status() {
         JobStatus::Running => Some(false),
         JobStatus::Completed | JobStatus::Failed | JobStatus::Billing => {
             let ended = *job.finished_at.get()?;
-            let is_quiet = look.has_rested(timings, look.at).ok()?;
-            Some(is_quiet && look.began.duration_since(ended) >= timings.settle)
+            let is_quiet = run_probe.has_rested(timings, run_probe.at).ok()?;
+            Some(is_quiet && run_probe.began.duration_since(ended) >= timings.settle)
         }
         JobStatus::Unknown => None,
     }
@@ -124,10 +126,10 @@ fn has_rested(look: &Look, job_id: &str, timings: &Timings) -> Option<bool> {
 
 /// The first job after the previous one.
 fn job(live: &Live, schema_id: &str, execution: &Execution, lost: bool) -> Proof {
-    let Some(look) = live.look(schema_id) else {
+    let Some(run_probe) = live.run_probe(schema_id) else {
         return Proof::Unread("the table could not be read".to_owned());
     };
-    let first = match look.first_after(execution.job_before.as_deref()) {
+    let first = match run_probe.first_after(execution.job_before.as_deref()) {
         Err(why) => return Proof::Unread(why.to_owned()),
         Ok(None) => return Proof::Absent,
         Ok(Some(job)) => job,
@@ -200,11 +202,11 @@ fn captured(live: &Live, execution: &Execution) -> Proof {
     let Some(sent) = execution.steps.first().map(|step| step.started_at) else {
         return Proof::Absent;
     };
-    if !has_slot || live.looks.is_empty() {
+    if !has_slot || live.run_probes.is_empty() {
         return Proof::Absent;
     }
-    for (_, look) in &live.looks {
-        match look.newest() {
+    for (_, run_probe) in &live.run_probes {
+        match run_probe.newest() {
             Newest::Unclear(why) => return Proof::Unread(why.to_owned()),
             Newest::Job(job, created) if created >= sent => match job.status() {
                 JobStatus::Completed => {}

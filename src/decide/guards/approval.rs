@@ -40,7 +40,7 @@ mod tests {
     };
 
     #[test]
-    fn a_denial_holds_the_first_step_and_a_guard_that_does_not_stand_each() {
+    fn a_denial_holds_the_first_step_and_missing_admission_policies_each() {
         let broken = "ApprovalGuardActive is False: it was removed";
         for (stands, denied, starts, expected) in [
             (true, "none", true, None),

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_can_ask_for_a_trial_at_once() {
+    fn a_person_can_request_a_trial_at_once() {
         let tried = BreakerState {
             open_since: at(0),
             trial_at: Some(at(35)),
@@ -193,14 +193,14 @@ mod tests {
     fn the_trial_is_the_start_of_a_reload_and_nothing_else() {
         let waits = "circuit breaker open: one reload is tried first";
         let reload = || of_incident(Kind::Reload, Call::Reload);
-        let goes_on = || Order {
+        let continues = || Order {
             starts: false,
             ..reload()
         };
         for (order, open_for, trial, held) in [
             (reload(), None, false, None),
             (reload(), Some(30), true, None),
-            (goes_on(), Some(30), false, None),
+            (continues(), Some(30), false, None),
             (of_source(Kind::Webhook), Some(30), false, None),
             (of_proposal("a1"), Some(30), false, Some(waits)),
             (

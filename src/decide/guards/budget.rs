@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_begun_reserves_the_calls_that_it_still_needs() {
+    fn started_incidents_reserve_the_calls_that_they_still_need() {
         let not_sent = sent(Call::Cancel, Some(Fate::NotSent));
         let cancelled = sent(Call::Cancel, Some(Fate::Accepted));
         let enabled = sent(Call::Enable, None);
@@ -136,11 +136,11 @@ mod tests {
             (Step::Escalated, vec![cancelled], 0),
         ] {
             let what = format!("{step:?} after {sends:?}");
-            let begun = Incident {
+            let started = Incident {
                 sends,
                 ..incident("a1", step)
             };
-            assert_eq!(reserved(&begun), expected, "{what}");
+            assert_eq!(reserved(&started), expected, "{what}");
         }
     }
 

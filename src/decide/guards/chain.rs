@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_before_every_send_is_asked_before_the_start() {
+    fn guards_of_every_send_also_guard_the_start() {
         for line in &CHAIN {
             for &kind in Kind::ALL {
                 let only_later = line.holds_every_send_of(kind) && !line.holds_start_of(kind);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn whether_a_guard_is_asked_before_a_start_is_what_its_line_says() {
+    fn the_line_of_a_guard_says_whether_it_guards_the_start() {
         for (guard, kind, expected) in [
             (Guard::Mode, Stuck, true),
             (Guard::Breaker, Reload, true),

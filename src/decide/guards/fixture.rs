@@ -23,7 +23,9 @@ use crate::{
         safety::NextRun,
     },
     diagnose::{Diagnosis, Known, diagnose},
-    observe::{ApprovalGuard, Changes, Elsewhere, Offers, Probes, Rival, Snapshot, WriteScope},
+    observe::{
+        ApprovalGuard, Changes, Elsewhere, Offers, OtherPolicy, Probes, Snapshot, WriteScope,
+    },
     posthog::{instance::Instance, write::Write},
 };
 
@@ -143,9 +145,9 @@ fn snapshot() -> Snapshot {
         probes: Probes::default(),
         canaries: Vec::new(),
         readings: Arc::default(),
-        looked: HashSet::new(),
+        run_probed: HashSet::new(),
         write_scope: WriteScope::Granted,
-        rivals: Vec::new(),
+        other_policies: Vec::new(),
         offers: Offers::default(),
         elsewhere: Elsewhere::default(),
         instance: Instance::default(),
@@ -158,8 +160,8 @@ fn snapshot() -> Snapshot {
 }
 
 /// A policy `other` of the same namespace that selects everything and was made then; this one was made in January 2026.
-pub fn rival(created: &str) -> Rival {
-    Rival {
+pub fn other_policy(created: &str) -> OtherPolicy {
+    OtherPolicy {
         at: PolicyRef {
             namespace: "n".into(),
             name: "other".into(),
@@ -172,7 +174,7 @@ pub fn rival(created: &str) -> Rival {
         in_flight: Vec::new(),
         sends: Vec::new(),
         cancelled: Vec::new(),
-        poisoned: Vec::new(),
+        reset_pending_since: Vec::new(),
     }
 }
 

@@ -11,9 +11,9 @@ use super::{
 /// Too many calls to the project in the last hour, by all policies together.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    let rivals = ask.known.snapshot.rivals.iter();
-    let all: Vec<Timestamp> = rivals
-        .flat_map(|rival| &rival.sends)
+    let other_policies = ask.known.snapshot.other_policies.iter();
+    let all: Vec<Timestamp> = other_policies
+        .flat_map(|other_policy| &other_policy.sends)
         .chain(&ask.plan.sends)
         .copied()
         .collect();

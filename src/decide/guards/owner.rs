@@ -38,7 +38,13 @@ fn hold(ask: &Ask<'_>, owner: Owner<'_>, what: &str) -> Hold {
 fn source_owner<'a>(ask: &Ask<'a>, source: &Source) -> Option<Owner<'a>> {
     let known = ask.known;
     let own = matches!(ask.basis, Basis::Proposal(_)) && is_carried_out_on(ask);
-    source_owned_by(known.policy, own, &known.snapshot.rivals, source, known.now)
+    source_owned_by(
+        known.policy,
+        own,
+        &known.snapshot.other_policies,
+        source,
+        known.now,
+    )
 }
 
 fn table_owner<'a>(ask: &Ask<'a>, source: &Source) -> Option<Owner<'a>> {
@@ -61,7 +67,13 @@ fn table_owner<'a>(ask: &Ask<'a>, source: &Source) -> Option<Owner<'a>> {
                 || is_carried_out_on(ask)
         }
     };
-    owned_by(known.policy, own, &known.snapshot.rivals, &table, known.now)
+    owned_by(
+        known.policy,
+        own,
+        &known.snapshot.other_policies,
+        &table,
+        known.now,
+    )
 }
 
 /// Whether this policy is executing a proposal for the table, or for the source as a whole.
@@ -73,8 +85,9 @@ fn is_carried_out_on(ask: &Ask<'_>) -> bool {
 /// No job is cancelled twice, by any policy.
 fn cancelled_before(ask: &Ask<'_>, basis: &OfIncident) -> Option<Hold> {
     let job = basis.incident.job_id.as_ref()?;
-    let mut rivals = ask.known.snapshot.rivals.iter();
-    let already = basis.call == Call::Cancel && rivals.any(|rival| rival.cancelled.contains(job));
+    let mut other_policies = ask.known.snapshot.other_policies.iter();
+    let already = basis.call == Call::Cancel
+        && other_policies.any(|other_policy| other_policy.cancelled.contains(job));
     already.then(|| {
         Hold::for_now(format!(
             "not cancelled again: another policy cancelled run {job} before"
@@ -92,30 +105,31 @@ mod tests {
         },
         decide::{
             guards::fixture::{
-                Situation, incident, of_incident, of_proposal, of_source, proposal, rival, sent,
+                Situation, incident, of_incident, of_proposal, of_source, other_policy, proposal,
+                sent,
             },
             plan::{Kind, Order},
         },
-        observe::Rival,
+        observe::OtherPolicy,
     };
 
     const OLDER: &str = "2025-01-01T00:00:00Z";
     const YOUNGER: &str = "2026-06-01T00:00:00Z";
 
     /// Another policy, with something in flight on these tables and sources.
-    fn other(created: &str, in_flight: &[&str]) -> Rival {
-        Rival {
+    fn other(created: &str, in_flight: &[&str]) -> OtherPolicy {
+        OtherPolicy {
             in_flight: in_flight
                 .iter()
                 .map(|id| ((*id).to_owned(), None))
                 .collect(),
-            ..rival(created)
+            ..other_policy(created)
         }
     }
 
-    fn beside(order: Order, rival: Rival) -> Situation {
+    fn beside(order: Order, other_policy: OtherPolicy) -> Situation {
         let mut situation = Situation::new(order);
-        situation.snapshot.rivals = vec![rival.into()];
+        situation.snapshot.other_policies = vec![other_policy.into()];
         situation
     }
 
@@ -124,9 +138,9 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_policy_acts_unless_another_has_something_under_way_there() {
+    fn the_oldest_policy_acts_unless_another_has_something_in_progress_there() {
         let sources = || of_source(Kind::Webhook);
-        for (order, rival, expected) in [
+        for (order, other_policy, expected) in [
             (reload(), other(YOUNGER, &[]), None),
             (reload(), other(YOUNGER, &["b1"]), None),
             (
@@ -168,17 +182,17 @@ mod tests {
                 Some(("owns this source", true)),
             ),
         ] {
-            let what = format!("{:?} beside {rival:?}", order.subject);
+            let what = format!("{:?} beside {other_policy:?}", order.subject);
             let expected = expected.map(|(why, lasts)| Hold {
                 why: format!("policy other {why}"),
                 lasts,
             });
-            assert_eq!(beside(order, rival).ask(asks), expected, "{what}");
+            assert_eq!(beside(order, other_policy).ask(asks), expected, "{what}");
         }
     }
 
     #[test]
-    fn what_this_policy_has_begun_goes_on_although_an_older_one_selects_it() {
+    fn what_this_policy_has_started_continues_although_an_older_one_selects_it() {
         let is_held = |situation: Situation| situation.ask(asks).is_some();
         for (in_flight, sends, held) in [
             (&[][..], vec![], true),
@@ -193,20 +207,20 @@ mod tests {
             situation.incident().incident.sends = sends;
             assert_eq!(is_held(situation), held, "an incident, {in_flight:?}");
         }
-        for (of, begun, step, held) in [
+        for (of, started, step, held) in [
             ("a1", "a1", Step::Settle, false),
             ("a1", "a1", Step::Escalated, true),
             ("a1", "b1", Step::Settle, true),
         ] {
             let mut situation = beside(of_proposal(of), other(OLDER, &[]));
-            situation.plan.incidents = vec![incident(begun, step)];
+            situation.plan.incidents = vec![incident(started, step)];
             assert_eq!(
                 is_held(situation),
                 held,
-                "an incident of {begun} at {step:?}"
+                "an incident of {started} at {step:?}"
             );
         }
-        for (order, begun, phase, held) in [
+        for (order, started, phase, held) in [
             (of_proposal("a1"), "a1", Phase::Executing, false),
             (of_proposal("a1"), "a1", Phase::Approved, true),
             (of_proposal("a1"), "b1", Phase::Executing, true),
@@ -216,11 +230,11 @@ mod tests {
             (of_source(Kind::Webhook), "", Phase::Executing, true),
         ] {
             let what = format!(
-                "{:?} beside a proposal of {begun:?}, {phase:?}",
+                "{:?} beside a proposal of {started:?}, {phase:?}",
                 order.subject
             );
             let mut situation = beside(order, other(OLDER, &[]));
-            situation.proposals = vec![proposal("own", begun, phase)];
+            situation.proposals = vec![proposal("own", started, phase)];
             assert_eq!(is_held(situation), held, "{what}");
         }
     }
@@ -238,9 +252,9 @@ mod tests {
             let order = of_incident(Kind::Stuck, call);
             let mut situation = beside(
                 order,
-                Rival {
+                OtherPolicy {
                     cancelled,
-                    ..rival(YOUNGER)
+                    ..other_policy(YOUNGER)
                 },
             );
             situation.incident().incident.job_id = job.map(str::to_owned);

@@ -111,15 +111,15 @@ mod tests {
                 let mut other = proposal(id, schema_id, phase);
                 other.target.source_id = source_id.into();
                 situation.proposals = vec![other];
-                let begun = matches!(phase, Phase::Executing | Phase::Verifying);
-                let expected = (held && begun).then_some("proposal other is in progress");
+                let started = matches!(phase, Phase::Executing | Phase::Verifying);
+                let expected = (held && started).then_some("proposal other is in progress");
                 assert_eq!(said(&situation).as_deref(), expected, "{what} {phase:?}");
             }
         }
     }
 
     #[test]
-    fn nothing_approved_is_begun_beside_an_incident_of_the_same_table_or_source() {
+    fn no_approved_action_starts_beside_an_incident_of_the_same_table_or_source() {
         for (order, other, step, held) in [
             (of_proposal("a1"), ("s1", "a1"), Step::Settle, true),
             (of_proposal("a1"), ("s1", "a1"), Step::Escalated, false),

@@ -46,8 +46,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_begun_that_a_full_status_could_not_remember() {
-        for (kind, less, begun, is_known, held) in [
+    fn nothing_starts_that_a_full_status_could_not_remember() {
+        for (kind, less, started, is_known, held) in [
             (Kind::Reload, 1, 0, false, false),
             (Kind::Reload, 1, 1, false, true),
             (Kind::Reload, 0, 0, false, true),
@@ -66,12 +66,12 @@ mod tests {
             let plan = &mut situation.plan;
             plan.incidents = vec![incident("b1", Step::Escalated); MAX_INCIDENTS - less];
             plan.sources = vec![source("other"); MAX_SOURCES - less];
-            plan.orders = vec![order; begun];
+            plan.orders = vec![order; started];
             if is_known {
                 plan.sources[0] = source("s1");
             }
             let hold = situation.ask(asks);
-            assert_eq!(hold.is_some(), held, "{kind:?} {less} {begun}: {hold:?}");
+            assert_eq!(hold.is_some(), held, "{kind:?} {less} {started}: {hold:?}");
         }
     }
 }

@@ -52,13 +52,13 @@ pub fn tried<'a>(before: &'a SentInput, hmac: &str) -> Option<&'a SentInput> {
 }
 
 /// Its result, in words.
-fn became(handed: &SentInput) -> String {
-    let said = if handed.detail.is_empty() {
+fn became(sent_input: &SentInput) -> String {
+    let said = if sent_input.detail.is_empty() {
         String::new()
     } else {
-        format!(" ({})", handed.detail)
+        format!(" ({})", sent_input.detail)
     };
-    match handed.fate {
+    match sent_input.fate {
         Some(Fate::Accepted) => format!("PostHog accepted it{said}"),
         Some(Fate::Refused) => format!("PostHog refused it{said}"),
         Some(Fate::Unknown | Fate::NotSent) => {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::decide::guards::fixture::{Situation, ago, of_source};
 
-    fn handed(hmac: &str, fate: Option<Fate>, detail: &str) -> SentInput {
+    fn sent_input(hmac: &str, fate: Option<Fate>, detail: &str) -> SentInput {
         SentInput {
             hmac: hmac.into(),
             at: ago(60) + jiff::SignedDuration::from_millis(7),
@@ -105,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn it_says_what_was_tried_when_and_what_became_of_it() {
-        let given = Some(handed("x", Some(Fate::Refused), "no such host"));
+    fn it_says_what_was_tried_when_and_with_which_outcome() {
+        let given = Some(sent_input("x", Some(Fate::Refused), "no such host"));
         let became = "at 2026-10-01T11:00:00Z: PostHog refused it (no such host).";
         let credentials = SourceState {
             credentials: given.clone(),
@@ -147,7 +147,7 @@ mod tests {
             ("y", Some(Fate::NotSent), None),
         ] {
             let before = SourceState {
-                credentials: Some(handed(hmac, fate, "")),
+                credentials: Some(sent_input(hmac, fate, "")),
                 ..state()
             };
             let held = said(Kind::Credentials, before);

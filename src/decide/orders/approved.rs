@@ -71,8 +71,8 @@ fn place(proposal: &Proposal, timings: &Timings, now: Timestamp) -> Option<usize
         Phase::Approved => Some(0),
         Phase::Executing => {
             let settled = settle(proposal.clone(), timings, now);
-            let last = proposal.begun().len().checked_sub(1)?;
-            match proposal.begun()[last].fate {
+            let last = proposal.started_steps().len().checked_sub(1)?;
+            match proposal.started_steps()[last].fate {
                 _ if reload_is_due(proposal, timings, now) => Some(last),
                 Some(Fate::Unknown) | None if is_to_be_seen(proposal) => Some(last + 1),
                 Some(Fate::NotSent) if settled.phase == Phase::Executing => Some(last),
@@ -81,7 +81,7 @@ fn place(proposal: &Proposal, timings: &Timings, now: Timestamp) -> Option<usize
             }
         }
         Phase::Verifying if reload_is_due(proposal, timings, now) => {
-            proposal.begun().len().checked_sub(1)
+            proposal.started_steps().len().checked_sub(1)
         }
         Phase::AwaitingApproval
         | Phase::Verifying

@@ -7,7 +7,7 @@ use crate::{
     diagnose::{
         Cause, Judged, Known, Verdict,
         causes::Reload,
-        mended::{Fix, SwitchedOff},
+        fix::{Fix, SwitchedOff},
     },
 };
 
@@ -18,7 +18,7 @@ pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
         Verdict::Disabled {
             after: Some(failure),
             by_posthog: Some(_),
-        } if is_mended_for_good(known, judged) => Some(Begins {
+        } if is_fixed_for_good(known, judged) => Some(Begins {
             cause: failure.cause,
             step: Step::Enabling,
             call: Call::Enable,
@@ -30,7 +30,7 @@ pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
 }
 
 /// True if the reason why `PostHog` switched the table off is proved to be fixed, and switching it on costs no rows.
-fn is_mended_for_good(known: &Known<'_>, judged: &Judged) -> bool {
+fn is_fixed_for_good(known: &Known<'_>, judged: &Judged) -> bool {
     let row = known.snapshot.row(&judged.source_id, &judged.schema_id);
     let Some((source, schema)) = row.filter(|(_, schema)| !is_wiped_when_switched_on(schema))
     else {

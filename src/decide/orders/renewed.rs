@@ -5,14 +5,14 @@ use jiff::Timestamp;
 use crate::{
     api::status::Fate,
     diagnose::{Judged, Known},
-    observe::{Look, Newest, Seen},
+    observe::{Newest, RunProbe, Seen},
 };
 
 /// True if the source was sent new credentials after the table's newest run started, or may have been: then a reload is worth a try.
 #[must_use]
 pub fn were_renewed(known: &Known<'_>, judged: &Judged) -> bool {
     let seen = known.snapshot.seen(&judged.schema_id);
-    let began = match seen.and_then(Seen::readable).map(Look::newest) {
+    let began = match seen.and_then(Seen::readable).map(RunProbe::newest) {
         Some(Newest::Job(job, _)) => job.created_at.get().copied(),
         Some(Newest::None) => seen.map(|seen| seen.text_since),
         Some(Newest::Unclear(_)) | None => None,
@@ -23,8 +23,9 @@ pub fn were_renewed(known: &Known<'_>, judged: &Judged) -> bool {
 fn since(known: &Known<'_>, source_id: &str, failed_at: Timestamp) -> bool {
     let mut states = known.state.sources.iter();
     let state = states.find(|state| state.id == source_id);
-    let handed = state.and_then(|state| state.credentials.as_ref());
-    handed.is_some_and(|handed| {
-        handed.at >= failed_at && !matches!(handed.fate, Some(Fate::NotSent | Fate::Refused))
+    let sent_input = state.and_then(|state| state.credentials.as_ref());
+    sent_input.is_some_and(|sent_input| {
+        sent_input.at >= failed_at
+            && !matches!(sent_input.fate, Some(Fate::NotSent | Fate::Refused))
     })
 }

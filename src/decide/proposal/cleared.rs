@@ -19,7 +19,7 @@ pub fn has_cleared(known: &Known<'_>, diagnosis: &Diagnosis, key: &Key) -> bool 
         return false;
     }
     match (&key.schema_id, Cause::of(key.cause).cleared_by) {
-        (None, ClearedBy::Webhook) => webhook_stands(known, &key.source_id),
+        (None, ClearedBy::Webhook) => webhook_works(known, &key.source_id),
         (None, ClearedBy::Slot) => cdc::has_its_slot(known.snapshot, &key.source_id),
         (None, ClearedBy::Tables) => no_table_is_missing(known, &key.source_id),
         (None, ClearedBy::Verdict | ClearedBy::DataChecks | ClearedBy::Nothing) => {
@@ -48,7 +48,7 @@ fn is_away(known: &Known<'_>, key: &Key) -> bool {
     }
 }
 
-fn webhook_stands(known: &Known<'_>, source_id: &str) -> bool {
+fn webhook_works(known: &Known<'_>, source_id: &str) -> bool {
     let probed = known.snapshot.probes.webhooks.get(source_id);
     let info = probed.and_then(|probed| probed.answer.as_ref().ok());
     info.is_some_and(WebhookInfo::is_healthy)
@@ -60,9 +60,9 @@ fn no_table_is_missing(known: &Known<'_>, source_id: &str) -> bool {
     let tables = known.snapshot.selected(selector);
     let mut of_source = tables.filter(|(source, _)| source.id == source_id);
     !of_source.any(|(source, schema)| {
-        let ended_well = schema.status() == SchemaStatus::Completed;
+        let has_completed = schema.status() == SchemaStatus::Completed;
         let cause = || read(known.snapshot, source, schema).1.cause;
-        !ended_well && Cause::of(cause()).cleared_by == ClearedBy::Tables
+        !has_completed && Cause::of(cause()).cleared_by == ClearedBy::Tables
     })
 }
 

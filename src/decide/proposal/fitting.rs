@@ -22,7 +22,7 @@ use super::{
     draft::Draft,
     fit::{Fit, Wanted},
     key::Key,
-    keys, poisoned, reenable, silent,
+    keys, pending_reset, reenable, silent,
     steps::{call, set_field, set_key, switch_on},
     webhook, wipe,
 };
@@ -35,7 +35,7 @@ use crate::{
         Cause, Diagnosis, Known, Problem, Verdict,
         causes::{Proposes, Remedy, rules},
         cdc,
-        mended::{Fix, SwitchedOff},
+        fix::{Fix, SwitchedOff},
     },
     posthog::{
         lax::Lax,
@@ -54,7 +54,7 @@ pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted
     let mut groups: BTreeMap<Key, Vec<&Problem>> = BTreeMap::new();
     for problem in &diagnosis.problems {
         if needs_approval(problem)
-            || poisoned::needs_a_reload(known, problem)
+            || pending_reset::needs_a_reload(known, problem)
             || webhook::is_off_at_vendor(problem)
             || silent::is_for_a_person(known, diagnosis, problem)
         {
@@ -98,8 +98,8 @@ fn wanted(known: &Known<'_>, diagnosis: &Diagnosis, problems: &[&Problem]) -> Op
         | Proposes::AsRequested => {
             let (id, _) = problem.table.as_ref()?;
             let schema = source.schemas.iter().find(|schema| schema.id == *id)?;
-            if poisoned::needs_a_reload(known, problem) {
-                return Some(poisoned::reload(known, problem, source, schema));
+            if pending_reset::needs_a_reload(known, problem) {
+                return Some(pending_reset::reload(known, problem, source, schema));
             }
             if has_another_key(known, diagnosis, source, schema) {
                 return Some(Wanted {

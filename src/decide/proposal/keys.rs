@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_proposed_only_if_its_own_has_gone_and_one_other_fits() {
+    fn a_field_is_proposed_only_if_its_own_no_longer_exists_and_one_other_fits() {
         let detail = |field: &str| -> SchemaDetail {
             let json = format!(r#"{{"id":"a","name":"t","incremental_field":{field}}}"#);
             serde_json::from_str(&json).unwrap()

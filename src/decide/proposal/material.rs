@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn nonces_differ_by_what_they_are_for_and_by_pass() {
+    fn nonces_differ_by_proposal_and_by_reconcile() {
         let key = |schema_id: Option<&str>| Key {
             source_id: "s".to_owned(),
             schema_id: schema_id.map(str::to_owned),

@@ -17,7 +17,7 @@ use crate::{
     decide::{orders, plan::Said, table::is_wiped_when_switched_on},
     diagnose::{
         Diagnosis, Judged, Known, Problem,
-        mended::{Fix, SwitchedOff},
+        fix::{Fix, SwitchedOff},
     },
     posthog::wire::{Schema, Source},
 };
@@ -156,7 +156,7 @@ pub fn has_tables(known: &Known<'_>, diagnosis: &Diagnosis, source_id: &str) -> 
 }
 
 /// Copies the next action of the source to the finding of each such table.
-pub fn tell(known: &Known<'_>, diagnosis: &Diagnosis, said: &mut BTreeMap<Key, Said>) {
+pub fn explain(known: &Known<'_>, diagnosis: &Diagnosis, said: &mut BTreeMap<Key, Said>) {
     let tables = candidates(known, diagnosis);
     let mut new: Vec<(Key, Said)> = Vec::new();
     for table in &tables {

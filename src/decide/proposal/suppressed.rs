@@ -10,7 +10,7 @@ use crate::{
         status::Suppressed,
     },
     diagnose::{Cause, Diagnosis, Known, causes::Origin},
-    observe::{Look, Newest},
+    observe::{Newest, RunProbe},
     posthog::wire::{JobStatus, Schema},
 };
 
@@ -55,11 +55,11 @@ fn later_job(known: &Known<'_>, row: &Suppressed, ended: impl Fn(JobStatus) -> b
     let touched = |schema: &&Schema| row.schema_id.as_ref().is_none_or(|id| schema.id == *id);
     let mut tables = of_source.flat_map(|source| &source.schemas).filter(touched);
     tables.any(|schema| {
-        let look = known
+        let run_probe = known
             .snapshot
             .seen(&schema.id)
-            .and_then(|seen| seen.look.as_ref());
-        match look.map(Look::newest) {
+            .and_then(|seen| seen.run_probe.as_ref());
+        match run_probe.map(RunProbe::newest) {
             Some(Newest::Job(job, began)) => {
                 began > row.since && row.job.as_ref() != Some(&job.id) && ended(job.status())
             }

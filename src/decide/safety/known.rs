@@ -84,7 +84,7 @@ pub enum NextRun {
 #[derive(Debug)]
 pub enum Run {
     /// Not read.
-    NotLooked,
+    NotProbed,
     /// It is still stuck.
     StillHangs(RunStillHangs),
     /// None runs, and syncing is on.
@@ -172,7 +172,7 @@ impl TableEvidence {
             status: SchemaStatus::Unknown,
             disabled_by_posthog: false,
             next_run: NextRun::Unknown,
-            run: Run::NotLooked,
+            run: Run::NotProbed,
         }
     }
 

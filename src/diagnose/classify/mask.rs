@@ -705,7 +705,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_at_the_end_goes_and_one_that_stands_for_itself_stays() {
+    fn the_request_at_the_end_is_dropped_and_a_separate_one_stays() {
         for (raw, masked) in [
             (
                 "key is invalid. check it and reconnect.",
@@ -755,7 +755,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_masked_and_the_hosts_that_rules_ask_for_become_signs() {
+    fn addresses_are_masked_and_the_hosts_that_rules_need_become_signs() {
         let raw = "401 Client Error: Unauthorized for url: https://api.stripe.com/v1/charges?x=403";
         assert_eq!(
             mask(&clean(raw)).text,

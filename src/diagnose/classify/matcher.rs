@@ -36,7 +36,7 @@ struct Fragment {
 
 impl Fragment {
     /// Whether the word may continue with this byte. A word without a join does not continue with one: `deadlock_events` is a name.
-    fn goes_on(&self, byte: Option<&u8>) -> bool {
+    fn continues(&self, byte: Option<&u8>) -> bool {
         self.open_right && (byte != Some(&b'_') || self.text.contains('_'))
     }
 }
@@ -139,7 +139,7 @@ impl Matcher {
             let fragment = &self.fragments[place];
             let (start, end) = (found.start(), found.end());
             let whole = (fragment.open_left || ends_word(bytes, start))
-                && (ends_word(bytes, end) || fragment.goes_on(bytes.get(end)));
+                && (ends_word(bytes, end) || fragment.continues(bytes.get(end)));
             if whole && !(denies && is_negated(&text.text[..start])) {
                 hits.push(Hit {
                     fragment: u16::try_from(place).unwrap_or(u16::MAX),

@@ -37,7 +37,7 @@ fn every_rule_decides_its_example_and_not_its_counter_example() {
 }
 
 #[test]
-fn ids_are_unique_and_conditions_ask_for_something() {
+fn ids_are_unique_and_conditions_require_something() {
     let mut ids = HashSet::new();
     for rule in RULES.iter() {
         assert!(ids.insert(&rule.id), "{} is there twice", rule.id);
@@ -122,7 +122,7 @@ fn every_phrase_that_can_decide_is_in_a_text_of_a_corpus() {
 }
 
 #[test]
-fn what_speaks_of_sealed_values_is_never_about_the_data() {
+fn a_text_about_sealed_values_is_never_about_the_data() {
     for rule in RULES
         .iter()
         .filter(|rule| rule.cause == RootCause::DataTypeMismatch)
@@ -151,11 +151,11 @@ fn a_table_that_posthog_switched_off_has_a_rule_of_its_own() {
 }
 
 #[test]
-fn causes_that_no_text_can_tell_have_no_rule_and_all_others_have_one() {
+fn causes_that_no_text_names_have_no_rule_and_all_others_have_one() {
     for &cause in RootCause::ALL {
         let some = RULES.iter().any(|rule| rule.cause == cause);
-        let told = matches!(Cause::of(cause).origin, Origin::Error | Origin::Note);
-        assert!(cause == RootCause::Unknown || some == told, "{cause:?}");
+        let reported = matches!(Cause::of(cause).origin, Origin::Error | Origin::Note);
+        assert!(cause == RootCause::Unknown || some == reported, "{cause:?}");
     }
     let billing: Vec<_> = RULES
         .iter()
@@ -184,7 +184,7 @@ fn what_decides_nothing_is_unknown() {
 }
 
 #[test]
-fn hostile_texts_of_a_megabyte_come_to_an_end_and_say_nothing() {
+fn hostile_texts_of_a_megabyte_are_read_in_bounded_time_and_name_no_cause() {
     for piece in [
         "'",
         "\"",

@@ -41,14 +41,14 @@ impl Gauges {
         at: &PolicyRef,
         policy: &WarehouseSyncPolicy,
         status: &WarehouseSyncPolicyStatus,
-        pass: &PollResult<'_>,
+        result: &PollResult<'_>,
         (now, again_in): (Timestamp, SignedDuration),
     ) {
         let polled = PollTimes {
             at: Some(now),
             overdue_at: overdue_at(now, again_in),
         };
-        let share = PolicyShare::new(policy, status, polled).found(pass);
+        let share = PolicyShare::new(policy, status, polled).found(result);
         self.lock().insert(at.clone(), share);
     }
 

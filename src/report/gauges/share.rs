@@ -103,16 +103,16 @@ impl PolicyShare {
     }
 
     /// Adds what a reconcile found.
-    pub fn found(mut self, pass: &PollResult<'_>) -> Self {
-        for problem in pass.problems {
+    pub fn found(mut self, result: &PollResult<'_>) -> Self {
+        for problem in result.problems {
             let of_its_kind = self.findings.entry((problem.cause, problem.severity));
             *of_its_kind.or_default() += 1;
         }
-        for held in pass.held {
+        for held in result.held {
             *self.held.entry(held.guard).or_default() += 1;
         }
-        self.counts = pass.counts.clone();
-        self.instance = pass.instance.clone();
+        self.counts = result.counts.clone();
+        self.instance = result.instance.clone();
         self
     }
 

@@ -111,7 +111,7 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     metrics.reconcile_took(Duration::from_secs(1));
     let problem = Problem::of_source("s".into(), "x", RootCause::Stuck, "r", "m".into());
     let instance = crate::posthog::instance::Instance::default();
-    let pass = PollResult {
+    let result = PollResult {
         instance: &instance,
         problems: &[problem],
         counts: failing(3),
@@ -119,7 +119,7 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     };
     let times = (at(10), SignedDuration::from_mins(6));
     let gauges = &metrics.gauges;
-    gauges.observed(&named("a"), &policy(), &status(), &pass, times);
+    gauges.observed(&named("a"), &policy(), &status(), &result, times);
     let host = Host::parse("https://us.posthog.com").unwrap();
     let key = ApiKey::new(b"phx_a").unwrap().id();
     let gate = metrics.gates.of(&host, key, Some(Share::percent(10)));
@@ -161,14 +161,14 @@ fn policies_add_up_once_each_and_are_removed_completely() {
     let gauges = Gauges::default();
     let add = |name: &str, count| {
         let instance = crate::posthog::instance::Instance::default();
-        let pass = PollResult {
+        let result = PollResult {
             instance: &instance,
             problems: &[],
             counts: failing(count),
             held: &[],
         };
         let times = (at(count), SignedDuration::from_mins(6));
-        gauges.observed(&named(name), &policy(), &status(), &pass, times);
+        gauges.observed(&named(name), &policy(), &status(), &result, times);
     };
     let shown = |name: &str| {
         let mut text = String::new();

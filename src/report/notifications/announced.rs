@@ -28,7 +28,7 @@ const NAME_CAP: usize = 160;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// The receiver accepted it.
-    Told,
+    Notified,
     /// It was given up.
     GaveUp {
         /// Why, without any part of the URL.
@@ -53,8 +53,8 @@ pub fn take_note(announced: &mut Announced, id: &str, channel: &str, delivery: &
         return;
     }
     match delivery {
-        Delivery::Told => {
-            row.told.push(channel.to_owned());
+        Delivery::Notified => {
+            row.notified.push(channel.to_owned());
             failing.retain(|known| known.channel != channel);
             // It works again: what it missed and is still open is sent.
             for row in announcements {
@@ -125,7 +125,7 @@ pub fn next(
         });
     }
     announcements.retain(|row| {
-        let kept = !row.told.is_empty() || !row.gave_up.is_empty();
+        let kept = !row.notified.is_empty() || !row.gave_up.is_empty();
         !row.owed.is_empty() || (kept && row.occasion != Occasion::Recovered)
     });
     announced
@@ -149,7 +149,7 @@ fn settle(row: &mut Announcement, receivers: &[Receiver<'_>], fails: impl Fn(&st
     };
     let missed = row.gave_up.iter().filter(|channel| !fails(channel));
     row.owed.extend(missed.cloned().collect::<Vec<_>>());
-    for list in [&mut row.owed, &mut row.told, &mut row.gave_up] {
+    for list in [&mut row.owed, &mut row.notified, &mut row.gave_up] {
         list.retain(&wants);
     }
     row.gave_up.retain(|channel| fails(channel));
@@ -158,7 +158,7 @@ fn settle(row: &mut Announcement, receivers: &[Receiver<'_>], fails: impl Fn(&st
         return;
     }
     for (channel, events) in receivers {
-        let known = [&row.owed, &row.told, &row.gave_up];
+        let known = [&row.owed, &row.notified, &row.gave_up];
         if events.contains(&row.occasion) && !known.iter().any(|list| list.contains(channel)) {
             row.owed.push(channel.clone());
         }
@@ -203,7 +203,7 @@ fn carried(
         }
     };
     let owed: Vec<String> = row
-        .told
+        .notified
         .iter()
         .filter(|channel| {
             let mut all = receivers.iter();
@@ -217,7 +217,7 @@ fn carried(
         since: now,
         message: redact::one_line(&message, SENTENCE_CAP),
         owed,
-        told: Vec::new(),
+        notified: Vec::new(),
         gave_up: Vec::new(),
         ..row
     })
@@ -296,7 +296,7 @@ fn row(
         since,
         message: String::new(),
         owed: Vec::new(),
-        told: Vec::new(),
+        notified: Vec::new(),
         gave_up: Vec::new(),
     }
 }

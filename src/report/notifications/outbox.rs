@@ -284,11 +284,11 @@ impl Inner {
             return NextDelivery::Wait(None);
         }
         let mut soonest: Option<Timestamp> = None;
-        let mut looked: HashSet<Lane> = HashSet::new();
+        let mut run_probed: HashSet<Lane> = HashSet::new();
         for place in 0..self.waiting.len() {
             let lane = self.waiting[place].lane;
             // Only the first of a lane can be next.
-            if !looked.insert(lane) {
+            if !run_probed.insert(lane) {
                 continue;
             }
             let state = self
@@ -360,7 +360,7 @@ impl Inner {
                 state.failures = 0;
                 state.not_before = later(now, pace.gap);
                 if is_ours {
-                    self.deliver(&waiting, Delivery::Told);
+                    self.deliver(&waiting, Delivery::Notified);
                 }
                 "delivered"
             }
@@ -403,9 +403,9 @@ impl Inner {
     fn deliver(&mut self, waiting: &Waiting, delivery: Delivery) {
         let (id, channel) = (waiting.message.id.clone(), waiting.to.key.clone());
         let known = self.deliveries.entry(waiting.at.clone()).or_default();
-        if delivery == Delivery::Told {
+        if delivery == Delivery::Notified {
             // It works again: what was given up before and is not yet written down is still owed.
-            known.retain(|other| other.channel != channel || other.delivery == Delivery::Told);
+            known.retain(|other| other.channel != channel || other.delivery == Delivery::Notified);
         }
         known.push(Delivered {
             id,
@@ -529,7 +529,7 @@ mod tests {
             since: now(),
             message: String::new(),
             owed: vec![to.key.clone()],
-            told: Vec::new(),
+            notified: Vec::new(),
             gave_up: Vec::new(),
         };
         Announced {
@@ -598,7 +598,7 @@ mod tests {
         let later = now() + SignedDuration::from_hours(1);
         assert!(take(&outbox, later).is_none());
         outbox.complete(&at("a"), &mut announced);
-        assert_eq!(announced.announcements[0].told, [to("x").key]);
+        assert_eq!(announced.announcements[0].notified, [to("x").key]);
         // Written down: nothing is left to remember.
         outbox.offer(&at("a"), &announced, Vec::new());
         let mut stale = owing(0..1, &to("x"));

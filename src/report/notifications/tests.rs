@@ -68,7 +68,7 @@ fn open_breaker(since: &str) -> WarehouseSyncPolicyStatus {
     status(json!({"state": {"breaker": {"openSince": since, "why": "3 of 4 sources failed"}}}))
 }
 
-fn well() -> WarehouseSyncPolicyStatus {
+fn healthy() -> WarehouseSyncPolicyStatus {
     WarehouseSyncPolicyStatus::default()
 }
 
@@ -79,7 +79,7 @@ fn after(policy: &ValidatedPolicy, statuses: &[WarehouseSyncPolicyStatus]) -> An
         announced = next(policy, &announced, status, |_| None, now());
         for row in announced.announcements.clone() {
             for channel in row.owed {
-                take_note(&mut announced, &row.id, &channel, &Delivery::Told);
+                take_note(&mut announced, &row.id, &channel, &Delivery::Notified);
             }
         }
     }
@@ -88,7 +88,7 @@ fn after(policy: &ValidatedPolicy, statuses: &[WarehouseSyncPolicyStatus]) -> An
 
 fn rows(announced: &Announced) -> Vec<(Occasion, usize, usize)> {
     let rows = announced.announcements.iter();
-    rows.map(|row| (row.occasion, row.owed.len(), row.told.len()))
+    rows.map(|row| (row.occasion, row.owed.len(), row.notified.len()))
         .collect()
 }
 
@@ -118,11 +118,14 @@ fn each_situation_is_owed_once_to_the_receivers_of_its_event() {
     assert_eq!(rows(&first), [(Occasion::Escalated, 2, 0)]);
     let second = next(&policy, &first, &escalated(), |_| None, now());
     assert_eq!(second, first);
-    let told = after(&policy, &[escalated()]);
-    assert_eq!(rows(&told), [(Occasion::Escalated, 0, 2)]);
-    assert_eq!(next(&policy, &told, &escalated(), |_| None, now()), told);
+    let notified = after(&policy, &[escalated()]);
+    assert_eq!(rows(&notified), [(Occasion::Escalated, 0, 2)]);
+    assert_eq!(
+        next(&policy, &notified, &escalated(), |_| None, now()),
+        notified
+    );
     // The webhook does not want to hear of breakers.
-    let open = next(&policy, &told, &open_breaker(NOW), |_| None, now());
+    let open = next(&policy, &notified, &open_breaker(NOW), |_| None, now());
     assert_eq!(
         rows(&open),
         [(Occasion::Recovered, 1, 0), (Occasion::BreakerOpen, 1, 0)]
@@ -150,8 +153,8 @@ fn the_end_is_sent_to_receivers_that_were_notified_of_the_start() {
     };
     let done = status(json!({"proposals": [proposal("Executed", "r")]}));
     for (before, end) in [
-        (escalated(), well()),
-        (open_breaker(NOW), well()),
+        (escalated(), healthy()),
+        (open_breaker(NOW), healthy()),
         (waiting("r"), done.clone()),
     ] {
         let over = rows_of(&[before], &end);
@@ -168,7 +171,7 @@ fn the_end_is_sent_to_receivers_that_were_notified_of_the_start() {
         |_| None,
         now(),
     );
-    assert!(next(&policy, &unheard, &well(), |_| None, now()).is_empty());
+    assert!(next(&policy, &unheard, &healthy(), |_| None, now()).is_empty());
     // Who denied it knows.
     let denied = status(json!({"proposals": [proposal("Denied", "r")]}));
     assert!(rows_of(&[waiting("r")], &denied).is_empty());
@@ -195,15 +198,15 @@ fn nothing_is_reported_as_ended_that_may_not_have_ended() {
         (waiting("r"), executing),
         (open_breaker(NOW), open_breaker("2026-10-01T05:00:00Z")),
     ] {
-        let told = after(&policy, std::slice::from_ref(&before));
+        let notified = after(&policy, std::slice::from_ref(&before));
         assert_eq!(
-            next(&policy, &told, &then, |_| None, now()),
-            told,
+            next(&policy, &notified, &then, |_| None, now()),
+            notified,
             "{then:?}"
         );
     }
-    let told = after(&policy, &[escalated()]);
-    let other = next(&policy, &told, &finding("t2", "s1"), |_| None, now());
+    let notified = after(&policy, &[escalated()]);
+    let other = next(&policy, &notified, &finding("t2", "s1"), |_| None, now());
     assert_eq!(rows(&other), [(Occasion::Recovered, 1, 0)]);
 }
 
@@ -237,20 +240,20 @@ fn given_up_messages_are_sent_once_the_receiver_works_again_or_its_secret_change
     both.proposals = waiting("r").proposals;
     let mut more = next(&policy, &failed, &both, same, now());
     let asked = more.announcements[1].id.clone();
-    take_note(&mut more, &asked, channel, &Delivery::Told);
+    take_note(&mut more, &asked, channel, &Delivery::Notified);
     assert!(more.failing.is_empty());
     assert_eq!(more.announcements[0].owed, std::slice::from_ref(channel));
 }
 
 #[test]
 fn a_receiver_that_is_no_longer_named_is_forgotten() {
-    let told = after(&policy(BOTH), &[escalated()]);
+    let notified = after(&policy(BOTH), &[escalated()]);
     let fewer = policy("[{type: Slack, secretRef: {name: s, key: url}}]");
     assert_eq!(
-        rows(&next(&fewer, &told, &escalated(), |_| None, now())),
+        rows(&next(&fewer, &notified, &escalated(), |_| None, now())),
         [(Occasion::Escalated, 0, 1)]
     );
-    assert!(next(&policy("[]"), &told, &escalated(), |_| None, now()).is_empty());
+    assert!(next(&policy("[]"), &notified, &escalated(), |_| None, now()).is_empty());
 }
 
 #[test]

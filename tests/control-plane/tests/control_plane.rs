@@ -48,7 +48,7 @@ async fn each_call_makes_a_namespace_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_user_has_the_name_and_all_the_groups_that_were_asked_for() {
+async fn a_user_has_the_requested_name_and_all_requested_groups() {
     let kubeconfig = shared()
         .user_kubeconfig("Zoë (on call)", &["data", "on-call", "data:leads"])
         .unwrap();
@@ -184,7 +184,7 @@ async fn the_api_server_keeps_its_address_users_and_data_when_it_restarts() {
 }
 
 #[tokio::test]
-async fn a_paused_api_server_hangs_and_then_goes_on() {
+async fn a_paused_api_server_hangs_and_then_continues() {
     let control_plane = ControlPlane::start().unwrap();
     let client = control_plane.client().await.unwrap();
 

@@ -121,7 +121,7 @@ fn state(simulator: &Simulator) -> Value {
             "jobs": jobs,
             "run_in_flight": schema.workflow.is_some(),
             "running": running(schema, now),
-            "reset_armed": schema.reset_armed,
+            "reset_pending": schema.reset_pending,
             "position": schema.position,
             "failed_in_a_row": schema.failed_in_a_row,
             "next_due": schema.next_due.map(text),

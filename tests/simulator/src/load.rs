@@ -126,7 +126,7 @@ impl Loader<'_> {
             teardown_at: None,
             failed_in_a_row: spec.failed_in_a_row,
             last_failed_at: last_failed_at.or((spec.failed_in_a_row > 0).then_some(self.start)),
-            reset_armed: spec.reset_armed,
+            reset_pending: spec.reset_pending,
             position: None,
             data_since: self.start,
             spec,

@@ -115,9 +115,9 @@ impl Simulator {
                 self.fail_batch(at_run, number, at);
             }
             Stage::Writing => {
-                let goes_on = batch.is_final && !dropped;
+                let continues = batch.is_final && !dropped;
                 let was_final = batch.is_final;
-                batch.state = if goes_on {
+                batch.state = if continues {
                     BatchState::Executing {
                         stage: Stage::Compacting,
                         from: at,
@@ -126,11 +126,11 @@ impl Simulator {
                 } else {
                     BatchState::Done
                 };
-                if goes_on && let Some(after) = run.plan.dies_in(Phase::PostLoad) {
+                if continues && let Some(after) = run.plan.dies_in(Phase::PostLoad) {
                     run.dies_at = Some(plus(at, after));
                 }
                 self.say_all(at_run, at, Voice::Loader, &line::BATCH_WRITTEN);
-                if goes_on {
+                if continues {
                     self.say_all(at_run, at, Voice::Loader, &line::POST_LOAD_BEGINS);
                 } else {
                     let last = if was_final {

@@ -125,7 +125,7 @@ impl Simulator {
     /// The next run wipes the table. PostHog forgets its place in the database's log at once.
     pub(crate) fn arm(&mut self, index: usize, why: Trigger) {
         let now = self.now();
-        self.edit(index, |schema| schema.reset_armed = true);
+        self.edit(index, |schema| schema.reset_pending = true);
         self.note(index, now, EffectKind::ResetArmed, Some(why));
         if self
             .schemas

@@ -31,19 +31,19 @@ impl Simulator {
                 schema.spec.name
             )));
         }
-        Ok(Response::json(200, &look(schema)))
+        Ok(Response::json(200, &live_read(schema)))
     }
 }
 
 /// The fields by which the table can be synced incrementally.
 pub(crate) fn candidates(schema: &Schema) -> Vec<Value> {
-    look(schema)["incremental_fields"]
+    live_read(schema)["incremental_fields"]
         .as_array()
         .cloned()
         .unwrap_or_default()
 }
 
-fn look(schema: &Schema) -> Value {
+fn live_read(schema: &Schema) -> Value {
     let candidates: Vec<Value> = schema
         .spec
         .incremental_field
@@ -51,7 +51,7 @@ fn look(schema: &Schema) -> Value {
         .map(|field| candidate(schema, field))
         .collect();
     let columns = columns(&schema.spec);
-    let mut look = json!({
+    let mut live_read = json!({
         "incremental_available": !candidates.is_empty(),
         "append_available": !candidates.is_empty(),
         "incremental_fields": candidates,
@@ -64,8 +64,8 @@ fn look(schema: &Schema) -> Value {
         "detected_primary_keys": schema.spec.primary_key_columns,
         "primary_key_detection_supported": true,
     });
-    merge(&mut look, &schema.spec.incremental_fields);
-    look
+    merge(&mut live_read, &schema.spec.incremental_fields);
+    live_read
 }
 
 fn candidate(schema: &Schema, field: &str) -> Value {

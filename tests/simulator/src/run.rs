@@ -18,7 +18,7 @@ pub enum Behaviour {
         after: SignedDuration,
         /// The rows it has read by then.
         rows: u64,
-        /// How long after its start PostHog's own sweep makes it Failed; never, if none.
+        /// How long after its start PostHog's own cleanup makes it Failed; never, if none.
         swept_after: Option<SignedDuration>,
     },
     /// Rows move and log lines appear.

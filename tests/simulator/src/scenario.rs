@@ -271,7 +271,7 @@ pub struct SchemaSpec {
     /// Failed runs in a row so far. From five on, PostHog defers starts.
     pub failed_in_a_row: u32,
     /// The next run will wipe the table.
-    pub reset_armed: bool,
+    pub reset_pending: bool,
     /// Its CDC is broken: no run starts, no status is written.
     pub cdc_broken: bool,
     /// Starting a run fails (400 `Couldn't start the sync. …`).
@@ -330,7 +330,7 @@ impl Default for SchemaSpec {
             schedule: None,
             starts_every: None,
             failed_in_a_row: 0,
-            reset_armed: false,
+            reset_pending: false,
             cdc_broken: false,
             trigger_fails: false,
             table_gone: false,

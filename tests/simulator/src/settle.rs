@@ -393,7 +393,7 @@ pub(crate) fn complete(schema: &mut Schema, place: usize, at: Timestamp, table_i
         schema.position = schema.position.max(Some(read));
     }
     schema.failed_in_a_row = 0;
-    schema.reset_armed = false;
+    schema.reset_pending = false;
     schema.last_synced_at = Some(started);
     schema.paint(Status::Completed);
     schema.latest_error = None;

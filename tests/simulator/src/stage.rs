@@ -190,9 +190,9 @@ impl Simulator {
 
     /// Whether the next run of a schema would wipe its table, which the API never shows.
     #[must_use]
-    pub fn reset_armed(&self, schema_id: &str) -> bool {
+    pub fn reset_pending(&self, schema_id: &str) -> bool {
         self.schema(schema_id)
-            .is_some_and(|schema| schema.reset_armed)
+            .is_some_and(|schema| schema.reset_pending)
     }
 
     /// The rows of a schema's table; none if it has no table.

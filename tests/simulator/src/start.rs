@@ -110,7 +110,7 @@ impl Simulator {
             schema.jobs.push(companion);
         }
         schema.paint(Status::Running);
-        let wipes = schema.reset_armed && !keeps_its_table(schema);
+        let wipes = schema.reset_pending && !keeps_its_table(schema);
         if wipes && let Some(table) = &mut schema.table {
             table.rows = 0;
         }

@@ -102,7 +102,7 @@ pub(crate) struct Schema {
     pub(crate) failed_in_a_row: u32,
     pub(crate) last_failed_at: Option<Timestamp>,
     /// The next run begins with wiping the table. The API never shows this.
-    pub(crate) reset_armed: bool,
+    pub(crate) reset_pending: bool,
     /// How far the source has been read: the largest value of the incremental field, or the place in the database's log.
     /// The API never shows this.
     pub(crate) position: Option<u64>,

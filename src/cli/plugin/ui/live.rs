@@ -114,7 +114,7 @@ impl Live {
             } else {
                 error.to_string()
             });
-            // Whoever logs in again writes the kubeconfig.
+            // A new login writes the kubeconfig.
             if expired && let Ok(cluster) = self.args.connect().await {
                 *self.cluster.lock().unwrap_or_else(PoisonError::into_inner) = cluster;
             }

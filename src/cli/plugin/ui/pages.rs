@@ -104,7 +104,7 @@ async fn answer(
     show(&ui, &namespace, &name, Some(notice)).await
 }
 
-/// The page of a policy, with what became of a request.
+/// The page of a policy, and the outcome of a request.
 async fn show(ui: &Ui, namespace: &str, name: &str, notice: Option<Notice>) -> Response {
     let is_lost = ui.live.seen().borrow().lost.is_some();
     let rights = if is_lost {

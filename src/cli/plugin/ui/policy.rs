@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// What became of a request.
+/// The outcome of a request.
 pub(super) struct Notice {
     pub is_error: bool,
     pub text: String,

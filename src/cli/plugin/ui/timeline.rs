@@ -10,7 +10,7 @@ use crate::{
     cli::{plugin::view::PolicyView, report::minute},
 };
 
-/// The shortest time that is drawn.
+/// The shortest time that is shown.
 const SHORTEST: SignedDuration = SignedDuration::from_mins(10);
 /// How many times are written below.
 const TICKS: i32 = 4;
@@ -62,7 +62,7 @@ impl std::fmt::Display for Percent {
     }
 }
 
-/// The period that is drawn.
+/// The period that is shown.
 struct Scale {
     from: Timestamp,
     to: Timestamp,
@@ -187,8 +187,8 @@ fn incident(incident: &Incident, scale: &Scale) -> Row {
 }
 
 fn proposal(proposal: &Proposal, scale: &Scale) -> Row {
-    let begun = proposal.begun();
-    let last = begun.iter().filter_map(|step| step.finished_at).max();
+    let started = proposal.started_steps();
+    let last = started.iter().filter_map(|step| step.finished_at).max();
     let end = if proposal.is_over() {
         last.unwrap_or(proposal.created_at)
     } else {
@@ -206,7 +206,7 @@ fn proposal(proposal: &Proposal, scale: &Scale) -> Row {
         let what = format!("approved by {}", approval.by);
         scale.mark(approval.observed_at, "good", &what)
     }));
-    marks.extend(begun.iter().map(|step| {
+    marks.extend(started.iter().map(|step| {
         let what = format!("{:?}, {}", step.call, ended(step.fate));
         scale.mark(step.started_at, class(step.fate), &what)
     }));

@@ -112,7 +112,7 @@ fn an_unknown_or_odd_project_is_404() {
 }
 
 #[test]
-fn current_is_whatever_project_the_keys_owner_looks_at() {
+fn current_is_the_project_that_the_keys_owner_has_open() {
     let mut posthog = with_key("current_project: 7");
     let request = Request::new(
         "GET",

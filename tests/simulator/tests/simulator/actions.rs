@@ -18,7 +18,7 @@ fn a_resync_wipes_the_table_when_its_run_starts_and_not_before() {
 }
 
 #[test]
-fn a_resync_that_is_answered_400_is_armed_and_the_next_run_wipes_the_table() {
+fn a_resync_that_is_answered_400_leaves_a_reset_pending_and_the_next_run_wipes_the_table() {
     let mut posthog =
         with_schemas("- {name: orders, last_synced_ago: 1h, rows: 500, trigger_fails: true}");
     let id = posthog.schema_id("orders").unwrap();
@@ -27,7 +27,7 @@ fn a_resync_that_is_answered_400_is_armed_and_the_next_run_wipes_the_table() {
         (answer.status, detail(&answer).as_str()),
         (400, "Couldn't start the sync. Try again in a few minutes.")
     );
-    assert!(posthog.reset_armed(&id));
+    assert!(posthog.reset_pending(&id));
     assert!(
         !row(&mut posthog, "orders").to_string().contains("reset"),
         "the API does not show it"
@@ -41,11 +41,11 @@ fn a_resync_that_is_answered_400_is_armed_and_the_next_run_wipes_the_table() {
 }
 
 #[test]
-fn a_resync_is_not_armed_when_a_paused_schema_blocks_it() {
+fn a_resync_leaves_no_reset_pending_when_a_paused_schema_blocks_it() {
     let mut posthog = with_schemas("- {name: orders, rows: 5}\n- {name: legacy, status: Paused}");
     let id = posthog.schema_id("orders").unwrap();
     assert_eq!(post(&mut posthog, "orders", "resync").status, 400);
-    assert!(!posthog.reset_armed(&id));
+    assert!(!posthog.reset_pending(&id));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_resync_cancels_the_run_in_flight_and_starts_its_own() {
 }
 
 #[test]
-fn a_resync_behind_a_surviving_workflow_stays_armed() {
+fn a_resync_behind_a_surviving_workflow_stays_pending() {
     let mut posthog = with_schemas(
         "- {name: orders, rows: 500, run: {started_ago: 9h, hangs: {}, on_cancel: workflow_survives}}",
     );
@@ -69,7 +69,7 @@ fn a_resync_behind_a_surviving_workflow_stays_armed() {
     post(&mut posthog, "orders", "cancel");
     assert_eq!(post(&mut posthog, "orders", "resync").status, 200);
     posthog.advance(mins(90));
-    assert!(posthog.reset_armed(&id));
+    assert!(posthog.reset_pending(&id));
     assert_eq!(row(&mut posthog, "orders")["table"]["row_count"], 500);
 }
 
@@ -126,7 +126,7 @@ fn delete_data_without_a_table_does_nothing() {
 }
 
 #[test]
-fn incremental_fields_tells_what_the_table_offers() {
+fn incremental_fields_lists_what_the_table_offers() {
     let mut posthog =
         with_schemas("- {name: orders, incremental_fields: {detected_primary_keys: [order_id]}}");
     let answer = post(&mut posthog, "orders", "incremental_fields").value();
@@ -135,7 +135,7 @@ fn incremental_fields_tells_what_the_table_offers() {
 }
 
 #[test]
-fn a_table_that_is_gone_at_the_source_is_told_by_incremental_fields() {
+fn incremental_fields_reports_a_table_that_is_missing_at_the_source() {
     let mut posthog = with_schemas("- {name: orders, table_gone: true}");
     let answer = post(&mut posthog, "orders", "incremental_fields");
     assert_eq!(
@@ -145,7 +145,7 @@ fn a_table_that_is_gone_at_the_source_is_told_by_incremental_fields() {
 }
 
 #[test]
-fn bad_credentials_are_told_by_incremental_fields_of_every_table() {
+fn incremental_fields_of_every_table_reports_bad_credentials() {
     let mut posthog = with(
         "sources: [{probe_error: Invalid credentials, schemas: [{name: a}, {name: b, table_gone: true}]}]",
     );

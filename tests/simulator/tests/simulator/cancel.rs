@@ -48,7 +48,7 @@ fn a_second_cancel_finds_nothing_to_cancel() {
 }
 
 #[test]
-fn cancel_hits_whatever_job_is_newest() {
+fn cancel_hits_the_newest_job() {
     let mut posthog = with_schemas(HUNG);
     let id = posthog.schema_id("orders").unwrap();
     let seen = posthog.newest_job(&id).unwrap();

@@ -86,7 +86,7 @@ fn a_database_that_cannot_be_reached_is_400_in_the_message_shape() {
 }
 
 #[test]
-fn a_source_whose_every_look_fails_cannot_be_reached_for_capture_either() {
+fn a_source_whose_every_live_read_fails_cannot_be_reached_for_capture_either() {
     let mut posthog = with_cdc("{}");
     let id = posthog.source_id("prod").unwrap();
     posthog

@@ -64,7 +64,7 @@ fn turning_a_webhook_table_on_again_wipes_it() {
 }
 
 #[test]
-fn a_table_nobody_set_up_cannot_be_turned_on() {
+fn a_table_that_was_never_set_up_cannot_be_turned_on() {
     let mut posthog = with_schemas("- {name: a, sync_type: null, should_sync: false}");
     let answer = patch(&mut posthog, "a", &json!({"should_sync": true}));
     assert_eq!(
@@ -111,7 +111,7 @@ fn an_incremental_field_that_the_table_does_not_know_imports_everything_again() 
     let mut posthog = with_schemas("- {name: a, rows: 70}");
     let id = posthog.schema_id("a").unwrap();
     patch(&mut posthog, "a", &json!({"incremental_field": "nonsense"}));
-    assert!(posthog.reset_armed(&id));
+    assert!(posthog.reset_pending(&id));
 }
 
 #[test]

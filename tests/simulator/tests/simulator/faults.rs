@@ -70,7 +70,7 @@ fn a_cut_before_has_no_effect_and_a_cut_after_has() {
 }
 
 #[test]
-fn a_status_has_the_effect_only_if_told() {
+fn a_status_has_the_effect_only_if_configured() {
     for (after_effect, runs) in [(false, 0), (true, 1)] {
         let mut posthog = healthy();
         let kind = FaultKind::Status {

@@ -50,7 +50,7 @@ const FIELDS: [&str; 31] = [
 ];
 
 #[test]
-fn full_rows_have_every_field_wherever_they_stand() {
+fn full_rows_have_every_field_in_every_answer() {
     let mut posthog = with_schemas("- {name: public.orders, last_synced_ago: 1h, rows: 5}");
     let alone = row(&mut posthog, "public.orders");
     let listed = get(&mut posthog, "external_data_schemas/")["results"][0].clone();
@@ -137,7 +137,7 @@ fn only_sync_types_with_an_incremental_field_show_one() {
 }
 
 #[test]
-fn a_table_nobody_set_up_has_nulls_where_its_set_up_would_be() {
+fn a_table_that_was_never_set_up_has_nulls_for_its_settings() {
     let mut posthog = with_schemas("- {name: a, sync_type: null, should_sync: false}");
     let row = row(&mut posthog, "a");
     for field in [
@@ -225,7 +225,7 @@ fn frequencies_are_shown_as_they_are_stored() {
 }
 
 #[test]
-fn a_look_at_a_table_in_the_source_has_every_field_and_each_can_be_told() {
+fn a_live_read_of_a_table_has_every_field_and_each_can_be_set() {
     let mut posthog = with_schemas(
         "- {name: a}\n- {name: b, incremental_fields: {webhook_only: true, supports_webhooks: true, detected_primary_keys: null, available_columns: []}}",
     );
@@ -249,12 +249,12 @@ fn a_look_at_a_table_in_the_source_has_every_field_and_each_can_be_told() {
             "primary_key_detection_supported": true,
         })
     );
-    let told = post(&mut posthog, "b", "incremental_fields").value();
+    let reported = post(&mut posthog, "b", "incremental_fields").value();
     assert_eq!(
         (
-            &told["webhook_only"],
-            &told["detected_primary_keys"],
-            &told["available_columns"]
+            &reported["webhook_only"],
+            &reported["detected_primary_keys"],
+            &reported["available_columns"]
         ),
         (&json!(true), &json!(null), &json!([]))
     );

@@ -48,7 +48,7 @@ fn an_offset_beyond_the_end_is_an_empty_page() {
 }
 
 #[test]
-fn search_looks_at_type_and_prefix() {
+fn search_covers_type_and_prefix() {
     let mut posthog = with(THREE);
     assert_eq!(
         get(&mut posthog, "external_data_sources/?search=stri")["count"],

@@ -78,7 +78,7 @@ fn a_start_that_temporal_refuses_is_400_and_paints_nothing() {
 }
 
 #[test]
-fn a_disabled_schema_is_reloaded_once_all_the_same() {
+fn a_disabled_schema_is_still_reloaded_once() {
     let mut posthog = with_schemas("- {name: orders, should_sync: false, last_synced_ago: 1h}");
     post(&mut posthog, "orders", "reload");
     posthog.advance(secs(10));

@@ -223,7 +223,7 @@ fn the_count_of_logs_is_that_within_the_limit_and_not_of_all() {
 }
 
 #[test]
-fn a_log_line_can_be_written_between_two_looks() {
+fn a_log_line_can_be_written_between_two_reads() {
     let mut posthog = with_schemas("- {name: orders, run: {started_ago: 9h, hangs: {}}}");
     let id = posthog.schema_id("orders").unwrap();
     posthog.write_log(&id, "still here").unwrap();

@@ -71,7 +71,7 @@ fn the_diagnosis_zoo_shows_what_it_says() {
     ] {
         assert_eq!(schema(&mut posthog, name, field), shown, "{name}");
     }
-    let looks = [
+    let run_probes = [
         ("public.orders", "Invalid credentials"),
         ("table_gone", "Schema with name table_gone not found"),
         (
@@ -79,12 +79,12 @@ fn the_diagnosis_zoo_shows_what_it_says() {
             "Schema with name ambiguous_table_gone not found",
         ),
     ];
-    for (name, text) in looks {
-        let look = post(&mut posthog, name, "incremental_fields");
-        assert_eq!(look.value()["message"], text, "{name}");
+    for (name, text) in run_probes {
+        let live_read = post(&mut posthog, name, "incremental_fields");
+        assert_eq!(live_read.value()["message"], text, "{name}");
     }
-    let look = post(&mut posthog, "ambiguous_column_gone", "incremental_fields");
-    assert_eq!(look.value()["incremental_fields"], json!([]));
+    let live_read = post(&mut posthog, "ambiguous_column_gone", "incremental_fields");
+    assert_eq!(live_read.value()["incremental_fields"], json!([]));
     let payout = row(&mut posthog, "Payout");
     let page = get(&mut posthog, "external_data_sources/?search=one_forbidden");
     assert_eq!(
@@ -152,7 +152,7 @@ fn lengths_of_time_may_be_days() {
 }
 
 #[test]
-fn past_jobs_can_be_told_one_by_one() {
+fn past_jobs_can_be_listed_one_by_one() {
     let mut posthog = with(
         "sources: [{schemas: [{name: a, jobs: [{started_ago: 1h, status: Failed, error: boom}, {started_ago: 5h, rows: 7}]}]}]",
     );
@@ -178,7 +178,7 @@ fn tables(posthog: &Simulator) -> Vec<String> {
 }
 
 #[test]
-fn every_healthy_look_alike_completes_if_nobody_touches_it() {
+fn every_healthy_look_alike_completes_if_it_is_not_touched() {
     let mut posthog = with(include_str!("../../scenarios/healthy-look-alikes.yaml"));
     let tables = tables(&posthog);
     let all: Vec<String> = tables

@@ -75,7 +75,7 @@ fn inputs_of_change_data_capture_are_ignored_silently() {
 }
 
 #[test]
-fn whoever_redirects_a_connection_has_to_give_its_secret_again() {
+fn redirecting_a_connection_requires_its_secret_again() {
     let mut posthog = with_inputs("{host: a.example.com, user: posthog}", "{}");
     let moved = patch_inputs(&mut posthog, &json!({"host": "b.example.com"}));
     assert_eq!(
@@ -315,7 +315,7 @@ fn with_lost_slot() -> Simulator {
 }
 
 #[test]
-fn a_repair_of_change_data_capture_imports_every_captured_table_anew() {
+fn a_repair_of_change_data_capture_reimports_every_captured_table() {
     let mut posthog = with_lost_slot();
     let answer = call(&mut posthog, "POST", "repair_cdc/", &json!({}));
     assert_eq!(
@@ -331,7 +331,7 @@ fn a_repair_of_change_data_capture_imports_every_captured_table_anew() {
 }
 
 #[test]
-fn a_second_repair_within_five_minutes_is_409_and_one_of_what_is_well_is_400() {
+fn a_second_repair_within_five_minutes_is_409_and_one_of_a_healthy_capture_is_400() {
     let mut posthog = with_lost_slot();
     call(&mut posthog, "POST", "repair_cdc/", &json!({}));
     posthog.advance(mins(4));

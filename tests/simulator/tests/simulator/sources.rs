@@ -50,7 +50,7 @@ fn a_source_goes_bad_for_all_its_tables_at_once() {
 }
 
 #[test]
-fn a_source_that_was_bad_once_mends() {
+fn a_source_that_failed_once_recovers() {
     let mut posthog = shop();
     let id = posthog.source_id("prod").unwrap();
     let bad = json!({"next_runs": [{"fails": {"after": "5s", "error": "boom"}}], "start": true, "probe_error": "boom"});
@@ -125,7 +125,7 @@ fn a_change_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn a_table_vanishes_from_the_list_and_comes_back() {
+fn a_table_vanishes_from_the_list_and_is_listed_again() {
     let mut posthog = shop();
     let id = posthog.schema_id("a").unwrap();
     let path = format!("external_data_schemas/{id}/");
@@ -210,7 +210,7 @@ fn a_new_frequency_moves_the_schedule() {
 }
 
 #[test]
-fn a_run_may_find_nothing_for_ever_after() {
+fn a_run_may_find_nothing_forever_after() {
     let mut posthog = shop();
     let then = json!({"then": {"completes": {"after": "5s", "rows": 0}}, "start": true});
     control(&mut posthog, "POST", "schemas/a", &then);

@@ -21,8 +21,8 @@ fn id(posthog: &Simulator) -> String {
     posthog.schema_id("a").unwrap()
 }
 
-fn is_armed(posthog: &Simulator) -> bool {
-    posthog.reset_armed(&id(posthog))
+fn has_pending_reset(posthog: &Simulator) -> bool {
+    posthog.reset_pending(&id(posthog))
 }
 
 fn refused(posthog: &mut Simulator, change: &Value) -> String {
@@ -38,7 +38,7 @@ fn from_incremental_to_full_refresh_and_back_nothing_is_lost_before_the_next_run
         let answer = patch(&mut posthog, "a", &json!({"sync_type": sync_type}));
         assert_eq!(answer.value()["sync_type"], sync_type);
     }
-    assert!(!is_armed(&posthog));
+    assert!(!has_pending_reset(&posthog));
     assert_eq!(posthog.position(&id(&posthog)), Some(70));
 }
 
@@ -46,7 +46,7 @@ fn from_incremental_to_full_refresh_and_back_nothing_is_lost_before_the_next_run
 fn back_to_webhook_sets_the_webhook_up_and_wipes_the_table() {
     let mut posthog = with_webhooks("sync_type: webhook");
     patch(&mut posthog, "a", &json!({"sync_type": "full_refresh"}));
-    assert!(!is_armed(&posthog));
+    assert!(!has_pending_reset(&posthog));
     patch(&mut posthog, "a", &json!({"sync_type": "webhook"}));
     assert_eq!(posthog.effects_of(EffectKind::WebhookCreated).len(), 1);
     posthog.advance(secs(1));
@@ -101,7 +101,7 @@ fn change_data_capture_and_xmin_need_what_they_need() {
 }
 
 #[test]
-fn every_type_but_webhook_is_held_against_the_source() {
+fn every_type_but_webhook_is_checked_against_the_source() {
     let mut posthog = with_schemas("- {name: a, probe_error: Could not connect}");
     assert_eq!(
         refused(&mut posthog, &json!({"sync_type": "full_refresh"})),
@@ -114,7 +114,7 @@ fn every_type_but_webhook_is_held_against_the_source() {
 }
 
 #[test]
-fn crossing_xmin_and_going_to_change_data_capture_import_everything_anew() {
+fn crossing_xmin_and_going_to_change_data_capture_reimport_everything() {
     for (from, to) in [
         ("incremental", "xmin"),
         ("xmin", "full_refresh"),
@@ -122,7 +122,7 @@ fn crossing_xmin_and_going_to_change_data_capture_import_everything_anew() {
     ] {
         let mut posthog = with_cdc(&format!("sync_type: {from}"));
         patch(&mut posthog, "a", &json!({"sync_type": to}));
-        assert!(is_armed(&posthog), "{from} to {to}");
+        assert!(has_pending_reset(&posthog), "{from} to {to}");
     }
 }
 
@@ -131,11 +131,11 @@ fn leaving_change_data_capture_forgets_the_place_in_the_log() {
     let mut posthog = with_cdc("sync_type: cdc");
     patch(&mut posthog, "a", &json!({"sync_type": "full_refresh"}));
     assert_eq!(posthog.position(&id(&posthog)), None);
-    assert!(!is_armed(&posthog));
+    assert!(!has_pending_reset(&posthog));
 }
 
 #[test]
-fn a_table_mode_that_fills_one_table_more_imports_everything_anew() {
+fn a_table_mode_that_fills_one_table_more_reimports_everything() {
     for (from, to, anew) in [
         ("consolidated", "both", true),
         ("cdc_only", "consolidated", true),
@@ -145,13 +145,13 @@ fn a_table_mode_that_fills_one_table_more_imports_everything_anew() {
         let mut posthog = with_cdc(&format!("sync_type: cdc, cdc_table_mode: {from}"));
         let answer = patch(&mut posthog, "a", &json!({"cdc_table_mode": to}));
         assert_eq!(answer.value()["cdc_table_mode"], to);
-        assert_eq!(is_armed(&posthog), anew, "{from} to {to}");
+        assert_eq!(has_pending_reset(&posthog), anew, "{from} to {to}");
         assert_eq!(posthog.position(&id(&posthog)).is_none(), anew);
     }
 }
 
 #[test]
-fn a_paused_table_blocks_changes_that_import_everything_anew_and_nothing_is_armed() {
+fn a_paused_table_blocks_changes_that_reimport_everything_and_no_reset_is_pending() {
     let mut posthog = with(
         "sources: [{type: Postgres, cdc: {}, schemas: [{name: a, sync_type: cdc, rows: 70, last_synced_ago: 1h}, {name: b, status: Paused}]}]",
     );
@@ -159,7 +159,7 @@ fn a_paused_table_blocks_changes_that_import_everything_anew_and_nothing_is_arme
     assert_eq!(answer.status, 400);
     let text = answer.value()["message"].to_string();
     assert!(text.contains("Monthly sync limit reached"));
-    assert!(!is_armed(&posthog));
+    assert!(!has_pending_reset(&posthog));
 }
 
 #[test]
@@ -172,13 +172,13 @@ fn a_table_mode_says_nothing_to_other_types() {
 }
 
 #[test]
-fn a_change_that_is_answered_400_may_be_armed_all_the_same() {
+fn a_change_that_is_answered_400_may_still_leave_a_reset_pending() {
     let mut posthog = with_cdc("sync_type: cdc, should_sync: false, trigger_fails: true");
     assert_eq!(
         refused(&mut posthog, &json!({"should_sync": true})),
         "Couldn't start the sync. Try again in a few minutes."
     );
-    assert!(is_armed(&posthog));
+    assert!(has_pending_reset(&posthog));
     assert_eq!(posthog.should_sync(&id(&posthog)), Some(true));
 }
 

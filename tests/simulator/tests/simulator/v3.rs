@@ -32,7 +32,7 @@ const RUN: &str = "- {name: orders, last_synced_ago: 9h, rows: 10, then: {pipeli
                    rows: 90, batches: 9, queue: 1h, load_per_batch: 1h, post_load: 20m}}";
 
 #[test]
-fn rows_move_while_a_run_extracts_and_stand_still_until_it_ends() {
+fn rows_move_while_a_run_extracts_and_not_again_until_it_ends() {
     let mut posthog = with_schemas(RUN);
     post(&mut posthog, "orders", "reload");
     posthog.advance(secs(12));
@@ -129,7 +129,7 @@ fn a_run_writes_the_lines_of_its_phases_and_none_while_it_waits_or_loads_a_batch
 }
 
 #[test]
-fn every_line_of_a_run_stands_under_its_instance_and_has_a_time_of_its_own() {
+fn every_line_of_a_run_has_its_instance_and_its_own_time() {
     let mut posthog = with_schemas(RUN);
     post(&mut posthog, "orders", "reload");
     posthog.advance(hours(14));
@@ -261,7 +261,7 @@ fn a_run_without_rows_is_completed_by_its_workflow() {
 }
 
 #[test]
-fn a_newer_run_waits_behind_an_older_one_and_writes_nothing_meanwhile() {
+fn a_newer_run_waits_behind_an_older_one_and_writes_nothing_until_then() {
     let mut posthog = with_schemas(
         "- name: orders\n  earlier_runs: [{pipeline: v3, started_ago: 10h, extract: 20h, rows: 2000, batches: 20, load_per_batch: 90m}]\n  \
          run: {pipeline: v3, started_ago: 1h, start: 0s, extract: 5m, rows: 7, load_per_batch: 5m}",
@@ -379,7 +379,7 @@ fn the_loader_of_every_table_may_be_down_for_days_and_no_run_is_dead() {
 }
 
 #[test]
-fn a_batch_in_the_hands_of_a_loader_that_goes_down_is_begun_again() {
+fn a_batch_of_a_loader_that_goes_down_is_started_again() {
     let mut posthog = with_schemas(
         "- {name: orders, then: {pipeline: v3, start: 0s, extract: 1m, load_per_batch: 1h}}",
     );
@@ -422,7 +422,7 @@ fn a_run_that_died_while_extracting_says_nothing_more_and_stays_running() {
 }
 
 #[test]
-fn a_start_takes_over_from_a_dead_run_whose_workflow_is_gone_and_not_from_one_that_is_wedged() {
+fn a_start_takes_over_from_a_dead_run_whose_workflow_has_ended_and_not_from_one_that_is_wedged() {
     for (workflow, taken_over) in [("gone", true), ("wedged", false)] {
         let mut posthog = with_schemas(&format!(
             "- {{name: orders, next_runs: [{{pipeline: v3, start: 0s, extract: 4h, rows: 40, batches: 4, load_per_batch: 5m, dies: {{phase: extracting, after: 150m, workflow: {workflow}}}}}], then: {{pipeline: v3}}}}"
@@ -551,7 +551,7 @@ fn an_instance_may_keep_the_loaders_lines_to_itself_or_all_of_them() {
 }
 
 #[test]
-fn the_extraction_of_a_run_that_is_not_billed_stands_under_another_id() {
+fn the_extraction_of_a_run_that_is_not_billed_has_another_id() {
     let mut posthog = with_schemas("- {name: orders, then: {pipeline: v3, billable: false}}");
     post(&mut posthog, "orders", "reload");
     posthog.advance(hours(1));
@@ -682,7 +682,7 @@ fn the_clock_of_the_logs_may_differ_from_that_of_the_jobs() {
 }
 
 #[test]
-fn lines_are_gone_after_ninety_days() {
+fn lines_are_dropped_after_ninety_days() {
     let mut posthog = with_schemas("- {name: orders, run: {pipeline: v3, started_ago: 1m}}");
     posthog.advance(hours(90 * 24 - 1));
     assert!(!messages(&mut posthog, "orders").is_empty());

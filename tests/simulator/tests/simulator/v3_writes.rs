@@ -205,7 +205,7 @@ fn a_start_while_a_run_extracts_is_skipped_without_a_line() {
 }
 
 #[test]
-fn posthog_may_be_unable_to_tell_who_holds_the_lock() {
+fn posthog_may_not_know_who_holds_the_lock() {
     let mut posthog = with_schemas(LOADS);
     posthog.change_instance(|instance| instance.takeover_ambiguous = true);
     post(&mut posthog, "orders", "reload");
@@ -263,7 +263,7 @@ fn a_workflow_that_ends_without_its_clean_up_leaves_a_dead_run() {
 }
 
 #[test]
-fn the_schedule_ends_it_just_so_and_nobody_is_to_blame() {
+fn the_schedule_takes_it_over_and_that_is_no_violation() {
     let mut posthog = with(
         "schedule: true\ninstance: {loader_down: [{after: 0s, for: 30h}]}\nsources: [{type: Postgres, schemas: [{name: orders, frequency: 12hour, run: {pipeline: v3, started_ago: 1m, start: 0s, extract: 10m, rows: 70}, then: {pipeline: v3}}]}]",
     );
@@ -373,7 +373,7 @@ fn a_cancel_of_the_newer_of_two_rows_leaves_the_lock_to_the_other() {
 }
 
 #[test]
-fn any_running_row_keeps_a_queue_run_out_for_ever() {
+fn any_running_row_keeps_a_queue_run_out_forever() {
     let mut posthog = with(
         "instance: {queue_runs: true}\nsources: [{type: Postgres, schemas: [{name: orders, earlier_runs: [{started_ago: 30h, hangs: {}}], then: {pipeline: v3}}]}]",
     );
@@ -391,7 +391,7 @@ fn any_running_row_keeps_a_queue_run_out_for_ever() {
 }
 
 #[test]
-fn a_queue_run_says_that_it_was_handed_to_the_loader() {
+fn a_queue_run_logs_that_the_loader_took_it() {
     let mut posthog = with(
         "instance: {queue_runs: true}\nsources: [{type: Postgres, schemas: [{name: orders, then: {pipeline: v3, repartition: 1h, extract: 1m, outside_schedule: true}}]}]",
     );
@@ -459,7 +459,7 @@ fn a_resync_over_a_run_that_loads_cancels_it() {
     let jobs = seen(&mut posthog, "orders");
     assert_eq!(jobs[0].0, "Failed");
     let id = posthog.schema_id("orders").unwrap();
-    assert!(posthog.reset_armed(&id));
+    assert!(posthog.reset_pending(&id));
 }
 
 #[test]
@@ -473,7 +473,7 @@ fn switching_a_table_off_stops_all_of_its_runs() {
 }
 
 #[test]
-fn a_cancel_of_a_run_that_has_died_or_hangs_harms_nobody() {
+fn a_cancel_of_a_run_that_has_died_or_hangs_does_no_harm() {
     let dead = [
         "{pipeline: v3, started_ago: 9h, extract: 20h, dies: {phase: extracting, after: 1h}}",
         "{pipeline: v3, started_ago: 3h, extract: 1h, queue: 0s, load_per_batch: 5h, dies: {phase: loading, after: 1h}}",

@@ -18,7 +18,7 @@ fn info(posthog: &mut Simulator) -> Value {
 }
 
 #[test]
-fn a_source_without_webhooks_has_every_field_all_the_same() {
+fn a_source_without_webhooks_still_has_every_field() {
     assert_eq!(
         info(&mut with_webhook("{}")),
         json!({

@@ -12,7 +12,7 @@ use crate::{
     world::World,
 };
 
-const A_PASS: SignedDuration = SignedDuration::from_secs(1);
+const A_RECONCILE: SignedDuration = SignedDuration::from_secs(1);
 
 fn simulator<A>(world: &World, change: impl FnOnce(&mut Simulator) -> A) -> A {
     change(&mut world.simulator.lock().unwrap())
@@ -23,12 +23,12 @@ fn before(call: &str, scenario: &str, faults: Faults) -> World {
     let mut model = World::new(scenario, ENFORCE, Faults::default());
     let mut passes = 0;
     while model.count(call) == 0 {
-        model.run_for(A_PASS);
+        model.run_for(A_RECONCILE);
         passes += 1;
     }
     let mut world = World::new(scenario, ENFORCE, faults);
     for _ in 1..passes {
-        world.run_for(A_PASS);
+        world.run_for(A_RECONCILE);
     }
     world
 }
@@ -43,7 +43,7 @@ fn hide_runs(world: &World, table: &str) {
 #[test]
 fn a_cancel_is_sent_at_once_and_never_again_for_the_same_job_although_status_has_lost_it() {
     let mut world = before("cancel", JOB_SURVIVES, Faults::default());
-    world.pass();
+    world.reconcile();
     assert_eq!(world.count("cancel"), 1);
     let lost = WarehouseSyncPolicyStatus::default();
     world.cluster.edit(|policy| policy.status = Some(lost));
@@ -59,7 +59,7 @@ fn a_cancel_that_did_not_leave_is_sent_later_and_so_is_its_reload() {
     let mut world = before("cancel", STUCK, Faults::default());
     // After the intent.
     world.faults.plan_ahead(1, Fault::NotSent);
-    world.pass();
+    world.reconcile();
     assert_eq!(world.count("cancel"), 0);
     let sends = world.status().incidents[0].sends.clone();
     assert_eq!(sends[0].fate, Some(Fate::NotSent));
@@ -105,7 +105,7 @@ fn nor_is_a_run_of_which_a_person_approved_the_cancel() {
 fn nothing_is_sent_if_the_intent_took_so_long_that_the_reads_are_stale() {
     let mut world = before("reload", FAILED, Faults::default());
     world.faults.plan_ahead(0, Fault::TakesAMinute);
-    world.pass();
+    world.reconcile();
     assert_eq!(world.count("reload"), 0);
     let send = world.status().incidents[0].sends[0].clone();
     assert_eq!(send.fate, Some(Fate::NotSent));
@@ -122,7 +122,7 @@ fn a_reconcile_that_loses_leadership_after_a_call_intends_nothing_more() {
     let mut world = before("reload", &two, Faults::default());
     let done = world.faults.effects().len();
     world.faults.plan_ahead(1, Fault::ClaimRunsOut);
-    world.pass_of_leader();
+    world.reconcile_as_leader();
     // The outcome is still written.
     assert_eq!(
         world.faults.effects()[done..],

@@ -14,7 +14,7 @@ use crate::{
         validated::{PolicyRef, Project},
     },
     decide::ownership::{is_carried_out, is_in_flight},
-    observe::Rival,
+    observe::OtherPolicy,
     report::{conditions::Truth, writer::CHECKED_EVERY},
 };
 
@@ -35,7 +35,7 @@ pub fn at(policy: &impl ResourceExt) -> PolicyRef {
 /// What others have to know of a policy, and the project that it is on; none if it does not say which. One that is not valid may not
 /// act; but its status is used.
 #[must_use]
-pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Rival>)> {
+pub fn for_others(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<OtherPolicy>)> {
     let valid = ValidatedPolicy::new(policy).ok();
     let posthog = &policy.spec.posthog;
     let project = Project {
@@ -63,11 +63,11 @@ pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Rival>)> {
     });
     let state = || policy.status.iter().map(|status| &status.state);
     let schemas = state().flat_map(|state| &state.schemas);
-    let rival = Rival {
+    let other_policy = OtherPolicy {
         sends: state().flat_map(|state| &state.sends).copied().collect(),
         in_flight: in_flight.chain(carried_out).collect(),
-        poisoned: schemas
-            .filter_map(|row| Some((row.id.clone(), row.poisoned?)))
+        reset_pending_since: schemas
+            .filter_map(|row| Some((row.id.clone(), row.reset_pending_since?)))
             .collect(),
         cancelled: incidents().filter_map(cancelled_job).collect(),
         may_act: valid.as_ref().is_some_and(ValidatedPolicy::may_act),
@@ -77,7 +77,7 @@ pub fn told(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Rival>)> {
         created: policy.creation_timestamp()?.0,
         selector: valid.map(|valid| valid.selector).unwrap_or_default(),
     };
-    Some((project, Arc::new(rival)))
+    Some((project, Arc::new(other_policy)))
 }
 
 /// When a call that was sent at `sent` has ended, and what it began shows in the list: until then it is in flight, even if its policy is

@@ -17,33 +17,33 @@ use crate::{
 
 /// The tables, by id, and since when: those remembered in `state`, and those that `proposals` have added since.
 #[must_use]
-pub fn poisoned(
+pub fn reset_pending_since(
     state: &State,
     proposals: &[Proposal],
     snapshot: &Snapshot,
 ) -> BTreeMap<String, Timestamp> {
-    let mut poisoned = BTreeMap::new();
+    let mut reset_pending_since = BTreeMap::new();
     for row in &state.schemas {
-        if let Some(since) = row.poisoned {
-            poisoned.insert(row.id.clone(), since);
+        if let Some(since) = row.reset_pending_since {
+            reset_pending_since.insert(row.id.clone(), since);
         }
     }
     for proposal in proposals {
-        for (id, since) in armed(proposal, snapshot) {
-            let known = poisoned.entry(id).or_insert(since);
+        for (id, since) in pending(proposal, snapshot) {
+            let known = reset_pending_since.entry(id).or_insert(since);
             *known = since.max(*known);
         }
     }
-    poisoned.retain(|id, since| !has_run_since(snapshot, id, *since));
-    poisoned
+    reset_pending_since.retain(|id, since| !has_run_since(snapshot, id, *since));
+    reset_pending_since
 }
 
 /// The same, including the tables of other policies of the project.
 #[must_use]
 pub fn by_anyone(known: &Known<'_>) -> BTreeMap<String, Timestamp> {
-    let mut all = poisoned(known.state, known.proposals, known.snapshot);
-    let rivals = known.snapshot.rivals.iter();
-    for (id, since) in rivals.flat_map(|rival| &rival.poisoned) {
+    let mut all = reset_pending_since(known.state, known.proposals, known.snapshot);
+    let other_policies = known.snapshot.other_policies.iter();
+    for (id, since) in other_policies.flat_map(|other_policy| &other_policy.reset_pending_since) {
         if !has_run_since(known.snapshot, id, *since) {
             all.entry(id.clone()).or_insert(*since);
         }
@@ -51,11 +51,11 @@ pub fn by_anyone(known: &Known<'_>) -> BTreeMap<String, Timestamp> {
     all
 }
 
-fn armed(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
-    let begun = proposal.begun().iter();
-    let steps = begun.zip(&proposal.material.steps);
-    let armed = steps.filter(|(sent, _)| may_have_armed(proposal, sent));
-    armed
+fn pending(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
+    let started = proposal.started_steps().iter();
+    let steps = started.zip(&proposal.material.steps);
+    let pending = steps.filter(|(sent, _)| may_have_requested_a_reset(proposal, sent));
+    pending
         .flat_map(|(sent, step)| {
             let ids = touched(proposal, step, snapshot);
             ids.into_iter().map(|id| (id, sent.started_at))
@@ -66,7 +66,7 @@ fn armed(proposal: &Proposal, snapshot: &Snapshot) -> Vec<(String, Timestamp)> {
 /// Whether a call may have an effect that does not show. A call that was not sent has none. An accepted one shows once it is
 /// proved; while the proof is awaited the proposal holds every other call, and without proof the next run may still wipe the table. For
 /// a repair it is known which refusals come before any effect.
-fn may_have_armed(proposal: &Proposal, sent: &ExecutedStep) -> bool {
+fn may_have_requested_a_reset(proposal: &Proposal, sent: &ExecutedStep) -> bool {
     match sent.fate {
         Some(Fate::NotSent) => false,
         Some(Fate::Accepted) => proposal.is_over() && proposal.phase != Phase::Executed,
@@ -87,13 +87,13 @@ fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec
         ProposedCall::Resync => vec![target.schema_id.clone()],
         ProposedCall::PatchSchema => {
             let id = &target.schema_id;
-            let arms = step.incremental_field.is_some() || step.switch_on && resets_when_on(id);
-            arms.then(|| id.clone()).into_iter().collect()
+            let resets = step.incremental_field.is_some() || step.switch_on && resets_when_on(id);
+            resets.then(|| id.clone()).into_iter().collect()
         }
         ProposedCall::PatchTables => {
             let ids = step.schema_ids.iter();
-            let arms = |id: &&String| step.sync_type.is_some() || resets_when_on(id);
-            ids.filter(arms).cloned().collect()
+            let resets = |id: &&String| step.sync_type.is_some() || resets_when_on(id);
+            ids.filter(resets).cloned().collect()
         }
         ProposedCall::RepairCdc => {
             let mut sources = snapshot.sources.iter();
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_may_have_begun_before_the_call_proves_nothing() {
+    fn a_run_that_may_have_started_before_the_call_proves_nothing() {
         let since: Timestamp = "2026-10-01T12:00:00Z".parse().unwrap();
         for (status, began, proves) in [
             ("Completed", "2026-10-01T11:00:00Z", false),

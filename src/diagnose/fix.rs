@@ -126,15 +126,14 @@ impl<'a> SwitchedOff<'a> {
                 Some(Ok(_)) => Fix::Likely,
                 Some(Err(_)) => Fix::No,
             },
-            Sign::Answers => {
-                self.watch()
-                    .map_or(Fix::Open, |watch| match (watch.refused, watch.mended) {
-                        (Some(_), Some(_)) => Fix::Proved,
-                        (None, Some(_)) => Fix::Likely,
-                        (_, None) => Fix::No,
-                    })
-            }
-            Sign::Key => match self.watch().and_then(|watch| watch.mended) {
+            Sign::Answers => self.watch().map_or(Fix::Open, |watch| {
+                match (watch.refused, watch.fixed_since) {
+                    (Some(_), Some(_)) => Fix::Proved,
+                    (None, Some(_)) => Fix::Likely,
+                    (_, None) => Fix::No,
+                }
+            }),
+            Sign::Key => match self.watch().and_then(|watch| watch.fixed_since) {
                 Some(_) => Fix::Proved,
                 None => Fix::No,
             },
@@ -249,7 +248,7 @@ fn next(before: Option<&FixWatch>, asked: Timestamp) -> FixWatch {
             tries: 0,
             asked,
             refused: None,
-            mended: None,
+            fixed_since: None,
             key: None,
             detected: None,
         })
@@ -269,10 +268,10 @@ fn asked_source(
         // An earlier good answer, kept because this try brought none.
         _ if probed.at < probed.asked => {}
         Ok(_) => {
-            watch.mended.get_or_insert(probed.at);
+            watch.fixed_since.get_or_insert(probed.at);
         }
         Err(PostHogError::Refused { status: 400, .. }) => {
-            (watch.refused, watch.mended) = (Some(probed.at), None);
+            (watch.refused, watch.fixed_since) = (Some(probed.at), None);
         }
         Err(_) => {}
     }
@@ -302,7 +301,7 @@ fn asked_key(
     (watch.key, watch.detected) = (first(watch.key, &key), first(watch.detected, &detected));
     let is_other = differs(watch.key.as_ref(), key.as_ref())
         || differs(watch.detected.as_ref(), detected.as_ref());
-    watch.mended = is_other.then(|| watch.mended.unwrap_or(asked));
+    watch.fixed_since = is_other.then(|| watch.fixed_since.unwrap_or(asked));
     Some(watch)
 }
 
@@ -353,7 +352,11 @@ mod tests {
             assert_eq!(asked_source(watch.as_ref(), probed.as_ref()), watch);
         }
         let watch: FixWatch = watch.unwrap();
-        (watch.refused.is_some(), watch.mended.is_some(), watch.tries)
+        (
+            watch.refused.is_some(),
+            watch.fixed_since.is_some(),
+            watch.tries,
+        )
     }
 
     #[test]
@@ -371,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tries_are_ever_rarer() {
+    fn the_tries_become_rarer() {
         let minutes: Vec<i64> = (0..8).map(|tries| wait(tries).as_mins()).collect();
         assert_eq!(minutes, [10, 20, 40, 80, 160, 320, 360, 360]);
         for odd in [-1, 31, 32, i64::MAX] {
@@ -380,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_told_by_its_columns_and_none_is_no_other_key() {
+    fn a_key_is_identified_by_its_columns_and_none_is_no_other_key() {
         let key = |columns: &[&str]| {
             let columns: Vec<String> = columns.iter().map(|c| (*c).to_owned()).collect();
             Some(print(Some(&columns)))

@@ -10,7 +10,7 @@ use crate::{
         proposal::{ProposedAction, ProposedCall},
         status::{Action, Severity},
     },
-    decide::approval::poison,
+    decide::approval::pending_reset,
     diagnose::{Cause, Known, Problem, causes::Remedy},
     posthog::wire::{Schema, Source},
 };
@@ -23,11 +23,11 @@ pub fn needs_a_reload(known: &Known<'_>, problem: &Problem) -> bool {
     let reload = Remedy::Safe(Action::Reload);
     problem.severity == Severity::Error
         && Cause::of(problem.cause).remedy_for(problem.rule) == reload
-        && is_poisoned(known, id)
+        && has_pending_reset(known, id)
 }
 
-fn is_poisoned(known: &Known<'_>, schema_id: &str) -> bool {
-    poison::by_anyone(known).contains_key(schema_id)
+fn has_pending_reset(known: &Known<'_>, schema_id: &str) -> bool {
+    pending_reset::by_anyone(known).contains_key(schema_id)
 }
 
 /// The reload, as a proposal.

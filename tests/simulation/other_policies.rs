@@ -3,15 +3,15 @@
 use jiff::Timestamp;
 use warehouse_sync_operator::{
     api::{ValidatedPolicy, validated::PolicyRef},
-    observe::Rival,
+    observe::OtherPolicy,
 };
 
 use crate::world::policy;
 
 /// The one that was made then.
-pub fn rival(created: &str) -> Rival {
+pub fn other_policy(created: &str) -> OtherPolicy {
     let other = ValidatedPolicy::new(&policy("mode: Enforce")).unwrap();
-    Rival {
+    OtherPolicy {
         at: PolicyRef {
             namespace: "n".into(),
             name: "other".into(),
@@ -24,16 +24,16 @@ pub fn rival(created: &str) -> Rival {
         in_flight: Vec::new(),
         cancelled: Vec::new(),
         sends: Vec::new(),
-        poisoned: Vec::new(),
+        reset_pending_since: Vec::new(),
     }
 }
 
 /// One that was made after the policy of the simulation.
-pub fn younger() -> Rival {
-    rival("2026-06-01T00:00:00Z")
+pub fn younger() -> OtherPolicy {
+    other_policy("2026-06-01T00:00:00Z")
 }
 
 /// One that was made before it.
-pub fn older() -> Rival {
-    rival("2025-01-01T00:00:00Z")
+pub fn older() -> OtherPolicy {
+    other_policy("2025-01-01T00:00:00Z")
 }

@@ -19,13 +19,13 @@ use crate::{
         Timings, ValidatedPolicy,
         status::{Confidence, RootCause, Severity},
     },
-    observe::{Log, Look, Newest, RunPhase, Seen, Snapshot},
+    observe::{Log, Newest, RunPhase, RunProbe, Seen, Snapshot},
     posthog::wire::{JobStatus, SchemaStatus},
 };
 
 /// The suspicious tables of which only the row in the list is known.
 #[derive(Debug, Default)]
-pub struct Unlooked {
+pub struct Unprobed {
     ids: HashSet<String>,
     /// How many of them were not probed.
     pub not_asked: usize,
@@ -35,7 +35,7 @@ pub struct Unlooked {
     pub reason: Option<String>,
 }
 
-impl Unlooked {
+impl Unprobed {
     /// Finds them in `snapshot`, and prepares it so that the list decides about them. `cut_off` says that answers ended before
     /// the questions did: then a run of which nothing could be read is no oddity of its own.
     #[must_use]
@@ -46,34 +46,34 @@ impl Unlooked {
         now: Timestamp,
         cut_off: bool,
     ) -> Self {
-        let mut unlooked = Self::default();
-        unlooked.drop_empty_looks(snapshot, cut_off);
+        let mut unprobed = Self::default();
+        unprobed.drop_empty_probes(snapshot, cut_off);
         let due = suspects(policy, snapshot, &[], timings, now);
         for suspect in due.into_iter().chain(running(&policy.selector, snapshot)) {
             let id = suspect.schema_id;
-            let looked = |seen: &Seen| seen.look.is_some();
-            if !snapshot.seen(&id).is_some_and(looked) && unlooked.ids.insert(id.clone()) {
-                unlooked.not_asked += usize::from(!snapshot.looked.contains(&id));
+            let run_probed = |seen: &Seen| seen.run_probe.is_some();
+            if !snapshot.seen(&id).is_some_and(run_probed) && unprobed.ids.insert(id.clone()) {
+                unprobed.not_asked += usize::from(!snapshot.run_probed.contains(&id));
                 let_the_list_decide(snapshot, &suspect.source_id, &id, now);
             }
         }
-        unlooked
+        unprobed
     }
 
     /// Looks that could not read the runs of a table hide what the list says of it.
-    fn drop_empty_looks(&mut self, snapshot: &mut Snapshot, cut_off: bool) {
+    fn drop_empty_probes(&mut self, snapshot: &mut Snapshot, cut_off: bool) {
         let sources = snapshot.sources.clone();
         for schema in sources.iter().flat_map(|source| &source.schemas) {
             // The list says nothing of a run in progress: that it cannot be read is all that there is to tell.
-            let tells = cut_off || schema.status() != SchemaStatus::Running;
-            let Some(seen) = snapshot.runs.get_mut(&schema.id).filter(|_| tells) else {
+            let shows = cut_off || schema.status() != SchemaStatus::Running;
+            let Some(seen) = snapshot.runs.get_mut(&schema.id).filter(|_| shows) else {
                 continue;
             };
-            if let Some(Newest::Unclear(reason)) = seen.look.as_ref().map(Look::newest) {
+            if let Some(Newest::Unclear(reason)) = seen.run_probe.as_ref().map(RunProbe::newest) {
                 self.no_answer += 1;
                 self.reason.get_or_insert_with(|| reason.to_owned());
                 let seen = Arc::make_mut(seen);
-                (seen.look, seen.unclear) = (None, None);
+                (seen.run_probe, seen.unclear) = (None, None);
             }
         }
     }
@@ -103,12 +103,12 @@ fn let_the_list_decide(snapshot: &mut Snapshot, source_id: &str, id: &str, now: 
         return;
     };
     let mut seen = Seen::first(row, now);
-    seen.look = Some(Look::new(now, id, Ok(Vec::new()), Log::NotRead));
+    seen.run_probe = Some(RunProbe::new(now, id, Ok(Vec::new()), Log::NotRead));
     snapshot.runs.insert(id.to_owned(), Arc::new(seen));
 }
 
 /// Adds what one look can say, and takes away what it cannot.
-pub fn add(known: &Known<'_>, unlooked: &Unlooked, diagnosis: &mut Diagnosis) {
+pub fn add(known: &Known<'_>, unprobed: &Unprobed, diagnosis: &mut Diagnosis) {
     let more: Vec<Problem> = diagnosis
         .judged
         .iter()
@@ -121,24 +121,24 @@ pub fn add(known: &Known<'_>, unlooked: &Unlooked, diagnosis: &mut Diagnosis) {
     });
     diagnosis.problems.extend(more);
     for problem in &mut diagnosis.problems {
-        unlooked.weaken(problem);
+        unprobed.weaken(problem);
         problem.evidence.retain(|fact| *fact != Fact::NobodySaw);
     }
 }
 
 fn of_run(known: &Known<'_>, judged: &Judged) -> Option<Problem> {
-    let look = known.snapshot.seen(&judged.schema_id)?.look.as_ref()?;
-    match look.newest() {
+    let run_probe = known.snapshot.seen(&judged.schema_id)?.run_probe.as_ref()?;
+    match run_probe.newest() {
         Newest::Unclear(_) => None,
         Newest::Job(job, began) if job.status() == JobStatus::Running => {
-            let silent_since = silent(known, judged, began, &look.log)?;
+            let silent_since = silent(known, judged, began, &run_probe.log)?;
             let message = format!(
                 "The run may be stuck: no line in its log for {}, Running since {} (job {})",
                 in_words(known.now.duration_since(silent_since)),
                 seconds(began),
                 job.id
             );
-            let phase = look.log.read().map(|log| log.phase(false));
+            let phase = run_probe.log.read().map(|log| log.phase(false));
             Some(looks_stuck(judged, message, silent_since, phase))
         }
         Newest::Job(job, began) => {

@@ -96,7 +96,7 @@ fn approved() -> World {
 }
 
 #[test]
-fn a_denial_counts_once_it_was_seen_whatever_could_not_be_read_then() {
+fn a_denial_is_valid_once_seen_even_if_a_read_fails_later() {
     for (what, begins, ends) in HINDRANCES {
         for restarts in [false, true] {
             let mut world = approved();
@@ -127,7 +127,7 @@ fn a_denial_counts_once_it_was_seen_whatever_could_not_be_read_then() {
 }
 
 #[test]
-fn a_denial_of_what_nobody_has_approved_counts_too() {
+fn a_denial_of_an_unapproved_proposal_is_valid_too() {
     for (what, begins, ends) in HINDRANCES {
         let mut world = World::new(WRONG_TYPE, CLOSED, Faults::default());
         run(&mut world, 20);
@@ -183,7 +183,7 @@ fn nothing_is_proposed_for_a_policy_that_is_being_deleted() {
 }
 
 #[test]
-fn a_service_account_is_nobody() {
+fn a_service_account_is_no_person() {
     let mut world = World::new(WRONG_TYPE, CLOSED, Faults::default());
     run(&mut world, 20);
     let key = format!("approve.warehousesync.dev/{}", only(&world).id);

@@ -8,38 +8,44 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{told::at, watched::Watched};
+use super::{for_others::at, watched::Watched};
 use crate::{
     api::validated::{PolicyRef, Project},
-    observe::Rival,
+    observe::OtherPolicy,
 };
 
 /// All policies that are watched, by project. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Rivals(Arc<Mutex<Known>>);
+pub struct OtherPolicies(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    projects: HashMap<Project, Vec<Arc<Rival>>>,
+    projects: HashMap<Project, Vec<Arc<OtherPolicy>>>,
     /// The project of each policy.
     project_of: HashMap<PolicyRef, Project>,
 }
 
-impl Rivals {
+impl OtherPolicies {
     /// Records a policy as the watch has just reported it. One that can no longer be read starts nothing, but what it had in flight
     /// still blocks others. Of one that was unreadable since this process started, nothing is known.
     pub fn note(&self, policy: &Watched) {
         let mut known = self.known();
         let before = known.remove(&at(policy));
-        let stopped = |(project, rival): (Project, Arc<Rival>)| {
-            let mut rival = Arc::unwrap_or_clone(rival);
-            rival.may_act = false;
-            (project, Arc::new(rival))
+        let stopped = |(project, other_policy): (Project, Arc<OtherPolicy>)| {
+            let mut other_policy = Arc::unwrap_or_clone(other_policy);
+            other_policy.may_act = false;
+            (project, Arc::new(other_policy))
         };
-        let told = policy.told.clone().or_else(|| before.map(stopped));
-        if let Some((project, rival)) = told {
-            known.project_of.insert(rival.at.clone(), project.clone());
-            known.projects.entry(project).or_default().push(rival);
+        let for_others = policy.for_others.clone().or_else(|| before.map(stopped));
+        if let Some((project, other_policy)) = for_others {
+            known
+                .project_of
+                .insert(other_policy.at.clone(), project.clone());
+            known
+                .projects
+                .entry(project)
+                .or_default()
+                .push(other_policy);
         }
     }
 
@@ -60,10 +66,12 @@ impl Rivals {
 
     /// The other policies on the project.
     #[must_use]
-    pub fn of(&self, own: &PolicyRef, project: &Project) -> Vec<Arc<Rival>> {
+    pub fn of(&self, own: &PolicyRef, project: &Project) -> Vec<Arc<OtherPolicy>> {
         let known = self.known();
         let all = known.projects.get(project).into_iter().flatten();
-        all.filter(|rival| rival.at != *own).cloned().collect()
+        all.filter(|other_policy| other_policy.at != *own)
+            .cloned()
+            .collect()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -72,12 +80,14 @@ impl Rivals {
 }
 
 impl Known {
-    fn remove(&mut self, at: &PolicyRef) -> Option<(Project, Arc<Rival>)> {
+    fn remove(&mut self, at: &PolicyRef) -> Option<(Project, Arc<OtherPolicy>)> {
         let project = self.project_of.remove(at)?;
-        let rivals = self.projects.get_mut(&project)?;
-        let place = rivals.iter().position(|rival| rival.at == *at)?;
-        let removed = rivals.remove(place);
-        if rivals.is_empty() {
+        let other_policies = self.projects.get_mut(&project)?;
+        let place = other_policies
+            .iter()
+            .position(|other_policy| other_policy.at == *at)?;
+        let removed = other_policies.remove(place);
+        if other_policies.is_empty() {
             self.projects.remove(&project);
         }
         Some((project, removed))
@@ -107,39 +117,42 @@ mod tests {
         })
     }
 
-    fn names(rivals: &Rivals, own: &str, project: i64) -> Vec<String> {
+    fn names(other_policies: &OtherPolicies, own: &str, project: i64) -> Vec<String> {
         let policy = policy(own, project);
-        let (project, _) = policy.told.clone().unwrap();
-        let rivals = rivals.of(&at(&policy), &project);
-        let mut names: Vec<_> = rivals.iter().map(|rival| rival.at.name.clone()).collect();
+        let (project, _) = policy.for_others.clone().unwrap();
+        let other_policies = other_policies.of(&at(&policy), &project);
+        let mut names: Vec<_> = other_policies
+            .iter()
+            .map(|other_policy| other_policy.at.name.clone())
+            .collect();
         names.sort();
         names
     }
 
     #[test]
     fn a_policy_knows_the_others_of_its_project_as_they_are_now() {
-        let rivals = Rivals::default();
+        let other_policies = OtherPolicies::default();
         for (name, project) in [("a", 1), ("b", 1), ("c", 2), ("b", 1)] {
-            rivals.note(&policy(name, project));
+            other_policies.note(&policy(name, project));
         }
         assert_eq!(
-            names(&rivals, "a", 1),
+            names(&other_policies, "a", 1),
             ["b"],
             "once, although it was reported twice"
         );
-        assert_eq!(names(&rivals, "x", 2), ["c"]);
-        rivals.note(&policy("c", 1));
+        assert_eq!(names(&other_policies, "x", 2), ["c"]);
+        other_policies.note(&policy("c", 1));
         assert_eq!(
-            names(&rivals, "a", 1),
+            names(&other_policies, "a", 1),
             ["b", "c"],
             "recreated on another project"
         );
-        assert!(names(&rivals, "x", 2).is_empty());
-        rivals.forget(&at(&policy("b", 1)));
-        assert_eq!(names(&rivals, "a", 1), ["c"]);
-        rivals.keep(|at| at.name == "a");
-        assert!(names(&rivals, "a", 1).is_empty());
-        assert_eq!(names(&rivals, "x", 1), ["a"]);
+        assert!(names(&other_policies, "x", 2).is_empty());
+        other_policies.forget(&at(&policy("b", 1)));
+        assert_eq!(names(&other_policies, "a", 1), ["c"]);
+        other_policies.keep(|at| at.name == "a");
+        assert!(names(&other_policies, "a", 1).is_empty());
+        assert_eq!(names(&other_policies, "x", 1), ["a"]);
     }
 
     /// One with something in flight, something to wait for, and a table that the next run may reset.
@@ -157,7 +170,7 @@ mod tests {
         let mut policy = object("b", 1, interval);
         policy["status"] = serde_json::json!({
             "incidents": [waits, incident("reloads", "Reloading"), incident("later", "BackOff"), incident("over", "Escalated")],
-            "state": {"schemas": [{"id": "armed", "poisoned": at}, {"id": "other"}], "sends": [at]},
+            "state": {"schemas": [{"id": "armed", "resetPendingSince": at}, {"id": "other"}], "sends": [at]},
         });
         serde_json::from_value(policy).unwrap()
     }
@@ -165,7 +178,7 @@ mod tests {
     #[test]
     fn what_a_policy_started_still_blocks_others_when_it_is_no_longer_valid() {
         let own = policy("a", 1);
-        let (project, _) = own.told.clone().unwrap();
+        let (project, _) = own.for_others.clone().unwrap();
         let time = |text: &str| text.parse::<Timestamp>().unwrap();
         let unreadable = {
             let mut policy = object("b", 1, "2m");
@@ -173,28 +186,33 @@ mod tests {
             serde_json::from_value::<Watched>(policy).unwrap()
         };
         // The last is one that was never seen as a valid one.
-        for (told, may_act) in [
+        for (for_others, may_act) in [
             (vec![busy("2m")], true),
             (vec![busy("2m"), busy("soon")], false),
             (vec![busy("2m"), unreadable], false),
             (vec![busy("soon")], false),
         ] {
-            let rivals = Rivals::default();
-            for policy in &told {
-                rivals.note(policy);
+            let other_policies = OtherPolicies::default();
+            for policy in &for_others {
+                other_policies.note(policy);
             }
-            let all = rivals.of(&at(&own), &project);
-            let [rival] = &all[..] else { panic!("{all:?}") };
-            assert_eq!(rival.may_act, may_act);
+            let all = other_policies.of(&at(&own), &project);
+            let [other_policy] = &all[..] else {
+                panic!("{all:?}")
+            };
+            assert_eq!(other_policy.may_act, may_act);
             let in_flight = [
                 ("waits".to_owned(), Some(time("2026-10-01T13:00:00Z"))),
                 ("reloads".to_owned(), Some(time("2026-10-01T11:10:00Z"))),
             ];
-            assert_eq!(rival.in_flight, in_flight);
+            assert_eq!(other_policy.in_flight, in_flight);
             let since = time("2026-10-01T11:00:00Z");
-            assert_eq!(rival.poisoned, [("armed".to_owned(), since)]);
-            assert_eq!(rival.sends, [since]);
-            assert!(rival.cancelled.contains(&"job of over".to_owned()));
+            assert_eq!(
+                other_policy.reset_pending_since,
+                [("armed".to_owned(), since)]
+            );
+            assert_eq!(other_policy.sends, [since]);
+            assert!(other_policy.cancelled.contains(&"job of over".to_owned()));
         }
     }
 }

@@ -114,7 +114,10 @@ fn a_source_that_refused_and_answers_again_brings_its_table_back() {
         let mut world = world(&fails(text, ""), ENFORCE);
         run(&mut world, 60);
         let watch = world.status().state.schemas[0].fix.clone().unwrap();
-        assert!(watch.refused.is_some() && watch.mended.is_none(), "{text}");
+        assert!(
+            watch.refused.is_some() && watch.fixed_since.is_none(),
+            "{text}"
+        );
         assert_eq!((enabled(&world), world.count("reload")), (0, 0), "{text}");
         assert!(proposals(&world).is_empty());
         assert!(next_action(&world).contains("fix the cause"), "{text}");
@@ -126,7 +129,7 @@ fn a_source_that_refused_and_answers_again_brings_its_table_back() {
 }
 
 #[test]
-fn the_source_is_asked_ever_more_rarely_also_after_a_restart() {
+fn the_source_is_read_less_and_less_often_even_after_a_restart() {
     let mut world = world(&fails(UNREACHABLE, ""), ENFORCE);
     // After 10 minutes, 20 more, 40 more, …
     for (minutes, times) in [(9, 1), (5, 2), (15, 2), (5, 3), (33, 3), (10, 4)] {
@@ -169,7 +172,7 @@ fn a_fix_that_was_proved_is_not_forgotten_while_a_window_is_closed() {
 }
 
 #[test]
-fn the_breaker_does_not_hold_what_comes_after_a_proved_fix() {
+fn the_breaker_does_not_hold_the_actions_after_a_proven_fix() {
     let others: Vec<String> = (0..4)
         .map(|n| {
             format!(
@@ -191,7 +194,7 @@ fn the_breaker_does_not_hold_what_comes_after_a_proved_fix() {
 }
 
 #[test]
-fn off_leaves_the_table_off_and_asks_nobody() {
+fn off_leaves_the_table_off_and_proposes_nothing() {
     let spec = format!("{ENFORCE}, remediation: {{reenableAfterFix: 'Off'}}");
     let mut world = world(&fails(UNREACHABLE, ""), &spec);
     run(&mut world, 60);
@@ -245,7 +248,7 @@ fn a_refusal_to_switch_it_on_ends_with_a_person() {
 }
 
 #[test]
-fn no_fault_at_any_effect_switches_on_twice_or_unasked() {
+fn no_fault_at_any_effect_switches_on_twice_or_without_need() {
     let play = |plan: &[(usize, Fault)]| {
         let spec = "mode: Enforce, interval: 5m";
         let mut world = World::new(&fails(UNREACHABLE, ""), spec, Faults::new(plan));
@@ -254,10 +257,10 @@ fn no_fault_at_any_effect_switches_on_twice_or_unasked() {
         run(&mut world, 120);
         assert!(enabled(&world) <= 1, "{plan:?}");
         let status = world.status();
-        let well = status.findings.is_empty() && status.incidents.is_empty();
+        let healthy = status.findings.is_empty() && status.incidents.is_empty();
         let asks = status.proposals.iter().any(Proposal::is_open);
         assert!(
-            well || asks || status.incidents.len() == 1,
+            healthy || asks || status.incidents.len() == 1,
             "{plan:?}: {status:#?}"
         );
         world.faults.effects().len()
@@ -351,7 +354,8 @@ fn a_source_that_answers_at_the_first_try_proves_nothing() {
 }
 
 #[test]
-fn tables_that_nobody_saw_go_off_are_proposed_together_and_never_come_back_by_themselves() {
+fn tables_that_were_not_seen_to_be_switched_off_are_proposed_together_and_never_switched_on_automatically()
+ {
     let refused = "password authentication failed";
     let tables = [
         ("a", "Gremlins in the warehouse"),
@@ -425,10 +429,10 @@ fn captured_tables_are_proposed_when_the_check_is_good() {
     assert!(proposals(&world).is_empty());
     simulator(&world, |posthog| {
         let id = posthog.source_id("prod").unwrap();
-        let mend = |source: &mut posthog_simulator::SourceSpec| {
+        let fix = |source: &mut posthog_simulator::SourceSpec| {
             source.cdc.as_mut().unwrap().errors.clear();
         };
-        posthog.change_source(&id, mend).unwrap();
+        posthog.change_source(&id, fix).unwrap();
     });
     run(&mut world, 130);
     let proposal = only(&world);

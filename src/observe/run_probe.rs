@@ -10,7 +10,7 @@ use crate::{
         instance::{Feature, Instance, UnfamiliarKind},
         lax::Lax,
         run_log::Line,
-        wire::{BELIEVED_CLOCK_SKEW, Job, JobStatus},
+        wire::{Job, JobStatus, MAX_CLOCK_SKEW},
     },
 };
 
@@ -19,7 +19,7 @@ const MOST_RUNS: usize = 50;
 
 /// What one look found.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct RunProbe {
     /// When it started, by the operator's clock: a run that has not moved had not moved until then.
     pub began: Timestamp,
     /// When it ended: what it saw is certain from then on.
@@ -89,7 +89,7 @@ pub enum Newest<'a> {
     Unclear(&'a str),
 }
 
-impl Look {
+impl RunProbe {
     /// A look from what `PostHog` answered. Jobs of other tables are dropped: `PostHog` filters by name only.
     #[must_use]
     pub fn new(at: Timestamp, schema_id: &str, jobs: Result<Vec<Job>, String>, log: Log) -> Self {
@@ -110,16 +110,16 @@ impl Look {
     ) -> Self {
         let began = client.now();
         let jobs = runs(client, source_id, schema_id, name).await;
-        let mut look = Self::new(began, schema_id, jobs, Log::NotRead);
-        if let Newest::Job(job, created) = look.newest()
+        let mut run_probe = Self::new(began, schema_id, jobs, Log::NotRead);
+        if let Newest::Job(job, created) = run_probe.newest()
             && (job.status() == JobStatus::Running || reads_log == ReadsLog::Always)
         {
-            let before = before.and_then(|look| look.log.read());
+            let before = before.and_then(|run_probe| run_probe.log.read());
             let read = TableLog::read(client, schema_id, (job, created), before).await;
-            look.log = read.map_or_else(Log::Unreadable, Log::Read);
+            run_probe.log = read.map_or_else(Log::Unreadable, Log::Read);
         }
-        look.at = client.now();
-        look
+        run_probe.at = client.now();
+        run_probe
     }
 
     /// The newest run.
@@ -313,7 +313,7 @@ fn sort(jobs: Vec<Job>, schema_id: &str, now: Timestamp) -> Result<Vec<Job>, Str
         let Lax::Is(created) = job.created_at else {
             return Err(format!("the start time of job {} is unreadable", job.id));
         };
-        if created.duration_since(now) > BELIEVED_CLOCK_SKEW {
+        if created.duration_since(now) > MAX_CLOCK_SKEW {
             return Err(format!(
                 "the start time of job {} is in the future ({created})",
                 job.id
@@ -350,8 +350,8 @@ mod tests {
         "2026-10-01T12:00:00Z".parse().unwrap()
     }
 
-    fn look(jobs: &str) -> Look {
-        Look::new(
+    fn run_probe(jobs: &str) -> RunProbe {
+        RunProbe::new(
             now(),
             "a1",
             Ok(serde_json::from_str(jobs).unwrap()),
@@ -360,18 +360,18 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_job_is_found_whatever_the_order_and_other_tables_are_dropped() {
-        let look = look(
+    fn the_newest_job_is_found_in_any_order_and_other_tables_are_dropped() {
+        let run_probe = run_probe(
             r#"[{"id":"old","created_at":"2026-10-01T01:00:00Z","schema":{"id":"a1"}},
                 {"id":"other","created_at":"2026-10-01T03:00:00Z","schema":{"id":"b2"}},
                 {"id":"new","created_at":"2026-10-01T04:00:00+02:00","schema":{"id":"a1"}}]"#,
         );
-        assert!(matches!(look.newest(), Newest::Job(job, _) if job.id == "new"));
-        assert!(look.job("other").is_none() && look.job("old").is_some());
+        assert!(matches!(run_probe.newest(), Newest::Job(job, _) if job.id == "new"));
+        assert!(run_probe.job("other").is_none() && run_probe.job("old").is_some());
     }
 
     #[test]
-    fn a_list_of_runs_that_may_be_cut_is_believed_only_newest_first() {
+    fn a_list_of_runs_that_may_be_cut_is_trusted_only_newest_first() {
         let job = |minute: usize| {
             format!(
                 r#"{{"id":"j{minute}","created_at":"2026-10-01T10:{minute:02}:00Z","status":"Completed","schema":{{"id":"a1"}}}}"#
@@ -379,8 +379,8 @@ mod tests {
         };
         let mut jobs: Vec<String> = (0..MOST_RUNS).map(job).collect();
         let newest = |jobs: &[String]| {
-            let look = look(&format!("[{}]", jobs.join(",")));
-            matches!(look.newest(), Newest::Job(..))
+            let run_probe = run_probe(&format!("[{}]", jobs.join(",")));
+            matches!(run_probe.newest(), Newest::Job(..))
         };
         assert!(!newest(&jobs), "the newest may be cut off");
         assert!(newest(&jobs[1..]));
@@ -409,14 +409,15 @@ mod tests {
     }
 
     #[test]
-    fn a_run_after_another_is_only_told_while_that_one_is_listed() {
-        let look = look(
+    fn a_run_after_another_is_only_known_while_that_one_is_listed() {
+        let run_probe = run_probe(
             r#"[{"id":"new","created_at":"2026-10-01T03:00:00Z","schema":{"id":"a1"}},
                 {"id":"mid","created_at":"2026-10-01T02:00:00Z","schema":{"id":"a1"}},
                 {"id":"old","created_at":"2026-10-01T01:00:00Z","schema":{"id":"a1"}}]"#,
         );
         let after = |before| {
-            look.first_after(before)
+            run_probe
+                .first_after(before)
                 .map(|job| job.map(|job| job.id.as_str()))
         };
         assert_eq!(after(Some("old")), Ok(Some("mid")));
@@ -427,13 +428,13 @@ mod tests {
 
     #[test]
     fn the_companion_of_a_run_of_change_data_capture_is_not_the_newest_run() {
-        let look = look(
+        let run_probe = run_probe(
             r#"[{"id":"companion","created_at":"2026-10-01T02:00:01Z","schema":{"id":"a1"},"workflow_run_id":"r","cdc_write_mode":"scd2_append"},
                 {"id":"run","created_at":"2026-10-01T02:00:00Z","schema":{"id":"a1"},"workflow_run_id":"r","cdc_write_mode":"upsert"},
                 {"id":"before","created_at":"2026-10-01T01:00:00Z","schema":{"id":"a1"},"workflow_run_id":"q","cdc_write_mode":"upsert"}]"#,
         );
-        assert!(matches!(look.newest(), Newest::Job(job, _) if job.id == "run"));
-        assert!(look.job("companion").is_none() && look.job("before").is_some());
+        assert!(matches!(run_probe.newest(), Newest::Job(job, _) if job.id == "run"));
+        assert!(run_probe.job("companion").is_none() && run_probe.job("before").is_some());
     }
 
     #[test]
@@ -444,26 +445,26 @@ mod tests {
             "5",
             r#""2030-01-01T00:00:00Z""#,
         ] {
-            let look = look(&format!(
+            let run_probe = run_probe(&format!(
                 r#"[{{"id":"x","created_at":{odd},"schema":{{"id":"a1"}}}},{{"id":"y","created_at":"2026-10-01T01:00:00Z","schema":{{"id":"a1"}}}}]"#
             ));
-            assert!(matches!(look.newest(), Newest::Unclear(_)), "{odd}");
+            assert!(matches!(run_probe.newest(), Newest::Unclear(_)), "{odd}");
         }
         assert!(matches!(
-            look(r#"[{"id":"x","created_at":"2026-10-01T01:00:00Z"}]"#).newest(),
+            run_probe(r#"[{"id":"x","created_at":"2026-10-01T01:00:00Z"}]"#).newest(),
             Newest::Unclear(_)
         ));
     }
 
     #[test]
-    fn failures_in_a_row_are_told_by_one_look_while_the_next_run_goes_on() {
+    fn one_read_shows_failures_in_a_row_while_the_next_run_is_in_progress() {
         let job = |hour: u8, status: &str, said: &str| {
             format!(
                 r#"{{"id":"j{hour}","created_at":"2026-10-01T{hour:02}:00:00Z","finished_at":"2026-10-01T{hour:02}:30:00Z",
                 "status":"{status}","latest_error":{said},"schema":{{"id":"a1"}}}}"#
             )
         };
-        let streak = |jobs: &[String]| look(&format!("[{}]", jobs.join(","))).streak();
+        let streak = |jobs: &[String]| run_probe(&format!("[{}]", jobs.join(","))).streak();
         let (failed, stopped) = (r#""boom""#, r#""Sync cancelled by user""#);
         let jobs = [
             job(6, "Running", "null"),

@@ -16,21 +16,21 @@ use crate::{
 
 /// What was last logged of each policy, so that it is logged once.
 #[derive(Debug, Default)]
-pub struct Story {
-    told: Mutex<HashMap<PolicyRef, Told>>,
+pub struct DecisionLog {
+    logged: Mutex<HashMap<PolicyRef, Logged>>,
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct Logged {
     obstacle: Option<Reason>,
     held: HashSet<(String, String, Guard)>,
 }
 
-impl Story {
+impl DecisionLog {
     /// `PostHog` could not be polled.
     pub fn poll_failed(&self, at: &PolicyRef, obstacle: &Obstacle) {
-        let mut told = self.told();
-        let before = &mut told.entry(at.clone()).or_default().obstacle;
+        let mut logged = self.logged();
+        let before = &mut logged.entry(at.clone()).or_default().obstacle;
         if before.replace(obstacle.reason) != Some(obstacle.reason) {
             let said = format!("{}: {}", obstacle.reason, obstacle.message);
             let about = About::default();
@@ -47,26 +47,26 @@ impl Story {
 
     /// `PostHog` was polled, and these actions are held.
     pub fn held(&self, at: &PolicyRef, plan: &Plan) {
-        let mut told = self.told();
-        let told = told.entry(at.clone()).or_default();
-        told.obstacle = None;
+        let mut logged = self.logged();
+        let logged = logged.entry(at.clone()).or_default();
+        logged.obstacle = None;
         let kind = |held: &Held| (held.schema_id.clone(), held.what.clone(), held.guard);
-        let before = std::mem::take(&mut told.held);
+        let before = std::mem::take(&mut logged.held);
         for held in &plan.held {
-            if !before.contains(&kind(held)) && told.held.insert(kind(held)) {
+            if !before.contains(&kind(held)) && logged.held.insert(kind(held)) {
                 say_held(at, held, plan);
             }
         }
-        told.held = plan.held.iter().map(kind).collect();
+        logged.held = plan.held.iter().map(kind).collect();
     }
 
     /// Forgets a policy that was deleted, or that another replica now handles.
     pub fn forget(&self, at: &PolicyRef) {
-        self.told().remove(at);
+        self.logged().remove(at);
     }
 
-    fn told(&self) -> MutexGuard<'_, HashMap<PolicyRef, Told>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn logged(&self) -> MutexGuard<'_, HashMap<PolicyRef, Logged>> {
+        self.logged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,7 +79,7 @@ pub fn decided(at: &PolicyRef, about: &About, what: &str, why: &str) {
 
 /// The outcome of a call.
 pub fn answered(at: &PolicyRef, about: &About, call: &str, fate: Fate, detail: &str) {
-    let (warning, event, came) = match fate {
+    let (warning, event, outcome) = match fate {
         Fate::Accepted => (false, "SendAccepted", "accepted by PostHog"),
         Fate::Refused => (true, "SendRefused", "refused by PostHog"),
         Fate::NotSent => (true, "SendFailed", "not sent"),
@@ -90,12 +90,12 @@ pub fn answered(at: &PolicyRef, about: &About, call: &str, fate: Fate, detail: &
     } else {
         format!(" ({detail})")
     };
-    let said = format!("{call} {came}{said}");
+    let said = format!("{call} {outcome}{said}");
     line(warning, at, about, None, event, &said);
 }
 
 /// What a proposal in progress waits for.
-pub fn goes_on(at: &PolicyRef, before: &Proposal, after: &Proposal) {
+pub fn continues(at: &PolicyRef, before: &Proposal, after: &Proposal) {
     if after.phase == before.phase && after.message != before.message && !after.message.is_empty() {
         let did = after.phase.as_str();
         let about = About::proposal(after);
@@ -106,14 +106,14 @@ pub fn goes_on(at: &PolicyRef, before: &Proposal, after: &Proposal) {
 /// An event.
 pub fn happened(at: &PolicyRef, notice: &Notice) {
     // Logged where it happens, even if no status changes.
-    let is_told = matches!(
+    let is_logged = matches!(
         notice.reason,
         EventReason::NotReady
             | EventReason::SendRefused
             | EventReason::SendFailed
             | EventReason::SendUnknown
     );
-    if !is_told {
+    if !is_logged {
         let did = notice.reason.as_str();
         line(notice.warning, at, &notice.about, None, did, &notice.note);
     }
