@@ -110,7 +110,7 @@ impl<'a> PolicyPage<'a> {
             badge: badge(view.health.standing, is_lost),
             why: why(view.health.message, is_lost),
             is_known: !is_lost && view.health.standing != Standing::Unknown,
-            facts: facts(policy, &view, now),
+            facts: facts(policy, &view, is_lost, now),
             approvals_ignored: guard
                 .filter(|guard| guard.status == "False" && !view.waiting.is_empty())
                 .map(|guard| guard.message.as_str()),
@@ -146,6 +146,7 @@ fn item(finding: &Finding, now: Timestamp) -> Item<'_> {
 fn facts(
     policy: &WarehouseSyncPolicy,
     view: &PolicyView<'_>,
+    is_lost: bool,
     now: Timestamp,
 ) -> Vec<(&'static str, String)> {
     let mut facts = vec![
@@ -177,6 +178,7 @@ fn facts(
     facts.extend(
         view.health
             .since
+            .filter(|_| !is_lost)
             .map(|at| ("In this state since", view::since(at, now))),
     );
     facts.extend(
