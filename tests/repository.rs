@@ -48,6 +48,8 @@ mod reference;
 mod tokens;
 #[path = "repository/voice.rs"]
 mod voice;
+#[path = "repository/workflows.rs"]
+mod workflows;
 
 /// The pipeline, top to bottom: a folder may use those before it.
 const FOLDERS: [&str; 10] = [
@@ -836,6 +838,16 @@ fn every_action_of_the_workflows_is_pinned_to_a_commit_with_its_version_beside_i
         }
     }
     assert!(pinned > 0, "no workflow uses an action");
+}
+
+#[test]
+fn the_workflows_are_valid_and_run_scripts_that_exist() {
+    assert_eq!(workflows::problems(), Vec::<String>::new());
+}
+
+#[test]
+fn every_address_of_the_project_is_that_of_one_file() {
+    assert_eq!(workflows::other_addresses(), Vec::<String>::new());
 }
 
 #[test]

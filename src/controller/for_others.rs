@@ -14,8 +14,11 @@ use crate::{
         validated::{PolicyRef, Project},
     },
     decide::ownership::{is_carried_out, is_in_flight},
-    observe::OtherPolicy,
-    report::{conditions::Truth, writer::CHECKED_EVERY},
+    observe::{OtherPolicy, WriteScope},
+    report::{
+        conditions::{Truth, known_scope},
+        writer::CHECKED_EVERY,
+    },
 };
 
 /// A call takes 130 s at most, and a job that it starts appears soon after.
@@ -70,7 +73,7 @@ pub fn for_others(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<OtherPol
             .filter_map(|row| Some((row.id.clone(), row.reset_pending_since?)))
             .collect(),
         cancelled: incidents().filter_map(cancelled_job).collect(),
-        may_act: valid.as_ref().is_some_and(ValidatedPolicy::may_act),
+        may_act: valid.as_ref().is_some_and(ValidatedPolicy::may_act) && may_write(policy),
         reads_until: reads_until(policy, valid.as_ref())?,
         at: at(policy),
         uid: policy.uid()?,
@@ -93,6 +96,12 @@ fn cancelled_job(incident: &Incident) -> Option<String> {
         .job_id
         .clone()
         .filter(|_| incident.sends.iter().any(left))
+}
+
+/// False for one whose key may only read: it can repair nothing, and must keep nobody else from it.
+fn may_write(policy: &WarehouseSyncPolicy) -> bool {
+    let mut status = policy.status.iter();
+    status.all(|status| known_scope(status) != WriteScope::Missing)
 }
 
 /// Until when a policy counts as one that reads its project. A new one has some minutes to show that it can.

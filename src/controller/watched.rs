@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     iter,
     sync::Arc,
 };
@@ -85,6 +86,15 @@ impl From<Metadata> for ObjectMeta {
     }
 }
 
+/// In place of annotations, a number that changes when they do: they may be 256 KiB, of each of many policies.
+fn with_digest(mut metadata: ObjectMeta) -> ObjectMeta {
+    let mut hasher = DefaultHasher::new();
+    metadata.annotations.take().hash(&mut hasher);
+    let digest = hasher.finish().to_string();
+    metadata.annotations = Some([("digest".to_owned(), digest)].into());
+    metadata
+}
+
 /// As `kubectl apply` writes it: the whole object once more.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -116,12 +126,12 @@ impl From<Listed> for Watched {
                 Self {
                     secrets: secrets(&policy.spec),
                     for_others: for_others(&policy),
-                    metadata: policy.metadata,
+                    metadata: with_digest(policy.metadata),
                     unreadable: None,
                 }
             }
             Err(why) => Self {
-                metadata,
+                metadata: with_digest(metadata),
                 secrets: BTreeSet::new(),
                 for_others: None,
                 unreadable: Some(why.to_string()),
@@ -233,7 +243,22 @@ mod tests {
     fn what_shows_a_change_is_kept() {
         let policy = watched(&json!({"posthog": 7}));
         assert_eq!(policy.metadata.generation, Some(3));
-        let annotations = policy.annotations().keys().collect::<Vec<_>>();
-        assert_eq!(annotations, ["warehousesync.dev/a"]);
+    }
+
+    #[test]
+    fn a_change_of_annotations_shows_and_they_are_not_kept() {
+        let with = |annotations: Value| {
+            let mut policy = json!({"metadata": {"name": "p"}, "spec": {"posthog": 7}});
+            policy["metadata"]["annotations"] = annotations;
+            let policy: Watched = serde_json::from_value(policy).unwrap();
+            serde_json::to_string(policy.annotations()).unwrap()
+        };
+        let large = "x".repeat(200_000);
+        let kept = with(json!({"a": large}));
+        assert!(kept.len() < 100, "{kept}");
+        assert_eq!(kept, with(json!({"a": large, LAST_APPLIED: "{}"})));
+        for other in [json!({"a": "y"}), json!({"b": large}), json!({})] {
+            assert_ne!(kept, with(other));
+        }
     }
 }

@@ -57,8 +57,15 @@ pub struct Ledger {
     pub spending: Spending,
 }
 
-/// A policy acts on a table, or on a source as a whole.
+/// A claim that was made or renewed, and when it was made before.
 #[derive(Debug)]
+pub struct Claimed {
+    claim: Claim,
+    before: Option<Timestamp>,
+}
+
+/// A policy acts on a table, or on a source as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Claim {
     project: Project,
     source_id: String,
@@ -85,7 +92,7 @@ impl Ledger {
         known.insert((uid.to_owned(), place, started_at), outcome);
     }
 
-    /// Claims a table, or with an empty `schema_id` a source as a whole, for the policy `uid`; false if another policy of this process has
+    /// Claims a table, or with an empty `schema_id` a source as a whole, for the policy `uid`; none if another policy of this process has
     /// recently claimed it, its source, or one of its tables. Ownership is derived from watches, so two policies could both take
     /// themselves for the owner for a moment.
     pub fn claim(
@@ -95,7 +102,7 @@ impl Ledger {
         schema_id: &str,
         uid: &str,
         now: Timestamp,
-    ) -> bool {
+    ) -> Option<Claimed> {
         let claim = Claim {
             project: project.clone(),
             source_id: source_id.to_owned(),
@@ -109,11 +116,29 @@ impl Ledger {
             .iter()
             .any(|known| known.uid != uid && known.meets(&claim))
         {
-            return false;
+            return None;
         }
-        claims.retain(|known| known.schema_id != claim.schema_id || !known.meets(&claim));
-        claims.push(claim);
-        true
+        let mut before = None;
+        claims.retain(|known| {
+            let is_same = known.schema_id == claim.schema_id && known.meets(&claim);
+            if is_same {
+                before = Some(known.at);
+            }
+            !is_same
+        });
+        claims.push(claim.clone());
+        Some(Claimed { claim, before })
+    }
+
+    /// Undoes a claim under which nothing was sent: a policy that is held must not hold others.
+    pub fn give_back(&self, claimed: Claimed) {
+        let Claimed { mut claim, before } = claimed;
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.retain(|known| *known != claim);
+        if let Some(at) = before {
+            claim.at = at;
+            claims.push(claim);
+        }
     }
 
     /// Records that this process starts the execution of a proposal.
@@ -272,7 +297,9 @@ mod tests {
         };
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
         let claim = |source: &str, table: &str, by: &str, minute| {
-            ledger.claim(&project, source, table, by, at(minute))
+            ledger
+                .claim(&project, source, table, by, at(minute))
+                .is_some()
         };
         assert!(claim("s", "a1", "first", 0));
         assert!(!claim("s", "a1", "second", 1));
@@ -286,5 +313,23 @@ mod tests {
         assert!(!claim("other", "c3", "first", 4), "the table has a source");
         assert!(claim("s", "a1", "second", 8));
         assert!(claim("s", "", "second", 9));
+    }
+
+    #[test]
+    fn a_claim_under_which_nothing_was_sent_holds_nobody() {
+        let ledger = Ledger::default();
+        let project = Project {
+            host: Host::parse("https://us.posthog.com").unwrap(),
+            id: 1,
+        };
+        let claim = |table: &str, by: &str, minute: i64| {
+            let now = Timestamp::from_second(minute * 60).unwrap();
+            ledger.claim(&project, "s", table, by, now)
+        };
+        ledger.give_back(claim("", "first", 0).unwrap());
+        assert!(claim("a", "second", 1).is_some());
+        ledger.give_back(claim("a", "second", 3).unwrap());
+        assert!(claim("", "first", 4).is_none(), "that of minute 1 stays");
+        assert!(claim("", "first", 6).is_some(), "and no longer");
     }
 }

@@ -17,6 +17,7 @@ use super::{
     calls::{self, Outcome},
     gate::{self, Gate, Ready},
     journal::Record,
+    ledger::Claimed,
     spending::Wish,
 };
 use crate::{
@@ -88,9 +89,29 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         journal: &mut Journal<'_, '_, K>,
     ) -> Result<OrderResult, KubernetesError> {
         self.check_leads()?;
+        let claimed = match self.claim(order) {
+            Ok(claimed) => claimed,
+            Err(blocked) => {
+                journal.held(plan, order, &blocked);
+                return Ok(OrderResult::Held);
+            }
+        };
+        let result = self.claimed(plan, order, journal).await;
+        if !matches!(result, Ok(OrderResult::Left)) {
+            self.ledger.give_back(claimed);
+        }
+        result
+    }
+
+    /// The path after the claim.
+    async fn claimed(
+        &self,
+        plan: &mut Plan,
+        order: &Order,
+        journal: &mut Journal<'_, '_, K>,
+    ) -> Result<OrderResult, KubernetesError> {
         let wish = self.wish(order);
-        let blocked = self.claim(order).or_else(|| self.over_cap(wish, plan));
-        if let Some(blocked) = blocked {
+        if let Some(blocked) = self.over_cap(wish, plan) {
             journal.held(plan, order, &blocked);
             return Ok(OrderResult::Held);
         }
@@ -269,11 +290,11 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         }
     }
 
-    /// Claims the table or source of the order; returns why it is not sent if another policy of this process has claimed it.
-    fn claim(&self, order: &Order) -> Option<Blocked> {
+    /// Claims the table or source of the order, or says why it is not sent: another policy of this process has claimed it.
+    fn claim(&self, order: &Order) -> Result<Claimed, Blocked> {
         let subject = &order.subject;
         let (policy, now) = (self.policy, self.view.client.now());
-        let is_ours = self.ledger.claim(
+        let claimed = self.ledger.claim(
             &policy.project,
             &subject.source_id,
             &subject.schema_id,
@@ -285,7 +306,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         } else {
             "table"
         };
-        (!is_ours).then(|| Guard::Owner.says(format!("another policy is acting on this {what}")))
+        claimed.ok_or_else(|| Guard::Owner.says(format!("another policy is acting on this {what}")))
     }
 
     /// Counts a call; returns why it is not sent if that would exceed the operator's cap for the project.

@@ -97,11 +97,27 @@ impl MostTables {
     };
 }
 
-/// What is kept of all projects.
+/// How many tables are kept of each project that was read.
 #[derive(Debug, Default)]
 struct Kept {
-    projects: AtomicUsize,
-    tables: AtomicUsize,
+    tables: Mutex<HashMap<usize, usize>>,
+    /// The number of the next project.
+    next: AtomicUsize,
+}
+
+/// How many tables each project may have if all may have `most` together: what small ones leave is shared by the large. Projects that
+/// nobody could read have none, and so take nothing from others.
+fn share_of_each(mut tables: Vec<usize>, most: usize) -> usize {
+    tables.sort_unstable();
+    let (mut left, mut projects) = (most, tables.len());
+    for own in tables {
+        if own > left / projects {
+            return left / projects;
+        }
+        left -= own;
+        projects -= 1;
+    }
+    most
 }
 
 /// Who may read a list from a host now.
@@ -121,8 +137,8 @@ struct Shared {
     /// Whether a page of the list was larger than a small one.
     is_large: AtomicBool,
     kept: Arc<Kept>,
-    /// How many of the tables that are kept are this project's.
-    own: AtomicUsize,
+    /// Its number there.
+    number: usize,
     most_tables: MostTables,
     /// The last poll. Held during a poll, so that policies that arrive in that time wait for it and make none.
     poll: tokio::sync::Mutex<Option<(Timestamp, Listed)>>,
@@ -244,13 +260,12 @@ impl<T: Transport> Observer<T> {
 
 impl<T: Transport> Observer<T> {
     fn shared(&self, gate: Arc<KeyGate>, host: &Host) -> Shared {
-        self.kept.projects.fetch_add(1, Ordering::Relaxed);
         Shared {
             gate,
             turns: self.turns(host),
             is_large: AtomicBool::default(),
             kept: self.kept.clone(),
-            own: AtomicUsize::default(),
+            number: self.kept.next.fetch_add(1, Ordering::Relaxed),
             most_tables: self.most_tables,
             poll: tokio::sync::Mutex::default(),
             seen: Mutex::default(),
@@ -272,37 +287,33 @@ impl Shared {
     /// more than its share: what one tenant has too much must not be what another has too little.
     fn keep(&self, sources: Vec<Source>) -> Result<Vec<Source>, PostHogError> {
         let tables: usize = sources.iter().map(|source| source.schemas.len()).sum();
-        self.keep_none();
-        let (most, projects) = (
-            self.most_tables.in_all,
-            self.kept.projects.load(Ordering::Relaxed),
-        );
-        let others = self.kept.tables.load(Ordering::Relaxed);
-        let share = most / projects.max(1);
-        if others.saturating_add(tables) > most && tables > share {
-            let found = format!(
-                "the project has {tables} tables, and the {} other projects have {others}; the limit for all is {most} (--max-tables), \
-                 {share} for each",
-                projects.saturating_sub(1)
-            );
-            let call = "list sources";
-            return Err(PostHogError::TooLarge { call, found });
+        let most = self.most_tables.in_all;
+        let mut kept = lock(&self.kept.tables);
+        kept.remove(&self.number);
+        let (projects, others) = (kept.len(), kept.values().sum::<usize>());
+        if others.saturating_add(tables) > most {
+            let share = share_of_each(kept.values().copied().chain([tables]).collect(), most);
+            if tables > share {
+                let found = format!(
+                    "the project has {tables} tables, and the {projects} other projects have {others}; the limit for all is {most} \
+                     (--max-tables), {share} for each"
+                );
+                let call = "list sources";
+                return Err(PostHogError::TooLarge { call, found });
+            }
         }
-        self.own.store(tables, Ordering::Relaxed);
-        self.kept.tables.fetch_add(tables, Ordering::Relaxed);
+        kept.insert(self.number, tables);
         Ok(sources)
     }
 
     fn keep_none(&self) {
-        let own = self.own.swap(0, Ordering::Relaxed);
-        self.kept.tables.fetch_sub(own, Ordering::Relaxed);
+        lock(&self.kept.tables).remove(&self.number);
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         self.keep_none();
-        self.kept.projects.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -59,6 +59,49 @@ fn an_editor_may_write_policies_but_not_answer_proposals() {
     assert!(said.unwrap_err().contains("warehousesync-approver"));
 }
 
+/// The API server takes 256 KiB of annotations. The approver may only add answers, so could not make room for one.
+#[test]
+fn an_editor_leaves_room_for_the_denial_of_an_approver() {
+    let plane = guarded();
+    let at = namespace(&plane, "room");
+    let editor = User::with_role(&plane, &at, "editor", "editor");
+    let approver = User::with_role(&plane, &at, "anna", "approver");
+    let with = |annotations: Value| {
+        let patch = json!({"metadata": {"annotations": annotations}}).to_string();
+        let from_input = [
+            "patch",
+            "wsp",
+            "p",
+            "--type=merge",
+            "--patch-file=/dev/stdin",
+        ];
+        editor.kubectl_with(&from_input, &patch)
+    };
+    let short = |count: usize| (0..count).map(|n| (format!("a{n}"), json!("")));
+    for (what, annotations) in [
+        (
+            "large",
+            json!({"a": "x".repeat(120_000), "b": "x".repeat(120_000)}),
+        ),
+        (
+            "of four bytes each",
+            json!({"a": "\u{1f600}".repeat(60_000)}),
+        ),
+        ("many", Value::Object(short(301).collect())),
+        ("very many", Value::Object(short(3_000).collect())),
+    ] {
+        let said = with(annotations).expect_err(what);
+        assert!(
+            said.contains("leave no room for approvals"),
+            "{what}: {said}"
+        );
+    }
+    with(json!({"a": "x".repeat(100_000), "b": "x".repeat(90_000)})).unwrap();
+    approver.annotate(&deny("no")).unwrap();
+    with(Value::Object(short(250).collect())).unwrap();
+    approver.annotate(&approve("anna")).unwrap();
+}
+
 #[test]
 fn an_approver_answers_in_their_own_name_and_changes_nothing_else() {
     let plane = guarded();

@@ -244,7 +244,7 @@ fn admission_policies_of_the_previous_version_are_reported_as_such_and_upgraded(
     let why = at.reports("that of an older version of the operator");
     for part in [
         "ValidatingAdmissionPolicy warehousesync-approvals",
-        "warehousesync.dev/guard-revision: 1, this version ships 3",
+        "warehousesync.dev/guard-revision: 1, this version ships 4",
         "so approvals are ignored: kubectl apply -f deploy/admission.yaml of the operator's own version",
     ] {
         assert!(why.contains(part), "{part}: {why}");

@@ -5,6 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use posthog_simulator::{Effect, EffectKind, Harm, Phase as RunPhase, Request, Simulator, Trigger};
 use proptest::prelude::*;
 use warehouse_sync_operator::api::{
+    WarehouseSyncPolicy,
+    policy::CancelStuck,
     proposal::{Phase, Proposal, ProposedAction},
     status::{RootCause, Step},
 };
@@ -458,6 +460,38 @@ fn a_denied_cancel_is_never_sent() {
     assert_eq!(denied.count(), 1);
     let open = proposals(&world).into_iter().filter(Proposal::is_open);
     assert_eq!(open.count(), 0, "{:#?}", proposals(&world));
+}
+
+/// A dead run whose cancel a person has denied, by a policy that asks first.
+fn denied() -> World {
+    let spec = format!("{ENFORCE}, remediation: {{cancelStuck: Propose}}");
+    let mut world = world(&tables(&[&dies()]), &spec);
+    world.run_for(hours(18));
+    let proposal = proposals(&world).remove(0);
+    let key = format!("deny.warehousesync.dev/{}", proposal.id);
+    world.cluster.annotate(&key, Some("I look at it first"));
+    world.run_for(hours(1));
+    assert_eq!(proposals(&world)[0].phase, Phase::Denied);
+    world
+}
+
+fn says_auto(policy: &mut WarehouseSyncPolicy) {
+    policy.spec.remediation.cancel_stuck = CancelStuck::Auto;
+}
+
+#[test]
+fn a_run_whose_cancel_a_person_denied_is_not_cancelled_without_asking_either() {
+    for restarts in [false, true] {
+        let mut world = denied();
+        world.cluster.edit(says_auto);
+        if restarts {
+            world.restart();
+        }
+        world.run_for(hours(24));
+        assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
+        let next = world.status().findings[0].next_action.clone();
+        assert!(next.contains("denied"), "{next}");
+    }
 }
 
 // --- After a cancel -------------------------------------------------------------------------------------------------

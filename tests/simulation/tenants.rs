@@ -2,17 +2,23 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use jiff::SignedDuration;
 use serde_json::json;
 use warehouse_sync_operator::{
-    api::{ValidatedPolicy, validated::Project},
+    api::{
+        ValidatedPolicy,
+        validated::{PolicyRef, Project},
+    },
     controller::for_others::for_others,
-    observe::OtherPolicy,
-    posthog::visible::is_visible,
+    observe::{Observer, OtherPolicy, observer::MostTables},
+    posthog::{ApiKey, quota::Purpose, visible::is_visible},
 };
 
 use crate::{
+    cluster::KEY,
     faults::Faults,
+    transport::SimTransport,
     world::{World, policy, start},
 };
 
@@ -66,6 +72,14 @@ fn a_policy_that_does_not_read_the_project_itself_owns_nothing() {
             "it reads, and its last write was nearly an hour ago",
             json!({"lastCheckedAt": "2026-09-30T23:05:00Z", "conditions": ready("True", "Polled", "2026-09-01T00:00:00Z")}),
             true,
+        ),
+        (
+            "it reads with a key that may only read",
+            json!({"lastCheckedAt": now, "conditions": [
+                {"type": "Ready", "status": "True", "reason": "Polled", "message": "", "lastTransitionTime": now},
+                {"type": "RemediationAllowed", "status": "False", "reason": "KeyLacksWriteScope", "message": "", "lastTransitionTime": now},
+            ]}),
+            false,
         ),
     ] {
         let mut world = World::new(WRONG_TYPE, "mode: Enforce, interval: 5m", Faults::default());
@@ -170,4 +184,43 @@ fn names_that_hide_characters_are_shown_with_them_escaped() {
     for text in texts.chain([serde_json::to_string(&status).unwrap()]) {
         assert!(text.chars().all(is_visible), "{text:?}");
     }
+}
+
+#[test]
+fn projects_that_cannot_be_read_take_no_room_from_others() {
+    let scenario = "{other_projects: [777], sources: [
+        {type: Postgres, prefix: large, schemas: [{name: t, copies: 11, last_synced_ago: 1h}]},
+        {type: Postgres, prefix: small, project: 777, schemas: [{name: t, copies: 3, last_synced_ago: 1h}]}]}";
+    let world = World::new(scenario, "interval: 5m", Faults::default());
+    let transport = SimTransport {
+        simulator: world.simulator.clone(),
+        faults: world.faults.clone(),
+    };
+    let observer = Observer::new(Arc::new(transport), Arc::new(start)).keeping(MostTables {
+        of_project: 20,
+        in_all: 12,
+    });
+    let project = ValidatedPolicy::new(&policy("interval: 5m"))
+        .unwrap()
+        .project;
+    let poll = |id: i64| {
+        let at = PolicyRef {
+            namespace: "n".to_owned(),
+            name: id.to_string(),
+        };
+        let project = Project {
+            id,
+            ..project.clone()
+        };
+        let view = observer.project(&at, &project, ApiKey::new(KEY.as_bytes()).unwrap());
+        let polled = view.poll(SignedDuration::ZERO, Purpose::Poll);
+        polled.now_or_never().unwrap().listed.is_ok()
+    };
+    assert!(poll(12345));
+    for unreadable in 1000..1030 {
+        assert!(!poll(unreadable));
+    }
+    // It has less than half of what all may have.
+    assert!(poll(777));
+    assert!(!poll(12345), "it has more");
 }

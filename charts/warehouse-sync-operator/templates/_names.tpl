@@ -30,7 +30,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{/* Labels of the admission objects. Increase the revision with each change of their content: the operator uses it to recognise other versions. */}}
 {{- define "guard-labels" -}}
 {{ include "labels" . }}
-warehousesync.dev/guard-revision: "3"
+warehousesync.dev/guard-revision: "4"
 {{- end }}
 
 {{/* Listed namespaces that were deleted after the installation, as a JSON list. Without a cluster to ask, none. */}}

@@ -1,26 +1,50 @@
-//! An approved proposal may have been denied since, and approvals are ignored while the admission policies are not in effect.
+//! An approved proposal may have been denied since, its approval may no longer be enough, and approvals are ignored while the admission
+//! policies are not in effect.
 
 use super::{Ask, Hold};
-use crate::decide::{
-    approval::answer::{ApprovalAnswer, answer, unguarded},
-    plan::Basis,
+use crate::{
+    api::proposal::Proposal,
+    decide::{
+        approval::answer::{ApprovalAnswer, answer, unguarded},
+        plan::Basis,
+    },
 };
 
 /// Approvals are ignored, or this proposal was denied before anything was started.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let unguarded = unguarded(&ask.known.snapshot.approval_guard, ask.limits.approvals);
-    let why = unguarded.or_else(|| denied(ask).filter(|_| ask.starts));
+    let why = unguarded.or_else(|| {
+        denied(ask)
+            .or_else(|| unverified(ask))
+            .filter(|_| ask.starts)
+    });
     why.map(Hold::for_now)
+}
+
+/// An approval that was recorded before the operator required verified ones.
+fn unverified(ask: &Ask<'_>) -> Option<String> {
+    let approval = approved(ask)?.approval.as_ref()?;
+    let refused = ask.limits.approvals.require_verified && !approval.verified;
+    refused.then(|| {
+        format!(
+            "the operator runs with --require-verified-approvals, and the approval by {:?} is not verified",
+            approval.by
+        )
+    })
+}
+
+fn approved<'a>(ask: &Ask<'a>) -> Option<&'a Proposal> {
+    let Basis::Proposal(basis) = ask.basis else {
+        return None;
+    };
+    let mut proposals = ask.known.proposals.iter();
+    proposals.find(|row| row.id == basis.id)
 }
 
 /// A denial that came after the approval was seen.
 fn denied(ask: &Ask<'_>) -> Option<String> {
-    let Basis::Proposal(proposal) = ask.basis else {
-        return None;
-    };
-    let mut proposals = ask.known.proposals.iter();
-    let proposal = proposals.find(|row| row.id == proposal.id)?;
+    let proposal = approved(ask)?;
     let (known, rules) = (ask.known, ask.limits.approvals);
     let guard = &known.snapshot.approval_guard;
     match answer(known.policy, guard, rules, proposal, known.now) {
@@ -34,8 +58,8 @@ fn denied(ask: &Ask<'_>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::{
-        api::proposal::Phase,
-        decide::guards::fixture::{Situation, of_proposal, policy, proposal},
+        api::proposal::{ApprovalSeen, Phase},
+        decide::guards::fixture::{Situation, now, of_proposal, policy, proposal},
         observe::ApprovalGuard,
     };
 
@@ -62,6 +86,31 @@ mod tests {
             situation.order.starts = starts;
             let held = situation.ask(asks).map(|hold| hold.why);
             assert_eq!(held.as_deref(), expected, "{denied} {starts}");
+        }
+    }
+
+    #[test]
+    fn an_approval_of_before_is_not_enough_once_verified_ones_are_required() {
+        for (required, verified, starts, held) in [
+            (true, false, true, true),
+            (true, false, false, false),
+            (true, true, true, false),
+            (false, false, true, false),
+        ] {
+            let mut situation = Situation::new(of_proposal("a1"));
+            let mut own = proposal("own", "a1", Phase::Approved);
+            own.approval = Some(ApprovalSeen {
+                by: "on-behalf:anna".into(),
+                verified,
+                observed_at: now(),
+            });
+            situation.proposals = vec![own];
+            situation.order.starts = starts;
+            situation.limits.approvals.require_verified = required;
+            let said = situation.ask(asks).map(|hold| hold.why);
+            let is_held =
+                said.is_some_and(|why| why.contains("\"on-behalf:anna\" is not verified"));
+            assert_eq!(is_held, held, "{required} {verified} {starts}");
         }
     }
 }

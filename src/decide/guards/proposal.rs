@@ -1,8 +1,11 @@
-//! An approved proposal is in progress, or approval is required first.
+//! An approved proposal is in progress, approval is required first, or a person has denied it.
 
 use super::{Ask, Hold};
 use crate::{
-    api::{proposal::Proposal, status::Call},
+    api::{
+        proposal::{Phase, Proposal, ProposedAction},
+        status::Call,
+    },
     decide::{
         ownership::{is_carried_out, is_in_flight},
         plan::{Basis, OfIncident},
@@ -13,7 +16,7 @@ use crate::{
 const MAY_WIPE: &str =
     "an earlier call may make the next run wipe the table: a reload needs approval";
 
-/// Another action is in progress on the same table or source; or the next run may wipe the table.
+/// Another action is in progress on the same table or source; or the next run may wipe the table; or a person has denied the same.
 #[must_use]
 pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     let subject = ask.subject;
@@ -32,7 +35,7 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
         }),
     };
     let why = in_progress.or_else(|| match ask.basis {
-        Basis::Incident(basis) => may_wipe(ask, basis),
+        Basis::Incident(basis) => may_wipe(ask, basis).or_else(|| denied(ask, basis)),
         Basis::Source(_) | Basis::Proposal(_) => None,
     });
     why.map(Hold::for_now)
@@ -62,14 +65,31 @@ fn may_wipe(ask: &Ask<'_>, basis: &OfIncident) -> Option<String> {
     (reloads && may_wipe).then(|| MAY_WIPE.to_owned())
 }
 
+/// What a person has denied is not done without asking either, once it would need no approval: until the finding has cleared.
+fn denied(ask: &Ask<'_>, basis: &OfIncident) -> Option<String> {
+    let action = match basis.call {
+        Call::Cancel if ask.starts => ProposedAction::Cancel,
+        Call::Reload => ProposedAction::Reload,
+        // What was denied for a source was about other tables: those that nobody saw being switched off.
+        Call::Cancel | Call::Enable => return None,
+    };
+    let incident = &basis.incident;
+    let mut rows = ask.known.state.suppressed.iter();
+    let denied = rows.any(|row| {
+        row.phase == Phase::Denied
+            && row.action == action
+            && row.source_id == incident.source_id
+            && row.schema_id.as_ref() == Some(&incident.schema_id)
+            && row.cause == incident.cause
+    });
+    denied.then(|| format!("a person denied {} for this finding", action.as_str()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        api::{
-            proposal::Phase,
-            status::{Incident, Step},
-        },
+        api::status::{Incident, RootCause, Step, Suppressed},
         decide::{
             guards::fixture::{
                 Situation, incident, now, of_incident, of_proposal, of_source, proposal,
@@ -136,6 +156,56 @@ mod tests {
                 ..incident(schema_id, step)
             }];
             let expected = held.then(|| format!("an incident of {schema_id} is in progress"));
+            assert_eq!(said(&situation), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_denied_for_a_table_is_not_done_for_the_same_cause_by_itself() {
+        use {Phase::Denied, Phase::Executed, RootCause::Transient};
+        let cancel = (ProposedAction::Cancel, Transient, Denied, "a1");
+        let reload = (ProposedAction::Reload, Transient, Denied, "a1");
+        let said_of = |what| Some(format!("a person denied {what} for this finding"));
+        for (call, starts, (action, cause, phase, table), expected) in [
+            (Call::Cancel, true, cancel, said_of("Cancel")),
+            (Call::Cancel, false, cancel, None),
+            (Call::Reload, true, reload, said_of("Reload")),
+            (Call::Reload, false, reload, said_of("Reload")),
+            (Call::Reload, true, cancel, None),
+            (Call::Enable, true, reload, None),
+            (
+                Call::Reload,
+                true,
+                (reload.0, RootCause::Stale, Denied, "a1"),
+                None,
+            ),
+            (
+                Call::Reload,
+                true,
+                (reload.0, Transient, Executed, "a1"),
+                None,
+            ),
+            (
+                Call::Reload,
+                true,
+                (reload.0, Transient, Denied, "b1"),
+                None,
+            ),
+        ] {
+            let order = of_incident(Kind::Reload, call);
+            let mut situation = Situation::new(Order { starts, ..order });
+            situation.incident().incident.cause = Transient;
+            situation.state.suppressed = vec![Suppressed {
+                source_id: "s1".into(),
+                schema_id: Some(table.into()),
+                action,
+                cause,
+                phase,
+                since: now(),
+                job: None,
+            }];
+            let what =
+                format!("{call:?} {starts} after {phase:?} {action:?} of {table} for {cause:?}");
             assert_eq!(said(&situation), expected, "{what}");
         }
     }

@@ -262,12 +262,32 @@ impl Inner {
         }
         for waiting in fresh {
             let of_lane = waits.entry(waiting.lane).or_default();
-            if self.waiting.len() < MOST && *of_lane < MOST_FOR_ONE {
+            if *of_lane < MOST_FOR_ONE && self.has_room_for(&waiting.at.namespace) {
                 *of_lane += 1;
                 self.waiting.push_back(waiting);
             }
         }
         true
+    }
+
+    /// Whether another message of this namespace may wait. If all places are taken, the namespace with the most gives one up, whose
+    /// message is offered again later: no tenant may keep the messages of another from being sent.
+    fn has_room_for(&mut self, namespace: &str) -> bool {
+        if self.waiting.len() < MOST {
+            return true;
+        }
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for waiting in &self.waiting {
+            *counts.entry(&waiting.at.namespace).or_default() += 1;
+        }
+        let own = counts.get(namespace).copied().unwrap_or_default();
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        let Some((largest, _)) = most.filter(|(_, count)| *count > own + 1) else {
+            return false;
+        };
+        let of_largest = |waiting: &Waiting| waiting.at.namespace == largest;
+        let last = self.waiting.iter().rposition(of_largest);
+        last.and_then(|place| self.waiting.remove(place)).is_some()
     }
 
     /// True for what is on its way, or was answered and is not yet written down.
@@ -733,5 +753,32 @@ mod tests {
         let long_after = time + SignedDuration::from_hours(1);
         assert!(take(&outbox, long_after).is_none());
         assert!(outbox.lock().lanes.is_empty());
+    }
+
+    #[test]
+    fn a_namespace_with_many_messages_leaves_places_to_the_others() {
+        let outbox = Outbox::default();
+        let offer = |namespace: &str, name: &str, count: usize| {
+            let (to, ids) = (to(&format!("{namespace}/{name}")), 0..count);
+            let at = PolicyRef {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            };
+            let owed = ids.clone().map(|id| (message(id), to.clone())).collect();
+            outbox.offer(&at, &owing(ids, &to), owed);
+        };
+        let waiting = |namespace: &str| {
+            let inner = outbox.lock();
+            let own = |waiting: &&Waiting| waiting.at.namespace == namespace;
+            inner.waiting.iter().filter(own).count()
+        };
+        for policy in 0..20 {
+            offer("large", &policy.to_string(), MOST_FOR_ONE);
+        }
+        assert_eq!(waiting("large"), MOST);
+        offer("small", "p", 30);
+        assert_eq!((waiting("small"), waiting("large")), (30, MOST - 30));
+        offer("large", "20", MOST_FOR_ONE);
+        assert_eq!((waiting("small"), waiting("large")), (30, MOST - 30));
     }
 }

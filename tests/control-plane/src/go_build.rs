@@ -73,6 +73,45 @@ pub(crate) const PROMTOOL: Program = Program {
     tags: "remove_all_sd",
     takes: "3 minutes",
 };
+/// What a node runs besides the control plane. Built only for the cluster, in this order: they share packages.
+pub(crate) const NODE: [Program; 4] = [
+    Program {
+        name: "kubelet",
+        module: "node",
+        package: "k8s.io/kubernetes/cmd/kubelet",
+        tags: "",
+        takes: "4 minutes",
+    },
+    Program {
+        name: "kube-controller-manager",
+        module: "node",
+        package: "k8s.io/kubernetes/cmd/kube-controller-manager",
+        tags: "",
+        takes: "2 minutes",
+    },
+    Program {
+        name: "kube-scheduler",
+        module: "node",
+        package: "k8s.io/kubernetes/cmd/kube-scheduler",
+        tags: "",
+        takes: "1 minute",
+    },
+    Program {
+        name: "kube-proxy",
+        module: "node",
+        package: "k8s.io/kubernetes/cmd/kube-proxy",
+        tags: "",
+        takes: "1 minute",
+    },
+];
+/// Enforces NetworkPolicies on a node.
+pub(crate) const KUBE_ROUTER: Program = Program {
+    name: "kube-router",
+    module: "kube-router",
+    package: "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
+    tags: "",
+    takes: "3 minutes",
+};
 /// In the order in which they are built: kubectl shares most of kube-apiserver's packages.
 pub(crate) const PROGRAMS: [Program; 3] = [ETCD, KUBE_APISERVER, KUBECTL];
 
@@ -186,5 +225,17 @@ pub(crate) fn tail(log: &Path) -> String {
             lines[lines.len().saturating_sub(LINES)..].join("\n")
         }
         Err(error) => format!("(cannot read {}: {error})", log.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_runs_the_version_of_its_api_server() {
+        let version = pinned_version().map(|version| format!("k8s.io/kubernetes {version} "));
+        let node = include_str!("../node/go.mod");
+        assert!(version.is_some_and(|version| node.contains(&version)));
     }
 }

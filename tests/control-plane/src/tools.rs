@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::go_build::{self, FLUX_APPLY, GO_MOD, GO_SUM, HELM, PROMTOOL, Program};
+use crate::go_build::{
+    self, FLUX_APPLY, GO_MOD, GO_SUM, HELM, KUBE_ROUTER, NODE, PROMTOOL, Program,
+};
 
 /// The programs that a control plane is made of.
 pub(crate) struct Tools {
@@ -82,6 +84,32 @@ pub fn promtool() -> Result<PathBuf, Error> {
         include_str!("../promtool/go.sum"),
     ];
     built_alone(&PROMTOOL, &pinned_by)
+}
+
+/// The folders of all programs of a real node and of helm, as for `PATH`; built if that has not been done yet, which takes about
+/// 15 minutes.
+pub fn node() -> Result<Vec<PathBuf>, Error> {
+    let of_node = [
+        include_str!("../node/go.mod"),
+        include_str!("../node/go.sum"),
+    ];
+    let of_router = [
+        include_str!("../kube-router/go.mod"),
+        include_str!("../kube-router/go.sum"),
+    ];
+    let mut programs = vec![helm()?];
+    for program in &NODE {
+        programs.push(built_alone(program, &of_node)?);
+    }
+    programs.push(built_alone(&KUBE_ROUTER, &of_router)?);
+    let mut folders = vec![Tools::find()?.folder];
+    folders.extend(
+        programs
+            .iter()
+            .filter_map(|path| Some(path.parent()?.to_owned())),
+    );
+    folders.dedup();
+    Ok(folders)
 }
 
 /// A program with a module, and so a folder, of its own.
