@@ -94,6 +94,8 @@ impl Chromium {
         let wanted = json!({
             "browserName": "chrome",
             "goog:chromeOptions": {"binary": chromium, "args": arguments},
+            // axe-core takes seconds for a long page, and longer on a busy machine.
+            "timeouts": {"script": 110_000},
             "goog:loggingPrefs": {"browser": "ALL"},
         });
         let opened = browser.command(
