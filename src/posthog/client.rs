@@ -315,6 +315,16 @@ impl<T: Transport> Client<T> {
         self.read_dated("list jobs", &rest).await
     }
 
+    /// The newest runs of all tables of a source that began before a time, at most 50, newest first.
+    pub async fn jobs_of_source(
+        &self,
+        source_id: &str,
+        before: Timestamp,
+    ) -> Result<Vec<Job>, PostHogError> {
+        let rest = format!("external_data_sources/{source_id}/jobs/?before={before}");
+        self.read_dated("list jobs", &rest).await
+    }
+
     /// The newest [`LOG_LINES`] lines of a table's log that `filter` lets through.
     pub async fn logs(
         &self,

@@ -64,6 +64,14 @@ pub(crate) const HELM: Program = Program {
     tags: "",
     takes: "3 minutes",
 };
+/// Installs plugins of kubectl. Built only for tests that ask for it.
+pub(crate) const KREW: Program = Program {
+    name: "krew",
+    module: "krew",
+    package: "sigs.k8s.io/krew/cmd/krew",
+    tags: "",
+    takes: "1 minute",
+};
 /// Checks and tests alert rules. Built only for tests that ask for it.
 pub(crate) const PROMTOOL: Program = Program {
     name: "promtool",

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::go_build::{
-    self, FLUX_APPLY, GO_MOD, GO_SUM, HELM, KUBE_ROUTER, NODE, PROMTOOL, Program,
+    self, FLUX_APPLY, GO_MOD, GO_SUM, HELM, KREW, KUBE_ROUTER, NODE, PROMTOOL, Program,
 };
 
 /// The programs that a control plane is made of.
@@ -75,6 +75,15 @@ pub fn helm() -> Result<PathBuf, Error> {
         include_str!("../helm/go.sum"),
     ];
     built_alone(&HELM, &pinned_by)
+}
+
+/// The real krew, which installs plugins of kubectl, built if that has not been done yet, which takes about a minute.
+pub fn krew() -> Result<PathBuf, Error> {
+    let pinned_by = [
+        include_str!("../krew/go.mod"),
+        include_str!("../krew/go.sum"),
+    ];
+    built_alone(&KREW, &pinned_by)
 }
 
 /// The real promtool, built if that has not been done yet, which takes about 3 minutes.

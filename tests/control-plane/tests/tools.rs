@@ -20,3 +20,9 @@ fn promtool_is_built_and_runs() {
     let said = said(control_plane::promtool().unwrap(), "--version");
     assert!(said.starts_with("promtool"), "{said}");
 }
+
+#[test]
+fn krew_is_built_and_runs() {
+    let said = said(control_plane::krew().unwrap(), "version");
+    assert!(said.contains("BasePath"), "{said}");
+}
