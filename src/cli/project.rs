@@ -206,7 +206,7 @@ impl Reader<'_> {
         if one_table && let Some(other) = canary::newest(&policy, &snapshot) {
             view.read_canary(&other.source_id, &other.schema_id, &other.name)
                 .await;
-            snapshot.canaries = view.canaries();
+            snapshot.canaries = view.canaries(&snapshot.sources);
         }
         let mut of_sources = Vec::new();
         if let Some(period) = runs {

@@ -48,7 +48,10 @@ fn kubectl_completes_subcommands_flags_names_and_ids() {
     );
     assert_eq!(of(&["status", ""]), ["prod"]);
     assert_eq!(of(&["status", "x"]), [""; 0]);
-    assert_eq!(of(&["approve", "prod", ""]), [waits.id.clone()]);
+    assert_eq!(
+        of(&["approve", "prod", ""]),
+        std::slice::from_ref(&waits.id)
+    );
     assert_eq!(
         of(&["show", "prod", ""]),
         [waits.id.clone(), over.id.clone()]

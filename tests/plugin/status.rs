@@ -42,7 +42,7 @@ fn finding(severity: &str, table: &str, next: &str) -> Value {
 fn sick(env: &Env) -> Value {
     let mut approved = env.proposal(ProposedAction::DeleteData, "users");
     approved.phase = Phase::Approved;
-    approved.message = "held: no window is open (guard Window)".to_owned();
+    "held: no window is open (guard Window)".clone_into(&mut approved.message);
     let waits = env.proposal(ProposedAction::Resync, "orders");
     json!({
         "observedGeneration": 1, "lastCheckedAt": ago(1), "conditions": conditions("False", "SyncsUnhealthy"),

@@ -81,6 +81,30 @@ pub(crate) const PROMTOOL: Program = Program {
     tags: "remove_all_sd",
     takes: "3 minutes",
 };
+/// Makes metrics of custom resources. Built only for tests that ask for it.
+pub(crate) const KUBE_STATE_METRICS: Program = Program {
+    name: "kube-state-metrics",
+    module: "kube-state-metrics",
+    package: "k8s.io/kube-state-metrics/v2",
+    tags: "",
+    takes: "2 minutes",
+};
+/// Runs Lua as Argo CD does. Built only for tests that ask for it.
+pub(crate) const ARGO_LUA: Program = Program {
+    name: "argo-lua",
+    module: "argo-cd",
+    package: ".",
+    tags: "",
+    takes: "10 seconds",
+};
+/// Says how healthy Flux finds an object. Built only for tests that ask for it.
+pub(crate) const FLUX_HEALTH: Program = Program {
+    name: "flux-health",
+    module: "flux-health",
+    package: ".",
+    tags: "",
+    takes: "2 minutes",
+};
 /// What a node runs besides the control plane. Built only for the cluster, in this order: they share packages.
 pub(crate) const NODE: [Program; 4] = [
     Program {
@@ -112,7 +136,7 @@ pub(crate) const NODE: [Program; 4] = [
         takes: "1 minute",
     },
 ];
-/// Enforces NetworkPolicies on a node.
+/// Enforces `NetworkPolicy` objects on a node.
 pub(crate) const KUBE_ROUTER: Program = Program {
     name: "kube-router",
     module: "kube-router",

@@ -109,7 +109,7 @@ mod tests {
                 json!([finding(reload)]),
                 next("spec.suspend is true (guard Suspend)")
             ),
-            [orders.clone()]
+            std::slice::from_ref(&orders)
         );
         assert_eq!(
             of(
