@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // First, because the chart reads it.
     write(render::crd()?)?;
     write(reference::pages()?)?;
+    write(render::readme()?)?;
     write(render::deploy(&helm)?)
 }
 

@@ -5,14 +5,17 @@
 //! Ctrl-C, so that you can use kubectl. `docs/tutorial.md` continues from there.
 #![allow(clippy::print_stdout, reason = "a demo is run by a person")]
 
+mod operator;
+
 use std::{
     error::Error,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
 use control_plane::ControlPlane;
+use operator::Operator;
 use posthog_simulator::{Clock, Scenario, Server, Simulator};
 
 type Result<A> = std::result::Result<A, Box<dyn Error>>;
@@ -43,7 +46,7 @@ fn main() -> Result<()> {
     say(&format!(
         "$ warehouse-sync-operator run --allow-http-loopback --time-factor {TIME_FACTOR}"
     ));
-    let operator = Operator::start(&binary, &plane, keep)?;
+    let operator = start_operator(&binary, &plane, keep)?;
     say("$ kubectl apply -f policy.yaml");
     print!(
         "{}",
@@ -61,8 +64,8 @@ fn main() -> Result<()> {
             "wsp/production",
         ],
     )?;
-    say("$ kubectl describe wsp production");
-    kubectl(&plane, &["describe", "wsp", "production"])?;
+    say("$ kubectl wsp history production");
+    plugin(&plane, &binary, &["history", "production"])?;
     say("What reached PostHog, of all that writes:");
     for request in posthog
         .simulator()
@@ -77,10 +80,12 @@ fn main() -> Result<()> {
             request.status.unwrap_or(0)
         );
     }
+    say("$ kubectl wsp status production");
+    plugin(&plane, &binary, &["status", "production"])?;
     if keep {
         let folder = |path: &Path| path.parent().unwrap_or(path).display().to_string();
         say(&format!(
-            "Everything keeps running; Ctrl-C ends it. PostHog is at {}. In another terminal:\n  export KUBECONFIG={}\n  export PATH={}:{}:$PATH\n  kubectl get wsp -o wide",
+            "Everything keeps running; Ctrl-C ends it. PostHog is at {}. In another terminal:\n  export KUBECONFIG={}\n  export PATH={}:{}:$PATH\n  kubectl wsp status",
             posthog.url(),
             plane.admin_kubeconfig().display(),
             folder(&binary),
@@ -117,6 +122,42 @@ fn kubectl(plane: &ControlPlane, args: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Runs the plugin as kubectl does, from the folder of the operator's binary.
+fn plugin(plane: &ControlPlane, binary: &Path, args: &[&str]) -> Result<()> {
+    let folder = binary.parent().unwrap_or(binary);
+    let mut path = vec![folder.to_path_buf()];
+    path.extend(std::env::split_paths(
+        &std::env::var_os("PATH").unwrap_or_default(),
+    ));
+    let ended = plane
+        .kubectl_command()
+        .env("PATH", std::env::join_paths(path)?)
+        .arg("wsp")
+        .args(args)
+        .status()?;
+    if ended.success() {
+        Ok(())
+    } else {
+        Err(format!("kubectl wsp {args:?} failed").into())
+    }
+}
+
+fn start_operator(binary: &Path, plane: &ControlPlane, keep: bool) -> Result<Operator> {
+    let mut args = vec![
+        "run",
+        "--allow-http-loopback",
+        "--time-factor",
+        TIME_FACTOR,
+        "--bind",
+        "127.0.0.1:0",
+    ];
+    if keep {
+        // The tutorial approves a proposal. The admission policies name an account that does not exist here.
+        args.push("--allow-unguarded-approvals");
+    }
+    Ok(Operator::start(binary, &args, plane.admin_kubeconfig())?)
+}
+
 /// Prints the policy whenever its row changes, and new events, until the incident is over.
 fn watch(plane: &ControlPlane) -> Result<()> {
     say("$ kubectl get wsp -o wide --watch     and     kubectl get events --watch");
@@ -148,41 +189,5 @@ fn watch(plane: &ControlPlane) -> Result<()> {
         }
         row_before = row;
         std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
-/// The operator's process, ended when dropped.
-struct Operator(Child);
-
-impl Operator {
-    fn start(binary: &PathBuf, plane: &ControlPlane, keep: bool) -> Result<Self> {
-        let child = Command::new(binary)
-            .args([
-                "run",
-                "--allow-http-loopback",
-                "--time-factor",
-                TIME_FACTOR,
-                "--bind",
-                "127.0.0.1:0",
-            ])
-            // The tutorial approves a proposal. The admission policies name an account that does not exist here.
-            .args(["--allow-unguarded-approvals"].iter().filter(|_| keep))
-            .env("KUBECONFIG", plane.admin_kubeconfig())
-            .stdin(Stdio::null())
-            .spawn()?;
-        Ok(Self(child))
-    }
-
-    fn wait(mut self) -> Result<()> {
-        self.0.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        // One that has ended by itself has nothing to kill.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }

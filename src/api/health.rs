@@ -121,6 +121,12 @@ pub struct Freshness {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = between("maxAge", "1m", "8760h", "26h")))]
     pub max_age: Option<DurationText>,
+    /// Whether the time of each table's last completed run is exported as the metric
+    /// warehouse_sync_table_last_success_timestamp_seconds, with the names of source and table as labels. At most 1,000
+    /// tables of a policy: if more are selected, none is exported, and the condition Ready says what to do. Default:
+    /// false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub export: bool,
 }
 
 /// How often webhooks are checked.
@@ -183,6 +189,7 @@ impl Default for Freshness {
             warn_after_intervals: 2,
             error_after_intervals: 4,
             max_age: None,
+            export: false,
         }
     }
 }
@@ -219,6 +226,8 @@ pub struct Health {
     pub stale_after: (i32, i32),
     /// After how long without a completed run a table is stale, regardless of its interval.
     pub max_age: Option<SignedDuration>,
+    /// Whether the time of its last completed run is exported as a metric.
+    pub export: bool,
 }
 
 impl Health {
@@ -239,6 +248,7 @@ impl Health {
             warn_after_intervals,
             error_after_intervals,
             max_age,
+            export,
         } = freshness;
         let read = |text: &DurationText, name: &str| text.read(&format!("{field}.{name}"));
         Ok(Self {
@@ -254,6 +264,7 @@ impl Health {
                 .as_ref()
                 .map(|text| read(text, "freshness.maxAge"))
                 .transpose()?,
+            export: *export,
         })
     }
 

@@ -90,6 +90,22 @@ pub struct Summary {
     pub healthy_of: String,
     /// Proposals that wait for a person's approval.
     pub pending_approval: i64,
+    /// How many findings there are, also those that did not fit into `findings`, by cause and severity.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub findings: Vec<FindingCount>,
+}
+
+/// How many findings have this cause and severity.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FindingCount {
+    /// The root cause.
+    pub cause: RootCause,
+    /// How severe they are.
+    pub severity: Severity,
+    /// How many.
+    pub count: i64,
 }
 
 /// Counts of the selected sources.

@@ -226,6 +226,15 @@ impl ValidatedPolicy {
             .map_or(&self.health, |own| &own.health)
     }
 
+    /// True if the last completed run of some tables is exported as a metric.
+    #[must_use]
+    pub fn exports(&self) -> bool {
+        let own = self.overrides.iter().map(|own| &own.health);
+        std::iter::once(&self.health)
+            .chain(own)
+            .any(|health| health.export)
+    }
+
     /// The primary key that the policy declares for a table; empty if it declares none.
     #[must_use]
     pub fn primary_keys(

@@ -1,12 +1,8 @@
-//! `kubectl wsp`: proposals that wait for a person's approval, and the answers to them.
+//! `kubectl wsp`: how policies are, what the operator does, and the answers to its proposals.
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use warehouse_sync_operator::cli::{plugin::PluginCli, print_error};
-
-/// The command failed or was refused.
-const REFUSED: u8 = 1;
 
 fn main() -> ExitCode {
     // First: kube needs a crypto provider.
@@ -15,13 +11,16 @@ fn main() -> ExitCode {
         .is_err()
     {
         print_error("error: another crypto provider is already installed");
-        return ExitCode::from(REFUSED);
+        return ExitCode::FAILURE;
     }
-    match PluginCli::parse().execute() {
+    let Some(command) = PluginCli::from_args() else {
+        return ExitCode::SUCCESS;
+    };
+    match command.execute() {
         Ok(code) => code,
         Err(error) => {
             print_error(&format!("error: {error}"));
-            ExitCode::from(REFUSED)
+            ExitCode::from(error.exit_code())
         }
     }
 }

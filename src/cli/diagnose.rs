@@ -4,11 +4,13 @@
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
     CANNOT, CliError,
+    drawing::drawings,
+    html, markdown,
     network::NetworkArgs,
     output,
     project::{BUDGET, Project, Read},
@@ -59,9 +61,13 @@ pub(super) struct DiagnoseArgs {
     /// Output format
     #[arg(long, short, value_enum, default_value_t = Format::Table)]
     output: Format,
+
+    /// With --output html: how many days of runs it shows
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(i64).range(1..=30))]
+    days: i64,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// A report for people
     Table,
@@ -69,6 +75,10 @@ enum Format {
     Json,
     /// The same as YAML
     Yaml,
+    /// One HTML file, with a drawing of the runs of each source: attach it to an incident
+    Html,
+    /// Markdown, to paste into an issue
+    Markdown,
 }
 
 /// The report for programs. Findings are those of a policy's status.
@@ -95,6 +105,7 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
         api_key_file: args.api_key_file.as_deref(),
         network: &args.network,
         table: None,
+        runs: (args.output == Format::Html).then(|| SignedDuration::from_hours(24 * args.days)),
     };
     let mut read = project.read()?;
     let (mut diagnosis, notes) = diagnosed(&mut read);
@@ -111,19 +122,21 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Result<ExitCode, CliError> {
         instance: Feature::ALL.iter().map(shows).collect(),
         findings: &findings,
     };
+    let report = Report {
+        host,
+        project: args.project,
+        read_at: read.at,
+        summary: &summary,
+        notes: &notes,
+        findings: &findings,
+        width: output::width(),
+    };
     output::print(&match args.output {
         Format::Json => output::json(&document)?,
         Format::Yaml => output::yaml(&document)?,
-        Format::Table => Report {
-            host,
-            project: args.project,
-            read_at: read.at,
-            summary: &summary,
-            notes: &notes,
-            findings: &findings,
-            width: output::width(),
-        }
-        .text(),
+        Format::Table => report.text(),
+        Format::Markdown => markdown::page(&report),
+        Format::Html => html::page(&report, &drawings(&read, &findings, args.days))?,
     })?;
     Ok(exit_code(&findings, read.cut_off))
 }
@@ -155,7 +168,7 @@ fn exit_code(findings: &[Finding], cut_off: bool) -> ExitCode {
 }
 
 /// What is wrong with the project, and what was not checked.
-fn diagnosed(read: &mut Read) -> (Diagnosis, Vec<String>) {
+pub(super) fn diagnosed(read: &mut Read) -> (Diagnosis, Vec<String>) {
     let (at, cut_off) = (read.at, read.cut_off);
     let timings = &Timings::PRODUCTION;
     let unprobed = Unprobed::of(&read.policy, &mut read.snapshot, timings, at, cut_off);

@@ -106,6 +106,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode, CliError> {
             api_key_file: args.api_key_file.as_deref(),
             network: &args.network,
             table: Some(table),
+            runs: None,
         };
         return of_table(&project, table, args.output);
     }

@@ -8,8 +8,11 @@
 mod batch;
 mod cannot_read;
 mod diagnose;
+mod drawing;
 mod error;
 mod explain;
+mod html;
+mod markdown;
 mod network;
 mod output;
 pub mod plugin;
@@ -17,6 +20,7 @@ mod progress;
 mod project;
 mod report;
 mod run;
+mod runs;
 mod waiting;
 
 use std::process::ExitCode;

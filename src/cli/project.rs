@@ -3,10 +3,15 @@
 
 use std::{path::Path, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    CliError, cannot_read::why, network::NetworkArgs, progress::Progress, waiting::WaitingTransport,
+    CliError,
+    cannot_read::why,
+    network::NetworkArgs,
+    progress::Progress,
+    runs::{self, SourceRuns},
+    waiting::WaitingTransport,
 };
 use crate::{
     api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, host::Host, status::State},
@@ -37,6 +42,24 @@ pub(super) struct Project<'a> {
     pub network: &'a NetworkArgs,
     /// The one table that is probed; if none is named, every table that needs it.
     pub table: Option<&'a str>,
+    /// Also read the runs of this period.
+    pub runs: Option<SignedDuration>,
+}
+
+/// What a read of a project needs.
+pub(super) struct Reader<'a> {
+    /// What is selected, and how it is judged.
+    pub policy: ValidatedPolicy,
+    pub key: ApiKey,
+    /// What is known from earlier polls.
+    pub state: State,
+    /// Where the key may be sent.
+    pub hosts: HostList,
+    pub network: &'a NetworkArgs,
+    /// Probe only the one table that the policy selects.
+    pub one_table: bool,
+    /// Also read the runs of this period.
+    pub runs: Option<SignedDuration>,
 }
 
 /// What was read of a project.
@@ -48,6 +71,8 @@ pub(super) struct Read {
     pub at: Timestamp,
     /// `PostHog` stopped answering before everything was read.
     pub cut_off: bool,
+    /// The runs of each selected source, if they were requested.
+    pub runs: Vec<SourceRuns>,
 }
 
 impl Read {
@@ -72,7 +97,17 @@ impl Project<'_> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
-        let read = runtime.block_on(until_interrupted(self.read_with(policy, key)));
+        let hosts = HostList::new(&[policy.project.host.authority().to_owned()], true);
+        let reader = Reader {
+            policy,
+            key,
+            state: State::default(),
+            hosts,
+            network: self.network,
+            one_table: self.table.is_some(),
+            runs: self.runs,
+        };
+        let read = runtime.block_on(until_interrupted(reader.read()));
         // Calls that still wait for a connection must not delay the exit.
         runtime.shutdown_background();
         read
@@ -125,11 +160,22 @@ impl Project<'_> {
         ApiKey::new(&bytes)
             .map_err(|error| cannot(format!("the API key from {from} is invalid: {error}")))
     }
+}
 
-    async fn read_with(&self, policy: ValidatedPolicy, key: ApiKey) -> Result<Read, CliError> {
+impl Reader<'_> {
+    /// Reads the project.
+    pub(super) async fn read(self) -> Result<Read, CliError> {
+        let Self {
+            policy,
+            key,
+            state,
+            hosts,
+            network,
+            one_table,
+            runs,
+        } = self;
         let progress = Progress::new();
-        let hosts = HostList::new(&[policy.project.host.authority().to_owned()], true);
-        let authorities = self.network.authorities().map_err(cannot)?;
+        let authorities = network.authorities().map_err(cannot)?;
         let clock: Clock = Arc::new(Timestamp::now);
         let http = HttpTransport::new(hosts, &authorities, clock.clone()).map_err(cannot)?;
         let transport = WaitingTransport::new(http, progress);
@@ -137,12 +183,12 @@ impl Project<'_> {
         let observer = Observer::new(Arc::new(transport), clock.clone());
         let view = observer.project(&policy.at, &policy.project, key);
         progress.show("reading the list of sources");
-        let polled = view.poll(jiff::SignedDuration::ZERO, Purpose::Poll).await;
+        let polled = view.poll(SignedDuration::ZERO, Purpose::Poll).await;
         progress.clear();
+        let (host, id) = (policy.project.host.as_str(), policy.project.id);
         let sources = polled
             .listed
-            .map_err(|error| cannot(why(&error, self.host, self.id)))?;
-        let state = State::default();
+            .map_err(|error| cannot(why(&error, host, id)))?;
         let mut snapshot = Survey {
             policy: &policy,
             view: &view,
@@ -157,12 +203,17 @@ impl Project<'_> {
         .make(sources, Vec::new(), Elsewhere::default())
         .await;
         progress.clear();
-        if self.table.is_some()
-            && let Some(other) = canary::newest(&policy, &snapshot)
-        {
+        if one_table && let Some(other) = canary::newest(&policy, &snapshot) {
             view.read_canary(&other.source_id, &other.schema_id, &other.name)
                 .await;
-            snapshot.canaries = view.canaries();
+            snapshot.canaries = view.canaries(&snapshot.sources);
+        }
+        let mut of_sources = Vec::new();
+        if let Some(period) = runs {
+            let since = clock().checked_sub(period).map_err(cannot)?;
+            let selected = snapshot.selected_sources(&policy.selector);
+            of_sources = runs::of_sources(&view.client, selected, since, progress).await;
+            progress.clear();
         }
         Ok(Read {
             policy,
@@ -170,6 +221,7 @@ impl Project<'_> {
             state,
             at: clock(),
             cut_off: wait_budget.has_ended(),
+            runs: of_sources,
         })
     }
 }

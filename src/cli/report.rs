@@ -31,49 +31,102 @@ pub(super) struct Report<'a> {
     pub width: usize,
 }
 
+/// The findings of one severity.
+pub(super) struct Section {
+    pub severity: Severity,
+    pub title: &'static str,
+    /// How many findings.
+    pub count: usize,
+    pub groups: Vec<Group>,
+}
+
+impl Section {
+    /// Its class in HTML.
+    pub(super) const fn class(&self) -> &'static str {
+        match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+}
+
+/// Findings of one source, cause and rule.
+pub(super) struct Group {
+    /// The table or source.
+    pub subject: String,
+    pub cause: &'static str,
+    /// What the cause means, in a sentence.
+    pub meaning: &'static str,
+    /// What is known, by name.
+    pub lines: Vec<(&'static str, String)>,
+}
+
 impl Report<'_> {
-    /// The whole report.
+    /// The whole report, for a terminal.
     pub(super) fn text(&self) -> String {
-        let mut text = self.paragraph(&format!(
-            "{BOLD}PostHog project {} at {}{BOLD:#}, read {}",
-            self.project,
-            self.host,
-            minute(self.read_at)
-        ));
+        let mut text = self.paragraph(&format!("{BOLD}{}{BOLD:#}", self.title()));
         text.push_str(&self.paragraph(&counts(self.summary)));
         for note in self.notes {
             text.push_str(&self.paragraph(&format!("{BOLD}Note:{BOLD:#} {note}")));
         }
-        for (severity, title, colour) in [
-            (Severity::Error, "ERRORS", AnsiColor::Red),
-            (Severity::Warning, "WARNINGS", AnsiColor::Yellow),
-            (Severity::Info, "FOR INFORMATION", AnsiColor::Cyan),
-        ] {
-            let groups = groups(self.findings, severity);
-            if groups.is_empty() {
-                continue;
-            }
+        for section in self.sections() {
+            let colour = match section.severity {
+                Severity::Error => AnsiColor::Red,
+                Severity::Warning => AnsiColor::Yellow,
+                Severity::Info => AnsiColor::Cyan,
+            };
             let style = Style::new().bold().fg_color(Some(colour.into()));
-            let count: usize = groups.iter().map(Vec::len).sum();
+            let (title, count) = (section.title, section.count);
             let _ = write!(text, "\n{style}{title} ({count}){style:#}\n");
-            for group in groups {
+            for group in section.groups {
                 text.push('\n');
                 text.push_str(&self.group(&group));
             }
         }
-        if self.findings.is_empty() {
-            text.push_str(self.nothing_found());
+        if let Some(nothing) = self.nothing_found() {
+            let _ = write!(text, "\n{nothing}\n");
         }
         text
     }
 
-    fn nothing_found(&self) -> &'static str {
-        if self.summary.schemas.total == 0 {
-            "\nThe project has no data-warehouse tables.\n"
+    /// What was read, and when.
+    pub(super) fn title(&self) -> String {
+        let (project, host, read_at) = (self.project, self.host, minute(self.read_at));
+        format!("PostHog project {project} at {host}, read {read_at}")
+    }
+
+    /// The findings, most severe first.
+    pub(super) fn sections(&self) -> Vec<Section> {
+        let sections = [
+            (Severity::Error, "ERRORS"),
+            (Severity::Warning, "WARNINGS"),
+            (Severity::Info, "FOR INFORMATION"),
+        ];
+        let sections = sections.map(|(severity, title)| {
+            let groups = groups(self.findings, severity);
+            Section {
+                severity,
+                title,
+                count: groups.iter().map(Vec::len).sum(),
+                groups: groups.iter().map(|group| self.described(group)).collect(),
+            }
+        });
+        let mut sections = Vec::from(sections);
+        sections.retain(|section| section.count > 0);
+        sections
+    }
+
+    /// What to say if there are no findings.
+    pub(super) fn nothing_found(&self) -> Option<&'static str> {
+        if !self.findings.is_empty() {
+            None
+        } else if self.summary.schemas.total == 0 {
+            Some("The project has no data-warehouse tables.")
         } else if self.notes.is_empty() {
-            "\nNothing is wrong.\n"
+            Some("Nothing is wrong.")
         } else {
-            "\nNo problems were found in the checked part.\n"
+            Some("No problems were found in the checked part.")
         }
     }
 
@@ -81,17 +134,29 @@ impl Report<'_> {
         wrapped(text, self.width, "", "  ")
     }
 
-    /// Findings of one source, cause and rule.
-    fn group(&self, group: &[&Finding]) -> String {
-        let Some(first) = group.first() else {
-            return String::new();
-        };
-        let title = self.paragraph(&format!(
-            "{BOLD}{}{BOLD:#}: {} {DIM}({}){DIM:#}",
-            subject(group),
-            first.cause.as_str(),
-            first.cause.meaning()
-        ));
+    fn group(&self, group: &Group) -> String {
+        let Group {
+            subject,
+            cause,
+            meaning,
+            lines,
+        } = group;
+        let title = format!("{BOLD}{subject}{BOLD:#}: {cause} {DIM}({meaning}){DIM:#}");
+        self.paragraph(&title) + &fields("  ", lines, self.width)
+    }
+
+    /// What is known of findings of one source, cause and rule.
+    fn described(&self, group: &[&Finding]) -> Group {
+        let first = group.first();
+        Group {
+            subject: subject(group),
+            cause: first.map_or("", |first| first.cause.as_str()),
+            meaning: first.map_or("", |first| first.cause.meaning()),
+            lines: first.map_or_else(Vec::new, |first| self.lines(group, first)),
+        }
+    }
+
+    fn lines(&self, group: &[&Finding], first: &Finding) -> Vec<(&'static str, String)> {
         let mut lines = messages(group);
         lines.extend(
             group
@@ -122,7 +187,7 @@ impl Report<'_> {
         lines.push(("What to do", first.advice.clone()));
         let could = operator(Cause::of(first.cause).remedy_for(&first.rule));
         lines.extend(could.map(|could| ("Operator", could)));
-        title + &fields("  ", &lines, self.width)
+        lines
     }
 
     fn since(&self, at: Timestamp) -> String {

@@ -372,7 +372,7 @@ mod tests {
             assert_eq!(revision(&meta(label)), expected, "{label:?}");
         }
         let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED).unwrap();
-        assert!(shipped.iter().all(|part| revision(&part.metadata) == 3));
+        assert!(shipped.iter().all(|part| revision(&part.metadata) == 4));
     }
 
     #[test]

@@ -211,6 +211,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             counts: diagnosis.summary(|_| false).schemas,
             held: &plan.held,
             instance: &observed.snapshot.instance,
+            exported: &diagnosis.exported,
         };
         let times = (observed.now, again_in);
         let gauges = &self.metrics.gauges;

@@ -107,7 +107,7 @@ impl<T: Transport> Survey<'_, T> {
             runs: self.view.seen(),
             changes: self.view.changes(),
             probes: Probes::default(),
-            canaries: self.view.canaries(),
+            canaries: Vec::new(),
             readings: self.view.readings(),
             run_probed: HashSet::new(),
             write_scope: WriteScope::Unknown,
@@ -138,7 +138,7 @@ impl<T: Transport> Survey<'_, T> {
         snapshot.runs = self.view.seen();
         snapshot.changes = self.view.changes();
         snapshot.probes = self.view.probes();
-        snapshot.canaries = self.view.canaries();
+        snapshot.canaries = self.view.canaries(&snapshot.sources);
         snapshot.write_scope = self.view.write_scope();
         snapshot.instance = self.view.instance();
     }

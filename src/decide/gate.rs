@@ -379,7 +379,8 @@ mod tests {
         let failed = row("a1", "true", "Failed");
         let line = |at: &str| Log::of_line(Some(at.parse().unwrap()));
         for (log, may) in [
-            (Log::of_line(None), true),
+            // A log that has lost its lines says nothing.
+            (Log::of_line(None), false),
             (line("2026-10-01T11:50:00Z"), true),
             (line("2026-10-01T11:52:00Z"), false),
             (line("2026-10-01T12:04:00Z"), false),

@@ -128,6 +128,13 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
             );
             escalate(incident, facts.now, message);
         }
+        // The list shows the table all the same: whatever PostHog means, the run must not be cancelled a second time.
+        (Some(Fate::Refused), Some(404)) if facts.row.is_some() => {
+            let message = format!(
+                "PostHog answered the cancel of run {job} with 404, although it lists the table. It is not cancelled again: check it in PostHog"
+            );
+            escalate(incident, facts.now, message);
+        }
         (Some(Fate::Refused), Some(404)) => {
             return Next::Close("PostHog no longer knows the table".to_owned());
         }

@@ -62,7 +62,12 @@ fn run_probe(jobs: &[(&str, &str)]) -> RunProbe {
         })
         .collect();
     let jobs = serde_json::from_str(&format!("[{}]", rows.join(","))).unwrap();
-    RunProbe::new(at(0), "a1", Ok(jobs), Log::of_line(None))
+    RunProbe::new(at(0), "a1", Ok(jobs), quiet_log())
+}
+
+/// A log in which the run wrote its last line hours ago.
+fn quiet_log() -> Log {
+    Log::of_line(Some(at(-600)))
 }
 
 fn row(json: &str) -> Schema {
@@ -403,7 +408,7 @@ fn stopped(began: i64, ended: i64) -> RunProbe {
         ended,
         "a1",
         Ok(serde_json::from_str(&jobs).unwrap()),
-        Log::of_line(None),
+        quiet_log(),
     )
 }
 
@@ -485,7 +490,7 @@ fn a_table_that_is_still_worked_on_is_not_reloaded_and_escalated_at_last() {
             at(0),
             "a1",
             Ok(serde_json::from_str(&jobs).unwrap()),
-            Log::of_line(None),
+            quiet_log(),
         )
     };
     let mut waits = settling();

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::{ValidatedPolicy, validated::Health},
-    observe::{Canary, Snapshot},
+    observe::{Canary, Pipeline, Seen, Snapshot},
     posthog::wire::{Schema, Source},
 };
 
@@ -20,7 +20,7 @@ pub fn wanted(policy: &ValidatedPolicy, snapshot: &Snapshot, now: Timestamp) -> 
         canary.schema_id != silent_id
             && canary.has_lines
             && canary.extracted_at > since
-            && (canary.loader_logs || !canary.is_v3)
+            && (canary.loader_logs || canary.pipeline == Pipeline::V2)
     };
     if snapshot.canaries.iter().any(proves) {
         return None;
@@ -67,15 +67,20 @@ fn longest_silent<'a>(
             let silent = silent_for(seen)?;
             let health = health(policy, source, schema);
             let nearly = health.no_progress_for - health.no_progress_for / 8;
-            (silent >= nearly).then_some((
-                silent,
-                schema.id.as_str(),
-                seen.mark.as_ref()?.since,
-                health,
-            ))
+            let since = proved_from(seen, silent)?;
+            (silent >= nearly).then_some((silent, schema.id.as_str(), since, health))
         })
         .max_by_key(|(silent, ..): &(SignedDuration, _, _, _)| *silent)
         .map(|(_, id, since, health)| (id, since, health))
+}
+
+/// What a canary must be newer than: the begin of the silence. By `PostHog`'s clock alone, its end shows how long the silence lasts, too.
+fn proved_from(seen: &Seen, silent: SignedDuration) -> Option<Timestamp> {
+    let mark = seen.mark.as_ref()?;
+    if seen.run_probe.as_ref()?.is_dated {
+        return Some(mark.since);
+    }
+    mark.log_at?.checked_add(silent - silent / 8).ok()
 }
 
 fn health<'a>(policy: &'a ValidatedPolicy, source: &Source, schema: &Schema) -> &'a Health {

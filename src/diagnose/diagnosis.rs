@@ -4,6 +4,7 @@ use std::{collections::HashSet, ops::Range};
 
 use super::{
     blocked::BlockedTables,
+    exported::{self, Exported},
     judge,
     known::Known,
     outage::{BadSources, Together},
@@ -37,6 +38,8 @@ pub struct Diagnosis {
     pub went_off: Vec<WentOff>,
     /// What policies of other projects may know of the sources of this one.
     pub for_others: Elsewhere,
+    /// The tables of which a metric says when they last succeeded.
+    pub exported: Exported,
     /// Each source of which a table is selected.
     sources: Vec<Part>,
 }
@@ -119,6 +122,7 @@ impl Diagnosis {
             schemas,
             healthy_of,
             pending_approval: 0,
+            findings: Vec::new(),
         }
     }
 
@@ -173,6 +177,7 @@ impl Diagnosis {
             blocked,
             together: bad.together(&known.policy.limits.breaker),
             for_others: bad.for_others(),
+            exported: exported::exported(known),
             went_off: switched_off::remembered(known),
             ..self
         }

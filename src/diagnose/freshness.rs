@@ -51,7 +51,7 @@ fn passed(
 }
 
 /// Tables that should sync by a schedule. Sources that are only queried have none.
-fn is_scheduled(source: &Source, schema: &Schema) -> bool {
+pub(super) fn is_scheduled(source: &Source, schema: &Schema) -> bool {
     source.is_imported() && schema.should_sync == Lax::Is(true) && !schema.is_never_scheduled()
 }
 
@@ -100,7 +100,7 @@ fn since(changes: &Changes, schema: &Schema, run_probe: &RunProbe) -> Option<Tim
 }
 
 /// When data last came, as far as list and runs say.
-fn last_completed(schema: &Schema, run_probe: &RunProbe) -> Option<Timestamp> {
+pub(super) fn last_completed(schema: &Schema, run_probe: &RunProbe) -> Option<Timestamp> {
     let ended = |job: &Job| job.finished_at.get().or(job.created_at.get()).copied();
     let run = run_probe.newest_completed().and_then(ended);
     let run = run.filter(|at| at.duration_since(run_probe.at) <= MAX_CLOCK_SKEW);

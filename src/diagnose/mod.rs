@@ -14,6 +14,7 @@ pub mod classify;
 pub mod credentials;
 pub mod data_checks;
 pub mod diagnosis;
+mod exported;
 pub mod failure;
 pub mod fix;
 pub mod freshness;
@@ -43,6 +44,7 @@ pub mod words;
 
 pub use causes::Cause;
 pub use diagnosis::{Diagnosis, diagnose};
+pub use exported::{Exported, MAX_EXPORTED};
 pub use known::Known;
 pub use problem::Problem;
 pub use verdict::{Judged, Verdict};

@@ -1,10 +1,12 @@
 //! How one table stands, for somebody who asks about it by name: also of a run that shows no trouble, with how far it is and what it is
 //! known by.
 
-use super::{diagnosis::Diagnosis, known::Known, suspects::describe, words::seconds};
+use super::{
+    diagnosis::Diagnosis, known::Known, stuck::in_unknown_words, suspects::describe, words::seconds,
+};
 use crate::{
     api::status::RootCause,
-    observe::{Newest, RunProbe},
+    observe::{Newest, RunProbe, canary::words},
     posthog::{
         lax::Lax,
         wire::{JobStatus, Schema, SchemaStatus, Source},
@@ -46,20 +48,12 @@ pub fn state_of(
     let running = run_probe.filter(|run_probe| runs(run_probe));
     if let Some(run_probe) = running {
         evidence.extend(of_run(schema, run_probe));
+        evidence.extend(unknown_line(known, run_probe));
         evidence.push(canary(known, schema));
     }
     let phase = running
         .and_then(|run_probe| run_probe.log.read())
-        .map(|log| {
-            let v3 = known.snapshot.canaries.iter().any(|canary| canary.is_v3);
-            let v2 = !v3
-                && known
-                    .snapshot
-                    .canaries
-                    .iter()
-                    .any(|canary| canary.has_lines);
-            log.phase(v2).as_str()
-        });
+        .map(|log| log.phase(&words(&known.snapshot.canaries)).as_str());
     match problem {
         Some(problem) => {
             let said = problem.evidence.iter().map(|fact| fact.as_str().to_owned());
@@ -143,6 +137,13 @@ fn of_run(schema: &Schema, run_probe: &RunProbe) -> Vec<String> {
         ));
     }
     facts
+}
+
+/// A line of the run that this version does not know, if it hides how far the run is.
+fn unknown_line(known: &Known<'_>, run_probe: &RunProbe) -> Option<String> {
+    let log = run_probe.log.read()?;
+    let words = words(&known.snapshot.canaries);
+    log.unexplained(&words).map(in_unknown_words)
 }
 
 /// What proves that `PostHog` works, without which no silence proves anything.

@@ -30,7 +30,7 @@ pub fn at(snapshot: &Snapshot, source: &Source) -> Option<Timestamp> {
     newest.and_then(|(at, got_in)| got_in.then_some(at))
 }
 
-/// When an answer reached_at that tells, and whether `PostHog` got in; of two at once a refusal counts.
+/// When an answer arrived that shows it, and whether `PostHog` got in; of two at once a refusal counts.
 fn reached_at<A>(probed: &Probed<A>, shows: impl Fn(&A) -> bool) -> Option<(Timestamp, bool)> {
     match &probed.answer {
         Ok(answer) => shows(answer).then_some((probed.at, true)),

@@ -19,7 +19,7 @@ use crate::{
         Timings, ValidatedPolicy,
         status::{Confidence, RootCause, Severity},
     },
-    observe::{Log, Newest, RunPhase, RunProbe, Seen, Snapshot},
+    observe::{Log, Newest, RunPhase, RunProbe, Seen, Snapshot, canary::words},
     posthog::wire::{JobStatus, SchemaStatus},
 };
 
@@ -138,7 +138,8 @@ fn of_run(known: &Known<'_>, judged: &Judged) -> Option<Problem> {
                 seconds(began),
                 job.id
             );
-            let phase = run_probe.log.read().map(|log| log.phase(false));
+            let words = words(&known.snapshot.canaries);
+            let phase = run_probe.log.read().map(|log| log.phase(&words));
             Some(looks_stuck(judged, message, silent_since, phase))
         }
         Newest::Job(job, began) => {

@@ -10,9 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{Timings, validated::Health},
-    observe::{Canary, Newest, RunPhase, RunProbe, Seen, TableLog},
+    observe::{Canary, Newest, Pipeline, RunPhase, RunProbe, Seen, TableLog, canary::words},
     posthog::{
         lax::Lax,
+        redact,
         wire::{Job, JobStatus, Schema, Source},
     },
 };
@@ -20,8 +21,14 @@ use crate::{
 /// How long `PostHog`'s own finding that a run is alive holds: its limit for a loader without progress.
 const VOUCHED_FOR: SignedDuration = SignedDuration::from_hours(6);
 
+/// Longest beginning of a line that is shown, in characters.
+const KIND_CAP: usize = 60;
+
 /// Tables of one project that may look dead at once. More have one cause, and it is not in the tables.
 pub const MOST_AT_ONCE: usize = 2;
+
+/// Why a run is not judged whose times can be compared with no other.
+const UNDATED: &str = "PostHog's answers have no Date header and its log shows no time of the run's last work, so how long the run has been silent is unknown";
 
 /// Runs whose silence began this much later count as silent at once with a run that is dead.
 const AT_ONCE: SignedDuration = SignedDuration::from_hours(1);
@@ -113,6 +120,16 @@ impl Signs<'_> {
                     "PostHog lists no run of it, although it has synced before".to_owned(),
                 )
             }
+            // What an older run does is not seen in the newest.
+            _ if run_probe.unfinished().next().is_some() => {
+                if still >= self.timings.phantom_after {
+                    Liveness::CannotTell(
+                        "its newest run has ended and an older one has not".to_owned(),
+                    )
+                } else {
+                    Liveness::Alive
+                }
+            }
             _ if still >= self.timings.phantom_after => Liveness::NoRun {
                 newest_job_id: mark.job_id.clone(),
                 since: mark.since,
@@ -122,8 +139,20 @@ impl Signs<'_> {
     }
 
     fn run(&self, run_probe: &RunProbe, job: &Job, silence: Silence) -> Liveness {
-        let silent_for = silent_for(self.seen).unwrap_or_default();
-        let age = run_probe.began.duration_since(silence.began);
+        let Some(now) = self.time(run_probe) else {
+            return Liveness::CannotTell(UNDATED.to_owned());
+        };
+        let mut silent_for = silent_for(self.seen).unwrap_or_default();
+        let mut silence = silence;
+        if !run_probe.is_dated {
+            // By PostHog's clock alone, too.
+            let Some(last) = run_probe.worked_at() else {
+                return Liveness::CannotTell(UNDATED.to_owned());
+            };
+            silent_for = silent_for.min(now.duration_since(last));
+            silence.since = last;
+        }
+        let age = now.duration_since(silence.began);
         if age < self.health.stuck_after || silent_for < self.health.no_progress_for {
             return Liveness::Alive;
         }
@@ -132,20 +161,28 @@ impl Signs<'_> {
         };
         let is_finishing = is_finishing(self.schema, silence.began);
         let waits = is_finishing && silent_for < self.health.loading_silent_for;
-        if waits || is_vouched_for(log, run_probe.began) {
+        if waits || is_vouched_for(log, now) {
             return Liveness::Alive;
         }
         if let Some(reason) = self.why_opaque(run_probe, job, log, silence.since) {
             return Liveness::CannotTell(reason);
         }
-        let v3 = self.canaries.iter().any(|canary| canary.is_v3);
-        let v2 = !v3 && self.canaries.iter().any(|canary| canary.has_lines);
         let phase = if is_finishing {
             RunPhase::PostLoad
         } else {
-            log.phase(v2)
+            log.phase(&words(self.canaries))
         };
-        self.by_phase(silent_for, Silence { phase, ..silence })
+        self.by_phase(log, silent_for, Silence { phase, ..silence })
+    }
+
+    /// What the time is by `PostHog`'s clock: now, if that is known to agree with the operator's; else no earlier than the newest time that
+    /// `PostHog` shows.
+    fn time(&self, run_probe: &RunProbe) -> Option<Timestamp> {
+        if run_probe.is_dated {
+            return Some(run_probe.began);
+        }
+        let finished = self.canaries.iter().map(|canary| canary.finished_at);
+        finished.chain(run_probe.newest_time()).max()
     }
 
     /// Why no silence of this run would prove anything.
@@ -156,10 +193,10 @@ impl Signs<'_> {
         log: &TableLog,
         since: Timestamp,
     ) -> Option<String> {
-        let running = run_probe.running().count();
-        if running > 1 {
+        let unfinished = run_probe.unfinished().count();
+        if unfinished > 1 {
             return Some(format!(
-                "{running} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
+                "{unfinished} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
             ));
         }
         match self.schema.sync_type.get().map(CompactString::as_str) {
@@ -184,7 +221,7 @@ impl Signs<'_> {
         })
     }
 
-    fn by_phase(&self, silent_for: SignedDuration, silence: Silence) -> Liveness {
+    fn by_phase(&self, log: &TableLog, silent_for: SignedDuration, silence: Silence) -> Liveness {
         let phase = silence.phase;
         let waited = silent_for >= self.health.loading_silent_for;
         if self.is_alone {
@@ -196,8 +233,16 @@ impl Signs<'_> {
             };
         }
         let since = silence.since;
+        // A run that ended since, on the same pipeline, in known words: had this one ended its extraction, a known line would say so.
+        let pipeline = if log.marks_phases() {
+            Pipeline::V3
+        } else {
+            Pipeline::V2
+        };
         let canary = match phase {
-            RunPhase::Extracting => self.canary(|canary| canary.extracted_at > since),
+            RunPhase::Extracting => {
+                self.canary(|canary| canary.extracted_at > since && canary.pipeline == pipeline)
+            }
             // The loader's own lines: where it writes none, its silence is no sign.
             RunPhase::Queued | RunPhase::Loading | RunPhase::PostLoad | RunPhase::Unknown => {
                 self.canary(|canary| canary.finished_at > since && canary.loader_logs)
@@ -207,10 +252,17 @@ impl Signs<'_> {
             canary: canary.clone(),
             ..silence
         };
+        let words = words(self.canaries);
         match phase {
             RunPhase::Extracting if canary.is_some() => Liveness::Dead(proved),
             // Nothing is expected of the loader yet.
             RunPhase::Queued | RunPhase::Loading | RunPhase::PostLoad if !waited => Liveness::Alive,
+            RunPhase::Unknown
+                if let Some(kind) = log.unexplained(&words)
+                    && (!waited || canary.is_none()) =>
+            {
+                Liveness::CannotTell(in_unknown_words(kind))
+            }
             _ if canary.is_none() => Liveness::CannotTell(self.why_no_canary(phase, since)),
             _ if waited && self.slot_has_passed(silent_for) => Liveness::Silent(proved),
             _ => Liveness::Alive,
@@ -231,12 +283,8 @@ impl Signs<'_> {
         let since = super::words::seconds(since);
         let finished =
             |canary: &Canary| canary.finished_at > since && canary.schema_id != self.schema.id;
-        let mut finished = self
-            .canaries
-            .iter()
-            .filter(|canary| finished(canary))
-            .peekable();
-        if finished.peek().is_none() {
+        let finished: Vec<&Canary> = self.canaries.iter().filter(|c| finished(c)).collect();
+        if finished.is_empty() {
             let what = if phase == RunPhase::Extracting {
                 "workers"
             } else {
@@ -245,8 +293,12 @@ impl Signs<'_> {
             format!(
                 "no other table of this project has finished a run since {since}, so PostHog's {what} may be down"
             )
-        } else if finished.all(|canary| !canary.has_lines) {
+        } else if finished.iter().all(|canary| !canary.has_lines) {
             "the log of a run that completed since then is empty, so the silence of this run proves nothing".to_owned()
+        } else if phase == RunPhase::Extracting
+            && finished.iter().any(|canary| canary.extracted_at > since)
+        {
+            "no completed run shows in words that this version knows how this PostHog marks the end of an extraction, so this run may have ended its own".to_owned()
         } else if phase == RunPhase::Extracting {
             format!(
                 "no other table of this project is known to have extracted since {since}, so PostHog's workers may be down"
@@ -263,6 +315,15 @@ impl Signs<'_> {
             .frequency()
             .is_none_or(|every| silent_for >= every)
     }
+}
+
+/// Why a run with a line that begins like this is not judged.
+#[must_use]
+pub fn in_unknown_words(kind: &str) -> String {
+    let kind = redact::one_line(kind, KIND_CAP);
+    format!(
+        "the run's log has lines that this version of the operator does not know (“{kind}”), so how far the run is, and whether it waits for PostHog's loader, is unknown"
+    )
 }
 
 /// True if the run has done its work: `PostHog` sets this to its start before it ends, and may tidy up for hours after that.
@@ -287,7 +348,8 @@ pub fn silent_for(seen: &Seen) -> Option<SignedDuration> {
     let still = run_probe.began.duration_since(mark.since);
     // PostHog's own time of the last sign must say the same: were our clock set right only after the mark was made, two looks
     // minutes apart would seem to prove hours.
-    let silent = mark.log_at.map(|at| run_probe.began.duration_since(at));
+    let log_at = mark.log_at.filter(|_| run_probe.is_dated);
+    let silent = log_at.map(|at| run_probe.began.duration_since(at));
     Some(silent.map_or(still, |silent| silent.min(still)))
 }
 

@@ -47,7 +47,8 @@ fn canary(hour: i64) -> Canary {
         finished_at: at(hour),
         extracted_at: at(hour),
         has_lines: true,
-        is_v3: true,
+        pipeline: Pipeline::V3,
+        details: std::collections::BTreeSet::new(),
         loader_logs: true,
         read_at: at(hour),
     }
@@ -101,7 +102,7 @@ impl Case {
         let log = self
             .log
             .clone()
-            .unwrap_or_else(|| Log::Read(TableLog::of_page("run-j", at(0), &page).unwrap()));
+            .unwrap_or_else(|| Log::from(TableLog::of_page("run-j", at(0), &page).unwrap()));
         let jobs = serde_json::from_value(serde_json::Value::Array(self.jobs.clone())).unwrap();
         RunProbe::new(at(hour), "a", Ok(jobs), log)
     }
@@ -122,6 +123,7 @@ impl Case {
                 failing_for: SignedDuration::ZERO,
                 stale_after: (2, 4),
                 max_age: None,
+                export: false,
             },
             timings: &Timings::PRODUCTION,
             canaries: &self.canaries,
@@ -434,7 +436,7 @@ fn between_two_attempts_and_with_unknown_markers_the_phase_is_unknown() {
 #[test]
 fn a_run_of_the_v2_pipeline_extracts_until_its_end() {
     let v2 = Canary {
-        is_v3: false,
+        pipeline: Pipeline::V2,
         loader_logs: false,
         ..canary(14)
     };
@@ -463,9 +465,15 @@ fn a_run_of_the_v2_pipeline_extracts_until_its_end() {
 }
 
 #[test]
-fn a_line_of_an_unknown_kind_is_work_and_dates_no_move() {
+fn a_detail_that_nobody_knows_is_work_and_dates_no_move() {
+    let detail = "Fetched page 7";
     let unknown = Case {
-        lines: vec![(0, "run-j", STARTING), (3, "run-j", "something new")],
+        lines: vec![
+            (0, "run-j", STARTING),
+            (1, "run-j", detail),
+            (2, "run-j", BATCH),
+            (3, "run-j", detail),
+        ],
         run_probes: [4, 15],
         ..Case::default()
     };
@@ -478,6 +486,49 @@ fn a_line_of_an_unknown_kind_is_work_and_dates_no_move() {
 }
 
 #[test]
+fn a_line_that_may_mark_the_end_of_the_extraction_hides_how_far_the_run_is() {
+    let unknown = Case::default().with_lines(&[(4, "run-j", "import_ends")]);
+    let reason = unknown.reason();
+    assert!(reason.contains("import_ends"), "{reason}");
+    let known_elsewhere = Canary {
+        details: ["import_ends".to_owned()].into(),
+        ..canary(14)
+    };
+    let detail = Case {
+        canaries: vec![known_elsewhere],
+        ..unknown
+    };
+    assert!(matches!(detail.judge(), Liveness::Dead(_)));
+    let after_a_day = Case {
+        run_probes: [4, 29],
+        canaries: vec![canary(28)],
+        ..Case::default().with_lines(&[(4, "run-j", "import_ends")])
+    };
+    assert!(matches!(
+        after_a_day.judge(),
+        Liveness::Silent(Silence {
+            phase: RunPhase::Unknown,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_completed_run_in_unknown_words_or_of_another_pipeline_does_not_show_that_a_run_still_extracts()
+{
+    for pipeline in [Pipeline::Unknown, Pipeline::V2] {
+        let case = Case {
+            canaries: vec![Canary {
+                pipeline,
+                ..canary(14)
+            }],
+            ..Case::default()
+        };
+        assert!(case.reason().contains("marks the end of an extraction"));
+    }
+}
+
+#[test]
 fn runs_that_fell_silent_within_an_hour_are_silent_at_once() {
     let seen = |last: i64| {
         let schema: Schema = serde_json::from_value(Case::default().schema).unwrap();
@@ -486,7 +537,7 @@ fn runs_that_fell_silent_within_an_hour_are_silent_at_once() {
             let line = TableLog::with_line(Some((at(last), Line::Extracting)));
             let jobs =
                 serde_json::from_value(serde_json::Value::Array(Case::default().jobs)).unwrap();
-            seen.record_probe(RunProbe::new(at(hour), "a", Ok(jobs), Log::Read(line)));
+            seen.record_probe(RunProbe::new(at(hour), "a", Ok(jobs), Log::from(line)));
         }
         is_silent_beside_the_dead(&seen, hours(12))
     };

@@ -179,6 +179,21 @@ impl Verdict {
         )
     }
 
+    /// Its name, as the counts of a status have it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Running => "running",
+            Self::StuckJob(_) | Self::Silent(_) | Self::StuckWithoutJob { .. } => "stuck",
+            Self::Failing { .. } | Self::JustFailed => "failing",
+            Self::Stale(_) => "stale",
+            Self::Disabled { .. } | Self::NotConfigured | Self::Paused => "disabled",
+            Self::Billing => "billing",
+            Self::Pending | Self::CannotTell { .. } => "unknown",
+        }
+    }
+
     /// Why a table is stuck, as a sentence without a full stop; none if it is not.
     #[must_use]
     pub fn why_stuck(&self) -> Option<String> {

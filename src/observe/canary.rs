@@ -1,15 +1,22 @@
 //! A run of another table that ended well: proof that `PostHog`'s workers, its loader and its log work. Without one the silence of
 //! a run says nothing, because all of them may be down while every run is healthy.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Newest, RunProbe, run_probe::runs, table_log::note_unfamiliar};
+use super::{
+    Newest, RunProbe,
+    run_probe::runs,
+    table_log::{note_unfamiliar, oldest_first},
+    words::{DatedLine, Pipeline, Words, of_completed},
+};
 use crate::posthog::{
     Client, Transport,
-    client::LogFilter,
+    client::{LOG_LINES, LogFilter},
     instance::Feature,
     lax::Lax,
-    run_log::{Line, read},
+    run_log::{Line, V3_MARKER, read},
     wire::{Job, JobStatus, LogPage},
 };
 
@@ -33,8 +40,10 @@ pub struct Canary {
     pub extracted_at: Timestamp,
     /// Whether its log has lines of the time at which it ran. Without, silence proves nothing here.
     pub has_lines: bool,
-    /// Whether its log marks the phases of the v3 pipeline.
-    pub is_v3: bool,
+    /// Which pipeline it ran on.
+    pub pipeline: Pipeline,
+    /// Kinds of lines that this version does not know and that it wrote only while it extracted.
+    pub details: BTreeSet<String>,
     /// Whether the loader writes into the log here.
     pub loader_logs: bool,
     /// When it was read.
@@ -53,6 +62,8 @@ fn shown(page: &LogPage) -> Vec<(Feature, bool)> {
     let loads = lines.contains(&Line::Loading);
     match (lines.is_empty(), marks || loads) {
         (true, _) => Vec::new(),
+        // In words that are not known it may well mark phases.
+        (false, false) if lines.contains(&Line::Unknown) => Vec::new(),
         (false, false) => vec![(Feature::PhaseMarkers, false)],
         (false, true) => vec![
             (Feature::PhaseMarkers, marks),
@@ -69,7 +80,7 @@ impl Canary {
         schema_id: &str,
         name: &str,
     ) -> Option<Self> {
-        let jobs = runs(client, source_id, schema_id, name).await.ok()?;
+        let (jobs, _) = runs(client, source_id, schema_id, name).await.ok()?;
         let now = client.now();
         let run_probe = RunProbe::new(now, schema_id, Ok(jobs), super::Log::NotRead);
         if let Newest::Unclear(_) = run_probe.newest() {
@@ -81,8 +92,20 @@ impl Canary {
             run_id: Some(run_id),
             ..LogFilter::default()
         };
-        let page = client.logs(schema_id, filter).await.ok()?;
+        let mut page = client.logs(schema_id, filter).await.ok()?;
         note_unfamiliar(client, &page);
+        if page.results.len() >= LOG_LINES {
+            // The lines that mark its phases may be hidden behind thousands of others.
+            let filter = LogFilter {
+                search: Some(V3_MARKER),
+                ..filter
+            };
+            let markers = client.logs(schema_id, filter).await.ok()?;
+            let hidden = markers.results.into_iter();
+            let known = page.results.clone();
+            page.results
+                .extend(hidden.filter(|line| !known.contains(line)));
+        }
         let shown = shown(&page);
         client.noted().note(|instance| {
             for (feature, shows) in shown {
@@ -100,44 +123,21 @@ impl Canary {
     ) -> Option<Self> {
         let created = *job.created_at.get()?;
         let finished_at = *job.finished_at.get()?;
+        // What ends in times to come proves nothing of now.
+        if finished_at.duration_since(now) > CLOCKS_DIFFER {
+            return None;
+        }
         // The silence of a log whose clock is hours away proves nothing.
         let while_it_ran = |at: Timestamp| {
             at.duration_since(created) >= -CLOCKS_DIFFER
                 && at.duration_since(finished_at) <= CLOCKS_DIFFER
         };
-        let lines: Vec<(Option<Timestamp>, Line)> = page
-            .results
-            .iter()
-            .map(|line| {
-                let said = line.message.get().map_or(Line::Unknown, |text| read(text));
-                (line.timestamp.get().copied(), said)
-            })
-            .collect();
-        let is_v3 = lines
-            .iter()
-            .any(|(_, line)| line.is_extraction_marker() || *line == Line::Loading);
-        let extraction = lines.iter().filter(|(_, line)| match line {
-            Line::ExtractionStarted
-            | Line::ExtractionComplete
-            | Line::NothingExtracted
-            | Line::Extracting
-            | Line::Finalizing => true,
-            Line::Start
-            | Line::ExtractionFailed
-            | Line::Loading
-            | Line::LoadGivenUp
-            | Line::PostLoad
-            | Line::CleaningUp
-            | Line::Housekeeping
-            | Line::StartRefused(_)
-            | Line::Unknown => false,
-        });
-        let extracted_at = extraction.filter_map(|(at, _)| *at).max();
-        // Without the v3 pipeline the run extracts until its end.
-        let extracted_at = if is_v3 {
-            extracted_at.unwrap_or(created)
-        } else {
-            finished_at
+        let lines = oldest_first(page.results.iter());
+        let (pipeline, details) = of_completed(&lines);
+        let extracted_at = match pipeline {
+            // Without a loader the run extracts until its end.
+            Pipeline::V2 => finished_at,
+            Pipeline::V3 | Pipeline::Unknown => extracted_at(&lines).unwrap_or(created),
         };
         Some(Self {
             source_id: source_id.to_owned(),
@@ -146,9 +146,10 @@ impl Canary {
             job_id: job.id.clone(),
             finished_at,
             extracted_at,
-            has_lines: lines.iter().any(|(at, _)| at.is_some_and(while_it_ran)),
-            is_v3,
-            loader_logs: lines.iter().any(|(_, line)| *line == Line::Loading),
+            has_lines: lines.iter().any(|(at, _)| while_it_ran(*at)),
+            pipeline,
+            details,
+            loader_logs: lines.iter().any(|(_, text)| read(text) == Line::Loading),
             read_at: now,
         })
     }
@@ -163,7 +164,41 @@ impl Canary {
             let completed = job.status() == JobStatus::Completed;
             completed && of_this_table(job) && (job.id == self.job_id || is_later(job))
         };
-        jobs.is_ok_and(|jobs| jobs.iter().any(stands))
+        jobs.is_ok_and(|(jobs, _)| jobs.iter().any(stands))
+    }
+}
+
+/// When a run was last seen to extract.
+fn extracted_at(lines: &[DatedLine<'_>]) -> Option<Timestamp> {
+    let extracts = |line: Line| match line {
+        Line::ExtractionStarted
+        | Line::ExtractionComplete
+        | Line::NothingExtracted
+        | Line::Extracting
+        | Line::Finalizing => true,
+        Line::Start
+        | Line::ExtractionFailed
+        | Line::Loading
+        | Line::LoadGivenUp
+        | Line::PostLoad
+        | Line::CleaningUp
+        | Line::Detail
+        | Line::Housekeeping
+        | Line::StartRefused(_)
+        | Line::Unknown => false,
+    };
+    let extraction = lines.iter().filter(|(_, text)| extracts(read(text)));
+    extraction.map(|(at, _)| *at).max()
+}
+
+/// What completed runs show of the words in which this `PostHog` writes its logs.
+#[must_use]
+pub fn words(canaries: &[Canary]) -> Words {
+    let any = |pipeline| canaries.iter().any(|canary| canary.pipeline == pipeline);
+    let details = canaries.iter().flat_map(|canary| &canary.details);
+    Words {
+        v2: any(Pipeline::V2) && !any(Pipeline::V3),
+        details: details.cloned().collect(),
     }
 }
 
@@ -194,8 +229,10 @@ mod tests {
         let canary = canary(&[
             ("2026-10-01T01:50:00Z", "batch_processed_ok"),
             ("2026-10-01T00:30:00Z", "V3 Pipeline: Extraction complete"),
+            ("2026-10-01T00:01:00Z", "V3 Pipeline: Extraction starting"),
         ]);
-        assert!(canary.is_v3 && canary.loader_logs && canary.has_lines);
+        assert!(canary.loader_logs && canary.has_lines);
+        assert_eq!(canary.pipeline, Pipeline::V3);
         assert_eq!(canary.extracted_at, at("2026-10-01T00:30:00Z"));
         assert_eq!(canary.finished_at, at("2026-10-01T02:00:00Z"));
     }
@@ -217,12 +254,19 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_markers_extracts_until_its_end_and_an_empty_log_proves_nothing() {
+    fn a_run_of_v2_extracts_until_its_end_and_an_empty_log_or_unknown_words_prove_nothing() {
         let silent = canary(&[]);
-        assert!(!silent.has_lines && !silent.is_v3 && !silent.loader_logs);
-        assert_eq!(
-            canary(&[("2026-10-01T01:00:00Z", "Synced 5 rows")]).extracted_at,
-            silent.finished_at
-        );
+        assert!(!silent.has_lines && !silent.loader_logs);
+        assert_eq!(silent.pipeline, Pipeline::Unknown);
+        let v2 = canary(&[
+            (
+                "2026-10-01T01:30:00Z",
+                "Finished validating schema and updating table",
+            ),
+            ("2026-10-01T01:00:00Z", "Updating rows_synced with +5"),
+        ]);
+        assert_eq!(v2.extracted_at, v2.finished_at);
+        let unknown = canary(&[("2026-10-01T01:00:00Z", "Synced 5 rows")]);
+        assert_eq!(unknown.extracted_at, at("2026-10-01T00:00:00Z"));
     }
 }

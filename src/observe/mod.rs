@@ -18,6 +18,7 @@ pub mod readings;
 pub mod run_probe;
 pub mod snapshot;
 pub mod table_log;
+pub mod words;
 
 pub use approval_guard::ApprovalGuard;
 pub use canary::Canary;
@@ -33,3 +34,4 @@ pub use readings::{Reading, Readings};
 pub use run_probe::{Log, Newest, ReadsLog, RunProbe, Streak};
 pub use snapshot::{OtherPolicy, Snapshot, WriteScope};
 pub use table_log::{RunPhase, TableLog};
+pub use words::{Pipeline, Words};

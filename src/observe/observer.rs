@@ -594,9 +594,15 @@ impl<T: Transport> ProjectView<T> {
     }
 
     /// The completed runs that were read as proof that `PostHog` works.
+    /// Only of tables that are in `sources` by the same name: `PostHog` lists runs by it.
     #[must_use]
-    pub fn canaries(&self) -> Vec<Canary> {
-        lock(&self.shared.canaries).clone()
+    pub fn canaries(&self, sources: &[Source]) -> Vec<Canary> {
+        let mut canaries = lock(&self.shared.canaries).clone();
+        let rows = || sources.iter().flat_map(|source| &source.schemas);
+        canaries.retain(|canary| {
+            rows().any(|row| row.id == canary.schema_id && row.name == canary.name)
+        });
+        canaries
     }
 
     /// Sends one probe and remembers the answer; false if there was none. `row` is the table that it is about, if it is

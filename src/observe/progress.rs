@@ -237,7 +237,8 @@ fn unmoved_since(
         .log
         .read()
         .is_some_and(|log| log.accounts_for_all_rows);
-    match line {
+    // A time of PostHog's means nothing by the operator's clock unless the two are known to agree.
+    match line.filter(|_| run_probe.is_dated) {
         Some((at, _)) if !rows_moved_silently && accounts_for_all_rows => at.min(run_probe.at),
         Some((at, _)) if !rows_moved_silently => at.max(watched_since).min(run_probe.at),
         _ => run_probe.at,
@@ -299,7 +300,7 @@ mod tests {
     }
 
     fn log(line: Option<(&str, Line)>) -> Log {
-        Log::Read(TableLog::with_line(
+        Log::from(TableLog::with_line(
             line.map(|(when, line)| (at(when), line)),
         ))
     }
@@ -346,7 +347,7 @@ mod tests {
         let accounted = |when| {
             let mut log = TableLog::with_line(Some((at(when), Line::Extracting)));
             log.accounts_for_all_rows = true;
-            Log::Read(log)
+            Log::from(log)
         };
         let mut late = Seen::first(&schema(), at(LATER[1]));
         late.record_probe(run_probe(LATER[2], "j1", "5", accounted(LATER[0])));

@@ -24,6 +24,9 @@ pub struct RunProbe {
     pub began: Timestamp,
     /// When it ended: what it saw is certain from then on.
     pub at: Timestamp,
+    /// Whether `PostHog` dated its answer, so that its clock is known to agree with the operator's. If not, times of one are never compared
+    /// with times of the other.
+    pub is_dated: bool,
     /// The runs of the table, newest first, or why they are not known.
     jobs: Result<Vec<Job>, String>,
     /// The log of the table.
@@ -45,16 +48,22 @@ pub enum Log {
     /// Not read: the newest run has ended, and the log after its end was not requested.
     NotRead,
     /// What it shows since that run began.
-    Read(TableLog),
+    Read(Box<TableLog>),
     /// Could not be read, or could not be understood.
     Unreadable(String),
+}
+
+impl From<TableLog> for Log {
+    fn from(log: TableLog) -> Self {
+        Self::Read(Box::new(log))
+    }
 }
 
 impl Log {
     /// A log whose newest line of work, of no known kind, is as old as that.
     #[must_use]
     pub fn of_line(at: Option<Timestamp>) -> Self {
-        Self::Read(TableLog::with_line(at.map(|at| (at, Line::Unknown))))
+        TableLog::with_line(at.map(|at| (at, Line::Unknown))).into()
     }
 
     /// What it shows, if it was read.
@@ -96,6 +105,7 @@ impl RunProbe {
         Self {
             began: at,
             at,
+            is_dated: true,
             jobs: jobs.and_then(|jobs| sort(jobs, schema_id, at)),
             log,
         }
@@ -109,14 +119,20 @@ impl RunProbe {
         reads_log: ReadsLog,
     ) -> Self {
         let began = client.now();
-        let jobs = runs(client, source_id, schema_id, name).await;
-        let mut run_probe = Self::new(began, schema_id, jobs, Log::NotRead);
+        let (jobs, is_dated) = match runs(client, source_id, schema_id, name).await {
+            Ok((jobs, is_dated)) => (Ok(jobs), is_dated),
+            Err(reason) => (Err(reason), true),
+        };
+        let mut run_probe = Self {
+            is_dated,
+            ..Self::new(began, schema_id, jobs, Log::NotRead)
+        };
         if let Newest::Job(job, created) = run_probe.newest()
             && (job.status() == JobStatus::Running || reads_log == ReadsLog::Always)
         {
             let before = before.and_then(|run_probe| run_probe.log.read());
             let read = TableLog::read(client, schema_id, (job, created), before).await;
-            run_probe.log = read.map_or_else(Log::Unreadable, Log::Read);
+            run_probe.log = read.map_or_else(Log::Unreadable, Log::from);
         }
         run_probe.at = client.now();
         run_probe
@@ -203,6 +219,17 @@ impl RunProbe {
         line.map(|(at, _)| at).max(self.another_ended_at())
     }
 
+    /// The newest time that `PostHog` shows here: by its clock, it is now no earlier.
+    #[must_use]
+    pub fn newest_time(&self) -> Option<Timestamp> {
+        let jobs = self.jobs.as_deref().unwrap_or_default().iter();
+        let of_jobs = jobs.flat_map(|job| [job.created_at.get(), job.finished_at.get()]);
+        let times = of_jobs.flatten().copied().chain(self.worked_at());
+        times
+            .filter(|time| time.duration_since(self.at) <= MAX_CLOCK_SKEW)
+            .max()
+    }
+
     /// When another run of the table last ended since the newest began.
     fn another_ended_at(&self) -> Option<Timestamp> {
         let Newest::Job(newest, began) = self.newest() else {
@@ -221,6 +248,15 @@ impl RunProbe {
             Log::NotRead => return Err("the table's log was not read"),
             Log::Unreadable(reason) => return Err(reason),
         };
+        if !log.has_own_lines {
+            return Err("the log has no lines of the run");
+        }
+        let now = if self.is_dated {
+            now
+        } else {
+            self.newest_time()
+                .ok_or("PostHog's answers have no date, and its runs no times")?
+        };
         let for_ = |long| move |at| now.duration_since(at) >= long;
         let is_quiet = log
             .worked
@@ -236,15 +272,15 @@ impl RunProbe {
     }
 }
 
-/// The newest runs of a table, as `PostHog` lists them.
+/// The newest runs of a table, as `PostHog` lists them, and whether it dated the answer.
 pub(super) async fn runs<T: Transport>(
     client: &Client<T>,
     source_id: &str,
     schema_id: &str,
     name: &str,
-) -> Result<Vec<Job>, String> {
+) -> Result<(Vec<Job>, bool), String> {
     let jobs = client.jobs(source_id, name).await;
-    let jobs = jobs.map_err(|error| error.to_string())?;
+    let (jobs, is_dated) = jobs.map_err(|error| error.to_string())?;
     let filtered = is_filtered(&jobs, schema_id, name);
     client.noted().note(|instance| {
         note_runs(instance, &jobs);
@@ -257,7 +293,7 @@ pub(super) async fn runs<T: Transport>(
             "PostHog ignores the filter by table, and the {MOST_RUNS} newest runs of the source may not include all runs of this table"
         ));
     }
-    Ok(jobs)
+    Ok((jobs, is_dated))
 }
 
 /// Records what the runs of a table show of the instance.

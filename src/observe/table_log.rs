@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::words::{DatedLine, UnknownLines, Words};
 use crate::posthog::{
     Client, PostHogError, Transport,
     client::{LOG_LINES, LogFilter},
     instance::{UnfamiliarKind, family},
     lax::Lax,
-    run_log::{Line, Refusal, V3_MARKER, read, rows_added},
+    run_log::{Line, Refusal, V3_MARKER, is_of_v3, read, rows_added},
     wire::{Job, LogLine, LogPage},
 };
 
@@ -65,8 +66,10 @@ pub struct TableLog {
     loaded: Option<(Timestamp, Line)>,
     /// Whether the run itself wrote any line.
     pub has_own_lines: bool,
-    /// Whether any run of the table marked a phase of the v3 pipeline.
+    /// Whether the log has a line that only the v3 pipeline writes.
     pub is_v3: bool,
+    /// The lines of the run itself that this version does not know.
+    unknown: UnknownLines,
     /// When `PostHog` last found a run of the table alive, as it refused another start.
     pub vouched_at: Option<Timestamp>,
     /// When `PostHog` last could not tell, as it refused another start.
@@ -166,6 +169,9 @@ impl TableLog {
         }
         let newest = times.iter().max().copied();
         self.read_to = self.read_to.max(newest);
+        let own = page.results.iter().filter(|line| self.is_own(line));
+        let own = oldest_first(own);
+        self.unknown.take(own.into_iter());
         let is_full = times.len() >= LOG_LINES;
         let may_be_cut = is_full || (!times.is_empty() && times.len().is_multiple_of(USUAL_LIMIT));
         // A full page hides lines. Were the oldest sent first, the newest would be among the hidden ones; and PostHog's `next`
@@ -214,7 +220,7 @@ impl TableLog {
             }
             _ => {}
         }
-        self.is_v3 |= said.is_extraction_marker();
+        self.is_v3 |= line.message.get().is_some_and(|text| is_of_v3(text));
         if self.is_own(line) {
             self.has_own_lines = true;
             if said.is_extraction_marker() {
@@ -224,34 +230,72 @@ impl TableLog {
                 self.ending = self.ending.max(Some(at));
             }
             if matches!(said, Line::Loading | Line::LoadGivenUp | Line::PostLoad) {
-                self.is_v3 |= said != Line::PostLoad;
                 newer(&mut self.loaded, at, said);
             }
         }
     }
 
-    /// How far the run is. A run of the v2 pipeline marks no phase: only another run's log shows that none does (`v2` says so).
+    /// How a line of the run begins that this version does not know and that may mark the end of its extraction; none if there is none.
     #[must_use]
-    pub fn phase(&self, v2: bool) -> RunPhase {
-        let loaded = self.loaded.map(|(_, line)| line);
-        let is_over = |(began, line)| {
-            line == Line::ExtractionStarted && self.ending.is_some_and(|at| at >= began)
-        };
-        if self.marker.is_some_and(is_over) {
-            return RunPhase::Unknown;
-        }
-        match self.marker.map(|(_, line)| line) {
-            Some(Line::ExtractionStarted) => RunPhase::Extracting,
-            Some(Line::ExtractionComplete) => match loaded {
-                Some(Line::PostLoad) => RunPhase::PostLoad,
+    pub fn unexplained(&self, words: &Words) -> Option<&str> {
+        self.unknown.unexplained(words)
+    }
+
+    /// Whether the run marks the phases of its extraction, as the v3 pipeline does.
+    #[must_use]
+    pub const fn marks_phases(&self) -> bool {
+        self.marker.is_some()
+    }
+
+    /// How far the run is.
+    #[must_use]
+    pub fn phase(&self, words: &Words) -> RunPhase {
+        match self.marker {
+            Some((began, Line::ExtractionStarted)) => {
+                let is_over = self.ending.is_some_and(|at| at >= began);
+                if is_over || self.unexplained(words).is_some() {
+                    RunPhase::Unknown
+                } else {
+                    RunPhase::Extracting
+                }
+            }
+            Some((_, Line::ExtractionComplete)) => match self.loaded {
+                Some((_, Line::PostLoad)) => RunPhase::PostLoad,
                 Some(_) => RunPhase::Loading,
                 None => RunPhase::Queued,
             },
-            None if v2 && !self.is_v3 && self.has_own_lines => RunPhase::Extracting,
-            // Between two attempts, ended without rows, or a version that marks its phases otherwise.
-            Some(_) | None => RunPhase::Unknown,
+            // Between two attempts, or ended without rows.
+            Some(_) => RunPhase::Unknown,
+            None => self.phase_of_v2(words),
         }
     }
+
+    /// A run of the v2 pipeline marks no phase: only completed runs show that none does. It extracts until it finishes its table.
+    fn phase_of_v2(&self, words: &Words) -> RunPhase {
+        let Some(extracting) = self.unknown.extracting else {
+            return RunPhase::Unknown;
+        };
+        let is_over = self.ending.is_some_and(|at| at >= extracting);
+        if !words.v2 || self.is_v3 || is_over || self.unexplained(words).is_some() {
+            return RunPhase::Unknown;
+        }
+        match self.loaded {
+            Some((at, _)) if at > extracting => RunPhase::PostLoad,
+            Some(_) | None => RunPhase::Extracting,
+        }
+    }
+}
+
+/// The lines whose time and text can be read, oldest first. Of lines with the same time the one that `PostHog` sent first is the newer;
+/// a line without a text is one that nobody knows.
+pub(super) fn oldest_first<'a>(lines: impl Iterator<Item = &'a LogLine>) -> Vec<DatedLine<'a>> {
+    let text = |line: &'a LogLine| line.message.get().map_or("", String::as_str);
+    let mut said: Vec<DatedLine<'a>> = lines
+        .filter_map(|line| Some((*line.timestamp.get()?, text(line))))
+        .collect();
+    said.reverse();
+    said.sort_by_key(|(at, _)| *at);
+    said
 }
 
 /// Records lines that this version does not know.
@@ -295,6 +339,13 @@ mod tests {
 
     fn log(lines: &[(usize, &str, &str)]) -> TableLog {
         TableLog::of_page("r2", at(10), &page(lines)).unwrap()
+    }
+
+    fn v2() -> Words {
+        Words {
+            v2: true,
+            ..Words::default()
+        }
     }
 
     const STARTING: &str = "V3 Pipeline: Extraction starting";
@@ -363,8 +414,45 @@ mod tests {
             ),
             (vec![], RunPhase::Unknown),
         ] {
-            assert_eq!(log(&lines).phase(false), phase, "{lines:?}");
+            assert_eq!(log(&lines).phase(&Words::default()), phase, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_run_of_v2_extracts_until_it_finishes_its_table_or_writes_what_nobody_knows() {
+        let (began, rows) = (
+            (10, "r2", "Checking for heartbeat timeout reporting..."),
+            (11, "r2", "Updating rows_synced with +5"),
+        );
+        for (last, phase) in [
+            ("Updating rows_synced with +7", RunPhase::Extracting),
+            (
+                "Triggering compaction and vacuuming on delta table",
+                RunPhase::PostLoad,
+            ),
+            ("Cleaning up delta table helper", RunPhase::Unknown),
+            ("import_ends", RunPhase::Unknown),
+            ("job_marked_completed", RunPhase::Unknown),
+        ] {
+            let lines = [began, rows, (12, "r2", last)];
+            assert_eq!(log(&lines).phase(&v2()), phase, "{last}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_line_after_the_last_of_the_extraction_hides_whether_it_has_ended() {
+        let lines = [(10, "r2", STARTING), (11, "r2", "Fetched page 1")];
+        assert_eq!(log(&lines).phase(&Words::default()), RunPhase::Unknown);
+        let known = Words {
+            v2: false,
+            details: ["Fetched page".to_owned()].into(),
+        };
+        assert_eq!(log(&lines).phase(&known), RunPhase::Extracting);
+        let of_another_run = [lines[0], (11, "r1", "import_ends")];
+        assert_eq!(
+            log(&of_another_run).phase(&Words::default()),
+            RunPhase::Extracting
+        );
     }
 
     #[test]
@@ -373,12 +461,12 @@ mod tests {
             (10, "r2", "Synced 5 rows"),
             (11, "r2", "Updating rows_synced with +5"),
         ];
-        assert_eq!(log(&lines).phase(true), RunPhase::Extracting);
-        assert_eq!(log(&lines).phase(false), RunPhase::Unknown);
+        assert_eq!(log(&lines).phase(&v2()), RunPhase::Extracting);
+        assert_eq!(log(&lines).phase(&Words::default()), RunPhase::Unknown);
         let with_markers = [lines[0], lines[1], (12, "r1", COMPLETE)];
-        assert_eq!(log(&with_markers).phase(true), RunPhase::Unknown);
+        assert_eq!(log(&with_markers).phase(&v2()), RunPhase::Unknown);
         assert_eq!(
-            log(&[]).phase(true),
+            log(&[]).phase(&v2()),
             RunPhase::Unknown,
             "an empty log proves nothing"
         );

@@ -307,11 +307,31 @@ impl<T: Transport> Client<T> {
         ))
     }
 
-    /// The newest runs of a table, at most 50. `PostHog` filters by name; the caller keeps only those with the table's id. Also an error if the
-    /// clocks of the two sides differ: how long a run has not moved would be unknown.
-    pub async fn jobs(&self, source_id: &str, schema_name: &str) -> Result<Vec<Job>, PostHogError> {
+    /// The newest runs of a table, at most 50. `PostHog` filters by name; the caller keeps only those with the table's id. An error
+    /// too if the clocks of the two sides differ: how long a run has not moved could not be told. Beside them, whether `PostHog`
+    /// dated its answer: if not, the clocks may differ all the same.
+    pub async fn jobs(
+        &self,
+        source_id: &str,
+        schema_name: &str,
+    ) -> Result<(Vec<Job>, bool), PostHogError> {
+        const CALL: &str = "list jobs";
         let name: String = form_urlencoded::byte_serialize(schema_name.as_bytes()).collect();
-        let rest = format!("external_data_sources/{source_id}/jobs/?schemas={name}");
+        let path = self.path(&format!(
+            "external_data_sources/{source_id}/jobs/?schemas={name}"
+        ));
+        let response = self.send(get(CALL, path)).await?;
+        clocks_agree(CALL, response.date, self.now())?;
+        Ok((self.decode(CALL, &response)?, response.date.is_some()))
+    }
+
+    /// The newest runs of all tables of a source that began before a time, at most 50, newest first.
+    pub async fn jobs_of_source(
+        &self,
+        source_id: &str,
+        before: Timestamp,
+    ) -> Result<Vec<Job>, PostHogError> {
+        let rest = format!("external_data_sources/{source_id}/jobs/?before={before}");
         self.read_dated("list jobs", &rest).await
     }
 

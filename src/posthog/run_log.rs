@@ -28,6 +28,8 @@ pub enum Line {
     LoadGivenUp,
     /// All batches are loaded; the table is being finished.
     PostLoad,
+    /// A detail of a run's work, in any phase.
+    Detail,
     /// Housekeeping beside a run: neither work nor a phase.
     Housekeeping,
     /// A start was refused because another run of the table holds the lock. Written by the start, not by the run.
@@ -64,6 +66,7 @@ impl Line {
             | Self::Loading
             | Self::LoadGivenUp
             | Self::PostLoad
+            | Self::Detail
             | Self::Unknown => true,
             Self::CleaningUp | Self::Housekeeping | Self::StartRefused(_) => false,
         }
@@ -84,6 +87,27 @@ impl Line {
             | Self::PostLoad => true,
             Self::Start
             | Self::CleaningUp
+            | Self::Detail
+            | Self::Housekeeping
+            | Self::StartRefused(_)
+            | Self::Unknown => false,
+        }
+    }
+
+    /// True if the line shows that the extraction of its run goes on after it.
+    #[must_use]
+    pub const fn is_extraction(self) -> bool {
+        match self {
+            Self::Start | Self::ExtractionStarted | Self::Extracting => true,
+            Self::ExtractionFailed
+            | Self::ExtractionComplete
+            | Self::NothingExtracted
+            | Self::Finalizing
+            | Self::CleaningUp
+            | Self::Loading
+            | Self::LoadGivenUp
+            | Self::PostLoad
+            | Self::Detail
             | Self::Housekeeping
             | Self::StartRefused(_)
             | Self::Unknown => false,
@@ -105,6 +129,7 @@ impl Line {
             | Self::LoadGivenUp
             | Self::PostLoad
             | Self::CleaningUp
+            | Self::Detail
             | Self::Housekeeping
             | Self::StartRefused(_)
             | Self::Unknown => false,
@@ -125,11 +150,20 @@ pub struct Row {
     pub begins: &'static str,
     /// What it says.
     pub line: Line,
-    /// File of `PostHog`'s repository and the version in which it was read.
-    pub source: &'static str,
+    /// Where it is written.
+    pub source: Writer,
 }
 
-const fn row(begins: &'static str, line: Line, source: &'static str) -> Row {
+/// Where `PostHog` writes a message.
+#[derive(Debug, Clone, Copy)]
+pub struct Writer {
+    /// File of `PostHog`'s repository and the version in which it was read.
+    pub file: &'static str,
+    /// Whether only the v3 pipeline writes it.
+    pub is_v3: bool,
+}
+
+const fn row(begins: &'static str, line: Line, source: Writer) -> Row {
     Row {
         begins,
         line,
@@ -137,15 +171,25 @@ const fn row(begins: &'static str, line: Line, source: &'static str) -> Row {
     }
 }
 
-const JOB: &str = "temporal/data_imports/external_data_job.py@00c583e1";
-const V3: &str = "pipelines/pipeline_v3/pipeline.py@02232ebc";
-const QUEUE: &str = "pipelines/pipeline_v3/postgres_queue/producer.py@088406fd";
-const EXTRACT: &str = "pipelines/common/extract.py@0170783a";
-const LOAD: &str = "pipelines/pipeline_v3/load/processor.py@02232ebc";
-const CONSUMER: &str = "pipelines/pipeline_v3/batch_consumer.py@00965fa8";
-const SYNC: &str = "pipelines/pipeline_sync.py@01134c9a";
-const LOCK: &str = "workflow_activities/acquire_v3_lock.py@0619cc54";
-const QUEUE_RUN: &str = "queue_runs/extract_handler.py@13e35263";
+const fn shared(file: &'static str) -> Writer {
+    Writer { file, is_v3: false }
+}
+
+const fn v3(file: &'static str) -> Writer {
+    Writer { file, is_v3: true }
+}
+
+const JOB: Writer = shared("temporal/data_imports/external_data_job.py@00c583e1");
+const V2: Writer = shared("pipelines/pipeline_v2/pipeline.py@0170783a");
+const EXTRACT: Writer = shared("pipelines/common/extract.py@0170783a");
+const AFTER_LOAD: Writer = shared("pipelines/common/load.py@00eecda8");
+const SYNC: Writer = shared("pipelines/pipeline_sync.py@01134c9a");
+const V3: Writer = v3("pipelines/pipeline_v3/pipeline.py@02232ebc");
+const QUEUE: Writer = v3("pipelines/pipeline_v3/postgres_queue/producer.py@088406fd");
+const LOAD: Writer = v3("pipelines/pipeline_v3/load/processor.py@02232ebc");
+const CONSUMER: Writer = v3("pipelines/pipeline_v3/batch_consumer.py@00965fa8");
+const LOCK: Writer = v3("workflow_activities/acquire_v3_lock.py@0619cc54");
+const QUEUE_RUN: Writer = v3("queue_runs/extract_handler.py@13e35263");
 
 /// The messages that are known, in any order: no text begins with another row's text and means something else, but for longer
 /// rows, which win.
@@ -181,8 +225,20 @@ pub const LINES: &[Row] = &[
         V3,
     ),
     row("V3 Pipeline: Cleaning up resources", Line::CleaningUp, V3),
+    // Of the end of an attempt, well or not.
+    row("V3 Pipeline: Failed to", Line::Finalizing, V3),
+    row("V3 Pipeline: Dropped non-enabled columns", Line::Detail, V3),
+    row("V3 Pipeline: Updating incremental_field", Line::Detail, V3),
+    row("V3 Pipeline: Sort mode is", Line::Detail, V3),
+    row("V3 Pipeline: Setting initial_sync", Line::Detail, V3),
     row("batch_inserted_to_postgres_queue", Line::Extracting, QUEUE),
     row("Updating rows_synced with", Line::Extracting, EXTRACT),
+    row("Updating incremental_field", Line::Detail, EXTRACT),
+    row("Sort mode is", Line::Detail, EXTRACT),
+    row("Resumable source detected", Line::Start, V2),
+    row("Dropped non-enabled columns", Line::Detail, V2),
+    row("Writer supports partial data loading", Line::Detail, V2),
+    row("Cleaning up delta table helper", Line::CleaningUp, V2),
     row(
         "Queue run handed to the loader",
         Line::ExtractionComplete,
@@ -230,6 +286,42 @@ pub const LINES: &[Row] = &[
         "Finished validating schema and updating table",
         Line::PostLoad,
         SYNC,
+    ),
+    row(
+        "Running threshold-based delta maintenance",
+        Line::PostLoad,
+        AFTER_LOAD,
+    ),
+    row("Delta maintenance", Line::PostLoad, AFTER_LOAD),
+    row("Compaction", Line::PostLoad, AFTER_LOAD),
+    row("No deltalake table", Line::PostLoad, AFTER_LOAD),
+    row(
+        "Registering CDC companion table",
+        Line::PostLoad,
+        AFTER_LOAD,
+    ),
+    row(
+        "Finished registering CDC companion table",
+        Line::PostLoad,
+        AFTER_LOAD,
+    ),
+    row("cdc_seed_check", Line::PostLoad, AFTER_LOAD),
+    row("Seeding CDC companion table", Line::PostLoad, AFTER_LOAD),
+    row(
+        "Finished seeding CDC companion table",
+        Line::PostLoad,
+        AFTER_LOAD,
+    ),
+    row("Notifying revenue analytics", Line::PostLoad, AFTER_LOAD),
+    row(
+        "Syncing revenue analytics views",
+        Line::PostLoad,
+        AFTER_LOAD,
+    ),
+    row(
+        "Syncing engineering analytics views",
+        Line::PostLoad,
+        AFTER_LOAD,
     ),
     row("job_marked_completed", Line::PostLoad, LOAD),
     row(
@@ -290,15 +382,24 @@ pub const LINES: &[Row] = &[
     row("Repartition scheduling skipped", Line::Housekeeping, JOB),
 ];
 
-/// What `message` says.
-#[must_use]
-pub fn read(message: &str) -> Line {
+fn row_of(message: &str) -> Option<&'static Row> {
     let message = message.trim_start();
     LINES
         .iter()
         .filter(|row| message.starts_with(row.begins))
         .max_by_key(|row| row.begins.len())
-        .map_or(Line::Unknown, |row| row.line)
+}
+
+/// What `message` says.
+#[must_use]
+pub fn read(message: &str) -> Line {
+    row_of(message).map_or(Line::Unknown, |row| row.line)
+}
+
+/// True for a message that only the v3 pipeline writes.
+#[must_use]
+pub fn is_of_v3(message: &str) -> bool {
+    row_of(message).is_some_and(|row| row.source.is_v3)
 }
 
 /// The rows that a line says were added to those of the run.
@@ -324,7 +425,8 @@ mod tests {
                     row.begins
                 );
             }
-            assert!(row.source.contains('@'), "{} has no version", row.begins);
+            let file = row.source.file;
+            assert!(file.contains('@'), "{} has no version", row.begins);
         }
     }
 

@@ -376,6 +376,10 @@ impl Job {
             Some("it delivers to several destinations, which show no progress")
         } else if self.workflow_run_id.get().is_none_or(String::is_empty) {
             Some("it has no workflow id, so PostHog can neither log nor cancel it")
+        } else if self.status() == JobStatus::Running
+            && matches!(self.finished_at, Lax::Is(_) | Lax::Odd)
+        {
+            Some("PostHog lists it as Running, but also when it ended")
         } else {
             None
         }
@@ -412,7 +416,7 @@ fn is_billing(status: &str) -> bool {
 }
 
 /// A line of a table's log.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct LogLine {
     /// When it was written.
     #[serde(default)]

@@ -17,7 +17,7 @@ use crate::{
         status::{MAX_FINDINGS, State, Step, Summary},
     },
     decide::{Plan, approval::guard, ownership::is_in_flight},
-    diagnose::{Cause, Diagnosis, causes::Reload},
+    diagnose::{Cause, Diagnosis, Exported, causes::Reload},
     observe::Snapshot,
     posthog::{instance::Instance, redact},
 };
@@ -46,9 +46,10 @@ pub fn observed(
     let healthy = conditions::healthy(diagnosis, &summary, &findings);
     let truncated = findings.total - findings.shown.len();
     let read = format!(
-        "PostHog was polled; selected tables: {}{}{}",
+        "PostHog was polled; selected tables: {}{}{}{}",
         summary.schemas.total,
         slowed(snapshot.slowed),
+        not_exported(&diagnosis.exported),
         of_instance(&snapshot.instance)
     );
     let waiting = plan.proposals.iter().filter(|one| one.is_open()).count();
@@ -57,6 +58,7 @@ pub fn observed(
         conditions: Vec::new(),
         summary: Some(Summary {
             pending_approval: i64::try_from(waiting).unwrap_or(i64::MAX),
+            findings: findings.counts,
             ..summary
         }),
         findings: findings.shown,
@@ -175,6 +177,14 @@ fn of_instance(instance: &Instance) -> String {
     } else {
         format!(". About this PostHog: {}", said.join("; "))
     }
+}
+
+/// Why no metric of tables is exported, although the policy asks for it.
+fn not_exported(exported: &Exported) -> String {
+    let refused = exported.refused();
+    refused.map_or_else(String::new, |why| {
+        format!(". The time of each table's last success is not exported: {why}")
+    })
 }
 
 const fn slowed(slowed: bool) -> &'static str {

@@ -1,4 +1,4 @@
-//! Metrics. Labels are bounded: never the name of an object. `docs/metrics.md` says of each what it means and what to do.
+//! Metrics. Labels are bounded: never the name of an object, except of tables that a policy exports. `docs/metrics.md` says of each what it means and what to do.
 
 use std::{
     sync::{Arc, atomic::AtomicU64},

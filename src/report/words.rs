@@ -1,11 +1,14 @@
 //! Findings: each problem, and what the operator does about it.
 
-use std::{collections::HashSet, ops::Deref};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Deref,
+};
 
 use crate::{
     api::status::{
-        Action, Affected, Confidence, Finding, Incident, MAX_AFFECTED, MAX_EVIDENCE, RootCause,
-        Severity, Step,
+        Action, Affected, Confidence, Finding, FindingCount, Incident, MAX_AFFECTED, MAX_EVIDENCE,
+        RootCause, Severity, Step,
     },
     decide::{Plan, plan::Kind, proposal::Key},
     diagnose::{
@@ -30,6 +33,8 @@ pub struct Findings {
     pub errors: usize,
     /// How many of them are warnings.
     pub warnings: usize,
+    /// How many of them have each cause and severity.
+    pub counts: Vec<FindingCount>,
 }
 
 /// The findings of a reconcile, of which at most `most` are shown. Texts are built only for these: there may be thousands.
@@ -57,6 +62,16 @@ pub fn findings(diagnosis: &Diagnosis, plan: &Plan, most: usize) -> Findings {
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let total = problems.len() + shown.len();
+    let counts = counted(
+        problems
+            .iter()
+            .map(|problem| (problem.cause, problem.severity))
+            .chain(
+                shown
+                    .iter()
+                    .map(|finding| (finding.cause, finding.severity)),
+            ),
+    );
     let first = problems.into_iter().take(most);
     shown.extend(first.map(|problem| of_problem(problem, plan)));
     shown.sort_by(|a, b| {
@@ -68,7 +83,27 @@ pub fn findings(diagnosis: &Diagnosis, plan: &Plan, most: usize) -> Findings {
         total,
         errors,
         warnings,
+        counts,
     }
+}
+
+/// How often each occurs, the most severe first, so that the same findings are always written the same way.
+fn counted(kinds: impl Iterator<Item = (RootCause, Severity)>) -> Vec<FindingCount> {
+    let mut counts = BTreeMap::new();
+    for (cause, severity) in kinds {
+        let (_, count) = counts
+            .entry((severity, cause.as_str()))
+            .or_insert((cause, 0));
+        *count += 1;
+    }
+    counts
+        .into_iter()
+        .map(|((severity, _), (cause, count))| FindingCount {
+            cause,
+            severity,
+            count,
+        })
+        .collect()
 }
 
 /// The finding of an incident; none once it has recovered.

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use warehouse_sync_operator::{api::conditions::Reason, report::Metrics};
 
 const ALERTS: &str = "charts/warehouse-sync-operator/files/alerts.yaml";
+const ALERTS_FOR_TEAMS: &str = "charts/warehouse-sync-operator/files/alerts-for-teams.yaml";
 const DASHBOARD: &str = "charts/warehouse-sync-operator/files/dashboard.json";
 /// What Grafana puts in place of a range that fits the step of a graph.
 const RATE_INTERVAL: &str = "$__rate_interval";
@@ -36,11 +37,12 @@ fn read(path: &str) -> String {
 }
 
 fn rules() -> Vec<Value> {
-    let file: Value = serde_saphyr::from_str(&read(ALERTS)).unwrap();
-    let groups = file["groups"].as_array().unwrap();
-    let rules = groups
+    let files = [ALERTS, ALERTS_FOR_TEAMS].map(read);
+    let files = files.map(|file| serde_saphyr::from_str::<Value>(&file).unwrap());
+    let groups = files
         .iter()
-        .flat_map(|group| group["rules"].as_array().unwrap());
+        .flat_map(|file| file["groups"].as_array().unwrap());
+    let rules = groups.flat_map(|group| group["rules"].as_array().unwrap());
     rules.cloned().collect()
 }
 
@@ -89,7 +91,7 @@ fn metrics_in(expression: &str) -> BTreeSet<String> {
 
 #[test]
 fn promtool_accepts_the_rules() {
-    promtool(&root(), &["check", "rules", ALERTS]);
+    promtool(&root(), &["check", "rules", ALERTS, ALERTS_FOR_TEAMS]);
 }
 
 #[test]
@@ -287,7 +289,9 @@ fn the_dashboard_is_one_that_grafana_imports() {
             "What the operator does",
             "Proposals",
             "PostHog's API and quota",
-            "The operator itself"
+            "The operator itself",
+            "Policies of teams",
+            "Tables"
         ]
     );
     for panel in panels.iter().filter(|panel| panel["type"] != "row") {
@@ -308,7 +312,9 @@ fn the_dashboard_is_one_that_grafana_imports() {
 /// The chart puts both into templates of its own, with `.Files.Get`, and its own braces must not come to life there.
 #[test]
 fn the_files_are_plain() {
-    assert!(read(ALERTS).contains("\ngroups:\n"));
+    for file in [ALERTS, ALERTS_FOR_TEAMS] {
+        assert!(read(file).contains("\ngroups:\n"), "{file}");
+    }
     assert!(
         Path::new(&root().join(DASHBOARD)).metadata().unwrap().len() < 900_000,
         "a ConfigMap holds 1 MiB"

@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use crate::{
     helm::{chart, documents, only, render},
-    render::{CHART, Generated, crd, deploy, root},
+    render::{CHART, Generated, crd, deploy, readme, root},
 };
 
 #[test]
 fn the_generated_manifests_match_the_chart_and_the_program() {
     let helm = control_plane::helm().unwrap();
-    let files: Vec<Generated> = [crd().unwrap(), deploy(&helm).unwrap()].concat();
+    let files: Vec<Generated> =
+        [crd().unwrap(), readme().unwrap(), deploy(&helm).unwrap()].concat();
     for (path, content) in files {
         let there = fs::read_to_string(root().join(&path)).unwrap_or_default();
         assert!(

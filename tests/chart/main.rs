@@ -9,10 +9,12 @@
 
 mod generated;
 mod helm;
+mod hub;
 mod install;
 mod pods;
 mod render;
 mod rights;
+mod series;
 mod values;
 
 #[path = "../operator/stuck_run.rs"]

@@ -8,6 +8,7 @@
 
 mod diagnose;
 mod explain;
+mod reports;
 
 use std::{
     io::Write,

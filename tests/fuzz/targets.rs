@@ -7,7 +7,7 @@ use warehouse_sync_operator::{
     api::{glob::Globs, proposal::Material},
     cli::plugin::file::annotated,
     decide::proposal::material,
-    observe::TableLog,
+    observe::{TableLog, Words},
     posthog::{
         answer::{Done, Refreshed},
         probe::{
@@ -72,7 +72,11 @@ fn log_lines(input: &[u8]) {
     if let Some(page) = decoded::<LogPage>(input)
         && let Ok(log) = TableLog::of_page("run", Timestamp::UNIX_EPOCH, &page)
     {
-        let _ = (log.phase(false), log.phase(true));
+        let v2 = Words {
+            v2: true,
+            ..Words::default()
+        };
+        let _ = (log.phase(&Words::default()), log.phase(&v2));
     }
 }
 

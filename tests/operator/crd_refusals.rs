@@ -51,6 +51,7 @@ health.failing.for | "25h" | spec.health.failing.for | 0s to 24h
 health.healthyFor | "25h" | spec.health.healthyFor | 0s to 24h
 health.freshness.warnAfterIntervals | 1 | spec.health.freshness.warnAfterIntervals | greater than or equal to 2
 health.freshness | {"warnAfterIntervals": 5, "errorAfterIntervals": 4} | spec.health.freshness | errorAfterIntervals must be at least
+health.freshness.export | "Tables" | spec.health.freshness.export | boolean
 health.freshness.maxAge | "30s" | spec.health.freshness.maxAge | from 1m to 8760h
 health.webhooks.checkEvery | "1m" | spec.health.webhooks.checkEvery | from 5m to 24h
 health.cdc.checkEvery | "25h" | spec.health.cdc.checkEvery | from 5m to 24h

@@ -18,6 +18,7 @@ mod conditions;
 mod crd;
 mod crd_refusals;
 mod credentials;
+mod demo;
 mod diagnosis;
 mod ended_entries;
 mod faulty_answers;

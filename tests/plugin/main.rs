@@ -7,11 +7,16 @@
     reason = "a test that cannot continue has failed"
 )]
 
+mod acts;
 mod answers;
 mod commands;
+mod completion;
 mod doctor;
 mod files;
 mod files_properties;
 mod guarded;
+mod krew;
 mod requests;
+mod status;
 mod support;
+mod tables;

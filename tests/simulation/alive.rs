@@ -24,23 +24,23 @@ const DEAD: &str = include_str!("../simulator/scenarios/dead-runs.yaml");
 const CANARY: &str = "{name: canary, frequency: 1hour, schedule: true, last_synced_ago: 30m, then: {pipeline: v3, extract: 2m, rows: 20}}";
 
 /// What [`ENFORCE`] and the defaults say.
-const NO_PROGRESS_FOR: SignedDuration = SignedDuration::from_hours(12);
+pub const NO_PROGRESS_FOR: SignedDuration = SignedDuration::from_hours(12);
 const POLL: SignedDuration = SignedDuration::from_mins(5);
 
-fn hours(hours: i64) -> SignedDuration {
+pub fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
 }
 
-fn world(scenario: &str, spec: &str) -> World {
+pub fn world(scenario: &str, spec: &str) -> World {
     World::new(scenario, spec, Faults::default())
 }
 
-fn simulator<A>(world: &World, change: impl FnOnce(&mut Simulator) -> A) -> A {
+pub fn simulator<A>(world: &World, change: impl FnOnce(&mut Simulator) -> A) -> A {
     change(&mut world.simulator.lock().unwrap())
 }
 
 /// Tables named `a`, `b`, … that run like this, and a canary.
-fn tables(runs: &[&str]) -> String {
+pub fn tables(runs: &[&str]) -> String {
     let names = ('a'..='z').zip(runs);
     let tables: Vec<String> = names
         .map(|(name, run)| {
@@ -53,11 +53,11 @@ fn tables(runs: &[&str]) -> String {
     )
 }
 
-const DIES: &str = "{pipeline: v3, started_ago: 0s, extract: 4h, rows: 4000, batches: 4, dies: {phase: extracting, after: 150m}}";
-const WORKS: &str = "{pipeline: v3, extract: 10m, rows: 4000}";
+pub const DIES: &str = "{pipeline: v3, started_ago: 0s, extract: 4h, rows: 4000, batches: 4, dies: {phase: extracting, after: 150m}}";
+pub const WORKS: &str = "{pipeline: v3, extract: 10m, rows: 4000}";
 
 /// A run that dies while it extracts; the next one works.
-fn dies() -> String {
+pub fn dies() -> String {
     format!("run: {DIES}, then: {WORKS}")
 }
 
@@ -71,7 +71,7 @@ fn dies_later(dies: &str) -> String {
 }
 
 /// The effects of a kind on a table.
-fn effects(world: &World, table: &str, kind: EffectKind) -> Vec<Effect> {
+pub fn effects(world: &World, table: &str, kind: EffectKind) -> Vec<Effect> {
     simulator(world, |posthog| {
         let of_table = |effect: &&Effect| effect.schema.as_deref() == Some(table);
         let effects = posthog.effects_of(kind).into_iter();
@@ -80,14 +80,14 @@ fn effects(world: &World, table: &str, kind: EffectKind) -> Vec<Effect> {
 }
 
 /// When the operator's reloads started runs of a table.
-fn reloads(world: &World, table: &str) -> Vec<Timestamp> {
+pub fn reloads(world: &World, table: &str) -> Vec<Timestamp> {
     let started = effects(world, table, EffectKind::RunStarted).into_iter();
     let reloads = started.filter(|effect| effect.trigger == Some(Trigger::Reload));
     reloads.map(|effect| effect.at).collect()
 }
 
 /// Runs for this many days, with a new process every five hours.
-fn run_with_restarts(world: &mut World, days: i64) {
+pub fn run_with_restarts(world: &mut World, days: i64) {
     let end = world.now() + hours(24 * days);
     while world.now() < end {
         world.run_for(hours(5));
@@ -95,12 +95,12 @@ fn run_with_restarts(world: &mut World, days: i64) {
     }
 }
 
-fn has_completed(world: &World, table: &str) -> bool {
+pub fn has_completed(world: &World, table: &str) -> bool {
     let id = world.schema_id(table);
     simulator(world, |posthog| posthog.status(&id)) == Some(posthog_simulator::Status::Completed)
 }
 
-fn proposals(world: &World) -> Vec<Proposal> {
+pub fn proposals(world: &World) -> Vec<Proposal> {
     let proposals = world.status().proposals.into_iter();
     proposals
         .filter(|proposal| proposal.action == ProposedAction::Cancel)

@@ -126,10 +126,11 @@ fn sources_and_tables_are_listed_and_read_alone() {
 #[test]
 fn jobs_and_logs_are_read_of_one_table_and_run() {
     let posthog = posthog(PROJECT);
-    let jobs = now(posthog
+    let (jobs, is_dated) = now(posthog
         .client
         .jobs(&posthog.source("prod"), "public.orders"))
     .unwrap();
+    assert!(is_dated);
     assert_eq!(jobs[0].status(), JobStatus::Running);
     let run = jobs[0].workflow_run_id.get().unwrap();
     let filter = LogFilter {

@@ -67,6 +67,7 @@ struct Inner {
     succession: Option<Succession>,
     claim_ran_out: bool,
     clock_is_ahead_by: SignedDuration,
+    undated: bool,
 }
 
 /// Another process leads.
@@ -128,6 +129,16 @@ impl Faults {
     /// How far the operator's clock is ahead of PostHog's.
     pub fn clock_is_ahead_by(&self) -> SignedDuration {
         self.inner.lock().unwrap().clock_is_ahead_by
+    }
+
+    /// PostHog's answers say no more when they were made.
+    pub fn hide_dates(&self) {
+        self.inner.lock().unwrap().undated = true;
+    }
+
+    /// Whether PostHog's answers say when they were made.
+    pub fn shows_dates(&self) -> bool {
+        !self.inner.lock().unwrap().undated
     }
 
     /// Ends the claim of the process that leads.

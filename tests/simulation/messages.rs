@@ -141,6 +141,7 @@ fn healthy() -> Vec<ConditionFact> {
         total: errors + warnings,
         errors,
         warnings,
+        counts: Vec::new(),
     };
     let mut unclear = Diagnosis::default();
     unclear.judged.push(Judged {

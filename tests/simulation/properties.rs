@@ -40,7 +40,7 @@ fn make_happen(world: &mut World, what: Happening, rows: &mut u64) -> bool {
             .simulator
             .lock()
             .unwrap()
-            .write_log(&id, "alive")
+            .write_log(&id, "Source supports partial data loading")
             .is_ok(),
         Happening::Rows => {
             *rows += 1;

@@ -96,7 +96,7 @@ impl SimTransport {
                 retry_after: answer
                     .header_value("retry-after")
                     .and_then(|wait| retry_after(wait, simulator.now())),
-                date: Some(simulator.now()),
+                date: self.faults.shows_dates().then(|| simulator.now()),
                 body: answer.body,
             }),
         }

@@ -22,9 +22,15 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
+{{/* Labels of an object: (list . COMPONENT). */}}
 {{- define "labels" -}}
+{{- with index . 0 -}}
 {{ include "selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: {{ .Chart.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
 {{/* Labels of the admission objects. Increase the revision with each change of their content: the operator uses it to recognise other versions. */}}

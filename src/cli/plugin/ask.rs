@@ -30,7 +30,7 @@ pub(super) struct AskArgs {
     timeout: Duration,
 }
 
-/// The request to the operator.
+/// A request to the operator.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wish {
     /// Poll `PostHog` now.
@@ -109,7 +109,7 @@ pub(super) async fn ask(
     });
     let Ok(policies) = tokio::time::timeout(args.timeout, took_effect).await else {
         let why = match said.as_str() {
-            "" => "the operator may not be running: see `kubectl wsp doctor`",
+            "" => "The operator may not be running: see `kubectl wsp doctor`",
             why => why,
         };
         return Err(PluginError::refused(format!(

@@ -6,6 +6,7 @@ use clap::Args;
 use k8s_openapi::api::{
     authentication::v1::SelfSubjectReview,
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+    core::v1::Secret,
     events::v1::Event,
 };
 use kube::{
@@ -51,6 +52,19 @@ pub(super) struct Cluster {
 }
 
 impl ClusterArgs {
+    /// As if given on the command line.
+    pub(super) fn new(
+        namespace: Option<&str>,
+        context: Option<&str>,
+        kubeconfig: Option<&str>,
+    ) -> Self {
+        Self {
+            namespace: namespace.map(str::to_owned),
+            context: context.map(str::to_owned),
+            kubeconfig: kubeconfig.map(PathBuf::from),
+        }
+    }
+
     /// The namespace from the command line.
     pub(super) fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
@@ -168,6 +182,14 @@ impl Cluster {
             .await;
         patched.map_err(PluginError::kubernetes(action))?;
         Ok(())
+    }
+
+    /// The Secret of this name; none if it does not exist.
+    pub(super) async fn secret(&self, name: &str) -> Result<Option<Secret>, PluginError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let action = format!("read the Secret {name} in namespace {}", self.namespace);
+        let read = api.get_opt(name).await;
+        read.map_err(PluginError::kubernetes(action))
     }
 
     /// Events about this policy, in no order.

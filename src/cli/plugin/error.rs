@@ -45,6 +45,22 @@ pub enum PluginError {
 }
 
 impl PluginError {
+    /// The exit code.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Output(error) => error.exit_code(),
+            Self::Kubeconfig(_)
+            | Self::NoCluster(_)
+            | Self::Kubernetes { .. }
+            | Self::Refused(_)
+            | Self::AnnotationConflict(_)
+            | Self::File(_)
+            | Self::Input(_)
+            | Self::Runtime(_) => 1,
+        }
+    }
+
     /// For `map_err`: `action` was tried.
     pub(super) fn kubernetes(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let action = action.into();

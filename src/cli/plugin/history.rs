@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1::Event;
 use serde::Serialize;
 
@@ -18,6 +18,9 @@ use crate::{
     api::status::HistoryEntry,
     cli::{output, print_error, report::fields},
 };
+
+/// An event and an entry of the status about the same are written within this time.
+const SAME: SignedDuration = SignedDuration::from_mins(1);
 
 /// Arguments of `history`.
 #[derive(Debug, Args)]
@@ -53,14 +56,21 @@ pub(super) async fn history(
         print_error(&format!("note: without events: {error}"));
         Vec::new()
     });
-    let status = policy.status.iter();
-    let mut entries: Vec<Entry> = status
-        .flat_map(|status| &status.history)
-        .map(of_status)
-        .collect();
-    entries.extend(events.into_iter().filter_map(of_event));
+    let mut entries: Vec<Entry> = events.into_iter().filter_map(of_event).collect();
+    let status = policy.status.iter().flat_map(|status| &status.history);
+    let other = status.filter(|entry| !is_among(entry, &entries));
+    let other: Vec<Entry> = other.map(of_status).collect();
+    entries.extend(other);
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
     print(format, &entries, || text(&entries))
+}
+
+/// True if an event has the same sentence: it also names the source, and why.
+fn is_among(entry: &HistoryEntry, events: &[Entry]) -> bool {
+    events.iter().any(|event| {
+        let apart = event.at.duration_since(entry.at).abs();
+        apart < SAME && event.what.contains(&entry.what)
+    })
 }
 
 fn of_status(entry: &HistoryEntry) -> Entry {

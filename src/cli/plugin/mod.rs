@@ -1,8 +1,8 @@
-//! `kubectl wsp`: proposals that wait for a person, and the answers to them.
+//! `kubectl wsp`: how policies are, what the operator does, and the answers to its proposals.
 //!
-//! It reads policies and writes annotations, in the cluster or in a file for git. It never calls `PostHog`, and reads
-//! only labels and annotations of Secrets. It has no rights of its own: the API server and the operator decide whether
-//! an approval is valid.
+//! It reads policies, and writes annotations and `spec.suspend`, in the cluster or in a file for git. Only `tables` reads the
+//! data of a Secret and calls `PostHog`. It has no rights of its own: the API server and the operator decide whether an
+//! approval is valid.
 
 mod admission_policies;
 mod annotation;
@@ -10,14 +10,17 @@ mod answer;
 mod approve;
 mod ask;
 mod cluster;
+mod complete;
 mod confirm;
 mod deny;
 mod doctor;
 mod error;
+mod explain;
 pub mod file;
 mod find;
 mod get;
 mod history;
+mod open;
 mod pods;
 mod print;
 mod proposals;
@@ -25,10 +28,12 @@ mod request;
 mod select;
 mod show;
 mod status;
+mod subject;
 mod suspend;
+mod tables;
 mod ui;
 mod verify;
-pub(super) mod view;
+mod view;
 mod watch;
 mod written;
 
@@ -42,9 +47,17 @@ pub use annotation::AnnotationConflict;
 pub use error::PluginError;
 pub use file::FileError;
 
-/// Shows proposals of the warehouse-sync-operator, and approves or denies them.
+/// Shows how the syncs of `PostHog` are and what the operator does, and answers its proposals.
 #[derive(Debug, Parser)]
-#[command(name = "kubectl-wsp", bin_name = "kubectl wsp", version, about = "Shows proposals of the warehouse-sync-operator, and approves or denies them", long_about = None)]
+#[command(
+    name = "kubectl-wsp",
+    bin_name = "kubectl wsp",
+    version,
+    about = "Shows how PostHog's data-warehouse syncs are and what the operator does about them, and answers its proposals",
+    long_about = None,
+    after_help = "Exit code: 0 done; 1 refused or failed, for `verify` not genuine, for `doctor` something is wrong; 2 wrong flags; \
+        3 PostHog could not be read (`tables`), or the output could not be written"
+)]
 pub struct PluginCli {
     #[command(flatten)]
     cluster: cluster::ClusterArgs,
@@ -61,6 +74,8 @@ enum Command {
     Get(select::Selection),
     /// Show how policies are, worst first: health, findings, incidents, held actions, and proposals that wait
     Status(status::StatusArgs),
+    /// Show everything about one table or source: findings, incident, held actions, proposals, and its page in PostHog
+    Explain(explain::ExplainArgs),
     /// Show what was done and observed, and why, from status and events; newest first
     History(history::HistoryArgs),
     /// Stop every call that changes something in PostHog, also during an incident. Polls and reports continue
@@ -72,6 +87,11 @@ enum Command {
     /// Let the operator start over where it has given up: attempts are counted from one again, and an open circuit
     /// breaker allows one trial. Waits until this has taken effect
     Reset(ask::AskArgs),
+    /// List every table that a policy selects, with its state and cause, read from PostHog with the policy's API key.
+    /// You need the right to read its Secret
+    Tables(tables::TablesArgs),
+    /// Open the page of a table's source in PostHog, or print its URL
+    Open(open::OpenArgs),
     /// List proposals: actions that wait for a person's approval
     Proposals(proposals::ProposalsArgs),
     /// Show one proposal: reason, exact calls, cost, and result
@@ -96,7 +116,28 @@ enum Command {
     },
 }
 
+/// The command by which the shell asks what may come next. Not part of the interface for people.
+const COMPLETE: &str = "__complete";
+
 impl PluginCli {
+    /// Reads the arguments of the process; none if they asked for completion, which has been printed then. If they are
+    /// wrong, prints an error and exits.
+    #[must_use]
+    pub fn from_args() -> Option<Self> {
+        // Arguments need not be UTF-8.
+        let words = std::env::args_os().skip(1);
+        let words: Vec<String> = words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        if let [first, words @ ..] = words.as_slice()
+            && first == COMPLETE
+        {
+            complete::complete(Self::command(), words);
+            return None;
+        }
+        Some(Self::parse())
+    }
+
     /// Runs the command.
     pub fn execute(self) -> Result<ExitCode, PluginError> {
         // Requests are sent one after the other, so one thread is enough.
@@ -117,6 +158,9 @@ impl Command {
         match self {
             Self::Get(args) => get::get(&args, cluster, format).await,
             Self::Status(args) => status::status(&args, cluster, format).await,
+            Self::Explain(args) => explain::explain(&args, cluster, format).await,
+            Self::Tables(args) => tables::tables(&args, cluster, format).await,
+            Self::Open(args) => open::open(&args, cluster, format).await,
             Self::History(args) => history::history(&args, cluster, format).await,
             Self::Suspend(args) => suspend::suspend(&args, true, cluster, format).await,
             Self::Resume(args) => suspend::suspend(&args, false, cluster, format).await,

@@ -24,7 +24,7 @@ pub(super) struct SuspendArgs {
     names: Vec<String>,
 }
 
-/// The outcome for one policy.
+/// The result for one policy.
 #[derive(Debug, Serialize)]
 struct Row {
     namespace: String,

@@ -1,8 +1,9 @@
-//! What is wrong now, over all policies, as gauges. Labels are from closed lists; which policy it is, its status says.
+//! What is wrong now, over all policies, as gauges. Labels are from closed lists, except where a policy exports its tables.
 //!
 //! Each policy has its share here, and each scrape adds them up: a policy that was deleted, or that another replica handles,
 //! has none.
 
+mod exported;
 mod process;
 mod quota;
 mod share;
@@ -82,11 +83,14 @@ impl Gauges {
     #[must_use]
     pub fn registry(&self, prefix: &str, usage: &[Usage], now: Timestamp) -> Registry {
         let mut totals = Totals::default();
-        for share in self.lock().values() {
+        let shares = self.lock();
+        for share in shares.values() {
             totals.add(share, now);
         }
         let mut registry = Registry::with_prefix(prefix);
         totals.register(&mut registry);
+        let tables = shares.iter().map(|(at, share)| (at, &share.exported));
+        exported::register(tables, &mut registry);
         quota::register(usage, &mut registry);
         registry
     }

@@ -13,7 +13,7 @@ use crate::{
         status::{RootCause, SchemaCounts, Severity, Step},
     },
     decide::{Guard, Held},
-    diagnose::Problem,
+    diagnose::{Exported, Problem},
     posthog::instance::Instance,
 };
 
@@ -28,6 +28,8 @@ pub struct PollResult<'a> {
     pub held: &'a [Held],
     /// What the PostHog of the project shows.
     pub instance: &'a Instance,
+    /// When tables last succeeded, if the policy exports that.
+    pub exported: &'a Exported,
 }
 
 /// When a policy was last polled, and from when on that is too long ago.
@@ -72,6 +74,7 @@ pub struct PolicyShare {
     pub counts: SchemaCounts,
     pub held: HashMap<Guard, i64>,
     pub instance: Instance,
+    pub exported: Exported,
 }
 
 impl PolicyShare {
@@ -99,6 +102,7 @@ impl PolicyShare {
             counts: SchemaCounts::default(),
             held: HashMap::new(),
             instance: Instance::default(),
+            exported: Exported::default(),
         }
     }
 
@@ -113,6 +117,7 @@ impl PolicyShare {
         }
         self.counts = result.counts.clone();
         self.instance = result.instance.clone();
+        self.exported = result.exported.clone();
         self
     }
 
@@ -124,6 +129,7 @@ impl PolicyShare {
             counts: before.counts,
             held: before.held,
             instance: before.instance,
+            exported: before.exported,
             ..self
         }
     }

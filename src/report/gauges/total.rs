@@ -105,7 +105,7 @@ pub struct Totals {
 }
 
 /// A Unix timestamp.
-type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
+pub(super) type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 impl Default for Totals {
     /// With a zero for each label of the short lists, so that graphs show the first increase.
@@ -165,6 +165,7 @@ impl Totals {
             counts,
             held,
             instance,
+            exported: _,
         } = share;
         let labels = PolicyLabels {
             mode: state.mode,
@@ -396,7 +397,7 @@ fn at_time(at: Timestamp) -> Seconds {
     gauge
 }
 
-fn seconds(at: Timestamp) -> f64 {
+pub(super) fn seconds(at: Timestamp) -> f64 {
     at.as_duration().as_secs_f64()
 }
 

@@ -15,7 +15,7 @@ use crate::{
         validated::PolicyRef,
     },
     decide::{Guard, Held, plan::Kind},
-    diagnose::Problem,
+    diagnose::{Exported, Problem},
     posthog::{ApiKey, client::KeyGate, quota::Share},
     report::gauges::PollResult,
 };
@@ -97,6 +97,11 @@ fn samples<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
+fn exported<const N: usize>(tables: [(&str, &str); N]) -> Exported {
+    let tables = tables.map(|(source, schema)| ((source.to_owned(), schema.to_owned()), at(4)));
+    Exported::Tables(tables.into())
+}
+
 /// A process with one policy of which everything is known, and with a gate that is in use.
 fn full() -> (Metrics, Arc<KeyGate>) {
     let metrics = Metrics::default();
@@ -111,8 +116,10 @@ fn full() -> (Metrics, Arc<KeyGate>) {
     metrics.reconcile_took(Duration::from_secs(1));
     let problem = Problem::of_source("s".into(), "x", RootCause::Stuck, "r", "m".into());
     let instance = crate::posthog::instance::Instance::default();
+    let exported = exported([("Postgres prod", "public.orders")]);
     let result = PollResult {
         instance: &instance,
+        exported: &exported,
         problems: &[problem],
         counts: failing(3),
         held: &[held(Guard::Window), held(Guard::Window)],
@@ -138,6 +145,7 @@ fn a_scrape_says_what_is_wrong_now() {
         r#"warehouse_sync_notifying_policies{reason="ReceiverUnusable"} 1"#,
         r#"warehouse_sync_findings{cause="Stuck",severity="Error"} 1"#,
         r#"warehouse_sync_schemas{verdict="failing"} 3"#,
+        r#"warehouse_sync_table_last_success_timestamp_seconds{namespace="n",policy="a",source="Postgres prod",schema="public.orders"} 4.0"#,
         r#"warehouse_sync_held{guard="Window"} 2"#,
         r#"warehouse_sync_held{guard="Breaker"} 0"#,
         r#"warehouse_sync_incidents{step="Escalated"} 1"#,
@@ -163,6 +171,7 @@ fn policies_add_up_once_each_and_are_removed_completely() {
         let instance = crate::posthog::instance::Instance::default();
         let result = PollResult {
             instance: &instance,
+            exported: &Exported::default(),
             problems: &[],
             counts: failing(count),
             held: &[],
@@ -205,6 +214,44 @@ fn policies_add_up_once_each_and_are_removed_completely() {
 }
 
 #[test]
+fn the_series_of_a_table_ends_with_the_table_and_with_the_policy() {
+    let gauges = Gauges::default();
+    let observe = |exported: &Exported| {
+        let result = PollResult {
+            instance: &crate::posthog::instance::Instance::default(),
+            exported,
+            problems: &[],
+            counts: failing(0),
+            held: &[],
+        };
+        let times = (at(10), SignedDuration::from_mins(6));
+        gauges.observed(&named("a"), &policy(), &status(), &result, times);
+    };
+    let shown = || {
+        let mut text = String::new();
+        encode_registry(&mut text, &gauges.registry("w", &[], at(20))).unwrap();
+        let name = "w_table_last_success_timestamp_seconds";
+        let samples = samples(&text, name).into_iter().map(str::to_owned);
+        samples.collect::<BTreeSet<String>>()
+    };
+    let named = |source: &str, schema: &str| {
+        format!(
+            "w_table_last_success_timestamp_seconds{{namespace=\"n\",policy=\"a\",source=\"{source}\",schema=\"{schema}\"}} 4.0"
+        )
+    };
+    observe(&exported([("s", "t"), ("s", "a\"b\\c\nd")]));
+    let both = [named("s", "t"), named("s", r#"a\"b\\c\nd"#)];
+    assert_eq!(shown(), BTreeSet::from(both));
+    observe(&exported([("s", "t")]));
+    assert_eq!(shown(), BTreeSet::from([named("s", "t")]));
+    observe(&Exported::TooMany(1001));
+    assert_eq!(shown(), BTreeSet::new());
+    observe(&exported([("s", "t")]));
+    gauges.forget(&super::tests::named("a"));
+    assert_eq!(shown(), BTreeSet::new());
+}
+
+#[test]
 fn findings_are_still_counted_while_posthog_cannot_be_polled_and_the_poll_is_overdue() {
     let (metrics, _gate) = full();
     let later = (at(1_000), SignedDuration::from_secs(30));
@@ -215,6 +262,7 @@ fn findings_are_still_counted_while_posthog_cannot_be_polled_and_the_poll_is_ove
     for line in [
         r#"warehouse_sync_schemas{verdict="failing"} 3"#,
         "warehouse_sync_oldest_poll_timestamp_seconds 10.0",
+        r#"warehouse_sync_table_last_success_timestamp_seconds{namespace="n",policy="a",source="Postgres prod",schema="public.orders"} 4.0"#,
         "warehouse_sync_policies_overdue 1",
     ] {
         assert!(text.lines().any(|l| l == line), "no {line} in\n{text}");
@@ -284,6 +332,8 @@ fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let docs = fs::read_to_string(docs).unwrap();
     let rows = docs
         .lines()
+        // tests/chart holds those of kube-state-metrics against its configuration.
+        .filter(|line| !line.starts_with("| `warehouse_sync_policy_"))
         .filter(|line| line.starts_with("| `warehouse_sync_") || line.starts_with("| `process_"));
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
@@ -367,11 +417,14 @@ fn a_metric_that_is_registered_is_set_by_these_tests() {
 
 /// A label with a value for each object would fill the scraper's memory.
 #[test]
-fn no_label_names_an_object() {
+fn no_label_names_an_object_except_of_exported_tables() {
     let (metrics, _gate) = full();
+    // At most 1,000 tables of a policy, and none by default.
+    let exported = "warehouse_sync_table_last_success_timestamp_seconds";
     let labels: BTreeSet<String> = shown(&metrics.encode(at(20)).unwrap())
-        .into_values()
-        .flat_map(|(_, labels)| labels)
+        .into_iter()
+        .filter(|(name, _)| name != exported)
+        .flat_map(|(_, (_, labels))| labels)
         .collect();
     // `listed`: the namespaces of --namespace.
     let bounded = [

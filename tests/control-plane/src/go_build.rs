@@ -64,6 +64,14 @@ pub(crate) const HELM: Program = Program {
     tags: "",
     takes: "3 minutes",
 };
+/// Installs plugins of kubectl. Built only for tests that ask for it.
+pub(crate) const KREW: Program = Program {
+    name: "krew",
+    module: "krew",
+    package: "sigs.k8s.io/krew/cmd/krew",
+    tags: "",
+    takes: "1 minute",
+};
 /// Checks and tests alert rules. Built only for tests that ask for it.
 pub(crate) const PROMTOOL: Program = Program {
     name: "promtool",
@@ -72,6 +80,30 @@ pub(crate) const PROMTOOL: Program = Program {
     // The clients of every cloud's service discovery are most of the build, and rules need none of them.
     tags: "remove_all_sd",
     takes: "3 minutes",
+};
+/// Makes metrics of custom resources. Built only for tests that ask for it.
+pub(crate) const KUBE_STATE_METRICS: Program = Program {
+    name: "kube-state-metrics",
+    module: "kube-state-metrics",
+    package: "k8s.io/kube-state-metrics/v2",
+    tags: "",
+    takes: "2 minutes",
+};
+/// Runs Lua as Argo CD does. Built only for tests that ask for it.
+pub(crate) const ARGO_LUA: Program = Program {
+    name: "argo-lua",
+    module: "argo-cd",
+    package: ".",
+    tags: "",
+    takes: "10 seconds",
+};
+/// Says how healthy Flux finds an object. Built only for tests that ask for it.
+pub(crate) const FLUX_HEALTH: Program = Program {
+    name: "flux-health",
+    module: "flux-health",
+    package: ".",
+    tags: "",
+    takes: "2 minutes",
 };
 /// What a node runs besides the control plane. Built only for the cluster, in this order: they share packages.
 pub(crate) const NODE: [Program; 4] = [
@@ -104,7 +136,7 @@ pub(crate) const NODE: [Program; 4] = [
         takes: "1 minute",
     },
 ];
-/// Enforces NetworkPolicies on a node.
+/// Enforces `NetworkPolicy` objects on a node.
 pub(crate) const KUBE_ROUTER: Program = Program {
     name: "kube-router",
     module: "kube-router",

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::go_build::{
-    self, FLUX_APPLY, GO_MOD, GO_SUM, HELM, KUBE_ROUTER, NODE, PROMTOOL, Program,
+    self, ARGO_LUA, FLUX_APPLY, FLUX_HEALTH, GO_MOD, GO_SUM, HELM, KREW, KUBE_ROUTER,
+    KUBE_STATE_METRICS, NODE, PROMTOOL, Program,
 };
 
 /// The programs that a control plane is made of.
@@ -77,6 +78,15 @@ pub fn helm() -> Result<PathBuf, Error> {
     built_alone(&HELM, &pinned_by)
 }
 
+/// The real krew, which installs plugins of kubectl, built if that has not been done yet, which takes about a minute.
+pub fn krew() -> Result<PathBuf, Error> {
+    let pinned_by = [
+        include_str!("../krew/go.mod"),
+        include_str!("../krew/go.sum"),
+    ];
+    built_alone(&KREW, &pinned_by)
+}
+
 /// The real promtool, built if that has not been done yet, which takes about 3 minutes.
 pub fn promtool() -> Result<PathBuf, Error> {
     let pinned_by = [
@@ -84,6 +94,39 @@ pub fn promtool() -> Result<PathBuf, Error> {
         include_str!("../promtool/go.sum"),
     ];
     built_alone(&PROMTOOL, &pinned_by)
+}
+
+/// The real kube-state-metrics, built if that has not been done yet, which takes about 2 minutes.
+pub fn kube_state_metrics() -> Result<PathBuf, Error> {
+    let pinned_by = [
+        include_str!("../kube-state-metrics/go.mod"),
+        include_str!("../kube-state-metrics/go.sum"),
+    ];
+    built_alone(&KUBE_STATE_METRICS, &pinned_by)
+}
+
+/// A program that runs the Lua of health checks and actions as Argo CD does, built if that has not been done yet.
+///
+/// It reads and writes JSON: `argo-cd/main.go` says which.
+pub fn argo_lua() -> Result<PathBuf, Error> {
+    let pinned_by = [
+        include_str!("../argo-cd/go.mod"),
+        include_str!("../argo-cd/go.sum"),
+        include_str!("../argo-cd/main.go"),
+    ];
+    built_alone(&ARGO_LUA, &pinned_by)
+}
+
+/// A program that says how healthy Flux finds objects, built if that has not been done yet, which takes about 2 minutes.
+///
+/// It reads and writes JSON: `flux-health/main.go` says which.
+pub fn flux_health() -> Result<PathBuf, Error> {
+    let pinned_by = [
+        include_str!("../flux-health/go.mod"),
+        include_str!("../flux-health/go.sum"),
+        include_str!("../flux-health/main.go"),
+    ];
+    built_alone(&FLUX_HEALTH, &pinned_by)
 }
 
 /// The folders of all programs of a real node and of helm, as for `PATH`; built if that has not been done yet, which takes about

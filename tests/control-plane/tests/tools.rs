@@ -16,7 +16,19 @@ fn helm_is_built_and_runs() {
 }
 
 #[test]
+fn kube_state_metrics_is_built_and_runs() {
+    let said = said(control_plane::kube_state_metrics().unwrap(), "version");
+    assert!(said.contains("kube-state-metrics"), "{said}");
+}
+
+#[test]
 fn promtool_is_built_and_runs() {
     let said = said(control_plane::promtool().unwrap(), "--version");
     assert!(said.starts_with("promtool"), "{said}");
+}
+
+#[test]
+fn krew_is_built_and_runs() {
+    let said = said(control_plane::krew().unwrap(), "version");
+    assert!(said.contains("BasePath"), "{said}");
 }

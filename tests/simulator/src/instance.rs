@@ -1,5 +1,7 @@
 //! What kind of PostHog it is, and when its loader is down.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
@@ -27,6 +29,11 @@ pub struct InstanceSpec {
     /// How far the clock of the logs is ahead of that of the jobs; behind, if negative.
     #[serde(deserialize_with = "period::deserialize")]
     pub log_clock_ahead: SignedDuration,
+    /// Lines older than this are gone.
+    #[serde(deserialize_with = "period::deserialize")]
+    pub log_retention: SignedDuration,
+    /// What another version of PostHog writes instead of lines that begin like this; nothing, if empty.
+    pub words: BTreeMap<String, String>,
     /// When the loader is down, for every table.
     pub loader_down: Vec<Outage>,
     /// What its API has. A version of August 2025 has none of it: `api: old`.
@@ -42,6 +49,8 @@ impl Default for InstanceSpec {
             takeover_ambiguous: false,
             stale_after: Some(SignedDuration::from_hours(6)),
             log_clock_ahead: SignedDuration::ZERO,
+            log_retention: SignedDuration::from_hours(90 * 24),
+            words: BTreeMap::new(),
             loader_down: Vec::new(),
             api: Api::default(),
         }

@@ -1,5 +1,7 @@
 //! The log of a table. What a run of v2 writes is made up when somebody reads it.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -15,8 +17,6 @@ use crate::state::{Job, Schema, Status};
 
 /// A run that takes weeks would write more lines than anyone reads.
 const MOST_LINES: usize = 5000;
-/// Older lines are dropped.
-const RETENTION: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// A line, and the run it belongs to.
 struct Of<'a> {
@@ -61,7 +61,7 @@ pub(crate) fn logs(
     let run = request.parameter("instance_id");
 
     let now = simulator.now();
-    let oldest = minus(now, RETENTION);
+    let oldest = minus(now, simulator.instance.log_retention);
     let mut lines = if simulator.instance.lines == Lines::None {
         Vec::new()
     } else {
@@ -69,7 +69,9 @@ pub(crate) fn logs(
     };
     for of in &mut lines {
         of.line.at = plus(of.line.at, simulator.instance.log_clock_ahead);
+        reword(&mut of.line.message, &simulator.instance.words);
     }
+    lines.retain(|of| !of.line.message.is_empty());
     lines.retain(|Of { run: own, line }| {
         run.as_ref().is_none_or(|run| run == own)
             && line.at > oldest
@@ -88,6 +90,16 @@ pub(crate) fn logs(
     lines.truncate(limit);
     let rows = lines.iter().map(|of| row(schema, of)).collect();
     Ok(Page::of(request, &simulator.base_url).answer(rows))
+}
+
+/// Puts the line into the words of another version of PostHog.
+fn reword(message: &mut String, words: &BTreeMap<String, String>) {
+    let known = words
+        .iter()
+        .filter(|(begins, _)| message.starts_with(*begins));
+    if let Some((_, word)) = known.max_by_key(|(begins, _)| begins.len()) {
+        message.clone_from(word);
+    }
 }
 
 fn row(schema: &Schema, of: &Of<'_>) -> Value {

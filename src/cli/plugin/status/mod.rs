@@ -1,5 +1,6 @@
 //! `status`: how policies are, worst first.
 
+pub mod blocks;
 mod detail;
 mod overview;
 
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{api::WarehouseSyncPolicy, cli::output};
 
-pub(super) use detail::clean;
+pub(super) use blocks::clean;
 
 /// How often a terminal is refreshed without a change, because texts such as `2 minutes ago` become wrong.
 const REDRAW: Duration = Duration::from_secs(30);

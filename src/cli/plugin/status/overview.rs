@@ -1,5 +1,7 @@
 //! Several policies: a line each, then what is wrong with them.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
         print::table,
         view::{self, PolicyView},
     },
-    detail::heading,
+    blocks::heading,
 };
 use crate::{
     api::{policy::Mode, status::Severity},
@@ -171,7 +173,8 @@ fn findings(views: &[PolicyView<'_>], now: Timestamp) -> String {
         table(header, &rows)
     );
     if let Some(hidden) = all.len().checked_sub(FINDINGS).filter(|hidden| *hidden > 0) {
-        text.push_str(&format!("and {hidden} more\n"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "and {hidden} more");
     }
     text.push_str("`kubectl wsp status NAME` shows one policy in full.\n");
     text

@@ -16,7 +16,7 @@ const INTERVAL: SignedDuration = SignedDuration::from_mins(2);
 
 /// How a policy is. Ordered: the worst is the smallest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub(in crate::cli) enum Standing {
+pub enum Standing {
     /// The policy does not work until a person changes something.
     Stalled,
     /// A finding of severity Error.
@@ -31,7 +31,7 @@ pub(in crate::cli) enum Standing {
 
 /// How a policy is, and why.
 #[derive(Debug, Serialize)]
-pub(in crate::cli) struct Health<'a> {
+pub struct PolicyHealth<'a> {
     pub standing: Standing,
     /// Since when; none if that is not known.
     pub since: Option<Timestamp>,
@@ -41,7 +41,7 @@ pub(in crate::cli) struct Health<'a> {
     pub message: &'a str,
 }
 
-impl<'a> Health<'a> {
+impl<'a> PolicyHealth<'a> {
     /// How `policy` is at `now`.
     pub(super) fn of(policy: &'a WarehouseSyncPolicy, now: Timestamp) -> Self {
         let Some(status) = &policy.status else {
@@ -69,8 +69,8 @@ impl<'a> Health<'a> {
 }
 
 /// As the condition `Healthy` reports it.
-fn reported(status: &WarehouseSyncPolicyStatus) -> Health<'_> {
-    let warns = |health: &Health<'_>| health.reason != Reason::AllHealthy.as_str();
+fn reported(status: &WarehouseSyncPolicyStatus) -> PolicyHealth<'_> {
+    let warns = |health: &PolicyHealth<'_>| health.reason != Reason::AllHealthy.as_str();
     by(status, HEALTHY, "False", Standing::Unhealthy)
         .or_else(|| by(status, HEALTHY, "True", Standing::Warnings).filter(warns))
         .or_else(|| by(status, HEALTHY, "True", Standing::Healthy))
@@ -84,9 +84,9 @@ fn by<'a>(
     type_: &str,
     is: &str,
     standing: Standing,
-) -> Option<Health<'a>> {
+) -> Option<PolicyHealth<'a>> {
     let condition = status.condition(type_)?;
-    (condition.status == is).then(|| Health {
+    (condition.status == is).then(|| PolicyHealth {
         standing,
         since: Some(condition.last_transition_time.0),
         reason: &condition.reason,
@@ -94,8 +94,8 @@ fn by<'a>(
     })
 }
 
-const fn unknown(message: &str) -> Health<'_> {
-    Health {
+const fn unknown(message: &str) -> PolicyHealth<'_> {
+    PolicyHealth {
         standing: Standing::Unknown,
         since: None,
         reason: "",

@@ -15,7 +15,7 @@ use crate::{
 /// An action that a guard holds.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::cli) struct Held<'a> {
+pub struct HeldAction<'a> {
     /// Name of the source; empty if the status does not show it.
     pub source: &'a str,
     /// Name of the table; empty for a whole source.
@@ -29,10 +29,10 @@ pub(in crate::cli) struct Held<'a> {
 }
 
 /// Everything of `status` that is held.
-pub(super) fn held(status: &WarehouseSyncPolicyStatus) -> Vec<Held<'_>> {
+pub(super) fn held(status: &WarehouseSyncPolicyStatus) -> Vec<HeldAction<'_>> {
     let findings = status.findings.iter().filter_map(of_finding);
     let unfinished = status.proposals.iter().filter(|one| !one.is_over());
-    let mut all: Vec<Held<'_>> = findings.chain(unfinished.filter_map(of_proposal)).collect();
+    let mut all: Vec<HeldAction<'_>> = findings.chain(unfinished.filter_map(of_proposal)).collect();
     // Credentials of a source are held without a finding.
     let next = status.next_action.as_ref();
     let next = next.and_then(|next| of_next(next, &all));
@@ -40,8 +40,8 @@ pub(super) fn held(status: &WarehouseSyncPolicyStatus) -> Vec<Held<'_>> {
     all
 }
 
-fn of_finding(finding: &Finding) -> Option<Held<'_>> {
-    Some(Held {
+fn of_finding(finding: &Finding) -> Option<HeldAction<'_>> {
+    Some(HeldAction {
         source: &finding.source,
         schema: &finding.schema,
         proposal: "",
@@ -50,8 +50,8 @@ fn of_finding(finding: &Finding) -> Option<Held<'_>> {
     })
 }
 
-fn of_proposal(proposal: &Proposal) -> Option<Held<'_>> {
-    Some(Held {
+fn of_proposal(proposal: &Proposal) -> Option<HeldAction<'_>> {
+    Some(HeldAction {
         source: &proposal.target.source,
         schema: &proposal.target.schema,
         proposal: &proposal.id,
@@ -61,13 +61,13 @@ fn of_proposal(proposal: &Proposal) -> Option<Held<'_>> {
 }
 
 /// What `nextAction` holds, unless `all` has it.
-fn of_next<'a>(next: &'a NextAction, all: &[Held<'a>]) -> Option<Held<'a>> {
+fn of_next<'a>(next: &'a NextAction, all: &[HeldAction<'a>]) -> Option<HeldAction<'a>> {
     let why = next.blocked_by.as_ref()?;
     let guard = Guard::named_in(why)?;
     if all.iter().any(|held| held.sentence.contains(why)) {
         return None;
     }
-    Some(Held {
+    Some(HeldAction {
         source: "",
         schema: "",
         proposal: "",
@@ -109,7 +109,7 @@ mod tests {
                 json!([finding(reload)]),
                 next("spec.suspend is true (guard Suspend)")
             ),
-            [orders.clone()]
+            std::slice::from_ref(&orders)
         );
         assert_eq!(
             of(

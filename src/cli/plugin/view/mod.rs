@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use kube::Resource;
 use serde::Serialize;
 
-pub(in crate::cli) use health::{Health, Standing};
-pub(in crate::cli) use held::Held;
-pub(in crate::cli) use times::{ago, by, since};
+pub use health::{PolicyHealth, Standing};
+pub use held::HeldAction;
+pub use times::{ago, by, since};
 
 use crate::api::{
     WarehouseSyncPolicy,
@@ -24,7 +24,7 @@ use crate::api::{
 /// One policy, for people.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::cli) struct PolicyView<'a> {
+pub struct PolicyView<'a> {
     pub namespace: &'a str,
     pub name: &'a str,
     /// Base URL of `PostHog`.
@@ -34,7 +34,7 @@ pub(in crate::cli) struct PolicyView<'a> {
     pub mode: Mode,
     /// True if `spec.suspend` stops every call.
     pub suspended: bool,
-    pub health: Health<'a>,
+    pub health: PolicyHealth<'a>,
     /// Counts at the last successful poll; none before the first one.
     pub summary: Option<&'a Summary>,
     /// When `PostHog` was polled, to the hour; none before the first poll.
@@ -46,7 +46,7 @@ pub(in crate::cli) struct PolicyView<'a> {
     /// Those that need a person first, then by deadline; recovered ones last.
     pub incidents: Vec<&'a Incident>,
     /// What the operator would do, but a guard holds.
-    pub held: Vec<Held<'a>>,
+    pub held: Vec<HeldAction<'a>>,
     /// Proposals that wait for a person: those that lose data first, then the one that expires first.
     pub waiting: Vec<&'a Proposal>,
     /// Approved proposals that have not ended, oldest first.
@@ -60,7 +60,7 @@ pub(in crate::cli) struct PolicyView<'a> {
 
 impl<'a> PolicyView<'a> {
     /// What is to be shown of `policy` at `now`.
-    pub(in crate::cli) fn new(policy: &'a WarehouseSyncPolicy, now: Timestamp) -> Self {
+    pub fn new(policy: &'a WarehouseSyncPolicy, now: Timestamp) -> Self {
         let (meta, spec, status) = (policy.meta(), &policy.spec, policy.status.as_ref());
         let proposals = status.map_or(&[][..], |status| &status.proposals);
         let mut view = Self {
@@ -70,7 +70,7 @@ impl<'a> PolicyView<'a> {
             project: spec.posthog.project_id,
             mode: spec.mode,
             suspended: spec.suspend,
-            health: Health::of(policy, now),
+            health: PolicyHealth::of(policy, now),
             summary: status.and_then(|status| status.summary.as_ref()),
             checked_at: status.and_then(|status| status.last_checked_at),
             findings: status.map_or_else(Vec::new, |status| status.findings.iter().collect()),
@@ -125,14 +125,14 @@ impl<'a> PolicyView<'a> {
     }
 
     /// How many shown findings have this severity.
-    pub(in crate::cli) fn count(&self, severity: Severity) -> usize {
+    pub fn count(&self, severity: Severity) -> usize {
         let findings = self.findings.iter();
         findings.filter(|one| one.severity == severity).count()
     }
 }
 
 /// Views of `policies` at `now`, worst first; of equal standing, by namespace and name.
-pub(in crate::cli) fn worst_first<'a>(
+pub fn worst_first<'a>(
     policies: impl IntoIterator<Item = &'a WarehouseSyncPolicy>,
     now: Timestamp,
 ) -> Vec<PolicyView<'a>> {
@@ -226,7 +226,7 @@ mod tests {
         ];
         for (status, expected) in cases {
             let policy = policy("p", &status);
-            let health = Health::of(&policy, now());
+            let health = PolicyHealth::of(&policy, now());
             assert_eq!(health.standing, expected, "{status:#} {}", health.message);
         }
     }

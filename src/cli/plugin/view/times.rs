@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{cli::report::minute, diagnose::words::in_words};
 
 /// How long ago `at` is, for example `3 hours ago`.
-pub(in crate::cli) fn ago(at: Timestamp, now: Timestamp) -> String {
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
     if at > now {
         return format!("in {}", in_words(at.duration_since(now)));
     }
@@ -13,12 +13,12 @@ pub(in crate::cli) fn ago(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// A time in the past, for example `2026-11-30 09:00 UTC (3 hours ago)`.
-pub(in crate::cli) fn since(at: Timestamp, now: Timestamp) -> String {
+pub fn since(at: Timestamp, now: Timestamp) -> String {
     format!("{} ({})", minute(at), ago(at, now))
 }
 
 /// A deadline, for example `2026-11-30 12:20 UTC (in 20 minutes)`. One that has passed takes effect at the next poll.
-pub(in crate::cli) fn by(at: Timestamp, now: Timestamp) -> String {
+pub fn by(at: Timestamp, now: Timestamp) -> String {
     if at <= now {
         return format!("{} (due {})", minute(at), ago(at, now));
     }
