@@ -5,7 +5,7 @@
 
 use crate::{
     api::{Timings, status::Incident},
-    diagnose::{Cause, Diagnosis, Known, Verdict, causes::Reload},
+    diagnose::{Cause, Diagnosis, Known, Verdict, causes::Reload, stuck::is_vouched_for},
     observe::{Canary, Log, Newest, RunProbe},
     posthog::{
         lax::Lax,
@@ -125,6 +125,10 @@ pub fn still_hangs(
     match &live.log {
         Log::Read(_) if live.unfinished().count() > 1 => {
             changed("another run of the table has not ended")
+        }
+        // Neither is work of the run, so its newest line of work stays the same.
+        Log::Read(log) if is_vouched_for(log, live.at) || log.doubted_at > hanging.log_at => {
+            changed("PostHog refused another start because of this run")
         }
         Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillHangs {
             schema_id: schema_id.to_owned(),

@@ -331,8 +331,9 @@ fn is_finishing(schema: &Schema, began: Timestamp) -> bool {
     matches!(schema.last_synced_at, Lax::Is(at) if at >= began)
 }
 
-/// True if `PostHog` itself found the run alive lately.
-fn is_vouched_for(log: &TableLog, now: Timestamp) -> bool {
+/// True if `PostHog` itself lately found the run alive when it refused another start.
+#[must_use]
+pub fn is_vouched_for(log: &TableLog, now: Timestamp) -> bool {
     let vouched = log.vouched_at;
     vouched.is_some_and(|at| now.duration_since(at) < VOUCHED_FOR)
 }

@@ -98,7 +98,14 @@ pub(super) fn why_unknown(known: &Known<'_>, source: &Source) -> Option<String> 
     if info.exists.get().is_none() {
         return Some("PostHog does not show whether the webhook exists".to_owned());
     }
-    match info.hog_function.as_ref().map(HogFunction::state) {
+    let function = info.hog_function.as_ref();
+    let shows_whether_on = function.is_some_and(|function| function.enabled.get().is_some());
+    if info.exists == Lax::Is(true) && !shows_whether_on {
+        return Some(
+            "PostHog does not show whether its side of the webhook is switched on".to_owned(),
+        );
+    }
+    match function.map(HogFunction::state) {
         Some(FunctionState::Unknown(state)) => Some(format!(
             "PostHog rates its side of the webhook as {}, which is unknown to this version of the operator",
             redact::one_line(&state, 40)

@@ -194,7 +194,8 @@ const QUEUE_RUN: Writer = v3("queue_runs/extract_handler.py@13e35263");
 /// The messages that are known, in any order: no text begins with another row's text and means something else, but for longer
 /// rows, which win.
 pub const LINES: &[Row] = &[
-    row("Created external data job", Line::Start, JOB),
+    // The run may still wait for a worker: no extraction yet.
+    row("Created external data job", Line::Detail, JOB),
     row("Checking for heartbeat timeout reporting", Line::Start, JOB),
     row("Running import_data_activity", Line::Start, JOB),
     row(
@@ -237,7 +238,7 @@ pub const LINES: &[Row] = &[
     row("Sort mode is", Line::Detail, EXTRACT),
     row("Resumable source detected", Line::Start, V2),
     row("Dropped non-enabled columns", Line::Detail, V2),
-    row("Writer supports partial data loading", Line::Detail, V2),
+    row("Source supports partial data loading", Line::Detail, V2),
     row("Cleaning up delta table helper", Line::CleaningUp, V2),
     row(
         "Queue run handed to the loader",
@@ -265,7 +266,7 @@ pub const LINES: &[Row] = &[
     row("parquet_file_read", Line::Loading, LOAD),
     row("writing_to_delta_lake", Line::Loading, LOAD),
     row("writing_scd2_to_delta_lake", Line::Loading, LOAD),
-    row("deltalite write: committed", Line::Loading, LOAD),
+    row("deltalite write: committed", Line::Detail, AFTER_LOAD),
     row("batch_written_to_delta_lake", Line::Loading, LOAD),
     row("batch_processed_ok", Line::Loading, CONSUMER),
     row("batch_set_processed_ok", Line::Loading, CONSUMER),
