@@ -2,7 +2,8 @@
 //! over HTTP.
 //!
 //! `cargo run --example demo` shows it and ends; `cargo run --example demo -- --keep` leaves everything running until
-//! Ctrl-C, so that you can use kubectl. `docs/tutorial.md` continues from there.
+//! Ctrl-C, so that you can use kubectl; with `--ui` it also serves the page of `kubectl wsp ui`, and prints its link.
+//! `docs/tutorial.md` continues from there.
 #![allow(clippy::print_stdout, reason = "a demo is run by a person")]
 
 mod operator;
@@ -26,7 +27,8 @@ const TIME_FACTOR: &str = "60";
 const DEADLINE: Duration = Duration::from_mins(3);
 
 fn main() -> Result<()> {
-    let keep = std::env::args().any(|argument| argument == "--keep");
+    let given = |wanted| std::env::args().any(|argument| argument == wanted);
+    let keep = given("--keep");
     let binary = build_operator()?;
 
     say("Starting etcd and kube-apiserver (the first time, they are built: minutes) …");
@@ -91,6 +93,10 @@ fn main() -> Result<()> {
             folder(&binary),
             folder(&plane.kubectl_path()),
         ));
+        // Ends with the demo, as the operator does.
+        let page = binary.with_file_name("kubectl-wsp");
+        let page = given("--ui").then(|| Operator::start(&page, &["ui"], plane.admin_kubeconfig()));
+        let _page = page.transpose()?;
         operator.wait()?;
     }
     Ok(())

@@ -1,8 +1,7 @@
 //! Requests as they are on the wire: of a browser or any other client, with any headers.
 
 use std::{
-    fmt::Write as _,
-    io::{Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     time::Duration,
 };
@@ -25,46 +24,50 @@ impl Answer {
     }
 }
 
-/// Sends exactly these headers and this body to 127.0.0.1, and reads the answer to its end.
+/// Sends exactly these headers and this body to 127.0.0.1, and reads the answer.
 pub fn send(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_mins(1)))
-        .unwrap();
-    let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
-    for (name, value) in headers {
-        write!(request, "{name}: {value}\r\n").unwrap();
+    try_send(port, method, path, headers, body).unwrap()
+}
+
+/// The same, if something listens there.
+pub fn try_send(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_mins(2)))?;
+    let length = body.len().to_string();
+    let own = [("connection", "close"), ("content-length", &length)];
+    let headers = headers.iter().copied().chain(own);
+    let headers: String = headers
+        .map(|(name, value)| [name, ": ", value, "\r\n"].concat())
+        .collect();
+    let request = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n{body}");
+    stream.write_all(request.as_bytes())?;
+    let mut stream = BufReader::new(stream);
+    let mut head = stream.by_ref().lines();
+    let mut next = || head.next().unwrap_or_else(|| Ok(String::new()));
+    let status = next()?;
+    let mut headers = Vec::new();
+    loop {
+        let line = next()?;
+        let Some((name, value)) = line.split_once(':') else {
+            break;
+        };
+        headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
-    if !body.is_empty() {
-        write!(
-            request,
-            "content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n",
-            body.len()
-        )
-        .unwrap();
-    }
-    stream
-        .write_all(format!("{request}\r\n{body}").as_bytes())
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let mut lines = head.lines();
-    let status = lines
-        .next()
-        .unwrap()
-        .split(' ')
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap();
-    let headers = lines.map(|line| {
-        let (name, value) = line.split_once(':').unwrap();
-        (name.to_lowercase(), value.trim().to_owned())
-    });
-    Answer {
-        status,
-        headers: headers.collect(),
-        body: body.to_owned(),
-    }
+    let status = status.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let mut answer = Answer {
+        status: status.unwrap_or_default(),
+        headers,
+        body: String::new(),
+    };
+    // chromedriver keeps the connection open, whatever it is asked.
+    let length = answer.header("content-length").map(|length| length.parse());
+    let length = length.unwrap_or(Ok(u64::MAX)).unwrap();
+    stream.take(length).read_to_string(&mut answer.body)?;
+    Ok(answer)
 }

@@ -7,8 +7,13 @@
 )]
 
 mod actions;
+mod browser;
+mod chromium;
 mod defences;
 mod http;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../operator/support.rs"]
+mod operator;
 mod page;
 mod pages;
 #[allow(dead_code, reason = "other tests use the rest")]

@@ -124,6 +124,7 @@ impl Browser<'_> {
             ("host", host.as_str()),
             ("cookie", &self.cookie),
             ("origin", &origin),
+            ("content-type", "application/x-www-form-urlencoded"),
         ];
         let mut body = form_urlencoded::Serializer::new(String::new());
         send(

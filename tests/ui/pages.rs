@@ -171,7 +171,7 @@ fn a_policy_that_cannot_be_read_does_not_hide_the_others() {
         "/",
         &[
             "Not up to date since",
-            "cannot read the policies of namespace",
+            "Cannot read the policies of namespace",
         ],
     );
     assert!(

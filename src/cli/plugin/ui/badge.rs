@@ -1,5 +1,7 @@
 //! How a policy is, in a word.
 
+use std::borrow::Cow;
+
 use crate::cli::plugin::view::Standing;
 
 /// A word and its colour.
@@ -18,4 +20,13 @@ pub(super) const fn badge(standing: Standing, is_lost: bool) -> Badge {
         Standing::Healthy | Standing::Unknown => ("Unknown", "unknown"),
     };
     Badge { label, class }
+}
+
+/// Why a policy has its badge: `message`, which is of the past while the API server cannot be read.
+pub(super) fn why(message: &str, is_lost: bool) -> Cow<'_, str> {
+    if is_lost {
+        format!("The API server cannot be read. Reported last: {message}").into()
+    } else {
+        message.into()
+    }
 }

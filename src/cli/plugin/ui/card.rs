@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::rights::Right;
+use super::{rights::Right, sentence::sentence};
 use crate::{
     api::{
         WarehouseSyncPolicy,
@@ -52,7 +52,7 @@ pub(super) fn card<'a>(
         LosesData::No if wipes(proposal.action) => ("loses data", "error"),
         LosesData::No => ("loses no data", "info"),
     };
-    let missing = right.missing().map(str::to_owned);
+    let missing = right.missing().map(sentence);
     let button = |off: Option<String>| Button { off };
     let may_be_denied = matches!(proposal.phase, Phase::AwaitingApproval | Phase::Approved);
     Card {
@@ -65,7 +65,7 @@ pub(super) fn card<'a>(
             button(
                 missing
                     .clone()
-                    .or_else(|| refused.map(|error| error.to_string())),
+                    .or_else(|| refused.map(|error| sentence(&error.to_string()))),
             )
         }),
         deny: may_be_denied.then(|| button(missing)),

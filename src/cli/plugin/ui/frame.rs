@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::live::Seen;
+use super::{live::Seen, sentence::sentence};
 use crate::cli::report::minute;
 
 /// What every page shows.
@@ -35,7 +35,7 @@ impl<'a> Frame<'a> {
             version: seen.version,
             lost: seen.lost.as_ref().map(|lost| Outdated {
                 since: minute(lost.since),
-                why: lost.why.clone(),
+                why: sentence(&lost.why),
             }),
             has_read: seen.policies.is_some(),
         }

@@ -13,6 +13,7 @@ mod overview;
 mod pages;
 mod policy;
 mod rights;
+mod sentence;
 mod timeline;
 
 use std::{net::Ipv4Addr, process::ExitCode};

@@ -1,12 +1,12 @@
 //! All policies, worst first.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use askama::Template;
 use jiff::Timestamp;
 
 use super::{
-    badge::{Badge, badge},
+    badge::{Badge, badge, why},
     frame::Frame,
     live::Seen,
 };
@@ -33,7 +33,7 @@ struct Row<'a> {
     worst: Option<Worst<'a>>,
     more: i64,
     /// Why it has this badge.
-    why: &'a str,
+    why: Cow<'a, str>,
     /// What a search finds it by.
     words: String,
     /// What the filter finds it by.
@@ -88,7 +88,11 @@ fn row(view: PolicyView<'_>, is_lost: bool) -> Row<'_> {
             .map_or("unknown", |summary| &summary.healthy_of),
         worst,
         more: others.max(0),
-        why: if is_quiet { "" } else { view.health.message },
+        why: if is_quiet {
+            "".into()
+        } else {
+            why(view.health.message, is_lost)
+        },
         words: words(&view),
         is: is(&view, is_quiet),
         view,

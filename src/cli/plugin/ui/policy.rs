@@ -1,15 +1,18 @@
 //! One policy: what is wrong, what waits for a person, and what happened.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::{
-    badge::{Badge, badge},
+    badge::{Badge, badge, why},
     card::{Card, card},
     frame::Frame,
     rights::Rights,
+    sentence::sentence,
     timeline::Timeline,
 };
 use crate::{
@@ -20,7 +23,7 @@ use crate::{
     },
     cli::plugin::{
         PluginError,
-        view::{self, PolicyView},
+        view::{self, PolicyView, Standing},
     },
 };
 
@@ -49,14 +52,6 @@ impl Notice {
     }
 }
 
-/// `text` with a capital letter and a full stop.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().into_iter().flat_map(char::to_uppercase);
-    let text: String = first.chain(letters).collect();
-    text.trim_end_matches('.').to_owned() + "."
-}
-
 /// The page.
 #[derive(Template)]
 #[template(path = "ui/policy.html")]
@@ -64,6 +59,10 @@ pub(super) struct PolicyPage<'a> {
     frame: Frame<'a>,
     notice: Option<Notice>,
     badge: Badge,
+    /// Why it has this badge.
+    why: Cow<'a, str>,
+    /// Whether what is not shown does not exist.
+    is_known: bool,
     facts: Vec<(&'static str, String)>,
     /// Why an approval would have no effect.
     approvals_ignored: Option<&'a str>,
@@ -96,6 +95,7 @@ impl<'a> PolicyPage<'a> {
         now: Timestamp,
     ) -> Self {
         let view = PolicyView::new(policy, now);
+        let is_lost = frame.lost.is_some();
         let cards = |proposals: &[&'a _]| {
             let cards = proposals
                 .iter()
@@ -107,8 +107,10 @@ impl<'a> PolicyPage<'a> {
             .as_ref()
             .and_then(|status| status.condition(APPROVAL_GUARD_ACTIVE));
         Self {
-            badge: badge(view.health.standing, frame.lost.is_some()),
-            facts: facts(policy, &view, now),
+            badge: badge(view.health.standing, is_lost),
+            why: why(view.health.message, is_lost),
+            is_known: !is_lost && view.health.standing != Standing::Unknown,
+            facts: facts(policy, &view, is_lost, now),
             approvals_ignored: guard
                 .filter(|guard| guard.status == "False" && !view.waiting.is_empty())
                 .map(|guard| guard.message.as_str()),
@@ -144,6 +146,7 @@ fn item(finding: &Finding, now: Timestamp) -> Item<'_> {
 fn facts(
     policy: &WarehouseSyncPolicy,
     view: &PolicyView<'_>,
+    is_lost: bool,
     now: Timestamp,
 ) -> Vec<(&'static str, String)> {
     let mut facts = vec![
@@ -175,6 +178,7 @@ fn facts(
     facts.extend(
         view.health
             .since
+            .filter(|_| !is_lost)
             .map(|at| ("In this state since", view::since(at, now))),
     );
     facts.extend(
