@@ -37,10 +37,14 @@ use crate::{
 /// Arguments of `diagnose`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The API key is read from the environment variable POSTHOG_API_KEY, or from the file of --api-key-file. It needs the scope\n\
-external_data_source:read. With external_data_source:write, some causes are more precise; nothing is changed.\n\n\
-Exit code: 0 no findings, or only for information; 1 warnings; 2 errors; 3 wrong flags, the report could not be written, or the\n\
-project could not be read (completely enough to exclude problems)."
+    after_help = "The API key is read from the environment variable POSTHOG_API_KEY, or from the file of --api-key-file. \
+        It needs the scope external_data_source:read. With external_data_source:write, some causes are more precise; nothing is changed.\n\n\
+        Exit codes:\n  \
+        0  no findings, or only information\n  \
+        1  warnings\n  \
+        2  errors\n  \
+        3  the project could not be read, or too little of it to report that nothing is wrong;\n     \
+        the report could not be written; wrong flags"
 )]
 pub(super) struct DiagnoseArgs {
     /// Base URL of PostHog, for example https://us.posthog.com; http only for http://127.0.0.1:PORT

@@ -31,10 +31,11 @@ const SHOWN: usize = 300;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit code: 0 every text was read (if no rule matches, its cause is Unknown), 1 a line of the batch was broken, 2 wrong\n\
-flags, 3 the input or the project could not be read, or the output could not be written."
-)]
+#[command(after_help = "Exit codes:\n  \
+        0  every text was read (if no rule matches, its cause is Unknown)\n  \
+        1  a line of the batch could not be read\n  \
+        2  wrong flags\n  \
+        3  the input or the project could not be read, or the output could not be written")]
 pub(super) struct ExplainArgs {
     /// The error text, as PostHog shows it in `latest_error`
     #[arg(required_unless_present_any = ["batch", "table"], conflicts_with_all = ["batch", "table"])]

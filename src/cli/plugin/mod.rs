@@ -55,8 +55,11 @@ pub use file::FileError;
     version,
     about = "Shows how PostHog's data-warehouse syncs are and what the operator does about them, and answers its proposals",
     long_about = None,
-    after_help = "Exit code: 0 done; 1 refused or failed, for `verify` not genuine, for `doctor` something is wrong; 2 wrong flags; \
-        3 PostHog could not be read (`tables`), or the output could not be written"
+    after_help = "Exit codes:\n  \
+        0  done\n  \
+        1  refused or failed; for `verify`, the id does not match; for `doctor`, something is wrong\n  \
+        2  wrong flags\n  \
+        3  PostHog could not be read (`tables`), or the output could not be written"
 )]
 pub struct PluginCli {
     #[command(flatten)]
@@ -72,7 +75,7 @@ pub struct PluginCli {
 enum Command {
     /// List policies: whether PostHog can be read, how many tables are healthy, and how many proposals wait
     Get(select::Selection),
-    /// Show how policies are, worst first: health, findings, incidents, held actions, and proposals that wait
+    /// Show the state of policies, worst first: health, findings, incidents, held actions, and proposals that wait
     Status(status::StatusArgs),
     /// Show everything about one table or source: findings, incident, held actions, proposals, and its page in PostHog
     Explain(explain::ExplainArgs),
