@@ -153,7 +153,7 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
 
 /// Sent once. The list shows whether the table is on; the answer does not.
 fn enabling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
-    let is_on = facts.row.is_some_and(|row| row.is_on());
+    let is_on = facts.row.is_some_and(Schema::is_on);
     if is_on {
         let message = "switched on; reloading".to_owned();
         go(incident, Step::Reloading, None, facts.now, message);

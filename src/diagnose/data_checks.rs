@@ -114,19 +114,19 @@ fn of_check(
         )
     };
     match probed.answer.as_ref().map(|answer| answer.found.as_ref()) {
-        Ok(Ok(found)) => match dated_ahead(&check.rule, *found, probed.at) {
-            Some(reason) => Some(Problem {
-                severity: Severity::Warning,
-                ..impossible(
-                    reason,
-                    "Correct the rows that are dated in the future at the source, or check another column.",
-                )
-            }),
-            None => {
-                let (rule, message) = broken(&check.rule, *found, probed.at)?;
-                Some(base(RootCause::DataCheckFailed, rule, message))
+        Ok(Ok(found)) => {
+            if let Some(reason) = dated_ahead(&check.rule, *found, probed.at) {
+                return Some(Problem {
+                    severity: Severity::Warning,
+                    ..impossible(
+                        reason,
+                        "Correct the rows that are dated in the future at the source, or check another column.",
+                    )
+                });
             }
-        },
+            let (rule, message) = broken(&check.rule, *found, probed.at)?;
+            Some(base(RootCause::DataCheckFailed, rule, message))
+        }
         Ok(Err(reason)) => Some(impossible(
             redact::text(reason, 200),
             "Fix the check in the policy: `kubectl explain wsp.spec.health.dataChecks` shows its fields.",

@@ -82,7 +82,8 @@ fn newest(known: &Known<'_>, source: &Source, schema: &Schema, judged: &[&Judged
         .get()
         .is_some_and(|text| !text.trim().is_empty());
     // Switched off by a person, or never set up: says nothing of today.
-    if !schema.is_on() && !(status == SchemaStatus::Failed && has_text) {
+    let failed = status == SchemaStatus::Failed && has_text;
+    if !(schema.is_on() || failed) {
         return NewestResult::Nothing;
     }
     match status {

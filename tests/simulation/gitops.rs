@@ -24,7 +24,7 @@ fn blocks() -> Vec<Value> {
         .collect()
 }
 
-/// The snippet for the ConfigMap `argocd-cm`: a health check, the actions that can be chosen, and the actions.
+/// The snippet for the `ConfigMap` `argocd-cm`: a health check, the actions that can be chosen, and the actions.
 fn lua() -> (String, String, BTreeMap<String, String>) {
     let blocks = blocks();
     let key = |what: &str| {
