@@ -41,12 +41,13 @@ pub struct Chromium {
     port: u16,
     session: String,
     axe: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Chromium {
     /// A browser, or none where it is not installed, which is said on standard error, past the test's captured output.
     /// `BROWSER_TESTS=require` fails instead.
+    #[allow(clippy::explicit_write, reason = "shown also if the test passes")]
     pub fn start(test: &str) -> Option<Self> {
         match Self::try_start() {
             Ok(browser) => Some(browser),
@@ -87,9 +88,9 @@ impl Chromium {
             port: port.expect("chromedriver says its port"),
             session: String::new(),
             axe,
-            _profile: profile,
+            profile,
         };
-        let profile = format!("--user-data-dir={}", browser._profile.path().display());
+        let profile = format!("--user-data-dir={}", browser.profile.path().display());
         let arguments: Vec<&str> = ARGUMENTS.into_iter().chain([profile.as_str()]).collect();
         let wanted = json!({
             "browserName": "chrome",

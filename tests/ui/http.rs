@@ -66,7 +66,7 @@ pub fn try_send(
         body: String::new(),
     };
     // chromedriver keeps the connection open, whatever it is asked.
-    let length = answer.header("content-length").map(|length| length.parse());
+    let length = answer.header("content-length").map(str::parse);
     let length = length.unwrap_or(Ok(u64::MAX)).unwrap();
     stream.take(length).read_to_string(&mut answer.body)?;
     Ok(answer)

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::doc_markdown,
     reason = "a test that cannot continue has failed"
 )]
 
