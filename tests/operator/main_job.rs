@@ -7,7 +7,12 @@ use crate::support::{Env, wait_until};
 
 #[test]
 fn a_stuck_run_is_cancelled_reloaded_and_confirmed_with_every_step_visible() {
-    let env = Env::new(STUCK);
+    // Long enough that a poll sees the new run before it completes.
+    let scenario = STUCK.replace(
+        "completes: {after: 2s, rows: 100}",
+        "completes: {after: 10s, rows: 100}",
+    );
+    let env = Env::new(&scenario);
     let _operator = env.operator();
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
     let status = env.wait_for("p", "an incident", |status| !status.incidents.is_empty());
