@@ -14,6 +14,7 @@ const GUARD: &str = r#"
     exec 3<&0
     "$@" </dev/null 3<&- &
     process=$!
+    exec 2>/dev/null
     { read -r _ <&3; kill -KILL "$process"; } &
     watcher=$!
     exec 3<&-
