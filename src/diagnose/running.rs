@@ -1,5 +1,7 @@
 //! The verdict on a table that says Running, from how its run stands beside the rest of the project.
 
+use jiff::SignedDuration;
+
 use super::{
     known::Known,
     problem::{NAME_CAP, Problem, Wide},
@@ -50,6 +52,10 @@ pub fn verdict(
         }
         // More than that many may be silent: the next looks tell.
         Liveness::Dead(_) | Liveness::Silent(_) if is_only_known_in_part(known) => Verdict::Running,
+        Liveness::Dead(_) if has_come_to_rest(known, schema) => cannot_tell(
+            "its run is silent, but no table that syncs at least every 3 hours has completed a run in the last 6 hours: PostHog's workers may be down, and continue the run later"
+                .to_owned(),
+        ),
         Liveness::Dead(silence) => Verdict::StuckJob(silence),
         Liveness::Silent(silence) => Verdict::Silent(silence),
     }
@@ -67,6 +73,23 @@ fn is_alone(known: &Known<'_>, schema: &Schema) -> bool {
         .iter()
         .flat_map(|source| &source.schemas);
     !rows.any(|other| other.id != schema.id && other.is_on())
+}
+
+/// How often a table must sync to show whether `PostHog` works now, and how long it may then be without a completed run.
+const OFTEN: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_hours(3), SignedDuration::from_hours(6));
+
+/// Whether all other tables that sync often have stopped: the completed run that proves that workers were up is from before that.
+fn has_come_to_rest(known: &Known<'_>, schema: &Schema) -> bool {
+    let sources = known.snapshot.sources.iter();
+    let others = sources
+        .flat_map(|source| &source.schemas)
+        .filter(|other| other.id != schema.id && other.is_on());
+    let mut often = others
+        .filter(|other| other.frequency().is_some_and(|every| every <= OFTEN.0))
+        .filter_map(|other| other.last_synced_at.get())
+        .peekable();
+    often.peek().is_some() && often.all(|at| known.now.duration_since(*at) > OFTEN.1)
 }
 
 /// Whether too many selected tables may be silent at once, also of those that were not looked at lately.

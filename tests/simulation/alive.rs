@@ -2,7 +2,9 @@
 //! decides. The worlds' watchdog fails a test as soon as a run that was alive is harmed.
 
 use jiff::{SignedDuration, Timestamp};
-use posthog_simulator::{Effect, EffectKind, Harm, Phase as RunPhase, Request, Simulator, Trigger};
+use posthog_simulator::{
+    Behaviour, Effect, EffectKind, Harm, Phase as RunPhase, Request, RunPlan, Simulator, Trigger,
+};
 use proptest::prelude::*;
 use warehouse_sync_operator::api::{
     WarehouseSyncPolicy,
@@ -113,6 +115,31 @@ fn says(world: &World, text: &str) -> bool {
 }
 
 // --- Cases from the field -------------------------------------------------------------------------------------------
+
+#[test]
+fn no_run_is_cancelled_while_the_tables_that_sync_often_complete_none() {
+    let mut world = world(&tables(&[&dies()]), ENFORCE);
+    // A run of the canary completes after the run has died; then no worker is left.
+    world.run_for(hours(4));
+    let id = world.schema_id("canary");
+    simulator(&world, |posthog| {
+        let hangs = Behaviour::Hangs {
+            after: SignedDuration::ZERO,
+            rows: 1,
+            swept_after: None,
+        };
+        posthog.set_next_runs(&id, [RunPlan::from(hangs)]).unwrap();
+    });
+    world.run_for(hours(12));
+    assert_eq!(world.count("cancel"), 0);
+    let findings = world.status().findings;
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding.message.contains("workers may be down")),
+        "{findings:#?}"
+    );
+}
 
 #[test]
 fn a_run_that_waits_behind_an_older_one_is_not_cancelled() {
