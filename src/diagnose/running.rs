@@ -1,6 +1,6 @@
 //! The verdict on a table that says Running, from how its run stands beside the rest of the project.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     known::Known,
@@ -35,6 +35,7 @@ pub fn verdict(
         canaries: &known.snapshot.canaries,
         is_alone: is_alone(known, schema),
     };
+    let now = seen.run_probe.as_ref().and_then(|probe| signs.time(probe));
     match signs.judge() {
         Liveness::Alive => Verdict::Running,
         Liveness::NoRun {
@@ -52,7 +53,7 @@ pub fn verdict(
         }
         // More than that many may be silent: the next looks tell.
         Liveness::Dead(_) | Liveness::Silent(_) if is_only_known_in_part(known) => Verdict::Running,
-        Liveness::Dead(_) if has_come_to_rest(known, schema) => cannot_tell(
+        Liveness::Dead(_) if has_come_to_rest(known, schema, now) => cannot_tell(
             "its run is silent, but no table that syncs at least every 3 hours has completed a run in the last 6 hours: PostHog's workers may be down, and continue the run later"
                 .to_owned(),
         ),
@@ -79,8 +80,10 @@ fn is_alone(known: &Known<'_>, schema: &Schema) -> bool {
 const OFTEN: (SignedDuration, SignedDuration) =
     (SignedDuration::from_hours(3), SignedDuration::from_hours(6));
 
-/// Whether all other tables that sync often have stopped: the completed run that proves that workers were up is from before that.
-fn has_come_to_rest(known: &Known<'_>, schema: &Schema) -> bool {
+/// Whether all other tables that sync often have stopped by `now`, which is `PostHog`'s time: the completed run that proves that workers
+/// were up is from before that.
+fn has_come_to_rest(known: &Known<'_>, schema: &Schema, now: Option<Timestamp>) -> bool {
+    let now = now.unwrap_or(known.now);
     let sources = known.snapshot.sources.iter();
     let others = sources
         .flat_map(|source| &source.schemas)
@@ -89,7 +92,7 @@ fn has_come_to_rest(known: &Known<'_>, schema: &Schema) -> bool {
         .filter(|other| other.frequency().is_some_and(|every| every <= OFTEN.0))
         .filter_map(|other| other.last_synced_at.get())
         .peekable();
-    often.peek().is_some() && often.all(|at| known.now.duration_since(*at) > OFTEN.1)
+    often.peek().is_some() && often.all(|at| now.duration_since(*at) > OFTEN.1)
 }
 
 /// Whether too many selected tables may be silent at once, also of those that were not looked at lately.

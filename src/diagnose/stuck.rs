@@ -177,7 +177,7 @@ impl Signs<'_> {
 
     /// What the time is by `PostHog`'s clock: now, if that is known to agree with the operator's; else no earlier than the newest time that
     /// `PostHog` shows.
-    fn time(&self, run_probe: &RunProbe) -> Option<Timestamp> {
+    pub(super) fn time(&self, run_probe: &RunProbe) -> Option<Timestamp> {
         if run_probe.is_dated {
             return Some(run_probe.began);
         }

@@ -422,7 +422,7 @@ fn probes_beyond_the_budget_are_counted() {
     assert_eq!(
         said["notes"],
         serde_json::json!([
-            "2 probes of webhooks, change data capture and columns skipped to limit the duration of this command."
+            "3 probes of webhooks, change data capture and columns skipped to limit the duration of this command."
         ])
     );
 }
@@ -700,7 +700,7 @@ fn wrong_flags_exit_with_3_because_2_means_errors_were_found() {
     let help = run(&mut binary(&["diagnose", "--help"]), b"");
     assert_eq!((help.code, help.err.as_str()), (0, ""));
     assert!(
-        help.out.contains("Exit code: 0 no findings"),
+        help.out.contains("Exit codes:\n  0  no findings"),
         "{}",
         help.out
     );
