@@ -1,6 +1,6 @@
 //! The verdict on a table that says Running, from how its run stands beside the rest of the project.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::{
     known::Known,
@@ -35,7 +35,6 @@ pub fn verdict(
         canaries: &known.snapshot.canaries,
         is_alone: is_alone(known, schema),
     };
-    let now = seen.run_probe.as_ref().and_then(|probe| signs.time(probe));
     match signs.judge() {
         Liveness::Alive => Verdict::Running,
         Liveness::NoRun {
@@ -51,9 +50,9 @@ pub fn verdict(
                 "its run is silent, like those of more than {MOST_AT_ONCE} tables of the project: the cause is common to them and not in the tables"
             ))
         }
-        // More than that many may be silent: the next looks tell.
+        // More than that many may be silent: the next probes show.
         Liveness::Dead(_) | Liveness::Silent(_) if is_only_known_in_part(known) => Verdict::Running,
-        Liveness::Dead(_) if has_come_to_rest(known, schema, now) => cannot_tell(
+        Liveness::Dead(_) if has_come_to_rest(known, &signs) => cannot_tell(
             "its run is silent, but no table that syncs at least every 3 hours has completed a run in the last 6 hours: PostHog's workers may be down, and continue the run later"
                 .to_owned(),
         ),
@@ -66,33 +65,37 @@ fn cannot_tell(reason: String) -> Verdict {
     Verdict::CannotTell { reason }
 }
 
-/// Whether no other table of the project syncs, so that none can prove that `PostHog` works.
-fn is_alone(known: &Known<'_>, schema: &Schema) -> bool {
-    let rows = &mut known
-        .snapshot
-        .sources
-        .iter()
-        .flat_map(|source| &source.schemas);
-    !rows.any(|other| other.id != schema.id && other.is_on())
+/// The other tables of the project that are switched on.
+fn others_on<'a>(known: &Known<'a>, schema: &'a Schema) -> impl Iterator<Item = &'a Schema> {
+    let sources = known.snapshot.sources.iter();
+    sources
+        .flat_map(|source| &source.schemas)
+        .filter(|other| other.id != schema.id && other.is_on())
 }
 
-/// How often a table must sync to show whether `PostHog` works now, and how long it may then be without a completed run.
-const OFTEN: (SignedDuration, SignedDuration) =
-    (SignedDuration::from_hours(3), SignedDuration::from_hours(6));
+/// Whether no other table of the project syncs, so that none can prove that `PostHog` works.
+fn is_alone(known: &Known<'_>, schema: &Schema) -> bool {
+    others_on(known, schema).next().is_none()
+}
 
-/// Whether all other tables that sync often have stopped by `now`, which is `PostHog`'s time: the completed run that proves that workers
-/// were up is from before that.
-fn has_come_to_rest(known: &Known<'_>, schema: &Schema, now: Option<Timestamp>) -> bool {
-    let now = now.unwrap_or(known.now);
-    let sources = known.snapshot.sources.iter();
-    let others = sources
-        .flat_map(|source| &source.schemas)
-        .filter(|other| other.id != schema.id && other.is_on());
-    let mut often = others
-        .filter(|other| other.frequency().is_some_and(|every| every <= OFTEN.0))
+/// How often a table must sync to show whether `PostHog` works now.
+const OFTEN: SignedDuration = SignedDuration::from_hours(3);
+
+/// How long such tables may be without a completed run.
+const AT_REST: SignedDuration = SignedDuration::from_hours(6);
+
+/// Whether all other tables that sync often have stopped by now, by `PostHog`'s clock: the completed run that proves that workers were up
+/// is from before that.
+fn has_come_to_rest(known: &Known<'_>, signs: &Signs<'_>) -> bool {
+    let run_probe = signs.seen.run_probe.as_ref();
+    let now = run_probe
+        .and_then(|probe| signs.time(probe))
+        .unwrap_or(known.now);
+    let mut often = others_on(known, signs.schema)
+        .filter(|other| other.frequency().is_some_and(|every| every <= OFTEN))
         .filter_map(|other| other.last_synced_at.get())
         .peekable();
-    often.peek().is_some() && often.all(|at| now.duration_since(*at) > OFTEN.1)
+    often.peek().is_some() && often.all(|at| now.duration_since(*at) > AT_REST)
 }
 
 /// Whether too many selected tables may be silent at once, also of those that were not looked at lately.
