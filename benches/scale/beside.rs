@@ -34,8 +34,7 @@ const EACH: usize = 100;
 const INTERVAL: Duration = Duration::from_hours(12);
 /// A process is idle when it took less of the processors than this, in seconds, for this many seconds in a row.
 const IDLE: (f64, usize) = (0.1, 10);
-/// How long a process may take to become idle. Before the first start of kustomize-controller its objects have no finalizer, and it makes 50
-/// requests in a second.
+/// How long a process may take to become idle.
 const PATIENCE: Duration = Duration::from_mins(20);
 
 /// What kustomize-controller watches: the group, the kind, and the plural. It accepts any content here, because nothing depends on the schema.
@@ -204,14 +203,17 @@ where
         let (least, seconds) = IDLE;
         if times.len() > seconds {
             let before = times.pop_front().unwrap_or_default();
-            let is_idle = times.back().is_some_and(|now| now - before < least);
+            let processor_seconds = times.back().copied().unwrap_or_default();
+            let is_idle = processor_seconds - before < least;
             // Asked for only now: it takes time, too.
             if is_idle && reconciled().await >= objects as f64 {
                 let memory = process.memory();
-                say(&format!("{before:.1} s of the processors; {memory:?}"));
+                say(&format!(
+                    "{processor_seconds:.1} s of the processors; {memory:?}"
+                ));
                 return Start {
                     memory,
-                    processor_seconds: before,
+                    processor_seconds,
                 };
             }
         }
