@@ -130,6 +130,10 @@ pub fn still_hangs(
         Log::Read(log) if is_vouched_for(log, live.at) || log.doubted_at > hanging.log_at => {
             changed("PostHog refused another start because of this run")
         }
+        // A line that came late is older than the newest.
+        Log::Read(log) if log.has_stopped_extracting() => {
+            changed(format!("run {} no longer reads from its source", job.id))
+        }
         Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillHangs {
             schema_id: schema_id.to_owned(),
         }),

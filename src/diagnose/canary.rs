@@ -55,6 +55,12 @@ fn rows(snapshot: &Snapshot) -> impl Iterator<Item = (&Source, &Schema)> {
     sources.flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)))
 }
 
+/// Whether a table that the policy selects has been silent for nearly long enough to be judged.
+#[must_use]
+pub fn is_awaited(policy: &ValidatedPolicy, snapshot: &Snapshot) -> bool {
+    longest_silent(policy, snapshot).is_some()
+}
+
 /// The table that has been silent for longest, if that is nearly long enough to be judged; since when, and its desired health.
 fn longest_silent<'a>(
     policy: &'a ValidatedPolicy,

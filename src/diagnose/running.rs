@@ -1,6 +1,6 @@
 //! The verdict on a table that says Running, from how its run stands beside the rest of the project.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     known::Known,
@@ -13,7 +13,7 @@ use crate::{
     observe::Seen,
     posthog::{
         redact,
-        wire::{Schema, SchemaStatus, Source},
+        wire::{DEFAULT_INTERVAL, Schema, Source},
     },
 };
 
@@ -53,7 +53,7 @@ pub fn verdict(
         // More than that many may be silent: the next probes show.
         Liveness::Dead(_) | Liveness::Silent(_) if is_only_known_in_part(known) => Verdict::Running,
         Liveness::Dead(_) if has_come_to_rest(known, &signs) => cannot_tell(
-            "its run is silent, but no table that syncs at least every 3 hours has completed a run in the last 6 hours: PostHog's workers may be down, and continue the run later"
+            "its run is silent, but all tables that sync at least every 6 hours have missed a run: PostHog's workers may be down, and continue the run later"
                 .to_owned(),
         ),
         Liveness::Dead(silence) => Verdict::StuckJob(silence),
@@ -78,11 +78,14 @@ fn is_alone(known: &Known<'_>, schema: &Schema) -> bool {
     others_on(known, schema).next().is_none()
 }
 
-/// How often a table must sync to show whether `PostHog` works now.
-const OFTEN: SignedDuration = SignedDuration::from_hours(3);
+/// How often a table must sync to show whether `PostHog` works now: by default, `PostHog` syncs a table that often.
+const OFTEN: SignedDuration = DEFAULT_INTERVAL;
 
-/// How long such tables may be without a completed run.
+/// How long such tables may at least be without a completed run.
 const AT_REST: SignedDuration = SignedDuration::from_hours(6);
+
+/// How long the run that was due next may take: until then it has not failed to come.
+const RUN_TAKES: SignedDuration = SignedDuration::from_mins(30);
 
 /// Whether all other tables that sync often have stopped by now, by `PostHog`'s clock: the completed run that proves that workers were up
 /// is from before that.
@@ -92,21 +95,21 @@ fn has_come_to_rest(known: &Known<'_>, signs: &Signs<'_>) -> bool {
         .and_then(|probe| signs.time(probe))
         .unwrap_or(known.now);
     let mut often = others_on(known, signs.schema)
-        .filter(|other| other.frequency().is_some_and(|every| every <= OFTEN))
-        .filter_map(|other| other.last_synced_at.get())
+        .filter_map(|other| Some((other.frequency()?, other.last_synced_at.get()?)))
+        .filter(|(every, _)| *every <= OFTEN)
         .peekable();
-    often.peek().is_some() && often.all(|at| now.duration_since(*at) > AT_REST)
+    let rests = |(every, at): (SignedDuration, &Timestamp)| {
+        now.duration_since(*at) > AT_REST.max(every + RUN_TAKES)
+    };
+    often.peek().is_some() && often.all(rests)
 }
 
-/// Whether too many selected tables may be silent at once, also of those that were not looked at lately.
+/// Whether too many tables of the project may be silent at once, also of those that were not looked at lately.
 fn is_only_known_in_part(known: &Known<'_>) -> bool {
-    let selected = known.snapshot.selected(&known.policy.selector);
-    let mut silent = selected.filter(|(source, schema)| {
+    let mut silent = known.snapshot.running().filter(|(source, schema)| {
         let enough = known.health(source, schema).no_progress_for;
         let seen = known.snapshot.seen(&schema.id);
-        schema.is_on()
-            && schema.status() == SchemaStatus::Running
-            && seen.is_some_and(|seen| may_be_silent_too(seen, enough, known.now))
+        seen.is_some_and(|seen| may_be_silent_too(seen, enough, known.now))
     });
     silent.nth(MOST_AT_ONCE).is_some()
 }

@@ -294,7 +294,7 @@ impl Signs<'_> {
                 "no other table of this project has finished a run since {since}, so PostHog's {what} may be down"
             )
         } else if finished.iter().all(|canary| !canary.has_lines) {
-            "the log of a run that completed since then is empty, so the silence of this run proves nothing".to_owned()
+            "the log of a run that completed since then has no lines of the time at which it ran, so the silence of this run proves nothing".to_owned()
         } else if phase == RunPhase::Extracting
             && finished.iter().any(|canary| canary.extracted_at > since)
         {
@@ -365,13 +365,16 @@ pub fn is_silent_beside_the_dead(seen: &Seen, no_progress_for: SignedDuration) -
 }
 
 /// True if the table may be silent beside a dead one, as far as is known now, even if it was not read recently: its run has not been seen to move for
-/// most of that time, or a process that has just started has not read it yet.
+/// most of that time, or was not read at all since it began that long ago or since this process has just started.
 #[must_use]
 pub fn may_be_silent_too(seen: &Seen, no_progress_for: SignedDuration, now: Timestamp) -> bool {
     let most = no_progress_for - no_progress_for / 4;
     match &seen.mark {
         Some(mark) => mark.running && now.duration_since(mark.since) >= most,
-        None => seen.run_probe.is_none() && seen.from_first_list,
+        None => {
+            let is_old = seen.from_first_list || now.duration_since(seen.row_since) >= most;
+            seen.run_probe.is_none() && is_old
+        }
     }
 }
 

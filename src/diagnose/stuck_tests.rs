@@ -49,6 +49,7 @@ fn canary(hour: i64) -> Canary {
         has_lines: true,
         pipeline: Pipeline::V3,
         details: std::collections::BTreeSet::new(),
+        endings: std::collections::BTreeSet::new(),
         loader_logs: true,
         read_at: at(hour),
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{freshness, outage, words::seconds};
+use super::{canary, freshness, outage, words::seconds};
 use crate::{
     api::{
         Timings, ValidatedPolicy,
@@ -74,9 +74,29 @@ pub fn suspects(
             .map(|(source, schema)| Suspect::new(source, schema)),
     );
     urgent.extend(two_to_one(loud, quiet).map(|(.., suspect)| suspect));
+    if canary::is_awaited(policy, snapshot) {
+        urgent.extend(beside_the_silent(policy, snapshot, timings, now));
+    }
     let mut known = HashSet::new();
     urgent.retain(|suspect| known.insert(suspect.schema_id.clone()));
     urgent
+}
+
+/// The tables in status Running that the policy does not select: if more of the project are silent beside one that it selects, the cause is not in
+/// the table.
+fn beside_the_silent<'a>(
+    policy: &'a ValidatedPolicy,
+    snapshot: &'a Snapshot,
+    timings: &'a Timings,
+    now: Timestamp,
+) -> impl Iterator<Item = Suspect> + 'a {
+    let due = snapshot.running().filter(move |(source, schema)| {
+        let (kind, prefix) = (source.type_name(), source.prefix_name());
+        let health = policy.health(kind, prefix, &source.id, &schema.name);
+        let seen = snapshot.seen(&schema.id);
+        seen.is_some_and(|seen| running_is_due(health, seen, timings, now))
+    });
+    due.map(|(source, schema)| Suspect::new(source, schema))
 }
 
 /// The table of an incident, by the name that it has now: it may have been renamed.

@@ -9,7 +9,7 @@ use super::{
     Newest, RunProbe,
     run_probe::runs,
     table_log::{note_unfamiliar, oldest_first},
-    words::{DatedLine, Pipeline, Words, of_completed},
+    words::{DatedLine, Pipeline, Shown, Words, of_completed},
 };
 use crate::posthog::{
     Client, Transport,
@@ -38,12 +38,14 @@ pub struct Canary {
     pub finished_at: Timestamp,
     /// When its extraction was last seen at work.
     pub extracted_at: Timestamp,
-    /// Whether its log has lines of the time at which it ran. Without, silence proves nothing here.
+    /// Whether its log has lines of the time at which it ran, and none of an extraction before that. Without, silence proves nothing here.
     pub has_lines: bool,
     /// Which pipeline it ran on.
     pub pipeline: Pipeline,
     /// Kinds of lines that this version does not know and that it wrote only while it extracted.
     pub details: BTreeSet<String>,
+    /// The same of those that it wrote after it had extracted.
+    pub endings: BTreeSet<String>,
     /// Whether the loader writes into the log here.
     pub loader_logs: bool,
     /// When it was read.
@@ -133,11 +135,20 @@ impl Canary {
                 && at.duration_since(finished_at) <= CLOCKS_DIFFER
         };
         let lines = oldest_first(page.results.iter());
-        let (pipeline, details) = of_completed(&lines);
+        let is_early = |(at, text): &DatedLine<'_>| {
+            read(text).is_extraction() && at.duration_since(created) < -CLOCKS_DIFFER
+        };
+        let Shown {
+            pipeline,
+            details,
+            endings,
+        } = of_completed(&lines);
         let extracted_at = match pipeline {
             // Without a loader the run extracts until its end.
             Pipeline::V2 => finished_at,
-            Pipeline::V3 | Pipeline::Unknown => extracted_at(&lines).unwrap_or(created),
+            Pipeline::V3 | Pipeline::V3WithoutRows | Pipeline::Unknown => {
+                extracted_at(&lines).unwrap_or(created)
+            }
         };
         Some(Self {
             source_id: source_id.to_owned(),
@@ -146,9 +157,10 @@ impl Canary {
             job_id: job.id.clone(),
             finished_at,
             extracted_at,
-            has_lines: lines.iter().any(|(at, _)| while_it_ran(*at)),
+            has_lines: lines.iter().any(|(at, _)| while_it_ran(*at)) && !lines.iter().any(is_early),
             pipeline,
             details,
+            endings,
             loader_logs: lines.iter().any(|(_, text)| read(text) == Line::Loading),
             read_at: now,
         })
@@ -196,9 +208,11 @@ fn extracted_at(lines: &[DatedLine<'_>]) -> Option<Timestamp> {
 pub fn words(canaries: &[Canary]) -> Words {
     let any = |pipeline| canaries.iter().any(|canary| canary.pipeline == pipeline);
     let details = canaries.iter().flat_map(|canary| &canary.details);
+    let endings = canaries.iter().flat_map(|canary| &canary.endings);
     Words {
-        v2: any(Pipeline::V2) && !any(Pipeline::V3),
+        v2: any(Pipeline::V2) && !any(Pipeline::V3) && !any(Pipeline::V3WithoutRows),
         details: details.cloned().collect(),
+        endings: endings.cloned().collect(),
     }
 }
 

@@ -102,7 +102,14 @@ impl Seen {
 
     /// Records a read.
     pub fn record_probe(&mut self, run_probe: RunProbe) {
-        let (mark, frozen, unclear) = advance(self.mark.take(), &run_probe, self.row_since);
+        let since = Since {
+            watched: self.row_since,
+            line: self
+                .run_probe
+                .as_ref()
+                .and_then(|before| line_is_new_since(before, &run_probe)),
+        };
+        let (mark, frozen, unclear) = advance(self.mark.take(), &run_probe, since);
         (self.mark, self.frozen, self.unclear) = (mark, frozen, unclear);
         let is_readable = |run_probe: &RunProbe| !matches!(run_probe.newest(), Newest::Unclear(_));
         if is_readable(&run_probe) {
@@ -141,13 +148,33 @@ fn print(schema: &Schema) -> RowPrint {
     )
 }
 
+/// Since when at the earliest a run may have been unmoved, as far as this process saw.
+#[derive(Debug, Clone, Copy)]
+struct Since {
+    /// Since when the table has been watched.
+    watched: Timestamp,
+    /// When the log was last read without its newest line; none if it was not.
+    line: Option<Timestamp>,
+}
+
+/// When the log was read before, if it did not have the newest line of the run yet: the line was written after that, whatever the clock of the log
+/// says.
+fn line_is_new_since(before: &RunProbe, run_probe: &RunProbe) -> Option<Timestamp> {
+    let is_same_run = match (before.newest(), run_probe.newest()) {
+        (Newest::Job(old, _), Newest::Job(new, _)) => old.id == new.id,
+        _ => false,
+    };
+    let is_new = before.log.read().is_some() && before.worked_at() != run_probe.worked_at();
+    (is_same_run && is_new).then_some(before.began)
+}
+
 /// The mark after `run_probe`, whether nothing moved since it, and why that is unknown.
 fn advance(
     mark: Option<Mark>,
     run_probe: &RunProbe,
-    watched_since: Timestamp,
+    since: Since,
 ) -> (Option<Mark>, bool, Option<String>) {
-    let fresh = match sighting(mark.as_ref(), run_probe, watched_since) {
+    let fresh = match sighting(mark.as_ref(), run_probe, since) {
         Ok(fresh) => fresh,
         Err(unclear) => return (mark, false, Some(unclear)),
     };
@@ -164,11 +191,7 @@ fn advance(
 }
 
 /// The current place of the table, as a new mark; or why that is unknown. A value that has disappeared is no evidence.
-fn sighting(
-    before: Option<&Mark>,
-    run_probe: &RunProbe,
-    watched_since: Timestamp,
-) -> Result<Mark, String> {
+fn sighting(before: Option<&Mark>, run_probe: &RunProbe, since: Since) -> Result<Mark, String> {
     let nothing = Mark {
         job_id: None,
         running: false,
@@ -210,7 +233,7 @@ fn sighting(
     if log_at.is_none() && rows.is_none() {
         return Err(format!("job {} has neither a row count nor a log", job.id));
     }
-    let since = unmoved_since(before, run_probe, (&job.id, rows, log_at), watched_since);
+    let since = unmoved_since(before, run_probe, (&job.id, rows, log_at), since);
     Ok(Mark {
         running: true,
         rows,
@@ -226,7 +249,7 @@ fn unmoved_since(
     before: Option<&Mark>,
     run_probe: &RunProbe,
     (job_id, rows, log_at): (&str, Option<i64>, Option<Timestamp>),
-    watched_since: Timestamp,
+    since: Since,
 ) -> Timestamp {
     let worked = run_probe.log.read().and_then(|log| log.worked);
     let line = worked.filter(|(at, line)| line.is_written_with_each_move() && Some(*at) == log_at);
@@ -238,10 +261,11 @@ fn unmoved_since(
         .read()
         .is_some_and(|log| log.accounts_for_all_rows);
     // A time of PostHog's means nothing by the operator's clock unless the two are known to agree.
-    match line.filter(|_| run_probe.is_dated) {
-        Some((at, _)) if !rows_moved_silently && accounts_for_all_rows => at.min(run_probe.at),
-        Some((at, _)) if !rows_moved_silently => at.max(watched_since).min(run_probe.at),
-        _ => run_probe.at,
+    let line = line.filter(|_| run_probe.is_dated && !rows_moved_silently);
+    match line.map(|(at, _)| since.line.map_or(at, |earliest| at.max(earliest))) {
+        Some(at) if accounts_for_all_rows => at.min(run_probe.at),
+        Some(at) => at.max(since.watched).min(run_probe.at),
+        None => run_probe.at,
     }
 }
 

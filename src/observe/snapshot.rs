@@ -17,7 +17,7 @@ use crate::{
         PostHogError,
         instance::Instance,
         probe::{IncrementalFields, SchemaDetail},
-        wire::{Schema, Source},
+        wire::{Schema, SchemaStatus, Source},
     },
 };
 
@@ -73,6 +73,14 @@ impl Snapshot {
         self.sources.iter().filter(|source| {
             selector.selects_source(source.type_name(), source.prefix_name(), &source.id)
         })
+    }
+
+    /// The tables of the project, selected or not, that `PostHog` imports and that say Running.
+    pub fn running(&self) -> impl Iterator<Item = (&Source, &Schema)> {
+        let imported = self.sources.iter().filter(|source| source.is_imported());
+        let rows =
+            imported.flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)));
+        rows.filter(|(_, schema)| schema.is_on() && schema.status() == SchemaStatus::Running)
     }
 
     /// The probe of a table in this reconcile, if there was one.

@@ -270,6 +270,19 @@ impl TableLog {
         }
     }
 
+    /// Whether the log shows in known words that the run no longer reads from its source, or that an attempt to do so has ended.
+    #[must_use]
+    pub fn has_stopped_extracting(&self) -> bool {
+        let is_over_since = |began: Timestamp| self.ending.is_some_and(|at| at >= began);
+        match self.marker {
+            Some((began, Line::ExtractionStarted)) => is_over_since(began),
+            Some(_) => true,
+            None => self.unknown.extracting.is_some_and(|extracting| {
+                is_over_since(extracting) || self.loaded.is_some_and(|(at, _)| at > extracting)
+            }),
+        }
+    }
+
     /// A run of the v2 pipeline marks no phase: only completed runs show that none does. It extracts until it finishes its table.
     fn phase_of_v2(&self, words: &Words) -> RunPhase {
         let Some(extracting) = self.unknown.extracting else {
@@ -444,8 +457,8 @@ mod tests {
         let lines = [(10, "r2", STARTING), (11, "r2", "Fetched page 1")];
         assert_eq!(log(&lines).phase(&Words::default()), RunPhase::Unknown);
         let known = Words {
-            v2: false,
             details: ["Fetched page".to_owned()].into(),
+            ..Words::default()
         };
         assert_eq!(log(&lines).phase(&known), RunPhase::Extracting);
         let of_another_run = [lines[0], (11, "r1", "import_ends")];

@@ -1,6 +1,6 @@
 //! Lines in words that this version does not know. Another version of `PostHog` may mark the end of an extraction in such a line, and
 //! then the run waits for the loader, healthy. So an unknown line hides how far its run is, unless it is known to be a detail: one
-//! after which a run extracted on.
+//! after which the same attempt of a run extracted on. Another attempt explains nothing: the first may have ended in that line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,8 +22,10 @@ pub type DatedLine<'a> = (Timestamp, &'a str);
 pub struct UnknownLines {
     /// Each kind, by how it begins: when it was first and last written.
     kinds: BTreeMap<String, (Timestamp, Timestamp)>,
-    /// Kinds of lines after which the run extracted on.
+    /// Kinds of lines after which an attempt of the run extracted on.
     details: BTreeSet<String>,
+    /// When its newest attempt began.
+    attempt: Option<Timestamp>,
     /// The newest known line of the run's extraction.
     pub extracting: Option<Timestamp>,
 }
@@ -47,8 +49,15 @@ impl UnknownLines {
                 before.insert(kind);
             } else if line.is_extraction() {
                 self.extracting = self.extracting.max(Some(at));
+                if line.begins_an_attempt() {
+                    self.attempt = self.attempt.max(Some(at));
+                    before.clear();
+                    continue;
+                }
+                let in_attempt = |time: Timestamp| Some(time) > self.attempt && time < at;
                 let kinds = self.kinds.iter();
-                let earlier = kinds.filter(|(_, (first, _))| *first < at);
+                let earlier =
+                    kinds.filter(|(_, (first, last))| in_attempt(*first) || in_attempt(*last));
                 self.details.extend(earlier.map(|(kind, _)| kind.clone()));
                 self.details.append(&mut before);
             }
@@ -59,7 +68,8 @@ impl UnknownLines {
     #[must_use]
     pub fn unexplained(&self, words: &Words) -> Option<&str> {
         let is_detail = |kind: &String| {
-            is_telling(kind) && (self.details.contains(kind) || words.details.contains(kind))
+            let is_known = self.details.contains(kind) || words.details.contains(kind);
+            is_telling(kind) && is_known && !words.endings.contains(kind)
         };
         let kinds = self.kinds.iter();
         let open =
@@ -81,28 +91,31 @@ pub enum Pipeline {
     V2,
     /// It marked begin and end of its extraction as the v3 pipeline does.
     V3,
+    /// The same, but it found no rows: it does not show how the extraction of a run with rows ends.
+    V3WithoutRows,
     /// Its log has lost its beginning, or is in the words of another version.
     Unknown,
 }
 
-/// What the log of a completed run shows, oldest line first: its pipeline, and the unknown kinds of lines that it wrote only while it
-/// extracted.
+/// What the log of a completed run shows of the words in which it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The pipeline of the run.
+    pub pipeline: Pipeline,
+    /// The unknown kinds of lines that it wrote only while it extracted.
+    pub details: BTreeSet<String>,
+    /// The unknown kinds of lines that it wrote after it had extracted.
+    pub endings: BTreeSet<String>,
+}
+
+/// What the log of a completed run shows, oldest line first.
 #[must_use]
-pub fn of_completed(lines: &[DatedLine<'_>]) -> (Pipeline, BTreeSet<String>) {
+pub fn of_completed(lines: &[DatedLine<'_>]) -> Shown {
     let read: Vec<Line> = lines.iter().map(|(_, text)| read(text)).collect();
     let (pipeline, end) = if lines.iter().any(|(_, text)| is_of_v3(text)) {
-        let is_end =
-            |line: &Line| matches!(line, Line::ExtractionComplete | Line::NothingExtracted);
-        let marks = read.contains(&Line::ExtractionStarted);
-        (
-            Pipeline::V3,
-            read.iter().rposition(is_end).filter(|_| marks),
-        )
+        end_of_v3(&read)
     } else {
         (Pipeline::V2, end_of_v2(&read))
-    };
-    let Some(end) = end else {
-        return (Pipeline::Unknown, BTreeSet::new());
     };
     let kinds = |lines: &[DatedLine<'_>]| -> BTreeSet<String> {
         let unknown = lines
@@ -110,9 +123,36 @@ pub fn of_completed(lines: &[DatedLine<'_>]) -> (Pipeline, BTreeSet<String>) {
             .filter(|(_, text)| self::read(text) == Line::Unknown);
         unknown.map(|(_, text)| family(text)).collect()
     };
-    let after = kinds(&lines[end..]);
-    let details = kinds(&lines[..end]);
-    (pipeline, details.difference(&after).cloned().collect())
+    let Some(end) = end else {
+        let last = read.iter().rposition(|line| line.is_extraction());
+        return Shown {
+            pipeline: Pipeline::Unknown,
+            details: BTreeSet::new(),
+            endings: kinds(&lines[last.unwrap_or(0)..]),
+        };
+    };
+    let endings = kinds(&lines[end..]);
+    let mut unknown = UnknownLines::default();
+    unknown.take(lines[..end].iter().copied());
+    Shown {
+        pipeline,
+        details: unknown.details.difference(&endings).cloned().collect(),
+        endings,
+    }
+}
+
+/// Where a run of the v3 pipeline stopped extracting, if it marked begin and end of that.
+fn end_of_v3(lines: &[Line]) -> (Pipeline, Option<usize>) {
+    let is_end = |line: &Line| matches!(line, Line::ExtractionComplete | Line::NothingExtracted);
+    let end = lines.iter().rposition(is_end);
+    let end = end.filter(|_| lines.contains(&Line::ExtractionStarted));
+    let has_rows = end.is_some_and(|end| lines[end] == Line::ExtractionComplete);
+    let pipeline = if has_rows {
+        Pipeline::V3
+    } else {
+        Pipeline::V3WithoutRows
+    };
+    (pipeline, end)
 }
 
 /// Where a run without a loader stopped extracting, if all that follows until it finished its table is known.
@@ -130,6 +170,8 @@ pub struct Words {
     pub v2: bool,
     /// Kinds of unknown lines that were written only while a run extracted.
     pub details: BTreeSet<String>,
+    /// Kinds of unknown lines that a run wrote after it had extracted.
+    pub endings: BTreeSet<String>,
 }
 
 #[cfg(test)]
@@ -216,7 +258,7 @@ mod tests {
             ),
             (
                 vec![STARTING, "V3 Pipeline: No batches extracted"],
-                Pipeline::V3,
+                Pipeline::V3WithoutRows,
             ),
             (
                 vec![STARTING, BATCH, "import_ends", "batch_processed_ok"],
@@ -243,7 +285,7 @@ mod tests {
             (vec!["Synced 5 rows"], Pipeline::Unknown),
             (vec![], Pipeline::Unknown),
         ] {
-            assert_eq!(of_completed(&said(&lines)).0, pipeline, "{lines:?}");
+            assert_eq!(of_completed(&said(&lines)).pipeline, pipeline, "{lines:?}");
         }
     }
 
@@ -257,7 +299,47 @@ mod tests {
             COMPLETE,
             "phase_changed",
         ];
-        let (_, details) = of_completed(&said(&lines));
-        assert_eq!(details.into_iter().collect::<Vec<_>>(), ["Fetched page"]);
+        let shown = of_completed(&said(&lines));
+        assert!(shown.details.iter().eq(["Fetched page"]), "{shown:?}");
+        assert!(shown.endings.iter().eq(["phase_changed"]), "{shown:?}");
+    }
+
+    #[test]
+    fn another_attempt_does_not_explain_in_which_words_the_one_before_ended() {
+        let lines = [
+            STARTING,
+            BATCH,
+            "attempt_over",
+            STARTING,
+            BATCH,
+            "attempt_over",
+        ];
+        let mut unknown = UnknownLines::default();
+        for _ in 0..2 {
+            unknown.take(said(&lines).into_iter());
+            assert_eq!(unknown.unexplained(&Words::default()), Some("attempt_over"));
+        }
+        let shown = of_completed(&said(&[&lines[..5], &[COMPLETE]].concat()));
+        assert_eq!(shown.details, BTreeSet::new());
+    }
+
+    #[test]
+    fn what_another_run_wrote_after_its_extraction_may_be_the_end_of_this_one() {
+        let begins = [STARTING, "Stage 1 of 3", BATCH, "Stage 2 of 3"];
+        let mut unknown = UnknownLines::default();
+        unknown.take(said(&begins).into_iter());
+        assert_eq!(unknown.unexplained(&Words::default()), None);
+        for rest in [
+            vec!["batch_processed_ok", "Stage 3 of 3"],
+            vec![COMPLETE, "batch_processed_ok", "Stage 3 of 3"],
+        ] {
+            let shown = of_completed(&said(&[&begins[..], &rest].concat()));
+            let words = Words {
+                details: shown.details,
+                endings: shown.endings,
+                ..Words::default()
+            };
+            assert_eq!(unknown.unexplained(&words), Some("Stage"), "{rest:?}");
+        }
     }
 }

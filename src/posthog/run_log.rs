@@ -114,6 +114,12 @@ impl Line {
         }
     }
 
+    /// True if an attempt of the extraction begins with the line.
+    #[must_use]
+    pub const fn begins_an_attempt(self) -> bool {
+        matches!(self, Self::Start | Self::ExtractionStarted)
+    }
+
     /// True if the line marks how far the extraction of its run is.
     #[must_use]
     pub const fn is_extraction_marker(self) -> bool {

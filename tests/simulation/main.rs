@@ -27,6 +27,7 @@ mod fleet;
 mod gitops;
 mod guards;
 mod leadership;
+mod look_alikes;
 mod messages;
 mod notifications;
 mod other_policies;
