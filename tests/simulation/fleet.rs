@@ -118,7 +118,7 @@ impl Fleet {
 fn at(number: usize) -> PolicyRef {
     PolicyRef {
         namespace: "n".into(),
-        name: format!("p{number:03}"),
+        name: format!("p{number:03}").into(),
     }
 }
 
