@@ -76,6 +76,11 @@ fn after_error(at: &PolicyRef, error: &KubernetesError, context: &Context) -> Op
             tracing::error!(policy = %at, "{error}");
             Some(jittered(LEFT_ALONE, at))
         }
+        KubernetesError::OtherWriter { .. } => {
+            context.count(ReconcileOutcome::OtherWriter);
+            tracing::error!(policy = %at, "{error}");
+            Action::requeue(jittered(LEFT_ALONE, &at))
+        }
         KubernetesError::Failed { .. } => {
             context.count(ReconcileOutcome::Failed);
             let wait = context.back_off(at);
