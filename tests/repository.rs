@@ -851,6 +851,18 @@ fn every_address_of_the_project_is_that_of_one_file() {
 }
 
 #[test]
+fn a_move_replaces_every_address() {
+    let (github, image) = ("acme/syncs", "registry.example.com/acme/syncs");
+    let (left, names) = workflows::after_a_move(github, image);
+    // The name and namespace of a Deployment.
+    let addresses = left
+        .lines()
+        .filter(|line| !line.starts_with("tests/chart/install.rs:"));
+    assert_eq!(addresses.collect::<Vec<_>>(), Vec::<&str>::new());
+    assert!(names.ends_with(&format!("image={image}\n")), "{names}");
+}
+
+#[test]
 fn the_image_is_built_by_the_toolchain_of_the_repository() {
     let read = |file| fs::read_to_string(root().join(file)).unwrap();
     let toolchain = read("rust-toolchain.toml");
@@ -913,21 +925,6 @@ fn the_crd_has_only_formats_of_numbers_that_the_api_server_knows() {
     );
     found.retain(|format| !["int32", "int64", "float", "double"].contains(&format.as_str()));
     assert_eq!(found, [""; 0]);
-}
-
-#[test]
-fn every_field_of_health_is_in_the_documentation() {
-    let row = |(path, schema): &(String, Value)| {
-        let says = schema["description"].as_str().unwrap();
-        format!("| `{path}` | {} |", says.replace('\n', " "))
-    };
-    let table = fields_of_health().iter().map(row).collect::<Vec<_>>();
-    let table = table.join("\n");
-    let docs = fs::read_to_string(root().join("docs/diagnosis.md")).unwrap();
-    assert!(
-        docs.contains(&table),
-        "docs/diagnosis.md: the table of the fields of spec.health has drifted; it must be\n{table}"
-    );
 }
 
 #[test]
