@@ -76,7 +76,7 @@ pub(super) fn shows_inputs(known: &Known<'_>, source: &Source) -> bool {
 }
 
 /// For how many `checkEvery` an answer is believed.
-const BELIEVED_FOR: i32 = 3;
+const BELIEVED_FOR: i32 = 2;
 
 /// Why it is unknown whether events arrive by the webhook of a source; none if it is known.
 pub(super) fn why_unknown(known: &Known<'_>, source: &Source) -> Option<String> {
