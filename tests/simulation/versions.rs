@@ -300,7 +300,7 @@ fn what_the_logs_and_the_key_do_not_show_is_said_with_what_is_not_judged() {
             "loader writes no log lines",
         ),
         (silent("all", waits, canary), 13, "phase_markers", "yes", ""),
-        (silent("all", v2, HEARTBEAT), 13, "phase_markers", "no", ""),
+        (silent("all", v2, HEARTBEAT), 15, "phase_markers", "no", ""),
         (hook.to_owned(), 1, "queries", "no", "queries are refused"),
     ] {
         let mut world = World::new(&scenario, "interval: 5m", Faults::default());
