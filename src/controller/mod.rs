@@ -26,6 +26,7 @@ mod scope;
 pub mod secret_use;
 pub mod secrets;
 pub mod startup;
+mod status_writers;
 mod stop;
 mod superfluous;
 pub mod survey;
