@@ -1,5 +1,5 @@
 //! Healthy runs that look dead because something beside them is not what it seems: a completed run that shows less than it seems to, the clock of
-//! the log, a line that comes late, workers that are down, silent tables that nobody selected.
+//! the log, workers that are down, silent tables that nobody selected.
 
 use posthog_simulator::Behaviour;
 use posthog_simulator::RunPlan;
@@ -90,24 +90,6 @@ fn the_numbered_stages_of_a_run_do_not_explain_each_other() {
     });
     run_with_restarts(&mut world, 1);
     is_spared("stages", &world);
-}
-
-#[test]
-fn a_line_that_comes_hours_late_still_says_that_the_run_has_extracted() {
-    let no_end = "'V3 Pipeline: Finalizing': '', 'V3 Pipeline: Extraction complete': '', 'V3 Pipeline: Cleaning': ''";
-    let scenario = posthog(&format!("words: {{{no_end}}}"), WAITS, CANARY);
-    let mut world = world(&scenario, ENFORCE);
-    world.run_for(hours(2));
-    let id = world.schema_id("a");
-    simulator(&world, |posthog| {
-        posthog.write_log(&id, "batch_processed_ok").unwrap();
-    });
-    world.run_for(hours(2));
-    simulator(&world, |posthog| {
-        posthog.change_instance(|instance| instance.words.clear());
-    });
-    world.run_for(hours(20));
-    is_spared("a late line", &world);
 }
 
 // --- Clocks ---------------------------------------------------------------------------------------------------------
