@@ -294,7 +294,7 @@ impl Signs<'_> {
                 "no other table of this project has finished a run since {since}, so PostHog's {what} may be down"
             )
         } else if finished.iter().all(|canary| !canary.has_lines) {
-            "the log of a run that completed since then has no lines of the time at which it ran, so the silence of this run proves nothing".to_owned()
+            "the log of a run that completed since then is empty or its times are wrong, so the silence of this run proves nothing".to_owned()
         } else if phase == RunPhase::Extracting
             && finished.iter().any(|canary| canary.extracted_at > since)
         {
