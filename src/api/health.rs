@@ -58,7 +58,7 @@ pub struct HealthSpec {
     pub stuck: Stuck,
     /// When a failed sync is reported.
     pub failing: Failing,
-    /// When a table with status Completed is stale.
+    /// When a table is stale: no run of it has completed for too long.
     pub freshness: Freshness,
     /// How often the webhooks of sources are checked.
     pub webhooks: Webhooks,
@@ -102,18 +102,19 @@ pub struct Failing {
     pub for_: DurationText,
 }
 
-/// When a table with status Completed is stale: its schedule may have stopped without an error. A run that finds no new
-/// rows is a completed run.
+/// When a table is stale, whatever its status: no run of it has completed for too long. Its schedule may have stopped
+/// without an error. A run that finds no new rows is a completed run.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = [Rule::new("self.errorAfterIntervals >= self.warnAfterIntervals")
     .message("errorAfterIntervals must be at least warnAfterIntervals")]))]
 pub struct Freshness {
-    /// After how many of the table's own sync intervals without a completed run a Warning is reported, from 2 to 1000.
+    /// Report a Warning when no run has completed for this many of the table's own sync intervals, from 2 to 1000.
     /// Default: 2.
     #[schemars(with = "i64", range(min = 2, max = 1000))]
     pub warn_after_intervals: i64,
-    /// After how many of these intervals an Error is reported, from 2 to 1000. Default: 4.
+    /// Report an Error when no run has completed for this many of the table's own sync intervals, from 2 to 1000.
+    /// Default: 4.
     #[schemars(with = "i64", range(min = 2, max = 1000))]
     pub error_after_intervals: i64,
     /// Report an Error when no run has completed for this long, regardless of the table's sync interval, from 1m to
@@ -147,8 +148,8 @@ pub struct Cdc {
     /// with a table that is synced by CDC. Default: 1h.
     #[schemars(extend("x-kubernetes-validations" = between("checkEvery", "5m", "24h", "1h")))]
     pub check_every: DurationText,
-    /// Report a Warning from this share of the lag at which PostHog drops its replication slot (lag_critical_threshold_mb of
-    /// the source), in percent from 1 to 100. Default: 50.
+    /// Report a Warning when the lag reaches this percentage of the source's lag_critical_threshold_mb, the lag at which
+    /// PostHog drops its replication slot. From 1 to 100. Default: 50.
     #[schemars(with = "i64", range(min = 1, max = 100))]
     pub lag_warn_percent: i64,
 }

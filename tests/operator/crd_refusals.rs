@@ -223,7 +223,7 @@ fn globs_that_take_long_to_match_are_bounded() {
         let policy = with(minimal(&format!("globs-{number}"), CLOUD), field, value);
         env.apply(&policy.to_string()).unwrap();
     }
-    let together = "may have 1024 characters together";
+    let together = "may have at most 1024 characters in total";
     let five = vec![json!({"source": {"prefix": "prod"}, "schemas": many(52, "*")}); 5];
     for (field, value, says) in [
         ("selector.schemas.include", many(17, &slow), together),

@@ -135,9 +135,9 @@ fn healthy() -> Vec<ConditionFact> {
         stale,
         ..SchemaCounts::default()
     };
-    let summary = |schemas| Summary {
+    let summary = |schemas: SchemaCounts| Summary {
+        healthy_of: format!("{}/{}", schemas.healthy, schemas.total - schemas.disabled),
         schemas,
-        healthy_of: "5/5".to_owned(),
         ..Summary::default()
     };
     let findings = |shown, errors, warnings| Findings {
@@ -245,7 +245,7 @@ fn failed_polls() -> Vec<String> {
         refused(502, "Bad Gateway"),
         PostHogError::TooLarge {
             call,
-            found: "300000 tables".into(),
+            found: "the first 120 of 150 sources of the project have 200300 tables; the limit is 200000 (--max-tables-per-project)".into(),
         },
         PostHogError::Unexpected {
             call,

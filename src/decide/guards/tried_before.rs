@@ -62,7 +62,7 @@ fn became(sent_input: &SentInput) -> String {
         Some(Fate::Accepted) => format!("PostHog accepted it{said}"),
         Some(Fate::Refused) => format!("PostHog refused it{said}"),
         Some(Fate::Unknown | Fate::NotSent) => {
-            format!("it failed, or whether it arrived is unknown{said}")
+            format!("it failed, or its outcome is unknown{said}")
         }
         None => "the operator was interrupted, and whether it arrived is unknown".to_owned(),
     }
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn only_the_same_counts_and_not_if_it_did_not_leave() {
-        let unknown = "it failed, or whether it arrived is unknown";
+        let unknown = "it failed, or its outcome is unknown";
         let interrupted = "the operator was interrupted, and whether it arrived is unknown";
         for (hmac, fate, expected) in [
             ("x", Some(Fate::Accepted), Some("PostHog accepted it")),

@@ -13,7 +13,7 @@ use super::{
     key::Key,
     made::{ProposalSettings, Proposals},
     material::Seed,
-    note::{in_a_word, note},
+    note::{HELD, in_a_word, note},
     suppressed,
 };
 use crate::{
@@ -307,6 +307,9 @@ fn asks(proposal: &Proposal) -> String {
     let Proposal { id, steps, .. } = proposal;
     let what = steps.join(", then ");
     if proposal.phase != Phase::AwaitingApproval {
+        if let Some(why) = proposal.message.strip_prefix(HELD) {
+            return format!("Held: next call of proposal {id} ({what}). Reason: {why}.");
+        }
         let why = if proposal.message.is_empty() {
             String::new()
         } else {

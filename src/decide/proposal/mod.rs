@@ -34,5 +34,5 @@ pub use key::Key;
 pub use lifecycle::{decide, latch, put};
 pub use made::{ProposalSettings, Proposals};
 pub use material::Seed;
-pub use note::note;
+pub use note::{HELD, note};
 pub use reenable::explain as explain_tables_that_are_off;

@@ -34,7 +34,7 @@ pub fn notifying(
             let named = named.find(|one| channel::key(one) == failing.channel);
             let name = named.map_or_else(String::new, channel::name);
             format!(
-                "{name} has not accepted messages since {}: {}. Delivery was given up; what is still open is sent once it accepts another message or its Secret changes",
+                "{name} has not accepted messages since {}: {}. The operator has given up. It sends messages about what is still open after the next message is delivered, or when the Secret changes",
                 failing.since, failing.why
             )
         })

@@ -28,7 +28,7 @@ pub fn remediation(
         return say(
             Truth::False,
             Reason::Observing,
-            "spec.mode is Observe: the operator only reports. Set it to Enforce to allow remediation",
+            "spec.mode is Observe: the operator only reports, and changes nothing in PostHog. Set it to Enforce to allow remediation",
         );
     }
     if write_scope == WriteScope::Missing {
