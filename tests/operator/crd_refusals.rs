@@ -238,7 +238,7 @@ fn globs_that_take_long_to_match_are_bounded() {
             overrides([many(8, &slow), many(9, &slow)]),
             together,
         ),
-        ("overrides", Value::from(five), "256 globs together"),
+        ("overrides", Value::from(five), "at most 256 globs in total"),
     ] {
         let said = refused(&env, &with(minimal("globs", CLOUD), field, value));
         assert!(
