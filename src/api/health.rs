@@ -26,13 +26,13 @@ const AFTER: Floor = Floor {
 const NO_PROGRESS_FOR: Floor = Floor {
     field: "noProgressFor",
     hours: 6,
-    why: "PostHog's own cleanup acts after that time, and the operator must act later",
+    why: "PostHog itself ends runs that it finds abandoned for that time, and the operator must act later",
 };
 
 const LOADING_SILENT_FOR: Floor = Floor {
     field: "loadingSilentFor",
     hours: 6,
-    why: "PostHog's own cleanup acts after that time, and the operator must act later",
+    why: "PostHog itself ends runs that it finds abandoned for that time, and the operator must act later",
 };
 
 /// The value that a floor applies to.
@@ -82,7 +82,7 @@ pub struct Stuck {
     #[schemars(extend("x-kubernetes-validations" = up_to(&AFTER, "720h", "6h")))]
     pub after: DurationText,
     /// How long a run that reads from the source may be silent, with no new rows and no log line, before it is dead.
-    /// From 6h (shorter only for a host on 127.0.0.1) to 720h. Default: 12h. PostHog's own cleanup acts after 6h.
+    /// From 6h (shorter only for a host on 127.0.0.1) to 720h. Default: 12h. PostHog itself ends runs that it finds abandoned for 6h.
     #[schemars(extend("x-kubernetes-validations" = up_to(&NO_PROGRESS_FOR, "720h", "12h")))]
     pub no_progress_for: DurationText,
     /// How long a run that waits for PostHog's loader, is being loaded, or is in an unknown phase may be silent before

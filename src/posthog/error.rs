@@ -33,7 +33,7 @@ pub enum PostHogError {
         reason: String,
     },
     /// This process waits, because `PostHog` asked it to.
-    #[error("{call}: PostHog rate limits this key (429); calls of this kind wait")]
+    #[error("{call}: PostHog rate limits this key (429); requests of this kind wait")]
     Waiting {
         /// Which call.
         call: &'static str,
@@ -49,7 +49,7 @@ pub enum PostHogError {
         until: Timestamp,
     },
     /// 429.
-    #[error("{call}: PostHog rate limits this key (429); calls of this kind wait")]
+    #[error("{call}: PostHog rate limits this key (429); requests of this kind wait")]
     RateLimited {
         /// Which call.
         call: &'static str,

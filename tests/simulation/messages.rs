@@ -386,17 +386,21 @@ fn events() -> Vec<String> {
     for step in Step::ALL {
         changes.push((nothing(), incident(step.as_str(), &json!([]))));
     }
-    let fates = ["Accepted", "Refused", "NotSent", "Unknown"];
+    let fates = [
+        ("Accepted", "HTTP 200"),
+        ("Refused", "HTTP 403"),
+        ("NotSent", "no connection"),
+        ("Unknown", "timed out"),
+    ];
     for call in ["Cancel", "Reload", "Enable"] {
-        for fate in fates {
-            let send =
-                json!([{"call": call, "startedAt": NOW, "fate": fate, "detail": "HTTP 200"}]);
+        for (fate, detail) in fates {
+            let send = json!([{"call": call, "startedAt": NOW, "fate": fate, "detail": detail}]);
             let before = incident("Cancelling", &json!([]));
             changes.push((before, incident("Cancelling", &send)));
         }
     }
-    for fate in fates {
-        let sent_input = json!({"hmac": "x", "at": NOW, "fate": fate, "detail": "HTTP 200"});
+    for (fate, detail) in fates {
+        let sent_input = json!({"hmac": "x", "at": NOW, "fate": fate, "detail": detail});
         for part in ["credentials", "webhook", "webhookInputs"] {
             changes.push((
                 nothing(),

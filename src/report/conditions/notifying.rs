@@ -34,7 +34,7 @@ pub fn notifying(
             let named = named.find(|one| channel::key(one) == failing.channel);
             let name = named.map_or_else(String::new, channel::name);
             format!(
-                "{name} has not accepted messages since {}: {}. The operator has given up. It sends messages about what is still open after the next message is delivered, or when the Secret changes",
+                "{name} has not accepted messages since {}: {}. The operator no longer retries this message. Once a later message is delivered, or the Secret changes, it sends what is still open again",
                 failing.since, failing.why
             )
         })

@@ -21,7 +21,7 @@ pub fn remediation(
         ConditionFact::new(REMEDIATION_ALLOWED, truth, reason, message)
     };
     if let Some(why) = stopped {
-        let message = format!("{why}: no calls are sent to PostHog");
+        let message = format!("{why}: the operator changes nothing in PostHog");
         return say(Truth::False, Reason::Suspended, &message);
     }
     if mode == Mode::Observe {
