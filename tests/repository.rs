@@ -474,7 +474,7 @@ fn every_guard_has_a_file_of_its_own() {
         let path = folder.join(format!("{file}.rs"));
         let text = fs::read_to_string(&path).unwrap_or_default();
         assert!(
-            text.contains("pub fn asks("),
+            text.contains("pub fn check("),
             "{} lacks the guard {guard:?}",
             path.display()
         );

@@ -15,7 +15,7 @@ use crate::{
 
 /// How far the run was when it was judged stuck.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hanging {
+pub struct StuckRun {
     /// The job.
     pub job_id: String,
     /// Its rows.
@@ -26,7 +26,7 @@ pub struct Hanging {
     pub canary: Option<Canary>,
 }
 
-impl Hanging {
+impl StuckRun {
     /// Of the run of an incident, if it was judged dead.
     #[must_use]
     pub fn of(known: &Known<'_>, diagnosis: &Diagnosis, incident: &Incident) -> Option<Self> {
@@ -48,26 +48,26 @@ impl Hanging {
     }
 }
 
-/// Proof, by a live read, that a run is still stuck. Only [`still_hangs`] creates one.
+/// Proof, by a live read, that a run is still stuck. Only [`still_stuck`] creates one.
 #[derive(Debug)]
-pub struct RunStillHangs {
+pub struct RunStillStuck {
     schema_id: String,
 }
 
-/// Proof, by a live read, that no run is in progress and syncing is on. Only [`nothing_runs`] creates one.
+/// Proof, by a live read, that no run is in progress and syncing is on. Only [`no_run_in_progress`] creates one.
 #[derive(Debug)]
-pub struct NothingRuns {
+pub struct NoRunInProgress {
     schema_id: String,
 }
 
-impl RunStillHangs {
+impl RunStillStuck {
     /// The table of the run.
     pub(super) fn schema_id(&self) -> &str {
         &self.schema_id
     }
 }
 
-impl NothingRuns {
+impl NoRunInProgress {
     /// The table.
     pub(super) fn schema_id(&self) -> &str {
         &self.schema_id
@@ -94,11 +94,11 @@ fn unread<A>(why: impl Into<String>) -> Result<A, Closed> {
 }
 
 /// Compares a live read with the run that was judged stuck.
-pub fn still_hangs(
+pub fn still_stuck(
     schema_id: &str,
-    hanging: &Hanging,
+    hanging: &StuckRun,
     live: &RunProbe,
-) -> Result<RunStillHangs, Closed> {
+) -> Result<RunStillStuck, Closed> {
     let job = match live.newest() {
         Newest::Unclear(reason) => {
             return unread(format!("its runs are unknown: {reason}"));
@@ -130,7 +130,7 @@ pub fn still_hangs(
         Log::Read(log) if is_vouched_for(log, live.at) || log.doubted_at > hanging.log_at => {
             changed("PostHog refused another start because of this run")
         }
-        Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillHangs {
+        Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillStuck {
             schema_id: schema_id.to_owned(),
         }),
         Log::Read(_) => changed(format!("run {} is logging again", job.id)),
@@ -141,11 +141,11 @@ pub fn still_hangs(
 
 /// Checks with live reads of runs and table what a reload requires: no run is in progress, none has started since the
 /// incident's attempt, syncing is on, and after a cancel `PostHog` no longer works on the table.
-pub fn nothing_runs(
+pub fn no_run_in_progress(
     (incident, timings): (&Incident, &Timings),
     live: &RunProbe,
     schema: &Schema,
-) -> Result<NothingRuns, Closed> {
+) -> Result<NoRunInProgress, Closed> {
     match live.newest() {
         Newest::Unclear(reason) => {
             return unread(format!("its runs are unknown: {reason}"));
@@ -177,12 +177,12 @@ pub fn nothing_runs(
         return changed("syncing is not switched on");
     }
     match schema.status() {
-        SchemaStatus::Running | SchemaStatus::Failed => Ok(NothingRuns {
+        SchemaStatus::Running | SchemaStatus::Failed => Ok(NoRunInProgress {
             schema_id: incident.schema_id.clone(),
         }),
         // A stale table has this status, and its newest run is still the one that was too old.
         SchemaStatus::Completed if Cause::of(incident.cause).reload == Reload::Stale => {
-            Ok(NothingRuns {
+            Ok(NoRunInProgress {
                 schema_id: incident.schema_id.clone(),
             })
         }
@@ -228,8 +228,8 @@ mod tests {
         )
     }
 
-    fn hanging() -> Hanging {
-        Hanging {
+    fn hanging() -> StuckRun {
+        StuckRun {
             job_id: "j1".into(),
             rows: Some(5),
             log_at: None,
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn only_the_same_job_that_has_not_moved_may_be_cancelled() {
         assert!(
-            still_hangs(
+            still_stuck(
                 "a1",
                 &hanging(),
                 &live(&job("j1", "Running", "5"), Log::of_line(None))
@@ -301,7 +301,7 @@ mod tests {
                 ),
             ),
         ] {
-            assert!(still_hangs("a1", &hanging(), &run_probe).is_err(), "{why}");
+            assert!(still_stuck("a1", &hanging(), &run_probe).is_err(), "{why}");
         }
     }
 
@@ -365,12 +365,12 @@ mod tests {
             ("[]".to_owned(), Some("j1"), false),
         ] {
             let incident = incident(RootCause::Transient, baseline);
-            let gate = nothing_runs((&incident, TIMINGS), &of_jobs(Ok(&jobs)), &failed);
+            let gate = no_run_in_progress((&incident, TIMINGS), &of_jobs(Ok(&jobs)), &failed);
             assert_eq!(gate.is_ok(), may, "{jobs} after {baseline:?}: {gate:?}");
         }
         let unread = of_jobs(Err("500"));
         let of_none = incident(RootCause::Transient, None);
-        let gate = nothing_runs((&of_none, TIMINGS), &unread, &failed);
+        let gate = no_run_in_progress((&of_none, TIMINGS), &unread, &failed);
         assert!(matches!(gate, Err(Closed::Unread(_))), "{gate:?}");
     }
 
@@ -392,7 +392,7 @@ mod tests {
             (Log::Unreadable("403".to_owned()), false),
         ] {
             let seen = live(&job("j1", "Failed", "5"), log);
-            let gate = nothing_runs((&cancelled, TIMINGS), &seen, &failed);
+            let gate = no_run_in_progress((&cancelled, TIMINGS), &seen, &failed);
             assert_eq!(gate.is_ok(), may, "{:?}: {gate:?}", seen.log);
         }
     }
@@ -415,7 +415,7 @@ mod tests {
             (row("b2", "true", "Failed"), transient, false),
         ] {
             let incident = incident(cause, Some("j1"));
-            let gate = nothing_runs((&incident, TIMINGS), &live, &row);
+            let gate = no_run_in_progress((&incident, TIMINGS), &live, &row);
             assert_eq!(gate.is_ok(), may, "{row:?} {cause:?}: {gate:?}");
             if let Ok(proof) = gate {
                 assert_eq!(proof.schema_id(), "a1");
@@ -471,7 +471,7 @@ mod tests {
                 job_id: Some("j1".into()),
                 ..incident(RootCause::Stuck, None)
             };
-            let found = situation.ask(|ask| Hanging::of(ask.known, ask.diagnosis, &incident));
+            let found = situation.ask(|ask| StuckRun::of(ask.known, ask.diagnosis, &incident));
             assert_eq!(found, hangs.then(hanging), "{what}");
         }
     }

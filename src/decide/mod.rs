@@ -19,6 +19,6 @@ pub mod table;
 pub mod tried;
 pub mod windows;
 
-pub use guards::{Ask, Blocked, Guard, OperatorLimits};
+pub use guards::{Blocked, Guard, OperatorLimits, OrderContext};
 pub use plan::{Held, Order, Plan};
 pub use planner::{Settings, decide};

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     approval::pending_reset,
-    gate::Hanging,
-    guards::{Ask, Guard, OperatorLimits, breaker, chain},
+    gate::StuckRun,
+    guards::{Guard, OperatorLimits, OrderContext, breaker, chain},
     incident::{self, Facts, Next},
     orders,
     ownership::is_in_flight,
@@ -160,7 +160,7 @@ impl Planner<'_> {
 
     /// Evaluates the guards and records what they hold. An order that is the trial of an open breaker uses the trial up.
     fn allows(&self, order: &Order, plan: &mut Plan) -> bool {
-        let ask = Ask {
+        let ask = OrderContext {
             known: self.known,
             diagnosis: self.diagnosis,
             plan,
@@ -175,7 +175,7 @@ impl Planner<'_> {
             plan.held.push(Held::new(order, &blocked));
             return false;
         }
-        let is_trial = breaker::is_trial(&ask) && chain::asks(Guard::Breaker, order.kind);
+        let is_trial = breaker::is_trial(&ask) && chain::check(Guard::Breaker, order.kind);
         if let Some(state) = plan.breaker.as_mut().filter(|_| is_trial) {
             state.trial_at = Some(self.known.now);
         }
@@ -419,7 +419,7 @@ impl Planner<'_> {
     /// True if a read that could decide it shows that the incident's run is not stuck.
     fn moves_again(&self, incident: &Incident) -> bool {
         let seen = self.known.snapshot.seen(&incident.schema_id);
-        Hanging::of(self.known, self.diagnosis, incident).is_none()
+        StuckRun::of(self.known, self.diagnosis, incident).is_none()
             && seen.is_some_and(|seen| seen.unclear.is_none())
             && self
                 .known
@@ -436,11 +436,11 @@ fn continues(incident: &Incident, next: &Incident) -> bool {
         Step::WaitSuccess | Step::BackOff | Step::Recovered
     );
     let same_trouble = match reload(incident.cause) {
-        Reload::Hung => next.job_id.is_some() && incident.job_id != next.job_id,
+        Reload::AfterCancel => next.job_id.is_some() && incident.job_id != next.job_id,
         Reload::AfterBackOff | Reload::AfterCheck => {
             reload(next.cause).is_retried() && incident.baseline_job_id != next.baseline_job_id
         }
-        Reload::Never | Reload::Stale | Reload::AfterRenewal => false,
+        Reload::Never | Reload::Stale | Reload::AfterRotation => false,
     };
     over && same_trouble
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// How a table stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateOfTable {
+pub struct TableReport {
     /// How it is, in a sentence.
     pub verdict: String,
     /// Why, if something is the matter.
@@ -34,7 +34,7 @@ pub fn state_of(
     known: &Known<'_>,
     diagnosis: &Diagnosis,
     (source, schema): (&Source, &Schema),
-) -> StateOfTable {
+) -> TableReport {
     let run_probe = known
         .snapshot
         .seen(&schema.id)
@@ -59,7 +59,7 @@ pub fn state_of(
             let said = problem.evidence.iter().map(|fact| fact.as_str().to_owned());
             let more: Vec<String> = said.filter(|fact| !evidence.contains(fact)).collect();
             evidence.extend(more);
-            StateOfTable {
+            TableReport {
                 verdict: problem.message.clone(),
                 cause: Some(problem.cause),
                 phase,
@@ -67,7 +67,7 @@ pub fn state_of(
                 advice: problem.advice.by_hand,
             }
         }
-        None => StateOfTable {
+        None => TableReport {
             verdict: without_problem(source, schema, running.is_some()).to_owned(),
             cause: None,
             phase,

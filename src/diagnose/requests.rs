@@ -34,7 +34,7 @@ pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
 /// The rule of a request for a table, and a sentence.
 fn asked(known: &Known<'_>, schema_id: &str) -> Option<(&'static str, String)> {
     if let Some(value) = unanswered(known, schema_id) {
-        return Some(match wish(value) {
+        return Some(match requested_action(value) {
             Some((rule, what)) => (rule, format!("A person requested to {what}")),
             None => (
                 NOT_UNDERSTOOD,
@@ -72,7 +72,7 @@ pub fn unanswered<'a>(known: &Known<'a>, schema_id: &str) -> Option<&'a str> {
 }
 
 /// What a value asks for: `Resync`, `DeleteData`, either with `@` and a number behind it.
-fn wish(value: &str) -> Option<(&'static str, &'static str)> {
+fn requested_action(value: &str) -> Option<(&'static str, &'static str)> {
     let word = match value.split_once('@') {
         Some((word, again)) if again.parse::<u32>().is_ok() => word,
         Some(_) => return None,

@@ -166,7 +166,7 @@ async fn of_incident<T: Transport>(
     }
     let table = match (call, hanging) {
         (Call::Cancel, Some(hanging)) => TableEvidence {
-            run: Run::StillHangs(gate::still_hangs(schema_id, hanging, &live)?),
+            run: Run::StillStuck(gate::still_stuck(schema_id, hanging, &live)?),
             ..TableEvidence::unknown(schema_id)
         },
         (Call::Cancel, None) => return Err(refused(&"how far the run had got is unknown")),
@@ -182,7 +182,11 @@ async fn of_incident<T: Transport>(
         (Call::Reload, _) => {
             let schema = client.schema(schema_id).await.map_err(|e| unread(&e))?;
             TableEvidence {
-                run: Run::Nothing(gate::nothing_runs((incident, timings), &live, &schema.row)?),
+                run: Run::Nothing(gate::no_run_in_progress(
+                    (incident, timings),
+                    &live,
+                    &schema.row,
+                )?),
                 next_run: *next_run,
                 ..TableEvidence::listed(&schema.row)
             }

@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 
 use super::{
     ApiKey, PostHogError, Transport,
-    apart::apart,
     bounds::Bounds,
     instance::{Feature, Noted, UnfamiliarKind},
+    offload::offload,
     probe::{
         CdcCheck, CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail,
         WebhookInfo,
@@ -655,7 +655,7 @@ pub(crate) fn decode<A: DeserializeOwned>(
     let decoded = if response.body.len() < LARGE_BODY {
         read()
     } else {
-        apart(read)
+        offload(read)
     };
     decoded.map_err(|error| {
         let what = if response.body.is_empty() {

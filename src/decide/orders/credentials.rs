@@ -1,6 +1,6 @@
 //! New credentials for a source that rejects its current ones.
 
-use super::renewed::were_renewed;
+use super::rotated::were_rotated;
 use crate::{
     api::{About, status::RootCause},
     decide::{
@@ -81,7 +81,7 @@ fn rejects(diagnosis: &Diagnosis, source: &Source) -> bool {
 /// Whether the source rejected them since the last ones were sent: a table that is off keeps its old error.
 fn rejects_still(known: &Known<'_>, diagnosis: &Diagnosis, source: &Source) -> bool {
     let rejected = rejected_tables(diagnosis, source);
-    let old: Vec<bool> = rejected.map(|judged| were_renewed(known, judged)).collect();
+    let old: Vec<bool> = rejected.map(|judged| were_rotated(known, judged)).collect();
     old.is_empty() || old.contains(&false)
 }
 

@@ -6,7 +6,7 @@ use crate::{
         status::{Call, Incident, RootCause, Step},
     },
     decide::{
-        gate::Hanging,
+        gate::StuckRun,
         plan::{Basis, Kind, OfIncident, Order, Subject},
         safety::NextRun,
     },
@@ -19,7 +19,7 @@ use crate::{
 
 /// How an incident starts.
 #[derive(Debug)]
-pub struct Begins {
+pub struct IncidentStart {
     /// What it is about.
     pub cause: RootCause,
     /// Its first step.
@@ -32,7 +32,7 @@ pub struct Begins {
     pub baseline_job_id: Option<String>,
 }
 
-impl Begins {
+impl IncidentStart {
     /// With a reload.
     #[must_use]
     pub const fn reload(cause: RootCause, baseline_job_id: Option<String>) -> Self {
@@ -80,7 +80,7 @@ impl Begins {
 fn why(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Failing { failure, .. }
-            if Cause::of(failure.cause).reload == Reload::AfterRenewal =>
+            if Cause::of(failure.cause).reload == Reload::AfterRotation =>
         {
             "its run failed with credentials that have been renewed since".to_owned()
         }
@@ -139,7 +139,7 @@ pub fn order(
         basis: Basis::Incident(Box::new(OfIncident {
             incident: incident.clone(),
             call,
-            hanging: Hanging::of(known, diagnosis, incident),
+            hanging: StuckRun::of(known, diagnosis, incident),
             name: row.map_or_else(|| incident.schema.clone(), |(_, row)| row.name.clone()),
             warehouse: row.is_some_and(|(source, _)| source.is_warehouse()),
             next_run,
@@ -151,13 +151,13 @@ fn kind(incident: &Incident, call: Call, starts: bool) -> Kind {
     match (call, Cause::of(incident.cause).reload) {
         (Call::Enable, _) => Kind::Enable,
         (Call::Cancel, _) => Kind::Stuck,
-        (Call::Reload, Reload::Hung) if starts => Kind::Stuck,
+        (Call::Reload, Reload::AfterCancel) if starts => Kind::Stuck,
         (Call::Reload, Reload::Stale) => Kind::StaleReload,
-        (Call::Reload, Reload::AfterRenewal) => Kind::RenewedReload,
+        (Call::Reload, Reload::AfterRotation) => Kind::RotationReload,
         // A reload after a cancel, or after switching on, is like any other reload.
         (
             Call::Reload,
-            Reload::Hung | Reload::AfterBackOff | Reload::AfterCheck | Reload::Never,
+            Reload::AfterCancel | Reload::AfterBackOff | Reload::AfterCheck | Reload::Never,
         ) => Kind::Reload,
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     },
     diagnose::{
         Known,
-        credentials::{Content, Offer},
+        credentials::{Content, SourceCredentials},
         webhooks,
     },
     posthog::{lax::Lax, wire::Source, write::Write},
@@ -24,7 +24,7 @@ use crate::{
 pub fn order(
     known: &Known<'_>,
     source: &Source,
-    offer: Option<&Offer<'_>>,
+    offer: Option<&SourceCredentials<'_>>,
     mut state: Option<&mut SourceState>,
 ) -> Option<Order> {
     let probed = known.snapshot.probes.webhooks.get(&source.id)?;
@@ -64,7 +64,7 @@ pub fn order(
 }
 
 /// Once, until the state of the webhook or a Secret changes: each call creates one more endpoint at the vendor.
-fn register(source: &Source, offer: Option<&Offer<'_>>, webhook: Webhook) -> Order {
+fn register(source: &Source, offer: Option<&SourceCredentials<'_>>, webhook: Webhook) -> Order {
     let hmac_of = |content: Option<&Content>| content.map(|content| content.hmac.clone());
     let has_inputs = hmac_of(offer.and_then(|offer| offer.webhook_inputs.as_ref()));
     let own = hmac_of(offer.and_then(|offer| offer.job_inputs.as_ref())).unwrap_or_default();

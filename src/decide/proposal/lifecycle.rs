@@ -26,7 +26,7 @@ use crate::{
             answer::{self, ApprovalAnswer, Rules},
             guard,
         },
-        guards::{Ask, Hold, OperatorLimits, chain},
+        guards::{Hold, OperatorLimits, OrderContext, chain},
         orders::approved,
         plan::{Kind, Plan, Said},
     },
@@ -181,7 +181,7 @@ impl Judge<'_> {
 
     /// What forbids this action, independent of the finding.
     fn forbidden(&self, key: &Key, action: ProposedAction) -> Option<Hold> {
-        chain::forbids(&Ask {
+        chain::forbids(&OrderContext {
             known: self.known,
             diagnosis: self.diagnosis,
             plan: self.plan,

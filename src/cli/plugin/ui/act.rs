@@ -10,10 +10,10 @@ use crate::{
         annotation::{Annotation, value},
         answer::{in_words, put},
         approve::approvable,
-        ask::Wish,
         cluster::Cluster,
         deny::deniable,
         suspend::{Set, set},
+        trigger::Trigger,
     },
     posthog::visible,
 };
@@ -78,8 +78,8 @@ async fn deny(cluster: &Cluster, name: &str, form: &Form) -> Result<String, Plug
 }
 
 async fn reconcile(cluster: &Cluster, name: &str) -> Result<String, PluginError> {
-    let wish = Wish::Poll.annotation(Timestamp::now().to_string());
-    cluster.annotate(name, &wish).await?;
+    let trigger = Trigger::Poll.annotation(Timestamp::now().to_string());
+    cluster.annotate(name, &trigger).await?;
     Ok("The operator is asked to poll PostHog now. This page shows the result".to_owned())
 }
 
