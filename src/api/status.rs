@@ -31,8 +31,10 @@ pub use super::{
 /// What the operator found, did and remembers.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+// By this default, kstatus (of Flux and others) calls a policy that no operator has seen yet "InProgress", not "Current".
+#[schemars(extend("default" = serde_json::json!({"observedGeneration": -1})))]
 pub struct WarehouseSyncPolicyStatus {
-    /// The `metadata.generation` that this status describes.
+    /// The `metadata.generation` that this status describes; -1 until the operator has seen the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Ready, Reconciling, Stalled, Healthy, RemediationAllowed, PendingApproval, ApprovalGuardActive, and with spec.notifications Notifying. Each carries `observedGeneration`, a reason and a message.

@@ -44,7 +44,12 @@ pub struct PolicyHealth<'a> {
 impl<'a> PolicyHealth<'a> {
     /// How `policy` is at `now`.
     pub(super) fn of(policy: &'a WarehouseSyncPolicy, now: Timestamp) -> Self {
-        let Some(status) = &policy.status else {
+        let seen = |status: &&WarehouseSyncPolicyStatus| {
+            status
+                .observed_generation
+                .is_some_and(|generation| generation >= 0)
+        };
+        let Some(status) = policy.status.as_ref().filter(seen) else {
             return unknown(
                 "No operator has reported on this policy: `kubectl wsp doctor` shows whether one is running",
             );
