@@ -11,6 +11,7 @@
     reason = "a measurement that cannot continue has failed, and prints for a person; the data is shared with other benches; figures are small"
 )]
 
+mod beside;
 #[path = "../data/mod.rs"]
 mod data;
 mod day;
@@ -55,6 +56,9 @@ struct Args {
     /// Measures only what one tenant can cost the others: large projects and hostile policies
     #[arg(long)]
     tenants: bool,
+    /// Measures only the operator beside Flux's kustomize-controller, with this many suspended objects each
+    #[arg(long, value_name = "OBJECTS", num_args = 0..=1, default_missing_value = "10000")]
+    beside: Option<usize>,
     /// Tells what it takes to read the page in this file, and nothing else
     #[arg(long, hide = true)]
     decode: Option<PathBuf>,
@@ -72,6 +76,10 @@ fn main() {
     if args.tenants {
         let measured = tenants::measure(&args.binary, Duration::from_secs(args.interval));
         println!("{}", tenants::render(&measured));
+        return;
+    }
+    if let Some(objects) = args.beside {
+        println!("{}", beside::measure(&args.binary, objects));
         return;
     }
     if args.quick {

@@ -1,9 +1,9 @@
-//! The operator's process: its start, its metrics, its memory and its time on the processors.
+//! A process that is measured, and the operator: its start, its metrics, its memory and its time on the processors.
 
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -12,8 +12,66 @@ use crate::data::memory::Resident;
 /// Ticks of the kernel's clock for processes in a second, on every Linux that there is.
 const TICKS: f64 = 100.0;
 
+/// A process. It is asked to end when this is dropped.
+pub struct Process(Child);
+
+impl Process {
+    /// Starts it, with its standard error in a file.
+    pub fn start(command: &mut Command, log: &Path) -> Self {
+        let command = command
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(log).unwrap());
+        Self(command.spawn().unwrap())
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().unwrap()
+    }
+
+    pub fn memory(&self) -> Resident {
+        Resident::of(&self.0.id().to_string())
+    }
+
+    /// Seconds on the processors so far.
+    pub fn processor_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let fields: Vec<f64> = after_name
+            .split_whitespace()
+            .map(|field| field.parse().unwrap_or_default())
+            .collect();
+        // User and system time are the 14th and 15th fields of all, the 12th and 13th after the name.
+        (fields[11] + fields[12]) / TICKS
+    }
+}
+
+impl Drop for Process {
+    /// SIGTERM: then the operator gives its Lease back, and the next one need not wait for it to run out.
+    fn drop(&mut self) {
+        let pid = self.0.id().to_string();
+        let reported = Command::new("kill").args(["-TERM", &pid]).status();
+        if !reported.is_ok_and(|reported| reported.success()) {
+            let _ = self.0.kill();
+        }
+        let _ = self.0.wait();
+    }
+}
+
+/// The sum of all values of a metric whose labels contain this text, on a page of metrics.
+pub fn sum(page: &str, name: &str, labels: &str) -> f64 {
+    let own = page.lines().filter(|line| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+    });
+    own.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
 pub struct Operator {
-    child: Child,
+    pub process: Process,
     log: PathBuf,
     url: String,
     http: reqwest::Client,
@@ -25,18 +83,13 @@ impl Operator {
     /// Starts it and waits until it is ready.
     pub async fn start(binary: &Path, kubeconfig: &Path, log: &Path, args: &[&str]) -> Self {
         let began = Instant::now();
-        let child = Command::new(binary)
+        let mut command = Command::new(binary);
+        command
             .args(["run", "--bind", "127.0.0.1:0", "--allow-http-loopback"])
             .args(args)
-            .env("KUBECONFIG", kubeconfig)
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(log).unwrap())
-            .spawn()
-            .unwrap();
+            .env("KUBECONFIG", kubeconfig);
         let mut operator = Self {
-            child,
+            process: Process::start(&mut command, log),
             log: log.to_owned(),
             url: String::new(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
@@ -73,7 +126,7 @@ impl Operator {
 
     /// Ends the measurement if the process has ended.
     pub fn check(&mut self) {
-        if let Some(status) = self.child.try_wait().unwrap() {
+        if let Some(status) = self.process.ended() {
             panic!("the operator has ended ({status}): {}", self.log());
         }
     }
@@ -91,12 +144,7 @@ impl Operator {
             .await
             .unwrap();
         let text = text.text().await.unwrap();
-        let own = text.lines().filter(|line| {
-            let rest = line.strip_prefix(name);
-            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
-        });
-        own.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
+        sum(&text, name, labels)
     }
 
     /// Statuses written so far.
@@ -105,30 +153,11 @@ impl Operator {
     }
 
     pub fn memory(&self) -> Resident {
-        Resident::of(&self.child.id().to_string())
+        self.process.memory()
     }
 
     /// Seconds on the processors so far.
     pub fn processor_seconds(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let fields: Vec<f64> = after_name
-            .split_whitespace()
-            .map(|field| field.parse().unwrap_or_default())
-            .collect();
-        // User and system time are the 14th and 15th fields of all, the 12th and 13th after the name.
-        (fields[11] + fields[12]) / TICKS
-    }
-}
-
-impl Drop for Operator {
-    /// SIGTERM: then it gives its Lease back, and the next one need not wait for it to run out.
-    fn drop(&mut self) {
-        let pid = self.child.id().to_string();
-        let reported = Command::new("kill").args(["-TERM", &pid]).status();
-        if !reported.is_ok_and(|reported| reported.success()) {
-            let _ = self.child.kill();
-        }
-        let _ = self.child.wait();
+        self.process.processor_seconds()
     }
 }

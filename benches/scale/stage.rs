@@ -34,7 +34,7 @@ const SOURCES: usize = 10;
 /// Sources of the one project that needs more than one page of a list.
 const MANY_SOURCES: usize = 250;
 /// Objects that are made at the same time.
-const AT_ONCE: usize = 32;
+pub const AT_ONCE: usize = 32;
 
 /// The operator's account, and its namespace.
 const OPERATOR: &str = "warehouse-sync-operator";
@@ -305,7 +305,7 @@ pub fn id(project: usize) -> u64 {
     u64::try_from(project).unwrap() + 1
 }
 
-fn namespace(project: usize) -> String {
+pub fn namespace(project: usize) -> String {
     format!("team-{project:03}")
 }
 

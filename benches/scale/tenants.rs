@@ -66,7 +66,7 @@ pub fn render(tenants: &Tenants) -> String {
 
 /// A server that answers every list of sources with the same page, at once, and everything else with 404. The simulated PostHog needs
 /// longer for a list of this size than the operator.
-fn serve(page: Vec<u8>) -> String {
+pub fn serve(page: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let page = Arc::new(page);
@@ -106,8 +106,8 @@ fn answer(mut stream: &TcpStream, page: &[u8]) -> std::io::Result<()> {
     }
 }
 
-/// This many tables in ten sources, all healthy, with names of that length.
-fn page(tables: usize, length: usize) -> Vec<u8> {
+/// This many sources with so many tables each, all healthy, with names of that length.
+pub fn page(sources: usize, tables: usize, length: usize) -> Vec<u8> {
     let now = Timestamp::now();
     let row = |source: usize, table: usize| {
         let name = format!("{}{table:06}x", "a".repeat(length.saturating_sub(7)));
@@ -117,16 +117,16 @@ fn page(tables: usize, length: usize) -> Vec<u8> {
             "table": {"id": format!("0196f0ab-{source:04}-7000-8000-{table:012}"), "row_count": 1_000_000},
         })
     };
-    let sources: Vec<Value> = (0..SOURCES)
+    let sources: Vec<Value> = (0..sources)
         .map(|source| {
-            let schemas: Vec<Value> = (0..tables / SOURCES).map(|table| row(source, table)).collect();
+            let schemas: Vec<Value> = (0..tables).map(|table| row(source, table)).collect();
             json!({
                 "id": format!("0196f0ac-{source:04}-7000-8000-000000000000"), "source_type": "Postgres", "prefix": format!("p{source}"),
                 "status": "Completed", "access_method": "warehouse", "schemas": schemas,
             })
         })
         .collect();
-    serde_json::to_vec(&json!({"count": SOURCES, "next": null, "results": sources})).unwrap()
+    serde_json::to_vec(&json!({"count": sources.len(), "next": null, "results": sources})).unwrap()
 }
 
 fn stage(policies: usize, interval: Duration, binary: &Path) -> Stage {
@@ -139,7 +139,7 @@ fn stage(policies: usize, interval: Duration, binary: &Path) -> Stage {
 
 fn large(binary: &Path, interval: Duration) -> Resident {
     let stage = stage(PROJECTS, interval, binary);
-    let host = serve(page(TABLES, 30));
+    let host = serve(page(SOURCES, TABLES / SOURCES, 30));
     let policies = (0..PROJECTS).map(|project| (project, json!({}))).collect();
     stage.runtime.block_on(async {
         let operator = started(&stage, &host, policies).await;
@@ -149,7 +149,7 @@ fn large(binary: &Path, interval: Duration) -> Resident {
 
 fn hostile(binary: &Path, interval: Duration) -> (Duration, usize) {
     let stage = stage(HOSTILE, interval, binary);
-    let host = serve(page(NAMES, 250));
+    let host = serve(page(SOURCES, NAMES / SOURCES, 250));
     stage.runtime.block_on(async {
         let policies = (0..HOSTILE).map(|_| (0, worst())).collect();
         let operator = started(&stage, &host, policies).await;

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::Mutex, time::Instant};
 
-use super::timed;
+use super::{status_writers::Writers, timed};
 use crate::{
     api::status::GuardPart,
     observe::ApprovalGuard,
@@ -29,8 +29,6 @@ use crate::{
 
 /// What is shipped.
 const SHIPPED: &str = include_str!("../../deploy/admission.yaml");
-/// The account that may write status, in these manifests.
-const ACCOUNT: &str = "system:serviceaccount:warehouse-sync-operator:warehouse-sync-operator";
 /// How long an answer is used. Right before a call, facts may not be older either.
 const LASTS: Duration = Duration::from_secs(10);
 /// How long the API server may take to enforce a change.
@@ -61,8 +59,17 @@ pub struct GuardWatch {
 struct LastRead {
     at: Instant,
     guard: ApprovalGuard,
+    /// Who writes status; none if the guard is broken.
+    writers: Option<StatusWriters>,
     /// Since when its parts are these, if this process saw them become so.
     changed: Option<Instant>,
+}
+
+/// Who writes status.
+struct StatusWriters {
+    /// The operator's own account.
+    own: String,
+    accounts: Writers,
 }
 
 /// One of the objects that are shipped.
@@ -97,14 +104,10 @@ pub enum GuardError {
     #[error("{0} is being deleted; once it is deleted: {APPLY}")]
     Deleting(String),
     /// An object is not what is shipped.
-    #[error(
-        "{what} is not what this version of the operator ships for its account ({account}){people}: {REPLACE}"
-    )]
+    #[error("{what} is not what this version of the operator ships{people}: {REPLACE}")]
     Altered {
         /// The object.
         what: String,
-        /// The operator's account.
-        account: String,
         /// What its flag says of the accounts of people.
         people: String,
     },
@@ -142,19 +145,41 @@ impl GuardWatch {
     /// The state of the admission policies, at most ten seconds old. An error is one of the connection: it says nothing about them, and
     /// a guard that seems to be away makes every approval inert.
     pub async fn current(&self) -> Result<ApprovalGuard, KubernetesError> {
+        self.read(|last| last.guard.clone()).await
+    }
+
+    /// Why this operator may not write the status of policies in the namespace: the admission policies name another account for it. None
+    /// if they name its own, or are broken.
+    pub async fn other_writer(&self, namespace: &str) -> Result<Option<String>, KubernetesError> {
+        let other = |last: &LastRead| {
+            let writers = last.writers.as_ref()?;
+            let writer = writers.accounts.of_namespace(namespace)?;
+            (writer != writers.own).then(|| other_writer(namespace, writer, &writers.own))
+        };
+        self.read(other).await
+    }
+
+    /// What was found at most ten seconds ago.
+    async fn read<A>(&self, of: impl FnOnce(&LastRead) -> A) -> Result<A, KubernetesError> {
         let mut last = self.last.lock().await;
-        if let Some(current) = last.as_ref()
-            && current.at.elapsed() < LASTS
-        {
-            return Ok(current.guard.clone());
-        }
-        let mut guard = match self.ask().await {
-            Ok(guard) => guard,
+        let current = match last.as_ref() {
+            Some(current) if current.at.elapsed() < LASTS => current,
+            before => {
+                let next = self.read_again(before).await?;
+                last.insert(next)
+            }
+        };
+        Ok(of(current))
+    }
+
+    async fn read_again(&self, before: Option<&LastRead>) -> Result<LastRead, KubernetesError> {
+        let (mut guard, writers) = match self.ask().await {
+            Ok((guard, writers)) => (guard, Some(writers)),
             Err(GuardError::Kubernetes(error)) => return Err(error),
-            Err(broken) => ApprovalGuard::broken(broken.to_string()),
+            Err(broken) => (ApprovalGuard::broken(broken.to_string()), None),
         };
         let at = Instant::now();
-        let changed = match last.as_ref() {
+        let changed = match before {
             Some(before) if before.guard.parts == guard.parts => before.changed,
             Some(_) => Some(at),
             None => None,
@@ -162,31 +187,44 @@ impl GuardWatch {
         if guard.is_active() && changed.is_some_and(|since| since.elapsed() < SETTLES) {
             guard.broken = Some(moment_ago("the set of admission policies"));
         }
-        *last = Some(LastRead {
+        Ok(LastRead {
             at,
-            guard: guard.clone(),
+            guard,
+            writers,
             changed,
-        });
-        Ok(guard)
+        })
     }
 
-    async fn ask(&self) -> Result<ApprovalGuard, GuardError> {
+    async fn ask(&self) -> Result<(ApprovalGuard, StatusWriters), GuardError> {
         let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED)
             .map_err(|error| GuardError::Shipped(error.to_string()))?;
-        let account = self.account().await?;
-        let (mut parts, mut new) = (Vec::new(), None);
+        let own = self.account().await?;
+        let (mut parts, mut new, mut accounts) = (Vec::new(), None, None);
         for mut part in shipped {
             let name = part.metadata.name.clone().unwrap_or_default();
-            part.spec = with_people(with_account(part.spec, &account), self.people);
-            let kind = part.kind.clone();
-            let (part, is_new) = self.compare(&name, &part, &account).await?;
-            if is_new {
-                new.get_or_insert_with(|| moment_ago(&format!("{kind} {name}")));
+            let object = self.find(&part.kind, &name).await?;
+            let spec = object.data.get("spec").unwrap_or(&Value::Null);
+            part.spec = with_people(part.spec, self.people);
+            // Each installation may list other accounts; what matters is who writes in this operator's own namespaces.
+            if let Some(found) = Writers::of(spec) {
+                found.put_into(&mut part.spec);
+                accounts.get_or_insert(found);
             }
-            parts.push(part);
+            self.compare(&part, &name, &object)?;
+            if is_new(&object.metadata) {
+                new.get_or_insert_with(|| moment_ago(&format!("{} {name}", part.kind)));
+            }
+            parts.push(GuardPart {
+                name: format!("{}/{name}", part.kind),
+                uid: object.metadata.uid.unwrap_or_default(),
+                generation: object.metadata.generation.unwrap_or_default(),
+            });
         }
         parts.sort();
-        Ok(ApprovalGuard { broken: new, parts })
+        let no_accounts = || GuardError::Shipped("they name no account".to_owned());
+        let accounts = accounts.ok_or_else(no_accounts)?;
+        let guard = ApprovalGuard { broken: new, parts };
+        Ok((guard, StatusWriters { own, accounts }))
     }
 
     /// The operator's own user name. Every account may query it, unless that right was removed.
@@ -204,14 +242,8 @@ impl GuardWatch {
         name.ok_or(GuardError::NameUnknown)
     }
 
-    /// Compares one object with the shipped one: what to remember of it, and whether it is new.
-    async fn compare(
-        &self,
-        name: &str,
-        shipped: &Shipped,
-        account: &str,
-    ) -> Result<(GuardPart, bool), GuardError> {
-        let kind = &shipped.kind;
+    /// One of the objects in the cluster.
+    async fn find(&self, kind: &str, name: &str) -> Result<DynamicObject, GuardError> {
         let what = || format!("{kind} {name}");
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource(kind));
         let found = timed::kubernetes(&self.metrics, "get_guard", name, api.get_opt(name)).await;
@@ -224,32 +256,44 @@ impl GuardWatch {
         if object.metadata.deletion_timestamp.is_some() {
             return Err(GuardError::Deleting(what()));
         }
-        if object.data.get("spec") != Some(&shipped.spec) {
-            let (its, ours) = (revision(&object.metadata), revision(&shipped.metadata));
-            return Err(if its == ours {
-                GuardError::Altered {
-                    what: what(),
-                    account: account.to_owned(),
-                    people: with_flag(self.people),
-                }
-            } else {
-                let age = if its < ours { "an older" } else { "a newer" };
-                GuardError::OfAnotherVersion {
-                    what: what(),
-                    age,
-                    its,
-                    ours,
-                }
-            });
-        }
-        let is_new = is_new(&object.metadata);
-        let part = GuardPart {
-            name: format!("{kind}/{name}"),
-            uid: object.metadata.uid.unwrap_or_default(),
-            generation: object.metadata.generation.unwrap_or_default(),
-        };
-        Ok((part, is_new))
+        Ok(object)
     }
+
+    /// Compares one object with the shipped one.
+    fn compare(
+        &self,
+        shipped: &Shipped,
+        name: &str,
+        object: &DynamicObject,
+    ) -> Result<(), GuardError> {
+        if object.data.get("spec") == Some(&shipped.spec) {
+            return Ok(());
+        }
+        let what = format!("{} {name}", shipped.kind);
+        let (its, ours) = (revision(&object.metadata), revision(&shipped.metadata));
+        Err(if its == ours {
+            let people = with_flag(self.people);
+            GuardError::Altered { what, people }
+        } else {
+            let age = if its < ours { "an older" } else { "a newer" };
+            GuardError::OfAnotherVersion {
+                what,
+                age,
+                its,
+                ours,
+            }
+        })
+    }
+}
+
+/// Why a policy is skipped whose status another account writes.
+#[must_use]
+pub fn other_writer(namespace: &str, writer: &str, own: &str) -> String {
+    format!(
+        "the policy is skipped because the admission policy warehousesync-status lets only {writer} write status in namespace {namespace}, and \
+         this operator is {own}: remove the namespace from this operator (--namespace), or list it for this operator in \
+         admissionPolicies.otherOperators of the Helm release that installs the admission policies"
+    )
 }
 
 /// The flag that lists the accounts of people, if there are any.
@@ -306,25 +350,7 @@ pub fn resource(kind: &str) -> ApiResource {
     }
 }
 
-/// The same for another account than the one that is shipped.
-fn with_account(spec: Value, account: &str) -> Value {
-    match spec {
-        Value::String(text) => Value::String(text.replace(ACCOUNT, account)),
-        Value::Array(items) => {
-            let items = items.into_iter();
-            Value::Array(items.map(|item| with_account(item, account)).collect())
-        }
-        Value::Object(fields) => {
-            let fields = fields.into_iter();
-            fields
-                .map(|(name, value)| (name, with_account(value, account)))
-                .collect()
-        }
-        other => other,
-    }
-}
-
-/// The same with these `ServiceAccounts` of people instead of none.
+/// The spec of an admission policy with these `ServiceAccounts` of people instead of none.
 fn with_people(mut spec: Value, people: &[String]) -> Value {
     let variables = spec.get_mut("variables").and_then(Value::as_array_mut);
     let mut variables = variables.into_iter().flatten();
@@ -372,18 +398,19 @@ mod tests {
             assert_eq!(revision(&meta(label)), expected, "{label:?}");
         }
         let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED).unwrap();
-        assert!(shipped.iter().all(|part| revision(&part.metadata) == 4));
+        assert!(shipped.iter().all(|part| revision(&part.metadata) == 5));
     }
 
     #[test]
-    fn what_is_shipped_can_be_read_and_names_the_account_once() {
+    fn what_is_shipped_can_be_read_and_names_its_account_in_one_object() {
+        const ACCOUNT: &str =
+            "system:serviceaccount:warehouse-sync-operator:warehouse-sync-operator";
         let shipped: Vec<Shipped> = serde_saphyr::from_multiple(SHIPPED).unwrap();
         assert_eq!(shipped.len(), 6);
-        let text: String = shipped
-            .into_iter()
-            .map(|part| with_account(part.spec, "somebody").to_string())
-            .collect();
         assert_eq!(SHIPPED.matches(ACCOUNT).count(), 1);
-        assert!(text.contains("somebody") && !text.contains(ACCOUNT));
+        let mut named = shipped.iter().filter_map(|part| Writers::of(&part.spec));
+        let accounts = named.next().unwrap();
+        assert_eq!(accounts.of_namespace("any"), Some(ACCOUNT));
+        assert_eq!(named.next(), None);
     }
 }

@@ -207,6 +207,10 @@ impl Kubernetes for Cluster {
         self.approval_guard.current().await
     }
 
+    async fn other_writer(&self, namespace: &str) -> Result<Option<String>, KubernetesError> {
+        self.approval_guard.other_writer(namespace).await
+    }
+
     async fn apply_status(
         &self,
         at: &PolicyRef,

@@ -27,6 +27,7 @@ mod scope;
 pub mod secret_use;
 pub mod secrets;
 pub mod startup;
+mod status_writers;
 mod stop;
 pub mod survey;
 pub mod timed;

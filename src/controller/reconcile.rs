@@ -38,6 +38,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             return Ok(self.gone(at));
         };
         self.check_format(at, &object).await?;
+        self.check_writer(at, &object).await?;
         let mut writer = StatusWriter::new(&*self.kubernetes, &self.metrics, &object, at.clone());
         self.latch_denials(&object, &mut writer).await?;
         let observed = self.observe(&object, writer.written()).await?;
@@ -104,6 +105,22 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         self.kubernetes.publish(object, notice).await;
         let at = at.clone();
         Err(KubernetesError::NotUnderstood { at, why })
+    }
+
+    /// Nothing is polled for a policy whose status belongs to another operator: it could not be written.
+    async fn check_writer(
+        &self,
+        at: &PolicyRef,
+        object: &WarehouseSyncPolicy,
+    ) -> Result<(), KubernetesError> {
+        let Some(why) = self.kubernetes.other_writer(&at.namespace).await? else {
+            return Ok(());
+        };
+        self.forget(at);
+        let notice = events::left_alone(&why);
+        self.kubernetes.publish(object, notice).await;
+        let at = at.clone();
+        Err(KubernetesError::OtherWriter { at, why })
     }
 
     fn diagnose(&self, observed: &Observed<T>) -> Diagnosis {

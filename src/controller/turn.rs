@@ -88,6 +88,11 @@ pub(super) fn on_error(
             tracing::error!(policy = %at, "{error}");
             Action::requeue(jittered(LEFT_ALONE, &at))
         }
+        KubernetesError::OtherWriter { .. } => {
+            context.count(ReconcileOutcome::OtherWriter);
+            tracing::error!(policy = %at, "{error}");
+            Action::requeue(jittered(LEFT_ALONE, &at))
+        }
         KubernetesError::Failed { .. } => {
             context.count(ReconcileOutcome::Failed);
             let wait = context.back_off(&at);

@@ -36,6 +36,14 @@ pub enum KubernetesError {
         /// What is not understood, and what to do.
         why: String,
     },
+    /// The admission policies let another operator write the status of this policy.
+    #[error("{at}: {why}")]
+    OtherWriter {
+        /// Which policy.
+        at: PolicyRef,
+        /// Who writes it, and what to do.
+        why: String,
+    },
     /// Anything else; the request may still have taken effect.
     #[error("{what}: {reason}")]
     Failed {
@@ -108,6 +116,12 @@ pub trait Kubernetes: Send + Sync + 'static {
     /// Whether the admission policies that make an annotation an approval are in effect.
     fn approval_guard(&self)
     -> impl Future<Output = Result<ApprovalGuard, KubernetesError>> + Send;
+
+    /// Why the admission policies let another operator write the status of policies in the namespace; none if they let this one, or are broken.
+    fn other_writer(
+        &self,
+        namespace: &str,
+    ) -> impl Future<Output = Result<Option<String>, KubernetesError>> + Send;
 
     /// The other policies on a project.
     fn other_policies(&self, at: &PolicyRef, project: &Project) -> Vec<Arc<OtherPolicy>>;

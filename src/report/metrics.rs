@@ -89,6 +89,8 @@ pub enum ReconcileOutcome {
     Failed,
     /// Spec or status have values that this version does not understand.
     NotUnderstood,
+    /// The admission policies let another operator write its status.
+    OtherWriter,
 }
 
 impl ReconcileOutcome {

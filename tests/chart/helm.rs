@@ -96,14 +96,15 @@ pub fn only<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
     first
 }
 
-/// A release in the namespace `ops`.
+/// A release.
 pub struct Release<'a> {
     plane: &'a ControlPlane,
     name: &'a str,
+    namespace: &'a str,
     chart: String,
 }
 
-/// Its namespace.
+/// The namespace of most releases.
 pub const HOME: &str = "ops";
 /// The name of most objects of the release `wso`, and that of its account.
 pub const NAME: &str = "wso-warehouse-sync-operator";
@@ -116,8 +117,17 @@ impl<'a> Release<'a> {
 
     /// Another one.
     pub fn named(plane: &'a ControlPlane, name: &'a str) -> Self {
-        let chart = chart();
-        Self { plane, name, chart }
+        Self::within(plane, name, HOME)
+    }
+
+    /// Another one, in another namespace.
+    pub fn within(plane: &'a ControlPlane, name: &'a str, namespace: &'a str) -> Self {
+        Self {
+            plane,
+            name,
+            namespace,
+            chart: chart(),
+        }
     }
 
     /// The release `wso` of another version of the chart.
@@ -170,7 +180,7 @@ impl<'a> Release<'a> {
     fn run(&self, args: &[&str]) -> Result<String, String> {
         helm(
             self.plane.admin_kubeconfig(),
-            &[args, &["--namespace", HOME]].concat(),
+            &[args, &["--namespace", self.namespace]].concat(),
         )
     }
 }

@@ -7,16 +7,21 @@
     reason = "a test that cannot continue has failed"
 )]
 
+mod deployed;
 mod generated;
 mod helm;
 mod hub;
 mod install;
+mod installations;
 mod pods;
 mod render;
 mod rights;
 mod series;
 mod values;
 
+#[path = "../operator/people.rs"]
+#[allow(dead_code, reason = "the tests of the operator use the rest")]
+mod people;
 #[path = "../operator/stuck_run.rs"]
 mod stuck_run;
 #[path = "../operator/support.rs"]

@@ -7,9 +7,10 @@ use control_plane::{ControlPlane, Settings};
 use serde_json::Value;
 
 use crate::{
+    deployed::start,
     helm::{HOME, NAME, Release},
     stuck_run::{STUCK, assert_one_cancel_and_one_reload, wait_until_recovered},
-    support::{Env, Operator, Plane, wait_until},
+    support::{Env, Plane, wait_until},
 };
 
 /// The user name of the release's account.
@@ -142,39 +143,6 @@ fn asked(plane: &ControlPlane) -> BTreeSet<(Right, bool)> {
         .collect()
 }
 
-/// Arguments and environment of the container from the API server, except for this machine: another address, and a
-/// simulated PostHog whose hours are minutes.
-fn start(env: &Env) -> Operator {
-    let deployment = env
-        .plane
-        .kubectl(["get", "deployment", "-n", HOME, NAME, "-o", "json"])
-        .unwrap();
-    let deployment: Value = serde_json::from_str(&deployment).unwrap();
-    let pod = &deployment["spec"]["template"]["spec"];
-    assert_eq!(pod["serviceAccountName"], NAME);
-    let container = &pod["containers"][0];
-    let mut args = texts(&container["args"]);
-    let bind = args
-        .iter_mut()
-        .find(|arg| arg.starts_with("--bind="))
-        .unwrap();
-    "--bind=127.0.0.1:0".clone_into(bind);
-    args.extend(["--allow-http-loopback", "--time-factor=600"].map(str::to_owned));
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let variables = container["env"].as_array().unwrap();
-    let variables: Vec<(&str, &str)> = variables
-        .iter()
-        .map(|one| {
-            (
-                one["name"].as_str().unwrap(),
-                one["value"].as_str().unwrap(),
-            )
-        })
-        .collect();
-    let kubeconfig = env.plane.service_account_kubeconfig(HOME, NAME).unwrap();
-    Operator::start_as(&kubeconfig, &args, &variables)
-}
-
 /// An API server with a release that has these values, and a namespace with a policy's Secret.
 fn env(feature_gates: Option<&str>, values: impl Fn(&str) -> String) -> Env {
     let settings = Settings {
@@ -189,7 +157,7 @@ fn env(feature_gates: Option<&str>, values: impl Fn(&str) -> String) -> Env {
 
 /// A stuck run is repaired, and a key is refused twice, which is one event with a count.
 fn do_the_job(env: &Env) {
-    let operator = start(env);
+    let operator = start(&env.plane, HOME, NAME);
     wait_until("readiness", || match operator.get("/readyz") {
         (200, _) => Ok(()),
         (_, body) => Err(body),

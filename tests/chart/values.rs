@@ -71,6 +71,24 @@ fn wrong_values_are_refused_with_their_path_and_what_is_allowed() {
         ),
         ("ca.secret=a,ca.configMap=b", "leave one of them empty"),
         (
+            "admissionPolicies.otherOperators[0].serviceAccount=wso",
+            "at '/admissionPolicies/otherOperators/0/serviceAccount'",
+        ),
+        (
+            "admissionPolicies.otherOperators[0].serviceAccount=system:serviceaccount:b:wso",
+            "missing property 'namespaces'",
+        ),
+        (
+            "clusterWide=true,admissionPolicies.otherOperators[0].serviceAccount=system:serviceaccount:b:wso,\
+             admissionPolicies.otherOperators[0].namespaces={team}",
+            "there can be no admissionPolicies.otherOperators",
+        ),
+        (
+            "namespaces={data,team},admissionPolicies.otherOperators[0].serviceAccount=system:serviceaccount:b:wso,\
+             admissionPolicies.otherOperators[0].namespaces={team}",
+            "namespace team is listed twice",
+        ),
+        (
             "serviceMonitor.enabled=true,service.enabled=false",
             "needs service.enabled",
         ),

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A weakening of the admission policies: the object and the patch.
-const WEAKER: [(&str, &str, &str); 11] = [
+const WEAKER: [(&str, &str, &str); 13] = [
     (
         "policybinding",
         "status",
@@ -36,6 +36,16 @@ const WEAKER: [(&str, &str, &str); 11] = [
         "policy",
         "status",
         r#"[{"op": "replace", "path": "/spec/validations/0/expression", "value": "request.userInfo.username == 'mallory'"}]"#,
+    ),
+    (
+        "policy",
+        "status",
+        r#"[{"op": "replace", "path": "/spec/variables/0/expression", "value": "{\"*\":request.userInfo.username}"}]"#,
+    ),
+    (
+        "policy",
+        "status",
+        r#"[{"op": "replace", "path": "/spec/variables/1/expression", "value": "request.userInfo.username"}]"#,
     ),
     (
         "policy",
@@ -207,16 +217,11 @@ fn admission_policies_that_were_weaker_a_moment_ago_are_not_trusted_yet() {
 }
 
 #[test]
-fn admission_policies_that_are_deleted_or_for_another_account_are_not_in_effect() {
+fn admission_policies_that_are_deleted_are_not_in_effect() {
     let at = Guarded::new();
     at.plane.apply(RBAC).unwrap();
     at.kubectl("apply");
     at.in_effect();
-    let other = at.seen_with(at.plane.admin_kubeconfig());
-    let why = other.broken.unwrap();
-    assert!(why.contains("warehousesync-status is not what"), "{why}");
-    assert!(why.contains("for its account (admin)"), "{why}");
-
     let finalizers: Value =
         json!([{"op": "add", "path": "/metadata/finalizers", "value": ["example.com/x"]}]);
     at.patch("policybinding", "status", &finalizers.to_string());
@@ -244,7 +249,7 @@ fn admission_policies_of_the_previous_version_are_reported_as_such_and_upgraded(
     let why = at.reports("that of an older version of the operator");
     for part in [
         "ValidatingAdmissionPolicy warehousesync-approvals",
-        "warehousesync.dev/guard-revision: 1, this version ships 4",
+        "warehousesync.dev/guard-revision: 1, this version ships 5",
         "so approvals are ignored: kubectl apply -f deploy/admission.yaml of the operator's own version",
     ] {
         assert!(why.contains(part), "{part}: {why}");
@@ -284,6 +289,41 @@ fn admission_policies_with_the_operators_accounts_are_in_effect() {
         .broken
         .unwrap();
     assert!(why.contains(PERSON), "{why}");
+}
+
+#[test]
+fn an_operator_writes_status_only_in_the_namespaces_that_the_admission_policies_give_to_its_account()
+ {
+    const OTHER: &str = "system:serviceaccount:other:operator";
+    let at = Guarded::new();
+    at.plane.apply(RBAC).unwrap();
+    let own = format!("system:serviceaccount:{HOME}:{HOME}");
+    let listed = ADMISSION.replace(
+        &format!(r#"{{"*":"{own}"}}"#),
+        &format!(r#"{{"*":"{own}","team-b":"{OTHER}"}}"#),
+    );
+    assert_ne!(listed, ADMISSION);
+    put(&at.plane, &["apply", "-f", "-"], &listed).unwrap();
+    // Other accounts are no reason to distrust the admission policies.
+    at.in_effect();
+    let other_writer = |kubeconfig: &Path, namespace: &str| {
+        let watch = at.watch(kubeconfig);
+        at.runtime
+            .block_on(watch.other_writer(namespace))
+            .unwrap()
+            .unwrap_or_default()
+    };
+    assert_eq!(other_writer(&at.account, "data"), "");
+    let why = other_writer(&at.account, "team-b");
+    let only = |writer: &str, namespace: &str, own: &str| {
+        format!(
+            "lets only {writer} write status in namespace {namespace}, and this operator is {own}"
+        )
+    };
+    assert!(why.contains(&only(OTHER, "team-b", &own)), "{why}");
+    let admin = at.plane.admin_kubeconfig();
+    let why = other_writer(admin, "data");
+    assert!(why.contains(&only(&own, "data", "admin")), "{why}");
 }
 
 /// In every cluster an account may ask who it is. If one forbids this, the operator continues to watch syncs.

@@ -116,6 +116,11 @@ impl<'a> User<'a> {
 
     /// Writes the status of `p`, as the operator does; kubectl would read it first, which the operator may not.
     pub fn writes_status(&self, status: &Value) {
+        self.try_to_write_status(status).unwrap();
+    }
+
+    /// The same; the error is the API server's.
+    pub fn try_to_write_status(&self, status: &Value) -> Result<(), kube::Error> {
         let patch = Patch::Merge(json!({ "status": status }));
         let write = async {
             let policies: Api<WarehouseSyncPolicy> =
@@ -124,7 +129,7 @@ impl<'a> User<'a> {
                 .patch_status("p", &PatchParams::default(), &patch)
                 .await
         };
-        Runtime::new().unwrap().block_on(write).unwrap();
+        Runtime::new().unwrap().block_on(write).map(|_| ())
     }
 
     pub fn admin(plane: &'a ControlPlane, namespace: &str) -> Self {

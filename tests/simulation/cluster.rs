@@ -45,6 +45,7 @@ struct State {
     secrets: Vec<Secret>,
     approval_guard: ApprovalGuard,
     approval_guard_later: Option<ApprovalGuard>,
+    other_writer: Option<String>,
     /// The Secret of the key is missing; Secrets cannot be asked for.
     lacks_api_key: bool,
     fails_secrets: bool,
@@ -75,6 +76,7 @@ impl Cluster {
             secrets: Vec::new(),
             approval_guard: guard(1),
             approval_guard_later: None,
+            other_writer: None,
             lacks_api_key: false,
             fails_secrets: false,
         };
@@ -121,6 +123,11 @@ impl Cluster {
     /// Changes of the admission policies.
     pub fn set_approval_guard(&self, guard: ApprovalGuard) {
         self.state.lock().unwrap().approval_guard = guard;
+    }
+
+    /// The admission policies let another operator write status, for this reason, or this one.
+    pub fn set_other_writer(&self, why: Option<&str>) {
+        self.state.lock().unwrap().other_writer = why.map(str::to_owned);
     }
 
     /// The same, from when the policy has next looked at it.
@@ -218,6 +225,10 @@ impl Kubernetes for Cluster {
             state.approval_guard = later;
         }
         Ok(now)
+    }
+
+    async fn other_writer(&self, _: &str) -> Result<Option<String>, KubernetesError> {
+        Ok(self.state.lock().unwrap().other_writer.clone())
     }
 
     async fn apply_status(

@@ -159,6 +159,10 @@ impl Kubernetes for Policies {
         Ok(crate::cluster::guard(1))
     }
 
+    async fn other_writer(&self, _: &str) -> Result<Option<String>, KubernetesError> {
+        Ok(None)
+    }
+
     async fn apply_status(
         &self,
         at: &PolicyRef,

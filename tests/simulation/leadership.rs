@@ -309,3 +309,20 @@ fn a_process_that_does_not_lead_writes_nothing_and_sends_nothing() {
     assert!(world.faults.effects().is_empty());
     assert_eq!(world.count("cancel") + world.count("reload"), 0);
 }
+
+// --- Several installations ------------------------------------------------------------------------------------------
+
+#[test]
+fn a_policy_whose_status_another_operator_writes_is_not_polled_until_it_is_this_operators() {
+    let mut world = World::new(STUCK, ENFORCE, Faults::default());
+    world.cluster.set_other_writer(Some("it is another's"));
+    world.reconcile();
+    assert!(world.simulator.lock().unwrap().requests().is_empty());
+    assert!(world.status().conditions.is_empty());
+    let [event] = &world.cluster.events()[..] else {
+        panic!("{:?}", world.cluster.events())
+    };
+    assert_eq!(event.note, "it is another's");
+    world.cluster.set_other_writer(None);
+    world.run_until_cancelled(1);
+}

@@ -17,7 +17,11 @@ use warehouse_sync_operator::{
         proposal::ProposedAction,
         status::{RootCause, SchemaCounts, Step, Summary},
     },
-    controller::{approval_guard::GuardError, not_ready, secret_use::Use},
+    controller::{
+        approval_guard::{GuardError, other_writer},
+        not_ready,
+        secret_use::Use,
+    },
     decide::{Guard, proposal::cost},
     diagnose::{Cause, Diagnosis, Judged, Verdict},
     observe::{ApprovalGuard, WriteScope},
@@ -315,7 +319,6 @@ fn admission() -> Vec<String> {
         GuardError::Deleting(what()),
         GuardError::Altered {
             what: what(),
-            account: "system:serviceaccount:n:operator".into(),
             people: String::new(),
         },
         GuardError::OfAnotherVersion {
@@ -326,7 +329,13 @@ fn admission() -> Vec<String> {
         },
     ]
     .map(|error| error.to_string())
-    .to_vec()
+    .into_iter()
+    .chain([other_writer(
+        "team-b",
+        "system:serviceaccount:a:operator",
+        "system:serviceaccount:b:operator",
+    )])
+    .collect()
 }
 
 fn kubernetes() -> Vec<String> {

@@ -36,7 +36,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{/* Labels of the admission objects. Increase the revision with each change of their content: the operator uses it to recognise other versions. */}}
 {{- define "guard-labels" -}}
 {{ include "labels" . }}
-warehousesync.dev/guard-revision: "4"
+warehousesync.dev/guard-revision: "5"
 {{- end }}
 
 {{/* Listed namespaces that were deleted after the installation, as a JSON list. Without a cluster to ask, none. */}}
@@ -71,4 +71,23 @@ warehousesync.dev/guard-revision: "4"
 {{- else -}}
 []
 {{- end -}}
+{{- end }}
+
+{{/* The account that writes status, by namespace, as a JSON map, which is also one in CEL; "*" stands for the namespaces that are not listed. */}}
+{{- define "writers" -}}
+{{- $others := .Values.admissionPolicies.otherOperators -}}
+{{- if and .Values.clusterWide $others -}}
+{{- fail "clusterWide means all namespaces, so there can be no admissionPolicies.otherOperators: list namespaces instead" -}}
+{{- end -}}
+{{- $own := include "namespaces" . | fromJsonArray -}}
+{{- $writers := dict "*" (printf "system:serviceaccount:%s:%s" .Release.Namespace (include "account" .)) -}}
+{{- range $other := $others -}}
+{{- range $namespace := $other.namespaces -}}
+{{- if or (has $namespace $own) (hasKey $writers $namespace) -}}
+{{- fail (printf "namespace %s is listed twice, in admissionPolicies.otherOperators and there or in namespaces: only one operator can write status in it" $namespace) -}}
+{{- end -}}
+{{- $_ := set $writers $namespace $other.serviceAccount -}}
+{{- end -}}
+{{- end -}}
+{{- $writers | toJson -}}
 {{- end }}

@@ -144,6 +144,14 @@ pub(crate) const KUBE_ROUTER: Program = Program {
     tags: "",
     takes: "3 minutes",
 };
+/// Flux's controller. Built only for the benchmark that runs it beside the operator.
+pub(crate) const KUSTOMIZE_CONTROLLER: Program = Program {
+    name: "kustomize-controller",
+    module: "kustomize-controller",
+    package: "github.com/fluxcd/kustomize-controller",
+    tags: "",
+    takes: "6 minutes",
+};
 /// In the order in which they are built: kubectl shares most of kube-apiserver's packages.
 pub(crate) const PROGRAMS: [Program; 3] = [ETCD, KUBE_APISERVER, KUBECTL];
 

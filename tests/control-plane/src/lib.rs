@@ -24,4 +24,6 @@ mod wait;
 pub use control_plane::ControlPlane;
 pub use error::Error;
 pub use servers::Settings;
-pub use tools::{argo_lua, flux_health, helm, krew, kube_state_metrics, node, promtool};
+pub use tools::{
+    argo_lua, flux_health, helm, krew, kube_state_metrics, kustomize_controller, node, promtool,
+};

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 use crate::go_build::{
     self, ARGO_LUA, FLUX_APPLY, FLUX_HEALTH, GO_MOD, GO_SUM, HELM, KREW, KUBE_ROUTER,
-    KUBE_STATE_METRICS, NODE, PROMTOOL, Program,
+    KUBE_STATE_METRICS, KUSTOMIZE_CONTROLLER, NODE, PROMTOOL, Program,
 };
 
 /// The programs that a control plane is made of.
@@ -103,6 +103,15 @@ pub fn kube_state_metrics() -> Result<PathBuf, Error> {
         include_str!("../kube-state-metrics/go.sum"),
     ];
     built_alone(&KUBE_STATE_METRICS, &pinned_by)
+}
+
+/// The real kustomize-controller of Flux, built if that has not been done yet, which takes about 6 minutes. No test needs it.
+pub fn kustomize_controller() -> Result<PathBuf, Error> {
+    let pinned_by = [
+        include_str!("../kustomize-controller/go.mod"),
+        include_str!("../kustomize-controller/go.sum"),
+    ];
+    built_alone(&KUSTOMIZE_CONTROLLER, &pinned_by)
 }
 
 /// A program that runs the Lua of health checks and actions as Argo CD does, built if that has not been done yet.
