@@ -44,6 +44,8 @@ mod links;
 mod markdown;
 #[path = "repository/reference.rs"]
 mod reference;
+#[path = "repository/sentences.rs"]
+mod sentences;
 #[path = "repository/tokens.rs"]
 mod tokens;
 #[path = "repository/voice.rs"]

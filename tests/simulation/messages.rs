@@ -18,7 +18,7 @@ use warehouse_sync_operator::{
         status::{RootCause, SchemaCounts, Step, Summary},
     },
     controller::{approval_guard::GuardError, not_ready, secret_use::Use},
-    decide::{Guard, proposal::cost},
+    decide::{Guard, words::cost},
     diagnose::{Cause, Diagnosis, Judged, Verdict},
     observe::{ApprovalGuard, WriteScope},
     posthog::{PostHogError, guard::HostList, wire::SchemaStatus},

@@ -7,6 +7,7 @@ use super::{
     cluster::ClusterArgs,
     find::{ProposalArgs, find},
     print::{Format, print},
+    words,
 };
 use crate::{
     api::proposal::{ExecutedStep, Execution, Proposal},
@@ -100,11 +101,7 @@ fn so_far(proposal: &Proposal) -> Vec<(&'static str, String)> {
         lines.push(("Expires", minute(proposal.expires_at)));
     }
     lines.extend(proposal.approval.as_ref().map(|approval| {
-        let checked = if approval.verified {
-            "verified by the API server"
-        } else {
-            "not verified"
-        };
+        let checked = words::verified(approval);
         let at = minute(approval.observed_at);
         (
             "Approved by",

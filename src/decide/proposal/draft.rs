@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    commands, cost,
+    commands,
     key::Key,
     material::{self, Seed},
     steps,
