@@ -177,6 +177,16 @@ fn the_reference_is_what_the_code_says() {
 }
 
 #[test]
+fn every_command_of_a_how_to_guide_is_run_by_a_test_or_marked() {
+    let untested = commands::untested();
+    assert!(
+        untested.is_empty(),
+        "list the page in tests/operator/pages.rs, or write above the block `<!-- tested by tests/… -->` or {:?}: {untested:#?}",
+        blocks::ILLUSTRATIVE
+    );
+}
+
+#[test]
 fn every_link_between_pages_leads_somewhere() {
     let broken = links::broken();
     assert!(
