@@ -3,6 +3,7 @@
 //! `cancel` stops the newest job at the time it arrives. So the gate requires the same job, still Running, with the same rows
 //! and no newer line in its log. Anything unclear closes the gate.
 
+use super::words::closed;
 use crate::{
     api::{Timings, status::Incident},
     diagnose::{Cause, Diagnosis, Known, Verdict, causes::Reload, stuck::is_vouched_for},
@@ -101,41 +102,39 @@ pub fn still_stuck(
 ) -> Result<RunStillStuck, Closed> {
     let job = match live.newest() {
         Newest::Unclear(reason) => {
-            return unread(format!("its runs are unknown: {reason}"));
+            return unread(closed::runs_unknown(reason));
         }
-        Newest::None => return changed("PostHog no longer lists a run"),
+        Newest::None => return changed(closed::NO_RUN_LISTED),
         Newest::Job(job, _) => job,
     };
     if job.id != hanging.job_id {
-        return changed(format!("the newest run is now {}", job.id));
+        return changed(closed::newest_is(&job.id));
     }
     if job.status() != JobStatus::Running {
-        return changed(format!("run {} has ended", job.id));
+        return changed(closed::ended(&job.id));
     }
     let rows = match job.rows_synced {
         Lax::Is(rows) => Some(rows),
         Lax::Null => None,
         Lax::Missing | Lax::Odd => {
-            return unread(format!("the rows synced by run {} are unknown", job.id));
+            return unread(closed::rows_unknown(&job.id));
         }
     };
     if rows != hanging.rows {
-        return changed(format!("run {} is making progress again", job.id));
+        return changed(closed::progresses(&job.id));
     }
     match &live.log {
-        Log::Read(_) if live.unfinished().count() > 1 => {
-            changed("another run of the table has not ended")
-        }
+        Log::Read(_) if live.unfinished().count() > 1 => changed(closed::ANOTHER_RUN),
         // Neither is work of the run, so its newest line of work stays the same.
         Log::Read(log) if is_vouched_for(log, live.at) || log.doubted_at > hanging.log_at => {
-            changed("PostHog refused another start because of this run")
+            changed(closed::START_REFUSED)
         }
         Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillStuck {
             schema_id: schema_id.to_owned(),
         }),
-        Log::Read(_) => changed(format!("run {} is logging again", job.id)),
-        Log::NotRead => unread("its log was not read"),
-        Log::Unreadable(reason) => unread(format!("its log cannot be read: {reason}")),
+        Log::Read(_) => changed(closed::logs_again(&job.id)),
+        Log::NotRead => unread(closed::LOG_NOT_READ),
+        Log::Unreadable(reason) => unread(closed::log_unreadable(reason)),
     }
 }
 
@@ -148,33 +147,33 @@ pub fn no_run_in_progress(
 ) -> Result<NoRunInProgress, Closed> {
     match live.newest() {
         Newest::Unclear(reason) => {
-            return unread(format!("its runs are unknown: {reason}"));
+            return unread(closed::runs_unknown(reason));
         }
         Newest::None if incident.baseline_job_id.is_none() => {}
-        Newest::None => return changed("PostHog no longer lists a run"),
+        Newest::None => return changed(closed::NO_RUN_LISTED),
         Newest::Job(job, _) => {
             if Some(&job.id) != incident.baseline_job_id.as_ref() {
-                return changed(format!("run {} has started", job.id));
+                return changed(closed::started(&job.id));
             }
             if !matches!(job.status(), JobStatus::Completed | JobStatus::Failed) {
-                return changed(format!("run {} has not ended", job.id));
+                return changed(closed::not_ended(&job.id));
             }
         }
     }
     if let Some(job) = live.unfinished().next() {
-        return changed(format!("older run {} has not ended", job.id));
+        return changed(closed::older_not_ended(&job.id));
     }
     if incident.job_id.is_some() {
         match live.has_rested(timings, live.at) {
             Ok(true) => {}
-            Ok(false) => return changed("the table's log is not quiet yet"),
+            Ok(false) => return changed(closed::LOG_NOT_QUIET),
             Err(reason) => {
-                return unread(format!("whether its log is quiet is unknown: {reason}"));
+                return unread(closed::quiet_unknown(reason));
             }
         }
     }
     if schema.id != incident.schema_id || !schema.is_on() {
-        return changed("syncing is not switched on");
+        return changed(closed::NOT_ON);
     }
     match schema.status() {
         SchemaStatus::Running | SchemaStatus::Failed => Ok(NoRunInProgress {
@@ -191,7 +190,7 @@ pub fn no_run_in_progress(
         | SchemaStatus::Never
         | SchemaStatus::Paused
         | SchemaStatus::Billing
-        | SchemaStatus::Unknown => changed(format!("its status is now {:?}", schema.status())),
+        | SchemaStatus::Unknown => changed(closed::status_is(schema.status())),
     }
 }
 

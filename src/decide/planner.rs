@@ -14,6 +14,7 @@ use super::{
     plan::{Held, Order, Plan},
     proposal::{self, Proposals},
     tried,
+    words::incident as words,
 };
 use crate::{
     api::status::{Call, Incident, MAX_INCIDENTS, Note, RootCause, Step},
@@ -214,7 +215,7 @@ impl Planner<'_> {
         let over = match &next {
             Next::Close(reason) => Some(reason.clone()),
             Next::Send(Call::Cancel) if self.moves_again(&incident) => {
-                Some("the run is no longer stuck; not cancelled".to_owned())
+                Some(words::NO_LONGER_STUCK.to_owned())
             }
             Next::Wait if again.is_none() => self.why_over(&mut incident),
             Next::Send(_) | Next::Wait => None,
@@ -242,8 +243,7 @@ impl Planner<'_> {
             return false;
         }
         if incident.job_id.is_none() {
-            let why = "incident closed: reset by a person";
-            plan.notes.push(Note::closing(incident, why));
+            plan.notes.push(Note::closing(incident, words::RESET));
             return true;
         }
         let judged = self.diagnosis.of(&incident.schema_id);
@@ -267,18 +267,18 @@ impl Planner<'_> {
         let reason = if let Some(reason) = self.overtaken(incident) {
             reason
         } else if gone {
-            "PostHog no longer lists the table".to_owned()
+            words::NOT_LISTED.to_owned()
         } else if incident::healed(
             incident,
             healthy,
             self.known.policy.healthy_for,
             self.known.now,
         ) {
-            "healthy again".to_owned()
+            words::HEALTHY_AGAIN.to_owned()
         } else {
             return None;
         };
-        Some(format!("{reason}; incident closed"))
+        Some(words::closed(&reason))
     }
 
     /// Whether the table is healthy: only if it is listed as Completed. None while a run is in progress, which may be
@@ -319,8 +319,8 @@ impl Planner<'_> {
                 by_posthog: Some(at),
                 ..
             } if incident.opened_at >= *at => None,
-            Verdict::Disabled { .. } => Some("syncing was switched off".to_owned()),
-            Verdict::Billing => Some("billing holds the table back".to_owned()),
+            Verdict::Disabled { .. } => Some(words::OFF.to_owned()),
+            Verdict::Billing => Some(words::BILLING.to_owned()),
             // The same problem continues: a new incident would start its count of attempts again.
             Verdict::Failing { failure, .. }
                 if reload(incident.cause).is_retried() && reload(failure.cause).is_retried() =>
@@ -336,7 +336,7 @@ impl Planner<'_> {
                 None
             }
             Verdict::Failing { .. } if later_job || incident.step == Step::BackOff => {
-                Some("a later run failed for another reason".to_owned())
+                Some(words::OTHER_REASON.to_owned())
             }
             _ => None,
         }
@@ -371,14 +371,8 @@ impl Planner<'_> {
         incident.step = Step::Escalated;
         incident.step_since = self.known.now;
         incident.deadline = None;
-        let what = match &next.job_id {
-            Some(job_id) => format!("run {job_id} is stuck too"),
-            None => next.message.clone(),
-        };
-        incident.message = format!(
-            "{what}, after {} attempts: check the source",
-            incident.attempt
-        );
+        let what = words::failed_too(next.job_id.as_deref(), &next.message);
+        incident.message = words::after_attempts(&what, incident.attempt);
     }
 
     /// Opens an incident for a table that needs a call, if every guard lets it.

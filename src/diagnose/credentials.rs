@@ -10,6 +10,7 @@ use super::{
     causes::Advice,
     known::Known,
     problem::{NAME_CAP, Problem},
+    words::NO_SOURCE,
 };
 use crate::{
     api::{
@@ -112,7 +113,7 @@ fn source<'a>(known: &Known<'a>, entry: &Credentials) -> Result<&'a Source, Wron
     };
     let mut matching = known.snapshot.sources.iter().filter(meant);
     let Some(source) = matching.next() else {
-        let message = "no source of the project matches".to_owned();
+        let message = NO_SOURCE.to_owned();
         return Err(("credentials/no-source", message));
     };
     let more = matching.count();

@@ -8,7 +8,7 @@ use super::{
     causes::Cause,
     known::Known,
     verdict::{HiddenBy, Interval, Late, Verdict},
-    words::{in_words, seconds},
+    words::{in_words, no_run_since, seconds},
 };
 use crate::{
     api::{
@@ -324,7 +324,7 @@ impl Late {
             behind,
         } = self;
         let none = if *ever {
-            format!("no run has completed since {}", seconds(*since))
+            no_run_since(seconds(*since))
         } else {
             format!(
                 "PostHog lists no completed run, and the table has been switched on since {} or longer",

@@ -2,7 +2,11 @@
 //! known by.
 
 use super::{
-    diagnosis::Diagnosis, known::Known, stuck::in_unknown_words, suspects::describe, words::seconds,
+    diagnosis::Diagnosis,
+    known::Known,
+    stuck::in_unknown_words,
+    suspects::describe,
+    words::{posthog_works, refused_start, seconds, several_runs},
 };
 use crate::{
     api::status::RootCause,
@@ -105,9 +109,7 @@ fn of_run(schema: &Schema, run_probe: &RunProbe) -> Vec<String> {
     let mut facts = Vec::new();
     let running = run_probe.running().count();
     if running > 1 {
-        facts.push(format!(
-            "{running} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
-        ));
+        facts.push(several_runs(running));
     }
     if let Newest::Job(job, began) = run_probe.newest() {
         if let Some(reason) = job.why_opaque() {
@@ -131,10 +133,7 @@ fn of_run(schema: &Schema, run_probe: &RunProbe) -> Vec<String> {
         ));
     }
     if let Some(at) = log.doubted_at {
-        let at = seconds(at);
-        facts.push(format!(
-            "PostHog refused another start at {at} without knowing whether the run is alive"
-        ));
+        facts.push(refused_start(seconds(at)));
     }
     facts
 }
@@ -151,11 +150,7 @@ fn canary(known: &Known<'_>, schema: &Schema) -> String {
     let others = known.snapshot.canaries.iter();
     let others = others.filter(|canary| canary.schema_id != schema.id);
     match others.max_by_key(|canary| canary.finished_at) {
-        Some(canary) if canary.has_lines => format!(
-            "PostHog works: {} completed a run at {}",
-            canary.name,
-            seconds(canary.finished_at)
-        ),
+        Some(canary) if canary.has_lines => posthog_works(canary),
         Some(canary) => format!(
             "the log of {}, which completed a run at {}, is empty: silence proves nothing here",
             canary.name,

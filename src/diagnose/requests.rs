@@ -19,6 +19,13 @@ use crate::{
     },
 };
 
+/// What is requested: its rule, and in words.
+const TO_DELETE: (&str, &str) = (DELETE_DATA, "delete the table's data");
+const TO_RESYNC: (&str, &str) = (
+    RESYNC,
+    "resync the table, which deletes its rows and reimports it",
+);
+
 /// Requests that are not known to be answered yet.
 pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
     known
@@ -51,11 +58,8 @@ fn asked(known: &Known<'_>, schema_id: &str) -> Option<(&'static str, String)> {
             && Cause::of(row.material.cause).origin == Origin::Request
     })?;
     let (rule, what) = match open.action {
-        ProposedAction::DeleteData => (DELETE_DATA, "delete the table's data"),
-        _ => (
-            RESYNC,
-            "resync the table, which deletes its rows and reimports it",
-        ),
+        ProposedAction::DeleteData => TO_DELETE,
+        _ => TO_RESYNC,
     };
     Some((rule, format!("A person requested to {what}")))
 }
@@ -79,11 +83,8 @@ fn requested_action(value: &str) -> Option<(&'static str, &'static str)> {
         None => value,
     };
     match word {
-        "Resync" => Some((
-            RESYNC,
-            "resync the table, which deletes its rows and reimports it",
-        )),
-        "DeleteData" => Some((DELETE_DATA, "delete the table's data")),
+        "Resync" => Some(TO_RESYNC),
+        "DeleteData" => Some(TO_DELETE),
         _ => None,
     }
 }

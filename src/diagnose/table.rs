@@ -8,7 +8,7 @@ use super::{
     problem::{Fact, NAME_CAP, Problem},
     stuck::Silence,
     verdict::{HiddenBy, Judged, Late, Verdict},
-    words::seconds,
+    words::posthog_works,
 };
 use crate::{
     api::status::{Confidence, RootCause, Severity},
@@ -80,11 +80,7 @@ impl Problem {
 
     fn silent(self, message: String, silence: &Silence) -> Self {
         let works = match &silence.canary {
-            Some(canary) => format!(
-                "PostHog works: {} completed a run at {}",
-                redact::one_line(&canary.name, NAME_CAP),
-                seconds(canary.finished_at)
-            ),
+            Some(canary) => posthog_works(canary),
             None => "no other table of the project syncs, so PostHog itself may be down".to_owned(),
         };
         let mut problem = self.stuck(message, silence.since);

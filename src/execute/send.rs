@@ -31,6 +31,7 @@ use crate::{
         approval::{self, pending_reset},
         guards::chain,
         plan::{Basis, Order},
+        words::closed,
     },
     diagnose::{Diagnosis, Known},
     observe::{Snapshot, WriteScope, observer::ProjectView},
@@ -226,7 +227,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         let is_stale = || gate::is_stale(&order.subject, read_from, self.view.client.now());
         let job = cancels(order);
         let why = if is_stale() {
-            Some(gate::STALE)
+            Some(closed::FACTS_TOO_OLD)
         } else if job.is_some_and(|job| !self.ledger.cancels(job)) {
             Some("not cancelled again: this run was cancelled before")
         } else {
@@ -243,7 +244,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         let outcome = match &written {
             // Whether or not the write was stored: this process knows that nothing was sent.
             Err(_) => Outcome::not_sent("the intent could not be written to status"),
-            Ok(()) if is_stale() => Outcome::not_sent(gate::STALE),
+            Ok(()) if is_stale() => Outcome::not_sent(closed::FACTS_TOO_OLD),
             // The last check before the call: writing the intent may have outlasted the claim.
             Ok(()) => match (self.leads)(calls::deadline(&permit)) {
                 None => Outcome::not_sent("this replica is no longer the leader"),

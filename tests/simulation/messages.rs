@@ -22,7 +22,7 @@ use warehouse_sync_operator::{
         not_ready,
         secret_use::Use,
     },
-    decide::{Guard, proposal::cost},
+    decide::{Guard, words::cost},
     diagnose::{Cause, Diagnosis, Judged, Verdict},
     observe::{ApprovalGuard, WriteScope},
     posthog::{PostHogError, guard::HostList, wire::SchemaStatus},

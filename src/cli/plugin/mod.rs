@@ -35,6 +35,7 @@ mod ui;
 mod verify;
 mod view;
 mod watch;
+mod words;
 mod written;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use crate::{
     decide::{
         approval::answer::{ApprovalAnswer, answer, unguarded},
         plan::Basis,
+        words::approval as words,
     },
 };
 
@@ -51,7 +52,7 @@ fn denied(context: &OrderContext<'_>) -> Option<String> {
     let (known, rules) = (context.known, context.limits.approvals);
     let guard = &known.snapshot.approval_guard;
     match answer(known.policy, guard, rules, proposal, known.now) {
-        ApprovalAnswer::Denied(reason) => Some(format!("denied: {reason}")),
+        ApprovalAnswer::Denied(reason) => Some(words::denied(&reason)),
         // The annotation may have been removed: status remembers the approval.
         ApprovalAnswer::None | ApprovalAnswer::Approved(_) | ApprovalAnswer::Ignored(_) => None,
     }

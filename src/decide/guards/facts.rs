@@ -7,6 +7,7 @@ use crate::{
         orders::reload::failed_last,
         plan::{Basis, OfIncident},
         safety::NotWarehouse,
+        words::held,
     },
     diagnose::{Cause, Known, Verdict, causes::Reload, cdc},
     posthog::wire::Source,
@@ -90,7 +91,7 @@ fn of_incident(context: &OrderContext<'_>, basis: &OfIncident) -> Option<&'stati
         Call::Enable
             if !judged.is_some_and(|judged| Verdict::is_disabled_by_posthog(&judged.verdict)) =>
         {
-            Some("PostHog was not observed switching the table off: a person may have done it")
+            Some(held::SWITCHED_OFF_UNSEEN)
         }
         Call::Reload
             if context.starts

@@ -6,6 +6,7 @@ use crate::{
     decide::{
         guards::tried_before::tried,
         plan::{Basis, Kind, OfSource, Order, Subject},
+        words::order as words,
     },
     diagnose::{Cause, Diagnosis, Judged, Known, credentials::Content},
     posthog::{redact, wire::Source, write::Write},
@@ -38,8 +39,8 @@ pub fn order(
             job_inputs: inputs.clone(),
         },
         kind: Kind::Credentials,
-        what: format!("send {from} to PostHog as the credentials of {title}"),
-        why: FROM_SECRET.to_owned(),
+        what: words::credentials(from, title),
+        why: words::FROM_SECRET.to_owned(),
         starts: true,
         basis: Basis::Source(OfSource {
             from: from.clone(),
@@ -49,9 +50,6 @@ pub fn order(
         subject,
     })
 }
-
-/// Why something is sent to a source.
-pub(super) const FROM_SECRET: &str = "spec.credentials maps this Secret to the source";
 
 /// A source as a whole.
 pub(super) fn subject(source: &Source) -> Subject {

@@ -9,8 +9,9 @@ use crate::{
         gate::StuckRun,
         plan::{Basis, Kind, OfIncident, Order, Subject},
         safety::NextRun,
+        words::order as words,
     },
-    diagnose::{Cause, Diagnosis, Judged, Known, Verdict, causes::Reload},
+    diagnose::{Cause, Diagnosis, Judged, Known, Verdict, causes::Reload, words::no_run_since},
     posthog::{
         redact,
         write::{SchemaPatch, Write},
@@ -82,20 +83,14 @@ fn why(verdict: &Verdict) -> String {
         Verdict::Failing { failure, .. }
             if Cause::of(failure.cause).reload == Reload::AfterRotation =>
         {
-            "its run failed with credentials that have been renewed since".to_owned()
+            words::CREDENTIALS_RENEWED.to_owned()
         }
-        Verdict::Failing { failure, .. } => format!(
-            "its run failed with a cause that may be transient ({})",
-            failure.cause.as_str()
-        ),
+        Verdict::Failing { failure, .. } => words::may_be_transient(failure.cause.as_str()),
         Verdict::Disabled {
             after: Some(failure),
             ..
-        } => format!(
-            "PostHog switched it off after a failure ({}) that has been fixed since",
-            failure.cause.as_str()
-        ),
-        Verdict::Stale(late) => format!("no run has completed since {}", late.since),
+        } => words::fixed_since(failure.cause.as_str()),
+        Verdict::Stale(late) => no_run_since(late.since),
         stuck => stuck.why_stuck().unwrap_or_default(),
     }
 }
@@ -133,7 +128,7 @@ pub fn order(
             }),
         },
         kind: kind(incident, call, starts),
-        what: in_words(call, incident),
+        what: words::of_incident(call, incident),
         why: incident.message.clone(),
         starts,
         basis: Basis::Incident(Box::new(OfIncident {
@@ -159,21 +154,5 @@ fn kind(incident: &Incident, call: Call, starts: bool) -> Kind {
             Call::Reload,
             Reload::AfterCancel | Reload::AfterBackOff | Reload::AfterCheck | Reload::Never,
         ) => Kind::Reload,
-    }
-}
-
-/// What sending `call` for `incident` does, in words.
-fn in_words(call: Call, incident: &Incident) -> String {
-    match call {
-        Call::Cancel => format!(
-            "cancel the run of {} ({}), then reload the table",
-            incident.schema,
-            incident.job_id.as_deref().unwrap_or("?")
-        ),
-        Call::Reload => format!("reload {}", incident.schema),
-        Call::Enable => format!(
-            "switch {} on again, which PostHog switched off, then reload the table",
-            incident.schema
-        ),
     }
 }

@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::credentials::{FROM_SECRET, subject};
+use super::credentials::subject;
 use crate::{
     api::status::SourceState,
     decide::{
         guards::tried_before::tried,
         plan::{Basis, Kind, OfSource, Order},
         safety::Webhook,
+        words::order as words,
     },
     diagnose::{
         Known,
@@ -75,8 +76,8 @@ fn register(source: &Source, offer: Option<&SourceCredentials<'_>>, webhook: Web
             source_id: source.id.clone(),
         },
         kind: Kind::Webhook,
-        what: format!("register the webhook of {}", subject.title),
-        why: "the source has no working webhook".to_owned(),
+        what: words::webhook(&subject.title),
+        why: words::NO_WEBHOOK.to_owned(),
         starts: true,
         basis: Basis::Source(OfSource {
             from: String::new(),
@@ -120,11 +121,8 @@ fn push(
             inputs: inputs.clone(),
         },
         kind: Kind::WebhookInputs,
-        what: format!(
-            "send {from} to PostHog as the webhook inputs of {}",
-            subject.title
-        ),
-        why: FROM_SECRET.to_owned(),
+        what: words::webhook_inputs(from, &subject.title),
+        why: words::FROM_SECRET.to_owned(),
         starts: true,
         basis: Basis::Source(OfSource {
             from: from.clone(),

@@ -14,6 +14,7 @@ use crate::{
         deny::deniable,
         suspend::{Set, set},
         trigger::Trigger,
+        words,
     },
     posthog::visible,
 };
@@ -86,11 +87,7 @@ async fn reconcile(cluster: &Cluster, name: &str) -> Result<String, PluginError>
 async fn suspend(cluster: &Cluster, name: &str, suspend: bool) -> Result<String, PluginError> {
     let Set { changed, note } = set(cluster, name, suspend).await?;
     let already = if changed { "" } else { "already " };
-    let means = if suspend {
-        "suspended: no call that changes something in PostHog is sent"
-    } else {
-        "resumed"
-    };
+    let means = words::suspended(suspend);
     let note = note.map_or_else(String::new, |note| format!(". Note: {note}"));
     Ok(format!("{name} is {already}{means}{note}"))
 }
