@@ -306,8 +306,8 @@ impl<T: Transport> Client<T> {
     }
 
     /// The newest runs of a table, at most 50. `PostHog` filters by name; the caller keeps only those with the table's id. An error
-    /// too if the clocks of the two sides differ: how long a run has not moved could not be told. Beside them, whether `PostHog`
-    /// dated its answer: if not, the clocks may differ all the same.
+    /// too if the clocks of the two sides differ: how long a run has not moved would be unknown. Beside them, whether `PostHog`
+    /// dated its answer: if not, the clocks may still differ.
     pub async fn jobs(
         &self,
         source_id: &str,
