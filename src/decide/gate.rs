@@ -7,7 +7,7 @@ use super::words::closed;
 use crate::{
     api::{Timings, status::Incident},
     diagnose::{Cause, Diagnosis, Known, Verdict, causes::Reload, stuck::is_vouched_for},
-    observe::{Canary, Log, Newest, RunProbe},
+    observe::{Canary, Log, Newest, RunPhase, RunProbe, Words, canary::words},
     posthog::{
         lax::Lax,
         wire::{JobStatus, Schema, SchemaStatus},
@@ -23,6 +23,10 @@ pub struct StuckRun {
     pub rows: Option<i64>,
     /// When `PostHog` last worked on its table, by its own clock.
     pub log_at: Option<jiff::Timestamp>,
+    /// How far it was.
+    pub phase: RunPhase,
+    /// In which words this `PostHog` writes its logs.
+    pub words: Words,
     /// The canary: a run of another table that proves that `PostHog` works.
     pub canary: Option<Canary>,
 }
@@ -44,6 +48,8 @@ impl StuckRun {
             job_id: mark.job_id.clone()?,
             rows: mark.rows,
             log_at: mark.log_at,
+            phase: silence.phase,
+            words: words(&known.snapshot.canaries),
             canary: silence.canary.clone(),
         })
     }
@@ -123,12 +129,20 @@ pub fn still_stuck(
     if rows != hanging.rows {
         return changed(closed::progresses(&job.id));
     }
+    if job.is_finishing() {
+        return changed(closed::loaded(&job.id));
+    }
     match &live.log {
         Log::Read(_) if live.unfinished().count() > 1 => changed(closed::ANOTHER_RUN),
         // Neither is work of the run, so its newest line of work stays the same.
         Log::Read(log) if is_vouched_for(log, live.at) || log.doubted_at > hanging.log_at => {
             changed(closed::START_REFUSED)
         }
+        // A line of its end that reached the log only now may be older than its last line of work.
+        Log::Read(log) if log.phase(&hanging.words) != hanging.phase => changed(closed::phase_is(
+            &job.id,
+            log.phase(&hanging.words).as_str(),
+        )),
         Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillStuck {
             schema_id: schema_id.to_owned(),
         }),
@@ -206,7 +220,7 @@ mod tests {
             plan::Kind,
         },
         diagnose::{Judged, stuck::Silence},
-        observe::{RunPhase, Seen},
+        observe::Seen,
     };
 
     const TIMINGS: &Timings = &Timings::PRODUCTION;
@@ -232,6 +246,8 @@ mod tests {
             job_id: "j1".into(),
             rows: Some(5),
             log_at: None,
+            phase: RunPhase::Unknown,
+            words: Words::default(),
             canary: None,
         }
     }
@@ -471,7 +487,11 @@ mod tests {
                 ..incident(RootCause::Stuck, None)
             };
             let found = situation.ask(|ask| StuckRun::of(ask.known, ask.diagnosis, &incident));
-            assert_eq!(found, hangs.then(hanging), "{what}");
+            let expected = hangs.then(|| StuckRun {
+                phase: RunPhase::Extracting,
+                ..hanging()
+            });
+            assert_eq!(found, expected, "{what}");
         }
     }
 }

@@ -114,7 +114,7 @@ pub struct Owner<'a> {
 /// The owner, as a policy in `namespace` may see it: by name only within its own namespace.
 #[must_use]
 pub fn said_of(owner: Owner<'_>, namespace: &str, what: &str) -> String {
-    let name = (owner.at.namespace == namespace).then_some(owner.at.name.as_str());
+    let name = (*owner.at.namespace == *namespace).then_some(&*owner.at.name);
     held::owned(name, owner.acts, what)
 }
 

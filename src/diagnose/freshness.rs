@@ -83,7 +83,7 @@ pub(super) fn is_scheduled(source: &Source, schema: &Schema) -> bool {
 /// Since when a table waits for data, as the list alone says: since the start of its last success, or since it was first seen
 /// to be on without any.
 fn waits_since(changes: &Changes, schema: &Schema, now: Timestamp) -> Option<Timestamp> {
-    let waiting = || changes.waiting.get(&schema.id).copied();
+    let waiting = || changes.waiting.get(schema.id.as_str()).copied();
     schema.synced_at(now).or_else(waiting)
 }
 
@@ -121,7 +121,7 @@ pub fn has_passed_since(
 
 /// Since when a table waits for data, as far as list and runs say.
 fn since(changes: &Changes, schema: &Schema, run_probe: &RunProbe) -> Option<Timestamp> {
-    let waiting = changes.waiting.get(&schema.id).copied();
+    let waiting = changes.waiting.get(schema.id.as_str()).copied();
     last_completed(schema, run_probe).or_else(|| run_probe.began_at().chain(waiting).min())
 }
 
@@ -210,15 +210,16 @@ fn late(
     let health = known.health(source, schema);
     let completed = last_completed(schema, run_probe);
     let since = since(&known.snapshot.changes, schema, run_probe)?;
-    // Only what the look proved: a run may have completed since.
-    let age = run_probe.began.duration_since(since);
     let interval = interval(health, schema, run_probe);
-    let passed = |every| passed(health, schema, every, age);
-    let limit = passed(interval.assumed());
-    let is_open = interval == Interval::Unknown && passed(DEFAULT_INTERVAL).is_some();
-    if limit.is_none() && !is_open {
-        return None;
+    let passed = |every, now: Timestamp| passed(health, schema, every, now.duration_since(since));
+    let is_open = |now| interval == Interval::Unknown && passed(DEFAULT_INTERVAL, now).is_some();
+    let is_late = |now| passed(interval.assumed(), now).is_some() || is_open(now);
+    // Only what the look proved: a run may have completed since.
+    let now = time(known, run_probe);
+    if !is_late(now) {
+        return is_late(run_probe.began).then(|| Err(undated(since)));
     }
+    let limit = passed(interval.assumed(), now);
     let behind = match behind(known, schema, run_probe, by_status)? {
         Ok(behind) => behind,
         Err(reason) => return Some(Err(reason)),
@@ -242,6 +243,26 @@ fn late(
         severity,
         behind,
     }))
+}
+
+/// The time by `PostHog`'s clock, as of the look: its own newest time, if nothing says that its clock and the operator's agree.
+fn time(known: &Known<'_>, run_probe: &RunProbe) -> Timestamp {
+    if run_probe.is_dated {
+        return run_probe.began;
+    }
+    let rows = known.snapshot.sources.iter().flat_map(|s| &s.schemas);
+    let synced = rows.filter_map(|row| row.synced_at(run_probe.at));
+    let ended = known.snapshot.canaries.iter().map(|one| one.finished_at);
+    let newest = synced.chain(ended).chain(run_probe.newest_time()).max();
+    newest.unwrap_or(run_probe.began)
+}
+
+/// Why it cannot be told whether a table is late that only the operator's clock calls late.
+fn undated(since: Timestamp) -> String {
+    format!(
+        "no run has completed since {} by the operator's clock, but PostHog's answers have no Date header, so whether the clocks agree is unknown, and no newer time that PostHog shows proves that the table is late",
+        seconds(since)
+    )
 }
 
 /// Why it cannot be told whether a table is late that shows no interval.
@@ -363,7 +384,7 @@ impl Late {
 
 /// When the schedule of a table was changed, as long as its first run is not due: a new schedule has a whole interval for it.
 fn grace(snapshot: &Snapshot, schema: &Schema, now: Timestamp) -> Option<Timestamp> {
-    let at = *snapshot.changes.rescheduled.get(&schema.id)?;
+    let at = *snapshot.changes.rescheduled.get(schema.id.as_str())?;
     (now.duration_since(at) < listed_interval(schema)).then_some(at)
 }
 
@@ -395,6 +416,8 @@ pub fn waiting<'a>(
     snapshot
         .selected(selector)
         .filter(|(source, schema)| is_scheduled(source, schema))
-        .filter_map(|(_, schema)| Some((schema, *snapshot.changes.waiting.get(&schema.id)?)))
+        .filter_map(|(_, schema)| {
+            Some((schema, *snapshot.changes.waiting.get(schema.id.as_str())?))
+        })
         .filter(move |(_, at)| now.duration_since(*at) >= WORTH_REMEMBERING)
 }

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::{
+    id::Id,
     instance::UnfamiliarKind,
     lax::{self, Lax},
 };
@@ -93,10 +94,9 @@ impl Source {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Schema {
     /// UUID.
-    #[serde(deserialize_with = "lax::id")]
-    pub id: String,
+    pub id: Id,
     /// For example `public.orders`.
-    pub name: String,
+    pub name: CompactString,
     /// Whether syncing is switched on.
     #[serde(default)]
     pub should_sync: Lax<bool>,
@@ -125,7 +125,7 @@ pub struct Schema {
 pub struct Table {
     /// UUID. A new one after the table was deleted and reimported.
     #[serde(default)]
-    pub id: Lax<String>,
+    pub id: Lax<Id>,
     /// Rows in it.
     #[serde(default)]
     pub row_count: Lax<i64>,
@@ -360,6 +360,9 @@ pub struct JobSchema {
     /// For example `public.orders`.
     #[serde(default)]
     pub name: Lax<String>,
+    /// Begin of the last success of the table.
+    #[serde(default)]
+    pub last_synced_at: Lax<Timestamp>,
 }
 
 /// How a job stands.
@@ -378,6 +381,16 @@ pub enum JobStatus {
 }
 
 impl Job {
+    /// True if its table was synced since it began: it has loaded everything, and tidies up.
+    #[must_use]
+    pub fn is_finishing(&self) -> bool {
+        let synced = self
+            .schema
+            .as_ref()
+            .and_then(|schema| schema.last_synced_at.get());
+        synced.is_some_and(|at| self.created_at.get().is_some_and(|began| at >= began))
+    }
+
     /// Drops the end if it claims to be later than `now`. A start in the future makes the whole list of runs unclear instead.
     pub(crate) fn forget_times_to_come(&mut self, now: Timestamp) {
         forget_time_to_come(&mut self.finished_at, now);

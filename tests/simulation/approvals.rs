@@ -1079,6 +1079,22 @@ fn a_webhook_is_registered_again_where_its_tables_can_do_without_for_a_moment() 
 }
 
 #[test]
+fn a_webhook_is_not_registered_again_while_a_run_of_its_tables_is_in_progress() {
+    let running = "run: {started_ago: 1m, rows: 5, progresses: {rows_per_second: 1, finishes_after: 4h}}, incremental_fields";
+    let scenario = OFF_AT_VENDOR.replace("ONLY", "false");
+    let mut world = world(&scenario.replace("incremental_fields", running));
+    run(&mut world, 60);
+    let approved = approve(&world);
+    run(&mut world, 60);
+    let waits = by_id(&world, &approved.id);
+    assert!(waits.message.contains("has not ended"), "{waits:#?}");
+    assert_eq!(requests(&world, "PATCH", ""), 0);
+    run(&mut world, 4 * 60);
+    let done = by_id(&world, &approved.id);
+    assert_eq!(done.phase, Phase::Executed, "{done:#?}");
+}
+
+#[test]
 fn two_faults_never_make_a_resync_happen_twice() {
     for first in Fault::ALL {
         for second in Fault::ALL {

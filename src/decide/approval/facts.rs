@@ -11,8 +11,11 @@ use crate::{
         words::closed,
     },
     diagnose::{Diagnosis, Known},
-    observe::{Live, Newest},
-    posthog::wire::JobStatus,
+    observe::{Live, Newest, RunProbe},
+    posthog::{
+        redact,
+        wire::{JobStatus, Schema, SchemaStatus},
+    },
 };
 
 /// Whether it may start by fresh reads, from which `known` and `diagnosis` are derived.
@@ -44,15 +47,41 @@ pub fn hold(
     }
     // Without the runs nothing could be proved afterwards either: the previous job would be unknown.
     let run_probe = live.run_probe(&proposal.target.schema_id);
-    if let Some(Newest::Unclear(why)) = run_probe.map(crate::observe::RunProbe::newest) {
+    if let Some(Newest::Unclear(why)) = run_probe.map(RunProbe::newest) {
         return unread(closed::runs_unknown(why));
     }
-    let touches_a_run = matches!(
-        proposal.action,
-        ProposedAction::Resync | ProposedAction::DeleteData | ProposedAction::RepairConfig
-    );
-    if touches_a_run {
-        no_run_near(known, live, proposal)?;
+    match proposal.action {
+        ProposedAction::Resync | ProposedAction::DeleteData | ProposedAction::RepairConfig => {
+            no_run_near(known, live, proposal)
+        }
+        // PostHog cancels the runs of these tables, and resets them.
+        ProposedAction::RepairCdc => no_run_of(live, |row| row.syncs_by("cdc")),
+        ProposedAction::ReregisterWebhook => no_run_of(live, |row| row.syncs_by("webhook")),
+        // What a cancel hits is read with the finding; the others leave a run as it is.
+        ProposedAction::Cancel
+        | ProposedAction::Reload
+        | ProposedAction::Reenable
+        | ProposedAction::RefreshSchemas => Ok(()),
+    }
+}
+
+/// That no run is in progress of the tables of the source that are reset with it.
+fn no_run_of(live: &Live, is_reset: impl Fn(&Schema) -> bool) -> Result<(), Closed> {
+    let Some(source) = live.source() else {
+        return unread(closed::SOURCE_NOT_READ);
+    };
+    for row in source.schemas.iter().filter(|row| is_reset(row)) {
+        let name = redact::one_line(&row.name, 80);
+        let run_probe = live.run_probe(&row.id);
+        if let Some(Newest::Unclear(why)) = run_probe.map(RunProbe::newest) {
+            return unread(closed::runs_of_unknown(&name, why));
+        }
+        if let Some(job) = run_probe.and_then(|read| read.unfinished().next()) {
+            return changed(closed::not_ended_of(&job.id, &name));
+        }
+        if run_probe.is_none() && row.status() == SchemaStatus::Running {
+            return changed(closed::is_running(&name));
+        }
     }
     Ok(())
 }

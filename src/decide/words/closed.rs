@@ -11,6 +11,7 @@ pub(crate) const LOG_NOT_READ: &str = "its log was not read";
 pub(crate) const LOG_NOT_QUIET: &str = "the table's log is not quiet yet";
 pub(crate) const NOT_ON: &str = "syncing is not switched on";
 pub(crate) const RUNS_NOT_READ: &str = "its runs could not be read";
+pub(crate) const SOURCE_NOT_READ: &str = "the source could not be read";
 pub(crate) const TABLE_NOT_READ: &str = "the table could not be read";
 pub(crate) const ID_DIFFERS: &str = "its id does not match its material";
 pub(crate) const TARGET_CHANGED: &str = "the action or its target has changed";
@@ -21,6 +22,10 @@ pub(crate) const PROGRESS_UNKNOWN: &str = "how far the run had got is unknown";
 
 pub(crate) fn runs_unknown(why: impl Display) -> String {
     format!("its runs are unknown: {why}")
+}
+
+pub(crate) fn runs_of_unknown(table: &str, why: impl Display) -> String {
+    format!("the runs of {table} are unknown: {why}")
 }
 
 pub(crate) fn rows_unknown(job: &str) -> String {
@@ -57,6 +62,22 @@ pub(crate) fn not_ended(job: &str) -> String {
 
 pub(crate) fn older_not_ended(job: &str) -> String {
     format!("older run {job} has not ended")
+}
+
+pub(crate) fn not_ended_of(job: &str, table: &str) -> String {
+    format!("run {job} of {table} has not ended")
+}
+
+pub(crate) fn is_running(table: &str) -> String {
+    format!("{table} is Running")
+}
+
+pub(crate) fn loaded(job: &str) -> String {
+    format!("run {job} has loaded everything")
+}
+
+pub(crate) fn phase_is(job: &str, phase: &str) -> String {
+    format!("run {job} is now {phase}")
 }
 
 pub(crate) fn progresses(job: &str) -> String {
