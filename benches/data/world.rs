@@ -56,7 +56,7 @@ impl World {
             .iter_mut()
             .flat_map(|source| &mut source.schemas);
         for (place, table) in tables.enumerate() {
-            table.name = name(place);
+            table.name = name(place).into();
         }
         Self::of(&serde_json::from_value(policy).unwrap(), page)
     }
@@ -64,7 +64,8 @@ impl World {
     fn of(policy: &WarehouseSyncPolicy, page: Page<Source>) -> Self {
         let now: Timestamp = page::NOW.parse().unwrap();
         let rows = page.results.iter().flat_map(|source| &source.schemas);
-        let runs = rows.filter_map(|row| Some((row.id.clone(), Arc::new(run_probed(row, now)?))));
+        let runs =
+            rows.filter_map(|row| Some((row.id.to_string(), Arc::new(run_probed(row, now)?))));
         let snapshot = Snapshot {
             runs: runs.collect(),
             sources: Arc::new(page.results),

@@ -1,6 +1,6 @@
 //! From a spec that the API server accepted to one that the rest of the operator can use without further checks.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -27,13 +27,13 @@ pub use super::{
     selector::Selector,
 };
 
-/// Name and namespace of a policy.
+/// Name and namespace of a policy. Cheap to clone: many places remember something by it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PolicyRef {
     /// Namespace.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// Name.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl std::fmt::Display for PolicyRef {
@@ -165,8 +165,8 @@ impl ValidatedPolicy {
         let windows = remediation.windows.iter().map(Window::new);
         Self {
             at: PolicyRef {
-                namespace: text(&meta.namespace, "namespace")?,
-                name: text(&meta.name, "name")?,
+                namespace: text(&meta.namespace, "namespace")?.into(),
+                name: text(&meta.name, "name")?.into(),
             },
             uid: text(&meta.uid, "uid")?,
             generation: meta.generation.unwrap_or_default(),

@@ -33,20 +33,3 @@ impl Backoff for WatchBackoff {
         self.0 = FIRST;
     }
 }
-
-/// A constant pause of 50 ms. The controller puts all its triggers behind one back-off: were it long, one broken watch
-/// would silence the others, which have a back-off of their own.
-#[derive(Debug, Clone, Default)]
-pub struct TriggerBackoff;
-
-impl Iterator for TriggerBackoff {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(Duration::from_millis(50))
-    }
-}
-
-impl Backoff for TriggerBackoff {
-    fn reset(&mut self) {}
-}

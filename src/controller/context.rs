@@ -2,19 +2,19 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use futures::{FutureExt, channel::mpsc};
-use kube::{
-    Resource,
-    runtime::reflector::{ObjectRef, Store},
-};
-
 use super::{
-    Reconciler, absent::Absent, for_others, kubernetes::Cluster, leadership::Leadership,
-    other_policies::OtherPolicies, timed::Counted, watched::Watched,
+    Reconciler,
+    absent::Absent,
+    kubernetes::Cluster,
+    leadership::Leadership,
+    other_policies::OtherPolicies,
+    policies::{Policies, Unreadable},
+    queue::Queue,
+    timed::Counted,
 };
 use crate::{
     api::validated::PolicyRef,
@@ -27,29 +27,22 @@ const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 
 pub(super) type Real = Reconciler<Counted<HttpTransport>, Cluster>;
-pub(super) type Trigger = mpsc::UnboundedSender<ObjectRef<Watched>>;
 
 pub(super) struct Context {
     /// What reconciles.
     pub reconciler: Real,
-    /// Where to send a trigger for a policy: by namespace, or one for all.
-    pub trigger: HashMap<Option<String>, Trigger>,
+    /// When policies are reconciled.
+    pub queue: Queue,
     /// Who leads.
     pub leadership: Leadership,
-    /// The stores of the watches, by namespace; one without, if all are watched.
-    pub policies: Vec<(Option<String>, Store<Watched>)>,
+    /// The policies that the watches know, by scope.
+    pub policies: Vec<Arc<Policies>>,
     /// Namespaces without policies, because they do not exist.
     pub absent: Absent,
     /// What policies of one project must know of one another.
     pub other_policies: OtherPolicies,
     /// Failures in a row, of policies whose last reconcile failed.
     pub failures: Mutex<HashMap<PolicyRef, u32>>,
-}
-
-/// True if the watch knows the policy.
-pub(super) fn knows(policies: &Store<Watched>, at: &PolicyRef) -> bool {
-    let object = ObjectRef::new(&at.name).within(&at.namespace);
-    policies.get(&object).is_some()
 }
 
 impl Context {
@@ -60,33 +53,46 @@ impl Context {
 
     /// True if every first list is there. Before, a policy of another namespace may own a table, unknown to this process.
     pub(super) fn knows_all(&self) -> bool {
-        self.policies.iter().all(|(namespace, store)| {
-            store.wait_until_ready().now_or_never().is_some()
-                || namespace
-                    .as_ref()
-                    .is_some_and(|namespace| self.absent.contains(namespace))
+        self.policies.iter().all(|policies| {
+            let namespace = policies.namespace.as_ref();
+            policies.are_listed()
+                || namespace.is_some_and(|namespace| self.absent.contains(namespace))
         })
     }
 
     /// True if no watch knows the policy any more.
     pub(super) fn is_gone(&self, at: &PolicyRef) -> bool {
-        self.absent.contains(&at.namespace)
-            || !self.policies.iter().any(|(_, store)| knows(store, at))
+        let scope = self.scope_of(at);
+        self.absent.contains(&at.namespace) || !scope.is_some_and(|policies| policies.knows(at))
+    }
+
+    /// The scope that the policy is in.
+    pub(super) fn scope_of(&self, at: &PolicyRef) -> Option<&Policies> {
+        let mut scopes = self.policies.iter();
+        scopes.find(|policies| policies.covers(at)).map(Arc::as_ref)
+    }
+
+    /// Forgets a policy that was deleted.
+    pub(super) fn forget(&self, at: &PolicyRef) {
+        self.other_policies.forget(at);
+        self.reconciler.forget(at);
     }
 
     /// Reports on a policy that it cannot be read: a newer operator may have written values into its status that this one does not know.
-    pub(super) async fn not_understood(&self, policy: &Watched, error: &str) -> KubernetesError {
-        let at = for_others::at(policy);
+    pub(super) async fn not_understood(
+        &self,
+        at: &PolicyRef,
+        policy: &Unreadable,
+    ) -> KubernetesError {
         let why = format!(
-            "the policy is skipped because this operator cannot read it; a newer operator may have written it: {error}"
+            "the policy is skipped because this operator cannot read it; a newer operator may have written it: {}",
+            policy.why
         );
-        self.reconciler.forget(&at);
+        self.reconciler.forget(at);
         let notice = events::left_alone(&why);
-        let about = policy.object_ref(&());
-        self.reconciler
-            .kubernetes
-            .publish_about(&about, notice)
-            .await;
+        let kubernetes = &self.reconciler.kubernetes;
+        kubernetes.publish_about(&policy.about, notice).await;
+        let at = at.clone();
         KubernetesError::NotUnderstood { at, why }
     }
 
@@ -110,17 +116,5 @@ impl Context {
 
     pub(super) fn count(&self, outcome: ReconcileOutcome) {
         self.reconciler.metrics.reconciled(outcome);
-    }
-
-    /// Triggers a reconcile of another policy.
-    pub(super) fn trigger(&self, other: &PolicyRef) {
-        let to = self
-            .trigger
-            .get(&None)
-            .or_else(|| self.trigger.get(&Some(other.namespace.clone())));
-        if let Some(to) = to {
-            // It fails only at shutdown.
-            let _ = to.unbounded_send(ObjectRef::new(&other.name).within(&other.namespace));
-        }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
 use crate::{
@@ -27,11 +28,12 @@ const SETTLES: SignedDuration = SignedDuration::from_mins(10);
 /// How long a policy that cannot read its project keeps what it owns: an outage of PostHog is none of its key.
 const LATELY: SignedDuration = SignedDuration::from_mins(15);
 
-/// Where a policy is.
-pub fn at(policy: &impl ResourceExt) -> PolicyRef {
+/// Where the policy with this metadata is.
+pub fn at(metadata: &ObjectMeta) -> PolicyRef {
+    let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
     PolicyRef {
-        namespace: policy.namespace().unwrap_or_default(),
-        name: policy.name_any(),
+        namespace: text(&metadata.namespace),
+        name: text(&metadata.name),
     }
 }
 
@@ -75,7 +77,7 @@ pub fn for_others(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<OtherPol
         cancelled: incidents().filter_map(cancelled_job).collect(),
         may_act: valid.as_ref().is_some_and(ValidatedPolicy::may_act) && may_write(policy),
         reads_until: reads_until(policy, valid.as_ref())?,
-        at: at(policy),
+        at: at(&policy.metadata),
         uid: policy.uid()?,
         created: policy.creation_timestamp()?.0,
         selector: valid.map(|valid| valid.selector).unwrap_or_default(),

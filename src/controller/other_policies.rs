@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{for_others::at, watched::Watched};
+use super::watched::Watched;
 use crate::{
     api::validated::{PolicyRef, Project},
     observe::OtherPolicy,
@@ -30,7 +30,7 @@ impl OtherPolicies {
     /// still blocks others. Of one that was unreadable since this process started, nothing is known.
     pub fn note(&self, policy: &Watched) {
         let mut known = self.known();
-        let before = known.remove(&at(policy));
+        let before = known.remove(&policy.at);
         let stopped = |(project, other_policy): (Project, Arc<OtherPolicy>)| {
             let mut other_policy = Arc::unwrap_or_clone(other_policy);
             other_policy.may_act = false;
@@ -120,10 +120,10 @@ mod tests {
     fn names(other_policies: &OtherPolicies, own: &str, project: i64) -> Vec<String> {
         let policy = policy(own, project);
         let (project, _) = policy.for_others.clone().unwrap();
-        let other_policies = other_policies.of(&at(&policy), &project);
+        let other_policies = other_policies.of(&policy.at, &project);
         let mut names: Vec<_> = other_policies
             .iter()
-            .map(|other_policy| other_policy.at.name.clone())
+            .map(|other_policy| other_policy.at.name.to_string())
             .collect();
         names.sort();
         names
@@ -148,9 +148,9 @@ mod tests {
             "recreated on another project"
         );
         assert!(names(&other_policies, "x", 2).is_empty());
-        other_policies.forget(&at(&policy("b", 1)));
+        other_policies.forget(&policy("b", 1).at);
         assert_eq!(names(&other_policies, "a", 1), ["c"]);
-        other_policies.keep(|at| at.name == "a");
+        other_policies.keep(|at| &*at.name == "a");
         assert!(names(&other_policies, "a", 1).is_empty());
         assert_eq!(names(&other_policies, "x", 1), ["a"]);
     }
@@ -196,7 +196,7 @@ mod tests {
             for policy in &for_others {
                 other_policies.note(policy);
             }
-            let all = other_policies.of(&at(&own), &project);
+            let all = other_policies.of(&own.at, &project);
             let [other_policy] = &all[..] else {
                 panic!("{all:?}")
             };

@@ -1,4 +1,4 @@
-//! The long-running operator: clients, watches, one controller for each scope, health, shutdown.
+//! The long-running operator: clients, watches of each scope, the runner of reconciles, health, shutdown.
 
 use std::{
     sync::{Arc, Mutex},
@@ -6,7 +6,6 @@ use std::{
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use kube::runtime::reflector::Store;
 use tokio::{
     sync::{oneshot, watch as signal},
     task::JoinHandle,
@@ -17,17 +16,17 @@ use super::{
     absent::Absent,
     clock::{clock, draw_seed},
     context::Context,
-    for_others,
     kubernetes::Cluster,
     leadership::{Campaign, Election, Leadership},
     notifier::Notifier,
     other_policies::OtherPolicies,
-    scope::{Scope, control},
+    queue::Queue,
+    runner,
+    scope::{self, Scope},
     secrets::ApiKeys,
     startup::{self, ClusterClients, StartError},
     stop::{fan_out, past_grace, stopped_now},
     timed::{self, Counted},
-    watched::Watched,
 };
 use crate::{
     api::Timings,
@@ -104,14 +103,14 @@ pub async fn run(
     let context = context(
         &options, http, &clients, &scopes, metrics, leadership, absent,
     );
-    let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
-    let follower = tokio::spawn(follow_leadership(context.clone(), policies));
+    let follower = tokio::spawn(follow_leadership(context.clone()));
     let (finished, on_finish) = oneshot::channel();
     let mut campaign = tokio::spawn(campaign.run(stopped.clone(), on_finish));
     let notifier = tokio::spawn(notifier(&options, &context)?.run());
-    let controllers = start_controllers(scopes, &clients, &context, &health, &stopped);
+    let watches = start_watches(scopes, &clients, &context, &health, &stopped);
+    let runner = tokio::spawn(runner::run(context, stopped.clone()));
     tokio::select! {
-        result = all_ended(controllers, &stopped) => result?,
+        result = all_ended(watches, runner, &stopped) => result?,
         _ = &mut campaign => return Err(StartError::Ended("leader election")),
         _ = follower => return Err(StartError::Ended("the task that follows leadership")),
         _ = notifier => return Err(StartError::Ended("the task that sends notifications")),
@@ -127,8 +126,8 @@ pub async fn run(
     Ok(())
 }
 
-/// Watches every scope, and reconciles what is in it.
-fn start_controllers(
+/// Watches every scope.
+fn start_watches(
     scopes: Vec<Scope>,
     clients: &ClusterClients,
     context: &Arc<Context>,
@@ -141,21 +140,26 @@ fn start_controllers(
         .into_iter()
         .map(|scope| {
             let (context, health) = (context.clone(), health.clone());
-            tokio::spawn(control(scope, clients, context, health, stopped.clone()))
+            tokio::spawn(scope::follow(
+                scope,
+                clients,
+                context,
+                health,
+                stopped.clone(),
+            ))
         })
         .collect()
 }
 
 /// When leadership is won, every policy is reconciled. What this process remembers of PostHog is old by then, and statuses
 /// are newer; a standby remembers nothing, and its gauges are empty.
-async fn follow_leadership(context: Arc<Context>, policies: Vec<Store<Watched>>) {
+async fn follow_leadership(context: Arc<Context>) {
     let mut leadership = context.leadership.clone();
     while leadership.changed().await {
-        for policy in policies.iter().flat_map(Store::state) {
-            let at = for_others::at(&*policy);
+        for at in context.policies.iter().flat_map(|policies| policies.all()) {
             context.reconciler.forget(&at);
             if context.leads() {
-                context.trigger(&at);
+                context.queue.trigger(&at);
             }
         }
     }
@@ -171,10 +175,7 @@ fn context(
     absent: Absent,
 ) -> Arc<Context> {
     let secrets = scopes.iter().map(|scope| scope.secrets.clone()).collect();
-    let policies = scopes
-        .iter()
-        .map(|scope| (scope.namespace.clone(), scope.policies.clone()))
-        .collect();
+    let policies = scopes.iter().map(|scope| scope.policies.clone()).collect();
     let other_policies = OtherPolicies::default();
     let api_keys = ApiKeys::new(clients.calls.clone(), metrics.clone(), secrets);
     let leads = leadership.clone();
@@ -210,10 +211,7 @@ fn context(
         policies,
         absent,
         other_policies,
-        trigger: scopes
-            .iter()
-            .map(|scope| (scope.namespace.clone(), scope.trigger.clone()))
-            .collect(),
+        queue: Queue::default(),
     })
 }
 
@@ -240,19 +238,20 @@ fn notifier(
         leads: leads.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
-        trigger: Arc::new(move |at| triggered.trigger(at)),
+        trigger: Arc::new(move |at| triggered.queue.trigger(at)),
     })
 }
 
-/// Waits for every controller; the policies of one that ends too early would not be reconciled.
+/// Waits for every watch, and for the reconciles that run; what one that ends too early was for would not be done.
 async fn all_ended(
-    controllers: Vec<JoinHandle<()>>,
+    watches: Vec<JoinHandle<()>>,
+    runner: JoinHandle<()>,
     stopped: &signal::Receiver<bool>,
 ) -> Result<(), StartError> {
-    let mut running: FuturesUnordered<_> = controllers.into_iter().collect();
+    let mut running: FuturesUnordered<_> = watches.into_iter().chain([runner]).collect();
     while running.next().await.is_some() {
         if !*stopped.borrow() {
-            return Err(StartError::Ended("a controller"));
+            return Err(StartError::Ended("a watch, or the task that reconciles,"));
         }
     }
     Ok(())

@@ -331,5 +331,5 @@ fn table_to_ask_of(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Option<Stri
     };
     let on = writable().find(|schema| schema.is_on());
     on.or_else(|| writable().next())
-        .map(|schema| schema.id.clone())
+        .map(|schema| schema.id.to_string())
 }

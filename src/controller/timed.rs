@@ -179,7 +179,7 @@ pub fn said(status: &Status) -> String {
 mod tests {
     use std::cell::Cell;
 
-    use kube::runtime::{controller, watcher};
+    use kube::runtime::watcher;
 
     use super::*;
 
@@ -202,11 +202,10 @@ mod tests {
             reason(&list),
             "failed to perform initial object list: no list"
         );
-        let broke: controller::Error<kube::Error, _> =
-            controller::Error::QueueError(watcher::Error::WatchError(status("gone")));
+        let broke = watcher::Error::WatchError(status("gone"));
         assert_eq!(
             reason(&broke),
-            "event queue error: error returned by apiserver during watch: gone"
+            "error returned by apiserver during watch: gone"
         );
     }
 

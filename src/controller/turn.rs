@@ -1,92 +1,80 @@
 //! One turn of a policy: reconciled if this process leads, and when it comes again.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use kube::runtime::controller::Action;
-
-use super::{context::Context, for_others, watched::Watched};
+use super::context::Context;
 use crate::{
     api::validated::PolicyRef,
     report::{KubernetesError, metrics::ReconcileOutcome},
 };
 
-/// How soon a policy is reconciled again while not all policies are known.
-const CHECK_AGAIN: Duration = Duration::from_secs(1);
 /// How soon a policy is reconciled again whose namespace does not exist.
 const CHECK_NAMESPACE: Duration = Duration::from_mins(1);
 /// How soon a skipped policy is checked again, and logged again.
 const LEFT_ALONE: Duration = Duration::from_mins(10);
 
-pub(super) async fn reconcile(
-    policy: Arc<Watched>,
-    context: Arc<Context>,
-) -> Result<Action, KubernetesError> {
+/// Reconciles a policy if this process leads; when it is due again, if nothing changes before.
+pub(super) async fn turn(at: &PolicyRef, context: &Context) -> Option<Duration> {
+    let again_in = reconcile(at, context).await;
+    again_in.unwrap_or_else(|error| after_error(at, &error, context))
+}
+
+async fn reconcile(at: &PolicyRef, context: &Context) -> Result<Option<Duration>, KubernetesError> {
     // A standby does nothing. When it leads, every policy is triggered.
     if !context.leads() {
-        return Ok(Action::await_change());
+        return Ok(None);
     }
-    if !context.knows_all() {
-        return Ok(Action::requeue(CHECK_AGAIN));
-    }
-    let at = for_others::at(&*policy);
     if context.absent.contains(&at.namespace) {
         // The watch may not have seen it go.
-        context.reconciler.forget(&at);
-        context.succeeded(&at);
-        return Ok(Action::requeue(CHECK_NAMESPACE));
+        context.reconciler.forget(at);
+        context.succeeded(at);
+        return Ok(Some(CHECK_NAMESPACE));
     }
-    if let Some(why) = &policy.unreadable {
-        return Err(context.not_understood(&policy, why).await);
+    let Some(policies) = context.scope_of(at).filter(|policies| policies.knows(at)) else {
+        context.succeeded(at);
+        return Ok(None);
+    };
+    if let Some(unreadable) = policies.unreadable(at) {
+        return Err(context.not_understood(at, &unreadable).await);
     }
     let started = Instant::now();
     // Boxed: the futures of a reconcile add up.
-    let done = Box::pin(context.reconciler.reconcile(&at)).await;
+    let done = Box::pin(context.reconciler.reconcile(at)).await;
     context.reconciler.metrics.reconcile_took(started.elapsed());
     // It may have been deleted, or taken over by another replica, during the reconcile: then nothing of it may remain.
-    if context.is_gone(&at) || !context.leads() {
-        context.reconciler.forget(&at);
+    if context.is_gone(at) || !context.leads() {
+        context.reconciler.forget(at);
     }
     let done = done?;
-    for other in done.trigger {
-        context.trigger(&other);
+    for other in &done.trigger {
+        context.queue.trigger(other);
     }
-    context.succeeded(&at);
+    context.succeeded(at);
     context.count(done.outcome);
-    Ok(done.again_in.map_or_else(Action::await_change, |wait| {
-        Action::requeue(jittered(wait.unsigned_abs(), &at))
-    }))
+    Ok(done.again_in.map(|wait| jittered(wait.unsigned_abs(), at)))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
-pub(super) fn on_error(
-    policy: Arc<Watched>,
-    error: &KubernetesError,
-    context: Arc<Context>,
-) -> Action {
-    let at = for_others::at(&*policy);
+fn after_error(at: &PolicyRef, error: &KubernetesError, context: &Context) -> Option<Duration> {
     match error {
         // Someone changed the object during the reconcile: reconcile again.
         KubernetesError::Conflict(_) => {
             context.count(ReconcileOutcome::Conflict);
             tracing::debug!(policy = %at, "{error}");
-            Action::requeue(jittered(Duration::from_millis(200), &at))
+            Some(jittered(Duration::from_millis(200), at))
         }
         KubernetesError::Gone(_) => {
             context.count(ReconcileOutcome::Gone);
-            Action::await_change()
+            None
         }
         KubernetesError::NotLeading(_) => {
             context.count(ReconcileOutcome::NotLeading);
             tracing::info!(policy = %at, "{error}");
-            Action::await_change()
+            None
         }
         KubernetesError::NotUnderstood { .. } => {
             context.count(ReconcileOutcome::NotUnderstood);
             tracing::error!(policy = %at, "{error}");
-            Action::requeue(jittered(LEFT_ALONE, &at))
+            Some(jittered(LEFT_ALONE, at))
         }
         KubernetesError::OtherWriter { .. } => {
             context.count(ReconcileOutcome::OtherWriter);
@@ -95,9 +83,9 @@ pub(super) fn on_error(
         }
         KubernetesError::Failed { .. } => {
             context.count(ReconcileOutcome::Failed);
-            let wait = context.back_off(&at);
+            let wait = context.back_off(at);
             tracing::warn!(policy = %at, "{error}; retrying in {} s", wait.as_secs());
-            Action::requeue(jittered(wait, &at))
+            Some(jittered(wait, at))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Watches of policies and Secrets, lean in memory, and what they trigger.
+//! Watches of policies and Secrets, lean in memory.
 
 use futures::{Stream, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
@@ -6,8 +6,8 @@ use kube::{
     Api, Client, ResourceExt,
     core::PartialObjectMeta,
     runtime::{
-        Predicate, PredicateConfig, WatchStreamExt, predicates,
-        reflector::{ObjectRef, Store, store::Writer},
+        PredicateConfig, WatchStreamExt, predicates,
+        reflector::store::Writer,
         watcher::{self, InitialListStrategy, watcher},
     },
 };
@@ -26,23 +26,12 @@ pub fn config(lists: &InitialListStrategy) -> watcher::Config {
     }
 }
 
-/// Policies, as triggers of reconciles: a change of spec or annotations, not of status or labels. `on_event` hears every event, after the
-/// store has.
+/// Policies.
 pub fn policies(
     api: Api<Watched>,
     config: watcher::Config,
-    writer: Writer<Watched>,
-    on_event: impl Fn(&watcher::Event<Watched>) + Send + 'static,
-) -> impl Stream<Item = watcher::Result<Watched>> + Send {
-    watcher(api, config)
-        .backoff(WatchBackoff::default())
-        .reflect(writer)
-        .inspect_ok(on_event)
-        .applied_objects()
-        .predicate_filter(
-            predicates::generation.combine(predicates::annotations),
-            PredicateConfig::default(),
-        )
+) -> impl Stream<Item = watcher::Result<watcher::Event<Watched>>> + Send {
+    watcher(api, config).backoff(WatchBackoff::default())
 }
 
 /// Labelled Secrets, without their data, at every change; `listed` is called for every complete list.
@@ -66,20 +55,6 @@ pub fn secrets(
         })
         .touched_objects()
         .predicate_filter(predicates::resource_version, PredicateConfig::default())
-}
-
-/// The policies whose API key, credentials of sources or receivers are in `secret`.
-pub fn users_of(
-    secret: &PartialObjectMeta<Secret>,
-    policies: &Store<Watched>,
-) -> Vec<ObjectRef<Watched>> {
-    let (namespace, name) = (secret.namespace(), secret.name_any());
-    let policies = policies.state();
-    policies
-        .iter()
-        .filter(|policy| policy.namespace() == namespace && policy.uses(&name))
-        .map(|policy| ObjectRef::from_obj(&**policy))
-        .collect()
 }
 
 /// One scope of watches: a namespace, or all.

@@ -40,7 +40,9 @@ pub(super) async fn mind(
             && is_missing(&client, metrics, namespace).await
         {
             context.absent.note(namespace, metrics);
-            context.other_policies.keep(|at| at.namespace != *namespace);
+            context
+                .other_policies
+                .keep(|at| *at.namespace != **namespace);
             until_it_exists(namespace, &client, &context).await;
             // What failed during that time is explained.
             while failures.try_recv().is_ok() {}

@@ -1,4 +1,4 @@
-//! What is kept in memory of each policy that is watched: 10,000 of them must fit into little.
+//! Policies as their watch reports them, read only as far as the operator needs them between reconciles.
 
 use std::{
     borrow::Cow,
@@ -13,11 +13,12 @@ use kube::{Resource, api::ObjectMeta, core::NamespaceResourceScope};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::for_others::for_others;
+use super::for_others::{at, for_others};
 use crate::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicySpec, WarehouseSyncPolicyStatus,
-        policy::Credentials, validated::Project,
+        policy::Credentials,
+        validated::{PolicyRef, Project},
     },
     observe::OtherPolicy,
 };
@@ -70,8 +71,7 @@ impl Listed {
 }
 
 impl From<Metadata> for ObjectMeta {
-    fn from(mut all: Metadata) -> Self {
-        all.annotations.remove(LAST_APPLIED);
+    fn from(all: Metadata) -> Self {
         Self {
             name: all.name,
             namespace: all.namespace,
@@ -86,26 +86,21 @@ impl From<Metadata> for ObjectMeta {
     }
 }
 
-/// In place of annotations, a number that changes when they do: they may be 256 KiB, of each of many policies.
-fn with_digest(mut metadata: ObjectMeta) -> ObjectMeta {
-    let mut hasher = DefaultHasher::new();
-    metadata.annotations.take().hash(&mut hasher);
-    let digest = hasher.finish().to_string();
-    metadata.annotations = Some([("digest".to_owned(), digest)].into());
-    metadata
-}
-
 /// As `kubectl apply` writes it: the whole object once more.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// A watched policy. Each reconcile reads the whole of it again.
+/// A policy as its watch reports it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "Listed")]
 pub struct Watched {
-    /// Its name, and what shows whether it has changed.
+    /// As the watch itself needs it.
     metadata: ObjectMeta,
+    /// Where it is.
+    pub at: PolicyRef,
+    /// A number that changes when it is created again and when spec or annotations change; not with its status or labels.
+    pub version: u64,
     /// Names of the Secrets that it uses.
-    secrets: BTreeSet<String>,
+    pub secrets: Box<[Box<str>]>,
     /// What others on its project must know of it; none if it cannot be read, or does not say which project.
     pub for_others: Option<(Project, Arc<OtherPolicy>)>,
     /// Why it cannot be read, if it cannot.
@@ -115,7 +110,8 @@ pub struct Watched {
 impl From<Listed> for Watched {
     fn from(listed: Listed) -> Self {
         let read = listed.read();
-        let metadata = listed.metadata.into();
+        let mut metadata = ObjectMeta::from(listed.metadata);
+        let version = version(&mut metadata);
         match read {
             Ok((spec, status)) => {
                 let policy = WarehouseSyncPolicy {
@@ -124,40 +120,46 @@ impl From<Listed> for Watched {
                     status,
                 };
                 Self {
+                    at: at(&policy.metadata),
+                    version,
                     secrets: secrets(&policy.spec),
                     for_others: for_others(&policy),
-                    metadata: with_digest(policy.metadata),
+                    metadata: policy.metadata,
                     unreadable: None,
                 }
             }
             Err(why) => Self {
-                metadata: with_digest(metadata),
-                secrets: BTreeSet::new(),
+                at: at(&metadata),
+                version,
+                secrets: Box::default(),
                 for_others: None,
+                metadata,
                 unreadable: Some(why.to_string()),
             },
         }
     }
 }
 
-impl Watched {
-    /// True if it uses the Secret of this name in its namespace.
-    #[must_use]
-    pub fn uses(&self, secret: &str) -> bool {
-        self.secrets.contains(secret)
-    }
+/// What changes when a reconcile is due. Annotations are not kept: they may be 256 KiB, of each of many policies.
+fn version(metadata: &mut ObjectMeta) -> u64 {
+    let mut annotations = metadata.annotations.take().unwrap_or_default();
+    annotations.remove(LAST_APPLIED);
+    let mut hasher = DefaultHasher::new();
+    (&metadata.uid, metadata.generation, annotations).hash(&mut hasher);
+    hasher.finish()
 }
 
-fn secrets(spec: &WarehouseSyncPolicySpec) -> BTreeSet<String> {
+fn secrets(spec: &WarehouseSyncPolicySpec) -> Box<[Box<str>]> {
     let inputs = spec.credentials.iter().flat_map(Credentials::inputs);
     let receivers = spec.notifications.iter();
     let receivers =
         receivers.flat_map(|one| iter::once(&one.secret_ref).chain(&one.hmac_secret_ref));
-    iter::once(&spec.posthog.api_key_secret_ref)
+    let names: BTreeSet<&str> = iter::once(&spec.posthog.api_key_secret_ref)
         .chain(inputs.map(|(_, from)| &from.secret_ref))
         .chain(receivers)
-        .map(|at| at.name.clone())
-        .collect()
+        .map(|at| at.name.as_str())
+        .collect();
+    names.into_iter().map(Box::from).collect()
 }
 
 impl Resource for Watched {
@@ -186,10 +188,9 @@ impl Resource for Watched {
 
 #[cfg(test)]
 mod tests {
-    use kube::ResourceExt as _;
     use serde_json::json;
 
-    use super::{super::for_others::at, *};
+    use super::*;
 
     fn watched(spec: &Value) -> Watched {
         let policy = json!({
@@ -221,10 +222,8 @@ mod tests {
             }],
         }));
         assert_eq!(policy.unreadable, None);
-        for secret in ["key", "input", "receiver", "hmac"] {
-            assert!(policy.uses(secret), "{secret}");
-        }
-        assert!(!policy.uses("other"));
+        let secrets: Vec<&str> = policy.secrets.iter().map(|name| &**name).collect();
+        assert_eq!(secrets, ["hmac", "input", "key", "receiver"]);
     }
 
     #[test]
@@ -235,14 +234,8 @@ mod tests {
             why.starts_with("spec: ") && why.contains("expected struct PostHogProject"),
             "{why}"
         );
-        assert_eq!(at(&policy).to_string(), "data/p");
+        assert_eq!(policy.at.to_string(), "data/p");
         assert!(policy.for_others.is_none());
-    }
-
-    #[test]
-    fn what_shows_a_change_is_kept() {
-        let policy = watched(&json!({"posthog": 7}));
-        assert_eq!(policy.metadata.generation, Some(3));
     }
 
     #[test]
@@ -251,14 +244,13 @@ mod tests {
             let mut policy = json!({"metadata": {"name": "p"}, "spec": {"posthog": 7}});
             policy["metadata"]["annotations"] = annotations;
             let policy: Watched = serde_json::from_value(policy).unwrap();
-            serde_json::to_string(policy.annotations()).unwrap()
+            assert_eq!(policy.metadata.annotations, None);
+            policy.version
         };
-        let large = "x".repeat(200_000);
-        let kept = with(json!({"a": large}));
-        assert!(kept.len() < 100, "{kept}");
-        assert_eq!(kept, with(json!({"a": large, LAST_APPLIED: "{}"})));
-        for other in [json!({"a": "y"}), json!({"b": large}), json!({})] {
-            assert_ne!(kept, with(other));
+        let version = with(json!({"a": "b"}));
+        assert_eq!(version, with(json!({"a": "b", LAST_APPLIED: "{}"})));
+        for other in [json!({"a": "y"}), json!({"b": "b"}), json!({})] {
+            assert_ne!(version, with(other));
         }
     }
 }

@@ -113,7 +113,7 @@ pub struct Owner<'a> {
 /// The owner, as a policy in `namespace` may see it: by name only within its own namespace.
 #[must_use]
 pub fn said_of(owner: Owner<'_>, namespace: &str, what: &str) -> String {
-    let who = if owner.at.namespace == namespace {
+    let who = if *owner.at.namespace == *namespace {
         format!("policy {}", owner.at.name)
     } else {
         "a policy in another namespace".to_owned()

@@ -53,7 +53,7 @@ pub fn forget(known: &Known<'_>, diagnosis: &Diagnosis, attempts: &mut Attempts)
     let sources = known.snapshot.sources.iter();
     let rows = sources.flat_map(|source| &source.schemas);
     let statuses: BTreeMap<&str, SchemaStatus> = rows
-        .filter(|row| attempts.contains_key(&row.id))
+        .filter(|row| attempts.contains_key(row.id.as_str()))
         .map(|row| (row.id.as_str(), row.status()))
         .collect();
     attempts.retain(|id, tried| {

@@ -31,7 +31,7 @@ pub(super) fn tables(
         for schema in source.into_iter().flat_map(|source| &source.schemas) {
             if concerns(schema) {
                 let why = || format!("its whole source is failing: {why}");
-                blocked.entry(schema.id.clone()).or_insert_with(why);
+                blocked.entry(schema.id.to_string()).or_insert_with(why);
             }
         }
     };

@@ -52,7 +52,7 @@ pub fn target<'a>(
 #[must_use]
 pub fn probe(check: &DataCheck, schema: &Schema) -> DataProbe {
     DataProbe {
-        schema_id: schema.id.clone(),
+        schema_id: schema.id.to_string(),
         rule: check.rule.clone(),
     }
 }
@@ -93,7 +93,10 @@ fn of_check(
 ) -> Option<Problem> {
     let probed = known.snapshot.probes.data.get(&probe(check, schema))?;
     let base = |cause, rule, message| Problem {
-        table: Some((schema.id.clone(), redact::one_line(&schema.name, NAME_CAP))),
+        table: Some((
+            schema.id.to_string(),
+            redact::one_line(&schema.name, NAME_CAP),
+        )),
         evidence: vec![format!("result of the query of spec.health.dataChecks[{place}]").into()],
         ..Problem::of_source(
             redact::one_line(&source.title(), 80),

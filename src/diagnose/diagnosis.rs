@@ -247,8 +247,8 @@ fn describe(source: &Source, schema: &Schema, verdict: Verdict, seen: Option<&Se
     Judged {
         source: redact::one_line(&source.title(), 80),
         source_id: source.id.clone(),
-        schema_id: schema.id.clone(),
-        schema: schema.name.clone(),
+        schema_id: schema.id.to_string(),
+        schema: schema.name.to_string(),
         status: schema.status(),
         verdict,
         evidence: seen

@@ -179,7 +179,7 @@ impl<'a> SwitchedOff<'a> {
     /// What to probe, and from when on; `row_since` is since when its row is unchanged. None for change data capture, whose check covers the whole
     /// source.
     pub(super) fn questions(&self, row_since: Timestamp) -> Option<(Vec<Probe>, Timestamp)> {
-        let id = || self.schema.id.clone();
+        let id = || self.schema.id.to_string();
         let probes = match self.sign {
             Sign::Check => return None,
             Sign::Answers => vec![Probe::Fields(id())],
@@ -205,11 +205,11 @@ impl<'a> SwitchedOff<'a> {
     }
 
     fn fields(&self) -> Option<&'a Probed<IncrementalFields>> {
-        self.snapshot.probes.fields.get(&self.schema.id)
+        self.snapshot.probes.fields.get(self.schema.id.as_str())
     }
 
     fn detail(&self) -> Option<&'a Probed<SchemaDetail>> {
-        self.snapshot.probes.details.get(&self.schema.id)
+        self.snapshot.probes.details.get(self.schema.id.as_str())
     }
 }
 

@@ -83,7 +83,7 @@ pub(super) fn is_scheduled(source: &Source, schema: &Schema) -> bool {
 /// Since when a table waits for data, as the list alone says: since the start of its last success, or since it was first seen
 /// to be on without any.
 fn waits_since(changes: &Changes, schema: &Schema, now: Timestamp) -> Option<Timestamp> {
-    let waiting = || changes.waiting.get(&schema.id).copied();
+    let waiting = || changes.waiting.get(schema.id.as_str()).copied();
     schema.synced_at(now).or_else(waiting)
 }
 
@@ -121,7 +121,7 @@ pub fn has_passed_since(
 
 /// Since when a table waits for data, as far as list and runs say.
 fn since(changes: &Changes, schema: &Schema, run_probe: &RunProbe) -> Option<Timestamp> {
-    let waiting = changes.waiting.get(&schema.id).copied();
+    let waiting = changes.waiting.get(schema.id.as_str()).copied();
     last_completed(schema, run_probe).or_else(|| run_probe.began_at().chain(waiting).min())
 }
 
@@ -363,7 +363,7 @@ impl Late {
 
 /// When the schedule of a table was changed, as long as its first run is not due: a new schedule has a whole interval for it.
 fn grace(snapshot: &Snapshot, schema: &Schema, now: Timestamp) -> Option<Timestamp> {
-    let at = *snapshot.changes.rescheduled.get(&schema.id)?;
+    let at = *snapshot.changes.rescheduled.get(schema.id.as_str())?;
     (now.duration_since(at) < listed_interval(schema)).then_some(at)
 }
 
@@ -395,6 +395,8 @@ pub fn waiting<'a>(
     snapshot
         .selected(selector)
         .filter(|(source, schema)| is_scheduled(source, schema))
-        .filter_map(|(_, schema)| Some((schema, *snapshot.changes.waiting.get(&schema.id)?)))
+        .filter_map(|(_, schema)| {
+            Some((schema, *snapshot.changes.waiting.get(schema.id.as_str())?))
+        })
         .filter(move |(_, at)| now.duration_since(*at) >= WORTH_REMEMBERING)
 }

@@ -146,7 +146,11 @@ fn seen_disabled(
     if remembered.is_some() {
         return remembered;
     }
-    let off = known.snapshot.changes.switched_off.get(&schema.id)?;
+    let off = known
+        .snapshot
+        .changes
+        .switched_off
+        .get(schema.id.as_str())?;
     let fresh = failed_at? > off.after && failed_at? <= off.by;
     let run_probe = known.snapshot.seen(&schema.id)?.readable()?;
     let stopped = matches!(run_probe.newest(), Newest::Job(job, _) if job.was_stopped());

@@ -53,14 +53,14 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
         }
         let reset_pending_since = has_pending_reset(known, &schema.id);
         if reset_pending_since || requests::unanswered(known, &schema.id).is_some() {
-            let probed = known.snapshot.probes.details.get(&schema.id);
-            due.add(Probe::Detail(schema.id.clone()), probed, ANSWER_LASTS);
+            let probed = known.snapshot.probes.details.get(schema.id.as_str());
+            due.add(Probe::Detail(schema.id.to_string()), probed, ANSWER_LASTS);
         }
     }
     for schema in switched_off::to_ask(known) {
         if may_ask_live(known) {
-            let probed = known.snapshot.probes.fields.get(&schema.id);
-            due.add(Probe::Fields(schema.id.clone()), probed, ANSWER_LASTS);
+            let probed = known.snapshot.probes.fields.get(schema.id.as_str());
+            due.add(Probe::Fields(schema.id.to_string()), probed, ANSWER_LASTS);
         }
     }
     of_data(known, &mut due);
@@ -164,8 +164,8 @@ fn of_source(known: &Known<'_>, source: &Source, due: &mut Due) {
             .iter()
             .filter(|schema| schema.syncs_by("webhook"))
         {
-            let before = probes.fields.get(&schema.id);
-            due.add(Probe::Fields(schema.id.clone()), before, ANSWER_LASTS);
+            let before = probes.fields.get(schema.id.as_str());
+            due.add(Probe::Fields(schema.id.to_string()), before, ANSWER_LASTS);
         }
     }
     of_connection(known, source, due);
@@ -231,9 +231,13 @@ fn of_connection(known: &Known<'_>, source: &Source, due: &mut Due) {
     };
     let mut tables = source.schemas.iter();
     if let Some(schema) = tables.find(is_turned_away).filter(|_| may_ask_live(known)) {
-        let probed = snapshot.probes.fields.get(&schema.id);
+        let probed = snapshot.probes.fields.get(schema.id.as_str());
         let row_since = snapshot.seen(&schema.id).map(|seen| seen.row_since);
-        due.add_if(Probe::Fields(schema.id.clone()), probed, lasts(row_since));
+        due.add_if(
+            Probe::Fields(schema.id.to_string()),
+            probed,
+            lasts(row_since),
+        );
     }
 }
 
@@ -249,12 +253,20 @@ fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due
     let asks = Cause::of(cause).asks;
     let row_since = snapshot.seen(&schema.id).map(|seen| seen.row_since);
     if asks != Asks::Nothing {
-        let probed = snapshot.probes.details.get(&schema.id);
-        due.add_if(Probe::Detail(schema.id.clone()), probed, lasts(row_since));
+        let probed = snapshot.probes.details.get(schema.id.as_str());
+        due.add_if(
+            Probe::Detail(schema.id.to_string()),
+            probed,
+            lasts(row_since),
+        );
     }
     if asks == Asks::TableAndSource && may_ask_live(known) {
-        let probed = snapshot.probes.fields.get(&schema.id);
-        due.add_if(Probe::Fields(schema.id.clone()), probed, lasts(row_since));
+        let probed = snapshot.probes.fields.get(schema.id.as_str());
+        due.add_if(
+            Probe::Fields(schema.id.to_string()),
+            probed,
+            lasts(row_since),
+        );
     }
 }
 
@@ -283,7 +295,7 @@ fn of_switched_off(known: &Known<'_>, source: &Source, schema: &Schema, due: &mu
         }
         Some((probes, at)) => {
             // New credentials are a reason to ask at once.
-            let fields = snapshot.probes.fields.get(&schema.id);
+            let fields = snapshot.probes.fields.get(schema.id.as_str());
             let mut sources = known.state.sources.iter();
             let sent_input = sources.find(|state| state.id == source.id);
             let sent_input = sent_input.and_then(|state| Some(state.credentials.as_ref()?.at));
@@ -321,8 +333,8 @@ fn of_data(known: &Known<'_>, due: &mut Due) {
         let probe = data_checks::probe(check, schema);
         let probed = known.snapshot.probes.data.get(&probe);
         if data_checks::is_broken(check, probed) {
-            let detail = known.snapshot.probes.details.get(&schema.id);
-            due.add(Probe::Detail(schema.id.clone()), detail, ANSWER_LASTS);
+            let detail = known.snapshot.probes.details.get(schema.id.as_str());
+            due.add(Probe::Detail(schema.id.to_string()), detail, ANSWER_LASTS);
         }
         let synced_at = schema.last_synced_at.get().copied();
         due.add_if(Probe::Data(probe), probed, |probed| {

@@ -21,7 +21,7 @@ pub fn at(snapshot: &Snapshot, source: &Source) -> Option<Timestamp> {
     let check = probes.prerequisites.get(&source.id);
     let check = check.and_then(|probed| reached_at(probed, |_| true));
     let columns = (source.schemas.iter())
-        .filter_map(|schema| probes.fields.get(&schema.id))
+        .filter_map(|schema| probes.fields.get(schema.id.as_str()))
         .filter_map(|probed| reached_at(probed, |_| true));
     let newest = columns
         .chain(capture)

@@ -91,7 +91,10 @@ fn wish(value: &str) -> Option<(&'static str, &'static str)> {
 fn problem(source: &Source, schema: &Schema, rule: &'static str, message: String) -> Problem {
     let title = redact::one_line(&source.title(), 80);
     let mut problem = Problem::of_source(title, &source.id, RootCause::Requested, rule, message);
-    problem.table = Some((schema.id.clone(), redact::one_line(&schema.name, NAME_CAP)));
+    problem.table = Some((
+        schema.id.to_string(),
+        redact::one_line(&schema.name, NAME_CAP),
+    ));
     if rule == NOT_UNDERSTOOD {
         problem.advice = Advice::same("Correct the annotation.");
         problem.severity = Severity::Warning;

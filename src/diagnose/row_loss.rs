@@ -35,14 +35,14 @@ pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
 
 /// What a sync that completed took away.
 fn after_sync(known: &Known<'_>, source: &Source, schema: &Schema) -> Option<Problem> {
-    let RowsFell { before, at } = known.snapshot.changes.rows_fell.get(&schema.id)?;
+    let RowsFell { before, at } = known.snapshot.changes.rows_fell.get(schema.id.as_str())?;
     let rows = schema.rows()?;
     if schema.status() != SchemaStatus::Completed || !is_less_than_half(rows, *before) {
         return None;
     }
     let name = redact::one_line(&schema.name, super::problem::NAME_CAP);
     Some(Problem {
-        table: Some((schema.id.clone(), name)),
+        table: Some((schema.id.to_string(), name)),
         since: Some(*at),
         evidence: vec![
             format!("rows before: {before}").into(),
@@ -81,7 +81,7 @@ fn problem(known: &Known<'_>, proposal: &Proposal) -> Option<Problem> {
         ),
     );
     problem.table = Some((
-        schema.id.clone(),
+        schema.id.to_string(),
         redact::one_line(&schema.name, super::problem::NAME_CAP),
     ));
     problem.evidence = vec![

@@ -152,6 +152,9 @@ pub fn problem(known: &Known<'_>) -> Option<Wide> {
     };
     Some(Wide {
         problem,
-        tables: silent.iter().map(|(schema, _)| schema.id.clone()).collect(),
+        tables: silent
+            .iter()
+            .map(|(schema, _)| schema.id.to_string())
+            .collect(),
     })
 }

@@ -66,7 +66,7 @@ impl Unprobed {
         for schema in sources.iter().flat_map(|source| &source.schemas) {
             // The list says nothing of a run in progress: that it cannot be read is all that there is to tell.
             let shows = cut_off || schema.status() != SchemaStatus::Running;
-            let Some(seen) = snapshot.runs.get_mut(&schema.id).filter(|_| shows) else {
+            let Some(seen) = snapshot.runs.get_mut(schema.id.as_str()).filter(|_| shows) else {
                 continue;
             };
             if let Some(Newest::Unclear(reason)) = seen.run_probe.as_ref().map(RunProbe::newest) {

@@ -37,8 +37,8 @@ impl Suspect {
     pub fn new(source: &Source, schema: &Schema) -> Self {
         Self {
             source_id: source.id.clone(),
-            schema_id: schema.id.clone(),
-            name: schema.name.clone(),
+            schema_id: schema.id.to_string(),
+            name: schema.name.to_string(),
         }
     }
 }
@@ -85,7 +85,7 @@ fn of_incident(incident: &Incident, snapshot: &Snapshot) -> Suspect {
     Suspect {
         source_id: incident.source_id.clone(),
         schema_id: incident.schema_id.clone(),
-        name: row.map_or_else(|| incident.schema.clone(), |(_, row)| row.name.clone()),
+        name: row.map_or_else(|| incident.schema.clone(), |(_, row)| row.name.to_string()),
     }
 }
 

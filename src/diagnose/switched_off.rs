@@ -65,7 +65,8 @@ fn groups_of<'a>(known: &Known<'a>, source: &'a Source) -> Vec<Group<'a>> {
     };
     let records = known.snapshot.changes.went_off.iter();
     let records: Vec<&WentOff> = records.filter(|one| one.source_id == source.id).collect();
-    let is_in = |record: &WentOff, schema: &Schema| record.schema_ids.contains(&schema.id);
+    let is_in =
+        |record: &WentOff, schema: &Schema| record.schema_ids.iter().any(|id| *id == schema.id);
     let seen = records.iter().map(|record| Group {
         source,
         tables: off()
@@ -147,7 +148,7 @@ impl Group<'_> {
         known: &Known<'a>,
         schema: &Schema,
     ) -> Option<&'a Probed<IncrementalFields>> {
-        let probed = known.snapshot.probes.fields.get(&schema.id)?;
+        let probed = known.snapshot.probes.fields.get(schema.id.as_str())?;
         let since = self.seen.map(|seen| seen.by);
         since
             .is_none_or(|since| probed.at >= since)
@@ -234,7 +235,7 @@ impl Group<'_> {
         }
         let name = |schema: &Schema| redact::one_line(&schema.name, NAME_CAP);
         let (table, affected) = match self.tables.as_slice() {
-            [one] => (Some((one.id.clone(), name(one))), Vec::new()),
+            [one] => (Some((one.id.to_string(), name(one))), Vec::new()),
             several => (None, several.iter().map(|schema| name(schema)).collect()),
         };
         let (cause, rule, advice) = advice(who);
@@ -418,7 +419,7 @@ pub fn by_person(
 
 fn record<'a>(known: &Known<'a>, schema: &Schema) -> Option<&'a WentOff> {
     let mut records = known.snapshot.changes.went_off.iter();
-    records.find(|one| one.schema_ids.contains(&schema.id))
+    records.find(|one| one.schema_ids.iter().any(|id| *id == schema.id))
 }
 
 /// Tables that failed and that a person switched off: information, for a day.
@@ -432,7 +433,7 @@ fn by_people(known: &Known<'_>) -> Vec<Problem> {
         let by = by_person(known, schema, &failure, seen)?;
         let (cause, rule, advice) = advice(Who::Person);
         (known.now.duration_since(by) < PERSON_REPORTED).then(|| Problem {
-            table: Some((schema.id.clone(), redact::one_line(&schema.name, NAME_CAP))),
+            table: Some((schema.id.to_string(), redact::one_line(&schema.name, NAME_CAP))),
             severity: Severity::Info,
             confidence: Confidence::Medium,
             since: Some(by),

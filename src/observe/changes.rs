@@ -140,7 +140,7 @@ impl Changes {
         now: Timestamp,
     ) {
         let held = std::mem::take(&mut self.held);
-        let known = |old: &'_ Schema| held.get(&old.id).map(|held| &held.row);
+        let known = |old: &'_ Schema| held.get(old.id.as_str()).map(|held| &held.row);
         let listed: Vec<(&str, &Schema)> = before
             .iter()
             .flat_map(|source| source.schemas.iter().map(|old| (source.id.as_str(), old)))
@@ -158,7 +158,7 @@ impl Changes {
         let mut off: BTreeMap<&str, (Vec<String>, bool)> = BTreeMap::new();
         for (source_id, old) in listed.into_iter().chain(away) {
             let Some(new) = rows.get(old.id.as_str()) else {
-                if self.missing.contains_key(&old.id) {
+                if self.missing.contains_key(old.id.as_str()) {
                     self.hold(source_id, old.clone());
                 }
                 continue;
@@ -169,7 +169,7 @@ impl Changes {
             let (ids, is_any_on) = off.entry(source_id).or_default();
             *is_any_on |= new.is_on();
             if old.is_on() && new.is_off() {
-                ids.push(old.id.clone());
+                ids.push(old.id.to_string());
             }
             if let Some(row) = completed {
                 self.hold(source_id, row);
@@ -182,7 +182,8 @@ impl Changes {
 
     fn hold(&mut self, source_id: &str, row: Schema) {
         let source_id = source_id.to_owned();
-        self.held.insert(row.id.clone(), Held { source_id, row });
+        self.held
+            .insert(row.id.to_string(), Held { source_id, row });
     }
 
     /// Takes over from a status what a process before this one saw, as far as `sources` does not say otherwise.
@@ -252,7 +253,7 @@ impl Changes {
             |from, to| old.should_sync == Lax::Is(from) && new.should_sync == Lax::Is(to);
         self.compare_rows(old, new, now);
         if switched(false, true) || old.sync_frequency != new.sync_frequency {
-            self.rescheduled.insert(new.id.clone(), now);
+            self.rescheduled.insert(new.id.to_string(), now);
         }
         let watched = now.duration_since(then) <= WATCHED;
         if watched && switched(true, false) && new.status() == SchemaStatus::Failed {
@@ -260,7 +261,7 @@ impl Changes {
                 after: then,
                 by: now,
             };
-            self.switched_off.insert(new.id.clone(), when);
+            self.switched_off.insert(new.id.to_string(), when);
         }
     }
 
@@ -278,7 +279,7 @@ impl Changes {
         let shrinks = ["cdc", "webhook"].iter().any(|by| new.syncs_by(by));
         if !shrinks && is_less_than_half(after, before) {
             let fell = RowsFell { before, at: now };
-            self.rows_fell.entry(new.id.clone()).or_insert(fell);
+            self.rows_fell.entry(new.id.to_string()).or_insert(fell);
         }
     }
 
@@ -364,7 +365,7 @@ impl Changes {
             let all = !source.schemas.iter().any(is_on);
             let was_on: HashSet<&str> = on.tables.split(' ').collect();
             let off = off.filter(|row| was_on.contains(SourceOn::short(&row.id)));
-            let off = off.map(|row| row.id.clone()).collect();
+            let off = off.map(|row| row.id.to_string()).collect();
             self.add_off(&source.id, off, None, all, now);
         }
         if !state.went_off.is_empty() {
@@ -384,7 +385,7 @@ impl Changes {
         self.waiting
             .retain(|id, _| rows.get(id.as_str()).is_some_and(|row| waits(row)));
         for row in rows.values().filter(|row| waits(row)) {
-            let since = self.waiting.entry(row.id.clone()).or_insert(now);
+            let since = self.waiting.entry(row.id.to_string()).or_insert(now);
             // A clock that was set back by years must not leave a table that waits from then on.
             *since = now.min(*since);
         }

@@ -117,7 +117,7 @@ impl Live {
             .filter(|row| row.id == target.schema_id)
             .chain(of_source.filter(is_captured))
             .take(MAX_RUN_PROBES)
-            .map(|row| (row.id.clone(), row.name.clone()))
+            .map(|row| (row.id.to_string(), row.name.to_string()))
             .collect()
     }
 
@@ -180,7 +180,7 @@ impl Live {
         }
         let probes = &mut now.probes;
         if let Some(detail) = self.detail() {
-            let id = detail.row.id.clone();
+            let id = detail.row.id.to_string();
             let answer = Probed::new(self.at, Ok(detail.clone()), None);
             probes.details.insert(id, answer);
         }

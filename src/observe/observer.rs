@@ -498,13 +498,17 @@ impl<T: Transport> ProjectView<T> {
         let schemas = rows().map(|schema| schema.id.as_str()).collect();
         // The error stays while the next run is in progress, and so does what explains it.
         let off = lock(&self.shared.changes).went_off.clone();
-        let off: HashSet<&String> = off.iter().flat_map(|one| &one.schema_ids).collect();
+        let off: HashSet<&str> = off
+            .iter()
+            .flat_map(|one| &one.schema_ids)
+            .map(String::as_str)
+            .collect();
         let failed = rows()
             // A webhook shows no trouble in the rows of its tables, nor does a table that was switched off without an error.
             .filter(|schema| {
                 has_trouble(schema)
                     || schema.syncs_by("webhook")
-                    || off.contains(&schema.id)
+                    || off.contains(schema.id.as_str())
                     || schema.is_painted()
             })
             .map(|schema| schema.id.as_str())
@@ -519,7 +523,7 @@ impl<T: Transport> ProjectView<T> {
         let mut still = HashMap::with_capacity(seen.len());
         for schema in sources.iter().flat_map(|source| &source.schemas) {
             let watched = has_trouble(schema);
-            let known = match seen.remove(&schema.id) {
+            let known = match seen.remove(schema.id.as_str()) {
                 Some(mut known) => {
                     Arc::make_mut(&mut known).row(schema, now);
                     if !watched && known.run_probe.is_none() {
@@ -534,7 +538,7 @@ impl<T: Transport> ProjectView<T> {
                 }
                 None => continue,
             };
-            still.insert(schema.id.clone(), known);
+            still.insert(schema.id.to_string(), known);
         }
         *seen = still;
     }

@@ -13,6 +13,7 @@ pub mod error;
 pub mod gates;
 pub mod guard;
 pub mod http;
+pub mod id;
 pub mod inputs;
 pub mod instance;
 pub mod key;

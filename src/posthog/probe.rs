@@ -319,7 +319,7 @@ impl CdcCheck {
             management_mode: said(|status| &status.management_mode)
                 .filter(|mode| matches!(mode.as_str(), "posthog" | "self_managed")),
             publication_name: said(|status| &status.publication_name),
-            tables: captured.map(|schema| schema.name.clone()).collect(),
+            tables: captured.map(|schema| schema.name.to_string()).collect(),
         }
     }
 }

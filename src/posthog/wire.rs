@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::{
+    id::Id,
     instance::UnfamiliarKind,
     lax::{self, Lax},
 };
@@ -93,10 +94,9 @@ impl Source {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Schema {
     /// UUID.
-    #[serde(deserialize_with = "lax::id")]
-    pub id: String,
+    pub id: Id,
     /// For example `public.orders`.
-    pub name: String,
+    pub name: CompactString,
     /// Whether syncing is switched on.
     #[serde(default)]
     pub should_sync: Lax<bool>,
@@ -125,7 +125,7 @@ pub struct Schema {
 pub struct Table {
     /// UUID. A new one after the table was deleted and reimported.
     #[serde(default)]
-    pub id: Lax<String>,
+    pub id: Lax<Id>,
     /// Rows in it.
     #[serde(default)]
     pub row_count: Lax<i64>,

@@ -47,8 +47,13 @@ impl DecisionLog {
 
     /// `PostHog` was polled, and these actions are held.
     pub fn held(&self, at: &PolicyRef, plan: &Plan) {
-        let mut logged = self.logged();
-        let logged = logged.entry(at.clone()).or_default();
+        let mut all = self.logged();
+        if plan.held.is_empty() {
+            // As of nearly all policies at nearly all times.
+            all.remove(at);
+            return;
+        }
+        let logged = all.entry(at.clone()).or_default();
         logged.obstacle = None;
         let kind = |held: &Held| (held.schema_id.clone(), held.what.clone(), held.guard);
         let before = std::mem::take(&mut logged.held);

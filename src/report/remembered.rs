@@ -35,17 +35,17 @@ pub(super) fn remembered(
     let rescheduled =
         freshness::rescheduled(&policy.selector, snapshot, now).map(|(schema, at)| SchemaState {
             rescheduled: Some(at),
-            ..SchemaState::of(schema.id.clone())
+            ..SchemaState::of(schema.id.to_string())
         });
     let waiting =
         freshness::waiting(&policy.selector, snapshot, now).map(|(schema, at)| SchemaState {
             waiting: Some(at),
-            ..SchemaState::of(schema.id.clone())
+            ..SchemaState::of(schema.id.to_string())
         });
     let fell = snapshot.selected(&policy.selector).filter_map(|(_, row)| {
         Some(SchemaState {
-            rows_fell: Some(snapshot.changes.rows_fell.get(&row.id)?.clone()),
-            ..SchemaState::of(row.id.clone())
+            rows_fell: Some(snapshot.changes.rows_fell.get(row.id.as_str())?.clone()),
+            ..SchemaState::of(row.id.to_string())
         })
     });
     let tried = plan.tried.iter().map(|(id, tried)| SchemaState {

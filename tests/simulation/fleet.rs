@@ -65,7 +65,7 @@ impl Fleet {
         let of = |(number, spec): (usize, &&str)| {
             let mut policy = policy(spec);
             let at = at(number);
-            policy.metadata.name = Some(at.name.clone());
+            policy.metadata.name = Some(at.name.to_string());
             policy.metadata.uid = Some(format!("u{number:03}"));
             policy.spec.posthog.project_id = project(number);
             (at, Cluster::new(policy, Faults::default()))
@@ -118,7 +118,7 @@ impl Fleet {
 fn at(number: usize) -> PolicyRef {
     PolicyRef {
         namespace: "n".into(),
-        name: format!("p{number:03}"),
+        name: format!("p{number:03}").into(),
     }
 }
 

@@ -205,8 +205,8 @@ fn projects_that_cannot_be_read_take_no_room_from_others() {
         .project;
     let poll = |id: i64| {
         let at = PolicyRef {
-            namespace: "n".to_owned(),
-            name: id.to_string(),
+            namespace: "n".into(),
+            name: id.to_string().into(),
         };
         let project = Project {
             id,

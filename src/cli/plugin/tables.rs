@@ -165,8 +165,8 @@ fn rows(read: &Read, diagnosis: &Diagnosis) -> Vec<Row> {
             Row {
                 source: source.title(),
                 source_id: source.id.clone(),
-                table: schema.name.clone(),
-                table_id: schema.id.clone(),
+                table: schema.name.to_string(),
+                table_id: schema.id.to_string(),
                 // Only tables that are not healthy are judged in detail.
                 state: states.get(schema.id.as_str()).copied().unwrap_or("healthy"),
                 cause: problem.map(|problem| problem.cause),

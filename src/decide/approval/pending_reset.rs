@@ -102,7 +102,7 @@ fn touched(proposal: &Proposal, step: &ProposedStep, snapshot: &Snapshot) -> Vec
             let source = sources.find(|source| source.id == target.source_id);
             let captured = (source.into_iter().flat_map(|source| &source.schemas))
                 .filter(|schema| schema.syncs_by("cdc"));
-            captured.map(|schema| schema.id.clone()).collect()
+            captured.map(|schema| schema.id.to_string()).collect()
         }
         ProposedCall::DeleteData
         | ProposedCall::Cancel

@@ -140,7 +140,7 @@ pub fn order(
             incident: incident.clone(),
             call,
             hanging: Hanging::of(known, diagnosis, incident),
-            name: row.map_or_else(|| incident.schema.clone(), |(_, row)| row.name.clone()),
+            name: row.map_or_else(|| incident.schema.clone(), |(_, row)| row.name.to_string()),
             warehouse: row.is_some_and(|(source, _)| source.is_warehouse()),
             next_run,
         })),

@@ -107,7 +107,7 @@ impl Draft {
         let column = |name: &str| redact::one_line(name, MAX_COLUMN);
         Self {
             material: Material {
-                schema_id: Some(schema.id.clone()),
+                schema_id: Some(schema.id.to_string()),
                 sync_type: schema.sync_type.get().map(|by| column(by)),
                 table_id: schema
                     .table
@@ -117,7 +117,7 @@ impl Draft {
             },
             target: Target {
                 schema: redact::one_line(&schema.name, NAME_CAP),
-                schema_id: schema.id.clone(),
+                schema_id: schema.id.to_string(),
                 ..draft.target
             },
             ..draft

@@ -215,7 +215,7 @@ impl<'a> OfTable<'a> {
         let detail = if Cause::of(problem.cause).origin.needs_fresh_detail() {
             snapshot.detail(&schema.id)
         } else {
-            let probed = snapshot.probes.details.get(&schema.id);
+            let probed = snapshot.probes.details.get(schema.id.as_str());
             probed.and_then(|probed| probed.answer.as_ref().ok())
         };
         let verdict = diagnosis.of(&schema.id).map(|judged| &judged.verdict);

@@ -33,7 +33,7 @@ fn has_pending_reset(known: &Known<'_>, schema_id: &str) -> bool {
 /// The reload, as a proposal.
 pub fn reload(known: &Known<'_>, problem: &Problem, source: &Source, schema: &Schema) -> Wanted {
     let action = ProposedAction::Reload;
-    let probed = known.snapshot.probes.details.get(&schema.id);
+    let probed = known.snapshot.probes.details.get(schema.id.as_str());
     let fit = match probed.and_then(|probed| probed.answer.as_ref().ok()) {
         None => Fit::Open("the settings of the table have not been read from PostHog yet"),
         Some(detail) => {

@@ -54,7 +54,8 @@ fn candidates<'a>(known: &'a Known<'a>, diagnosis: &'a Diagnosis) -> Vec<Candida
                 source,
                 schema,
                 off,
-                is_blocked: schema.syncs_by("cdc") && diagnosis.blocked.contains_key(&schema.id),
+                is_blocked: schema.syncs_by("cdc")
+                    && diagnosis.blocked.contains_key(schema.id.as_str()),
             })
         })
         .collect();
@@ -153,7 +154,7 @@ fn fit(known: &Known<'_>, tables: &[Candidate<'_>], cause: RootCause) -> Fit {
 }
 
 fn draft(known: &Known<'_>, problem: &Problem, source: &Source, tables: &[&Schema]) -> Fit {
-    let mut ids: Vec<String> = tables.iter().map(|table| table.id.clone()).collect();
+    let mut ids: Vec<String> = tables.iter().map(|table| table.id.to_string()).collect();
     ids.sort();
     let step = ProposedStep {
         switch_on: true,

@@ -44,7 +44,7 @@ pub fn reregister(known: &Known<'_>, problem: &Problem, source: &Source) -> Opti
         return None;
     }
     let action = ProposedAction::ReregisterWebhook;
-    let ids: Vec<String> = tables(source).map(|schema| schema.id.clone()).collect();
+    let ids: Vec<String> = tables(source).map(|schema| schema.id.to_string()).collect();
     let rows = tables(source)
         .map(|schema| schema.table.as_ref()?.row_count.get().copied())
         .sum();
@@ -70,7 +70,7 @@ fn may_go_without(known: &Known<'_>, source: &Source) -> Option<bool> {
     }
     let mut may = true;
     for schema in tables(source) {
-        let probed = known.snapshot.probes.fields.get(&schema.id)?;
+        let probed = known.snapshot.probes.fields.get(schema.id.as_str())?;
         let fields = probed.answer.as_ref().ok()?;
         may &=
             fields.webhook_only == Lax::Is(false) && fields.full_refresh_available == Lax::Is(true);

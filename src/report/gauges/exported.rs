@@ -29,8 +29,8 @@ pub fn register<'a>(
         };
         for ((source, schema), time) in tables {
             let labels = TableLabels {
-                namespace: at.namespace.clone(),
-                policy: at.name.clone(),
+                namespace: at.namespace.to_string(),
+                policy: at.name.to_string(),
                 source: source.clone(),
                 schema: schema.clone(),
             };

@@ -29,10 +29,13 @@ use crate::{
 /// How much later than planned a poll may be before it counts as overdue, at least.
 const LATE: SignedDuration = SignedDuration::from_mins(5);
 
+/// By policy. Boxed, because a third of such a table is empty.
+type Shares = HashMap<PolicyRef, Box<PolicyShare>>;
+
 /// Gauges over policies. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
-    shares: Arc<Mutex<HashMap<PolicyRef, PolicyShare>>>,
+    shares: Arc<Mutex<Shares>>,
 }
 
 impl Gauges {
@@ -50,7 +53,7 @@ impl Gauges {
             overdue_at: overdue_at(now, again_in),
         };
         let share = PolicyShare::new(policy, status, polled).found(result);
-        self.lock().insert(at.clone(), share);
+        self.lock().insert(at.clone(), Box::new(share));
     }
 
     /// Updates the share of a policy after a failed poll: earlier findings are kept.
@@ -70,8 +73,9 @@ impl Gauges {
             },
             |before| before.polled,
         );
-        let share = PolicyShare::new(policy, status, polled).found_before(before);
-        shares.insert(at.clone(), share);
+        let share =
+            PolicyShare::new(policy, status, polled).found_before(before.map(|before| *before));
+        shares.insert(at.clone(), Box::new(share));
     }
 
     /// Removes the share of a policy that was deleted, or that another replica now handles.
@@ -95,7 +99,7 @@ impl Gauges {
         registry
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PolicyRef, PolicyShare>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shares> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! What one policy adds to the gauges.
 
-use std::collections::HashMap;
+use std::{array, collections::HashMap, hash::Hash};
 
 use jiff::Timestamp;
 
@@ -14,7 +14,7 @@ use crate::{
     },
     decide::{Guard, Held},
     diagnose::{Exported, Problem},
-    posthog::instance::Instance,
+    posthog::instance::{Feature, Instance, UnfamiliarKind},
 };
 
 /// What a reconcile found; its status may be too small to show all of it.
@@ -56,7 +56,23 @@ pub struct Open {
     pub expires_at: Timestamp,
 }
 
-/// What one policy adds.
+/// What the PostHog of a policy shows, in the order of `Feature::ALL` and `UnfamiliarKind::ALL`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shown {
+    pub features: [Option<bool>; Feature::ALL.len()],
+    pub unfamiliar: [usize; UnfamiliarKind::ALL.len()],
+}
+
+impl From<&Instance> for Shown {
+    fn from(instance: &Instance) -> Self {
+        Self {
+            features: array::from_fn(|place| instance.shows(Feature::ALL[place])),
+            unfamiliar: array::from_fn(|place| instance.count(UnfamiliarKind::ALL[place])),
+        }
+    }
+}
+
+/// What one policy adds. Little memory: there may be 10,000.
 #[derive(Debug)]
 pub struct PolicyShare {
     pub state: PolicyState,
@@ -67,13 +83,13 @@ pub struct PolicyShare {
     /// Reason of `Notifying`; none without receivers.
     pub notifying: Option<&'static str>,
     pub polled: PollTimes,
-    pub incidents: Vec<Step>,
-    pub proposals: Vec<Open>,
+    pub incidents: Box<[Step]>,
+    pub proposals: Box<[Open]>,
     pub breaker_open_since: Option<Timestamp>,
-    pub findings: HashMap<(RootCause, Severity), i64>,
+    pub findings: Counts<(RootCause, Severity)>,
     pub counts: SchemaCounts,
-    pub held: HashMap<Guard, i64>,
-    pub instance: Instance,
+    pub held: Counts<Guard>,
+    pub instance: Shown,
     pub exported: Exported,
 }
 
@@ -98,25 +114,21 @@ impl PolicyShare {
             incidents: status.incidents.iter().map(|one| one.step).collect(),
             proposals: status.proposals.iter().filter_map(open).collect(),
             breaker_open_since: status.state.breaker.as_ref().map(|open| open.open_since),
-            findings: HashMap::new(),
+            findings: Box::default(),
             counts: SchemaCounts::default(),
-            held: HashMap::new(),
-            instance: Instance::default(),
+            held: Box::default(),
+            instance: Shown::default(),
             exported: Exported::default(),
         }
     }
 
     /// Adds what a reconcile found.
     pub fn found(mut self, result: &PollResult<'_>) -> Self {
-        for problem in result.problems {
-            let of_its_kind = self.findings.entry((problem.cause, problem.severity));
-            *of_its_kind.or_default() += 1;
-        }
-        for held in result.held {
-            *self.held.entry(held.guard).or_default() += 1;
-        }
+        let problems = result.problems.iter();
+        self.findings = count(problems.map(|problem| (problem.cause, problem.severity)));
+        self.held = count(result.held.iter().map(|held| held.guard));
         self.counts = result.counts.clone();
-        self.instance = result.instance.clone();
+        self.instance = result.instance.into();
         self.exported = result.exported.clone();
         self
     }
@@ -133,6 +145,17 @@ impl PolicyShare {
             ..self
         }
     }
+}
+
+/// How many there are of each kind. A slice: nearly always it is empty or has one entry.
+type Counts<A> = Box<[(A, i64)]>;
+
+fn count<A: Eq + Hash>(all: impl Iterator<Item = A>) -> Counts<A> {
+    let mut counts: HashMap<A, i64> = HashMap::new();
+    for one in all {
+        *counts.entry(one).or_default() += 1;
+    }
+    counts.into_iter().collect()
 }
 
 fn mode(policy: &WarehouseSyncPolicy) -> &'static str {

@@ -7,14 +7,14 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::share::{Open, PolicyShare};
+use super::share::{Open, PolicyShare, Shown};
 use crate::{
     api::{
         proposal::{Phase, ProposedAction},
         status::{RootCause, SchemaCounts, Severity, Step},
     },
     decide::Guard,
-    posthog::instance::{Feature, Instance, UnfamiliarKind},
+    posthog::instance::{Feature, UnfamiliarKind},
 };
 
 /// Phases that are not final.
@@ -205,9 +205,9 @@ impl Totals {
         self.breaker_open_since = earlier(self.breaker_open_since, *breaker_open_since);
     }
 
-    fn add_instance(&self, instance: &Instance) {
-        for &feature in Feature::ALL {
-            let shown = match instance.shows(feature) {
+    fn add_instance(&self, instance: &Shown) {
+        for (feature, shown) in Feature::ALL.iter().zip(instance.features) {
+            let shown = match shown {
                 Some(true) => "yes",
                 Some(false) => "no",
                 None => "unknown",
@@ -216,8 +216,8 @@ impl Totals {
             let labels = FeatureLabels { feature, shown };
             self.features.get_or_create(&labels).inc();
         }
-        for &kind in UnfamiliarKind::ALL {
-            self.add_unfamiliar(kind, instance.count(kind));
+        for (kind, count) in UnfamiliarKind::ALL.iter().zip(instance.unfamiliar) {
+            self.add_unfamiliar(*kind, count);
         }
     }
 

@@ -149,8 +149,8 @@ fn message(
 ) -> Option<Message> {
     let name = |text: &str| redact::one_line(text, NAME_CAP);
     let mut content = MessageContent {
-        policy: policy.at.name.clone(),
-        namespace: policy.at.namespace.clone(),
+        policy: policy.at.name.to_string(),
+        namespace: policy.at.namespace.to_string(),
         host: policy.project.host.as_str().to_owned(),
         project_id: policy.project.id,
         source: name(&row.source),

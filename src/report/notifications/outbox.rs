@@ -285,7 +285,7 @@ impl Inner {
         let Some((largest, _)) = most.filter(|(_, count)| *count > own + 1) else {
             return false;
         };
-        let of_largest = |waiting: &Waiting| waiting.at.namespace == largest;
+        let of_largest = |waiting: &Waiting| *waiting.at.namespace == *largest;
         let last = self.waiting.iter().rposition(of_largest);
         last.and_then(|place| self.waiting.remove(place)).is_some()
     }
@@ -761,15 +761,15 @@ mod tests {
         let offer = |namespace: &str, name: &str, count: usize| {
             let (to, ids) = (to(&format!("{namespace}/{name}")), 0..count);
             let at = PolicyRef {
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
+                namespace: namespace.into(),
+                name: name.into(),
             };
             let owed = ids.clone().map(|id| (message(id), to.clone())).collect();
             outbox.offer(&at, &owing(ids, &to), owed);
         };
         let waiting = |namespace: &str| {
             let inner = outbox.lock();
-            let own = |waiting: &&Waiting| waiting.at.namespace == namespace;
+            let own = |waiting: &&Waiting| *waiting.at.namespace == *namespace;
             inner.waiting.iter().filter(own).count()
         };
         for policy in 0..20 {

@@ -1,0 +1,49 @@
+//! Reconciles policies when they are due, many at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use tokio::sync::watch as signal;
+
+use super::{context::Context, stop::stopped_now, turn::turn};
+use crate::api::validated::PolicyRef;
+
+/// Reconciles at a time. Many, because one that waits for a slow PostHog must not hold up the others; not more, because each takes
+/// some 30 KiB, and at the start all are due.
+const CONCURRENT: usize = 500;
+
+/// How soon it is checked again whether all policies are known. It takes a moment at the start, and after a namespace was created.
+const CHECK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How soon a policy is reconciled again whose reconcile has panicked.
+const AFTER_PANIC: Duration = Duration::from_mins(1);
+
+/// Reconciles what is due, until it is stopped and all reconciles that run have ended.
+pub(super) async fn run(context: Arc<Context>, stopped: signal::Receiver<bool>) {
+    let mut running = FuturesUnordered::new();
+    let mut stopped = std::pin::pin!(stopped_now(stopped));
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            Some(()) = running.next() => {}
+            at = due(&context), if running.len() < CONCURRENT => running.push(reconciled(at, context.clone())),
+        }
+    }
+    while running.next().await.is_some() {}
+}
+
+/// The next policy that is due. Nothing is due before all policies are known: one of another namespace may own a table.
+async fn due(context: &Context) -> PolicyRef {
+    while !context.knows_all() {
+        tokio::time::sleep(CHECK_AGAIN).await;
+    }
+    context.queue.next().await
+}
+
+/// In a task of its own, so that a panic ends nothing else.
+async fn reconciled(at: PolicyRef, context: Arc<Context>) {
+    let (own, of_task) = (at.clone(), context.clone());
+    let task = tokio::spawn(async move { turn(&own, &of_task).await });
+    let again_in = task.map(|ended| ended.unwrap_or(Some(AFTER_PANIC))).await;
+    context.queue.done(&at, again_in);
+}
