@@ -79,7 +79,7 @@ fn after_error(at: &PolicyRef, error: &KubernetesError, context: &Context) -> Op
         KubernetesError::OtherWriter { .. } => {
             context.count(ReconcileOutcome::OtherWriter);
             tracing::error!(policy = %at, "{error}");
-            Action::requeue(jittered(LEFT_ALONE, &at))
+            Some(jittered(LEFT_ALONE, at))
         }
         KubernetesError::Failed { .. } => {
             context.count(ReconcileOutcome::Failed);
