@@ -20,7 +20,7 @@ struct Taken {
 }
 
 impl Slots {
-    /// With room for so many reconciles of one host.
+    /// With room for this many reconciles of each host.
     pub(super) fn new(of_host: usize) -> Self {
         Self {
             of_host,
@@ -40,7 +40,7 @@ impl Slots {
         }
     }
 
-    /// A reconcile of the host has ended: the policy that starts in its place, if one waits.
+    /// A reconcile of the host has ended: returns the policy that starts next, if one waits.
     pub(super) fn end(&mut self, host: &Option<Host>) -> Option<PolicyRef> {
         let taken = self.hosts.get_mut(host)?;
         let next = taken.waiting.pop_front();

@@ -321,7 +321,7 @@ const MANY: usize = 520;
 #[test]
 fn many_policies_on_a_host_that_does_not_answer_do_not_hold_up_those_of_another() {
     let env = Env::new(QUIET);
-    // Connections are made, and nobody reads what comes.
+    // It accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let on_silent = |number: usize| {
