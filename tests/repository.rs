@@ -916,21 +916,6 @@ fn the_crd_has_only_formats_of_numbers_that_the_api_server_knows() {
 }
 
 #[test]
-fn every_field_of_health_is_in_the_documentation() {
-    let row = |(path, schema): &(String, Value)| {
-        let says = schema["description"].as_str().unwrap();
-        format!("| `{path}` | {} |", says.replace('\n', " "))
-    };
-    let table = fields_of_health().iter().map(row).collect::<Vec<_>>();
-    let table = table.join("\n");
-    let docs = fs::read_to_string(root().join("docs/diagnosis.md")).unwrap();
-    assert!(
-        docs.contains(&table),
-        "docs/diagnosis.md: the table of the fields of spec.health has drifted; it must be\n{table}"
-    );
-}
-
-#[test]
 fn every_bound_of_a_duration_of_health_is_tested_against_the_api_server() {
     let file = "tests/operator/crd_refusals.rs";
     let rows = fs::read_to_string(root().join(file)).unwrap();

@@ -123,7 +123,7 @@ fn two_releases_work_side_by_side_with_one_set_of_admission_policies() {
         approve(env, &format!("anna-{name}"));
     }
 
-    // The status of the first is closed to the second, whatever rights RBAC gives it.
+    // The second may not write the status of the first, even with the rights of RBAC.
     let intruder = at.intruder();
     let why = format!(
         "only the operator's ServiceAccount may write the status of warehousesyncpolicies in namespace {}: system:serviceaccount:ops-first:",

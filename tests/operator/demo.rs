@@ -29,9 +29,21 @@ fn running(mark: &str) -> Vec<String> {
     shown.filter(|line| !line.is_empty()).collect()
 }
 
+/// A demo, killed when dropped.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The demo, until its operator runs.
-fn started(mark: &str) -> Child {
-    let mut demo = Command::new(env!("CARGO"))
+fn started(mark: &str) -> Demo {
+    // Of a test in the background of a shell, or under nohup, it would inherit that signals are ignored.
+    let demo = Command::new("env")
+        .args(["--default-signal", env!("CARGO")])
         .args(["run", "--quiet", "--example", "demo", "--", "--keep"])
         .env(MARK, mark)
         .stdin(Stdio::null())
@@ -40,7 +52,8 @@ fn started(mark: &str) -> Child {
         .process_group(0)
         .spawn()
         .unwrap();
-    let lines = BufReader::new(demo.stdout.as_mut().unwrap()).lines();
+    let mut demo = Demo(demo);
+    let lines = BufReader::new(demo.0.stdout.as_mut().unwrap()).lines();
     let mut lines = lines.map(Result::unwrap);
     assert!(lines.any(|line| line.contains("kubectl get wsp -o wide --watch")));
     let is_operator = |line: &String| line.contains("warehouse-sync-operator run");
@@ -67,16 +80,19 @@ fn nothing_remains_of_the_demo_however_it_ends() {
         let mark = format!("{}-{signal}", std::process::id());
         let mut demo = started(&mark);
         let target = if to_group {
-            format!("-{}", demo.id())
+            format!("-{}", demo.0.id())
         } else {
-            demo.id().to_string()
+            demo.0.id().to_string()
         };
         let sent = Command::new("sh")
             .args(["-c", r#"kill -s "$1" -- "$2""#, "signal", signal, &target])
             .status()
             .unwrap();
         assert!(sent.success());
-        demo.wait().unwrap();
+        wait_until("the end of the demo", || {
+            let ended = demo.0.try_wait().unwrap();
+            ended.map(drop).ok_or_else(|| format!("{signal}: runs"))
+        });
         wait_until("the end of all processes", || {
             let left = running(&mark);
             if left.is_empty() {
