@@ -16,8 +16,8 @@ pub use error::{GlobError, MOST_CHARACTERS};
 pub struct Globs {
     /// Of each list, the globs that are cheap to match.
     simple: Vec<Vec<Simple>>,
-    /// The other globs of all lists.
-    others: Automaton,
+    /// The other globs of all lists. Boxed, because most policies have none.
+    others: Option<Box<Automaton>>,
 }
 
 /// A glob without `?` and with at most one star, as most are.
@@ -69,7 +69,7 @@ impl Globs {
                 }
                 match Simple::new(pattern) {
                     Some(glob) => simple.push(glob),
-                    None => globs.others.add(pattern, list)?,
+                    None => globs.others.get_or_insert_default().add(pattern, list)?,
                 }
             }
             globs.simple.push(simple);
@@ -90,10 +90,10 @@ impl Globs {
         let found = lists.find(|(list, simple)| {
             wanted(*list)
                 && (simple.iter().any(|glob| glob.matches(name))
-                    || (!self.others.lacks(*list)
-                        && self
-                            .others
-                            .accepts(states.get_or_init(|| self.others.read(name)), *list)))
+                    || self.others.as_ref().is_some_and(|others| {
+                        !others.lacks(*list)
+                            && others.accepts(states.get_or_init(|| others.read(name)), *list)
+                    }))
         });
         found.map(|(list, _)| list)
     }
