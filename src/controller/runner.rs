@@ -29,13 +29,13 @@ pub(super) async fn run(context: Arc<Context>, stopped: signal::Receiver<bool>) 
         tokio::select! {
             () = &mut stopped => break,
             Some(host) = running.next() => {
-                if let Some(at) = slots.end(&host) {
+                if let Some(at) = slots.end(host.as_ref()) {
                     running.push(reconciled(at, host, context.clone()));
                 }
             }
             at = due(&context), if running.len() < CONCURRENT => {
                 let host = context.other_policies.host_of(&at);
-                if let Some(at) = slots.start(at, &host) {
+                if let Some(at) = slots.start(at, host.as_ref()) {
                     running.push(reconciled(at, host, context.clone()));
                 }
             }
