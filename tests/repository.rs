@@ -851,6 +851,18 @@ fn every_address_of_the_project_is_that_of_one_file() {
 }
 
 #[test]
+fn a_move_replaces_every_address() {
+    let (github, image) = ("acme/syncs", "registry.example.com/acme/syncs");
+    let (left, names) = workflows::after_a_move(github, image);
+    // The name and namespace of a Deployment.
+    let addresses = left
+        .lines()
+        .filter(|line| !line.starts_with("tests/chart/install.rs:"));
+    assert_eq!(addresses.collect::<Vec<_>>(), Vec::<&str>::new());
+    assert!(names.ends_with(&format!("image={image}\n")), "{names}");
+}
+
+#[test]
 fn the_image_is_built_by_the_toolchain_of_the_repository() {
     let read = |file| fs::read_to_string(root().join(file)).unwrap();
     let toolchain = read("rust-toolchain.toml");

@@ -36,11 +36,12 @@ use crate::{
 /// How long a survey makes further probes. Some take minutes, because `PostHog` asks the customer's source.
 const PROBING: SignedDuration = SignedDuration::from_secs(60);
 
-/// Requests of a probe of a table: the runs, the log of the table, and in a long one the lines that mark the phase.
-const CALLS_PER_PROBE: usize = 3;
+/// Requests of a probe of a table: the runs, the log of the table, in a long one the lines that mark the phase, and in a very long
+/// one those of the extraction.
+const CALLS_PER_PROBE: usize = 4;
 
-/// Requests for a canary: the runs of its table and the log of one.
-const REQUESTS_OF_A_CANARY: usize = 2;
+/// Requests for a canary: the runs of its table, and the log of one as in a probe.
+const REQUESTS_OF_A_CANARY: usize = 4;
 
 /// True for an incident whose next step depends on the next probes, while the result is expected any moment: what has not shown
 /// soon after the step began, or after its last call, may take hours, and is polled for like everything else.

@@ -6,7 +6,7 @@
 use crate::{
     api::{Timings, status::Incident},
     diagnose::{Cause, Diagnosis, Known, Verdict, causes::Reload, stuck::is_vouched_for},
-    observe::{Canary, Log, Newest, RunProbe},
+    observe::{Canary, Log, Newest, RunPhase, RunProbe, Words, canary::words},
     posthog::{
         lax::Lax,
         wire::{JobStatus, Schema, SchemaStatus},
@@ -22,6 +22,10 @@ pub struct Hanging {
     pub rows: Option<i64>,
     /// When `PostHog` last worked on its table, by its own clock.
     pub log_at: Option<jiff::Timestamp>,
+    /// How far it was.
+    pub phase: RunPhase,
+    /// In which words this `PostHog` writes its logs.
+    pub words: Words,
     /// The canary: a run of another table that proves that `PostHog` works.
     pub canary: Option<Canary>,
 }
@@ -43,6 +47,8 @@ impl Hanging {
             job_id: mark.job_id.clone()?,
             rows: mark.rows,
             log_at: mark.log_at,
+            phase: silence.phase,
+            words: words(&known.snapshot.canaries),
             canary: silence.canary.clone(),
         })
     }
@@ -122,6 +128,9 @@ pub fn still_hangs(
     if rows != hanging.rows {
         return changed(format!("run {} is making progress again", job.id));
     }
+    if job.is_finishing() {
+        return changed(format!("run {} has loaded everything", job.id));
+    }
     match &live.log {
         Log::Read(_) if live.unfinished().count() > 1 => {
             changed("another run of the table has not ended")
@@ -130,6 +139,12 @@ pub fn still_hangs(
         Log::Read(log) if is_vouched_for(log, live.at) || log.doubted_at > hanging.log_at => {
             changed("PostHog refused another start because of this run")
         }
+        // A line of its end that reached the log only now may be older than its last line of work.
+        Log::Read(log) if log.phase(&hanging.words) != hanging.phase => changed(format!(
+            "run {} is now {}",
+            job.id,
+            log.phase(&hanging.words).as_str()
+        )),
         Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillHangs {
             schema_id: schema_id.to_owned(),
         }),
@@ -207,7 +222,7 @@ mod tests {
             plan::Kind,
         },
         diagnose::{Judged, stuck::Silence},
-        observe::{RunPhase, Seen},
+        observe::Seen,
     };
 
     const TIMINGS: &Timings = &Timings::PRODUCTION;
@@ -233,6 +248,8 @@ mod tests {
             job_id: "j1".into(),
             rows: Some(5),
             log_at: None,
+            phase: RunPhase::Unknown,
+            words: Words::default(),
             canary: None,
         }
     }
@@ -472,7 +489,11 @@ mod tests {
                 ..incident(RootCause::Stuck, None)
             };
             let found = situation.ask(|ask| Hanging::of(ask.known, ask.diagnosis, &incident));
-            assert_eq!(found, hangs.then(hanging), "{what}");
+            let expected = hangs.then(|| Hanging {
+                phase: RunPhase::Extracting,
+                ..hanging()
+            });
+            assert_eq!(found, expected, "{what}");
         }
     }
 }

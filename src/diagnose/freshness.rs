@@ -210,15 +210,16 @@ fn late(
     let health = known.health(source, schema);
     let completed = last_completed(schema, run_probe);
     let since = since(&known.snapshot.changes, schema, run_probe)?;
-    // Only what the look proved: a run may have completed since.
-    let age = run_probe.began.duration_since(since);
     let interval = interval(health, schema, run_probe);
-    let passed = |every| passed(health, schema, every, age);
-    let limit = passed(interval.assumed());
-    let is_open = interval == Interval::Unknown && passed(DEFAULT_INTERVAL).is_some();
-    if limit.is_none() && !is_open {
-        return None;
+    let passed = |every, now: Timestamp| passed(health, schema, every, now.duration_since(since));
+    let is_open = |now| interval == Interval::Unknown && passed(DEFAULT_INTERVAL, now).is_some();
+    let is_late = |now| passed(interval.assumed(), now).is_some() || is_open(now);
+    // Only what the look proved: a run may have completed since.
+    let now = time(known, run_probe);
+    if !is_late(now) {
+        return is_late(run_probe.began).then(|| Err(undated(since)));
     }
+    let limit = passed(interval.assumed(), now);
     let behind = match behind(known, schema, run_probe, by_status)? {
         Ok(behind) => behind,
         Err(reason) => return Some(Err(reason)),
@@ -242,6 +243,26 @@ fn late(
         severity,
         behind,
     }))
+}
+
+/// The time by `PostHog`'s clock, as of the look: its own newest time, if nothing says that its clock and the operator's agree.
+fn time(known: &Known<'_>, run_probe: &RunProbe) -> Timestamp {
+    if run_probe.is_dated {
+        return run_probe.began;
+    }
+    let rows = known.snapshot.sources.iter().flat_map(|s| &s.schemas);
+    let synced = rows.filter_map(|row| row.synced_at(run_probe.at));
+    let ended = known.snapshot.canaries.iter().map(|one| one.finished_at);
+    let newest = synced.chain(ended).chain(run_probe.newest_time()).max();
+    newest.unwrap_or(run_probe.began)
+}
+
+/// Why it cannot be told whether a table is late that only the operator's clock calls late.
+fn undated(since: Timestamp) -> String {
+    format!(
+        "no run has completed since {} by the operator's clock, but PostHog's answers have no Date header, so whether the clocks agree is unknown, and no newer time that PostHog shows proves that the table is late",
+        seconds(since)
+    )
 }
 
 /// Why it cannot be told whether a table is late that shows no interval.

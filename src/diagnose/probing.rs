@@ -52,7 +52,7 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
             of_switched_off(known, source, schema, &mut due);
         }
         let reset_pending_since = has_pending_reset(known, &schema.id);
-        if reset_pending_since || requests::unanswered(known, &schema.id).is_some() {
+        if reset_pending_since || requests::is_waiting(known, &schema.id) {
             let probed = known.snapshot.probes.details.get(schema.id.as_str());
             due.add(Probe::Detail(schema.id.to_string()), probed, ANSWER_LASTS);
         }

@@ -1,4 +1,5 @@
 //! What people request by annotation. A request that has led to a proposal exists as long as the proposal, even without the annotation.
+//! If that was superseded before anything replaced it, the request still exists: nobody has answered it.
 
 use super::{
     causes::{
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{
-        proposal::ProposedAction,
+        proposal::{Phase, Proposal, ProposedAction},
         status::{RootCause, Severity},
     },
     posthog::{
@@ -45,12 +46,8 @@ fn asked(known: &Known<'_>, schema_id: &str) -> Option<(&'static str, String)> {
             ),
         });
     }
-    let open = known.proposals.iter().find(|row| {
-        !row.is_over()
-            && row.target.schema_id == schema_id
-            && Cause::of(row.material.cause).origin == Origin::Request
-    })?;
-    let (rule, what) = match open.action {
+    let proposal = waiting(known, schema_id)?;
+    let (rule, what) = match proposal.action {
         ProposedAction::DeleteData => (DELETE_DATA, "delete the table's data"),
         _ => (
             RESYNC,
@@ -69,6 +66,21 @@ pub fn unanswered<'a>(known: &Known<'a>, schema_id: &str) -> Option<&'a str> {
     let state = states.find(|state| state.id == schema_id);
     let handled = state.and_then(|state| state.request_handled.as_deref());
     (handled != Some(value)).then_some(value)
+}
+
+/// True if a request for a table has not been answered by a person yet, with or without a proposal.
+#[must_use]
+pub fn is_waiting(known: &Known<'_>, schema_id: &str) -> bool {
+    unanswered(known, schema_id).is_some() || waiting(known, schema_id).is_some()
+}
+
+/// The newest proposal that a request for a table has led to, while it is open or superseded. A new proposal is the last of the list.
+fn waiting<'a>(known: &Known<'a>, schema_id: &str) -> Option<&'a Proposal> {
+    let mut newest_first = known.proposals.iter().rev();
+    let newest = newest_first.find(|row| {
+        row.target.schema_id == schema_id && Cause::of(row.material.cause).origin == Origin::Request
+    })?;
+    (!newest.is_over() || newest.phase == Phase::Superseded).then_some(newest)
 }
 
 /// What a value asks for: `Resync`, `DeleteData`, either with `@` and a number behind it.

@@ -75,9 +75,14 @@ pub(super) fn shows_inputs(known: &Known<'_>, source: &Source) -> bool {
     tables(known, source).next().is_some() && info.is_some_and(shows)
 }
 
-/// Why it is unknown whether events arrive by the webhook of a source; none if it is known, or if nobody has asked yet.
+/// For how many `checkEvery` an answer is believed.
+const BELIEVED_FOR: i32 = 2;
+
+/// Why it is unknown whether events arrive by the webhook of a source; none if it is known.
 pub(super) fn why_unknown(known: &Known<'_>, source: &Source) -> Option<String> {
-    let probed = known.snapshot.probes.webhooks.get(&source.id)?;
+    let Some(probed) = known.snapshot.probes.webhooks.get(&source.id) else {
+        return Some("PostHog's webhook_info has not been read yet".to_owned());
+    };
     let info = match &probed.answer {
         Ok(info) => info,
         Err(error) => {
@@ -88,10 +93,15 @@ pub(super) fn why_unknown(known: &Known<'_>, source: &Source) -> Option<String> 
     if trouble(info, &[]).is_some_and(|trouble| trouble.severity == Severity::Error) {
         return None;
     }
-    let old = known.now.duration_since(probed.at);
-    if probed.in_vain > 0 && old > known.policy.check_webhooks_every * 2 {
+    // Answered in the future: the clock was set back.
+    let old = known.now.duration_since(probed.at).abs();
+    if old > known.policy.check_webhooks_every * BELIEVED_FOR {
+        let asked = match probed.in_vain {
+            0 => "been read",
+            _ => "answered",
+        };
         return Some(format!(
-            "PostHog's webhook_info has not answered since {}",
+            "PostHog's webhook_info has not {asked} since {}",
             seconds(probed.at)
         ));
     }
@@ -110,6 +120,9 @@ pub(super) fn why_unknown(known: &Known<'_>, source: &Source) -> Option<String> 
             "PostHog rates its side of the webhook as {}, which is unknown to this version of the operator",
             redact::one_line(&state, 40)
         )),
+        Some(FunctionState::NoAnswer) => Some(
+            "PostHog's watcher does not say how its side of the webhook works (state 0)".to_owned(),
+        ),
         Some(FunctionState::Works | FunctionState::Degraded | FunctionState::Disabled) | None => {
             None
         }
@@ -134,8 +147,9 @@ pub(super) fn unknown(known: &Known<'_>, judged: &[Judged]) -> Vec<Wide> {
             };
             let tables: Vec<&Judged> = judged.iter().filter(is_of_this).collect();
             let names = tables.iter().map(|judged| redact::one_line(&judged.schema, NAME_CAP));
+            let is_read = known.snapshot.probes.webhooks.contains_key(&source.id);
             let problem = Problem {
-                severity: Severity::Warning,
+                severity: if is_read { Severity::Warning } else { Severity::Info },
                 confidence: Confidence::Low,
                 affected: names.collect(),
                 advice: Advice {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Newest, RunProbe,
     run_probe::runs,
-    table_log::{note_unfamiliar, oldest_first},
+    table_log::{markers, note_unfamiliar, oldest_first},
     words::{DatedLine, Pipeline, Words, of_completed},
 };
 use crate::posthog::{
@@ -16,7 +16,7 @@ use crate::posthog::{
     client::{LOG_LINES, LogFilter},
     instance::Feature,
     lax::Lax,
-    run_log::{Line, V3_MARKER, read},
+    run_log::{Line, read},
     wire::{Job, JobStatus, LogPage},
 };
 
@@ -96,15 +96,12 @@ impl Canary {
         note_unfamiliar(client, &page);
         if page.results.len() >= LOG_LINES {
             // The lines that mark its phases may be hidden behind thousands of others.
-            let filter = LogFilter {
-                search: Some(V3_MARKER),
-                ..filter
-            };
-            let markers = client.logs(schema_id, filter).await.ok()?;
-            let hidden = markers.results.into_iter();
-            let known = page.results.clone();
-            page.results
-                .extend(hidden.filter(|line| !known.contains(line)));
+            for markers in markers(client, schema_id, run_id).await.ok()? {
+                let hidden = markers.results.into_iter();
+                let known = page.results.clone();
+                page.results
+                    .extend(hidden.filter(|line| !known.contains(line)));
+            }
         }
         let shown = shown(&page);
         client.noted().note(|instance| {

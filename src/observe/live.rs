@@ -27,7 +27,7 @@ pub struct Live {
     pub source: Option<Result<Source, String>>,
     /// The table; of none for what is done to the source as a whole.
     pub detail: Option<Result<SchemaDetail, String>>,
-    /// The runs of the table, or of every table that a repair of change data capture reimports.
+    /// The runs of the table, or of every table that is reset with its source.
     pub run_probes: Vec<(String, RunProbe)>,
     /// Change data capture, if the proposal repairs it.
     pub cdc: Option<Result<CdcStatus, String>>,
@@ -108,14 +108,22 @@ impl Live {
     }
 
     fn tables_to_probe(&self, action: ProposedAction, target: &Target) -> Vec<(String, String)> {
-        let is_captured = |row: &&Schema| {
-            action == ProposedAction::RepairCdc && row.syncs_by("cdc") && row.is_on()
+        let is_reset = |row: &&Schema| match action {
+            ProposedAction::RepairCdc => row.syncs_by("cdc") && row.is_on(),
+            ProposedAction::ReregisterWebhook => row.syncs_by("webhook") && row.is_on(),
+            ProposedAction::RepairConfig
+            | ProposedAction::RefreshSchemas
+            | ProposedAction::Resync
+            | ProposedAction::DeleteData
+            | ProposedAction::Reenable
+            | ProposedAction::Reload
+            | ProposedAction::Cancel => false,
         };
         let detail = self.detail.iter().flatten().map(|detail| &detail.row);
         let of_source = self.source().into_iter().flat_map(|source| &source.schemas);
         detail
             .filter(|row| row.id == target.schema_id)
-            .chain(of_source.filter(is_captured))
+            .chain(of_source.filter(is_reset))
             .take(MAX_RUN_PROBES)
             .map(|row| (row.id.to_string(), row.name.to_string()))
             .collect()

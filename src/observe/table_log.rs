@@ -10,7 +10,7 @@ use crate::posthog::{
     client::{LOG_LINES, LogFilter},
     instance::{UnfamiliarKind, family},
     lax::Lax,
-    run_log::{Line, Refusal, V3_MARKER, is_of_v3, read, rows_added},
+    run_log::{EXTRACTION_MARKER, Line, Refusal, V3_MARKER, is_of_v3, read, rows_added},
     wire::{Job, LogLine, LogPage},
 };
 
@@ -19,6 +19,10 @@ const USUAL_LIMIT: usize = 50;
 
 /// Lines reach the log late and not in order: this much is read again.
 const LATE_LINES: SignedDuration = SignedDuration::from_mins(10);
+
+/// Of a run that has been silent for so long, the whole log is read each time: a line that reached the log hours late may say that the
+/// run is further than it seems.
+const QUIET: SignedDuration = SignedDuration::from_hours(1);
 
 /// How far a run is, as far as its log says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,7 +108,12 @@ impl TableLog {
             run_id,
             ..Self::default()
         });
-        let from = log.read_to.unwrap_or(began).checked_sub(LATE_LINES).ok();
+        let is_quiet = |(at, _): &(Timestamp, Line)| client.now().duration_since(*at).abs() > QUIET;
+        let from = match log.worked.as_ref() {
+            Some(worked) if !is_quiet(worked) => log.read_to.unwrap_or(began),
+            Some(_) | None => began,
+        };
+        let from = from.checked_sub(LATE_LINES).ok();
         let page = client
             .logs(
                 schema_id,
@@ -125,8 +134,10 @@ impl TableLog {
         log.accounts_for_all_rows = known.is_none() && !is_full && log.adds_up_to(rows, &page);
         if is_full && !log.run_id.is_empty() {
             // The lines that mark its phase may be hidden behind thousands of others.
-            let markers = log.markers(client, schema_id).await;
-            log.add(&markers.map_err(|error| error.to_string())?, None)?;
+            let markers = markers(client, schema_id, &log.run_id).await;
+            for page in markers.map_err(|error| error.to_string())? {
+                log.add(&page, None)?;
+            }
         }
         Ok(log)
     }
@@ -139,19 +150,6 @@ impl TableLog {
         };
         log.add(page, Some(began))?;
         Ok(log)
-    }
-
-    async fn markers<T: Transport>(
-        &self,
-        client: &Client<T>,
-        schema_id: &str,
-    ) -> Result<LogPage, PostHogError> {
-        let filter = LogFilter {
-            run_id: Some(&self.run_id),
-            search: Some(V3_MARKER),
-            after: None,
-        };
-        client.logs(schema_id, filter).await
     }
 
     /// Takes in the lines of a page; true if the page was full, so that older lines may be missing. Lines of other runs from
@@ -284,6 +282,27 @@ impl TableLog {
             Some(_) | None => RunPhase::Extracting,
         }
     }
+}
+
+/// The lines of a run that mark its phases. Of a run with hundreds of batches even these fill a page: then those of its extraction alone.
+pub(super) async fn markers<T: Transport>(
+    client: &Client<T>,
+    schema_id: &str,
+    run_id: &str,
+) -> Result<Vec<LogPage>, PostHogError> {
+    let search = async |text| {
+        let filter = LogFilter {
+            run_id: Some(run_id),
+            search: Some(text),
+            after: None,
+        };
+        client.logs(schema_id, filter).await
+    };
+    let mut pages = vec![search(V3_MARKER).await?];
+    if pages[0].results.len() >= LOG_LINES {
+        pages.push(search(EXTRACTION_MARKER).await?);
+    }
+    Ok(pages)
 }
 
 /// The lines whose time and text can be read, oldest first. Of lines with the same time the one that `PostHog` sent first is the newer;

@@ -17,6 +17,7 @@ use super::{
     apart::apart,
     bounds::Bounds,
     instance::{Feature, Noted, UnfamiliarKind},
+    lax::segment,
     probe::{
         CdcCheck, CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail,
         WebhookInfo,
@@ -316,7 +317,8 @@ impl<T: Transport> Client<T> {
         const CALL: &str = "list jobs";
         let name: String = form_urlencoded::byte_serialize(schema_name.as_bytes()).collect();
         let path = self.path(&format!(
-            "external_data_sources/{source_id}/jobs/?schemas={name}"
+            "external_data_sources/{}/jobs/?schemas={name}",
+            segment(source_id)
         ));
         let response = self.send(get(CALL, path)).await?;
         clocks_agree(CALL, response.date, self.now())?;
@@ -330,7 +332,10 @@ impl<T: Transport> Client<T> {
         source_id: &str,
         before: Timestamp,
     ) -> Result<Vec<Job>, PostHogError> {
-        let rest = format!("external_data_sources/{source_id}/jobs/?before={before}");
+        let rest = format!(
+            "external_data_sources/{}/jobs/?before={before}",
+            segment(source_id)
+        );
         let jobs = self.read_dated("list jobs", &rest).await?;
         Ok(self.without_times_to_come(jobs))
     }
@@ -351,13 +356,16 @@ impl<T: Transport> Client<T> {
     ) -> Result<LogPage, PostHogError> {
         const CALL: &str = "read log";
         let query = filter.query();
-        let path = self.path(&format!("external_data_schemas/{schema_id}/logs/?{query}"));
+        let path = self.path(&format!(
+            "external_data_schemas/{}/logs/?{query}",
+            segment(schema_id)
+        ));
         self.decode(CALL, &self.send(get(CALL, path)).await?)
     }
 
     /// One source with its tables. Seconds on a large project: `PostHog` builds its whole database for it.
     pub async fn source(&self, source_id: &str) -> Result<Source, PostHogError> {
-        let rest = format!("external_data_sources/{source_id}/");
+        let rest = format!("external_data_sources/{}/", segment(source_id));
         let mut source: Source = self.read_dated("read source", &rest).await?;
         forget_times_to_come(&mut source, self.now());
         Ok(source)
@@ -372,7 +380,7 @@ impl<T: Transport> Client<T> {
 
     /// One table as it is now.
     pub async fn schema(&self, schema_id: &str) -> Result<SchemaDetail, PostHogError> {
-        let rest = format!("external_data_schemas/{schema_id}/");
+        let rest = format!("external_data_schemas/{}/", segment(schema_id));
         let mut detail: SchemaDetail = self.read_dated("read table", &rest).await?;
         detail.row.forget_times_to_come(self.now());
         Ok(detail)
@@ -384,7 +392,10 @@ impl<T: Transport> Client<T> {
         &self,
         schema_id: &str,
     ) -> Result<IncrementalFields, PostHogError> {
-        let path = format!("external_data_schemas/{schema_id}/incremental_fields/");
+        let path = format!(
+            "external_data_schemas/{}/incremental_fields/",
+            segment(schema_id)
+        );
         self.ask("read incremental fields", &path, None).await
     }
 
@@ -396,13 +407,13 @@ impl<T: Transport> Client<T> {
 
     /// How the webhook of a source stands. `PostHog` asks the vendor.
     pub async fn webhook_info(&self, source_id: &str) -> Result<WebhookInfo, PostHogError> {
-        let path = format!("external_data_sources/{source_id}/webhook_info/");
+        let path = format!("external_data_sources/{}/webhook_info/", segment(source_id));
         self.read_live("read webhook", &path).await
     }
 
     /// How change data capture of a source stands. `PostHog` asks the database; 400 if it cannot be reached.
     pub async fn cdc_status(&self, source_id: &str) -> Result<CdcStatus, PostHogError> {
-        let path = format!("external_data_sources/{source_id}/cdc_status/");
+        let path = format!("external_data_sources/{}/cdc_status/", segment(source_id));
         self.read_live("read CDC status", &path).await
     }
 
@@ -413,7 +424,10 @@ impl<T: Transport> Client<T> {
         source_id: &str,
         check: &CdcCheck,
     ) -> Result<CdcPrerequisites, PostHogError> {
-        let path = format!("external_data_sources/{source_id}/check_cdc_prerequisites_for_source/");
+        let path = format!(
+            "external_data_sources/{}/check_cdc_prerequisites_for_source/",
+            segment(source_id)
+        );
         let body = serde_json::json!(check).to_string();
         self.ask("check CDC prerequisites", &path, Some(body)).await
     }
@@ -441,7 +455,10 @@ impl<T: Transport> Client<T> {
     /// refused for its method (403 for a key, which an unknown action is not asked a scope for); where it does not, 404.
     pub async fn has_cancel(&self, schema_id: &str) -> Option<bool> {
         const CALL: &str = "check for cancel";
-        let path = self.path(&format!("external_data_schemas/{schema_id}/cancel/"));
+        let path = self.path(&format!(
+            "external_data_schemas/{}/cancel/",
+            segment(schema_id)
+        ));
         let error = self.send(get(CALL, path)).await.err()?;
         let shows = match &error {
             PostHogError::Refused { status: 405, .. } => true,

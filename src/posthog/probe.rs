@@ -218,27 +218,31 @@ pub enum FunctionState {
     Degraded,
     /// It takes none, although it is switched on.
     Disabled,
+    /// The watcher did not answer.
+    NoAnswer,
     /// A value that this version does not know.
     Unknown(String),
 }
 
 impl HogFunction {
-    /// How the watcher rates it. The numbers are those of `HogWatcherState` in `PostHog`, and of its first version, which had 4;
-    /// 0 is what the API says when the watcher does not answer.
+    /// How the watcher rates it; only what is known to be good is good. The numbers are those of `HogWatcherState` in `PostHog`, and of
+    /// its first version, which had 4; 0 is what the API says when the watcher does not answer. An old `PostHog` shows no rating.
     #[must_use]
     pub fn state(&self) -> FunctionState {
-        let state = self.status.get("state").unwrap_or(&Value::Null);
-        let says = |word: &str| {
-            let text = state.as_str();
-            text.is_some_and(|text| text.to_lowercase().contains(word))
+        let state = match &self.status {
+            Value::Object(status) => status.get("state").unwrap_or(&Value::Null),
+            other => other,
         };
+        let text = state.as_str().map(str::to_lowercase);
+        let says = |word: &str| text.as_ref().is_some_and(|text| text.contains(word));
         match (state.is_null(), state.as_i64()) {
-            (true, _) | (_, Some(0 | 1)) => FunctionState::Works,
+            (true, _) | (_, Some(1)) => FunctionState::Works,
+            (_, Some(0)) => FunctionState::NoAnswer,
             (_, Some(2 | 11)) => FunctionState::Degraded,
             (_, Some(3 | 4 | 12)) => FunctionState::Disabled,
+            _ if text.as_deref() == Some("healthy") => FunctionState::Works,
             _ if says("disabled") => FunctionState::Disabled,
             _ if says("degraded") || says("overflow") => FunctionState::Degraded,
-            _ if says("healthy") => FunctionState::Works,
             _ => FunctionState::Unknown(state.to_string()),
         }
     }

@@ -140,6 +140,9 @@ impl Line {
 /// The text that all markers of the v3 pipeline's extraction begin with: what to search a long log for.
 pub const V3_MARKER: &str = "V3 Pipeline";
 
+/// The text that those begin with that say how far the extraction is: two or three for each attempt.
+pub const EXTRACTION_MARKER: &str = "V3 Pipeline: Extraction";
+
 /// What the line begins with that says how many rows were added to those of the run.
 const ROWS_ADDED: &str = "Updating rows_synced with +";
 

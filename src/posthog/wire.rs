@@ -360,6 +360,9 @@ pub struct JobSchema {
     /// For example `public.orders`.
     #[serde(default)]
     pub name: Lax<String>,
+    /// Begin of the last success of the table.
+    #[serde(default)]
+    pub last_synced_at: Lax<Timestamp>,
 }
 
 /// How a job stands.
@@ -378,6 +381,16 @@ pub enum JobStatus {
 }
 
 impl Job {
+    /// True if its table was synced since it began: it has loaded everything, and tidies up.
+    #[must_use]
+    pub fn is_finishing(&self) -> bool {
+        let synced = self
+            .schema
+            .as_ref()
+            .and_then(|schema| schema.last_synced_at.get());
+        synced.is_some_and(|at| self.created_at.get().is_some_and(|began| at >= began))
+    }
+
     /// Drops the end if it claims to be later than `now`. A start in the future makes the whole list of runs unclear instead.
     pub(crate) fn forget_times_to_come(&mut self, now: Timestamp) {
         forget_time_to_come(&mut self.finished_at, now);

@@ -13,6 +13,7 @@ use super::{
     bounds::MAX_LIST,
     client::{DEADLINE, LIVE_DEADLINE, MAX_ANSWER},
     inputs::Inputs,
+    lax::segment,
     transport::{Method, Request},
 };
 
@@ -275,8 +276,10 @@ impl Write {
     }
 
     fn endpoint(&self) -> (Method, String) {
-        let schema = |id: &str, action: &str| format!("external_data_schemas/{id}/{action}");
-        let source = |id: &str, action: &str| format!("external_data_sources/{id}/{action}");
+        let schema =
+            |id: &str, action: &str| format!("external_data_schemas/{}/{action}", segment(id));
+        let source =
+            |id: &str, action: &str| format!("external_data_sources/{}/{action}", segment(id));
         match self {
             Self::Cancel { schema_id } => (Method::Post, schema(schema_id, "cancel/")),
             Self::Reload { schema_id } => (Method::Post, schema(schema_id, "reload/")),
@@ -344,5 +347,48 @@ impl Write {
             | Self::DeleteWebhook { .. }
             | Self::RepairCdc { .. } => LIVE_DEADLINE,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_id_leads_to_another_endpoint() {
+        let path = |id: &str| {
+            let [schema_id, source_id] = [id, id].map(str::to_owned);
+            let calls = [
+                Write::Reload { schema_id },
+                Write::PatchSource {
+                    source_id,
+                    job_inputs: Inputs::default(),
+                },
+            ];
+            calls.map(|call| call.request(str::to_owned).path)
+        };
+        for id in [
+            "a/resync/?x=",
+            "a/../b",
+            "..",
+            ".",
+            "a?b",
+            "a#b",
+            "a%2Fresync%2F%3F",
+            "a\\b",
+            "a;b",
+            "a b",
+            "",
+            "é",
+        ] {
+            let expected = [
+                "external_data_schemas/not-an-id/reload/",
+                "external_data_sources/not-an-id/",
+            ];
+            assert_eq!(path(id), expected, "{id:?}");
+        }
+        let uuid = "0196f0aa-0000-7000-8000-0000000000a1";
+        let [reload, _] = path(uuid);
+        assert_eq!(reload, format!("external_data_schemas/{uuid}/reload/"));
     }
 }

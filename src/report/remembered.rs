@@ -1,6 +1,6 @@
 //! What must survive a restart: the rows of `status.state` after a reconcile.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -19,7 +19,7 @@ use crate::{
     observe::Snapshot,
     posthog::{
         redact,
-        wire::{Schema, SchemaStatus},
+        wire::{Schema, SchemaStatus, Source},
     },
 };
 
@@ -269,42 +269,95 @@ pub(super) fn lost_slots(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<L
 }
 
 /// The tables that are on, by source, as far as the policy selects them and a status has room. One that does not show for now whether
-/// it is on stays what it was.
+/// it is on, or that has left the list lately, stays what it was: it may come back switched off.
 pub(super) fn on(policy: &ValidatedPolicy, snapshot: &Snapshot, old: &State) -> Vec<SourceOn> {
+    let mut away: HashMap<&str, HashSet<&str>> = HashMap::new();
+    for gone in missing::selected(&policy.selector, snapshot) {
+        let of_source = away.entry(&gone.source_id).or_default();
+        of_source.insert(SourceOn::short(&gone.schema_id));
+    }
     let mut room = MAX_ON;
-    let sources = snapshot.selected_sources(&policy.selector);
-    let mut sources: Vec<SourceOn> = sources
+    let listed = snapshot.selected_sources(&policy.selector);
+    let mut sources: Vec<SourceOn> = listed
         .filter_map(|source| {
             let before = old.on.iter().find(|before| before.source_id == source.id);
-            let before = before.into_iter().flat_map(SourceOn::each);
-            let before: HashMap<&str, Option<i64>> = before.collect();
-            let short = |schema: &Schema| before.get(SourceOn::short(&schema.id)).copied();
-            let tables = source.schemas.iter();
-            let on = tables.filter(|row| row.is_on() || !row.is_off() && short(row).is_some());
-            let on = on.filter(|schema| policy.selector.selects_schema(&schema.name));
-            let mut on: Vec<&Schema> = on.collect();
-            let count = i64::try_from(on.len()).unwrap_or(i64::MAX);
-            on.sort_unstable_by_key(|schema| SourceOn::short(&schema.id));
-            on.truncate(room);
-            room -= on.len();
-            let ids: Vec<&str> = on.iter().map(|row| SourceOn::short(&row.id)).collect();
-            let rows = on
-                .iter()
-                .map(|row| AboutRows::word(row.rows(), short(row).flatten()));
-            let rows: Vec<String> = rows.collect();
-            let any = rows.iter().any(|rows| rows != "-");
-            (count > 0).then(|| SourceOn {
-                source_id: source.id.clone(),
-                source: redact::one_line(&source.title(), 80),
-                count,
-                tables: ids.join(" "),
-                rows: if any { rows.join(" ") } else { String::new() },
-            })
+            let mut on = on_now(policy, source, before);
+            if let (Some(before), Some(away)) = (before, away.get(source.id.as_str())) {
+                on.extend(still_away(before, away));
+            }
+            let title = redact::one_line(&source.title(), 80);
+            source_on(&source.id, title, on, &mut room)
         })
-        .take(MAX_SOURCES)
         .collect();
+    let is_listed = |before: &SourceOn| {
+        snapshot
+            .sources
+            .iter()
+            .any(|one| one.id == before.source_id)
+    };
+    for before in old.on.iter().filter(|before| !is_listed(before)) {
+        let on = away.get(before.source_id.as_str());
+        let on = on.map(|away| still_away(before, away).collect());
+        let title = before.source.clone();
+        sources.extend(source_on(
+            &before.source_id,
+            title,
+            on.unwrap_or_default(),
+            &mut room,
+        ));
+    }
+    sources.truncate(MAX_SOURCES);
     sources.sort_by(|a, b| a.source_id.cmp(&b.source_id));
     sources
+}
+
+/// A table that is on: the end of its id, and the word for its rows.
+type TableOn<'a> = (&'a str, String);
+
+/// The tables of a source that are on, or may be.
+fn on_now<'a>(
+    policy: &ValidatedPolicy,
+    source: &'a Source,
+    before: Option<&'a SourceOn>,
+) -> Vec<TableOn<'a>> {
+    let before: HashMap<&str, Option<i64>> = before.into_iter().flat_map(SourceOn::each).collect();
+    let known = |schema: &Schema| before.get(SourceOn::short(&schema.id)).copied();
+    let tables = source.schemas.iter();
+    let on = tables.filter(|row| row.is_on() || !row.is_off() && known(row).is_some());
+    let on = on.filter(|schema| policy.selector.selects_schema(&schema.name));
+    on.map(|row| {
+        let rows = AboutRows::word(row.rows(), known(row).flatten());
+        (SourceOn::short(&row.id), rows)
+    })
+    .collect()
+}
+
+/// Of the tables that were on, those that have left the list.
+fn still_away<'a>(before: &'a SourceOn, away: &HashSet<&str>) -> impl Iterator<Item = TableOn<'a>> {
+    let of_source = before.each().filter(|(id, _)| away.contains(id));
+    of_source.map(|(id, rows)| (id, AboutRows::word(None, rows)))
+}
+
+fn source_on(
+    id: &str,
+    source: String,
+    mut on: Vec<TableOn<'_>>,
+    room: &mut usize,
+) -> Option<SourceOn> {
+    let count = i64::try_from(on.len()).unwrap_or(i64::MAX);
+    on.sort_unstable();
+    on.dedup_by(|a, b| a.0 == b.0);
+    on.truncate(*room);
+    *room -= on.len();
+    let (ids, rows): (Vec<&str>, Vec<String>) = on.into_iter().unzip();
+    let any = rows.iter().any(|rows| rows != "-");
+    (count > 0).then(|| SourceOn {
+        source_id: id.to_owned(),
+        source,
+        count,
+        tables: ids.join(" "),
+        rows: if any { rows.join(" ") } else { String::new() },
+    })
 }
 
 /// What was seen to be switched off and is still off, the newest first.

@@ -13,7 +13,7 @@ why_not_here() {
     for controller in $CONTROLLERS; do
         mountpoint -q "/sys/fs/cgroup/$controller" || { echo "it needs cgroup v1, with $controller"; return; }
     done
-    mkdir "/sys/fs/cgroup/memory/$NAME-may" 2>/dev/null || { echo "it may not make cgroups"; return; }
+    mkdir -p "/sys/fs/cgroup/memory/$NAME-may" 2>/dev/null || { echo "it may not make cgroups"; return; }
     rmdir "/sys/fs/cgroup/memory/$NAME-may"
     unshare --net --mount --pid --fork sh -c 'mount --make-rprivate / && mount -t tmpfs none /mnt && ip link add test0 type bridge' 2>/dev/null ||
         { echo "it may not make namespaces, mounts and bridges"; return; }

@@ -43,7 +43,7 @@ node_down() {
     if [ -e "$STATE/made" ]; then
         while read -r folder; do rmdir "$folder" 2>/dev/null || true; done <"$STATE/made"
     fi
-    rm -rf "$STATE"
+    rm -rf "$STATE" "$CACHE"/buildah.*
 }
 
 remove_cgroups() { find "$1" -depth -type d -exec rmdir {} +; }

@@ -21,17 +21,17 @@ fn ran(command: &mut Command) -> String {
     ran.out
 }
 
-/// Archives as the release workflow makes them.
-fn release(folder: &Path) {
-    let binary = Path::new(env!("CARGO_BIN_EXE_kubectl-wsp"));
-    for arch in ["amd64", "arm64"] {
-        let archive = folder.join(format!("kubectl-wsp-{VERSION}-linux-{arch}.tar.gz"));
-        let mut tar = Command::new("tar");
-        tar.args(["--create", "--gzip", "--file"]).arg(archive);
-        tar.arg("--directory")
-            .arg(binary.parent().unwrap())
-            .arg("kubectl-wsp");
-        ran(tar.arg("--directory").arg(root()).arg("LICENSE"));
+/// Archives as the release workflow makes them. The operator, which krew does not install, is an empty file.
+fn release(folder: &Path, binaries: &Path) {
+    let plugin = Path::new(env!("CARGO_BIN_EXE_kubectl-wsp"));
+    fs::create_dir(binaries).unwrap();
+    fs::copy(plugin, binaries.join("kubectl-wsp")).unwrap();
+    fs::write(binaries.join("warehouse-sync-operator"), "").unwrap();
+    for architecture in ["amd64", "arm64"] {
+        let mut script = Command::new("bash");
+        script.arg(root().join(".ci/archives"));
+        script.args([VERSION, architecture]);
+        ran(script.arg(binaries).arg(folder));
     }
 }
 
@@ -94,8 +94,7 @@ fn index(folder: &Path, release: &Path, url: &str) {
 fn krew_installs_the_plugin_from_an_index() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
-    fs::create_dir(place("release")).unwrap();
-    release(&place("release"));
+    release(&place("release"), &place("binaries"));
     let url = serve(place("release"));
     index(&place("index"), &place("release"), &url);
     let program = control_plane::krew().unwrap();

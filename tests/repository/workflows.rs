@@ -1,6 +1,6 @@
 //! The workflows, the scripts that they run, and the addresses where the project is published.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use regex::Regex;
 use serde::Deserialize;
@@ -91,20 +91,13 @@ fn scripts(command: &str) -> impl Iterator<Item = &str> {
     words.filter(|word| word.starts_with(".ci/") && !root().join(word).is_file())
 }
 
-/// Addresses that are not those of `.ci/addresses`, as `file: address`.
+/// Addresses that are not those of `.ci/addresses`, or not written out, as `file: address`.
 pub fn other_addresses() -> Vec<String> {
-    let addresses = fs::read_to_string(root().join(".ci/addresses")).unwrap();
-    let address = |name: &str| {
-        let line = addresses.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or_else(|| panic!(".ci/addresses lacks {name}"))
-            .to_owned()
-    };
-    let ours = [
-        format!("github.com/{}", address("GITHUB=")),
-        address("IMAGE="),
-    ];
-    let any = Regex::new(r"(github\.com|ghcr\.io)/[\w.-]+/warehouse-sync-operator\b").unwrap();
-    let places = ["."];
+    let [github, image] = addresses();
+    let ours = [format!("github.com/{github}"), image];
+    let any =
+        Regex::new(r"(github\.com|ghcr\.io)/([\w.-]+/warehouse-sync-operator\b|OWNER\b)").unwrap();
+    let places = [".", ".github/workflows"];
     let kinds = ["md", "rs", "yaml", "yml", "toml", "json", "tpl"];
     let mut others = Vec::new();
     for (file, text) in files(&places, &kinds) {
@@ -113,4 +106,42 @@ pub fn other_addresses() -> Vec<String> {
         others.extend(wrong.map(|address| format!("{file}: {address}")));
     }
     others
+}
+
+/// `GITHUB` and `IMAGE` of `.ci/addresses`.
+fn addresses() -> [String; 2] {
+    let addresses = fs::read_to_string(root().join(".ci/addresses")).unwrap();
+    ["GITHUB=", "IMAGE="].map(|name| {
+        let line = addresses.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!(".ci/addresses lacks {name}"))
+            .to_owned()
+    })
+}
+
+/// What still contains an address, as `file:line:text`, after `.ci/move` in a copy of the repository; and what `.ci/names` then prints.
+pub fn after_a_move(github: &str, image: &str) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path();
+    ran(copy, "git", &["init", "--quiet"]);
+    let listed = ran(&root(), "git", &["ls-files"]);
+    for file in listed.lines().filter(|file| root().join(file).is_file()) {
+        let to = copy.join(file);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(root().join(file), to).unwrap();
+    }
+    ran(copy, "git", &["add", "--all"]);
+    ran(copy, "bash", &[".ci/move", github, image]);
+    let [owner_and_name, old_image] = addresses();
+    let mut left = Command::new("git");
+    left.args(["grep", "--fixed-strings", "-e", &owner_and_name]);
+    let left = left.args(["-e", &old_image]).current_dir(copy).output();
+    let left = String::from_utf8(left.unwrap().stdout).unwrap();
+    (left, ran(copy, "bash", &[".ci/names"]))
+}
+
+fn ran(folder: &Path, program: &str, args: &[&str]) -> String {
+    let mut command = Command::new(program);
+    let output = command.args(args).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{program} {args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -861,6 +861,113 @@ fn a_person_requests_a_proposal_and_each_request_is_answered_once() {
     );
 }
 
+/// A table that works, and a person who requests that it is resynced.
+fn requested(spec: &str) -> World {
+    let scenario = "sources: [{type: Postgres, prefix: prod, schemas: [{name: a, frequency: 30day, last_synced_ago: 2h, rows: 9, then: {completes: {after: 5m, rows: 9}}}]}]";
+    let mut world = World::new(scenario, spec, Faults::default());
+    run(&mut world, 20);
+    let key = format!("request.warehousesync.dev/{}", world.schema_id("a"));
+    world.cluster.annotate(&key, Some("Resync"));
+    run(&mut world, 10);
+    assert_eq!(newest(&world).phase, Phase::AwaitingApproval);
+    world
+}
+
+/// As an upgrade of the chart does it: a new process, and other admission policies.
+fn upgrade(world: &mut World, generation: i64) {
+    world.restart();
+    world.cluster.set_approval_guard(guard(generation));
+    run(world, 30);
+}
+
+#[test]
+fn a_request_whose_proposal_was_superseded_by_an_upgrade_is_proposed_again_and_executed_once() {
+    for annotated in [true, false] {
+        let mut world = requested(ENFORCE);
+        let first = newest(&world);
+        if !annotated {
+            let key = format!("request.warehousesync.dev/{}", world.schema_id("a"));
+            world.cluster.annotate(&key, None);
+        }
+        upgrade(&mut world, 2);
+        assert_eq!(by_id(&world, &first.id).phase, Phase::Superseded);
+        let second = newest(&world);
+        assert_eq!(second.phase, Phase::AwaitingApproval, "{second:#?}");
+        assert_ne!(second.id, first.id);
+        // An answer to the first is not an answer to the second.
+        approve_as(&world, &first.id, "anna");
+        run(&mut world, 60);
+        assert_eq!(requests(&world, "POST", "/resync/"), 0);
+        approve(&world);
+        run(&mut world, 60);
+        assert_eq!(by_id(&world, &second.id).phase, Phase::Executed);
+        upgrade(&mut world, 3);
+        assert_eq!(proposals(&world).len(), 2);
+        assert_eq!(requests(&world, "POST", "/resync/"), 1);
+    }
+}
+
+#[test]
+fn a_request_is_proposed_again_when_the_guard_is_in_effect_again() {
+    let mut world = requested(ENFORCE);
+    let first = newest(&world);
+    world.restart();
+    let missing = ApprovalGuard::broken("deploy/admission is missing");
+    world.cluster.set_approval_guard(missing);
+    run(&mut world, 60);
+    assert_eq!(newest(&world).phase, Phase::AwaitingApproval);
+    upgrade(&mut world, 2);
+    assert_eq!(by_id(&world, &first.id).phase, Phase::Superseded);
+    assert_eq!(newest(&world).phase, Phase::AwaitingApproval);
+    assert_eq!(proposals(&world).len(), 2);
+}
+
+#[test]
+fn an_approved_request_that_was_superseded_needs_another_approval() {
+    let mut world = requested(
+        "mode: Enforce, interval: 5m, remediation: {windows: [{kind: Deny, schedule: '0 0 1 10 *', duration: 24h}]}",
+    );
+    let approved = approve(&world);
+    run(&mut world, 10);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Approved);
+    upgrade(&mut world, 2);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Superseded);
+    run(&mut world, 23 * 60);
+    assert_eq!(newest(&world).phase, Phase::AwaitingApproval);
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+}
+
+#[test]
+fn a_request_that_was_denied_executed_or_begun_is_not_proposed_again_after_an_upgrade() {
+    let mut denied = requested(ENFORCE);
+    let id = newest(&denied).id;
+    deny(&denied, &id, "no");
+    run(&mut denied, 10);
+
+    let mut executed = requested(ENFORCE);
+    approve(&executed);
+    run(&mut executed, 60);
+
+    let mut begun = requested(ENFORCE);
+    approve(&begun);
+    while requests(&begun, "POST", "/resync/") == 0 {
+        begun.reconcile();
+    }
+
+    for (world, end) in [
+        (&mut denied, Phase::Denied),
+        (&mut executed, Phase::Executed),
+        (&mut begun, Phase::OutcomeUnknown),
+    ] {
+        upgrade(world, 2);
+        upgrade(world, 3);
+        let rows = proposals(world);
+        assert_eq!(rows.len(), 1, "{rows:#?}");
+        assert_eq!(rows[0].phase, end);
+        assert!(requests(world, "POST", "/resync/") <= 1);
+    }
+}
+
 // --- Afterwards -----------------------------------------------------------------------------------------------------
 
 #[test]
@@ -969,6 +1076,22 @@ fn a_webhook_is_registered_again_where_its_tables_can_do_without_for_a_moment() 
     assert_eq!(done.phase, Phase::Executed, "{done:#?}");
     assert_eq!(effects(&world, EffectKind::WebhookDeleted), 1);
     assert_eq!(requests(&world, "POST", "/create_webhook/"), 1);
+}
+
+#[test]
+fn a_webhook_is_not_registered_again_while_a_run_of_its_tables_is_in_progress() {
+    let running = "run: {started_ago: 1m, rows: 5, progresses: {rows_per_second: 1, finishes_after: 4h}}, incremental_fields";
+    let scenario = OFF_AT_VENDOR.replace("ONLY", "false");
+    let mut world = world(&scenario.replace("incremental_fields", running));
+    run(&mut world, 60);
+    let approved = approve(&world);
+    run(&mut world, 60);
+    let waits = by_id(&world, &approved.id);
+    assert!(waits.message.contains("has not ended"), "{waits:#?}");
+    assert_eq!(requests(&world, "PATCH", ""), 0);
+    run(&mut world, 4 * 60);
+    let done = by_id(&world, &approved.id);
+    assert_eq!(done.phase, Phase::Executed, "{done:#?}");
 }
 
 #[test]

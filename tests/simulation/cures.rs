@@ -222,6 +222,28 @@ fn checks(world: &World) -> Vec<Value> {
     })
 }
 
+/// A repair cancels the runs of the tables that it resets.
+#[test]
+fn an_approved_repair_waits_until_no_run_of_these_tables_is_in_progress() {
+    let cdc_spec = "{slot_exists: false, schedule_paused: true}";
+    let runs =
+        ", run: {started_ago: 1m, rows: 5, progresses: {rows_per_second: 1, finishes_after: 9h}}";
+    let mut world = world(&captured(cdc_spec, OLD, runs), 5 * 60);
+    let proposal = repair(&world).unwrap();
+    approve(&world, &proposal);
+    run(&mut world, 60);
+    let waits = by_id(&world, &proposal.id);
+    assert!(waits.message.contains("has not ended"), "{waits:#?}");
+    assert_eq!(world.count("repair_cdc"), 0);
+    run(&mut world, 6 * 60);
+    assert_eq!(
+        world.count("repair_cdc"),
+        1,
+        "{:#?}",
+        by_id(&world, &proposal.id)
+    );
+}
+
 #[test]
 fn the_check_names_who_manages_the_slot_the_publication_and_the_tables() {
     let cdc = "{slot_exists: false, management_mode: self_managed, publication_name: own_pub}";

@@ -13,7 +13,7 @@ use warehouse_sync_operator::{
             Why, judge, permit,
         },
     },
-    observe::{Log, RunProbe},
+    observe::{Log, RunPhase, RunProbe, Words},
     posthog::{
         inputs::Inputs,
         probe::WebhookInfo,
@@ -82,6 +82,8 @@ fn hangs(schema_id: &str) -> Run {
         job_id: "j1".into(),
         rows: Some(5),
         log_at: None,
+        phase: RunPhase::Unknown,
+        words: Words::default(),
         canary: None,
     };
     let proof = gate::still_hangs(schema_id, &hanging, &run_probe(schema_id, "Running"));

@@ -16,7 +16,7 @@ use warehouse_sync_operator::{
         safety::{Clearance, Evidence, LosesData, NextRun, Run, Webhook, judge, permit},
     },
     execute::calls,
-    observe::{Log, Newest, ReadsLog, RunProbe},
+    observe::{Log, Newest, ReadsLog, RunPhase, RunProbe, Words},
     posthog::{
         bounds::Bounds,
         lax::Lax,
@@ -239,6 +239,9 @@ fn run_probe(posthog: &Posthog, schema: &Schema) -> Run {
             job_id: job_id.clone(),
             rows,
             log_at: run_probe.worked_at(),
+            phase: (run_probe.log.read())
+                .map_or(RunPhase::Unknown, |log| log.phase(&Words::default())),
+            words: Words::default(),
             canary: None,
         };
         return gate::still_hangs(&schema.id, &hanging, &run_probe)

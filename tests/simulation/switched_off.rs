@@ -305,6 +305,41 @@ fn a_table_that_is_missing_from_a_list_and_comes_back_off_is_told() {
     );
 }
 
+#[test]
+fn a_table_that_was_missing_when_the_operator_restarted_and_comes_back_off_is_told() {
+    let all = ["a", "b", "c", "d"];
+    for (names, restarts, severity) in [
+        (&all[..1], 1, Severity::Warning),
+        (&all[..2], 3, Severity::Warning),
+        (&all[..], 2, Severity::Error),
+    ] {
+        let mut world = four(OBSERVE);
+        see(&world, names, false);
+        for _ in 0..restarts {
+            world.run_for(SignedDuration::from_mins(5));
+            world.restart();
+        }
+        vanish(&world, names);
+        see(&world, names, true);
+        world.run_for(MINUTES);
+        let status = world.status();
+        let finding = only(&status);
+        let said = (finding.cause, finding.severity);
+        assert_eq!(said, (RootCause::TableMissing, severity), "{names:?}");
+    }
+}
+
+#[test]
+fn a_table_that_left_for_good_is_not_remembered_for_ever() {
+    let mut world = four(OBSERVE);
+    see(&world, &["a"], false);
+    world.run_for(SignedDuration::from_hours(12));
+    let count = |world: &World| world.status().state.on[0].tables.split(' ').count();
+    assert_eq!(count(&world), 4);
+    world.run_for(SignedDuration::from_hours(13));
+    assert_eq!(count(&world), 3);
+}
+
 // --- While nobody watches ----------------------------------------------------------------------------------------------
 
 fn see(world: &World, names: &[&str], visible: bool) {

@@ -3,7 +3,10 @@
 
 use jiff::SignedDuration;
 use posthog_simulator::EffectKind;
-use warehouse_sync_operator::api::status::Step;
+use warehouse_sync_operator::api::{
+    conditions::HEALTHY,
+    status::{RootCause, Step},
+};
 
 use crate::{
     alive::{
@@ -225,6 +228,50 @@ fn after_a_cancel_a_log_that_lost_all_lines_is_not_called_quiet() {
     }
 }
 
+/// Lines of the end of an extraction that reach the log late, after newer ones.
+const LATE: &str = "late_lines: [{begins: 'V3 Pipeline: Finalizing', by: 2h}, {begins: 'V3 Pipeline: Extraction complete', by: 2h}, \
+     {begins: 'V3 Pipeline: Cleaning', by: 2h}]";
+
+#[test]
+fn a_healthy_run_whose_last_marker_reached_the_log_hours_late_is_never_cancelled_unasked() {
+    let loads = "run: {pipeline: v3, started_ago: 0s, extract: 1h, rows: 4000, batches: 4, queue: 0s, load_per_batch: 30h}";
+    let mut world = world(&posthog(LATE, loads), ENFORCE);
+    world.run_for(minutes(65));
+    let id = world.schema_id("a");
+    for _ in 0..6 {
+        world.run_for(minutes(10));
+        let said = "deltalite write: committed";
+        simulator(&world, |posthog| posthog.write_log(&id, said).unwrap());
+    }
+    world.run_for(hours(20));
+    assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
+}
+
+/// More than a page of lines that mark phases hide those that say how far the extraction is.
+#[test]
+fn a_dead_run_with_hundreds_of_markers_is_cancelled_and_a_live_one_is_not() {
+    let mark = |world: &mut World, times: usize| {
+        let id = world.schema_id("a");
+        for _ in 0..times {
+            simulator(world, |posthog| {
+                let said = "V3 Pipeline: Updating incremental_field";
+                posthog.write_log(&id, said).unwrap();
+                posthog.advance(SignedDuration::from_millis(100));
+            });
+        }
+    };
+    let mut dead = world(&posthog("", &dies()), ENFORCE);
+    dead.run_for(minutes(140));
+    mark(&mut dead, 700);
+    dead.run_for(hours(17));
+    assert_eq!(dead.count("cancel"), 1, "{}", messages(&dead));
+    let mut alive = world(&posthog("", WAITS), ENFORCE);
+    alive.run_for(minutes(45));
+    mark(&mut alive, 700);
+    alive.run_for(hours(20));
+    assert_eq!((alive.count("cancel"), alive.count("reload")), (0, 0));
+}
+
 // --- Clocks ---------------------------------------------------------------------------------------------------------
 
 /// A world whose PostHog does not say when it answers, and whose operator's clock is ahead by so much.
@@ -249,6 +296,48 @@ fn a_live_run_is_not_taken_for_silent_by_a_clock_that_is_hours_away_from_posthog
             (0, 0),
             "{ahead}"
         );
+    }
+}
+
+/// Two tables that sync by schedule and one that is due once a month.
+const SCHEDULED: &str = "sources: [{type: Postgres, prefix: prod, schemas: [\
+     {name: a, frequency: 1hour, schedule: true, last_synced_ago: 30m, then: {completes: {after: 1m, rows: 5}}}, \
+     {name: b, frequency: 6hour, schedule: true, last_synced_ago: 3h, then: {completes: {after: 1m, rows: 5}}}]}]";
+
+#[test]
+fn healthy_tables_are_not_stale_by_a_clock_that_is_hours_ahead_of_posthogs() {
+    for ahead in [13, 30, 400, 0] {
+        let mut world = undated(SCHEDULED, ahead);
+        for _ in 0..3 {
+            world.run_for(hours(7));
+            world.restart();
+        }
+        world.run_for(minutes(30));
+        assert_eq!(world.count("reload"), 0, "{ahead}");
+        let status = world.status();
+        let causes: Vec<RootCause> = status.findings.iter().map(|one| one.cause).collect();
+        let healthy = status.condition(HEALTHY).unwrap();
+        if ahead == 0 {
+            assert_eq!((causes, healthy.status.as_str()), (Vec::new(), "True"));
+        } else {
+            assert!(
+                causes.iter().all(|cause| *cause == RootCause::Unknown),
+                "{causes:?}"
+            );
+            assert_eq!(healthy.status, "Unknown", "{ahead}");
+        }
+    }
+}
+
+#[test]
+fn a_table_that_is_stale_by_posthogs_own_times_is_stale_by_any_clock() {
+    let stale = "{name: c, frequency: 1hour, last_synced_ago: 30d, rows: 5}";
+    let scenario = SCHEDULED.replace("schemas: [", &format!("schemas: [{stale}, "));
+    for ahead in [0, 13] {
+        let mut world = undated(&scenario, ahead);
+        world.run_for(minutes(40));
+        assert_eq!(world.count("reload"), 1, "{ahead}");
+        assert_eq!(reloads(&world, "c").len(), 1, "{ahead}");
     }
 }
 

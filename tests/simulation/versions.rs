@@ -278,3 +278,79 @@ fn no_status_makes_a_table_well_of_a_source_whose_access_is_not_known() {
         assert_eq!(writes(&world), 0);
     }
 }
+
+#[test]
+fn what_the_logs_and_the_key_do_not_show_is_said_with_what_is_not_judged() {
+    let waits = "{name: a, frequency: 30day, last_synced_ago: 40h, run: {pipeline: v3, started_ago: 0s, extract: 1h, rows: 40, queue: 60h}}";
+    let canary = "{name: c, frequency: 1hour, schedule: true, last_synced_ago: 30m, then: {pipeline: v3, extract: 2m, rows: 20}}";
+    let v2 = "{name: a, frequency: 30day, last_synced_ago: 40h, run: {started_ago: 0s, hangs: {after: 2h, rows: 4000}}}";
+    let silent = |lines: &str, run: &str, canary: &str| {
+        let instance = format!("{{stale_after: null, lines: {lines}}}");
+        format!("instance: {instance}\nsources: [{{schemas: [{run}, {canary}]}}]")
+    };
+    let hook = "sources: [{type: Stripe, prefix: pay, webhook: {supports_webhooks: true, exists: true, external_status: {}}, \
+                schemas: [{name: t, sync_type: webhook, last_synced_ago: 10m, frequency: 30day, rows: 9}]}]";
+    for (scenario, hours, feature, shown, said) in [
+        (silent("all", waits, canary), 13, "loader_lines", "yes", ""),
+        (
+            silent("no_loader", waits, canary),
+            13,
+            "loader_lines",
+            "no",
+            "loader writes no log lines",
+        ),
+        (silent("all", waits, canary), 13, "phase_markers", "yes", ""),
+        (silent("all", v2, HEARTBEAT), 15, "phase_markers", "no", ""),
+        (hook.to_owned(), 1, "queries", "no", "queries are refused"),
+    ] {
+        let mut world = World::new(&scenario, "interval: 5m", Faults::default());
+        world.run_for(SignedDuration::from_hours(hours));
+        let line =
+            format!("warehouse_sync_posthog_features{{feature=\"{feature}\",shown=\"{shown}\"}} 1");
+        assert!(world.metrics().contains(&line), "{line}");
+        assert!(ready(&world).contains(said), "{feature}: {}", ready(&world));
+    }
+}
+
+#[test]
+fn each_kind_of_thing_that_is_not_known_is_counted_and_named() {
+    let table = |rest: &str| {
+        format!(
+            "sources: [{{schemas: [{{name: t, frequency: 30day, last_synced_ago: 40h, rows: 5, {rest}}}]}}]"
+        )
+    };
+    let hook = |fault: &str| {
+        format!(
+            "faults: [{{matches: {{path_contains: /webhook_info/}}, times: forever, kind: {fault}}}]\n\
+             sources: [{{type: Stripe, prefix: pay, webhook: {{supports_webhooks: true, exists: true}}, \
+             schemas: [{{name: t, sync_type: webhook, last_synced_ago: 10m, frequency: 30day, rows: 9}}]}}]"
+        )
+    };
+    let odd = "run: {started_ago: 1m, progresses: {rows_per_second: 1, finishes_after: 90h}}, job_raw: {status: Loading}";
+    for (kind, scenario, named) in [
+        (
+            "frequency",
+            table("raw: {sync_frequency: fortnight}"),
+            "fortnight",
+        ),
+        ("run_status", table(odd), "Loading"),
+        (
+            "error_shape",
+            hook("{status: {status: 400, body: {oops: 1}}}"),
+            "400",
+        ),
+        ("answer", hook("garbage200"), "read webhook"),
+    ] {
+        let mut world = World::new(&scenario, "interval: 5m", Faults::default());
+        world.run_for(SignedDuration::from_hours(14));
+        let line = format!("warehouse_sync_posthog_unfamiliar{{kind=\"{kind}\"}} 1");
+        assert!(world.metrics().contains(&line), "{line}");
+        let said = ready(&world);
+        assert!(said.contains(named), "{kind}: {said}");
+        assert_ne!(
+            world.status().condition(HEALTHY).unwrap().status,
+            "True",
+            "{kind}"
+        );
+    }
+}

@@ -243,7 +243,6 @@ fn a_missing_input_with_a_mapped_secret_is_pushed_and_again_when_the_webhook_is_
 fn a_function_that_works_or_is_not_rated_is_no_trouble() {
     for state in [
         "{state: 1, tokens: 9}",
-        "{state: 0, tokens: 0}",
         "{}",
         "null",
         "{state: null}",
@@ -307,6 +306,10 @@ fn a_webhook_that_cannot_be_read_or_understood_is_unknown_and_not_healthy() {
         "exists: perhaps",
         "exists: null",
         "exists: true, external_status: {}, hog_function: {status: {state: 99}}",
+        "exists: true, external_status: {}, hog_function: {status: {state: 0, tokens: 0}}",
+        "exists: true, external_status: {}, hog_function: {status: {state: true}}",
+        "exists: true, external_status: {}, hog_function: {status: {state: unhealthy}}",
+        "exists: true, external_status: {}, hog_function: {status: enabled}",
         "exists: true, external_status: {}, hog_function: {status: {state: resting}}",
     ] {
         unknown(&watched(&source("Stripe", webhook, "")), webhook);
@@ -353,6 +356,59 @@ fn a_webhook_that_answered_is_believed_for_a_while_and_not_for_ever() {
     is_quiet(&world, "it answered lately");
     run(&mut world, 2 * 60);
     assert!(unknown(&world, "silence").message.contains("since"));
+}
+
+/// A project of so many sources with a webhook.
+fn many(count: usize) -> World {
+    let sources: Vec<String> = (0..count)
+        .map(|n| {
+            format!(
+                "{{type: Stripe, prefix: p{n}, webhook: {{supports_webhooks: true, {HEALTHY}}}, \
+                 schemas: [{{name: Charge, sync_type: webhook, last_synced_ago: 10m, frequency: 30day, rows: 9}}]}}"
+            )
+        })
+        .collect();
+    world(&format!("sources: [{}]", sources.join(", ")), "")
+}
+
+fn asked(world: &World) -> usize {
+    simulator(world, |posthog| posthog.count("GET", "/webhook_info/"))
+}
+
+#[test]
+fn a_webhook_that_has_not_been_read_yet_is_unknown_and_is_read_soon() {
+    let mut world = many(30);
+    run(&mut world, 1);
+    let unread = 30 - asked(&world);
+    assert!(unread > 0, "all were read at once");
+    let status = world.status();
+    let unknown = status.summary.as_ref().unwrap().schemas.unknown;
+    assert_eq!(usize::try_from(unknown), Ok(unread));
+    let healthy = status.condition(warehouse_sync_operator::api::conditions::HEALTHY);
+    assert_eq!(healthy.unwrap().status, "Unknown");
+    assert!(
+        status
+            .findings
+            .iter()
+            .all(|one| one.severity == Severity::Info)
+    );
+    run(&mut world, 30);
+    assert_eq!(asked(&world), 30);
+    is_quiet(&world, "all were read");
+}
+
+/// So many webhooks that the calls of an hour do not suffice for all of them.
+#[test]
+fn an_old_answer_is_not_believed_though_there_was_no_room_to_ask_again() {
+    let mut world = many(300);
+    run(&mut world, 4 * 60);
+    assert!(asked(&world) > 300);
+    let findings = world.status().findings;
+    let old = findings
+        .iter()
+        .find(|finding| finding.rule == "webhook/unknown");
+    let said = &old.unwrap().message;
+    assert!(said.contains("has not been read since"), "{said}");
 }
 
 // --- Registering ------------------------------------------------------------------------------------------------------

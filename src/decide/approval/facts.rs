@@ -10,8 +10,11 @@ use crate::{
         proposal::{fit::Fit, fitting::fitting, key::Key, material},
     },
     diagnose::{Diagnosis, Known},
-    observe::{Live, Newest},
-    posthog::wire::JobStatus,
+    observe::{Live, Newest, RunProbe},
+    posthog::{
+        redact,
+        wire::{JobStatus, Schema, SchemaStatus},
+    },
 };
 
 /// Whether it may start by fresh reads, from which `known` and `diagnosis` are derived.
@@ -43,15 +46,41 @@ pub fn hold(
     }
     // Without the runs nothing could be proved afterwards either: the previous job would be unknown.
     let run_probe = live.run_probe(&proposal.target.schema_id);
-    if let Some(Newest::Unclear(why)) = run_probe.map(crate::observe::RunProbe::newest) {
+    if let Some(Newest::Unclear(why)) = run_probe.map(RunProbe::newest) {
         return unread(format!("its runs are unknown: {why}"));
     }
-    let touches_a_run = matches!(
-        proposal.action,
-        ProposedAction::Resync | ProposedAction::DeleteData | ProposedAction::RepairConfig
-    );
-    if touches_a_run {
-        no_run_near(known, live, proposal)?;
+    match proposal.action {
+        ProposedAction::Resync | ProposedAction::DeleteData | ProposedAction::RepairConfig => {
+            no_run_near(known, live, proposal)
+        }
+        // PostHog cancels the runs of these tables, and resets them.
+        ProposedAction::RepairCdc => no_run_of(live, |row| row.syncs_by("cdc")),
+        ProposedAction::ReregisterWebhook => no_run_of(live, |row| row.syncs_by("webhook")),
+        // What a cancel hits is read with the finding; the others leave a run as it is.
+        ProposedAction::Cancel
+        | ProposedAction::Reload
+        | ProposedAction::Reenable
+        | ProposedAction::RefreshSchemas => Ok(()),
+    }
+}
+
+/// That no run is in progress of the tables of the source that are reset with it.
+fn no_run_of(live: &Live, is_reset: impl Fn(&Schema) -> bool) -> Result<(), Closed> {
+    let Some(source) = live.source() else {
+        return unread("the source could not be read");
+    };
+    for row in source.schemas.iter().filter(|row| is_reset(row)) {
+        let name = redact::one_line(&row.name, 80);
+        let run_probe = live.run_probe(&row.id);
+        if let Some(Newest::Unclear(why)) = run_probe.map(RunProbe::newest) {
+            return unread(format!("the runs of {name} are unknown: {why}"));
+        }
+        if let Some(job) = run_probe.and_then(|read| read.unfinished().next()) {
+            return changed(format!("run {} of {name} has not ended", job.id));
+        }
+        if run_probe.is_none() && row.status() == SchemaStatus::Running {
+            return changed(format!("{name} is Running"));
+        }
     }
     Ok(())
 }

@@ -124,7 +124,7 @@ mod tests {
             plan::{Kind, Order},
         },
         diagnose::Judged,
-        observe::{Seen, probes::Probed},
+        observe::{RunPhase, Seen, Words, probes::Probed},
         posthog::{PostHogError, probe::CdcPrerequisites, wire::SchemaStatus},
     };
 
@@ -254,6 +254,8 @@ mod tests {
             job_id: "j".into(),
             rows: None,
             log_at: None,
+            phase: RunPhase::Extracting,
+            words: Words::default(),
             canary: None,
         };
         let not_off = "PostHog was not observed switching the table off: a person may have done it";

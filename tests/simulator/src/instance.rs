@@ -32,12 +32,25 @@ pub struct InstanceSpec {
     /// Lines older than this are gone.
     #[serde(deserialize_with = "period::deserialize")]
     pub log_retention: SignedDuration,
+    /// Lines that reach the log only a while after they were written.
+    pub late_lines: Vec<LateLines>,
     /// What another version of PostHog writes instead of lines that begin like this; nothing, if empty.
     pub words: BTreeMap<String, String>,
     /// When the loader is down, for every table.
     pub loader_down: Vec<Outage>,
     /// What its API has. A version of August 2025 has none of it: `api: old`.
     pub api: Api,
+}
+
+/// Lines that begin like this reach the log so much later.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LateLines {
+    /// How they begin.
+    pub begins: String,
+    /// How much later.
+    #[serde(deserialize_with = "period::deserialize")]
+    pub by: SignedDuration,
 }
 
 impl Default for InstanceSpec {
@@ -50,6 +63,7 @@ impl Default for InstanceSpec {
             stale_after: Some(SignedDuration::from_hours(6)),
             log_clock_ahead: SignedDuration::ZERO,
             log_retention: SignedDuration::from_hours(90 * 24),
+            late_lines: Vec::new(),
             words: BTreeMap::new(),
             loader_down: Vec::new(),
             api: Api::default(),

@@ -67,6 +67,12 @@ pub(crate) fn logs(
     } else {
         lines_of_table(schema, now)
     };
+    let late = &simulator.instance.late_lines;
+    lines.retain(|Of { line, .. }| {
+        let mut late = late.iter();
+        let late = late.find(|late| line.message.starts_with(&late.begins));
+        late.is_none_or(|late| plus(line.at, late.by) <= now)
+    });
     for of in &mut lines {
         of.line.at = plus(of.line.at, simulator.instance.log_clock_ahead);
         reword(&mut of.line.message, &simulator.instance.words);
