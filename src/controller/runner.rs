@@ -29,6 +29,7 @@ pub(super) async fn run(context: Arc<Context>, stopped: signal::Receiver<bool>) 
         tokio::select! {
             () = &mut stopped => break,
             Some(host) = running.next() => {
+                let host: Option<Host> = host;
                 if let Some(at) = slots.end(host.as_ref()) {
                     running.push(reconciled(at, host, context.clone()));
                 }
