@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::{
     api::status::{Fate, SentInput, SourceState},
     decide::plan::{Basis, Kind},
@@ -10,17 +10,17 @@ use crate::{
 
 /// The same credentials, or the same registration of a webhook.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    let Basis::Source(basis) = ask.basis else {
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    let Basis::Source(basis) = context.basis else {
         return None;
     };
-    let mut states = ask.known.state.sources.iter();
-    let state = states.find(|state| state.id == ask.subject.source_id)?;
-    let before = tried(given(state, ask.kind)?, &basis.hmac)?;
+    let mut states = context.known.state.sources.iter();
+    let state = states.find(|state| state.id == context.subject.source_id)?;
+    let before = tried(given(state, context.kind)?, &basis.hmac)?;
     let (at, became) = (seconds(before.at), became(before));
-    let why = match ask.kind {
+    let why = match context.kind {
         Kind::Webhook => format!(
-            "tried at {at}: {became}. Not tried again until something changes; register it in PostHog (the source's Webhook tab)"
+            "tried at {at}: {became}. Not tried again until the webhook or the source's Secret changes; register it in PostHog (the source's Webhook tab)"
         ),
         _ => format!(
             "already sent at {at}: {became}. Rotate it at the source and write the new value into {}",
@@ -38,7 +38,7 @@ const fn given(state: &SourceState, kind: Kind) -> Option<&SentInput> {
         Kind::Stuck
         | Kind::Reload
         | Kind::StaleReload
-        | Kind::RenewedReload
+        | Kind::RotationReload
         | Kind::Enable
         | Kind::Approved => None,
     }
@@ -62,7 +62,7 @@ fn became(sent_input: &SentInput) -> String {
         Some(Fate::Accepted) => format!("PostHog accepted it{said}"),
         Some(Fate::Refused) => format!("PostHog refused it{said}"),
         Some(Fate::Unknown | Fate::NotSent) => {
-            format!("it failed, or whether it arrived is unknown{said}")
+            format!("it failed, or its outcome is unknown{said}")
         }
         None => "the operator was interrupted, and whether it arrived is unknown".to_owned(),
     }
@@ -94,7 +94,7 @@ mod tests {
         };
         let mut situation = Situation::new(of_source(kind));
         situation.state.sources = vec![other, state];
-        situation.ask(asks).map(|hold| hold.why)
+        situation.ask(check).map(|hold| hold.why)
     }
 
     fn state() -> SourceState {
@@ -120,7 +120,7 @@ mod tests {
             "already sent {became} Rotate it at the source and write the new value into Secret db"
         );
         let registered = format!(
-            "tried {became} Not tried again until something changes; register it in PostHog (the source's Webhook tab)"
+            "tried {became} Not tried again until the webhook or the source's Secret changes; register it in PostHog (the source's Webhook tab)"
         );
         for (kind, before, expected) in [
             (Kind::Credentials, &credentials, Some(again)),
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn only_the_same_counts_and_not_if_it_did_not_leave() {
-        let unknown = "it failed, or whether it arrived is unknown";
+        let unknown = "it failed, or its outcome is unknown";
         let interrupted = "the operator was interrupted, and whether it arrived is unknown";
         for (hmac, fate, expected) in [
             ("x", Some(Fate::Accepted), Some("PostHog accepted it")),

@@ -2,6 +2,9 @@
 
 use crate::api::proposal::{Phase, Proposal};
 
+/// How the message of a proposal begins that a guard holds.
+pub const HELD: &str = "held: ";
+
 /// The note about a step of a proposal.
 #[must_use]
 pub fn note(proposal: &Proposal) -> String {
@@ -19,6 +22,12 @@ pub fn note(proposal: &Proposal) -> String {
     };
     let title = proposal.title();
     format!("{title}: proposal {id} {}{by}{why}", in_a_word(*phase))
+}
+
+/// The note about a new proposal.
+pub(crate) fn proposed(proposal: &Proposal) -> String {
+    let (title, action) = (proposal.title(), proposal.action.as_str());
+    format!("{title}: {action} proposed as {}", proposal.id)
 }
 
 /// A phase, in a word or a few.
