@@ -74,7 +74,8 @@ impl UnknownLines {
         let kinds = self.kinds.iter();
         let open =
             kinds.filter(|(kind, (_, last))| Some(*last) >= self.extracting && !is_detail(kind));
-        let first = open.min_by_key(|(_, (first, _))| *first);
+        // What was never seen to be a detail says most.
+        let first = open.min_by_key(|(kind, (first, _))| (self.details.contains(*kind), *first));
         first.map(|(kind, _)| kind.as_str())
     }
 }
