@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use warehouse_sync_operator::cli::{CANNOT, OperatorCli, print_error};
+use warehouse_sync_operator::cli::{ANOTHER_PROVIDER, CANNOT, OperatorCli, print_error};
 
 fn main() -> ExitCode {
     // First: kube and reqwest must use the same crypto provider.
@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         .install_default()
         .is_err()
     {
-        print_error("error: another crypto provider is already installed");
+        print_error(ANOTHER_PROVIDER);
         return ExitCode::from(CANNOT);
     }
     match OperatorCli::from_args().execute() {

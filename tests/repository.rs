@@ -44,6 +44,8 @@ mod links;
 mod markdown;
 #[path = "repository/reference.rs"]
 mod reference;
+#[path = "repository/sentences.rs"]
+mod sentences;
 #[path = "repository/tokens.rs"]
 mod tokens;
 #[path = "repository/voice.rs"]
@@ -172,6 +174,16 @@ fn the_reference_is_what_the_code_says() {
             path.display()
         );
     }
+}
+
+#[test]
+fn every_command_of_a_how_to_guide_is_run_by_a_test_or_marked() {
+    let untested = commands::untested();
+    assert!(
+        untested.is_empty(),
+        "list the page in tests/operator/pages.rs, or write above the block `<!-- tested by tests/… -->` or {:?}: {untested:#?}",
+        blocks::ILLUSTRATIVE
+    );
 }
 
 #[test]
@@ -474,7 +486,7 @@ fn every_guard_has_a_file_of_its_own() {
         let path = folder.join(format!("{file}.rs"));
         let text = fs::read_to_string(&path).unwrap_or_default();
         assert!(
-            text.contains("pub fn asks("),
+            text.contains("pub fn check("),
             "{} lacks the guard {guard:?}",
             path.display()
         );

@@ -9,8 +9,8 @@ use warehouse_sync_operator::{
     decide::{Plan, Settings, approval, decide, proposal},
     diagnose::{Diagnosis, Known, diagnose},
     observe::{
-        ApprovalGuard, Changes, Elsewhere, Log, Offers, Probes, RunProbe, Seen, Snapshot,
-        WriteScope,
+        ApprovalGuard, Changes, CredentialValues, Log, OtherProjects, Probes, RunProbe, Seen,
+        Snapshot, WriteScope,
     },
     posthog::wire::{Page, Schema, SchemaStatus, Source},
     report::{compose, notifications::Channels},
@@ -76,8 +76,8 @@ impl World {
             run_probed: HashSet::new(),
             write_scope: WriteScope::Granted,
             other_policies: Vec::new(),
-            offers: Offers::default(),
-            elsewhere: Elsewhere::default(),
+            credential_values: CredentialValues::default(),
+            other_projects: OtherProjects::default(),
             instance: warehouse_sync_operator::posthog::instance::Instance::default(),
             slowed: false,
             approval_guard: ApprovalGuard {

@@ -23,16 +23,19 @@ const AFTER: Floor = Floor {
     why: "healthy runs can take that long",
 };
 
+/// Why no silence may be judged before that.
+const CLEANUP: &str = "PostHog's own cleanup acts after that time, and the operator must act later";
+
 const NO_PROGRESS_FOR: Floor = Floor {
     field: "noProgressFor",
     hours: 6,
-    why: "PostHog's own cleanup acts after that time, and the operator must act later",
+    why: CLEANUP,
 };
 
 const LOADING_SILENT_FOR: Floor = Floor {
     field: "loadingSilentFor",
     hours: 6,
-    why: "PostHog's own cleanup acts after that time, and the operator must act later",
+    why: CLEANUP,
 };
 
 /// The value that a floor applies to.

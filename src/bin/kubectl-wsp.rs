@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use warehouse_sync_operator::cli::{plugin::PluginCli, print_error};
+use warehouse_sync_operator::cli::{ANOTHER_PROVIDER, plugin::PluginCli, print_error};
 
 fn main() -> ExitCode {
     // First: kube needs a crypto provider.
@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         .install_default()
         .is_err()
     {
-        print_error("error: another crypto provider is already installed");
+        print_error(ANOTHER_PROVIDER);
         return ExitCode::FAILURE;
     }
     let Some(command) = PluginCli::from_args() else {

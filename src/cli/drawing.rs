@@ -19,6 +19,9 @@ use crate::{
     },
 };
 
+/// Of a time without a run.
+const GAP: &str = "no run, although one was due";
+
 /// Most tables in the drawing of a source.
 const LANES: usize = 60;
 /// Most runs of a source that are listed as text.
@@ -101,7 +104,7 @@ impl Drawing {
         ("stopped", "stopped by a person or the operator"),
         ("billing", "stopped by billing"),
         ("unknown", "unknown status"),
-        ("gap", "no run, although one was due"),
+        ("gap", GAP),
         ("unread", "runs not read"),
     ];
 }
@@ -330,7 +333,7 @@ impl<'a> Table<'a> {
                 began: minute(*from),
                 took: in_words(to.min(&axis.to).duration_since(*from)),
                 rows: String::new(),
-                ended: "no run, although one was due",
+                ended: GAP,
                 error: String::new(),
             },
         })

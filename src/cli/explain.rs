@@ -16,7 +16,7 @@ use crate::{
         causes::Remedy,
         classify::{NO_RULE, classify},
         diagnose,
-        one_table::{StateOfTable, state_of},
+        one_table::{TableReport, state_of},
         single_read::{self, Unprobed},
     },
     observe::Reading,
@@ -166,7 +166,7 @@ fn of_table(project: &Project<'_>, name: &str, format: Format) -> Result<ExitCod
         );
         return Err(CliError::CannotRead(none));
     }
-    let states: Vec<StateOfTable> = named
+    let states: Vec<TableReport> = named
         .iter()
         .map(|row| state_of(&known, &diagnosis, *row))
         .collect();

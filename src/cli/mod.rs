@@ -29,7 +29,7 @@ use clap::{Parser, Subcommand};
 use kube::CustomResourceExt;
 
 pub use error::{CANNOT, CliError};
-pub use output::print_error;
+pub use output::{ANOTHER_PROVIDER, print_error};
 
 use crate::api::WarehouseSyncPolicy;
 

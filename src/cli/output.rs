@@ -30,6 +30,9 @@ pub(super) fn written(result: std::io::Result<()>) -> Result<(), CliError> {
     }
 }
 
+/// Why a program cannot start: kube and reqwest use one crypto provider for the process.
+pub const ANOTHER_PROVIDER: &str = "error: another crypto provider is already installed";
+
 /// Writes a line to standard error. If that is closed, the line is dropped.
 pub fn print_error(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", visible::lines(line));

@@ -17,7 +17,7 @@ use crate::{
     api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, host::Host, status::State},
     controller::survey::{Budget, Survey},
     diagnose::{Known, canary},
-    observe::{Elsewhere, Observer, Snapshot},
+    observe::{Observer, OtherProjects, Snapshot},
     posthog::{
         ApiKey, client::Clock, guard::HostList, http::HttpTransport, quota::Purpose, redact,
     },
@@ -200,7 +200,7 @@ impl Reader<'_> {
             every_run: true,
             progress: &|done, all| progress.show(&format!("probing: {done} of {all}")),
         }
-        .make(sources, Vec::new(), Elsewhere::default())
+        .make(sources, Vec::new(), OtherProjects::default())
         .await;
         progress.clear();
         if one_table && let Some(other) = canary::newest(&policy, &snapshot) {

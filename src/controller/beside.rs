@@ -1,6 +1,6 @@
 //! Work on all tables of a project.
 
-use crate::{observe::Snapshot, posthog::apart::apart};
+use crate::{observe::Snapshot, posthog::offload::offload};
 
 /// From how many tables on it takes milliseconds. Below, another thread costs more than it saves.
 const MANY: usize = 2_000;
@@ -10,5 +10,5 @@ pub fn beside<R>(snapshot: &Snapshot, work: impl FnOnce() -> R) -> R {
     let tables: usize = (snapshot.sources.iter())
         .map(|source| source.schemas.len())
         .sum();
-    if tables < MANY { work() } else { apart(work) }
+    if tables < MANY { work() } else { offload(work) }
 }

@@ -17,7 +17,7 @@ use crate::{
     decide::ownership::{is_carried_out, is_in_flight},
     observe::{OtherPolicy, WriteScope},
     report::{
-        conditions::{Truth, known_scope},
+        conditions::{ConditionStatus, known_scope},
         writer::CHECKED_EVERY,
     },
 };
@@ -117,7 +117,7 @@ fn reads_until(policy: &WarehouseSyncPolicy, valid: Option<&ValidatedPolicy>) ->
     let until = after(read, CHECKED_EVERY + interval * 2 + LATELY);
     let ready = status.and_then(|status| status.condition(READY));
     Some(match ready {
-        Some(ready) if ready.status != Truth::True.as_str() => {
+        Some(ready) if ready.status != ConditionStatus::True.as_str() => {
             until.min(after(ready.last_transition_time.0, LATELY))
         }
         _ => until,

@@ -15,8 +15,8 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{
-    approval_guard::GuardWatch, other_policies::OtherPolicies, recorders::Recorders,
-    secrets::ApiKeys, superfluous, timed,
+    approval_guard::GuardWatch, other_policies::OtherPolicies, prune, recorders::Recorders,
+    secrets::ApiKeys, timed,
 };
 use crate::{
     api::{
@@ -159,7 +159,7 @@ impl Cluster {
     ) -> Result<String, KubernetesError> {
         let version = applied.resource_version().unwrap_or_default();
         let name = at.to_string();
-        let Some(removal) = superfluous::removal(applied.status.as_ref(), status) else {
+        let Some(removal) = prune::patch(applied.status.as_ref(), status) else {
             return Ok(version);
         };
         tracing::warn!(

@@ -7,13 +7,13 @@ use tokio::time::sleep;
 
 use crate::{
     api::validated::PolicyRef,
-    execute::{Leads, courier::DEADLINE},
+    execute::{Leads, notification_sender::DEADLINE},
     posthog::client::Clock,
     report::{
         Metrics,
         metrics::NotificationLabels,
         notifications::{
-            Courier, Outbox, ReceiverAnswer,
+            NotificationSender, Outbox, ReceiverAnswer,
             outbox::{Due, NextDelivery, Pace},
             parcel,
         },
@@ -26,7 +26,7 @@ const CHECK_AGAIN: Duration = Duration::from_secs(10);
 /// Sends notifications.
 pub struct Notifier<C> {
     /// The client that sends to receivers.
-    pub courier: C,
+    pub sender: C,
     /// What waits.
     pub outbox: Outbox,
     /// How fast.
@@ -41,7 +41,7 @@ pub struct Notifier<C> {
     pub trigger: Arc<dyn Fn(&PolicyRef) + Send + Sync>,
 }
 
-impl<C: Courier> Notifier<C> {
+impl<C: NotificationSender> Notifier<C> {
     /// Runs forever.
     pub async fn run(self) {
         let mut under_way = FuturesUnordered::new();
@@ -78,7 +78,7 @@ impl<C: Courier> Notifier<C> {
             held_back,
         } = &due;
         let parcel = parcel(message, to, *held_back, (self.clock)());
-        let answer = self.courier.deliver(to, parcel).await;
+        let answer = self.sender.deliver(to, parcel).await;
         let outcome = self.outbox.done(&due, &answer, &self.pace, (self.clock)());
         let labels = NotificationLabels {
             r#type: message.occasion.as_str(),

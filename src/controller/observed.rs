@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    obstacle,
+    not_ready,
     pace::{max_age, purpose},
     reconciler::Reconciler,
     survey::{Budget, Survey},
@@ -14,10 +14,10 @@ use crate::{
         validated::PolicyRef,
     },
     diagnose::Known,
-    observe::{Offers, Snapshot, observer::ProjectView},
+    observe::{CredentialValues, Snapshot, observer::ProjectView},
     posthog::{ApiKey, Transport, quota::Purpose},
     report::{
-        Kubernetes, KubernetesError, compose::Obstacle, kubernetes::SecretError,
+        Kubernetes, KubernetesError, compose::NotReady, kubernetes::SecretError,
         notifications::Channels,
     },
 };
@@ -57,7 +57,7 @@ impl<T> Observed<T> {
 /// Why a reconcile could not observe.
 pub struct FailedPoll {
     /// Why the poll failed.
-    pub obstacle: Obstacle,
+    pub not_ready: NotReady,
     /// The policy, if it can be read.
     pub policy: Option<ValidatedPolicy>,
     /// Policies that share the poll that was just made.
@@ -66,9 +66,9 @@ pub struct FailedPoll {
 
 impl FailedPoll {
     /// Before anything was polled.
-    fn early(obstacle: impl Into<Obstacle>, policy: Option<ValidatedPolicy>) -> Self {
+    fn early(not_ready: impl Into<NotReady>, policy: Option<ValidatedPolicy>) -> Self {
         Self {
-            obstacle: obstacle.into(),
+            not_ready: not_ready.into(),
             policy,
             trigger: Vec::new(),
         }
@@ -100,7 +100,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 return Ok(Err(FailedPoll::early(refused, Some(policy))));
             }
         };
-        let offers = self.offers(&policy, &key).await?;
+        let credential_values = self.credential_values(&policy, &key).await?;
         let channels = self.channels(&policy).await;
         let approval_guard = self.kubernetes.approval_guard().await?;
         let view = self.observer.project(&policy.at, &policy.project, key);
@@ -132,18 +132,18 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let sources = match polled.listed {
             Ok(sources) => sources,
             Err(error) => {
-                let obstacle = obstacle::of_poll(&error, &policy);
+                let not_ready = not_ready::of_poll(&error, &policy);
                 return Ok(Err(FailedPoll {
-                    obstacle,
+                    not_ready,
                     policy: Some(policy),
                     trigger,
                 }));
             }
         };
         let now = (self.clock)();
-        if let Some(obstacle) = obstacle::of_vanished(&sources, &old, &self.timings, now) {
+        if let Some(not_ready) = not_ready::of_vanished(&sources, &old, &self.timings, now) {
             return Ok(Err(FailedPoll {
-                obstacle,
+                not_ready,
                 policy: Some(policy),
                 trigger,
             }));
@@ -160,11 +160,11 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             every_run: false,
             progress: &|_, _| {},
         };
-        let elsewhere = self.observer.everywhere.but(&policy.project, now);
+        let other_projects = self.observer.all_projects.but(&policy.project, now);
         // Boxed, so that it takes memory only from here on: at the start a thousand reconciles wait for their lists.
-        let snapshot = Box::pin(survey.make(sources, other_policies, elsewhere)).await;
+        let snapshot = Box::pin(survey.make(sources, other_policies, other_projects)).await;
         let snapshot = Snapshot {
-            offers,
+            credential_values,
             approval_guard,
             slowed: view.pace(Purpose::Poll) > policy.interval,
             ..snapshot
@@ -182,12 +182,12 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     }
 
     /// What the Secrets of `spec.credentials` hold.
-    async fn offers(
+    async fn credential_values(
         &self,
         policy: &ValidatedPolicy,
         key: &ApiKey,
-    ) -> Result<Offers, KubernetesError> {
-        let mut offers = Offers::default();
+    ) -> Result<CredentialValues, KubernetesError> {
+        let mut credential_values = CredentialValues::default();
         for wanted in policy.credential_uses() {
             let (namespace, project) = (&policy.at.namespace, policy.project.id);
             let read = self.kubernetes.source_secret(namespace, &wanted, project);
@@ -196,8 +196,8 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 Err(SecretError::Refused(refused)) => Err(refused.message),
                 Err(SecretError::Unread(error)) => return Err(error),
             };
-            offers.add(wanted, value, key);
+            credential_values.add(wanted, value, key);
         }
-        Ok(offers)
+        Ok(credential_values)
     }
 }

@@ -28,7 +28,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         writer: &mut StatusWriter<'_, K>,
     ) -> Result<Reconciled, KubernetesError> {
         let FailedPoll {
-            obstacle,
+            not_ready,
             policy,
             trigger,
         } = failed;
@@ -41,8 +41,14 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         };
         let mut old = writer.written().clone();
         self.outbox.complete(at, &mut old.state.announced);
-        let mut status =
-            compose::poll_failed(policy.as_ref(), generation, &old, &obstacle, &channels, now);
+        let mut status = compose::poll_failed(
+            policy.as_ref(),
+            generation,
+            &old,
+            &not_ready,
+            &channels,
+            now,
+        );
         if let Some(policy) = &policy {
             // An annotation may have been removed by the time that PostHog can be polled again.
             let guard = self.kubernetes.approval_guard().await?;
@@ -51,14 +57,14 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
                 status.remember(now, redact::one_line(&note, 240));
             }
         }
-        self.decision_log.poll_failed(at, &obstacle);
+        self.decision_log.poll_failed(at, &not_ready);
         writer.write(status, now).await?;
         writer.publish().await;
         if let Some(policy) = &policy {
             self.hand_to_outbox(policy, writer.written(), &channels);
         }
         let interval = policy.map_or(RETRY, |policy| policy.interval);
-        let again_in = if obstacle.reason.stalls() {
+        let again_in = if not_ready.reason.stalls() {
             interval
         } else {
             interval.min(RETRY)

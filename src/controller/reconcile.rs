@@ -126,7 +126,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     fn diagnose(&self, observed: &Observed<T>) -> Diagnosis {
         let known = observed.known(&self.timings);
         let diagnosis = beside(&observed.snapshot, || diagnose(&known));
-        let (everywhere, project) = (&self.observer.everywhere, &observed.policy.project);
+        let (everywhere, project) = (&self.observer.all_projects, &observed.policy.project);
         everywhere.note(project, diagnosis.for_others.clone(), observed.now);
         diagnosis
     }

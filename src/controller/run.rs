@@ -31,7 +31,7 @@ use super::{
 use crate::{
     api::Timings,
     decide::approval,
-    execute::{Ledger, courier::HttpCourier},
+    execute::{Ledger, notification_sender::HttpNotificationSender},
     observe::{Observer, observer::MostTables},
     posthog::{authorities::Authorities, guard::HostList, http::HttpTransport, quota::Share},
     report::{
@@ -219,7 +219,7 @@ fn context(
 fn notifier(
     options: &Options,
     context: &Arc<Context>,
-) -> Result<Notifier<HttpCourier>, StartError> {
+) -> Result<Notifier<HttpNotificationSender>, StartError> {
     let Reconciler {
         outbox,
         leads,
@@ -228,11 +228,11 @@ fn notifier(
         ..
     } = &context.reconciler;
     let hosts = options.notify_hosts.clone();
-    let courier = HttpCourier::new(hosts, &options.authorities, clock.clone())
+    let sender = HttpNotificationSender::new(hosts, &options.authorities, clock.clone())
         .map_err(|e| StartError::Http(e.to_string()))?;
     let triggered = context.clone();
     Ok(Notifier {
-        courier,
+        sender,
         outbox: outbox.clone(),
         pace: options.notify_pace,
         leads: leads.clone(),

@@ -22,8 +22,8 @@ use crate::{
         suspects::{Suspect, running, suspects},
     },
     observe::{
-        ApprovalGuard, Elsewhere, Offers, OtherPolicy, Probe, Probes, ProjectView, ReadsLog,
-        Snapshot, WriteScope, probes::ProbeTarget,
+        ApprovalGuard, CredentialValues, OtherPolicy, OtherProjects, Probe, Probes, ProjectView,
+        ReadsLog, Snapshot, WriteScope, probes::ProbeTarget,
     },
     posthog::{
         Transport,
@@ -99,7 +99,7 @@ impl<T: Transport> Survey<'_, T> {
         &self,
         sources: Arc<Vec<Source>>,
         other_policies: Vec<Arc<OtherPolicy>>,
-        elsewhere: Elsewhere,
+        other_projects: OtherProjects,
     ) -> Snapshot {
         self.view.recall(self.state, &sources);
         let mut snapshot = Snapshot {
@@ -112,8 +112,8 @@ impl<T: Transport> Survey<'_, T> {
             run_probed: HashSet::new(),
             write_scope: WriteScope::Unknown,
             other_policies,
-            offers: Offers::default(),
-            elsewhere,
+            credential_values: CredentialValues::default(),
+            other_projects,
             instance: Instance::default(),
             slowed: false,
             approval_guard: ApprovalGuard::broken(

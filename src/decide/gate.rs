@@ -3,6 +3,7 @@
 //! `cancel` stops the newest job at the time it arrives. So the gate requires the same job, still Running, with the same rows
 //! and no newer line in its log. Anything unclear closes the gate.
 
+use super::words::closed;
 use crate::{
     api::{Timings, status::Incident},
     diagnose::{Cause, Diagnosis, Known, Verdict, causes::Reload, stuck::is_vouched_for},
@@ -15,7 +16,7 @@ use crate::{
 
 /// How far the run was when it was judged stuck.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hanging {
+pub struct StuckRun {
     /// The job.
     pub job_id: String,
     /// Its rows.
@@ -30,7 +31,7 @@ pub struct Hanging {
     pub canary: Option<Canary>,
 }
 
-impl Hanging {
+impl StuckRun {
     /// Of the run of an incident, if it was judged dead.
     #[must_use]
     pub fn of(known: &Known<'_>, diagnosis: &Diagnosis, incident: &Incident) -> Option<Self> {
@@ -54,26 +55,26 @@ impl Hanging {
     }
 }
 
-/// Proof, by a live read, that a run is still stuck. Only [`still_hangs`] creates one.
+/// Proof, by a live read, that a run is still stuck. Only [`still_stuck`] creates one.
 #[derive(Debug)]
-pub struct RunStillHangs {
+pub struct RunStillStuck {
     schema_id: String,
 }
 
-/// Proof, by a live read, that no run is in progress and syncing is on. Only [`nothing_runs`] creates one.
+/// Proof, by a live read, that no run is in progress and syncing is on. Only [`no_run_in_progress`] creates one.
 #[derive(Debug)]
-pub struct NothingRuns {
+pub struct NoRunInProgress {
     schema_id: String,
 }
 
-impl RunStillHangs {
+impl RunStillStuck {
     /// The table of the run.
     pub(super) fn schema_id(&self) -> &str {
         &self.schema_id
     }
 }
 
-impl NothingRuns {
+impl NoRunInProgress {
     /// The table.
     pub(super) fn schema_id(&self) -> &str {
         &self.schema_id
@@ -100,104 +101,101 @@ fn unread<A>(why: impl Into<String>) -> Result<A, Closed> {
 }
 
 /// Compares a live read with the run that was judged stuck.
-pub fn still_hangs(
+pub fn still_stuck(
     schema_id: &str,
-    hanging: &Hanging,
+    hanging: &StuckRun,
     live: &RunProbe,
-) -> Result<RunStillHangs, Closed> {
+) -> Result<RunStillStuck, Closed> {
     let job = match live.newest() {
         Newest::Unclear(reason) => {
-            return unread(format!("its runs are unknown: {reason}"));
+            return unread(closed::runs_unknown(reason));
         }
-        Newest::None => return changed("PostHog no longer lists a run"),
+        Newest::None => return changed(closed::NO_RUN_LISTED),
         Newest::Job(job, _) => job,
     };
     if job.id != hanging.job_id {
-        return changed(format!("the newest run is now {}", job.id));
+        return changed(closed::newest_is(&job.id));
     }
     if job.status() != JobStatus::Running {
-        return changed(format!("run {} has ended", job.id));
+        return changed(closed::ended(&job.id));
     }
     let rows = match job.rows_synced {
         Lax::Is(rows) => Some(rows),
         Lax::Null => None,
         Lax::Missing | Lax::Odd => {
-            return unread(format!("the rows synced by run {} are unknown", job.id));
+            return unread(closed::rows_unknown(&job.id));
         }
     };
     if rows != hanging.rows {
-        return changed(format!("run {} is making progress again", job.id));
+        return changed(closed::progresses(&job.id));
     }
     if job.is_finishing() {
-        return changed(format!("run {} has loaded everything", job.id));
+        return changed(closed::loaded(&job.id));
     }
     match &live.log {
-        Log::Read(_) if live.unfinished().count() > 1 => {
-            changed("another run of the table has not ended")
-        }
+        Log::Read(_) if live.unfinished().count() > 1 => changed(closed::ANOTHER_RUN),
         // Neither is work of the run, so its newest line of work stays the same.
         Log::Read(log) if is_vouched_for(log, live.at) || log.doubted_at > hanging.log_at => {
-            changed("PostHog refused another start because of this run")
+            changed(closed::START_REFUSED)
         }
         // A line of its end that reached the log only now may be older than its last line of work.
-        Log::Read(log) if log.phase(&hanging.words) != hanging.phase => changed(format!(
-            "run {} is now {}",
-            job.id,
-            log.phase(&hanging.words).as_str()
+        Log::Read(log) if log.phase(&hanging.words) != hanging.phase => changed(closed::phase_is(
+            &job.id,
+            log.phase(&hanging.words).as_str(),
         )),
-        Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillHangs {
+        Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillStuck {
             schema_id: schema_id.to_owned(),
         }),
-        Log::Read(_) => changed(format!("run {} is logging again", job.id)),
-        Log::NotRead => unread("its log was not read"),
-        Log::Unreadable(reason) => unread(format!("its log cannot be read: {reason}")),
+        Log::Read(_) => changed(closed::logs_again(&job.id)),
+        Log::NotRead => unread(closed::LOG_NOT_READ),
+        Log::Unreadable(reason) => unread(closed::log_unreadable(reason)),
     }
 }
 
 /// Checks with live reads of runs and table what a reload requires: no run is in progress, none has started since the
 /// incident's attempt, syncing is on, and after a cancel `PostHog` no longer works on the table.
-pub fn nothing_runs(
+pub fn no_run_in_progress(
     (incident, timings): (&Incident, &Timings),
     live: &RunProbe,
     schema: &Schema,
-) -> Result<NothingRuns, Closed> {
+) -> Result<NoRunInProgress, Closed> {
     match live.newest() {
         Newest::Unclear(reason) => {
-            return unread(format!("its runs are unknown: {reason}"));
+            return unread(closed::runs_unknown(reason));
         }
         Newest::None if incident.baseline_job_id.is_none() => {}
-        Newest::None => return changed("PostHog no longer lists a run"),
+        Newest::None => return changed(closed::NO_RUN_LISTED),
         Newest::Job(job, _) => {
             if Some(&job.id) != incident.baseline_job_id.as_ref() {
-                return changed(format!("run {} has started", job.id));
+                return changed(closed::started(&job.id));
             }
             if !matches!(job.status(), JobStatus::Completed | JobStatus::Failed) {
-                return changed(format!("run {} has not ended", job.id));
+                return changed(closed::not_ended(&job.id));
             }
         }
     }
     if let Some(job) = live.unfinished().next() {
-        return changed(format!("older run {} has not ended", job.id));
+        return changed(closed::older_not_ended(&job.id));
     }
     if incident.job_id.is_some() {
         match live.has_rested(timings, live.at) {
             Ok(true) => {}
-            Ok(false) => return changed("the table's log is not quiet yet"),
+            Ok(false) => return changed(closed::LOG_NOT_QUIET),
             Err(reason) => {
-                return unread(format!("whether its log is quiet is unknown: {reason}"));
+                return unread(closed::quiet_unknown(reason));
             }
         }
     }
     if schema.id != incident.schema_id || !schema.is_on() {
-        return changed("syncing is not switched on");
+        return changed(closed::NOT_ON);
     }
     match schema.status() {
-        SchemaStatus::Running | SchemaStatus::Failed => Ok(NothingRuns {
+        SchemaStatus::Running | SchemaStatus::Failed => Ok(NoRunInProgress {
             schema_id: incident.schema_id.clone(),
         }),
         // A stale table has this status, and its newest run is still the one that was too old.
         SchemaStatus::Completed if Cause::of(incident.cause).reload == Reload::Stale => {
-            Ok(NothingRuns {
+            Ok(NoRunInProgress {
                 schema_id: incident.schema_id.clone(),
             })
         }
@@ -206,7 +204,7 @@ pub fn nothing_runs(
         | SchemaStatus::Never
         | SchemaStatus::Paused
         | SchemaStatus::Billing
-        | SchemaStatus::Unknown => changed(format!("its status is now {:?}", schema.status())),
+        | SchemaStatus::Unknown => changed(closed::status_is(schema.status())),
     }
 }
 
@@ -243,8 +241,8 @@ mod tests {
         )
     }
 
-    fn hanging() -> Hanging {
-        Hanging {
+    fn hanging() -> StuckRun {
+        StuckRun {
             job_id: "j1".into(),
             rows: Some(5),
             log_at: None,
@@ -257,7 +255,7 @@ mod tests {
     #[test]
     fn only_the_same_job_that_has_not_moved_may_be_cancelled() {
         assert!(
-            still_hangs(
+            still_stuck(
                 "a1",
                 &hanging(),
                 &live(&job("j1", "Running", "5"), Log::of_line(None))
@@ -318,7 +316,7 @@ mod tests {
                 ),
             ),
         ] {
-            assert!(still_hangs("a1", &hanging(), &run_probe).is_err(), "{why}");
+            assert!(still_stuck("a1", &hanging(), &run_probe).is_err(), "{why}");
         }
     }
 
@@ -382,12 +380,12 @@ mod tests {
             ("[]".to_owned(), Some("j1"), false),
         ] {
             let incident = incident(RootCause::Transient, baseline);
-            let gate = nothing_runs((&incident, TIMINGS), &of_jobs(Ok(&jobs)), &failed);
+            let gate = no_run_in_progress((&incident, TIMINGS), &of_jobs(Ok(&jobs)), &failed);
             assert_eq!(gate.is_ok(), may, "{jobs} after {baseline:?}: {gate:?}");
         }
         let unread = of_jobs(Err("500"));
         let of_none = incident(RootCause::Transient, None);
-        let gate = nothing_runs((&of_none, TIMINGS), &unread, &failed);
+        let gate = no_run_in_progress((&of_none, TIMINGS), &unread, &failed);
         assert!(matches!(gate, Err(Closed::Unread(_))), "{gate:?}");
     }
 
@@ -409,7 +407,7 @@ mod tests {
             (Log::Unreadable("403".to_owned()), false),
         ] {
             let seen = live(&job("j1", "Failed", "5"), log);
-            let gate = nothing_runs((&cancelled, TIMINGS), &seen, &failed);
+            let gate = no_run_in_progress((&cancelled, TIMINGS), &seen, &failed);
             assert_eq!(gate.is_ok(), may, "{:?}: {gate:?}", seen.log);
         }
     }
@@ -432,7 +430,7 @@ mod tests {
             (row("b2", "true", "Failed"), transient, false),
         ] {
             let incident = incident(cause, Some("j1"));
-            let gate = nothing_runs((&incident, TIMINGS), &live, &row);
+            let gate = no_run_in_progress((&incident, TIMINGS), &live, &row);
             assert_eq!(gate.is_ok(), may, "{row:?} {cause:?}: {gate:?}");
             if let Ok(proof) = gate {
                 assert_eq!(proof.schema_id(), "a1");
@@ -488,8 +486,8 @@ mod tests {
                 job_id: Some("j1".into()),
                 ..incident(RootCause::Stuck, None)
             };
-            let found = situation.ask(|ask| Hanging::of(ask.known, ask.diagnosis, &incident));
-            let expected = hangs.then(|| Hanging {
+            let found = situation.ask(|ask| StuckRun::of(ask.known, ask.diagnosis, &incident));
+            let expected = hangs.then(|| StuckRun {
                 phase: RunPhase::Extracting,
                 ..hanging()
             });

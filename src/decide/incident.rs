@@ -12,7 +12,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{late_cancel::is_near, ownership::is_in_flight, table::forbids_reload};
+use super::{
+    late_cancel::is_near, ownership::is_in_flight, table::forbids_reload, words::incident as words,
+};
 use crate::{
     api::{
         Timings,
@@ -20,10 +22,7 @@ use crate::{
     },
     diagnose::{Cause, causes::Reload},
     observe::{Newest, RunProbe},
-    posthog::{
-        redact,
-        wire::{Job, JobStatus, Schema, SchemaStatus},
-    },
+    posthog::wire::{Job, JobStatus, Schema, SchemaStatus},
 };
 
 /// How long the operator waits after a deadline for a table that cannot be read.
@@ -114,36 +113,25 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     match (cancel.fate, cancel.http_status) {
         // Certainly not sent: as if it had not been tried, but only until the deadline.
         (Some(Fate::NotSent), _) if incident.deadline.is_some_and(|at| at <= facts.now) => {
-            return Next::Close(format!(
-                "the cancel of run {job} could not be sent: {}",
-                cancel.detail
-            ));
+            return Next::Close(words::cancel_not_sent(&job, &cancel.detail));
         }
         (Some(Fate::NotSent), _) => return Next::Send(Call::Cancel),
         (Some(Fate::Refused), Some(403)) => {
-            let message = format!(
-                "PostHog refused to cancel run {job}: {}. Give the key's user editor access to the table",
-                cancel.detail
-            );
+            let message = words::cancel_forbidden(&job, &cancel.detail);
             escalate(incident, facts.now, message);
         }
         // The list shows the table all the same: whatever PostHog means, the run must not be cancelled a second time.
         (Some(Fate::Refused), Some(404)) if facts.row.is_some() => {
-            let message = format!(
-                "PostHog answered the cancel of run {job} with 404, although it lists the table. It is not cancelled again: check it in PostHog"
-            );
-            escalate(incident, facts.now, message);
+            escalate(incident, facts.now, words::cancel_answered_404(&job));
         }
         (Some(Fate::Refused), Some(404)) => {
-            return Next::Close("PostHog no longer knows the table".to_owned());
+            return Next::Close(words::TABLE_UNKNOWN.to_owned());
         }
         (Some(Fate::Accepted | Fate::Refused | Fate::Unknown) | None, _) => {
             let message = if found_nothing(cancel) {
-                format!(
-                    "PostHog found no running sync to cancel; waiting for the state of run {job}"
-                )
+                words::nothing_to_cancel(&job)
             } else {
-                format!("waiting for run {job} to end")
+                words::waits_for_end(&job)
             };
             go(incident, Step::WaitTerminal, deadline, facts.now, message);
         }
@@ -155,22 +143,21 @@ fn cancelling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
 fn enabling(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     let is_on = facts.row.is_some_and(Schema::is_on);
     if is_on {
-        let message = "switched on; reloading".to_owned();
+        let message = words::SWITCHED_ON.to_owned();
         go(incident, Step::Reloading, None, facts.now, message);
         return Next::Wait;
     }
     let is_late = incident.deadline.is_some_and(|at| at <= facts.now);
     match last(incident, Call::Enable).map(|send| (send.fate, send.detail.clone())) {
         Some((Some(Fate::NotSent), detail)) if is_late => {
-            return Next::Close(format!("could not be switched on: {detail}"));
+            return Next::Close(words::not_switched_on(&detail));
         }
         None | Some((Some(Fate::NotSent), _)) => return Next::Send(Call::Enable),
         Some((Some(Fate::Refused), detail)) => {
-            let message = format!("PostHog refused to switch it on: {detail}");
-            escalate(incident, facts.now, message);
+            escalate(incident, facts.now, words::switch_on_refused(&detail));
         }
         Some(_) if is_late => {
-            let message = "not confirmed to be on; switch it on in PostHog".to_owned();
+            let message = words::NOT_CONFIRMED_ON.to_owned();
             escalate(incident, facts.now, message);
         }
         Some(_) => {}
@@ -186,14 +173,10 @@ fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         .map(Job::status);
     match status {
         Some(JobStatus::Completed) => {
-            recovered(
-                incident,
-                facts.now,
-                format!("run {id} completed by itself; no reload needed"),
-            );
+            recovered(incident, facts.now, words::completed_by_itself(&id));
         }
         Some(JobStatus::Billing) => {
-            return Next::Close(format!("run {id} was held back by billing"));
+            return Next::Close(words::held_back_by_billing(&id));
         }
         Some(JobStatus::Failed) if found_new_job(incident, facts) => {}
         Some(JobStatus::Failed) => {
@@ -203,15 +186,12 @@ fn wait_terminal(incident: &mut Incident, facts: &Facts<'_>) -> Next {
                 Step::Settle,
                 deadline,
                 facts.now,
-                format!("run {id} has ended; reloading after a pause"),
+                words::ended(&id),
             );
         }
         Some(JobStatus::Running | JobStatus::Unknown) | None => {
             if is_overdue(incident, facts) {
-                let what_happened = survived(last(incident, Call::Cancel));
-                let message = format!(
-                    "run {id} is not confirmed to have ended: {what_happened}. It is not cancelled again: check it in PostHog, or ask PostHog support to end it"
-                );
+                let message = words::not_confirmed_ended(&id, last(incident, Call::Cancel));
                 escalate(incident, facts.now, message);
             }
         }
@@ -234,46 +214,27 @@ fn is_overdue(incident: &Incident, facts: &Facts<'_>) -> bool {
         .is_some_and(|at| facts.now.duration_since(at) >= patience)
 }
 
-/// Why a job may still run after the time for its end has passed.
-fn survived(cancel: Option<&Send>) -> String {
-    let said = cancel
-        .map(|send| send.detail.as_str())
-        .filter(|said| !said.is_empty());
-    let said = said.map_or_else(String::new, |said| format!(" ({said})"));
-    match cancel.and_then(|send| send.fate) {
-        Some(Fate::Accepted) => format!("PostHog accepted the cancel, but it had no effect{said}"),
-        Some(Fate::Refused) => format!("PostHog refused to cancel it{said}"),
-        Some(Fate::Unknown | Fate::NotSent) => format!("whether the cancel arrived is unknown{said}"),
-        None => "the operator was interrupted while it sent the cancel, and whether that arrived is unknown".to_owned(),
-    }
-}
-
 fn settle(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     if found_new_job(incident, facts) || incident.deadline.is_some_and(|at| at > facts.now) {
         return Next::Wait;
     }
     // A reload may end what PostHog loads.
-    let rested = (facts.run_probe).map_or(Err("it was not read"), |run_probe| {
+    let rested = (facts.run_probe).map_or(Err(words::NOT_READ), |run_probe| {
         run_probe.has_rested(facts.timings, facts.now)
     });
     let why_not = match rested {
         Ok(true) => {
-            let message = "no run is in progress; reloading".to_owned();
+            let message = words::NOTHING_RUNS.to_owned();
             go(incident, Step::Reloading, None, facts.now, message);
             return Next::Wait;
         }
-        Ok(false) => {
-            "PostHog is still working on the table although the cancelled run has ended".to_owned()
-        }
-        Err(reason) => format!(
-            "whether PostHog still works on the table after the cancelled run has ended is unknown: {reason}"
-        ),
+        Ok(false) => words::STILL_AT_WORK.to_owned(),
+        Err(reason) => words::quiet_unknown(reason),
     };
     if facts.now.duration_since(incident.step_since) >= facts.timings.wait_new_job {
-        let message = format!("{why_not}. Not reloaded: check the table in PostHog");
-        escalate(incident, facts.now, message);
+        escalate(incident, facts.now, words::not_reloaded(&why_not));
     } else {
-        incident.message = format!("{why_not}; reloading once it is quiet");
+        incident.message = words::reloads_once_quiet(&why_not);
     }
     Next::Wait
 }
@@ -290,7 +251,9 @@ fn reloading(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     };
     match reload.fate {
         Some(Fate::NotSent) => return Next::Send(Call::Reload),
-        Some(Fate::Refused) if is_final(&reload) => escalate(incident, facts.now, refused(&reload)),
+        Some(Fate::Refused) if is_final(&reload) => {
+            escalate(incident, facts.now, words::reload_refused(&reload.detail));
+        }
         Some(Fate::Accepted | Fate::Refused | Fate::Unknown) | None => {
             let deadline = after(reload.started_at, facts.timings.wait_new_job);
             go(
@@ -298,7 +261,7 @@ fn reloading(incident: &mut Incident, facts: &Facts<'_>) -> Next {
                 Step::WaitNewJob,
                 deadline,
                 facts.now,
-                "waiting for a new run".to_owned(),
+                words::WAITS_FOR_RUN.to_owned(),
             );
         }
     }
@@ -312,16 +275,15 @@ fn wait_new_job(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     if let Some(reload) = last(incident, Call::Reload)
         .filter(|send| send.fate == Some(Fate::Refused) && is_final(send))
     {
-        let message = refused(reload);
+        let message = words::reload_refused(&reload.detail);
         escalate(incident, facts.now, message);
         return Next::Wait;
     }
     if is_overdue(incident, facts) {
         let message = if incident.job_id.is_some() {
-            "no new run appeared after the reload: the cancelled run may still block the table in PostHog. \
-             Ask PostHog support to end it, then reload the table"
+            words::NO_RUN_AFTER_CANCEL
         } else {
-            "no run appeared after the reload: check the table in PostHog, or ask PostHog support"
+            words::NO_RUN
         };
         escalate(incident, facts.now, message.to_owned());
         return Next::Wait;
@@ -371,10 +333,10 @@ fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
     match job.status() {
         JobStatus::Running | JobStatus::Unknown => {}
         JobStatus::Completed => {
-            recovered(incident, facts.now, format!("new run {} completed", job.id));
+            recovered(incident, facts.now, words::new_run_completed(&job.id));
         }
         JobStatus::Billing => {
-            return Next::Close(format!("new run {} was held back by billing", job.id));
+            return Next::Close(words::new_run_held_back(&job.id));
         }
         JobStatus::Failed => {
             if job.was_stopped() && probably_hit(incident, job, facts.timings) {
@@ -382,15 +344,10 @@ fn wait_success(incident: &mut Incident, facts: &Facts<'_>) -> Next {
                 return Next::Wait;
             }
             if job.was_stopped() {
-                return Next::Close(format!(
-                    "new run {} was stopped in PostHog by someone else; not reloaded",
-                    job.id
-                ));
+                return Next::Close(words::new_run_stopped(&job.id));
             }
             let text = job.latest_error.get().map(String::as_str);
-            let said =
-                text.map_or_else(String::new, |text| format!(": {}", redact::text(text, 160)));
-            let message = format!("new run {} failed{said}", job.id);
+            let message = words::new_run_failed(&job.id, text);
             if !Cause::of(incident.cause).reload.is_retried() {
                 return Next::Close(message);
             }
@@ -418,10 +375,7 @@ fn probably_hit(incident: &Incident, job: &Job, timings: &Timings) -> bool {
 
 /// The table is reloaded after a pause, as after the end of the intended job.
 fn reload_after_own_cancel(incident: &mut Incident, job: &Job, facts: &Facts<'_>) {
-    let message = format!(
-        "new run {} was cancelled, probably by the operator's own cancel, which PostHog handled late; reloading after a pause",
-        job.id
-    );
+    let message = words::late_cancel(format_args!("new run {}", job.id));
     incident.baseline_job_id = Some(job.id.clone());
     incident.new_job_id = None;
     incident.sends.retain(|send| send.call == Call::Cancel);
@@ -443,8 +397,7 @@ fn back_off(incident: &mut Incident, facts: &Facts<'_>) -> Next {
         return Next::Wait;
     };
     if row.status() == SchemaStatus::Completed {
-        let message = "the table has completed since".to_owned();
-        recovered(incident, facts.now, message);
+        recovered(incident, facts.now, words::COMPLETED_SINCE.to_owned());
         return Next::Wait;
     }
     not_to_be_reloaded(incident, Some(row)).map_or(Next::Wait, Next::Close)
@@ -469,7 +422,7 @@ fn found_new_job(incident: &mut Incident, facts: &Facts<'_>) -> bool {
         return false;
     }
     incident.new_job_id = Some(job.id.clone());
-    let message = format!("new run {} has started; waiting for it to complete", job.id);
+    let message = words::new_run(&job.id);
     go(incident, Step::WaitSuccess, None, facts.now, message);
     true
 }
@@ -483,7 +436,7 @@ fn not_to_be_reloaded(incident: &Incident, row: Option<&Schema>) -> Option<Strin
     match row.status() {
         // A stale table has had this status all the time.
         SchemaStatus::Completed if Cause::of(incident.cause).reload != Reload::Stale => {
-            Some("the table has completed; no reload needed".to_owned())
+            Some(words::COMPLETED.to_owned())
         }
         SchemaStatus::Completed
         | SchemaStatus::Never
@@ -501,13 +454,6 @@ fn is_final(reload: &Send) -> bool {
     matches!(reload.http_status, Some(403 | 404))
         || text.contains("monthly sync limit")
         || text.contains("no sync frequency")
-}
-
-fn refused(reload: &Send) -> String {
-    format!(
-        "PostHog refused the reload: {}. Fix this in PostHog, then reload the table there",
-        reload.detail
-    )
 }
 
 fn last(incident: &Incident, call: Call) -> Option<&Send> {

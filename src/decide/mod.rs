@@ -2,7 +2,7 @@
 //!
 //! From the findings to the plan of one reconcile. [`orders`] say what is needed, [`guards`] what holds it, [`safety`] which
 //! calls may be sent without a human, [`proposal`] and [`approval`] what needs approval and what was answered; [`incident`] advances
-//! an incident from step to step, and [`planner`] combines all of it. Pure: time is an argument, and there is no client.
+//! an incident from step to step, [`words`] holds the sentences, and [`planner`] combines all of it. Pure: time is an argument, and there is no client.
 
 pub mod approval;
 pub mod gate;
@@ -18,7 +18,8 @@ pub mod safety;
 pub mod table;
 pub mod tried;
 pub mod windows;
+pub mod words;
 
-pub use guards::{Ask, Blocked, Guard, OperatorLimits};
+pub use guards::{Blocked, Guard, OperatorLimits, OrderContext};
 pub use plan::{Held, Order, Plan};
 pub use planner::{Settings, decide};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::words::held;
 use crate::{
     api::{
         ValidatedPolicy,
@@ -113,13 +114,8 @@ pub struct Owner<'a> {
 /// The owner, as a policy in `namespace` may see it: by name only within its own namespace.
 #[must_use]
 pub fn said_of(owner: Owner<'_>, namespace: &str, what: &str) -> String {
-    let who = if *owner.at.namespace == *namespace {
-        format!("policy {}", owner.at.name)
-    } else {
-        "a policy in another namespace".to_owned()
-    };
-    let does = if owner.acts { "is acting on" } else { "owns" };
-    format!("{who} {does} this {what}")
+    let name = (*owner.at.namespace == *namespace).then_some(&*owner.at.name);
+    held::owned(name, owner.acts, what)
 }
 
 /// What ownership is decided on.

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use strum::VariantArray as _;
 
 use super::{
-    gate::Hanging,
+    gate::StuckRun,
     guards::{Blocked, Guard},
     proposal::key::Key,
     safety::known::NextRun,
@@ -113,7 +113,7 @@ pub enum Kind {
     /// Reload a table that is stale.
     StaleReload,
     /// Reload a table whose credentials were renewed.
-    RenewedReload,
+    RotationReload,
     /// Switch a table on again whose problem is proved to be fixed.
     Enable,
     /// New credentials of a source.
@@ -150,7 +150,7 @@ pub struct OfIncident {
     /// The call, as the incident records it.
     pub call: Call,
     /// For a cancel: how far the run was when it was judged.
-    pub hanging: Option<Hanging>,
+    pub hanging: Option<StuckRun>,
     /// The table's name, as `PostHog` has it.
     pub name: String,
     /// Whether its source is certainly one that `PostHog` imports from.

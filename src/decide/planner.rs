@@ -6,14 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     approval::pending_reset,
-    gate::Hanging,
-    guards::{Ask, Guard, OperatorLimits, breaker, chain},
+    gate::StuckRun,
+    guards::{Guard, OperatorLimits, OrderContext, breaker, chain},
     incident::{self, Facts, Next},
     orders,
     ownership::is_in_flight,
     plan::{Held, Order, Plan},
     proposal::{self, Proposals},
     tried,
+    words::incident as words,
 };
 use crate::{
     api::status::{Call, Incident, MAX_INCIDENTS, Note, RootCause, Step},
@@ -160,7 +161,7 @@ impl Planner<'_> {
 
     /// Evaluates the guards and records what they hold. An order that is the trial of an open breaker uses the trial up.
     fn allows(&self, order: &Order, plan: &mut Plan) -> bool {
-        let ask = Ask {
+        let ask = OrderContext {
             known: self.known,
             diagnosis: self.diagnosis,
             plan,
@@ -175,7 +176,7 @@ impl Planner<'_> {
             plan.held.push(Held::new(order, &blocked));
             return false;
         }
-        let is_trial = breaker::is_trial(&ask) && chain::asks(Guard::Breaker, order.kind);
+        let is_trial = breaker::is_trial(&ask) && chain::check(Guard::Breaker, order.kind);
         if let Some(state) = plan.breaker.as_mut().filter(|_| is_trial) {
             state.trial_at = Some(self.known.now);
         }
@@ -214,7 +215,7 @@ impl Planner<'_> {
         let over = match &next {
             Next::Close(reason) => Some(reason.clone()),
             Next::Send(Call::Cancel) if self.moves_again(&incident) => {
-                Some("the run is no longer stuck; not cancelled".to_owned())
+                Some(words::NO_LONGER_STUCK.to_owned())
             }
             Next::Wait if again.is_none() => self.why_over(&mut incident),
             Next::Send(_) | Next::Wait => None,
@@ -242,8 +243,7 @@ impl Planner<'_> {
             return false;
         }
         if incident.job_id.is_none() {
-            let why = "incident closed: reset by a person";
-            plan.notes.push(Note::closing(incident, why));
+            plan.notes.push(Note::closing(incident, words::RESET));
             return true;
         }
         let judged = self.diagnosis.of(&incident.schema_id);
@@ -267,18 +267,18 @@ impl Planner<'_> {
         let reason = if let Some(reason) = self.overtaken(incident) {
             reason
         } else if gone {
-            "PostHog no longer lists the table".to_owned()
+            words::NOT_LISTED.to_owned()
         } else if incident::healed(
             incident,
             healthy,
             self.known.policy.healthy_for,
             self.known.now,
         ) {
-            "healthy again".to_owned()
+            words::HEALTHY_AGAIN.to_owned()
         } else {
             return None;
         };
-        Some(format!("{reason}; incident closed"))
+        Some(words::closed(&reason))
     }
 
     /// Whether the table is healthy: only if it is listed as Completed. None while a run is in progress, which may be
@@ -319,8 +319,8 @@ impl Planner<'_> {
                 by_posthog: Some(at),
                 ..
             } if incident.opened_at >= *at => None,
-            Verdict::Disabled { .. } => Some("syncing was switched off".to_owned()),
-            Verdict::Billing => Some("billing holds the table back".to_owned()),
+            Verdict::Disabled { .. } => Some(words::OFF.to_owned()),
+            Verdict::Billing => Some(words::BILLING.to_owned()),
             // The same problem continues: a new incident would start its count of attempts again.
             Verdict::Failing { failure, .. }
                 if reload(incident.cause).is_retried() && reload(failure.cause).is_retried() =>
@@ -336,7 +336,7 @@ impl Planner<'_> {
                 None
             }
             Verdict::Failing { .. } if later_job || incident.step == Step::BackOff => {
-                Some("a later run failed for another reason".to_owned())
+                Some(words::OTHER_REASON.to_owned())
             }
             _ => None,
         }
@@ -371,14 +371,8 @@ impl Planner<'_> {
         incident.step = Step::Escalated;
         incident.step_since = self.known.now;
         incident.deadline = None;
-        let what = match &next.job_id {
-            Some(job_id) => format!("run {job_id} is stuck too"),
-            None => next.message.clone(),
-        };
-        incident.message = format!(
-            "{what}, after {} attempts: check the source",
-            incident.attempt
-        );
+        let what = words::failed_too(next.job_id.as_deref(), &next.message);
+        incident.message = words::after_attempts(&what, incident.attempt);
     }
 
     /// Opens an incident for a table that needs a call, if every guard lets it.
@@ -419,7 +413,7 @@ impl Planner<'_> {
     /// True if a read that could decide it shows that the incident's run is not stuck.
     fn moves_again(&self, incident: &Incident) -> bool {
         let seen = self.known.snapshot.seen(&incident.schema_id);
-        Hanging::of(self.known, self.diagnosis, incident).is_none()
+        StuckRun::of(self.known, self.diagnosis, incident).is_none()
             && seen.is_some_and(|seen| seen.unclear.is_none())
             && self
                 .known
@@ -436,11 +430,11 @@ fn continues(incident: &Incident, next: &Incident) -> bool {
         Step::WaitSuccess | Step::BackOff | Step::Recovered
     );
     let same_trouble = match reload(incident.cause) {
-        Reload::Hung => next.job_id.is_some() && incident.job_id != next.job_id,
+        Reload::AfterCancel => next.job_id.is_some() && incident.job_id != next.job_id,
         Reload::AfterBackOff | Reload::AfterCheck => {
             reload(next.cause).is_retried() && incident.baseline_job_id != next.baseline_job_id
         }
-        Reload::Never | Reload::Stale | Reload::AfterRenewal => false,
+        Reload::Never | Reload::Stale | Reload::AfterRotation => false,
     };
     over && same_trouble
 }

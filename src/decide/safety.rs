@@ -2,8 +2,8 @@
 //!
 //! | call | safe when |
 //! |---|---|
-//! | cancel | a live read proved that this very run is still stuck ([`RunStillHangs`](super::gate::RunStillHangs)) |
-//! | reload | a live read proved that no run is in progress and syncing is on ([`NothingRuns`](super::gate::NothingRuns)), and its next run wipes nothing |
+//! | cancel | a live read proved that this very run is still stuck ([`RunStillStuck`](super::gate::RunStillStuck)) |
+//! | reload | a live read proved that no run is in progress and syncing is on ([`NoRunInProgress`](super::gate::NoRunInProgress)), and its next run wipes nothing |
 //! | PATCH of a table | it only switches the table on again; `PostHog` was observed switching it off after a failure; it syncs by neither webhook nor CDC; and its next run wipes nothing |
 //! | bulk update | each of its patches is safe by itself |
 //! | PATCH of a source | it contains only credentials |
@@ -132,15 +132,15 @@ fn of_source(
 /// Cancelling a healthy run is the worst mistake there is.
 fn cancel(table: &TableEvidence) -> Option<Why> {
     match &table.run {
-        Run::StillHangs(proof) if proof.schema_id() == table.schema_id => None,
-        Run::StillHangs(_) | Run::Nothing(_) | Run::NotProbed => Some(Why::RunMayBeAlive),
+        Run::StillStuck(proof) if proof.schema_id() == table.schema_id => None,
+        Run::StillStuck(_) | Run::Nothing(_) | Run::NotProbed => Some(Why::RunMayBeAlive),
     }
 }
 
 fn reload(table: &TableEvidence) -> Option<Why> {
     let run_probed = match &table.run {
         Run::Nothing(proof) if proof.schema_id() == table.schema_id => None,
-        Run::Nothing(_) | Run::StillHangs(_) | Run::NotProbed => Some(Why::SomethingMayRun),
+        Run::Nothing(_) | Run::StillStuck(_) | Run::NotProbed => Some(Why::SomethingMayRun),
     };
     worst([next_run(table), run_probed])
 }

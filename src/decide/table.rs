@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::words::incident as words;
 use crate::posthog::wire::{Schema, SchemaStatus};
 
 /// How long a table that is synced in full is not reloaded again for being stale: each time costs all its rows.
@@ -23,9 +24,9 @@ pub fn costs_all_rows(schema: &Schema) -> bool {
 #[must_use]
 pub fn forbids_reload(row: &Schema) -> Option<&'static str> {
     if row.is_off() {
-        return Some("syncing was switched off; not reloaded");
+        return Some(words::OFF_NOT_RELOADED);
     }
-    (row.status() == SchemaStatus::Billing).then_some("billing holds the table back; not reloaded")
+    (row.status() == SchemaStatus::Billing).then_some(words::BILLING_NOT_RELOADED)
 }
 
 /// The times of full reloads that are still worth remembering.

@@ -29,7 +29,7 @@ pub fn most(known: &Known<'_>, cause: RootCause) -> Option<i64> {
         }
         // Once: a schedule that stops again has stopped for good.
         Reload::Stale => Some(1),
-        Reload::Never | Reload::Hung | Reload::AfterRenewal => None,
+        Reload::Never | Reload::AfterCancel | Reload::AfterRotation => None,
     }
 }
 

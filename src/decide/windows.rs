@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::words::held;
 use crate::api::window::{Window, WindowKind};
 
 /// Why nothing may be started at `now`. Deny wins; where there is any Allow, everything else is closed.
@@ -14,13 +15,10 @@ pub fn closed(windows: &[Window], now: Timestamp) -> Option<String> {
             .max()
     };
     if let Some(until) = open(WindowKind::Deny) {
-        return Some(format!(
-            "spec.remediation.windows: a Deny window is open until {until}"
-        ));
+        return Some(held::deny_window(until));
     }
     let allows = windows
         .iter()
         .any(|window| window.kind == WindowKind::Allow);
-    (allows && open(WindowKind::Allow).is_none())
-        .then(|| "spec.remediation.windows: no Allow window is open".to_owned())
+    (allows && open(WindowKind::Allow).is_none()).then(|| held::NO_WINDOW.to_owned())
 }

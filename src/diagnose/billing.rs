@@ -1,7 +1,7 @@
 //! What to switch off when the billing limit holds tables back: which tables move the most rows?
 
 use super::{
-    causes::{Cause, Doubt},
+    causes::{Cause, StrongerSignal},
     known::Known,
     problem::{NAME_CAP, Problem},
     words::in_words,
@@ -20,7 +20,7 @@ const MINUTES_A_DAY: i128 = 24 * 60;
 pub(super) fn name_the_heaviest(known: &Known<'_>, problems: &mut [Problem]) {
     let mut limited = problems
         .iter_mut()
-        .filter(|problem| Cause::of(problem.cause).doubt == Doubt::Status)
+        .filter(|problem| Cause::of(problem.cause).doubt == StrongerSignal::Status)
         .peekable();
     if limited.peek().is_none() {
         return;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{
     cdc,
     known::Known,
-    problem::{Problem, Wide},
+    problem::{Problem, SharedProblem},
     verdict::{Judged, Verdict},
 };
 use crate::posthog::{redact, wire::Schema};
@@ -21,8 +21,8 @@ pub type BlockedTables = BTreeMap<String, String>;
 pub(super) fn tables(
     known: &Known<'_>,
     judged: &[Judged],
-    capture: &[Wide],
-    connection: &[Wide],
+    capture: &[SharedProblem],
+    connection: &[SharedProblem],
 ) -> BlockedTables {
     let mut blocked = BlockedTables::new();
     let mut block = |source_id: &str, why: &str, concerns: fn(&Schema) -> bool| {
@@ -45,13 +45,13 @@ pub(super) fn tables(
             failure.is_some_and(|failure| failure.overcome.is_some())
         })
     };
-    for Wide { problem, tables } in connection {
+    for SharedProblem { problem, tables } in connection {
         if is_overcome(tables) {
             continue;
         }
         block(&problem.source_id, &said(problem), |_| true);
     }
-    for Wide { problem, tables: _ } in capture {
+    for SharedProblem { problem, tables: _ } in capture {
         if cdc::stops_capture(problem) || cdc::has_no_slot(problem) {
             block(&problem.source_id, &said(problem), |schema| {
                 schema.syncs_by("cdc")

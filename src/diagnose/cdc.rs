@@ -9,7 +9,7 @@ use super::{
     classify::classify,
     failure::read,
     known::Known,
-    problem::{Fact, NAME_CAP, Problem, Wide},
+    problem::{Fact, NAME_CAP, Problem, SharedProblem},
     verdict::{Judged, Verdict},
     words::as_of,
 };
@@ -71,7 +71,7 @@ pub fn is_suspect(known: &Known<'_>, source: &Source) -> bool {
 }
 
 /// The problems of change data capture. Each explains those of its tables that report it, or that only suffer from it.
-pub(super) fn problems(known: &Known<'_>, judged: &[Judged]) -> Vec<Wide> {
+pub(super) fn problems(known: &Known<'_>, judged: &[Judged]) -> Vec<SharedProblem> {
     known
         .snapshot
         .selected_sources(&known.policy.selector)
@@ -93,7 +93,7 @@ pub(super) fn problems(known: &Known<'_>, judged: &[Judged]) -> Vec<Wide> {
                 explains(&problem, &judged.verdict) && !is_newer(known, judged, probed.at)
             });
             let tables = explained.map(|judged| judged.schema_id.clone()).collect();
-            Some(Wide { problem, tables })
+            Some(SharedProblem { problem, tables })
         })
         .collect()
 }

@@ -10,6 +10,7 @@ use super::{
     causes::Advice,
     known::Known,
     problem::{NAME_CAP, Problem},
+    words::NO_SOURCE,
 };
 use crate::{
     api::{
@@ -28,7 +29,7 @@ const LONGEST: usize = 16 * 1024;
 
 /// What is offered to a source.
 #[derive(Debug)]
-pub struct Offer<'a> {
+pub struct SourceCredentials<'a> {
     /// The source.
     pub source: &'a Source,
     /// Its credentials; none if the entry has none or something is wrong with them.
@@ -50,7 +51,7 @@ pub struct Content {
 
 /// What is offered to the sources that the policy selects.
 #[must_use]
-pub fn offers<'a>(known: &Known<'a>) -> Vec<Offer<'a>> {
+pub fn offers<'a>(known: &Known<'a>) -> Vec<SourceCredentials<'a>> {
     read(known).0
 }
 
@@ -61,7 +62,7 @@ pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
     problems
 }
 
-fn read<'a>(known: &Known<'a>) -> (Vec<Offer<'a>>, Vec<Problem>) {
+fn read<'a>(known: &Known<'a>) -> (Vec<SourceCredentials<'a>>, Vec<Problem>) {
     let mut mapped = HashSet::new();
     let (mut offers, mut problems) = (Vec::new(), Vec::new());
     for entry in &known.policy.credentials {
@@ -80,7 +81,7 @@ fn read<'a>(known: &Known<'a>) -> (Vec<Offer<'a>>, Vec<Problem>) {
         let mut report = |(rule, message): Wrong| {
             problems.push(wrong(Some(source), entry, rule, &message));
         };
-        offers.push(Offer {
+        offers.push(SourceCredentials {
             source,
             job_inputs: content(known, source, entry, &entry.job_inputs, &mut report),
             webhook_inputs: content(known, source, entry, &entry.webhook_inputs, &mut report),
@@ -112,7 +113,7 @@ fn source<'a>(known: &Known<'a>, entry: &Credentials) -> Result<&'a Source, Wron
     };
     let mut matching = known.snapshot.sources.iter().filter(meant);
     let Some(source) = matching.next() else {
-        let message = "no source of the project matches".to_owned();
+        let message = NO_SOURCE.to_owned();
         return Err(("credentials/no-source", message));
     };
     let more = matching.count();
@@ -152,7 +153,11 @@ fn content(
             report(("credentials/not-secret", message));
             continue;
         }
-        match known.snapshot.offers.get(&entry.use_of(secret_ref))? {
+        match known
+            .snapshot
+            .credential_values
+            .get(&entry.use_of(secret_ref))?
+        {
             Ok(offered) => match shape(source.type_name(), name, offered.value.expose_secret()) {
                 Ok(()) => {
                     digest.update(format!("{name}={}\n", offered.hmac));
@@ -245,7 +250,7 @@ fn meant(source: &SourceRef) -> String {
 }
 
 /// Inputs of a webhook that were pushed, not to `PostHog`'s liking. Nothing else would tell.
-fn not_taken(known: &Known<'_>, offer: &Offer<'_>) -> Option<Problem> {
+fn not_taken(known: &Known<'_>, offer: &SourceCredentials<'_>) -> Option<Problem> {
     let mut states = known.state.sources.iter();
     let state = states.find(|state| state.id == offer.source.id)?;
     let SentInput {

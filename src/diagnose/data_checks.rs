@@ -7,7 +7,7 @@ use super::{
     known::Known,
     missing,
     problem::{NAME_CAP, Problem},
-    words::in_words,
+    words::{NO_SOURCE, in_words},
 };
 use crate::{
     api::{
@@ -31,7 +31,7 @@ pub fn target<'a>(
             .source
             .matches(source.type_name(), source.prefix_name(), &source.id)
     });
-    let source = sources.next().ok_or("no source of the project matches")?;
+    let source = sources.next().ok_or(NO_SOURCE)?;
     if sources.next().is_some() {
         return Err("more than one source matches: use the source's id".to_owned());
     }

@@ -7,14 +7,14 @@ use super::{
     exported::{self, Exported},
     judge,
     known::Known,
-    outage::{BadSources, Together},
+    outage::{CorrelatedFailure, FailedSources},
     problem::Problem,
     problems, suspects, switched_off,
     verdict::{Judged, Verdict},
 };
 use crate::{
     api::status::{SchemaCounts, SourceCounts, Summary, WentOff},
-    observe::{Elsewhere, Seen},
+    observe::{OtherProjects, Seen},
     posthog::{
         redact,
         wire::{Schema, Source},
@@ -31,13 +31,13 @@ pub struct Diagnosis {
     /// Why nothing is done to tables by themselves whose source is broken as a whole.
     pub blocked: BlockedTables,
     /// The sources that failed together, if there are enough of them for the breaker to open.
-    pub together: Option<Together>,
+    pub together: Option<CorrelatedFailure>,
     /// Ids of the tables that suffer from an outage of `PostHog`.
     pub in_outage: HashSet<String>,
     /// What was seen to be switched off and is still off.
     pub went_off: Vec<WentOff>,
     /// What policies of other projects may know of the sources of this one.
-    pub for_others: Elsewhere,
+    pub for_others: OtherProjects,
     /// The tables of which a metric says when they last succeeded.
     pub exported: Exported,
     /// Each source of which a table is selected.
@@ -167,7 +167,7 @@ impl Diagnosis {
 
     /// What no table says alone.
     fn conclude(self, known: &Known<'_>) -> Self {
-        let bad = BadSources::of(known);
+        let bad = FailedSources::of(known);
         let outage = bad.problem(&known.policy.limits.breaker, &self.judged);
         let in_outage = outage.iter().flat_map(|wide| wide.tables.clone()).collect();
         let (problems, blocked) = problems::all(known, &self.judged, outage);
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, status::State},
-        observe::{ApprovalGuard, Changes, Offers, Probes, Snapshot, WriteScope},
+        observe::{ApprovalGuard, Changes, CredentialValues, Probes, Snapshot, WriteScope},
     };
 
     /// Three sources of two tables, of which the first has this status.
@@ -302,8 +302,8 @@ mod tests {
             run_probed: HashSet::new(),
             write_scope: WriteScope::Unknown,
             other_policies: Vec::new(),
-            offers: Offers::default(),
-            elsewhere: Elsewhere::default(),
+            credential_values: CredentialValues::default(),
+            other_projects: OtherProjects::default(),
             instance: crate::posthog::instance::Instance::default(),
             slowed: false,
             approval_guard: ApprovalGuard::broken("it was not looked at"),

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use super::{
-    causes::{Advice, Cause, Doubt, Scope},
+    causes::{Advice, Cause, Scope, StrongerSignal},
     classify::classify,
     known::Known,
-    reached,
+    reachable,
     words::seconds,
 };
 use crate::{
@@ -78,15 +78,15 @@ pub fn failure(
         notes_again_and_again(&mut failure, snapshot, schema);
     }
     match Cause::of(failure.cause).doubt {
-        Doubt::Status => {
+        StrongerSignal::Status => {
             failure.becomes(RootCause::Unknown, Confidence::Low, "none");
             failure.facts.push(
                 "the text mentions billing limits, but the table's status in PostHog is not a billing status"
                     .to_owned(),
             );
         }
-        Doubt::Source => ask_the_source(&mut failure, snapshot, schema),
-        Doubt::Siblings => {
+        StrongerSignal::Source => ask_the_source(&mut failure, snapshot, schema),
+        StrongerSignal::Siblings => {
             ask_the_siblings(
                 &mut failure,
                 source,
@@ -96,7 +96,7 @@ pub fn failure(
             );
         }
         // The table was read already, with the same `read`.
-        Doubt::Table | Doubt::Nothing => {}
+        StrongerSignal::Table | StrongerSignal::Nothing => {}
     }
     if Cause::of(failure.cause).scope == Scope::Connection {
         ask_the_connection(&mut failure, known, source, failed_at);
@@ -118,7 +118,7 @@ fn ask_the_connection(
     let failed_with = sent_input.is_some_and(|sent_input| {
         sent_input.fate == Some(Fate::Accepted) && failed_at.is_none_or(|at| at > sent_input.at)
     });
-    let reached = reached::at(known.snapshot, source).filter(|_| !failed_with);
+    let reached = reachable::at(known.snapshot, source).filter(|_| !failed_with);
     let Some(at) = reached.filter(|at| failed_at.is_some_and(|failed_at| *at > failed_at)) else {
         return;
     };
@@ -154,7 +154,8 @@ pub fn read<'a>(
         .map(|text| text.trim())
         .filter(|text| !text.is_empty())
         .map(|text| (Some(text), read(text)));
-    let says_why = |(_, reading): &(_, Reading)| Cause::of(reading.cause).doubt != Doubt::Table;
+    let says_why =
+        |(_, reading): &(_, Reading)| Cause::of(reading.cause).doubt != StrongerSignal::Table;
     let first = readings.next();
     match first {
         None => (None, read("")),

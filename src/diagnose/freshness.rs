@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     causes::Cause,
     known::Known,
-    verdict::{Behind, Interval, Late, Verdict},
-    words::{in_words, seconds},
+    verdict::{HiddenBy, Interval, Late, Verdict},
+    words::{in_words, no_run_since, seconds},
 };
 use crate::{
     api::{
@@ -283,14 +283,14 @@ fn behind(
     schema: &Schema,
     run_probe: &RunProbe,
     by_status: &Verdict,
-) -> Option<Result<Behind, String>> {
+) -> Option<Result<HiddenBy, String>> {
     let job = match run_probe.newest() {
         Newest::Job(job, began) => Some((job, began)),
         Newest::None | Newest::Unclear(_) => None,
     };
     if let Some((job, began)) = job {
         match job.status() {
-            JobStatus::Running => return Some(Ok(Behind::Run { began })),
+            JobStatus::Running => return Some(Ok(HiddenBy::Run { began })),
             JobStatus::Unknown => {
                 let reason = format!("its newest run has an unknown status (job {})", job.id);
                 return Some(Err(reason));
@@ -302,18 +302,18 @@ fn behind(
         (Verdict::Failing { failure, .. }, _) => {
             let said = failure.text.clone().unwrap_or_default();
             match job {
-                Some((job, _)) if !job.was_stopped() => Behind::Note(said),
-                _ => Behind::Stopped(said),
+                Some((job, _)) if !job.was_stopped() => HiddenBy::Note(said),
+                _ => HiddenBy::Stopped(said),
             }
         }
-        (Verdict::JustFailed, _) => Behind::Failed,
+        (Verdict::JustFailed, _) => HiddenBy::Failed,
         (Verdict::Billing, _) => {
             let last = job.map(|(job, began)| job.finished_at.get().copied().unwrap_or(began));
-            return is_left_behind(known, schema, last).then_some(Ok(Behind::Billing));
+            return is_left_behind(known, schema, last).then_some(Ok(HiddenBy::Billing));
         }
-        (_, SchemaStatus::Running) => Behind::NoRun,
-        (_, SchemaStatus::Never) => Behind::Never,
-        _ => Behind::Completed,
+        (_, SchemaStatus::Running) => HiddenBy::NoRun,
+        (_, SchemaStatus::Never) => HiddenBy::Never,
+        _ => HiddenBy::Completed,
     }))
 }
 
@@ -345,7 +345,7 @@ impl Late {
             behind,
         } = self;
         let none = if *ever {
-            format!("no run has completed since {}", seconds(*since))
+            no_run_since(seconds(*since))
         } else {
             format!(
                 "PostHog lists no completed run, and the table has been switched on since {} or longer",
@@ -353,19 +353,19 @@ impl Late {
             )
         };
         let says = match behind {
-            Behind::Completed => "Its status is Completed, but".to_owned(),
-            Behind::Note(said) => format!("Its last run ended with a note and no data ({said}), and"),
-            Behind::Stopped(said) => format!("Its last run was stopped ({said}), and"),
-            Behind::Never => "It is switched on, but".to_owned(),
-            Behind::Billing => {
+            HiddenBy::Completed => "Its status is Completed, but".to_owned(),
+            HiddenBy::Note(said) => format!("Its last run ended with a note and no data ({said}), and"),
+            HiddenBy::Stopped(said) => format!("Its last run was stopped ({said}), and"),
+            HiddenBy::Never => "It is switched on, but".to_owned(),
+            HiddenBy::Billing => {
                 "Its status is a billing limit, but other tables have synced since its last run, and".to_owned()
             }
-            Behind::Run { began } => format!(
+            HiddenBy::Run { began } => format!(
                 "A run has been in progress since {}, but",
                 seconds(*began)
             ),
-            Behind::NoRun => "Its status is Running, but no run is in progress, and".to_owned(),
-            Behind::Failed => "Its last run has just failed, and".to_owned(),
+            HiddenBy::NoRun => "Its status is Running, but no run is in progress, and".to_owned(),
+            HiddenBy::Failed => "Its last run has just failed, and".to_owned(),
         };
         let assumed = match interval {
             Interval::Shown(_) | Interval::MaxAge => String::new(),

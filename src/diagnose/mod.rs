@@ -27,7 +27,7 @@ pub mod outage;
 pub mod probing;
 pub mod problem;
 mod problems;
-mod reached;
+mod reachable;
 pub mod requests;
 mod row_loss;
 mod running;

@@ -2,7 +2,11 @@
 //! known by.
 
 use super::{
-    diagnosis::Diagnosis, known::Known, stuck::in_unknown_words, suspects::describe, words::seconds,
+    diagnosis::Diagnosis,
+    known::Known,
+    stuck::in_unknown_words,
+    suspects::describe,
+    words::{posthog_works, refused_start, seconds, several_runs},
 };
 use crate::{
     api::status::RootCause,
@@ -15,7 +19,7 @@ use crate::{
 
 /// How a table stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateOfTable {
+pub struct TableReport {
     /// How it is, in a sentence.
     pub verdict: String,
     /// Why, if something is the matter.
@@ -34,7 +38,7 @@ pub fn state_of(
     known: &Known<'_>,
     diagnosis: &Diagnosis,
     (source, schema): (&Source, &Schema),
-) -> StateOfTable {
+) -> TableReport {
     let run_probe = known
         .snapshot
         .seen(&schema.id)
@@ -59,7 +63,7 @@ pub fn state_of(
             let said = problem.evidence.iter().map(|fact| fact.as_str().to_owned());
             let more: Vec<String> = said.filter(|fact| !evidence.contains(fact)).collect();
             evidence.extend(more);
-            StateOfTable {
+            TableReport {
                 verdict: problem.message.clone(),
                 cause: Some(problem.cause),
                 phase,
@@ -67,7 +71,7 @@ pub fn state_of(
                 advice: problem.advice.by_hand,
             }
         }
-        None => StateOfTable {
+        None => TableReport {
             verdict: without_problem(source, schema, running.is_some()).to_owned(),
             cause: None,
             phase,
@@ -105,9 +109,7 @@ fn of_run(schema: &Schema, run_probe: &RunProbe) -> Vec<String> {
     let mut facts = Vec::new();
     let running = run_probe.running().count();
     if running > 1 {
-        facts.push(format!(
-            "{running} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
-        ));
+        facts.push(several_runs(running));
     }
     if let Newest::Job(job, began) = run_probe.newest() {
         if let Some(reason) = job.why_opaque() {
@@ -131,10 +133,7 @@ fn of_run(schema: &Schema, run_probe: &RunProbe) -> Vec<String> {
         ));
     }
     if let Some(at) = log.doubted_at {
-        let at = seconds(at);
-        facts.push(format!(
-            "PostHog refused another start at {at} without knowing whether the run is alive"
-        ));
+        facts.push(refused_start(seconds(at)));
     }
     facts
 }
@@ -151,11 +150,7 @@ fn canary(known: &Known<'_>, schema: &Schema) -> String {
     let others = known.snapshot.canaries.iter();
     let others = others.filter(|canary| canary.schema_id != schema.id);
     match others.max_by_key(|canary| canary.finished_at) {
-        Some(canary) if canary.has_lines => format!(
-            "PostHog works: {} completed a run at {}",
-            canary.name,
-            seconds(canary.finished_at)
-        ),
+        Some(canary) if canary.has_lines => posthog_works(canary),
         Some(canary) => format!(
             "the log of {}, which completed a run at {}, is empty: silence proves nothing here",
             canary.name,

@@ -11,7 +11,7 @@ use super::{
     causes::Cause,
     failure::failure,
     known::Known,
-    problem::{Fact, Problem, Wide},
+    problem::{Fact, Problem, SharedProblem},
     sources::succeeded_after,
     verdict::{Judged, Verdict},
     words::in_words,
@@ -21,7 +21,7 @@ use crate::{
         status::{Confidence, RootCause},
         validated::Breaker,
     },
-    observe::{Elsewhere, Seen, Snapshot},
+    observe::{OtherProjects, Seen, Snapshot},
     posthog::{
         redact,
         wire::{Schema, SchemaStatus, Source},
@@ -30,7 +30,7 @@ use crate::{
 
 /// Sources that started failing together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Together {
+pub struct CorrelatedFailure {
     /// How many.
     pub bad: usize,
     /// Of how many that sync at all.
@@ -42,7 +42,7 @@ pub struct Together {
 /// The sources that failed, by time, and how many are active: of the project, and of the others on its host. All of them,
 /// not only those that the policy selects.
 #[derive(Debug)]
-pub struct BadSources<'a> {
+pub struct FailedSources<'a> {
     own: Vec<FailedSource<'a>>,
     /// With those of other projects, of which only the time is known.
     all: Vec<FailedSource<'a>>,
@@ -66,11 +66,11 @@ struct FailedSource<'a> {
 /// The longest time between the start of an outage and a table's first run in it. Failures further apart are as likely by chance.
 const LONGEST_UNSEEN: SignedDuration = SignedDuration::from_hours(1);
 
-impl<'a> BadSources<'a> {
+impl<'a> FailedSources<'a> {
     /// Those that a reconcile knows.
     pub fn of(known: &Known<'a>) -> Self {
         let sources = &known.snapshot.sources;
-        let elsewhere = &known.snapshot.elsewhere;
+        let elsewhere = &known.snapshot.other_projects;
         let own: Vec<FailedSource<'a>> = sources
             .iter()
             .filter_map(|source| failed_at(known, source))
@@ -95,9 +95,9 @@ impl<'a> BadSources<'a> {
 
     /// Those that failed together, if there are enough of them that the cause is more likely in `PostHog` than in each of them.
     #[must_use]
-    pub fn together(&self, limits: &Breaker) -> Option<Together> {
+    pub fn together(&self, limits: &Breaker) -> Option<CorrelatedFailure> {
         let at_once = self.at_once(limits)?;
-        Some(Together {
+        Some(CorrelatedFailure {
             bad: at_once.len(),
             active: self.active,
             since: at_once.first()?.at,
@@ -107,17 +107,17 @@ impl<'a> BadSources<'a> {
     /// What policies of other projects may know of the sources of this one: it weighs as one source, regardless of how many it has; otherwise one
     /// tenant's sources would hold the repairs of another. It failed with the last one, if at least half of them have failed.
     #[must_use]
-    pub fn for_others(&self) -> Elsewhere {
+    pub fn for_others(&self) -> OtherProjects {
         let last = self.own.iter().map(|failed| failed.at).max();
         let is_bad = self.own.len() * 2 >= self.own_active;
-        Elsewhere {
+        OtherProjects {
             active: usize::from(self.own_active > 0),
             failed_at: last.filter(|_| is_bad).into_iter().collect(),
         }
     }
 
     /// The outage, if there is one from which a table that the policy selects suffers.
-    pub(super) fn problem(&self, limits: &Breaker, judged: &[Judged]) -> Option<Wide> {
+    pub(super) fn problem(&self, limits: &Breaker, judged: &[Judged]) -> Option<SharedProblem> {
         let wide = wide(&self.at_once(limits)?, self.active, judged);
         (!wide.tables.is_empty()).then_some(wide)
     }
@@ -155,7 +155,7 @@ pub fn to_probe<'a>(
     snapshot: &'a Snapshot,
 ) -> impl Iterator<Item = (&'a Source, &'a Schema)> {
     let has_failed = |source: &&Source| source.schemas.iter().any(is_failed);
-    let elsewhere = &snapshot.elsewhere;
+    let elsewhere = &snapshot.other_projects;
     let bad = snapshot.sources.iter().filter(has_failed).count() + elsewhere.failed_at.len();
     let active = snapshot.sources.iter().filter(|s| is_active(s)).count() + elsewhere.active;
     let run_probed = |schema: &Schema| {
@@ -256,7 +256,7 @@ fn largest_cluster<'a>(
     explained.copied().collect()
 }
 
-fn wide(at_once: &[FailedSource<'_>], active: usize, judged: &[Judged]) -> Wide {
+fn wide(at_once: &[FailedSource<'_>], active: usize, judged: &[Judged]) -> SharedProblem {
     let ids: HashSet<&str> = at_once
         .iter()
         .filter_map(|failed| Some(failed.source?.id.as_str()))
@@ -306,7 +306,7 @@ fn wide(at_once: &[FailedSource<'_>], active: usize, judged: &[Judged]) -> Wide 
         .iter()
         .map(|judged| format!("{} {}", judged.source, judged.schema))
         .collect();
-    Wide {
+    SharedProblem {
         problem,
         tables: covered
             .iter()

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    causes::{Asks, Cause, Scope},
+    causes::{Cause, Reads, Scope},
     cdc, data_checks,
     failure::{blocked, read},
     fix::SwitchedOff,
@@ -250,9 +250,9 @@ fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due
     let snapshot = known.snapshot;
     let cause = read(snapshot, source, schema).1.cause;
     let cause = blocked(snapshot, schema).unwrap_or(cause);
-    let asks = Cause::of(cause).asks;
+    let reads = Cause::of(cause).reads;
     let row_since = snapshot.seen(&schema.id).map(|seen| seen.row_since);
-    if asks != Asks::Nothing {
+    if reads != Reads::Nothing {
         let probed = snapshot.probes.details.get(schema.id.as_str());
         due.add_if(
             Probe::Detail(schema.id.to_string()),
@@ -260,7 +260,7 @@ fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due
             lasts(row_since),
         );
     }
-    if asks == Asks::TableAndSource && may_ask_live(known) {
+    if reads == Reads::TableAndSource && may_ask_live(known) {
         let probed = snapshot.probes.fields.get(schema.id.as_str());
         due.add_if(
             Probe::Fields(schema.id.to_string()),

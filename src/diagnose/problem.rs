@@ -110,7 +110,7 @@ impl From<&str> for Fact {
 
 /// A problem that explains those of many tables.
 #[derive(Debug)]
-pub struct Wide {
+pub struct SharedProblem {
     /// The problem.
     pub problem: Problem,
     /// Ids of the tables.

@@ -11,7 +11,7 @@ use super::{
     cdc, credentials, data_checks,
     known::Known,
     missing, not_configured,
-    problem::{Problem, Wide},
+    problem::{Problem, SharedProblem},
     requests, row_loss, running, source_status, sources, switched_off,
     verdict::Judged,
     webhooks,
@@ -22,12 +22,12 @@ use super::{
 pub fn all(
     known: &Known<'_>,
     judged: &[Judged],
-    outage: Option<Wide>,
+    outage: Option<SharedProblem>,
 ) -> (Vec<Problem>, BlockedTables) {
     let mut reported: HashSet<String> = HashSet::new();
     let mut problems = Vec::new();
-    let mut report = |wide: Vec<Wide>, reported: &mut HashSet<String>| {
-        for Wide { problem, tables } in wide {
+    let mut report = |wide: Vec<SharedProblem>, reported: &mut HashSet<String>| {
+        for SharedProblem { problem, tables } in wide {
             reported.extend(tables);
             problems.push(problem);
         }

@@ -20,6 +20,13 @@ use crate::{
     },
 };
 
+/// What is requested: its rule, and in words.
+const TO_DELETE: (&str, &str) = (DELETE_DATA, "delete the table's data");
+const TO_RESYNC: (&str, &str) = (
+    RESYNC,
+    "resync the table, which deletes its rows and reimports it",
+);
+
 /// Requests that are not known to be answered yet.
 pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
     known
@@ -35,7 +42,7 @@ pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
 /// The rule of a request for a table, and a sentence.
 fn asked(known: &Known<'_>, schema_id: &str) -> Option<(&'static str, String)> {
     if let Some(value) = unanswered(known, schema_id) {
-        return Some(match wish(value) {
+        return Some(match requested_action(value) {
             Some((rule, what)) => (rule, format!("A person requested to {what}")),
             None => (
                 NOT_UNDERSTOOD,
@@ -48,11 +55,8 @@ fn asked(known: &Known<'_>, schema_id: &str) -> Option<(&'static str, String)> {
     }
     let proposal = waiting(known, schema_id)?;
     let (rule, what) = match proposal.action {
-        ProposedAction::DeleteData => (DELETE_DATA, "delete the table's data"),
-        _ => (
-            RESYNC,
-            "resync the table, which deletes its rows and reimports it",
-        ),
+        ProposedAction::DeleteData => TO_DELETE,
+        _ => TO_RESYNC,
     };
     Some((rule, format!("A person requested to {what}")))
 }
@@ -84,18 +88,15 @@ fn waiting<'a>(known: &Known<'a>, schema_id: &str) -> Option<&'a Proposal> {
 }
 
 /// What a value asks for: `Resync`, `DeleteData`, either with `@` and a number behind it.
-fn wish(value: &str) -> Option<(&'static str, &'static str)> {
+fn requested_action(value: &str) -> Option<(&'static str, &'static str)> {
     let word = match value.split_once('@') {
         Some((word, again)) if again.parse::<u32>().is_ok() => word,
         Some(_) => return None,
         None => value,
     };
     match word {
-        "Resync" => Some((
-            RESYNC,
-            "resync the table, which deletes its rows and reimports it",
-        )),
-        "DeleteData" => Some((DELETE_DATA, "delete the table's data")),
+        "Resync" => Some(TO_RESYNC),
+        "DeleteData" => Some(TO_DELETE),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{
     known::Known,
-    problem::{NAME_CAP, Problem, Wide},
+    problem::{NAME_CAP, Problem, SharedProblem},
     stuck::{Liveness, MOST_AT_ONCE, Signs, is_silent_beside_the_dead, may_be_silent_too},
     verdict::Verdict,
 };
@@ -126,7 +126,7 @@ fn silent<'a>(known: &'a Known<'_>) -> impl Iterator<Item = (&'a Schema, &'a See
 }
 
 /// That many runs of the project fell silent: one problem for all of them.
-pub fn problem(known: &Known<'_>) -> Option<Wide> {
+pub fn problem(known: &Known<'_>) -> Option<SharedProblem> {
     let silent: Vec<(&Schema, &Seen)> = silent(known).collect();
     if silent.len() <= MOST_AT_ONCE {
         return None;
@@ -150,7 +150,7 @@ pub fn problem(known: &Known<'_>) -> Option<Wide> {
             message,
         )
     };
-    Some(Wide {
+    Some(SharedProblem {
         problem,
         tables: silent
             .iter()

@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::{
-    causes::{Cause, Doubt, Scope},
+    causes::{Cause, Scope, StrongerSignal},
     failure::read,
     known::Known,
-    problem::{NAME_CAP, Problem, Wide},
+    problem::{NAME_CAP, Problem, SharedProblem},
     verdict::{Judged, Verdict},
 };
 use crate::{
@@ -26,7 +26,7 @@ pub(super) fn problems(
     known: &Known<'_>,
     judged: &[Judged],
     reported: &HashSet<String>,
-) -> Vec<Wide> {
+) -> Vec<SharedProblem> {
     let open: Vec<&Judged> = judged
         .iter()
         .filter(|judged| !reported.contains(&judged.schema_id))
@@ -110,7 +110,7 @@ fn failure(known: &Known<'_>, source: &Source, schema: &Schema) -> NewestResult 
     NewestResult::Failure {
         cause: reading.cause,
         words: shape(text.unwrap_or_default()),
-        refused: cause.doubt == Doubt::Siblings || reading.is_bare_refusal,
+        refused: cause.doubt == StrongerSignal::Siblings || reading.is_bare_refusal,
     }
 }
 
@@ -177,7 +177,7 @@ fn shared(known: &Known<'_>, source: &Source, judged: &[&Judged]) -> Option<Shar
     })
 }
 
-fn wide(known: &Known<'_>, source: &Source, judged: &[&Judged]) -> Option<Wide> {
+fn wide(known: &Known<'_>, source: &Source, judged: &[&Judged]) -> Option<SharedProblem> {
     let of_source: Vec<&Judged> = (judged.iter().copied())
         .filter(|judged| judged.source_id == source.id)
         .collect();
@@ -244,7 +244,7 @@ fn wide(known: &Known<'_>, source: &Source, judged: &[&Judged]) -> Option<Wide> 
         .iter()
         .map(|judged| judged.schema_id.clone())
         .collect();
-    Some(Wide { problem, tables })
+    Some(SharedProblem { problem, tables })
 }
 
 /// True if a table of the source was synced after `first`.

@@ -8,9 +8,13 @@
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 
+use super::words::{refused_start, several_runs};
 use crate::{
     api::{Timings, validated::Health},
-    observe::{Canary, Newest, Pipeline, RunPhase, RunProbe, Seen, TableLog, canary::words},
+    observe::{
+        Canary, Newest, Pipeline, RunPhase, RunProbe, Seen, TableLog, canary::words,
+        progress::LOG_NOT_READ,
+    },
     posthog::{
         lax::Lax,
         redact,
@@ -157,7 +161,7 @@ impl Signs<'_> {
             return Liveness::Alive;
         }
         let Some(log) = run_probe.log.read() else {
-            return Liveness::CannotTell("the log was not read".to_owned());
+            return Liveness::CannotTell(LOG_NOT_READ.to_owned());
         };
         let is_finishing = is_finishing(self.schema, silence.began);
         let waits = is_finishing && silent_for < self.health.loading_silent_for;
@@ -195,9 +199,7 @@ impl Signs<'_> {
     ) -> Option<String> {
         let unfinished = run_probe.unfinished().count();
         if unfinished > 1 {
-            return Some(format!(
-                "{unfinished} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
-            ));
+            return Some(several_runs(unfinished));
         }
         match self.schema.sync_type.get().map(CompactString::as_str) {
             Some("full_refresh" | "incremental" | "append" | "xmin") => {}
@@ -214,11 +216,7 @@ impl Signs<'_> {
                 "PostHog's log has no lines of the run, so its silence proves nothing".to_owned(),
             );
         }
-        log.doubted_at.filter(|at| *at >= since).map(|at| {
-            format!(
-                "PostHog refused another start at {at} without knowing whether the run is alive"
-            )
-        })
+        log.doubted_at.filter(|at| *at >= since).map(refused_start)
     }
 
     fn by_phase(&self, log: &TableLog, silent_for: SignedDuration, silence: Silence) -> Liveness {

@@ -5,7 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    causes::{Advice, Cause, Doubt, rules},
+    causes::{Advice, Cause, StrongerSignal, rules},
     failure::{Failure, says_gone},
     known::Known,
     problem::{Fact, NAME_CAP, Problem},
@@ -413,7 +413,7 @@ pub fn by_person(
     let failed_at = seen?.failed_at()?;
     let before = off.after.is_some_and(|after| failed_at <= after);
     let cause = Cause::of(failure.cause);
-    let not_by_posthog = cause.retried_by_posthog && cause.doubt != Doubt::Table;
+    let not_by_posthog = cause.retried_by_posthog && cause.doubt != StrongerSignal::Table;
     (before || job.was_stopped() || not_by_posthog).then_some(off.by)
 }
 

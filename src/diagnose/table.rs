@@ -7,8 +7,8 @@ use super::{
     failure::Failure,
     problem::{Fact, NAME_CAP, Problem},
     stuck::Silence,
-    verdict::{Behind, Judged, Late, Verdict},
-    words::seconds,
+    verdict::{HiddenBy, Judged, Late, Verdict},
+    words::posthog_works,
 };
 use crate::{
     api::status::{Confidence, RootCause, Severity},
@@ -80,11 +80,7 @@ impl Problem {
 
     fn silent(self, message: String, silence: &Silence) -> Self {
         let works = match &silence.canary {
-            Some(canary) => format!(
-                "PostHog works: {} completed a run at {}",
-                redact::one_line(&canary.name, NAME_CAP),
-                seconds(canary.finished_at)
-            ),
+            Some(canary) => posthog_works(canary),
             None => "no other table of the project syncs, so PostHog itself may be down".to_owned(),
         };
         let mut problem = self.stuck(message, silence.since);
@@ -165,34 +161,34 @@ impl Problem {
 
     fn stale(self, late: &Late) -> Self {
         let (rule, advice) = match &late.behind {
-            Behind::Completed | Behind::Note(_) => {
+            HiddenBy::Completed | HiddenBy::Note(_) => {
                 (rules::NONE_COMPLETED, Cause::of(RootCause::Stale).advice)
             }
-            Behind::Stopped(_) => (
+            HiddenBy::Stopped(_) => (
                 "run/none-since-stopped",
                 Advice::same(
                     "Find out who stopped the run. If the data is still needed, reload the table in PostHog: the operator does not restart a run that somebody stopped.",
                 ),
             ),
-            Behind::Never => (
+            HiddenBy::Never => (
                 "run/never",
                 Advice::same(
                     "Reload the table in PostHog once if its data is needed, or switch its sync off. If no run starts, switch its sync off and on to restart its schedule.",
                 ),
             ),
-            Behind::Billing => (
+            HiddenBy::Billing => (
                 "run/none-since-billing",
                 Advice::same(
                     "Reload the table in PostHog: the limit that stopped it no longer blocks other tables.",
                 ),
             ),
-            Behind::Run { .. } | Behind::NoRun => (
+            HiddenBy::Run { .. } | HiddenBy::NoRun => (
                 rules::RUN_LATE,
                 Advice::same(
                     "Wait for the run in progress. If runs take longer than the table's sync interval, choose a longer interval, or sync fewer rows per run.",
                 ),
             ),
-            Behind::Failed => (
+            HiddenBy::Failed => (
                 rules::RUN_LATE,
                 Advice::same("Wait: if the failure lasts, it is reported with its cause."),
             ),

@@ -74,7 +74,7 @@ pub struct Late {
     /// How bad that is.
     pub severity: Severity,
     /// Behind what it hides.
-    pub behind: Behind,
+    pub behind: HiddenBy,
 }
 
 /// How often a table should sync.
@@ -114,7 +114,7 @@ impl Late {
 
 /// Behind what it hides that no data arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Behind {
+pub enum HiddenBy {
     /// The status says Completed.
     Completed,
     /// The newest run ended with a note of `PostHog` in place of an error.
@@ -136,7 +136,7 @@ pub enum Behind {
     Failed,
 }
 
-impl Behind {
+impl HiddenBy {
     /// True if a reload may help. Who stopped a run did not want it; what never synced would be read for the first time; and what
     /// runs, was limited or failed has a remedy of its own.
     #[must_use]
@@ -189,7 +189,7 @@ impl Verdict {
             self,
             Self::Running
                 | Self::Stale(Late {
-                    behind: Behind::Run { .. } | Behind::NoRun,
+                    behind: HiddenBy::Run { .. } | HiddenBy::NoRun,
                     ..
                 })
         )
@@ -202,7 +202,7 @@ impl Verdict {
             self,
             Self::JustFailed
                 | Self::Stale(Late {
-                    behind: Behind::Failed,
+                    behind: HiddenBy::Failed,
                     ..
                 })
         )

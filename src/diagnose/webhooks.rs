@@ -9,7 +9,7 @@ use super::{
     },
     credentials,
     known::Known,
-    problem::{Fact, NAME_CAP, Problem, Wide},
+    problem::{Fact, NAME_CAP, Problem, SharedProblem},
     verdict::{Judged, Verdict},
     words::{as_of, seconds},
 };
@@ -135,7 +135,7 @@ pub(super) fn unknown_table(why: &str) -> String {
 }
 
 /// One problem for each source whose webhook is unknown, instead of one for each table.
-pub(super) fn unknown(known: &Known<'_>, judged: &[Judged]) -> Vec<Wide> {
+pub(super) fn unknown(known: &Known<'_>, judged: &[Judged]) -> Vec<SharedProblem> {
     let sources = known.snapshot.selected_sources(&known.policy.selector);
     sources
         .filter_map(|source| {
@@ -165,7 +165,7 @@ pub(super) fn unknown(known: &Known<'_>, judged: &[Judged]) -> Vec<Wide> {
                 )
             };
             let tables: Vec<String> = tables.iter().map(|judged| judged.schema_id.clone()).collect();
-            (!tables.is_empty()).then_some(Wide { problem, tables })
+            (!tables.is_empty()).then_some(SharedProblem { problem, tables })
         })
         .collect()
 }

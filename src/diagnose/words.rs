@@ -1,8 +1,39 @@
-//! Times and lengths of time, as sentences need them.
+//! What several findings say in the same words, and times and lengths of time as sentences need them. What only one finding says is beside its
+//! diagnosis.
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::observe::probes::Probed;
+use super::problem::NAME_CAP;
+use crate::{
+    observe::{Canary, probes::Probed},
+    posthog::redact,
+};
+
+pub(super) const NO_SOURCE: &str = "no source of the project matches";
+
+/// Of a table that is stale.
+#[must_use]
+pub fn no_run_since(at: Timestamp) -> String {
+    format!("no run has completed since {at}")
+}
+
+pub(super) fn several_runs(count: usize) -> String {
+    format!(
+        "{count} runs of the table are in progress: the newest may wait for an older one, and a cancel would stop the newest"
+    )
+}
+
+pub(super) fn refused_start(at: Timestamp) -> String {
+    format!("PostHog refused another start at {at} without knowing whether the run is alive")
+}
+
+pub(super) fn posthog_works(canary: &Canary) -> String {
+    format!(
+        "PostHog works: {} completed a run at {}",
+        redact::one_line(&canary.name, NAME_CAP),
+        seconds(canary.finished_at)
+    )
+}
 
 /// A time, to the second.
 pub(super) fn seconds(at: Timestamp) -> Timestamp {

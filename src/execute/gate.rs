@@ -11,6 +11,7 @@ use crate::{
         gate::{self, Closed},
         plan::{Basis, Kind, OfIncident, Order, Subject},
         safety::{self, Evidence, Permit, Run, TableEvidence, Webhook},
+        words::closed,
     },
     diagnose::{self, Diagnosis, Verdict},
     observe::{Canary, Live, ReadsLog, RunProbe, observer::ProjectView},
@@ -55,9 +56,6 @@ pub fn is_stale(subject: &Subject, read_from: Timestamp, now: Timestamp) -> bool
     now.duration_since(read_from).abs() > holds
 }
 
-/// Why nothing is sent although the gate was open.
-pub const STALE: &str = "its facts were read too long ago and may have changed";
-
 /// Reads the facts of `order`, and judges them. `known` is what was known before, `diagnosis` what followed from it.
 pub async fn open<T: Transport>(
     view: &ProjectView<T>,
@@ -76,7 +74,7 @@ pub async fn open<T: Transport>(
         Basis::Proposal(basis) => {
             let mut proposals = known.proposals.iter();
             match proposals.find(|row| row.id == basis.id) {
-                None => Err(refused(&"the proposal no longer exists")),
+                None => Err(refused(&closed::PROPOSAL_GONE)),
                 Some(proposal) => match next(view, (known, diagnosis), proposal).await {
                     approval::Progress::Stay(stays) => return Gate::Stays(stays),
                     approval::Progress::Closed(closed) => Err(closed),
@@ -107,10 +105,9 @@ async fn canary_holds<T: Transport>(
     canary: Option<&Canary>,
 ) -> Result<(), Closed> {
     match canary {
-        Some(canary) if !canary.still_holds(client).await => Err(Closed::Unread(format!(
-            "the canary, a completed run of {}, is currently not listed",
-            canary.name
-        ))),
+        Some(canary) if !canary.still_holds(client).await => {
+            Err(Closed::Unread(closed::canary_not_listed(&canary.name)))
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -166,10 +163,10 @@ async fn of_incident<T: Transport>(
     }
     let table = match (call, hanging) {
         (Call::Cancel, Some(hanging)) => TableEvidence {
-            run: Run::StillHangs(gate::still_hangs(schema_id, hanging, &live)?),
+            run: Run::StillStuck(gate::still_stuck(schema_id, hanging, &live)?),
             ..TableEvidence::unknown(schema_id)
         },
-        (Call::Cancel, None) => return Err(refused(&"how far the run had got is unknown")),
+        (Call::Cancel, None) => return Err(refused(&closed::PROGRESS_UNKNOWN)),
         (Call::Enable, _) => {
             let schema = client.schema(schema_id).await.map_err(|e| unread(&e))?;
             TableEvidence {
@@ -182,7 +179,11 @@ async fn of_incident<T: Transport>(
         (Call::Reload, _) => {
             let schema = client.schema(schema_id).await.map_err(|e| unread(&e))?;
             TableEvidence {
-                run: Run::Nothing(gate::nothing_runs((incident, timings), &live, &schema.row)?),
+                run: Run::Nothing(gate::no_run_in_progress(
+                    (incident, timings),
+                    &live,
+                    &schema.row,
+                )?),
                 next_run: *next_run,
                 ..TableEvidence::listed(&schema.row)
             }

@@ -4,10 +4,10 @@
 //! without sending anything twice.
 
 pub mod calls;
-pub mod courier;
 pub mod gate;
 pub mod journal;
 pub mod ledger;
+pub mod notification_sender;
 pub mod send;
 pub mod spending;
 

@@ -18,7 +18,7 @@ use super::{
     gate::{self, Gate, Ready},
     journal::Record,
     ledger::Claimed,
-    spending::Wish,
+    spending::NextCall,
 };
 use crate::{
     api::{
@@ -27,10 +27,11 @@ use crate::{
         status::{Call, Fate, State},
     },
     decide::{
-        Ask, Blocked, Guard, OperatorLimits, Plan,
+        Blocked, Guard, OperatorLimits, OrderContext, Plan,
         approval::{self, pending_reset},
         guards::chain,
         plan::{Basis, Order},
+        words::closed,
     },
     diagnose::{Diagnosis, Known},
     observe::{Snapshot, WriteScope, observer::ProjectView},
@@ -110,14 +111,14 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         order: &Order,
         journal: &mut Journal<'_, '_, K>,
     ) -> Result<OrderResult, KubernetesError> {
-        let wish = self.wish(order);
-        if let Some(blocked) = self.over_cap(wish, plan) {
+        let next_call = self.next_call(order);
+        if let Some(blocked) = self.over_cap(next_call, plan) {
             journal.held(plan, order, &blocked);
             return Ok(OrderResult::Held);
         }
         let result = self.go(plan, order, journal).await;
         if !matches!(result, Ok(OrderResult::Left)) {
-            self.ledger.spending.give_back(wish);
+            self.ledger.spending.give_back(next_call);
         }
         result
     }
@@ -144,7 +145,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         let snapshot = self.snapshot_of_now(order).await?;
         let known = self.known(&snapshot, plan);
         let may_wipe = pending_reset::by_anyone(&known);
-        let ask = Ask {
+        let ask = OrderContext {
             known: &known,
             diagnosis: self.diagnosis,
             plan,
@@ -226,7 +227,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         let is_stale = || gate::is_stale(&order.subject, read_from, self.view.client.now());
         let job = cancels(order);
         let why = if is_stale() {
-            Some(gate::STALE)
+            Some(closed::FACTS_TOO_OLD)
         } else if job.is_some_and(|job| !self.ledger.cancels(job)) {
             Some("not cancelled again: this run was cancelled before")
         } else {
@@ -243,7 +244,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         let outcome = match &written {
             // Whether or not the write was stored: this process knows that nothing was sent.
             Err(_) => Outcome::not_sent("the intent could not be written to status"),
-            Ok(()) if is_stale() => Outcome::not_sent(gate::STALE),
+            Ok(()) if is_stale() => Outcome::not_sent(closed::FACTS_TOO_OLD),
             // The last check before the call: writing the intent may have outlasted the claim.
             Ok(()) => match (self.leads)(calls::deadline(&permit)) {
                 None => Outcome::not_sent("this replica is no longer the leader"),
@@ -310,19 +311,22 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
     }
 
     /// Counts a call; returns why it is not sent if that would exceed the operator's cap for the project.
-    fn over_cap(&self, wish: Wish<'_>, plan: &Plan) -> Option<Blocked> {
+    fn over_cap(&self, next_call: NextCall<'_>, plan: &Plan) -> Option<Blocked> {
         let other_policies = self.snapshot.other_policies.iter();
         let sent = other_policies
             .flat_map(|other_policy| &other_policy.sends)
             .chain(&plan.sends);
         let (most, now) = (self.limits.max_actions_per_hour, self.view.client.now());
-        let is_taken = self.ledger.spending.take(wish, sent.copied(), most, now);
+        let is_taken = self
+            .ledger
+            .spending
+            .take(next_call, sent.copied(), most, now);
         (!is_taken).then(|| Guard::OperatorCap.says(OVER_CAP))
     }
 
-    fn wish<'w>(&'w self, order: &'w Order) -> Wish<'w> {
+    fn next_call<'w>(&'w self, order: &'w Order) -> NextCall<'w> {
         let (starts, reserves) = starts_and_reserves(order);
-        Wish {
+        NextCall {
             project: &self.policy.project,
             uid: &self.policy.uid,
             id: order.subject.id(),

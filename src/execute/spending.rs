@@ -36,7 +36,7 @@ struct Call {
 
 /// A call that is about to be sent.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish<'a> {
+pub struct NextCall<'a> {
     /// The project.
     pub project: &'a Project,
     /// Uid of the policy.
@@ -53,7 +53,7 @@ impl Spending {
     /// Counts a call, if there are not more than `most` with it. `recorded` are the sends that statuses record.
     pub fn take(
         &self,
-        wish: Wish<'_>,
+        next_call: NextCall<'_>,
         recorded: impl Iterator<Item = Timestamp>,
         most: usize,
         now: Timestamp,
@@ -64,39 +64,39 @@ impl Spending {
             calls.retain(|call| now.duration_since(call.at) < HOUR);
             !calls.is_empty()
         });
-        let calls = spent.calls.entry(wish.project.clone()).or_default();
-        let own = |call: &&mut Call| call.uid == wish.uid && call.id == wish.id;
+        let calls = spent.calls.entry(next_call.project.clone()).or_default();
+        let own = |call: &&mut Call| call.uid == next_call.uid && call.id == next_call.id;
         for call in calls.iter_mut().filter(own) {
             // The reserved call is sent now, or the order starts again.
             call.reserves = false;
         }
         let earlier = recorded.filter(|at| *at < began && now.duration_since(*at) < HOUR);
         let reserved = calls.iter().filter(|call| call.reserves).count();
-        let wanted = 1 + usize::from(wish.reserves);
-        if wish.starts && earlier.count() + calls.len() + reserved + wanted > most {
+        let wanted = 1 + usize::from(next_call.reserves);
+        if next_call.starts && earlier.count() + calls.len() + reserved + wanted > most {
             return false;
         }
         calls.push(Call {
-            uid: wish.uid.to_owned(),
-            id: wish.id.to_owned(),
+            uid: next_call.uid.to_owned(),
+            id: next_call.id.to_owned(),
             at: now,
-            reserves: wish.reserves,
+            reserves: next_call.reserves,
         });
         true
     }
 
     /// Reverts that for a call that was not sent. What was started before it still needs a call.
-    pub fn give_back(&self, wish: Wish<'_>) {
+    pub fn give_back(&self, next_call: NextCall<'_>) {
         let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(calls) = spent.calls.get_mut(wish.project) else {
+        let Some(calls) = spent.calls.get_mut(next_call.project) else {
             return;
         };
-        let own = |call: &Call| call.uid == wish.uid && call.id == wish.id;
+        let own = |call: &Call| call.uid == next_call.uid && call.id == next_call.id;
         if let Some(place) = calls.iter().rposition(own) {
             calls.remove(place);
         }
         if let Some(started) = calls.iter_mut().rfind(|call| own(call)) {
-            started.reserves = !wish.starts;
+            started.reserves = !next_call.starts;
         }
     }
 }
@@ -117,7 +117,7 @@ mod tests {
             id: 1,
         };
         let spending = Spending::default();
-        let wish = |uid, starts, reserves| Wish {
+        let next_call = |uid, starts, reserves| NextCall {
             project: &project,
             uid,
             id: "a1",
@@ -125,18 +125,19 @@ mod tests {
             reserves,
         };
         let recorded = [at(-61), at(-30), at(0)];
-        let take = |wish, minute| spending.take(wish, recorded.into_iter(), 4, at(minute));
+        let take =
+            |next_call, minute| spending.take(next_call, recorded.into_iter(), 4, at(minute));
         // One earlier call is counted, and two for the cancel.
-        assert!(take(wish("a", true, true), 0));
-        assert!(!take(wish("b", true, true), 0));
-        assert!(take(wish("b", true, false), 0));
-        assert!(!take(wish("c", true, false), 0));
-        spending.give_back(wish("b", true, false));
-        assert!(take(wish("c", true, false), 0));
-        assert!(take(wish("a", false, false), 5), "its own reload");
-        assert!(!take(wish("d", true, false), 29));
+        assert!(take(next_call("a", true, true), 0));
+        assert!(!take(next_call("b", true, true), 0));
+        assert!(take(next_call("b", true, false), 0));
+        assert!(!take(next_call("c", true, false), 0));
+        spending.give_back(next_call("b", true, false));
+        assert!(take(next_call("c", true, false), 0));
+        assert!(take(next_call("a", false, false), 5), "its own reload");
+        assert!(!take(next_call("d", true, false), 29));
         assert!(
-            take(wish("d", true, false), 31),
+            take(next_call("d", true, false), 31),
             "the earlier one is older than an hour"
         );
     }
@@ -148,20 +149,23 @@ mod tests {
             id: 1,
         };
         let spending = Spending::default();
-        let wish = |uid, starts, reserves| Wish {
+        let next_call = |uid, starts, reserves| NextCall {
             project: &project,
             uid,
             id: "a1",
             starts,
             reserves,
         };
-        let take = |wish, minute| spending.take(wish, std::iter::empty(), 3, at(minute));
-        assert!(take(wish("a", true, true), 0), "a cancel, and its reload");
-        assert!(take(wish("a", false, false), 1), "the reload");
-        spending.give_back(wish("a", false, false));
-        assert!(take(wish("b", true, false), 2), "two are taken");
+        let take = |next_call, minute| spending.take(next_call, std::iter::empty(), 3, at(minute));
         assert!(
-            !take(wish("c", true, false), 2),
+            take(next_call("a", true, true), 0),
+            "a cancel, and its reload"
+        );
+        assert!(take(next_call("a", false, false), 1), "the reload");
+        spending.give_back(next_call("a", false, false));
+        assert!(take(next_call("b", true, false), 2), "two are taken");
+        assert!(
+            !take(next_call("c", true, false), 2),
             "the third is the reload's"
         );
     }

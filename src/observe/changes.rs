@@ -70,7 +70,7 @@ struct Held {
     row: Schema,
 }
 
-/// A row that says less than before, with what it said last; none if it says as much.
+/// A row that says less than before, and its last values; none if it says as much.
 fn completed(new: &Schema, old: &Schema) -> Option<Schema> {
     let switch = new.should_sync.get().is_none() && old.should_sync.get().is_some();
     let interval = !new.shows_interval() && old.shows_interval();
@@ -130,8 +130,8 @@ impl Changes {
         }
     }
 
-    /// Compares each row with what it said last: a field that cannot be read in one list, or a table that is missing from it, must not
-    /// hide what changed meanwhile.
+    /// Compares each row with its last values: a field that cannot be read in one list, or a table that is missing from it, must not
+    /// hide a change.
     fn compare_lists(
         &mut self,
         before: &[Source],
@@ -228,7 +228,7 @@ impl Changes {
         }
     }
 
-    /// Takes over from a status which tables were on, and with how many rows: what a new process can tell of the time in which nobody
+    /// Takes over from a status which tables were on, and with how many rows: what a new process knows about the time in which nobody
     /// watched. Once for each policy; from then on the lists are compared.
     pub fn recall_on(&mut self, state: &State, sources: &[Source], now: Timestamp) {
         let missing: HashSet<String> = self.missing.keys().cloned().collect();

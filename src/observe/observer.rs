@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::{
     Canary, Changes, Probe, Probes, Readings, ReadsLog, RunProbe, Seen, WriteScope, data,
     deliveries,
-    elsewhere::Everywhere,
+    other_projects::AllProjects,
     probes::{DataAnswer, DataProbe, Found, note},
 };
 use crate::{
@@ -77,7 +77,7 @@ pub struct Observer<T> {
     most_tables: MostTables,
     kept: Arc<Kept>,
     /// What policies saw of the sources of each project.
-    pub everywhere: Everywhere,
+    pub all_projects: AllProjects,
 }
 
 /// How many tables are kept at most.
@@ -172,7 +172,7 @@ impl<T: Transport> Observer<T> {
             turns: Mutex::default(),
             most_tables: MostTables::UNBOUNDED,
             kept: Arc::default(),
-            everywhere: Everywhere::default(),
+            all_projects: AllProjects::default(),
         }
     }
 

@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// Why nothing is known about a run whose log was not read.
+pub const LOG_NOT_READ: &str = "the log was not read";
+
 /// The part of a list row whose change means that something happened to the table.
 type RowPrint = (Lax<CompactString>, Lax<Timestamp>, Lax<String>, Lax<bool>);
 
@@ -196,7 +199,7 @@ fn sighting(
     let rows = rows(run_probe)?;
     match &run_probe.log {
         Log::Read(_) => {}
-        Log::NotRead => return Err("the log was not read".to_owned()),
+        Log::NotRead => return Err(LOG_NOT_READ.to_owned()),
         Log::Unreadable(reason) => return Err(reason.clone()),
     }
     let log_at = run_probe.worked_at();

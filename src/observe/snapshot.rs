@@ -8,8 +8,8 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    ApprovalGuard, Canary, Changes, Elsewhere, Offers, Probes, Readings, RunProbe, Seen,
-    probes::Probed,
+    ApprovalGuard, Canary, Changes, CredentialValues, OtherProjects, Probes, Readings, RunProbe,
+    Seen, probes::Probed,
 };
 use crate::{
     api::validated::{PolicyRef, Selector},
@@ -43,9 +43,9 @@ pub struct Snapshot {
     /// The other policies on the project.
     pub other_policies: Vec<Arc<OtherPolicy>>,
     /// What the Secrets of `spec.credentials` hold.
-    pub offers: Offers,
+    pub credential_values: CredentialValues,
     /// The sources of the other projects on the host.
-    pub elsewhere: Elsewhere,
+    pub other_projects: OtherProjects,
     /// What the `PostHog` of the project shows, and says that is not known.
     pub instance: Instance,
     /// Whether polls are further apart than the policy wants, for the sake of the share of the key's limits.

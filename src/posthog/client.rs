@@ -14,10 +14,10 @@ use serde::de::DeserializeOwned;
 
 use super::{
     ApiKey, PostHogError, Transport,
-    apart::apart,
     bounds::Bounds,
     instance::{Feature, Noted, UnfamiliarKind},
     lax::segment,
+    offload::offload,
     probe::{
         CdcCheck, CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail,
         WebhookInfo,
@@ -307,8 +307,8 @@ impl<T: Transport> Client<T> {
     }
 
     /// The newest runs of a table, at most 50. `PostHog` filters by name; the caller keeps only those with the table's id. An error
-    /// too if the clocks of the two sides differ: how long a run has not moved could not be told. Beside them, whether `PostHog`
-    /// dated its answer: if not, the clocks may differ all the same.
+    /// too if the clocks of the two sides differ: how long a run has not moved would be unknown. Beside them, whether `PostHog`
+    /// dated its answer: if not, the clocks may still differ.
     pub async fn jobs(
         &self,
         source_id: &str,
@@ -672,7 +672,7 @@ pub(crate) fn decode<A: DeserializeOwned>(
     let decoded = if response.body.len() < LARGE_BODY {
         read()
     } else {
-        apart(read)
+        offload(read)
     };
     decoded.map_err(|error| {
         let what = if response.body.is_empty() {

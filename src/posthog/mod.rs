@@ -4,7 +4,6 @@
 //! described here (`write`, `answer`): they are sent in `execute/calls.rs` and need a permit. Nothing in this folder knows Kubernetes or a policy.
 
 pub mod answer;
-pub mod apart;
 pub mod authorities;
 pub mod bounds;
 pub mod client;
@@ -19,6 +18,7 @@ pub mod instance;
 pub mod key;
 pub mod lax;
 mod names;
+pub mod offload;
 pub mod probe;
 pub mod proxy;
 pub mod quota;

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-pub use super::obstacle::Obstacle;
+pub use super::not_ready::NotReady;
 use super::{
     conditions::{self, ConditionFact, Conditions},
     next_action::next_action,
     notifications::{Channels, announced},
-    remembered, words,
+    state_rows, words,
 };
 use crate::{
     api::{
@@ -37,7 +37,7 @@ pub fn observed(
     let in_repair = |id: &str| {
         plan.incidents.iter().any(|i| {
             i.schema_id == id
-                && Cause::of(i.cause).reload == Reload::Hung
+                && Cause::of(i.cause).reload == Reload::AfterCancel
                 && is_in_flight(i)
                 && i.step != Step::WaitSuccess
         })
@@ -69,13 +69,13 @@ pub fn observed(
         state: State {
             // The first format has no number; a later one is written here, as STATE_FORMAT.
             format: None,
-            schemas: remembered::remembered(policy, snapshot, diagnosis, plan, old, now),
+            schemas: state_rows::remembered(policy, snapshot, diagnosis, plan, old, now),
             sources: plan.sources.clone(),
-            missing: remembered::missing(policy, snapshot),
-            on: remembered::on(policy, snapshot, &old.state),
-            went_off: remembered::went_off(diagnosis),
-            lost_slots: remembered::lost_slots(policy, snapshot),
-            sends: remembered::latest(&plan.sends),
+            missing: state_rows::missing(policy, snapshot),
+            on: state_rows::on(policy, snapshot, &old.state),
+            went_off: state_rows::went_off(diagnosis),
+            lost_slots: state_rows::lost_slots(policy, snapshot),
+            sends: state_rows::latest(&plan.sends),
             breaker: plan.breaker.clone(),
             reset_handled: plan.reset_handled.clone(),
             poll_handled: old.state.poll_handled.clone(),
@@ -111,11 +111,11 @@ pub fn poll_failed(
     policy: Option<&ValidatedPolicy>,
     generation: i64,
     old: &WarehouseSyncPolicyStatus,
-    obstacle: &Obstacle,
+    not_ready: &NotReady,
     channels: &Channels,
     now: Timestamp,
 ) -> WarehouseSyncPolicyStatus {
-    let Obstacle { reason, message } = obstacle;
+    let NotReady { reason, message } = not_ready;
     let mut state = old.state.clone();
     if *reason == Reason::SourcesVanished {
         state.empty_since.get_or_insert(now);

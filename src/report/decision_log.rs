@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{EventReason, events::Notice, obstacle::Obstacle};
+use super::{EventReason, events::Notice, not_ready::NotReady};
 use crate::{
     api::{About, conditions::Reason, proposal::Proposal, status::Fate, validated::PolicyRef},
     decide::{Guard, Held, Plan},
@@ -22,17 +22,17 @@ pub struct DecisionLog {
 
 #[derive(Debug, Default)]
 struct Logged {
-    obstacle: Option<Reason>,
+    not_ready: Option<Reason>,
     held: HashSet<(String, String, Guard)>,
 }
 
 impl DecisionLog {
     /// `PostHog` could not be polled.
-    pub fn poll_failed(&self, at: &PolicyRef, obstacle: &Obstacle) {
+    pub fn poll_failed(&self, at: &PolicyRef, not_ready: &NotReady) {
         let mut logged = self.logged();
-        let before = &mut logged.entry(at.clone()).or_default().obstacle;
-        if before.replace(obstacle.reason) != Some(obstacle.reason) {
-            let said = format!("{}: {}", obstacle.reason, obstacle.message);
+        let before = &mut logged.entry(at.clone()).or_default().not_ready;
+        if before.replace(not_ready.reason) != Some(not_ready.reason) {
+            let said = format!("{}: {}", not_ready.reason, not_ready.message);
             let about = About::default();
             line(
                 true,
@@ -54,7 +54,7 @@ impl DecisionLog {
             return;
         }
         let logged = all.entry(at.clone()).or_default();
-        logged.obstacle = None;
+        logged.not_ready = None;
         let kind = |held: &Held| (held.schema_id.clone(), held.what.clone(), held.guard);
         let before = std::mem::take(&mut logged.held);
         for held in &plan.held {

@@ -13,9 +13,9 @@ pub mod gauges;
 pub mod kubernetes;
 pub mod metrics;
 mod next_action;
+pub mod not_ready;
 pub mod notifications;
-pub mod obstacle;
-mod remembered;
+mod state_rows;
 pub mod words;
 pub mod writer;
 

@@ -234,7 +234,7 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
     };
     let next_action = next_action(&incident.schema_id, plan).unwrap_or_else(|| next.to_owned());
     // A failed run shows its cause; a hung or restarted one does not, but its incident knows.
-    let hung = Cause::of(incident.cause).reload == Reload::Hung;
+    let hung = Cause::of(incident.cause).reload == Reload::AfterCancel;
     let problem = judged.filter(|_| !hung).and_then(Problem::of_table);
     if let Some(problem) = problem {
         let mut finding = of_problem(&problem, plan);

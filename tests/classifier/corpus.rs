@@ -4,11 +4,18 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use serde::Deserialize;
 use warehouse_sync_operator::{
-    api::status::RootCause::{
-        self, BillingLimit, CredentialsInvalid, PlatformInternal, RateLimited, Transient,
+    api::status::{
+        Confidence,
+        RootCause::{
+            self, BillingLimit, CredentialsInvalid, DataTypeMismatch, PlatformInternal,
+            PrimaryKeyDuplicate, RateLimited, Transient,
+        },
     },
     diagnose::classify::classify,
 };
+
+/// Causes for which a proposal wipes the data, if they are as sure as can be.
+const WIPES: [RootCause; 2] = [DataTypeMismatch, PrimaryKeyDuplicate];
 
 /// Causes on which something is sent without a person being asked, or a person is sent the wrong way.
 const ACTED_ON: [RootCause; 5] = [
@@ -73,12 +80,14 @@ pub struct Miss {
     text: String,
     expected: RootCause,
     got: RootCause,
+    confidence: Confidence,
     rule: &'static str,
 }
 
 impl Miss {
     fn is_unsafe(&self) -> bool {
-        ACTED_ON.contains(&self.got)
+        let wipes = WIPES.contains(&self.got) && self.confidence == Confidence::High;
+        ACTED_ON.contains(&self.got) || wipes
     }
 }
 
@@ -89,6 +98,7 @@ impl fmt::Display for Miss {
             text,
             expected,
             got,
+            confidence: _,
             rule,
         } = self;
         let mark = if self.is_unsafe() { "UNSAFE " } else { "" };
@@ -127,6 +137,7 @@ impl Score {
                     text: row.text.clone(),
                     expected: row.cause,
                     got: reading.cause,
+                    confidence: reading.confidence,
                     rule: reading.rule,
                 });
             }

@@ -107,8 +107,9 @@ fn show_prints_a_proposal_in_full() {
         "1. wipe orders and import it again",
         "Loses data Yes",
         "OutcomeUnknown Why no new job came",
-        "on-behalf:ann (not verified), observed 2026-11-23 06:10 UTC",
-        "Resync at 2026-11-23 06:11 UTC: HTTP 502, bad gateway",
+        "on-behalf:ann (not verified), observed 2026-11-23 06:10 UTC (",
+        "Resync at 2026-11-23 06:11 UTC (",
+        " ago): HTTP 502, bad gateway",
         "Rows before 1200",
         "nonce: 0f0f",
     ] {

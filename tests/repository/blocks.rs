@@ -9,6 +9,8 @@ pub struct Block {
     pub text: String,
     /// True below a line `<!-- illustrative -->`: it shows something, and is not checked.
     pub illustrative: bool,
+    /// The test that does what the block shows, below a line `<!-- tested by tests/… -->`.
+    pub tested_by: Option<String>,
 }
 
 /// Marks a block that the tests do not check.
@@ -27,6 +29,7 @@ pub fn parts(text: &str) -> (Vec<&str>, Vec<Block>) {
                     language: language.trim().to_owned(),
                     text: String::new(),
                     illustrative: before.is_some_and(|line| line.trim() == ILLUSTRATIVE),
+                    tested_by: before.and_then(|line| tested_by(line)),
                 });
                 outside.push("");
             }
@@ -38,6 +41,11 @@ pub fn parts(text: &str) -> (Vec<&str>, Vec<Block>) {
         }
     }
     (outside, blocks)
+}
+
+fn tested_by(line: &str) -> Option<String> {
+    let file = line.trim().strip_prefix("<!-- tested by ")?;
+    file.strip_suffix(" -->").map(str::to_owned)
 }
 
 /// The blocks of code.

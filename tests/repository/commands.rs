@@ -37,6 +37,32 @@ pub fn wrong() -> Vec<String> {
     wrong
 }
 
+/// Blocks of commands in how-to guides that no test runs and no mark explains, as `page: block`.
+pub fn untested() -> Vec<String> {
+    let summary = fs::read_to_string(root().join("docs/SUMMARY.md")).unwrap();
+    let (_, guides) = summary.split_once("# How-to guides").unwrap();
+    let (guides, _) = guides.split_once("\n# ").unwrap();
+    let runs = fs::read_to_string(root().join("tests/operator/pages.rs")).unwrap();
+    let mut untested = Vec::new();
+    for line in guides.lines().filter(|line| line.starts_with("- ")) {
+        let (_, page) = line.split_once("](").unwrap();
+        let page = page.trim_end_matches(')');
+        if runs.contains(&format!("{page:?}")) {
+            continue;
+        }
+        let text = fs::read_to_string(root().join("docs").join(page)).unwrap();
+        let is_shell = |block: &&Block| ["sh", "console"].contains(&&*block.language);
+        let blocks = blocks::blocks(&text);
+        for block in blocks.iter().filter(is_shell) {
+            let tested = block.tested_by.as_ref();
+            if !block.illustrative && !tested.is_some_and(|file| root().join(file).is_file()) {
+                untested.push(format!("{page}: {}", block.text));
+            }
+        }
+    }
+    untested
+}
+
 /// What commands may name.
 pub struct Known {
     crd: Value,

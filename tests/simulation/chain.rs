@@ -69,7 +69,7 @@ fn scenario(kind: Kind, guard: Guard) -> String {
         Kind::StaleReload => {
             table("sync_type: full_refresh").replacen("30day", "1hour", 1)
         }
-        Kind::RenewedReload => failed(REJECTED),
+        Kind::RotationReload => failed(REJECTED),
         Kind::Enable => table(&format!(
             "run: {{started_ago: 10s, fails: {{after: 20s, rows: 0, non_retryable: true, error: \"{REJECTED}\"}}}}"
         )),
@@ -133,7 +133,7 @@ fn prepare(kind: Kind, guard: Guard) -> World {
     world.cluster.put_secret(&secret(value, allowed, input));
     world.run_for(until_wanted(kind));
     match kind {
-        Kind::RenewedReload | Kind::Enable => {
+        Kind::RotationReload | Kind::Enable => {
             let sent_input = SentInput {
                 hmac: "x".into(),
                 at: world.now() - SignedDuration::from_mins(1),
@@ -236,7 +236,7 @@ const fn unread(kind: Kind) -> Option<&'static str> {
         Kind::StaleReload => Some("/external_data_schemas/"),
         Kind::Stuck
         | Kind::Reload
-        | Kind::RenewedReload
+        | Kind::RotationReload
         | Kind::Enable
         | Kind::Credentials
         | Kind::Webhook
@@ -458,7 +458,7 @@ fn other_proposal(world: &World, kind: Kind) -> Proposal {
 fn calls(world: &World, kind: Kind) -> usize {
     let (method, path) = match kind {
         Kind::Stuck => ("POST", "/cancel/"),
-        Kind::Reload | Kind::StaleReload | Kind::RenewedReload => ("POST", "/reload/"),
+        Kind::Reload | Kind::StaleReload | Kind::RotationReload => ("POST", "/reload/"),
         Kind::Enable => ("PATCH", "/external_data_schemas/"),
         Kind::Credentials => ("PATCH", "/external_data_sources/"),
         Kind::Webhook => ("POST", "/create_webhook/"),
@@ -559,7 +559,7 @@ fn each_guard_holds_reloads_of_stale_tables_as_its_line_says() {
 
 #[test]
 fn each_guard_holds_reloads_after_new_credentials_as_its_line_says() {
-    check(Kind::RenewedReload);
+    check(Kind::RotationReload);
 }
 
 #[test]

@@ -19,10 +19,10 @@ use warehouse_sync_operator::{
     },
     controller::{
         approval_guard::{GuardError, other_writer},
-        obstacle,
+        not_ready,
         secret_use::Use,
     },
-    decide::{Guard, proposal::cost},
+    decide::{Guard, words::cost},
     diagnose::{Cause, Diagnosis, Judged, Verdict},
     observe::{ApprovalGuard, WriteScope},
     posthog::{PostHogError, guard::HostList, wire::SchemaStatus},
@@ -30,8 +30,8 @@ use warehouse_sync_operator::{
         KubernetesError, Metrics,
         conditions::{self, ConditionFact},
         events,
+        not_ready::NotReady,
         notifications::{Channels, announced, channel, message},
-        obstacle::Obstacle,
         words::Findings,
     },
 };
@@ -255,14 +255,16 @@ fn failed_polls() -> Vec<String> {
     let (policy, timings) = (valid(), Timings::PRODUCTION);
     let mut old = WarehouseSyncPolicyStatus::default();
     old.summary.get_or_insert_default().sources.total = 3;
-    let vanished = obstacle::of_vanished(&[], &old, &timings, now());
-    let failed = errors.iter().map(|error| obstacle::of_poll(error, &policy));
+    let vanished = not_ready::of_vanished(&[], &old, &timings, now());
+    let failed = errors
+        .iter()
+        .map(|error| not_ready::of_poll(error, &policy));
     let host = HostList::new(&["us.posthog.com".to_owned()], false);
     let host = host.check(&Host::parse("https://posthog.example.com").unwrap());
     failed
         .chain(vanished)
-        .chain(host.err().map(Obstacle::from))
-        .map(|Obstacle { reason, message }| format!("{reason}: {message}"))
+        .chain(host.err().map(NotReady::from))
+        .map(|NotReady { reason, message }| format!("{reason}: {message}"))
         .collect()
 }
 

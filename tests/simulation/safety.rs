@@ -7,7 +7,7 @@ use warehouse_sync_operator::{
         status::{Incident, RootCause, Step},
     },
     decide::{
-        gate::{self, Hanging},
+        gate::{self, StuckRun},
         safety::{
             Clearance, Evidence, LosesData, NextRun, NotWarehouse, Run, TableEvidence, Webhook,
             Why, judge, permit,
@@ -78,7 +78,7 @@ fn run_probe(schema_id: &str, status: &str) -> RunProbe {
 }
 
 fn hangs(schema_id: &str) -> Run {
-    let hanging = Hanging {
+    let hanging = StuckRun {
         job_id: "j1".into(),
         rows: Some(5),
         log_at: None,
@@ -86,11 +86,11 @@ fn hangs(schema_id: &str) -> Run {
         words: Words::default(),
         canary: None,
     };
-    let proof = gate::still_hangs(schema_id, &hanging, &run_probe(schema_id, "Running"));
-    Run::StillHangs(proof.unwrap())
+    let proof = gate::still_stuck(schema_id, &hanging, &run_probe(schema_id, "Running"));
+    Run::StillStuck(proof.unwrap())
 }
 
-fn nothing_runs(schema_id: &str) -> Run {
+fn no_run_in_progress(schema_id: &str) -> Run {
     let incident = Incident {
         schema_id: schema_id.into(),
         schema: "t".into(),
@@ -111,7 +111,7 @@ fn nothing_runs(schema_id: &str) -> Run {
     };
     let row = format!(r#"{{"id":"{schema_id}","name":"t","should_sync":true,"status":"Failed"}}"#);
     let row = serde_json::from_str(&row).unwrap();
-    let proof = gate::nothing_runs(
+    let proof = gate::no_run_in_progress(
         (&incident, &Timings::PRODUCTION),
         &run_probe(schema_id, "Failed"),
         &row,
@@ -193,7 +193,7 @@ fn a_cancel_is_safe_only_with_the_proof_that_this_run_still_hangs() {
         (
             "nothing runs",
             cancel(),
-            run(nothing_runs("t0")),
+            run(no_run_in_progress("t0")),
             Some(Why::RunMayBeAlive),
         ),
         (
@@ -219,7 +219,7 @@ fn a_reload_is_safe_with_the_proof_that_nothing_runs_and_if_the_next_run_wipes_n
             table.next_run = next_run;
         })
     };
-    let proved = || nothing_runs("t0");
+    let proved = || no_run_in_progress("t0");
     check(vec![
         ("proved", reload(), table(proved(), NextRun::Ordinary), None),
         (
@@ -237,7 +237,7 @@ fn a_reload_is_safe_with_the_proof_that_nothing_runs_and_if_the_next_run_wipes_n
         (
             "of another table",
             reload(),
-            table(nothing_runs("t1"), NextRun::Ordinary),
+            table(no_run_in_progress("t1"), NextRun::Ordinary),
             Some(Why::SomethingMayRun),
         ),
         (
@@ -554,7 +554,7 @@ fn what_destroys_is_never_safe_for_any_evidence() {
     let best = || {
         with(&[ON], |table| {
             table.disabled_by_posthog = true;
-            table.run = nothing_runs("t0");
+            table.run = no_run_in_progress("t0");
         })
     };
     check(vec![

@@ -12,7 +12,7 @@ use warehouse_sync_operator::{
         status::{Incident, RootCause, Step},
     },
     decide::{
-        gate::{self, Hanging},
+        gate::{self, StuckRun},
         safety::{Clearance, Evidence, LosesData, NextRun, Run, Webhook, judge, permit},
     },
     execute::calls,
@@ -235,7 +235,7 @@ fn run_probe(posthog: &Posthog, schema: &Schema) -> Run {
         Newest::None | Newest::Unclear(_) => (None, false, None),
     };
     if let (true, Some(job_id), Log::Read(_)) = (running, &job_id, &run_probe.log) {
-        let hanging = Hanging {
+        let hanging = StuckRun {
             job_id: job_id.clone(),
             rows,
             log_at: run_probe.worked_at(),
@@ -244,11 +244,11 @@ fn run_probe(posthog: &Posthog, schema: &Schema) -> Run {
             words: Words::default(),
             canary: None,
         };
-        return gate::still_hangs(&schema.id, &hanging, &run_probe)
-            .map_or(Run::NotProbed, Run::StillHangs);
+        return gate::still_stuck(&schema.id, &hanging, &run_probe)
+            .map_or(Run::NotProbed, Run::StillStuck);
     }
     let incident = incident(&schema.id, job_id);
-    gate::nothing_runs((&incident, &Timings::PRODUCTION), &run_probe, schema)
+    gate::no_run_in_progress((&incident, &Timings::PRODUCTION), &run_probe, schema)
         .map_or(Run::NotProbed, Run::Nothing)
 }
 

@@ -330,6 +330,31 @@ fn a_table_that_was_missing_when_the_operator_restarted_and_comes_back_off_is_to
 }
 
 #[test]
+fn tables_that_are_switched_off_behind_an_empty_list_are_told() {
+    for restart in [false, true] {
+        let mut world = four(OBSERVE);
+        let empty = "{matches: {method: GET, path_contains: /external_data_sources/}, times: forever, \
+             kind: {status: {status: 200, body: {count: 0, next: null, previous: null, results: []}}}}";
+        let fault = serde_saphyr::from_str(empty).unwrap();
+        simulator(&world, |posthog| posthog.add_fault(fault));
+        world.run_for(MINUTES);
+        if restart {
+            world.restart();
+            world.run_for(MINUTES);
+        }
+        simulator(&world, posthog_simulator::Simulator::clear_faults);
+        vanish(&world, &["a", "b"]);
+        world.run_for(MINUTES);
+        let status = world.status();
+        let told = status
+            .findings
+            .iter()
+            .find(|one| one.rule == "list/not-shown");
+        assert!(told.is_some(), "{restart}: {:#?}", status.findings);
+    }
+}
+
+#[test]
 fn a_table_that_left_for_good_is_not_remembered_for_ever() {
     let mut world = four(OBSERVE);
     see(&world, &["a"], false);

@@ -23,7 +23,7 @@ use warehouse_sync_operator::{
     controller::Reconciler,
     decide::approval,
     execute::Ledger,
-    observe::{Observer, elsewhere::Everywhere},
+    observe::{Observer, other_projects::AllProjects},
     posthog::{ApiKey, client, guard::HostList, quota::Share},
     report::{DecisionLog, Metrics, notifications::Outbox},
 };
@@ -86,8 +86,8 @@ impl World {
     }
 
     /// What the process that leads knows of the sources of all projects.
-    pub fn everywhere(&self) -> &Everywhere {
-        &self.operator.reconciler.observer.everywhere
+    pub fn everywhere(&self) -> &AllProjects {
+        &self.operator.reconciler.observer.all_projects
     }
 
     /// What the process that leads would tell people.

@@ -10,7 +10,7 @@ use super::{
     PluginError,
     admission_policies::{self, AdmissionPolicies},
     cluster::{Cluster, ClusterArgs},
-    pods::{self, Said},
+    pods::{self, PodReadiness},
     print::{Format, print},
     select::Selection,
 };
@@ -144,13 +144,13 @@ fn operator(asked: Result<Vec<pods::Answer>, PluginError>) -> Vec<Check> {
     };
     let check = |pods::Answer { pod, said }| {
         let (state, message) = match said {
-            Said::Ready(more) if more.is_empty() => (State::Ok, "ready".to_owned()),
-            Said::Ready(more) => (
+            PodReadiness::Ready(more) if more.is_empty() => (State::Ok, "ready".to_owned()),
+            PodReadiness::Ready(more) => (
                 State::Wrong,
                 format!("ready, but {}", more.replace('\n', "; ")),
             ),
-            Said::Pending(pending) => (State::Wrong, format!("not ready; {pending}")),
-            Said::Unknown(why) => (State::Unknown, why),
+            PodReadiness::Pending(pending) => (State::Wrong, format!("not ready; {pending}")),
+            PodReadiness::Unknown(why) => (State::Unknown, why),
         };
         let of = format!("pod {pod}");
         Check { of, state, message }

@@ -8,7 +8,6 @@ mod admission_policies;
 mod annotation;
 mod answer;
 mod approve;
-mod ask;
 mod cluster;
 mod complete;
 mod confirm;
@@ -31,10 +30,12 @@ mod status;
 mod subject;
 mod suspend;
 mod tables;
+mod trigger;
 mod ui;
 mod verify;
 mod view;
 mod watch;
+mod words;
 mod written;
 
 use std::process::ExitCode;
@@ -86,10 +87,10 @@ enum Command {
     /// Allow calls again after `suspend`
     Resume(suspend::SuspendArgs),
     /// Ask the operator to poll PostHog now, wait for the result, and show it
-    Reconcile(ask::AskArgs),
+    Reconcile(trigger::TriggerArgs),
     /// Let the operator start over where it has given up: attempts are counted from one again, and an open circuit
     /// breaker allows one trial. Waits until this has taken effect
-    Reset(ask::AskArgs),
+    Reset(trigger::TriggerArgs),
     /// List every table that a policy selects, with its state and cause, read from PostHog with the policy's API key.
     /// You need the right to read its Secret
     Tables(tables::TablesArgs),
@@ -167,8 +168,12 @@ impl Command {
             Self::History(args) => history::history(&args, cluster, format).await,
             Self::Suspend(args) => suspend::suspend(&args, true, cluster, format).await,
             Self::Resume(args) => suspend::suspend(&args, false, cluster, format).await,
-            Self::Reconcile(args) => ask::ask(&args, ask::Wish::Poll, cluster, format).await,
-            Self::Reset(args) => ask::ask(&args, ask::Wish::Reset, cluster, format).await,
+            Self::Reconcile(args) => {
+                trigger::run(&args, trigger::Trigger::Poll, cluster, format).await
+            }
+            Self::Reset(args) => {
+                trigger::run(&args, trigger::Trigger::Reset, cluster, format).await
+            }
             Self::Proposals(args) => proposals::proposals(&args, cluster, format).await,
             Self::Show(args) => show::show(&args, cluster, format).await,
             Self::Verify(args) => verify::verify(&args, cluster, format).await,

@@ -14,12 +14,12 @@ const PODS: &str = "app.kubernetes.io/name=warehouse-sync-operator";
 pub(super) struct Answer {
     /// Namespace and name.
     pub pod: String,
-    pub said: Said,
+    pub said: PodReadiness,
 }
 
 /// What a pod answers.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum PodReadiness {
     /// It is ready; what follows `ok`.
     Ready(String),
     /// It is not, because of this.
@@ -55,21 +55,21 @@ fn port(pod: &Pod) -> Option<i32> {
 }
 
 /// Through the API server, which also reaches a pod that is not ready.
-async fn readyz(cluster: &Cluster, pod: &Pod, port: i32) -> Said {
+async fn readyz(cluster: &Cluster, pod: &Pod, port: i32) -> PodReadiness {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:{port}/proxy/readyz");
     let request = match Request::get(path).body(Vec::new()) {
         Ok(request) => request,
-        Err(error) => return Said::Unknown(error.to_string()),
+        Err(error) => return PodReadiness::Unknown(error.to_string()),
     };
     match cluster.direct.request_text(request).await {
-        Ok(text) => Said::Ready(text.trim_start_matches("ok").trim().to_owned()),
+        Ok(text) => PodReadiness::Ready(text.trim_start_matches("ok").trim().to_owned()),
         Err(kube::Error::Api(status)) if status.message.starts_with("pending: ") => {
-            Said::Pending(status.message.trim().to_owned())
+            PodReadiness::Pending(status.message.trim().to_owned())
         }
         Err(error) => {
             let error = PluginError::kubernetes(format!("ask the pod {namespace}/{name}"))(error);
-            Said::Unknown(error.to_string())
+            PodReadiness::Unknown(error.to_string())
         }
     }
 }

@@ -2,18 +2,18 @@
 
 use std::{fmt::Write as _, process::ExitCode};
 
+use jiff::Timestamp;
+
 use super::{
     PluginError,
     cluster::ClusterArgs,
     find::{ProposalArgs, find},
     print::{Format, print},
+    view, words,
 };
 use crate::{
     api::proposal::{ExecutedStep, Execution, Proposal},
-    cli::{
-        output,
-        report::{fields, minute},
-    },
+    cli::{output, report::fields},
     posthog::redact,
 };
 
@@ -31,7 +31,7 @@ pub(super) async fn show(
     let material = output::yaml(&proposal.material)?;
     print(format, proposal, || {
         let mut text = written(what(proposal));
-        text.push_str(&written(so_far(proposal)));
+        text.push_str(&written(so_far(proposal, Timestamp::now())));
         // Not wrapped: the id is calculated from exactly this.
         text.push_str("\nMaterial (the id is calculated from it):\n");
         for line in material.lines() {
@@ -90,34 +90,31 @@ fn what(proposal: &Proposal) -> Vec<(&'static str, String)> {
 }
 
 /// Its phase, who approved it, and what was sent.
-fn so_far(proposal: &Proposal) -> Vec<(&'static str, String)> {
+fn so_far(proposal: &Proposal, now: Timestamp) -> Vec<(&'static str, String)> {
     let mut lines = vec![("Phase", format!("{:?}", proposal.phase))];
     if !proposal.message.is_empty() {
         lines.push(("Why", proposal.message.clone()));
     }
-    lines.push(("Created", minute(proposal.created_at)));
+    lines.push(("Created", view::since(proposal.created_at, now)));
     if proposal.is_open() {
-        lines.push(("Expires", minute(proposal.expires_at)));
+        lines.push(("Expires", view::by(proposal.expires_at, now)));
     }
     lines.extend(proposal.approval.as_ref().map(|approval| {
-        let checked = if approval.verified {
-            "verified by the API server"
-        } else {
-            "not verified"
-        };
-        let at = minute(approval.observed_at);
+        let checked = words::verified(approval);
+        let at = view::since(approval.observed_at, now);
         (
             "Approved by",
             format!("{} ({checked}), observed {at}", approval.by),
         )
     }));
-    lines.extend(proposal.execution.iter().flat_map(execution));
+    let execution = proposal.execution.iter();
+    lines.extend(execution.flat_map(|one| execution_lines(one, now)));
     lines
 }
 
-fn execution(execution: &Execution) -> Vec<(&'static str, String)> {
+fn execution_lines(execution: &Execution, now: Timestamp) -> Vec<(&'static str, String)> {
     let steps = execution.steps.iter();
-    let mut lines: Vec<_> = steps.map(|step| ("Sent", sent(step))).collect();
+    let mut lines: Vec<_> = steps.map(|step| ("Sent", sent(step, now))).collect();
     let known = |name, value: Option<String>| value.map(|value| (name, value));
     let rows = |rows: Option<i64>| rows.map(|rows| rows.to_string());
     let rest = [
@@ -131,7 +128,7 @@ fn execution(execution: &Execution) -> Vec<(&'static str, String)> {
 }
 
 /// A call and its outcome.
-fn sent(step: &ExecutedStep) -> String {
+fn sent(step: &ExecutedStep, now: Timestamp) -> String {
     let became = match (step.http_status, step.fate) {
         (Some(status), _) => format!("HTTP {status}"),
         (None, Some(fate)) => format!("{fate:?}"),
@@ -144,6 +141,6 @@ fn sent(step: &ExecutedStep) -> String {
     format!(
         "{:?} at {}: {became}{detail}",
         step.call,
-        minute(step.started_at)
+        view::since(step.started_at, now)
     )
 }

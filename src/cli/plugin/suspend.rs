@@ -10,6 +10,7 @@ use super::{
     PluginError,
     cluster::{Cluster, ClusterArgs},
     print::{Format, print},
+    words,
 };
 use crate::{
     api::{WarehouseSyncPolicy, names::PLUGIN_MANAGER},
@@ -99,10 +100,6 @@ fn line(row: &Row) -> String {
         changed,
     } = row;
     let already = if *changed { "" } else { "already " };
-    let means = if *suspended {
-        "suspended: no call that changes something in PostHog is sent"
-    } else {
-        "resumed"
-    };
+    let means = words::suspended(*suspended);
     format!("policy {name} in namespace {namespace} is {already}{means}\n")
 }

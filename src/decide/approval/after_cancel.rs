@@ -60,26 +60,3 @@ pub fn hit<'a>(
     };
     (job.status() == JobStatus::Failed && job.was_stopped() && ours).then_some(job)
 }
-
-/// What a person has to do if nothing more happens.
-#[must_use]
-pub fn left_to_do(execution: &Execution) -> String {
-    match execution.steps.last() {
-        Some(step) if step.call == ProposedCall::Reload => format!(
-            "no new run appeared after the reload, which was sent {}: the cancelled run may still block the table in PostHog. \
-             Ask PostHog support to end it, then reload the table in PostHog",
-            times(step.tries)
-        ),
-        _ => "the cancelled run is not confirmed to have ended with its table's log quiet, so the table was not reloaded. \
-              Check it in PostHog, and reload it there once no run is in progress"
-            .to_owned(),
-    }
-}
-
-fn times(tries: u32) -> String {
-    match tries {
-        0 | 1 => "once".to_owned(),
-        2 => "twice".to_owned(),
-        tries => format!("{tries} times"),
-    }
-}

@@ -8,7 +8,7 @@ use crate::{
         names::{ON_BEHALF, SERVICE_ACCOUNT},
         proposal::{ApprovalSeen, Proposal},
     },
-    decide::windows,
+    decide::{windows, words::approval as words},
     observe::ApprovalGuard,
     posthog::redact,
 };
@@ -63,18 +63,14 @@ pub fn answer(
         return ApprovalAnswer::None;
     };
     if by.trim().is_empty() || by == ON_BEHALF {
-        let why = "the approval has no value: it must be the approver's user name";
-        return ApprovalAnswer::Ignored(why.to_owned());
+        return ApprovalAnswer::Ignored(words::NO_VALUE.to_owned());
     }
     if let Some(why) = unguarded(guard, rules) {
         return ApprovalAnswer::Ignored(why);
     }
     let verified = guard.is_active() && !by.starts_with(ON_BEHALF) && rules.is_person(by);
     if rules.require_verified && !verified {
-        let why = format!(
-            "the operator runs with --require-verified-approvals, and the user name {by:?} is not verified: approve with kubectl as yourself"
-        );
-        return ApprovalAnswer::Ignored(why);
+        return ApprovalAnswer::Ignored(words::not_verified(by));
     }
     ApprovalAnswer::Approved(ApprovalSeen {
         by: redact::one_line(by, NAME_CAP),
@@ -87,7 +83,7 @@ pub fn answer(
 #[must_use]
 pub fn unguarded(guard: &ApprovalGuard, rules: Rules) -> Option<String> {
     let broken = guard.broken.as_ref().filter(|_| !rules.allow_unguarded)?;
-    Some(format!("ApprovalGuardActive is False: {broken}"))
+    Some(words::unguarded(broken))
 }
 
 /// True if the time to execute what was approved at `approved` has run out. Only time in open windows is counted.

@@ -8,6 +8,7 @@ use crate::{
     decide::{
         gate::Closed,
         proposal::{fit::Fit, fitting::fitting, key::Key, material},
+        words::closed,
     },
     diagnose::{Diagnosis, Known},
     observe::{Live, Newest, RunProbe},
@@ -28,7 +29,7 @@ pub fn hold(
         return unread(why);
     }
     if proposal.id != material::id(&proposal.material) {
-        return changed("its id does not match its material");
+        return changed(closed::ID_DIFFERS);
     }
     let key = Key::of_proposal(proposal);
     match fitting(known, diagnosis)
@@ -37,17 +38,17 @@ pub fn hold(
     {
         Some(Fit::Draft(draft)) if draft.is(proposal) => {}
         Some(Fit::Draft(_)) => {
-            return changed("the action or its target has changed");
+            return changed(closed::TARGET_CHANGED);
         }
         Some(Fit::Open(why)) => return unread(why),
         Some(Fit::Nothing(_)) | None => {
-            return changed("the finding does not currently hold");
+            return changed(closed::FINDING_GONE);
         }
     }
     // Without the runs nothing could be proved afterwards either: the previous job would be unknown.
     let run_probe = live.run_probe(&proposal.target.schema_id);
     if let Some(Newest::Unclear(why)) = run_probe.map(RunProbe::newest) {
-        return unread(format!("its runs are unknown: {why}"));
+        return unread(closed::runs_unknown(why));
     }
     match proposal.action {
         ProposedAction::Resync | ProposedAction::DeleteData | ProposedAction::RepairConfig => {
@@ -67,19 +68,19 @@ pub fn hold(
 /// That no run is in progress of the tables of the source that are reset with it.
 fn no_run_of(live: &Live, is_reset: impl Fn(&Schema) -> bool) -> Result<(), Closed> {
     let Some(source) = live.source() else {
-        return unread("the source could not be read");
+        return unread(closed::SOURCE_NOT_READ);
     };
     for row in source.schemas.iter().filter(|row| is_reset(row)) {
         let name = redact::one_line(&row.name, 80);
         let run_probe = live.run_probe(&row.id);
         if let Some(Newest::Unclear(why)) = run_probe.map(RunProbe::newest) {
-            return unread(format!("the runs of {name} are unknown: {why}"));
+            return unread(closed::runs_of_unknown(&name, why));
         }
         if let Some(job) = run_probe.and_then(|read| read.unfinished().next()) {
-            return changed(format!("run {} of {name} has not ended", job.id));
+            return changed(closed::not_ended_of(&job.id, &name));
         }
         if run_probe.is_none() && row.status() == SchemaStatus::Running {
-            return changed(format!("{name} is Running"));
+            return changed(closed::is_running(&name));
         }
     }
     Ok(())
@@ -93,17 +94,17 @@ fn not_read(live: &Live) -> Option<String> {
     let check = check.and_then(|read| read.as_ref().err());
     let webhook = live.webhook.as_ref().and_then(|read| read.as_ref().err());
     let why = source.or(detail).or(cdc).or(check).or(webhook)?;
-    Some(format!("its target could not be read: {why}"))
+    Some(closed::target_not_read(why))
 }
 
 /// During a run, data would be written while it is deleted; and a run that starts right after would hide the result.
 fn no_run_near(known: &Known<'_>, live: &Live, proposal: &Proposal) -> Result<(), Closed> {
     let id = &proposal.target.schema_id;
     let Some(run_probe) = live.run_probe(id) else {
-        return unread("its runs could not be read");
+        return unread(closed::RUNS_NOT_READ);
     };
     let (job, began) = match run_probe.newest() {
-        Newest::Unclear(why) => return unread(format!("its runs are unknown: {why}")),
+        Newest::Unclear(why) => return unread(closed::runs_unknown(why)),
         Newest::None => return Ok(()),
         Newest::Job(job, began) => (job, began),
     };
@@ -111,13 +112,13 @@ fn no_run_near(known: &Known<'_>, live: &Live, proposal: &Proposal) -> Result<()
         job.status(),
         JobStatus::Completed | JobStatus::Failed | JobStatus::Billing
     ) {
-        return changed(format!("run {} has not ended", job.id));
+        return changed(closed::not_ended(&job.id));
     }
     if let Some(older) = run_probe.unfinished().next() {
-        return changed(format!("an older run, {}, has not ended", older.id));
+        return changed(closed::older_not_ended(&older.id));
     }
     let Some(row) = live.row(id) else {
-        return unread("the table could not be read");
+        return unread(closed::TABLE_NOT_READ);
     };
     let Some(every) = row.frequency().filter(|_| row.is_on()) else {
         return Ok(());
@@ -127,10 +128,9 @@ fn no_run_near(known: &Known<'_>, live: &Live, proposal: &Proposal) -> Result<()
         .checked_add(every)
         .map(|due| due.duration_since(known.now));
     match until_due {
-        Ok(wait) if wait.abs() <= margin => changed(format!(
-            "a scheduled run is due at about {}",
-            began.checked_add(every).unwrap_or(began)
-        )),
+        Ok(wait) if wait.abs() <= margin => {
+            changed(closed::run_due(began.checked_add(every).unwrap_or(began)))
+        }
         _ => Ok(()),
     }
 }

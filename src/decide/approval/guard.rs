@@ -2,6 +2,7 @@
 
 use crate::{
     api::{proposal::Phase, status::GuardPart},
+    decide::words::approval as words,
     observe::ApprovalGuard,
 };
 
@@ -25,14 +26,12 @@ pub fn is_another(before: &[GuardPart], guard: &ApprovalGuard) -> bool {
 #[must_use]
 pub fn after_absence(phase: Phase, ours: bool) -> Option<(Phase, &'static str)> {
     match phase {
-        Phase::AwaitingApproval | Phase::Approved => Some((
-            Phase::Superseded,
-            "the admission policies are not those under which this was proposed: approvals written since are ignored",
-        )),
-        Phase::Executing | Phase::Verifying if !ours => Some((
-            Phase::OutcomeUnknown,
-            "the admission policies were not in effect, and this process did not start the execution: anyone may have written its status",
-        )),
+        Phase::AwaitingApproval | Phase::Approved => {
+            Some((Phase::Superseded, words::PROPOSED_BEFORE))
+        }
+        Phase::Executing | Phase::Verifying if !ours => {
+            Some((Phase::OutcomeUnknown, words::STATUS_UNPROTECTED))
+        }
         _ => None,
     }
 }

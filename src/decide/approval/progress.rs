@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    after_cancel::{self, left_to_do, reload_is_due},
+    after_cancel::{self, reload_is_due},
     approved::Approved,
     facts,
     proof::{self, Proof},
@@ -15,7 +15,15 @@ use crate::{
         proposal::{ExecutedStep, Execution, Material, Phase, Proposal, ProposedAction},
         status::Fate,
     },
-    decide::{gate::Closed, proposal::steps, table::forbids_reload},
+    decide::{
+        gate::Closed,
+        proposal::steps,
+        table::forbids_reload,
+        words::{
+            execution::{self as words, with_steps_done},
+            incident::late_cancel,
+        },
+    },
     diagnose::{Diagnosis, Known},
     observe::{Live, Newest},
     posthog::redact,
@@ -133,8 +141,7 @@ impl Case<'_> {
             .get(place)
             .and_then(|described| Some((described.call, step(material, place)?)))
         else {
-            let why = "this version of the operator cannot send this call".to_owned();
-            return self.become_(failed(place), why);
+            return self.become_(failed(place), words::UNKNOWN_CALL.to_owned());
         };
         execution.steps.truncate(place);
         execution.steps.push(ExecutedStep {
@@ -163,10 +170,7 @@ impl Case<'_> {
             &self.proposal.execution,
             self.proposal.started_steps().last(),
         ) else {
-            return self.become_(
-                Phase::OutcomeUnknown,
-                "status does not say what was sent".to_owned(),
-            );
+            return self.become_(Phase::OutcomeUnknown, words::NOT_IN_STATUS.to_owned());
         };
         let place = execution.steps.len() - 1;
         let settled = settle(self.proposal.clone(), self.known.timings, self.known.now);
@@ -201,11 +205,7 @@ impl Case<'_> {
             .get(place)
             .and_then(|step| proof::of_step(step, material, self.live, self.known.timings));
         if seen != Some(true) {
-            let why = format!(
-                "step {} was accepted, but its effect does not show",
-                place + 1
-            );
-            return self.wait(execution, &why, seen.is_some());
+            return self.wait(execution, &words::effect_not_seen(place), seen.is_some());
         }
         self.send(execution.clone(), place + 1, 1)
     }
@@ -220,8 +220,7 @@ impl Case<'_> {
         let cancel = material.steps.get(place);
         let rests = cancel.and_then(|step| proof::of_step(step, material, self.live, timings));
         if rests != Some(true) {
-            let why = "the cancelled run has not ended, or its table's log is not quiet";
-            return self.wait(execution, why, rests.is_some());
+            return self.wait(execution, words::CANCEL_NOT_SEEN, rests.is_some());
         }
         self.reload(execution, place + 1, 1)
     }
@@ -229,7 +228,7 @@ impl Case<'_> {
     /// Sends the reload after a cancel for the `tries`th time, unless the table must no longer be reloaded.
     fn reload(&self, execution: &Execution, place: usize, tries: u32) -> Progress {
         let Some(row) = self.live.row(&self.proposal.target.schema_id) else {
-            return self.say("waiting for the table to be readable".to_owned());
+            return self.say(words::WAITS_FOR_TABLE.to_owned());
         };
         match forbids_reload(&row) {
             Some(why) => {
@@ -244,9 +243,7 @@ impl Case<'_> {
     fn after_late_cancel(&self, execution: &Execution, job: String) -> Progress {
         let mut proposal = self.proposal.clone();
         proposal.phase = Phase::Executing;
-        proposal.message = format!(
-            "run {job} was cancelled, probably by the operator's own cancel, which PostHog handled late; reloading after a pause"
-        );
+        proposal.message = late_cancel(format_args!("run {job}"));
         let mut execution = Execution {
             job_before: Some(job),
             observed_job: None,
@@ -262,10 +259,7 @@ impl Case<'_> {
     /// Looks for the proof of the whole. `lost`: the outcome of the last call is not known.
     fn verify(&self, lost: bool) -> Progress {
         let Some(execution) = &self.proposal.execution else {
-            return self.become_(
-                Phase::OutcomeUnknown,
-                "status does not say what was sent".to_owned(),
-            );
+            return self.become_(Phase::OutcomeUnknown, words::NOT_IN_STATUS.to_owned());
         };
         let is_cancel = self.proposal.action == ProposedAction::Cancel;
         // A run that begins after a cancel makes its reload unnecessary.
@@ -282,7 +276,7 @@ impl Case<'_> {
                 if is_cancel {
                     proposal.phase = Phase::Verifying;
                 }
-                proposal.message = format!("run {job} is in progress");
+                proposal.message = words::in_progress(&job);
                 proposal.execution = Some(Execution {
                     observed_job: Some(job),
                     deadline: None,
@@ -295,16 +289,14 @@ impl Case<'_> {
                 let place = execution.steps.len().saturating_sub(1);
                 self.become_(Phase::OutcomeUnknown, self.with_steps_done(why, place + 1))
             }
-            Proof::Unread(why) => self.say(format!("waiting for proof: {why}")),
+            Proof::Unread(why) => self.say(words::proof_not_read(&why)),
             Proof::Absent if reload_is_due(self.proposal, self.known.timings, self.known.now) => {
                 let place = execution.steps.len().saturating_sub(1);
                 let tries = execution.steps.last().map_or(0, |step| step.tries);
                 self.reload(execution, place, tries + 1)
             }
-            Proof::Absent if lost => {
-                self.wait(execution, "whether the last call arrived is unknown", true)
-            }
-            Proof::Absent => self.wait(execution, "no effect is visible yet", true),
+            Proof::Absent if lost => self.wait(execution, words::ARRIVAL_UNKNOWN, true),
+            Proof::Absent => self.wait(execution, words::NO_EFFECT_YET, true),
         }
     }
 
@@ -313,16 +305,9 @@ impl Case<'_> {
         let rows_after = row
             .and_then(|row| row.table)
             .and_then(|table| table.row_count.get().copied());
-        let rows = match (execution.rows_before, rows_after) {
-            (Some(before), Some(after)) => format!("; {before} rows before, {after} after"),
-            _ => String::new(),
-        };
-        let by = job
-            .as_ref()
-            .map_or_else(String::new, |job| format!(" by run {job}"));
         let mut proposal = self.proposal.clone();
         proposal.phase = Phase::Executed;
-        proposal.message = format!("done{by}{rows}");
+        proposal.message = words::done(job.as_deref(), execution.rows_before.zip(rows_after));
         proposal.execution = Some(Execution {
             observed_job: job.or_else(|| execution.observed_job.clone()),
             rows_after,
@@ -346,14 +331,14 @@ impl Case<'_> {
         if now >= deadline && polls >= POLLS {
             let place = execution.steps.len().saturating_sub(1);
             let why = if is_cancel {
-                left_to_do(execution)
+                words::left_to_do(execution)
             } else {
                 why.to_owned()
             };
             return self.become_(Phase::OutcomeUnknown, self.with_steps_done(why, place));
         }
         let mut proposal = self.proposal.clone();
-        proposal.message = format!("{why}; waiting for proof");
+        proposal.message = words::waits_for_proof(&why);
         proposal.execution = Some(Execution {
             deadline: Some(deadline),
             polls,
@@ -403,7 +388,7 @@ pub fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Prop
     let mut wait = None;
     let (phase, message) = match last.fate {
         Some(Fate::Accepted) if is_last && action == ProposedAction::RefreshSchemas => {
-            (Phase::Executed, format!("done: {detail}"))
+            (Phase::Executed, words::done_as_answered(detail))
         }
         Some(Fate::Accepted) if is_last => {
             wait = Some(proof_deadline(action, timings));
@@ -411,30 +396,22 @@ pub fn settle(mut proposal: Proposal, timings: &Timings, now: Timestamp) -> Prop
         }
         Some(Fate::Refused) => (
             failed(place),
-            with_steps_done(&proposal, format!("PostHog refused it: {detail}"), place),
+            with_steps_done(&proposal, words::refused(detail), place),
         ),
         Some(Fate::NotSent) if last.tries >= TRIES => {
-            let why = format!("could not be sent in {TRIES} tries: {detail}");
+            let why = words::never_sent(TRIES, detail);
             (failed(place), with_steps_done(&proposal, why, place))
         }
-        Some(Fate::NotSent) => (
-            Phase::Executing,
-            format!("not sent; trying again: {detail}"),
-        ),
+        Some(Fate::NotSent) => (Phase::Executing, words::not_sent(detail)),
         // An error after which the call may still take effect: no proof could be distinguished from a scheduled run.
         Some(Fate::Unknown) if last.http_status == Some(400) => {
-            let why = format!(
-                "PostHog answered with an error, but the call may still take effect, now or with the next run: {detail}"
-            );
+            let why = words::may_take_effect(detail);
             (
                 Phase::OutcomeUnknown,
                 with_steps_done(&proposal, why, place),
             )
         }
-        Some(Fate::Unknown) => (
-            Phase::Executing,
-            format!("whether it arrived is unknown; waiting for proof: {detail}"),
-        ),
+        Some(Fate::Unknown) => (Phase::Executing, words::arrival_unknown(detail)),
         Some(Fate::Accepted) | None => return proposal,
     };
     proposal.phase = phase;
@@ -454,15 +431,6 @@ pub struct Sent {
     pub http_status: Option<u16>,
     /// What was said.
     pub detail: String,
-}
-
-fn with_steps_done(proposal: &Proposal, why: String, done: usize) -> String {
-    match proposal.steps.get(..done) {
-        Some(steps) if !steps.is_empty() => {
-            format!("{why}. Steps done: {}", steps.join(", then "))
-        }
-        _ => why,
-    }
 }
 
 /// What a proposal becomes if step `place` was refused: if it was the first, nothing has changed.

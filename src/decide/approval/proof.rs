@@ -6,6 +6,7 @@ use crate::{
         Timings,
         proposal::{Execution, Material, Proposal, ProposedAction, ProposedCall, ProposedStep},
     },
+    decide::words::execution as words,
     observe::{Live, Newest, RunProbe},
     posthog::{
         lax::Lax,
@@ -127,7 +128,7 @@ fn has_rested(run_probe: &RunProbe, job_id: &str, timings: &Timings) -> Option<b
 /// The first job after the previous one.
 fn job(live: &Live, schema_id: &str, execution: &Execution, lost: bool) -> Proof {
     let Some(run_probe) = live.run_probe(schema_id) else {
-        return Proof::Unread("the table could not be read".to_owned());
+        return Proof::Unread(words::TABLE_NOT_READ.to_owned());
     };
     let first = match run_probe.first_after(execution.job_before.as_deref()) {
         Err(why) => return Proof::Unread(why.to_owned()),
@@ -138,9 +139,9 @@ fn job(live: &Live, schema_id: &str, execution: &Execution, lost: bool) -> Proof
     match first.status() {
         JobStatus::Completed if lost && !has_all_rows(first, execution) => Proof::Absent,
         JobStatus::Completed => Proof::Done { job: Some(id()) },
-        JobStatus::Failed => Proof::Failed(format!("run {} failed", id())),
+        JobStatus::Failed => Proof::Failed(words::run_failed(&id())),
         JobStatus::Running => Proof::AtWork(id()),
-        other => Proof::Unread(format!("run {} has status {other:?}", id())),
+        other => Proof::Unread(words::run_has_status(&id(), other)),
     }
 }
 
@@ -166,7 +167,7 @@ fn values(material: &Material, live: &Live, timings: &Timings) -> Proof {
         match of_step(step, material, live, timings) {
             Some(true) => {}
             Some(false) => return Proof::Absent,
-            None => return Proof::Unread("the table could not be read".to_owned()),
+            None => return Proof::Unread(words::TABLE_NOT_READ.to_owned()),
         }
     }
     Proof::Done { job: None }
@@ -210,7 +211,7 @@ fn captured(live: &Live, execution: &Execution) -> Proof {
             Newest::Unclear(why) => return Proof::Unread(why.to_owned()),
             Newest::Job(job, created) if created >= sent => match job.status() {
                 JobStatus::Completed => {}
-                JobStatus::Failed => return Proof::Failed(format!("run {} failed", job.id)),
+                JobStatus::Failed => return Proof::Failed(words::run_failed(&job.id)),
                 _ => return Proof::AtWork(job.id.clone()),
             },
             Newest::None | Newest::Job(..) => return Proof::Absent,

@@ -1,31 +1,35 @@
 //! An approved proposal may have been denied since, its approval may no longer be enough, and approvals are ignored while the admission
 //! policies are not in effect.
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::{
     api::proposal::Proposal,
     decide::{
         approval::answer::{ApprovalAnswer, answer, unguarded},
         plan::Basis,
+        words::approval as words,
     },
 };
 
 /// Approvals are ignored, or this proposal was denied before anything was started.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    let unguarded = unguarded(&ask.known.snapshot.approval_guard, ask.limits.approvals);
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    let unguarded = unguarded(
+        &context.known.snapshot.approval_guard,
+        context.limits.approvals,
+    );
     let why = unguarded.or_else(|| {
-        denied(ask)
-            .or_else(|| unverified(ask))
-            .filter(|_| ask.starts)
+        denied(context)
+            .or_else(|| unverified(context))
+            .filter(|_| context.starts)
     });
     why.map(Hold::for_now)
 }
 
 /// An approval that was recorded before the operator required verified ones.
-fn unverified(ask: &Ask<'_>) -> Option<String> {
-    let approval = approved(ask)?.approval.as_ref()?;
-    let refused = ask.limits.approvals.require_verified && !approval.verified;
+fn unverified(context: &OrderContext<'_>) -> Option<String> {
+    let approval = approved(context)?.approval.as_ref()?;
+    let refused = context.limits.approvals.require_verified && !approval.verified;
     refused.then(|| {
         format!(
             "the operator runs with --require-verified-approvals, and the approval by {:?} is not verified",
@@ -34,21 +38,21 @@ fn unverified(ask: &Ask<'_>) -> Option<String> {
     })
 }
 
-fn approved<'a>(ask: &Ask<'a>) -> Option<&'a Proposal> {
-    let Basis::Proposal(basis) = ask.basis else {
+fn approved<'a>(context: &OrderContext<'a>) -> Option<&'a Proposal> {
+    let Basis::Proposal(basis) = context.basis else {
         return None;
     };
-    let mut proposals = ask.known.proposals.iter();
+    let mut proposals = context.known.proposals.iter();
     proposals.find(|row| row.id == basis.id)
 }
 
 /// A denial that came after the approval was seen.
-fn denied(ask: &Ask<'_>) -> Option<String> {
-    let proposal = approved(ask)?;
-    let (known, rules) = (ask.known, ask.limits.approvals);
+fn denied(context: &OrderContext<'_>) -> Option<String> {
+    let proposal = approved(context)?;
+    let (known, rules) = (context.known, context.limits.approvals);
     let guard = &known.snapshot.approval_guard;
     match answer(known.policy, guard, rules, proposal, known.now) {
-        ApprovalAnswer::Denied(reason) => Some(format!("denied: {reason}")),
+        ApprovalAnswer::Denied(reason) => Some(words::denied(&reason)),
         // The annotation may have been removed: status remembers the approval.
         ApprovalAnswer::None | ApprovalAnswer::Approved(_) | ApprovalAnswer::Ignored(_) => None,
     }
@@ -84,7 +88,7 @@ mod tests {
                 situation.snapshot.approval_guard = ApprovalGuard::broken("it was removed");
             }
             situation.order.starts = starts;
-            let held = situation.ask(asks).map(|hold| hold.why);
+            let held = situation.ask(check).map(|hold| hold.why);
             assert_eq!(held.as_deref(), expected, "{denied} {starts}");
         }
     }
@@ -107,7 +111,7 @@ mod tests {
             situation.proposals = vec![own];
             situation.order.starts = starts;
             situation.limits.approvals.require_verified = required;
-            let said = situation.ask(asks).map(|hold| hold.why);
+            let said = situation.ask(check).map(|hold| hold.why);
             let is_held =
                 said.is_some_and(|why| why.contains("\"on-behalf:anna\" is not verified"));
             assert_eq!(is_held, held, "{required} {verified} {starts}");

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::{
     api::validated::Backoff,
     decide::{
@@ -15,31 +15,31 @@ use crate::{
 
 /// It is too soon.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    let Basis::Incident(basis) = ask.basis else {
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    let Basis::Incident(basis) = context.basis else {
         return None;
     };
-    let why = if ask.kind == Kind::StaleReload {
-        in_full_lately(ask, basis)
+    let why = if context.kind == Kind::StaleReload {
+        in_full_lately(context, basis)
     } else {
-        too_soon(ask, basis)
+        too_soon(context, basis)
     };
     why.map(Hold::for_now)
 }
 
-fn too_soon(ask: &Ask<'_>, basis: &OfIncident) -> Option<String> {
+fn too_soon(context: &OrderContext<'_>, basis: &OfIncident) -> Option<String> {
     let attempt = basis.incident.attempt;
-    let due = failed_last(ask.known, &basis.incident)?
-        .checked_add(wait(&ask.known.policy.limits.backoff, attempt))
+    let due = failed_last(context.known, &basis.incident)?
+        .checked_add(wait(&context.known.policy.limits.backoff, attempt))
         .ok()?;
-    (ask.known.now < due).then(|| {
+    (context.known.now < due).then(|| {
         let due = Timestamp::from_second(due.as_second()).unwrap_or(due);
         format!("spec.remediation.limits.backoff: attempt {attempt} not before {due}")
     })
 }
 
-fn in_full_lately(ask: &Ask<'_>, basis: &OfIncident) -> Option<String> {
-    let (known, id) = (ask.known, &basis.incident.schema_id);
+fn in_full_lately(context: &OrderContext<'_>, basis: &OfIncident) -> Option<String> {
+    let (known, id) = (context.known, &basis.incident.schema_id);
     let (_, schema) = known.snapshot.row(&basis.incident.source_id, id)?;
     let mut states = known.state.schemas.iter();
     let at = states.find(|state| state.id == *id)?.reloaded_in_full?;
@@ -121,7 +121,7 @@ mod tests {
                     ..SchemaState::of(id.into())
                 })
                 .into();
-            let held = situation.ask(asks).map(|hold| hold.why);
+            let held = situation.ask(check).map(|hold| hold.why);
             assert_eq!(
                 held.as_deref(),
                 expected,

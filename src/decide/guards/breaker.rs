@@ -3,19 +3,19 @@
 
 use jiff::Timestamp;
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::{
     api::{status::BreakerState, validated::Breaker},
     decide::plan::{Basis, Kind},
-    diagnose::outage::Together,
+    diagnose::outage::CorrelatedFailure,
 };
 
 /// It is open. Its trial is always a reload.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    match of(ask) {
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    match of(context) {
         Opening::All => None,
-        Opening::Trial => (ask.kind == Kind::Approved)
+        Opening::Trial => (context.kind == Kind::Approved)
             .then(|| Hold::for_now("circuit breaker open: one reload is tried first")),
         Opening::Nothing(why) => Some(Hold::for_now(why)),
     }
@@ -23,13 +23,13 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
 
 /// True if an attempt at a table that begins is the trial of an open breaker.
 #[must_use]
-pub fn is_trial(ask: &Ask<'_>) -> bool {
-    ask.starts && matches!(ask.basis, Basis::Incident(_)) && of(ask) == Opening::Trial
+pub fn is_trial(context: &OrderContext<'_>) -> bool {
+    context.starts && matches!(context.basis, Basis::Incident(_)) && of(context) == Opening::Trial
 }
 
-fn of(ask: &Ask<'_>) -> Opening {
-    let limits = &ask.known.policy.limits.breaker;
-    opening(limits, ask.plan.breaker.as_ref(), ask.known.now)
+fn of(context: &OrderContext<'_>) -> Opening {
+    let limits = &context.known.policy.limits.breaker;
+    opening(limits, context.plan.breaker.as_ref(), context.known.now)
 }
 
 /// The state of the breaker, given the sources that fail `together`, if enough of them do.
@@ -37,7 +37,7 @@ fn of(ask: &Ask<'_>) -> Opening {
 pub fn next(
     limits: &Breaker,
     before: Option<&BreakerState>,
-    together: Option<&Together>,
+    together: Option<&CorrelatedFailure>,
     now: Timestamp,
 ) -> Option<BreakerState> {
     let Some(together) = together else {
@@ -46,7 +46,7 @@ pub fn next(
             .filter(|state| !cooled_down(limits, state, now))
             .cloned();
     };
-    let Together { bad, active, since } = together;
+    let CorrelatedFailure { bad, active, since } = together;
     let why = format!("{bad} of {active} sources have failed since {since}");
     Some(match before {
         Some(state) => BreakerState {
@@ -130,8 +130,8 @@ mod tests {
         Timestamp::from_second(minute * 60).unwrap()
     }
 
-    fn together() -> Together {
-        Together {
+    fn together() -> CorrelatedFailure {
+        CorrelatedFailure {
             bad: 7,
             active: 9,
             since: at(0),
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn what_it_says_follows_the_sources_and_since_when_it_is_open_does_not() {
         let open = next(&limits(), None, Some(&together()), at(5)).unwrap();
-        let more = Together {
+        let more = CorrelatedFailure {
             bad: 8,
             ..together()
         };
@@ -222,7 +222,7 @@ mod tests {
                 why: "x".into(),
             });
             assert_eq!(situation.ask(is_trial), trial, "{what}");
-            let hold = situation.ask(asks).map(|hold| hold.why);
+            let hold = situation.ask(check).map(|hold| hold.why);
             assert_eq!(hold.as_deref(), held, "{what}");
         }
     }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Ask;
+use super::OrderContext;
 use crate::{
     api::status::{Call, Fate, Incident, Step},
     decide::{
@@ -40,15 +40,15 @@ pub fn reserved(incident: &Incident) -> usize {
 
 /// How many calls are still to come with this order, including those reserved by calls that were sent.
 #[must_use]
-pub fn planned(ask: &Ask<'_>) -> usize {
-    let reserved: usize = ask.others().map(reserved).sum();
-    let wanted = match ask.basis {
+pub fn planned(context: &OrderContext<'_>) -> usize {
+    let reserved: usize = context.others().map(reserved).sum();
+    let wanted = match context.basis {
         Basis::Incident(basis) if basis.call == Call::Reload => 1,
         Basis::Incident(_) => 2,
         Basis::Source(_) => 1,
         Basis::Proposal(proposal) => proposal.steps_left,
     };
-    reserved + ask.plan.source_orders() + wanted
+    reserved + context.plan.source_orders() + wanted
 }
 
 /// Why `limit`, of at most `most` calls in an hour, holds a start, if `planned` more calls are still to come with it.

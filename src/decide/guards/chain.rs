@@ -1,7 +1,7 @@
 //! The list of guards, in the order in which they are evaluated. The first that holds an order is reported.
 
 use super::{
-    Ask, Blocked, Guard, Hold, approval, backoff, breaker, facts, max_actions_per_hour,
+    Blocked, Guard, Hold, OrderContext, approval, backoff, breaker, facts, max_actions_per_hour,
     max_concurrent, mode, operator_cap, owner, proposal, source, state_full, suspend, switch,
     tried_before, window, write_scope,
 };
@@ -28,54 +28,54 @@ pub struct ChainEntry {
     /// Kinds of orders that it never holds.
     pub exempt: &'static [Kind],
     /// Whether it holds this one.
-    asks: fn(&Ask<'_>) -> Option<Hold>,
+    check: fn(&OrderContext<'_>) -> Option<Hold>,
 }
 
 const fn line(
     guard: Guard,
     holds: Holds,
     exempt: &'static [Kind],
-    asks: fn(&Ask<'_>) -> Option<Hold>,
+    check: fn(&OrderContext<'_>) -> Option<Hold>,
 ) -> ChainEntry {
     ChainEntry {
         guard,
         holds,
         exempt,
-        asks,
+        check,
     }
 }
 
 use Holds::{EverySend, EverySendOf, Start};
 use Kind::{
-    Approved, Credentials, Enable, Reload, RenewedReload, StaleReload, Stuck, Webhook,
+    Approved, Credentials, Enable, Reload, RotationReload, StaleReload, Stuck, Webhook,
     WebhookInputs,
 };
 
 /// The guards.
 #[rustfmt::skip]
 pub const CHAIN: [ChainEntry; 17] = [
-    line(Guard::TriedBefore, Start, &[Stuck, Reload, StaleReload, RenewedReload, Enable, WebhookInputs, Approved], tried_before::asks),
-    line(Guard::Switch, EverySendOf(&[Stuck, Approved]), &[], switch::asks),
-    line(Guard::Mode, EverySend, &[], mode::asks),
-    line(Guard::Suspend, EverySend, &[], suspend::asks),
-    line(Guard::WriteScope, EverySend, &[], write_scope::asks),
-    line(Guard::Facts, EverySend, &[], facts::asks),
-    line(Guard::Owner, EverySend, &[], owner::asks),
+    line(Guard::TriedBefore, Start, &[Stuck, Reload, StaleReload, RotationReload, Enable, WebhookInputs, Approved], tried_before::check),
+    line(Guard::Switch, EverySendOf(&[Stuck, Approved]), &[], switch::check),
+    line(Guard::Mode, EverySend, &[], mode::check),
+    line(Guard::Suspend, EverySend, &[], suspend::check),
+    line(Guard::WriteScope, EverySend, &[], write_scope::check),
+    line(Guard::Facts, EverySend, &[], facts::check),
+    line(Guard::Owner, EverySend, &[], owner::check),
     // What follows new credentials, or a proved fix, ends the problem of the source.
-    line(Guard::Source, EverySendOf(&[Approved]), &[RenewedReload, Enable, Credentials, Webhook, WebhookInputs], source::asks),
-    line(Guard::Approval, EverySend, &[Stuck, Reload, StaleReload, RenewedReload, Enable, Credentials, Webhook, WebhookInputs], approval::asks),
+    line(Guard::Source, EverySendOf(&[Approved]), &[RotationReload, Enable, Credentials, Webhook, WebhookInputs], source::check),
+    line(Guard::Approval, EverySend, &[Stuck, Reload, StaleReload, RotationReload, Enable, Credentials, Webhook, WebhookInputs], approval::check),
     // New credentials do not interfere with an approved proposal.
-    line(Guard::Proposal, EverySendOf(&[Reload, StaleReload, RenewedReload, Enable, Webhook, WebhookInputs]), &[Credentials], proposal::asks),
-    line(Guard::Backoff, Start, &[Stuck, RenewedReload, Enable, Credentials, Webhook, WebhookInputs, Approved], backoff::asks),
-    line(Guard::Window, Start, &[], window::asks),
+    line(Guard::Proposal, EverySendOf(&[Reload, StaleReload, RotationReload, Enable, Webhook, WebhookInputs]), &[Credentials], proposal::check),
+    line(Guard::Backoff, Start, &[Stuck, RotationReload, Enable, Credentials, Webhook, WebhookInputs, Approved], backoff::check),
+    line(Guard::Window, Start, &[], window::check),
     // It counts incidents.
-    line(Guard::MaxConcurrent, Start, &[Credentials, Webhook, WebhookInputs, Approved], max_concurrent::asks),
+    line(Guard::MaxConcurrent, Start, &[Credentials, Webhook, WebhookInputs, Approved], max_concurrent::check),
     // A proposal is in status already.
-    line(Guard::StateFull, Start, &[Approved], state_full::asks),
-    line(Guard::MaxActionsPerHour, Start, &[], max_actions_per_hour::asks),
-    line(Guard::OperatorCap, Start, &[], operator_cap::asks),
+    line(Guard::StateFull, Start, &[Approved], state_full::check),
+    line(Guard::MaxActionsPerHour, Start, &[], max_actions_per_hour::check),
+    line(Guard::OperatorCap, Start, &[], operator_cap::check),
     // Sources that all reject their credentials recover by new ones, and tables by the actions that follow a proven fix.
-    line(Guard::Breaker, Start, &[RenewedReload, Enable, Credentials], breaker::asks),
+    line(Guard::Breaker, Start, &[RotationReload, Enable, Credentials], breaker::check),
 ];
 
 impl ChainEntry {
@@ -95,8 +95,8 @@ impl ChainEntry {
         !self.exempt.contains(&kind)
     }
 
-    fn says(&self, ask: &Ask<'_>) -> Option<Blocked> {
-        let Hold { why, lasts: _ } = (self.asks)(ask)?;
+    fn says(&self, context: &OrderContext<'_>) -> Option<Blocked> {
+        let Hold { why, lasts: _ } = (self.check)(context)?;
         let guard = self.guard;
         Some(Blocked { guard, why })
     }
@@ -104,38 +104,40 @@ impl ChainEntry {
 
 /// What holds an order when it is created: all guards if it starts something, otherwise those that hold every send.
 #[must_use]
-pub fn holds(ask: &Ask<'_>) -> Option<Blocked> {
-    if ask.starts {
-        let mut lines = CHAIN.iter().filter(|line| line.holds_start_of(ask.kind));
-        lines.find_map(|line| line.says(ask))
+pub fn holds(context: &OrderContext<'_>) -> Option<Blocked> {
+    if context.starts {
+        let mut lines = CHAIN
+            .iter()
+            .filter(|line| line.holds_start_of(context.kind));
+        lines.find_map(|line| line.says(context))
     } else {
-        holds_send(ask)
+        holds_send(context)
     }
 }
 
 /// What holds an order right before it is sent, some time after it was created.
 #[must_use]
-pub fn holds_send(ask: &Ask<'_>) -> Option<Blocked> {
+pub fn holds_send(context: &OrderContext<'_>) -> Option<Blocked> {
     let mut lines = CHAIN
         .iter()
-        .filter(|line| line.holds_every_send_of(ask.kind));
-    lines.find_map(|line| line.says(ask))
+        .filter(|line| line.holds_every_send_of(context.kind));
+    lines.find_map(|line| line.says(context))
 }
 
 /// Whether a guard is evaluated before something of this kind is started.
 #[must_use]
-pub fn asks(guard: Guard, kind: Kind) -> bool {
+pub fn check(guard: Guard, kind: Kind) -> bool {
     let mut lines = CHAIN.iter().filter(|line| line.guard == guard);
     lines.any(|line| line.holds_start_of(kind))
 }
 
 /// What forbids proposing something: a guard that would hold each of its calls, apart from the missing approval.
 #[must_use]
-pub fn forbids(ask: &Ask<'_>) -> Option<Hold> {
+pub fn forbids(context: &OrderContext<'_>) -> Option<Hold> {
     let mut lines = CHAIN
         .iter()
-        .filter(|line| line.guard != Guard::Approval && line.holds_every_send_of(ask.kind));
-    lines.find_map(|line| (line.asks)(ask))
+        .filter(|line| line.guard != Guard::Approval && line.holds_every_send_of(context.kind));
+    lines.find_map(|line| (line.check)(context))
 }
 
 #[cfg(test)]
@@ -176,7 +178,7 @@ mod tests {
             (Guard::TriedBefore, Credentials, true),
             (Guard::TriedBefore, WebhookInputs, false),
         ] {
-            assert_eq!(asks(guard, kind), expected, "{guard:?} of {kind:?}");
+            assert_eq!(check(guard, kind), expected, "{guard:?} of {kind:?}");
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Facts that must be certain for any call.
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::{
     api::status::{Call, Incident},
     decide::{
         orders::reload::failed_last,
         plan::{Basis, OfIncident},
         safety::NotWarehouse,
+        words::held,
     },
     diagnose::{Cause, Known, Verdict, causes::Reload, cdc},
     posthog::wire::Source,
@@ -14,11 +15,11 @@ use crate::{
 
 /// A required fact is uncertain or false.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    let (known, subject) = (ask.known, ask.subject);
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    let (known, subject) = (context.known, context.subject);
     let mut sources = known.snapshot.sources.iter();
     let Some(source) = sources.find(|source| source.id == subject.source_id) else {
-        return Some(not_listed(ask));
+        return Some(not_listed(context));
     };
     if let Some(why) = known.snapshot.instance.why_only_observed() {
         return Some(Hold::for_now(why));
@@ -28,19 +29,19 @@ pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
     }
     let is_listed = |id: &str| source.schemas.iter().any(|schema| schema.id == id);
     if !subject.is_source() && !is_listed(&subject.schema_id) {
-        return Some(not_listed(ask));
+        return Some(not_listed(context));
     }
-    match ask.basis {
-        Basis::Incident(basis) => of_incident(ask, basis).map(Hold::for_now),
+    match context.basis {
+        Basis::Incident(basis) => of_incident(context, basis).map(Hold::for_now),
         Basis::Source(_) => None,
-        Basis::Proposal(_) => not_selected(ask, source),
+        Basis::Proposal(_) => not_selected(context, source),
     }
 }
 
 /// What `PostHog` no longer lists is held for as long as that is remembered: a key with fewer rights sees fewer tables.
-fn not_listed(ask: &Ask<'_>) -> Hold {
-    let subject = ask.subject;
-    if !matches!(ask.basis, Basis::Proposal(_)) {
+fn not_listed(context: &OrderContext<'_>) -> Hold {
+    let subject = context.subject;
+    if !matches!(context.basis, Basis::Proposal(_)) {
         let what = if subject.is_source() {
             "source"
         } else {
@@ -48,7 +49,7 @@ fn not_listed(ask: &Ask<'_>) -> Hold {
         };
         return Hold::for_now(format!("PostHog does not currently list the {what}"));
     }
-    let mut missing = ask.known.snapshot.changes.missing.values();
+    let mut missing = context.known.snapshot.changes.missing.values();
     let remembered = missing.any(|gone| {
         if subject.is_source() {
             gone.source_id == subject.source_id
@@ -63,8 +64,8 @@ fn not_listed(ask: &Ask<'_>) -> Hold {
     }
 }
 
-fn not_selected(ask: &Ask<'_>, source: &Source) -> Option<Hold> {
-    let (selector, subject) = (&ask.known.policy.selector, ask.subject);
+fn not_selected(context: &OrderContext<'_>, source: &Source) -> Option<Hold> {
+    let (selector, subject) = (&context.known.policy.selector, context.subject);
     let selects_source =
         selector.selects_source(source.type_name(), source.prefix_name(), &source.id);
     let mut tables = source.schemas.iter();
@@ -81,21 +82,21 @@ fn not_selected(ask: &Ask<'_>, source: &Source) -> Option<Hold> {
     (!selects).then(|| Hold::for_good(format!("the policy does not select this {what}")))
 }
 
-fn of_incident(ask: &Ask<'_>, basis: &OfIncident) -> Option<&'static str> {
+fn of_incident(context: &OrderContext<'_>, basis: &OfIncident) -> Option<&'static str> {
     let incident = &basis.incident;
-    let judged = ask.diagnosis.of(&incident.schema_id);
+    let judged = context.diagnosis.of(&incident.schema_id);
     match basis.call {
         Call::Cancel if basis.hanging.is_none() => Some("the run is no longer judged dead"),
         Call::Cancel if judged.is_none() => Some("the policy does not select this table"),
         Call::Enable
             if !judged.is_some_and(|judged| Verdict::is_disabled_by_posthog(&judged.verdict)) =>
         {
-            Some("PostHog was not observed switching the table off: a person may have done it")
+            Some(held::SWITCHED_OFF_UNSEEN)
         }
         Call::Reload
-            if ask.starts
+            if context.starts
                 && Cause::of(incident.cause).reload == Reload::AfterCheck
-                && !has_its_prerequisites(ask.known, incident) =>
+                && !has_its_prerequisites(context.known, incident) =>
         {
             Some(
                 "change data capture is not confirmed fixed: PostHog's prerequisite check has not passed since the failure",
@@ -119,7 +120,7 @@ mod tests {
     use crate::{
         api::status::{Missing, RootCause},
         decide::{
-            gate::Hanging,
+            gate::StuckRun,
             guards::fixture::{Situation, ago, of_incident, of_proposal, of_source, policy},
             plan::{Kind, Order},
         },
@@ -129,7 +130,7 @@ mod tests {
     };
 
     fn said(situation: &Situation) -> Option<String> {
-        situation.ask(asks).map(|hold| hold.why)
+        situation.ask(check).map(|hold| hold.why)
     }
 
     fn reload() -> Order {
@@ -148,7 +149,7 @@ mod tests {
             assert_eq!(said(&situation), None, "{:?}", situation.order);
             let sources = Arc::make_mut(&mut situation.snapshot.sources);
             sources[0].access_method = sources[0].prefix.clone();
-            let hold = situation.ask(asks).unwrap();
+            let hold = situation.ask(check).unwrap();
             assert_eq!((hold.why, hold.lasts), (NotWarehouse.to_string(), true));
         }
     }
@@ -191,7 +192,7 @@ mod tests {
                 sources[0].schemas.remove(0);
             }
             situation.snapshot.changes.missing = [(missing.schema_id.clone(), missing)].into();
-            let hold = situation.ask(asks).unwrap();
+            let hold = situation.ask(check).unwrap();
             assert_eq!(
                 (&*hold.why, hold.lasts),
                 (expected, expected == for_good),
@@ -227,7 +228,7 @@ mod tests {
             };
             let expected = (!selected)
                 .then(|| Hold::for_good(format!("the policy does not select this {what}")));
-            assert_eq!(situation.ask(asks), expected, "{schema_id} of {selector}");
+            assert_eq!(situation.ask(check), expected, "{schema_id} of {selector}");
         }
     }
 
@@ -250,7 +251,7 @@ mod tests {
             after: None,
             by_posthog,
         };
-        let hanging = Hanging {
+        let hanging = StuckRun {
             job_id: "j".into(),
             rows: None,
             log_at: None,

@@ -9,7 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Ask, OperatorLimits};
+use super::{OperatorLimits, OrderContext};
 use crate::{
     api::{
         About, Timings, ValidatedPolicy,
@@ -24,7 +24,8 @@ use crate::{
     },
     diagnose::{Diagnosis, Known, diagnose},
     observe::{
-        ApprovalGuard, Changes, Elsewhere, Offers, OtherPolicy, Probes, Snapshot, WriteScope,
+        ApprovalGuard, Changes, CredentialValues, OtherPolicy, OtherProjects, Probes, Snapshot,
+        WriteScope,
     },
     posthog::{instance::Instance, write::Write},
 };
@@ -62,8 +63,8 @@ impl Situation {
         }
     }
 
-    /// What `asks` answers.
-    pub fn ask<A>(&self, asks: impl FnOnce(&Ask<'_>) -> A) -> A {
+    /// What `check` answers.
+    pub fn ask<A>(&self, check: impl FnOnce(&OrderContext<'_>) -> A) -> A {
         let known = known(&self.policy, &self.snapshot, &self.state, &self.proposals);
         let Order {
             kind,
@@ -72,7 +73,7 @@ impl Situation {
             starts,
             ..
         } = &self.order;
-        asks(&Ask {
+        check(&OrderContext {
             known: &known,
             diagnosis: &self.diagnosis,
             plan: &self.plan,
@@ -148,8 +149,8 @@ fn snapshot() -> Snapshot {
         run_probed: HashSet::new(),
         write_scope: WriteScope::Granted,
         other_policies: Vec::new(),
-        offers: Offers::default(),
-        elsewhere: Elsewhere::default(),
+        credential_values: CredentialValues::default(),
+        other_projects: OtherProjects::default(),
         instance: Instance::default(),
         slowed: false,
         approval_guard: ApprovalGuard {

@@ -1,6 +1,6 @@
 //! `limits.maxConcurrent`.
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::{
     api::status::{Incident, Step},
     decide::ownership::is_in_flight,
@@ -8,9 +8,12 @@ use crate::{
 
 /// Too many incidents at a time. An incident counts until its new job has been seen.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    let most = ask.known.policy.limits.max_concurrent;
-    let in_progress = ask.others().filter(|other| waits_for_a_job(other)).count();
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    let most = context.known.policy.limits.max_concurrent;
+    let in_progress = context
+        .others()
+        .filter(|other| waits_for_a_job(other))
+        .count();
     (in_progress >= most).then(|| {
         Hold::for_now(format!(
             "spec.remediation.limits.maxConcurrent: {in_progress} of {most} incidents are in progress"
@@ -48,14 +51,14 @@ mod tests {
             let mut situation = Situation::new(of_incident(Kind::Reload, Call::Reload));
             situation.plan.incidents = vec![incident("b1", step)];
             situation.policy.limits.max_concurrent = 2;
-            assert_eq!(situation.ask(asks), None, "{step:?}");
+            assert_eq!(situation.ask(check), None, "{step:?}");
             situation.policy.limits.max_concurrent = 1;
             let expected = counts.then(|| {
                 Hold::for_now(
                     "spec.remediation.limits.maxConcurrent: 1 of 1 incidents are in progress",
                 )
             });
-            assert_eq!(situation.ask(asks), expected, "{step:?}");
+            assert_eq!(situation.ask(check), expected, "{step:?}");
         }
     }
 }

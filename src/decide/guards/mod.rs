@@ -4,11 +4,11 @@
 //! order; the line says when it is asked, and of which kinds of orders it is not.
 
 pub mod approval;
-pub mod ask;
 pub mod backoff;
 pub mod breaker;
 pub mod budget;
 pub mod chain;
+pub mod context;
 pub mod facts;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -30,7 +30,7 @@ use std::fmt;
 
 use strum::VariantArray as _;
 
-pub use ask::{Ask, OperatorLimits};
+pub use context::{OperatorLimits, OrderContext};
 
 /// A guard, as metrics and logs name it. `docs/guards.md` says what each does and how it is lifted.
 #[derive(

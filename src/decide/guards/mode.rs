@@ -1,10 +1,10 @@
 //! `spec.mode`.
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::api::policy::Mode;
 
 /// Observe sends nothing.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    (ask.known.policy.mode == Mode::Observe).then(|| Hold::for_good("spec.mode is Observe"))
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    (context.known.policy.mode == Mode::Observe).then(|| Hold::for_good("spec.mode is Observe"))
 }

@@ -4,21 +4,21 @@
 use jiff::Timestamp;
 
 use super::{
-    Ask, Hold,
+    Hold, OrderContext,
     budget::{exceeds, planned},
 };
 
 /// Too many calls to the project in the last hour, by all policies together.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    let other_policies = ask.known.snapshot.other_policies.iter();
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    let other_policies = context.known.snapshot.other_policies.iter();
     let all: Vec<Timestamp> = other_policies
         .flat_map(|other_policy| &other_policy.sends)
-        .chain(&ask.plan.sends)
+        .chain(&context.plan.sends)
         .copied()
         .collect();
     let cap = "--max-actions-per-hour, for all policies of the project";
-    let most = ask.limits.max_actions_per_hour;
-    let why = exceeds(cap, &all, planned(ask), most, ask.known.now)?;
+    let most = context.limits.max_actions_per_hour;
+    let why = exceeds(cap, &all, planned(context), most, context.known.now)?;
     Some(Hold::for_now(why))
 }

@@ -1,6 +1,6 @@
 //! Which of several policies acts.
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::{
     api::status::Call,
     decide::{
@@ -14,30 +14,30 @@ use crate::{
 
 /// Another policy owns the table or the source, or has already cancelled the run.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    let mut sources = ask.known.snapshot.sources.iter();
-    let source = sources.find(|source| source.id == ask.subject.source_id)?;
-    let of_another = if ask.subject.is_source() {
-        source_owner(ask, source).map(|owner| hold(ask, owner, "source"))
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    let mut sources = context.known.snapshot.sources.iter();
+    let source = sources.find(|source| source.id == context.subject.source_id)?;
+    let of_another = if context.subject.is_source() {
+        source_owner(context, source).map(|owner| hold(context, owner, "source"))
     } else {
-        table_owner(ask, source).map(|owner| hold(ask, owner, "table"))
+        table_owner(context, source).map(|owner| hold(context, owner, "table"))
     };
-    match ask.basis {
-        Basis::Incident(basis) => of_another.or_else(|| cancelled_before(ask, basis)),
+    match context.basis {
+        Basis::Incident(basis) => of_another.or_else(|| cancelled_before(context, basis)),
         Basis::Source(_) | Basis::Proposal(_) => of_another,
     }
 }
 
-fn hold(ask: &Ask<'_>, owner: Owner<'_>, what: &str) -> Hold {
+fn hold(context: &OrderContext<'_>, owner: Owner<'_>, what: &str) -> Hold {
     Hold {
-        why: said_of(owner, &ask.known.policy.at.namespace, what),
+        why: said_of(owner, &context.known.policy.at.namespace, what),
         lasts: owner.lasts,
     }
 }
 
-fn source_owner<'a>(ask: &Ask<'a>, source: &Source) -> Option<Owner<'a>> {
-    let known = ask.known;
-    let own = matches!(ask.basis, Basis::Proposal(_)) && is_carried_out_on(ask);
+fn source_owner<'a>(context: &OrderContext<'a>, source: &Source) -> Option<Owner<'a>> {
+    let known = context.known;
+    let own = matches!(context.basis, Basis::Proposal(_)) && is_carried_out_on(context);
     source_owned_by(
         known.policy,
         own,
@@ -47,10 +47,10 @@ fn source_owner<'a>(ask: &Ask<'a>, source: &Source) -> Option<Owner<'a>> {
     )
 }
 
-fn table_owner<'a>(ask: &Ask<'a>, source: &Source) -> Option<Owner<'a>> {
-    let known = ask.known;
+fn table_owner<'a>(context: &OrderContext<'a>, source: &Source) -> Option<Owner<'a>> {
+    let known = context.known;
     let mut tables = source.schemas.iter();
-    let schema = tables.find(|schema| schema.id == ask.subject.schema_id)?;
+    let schema = tables.find(|schema| schema.id == context.subject.schema_id)?;
     let table = NamedTable {
         source_type: source.type_name(),
         prefix: source.prefix_name(),
@@ -58,13 +58,13 @@ fn table_owner<'a>(ask: &Ask<'a>, source: &Source) -> Option<Owner<'a>> {
         schema_id: &schema.id,
         name: &schema.name,
     };
-    let own = match ask.basis {
+    let own = match context.basis {
         Basis::Incident(basis) => !basis.incident.sends.is_empty(),
         Basis::Source(_) => false,
         Basis::Proposal(_) => {
-            let mut incidents = ask.plan.incidents.iter();
+            let mut incidents = context.plan.incidents.iter();
             incidents.any(|incident| incident.schema_id == schema.id && is_in_flight(incident))
-                || is_carried_out_on(ask)
+                || is_carried_out_on(context)
         }
     };
     owned_by(
@@ -77,15 +77,19 @@ fn table_owner<'a>(ask: &Ask<'a>, source: &Source) -> Option<Owner<'a>> {
 }
 
 /// Whether this policy is executing a proposal for the table, or for the source as a whole.
-fn is_carried_out_on(ask: &Ask<'_>) -> bool {
-    let mut proposals = ask.known.proposals.iter().filter(|row| is_carried_out(row));
-    proposals.any(|row| row.subject_id() == ask.subject.id())
+fn is_carried_out_on(context: &OrderContext<'_>) -> bool {
+    let mut proposals = context
+        .known
+        .proposals
+        .iter()
+        .filter(|row| is_carried_out(row));
+    proposals.any(|row| row.subject_id() == context.subject.id())
 }
 
 /// No job is cancelled twice, by any policy.
-fn cancelled_before(ask: &Ask<'_>, basis: &OfIncident) -> Option<Hold> {
+fn cancelled_before(context: &OrderContext<'_>, basis: &OfIncident) -> Option<Hold> {
     let job = basis.incident.job_id.as_ref()?;
-    let mut other_policies = ask.known.snapshot.other_policies.iter();
+    let mut other_policies = context.known.snapshot.other_policies.iter();
     let already = basis.call == Call::Cancel
         && other_policies.any(|other_policy| other_policy.cancelled.contains(job));
     already.then(|| {
@@ -187,13 +191,13 @@ mod tests {
                 why: format!("policy other {why}"),
                 lasts,
             });
-            assert_eq!(beside(order, other_policy).ask(asks), expected, "{what}");
+            assert_eq!(beside(order, other_policy).ask(check), expected, "{what}");
         }
     }
 
     #[test]
     fn what_this_policy_has_started_continues_although_an_older_one_selects_it() {
-        let is_held = |situation: Situation| situation.ask(asks).is_some();
+        let is_held = |situation: Situation| situation.ask(check).is_some();
         for (in_flight, sends, held) in [
             (&[][..], vec![], true),
             (&[], vec![sent(Call::Cancel, Some(Fate::Accepted))], false),
@@ -258,7 +262,7 @@ mod tests {
                 },
             );
             situation.incident().incident.job_id = job.map(str::to_owned);
-            let held = situation.ask(asks).map(|hold| hold.why);
+            let held = situation.ask(check).map(|hold| hold.why);
             assert_eq!(held.as_deref(), expected, "{call:?} of {job:?}");
         }
     }

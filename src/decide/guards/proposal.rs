@@ -1,6 +1,6 @@
 //! An approved proposal is in progress, approval is required first, or a person has denied it.
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::{
     api::{
         proposal::{Phase, Proposal, ProposedAction},
@@ -18,38 +18,41 @@ const MAY_WIPE: &str =
 
 /// Another action is in progress on the same table or source; or the next run may wipe the table; or a person has denied the same.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    let subject = ask.subject;
-    let in_progress = match ask.basis {
-        Basis::Incident(_) => other_proposal(ask, |row| {
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    let subject = context.subject;
+    let in_progress = match context.basis {
+        Basis::Incident(_) => other_proposal(context, |row| {
             row.target.meets(&subject.source_id, &subject.schema_id)
         }),
         // What is done to one of its tables does not touch the webhook.
-        Basis::Source(_) => other_proposal(ask, |row| {
+        Basis::Source(_) => other_proposal(context, |row| {
             row.target.schema_id.is_empty() && row.target.source_id == subject.source_id
         }),
-        Basis::Proposal(own) => incident(ask).or_else(|| {
-            other_proposal(ask, |row| {
+        Basis::Proposal(own) => incident(context).or_else(|| {
+            other_proposal(context, |row| {
                 row.id != own.id && row.target.meets(&subject.source_id, &subject.schema_id)
             })
         }),
     };
-    let why = in_progress.or_else(|| match ask.basis {
-        Basis::Incident(basis) => may_wipe(ask, basis).or_else(|| denied(ask, basis)),
+    let why = in_progress.or_else(|| match context.basis {
+        Basis::Incident(basis) => may_wipe(context, basis).or_else(|| denied(context, basis)),
         Basis::Source(_) | Basis::Proposal(_) => None,
     });
     why.map(Hold::for_now)
 }
 
-fn other_proposal(ask: &Ask<'_>, touches: impl Fn(&Proposal) -> bool) -> Option<String> {
-    let mut others = ask.known.proposals.iter();
+fn other_proposal(
+    context: &OrderContext<'_>,
+    touches: impl Fn(&Proposal) -> bool,
+) -> Option<String> {
+    let mut others = context.known.proposals.iter();
     let other = others.find(|row| is_carried_out(row) && touches(row))?;
     Some(format!("proposal {} is in progress", other.id))
 }
 
-fn incident(ask: &Ask<'_>) -> Option<String> {
-    let subject = ask.subject;
-    let mut incidents = ask.plan.incidents.iter();
+fn incident(context: &OrderContext<'_>) -> Option<String> {
+    let subject = context.subject;
+    let mut incidents = context.plan.incidents.iter();
     let touched = incidents.find(|incident| {
         is_in_flight(incident)
             && (incident.schema_id == subject.schema_id
@@ -59,22 +62,22 @@ fn incident(ask: &Ask<'_>) -> Option<String> {
 }
 
 /// A cancel leads to a reload: it is held before it starts, but not once it has started.
-fn may_wipe(ask: &Ask<'_>, basis: &OfIncident) -> Option<String> {
-    let reloads = ask.starts || basis.call != Call::Cancel;
-    let may_wipe = ask.may_wipe.contains_key(&basis.incident.schema_id);
+fn may_wipe(context: &OrderContext<'_>, basis: &OfIncident) -> Option<String> {
+    let reloads = context.starts || basis.call != Call::Cancel;
+    let may_wipe = context.may_wipe.contains_key(&basis.incident.schema_id);
     (reloads && may_wipe).then(|| MAY_WIPE.to_owned())
 }
 
 /// What a person has denied is not done without asking either, once it would need no approval: until the finding has cleared.
-fn denied(ask: &Ask<'_>, basis: &OfIncident) -> Option<String> {
+fn denied(context: &OrderContext<'_>, basis: &OfIncident) -> Option<String> {
     let action = match basis.call {
-        Call::Cancel if ask.starts => ProposedAction::Cancel,
+        Call::Cancel if context.starts => ProposedAction::Cancel,
         Call::Reload => ProposedAction::Reload,
         // What was denied for a source was about other tables: those that nobody saw being switched off.
         Call::Cancel | Call::Enable => return None,
     };
     let incident = &basis.incident;
-    let mut rows = ask.known.state.suppressed.iter();
+    let mut rows = context.known.state.suppressed.iter();
     let denied = rows.any(|row| {
         row.phase == Phase::Denied
             && row.action == action
@@ -99,7 +102,7 @@ mod tests {
     };
 
     fn said(situation: &Situation) -> Option<String> {
-        situation.ask(asks).map(|hold| hold.why)
+        situation.ask(check).map(|hold| hold.why)
     }
 
     #[test]

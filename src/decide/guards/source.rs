@@ -1,14 +1,14 @@
 //! The source of the table is known to be broken as a whole.
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 
 /// An action on one of its tables cannot help. An action on the source as a whole may.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    if ask.subject.is_source() {
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    if context.subject.is_source() {
         return None;
     }
-    let why = ask.diagnosis.blocked.get(&ask.subject.schema_id)?;
+    let why = context.diagnosis.blocked.get(&context.subject.schema_id)?;
     Some(Hold::for_now(why.clone()))
 }
 
@@ -38,7 +38,7 @@ mod tests {
             let why = "its source rejects every login";
             situation.diagnosis.blocked = [(broken.to_owned(), why.to_owned())].into();
             let expected = held.then(|| Hold::for_now(why));
-            assert_eq!(situation.ask(asks), expected, "{what}");
+            assert_eq!(situation.ask(check), expected, "{what}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How much a status can hold.
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::{
     api::status::{MAX_INCIDENTS, MAX_SOURCES},
     decide::plan::Basis,
@@ -8,16 +8,16 @@ use crate::{
 
 /// A full list of incidents or sources.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    let plan = ask.plan;
-    match ask.basis {
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    let plan = context.plan;
+    match context.basis {
         Basis::Incident(_) => {
             let all = plan.incidents.len() + plan.incident_orders().count();
             (all >= MAX_INCIDENTS)
                 .then(|| Hold::for_now(format!("status.incidents is full ({MAX_INCIDENTS})")))
         }
         Basis::Source(_) => {
-            let id = &ask.subject.source_id;
+            let id = &context.subject.source_id;
             let is_new = !plan.sources.iter().any(|state| state.id == *id);
             let all = plan.sources.len() + plan.source_orders();
             (is_new && all >= MAX_SOURCES)
@@ -70,7 +70,7 @@ mod tests {
             if is_known {
                 plan.sources[0] = source("s1");
             }
-            let hold = situation.ask(asks);
+            let hold = situation.ask(check);
             assert_eq!(hold.is_some(), held, "{kind:?} {less} {started}: {hold:?}");
         }
     }

@@ -1,6 +1,6 @@
 //! The switches of `spec.remediation`.
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::{
     api::policy::{Proposing, Switch},
     decide::plan::{Basis, Kind},
@@ -9,19 +9,19 @@ use crate::{
 
 /// A switch that is Off.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    let policy = ask.known.policy;
-    let (is_off, field) = match ask.basis {
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    let policy = context.known.policy;
+    let (is_off, field) = match context.basis {
         Basis::Proposal(basis) => {
             let proposing = policy.proposing.of(basis.action);
             (proposing == Proposing::Off, basis.action.field())
         }
-        Basis::Incident(basis) if ask.kind != Kind::Enable => {
+        Basis::Incident(basis) if context.kind != Kind::Enable => {
             let (switch, field) = Cause::of(basis.incident.cause).reload.switch(policy)?;
             (switch == Switch::Off, field)
         }
         Basis::Incident(_) => (policy.reenable_after_fix == Switch::Off, "reenableAfterFix"),
-        Basis::Source(_) if ask.kind == Kind::Credentials => {
+        Basis::Source(_) if context.kind == Kind::Credentials => {
             (policy.apply_credentials == Switch::Off, "applyCredentials")
         }
         Basis::Source(_) => (policy.register_webhook == Switch::Off, "registerWebhook"),
@@ -73,7 +73,7 @@ mod tests {
                 "reloadStale",
             ),
             (
-                incident(Kind::RenewedReload, reload, RootCause::CredentialsInvalid),
+                incident(Kind::RotationReload, reload, RootCause::CredentialsInvalid),
                 "applyCredentials",
             ),
             (
@@ -91,7 +91,7 @@ mod tests {
                 let expected = (field == own)
                     .then(|| Hold::for_good(format!("spec.remediation.{field} is Off")));
                 assert_eq!(
-                    situation.ask(asks),
+                    situation.ask(check),
                     expected,
                     "{:?} and {field}",
                     order.kind

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::{
     api::status::{Fate, SentInput, SourceState},
     decide::plan::{Basis, Kind},
@@ -10,15 +10,15 @@ use crate::{
 
 /// The same credentials, or the same registration of a webhook.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    let Basis::Source(basis) = ask.basis else {
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    let Basis::Source(basis) = context.basis else {
         return None;
     };
-    let mut states = ask.known.state.sources.iter();
-    let state = states.find(|state| state.id == ask.subject.source_id)?;
-    let before = tried(given(state, ask.kind)?, &basis.hmac)?;
+    let mut states = context.known.state.sources.iter();
+    let state = states.find(|state| state.id == context.subject.source_id)?;
+    let before = tried(given(state, context.kind)?, &basis.hmac)?;
     let (at, became) = (seconds(before.at), became(before));
-    let why = match ask.kind {
+    let why = match context.kind {
         Kind::Webhook => format!(
             "tried at {at}: {became}. Not tried again until something changes; register it in PostHog (the source's Webhook tab)"
         ),
@@ -38,7 +38,7 @@ const fn given(state: &SourceState, kind: Kind) -> Option<&SentInput> {
         Kind::Stuck
         | Kind::Reload
         | Kind::StaleReload
-        | Kind::RenewedReload
+        | Kind::RotationReload
         | Kind::Enable
         | Kind::Approved => None,
     }
@@ -94,7 +94,7 @@ mod tests {
         };
         let mut situation = Situation::new(of_source(kind));
         situation.state.sources = vec![other, state];
-        situation.ask(asks).map(|hold| hold.why)
+        situation.ask(check).map(|hold| hold.why)
     }
 
     fn state() -> SourceState {

@@ -1,10 +1,10 @@
 //! `spec.remediation.windows`: when something may be started.
 
-use super::{Ask, Hold};
+use super::{Hold, OrderContext};
 use crate::decide::windows::closed;
 
 /// The time is outside the windows.
 #[must_use]
-pub fn asks(ask: &Ask<'_>) -> Option<Hold> {
-    closed(&ask.known.policy.windows, ask.known.now).map(Hold::for_now)
+pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
+    closed(&context.known.policy.windows, context.known.now).map(Hold::for_now)
 }

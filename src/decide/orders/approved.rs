@@ -15,6 +15,7 @@ use crate::{
         },
         plan::{Basis, Kind, OfProposal, Order, Subject},
         proposal::{key::Key, steps},
+        words::order as words,
     },
 };
 
@@ -32,8 +33,8 @@ pub fn order(proposal: &Proposal, timings: &Timings, now: Timestamp) -> Option<O
             ..subject(&Key::of_proposal(proposal))
         },
         kind: Kind::Approved,
-        what: format!("send {} of {} for {title}", call.name(), action.as_str()),
-        why: "approved, and its finding still holds".to_owned(),
+        what: words::step(call.name(), action, title),
+        why: words::APPROVED.to_owned(),
         starts: place == 0,
         basis: Basis::Proposal(OfProposal {
             id: proposal.id.clone(),

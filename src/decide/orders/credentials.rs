@@ -1,11 +1,12 @@
 //! New credentials for a source that rejects its current ones.
 
-use super::renewed::were_renewed;
+use super::rotated::were_rotated;
 use crate::{
     api::{About, status::RootCause},
     decide::{
         guards::tried_before::tried,
         plan::{Basis, Kind, OfSource, Order, Subject},
+        words::order as words,
     },
     diagnose::{Cause, Diagnosis, Judged, Known, credentials::Content},
     posthog::{redact, wire::Source, write::Write},
@@ -38,8 +39,8 @@ pub fn order(
             job_inputs: inputs.clone(),
         },
         kind: Kind::Credentials,
-        what: format!("send {from} to PostHog as the credentials of {title}"),
-        why: FROM_SECRET.to_owned(),
+        what: words::credentials(from, title),
+        why: words::FROM_SECRET.to_owned(),
         starts: true,
         basis: Basis::Source(OfSource {
             from: from.clone(),
@@ -49,9 +50,6 @@ pub fn order(
         subject,
     })
 }
-
-/// Why something is sent to a source.
-pub(super) const FROM_SECRET: &str = "spec.credentials maps this Secret to the source";
 
 /// A source as a whole.
 pub(super) fn subject(source: &Source) -> Subject {
@@ -81,7 +79,7 @@ fn rejects(diagnosis: &Diagnosis, source: &Source) -> bool {
 /// Whether the source rejected them since the last ones were sent: a table that is off keeps its old error.
 fn rejects_still(known: &Known<'_>, diagnosis: &Diagnosis, source: &Source) -> bool {
     let rejected = rejected_tables(diagnosis, source);
-    let old: Vec<bool> = rejected.map(|judged| were_renewed(known, judged)).collect();
+    let old: Vec<bool> = rejected.map(|judged| were_rotated(known, judged)).collect();
     old.is_empty() || old.contains(&false)
 }
 

@@ -1,6 +1,6 @@
 //! Tables that `PostHog` switched off: they are switched on again once their problem is proved to be fixed.
 
-use super::{incident::Begins, reload::ended_job, renewed::were_renewed};
+use super::{incident::IncidentStart, reload::ended_job, rotated::were_rotated};
 use crate::{
     api::status::{Call, Step},
     decide::table::is_wiped_when_switched_on,
@@ -13,12 +13,12 @@ use crate::{
 
 /// Whether a table is to be switched on again.
 #[must_use]
-pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
+pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<IncidentStart> {
     match &judged.verdict {
         Verdict::Disabled {
             after: Some(failure),
             by_posthog: Some(_),
-        } if is_fixed_for_good(known, judged) => Some(Begins {
+        } if is_fixed_for_good(known, judged) => Some(IncidentStart {
             cause: failure.cause,
             step: Step::Enabling,
             call: Call::Enable,
@@ -38,12 +38,12 @@ fn is_fixed_for_good(known: &Known<'_>, judged: &Judged) -> bool {
     };
     let failure = judged.verdict.failure();
     let rejected =
-        failure.is_some_and(|failure| Cause::of(failure.cause).reload == Reload::AfterRenewal);
+        failure.is_some_and(|failure| Cause::of(failure.cause).reload == Reload::AfterRotation);
     let off = SwitchedOff::new(
         known.state,
         known.snapshot,
         (source, schema),
         &judged.verdict,
     );
-    rejected && were_renewed(known, judged) || off.is_some_and(|off| off.fix() == Fix::Proved)
+    rejected && were_rotated(known, judged) || off.is_some_and(|off| off.fix() == Fix::Proved)
 }

@@ -6,11 +6,12 @@ use crate::{
         status::{Call, Incident, RootCause, Step},
     },
     decide::{
-        gate::Hanging,
+        gate::StuckRun,
         plan::{Basis, Kind, OfIncident, Order, Subject},
         safety::NextRun,
+        words::order as words,
     },
-    diagnose::{Cause, Diagnosis, Judged, Known, Verdict, causes::Reload},
+    diagnose::{Cause, Diagnosis, Judged, Known, Verdict, causes::Reload, words::no_run_since},
     posthog::{
         redact,
         write::{SchemaPatch, Write},
@@ -19,7 +20,7 @@ use crate::{
 
 /// How an incident starts.
 #[derive(Debug)]
-pub struct Begins {
+pub struct IncidentStart {
     /// What it is about.
     pub cause: RootCause,
     /// Its first step.
@@ -32,7 +33,7 @@ pub struct Begins {
     pub baseline_job_id: Option<String>,
 }
 
-impl Begins {
+impl IncidentStart {
     /// With a reload.
     #[must_use]
     pub const fn reload(cause: RootCause, baseline_job_id: Option<String>) -> Self {
@@ -80,22 +81,16 @@ impl Begins {
 fn why(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Failing { failure, .. }
-            if Cause::of(failure.cause).reload == Reload::AfterRenewal =>
+            if Cause::of(failure.cause).reload == Reload::AfterRotation =>
         {
-            "its run failed with credentials that have been renewed since".to_owned()
+            words::CREDENTIALS_RENEWED.to_owned()
         }
-        Verdict::Failing { failure, .. } => format!(
-            "its run failed with a cause that may be transient ({})",
-            failure.cause.as_str()
-        ),
+        Verdict::Failing { failure, .. } => words::may_be_transient(failure.cause.as_str()),
         Verdict::Disabled {
             after: Some(failure),
             ..
-        } => format!(
-            "PostHog switched it off after a failure ({}) that has been fixed since",
-            failure.cause.as_str()
-        ),
-        Verdict::Stale(late) => format!("no run has completed since {}", late.since),
+        } => words::fixed_since(failure.cause.as_str()),
+        Verdict::Stale(late) => no_run_since(late.since),
         stuck => stuck.why_stuck().unwrap_or_default(),
     }
 }
@@ -133,13 +128,13 @@ pub fn order(
             }),
         },
         kind: kind(incident, call, starts),
-        what: in_words(call, incident),
+        what: words::of_incident(call, incident),
         why: incident.message.clone(),
         starts,
         basis: Basis::Incident(Box::new(OfIncident {
             incident: incident.clone(),
             call,
-            hanging: Hanging::of(known, diagnosis, incident),
+            hanging: StuckRun::of(known, diagnosis, incident),
             name: row.map_or_else(|| incident.schema.clone(), |(_, row)| row.name.to_string()),
             warehouse: row.is_some_and(|(source, _)| source.is_warehouse()),
             next_run,
@@ -151,29 +146,13 @@ fn kind(incident: &Incident, call: Call, starts: bool) -> Kind {
     match (call, Cause::of(incident.cause).reload) {
         (Call::Enable, _) => Kind::Enable,
         (Call::Cancel, _) => Kind::Stuck,
-        (Call::Reload, Reload::Hung) if starts => Kind::Stuck,
+        (Call::Reload, Reload::AfterCancel) if starts => Kind::Stuck,
         (Call::Reload, Reload::Stale) => Kind::StaleReload,
-        (Call::Reload, Reload::AfterRenewal) => Kind::RenewedReload,
+        (Call::Reload, Reload::AfterRotation) => Kind::RotationReload,
         // A reload after a cancel, or after switching on, is like any other reload.
         (
             Call::Reload,
-            Reload::Hung | Reload::AfterBackOff | Reload::AfterCheck | Reload::Never,
+            Reload::AfterCancel | Reload::AfterBackOff | Reload::AfterCheck | Reload::Never,
         ) => Kind::Reload,
-    }
-}
-
-/// What sending `call` for `incident` does, in words.
-fn in_words(call: Call, incident: &Incident) -> String {
-    match call {
-        Call::Cancel => format!(
-            "cancel the run of {} ({}), then reload the table",
-            incident.schema,
-            incident.job_id.as_deref().unwrap_or("?")
-        ),
-        Call::Reload => format!("reload {}", incident.schema),
-        Call::Enable => format!(
-            "switch {} on again, which PostHog switched off, then reload the table",
-            incident.schema
-        ),
     }
 }

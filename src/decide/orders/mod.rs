@@ -5,7 +5,7 @@ pub mod credentials;
 pub mod enable;
 pub mod incident;
 pub mod reload;
-pub mod renewed;
+pub mod rotated;
 pub mod stuck;
 pub mod webhook;
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{incident::Begins, renewed::were_renewed};
+use super::{incident::IncidentStart, rotated::were_rotated};
 use crate::{
     api::status::{Incident, RootCause, Severity},
     diagnose::{Cause, Judged, Known, Verdict, causes::Reload},
@@ -12,23 +12,26 @@ use crate::{
 
 /// Whether a table needs a reload.
 #[must_use]
-pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
+pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<IncidentStart> {
     match &judged.verdict {
         // A run in progress after a failure is the reload already.
         Verdict::Failing { failure, .. } if judged.status == SchemaStatus::Failed => {
             let helps = match Cause::of(failure.cause).reload {
                 Reload::AfterBackOff | Reload::AfterCheck => true,
-                Reload::AfterRenewal => were_renewed(known, judged),
-                Reload::Never | Reload::Hung | Reload::Stale => false,
+                Reload::AfterRotation => were_rotated(known, judged),
+                Reload::Never | Reload::AfterCancel | Reload::Stale => false,
             };
             if !helps {
                 return None;
             }
-            Some(Begins::reload(failure.cause, ended_job(known, judged)?))
+            Some(IncidentStart::reload(
+                failure.cause,
+                ended_job(known, judged)?,
+            ))
         }
-        Verdict::Stale(late) if late.severity == Severity::Error && late.may_be_reloaded() => {
-            Some(Begins::reload(RootCause::Stale, ended_job(known, judged)?))
-        }
+        Verdict::Stale(late) if late.severity == Severity::Error && late.may_be_reloaded() => Some(
+            IncidentStart::reload(RootCause::Stale, ended_job(known, judged)?),
+        ),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Stuck runs: they are cancelled, then their tables are reloaded.
 
-use super::incident::Begins;
+use super::incident::IncidentStart;
 use crate::{
     api::{
         policy::CancelStuck,
@@ -11,10 +11,10 @@ use crate::{
 
 /// Whether a stuck table needs a call.
 #[must_use]
-pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
+pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<IncidentStart> {
     match &judged.verdict {
         Verdict::StuckJob(_) if is_for_a_person(known, &judged.schema_id) => None,
-        Verdict::StuckJob(Silence { job_id, .. }) => Some(Begins {
+        Verdict::StuckJob(Silence { job_id, .. }) => Some(IncidentStart {
             cause: RootCause::Stuck,
             step: Step::Cancelling,
             call: Call::Cancel,
@@ -22,9 +22,10 @@ pub fn begins(known: &Known<'_>, judged: &Judged) -> Option<Begins> {
             baseline_job_id: Some(job_id.clone()),
         }),
         // There is nothing to cancel, and a reload cannot kill a run.
-        Verdict::StuckWithoutJob { newest_job_id, .. } => {
-            Some(Begins::reload(RootCause::Stuck, newest_job_id.clone()))
-        }
+        Verdict::StuckWithoutJob { newest_job_id, .. } => Some(IncidentStart::reload(
+            RootCause::Stuck,
+            newest_job_id.clone(),
+        )),
         _ => None,
     }
 }

@@ -2,17 +2,18 @@
 
 use jiff::Timestamp;
 
-use super::credentials::{FROM_SECRET, subject};
+use super::credentials::subject;
 use crate::{
     api::status::SourceState,
     decide::{
         guards::tried_before::tried,
         plan::{Basis, Kind, OfSource, Order},
         safety::Webhook,
+        words::order as words,
     },
     diagnose::{
         Known,
-        credentials::{Content, Offer},
+        credentials::{Content, SourceCredentials},
         webhooks,
     },
     posthog::{lax::Lax, wire::Source, write::Write},
@@ -24,7 +25,7 @@ use crate::{
 pub fn order(
     known: &Known<'_>,
     source: &Source,
-    offer: Option<&Offer<'_>>,
+    offer: Option<&SourceCredentials<'_>>,
     mut state: Option<&mut SourceState>,
 ) -> Option<Order> {
     let probed = known.snapshot.probes.webhooks.get(&source.id)?;
@@ -64,7 +65,7 @@ pub fn order(
 }
 
 /// Once, until the state of the webhook or a Secret changes: each call creates one more endpoint at the vendor.
-fn register(source: &Source, offer: Option<&Offer<'_>>, webhook: Webhook) -> Order {
+fn register(source: &Source, offer: Option<&SourceCredentials<'_>>, webhook: Webhook) -> Order {
     let hmac_of = |content: Option<&Content>| content.map(|content| content.hmac.clone());
     let has_inputs = hmac_of(offer.and_then(|offer| offer.webhook_inputs.as_ref()));
     let own = hmac_of(offer.and_then(|offer| offer.job_inputs.as_ref())).unwrap_or_default();
@@ -75,8 +76,8 @@ fn register(source: &Source, offer: Option<&Offer<'_>>, webhook: Webhook) -> Ord
             source_id: source.id.clone(),
         },
         kind: Kind::Webhook,
-        what: format!("register the webhook of {}", subject.title),
-        why: "the source has no working webhook".to_owned(),
+        what: words::webhook(&subject.title),
+        why: words::NO_WEBHOOK.to_owned(),
         starts: true,
         basis: Basis::Source(OfSource {
             from: String::new(),
@@ -120,11 +121,8 @@ fn push(
             inputs: inputs.clone(),
         },
         kind: Kind::WebhookInputs,
-        what: format!(
-            "send {from} to PostHog as the webhook inputs of {}",
-            subject.title
-        ),
-        why: FROM_SECRET.to_owned(),
+        what: words::webhook_inputs(from, &subject.title),
+        why: words::FROM_SECRET.to_owned(),
         starts: true,
         basis: Basis::Source(OfSource {
             from: from.clone(),

@@ -6,7 +6,7 @@ use crate::{
     api::status::RootCause,
     diagnose::{
         Cause, Diagnosis, Known, Verdict,
-        causes::{ClearedBy, Doubt},
+        causes::{ClearedBy, StrongerSignal},
         cdc, data_checks,
         failure::{Failure, read},
     },
@@ -107,8 +107,8 @@ fn fails_no_more(
 fn is_open(known: &Known<'_>, schema_id: &str, failure: &Failure) -> bool {
     let snapshot = known.snapshot;
     match Cause::of(failure.cause).doubt {
-        Doubt::Table => snapshot.detail(schema_id).is_none(),
-        Doubt::Source => !matches!(snapshot.fields(schema_id), Some(Ok(_))),
-        Doubt::Nothing | Doubt::Status | Doubt::Siblings => false,
+        StrongerSignal::Table => snapshot.detail(schema_id).is_none(),
+        StrongerSignal::Source => !matches!(snapshot.fields(schema_id), Some(Ok(_))),
+        StrongerSignal::Nothing | StrongerSignal::Status | StrongerSignal::Siblings => false,
     }
 }

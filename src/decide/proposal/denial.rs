@@ -9,6 +9,7 @@ use crate::{
         answers::Answers,
         proposal::{Phase, Proposal},
     },
+    decide::words::approval as words,
     posthog::redact,
 };
 
@@ -41,5 +42,5 @@ pub fn latch_denials(
 /// Ends a proposal by a denial.
 pub(super) fn deny(proposal: &mut Proposal, reason: &str) {
     proposal.phase = Phase::Denied;
-    proposal.message = redact::one_line(&format!("denied: {reason}"), 300);
+    proposal.message = redact::one_line(&words::denied(reason), 300);
 }

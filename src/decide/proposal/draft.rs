@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    commands, cost,
+    commands,
     key::Key,
     material::{self, Seed},
     steps,
@@ -16,6 +16,7 @@ use crate::{
             ProposedAction, ProposedStep, Target,
         },
     },
+    decide::words::cost,
     diagnose::{Problem, problem::NAME_CAP},
     posthog::{
         probe::SchemaDetail,

@@ -31,6 +31,7 @@ use crate::{
         proposal::{ProposedAction, ProposedCall, ProposedStep},
         status::Severity,
     },
+    decide::words::next_action as words,
     diagnose::{
         Cause, Diagnosis, Known, Problem, Verdict,
         causes::{Proposes, Remedy, rules},
@@ -43,11 +44,6 @@ use crate::{
         wire::{Schema, Source},
     },
 };
-
-const NOT_ASKED: &str = "the settings of the table have not been read from PostHog yet";
-/// A repair resets the tables before it finds out that the database refuses the slot.
-const NOT_PREPARED: &str = "PostHog's prerequisite check has not passed, so a repair would reset the tables and then fail: fix in the database what the evidence lists as missing";
-const SOURCE_NOT_ASKED: &str = "the columns of the table have not been read from the source yet";
 
 /// The action that fits each finding, by the subject of the proposal.
 pub fn fitting(known: &Known<'_>, diagnosis: &Diagnosis) -> BTreeMap<Key, Wanted> {
@@ -104,9 +100,7 @@ fn wanted(known: &Known<'_>, diagnosis: &Diagnosis, problems: &[&Problem]) -> Op
             if has_another_key(known, diagnosis, source, schema) {
                 return Some(Wanted {
                     action: ProposedAction::RepairConfig,
-                    fit: Fit::Nothing(
-                        "No proposal: the primary key was changed after the failure.".to_owned(),
-                    ),
+                    fit: Fit::Nothing(words::KEY_CHANGED.to_owned()),
                 });
             }
             Some(OfTable::new(known, diagnosis, problem, source, schema).wanted())
@@ -135,9 +129,7 @@ fn refresh(known: &Known<'_>, source: &Source, problems: &[&Problem]) -> Wanted 
         .iter()
         .filter(|problem| problem.severity == Severity::Error);
     let fit = match missing.next() {
-        None => Fit::Nothing(
-            "Nothing: the table is switched off, and it is unknown whether PostHog or a person did that.".to_owned(),
-        ),
+        None => Fit::Nothing(words::SWITCHED_OFF_BY_SOMEONE.to_owned()),
         Some(problem) => {
             let planned = (action, vec![call(ProposedCall::RefreshSchemas)]);
             Fit::draft(Draft::of_source(
@@ -158,11 +150,12 @@ fn repair_cdc(known: &Known<'_>, source: &Source, problem: &Problem) -> Wanted {
     let lost = sure && cdc::has_lost_its_slot(known, source);
     let missing = cdc::missing(known.snapshot, &source.id);
     let fit = if !lost {
-        Fit::Open("PostHog recreates a lost slot by itself within two sync intervals")
+        Fit::Open(words::SLOT_MAY_RETURN)
     } else if missing.is_none() {
-        Fit::Open("PostHog's prerequisite check has no result yet")
+        Fit::Open(words::NOT_CHECKED)
     } else if missing.is_some_and(|missing| !missing.is_empty()) {
-        Fit::Open(NOT_PREPARED)
+        // A repair resets the tables before it finds out that the database refuses the slot.
+        Fit::Open(words::NOT_PREPARED)
     } else {
         let planned = (action, vec![call(ProposedCall::RepairCdc)]);
         let rows = cdc::tables(known, source).map(rows).sum();
@@ -242,7 +235,10 @@ impl<'a> OfTable<'a> {
 
     fn wanted(&self) -> Wanted {
         let (action, fit) = match Cause::of(self.problem.cause).proposes {
-            Proposes::OpenUntilAsked => (ProposedAction::RepairConfig, Fit::Open(SOURCE_NOT_ASKED)),
+            Proposes::OpenUntilAsked => (
+                ProposedAction::RepairConfig,
+                Fit::Open(words::COLUMNS_NOT_READ),
+            ),
             Proposes::OtherField => (ProposedAction::RepairConfig, self.other_field()),
             Proposes::FirstOrOtherKey if !self.has_key() => {
                 (ProposedAction::RepairConfig, self.first_key())
@@ -272,15 +268,13 @@ impl<'a> OfTable<'a> {
 
     fn other_field(&self) -> Fit {
         let (Some(detail), Some(at_source)) = (self.detail, self.at_source) else {
-            return Fit::Open(SOURCE_NOT_ASKED);
+            return Fit::Open(words::COLUMNS_NOT_READ);
         };
         let syncs_by_field = ["incremental", "append"]
             .iter()
             .any(|method| self.schema.syncs_by(method));
         if !syncs_by_field {
-            return Fit::Nothing(
-                "Action required: the table does not sync by an incremental field; compare its columns and row filter in PostHog with the source.".to_owned(),
-            );
+            return Fit::Nothing(words::NOT_INCREMENTAL.to_owned());
         }
         match keys::field(detail, at_source, self.declared_field()) {
             Ok(field) => self.draft(ProposedAction::RepairConfig, detail, vec![set_field(field)]),
@@ -290,11 +284,11 @@ impl<'a> OfTable<'a> {
 
     fn first_key(&self) -> Fit {
         let Some(detail) = self.detail else {
-            return Fit::Open(NOT_ASKED);
+            return Fit::Open(words::SETTINGS_NOT_READ);
         };
         let declared = self.declared();
         if declared.is_empty() && self.at_source.is_none() {
-            return Fit::Open(SOURCE_NOT_ASKED);
+            return Fit::Open(words::COLUMNS_NOT_READ);
         }
         match keys::key(declared, self.at_source, None) {
             Ok(key) => self.draft(ProposedAction::RepairConfig, detail, vec![set_key(key)]),
@@ -304,7 +298,7 @@ impl<'a> OfTable<'a> {
 
     fn other_key(&self) -> Fit {
         let Some(detail) = self.detail else {
-            return Fit::Open(NOT_ASKED);
+            return Fit::Open(words::SETTINGS_NOT_READ);
         };
         let failed = detail.primary_key_columns.as_deref();
         let declared = self.declared();
@@ -313,7 +307,7 @@ impl<'a> OfTable<'a> {
             .at_source
             .filter(|_| failed.is_some() || !declared.is_empty());
         if declared.is_empty() && failed.is_some() && at_source.is_none() {
-            return Fit::Open(SOURCE_NOT_ASKED);
+            return Fit::Open(words::COLUMNS_NOT_READ);
         }
         match keys::key(declared, at_source, failed) {
             Ok(_) if self.no_wipe.is_some() => self.not_wiped(),
@@ -328,7 +322,7 @@ impl<'a> OfTable<'a> {
     /// Without the change of a key, unless the policy declares one.
     fn delete_as_asked(&self) -> Fit {
         let Some(detail) = self.detail else {
-            return Fit::Open(NOT_ASKED);
+            return Fit::Open(words::SETTINGS_NOT_READ);
         };
         let declared = self.declared();
         let mut steps = vec![call(ProposedCall::DeleteData)];
@@ -348,7 +342,7 @@ impl<'a> OfTable<'a> {
     fn resync(&self) -> Fit {
         match self.detail {
             _ if self.no_wipe.is_some() => self.not_wiped(),
-            None => Fit::Open(NOT_ASKED),
+            None => Fit::Open(words::SETTINGS_NOT_READ),
             Some(detail) => {
                 let steps = vec![call(ProposedCall::Resync)];
                 self.draft(ProposedAction::Resync, detail, steps)

@@ -2,16 +2,13 @@
 
 use crate::{
     api::proposal::{MAX_COLUMN, MAX_KEY_COLUMNS},
+    decide::words::next_action as words,
     posthog::{
         probe::{Field, IncrementalFields, SchemaDetail},
         redact,
         write::{FieldType, IncrementalField},
     },
 };
-
-/// How a person declares which columns are unique.
-const DECLARE: &str =
-    "find columns that are unique together, and declare them in spec.overrides[].primaryKeys";
 
 /// The key to propose for a table whose key failed, or, if there is none, what a person has to do.
 ///
@@ -24,33 +21,24 @@ pub fn key(
 ) -> Result<Vec<String>, String> {
     let detected = at_source.and_then(|fields| fields.detected_primary_keys.as_deref());
     let (key, whose) = match (declared, detected, failed) {
-        ([], Some(detected @ [_, ..]), _) => (detected, "PostHog detects at the source"),
+        ([], Some(detected @ [_, ..]), _) => (detected, words::DETECTED),
         ([], _, _) => {
-            return Err(format!(
-                "Action required: {DECLARE}; the operator then proposes that key."
-            ));
+            return Err(words::no_key());
         }
-        (declared, _, _) => (declared, "spec.overrides[].primaryKeys declares"),
+        (declared, _, _) => (declared, words::DECLARED),
     };
     let shown = redact::one_line(&key.join(", "), 160);
     if failed.is_some_and(|failed| same(failed, key)) {
-        return Err(format!(
-            "Action required: the key that {whose} ({shown}) is the one that failed; {DECLARE}."
-        ));
+        return Err(words::key_failed(whose, &shown));
     }
     if let Some(gone) = declared
         .iter()
         .find(|column| at_source.and_then(|fields| fields.tells_of(column)) == Some(false))
     {
-        return Err(format!(
-            "Action required: the key that {whose} ({shown}) has a column that the source lacks, {}; {DECLARE}.",
-            redact::one_line(gone, 80)
-        ));
+        return Err(words::key_lacks_column(whose, &shown, gone));
     }
     if key.len() > MAX_KEY_COLUMNS || !key.iter().all(|column| is_plain(column)) {
-        return Err(format!(
-            "Action required: the key that {whose} ({shown}) is too long for a proposal; set it in PostHog."
-        ));
+        return Err(words::key_too_long(whose, &shown));
     }
     Ok(key.to_vec())
 }
@@ -71,24 +59,16 @@ pub fn field(
     at_source: &IncrementalFields,
     declared: Option<&str>,
 ) -> Result<IncrementalField, String> {
-    const CHOOSE: &str = "declare the replacement in spec.overrides[].incrementalField; the operator then proposes it";
     let own = detail.incremental_field.get();
     let Some(own) = own.filter(|own| at_source.has_column(own) == Some(false)) else {
-        return Err(
-            "Action required: the incremental field still exists, so the sync depends on another column; compare the row filter and columns in the table's sync settings in PostHog.".to_owned(),
-        );
+        return Err(words::FIELD_EXISTS.to_owned());
     };
     let candidates = at_source.incremental_fields.iter().filter_map(candidate);
     let candidates: Vec<IncrementalField> = candidates.collect();
     let own = redact::one_line(own, 80);
     if let Some(declared) = declared {
         let chosen = candidates.into_iter().find(|one| one.name == declared);
-        return chosen.ok_or_else(|| {
-            format!(
-                "Action required: the source no longer has {own}, and the table cannot sync by {}, which spec.overrides[].incrementalField declares.",
-                redact::one_line(declared, 80)
-            )
-        });
+        return chosen.ok_or_else(|| words::declared_field_unusable(&own, declared));
     }
     let kind = detail.incremental_field_type.get();
     let kind = kind.and_then(|kind| FieldType::parse(kind));
@@ -96,17 +76,9 @@ pub fn field(
     let fitting: Vec<&IncrementalField> = candidates.iter().filter(same).collect();
     match (fitting.as_slice(), candidates.as_slice()) {
         ([only], _) => Ok((*only).clone()),
-        (_, []) => Err(format!(
-            "Action required: the source no longer has {own} or any other column to sync by; change its sync method in PostHog."
-        )),
-        ([], [other, ..]) => Err(format!(
-            "Action required: the source no longer has {own} or a column of the same type; if {} or another column could replace it, {CHOOSE}.",
-            other.name
-        )),
-        ([one, other, ..], _) => Err(format!(
-            "Action required: the source no longer has {own}, and more than one column could replace it ({}, {}, …); {CHOOSE}.",
-            one.name, other.name
-        )),
+        (_, []) => Err(words::no_field(&own)),
+        ([], [other, ..]) => Err(words::no_field_of_type(&own, &other.name)),
+        ([one, other, ..], _) => Err(words::several_fields(&own, &one.name, &other.name)),
     }
 }
 

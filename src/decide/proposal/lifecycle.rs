@@ -13,7 +13,6 @@ use super::{
     key::Key,
     made::{ProposalSettings, Proposals},
     material::Seed,
-    note::{in_a_word, note},
     suppressed,
 };
 use crate::{
@@ -26,9 +25,13 @@ use crate::{
             answer::{self, ApprovalAnswer, Rules},
             guard,
         },
-        guards::{Ask, Hold, OperatorLimits, chain},
+        guards::{Hold, OperatorLimits, OrderContext, chain},
         orders::approved,
         plan::{Kind, Plan, Said},
+        words::{
+            next_action as words,
+            note::{note, proposed},
+        },
     },
     diagnose::{Cause, Diagnosis, Known, causes::Origin, requests},
     observe::ApprovalGuard,
@@ -181,7 +184,7 @@ impl Judge<'_> {
 
     /// What forbids this action, independent of the finding.
     fn forbidden(&self, key: &Key, action: ProposedAction) -> Option<Hold> {
-        chain::forbids(&Ask {
+        chain::forbids(&OrderContext {
             known: self.known,
             diagnosis: self.diagnosis,
             plan: self.plan,
@@ -211,13 +214,10 @@ impl Judge<'_> {
         }
         match self.wanted.get(&key).map(|wanted| &wanted.fit) {
             Some(Fit::Draft(draft)) if draft.is(proposal) => None,
-            Some(Fit::Draft(_)) => {
-                let why = "the action or its target has changed".to_owned();
-                Some((Phase::Superseded, why))
-            }
-            Some(Fit::Nothing(instead)) => withdrawn(format!("no longer applicable. {instead}")),
+            Some(Fit::Draft(_)) => Some((Phase::Superseded, words::TARGET_CHANGED.to_owned())),
+            Some(Fit::Nothing(instead)) => withdrawn(words::no_longer_applies(instead)),
             None if has_cleared(self.known, self.diagnosis, &key) => {
-                withdrawn("the finding has cleared".to_owned())
+                withdrawn(words::CLEARED.to_owned())
             }
             Some(Fit::Open(_)) | None => None,
         }
@@ -226,10 +226,10 @@ impl Judge<'_> {
     fn has_run_out(&self, proposal: &Proposal) -> Option<&'static str> {
         let Known { policy, now, .. } = *self.known;
         match &proposal.approval {
-            Some(seen) => answer::has_run_out(policy, seen.observed_at, now)
-                .then_some("not started within spec.approval.executeWithin after its approval"),
-            None => (now >= proposal.expires_at)
-                .then_some("not answered within spec.approval.expiresAfter"),
+            Some(seen) => {
+                answer::has_run_out(policy, seen.observed_at, now).then_some(words::NOT_STARTED)
+            }
+            None => (now >= proposal.expires_at).then_some(words::NOT_ANSWERED),
         }
     }
 
@@ -237,7 +237,7 @@ impl Judge<'_> {
     fn open(&self, key: &Key, wanted: &Wanted, proposals: &mut Proposals) -> String {
         let open = |row: &&Proposal| !row.is_over() && Key::of_proposal(row) == *key;
         if let Some(proposal) = proposals.rows.iter().find(open) {
-            return asks(proposal);
+            return words::open(proposal);
         }
         if let Some(suppressed) = proposals.suppresses(key, wanted.action) {
             return suppressed;
@@ -247,23 +247,19 @@ impl Judge<'_> {
             Fit::Draft(draft) => Some(draft),
             Fit::Open(_) => None,
         };
-        let what = draft.map_or_else(String::new, |draft| {
-            format!(" ({})", draft.in_words().join(", then "))
-        });
+        let steps = draft.map(|draft| draft.in_words());
         let action = wanted.action;
-        let held = |why: &str| format!("Proposal of {}{what} held: {why}.", action.as_str());
+        let held = |why: &str| words::held(action, steps.as_deref(), why);
         if let Some(forbidden) = self.forbidden(key, action) {
             return held(&forbidden.why);
         }
         match (&wanted.fit, self.settings.seed) {
             (Fit::Open(why), _) => held(why),
             (Fit::Draft(draft), Some(seed)) => match self.make(draft, key, seed, proposals) {
-                Some(proposal) => asks(proposal),
-                None => held(&format!(
-                    "the policy already has {MAX_PROPOSALS} open proposals, the maximum"
-                )),
+                Some(proposal) => words::open(proposal),
+                None => held(&words::too_many()),
             },
-            (Fit::Draft(_), None) => held("this machine provides no random numbers"),
+            (Fit::Draft(_), None) => held(words::NO_RANDOM),
             (Fit::Nothing(instead), _) => instead.clone(),
         }
     }
@@ -291,35 +287,11 @@ impl Judge<'_> {
             proposals.rows.remove(over);
         }
         let proposal = draft.make(self.known.policy, key, seed, self.known.now);
-        let (title, action) = (proposal.title(), proposal.action.as_str());
-        let note = format!("{title}: {action} proposed as {}", proposal.id);
-        proposals.notes.push(note);
+        proposals.notes.push(proposed(&proposal));
         if let Some((id, value)) = self.request(key) {
             proposals.requests.insert(id, value);
         }
         proposals.rows.push(proposal);
         proposals.rows.last()
-    }
-}
-
-/// What a finding shows about its proposal.
-fn asks(proposal: &Proposal) -> String {
-    let Proposal { id, steps, .. } = proposal;
-    let what = steps.join(", then ");
-    if proposal.phase != Phase::AwaitingApproval {
-        let why = if proposal.message.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", proposal.message)
-        };
-        return format!("Proposal {id} {}: {what}{why}.", in_a_word(proposal.phase));
-    }
-    match proposal.action {
-        ProposedAction::RepairCdc => format!(
-            "Action required: first try Resume in the source settings in PostHog, which deletes nothing. Only if that does not help, approve proposal {id}: {what}."
-        ),
-        _ => format!(
-            "Action required: approve or deny proposal {id}: {what}. Its cost is in status.proposals."
-        ),
     }
 }

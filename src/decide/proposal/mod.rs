@@ -10,7 +10,6 @@
 
 mod cleared;
 pub mod commands;
-pub mod cost;
 mod denial;
 pub mod draft;
 pub mod fit;
@@ -20,7 +19,6 @@ mod keys;
 mod lifecycle;
 mod made;
 pub mod material;
-mod note;
 mod pending_reset;
 mod reenable;
 mod silent;
@@ -29,10 +27,10 @@ mod suppressed;
 pub mod webhook;
 mod wipe;
 
+pub use super::words::note::note;
 pub use denial::latch_denials;
 pub use key::Key;
 pub use lifecycle::{decide, latch, put};
 pub use made::{ProposalSettings, Proposals};
 pub use material::Seed;
-pub use note::note;
 pub use reenable::explain as explain_tables_that_are_off;

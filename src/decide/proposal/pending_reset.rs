@@ -10,7 +10,7 @@ use crate::{
         proposal::{ProposedAction, ProposedCall},
         status::{Action, Severity},
     },
-    decide::approval::pending_reset,
+    decide::{approval::pending_reset, words::next_action as words},
     diagnose::{Cause, Known, Problem, causes::Remedy},
     posthog::wire::{Schema, Source},
 };
@@ -35,7 +35,7 @@ pub fn reload(known: &Known<'_>, problem: &Problem, source: &Source, schema: &Sc
     let action = ProposedAction::Reload;
     let probed = known.snapshot.probes.details.get(schema.id.as_str());
     let fit = match probed.and_then(|probed| probed.answer.as_ref().ok()) {
-        None => Fit::Open("the settings of the table have not been read from PostHog yet"),
+        None => Fit::Open(words::SETTINGS_NOT_READ),
         Some(detail) => {
             let planned = (action, vec![call(ProposedCall::Reload)]);
             let about = (source, schema, detail);

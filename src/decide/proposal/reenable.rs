@@ -15,7 +15,7 @@ use crate::{
         proposal::{ProposedAction, ProposedCall, ProposedStep},
         status::RootCause,
     },
-    decide::{orders, plan::Said, table::is_wiped_when_switched_on},
+    decide::{orders, plan::Said, table::is_wiped_when_switched_on, words::next_action as words},
     diagnose::{
         Diagnosis, Judged, Known, Problem,
         fix::{Fix, SwitchedOff},
@@ -26,8 +26,6 @@ use crate::{
 
 /// Most tables that one proposal switches on; the others follow with the next.
 const MAX_TABLES: usize = 100;
-
-const NOT_ASKED: &str = "whether the source answers again has not been checked yet";
 
 /// A table that is off and whose fix can be observed.
 struct Candidate<'a> {
@@ -85,9 +83,9 @@ impl Candidate<'_> {
     /// What a person can do while the cause is not fixed.
     fn waits(&self) -> &'static str {
         if self.off.is_seen() && !self.is_wiped() {
-            "Action required: fix the cause. The operator checks the source periodically and switches the table on again once the fix is proved."
+            words::FIX_AND_SWITCHED_ON
         } else {
-            "Action required: fix the cause, if the table is still wanted. The operator checks the source periodically and proposes to switch the table on again once it answers."
+            words::FIX_AND_PROPOSED
         }
     }
 }
@@ -133,7 +131,7 @@ fn shown_again(known: &Known<'_>, returned: Returned<'_>) -> Wanted {
 fn fit(known: &Known<'_>, tables: &[Candidate<'_>], cause: RootCause) -> Fit {
     // Proposed together: otherwise each answer would lead to a proposal of its own.
     if tables.iter().any(|table| table.off.fix() == Fix::Open) {
-        return Fit::Open(NOT_ASKED);
+        return Fit::Open(words::SOURCE_NOT_CHECKED);
     }
     let fitting: Vec<&Candidate<'_>> = tables
         .iter()

@@ -9,6 +9,7 @@ use crate::{
         proposal::{Phase, Proposal, ProposedAction},
         status::Suppressed,
     },
+    decide::words::next_action as words,
     diagnose::{Cause, Diagnosis, Known, causes::Origin},
     observe::{Newest, RunProbe},
     posthog::wire::{JobStatus, Schema},
@@ -91,19 +92,7 @@ impl Proposals {
                 && row.cause == key.cause
                 && row.action == action
         })?;
-        let what = action.as_str();
-        Some(match row.phase {
-            Phase::Denied => format!("No automatic remediation: {what} was proposed and denied."),
-            Phase::Failed => format!(
-                "Action required: {what} was approved, but PostHog refused it; see status.proposals. To have it proposed again, annotate reconcile.warehousesync.dev/resetAt."
-            ),
-            Phase::Executed => format!(
-                "Waiting: {what} was executed as approved; the next run shows whether it helped."
-            ),
-            _ => format!(
-                "Action required: {what} was approved, but how far it got is unknown; see status.proposals, and check the table in PostHog."
-            ),
-        })
+        Some(words::suppressed(action, row.phase))
     }
 }
 

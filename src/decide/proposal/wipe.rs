@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::status::Confidence,
+    decide::words::next_action as words,
     diagnose::{Cause, Diagnosis, Judged, Known, Problem, Verdict, causes::Origin, sources},
     posthog::wire::{Schema, Source},
 };
@@ -44,15 +45,13 @@ pub fn forbids(
         Origin::Error | Origin::Note | Origin::Observation => {}
     }
     if problem.confidence != Confidence::High {
-        return Some("Action required: read the error text and the run's log in PostHog. No wipe is proposed, because the text does not show for certain that the data is the problem.".to_owned());
+        return Some(words::TEXT_UNCERTAIN.to_owned());
     }
     if speaks_of_connection(&problem.message) {
-        return Some("Action required: check the source's settings in PostHog. No wipe is proposed, because the error is about the connection or its stored settings.".to_owned());
+        return Some(words::CONNECTION.to_owned());
     }
     let (alike, active) = failing_alike(known, diagnosis, problem, source);
-    (alike >= 2 && alike * 2 > active).then(|| {
-        format!("Action required: check the source. {alike} of its {active} tables fail the same way at the same time, so the source is the more likely problem, and no wipe is proposed.")
-    })
+    (alike >= 2 && alike * 2 > active).then(|| words::source_is_likelier(alike, active))
 }
 
 fn speaks_of_connection(text: &str) -> bool {

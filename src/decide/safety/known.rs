@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 
 use crate::{
-    decide::gate::{NothingRuns, RunStillHangs},
+    decide::gate::{NoRunInProgress, RunStillStuck},
     posthog::{
         lax::Lax,
         probe::WebhookInfo,
@@ -86,9 +86,9 @@ pub enum Run {
     /// Not read.
     NotProbed,
     /// It is still stuck.
-    StillHangs(RunStillHangs),
+    StillStuck(RunStillStuck),
     /// None runs, and syncing is on.
-    Nothing(NothingRuns),
+    Nothing(NoRunInProgress),
 }
 
 /// The state of the webhook of a source.

@@ -1,6 +1,7 @@
 //! Why a call needs a human, and what it could cost.
 
 pub use crate::api::proposal::LosesData;
+use crate::decide::words::held;
 
 /// Why a call is not safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -45,7 +46,7 @@ pub enum Why {
     #[error("the sync type of the table is unknown")]
     SyncTypeUnknown,
     /// `should_sync: true` of a table that a person may have switched off.
-    #[error("PostHog was not observed switching the table off: a person may have done it")]
+    #[error("{}", held::SWITCHED_OFF_UNSEEN)]
     NotDisabledByPostHog,
     /// PATCH of a source that changes more than its credentials.
     #[error("it changes more of the source than its credentials")]

@@ -14,9 +14,9 @@ pub struct Cause {
     /// Where the cause shows.
     pub origin: Origin,
     /// What knows better than the text of an error that names it.
-    pub doubt: Doubt,
+    pub doubt: StrongerSignal,
     /// What is read about a failed table whose error text names it.
-    pub asks: Asks,
+    pub reads: Reads,
     /// What of a source it is about.
     pub scope: Scope,
     /// True if an outage of `PostHog` may look like this from outside. A key that is not unique or a missing column is none.
@@ -26,7 +26,7 @@ pub struct Cause {
     /// What helps.
     pub remedy: Remedy,
     /// For which of the rules that find it the remedy helps.
-    pub helps: Helps,
+    pub helps: AppliesTo,
     /// When the operator reloads a table because of it.
     pub reload: Reload,
     /// What the proposal for it does.
@@ -69,16 +69,16 @@ impl Cause {
             Remedy::Safe(_) => true,
             Remedy::NeedsApproval(_) | Remedy::Nothing => false,
         };
-        is_acted_on || self.doubt == Doubt::Status
+        is_acted_on || self.doubt == StrongerSignal::Status
     }
 
     /// What helps against what `rule` found.
     #[must_use]
     pub fn remedy_for(&self, rule: &str) -> Remedy {
         let helps = match self.helps {
-            Helps::Always => true,
-            Helps::OnlyFor(rules) => rules.contains(&rule),
-            Helps::ExceptFor(start) => !rule.starts_with(start),
+            AppliesTo::Always => true,
+            AppliesTo::OnlyFor(rules) => rules.contains(&rule),
+            AppliesTo::ExceptFor(start) => !rule.starts_with(start),
         };
         if helps { self.remedy } else { Remedy::Nothing }
     }
@@ -112,7 +112,7 @@ impl Origin {
 
 /// What is more reliable than an error text. Rule: structured signals first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doubt {
+pub enum StrongerSignal {
     /// Nothing: the text is accepted.
     Nothing,
     /// The status of the table: a text of its own is old, or is about another party.
@@ -127,7 +127,7 @@ pub enum Doubt {
 
 /// What is read about a failed table. Each read costs a request of a quota that is shared with the team's own use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asks {
+pub enum Reads {
     /// Nothing.
     Nothing,
     /// The table alone: a better reason than a text that says little, or how the table is set up.
@@ -173,7 +173,7 @@ impl Remedy {
 
 /// For which rules the remedy of a cause helps. Some find the cause, but not in the form in which the remedy would help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Helps {
+pub enum AppliesTo {
     /// For all.
     Always,
     /// For these.
@@ -188,7 +188,7 @@ pub enum Reload {
     /// Never by itself.
     Never,
     /// Once a run that hangs has been cancelled, or at once if there is no run.
-    Hung,
+    AfterCancel,
     /// Once while it is stale; in full at most once a day, because that costs all rows.
     Stale,
     /// After a back-off.
@@ -196,7 +196,7 @@ pub enum Reload {
     /// After a back-off, once `PostHog`'s check of the prerequisites of change data capture is good.
     AfterCheck,
     /// Once the source has been given new credentials.
-    AfterRenewal,
+    AfterRotation,
 }
 
 impl Reload {
@@ -205,7 +205,7 @@ impl Reload {
     pub const fn is_retried(self) -> bool {
         match self {
             Self::AfterBackOff | Self::AfterCheck => true,
-            Self::Never | Self::Hung | Self::Stale | Self::AfterRenewal => false,
+            Self::Never | Self::AfterCancel | Self::Stale | Self::AfterRotation => false,
         }
     }
 
@@ -214,12 +214,12 @@ impl Reload {
     pub const fn switch(self, policy: &ValidatedPolicy) -> Option<(Switch, &'static str)> {
         match self {
             Self::Never => None,
-            Self::Hung => Some((policy.cancel_stuck.switch(), "cancelStuck")),
+            Self::AfterCancel => Some((policy.cancel_stuck.switch(), "cancelStuck")),
             Self::Stale => Some((policy.reload_stale, "reloadStale")),
             Self::AfterBackOff | Self::AfterCheck => {
                 Some((policy.reload_transient, "reloadTransient"))
             }
-            Self::AfterRenewal => Some((policy.apply_credentials, "applyCredentials")),
+            Self::AfterRotation => Some((policy.apply_credentials, "applyCredentials")),
         }
     }
 }

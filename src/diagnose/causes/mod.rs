@@ -9,7 +9,8 @@ mod rows;
 pub mod rules;
 
 pub use cause::{
-    Advice, Asks, Cause, ClearedBy, Doubt, FixedBy, Helps, Origin, Proposes, Reload, Remedy, Scope,
+    Advice, AppliesTo, Cause, ClearedBy, FixedBy, Origin, Proposes, Reads, Reload, Remedy, Scope,
+    StrongerSignal,
 };
 
 #[cfg(test)]

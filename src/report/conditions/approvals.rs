@@ -1,6 +1,6 @@
 //! `PendingApproval` and `ApprovalGuardActive`.
 
-use super::{ConditionFact, Truth};
+use super::{ConditionFact, ConditionStatus};
 use crate::{
     api::{
         conditions::{APPROVAL_GUARD_ACTIVE, PENDING_APPROVAL, Reason},
@@ -14,12 +14,12 @@ use crate::{
 pub fn pending(proposals: &[Proposal]) -> ConditionFact {
     let (truth, reason, message) = match proposals.iter().filter(|one| one.is_open()).count() {
         0 => (
-            Truth::False,
+            ConditionStatus::False,
             Reason::NothingToApprove,
             "No proposal waits for approval".to_owned(),
         ),
         count => (
-            Truth::True,
+            ConditionStatus::True,
             Reason::ProposalsWait,
             format!(
                 "Proposals that wait for approval: {count}. See approveCommand in .status.proposals"
@@ -34,19 +34,19 @@ pub fn pending(proposals: &[Proposal]) -> ConditionFact {
 pub fn guarding(guard: &ApprovalGuard, unguarded: bool) -> ConditionFact {
     let (truth, reason, message) = match &guard.broken {
         None => (
-            Truth::True,
+            ConditionStatus::True,
             Reason::GuardActive,
             "The admission policies are in effect: only approvers can approve".to_owned(),
         ),
         Some(why) if unguarded => (
-            Truth::False,
+            ConditionStatus::False,
             Reason::GuardNotRequired,
             format!(
                 "Anyone who may edit this policy can approve (--allow-unguarded-approvals): {why}"
             ),
         ),
         Some(why) => (
-            Truth::False,
+            ConditionStatus::False,
             Reason::GuardBroken,
             format!("Approvals are ignored until this is fixed: {why}"),
         ),
@@ -60,7 +60,7 @@ pub fn not_checked() -> ConditionFact {
     let message = "The admission policies have not been checked yet";
     ConditionFact::new(
         APPROVAL_GUARD_ACTIVE,
-        Truth::Unknown,
+        ConditionStatus::Unknown,
         Reason::NotObserved,
         message,
     )

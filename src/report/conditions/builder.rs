@@ -15,11 +15,11 @@ const MESSAGE_CAP: usize = 1_000;
 /// use jiff::Timestamp;
 /// use warehouse_sync_operator::{
 ///     api::conditions::{READY, Reason},
-///     report::conditions::{Conditions, ConditionFact, Truth},
+///     report::conditions::{Conditions, ConditionFact, ConditionStatus},
 /// };
 ///
 /// let at = |second| Timestamp::from_second(second).unwrap();
-/// let ready = || ConditionFact::new(READY, Truth::True, Reason::Polled, "PostHog was polled");
+/// let ready = || ConditionFact::new(READY, ConditionStatus::True, Reason::Polled, "PostHog was polled");
 /// let first = Conditions::after(&[], 1, at(0)).say([ready()]).build();
 /// let second = Conditions::after(&first, 2, at(60)).say([ready()]).build();
 /// // The same is true since the same time, of another generation.
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::{
         api::conditions::{READY, Reason},
-        report::conditions::Truth,
+        report::conditions::ConditionStatus,
     };
 
     #[test]
@@ -115,14 +115,20 @@ mod tests {
                 .say([ConditionFact::new(READY, truth, reason, "")])
                 .build()
         };
-        let first = say(&[], Truth::False, Reason::KeyRejected, 1, 1);
-        let second = say(&first, Truth::False, Reason::HostUnreachable, 2, 2);
+        let first = say(&[], ConditionStatus::False, Reason::KeyRejected, 1, 1);
+        let second = say(
+            &first,
+            ConditionStatus::False,
+            Reason::HostUnreachable,
+            2,
+            2,
+        );
         assert_eq!(second[0].last_transition_time, Time(at(1)));
         assert_eq!(
             (second[0].reason.as_str(), second[0].observed_generation),
             ("HostUnreachable", Some(2))
         );
-        let third = say(&second, Truth::True, Reason::Polled, 2, 3);
+        let third = say(&second, ConditionStatus::True, Reason::Polled, 2, 3);
         assert_eq!(third[0].last_transition_time, Time(at(3)));
     }
 }

@@ -4,7 +4,7 @@ use crate::api::conditions::Reason;
 
 /// A condition's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
-pub enum Truth {
+pub enum ConditionStatus {
     /// True.
     True,
     /// False.
@@ -13,7 +13,7 @@ pub enum Truth {
     Unknown,
 }
 
-impl Truth {
+impl ConditionStatus {
     /// As conditions show it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -27,7 +27,7 @@ pub struct ConditionFact {
     /// Type.
     pub type_: &'static str,
     /// Status.
-    pub truth: Truth,
+    pub truth: ConditionStatus,
     /// Reason.
     pub reason: Reason,
     /// Message.
@@ -38,7 +38,7 @@ impl ConditionFact {
     /// That the condition `type_` has this status, for this reason.
     pub fn new(
         type_: &'static str,
-        truth: Truth,
+        truth: ConditionStatus,
         reason: Reason,
         message: impl Into<String>,
     ) -> Self {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{ConditionFact, Truth};
+use super::{ConditionFact, ConditionStatus};
 use crate::{
     api::{
         conditions::{HEALTHY, Reason},
@@ -23,11 +23,11 @@ pub fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) ->
             String::new()
         };
         let message = format!("{}: {}{more}", worst.title(), worst.message);
-        return say(Truth::False, Reason::SyncsUnhealthy, message);
+        return say(ConditionStatus::False, Reason::SyncsUnhealthy, message);
     }
     if summary.schemas.total == 0 {
         return say(
-            Truth::Unknown,
+            ConditionStatus::Unknown,
             Reason::NothingSelected,
             "spec.selector matches no table of the project".to_owned(),
         );
@@ -39,7 +39,7 @@ pub fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) ->
         .count();
     if unclear > 0 {
         return say(
-            Truth::Unknown,
+            ConditionStatus::Unknown,
             Reason::HealthUnknown,
             format!(
                 "Health of {} is unknown; see .status.findings",
@@ -49,7 +49,7 @@ pub fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) ->
     }
     if summary.schemas.total == summary.schemas.disabled {
         return say(
-            Truth::Unknown,
+            ConditionStatus::Unknown,
             Reason::NothingSelected,
             "All tables that spec.selector matches are switched off".to_owned(),
         );
@@ -61,7 +61,7 @@ pub fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) ->
         Reason::HealthyWithWarnings
     };
     let message = format!("{} tables are healthy{also}", summary.healthy_of);
-    say(Truth::True, reason, message)
+    say(ConditionStatus::True, reason, message)
 }
 
 fn tables(count: usize) -> String {
@@ -109,5 +109,10 @@ fn also(summary: &Summary, findings: &Findings) -> String {
 /// Health is unknown, for this reason.
 #[must_use]
 pub fn not_observed(message: &str) -> ConditionFact {
-    ConditionFact::new(HEALTHY, Truth::Unknown, Reason::NotObserved, message)
+    ConditionFact::new(
+        HEALTHY,
+        ConditionStatus::Unknown,
+        Reason::NotObserved,
+        message,
+    )
 }

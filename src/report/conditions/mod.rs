@@ -14,7 +14,7 @@ mod remediation;
 
 pub use approvals::{guarding, not_checked, pending};
 pub use builder::Conditions;
-pub use fact::{ConditionFact, Truth};
+pub use fact::{ConditionFact, ConditionStatus};
 pub use healthy::{healthy, not_observed};
 pub use notifying::notifying;
 pub use readiness::{is_first, readiness};

@@ -1,6 +1,6 @@
 //! Notifying: whether the receivers of `spec.notifications` can be notified.
 
-use super::{ConditionFact, Truth};
+use super::{ConditionFact, ConditionStatus};
 use crate::{
     api::{
         announced::Announced,
@@ -26,7 +26,11 @@ pub fn notifying(
     }
     let wrong: Vec<&str> = channels.wrong().collect();
     if !wrong.is_empty() {
-        return say(Truth::False, Reason::ReceiverUnusable, wrong.join(". "));
+        return say(
+            ConditionStatus::False,
+            Reason::ReceiverUnusable,
+            wrong.join(". "),
+        );
     }
     let failing: Vec<String> = (announced.failing.iter())
         .map(|failing| {
@@ -40,8 +44,12 @@ pub fn notifying(
         })
         .collect();
     if !failing.is_empty() {
-        return say(Truth::False, Reason::DeliveryFailed, failing.join(". "));
+        return say(
+            ConditionStatus::False,
+            Reason::DeliveryFailed,
+            failing.join(". "),
+        );
     }
     let message = format!("No problem is known with the receivers of spec.notifications ({all})");
-    say(Truth::True, Reason::ReceiversReady, message)
+    say(ConditionStatus::True, Reason::ReceiversReady, message)
 }

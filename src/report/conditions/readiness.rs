@@ -1,6 +1,6 @@
 //! Ready, Reconciling and Stalled, which follow from one another as kstatus reads them.
 
-use super::{ConditionFact, Truth};
+use super::{ConditionFact, ConditionStatus};
 use crate::api::{
     WarehouseSyncPolicyStatus,
     conditions::{READY, RECONCILING, Reason, STALLED},
@@ -11,23 +11,33 @@ use crate::api::{
 #[must_use]
 pub fn readiness(polled: Result<String, (Reason, String)>, first: bool) -> [ConditionFact; 3] {
     let (ready, reason, message) = match polled {
-        Ok(message) => (Truth::True, Reason::Polled, message),
-        Err((reason, message)) => (Truth::False, reason, message),
+        Ok(message) => (ConditionStatus::True, Reason::Polled, message),
+        Err((reason, message)) => (ConditionStatus::False, reason, message),
     };
-    let is_stalled = ready == Truth::False && reason.stalls();
-    let is_reconciling = ready == Truth::False && !is_stalled && first;
+    let is_stalled = ready == ConditionStatus::False && reason.stalls();
+    let is_reconciling = ready == ConditionStatus::False && !is_stalled && first;
     let reconciling = if is_reconciling {
         let message = format!("This generation has not been polled yet: {message}");
-        ConditionFact::new(RECONCILING, Truth::True, Reason::FirstPoll, message)
+        ConditionFact::new(
+            RECONCILING,
+            ConditionStatus::True,
+            Reason::FirstPoll,
+            message,
+        )
     } else {
         let message = "This generation has been observed";
-        ConditionFact::new(RECONCILING, Truth::False, Reason::Proceeding, message)
+        ConditionFact::new(
+            RECONCILING,
+            ConditionStatus::False,
+            Reason::Proceeding,
+            message,
+        )
     };
     let stalled = if is_stalled {
-        ConditionFact::new(STALLED, Truth::True, reason, message.clone())
+        ConditionFact::new(STALLED, ConditionStatus::True, reason, message.clone())
     } else {
         let message = "No change by a person is required";
-        ConditionFact::new(STALLED, Truth::False, Reason::Proceeding, message)
+        ConditionFact::new(STALLED, ConditionStatus::False, Reason::Proceeding, message)
     };
     [
         ConditionFact::new(READY, ready, reason, message),
@@ -41,7 +51,7 @@ pub fn readiness(polled: Result<String, (Reason, String)>, first: bool) -> [Cond
 pub fn is_first(old: &WarehouseSyncPolicyStatus, generation: i64) -> bool {
     let was_first = old
         .condition(RECONCILING)
-        .is_some_and(|known| known.status == Truth::True.as_str());
+        .is_some_and(|known| known.status == ConditionStatus::True.as_str());
     old.observed_generation != Some(generation) || old.summary.is_none() || was_first
 }
 
@@ -55,17 +65,17 @@ mod tests {
             facts.iter().find(|s| s.type_ == type_).map(|s| s.truth)
         };
         let wrong_key = readiness(Err((Reason::KeyRejected, String::new())), true);
-        assert_eq!(truth(&wrong_key, STALLED), Some(Truth::True));
-        assert_eq!(truth(&wrong_key, RECONCILING), Some(Truth::False));
+        assert_eq!(truth(&wrong_key, STALLED), Some(ConditionStatus::True));
+        assert_eq!(truth(&wrong_key, RECONCILING), Some(ConditionStatus::False));
         let outage = readiness(Err((Reason::PostHogUnavailable, String::new())), true);
         assert_eq!(
             (truth(&outage, STALLED), truth(&outage, RECONCILING)),
-            (Some(Truth::False), Some(Truth::True))
+            (Some(ConditionStatus::False), Some(ConditionStatus::True))
         );
         let later = readiness(Err((Reason::PostHogUnavailable, String::new())), false);
         assert_eq!(
             truth(&later, RECONCILING),
-            Some(Truth::False),
+            Some(ConditionStatus::False),
             "a Flux wait must not hang on an outage"
         );
     }

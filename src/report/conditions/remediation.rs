@@ -1,6 +1,6 @@
 //! `RemediationAllowed`: whether the operator may send what it decides.
 
-use super::{ConditionFact, Truth};
+use super::{ConditionFact, ConditionStatus};
 use crate::{
     api::{
         WarehouseSyncPolicyStatus,
@@ -22,24 +22,24 @@ pub fn remediation(
     };
     if let Some(why) = stopped {
         let message = format!("{why}: no calls are sent to PostHog");
-        return say(Truth::False, Reason::Suspended, &message);
+        return say(ConditionStatus::False, Reason::Suspended, &message);
     }
     if mode == Mode::Observe {
         return say(
-            Truth::False,
+            ConditionStatus::False,
             Reason::Observing,
             "spec.mode is Observe: the operator only reports. Set it to Enforce to allow remediation",
         );
     }
     if write_scope == WriteScope::Missing {
         return say(
-            Truth::False,
+            ConditionStatus::False,
             Reason::KeyLacksWriteScope,
             "The API key lacks the scope external_data_source:write: add it to the key in PostHog, or put a key that has it into the Secret",
         );
     }
     say(
-        Truth::True,
+        ConditionStatus::True,
         Reason::Enforcing,
         "The operator performs safe actions; the others need approval",
     )

@@ -1,7 +1,7 @@
 //! Notifications: which receivers are notified when a person is needed, and with which text.
 //!
 //! [`announced`] keeps in status which receiver got which notification; [`message`] writes the texts; [`outbox`] decides what to
-//! send when. All of it is pure. A [`Courier`] sends, outside any reconcile.
+//! send when. All of it is pure. A [`NotificationSender`] sends, outside any reconcile.
 
 pub mod announced;
 pub mod channel;
@@ -21,7 +21,7 @@ pub use outbox::Outbox;
 
 /// A message as it goes over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parcel {
+pub struct NotificationRequest {
     /// Its content type.
     pub content_type: &'static str,
     /// Headers beside it.
@@ -47,23 +47,32 @@ pub enum ReceiverAnswer {
 }
 
 /// The narrow port to receivers. Two users: the real client, and tests.
-pub trait Courier: Send + Sync + 'static {
+pub trait NotificationSender: Send + Sync + 'static {
     /// Sends one message to a receiver, once, before a deadline.
-    fn deliver(&self, to: &Channel, parcel: Parcel) -> impl Future<Output = ReceiverAnswer> + Send;
+    fn deliver(
+        &self,
+        to: &Channel,
+        parcel: NotificationRequest,
+    ) -> impl Future<Output = ReceiverAnswer> + Send;
 }
 
 /// The message of a notification in the receiver's format, signed as of `now`.
 #[must_use]
-pub fn parcel(message: &Message, to: &Channel, held_back: usize, now: jiff::Timestamp) -> Parcel {
+pub fn parcel(
+    message: &Message,
+    to: &Channel,
+    held_back: usize,
+    now: jiff::Timestamp,
+) -> NotificationRequest {
     match &to.signing_key {
-        None => Parcel {
+        None => NotificationRequest {
             content_type: "application/json",
             headers: Vec::new(),
             body: slack::message(message, held_back).to_string(),
         },
         Some(key) => {
             let body = cloud_event::compose(message, held_back).to_string();
-            Parcel {
+            NotificationRequest {
                 content_type: "application/cloudevents+json; charset=utf-8",
                 headers: signature::headers(key, &message.id, now, &body),
                 body,

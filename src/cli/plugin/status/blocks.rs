@@ -9,10 +9,7 @@ use crate::{
         proposal::Proposal,
         status::{Finding, Incident, Send, Severity},
     },
-    cli::{
-        output,
-        report::{self, fields},
-    },
+    cli::{output, report::fields},
     posthog::redact,
 };
 
@@ -138,7 +135,7 @@ fn of_incident(incident: &Incident, now: Timestamp) -> Lines {
         ("Step since", view::since(incident.step_since, now)),
     ];
     lines.extend(incident.deadline.map(|at| ("Deadline", view::by(at, now))));
-    lines.extend(incident.sends.iter().map(|send| ("Sent", sent(send))));
+    lines.extend(incident.sends.iter().map(|send| ("Sent", sent(send, now))));
     if !incident.message.is_empty() {
         lines.push(("Observed", incident.message.clone()));
     }
@@ -146,7 +143,7 @@ fn of_incident(incident: &Incident, now: Timestamp) -> Lines {
 }
 
 /// A call and its outcome.
-fn sent(send: &Send) -> String {
+fn sent(send: &Send, now: Timestamp) -> String {
     let outcome = match (send.http_status, send.fate) {
         (Some(status), Some(fate)) => format!("HTTP {status}, {}", fate.as_str()),
         (Some(status), None) => format!("HTTP {status}"),
@@ -157,7 +154,7 @@ fn sent(send: &Send) -> String {
         "" => String::new(),
         detail => format!(", {detail}"),
     };
-    let at = report::minute(send.started_at);
+    let at = view::since(send.started_at, now);
     format!("{:?} at {at}: {outcome}{detail}", send.call)
 }
 

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
 use super::{
-    super::view::{self, PolicyView, Standing},
+    super::view::{self, OverallHealth, PolicyView},
     blocks::{self, BOLD, clean, shown},
     overview::mode,
 };
@@ -71,10 +71,10 @@ fn top(view: &PolicyView<'_>, now: Timestamp) -> String {
     title + &shown(lines)
 }
 
-const fn colour(standing: Standing) -> AnsiColor {
+const fn colour(standing: OverallHealth) -> AnsiColor {
     match standing {
-        Standing::Stalled | Standing::Unhealthy => AnsiColor::Red,
-        Standing::Unknown | Standing::Warnings => AnsiColor::Yellow,
-        Standing::Healthy => AnsiColor::Green,
+        OverallHealth::Stalled | OverallHealth::Unhealthy => AnsiColor::Red,
+        OverallHealth::Unknown | OverallHealth::Warnings => AnsiColor::Yellow,
+        OverallHealth::Healthy => AnsiColor::Green,
     }
 }

@@ -122,7 +122,7 @@ pub(super) fn mode(view: &PolicyView<'_>) -> String {
 /// Why policies without findings are not healthy.
 fn unhealthy(views: &[PolicyView<'_>]) -> String {
     let unknown = views.iter().filter(|view| {
-        view.findings.is_empty() && !matches!(view.health.standing, view::Standing::Healthy)
+        view.findings.is_empty() && !matches!(view.health.standing, view::OverallHealth::Healthy)
     });
     let rows: Vec<_> = unknown
         .map(|view| {

@@ -10,10 +10,11 @@ use crate::{
         annotation::{Annotation, value},
         answer::{in_words, put},
         approve::approvable,
-        ask::Wish,
         cluster::Cluster,
         deny::deniable,
         suspend::{Set, set},
+        trigger::Trigger,
+        words,
     },
     posthog::visible,
 };
@@ -78,19 +79,15 @@ async fn deny(cluster: &Cluster, name: &str, form: &Form) -> Result<String, Plug
 }
 
 async fn reconcile(cluster: &Cluster, name: &str) -> Result<String, PluginError> {
-    let wish = Wish::Poll.annotation(Timestamp::now().to_string());
-    cluster.annotate(name, &wish).await?;
+    let trigger = Trigger::Poll.annotation(Timestamp::now().to_string());
+    cluster.annotate(name, &trigger).await?;
     Ok("The operator is asked to poll PostHog now. This page shows the result".to_owned())
 }
 
 async fn suspend(cluster: &Cluster, name: &str, suspend: bool) -> Result<String, PluginError> {
     let Set { changed, note } = set(cluster, name, suspend).await?;
     let already = if changed { "" } else { "already " };
-    let means = if suspend {
-        "suspended: no call that changes something in PostHog is sent"
-    } else {
-        "resumed"
-    };
+    let means = words::suspended(suspend);
     let note = note.map_or_else(String::new, |note| format!(". Note: {note}"));
     Ok(format!("{name} is {already}{means}{note}"))
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::cli::plugin::view::Standing;
+use crate::cli::plugin::view::OverallHealth;
 
 /// A word and its colour.
 pub(super) struct Badge {
@@ -11,13 +11,13 @@ pub(super) struct Badge {
 }
 
 /// Of a policy. While the API server cannot be read, nothing is known to be healthy.
-pub(super) const fn badge(standing: Standing, is_lost: bool) -> Badge {
+pub(super) const fn badge(standing: OverallHealth, is_lost: bool) -> Badge {
     let (label, class) = match standing {
-        Standing::Stalled => ("Stalled", "error"),
-        Standing::Unhealthy => ("Unhealthy", "error"),
-        Standing::Warnings => ("Warnings", "warning"),
-        Standing::Healthy if !is_lost => ("Healthy", "healthy"),
-        Standing::Healthy | Standing::Unknown => ("Unknown", "unknown"),
+        OverallHealth::Stalled => ("Stalled", "error"),
+        OverallHealth::Unhealthy => ("Unhealthy", "error"),
+        OverallHealth::Warnings => ("Warnings", "warning"),
+        OverallHealth::Healthy if !is_lost => ("Healthy", "healthy"),
+        OverallHealth::Healthy | OverallHealth::Unknown => ("Unknown", "unknown"),
     };
     Badge { label, class }
 }

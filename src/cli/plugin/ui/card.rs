@@ -10,7 +10,7 @@ use crate::{
         names::DENY,
         proposal::{LosesData, Phase, Proposal},
     },
-    cli::plugin::{answer::wipes, approve::approvable, view},
+    cli::plugin::{answer::wipes, approve::approvable, view, words},
 };
 
 /// A button: why it cannot be pressed, if it cannot.
@@ -95,11 +95,7 @@ fn facts(
     let denied = policy.annotations().get(&format!("{DENY}{}", proposal.id));
     facts.extend(denied.map(|reason| ("Denied", reason.clone())));
     facts.extend(proposal.approval.as_ref().map(|approval| {
-        let checked = if approval.verified {
-            "verified by the API server"
-        } else {
-            "not verified"
-        };
+        let checked = words::verified(approval);
         let at = view::since(approval.observed_at, now);
         (
             "Approved by",

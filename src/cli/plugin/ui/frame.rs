@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{live::Seen, sentence::sentence};
-use crate::cli::report::minute;
+use crate::cli::plugin::view;
 
 /// What every page shows.
 pub(super) struct Frame<'a> {
@@ -34,7 +34,7 @@ impl<'a> Frame<'a> {
             now: now.strftime("%H:%M:%S UTC").to_string(),
             version: seen.version,
             lost: seen.lost.as_ref().map(|lost| Outdated {
-                since: minute(lost.since),
+                since: view::since(lost.since, now),
                 why: sentence(&lost.why),
             }),
             has_read: seen.policies.is_some(),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::status::Finding,
-    cli::plugin::view::{PolicyView, Standing, worst_first},
+    cli::plugin::view::{OverallHealth, PolicyView, worst_first},
 };
 
 /// The page.
@@ -80,7 +80,7 @@ fn row(view: PolicyView<'_>, is_lost: bool) -> Row<'_> {
     let others = shown
         .saturating_add(view.findings_truncated)
         .saturating_sub(1);
-    let is_quiet = !is_lost && view.health.standing == Standing::Healthy;
+    let is_quiet = !is_lost && view.health.standing == OverallHealth::Healthy;
     Row {
         badge: badge(view.health.standing, is_lost),
         healthy: view

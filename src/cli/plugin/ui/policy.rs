@@ -23,7 +23,7 @@ use crate::{
     },
     cli::plugin::{
         PluginError,
-        view::{self, PolicyView, Standing},
+        view::{self, OverallHealth, PolicyView},
     },
 };
 
@@ -109,7 +109,7 @@ impl<'a> PolicyPage<'a> {
         Self {
             badge: badge(view.health.standing, is_lost),
             why: why(view.health.message, is_lost),
-            is_known: !is_lost && view.health.standing != Standing::Unknown,
+            is_known: !is_lost && view.health.standing != OverallHealth::Unknown,
             facts: facts(policy, &view, is_lost, now),
             approvals_ignored: guard
                 .filter(|guard| guard.status == "False" && !view.waiting.is_empty())

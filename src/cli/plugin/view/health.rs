@@ -16,7 +16,7 @@ const INTERVAL: SignedDuration = SignedDuration::from_mins(2);
 
 /// How a policy is. Ordered: the worst is the smallest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub enum Standing {
+pub enum OverallHealth {
     /// The policy does not work until a person changes something.
     Stalled,
     /// A finding of severity Error.
@@ -32,7 +32,7 @@ pub enum Standing {
 /// How a policy is, and why.
 #[derive(Debug, Serialize)]
 pub struct PolicyHealth<'a> {
-    pub standing: Standing,
+    pub standing: OverallHealth,
     /// Since when; none if that is not known.
     pub since: Option<Timestamp>,
     /// The reason of the condition that shows it; empty if none does.
@@ -54,14 +54,16 @@ impl<'a> PolicyHealth<'a> {
                 "No operator has reported on this policy: `kubectl wsp doctor` shows whether one is running",
             );
         };
-        if let Some(stalled) = by(status, STALLED, "True", Standing::Stalled) {
+        if let Some(stalled) = by(status, STALLED, "True", OverallHealth::Stalled) {
             return stalled;
         }
         if policy.metadata.generation > status.observed_generation {
             return unknown("The operator has not processed the last change of the spec yet");
         }
-        let unread = by(status, READY, "False", Standing::Unknown);
-        if let Some(unread) = unread.or_else(|| by(status, READY, "Unknown", Standing::Unknown)) {
+        let unread = by(status, READY, "False", OverallHealth::Unknown);
+        if let Some(unread) =
+            unread.or_else(|| by(status, READY, "Unknown", OverallHealth::Unknown))
+        {
             return unread;
         }
         if is_silent(policy, status, now) {
@@ -76,10 +78,10 @@ impl<'a> PolicyHealth<'a> {
 /// As the condition `Healthy` reports it.
 fn reported(status: &WarehouseSyncPolicyStatus) -> PolicyHealth<'_> {
     let warns = |health: &PolicyHealth<'_>| health.reason != Reason::AllHealthy.as_str();
-    by(status, HEALTHY, "False", Standing::Unhealthy)
-        .or_else(|| by(status, HEALTHY, "True", Standing::Warnings).filter(warns))
-        .or_else(|| by(status, HEALTHY, "True", Standing::Healthy))
-        .or_else(|| by(status, HEALTHY, "Unknown", Standing::Unknown))
+    by(status, HEALTHY, "False", OverallHealth::Unhealthy)
+        .or_else(|| by(status, HEALTHY, "True", OverallHealth::Warnings).filter(warns))
+        .or_else(|| by(status, HEALTHY, "True", OverallHealth::Healthy))
+        .or_else(|| by(status, HEALTHY, "Unknown", OverallHealth::Unknown))
         .unwrap_or_else(|| unknown("The operator has not reported the health of the tables yet"))
 }
 
@@ -88,7 +90,7 @@ fn by<'a>(
     status: &'a WarehouseSyncPolicyStatus,
     type_: &str,
     is: &str,
-    standing: Standing,
+    standing: OverallHealth,
 ) -> Option<PolicyHealth<'a>> {
     let condition = status.condition(type_)?;
     (condition.status == is).then(|| PolicyHealth {
@@ -101,7 +103,7 @@ fn by<'a>(
 
 const fn unknown(message: &str) -> PolicyHealth<'_> {
     PolicyHealth {
-        standing: Standing::Unknown,
+        standing: OverallHealth::Unknown,
         since: None,
         reason: "",
         message,

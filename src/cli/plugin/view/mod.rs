@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::Resource;
 use serde::Serialize;
 
-pub use health::{PolicyHealth, Standing};
+pub use health::{OverallHealth, PolicyHealth};
 pub use held::HeldAction;
 pub use times::{ago, by, since};
 
@@ -195,34 +195,40 @@ mod tests {
         let cases = [
             (
                 status(1, fresh, &of(&[&ready, &healthy])),
-                Standing::Healthy,
+                OverallHealth::Healthy,
             ),
             (
                 status(1, fresh, &of(&[&ready, &warned])),
-                Standing::Warnings,
+                OverallHealth::Warnings,
             ),
-            (status(1, fresh, &of(&[&ready, &sick])), Standing::Unhealthy),
+            (
+                status(1, fresh, &of(&[&ready, &sick])),
+                OverallHealth::Unhealthy,
+            ),
             (
                 status(1, fresh, &of(&[&ready, &unknown])),
-                Standing::Unknown,
+                OverallHealth::Unknown,
             ),
             // The operator does not report, has not read the spec, or cannot read PostHog.
-            (status(1, old, &of(&[&ready, &healthy])), Standing::Unknown),
+            (
+                status(1, old, &of(&[&ready, &healthy])),
+                OverallHealth::Unknown,
+            ),
             (
                 status(0, fresh, &of(&[&ready, &healthy])),
-                Standing::Unknown,
+                OverallHealth::Unknown,
             ),
             (
                 status(1, fresh, &of(&[&unread, &healthy])),
-                Standing::Unknown,
+                OverallHealth::Unknown,
             ),
             (
                 status(1, fresh, &of(&[&unread, &stalled, &healthy])),
-                Standing::Stalled,
+                OverallHealth::Stalled,
             ),
-            (status(1, fresh, &of(&[&ready])), Standing::Unknown),
-            (status(1, fresh, &[]), Standing::Unknown),
-            (Value::Null, Standing::Unknown),
+            (status(1, fresh, &of(&[&ready])), OverallHealth::Unknown),
+            (status(1, fresh, &[]), OverallHealth::Unknown),
+            (Value::Null, OverallHealth::Unknown),
         ];
         for (status, expected) in cases {
             let policy = policy("p", &status);

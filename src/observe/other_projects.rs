@@ -15,7 +15,7 @@ const LASTS: SignedDuration = SignedDuration::from_mins(30);
 
 /// Projects of which nothing is known but this.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct OtherProjects {
     /// How many projects have any that sync at all.
     pub active: usize,
     /// When those failed in which most sources have failed.
@@ -24,20 +24,20 @@ pub struct Elsewhere {
 
 /// What was seen last of each project.
 #[derive(Debug, Default)]
-pub struct Everywhere(Mutex<HashMap<Project, (Timestamp, Elsewhere)>>);
+pub struct AllProjects(Mutex<HashMap<Project, (Timestamp, OtherProjects)>>);
 
-impl Everywhere {
+impl AllProjects {
     /// Records the sources of a project.
-    pub fn note(&self, project: &Project, sources: Elsewhere, now: Timestamp) {
+    pub fn note(&self, project: &Project, sources: OtherProjects, now: Timestamp) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(project.clone(), (now, sources));
     }
 
     /// The sources of all other projects on the host of this one.
-    pub fn but(&self, project: &Project, now: Timestamp) -> Elsewhere {
+    pub fn but(&self, project: &Project, now: Timestamp) -> OtherProjects {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, (at, _)| now.duration_since(*at).abs() < LASTS);
-        let mut sum = Elsewhere::default();
+        let mut sum = OtherProjects::default();
         for (other, (_, sources)) in all.iter() {
             if other.host == project.host && other.id != project.id {
                 sum.active += sources.active;
@@ -62,11 +62,11 @@ mod tests {
         };
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
         let (us, eu) = ("https://us.posthog.com", "https://eu.posthog.com");
-        let sources = |active| Elsewhere {
+        let sources = |active| OtherProjects {
             active,
             failed_at: vec![at(0)],
         };
-        let all = Everywhere::default();
+        let all = AllProjects::default();
         for (project, active) in [
             (project(us, 1), 1),
             (project(us, 2), 2),
@@ -77,7 +77,7 @@ mod tests {
         }
         assert_eq!(all.but(&project(us, 1), at(6)).active, 6);
         assert_eq!(all.but(&project(us, 1), at(6)).failed_at.len(), 2);
-        all.note(&project(us, 2), Elsewhere::default(), at(30));
-        assert_eq!(all.but(&project(us, 1), at(40)), Elsewhere::default());
+        all.note(&project(us, 2), OtherProjects::default(), at(30));
+        assert_eq!(all.but(&project(us, 1), at(40)), OtherProjects::default());
     }
 }

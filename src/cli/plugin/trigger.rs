@@ -22,7 +22,7 @@ use crate::{
 
 /// Arguments of `reconcile` and `reset`.
 #[derive(Debug, Args)]
-pub(super) struct AskArgs {
+pub(super) struct TriggerArgs {
     /// Name of the policy
     name: String,
     /// How long to wait for the effect, for example 90s or 5m; 0s does not wait
@@ -32,14 +32,14 @@ pub(super) struct AskArgs {
 
 /// A request to the operator.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Wish {
+pub(super) enum Trigger {
     /// Poll `PostHog` now.
     Poll,
     /// Count attempts from one again.
     Reset,
 }
 
-impl Wish {
+impl Trigger {
     /// What asks for it: each value takes effect once.
     pub(super) fn annotation(self, value: String) -> Annotation {
         let key = match self {
@@ -75,9 +75,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Asks, waits for the effect, and shows the policy.
-pub(super) async fn ask(
-    args: &AskArgs,
-    wish: Wish,
+pub(super) async fn run(
+    args: &TriggerArgs,
+    trigger: Trigger,
     cluster: &ClusterArgs,
     format: Format,
 ) -> Result<ExitCode, PluginError> {
@@ -85,7 +85,7 @@ pub(super) async fn ask(
     cluster.policy(&args.name).await?;
     let token = Timestamp::now().to_string();
     cluster
-        .annotate(&args.name, &wish.annotation(token.clone()))
+        .annotate(&args.name, &trigger.annotation(token.clone()))
         .await?;
     let of = Selection::one(&args.name);
     if args.timeout.is_zero() {
@@ -97,7 +97,7 @@ pub(super) async fn ask(
             return Err(PluginError::refused("the policy was deleted"));
         };
         let state = policy.status.as_ref().map(|status| &status.state);
-        if state.and_then(|state| wish.handled(state)) == Some(token.as_str()) {
+        if state.and_then(|state| trigger.handled(state)) == Some(token.as_str()) {
             return Ok(ControlFlow::Break(policies.to_vec()));
         }
         let why = unread(policy);
@@ -114,7 +114,7 @@ pub(super) async fn ask(
         };
         return Err(PluginError::refused(format!(
             "{} within {:?}; the request remains. {why}",
-            wish.missing(),
+            trigger.missing(),
             args.timeout
         )));
     };

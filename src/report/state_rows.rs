@@ -271,6 +271,10 @@ pub(super) fn lost_slots(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<L
 /// The tables that are on, by source, as far as the policy selects them and a status has room. One that does not show for now whether
 /// it is on, or that has left the list lately, stays what it was: it may come back switched off.
 pub(super) fn on(policy: &ValidatedPolicy, snapshot: &Snapshot, old: &State) -> Vec<SourceOn> {
+    // An empty list says nothing of what is on.
+    if snapshot.sources.is_empty() {
+        return old.on.clone();
+    }
     let mut away: HashMap<&str, HashSet<&str>> = HashMap::new();
     for gone in missing::selected(&policy.selector, snapshot) {
         let of_source = away.entry(&gone.source_id).or_default();

@@ -4,7 +4,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Does `work` that takes milliseconds or more, while the other tasks of this thread go on on another one: health, the Lease and the
 /// reconciles of other policies do not wait.
-pub fn apart<R>(work: impl FnOnce() -> R) -> R {
+pub fn offload<R>(work: impl FnOnce() -> R) -> R {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         // The simulation's runtime has no other thread.
@@ -25,7 +25,7 @@ mod tests {
         // The only thread works until the other task has answered it.
         let works = tokio::spawn(async move {
             tokio::spawn(async move { answer.send(()) });
-            apart(|| {
+            offload(|| {
                 started.send(()).unwrap();
                 answered.recv().unwrap();
             });
@@ -36,11 +36,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_runtime_of_one_thread_just_works() {
-        assert_eq!(apart(|| 7), 7);
+        assert_eq!(offload(|| 7), 7);
     }
 
     #[test]
     fn no_runtime_is_needed() {
-        assert_eq!(apart(|| 7), 7);
+        assert_eq!(offload(|| 7), 7);
     }
 }

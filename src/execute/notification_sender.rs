@@ -12,7 +12,7 @@ use crate::{
         http::{self, Clients},
         transport::{TransportError, retry_after},
     },
-    report::notifications::{Channel, Courier, Parcel, ReceiverAnswer},
+    report::notifications::{Channel, NotificationRequest, NotificationSender, ReceiverAnswer},
 };
 
 /// When a receiver that does not answer is given up.
@@ -20,13 +20,13 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The courier of production.
 #[derive(Clone)]
-pub struct HttpCourier {
+pub struct HttpNotificationSender {
     clients: Clients,
     hosts: HostList,
     clock: Clock,
 }
 
-impl HttpCourier {
+impl HttpNotificationSender {
     /// Sends to `hosts` only.
     pub fn new(
         hosts: HostList,
@@ -43,8 +43,8 @@ impl HttpCourier {
     }
 }
 
-impl Courier for HttpCourier {
-    async fn deliver(&self, to: &Channel, parcel: Parcel) -> ReceiverAnswer {
+impl NotificationSender for HttpNotificationSender {
+    async fn deliver(&self, to: &Channel, parcel: NotificationRequest) -> ReceiverAnswer {
         let host = to.address.host();
         // Checked here too, at the last line before the network, in case a caller forgot.
         if self.hosts.check(host).is_err() {
@@ -53,7 +53,7 @@ impl Courier for HttpCourier {
                 false,
             );
         }
-        let Parcel {
+        let NotificationRequest {
             content_type,
             headers,
             body,

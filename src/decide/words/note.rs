@@ -21,6 +21,12 @@ pub fn note(proposal: &Proposal) -> String {
     format!("{title}: proposal {id} {}{by}{why}", in_a_word(*phase))
 }
 
+/// The note about a new proposal.
+pub(crate) fn proposed(proposal: &Proposal) -> String {
+    let (title, action) = (proposal.title(), proposal.action.as_str());
+    format!("{title}: {action} proposed as {}", proposal.id)
+}
+
 /// A phase, in a word or a few.
 pub const fn in_a_word(phase: Phase) -> &'static str {
     match phase {

@@ -10,7 +10,7 @@ use crate::{
 
 /// True if the source was sent new credentials after the table's newest run started, or may have been: then a reload is worth a try.
 #[must_use]
-pub fn were_renewed(known: &Known<'_>, judged: &Judged) -> bool {
+pub fn were_rotated(known: &Known<'_>, judged: &Judged) -> bool {
     let seen = known.snapshot.seen(&judged.schema_id);
     let began = match seen.and_then(Seen::readable).map(RunProbe::newest) {
         Some(Newest::Job(job, _)) => job.created_at.get().copied(),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::api::WarehouseSyncPolicyStatus;
 
 /// The merge patch that turns the status `found` into the status `wanted`; none if they are the same.
-pub fn removal(
+pub fn patch(
     found: Option<&WarehouseSyncPolicyStatus>,
     wanted: &WarehouseSyncPolicyStatus,
 ) -> Option<Value> {
@@ -55,14 +55,14 @@ mod tests {
     #[test]
     fn a_correct_status_is_not_changed() {
         let status = WarehouseSyncPolicyStatus::default();
-        assert_eq!(removal(Some(&status), &status), None);
+        assert_eq!(patch(Some(&status), &status), None);
         let mut other = status.clone();
         other.observed_generation = Some(7);
         assert_eq!(
-            removal(Some(&other), &status),
+            patch(Some(&other), &status),
             Some(json!({"observedGeneration": null}))
         );
         // Without a status there is nothing to remove.
-        assert_eq!(removal(None, &status), None);
+        assert_eq!(patch(None, &status), None);
     }
 }

@@ -9,18 +9,18 @@ use crate::{api::policy::CredentialUse, posthog::ApiKey};
 /// The values by their use, or why one is not available, in a sentence that names Secret and key. A value that one entry may use is not available to
 /// another.
 #[derive(Debug, Clone, Default)]
-pub struct Offers(HashMap<CredentialUse, Result<Offered, String>>);
+pub struct CredentialValues(HashMap<CredentialUse, Result<CredentialValue, String>>);
 
 /// A value, and what tells it from another.
 #[derive(Clone)]
-pub struct Offered {
+pub struct CredentialValue {
     /// The value.
     pub value: SecretString,
     /// Its HMAC, keyed with the API key.
     pub hmac: String,
 }
 
-impl Offers {
+impl CredentialValues {
     /// Records what a Secret holds.
     pub fn add(
         &mut self,
@@ -28,7 +28,7 @@ impl Offers {
         value: Result<SecretString, String>,
         key: &ApiKey,
     ) {
-        let offered = value.map(|value| Offered {
+        let offered = value.map(|value| CredentialValue {
             hmac: key.hmac(value.expose_secret().as_bytes()),
             value,
         });
@@ -37,14 +37,14 @@ impl Offers {
 
     /// The value for a use; none if it was not read.
     #[must_use]
-    pub fn get(&self, wanted: &CredentialUse) -> Option<Result<&Offered, &str>> {
+    pub fn get(&self, wanted: &CredentialUse) -> Option<Result<&CredentialValue, &str>> {
         let found = self.0.get(wanted)?;
         Some(found.as_ref().map_err(String::as_str))
     }
 }
 
-impl fmt::Debug for Offered {
+impl fmt::Debug for CredentialValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Offered(***)")
+        f.write_str("CredentialValue(***)")
     }
 }

@@ -24,7 +24,7 @@ pub struct OperatorLimits {
 
 /// An order, and everything by which guards judge it.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct OrderContext<'a> {
     /// All that is known.
     pub known: &'a Known<'a>,
     /// What is wrong.
@@ -45,7 +45,7 @@ pub struct Ask<'a> {
     pub starts: bool,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> OrderContext<'a> {
     /// The same of another order.
     #[must_use]
     pub const fn of(self, order: &'a Order) -> Self {
@@ -85,8 +85,8 @@ mod tests {
             starts: false,
             ..of_source(Kind::Webhook)
         };
-        Situation::new(of_incident(Kind::Reload, Call::Reload)).ask(|ask| {
-            let asked = ask.of(&other);
+        Situation::new(of_incident(Kind::Reload, Call::Reload)).ask(|context| {
+            let asked = context.of(&other);
             assert_eq!((asked.kind, asked.starts), (Kind::Webhook, false));
             assert_eq!((asked.subject, asked.basis), (&other.subject, &other.basis));
         });
@@ -104,8 +104,10 @@ mod tests {
             }
             situation.plan.orders.push(order);
         }
-        situation.ask(|ask| {
-            let others = ask.others().map(|other| (&*other.schema_id, other.step));
+        situation.ask(|context| {
+            let others = context
+                .others()
+                .map(|other| (&*other.schema_id, other.step));
             let expected = [
                 ("b1", Step::BackOff),
                 ("c1", Step::Reloading),

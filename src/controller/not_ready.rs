@@ -8,10 +8,10 @@ use crate::{
         validated::InvalidPolicy,
     },
     posthog::{PostHogError, error::KEYS_WITHOUT_SCOPES, guard::HostNotAllowed, wire::Source},
-    report::{kubernetes::SecretRefused, obstacle::Obstacle},
+    report::{kubernetes::SecretRefused, not_ready::NotReady},
 };
 
-impl From<InvalidPolicy> for Obstacle {
+impl From<InvalidPolicy> for NotReady {
     fn from(error: InvalidPolicy) -> Self {
         Self {
             reason: Reason::InvalidSpec,
@@ -20,7 +20,7 @@ impl From<InvalidPolicy> for Obstacle {
     }
 }
 
-impl From<HostNotAllowed> for Obstacle {
+impl From<HostNotAllowed> for NotReady {
     fn from(error: HostNotAllowed) -> Self {
         Self {
             reason: Reason::HostNotAllowed,
@@ -29,7 +29,7 @@ impl From<HostNotAllowed> for Obstacle {
     }
 }
 
-impl From<SecretRefused> for Obstacle {
+impl From<SecretRefused> for NotReady {
     fn from(SecretRefused { reason, message }: SecretRefused) -> Self {
         Self { reason, message }
     }
@@ -37,7 +37,7 @@ impl From<SecretRefused> for Obstacle {
 
 /// What a failed poll means for the conditions.
 #[must_use]
-pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> Obstacle {
+pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> NotReady {
     let secret = format!(
         "key {} of Secret {}",
         policy.api_key.key, policy.api_key.name
@@ -77,7 +77,7 @@ pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> Obstacle {
             format!("The operator does not act on an answer that it does not understand. Check that {host} is PostHog itself. The poll is retried"),
         ),
     };
-    Obstacle {
+    NotReady {
         reason,
         message: format!("{error}. {advice}"),
     }
@@ -91,7 +91,7 @@ pub fn of_vanished(
     old: &WarehouseSyncPolicyStatus,
     timings: &Timings,
     now: Timestamp,
-) -> Option<Obstacle> {
+) -> Option<NotReady> {
     let before = old
         .summary
         .as_ref()
@@ -110,7 +110,7 @@ pub fn of_vanished(
         "PostHog lists no sources, but listed {before} before: nothing is done until they are back. Check what the API key's user may see. \
          If all sources were deleted on purpose, the operator accepts this after 24 h, or at once if you recreate the policy"
     );
-    Some(Obstacle {
+    Some(NotReady {
         reason: Reason::SourcesVanished,
         message,
     })
