@@ -129,7 +129,8 @@ mod tests {
             assert_eq!(id.to_string(), text);
             assert_eq!(id, text);
         }
-        assert!(Id::from(uuid) == Id::from(uuid) && Id::from(uuid) != Id::from("a1"));
+        let [one, same, other] = [uuid, uuid, "a1"].map(Id::from);
+        assert!(one == same && one != other);
     }
 
     #[test]
