@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::{ValidatedPolicy, validated::Health},
-    observe::{Canary, Pipeline, Seen, Snapshot},
+    observe::{Canary, Pipeline, Seen, Snapshot, TableLog},
     posthog::wire::{Schema, Source},
 };
 
@@ -16,11 +16,15 @@ use crate::{
 #[must_use]
 pub fn wanted(policy: &ValidatedPolicy, snapshot: &Snapshot, now: Timestamp) -> Option<Suspect> {
     let (silent_id, since, health) = longest_silent(policy, snapshot)?;
+    let marks_phases = marks_phases(snapshot, silent_id);
     let proves = |canary: &Canary| {
-        canary.schema_id != silent_id
-            && canary.has_lines
-            && canary.extracted_at > since
-            && (canary.loader_logs || canary.pipeline == Pipeline::V2)
+        // A run that marks the phases of its extraction is judged beside one that does, too.
+        let is_alike = if marks_phases {
+            canary.loader_logs && canary.pipeline == Pipeline::V3
+        } else {
+            canary.loader_logs || canary.pipeline == Pipeline::V2
+        };
+        canary.schema_id != silent_id && canary.has_lines && canary.extracted_at > since && is_alike
     };
     if snapshot.canaries.iter().any(proves) {
         return None;
@@ -72,6 +76,14 @@ fn longest_silent<'a>(
         })
         .max_by_key(|(silent, ..): &(SignedDuration, _, _, _)| *silent)
         .map(|(_, id, since, health)| (id, since, health))
+}
+
+fn marks_phases(snapshot: &Snapshot, schema_id: &str) -> bool {
+    let run_probe = snapshot
+        .seen(schema_id)
+        .and_then(|seen| seen.run_probe.as_ref());
+    let log = run_probe.and_then(|run_probe| run_probe.log.read());
+    log.is_some_and(TableLog::marks_phases)
 }
 
 /// What a canary must be newer than: the begin of the silence. By `PostHog`'s clock alone, its end shows how long the silence lasts, too.

@@ -1,5 +1,5 @@
 //! What people request by annotation. A request that has led to a proposal exists as long as the proposal, even without the annotation.
-//! If that was superseded before anything replaced it, the request still exists: nobody has answered it.
+//! If that was superseded before anything replaced it, the request still exists, because no one has answered it.
 
 use super::{
     causes::{

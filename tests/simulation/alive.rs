@@ -142,6 +142,17 @@ fn no_run_is_cancelled_while_the_tables_that_sync_often_complete_none() {
 }
 
 #[test]
+fn a_completed_run_of_the_other_pipeline_does_not_keep_one_of_the_same_from_being_read() {
+    let canary = CANARY.replace("1hour", "6hour").replace("30m", "4h");
+    let without_loader = "{name: other, frequency: 1hour, schedule: true, last_synced_ago: 30m, then: {completes: {after: 2m, rows: 20}}}";
+    let scenario = tables(&[&dies()]).replace(CANARY, &format!("{canary}, {without_loader}"));
+    let mut world = world(&scenario, ENFORCE);
+    world.run_for(hours(48));
+    assert_eq!(world.count("cancel"), 1, "{:#?}", world.status().findings);
+    assert!(has_completed(&world, "a"));
+}
+
+#[test]
 fn a_run_that_waits_behind_an_older_one_is_not_cancelled() {
     let mut world = world(QUEUED, ENFORCE);
     world.run_for(hours(72));
