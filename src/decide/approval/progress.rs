@@ -338,7 +338,7 @@ impl Case<'_> {
             return self.become_(Phase::OutcomeUnknown, self.with_steps_done(why, place));
         }
         let mut proposal = self.proposal.clone();
-        proposal.message = words::waits_for_proof(&why);
+        proposal.message = words::waits_for_proof(why);
         proposal.execution = Some(Execution {
             deadline: Some(deadline),
             polls,
