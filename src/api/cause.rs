@@ -65,7 +65,7 @@ pub enum RootCause {
     Transient,
     /// A transient error inside PostHog.
     PlatformInternal,
-    /// Many sources failed at once: PostHog itself is the likely cause.
+    /// Many sources failed, or many runs fell silent, at once: PostHog itself is the likely cause.
     PlatformOutage,
     /// A value or a column's type does not fit what is stored.
     DataTypeMismatch,
@@ -73,13 +73,13 @@ pub enum RootCause {
     SourceConfig,
     /// The source cancelled a query because it took too long.
     SourceTimeout,
-    /// Somebody stopped the run in PostHog. Not a failure.
+    /// A person stopped the run or the table's sync in PostHog. Not a failure.
     OperatorAction,
     /// A run in status Running without progress, or a table in status Running without a run.
     Stuck,
-    /// No sync has completed for several of the table's own intervals.
+    /// No run has completed for several of the table's own intervals, or for `freshness.maxAge`.
     Stale,
-    /// Rows were lost in a resync.
+    /// Rows were lost in a sync or a resync.
     RowLoss,
     /// A data check of the policy failed.
     DataCheckFailed,

@@ -24,7 +24,7 @@ const AFTER: Floor = Floor {
 };
 
 /// Why no silence may be judged before that.
-const CLEANUP: &str = "PostHog's own cleanup acts after that time, and the operator must act later";
+const CLEANUP: &str = "PostHog itself ends runs that it finds abandoned for that time, and the operator must act later";
 
 const NO_PROGRESS_FOR: Floor = Floor {
     field: "noProgressFor",
@@ -61,7 +61,7 @@ pub struct HealthSpec {
     pub stuck: Stuck,
     /// When a failed sync is reported.
     pub failing: Failing,
-    /// When a table with status Completed is stale.
+    /// When a table is stale: no run of it has completed for too long.
     pub freshness: Freshness,
     /// How often the webhooks of sources are checked.
     pub webhooks: Webhooks,
@@ -85,7 +85,7 @@ pub struct Stuck {
     #[schemars(extend("x-kubernetes-validations" = up_to(&AFTER, "720h", "6h")))]
     pub after: DurationText,
     /// How long a run that reads from the source may be silent, with no new rows and no log line, before it is dead.
-    /// From 6h (shorter only for a host on 127.0.0.1) to 720h. Default: 12h. PostHog's own cleanup acts after 6h.
+    /// From 6h (shorter only for a host on 127.0.0.1) to 720h. Default: 12h. PostHog itself ends runs that it finds abandoned for 6h.
     #[schemars(extend("x-kubernetes-validations" = up_to(&NO_PROGRESS_FOR, "720h", "12h")))]
     pub no_progress_for: DurationText,
     /// How long a run that waits for PostHog's loader, is being loaded, or is in an unknown phase may be silent before
@@ -105,18 +105,19 @@ pub struct Failing {
     pub for_: DurationText,
 }
 
-/// When a table with status Completed is stale: its schedule may have stopped without an error. A run that finds no new
-/// rows is a completed run.
+/// When a table is stale, whatever its status: no run of it has completed for too long. Its schedule may have stopped
+/// without an error. A run that finds no new rows is a completed run.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = [Rule::new("self.errorAfterIntervals >= self.warnAfterIntervals")
     .message("errorAfterIntervals must be at least warnAfterIntervals")]))]
 pub struct Freshness {
-    /// After how many of the table's own sync intervals without a completed run a Warning is reported, from 2 to 1000.
+    /// Report a Warning when no run has completed for this many of the table's own sync intervals, from 2 to 1000.
     /// Default: 2.
     #[schemars(with = "i64", range(min = 2, max = 1000))]
     pub warn_after_intervals: i64,
-    /// After how many of these intervals an Error is reported, from 2 to 1000. Default: 4.
+    /// Report an Error when no run has completed for this many of the table's own sync intervals, from 2 to 1000.
+    /// Default: 4.
     #[schemars(with = "i64", range(min = 2, max = 1000))]
     pub error_after_intervals: i64,
     /// Report an Error when no run has completed for this long, regardless of the table's sync interval, from 1m to
@@ -150,8 +151,8 @@ pub struct Cdc {
     /// with a table that is synced by CDC. Default: 1h.
     #[schemars(extend("x-kubernetes-validations" = between("checkEvery", "5m", "24h", "1h")))]
     pub check_every: DurationText,
-    /// Report a Warning from this share of the lag at which PostHog drops its replication slot (lag_critical_threshold_mb of
-    /// the source), in percent from 1 to 100. Default: 50.
+    /// Report a Warning when the lag reaches this percentage of the source's lag_critical_threshold_mb, the lag at which
+    /// PostHog drops its replication slot. From 1 to 100. Default: 50.
     #[schemars(with = "i64", range(min = 1, max = 100))]
     pub lag_warn_percent: i64,
 }

@@ -32,7 +32,7 @@ pub struct OverrideSpec {
     /// When a failed sync is reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
-    /// When a table with status Completed is stale. Absent fields of it have their defaults, not the values of
+    /// When a table is stale. Absent fields of it have their defaults, not the values of
     /// `spec.health`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freshness: Option<Freshness>,

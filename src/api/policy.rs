@@ -123,9 +123,9 @@ pub struct WarehouseSyncPolicySpec {
     #[schemars(length(max = 64))]
     #[x_kube(
         validation = Rule::new("self.map(o, o.schemas.size()).sum() <= 256")
-            .message("overrides may have 256 globs together: use globs with *, or several policies"),
+            .message("overrides may have at most 256 globs in total: use globs with *, or several policies"),
         validation = Rule::new("self.map(o, o.schemas.filter(g, g.contains('?') || g.indexOf('*') != g.lastIndexOf('*')).map(g, g.size()).sum()).sum() <= 1024")
-            .message("the globs of overrides that contain ? or more than one * may have 1024 characters together: use globs with one *, or several policies")
+            .message("the globs of overrides that contain ? or more than one * may have at most 1024 characters in total: use globs with one *, or several policies")
     )]
     pub overrides: Vec<OverrideSpec>,
 

@@ -45,14 +45,14 @@ pub struct SourceSelector {
 #[serde(rename_all = "camelCase")]
 pub struct SchemaSelector {
     /// Globs on the table's name, for example `public.*`: `*` matches any text, `?` one character. Those that contain
-    /// `?` or more than one `*` may have 1024 characters together. Empty: every table.
+    /// `?` or more than one `*` may have at most 1024 characters in total. Empty: every table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
         inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$"))
     )]
     #[x_kube(validation = Rule::new("self.filter(g, g.contains('?') || g.indexOf('*') != g.lastIndexOf('*')).map(g, g.size()).sum() <= 1024")
-        .message("the globs of include that contain ? or more than one * may have 1024 characters together: use globs with one *, or several policies"))]
+        .message("the globs of include that contain ? or more than one * may have at most 1024 characters in total: use globs with one *, or several policies"))]
     pub include: Vec<String>,
     /// Globs of tables to exclude, even if `include` matches them. Empty: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,7 +61,7 @@ pub struct SchemaSelector {
         inner(length(min = 1, max = 256), regex(pattern = r"^[^\[\]{}\\]+$"))
     )]
     #[x_kube(validation = Rule::new("self.filter(g, g.contains('?') || g.indexOf('*') != g.lastIndexOf('*')).map(g, g.size()).sum() <= 1024")
-        .message("the globs of exclude that contain ? or more than one * may have 1024 characters together: use globs with one *, or several policies"))]
+        .message("the globs of exclude that contain ? or more than one * may have at most 1024 characters in total: use globs with one *, or several policies"))]
     pub exclude: Vec<String>,
 }
 

@@ -29,6 +29,7 @@ mod runner;
 mod scope;
 pub mod secret_use;
 pub mod secrets;
+mod slots;
 pub mod startup;
 mod status_writers;
 mod stop;

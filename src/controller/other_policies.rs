@@ -10,7 +10,10 @@ use std::{
 
 use super::watched::Watched;
 use crate::{
-    api::validated::{PolicyRef, Project},
+    api::{
+        host::Host,
+        validated::{PolicyRef, Project},
+    },
     observe::OtherPolicy,
 };
 
@@ -72,6 +75,12 @@ impl OtherPolicies {
         all.filter(|other_policy| other_policy.at != *own)
             .cloned()
             .collect()
+    }
+
+    /// The host of a policy; none if nothing is known of it.
+    pub(super) fn host_of(&self, at: &PolicyRef) -> Option<Host> {
+        let known = self.known();
+        known.project_of.get(at).map(|project| project.host.clone())
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -5,12 +5,14 @@ use std::{sync::Arc, time::Duration};
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::watch as signal;
 
-use super::{context::Context, stop::stopped_now, turn::turn};
-use crate::api::validated::PolicyRef;
+use super::{context::Context, slots::Slots, stop::stopped_now, turn::turn};
+use crate::api::{host::Host, validated::PolicyRef};
 
 /// Reconciles at a time. Many, because one that waits for a slow PostHog must not hold up the others; not more, because each takes
 /// some 30 KiB, and at the start all are due.
 const CONCURRENT: usize = 500;
+/// Of these, reconciles of policies on one host. The rest is for the other hosts while that one answers slowly.
+const OF_HOST: usize = 400;
 
 /// How soon it is checked again whether all policies are known. It takes a moment at the start, and after a namespace was created.
 const CHECK_AGAIN: Duration = Duration::from_millis(50);
@@ -21,12 +23,23 @@ const AFTER_PANIC: Duration = Duration::from_mins(1);
 /// Reconciles what is due, until it is stopped and all reconciles that run have ended.
 pub(super) async fn run(context: Arc<Context>, stopped: signal::Receiver<bool>) {
     let mut running = FuturesUnordered::new();
+    let mut slots = Slots::new(OF_HOST);
     let mut stopped = std::pin::pin!(stopped_now(stopped));
     loop {
         tokio::select! {
             () = &mut stopped => break,
-            Some(()) = running.next() => {}
-            at = due(&context), if running.len() < CONCURRENT => running.push(reconciled(at, context.clone())),
+            Some(host) = running.next() => {
+                let host: Option<Host> = host;
+                if let Some(at) = slots.end(host.as_ref()) {
+                    running.push(reconciled(at, host, context.clone()));
+                }
+            }
+            at = due(&context), if running.len() < CONCURRENT => {
+                let host = context.other_policies.host_of(&at);
+                if let Some(at) = slots.start(at, host.as_ref()) {
+                    running.push(reconciled(at, host, context.clone()));
+                }
+            }
         }
     }
     while running.next().await.is_some() {}
@@ -40,10 +53,11 @@ async fn due(context: &Context) -> PolicyRef {
     context.queue.next().await
 }
 
-/// In a task of its own, so that a panic ends nothing else.
-async fn reconciled(at: PolicyRef, context: Arc<Context>) {
+/// In a task of its own, so that a panic ends nothing else. Returns the host that has room again.
+async fn reconciled(at: PolicyRef, host: Option<Host>, context: Arc<Context>) -> Option<Host> {
     let (own, of_task) = (at.clone(), context.clone());
     let task = tokio::spawn(async move { turn(&own, &of_task).await });
     let again_in = task.map(|ended| ended.unwrap_or(Some(AFTER_PANIC))).await;
     context.queue.done(&at, again_in);
+    host
 }

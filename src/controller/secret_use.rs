@@ -49,7 +49,7 @@ impl Use<'_> {
         match self {
             Self::ApiKey => "a personal API key of PostHog",
             Self::Source { .. } => "the source's credential",
-            Self::Notification => "what spec.notifications needs",
+            Self::Notification => "the URL of the receiver, or its signing key,",
         }
     }
 

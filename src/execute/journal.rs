@@ -15,7 +15,7 @@ use crate::{
         approval::progress,
         incident::{self, Facts, Next},
         plan::{Basis, Kind, OfIncident, OfSource, Order},
-        proposal,
+        proposal, words,
     },
     observe::Snapshot,
     report::{Kubernetes, KubernetesError, Metrics, StatusWriter, decision_log},
@@ -146,7 +146,7 @@ impl<K: Kubernetes> Journal<'_, '_, K> {
         if let Basis::Proposal(basis) = &order.basis {
             let mut proposals = plan.proposals.iter_mut();
             if let Some(proposal) = proposals.find(|row| row.id == basis.id) {
-                proposal.message = format!("held: {blocked}");
+                proposal.message = format!("{}{blocked}", words::note::HELD);
             }
         }
     }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 const CLOSED_TO_KEYS: &str = "does not support personal api key access";
 
 /// What to do where every key with scopes is refused.
-pub const KEYS_WITHOUT_SCOPES: &str = "This PostHog is from about August 2025 or earlier and refuses every API key with scopes here, also with *. \
+pub const KEYS_WITHOUT_SCOPES: &str = "This PostHog is from about August 2025 or earlier and refuses every API key with scopes for this request, even with the scope *. \
      Upgrade PostHog; until then only a key without scopes can read, and nothing is written";
 
 /// Why a call gave no usable answer. Every text in it is redacted.
@@ -33,7 +33,7 @@ pub enum PostHogError {
         reason: String,
     },
     /// This process waits, because `PostHog` asked it to.
-    #[error("{call}: PostHog rate limits this key (429); calls of this kind wait")]
+    #[error("{call}: PostHog rate limits this key (429); requests of this kind wait")]
     Waiting {
         /// Which call.
         call: &'static str,
@@ -41,7 +41,7 @@ pub enum PostHogError {
         until: Timestamp,
     },
     /// This process waits, because the operator's own share of the key's limits is used up.
-    #[error("{call}: the operator's quota of this API key (--quota-share) is used up")]
+    #[error("{call}: the operator's share of this API key's limits (--quota-share) is used up")]
     OverShare {
         /// Which call.
         call: &'static str,
@@ -49,7 +49,7 @@ pub enum PostHogError {
         until: Timestamp,
     },
     /// 429.
-    #[error("{call}: PostHog rate limits this key (429); calls of this kind wait")]
+    #[error("{call}: PostHog rate limits this key (429); requests of this kind wait")]
     RateLimited {
         /// Which call.
         call: &'static str,

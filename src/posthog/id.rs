@@ -129,8 +129,8 @@ mod tests {
             assert_eq!(id.to_string(), text);
             assert_eq!(id, text);
         }
-        let [one, same, other] = [uuid, uuid, "a1"].map(Id::from);
-        assert!(one == same && one != other);
+        let (id, same, other) = (Id::from(uuid), Id::from(uuid), Id::from("a1"));
+        assert!(id == same && id != other);
     }
 
     #[test]

@@ -26,7 +26,7 @@ fn a_text_is_explained_with_cause_rule_and_advice() {
     assert_eq!(
         ran.out,
         "Text        Sync cancelled by user\n\
-         Cause       OperatorAction (Somebody stopped the run in PostHog. Not a failure)\n\
+         Cause       OperatorAction (A person stopped the run or the table's sync in PostHog. Not a failure)\n\
          Confidence  High\n\
          Why         rule posthog/cancelled\n\
          What to do  Nothing to do: this is a note, not a failure.\n"

@@ -223,7 +223,7 @@ fn globs_that_take_long_to_match_are_bounded() {
         let policy = with(minimal(&format!("globs-{number}"), CLOUD), field, value);
         env.apply(&policy.to_string()).unwrap();
     }
-    let together = "may have 1024 characters together";
+    let together = "may have at most 1024 characters in total";
     let five = vec![json!({"source": {"prefix": "prod"}, "schemas": many(52, "*")}); 5];
     for (field, value, says) in [
         ("selector.schemas.include", many(17, &slow), together),
@@ -238,7 +238,7 @@ fn globs_that_take_long_to_match_are_bounded() {
             overrides([many(8, &slow), many(9, &slow)]),
             together,
         ),
-        ("overrides", Value::from(five), "256 globs together"),
+        ("overrides", Value::from(five), "at most 256 globs in total"),
     ] {
         let said = refused(&env, &with(minimal("globs", CLOUD), field, value));
         assert!(

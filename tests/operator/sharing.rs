@@ -1,5 +1,7 @@
 //! Several policies on one project: one poll, one owner of each table.
 
+use std::net::TcpListener;
+
 use jiff::{SignedDuration, Timestamp};
 use posthog_simulator::SchemaSpec;
 use serde_json::json;
@@ -7,7 +9,7 @@ use warehouse_sync_operator::api::status::Step;
 
 use crate::{
     main_job::STUCK,
-    support::{Env, wait_until},
+    support::{Env, put, wait_until},
 };
 
 const QUIET: &str = "
@@ -311,4 +313,29 @@ fn suspending_during_an_incident_stops_the_next_call_and_resuming_sends_it() {
     assert_eq!(env.count("POST", "/reload/"), 0);
     set(&env, "p", &json!({"suspend": false}));
     wait_until_repaired(&env, "p");
+}
+
+/// More policies than are reconciled at a time.
+const MANY: usize = 520;
+
+#[test]
+fn many_policies_on_a_host_that_does_not_answer_do_not_hold_up_those_of_another() {
+    let env = Env::new(QUIET);
+    // It accepts connections and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let on_silent = |number: usize| {
+        env.policy(&format!("silent-{number}"), "")
+            .replace(&env.posthog.url(), &url)
+    };
+    let all: Vec<String> = (0..MANY).map(on_silent).collect();
+    let create = ["create", "--namespace", &env.namespace, "-f", "-"];
+    put(&env.plane, &create, &all.join("\n---\n")).unwrap();
+    let _operator = env.operator();
+    let _open = silent.accept().unwrap();
+    env.apply(&env.policy("p", "")).unwrap();
+    env.wait_for_reason("p", "Ready", "Polled");
+    let reasons = r#"jsonpath={.items[*].status.conditions[?(@.type=="Ready")].reason}"#;
+    let reasons = env.kubectl(&["get", "wsp", "-o", reasons]);
+    assert_eq!(reasons, "Polled", "the others still wait for their list");
 }

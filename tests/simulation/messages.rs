@@ -135,9 +135,9 @@ fn healthy() -> Vec<ConditionFact> {
         stale,
         ..SchemaCounts::default()
     };
-    let summary = |schemas| Summary {
+    let summary = |schemas: SchemaCounts| Summary {
+        healthy_of: format!("{}/{}", schemas.healthy, schemas.total - schemas.disabled),
         schemas,
-        healthy_of: "5/5".to_owned(),
         ..Summary::default()
     };
     let findings = |shown, errors, warnings| Findings {
@@ -245,7 +245,7 @@ fn failed_polls() -> Vec<String> {
         refused(502, "Bad Gateway"),
         PostHogError::TooLarge {
             call,
-            found: "300000 tables".into(),
+            found: "the first 120 of 150 sources of the project have 200300 tables; the limit is 200000 (--max-tables-per-project)".into(),
         },
         PostHogError::Unexpected {
             call,
@@ -388,17 +388,21 @@ fn events() -> Vec<String> {
     for step in Step::ALL {
         changes.push((nothing(), incident(step.as_str(), &json!([]))));
     }
-    let fates = ["Accepted", "Refused", "NotSent", "Unknown"];
+    let fates = [
+        ("Accepted", "HTTP 200"),
+        ("Refused", "HTTP 403"),
+        ("NotSent", "no connection"),
+        ("Unknown", "timed out"),
+    ];
     for call in ["Cancel", "Reload", "Enable"] {
-        for fate in fates {
-            let send =
-                json!([{"call": call, "startedAt": NOW, "fate": fate, "detail": "HTTP 200"}]);
+        for (fate, detail) in fates {
+            let send = json!([{"call": call, "startedAt": NOW, "fate": fate, "detail": detail}]);
             let before = incident("Cancelling", &json!([]));
             changes.push((before, incident("Cancelling", &send)));
         }
     }
-    for fate in fates {
-        let sent_input = json!({"hmac": "x", "at": NOW, "fate": fate, "detail": "HTTP 200"});
+    for (fate, detail) in fates {
+        let sent_input = json!({"hmac": "x", "at": NOW, "fate": fate, "detail": detail});
         for part in ["credentials", "webhook", "webhookInputs"] {
             changes.push((
                 nothing(),

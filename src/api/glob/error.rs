@@ -12,7 +12,7 @@ pub enum GlobError {
     Unsupported(String),
     /// Matching would take too long.
     #[error(
-        "the globs that contain ? or more than one * have more than {MOST_CHARACTERS} characters together"
+        "the globs that contain ? or more than one * have more than {MOST_CHARACTERS} characters in total"
     )]
     TooLarge,
 }

@@ -20,7 +20,7 @@ pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
     let (at, became) = (seconds(before.at), became(before));
     let why = match context.kind {
         Kind::Webhook => format!(
-            "tried at {at}: {became}. Not tried again until something changes; register it in PostHog (the source's Webhook tab)"
+            "tried at {at}: {became}. Not tried again until the webhook or the source's Secret changes; register it in PostHog (the source's Webhook tab)"
         ),
         _ => format!(
             "already sent at {at}: {became}. Rotate it at the source and write the new value into {}",
@@ -62,7 +62,7 @@ fn became(sent_input: &SentInput) -> String {
         Some(Fate::Accepted) => format!("PostHog accepted it{said}"),
         Some(Fate::Refused) => format!("PostHog refused it{said}"),
         Some(Fate::Unknown | Fate::NotSent) => {
-            format!("it failed, or whether it arrived is unknown{said}")
+            format!("it failed, or its outcome is unknown{said}")
         }
         None => "the operator was interrupted, and whether it arrived is unknown".to_owned(),
     }
@@ -120,7 +120,7 @@ mod tests {
             "already sent {became} Rotate it at the source and write the new value into Secret db"
         );
         let registered = format!(
-            "tried {became} Not tried again until something changes; register it in PostHog (the source's Webhook tab)"
+            "tried {became} Not tried again until the webhook or the source's Secret changes; register it in PostHog (the source's Webhook tab)"
         );
         for (kind, before, expected) in [
             (Kind::Credentials, &credentials, Some(again)),
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn only_the_same_counts_and_not_if_it_did_not_leave() {
-        let unknown = "it failed, or whether it arrived is unknown";
+        let unknown = "it failed, or its outcome is unknown";
         let interrupted = "the operator was interrupted, and whether it arrived is unknown";
         for (hmac, fate, expected) in [
             ("x", Some(Fate::Accepted), Some("PostHog accepted it")),

@@ -12,10 +12,10 @@ pub fn in_words(action: ProposedAction, rows: Option<i64>, stays_off: bool) -> S
     };
     let mut cost = match action {
         ProposedAction::RefreshSchemas => {
-            "Stored rows stay. PostHog reads the source's list of tables: it adds new tables, which do not sync until they are set up, and switches off every table that the source does not show at that moment, including one that its user temporarily may not read. What it switches off stays off, with the status Completed, until a person switches it on.".to_owned()
+            "Stored rows stay. PostHog reads the source's list of tables: it adds new tables, which do not sync until they are set up, and switches off every table that the source does not show at that moment, including tables that PostHog's user cannot read at the moment. What it switches off stays off, with the status Completed, until a person switches it on.".to_owned()
         }
         ProposedAction::RepairConfig => format!(
-            "Stored rows stay. PostHog continues from the stored rows; where it cannot, it imports {all} again."
+            "Stored rows stay. PostHog continues after them if it can; otherwise it imports {all} again."
         ),
         ProposedAction::Resync => format!(
             "PostHog deletes {all} when the new run starts and imports the table from the beginning. Rows that the source no longer has are lost; all others are read and billed again."
@@ -40,7 +40,7 @@ pub fn in_words(action: ProposedAction, rows: Option<i64>, stays_off: bool) -> S
         ),
     };
     if stays_off {
-        cost.push_str(" Syncing stays switched off, because PostHog was not observed switching it off: switch it on yourself if it is wanted.");
+        cost.push_str(" The table stays switched off, because a person may have switched it off. To sync it again, switch it on in PostHog.");
     }
     cost
 }

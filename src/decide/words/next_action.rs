@@ -1,6 +1,6 @@
 //! What happens next about a finding, and by whom: `status.findings[].nextAction` as far as a proposal decides it, and why proposals end.
 
-use super::note::in_a_word;
+use super::note::{HELD, in_a_word};
 use crate::{
     api::proposal::{MAX_PROPOSALS, Phase, Proposal, ProposedAction},
     posthog::redact,
@@ -70,6 +70,9 @@ pub(crate) fn open(proposal: &Proposal) -> String {
     let Proposal { id, steps, .. } = proposal;
     let what = in_order(steps);
     if proposal.phase != Phase::AwaitingApproval {
+        if let Some(why) = proposal.message.strip_prefix(HELD) {
+            return format!("Held: next call of proposal {id} ({what}). Reason: {why}.");
+        }
         let why = if proposal.message.is_empty() {
             String::new()
         } else {

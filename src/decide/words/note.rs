@@ -2,6 +2,9 @@
 
 use crate::api::proposal::{Phase, Proposal};
 
+/// How the message of a proposal begins that a guard holds.
+pub const HELD: &str = "held: ";
+
 /// The note about a step of a proposal.
 #[must_use]
 pub fn note(proposal: &Proposal) -> String {

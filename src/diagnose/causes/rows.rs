@@ -442,7 +442,7 @@ const PLATFORM_OUTAGE: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Wait and do not change credentials: many sources started failing at once, so PostHog is the likely cause. Check its status page. The operator holds its actions and later tries one source.",
+        with_operator: "Wait and do not change credentials: many sources started failing at once, so PostHog is the likely cause. Check its status page. The operator holds its actions, and later reloads one table to see whether PostHog has recovered.",
         by_hand: "Wait and do not change credentials: many sources started failing at once, so PostHog is the likely cause. Check its status page; after the outage, reload one table to see whether it works.",
     },
 };
@@ -538,7 +538,7 @@ const STUCK: Cause = Cause {
     fixed_by: FixedBy::Nothing,
     advice: Advice {
         with_operator: "The operator cancels the run once it is sure that the run is dead, and reloads the table. No resync is needed.",
-        by_hand: "Check the run again in some hours. If neither its rows nor its log have moved, cancel it in PostHog, wait three minutes, and reload the table. No resync is needed.",
+        by_hand: "Check the run again in some hours. If neither its rows nor its log have moved, cancel it in PostHog. Once it has ended and its log has been quiet for nine minutes, reload the table. No resync is needed.",
     },
 };
 
@@ -577,8 +577,8 @@ const ROW_LOSS: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Compare the number of rows with the source before anything else syncs. If the source lost the rows, too, the sync is correct; otherwise keep the policy suspended and request a resync.",
-        by_hand: "Compare the number of rows with the source before anything else syncs. If the source lost the rows, too, the sync is correct; otherwise resync the table in PostHog.",
+        with_operator: "Compare the number of rows with the source. If the source lost the rows, too, the sync is correct. Otherwise request a resync (kubectl wsp request).",
+        by_hand: "Compare the number of rows with the source. If the source lost the rows, too, the sync is correct. Otherwise resync the table in PostHog.",
     },
 };
 
@@ -617,7 +617,7 @@ const REQUESTED: Cause = Cause {
     cleared_by: ClearedBy::Nothing,
     fixed_by: FixedBy::Nothing,
     advice: Advice {
-        with_operator: "Review the proposal that this request led to, above all its cost, and approve it or withdraw the request.",
+        with_operator: "Review the proposal that this request led to, above all its cost, and approve or deny it.",
         by_hand: "Review what was requested, above all its cost.",
     },
 };

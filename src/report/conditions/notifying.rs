@@ -38,7 +38,7 @@ pub fn notifying(
             let named = named.find(|one| channel::key(one) == failing.channel);
             let name = named.map_or_else(String::new, channel::name);
             format!(
-                "{name} has not accepted messages since {}: {}. Delivery was given up; what is still open is sent once it accepts another message or its Secret changes",
+                "{name} has not accepted messages since {}: {}. The operator no longer retries this message. Once a later message is delivered, or the Secret changes, it sends what is still open again",
                 failing.since, failing.why
             )
         })

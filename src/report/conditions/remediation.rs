@@ -21,14 +21,14 @@ pub fn remediation(
         ConditionFact::new(REMEDIATION_ALLOWED, truth, reason, message)
     };
     if let Some(why) = stopped {
-        let message = format!("{why}: no calls are sent to PostHog");
+        let message = format!("{why}: the operator changes nothing in PostHog");
         return say(ConditionStatus::False, Reason::Suspended, &message);
     }
     if mode == Mode::Observe {
         return say(
             ConditionStatus::False,
             Reason::Observing,
-            "spec.mode is Observe: the operator only reports. Set it to Enforce to allow remediation",
+            "spec.mode is Observe: the operator only reports, and changes nothing in PostHog. Set it to Enforce to allow remediation",
         );
     }
     if write_scope == WriteScope::Missing {
