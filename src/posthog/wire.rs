@@ -2,7 +2,7 @@
 
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{
     id::Id,
@@ -38,7 +38,15 @@ pub struct Source {
     #[serde(default)]
     pub access_method: Lax<String>,
     /// Its tables.
+    #[serde(deserialize_with = "without_room")]
     pub schemas: Vec<Schema>,
+}
+
+/// A list without room for more: a list that grows while it is read has room for a third more on average, and rows are what takes most memory.
+fn without_room<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Schema>, D::Error> {
+    let mut rows: Vec<Schema> = Deserialize::deserialize(deserializer)?;
+    rows.shrink_to_fit();
+    Ok(rows)
 }
 
 impl Source {
