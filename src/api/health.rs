@@ -24,7 +24,7 @@ const AFTER: Floor = Floor {
 };
 
 /// Why no silence may be judged before that.
-const CLEANUP: &str = "PostHog itself ends runs that it finds abandoned for that time, and the operator must act later";
+const CLEANUP: &str = "PostHog itself ends runs that look abandoned for 6h, and the operator must not act before that";
 
 const NO_PROGRESS_FOR: Floor = Floor {
     field: "noProgressFor",

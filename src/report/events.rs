@@ -365,7 +365,7 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
                 EventReason::SendUnknown,
                 action,
                 format!(
-                    "unknown whether the {what} arrived{said}; checking the table's runs instead"
+                    "unknown whether the {what} arrived{said}; not sent again before the operator has looked at the table's runs"
                 ),
             ),
         });

@@ -1,4 +1,4 @@
-//! Every message with sample data, in one file that is reviewed: `messages.txt`.
+//! Messages with sample data, in one file that is reviewed: `messages.txt`.
 //!
 //! `UPDATE_MESSAGES=1 cargo test --test simulation messages` writes it again; its diff shows what people will read.
 
@@ -56,7 +56,7 @@ fn file() -> PathBuf {
 #[test]
 fn every_message_is_in_the_reviewed_file() {
     let mut page = String::from(
-        "Every message with sample data. `UPDATE_MESSAGES=1 cargo test --test simulation messages` writes this file.\n",
+        "Messages of conditions, events, held actions, proposals and refusals, with sample data. `UPDATE_MESSAGES=1 cargo test --test simulation messages` writes this file.\n",
     );
     for (title, lines) in [
         ("Conditions", conditions()),

@@ -15,7 +15,7 @@ pub fn in_words(action: ProposedAction, rows: Option<i64>, stays_off: bool) -> S
             "Stored rows stay. PostHog reads the source's list of tables: it adds new tables, which do not sync until they are set up, and switches off every table that the source does not show at that moment, including tables that PostHog's user cannot read at the moment. What it switches off stays off, with the status Completed, until a person switches it on.".to_owned()
         }
         ProposedAction::RepairConfig => format!(
-            "Stored rows stay. PostHog continues after them if it can; otherwise it imports {all} again."
+            "Stored rows stay. The next run continues where the last one ended, if PostHog can do that; otherwise it imports {all} again."
         ),
         ProposedAction::Resync => format!(
             "PostHog deletes {all} when the new run starts and imports the table from the beginning. Rows that the source no longer has are lost; all others are read and billed again."

@@ -299,7 +299,7 @@ const CDC_SLOT_LOST: Cause = Cause {
     cleared_by: ClearedBy::Slot,
     fixed_by: FixedBy::Nothing,
     advice: Advice::same(
-        "Wait two sync intervals: PostHog recreates the slot by itself. If it does not, use Resume in the source's settings in PostHog. Repair change data capture only if Resume does not help: a repair reimports the tables from the beginning.",
+        "Wait two sync intervals: PostHog recreates the slot by itself. If it does not, use Resume in the source's settings in PostHog. Approve a proposal RepairCdc only if Resume does not help: a repair reimports the tables from the beginning.",
     ),
 };
 
@@ -519,7 +519,9 @@ const OPERATOR_ACTION: Cause = Cause {
     proposes: Proposes::Nothing,
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
-    advice: Advice::same("Nothing to do: this is a note, not a failure."),
+    advice: Advice::same(
+        "Nothing to do: a person stopped this run or switched the table off in PostHog, or PostHog says that no action is needed.",
+    ),
 };
 
 const STUCK: Cause = Cause {

@@ -38,7 +38,7 @@ pub fn notifying(
             let named = named.find(|one| channel::key(one) == failing.channel);
             let name = named.map_or_else(String::new, channel::name);
             format!(
-                "{name} has not accepted messages since {}: {}. The operator no longer retries this message. Once a later message is delivered, or the Secret changes, it sends what is still open again",
+                "{name} has not accepted messages since {}: {}. The operator no longer retries it. As soon as a later message is delivered, or the Secret changes, it resends messages about problems that still exist",
                 failing.since, failing.why
             )
         })
