@@ -1,14 +1,11 @@
 //! Which completed run of another table to read next, so that the silence of a run can be judged.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::{
-    stuck::{may_be_canary, silent_for},
-    suspects::Suspect,
-};
+use super::{longest_silent::longest_silent, stuck::may_be_canary, suspects::Suspect};
 use crate::{
-    api::{ValidatedPolicy, validated::Health},
-    observe::{Canary, Pipeline, Seen, Snapshot, TableLog},
+    api::ValidatedPolicy,
+    observe::{Canary, Pipeline, Snapshot, TableLog},
     posthog::wire::{Schema, Source},
 };
 
@@ -59,55 +56,12 @@ fn rows(snapshot: &Snapshot) -> impl Iterator<Item = (&Source, &Schema)> {
     sources.flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)))
 }
 
-/// Whether a table that the policy selects has been silent for nearly long enough to be judged.
-#[must_use]
-pub fn is_awaited(policy: &ValidatedPolicy, snapshot: &Snapshot) -> bool {
-    longest_silent(policy, snapshot).is_some()
-}
-
-/// The table that has been silent for longest, if that is nearly long enough to be judged; since when, and its desired health.
-fn longest_silent<'a>(
-    policy: &'a ValidatedPolicy,
-    snapshot: &'a Snapshot,
-) -> Option<(&'a str, Timestamp, &'a Health)> {
-    snapshot
-        .selected(&policy.selector)
-        .filter_map(|(source, schema)| {
-            let seen = snapshot.seen(&schema.id)?;
-            let silent = silent_for(seen)?;
-            let health = health(policy, source, schema);
-            let nearly = health.no_progress_for - health.no_progress_for / 8;
-            let since = proved_from(seen, silent)?;
-            (silent >= nearly).then_some((silent, schema.id.as_str(), since, health))
-        })
-        .max_by_key(|(silent, ..): &(SignedDuration, _, _, _)| *silent)
-        .map(|(_, id, since, health)| (id, since, health))
-}
-
 fn marks_phases(snapshot: &Snapshot, schema_id: &str) -> bool {
     let run_probe = snapshot
         .seen(schema_id)
         .and_then(|seen| seen.run_probe.as_ref());
     let log = run_probe.and_then(|run_probe| run_probe.log.read());
     log.is_some_and(TableLog::marks_phases)
-}
-
-/// What a canary must be newer than: the begin of the silence. By `PostHog`'s clock alone, its end shows how long the silence lasts, too.
-fn proved_from(seen: &Seen, silent: SignedDuration) -> Option<Timestamp> {
-    let mark = seen.mark.as_ref()?;
-    if seen.run_probe.as_ref()?.is_dated {
-        return Some(mark.since);
-    }
-    mark.log_at?.checked_add(silent - silent / 8).ok()
-}
-
-fn health<'a>(policy: &'a ValidatedPolicy, source: &Source, schema: &Schema) -> &'a Health {
-    policy.health(
-        source.type_name(),
-        source.prefix_name(),
-        &source.id,
-        &schema.name,
-    )
 }
 
 /// False if the run that its table's last success came from was read already.

@@ -20,6 +20,7 @@ pub mod fix;
 pub mod freshness;
 mod judge;
 pub mod known;
+mod longest_silent;
 pub mod missing;
 pub mod not_configured;
 pub mod one_table;

@@ -367,13 +367,11 @@ pub fn is_silent_beside_the_dead(seen: &Seen, no_progress_for: SignedDuration) -
 #[must_use]
 pub fn may_be_silent_too(seen: &Seen, no_progress_for: SignedDuration, now: Timestamp) -> bool {
     let most = no_progress_for - no_progress_for / 4;
-    match &seen.mark {
-        Some(mark) => mark.running && now.duration_since(mark.since) >= most,
-        None => {
-            let is_old = seen.from_first_list || now.duration_since(seen.row_since) >= most;
-            seen.run_probe.is_none() && is_old
-        }
+    if let Some(mark) = &seen.mark {
+        return mark.running && now.duration_since(mark.since) >= most;
     }
+    let is_old = seen.from_first_list || now.duration_since(seen.row_since) >= most;
+    seen.run_probe.is_none() && is_old
 }
 
 fn nearly(no_progress_for: SignedDuration) -> SignedDuration {

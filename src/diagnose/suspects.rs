@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{canary, freshness, outage, words::seconds};
+use super::{freshness, longest_silent::longest_silent, outage, words::seconds};
 use crate::{
     api::{
         Timings, ValidatedPolicy,
@@ -74,7 +74,7 @@ pub fn suspects(
             .map(|(source, schema)| Suspect::new(source, schema)),
     );
     urgent.extend(two_to_one(loud, quiet).map(|(.., suspect)| suspect));
-    if canary::is_awaited(policy, snapshot) {
+    if longest_silent(policy, snapshot).is_some() {
         urgent.extend(beside_the_silent(policy, snapshot, timings, now));
     }
     let mut known = HashSet::new();

@@ -9,7 +9,7 @@ use super::{
     Newest, RunProbe,
     run_probe::runs,
     table_log::{markers, note_unfamiliar, oldest_first},
-    words::{DatedLine, Pipeline, Shown, Words, of_completed},
+    words::{CompletedLog, DatedLine, Pipeline, Words, of_completed},
 };
 use crate::posthog::{
     Client, Transport,
@@ -135,7 +135,7 @@ impl Canary {
         let is_early = |(at, text): &DatedLine<'_>| {
             read(text).is_extraction() && at.duration_since(created) < -CLOCKS_DIFFER
         };
-        let Shown {
+        let CompletedLog {
             pipeline,
             details,
             endings,

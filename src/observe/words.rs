@@ -100,7 +100,7 @@ pub enum Pipeline {
 
 /// What the log of a completed run shows of the words in which it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub struct CompletedLog {
     /// The pipeline of the run.
     pub pipeline: Pipeline,
     /// The unknown kinds of lines that it wrote only while it extracted.
@@ -111,7 +111,7 @@ pub struct Shown {
 
 /// What the log of a completed run shows, oldest line first.
 #[must_use]
-pub fn of_completed(lines: &[DatedLine<'_>]) -> Shown {
+pub fn of_completed(lines: &[DatedLine<'_>]) -> CompletedLog {
     let read: Vec<Line> = lines.iter().map(|(_, text)| read(text)).collect();
     let (pipeline, end) = if lines.iter().any(|(_, text)| is_of_v3(text)) {
         end_of_v3(&read)
@@ -126,7 +126,7 @@ pub fn of_completed(lines: &[DatedLine<'_>]) -> Shown {
     };
     let Some(end) = end else {
         let last = read.iter().rposition(|line| line.is_extraction());
-        return Shown {
+        return CompletedLog {
             pipeline: Pipeline::Unknown,
             details: BTreeSet::new(),
             endings: kinds(&lines[last.unwrap_or(0)..]),
@@ -135,7 +135,7 @@ pub fn of_completed(lines: &[DatedLine<'_>]) -> Shown {
     let endings = kinds(&lines[end..]);
     let mut unknown = UnknownLines::default();
     unknown.take(lines[..end].iter().copied());
-    Shown {
+    CompletedLog {
         pipeline,
         details: unknown.details.difference(&endings).cloned().collect(),
         endings,

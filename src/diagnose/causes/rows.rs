@@ -299,7 +299,7 @@ const CDC_SLOT_LOST: Cause = Cause {
     cleared_by: ClearedBy::Slot,
     fixed_by: FixedBy::Nothing,
     advice: Advice::same(
-        "Wait two sync intervals: PostHog recreates the slot by itself. If it does not, use Resume in the source's settings in PostHog. Approve a proposal RepairCdc only if Resume does not help: a repair reimports the tables from the beginning.",
+        "Wait two sync intervals: PostHog recreates the slot by itself. If it does not, use Resume in the source's settings in PostHog. If that does not help either, repair change data capture: this reimports the tables from the beginning.",
     ),
 };
 
@@ -520,7 +520,7 @@ const OPERATOR_ACTION: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice::same(
-        "Nothing to do: a person stopped this run or switched the table off in PostHog, or PostHog says that no action is needed.",
+        "Nothing to do: a person stopped this, or PostHog says that no action is needed.",
     ),
 };
 
