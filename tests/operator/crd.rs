@@ -155,7 +155,7 @@ fn create_and_replace_cannot_set_the_status() {
     let policy_file = file.to_str().unwrap();
     let status = || env.kubectl(&["get", "wsp", "p", "-o", "jsonpath={.status}"]);
     env.kubectl(&["create", "-f", policy_file]);
-    assert_eq!(status(), "");
+    assert_eq!(status(), generation(-1).to_string());
     let patch = json!({"status": generation(1)}).to_string();
     let patch = [
         "patch",
