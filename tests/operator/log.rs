@@ -20,7 +20,7 @@ sources:
       - {name: well, frequency: 30day, last_synced_ago: 1h}
   - type: Postgres
     prefix: stale
-    schemas: [{name: silent, frequency: 6hour, last_synced_ago: 90h, rows: 7}]
+    schemas: [{name: silent, frequency: 12hour, last_synced_ago: 90h, rows: 7}]
 ";
 
 /// The log lines about decisions and events.
