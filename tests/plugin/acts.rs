@@ -98,7 +98,7 @@ fn reconcile_and_reset_wait_until_the_operator_has_handled_them() {
         let token = wait_until("the annotation", || {
             env.annotation(key).ok_or_else(String::new)
         });
-        env.put_status(&json!({"state": {handled: token}, "history": [], "conditions": [{
+        env.put_status(&json!({"observedGeneration": 1, "state": {handled: token}, "history": [], "conditions": [{
             "type": "Stalled", "status": "True", "reason": "KeyRejected", "message": "that was read after it",
             "lastTransitionTime": "2026-11-23T06:00:00Z",
         }]}));
