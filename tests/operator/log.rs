@@ -11,7 +11,7 @@ sources:
   - type: Postgres
     prefix: prod
     schemas:
-      - {name: public.orders, last_synced_ago: 33h, rows: 1000, frequency: 30day, run: {started_ago: 9h, rows: 500, hangs: {}, cancel_takes: 100ms}, then: {completes: {after: 2s, rows: 100}}}
+      - {name: public.orders, last_synced_ago: 33h, rows: 1000, frequency: 30day, run: {started_ago: 9h, rows: 500, hangs: {}, cancel_takes: 100ms}, then: {completes: {after: 10s, rows: 100}}}
       - {name: public.users, frequency: 30day, last_synced_ago: 1h, rows: 10, starts_every: 2s, then: {starts_after: 100ms, completes: {after: 200ms, rows: 1}}}
   - type: Postgres
     prefix: d
