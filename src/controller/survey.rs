@@ -314,11 +314,8 @@ fn ids(suspects: &[Suspect]) -> HashSet<String> {
 }
 
 fn rows(snapshot: &Snapshot) -> HashMap<&str, (&Source, &Schema)> {
-    snapshot
-        .sources
-        .iter()
-        .flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)))
-        .map(|(source, schema)| (schema.id.as_str(), (source, schema)))
+    let rows = snapshot.rows();
+    rows.map(|(source, schema)| (schema.id.as_str(), (source, schema)))
         .collect()
 }
 

@@ -6,7 +6,7 @@ use super::{longest_silent::longest_silent, stuck::may_be_canary, suspects::Susp
 use crate::{
     api::ValidatedPolicy,
     observe::{Canary, Pipeline, Snapshot, TableLog},
-    posthog::wire::{Schema, Source},
+    posthog::wire::Schema,
 };
 
 /// The table whose newest completed run should be read now; none if no run needs it, or nothing new could be learned.
@@ -31,7 +31,8 @@ pub fn wanted(policy: &ValidatedPolicy, snapshot: &Snapshot, now: Timestamp) -> 
     if snapshot.canaries.iter().any(lately) {
         return None;
     }
-    rows(snapshot)
+    snapshot
+        .rows()
         .filter(|(source, schema)| schema.id != silent_id && may_be_canary(source, schema))
         .filter(|(_, schema)| tells_something_new(snapshot, schema))
         .max_by_key(|(_, schema)| schema.last_synced_at.get().copied())
@@ -45,15 +46,11 @@ pub fn newest(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Option<Suspect> 
         let mut selected = snapshot.selected(&policy.selector);
         selected.any(|(_, schema)| schema.id == id)
     };
-    rows(snapshot)
+    snapshot
+        .rows()
         .filter(|(source, schema)| may_be_canary(source, schema) && !selected(&schema.id))
         .max_by_key(|(_, schema)| schema.last_synced_at.get().copied())
         .map(|(source, schema)| Suspect::new(source, schema))
-}
-
-fn rows(snapshot: &Snapshot) -> impl Iterator<Item = (&Source, &Schema)> {
-    let sources = snapshot.sources.iter();
-    sources.flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)))
 }
 
 fn marks_phases(snapshot: &Snapshot, schema_id: &str) -> bool {

@@ -157,7 +157,7 @@ pub(super) fn judge(
     }
 }
 
-/// True for a verdict behind which a table may get no data without anybody being told.
+/// True for a verdict behind which a table may get no data and nothing reports it.
 pub(super) fn may_hide_silence(verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Healthy
@@ -257,7 +257,7 @@ fn time(known: &Known<'_>, run_probe: &RunProbe) -> Timestamp {
     newest.unwrap_or(run_probe.began)
 }
 
-/// Why it cannot be told whether a table is late that only the operator's clock calls late.
+/// Why a table is Unknown that is late only by the operator's clock.
 fn undated(since: Timestamp) -> String {
     format!(
         "no run has completed since {} by the operator's clock, but PostHog's answers have no Date header, so whether the clocks agree is unknown, and no newer time that PostHog shows proves that the table is late",
@@ -265,7 +265,7 @@ fn undated(since: Timestamp) -> String {
     )
 }
 
-/// Why it cannot be told whether a table is late that shows no interval.
+/// Why a table is Unknown that shows no interval.
 fn no_interval(schema: &Schema, since: Timestamp) -> String {
     let shown = schema.sync_frequency.get().map_or_else(
         || "none".to_owned(),

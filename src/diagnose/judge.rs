@@ -37,7 +37,7 @@ pub(super) fn verdict(
 ) -> Verdict {
     let by_status = by_status(known, source, schema, seen);
     let verdict = freshness::judge(known, (source, schema), seen, by_status);
-    // What nobody can judge is not well, whatever its status says.
+    // What cannot be judged is not healthy, whatever its status says.
     let says_enough = verdict == Verdict::Billing || !freshness::may_hide_silence(&verdict);
     match why_unknown(known, source, schema).filter(|_| !says_enough) {
         Some(reason) => Verdict::CannotTell { reason },

@@ -29,11 +29,17 @@ impl<'a> Known<'a> {
     /// The desired health of a table.
     #[must_use]
     pub fn health(&self, source: &Source, schema: &Schema) -> &'a Health {
-        self.policy.health(
-            source.type_name(),
-            source.prefix_name(),
-            &source.id,
-            &schema.name,
-        )
+        desired_health(self.policy, source, schema)
     }
+}
+
+/// The desired health of a table, before there is anything else to base a verdict on.
+#[must_use]
+pub fn desired_health<'a>(
+    policy: &'a ValidatedPolicy,
+    source: &Source,
+    schema: &Schema,
+) -> &'a Health {
+    let (kind, prefix) = (source.type_name(), source.prefix_name());
+    policy.health(kind, prefix, &source.id, &schema.name)
 }

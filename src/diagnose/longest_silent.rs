@@ -2,11 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::stuck::silent_for;
+use super::{known::desired_health, stuck::silent_for};
 use crate::{
     api::{ValidatedPolicy, validated::Health},
     observe::{Seen, Snapshot},
-    posthog::wire::{Schema, Source},
 };
 
 /// The table that has been silent for longest, if that is nearly long enough to be judged; since when, and its desired health.
@@ -20,7 +19,7 @@ pub fn longest_silent<'a>(
         .filter_map(|(source, schema)| {
             let seen = snapshot.seen(&schema.id)?;
             let silent = silent_for(seen)?;
-            let health = health(policy, source, schema);
+            let health = desired_health(policy, source, schema);
             let nearly = health.no_progress_for - health.no_progress_for / 8;
             let since = proved_from(seen, silent)?;
             (silent >= nearly).then_some((silent, schema.id.as_str(), since, health))
@@ -36,13 +35,4 @@ fn proved_from(seen: &Seen, silent: SignedDuration) -> Option<Timestamp> {
         return Some(mark.since);
     }
     mark.log_at?.checked_add(silent - silent / 8).ok()
-}
-
-fn health<'a>(policy: &'a ValidatedPolicy, source: &Source, schema: &Schema) -> &'a Health {
-    policy.health(
-        source.type_name(),
-        source.prefix_name(),
-        &source.id,
-        &schema.name,
-    )
 }

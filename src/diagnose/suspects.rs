@@ -5,7 +5,9 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{freshness, longest_silent::longest_silent, outage, words::seconds};
+use super::{
+    freshness, known::desired_health, longest_silent::longest_silent, outage, words::seconds,
+};
 use crate::{
     api::{
         Timings, ValidatedPolicy,
@@ -91,8 +93,7 @@ fn beside_the_silent<'a>(
     now: Timestamp,
 ) -> impl Iterator<Item = Suspect> + 'a {
     let due = snapshot.running().filter(move |(source, schema)| {
-        let (kind, prefix) = (source.type_name(), source.prefix_name());
-        let health = policy.health(kind, prefix, &source.id, &schema.name);
+        let health = desired_health(policy, source, schema);
         let seen = snapshot.seen(&schema.id);
         seen.is_some_and(|seen| running_is_due(health, seen, timings, now))
     });
@@ -162,12 +163,7 @@ fn is_due(
     timings: &Timings,
     now: Timestamp,
 ) -> bool {
-    let health = policy.health(
-        source.type_name(),
-        source.prefix_name(),
-        &source.id,
-        &schema.name,
-    );
+    let health = desired_health(policy, source, schema);
     let seen = snapshot.seen(&schema.id);
     let off = schema.is_off();
     let is_late = freshness::is_suspect(health, &snapshot.changes, (source, schema), now)

@@ -75,12 +75,17 @@ impl Snapshot {
         })
     }
 
+    /// All tables of the project, selected or not, with their sources.
+    pub fn rows(&self) -> impl Iterator<Item = (&Source, &Schema)> {
+        let sources = self.sources.iter();
+        sources.flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)))
+    }
+
     /// The tables of the project, selected or not, that `PostHog` imports and that say Running.
     pub fn running(&self) -> impl Iterator<Item = (&Source, &Schema)> {
-        let imported = self.sources.iter().filter(|source| source.is_imported());
-        let rows =
-            imported.flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)));
-        rows.filter(|(_, schema)| schema.is_on() && schema.status() == SchemaStatus::Running)
+        self.rows().filter(|(source, schema)| {
+            source.is_imported() && schema.is_on() && schema.status() == SchemaStatus::Running
+        })
     }
 
     /// The probe of a table in this reconcile, if there was one.
