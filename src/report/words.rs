@@ -172,15 +172,26 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
         since: *since,
         advice: advice.with_operator.to_owned(),
         action: fits.or(remedy.action()),
-        next_action: next_action
-            .unwrap_or_else(|| without_action(remedy, table.is_none()).to_owned()),
+        next_action: next_action.unwrap_or_else(|| {
+            without_action(Cause::of(*cause), remedy, *severity, table.is_none()).to_owned()
+        }),
         schema_id,
     }
 }
 
 /// What is said of a cause when nothing is planned, held or proposed.
-const fn without_action(remedy: Remedy, is_of_source: bool) -> &'static str {
+const fn without_action(
+    cause: &Cause,
+    remedy: Remedy,
+    severity: Severity,
+    is_of_source: bool,
+) -> &'static str {
     match remedy {
+        Remedy::Safe(_)
+            if matches!((cause.reload, severity), (Reload::Stale, Severity::Warning)) =>
+        {
+            "No automatic remediation while this is a warning."
+        }
         Remedy::Safe(Action::ApplyCredentials) => {
             "No automatic remediation: spec.credentials has no credentials for this source that could be sent."
         }
@@ -245,6 +256,11 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
             ..finding
         };
     }
+    let of_what = match (hung, &incident.job_id) {
+        (true, Some(_)) => "Stuck run: ",
+        (true, None) => "Status Running without a run: ",
+        (false, _) => "",
+    };
     Finding {
         source: incident.source.clone(),
         source_id: incident.source_id.clone(),
@@ -258,7 +274,7 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         } else {
             String::new()
         },
-        message: sentence(&incident.message),
+        message: sentence(&format!("{of_what}{}", incident.message)),
         evidence: judged
             .map(|judged| capped(&judged.evidence))
             .unwrap_or_default(),

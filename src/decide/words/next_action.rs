@@ -31,8 +31,7 @@ pub(crate) const NO_RANDOM: &str = "this machine provides no random numbers";
 
 // What a person has to do instead of answering a proposal.
 pub(crate) const KEY_CHANGED: &str = "No proposal: the primary key was changed after the failure.";
-pub(crate) const SWITCHED_OFF_BY_SOMEONE: &str =
-    "Nothing: the table is switched off, and it is unknown whether PostHog or a person did that.";
+pub(crate) const SWITCHED_OFF_BY_SOMEONE: &str = "No automatic remediation: the table is switched off, and whether PostHog or a person did that is unknown.";
 pub(crate) const NOT_INCREMENTAL: &str = "Action required: the table does not sync by an incremental field; compare its columns and row filter in PostHog with the source.";
 pub(crate) const FIELD_EXISTS: &str = "Action required: the incremental field still exists, so the sync depends on another column; compare the row filter and columns in the table's sync settings in PostHog.";
 pub(crate) const FIX_AND_SWITCHED_ON: &str = "Action required: fix the cause. The operator checks the source periodically and switches the table on again once the fix is proved.";
