@@ -94,7 +94,10 @@ impl Problem {
         let said = failure.text.as_deref();
         let cause = Cause::of(failure.cause);
         let message = if cause.is_note() {
-            format!("The last run was stopped: {}", said.unwrap_or_default())
+            format!(
+                "The last run was stopped in PostHog: {}",
+                said.unwrap_or_default()
+            )
         } else {
             format!(
                 "The last run failed: {}",

@@ -195,11 +195,15 @@ const fn without_action(
         Remedy::Safe(Action::ApplyCredentials) => {
             "No automatic remediation: spec.credentials has no credentials for this source that could be sent."
         }
-        Remedy::Safe(_) => "No automatic remediation yet: not all of its conditions are met.",
+        Remedy::Safe(_) => {
+            "No automatic remediation yet: the operator has not confirmed everything that this action requires."
+        }
         Remedy::NeedsApproval(_) if is_of_source => {
             "No proposal: the tables of this source fail in the same way, so the source is the more likely problem. Check it first."
         }
-        Remedy::NeedsApproval(_) => "No proposal yet: not all of its conditions are met.",
+        Remedy::NeedsApproval(_) => {
+            "No proposal yet: the operator has not confirmed everything that this action requires."
+        }
         Remedy::Nothing => "No automatic remediation.",
     }
 }
@@ -243,7 +247,9 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         Step::Recovered => "Nothing.",
         Step::Escalated => "Action required: the operator has no safe action left.",
     };
-    let next_action = next_action(&incident.schema_id, plan).unwrap_or_else(|| next.to_owned());
+    let planned = next_action(&incident.schema_id, plan);
+    let is_planned = planned.is_some();
+    let next_action = planned.unwrap_or_else(|| next.to_owned());
     // A failed run shows its cause; a hung or restarted one does not, but its incident knows.
     let hung = Cause::of(incident.cause).reload == Reload::AfterCancel;
     let problem = judged.filter(|_| !hung).and_then(Problem::of_table);
@@ -251,8 +257,10 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         let mut finding = of_problem(&problem, plan);
         finding.evidence.insert(0, sentence(&incident.message));
         finding.evidence.truncate(MAX_EVIDENCE);
+        let is_escalated = incident.step == Step::Escalated && !is_planned;
+        let what_to_do = || format!("Action required: {}", sentence(&incident.message));
         return Finding {
-            next_action,
+            next_action: is_escalated.then(what_to_do).unwrap_or(next_action),
             ..finding
         };
     }

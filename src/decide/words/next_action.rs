@@ -70,7 +70,7 @@ pub(crate) fn too_many() -> String {
 /// Of a proposal that could be made, and is not. `steps` are none while they are not known.
 pub(crate) fn held(action: ProposedAction, steps: Option<&[String]>, why: &str) -> String {
     let steps = steps.map_or_else(String::new, |steps| format!(" ({})", in_order(steps)));
-    format!("Proposal of {}{steps} held: {why}.", action.as_str())
+    format!("{}{steps} is not proposed yet: {why}.", action.as_str())
 }
 
 fn in_order(steps: &[String]) -> String {
