@@ -40,6 +40,19 @@ pub(crate) const FIX_AND_PROPOSED: &str = "Action required: fix the cause, if th
 pub(crate) const TEXT_UNCERTAIN: &str = "Action required: read the error text and the run's log in PostHog. No wipe is proposed, because the text does not show for certain that the data is the problem.";
 pub(crate) const CONNECTION: &str = "Action required: check the source's settings in PostHog. No wipe is proposed, because the error is about the connection or its stored settings.";
 
+// Why change data capture is not repaired.
+pub(crate) fn resets_others(tables: usize) -> String {
+    format!(
+        "Action required: try Resume in the source settings in PostHog, which deletes nothing. No repair is proposed, because it would also reset {tables} captured tables that this policy does not select."
+    )
+}
+
+pub(crate) fn resets_too_many(tables: usize, most: usize) -> String {
+    format!(
+        "Action required: try Resume in the source settings in PostHog, which deletes nothing. No repair is proposed, because it would reset {tables} tables; a proposal names at most {most}."
+    )
+}
+
 // Why a proposal ended before it was executed.
 pub(crate) const TARGET_CHANGED: &str = super::closed::TARGET_CHANGED;
 pub(crate) const CLEARED: &str = "the finding has cleared";
