@@ -77,9 +77,11 @@ pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> NotReady {
             format!("The operator does not act on an answer that it does not understand. Check that {host} is PostHog itself. The poll is retried"),
         ),
     };
+    // Some of PostHog's own texts are sentences.
+    let said = error.to_string();
     NotReady {
         reason,
-        message: format!("{}. {advice}", error.to_string().trim_end_matches('.')),
+        message: format!("{}. {advice}", said.trim_end_matches('.')),
     }
 }
 

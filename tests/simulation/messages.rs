@@ -241,7 +241,7 @@ fn failed_polls() -> Vec<String> {
             wait: SignedDuration::from_secs(60),
         },
         PostHogError::OverShare { call, until: now() },
-        refused(401, "Invalid API key"),
+        refused(401, "Invalid API key."),
         refused(403, "missing scope external_data_source:read"),
         refused(403, "This action does not support Personal API Key access"),
         refused(403, "You do not have access to this project"),
