@@ -264,10 +264,15 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
             ..finding
         };
     }
-    let of_what = match (hung, &incident.job_id) {
-        (true, Some(_)) => "Stuck run: ",
-        (true, None) => "Status Running without a run: ",
-        (false, _) => "",
+    // At first, the message says so itself.
+    let is_new = matches!(
+        (incident.step, &incident.job_id),
+        (Step::Cancelling, _) | (Step::Reloading, None)
+    );
+    let of_what = match &incident.job_id {
+        _ if !hung || is_new => "",
+        Some(_) => "Stuck run: ",
+        None => "Status Running without a run: ",
     };
     Finding {
         source: incident.source.clone(),
