@@ -173,20 +173,15 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
         advice: advice.with_operator.to_owned(),
         action: fits.or(remedy.action()),
         next_action: next_action.unwrap_or_else(|| {
-            without_action(Cause::of(*cause), remedy, *severity, table.is_none()).to_owned()
+            without_action(Cause::of(*cause), remedy, *severity, table.is_none())
         }),
         schema_id,
     }
 }
 
 /// What is said of a cause when nothing is planned, held or proposed.
-const fn without_action(
-    cause: &Cause,
-    remedy: Remedy,
-    severity: Severity,
-    is_of_source: bool,
-) -> &'static str {
-    match remedy {
+fn without_action(cause: &Cause, remedy: Remedy, severity: Severity, is_of_source: bool) -> String {
+    let said = match remedy {
         Remedy::Safe(_)
             if matches!((cause.reload, severity), (Reload::Stale, Severity::Warning)) =>
         {
@@ -195,17 +190,21 @@ const fn without_action(
         Remedy::Safe(Action::ApplyCredentials) => {
             "No automatic remediation: spec.credentials has no credentials for this source that could be sent."
         }
-        Remedy::Safe(_) => {
-            "No automatic remediation yet: the operator has not confirmed everything that this action requires."
-        }
         Remedy::NeedsApproval(_) if is_of_source => {
             "No proposal: the tables of this source fail in the same way, so the source is the more likely problem. Check it first."
         }
-        Remedy::NeedsApproval(_) => {
-            "No proposal yet: the operator has not confirmed everything that this action requires."
+        Remedy::Safe(action) | Remedy::NeedsApproval(action) => {
+            let what = match remedy {
+                Remedy::Safe(_) => "No automatic remediation yet",
+                _ => "No proposal yet",
+            };
+            return format!(
+                "{what}: the operator has not confirmed everything that {action:?} requires."
+            );
         }
         Remedy::Nothing => "No automatic remediation.",
-    }
+    };
+    said.to_owned()
 }
 
 /// What the operator does about a table next, or what is held.
