@@ -65,3 +65,66 @@ impl Deref for Sources {
         &self.all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::{ValidatedPolicy, WarehouseSyncPolicy};
+
+    fn selector() -> Selector {
+        let policy: WarehouseSyncPolicy = serde_saphyr::from_str(
+            "{apiVersion: warehousesync.dev/v1alpha1, kind: WarehouseSyncPolicy, metadata: {name: p, namespace: n, uid: u, \
+             creationTimestamp: '2026-01-01T00:00:00Z'}, spec: {posthog: {host: 'http://127.0.0.1:1', projectId: 1, \
+             apiKeySecretRef: {name: s, key: k}}, selector: {sources: {prefixes: [prod]}, schemas: {include: ['a*']}}}}",
+        )
+        .unwrap();
+        ValidatedPolicy::new(&policy).unwrap().selector
+    }
+
+    fn sources() -> Sources {
+        let table = |name: &str| json!({"id": name, "name": name});
+        let source = |id: &str, prefix: &str, tables: [&str; 2]| {
+            let tables = tables.map(table);
+            json!({"id": id, "source_type": "Postgres", "prefix": prefix, "schemas": tables})
+        };
+        let all = json!([
+            source("s1", "test", ["a1", "b1"]),
+            source("s2", "prod", ["b2", "a2"]),
+            source("s3", "prod", ["b3", "b4"]),
+        ]);
+        Sources::new(Arc::new(serde_json::from_value(all).unwrap()), &selector())
+    }
+
+    /// The selected sources, each with its selected tables.
+    fn selected(sources: &Sources) -> Vec<(String, Vec<String>)> {
+        let names = |tables: &mut dyn Iterator<Item = &Schema>| {
+            tables.map(|schema| schema.name.to_string()).collect()
+        };
+        let all = sources.selected();
+        all.map(|(source, mut tables)| (source.id.clone(), names(&mut tables)))
+            .collect()
+    }
+
+    fn of(id: &str, tables: &[&str]) -> (String, Vec<String>) {
+        let tables = tables.iter().map(|name| (*name).to_owned());
+        (id.to_owned(), tables.collect())
+    }
+
+    #[test]
+    fn a_selected_source_without_a_selected_table_is_selected() {
+        assert_eq!(selected(&sources()), [of("s2", &["a2"]), of("s3", &[])]);
+        assert_eq!(sources().len(), 3);
+    }
+
+    #[test]
+    fn names_that_a_read_has_changed_are_matched_again() {
+        let renamed = sources().changed(&selector(), |all| {
+            all[0].prefix = all[1].prefix.clone();
+            all[1].schemas[1].name = "b2".into();
+            all.remove(2);
+        });
+        assert_eq!(selected(&renamed), [of("s1", &["a1"]), of("s2", &[])]);
+    }
+}
