@@ -96,7 +96,7 @@ mod tests {
             name: name.into(),
         };
         let (broken, well) = (at("broken"), at("well"));
-        let minute = Some(Duration::from_secs(60));
+        let minute = Some(Duration::from_mins(1));
         let (first, second) = tokio::join!(
             survived(&broken, &metrics, async { panic!("no table 7") }),
             survived(&well, &metrics, async move {

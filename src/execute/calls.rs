@@ -88,8 +88,10 @@ pub async fn send<T: Transport>(client: &Client<T>, permit: Permit, until: Insta
         }
         Err(error) => of_error(&error, &call),
     };
+    let detail = redact::text(&secrets.conceal(&outcome.detail), DETAIL_CAP);
     Outcome {
-        detail: redact::text(&secrets.conceal(&outcome.detail), DETAIL_CAP),
+        // It becomes part of a sentence.
+        detail: detail.trim_end_matches('.').to_owned(),
         ..outcome
     }
 }

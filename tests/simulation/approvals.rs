@@ -305,7 +305,7 @@ fn a_200_that_says_that_nothing_was_done_is_no_proof_of_a_wipe() {
             after_effect: false,
         };
         simulator(&world, |posthog| {
-            posthog.add_fault(SimFault::once("POST", "/resync/", kind))
+            posthog.add_fault(SimFault::once("POST", "/resync/", kind));
         });
         let approved = approve(&world);
         run(&mut world, 240);

@@ -3,6 +3,7 @@
 use crate::{
     api::proposal::{LosesData, Material, ProposedCall, ProposedStep},
     decide::safety::why::Why,
+    diagnose::words::plural,
     posthog::{
         redact,
         write::{FieldType, IncrementalField, NewSyncType, SchemaPatch, Write},
@@ -158,12 +159,12 @@ fn in_words(step: &ProposedStep, title: &str) -> String {
             parts.join(" and ")
         }
         ProposedCall::PatchTables => {
-            let tables = step.schema_ids.len();
+            let tables = plural(step.schema_ids.len(), "table");
             let how = step.sync_type.as_ref();
-            let how = how.map(|how| format!("set {tables} tables of {title} to sync by {how}"));
+            let how = how.map(|how| format!("set {tables} of {title} to sync by {how}"));
             let on = step
                 .switch_on
-                .then(|| format!("switch syncing of {tables} tables of {title} on again"));
+                .then(|| format!("switch syncing of {tables} of {title} on again"));
             let parts: Vec<String> = [how, on].into_iter().flatten().collect();
             parts.join(" and ")
         }
