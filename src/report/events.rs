@@ -112,7 +112,7 @@ fn notice(
     }
 }
 
-/// `text`, at most so many bytes long. Letters of most scripts take two or three.
+/// `text`, cut to this many bytes. Letters of most scripts take two or three.
 fn within(mut text: String, bytes: usize) -> String {
     if text.len() > bytes {
         let mut end = bytes - '…'.len_utf8();
