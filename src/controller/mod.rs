@@ -3,10 +3,10 @@
 pub mod absent;
 pub mod approval_guard;
 pub mod backoff;
-pub mod beside;
+
+pub mod as_other_policy;
 mod clock;
 mod context;
-pub mod for_others;
 pub mod health;
 pub mod kubernetes;
 pub mod leadership;
@@ -14,6 +14,7 @@ pub mod lease;
 pub mod not_ready;
 pub mod notifier;
 mod observed;
+pub mod on_all_tables;
 pub mod other_policies;
 mod pace;
 pub mod policies;

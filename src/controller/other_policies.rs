@@ -39,8 +39,11 @@ impl OtherPolicies {
             other_policy.may_act = false;
             (project, Arc::new(other_policy))
         };
-        let for_others = policy.for_others.clone().or_else(|| before.map(stopped));
-        if let Some((project, other_policy)) = for_others {
+        let as_other_policy = policy
+            .as_other_policy
+            .clone()
+            .or_else(|| before.map(stopped));
+        if let Some((project, other_policy)) = as_other_policy {
             known
                 .project_of
                 .insert(other_policy.at.clone(), project.clone());
@@ -128,7 +131,7 @@ mod tests {
 
     fn names(other_policies: &OtherPolicies, own: &str, project: i64) -> Vec<String> {
         let policy = policy(own, project);
-        let (project, _) = policy.for_others.clone().unwrap();
+        let (project, _) = policy.as_other_policy.clone().unwrap();
         let other_policies = other_policies.of(&policy.at, &project);
         let mut names: Vec<_> = other_policies
             .iter()
@@ -187,7 +190,7 @@ mod tests {
     #[test]
     fn what_a_policy_started_still_blocks_others_when_it_is_no_longer_valid() {
         let own = policy("a", 1);
-        let (project, _) = own.for_others.clone().unwrap();
+        let (project, _) = own.as_other_policy.clone().unwrap();
         let time = |text: &str| text.parse::<Timestamp>().unwrap();
         let unreadable = {
             let mut policy = object("b", 1, "2m");
@@ -195,14 +198,14 @@ mod tests {
             serde_json::from_value::<Watched>(policy).unwrap()
         };
         // The last is one that was never seen as a valid one.
-        for (for_others, may_act) in [
+        for (as_other_policy, may_act) in [
             (vec![busy("2m")], true),
             (vec![busy("2m"), busy("soon")], false),
             (vec![busy("2m"), unreadable], false),
             (vec![busy("soon")], false),
         ] {
             let other_policies = OtherPolicies::default();
-            for policy in &for_others {
+            for policy in &as_other_policy {
                 other_policies.note(policy);
             }
             let all = other_policies.of(&own.at, &project);

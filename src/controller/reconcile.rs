@@ -14,8 +14,8 @@
 use jiff::SignedDuration;
 
 use super::{
-    beside::beside,
     observed::Observed,
+    on_all_tables::on_all_tables,
     pace::{again_in, purpose},
     reconciler::{Reconciled, Reconciler},
 };
@@ -125,9 +125,9 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
 
     fn diagnose(&self, observed: &Observed<T>) -> Diagnosis {
         let known = observed.known(&self.timings);
-        let diagnosis = beside(&observed.snapshot.sources, || diagnose(&known));
+        let diagnosis = on_all_tables(&observed.snapshot.sources, || diagnose(&known));
         let (everywhere, project) = (&self.observer.all_projects, &observed.policy.project);
-        everywhere.note(project, diagnosis.for_others.clone(), observed.now);
+        everywhere.note(project, diagnosis.for_other_projects.clone(), observed.now);
         diagnosis
     }
 
@@ -143,7 +143,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             },
         };
         let known = observed.known(&self.timings);
-        beside(&observed.snapshot.sources, || {
+        on_all_tables(&observed.snapshot.sources, || {
             decide(&known, diagnosis, &observed.old.incidents, &settings)
         })
     }

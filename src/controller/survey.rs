@@ -8,7 +8,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::beside::beside;
+use super::on_all_tables::on_all_tables;
 use crate::{
     api::{
         Timings, ValidatedPolicy,
@@ -102,7 +102,7 @@ impl<T: Transport> Survey<'_, T> {
         other_projects: OtherProjects,
     ) -> Snapshot {
         self.view.recall(self.state, &sources);
-        let sources = beside(&sources, || {
+        let sources = on_all_tables(&sources, || {
             Sources::new(sources.clone(), &self.policy.selector)
         });
         let mut snapshot = Snapshot {
@@ -166,7 +166,7 @@ impl<T: Transport> Survey<'_, T> {
 
     async fn run_probe(&self, snapshot: &mut Snapshot) {
         let now = self.view.client.now();
-        let mut suspects = beside(&snapshot.sources, || {
+        let mut suspects = on_all_tables(&snapshot.sources, || {
             suspects(self.policy, snapshot, self.incidents, self.timings, now)
         });
         if self.every_run {

@@ -13,7 +13,7 @@ use kube::{Resource, api::ObjectMeta, core::NamespaceResourceScope};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::for_others::{at, for_others};
+use super::as_other_policy::{as_other_policy, at};
 use crate::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicySpec, WarehouseSyncPolicyStatus,
@@ -102,7 +102,7 @@ pub struct Watched {
     /// Names of the Secrets that it uses.
     pub secrets: Box<[Box<str>]>,
     /// What others on its project must know of it; none if it cannot be read, or does not say which project.
-    pub for_others: Option<(Project, Arc<OtherPolicy>)>,
+    pub as_other_policy: Option<(Project, Arc<OtherPolicy>)>,
     /// Why it cannot be read, if it cannot.
     pub unreadable: Option<String>,
 }
@@ -123,7 +123,7 @@ impl From<Listed> for Watched {
                     at: at(&policy.metadata),
                     version,
                     secrets: secrets(&policy.spec),
-                    for_others: for_others(&policy),
+                    as_other_policy: as_other_policy(&policy),
                     metadata: policy.metadata,
                     unreadable: None,
                 }
@@ -132,7 +132,7 @@ impl From<Listed> for Watched {
                 at: at(&metadata),
                 version,
                 secrets: Box::default(),
-                for_others: None,
+                as_other_policy: None,
                 metadata,
                 unreadable: Some(why.to_string()),
             },
@@ -235,7 +235,7 @@ mod tests {
             "{why}"
         );
         assert_eq!(policy.at.to_string(), "data/p");
-        assert!(policy.for_others.is_none());
+        assert!(policy.as_other_policy.is_none());
     }
 
     #[test]

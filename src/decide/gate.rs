@@ -103,7 +103,7 @@ fn unread<A>(why: impl Into<String>) -> Result<A, Closed> {
 /// Compares a live read with the run that was judged stuck.
 pub fn still_stuck(
     schema_id: &str,
-    hanging: &StuckRun,
+    stuck: &StuckRun,
     live: &RunProbe,
 ) -> Result<RunStillStuck, Closed> {
     let job = match live.newest() {
@@ -113,7 +113,7 @@ pub fn still_stuck(
         Newest::None => return changed(closed::NO_RUN_LISTED),
         Newest::Job(job, _) => job,
     };
-    if job.id != hanging.job_id {
+    if job.id != stuck.job_id {
         return changed(closed::newest_is(&job.id));
     }
     if job.status() != JobStatus::Running {
@@ -126,7 +126,7 @@ pub fn still_stuck(
             return unread(closed::rows_unknown(&job.id));
         }
     };
-    if rows != hanging.rows {
+    if rows != stuck.rows {
         return changed(closed::progresses(&job.id));
     }
     if job.is_finishing() {
@@ -135,15 +135,14 @@ pub fn still_stuck(
     match &live.log {
         Log::Read(_) if live.unfinished().count() > 1 => changed(closed::ANOTHER_RUN),
         // Neither is work of the run, so its newest line of work stays the same.
-        Log::Read(log) if is_vouched_for(log, live.at) || log.doubted_at > hanging.log_at => {
+        Log::Read(log) if is_vouched_for(log, live.at) || log.doubted_at > stuck.log_at => {
             changed(closed::START_REFUSED)
         }
         // A line of its end that reached the log only now may be older than its last line of work.
-        Log::Read(log) if log.phase(&hanging.words) != hanging.phase => changed(closed::phase_is(
-            &job.id,
-            log.phase(&hanging.words).as_str(),
-        )),
-        Log::Read(_) if live.worked_at() == hanging.log_at => Ok(RunStillStuck {
+        Log::Read(log) if log.phase(&stuck.words) != stuck.phase => {
+            changed(closed::phase_is(&job.id, log.phase(&stuck.words).as_str()))
+        }
+        Log::Read(_) if live.worked_at() == stuck.log_at => Ok(RunStillStuck {
             schema_id: schema_id.to_owned(),
         }),
         Log::Read(_) => changed(closed::logs_again(&job.id)),
@@ -241,7 +240,7 @@ mod tests {
         )
     }
 
-    fn hanging() -> StuckRun {
+    fn stuck_run() -> StuckRun {
         StuckRun {
             job_id: "j1".into(),
             rows: Some(5),
@@ -257,7 +256,7 @@ mod tests {
         assert!(
             still_stuck(
                 "a1",
-                &hanging(),
+                &stuck_run(),
                 &live(&job("j1", "Running", "5"), Log::of_line(None))
             )
             .is_ok()
@@ -316,7 +315,10 @@ mod tests {
                 ),
             ),
         ] {
-            assert!(still_stuck("a1", &hanging(), &run_probe).is_err(), "{why}");
+            assert!(
+                still_stuck("a1", &stuck_run(), &run_probe).is_err(),
+                "{why}"
+            );
         }
     }
 
@@ -489,7 +491,7 @@ mod tests {
             let found = situation.ask(|ask| StuckRun::of(ask.known, ask.diagnosis, &incident));
             let expected = hangs.then(|| StuckRun {
                 phase: RunPhase::Extracting,
-                ..hanging()
+                ..stuck_run()
             });
             assert_eq!(found, expected, "{what}");
         }

@@ -50,7 +50,7 @@ pub struct Plan {
     /// What needs a person's approval. Described, never sent.
     pub proposals: Vec<Proposal>,
     /// The next action of findings for which a proposal fits.
-    pub said: BTreeMap<Key, Said>,
+    pub said: BTreeMap<Key, NextStep>,
 }
 
 /// A call to send. The permit is made only behind its live gate.
@@ -184,7 +184,7 @@ pub struct OfSource {
 
 /// What a finding shows about its proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
+pub struct NextStep {
     /// The action that fits.
     pub action: ProposedAction,
     /// What comes next, as a sentence.

@@ -151,7 +151,7 @@ fn explains(problem: &Problem, verdict: &Verdict) -> bool {
         | Verdict::NotConfigured
         | Verdict::Billing
         | Verdict::Paused
-        | Verdict::CannotTell { .. } => false,
+        | Verdict::Unknown { .. } => false,
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Diagnosis {
     /// What was seen to be switched off and is still off.
     pub went_off: Vec<WentOff>,
     /// What policies of other projects may know of the sources of this one.
-    pub for_others: OtherProjects,
+    pub for_other_projects: OtherProjects,
     /// The tables of which a metric says when they last succeeded.
     pub exported: Exported,
     /// Each source of which a table is selected.
@@ -177,7 +177,7 @@ impl Diagnosis {
             problems,
             blocked,
             together: bad.together(&known.policy.limits.breaker),
-            for_others: bad.for_others(),
+            for_other_projects: bad.for_other_projects(),
             exported: exported::exported(known),
             went_off: switched_off::remembered(known),
             ..self
@@ -220,7 +220,7 @@ const fn field<'a>(counts: &'a mut SchemaCounts, verdict: &Verdict) -> &'a mut i
         Verdict::Stale(_) => &mut counts.stale,
         Verdict::Disabled { .. } | Verdict::NotConfigured | Verdict::Paused => &mut counts.disabled,
         Verdict::Billing => &mut counts.billing,
-        Verdict::Pending | Verdict::CannotTell { .. } => &mut counts.unknown,
+        Verdict::Pending | Verdict::Unknown { .. } => &mut counts.unknown,
     }
 }
 
@@ -240,7 +240,7 @@ const fn lets_source_be_healthy(verdict: &Verdict) -> bool {
         | Verdict::Stale(_)
         | Verdict::Disabled { after: Some(_), .. }
         | Verdict::Billing
-        | Verdict::CannotTell { .. } => false,
+        | Verdict::Unknown { .. } => false,
     }
 }
 

@@ -167,12 +167,12 @@ pub(super) fn may_hide_silence(verdict: &Verdict) -> bool {
         | Verdict::Stale(_)
         | Verdict::NotConfigured
         | Verdict::Paused
-        | Verdict::CannotTell { .. } => false,
+        | Verdict::Unknown { .. } => false,
     }
 }
 
 fn cannot_tell(reason: String) -> Verdict {
-    Verdict::CannotTell { reason }
+    Verdict::Unknown { reason }
 }
 
 /// A read of the runs of a suspect; the reason if there is none.

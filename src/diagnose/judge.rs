@@ -23,7 +23,7 @@ use crate::{
 };
 
 fn cannot_tell(reason: impl Into<String>) -> Verdict {
-    Verdict::CannotTell {
+    Verdict::Unknown {
         reason: reason.into(),
     }
 }
@@ -40,7 +40,7 @@ pub(super) fn verdict(
     // What cannot be judged is not healthy, whatever its status says.
     let says_enough = verdict == Verdict::Billing || !freshness::may_hide_silence(&verdict);
     match why_unknown(known, source, schema).filter(|_| !says_enough) {
-        Some(reason) => Verdict::CannotTell { reason },
+        Some(reason) => Verdict::Unknown { reason },
         None => verdict,
     }
 }

@@ -107,7 +107,7 @@ impl<'a> FailedSources<'a> {
     /// What policies of other projects may know of the sources of this one: it weighs as one source, regardless of how many it has; otherwise one
     /// tenant's sources would hold the repairs of another. It failed with the last one, if at least half of them have failed.
     #[must_use]
-    pub fn for_others(&self) -> OtherProjects {
+    pub fn for_other_projects(&self) -> OtherProjects {
         let last = self.own.iter().map(|failed| failed.at).max();
         let is_bad = self.own.len() * 2 >= self.own_active;
         OtherProjects {

@@ -44,7 +44,7 @@ pub fn verdict(
             newest_job_id,
             since,
         },
-        Liveness::CannotTell(reason) => cannot_tell(format!("its status is Running, but {reason}")),
+        Liveness::Unknown(reason) => cannot_tell(format!("its status is Running, but {reason}")),
         Liveness::Dead(_) | Liveness::Silent(_) if silent(known).nth(MOST_AT_ONCE).is_some() => {
             cannot_tell(format!(
                 "its run is silent, like those of more than {MOST_AT_ONCE} tables of the project: the cause is common to them and not in the tables"
@@ -62,7 +62,7 @@ pub fn verdict(
 }
 
 fn cannot_tell(reason: String) -> Verdict {
-    Verdict::CannotTell { reason }
+    Verdict::Unknown { reason }
 }
 
 /// The other tables of the project that are switched on.

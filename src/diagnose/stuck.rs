@@ -54,7 +54,7 @@ pub enum Liveness {
     /// The run is probably dead, but what it may wait for shows no sign either.
     Silent(Silence),
     /// It cannot be judged, for this reason.
-    CannotTell(String),
+    Unknown(String),
 }
 
 /// A run that shows no sign of life.
@@ -97,7 +97,7 @@ impl Signs<'_> {
             return Liveness::Alive;
         };
         if let Some(reason) = &self.seen.unclear {
-            return Liveness::CannotTell(reason.clone());
+            return Liveness::Unknown(reason.clone());
         }
         let Some(mark) = self.seen.mark.as_ref().filter(|_| self.seen.frozen) else {
             return Liveness::Alive;
@@ -120,14 +120,14 @@ impl Signs<'_> {
                 if still >= self.timings.phantom_after
                     && self.schema.last_synced_at.get().is_some() =>
             {
-                Liveness::CannotTell(
+                Liveness::Unknown(
                     "PostHog lists no run of it, although it has synced before".to_owned(),
                 )
             }
             // What an older run does is not seen in the newest.
             _ if run_probe.unfinished().next().is_some() => {
                 if still >= self.timings.phantom_after {
-                    Liveness::CannotTell(
+                    Liveness::Unknown(
                         "its newest run has ended and an older one has not".to_owned(),
                     )
                 } else {
@@ -144,14 +144,14 @@ impl Signs<'_> {
 
     fn run(&self, run_probe: &RunProbe, job: &Job, silence: Silence) -> Liveness {
         let Some(now) = self.time(run_probe) else {
-            return Liveness::CannotTell(UNDATED.to_owned());
+            return Liveness::Unknown(UNDATED.to_owned());
         };
         let mut silent_for = silent_for(self.seen).unwrap_or_default();
         let mut silence = silence;
         if !run_probe.is_dated {
             // By PostHog's clock alone, too.
             let Some(last) = run_probe.worked_at() else {
-                return Liveness::CannotTell(UNDATED.to_owned());
+                return Liveness::Unknown(UNDATED.to_owned());
             };
             silent_for = silent_for.min(now.duration_since(last));
             silence.since = last;
@@ -161,7 +161,7 @@ impl Signs<'_> {
             return Liveness::Alive;
         }
         let Some(log) = run_probe.log.read() else {
-            return Liveness::CannotTell(LOG_NOT_READ.to_owned());
+            return Liveness::Unknown(LOG_NOT_READ.to_owned());
         };
         let is_finishing = is_finishing(self.schema, silence.began);
         let waits = is_finishing && silent_for < self.health.loading_silent_for;
@@ -169,7 +169,7 @@ impl Signs<'_> {
             return Liveness::Alive;
         }
         if let Some(reason) = self.why_opaque(run_probe, job, log, silence.since) {
-            return Liveness::CannotTell(reason);
+            return Liveness::Unknown(reason);
         }
         let phase = if is_finishing {
             RunPhase::PostLoad
@@ -259,9 +259,9 @@ impl Signs<'_> {
                 if let Some(kind) = log.unexplained(&words)
                     && (!waited || canary.is_none()) =>
             {
-                Liveness::CannotTell(in_unknown_words(kind))
+                Liveness::Unknown(in_unknown_words(kind))
             }
-            _ if canary.is_none() => Liveness::CannotTell(self.why_no_canary(phase, since)),
+            _ if canary.is_none() => Liveness::Unknown(self.why_no_canary(phase, since)),
             _ if waited && self.slot_has_passed(silent_for) => Liveness::Silent(proved),
             _ => Liveness::Alive,
         }

@@ -139,7 +139,7 @@ impl Case {
 
     fn reason(&self) -> String {
         match self.judge() {
-            Liveness::CannotTell(reason) => reason,
+            Liveness::Unknown(reason) => reason,
             other => panic!("it can be judged: {other:?}"),
         }
     }

@@ -63,7 +63,7 @@ impl Problem {
             Verdict::Stale(late) => Some(problem.stale(late)),
             Verdict::Billing => Some(problem.billing()),
             Verdict::Paused => Some(problem.paused()),
-            Verdict::CannotTell { reason } => Some(problem.cannot_tell(reason)),
+            Verdict::Unknown { reason } => Some(problem.cannot_tell(reason)),
         }
     }
 

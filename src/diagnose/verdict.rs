@@ -54,7 +54,7 @@ pub enum Verdict {
     /// A legacy state that `PostHog` no longer sets.
     Paused,
     /// What `PostHog` says cannot be relied on.
-    CannotTell {
+    Unknown {
         /// Why not.
         reason: String,
     },
@@ -231,7 +231,7 @@ impl Verdict {
             Self::Stale(_) => "stale",
             Self::Disabled { .. } | Self::NotConfigured | Self::Paused => "disabled",
             Self::Billing => "billing",
-            Self::Pending | Self::CannotTell { .. } => "unknown",
+            Self::Pending | Self::Unknown { .. } => "unknown",
         }
     }
 

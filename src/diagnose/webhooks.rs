@@ -144,7 +144,7 @@ pub(super) fn unknown(known: &Known<'_>, judged: &[Judged]) -> Vec<SharedProblem
             let reason = unknown_table(&why);
             let is_of_this = |judged: &&Judged| {
                 judged.source_id == source.id
-                    && matches!(&judged.verdict, Verdict::CannotTell { reason: own } if *own == reason)
+                    && matches!(&judged.verdict, Verdict::Unknown { reason: own } if *own == reason)
             };
             let tables: Vec<&Judged> = judged.iter().filter(is_of_this).collect();
             let names = tables.iter().map(|judged| redact::one_line(&judged.schema, NAME_CAP));

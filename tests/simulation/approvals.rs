@@ -11,7 +11,7 @@ use warehouse_sync_operator::{
         proposal::{Phase, Proposal, ProposedAction},
         status::RootCause,
     },
-    controller::for_others::for_others,
+    controller::as_other_policy::as_other_policy,
     observe::{ApprovalGuard, OtherPolicy},
 };
 
@@ -612,7 +612,7 @@ fn other_policies_learn_which_table_is_acted_on() {
     let mut world = world(&wrong_type());
     let id = world.schema_id("a");
     let is_reported = |world: &World| {
-        let (_, reported) = for_others(&world.cluster.object()).unwrap();
+        let (_, reported) = as_other_policy(&world.cluster.object()).unwrap();
         reported.in_flight.iter().any(|(at, _)| *at == id)
     };
     let approved = approve(&world);
@@ -1108,7 +1108,7 @@ fn a_table_with_a_pending_reset_is_not_reloaded_without_approval() {
     assert_eq!(requests(&world, "POST", "/resync/"), 1);
     let id = world.schema_id("a");
     assert!(simulator(&world, |posthog| posthog.reset_pending(&id)));
-    let (_, reported) = for_others(&world.cluster.object()).unwrap();
+    let (_, reported) = as_other_policy(&world.cluster.object()).unwrap();
     assert!(
         reported
             .reset_pending_since
@@ -1161,7 +1161,7 @@ fn a_table_whose_accepted_resync_never_got_a_job_is_not_reloaded_without_approva
     world.restart();
     run(&mut world, 120);
     assert_eq!(world.count("reload"), 0);
-    let (_, reported) = for_others(&world.cluster.object()).unwrap();
+    let (_, reported) = as_other_policy(&world.cluster.object()).unwrap();
     assert!(
         reported
             .reset_pending_since

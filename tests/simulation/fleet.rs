@@ -15,7 +15,7 @@ use warehouse_sync_operator::{
         policy::{CredentialUse, SecretKeyRef},
         validated::{PolicyRef, Project},
     },
-    controller::{Reconciler, for_others::for_others},
+    controller::{Reconciler, as_other_policy::as_other_policy},
     decide::approval,
     execute::Ledger,
     observe::{ApprovalGuard, Observer, OtherPolicy},
@@ -201,7 +201,7 @@ impl Kubernetes for Policies {
             object
         });
         objects
-            .filter_map(|object| for_others(&object))
+            .filter_map(|object| as_other_policy(&object))
             .filter(|(theirs, other_policy)| theirs == project && other_policy.at != *at)
             .map(|(_, other_policy)| other_policy)
             .collect()

@@ -158,7 +158,7 @@ fn healthy() -> Vec<ConditionFact> {
         schema_id: "t1".into(),
         schema: "public.orders".into(),
         status: SchemaStatus::Completed,
-        verdict: Verdict::CannotTell {
+        verdict: Verdict::Unknown {
             reason: "its runs could not be read".into(),
         },
         evidence: Vec::new(),

@@ -10,7 +10,7 @@ use warehouse_sync_operator::{
         ValidatedPolicy,
         validated::{PolicyRef, Project},
     },
-    controller::for_others::for_others,
+    controller::as_other_policy::as_other_policy,
     observe::{Observer, OtherPolicy, observer::MostTables},
     posthog::{ApiKey, quota::Purpose, visible::is_visible},
 };
@@ -36,7 +36,7 @@ fn older(status: serde_json::Value) -> OtherPolicy {
     other.metadata.creation_timestamp =
         serde_json::from_value(json!("2025-01-01T00:00:00Z")).unwrap();
     other.status = serde_json::from_value(status).unwrap();
-    Arc::unwrap_or_clone(for_others(&other).unwrap().1)
+    Arc::unwrap_or_clone(as_other_policy(&other).unwrap().1)
 }
 
 fn ready(status: &str, reason: &str, since: &str) -> serde_json::Value {

@@ -98,7 +98,7 @@ fn fails_no_more(
         | Verdict::JustFailed
         | Verdict::Billing
         | Verdict::Paused
-        | Verdict::CannotTell { .. } => false,
+        | Verdict::Unknown { .. } => false,
     }
 }
 

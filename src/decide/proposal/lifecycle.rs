@@ -27,7 +27,7 @@ use crate::{
         },
         guards::{Hold, OperatorLimits, OrderContext, chain},
         orders::approved,
-        plan::{Kind, Plan, Said},
+        plan::{Kind, NextStep, Plan},
         words::{
             next_action as words,
             note::{note, proposed},
@@ -71,7 +71,9 @@ pub fn decide(
     for (key, wanted) in &judge.wanted {
         let next = judge.open(key, wanted, &mut proposals);
         let action = wanted.action;
-        proposals.said.insert(key.clone(), Said { action, next });
+        proposals
+            .said
+            .insert(key.clone(), NextStep { action, next });
     }
     proposals
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::{key::Key, material::Seed};
 use crate::{
     api::{proposal::Proposal, status::Suppressed},
-    decide::{approval::answer::Rules, plan::Said},
+    decide::{approval::answer::Rules, plan::NextStep},
 };
 
 /// What is proposed.
@@ -14,7 +14,7 @@ pub struct Proposals {
     /// All proposals to keep, oldest first.
     pub rows: Vec<Proposal>,
     /// The next action of findings for which a proposal fits.
-    pub said: BTreeMap<Key, Said>,
+    pub said: BTreeMap<Key, NextStep>,
     /// Steps seen in this reconcile, for the history.
     pub notes: Vec<String>,
     /// What is not proposed again for a while.

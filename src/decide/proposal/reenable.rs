@@ -15,7 +15,9 @@ use crate::{
         proposal::{ProposedAction, ProposedCall, ProposedStep},
         status::RootCause,
     },
-    decide::{orders, plan::Said, table::is_wiped_when_switched_on, words::next_action as words},
+    decide::{
+        orders, plan::NextStep, table::is_wiped_when_switched_on, words::next_action as words,
+    },
     diagnose::{
         Diagnosis, Judged, Known, Problem, Verdict,
         fix::{Fix, SwitchedOff},
@@ -182,9 +184,9 @@ pub fn has_tables(known: &Known<'_>, diagnosis: &Diagnosis, source_id: &str) -> 
 }
 
 /// Copies the next action of the source to the finding of each such table.
-pub fn explain(known: &Known<'_>, diagnosis: &Diagnosis, said: &mut BTreeMap<Key, Said>) {
+pub fn explain(known: &Known<'_>, diagnosis: &Diagnosis, said: &mut BTreeMap<Key, NextStep>) {
     let tables = candidates(known, diagnosis);
-    let mut new: Vec<(Key, Said)> = Vec::new();
+    let mut new: Vec<(Key, NextStep)> = Vec::new();
     for table in &tables {
         let of_source = said.iter().find(|(key, said)| {
             key.source_id == table.source.id && said.action == ProposedAction::Reenable

@@ -35,7 +35,7 @@ pub fn healthy(diagnosis: &Diagnosis, summary: &Summary, findings: &Findings) ->
     let unclear = diagnosis
         .judged
         .iter()
-        .filter(|judged| matches!(judged.verdict, Verdict::CannotTell { .. }))
+        .filter(|judged| matches!(judged.verdict, Verdict::Unknown { .. }))
         .count();
     if unclear > 0 {
         return say(

@@ -40,7 +40,7 @@ pub fn at(metadata: &ObjectMeta) -> PolicyRef {
 /// What others have to know of a policy, and the project that it is on; none if it does not say which. One that is not valid may not
 /// act; but its status is used.
 #[must_use]
-pub fn for_others(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<OtherPolicy>)> {
+pub fn as_other_policy(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<OtherPolicy>)> {
     let valid = ValidatedPolicy::new(policy).ok();
     let posthog = &policy.spec.posthog;
     let project = Project {

@@ -6,7 +6,7 @@ use crate::posthog::{offload::offload, wire::Source};
 const MANY: usize = 2_000;
 
 /// Does `work` on all tables of `sources`. For a large project, that may take a second.
-pub fn beside<R>(sources: &[Source], work: impl FnOnce() -> R) -> R {
+pub fn on_all_tables<R>(sources: &[Source], work: impl FnOnce() -> R) -> R {
     let tables: usize = sources.iter().map(|source| source.schemas.len()).sum();
     if tables < MANY { work() } else { offload(work) }
 }
