@@ -1,0 +1,186 @@
+//! A second reader: which known texts does a text read like?
+//!
+//! A linear model over words, pairs of words and pieces of words. `examples/train.rs` trains it on the labelled texts in `tests/classifier`. It is
+//! asked in two places: where no rule matches, and before the operator acts on a rule that is not of confidence High. What it says is a guess, so the
+//! operator never acts on it: it can only name a cause that nothing is done about, or turn a cause into Unknown.
+
+use super::{NO_RULE, mask::Masked};
+use crate::{
+    api::status::{
+        Confidence,
+        RootCause::{self, *},
+    },
+    diagnose::causes::{Cause, Origin, Remedy, StrongerSignal},
+    observe::Reading,
+};
+
+/// The `rule` of a reading that known texts decided.
+pub const LIKENESS: &str = "likeness";
+
+/// The causes that the model knows, in the order of its weights.
+pub const CAUSES: [RootCause; 24] = [
+    BillingLimit,
+    CdcBroken,
+    CdcSlotLost,
+    CredentialsInvalid,
+    DataTypeMismatch,
+    IntegrationMissing,
+    NetworkUnreachable,
+    OperatorAction,
+    PermissionDenied,
+    PlatformInternal,
+    PrimaryKeyDuplicate,
+    PrimaryKeyMissing,
+    RateLimited,
+    SchemaDrift,
+    SourceConfig,
+    SourceObjectMissing,
+    SourceTimeout,
+    SshTunnel,
+    TableMissing,
+    TlsFailure,
+    Transient,
+    Unknown,
+    VendorQuota,
+    WebhookBroken,
+];
+
+/// How many features the model tells apart: a feature is a hash of so many bits.
+pub const FEATURES: usize = 1 << 13;
+
+/// A weight of 1.0.
+pub const UNIT: f32 = 16.0;
+
+/// A weight for each feature and cause, as signed bytes.
+static WEIGHTS: &[u8; FEATURES * CAUSES.len()] = include_bytes!("likeness.weights");
+
+/// Longer texts, in bytes, are not read: they hold so many features that they resemble everything.
+const LONGEST: usize = 1024;
+
+/// What the best score must reach. A score of 1 is a typical text of its cause, one of −1 is none of it. The numbers are from cross-validation:
+/// `docs/classifier.md`.
+struct Bar {
+    /// Below, a text is like none that is known.
+    score: f32,
+    /// How much better it is than what it competes with.
+    lead: f32,
+}
+
+/// To name a cause where no rule does. It competes with the second best.
+const NAMES: Bar = Bar {
+    score: -0.3,
+    lead: 0.2,
+};
+
+/// To contradict a rule. It competes with the cause that the rule names.
+const CONTRADICTS: Bar = Bar {
+    score: 0.0,
+    lead: 0.5,
+};
+
+/// `by_rules`, or what known texts say where the rules are silent or the operator would act on them.
+pub fn review(by_rules: Reading, text: &Masked) -> Reading {
+    let is_silent = by_rules.rule == NO_RULE;
+    let would_act =
+        by_rules.confidence != Confidence::High && Cause::of(by_rules.cause).needs_the_whole_text();
+    if !(is_silent || would_act) || text.text.len() > LONGEST {
+        return by_rules;
+    }
+    let scores = scores(&features(&text.text), WEIGHTS);
+    let (best, score) = best_but(&scores, None);
+    let (bar, competitor) = if is_silent {
+        (NAMES, best_but(&scores, Some(best)).1)
+    } else {
+        (CONTRADICTS, score_of(&scores, by_rules.cause))
+    };
+    let is_clear = score >= bar.score && score - competitor >= bar.lead;
+    let resembles = Some(best).filter(|best| is_harmless(*best));
+    if !is_clear || (is_silent && resembles.is_none()) {
+        return by_rules;
+    }
+    Reading {
+        cause: Unknown,
+        resembles,
+        confidence: Confidence::Low,
+        rule: LIKENESS,
+        ..by_rules
+    }
+}
+
+/// Whether a guess may name this cause: a failure that the operator does nothing about and proposes nothing for.
+pub fn is_harmless(cause: RootCause) -> bool {
+    let facts = Cause::of(cause);
+    cause != Unknown
+        && facts.origin == Origin::Error
+        && facts.remedy == Remedy::Nothing
+        && facts.doubt != StrongerSignal::Status
+}
+
+/// The features of a masked text, each once, in ascending order.
+pub fn features(masked: &str) -> Vec<u16> {
+    let belongs = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':' || !c.is_ascii();
+    let words = masked
+        .split(|c| !belongs(c))
+        .map(|word| word.trim_matches(':'))
+        .filter(|word| !word.bytes().all(|byte| byte.is_ascii_digit()));
+    // One that every text has.
+    let mut found = vec![bucket("text", "", "")];
+    let mut last = "";
+    for word in words {
+        found.push(bucket("word", word, ""));
+        if !last.is_empty() {
+            found.push(bucket("pair", last, word));
+        }
+        let framed: Vec<char> = format!("_{word}_").chars().collect();
+        for length in 3..=5 {
+            for piece in framed.windows(length) {
+                found.push(bucket("piece", &String::from_iter(piece), ""));
+            }
+        }
+        last = word;
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// FNV-1a, folded to the number of features.
+fn bucket(kind: &str, one: &str, other: &str) -> u16 {
+    let mut hash = 0x811c_9dc5_u32;
+    for part in [kind, one, other] {
+        for byte in part.bytes().chain([0]) {
+            hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        }
+    }
+    ((hash ^ (hash >> 13)) % (1 << 13)) as u16
+}
+
+/// How much a text with these features is like the texts of each cause.
+#[allow(clippy::cast_precision_loss, reason = "far below 2^24")]
+pub fn scores(features: &[u16], weights: &[u8]) -> [f32; CAUSES.len()] {
+    let mut sums = [0_i32; CAUSES.len()];
+    for feature in features {
+        let row = weights.chunks_exact(CAUSES.len()).nth((*feature).into());
+        for (sum, weight) in sums.iter_mut().zip(row.unwrap_or_default()) {
+            *sum += i32::from(weight.cast_signed());
+        }
+    }
+    // Long texts have no more weight than short ones.
+    let length = (features.len().max(1) as f32).sqrt();
+    sums.map(|sum| sum as f32 / UNIT / length)
+}
+
+/// The best cause and its score, leaving one out.
+pub fn best_but(scores: &[f32; CAUSES.len()], left_out: Option<RootCause>) -> (RootCause, f32) {
+    CAUSES
+        .into_iter()
+        .zip(*scores)
+        .filter(|(cause, _)| Some(*cause) != left_out)
+        .max_by(|one, other| one.1.total_cmp(&other.1))
+        .unwrap_or((Unknown, 0.0))
+}
+
+fn score_of(scores: &[f32; CAUSES.len()], cause: RootCause) -> f32 {
+    let found = CAUSES.into_iter().zip(*scores).find(|row| row.0 == cause);
+    found.map_or(f32::MIN, |(_, score)| score)
+}
