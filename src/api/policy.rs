@@ -147,7 +147,7 @@ pub struct WarehouseSyncPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, a.secretRef.name == b.secretRef.name && a.secretRef.key == b.secretRef.key))")
-        .message("two entries of notifications have the same secretRef: use one entry for each receiver, and list everything that it wants in events"))]
+        .message("two entries of notifications have the same secretRef: use one entry for each receiver, and list every kind of message that it wants in its events"))]
     pub notifications: Vec<Notification>,
 }
 
@@ -168,14 +168,14 @@ pub struct Credentials {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(validation = Rule::new("self.all(k, k.matches('^([A-Za-z0-9_]+[.])*((private_key|service_account_key|authorization_header)|[A-Za-z0-9_]*(password|passphrase|secret|token|api_key|secret_key|signing_key))$'))")
-        .message("jobInputs may name only secret inputs, for example password, api_key, auth_method.stripe_secret_key; PostHog shows user names, and inputs that select a location (host, port, database, schema, account, …) could point a table at another database"))]
+        .message("jobInputs may name only secret inputs, for example password, api_key, auth_method.stripe_secret_key. User names are refused because PostHog shows them; inputs that select a location (host, port, database, schema, account, …) are refused because they could point a table at another database"))]
     pub job_inputs: BTreeMap<String, FromSecret>,
     /// Inputs of the source's webhook by name, for example signing_secret. Only secret inputs are allowed, as in
     /// jobInputs. They are pushed when the Secret has changed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(validation = Rule::new("self.all(k, k.matches('^([A-Za-z0-9_]+[.])*((private_key|service_account_key|authorization_header)|[A-Za-z0-9_]*(password|passphrase|secret|token|api_key|secret_key|signing_key))$'))")
-        .message("webhookInputs may name only secret inputs, for example signing_secret, webhook_token, authorization_header; PostHog shows other inputs, and some of them disable the check of signatures"))]
+        .message("webhookInputs may name only secret inputs, for example signing_secret, webhook_token, authorization_header. Other inputs are refused because PostHog shows them, and because some of them disable the check of signatures"))]
     pub webhook_inputs: BTreeMap<String, FromSecret>,
 }
 

@@ -504,7 +504,7 @@ pub struct ProposedStep {
     /// PatchTables: how the tables are to be synced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_type: Option<String>,
-    /// PatchTables: ids of the tables.
+    /// PatchTables, RepairCdc: ids of the tables that the call changes or resets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub schema_ids: Vec<String>,

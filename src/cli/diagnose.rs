@@ -14,7 +14,7 @@ use super::{
     network::NetworkArgs,
     output,
     project::{BUDGET, Project, Read},
-    report::{Report, plural},
+    report::Report,
     waiting::LONGEST_WAIT,
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
         causes::Advice,
         diagnose as find_problems, probing,
         single_read::{self, Unprobed},
-        words::in_words,
+        words::{in_words, plural},
     },
     posthog::instance::{Feature, Instance},
     report::words,

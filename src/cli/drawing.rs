@@ -4,14 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    project::Read,
-    report::{minute, plural},
-    runs::SourceRuns,
-};
+use super::{project::Read, report::minute, runs::SourceRuns};
 use crate::{
     api::status::Finding,
-    diagnose::words::in_words,
+    diagnose::words::{in_words, plural},
     observe::{Newest, RunProbe},
     posthog::{
         redact,

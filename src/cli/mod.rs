@@ -15,6 +15,7 @@ mod html;
 mod markdown;
 mod network;
 mod output;
+mod panics;
 pub mod plugin;
 mod progress;
 mod project;

@@ -1,13 +1,13 @@
 //! The report of `diagnose` for people: grouped, most severe first.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
 use crate::{
     api::status::{Finding, SchemaCounts, Severity, Summary},
-    diagnose::words::in_words,
+    diagnose::words::{in_words, plural},
     diagnose::{Cause, causes::Remedy},
 };
 
@@ -321,12 +321,6 @@ pub(super) fn counts(summary: &Summary) -> String {
         plural(summary.sources.total, "source"),
         plural(*total, "table")
     )
-}
-
-/// A number and its unit.
-pub(super) fn plural<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
-    let ending = if count == N::from(1) { "" } else { "s" };
-    format!("{count} {what}{ending}")
 }
 
 /// What the operator could do, if anything.

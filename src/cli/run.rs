@@ -5,7 +5,7 @@ use std::{io::IsTerminal, net::SocketAddr, process::ExitCode, time::Duration};
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use super::{CliError, network::NetworkArgs};
+use super::{CliError, network::NetworkArgs, panics};
 use crate::{
     api::{Timings, names::SERVICE_ACCOUNT},
     controller::{
@@ -291,9 +291,9 @@ fn host(text: &str) -> Result<String, String> {
         .map_err(|_| "write HOST or HOST:PORT without https:// and without a path, for example posthog.example.com".to_owned())
 }
 
-/// The default of `RUST_LOG`. The operator itself logs failed calls, with the object and what to do, so the messages of
-/// kube's client and of the certificate verifier are off.
-const LOGGED: &str = "info,kube=warn,kube_client::client::builder=off,rustls_platform_verifier=off";
+/// The default of `RUST_LOG`. The operator itself logs failed calls and watches, with the object and what to do. kube would log the same
+/// answers as Rust prints them, and objects that it cannot read with all that is in them.
+const LOGGED: &str = "info,kube=off,rustls_platform_verifier=off";
 
 /// Starts the log, also if `RUST_LOG` cannot be used: then with the default filter.
 fn start_log(format: LogFormat) -> Result<(), CliError> {
@@ -323,6 +323,7 @@ fn start_log(format: LogFormat) -> Result<(), CliError> {
         LogFormat::Human => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+    panics::are_logged();
     usable
 }
 

@@ -92,7 +92,9 @@ pub enum GuardError {
     )]
     NameForbidden,
     /// The API server does not return the operator's name.
-    #[error("the API server does not return the operator's user name")]
+    #[error(
+        "the API server does not return the operator's user name: check that it serves selfsubjectreviews of authentication.k8s.io/v1"
+    )]
     NameUnknown,
     /// An object is missing.
     #[error("{0} is missing: {APPLY}")]

@@ -24,7 +24,7 @@ impl From<HostNotAllowed> for NotReady {
     fn from(error: HostNotAllowed) -> Self {
         Self {
             reason: Reason::HostNotAllowed,
-            message: error.to_string(),
+            message: format!("{error} (helm: allowedHosts)"),
         }
     }
 }
@@ -51,7 +51,7 @@ pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> NotReady {
             (Reason::RateLimited, "All clients of an API key share its limits. The poll is retried".to_owned())
         }
         PostHogError::OverShare { .. } => {
-            (Reason::RateLimited, "The poll is retried when the share allows it. A longer spec.interval, fewer projects per key, or a larger --quota-share helps".to_owned())
+            (Reason::RateLimited, "The poll is retried when the share allows it. A longer spec.interval, fewer projects per key, or a larger --quota-share (helm: quotaShare) helps".to_owned())
         }
         PostHogError::Refused { status: 401, .. } => {
             (Reason::KeyRejected, format!("Put a valid personal API key of PostHog into {secret}"))
@@ -70,16 +70,18 @@ pub fn of_poll(error: &PostHogError, policy: &ValidatedPolicy) -> NotReady {
         }
         PostHogError::Refused { status: 500.., .. } => (Reason::PostHogUnavailable, "The poll is retried".to_owned()),
         PostHogError::TooLarge { .. } => {
-            (Reason::ProjectTooLarge, "The project is not polled until it is smaller, or the operator has more memory and a higher limit".to_owned())
+            (Reason::ProjectTooLarge, "The project is not polled until it is smaller, or the operator has more memory and a higher limit (helm: maxTablesPerProject, maxTables)".to_owned())
         }
         PostHogError::Refused { .. } | PostHogError::Unexpected { .. } => (
             Reason::UnexpectedAnswer,
             format!("The operator does not act on an answer that it does not understand. Check that {host} is PostHog itself. The poll is retried"),
         ),
     };
+    // Some of PostHog's own texts are sentences.
+    let said = error.to_string();
     NotReady {
         reason,
-        message: format!("{error}. {advice}"),
+        message: format!("{}. {advice}", said.trim_end_matches('.')),
     }
 }
 

@@ -104,6 +104,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         let channels = self.channels(&policy).await;
         let approval_guard = self.kubernetes.approval_guard().await?;
         let view = self.observer.project(&policy.at, &policy.project, key);
+        credential_values.hide(view.client.secrets());
         let mut old = written.clone();
         self.ledger.complete(&policy.uid, &mut old.incidents);
         self.ledger

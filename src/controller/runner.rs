@@ -2,11 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::watch as signal;
 
 use super::{context::Context, slots::Slots, stop::stopped_now, turn::turn};
-use crate::api::{host::Host, validated::PolicyRef};
+use crate::{
+    api::{host::Host, validated::PolicyRef},
+    posthog::redact,
+    report::{Metrics, metrics::ReconcileOutcome},
+};
 
 /// Reconciles at a time. Many, because one that waits for a slow PostHog must not hold up the others; not more, because each takes
 /// some 30 KiB, and at the start all are due.
@@ -53,11 +57,56 @@ async fn due(context: &Context) -> PolicyRef {
     context.queue.next().await
 }
 
-/// In a task of its own, so that a panic ends nothing else. Returns the host that has room again.
+/// Reconciles a policy. Returns the host that has room again.
 async fn reconciled(at: PolicyRef, host: Option<Host>, context: Arc<Context>) -> Option<Host> {
     let (own, of_task) = (at.clone(), context.clone());
-    let task = tokio::spawn(async move { turn(&own, &of_task).await });
-    let again_in = task.map(|ended| ended.unwrap_or(Some(AFTER_PANIC))).await;
+    let turn = async move { turn(&own, &of_task).await };
+    let again_in = survived(&at, &context.reconciler.metrics, turn).await;
     context.queue.done(&at, again_in);
     host
+}
+
+/// When the policy is due again. Its turn has a task of its own, so that a panic ends nothing else.
+async fn survived(
+    at: &PolicyRef,
+    metrics: &Metrics,
+    turn: impl Future<Output = Option<Duration>> + Send + 'static,
+) -> Option<Duration> {
+    tokio::spawn(turn).await.unwrap_or_else(|panicked| {
+        metrics.reconciled(ReconcileOutcome::Panicked);
+        tracing::error!(
+            policy = %at,
+            "the reconcile ended by a bug: {}; retrying in {} s",
+            redact::text(&panicked.to_string(), 200),
+            AFTER_PANIC.as_secs()
+        );
+        Some(AFTER_PANIC)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_one_turn_and_is_counted_and_retried() {
+        let metrics = Metrics::default();
+        let at = |name: &str| PolicyRef {
+            namespace: "team".into(),
+            name: name.into(),
+        };
+        let (broken, well) = (at("broken"), at("well"));
+        let minute = Some(Duration::from_mins(1));
+        let (first, second) = tokio::join!(
+            survived(&broken, &metrics, async { panic!("no table 7") }),
+            survived(&well, &metrics, async move {
+                tokio::task::yield_now().await;
+                minute
+            }),
+        );
+        assert_eq!((first, second), (Some(AFTER_PANIC), minute));
+        let text = metrics.encode(jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let counted = "warehouse_sync_reconciles_total{outcome=\"panicked\"} 1";
+        assert!(text.contains(counted), "{text}");
+    }
 }

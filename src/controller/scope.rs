@@ -81,7 +81,9 @@ pub(super) fn follow(
         let context = context.clone();
         move |error: watcher::Error| {
             context.reconciler.metrics.watch_failures.inc();
-            let _ = failed.try_send(timed::reason(&error));
+            if !timed::has_expired(&error) {
+                let _ = failed.try_send(timed::reason(&error));
+            }
         }
     };
     async move {

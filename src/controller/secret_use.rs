@@ -49,7 +49,9 @@ impl Use<'_> {
         match self {
             Self::ApiKey => "a personal API key of PostHog",
             Self::Source { .. } => "the source's credential",
-            Self::Notification => "the URL of the receiver, or its signing key,",
+            Self::Notification => {
+                "the URL of the receiver (for secretRef) or its signing key (for hmacSecretRef)"
+            }
         }
     }
 
@@ -106,7 +108,7 @@ impl Use<'_> {
         SecretRefused {
             reason: Reason::SecretMissing,
             message: format!(
-                "There is no Secret {name} in this namespace: create it with {holds} under {key:?} and the label {USE_LABEL}={label}{project}"
+                "There is no Secret {name} in this namespace: create it with {holds} in its key {key:?}, and with the label {USE_LABEL}={label}{project}"
             ),
         }
     }

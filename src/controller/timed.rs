@@ -166,6 +166,12 @@ fn refusal<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Status> {
     None
 }
 
+/// True of a watch that the API server ends because it has forgotten the version at which the watch was. It does this at any time; the
+/// watch then begins with a new list.
+pub fn has_expired(error: &(dyn Error + 'static)) -> bool {
+    refusal(error).is_some_and(|status| status.code == 410)
+}
+
 /// The API server's own sentence, or else its code.
 pub fn said(status: &Status) -> String {
     if status.message.is_empty() {
@@ -207,6 +213,18 @@ mod tests {
             reason(&broke),
             "error returned by apiserver during watch: gone"
         );
+    }
+
+    #[test]
+    fn a_watch_that_the_api_server_has_forgotten_is_no_failure() {
+        let ended = |code| {
+            let status = Status {
+                code,
+                ..Status::default()
+            };
+            has_expired(&watcher::Error::WatchError(Box::new(status)))
+        };
+        assert!(ended(410) && !ended(403) && !ended(500));
     }
 
     fn answered() -> Response {

@@ -33,6 +33,11 @@ const SLOT_COMES_BACK: i32 = 2;
 /// The tables of a source that are synced by change data capture and switched on, or were until `PostHog` switched them off.
 pub fn tables<'a>(known: &Known<'a>, source: &'a Source) -> impl Iterator<Item = &'a Schema> {
     let selector = &known.policy.selector;
+    captured(known, source).filter(|schema| selector.selects_schema(&schema.name))
+}
+
+/// The same, with those that the policy does not select: a repair resets all of them.
+pub fn captured<'a>(known: &Known<'a>, source: &'a Source) -> impl Iterator<Item = &'a Schema> {
     let states = &known.state.schemas;
     source
         .schemas
@@ -40,9 +45,8 @@ pub fn tables<'a>(known: &Known<'a>, source: &'a Source) -> impl Iterator<Item =
         .filter(|schema| schema.syncs_by("cdc"))
         .filter(|schema| {
             let mut seen = states.iter().filter(|state| state.id == schema.id);
-            schema.is_on() || seen.any(|state| state.disabled_seen.is_some())
+            !schema.is_off() || seen.any(|state| state.disabled_seen.is_some())
         })
-        .filter(|schema| selector.selects_schema(&schema.name))
 }
 
 /// What `PostHog` is to check of a source.

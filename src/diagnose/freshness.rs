@@ -272,7 +272,7 @@ fn no_interval(schema: &Schema, since: Timestamp) -> String {
         |word| format!("{:?}", redact::text(word, 40)),
     );
     format!(
-        "no run has completed since {}, and when one is due is unknown: PostHog shows no sync interval that this version knows (sync_frequency: {shown}), and the runs of the table are too few to show one",
+        "no run has completed since {}, and when the next run is due is unknown: PostHog shows no sync interval that this version knows (sync_frequency: {shown}), and the table has too few runs to derive one",
         seconds(since)
     )
 }

@@ -94,7 +94,10 @@ impl Problem {
         let said = failure.text.as_deref();
         let cause = Cause::of(failure.cause);
         let message = if cause.is_note() {
-            format!("The last run was stopped: {}", said.unwrap_or_default())
+            format!(
+                "The last run was stopped in PostHog: {}",
+                said.unwrap_or_default()
+            )
         } else {
             format!(
                 "The last run failed: {}",
@@ -112,12 +115,12 @@ impl Problem {
     fn disabled(self, failure: &Failure, by_posthog: Option<Timestamp>) -> Self {
         let (who, severity) = if by_posthog.is_some() {
             (
-                "PostHog switched syncing off after a failure",
+                "PostHog switched syncing off after this failure",
                 Severity::Error,
             )
         } else {
             (
-                "Syncing is switched off after a failure, by PostHog or by a person",
+                "Syncing was switched off, by PostHog or by a person, after this failure",
                 Severity::Warning,
             )
         };

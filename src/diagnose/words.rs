@@ -1,6 +1,8 @@
 //! What several findings say in the same words, and times and lengths of time as sentences need them. What only one finding says is beside its
 //! diagnosis.
 
+use std::fmt::Display;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::problem::NAME_CAP;
@@ -52,12 +54,16 @@ pub(super) fn as_of<A>(probed: &Probed<A>) -> String {
 #[must_use]
 pub fn in_words(length: SignedDuration) -> String {
     let minutes = length.as_mins();
-    let of =
-        |count: i64, unit: &str| format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
     match minutes {
-        0 => of(length.as_secs(), "second"),
-        1..=119 => of(minutes, "minute"),
-        120..=2879 => of(minutes / 60, "hour"),
-        _ => of(minutes / (24 * 60), "day"),
+        0 => plural(length.as_secs(), "second"),
+        1..=119 => plural(minutes, "minute"),
+        120..=2879 => plural(minutes / 60, "hour"),
+        _ => plural(minutes / (24 * 60), "day"),
     }
+}
+
+/// A number and its unit.
+pub fn plural<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {what}{ending}")
 }

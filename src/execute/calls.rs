@@ -8,11 +8,11 @@ use crate::{
     posthog::{
         Client, PostHogError, Transport,
         answer::{Answer, Refreshed},
-        inputs::Inputs,
         instance::{Feature, Instance},
         lax::Lax,
         probe::SchemaDetail,
         redact,
+        secrets::Secrets,
         transport::Request,
         write::Write,
     },
@@ -71,6 +71,8 @@ pub async fn execute<T: Transport>(
 /// Sends the permitted call, once and not after `until`. Never an error: everything that can happen is an outcome that must be recorded.
 pub async fn send<T: Transport>(client: &Client<T>, permit: Permit, until: Instant) -> Outcome {
     let call = permit.call().clone();
+    let secrets = client.secrets();
+    hide(&call, secrets);
     let outcome = match execute(client, permit, until).await {
         Ok((status, answer)) => {
             let kept = keeps_sync_type(&answer).filter(|_| leaves_sync_type(&call));
@@ -86,8 +88,10 @@ pub async fn send<T: Transport>(client: &Client<T>, permit: Permit, until: Insta
         }
         Err(error) => of_error(&error, &call),
     };
+    let detail = redact::text(&secrets.conceal(&outcome.detail), DETAIL_CAP);
     Outcome {
-        detail: redact::text(&secrets(&call).conceal(&outcome.detail), DETAIL_CAP),
+        // It becomes part of a sentence.
+        detail: detail.trim_end_matches('.').to_owned(),
         ..outcome
     }
 }
@@ -123,12 +127,12 @@ fn sync_type_lost(status: u16) -> Outcome {
     }
 }
 
-/// The secrets in the call: an answer may repeat them.
-fn secrets(call: &Write) -> Inputs {
+/// An answer may repeat the secrets in the call.
+fn hide(call: &Write, secrets: &Secrets) {
     match call {
-        Write::PatchSource { job_inputs, .. } => job_inputs.clone(),
-        Write::UpdateWebhookInputs { inputs, .. } => inputs.clone(),
-        _ => Inputs::default(),
+        Write::PatchSource { job_inputs, .. } => job_inputs.hide(secrets),
+        Write::UpdateWebhookInputs { inputs, .. } => inputs.hide(secrets),
+        _ => {}
     }
 }
 

@@ -4,7 +4,10 @@ use std::{collections::HashMap, fmt};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{api::policy::CredentialUse, posthog::ApiKey};
+use crate::{
+    api::policy::CredentialUse,
+    posthog::{ApiKey, secrets::Secrets},
+};
 
 /// The values by their use, or why one is not available, in a sentence that names Secret and key. A value that one entry may use is not available to
 /// another.
@@ -33,6 +36,13 @@ impl CredentialValues {
             value,
         });
         self.0.insert(wanted, offered);
+    }
+
+    /// Adds the values to what no text may show.
+    pub fn hide(&self, secrets: &Secrets) {
+        for offered in self.0.values().flatten() {
+            secrets.add(offered.value.expose_secret());
+        }
     }
 
     /// The value for a use; none if it was not read.

@@ -31,6 +31,7 @@ use crate::{
         key::KeyId,
         lax::Lax,
         quota::{Purpose, Share},
+        secrets::Secrets,
         wire::{Schema, SchemaStatus, Source},
     },
 };
@@ -153,6 +154,8 @@ struct Shared {
     /// The last list that could be read, and when.
     last_list: Mutex<Option<(Timestamp, Arc<Vec<Source>>)>>,
     write_scope: Mutex<(WriteScope, Option<Timestamp>)>,
+    /// What no text may show: the key, and what the policies' Secrets hold for sources of the project.
+    secrets: Arc<Secrets>,
     /// What the instance shows.
     noted: Noted,
     /// When it was last asked for what it shows.
@@ -227,7 +230,8 @@ impl<T: Transport> Observer<T> {
             shared.gate.clone(),
             self.clock.clone(),
         )
-        .noting(shared.noted.clone());
+        .noting(shared.noted.clone())
+        .hiding(shared.secrets.clone());
         ProjectView {
             client,
             shared,
@@ -278,6 +282,7 @@ impl<T: Transport> Observer<T> {
             readings: Mutex::default(),
             last_list: Mutex::default(),
             write_scope: Mutex::new((WriteScope::Unknown, None)),
+            secrets: Arc::default(),
             noted: Noted::default(),
             asked_at: Mutex::default(),
             policies: Mutex::default(),

@@ -1,14 +1,16 @@
 //! What `PostHog` answers to the calls that write. As everywhere on the wire: only what is used, and tolerant.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::{
     PostHogError,
     client::decode,
     lax::Lax,
     probe::SchemaDetail,
+    redact,
     transport::Response,
-    wire::{Detail, Source},
+    wire::{Detail, ErrorBody, Source},
     write::Write,
 };
 
@@ -59,11 +61,7 @@ impl Answer {
             Write::Cancel { .. }
             | Write::Reload { .. }
             | Write::Resync { .. }
-            | Write::DeleteData { .. } => {
-                // An empty body is the usual one.
-                let said = serde_json::from_slice(&response.body);
-                Ok(Self::Taken(said.unwrap_or_default()))
-            }
+            | Write::DeleteData { .. } => taken(name, response).map(Self::Taken),
             Write::PatchSchema(_) => decode(name, response).map(Self::Schema),
             Write::BulkUpdateSchemas { .. } => decode(name, response).map(Self::Schemas),
             Write::PatchSource { .. } => decode(name, response).map(Self::Source),
@@ -73,5 +71,39 @@ impl Answer {
             | Write::DeleteWebhook { .. }
             | Write::RepairCdc { .. } => decode(name, response).map(Self::Done),
         }
+    }
+}
+
+/// The answer of a call that says little of itself. An empty body is the usual one. What is no object, or says that something
+/// failed, is not `PostHog`'s: a proxy, or a version that is not known, may have done nothing.
+fn taken(call: &'static str, response: &Response) -> Result<Detail, PostHogError> {
+    if response.body.trim_ascii().is_empty() {
+        return Ok(Detail::default());
+    }
+    let said: Map<String, Value> = decode(call, response)?;
+    let says = |field: &&str| said.get(*field).is_some_and(|value| !is_nothing(value));
+    let is_error = said.get("code").is_some_and(Value::is_string);
+    let fails = said.get("success") == Some(&Value::Bool(false));
+    if is_error || fails || ["error", "errors"].iter().any(says) {
+        let why = ErrorBody::deserialize(Value::Object(said))
+            .ok()
+            .and_then(ErrorBody::text)
+            .unwrap_or_default();
+        let reason = format!(
+            "the response says that it failed: {}",
+            redact::text(&why, 200)
+        );
+        return Err(PostHogError::Unexpected { call, reason });
+    }
+    Ok(Detail::deserialize(Value::Object(said)).unwrap_or_default())
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
     }
 }

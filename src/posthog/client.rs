@@ -1,6 +1,7 @@
 //! The reading calls, and the one function through which every call goes.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -16,7 +17,7 @@ use super::{
     ApiKey, PostHogError, Transport,
     bounds::Bounds,
     instance::{Feature, Noted, UnfamiliarKind},
-    lax::segment,
+    lax::{Lax, segment},
     offload::offload,
     probe::{
         CdcCheck, CdcPrerequisites, CdcStatus, IncrementalFields, QueryAnswer, SchemaDetail,
@@ -24,9 +25,10 @@ use super::{
     },
     quota::{KeyLimits, Purpose, Quota, Share, Usage},
     redact,
+    secrets::Secrets,
     transport::{Method, Request, Response, TransportError},
     webhook_fields::WebhookFields,
-    wire::{CLOCKS_AGREE, ErrorBody, Job, LogPage, Page, Source},
+    wire::{CLOCKS_AGREE, ErrorBody, Job, LogPage, Page, Schema, Source},
 };
 use crate::api::validated::Project;
 
@@ -190,6 +192,7 @@ pub struct Client<T> {
     clock: Clock,
     sent: AtomicUsize,
     noted: Noted,
+    secrets: Arc<Secrets>,
 }
 
 impl<T> Client<T> {
@@ -211,7 +214,7 @@ impl<T: Transport> Client<T> {
         gate: Arc<KeyGate>,
         clock: Clock,
     ) -> Self {
-        Self {
+        let client = Self {
             transport,
             project,
             key,
@@ -219,7 +222,21 @@ impl<T: Transport> Client<T> {
             clock,
             sent: AtomicUsize::new(0),
             noted: Noted::default(),
-        }
+            secrets: Arc::default(),
+        };
+        client.hiding(Arc::default())
+    }
+
+    /// The same, masking in every text these values and its own key.
+    #[must_use]
+    pub fn hiding(self, secrets: Arc<Secrets>) -> Self {
+        self.key.hide(&secrets);
+        Self { secrets, ..self }
+    }
+
+    /// The values that no text may show.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The same, recording what the instance shows in `noted`.
@@ -257,7 +274,7 @@ impl<T: Transport> Client<T> {
             // Lists are kept until the next poll; a list that grew while it was read has room to spare.
             for source in &mut page.results {
                 source.schemas.shrink_to_fit();
-                forget_times_to_come(source, self.now());
+                self.clean(source);
             }
             let (got, count) = (page.results.len(), page.count);
             // A source that was created between two pages moves the others to the next page, where they would appear twice.
@@ -322,7 +339,7 @@ impl<T: Transport> Client<T> {
         ));
         let response = self.send(get(CALL, path)).await?;
         clocks_agree(CALL, response.date, self.now())?;
-        let jobs = self.without_times_to_come(self.decode(CALL, &response)?);
+        let jobs = self.cleaned(self.decode(CALL, &response)?);
         Ok((jobs, response.date.is_some()))
     }
 
@@ -337,15 +354,36 @@ impl<T: Transport> Client<T> {
             segment(source_id)
         );
         let jobs = self.read_dated("list jobs", &rest).await?;
-        Ok(self.without_times_to_come(jobs))
+        Ok(self.cleaned(jobs))
     }
 
-    fn without_times_to_come(&self, mut jobs: Vec<Job>) -> Vec<Job> {
+    /// Without times to come, and without secrets in their texts.
+    fn cleaned(&self, mut jobs: Vec<Job>) -> Vec<Job> {
         let now = self.now();
         for job in &mut jobs {
             job.forget_times_to_come(now);
+            self.conceal(&mut job.latest_error);
         }
         jobs
+    }
+
+    fn clean(&self, source: &mut Source) {
+        for schema in &mut source.schemas {
+            self.clean_row(schema);
+        }
+    }
+
+    fn clean_row(&self, schema: &mut Schema) {
+        schema.forget_times_to_come(self.now());
+        self.conceal(&mut schema.latest_error);
+    }
+
+    fn conceal(&self, text: &mut Lax<String>) {
+        if let Lax::Is(text) = text
+            && let Cow::Owned(masked) = self.secrets.conceal(text)
+        {
+            *text = masked;
+        }
     }
 
     /// The newest [`LOG_LINES`] lines of a table's log that `filter` lets through.
@@ -360,14 +398,18 @@ impl<T: Transport> Client<T> {
             "external_data_schemas/{}/logs/?{query}",
             segment(schema_id)
         ));
-        self.decode(CALL, &self.send(get(CALL, path)).await?)
+        let mut page: LogPage = self.decode(CALL, &self.send(get(CALL, path)).await?)?;
+        for line in &mut page.results {
+            self.conceal(&mut line.message);
+        }
+        Ok(page)
     }
 
     /// One source with its tables. Seconds on a large project: `PostHog` builds its whole database for it.
     pub async fn source(&self, source_id: &str) -> Result<Source, PostHogError> {
         let rest = format!("external_data_sources/{}/", segment(source_id));
         let mut source: Source = self.read_dated("read source", &rest).await?;
-        forget_times_to_come(&mut source, self.now());
+        self.clean(&mut source);
         Ok(source)
     }
 
@@ -382,7 +424,7 @@ impl<T: Transport> Client<T> {
     pub async fn schema(&self, schema_id: &str) -> Result<SchemaDetail, PostHogError> {
         let rest = format!("external_data_schemas/{}/", segment(schema_id));
         let mut detail: SchemaDetail = self.read_dated("read table", &rest).await?;
-        detail.row.forget_times_to_come(self.now());
+        self.clean_row(&mut detail.row);
         Ok(detail)
     }
 
@@ -408,7 +450,12 @@ impl<T: Transport> Client<T> {
     /// How the webhook of a source stands. `PostHog` asks the vendor.
     pub async fn webhook_info(&self, source_id: &str) -> Result<WebhookInfo, PostHogError> {
         let path = format!("external_data_sources/{}/webhook_info/", segment(source_id));
-        self.read_live("read webhook", &path).await
+        let mut info: WebhookInfo = self.read_live("read webhook", &path).await?;
+        if let Some(external) = &mut info.external_status {
+            self.conceal(&mut external.error);
+            self.conceal(&mut external.status);
+        }
+        Ok(info)
     }
 
     /// How change data capture of a source stands. `PostHog` asks the database; 400 if it cannot be reached.
@@ -429,7 +476,13 @@ impl<T: Transport> Client<T> {
             segment(source_id)
         );
         let body = serde_json::json!(check).to_string();
-        self.ask("check CDC prerequisites", &path, Some(body)).await
+        let mut check: CdcPrerequisites = self
+            .ask("check CDC prerequisites", &path, Some(body))
+            .await?;
+        for error in &mut check.errors {
+            *error = self.secrets.conceal(error).into_owned();
+        }
+        Ok(check)
     }
 
     /// Runs a query of `PostHog`'s SQL. Needs the scope `query:read` and has limits of its own.
@@ -577,7 +630,7 @@ impl<T: Transport> Client<T> {
                 ),
             )),
             status => {
-                let said = said(&response);
+                let said = self.said(&response);
                 if said.is_none() && !response.body.is_empty() {
                     let shape = format!("{status} with {}", shown_type(&response));
                     self.noted
@@ -592,24 +645,29 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// The sentence in an error body, in any of `PostHog`'s shapes.
+    fn said(&self, response: &Response) -> Option<String> {
+        let body: Option<ErrorBody> = serde_json::from_slice(&response.body).ok();
+        let text = body.and_then(ErrorBody::text)?;
+        Some(redact::text(&self.secrets.conceal(&text), 300))
+    }
+
     /// Reads the body of a successful answer.
     fn decode<A: DeserializeOwned>(
         &self,
         call: &'static str,
         response: &Response,
     ) -> Result<A, PostHogError> {
-        let read = decode(call, response);
-        if read.is_err() {
+        decode(call, response).map_err(|error| {
             self.noted
                 .note(|instance| instance.meets(UnfamiliarKind::Answer, call));
-        }
-        read
-    }
-}
-
-fn forget_times_to_come(source: &mut Source, now: Timestamp) {
-    for schema in &mut source.schemas {
-        schema.forget_times_to_come(now);
+            match error {
+                PostHogError::Unexpected { call, reason } => {
+                    unexpected(call, self.secrets.conceal(&reason).into_owned())
+                }
+                error => error,
+            }
+        })
     }
 }
 
@@ -642,13 +700,6 @@ const fn get(call: &'static str, path: String) -> Request {
 
 fn unexpected(call: &'static str, reason: String) -> PostHogError {
     PostHogError::Unexpected { call, reason }
-}
-
-/// The sentence in an error body, in any of `PostHog`'s shapes.
-fn said(response: &Response) -> Option<String> {
-    let body: Option<ErrorBody> = serde_json::from_slice(&response.body).ok();
-    let text = body.and_then(ErrorBody::text)?;
-    Some(redact::text(&text, 300))
 }
 
 /// What an error body is that has no sentence.

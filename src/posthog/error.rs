@@ -33,7 +33,9 @@ pub enum PostHogError {
         reason: String,
     },
     /// This process waits, because `PostHog` asked it to.
-    #[error("{call}: PostHog rate limits this key (429); requests of this kind wait")]
+    #[error(
+        "{call}: PostHog rate limits this key (429); requests that count against the same limit wait"
+    )]
     Waiting {
         /// Which call.
         call: &'static str,
@@ -49,7 +51,9 @@ pub enum PostHogError {
         until: Timestamp,
     },
     /// 429.
-    #[error("{call}: PostHog rate limits this key (429); requests of this kind wait")]
+    #[error(
+        "{call}: PostHog rate limits this key (429); requests that count against the same limit wait"
+    )]
     RateLimited {
         /// Which call.
         call: &'static str,

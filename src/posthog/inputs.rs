@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-/// Shortest value that is looked for in texts, in bytes.
-const SHORTEST_SECRET: usize = 6;
+use super::secrets::Secrets;
 
 /// Whether an input is secret by its name: `PostHog` never shows it. It shows user names, and what says where or what could point a
 /// table at another database. The CRD's rules on `jobInputs` and `webhookInputs` say the same.
@@ -36,18 +35,11 @@ impl Inputs {
         self.0.keys().map(String::as_str)
     }
 
-    /// `text` without the values, should an answer repeat one. Short ones could be any word.
-    #[must_use]
-    pub fn conceal(&self, text: &str) -> String {
-        let mut concealed = text.to_owned();
+    /// Adds the values to what no text may show.
+    pub fn hide(&self, secrets: &Secrets) {
         for value in self.0.values() {
-            let value = value.expose_secret();
-            if value.len() >= SHORTEST_SECRET {
-                concealed = concealed.replace(value, super::redact::MASK);
-                mask_cut_off(&mut concealed, value);
-            }
+            secrets.add(value.expose_secret());
         }
-        concealed
     }
 
     /// As `PostHog` takes them. Containers are merged there, so that what is not named stays.
@@ -57,21 +49,6 @@ impl Inputs {
             put(&mut inputs, name, value.expose_secret());
         }
         inputs
-    }
-}
-
-/// A text that was capped may end in the beginning of a secret.
-fn mask_cut_off(text: &mut String, secret: &str) {
-    let Some(kept) = text.strip_suffix('…').map(str::len) else {
-        return;
-    };
-    let ends = (4..=secret.len())
-        .rev()
-        .filter(|end| secret.is_char_boundary(*end))
-        .find(|end| text[..kept].ends_with(&secret[..*end]));
-    if let Some(end) = ends {
-        text.truncate(kept - end);
-        text.push_str(super::redact::MASK);
     }
 }
 
@@ -123,13 +100,6 @@ mod tests {
         pairs
             .map(|(name, value)| ((*name).to_owned(), SecretString::from((*value).to_owned())))
             .collect()
-    }
-
-    #[test]
-    fn what_an_answer_repeats_is_masked_also_where_it_was_cut_off() {
-        let inputs = inputs(&[("password", "correct-horse"), ("user", "app")]);
-        let shown = inputs.conceal("app: correct-horse is wrong, said correct-h…");
-        assert_eq!(shown, "app: *** is wrong, said ***");
     }
 
     #[test]

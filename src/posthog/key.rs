@@ -6,6 +6,8 @@ use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use super::secrets::Secrets;
+
 /// Longest text that is taken for an API key, in bytes. `PostHog`'s are about 50.
 const MAX_LENGTH: usize = 512;
 
@@ -66,6 +68,11 @@ impl ApiKey {
     pub fn hmac(&self, text: &[u8]) -> String {
         let key = self.secret.expose_secret().as_bytes();
         hex(&hmac_sha256(key, text))
+    }
+
+    /// Adds it to what no text may show.
+    pub fn hide(&self, secrets: &Secrets) {
+        secrets.add(self.secret.expose_secret());
     }
 
     /// The value of the `Authorization` header. Callers mark it sensitive and drop it.

@@ -24,6 +24,7 @@ pub mod proxy;
 pub mod quota;
 pub mod redact;
 pub mod run_log;
+pub mod secrets;
 pub mod transport;
 pub mod visible;
 pub mod webhook_fields;

@@ -91,6 +91,8 @@ pub enum ReconcileOutcome {
     NotUnderstood,
     /// The admission policies let another operator write its status.
     OtherWriter,
+    /// It ended by a bug of the operator.
+    Panicked,
 }
 
 impl ReconcileOutcome {

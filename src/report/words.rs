@@ -172,25 +172,39 @@ fn of_problem(problem: &Problem, plan: &Plan) -> Finding {
         since: *since,
         advice: advice.with_operator.to_owned(),
         action: fits.or(remedy.action()),
-        next_action: next_action
-            .unwrap_or_else(|| without_action(remedy, table.is_none()).to_owned()),
+        next_action: next_action.unwrap_or_else(|| {
+            without_action(Cause::of(*cause), remedy, *severity, table.is_none())
+        }),
         schema_id,
     }
 }
 
 /// What is said of a cause when nothing is planned, held or proposed.
-const fn without_action(remedy: Remedy, is_of_source: bool) -> &'static str {
-    match remedy {
+fn without_action(cause: &Cause, remedy: Remedy, severity: Severity, is_of_source: bool) -> String {
+    let said = match remedy {
+        Remedy::Safe(_)
+            if matches!((cause.reload, severity), (Reload::Stale, Severity::Warning)) =>
+        {
+            "No automatic remediation while this is a warning."
+        }
         Remedy::Safe(Action::ApplyCredentials) => {
             "No automatic remediation: spec.credentials has no credentials for this source that could be sent."
         }
-        Remedy::Safe(_) => "No automatic remediation yet: not all of its conditions are met.",
         Remedy::NeedsApproval(_) if is_of_source => {
             "No proposal: the tables of this source fail in the same way, so the source is the more likely problem. Check it first."
         }
-        Remedy::NeedsApproval(_) => "No proposal yet: not all of its conditions are met.",
+        Remedy::Safe(action) | Remedy::NeedsApproval(action) => {
+            let what = match remedy {
+                Remedy::Safe(_) => "No automatic remediation yet",
+                _ => "No proposal yet",
+            };
+            return format!(
+                "{what}: the operator has not confirmed everything that {action:?} requires."
+            );
+        }
         Remedy::Nothing => "No automatic remediation.",
-    }
+    };
+    said.to_owned()
 }
 
 /// What the operator does about a table next, or what is held.
@@ -232,7 +246,9 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         Step::Recovered => "Nothing.",
         Step::Escalated => "Action required: the operator has no safe action left.",
     };
-    let next_action = next_action(&incident.schema_id, plan).unwrap_or_else(|| next.to_owned());
+    let planned = next_action(&incident.schema_id, plan);
+    let is_planned = planned.is_some();
+    let next_action = planned.unwrap_or_else(|| next.to_owned());
     // A failed run shows its cause; a hung or restarted one does not, but its incident knows.
     let hung = Cause::of(incident.cause).reload == Reload::AfterCancel;
     let problem = judged.filter(|_| !hung).and_then(Problem::of_table);
@@ -240,11 +256,23 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         let mut finding = of_problem(&problem, plan);
         finding.evidence.insert(0, sentence(&incident.message));
         finding.evidence.truncate(MAX_EVIDENCE);
+        let is_escalated = incident.step == Step::Escalated && !is_planned;
+        let what_to_do = || format!("Action required: {}", sentence(&incident.message));
         return Finding {
-            next_action,
+            next_action: is_escalated.then(what_to_do).unwrap_or(next_action),
             ..finding
         };
     }
+    // At first, the message says so itself.
+    let is_new = matches!(
+        (incident.step, &incident.job_id),
+        (Step::Cancelling, _) | (Step::Reloading, None)
+    );
+    let of_what = match &incident.job_id {
+        _ if !hung || is_new => "",
+        Some(_) => "Stuck run: ",
+        None => "Status Running without a run: ",
+    };
     Finding {
         source: incident.source.clone(),
         source_id: incident.source_id.clone(),
@@ -258,7 +286,7 @@ fn of_incident(incident: &Incident, judged: Option<&Judged>, plan: &Plan) -> Fin
         } else {
             String::new()
         },
-        message: sentence(&incident.message),
+        message: sentence(&format!("{of_what}{}", incident.message)),
         evidence: judged
             .map(|judged| capped(&judged.evidence))
             .unwrap_or_default(),

@@ -36,6 +36,11 @@ fn mutants(rule: &Value) -> Vec<(String, Value)> {
             with("expr", fewer);
         }
     }
+    if let Some((before, rest)) = expression.split_once("max_over_time(")
+        && let Some((kept, after)) = rest.split_once("[10m:1m])")
+    {
+        with("expr", format!("{before}{kept}{after}"));
+    }
     mutants
 }
 

@@ -29,7 +29,7 @@ fn a_text_is_explained_with_cause_rule_and_advice() {
          Cause       OperatorAction (A person stopped the run or the table's sync in PostHog. Not a failure)\n\
          Confidence  High\n\
          Why         rule posthog/cancelled\n\
-         What to do  Nothing to do: a person stopped this, or PostHog says that no action is needed.\n"
+         What to do  Nothing to do: a person stopped this in PostHog, or no action is needed.\n"
     );
 }
 

@@ -4,6 +4,7 @@ HOME_NAMESPACE=warehouse-sync-operator
 TEAM=data-platform
 ORDERS=0196f0aa-0002-7000-8000-0000000000aa   # tables of posthog.yaml
 INVOICES=0196f0aa-0002-7000-8000-0000000000bb
+PAYMENTS=0196f0aa-0002-7000-8000-0000000000cc
 REPOSITORY=registry.example.com/warehouse-sync-operator
 VERSION=$(sed -n 's/^version: //p' charts/warehouse-sync-operator/Chart.yaml)
 SIMULATOR=http://127.0.0.1:8010/_simulator
@@ -85,7 +86,7 @@ admission_policies_are_trusted() {
 
 the_hung_run_is_cancelled() {
     wait_for 120 "the cancel" happened_once public.orders cancelled
-    wait_for 30 "the record of it" status_is ".incidents | any(.schemaId == \"$ORDERS\")"
+    wait_for 30 "the pause before the reload" is_being_remediated "$ORDERS" Settle
 }
 
 an_alert_fires_while_a_proposal_waits() {
@@ -122,9 +123,19 @@ another_leads_at_once_when_the_leader_is_deleted() {
 
 # Its process is found by its cgroup, and gets SIGKILL from outside of the pod.
 the_leader_is_killed() {
+    is_being_remediated "$PAYMENTS" WaitSuccess
     KILLED=$(holder)
     KILLED_AT=$SECONDS
     kill -KILL "$(process_of "$(leader)")"
+}
+
+# docs/replicas.md: a person says that the holder is dead. Until then, no standby leads, nor what kubelet has started in the same pod.
+another_leads_once_a_person_ends_the_claim_of_the_killed_one() {
+    local begun=$SECONDS
+    [ "$(holder)" = "$KILLED" ] || fail "$(holder) leads, although the claim of $KILLED lasts"
+    operator patch lease warehouse-sync-operator --type merge --patch '{"spec": {"holderIdentity": ""}}' >/dev/null
+    wait_for 30 "another leader" led_by_another_than "$KILLED"
+    say "led again after $((SECONDS - begun)) s"
 }
 
 another_leads_when_the_claim_of_the_killed_one_has_expired() {
@@ -140,12 +151,15 @@ cgroup_of() {
         -name "$(jq --raw-output '.status.containerStatuses[0].containerID | sub("containerd://"; "")' <<<"$pod")"
 }
 
-the_table_is_reloaded_once_and_recovers() {
-    wait_for 300 "the reload" happened_once public.orders run_started reload
-    wait_for 120 "the end of the incident" status_is ".incidents == null or (.incidents | all(.schemaId != \"$ORDERS\"))"
-    happened_once public.orders cancelled
-    happened_once public.orders run_started reload
+the_failed_table_is_reloaded_once_and_recovers() { is_reloaded_once_and_recovers public.payments "$PAYMENTS"; }
+the_cancelled_table_is_reloaded_once_and_recovers() { is_reloaded_once_and_recovers public.orders "$ORDERS"; }
+# is_reloaded_once_and_recovers TABLE ID
+is_reloaded_once_and_recovers() {
+    wait_for 300 "the reload" happened_once "$1" run_started reload
+    wait_for 120 "the end of the incident" status_is ".incidents == null or (.incidents | all(.schemaId != \"$2\"))"
+    happened_once "$1" run_started reload
 }
+is_being_remediated() { status_is ".incidents | any(.schemaId == \"$1\" and .step == \"$2\")"; }
 
 the_resync_was_executed_once() {
     wait_for 240 "the proof of the resync" status_is '.proposals | any(.phase == "Executed")'
@@ -234,6 +248,7 @@ diagnose_from_a_pod() {
 no_healthy_run_was_harmed() {
     [ "$(posthog violations)" = "[]" ] || fail "$(posthog violations)"
     happened_once public.orders cancelled
-    happened_once public.orders run_started reload
+    happened_once public.payments run_started reload
     happened_once public.invoices run_started resync
+    [ "$(posthog effects | jq 'map(select(.kind == "cancelled")) | length')" = 1 ] || fail "more was cancelled than the hung run: $(posthog effects)"
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use warehouse_sync_operator::{api::policy::WarehouseSyncPolicySpec, cli::crd_yaml};
 
-use crate::support::Env;
+use crate::support::{Env, put};
 
 pub const CLOUD: &str = "https://us.posthog.com";
 
@@ -142,6 +142,27 @@ fn the_crd_in_the_repository_is_what_the_code_generates() {
         std::fs::read_to_string(path).unwrap_or_default() == crd_yaml().unwrap(),
         "{path} is old; regenerate it: cargo run -- crd > crds/warehousesyncpolicies.yaml"
     );
+}
+
+/// For example of a format that it does not know, at each installation.
+#[test]
+fn the_api_server_warns_of_nothing_in_the_crd() {
+    let env = env();
+    // As if it were not there yet.
+    let another = crd_yaml()
+        .unwrap()
+        .replace("warehousesync.dev", "example.com");
+    let create = [
+        "create",
+        "--warnings-as-errors",
+        "--dry-run=server",
+        "-f",
+        "-",
+    ];
+    put(&env.plane, &create, &another).unwrap();
+    let unknown = another.replacen("format: int64", "format: uint32", 1);
+    let refused = put(&env.plane, &create, &unknown).unwrap_err();
+    assert!(refused.contains("1 warning received"), "{refused}");
 }
 
 #[test]

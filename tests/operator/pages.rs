@@ -194,3 +194,21 @@ fn the_commands_of_the_tutorial_and_of_how_to_guides_work() {
         }
     });
 }
+
+/// Its namespace comes from the chart, which is installed after it.
+#[test]
+fn the_certificate_of_an_authority_is_stored_before_the_chart_is_installed() {
+    let env = Env::new("sources: []");
+    let mut terminal = Terminal::new(&env);
+    fs::write(terminal.folder.path().join("ca.crt"), "a certificate").unwrap();
+    let other = format!("{}-operator", env.namespace);
+    terminal.replaced.push(("warehouse-sync-operator", other));
+    let root = env!("CARGO_MANIFEST_DIR");
+    let page = fs::read_to_string(format!("{root}/docs/networks.md")).unwrap();
+    let blocks = blocks::blocks(&page);
+    let block = blocks.iter().find(|b| b.text.contains("create configmap"));
+    let lines = block.unwrap().text.lines();
+    let commands: Vec<&str> = lines.filter(|line| line.starts_with("kubectl ")).collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    terminal.run(&terminal.with_values(&commands.join("\n")));
+}

@@ -272,6 +272,9 @@ pub fn wait_until_within<A>(
     }
 }
 
+/// What no test may find in the log: an answer of the API server as Rust prints it, and a bug.
+const PROGRAMMERS_TEXT: [&str; 3] = ["Some(Failure)", "Status {", "panicked"];
+
 /// An operator process, killed when dropped.
 pub struct Operator {
     child: Child,
@@ -394,8 +397,13 @@ impl Drop for Operator {
         // Nothing to kill if the test ended it before.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let log = self.log();
         if std::thread::panicking() {
-            eprintln!("--- log of the operator\n{}", self.log());
+            eprintln!("--- log of the operator\n{log}");
+            return;
+        }
+        for never in PROGRAMMERS_TEXT {
+            assert!(!log.contains(never), "{never} is in the log:\n{log}");
         }
     }
 }

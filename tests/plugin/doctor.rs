@@ -1,15 +1,12 @@
 //! `doctor`.
 
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    net::{SocketAddr, TcpListener, UdpSocket},
-};
+use std::net::SocketAddr;
 
 use control_plane::ControlPlane;
 use serde_json::json;
 use warehouse_sync_operator::api::proposal::{Phase, ProposedAction};
 
-use super::support::{Env, install_crd};
+use super::support::{Env, install_crd, serve};
 
 /// The Secret that the policy of the tests needs.
 fn secret(env: &Env, labels: &str) {
@@ -17,24 +14,6 @@ fn secret(env: &Env, labels: &str) {
         "{{apiVersion: v1, kind: Secret, metadata: {{name: posthog, namespace: {}, labels: {{{labels}}}}}, stringData: {{api-key: phx_demo}}}}",
         env.namespace
     ));
-}
-
-/// Answers every request like this, at an address of this machine to which the API server connects: not a loopback one.
-fn serve(answer: &'static str) -> SocketAddr {
-    // Nothing is sent: this asks only for the route.
-    let route = UdpSocket::bind("0.0.0.0:0").unwrap();
-    route.connect("192.0.2.1:9").unwrap();
-    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut head = BufReader::new(stream.try_clone().unwrap()).lines();
-            while head.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-            stream.write_all(answer.as_bytes()).unwrap();
-        }
-    });
-    SocketAddr::new(route.local_addr().unwrap().ip(), port)
 }
 
 /// A pod of the operator, which serves there.

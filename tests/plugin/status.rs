@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use warehouse_sync_operator::api::proposal::{Phase, ProposedAction};
 
-use super::support::{Env, plugin};
+use super::support::{Env, plugin, serve};
 
 fn ago(minutes: i64) -> String {
     let at = Timestamp::now() - SignedDuration::from_mins(minutes);
@@ -195,6 +195,37 @@ fn watch_shows_the_policy_again_when_it_changes() {
     assert!(until("/prod: Unhealthy"));
     watch.kill().unwrap();
     watch.wait().unwrap();
+}
+
+#[test]
+fn a_watch_that_fails_shows_what_the_api_server_says_and_is_retried() {
+    let server = serve(
+        "HTTP/1.1 500 \r\nContent-Type: application/json\r\nConnection: close\r\n\r\n\
+         {\"kind\": \"Status\", \"apiVersion\": \"v1\", \"status\": \"Failure\", \"message\": \"etcd has no leader\", \"code\": 500}",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("kubeconfig");
+    let text = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": format!("http://{server}")}}],
+        "users": [{"name": "u", "user": {}}],
+    });
+    std::fs::write(&config, text.to_string()).unwrap();
+    let mut watch = plugin()
+        .env("KUBECONFIG", &config)
+        .args(["status", "--watch", "--namespace", "team"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stderr.take().unwrap()).lines();
+    let said = lines.next().unwrap().unwrap();
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    assert_eq!(
+        said,
+        "retrying: failed to perform initial object list: etcd has no leader"
+    );
 }
 
 #[test]

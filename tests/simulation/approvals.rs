@@ -244,6 +244,96 @@ fn a_lost_slot_is_repaired_when_that_was_approved() {
     assert_eq!(effects(&world, EffectKind::CdcRepaired), 1);
 }
 
+/// A source without its slot, of which table `t` is captured and `u` is synced by this method.
+fn slot_lost(how: &str) -> String {
+    format!(
+        "sources: [{{type: Postgres, prefix: prod, cdc: {{enabled: true, slot_exists: false}}, schemas: [\
+         {{name: t, sync_type: cdc, frequency: 1hour, rows: 5, last_synced_ago: 30m}}, \
+         {{name: u, sync_type: {how}, frequency: 30day, rows: 2000000, last_synced_ago: 30m}}]}}]"
+    )
+}
+
+#[test]
+fn a_repair_that_would_reset_tables_that_the_policy_does_not_select_is_not_proposed() {
+    let spec = "mode: Enforce, interval: 5m, selector: {schemas: {include: [t]}}, health: {freshness: {maxAge: 90h}}";
+    for (how, proposed) in [("cdc", 0), ("incremental", 1)] {
+        let mut world = World::new(&slot_lost(how), spec, Faults::default());
+        run(&mut world, 200);
+        let next = world.status().findings[0].next_action.clone();
+        assert_eq!(proposals(&world).len(), proposed, "{how}: {next}");
+        assert_eq!(next.contains("does not select"), proposed == 0, "{next}");
+    }
+}
+
+#[test]
+fn a_repair_that_was_approved_for_some_tables_resets_no_others() {
+    let spec = "mode: Enforce, interval: 5m, health: {freshness: {maxAge: 90h}}";
+    let mut world = World::new(&slot_lost("incremental"), spec, Faults::default());
+    run(&mut world, 200);
+    let approved = approve(&world);
+    change(&world, "u", |table| table.sync_type = Some("cdc".into()));
+    run(&mut world, 20);
+    let row = by_id(&world, &approved.id);
+    assert_eq!(row.phase, Phase::Superseded, "{row:#?}");
+    assert_eq!(requests(&world, "POST", "/repair_cdc/"), 0);
+    let again = newest(&world);
+    assert_eq!(again.impact.rows, Some(2_000_005), "{again:#?}");
+}
+
+/// A proxy, or a version that is not known, answers 200 and says something else than PostHog does.
+#[test]
+fn a_200_that_says_that_nothing_was_done_is_no_proof_of_a_wipe() {
+    use serde_json::json;
+    for body in [
+        json!({"success": false, "error": "the queue is full"}),
+        json!({"type": "validation_error", "code": "invalid_input", "detail": "Monthly sync limit reached", "attr": null}),
+        json!("<html><title>Sign in</title></html>"),
+        json!([]),
+    ] {
+        let scenario = failed(WRONG_TYPE, ", schedule: true")
+            .replace(
+                "frequency: 30day, latest_error",
+                "frequency: 1hour, latest_error",
+            )
+            .replace("rows: 70}}", "rows: 3}}");
+        let mut world = World::new(&scenario, "mode: Enforce, interval: 5m", Faults::default());
+        run(&mut world, 20);
+        let kind = FaultKind::Status {
+            status: 200,
+            body: Some(body.clone()),
+            headers: BTreeMap::new(),
+            after_effect: false,
+        };
+        simulator(&world, |posthog| {
+            posthog.add_fault(SimFault::once("POST", "/resync/", kind));
+        });
+        let approved = approve(&world);
+        run(&mut world, 240);
+        let row = by_id(&world, &approved.id);
+        assert_eq!(row.phase, Phase::OutcomeUnknown, "{body}: {row:#?}");
+        assert_eq!(requests(&world, "POST", "/resync/"), 1);
+    }
+}
+
+#[test]
+fn a_proposal_that_has_expired_is_not_approved_while_posthog_cannot_be_read() {
+    let spec = "mode: Enforce, interval: 5m, approval: {expiresAfter: 1h}";
+    let mut world = World::new(&wrong_type(), spec, Faults::default());
+    run(&mut world, 20);
+    let expired = newest(&world);
+    simulator(&world, |posthog| {
+        posthog.add_fault(SimFault::always(FaultKind::CutBefore));
+    });
+    run(&mut world, 90);
+    approve_as(&world, &expired.id, "anna");
+    run(&mut world, 10);
+    simulator(&world, Simulator::clear_faults);
+    run(&mut world, 30);
+    let row = by_id(&world, &expired.id);
+    assert_eq!(row.phase, Phase::Expired, "{row:#?}");
+    assert_eq!(requests(&world, "POST", "/resync/"), 0);
+}
+
 // --- Answers --------------------------------------------------------------------------------------------------------
 
 #[test]

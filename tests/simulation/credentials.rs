@@ -609,3 +609,53 @@ fn observe_and_off_name_the_webhook_that_they_would_register() {
         assert!(said.contains(says) && said.contains("Held: "), "{said}");
     }
 }
+
+/// A value, and how PostHog, a driver or a proxy may repeat it.
+#[test]
+fn a_value_is_not_shown_however_an_answer_repeats_it() {
+    // Two spaces become one where texts are shown; quotes, slashes and letters are encoded.
+    let value = "can\"ary  77/é+x;last%line";
+    let shown = [
+        value.to_owned(),
+        serde_json::to_string(value).unwrap(),
+        format!("{value:?}"),
+        "can%22ary%20%2077%2F%C3%A9%2Bx%3Blast%25line".to_owned(),
+        "can%22ary++77%2f%c3%a9%2bx%3blast%25line".to_owned(),
+        "Y2FuImFyeSAgNzcvw6kreDtsYXN0JWxpbmU=".to_owned(),
+    ];
+    for repeated in shown {
+        let scenario = ROTATED.replace("    accepts_inputs: {password: new-canary-2222}\n", "");
+        let mut world = world(&scenario, &enforce(), value, Faults::default());
+        let kind = FaultKind::Status {
+            status: 400,
+            body: Some(serde_json::json!({"detail": format!("no user {repeated} here")})),
+            headers: std::collections::BTreeMap::new(),
+            after_effect: false,
+        };
+        let refuses = SimFault::once("PATCH", "/external_data_sources/", kind);
+        world.simulator.lock().unwrap().add_fault(refuses);
+        world.run_for(SignedDuration::from_mins(30));
+        assert_eq!(patches(&world), 1);
+        let status = serde_json::to_string(&world.status()).unwrap();
+        for part in ["can\\", "can%", "ary ", "77/", "last%", "Y2Fu", "aW5l"] {
+            assert!(!status.contains(part), "{repeated}: {part} in {status}");
+        }
+        assert!(status.contains("***"), "{repeated}: {status}");
+    }
+}
+
+/// PostHog hides the secrets of a source in the errors of its tables, but not in those of its runs.
+#[test]
+fn a_run_that_repeats_what_a_secret_holds_does_not_show_it() {
+    let scenario = ROTATED.replace(
+        "password authentication failed for user \"posthog\"",
+        "no such tenant: new-canary-2222 (via proxy)",
+    );
+    let mut world = world(&scenario, &enforce(), NEW, Faults::default());
+    run(&mut world, 60);
+    let findings = world.status().findings;
+    assert!(
+        findings[0].message.contains("no such tenant: ***"),
+        "{findings:#?}"
+    );
+}

@@ -64,7 +64,7 @@ impl Guard {
             Self::MaxActionsPerHour => "spec.remediation.limits.maxActionsPerHour: 2 of 2",
             Self::OperatorsCap => "--max-actions-per-hour, for all policies of the project",
             Self::BackOff => "spec.remediation.limits.backoff: attempt 1 not before",
-            Self::Attempts => "Action required: the operator has no safe action left",
+            Self::Attempts => "Action required: seeded.",
             Self::Breaker => "circuit breaker open: 3 of 4 sources have failed",
             Self::Ownership => "policy other owns this table",
             Self::WriteScope => "the API key lacks the scope",

@@ -40,6 +40,8 @@ mod safety;
 mod safety_properties;
 mod scenarios;
 mod sending;
+
+mod status_texts;
 mod strangers;
 mod switched_off;
 mod tenants;

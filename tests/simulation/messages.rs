@@ -36,7 +36,7 @@ use warehouse_sync_operator::{
     },
 };
 
-use crate::{chain, world::policy};
+use crate::{chain, status_texts, world::policy};
 
 const NOW: &str = "2026-10-01T00:00:00Z";
 const NOTIFICATIONS: &str = "notifications: [{type: Slack, secretRef: {name: slack, key: url}}]";
@@ -71,6 +71,10 @@ fn every_message_is_in_the_reviewed_file() {
         ("Cost of proposed actions", costs()),
         ("Refusals by the API server (CEL)", cel()),
         ("Help of metrics", metrics()),
+        (
+            "What .status says in scenarios of the simulator",
+            status_texts::lines(),
+        ),
     ] {
         write!(page, "\n# {title}\n\n{}\n", lines.join("\n")).unwrap();
     }
@@ -237,7 +241,7 @@ fn failed_polls() -> Vec<String> {
             wait: SignedDuration::from_secs(60),
         },
         PostHogError::OverShare { call, until: now() },
-        refused(401, "Invalid API key"),
+        refused(401, "Invalid API key."),
         refused(403, "missing scope external_data_source:read"),
         refused(403, "This action does not support Personal API Key access"),
         refused(403, "You do not have access to this project"),

@@ -272,7 +272,7 @@ fn a_repair_is_proposed_only_once_the_database_lets_it_succeed() {
         assert_eq!(repair(&world), None, "{lacks}");
         let said = only(&world).next_action;
         assert!(
-            said.contains("RepairCdc held") && said.contains("prerequisite"),
+            said.contains("RepairCdc is not proposed yet") && said.contains("prerequisite"),
             "{said}"
         );
         cdc(&world, |cdc| {

@@ -83,10 +83,6 @@ fn said(error: &kube::Error) -> String {
         kube::Error::SerdeError(error) => format!(
             "the answer does not fit ({error}): the operator that wrote it may be newer or older than this plugin"
         ),
-        other => {
-            let causes =
-                std::iter::successors(std::error::Error::source(other), |error| error.source());
-            causes.fold(other.to_string(), |text, cause| format!("{text}: {cause}"))
-        }
+        other => timed::reason(other),
     }
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::Timestamp;
 use kube::ResourceExt;
 use serde::Serialize;
 
@@ -11,11 +12,9 @@ use super::{
     cluster::ClusterArgs,
     print::{Format, print, table},
     select::Selection,
+    view,
 };
-use crate::{
-    api::{WarehouseSyncPolicy, proposal::Proposal},
-    cli::report::minute,
-};
+use crate::api::{WarehouseSyncPolicy, proposal::Proposal};
 
 /// Arguments of `proposals`.
 #[derive(Debug, Args)]
@@ -48,7 +47,7 @@ pub(super) async fn proposals(
     let shown: Vec<Row> = shown
         .filter(|row| args.all || row.proposal.is_open())
         .collect();
-    print(format, &shown, || text(&shown, args.all))
+    print(format, &shown, || text(&shown, args.all, Timestamp::now()))
 }
 
 fn rows(policy: &WarehouseSyncPolicy) -> Vec<Row> {
@@ -63,7 +62,7 @@ fn rows(policy: &WarehouseSyncPolicy) -> Vec<Row> {
         .collect()
 }
 
-fn text(rows: &[Row], all: bool) -> String {
+fn text(rows: &[Row], all: bool, now: Timestamp) -> String {
     if rows.is_empty() {
         return if all {
             "No proposals found.\n".to_owned()
@@ -71,7 +70,7 @@ fn text(rows: &[Row], all: bool) -> String {
             "No proposal waits for approval; --all lists earlier ones.\n".to_owned()
         };
     }
-    let cells: Vec<_> = rows.iter().map(cells).collect();
+    let cells: Vec<_> = rows.iter().map(|row| cells(row, now)).collect();
     table(
         [
             "NAMESPACE",
@@ -87,7 +86,7 @@ fn text(rows: &[Row], all: bool) -> String {
     )
 }
 
-fn cells(row: &Row) -> [String; 8] {
+fn cells(row: &Row, now: Timestamp) -> [String; 8] {
     let proposal = &row.proposal;
     [
         row.namespace.clone(),
@@ -98,7 +97,7 @@ fn cells(row: &Row) -> [String; 8] {
         format!("{:?}", proposal.phase),
         format!("{:?}", proposal.impact.loses_data),
         if proposal.is_open() {
-            minute(proposal.expires_at)
+            view::by(proposal.expires_at, now)
         } else {
             String::new()
         },

@@ -9,7 +9,7 @@ use kube::{
 };
 
 use super::{PluginError, cluster::Cluster, select::Selection};
-use crate::{api::WarehouseSyncPolicy, cli::print_error};
+use crate::{api::WarehouseSyncPolicy, cli::print_error, controller::timed};
 
 /// Calls `take` with the selected policies now, after each change, and every `tick`; until it ends this.
 pub(super) async fn follow<A>(
@@ -86,7 +86,7 @@ fn refused(error: watcher::Error) -> Result<(), PluginError> {
             Err(PluginError::kubernetes("watch policies")(source))
         }
         other => {
-            print_error(&format!("retrying: {other}"));
+            print_error(&format!("retrying: {}", timed::reason(&other)));
             Ok(())
         }
     }

@@ -23,7 +23,7 @@ use super::{
     fit::{Fit, Wanted},
     key::Key,
     keys, pending_reset, reenable, silent,
-    steps::{call, set_field, set_key, switch_on},
+    steps::{MAX_TABLES, call, repair_cdc_of, set_field, set_key, switch_on},
     webhook, wipe,
 };
 use crate::{
@@ -157,17 +157,30 @@ fn repair_cdc(known: &Known<'_>, source: &Source, problem: &Problem) -> Wanted {
         // A repair resets the tables before it finds out that the database refuses the slot.
         Fit::Open(words::NOT_PREPARED)
     } else {
-        let planned = (action, vec![call(ProposedCall::RepairCdc)]);
-        let rows = cdc::tables(known, source).map(rows).sum();
-        Fit::draft(Draft::of_source(
-            known.policy,
-            problem,
-            source,
-            planned,
-            rows,
-        ))
+        repair(known, source, problem)
     };
     Wanted { action, fit }
+}
+
+/// A repair names each table that it resets: what is captured later was not approved.
+fn repair(known: &Known<'_>, source: &Source, problem: &Problem) -> Fit {
+    let captured: Vec<&Schema> = cdc::captured(known, source).collect();
+    let selector = &known.policy.selector;
+    let is_selected = |schema: &&Schema| selector.selects_schema(&schema.name);
+    let others = captured.len() - captured.iter().filter(|row| is_selected(row)).count();
+    if others > 0 {
+        return Fit::Nothing(words::resets_others(others));
+    }
+    if captured.len() > MAX_TABLES {
+        return Fit::Nothing(words::resets_too_many(captured.len(), MAX_TABLES));
+    }
+    let planned = (
+        ProposedAction::RepairCdc,
+        vec![repair_cdc_of(captured.iter().map(|row| row.id.to_string()))],
+    );
+    let rows = captured.into_iter().map(rows).sum();
+    let draft = Draft::of_source(known.policy, problem, source, planned, rows);
+    Fit::draft(draft)
 }
 
 fn rows(schema: &Schema) -> Option<i64> {

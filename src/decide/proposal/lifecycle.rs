@@ -104,7 +104,8 @@ pub fn latch(
         return Vec::new();
     }
     let mut notes = Vec::new();
-    for proposal in status.proposals.iter_mut().filter(|row| row.is_open()) {
+    let waits = |row: &&mut Proposal| row.is_open() && now < row.expires_at;
+    for proposal in status.proposals.iter_mut().filter(waits) {
         if let ApprovalAnswer::Approved(seen) = answer::answer(policy, guard, rules, proposal, now)
         {
             proposal.approves(seen);

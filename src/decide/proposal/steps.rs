@@ -3,6 +3,7 @@
 use crate::{
     api::proposal::{LosesData, Material, ProposedCall, ProposedStep},
     decide::safety::why::Why,
+    diagnose::words::plural,
     posthog::{
         redact,
         write::{FieldType, IncrementalField, NewSyncType, SchemaPatch, Write},
@@ -11,6 +12,8 @@ use crate::{
 
 /// Longest sentence for a step, in characters.
 const SENTENCE_CAP: usize = 300;
+/// Most tables that one call names.
+pub const MAX_TABLES: usize = 100;
 
 /// A call without parameters.
 pub const fn call(call: ProposedCall) -> ProposedStep {
@@ -32,6 +35,21 @@ pub fn cancel(job_id: String) -> ProposedStep {
         job_id: Some(job_id),
         ..call(ProposedCall::Cancel)
     }
+}
+
+/// Rebuilds change data capture, which resets these tables.
+pub fn repair_cdc_of(ids: impl Iterator<Item = String>) -> ProposedStep {
+    ProposedStep {
+        schema_ids: in_order(ids),
+        ..call(ProposedCall::RepairCdc)
+    }
+}
+
+/// Ids as a proposal names them: in the same order however `PostHog` lists them.
+pub fn in_order(ids: impl Iterator<Item = String>) -> Vec<String> {
+    let mut ids: Vec<String> = ids.collect();
+    ids.sort_unstable();
+    ids
 }
 
 /// Sets another incremental field.
@@ -141,12 +159,12 @@ fn in_words(step: &ProposedStep, title: &str) -> String {
             parts.join(" and ")
         }
         ProposedCall::PatchTables => {
-            let tables = step.schema_ids.len();
+            let tables = plural(step.schema_ids.len(), "table");
             let how = step.sync_type.as_ref();
-            let how = how.map(|how| format!("set {tables} tables of {title} to sync by {how}"));
+            let how = how.map(|how| format!("set {tables} of {title} to sync by {how}"));
             let on = step
                 .switch_on
-                .then(|| format!("switch syncing of {tables} tables of {title} on again"));
+                .then(|| format!("switch syncing of {tables} of {title} on again"));
             let parts: Vec<String> = [how, on].into_iter().flatten().collect();
             parts.join(" and ")
         }
@@ -163,7 +181,12 @@ fn in_words(step: &ProposedStep, title: &str) -> String {
             format!("let PostHog reread the list of tables of {title}")
         }
         ProposedCall::RepairCdc => {
-            format!("rebuild change data capture of {title} and import every captured table again")
+            let tables = match step.schema_ids.len() {
+                0 => "every captured table".to_owned(),
+                1 => "its captured table".to_owned(),
+                tables => format!("its {tables} captured tables"),
+            };
+            format!("rebuild change data capture of {title} and import {tables} again")
         }
     }
 }

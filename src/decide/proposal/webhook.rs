@@ -5,7 +5,7 @@
 use super::{
     draft::Draft,
     fit::{Fit, Wanted},
-    steps::call,
+    steps::{MAX_TABLES, call, in_order},
 };
 use crate::{
     api::{
@@ -21,9 +21,6 @@ use crate::{
         wire::{Schema, Source},
     },
 };
-
-/// Most tables of one proposal.
-const MAX_TABLES: usize = 100;
 
 /// True for the problem that another webhook fixes.
 pub fn is_off_at_vendor(problem: &Problem) -> bool {
@@ -44,7 +41,7 @@ pub fn reregister(known: &Known<'_>, problem: &Problem, source: &Source) -> Opti
         return None;
     }
     let action = ProposedAction::ReregisterWebhook;
-    let ids: Vec<String> = tables(source).map(|schema| schema.id.to_string()).collect();
+    let ids = in_order(tables(source).map(|schema| schema.id.to_string()));
     let rows = tables(source)
         .map(|schema| schema.table.as_ref()?.row_count.get().copied())
         .sum();

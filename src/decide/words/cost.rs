@@ -12,7 +12,7 @@ pub fn in_words(action: ProposedAction, rows: Option<i64>, stays_off: bool) -> S
     };
     let mut cost = match action {
         ProposedAction::RefreshSchemas => {
-            "Stored rows stay. PostHog reads the source's list of tables: it adds new tables, which do not sync until they are set up, and switches off every table that the source does not show at that moment, including tables that PostHog's user cannot read at the moment. What it switches off stays off, with the status Completed, until a person switches it on.".to_owned()
+            "Stored rows stay. PostHog reads the source's list of tables: it adds new tables, which do not sync until they are set up, and switches off every table that the source does not show at that moment, including tables that PostHog's user cannot read at the moment. What it switches off stays off until a person switches it on; PostHog still shows the status Completed for it.".to_owned()
         }
         ProposedAction::RepairConfig => format!(
             "Stored rows stay. The next run continues where the last one ended, if PostHog can do that; otherwise it imports {all} again."

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use crate::{
     api::status::{Fate, Send},
+    diagnose::words::plural,
     posthog::redact,
 };
 
@@ -150,7 +151,8 @@ pub(crate) fn failed_too(job: Option<&str>, else_what: &str) -> String {
 }
 
 pub(crate) fn after_attempts(what: &str, attempts: i64) -> String {
-    format!("{what}, after {attempts} attempts: check the source")
+    let attempts = plural(attempts, "attempt");
+    format!("{what}, after {attempts}: check the source")
 }
 
 pub(crate) fn closed(why: &str) -> String {

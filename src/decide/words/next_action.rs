@@ -31,14 +31,26 @@ pub(crate) const NO_RANDOM: &str = "this machine provides no random numbers";
 
 // What a person has to do instead of answering a proposal.
 pub(crate) const KEY_CHANGED: &str = "No proposal: the primary key was changed after the failure.";
-pub(crate) const SWITCHED_OFF_BY_SOMEONE: &str =
-    "Nothing: the table is switched off, and it is unknown whether PostHog or a person did that.";
+pub(crate) const SWITCHED_OFF_BY_SOMEONE: &str = "No automatic remediation: the table is switched off, and whether PostHog or a person did that is unknown.";
 pub(crate) const NOT_INCREMENTAL: &str = "Action required: the table does not sync by an incremental field; compare its columns and row filter in PostHog with the source.";
-pub(crate) const FIELD_EXISTS: &str = "Action required: the incremental field still exists, so the sync depends on another column; compare the row filter and columns in the table's sync settings in PostHog.";
+pub(crate) const FIELD_EXISTS: &str = "Action required: the incremental field still exists, so another column that the sync uses is missing; compare the row filter and columns in the table's sync settings in PostHog with the columns at the source.";
 pub(crate) const FIX_AND_SWITCHED_ON: &str = "Action required: fix the cause. The operator checks the source periodically and switches the table on again once the fix is proved.";
 pub(crate) const FIX_AND_PROPOSED: &str = "Action required: fix the cause, if the table is still wanted. The operator checks the source periodically and proposes to switch the table on again once it answers.";
 pub(crate) const TEXT_UNCERTAIN: &str = "Action required: read the error text and the run's log in PostHog. No wipe is proposed, because the text does not show for certain that the data is the problem.";
 pub(crate) const CONNECTION: &str = "Action required: check the source's settings in PostHog. No wipe is proposed, because the error is about the connection or its stored settings.";
+
+// Why change data capture is not repaired.
+pub(crate) fn resets_others(tables: usize) -> String {
+    format!(
+        "Action required: try Resume in the source settings in PostHog, which deletes nothing. No repair is proposed, because it would also reset {tables} captured tables that this policy does not select."
+    )
+}
+
+pub(crate) fn resets_too_many(tables: usize, most: usize) -> String {
+    format!(
+        "Action required: try Resume in the source settings in PostHog, which deletes nothing. No repair is proposed, because it would reset {tables} tables; a proposal names at most {most}."
+    )
+}
 
 // Why a proposal ended before it was executed.
 pub(crate) const TARGET_CHANGED: &str = super::closed::TARGET_CHANGED;
@@ -58,7 +70,7 @@ pub(crate) fn too_many() -> String {
 /// Of a proposal that could be made, and is not. `steps` are none while they are not known.
 pub(crate) fn held(action: ProposedAction, steps: Option<&[String]>, why: &str) -> String {
     let steps = steps.map_or_else(String::new, |steps| format!(" ({})", in_order(steps)));
-    format!("Proposal of {}{steps} held: {why}.", action.as_str())
+    format!("{}{steps} is not proposed yet: {why}.", action.as_str())
 }
 
 fn in_order(steps: &[String]) -> String {

@@ -298,9 +298,10 @@ const CDC_SLOT_LOST: Cause = Cause {
     proposes: Proposes::RepairCdc,
     cleared_by: ClearedBy::Slot,
     fixed_by: FixedBy::Nothing,
-    advice: Advice::same(
-        "Wait two sync intervals: PostHog recreates the slot by itself. If it does not, use Resume in the source's settings in PostHog. If that does not help either, repair change data capture: this reimports the tables from the beginning.",
-    ),
+    advice: Advice {
+        with_operator: "Wait two sync intervals: PostHog recreates the slot by itself. If it does not, use Resume in the source's settings in PostHog. If that does not help either, approve the proposal RepairCdc, which imports the tables again from the beginning.",
+        by_hand: "Wait two sync intervals: PostHog recreates the slot by itself. If it does not, use Resume in the source's settings in PostHog. If that does not help either, repair change data capture in PostHog: this imports the tables again from the beginning.",
+    },
 };
 
 const BILLING_LIMIT: Cause = Cause {
@@ -520,7 +521,7 @@ const OPERATOR_ACTION: Cause = Cause {
     cleared_by: ClearedBy::Verdict,
     fixed_by: FixedBy::Nothing,
     advice: Advice::same(
-        "Nothing to do: a person stopped this, or PostHog says that no action is needed.",
+        "Nothing to do: a person stopped this in PostHog, or no action is needed.",
     ),
 };
 

@@ -156,7 +156,7 @@ pub enum ReceiverError {
     /// The operator may not send to its host. Without the host: it may be part of the secret.
     #[error(
         "The host of the URL in {at} is not allowed by --allowed-notify-host ({allowed}). To allow it, start the operator \
-         with --allowed-notify-host=HOST; this prints the host: {command}"
+         with --allowed-notify-host=HOST (helm: allowedNotifyHosts); this prints the host: {command}"
     )]
     HostNotAllowed {
         /// The Secret and its key.

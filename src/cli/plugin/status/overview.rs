@@ -11,10 +11,7 @@ use super::{
     },
     blocks::heading,
 };
-use crate::{
-    api::{policy::Mode, status::Severity},
-    cli::report::minute,
-};
+use crate::api::{policy::Mode, status::Severity};
 
 /// Most findings that are listed.
 const FINDINGS: usize = 20;
@@ -101,7 +98,8 @@ fn wide_row(view: &PolicyView<'_>, now: Timestamp) -> [String; 13] {
         pending,
         since,
         mode(view),
-        view.checked_at.map_or_else(String::new, minute),
+        view.checked_at
+            .map_or_else(String::new, |at| view::since(at, now)),
         view.health.message.to_owned(),
     ]
 }
@@ -192,7 +190,7 @@ fn proposals(views: &[PolicyView<'_>], now: Timestamp) -> String {
                 proposal.action.as_str().to_owned(),
                 proposal.title().to_owned(),
                 format!("{:?}", proposal.impact.loses_data),
-                view::ago(proposal.expires_at, now),
+                view::by(proposal.expires_at, now),
             ]
         })
         .collect();
