@@ -1,5 +1,6 @@
 //! Trains the second reader of error texts, `src/diagnose/classify/likeness.rs`: `cargo run --release --example train`. With the argument `folds` it
 //! measures the model instead: ten parts are read in turn by a model that was trained on the other nine. Near-duplicates are in one part.
+#![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::{collections::HashMap, error::Error, fs, path::Path};
 
@@ -8,7 +9,7 @@ use warehouse_sync_operator::{
     api::status::RootCause,
     diagnose::classify::{
         RULES, features,
-        likeness::{CAUSES, FEATURES, UNIT, best_but, is_harmless, scores},
+        likeness::{CAUSES, FEATURES, Features, UNIT, best_but, is_harmless, scores},
     },
 };
 
@@ -29,13 +30,18 @@ struct Row {
 
 struct Text {
     features: Vec<u16>,
+    words: Vec<u16>,
     cause: RootCause,
 }
 
 impl Text {
     fn new(text: &str, cause: RootCause) -> Self {
-        let features = features(text);
-        Self { features, cause }
+        let Features { all, words } = features(text);
+        Self {
+            features: all,
+            words,
+            cause,
+        }
     }
 }
 
@@ -48,10 +54,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     } else {
         let examples = examples();
         let all: Vec<&Text> = seen.iter().chain(&wordings).chain(&examples).collect();
-        fs::write(
-            root.join("src/diagnose/classify/likeness.weights"),
-            train(&all),
-        )?;
+        let folder = root.join("src/diagnose/classify");
+        fs::write(folder.join("likeness.weights"), train(&all))?;
+        fs::write(folder.join("likeness.words"), words(&all))?;
     }
     Ok(())
 }
@@ -78,6 +83,15 @@ fn examples() -> Vec<Text> {
         [(&rule.example, rule.cause), (&counter.text, counter.cause)]
     });
     pairs.map(|(text, cause)| Text::new(text, cause)).collect()
+}
+
+/// A bit for each hash of a word.
+fn words(texts: &[&Text]) -> Vec<u8> {
+    let mut bits = vec![0; 1 << 13];
+    for word in texts.iter().flat_map(|text| &text.words) {
+        bits[usize::from(*word) / 8] |= 1 << (word % 8);
+    }
+    bits
 }
 
 /// The weights: for each cause, a support vector machine tells its texts from all others.

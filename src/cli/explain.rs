@@ -32,7 +32,7 @@ const SHOWN: usize = 300;
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes:\n  \
-        0  every text was read (if no rule matches, its cause is Unknown)\n  \
+        0  every text was read (if nothing says what it means, its cause is Unknown)\n  \
         1  a line of the batch could not be read\n  \
         2  wrong flags\n  \
         3  the input or the project could not be read, or the output could not be written")]

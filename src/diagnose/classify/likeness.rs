@@ -8,7 +8,13 @@ use super::{NO_RULE, mask::Masked};
 use crate::{
     api::status::{
         Confidence,
-        RootCause::{self, *},
+        RootCause::{
+            self, BillingLimit, CdcBroken, CdcSlotLost, CredentialsInvalid, DataTypeMismatch,
+            IntegrationMissing, NetworkUnreachable, OperatorAction, PermissionDenied,
+            PlatformInternal, PrimaryKeyDuplicate, PrimaryKeyMissing, RateLimited, SchemaDrift,
+            SourceConfig, SourceObjectMissing, SourceTimeout, SshTunnel, TableMissing, TlsFailure,
+            Transient, Unknown, VendorQuota, WebhookBroken,
+        },
     },
     diagnose::causes::{Cause, Origin, Remedy, StrongerSignal},
     observe::Reading,
@@ -54,6 +60,9 @@ pub const UNIT: f32 = 16.0;
 /// A weight for each feature and cause, as signed bytes.
 static WEIGHTS: &[u8; FEATURES * CAUSES.len()] = include_bytes!("likeness.weights");
 
+/// A bit for each hash of a word: whether a known text has it.
+static KNOWN_WORDS: &[u8; 1 << 13] = include_bytes!("likeness.words");
+
 /// Longer texts, in bytes, are not read: they hold so many features that they resemble everything.
 const LONGEST: usize = 1024;
 
@@ -86,7 +95,11 @@ pub fn review(by_rules: Reading, text: &Masked) -> Reading {
     if !(is_silent || would_act) || text.text.len() > LONGEST {
         return by_rules;
     }
-    let scores = scores(&features(&text.text), WEIGHTS);
+    let features = features(&text.text);
+    if !is_familiar(&features.words) {
+        return by_rules;
+    }
+    let scores = scores(&features.all, WEIGHTS);
     let (best, score) = best_but(&scores, None);
     let (bar, competitor) = if is_silent {
         (NAMES, best_but(&scores, Some(best)).1)
@@ -116,43 +129,63 @@ pub fn is_harmless(cause: RootCause) -> bool {
         && facts.doubt != StrongerSignal::Status
 }
 
-/// The features of a masked text, each once, in ascending order.
-pub fn features(masked: &str) -> Vec<u16> {
+/// What the model sees of a text.
+pub struct Features {
+    /// Hashes of its words, pairs of words and pieces of words, each once, in ascending order; all below [`FEATURES`].
+    pub all: Vec<u16>,
+    /// Hashes of its words, of 16 bits.
+    pub words: Vec<u16>,
+}
+
+/// The features of a masked text.
+pub fn features(masked: &str) -> Features {
     let belongs = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':' || !c.is_ascii();
-    let words = masked
+    let spelled = masked
         .split(|c| !belongs(c))
         .map(|word| word.trim_matches(':'))
         .filter(|word| !word.bytes().all(|byte| byte.is_ascii_digit()));
     // One that every text has.
-    let mut found = vec![bucket("text", "", "")];
+    let (mut all, mut words) = (vec![hash("text", "", "")], Vec::new());
     let mut last = "";
-    for word in words {
-        found.push(bucket("word", word, ""));
+    for word in spelled {
+        all.push(hash("word", word, ""));
+        words.extend(all.last());
         if !last.is_empty() {
-            found.push(bucket("pair", last, word));
+            all.push(hash("pair", last, word));
         }
         let framed: Vec<char> = format!("_{word}_").chars().collect();
         for length in 3..=5 {
             for piece in framed.windows(length) {
-                found.push(bucket("piece", &String::from_iter(piece), ""));
+                let piece: String = piece.iter().collect();
+                all.push(hash("piece", &piece, ""));
             }
         }
         last = word;
     }
-    found.sort_unstable();
-    found.dedup();
-    found
+    for feature in &mut all {
+        *feature %= 1 << 13;
+    }
+    all.sort_unstable();
+    all.dedup();
+    Features { all, words }
 }
 
-/// FNV-1a, folded to the number of features.
-fn bucket(kind: &str, one: &str, other: &str) -> u16 {
+/// FNV-1a, folded to 16 bits.
+fn hash(kind: &str, one: &str, other: &str) -> u16 {
     let mut hash = 0x811c_9dc5_u32;
     for part in [kind, one, other] {
         for byte in part.bytes().chain([0]) {
             hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
         }
     }
-    ((hash ^ (hash >> 13)) % (1 << 13)) as u16
+    let [high, low] = [hash >> 16, hash & 0xffff];
+    u16::try_from(high ^ low).unwrap_or_default()
+}
+
+/// Whether known texts have at least four of five of these words. The others decide nothing, so the rest would decide alone.
+fn is_familiar(words: &[u16]) -> bool {
+    let is_known = |word: &&u16| KNOWN_WORDS[usize::from(**word) / 8] >> (**word % 8) & 1 == 1;
+    5 * words.iter().filter(is_known).count() >= 4 * words.len()
 }
 
 /// How much a text with these features is like the texts of each cause.
@@ -183,4 +216,10 @@ pub fn best_but(scores: &[f32; CAUSES.len()], left_out: Option<RootCause>) -> (R
 fn score_of(scores: &[f32; CAUSES.len()], cause: RootCause) -> f32 {
     let found = CAUSES.into_iter().zip(*scores).find(|row| row.0 == cause);
     found.map_or(f32::MIN, |(_, score)| score)
+}
+
+/// What the model says on its own.
+#[cfg(test)]
+pub fn alone(text: &str) -> RootCause {
+    best_but(&scores(&super::features(text).all, WEIGHTS), None).0
 }

@@ -61,8 +61,8 @@ pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
     likeness::review(by_rules(&text, source_type), &text)
 }
 
-/// What the features of a text are to the model.
-pub fn features(text: &str) -> Vec<u16> {
+/// What the model of [`likeness`] sees of a text.
+pub fn features(text: &str) -> likeness::Features {
     likeness::features(&mask::mask(&clean::clean(text)).text)
 }
 
