@@ -97,7 +97,7 @@ fn words(texts: &[&Text]) -> Vec<u8> {
 /// The weights: for each cause, a support vector machine tells its texts from all others.
 fn train(texts: &[&Text]) -> Vec<u8> {
     let mut weights = vec![0; FEATURES * CAUSES.len()];
-    for (column, cause) in CAUSES.into_iter().enumerate() {
+    for (column, cause) in CAUSES.iter().copied().enumerate() {
         for (feature, weight) in one_against_all(texts, cause).into_iter().enumerate() {
             #[allow(clippy::cast_possible_truncation, reason = "clamped")]
             let rounded = (weight * f64::from(UNIT)).round().clamp(-127.0, 127.0) as i8;

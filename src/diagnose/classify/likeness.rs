@@ -1,21 +1,14 @@
 //! A second reader: which known texts does a text read like?
 //!
-//! A linear model over words, pairs of words and pieces of words. `examples/train.rs` trains it on the labelled texts in `tests/classifier`. It is
-//! asked in two places: where no rule matches, and before the operator acts on a rule that is not of confidence High. What it says is a guess, so the
+//! A linear model over words, pairs of words and pieces of words. `examples/train.rs` trains it on the labelled texts in `tests/classifier`. It
+//! is needed in two places: where no rule matches, and before the operator acts on a rule that is not of confidence High. What it says is a guess, so the
 //! operator never acts on it: it can only name a cause that nothing is done about, or turn a cause into Unknown.
 
-use super::{NO_RULE, mask::Masked};
+use std::sync::LazyLock;
+
+use super::{mask::Masked, rule::NO_RULE};
 use crate::{
-    api::status::{
-        Confidence,
-        RootCause::{
-            self, BillingLimit, CdcBroken, CdcSlotLost, CredentialsInvalid, DataTypeMismatch,
-            IntegrationMissing, NetworkUnreachable, OperatorAction, PermissionDenied,
-            PlatformInternal, PrimaryKeyDuplicate, PrimaryKeyMissing, RateLimited, SchemaDrift,
-            SourceConfig, SourceObjectMissing, SourceTimeout, SshTunnel, TableMissing, TlsFailure,
-            Transient, Unknown, VendorQuota, WebhookBroken,
-        },
-    },
+    api::status::{Confidence, RootCause},
     diagnose::causes::{Cause, Origin, Remedy, StrongerSignal},
     observe::Reading,
 };
@@ -23,47 +16,28 @@ use crate::{
 /// The `rule` of a reading that known texts decided.
 pub const LIKENESS: &str = "likeness";
 
-/// The causes that the model knows, in the order of its weights.
-pub const CAUSES: [RootCause; 24] = [
-    BillingLimit,
-    CdcBroken,
-    CdcSlotLost,
-    CredentialsInvalid,
-    DataTypeMismatch,
-    IntegrationMissing,
-    NetworkUnreachable,
-    OperatorAction,
-    PermissionDenied,
-    PlatformInternal,
-    PrimaryKeyDuplicate,
-    PrimaryKeyMissing,
-    RateLimited,
-    SchemaDrift,
-    SourceConfig,
-    SourceObjectMissing,
-    SourceTimeout,
-    SshTunnel,
-    TableMissing,
-    TlsFailure,
-    Transient,
-    Unknown,
-    VendorQuota,
-    WebhookBroken,
-];
+/// The causes that the model knows, in the order of its weights: those that a text may name.
+pub static CAUSES: LazyLock<Vec<RootCause>> = LazyLock::new(|| {
+    let is_named = |cause: &RootCause| match Cause::of(*cause).origin {
+        Origin::Error | Origin::Note => true,
+        Origin::Observation | Origin::Data | Origin::Request => false,
+    };
+    RootCause::ALL.iter().copied().filter(is_named).collect()
+});
 
-/// How many features the model tells apart: a feature is a hash of so many bits.
+/// How many features the model distinguishes: a feature is a hash of 13 bits.
 pub const FEATURES: usize = 1 << 13;
 
 /// A weight of 1.0.
 pub const UNIT: f32 = 16.0;
 
 /// A weight for each feature and cause, as signed bytes.
-static WEIGHTS: &[u8; FEATURES * CAUSES.len()] = include_bytes!("likeness.weights");
+static WEIGHTS: &[u8] = include_bytes!("likeness.weights");
 
 /// A bit for each hash of a word: whether a known text has it.
 static KNOWN_WORDS: &[u8; 1 << 13] = include_bytes!("likeness.words");
 
-/// Longer texts, in bytes, are not read: they hold so many features that they resemble everything.
+/// Longer texts, in bytes, are not read: with that many features they resemble everything.
 const LONGEST: usize = 1024;
 
 /// What the best score must reach. A score of 1 is a typical text of its cause, one of −1 is none of it. The numbers are from cross-validation:
@@ -112,7 +86,7 @@ pub fn review(by_rules: Reading, text: &Masked) -> Reading {
         return by_rules;
     }
     Reading {
-        cause: Unknown,
+        cause: RootCause::Unknown,
         resembles,
         confidence: Confidence::Low,
         rule: LIKENESS,
@@ -123,10 +97,9 @@ pub fn review(by_rules: Reading, text: &Masked) -> Reading {
 /// Whether a guess may name this cause: a failure that the operator does nothing about and proposes nothing for.
 pub fn is_harmless(cause: RootCause) -> bool {
     let facts = Cause::of(cause);
-    cause != Unknown
-        && facts.origin == Origin::Error
+    facts.origin == Origin::Error
         && facts.remedy == Remedy::Nothing
-        && facts.doubt != StrongerSignal::Status
+        && facts.doubt == StrongerSignal::Nothing
 }
 
 /// What the model sees of a text.
@@ -188,38 +161,37 @@ fn is_familiar(words: &[u16]) -> bool {
     5 * words.iter().filter(is_known).count() >= 4 * words.len()
 }
 
-/// How much a text with these features is like the texts of each cause.
+/// How much a text with these features is like the texts of each of the [`CAUSES`].
 #[allow(clippy::cast_precision_loss, reason = "far below 2^24")]
-pub fn scores(features: &[u16], weights: &[u8]) -> [f32; CAUSES.len()] {
-    let mut sums = [0_i32; CAUSES.len()];
+pub fn scores(features: &[u16], weights: &[u8]) -> Vec<f32> {
+    let mut sums = vec![0_i32; CAUSES.len()];
     for feature in features {
-        let row = weights.chunks_exact(CAUSES.len()).nth((*feature).into());
+        let row = weights.chunks_exact(sums.len()).nth((*feature).into());
         for (sum, weight) in sums.iter_mut().zip(row.unwrap_or_default()) {
             *sum += i32::from(weight.cast_signed());
         }
     }
     // Long texts have no more weight than short ones.
     let length = (features.len().max(1) as f32).sqrt();
-    sums.map(|sum| sum as f32 / UNIT / length)
+    sums.iter().map(|sum| *sum as f32 / UNIT / length).collect()
 }
 
 /// The best cause and its score, leaving one out.
-pub fn best_but(scores: &[f32; CAUSES.len()], left_out: Option<RootCause>) -> (RootCause, f32) {
-    CAUSES
-        .into_iter()
-        .zip(*scores)
-        .filter(|(cause, _)| Some(*cause) != left_out)
+pub fn best_but(scores: &[f32], left_out: Option<RootCause>) -> (RootCause, f32) {
+    let rows = CAUSES.iter().copied().zip(scores.iter().copied());
+    rows.filter(|(cause, _)| Some(*cause) != left_out)
         .max_by(|one, other| one.1.total_cmp(&other.1))
-        .unwrap_or((Unknown, 0.0))
+        .unwrap_or((RootCause::Unknown, f32::MIN))
 }
 
-fn score_of(scores: &[f32; CAUSES.len()], cause: RootCause) -> f32 {
-    let found = CAUSES.into_iter().zip(*scores).find(|row| row.0 == cause);
-    found.map_or(f32::MIN, |(_, score)| score)
+fn score_of(scores: &[f32], cause: RootCause) -> f32 {
+    let mut rows = CAUSES.iter().zip(scores);
+    rows.find(|row| *row.0 == cause)
+        .map_or(f32::MIN, |row| *row.1)
 }
 
 /// What the model says on its own.
 #[cfg(test)]
-pub fn alone(text: &str) -> RootCause {
-    best_but(&scores(&super::features(text).all, WEIGHTS), None).0
+pub fn alone(features: &Features) -> RootCause {
+    best_but(&scores(&features.all, WEIGHTS), None).0
 }

@@ -14,7 +14,7 @@ mod rules;
 mod word;
 
 pub use likeness::LIKENESS;
-pub use rule::{Rule, When};
+pub use rule::{NO_RULE, Rule, When};
 pub use rules::RULES;
 
 use super::causes::{Advice, Cause};
@@ -22,9 +22,6 @@ use crate::{
     api::status::{Confidence, RootCause},
     observe::Reading,
 };
-
-/// The `rule` of a reading that no rule decided.
-pub const NO_RULE: &str = "none";
 
 impl Reading {
     /// What a human should do next, as precisely as the text allows.
