@@ -1,6 +1,6 @@
 //! What a reconcile of 20,000 tables knows, and its pure part.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, hint::black_box, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use warehouse_sync_operator::{
     diagnose::{Diagnosis, Known, diagnose},
     observe::{
         ApprovalGuard, Changes, CredentialValues, Log, OtherProjects, Probes, RunProbe, Seen,
-        Snapshot, WriteScope,
+        Snapshot, Sources, WriteScope,
     },
     posthog::wire::{Page, Schema, SchemaStatus, Source},
     report::{compose, notifications::Channels},
@@ -31,6 +31,7 @@ spec:
 /// What a reconcile knows of a project on a working day.
 pub struct World {
     policy: ValidatedPolicy,
+    list: Arc<Vec<Source>>,
     pub snapshot: Snapshot,
     pub status: WarehouseSyncPolicyStatus,
     timings: Timings,
@@ -66,9 +67,12 @@ impl World {
         let rows = page.results.iter().flat_map(|source| &source.schemas);
         let runs =
             rows.filter_map(|row| Some((row.id.to_string(), Arc::new(run_probed(row, now)?))));
+        let policy = ValidatedPolicy::new(policy).unwrap();
+        let runs = runs.collect();
+        let list = Arc::new(page.results);
         let snapshot = Snapshot {
-            runs: runs.collect(),
-            sources: Arc::new(page.results),
+            runs,
+            sources: Sources::new(list.clone(), &policy.selector),
             changes: Changes::default(),
             probes: Probes::default(),
             canaries: Vec::new(),
@@ -86,7 +90,8 @@ impl World {
             },
         };
         Self {
-            policy: ValidatedPolicy::new(policy).unwrap(),
+            policy,
+            list,
             snapshot,
             status: WarehouseSyncPolicyStatus::default(),
             timings: Timings::PRODUCTION,
@@ -105,8 +110,9 @@ impl World {
         }
     }
 
-    /// From what is known to what should happen.
+    /// From what is known to what should happen; also which tables the policy selects, as for each reconcile.
     pub fn plan(&self) -> (Diagnosis, Plan) {
+        black_box(Sources::new(self.list.clone(), &self.policy.selector));
         let known = self.known();
         let diagnosis = diagnose(&known);
         let settings = Settings {

@@ -32,7 +32,9 @@ pub use super::{
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 // By this default, kstatus (of Flux and others) calls a policy that no operator has seen yet "InProgress", not "Current".
-#[schemars(extend("default" = serde_json::json!({"observedGeneration": -1})))]
+// Atomic: each apply replaces the whole status, so that nothing in it stays that the operator no longer reports, and managed fields do not name
+// each of its fields, which took a fifth of the object.
+#[schemars(extend("default" = serde_json::json!({"observedGeneration": -1}), "x-kubernetes-map-type" = "atomic"))]
 pub struct WarehouseSyncPolicyStatus {
     /// The `metadata.generation` that this status describes; -1 until the operator has seen the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -113,7 +113,7 @@ pub(super) fn drawings(read: &Read, findings: &[Finding], days: i64) -> Vec<Draw
     let bad: HashSet<&str> = findings.iter().map(|one| one.schema_id.as_str()).collect();
     let sources: HashMap<&str, &Source> = read
         .snapshot
-        .selected_sources(&read.policy.selector)
+        .selected_sources()
         .map(|source| (source.id.as_str(), source))
         .collect();
     let mut runs: Vec<&SourceRuns> = read.runs.iter().collect();

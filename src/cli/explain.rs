@@ -157,7 +157,7 @@ fn of_table(project: &Project<'_>, name: &str, format: Format) -> Result<ExitCod
     let known = read.known();
     let mut diagnosis = diagnose(&known);
     single_read::add(&known, &unprobed, &mut diagnosis);
-    let selected = read.snapshot.selected(&read.policy.selector);
+    let selected = read.snapshot.selected();
     let named: Vec<(&Source, &Schema)> = selected.filter(|(_, row)| row.name == name).collect();
     if named.is_empty() {
         let none = format!(

@@ -203,7 +203,7 @@ impl Reader<'_> {
         .make(sources, Vec::new(), OtherProjects::default())
         .await;
         progress.clear();
-        if one_table && let Some(other) = canary::newest(&policy, &snapshot) {
+        if one_table && let Some(other) = canary::newest(&snapshot) {
             view.read_canary(&other.source_id, &other.schema_id, &other.name)
                 .await;
             snapshot.canaries = view.canaries(&snapshot.sources);
@@ -211,7 +211,7 @@ impl Reader<'_> {
         let mut of_sources = Vec::new();
         if let Some(period) = runs {
             let since = clock().checked_sub(period).map_err(cannot)?;
-            let selected = snapshot.selected_sources(&policy.selector);
+            let selected = snapshot.selected_sources();
             of_sources = runs::of_sources(&view.client, selected, since, progress).await;
             progress.clear();
         }

@@ -1,14 +1,12 @@
 //! Work on all tables of a project.
 
-use crate::{observe::Snapshot, posthog::offload::offload};
+use crate::posthog::{offload::offload, wire::Source};
 
 /// From how many tables on it takes milliseconds. Below, another thread costs more than it saves.
 const MANY: usize = 2_000;
 
-/// Does `work` on all tables of `snapshot`. For a large project, that may take a second.
-pub fn beside<R>(snapshot: &Snapshot, work: impl FnOnce() -> R) -> R {
-    let tables: usize = (snapshot.sources.iter())
-        .map(|source| source.schemas.len())
-        .sum();
+/// Does `work` on all tables of `sources`. For a large project, that may take a second.
+pub fn beside<R>(sources: &[Source], work: impl FnOnce() -> R) -> R {
+    let tables: usize = sources.iter().map(|source| source.schemas.len()).sum();
     if tables < MANY { work() } else { offload(work) }
 }

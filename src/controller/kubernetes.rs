@@ -11,11 +11,10 @@ use kube::{
 };
 use secrecy::SecretString;
 use serde::Serialize;
-use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{
-    approval_guard::GuardWatch, other_policies::OtherPolicies, prune, recorders::Recorders,
+    approval_guard::GuardWatch, other_policies::OtherPolicies, recorders::Recorders,
     secrets::ApiKeys, timed,
 };
 use crate::{
@@ -147,42 +146,6 @@ impl Cluster {
         }
     }
 
-    /// Removes fields that an apply has not removed although `status` lacks them; the new version of the object.
-    ///
-    /// An apply removes only what its field manager owned. Anyone who may patch a policy may also remove its managed fields: then what was in
-    /// status stays forever, including closed incidents. The merge adds and changes nothing, so that no other manager comes to own anything.
-    async fn without_superfluous(
-        &self,
-        at: &PolicyRef,
-        applied: &WarehouseSyncPolicy,
-        status: &WarehouseSyncPolicyStatus,
-    ) -> Result<String, KubernetesError> {
-        let version = applied.resource_version().unwrap_or_default();
-        let name = at.to_string();
-        let Some(removal) = prune::patch(applied.status.as_ref(), status) else {
-            return Ok(version);
-        };
-        tracing::warn!(
-            policy = %name,
-            "status has fields that the operator no longer owned, because metadata.managedFields was changed; they are removed"
-        );
-        let patch = json!({ "metadata": { "resourceVersion": version }, "status": removal });
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let api = self.api(at);
-        let patch = Patch::Merge(&patch);
-        let removed = api.patch_status(&at.name, &params, &patch);
-        match self.call("clean_status", &name, removed).await {
-            Ok(cleaned) => Ok(cleaned.resource_version().unwrap_or_default()),
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                Err(KubernetesError::Conflict(at.clone()))
-            }
-            Err(error) => Err(timed::failed("clean the status of", &name, &error)),
-        }
-    }
-
     fn api(&self, at: &PolicyRef) -> Api<WarehouseSyncPolicy> {
         Api::namespaced(self.client.clone(), &at.namespace)
     }
@@ -232,7 +195,7 @@ impl Kubernetes for Cluster {
         let patch = Patch::Apply(&body);
         let apply = api.patch_status(&at.name, &params, &patch);
         match self.call("apply_status", &name, apply).await {
-            Ok(applied) => self.without_superfluous(at, &applied, status).await,
+            Ok(applied) => Ok(applied.resource_version().unwrap_or_default()),
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 Err(KubernetesError::Conflict(at.clone()))
             }

@@ -18,7 +18,6 @@ pub mod other_policies;
 mod pace;
 pub mod policies;
 mod poll_failed;
-mod prune;
 pub mod queue;
 mod receivers;
 pub mod reconcile;

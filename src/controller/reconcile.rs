@@ -125,7 +125,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
 
     fn diagnose(&self, observed: &Observed<T>) -> Diagnosis {
         let known = observed.known(&self.timings);
-        let diagnosis = beside(&observed.snapshot, || diagnose(&known));
+        let diagnosis = beside(&observed.snapshot.sources, || diagnose(&known));
         let (everywhere, project) = (&self.observer.all_projects, &observed.policy.project);
         everywhere.note(project, diagnosis.for_others.clone(), observed.now);
         diagnosis
@@ -143,7 +143,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
             },
         };
         let known = observed.known(&self.timings);
-        beside(&observed.snapshot, || {
+        beside(&observed.snapshot.sources, || {
             decide(&known, diagnosis, &observed.old.incidents, &settings)
         })
     }

@@ -23,7 +23,7 @@ use crate::{
     },
     observe::{
         ApprovalGuard, CredentialValues, OtherPolicy, OtherProjects, Probe, Probes, ProjectView,
-        ReadsLog, Snapshot, WriteScope, probes::ProbeTarget,
+        ReadsLog, Snapshot, Sources, WriteScope, probes::ProbeTarget,
     },
     posthog::{
         Transport,
@@ -102,6 +102,9 @@ impl<T: Transport> Survey<'_, T> {
         other_projects: OtherProjects,
     ) -> Snapshot {
         self.view.recall(self.state, &sources);
+        let sources = beside(&sources, || {
+            Sources::new(sources.clone(), &self.policy.selector)
+        });
         let mut snapshot = Snapshot {
             sources,
             runs: self.view.seen(),
@@ -125,7 +128,7 @@ impl<T: Transport> Survey<'_, T> {
         self.take_over(&mut snapshot);
         self.read_canary(&snapshot).await;
         if self.policy.may_act()
-            && let Some(schema_id) = table_to_ask_of(self.policy, &snapshot)
+            && let Some(schema_id) = table_to_ask_of(&snapshot)
         {
             self.view.ask_write_scope(&schema_id).await;
         }
@@ -146,7 +149,7 @@ impl<T: Transport> Survey<'_, T> {
     /// Finds out what the instance has, before it could matter: whether runs can be cancelled, once one is in progress. Who looks only
     /// once wants to know at once, and also what the log of a run that completed has.
     async fn ask_instance(&self, snapshot: &Snapshot) {
-        let selected = || snapshot.selected(&self.policy.selector);
+        let selected = || snapshot.selected();
         let runs = |(_, schema): &(&Source, &Schema)| schema.status() == SchemaStatus::Running;
         let asked_of = selected().find(|one| self.every_run || runs(one));
         let Some((_, schema)) = asked_of.filter(|_| self.view.has_room(Purpose::Probe, 1)) else {
@@ -163,12 +166,12 @@ impl<T: Transport> Survey<'_, T> {
 
     async fn run_probe(&self, snapshot: &mut Snapshot) {
         let now = self.view.client.now();
-        let mut suspects = beside(snapshot, || {
+        let mut suspects = beside(&snapshot.sources, || {
             suspects(self.policy, snapshot, self.incidents, self.timings, now)
         });
         if self.every_run {
             let known: HashSet<String> = ids(&suspects);
-            let others = running(&self.policy.selector, snapshot).into_iter();
+            let others = running(snapshot).into_iter();
             suspects.extend(others.filter(|other| !known.contains(&other.schema_id)));
         }
         suspects.truncate(self.budget.run_probes);
@@ -320,10 +323,10 @@ fn rows(snapshot: &Snapshot) -> HashMap<&str, (&Source, &Schema)> {
 }
 
 /// A table that is switched on, if there is one, of a source that can be written to.
-fn table_to_ask_of(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Option<String> {
+fn table_to_ask_of(snapshot: &Snapshot) -> Option<String> {
     let writable = || {
         snapshot
-            .selected(&policy.selector)
+            .selected()
             .filter(|(source, _)| source.is_warehouse())
             .map(|(_, schema)| schema)
     };

@@ -141,7 +141,7 @@ impl Planner<'_> {
         let known = self.known;
         let offers = offers(known);
         let mut first = 0;
-        for source in known.snapshot.selected_sources(&known.policy.selector) {
+        for source in known.snapshot.selected_sources() {
             let offer = offers.iter().find(|offer| offer.source.id == source.id);
             let content = offer.and_then(|offer| offer.job_inputs.as_ref());
             let credentials = content.and_then(|content| {

@@ -41,9 +41,9 @@ pub fn wanted(policy: &ValidatedPolicy, snapshot: &Snapshot, now: Timestamp) -> 
 
 /// The table that synced last of those that the policy does not select.
 #[must_use]
-pub fn newest(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Option<Suspect> {
+pub fn newest(snapshot: &Snapshot) -> Option<Suspect> {
     let selected = |id: &str| {
-        let mut selected = snapshot.selected(&policy.selector);
+        let mut selected = snapshot.selected();
         selected.any(|(_, schema)| schema.id == id)
     };
     snapshot

@@ -78,7 +78,7 @@ pub fn is_suspect(known: &Known<'_>, source: &Source) -> bool {
 pub(super) fn problems(known: &Known<'_>, judged: &[Judged]) -> Vec<SharedProblem> {
     known
         .snapshot
-        .selected_sources(&known.policy.selector)
+        .selected_sources()
         .filter_map(|source| {
             let probed = known.snapshot.probes.cdc.get(&source.id)?;
             let captured: HashSet<&str> = tables(known, source)

@@ -125,7 +125,7 @@ fn source<'a>(known: &Known<'a>, entry: &Credentials) -> Result<&'a Source, Wron
         return Err(("credentials/many-sources", message));
     }
     let selector = &known.policy.selector;
-    let mut selected = known.snapshot.selected_sources(selector);
+    let mut selected = known.snapshot.selected_sources();
     let selects = selected.any(|other| other.id == source.id)
         && (source.schemas.iter()).any(|schema| selector.selects_schema(&schema.name));
     if !selects {

@@ -58,8 +58,8 @@ struct Part {
 #[must_use]
 pub fn diagnose(known: &Known<'_>) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
-    for source in known.snapshot.selected_sources(&known.policy.selector) {
-        diagnosis.judge(known, source);
+    for (source, tables) in known.snapshot.sources.selected() {
+        diagnosis.judge(known, source, tables);
     }
     diagnosis.conclude(known)
 }
@@ -69,7 +69,7 @@ impl Diagnosis {
     #[must_use]
     pub fn again(&self, known: &Known<'_>, source_id: &str) -> Self {
         let mut diagnosis = Self::default();
-        for source in known.snapshot.selected_sources(&known.policy.selector) {
+        for (source, tables) in known.snapshot.sources.selected() {
             let part = self.sources.iter().find(|part| part.source_id == source.id);
             match part.filter(|part| part.source_id != source_id) {
                 Some(part) => diagnosis.push(
@@ -79,7 +79,7 @@ impl Diagnosis {
                         .unwrap_or_default()
                         .to_vec(),
                 ),
-                None => diagnosis.judge(known, source),
+                None => diagnosis.judge(known, source, tables),
             }
         }
         diagnosis.conclude(known)
@@ -127,12 +127,13 @@ impl Diagnosis {
     }
 
     /// Judges the selected tables of a source.
-    fn judge(&mut self, known: &Known<'_>, source: &Source) {
-        let selector = &known.policy.selector;
-        let selected = source
-            .schemas
-            .iter()
-            .filter(|schema| selector.selects_schema(&schema.name));
+    fn judge<'a>(
+        &mut self,
+        known: &Known<'_>,
+        source: &Source,
+        selected: impl Iterator<Item = &'a Schema>,
+    ) {
+        let title = redact::one_line(&source.title(), 80);
         let (mut judged, mut schemas, mut is_healthy) = (Vec::new(), SchemaCounts::default(), true);
         for schema in selected {
             let seen = known.snapshot.seen(&schema.id);
@@ -141,7 +142,7 @@ impl Diagnosis {
             *field(&mut schemas, &verdict) += 1;
             is_healthy &= lets_source_be_healthy(&verdict);
             if verdict != Verdict::Healthy {
-                judged.push(describe(source, schema, verdict, seen));
+                judged.push(describe((&title, &source.id), schema, verdict, seen));
             }
         }
         if schemas.total > 0 {
@@ -243,10 +244,15 @@ const fn lets_source_be_healthy(verdict: &Verdict) -> bool {
     }
 }
 
-fn describe(source: &Source, schema: &Schema, verdict: Verdict, seen: Option<&Seen>) -> Judged {
+fn describe(
+    (source, source_id): (&str, &str),
+    schema: &Schema,
+    verdict: Verdict,
+    seen: Option<&Seen>,
+) -> Judged {
     Judged {
-        source: redact::one_line(&source.title(), 80),
-        source_id: source.id.clone(),
+        source: source.to_owned(),
+        source_id: source_id.to_owned(),
         schema_id: schema.id.to_string(),
         schema: schema.name.to_string(),
         status: schema.status(),
@@ -269,8 +275,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, status::State},
-        observe::{ApprovalGuard, Changes, CredentialValues, Probes, Snapshot, WriteScope},
+        api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, status::State, validated::Selector},
+        observe::{
+            ApprovalGuard, Changes, CredentialValues, Probes, Snapshot, Sources, WriteScope,
+        },
     };
 
     /// Three sources of two tables, of which the first has this status.
@@ -293,7 +301,7 @@ mod tests {
 
     fn snapshot(statuses: [&str; 3]) -> Snapshot {
         Snapshot {
-            sources: sources(statuses),
+            sources: Sources::new(sources(statuses), &Selector::default()),
             runs: HashMap::new(),
             changes: Changes::default(),
             probes: Probes::default(),

@@ -57,7 +57,7 @@ pub(super) fn exported(known: &Known<'_>) -> Exported {
     }
     let mut count = 0;
     let mut tables = BTreeMap::new();
-    for (source, schema) in known.snapshot.selected(&policy.selector) {
+    for (source, schema) in known.snapshot.selected() {
         if !is_scheduled(source, schema) || !known.health(source, schema).export {
             continue;
         }

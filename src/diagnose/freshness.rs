@@ -11,10 +11,7 @@ use super::{
     words::{in_words, no_run_since, seconds},
 };
 use crate::{
-    api::{
-        status::Severity,
-        validated::{Health, Selector},
-    },
+    api::{status::Severity, validated::Health},
     observe::{Changes, Newest, RunProbe, Seen, Snapshot},
     posthog::{
         redact,
@@ -46,10 +43,10 @@ fn limits(
     health: &Health,
     schema: &Schema,
     every: SignedDuration,
-) -> Vec<(SignedDuration, Severity)> {
+) -> impl Iterator<Item = (SignedDuration, Severity)> {
     let (warn, error) = health.stale_after;
     let counts = schema.frequency().is_some() || health.max_age.is_none();
-    let intervals = counts.then_some(every).into_iter().flat_map(|every| {
+    let intervals = counts.then_some(every).into_iter().flat_map(move |every| {
         let times = |count: i32| every.checked_mul(count).unwrap_or(SignedDuration::MAX);
         [
             (times(error), Severity::Error),
@@ -57,7 +54,7 @@ fn limits(
         ]
     });
     let max_age = health.max_age.map(|age| (age, Severity::Error));
-    max_age.into_iter().chain(intervals).collect()
+    max_age.into_iter().chain(intervals)
 }
 
 /// The worst limit that an age has passed; of two, the one that was passed first.
@@ -67,12 +64,9 @@ fn passed(
     every: SignedDuration,
     age: SignedDuration,
 ) -> Option<(SignedDuration, Severity)> {
-    let mut passed: Vec<_> = limits(health, schema, every)
-        .into_iter()
+    limits(health, schema, every)
         .filter(|(limit, _)| age > *limit)
-        .collect();
-    passed.sort_by_key(|(limit, severity)| (*severity, *limit));
-    passed.first().copied()
+        .min_by_key(|(limit, severity)| (*severity, *limit))
 }
 
 /// Tables that should sync by a schedule. Sources that are only queried have none.
@@ -389,13 +383,12 @@ fn grace(snapshot: &Snapshot, schema: &Schema, now: Timestamp) -> Option<Timesta
 }
 
 /// The selected tables that would look stale before the first run of their new schedule, and when that was changed.
-pub fn rescheduled<'a>(
-    selector: &'a Selector,
-    snapshot: &'a Snapshot,
+pub fn rescheduled(
+    snapshot: &Snapshot,
     now: Timestamp,
-) -> impl Iterator<Item = (&'a Schema, Timestamp)> {
+) -> impl Iterator<Item = (&Schema, Timestamp)> {
     snapshot
-        .selected(selector)
+        .selected()
         .filter(|(source, schema)| is_scheduled(source, schema))
         .filter_map(move |(_, schema)| {
             let at = grace(snapshot, schema, now)?;
@@ -408,13 +401,9 @@ pub fn rescheduled<'a>(
 const WORTH_REMEMBERING: SignedDuration = SignedDuration::from_hours(1);
 
 /// The selected tables that are on, should sync by a schedule and have not done so for a while, and since when they have been seen so.
-pub fn waiting<'a>(
-    selector: &'a Selector,
-    snapshot: &'a Snapshot,
-    now: Timestamp,
-) -> impl Iterator<Item = (&'a Schema, Timestamp)> {
+pub fn waiting(snapshot: &Snapshot, now: Timestamp) -> impl Iterator<Item = (&Schema, Timestamp)> {
     snapshot
-        .selected(selector)
+        .selected()
         .filter(|(source, schema)| is_scheduled(source, schema))
         .filter_map(|(_, schema)| {
             Some((schema, *snapshot.changes.waiting.get(schema.id.as_str())?))

@@ -15,7 +15,7 @@ pub fn longest_silent<'a>(
     snapshot: &'a Snapshot,
 ) -> Option<(&'a str, Timestamp, &'a Health)> {
     snapshot
-        .selected(&policy.selector)
+        .selected()
         .filter_map(|(source, schema)| {
             let seen = snapshot.seen(&schema.id)?;
             let silent = silent_for(seen)?;

@@ -24,7 +24,7 @@ pub fn problems(known: &Known<'_>) -> Vec<Problem> {
     let selector = &known.policy.selector;
     known
         .snapshot
-        .selected_sources(selector)
+        .selected_sources()
         .filter_map(|source| {
             let tables: Vec<_> = source
                 .schemas

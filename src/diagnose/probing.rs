@@ -43,10 +43,10 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
         now: known.now,
         probes: Vec::new(),
     };
-    for source in known.snapshot.selected_sources(&known.policy.selector) {
+    for source in known.snapshot.selected_sources() {
         of_source(known, source, &mut due);
     }
-    for (source, schema) in known.snapshot.selected(&known.policy.selector) {
+    for (source, schema) in known.snapshot.selected() {
         if schema.status() == SchemaStatus::Failed {
             of_failure(known, source, schema, &mut due);
             of_switched_off(known, source, schema, &mut due);

@@ -31,7 +31,7 @@ const TO_RESYNC: (&str, &str) = (
 pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
     known
         .snapshot
-        .selected(&known.policy.selector)
+        .selected()
         .filter_map(|(source, schema)| {
             let (rule, message) = asked(known, &schema.id)?;
             Some(problem(source, schema, rule, message))

@@ -24,7 +24,7 @@ pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
         .iter()
         .filter(|row| row.phase == Phase::Executed);
     let mut problems: Vec<Problem> = executed.filter_map(|row| problem(known, row)).collect();
-    for (source, schema) in known.snapshot.selected(&known.policy.selector) {
+    for (source, schema) in known.snapshot.selected() {
         let reported = |one: &Problem| one.table.as_ref().is_some_and(|(id, _)| *id == schema.id);
         if !problems.iter().any(reported) {
             problems.extend(after_sync(known, source, schema));

@@ -49,7 +49,7 @@ impl Unprobed {
         let mut unprobed = Self::default();
         unprobed.drop_empty_probes(snapshot, cut_off);
         let due = suspects(policy, snapshot, &[], timings, now);
-        for suspect in due.into_iter().chain(running(&policy.selector, snapshot)) {
+        for suspect in due.into_iter().chain(running(snapshot)) {
             let id = suspect.schema_id;
             let run_probed = |seen: &Seen| seen.run_probe.is_some();
             if !snapshot.seen(&id).is_some_and(run_probed) && unprobed.ids.insert(id.clone()) {

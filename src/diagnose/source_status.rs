@@ -11,7 +11,7 @@ use crate::{
 pub(super) fn problems(known: &Known<'_>, reported: &[Problem]) -> Vec<Problem> {
     known
         .snapshot
-        .selected_sources(&known.policy.selector)
+        .selected_sources()
         .filter(|source| source.status.get().is_some_and(|status| status == "Error"))
         .filter(|source| {
             let says_why = |problem: &Problem| {

@@ -12,7 +12,7 @@ use crate::{
     api::{
         Timings, ValidatedPolicy,
         status::{Incident, Step},
-        validated::{Health, Selector},
+        validated::Health,
     },
     observe::{Log, Newest, RunProbe, Seen, Snapshot},
     posthog::wire::{JobStatus, Schema, SchemaStatus, Source},
@@ -62,7 +62,7 @@ pub fn suspects(
         .collect();
     let probed_at = |id: &str| Some(snapshot.seen(id)?.run_probe.as_ref()?.at);
     let mut due: Vec<(bool, Option<Timestamp>, Suspect)> = snapshot
-        .selected(&policy.selector)
+        .selected()
         .filter(|(source, schema)| is_due(policy, snapshot, (source, schema), timings, now))
         .map(|(source, schema)| {
             let quiet = schema.status() == SchemaStatus::Completed;
@@ -144,9 +144,9 @@ fn two_to_one<A>(first: Vec<A>, second: Vec<A>) -> impl Iterator<Item = A> {
 
 /// Every selected table that says Running and was never looked at.
 #[must_use]
-pub fn running(selector: &Selector, snapshot: &Snapshot) -> Vec<Suspect> {
+pub fn running(snapshot: &Snapshot) -> Vec<Suspect> {
     snapshot
-        .selected(selector)
+        .selected()
         .filter(|(_, schema)| schema.is_on() && schema.status() == SchemaStatus::Running)
         .filter(|(_, schema)| {
             let seen = snapshot.seen(&schema.id);

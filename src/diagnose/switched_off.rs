@@ -49,7 +49,7 @@ struct Group<'a> {
 }
 
 fn groups<'a>(known: &Known<'a>) -> impl Iterator<Item = Group<'a>> {
-    let sources = known.snapshot.selected_sources(&known.policy.selector);
+    let sources = known.snapshot.selected_sources();
     sources.flat_map(|source| groups_of(known, source))
 }
 
@@ -382,7 +382,7 @@ pub fn remembered(known: &Known<'_>) -> Vec<WentOff> {
     let records = known.snapshot.changes.went_off.iter();
     records
         .filter(|record| {
-            let mut sources = known.snapshot.selected_sources(&known.policy.selector);
+            let mut sources = known.snapshot.selected_sources();
             sources.any(|source| source.id == record.source_id)
         })
         .map(|record| match of(record) {
@@ -424,7 +424,7 @@ fn record<'a>(known: &Known<'a>, schema: &Schema) -> Option<&'a WentOff> {
 
 /// Tables that failed and that a person switched off: information, for a day.
 fn by_people(known: &Known<'_>) -> Vec<Problem> {
-    let rows = known.snapshot.selected(&known.policy.selector);
+    let rows = known.snapshot.selected();
     let rows = rows.filter(|(_, schema)| schema.is_off() && failed(schema));
     rows.filter_map(|(source, schema)| {
         let seen = known.snapshot.seen(&schema.id);

@@ -136,8 +136,9 @@ pub(super) fn unknown_table(why: &str) -> String {
 
 /// One problem for each source whose webhook is unknown, instead of one for each table.
 pub(super) fn unknown(known: &Known<'_>, judged: &[Judged]) -> Vec<SharedProblem> {
-    let sources = known.snapshot.selected_sources(&known.policy.selector);
+    let sources = known.snapshot.selected_sources();
     sources
+        .filter(|source| tables(known, source).next().is_some())
         .filter_map(|source| {
             let why = why_unknown(known, source)?;
             let reason = unknown_table(&why);
@@ -174,7 +175,7 @@ pub(super) fn unknown(known: &Known<'_>, judged: &[Judged]) -> Vec<SharedProblem
 pub fn problems(known: &Known<'_>) -> Vec<Problem> {
     known
         .snapshot
-        .selected_sources(&known.policy.selector)
+        .selected_sources()
         .filter_map(|source| {
             let probed = known.snapshot.probes.webhooks.get(&source.id)?;
             let affected: Vec<String> = tables(known, source)

@@ -190,6 +190,11 @@ fn of_error(error: &PostHogError, call: &Write) -> Outcome {
             detail,
             ..
         } if call.may_have_acted(detail) => (Fate::Unknown, Some(400)),
+        // A proxy, or the server, gave up waiting: what came of it is unknown.
+        PostHogError::Refused {
+            status: status @ (408 | 499),
+            ..
+        } => (Fate::Unknown, Some(*status)),
         PostHogError::Refused { status, .. } if *status < 500 => (Fate::Refused, Some(*status)),
         PostHogError::Refused { status, .. } => (Fate::Unknown, Some(*status)),
         PostHogError::NoAnswer { .. }
@@ -250,7 +255,7 @@ mod tests {
             refused(400, "The sync already finished.").fate,
             Fate::Refused
         );
-        for status in [500, 502, 503, 504] {
+        for status in [408, 499, 500, 502, 503, 504] {
             assert_eq!(
                 refused(status, "x").fate,
                 Fate::Unknown,

@@ -212,7 +212,7 @@ pub async fn next<T: Transport>(
     proposal: &Proposal,
 ) -> approval::Progress {
     let live = Live::take(&view.client, proposal.action, &proposal.target).await;
-    let snapshot = live.over(known.snapshot);
+    let snapshot = live.over(known.snapshot, &known.policy.selector);
     let known = diagnose::Known {
         snapshot: &snapshot,
         now: view.client.now(),

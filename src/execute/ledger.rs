@@ -159,6 +159,20 @@ impl Ledger {
         own.clone()
     }
 
+    /// True if this process has started the execution of a proposal of which `proposal` knows nothing: the status that was read is older
+    /// than that, perhaps restored from a backup.
+    pub fn knows_more_than(&self, proposal: &Proposal) -> bool {
+        let own = self
+            .executions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_of_it = |intent_id: &String| {
+            let id = intent_id.split_once('@').map(|(id, _)| id);
+            id == Some(&proposal.id)
+        };
+        proposal.execution.is_none() && own.iter().any(is_of_it)
+    }
+
     /// Completes the executions of proposals, as read from status, with outcomes that are missing there.
     pub fn complete_proposals(&self, uid: &str, proposals: &mut [Proposal]) {
         let known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);

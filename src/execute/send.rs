@@ -230,6 +230,8 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
             Some(closed::FACTS_TOO_OLD)
         } else if job.is_some_and(|job| !self.ledger.cancels(job)) {
             Some("not cancelled again: this run was cancelled before")
+        } else if self.was_begun(plan, order) {
+            Some(closed::STATUS_IS_OLDER)
         } else {
             None
         };
@@ -281,6 +283,16 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         {
             self.ledger.begins(&execution.intent_id);
         }
+    }
+
+    /// True for a proposal that this process has begun to execute before, although status does not say so.
+    fn was_begun(&self, plan: &Plan, order: &Order) -> bool {
+        let Basis::Proposal(basis) = &order.basis else {
+            return false;
+        };
+        let mut proposals = plan.proposals.iter();
+        let own = proposals.find(|row| row.id == basis.id);
+        own.is_some_and(|row| self.ledger.knows_more_than(row))
     }
 
     /// A reconcile that is in progress when leadership is lost sends and records nothing more.

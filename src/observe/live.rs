@@ -6,7 +6,10 @@ use jiff::Timestamp;
 
 use super::{ReadsLog, RunProbe, Seen, Snapshot, probes::Probed};
 use crate::{
-    api::proposal::{ProposedAction, Target},
+    api::{
+        proposal::{ProposedAction, Target},
+        validated::Selector,
+    },
     posthog::{
         Client, Transport,
         lax::Lax,
@@ -163,20 +166,9 @@ impl Live {
 
     /// The snapshot, updated with the fresh reads.
     #[must_use]
-    pub fn over(&self, snapshot: &Snapshot) -> Snapshot {
+    pub fn over(&self, snapshot: &Snapshot, selector: &Selector) -> Snapshot {
         let mut now = snapshot.clone();
-        let sources = Arc::make_mut(&mut now.sources);
-        if let Some(live) = self.source()
-            && let Some(source) = sources.iter_mut().find(|source| source.id == live.id)
-        {
-            *source = live.clone();
-        }
-        if let Some(live) = self.detail() {
-            let mut rows = sources.iter_mut().flat_map(|source| &mut source.schemas);
-            if let Some(row) = rows.find(|row| row.id == live.row.id) {
-                *row = live.listed();
-            }
-        }
+        now.sources = (snapshot.sources).changed(selector, |sources| self.put_rows(sources));
         for (id, run_probe) in &self.run_probes {
             let mut seen = now
                 .runs
@@ -204,5 +196,20 @@ impl Live {
             probes.webhooks.insert(source.id.clone(), answer);
         }
         now
+    }
+
+    /// Replaces the rows that were read.
+    fn put_rows(&self, sources: &mut [Source]) {
+        if let Some(live) = self.source()
+            && let Some(source) = sources.iter_mut().find(|source| source.id == live.id)
+        {
+            *source = live.clone();
+        }
+        if let Some(live) = self.detail() {
+            let mut rows = sources.iter_mut().flat_map(|source| &mut source.schemas);
+            if let Some(row) = rows.find(|row| row.id == live.row.id) {
+                *row = live.listed();
+            }
+        }
     }
 }

@@ -17,6 +17,7 @@ pub mod progress;
 pub mod readings;
 pub mod run_probe;
 pub mod snapshot;
+pub mod sources;
 pub mod table_log;
 pub mod words;
 
@@ -33,5 +34,6 @@ pub use progress::Seen;
 pub use readings::{Reading, Readings};
 pub use run_probe::{Log, Newest, ReadsLog, RunProbe, Streak};
 pub use snapshot::{OtherPolicy, Snapshot, WriteScope};
+pub use sources::Sources;
 pub use table_log::{RunPhase, TableLog};
 pub use words::{Pipeline, Words};

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     ApprovalGuard, Canary, Changes, CredentialValues, OtherProjects, Probes, Readings, RunProbe,
-    Seen, probes::Probed,
+    Seen, Sources, probes::Probed,
 };
 use crate::{
     api::validated::{PolicyRef, Selector},
@@ -24,8 +24,8 @@ use crate::{
 /// What is known of a project at one moment, for one policy.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// The list of sources, shared by all policies of the project and key.
-    pub sources: Arc<Vec<Source>>,
+    /// The list of sources, and what of it the policy selects.
+    pub sources: Sources,
     /// What probes found, by id of the table.
     pub runs: HashMap<String, Arc<Seen>>,
     /// What was seen to change from list to list.
@@ -55,24 +55,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The tables that `selector` selects, with their sources.
-    pub fn selected<'a>(
-        &'a self,
-        selector: &'a Selector,
-    ) -> impl Iterator<Item = (&'a Source, &'a Schema)> {
-        self.selected_sources(selector)
-            .flat_map(|source| source.schemas.iter().map(move |schema| (source, schema)))
-            .filter(|(_, schema)| selector.selects_schema(&schema.name))
+    /// The tables that the policy selects, with their sources.
+    pub fn selected(&self) -> impl Iterator<Item = (&Source, &Schema)> {
+        self.sources
+            .selected()
+            .flat_map(|(source, tables)| tables.map(move |schema| (source, schema)))
     }
 
-    /// The sources that `selector` selects.
-    pub fn selected_sources<'a>(
-        &'a self,
-        selector: &'a Selector,
-    ) -> impl Iterator<Item = &'a Source> {
-        self.sources.iter().filter(|source| {
-            selector.selects_source(source.type_name(), source.prefix_name(), &source.id)
-        })
+    /// The sources that the policy selects.
+    pub fn selected_sources(&self) -> impl Iterator<Item = &Source> {
+        self.sources.selected().map(|(source, _)| source)
     }
 
     /// All tables of the project, selected or not, with their sources.

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use super::{
     ApiKey, PostHogError, Transport,
     bounds::Bounds,
+    id::Id,
     instance::{Feature, Noted, UnfamiliarKind},
     lax::{Lax, segment},
     offload::offload,
@@ -277,6 +278,7 @@ impl<T: Transport> Client<T> {
                 self.clean(source);
             }
             let (got, count) = (page.results.len(), page.count);
+            let is_last = matches!(page.next, Lax::Null | Lax::Missing);
             // A source that was created between two pages moves the others to the next page, where they would appear twice.
             sources.extend(
                 page.results
@@ -301,6 +303,16 @@ impl<T: Transport> Client<T> {
                             sources.len()
                         ),
                     ))
+                } else if !is_last {
+                    let reason = format!(
+                        "PostHog counts {count} sources, and has more of them on a next page"
+                    );
+                    Err(unexpected(CALL, reason))
+                } else if let Some(id) = listed_twice(&sources) {
+                    let reason = format!(
+                        "PostHog lists the table {id} twice, so it is unknown which row is right"
+                    );
+                    Err(unexpected(CALL, reason))
                 } else {
                     Ok(sources)
                 };
@@ -669,6 +681,18 @@ impl<T: Transport> Client<T> {
             }
         })
     }
+}
+
+/// The id of a table that stands in the list twice, if one does.
+fn listed_twice(sources: &[Source]) -> Option<&Id> {
+    let mut ids: Vec<&Id> = sources
+        .iter()
+        .flat_map(|source| source.schemas.iter().map(|schema| &schema.id))
+        .collect();
+    ids.sort_unstable();
+    ids.windows(2)
+        .find(|two| two[0] == two[1])
+        .map(|two| two[0])
 }
 
 /// Fails if this machine's clock and the one that dated an answer are too far apart. An answer without a date passes.

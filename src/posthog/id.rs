@@ -69,38 +69,42 @@ impl fmt::Debug for Id {
 }
 
 impl PartialEq<str> for Id {
+    /// Without a check that it is text.
     fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
+        match &self.0 {
+            Text::InPlace(bytes) => bytes == other.as_bytes(),
+            Text::Other(text) => **text == *other,
+        }
     }
 }
 
 impl PartialEq<&str> for Id {
     fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
+        self == *other
     }
 }
 
 impl PartialEq<String> for Id {
     fn eq(&self, other: &String) -> bool {
-        self.as_str() == other
+        self == other.as_str()
     }
 }
 
 impl PartialEq<Id> for String {
     fn eq(&self, other: &Id) -> bool {
-        self == other.as_str()
+        other == self
     }
 }
 
 impl PartialEq<Id> for str {
     fn eq(&self, other: &Id) -> bool {
-        self == other.as_str()
+        other == self
     }
 }
 
 impl PartialEq<Id> for &str {
     fn eq(&self, other: &Id) -> bool {
-        *self == other.as_str()
+        other == self
     }
 }
 

@@ -111,7 +111,7 @@ fn forms(value: &str) -> Vec<SecretSlice<u8>> {
     for before in 0..3 {
         let mut padded = vec![0; before];
         padded.extend_from_slice(value.as_bytes());
-        // Of the letters at both ends, bits are of what stands beside the value.
+        // The letters at both ends also have bits of the neighbouring bytes.
         let (from, to) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
         for text in [
             STANDARD_NO_PAD.encode(&padded),
@@ -246,7 +246,9 @@ mod tests {
 
     fn secrets(values: &[&str]) -> Secrets {
         let secrets = Secrets::default();
-        values.iter().for_each(|value| secrets.add(value));
+        for value in values {
+            secrets.add(value);
+        }
         secrets
     }
 

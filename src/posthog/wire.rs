@@ -10,11 +10,14 @@ use super::{
     lax::{self, Lax},
 };
 
-/// One page of a paged list. `next` is left out on purpose: it is never followed, it could point anywhere.
+/// One page of a paged list.
 #[derive(Debug, Deserialize)]
 pub struct Page<T> {
     /// How many items there are in all.
     pub count: u64,
+    /// Where the next page is; null on the last. Never followed: it could point anywhere.
+    #[serde(default)]
+    pub next: Lax<String>,
     /// The items of this page.
     pub results: Vec<T>,
 }

@@ -69,12 +69,12 @@ pub fn observed(
         state: State {
             // The first format has no number; a later one is written here, as STATE_FORMAT.
             format: None,
-            schemas: state_rows::remembered(policy, snapshot, diagnosis, plan, old, now),
+            schemas: state_rows::remembered(snapshot, diagnosis, plan, old, now),
             sources: plan.sources.clone(),
             missing: state_rows::missing(policy, snapshot),
             on: state_rows::on(policy, snapshot, &old.state),
             went_off: state_rows::went_off(diagnosis),
-            lost_slots: state_rows::lost_slots(policy, snapshot),
+            lost_slots: state_rows::lost_slots(snapshot),
             sends: state_rows::latest(&plan.sends),
             breaker: plan.breaker.clone(),
             reset_handled: plan.reset_handled.clone(),

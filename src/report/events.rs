@@ -12,8 +12,9 @@ use crate::{
     posthog::redact,
 };
 
-/// Longest note of an event, in characters; the API server refuses more than 1,024.
+/// Longest note of an event, in characters, and in bytes: the API server refuses more than 1,024 bytes.
 const NOTE_CAP: usize = 900;
+const NOTE_BYTES: usize = 1_000;
 
 /// An event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +101,7 @@ fn notice(
     note: &str,
     (subject_id, about): (&str, About),
 ) -> Notice {
-    let note = redact::one_line(note, NOTE_CAP);
+    let note = within(redact::one_line(note, NOTE_CAP), NOTE_BYTES);
     Notice {
         warning,
         reason,
@@ -109,6 +110,19 @@ fn notice(
         schema_id: (!subject_id.is_empty()).then(|| subject_id.to_owned()),
         about,
     }
+}
+
+/// `text`, cut to this many bytes. Letters of most scripts take two or three.
+fn within(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        let mut end = bytes - '…'.len_utf8();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 fn condition(

@@ -25,24 +25,21 @@ use crate::{
 
 /// What is worth a write of each table, one row for each.
 pub(super) fn remembered(
-    policy: &ValidatedPolicy,
     snapshot: &Snapshot,
     diagnosis: &Diagnosis,
     plan: &Plan,
     old: &WarehouseSyncPolicyStatus,
     now: Timestamp,
 ) -> Vec<SchemaState> {
-    let rescheduled =
-        freshness::rescheduled(&policy.selector, snapshot, now).map(|(schema, at)| SchemaState {
-            rescheduled: Some(at),
-            ..SchemaState::of(schema.id.to_string())
-        });
-    let waiting =
-        freshness::waiting(&policy.selector, snapshot, now).map(|(schema, at)| SchemaState {
-            waiting: Some(at),
-            ..SchemaState::of(schema.id.to_string())
-        });
-    let fell = snapshot.selected(&policy.selector).filter_map(|(_, row)| {
+    let rescheduled = freshness::rescheduled(snapshot, now).map(|(schema, at)| SchemaState {
+        rescheduled: Some(at),
+        ..SchemaState::of(schema.id.to_string())
+    });
+    let waiting = freshness::waiting(snapshot, now).map(|(schema, at)| SchemaState {
+        waiting: Some(at),
+        ..SchemaState::of(schema.id.to_string())
+    });
+    let fell = snapshot.selected().filter_map(|(_, row)| {
         Some(SchemaState {
             rows_fell: Some(snapshot.changes.rows_fell.get(row.id.as_str())?.clone()),
             ..SchemaState::of(row.id.to_string())
@@ -254,10 +251,10 @@ pub(super) fn latest(sends: &[Timestamp]) -> Vec<Timestamp> {
 }
 
 /// The sources that lack their replication slot, as far as the policy selects them.
-pub(super) fn lost_slots(policy: &ValidatedPolicy, snapshot: &Snapshot) -> Vec<LostSlot> {
+pub(super) fn lost_slots(snapshot: &Snapshot) -> Vec<LostSlot> {
     let since = &snapshot.probes.slot_lost_since;
     snapshot
-        .selected_sources(&policy.selector)
+        .selected_sources()
         .filter_map(|source| {
             Some(LostSlot {
                 source_id: source.id.clone(),
@@ -281,7 +278,7 @@ pub(super) fn on(policy: &ValidatedPolicy, snapshot: &Snapshot, old: &State) -> 
         of_source.insert(SourceOn::short(&gone.schema_id));
     }
     let mut room = MAX_ON;
-    let listed = snapshot.selected_sources(&policy.selector);
+    let listed = snapshot.selected_sources();
     let mut sources: Vec<SourceOn> = listed
         .filter_map(|source| {
             let before = old.on.iter().find(|before| before.source_id == source.id);

@@ -22,13 +22,13 @@ effects() {
 has_happened() { [ "$(effects "$@")" != 0 ]; }
 happened_once() { [ "$(effects "$@")" = 1 ] || { echo "$*: $(effects "$@") times, not once" && false; }; }
 
-# helm_with_values COMMAND CHART…
+# helm_with_values COMMAND CHART…: polls every 5 s take more than a tenth of what PostHog allows a key.
 helm_with_values() {
     local command=$1 chart=$2
     shift 2
     in_node helm "$command" warehouse-sync-operator "$chart" --namespace "$HOME_NAMESPACE" \
         --set "image.repository=$REPOSITORY" --set 'namespaces={data-platform}' \
-        --set replicas=2 --set 'allowedHosts={posthog.internal}' --set ca.configMap=posthog-ca --set networkPolicy.enabled=true "$@" >"$STATE/log/helm"
+        --set replicas=2 --set quotaShare=50 --set 'allowedHosts={posthog.internal}' --set ca.configMap=posthog-ca --set networkPolicy.enabled=true "$@" >"$STATE/log/helm"
 }
 replicas() { operator get pods --selector app.kubernetes.io/name=warehouse-sync-operator --output json; }
 rolled_out() { operator rollout status deployment/warehouse-sync-operator --timeout=120s >/dev/null; }

@@ -206,6 +206,19 @@ fn a_leader_that_loses_the_lease_stops_and_continues_when_it_leads_again() {
     assert_recovered_once(&env);
 }
 
+/// `docs/replicas.md` tells people to do this to force a change.
+#[test]
+fn a_lease_that_is_emptied_by_hand_goes_to_the_standby_each_time() {
+    let env = Env::new(STUCK);
+    let (mut leader, mut standby) = leader_and_standby(&env);
+    for _ in 0..4 {
+        hold_by_hand(&env, "", 180);
+        wait_until_leads(&standby, true);
+        wait_until_leads(&leader, false);
+        std::mem::swap(&mut leader, &mut standby);
+    }
+}
+
 #[test]
 fn a_lease_with_a_duration_of_a_day_blocks_for_at_most_two_claims() {
     let env = Env::new(STUCK);

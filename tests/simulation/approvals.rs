@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use posthog_simulator::{EffectKind, Fault as SimFault, FaultKind, SchemaSpec, Simulator, Status};
+use serde_json::json;
 use warehouse_sync_operator::{
     api::{
         policy::{Mode, Proposing},
@@ -283,7 +284,6 @@ fn a_repair_that_was_approved_for_some_tables_resets_no_others() {
 /// A proxy, or a version that is not known, answers 200 and says something else than PostHog does.
 #[test]
 fn a_200_that_says_that_nothing_was_done_is_no_proof_of_a_wipe() {
-    use serde_json::json;
     for body in [
         json!({"success": false, "error": "the queue is full"}),
         json!({"type": "validation_error", "code": "invalid_input", "detail": "Monthly sync limit reached", "attr": null}),
@@ -332,6 +332,29 @@ fn a_proposal_that_has_expired_is_not_approved_while_posthog_cannot_be_read() {
     let row = by_id(&world, &expired.id);
     assert_eq!(row.phase, Phase::Expired, "{row:#?}");
     assert_eq!(requests(&world, "POST", "/resync/"), 0);
+}
+
+/// The API server forgets what came after a backup; the finding of a request is never over by itself.
+#[test]
+fn what_was_executed_is_not_executed_again_after_a_restore_of_the_api_server() {
+    let mut world = world(&failed("", "").replace("status: Failed", "status: Completed"));
+    let id = world.schema_id("a");
+    let request = format!("request.warehousesync.dev/{id}");
+    world.cluster.annotate(&request, Some("Resync"));
+    run(&mut world, 10);
+    let approved = approve(&world);
+    let backup = world.cluster.object();
+    run(&mut world, 60);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Executed);
+    world.cluster.edit(|policy| *policy = backup);
+    // Without the invariants: status no longer says that the call was approved.
+    for _ in 0..10 {
+        let wait = world.reconcile();
+        simulator(&world, |posthog| posthog.advance(wait));
+    }
+    assert_eq!(requests(&world, "POST", "/resync/"), 1);
+    let row = by_id(&world, &approved.id);
+    assert!(row.message.contains("restored"), "{row:#?}");
 }
 
 // --- Answers --------------------------------------------------------------------------------------------------------
@@ -1166,6 +1189,27 @@ fn a_webhook_is_registered_again_where_its_tables_can_do_without_for_a_moment() 
     assert_eq!(done.phase, Phase::Executed, "{done:#?}");
     assert_eq!(effects(&world, EffectKind::WebhookDeleted), 1);
     assert_eq!(requests(&world, "POST", "/create_webhook/"), 1);
+}
+
+#[test]
+fn tables_are_not_wiped_for_a_new_webhook_that_lacks_an_input() {
+    let mut world = world(&OFF_AT_VENDOR.replace("ONLY", "false"));
+    run(&mut world, 60);
+    let approved = approve(&world);
+    let lacks = FaultKind::Status {
+        status: 200,
+        body: Some(json!({"success": true, "pending_inputs": ["signing_secret"]})),
+        headers: BTreeMap::new(),
+        after_effect: true,
+    };
+    simulator(&world, |posthog| {
+        posthog.add_fault(SimFault::once("POST", "/create_webhook/", lacks));
+    });
+    run(&mut world, 60);
+    let done = by_id(&world, &approved.id);
+    assert_eq!(done.phase, Phase::OutcomeUnknown, "{done:#?}");
+    assert!(done.message.contains("signing_secret"), "{}", done.message);
+    assert_eq!(requests(&world, "PATCH", "/bulk_update_schemas/"), 1);
 }
 
 #[test]

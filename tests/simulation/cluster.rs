@@ -342,6 +342,8 @@ impl Kubernetes for Cluster {
     }
 
     async fn publish(&self, _: &WarehouseSyncPolicy, notice: Notice) {
+        // As the API server counts them, which refuses the event.
+        assert!(notice.note.len() <= 1_024, "{}", notice.note);
         self.state.lock().unwrap().events.push(notice);
     }
 }

@@ -25,6 +25,7 @@ mod fix;
 mod fleet;
 mod gitops;
 mod guards;
+mod hidden;
 mod leadership;
 mod look_alikes;
 mod messages;

@@ -84,6 +84,20 @@ fn an_interval_in_the_words_of_another_version_is_an_interval() {
     }
 }
 
+/// The API server counts the bytes of an event's note, and refuses one that is too long.
+#[test]
+fn an_event_about_a_text_in_any_script_is_one_that_the_api_server_takes() {
+    for letter in ["x", "ü", "注", "🚀"] {
+        let (name, error) = (letter.repeat(110), letter.repeat(900));
+        let table = format!(
+            "{{name: {name}, frequency: 6hour, status: Failed, last_synced_ago: 9h, last_run_ago: 2h, latest_error: {error}}}"
+        );
+        let mut world = World::new(&of(&table), ENFORCE, Faults::default());
+        world.run_for(hours(1));
+        assert!(!world.cluster.events().is_empty());
+    }
+}
+
 // --- Runs that live -------------------------------------------------------------------------------------------------
 
 #[test]

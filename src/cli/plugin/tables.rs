@@ -158,7 +158,7 @@ fn rows(read: &Read, diagnosis: &Diagnosis) -> Vec<Row> {
         .map(|judged| (judged.schema_id.as_str(), judged.verdict.as_str()))
         .collect();
     let problems = Problems::of(diagnosis);
-    let selected = read.snapshot.selected(&read.policy.selector);
+    let selected = read.snapshot.selected();
     selected
         .map(|(source, schema)| {
             let problem = problems.about(&source.id, &schema.id, &schema.name);
@@ -223,7 +223,7 @@ fn ids_of<'a>(wanted: &str, read: &'a Read) -> Vec<&'a str> {
                 .as_ref()
                 .is_some_and(|named| named.matches(type_, prefix, id))
     };
-    let sources = read.snapshot.selected_sources(&read.policy.selector);
+    let sources = read.snapshot.selected_sources();
     sources
         .filter(is_meant)
         .map(|source| source.id.as_str())

@@ -12,7 +12,9 @@ use super::{
 use crate::{
     api::{
         Timings,
-        proposal::{ExecutedStep, Execution, Material, Phase, Proposal, ProposedAction},
+        proposal::{
+            ExecutedStep, Execution, Material, Phase, Proposal, ProposedAction, ProposedCall,
+        },
         status::Fate,
     },
     decide::{
@@ -206,6 +208,14 @@ impl Case<'_> {
             .and_then(|step| proof::of_step(step, material, self.live, self.known.timings));
         if seen != Some(true) {
             return self.wait(execution, &words::effect_not_seen(place), seen.is_some());
+        }
+        // Its tables would be wiped for a webhook that drops what it receives.
+        let made = execution.steps.get(place);
+        if let Some(lacks) =
+            made.filter(|step| step.call == ProposedCall::CreateWebhook && !step.detail.is_empty())
+        {
+            let why = words::webhook_lacks(&lacks.detail);
+            return self.become_(Phase::OutcomeUnknown, self.with_steps_done(why, place + 1));
         }
         self.send(execution.clone(), place + 1, 1)
     }

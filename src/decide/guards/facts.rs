@@ -147,8 +147,7 @@ mod tests {
         ] {
             let mut situation = Situation::new(order);
             assert_eq!(said(&situation), None, "{:?}", situation.order);
-            let sources = Arc::make_mut(&mut situation.snapshot.sources);
-            sources[0].access_method = sources[0].prefix.clone();
+            situation.list(|sources| sources[0].access_method = sources[0].prefix.clone());
             let hold = situation.ask(check).unwrap();
             assert_eq!((hold.why, hold.lasts), (NotWarehouse.to_string(), true));
         }
@@ -185,12 +184,13 @@ mod tests {
             let what = format!("{:?} without {missing:?}", order.subject);
             let mut situation = Situation::new(order);
             let is_source = situation.order.subject.is_source();
-            let sources = Arc::make_mut(&mut situation.snapshot.sources);
-            if is_source {
-                sources.remove(0);
-            } else {
-                sources[0].schemas.remove(0);
-            }
+            situation.list(|sources| {
+                if is_source {
+                    sources.remove(0);
+                } else {
+                    sources[0].schemas.remove(0);
+                }
+            });
             situation.snapshot.changes.missing = [(missing.schema_id.clone(), missing)].into();
             let hold = situation.ask(check).unwrap();
             assert_eq!(

@@ -15,7 +15,7 @@ use crate::{
         About, Timings, ValidatedPolicy,
         proposal::{Phase, Proposal, ProposedAction},
         status::{Call, Fate, Incident, RootCause, Send, State, Step},
-        validated::PolicyRef,
+        validated::{PolicyRef, Selector},
     },
     decide::{
         approval::answer::Rules,
@@ -25,9 +25,9 @@ use crate::{
     diagnose::{Diagnosis, Known, diagnose},
     observe::{
         ApprovalGuard, Changes, CredentialValues, OtherPolicy, OtherProjects, Probes, Snapshot,
-        WriteScope,
+        Sources, WriteScope,
     },
-    posthog::{instance::Instance, write::Write},
+    posthog::{instance::Instance, wire::Source, write::Write},
 };
 
 /// An order, and everything for which a guard may hold it.
@@ -61,6 +61,12 @@ impl Situation {
             may_wipe: BTreeMap::new(),
             order,
         }
+    }
+
+    /// Changes the list.
+    pub fn list(&mut self, change: impl FnOnce(&mut Vec<Source>)) {
+        let sources = &mut self.snapshot.sources;
+        *sources = sources.changed(&self.policy.selector, change);
     }
 
     /// What `check` answers.
@@ -140,7 +146,10 @@ fn snapshot() -> Snapshot {
         {"id": "s2", "source_type": "Stripe", "access_method": "warehouse", "schemas": [table("a2", "incremental")]},
     ]);
     Snapshot {
-        sources: Arc::new(serde_json::from_value(sources).unwrap()),
+        sources: Sources::new(
+            Arc::new(serde_json::from_value(sources).unwrap()),
+            &Selector::default(),
+        ),
         runs: HashMap::new(),
         changes: Changes::default(),
         probes: Probes::default(),

@@ -20,7 +20,7 @@ pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
     let (at, became) = (seconds(before.at), became(before));
     let why = match context.kind {
         Kind::Webhook => format!(
-            "tried at {at}: {became}. Not tried again until the state of the webhook changes, or the Secret that spec.credentials names for the source. To fix it now, register the webhook in PostHog (the source's Webhook tab)"
+            "tried at {at}: {became}. Not tried again until the state of the webhook changes, or until the Secret that spec.credentials names for the source changes. To fix it now, register the webhook in PostHog (the source's Webhook tab)"
         ),
         _ => format!(
             "already sent at {at}: {became}. Rotate it at the source and write the new value into {}",
@@ -120,7 +120,7 @@ mod tests {
             "already sent {became} Rotate it at the source and write the new value into Secret db"
         );
         let registered = format!(
-            "tried {became} Not tried again until the state of the webhook changes, or the Secret that spec.credentials names for the source. To fix it now, register the webhook in PostHog (the source's Webhook tab)"
+            "tried {became} Not tried again until the state of the webhook changes, or until the Secret that spec.credentials names for the source changes. To fix it now, register the webhook in PostHog (the source's Webhook tab)"
         );
         for (kind, before, expected) in [
             (Kind::Credentials, &credentials, Some(again)),

@@ -58,8 +58,7 @@ fn webhook_works(known: &Known<'_>, source_id: &str) -> bool {
 
 /// The text of an error stays until a run completes, also while the next one is in progress.
 fn no_table_is_missing(known: &Known<'_>, source_id: &str) -> bool {
-    let selector = &known.policy.selector;
-    let tables = known.snapshot.selected(selector);
+    let tables = known.snapshot.selected();
     let mut of_source = tables.filter(|(source, _)| source.id == source_id);
     !of_source.any(|(source, schema)| {
         let has_completed = schema.status() == SchemaStatus::Completed;

@@ -117,16 +117,15 @@ pub fn latch(
 
 /// The requests that were answered before, of tables that are still listed.
 fn handled(known: &Known<'_>) -> BTreeMap<String, String> {
-    let listed: HashSet<&str> = known
-        .snapshot
-        .sources
-        .iter()
-        .flat_map(|source| source.schemas.iter().map(|schema| schema.id.as_str()))
-        .collect();
     let rows = known.state.schemas.iter();
-    rows.filter(|row| listed.contains(row.id.as_str()))
+    let mut handled: BTreeMap<String, String> = rows
         .filter_map(|row| Some((row.id.clone(), row.request_handled.clone()?)))
-        .collect()
+        .collect();
+    if !handled.is_empty() {
+        let listed: HashSet<&str> = known.snapshot.rows().map(|(_, row)| &*row.id).collect();
+        handled.retain(|id, _| listed.contains(id.as_str()));
+    }
+    handled
 }
 
 struct Judge<'a> {

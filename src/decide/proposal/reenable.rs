@@ -17,7 +17,7 @@ use crate::{
     },
     decide::{orders, plan::Said, table::is_wiped_when_switched_on, words::next_action as words},
     diagnose::{
-        Diagnosis, Judged, Known, Problem,
+        Diagnosis, Judged, Known, Problem, Verdict,
         fix::{Fix, SwitchedOff},
         switched_off::{self, Returned},
     },
@@ -40,8 +40,9 @@ struct Candidate<'a> {
 /// The tables that the operator does not switch on by itself, in a stable order.
 fn candidates<'a>(known: &'a Known<'a>, diagnosis: &'a Diagnosis) -> Vec<Candidate<'a>> {
     let (state, snapshot) = (known.state, known.snapshot);
-    let judged = diagnosis.judged.iter();
-    let mut all: Vec<Candidate<'_>> = judged
+    let is_off = |judged: &&Judged| matches!(judged.verdict, Verdict::Disabled { .. });
+    let off = diagnosis.judged.iter().filter(is_off);
+    let mut all: Vec<Candidate<'_>> = off
         .filter_map(|judged| {
             let row = snapshot.row(&judged.source_id, &judged.schema_id)?;
             let off = SwitchedOff::new(state, snapshot, row, &judged.verdict)?;

@@ -154,7 +154,7 @@ fn in_words(step: &ProposedStep, title: &str) -> String {
             });
             let on = step
                 .switch_on
-                .then(|| format!("switch syncing of {title} on again"));
+                .then(|| format!("switch on the syncing of {title} again"));
             let parts: Vec<String> = [field, key, on].into_iter().flatten().collect();
             parts.join(" and ")
         }
@@ -164,7 +164,7 @@ fn in_words(step: &ProposedStep, title: &str) -> String {
             let how = how.map(|how| format!("set {tables} of {title} to sync by {how}"));
             let on = step
                 .switch_on
-                .then(|| format!("switch syncing of {tables} of {title} on again"));
+                .then(|| format!("switch on the syncing of {tables} of {title} again"));
             let parts: Vec<String> = [how, on].into_iter().flatten().collect();
             parts.join(" and ")
         }

@@ -1,4 +1,4 @@
-//! Why an approval is ignored, and what became of a proposal while the admission policies were not in effect.
+//! Why an approval is ignored, and the outcome of a proposal while the admission policies were not in effect.
 
 pub(crate) const NO_VALUE: &str = "the approval has no value: it must be the approver's user name";
 pub(crate) const PROPOSED_BEFORE: &str = "the admission policies are not those under which this was proposed: approvals written since are ignored";

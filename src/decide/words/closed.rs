@@ -17,6 +17,7 @@ pub(crate) const ID_DIFFERS: &str = "its id does not match its material";
 pub(crate) const TARGET_CHANGED: &str = "the action or its target has changed";
 pub(crate) const FINDING_GONE: &str = "the finding does not currently hold";
 pub(crate) const FACTS_TOO_OLD: &str = "its facts were read too long ago and may have changed";
+pub(crate) const STATUS_IS_OLDER: &str = "its first call was sent before, and the status is older than that: it may have been restored from a backup";
 pub(crate) const PROPOSAL_GONE: &str = "the proposal no longer exists";
 pub(crate) const PROGRESS_UNKNOWN: &str = "how far the run had got is unknown";
 

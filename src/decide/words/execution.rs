@@ -75,6 +75,12 @@ pub(crate) fn arrival_unknown(detail: &str) -> String {
     format!("whether it arrived is unknown; waiting for proof: {detail}")
 }
 
+pub(crate) fn webhook_lacks(detail: &str) -> String {
+    format!(
+        "the tables still sync in full, because the new webhook is not complete ({detail}): set the inputs in PostHog, then set the tables back to webhook there"
+    )
+}
+
 /// A sentence, and which steps were done before.
 pub(crate) fn with_steps_done(proposal: &Proposal, why: String, done: usize) -> String {
     match proposal.steps.get(..done) {

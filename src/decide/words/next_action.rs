@@ -157,7 +157,7 @@ pub(crate) fn declared_field_unusable(own: &str, declared: &str) -> String {
 
 pub(crate) fn no_field(own: &str) -> String {
     format!(
-        "Action required: the source no longer has {own} or any other column to sync by; change its sync method in PostHog."
+        "Action required: the source no longer has {own} or any other column to sync by; change the table's sync method in PostHog."
     )
 }
 
