@@ -32,7 +32,7 @@ const SHOWN: usize = 300;
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes:\n  \
-        0  every text was read (if no rule matches, its cause is Unknown)\n  \
+        0  every text was read (if nothing says what it means, its cause is Unknown)\n  \
         1  a line of the batch could not be read\n  \
         2  wrong flags\n  \
         3  the input or the project could not be read, or the output could not be written")]
@@ -116,7 +116,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode, CliError> {
     };
     let reading = classify(text, args.source_type.as_deref());
     let explanation = Explanation {
-        cause: reading.cause,
+        cause: reading.told(),
         confidence: reading.confidence,
         rule: reading.rule,
         advice: reading.advice().by_hand,
@@ -221,7 +221,7 @@ fn table(text: &str, reading: &Reading) -> String {
         ("Text", redact::text(text, SHOWN)),
         (
             "Cause",
-            format!("{} ({})", reading.cause.as_str(), reading.cause.meaning()),
+            format!("{} ({})", reading.told().as_str(), reading.told().meaning()),
         ),
         ("Confidence", format!("{:?}", reading.confidence)),
         ("Why", why(reading)),
@@ -233,7 +233,9 @@ fn table(text: &str, reading: &Reading) -> String {
 }
 
 fn why(reading: &Reading) -> String {
-    if reading.rule == NO_RULE {
+    if let Some(likeness) = reading.likeness() {
+        likeness
+    } else if reading.rule == NO_RULE {
         "no rule matches this text; a wrong cause would be worse than none".to_owned()
     } else {
         format!("rule {}", reading.rule)

@@ -65,7 +65,7 @@ pub fn failure(
         rule: reading.rule,
         advice: reading.advice(),
         text: text.map(|text| redact::text(text, TEXT_CAP)),
-        facts: Vec::new(),
+        facts: reading.likeness().into_iter().collect(),
         overcome: None,
     };
     if let Some(blocked) = blocked(snapshot, schema) {

@@ -12,6 +12,8 @@ use crate::api::status::{Confidence, RootCause};
 pub struct Reading {
     /// The cause that it names, or Unknown.
     pub cause: RootCause,
+    /// If no rule decides it: the cause that known texts suggest. Only for a person to read.
+    pub resembles: Option<RootCause>,
     /// How sure that is.
     pub confidence: Confidence,
     /// The rule that decided.

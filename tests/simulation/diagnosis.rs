@@ -381,6 +381,20 @@ fn a_healthy_table_that_a_person_switches_off_is_information_for_a_day() {
     is_quiet(&world.status());
 }
 
+#[test]
+fn what_known_texts_suggest_is_evidence_and_the_cause_stays_unknown() {
+    let status = watched(&failed(
+        "a",
+        "2h",
+        "The tenancy you entered has been paused by its owner",
+    ));
+    let finding = only(&status);
+    assert_eq!(finding.cause, RootCause::Unknown);
+    let evidence = finding.evidence.join("; ");
+    let guess = "reads like known texts of the cause SourceConfig";
+    assert!(evidence.contains(guess), "{evidence}");
+}
+
 // --- Billing, by status only --------------------------------------------------------------------------------------
 
 #[test]

@@ -1,10 +1,11 @@
 //! Which error does a text describe?
 //!
 //! A text is made plain (`clean`), stripped of the names it mentions (`mask`), and then matched against the rules in their order (`rules`): the first
-//! match decides, and a text without a match is Unknown. Pure: the same text always gives the same answer. Texts come from outside; instructions in
+//! match decides, and a text without a match is Unknown. Known texts are asked where no rule matches, and before the operator acts (`likeness`). Pure: the same text always gives the same answer. Texts come from outside; instructions in
 //! them are never followed.
 
 mod clean;
+pub mod likeness;
 mod mask;
 mod matcher;
 mod numbers;
@@ -12,7 +13,8 @@ pub mod rule;
 mod rules;
 mod word;
 
-pub use rule::{Rule, When};
+pub use likeness::LIKENESS;
+pub use rule::{NO_RULE, Rule, When};
 pub use rules::RULES;
 
 use super::causes::{Advice, Cause};
@@ -21,15 +23,29 @@ use crate::{
     observe::Reading,
 };
 
-/// The `rule` of a reading that no rule decided.
-pub const NO_RULE: &str = "none";
-
 impl Reading {
     /// What a human should do next, as precisely as the text allows.
     pub fn advice(&self) -> Advice {
         rule(self.rule)
             .and_then(|rule| rule.advice.as_deref())
-            .map_or(Cause::of(self.cause).advice, Advice::same)
+            .map_or(Cause::of(self.told()).advice, Advice::same)
+    }
+
+    /// The cause to tell a person: what the rules name, otherwise what known texts suggest, otherwise Unknown. The operator goes by
+    /// [`Self::cause`].
+    pub fn told(&self) -> RootCause {
+        self.resembles.unwrap_or(self.cause)
+    }
+
+    /// What known texts say of it, as a sentence without its end; none if they were not needed.
+    pub fn likeness(&self) -> Option<String> {
+        (self.rule == LIKENESS).then(|| match self.resembles {
+            Some(cause) => format!(
+                "no rule decides this text, but it reads like known texts of the cause {}; that is a guess, so the operator does not act on it",
+                cause.as_str()
+            ),
+            None => "a rule names a cause for this text, but it reads like known texts of other causes, so the operator does not act on it".to_owned(),
+        })
     }
 }
 
@@ -39,8 +55,17 @@ impl Reading {
 /// host. That may not lead to an action, because advice may also qualify what was said.
 pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
     let text = mask::mask(&clean::clean(text));
-    let is_bare_refusal = is_bare_refusal(&text);
-    let whole = matcher::MATCHER.first(&text, source_type);
+    likeness::review(by_rules(&text, source_type), &text)
+}
+
+/// What the model of [`likeness`] sees of a text.
+pub fn features(text: &str) -> likeness::Features {
+    likeness::features(&mask::mask(&clean::clean(text)).text)
+}
+
+fn by_rules(text: &mask::Masked, source_type: Option<&str>) -> Reading {
+    let is_bare_refusal = is_bare_refusal(text);
+    let whole = matcher::MATCHER.first(text, source_type);
     let decided = whole
         .filter(|rule| rule.confidence != Confidence::Low)
         .or_else(|| {
@@ -52,12 +77,14 @@ pub fn classify(text: &str, source_type: Option<&str>) -> Reading {
     decided.map_or(
         Reading {
             cause: RootCause::Unknown,
+            resembles: None,
             confidence: Confidence::Low,
             rule: NO_RULE,
             is_bare_refusal,
         },
         |rule| Reading {
             cause: rule.cause,
+            resembles: None,
             confidence: rule.confidence,
             rule: &rule.id,
             is_bare_refusal,

@@ -4,6 +4,9 @@ use serde::Deserialize;
 
 use crate::api::status::{Confidence, RootCause};
 
+/// The `rule` of a reading that no rule decided.
+pub const NO_RULE: &str = "none";
+
 /// One way in which an error text names its cause.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -141,6 +141,92 @@ fn a_text_about_sealed_values_is_never_about_the_data() {
 }
 
 #[test]
+fn a_guess_names_only_a_failure_that_the_operator_does_nothing_about() {
+    use RootCause::{
+        IntegrationMissing, NetworkUnreachable, PermissionDenied, SourceConfig, SourceTimeout,
+        SshTunnel, TlsFailure, VendorQuota,
+    };
+    let harmless = likeness::CAUSES
+        .iter()
+        .copied()
+        .filter(|cause| likeness::is_harmless(*cause));
+    assert_eq!(
+        harmless.collect::<HashSet<_>>(),
+        HashSet::from([
+            IntegrationMissing,
+            NetworkUnreachable,
+            PermissionDenied,
+            SourceConfig,
+            SourceTimeout,
+            SshTunnel,
+            TlsFailure,
+            VendorQuota,
+        ])
+    );
+    for text in corpora() {
+        let reading = classify(&text, None);
+        if reading.rule == LIKENESS {
+            let is_unsure =
+                reading.cause == RootCause::Unknown && reading.confidence == Confidence::Low;
+            assert!(
+                is_unsure && reading.resembles.is_none_or(likeness::is_harmless),
+                "{text}"
+            );
+        } else {
+            assert_eq!(reading.resembles, None, "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_no_rule_matches_is_told_by_its_likeness_and_stays_unknown() {
+    let reading = classify("The tenancy you entered has been paused by its owner", None);
+    assert_eq!(
+        (reading.cause, reading.rule),
+        (RootCause::Unknown, LIKENESS)
+    );
+    assert_eq!(reading.told(), RootCause::SourceConfig);
+}
+
+#[test]
+fn a_text_of_unknown_words_is_like_no_known_text() {
+    for text in [
+        "the frobnicator is out of cheese",
+        "lorem ipsum dolor sit amet",
+        "my hovercraft is full of eels",
+    ] {
+        let reading = classify(text, None);
+        assert_eq!(
+            (reading.told(), reading.rule),
+            (RootCause::Unknown, NO_RULE),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_rule_that_the_operator_would_act_on_needs_known_texts_that_do_not_contradict_it() {
+    let text =
+        "Signin failed: The Auth0 domain is not allowed. Use your tenant's canonical Auth0 domain.";
+    let reading = classify(text, None);
+    assert_eq!(
+        (reading.cause, reading.told()),
+        (RootCause::Unknown, RootCause::SourceConfig)
+    );
+}
+
+#[test]
+fn the_model_was_trained_on_these_rules() {
+    let known = RULES
+        .iter()
+        .filter(|rule| likeness::alone(&features(&rule.example)) == rule.cause);
+    assert!(
+        known.count() * 100 >= RULES.len() * 95,
+        "run `cargo run --example train`"
+    );
+}
+
+#[test]
 fn a_table_that_posthog_switched_off_has_a_rule_of_its_own() {
     let reading = classify(
         "Sync stopped because of an error that retrying would not fix",
