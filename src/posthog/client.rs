@@ -256,22 +256,32 @@ impl<T: Transport> Client<T> {
         (self.clock)()
     }
 
+    /// The page of the list of sources that begins at `offset`.
+    async fn page(
+        &self,
+        call: &'static str,
+        offset: usize,
+        bounds: Bounds,
+    ) -> Result<Page<Source>, PostHogError> {
+        let path = self.path(&format!(
+            "external_data_sources/?limit={PAGE_SIZE}&offset={offset}"
+        ));
+        let request = Request {
+            max_body: bounds.page,
+            ..get(call, path)
+        };
+        self.decode(call, &self.send(request).await?)
+    }
+
     /// Every source with its tables, unless they are more than `bounds` allows. Pages are requested by offset: `next` is never followed, because it
-    /// could point anywhere.
+    /// could point anywhere. If it names a page after the last one, that is requested by offset, too.
     pub async fn sources(&self, bounds: Bounds) -> Result<Vec<Source>, PostHogError> {
         const CALL: &str = "list sources";
         let mut sources: Vec<Source> = Vec::new();
         let mut seen = HashSet::new();
         for page_number in 0..MAX_PAGES {
             let offset = page_number * PAGE_SIZE;
-            let path = self.path(&format!(
-                "external_data_sources/?limit={PAGE_SIZE}&offset={offset}"
-            ));
-            let request = Request {
-                max_body: bounds.page,
-                ..get(CALL, path)
-            };
-            let mut page: Page<Source> = self.decode(CALL, &self.send(request).await?)?;
+            let mut page = self.page(CALL, offset, bounds).await?;
             // Lists are kept until the next poll; a list that grew while it was read has room to spare.
             for source in &mut page.results {
                 source.schemas.shrink_to_fit();
@@ -303,7 +313,13 @@ impl<T: Transport> Client<T> {
                             sources.len()
                         ),
                     ))
-                } else if !is_last {
+                } else if !is_last
+                    && !self
+                        .page(CALL, offset + got, bounds)
+                        .await?
+                        .results
+                        .is_empty()
+                {
                     let reason = format!(
                         "PostHog counts {count} sources, and has more of them on a next page"
                     );
