@@ -3,8 +3,15 @@
 //! The resolver of musl stops at the first search domain for which a server answers REFUSED or SERVFAIL, and takes NXDOMAIN for AAAA as
 //! the answer for A too (<https://wiki.musl-libc.org/functional-differences-from-glibc.html>). glibc goes on in both cases, and so does
 //! this one. Elsewhere the C library stays in charge: it may ask more than DNS.
+//!
+//! As in the C library, a name that `/etc/hosts` has is not looked up elsewhere: with an IPv4 address there, no server is asked for an IPv6 one.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use hickory_resolver::{
     TokioResolver,
@@ -18,6 +25,7 @@ use tokio::sync::OnceCell;
 /// Resolves as a `resolv.conf` and `/etc/hosts` say.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
+    hosts: PathBuf,
     file: PathBuf,
     /// Port of the servers.
     port: u16,
@@ -28,15 +36,31 @@ pub(super) struct Names {
 impl Names {
     /// As the machine is configured.
     pub(super) fn of_the_machine() -> Self {
-        Self::new("/etc/resolv.conf".into(), 53)
+        Self::new("/etc/hosts".into(), "/etc/resolv.conf".into(), 53)
     }
 
-    fn new(file: PathBuf, port: u16) -> Self {
+    fn new(hosts: PathBuf, file: PathBuf, port: u16) -> Self {
         Self {
+            hosts,
             file,
             port,
             resolver: Arc::default(),
         }
+    }
+
+    /// The addresses that the hosts file has for a name. It is read each time, because kubelet may change it.
+    fn in_hosts(&self, name: &str) -> Vec<IpAddr> {
+        // As with the C library, a file that cannot be read has no names.
+        let text = std::fs::read_to_string(&self.hosts).unwrap_or_default();
+        let name = name.trim_end_matches('.');
+        let entry = |line: &str| {
+            let mut words = line.split('#').next()?.split_whitespace();
+            let address = words.next()?.parse().ok()?;
+            words
+                .any(|word| word.eq_ignore_ascii_case(name))
+                .then_some(address)
+        };
+        text.lines().filter_map(entry).collect()
     }
 
     async fn resolver(&self) -> Result<&TokioResolver, NetError> {
@@ -74,9 +98,15 @@ impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
         let names = self.clone();
         Box::pin(async move {
-            let found = names.resolver().await?.lookup_ip(name.as_str()).await?;
+            let mut found = names.in_hosts(name.as_str());
+            if found.is_empty() {
+                let looked_up = names.resolver().await?.lookup_ip(name.as_str()).await?;
+                found.extend(looked_up.iter());
+            }
             // The port is that of the URL.
-            let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
+            let addresses: Vec<_> = (found.into_iter())
+                .map(|ip| SocketAddr::new(ip, 0))
+                .collect();
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
@@ -147,7 +177,7 @@ mod tests {
             "nameserver 127.0.0.1\nsearch data.svc.cluster.local refused.example cluster.local\noptions {options}\n"
         );
         std::fs::write(file.path(), text).unwrap();
-        let names = Names::new(file.path().into(), server.port);
+        let names = Names::new("/nonexistent/hosts".into(), file.path().into(), server.port);
         let found = names.resolve(name.parse().unwrap()).await;
         found.map(Iterator::collect).map_err(|e| e.to_string())
     }
@@ -188,8 +218,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_name_in_the_hosts_file_needs_no_server() {
+        let hosts = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            hosts.path(),
+            "# none\n192.0.2.7 other PostHog.test # ours\nnonsense\n",
+        )
+        .unwrap();
+        let names = Names::new(hosts.path().into(), "/nonexistent/resolv.conf".into(), 53);
+        for name in ["posthog.test", "posthog.test."] {
+            let found = names.resolve(name.parse().unwrap()).await.unwrap();
+            let found: Vec<_> = found.collect();
+            assert_eq!(found, [SocketAddr::new(HOST.into(), 0)], "{name}");
+        }
+        assert!(names.resolve("ours".parse().unwrap()).await.is_err());
+    }
+
+    #[tokio::test]
     async fn without_a_configuration_no_other_server_is_queried() {
-        let names = Names::new("/nonexistent/resolv.conf".into(), 53);
+        let names = Names::new(
+            "/nonexistent/hosts".into(),
+            "/nonexistent/resolv.conf".into(),
+            53,
+        );
         let Err(error) = names.resolve("posthog.internal".parse().unwrap()).await else {
             panic!("it was resolved");
         };
