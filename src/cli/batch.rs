@@ -146,7 +146,7 @@ fn answer(line: Line<'_>, number: u64) -> Option<Answer> {
             let reading = classify(&question.text, question.source_type.as_deref());
             Answer {
                 id: question.id,
-                cause: reading.told(),
+                cause: reading.shown_cause(),
                 confidence: reading.confidence,
                 rule: reading.rule,
                 advice: reading.advice().by_hand,

@@ -116,7 +116,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode, CliError> {
     };
     let reading = classify(text, args.source_type.as_deref());
     let explanation = Explanation {
-        cause: reading.told(),
+        cause: reading.shown_cause(),
         confidence: reading.confidence,
         rule: reading.rule,
         advice: reading.advice().by_hand,
@@ -221,7 +221,11 @@ fn table(text: &str, reading: &Reading) -> String {
         ("Text", redact::text(text, SHOWN)),
         (
             "Cause",
-            format!("{} ({})", reading.told().as_str(), reading.told().meaning()),
+            format!(
+                "{} ({})",
+                reading.shown_cause().as_str(),
+                reading.shown_cause().meaning()
+            ),
         ),
         ("Confidence", format!("{:?}", reading.confidence)),
         ("Why", why(reading)),

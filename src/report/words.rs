@@ -193,18 +193,19 @@ fn without_action(cause: &Cause, remedy: Remedy, severity: Severity, is_of_sourc
         Remedy::NeedsApproval(_) if is_of_source => {
             "No proposal: the tables of this source fail in the same way, so the source is the more likely problem. Check it first."
         }
-        Remedy::Safe(action) | Remedy::NeedsApproval(action) => {
-            let what = match remedy {
-                Remedy::Safe(_) => "No automatic remediation yet",
-                _ => "No proposal yet",
-            };
-            return format!(
-                "{what}: the operator has not confirmed everything that {action:?} requires."
-            );
+        Remedy::Safe(action) => {
+            return format!("No automatic remediation yet: {}", not_confirmed(action));
+        }
+        Remedy::NeedsApproval(action) => {
+            return format!("No proposal yet: {}", not_confirmed(action));
         }
         Remedy::Nothing => "No automatic remediation.",
     };
     said.to_owned()
+}
+
+fn not_confirmed(action: Action) -> String {
+    format!("the operator has not confirmed everything that {action:?} requires.")
 }
 
 /// What the operator does about a table next, or what is held.

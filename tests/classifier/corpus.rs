@@ -129,14 +129,14 @@ impl Score {
             let family = score.families.entry(row.family.clone()).or_default();
             score.total += 1;
             family.1 += 1;
-            if reading.told() == row.cause {
+            if reading.shown_cause() == row.cause {
                 family.0 += 1;
             } else {
                 score.misses.push(Miss {
                     id: row.id.clone(),
                     text: row.text.clone(),
                     expected: row.cause,
-                    got: reading.told(),
+                    got: reading.shown_cause(),
                     confidence: reading.confidence,
                     rule: reading.rule,
                 });

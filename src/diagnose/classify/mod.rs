@@ -28,12 +28,12 @@ impl Reading {
     pub fn advice(&self) -> Advice {
         rule(self.rule)
             .and_then(|rule| rule.advice.as_deref())
-            .map_or(Cause::of(self.told()).advice, Advice::same)
+            .map_or(Cause::of(self.shown_cause()).advice, Advice::same)
     }
 
-    /// The cause to tell a person: what the rules name, otherwise what known texts suggest, otherwise Unknown. The operator goes by
+    /// The cause that a person is shown: what the rules name, otherwise what known texts suggest, otherwise Unknown. The operator goes by
     /// [`Self::cause`].
-    pub fn told(&self) -> RootCause {
+    pub fn shown_cause(&self) -> RootCause {
         self.resembles.unwrap_or(self.cause)
     }
 

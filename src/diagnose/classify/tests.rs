@@ -185,7 +185,7 @@ fn what_no_rule_matches_is_told_by_its_likeness_and_stays_unknown() {
         (reading.cause, reading.rule),
         (RootCause::Unknown, LIKENESS)
     );
-    assert_eq!(reading.told(), RootCause::SourceConfig);
+    assert_eq!(reading.shown_cause(), RootCause::SourceConfig);
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn a_text_of_unknown_words_is_like_no_known_text() {
     ] {
         let reading = classify(text, None);
         assert_eq!(
-            (reading.told(), reading.rule),
+            (reading.shown_cause(), reading.rule),
             (RootCause::Unknown, NO_RULE),
             "{text}"
         );
@@ -210,7 +210,7 @@ fn a_rule_that_the_operator_would_act_on_needs_known_texts_that_do_not_contradic
         "Signin failed: The Auth0 domain is not allowed. Use your tenant's canonical Auth0 domain.";
     let reading = classify(text, None);
     assert_eq!(
-        (reading.cause, reading.told()),
+        (reading.cause, reading.shown_cause()),
         (RootCause::Unknown, RootCause::SourceConfig)
     );
 }
