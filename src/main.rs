@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use warehouse_sync_operator::cli::{ANOTHER_PROVIDER, CANNOT, OperatorCli, print_error};
 
+/// The C library's, musl's in the image, has one lock for all threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // First: kube and reqwest must use the same crypto provider.
     if rustls::crypto::aws_lc_rs::default_provider()

@@ -1,6 +1,6 @@
 //! What the operator still waits for before it can do its work.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::absent::Absent;
 
@@ -8,6 +8,7 @@ use super::absent::Absent;
 #[derive(Debug, Clone)]
 pub struct ProcessHealth {
     pending: Arc<Mutex<Vec<String>>>,
+    reading: Arc<Mutex<Vec<String>>>,
     blocked: Arc<Mutex<Option<String>>>,
     /// Namespaces that are not waited for.
     pub absent: Absent,
@@ -26,6 +27,7 @@ impl Default for ProcessHealth {
     fn default() -> Self {
         Self {
             pending: Arc::new(Mutex::new(vec!["starting".to_owned()])),
+            reading: Arc::default(),
             blocked: Arc::default(),
             absent: Absent::default(),
         }
@@ -35,18 +37,31 @@ impl Default for ProcessHealth {
 impl ProcessHealth {
     /// Says what is pending; nothing means ready.
     pub fn pending(&self, what: &[String]) {
-        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = what.to_vec();
+        *locked(&self.pending) = what.to_vec();
     }
 
-    /// Says that something is no longer pending.
-    pub fn done(&self, what: &str) {
+    /// Says that a list is no longer pending, because it has begun to come.
+    pub fn begun(&self, list: &str) {
         let was_pending = !self.awaited().is_empty();
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.retain(|one| one != what);
-        drop(pending);
+        let begun: Vec<String> = locked(&self.pending)
+            .extract_if(.., |one| one == list)
+            .collect();
+        locked(&self.reading).extend(begun);
         if was_pending && self.awaited().is_empty() {
             tracing::info!("ready");
         }
+    }
+
+    /// Says that a list has been read to its end.
+    pub fn done(&self, list: &str) {
+        self.begun(list);
+        locked(&self.reading).retain(|one| one != list);
+    }
+
+    /// The lists that have begun to come.
+    #[must_use]
+    pub fn reading(&self) -> Vec<String> {
+        locked(&self.reading).clone()
     }
 
     /// What is pending, without what a namespace would have to exist for.
@@ -56,21 +71,43 @@ impl ProcessHealth {
             let mut absent = absent.iter();
             !absent.any(|namespace| what.ends_with(&in_namespace(Some(namespace))))
         };
-        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = locked(&self.pending);
         pending.iter().filter(is_awaited).cloned().collect()
     }
 
     /// Reports what keeps the process from leading and from being a standby; none if nothing does.
     pub fn blocked(&self, why: Option<String>) {
-        *self.blocked.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        *locked(&self.blocked) = why;
     }
 
     /// What is pending.
     #[must_use]
     pub fn what_is_pending(&self) -> Vec<String> {
         let mut all = self.awaited();
-        let blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend(blocked.clone());
+        all.extend(locked(&self.blocked).clone());
         all
+    }
+}
+
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_has_begun_keeps_nothing_from_being_ready_and_is_named_until_it_is_complete() {
+        let health = ProcessHealth::default();
+        let [policies, secrets] = ["policies", "Secrets"].map(str::to_owned);
+        health.pending(&[policies.clone(), secrets.clone()]);
+        health.begun(&policies);
+        assert_eq!(health.what_is_pending(), [secrets.clone()]);
+        health.done(&secrets);
+        assert!(health.what_is_pending().is_empty());
+        assert_eq!(health.reading(), [policies.clone()]);
+        health.done(&policies);
+        assert!(health.reading().is_empty());
     }
 }

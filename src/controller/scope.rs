@@ -54,7 +54,7 @@ pub(super) fn follow(
     health: ProcessHealth,
     stopped: signal::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let [policies_listed, secrets_listed] = scope.lists();
+    let [policies_list, secrets_list] = scope.lists();
     let Scope {
         policies,
         secrets: _,
@@ -69,13 +69,12 @@ pub(super) fn follow(
         context.clone(),
         failures,
     );
-    let config = watch::config(&clients.lists);
     let policies_api = watch::api(&clients.watches, namespace);
-    let policy_events = watch::policies(policies_api, config.clone());
+    let policy_events = watch::policies(policies_api);
     let secrets_api = watch::api(&clients.watches, namespace);
     let secrets_health = health.clone();
-    let secret_events = watch::secrets(secrets_api, config, secrets_writer, move || {
-        secrets_health.done(&secrets_listed);
+    let secret_events = watch::secrets(secrets_api, secrets_writer, move || {
+        secrets_health.done(&secrets_list);
     });
     let fails = {
         let context = context.clone();
@@ -87,13 +86,20 @@ pub(super) fn follow(
         }
     };
     async move {
+        let mut has_begun = false;
         let hear = policy_events.for_each(|event| {
             match event {
-                Ok(watcher::Event::InitDone) => {
-                    hear(watcher::Event::InitDone, &policies, &context);
-                    health.done(&policies_listed);
+                Ok(event) => {
+                    match event {
+                        watcher::Event::InitApply(_) if !has_begun => {
+                            health.begun(&policies_list);
+                            has_begun = true;
+                        }
+                        watcher::Event::InitDone => health.done(&policies_list),
+                        _ => {}
+                    }
+                    hear(event, &policies, &context);
                 }
-                Ok(event) => hear(event, &policies, &context),
                 Err(error) => fails(error),
             }
             future::ready(())

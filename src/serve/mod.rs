@@ -58,12 +58,12 @@ pub async fn start(
 async fn readyz(State(health): State<ProcessHealth>) -> impl IntoResponse {
     let pending = health.what_is_pending().join("; ");
     if pending.is_empty() {
+        let reading = health.reading().into_iter();
+        let reading = reading.map(|list| format!("reading {list}\n"));
         let missing = |name| format!("namespace {name} does not exist\n");
         let absent = health.absent.all().into_iter().map(missing);
-        (
-            StatusCode::OK,
-            format!("ok\n{}", absent.collect::<String>()),
-        )
+        let notes: String = reading.chain(absent).collect();
+        (StatusCode::OK, format!("ok\n{notes}"))
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
