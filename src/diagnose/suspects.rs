@@ -248,16 +248,16 @@ fn running_is_due(health: &Health, seen: &Seen, timings: &Timings, now: Timestam
     let since_probe = now.duration_since(run_probe.at);
     // By the same times as the judge: a read that began a moment too early for it proves nothing, and the next would come much later.
     let since = silent_since(mark, run_probe);
-    let passed = |at: Timestamp, threshold| at.duration_since(since) >= threshold;
+    let lasted = |at: Timestamp, threshold| at.duration_since(since) >= threshold;
     // One look alone proves nothing: the second follows at the next poll.
     let passes =
-        |threshold| passed(now, threshold) && !(passed(run_probe.began, threshold) && seen.frozen);
+        |threshold| lasted(now, threshold) && !(lasted(run_probe.began, threshold) && seen.frozen);
     if !mark.running {
-        let long = passed(run_probe.began, timings.phantom_after);
+        let long = lasted(run_probe.began, timings.phantom_after);
         return long || since_probe >= phantom || passes(timings.phantom_after);
     }
     // A run that has been silent for long enough may go on so for days: that is no reason to ask at every poll.
-    let long = passed(run_probe.began, health.no_progress_for);
+    let long = lasted(run_probe.began, health.no_progress_for);
     let every = if long { run / 6 } else { run };
     since_probe >= every || passes(health.no_progress_for) || passes(health.loading_silent_for)
 }

@@ -394,7 +394,7 @@ fn what_was_executed_is_not_executed_again_after_a_restore_and_a_restart() {
                     break before;
                 }
                 simulator(&world, |posthog| {
-                    posthog.advance(SignedDuration::from_mins(1))
+                    posthog.advance(SignedDuration::from_mins(1));
                 });
             };
             run(&mut world, 60);
