@@ -2,12 +2,12 @@
 
 use std::{collections::HashSet, hint::black_box, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use warehouse_sync_operator::{
     api::{Timings, ValidatedPolicy, WarehouseSyncPolicy, WarehouseSyncPolicyStatus},
     decide::{Plan, Settings, approval, decide, proposal},
-    diagnose::{Diagnosis, Known, diagnose},
+    diagnose::{Diagnosis, Known, diagnose, probing, suspects},
     observe::{
         ApprovalGuard, Changes, CredentialValues, Log, OtherProjects, Probes, RunProbe, Seen,
         Snapshot, Sources, WriteScope,
@@ -60,6 +60,35 @@ impl World {
             table.name = name(place).into();
         }
         Self::of(&serde_json::from_value(policy).unwrap(), page)
+    }
+
+    /// One source with so many tables, all of them synced well one poll before they were changed in the same way; an hour and more ago.
+    pub fn of_one_source(tables: usize, change: fn(&mut Schema)) -> Self {
+        let mut page: Page<Source> = serde_json::from_slice(&page::large()).unwrap();
+        let mut sources = page.results.drain(..);
+        let mut only = sources.next().unwrap();
+        let well = only.schemas.remove(0);
+        let ids = only
+            .schemas
+            .drain(..)
+            .chain(sources.flat_map(|source| source.schemas));
+        let row = |(place, row): (usize, Schema)| Schema {
+            id: row.id,
+            name: format!("public.orders_{place}").into(),
+            ..well.clone()
+        };
+        only.schemas = ids.take(tables).enumerate().map(row).collect();
+        let before = vec![only.clone()];
+        only.schemas.iter_mut().for_each(change);
+        page.results = vec![only];
+        let mut world = Self::of(&serde_saphyr::from_str(POLICY).unwrap(), page);
+        let (then, now) = (world.now - SignedDuration::from_mins(2), world.now);
+        world
+            .snapshot
+            .changes
+            .note(Some((&before, then)), &world.list, now);
+        world.now += SignedDuration::from_hours(2);
+        world
     }
 
     fn of(policy: &WarehouseSyncPolicy, page: Page<Source>) -> Self {
@@ -125,6 +154,16 @@ impl World {
         };
         let plan = decide(&known, &diagnosis, &self.status.incidents, &settings);
         (diagnosis, plan)
+    }
+
+    /// The same, with what is to be read, and the status that it leads to.
+    pub fn reconcile(&mut self) {
+        let (policy, timings) = (&self.policy, &self.timings);
+        let incidents = &self.status.incidents;
+        let tables = suspects::suspects(policy, &self.snapshot, incidents, timings, self.now);
+        black_box((tables, probing::due(&self.known())));
+        let (diagnosis, plan) = self.plan();
+        self.status = self.compose(&diagnosis, &plan);
     }
 
     /// What people then see, which is what the next pass begins with.

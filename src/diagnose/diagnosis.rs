@@ -9,7 +9,9 @@ use super::{
     known::Known,
     outage::{CorrelatedFailure, FailedSources},
     problem::Problem,
-    problems, suspects, switched_off,
+    problems,
+    source_facts::SourceFacts,
+    suspects, switched_off,
     verdict::{Judged, Verdict},
 };
 use crate::{
@@ -135,9 +137,10 @@ impl Diagnosis {
     ) {
         let title = redact::one_line(&source.title(), 80);
         let (mut judged, mut schemas, mut is_healthy) = (Vec::new(), SchemaCounts::default(), true);
+        let of = SourceFacts::new(known.snapshot, source);
         for schema in selected {
             let seen = known.snapshot.seen(&schema.id);
-            let verdict = judge::verdict(known, source, schema, seen);
+            let verdict = judge::verdict(known, &of, schema, seen);
             schemas.total += 1;
             *field(&mut schemas, &verdict) += 1;
             is_healthy &= lets_source_be_healthy(&verdict);

@@ -6,7 +6,7 @@ use super::{
     causes::{Advice, Cause, Scope, StrongerSignal},
     classify::classify,
     known::Known,
-    reachable,
+    source_facts::SourceFacts,
     words::seconds,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     observe::{Newest, Reading, RunProbe, Snapshot},
     posthog::{
         PostHogError, redact,
-        wire::{Schema, SchemaStatus, Source},
+        wire::{Schema, Source},
     },
 };
 
@@ -53,12 +53,12 @@ const RESUME: Advice = Advice {
 #[must_use]
 pub fn failure(
     known: &Known<'_>,
-    source: &Source,
+    of: &SourceFacts<'_>,
     schema: &Schema,
     failed_at: Option<Timestamp>,
 ) -> Failure {
     let snapshot = known.snapshot;
-    let (text, reading) = read(snapshot, source, schema);
+    let (text, reading) = read(snapshot, of.source, schema);
     let mut failure = Failure {
         cause: reading.cause,
         confidence: reading.confidence,
@@ -87,19 +87,13 @@ pub fn failure(
         }
         StrongerSignal::Source => ask_the_source(&mut failure, snapshot, schema),
         StrongerSignal::Siblings => {
-            ask_the_siblings(
-                &mut failure,
-                source,
-                schema,
-                failed_at,
-                reading.is_bare_refusal,
-            );
+            ask_the_siblings(&mut failure, of, failed_at, reading.is_bare_refusal);
         }
         // The table was read already, with the same `read`.
         StrongerSignal::Table | StrongerSignal::Nothing => {}
     }
     if Cause::of(failure.cause).scope == Scope::Connection {
-        ask_the_connection(&mut failure, known, source, failed_at);
+        ask_the_connection(&mut failure, known, of, failed_at);
     }
     failure
 }
@@ -109,16 +103,16 @@ pub fn failure(
 fn ask_the_connection(
     failure: &mut Failure,
     known: &Known<'_>,
-    source: &Source,
+    of: &SourceFacts<'_>,
     failed_at: Option<Timestamp>,
 ) {
     let mut states = known.state.sources.iter();
-    let state = states.find(|state| state.id == source.id);
+    let state = states.find(|state| state.id == of.source.id);
     let sent_input = state.and_then(|state| state.credentials.as_ref());
     let failed_with = sent_input.is_some_and(|sent_input| {
         sent_input.fate == Some(Fate::Accepted) && failed_at.is_none_or(|at| at > sent_input.at)
     });
-    let reached = reachable::at(known.snapshot, source).filter(|_| !failed_with);
+    let reached = of.reached().filter(|_| !failed_with);
     let Some(at) = reached.filter(|at| failed_at.is_some_and(|failed_at| *at > failed_at)) else {
         return;
     };
@@ -282,24 +276,14 @@ pub(super) fn says_gone(detail: &str) -> bool {
 /// refused the request (`bare`), it is this table that the key may not read.
 fn ask_the_siblings(
     failure: &mut Failure,
-    source: &Source,
-    schema: &Schema,
+    of: &SourceFacts<'_>,
     failed_at: Option<Timestamp>,
     bare: bool,
 ) {
-    let Some(failed_at) = failed_at else { return };
-    let proof = source
-        .schemas
-        .iter()
-        .filter(|sibling| sibling.id != schema.id && sibling.status() == SchemaStatus::Completed)
-        .filter(|sibling| sibling.is_on())
-        .find(|sibling| {
-            sibling
-                .last_synced_at
-                .get()
-                .is_some_and(|at| *at > failed_at)
-        });
-    if let Some(sibling) = proof {
+    let proof = of
+        .newest_success()
+        .filter(|(at, _)| failed_at.is_some_and(|failed_at| *at > failed_at));
+    if let Some((_, sibling)) = proof {
         failure.facts.push(format!(
             "{} synced after this failure, so the credentials work",
             redact::one_line(&sibling.name, 80)

@@ -8,7 +8,9 @@ use super::{
     freshness,
     known::Known,
     not_configured::is_not_configured,
-    running, switched_off,
+    running,
+    source_facts::SourceFacts,
+    switched_off,
     verdict::Verdict,
     webhooks,
 };
@@ -31,15 +33,15 @@ fn cannot_tell(reason: impl Into<String>) -> Verdict {
 /// The verdict on one table.
 pub(super) fn verdict(
     known: &Known<'_>,
-    source: &Source,
+    of: &SourceFacts<'_>,
     schema: &Schema,
     seen: Option<&Seen>,
 ) -> Verdict {
-    let by_status = by_status(known, source, schema, seen);
-    let verdict = freshness::judge(known, (source, schema), seen, by_status);
+    let by_status = by_status(known, of, schema, seen);
+    let verdict = freshness::judge(known, (of.source, schema), seen, by_status);
     // What cannot be judged is not healthy, whatever its status says.
     let says_enough = verdict == Verdict::Billing || !freshness::may_hide_silence(&verdict);
-    match why_unknown(known, source, schema).filter(|_| !says_enough) {
+    match why_unknown(known, of.source, schema).filter(|_| !says_enough) {
         Some(reason) => Verdict::Unknown { reason },
         None => verdict,
     }
@@ -55,11 +57,16 @@ fn why_unknown(known: &Known<'_>, source: &Source, schema: &Schema) -> Option<St
     Some(webhooks::unknown_table(&why))
 }
 
-fn by_status(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
+fn by_status(
+    known: &Known<'_>,
+    of: &SourceFacts<'_>,
+    schema: &Schema,
+    seen: Option<&Seen>,
+) -> Verdict {
     let status = schema.status();
     match &schema.should_sync {
         Lax::Is(true) => {}
-        Lax::Is(false) => return disabled(known, source, schema, status, seen),
+        Lax::Is(false) => return disabled(known, of, schema, status, seen),
         Lax::Missing | Lax::Null | Lax::Odd => {
             return cannot_tell("PostHog does not show whether syncing is switched on");
         }
@@ -85,9 +92,9 @@ fn by_status(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&
             )
         }
         SchemaStatus::Completed => Verdict::Healthy,
-        SchemaStatus::Failed => failed(known, source, schema, seen),
-        SchemaStatus::Running => match running::verdict(known, source, schema, seen) {
-            Verdict::Running => failing_still(known, source, schema, seen),
+        SchemaStatus::Failed => failed(known, of, schema, seen),
+        SchemaStatus::Running => match running::verdict(known, of.source, schema, seen) {
+            Verdict::Running => failing_still(known, of, schema, seen),
             other => other,
         },
     }
@@ -95,7 +102,7 @@ fn by_status(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&
 
 fn disabled(
     known: &Known<'_>,
-    source: &Source,
+    of: &SourceFacts<'_>,
     schema: &Schema,
     status: SchemaStatus,
     seen: Option<&Seen>,
@@ -114,8 +121,8 @@ fn disabled(
         };
     }
     let failed_at = seen.and_then(Seen::failed_at);
-    let failure = failure(known, source, schema, failed_at);
-    let by_person = switched_off::by_person(known, schema, &failure, seen).is_some();
+    let failure = failure(known, of, schema, failed_at);
+    let by_person = switched_off::by_person(of, schema, &failure, seen).is_some();
     if by_person || Cause::of(failure.cause).is_note() {
         return Verdict::Disabled {
             after: None,
@@ -160,7 +167,7 @@ fn seen_disabled(
 /// A table that failed again and again is not well because it tries once more. One failure may have been chance.
 fn failing_still(
     known: &Known<'_>,
-    source: &Source,
+    of: &SourceFacts<'_>,
     schema: &Schema,
     seen: Option<&Seen>,
 ) -> Verdict {
@@ -170,9 +177,10 @@ fn failing_still(
     let Some(streak) = streak else {
         return Verdict::Running;
     };
-    let failure = failure(known, source, schema, Some(streak.last));
+    let failure = failure(known, of, schema, Some(streak.last));
     let note = Cause::of(failure.cause).is_note();
-    let short = known.now.duration_since(streak.since) < known.health(source, schema).failing_for;
+    let short =
+        known.now.duration_since(streak.since) < known.health(of.source, schema).failing_for;
     if note || short || failure.text.is_none() {
         return Verdict::Running;
     }
@@ -182,7 +190,12 @@ fn failing_still(
     }
 }
 
-fn failed(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&Seen>) -> Verdict {
+fn failed(
+    known: &Known<'_>,
+    of: &SourceFacts<'_>,
+    schema: &Schema,
+    seen: Option<&Seen>,
+) -> Verdict {
     let Some(seen) = seen else {
         return Verdict::JustFailed;
     };
@@ -200,10 +213,10 @@ fn failed(known: &Known<'_>, source: &Source, schema: &Schema, seen: Option<&See
     // A time to come is another clock's.
     let since = streak.or(failed_at).filter(|at| *at <= known.now);
     let since = since.unwrap_or(seen.row_since);
-    if known.now.duration_since(since) < known.health(source, schema).failing_for {
+    if known.now.duration_since(since) < known.health(of.source, schema).failing_for {
         return Verdict::JustFailed;
     }
-    let failure = failure(known, source, schema, failed_at);
+    let failure = failure(known, of, schema, failed_at);
     let failure = if job.is_some_and(|job| was_cancelled_in_vain(known, schema, job)) {
         failure.of_cancel_in_vain()
     } else {

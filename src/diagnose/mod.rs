@@ -33,6 +33,7 @@ pub mod requests;
 mod row_loss;
 mod running;
 pub mod single_read;
+mod source_facts;
 mod source_status;
 pub mod sources;
 pub mod stuck;

@@ -12,6 +12,7 @@ use super::{
     failure::failure,
     known::Known,
     problem::{Fact, Problem, SharedProblem},
+    source_facts::SourceFacts,
     sources::succeeded_after,
     verdict::{Judged, Verdict},
     words::in_words,
@@ -181,6 +182,7 @@ fn is_failed(schema: &Schema) -> bool {
 /// When a source failed: the first of those failures in a row that an outage may cause, if none of its tables was synced since.
 fn failed_at<'a>(known: &Known<'a>, source: &'a Source) -> Option<FailedSource<'a>> {
     let snapshot = known.snapshot;
+    let of = SourceFacts::new(snapshot, source);
     let (at, unseen_for) = source
         .schemas
         .iter()
@@ -188,7 +190,7 @@ fn failed_at<'a>(known: &Known<'a>, source: &'a Source) -> Option<FailedSource<'
         .filter_map(|schema| {
             let at = failing_since(snapshot.seen(&schema.id)?)?;
             let long = known.now.duration_since(at) >= known.health(source, schema).failing_for;
-            let cause = Cause::of(failure(known, source, schema, Some(at)).cause);
+            let cause = Cause::of(failure(known, &of, schema, Some(at)).cause);
             // Credentials that are refused one after the other are as likely the customers' own.
             let every = schema.frequency().filter(|_| !cause.wants_credentials());
             let unseen_for = every.unwrap_or_default().min(LONGEST_UNSEEN);

@@ -10,7 +10,9 @@ use super::{
     fix::SwitchedOff,
     judge,
     known::Known,
-    requests, switched_off, webhooks,
+    requests,
+    source_facts::SourceFacts,
+    switched_off, webhooks,
 };
 use crate::{
     api::{policy::Switch, validated::DataRule},
@@ -46,15 +48,10 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
     for source in known.snapshot.selected_sources() {
         of_source(known, source, &mut due);
     }
-    for (source, schema) in known.snapshot.selected() {
-        if schema.status() == SchemaStatus::Failed {
-            of_failure(known, source, schema, &mut due);
-            of_switched_off(known, source, schema, &mut due);
-        }
-        let reset_pending_since = has_pending_reset(known, &schema.id);
-        if reset_pending_since || requests::is_waiting(known, &schema.id) {
-            let probed = known.snapshot.probes.details.get(schema.id.as_str());
-            due.add(Probe::Detail(schema.id.to_string()), probed, ANSWER_LASTS);
+    for (source, tables) in known.snapshot.sources.selected() {
+        let of = SourceFacts::new(known.snapshot, source);
+        for schema in tables {
+            of_table(known, &of, schema, &mut due);
         }
     }
     for schema in switched_off::to_ask(known) {
@@ -246,6 +243,18 @@ fn may_ask_live(known: &Known<'_>) -> bool {
     known.snapshot.write_scope != WriteScope::Missing
 }
 
+fn of_table(known: &Known<'_>, of: &SourceFacts<'_>, schema: &Schema, due: &mut Due) {
+    if schema.status() == SchemaStatus::Failed {
+        of_failure(known, of.source, schema, due);
+        of_switched_off(known, of, schema, due);
+    }
+    let reset_pending_since = has_pending_reset(known, &schema.id);
+    if reset_pending_since || requests::is_waiting(known, &schema.id) {
+        let probed = known.snapshot.probes.details.get(schema.id.as_str());
+        due.add(Probe::Detail(schema.id.to_string()), probed, ANSWER_LASTS);
+    }
+}
+
 fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due) {
     let snapshot = known.snapshot;
     let cause = read(snapshot, source, schema).1.cause;
@@ -271,7 +280,7 @@ fn of_failure(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due
 }
 
 /// Was the reason fixed for which the table was switched off? Probed only where the answer has an effect.
-fn of_switched_off(known: &Known<'_>, source: &Source, schema: &Schema, due: &mut Due) {
+fn of_switched_off(known: &Known<'_>, of: &SourceFacts<'_>, schema: &Schema, due: &mut Due) {
     let policy = known.policy;
     let off = schema.is_off();
     if !off || !policy.may_act() || policy.reenable_after_fix == Switch::Off || !may_ask_live(known)
@@ -282,7 +291,8 @@ fn of_switched_off(known: &Known<'_>, source: &Source, schema: &Schema, due: &mu
     let Some(seen) = snapshot.seen(&schema.id) else {
         return;
     };
-    let verdict = judge::verdict(known, source, schema, Some(seen));
+    let source = of.source;
+    let verdict = judge::verdict(known, of, schema, Some(seen));
     let Some(off) = SwitchedOff::new(known.state, snapshot, (source, schema), &verdict) else {
         return;
     };

@@ -2,18 +2,21 @@
 //! longer shows, and calls them Completed; a person may do it too. What was on before tells that it happened, and the customer's
 //! source, asked for the table's columns, who probably did it.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     causes::{Advice, Cause, StrongerSignal, rules},
-    failure::{Failure, says_gone},
+    failure::{Failure, failure, says_gone},
     known::Known,
     problem::{Fact, NAME_CAP, Problem},
+    source_facts::SourceFacts,
     words::seconds,
 };
 use crate::{
     api::status::{Confidence, RootCause, Severity, SourceOn, WentOff},
-    observe::{Newest, Seen, probes::Probed},
+    observe::{Newest, Seen, Snapshot, probes::Probed},
     posthog::{
         PostHogError,
         probe::IncrementalFields,
@@ -57,32 +60,52 @@ fn groups_of<'a>(known: &Known<'a>, source: &'a Source) -> Vec<Group<'a>> {
     if !source.is_imported() {
         return Vec::new();
     }
-    let off = || {
-        source
-            .schemas
-            .iter()
-            .filter(|schema| schema.is_off() && known.policy.selector.selects_schema(&schema.name))
-    };
-    let records = known.snapshot.changes.went_off.iter();
-    let records: Vec<&WentOff> = records.filter(|one| one.source_id == source.id).collect();
-    let is_in =
-        |record: &WentOff, schema: &Schema| record.schema_ids.iter().any(|id| *id == schema.id);
-    let seen = records.iter().map(|record| Group {
+    let records = Records::new(known.snapshot, &source.id);
+    let group = |seen: Option<&'a WentOff>| Group {
         source,
-        tables: off()
-            .filter(|schema| is_in(record, schema) && !failed(schema))
-            .collect(),
-        seen: Some(*record),
-    });
-    let unseen = off().filter(|schema| !records.iter().any(|record| is_in(record, schema)));
-    let unseen = Group {
-        source,
-        tables: unseen.filter(|schema| schema.is_painted()).collect(),
-        seen: None,
+        tables: Vec::new(),
+        seen,
     };
-    seen.chain([unseen])
-        .filter(|group| !group.tables.is_empty())
-        .collect()
+    let mut seen: Vec<Group<'a>> = records.all.iter().map(|one| group(Some(one))).collect();
+    let mut unseen = group(None);
+    let off = source.schemas.iter().filter(|schema| schema.is_off());
+    for schema in off.filter(|schema| known.policy.selector.selects_schema(&schema.name)) {
+        match records.place_of.get(schema.id.as_str()) {
+            Some(place) if !failed(schema) => seen[*place].tables.push(schema),
+            None if schema.is_painted() => unseen.tables.push(schema),
+            Some(_) | None => {}
+        }
+    }
+    let groups = seen.into_iter().chain([unseen]);
+    groups.filter(|group| !group.tables.is_empty()).collect()
+}
+
+/// What was seen of tables of one source that were switched off.
+#[derive(Debug)]
+pub(super) struct Records<'a> {
+    all: Vec<&'a WentOff>,
+    /// In which of them a table is, by its id.
+    place_of: HashMap<&'a str, usize>,
+}
+
+impl<'a> Records<'a> {
+    /// Of this source.
+    pub(super) fn new(snapshot: &'a Snapshot, source_id: &str) -> Self {
+        let all = snapshot.changes.went_off.iter();
+        let all: Vec<&WentOff> = all.filter(|one| one.source_id == source_id).collect();
+        let tables = all.iter().enumerate().flat_map(|(place, record)| {
+            let ids = record.schema_ids.iter();
+            ids.map(move |id| (id.as_str(), place))
+        });
+        let place_of = tables.collect();
+        Self { all, place_of }
+    }
+
+    /// The record that a table is in.
+    fn of(&self, schema: &Schema) -> Option<&'a WentOff> {
+        let place = self.place_of.get(schema.id.as_str())?;
+        self.all.get(*place).copied()
+    }
 }
 
 /// A table that is off after a failure: its finding is based on that failure.
@@ -400,12 +423,12 @@ pub fn remembered(known: &Known<'_>) -> Vec<WentOff> {
 /// a run that ended because of it, or after a failure for which `PostHog` switches nothing off.
 #[must_use]
 pub fn by_person(
-    known: &Known<'_>,
+    of: &SourceFacts<'_>,
     schema: &Schema,
     failure: &Failure,
     seen: Option<&Seen>,
 ) -> Option<Timestamp> {
-    let off = record(known, schema)?;
+    let off = of.went_off().of(schema)?;
     let run_probe = seen?.readable()?;
     let Newest::Job(job, _) = run_probe.newest() else {
         return None;
@@ -417,30 +440,32 @@ pub fn by_person(
     (before || job.was_stopped() || not_by_posthog).then_some(off.by)
 }
 
-fn record<'a>(known: &Known<'a>, schema: &Schema) -> Option<&'a WentOff> {
-    let mut records = known.snapshot.changes.went_off.iter();
-    records.find(|one| one.schema_ids.iter().any(|id| *id == schema.id))
-}
-
 /// Tables that failed and that a person switched off: information, for a day.
 fn by_people(known: &Known<'_>) -> Vec<Problem> {
-    let rows = known.snapshot.selected();
-    let rows = rows.filter(|(_, schema)| schema.is_off() && failed(schema));
-    rows.filter_map(|(source, schema)| {
-        let seen = known.snapshot.seen(&schema.id);
-        let failed_at = seen.and_then(Seen::failed_at);
-        let failure = super::failure::failure(known, source, schema, failed_at);
-        let by = by_person(known, schema, &failure, seen)?;
-        let (cause, rule, advice) = advice(Who::Person);
-        (known.now.duration_since(by) < PERSON_REPORTED).then(|| Problem {
+    let mut problems = Vec::new();
+    for (source, tables) in known.snapshot.sources.selected() {
+        let of = SourceFacts::new(known.snapshot, source);
+        let off = tables.filter(|schema| schema.is_off() && failed(schema));
+        problems.extend(off.filter_map(|schema| off_by_person(known, &of, schema)));
+    }
+    problems
+}
+
+fn off_by_person(known: &Known<'_>, of: &SourceFacts<'_>, schema: &Schema) -> Option<Problem> {
+    let seen = known.snapshot.seen(&schema.id);
+    let failed_at = seen.and_then(Seen::failed_at);
+    let failure = failure(known, of, schema, failed_at);
+    let by = by_person(of, schema, &failure, seen)?;
+    let (cause, rule, advice) = advice(Who::Person);
+    (known.now.duration_since(by) < PERSON_REPORTED).then(|| Problem {
             table: Some((schema.id.to_string(), redact::one_line(&schema.name, NAME_CAP))),
             severity: Severity::Info,
             confidence: Confidence::Medium,
             since: Some(by),
             advice,
             ..Problem::of_source(
-                redact::one_line(&source.title(), 80),
-                &source.id,
+                redact::one_line(&of.source.title(), 80),
+                &of.source.id,
                 cause,
                 rule,
                 format!(
@@ -449,6 +474,4 @@ fn by_people(known: &Known<'_>) -> Vec<Problem> {
                 ),
             )
         })
-    })
-    .collect()
 }

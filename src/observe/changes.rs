@@ -340,14 +340,17 @@ impl Changes {
                 own.lacked = both.into_iter().collect::<Vec<_>>().join(" ");
                 continue;
             }
-            let is_known = |id: &&String| !self.knows_off(id);
-            let ids = old.schema_ids.iter().filter(is_known).cloned().collect();
+            let known = self.ids_off();
+            let is_new = |id: &&String| !known.contains(id.as_str());
+            let ids = old.schema_ids.iter().filter(is_new).cloned().collect();
             let old = WentOff {
                 schema_ids: ids,
                 ..old.clone()
             };
             self.went_off.push(old);
         }
+        let known = self.ids_off();
+        let mut found = Vec::new();
         for on in &state.on {
             let Some(source) = sources.iter().find(|source| source.id == on.source_id) else {
                 continue;
@@ -355,7 +358,7 @@ impl Changes {
             let off = source
                 .schemas
                 .iter()
-                .filter(|row| row.is_off() && !self.knows_off(&row.id));
+                .filter(|row| row.is_off() && !known.contains(row.id.as_str()));
             let mut off = off.peekable();
             // At nearly every poll: no need to read what was on.
             if off.peek().is_none() {
@@ -365,7 +368,10 @@ impl Changes {
             let all = !source.schemas.iter().any(is_on);
             let was_on: HashSet<&str> = on.tables.split(' ').collect();
             let off = off.filter(|row| was_on.contains(SourceOn::short(&row.id)));
-            let off = off.map(|row| row.id.to_string()).collect();
+            let off: Vec<String> = off.map(|row| row.id.to_string()).collect();
+            found.push((source, off, all));
+        }
+        for (source, off, all) in found {
             self.add_off(&source.id, off, None, all, now);
         }
         if !state.went_off.is_empty() {
@@ -375,9 +381,10 @@ impl Changes {
         }
     }
 
-    fn knows_off(&self, id: &str) -> bool {
-        let mut records = self.went_off.iter();
-        records.any(|record| record.schema_ids.iter().any(|own| own == id))
+    /// Ids of the tables that were seen to be switched off.
+    fn ids_off(&self) -> HashSet<&str> {
+        let ids = self.went_off.iter().flat_map(|record| &record.schema_ids);
+        ids.map(String::as_str).collect()
     }
 
     fn note_waiting(&mut self, rows: &HashMap<&str, &Schema>, now: Timestamp) {
