@@ -67,7 +67,8 @@ impl World {
         let mut page: Page<Source> = serde_json::from_slice(&page::large()).unwrap();
         let mut sources = page.results.drain(..);
         let mut only = sources.next().unwrap();
-        let well = only.schemas.remove(0);
+        let is_well = |row: &&Schema| row.is_on() && row.status() == SchemaStatus::Completed;
+        let well = only.schemas.iter().find(is_well).unwrap().clone();
         let ids = only
             .schemas
             .drain(..)
@@ -157,13 +158,15 @@ impl World {
     }
 
     /// The same, with what is to be read, and the status that it leads to.
-    pub fn reconcile(&mut self) {
+    /// Returns how many tables are not healthy.
+    pub fn reconcile(&mut self) -> usize {
         let (policy, timings) = (&self.policy, &self.timings);
         let incidents = &self.status.incidents;
         let tables = suspects::suspects(policy, &self.snapshot, incidents, timings, self.now);
         black_box((tables, probing::due(&self.known())));
         let (diagnosis, plan) = self.plan();
         self.status = self.compose(&diagnosis, &plan);
+        diagnosis.judged.len()
     }
 
     /// What people then see, which is what the next pass begins with.

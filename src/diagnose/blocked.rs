@@ -1,7 +1,7 @@
 //! Tables whose source is known to be broken as a whole: what would be done to them one by one cannot help, and the finding of the
 //! source says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     cdc,
@@ -37,6 +37,7 @@ pub(super) fn tables(
     };
     let said = |problem: &Problem| redact::one_line(&problem.message, WHY_CAP);
     let is_overcome = |tables: &[String]| {
+        let tables: HashSet<&String> = tables.iter().collect();
         let mut judged = judged
             .iter()
             .filter(|judged| tables.contains(&judged.schema_id));
@@ -58,11 +59,12 @@ pub(super) fn tables(
             });
         }
     }
-    for judged in judged {
-        if judged.verdict == Verdict::Billing {
-            let why = "PostHog's billing limit blocks its tables";
-            block(&judged.source_id, why, |_| true);
-        }
+    let judged = judged.iter();
+    let billing = judged.filter(|judged| judged.verdict == Verdict::Billing);
+    let sources: BTreeSet<&str> = billing.map(|judged| judged.source_id.as_str()).collect();
+    for source_id in sources {
+        let why = "PostHog's billing limit blocks its tables";
+        block(source_id, why, |_| true);
     }
     blocked
 }

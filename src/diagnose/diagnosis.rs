@@ -1,6 +1,10 @@
 //! The diagnosis of a project: the verdict on every selected table, what somebody should know, and the counts.
 
-use std::{collections::HashSet, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+    sync::OnceLock,
+};
 
 use super::{
     blocked::BlockedTables,
@@ -44,6 +48,8 @@ pub struct Diagnosis {
     pub exported: Exported,
     /// Each source of which a table is selected.
     sources: Vec<Part>,
+    /// Where each table stands in `judged`, by its id. Made when it is first needed.
+    places: OnceLock<HashMap<String, usize>>,
 }
 
 /// What is said of the selected tables of one source.
@@ -90,9 +96,13 @@ impl Diagnosis {
     /// The verdict on one table; Healthy is not kept, so none means healthy or not selected.
     #[must_use]
     pub fn of(&self, schema_id: &str) -> Option<&Judged> {
-        self.judged
-            .iter()
-            .find(|judged| judged.schema_id == schema_id)
+        let find = || {
+            let judged = self.judged.iter().enumerate();
+            let places = judged.map(|(place, judged)| (judged.schema_id.clone(), place));
+            places.collect()
+        };
+        let place = self.places.get_or_init(find).get(schema_id)?;
+        self.judged.get(*place)
     }
 
     /// The counts. `in_repair` says which tables count as stuck because of an open incident, even if `PostHog` shows another status during that time.

@@ -1,6 +1,8 @@
 //! Which probes are worth a request now. Only suspects are probed, and no probe is repeated without need: each costs a request of a quota that is
 //! shared with the team's own use, and some make `PostHog` read the customer's source.
 
+use std::collections::HashSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -44,6 +46,7 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
     let mut due = Due {
         now: known.now,
         probes: Vec::new(),
+        known: HashSet::new(),
     };
     for source in known.snapshot.selected_sources() {
         of_source(known, source, &mut due);
@@ -70,6 +73,7 @@ pub fn due(known: &Known<'_>) -> Vec<Probe> {
 struct Due {
     now: Timestamp,
     probes: Vec<(Option<Timestamp>, Probe)>,
+    known: HashSet<Probe>,
 }
 
 impl Due {
@@ -100,7 +104,7 @@ impl Due {
     }
 
     fn push(&mut self, probe: Probe, asked: Option<Timestamp>) {
-        if !self.probes.iter().any(|(_, due)| *due == probe) {
+        if self.known.insert(probe.clone()) {
             self.probes.push((asked, probe));
         }
     }
@@ -114,7 +118,7 @@ fn has_pending_reset(known: &Known<'_>, schema_id: &str) -> bool {
         .other_policies
         .iter()
         .flat_map(|one| &one.reset_pending_since);
-    states.any(|state| state.id == schema_id && state.reset_pending_since.is_some())
+    states.any(|state| state.reset_pending_since.is_some() && state.id == schema_id)
         || others.any(|(id, _)| id == schema_id)
 }
 

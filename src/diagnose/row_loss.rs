@@ -23,14 +23,16 @@ pub(super) fn problems(known: &Known<'_>) -> Vec<Problem> {
         .proposals
         .iter()
         .filter(|row| row.phase == Phase::Executed);
-    let mut problems: Vec<Problem> = executed.filter_map(|row| problem(known, row)).collect();
-    for (source, schema) in known.snapshot.selected() {
-        let reported = |one: &Problem| one.table.as_ref().is_some_and(|(id, _)| *id == schema.id);
-        if !problems.iter().any(reported) {
-            problems.extend(after_sync(known, source, schema));
-        }
-    }
-    problems
+    let by_proposals: Vec<Problem> = executed.filter_map(|row| problem(known, row)).collect();
+    let is_reported = |schema: &Schema| {
+        let mut tables = by_proposals.iter().filter_map(|one| one.table.as_ref());
+        tables.any(|(id, _)| *id == schema.id)
+    };
+    let others = known.snapshot.selected();
+    let others = others.filter(|(_, schema)| !is_reported(schema));
+    let others = others.filter_map(|(source, schema)| after_sync(known, source, schema));
+    let others: Vec<Problem> = others.collect();
+    by_proposals.into_iter().chain(others).collect()
 }
 
 /// What a sync that completed took away.

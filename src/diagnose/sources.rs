@@ -68,13 +68,15 @@ impl NewestResult {
     }
 }
 
-fn newest(known: &Known<'_>, source: &Source, schema: &Schema, judged: &[&Judged]) -> NewestResult {
+fn newest(
+    known: &Known<'_>,
+    source: &Source,
+    schema: &Schema,
+    stale: &HashSet<&str>,
+) -> NewestResult {
     let status = schema.status();
-    let mut of_table = judged.iter().filter(|judged| judged.schema_id == schema.id);
     // Its last success is so old that it says nothing of today.
-    if of_table.any(|judged| matches!(judged.verdict, Verdict::Stale { .. }))
-        && status == SchemaStatus::Completed
-    {
+    if status == SchemaStatus::Completed && stale.contains(schema.id.as_str()) {
         return NewestResult::Nothing;
     }
     let has_text = schema
@@ -125,10 +127,13 @@ struct Shared {
 fn shared(known: &Known<'_>, source: &Source, judged: &[&Judged]) -> Option<Shared> {
     let (mut causes, mut said) = (HashSet::new(), HashSet::new());
     let (mut count, mut all_refused) = (0, true);
+    let stale = judged.iter();
+    let stale = stale.filter(|judged| matches!(judged.verdict, Verdict::Stale { .. }));
+    let stale: HashSet<&str> = stale.map(|judged| judged.schema_id.as_str()).collect();
     let results: Vec<(NewestResult, Option<Timestamp>)> = (source.schemas.iter())
         .map(|schema| {
             let failed_at = known.snapshot.seen(&schema.id).and_then(Seen::failed_at);
-            (newest(known, source, schema, judged), failed_at)
+            (newest(known, source, schema, &stale), failed_at)
         })
         .collect();
     let turned_away = (results.iter())

@@ -115,17 +115,11 @@ impl Snapshot {
             .is_some_and(|seen| probed.at >= seen.text_since)
     }
 
-    /// The row of one table.
+    /// The row of a table of this source.
     #[must_use]
     pub fn row(&self, source_id: &str, schema_id: &str) -> Option<(&Source, &Schema)> {
-        let source = self.sources.iter().find(|source| source.id == source_id)?;
-        Some((
-            source,
-            source
-                .schemas
-                .iter()
-                .find(|schema| schema.id == schema_id)?,
-        ))
+        let row = self.sources.row(schema_id);
+        row.filter(|(source, _)| source.id == source_id)
     }
 }
 

@@ -1,10 +1,17 @@
 //! The list of sources of a project, and what of it a policy selects.
 
-use std::{ops::Deref, sync::Arc};
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     api::validated::Selector,
-    posthog::wire::{Schema, Source},
+    posthog::{
+        id::Id,
+        wire::{Schema, Source},
+    },
 };
 
 /// The sources of a project, and which of them and of their tables a policy selects. Names are matched once, when this is made: every check of a
@@ -15,6 +22,8 @@ pub struct Sources {
     all: Arc<Vec<Source>>,
     /// The places of the selected sources, and in each the places of its selected tables.
     selected: Arc<[(usize, Vec<usize>)]>,
+    /// Where each table is, by its id: its source and its place there. Made when it is first needed; as a rule nothing is wrong.
+    places: OnceLock<HashMap<Id, (usize, usize)>>,
 }
 
 impl Sources {
@@ -36,6 +45,7 @@ impl Sources {
                 .map(|(place, source)| (place, tables(source)))
                 .collect(),
             all,
+            places: OnceLock::new(),
         }
     }
 
@@ -54,6 +64,23 @@ impl Sources {
             let tables = tables.iter().filter_map(|place| source.schemas.get(*place));
             Some((source, tables))
         })
+    }
+
+    /// The row of a table, selected or not.
+    #[must_use]
+    pub fn row(&self, schema_id: &str) -> Option<(&Source, &Schema)> {
+        let find = || {
+            let sources = self.all.iter().enumerate();
+            let tables = sources.flat_map(|(place, source)| {
+                let tables = source.schemas.iter().enumerate();
+                tables.map(move |(of, table)| (table.id.clone(), (place, of)))
+            });
+            tables.collect()
+        };
+        let places = self.places.get_or_init(find);
+        let (place, of) = places.get(&Id::from(schema_id))?;
+        let source = self.all.get(*place)?;
+        Some((source, source.schemas.get(*of)?))
     }
 }
 

@@ -149,9 +149,8 @@ fn cancelled(
     let before = old.state.schemas.iter();
     let before = before.filter_map(|state| Some((state.id.clone(), state.cancelled?)));
     let has_completed_since = |id: &str, at: Timestamp| {
-        let mut rows = snapshot.sources.iter().flat_map(|source| &source.schemas);
-        let row = rows.find(|row| row.id == id);
-        row.is_some_and(|row| row.has_synced_since(at, now))
+        let row = snapshot.sources.row(id);
+        row.is_some_and(|(_, row)| row.has_synced_since(at, now))
     };
     plan.incidents
         .iter()
@@ -172,7 +171,7 @@ fn marks(
     diagnosis: &Diagnosis,
     old: &WarehouseSyncPolicyStatus,
 ) -> Vec<SchemaState> {
-    let known = |id: &str| old.state.schemas.iter().any(|state| state.id == id);
+    let known: HashSet<&str> = old.state.schemas.iter().map(|row| &*row.id).collect();
     let mut marks: Vec<SchemaState> = diagnosis
         .judged
         .iter()
@@ -181,8 +180,9 @@ fn marks(
             let id = &judged.schema_id;
             let seen = snapshot.seen(id)?;
             // What is currently unknown does not replace what was known.
-            let keep =
-                seen.frozen || (seen.run_probe.is_none() || seen.unclear.is_some()) && known(id);
+            let keep = seen.frozen
+                || (seen.run_probe.is_none() || seen.unclear.is_some())
+                    && known.contains(id.as_str());
             Some(SchemaState {
                 marks: Some(seen.mark.clone().filter(|_| keep)?),
                 ..SchemaState::of(id.clone())

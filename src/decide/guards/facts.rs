@@ -27,7 +27,7 @@ pub fn check(context: &OrderContext<'_>) -> Option<Hold> {
     if !source.is_warehouse() {
         return Some(Hold::for_good(NotWarehouse.to_string()));
     }
-    let is_listed = |id: &str| source.schemas.iter().any(|schema| schema.id == id);
+    let is_listed = |id: &str| known.snapshot.row(&source.id, id).is_some();
     if !subject.is_source() && !is_listed(&subject.schema_id) {
         return Some(not_listed(context));
     }

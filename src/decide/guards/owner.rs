@@ -49,8 +49,7 @@ fn source_owner<'a>(context: &OrderContext<'a>, source: &Source) -> Option<Owner
 
 fn table_owner<'a>(context: &OrderContext<'a>, source: &Source) -> Option<Owner<'a>> {
     let known = context.known;
-    let mut tables = source.schemas.iter();
-    let schema = tables.find(|schema| schema.id == context.subject.schema_id)?;
+    let (_, schema) = (known.snapshot).row(&source.id, &context.subject.schema_id)?;
     let table = NamedTable {
         source_type: source.type_name(),
         prefix: source.prefix_name(),
