@@ -178,7 +178,6 @@ fn a_name_hides_nothing_and_writes_no_line_of_its_own() {
         // What is approved is shown first.
         (["approve", "prod", &proposal.id], usize::MAX),
         (["show", "prod", &proposal.id], 0),
-        (["verify", "prod", &proposal.id], 0),
     ] {
         let mut command = plugin();
         command
@@ -202,6 +201,13 @@ fn a_name_hides_nothing_and_writes_no_line_of_its_own() {
 fn without_a_cluster_the_error_says_what_to_do() {
     run(plugin().args(["get", "--kubeconfig", "/nonexistent"])).refused("--kubeconfig");
     run(plugin().args(["get", "--context", "x"])).refused("--context");
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config");
+    std::fs::write(&config, "clusters: [\n  - {name: \"x\n").unwrap();
+    let ran = run(plugin().env("KUBECONFIG", &config).arg("get"));
+    let ran = ran.refused("cannot find a cluster: failed to infer config");
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+    assert!(!ran.err.contains(r"\n"), "{}", ran.err);
 }
 
 #[test]
