@@ -157,9 +157,9 @@ pub(super) async fn start(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let to_the_page = (StatusCode::SEE_OTHER, [(LOCATION, access.path.clone())]);
+    let location = (LOCATION, access.path.clone());
     if access.has_session(&headers) {
-        return to_the_page.into_response();
+        return (StatusCode::SEE_OTHER, [location]).into_response();
     }
     let query = query.unwrap_or_default();
     let mut values = form_urlencoded::parse(query.as_bytes());
@@ -171,7 +171,7 @@ pub(super) async fn start(
         "{}; Path={}; HttpOnly; SameSite=Strict",
         access.cookie, access.path
     );
-    (to_the_page, [(SET_COOKIE, cookie)]).into_response()
+    (StatusCode::SEE_OTHER, [location, (SET_COOKIE, cookie)]).into_response()
 }
 
 /// The value of a header that occurs once.
