@@ -171,3 +171,37 @@ fn nothing_that_posthog_says_leaves_its_line_or_hides_anything() {
 fn nor_does_it_in_ids_and_names_of_states() {
     run(Added::ToAll);
 }
+
+/// What an editor of the policy may write: names of sources, inputs, globs, Secrets, and annotations.
+#[test]
+fn nor_does_anything_that_a_policy_names() {
+    let name = json!(HOSTILE);
+    let credentials = format!(
+        "credentials: [{{source: {{prefix: {name}}}, jobInputs: {{password: {{secretRef: {{name: db, key: {name}}}}}}}}}]"
+    );
+    let selector = format!(
+        "selector: {{schemas: {{include: ['*', {name}]}}, sources: {{prefixes: [prod, {name}]}}}}"
+    );
+    let notified =
+        format!("notifications: [{{type: Slack, secretRef: {{name: hook, key: {name}}}}}]");
+    for spec in [credentials, selector, notified] {
+        let spec = format!("mode: Enforce, interval: 5m, {spec}");
+        let mut world = World::new(scenarios::FAILED, &spec, Faults::default());
+        world.cluster.put_secret(SECRET);
+        world.run_for(SignedDuration::from_mins(10));
+        for table in world.status().findings {
+            let request = format!("request.warehousesync.dev/{}", table.schema_id);
+            world.cluster.annotate(&request, Some(HOSTILE));
+        }
+        for _ in 0..6 {
+            world.run_for(SignedDuration::from_mins(10));
+            check(&world, &spec);
+            for proposal in world.status().proposals {
+                for key in ["approve", "deny"] {
+                    let answer = format!("{key}.warehousesync.dev/{}", proposal.id);
+                    world.cluster.annotate(&answer, Some(HOSTILE));
+                }
+            }
+        }
+    }
+}
