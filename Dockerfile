@@ -9,7 +9,7 @@
 FROM docker.io/library/rust:1.95.0-slim-bookworm AS build
 ENV RUSTUP_TOOLCHAIN=1.95.0
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates musl-tools \
+    && apt-get install --yes --no-install-recommends ca-certificates make musl-tools \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .

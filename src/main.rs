@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use warehouse_sync_operator::cli::{ANOTHER_PROVIDER, CANNOT, OperatorCli, print_error};
 
-/// The C library's, musl's in the image, has one lock for all threads.
+/// In place of musl's allocator, which has one lock for all threads.
+#[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     // First: kube and reqwest must use the same crypto provider.

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kube::runtime::watcher;
+
 use super::absent::Absent;
 
 /// What the operator still waits for before it can work.
@@ -40,22 +42,30 @@ impl ProcessHealth {
         *locked(&self.pending) = what.to_vec();
     }
 
-    /// Says that a list is no longer pending, because it has begun to come.
-    pub fn begun(&self, list: &str) {
-        let was_pending = !self.awaited().is_empty();
-        let begun: Vec<String> = locked(&self.pending)
-            .extract_if(.., |one| one == list)
-            .collect();
-        locked(&self.reading).extend(begun);
-        if was_pending && self.awaited().is_empty() {
-            tracing::info!("ready");
+    /// A list is no longer pending once it begins to come, and no longer read at its end.
+    pub fn heard<K>(&self, event: &watcher::Event<K>, list: &str) {
+        match event {
+            watcher::Event::InitApply(_) => self.begun(list),
+            watcher::Event::InitDone => {
+                self.begun(list);
+                locked(&self.reading).retain(|one| one != list);
+            }
+            // Before the API server has answered, or after the list.
+            watcher::Event::Init | watcher::Event::Apply(_) | watcher::Event::Delete(_) => {}
         }
     }
 
-    /// Says that a list has been read to its end.
-    pub fn done(&self, list: &str) {
-        self.begun(list);
-        locked(&self.reading).retain(|one| one != list);
+    fn begun(&self, list: &str) {
+        let begun: Vec<String> = locked(&self.pending)
+            .extract_if(.., |one| one == list)
+            .collect();
+        if begun.is_empty() {
+            return;
+        }
+        locked(&self.reading).extend(begun);
+        if self.awaited().is_empty() {
+            tracing::info!("ready");
+        }
     }
 
     /// The lists that have begun to come.
@@ -102,12 +112,14 @@ mod tests {
         let health = ProcessHealth::default();
         let [policies, secrets] = ["policies", "Secrets"].map(str::to_owned);
         health.pending(&[policies.clone(), secrets.clone()]);
-        health.begun(&policies);
+        health.heard(&watcher::Event::<()>::Init, &policies);
+        assert_eq!(health.what_is_pending().len(), 2);
+        health.heard(&watcher::Event::InitApply(()), &policies);
         assert_eq!(health.what_is_pending(), [secrets.clone()]);
-        health.done(&secrets);
+        health.heard(&watcher::Event::<()>::InitDone, &secrets);
         assert!(health.what_is_pending().is_empty());
         assert_eq!(health.reading(), [policies.clone()]);
-        health.done(&policies);
+        health.heard(&watcher::Event::<()>::InitDone, &policies);
         assert!(health.reading().is_empty());
     }
 }

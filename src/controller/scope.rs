@@ -73,8 +73,8 @@ pub(super) fn follow(
     let policy_events = watch::policies(policies_api);
     let secrets_api = watch::api(&clients.watches, namespace);
     let secrets_health = health.clone();
-    let secret_events = watch::secrets(secrets_api, secrets_writer, move || {
-        secrets_health.done(&secrets_list);
+    let secret_events = watch::secrets(secrets_api, secrets_writer, move |event| {
+        secrets_health.heard(event, &secrets_list);
     });
     let fails = {
         let context = context.clone();
@@ -86,18 +86,10 @@ pub(super) fn follow(
         }
     };
     async move {
-        let mut has_begun = false;
         let hear = policy_events.for_each(|event| {
             match event {
                 Ok(event) => {
-                    match event {
-                        watcher::Event::InitApply(_) if !has_begun => {
-                            health.begun(&policies_list);
-                            has_begun = true;
-                        }
-                        watcher::Event::InitDone => health.done(&policies_list),
-                        _ => {}
-                    }
+                    health.heard(&event, &policies_list);
                     hear(event, &policies, &context);
                 }
                 Err(error) => fails(error),

@@ -30,11 +30,11 @@ pub fn policies(
     watcher(api, config()).backoff(WatchBackoff::default())
 }
 
-/// Labelled Secrets, without their data, at every change; `listed` is called for every complete list.
+/// Labelled Secrets, without their data, at every change; `heard` is called for every event.
 pub fn secrets(
     api: Api<PartialObjectMeta<Secret>>,
     writer: Writer<PartialObjectMeta<Secret>>,
-    listed: impl Fn() + Send + 'static,
+    heard: impl Fn(&watcher::Event<PartialObjectMeta<Secret>>) + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<Secret>>> + Send {
     watcher(api, config().labels(USE_LABEL))
         .backoff(WatchBackoff::default())
@@ -43,11 +43,7 @@ pub fn secrets(
             secret.annotations_mut().clear();
         })
         .reflect(writer)
-        .inspect_ok(move |event| {
-            if matches!(event, watcher::Event::InitDone) {
-                listed();
-            }
-        })
+        .inspect_ok(heard)
         .touched_objects()
         .predicate_filter(predicates::resource_version, PredicateConfig::default())
 }
