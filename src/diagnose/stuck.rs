@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::words::{refused_start, several_runs};
 use crate::{
-    api::{Timings, validated::Health},
+    api::{Timings, status::Mark, validated::Health},
     observe::{
         Canary, Newest, Pipeline, RunPhase, RunProbe, Seen, TableLog, canary::words,
         progress::LOG_NOT_READ,
@@ -344,12 +344,18 @@ pub fn silent_for(seen: &Seen) -> Option<SignedDuration> {
         .mark
         .as_ref()
         .filter(|mark| seen.frozen && mark.running)?;
-    let still = run_probe.began.duration_since(mark.since);
-    // PostHog's own time of the last sign must say the same: were our clock set right only after the mark was made, two looks
-    // minutes apart would seem to prove hours.
+    Some(
+        run_probe
+            .began
+            .duration_since(silent_since(mark, run_probe)),
+    )
+}
+
+/// Since when a run or table that has not moved is silent. `PostHog`'s own time of the last sign must say the same as the mark: were the operator's clock set
+/// right only after the mark was made, two reads minutes apart would seem to prove hours.
+pub(super) fn silent_since(mark: &Mark, run_probe: &RunProbe) -> Timestamp {
     let log_at = mark.log_at.filter(|_| run_probe.is_dated);
-    let silent = log_at.map(|at| run_probe.began.duration_since(at));
-    Some(silent.map_or(still, |silent| silent.min(still)))
+    log_at.map_or(mark.since, |at| at.max(mark.since))
 }
 
 /// True if the table is silent for about as long as one that is dead: for `no_progress_for`, less an hour. One read is enough for that.

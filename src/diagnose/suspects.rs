@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    freshness, known::desired_health, longest_silent::longest_silent, outage, words::seconds,
+    freshness, known::desired_health, longest_silent::longest_silent, outage, stuck::silent_since,
+    words::seconds,
 };
 use crate::{
     api::{
@@ -245,17 +246,18 @@ fn running_is_due(health: &Health, seen: &Seen, timings: &Timings, now: Timestam
         return now.duration_since(run_probe.at) >= run.min(phantom);
     };
     let since_probe = now.duration_since(run_probe.at);
+    // By the same times as the judge: a read that began a moment too early for it proves nothing, and the next would come much later.
+    let since = silent_since(mark, run_probe);
+    let lasted = |at: Timestamp, threshold| at.duration_since(since) >= threshold;
     // One look alone proves nothing: the second follows at the next poll.
-    let passes = |threshold| {
-        let passed = |at: Timestamp| at.duration_since(mark.since) >= threshold;
-        passed(now) && !(passed(run_probe.at) && seen.frozen)
-    };
+    let passes =
+        |threshold| lasted(now, threshold) && !(lasted(run_probe.began, threshold) && seen.frozen);
     if !mark.running {
-        let long = run_probe.at.duration_since(mark.since) >= timings.phantom_after;
+        let long = lasted(run_probe.began, timings.phantom_after);
         return long || since_probe >= phantom || passes(timings.phantom_after);
     }
     // A run that has been silent for long enough may go on so for days: that is no reason to ask at every poll.
-    let long = run_probe.at.duration_since(mark.since) >= health.no_progress_for;
+    let long = lasted(run_probe.began, health.no_progress_for);
     let every = if long { run / 6 } else { run };
     since_probe >= every || passes(health.no_progress_for) || passes(health.loading_silent_for)
 }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::journal::Record;
+use super::{journal::Record, ledger::Ledger};
 use crate::{
     api::{Timings, proposal::Proposal, status::Call},
     decide::{
@@ -61,6 +61,7 @@ pub async fn open<T: Transport>(
     view: &ProjectView<T>,
     (known, diagnosis): (&diagnose::Known<'_>, &Diagnosis),
     order: &Order,
+    ledger: &Ledger,
 ) -> Gate {
     let now = || view.client.now();
     let read_from = now();
@@ -75,7 +76,7 @@ pub async fn open<T: Transport>(
             let mut proposals = known.proposals.iter();
             match proposals.find(|row| row.id == basis.id) {
                 None => Err(refused(&closed::PROPOSAL_GONE)),
-                Some(proposal) => match next(view, (known, diagnosis), proposal).await {
+                Some(proposal) => match next(view, (known, diagnosis), proposal, ledger).await {
                     approval::Progress::Stay(stays) => return Gate::Stays(stays),
                     approval::Progress::Closed(closed) => Err(closed),
                     approval::Progress::Send(approved, intended) => {
@@ -210,6 +211,7 @@ pub async fn next<T: Transport>(
     view: &ProjectView<T>,
     (known, diagnosis): (&diagnose::Known<'_>, &Diagnosis),
     proposal: &Proposal,
+    ledger: &Ledger,
 ) -> approval::Progress {
     let live = Live::take(&view.client, proposal.action, &proposal.target).await;
     let snapshot = live.over(known.snapshot, &known.policy.selector);
@@ -223,6 +225,7 @@ pub async fn next<T: Transport>(
         live: &live,
         known: &known,
         diagnosis,
+        saw_it_wait: ledger.saw_it_wait(proposal),
     })
 }
 

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{calls::Outcome, spending::Spending};
 use crate::{
     api::{
-        proposal::{Proposal, meet},
+        proposal::{Phase, Proposal, meet},
         status::{Incident, SentInput, SourceState},
         validated::Project,
     },
@@ -53,6 +53,7 @@ pub struct Ledger {
     cancelled: Mutex<HashSet<String>>,
     claims: Mutex<Vec<Claim>>,
     executions: Mutex<HashSet<String>>,
+    waiting: Mutex<HashSet<String>>,
     /// How much was sent to each project.
     pub spending: Spending,
 }
@@ -173,8 +174,22 @@ impl Ledger {
         proposal.execution.is_none() && own.iter().any(is_of_it)
     }
 
-    /// Completes the executions of proposals, as read from status, with outcomes that are missing there.
+    /// True if this process has read of a proposal while it waited for its approval. Of any other, a process before this one may have sent a call of
+    /// which a status that was restored from a backup says nothing.
+    pub fn saw_it_wait(&self, proposal: &Proposal) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.contains(&proposal.id)
+    }
+
+    /// Completes the executions of proposals, as read from status, with outcomes that are missing there, and remembers which of them wait.
     pub fn complete_proposals(&self, uid: &str, proposals: &mut [Proposal]) {
+        {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let wait = proposals
+                .iter()
+                .filter(|proposal| proposal.phase == Phase::AwaitingApproval);
+            waiting.extend(wait.map(|proposal| proposal.id.clone()));
+        }
         let known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         for proposal in proposals {
             let execution = proposal.execution.as_ref();

@@ -163,7 +163,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         };
         Ok(match blocked {
             Some(blocked) => Gate::Held(blocked),
-            None => gate::open(self.view, (&known, self.diagnosis), order).await,
+            None => gate::open(self.view, (&known, self.diagnosis), order, self.ledger).await,
         })
     }
 
@@ -192,7 +192,7 @@ impl<T: Transport, K: Kubernetes> Sender<'_, T, K> {
         self.check_leads()?;
         let known = self.known(self.snapshot, plan);
         Ok(
-            match gate::next(self.view, (&known, self.diagnosis), proposal).await {
+            match gate::next(self.view, (&known, self.diagnosis), proposal, self.ledger).await {
                 approval::Progress::Stay(stays) => OrderResult::Stays(stays),
                 // A call takes the road of all calls, at the next turn.
                 approval::Progress::Send(..) | approval::Progress::Closed(_) => OrderResult::Held,

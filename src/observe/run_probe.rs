@@ -198,10 +198,16 @@ impl RunProbe {
         jobs.iter().filter(|job| !job.has_ended())
     }
 
+    /// The runs of the table and when they began, newest first.
+    pub fn runs(&self) -> impl Iterator<Item = (&Job, Timestamp)> {
+        let jobs = self.jobs.as_deref().unwrap_or_default();
+        jobs.iter()
+            .filter_map(|job| Some((job, *job.created_at.get()?)))
+    }
+
     /// When the runs of the table began, newest first.
     pub fn began_at(&self) -> impl Iterator<Item = Timestamp> {
-        let jobs = self.jobs.as_deref().unwrap_or_default();
-        jobs.iter().filter_map(|job| job.created_at.get()).copied()
+        self.runs().map(|(_, began)| began)
     }
 
     /// How far apart its runs that completed usually began: the median. None of fewer than four.

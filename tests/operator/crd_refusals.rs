@@ -35,6 +35,7 @@ posthog.apiKeySecretRef.name | "" | spec.posthog.apiKeySecretRef.name | at least
 interval | "10" | spec.interval | from 5s to 24h
 interval | "1s" | spec.interval | from 5s to 24h
 interval | "25h" | spec.interval | from 5s to 24h
+interval | "8760h" | spec.interval | from 5s to 24h
 interval | "2 minutes" | spec.interval | from 5s to 24h
 interval | "-5m" | spec.interval | from 5s to 24h
 interval | "" | spec.interval | from 5s to 24h
@@ -53,6 +54,8 @@ health.freshness.warnAfterIntervals | 1 | spec.health.freshness.warnAfterInterva
 health.freshness | {"warnAfterIntervals": 5, "errorAfterIntervals": 4} | spec.health.freshness | errorAfterIntervals must be at least
 health.freshness.export | "Tables" | spec.health.freshness.export | boolean
 health.freshness.maxAge | "30s" | spec.health.freshness.maxAge | from 1m to 8760h
+health.freshness.maxAge | "8761h" | spec.health.freshness.maxAge | from 1m to 8760h
+health.freshness.errorAfterIntervals | 1001 | spec.health.freshness.errorAfterIntervals | less than or equal to 1000
 health.webhooks.checkEvery | "1m" | spec.health.webhooks.checkEvery | from 5m to 24h
 health.cdc.checkEvery | "25h" | spec.health.cdc.checkEvery | from 5m to 24h
 health.cdc.lagWarnPercent | 101 | spec.health.cdc.lagWarnPercent | less than or equal to 100

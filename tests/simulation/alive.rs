@@ -23,7 +23,7 @@ const LOADER_DOWN: &str = include_str!("../simulator/scenarios/loader-down.yaml"
 const DEAD: &str = include_str!("../simulator/scenarios/dead-runs.yaml");
 
 /// A table that completes a run each hour.
-const CANARY: &str = "{name: canary, frequency: 1hour, schedule: true, last_synced_ago: 30m, then: {pipeline: v3, extract: 2m, rows: 20}}";
+pub const CANARY: &str = "{name: canary, frequency: 1hour, schedule: true, last_synced_ago: 30m, then: {pipeline: v3, extract: 2m, rows: 20}}";
 
 /// What [`ENFORCE`] and the defaults say.
 pub const NO_PROGRESS_FOR: SignedDuration = SignedDuration::from_hours(12);
@@ -389,6 +389,27 @@ fn a_run_with_more_lines_than_a_page_of_the_log_is_cancelled_in_time() {
         silent >= NO_PROGRESS_FOR - POLL && silent <= NO_PROGRESS_FOR + POLL * 2,
         "{silent}"
     );
+}
+
+/// The status keeps the begin of a silence in whole seconds, and the log says it in microseconds: the read at exactly 12 h proves nothing, so the next
+/// must follow at once.
+#[test]
+fn a_run_whose_silence_is_read_a_moment_too_early_after_a_restart_is_cancelled_in_time() {
+    let run = "{pipeline: v3, started_ago: 0s, start: 45m, extract: 270m, rows: 4000, batches: 6, silent: true}";
+    let mut world = world(&tables(&[&format!("run: {run}, then: {WORKS}")]), ENFORCE);
+    let id = world.schema_id("a");
+    world.run_for(SignedDuration::from_mins(176));
+    simulator(&world, |posthog| posthog.kill_run(&id).unwrap());
+    world.run_for(SignedDuration::from_mins(91));
+    world.restart();
+    world.run_for(hours(12));
+    let cancels = effects(&world, "a", EffectKind::Cancelled);
+    assert_eq!(cancels.len(), 1, "{:#?}", world.status());
+    let silent = cancels[0]
+        .at
+        .duration_since(last_line(&world, cancels[0].at));
+    assert!(silent >= NO_PROGRESS_FOR, "{silent}");
+    assert!(silent <= NO_PROGRESS_FOR + POLL * 2, "{silent}");
 }
 
 #[test]

@@ -357,6 +357,89 @@ fn what_was_executed_is_not_executed_again_after_a_restore_of_the_api_server() {
     assert!(row.message.contains("restored"), "{row:#?}");
 }
 
+/// The same, and the process that has sent the call is gone.
+#[test]
+fn what_was_executed_is_not_executed_again_after_a_restore_and_a_restart() {
+    // A table that was deleted is another one, so that its proposal is replaced by one that waits.
+    let resync = ("Resync", "/resync/", Phase::OutcomeUnknown);
+    let delete = ("DeleteData", "/delete_data/", Phase::Superseded);
+    for (action, path, phase) in [resync, delete] {
+        for completes in [true, false] {
+            let mut scenario = failed("", "").replace("status: Failed", "status: Completed");
+            if !completes {
+                scenario = scenario.replace(
+                    "{completes: {after: 5m, rows: 70}}",
+                    "{fails: {after: 1m, rows: 0, error: boom}}",
+                );
+            }
+            let mut world = world(&scenario);
+            let id = world.schema_id("a");
+            let request = format!("request.warehousesync.dev/{id}");
+            world.cluster.annotate(&request, Some(action));
+            run(&mut world, 10);
+            let approved = approve(&world);
+            let backup = loop {
+                let mut before = world.cluster.object();
+                world.reconcile();
+                if requests(&world, "POST", path) + requests(&world, "DELETE", path) > 0 {
+                    // The approval is latched, and nothing is sent yet.
+                    let status = before.status.as_mut().unwrap();
+                    let row = status
+                        .proposals
+                        .iter_mut()
+                        .find(|row| row.id == approved.id);
+                    let row = row.unwrap();
+                    row.phase = Phase::Approved;
+                    row.approval = by_id(&world, &approved.id).approval;
+                    break before;
+                }
+                simulator(&world, |posthog| {
+                    posthog.advance(SignedDuration::from_mins(1));
+                });
+            };
+            run(&mut world, 60);
+            world.cluster.edit(|policy| *policy = backup);
+            world.restart();
+            for _ in 0..10 {
+                let wait = world.reconcile();
+                simulator(&world, |posthog| posthog.advance(wait));
+            }
+            let sent = requests(&world, "POST", path) + requests(&world, "DELETE", path);
+            let row = by_id(&world, &approved.id);
+            assert_eq!(sent, 1, "{action} {completes}: {row:#?}");
+            assert_eq!(row.phase, phase, "{action} {completes}: {row:#?}");
+        }
+    }
+}
+
+/// An approval waits for a window, and the operator is restarted meanwhile.
+#[test]
+fn scheduled_runs_since_an_approval_do_not_void_it_after_a_restart() {
+    let spec = "mode: Enforce, interval: 5m, remediation: {windows: [{kind: Deny, schedule: '0 0 1 10 *', duration: 24h}]}";
+    let scenario = failed("", ", schedule: true")
+        .replace("status: Failed", "status: Completed")
+        .replace(
+            "frequency: 30day, latest_error",
+            "frequency: 6hour, latest_error",
+        )
+        .replace(
+            "last_synced_ago: 40h, last_run_ago: 2h",
+            "last_synced_ago: 2h",
+        );
+    let mut world = World::new(&scenario, spec, Faults::default());
+    let id = world.schema_id("a");
+    let request = format!("request.warehousesync.dev/{id}");
+    world.cluster.annotate(&request, Some("Resync"));
+    run(&mut world, 20);
+    let approved = approve(&world);
+    run(&mut world, 10);
+    assert_eq!(by_id(&world, &approved.id).phase, Phase::Approved);
+    world.restart();
+    run(&mut world, 25 * 60);
+    let row = by_id(&world, &approved.id);
+    assert_eq!(row.phase, Phase::Executed, "{row:#?}");
+}
+
 // --- Answers --------------------------------------------------------------------------------------------------------
 
 #[test]

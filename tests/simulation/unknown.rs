@@ -10,7 +10,7 @@ use warehouse_sync_operator::api::{
 
 use crate::{
     alive::{
-        NO_PROGRESS_FOR, WORKS, dies, effects, has_completed, hours, proposals, reloads,
+        CANARY, NO_PROGRESS_FOR, WORKS, dies, effects, has_completed, hours, proposals, reloads,
         run_with_restarts, simulator, tables, world,
     },
     scenarios::{ENFORCE, HEARTBEAT},
@@ -247,29 +247,50 @@ fn a_healthy_run_whose_last_marker_reached_the_log_hours_late_is_never_cancelled
     assert_eq!((world.count("cancel"), world.count("reload")), (0, 0));
 }
 
+/// Writes this many lines that mark a phase, and do not say how far the extraction is, into the log of the newest run of a table.
+fn mark(world: &World, table: &str, times: usize) {
+    let id = world.schema_id(table);
+    for _ in 0..times {
+        simulator(world, |posthog| {
+            let said = "V3 Pipeline: Updating incremental_field";
+            posthog.write_log(&id, said).unwrap();
+            posthog.advance(SignedDuration::from_millis(100));
+        });
+    }
+}
+
 /// More than a page of lines that mark phases hide those that say how far the extraction is.
 #[test]
 fn a_dead_run_with_hundreds_of_markers_is_cancelled_and_a_live_one_is_not() {
-    let mark = |world: &mut World, times: usize| {
-        let id = world.schema_id("a");
-        for _ in 0..times {
-            simulator(world, |posthog| {
-                let said = "V3 Pipeline: Updating incremental_field";
-                posthog.write_log(&id, said).unwrap();
-                posthog.advance(SignedDuration::from_millis(100));
-            });
-        }
-    };
     let mut dead = world(&posthog("", &dies()), ENFORCE);
     dead.run_for(minutes(140));
-    mark(&mut dead, 700);
+    mark(&dead, "a", 700);
     dead.run_for(hours(17));
     assert_eq!(dead.count("cancel"), 1, "{}", messages(&dead));
     let mut alive = world(&posthog("", WAITS), ENFORCE);
     alive.run_for(minutes(45));
-    mark(&mut alive, 700);
+    mark(&alive, "a", 700);
     alive.run_for(hours(20));
     assert_eq!((alive.count("cancel"), alive.count("reload")), (0, 0));
+}
+
+/// The one run that completes while the other is silent: the begin of its extraction is hidden behind the lines of its batches, and perhaps behind more
+/// than a page of markers, too.
+#[test]
+fn a_completed_run_with_hundreds_of_lines_or_markers_proves_that_posthog_works() {
+    let canary = "{name: canary, frequency: 12hour, schedule: true, last_synced_ago: 6h, \
+         then: {pipeline: v3, start: 0s, extract: 30m, rows: 7000, batches: 700, load_per_batch: 1s}}";
+    for markers in [0, 700] {
+        let tables = tables(&[&dies()]).replace(CANARY, canary);
+        let mut world = world(
+            &format!("{{instance: {{stale_after: null}}, {tables}}}"),
+            ENFORCE,
+        );
+        world.run_for(hours(6) + minutes(20));
+        mark(&world, "canary", markers);
+        world.run_for(hours(11));
+        assert_eq!(world.count("cancel"), 1, "{markers}: {}", messages(&world));
+    }
 }
 
 // --- Clocks ---------------------------------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ fn no_run_near(known: &Known<'_>, live: &Live, proposal: &Proposal) -> Result<()
     let Some(every) = row.frequency().filter(|_| row.is_on()) else {
         return Ok(());
     };
-    let margin = SignedDuration::from_mins(5).min(every / 4);
+    let margin = no_send_within(every);
     let until_due = began
         .checked_add(every)
         .map(|due| due.duration_since(known.now));
@@ -133,6 +133,11 @@ fn no_run_near(known: &Known<'_>, live: &Live, proposal: &Proposal) -> Result<()
         }
         _ => Ok(()),
     }
+}
+
+/// How far from a scheduled run nothing is sent that a run would hide, for a table that syncs this often.
+pub(super) fn no_send_within(every: SignedDuration) -> SignedDuration {
+    SignedDuration::from_mins(5).min(every / 4)
 }
 
 fn changed<A>(why: impl Into<String>) -> Result<A, Closed> {

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod approved;
 pub mod facts;
 pub mod guard;
+mod own_run;
 pub mod pending_reset;
 pub mod progress;
 mod proof;

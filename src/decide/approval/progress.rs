@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     after_cancel::{self, reload_is_due},
     approved::Approved,
-    facts,
+    facts, own_run,
     proof::{self, Proof},
 };
 use crate::{
@@ -49,6 +49,8 @@ pub struct Case<'a> {
     pub known: &'a Known<'a>,
     /// What was wrong before that was read.
     pub diagnosis: &'a Diagnosis,
+    /// Whether this process knows that nothing was sent before the approval, because it has read of the proposal while it waited for that.
+    pub saw_it_wait: bool,
 }
 
 /// What comes next.
@@ -109,6 +111,12 @@ impl Case<'_> {
     fn begin(&self) -> Progress {
         if let Err(closed) = self.facts() {
             return Progress::Closed(closed);
+        }
+        if !self.saw_it_wait
+            && let Some(job) = own_run::of(self.live, self.proposal)
+        {
+            let why = words::may_be_own_run(&job.id);
+            return self.become_(Phase::OutcomeUnknown, why);
         }
         let id = &self.proposal.target.schema_id;
         let newest = self

@@ -14,6 +14,13 @@ pub(crate) const ARRIVAL_UNKNOWN: &str = "whether the last call arrived is unkno
 pub(crate) const NO_EFFECT_YET: &str = "no effect is visible yet";
 pub(crate) const TABLE_NOT_READ: &str = super::closed::TABLE_NOT_READ;
 
+pub(crate) fn may_be_own_run(job: &str) -> String {
+    format!(
+        "it may have been sent before the operator was restarted, and the status restored from a backup since: run {job} began after the approval, and not by \
+         the table's schedule"
+    )
+}
+
 pub(crate) fn effect_not_seen(place: usize) -> String {
     format!(
         "step {} was accepted, but its effect does not show",
