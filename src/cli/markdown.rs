@@ -8,6 +8,8 @@ use crate::posthog::redact;
 
 /// Longest text that is shown, in characters.
 const TEXT: usize = 1_000;
+/// Shows as nothing, and separates what would have an effect together.
+const NOTHING: &str = "<!-- -->";
 
 /// The whole report.
 pub(super) fn page(report: &Report<'_>) -> String {
@@ -47,10 +49,13 @@ fn escaped(text: &str) -> String {
         escaped.push(c);
         if c == '@' {
             // GitHub and GitLab notify users who are mentioned.
-            escaped.push_str("<!-- -->");
+            escaped.push_str(NOTHING);
         }
     }
+    // Both make links of what begins like an address.
     escaped
+        .replace("://", &format!(":{NOTHING}//"))
+        .replace("www.", &format!("www{NOTHING}."))
 }
 
 #[cfg(test)]
@@ -64,6 +69,8 @@ mod tests {
             ("<script>", r"\<script\>"),
             ("[a](b) ![c](d)", r"\[a\](b) \!\[c\](d)"),
             ("@ann", "@<!-- -->ann"),
+            ("https://evil.example", "https:<!-- -->//evil.example"),
+            ("www.evil.example", "www<!-- -->.evil.example"),
             ("a\n# b", r"a \# b"),
             ("a\u{1b}[2Jb", r"a\\u{1b}\[2Jb"),
         ];

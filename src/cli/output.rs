@@ -35,7 +35,18 @@ pub const ANOTHER_PROVIDER: &str = "error: another crypto provider is already in
 
 /// Writes a line to standard error. If that is closed, the line is dropped.
 pub fn print_error(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", visible::lines(line));
+    let _ = writeln!(std::io::stderr(), "{}", visible::line(line));
+}
+
+/// Writes lines to standard error, because standard output is for programs. If that is closed, they are dropped.
+pub(super) fn print_aside(lines: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", visible::lines(lines));
+}
+
+/// Clears the terminal and moves to its top.
+pub(super) fn clear_screen() -> Result<(), CliError> {
+    let mut out = anstream::stdout().lock();
+    written(out.write_all(b"\x1b[H\x1b[2J\x1b[3J"))
 }
 
 /// How wide a line may be.

@@ -64,6 +64,16 @@ impl Use<'_> {
         }
     }
 
+    /// Refuses what no Secret is named. A request for `db?x=$(id)` would read `db`, and a command with it would run `id`.
+    pub fn named(self, wanted: &SecretKeyRef) -> Result<(), SecretRefused> {
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+        if wanted.name.bytes().all(fits) {
+            Ok(())
+        } else {
+            Err(self.missing(wanted))
+        }
+    }
+
     /// Whether a Secret has the label and the annotations for it; if not, the command by which its owner adds them.
     pub fn check(
         self,
@@ -71,6 +81,7 @@ impl Use<'_> {
         namespace: &str,
         wanted: &SecretKeyRef,
     ) -> Result<(), SecretRefused> {
+        self.named(wanted)?;
         let refused = |message| SecretRefused {
             reason: Reason::SecretNotLabelled,
             message,

@@ -123,6 +123,7 @@ impl ApiKeys {
         wanted: &SecretKeyRef,
         wanted_for: Use<'_>,
     ) -> Result<Secret, SecretError> {
+        wanted_for.named(wanted)?;
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let name = &wanted.name;
         let get = api.get_metadata_opt(name);

@@ -61,18 +61,31 @@ static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 /// Longest input that is read, in bytes: the patterns run over no more than this.
 const MAX_INPUT: usize = 16 * 1024;
 
+/// Most marks on a letter. Languages need four; many more would cover the lines above and below.
+const MARKS: usize = 8;
+
 /// `raw` without secrets, on one line, at most `cap` characters; those that are not seen are escaped.
 #[must_use]
 pub fn text(raw: &str, cap: usize) -> String {
-    let mut end = raw.len().min(MAX_INPUT);
-    while !raw.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut masked = raw[..end].to_owned();
+    let mut masked = beginning(raw).to_owned();
     for (pattern, with) in COMPILED.iter() {
         masked = pattern.replace_all(&masked, *with).into_owned();
     }
     one_line(&masked, cap)
+}
+
+/// What is read of `raw`. A word that would be cut is left out: no pattern may recognise a secret without its end.
+fn beginning(raw: &str) -> &str {
+    if raw.len() <= MAX_INPUT {
+        return raw;
+    }
+    let mut end = MAX_INPUT;
+    while !raw.is_char_boundary(end) {
+        end -= 1;
+    }
+    let read = &raw[..end];
+    read.rfind(char::is_whitespace)
+        .map_or(read, |at| &read[..at])
 }
 
 /// `raw` on one line, at most `cap` characters; those that are not seen are escaped. For names, which hold no secrets.
@@ -80,17 +93,15 @@ pub fn text(raw: &str, cap: usize) -> String {
 pub fn one_line(raw: &str, cap: usize) -> String {
     let mut line = String::with_capacity(raw.len().min(cap * 4));
     let mut gap = false;
-    let mut length = 0;
+    let (mut length, mut marks) = (0, 0);
     for c in raw.chars() {
         if is_space(c) {
             gap = length > 0;
             continue;
         }
-        let seen = if gap || length == 0 {
-            is_visible_first(c)
-        } else {
-            is_visible(c)
-        };
+        let is_first = is_visible_first(c);
+        marks = if is_first { 0 } else { marks + 1 };
+        let seen = is_first || (!gap && length > 0 && marks <= MARKS && is_visible(c));
         let width = if seen { 1 } else { c.escape_unicode().len() };
         if length + usize::from(gap) + width >= cap {
             line.push('…');
@@ -160,6 +171,12 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_whose_end_is_not_read_is_not_shown() {
+        let cut = format!("{} postgres://app:hunter2@db/x", "A".repeat(MAX_INPUT - 24));
+        assert_eq!(text(&cut, 500), MASK);
+    }
+
+    #[test]
     fn ordinary_texts_stay_as_they_are() {
         for raw in [
             "password authentication failed for user \"app\"",
@@ -179,6 +196,9 @@ mod tests {
         );
         let hidden = one_line(&"\u{e0041}".repeat(40), 20);
         assert_eq!(hidden, r"\u{e0041}\u{e0041}…");
+        let stacked = format!("a{}b", "\u{33f}".repeat(10));
+        let shown = format!("a{}\\u{{33f}}\\u{{33f}}b", "\u{33f}".repeat(8));
+        assert_eq!(one_line(&stacked, 50), shown);
         let long = text(&"é ".repeat(4_000), 100);
         assert!(long.chars().count() <= 100 && long.ends_with('…'));
         assert_eq!(one_line("", 10), "");

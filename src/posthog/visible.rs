@@ -42,30 +42,68 @@ const fn is_blank(c: char) -> bool {
     )
 }
 
+/// How this program and its log begin and end a style. None of them hides a text.
+const STYLES: [&str; 10] = [
+    "\u{1b}[0m",
+    "\u{1b}[1m",
+    "\u{1b}[2m",
+    "\u{1b}[3m",
+    "\u{1b}[31m",
+    "\u{1b}[32m",
+    "\u{1b}[33m",
+    "\u{1b}[34m",
+    "\u{1b}[35m",
+    "\u{1b}[36m",
+];
+
 /// `text`, of one or more lines, with invisible characters escaped. The colours that this program gives it stay.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
-    escaped(text, |c, into| _ = write!(into, "{}", c.escape_unicode()))
+    escaped(text, |c| matches!(c, '\n' | '\t'), rust)
+}
+
+/// `text` on one line, with invisible characters and line breaks escaped. The colours that this program gives it stay.
+#[must_use]
+pub fn line(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| c == '\t', rust)
 }
 
 /// The same for a text that is JSON and stays it, with the same meaning.
 #[must_use]
 pub fn json(text: &str) -> Cow<'_, str> {
-    escaped(text, |c, into| {
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            _ = write!(into, "\\u{unit:04x}");
-        }
-    })
+    escaped(
+        text,
+        |c| matches!(c, '\n' | '\t'),
+        |c, into| {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                _ = write!(into, "\\u{unit:04x}");
+            }
+        },
+    )
 }
 
-fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
-    let is_seen = |c: char| matches!(c, '\n' | '\t' | '\u{1b}') || is_visible(c);
-    if text.chars().all(is_seen) {
+fn rust(c: char, into: &mut String) {
+    if c == '\n' {
+        into.push_str("\\n");
+    } else {
+        _ = write!(into, "{}", c.escape_unicode());
+    }
+}
+
+fn escaped(
+    text: &str,
+    stays: impl Fn(char) -> bool,
+    escape: impl Fn(char, &mut String),
+) -> Cow<'_, str> {
+    let begins_style = |at: usize| STYLES.iter().any(|style| text[at..].starts_with(style));
+    let is_seen =
+        |(at, c): (usize, char)| is_visible(c) || stays(c) || (c == '\u{1b}' && begins_style(at));
+    if text.char_indices().all(is_seen) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_seen(c) {
+    for (at, c) in text.char_indices() {
+        if is_seen((at, c)) {
             shown.push(c);
         } else {
             escape(c, &mut shown);
@@ -74,7 +112,7 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Where a log goes, line by line: what is not seen is escaped in it.
+/// Where a log goes, entry by entry: each is a line, in which what is not seen is escaped.
 #[derive(Debug)]
 pub struct Visible<W> {
     /// Where it goes.
@@ -84,15 +122,18 @@ pub struct Visible<W> {
 }
 
 impl<W: Write> Write for Visible<W> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(line);
+    fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(entry);
         let shown = if self.is_json {
             json(&text)
         } else {
-            lines(&text)
+            match text.strip_suffix('\n') {
+                Some(text) => Cow::Owned(line(text).into_owned() + "\n"),
+                None => line(&text),
+            }
         };
         self.to.write_all(shown.as_bytes())?;
-        Ok(line.len())
+        Ok(entry.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -181,10 +222,27 @@ mod tests {
     fn what_is_not_seen_is_escaped() {
         for (c, what) in HIDDEN {
             assert!(!is_visible(c) && !is_visible_first(c), "{what}");
-            if c != '\u{1b}' {
-                let shown = format!("a\\u{{{:x}}}b", u32::from(c));
-                assert_eq!(lines(&format!("a{c}b")), shown, "{what}");
-            }
+            let shown = format!("a\\u{{{:x}}}b", u32::from(c));
+            assert_eq!(lines(&format!("a{c}b")), shown, "{what}");
+        }
+    }
+
+    #[test]
+    fn colours_stay_and_nothing_else_commands_the_terminal() {
+        let red = "\u{1b}[1m\u{1b}[31mERRORS\u{1b}[0m";
+        assert_eq!((lines(red), line(red)), (red.into(), red.into()));
+        for hides in [
+            "\u{1b}[8m",
+            "\u{1b}[30m",
+            "\u{1b}[0;8m",
+            "\u{1b}[2J",
+            "\u{1b}]0;title",
+            "\u{1b}]8;;https://evil.example\u{1b}\\",
+            "\u{1b}",
+        ] {
+            assert!(!lines(hides).contains('\u{1b}'), "{hides:?}");
+            assert!(!line(hides).contains('\u{1b}'), "{hides:?}");
+            assert!(!json(hides).contains('\u{1b}'), "{hides:?}");
         }
     }
 
@@ -205,16 +263,30 @@ mod tests {
 
     #[test]
     fn a_log_line_is_written_whole_and_escaped() {
-        for (is_json, wanted) in [
-            (false, "\u{1b}[2mnow\u{1b}[0m a\\u{202e}b\\u{e0041}\n"),
-            (true, "\u{1b}[2mnow\u{1b}[0m a\\u202eb\\udb40\\udc41\n"),
+        let entry = "\u{1b}[2mnow\u{1b}[0m a\u{202e}b\u{e0041}";
+        for (is_json, logged, wanted) in [
+            (
+                false,
+                format!("{entry}\n"),
+                "\u{1b}[2mnow\u{1b}[0m a\\u{202e}b\\u{e0041}\n",
+            ),
+            (
+                true,
+                format!("{entry}\n"),
+                "\u{1b}[2mnow\u{1b}[0m a\\u202eb\\udb40\\udc41\n",
+            ),
+            // A text from outside begins no entry of its own.
+            (
+                false,
+                "refused: x\r\n2026-11-30 INFO approved\n".to_owned(),
+                "refused: x\\u{d}\\n2026-11-30 INFO approved\n",
+            ),
         ] {
             let mut log = Visible {
                 to: Vec::new(),
                 is_json,
             };
-            log.write_all("\u{1b}[2mnow\u{1b}[0m a\u{202e}b\u{e0041}\n".as_bytes())
-                .unwrap();
+            log.write_all(logged.as_bytes()).unwrap();
             log.flush().unwrap();
             assert_eq!(String::from_utf8(log.to).unwrap(), wanted);
         }
@@ -224,9 +296,10 @@ mod tests {
         #[test]
         fn every_shown_character_is_visible(text in "[\\PC\\p{C}\u{200b}-\u{200f}\u{e0000}-\u{e0fff}]{0,60}") {
             let shown = lines(&text);
-            let all = shown.chars().all(|c| matches!(c, '\n' | '\t' | '\u{1b}') || is_visible(c));
+            let all = shown.chars().all(|c| matches!(c, '\n' | '\t') || is_visible(c));
             prop_assert!(all, "{:?}", shown);
             prop_assert_eq!(lines(&shown), shown.as_ref());
+            prop_assert!(line(&text).lines().count() <= 1);
         }
 
         #[test]

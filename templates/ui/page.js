@@ -49,7 +49,7 @@ async function soon() {
   running = false;
 }
 
-const changes = new EventSource("/changes");
+const changes = new EventSource(new URL("changes", document.currentScript.src));
 changes.onmessage = (change) => {
   gone.hidden = true;
   if (change.data !== document.body.dataset.version) soon();

@@ -112,7 +112,7 @@ fn the_markdown_report_has_the_findings_and_no_name_has_an_effect() {
         "{page}"
     );
     assert!(page.contains(r"\<script\>alert(1)\</script\>"), "{page}");
-    for never in ["@ann", "\u{1b}", "\u{202e}", "[x](http://evil)", " `code`"] {
+    for never in ["@ann", "\u{1b}", "\u{202e}", "http://evil", " `code`"] {
         assert!(!page.contains(never), "{never}: {page}");
     }
 }

@@ -102,6 +102,23 @@ fn a_missing_secret_is_reported_and_noticed_once_it_is_created() {
     not_ready(&env, "SecretMissing", "True", "create it");
 }
 
+/// To the API server, what follows `?` is no part of the name. In a command that people paste, it is.
+#[test]
+fn a_name_that_no_secret_can_have_leads_to_no_secret_and_no_command() {
+    let env = Env::new(HEALTHY);
+    let _operator = env.operator();
+    for name in ["posthog?x=$(id)", "../secrets/posthog", "posthog/"] {
+        env.kubectl(&["label", "secret", "posthog", "warehousesync.dev/use-"]);
+        let named = daily(&env).replace("{name: posthog,", &format!("{{name: '{name}',"));
+        env.apply(&named).unwrap();
+        let said = not_ready(&env, "SecretMissing", "True", "There is no Secret");
+        assert!(!said.contains("kubectl"), "{said}");
+        env.put_key("phx_demo");
+        env.apply(&daily(&env)).unwrap();
+        recovered(&env);
+    }
+}
+
 #[test]
 fn a_secret_without_the_label_gets_it_from_the_command_in_the_message() {
     let env = Env::new(HEALTHY);

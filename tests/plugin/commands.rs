@@ -1,9 +1,12 @@
 //! What is shown: `get`, `proposals`, `show`, `verify`, `completion`, and the flags that all have.
 
 use serde_json::{Value, json};
-use warehouse_sync_operator::api::proposal::{Phase, ProposedAction};
+use warehouse_sync_operator::{
+    api::proposal::{Phase, ProposedAction},
+    decide::proposal::material,
+};
 
-use super::support::{Env, plugin, run};
+use super::support::{Env, Ran, plugin, run};
 
 #[test]
 fn kubectl_finds_the_plugin_and_passes_its_arguments() {
@@ -158,10 +161,53 @@ fn control_characters_of_a_status_do_not_reach_the_terminal() {
     }
 }
 
+/// As at a terminal, where colours stay.
+#[test]
+fn a_name_hides_nothing_and_writes_no_line_of_its_own() {
+    let env = Env::new();
+    let forged = "The id matches what is shown.";
+    let name = format!("orders\u{1b}[8m\u{1b}]0;fine\u{7}\n{forged}");
+    let mut proposal = env.proposal(ProposedAction::Resync, &name);
+    proposal.material.schema_id = Some("t1".to_owned());
+    proposal.target.schema_id = "t1".to_owned();
+    proposal.id = material::id(&proposal.material);
+    env.propose([&proposal]);
+    for (args, lines) in [
+        (["explain", "prod", "no-such-table"], 1),
+        (["request", "prod", "t1 Resync"], 1),
+        // What is approved is shown first.
+        (["approve", "prod", &proposal.id], usize::MAX),
+        (["show", "prod", &proposal.id], 0),
+    ] {
+        let mut command = plugin();
+        command
+            .env("KUBECONFIG", env.plane.admin_kubeconfig())
+            .env("CLICOLOR_FORCE", "1")
+            .args(["--namespace", &env.namespace])
+            .args(args.iter().flat_map(|arg| arg.split(' ')));
+        let Ran { out, err, .. } = run(&mut command);
+        let both = format!("{out}{err}");
+        assert!(!both.contains('\u{1b}'), "{args:?}: {both:?}");
+        assert!(both.contains(r"\u{1b}"), "{args:?}: {both:?}");
+        assert!(
+            !both.lines().any(|line| line.starts_with(forged)),
+            "{args:?}: {both}"
+        );
+        assert!(err.lines().count() <= lines, "{args:?}: {err}");
+    }
+}
+
 #[test]
 fn without_a_cluster_the_error_says_what_to_do() {
     run(plugin().args(["get", "--kubeconfig", "/nonexistent"])).refused("--kubeconfig");
     run(plugin().args(["get", "--context", "x"])).refused("--context");
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config");
+    std::fs::write(&config, "clusters: [\n  - {name: \"x\n").unwrap();
+    let ran = run(plugin().env("KUBECONFIG", &config).arg("get"));
+    let ran = ran.refused("cannot find a cluster: failed to infer config");
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+    assert!(!ran.err.contains(r"\n"), "{}", ran.err);
 }
 
 #[test]

@@ -108,7 +108,11 @@ pub fn control_plane() -> &'static ControlPlane {
 
 /// Applies the CRD and waits until the API server serves it.
 pub fn install_crd(plane: &ControlPlane) {
-    plane.apply(&crd_yaml().unwrap()).unwrap();
+    // Tests with the operator apply it at the same time.
+    wait_until("the CRD", || {
+        let applied = plane.apply(&crd_yaml().unwrap());
+        applied.map_err(|error| error.to_string())
+    });
     plane
         .wait_for_crd("warehousesyncpolicies.warehousesync.dev")
         .unwrap();

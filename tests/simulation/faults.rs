@@ -68,6 +68,18 @@ struct Inner {
     claim_ran_out: bool,
     clock_is_ahead_by: SignedDuration,
     undated: bool,
+    added: Added,
+}
+
+/// Behind which texts of PostHog's answers a hostile one stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Added {
+    #[default]
+    Nothing,
+    /// What PostHog's users and their databases can choose.
+    ToTexts,
+    /// Also what has a meaning: ids, states, types.
+    ToAll,
 }
 
 /// Another process leads.
@@ -139,6 +151,16 @@ impl Faults {
     /// Whether PostHog's answers say when they were made.
     pub fn shows_dates(&self) -> bool {
         !self.inner.lock().unwrap().undated
+    }
+
+    /// PostHog's answers have a hostile text behind these.
+    pub fn add_texts(&self, added: Added) {
+        self.inner.lock().unwrap().added = added;
+    }
+
+    /// Behind which texts of PostHog's answers a hostile one stands.
+    pub fn added_texts(&self) -> Added {
+        self.inner.lock().unwrap().added
     }
 
     /// Ends the claim of the process that leads.

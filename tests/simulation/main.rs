@@ -26,6 +26,7 @@ mod fleet;
 mod gitops;
 mod guards;
 mod hidden;
+mod hostile;
 mod leadership;
 mod look_alikes;
 mod messages;

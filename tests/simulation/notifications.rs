@@ -17,9 +17,9 @@ use crate::{
     world::World,
 };
 
-const SECRET: &str = "{apiVersion: v1, kind: Secret, metadata: {name: hook, resourceVersion: '1', labels: {warehousesync.dev/use: notification}}, \
+pub const SECRET: &str = "{apiVersion: v1, kind: Secret, metadata: {name: hook, resourceVersion: '1', labels: {warehousesync.dev/use: notification}}, \
      data: {url: aHR0cDovLzEyNy4wLjAuMTo5L2hvb2s=}}";
-const NOTIFIED: &str = "mode: Enforce, interval: 5m, notifications: [{type: Slack, secretRef: {name: hook, key: url}, events: [ApprovalRequired, Escalated, BreakerOpen, Recovered]}]";
+pub const NOTIFIED: &str = "mode: Enforce, interval: 5m, notifications: [{type: Slack, secretRef: {name: hook, key: url}, events: [ApprovalRequired, Escalated, BreakerOpen, Recovered]}]";
 
 /// What a receiver got: how often each message, by id, and its subject.
 type Inbox = BTreeMap<String, (Occasion, usize)>;

@@ -11,7 +11,10 @@ use warehouse_sync_operator::{
     },
 };
 
-use crate::faults::{Fault, Faults};
+use crate::{
+    faults::{Fault, Faults},
+    hostile::with_texts,
+};
 
 pub struct SimTransport {
     pub simulator: Arc<Mutex<Simulator>>,
@@ -97,7 +100,7 @@ impl SimTransport {
                     .header_value("retry-after")
                     .and_then(|wait| retry_after(wait, simulator.now())),
                 date: self.faults.shows_dates().then(|| simulator.now()),
-                body: answer.body,
+                body: with_texts(answer.body, self.faults.added_texts()),
             }),
         }
     }

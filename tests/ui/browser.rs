@@ -1,5 +1,10 @@
 //! What a person does in a real Chromium. Without one these tests say that they were not run.
 
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+};
+
 use control_plane::ControlPlane;
 use serde_json::json;
 use warehouse_sync_operator::api::proposal::{LosesData, ProposedAction};
@@ -46,7 +51,7 @@ fn a_person_watches_a_hanging_table_recover_and_approves_its_resync() {
     browser.open(&page.link);
     assert_eq!(
         browser.address(),
-        format!("http://127.0.0.1:{}/", page.port),
+        format!("http://{}{}", page.host(), page.base),
         "no token in the address"
     );
     browser.wait_for("#policies", "No policies found.");
@@ -255,4 +260,33 @@ fn a_lost_api_server_and_an_ended_command_are_seen_at_once() {
 
     drop(page);
     browser.wait_for("#gone", "kubectl wsp ui has ended");
+}
+
+#[test]
+fn a_page_on_another_port_does_not_receive_the_cookie() {
+    let Some(browser) = Chromium::start("a_page_on_another_port_does_not_receive_the_cookie")
+    else {
+        return;
+    };
+    let env = Env::new();
+    let page = Page::of(&env);
+    browser.open(&page.link);
+    browser.wait_for("#policies", "prod");
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", other.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = other.accept().unwrap();
+        let head = BufReader::new(stream.try_clone().unwrap()).lines();
+        let head = head.map(Result::unwrap).take_while(|line| !line.is_empty());
+        let head: Vec<String> = head.collect();
+        let answer = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nother";
+        stream.write_all(answer.as_bytes()).unwrap();
+        head
+    });
+    browser.open(&address);
+    let head = asked.join().unwrap();
+    assert!(head[0].starts_with("GET / "), "{head:?}");
+    assert!(!head.iter().any(|line| line.contains("wsp-")), "{head:?}");
+    browser.open(&format!("http://{}{}", page.host(), page.base));
+    browser.wait_for("#policies", "prod");
 }

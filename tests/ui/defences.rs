@@ -34,18 +34,23 @@ fn the_link_works_once_and_leads_to_an_address_without_its_token() {
             "",
         )
     };
-    assert_eq!(
-        open(&format!("/start?token={}", "0".repeat(64)), "").status,
-        403
-    );
+    let wrong = page.at(&format!("/start?token={}", "0".repeat(64)));
+    assert_eq!(open(&wrong, "").status, 403);
     let first = open(page.start_path(), "");
-    assert_eq!((first.status, first.header("location")), (303, Some("/")));
+    let base = page.base.as_str();
+    assert_eq!((first.status, first.header("location")), (303, Some(base)));
     let cookie = first.header("set-cookie").unwrap();
-    for part in ["; HttpOnly", "; SameSite=Strict", "; Path=/"] {
+    // Browsers send it to other ports, too, but not for other paths.
+    assert_eq!(base.len(), 65);
+    for part in [
+        "; HttpOnly",
+        "; SameSite=Strict",
+        &format!("; Path={base};"),
+    ] {
         assert!(cookie.contains(part), "{cookie}");
     }
     assert!(
-        !cookie.contains(token),
+        !cookie.contains(token) && !base.contains(token),
         "the cookie is another secret than the token"
     );
 
@@ -59,7 +64,7 @@ fn the_link_works_once_and_leads_to_an_address_without_its_token() {
     let same_browser = open(page.start_path(), cookie.split(';').next().unwrap());
     assert_eq!(
         (same_browser.status, same_browser.header("location")),
-        (303, Some("/"))
+        (303, Some(base))
     );
 
     let other = Page::of(&env);
@@ -90,14 +95,14 @@ fn without_the_cookie_nothing_is_shown_and_nothing_is_done() {
             ("cookie", cookie),
             ("origin", &origin),
         ];
-        for path in PATHS {
+        for path in PATHS.map(|path| page.at(path)) {
             assert_eq!(
-                send(page.port, "GET", path, &headers, "").status,
+                send(page.port, "GET", &path, &headers, "").status,
                 403,
                 "{path} {cookie}"
             );
             assert_eq!(
-                send(page.port, "POST", path, &headers, "do=deny").status,
+                send(page.port, "POST", &path, &headers, "do=deny").status,
                 403,
                 "{path} {cookie}"
             );
@@ -117,7 +122,7 @@ fn a_name_that_was_made_to_lead_here_is_refused() {
             .copied()
             .chain([("cookie", cookie.as_str())])
             .collect();
-        send(port, "GET", "/", &headers, "").status
+        send(port, "GET", &page.base, &headers, "").status
     };
     assert_eq!(get(&[("host", &own)]), 200);
     let others = [
@@ -139,7 +144,7 @@ fn a_name_that_was_made_to_lead_here_is_refused() {
         403,
         "two hosts"
     );
-    let proxied = format!("http://evil.example:{port}/");
+    let proxied = format!("http://evil.example:{port}{}", page.base);
     let headers = [("host", own.as_str()), ("cookie", &cookie)];
     assert_eq!(
         send(port, "GET", &proxied, &headers, "").status,
@@ -183,7 +188,7 @@ fn a_form_of_another_site_does_nothing() {
     let post = |origins: &[&str]| {
         let origins = origins.iter().map(|origin| ("origin", *origin));
         let headers: Vec<_> = always.into_iter().chain(origins).collect();
-        send(page.port, "POST", &path, &headers, &body).status
+        send(page.port, "POST", &page.at(&path), &headers, &body).status
     };
     for origin in &origins {
         assert_eq!(post(&[origin]), 403, "{origin}");
@@ -193,7 +198,7 @@ fn a_form_of_another_site_does_nothing() {
             .chain([("origin", origin.as_str())])
             .collect();
         assert_eq!(
-            send(page.port, "GET", "/", &headers, "").status,
+            send(page.port, "GET", &page.base, &headers, "").status,
             403,
             "{origin}"
         );
@@ -268,8 +273,8 @@ fn every_answer_forbids_foreign_scripts_frames_and_readers() {
         browser.get("/icon.svg"),
         browser.get("/start?token=0"),
         browser.post(&path, &[("do", "x")]),
-        send(page.port, "GET", "/", &headers, ""),
-        send(page.port, "OPTIONS", "/", &headers, ""),
+        send(page.port, "GET", &page.base, &headers, ""),
+        send(page.port, "OPTIONS", &page.base, &headers, ""),
     ];
     for answer in &answers {
         let policy = answer.header("content-security-policy").unwrap();

@@ -17,6 +17,8 @@ pub struct Page {
     /// The link that it printed.
     pub link: String,
     pub port: u16,
+    /// Below which everything is.
+    pub base: String,
 }
 
 impl Page {
@@ -37,13 +39,15 @@ impl Page {
             .trim()
             .strip_prefix("Open ")
             .unwrap_or_else(|| panic!("{said:?}"));
-        let (port, _) = link
+        let (port, path) = link
             .strip_prefix("http://127.0.0.1:")
             .unwrap()
             .split_once('/')
             .unwrap();
+        let (base, _) = path.split_once('/').unwrap();
         Self {
             port: port.parse().unwrap(),
+            base: format!("/{base}"),
             link: link.to_owned(),
             process,
         }
@@ -61,6 +65,12 @@ impl Page {
     pub fn start_path(&self) -> &str {
         let (_, path) = self.link.split_once(&format!(":{}", self.port)).unwrap();
         path
+    }
+
+    /// A path of the page, as a request names it.
+    pub fn at(&self, path: &str) -> String {
+        let path = if path == "/" { "" } else { path };
+        format!("{}{path}", self.base)
     }
 
     /// The address as the header `Host` names it.
@@ -111,7 +121,7 @@ impl Browser<'_> {
         send(
             self.page.port,
             "GET",
-            path,
+            &self.page.at(path),
             &[("host", &host), ("cookie", &self.cookie)],
             "",
         )
@@ -130,7 +140,7 @@ impl Browser<'_> {
         send(
             self.page.port,
             "POST",
-            path,
+            &self.page.at(path),
             &headers,
             &body.extend_pairs(fields).finish(),
         )

@@ -252,7 +252,8 @@ fn a_change_is_announced_to_the_browser() {
     let mut stream = TcpStream::connect(("127.0.0.1", page.port)).unwrap();
     write!(
         stream,
-        "GET /changes HTTP/1.1\r\nhost: {}\r\ncookie: {}\r\n\r\n",
+        "GET {} HTTP/1.1\r\nhost: {}\r\ncookie: {}\r\n\r\n",
+        page.at("/changes"),
         page.host(),
         browser.cookie
     )

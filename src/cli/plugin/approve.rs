@@ -22,7 +22,7 @@ use crate::{
         names::{DENY, ON_BEHALF},
         proposal::{Phase, Proposal, ProposedAction},
     },
-    cli::print_error,
+    cli::output::print_aside,
 };
 
 /// Arguments of `approve`.
@@ -114,8 +114,8 @@ pub(super) fn approvable<'a>(
 
 /// Shows what is approved, and asks for confirmation if it deletes data.
 fn show_and_confirm(proposal: &Proposal, yes: bool) -> Result<(), PluginError> {
-    // On standard error: standard output is for what was written.
-    print_error(&summary(proposal));
+    // Standard output is for what was written.
+    print_aside(&summary(proposal));
     if wipes(proposal.action) {
         confirm(yes, &in_words(proposal), proposal.title())?;
     }

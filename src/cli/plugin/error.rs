@@ -10,11 +10,15 @@ use crate::{cli::CliError, controller::timed};
 pub enum PluginError {
     /// The kubeconfig cannot be used.
     #[error(
-        "cannot use the kubeconfig: {0}; select another one with --kubeconfig or KUBECONFIG, and a context with --context"
+        "cannot use the kubeconfig: {}; select another one with --kubeconfig or KUBECONFIG, and a context with --context",
+        timed::reason(.0)
     )]
     Kubeconfig(#[from] KubeconfigError),
     /// No cluster is known.
-    #[error("cannot find a cluster: {0}; select a kubeconfig with --kubeconfig or KUBECONFIG")]
+    #[error(
+        "cannot find a cluster: {}; select a kubeconfig with --kubeconfig or KUBECONFIG",
+        timed::reason(.0)
+    )]
     NoCluster(#[from] InferConfigError),
     /// Kubernetes refused something, or could not be reached.
     #[error("cannot {action}: {}", said(source))]

@@ -13,6 +13,7 @@ use super::{
     cluster::ClusterArgs,
     find::{ProposalArgs, find},
     print::{Format, print, table},
+    status::clean,
 };
 use crate::{
     api::{WarehouseSyncPolicy, host::Host, proposal::Proposal},
@@ -147,5 +148,5 @@ fn text(verification: &Verification) -> String {
         "The id does NOT match what is shown: do not approve it. The status may have been changed, or written by another version."
     };
     let table = table(["WHAT", "SAME", "SHOWN", "IN THE MATERIAL"], &rows);
-    format!("{}\n\n{table}\n{verdict}\n", verification.id)
+    format!("{}\n\n{table}\n{verdict}\n", clean(&verification.id))
 }

@@ -251,6 +251,48 @@ fn the_series_of_a_table_ends_with_the_table_and_with_the_policy() {
     assert_eq!(shown(), BTreeSet::new());
 }
 
+/// Anyone who may create policies could otherwise make the scrape too large for every metric.
+#[test]
+fn a_namespace_that_exports_too_many_tables_takes_no_series_from_others() {
+    let gauges = Gauges::default();
+    let observe = |namespace: &str, name: &str, count: usize| {
+        let tables = (0..count).map(|table| (("s".to_owned(), format!("t{table}")), at(4)));
+        let result = PollResult {
+            instance: &crate::posthog::instance::Instance::default(),
+            exported: &Exported::Tables(tables.collect()),
+            problems: &[],
+            counts: failing(0),
+            held: &[],
+        };
+        let times = (at(10), SignedDuration::from_mins(6));
+        let of = PolicyRef {
+            namespace: namespace.into(),
+            name: name.into(),
+        };
+        gauges.observed(&of, &policy(), &status(), &result, times);
+    };
+    let shown = |begin: &str| {
+        let mut text = String::new();
+        encode_registry(&mut text, &gauges.registry("w", &[], at(20))).unwrap();
+        text.lines().filter(|line| line.starts_with(begin)).count()
+    };
+    let of = |namespace: &str| {
+        format!("w_table_last_success_timestamp_seconds{{namespace=\"{namespace}\",")
+    };
+    observe("z", "own", 1_000);
+    for number in 0..20 {
+        observe("a", &format!("p{number}"), 1_000);
+    }
+    assert_eq!((shown(&of("z")), shown(&of("a"))), (1_000, 19_000));
+    assert_eq!(shown("w_tables_not_exported 1000"), 1);
+    gauges.forget(&PolicyRef {
+        namespace: "a".into(),
+        name: "p0".into(),
+    });
+    assert_eq!((shown(&of("z")), shown(&of("a"))), (1_000, 19_000));
+    assert_eq!(shown("w_tables_not_exported 0"), 1);
+}
+
 #[test]
 fn findings_are_still_counted_while_posthog_cannot_be_polled_and_the_poll_is_overdue() {
     let (metrics, _gate) = full();
@@ -391,6 +433,7 @@ fn a_metric_that_is_registered_is_set_by_these_tests() {
     for file in [
         "metrics.rs",
         "gauges/total.rs",
+        "gauges/exported.rs",
         "gauges/quota.rs",
         "gauges/process.rs",
     ] {

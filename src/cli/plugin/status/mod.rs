@@ -23,8 +23,6 @@ pub(super) use blocks::clean;
 
 /// How often a terminal is refreshed without a change, because texts such as `2 minutes ago` become wrong.
 const REDRAW: Duration = Duration::from_secs(30);
-/// Clears the screen and moves to its top.
-const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
@@ -48,7 +46,7 @@ pub(super) async fn status(
         let tick = terminal.then_some(REDRAW);
         return follow(&cluster, &args.of, tick, |policies| {
             if terminal {
-                output::print(CLEAR)?;
+                output::clear_screen()?;
             }
             show(policies, &args.of, format)?;
             Ok(ControlFlow::<ExitCode>::Continue(()))

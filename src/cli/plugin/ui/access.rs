@@ -2,7 +2,8 @@
 //!
 //! The page can approve a deletion, and every program and website on this machine can send requests to 127.0.0.1. So each
 //! request must name this address as its host (against DNS rebinding), come from no other origin (against forged forms),
-//! and carry the cookie that the link gave, once, to the first browser that opened it.
+//! and carry the cookie that the link gave, once, to the first browser that opened it. Browsers send cookies to all ports of an
+//! address: everything is below a random path, to which the cookie belongs, so that other programs do not receive it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +19,7 @@ use axum::{
 
 use crate::cli::plugin::PluginError;
 
-/// Where the link leads.
+/// Where the link leads, below the path of the page.
 pub(super) const START: &str = "/start";
 
 /// Headers of every answer. No script and no style but the page's own files; no frame around it; no other site learns of
@@ -46,7 +47,9 @@ const NOT_OPENED: &str = "This browser has not opened the link that `kubectl wsp
 pub(super) struct Access {
     /// The address, as the header `Host` names it.
     host: String,
-    /// Name and value of the cookie. Cookies are shared by all ports of an address: the name has the port.
+    /// The path of the page: a slash, and what no other program can guess.
+    path: String,
+    /// Name and value of the cookie. The name has the port: another page may have its own.
     cookie: String,
     /// The token of the link, until a browser has used it.
     token: Mutex<Option<String>>,
@@ -57,6 +60,7 @@ impl Access {
     pub(super) fn new(port: u16) -> Result<Arc<Self>, PluginError> {
         Ok(Arc::new(Self {
             host: format!("127.0.0.1:{port}"),
+            path: format!("/{}", random()?),
             cookie: format!("wsp-{port}={}", random()?),
             token: Mutex::new(Some(random()?)),
         }))
@@ -66,8 +70,13 @@ impl Access {
     pub(super) fn link(&self) -> String {
         let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
         token.as_ref().map_or_else(String::new, |token| {
-            format!("http://{}{START}?token={token}", self.host)
+            format!("http://{}{}{START}?token={token}", self.host, self.path)
         })
+    }
+
+    /// The path of the page.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     /// Why a request is refused.
@@ -91,7 +100,8 @@ impl Access {
                 "The request comes from another site.\n",
             ));
         }
-        if uri.path() == START {
+        let below = uri.path().strip_prefix(&self.path);
+        if below == Some(START) {
             return None;
         }
         if uri.query().is_some() {
@@ -147,9 +157,9 @@ pub(super) async fn start(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let to_the_page = (StatusCode::SEE_OTHER, [(LOCATION, "/")]);
+    let location = (LOCATION, access.path.clone());
     if access.has_session(&headers) {
-        return to_the_page.into_response();
+        return (StatusCode::SEE_OTHER, [location]).into_response();
     }
     let query = query.unwrap_or_default();
     let mut values = form_urlencoded::parse(query.as_bytes());
@@ -157,12 +167,11 @@ pub(super) async fn start(
     if !token.is_some_and(|(_, token)| access.take(&token)) {
         return (StatusCode::FORBIDDEN, NOT_OPENED).into_response();
     }
-    let cookie = format!("{}; Path=/; HttpOnly; SameSite=Strict", access.cookie);
-    (
-        to_the_page.0,
-        [(LOCATION, "/".to_owned()), (SET_COOKIE, cookie)],
-    )
-        .into_response()
+    let cookie = format!(
+        "{}; Path={}; HttpOnly; SameSite=Strict",
+        access.cookie, access.path
+    );
+    (StatusCode::SEE_OTHER, [location, (SET_COOKIE, cookie)]).into_response()
 }
 
 /// The value of a header that occurs once.

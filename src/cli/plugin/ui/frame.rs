@@ -9,6 +9,8 @@ use crate::cli::plugin::view;
 pub(super) struct Frame<'a> {
     pub scope: String,
     pub user: &'a str,
+    /// Below which all pages are.
+    pub path: &'a str,
     /// When this was read.
     pub now: String,
     pub version: u64,
@@ -24,13 +26,20 @@ pub(super) struct Outdated {
 }
 
 impl<'a> Frame<'a> {
-    /// What was seen of `namespace`, or all, by `user`.
-    pub(super) fn new(seen: &Seen, namespace: Option<&str>, user: &'a str, now: Timestamp) -> Self {
+    /// What was seen of `namespace`, or all, by `user`; all pages are below `path`.
+    pub(super) fn new(
+        seen: &Seen,
+        namespace: Option<&str>,
+        user: &'a str,
+        path: &'a str,
+        now: Timestamp,
+    ) -> Self {
         Self {
             scope: namespace.map_or("All namespaces".to_owned(), |name| {
                 format!("Namespace {name}")
             }),
             user,
+            path,
             now: now.strftime("%H:%M:%S UTC").to_string(),
             version: seen.version,
             lost: seen.lost.as_ref().map(|lost| Outdated {

@@ -43,6 +43,14 @@ const ICON: &str = include_str!("../../../../templates/ui/icon.svg");
 pub(super) struct Ui {
     live: Arc<Live>,
     user: Arc<str>,
+    /// Below which all pages are.
+    path: Arc<str>,
+}
+
+impl Ui {
+    fn frame(&self, seen: &Seen, now: Timestamp) -> Frame<'_> {
+        Frame::new(seen, self.live.scope(), &self.user, &self.path, now)
+    }
 }
 
 #[derive(Template)]
@@ -57,8 +65,9 @@ pub(super) fn router(access: Arc<Access>, live: Arc<Live>, user: String) -> Rout
     let ui = Ui {
         live,
         user: user.into(),
+        path: access.path().into(),
     };
-    Router::new()
+    let pages = Router::new()
         .route("/", get(overview))
         .route("/policies/{namespace}/{name}", get(policy).post(answer))
         .route("/changes", get(changes))
@@ -66,7 +75,9 @@ pub(super) fn router(access: Arc<Access>, live: Arc<Live>, user: String) -> Rout
         .route("/page.js", get(async || file("text/javascript", SCRIPT)))
         .route("/icon.svg", get(async || file("image/svg+xml", ICON)))
         .with_state(ui)
-        .route(access::START, get(access::start).with_state(access.clone()))
+        .route(access::START, get(access::start).with_state(access.clone()));
+    Router::new()
+        .nest(access.path(), pages)
         .layer(DefaultBodyLimit::max(FORM))
         .layer(middleware::from_fn_with_state(access, access::guard))
 }
@@ -81,11 +92,7 @@ async fn overview(State(ui): State<Ui>) -> Response {
     let seen = seen.borrow();
     page(
         StatusCode::OK,
-        &Overview::new(
-            Frame::new(&seen, ui.live.scope(), &ui.user, now),
-            &seen,
-            now,
-        ),
+        &Overview::new(ui.frame(&seen, now), &seen, now),
     )
 }
 
@@ -115,7 +122,7 @@ async fn show(ui: &Ui, namespace: &str, name: &str, notice: Option<Notice>) -> R
     let now = Timestamp::now();
     let seen = ui.live.seen();
     let seen = seen.borrow();
-    let frame = Frame::new(&seen, ui.live.scope(), &ui.user, now);
+    let frame = ui.frame(&seen, now);
     let key = (namespace.to_owned(), name.to_owned());
     let found = seen.policies.as_ref().and_then(|all| all.get(&key));
     match found {
