@@ -14,7 +14,7 @@ use warehouse_sync_operator::{
 };
 
 /// How much a misread text counts against large weights. From cross-validation.
-const COST: f64 = 0.5;
+const COST: f64 = 1.0;
 
 /// Passes over the texts. More change nothing.
 const PASSES: usize = 25;

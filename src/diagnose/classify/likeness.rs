@@ -57,7 +57,7 @@ const NAMES: Bar = Bar {
 
 /// To contradict a rule. It competes with the cause that the rule names.
 const CONTRADICTS: Bar = Bar {
-    score: 0.0,
+    score: -0.2,
     lead: 0.5,
 };
 
