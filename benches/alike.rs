@@ -37,7 +37,7 @@ const KINDS: [(&str, Change); 11] = [
         );
     }),
     ("transient error", |row| {
-        failed(row, "SSL connection has been closed unexpectedly")
+        failed(row, "SSL connection has been closed unexpectedly");
     }),
     ("unknown error", |row| failed(row, "no such luck")),
     ("failed and switched off", |row| {
@@ -49,7 +49,7 @@ const KINDS: [(&str, Change); 11] = [
     }),
     ("switched off", |row| row.should_sync = Lax::Is(false)),
     ("billing limit", |row| {
-        row.status = Lax::Is("BillingLimitReached".into())
+        row.status = Lax::Is("BillingLimitReached".into());
     }),
     ("running", |row| row.status = Lax::Is("Running".into())),
     ("stale", |row| {

@@ -62,7 +62,7 @@ impl World {
         Self::of(&serde_json::from_value(policy).unwrap(), page)
     }
 
-    /// One source with so many tables, all of them synced well one poll before they were changed in the same way; an hour and more ago.
+    /// One source with this many tables. All of them were healthy at one poll, and changed in the same way at the next, two hours ago.
     pub fn of_one_source(tables: usize, change: fn(&mut Schema)) -> Self {
         let mut page: Page<Source> = serde_json::from_slice(&page::large()).unwrap();
         let mut sources = page.results.drain(..);
@@ -157,7 +157,7 @@ impl World {
         (diagnosis, plan)
     }
 
-    /// The same, with what is to be read, and the status that it leads to.
+    /// The same, beginning with the choice of probes, and ending with the status.
     /// Returns how many tables are not healthy.
     pub fn reconcile(&mut self) -> usize {
         let (policy, timings) = (&self.policy, &self.timings);

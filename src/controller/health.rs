@@ -105,6 +105,8 @@ fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     #[test]
@@ -115,10 +117,10 @@ mod tests {
         health.heard(&watcher::Event::<()>::Init, &policies);
         assert_eq!(health.what_is_pending().len(), 2);
         health.heard(&watcher::Event::InitApply(()), &policies);
-        assert_eq!(health.what_is_pending(), [secrets.clone()]);
+        assert_eq!(health.what_is_pending(), slice::from_ref(&secrets));
         health.heard(&watcher::Event::<()>::InitDone, &secrets);
         assert!(health.what_is_pending().is_empty());
-        assert_eq!(health.reading(), [policies.clone()]);
+        assert_eq!(health.reading(), slice::from_ref(&policies));
         health.heard(&watcher::Event::<()>::InitDone, &policies);
         assert!(health.reading().is_empty());
     }

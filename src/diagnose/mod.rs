@@ -42,6 +42,7 @@ pub mod switched_off;
 mod table;
 pub mod verdict;
 pub mod webhooks;
+mod went_off;
 pub mod words;
 
 pub use causes::Cause;

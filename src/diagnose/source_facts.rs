@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use jiff::Timestamp;
 
-use super::{reachable, switched_off::Records};
+use super::{reachable, went_off::Records};
 use crate::{
     observe::Snapshot,
     posthog::wire::{Schema, SchemaStatus, Source},

@@ -2,8 +2,6 @@
 //! longer shows, and calls them Completed; a person may do it too. What was on before tells that it happened, and the customer's
 //! source, asked for the table's columns, who probably did it.
 
-use std::collections::HashMap;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -12,11 +10,12 @@ use super::{
     known::Known,
     problem::{Fact, NAME_CAP, Problem},
     source_facts::SourceFacts,
+    went_off::Records,
     words::seconds,
 };
 use crate::{
     api::status::{Confidence, RootCause, Severity, SourceOn, WentOff},
-    observe::{Newest, Seen, Snapshot, probes::Probed},
+    observe::{Newest, Seen, probes::Probed},
     posthog::{
         PostHogError,
         probe::IncrementalFields,
@@ -78,34 +77,6 @@ fn groups_of<'a>(known: &Known<'a>, source: &'a Source) -> Vec<Group<'a>> {
     }
     let groups = seen.into_iter().chain([unseen]);
     groups.filter(|group| !group.tables.is_empty()).collect()
-}
-
-/// What was seen of tables of one source that were switched off.
-#[derive(Debug)]
-pub(super) struct Records<'a> {
-    all: Vec<&'a WentOff>,
-    /// In which of them a table is, by its id.
-    place_of: HashMap<&'a str, usize>,
-}
-
-impl<'a> Records<'a> {
-    /// Of this source.
-    pub(super) fn new(snapshot: &'a Snapshot, source_id: &str) -> Self {
-        let all = snapshot.changes.went_off.iter();
-        let all: Vec<&WentOff> = all.filter(|one| one.source_id == source_id).collect();
-        let tables = all.iter().enumerate().flat_map(|(place, record)| {
-            let ids = record.schema_ids.iter();
-            ids.map(move |id| (id.as_str(), place))
-        });
-        let place_of = tables.collect();
-        Self { all, place_of }
-    }
-
-    /// The record that a table is in.
-    fn of(&self, schema: &Schema) -> Option<&'a WentOff> {
-        let place = self.place_of.get(schema.id.as_str())?;
-        self.all.get(*place).copied()
-    }
 }
 
 /// A table that is off after a failure: its finding is based on that failure.
