@@ -225,7 +225,7 @@ pub async fn next<T: Transport>(
         live: &live,
         known: &known,
         diagnosis,
-        saw_it_wait: ledger.saw_it_wait(proposal),
+        saw_it_wait: ledger.saw_it_wait(&known.policy.uid, proposal),
     })
 }
 

@@ -53,7 +53,8 @@ pub struct Ledger {
     cancelled: Mutex<HashSet<String>>,
     claims: Mutex<Vec<Claim>>,
     executions: Mutex<HashSet<String>>,
-    waiting: Mutex<HashSet<String>>,
+    /// Proposals that were read while they waited for their approval and are still in the status, by the uid of their policy.
+    waiting: Mutex<HashMap<String, HashSet<String>>>,
     /// How much was sent to each project.
     pub spending: Spending,
 }
@@ -176,20 +177,14 @@ impl Ledger {
 
     /// True if this process has read of a proposal while it waited for its approval. Of any other, a process before this one may have sent a call of
     /// which a status that was restored from a backup says nothing.
-    pub fn saw_it_wait(&self, proposal: &Proposal) -> bool {
+    pub fn saw_it_wait(&self, uid: &str, proposal: &Proposal) -> bool {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.contains(&proposal.id)
+        (waiting.get(uid)).is_some_and(|ids| ids.contains(&proposal.id))
     }
 
     /// Completes the executions of proposals, as read from status, with outcomes that are missing there, and remembers which of them wait.
     pub fn complete_proposals(&self, uid: &str, proposals: &mut [Proposal]) {
-        {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let wait = proposals
-                .iter()
-                .filter(|proposal| proposal.phase == Phase::AwaitingApproval);
-            waiting.extend(wait.map(|proposal| proposal.id.clone()));
-        }
+        self.note_waiting(uid, proposals);
         let known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         for proposal in proposals {
             let execution = proposal.execution.as_ref();
@@ -204,6 +199,19 @@ impl Ledger {
                 let sent = outcome.sent();
                 progress::record(proposal, &sent, at);
             }
+        }
+    }
+
+    fn note_waiting(&self, uid: &str, proposals: &[Proposal]) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = waiting.remove(uid).unwrap_or_default();
+        let saw_it_wait = |proposal: &&Proposal| {
+            proposal.phase == Phase::AwaitingApproval || before.contains(&proposal.id)
+        };
+        let ids = proposals.iter().filter(saw_it_wait);
+        let ids: HashSet<String> = ids.map(|proposal| proposal.id.clone()).collect();
+        if !ids.is_empty() {
+            waiting.insert(uid.to_owned(), ids);
         }
     }
 
