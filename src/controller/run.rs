@@ -80,16 +80,16 @@ pub async fn run(
     let stopped = fan_out(stop);
     let http = HttpTransport::new(options.hosts.clone(), &options.authorities, clock())
         .map_err(|error| StartError::Http(timed::reason(&error)))?;
-    let clients = startup::clients().await?;
+    let mut clients = startup::clients().await?;
     let namespaces: Vec<Option<String>> = if options.namespaces.is_empty() {
         vec![None]
     } else {
         options.namespaces.iter().cloned().map(Some).collect()
     };
-    tokio::select! {
-        () = startup::wait_for_cluster(&clients, &metrics, &namespaces, &health) => {}
+    clients.lists = tokio::select! {
+        lists = startup::wait_for_cluster(&clients, &metrics, &namespaces, &health) => lists,
         () = stopped_now(stopped.clone()) => return Ok(()),
-    }
+    };
     let scopes: Vec<Scope> = namespaces.into_iter().map(Scope::new).collect();
     // Only after the cluster was checked: a leader must be able to work.
     let (campaign, leadership) = Campaign::new(

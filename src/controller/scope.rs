@@ -69,11 +69,12 @@ pub(super) fn follow(
         context.clone(),
         failures,
     );
+    let config = watch::config(&clients.lists);
     let policies_api = watch::api(&clients.watches, namespace);
-    let policy_events = watch::policies(policies_api);
+    let policy_events = watch::policies(policies_api, config.clone());
     let secrets_api = watch::api(&clients.watches, namespace);
     let secrets_health = health.clone();
-    let secret_events = watch::secrets(secrets_api, secrets_writer, move |event| {
+    let secret_events = watch::secrets(secrets_api, config, secrets_writer, move |event| {
         secrets_health.heard(event, &secrets_list);
     });
     let fails = {

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use axum::http::Uri;
-use kube::{Api, Client, Config, api::ListParams};
+use kube::{
+    Api, Client, Config,
+    api::{ListParams, WatchParams},
+    runtime::watcher::InitialListStrategy,
+};
 
 use super::{ProcessHealth, absent, health::in_namespace, timed, watch};
 use crate::{api::WarehouseSyncPolicy, posthog::proxy, report::Metrics};
@@ -48,6 +52,8 @@ pub struct ClusterClients {
     pub namespace: String,
     /// The API server's address, and the proxy on the way to it.
     pub api_server: String,
+    /// How watches read their first list.
+    pub lists: InitialListStrategy,
 }
 
 /// Makes the clients from the kubeconfig or the pod's service account.
@@ -71,6 +77,7 @@ pub async fn clients() -> Result<ClusterClients, StartError> {
         watches: with(WATCH_TIMEOUT)?,
         namespace: config.default_namespace.clone(),
         api_server: api_server(&config),
+        lists: InitialListStrategy::StreamingList,
     })
 }
 
@@ -98,13 +105,14 @@ pub fn mind_exceptions(config: &mut Config) {
     }
 }
 
-/// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched and exists.
+/// Waits, visibly, until the API server answers and knows our resource in every namespace that is watched and exists. Returns how it gives first
+/// lists.
 pub async fn wait_for_cluster(
     clients: &ClusterClients,
     metrics: &Metrics,
     namespaces: &[Option<String>],
     health: &ProcessHealth,
-) {
+) -> InitialListStrategy {
     let client = &clients.calls;
     let mut logged = String::new();
     for namespace in namespaces {
@@ -134,6 +142,34 @@ pub async fn wait_for_cluster(
     }
     if !logged.is_empty() {
         tracing::info!("the API server is reachable and has the CRD");
+    }
+    let mut namespaces = namespaces.iter().map(Option::as_deref);
+    let first = namespaces.find(|one| !one.is_some_and(|one| health.absent.contains(one)));
+    match first {
+        Some(first) => first_lists(client, metrics, first).await,
+        // No namespace to try it in; this works everywhere.
+        None => InitialListStrategy::ListWatch,
+    }
+}
+
+/// Streamed lists take the least memory, but by default Kubernetes 1.30, 1.31 and 1.33 refuse them (feature gate `WatchList`).
+async fn first_lists(
+    client: &Client,
+    metrics: &Metrics,
+    namespace: Option<&str>,
+) -> InitialListStrategy {
+    let api: Api<WarehouseSyncPolicy> = watch::api(client, namespace);
+    let params = WatchParams::streaming_lists().timeout(1);
+    loop {
+        let streamed = api.watch_metadata(&params, "0");
+        match timed::kubernetes(metrics, "watch_policies", "", streamed).await {
+            Err(kube::Error::Api(status)) if status.code == 422 => {
+                return InitialListStrategy::ListWatch;
+            }
+            // The watches will report other refusals.
+            Ok(_) | Err(kube::Error::Api(_)) => return InitialListStrategy::StreamingList,
+            Err(_) => tokio::time::sleep(CHECK_AGAIN).await,
+        }
     }
 }
 

@@ -8,35 +8,40 @@ use kube::{
     runtime::{
         PredicateConfig, WatchStreamExt, predicates,
         reflector::store::Writer,
-        watcher::{self, watcher},
+        watcher::{self, InitialListStrategy, watcher},
     },
 };
 
 use super::{backoff::WatchBackoff, watched::Watched};
 use crate::api::names::USE_LABEL;
 
-/// How many objects of a first list are in memory at a time.
+/// How many objects are in memory at a time of a first list that is not streamed.
 const PAGE: u32 = 100;
 
-/// Lists are read in pages, not streamed: it takes the API server less processor time, and every version can do it.
-fn config() -> watcher::Config {
-    watcher::Config::default().page_size(PAGE)
+/// Of watches whose first list is given so.
+pub fn config(lists: &InitialListStrategy) -> watcher::Config {
+    watcher::Config {
+        initial_list_strategy: lists.clone(),
+        ..watcher::Config::default().page_size(PAGE)
+    }
 }
 
 /// Policies.
 pub fn policies(
     api: Api<Watched>,
+    config: watcher::Config,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Watched>>> + Send {
-    watcher(api, config()).backoff(WatchBackoff::default())
+    watcher(api, config).backoff(WatchBackoff::default())
 }
 
 /// Labelled Secrets, without their data, at every change; `heard` is called for every event.
 pub fn secrets(
     api: Api<PartialObjectMeta<Secret>>,
+    config: watcher::Config,
     writer: Writer<PartialObjectMeta<Secret>>,
     heard: impl Fn(&watcher::Event<PartialObjectMeta<Secret>>) + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<Secret>>> + Send {
-    watcher(api, config().labels(USE_LABEL))
+    watcher(api, config.labels(USE_LABEL))
         .backoff(WatchBackoff::default())
         .modify(|secret| {
             secret.managed_fields_mut().clear();

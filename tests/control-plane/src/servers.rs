@@ -36,6 +36,8 @@ rules:
 pub struct Settings<'a> {
     /// A user whose requests are all put into the audit log.
     pub audited_user: Option<&'a str>,
+    /// Feature gates of kube-apiserver, such as `WatchList=false`.
+    pub feature_gates: Option<&'a str>,
 }
 
 impl Settings<'_> {
@@ -94,7 +96,7 @@ impl Server {
         let (token_key, token_public_key) = pki::token_keys()?;
         let token_key = folder.write("tokens.key", token_key)?;
         let token_public_key = folder.write("tokens.pub", token_public_key)?;
-        let command = vec![
+        let mut command = vec![
             tools.path(&KUBE_APISERVER).display().to_string(),
             format!("--etcd-servers=http://127.0.0.1:{}", etcd.port),
             "--bind-address=127.0.0.1".to_owned(),
@@ -121,6 +123,8 @@ impl Server {
             "--advertise-address=127.0.0.1".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
         ];
+        let gates = settings.feature_gates.into_iter();
+        command.extend(gates.map(|gates| format!("--feature-gates={gates}")));
         Ok(Self {
             name: KUBE_APISERVER.name,
             command,
