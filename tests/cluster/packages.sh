@@ -4,7 +4,7 @@ PACKAGES="containerd runc libseccomp2 containernetworking-plugins nftables libnf
 PACKAGES+=" buildah libgpgme11 libsubid4"                  # builds the last stage of the Dockerfile
 PACKAGES+=" iptables libxtables12 libip4tc2 libip6tc2 libnfnetlink0 libnetfilter-conntrack3 ipset libipset13" # for kube-router
 PACKAGES+=" prometheus"
-PACKAGES+=" musl musl-dev musl-tools"                      # builds the static binaries
+PACKAGES+=" make musl musl-dev musl-tools"                 # builds the static binaries
 
 unpack_packages() {
     [ -e "$DEBIAN/done" ] && return
