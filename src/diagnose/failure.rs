@@ -57,6 +57,30 @@ pub fn failure(
     schema: &Schema,
     failed_at: Option<Timestamp>,
 ) -> Failure {
+    let (failure, text) = without_text(known, of, schema, failed_at);
+    Failure {
+        text: text.map(|text| redact::text(text, TEXT_CAP)),
+        ..failure
+    }
+}
+
+/// Only the cause of it. Redacting the text is most of the work.
+pub(super) fn cause(
+    known: &Known<'_>,
+    of: &SourceFacts<'_>,
+    schema: &Schema,
+    failed_at: Option<Timestamp>,
+) -> &'static Cause {
+    Cause::of(without_text(known, of, schema, failed_at).0.cause)
+}
+
+/// The failure, and its text as `PostHog` says it.
+fn without_text<'a>(
+    known: &Known<'a>,
+    of: &SourceFacts<'_>,
+    schema: &'a Schema,
+    failed_at: Option<Timestamp>,
+) -> (Failure, Option<&'a str>) {
     let snapshot = known.snapshot;
     let (text, reading) = read(snapshot, of.source, schema);
     let mut failure = Failure {
@@ -64,7 +88,7 @@ pub fn failure(
         confidence: reading.confidence,
         rule: reading.rule,
         advice: reading.advice(),
-        text: text.map(|text| redact::text(text, TEXT_CAP)),
+        text: None,
         facts: reading.likeness().into_iter().collect(),
         overcome: None,
     };
@@ -95,7 +119,7 @@ pub fn failure(
     if Cause::of(failure.cause).scope == Scope::Connection {
         ask_the_connection(&mut failure, known, of, failed_at);
     }
-    failure
+    (failure, text)
 }
 
 /// What `PostHog` answers now is newer than the text. It got in before, too, if it took the credentials with which the run failed:

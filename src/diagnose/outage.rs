@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     causes::Cause,
-    failure::failure,
+    failure,
     known::Known,
     problem::{Fact, Problem, SharedProblem},
     source_facts::SourceFacts,
@@ -190,7 +190,7 @@ fn failed_at<'a>(known: &Known<'a>, source: &'a Source) -> Option<FailedSource<'
         .filter_map(|schema| {
             let at = failing_since(snapshot.seen(&schema.id)?)?;
             let long = known.now.duration_since(at) >= known.health(source, schema).failing_for;
-            let cause = Cause::of(failure(known, &of, schema, Some(at)).cause);
+            let cause = failure::cause(known, &of, schema, Some(at));
             // Credentials that are refused one after the other are as likely the customers' own.
             let every = schema.frequency().filter(|_| !cause.wants_credentials());
             let unseen_for = every.unwrap_or_default().min(LONGEST_UNSEEN);

@@ -429,20 +429,20 @@ fn off_by_person(known: &Known<'_>, of: &SourceFacts<'_>, schema: &Schema) -> Op
     let by = by_person(of, schema, &failure, seen)?;
     let (cause, rule, advice) = advice(Who::Person);
     (known.now.duration_since(by) < PERSON_REPORTED).then(|| Problem {
-            table: Some((schema.id.to_string(), redact::one_line(&schema.name, NAME_CAP))),
-            severity: Severity::Info,
-            confidence: Confidence::Medium,
-            since: Some(by),
-            advice,
-            ..Problem::of_source(
-                redact::one_line(&of.source.title(), 80),
-                &of.source.id,
-                cause,
-                rule,
-                format!(
-                    "A person switched syncing off before {}: no run failed then for a reason for which PostHog switches tables off",
-                    seconds(by)
-                ),
-            )
-        })
+        table: Some((schema.id.to_string(), redact::one_line(&schema.name, NAME_CAP))),
+        severity: Severity::Info,
+        confidence: Confidence::Medium,
+        since: Some(by),
+        advice,
+        ..Problem::of_source(
+            redact::one_line(&of.source.title(), 80),
+            &of.source.id,
+            cause,
+            rule,
+            format!(
+                "A person switched syncing off before {}: no run failed then for a reason for which PostHog switches tables off",
+                seconds(by)
+            ),
+        )
+    })
 }

@@ -23,7 +23,7 @@ pub struct Sources {
     /// The places of the selected sources, and in each the places of its selected tables.
     selected: Arc<[(usize, Vec<usize>)]>,
     /// Where each table is, by its id: its source and its place there. Made when it is first needed; as a rule nothing is wrong.
-    places: OnceLock<HashMap<Id, (usize, usize)>>,
+    places: Arc<OnceLock<HashMap<Id, (usize, usize)>>>,
 }
 
 impl Sources {
@@ -45,7 +45,7 @@ impl Sources {
                 .map(|(place, source)| (place, tables(source)))
                 .collect(),
             all,
-            places: OnceLock::new(),
+            places: Arc::default(),
         }
     }
 

@@ -112,7 +112,7 @@ fn escaped(
     Cow::Owned(shown)
 }
 
-/// Where a log goes, entry by entry: each is a line, in which what is not seen is escaped.
+/// Where a log goes. Each entry becomes one line, with invisible characters escaped.
 #[derive(Debug)]
 pub struct Visible<W> {
     /// Where it goes.

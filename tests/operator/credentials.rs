@@ -1,6 +1,6 @@
 //! A rotated Secret on a real API server: its change is noticed, applied once, and shown nowhere.
 
-use crate::support::{Env, Operator, wait_until};
+use crate::support::{Env, wait_until};
 
 const ROTATED: &str = "
 sources:
@@ -32,14 +32,7 @@ fn has_finding(env: &Env, text: &str) {
 fn a_changed_secret_is_applied_once() {
     let env = Env::new(ROTATED);
     put(&env, "canary-wrong-1");
-    let flags = [
-        "--namespace",
-        &env.namespace,
-        "--allow-http-loopback",
-        "--time-factor",
-        "600",
-    ];
-    let operator = Operator::start_with(&env.kubeconfig, &flags, &[("RUST_LOG", "trace")]);
+    let operator = env.operator_that_logs_all();
     env.apply(&env.policy("p", MAPPING)).unwrap();
     has_finding(&env, "kubectl label secret db --namespace");
     env.kubectl(&[

@@ -43,14 +43,7 @@ sources:
       - {{name: public.users, last_synced_ago: 1h, rows: 10, starts_every: 2s, then: {{starts_after: 100ms, completes: {{after: 200ms, rows: 1}}}}}}
 "
     ));
-    let flags = [
-        "--namespace",
-        &env.namespace,
-        "--allow-http-loopback",
-        "--time-factor",
-        "600",
-    ];
-    let operator = Operator::start_with(&env.kubeconfig, &flags, &[("RUST_LOG", "trace")]);
+    let operator = env.operator_that_logs_all();
     env.put_key("phx_wrong");
     env.apply(&env.policy("p", "mode: Enforce")).unwrap();
     env.wait_for_reason("p", "Ready", "KeyRejected");

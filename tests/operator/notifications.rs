@@ -91,14 +91,7 @@ fn a_proposal_is_notified_once_with_its_command_and_a_valid_signature() {
     let (env, receiver) = (Env::new(ASKS), Receiver::start());
     receiver.next(&[Manner::Status(500)]);
     put(&env, RELEASED, &format!("{}{PATH}", receiver.url));
-    let flags = [
-        "--namespace",
-        &env.namespace,
-        "--allow-http-loopback",
-        "--time-factor",
-        "600",
-    ];
-    let operator = Operator::start_with(&env.kubeconfig, &flags, &[("RUST_LOG", "trace")]);
+    let operator = env.operator_that_logs_all();
     env.apply(&env.policy("p", WEBHOOK)).unwrap();
     let got = receiver.wait_for(2);
     wait_until_notified(&env);

@@ -15,6 +15,9 @@ use warehouse_sync_operator::{api::WarehouseSyncPolicyStatus, cli::crd_yaml};
 /// Deadline of each wait in a test. Generous, because it is not a measurement.
 pub const DEADLINE: Duration = Duration::from_mins(3);
 
+/// PostHog is a simulator on this machine, and waits are 600 times shorter.
+const FAST: [&str; 3] = ["--allow-http-loopback", "--time-factor", "600"];
+
 /// The rights that the operator needs in a namespace, and no more.
 const ROLE: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
@@ -149,7 +152,14 @@ impl Env {
 
     /// The operator over this namespace, with the rights of its ServiceAccount.
     pub fn operator(&self) -> Operator {
-        self.operator_with(&["--allow-http-loopback", "--time-factor", "600"])
+        self.operator_with(&FAST)
+    }
+
+    /// The same with every line of its log, also of its libraries.
+    pub fn operator_that_logs_all(&self) -> Operator {
+        let mut all = vec!["--namespace", &self.namespace];
+        all.extend(FAST);
+        Operator::start_with(&self.kubeconfig, &all, &[("RUST_LOG", "trace")])
     }
 
     /// The same with these flags in addition to the namespace.
