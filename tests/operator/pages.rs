@@ -6,6 +6,7 @@ use warehouse_sync_operator::api::proposal::{Phase, Proposal};
 
 use crate::{
     blocks,
+    receiver::Receiver,
     support::{Env, wait_until},
 };
 
@@ -28,6 +29,8 @@ impl<'a> Terminal<'a> {
             folder.path().join("kubeconfig"),
         )
         .unwrap();
+        // It accepts every message: a refused one makes `Notifying` False, before or after the page waits for True.
+        let receiver = Receiver::start();
         let terminal = Self {
             env,
             folder,
@@ -39,11 +42,11 @@ impl<'a> Terminal<'a> {
                 // No request may leave this machine.
                 (
                     "https://hooks.slack.com/services/…",
-                    env.posthog.url() + "/slack",
+                    receiver.url.clone() + "/slack",
                 ),
                 (
                     "https://alerts.example.com/warehouse",
-                    env.posthog.url() + "/hook",
+                    receiver.url.clone() + "/hook",
                 ),
             ],
         };
