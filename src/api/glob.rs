@@ -11,11 +11,11 @@ use std::cell::OnceCell;
 use automaton::Automaton;
 pub use error::{GlobError, MOST_CHARACTERS};
 
-/// Several lists of globs. A list matches a name if one of its globs does.
+/// Several lists of globs. A list matches a name if one of its globs does. Little memory: each of 10,000 policies may have some.
 #[derive(Debug, Clone, Default)]
 pub struct Globs {
     /// Of each list, the globs that are cheap to match.
-    simple: Vec<Vec<Simple>>,
+    simple: Box<[Box<[Simple]>]>,
     /// The other globs of all lists. Boxed, because most policies have none.
     others: Option<Box<Automaton>>,
 }
@@ -60,7 +60,8 @@ impl Globs {
 
     /// Reads several lists.
     pub fn lists<'a>(lists: impl IntoIterator<Item = &'a [String]>) -> Result<Self, GlobError> {
-        let mut globs = Self::default();
+        let mut others: Option<Box<Automaton>> = None;
+        let mut all = Vec::new();
         for (list, patterns) in lists.into_iter().enumerate() {
             let mut simple = Vec::new();
             for pattern in patterns {
@@ -69,12 +70,15 @@ impl Globs {
                 }
                 match Simple::new(pattern) {
                     Some(glob) => simple.push(glob),
-                    None => globs.others.get_or_insert_default().add(pattern, list)?,
+                    None => others.get_or_insert_default().add(pattern, list)?,
                 }
             }
-            globs.simple.push(simple);
+            all.push(simple.into_boxed_slice());
         }
-        Ok(globs)
+        Ok(Self {
+            simple: all.into_boxed_slice(),
+            others,
+        })
     }
 
     /// True if one of all lists matches the whole of `name`.

@@ -68,9 +68,10 @@ pub struct SchemaSelector {
 /// A compiled selector. The default selects everything.
 #[derive(Debug, Clone, Default)]
 pub struct Selector {
-    sources: SourceSelector,
+    /// None for every source, as in most policies.
+    sources: Option<Box<SourceSelector>>,
     include: Option<Globs>,
-    exclude: Globs,
+    exclude: Option<Globs>,
 }
 
 impl Selector {
@@ -78,24 +79,29 @@ impl Selector {
         sources: &SourceSelector,
         schemas: &SchemaSelector,
     ) -> Result<Self, GlobError> {
-        let include = (!schemas.include.is_empty())
-            .then(|| Globs::new(&schemas.include))
-            .transpose()?;
+        let globs = |patterns: &[String]| {
+            let some = !patterns.is_empty();
+            some.then(|| Globs::new(patterns)).transpose()
+        };
+        let any_source = *sources == SourceSelector::default();
         Ok(Self {
-            sources: sources.clone(),
-            include,
-            exclude: Globs::new(&schemas.exclude)?,
+            sources: (!any_source).then(|| Box::new(sources.clone())),
+            include: globs(&schemas.include)?,
+            exclude: globs(&schemas.exclude)?,
         })
     }
 
     /// True if sources of this type, prefix and id are selected.
     #[must_use]
     pub fn selects_source(&self, source_type: &str, prefix: &str, id: &str) -> bool {
+        let Some(sources) = &self.sources else {
+            return true;
+        };
         let SourceSelector {
             types,
             prefixes,
             ids,
-        } = &self.sources;
+        } = &**sources;
         (types.is_empty() || types.iter().any(|t| t.eq_ignore_ascii_case(source_type)))
             && (prefixes.is_empty() || prefixes.iter().any(|p| p == prefix))
             && (ids.is_empty() || ids.iter().any(|i| i.eq_ignore_ascii_case(id)))
@@ -111,7 +117,8 @@ impl Selector {
     /// True if tables of this name are selected, in a selected source.
     #[must_use]
     pub fn selects_schema(&self, name: &str) -> bool {
-        self.include.as_ref().is_none_or(|set| set.is_match(name)) && !self.exclude.is_match(name)
+        self.include.as_ref().is_none_or(|set| set.is_match(name))
+            && !self.exclude.as_ref().is_some_and(|set| set.is_match(name))
     }
 }
 

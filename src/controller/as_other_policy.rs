@@ -78,7 +78,7 @@ pub fn as_other_policy(policy: &WarehouseSyncPolicy) -> Option<(Project, Arc<Oth
         may_act: valid.as_ref().is_some_and(ValidatedPolicy::may_act) && may_write(policy),
         reads_until: reads_until(policy, valid.as_ref())?,
         at: at(&policy.metadata),
-        uid: policy.uid()?,
+        uid: policy.uid()?.into(),
         created: policy.creation_timestamp()?.0,
         selector: valid.map(|valid| valid.selector).unwrap_or_default(),
     };

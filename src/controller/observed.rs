@@ -79,13 +79,16 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
     /// Reads all that the decision may be based on, or finds why it cannot.
     pub(super) async fn observe(
         &self,
+        at: &PolicyRef,
         object: &WarehouseSyncPolicy,
         written: &WarehouseSyncPolicyStatus,
     ) -> Result<Result<Observed<T>, FailedPoll>, KubernetesError> {
-        let policy = match ValidatedPolicy::new(object) {
+        let mut policy = match ValidatedPolicy::new(object) {
             Ok(policy) => policy,
             Err(error) => return Ok(Err(FailedPoll::early(error, None))),
         };
+        // The name that is known already, not a copy of it: many places keep it.
+        policy.at = at.clone();
         if let Err(error) = self.hosts.check(&policy.project.host) {
             return Ok(Err(FailedPoll::early(error, Some(policy))));
         }

@@ -23,9 +23,9 @@ pub struct OtherPolicies(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    projects: HashMap<Project, Vec<Arc<OtherPolicy>>>,
+    projects: HashMap<Arc<Project>, Vec<Arc<OtherPolicy>>>,
     /// The project of each policy.
-    project_of: HashMap<PolicyRef, Project>,
+    project_of: HashMap<PolicyRef, Arc<Project>>,
 }
 
 impl OtherPolicies {
@@ -34,24 +34,17 @@ impl OtherPolicies {
     pub fn note(&self, policy: &Watched) {
         let mut known = self.known();
         let before = known.remove(&policy.at);
-        let stopped = |(project, other_policy): (Project, Arc<OtherPolicy>)| {
+        let stopped = |(project, other_policy): (Arc<Project>, Arc<OtherPolicy>)| {
             let mut other_policy = Arc::unwrap_or_clone(other_policy);
             other_policy.may_act = false;
-            (project, Arc::new(other_policy))
+            (Arc::unwrap_or_clone(project), Arc::new(other_policy))
         };
         let as_other_policy = policy
             .as_other_policy
             .clone()
             .or_else(|| before.map(stopped));
         if let Some((project, other_policy)) = as_other_policy {
-            known
-                .project_of
-                .insert(other_policy.at.clone(), project.clone());
-            known
-                .projects
-                .entry(project)
-                .or_default()
-                .push(other_policy);
+            known.add(project, other_policy);
         }
     }
 
@@ -92,7 +85,16 @@ impl OtherPolicies {
 }
 
 impl Known {
-    fn remove(&mut self, at: &PolicyRef) -> Option<(Project, Arc<OtherPolicy>)> {
+    fn add(&mut self, project: Project, other_policy: Arc<OtherPolicy>) {
+        let known = self.projects.get_key_value(&project);
+        let project = known.map_or_else(|| Arc::new(project), |(known, _)| known.clone());
+        self.project_of
+            .insert(other_policy.at.clone(), project.clone());
+        let other_policies = self.projects.entry(project).or_default();
+        other_policies.push(other_policy);
+    }
+
+    fn remove(&mut self, at: &PolicyRef) -> Option<(Arc<Project>, Arc<OtherPolicy>)> {
         let project = self.project_of.remove(at)?;
         let other_policies = self.projects.get_mut(&project)?;
         let place = other_policies

@@ -103,6 +103,10 @@ impl Turns {
 
     fn done(&mut self, at: &PolicyRef, again: Option<Instant>) {
         let asked = self.running.remove(at).flatten();
+        if self.running.is_empty() {
+            // At the start nearly all policies run, or wait for room on their host.
+            self.running.shrink_to_fit();
+        }
         if let Some(due) = asked.into_iter().chain(again).min() {
             self.add(at, due);
         }

@@ -41,7 +41,7 @@ impl<T: Transport, K: Kubernetes> Reconciler<T, K> {
         self.check_writer(at, &object).await?;
         let mut writer = StatusWriter::new(&*self.kubernetes, &self.metrics, &object, at.clone());
         self.latch_denials(&object, &mut writer).await?;
-        let observed = self.observe(&object, writer.written()).await?;
+        let observed = self.observe(at, &object, writer.written()).await?;
         // That may have taken minutes.
         self.check_leads(at)?;
         let observed = match observed {

@@ -9,9 +9,9 @@ use kube::{
 
 /// Events that one recorder publishes. It remembers each for 6 minutes, to count what happens again, takes some 3 KiB for each, never gives
 /// that back, and looks through all of them whenever it publishes: at the start, 10,000 policies have an event each.
-const EVENTS: usize = 500;
+const EVENTS: usize = 100;
 
-/// Returns a recorder, and a new one after 500 events: a repetition across that boundary is a new event.
+/// Returns a recorder, and a new one after 100 events: a repetition across that boundary is a new event.
 pub struct Recorders {
     client: Client,
     reporter: Reporter,

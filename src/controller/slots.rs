@@ -50,6 +50,8 @@ impl Slots {
         let next = taken.waiting.pop_front();
         if next.is_none() {
             taken.running = taken.running.saturating_sub(1);
+            // At the start nearly all policies wait here.
+            taken.waiting.shrink_to_fit();
         }
         if taken.running == 0 {
             self.hosts.remove(host);

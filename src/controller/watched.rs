@@ -119,11 +119,13 @@ impl From<Listed> for Watched {
                     spec,
                     status,
                 };
+                let as_other_policy = as_other_policy(&policy);
+                let named = as_other_policy.as_ref().map(|(_, other)| other.at.clone());
                 Self {
-                    at: at(&policy.metadata),
+                    at: named.unwrap_or_else(|| at(&policy.metadata)),
                     version,
                     secrets: secrets(&policy.spec),
-                    as_other_policy: as_other_policy(&policy),
+                    as_other_policy,
                     metadata: policy.metadata,
                     unreadable: None,
                 }

@@ -145,7 +145,7 @@ fn may_own(other_policy: &OtherPolicy, now: Timestamp) -> bool {
 }
 
 fn older(other_policy: &OtherPolicy, policy: &ValidatedPolicy) -> bool {
-    (other_policy.created, &other_policy.uid) < (policy.created, &policy.uid)
+    (other_policy.created, &*other_policy.uid) < (policy.created, policy.uid.as_str())
 }
 
 /// True while a proposal binds its table or source to its policy: from its first call to the proof of the last.

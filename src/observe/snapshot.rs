@@ -140,7 +140,7 @@ pub struct OtherPolicy {
     /// Where it is.
     pub at: PolicyRef,
     /// Its uid.
-    pub uid: String,
+    pub uid: Box<str>,
     /// When it was made.
     pub created: Timestamp,
     /// Whether it is in Enforce and not suspended.

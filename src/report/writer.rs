@@ -70,6 +70,10 @@ impl<'a, K: Kubernetes> StatusWriter<'a, K> {
         mut next: WarehouseSyncPolicyStatus,
         now: Timestamp,
     ) -> Result<(), KubernetesError> {
+        // The same again was small enough before.
+        if !says_more(&self.written, &mut next, now) {
+            return Ok(());
+        }
         fit(&mut next);
         if !says_more(&self.written, &mut next, now) {
             return Ok(());

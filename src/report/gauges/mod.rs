@@ -93,7 +93,9 @@ impl Gauges {
         }
         let mut registry = Registry::with_prefix(prefix);
         totals.register(&mut registry);
-        let tables = shares.iter().map(|(at, share)| (at, &share.exported));
+        let tables = shares
+            .iter()
+            .filter_map(|(at, share)| Some((at, share.exported.as_deref()?)));
         exported::register(tables, &mut registry);
         quota::register(usage, &mut registry);
         registry

@@ -4,6 +4,7 @@ use std::{array, collections::HashMap, hash::Hash};
 
 use jiff::Timestamp;
 
+use super::total::by_verdict;
 use crate::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
@@ -15,6 +16,7 @@ use crate::{
     decide::{Guard, Held},
     diagnose::{Exported, Problem},
     posthog::instance::{Feature, Instance, UnfamiliarKind},
+    report::conditions::ConditionStatus,
 };
 
 /// What a reconcile found; its status may be too small to show all of it.
@@ -40,11 +42,11 @@ pub struct PollTimes {
 }
 
 /// Mode and conditions of a policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy)]
 pub struct PolicyState {
     pub mode: &'static str,
-    pub ready: &'static str,
-    pub healthy: &'static str,
+    pub ready: ConditionStatus,
+    pub healthy: ConditionStatus,
 }
 
 /// A proposal that is not over.
@@ -60,14 +62,17 @@ pub struct Open {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Shown {
     pub features: [Option<bool>; Feature::ALL.len()],
-    pub unfamiliar: [usize; UnfamiliarKind::ALL.len()],
+    pub unfamiliar: [u32; UnfamiliarKind::ALL.len()],
 }
 
 impl From<&Instance> for Shown {
     fn from(instance: &Instance) -> Self {
         Self {
             features: array::from_fn(|place| instance.shows(Feature::ALL[place])),
-            unfamiliar: array::from_fn(|place| instance.count(UnfamiliarKind::ALL[place])),
+            unfamiliar: array::from_fn(|place| {
+                let count = instance.count(UnfamiliarKind::ALL[place]);
+                u32::try_from(count).unwrap_or(u32::MAX)
+            }),
         }
     }
 }
@@ -77,20 +82,22 @@ impl From<&Instance> for Shown {
 pub struct PolicyShare {
     pub state: PolicyState,
     /// Why it is not Ready.
-    pub not_ready: Option<&'static str>,
+    pub not_ready: Option<Reason>,
     /// Reason of `ApprovalGuardActive`.
-    pub approval_guard: Option<&'static str>,
+    pub approval_guard: Option<Reason>,
     /// Reason of `Notifying`; none without receivers.
-    pub notifying: Option<&'static str>,
+    pub notifying: Option<Reason>,
     pub polled: PollTimes,
     pub incidents: Box<[Step]>,
     pub proposals: Box<[Open]>,
     pub breaker_open_since: Option<Timestamp>,
     pub findings: Counts<(RootCause, Severity)>,
-    pub counts: SchemaCounts,
+    /// As [`by_verdict`] counts.
+    pub counts: [u32; 8],
     pub held: Counts<Guard>,
     pub instance: Shown,
-    pub exported: Exported,
+    /// None if nothing is exported, as of most.
+    pub exported: Option<Box<Exported>>,
 }
 
 impl PolicyShare {
@@ -107,7 +114,9 @@ impl PolicyShare {
                 ready,
                 healthy: truth(status, HEALTHY),
             },
-            not_ready: (ready != "True").then(|| reason(status, READY)).flatten(),
+            not_ready: (ready != ConditionStatus::True)
+                .then(|| reason(status, READY))
+                .flatten(),
             approval_guard: reason(status, APPROVAL_GUARD_ACTIVE),
             notifying: reason(status, NOTIFYING),
             polled,
@@ -115,10 +124,10 @@ impl PolicyShare {
             proposals: status.proposals.iter().filter_map(open).collect(),
             breaker_open_since: status.state.breaker.as_ref().map(|open| open.open_since),
             findings: Box::default(),
-            counts: SchemaCounts::default(),
+            counts: Default::default(),
             held: Box::default(),
             instance: Shown::default(),
-            exported: Exported::default(),
+            exported: None,
         }
     }
 
@@ -127,9 +136,10 @@ impl PolicyShare {
         let problems = result.problems.iter();
         self.findings = count(problems.map(|problem| (problem.cause, problem.severity)));
         self.held = count(result.held.iter().map(|held| held.guard));
-        self.counts = result.counts.clone();
+        self.counts = by_verdict(&result.counts);
         self.instance = result.instance.into();
-        self.exported = result.exported.clone();
+        let exports = *result.exported != Exported::default();
+        self.exported = exports.then(|| Box::new(result.exported.clone()));
         self
     }
 
@@ -167,17 +177,16 @@ fn mode(policy: &WarehouseSyncPolicy) -> &'static str {
 }
 
 /// From a closed list, also if another version wrote the status.
-fn truth(status: &WarehouseSyncPolicyStatus, type_: &str) -> &'static str {
+fn truth(status: &WarehouseSyncPolicyStatus, type_: &str) -> ConditionStatus {
     match status.condition(type_).map(|c| c.status.as_str()) {
-        Some("True") => "True",
-        Some("False") => "False",
-        _ => "Unknown",
+        Some("True") => ConditionStatus::True,
+        Some("False") => ConditionStatus::False,
+        _ => ConditionStatus::Unknown,
     }
 }
 
-fn reason(status: &WarehouseSyncPolicyStatus, type_: &str) -> Option<&'static str> {
-    let said = &status.condition(type_)?.reason;
-    said.parse().ok().map(Reason::as_str)
+fn reason(status: &WarehouseSyncPolicyStatus, type_: &str) -> Option<Reason> {
+    status.condition(type_)?.reason.parse().ok()
 }
 
 fn open(proposal: &Proposal) -> Option<Open> {

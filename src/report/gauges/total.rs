@@ -10,6 +10,7 @@ use prometheus_client::{
 use super::share::{Open, PolicyShare, Shown};
 use crate::{
     api::{
+        conditions::Reason,
         proposal::{Phase, ProposedAction},
         status::{RootCause, SchemaCounts, Severity, Step},
     },
@@ -130,7 +131,7 @@ impl Default for Totals {
             oldest_poll: None,
             newest_poll: None,
         };
-        totals.add_schemas(&SchemaCounts::default());
+        totals.add_schemas([0; VERDICTS.len()]);
         for &kind in UnfamiliarKind::ALL {
             totals.add_unfamiliar(kind, 0);
         }
@@ -169,8 +170,8 @@ impl Totals {
         } = share;
         let labels = PolicyLabels {
             mode: state.mode,
-            ready: state.ready,
-            healthy: state.healthy,
+            ready: state.ready.as_str(),
+            healthy: state.healthy.as_str(),
         };
         self.policies.get_or_create(&labels).inc();
         for (family, reason) in [
@@ -178,7 +179,7 @@ impl Totals {
             (&self.approval_guard, approval_guard),
             (&self.notifying, notifying),
         ] {
-            if let Some(reason) = *reason {
+            if let Some(reason) = reason.map(Reason::as_str) {
                 family.get_or_create(&ReasonLabels { reason }).inc();
             }
         }
@@ -189,7 +190,7 @@ impl Totals {
         for ((cause, severity), count) in findings {
             self.add_findings(*cause, *severity, *count);
         }
-        self.add_schemas(counts);
+        self.add_schemas(*counts);
         for step in incidents {
             self.add_incidents(*step, 1);
         }
@@ -221,12 +222,11 @@ impl Totals {
         }
     }
 
-    fn add_unfamiliar(&self, kind: UnfamiliarKind, count: usize) {
+    fn add_unfamiliar(&self, kind: UnfamiliarKind, count: u32) {
         let kind = kind.as_str();
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.unfamiliar
             .get_or_create(&KindLabels { kind })
-            .inc_by(count);
+            .inc_by(count.into());
     }
 
     fn add_findings(&self, cause: RootCause, severity: Severity, count: i64) {
@@ -237,10 +237,10 @@ impl Totals {
         self.findings.get_or_create(&labels).inc_by(count);
     }
 
-    fn add_schemas(&self, counts: &SchemaCounts) {
-        for (verdict, count) in by_verdict(counts) {
+    fn add_schemas(&self, counts: [u32; VERDICTS.len()]) {
+        for (verdict, count) in VERDICTS.into_iter().zip(counts) {
             let labels = SchemaLabels { verdict };
-            self.schemas.get_or_create(&labels).inc_by(count);
+            self.schemas.get_or_create(&labels).inc_by(count.into());
         }
     }
 
@@ -409,7 +409,13 @@ const fn in_a_word(severity: Severity) -> &'static str {
     }
 }
 
-const fn by_verdict(counts: &SchemaCounts) -> [(&'static str, i64); 8] {
+/// What [`by_verdict`] counts.
+const VERDICTS: [&str; 8] = [
+    "healthy", "running", "stuck", "failing", "stale", "disabled", "billing", "unknown",
+];
+
+/// The tables by how they are, in the order of [`VERDICTS`].
+pub fn by_verdict(counts: &SchemaCounts) -> [u32; VERDICTS.len()] {
     let SchemaCounts {
         total: _,
         healthy,
@@ -422,13 +428,7 @@ const fn by_verdict(counts: &SchemaCounts) -> [(&'static str, i64); 8] {
         unknown,
     } = counts;
     [
-        ("healthy", *healthy),
-        ("running", *running),
-        ("stuck", *stuck),
-        ("failing", *failing),
-        ("stale", *stale),
-        ("disabled", *disabled),
-        ("billing", *billing),
-        ("unknown", *unknown),
+        healthy, running, stuck, failing, stale, disabled, billing, unknown,
     ]
+    .map(|count| u32::try_from(*count).unwrap_or(u32::MAX))
 }
