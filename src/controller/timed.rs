@@ -147,6 +147,11 @@ pub fn reason(error: &(dyn Error + 'static)) -> String {
         }
         source = inner.source();
     }
+    // As kube and hyper name it.
+    let text = text.replace(
+        "ServiceError: client error (Connect)",
+        "cannot connect to the API server",
+    );
     crate::posthog::redact::text(&text, 400)
 }
 
@@ -212,6 +217,16 @@ mod tests {
         assert_eq!(
             reason(&broke),
             "error returned by apiserver during watch: gone"
+        );
+    }
+
+    #[test]
+    fn a_failed_connection_is_named_in_plain_words() {
+        let refused = std::io::Error::other("client error (Connect)");
+        let error = watcher::Error::InitialListFailed(kube::Error::Service(Box::new(refused)));
+        assert_eq!(
+            reason(&error),
+            "failed to perform initial object list: cannot connect to the API server"
         );
     }
 

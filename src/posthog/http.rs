@@ -23,6 +23,10 @@ use crate::api::host::Host;
 /// Connecting takes this long at most; the deadline of the whole call is the request's own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long an idle connection is kept: shorter than load balancers keep it (usually 60 s and more). A call on a connection that the
+/// other end is just closing has an unknown outcome.
+const IDLE: Duration = Duration::from_secs(30);
+
 /// The HTTP clients of the operator: one for hosts elsewhere, one for this machine. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Clients {
@@ -73,6 +77,7 @@ fn builder() -> reqwest::ClientBuilder {
             env!("CARGO_PKG_VERSION")
         ))
         .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE)
         // A redirect could carry a key to another host.
         .redirect(redirect::Policy::none())
         // A repeated POST could start something twice; repeating is decided where the consequences are known.

@@ -4,7 +4,7 @@ use super::EventReason;
 use crate::{
     api::{
         About, WarehouseSyncPolicyStatus,
-        conditions::{HEALTHY, NOTIFYING, READY, REMEDIATION_ALLOWED},
+        conditions::{HEALTHY, NOTIFYING, READY, REMEDIATION_ALLOWED, Reason},
         proposal::{Phase, Proposal},
         status::{Call, Fate, Finding, Incident, SentInput, Severity, SourceState, Step},
     },
@@ -140,7 +140,9 @@ fn condition(
         NOTIFYING => now.status == "True",
         _ => false,
     };
-    if same || (before.is_none() && expected) {
+    // The event about Ready says why.
+    let told_by_ready = type_ == HEALTHY && now.reason == Reason::NotObserved.as_str();
+    if same || told_by_ready || (before.is_none() && expected) {
         return None;
     }
     let (good, bad) = match type_ {
@@ -405,4 +407,31 @@ fn incident_notices(before: Option<&Incident>, now: &Incident) -> Vec<Notice> {
         );
     }
     notices
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn that_posthog_cannot_be_read_is_one_event() {
+        let status = |ready: (&str, &str), healthy: (&str, &str)| {
+            let condition = |type_: &str, (status, reason): (&str, &str)| json!({"type": type_, "status": status, "reason": reason, "message": "m", "lastTransitionTime": "2026-10-01T00:00:00Z"});
+            let conditions = json!([condition(READY, ready), condition(HEALTHY, healthy)]);
+            serde_json::from_value(json!({"conditions": conditions})).unwrap()
+        };
+        let good = status(("True", "Polled"), ("True", "AllHealthy"));
+        let unread = status(("False", "KeyRejected"), ("Unknown", "NotObserved"));
+        let reasons = |old, new| -> Vec<EventReason> {
+            let notices = transitions(old, new);
+            notices.iter().map(|notice| notice.reason).collect()
+        };
+        let first = WarehouseSyncPolicyStatus::default();
+        assert_eq!(reasons(&first, &unread), [EventReason::NotReady]);
+        assert_eq!(reasons(&good, &unread), [EventReason::NotReady]);
+        let both = [EventReason::Ready, EventReason::Healthy];
+        assert_eq!(reasons(&unread, &good), both);
+    }
 }
