@@ -118,7 +118,7 @@ impl Run<'_> {
         let refused = run
             .requests_since(began.1)
             .iter()
-            .filter(|sent| sent.status != Some(200))
+            .filter(|sent| !matches!(sent.status, Some(200..300)))
             .count();
         Figures {
             size: stage.size,
