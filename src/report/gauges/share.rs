@@ -4,7 +4,6 @@ use std::{array, collections::HashMap, hash::Hash};
 
 use jiff::Timestamp;
 
-use super::total::by_verdict;
 use crate::{
     api::{
         WarehouseSyncPolicy, WarehouseSyncPolicyStatus,
@@ -93,7 +92,7 @@ pub struct PolicyShare {
     pub breaker_open_since: Option<Timestamp>,
     pub findings: Counts<(RootCause, Severity)>,
     /// As [`by_verdict`] counts.
-    pub counts: [u32; 8],
+    pub counts: [u32; VERDICTS.len()],
     pub held: Counts<Guard>,
     pub instance: Shown,
     /// None if nothing is exported, as of most.
@@ -166,6 +165,30 @@ fn count<A: Eq + Hash>(all: impl Iterator<Item = A>) -> Counts<A> {
         *counts.entry(one).or_default() += 1;
     }
     counts.into_iter().collect()
+}
+
+/// What [`by_verdict`] counts.
+pub const VERDICTS: [&str; 8] = [
+    "healthy", "running", "stuck", "failing", "stale", "disabled", "billing", "unknown",
+];
+
+/// The tables by how they are, in the order of [`VERDICTS`].
+fn by_verdict(counts: &SchemaCounts) -> [u32; VERDICTS.len()] {
+    let SchemaCounts {
+        total: _,
+        healthy,
+        running,
+        stuck,
+        failing,
+        stale,
+        disabled,
+        billing,
+        unknown,
+    } = counts;
+    [
+        healthy, running, stuck, failing, stale, disabled, billing, unknown,
+    ]
+    .map(|count| u32::try_from(*count).unwrap_or(u32::MAX))
 }
 
 fn mode(policy: &WarehouseSyncPolicy) -> &'static str {

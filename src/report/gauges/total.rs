@@ -7,12 +7,12 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::share::{Open, PolicyShare, Shown};
+use super::share::{Open, PolicyShare, Shown, VERDICTS};
 use crate::{
     api::{
         conditions::Reason,
         proposal::{Phase, ProposedAction},
-        status::{RootCause, SchemaCounts, Severity, Step},
+        status::{RootCause, Severity, Step},
     },
     decide::Guard,
     posthog::instance::{Feature, UnfamiliarKind},
@@ -407,28 +407,4 @@ const fn in_a_word(severity: Severity) -> &'static str {
         Severity::Warning => "Warning",
         Severity::Info => "Info",
     }
-}
-
-/// What [`by_verdict`] counts.
-const VERDICTS: [&str; 8] = [
-    "healthy", "running", "stuck", "failing", "stale", "disabled", "billing", "unknown",
-];
-
-/// The tables by how they are, in the order of [`VERDICTS`].
-pub fn by_verdict(counts: &SchemaCounts) -> [u32; VERDICTS.len()] {
-    let SchemaCounts {
-        total: _,
-        healthy,
-        running,
-        stuck,
-        failing,
-        stale,
-        disabled,
-        billing,
-        unknown,
-    } = counts;
-    [
-        healthy, running, stuck, failing, stale, disabled, billing, unknown,
-    ]
-    .map(|count| u32::try_from(*count).unwrap_or(u32::MAX))
 }
