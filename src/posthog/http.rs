@@ -23,7 +23,7 @@ use crate::api::host::Host;
 /// Connecting takes this long at most; the deadline of the whole call is the request's own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an idle connection is kept: shorter than load balancers keep it (usually 60 s and more). A call on a connection that the
+/// After how long an idle connection is not used again: earlier than load balancers close it (usually 60 s and more). A call on a connection that the
 /// other end is just closing has an unknown outcome.
 const IDLE: Duration = Duration::from_secs(30);
 
