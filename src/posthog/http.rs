@@ -23,8 +23,8 @@ use crate::api::host::Host;
 /// Connecting takes this long at most; the deadline of the whole call is the request's own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After how long an idle connection is not used again: earlier than load balancers close it (usually 60 s and more). A call on a connection that the
-/// other end is just closing has an unknown outcome.
+/// After how long an idle connection is not used again: earlier than load balancers close it (usually 60 s and more). A call on a
+/// connection that the other end is just closing has an unknown outcome.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// The HTTP clients of the operator: one for hosts elsewhere, one for this machine. Cheap to clone.
