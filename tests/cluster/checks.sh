@@ -34,7 +34,7 @@ replicas() { operator get pods --selector app.kubernetes.io/name=warehouse-sync-
 rolled_out() { operator rollout status deployment/warehouse-sync-operator --timeout=120s >/dev/null; }
 
 start_posthog() {
-    start posthog target/debug/posthog-simulator --scenario tests/cluster/posthog.yaml --port 8010
+    start posthog "${CARGO_TARGET_DIR:-target}/debug/posthog-simulator" --scenario tests/cluster/posthog.yaml --port 8010
     wait_for 30 "the simulator" posthog state
     tls 443
 }
